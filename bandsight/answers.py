@@ -1,0 +1,74 @@
+"""Ranked hits in the forms people take them away in: GeoJSON, and a table for the terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from bandsight.catalog.records import Hit, ModelIdentity
+
+
+def feature(hit: Hit, probability: float | None = None) -> dict[str, Any]:
+    """Return a hit as a GeoJSON Feature; coordinates are lon, lat in EPSG:4326."""
+    tile, scene = hit.tile, hit.scene
+    when = scene.datetime
+    return {
+        "type": "Feature",
+        "id": str(tile.id),
+        "geometry": tile.geometry,
+        "properties": {
+            "rank": hit.rank,
+            "score": round(hit.score, 6),
+            "probability": None if probability is None else round(probability, 6),
+            "tile_id": tile.id,
+            "scene": scene.name,
+            "href": scene.href,
+            "collection": scene.collection,
+            "sensor": scene.sensor,
+            "datetime": when.isoformat().replace("+00:00", "Z") if when else None,
+            "gsd": scene.gsd_m,
+            "cell": tile.cell,
+            "scale": tile.scale,
+            "window": [tile.col_off, tile.row_off, tile.width, tile.height],
+            "valid_fraction": round(tile.valid_fraction, 4),
+        },
+    }
+
+
+def feature_collection(
+    hits: Sequence[Hit], probabilities: Sequence[float | None], *, model: ModelIdentity, generation: int
+) -> dict[str, Any]:
+    """Return hits as a GeoJSON FeatureCollection that names the model and the archive's generation."""
+    return {
+        "type": "FeatureCollection",
+        "model": model.name,
+        "model_digest": model.digest,
+        "generation": generation,
+        "features": [feature(hit, p) for hit, p in zip(hits, probabilities, strict=True)],
+    }
+
+
+def centre(hit: Hit) -> tuple[float, float]:
+    """Return lon, lat of the middle of a hit's first box."""
+    box = hit.tile.boxes[0]
+    return (box.west + box.east) / 2, (box.south + box.north) / 2
+
+
+def table(hits: Sequence[Hit], probabilities: Sequence[float | None]) -> str:
+    """Return hits as aligned lines of text."""
+    rows = [("rank", "score", "prob", "tile", "sensor", "date", "lon", "lat", "scene")]
+    for hit, probability in zip(hits, probabilities, strict=True):
+        lon, lat = centre(hit)
+        rows.append(
+            (
+                str(hit.rank),
+                f"{hit.score:.3f}",
+                "-" if probability is None else f"{probability:.2f}",
+                str(hit.tile.id),
+                hit.scene.sensor,
+                hit.scene.datetime.date().isoformat() if hit.scene.datetime else "-",
+                f"{lon:.4f}",
+                f"{lat:.4f}",
+                hit.scene.name,
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

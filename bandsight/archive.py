@@ -1,0 +1,471 @@
+"""The archive: catalog and vectors in one folder, opened, written and searched as one thing."""
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
+
+from bandsight.catalog.catalog import FORMAT_VERSION, Catalog
+from bandsight.catalog.database import HEAD, migrate, open_database, schema_version
+from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile, TileRecord
+from bandsight.errors import ArchiveError, ArchiveLockedError, ModelMismatchError, NotFoundError, QueryError
+from bandsight.filters import Filter
+from bandsight.geo.box import LonLatBox
+from bandsight.vectors.columns import SceneColumns, TileColumns, time_us
+from bandsight.vectors.faiss_store import FaissStore
+from bandsight.vectors.protocol import Segment, Snapshot
+
+CATALOG_FILE = "catalog.sqlite"
+_LOCK_FILE, _WRITER_FILE = "lock", "writer.pid"
+# A search that meets a commit between its vectors and its rows begins anew; more than twice in a row is no accident.
+_ATTEMPTS = 5
+
+Batch = Sequence[tuple[SceneRecord, Sequence[TileRecord], NDArray[np.float32]]]
+
+
+class Archive:
+    """Scenes, tiles and their vectors; see docs/storage.md for what lies on disk.
+
+    Any number of readers and one writer may have an archive open. Searches may run in many threads.
+    """
+
+    def __init__(self, path: Path, *, write: bool = False) -> None:
+        """Open an archive; `open`, `create` and `open_or_create` say it more clearly."""
+        if not (path / CATALOG_FILE).is_file():
+            raise ArchiveError(
+                f"{path}: no Bandsight archive here; make one with: bandsight index SCENE --archive {path}"
+            )
+        self.path = path
+        self._lock = _writer_lock(path) if write else None
+        try:
+            self._engine = open_database(path / CATALOG_FILE)
+            self.model = _check(self._engine, path)
+            self._store = FaissStore(path, self.model.dim, self._read_columns)
+            self._generation = -1
+            self._refreshing = threading.Lock()
+            if write:
+                with self._reading() as catalog:
+                    self._store.remove_unnamed(_snapshot(catalog))
+            self.refresh()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def create(cls, path: Path, model: ModelIdentity) -> "Archive":
+        """Make an empty archive for a model's vectors and open it for writing.
+
+        Raises:
+            ArchiveError: There is one already.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        if (path / CATALOG_FILE).exists():
+            raise ArchiveError(f"{path}: there is an archive here already; open it, or choose another folder")
+        # Under another name until it is complete: a crash leaves no half-made catalog behind.
+        unfinished = path / f".{CATALOG_FILE}.new"
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
+        engine = open_database(unfinished)
+        migrate(engine)
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            Catalog(connection).create(model)
+        with engine.connect() as connection:
+            connection.connection.dbapi_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+        engine.dispose()
+        unfinished.replace(path / CATALOG_FILE)
+        return cls(path, write=True)
+
+    @classmethod
+    def open(cls, path: Path, *, write: bool = False) -> "Archive":
+        """Open an archive for reading, or as its one writer.
+
+        Raises:
+            ArchiveError: There is none, or it is damaged, or of another format version.
+            ArchiveLockedError: Another process is writing to it.
+        """
+        return cls(path, write=write)
+
+    @classmethod
+    def open_or_create(cls, path: Path, model: ModelIdentity) -> "Archive":
+        """Open an archive as its writer, making it first when it is not there.
+
+        Raises:
+            ModelMismatchError: It holds vectors of another model.
+        """
+        if not (path / CATALOG_FILE).exists():
+            return cls.create(path, model)
+        opened = cls.open(path, write=True)
+        try:
+            opened.check_model(model)
+        except ModelMismatchError:
+            opened.close()
+            raise
+        return opened
+
+    @classmethod
+    def upgrade(cls, path: Path) -> str:
+        """Bring an archive's schema to this version's and return which that is.
+
+        Raises:
+            ArchiveError: There is no archive, or it comes from a newer version.
+        """
+        if not (path / CATALOG_FILE).is_file():
+            raise ArchiveError(f"{path}: no Bandsight archive here")
+        lock = _writer_lock(path)
+        try:
+            engine = open_database(path / CATALOG_FILE)
+            migrate(engine)
+            engine.dispose()
+        finally:
+            lock.release()
+        return HEAD
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of files and of the writer's lock."""
+        if hasattr(self, "_engine"):
+            self._engine.dispose()
+        if self._lock is not None:
+            (self.path / _WRITER_FILE).unlink(missing_ok=True)
+            self._lock.release()
+            self._lock = None
+
+    # Writing
+
+    def check_model(self, model: ModelIdentity) -> None:
+        """Refuse a model whose vectors cannot be compared with the archive's.
+
+        Raises:
+            ModelMismatchError: The digests differ.
+        """
+        if model.digest != self.model.digest:
+            raise ModelMismatchError(
+                f"{self.path}: holds vectors of model {self.model.name} ({self.model.digest[:12]}, {self.model.dim} "
+                f"numbers), found model {model.name} ({model.digest[:12]}, {model.dim} numbers); pass --model "
+                f"{self.model.name} with the same weights, or index into another archive"
+            )
+
+    def add(self, batch: Batch) -> int:
+        """Add scenes with their tiles and vectors in one commit and return the generation it makes.
+
+        A scene whose key is there already is left alone; one whose href is there under another key is replaced.
+        """
+        self._need_lock()
+        with self._writing() as catalog:
+            fresh = _distinct([entry for entry in batch if not catalog.has_scene(entry[0].key)])
+            if not fresh:
+                return catalog.generation()
+            generation = catalog.advance()
+            first = next_id = catalog.next_tile_id()
+            rows: list[tuple[int, int, TileRecord]] = []
+            for scene, tiles, vectors in fresh:
+                if len(tiles) != len(vectors):
+                    raise ArchiveError(f"{scene.name}: {len(tiles)} tiles but {len(vectors)} vectors")
+                scene_id = catalog.add_scene(scene)
+                catalog.add_tiles(scene_id, next_id, tiles)
+                rows += [(next_id + n, scene_id, tile) for n, tile in enumerate(tiles)]
+                next_id += len(tiles)
+            if rows:
+                vectors = np.concatenate([vectors for _, tiles, vectors in fresh if len(tiles)])
+                segment = self._store.upsert(vectors, _columns(rows))
+                assert segment.first_id == first
+                catalog.add_segment(**asdict(segment), generation=generation)
+        self.refresh()
+        return generation
+
+    def record_failure(self, href: str, reason: str) -> None:
+        """Remember a scene that could not be indexed, until it can."""
+        self._need_lock()
+        with self._writing() as catalog:
+            catalog.record_failure(href, reason)
+
+    def optimize(self) -> dict[str, Any]:
+        """Build the search index where the archive is large enough to profit; return its measured figures."""
+        self._need_lock()
+        return self._store.optimize()
+
+    # Reading
+
+    @property
+    def generation(self) -> int:
+        """Number of the commit that is being served."""
+        return self._generation
+
+    def refresh(self) -> None:
+        """Move on to the newest commit."""
+        with self._reading() as catalog:
+            self._follow(catalog)
+
+    def has_scene(self, key: str) -> bool:
+        """Say whether a scene of this identity has been indexed."""
+        with self._reading() as catalog:
+            return catalog.has_scene(key)
+
+    def search(self, vectors: NDArray[np.float32], k: int, wanted: Filter | None = None) -> list[list[Hit]]:
+        """Return the min(k, matching) best tiles for each query vector.
+
+        Args:
+            vectors: Unit vectors, shape (q, dim).
+            k: Most hits for each, at least 1.
+            wanted: Which tiles count; all when None.
+
+        Raises:
+            QueryError: The vectors have another length, are not finite, or k is below 1.
+        """
+        queries = np.atleast_2d(np.asarray(vectors, np.float32))
+        if queries.shape[1] != self.model.dim or not np.isfinite(queries).all():
+            raise QueryError(
+                f"query vectors: shape {queries.shape}; need finite numbers of shape (queries, {self.model.dim})"
+            )
+        if k < 1:
+            raise QueryError(f"k: {k}; need at least 1")
+        for _ in range(_ATTEMPTS):
+            with self._reading() as catalog:
+                self._follow(catalog)
+                ranked = self._store.search(queries, k, wanted or Filter())
+                ids = sorted({int(tile_id) for found, _ in ranked for tile_id in found})
+                tiles = catalog.tiles(ids)
+                scenes = catalog.scenes(sorted({tile.scene_id for tile in tiles.values()}))
+            if len(tiles) == len(ids):
+                return [_hits(ids, scores, tiles, scenes) for ids, scores in ranked]
+        raise ArchiveError(f"{self.path}: vectors and catalog disagree; run: bandsight verify --archive {self.path}")
+
+    def tile(self, tile_id: int) -> Tile:
+        """Return a tile.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        with self._reading() as catalog:
+            tile = catalog.tiles([tile_id]).get(tile_id)
+        if tile is None:
+            raise NotFoundError(f"tile {tile_id}: this archive holds no such tile; ids come from a search")
+        return tile
+
+    def scene(self, scene_id: int) -> Scene:
+        """Return a scene.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        with self._reading() as catalog:
+            scene = catalog.scenes([scene_id]).get(scene_id)
+        if scene is None:
+            raise NotFoundError(f"scene {scene_id}: this archive holds no such scene")
+        return scene
+
+    def scenes(self) -> list[Scene]:
+        """Return every scene, in the order of their ids."""
+        with self._reading() as catalog:
+            return list(catalog.scenes().values())
+
+    def tiles_in(self, box: LonLatBox, limit: int = 1000) -> list[int]:
+        """Return ids of the tiles whose box meets a box (a point is a box without extent)."""
+        with self._reading() as catalog:
+            return catalog.tile_ids_in(box, limit)
+
+    def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Return the vectors of tiles, shape (n, dim), in the order asked.
+
+        Raises:
+            NotFoundError: A tile that the archive does not hold.
+        """
+        with self._reading() as catalog:
+            self._follow(catalog)
+            missing = sorted(set(ids) - set(catalog.tiles(list(ids))))
+        if missing:
+            raise NotFoundError(f"tile {missing[0]}: this archive holds no such tile; ids come from a search")
+        return self._store.get(ids)
+
+    def failures(self) -> list[tuple[str, str, datetime]]:
+        """Return (href, reason, when) of scenes that could not be indexed."""
+        with self._reading() as catalog:
+            return catalog.failures()
+
+    def collections(self) -> list[dict[str, Any]]:
+        """Return scenes, tiles and times of each collection and sensor."""
+        with self._reading() as catalog:
+            return catalog.summary()
+
+    def stats(self) -> dict[str, Any]:
+        """Return what the archive holds, for people and for monitoring."""
+        with self._reading() as catalog:
+            self._follow(catalog)
+            counts, collections = catalog.counts(), catalog.summary()
+        return {
+            "archive": str(self.path),
+            "format_version": FORMAT_VERSION,
+            "generation": self.generation,
+            "model": self.model.name,
+            "model_digest": self.model.digest,
+            "model_license": self.model.license,
+            "dim": self.model.dim,
+            **counts,
+            "collections": collections,
+            **self._store.stats(),
+        }
+
+    def verify(self, *, full: bool = False) -> list[str]:
+        """Return what is wrong, one sentence each; nothing is wrong when the list is empty.
+
+        Args:
+            full: Also read every vector and compare checksums and norms.
+        """
+        with self._reading() as catalog:
+            self._follow(catalog)
+            problems = catalog.check()
+            expected = catalog.next_tile_id()
+            covered = 0
+            next_id = 1
+            for row in catalog.segments():
+                if row["first_id"] != next_id:
+                    problems.append(f"catalog.sqlite: no segment holds tiles {next_id} to {row['first_id'] - 1}")
+                next_id = row["first_id"] + row["count"]
+                covered += len(catalog.tile_attributes(row["first_id"], row["count"]))
+            if next_id != expected:
+                problems.append(f"catalog.sqlite: segments end at tile {next_id - 1}, the catalog at {expected - 1}")
+            counts = catalog.counts()
+        if covered != counts["tiles"]:
+            problems.append(f"catalog.sqlite: {counts['tiles']} tiles, of which {covered} have vectors")
+        live = self._store.stats()["vectors"]
+        if live != counts["tiles"]:
+            problems.append(f"vectors: {live} live rows for {counts['tiles']} tiles")
+        return problems + self._store.verify(full=full)
+
+    # Inside
+
+    @contextmanager
+    def _reading(self) -> Iterator[Catalog]:
+        with self._engine.connect() as connection:
+            yield Catalog(connection)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Catalog]:
+        with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield Catalog(connection)
+
+    def _follow(self, catalog: Catalog) -> None:
+        """Show the store what this transaction sees, unless it serves that or something newer already."""
+        if catalog.generation() == self._generation:
+            return
+        with self._refreshing:
+            snapshot = _snapshot(catalog)
+            if snapshot.generation > self._generation:
+                self._store.show(snapshot)
+                self._generation = snapshot.generation
+
+    def _read_columns(self, segment: Segment) -> TileColumns:
+        """Return a segment's attributes from the catalog; rows of deleted tiles keep scene 0, which does not exist."""
+        with self._reading() as catalog:
+            rows = catalog.tile_attributes(segment.first_id, segment.count)
+        columns = _empty_columns(segment.first_id, segment.count)
+        for tile_id, scene_id, valid, *sides in rows:
+            at = tile_id - segment.first_id
+            columns.scene_ids[at], columns.valid_fraction[at] = scene_id, valid
+            columns.boxes[at] = np.array(sides, np.float64).reshape(2, 4)
+        return columns
+
+    def _need_lock(self) -> None:
+        if self._lock is None:
+            raise ArchiveError(f"{self.path}: opened for reading; open it with write=True")
+
+
+def _check(engine: Engine, path: Path) -> ModelIdentity:
+    """Return the model of a catalog that this version can read."""
+    try:
+        version = schema_version(engine)
+        with engine.connect() as connection:
+            model = Catalog(connection).model() if version == HEAD else None
+    except DatabaseError as error:
+        raise ArchiveError(f"{path / CATALOG_FILE}: cannot be read ({error.orig}); restore it from a backup") from error
+    if version is None:
+        raise ArchiveError(f"{path / CATALOG_FILE}: no catalog of Bandsight; choose another folder")
+    if version > HEAD:
+        raise ArchiveError(f"{path}: its schema is {version}, newer than this Bandsight's {HEAD}; update Bandsight")
+    if version != HEAD:
+        raise ArchiveError(
+            f"{path}: its schema is {version}, this Bandsight needs {HEAD}; run: bandsight upgrade --archive {path}"
+        )
+    if model is None:
+        raise ArchiveError(f"{path / CATALOG_FILE}: it names no model; restore it from a backup")
+    return model
+
+
+def _writer_lock(path: Path) -> FileLock:
+    lock = FileLock(path / _LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        try:
+            holder = f"process {(path / _WRITER_FILE).read_text()}"
+        except OSError:
+            holder = "another process"
+        raise ArchiveLockedError(
+            f"{path}: {holder} is writing to this archive; wait until it is done, or end it"
+        ) from error
+    (path / _WRITER_FILE).write_text(str(os.getpid()))
+    return lock
+
+
+def _snapshot(catalog: Catalog) -> Snapshot:
+    rows = catalog.scene_attributes()
+    return Snapshot(
+        generation=catalog.generation(),
+        segments=tuple(Segment(**row) for row in catalog.segments()),
+        scenes=SceneColumns(
+            ids=np.array([row[0] for row in rows], np.int64),
+            times_us=np.array([time_us(row[1]) for row in rows], np.int64),
+            collections=np.array([row[2] for row in rows], np.str_),
+            sensors=np.array([row[3] for row in rows], np.str_),
+        ),
+    )
+
+
+def _distinct(batch: Batch) -> Batch:
+    """Keep the last entry of each href."""
+    return list({entry[0].href: entry for entry in batch}.values())
+
+
+def _empty_columns(first_id: int, count: int) -> TileColumns:
+    return TileColumns(
+        ids=np.arange(first_id, first_id + count, dtype=np.int64),
+        scene_ids=np.zeros(count, np.int64),
+        boxes=np.full((count, 2, 4), np.nan),
+        valid_fraction=np.zeros(count),
+    )
+
+
+def _columns(rows: Sequence[tuple[int, int, TileRecord]]) -> TileColumns:
+    columns = _empty_columns(rows[0][0], len(rows))
+    for at, (_, scene_id, tile) in enumerate(rows):
+        columns.scene_ids[at], columns.valid_fraction[at] = scene_id, tile.valid_fraction
+        for part, box in enumerate(tile.boxes):
+            columns.boxes[at, part] = box.west, box.south, box.east, box.north
+    return columns
+
+
+def _hits(
+    ids: NDArray[np.int64], scores: NDArray[np.float32], tiles: dict[int, Tile], scenes: dict[int, Scene]
+) -> list[Hit]:
+    return [
+        Hit(tile=tiles[int(i)], scene=scenes[tiles[int(i)].scene_id], score=float(score), rank=rank)
+        for rank, (i, score) in enumerate(zip(ids, scores, strict=True), 1)
+    ]

@@ -1,0 +1,1 @@
+"""Scenes, tiles and segments in SQLite: what exists, where it lies, and since which commit."""

@@ -1,0 +1,131 @@
+"""What the catalog keeps, as plain values: scenes, tiles, hits and the identity of a model."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bandsight.geo.box import LonLatBox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """The model whose vectors an archive holds."""
+
+    name: str
+    """What it was loaded as, e.g. `embedded`."""
+    digest: str
+    """SHA-256 of weights and preprocessing."""
+    dim: int
+    """Length of a vector."""
+    license: str
+    """Licence of the weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandRef:
+    """One band of a scene and where its pixels are."""
+
+    name: str
+    """Name in the sensor profile, e.g. `B04`."""
+    wavelength_um: float
+    """Centre wavelength given to the model, µm."""
+    href: str
+    """File or URL."""
+    index: int
+    """Band number in that file, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneRecord:
+    """One scene as it was indexed."""
+
+    key: str
+    """Identity of content and tiling: equal keys give equal tiles."""
+    href: str
+    """Primary file or folder; one scene per href."""
+    name: str
+    """Short name for people."""
+    collection: str
+    """STAC collection."""
+    sensor: str
+    """Name of the sensor profile."""
+    datetime: datetime | None
+    """Acquisition, UTC; None when nothing says it."""
+    crs: str
+    """Coordinate reference system, `EPSG:n` or WKT."""
+    transform: tuple[float, float, float, float, float, float]
+    """Affine (a, b, c, d, e, f): x = a·col + b·row + c, y = d·col + e·row + f."""
+    width: int
+    """Columns of the reference grid."""
+    height: int
+    """Rows of the reference grid."""
+    gsd_m: float | None
+    """Ground sample distance of the reference grid, m."""
+    bands: tuple[BandRef, ...]
+    """In the order in which the model saw them."""
+    stretch: dict[str, Any]
+    """How DN became 0..255: `{"kind": …, "low": [per band], "high": [per band]}`."""
+    properties: dict[str, Any] = field(default_factory=dict)
+    """Further STAC properties."""
+    geometry: dict[str, Any]
+    """Footprint, GeoJSON."""
+    boxes: tuple[LonLatBox, ...]
+    """Boxes of the footprint; two when it crosses ±180°."""
+    tiling: dict[str, Any] = field(default_factory=dict)
+    """Tile size, scales, least valid share."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileRecord:
+    """One tile of a scene."""
+
+    cell: str
+    """Id of its cell on the shared grid."""
+    scale: int
+    """1 is native resolution; s means s×s native pixels in one."""
+    col_off: int
+    """First column of its window, native pixels; may be negative."""
+    row_off: int
+    """First row of its window."""
+    width: int
+    """Columns of its window, native pixels."""
+    height: int
+    """Rows of its window."""
+    valid_fraction: float
+    """Share of valid pixels, 0..1."""
+    geometry: dict[str, Any]
+    """Footprint, GeoJSON."""
+    boxes: tuple[LonLatBox, ...]
+    """Boxes of the footprint; two when it crosses ±180°."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene(SceneRecord):
+    """A scene in the catalog."""
+
+    id: int
+    """Row id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile(TileRecord):
+    """A tile in the catalog."""
+
+    id: int
+    """Row id, never used twice; also the id of its vector."""
+    scene_id: int
+    """The scene it was cut from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One answer of a search."""
+
+    tile: Tile
+    """The place."""
+    scene: Scene
+    """What it was cut from."""
+    score: float
+    """Cosine with the query, -1..1."""
+    rank: int
+    """1 is best."""

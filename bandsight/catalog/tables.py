@@ -1,0 +1,118 @@
+"""The catalog's tables. A change here needs a migration beside it; a test compares the two."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, DateTime, ForeignKey, Index, MetaData
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# Named constraints: Alembic can then alter them on SQLite.
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# The R*Tree of tile boxes. SQLAlchemy has no type for virtual tables, so its DDL stands in the migration.
+# Row id = 2 × tile id + part. Its float32 bounds are rounded outwards: candidates, to be rechecked.
+TILE_BOXES = "tile_boxes"
+
+
+class Base(DeclarativeBase):
+    """Base of the tables."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012  (SQLAlchemy's own form)
+
+
+class ArchiveRow(Base):
+    """The one row that says what this archive is and how far it has come."""
+
+    __tablename__ = "archive"
+    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    format_version: Mapped[int]
+    generation: Mapped[int]
+    next_tile_id: Mapped[int]
+    model_name: Mapped[str]
+    model_digest: Mapped[str]
+    model_dim: Mapped[int]
+    model_license: Mapped[str]
+
+
+class SceneRow(Base):
+    """A scene; fields as in `SceneRecord`."""
+
+    __tablename__ = "scenes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    href: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    collection: Mapped[str] = mapped_column(index=True)
+    sensor: Mapped[str] = mapped_column(index=True)
+    datetime: Mapped[datetime | None] = mapped_column(DateTime, index=True)
+    crs: Mapped[str]
+    transform: Mapped[list[Any]]
+    width: Mapped[int]
+    height: Mapped[int]
+    gsd_m: Mapped[float | None]
+    bands: Mapped[list[Any]]
+    stretch: Mapped[dict[str, Any]]
+    properties: Mapped[dict[str, Any]]
+    geometry: Mapped[dict[str, Any]]
+    boxes: Mapped[list[Any]]
+    tiling: Mapped[dict[str, Any]]
+
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (a scene id is never used twice)
+
+
+class TileRow(Base):
+    """A tile; the second box is null unless its footprint crosses ±180°."""
+
+    __tablename__ = "tiles"
+    __table_args__ = (Index("ix_tiles_scene_id", "scene_id"), Index("ix_tiles_cell", "cell"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scene_id: Mapped[int] = mapped_column(ForeignKey("scenes.id", ondelete="CASCADE"))
+    cell: Mapped[str]
+    scale: Mapped[int]
+    col_off: Mapped[int]
+    row_off: Mapped[int]
+    width: Mapped[int]
+    height: Mapped[int]
+    valid_fraction: Mapped[float]
+    geometry: Mapped[dict[str, Any]]
+    west: Mapped[float]
+    south: Mapped[float]
+    east: Mapped[float]
+    north: Mapped[float]
+    west2: Mapped[float | None]
+    south2: Mapped[float | None]
+    east2: Mapped[float | None]
+    north2: Mapped[float | None]
+
+
+class SegmentRow(Base):
+    """A file of vectors that a commit has named; a file that no row names does not exist."""
+
+    __tablename__ = "segments"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    first_id: Mapped[int] = mapped_column(unique=True)
+    count: Mapped[int]
+    sha256: Mapped[str]
+    generation: Mapped[int]
+
+
+class FailureRow(Base):
+    """A scene that could not be indexed, until it can."""
+
+    __tablename__ = "failures"
+
+    href: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    at: Mapped[datetime] = mapped_column(DateTime)

@@ -1,0 +1,350 @@
+"""The command line: builds the objects each command needs and hands the work on."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bandsight import __version__
+from bandsight.errors import BandsightError, QueryError
+
+if TYPE_CHECKING:
+    from bandsight.archive import Archive
+    from bandsight.catalog.records import Hit
+    from bandsight.filters import Filter
+    from bandsight.model.clip import ClipEncoder
+
+app = typer.Typer(
+    help="Find every place that looks like this, over satellite archives of any sensor.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+ArchiveOption = Annotated[Path, typer.Option("--archive", "-a", help="Archive folder.", envvar="BANDSIGHT_ARCHIVE")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="embedded, hf-hub:OWNER/NAME or local-dir:PATH; default: the archive's own model. "
+        "DOFA-CLIP weights (hf-hub:earthflow/...) are CC-BY-NC-4.0.",
+        envvar="BANDSIGHT_MODEL",
+    ),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", envvar="BANDSIGHT_DEVICE")]
+BboxOption = Annotated[
+    str | None, typer.Option("--bbox", help="west,south,east,north in degrees; west > east crosses 180°.")
+]
+DatetimeOption = Annotated[
+    str | None,
+    typer.Option("--datetime", help="Day or interval: 2020-05-01, 2020-01-01/2020-12-31, ../2015-01-01."),
+]
+CollectionOption = Annotated[list[str] | None, typer.Option("--collection", help="Only these; may be repeated.")]
+SensorOption = Annotated[list[str] | None, typer.Option("--sensor", help="Only these; may be repeated.")]
+TopOption = Annotated[int, typer.Option("--top", "-k", min=1, max=10_000, help="How many tiles.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print GeoJSON instead of a table.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Write the hits as GeoJSON here.")]
+SheetOption = Annotated[Path | None, typer.Option("--sheet", help="Write a contact sheet (PNG) of the hits here.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def index(
+    paths: Annotated[list[str], typer.Argument(help="Scenes: files, or folders of scenes or of band files.")],
+    archive: ArchiveOption,
+    sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile; default: matched.")] = None,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Reader threads.")] = 2,
+    min_valid: Annotated[float, typer.Option("--min-valid", min=0, max=1, help="Least valid share of a tile.")] = 0.5,
+) -> None:
+    """Tile and embed scenes into an archive; running it again adds only what is new or changed."""
+    from bandsight.archive import Archive
+    from indexer.pipeline import index as run
+    from indexer.progress import console_progress
+
+    for path in paths:
+        if not Path(path).exists():
+            raise QueryError(f"{path}: no such file or folder; pass paths of scenes")
+    source = model or (_stored_model(archive) if (archive / "catalog.sqlite").exists() else "embedded")
+    encoder = _load(source, device)
+    _say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
+    with Archive.open_or_create(archive, _identity(encoder)) as opened, console_progress() as progress:
+        summary = run(
+            paths,
+            archive=opened,
+            model=encoder,
+            sensor=sensor,
+            batch_size=batch_size,
+            workers=workers,
+            min_valid=min_valid,
+            progress=progress,
+        )
+    typer.echo(summary.text())
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def search(
+    archive: ArchiveOption,
+    text: Annotated[str | None, typer.Argument(help="What the place looks like.")] = None,
+    image: Annotated[Path | None, typer.Option("--image", help="Search by this picture instead.")] = None,
+    bbox: BboxOption = None,
+    when: DatetimeOption = None,
+    collection: CollectionOption = None,
+    sensor: SensorOption = None,
+    top: TopOption = 10,
+    as_json: JsonOption = False,
+    out: OutOption = None,
+    sheet: SheetOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Rank tiles by a sentence or by a picture."""
+    from bandsight.query_image import decode_query_image
+    from bandsight.query_text import check_text
+
+    if (text is None) == (image is None):
+        raise QueryError("query: pass either a sentence or --image FILE")
+    wanted = _filter(bbox, when, collection, sensor)
+    sentence = check_text(text) if text is not None else None
+    picture = decode_query_image(_read(image)) if image is not None else None
+    with _open(archive) as opened:
+        encoder = _load(model or opened.model.name, device)
+        opened.check_model(_identity(encoder))
+        if sentence is not None:
+            vector = encoder.embed_texts([sentence])
+        else:
+            assert picture is not None
+            vector = encoder.embed_pixels(picture[0][None], picture[1])
+        hits = opened.search(vector, top, wanted)[0]
+        probabilities = _probabilities(opened, encoder, hits, vector) if sentence is not None else [None] * len(hits)
+        _answer(opened, hits, probabilities, sentence or str(image), as_json=as_json, out=out, sheet=sheet)
+
+
+@app.command()
+def similar(
+    tile_id: Annotated[int, typer.Argument(help="A tile that search has found.")],
+    archive: ArchiveOption,
+    bbox: BboxOption = None,
+    when: DatetimeOption = None,
+    collection: CollectionOption = None,
+    sensor: SensorOption = None,
+    top: TopOption = 10,
+    as_json: JsonOption = False,
+    out: OutOption = None,
+    sheet: SheetOption = None,
+) -> None:
+    """Rank tiles by their likeness to one of the archive; needs no model."""
+    with _open(archive) as opened:
+        opened.tile(tile_id)
+        wanted = _filter(bbox, when, collection, sensor, without=(tile_id,))
+        hits = opened.search(opened.vectors([tile_id]), top, wanted)[0]
+        _answer(
+            opened,
+            hits,
+            [None] * len(hits),
+            f"similar to tile {tile_id}",
+            as_json=as_json,
+            out=out,
+            sheet=sheet,
+        )
+
+
+@app.command()
+def classify(
+    archive: ArchiveOption,
+    labels: Annotated[str, typer.Option("--labels", help="Classes, separated by commas.")],
+    bbox: BboxOption = None,
+    when: DatetimeOption = None,
+    collection: CollectionOption = None,
+    sensor: SensorOption = None,
+    as_json: JsonOption = False,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Give every tile the label it fits best, with a probability for each label."""
+    from bandsight.labels import classify_tiles, prompts, summary
+
+    names = [name.strip() for name in labels.split(",") if name.strip()]
+    wanted = _filter(bbox, when, collection, sensor)
+    texts = prompts(names)
+    with _open(archive) as opened:
+        encoder = _load(model or opened.model.name, device)
+        opened.check_model(_identity(encoder))
+        rows = classify_tiles(opened, encoder, names, texts, wanted)
+    typer.echo(json.dumps(rows, indent=1) if as_json else summary(rows, names))
+
+
+@app.command()
+def status(archive: ArchiveOption, as_json: JsonOption = False) -> None:
+    """Say what an archive holds."""
+    with _open(archive) as opened:
+        stats = {**opened.stats(), "failed_scenes": [list(row) for row in opened.failures()]}
+    if as_json:
+        typer.echo(json.dumps(stats, indent=1, default=str))
+        return
+    for name, value in stats.items():
+        if name == "failed_scenes":
+            typer.echo(f"{name}: {len(value)}")
+            for row in value:
+                typer.echo("  " + ": ".join(str(part) for part in row[:2]))
+        else:
+            typer.echo(f"{name}: {value}")
+
+
+@app.command()
+def verify(
+    archive: ArchiveOption, full: Annotated[bool, typer.Option("--full", help="Read every vector.")] = False
+) -> None:
+    """Check an archive's files against its catalog."""
+    with _open(archive) as opened:
+        problems = opened.verify(full=full)
+    for problem in problems:
+        typer.echo(problem)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo("no problem found")
+
+
+@app.command()
+def serve(
+    archive: ArchiveOption,
+    host: Annotated[str, typer.Option("--host", help="Address to bind.", envvar="BANDSIGHT_HOST")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, envvar="BANDSIGHT_PORT")] = 8000,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Serve the search API and the page."""
+    import uvicorn
+    from search_api.app import create_app
+    from search_api.settings import ApiSettings
+
+    source = model or _stored_model(archive)
+    settings = ApiSettings(archive=archive, model=source, device=device, host=host, port=port)
+    _say(f"http://{host}:{port}/  (model {source}; Ctrl-C ends it)")
+    uvicorn.run(create_app(settings), host=host, port=port, log_level="warning")
+
+
+@app.command()
+def sensors() -> None:
+    """List the sensor profiles and their bands."""
+    from bandsight.sensors.profile import load_profiles
+
+    for profile in load_profiles():
+        typer.echo(f"{profile.name}: {profile.title}")
+        typer.echo("  " + "  ".join(f"{band.name} {band.wavelength_um:g}" for band in profile.bands))
+
+
+def main() -> None:
+    """Run the command line; our errors become one line on stderr and exit code 1."""
+    try:
+        app()
+    except BandsightError as error:
+        _say(f"bandsight: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _say("bandsight: stopped; what was committed is kept, run the same command to go on")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone (e.g. `| head`); leave quietly.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _load(source: str, device: str) -> "ClipEncoder":
+    from bandsight.model import load_model
+
+    return load_model(source, device)
+
+
+def _identity(encoder: "ClipEncoder") -> Any:
+    from bandsight.catalog.records import ModelIdentity
+
+    return ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
+
+
+def _open(path: Path) -> "Archive":
+    from bandsight.archive import Archive
+
+    return Archive.open(path)
+
+
+def _stored_model(path: Path) -> str:
+    with _open(path) as opened:
+        return opened.model.name
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise QueryError(f"{path}: cannot be read ({error.strerror}); pass a PNG, JPEG or GeoTIFF") from error
+
+
+def _filter(
+    bbox: str | None,
+    when: str | None,
+    collection: list[str] | None,
+    sensor: list[str] | None,
+    without: tuple[int, ...] = (),
+) -> "Filter":
+    from dataclasses import replace
+
+    from bandsight.filters import Filter
+
+    parsed = Filter.parse(bbox=bbox, datetime=when, collections=collection or (), sensors=sensor or ())
+    return replace(parsed, exclude=without) if without else parsed
+
+
+def _probabilities(opened: "Archive", encoder: "ClipEncoder", hits: "list[Hit]", vector: Any) -> list[float | None]:
+    if not hits:
+        return []
+    values = encoder.probabilities(opened.vectors([hit.tile.id for hit in hits]), vector)
+    return [float(value) for value in values[:, 0]]
+
+
+def _answer(
+    opened: "Archive",
+    hits: "list[Hit]",
+    probabilities: "list[float | None]",
+    title: str,
+    *,
+    as_json: bool,
+    out: Path | None,
+    sheet: Path | None,
+) -> None:
+    from bandsight.answers import feature_collection, table
+    from bandsight.sheet import contact_sheet
+
+    if as_json or out is not None:
+        found = feature_collection(hits, probabilities, model=opened.model, generation=opened.generation)
+        if out is not None:
+            out.write_text(json.dumps(found), encoding="utf-8")
+        if as_json:
+            typer.echo(json.dumps(found))
+    if not as_json:
+        typer.echo(table(hits, probabilities) if hits else "no tile matches the filters")
+    if sheet is not None:
+        contact_sheet([(title, hits)], sheet)
+        _say(f"contact sheet: {sheet}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Every error a user can meet: one base class, a leaf wherever somebody handles it differently."""
+
+
+class BandsightError(Exception):
+    """Base of all errors whose message is written for the user."""
+
+
+class WavelengthError(BandsightError):
+    """A list of wavelengths does not fit the bands, or is not in µm."""
+
+
+class ModelError(BandsightError):
+    """A model cannot be loaded, or fails its self-test."""
+
+
+class ModelMismatchError(ModelError):
+    """An archive holds vectors of another model than the one at hand."""
+
+
+class SensorError(BandsightError):
+    """No sensor profile fits, or the bands that a profile needs are not there."""
+
+
+class SceneError(BandsightError):
+    """A scene cannot be read or placed on Earth; the job goes on without it."""
+
+
+class ArchiveError(BandsightError):
+    """An archive is missing, damaged, or of a format this version does not know."""
+
+
+class ArchiveLockedError(ArchiveError):
+    """Another process is writing to the archive."""
+
+
+class NotFoundError(BandsightError):
+    """A tile or scene id that the archive does not hold."""
+
+
+class QueryError(BandsightError):
+    """A query or filter that cannot be answered as asked."""
+
+
+class ImageError(QueryError):
+    """A query image that cannot be decoded within the limits."""

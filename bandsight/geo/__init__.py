@@ -1,0 +1,1 @@
+"""Boxes, the tile grid and footprints: pure geometry, no rasters."""

@@ -1,0 +1,79 @@
+"""Boxes in degrees, with the antimeridian handled once."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bandsight.errors import QueryError
+
+_MAX_LON, _MAX_LAT = 180, 90
+_HOW = "need west,south,east,north in degrees, e.g. 12.3,51.9,12.6,52.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LonLatBox:
+    """A box in EPSG:4326; one whose west is greater than its east crosses ±180°."""
+
+    west: float
+    """Longitude, -180..180."""
+    south: float
+    """Latitude, -90..90."""
+    east: float
+    """Longitude, -180..180."""
+    north: float
+    """Latitude, -90..90."""
+
+    def __post_init__(self) -> None:
+        values = (self.west, self.south, self.east, self.north)
+        if not all(math.isfinite(value) for value in values):
+            raise QueryError(f"bbox {values}: found a value that is no number; {_HOW}")
+        if max(abs(self.west), abs(self.east)) > _MAX_LON:
+            raise QueryError(f"bbox {values}: found a longitude outside -180..180; {_HOW}")
+        if max(abs(self.south), abs(self.north)) > _MAX_LAT:
+            raise QueryError(f"bbox {values}: found a latitude outside -90..90; {_HOW}")
+        if self.south > self.north:
+            raise QueryError(f"bbox {values}: its south {self.south:g} is north of its north {self.north:g}; {_HOW}")
+
+    @classmethod
+    def from_text(cls, text: str) -> "LonLatBox":
+        """Read `west,south,east,north`.
+
+        Raises:
+            QueryError: It is not four numbers that make a box.
+        """
+        try:
+            values = [float(part) for part in text.split(",")]
+        except ValueError as error:
+            raise QueryError(f"bbox {text!r}: found something that is no number; {_HOW}") from error
+        return cls.from_sequence(values)
+
+    @classmethod
+    def from_sequence(cls, values: Sequence[float]) -> "LonLatBox":
+        """Read four numbers, or six of which the heights (third and sixth) are ignored.
+
+        Raises:
+            QueryError: They do not make a box.
+        """
+        if len(values) == 6:  # noqa: PLR2004  (RFC 7946, section 5)
+            values = (values[0], values[1], values[3], values[4])
+        if len(values) != 4:  # noqa: PLR2004
+            raise QueryError(f"bbox {list(values)}: found {len(values)} numbers; {_HOW}")
+        west, south, east, north = values
+        return cls(west=float(west), south=float(south), east=float(east), north=float(north))
+
+    def split(self) -> "list[LonLatBox]":
+        """Return one box, or the two on both sides of ±180°; none of them crosses it."""
+        if self.west <= self.east:
+            return [self]
+        return [
+            LonLatBox(west=self.west, south=self.south, east=180.0, north=self.north),
+            LonLatBox(west=-180.0, south=self.south, east=self.east, north=self.north),
+        ]
+
+    def intersects(self, other: "LonLatBox") -> bool:
+        """Say whether both share a point; touching counts."""
+        return any(
+            a.west <= b.east and a.east >= b.west and a.south <= b.north and a.north >= b.south
+            for a in self.split()
+            for b in other.split()
+        )

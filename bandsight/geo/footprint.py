@@ -1,0 +1,106 @@
+"""Where a window lies on Earth: a GeoJSON footprint and its boxes, right at ±180° and at the poles."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import antimeridian
+import numpy as np
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
+from shapely.geometry import Polygon, mapping, shape
+
+from bandsight.errors import SceneError
+from bandsight.geo.box import LonLatBox
+
+# Points along each side of a window before reprojection: a straight side in a projection is a curve in
+# degrees.
+_POINTS = 8
+_DECIMALS = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """The ground that a window covers."""
+
+    geometry: dict[str, Any]
+    """GeoJSON Polygon or MultiPolygon, lon/lat, cut at ±180° (RFC 7946, section 3.1.9)."""
+    boxes: tuple[LonLatBox, ...]
+    """One box, or two when the footprint meets ±180° from both sides."""
+
+
+def footprint(
+    transform: Sequence[float], crs: str, col_off: float, row_off: float, width: float, height: float
+) -> Footprint:
+    """Return the footprint of a window.
+
+    Args:
+        transform: Affine (a, b, c, d, e, f) of the raster.
+        crs: Its coordinate reference system.
+        col_off: First column.
+        row_off: First row.
+        width: Columns.
+        height: Rows.
+
+    Raises:
+        SceneError: The CRS is unknown, or the window lies outside of where it is defined.
+    """
+    a, b, c, d, e, f = transform
+    step = np.linspace(0, 1, _POINTS, endpoint=False)
+    zero, one = np.zeros(_POINTS), np.ones(_POINTS)
+    cols = col_off + width * np.concatenate([step, one, 1 - step, zero])
+    rows = row_off + height * np.concatenate([zero, step, one, 1 - step])
+    if a * e - b * d < 0:
+        # Counter-clockwise as seen from above, whatever way the rows run: at a pole only this tells in from
+        # out.
+        cols, rows = cols[::-1], rows[::-1]
+    x, y = a * cols + b * rows + c, d * cols + e * rows + f
+    try:
+        lon, lat = _to_degrees(crs).transform(x, y, errcheck=True)
+    except ProjError as error:
+        raise SceneError(f"window at column {col_off:g}, row {row_off:g}: outside of where {crs} is defined") from error
+    lon, lat = np.asarray(lon), np.clip(lat, -90, 90)
+    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+        raise SceneError(f"window at column {col_off:g}, row {row_off:g}: outside of where {crs} is defined")
+    ring = [(round(float(p), _DECIMALS), round(float(q), _DECIMALS)) for p, q in zip(lon, lat, strict=True)]
+    ring = [point for point, before in zip(ring, [ring[-1], *ring[:-1]], strict=True) if point != before]
+    geometry: dict[str, Any]
+    if np.abs(np.diff(np.append(lon, lon[0]))).max() <= 180 and np.abs(lon).max() <= 180:  # noqa: PLR2004
+        geometry = mapping(Polygon(ring))
+    else:
+        fixed: Any = antimeridian.fix_polygon(Polygon(ring), fix_winding=False)
+        geometry = fixed.__geo_interface__
+    return Footprint(geometry=_plain(geometry), boxes=_boxes(geometry))
+
+
+@lru_cache(maxsize=64)
+def _to_degrees(crs: str) -> Transformer:
+    try:
+        return Transformer.from_crs(CRS.from_user_input(crs), 4326, always_xy=True)
+    except CRSError as error:
+        raise SceneError(f"CRS {crs!r} is not known; need EPSG:n or WKT") from error
+
+
+def _boxes(geometry: dict[str, Any]) -> tuple[LonLatBox, ...]:
+    """Return the box of each part, parts of one side of ±180° together."""
+    whole = shape(geometry)
+    parts = list(getattr(whole, "geoms", [whole]))
+    sides = [[part.bounds for part in parts if (part.centroid.x < 0) == west] for west in (True, False)]
+    return tuple(
+        LonLatBox(
+            west=min(box[0] for box in side),
+            south=min(box[1] for box in side),
+            east=max(box[2] for box in side),
+            north=max(box[3] for box in side),
+        )
+        for side in sides
+        if side
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return tuples as lists, as JSON has them."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,92 @@
+"""The tile grid: windows that repeated scenes of one place share."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Origins this close to a whole pixel count as on the grid: scenes carry rounded coordinates.
+_ON_GRID = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileWindow:
+    """A window in native pixels; it may stick out of the raster."""
+
+    col_off: int
+    """First column, may be negative."""
+    row_off: int
+    """First row, may be negative."""
+    width: int
+    """Columns: side of a tile times the scale."""
+    height: int
+    """Rows: side of a tile times the scale."""
+    cell: str
+    """Id of the cell: the same for every scene on this grid; begins with `scene/` where the grid is the
+    scene's own. One that ends in + or - was moved to the scene's edge."""
+    scale: int
+    """Native pixels along one pixel of the tile."""
+
+
+def tile_windows(
+    *,
+    transform: Sequence[float],
+    crs: str,
+    width: int,
+    height: int,
+    tile_px: int,
+    scale: int = 1,
+    min_overlap: float = 0.5,
+) -> list[TileWindow]:
+    """Return the windows that cover a raster, row by row.
+
+    Windows are anchored to multiples of tile size times ground sample distance in the CRS when that is a
+    whole number of pixels away (north up, square pixels), else to the raster's corner. Windows that could
+    share less than `min_overlap` of their area with the raster move inwards until they lie inside it along
+    that side, so that every pixel is covered. A raster smaller than a window gets one centred on it.
+
+    Args:
+        transform: Affine (a, b, c, d, e, f) of the raster.
+        crs: Its coordinate reference system.
+        width: Its columns.
+        height: Its rows.
+        tile_px: Side of a tile, pixels.
+        scale: Native pixels along one pixel of the tile.
+        min_overlap: Least share of a window's area that lies in the raster, where the raster is large enough.
+    """
+    if width < 1 or height < 1 or tile_px < 1 or scale < 1:
+        raise ValueError(f"raster {width} x {height}, tile {tile_px}, scale {scale}: need positive sizes")
+    side = tile_px * scale
+    a, b, c, d, e, f = transform
+    shared = b == d == 0 and a > 0 and e < 0 and abs(a + e) < 1e-9 * a
+    if shared:
+        # Pixels from the CRS's origin to the raster's corner; rows count downwards.
+        col0, row0 = c / a, f / e
+        shared = abs(col0 - round(col0)) < _ON_GRID and abs(row0 - round(row0)) < _ON_GRID
+    col_shift, row_shift = (round(c / a), round(f / e)) if shared else (0, 0)
+    prefix = f"{crs}/{a:.10g}/{tile_px}x{scale}" if shared else f"scene/{tile_px}x{scale}"
+    return [
+        TileWindow(col_off=col, row_off=row, width=side, height=side, cell=f"{prefix}/{x}_{y}", scale=scale)
+        for y, row in _offsets(height, side, row_shift, min_overlap)
+        for x, col in _offsets(width, side, col_shift, min_overlap)
+    ]
+
+
+def _offsets(length: int, side: int, shift: int, min_overlap: float) -> list[tuple[str, int]]:
+    """Return (cell index, offset) of windows along one side of a raster."""
+    if length <= side:
+        # One window, the cell that the middle lies in; as much of the raster as possible is in it.
+        return [(f"{(shift + length // 2) // side}", -((side - length) // 2))]
+    first = shift // side
+    # At a corner the shares along both sides multiply.
+    least = math.sqrt(min_overlap) * side
+    out: list[tuple[str, int]] = []
+    for index in range(first, (shift + length - 1) // side + 1):
+        offset = index * side - shift
+        overlap = min(offset + side, length) - max(offset, 0)
+        if overlap >= least:
+            out.append((str(index), offset))
+        elif offset < 0:
+            out.append((f"{index}+", 0))
+        else:
+            out.append((f"{index}-", length - side))
+    return out

@@ -1,0 +1,105 @@
+"""The encoder at work: an open_clip model behind the `Encoder` port."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from open_clip.model import CustomTextCLIP
+from torch import Tensor
+from torch.nn import functional
+
+from bandsight.errors import ModelError, WavelengthError
+from bandsight.model.preprocess import Preprocess
+from bandsight.model.towers import wavelength_input
+from bandsight.model.wavelengths import check_wavelengths
+
+# Texts per forward pass: bounds memory, and more is no faster.
+_TEXT_BATCH = 64
+
+
+class ClipEncoder:
+    """An image-text model for any list of bands; safe to share between threads."""
+
+    def __init__(
+        self,
+        model: CustomTextCLIP,
+        *,
+        preprocess: Preprocess,
+        tokenizer: Callable[[list[str]], Tensor],
+        device: torch.device,
+        name: str,
+        digest: str,
+        license: str,  # noqa: A002  (the field's word)
+    ) -> None:
+        self._model = model.to(device).eval().requires_grad_(False)
+        self._input = wavelength_input(model)
+        self._preprocess = preprocess
+        self._tokenizer = tokenizer
+        self._lock = threading.Lock()
+        self.device = device
+        self.name = name
+        self.digest = digest
+        self.license = license
+        self.image_size = preprocess.size
+        self.dim = int(
+            model.visual.head[-1].out_features if len(model.visual.head) else model.visual.trunk.num_features
+        )
+
+    def encode_image(self, image: Tensor, wavelengths: Sequence[float], *, normalize: bool = False) -> Tensor:
+        """Return image embeddings (N, D) of preprocessed images (N, C, H, W), one wavelength in µm for each band.
+
+        Raises:
+            WavelengthError: The counts differ, or a value is not a wavelength in µm.
+        """
+        if image.ndim != 4:  # noqa: PLR2004
+            raise WavelengthError(f"images: shape {tuple(image.shape)}; need (N, C, H, W)")
+        checked = check_wavelengths(wavelengths, image.shape[1])
+        with self._lock, torch.inference_mode(), self._autocast():
+            self._input.use(checked)
+            out = self._model.visual(image.to(self.device)).float()
+        return functional.normalize(out, dim=-1) if normalize else out
+
+    def encode_text(self, texts: list[str] | Tensor, *, normalize: bool = False) -> Tensor:
+        """Return text embeddings (N, D) of sentences, or of token ids (N, context)."""
+        ids = texts if isinstance(texts, Tensor) else self._tokenizer(texts)
+        with self._lock, torch.inference_mode(), self._autocast():
+            parts = [self._model.text(part.to(self.device)).float() for part in ids.split(_TEXT_BATCH)]
+        out = torch.cat(parts)
+        return functional.normalize(out, dim=-1) if normalize else out
+
+    def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return unit vectors float32 (N, D) of uint8 tiles (N, C, H, W) of any size; see `Encoder`."""
+        if pixels.dtype != np.uint8 or pixels.ndim != 4:  # noqa: PLR2004
+            raise ValueError(f"pixels: {pixels.dtype} {pixels.shape}; need uint8 (N, C, H, W)")
+        check_wavelengths(wavelengths, pixels.shape[1])
+        if not len(pixels):
+            return np.empty((0, self.dim), np.float32)
+        image = torch.from_numpy(self._preprocess(pixels))
+        vectors: NDArray[np.float32] = self.encode_image(image, wavelengths, normalize=True).cpu().numpy()
+        return vectors
+
+    def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return unit vectors float32 (N, D), one per sentence."""
+        if not texts:
+            return np.empty((0, self.dim), np.float32)
+        vectors: NDArray[np.float32] = self.encode_text(texts, normalize=True).cpu().numpy()
+        return vectors
+
+    def probabilities(
+        self, image_vectors: NDArray[np.float32], text_vectors: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return sigmoid(cosine × exp(logit_scale) + logit_bias), shape (images, texts), each prompt on its own.
+
+        Raises:
+            ModelError: The model has no logit bias, so its scores are no probabilities.
+        """
+        if self._model.logit_bias is None:
+            raise ModelError(f"model {self.name}: it has no logit bias, so its scores are no probabilities")
+        scale = float(self._model.logit_scale.exp())
+        logits = image_vectors @ text_vectors.T * scale + float(self._model.logit_bias)
+        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda")

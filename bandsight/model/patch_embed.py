@@ -1,0 +1,171 @@
+"""The input stages whose kernels are generated from the wavelengths of the bands they are given."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# Kernels kept per module; an archive has a handful of band lists, so this is never reached in earnest.
+_CACHE_SIZE = 64
+
+
+class WavelengthInput(nn.Module):
+    """A convolution whose kernel depends on the list of wavelengths; cached per list when weights are fixed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wavelengths: tuple[float, ...] = ()
+        self._cache: dict[tuple[tuple[float, ...], torch.device], tuple[Tensor, Tensor | None]] = {}
+
+    def use(self, wavelengths: Sequence[float]) -> None:
+        """Say which bands the next images have (centre wavelengths, µm)."""
+        self._wavelengths = tuple(wavelengths)
+
+    def generate(self, wavelengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return kernel (out, C, height, width) and bias (out,) for wavelengths (C,) in µm, float32."""
+        raise NotImplementedError
+
+    def kernel(self, device: torch.device) -> tuple[Tensor, Tensor | None]:
+        """Return the kernel and bias of the wavelengths in use, generated once per list while gradients are off."""
+        key = (self._wavelengths, device)
+        if not torch.is_grad_enabled() and key in self._cache:
+            return self._cache[key]
+        with torch.autocast(device.type, enabled=False):
+            made = self.generate(torch.tensor(self._wavelengths, dtype=torch.float32, device=device))
+        if not torch.is_grad_enabled():
+            if len(self._cache) >= _CACHE_SIZE:
+                self._cache.clear()
+            self._cache[key] = made
+        return made
+
+    def train(self, mode: bool = True) -> "WavelengthInput":
+        """Switch mode; weights may have moved, so kernels made before are dropped."""
+        self._cache.clear()
+        return super().train(mode)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._cache.clear()
+        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+
+class _ResidualMlp(nn.Module):
+    """x + relu(w2(relu(w1(x)))), upstream's `fclayer`."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.w1 = nn.Linear(dim, dim)
+        self.w2 = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + functional.relu(self.w2(functional.relu(self.w1(x))))
+        return out
+
+
+class _WeightGenerator(nn.Module):
+    """One post-norm transformer layer over [weight tokens, band tokens, bias token] → kernel and bias."""
+
+    def __init__(self, dim: int, weight_tokens: int, patch: int, embed_dim: int) -> None:
+        super().__init__()
+        self.patch, self.embed_dim = patch, embed_dim
+        layer = nn.TransformerEncoderLayer(dim, nhead=4, activation="gelu", dropout=0.0, batch_first=True)
+        self.transformer_encoder = nn.TransformerEncoder(layer, num_layers=1, enable_nested_tensor=False)
+        self.weight_tokens = nn.Parameter(torch.randn(weight_tokens, dim) * 0.02)
+        self.bias_token = nn.Parameter(torch.randn(1, dim) * 0.02)
+        self.fc_weight = nn.Linear(dim, patch * patch * embed_dim)
+        self.fc_bias = nn.Linear(dim, embed_dim)
+
+    def forward(self, waves: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = torch.cat([self.weight_tokens, waves, self.bias_token])
+        out = self.transformer_encoder(tokens.unsqueeze(0)).squeeze(0)
+        bands = out[len(self.weight_tokens) : -1] + waves
+        kernel = self.fc_weight(bands).view(len(waves), self.patch, self.patch, self.embed_dim)
+        return kernel.permute(3, 0, 1, 2), self.fc_bias(out[-1])
+
+
+class DofaPatchEmbed(WavelengthInput):
+    """Patch embedding of DOFA-CLIP; parameter names are upstream's, so its checkpoints load as they are.
+
+    Source: Xiong et al., "DOFA-CLIP: Multimodal Vision-Language Foundation Models for Earth Observation" (2025),
+    and the wavelength embedding of "Neural Plasticity-Inspired Multimodal Foundation Model" (DOFA, 2024), section 3.
+    """
+
+    # Upstream multiplies kernel and bias by this.
+    scale = 0.01
+
+    def __init__(self, patch: int, embed_dim: int, wave_dim: int = 128) -> None:
+        super().__init__()
+        self.patch, self.wave_dim = patch, wave_dim
+        self.fclayer = _ResidualMlp(wave_dim)
+        self.weight_generator = _WeightGenerator(wave_dim, 128, patch, embed_dim)
+
+    def wave_code(self, wavelengths: Tensor) -> Tensor:
+        """Return the sin-cos code (C, 128) of wavelengths (C,) in µm.
+
+        Kept in float32 throughout: float64 changes the sines of these large arguments by 1.7e-4.
+        """
+        half = self.wave_dim // 2
+        steps = torch.arange(half, dtype=torch.float32, device=wavelengths.device) / half
+        angles = torch.outer(wavelengths * 1000, 1.0 / 10000**steps)
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+    def generate(self, wavelengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return kernel (D, C, p, p) and bias (D,) for wavelengths (C,) in µm."""
+        kernel, bias = self.weight_generator(self.fclayer(self.wave_code(wavelengths)))
+        return kernel * self.scale, bias * self.scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return patch tokens (N, patches, D), row by row; pixels beyond a whole patch are dropped."""
+        kernel, bias = self.kernel(x.device)
+        return functional.conv2d(x, kernel, bias, stride=self.patch).flatten(2).transpose(1, 2)
+
+
+class SpectralStem(WavelengthInput):
+    """First convolution of a small convolutional trunk, for any list of bands.
+
+    The bands are read as samples of a spectrum. At each of a fixed set of anchor wavelengths the spectrum is
+    estimated by kernel regression in log-wavelength and gated by how near the nearest band is; every anchor has its
+    own learned kernel. What the visible anchors lack in coverage is made up by a panchromatic kernel on the mean of
+    all bands. The map is linear in the pixels, so it collapses to one kernel (out, C, k, k) per wavelength list; it
+    is indifferent to band order, and 200 narrow bands weigh as much as 10 broad ones. With red, green and blue it
+    starts as the RGB kernels it was built from.
+    """
+
+    # µm. Blue, green, red are the three that start from pretrained kernels; 5.405 is the code of SAR.
+    anchors = (0.443, 0.49, 0.56, 0.665, 0.705, 0.74, 0.783, 0.842, 0.945, 1.375, 1.61, 2.2, 3.9, 5.405, 11.0)
+    _red, _green, _blue = 3, 2, 1
+    # Widths in log-wavelength: 5 % keeps blue (0.49) out of green (0.56); 6 % lets neighbours of one band pass.
+    regression_width = 0.05
+    gate_width = 0.06
+
+    def __init__(self, rgb_kernel: Tensor, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        out, _, height, width = rgb_kernel.shape
+        kernels = torch.zeros(len(self.anchors), out, height, width)
+        for position, anchor in enumerate((self._red, self._green, self._blue)):
+            kernels[anchor] = rgb_kernel[:, position].detach()
+        self.anchor_kernels = nn.Parameter(kernels)
+        self.pan_kernel = nn.Parameter(rgb_kernel.detach().sum(dim=1))
+
+    def generate(self, wavelengths: Tensor) -> tuple[Tensor, None]:
+        """Return kernel (out, C, k, k) for wavelengths (C,) in µm; there is no bias."""
+        anchors = torch.tensor(self.anchors, dtype=torch.float32, device=wavelengths.device).log()
+        squared = (anchors[:, None] - wavelengths.log()[None, :]) ** 2
+        share = torch.softmax(-squared / (2 * self.regression_width**2), dim=1)
+        gate = torch.exp(-squared.amin(dim=1) / (2 * self.gate_width**2))
+        kernel = torch.einsum("mohw,mc->ochw", self.anchor_kernels, gate[:, None] * share)
+        visible = (gate[self._red] + gate[self._green] + gate[self._blue]) / 3
+        pan = self.pan_kernel[:, None] / len(wavelengths) * (1 - visible)
+        return kernel + pan, None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features (N, out, ceil(H / stride), ceil(W / stride)), padded as TensorFlow's SAME does."""
+        kernel, _ = self.kernel(x.device)
+        pads = []
+        for size, k in ((x.shape[3], kernel.shape[3]), (x.shape[2], kernel.shape[2])):
+            total = max((math.ceil(size / self.stride) - 1) * self.stride + k - size, 0)
+            pads += [total // 2, total - total // 2]
+        return functional.conv2d(functional.pad(x, pads), kernel, stride=self.stride)

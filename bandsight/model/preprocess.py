@@ -1,0 +1,74 @@
+"""Turns uint8 tiles of any size into what a model's image tower takes, as its preprocess_cfg says."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bandsight.errors import ModelError
+
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocess:
+    """Resize, then (x / 255 - mean) / std, the same for every band."""
+
+    size: int
+    """Side of the square that the model takes, pixels."""
+    mean: float
+    """Subtracted from values in 0..1."""
+    std: float
+    """Divides what is left."""
+    interpolation: str
+    """`bicubic` or `bilinear`, as Pillow does it (antialiased)."""
+    resize_mode: str
+    """`squash` ignores the aspect; `shortest` keeps it and crops the centre."""
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in _FILTERS:
+            raise ModelError(f"preprocess_cfg: interpolation {self.interpolation!r}; need one of {sorted(_FILTERS)}")
+        if self.resize_mode not in {"squash", "shortest"}:
+            raise ModelError(f"preprocess_cfg: resize_mode {self.resize_mode!r}; need 'squash' or 'shortest'")
+
+    @classmethod
+    def from_config(cls, cfg: dict[str, Any], size: int) -> "Preprocess":
+        """Read an open_clip `preprocess_cfg`; the same mean and std must hold for all three of its channels."""
+        mean, std = cfg.get("mean", 0.5), cfg.get("std", 0.5)
+        for name, value in (("mean", mean), ("std", std)):
+            if isinstance(value, list) and len(set(value)) != 1:
+                raise ModelError(f"preprocess_cfg: {name} {value} differs by channel; a model for any band needs one")
+        return cls(
+            size=size,
+            mean=float(mean[0] if isinstance(mean, list) else mean),
+            std=float(std[0] if isinstance(std, list) else std),
+            interpolation=cfg.get("interpolation", "bicubic"),
+            resize_mode=cfg.get("resize_mode", "squash"),
+        )
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return float32 (N, C, size, size) from uint8 (N, C, H, W)."""
+        height, width = pixels.shape[2:]
+        if (height, width) != (self.size, self.size):
+            pixels = self._resize(pixels)
+        values = pixels.astype(np.float32)
+        values /= np.float32(255)
+        values -= np.float32(self.mean)
+        values /= np.float32(self.std)
+        return values
+
+    def _resize(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        n, bands, height, width = pixels.shape
+        to_h = to_w = self.size
+        if self.resize_mode == "shortest":
+            # torchvision's Resize: the short side becomes `size`, the long one is truncated.
+            short = min(height, width)
+            to_h, to_w = int(self.size * height / short), int(self.size * width / short)
+        top, left = round((to_h - self.size) / 2), round((to_w - self.size) / 2)
+        out = np.empty((n * bands, self.size, self.size), np.uint8)
+        for row, band in enumerate(pixels.reshape(n * bands, height, width)):
+            resized = Image.fromarray(band).resize((to_w, to_h), _FILTERS[self.interpolation])
+            out[row] = np.asarray(resized)[top : top + self.size, left : left + self.size]
+        return out.reshape(n, bands, self.size, self.size)

@@ -1,0 +1,53 @@
+"""The port: what every program may ask of an image-text model, whichever library is behind it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Encoder(Protocol):
+    """An image-text model whose image side takes any list of bands."""
+
+    @property
+    def name(self) -> str:
+        """What the model was loaded as, e.g. `embedded`."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over weights and preprocessing: equal digests give equal vectors."""
+
+    @property
+    def license(self) -> str:
+        """Licence of the weights, an SPDX expression where there is one."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square input, in pixels; the natural tile size."""
+
+    def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return one unit vector per tile.
+
+        Args:
+            pixels: Scaled to 0..255 as the sensor's profile says, shape (n, bands, height, width).
+            wavelengths: Centre wavelength of each band in µm, in the order of the bands.
+
+        Returns:
+            Vectors of L2 norm 1, shape (n, dim), row i for tile i.
+
+        Raises:
+            WavelengthError: The counts differ, or a value is not a wavelength in µm.
+        """
+
+    def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return one unit vector per sentence, shape (n, dim)."""
+
+    def probabilities(
+        self, image_vectors: NDArray[np.float32], text_vectors: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the probability that each image shows what each text says, shape (images, texts)."""

@@ -1,0 +1,50 @@
+"""Sentences to token ids, as a model's text_cfg says."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from bandsight.errors import ModelError
+
+
+class LazyTokenizer:
+    """open_clip's Hugging Face tokenizer, opened at the first sentence: a model can then encode images without it."""
+
+    def __init__(self, text_cfg: dict[str, Any], folder: Path) -> None:
+        self._cfg = text_cfg
+        self._folder = folder
+        self._open: Callable[[list[str]], Tensor] | None = None
+
+    def __call__(self, texts: list[str]) -> Tensor:
+        """Return token ids (N, context)."""
+        if self._open is None:
+            self._open = self._load()
+        return self._open(texts)
+
+    def _load(self) -> Callable[[list[str]], Tensor]:
+        from open_clip.tokenizer import HFTokenizer
+
+        name = self._cfg.get("hf_tokenizer_name")
+        if not name:
+            raise ModelError(f"{self._folder}: text_cfg names no hf_tokenizer_name; need one to encode sentences")
+        # A folder beside the config wins: it works offline.
+        beside = self._folder / (str(name)[2:] if str(name).startswith("./") else "tokenizer")
+        # A SigLIP repository that carries its tokenizer files at the top serves as its own tokenizer folder.
+        if not beside.is_dir() and (self._folder / "tokenizer.json").is_file():
+            beside = self._folder
+        where = str(beside) if beside.is_dir() else str(name)
+        try:
+            tokenizer: Callable[[list[str]], Tensor] = HFTokenizer(
+                where,
+                context_length=self._cfg.get("context_length", 77),
+                tokenizer_mode=self._cfg.get("tokenizer_mode"),
+                **{"clean": "canonicalize", **(self._cfg.get("tokenizer_kwargs") or {})},
+            )
+        except Exception as error:
+            raise ModelError(
+                f"tokenizer {name!r} cannot be opened ({type(error).__name__}); "
+                f"connect to the hub once, or put its files into {self._folder / 'tokenizer'}"
+            ) from error
+        return tokenizer

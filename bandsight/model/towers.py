@@ -1,0 +1,80 @@
+"""Builds the open_clip model that a config names, with a wavelength input in place of the RGB one."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import timm
+from open_clip.model import CustomTextCLIP
+from timm.models import _registry as timm_registry
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+
+from bandsight.errors import ModelError
+from bandsight.model.patch_embed import DofaPatchEmbed, SpectralStem, WavelengthInput
+
+# A timm name with one of these in front is that trunk with its input stage generated from wavelengths.
+_DOFA, _SPECTRAL = "dofa_", "spectral_"
+
+
+def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, Any]) -> CustomTextCLIP:
+    """Return the model, weights not yet loaded.
+
+    Args:
+        model_cfg: The `model_cfg` of an open_clip_config.json.
+        folder: Where the config lies; a text model named `./…` is looked up in it.
+        trunk_args: Arguments of timm's VisionTransformer for trunk names that timm does not know, by name.
+
+    Raises:
+        ModelError: The config names a trunk that is neither known nor described, or lacks a section.
+    """
+    cfg = copy.deepcopy(model_cfg)
+    try:
+        vision, text = cfg["vision_cfg"], cfg["text_cfg"]
+        name = str(vision["timm_model_name"])
+    except KeyError as error:
+        raise ModelError(
+            f"{folder}: the config has no {error}; need model_cfg with vision_cfg.timm_model_name and text_cfg, "
+            "as DOFA-CLIP's open_clip_config.json has"
+        ) from error
+    kind = next((prefix for prefix in (_DOFA, _SPECTRAL) if name.startswith(prefix)), None)
+    if kind is None:
+        raise ModelError(
+            f"{folder}: trunk {name!r} takes RGB only; need a name that begins with {_DOFA!r} or {_SPECTRAL!r}"
+        )
+    vision["timm_model_name"] = plain = name.removeprefix(kind)
+    vision["timm_model_pretrained"] = False
+    if name in trunk_args:
+        _describe_trunk(plain, trunk_args[name])
+    elif not timm.is_model(plain):
+        raise ModelError(
+            f"{folder}: timm does not know the trunk {plain!r}; put its dimensions under {name!r} in trunk_args.json"
+        )
+    for key in ("hf_model_name", "hf_tokenizer_name"):
+        if str(text.get(key, "")).startswith("./"):
+            text[key] = str(folder / text[key])
+    cfg.pop("custom_text", None)
+    model = CustomTextCLIP(**cfg)
+    trunk = model.visual.trunk
+    if kind == _DOFA:
+        patch = trunk.patch_embed.patch_size[0]
+        trunk.patch_embed = DofaPatchEmbed(patch, trunk.embed_dim)
+    else:
+        trunk.conv_stem = SpectralStem(trunk.conv_stem.weight, trunk.conv_stem.stride[0])
+    return model
+
+
+def wavelength_input(model: nn.Module) -> WavelengthInput:
+    """Return the input stage of a model that `build_model` made."""
+    return next(part for part in model.modules() if isinstance(part, WavelengthInput))
+
+
+def _describe_trunk(name: str, args: dict[str, Any]) -> None:
+    """Make a VisionTransformer of these dimensions known to timm under this name."""
+
+    def entry(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:  # noqa: ARG001  (timm passes it)
+        for extra in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
+            kwargs.pop(extra, None)
+        return VisionTransformer(**{**args, **kwargs})
+
+    timm_registry._model_entrypoints[name] = entry  # noqa: SLF001  (register_model insists on a module-level function)

@@ -1,0 +1,130 @@
+"""Decodes a picture that somebody sends as a query: within limits, and with nothing that could reach other files."""
+
+import io
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from bandsight.errors import ImageError
+
+RGB_UM = (0.665, 0.56, 0.49)
+MAX_PIXELS = 50_000_000
+# Longest side handed on: the model's input is smaller, and this bounds memory whatever the band count.
+_LONGEST_PX = 1024
+_MAX_BANDS = 512
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_NEEDED = "need a PNG, a JPEG or a GeoTIFF"
+_PERCENTILES = (2.0, 98.0)
+
+
+def decode_query_image(
+    data: bytes, wavelengths: Sequence[float] | None = None, *, max_pixels: int = MAX_PIXELS
+) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
+    """Return a query image's pixels, uint8 (C, H, W), and the centre wavelength of each band in µm.
+
+    Args:
+        data: The file's bytes: PNG, JPEG or GeoTIFF.
+        wavelengths: Of the bands, in µm; needed when the file has neither three bands nor wavelengths of its own.
+        max_pixels: Images with more are refused before they are decoded.
+
+    Raises:
+        ImageError: It is no such image, damaged, too large, or its bands are unknown.
+    """
+    if not data:
+        raise ImageError(f"query image: the file is empty; {_NEEDED}")
+    if data[:4] in _TIFF:
+        return _tiff(data, wavelengths, max_pixels)
+    pixels = _picture(data, max_pixels)
+    if wavelengths is not None and tuple(wavelengths) != RGB_UM:
+        raise ImageError("query image: a PNG or JPEG is red, green, blue; wavelengths go with a GeoTIFF")
+    return pixels, RGB_UM
+
+
+def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
+    try:
+        with warnings.catch_warnings():
+            # Our own limit below is stricter than Pillow's warning.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+                _check_size(*image.size, max_pixels)
+                # JPEG can be decoded at a fraction of its size.
+                image.draft("RGB", (_LONGEST_PX, _LONGEST_PX))
+                rgb = image.convert("RGB")
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise ImageError(f"query image: {_kind(data)}; {_NEEDED} of at most {max_pixels:,} pixels") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"query image: damaged or cut short ({error}); send the whole file") from error
+    rgb.thumbnail((_LONGEST_PX, _LONGEST_PX), Image.Resampling.BICUBIC)
+    return np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
+
+
+def _tiff(
+    data: bytes, wavelengths: Sequence[float] | None, max_pixels: int
+) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
+    from rasterio.errors import RasterioError
+    from rasterio.io import MemoryFile
+
+    try:
+        with MemoryFile(data) as memory, memory.open(driver="GTiff") as dataset:
+            _check_size(dataset.width, dataset.height, max_pixels)
+            if dataset.count > _MAX_BANDS:
+                raise ImageError(f"query image: {dataset.count} bands; at most {_MAX_BANDS} are allowed")
+            bands = [i for i, interp in enumerate(dataset.colorinterp, 1) if interp.name != "alpha"]
+            waves = _wavelengths([dataset.tags(i, ns="IMAGERY") for i in bands], wavelengths)
+            shrink = max(1.0, max(dataset.width, dataset.height) / _LONGEST_PX)
+            shape = (len(bands), max(1, int(dataset.height / shrink)), max(1, int(dataset.width / shrink)))
+            values = dataset.read(bands, out_shape=shape, masked=True)
+    except RasterioError as error:
+        reason = (str(error).splitlines() or ["?"])[0]
+        raise ImageError(f"query image: a TIFF that cannot be read ({reason}); send the whole file") from error
+    if np.iscomplexobj(values):
+        values = np.abs(values)
+    if values.dtype == np.uint8:
+        return np.ascontiguousarray(values.filled(0)), waves
+    seen = np.ma.masked_invalid(values).compressed().astype(np.float32)
+    if not seen.size:
+        raise ImageError("query image: it has no valid pixel; send one with data")
+    low, high = np.percentile(seen, _PERCENTILES)
+    scaled = (np.nan_to_num(values.filled(low)).astype(np.float32) - low) / max(float(high - low), 1e-12)
+    return np.clip(np.rint(scaled * 255), 0, 255).astype(np.uint8), waves
+
+
+def _wavelengths(tags: list[dict[str, str]], given: Sequence[float] | None) -> tuple[float, ...]:
+    if given is not None:
+        if len(given) != len(tags):
+            raise ImageError(f"query image: {len(tags)} bands but {len(given)} wavelengths; pass one for each band")
+        return tuple(float(value) for value in given)
+    try:
+        own = [float(tag["CENTRAL_WAVELENGTH_UM"]) for tag in tags]
+    except (KeyError, ValueError):
+        own = []
+    if own:
+        return tuple(own)
+    if len(tags) == len(RGB_UM):
+        return RGB_UM
+    raise ImageError(
+        f"query image: {len(tags)} bands without wavelengths; pass the centre wavelength of each in µm, "
+        "or send red, green and blue"
+    )
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise ImageError(
+            f"query image: {width}×{height} pixels; at most {max_pixels:,} are allowed, so cut it or make it smaller"
+        )
+
+
+def _kind(data: bytes) -> str:
+    for magic, name in (
+        (b"GIF8", "a GIF"),
+        (b"%PDF", "a PDF"),
+        (b"PK", "a zip archive"),
+        (b"<", "markup text"),
+    ):
+        if data.startswith(magic):
+            return f"found {name}"
+    return "found something that is no image this program reads"

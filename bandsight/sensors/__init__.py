@@ -1,0 +1,1 @@
+"""Sensor profiles, and how the files of a scene are matched to one."""

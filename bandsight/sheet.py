@@ -1,0 +1,50 @@
+"""A contact sheet: one row of thumbnails for each query, score beneath each, to see whether the hits are right."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from bandsight.catalog.records import Hit
+from bandsight.errors import BandsightError
+from bandsight.imagery import thumbnail
+
+_THUMB, _GAP, _TEXT = 144, 8, 30
+_TITLE = 26
+
+
+def contact_sheet(queries: Sequence[tuple[str, Sequence[Hit]]], path: Path, *, columns: int = 6) -> None:
+    """Write a PNG with a titled block of thumbnails for each query.
+
+    Args:
+        queries: Title and hits, best first.
+        path: Where the picture goes.
+        columns: Thumbnails in a row.
+    """
+    blocks = [(title, list(hits)) for title, hits in queries]
+    heights = [_TITLE + max(1, -(-len(hits) // columns)) * (_THUMB + _TEXT + _GAP) + _GAP for _, hits in blocks]
+    sheet = Image.new("RGB", (columns * (_THUMB + _GAP) + _GAP, sum(heights) + _GAP), "white")
+    draw = ImageDraw.Draw(sheet)
+    title_font, font = ImageFont.load_default(16), ImageFont.load_default(11)
+    top = _GAP
+    for (title, hits), height in zip(blocks, heights, strict=True):
+        draw.text((_GAP, top), title[:110], fill="black", font=title_font)
+        for position, hit in enumerate(hits):
+            x = _GAP + position % columns * (_THUMB + _GAP)
+            y = top + _TITLE + position // columns * (_THUMB + _TEXT + _GAP)
+            sheet.paste(_picture(hit), (x, y))
+            draw.text((x, y + _THUMB + 2), f"{hit.score:.3f}  {hit.scene.sensor}", fill="black", font=font)
+            draw.text((x, y + _THUMB + 15), f"tile {hit.tile.id}  {hit.scene.name}"[:26], fill="#666", font=font)
+        if not hits:
+            draw.text((_GAP, top + _TITLE), "no tile matches", fill="#666", font=font)
+        top += height
+    sheet.save(path)
+
+
+def _picture(hit: Hit) -> Image.Image:
+    """Return the hit's thumbnail, or a grey square where the scene can no longer be read."""
+    try:
+        return Image.fromarray(thumbnail(hit.scene, hit.tile, _THUMB))
+    except BandsightError:
+        return Image.fromarray(np.full((_THUMB, _THUMB, 3), 200, np.uint8))

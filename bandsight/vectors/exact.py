@@ -1,0 +1,76 @@
+"""The referee: a store in memory that does everything the slow, obvious way, for tests to compare with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.errors import NotFoundError
+from bandsight.filters import Filter
+from bandsight.vectors.columns import SceneColumns, TileColumns, matching
+from bandsight.vectors.protocol import Ranked, Segment, Snapshot
+
+
+class ExactStore:
+    """A `VectorStore` of plain NumPy arrays; nothing is approximated, nothing is kept after the process."""
+
+    def __init__(self, dim: int) -> None:
+        self._dim = dim
+        self._written: dict[str, tuple[NDArray[np.float16], TileColumns]] = {}
+        self._shown: list[str] = []
+        self._scenes: SceneColumns | None = None
+
+    def upsert(self, vectors: NDArray[np.float32], columns: TileColumns) -> Segment:
+        """Keep rows; see `VectorStore`."""
+        name = f"exact-{columns.ids[0]}"
+        self._written[name] = (vectors.astype(np.float16), columns)
+        return Segment(name=name, first_id=int(columns.ids[0]), count=len(columns), sha256="")
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Serve this state; see `VectorStore`."""
+        self._shown = [segment.name for segment in snapshot.segments]
+        self._scenes = snapshot.scenes
+
+    def search(self, queries: NDArray[np.float32], k: int, wanted: Filter) -> list[Ranked]:
+        """Score every matching row; see `VectorStore`."""
+        assert self._scenes is not None
+        ids = [np.empty(0, np.int64)]
+        rows = [np.empty((0, self._dim), np.float32)]
+        for name in self._shown:
+            vectors, columns = self._written[name]
+            mask = matching(columns, self._scenes, wanted)
+            ids.append(columns.ids[mask])
+            rows.append(vectors[mask].astype(np.float32))
+        all_ids, all_rows = np.concatenate(ids), np.concatenate(rows)
+        answers = []
+        for query in queries:
+            scores = all_rows @ query
+            best = np.lexsort((all_ids, -scores))[:k]
+            answers.append((all_ids[best], scores[best]))
+        return answers
+
+    def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Return rows by id; see `VectorStore`."""
+        out = np.empty((len(ids), self._dim), np.float32)
+        for position, tile_id in enumerate(ids):
+            for name in self._shown:
+                vectors, columns = self._written[name]
+                if tile_id in columns.ids:
+                    out[position] = vectors[int(tile_id) - int(columns.ids[0])]
+                    break
+            else:
+                raise NotFoundError(f"tile {tile_id}: no such vector")
+        return out
+
+    def optimize(self) -> dict[str, Any]:
+        """There is nothing to make faster."""
+        return {"index": "none"}
+
+    def stats(self) -> dict[str, Any]:
+        """Return the number of rows shown."""
+        return {"vectors": sum(len(self._written[name][1]) for name in self._shown)}
+
+    def verify(self, *, full: bool) -> list[str]:  # noqa: ARG002  (the port's signature)
+        """Memory does not rot."""
+        return []

@@ -1,0 +1,84 @@
+"""The port: what an archive asks of whatever keeps its vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.filters import Filter
+from bandsight.vectors.columns import SceneColumns, TileColumns
+
+Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""Ids and scores of one query's hits, best first, equal scores by id; both of shape (hits,)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A run of vectors written in one go: the receipt that the catalog's commit makes valid."""
+
+    name: str
+    """Name of the file, without folder or suffix."""
+    first_id: int
+    """Tile id of its first row; the others follow without gap."""
+    count: int
+    """Rows."""
+    sha256: str
+    """Checksum of the rows, hex."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One committed state of an archive, as a store needs to know it."""
+
+    generation: int
+    """Number of the commit."""
+    segments: tuple[Segment, ...]
+    """What is committed, ascending by first id."""
+    scenes: SceneColumns
+    """The scenes that exist; tiles of others are deleted."""
+
+
+class VectorStore(Protocol):
+    """Keeps unit vectors by tile id and finds the nearest under a filter.
+
+    Rows handed to `upsert` count only once a snapshot shows their segment, so that the catalog's transaction stays
+    the only commit point. Deletion is a snapshot without the scene.
+    """
+
+    def upsert(self, vectors: NDArray[np.float32], columns: TileColumns) -> Segment:
+        """Write rows durably and return their receipt; ids are consecutive. Writing the same rows again is safe.
+
+        Args:
+            vectors: Unit vectors, shape (n, dim).
+            columns: Their attributes, row for row.
+        """
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Serve this state from now on; searches under way keep the one they began with."""
+
+    def search(self, queries: NDArray[np.float32], k: int, wanted: Filter) -> list[Ranked]:
+        """Return the min(k, matching) nearest tiles of each query, scored on the raw vectors.
+
+        Args:
+            queries: Unit vectors, shape (q, dim).
+            k: Most hits for each.
+            wanted: Which tiles count.
+        """
+
+    def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Return the vectors of tiles, shape (n, dim), in the order asked.
+
+        Raises:
+            NotFoundError: A tile that the snapshot does not hold.
+        """
+
+    def optimize(self) -> dict[str, Any]:
+        """Build whatever makes searches faster and return its measured figures once it is served."""
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts and sizes."""
+
+    def verify(self, *, full: bool) -> list[str]:
+        """Return what is wrong with the stored vectors, one sentence each; `full` reads every row."""

@@ -1,0 +1,70 @@
+"""When a scene was taken, from what its files say: metadata first, then the names that products carry."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+# Tags that mean acquisition; TIFFTAG_DATETIME comes last, since some writers put the time of processing there.
+_TAGS = (
+    "ACQUISITIONDATETIME",
+    "DATATAKE_1_DATATAKE_SENSING_START",
+    "PRODUCT_START_TIME",
+    "acquired",
+    "datetime",
+    "TIFFTAG_DATETIME",
+)
+_STAMP = re.compile(
+    r"(?<!\d)((?:19|20)\d\d)[-_]?(0[1-9]|1[0-2])[-_]?(0[1-9]|[12]\d|3[01])(?:[T_ ]([0-2]\d)([0-5]\d)([0-5]\d))?(?!\d)"
+)
+# Landsat scene id before Collection 1: sensor, path, row, year and day of year (USGS).
+_LANDSAT = re.compile(r"L[COTEM]\d\d{3}\d{3}(\d{4})(\d{3})")
+_MTL_DATE = re.compile(r"DATE_ACQUIRED = (\d{4}-\d\d-\d\d)")
+_MTL_TIME = re.compile(r'SCENE_CENTER_TIME = "?(\d\d:\d\d:\d\d)')
+
+
+def acquired(paths: Iterable[Path], tags: Mapping[str, str]) -> datetime | None:
+    """Return the acquisition in UTC, None when nothing says it."""
+    paths = list(paths)
+    return _from_mtl(paths) or _from_tags(tags) or _from_names(paths)
+
+
+def parse_time(text: str) -> datetime | None:
+    """Return a moment written as RFC 3339, as TIFF writes it, or as a bare date; None when it is none of these."""
+    # TIFF 6.0: "YYYY:MM:DD HH:MM:SS".
+    text = re.sub(r"^(\d{4}):(\d\d):(\d\d) ", r"\1-\2-\3T", text.strip())
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _from_mtl(paths: list[Path]) -> datetime | None:
+    for folder in {path.parent for path in paths}:
+        for mtl in sorted(folder.glob("*_MTL.txt")):
+            # A folder may hold several products; the file must belong to this one.
+            if not any(path.name.startswith(mtl.name.split("_MTL")[0].split("_B")[0]) for path in paths):
+                continue
+            text = mtl.read_text(encoding="utf-8", errors="replace")
+            day, time = _MTL_DATE.search(text), _MTL_TIME.search(text)
+            if day:
+                return parse_time(f"{day[1]}T{time[1] if time else '00:00:00'}")
+    return None
+
+
+def _from_tags(tags: Mapping[str, str]) -> datetime | None:
+    found = (parse_time(tags[name]) for name in _TAGS if name in tags)
+    return next((value for value in found if value), None)
+
+
+def _from_names(paths: list[Path]) -> datetime | None:
+    for name in [path.name for path in paths] + [path.parent.name for path in paths]:
+        if match := _STAMP.search(name):
+            year, month, day, *clock = match.groups()
+            value = parse_time(f"{year}-{month}-{day}" + (f"T{clock[0]}:{clock[1]}:{clock[2]}" if clock[0] else ""))
+            if value:
+                return value
+        if match := _LANDSAT.search(name):
+            return datetime(int(match[1]), 1, 1, tzinfo=UTC) + timedelta(days=int(match[2]) - 1)
+    return None

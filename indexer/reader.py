@@ -1,0 +1,174 @@
+"""Reads the pixels of neighbouring tiles in one go and scales them for the model."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import MaskFlags, Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from bandsight.errors import SceneError
+from bandsight.geo.grid import TileWindow
+from bandsight.rasters import open_raster
+from bandsight.sensors.scaling import decibel, stretch
+from indexer.scene import RasterScene
+
+# Tiles read together: neighbours in one row share blocks, which are then decoded once.
+TILES_PER_READ = 16
+_open = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTile:
+    """The pixels of one tile."""
+
+    window: TileWindow
+    pixels: NDArray[np.uint8]
+    """Shape (bands, tile_px, tile_px); empty when too little is valid."""
+    valid_fraction: float
+    """Share of the window's pixels that hold data."""
+
+
+def read_row(scene: RasterScene, windows: Sequence[TileWindow], *, tile_px: int, min_valid: float) -> list[ReadTile]:
+    """Read tiles that lie side by side.
+
+    Args:
+        scene: An open scene.
+        windows: Windows of one row and one scale.
+        tile_px: Side of a tile, pixels.
+        min_valid: Tiles with a smaller valid share come back without pixels.
+
+    Raises:
+        SceneError: A file cannot be read there.
+    """
+    left = min(window.col_off for window in windows)
+    top = windows[0].row_off
+    right = max(window.col_off + window.width for window in windows)
+    bottom = top + windows[0].height
+    scale = windows[0].scale
+    values, valid = _read(scene, (left, top, right, bottom), scale)
+    tiles = []
+    for window in windows:
+        col = (window.col_off - left) // scale
+        cut = np.s_[:, :tile_px, col : col + tile_px]
+        seen = valid[cut[1:]]
+        share = float(seen.mean())
+        if share < min_valid or share == 0:
+            tiles.append(ReadTile(window, np.empty((0, 0, 0), np.uint8), share))
+            continue
+        tiles.append(ReadTile(window, _scaled(scene, _filled(values[cut], seen)), share))
+    return tiles
+
+
+def _read(
+    scene: RasterScene, extent: tuple[int, int, int, int], scale: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return values (bands, rows, columns) and validity of an extent that may stick out of the raster."""
+    left, top, right, bottom = extent
+    rows, cols = (bottom - top) // scale, (right - left) // scale
+    values = np.zeros((len(scene.bands), rows, cols), np.float32)
+    valid = np.zeros((rows, cols), bool)
+    # The part inside, in whole output pixels.
+    col0, row0 = max(0, -(left // scale)), max(0, -(top // scale))
+    col1 = min(cols, -(-(scene.width - left) // scale))
+    row1 = min(rows, -(-(scene.height - top) // scale))
+    if col1 <= col0 or row1 <= row0:
+        return values, valid
+    inside = (left + col0 * scale, top + row0 * scale, left + col1 * scale, top + row1 * scale)
+    here = np.s_[row0:row1, col0:col1]
+    valid[here] = True
+    for path, positions in scene.files.items():
+        data, mask = _read_file(scene, path, positions, inside, (row1 - row0, col1 - col0))
+        values[np.ix_(positions, range(row0, row1), range(col0, col1))] = data
+        valid[here] &= mask
+    for fill in scene.fill_values:
+        valid &= (values != fill).any(axis=0)
+    return values, valid
+
+
+def _read_file(
+    scene: RasterScene,
+    path: str,
+    positions: Sequence[int],
+    inside: tuple[int, int, int, int],
+    shape: tuple[int, int],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return all bands that lie in one file, and where the file has data."""
+    indexes = [scene.bands[position].index for position in positions]
+    try:
+        dataset, has_masks = _dataset(scene, path)
+        left, top, right, bottom = inside
+        # From the reference grid to this file's own pixels; a scene's bands differ by scale and offset only.
+        to_file = ~(scene.file_transforms[path]) * Affine(*scene.transform)
+        (x0, y0), (x1, y1) = to_file * (left, top), to_file * (right, bottom)
+        x0, y0 = max(x0, 0.0), max(y0, 0.0)
+        x1, y1 = min(x1, float(dataset.width)), min(y1, float(dataset.height))
+        if x1 - x0 <= 0 or y1 - y0 <= 0:
+            return np.zeros((len(indexes), *shape), np.float32), np.zeros(shape, bool)
+        window = Window(x0, y0, x1 - x0, y1 - y0)
+        same = (window.width, window.height) == (shape[1], shape[0])
+        how = Resampling.nearest if same else Resampling.average if window.width > shape[1] else Resampling.bilinear
+        out_shape = (len(indexes), *shape)
+        data = dataset.read(indexes, window=window, out_shape=out_shape, resampling=how)
+        if np.iscomplexobj(data):
+            data = np.abs(data)
+        # As GDAL's dataset mask: a pixel is empty when every band says so; one band may well have the nodata value as
+        # a number. What is not a number can't be read as one, though.
+        mask = np.isfinite(data).all(axis=0) if data.dtype.kind == "f" else np.ones(shape, bool)
+        if scene.nodata is not None:
+            mask &= (data != scene.nodata).any(axis=0)
+        if has_masks:
+            mask &= (dataset.read_masks(indexes, window=window, out_shape=out_shape) > 0).any(axis=0)
+    except (RasterioError, ValueError) as error:
+        raise SceneError(f"{path}: cannot be read ({_first_line(error)}); get the file again") from error
+    return np.nan_to_num(data.astype(np.float32), posinf=0, neginf=0), mask
+
+
+def _dataset(scene: RasterScene, path: str) -> tuple[DatasetReader, bool]:
+    """Return this thread's open file and whether it has masks; a thread works on one scene at a time."""
+    if getattr(_open, "scene", None) is not scene:
+        for dataset, _ in getattr(_open, "files", {}).values():
+            dataset.close()
+        _open.scene, _open.files = scene, {}
+    if path not in _open.files:
+        dataset = open_raster(path)
+        _open.files[path] = (
+            dataset,
+            any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums),
+        )
+    found: tuple[DatasetReader, bool] = _open.files[path]
+    return found
+
+
+def _filled(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Fill what is not valid from what is: mirrored over the edge of the valid rows and columns, else the median.
+
+    A model sees black borders as something on the ground; a mirror it takes for more of the same.
+    """
+    if valid.all():
+        return values
+    rows, cols = np.flatnonzero(valid.any(axis=1)), np.flatnonzero(valid.any(axis=0))
+    box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    inner, seen = values[(slice(None), *box)].copy(), valid[box]
+    if not seen.all():
+        for band in inner:
+            band[~seen] = np.median(band[seen])
+    height, width = valid.shape
+    pad = ((0, 0), (int(rows[0]), height - 1 - int(rows[-1])), (int(cols[0]), width - 1 - int(cols[-1])))
+    return np.pad(inner, pad, mode="symmetric")
+
+
+def _scaled(scene: RasterScene, values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    if scene.to_db:
+        values = decibel(values)
+    bands = [stretch(band, low, high) for band, low, high in zip(values, scene.low, scene.high, strict=True)]
+    return np.stack(bands)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,60 @@
+"""What a user may say about a raster that does not say it itself: `FILE.bandsight.json` beside it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from bandsight.errors import SceneError
+
+SUFFIX = ".bandsight.json"
+_FIELDS = {"crs", "bounds", "datetime", "sensor", "wavelengths_um"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """The user's word about one raster; it wins over the file's own."""
+
+    crs: str | None = None
+    """Coordinate reference system, e.g. `EPSG:32616`."""
+    bounds: tuple[float, float, float, float] | None = None
+    """Outer edges (left, bottom, right, top) in that system."""
+    datetime: str | None = None
+    """Acquisition, RFC 3339."""
+    sensor: str | None = None
+    """Name of a sensor profile."""
+    wavelengths_um: tuple[float, ...] | None = None
+    """Centre wavelength of each band, µm."""
+
+
+def read_sidecar(raster: Path) -> Sidecar:
+    """Return what the sidecar of a raster says, an empty one when there is none.
+
+    Raises:
+        SceneError: It is there but is not what it should be.
+    """
+    path = sidecar_path(raster)
+    if not path.is_file():
+        return Sidecar()
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        unknown = set(said) - _FIELDS
+        if unknown:
+            raise SceneError(f"{path}: unknown {', '.join(sorted(unknown))}; need some of {', '.join(sorted(_FIELDS))}")
+        bounds = tuple(float(value) for value in said["bounds"]) if said.get("bounds") else None
+        if bounds is not None and (len(bounds) != 4 or bounds[0] >= bounds[2] or bounds[1] >= bounds[3]):  # noqa: PLR2004
+            raise SceneError(f"{path}: bounds {list(bounds)}; need left, bottom, right, top")
+        waves = said.get("wavelengths_um")
+        return Sidecar(
+            crs=said.get("crs"),
+            bounds=bounds,
+            datetime=said.get("datetime"),
+            sensor=said.get("sensor"),
+            wavelengths_um=tuple(float(value) for value in waves) if waves else None,
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SceneError(f"{path}: not a sidecar ({error}); need a JSON object, see docs/sensors.md") from error
+
+
+def sidecar_path(raster: Path) -> Path:
+    """Return where the sidecar of a raster would be."""
+    return raster.with_name(raster.name + SUFFIX)

@@ -1,0 +1,47 @@
+"""What a job did, to be read by people and by programs."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """Counts and reasons of one indexing job."""
+
+    scenes: int = 0
+    """Scenes added or replaced."""
+    tiles: int = 0
+    """Tiles added."""
+    skipped_scenes: int = 0
+    """Scenes that were there already, unchanged."""
+    skipped_tiles: Counter[str] = field(default_factory=Counter)
+    """Tiles left out, by reason."""
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """(scene, reason) of those that could not be indexed."""
+    seconds: float = 0.0
+    """From start to end."""
+    encode_s: float = 0.0
+    """Spent inside the model."""
+
+    @property
+    def tiles_per_s(self) -> float:
+        """Tiles added for each second of the job."""
+        return self.tiles / self.seconds if self.seconds else 0.0
+
+    def text(self) -> str:
+        """Return the summary as lines of text."""
+        lines = []
+        if not self.scenes and not self.failed:
+            lines.append(f"nothing to do: all {self.skipped_scenes} scenes are in the archive already")
+        else:
+            lines.append(
+                f"indexed {self.tiles} tiles of {self.scenes} scenes in {self.seconds:.1f} s "
+                f"({self.tiles_per_s:.0f} tiles/s, {self.encode_s:.1f} s in the model)"
+            )
+            if self.skipped_scenes:
+                lines.append(f"{self.skipped_scenes} scenes were in the archive already")
+        lines += [f"skipped {count} tiles: {reason}" for reason, count in sorted(self.skipped_tiles.items())]
+        if self.failed:
+            lines.append(f"{len(self.failed)} scenes failed:")
+            lines += [f"  {reason}" if scene in reason else f"  {scene}: {reason}" for scene, reason in self.failed]
+        return "\n".join(lines)

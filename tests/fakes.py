@@ -1,0 +1,42 @@
+"""Stand-ins that obey the real Protocols: deterministic, small, counting what is asked of them."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FakeEmbedder:
+    """An `Encoder` of 16 dimensions: mean colour and texture of the tile; texts by their hash."""
+
+    name = "fake"
+    digest = "f" * 64
+    license = "Apache-2.0"
+    dim = 16
+    image_size = 32
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, ...]] = []
+
+    def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        assert pixels.dtype == np.uint8
+        assert pixels.shape[1] == len(wavelengths)
+        self.batches.append(pixels.shape)
+        n = len(pixels)
+        flat = pixels.astype(np.float32).mean(axis=1).reshape(n, -1)
+        parts = np.stack([part.mean(axis=1) for part in np.array_split(flat, self.dim, axis=1)], axis=1)
+        return _unit(parts + np.linspace(1, 2, self.dim, dtype=np.float32))
+
+    def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
+        seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in texts]
+        return _unit(np.stack([np.random.default_rng(s).normal(size=self.dim) for s in seeds]))
+
+    def probabilities(
+        self, image_vectors: NDArray[np.float32], text_vectors: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        return (1 / (1 + np.exp(-10 * image_vectors @ text_vectors.T))).astype(np.float32)
+
+
+def _unit(rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)

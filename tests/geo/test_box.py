@@ -1,0 +1,98 @@
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bandsight.errors import QueryError
+from bandsight.geo.box import LonLatBox
+
+longitudes = st.floats(-180, 180)
+latitudes = st.tuples(st.floats(-90, 90), st.floats(-90, 90)).map(sorted)
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> LonLatBox:
+    south, north = draw(latitudes)
+    return LonLatBox(west=draw(longitudes), south=south, east=draw(longitudes), north=north)
+
+
+def _holds(box: LonLatBox, lon: float, lat: float) -> bool:
+    """Brute force, without `split`."""
+    if not box.south <= lat <= box.north:
+        return False
+    if box.west <= box.east:
+        return box.west <= lon <= box.east
+    return lon >= box.west or lon <= box.east
+
+
+def test_text_and_sequences_give_the_same_box() -> None:
+    box = LonLatBox(west=12.3, south=51.9, east=12.6, north=52.1)
+    assert LonLatBox.from_text(" 12.3, 51.9,12.6,52.1") == box
+    assert LonLatBox.from_sequence([12.3, 51.9, 12.6, 52.1]) == box
+
+
+def test_heights_of_a_bbox_of_six_are_ignored() -> None:
+    assert LonLatBox.from_text("1,2,-50,3,4,900") == LonLatBox(west=1, south=2, east=3, north=4)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no number"),
+        ("1,2,3,x", "no number"),
+        ("1,2,3", "found 3 numbers"),
+        ("1,2,3,4,5", "found 5 numbers"),
+        ("nan,0,1,1", "no number"),
+        ("0,0,inf,1", "no number"),
+        ("-181,0,1,1", "longitude outside"),
+        ("0,0,190,1", "longitude outside"),
+        ("0,-91,1,1", "latitude outside"),
+        ("0,50,1,40", "north of its north"),
+    ],
+)
+def test_a_bad_box_is_refused_with_its_reason_and_the_way_out(text: str, says: str) -> None:
+    with pytest.raises(QueryError, match=says) as caught:
+        LonLatBox.from_text(text)
+    assert "west,south,east,north" in str(caught.value)
+
+
+@settings(deadline=None)
+@given(boxes())
+def test_no_part_of_a_split_box_crosses_the_antimeridian(box: LonLatBox) -> None:
+    parts = box.split()
+    assert all(part.west <= part.east for part in parts)
+    assert len(parts) == (1 if box.west <= box.east else 2)
+
+
+@settings(deadline=None)
+@given(boxes(), longitudes, st.floats(-90, 90))
+def test_splitting_keeps_every_point(box: LonLatBox, lon: float, lat: float) -> None:
+    assert any(_holds(part, lon, lat) for part in box.split()) == _holds(box, lon, lat)
+
+
+@settings(deadline=None)
+@given(boxes(), longitudes, st.floats(-90, 90))
+def test_a_box_intersects_a_point_when_it_holds_it(box: LonLatBox, lon: float, lat: float) -> None:
+    point = LonLatBox(west=lon, south=lat, east=lon, north=lat)
+    assert box.intersects(point) == _holds(box, lon, lat) == point.intersects(box)
+
+
+@settings(deadline=None)
+@given(boxes(), boxes())
+def test_intersection_is_symmetric_and_every_box_meets_itself(one: LonLatBox, other: LonLatBox) -> None:
+    assert one.intersects(other) == other.intersects(one)
+    assert one.intersects(one)
+
+
+def test_box_across_the_antimeridian_meets_both_sides_only() -> None:
+    fiji = LonLatBox(west=177, south=-20, east=-178, north=-15)
+    assert fiji.intersects(LonLatBox(west=178, south=-18, east=179, north=-17))
+    assert fiji.intersects(LonLatBox(west=-180, south=-18, east=-179, north=-17))
+    assert not fiji.intersects(LonLatBox(west=-10, south=-18, east=10, north=-17))
+
+
+def test_values_stay_as_given() -> None:
+    box = LonLatBox.from_sequence((1, 2, 3, 4))
+    assert math.isclose(box.west, 1)
+    assert isinstance(box.west, float)

