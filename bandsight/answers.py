@@ -72,3 +72,23 @@ def table(hits: Sequence[Hit], probabilities: Sequence[float | None]) -> str:
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def status_text(stats: dict[str, Any]) -> str:
+    """Return what `Archive.stats` says as lines of text."""
+    lines = []
+    for name, value in stats.items():
+        if name == "collections":
+            for row in value:
+                times = " to ".join(str(row[end].date()) for end in ("start", "end") if row[end]) or "time unknown"
+                lines.append(
+                    f"  {row['collection']} ({row['sensor']}): {row['scenes']} scenes, {row['tiles']} tiles, {times}"
+                )
+        elif name == "failed_scenes":
+            lines.append(f"failed scenes: {len(value)}")
+            lines += [f"  {reason}" if href in reason else f"  {href}: {reason}" for href, reason, _ in value]
+        elif name == "index":
+            lines.append("index: " + ", ".join(f"{key} {fact}" for key, fact in value.items()))
+        else:
+            lines.append(f"{name.replace('_', ' ')}: {value}")
+    return "\n".join(lines)

@@ -13,7 +13,7 @@ from bandsight.errors import BandsightError, QueryError
 
 if TYPE_CHECKING:
     from bandsight.archive import Archive
-    from bandsight.catalog.records import Hit
+    from bandsight.ask import Answer
     from bandsight.filters import Filter
     from bandsight.model.clip import ClipEncoder
 
@@ -113,6 +113,7 @@ def search(
     device: DeviceOption = "auto",
 ) -> None:
     """Rank tiles by a sentence or by a picture."""
+    from bandsight.ask import by_image, by_text
     from bandsight.query_image import decode_query_image
     from bandsight.query_text import check_text
 
@@ -125,19 +126,18 @@ def search(
         encoder = _load(model or opened.model.name, device)
         opened.check_model(_identity(encoder))
         if sentence is not None:
-            vector = encoder.embed_texts([sentence])
+            answer = by_text(opened, encoder, sentence, top, wanted)
         else:
-            assert picture is not None
-            vector = encoder.embed_pixels(picture[0][None], picture[1])
-        hits = opened.search(vector, top, wanted)[0]
-        probabilities = _probabilities(opened, encoder, hits, vector) if sentence is not None else [None] * len(hits)
-        _answer(opened, hits, probabilities, sentence or str(image), as_json=as_json, out=out, sheet=sheet)
+            pixels, wavelengths = picture or decode_query_image(b"")
+            answer = by_image(opened, encoder, pixels, wavelengths, top, wanted)
+        _answer(opened, answer, sentence or str(image), as_json=as_json, out=out, sheet=sheet)
 
 
 @app.command()
 def similar(
-    tile_id: Annotated[int, typer.Argument(help="A tile that search has found.")],
     archive: ArchiveOption,
+    tile_id: Annotated[int | None, typer.Argument(help="A tile that search has found.")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="lon,lat: the tile that covers this point instead.")] = None,
     bbox: BboxOption = None,
     when: DatetimeOption = None,
     collection: CollectionOption = None,
@@ -148,19 +148,15 @@ def similar(
     sheet: SheetOption = None,
 ) -> None:
     """Rank tiles by their likeness to one of the archive; needs no model."""
+    from bandsight.ask import by_tile
+
+    if (tile_id is None) == (at is None):
+        raise QueryError("query: pass either a tile id or --at lon,lat")
     with _open(archive) as opened:
-        opened.tile(tile_id)
-        wanted = _filter(bbox, when, collection, sensor, without=(tile_id,))
-        hits = opened.search(opened.vectors([tile_id]), top, wanted)[0]
-        _answer(
-            opened,
-            hits,
-            [None] * len(hits),
-            f"similar to tile {tile_id}",
-            as_json=as_json,
-            out=out,
-            sheet=sheet,
-        )
+        chosen = _tile_at(opened, at) if tile_id is None and at is not None else tile_id
+        assert chosen is not None
+        answer = by_tile(opened, chosen, top, _filter(bbox, when, collection, sensor))
+        _answer(opened, answer, f"similar to tile {chosen}", as_json=as_json, out=out, sheet=sheet)
 
 
 @app.command()
@@ -191,18 +187,14 @@ def classify(
 @app.command()
 def status(archive: ArchiveOption, as_json: JsonOption = False) -> None:
     """Say what an archive holds."""
+    from bandsight.answers import status_text
+
     with _open(archive) as opened:
         stats = {**opened.stats(), "failed_scenes": [list(row) for row in opened.failures()]}
     if as_json:
         typer.echo(json.dumps(stats, indent=1, default=str))
         return
-    for name, value in stats.items():
-        if name == "failed_scenes":
-            typer.echo(f"{name}: {len(value)}")
-            for row in value:
-                typer.echo("  " + ": ".join(str(part) for part in row[:2]))
-        else:
-            typer.echo(f"{name}: {value}")
+    typer.echo(status_text(stats))
 
 
 @app.command()
@@ -220,6 +212,24 @@ def verify(
 
 
 @app.command()
+def optimize(archive: ArchiveOption) -> None:
+    """Build the search index where the archive is large enough to profit, and say what was measured."""
+    from bandsight.archive import Archive
+
+    with Archive.open(archive, write=True) as opened:
+        for name, value in opened.optimize().items():
+            typer.echo(f"{name}: {value}")
+
+
+@app.command()
+def upgrade(archive: ArchiveOption) -> None:
+    """Bring an archive made by an older Bandsight to this version's schema."""
+    from bandsight.archive import Archive
+
+    typer.echo(f"{archive}: schema {Archive.upgrade(archive)}")
+
+
+@app.command()
 def serve(
     archive: ArchiveOption,
     host: Annotated[str, typer.Option("--host", help="Address to bind.", envvar="BANDSIGHT_HOST")] = "127.0.0.1",
@@ -229,6 +239,7 @@ def serve(
 ) -> None:
     """Serve the search API and the page."""
     import uvicorn
+
     from search_api.app import create_app
     from search_api.settings import ApiSettings
 
@@ -298,32 +309,32 @@ def _read(path: Path) -> bytes:
         raise QueryError(f"{path}: cannot be read ({error.strerror}); pass a PNG, JPEG or GeoTIFF") from error
 
 
-def _filter(
-    bbox: str | None,
-    when: str | None,
-    collection: list[str] | None,
-    sensor: list[str] | None,
-    without: tuple[int, ...] = (),
-) -> "Filter":
-    from dataclasses import replace
-
+def _filter(bbox: str | None, when: str | None, collection: list[str] | None, sensor: list[str] | None) -> "Filter":
     from bandsight.filters import Filter
 
-    parsed = Filter.parse(bbox=bbox, datetime=when, collections=collection or (), sensors=sensor or ())
-    return replace(parsed, exclude=without) if without else parsed
+    return Filter.parse(bbox=bbox, datetime=when, collections=collection or (), sensors=sensor or ())
 
 
-def _probabilities(opened: "Archive", encoder: "ClipEncoder", hits: "list[Hit]", vector: Any) -> list[float | None]:
-    if not hits:
-        return []
-    values = encoder.probabilities(opened.vectors([hit.tile.id for hit in hits]), vector)
-    return [float(value) for value in values[:, 0]]
+def _tile_at(opened: "Archive", at: str) -> int:
+    """Return the tile whose middle is nearest to a point that it covers."""
+    from bandsight.geo.box import LonLatBox
+
+    lon, _, lat = at.partition(",")
+    point = LonLatBox.from_text(f"{lon},{lat},{lon},{lat}")
+    ids = opened.tiles_in(point)
+    if not ids:
+        raise QueryError(f"--at {at}: no tile of the archive covers this point")
+
+    def off(tile_id: int) -> float:
+        box = opened.tile(tile_id).boxes[0]
+        return abs(box.west + box.east - 2 * point.west) + abs(box.south + box.north - 2 * point.south)
+
+    return min(ids, key=off)
 
 
 def _answer(
     opened: "Archive",
-    hits: "list[Hit]",
-    probabilities: "list[float | None]",
+    answer: "Answer",
     title: str,
     *,
     as_json: bool,
@@ -334,16 +345,25 @@ def _answer(
     from bandsight.sheet import contact_sheet
 
     if as_json or out is not None:
-        found = feature_collection(hits, probabilities, model=opened.model, generation=opened.generation)
+        found = feature_collection(answer.hits, answer.probabilities, model=opened.model, generation=opened.generation)
         if out is not None:
             out.write_text(json.dumps(found), encoding="utf-8")
         if as_json:
             typer.echo(json.dumps(found))
     if not as_json:
-        typer.echo(table(hits, probabilities) if hits else "no tile matches the filters")
+        typer.echo(table(answer.hits, answer.probabilities) if answer.hits else _nothing(opened))
     if sheet is not None:
-        contact_sheet([(title, hits)], sheet)
+        contact_sheet([(title, answer.hits)], sheet)
         _say(f"contact sheet: {sheet}")
+
+
+def _nothing(opened: "Archive") -> str:
+    held = opened.collections()
+    collections, sensors = ({str(row[name]) for row in held} for name in ("collection", "sensor"))
+    return (
+        "no tile matches the filters; the archive has the collections "
+        f"{', '.join(sorted(collections)) or 'none'} and the sensors {', '.join(sorted(sensors)) or 'none'}"
+    )
 
 
 if __name__ == "__main__":

@@ -218,9 +218,7 @@ def _open(path: Path) -> DatasetReader:
 
 
 def _info(path: Path, dataset: DatasetReader, sidecar: Sidecar) -> RasterInfo:
-    band_tags = []
-    for index in range(1, dataset.count + 1):
-        band_tags.append({**dataset.tags(index), **dataset.tags(index, ns="IMAGERY")})
+    band_tags = [{**dataset.tags(i), **dataset.tags(i, ns="IMAGERY")} for i in range(1, dataset.count + 1)]
     return RasterInfo(
         path=path,
         count=dataset.count,
@@ -262,21 +260,23 @@ def _crs_text(crs: CRS) -> str:
 
 def _transform(dataset: DatasetReader, sidecar: Sidecar) -> Affine:
     if sidecar.bounds:
-        return from_bounds(*sidecar.bounds, dataset.width, dataset.height)
+        placed: Affine = from_bounds(*sidecar.bounds, dataset.width, dataset.height)
+        return placed
     if dataset.transform.is_identity:
         path = Path(dataset.name)
         raise SceneError(
             f"{path}: no georeference, so it cannot be placed on Earth; write {sidecar_path(path).name} beside it "
             'with {"crs": "EPSG:…", "bounds": [left, bottom, right, top]}'
         )
-    return dataset.transform
+    own: Affine = dataset.transform
+    return own
 
 
 def _aligned(one: Affine, other: Affine) -> bool:
     """Say whether two grids differ by scale and offset only."""
     step = ~one * other
     size = max(abs(step.a), abs(step.e))
-    return max(abs(step.b), abs(step.d)) < 1e-6 * size and step.a > 0 and step.e > 0
+    return bool(max(abs(step.b), abs(step.d)) < 1e-6 * size and step.a > 0 and step.e > 0)
 
 
 def _gsd_m(affine: Affine, crs: CRS, height: int) -> float:

@@ -1,1 +1,1 @@
-"""Alembic migrations of the catalog; they ship with the package, so that an installed Bandsight can upgrade an archive."""
+"""Alembic migrations of the catalog; they ship with the package, so that it can upgrade an archive."""

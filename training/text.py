@@ -27,7 +27,9 @@ def load_minilm() -> BertModel:
     state = load_file(folder / "model.safetensors")
     state = {k: v for k, v in state.items() if not k.startswith("pooler.") and k != "embeddings.position_ids"}
     model.load_state_dict(state, strict=True)
-    return model.eval().requires_grad_(False)
+    model.requires_grad_(False)
+    model.train(False)
+    return model
 
 
 def sentence_vectors(texts: list[str], batch: int = 256) -> Tensor:

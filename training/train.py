@@ -33,7 +33,7 @@ class Student(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = timm.create_model("tf_efficientnet_lite0", num_classes=0, drop_path_rate=0.05)
+        self.trunk: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0, drop_path_rate=0.05)
         _imagenet_weights(self.trunk)
         self.trunk.conv_stem = SpectralStem(self.trunk.conv_stem.weight, self.trunk.conv_stem.stride[0])
         self.image_proj = nn.Linear(self.trunk.num_features, DIM, bias=False)
@@ -84,7 +84,8 @@ def main() -> None:
     captions = Captions(train, args.out / "sentences.pt")
     stacks = read_stacks(args.data / "scenes")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    student = Student().to(device, memory_format=torch.channels_last)
+    student = Student().to(device)
+    student.trunk.to(memory_format=torch.channels_last)
     average = copy.deepcopy(student).eval().requires_grad_(False)
     slow = [p for name, p in student.named_parameters() if name.startswith(("trunk", "text_proj"))]
     fast = [p for name, p in student.named_parameters() if not name.startswith(("trunk", "text_proj"))]

@@ -207,13 +207,12 @@ class Catalog:
             for row in self._db.execute(text("PRAGMA foreign_key_check"))
         ]
         expected = "SELECT id * 2 AS id FROM tiles UNION ALL SELECT id * 2 + 1 FROM tiles WHERE west2 IS NOT NULL"
-        for difference, what in (
-            (f"SELECT count(*) FROM ({expected} EXCEPT SELECT id FROM {TILE_BOXES})", "misses {} tile boxes"),  # noqa: S608
-            (
-                f"SELECT count(*) FROM (SELECT id FROM {TILE_BOXES} EXCEPT {expected})",
-                "has {} boxes without tile",
-            ),
+        boxes = f"SELECT id FROM {TILE_BOXES}"  # noqa: S608  (a constant)
+        for one, other, what in (
+            (expected, boxes, "misses {} tile boxes"),
+            (boxes, expected, "has {} boxes without tile"),
         ):
+            difference = f"SELECT count(*) FROM (SELECT * FROM ({one}) EXCEPT SELECT * FROM ({other}))"  # noqa: S608
             number = int(self._db.execute(text(difference)).scalar_one())
             if number:
                 problems.append("catalog.sqlite: the R*Tree " + what.format(number))

@@ -67,7 +67,7 @@ def migrate(engine: Engine, revision: str = "head") -> None:
     known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     if current is not None and current not in known:
         raise ArchiveError(
-            f"{engine.url.database}: its schema is {current}, newer than this Bandsight knows ({HEAD}); update Bandsight"
+            f"{engine.url.database}: its schema is {current}, newer than this Bandsight's {HEAD}; update Bandsight"
         )
     go_down = revision == "base" or (current is not None and revision in known and revision < current)
     with engine.connect() as connection:

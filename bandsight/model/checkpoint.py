@@ -100,7 +100,7 @@ def read_weights(folder: ModelFolder) -> dict[str, Tensor]:
         if folder.weights.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            state = load_file(folder.weights)
+            state: Any = load_file(folder.weights)
         else:
             state = torch.load(folder.weights, map_location="cpu", weights_only=True)
     except Exception as error:

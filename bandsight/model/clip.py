@@ -65,7 +65,7 @@ class ClipEncoder:
         """Return text embeddings (N, D) of sentences, or of token ids (N, context)."""
         ids = texts if isinstance(texts, Tensor) else self._tokenizer(texts)
         with self._lock, torch.inference_mode(), self._autocast():
-            parts = [self._model.text(part.to(self.device)).float() for part in ids.split(_TEXT_BATCH)]
+            parts = [self._model.text(part.to(self.device)).float() for part in torch.split(ids, _TEXT_BATCH)]
         out = torch.cat(parts)
         return functional.normalize(out, dim=-1) if normalize else out
 

@@ -1,0 +1,1 @@
+"""The demo: real scenes of several sensors, indexed and searched."""

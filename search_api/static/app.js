@@ -1,0 +1,99 @@
+// The page: asks the API and shows what it answers. Data goes into text nodes only, never into markup.
+
+const byId = (id) => document.getElementById(id);
+const make = (tag, text, props = {}) => Object.assign(document.createElement(tag), { textContent: text ?? "", ...props });
+
+function say(text, isError = false) {
+  byId("status").textContent = text;
+  byId("status").classList.toggle("error", isError);
+}
+
+function filters() {
+  const chosen = { limit: byId("limit").value || "24" };
+  for (const name of ["bbox", "datetime", "sensors"]) {
+    const value = byId(name).value.trim();
+    if (value) chosen[name] = value;
+  }
+  return chosen;
+}
+
+let latest = 0;
+
+async function show(what, request) {
+  const mine = ++latest;
+  say(`searching: ${what}…`);
+  try {
+    const answer = await request();
+    const body = await answer.json();
+    if (mine !== latest) return; // a newer query has begun
+    if (!answer.ok) throw new Error(body.detail ?? answer.statusText);
+    byId("hits").replaceChildren(...body.features.map(card));
+    say(body.features.length ? `${body.features.length} places: ${what}` : `no tile matches the filters: ${what}`);
+  } catch (error) {
+    if (mine === latest) say(error.message, true);
+  }
+}
+
+function card(feature) {
+  const facts = feature.properties;
+  const [lon, lat] = feature.geometry.coordinates.flat(feature.geometry.type === "Polygon" ? 1 : 2)[0];
+  const item = make("li");
+  item.append(
+    make("img", "", {
+      src: `tiles/${facts.tile_id}/thumbnail.png?size=256`,
+      alt: `tile ${facts.tile_id} of ${facts.scene}`,
+      loading: "lazy",
+    }),
+  );
+  const box = make("div", "", { className: "facts" });
+  const chance = facts.probability === null ? "" : ` · ${Math.round(facts.probability * 100)} %`;
+  box.append(make("b", `${facts.rank}. ${facts.score.toFixed(3)}${chance}`));
+  box.append(make("div", `${facts.sensor}${facts.datetime ? ` · ${facts.datetime.slice(0, 10)}` : ""}`));
+  box.append(make("div", `${lat.toFixed(4)}, ${lon.toFixed(4)}`));
+  box.append(make("div", facts.scene, { title: facts.href }));
+  const more = make("button", "similar", { type: "button" });
+  more.addEventListener("click", () => {
+    scrollTo(0, 0);
+    show(`like tile ${facts.tile_id}`, () => fetch(`tiles/${facts.tile_id}/similar?${new URLSearchParams(filters())}`));
+  });
+  box.append(more);
+  item.append(box);
+  return item;
+}
+
+function searchByImage(file) {
+  const form = new FormData();
+  form.append("image", file);
+  for (const [name, value] of Object.entries(filters())) form.append(name, value);
+  show(file.name, () => fetch("search/image", { method: "POST", body: form }));
+}
+
+byId("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const q = byId("q").value.trim();
+  if (!q) return say("type what the place looks like, e.g. “a river beside fields”", true);
+  history.replaceState(null, "", `?${new URLSearchParams({ q, ...filters() })}`);
+  show(`“${q}”`, () => fetch(`search?${new URLSearchParams({ q, ...filters() })}`));
+});
+byId("image").addEventListener("change", (event) => event.target.files[0] && searchByImage(event.target.files[0]));
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  if (event.dataTransfer.files[0]) searchByImage(event.dataTransfer.files[0]);
+});
+
+const [{ model, generation }, { collections }] = await Promise.all([
+  fetch("version").then((answer) => answer.json()),
+  fetch("collections").then((answer) => answer.json()),
+]);
+const tiles = collections.reduce((sum, row) => sum + row.tiles, 0);
+byId("about").textContent =
+  `${tiles} tiles, generation ${generation}. Model ${model.name}, weights ${model.license}. ` +
+  "A score is a cosine; the percentage is the model's own probability for the sentence.";
+for (const sensor of new Set(collections.map((row) => row.sensor))) byId("sensors").append(make("option", sensor, { value: sensor }));
+const linked = new URLSearchParams(location.search);
+for (const name of ["bbox", "datetime", "sensors", "limit"]) if (linked.get(name)) byId(name).value = linked.get(name);
+if (linked.get("q")) {
+  byId("q").value = linked.get("q");
+  byId("search").requestSubmit();
+}
