@@ -7,6 +7,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from bandsight.catalog.records import BandRef, Scene, Tile
@@ -73,21 +74,31 @@ def _layer(
         return out, valid
     try:
         with open_raster(band.href) as dataset:
-            # Bands of one scene cover the same ground, so a share of one grid is the same share of the other.
-            across, down = dataset.width / scene.width, dataset.height / scene.height
-            if not dataset.transform.is_identity:
-                step = ~dataset.transform * Affine(*scene.transform)
-                across, down = abs(step.a), abs(step.e)
-            cols = (max(left, 0) * across, min(right, scene.width) * across)
-            rows = (max(top, 0) * down, min(bottom, scene.height) * down)
-            window = Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
+            to_file = _to_file(scene, dataset)
+            first_col, first_row = to_file @ (max(left, 0), max(top, 0))
+            last_col, last_row = to_file @ (min(right, scene.width), min(bottom, scene.height))
+            window = Window(first_col, first_row, last_col - first_col, last_row - first_row)
             shape = (y1 - y0, x1 - x0)
-            how = Resampling.average if window.width > shape[1] else Resampling.bilinear
+            same = (window.width, window.height) == (shape[1], shape[0])
+            how = Resampling.nearest if same else Resampling.average if window.width > shape[1] else Resampling.bilinear
             data = dataset.read(band.index, window=window, out_shape=shape, resampling=how)
             seen = dataset.read_masks(band.index, window=window, out_shape=shape) > 0
-    except RasterioError as error:
+    except (RasterioError, IndexError, ValueError) as error:
+        # IndexError: no such band; ValueError: the window lies outside. Then the file is another than the indexed one.
         reason = (str(error).splitlines() or ["?"])[0]
         raise SceneError(f"{band.href}: cannot be read ({reason}); is it still the file that was indexed?") from error
     values = np.abs(data) if np.iscomplexobj(data) else data
     out[y0:y1, x0:x1], valid[y0:y1, x0:x1] = values, seen
     return out, valid
+
+
+def _to_file(scene: Scene, dataset: DatasetReader) -> Affine:
+    """Return the way from the scene's pixels to a file's; bands differ in pixel size, and may begin elsewhere."""
+    # A file of the scene's size is on the scene's grid, also where a sidecar and not the file says where that is.
+    same = (dataset.width, dataset.height) == (scene.width, scene.height)
+    step: Affine
+    if same or dataset.transform.is_identity:
+        step = Affine.scale(dataset.width / scene.width, dataset.height / scene.height)
+    else:
+        step = ~dataset.transform @ Affine(*scene.transform)
+    return step

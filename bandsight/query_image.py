@@ -3,18 +3,26 @@
 import io
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from bandsight.errors import ImageError
+from bandsight.sensors.scaling import stretch
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
 
 RGB_UM = (0.665, 0.56, 0.49)
 MAX_PIXELS = 50_000_000
 # Longest side handed on: the model's input is smaller, and this bounds memory whatever the band count.
 _LONGEST_PX = 1024
 _MAX_BANDS = 512
+# A TIFF may hold many wide bands in few pixels, so its limit is on bytes; 8 is e.g. red, green, blue, near infrared in
+# 16 bits.
+_BYTES_PER_PIXEL = 8
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NEEDED = "need a PNG, a JPEG or a GeoTIFF"
 _PERCENTILES = (2.0, 98.0)
@@ -52,9 +60,17 @@ def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
                 _check_size(*image.size, max_pixels)
                 # JPEG can be decoded at a fraction of its size.
                 image.draft("RGB", (_LONGEST_PX, _LONGEST_PX))
-                rgb = image.convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+                if image.mode.startswith("I"):
+                    # Grey of 16 bits, which convert() would clip at 255.
+                    rgb = Image.fromarray(_stretched(np.ma.asarray(image))).convert("RGB")
+                else:
+                    rgb = image.convert("RGB")
+    except UnidentifiedImageError as error:
         raise ImageError(f"query image: {_kind(data)}; {_NEEDED} of at most {max_pixels:,} pixels") from error
+    except Image.DecompressionBombError as error:
+        # Pillow's own limit, from the header alone.
+        found = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+        raise ImageError(f"query image: {found}; {_at_most(max_pixels)}") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"query image: damaged or cut short ({error}); send the whole file") from error
     rgb.thumbnail((_LONGEST_PX, _LONGEST_PX), Image.Resampling.BICUBIC)
@@ -72,6 +88,7 @@ def _tiff(
             _check_size(dataset.width, dataset.height, max_pixels)
             if dataset.count > _MAX_BANDS:
                 raise ImageError(f"query image: {dataset.count} bands; at most {_MAX_BANDS} are allowed")
+            _check_bytes(dataset, max_pixels)
             bands = [i for i, interp in enumerate(dataset.colorinterp, 1) if interp.name != "alpha"]
             waves = _wavelengths([dataset.tags(i, ns="IMAGERY") for i in bands], wavelengths)
             shrink = max(1.0, max(dataset.width, dataset.height) / _LONGEST_PX)
@@ -84,12 +101,16 @@ def _tiff(
         values = np.abs(values)
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values.filled(0)), waves
-    seen = np.ma.masked_invalid(values).compressed().astype(np.float32)
-    if not seen.size:
+    return _stretched(values), waves
+
+
+def _stretched(values: np.ma.MaskedArray[Any, Any]) -> NDArray[np.uint8]:
+    """Return numbers of any kind as 0..255, all bands by one rule; what is masked or no number becomes 0."""
+    seen = np.ma.masked_invalid(values)
+    if not seen.count():
         raise ImageError("query image: it has no valid pixel; send one with data")
-    low, high = np.percentile(seen, _PERCENTILES)
-    scaled = (np.nan_to_num(values.filled(low)).astype(np.float32) - low) / max(float(high - low), 1e-12)
-    return np.clip(np.rint(scaled * 255), 0, 255).astype(np.uint8), waves
+    low, high = np.percentile(seen.compressed().astype(np.float32), _PERCENTILES)
+    return stretch(np.asarray(np.ma.filled(seen, low), np.float32), float(low), float(high))
 
 
 def _wavelengths(tags: list[dict[str, str]], given: Sequence[float] | None) -> tuple[float, ...]:
@@ -113,9 +134,20 @@ def _wavelengths(tags: list[dict[str, str]], given: Sequence[float] | None) -> t
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
+        raise ImageError(f"query image: {width}×{height} pixels; {_at_most(max_pixels)}")
+
+
+def _check_bytes(dataset: "DatasetReader", max_pixels: int) -> None:
+    size = dataset.width * dataset.height * sum(np.dtype(name).itemsize for name in dataset.dtypes)
+    if size > max_pixels * _BYTES_PER_PIXEL:
         raise ImageError(
-            f"query image: {width}×{height} pixels; at most {max_pixels:,} are allowed, so cut it or make it smaller"
+            f"query image: {dataset.width}×{dataset.height} pixels of {dataset.count} bands ({dataset.dtypes[0]}) are "
+            f"{size:,} bytes; at most {max_pixels * _BYTES_PER_PIXEL:,} are allowed, so cut it or make it smaller"
         )
+
+
+def _at_most(max_pixels: int) -> str:
+    return f"at most {max_pixels:,} are allowed, so cut it or make it smaller"
 
 
 def _kind(data: bytes) -> str:

@@ -9,14 +9,14 @@ import antimeridian
 import numpy as np
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
-from shapely.geometry import Polygon, mapping, shape
+from shapely.geometry import Polygon, shape
 
 from bandsight.errors import SceneError
 from bandsight.geo.box import LonLatBox
 
 # Points along each side of a window before reprojection: a straight side in a projection is a curve in
 # degrees.
-_POINTS = 8
+_POINTS = 4
 _DECIMALS = 7
 
 
@@ -65,12 +65,14 @@ def footprint(
         raise SceneError(f"window at column {col_off:g}, row {row_off:g}: outside of where {crs} is defined")
     ring = [(round(float(p), _DECIMALS), round(float(q), _DECIMALS)) for p, q in zip(lon, lat, strict=True)]
     ring = [point for point, before in zip(ring, [ring[-1], *ring[:-1]], strict=True) if point != before]
-    geometry: dict[str, Any]
     if np.abs(np.diff(np.append(lon, lon[0]))).max() <= 180 and np.abs(lon).max() <= 180:  # noqa: PLR2004
-        geometry = mapping(Polygon(ring))
-    else:
-        fixed: Any = antimeridian.fix_polygon(Polygon(ring), fix_winding=False)
-        geometry = fixed.__geo_interface__
+        # Nearly every window: no library needed, and a job makes one of these for each tile.
+        corners = [list(point) for point in (*ring, ring[0])]
+        lons, lats = [point[0] for point in ring], [point[1] for point in ring]
+        box = LonLatBox(west=min(lons), south=min(lats), east=max(lons), north=max(lats))
+        return Footprint(geometry={"type": "Polygon", "coordinates": [corners]}, boxes=(box,))
+    fixed: Any = antimeridian.fix_polygon(Polygon(ring), fix_winding=False)
+    geometry: dict[str, Any] = fixed.__geo_interface__
     return Footprint(geometry=_plain(geometry), boxes=_boxes(geometry))
 
 

@@ -112,9 +112,10 @@ def _layout(profile: Profile, info: RasterInfo, *, forced: bool) -> list[tuple[i
     said = [(i, names.get(text)) for i, text in enumerate(_described(info), 1)]
     if info.count > 1 and any(name for _, name in said):
         return [(i, name) for i, name in said if name]
-    count = info.count - info.colorinterp.count("alpha")
+    # Many writers call any fourth band of 8 bit alpha, so the user's word counts for more than that.
+    counts = {info.count - info.colorinterp.count("alpha")} | ({info.count} if forced else set())
     for layout in profile.layouts:
-        if layout.stored == count and _layout_says_so(layout, profile, info, forced=forced):
+        if layout.stored in counts and _layout_says_so(layout, profile, info, forced=forced):
             return [(1 if layout.repeat else i, name) for i, name in enumerate(layout.bands, 1)]
     return None
 
@@ -225,7 +226,7 @@ def _misfit(profile: Profile, files: Sequence[RasterInfo]) -> str:
             f"{files[0].path}: {found} without wavelengths; write {files[0].path.name}.bandsight.json "
             'beside it with {"wavelengths_um": [one for each band]}'
         )
-    orders = " or ".join(" ".join(layout.bands) for layout in profile.layouts)
+    orders = " or ".join(sorted({" ".join(layout.bands) for layout in profile.layouts}))
     single = f"a file with the bands {orders}" if orders else ""
     several = "one file for each band, named like the operator's" if any(b.file for b in profile.bands) else ""
     needed = ", or ".join(part for part in (single, several) if part)

@@ -1,0 +1,135 @@
+"""Times indexing against the bare encoder, queries against their parts, and the start of the command line.
+
+Every figure is a ratio, or a median beside the thing it is compared with, of one run on one machine.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.transform import from_origin
+
+from bandsight.archive import Archive
+from bandsight.ask import by_image, by_text, by_tile
+from bandsight.catalog.records import ModelIdentity
+from bandsight.filters import Filter
+from bandsight.model import load_model
+from bandsight.model.clip import ClipEncoder
+from indexer.pipeline import index
+
+_WAVES = (0.66, 0.56, 0.46, 0.83)
+
+
+def main() -> None:
+    """Run the benchmarks and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--side", type=int, default=4096, help="side of the scene that is indexed, pixels")
+    parser.add_argument("--out", type=Path, default=Path("bench/results/latest.json"))
+    args = parser.parse_args()
+    encoder = load_model("embedded")
+    with tempfile.TemporaryDirectory() as folder:
+        results: dict[str, Any] = {
+            "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "device": str(encoder.device)},
+            **indexing(encoder, Path(folder), args.side),
+            **queries(encoder, Path(folder) / "archive"),
+            **startup(),
+        }
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(results, indent=1) + "\n")
+    print(json.dumps(results, indent=1))
+
+
+def indexing(encoder: ClipEncoder, folder: Path, side: int) -> dict[str, Any]:
+    """Index a tiled, compressed scene of four bands; compare with embedding as many tiles from memory.
+
+    The bare encoder runs before and after the job, and their mean counts: the machine may be shared.
+    """
+    scene = _scene(folder / "naip_scene.tif", side)
+    tile_px = encoder.image_size
+    count = (side // tile_px) ** 2
+    tiles = np.random.default_rng(0).integers(0, 256, (64, len(_WAVES), tile_px, tile_px), np.uint8)
+    encoder.embed_pixels(tiles, _WAVES)
+
+    def bare() -> float:
+        began = time.perf_counter()
+        for _ in range(count // 64):
+            encoder.embed_pixels(tiles, _WAVES)
+        return count // 64 * 64 / (time.perf_counter() - began)
+
+    before = bare()
+    identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
+    with Archive.create(folder / "archive", identity) as archive:
+        began = time.perf_counter()
+        summary = index([scene], archive=archive, model=encoder, sensor="rgbn")
+        job = summary.tiles / (time.perf_counter() - began)
+    after = bare()
+    return {
+        "indexing": {
+            "tiles": summary.tiles,
+            "job_tiles_per_s": round(job, 1),
+            "bare_encoder_tiles_per_s": [round(before, 1), round(after, 1)],
+            "ratio": round(job / ((before + after) / 2), 3),
+        }
+    }
+
+
+def queries(encoder: ClipEncoder, archive: Path) -> dict[str, Any]:
+    """Time whole queries; the model's share is timed beside them."""
+    with Archive.open(archive) as opened:
+        tile = opened.search(encoder.embed_texts(["a river"]), 1)[0][0].tile.id
+        pixels = np.random.default_rng(1).integers(0, 256, (3, 512, 512), np.uint8)
+        waves = (0.665, 0.56, 0.49)
+        return {
+            "queries_ms": {
+                "tiles": opened.stats()["tiles"],
+                "text": _median_ms(lambda: by_text(opened, encoder, "a river beside fields", 10, Filter())),
+                "text_in_the_model": _median_ms(lambda: encoder.embed_texts(["a river beside fields"])),
+                "image": _median_ms(lambda: by_image(opened, encoder, pixels, waves, 10, Filter())),
+                "image_in_the_model": _median_ms(lambda: encoder.embed_pixels(pixels[None], waves)),
+                "similar": _median_ms(lambda: by_tile(opened, tile, 10, Filter())),
+            }
+        }
+
+
+def startup() -> dict[str, Any]:
+    """Time `bandsight --help` beside a bare Python."""
+
+    def run(*arguments: str) -> float:
+        return _median_ms(lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True), 7)
+
+    return {"startup_ms": {"help": run("-m", "bandsight.cli", "--help"), "python": run("-c", "pass")}}
+
+
+def _median_ms(call: Callable[[], object], repeats: int = 20) -> float:
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return round(statistics.median(times) * 1000, 1)
+
+
+def _scene(path: Path, side: int) -> Path:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (len(_WAVES), side // 8, side // 8), np.uint8)
+    profile = {"driver": "GTiff", "width": side, "height": side, "count": len(_WAVES), "dtype": "uint8"}
+    layout = {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate"}
+    place = {"crs": "EPSG:32633", "transform": from_origin(400_000, 5_800_000, 1, 1)}
+    with rasterio.open(path, "w", **profile, **layout, **place) as dataset:
+        dataset.write(np.kron(coarse, np.ones((1, 8, 8), np.uint8)))
+    return path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""Query images: what is read, what is refused, and that nothing else can come out."""
+
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+from rasterio.io import MemoryFile
+
+from bandsight.errors import ImageError
+from bandsight.query_image import RGB_UM, decode_query_image
+
+RNG = np.random.default_rng(1)
+COLOUR = RNG.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+
+
+def picture(values: NDArray[np.generic], kind: str = "PNG", mode: str | None = None) -> bytes:
+    out = io.BytesIO()
+    image = Image.fromarray(values)
+    (image.convert(mode) if mode else image).save(out, kind)
+    return out.getvalue()
+
+
+def geotiff(values: NDArray[np.generic], waves: Sequence[float] = (), **options: object) -> bytes:
+    with MemoryFile() as memory:
+        with memory.open(
+            driver="GTiff",
+            count=len(values),
+            height=values.shape[1],
+            width=values.shape[2],
+            dtype=values.dtype,
+            crs="EPSG:32633",
+            transform=rasterio.Affine(10, 0, 500000, 0, -10, 5000000),
+            **options,
+        ) as dataset:
+            dataset.write(values)
+            for index, wave in enumerate(waves, 1):
+                dataset.update_tags(index, ns="IMAGERY", CENTRAL_WAVELENGTH_UM=str(wave))
+        return bytes(memory.read())
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG that is small as a file and huge once decoded: rows of zeros, as far as anybody reads."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1 << 16)))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_a_png_comes_back_pixel_for_pixel_with_the_wavelengths_of_colour() -> None:
+    pixels, waves = decode_query_image(picture(COLOUR))
+    np.testing.assert_array_equal(pixels, COLOUR.transpose(2, 0, 1))
+    assert waves == RGB_UM
+
+
+def test_a_jpeg_comes_back_nearly_so() -> None:
+    smooth = np.broadcast_to(np.linspace(0, 255, 32, dtype=np.uint8)[None, :, None], (24, 32, 3))
+    pixels, _ = decode_query_image(picture(smooth, "JPEG"))
+    assert pixels.shape == (3, 24, 32)
+    assert np.abs(pixels.astype(int) - smooth.transpose(2, 0, 1)).max() < 12
+
+
+def test_a_grey_png_becomes_three_equal_bands() -> None:
+    pixels, waves = decode_query_image(picture(COLOUR[..., 0]))
+    np.testing.assert_array_equal(pixels, np.stack([COLOUR[..., 0]] * 3))
+    assert waves == RGB_UM
+
+
+def test_a_png_with_transparency_or_palette_becomes_three_bands() -> None:
+    for mode in ("RGBA", "P", "LA", "1"):
+        pixels, waves = decode_query_image(picture(COLOUR, mode=mode))
+        assert pixels.shape == (3, 24, 32)
+        assert waves == RGB_UM
+
+
+def test_a_grey_png_of_sixteen_bits_keeps_its_shades() -> None:
+    ramp = np.broadcast_to(np.linspace(0, 65535, 32, dtype=np.uint16), (24, 32))
+    pixels, _ = decode_query_image(picture(np.ascontiguousarray(ramp)))
+    assert len(np.unique(pixels)) > 24
+
+
+def test_a_large_picture_is_handed_on_smaller_in_the_same_proportions() -> None:
+    pixels, _ = decode_query_image(picture(np.zeros((300, 3000, 3), np.uint8)))
+    assert max(pixels.shape) <= 1024
+    assert pixels.shape[2] / pixels.shape[1] == pytest.approx(10, rel=0.02)
+
+
+def test_a_geotiff_of_three_bands_is_taken_as_colour_and_as_it_is() -> None:
+    values = np.ascontiguousarray(COLOUR.transpose(2, 0, 1))
+    pixels, waves = decode_query_image(geotiff(values))
+    np.testing.assert_array_equal(pixels, values)
+    assert waves == RGB_UM
+
+
+def test_a_big_tiff_is_read_too() -> None:
+    values = np.ascontiguousarray(COLOUR.transpose(2, 0, 1))
+    data = geotiff(values, BIGTIFF="YES")
+    assert data[2] == 43
+    np.testing.assert_array_equal(decode_query_image(data)[0], values)
+
+
+def test_a_geotiff_brings_its_own_wavelengths() -> None:
+    waves = (0.49, 0.56, 0.665, 0.842, 1.61)
+    pixels, found = decode_query_image(geotiff(RNG.integers(0, 255, (5, 16, 16), dtype=np.uint8), waves))
+    assert found == waves
+    assert pixels.shape == (5, 16, 16)
+
+
+def test_passed_wavelengths_serve_a_geotiff_without_any() -> None:
+    values = RNG.integers(0, 255, (2, 16, 16), dtype=np.uint8)
+    assert decode_query_image(geotiff(values), [5.405, 5.405])[1] == (5.405, 5.405)
+
+
+def test_other_numbers_are_stretched_jointly_over_the_bands() -> None:
+    values = np.zeros((3, 20, 20), np.uint16)
+    values[0] = np.linspace(1000, 3000, 400).reshape(20, 20)
+    values[1], values[2] = values[0] + 500, 2000
+    pixels, _ = decode_query_image(geotiff(values))
+    assert pixels.dtype == np.uint8
+    assert pixels.min() == 0
+    assert pixels.max() == 255
+    # One stretch for all: what was larger stays larger, and an even band stays even.
+    assert (pixels[1] >= pixels[0]).all()
+    assert len(np.unique(pixels[2])) == 1
+
+
+def test_nan_and_nodata_do_not_bend_the_stretch() -> None:
+    values = RNG.uniform(0.1, 0.2, (3, 20, 20)).astype(np.float32)
+    values[:, :5] = -9999
+    values[:, 5, 0] = np.nan
+    pixels, _ = decode_query_image(geotiff(values, nodata=-9999))
+    assert 100 < pixels[:, 6:].mean() < 155
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", ["empty", "PNG"]),
+        (b"hello, this is text", ["GeoTIFF"]),
+        (picture(COLOUR, "GIF"), ["GIF", "PNG"]),
+        (picture(COLOUR, "BMP"), ["PNG"]),
+        (b"<VRTDataset rasterXSize='1' rasterYSize='1'></VRTDataset>", ["markup", "PNG"]),
+        (picture(COLOUR)[:200], ["damaged or cut short", "whole"]),
+        (picture(COLOUR, "JPEG")[:300], ["damaged or cut short", "whole"]),
+        (geotiff(COLOUR.transpose(2, 0, 1))[:300], ["TIFF", "whole"]),
+        (b"II*\0" + bytes(50), ["TIFF"]),
+        (geotiff(np.zeros((2, 8, 8), np.uint8)), ["2 bands", "wavelength", "µm"]),
+        (geotiff(np.zeros((1, 8, 8), np.uint8)), ["1 band", "wavelength"]),
+        (geotiff(np.full((3, 8, 8), np.nan, np.float32)), ["no valid pixel"]),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_sentence(data: bytes, words: list[str]) -> None:
+    with pytest.raises(ImageError) as caught:
+        decode_query_image(data)
+    message = str(caught.value)
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+    assert "0x" not in message
+
+
+@pytest.mark.parametrize(("width", "height"), [(9000, 9000), (40_000, 40_000), (60_000, 60_000)])
+def test_a_bomb_is_refused_by_its_size(width: int, height: int) -> None:
+    data = bomb(width, height)
+    assert len(data) < 2000
+    with pytest.raises(ImageError, match=r"pixels.*at most 50,000,000"):
+        decode_query_image(data)
+
+
+def test_a_tiff_bomb_is_refused_by_its_size() -> None:
+    data = geotiff(np.zeros((3, 400, 400), np.uint8), compress="deflate")
+    with pytest.raises(ImageError, match=r"400×400 pixels.*at most 10,000"):
+        decode_query_image(data, max_pixels=10_000)
+
+
+def test_a_tiff_of_few_pixels_but_many_bands_is_refused_by_its_size() -> None:
+    data = geotiff(np.zeros((200, 90, 90), np.float64), compress="deflate")
+    with pytest.raises(ImageError, match="200 bands"):
+        decode_query_image(data, [0.4 + i / 1000 for i in range(200)], max_pixels=10_000)
+
+
+def test_wavelengths_must_fit_the_bands() -> None:
+    with pytest.raises(ImageError, match="3 bands but 2 wavelengths"):
+        decode_query_image(geotiff(np.zeros((3, 8, 8), np.uint8)), [0.5, 0.6])
+
+
+def test_a_limit_is_about_pixels_not_about_the_file() -> None:
+    decode_query_image(picture(COLOUR), max_pixels=24 * 32)
+    with pytest.raises(ImageError, match=r"32×24 pixels; at most 767"):
+        decode_query_image(picture(COLOUR), max_pixels=24 * 32 - 1)
+
+
+@given(
+    data=st.sampled_from(
+        [picture(COLOUR), picture(COLOUR, "JPEG"), geotiff(COLOUR.transpose(2, 0, 1), compress="deflate")]
+    ),
+    cut=st.integers(0, 4000),
+    spoilt=st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=6),
+)
+def test_damage_anywhere_gives_an_image_or_our_error(data: bytes, cut: int, spoilt: list[tuple[int, int]]) -> None:
+    damaged = bytearray(data[: max(1, len(data) - cut)])
+    for position, value in spoilt:
+        damaged[position % len(damaged)] = value
+    try:
+        pixels, waves = decode_query_image(bytes(damaged), max_pixels=1_000_000)
+    except ImageError:
+        return
+    assert pixels.dtype == np.uint8
+    assert pixels.shape[0] == len(waves)
