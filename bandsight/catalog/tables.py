@@ -1,6 +1,6 @@
 """The catalog's tables. A change here needs a migration beside it; a test compares the two."""
 
-from datetime import datetime
+import datetime as dt
 from typing import Any
 
 from sqlalchemy import JSON, CheckConstraint, DateTime, ForeignKey, Index, MetaData
@@ -54,7 +54,7 @@ class SceneRow(Base):
     name: Mapped[str]
     collection: Mapped[str] = mapped_column(index=True)
     sensor: Mapped[str] = mapped_column(index=True)
-    datetime: Mapped[datetime | None] = mapped_column(DateTime, index=True)
+    datetime: Mapped[dt.datetime | None] = mapped_column(DateTime, index=True)
     crs: Mapped[str]
     transform: Mapped[list[Any]]
     width: Mapped[int]
@@ -115,4 +115,4 @@ class FailureRow(Base):
 
     href: Mapped[str] = mapped_column(primary_key=True)
     reason: Mapped[str]
-    at: Mapped[datetime] = mapped_column(DateTime)
+    at: Mapped[dt.datetime] = mapped_column(DateTime)

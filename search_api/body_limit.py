@@ -1,0 +1,49 @@
+"""Refuses bodies that are too large, while they arrive: none is kept in full before its size is known."""
+
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from search_api.errors import problem
+
+# Sentences, labels and filters.
+_JSON_BYTES = 2**20
+# What multipart adds to the file: boundaries, headers, the filters' fields.
+_MULTIPART_BYTES = 2**17
+_UPLOAD_PATH = "/search/image"
+
+
+class BodyLimit:
+    """Middleware: 413 for a body over the limit, whether or not its length was declared."""
+
+    def __init__(self, app: ASGIApp, *, max_upload_bytes: int) -> None:
+        self._app = app
+        self._max_upload_bytes = max_upload_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on with its body counted."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        upload = scope["path"].endswith(_UPLOAD_PATH)
+        limit = self._max_upload_bytes + _MULTIPART_BYTES if upload else _JSON_BYTES
+        allowed = self._max_upload_bytes if upload else _JSON_BYTES
+        detail = f"request body: larger than the {allowed:,} bytes that are allowed here; send a smaller one"
+        request = Request(scope)
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > limit:
+            await problem(HTTPStatus.CONTENT_TOO_LARGE, detail, request)(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise HTTPException(HTTPStatus.CONTENT_TOO_LARGE, detail)
+            return message
+
+        await self._app(scope, counted, send)
