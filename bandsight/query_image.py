@@ -13,7 +13,7 @@ from bandsight.errors import ImageError
 from bandsight.sensors.scaling import stretch
 
 if TYPE_CHECKING:
-    from rasterio.io import DatasetReader
+    from rasterio.io import DatasetReader, MemoryFile
 
 RGB_UM = (0.665, 0.56, 0.49)
 MAX_PIXELS = 50_000_000
@@ -84,7 +84,7 @@ def _tiff(
     from rasterio.io import MemoryFile
 
     try:
-        with MemoryFile(data) as memory, memory.open(driver="GTiff") as dataset:
+        with MemoryFile(data) as memory, _opened(memory) as dataset:
             _check_size(dataset.width, dataset.height, max_pixels)
             if dataset.count > _MAX_BANDS:
                 raise ImageError(f"query image: {dataset.count} bands; at most {_MAX_BANDS} are allowed")
@@ -102,6 +102,14 @@ def _tiff(
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values.filled(0)), waves
     return _stretched(values), waves
+
+
+def _opened(memory: "MemoryFile") -> "DatasetReader":
+    from bandsight.rasters import placed_or_not
+
+    with placed_or_not():
+        dataset: DatasetReader = memory.open(driver="GTiff")
+    return dataset
 
 
 def _stretched(values: np.ma.MaskedArray[Any, Any]) -> NDArray[np.uint8]:

@@ -1,7 +1,9 @@
 """Opens rasters with the drivers that scenes come in, and no other."""
 
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import rasterio
@@ -14,6 +16,17 @@ from bandsight.errors import SceneError
 # the user did not name.
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "netCDF", "HFA", "ENVI")
 
+# Filters of warnings belong to the whole process, so only one thread at a time may change them.
+_quiet = threading.Lock()
+
+
+@contextmanager
+def placed_or_not() -> Iterator[None]:
+    """Open rasters without a warning about missing georeference: whoever needs it says so in an error of its own."""
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
+
 
 def open_raster(path: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetReader:
     """Return an open raster; the caller closes it.
@@ -24,9 +37,7 @@ def open_raster(path: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetRe
     if not Path(path).is_file():
         raise SceneError(f"{path}: no such file; check the path")
     try:
-        with rasterio.Env(), warnings.catch_warnings():
-            # Whoever needs to know where a raster lies says so in an error of its own.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.Env(), placed_or_not():
             # rasterio.open() takes one driver; its reader takes several.
             return DatasetReader(str(path), driver=list(drivers))
     except RasterioError as error:

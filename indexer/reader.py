@@ -104,8 +104,8 @@ def _read_file(
         dataset, has_masks = _dataset(scene, path)
         left, top, right, bottom = inside
         # From the reference grid to this file's own pixels; a scene's bands differ by scale and offset only.
-        to_file = ~(scene.file_transforms[path]) * Affine(*scene.transform)
-        (x0, y0), (x1, y1) = to_file * (left, top), to_file * (right, bottom)
+        to_file = ~(scene.file_transforms[path]) @ Affine(*scene.transform)
+        (x0, y0), (x1, y1) = to_file @ (left, top), to_file @ (right, bottom)
         x0, y0 = max(x0, 0.0), max(y0, 0.0)
         x1, y1 = min(x1, float(dataset.width)), min(y1, float(dataset.height))
         if x1 - x0 <= 0 or y1 - y0 <= 0:

@@ -274,7 +274,7 @@ def _transform(dataset: DatasetReader, sidecar: Sidecar) -> Affine:
 
 def _aligned(one: Affine, other: Affine) -> bool:
     """Say whether two grids differ by scale and offset only."""
-    step = ~one * other
+    step = ~one @ other
     size = max(abs(step.a), abs(step.e))
     return bool(max(abs(step.b), abs(step.d)) < 1e-6 * size and step.a > 0 and step.e > 0)
 

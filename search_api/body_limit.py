@@ -1,7 +1,5 @@
 """Refuses bodies that are too large, while they arrive: none is kept in full before its size is known."""
 
-from http import HTTPStatus
-
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +11,13 @@ _JSON_BYTES = 2**20
 # What multipart adds to the file: boundaries, headers, the filters' fields.
 _MULTIPART_BYTES = 2**17
 _UPLOAD_PATH = "/search/image"
+# Named CONTENT_TOO_LARGE from Python 3.13 on.
+_TOO_LARGE = 413
+
+
+def too_large(allowed: int) -> HTTPException:
+    """Return the refusal of a body, or of a file in it."""
+    return HTTPException(_TOO_LARGE, f"upload: larger than the {allowed:,} bytes allowed here; send a smaller one")
 
 
 class BodyLimit:
@@ -30,11 +35,11 @@ class BodyLimit:
         upload = scope["path"].endswith(_UPLOAD_PATH)
         limit = self._max_upload_bytes + _MULTIPART_BYTES if upload else _JSON_BYTES
         allowed = self._max_upload_bytes if upload else _JSON_BYTES
-        detail = f"request body: larger than the {allowed:,} bytes that are allowed here; send a smaller one"
+        refusal = too_large(allowed)
         request = Request(scope)
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
-            await problem(HTTPStatus.CONTENT_TOO_LARGE, detail, request)(scope, receive, send)
+            await problem(_TOO_LARGE, refusal.detail, request)(scope, receive, send)
             return
         seen = 0
 
@@ -43,7 +48,7 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > limit:
-                raise HTTPException(HTTPStatus.CONTENT_TOO_LARGE, detail)
+                raise refusal
             return message
 
         await self._app(scope, counted, send)

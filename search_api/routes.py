@@ -2,22 +2,25 @@
 
 import io
 import json
+from datetime import UTC
+from datetime import datetime as datetime_type
 from typing import Annotated, Any
 
 import rasterio
-from fastapi import APIRouter, Body, Depends, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Body, Depends, File, Form, Path, Query, Request, Response, UploadFile
 from PIL import Image
 
 from bandsight import __version__
 from bandsight.answers import feature, feature_collection
 from bandsight.ask import Answer, by_image, by_text, by_tile
 from bandsight.catalog.records import Hit
-from bandsight.errors import ImageError, QueryError
+from bandsight.errors import QueryError
 from bandsight.filters import Filter
 from bandsight.imagery import thumbnail
 from bandsight.labels import classify_tiles, prompts
 from bandsight.query_image import decode_query_image
-from search_api.schemas import MAX_LIST, ClassifyBody, SearchBody
+from search_api.body_limit import too_large
+from search_api.schemas import MAX_ID, MAX_LIST, ClassifyBody, SearchBody
 from search_api.service import Service
 
 router = APIRouter()
@@ -26,6 +29,7 @@ _PROBLEM = {"application/problem+json": {"example": {"title": "Bad Request", "st
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The query cannot be answered as asked", "content": _PROBLEM},
     404: {"description": "No such tile", "content": _PROBLEM},
+    413: {"description": "The body is too large", "content": _PROBLEM},
     422: {"description": "The request is not well formed", "content": _PROBLEM},
 }
 # A hit's thumbnail does not change while its scene stays the same.
@@ -38,6 +42,7 @@ def _service(request: Request) -> Service:
 
 
 ServiceDep = Annotated[Service, Depends(_service)]
+TileId = Annotated[int, Path(ge=0, le=MAX_ID, description="Id of a tile, from a search")]
 Limit = Annotated[int, Query(ge=1, description="How many hits")]
 Bbox = Annotated[str | None, Query(description="west,south,east,north", examples=["12.5,51.5,14.5,52.5"])]
 When = Annotated[str | None, Query(description="Day, instant or interval", examples=["2017-01-01/2017-12-31"])]
@@ -87,14 +92,15 @@ def search_by_image(
     """Rank tiles by likeness to an uploaded picture; the answer is a GeoJSON FeatureCollection."""
     data = image.file.read(service.settings.max_upload_bytes + 1)
     if len(data) > service.settings.max_upload_bytes:
-        raise ImageError(f"query image: more than {service.settings.max_upload_bytes:,} bytes; send a smaller one")
-    pixels, waves = decode_query_image(data, _numbers(wavelengths), max_pixels=service.settings.max_pixels)
+        raise too_large(service.settings.max_upload_bytes)
+    with service.decoding:
+        pixels, waves = decode_query_image(data, _numbers(wavelengths), max_pixels=service.settings.max_pixels)
     wanted = Filter.parse(bbox=bbox, datetime=datetime, collections=_names(collections), sensors=_names(sensors))
     return _answer(service, by_image(service.archive, service.encoder, pixels, waves, _limit(service, limit), wanted))
 
 
 @router.get("/tiles/{tile_id}", responses=_ERRORS, summary="One tile")
-def tile(service: ServiceDep, tile_id: int) -> Response:
+def tile(service: ServiceDep, tile_id: TileId) -> Response:
     """Return a tile as a GeoJSON Feature."""
     found = service.archive.tile(tile_id)
     scene = service.archive.scene(found.scene_id)
@@ -108,7 +114,7 @@ def tile(service: ServiceDep, tile_id: int) -> Response:
 @router.get("/tiles/{tile_id}/similar", responses=_ERRORS, summary="Tiles that look like one")
 def similar(
     service: ServiceDep,
-    tile_id: int,
+    tile_id: TileId,
     bbox: Bbox = None,
     datetime: When = None,
     collections: Names = None,
@@ -127,7 +133,7 @@ def similar(
     summary="A picture of a tile",
 )
 def tile_thumbnail(
-    service: ServiceDep, tile_id: int, size: Annotated[int, Query(ge=16, le=1024, description="Pixels")] = 256
+    service: ServiceDep, tile_id: TileId, size: Annotated[int, Query(ge=16, le=1024, description="Pixels")] = 256
 ) -> Response:
     """Cut a tile's picture from its scene."""
     found = service.archive.tile(tile_id)
@@ -148,7 +154,8 @@ def classify(service: ServiceDep, body: Annotated[ClassifyBody, Body()]) -> dict
 @router.get("/collections", summary="What the archive holds")
 def collections(service: ServiceDep) -> dict[str, Any]:
     """Return scenes, tiles and times of each collection and sensor."""
-    return {"collections": service.archive.collections()}
+    rows = service.archive.collections()
+    return {"collections": [row | {end: _rfc3339(row[end]) for end in ("start", "end")} for row in rows]}
 
 
 @router.get("/version", summary="Versions, model and licence")
@@ -170,6 +177,7 @@ def healthz() -> dict[str, Any]:
         "bandsight": __version__,
         "rasterio": rasterio.__version__,
         "gdal": rasterio.__gdal_version__,
+        "proj": rasterio.__proj_version__,
     }
 
 
@@ -199,6 +207,11 @@ def _links(tile_id: int) -> list[dict[str, str]]:
         {"rel": "thumbnail", "type": "image/png", "href": f"/tiles/{tile_id}/thumbnail.png"},
         {"rel": "similar", "type": GEOJSON, "href": f"/tiles/{tile_id}/similar"},
     ]
+
+
+def _rfc3339(when: datetime_type | None) -> str | None:
+    """Return a time of the catalog, which keeps UTC."""
+    return when.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z") if when else None
 
 
 def _limit(service: Service, limit: int) -> int:

@@ -6,6 +6,8 @@ from bandsight.filters import Filter
 from bandsight.query_text import MAX_CHARS
 
 MAX_LIST = 1000
+# Ids are int64.
+MAX_ID = 2**63 - 1
 
 
 class Filters(BaseModel):
@@ -45,7 +47,7 @@ class SearchBody(Filters):
     )
 
     text: str | None = Field(None, description=f"What the place looks like, at most {MAX_CHARS} characters")
-    tile_id: int | None = Field(None, description="A tile of the archive that shows it")
+    tile_id: int | None = Field(None, ge=0, le=MAX_ID, description="A tile of the archive that shows it")
     limit: int = Field(10, ge=1, description="How many hits")
 
 

@@ -1,11 +1,19 @@
 """What the routes work with: one archive, one model, opened once."""
 
-from dataclasses import dataclass
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bandsight.archive import Archive
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model.protocol import Encoder
 from search_api.settings import ApiSettings
+
+# A decoded picture may take some hundred MB; requests beyond these wait.
+_DECODERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +23,37 @@ class Service:
     settings: ApiSettings
     archive: Archive
     encoder: Encoder
+    decoding: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_DECODERS))
+    """Held while a query image is decoded."""
+
+
+class OneAtATime:
+    """An encoder whose queries wait for one another: tokenizers are not safe in threads, and models use all cores."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._lock = threading.Lock()
+        self.name = encoder.name
+        self.digest = encoder.digest
+        self.license = encoder.license
+        self.dim = encoder.dim
+        self.image_size = encoder.image_size
+
+    def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return one unit vector per tile; see `Encoder`."""
+        with self._lock:
+            return self._encoder.embed_pixels(pixels, wavelengths)
+
+    def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return one unit vector per sentence; see `Encoder`."""
+        with self._lock:
+            return self._encoder.embed_texts(texts)
+
+    def probabilities(
+        self, image_vectors: NDArray[np.float32], text_vectors: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return how likely each image shows what each text says; see `Encoder`."""
+        return self._encoder.probabilities(image_vectors, text_vectors)
 
 
 def open_service(settings: ApiSettings) -> Service:
@@ -35,4 +74,4 @@ def open_service(settings: ApiSettings) -> Service:
     except BaseException:
         archive.close()
         raise
-    return Service(settings, archive, encoder)
+    return Service(settings, archive, OneAtATime(encoder))

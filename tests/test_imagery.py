@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from bandsight.catalog.records import BandRef, Scene, Tile
 from bandsight.errors import SceneError
 from bandsight.geo.box import LonLatBox
 from bandsight.imagery import display_bands, thumbnail
+from tests import rasters
 
 GRID = Affine(10, 0, 500_000, 0, -10, 5_000_000)
 AS_IS = {"kind": "as_is", "to_db": False, "low": [0.0], "high": [255.0]}
@@ -20,20 +20,7 @@ LINEAR = {"kind": "linear", "to_db": False, "low": [0.0], "high": [3000.0]}
 
 
 def write(path: Path, values: NDArray[np.generic], transform: Affine = GRID, **options: object) -> Path:
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        count=len(values),
-        height=values.shape[1],
-        width=values.shape[2],
-        dtype=values.dtype,
-        crs="EPSG:32633",
-        transform=transform,
-        **options,
-    ) as dataset:
-        dataset.write(values)
-    return path
+    return rasters.write(path, values, transform=transform, **options)
 
 
 def scene_of(bands: list[tuple[float, Path, int]], stretch: dict, width: int = 64, height: int = 64) -> Scene:

@@ -113,6 +113,10 @@ def test_a_big_tiff_is_read_too() -> None:
     np.testing.assert_array_equal(decode_query_image(data)[0], values)
 
 
+def test_a_tiff_without_a_place_on_earth_is_a_picture_too() -> None:
+    assert decode_query_image(picture(COLOUR, "TIFF"))[0].shape == (3, 24, 32)
+
+
 def test_a_geotiff_brings_its_own_wavelengths() -> None:
     waves = (0.49, 0.56, 0.665, 0.842, 1.61)
     pixels, found = decode_query_image(geotiff(RNG.integers(0, 255, (5, 16, 16), dtype=np.uint8), waves))
@@ -172,7 +176,7 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(data: bytes, words: list
     assert "0x" not in message
 
 
-@pytest.mark.parametrize(("width", "height"), [(9000, 9000), (40_000, 40_000), (60_000, 60_000)])
+@pytest.mark.parametrize(("width", "height"), [(9000, 9000), (12_000, 12_000), (60_000, 60_000)])
 def test_a_bomb_is_refused_by_its_size(width: int, height: int) -> None:
     data = bomb(width, height)
     assert len(data) < 2000

@@ -1,0 +1,140 @@
+"""Starting and ending, settings, and the page."""
+
+import logging
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from numpy.typing import NDArray
+
+import bandsight.model
+from bandsight.errors import ArchiveError, ModelMismatchError
+from search_api import app as app_module
+from search_api import service as service_module
+from search_api.app import create_app
+from search_api.service import OneAtATime
+from search_api.settings import ApiSettings
+from tests.fakes import FakeEmbedder
+
+STATIC = Path(app_module.__file__).parent / "static"
+
+
+def test_an_archive_that_is_not_there_is_named_at_the_start(tmp_path: Path) -> None:
+    client = TestClient(create_app(ApiSettings(archive=tmp_path / "nothing")))
+    with pytest.raises(ArchiveError, match=r"nothing: no Bandsight archive here.*bandsight index"), client:
+        pass
+
+
+def test_a_model_that_is_not_the_archives_is_refused_at_the_start(
+    archive_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = FakeEmbedder()
+    other.digest = "0" * 64
+    monkeypatch.setattr(bandsight.model, "load_model", lambda *_: other)
+    client = TestClient(create_app(ApiSettings(archive=archive_path)))
+    with pytest.raises(ModelMismatchError, match="--model fake"), client:
+        pass
+
+
+def test_an_app_opens_archive_and_model_by_its_settings(archive_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(*arguments: str) -> FakeEmbedder:
+        asked.append(arguments)
+        return FakeEmbedder()
+
+    monkeypatch.setattr(bandsight.model, "load_model", load)
+    with TestClient(create_app(ApiSettings(archive=archive_path, device="cpu"))) as client:
+        assert client.get("/search", params={"q": "a lake"}).status_code == 200
+    assert asked == [("fake", "cpu")]
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BANDSIGHT_ARCHIVE", "/somewhere")
+    monkeypatch.setenv("BANDSIGHT_MAX_UPLOAD_BYTES", "1000")
+    settings = ApiSettings()
+    assert settings.archive == Path("/somewhere")
+    assert settings.max_upload_bytes == 1000
+    assert ApiSettings(archive=Path("/other")).archive == Path("/other")
+
+
+@pytest.mark.parametrize(
+    ("host", "warned"),
+    [("127.0.0.1", False), ("::1", False), ("localhost", False), ("0.0.0.0", True), ("example.org", True)],  # noqa: S104
+)
+def test_listening_beyond_loopback_warns_that_there_is_no_login(
+    serve: Callable[..., TestClient], caplog: pytest.LogCaptureFixture, host: str, *, warned: bool
+) -> None:
+    with caplog.at_level(logging.WARNING), serve(host=host):
+        pass
+    assert ("no login" in caplog.text) is warned
+
+
+def test_importing_the_app_loads_no_model_library() -> None:
+    code = "import sys, search_api.app; print([n for n in ('torch', 'open_clip', 'faiss') if n in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "torch" not in out.stdout
+    assert "open_clip" not in out.stdout
+
+
+def test_queries_wait_for_one_another_at_the_model() -> None:
+    inside, most = 0, 0
+
+    class Watched(FakeEmbedder):
+        def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
+            nonlocal inside, most
+            inside += 1
+            most = max(most, inside)
+            threading.Event().wait(0.01)
+            inside -= 1
+            return super().embed_texts(texts)
+
+    encoder = OneAtATime(Watched())
+    threads = [threading.Thread(target=encoder.embed_texts, args=(["a"],)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert {"name", "digest", "license", "dim", "image_size"} <= set(vars(encoder))
+
+
+def test_open_service_serialises_the_model(archive_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bandsight.model, "load_model", lambda *_: FakeEmbedder())
+    service = service_module.open_service(ApiSettings(archive=archive_path))
+    assert isinstance(service.encoder, OneAtATime)
+    service.archive.close()
+
+
+def test_the_page_and_its_parts_are_served(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    parts = re.findall(r'(?:href|src)="(static/[^"]+)"', page.text)
+    assert len(parts) == 2
+    for part in parts:
+        assert client.get(f"/{part}").status_code == 200
+
+
+def test_the_page_asks_no_other_host_and_builds_no_markup_from_data() -> None:
+    for path in STATIC.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"https?://|//\w+\.\w", text), path
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", text), path
+        assert not re.search(r"\son\w+=", text), path
+
+
+def test_the_page_asks_for_routes_that_exist(client: TestClient) -> None:
+    known = [re.sub(r"\{\w+\}", "X", path).lstrip("/") for path in client.get("/openapi.json").json()["paths"]]
+    script = (STATIC / "app.js").read_text(encoding="utf-8")
+    asked = re.findall(r"""(?:fetch\(|src: )["`]([^"`?]+)""", script)
+    assert len(asked) >= 5
+    for path in asked:
+        assert re.sub(r"\$\{[^}]+\}", "X", path) in known

@@ -1,0 +1,237 @@
+"""The shape of errors: RFC 9457 problem+json with type, title, status, detail and instance, whatever went wrong."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from bandsight import errors
+from bandsight.archive import Archive
+from search_api.errors import status_of
+from tests.rasters import picture, write
+from tests.test_query_image import bomb
+
+LIMIT = 30_000
+
+
+def assert_problem(response: httpx2.Response, status: int, *words: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert set(body) == {"type", "title", "status", "detail", "instance"}
+    assert body["status"] == status
+    assert body["instance"] == response.request.url.path
+    assert "Traceback" not in body["detail"]
+    assert "\n" not in body["detail"]
+    assert len(body["detail"]) < 2000
+    for word in words:
+        assert word in body["detail"], body["detail"]
+
+
+def gif() -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(out, "GIF")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/search", 422, ["q"]),
+        ("/search?q=", 400, ["empty"]),
+        ("/search?q=%20%20", 400, ["empty"]),
+        ("/search?q=" + "a" * 10_000, 400, ["10000", "1000"]),
+        ("/search?q=a&limit=0", 422, ["limit"]),
+        ("/search?q=a&limit=1001", 400, ["1001", "1000"]),
+        ("/search?q=a&limit=" + "9" * 40, 400, ["limit"]),
+        ("/search?q=a&limit=many", 422, ["limit"]),
+        ("/search?q=a&bbox=1,2,3", 400, ["3 numbers"]),
+        ("/search?q=a&bbox=1,2,x,4", 400, ["no number"]),
+        ("/search?q=a&bbox=1,nan,3,4", 400, ["no number"]),
+        ("/search?q=a&bbox=0,60,1,50", 400, ["north"]),
+        ("/search?q=a&bbox=0,0,200,1", 400, ["longitude"]),
+        ("/search?q=a&datetime=yesterday", 400, ["yesterday", "2020-05-01"]),
+        ("/search?q=a&datetime=2021-01-01/2020-01-01", 400, ["swap"]),
+        ("/search?q=a&datetime=../..", 400, ["interval"]),
+        ("/search?q=a&sensors=" + ",".join("abc"[i % 3] for i in range(1001)), 400, ["1001", "1000"]),
+        ("/tiles/9999", 404, ["9999"]),
+        ("/tiles/0", 404, ["tile 0"]),
+        ("/tiles/-1", 422, ["tile_id"]),
+        ("/tiles/" + "9" * 30, 422, ["tile_id"]),
+        ("/tiles/abc", 422, ["tile_id"]),
+        ("/tiles/9999/similar", 404, ["9999"]),
+        ("/tiles/1/similar?limit=5000", 400, ["5000"]),
+        ("/tiles/9999/thumbnail.png", 404, ["9999"]),
+        ("/tiles/1/thumbnail.png?size=100000", 422, ["size"]),
+        ("/nowhere", 404, []),
+        ("/static/../app.py", 404, []),
+        ("/static/%2e%2e/app.py", 404, []),
+        ("/search/image", 405, []),
+        ("/classify", 405, []),
+    ],
+)
+def test_a_bad_get_is_a_problem(client: TestClient, path: str, status: int, words: list[str]) -> None:
+    assert_problem(client.get(path), status, *words)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "words"),
+    [
+        ("/search", {}, 400, ["text", "tile_id"]),
+        ("/search", {"text": "a", "tile_id": 1}, 400, ["both"]),
+        ("/search", {"text": ""}, 400, ["empty"]),
+        ("/search", {"text": "a" * 10_000}, 400, ["10000"]),
+        ("/search", {"text": 5}, 422, ["text"]),
+        ("/search", {"txt": "a"}, 422, ["txt"]),
+        ("/search", {"text": "a", "bbox": [1, 2]}, 422, ["bbox"]),
+        ("/search", {"text": "a", "bbox": [float("nan"), 0, 1, 1]}, 400, ["bbox"]),
+        ("/search", {"text": "a", "bbox": [0, 0, 1e308, 1]}, 400, ["longitude"]),
+        ("/search", {"text": "a", "limit": 10**30}, 400, ["limit"]),
+        ("/search", {"text": "a", "collections": ["c"] * 1001}, 422, ["collections"]),
+        ("/search", {"tile_id": 9999}, 404, ["9999"]),
+        ("/search", {"tile_id": 2**63}, 422, ["tile_id"]),
+        ("/search", {"tile_id": -1}, 422, ["tile_id"]),
+        ("/search", [1, 2], 422, ["body"]),
+        ("/classify", {"labels": []}, 422, ["labels"]),
+        ("/classify", {"labels": ["one"]}, 422, ["labels"]),
+        ("/classify", {"labels": ["same", "same "]}, 400, ["different"]),
+        ("/classify", {"labels": ["a", ""]}, 400, ["empty"]),
+        ("/classify", {"labels": ["a", "b" * 2000]}, 400, ["2000"]),
+        ("/classify", {"labels": [str(n) for n in range(101)]}, 422, ["labels"]),
+        ("/classify", {"labels": ["a", "b"], "limit": 5000}, 400, ["5000"]),
+    ],
+)
+def test_a_bad_body_is_a_problem(client: TestClient, path: str, body: object, status: int, words: list[str]) -> None:
+    response = client.post(path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert_problem(response, status, *words)
+
+
+@pytest.mark.parametrize(
+    ("content", "status"), [(b"", 422), (b"{", 422), (b"\xff\xfe", 422), (b'{"text": "a"', 422), (b"[" * 5000, 400)]
+)
+def test_what_is_no_json_is_a_problem(client: TestClient, content: bytes, status: int) -> None:
+    assert_problem(client.post("/search", content=content, headers={"Content-Type": "application/json"}), status)
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "words"),
+    [
+        (b"", 422, ["empty"]),
+        (b"this is no image", 422, ["PNG"]),
+        (gif(), 422, ["GIF"]),
+        (bomb(40_000, 40_000), 422, ["pixels", "50,000,000"]),
+        (bomb(300, 300), 422, ["damaged"]),
+        (b"II*\0" + bytes(100), 422, ["TIFF"]),
+    ],
+)
+def test_a_bad_picture_is_a_problem(client: TestClient, data: bytes, status: int, words: list[str]) -> None:
+    assert_problem(client.post("/search/image", files={"image": ("a.png", data)}), status, *words)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "words"),
+    [
+        ({"wavelengths": "0.6,red"}, 400, ["red"]),
+        ({"wavelengths": "0.6"}, 422, ["wavelengths"]),
+        ({"limit": "0"}, 422, ["limit"]),
+        ({"limit": "5000"}, 400, ["5000"]),
+        ({"bbox": "1,2"}, 400, ["2 numbers"]),
+        ({"datetime": "soon"}, 400, ["soon"]),
+    ],
+)
+def test_a_bad_field_beside_a_picture_is_a_problem(
+    client: TestClient, fields: dict[str, str], status: int, words: list[str]
+) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(out, "PNG")
+    assert_problem(client.post("/search/image", files={"image": out.getvalue()}, data=fields), status, *words)
+
+
+def test_a_form_without_a_picture_is_a_problem(client: TestClient) -> None:
+    assert_problem(client.post("/search/image", data={"limit": "3"}), 422, "image")
+    assert_problem(client.post("/search/image", data={"image": "text"}), 422, "image")
+    assert_problem(client.post("/search/image", content=b"x", headers={"Content-Type": "image/png"}), 422, "image")
+    broken = {"Content-Type": "multipart/form-data; boundary=b"}
+    assert_problem(client.post("/search/image", content=b"--other\r\n", headers=broken), 400)
+
+
+@pytest.mark.parametrize("path", ["/search", "/tiles/1", "/", "/version"])
+def test_a_wrong_method_names_the_right_ones(client: TestClient, path: str) -> None:
+    response = client.delete(path)
+    assert_problem(response, 405)
+    assert "GET" in response.headers["allow"]
+
+
+def test_an_upload_over_the_limit_is_refused_by_its_declared_length(serve: Callable[..., TestClient]) -> None:
+    with serve(max_upload_bytes=LIMIT) as client:
+        response = client.post("/search/image", files={"image": bytes(LIMIT + 2**18)})
+        assert_problem(response, 413, f"{LIMIT:,} bytes")
+
+
+def test_an_upload_a_little_over_the_limit_is_refused_too(serve: Callable[..., TestClient]) -> None:
+    with serve(max_upload_bytes=LIMIT) as client:
+        assert_problem(client.post("/search/image", files={"image": bytes(LIMIT + 1)}), 413, f"{LIMIT:,} bytes")
+        assert_problem(client.post("/search/image", files={"image": bytes(LIMIT)}), 422, "no image")
+
+
+def test_an_upload_of_unknown_length_is_cut_off_at_the_limit(serve: Callable[..., TestClient]) -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        yield b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+        while sent < 10 * 2**20:
+            sent += 2**16
+            yield bytes(2**16)
+
+    with serve(max_upload_bytes=LIMIT) as client:
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        assert_problem(client.post("/search/image", content=endless(), headers=headers), 413, f"{LIMIT:,} bytes")
+
+
+def test_a_body_of_json_has_a_limit_of_its_own(client: TestClient) -> None:
+    assert_problem(client.post("/search", json={"text": "a" * 2**21}), 413, "1,048,576 bytes")
+
+
+def test_what_nobody_foresaw_is_a_problem_without_a_trace(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret /path/of/the/server")
+
+    monkeypatch.setattr(Archive, "tile", fail)
+    response = client.get("/tiles/1")
+    assert_problem(response, 500, "logged")
+    assert "secret" not in response.text
+    assert "secret" in caplog.text
+
+
+def test_a_scene_that_is_gone_leaves_its_tiles_but_not_its_thumbnails(
+    client: TestClient, archive: Archive, tmp_path: Path
+) -> None:
+    tile = archive.tile(1)
+    path = Path(archive.scene(tile.scene_id).bands[0].href)
+    moved = path.rename(tmp_path / path.name)
+    try:
+        assert client.get("/tiles/1").status_code == 200
+        assert_problem(client.get("/tiles/1/thumbnail.png"), 410, path.name)
+        write(path, picture(1, 8, 8))
+    finally:
+        moved.replace(path)
+    assert client.get("/tiles/1/thumbnail.png").status_code == 200
+
+
+def test_every_error_class_has_a_status_and_a_new_leaf_inherits_one() -> None:
+    leaves = [value for value in vars(errors).values() if isinstance(value, type)]
+    assert all(400 <= status_of(leaf("x")) < 600 for leaf in leaves)
+
+    class NewLeaf(errors.NotFoundError):
+        """Not in the table."""
+
+    assert status_of(NewLeaf("x")) == 404

@@ -1,0 +1,197 @@
+"""Questions over HTTP against the archive asked directly."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from bandsight.archive import Archive
+from bandsight.ask import by_text, by_tile
+from bandsight.filters import Filter
+from bandsight.imagery import thumbnail
+from tests.fakes import FakeEmbedder
+from tests.search_api.conftest import SIDE
+
+BERLIN = "13,50,16,54"
+
+
+def ids(answer: dict) -> list[int]:
+    return [feature["properties"]["tile_id"] for feature in answer["features"]]
+
+
+def png(values: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(values).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_sentence_gets_the_archives_own_ranking_as_geojson(client: TestClient, archive: Archive) -> None:
+    response = client.get("/search", params={"q": "a lake", "limit": 5})
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/geo+json"
+    answer = response.json()
+    expected = by_text(archive, FakeEmbedder(), "a lake", 5, Filter())
+    assert answer["type"] == "FeatureCollection"
+    assert (answer["model"], answer["model_digest"]) == ("fake", "f" * 64)
+    assert answer["generation"] == archive.generation
+    assert ids(answer) == [hit.tile.id for hit in expected.hits]
+    for feature, hit, probability in zip(answer["features"], expected.hits, expected.probabilities, strict=True):
+        facts = feature["properties"]
+        assert feature["type"] == "Feature"
+        assert feature["geometry"]["type"] in {"Polygon", "MultiPolygon"}
+        assert facts["rank"] == hit.rank
+        assert facts["score"] == pytest.approx(hit.score, abs=1e-6)
+        assert facts["probability"] == pytest.approx(probability, abs=1e-6)
+
+
+def test_every_link_of_a_hit_leads_somewhere(client: TestClient) -> None:
+    feature = client.get("/search", params={"q": "a lake", "limit": 1}).json()["features"][0]
+    assert {link["rel"] for link in feature["links"]} == {"self", "thumbnail", "similar"}
+    for link in feature["links"]:
+        response = client.get(link["href"])
+        assert response.status_code == 200
+        assert response.headers["content-type"] == link["type"]
+
+
+def test_get_and_post_agree(client: TestClient) -> None:
+    got = client.get(
+        "/search",
+        params={"q": "a lake", "bbox": BERLIN, "datetime": "2020-01-01/2020-12-31", "sensors": "rgb,sentinel1"},
+    )
+    posted = client.post(
+        "/search",
+        json={
+            "text": "a lake",
+            "bbox": [13, 50, 16, 54],
+            "datetime": "2020-01-01/2020-12-31",
+            "sensors": ["rgb", "sentinel1"],
+        },
+    )
+    assert got.json() == posted.json()
+    assert len(got.json()["features"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        ({}, 12),
+        ({"bbox": BERLIN}, 8),
+        ({"bbox": "179.9,-17,-179.9,-15"}, 4),
+        ({"bbox": "0,0,1,1"}, 0),
+        ({"datetime": "2021-01-01/.."}, 4),
+        ({"datetime": "2020-05-01"}, 4),
+        ({"sensors": "sentinel1"}, 4),
+        ({"sensors": "sentinel1, rgb"}, 12),
+        ({"collections": "rgb"}, 8),
+        ({"collections": "no-such"}, 0),
+        ({"collections": "rgb", "bbox": BERLIN, "datetime": "../2020-12-31"}, 4),
+    ],
+)
+def test_a_filtered_search_returns_all_that_match_and_no_other(
+    client: TestClient, filters: dict[str, str], count: int
+) -> None:
+    answer = client.get("/search", params={"q": "a lake", "limit": 100, **filters}).json()
+    assert len(answer["features"]) == count
+    assert [feature["properties"]["rank"] for feature in answer["features"]] == list(range(1, count + 1))
+
+
+def test_a_tile_across_the_antimeridian_is_cut_there(client: TestClient) -> None:
+    answer = client.get("/search", params={"q": "a lake", "bbox": "179.9,-17,-179.9,-15", "limit": 100}).json()
+    lons = [np.array(f["geometry"]["coordinates"], dtype=object).tolist() for f in answer["features"]]
+    flat = [float(lon) for lon in str(lons).replace("[", " ").replace("]", " ").replace(",", " ").split()[::2]]
+    assert max(flat) == 180
+    assert min(flat) == -180
+
+
+def test_likeness_to_a_tile_leaves_that_tile_out(client: TestClient, archive: Archive) -> None:
+    tile_id = ids(client.get("/search", params={"q": "a lake", "limit": 1}).json())[0]
+    expected = [hit.tile.id for hit in by_tile(archive, tile_id, 100, Filter()).hits]
+    got = client.get(f"/tiles/{tile_id}/similar", params={"limit": 100}).json()
+    posted = client.post("/search", json={"tile_id": tile_id, "limit": 100}).json()
+    assert ids(got) == ids(posted) == expected
+    assert tile_id not in expected
+    assert len(expected) == 11
+    assert all(feature["properties"]["probability"] is None for feature in got["features"])
+
+
+def test_the_picture_of_a_tile_finds_that_tile(client: TestClient, archive: Archive) -> None:
+    photo = next(scene for scene in archive.scenes() if scene.name.startswith("photo"))
+    hits = [h for h in by_text(archive, FakeEmbedder(), "x", 12, Filter()).hits if h.scene.id == photo.id]
+    wanted = hits[2].tile
+    data = png(thumbnail(photo, wanted, SIDE))
+    answer = client.post("/search/image", files={"image": ("a.png", data)}, data={"limit": "3"}).json()
+    assert ids(answer)[0] == wanted.id
+    assert answer["features"][0]["properties"]["score"] == pytest.approx(1, abs=1e-3)
+    filtered = client.post("/search/image", files={"image": data}, data={"sensors": "sentinel1", "limit": "3"}).json()
+    assert {feature["properties"]["sensor"] for feature in filtered["features"]} == {"sentinel1"}
+
+
+def test_a_geotiff_of_other_bands_is_searched_with_its_wavelengths(client: TestClient, scenes: Path) -> None:
+    data = (scenes / "S1A_IW_GRDH_20200701.tif").read_bytes()
+    refused = client.post("/search/image", files={"image": data})
+    assert refused.status_code == 422
+    assert "wavelength" in refused.json()["detail"]
+    answer = client.post("/search/image", files={"image": data}, data={"wavelengths": "5.405, 5.405"})
+    assert answer.status_code == 200
+    assert len(answer.json()["features"]) == 10
+
+
+def test_one_tile_is_a_feature_without_score(client: TestClient, archive: Archive) -> None:
+    answer = client.get("/tiles/3").json()
+    assert answer["id"] == "3"
+    assert "score" not in answer["properties"]
+    assert answer["properties"]["scene"] == archive.scene(archive.tile(3).scene_id).name
+
+
+def test_a_thumbnail_is_a_png_of_the_size_asked(client: TestClient) -> None:
+    response = client.get("/tiles/1/thumbnail.png", params={"size": 64})
+    assert response.headers["content-type"] == "image/png"
+    assert "max-age" in response.headers["cache-control"]
+    picture = Image.open(io.BytesIO(response.content))
+    assert (picture.format, picture.size, picture.mode) == ("PNG", (64, 64), "RGB")
+
+
+def test_classes_are_given_to_the_tiles_that_match(client: TestClient) -> None:
+    body = {"labels": ["forest", " lake "], "sensors": ["sentinel1"], "limit": 3}
+    answer = client.post("/classify", json=body).json()
+    assert answer["labels"] == ["forest", "lake"]
+    assert answer["matched"] == 4
+    assert len(answer["tiles"]) == 3
+    assert all(row["label"] in {"forest", "lake"} for row in answer["tiles"])
+
+
+def test_collections_sum_up_the_archive_with_times_in_utc(client: TestClient) -> None:
+    rows = client.get("/collections").json()["collections"]
+    assert sum(row["tiles"] for row in rows) == 12
+    radar = next(row for row in rows if row["sensor"] == "sentinel1")
+    assert radar["start"] == "2020-07-01T00:00:00Z"
+
+
+def test_health_and_version_say_what_answers(client: TestClient) -> None:
+    assert client.get("/healthz").json().keys() >= {"status", "bandsight", "gdal", "proj"}
+    assert client.get("/readyz").json()["status"] == "ok"
+    version = client.get("/version").json()
+    assert version["model"] == {"name": "fake", "digest": "f" * 64, "dim": 16, "license": "Apache-2.0"}
+
+
+def test_openapi_describes_every_route_with_examples(client: TestClient) -> None:
+    spec = client.get("/openapi.json").json()
+    assert set(spec["paths"]) == {
+        "/search",
+        "/search/image",
+        "/tiles/{tile_id}",
+        "/tiles/{tile_id}/similar",
+        "/tiles/{tile_id}/thumbnail.png",
+        "/classify",
+        "/collections",
+        "/version",
+        "/healthz",
+        "/readyz",
+    }
+    assert all(operation.get("summary") for path in spec["paths"].values() for operation in path.values())
+    assert spec["components"]["schemas"]["SearchBody"]["examples"]
+    for example in spec["components"]["schemas"]["SearchBody"]["examples"][:1]:
+        assert client.post("/search", json=example).status_code == 200

@@ -1,0 +1,203 @@
+"""The commands as a user types them; the embedded model is loaded once, in this process."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bandsight import cli
+from tests.rasters import picture, write
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a lake of dark water, woods and ploughed ground, and one file that is no raster."""
+    folder = tmp_path_factory.mktemp("scenes")
+    write(folder / "a_20200501.tif", picture(3, 256, 256))
+    values = np.full((3, 128, 128), 40, np.uint8)
+    values[2] = 90
+    write(folder / "water.tif", values + picture(3, 128, 128, seed=5) // 64, origin=(500_000, 5_800_000))
+    (folder / "broken.tif").write_text("no raster")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Return a runner that gives exit code, stdout and stderr, as `bandsight` on the command line would."""
+    from bandsight.model import load_model
+
+    model = load_model("embedded", "cpu")
+
+    def runner(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(cli, "_load", lambda *_: model)
+        monkeypatch.setattr(sys, "argv", ["bandsight", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return runner
+
+
+@pytest.fixture(scope="module")
+def archive(scenes, run, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "archive"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["bandsight", "index", str(scenes), "--archive", str(path)])
+        from bandsight.model import load_model
+
+        patch.setattr(cli, "_load", lambda *_: load_model("embedded", "cpu"))
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    assert end.value.code == 1  # broken.tif
+    return path
+
+
+@pytest.fixture
+def bandsight(run, capsys, monkeypatch, archive):
+    def call(*arguments: str) -> tuple[int, str, str]:
+        return run(capsys, monkeypatch, *arguments, "--archive", str(archive))
+
+    return call
+
+
+def test_indexing_again_does_nothing_but_names_what_failed(bandsight, scenes):
+    code, out, _ = bandsight("index", str(scenes))
+    assert code == 1
+    assert "broken.tif" in out
+    assert "2 scenes were in the archive already" in out
+
+
+def test_a_sentence_ranks_tiles(bandsight, tmp_path):
+    out_file, sheet = tmp_path / "hits.geojson", tmp_path / "sheet.png"
+    code, out, _ = bandsight("search", "open water", "--top", "3", "--out", str(out_file), "--sheet", str(sheet))
+    assert code == 0
+    assert len(out.splitlines()) == 4
+    found = json.loads(out_file.read_text())
+    assert [f["properties"]["rank"] for f in found["features"]] == [1, 2, 3]
+    assert found["features"][0]["properties"]["scene"] == "water.tif"
+    assert all(0 < f["properties"]["probability"] < 1 for f in found["features"])
+    with Image.open(sheet) as picture_of_hits:
+        assert picture_of_hits.width > 500
+
+
+def test_a_picture_ranks_tiles_and_json_goes_to_stdout(bandsight, tmp_path):
+    Image.fromarray(np.full((90, 70, 3), (40, 40, 92), np.uint8)).save(tmp_path / "q.png")
+    code, out, _ = bandsight("search", "--image", str(tmp_path / "q.png"), "--top", "1", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["features"][0]["properties"]["scene"] == "water.tif"
+    assert found["features"][0]["properties"]["probability"] is None
+
+
+def test_filters_narrow_and_an_empty_answer_says_what_there_is(bandsight):
+    _, out, _ = bandsight("search", "x", "--datetime", "2020-05-01", "--json", "--top", "99")
+    assert {f["properties"]["scene"] for f in json.loads(out)["features"]} == {"a_20200501.tif"}
+    code, out, _ = bandsight("search", "x", "--sensor", "sentinel9")
+    assert code == 0
+    assert "no tile matches" in out
+    assert "rgb" in out
+
+
+def test_similar_by_id_and_by_point_leaves_the_tile_itself_out(bandsight):
+    _, out, _ = bandsight("search", "open water", "--top", "1", "--json")
+    hit = json.loads(out)["features"][0]
+    tile = hit["properties"]["tile_id"]
+    code, out, _ = bandsight("similar", str(tile), "--json", "--top", "50")
+    ids = [f["properties"]["tile_id"] for f in json.loads(out)["features"]]
+    assert code == 0
+    assert ids
+    assert tile not in ids
+    ring = hit["geometry"]["coordinates"][0]
+    lon, lat = (sum(point[axis] for point in ring[:-1]) / (len(ring) - 1) for axis in (0, 1))
+    code, out, _ = bandsight("similar", "--at", f"{lon},{lat}", "--json", "--top", "50")
+    assert [f["properties"]["tile_id"] for f in json.loads(out)["features"]] == ids
+
+
+def test_classes_status_and_verify(bandsight):
+    code, out, _ = bandsight("classify", "--labels", "open water,dense forest")
+    assert code == 0
+    assert "open water:" in out
+    code, out, _ = bandsight("status")
+    assert "tiles:" in out
+    assert "broken.tif" in out
+    code, out, _ = bandsight("status", "--json")
+    assert json.loads(out)["model"] == "embedded"
+    assert bandsight("verify", "--full")[:2] == (0, "no problem found\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search", ""], "the text is empty"),
+        (["search", "a" * 10_000], "10000 characters; at most 1000"),
+        (["search"], "pass either a sentence or --image"),
+        (["search", "--image", "/nowhere.png"], "cannot be read"),
+        (["search", "x", "--bbox", "1,2,3"], "found 3 numbers"),
+        (["search", "x", "--datetime", "yesterday"], "no date"),
+        (["similar", "999999"], "no such tile"),
+        (["similar", "--at", "0,0"], "no tile of the archive covers"),
+        (["classify", "--labels", "one"], "need 2 to 100"),
+        (["index", "/nowhere"], "no such file or folder"),
+    ],
+)
+def test_bad_input_is_one_sentence_on_stderr_and_exit_1(bandsight, arguments, message):
+    code, out, err = bandsight(*arguments)
+    lines = [line for line in err.splitlines() if not line.startswith("model ")]
+    assert (code, out) == (1, "")
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+def test_a_png_bomb_as_query_is_refused_by_its_size(bandsight, tmp_path):
+    bomb = tmp_path / "bomb.png"
+    Image.new("1", (30_000, 30_000)).save(bomb)
+    code, _, err = bandsight("search", "--image", str(bomb))
+    assert code == 1
+    assert "30000×30000 pixels; at most" in err
+
+
+def test_an_archive_of_another_model_is_refused(bandsight, archive, monkeypatch, run, capsys):
+    from tests.fakes import FakeEmbedder
+
+    fake = FakeEmbedder()
+    fake.device = "cpu"
+    monkeypatch.setattr(sys, "argv", ["bandsight", "search", "x", "--archive", str(archive)])
+    monkeypatch.setattr(cli, "_load", lambda *_: fake)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "pass --model embedded" in capsys.readouterr().err
+
+
+def test_no_archive_says_how_to_make_one(run, capsys, monkeypatch, tmp_path):
+    code, _, err = run(capsys, monkeypatch, "status", "--archive", str(tmp_path))
+    assert code == 1
+    assert "bandsight index" in err
+
+
+def test_help_imports_nothing_heavy():
+    script = (
+        "import sys\nfrom bandsight.cli import app\n"
+        "heavy = {'torch', 'open_clip', 'faiss', 'rasterio', 'numpy', 'sqlalchemy', 'fastapi'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_every_command_and_its_options_have_help():
+    from typer.main import get_command
+
+    for name, command in get_command(cli.app).commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            assert parameter.name == "help" or getattr(parameter, "help", None) or parameter.name == "port", (
+                name,
+                parameter.name,
+            )
