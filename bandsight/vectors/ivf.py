@@ -10,6 +10,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+# Its type hints lack the constructors that its Python wrapper adds.
+_faiss: Any = faiss
 _FILE, _FACTS = "ivf.faiss", "ivf.json"
 # Fewer rows than this are scanned exactly in a few milliseconds.
 _WORTH_IT = 100_000
@@ -37,11 +39,11 @@ class IvfIndex:
     ) -> NDArray[np.int64]:
         """Return likely neighbours among the allowed ids; wider, the fewer of the total are allowed."""
         width = min(self.faiss_index.nlist, int(np.ceil(self.nprobe * total / max(len(allowed), 1))))
-        params = faiss.SearchParametersIVF(nprobe=width)
+        params = _faiss.SearchParametersIVF(nprobe=width)
         if len(allowed) < total:
             bitmap = np.zeros(int(allowed.max()) // 8 + 1 if len(allowed) else 1, np.uint8)
             np.bitwise_or.at(bitmap, allowed >> 3, np.uint8(1) << (allowed & 7).astype(np.uint8))
-            params.sel = faiss.IDSelectorBitmap(bitmap)
+            params.sel = _faiss.IDSelectorBitmap(bitmap)
         _, ids = self.faiss_index.search(query[None], max(_RESCORE * k, 100), params=params)
         return np.asarray(ids[0][ids[0] >= 0], np.int64)
 
@@ -69,7 +71,7 @@ def build_index(folder: Path, parts: Sequence[Rows], dim: int) -> IvfIndex | Non
     truth = _exact(parts, queries, 10)
     nprobe, recall = 1, 0.0
     while True:
-        _, found = index.search(queries, 10 * _RESCORE, params=faiss.SearchParametersIVF(nprobe=nprobe))
+        _, found = index.search(queries, 10 * _RESCORE, params=_faiss.SearchParametersIVF(nprobe=nprobe))
         recall = float(np.mean([np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)]))
         if recall >= _TARGET or nprobe >= lists:
             break
