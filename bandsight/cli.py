@@ -241,12 +241,16 @@ def serve(
     import uvicorn
 
     from search_api.app import create_app
+    from search_api.service import open_service
     from search_api.settings import ApiSettings
 
-    source = model or _stored_model(archive)
-    settings = ApiSettings(archive=archive, model=source, device=device, host=host, port=port)
-    _say(f"http://{host}:{port}/  (model {source}; Ctrl-C ends it)")
-    uvicorn.run(create_app(settings), host=host, port=port, log_level="warning")
+    settings = ApiSettings(archive=archive, model=model, device=device, host=host, port=port)
+    service = open_service(settings)
+    try:
+        _say(f"http://{host}:{port}/  (model {service.encoder.name}, {service.encoder.license}; Ctrl-C ends it)")
+        uvicorn.run(create_app(settings, service), host=host, port=port, log_level="warning")
+    finally:
+        service.archive.close()
 
 
 @app.command()

@@ -1,6 +1,8 @@
 """Builds the open_clip model that a config names, with a wavelength input in place of the RGB one."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +46,8 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
         )
     vision["timm_model_name"] = plain = name.removeprefix(kind)
     vision["timm_model_pretrained"] = False
-    if name in trunk_args:
-        _describe_trunk(plain, trunk_args[name])
-    elif not timm.is_model(plain):
+    described = trunk_args.get(name)
+    if described is None and not timm.is_model(plain):
         raise ModelError(
             f"{folder}: timm does not know the trunk {plain!r}; put its dimensions under {name!r} in trunk_args.json"
         )
@@ -54,7 +55,8 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
         if str(text.get(key, "")).startswith("./"):
             text[key] = str(folder / text[key])
     cfg.pop("custom_text", None)
-    model = CustomTextCLIP(**cfg)
+    with _described_trunk(plain, described):
+        model = CustomTextCLIP(**cfg)
     trunk = model.visual.trunk
     if kind == _DOFA:
         patch = trunk.patch_embed.patch_size[0]
@@ -69,12 +71,26 @@ def wavelength_input(model: nn.Module) -> WavelengthInput:
     return next(part for part in model.modules() if isinstance(part, WavelengthInput))
 
 
-def _describe_trunk(name: str, args: dict[str, Any]) -> None:
-    """Make a VisionTransformer of these dimensions known to timm under this name."""
+@contextmanager
+def _described_trunk(name: str, args: dict[str, Any] | None) -> Iterator[None]:
+    """Make a VisionTransformer of these dimensions known to timm under this name, for as long as it is needed."""
+    if args is None:
+        yield
+        return
 
     def entry(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:  # noqa: ARG001  (timm passes it)
         for extra in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
             kwargs.pop(extra, None)
         return VisionTransformer(**{**args, **kwargs})
 
-    timm_registry._model_entrypoints[name] = entry  # noqa: SLF001  (register_model insists on a module-level function)
+    # register_model insists on a module-level function.
+    known = timm_registry._model_entrypoints  # noqa: SLF001
+    before = known.get(name)
+    known[name] = entry
+    try:
+        yield
+    finally:
+        if before is None:
+            del known[name]
+        else:
+            known[name] = before

@@ -34,9 +34,18 @@ async function show(what, request) {
   }
 }
 
+// The middle of a footprint; of its first part where ±180° cuts it in two.
+function centre({ type, coordinates }) {
+  const ring = type === "Polygon" ? coordinates[0] : coordinates[0][0];
+  return [0, 1].map((axis) => {
+    const values = ring.map((point) => point[axis]);
+    return (Math.min(...values) + Math.max(...values)) / 2;
+  });
+}
+
 function card(feature) {
   const facts = feature.properties;
-  const [lon, lat] = feature.geometry.coordinates.flat(feature.geometry.type === "Polygon" ? 1 : 2)[0];
+  const [lon, lat] = centre(feature.geometry);
   const item = make("li");
   item.append(
     make("img", "", {
@@ -48,8 +57,9 @@ function card(feature) {
   const box = make("div", "", { className: "facts" });
   const chance = facts.probability === null ? "" : ` · ${Math.round(facts.probability * 100)} %`;
   box.append(make("b", `${facts.rank}. ${facts.score.toFixed(3)}${chance}`));
-  box.append(make("div", `${facts.sensor}${facts.datetime ? ` · ${facts.datetime.slice(0, 10)}` : ""}`));
-  box.append(make("div", `${lat.toFixed(4)}, ${lon.toFixed(4)}`));
+  box.append(make("div", facts.sensor));
+  box.append(make("div", facts.datetime ? facts.datetime.slice(0, 16).replace("T", " ") : "time unknown"));
+  box.append(make("div", `${lon.toFixed(4)}, ${lat.toFixed(4)}`, { title: "longitude, latitude" }));
   box.append(make("div", facts.scene, { title: facts.href }));
   const more = make("button", "similar", { type: "button" });
   more.addEventListener("click", () => {
@@ -76,9 +86,14 @@ byId("search").addEventListener("submit", (event) => {
   show(`“${q}”`, () => fetch(`search?${new URLSearchParams({ q, ...filters() })}`));
 });
 byId("image").addEventListener("change", (event) => event.target.files[0] && searchByImage(event.target.files[0]));
-addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dropping");
+});
+addEventListener("dragleave", (event) => event.relatedTarget ?? document.body.classList.remove("dropping"));
 addEventListener("drop", (event) => {
   event.preventDefault();
+  document.body.classList.remove("dropping");
   if (event.dataTransfer.files[0]) searchByImage(event.dataTransfer.files[0]);
 });
 

@@ -1,0 +1,90 @@
+"""Scenes, tiles and vectors made up from a number, always the same for the same number."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.archive import Archive
+from bandsight.catalog.records import BandRef, ModelIdentity, SceneRecord, TileRecord
+from bandsight.geo.box import LonLatBox
+
+DIM = 16
+MODEL = ModelIdentity(name="fake", digest="f" * 64, dim=DIM, license="Apache-2.0")
+COLLECTIONS, SENSORS = ("red", "green", "blue"), ("one", "two")
+
+Entry = tuple[SceneRecord, list[TileRecord], NDArray[np.float32]]
+
+
+def boxes_of(number: int) -> tuple[LonLatBox, ...]:
+    """Every seventh place lies across ±180°."""
+    south = -60.0 + number * 13 % 120
+    west = -179.0 + number * 37 % 350
+    if number % 7 == 3:
+        return tuple(LonLatBox(west=179.5, south=south, east=-179.5, north=south + 2).split())
+    return (LonLatBox(west=west, south=south, east=west + 2.5, north=south + 2),)
+
+
+def polygon(boxes: tuple[LonLatBox, ...]) -> dict[str, object]:
+    rings = [
+        [[b.west, b.south], [b.east, b.south], [b.east, b.north], [b.west, b.north], [b.west, b.south]] for b in boxes
+    ]
+    return {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}
+
+
+def scene(number: int, *, version: int = 0) -> SceneRecord:
+    return SceneRecord(
+        key=f"key-{number}-{version}",
+        href=f"/scenes/{number}.tif",
+        name=f"{number}.tif",
+        collection=COLLECTIONS[number % 3],
+        sensor=SENSORS[number % 2],
+        datetime=None if number % 5 == 4 else datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=number * 11 % 300),
+        crs="EPSG:4326",
+        transform=(0.1, 0, 0, 0, -0.1, 0),
+        width=64,
+        height=64,
+        gsd_m=10.0,
+        bands=(BandRef(name="red", wavelength_um=0.665, href=f"/scenes/{number}.tif", index=1),),
+        stretch={"kind": "as_is", "low": [0], "high": [255]},
+        geometry=polygon(boxes_of(number)),
+        boxes=boxes_of(number),
+    )
+
+
+def tiles(number: int, count: int) -> list[TileRecord]:
+    made = []
+    for n in range(count):
+        boxes = tuple(boxes_of(number * 5 + n))
+        made.append(
+            TileRecord(
+                cell=f"cell/{number}_{n}",
+                scale=1,
+                col_off=32 * n,
+                row_off=0,
+                width=32,
+                height=32,
+                valid_fraction=(number + n) % 11 / 10,
+                geometry=polygon(boxes),
+                boxes=boxes,
+            )
+        )
+    return made
+
+
+def vectors(number: int, count: int, version: int = 0) -> NDArray[np.float32]:
+    rows = np.random.default_rng([number, version]).normal(size=(count, DIM))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def entry(number: int, count: int = 4, *, version: int = 0) -> Entry:
+    return scene(number, version=version), tiles(number, count), vectors(number, count, version)
+
+
+def filled(path: Path, scenes: int, count: int = 4) -> Archive:
+    """Return an archive open for writing, two scenes a commit."""
+    archive = Archive.create(path, MODEL)
+    for first in range(0, scenes, 2):
+        archive.add([entry(n, count) for n in range(first, min(first + 2, scenes))])
+    return archive

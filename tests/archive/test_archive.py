@@ -1,0 +1,257 @@
+import os
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bandsight.archive import Archive
+from bandsight.catalog.records import ModelIdentity
+from bandsight.errors import ArchiveError, ArchiveLockedError, ModelMismatchError, NotFoundError, QueryError
+from bandsight.filters import Filter
+from bandsight.geo.box import LonLatBox
+from tests.archive.makers import COLLECTIONS, DIM, MODEL, SENSORS, entry, filled, vectors
+
+ROOT = Path(__file__).parents[2]
+SCENES, TILES = 30, 4
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    with filled(tmp_path_factory.mktemp("archive") / "a", SCENES, TILES) as opened:
+        yield opened
+
+
+@given(st.integers(0, SCENES - 1), st.integers(0, TILES - 1))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_stored_vector_finds_itself(archive, number, n):
+    hit = archive.search(vectors(number, TILES)[n], 1)[0][0]
+    assert (hit.scene.name, hit.tile.col_off) == (f"{number}.tif", 32 * n)
+    assert hit.score == pytest.approx(1, abs=2e-3)
+
+
+BOXES = st.builds(
+    lambda w, s, width, height: LonLatBox(
+        west=w, south=s, east=(w + width + 180) % 360 - 180, north=min(s + height, 90.0)
+    ),
+    st.floats(-180, 179, width=32),
+    st.floats(-80, 80, width=32),
+    st.floats(0, 200, width=32),
+    st.floats(0, 60, width=32),
+)
+FILTERS = st.builds(
+    Filter,
+    boxes=st.lists(BOXES, max_size=2).map(lambda boxes: tuple(part for box in boxes for part in box.split())),
+    start=st.none() | st.datetimes(datetime(2020, 1, 1), datetime(2020, 12, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    end=st.none() | st.datetimes(datetime(2020, 1, 1), datetime(2020, 12, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    collections=st.lists(st.sampled_from([*COLLECTIONS, "none"]), max_size=2).map(tuple),
+    sensors=st.lists(st.sampled_from(SENSORS), max_size=1).map(tuple),
+    scenes=st.lists(st.integers(1, SCENES), max_size=3).map(tuple),
+    min_valid_fraction=st.none() | st.floats(0, 1),
+    exclude=st.lists(st.integers(1, SCENES * TILES), max_size=5).map(tuple),
+)
+
+
+def passes(hit, wanted: Filter) -> bool:
+    """Say in plain words what a filter asks."""
+    when = hit.scene.datetime
+    return (
+        (not wanted.boxes or any(box.intersects(own) for box in wanted.boxes for own in hit.tile.boxes))
+        and (wanted.start is None or (when is not None and when >= wanted.start))
+        and (wanted.end is None or (when is not None and when <= wanted.end))
+        and (not wanted.collections or hit.scene.collection in wanted.collections)
+        and (not wanted.sensors or hit.scene.sensor in wanted.sensors)
+        and (not wanted.scenes or hit.scene.id in wanted.scenes)
+        and (wanted.min_valid_fraction is None or hit.tile.valid_fraction >= wanted.min_valid_fraction)
+        and hit.tile.id not in wanted.exclude
+    )
+
+
+@given(FILTERS, st.integers(1, 200), st.integers(0, 9))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_filters_are_exact_and_answers_full(archive, wanted, k, seed):
+    query = vectors(1000 + seed, 1)
+    everything = archive.search(query, 10_000)[0]
+    expected = [hit for hit in everything if passes(hit, wanted)]
+    found = archive.search(query, k, wanted)[0]
+    assert [hit.tile.id for hit in found] == [hit.tile.id for hit in expected[:k]]
+    assert [hit.rank for hit in found] == list(range(1, len(found) + 1))
+
+
+def test_many_queries_at_once_are_as_one_by_one(archive):
+    queries = vectors(77, 5)
+    together = archive.search(queries, 7)
+    alone = [archive.search(query, 7)[0] for query in queries]
+    assert [[hit.tile.id for hit in hits] for hits in together] == [[hit.tile.id for hit in hits] for hits in alone]
+
+
+def test_a_place_is_found_through_the_tree_as_by_looking_at_every_tile(archive):
+    everything = archive.search(vectors(1, 1), 10_000)[0]
+    for number in range(0, 60, 3):
+        west, south = -180 + number * 5.5, -60 + number * 1.7
+        box = LonLatBox(west=west, south=south, east=min(west + 40, 180), north=south + 20)
+        expected = sorted(hit.tile.id for hit in everything if any(box.intersects(own) for own in hit.tile.boxes))
+        assert archive.tiles_in(box) == expected
+
+
+def test_the_same_key_twice_changes_nothing(tmp_path):
+    with filled(tmp_path / "a", 2) as archive:
+        before = archive.stats()
+        archive.add([entry(0), entry(1)])
+        assert archive.stats() == before
+
+
+def test_a_changed_scene_takes_the_place_of_its_old_self(tmp_path):
+    with filled(tmp_path / "a", 4) as archive:
+        old = {hit.tile.id for hit in archive.search(vectors(1, 1), 99)[0] if hit.scene.name == "1.tif"}
+        archive.add([entry(1, 6, version=1)])
+        hits = archive.search(vectors(1, 1), 99)[0]
+        assert not old & {hit.tile.id for hit in hits}
+        assert len(hits) == 4 * 3 + 6
+        assert archive.verify(full=True) == []
+        assert archive.stats()["deleted_vectors"] == 4
+        with pytest.raises(NotFoundError, match=r"tile \d+: this archive holds no such tile"):
+            archive.vectors([min(old)])
+
+
+def test_a_reader_sees_new_commits_without_being_opened_again(tmp_path):
+    with filled(tmp_path / "a", 2) as writer, Archive.open(tmp_path / "a") as reader:
+        assert len(reader.search(vectors(1, 1), 99)[0]) == 8
+        writer.add([entry(5)])
+        assert len(reader.search(vectors(1, 1), 99)[0]) == 12
+        assert reader.generation == writer.generation
+
+
+def test_searches_beside_a_writer_see_whole_commits(tmp_path):
+    wrong: list[str] = []
+    stop = threading.Event()
+    with filled(tmp_path / "a", 2) as writer, Archive.open(tmp_path / "a") as reader:
+
+        def look() -> None:
+            while not stop.is_set():
+                hits = reader.search(vectors(3, 1), 10_000)[0]
+                names = [hit.scene.name for hit in hits]
+                # Scenes come and are replaced whole, with 4 tiles each.
+                if any(names.count(name) != 4 for name in set(names)):
+                    wrong.append(str(names))
+
+        threads = [threading.Thread(target=look) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for number in range(40):
+            writer.add([entry(number % 6, version=number)])
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+
+
+def test_a_second_writer_is_told_who_the_first_is(tmp_path):
+    with filled(tmp_path / "a", 1):
+        script = "import sys, pathlib, bandsight.archive as m; m.Archive.open(pathlib.Path(sys.argv[1]), write=True)"
+        second = subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / "a")], capture_output=True, text=True, cwd=ROOT, check=False
+        )
+        assert f"process {os.getpid()} is writing to this archive" in second.stderr
+        with pytest.raises(ArchiveLockedError):
+            Archive.open(tmp_path / "a", write=True)
+    Archive.open(tmp_path / "a", write=True).close()
+
+
+def test_another_model_is_refused_with_the_way_out(tmp_path):
+    filled(tmp_path / "a", 1).close()
+    other = ModelIdentity(name="other", digest="0" * 64, dim=DIM, license="x")
+    with pytest.raises(ModelMismatchError, match="pass --model fake"):
+        Archive.open_or_create(tmp_path / "a", other)
+    # The refusal lets go of the lock.
+    Archive.open(tmp_path / "a", write=True).close()
+
+
+@pytest.mark.parametrize(
+    ("query", "k", "message"),
+    [
+        (np.ones(3), 1, "need finite numbers of shape"),
+        (np.full(DIM, np.nan), 1, "finite"),
+        (np.ones(DIM), 0, "at least 1"),
+    ],
+)
+def test_a_query_that_cannot_be_is_refused(archive, query, k, message):
+    with pytest.raises(QueryError, match=message):
+        archive.search(query, k)
+
+
+def test_what_is_no_archive_is_named(tmp_path):
+    with pytest.raises(ArchiveError, match="no Bandsight archive here"):
+        Archive.open(tmp_path)
+    (tmp_path / "catalog.sqlite").write_bytes(b"garbage" * 1000)
+    with pytest.raises(ArchiveError, match="cannot be read"):
+        Archive.open(tmp_path)
+    with pytest.raises(ArchiveError, match="here already"):
+        Archive.create(tmp_path, MODEL)
+
+
+def test_reading_only_means_not_writing(tmp_path):
+    filled(tmp_path / "a", 1).close()
+    with Archive.open(tmp_path / "a") as archive, pytest.raises(ArchiveError, match="opened for reading"):
+        archive.add([entry(9)])
+
+
+def segment_of(path: Path) -> Path:
+    return next((path / "vectors").glob("*.bsv"))
+
+
+def test_damage_to_vectors_is_found(tmp_path):
+    filled(tmp_path / "a", 2).close()
+    segment = segment_of(tmp_path / "a")
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:-3] + bytes([whole[-3] ^ 64]) + whole[-2:])
+    with Archive.open(tmp_path / "a") as archive:
+        assert archive.verify() == []
+        assert "do not match their checksum" in archive.verify(full=True)[0]
+    segment.write_bytes(whole[:-10])
+    with pytest.raises(ArchiveError, match="the catalog says 8 rows"):
+        Archive.open(tmp_path / "a")
+    segment.unlink()
+    with pytest.raises(ArchiveError, match="this vector file is missing"):
+        Archive.open(tmp_path / "a")
+
+
+def test_what_is_derived_can_be_lost(tmp_path):
+    wanted = Filter.parse(bbox="170,-90,-170,90", datetime="2020-01-01/2020-12-31", sensors=["one"])
+    with filled(tmp_path / "a", 20) as archive:
+        archive.add([entry(3, 5, version=1)])
+        before = [(hit.tile.id, hit.score) for hit in archive.search(vectors(1, 1), 50, wanted)[0]]
+    assert before
+    for file in (tmp_path / "a" / "index").iterdir():
+        file.unlink()
+    with Archive.open(tmp_path / "a") as archive:
+        assert [(hit.tile.id, hit.score) for hit in archive.search(vectors(1, 1), 50, wanted)[0]] == before
+        assert archive.verify(full=True) == []
+
+
+def test_files_that_no_commit_names_go_at_the_next_write(tmp_path):
+    filled(tmp_path / "a", 2).close()
+    stray = [tmp_path / "a/vectors/seg-000000000099-abc.bsv", tmp_path / "a/vectors/.seg.bsv.1.tmp"]
+    for path in stray:
+        path.write_bytes(b"x")
+    Archive.open(tmp_path / "a").close()
+    assert all(path.exists() for path in stray)
+    with Archive.open(tmp_path / "a", write=True) as archive:
+        assert not any(path.exists() for path in stray)
+        assert archive.verify(full=True) == []
+
+
+def test_failures_are_kept_until_the_scene_comes(tmp_path):
+    with filled(tmp_path / "a", 1) as archive:
+        archive.record_failure("/scenes/7.tif", "no CRS")
+        archive.record_failure("/scenes/7.tif", "still no CRS")
+        href, reason, when = archive.failures()[0]
+        assert (href, reason) == ("/scenes/7.tif", "still no CRS")
+        assert datetime.now(UTC) - when < timedelta(minutes=5)
+        archive.add([entry(7)])
+        assert archive.failures() == []

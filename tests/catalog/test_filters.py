@@ -1,0 +1,35 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from bandsight.errors import QueryError
+from bandsight.filters import Filter, parse_interval
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        ("2020-05-01", datetime(2020, 5, 1, tzinfo=UTC), datetime(2020, 5, 1, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("2020-05-01T10:00:00Z", datetime(2020, 5, 1, 10, tzinfo=UTC), datetime(2020, 5, 1, 10, tzinfo=UTC)),
+        ("2020-05-01T10:00:00+02:00/..", datetime(2020, 5, 1, 8, tzinfo=UTC), None),
+        ("../2015-01-01", None, datetime(2015, 1, 1, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("/2015-01-01T00:00:00Z", None, datetime(2015, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_intervals_are_read_as_stac_writes_them(text, start, end):
+    assert parse_interval(text) == (start, end)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2020-13-01", "2020-01-02/2020-01-01", "../..", "/", "a/b/c"])
+def test_what_is_no_interval_is_refused_with_an_example(text):
+    with pytest.raises(QueryError, match="datetime"):
+        parse_interval(text)
+
+
+def test_a_box_across_the_antimeridian_becomes_two():
+    assert [(box.west, box.east) for box in Filter.parse(bbox="170,-10,-170,10").boxes] == [(170, 180), (-180, -170)]
+
+
+def test_no_words_ask_nothing():
+    assert Filter.parse().is_empty
+    assert not Filter.parse(sensors=["rgb"]).is_empty

@@ -1,0 +1,80 @@
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+import migrations
+from bandsight.archive import Archive
+from bandsight.catalog.database import HEAD, migrate, open_database, schema_version
+from bandsight.catalog.tables import TILE_BOXES, Base
+from bandsight.errors import ArchiveError
+from tests.archive.makers import filled, vectors
+
+
+def test_the_schema_this_version_expects_is_the_newest_migration():
+    config = Config()
+    config.set_main_option("script_location", migrations.__path__[0])
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_migrations_make_what_the_tables_say(tmp_path):
+    engine = open_database(tmp_path / "c.sqlite")
+    migrate(engine)
+    with engine.connect() as connection:
+        options = {"include_name": lambda name, kind, _: not (kind == "table" and name.startswith(TILE_BOXES))}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, Base.metadata) == []
+    engine.dispose()
+
+
+def test_down_and_up_again_keeps_scenes_and_tiles(tmp_path):
+    with filled(tmp_path / "a", 6) as archive:
+        archive.record_failure("/x.tif", "why")
+        before = [(hit.tile, hit.scene, hit.score) for hit in archive.search(vectors(1, 1), 99)[0]]
+    engine = open_database(tmp_path / "a" / "catalog.sqlite")
+    migrate(engine, "0001")
+    assert schema_version(engine) == "0001"
+    engine.dispose()
+    with pytest.raises(ArchiveError, match="run: bandsight upgrade --archive"):
+        Archive.open(tmp_path / "a")
+    assert Archive.upgrade(tmp_path / "a") == HEAD
+    with Archive.open(tmp_path / "a") as archive:
+        assert [(hit.tile, hit.scene, hit.score) for hit in archive.search(vectors(1, 1), 99)[0]] == before
+        assert archive.verify(full=True) == []
+        assert archive.failures() == []
+
+
+def test_all_the_way_down_leaves_nothing(tmp_path):
+    filled(tmp_path / "a", 2).close()
+    engine = open_database(tmp_path / "a" / "catalog.sqlite")
+    migrate(engine, "base")
+    with engine.connect() as connection:
+        names = set(connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
+    assert names <= {"alembic_version", "sqlite_sequence"}
+    migrate(engine)
+    assert schema_version(engine) == HEAD
+    engine.dispose()
+
+
+def test_an_archive_of_a_newer_version_is_left_alone(tmp_path):
+    filled(tmp_path / "a", 1).close()
+    engine = open_database(tmp_path / "a" / "catalog.sqlite")
+    with engine.connect() as connection, connection.begin():
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(ArchiveError, match="newer than this Bandsight's"):
+        Archive.open(tmp_path / "a")
+    with pytest.raises(ArchiveError, match="newer than this Bandsight's"):
+        Archive.upgrade(tmp_path / "a")
+
+
+def test_durability_is_switched_on(tmp_path):
+    engine = open_database(tmp_path / "c.sqlite")
+    with engine.connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+        assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+    engine.dispose()

@@ -1,0 +1,151 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bandsight.errors import ModelError
+from bandsight.model import load_model
+from bandsight.model.loader import pick_device
+from tests.model.conftest import TINY, WEIGHTS
+
+RGB = (0.665, 0.56, 0.49)
+
+
+def load(source):
+    return load_model(source, "cpu", check=False)
+
+
+def vectors(model):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 48, 48), np.uint8)
+    return model.embed_pixels(pixels, RGB)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return vectors(load(f"local-dir:{TINY}"))
+
+
+def test_heads_used_in_training_only_are_ignored(change, expected):
+    source = change(lambda state: {**state, "translators.dino.weight": torch.zeros(2, 2)})
+    np.testing.assert_array_equal(vectors(load(source)), expected)
+
+
+def test_prefixes_of_distributed_training_are_ignored(change, expected):
+    source = change(lambda state: {f"module.{key}": value for key, value in state.items()})
+    np.testing.assert_array_equal(vectors(load(source)), expected)
+
+
+def test_a_training_checkpoint_in_bin_form_loads(tiny, expected):
+    state = {f"module.{key}": value for key, value in load_file(tiny / WEIGHTS).items()}
+    torch.save({"epoch": 3, "state_dict": state}, tiny / "open_clip_pytorch_model.bin")
+    (tiny / WEIGHTS).unlink()
+    np.testing.assert_array_equal(vectors(load(f"local-dir:{tiny}")), expected)
+
+
+def test_half_precision_is_computed_in_full_on_a_cpu(change, expected):
+    model = load(change(lambda state: {key: value.half() for key, value in state.items()}))
+    assert {parameter.dtype for parameter in model._model.parameters()} == {torch.float32}
+    np.testing.assert_allclose(vectors(model), expected, atol=2e-2)
+
+
+def test_a_dropped_text_key_is_an_error_that_names_it(change):
+    key = next(k for k in load_file(TINY / WEIGHTS) if k.startswith("text.") and "attn" in k)
+    source = change(lambda state: {k: v for k, v in state.items() if k != key})
+    with pytest.raises(ModelError, match=rf"misses 1 key\(s\): {key}"):
+        load(source)
+
+
+def test_an_unknown_key_and_a_wrong_shape_are_errors_that_name_them(change):
+    with pytest.raises(ModelError, match=r"unknown 1 key\(s\): visual.extra"):
+        load(change(lambda state: {**state, "visual.extra": torch.zeros(1)}))
+    with pytest.raises(ModelError, match=r"logit_scale is \(2,\), need \(\)"):
+        load(change(lambda s: {k: v for k, v in s.items() if k != "visual.extra"} | {"logit_scale": torch.zeros(2)}))
+
+
+def test_damaged_weights_are_named(tiny):
+    (tiny / WEIGHTS).write_bytes((tiny / WEIGHTS).read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot be read"):
+        load(f"local-dir:{tiny}")
+
+
+def test_missing_files_are_named(tiny, tmp_path):
+    (tiny / WEIGHTS).unlink()
+    with pytest.raises(ModelError, match="no weights in"):
+        load(f"local-dir:{tiny}")
+    with pytest.raises(ModelError, match=r"no open_clip_config\.json"):
+        load(f"local-dir:{tmp_path}")
+
+
+def test_a_trunk_without_dimensions_says_where_to_put_them(tiny):
+    load(f"local-dir:{tiny}")  # That a folder described it once must not help the next.
+    (tiny / "trunk_args.json").unlink()
+    with pytest.raises(ModelError, match=r"put its dimensions under 'dofa_vit_tiny_patch16_siglip_48' in trunk_args"):
+        load(f"local-dir:{tiny}")
+
+
+def test_a_trunk_that_takes_rgb_only_is_refused(tiny):
+    config = json.loads((tiny / "open_clip_config.json").read_text())
+    config["model_cfg"]["vision_cfg"]["timm_model_name"] = "vit_base_patch16_224"
+    (tiny / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="takes RGB only"):
+        load(f"local-dir:{tiny}")
+
+
+def test_a_source_of_no_known_kind_names_the_kinds():
+    with pytest.raises(ModelError, match=r"need 'embedded', 'hf-hub:OWNER/NAME'"):
+        load("ViT-B-32")
+
+
+def test_without_a_network_the_hub_says_the_way_out(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match="pass local-dir:PATH"):
+        load("hf-hub:earthflow/GeoLB-ViT-14-SigLIP-so400m-384-EO")
+
+
+@pytest.mark.parametrize("name", ["GeoLB-ViT-14-SigLIP-so400m-384-EO", "GeoLB-ViT-B-16-SigLIP"])
+def test_a_hub_model_is_what_the_hub_gives_and_carries_its_licence(monkeypatch, expected, name):
+    asked = []
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda repository, **_: asked.append(repository) or str(TINY)
+    )
+    model = load(f"hf-hub:earthflow/{name}")
+    assert asked == [f"earthflow/{name}"]
+    assert model.license == "CC-BY-NC-4.0"
+    np.testing.assert_array_equal(vectors(model), expected)
+
+
+def test_the_hubs_own_cache_is_found_without_a_network(monkeypatch, tmp_path, expected):
+    commit = "0" * 40
+    home = tmp_path / "models--earthflow--tiny"
+    shutil.copytree(TINY, home / "snapshots" / commit)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    np.testing.assert_array_equal(vectors(load("hf-hub:earthflow/tiny")), expected)
+
+
+def test_the_digest_follows_weights_and_preprocessing(tiny, change):
+    before = load(f"local-dir:{tiny}").digest
+    assert load(f"local-dir:{TINY}").digest == before
+    config = json.loads((tiny / "open_clip_config.json").read_text())
+    config["preprocess_cfg"]["interpolation"] = "bilinear"
+    (tiny / "open_clip_config.json").write_text(json.dumps(config))
+    changed = load(f"local-dir:{tiny}").digest
+    assert changed != before
+    source = change(lambda state: {**state, "logit_bias": state["logit_bias"] + 1})
+    assert load(source).digest not in {before, changed}
+
+
+def test_a_device_that_is_not_there_is_an_error():
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(ModelError, match="found 0 CUDA devices; pass cpu or auto"):
+        pick_device("cuda")
+    with pytest.raises(ModelError, match="need auto, cpu, cuda"):
+        pick_device("quantum")
+    assert pick_device("auto").type == "cpu"

@@ -1,0 +1,103 @@
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bandsight.model
+from bandsight.errors import ModelError
+from bandsight.model import load_model
+from bandsight.model.selftest import RGB_UM, _forest, _water, self_test
+
+FOLDER = Path(bandsight.model.__file__).parent / "embedded"
+S2_UM = (0.443, 0.49, 0.56, 0.665, 0.705, 0.74, 0.783, 0.842, 0.865, 0.945, 1.61, 2.19)
+
+
+@pytest.fixture(scope="module")
+def model():
+    # Loading runs the self-test.
+    return load_model("embedded", "cpu")
+
+
+def test_it_is_small_and_says_what_it_is(model):
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 60e6
+    assert (model.name, model.dim, model.image_size) == ("embedded", 384, 128)
+    assert model.license == "LicenseRef-research-only"
+    card = (FOLDER / "MODEL_CARD.md").read_text()
+    assert model.license in card
+    assert "held-out" in card
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 12, 200])
+def test_it_takes_any_list_of_bands(model, bands):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, bands, 96, 80), np.uint8)
+    found = model.embed_pixels(pixels, np.linspace(0.4, 2.4, bands).tolist())
+    assert found.shape == (2, 384)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+
+
+def test_one_place_is_one_place_in_three_or_twelve_bands(model):
+    """Grey pictures: every band shows the same, so more bands must not move the vector far."""
+    places = [
+        np.broadcast_to(picture.mean(axis=0).astype(np.uint8), (12, 224, 224)) for picture in (_water(), _forest())
+    ]
+    few = model.embed_pixels(np.stack([place[:3] for place in places]), RGB_UM)
+    many = model.embed_pixels(np.stack(places), S2_UM)
+    own, other = np.diag(few @ many.T), np.diag((few @ many.T)[:, ::-1])
+    assert (own > other).all()
+
+
+def test_words_rank_pictures(model):
+    images = model.embed_pixels(np.stack([_water(), _forest()]), RGB_UM)
+    texts = model.embed_texts(["open water", "a dense green forest"])
+    scores = images @ texts.T
+    assert scores[0, 0] > scores[1, 0]
+    assert scores[1, 1] > scores[0, 1]
+    chances = model.probabilities(images, texts)
+    assert ((chances > 0) & (chances < 1)).all()
+
+
+def test_nothing_in_gives_nothing_out(model):
+    assert model.embed_pixels(np.empty((0, 3, 9, 9), np.uint8), RGB_UM).shape == (0, 384)
+    assert model.embed_texts([]).shape == (0, 384)
+
+
+def test_threads_with_other_bands_do_not_disturb_each_other(model):
+    rng = np.random.default_rng(1)
+    jobs = [
+        (rng.integers(0, 256, (1, len(w), 64, 64), np.uint8), w) for w in (RGB_UM, S2_UM, (5.405,)) for _ in range(4)
+    ]
+    expected = [model.embed_pixels(*job) for job in jobs]
+    found = [np.empty(0)] * len(jobs)
+
+    def run(position):
+        found[position] = model.embed_pixels(*jobs[position])
+
+    threads = [threading.Thread(target=run, args=(position,)) for position in range(len(jobs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+class Broken:
+    """The real model with one side spoilt."""
+
+    def __init__(self, model, *, texts=None, images=None):
+        self.name = model.name
+        self.embed_texts = texts or model.embed_texts
+        self.embed_pixels = images or model.embed_pixels
+
+
+def test_the_self_test_refuses_texts_that_are_all_alike(model):
+    spoilt = Broken(model, texts=lambda texts: np.repeat(model.embed_texts(texts[:1]), len(texts), axis=0))
+    with pytest.raises(ModelError, match="same vector for different prompts"):
+        self_test(spoilt)
+
+
+def test_the_self_test_refuses_a_model_that_takes_water_for_forest(model):
+    spoilt = Broken(model, images=lambda pixels, waves: model.embed_pixels(pixels, waves)[::-1])
+    with pytest.raises(ModelError, match="takes water for forest"):
+        self_test(spoilt)

@@ -1,0 +1,102 @@
+"""The loader against numbers of the original implementation of DOFA-CLIP."""
+
+import numpy as np
+import pytest
+import torch
+
+from bandsight.errors import WavelengthError
+from bandsight.model import load_model
+from bandsight.model.preprocess import Preprocess
+from bandsight.model.towers import wavelength_input
+from tests.model.conftest import TINY
+
+CASES = ("rgb", "s2_9", "mono", "sar2", "s2_12", "hyper50", "bgr")
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return dict(np.load(TINY / "golden.npz"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model(f"local-dir:{TINY}", "cpu", check=False)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_image_vectors_and_probabilities_are_the_originals(model, golden, case):
+    waves = golden[f"{case}/wvs"].tolist()
+    vectors = model.encode_image(torch.from_numpy(golden[f"{case}/image"]), waves, normalize=True).numpy()
+    np.testing.assert_allclose(vectors, golden[f"{case}/embedding_norm"], atol=1e-5)
+    found = model.probabilities(vectors, golden["text_embedding_norm"])
+    np.testing.assert_allclose(found, golden[f"{case}/probs"], atol=1e-5)
+
+
+def test_text_vectors_are_the_originals(model, golden):
+    found = model.encode_text(torch.from_numpy(golden["token_ids"]), normalize=True).numpy()
+    np.testing.assert_allclose(found, golden["text_embedding_norm"], atol=1e-5)
+
+
+def test_generated_kernels_are_the_originals(model, golden):
+    found = 0
+    for case in CASES:
+        if f"{case}/kernel" in golden:
+            stage = wavelength_input(model._model)
+            with torch.inference_mode():
+                kernel, bias = stage.generate(torch.tensor(golden[f"{case}/wvs"], dtype=torch.float32))
+            np.testing.assert_allclose(kernel.numpy(), golden[f"{case}/kernel"], atol=5e-5)
+            np.testing.assert_allclose(bias.numpy(), golden[f"{case}/bias"], atol=5e-5)
+            found += 1
+    assert found
+
+
+def test_wavelengths_in_nanometres_are_refused_and_would_have_been_wrong(model, golden):
+    nanometres = (golden["rgb/wvs"] * 1000).tolist()
+    with pytest.raises(WavelengthError, match="looks like nanometres; need µm, so divide by 1000"):
+        model.encode_image(torch.from_numpy(golden["rgb/image"]), nanometres)
+    right = model.encode_image(torch.from_numpy(golden["rgb/image"]), golden["rgb/wvs"].tolist()).numpy()
+    assert np.abs(right - golden["rgb/embedding_wrong_wvs_in_nm"]).max() > 1e-3
+
+
+def test_the_order_of_bands_does_not_matter_as_long_as_wavelengths_go_with_them(model, golden):
+    order = [4, 0, 8, 2, 1, 7, 3, 6, 5]
+    image, waves = golden["s2_9/image"], golden["s2_9/wvs"]
+    found = model.encode_image(torch.from_numpy(image[:, order].copy()), waves[order].tolist(), normalize=True)
+    np.testing.assert_allclose(found.numpy(), golden["s2_9/embedding_norm"], atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["squash", "shortest"])
+@pytest.mark.parametrize("size", [48, 60])
+def test_preprocessing_is_the_originals_to_the_bit(mode, size):
+    kept = np.load(TINY / "preprocess.npz")
+    prepare = Preprocess(size=size, mean=0.5, std=0.5, interpolation="bicubic", resize_mode=mode)
+    found = prepare(kept["uint8_hwc"].transpose(2, 0, 1)[None])[0]
+    np.testing.assert_array_equal(found, kept[f"{mode}_{size}"])
+
+
+@pytest.mark.parametrize(
+    ("waves", "message"),
+    [
+        ((0.665, 0.56), "2 given for 3 bands"),
+        ((), "none given"),
+        ((0.665, 0.56, 0.0), "not a wavelength"),
+        ((0.665, -0.56, 0.49), "not a wavelength"),
+        ((0.665, float("nan"), 0.49), "not a wavelength"),
+        ((665, 560, 490), "looks like nanometres"),
+    ],
+)
+def test_wavelengths_that_do_not_fit_are_refused(model, waves, message):
+    with pytest.raises(WavelengthError, match=message):
+        model.embed_pixels(np.zeros((1, 3, 48, 48), np.uint8), waves)
+
+
+def test_a_kernel_is_generated_once_for_each_list_of_wavelengths(golden, monkeypatch):
+    model = load_model(f"local-dir:{TINY}", "cpu", check=False)
+    stage = wavelength_input(model._model)
+    asked = []
+    real = stage.generate
+    monkeypatch.setattr(stage, "generate", lambda waves: asked.append(tuple(waves.tolist())) or real(waves))
+    for _ in range(3):
+        for case in ("rgb", "bgr", "s2_9"):
+            model.encode_image(torch.from_numpy(golden[f"{case}/image"]), golden[f"{case}/wvs"].tolist())
+    assert len(asked) == 3

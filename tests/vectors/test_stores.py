@@ -1,0 +1,200 @@
+"""One contract for every store; the NumPy store is the referee of the FAISS store."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bandsight.errors import ArchiveError, NotFoundError
+from bandsight.filters import Filter
+from bandsight.geo.box import LonLatBox
+from bandsight.vectors import faiss_store, ivf
+from bandsight.vectors.columns import SceneColumns, TileColumns
+from bandsight.vectors.exact import ExactStore
+from bandsight.vectors.faiss_store import FaissStore
+from bandsight.vectors.protocol import Snapshot
+
+DIM, ROWS, SCENES = 16, 400, 20
+
+
+def unit(rows: int, seed: int) -> np.ndarray:
+    values = np.random.default_rng(seed).normal(size=(rows, DIM))
+    return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+
+
+def columns(first: int, rows: int, scenes: int = SCENES) -> TileColumns:
+    rng = np.random.default_rng(first)
+    boxes = np.full((rows, 2, 4), np.nan)
+    west, south = rng.uniform(-180, 175, rows), rng.uniform(-80, 75, rows)
+    boxes[:, 0] = np.stack([west, south, west + 4, south + 4], axis=1)
+    across = rng.random(rows) < 0.1
+    boxes[across, 0, 0], boxes[across, 0, 2] = 178, 180
+    boxes[across, 1] = boxes[across, 0]
+    boxes[across, 1, 0], boxes[across, 1, 2] = -180, -179
+    return TileColumns(
+        ids=np.arange(first, first + rows),
+        scene_ids=rng.integers(1, scenes + 1, rows),
+        boxes=boxes,
+        valid_fraction=rng.random(rows).round(2),
+    )
+
+
+def scenes(alive: int = SCENES) -> SceneColumns:
+    ids = np.arange(1, alive + 1)
+    return SceneColumns(
+        ids=ids,
+        times_us=np.where(ids % 4 == 0, np.iinfo(np.int64).min, ids * 86_400_000_000),
+        collections=np.array([f"c{i % 3}" for i in ids]),
+        sensors=np.array([f"s{i % 2}" for i in ids]),
+    )
+
+
+def fill(store, alive: int = SCENES) -> None:
+    segments = [store.upsert(unit(ROWS // 4, n), columns(1 + n * ROWS // 4, ROWS // 4)) for n in range(4)]
+    store.show(Snapshot(generation=1, segments=tuple(segments), scenes=scenes(alive)))
+
+
+@pytest.fixture(params=["exact", "faiss"])
+def store(request, tmp_path):
+    made = ExactStore(DIM) if request.param == "exact" else FaissStore(tmp_path, DIM, pytest.fail)
+    fill(made)
+    return made
+
+
+def test_a_vector_finds_itself(store):
+    for tile_id in (1, 57, ROWS):
+        ids, scores = store.search(store.get([tile_id]), 1, Filter())[0]
+        assert (int(ids[0]), float(scores[0])) == (tile_id, pytest.approx(1, abs=2e-3))
+
+
+def test_an_answer_is_full_or_all_there_is(store):
+    query = unit(1, 99)
+    assert len(store.search(query, 10_000, Filter())[0][0]) == ROWS
+    few = Filter(scenes=(3,))
+    ids = store.search(query, 10_000, few)[0][0]
+    assert 0 < len(ids) < ROWS
+    assert len(store.search(query, 2, few)[0][0]) == min(2, len(ids))
+    assert len(store.search(query, 5, Filter(collections=("none",)))[0][0]) == 0
+
+
+def test_rows_that_no_snapshot_shows_do_not_exist(store):
+    store.upsert(unit(1, 7), columns(ROWS + 1, 1))
+    assert len(store.search(unit(1, 7), 10_000, Filter())[0][0]) == ROWS
+    with pytest.raises(NotFoundError):
+        store.get([ROWS + 1])
+
+
+def test_tiles_of_a_scene_that_is_gone_are_gone(store):
+    fill(store, alive=5)
+    ids = store.search(unit(1, 3), 10_000, Filter())[0][0]
+    assert 0 < len(ids) < ROWS
+
+
+FILTERS = st.builds(
+    Filter,
+    boxes=st.lists(
+        st.builds(
+            lambda w, s, e, n: LonLatBox(west=w, south=min(s, n), east=e, north=max(s, n)),
+            st.floats(-180, 180),
+            st.floats(-90, 90),
+            st.floats(-180, 180),
+            st.floats(-90, 90),
+        ),
+        max_size=2,
+    ).map(lambda boxes: tuple(part for box in boxes for part in box.split())),
+    collections=st.lists(st.sampled_from(["c0", "c1", "c9"]), max_size=2).map(tuple),
+    sensors=st.lists(st.sampled_from(["s0", "s1"]), max_size=2).map(tuple),
+    scenes=st.lists(st.integers(1, SCENES), max_size=4).map(tuple),
+    min_valid_fraction=st.none() | st.floats(0, 1),
+    exclude=st.lists(st.integers(1, ROWS), max_size=5).map(tuple),
+)
+
+
+def assert_agree(found, expected) -> None:
+    for (ids, scores), (true_ids, true_scores) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ids, true_ids)
+        np.testing.assert_allclose(scores, true_scores, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    pair = ExactStore(DIM), FaissStore(tmp_path_factory.mktemp("store"), DIM, pytest.fail)
+    for made in pair:
+        fill(made)
+    return pair
+
+
+@given(FILTERS, st.integers(1, 500), st.integers(100, 110))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_faiss_answers_as_the_referee(both, wanted, k, seed):
+    referee, real = both
+    queries = unit(2, seed)
+    assert_agree(real.search(queries, k, wanted), referee.search(queries, k, wanted))
+
+
+@pytest.fixture
+def indexed(tmp_path, monkeypatch):
+    """A store that uses its index for a few hundred rows as it would for millions, and its referee."""
+    monkeypatch.setattr(ivf, "_WORTH_IT", 100)
+    monkeypatch.setattr(faiss_store, "_FEW", 0)
+    monkeypatch.setattr(faiss_store, "_FEW_SHARE", 0.0)
+    referee, real = ExactStore(DIM), FaissStore(tmp_path, DIM, pytest.fail)
+    for made in (referee, real):
+        fill(made)
+    figures = real.optimize()
+    assert figures["recall_at_10_image"] >= 0.99
+    assert figures["rows"] == ROWS
+    return referee, real, tmp_path
+
+
+@pytest.mark.parametrize(
+    "wanted", [Filter(), Filter(scenes=(3,)), Filter(sensors=("s1",)), Filter(min_valid_fraction=0.97)]
+)
+def test_through_the_index_answers_are_full_and_scores_raw(indexed, wanted):
+    referee, real, _ = indexed
+    for seed in range(5):
+        query = unit(1, 200 + seed)
+        for k in (1, 10, 10_000):
+            (ids, scores), (true_ids, _) = real.search(query, k, wanted)[0], referee.search(query, k, wanted)[0]
+            assert len(ids) == len(true_ids) == len(set(ids.tolist()))
+            np.testing.assert_allclose(scores, real.get(ids.tolist()) @ query[0], atol=1e-6)
+            assert np.all(np.diff(scores) <= 0)
+            assert set(ids.tolist()) <= set(referee.search(query, 10_000, wanted)[0][0].tolist())
+
+
+def test_the_index_finds_most_true_neighbours(indexed):
+    referee, real, _ = indexed
+    queries = unit(50, 300)
+    pairs = zip(real.search(queries, 10, Filter()), referee.search(queries, 10, Filter()), strict=True)
+    assert np.mean([np.isin(true, found).mean() for (found, _), (true, _) in pairs]) >= 0.95
+
+
+def test_rows_younger_than_the_index_are_found_at_once(indexed):
+    _, real, _ = indexed
+    fresh = unit(3, 888)
+    segment = real.upsert(fresh, columns(ROWS + 1, 3))
+    shown = tuple(part.segment for part in real._state.parts)
+    real.show(Snapshot(generation=2, segments=(*shown, segment), scenes=scenes()))
+    for n in range(3):
+        assert int(real.search(fresh[n : n + 1], 1, Filter())[0][0][0]) == ROWS + 1 + n
+
+
+def test_a_saved_index_is_served_again_and_a_foreign_one_is_not(indexed):
+    _, real, folder = indexed
+    shown = Snapshot(generation=1, segments=tuple(p.segment for p in real._state.parts), scenes=scenes())
+    again = FaissStore(folder, DIM, pytest.fail)
+    again.show(shown)
+    assert again.stats()["index"] == real.stats()["index"] != {"index": "none"}
+    other = FaissStore(folder, DIM, pytest.fail)
+    other.show(Snapshot(generation=1, segments=shown.segments[:2], scenes=scenes()))
+    assert other.stats()["index"] == {"index": "none"}
+    (folder / "index" / "ivf.faiss").write_bytes(b"garbage")
+    broken = FaissStore(folder, DIM, pytest.fail)
+    broken.show(shown)
+    assert broken.stats()["index"] == {"index": "none"}
+    assert len(broken.search(unit(1, 1), 10, Filter())[0][0]) == 10
+
+
+def test_vectors_that_are_no_numbers_are_refused(tmp_path):
+    with pytest.raises(ArchiveError, match="need finite values of shape"):
+        FaissStore(tmp_path, DIM, pytest.fail).upsert(np.full((2, DIM), np.nan, np.float32), columns(1, 2))
