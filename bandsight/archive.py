@@ -354,13 +354,27 @@ class Archive:
 
     @contextmanager
     def _reading(self) -> Iterator[Catalog]:
-        with self._engine.connect() as connection:
+        with self._clear_errors(), self._engine.connect() as connection:
             yield Catalog(connection)
 
     @contextmanager
     def _writing(self) -> Iterator[Catalog]:
-        with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+        with (
+            self._clear_errors(),
+            self._engine.connect().execution_options(writes=True) as connection,
+            connection.begin(),
+        ):
             yield Catalog(connection)
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            raise ArchiveError(
+                f"{self.path / CATALOG_FILE}: {error.orig}; check the disk's space and rights, then run: "
+                f"bandsight verify --archive {self.path}"
+            ) from error
 
     def _follow(self, catalog: Catalog) -> None:
         """Show the store what this transaction sees, unless it serves that or something newer already."""

@@ -78,16 +78,26 @@ def checksum(rows: NDArray[np.float16]) -> str:
 
 
 def write_durably(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Write a file under a temporary name, flush it to disk, give it its name, and flush the folder."""
+    """Write a file under a temporary name, flush it to disk, give it its name, and flush the folder.
+
+    Raises:
+        ArchiveError: The disk is full, or does not let us.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        for part in parts:
-            file.write(part)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        with temporary.open("wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise ArchiveError(
+            f"{path}: cannot be written ({error.strerror}); nothing is lost, make room or check its rights and "
+            "run the command again"
+        ) from error

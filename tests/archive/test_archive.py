@@ -255,3 +255,30 @@ def test_failures_are_kept_until_the_scene_comes(tmp_path):
         assert datetime.now(UTC) - when < timedelta(minutes=5)
         archive.add([entry(7)])
         assert archive.failures() == []
+
+
+def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path, monkeypatch):
+    with filled(tmp_path / "a", 2) as archive:
+        real = os.fsync
+
+        def full(handle):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(ArchiveError, match=r"cannot be written \(No space left on device\); nothing is lost"):
+            archive.add([entry(5)])
+        monkeypatch.setattr(os, "fsync", real)
+        assert archive.verify(full=True) == []
+        archive.add([entry(5)])
+        assert len(archive.search(vectors(1, 1), 99)[0]) == 12
+
+
+def test_a_catalog_that_breaks_while_open_is_a_clear_error(tmp_path):
+    with filled(tmp_path / "a", 2) as archive, Archive.open(tmp_path / "a") as reader:
+        del archive
+        reader._engine.dispose()
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{tmp_path}/a/catalog.sqlite{suffix}").unlink(missing_ok=True)
+        (tmp_path / "a" / "catalog.sqlite").write_bytes(b"garbage" * 1000)
+        with pytest.raises(ArchiveError, match="bandsight verify"):
+            reader.search(vectors(1, 1), 3)
