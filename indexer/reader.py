@@ -41,7 +41,7 @@ def read_row(scene: RasterScene, windows: Sequence[TileWindow], *, tile_px: int,
         scene: An open scene.
         windows: Windows of one row and one scale.
         tile_px: Side of a tile, pixels.
-        min_valid: Tiles with a smaller valid share come back without pixels.
+        min_valid: Tiles with a smaller valid share of what lies within the scene come back without pixels.
 
     Raises:
         SceneError: A file cannot be read there.
@@ -58,11 +58,19 @@ def read_row(scene: RasterScene, windows: Sequence[TileWindow], *, tile_px: int,
         cut = np.s_[:, :tile_px, col : col + tile_px]
         seen = valid[cut[1:]]
         share = float(seen.mean())
-        if share < min_valid or share == 0:
+        # What lies outside of the scene is not its fault: a scene smaller than a tile is a tile all the same.
+        if share == 0 or seen.sum() < min_valid * _pixels_inside(scene, window):
             tiles.append(ReadTile(window, np.empty((0, 0, 0), np.uint8), share))
             continue
         tiles.append(ReadTile(window, _scaled(scene, _filled(values[cut], seen)), share))
     return tiles
+
+
+def _pixels_inside(scene: RasterScene, window: TileWindow) -> float:
+    """Return how many pixels of a tile lie within the raster."""
+    cols = min(window.col_off + window.width, scene.width) - max(window.col_off, 0)
+    rows = min(window.row_off + window.height, scene.height) - max(window.row_off, 0)
+    return cols * rows / window.scale**2
 
 
 def _read(

@@ -37,6 +37,8 @@ def read_sidecar(raster: Path) -> Sidecar:
         return Sidecar()
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(said, dict):
+            raise SceneError(f"{path}: found a JSON {type(said).__name__}, need an object, see docs/sensors.md")
         unknown = set(said) - _FIELDS
         if unknown:
             raise SceneError(f"{path}: unknown {', '.join(sorted(unknown))}; need some of {', '.join(sorted(_FIELDS))}")

@@ -236,3 +236,31 @@ def test_band_files_of_two_dates_in_one_folder_are_two_scenes(tmp_path, archive,
     summary = index([tmp_path], archive=archive, model=encoder)
     assert (summary.scenes, summary.failed) == (2, [])
     assert sorted(str(scene.datetime.date()) for scene in archive.scenes()) == ["2020-01-01", "2020-01-11"]
+
+
+def test_a_scene_smaller_than_a_tile_is_a_tile(tmp_path, archive, encoder):
+    values = picture(3, 10, 12)
+    summary = index([write(tmp_path / "small.tif", values)], archive=archive, model=encoder)
+    assert (summary.tiles, summary.failed) == (1, [])
+    tile = archive.search(encoder.embed_texts(["x"]), 1)[0][0].tile
+    assert tile.valid_fraction == pytest.approx(10 * 12 / 32**2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2]", "found a JSON list, need an object"),
+        ('{"bound": [1, 2, 3, 4]}', "unknown bound"),
+        ('{"bounds": [1, 2, 0, 4]}', "need left, bottom, right, top"),
+        ('{"crs": "EPSG:0"}', "is not known"),
+        ('{"datetime": "May"}', "need RFC 3339"),
+        ('{"sensor": "nope"}', "no such profile"),
+        ('{"wavelengths_um": [665, 560, 490]}', "looks like nanometres"),
+        ('{"wavelengths_um": [0.6]}', "1 wavelengths are given for 3 bands"),
+        ("{", "not a sidecar"),
+    ],
+)
+def test_a_sidecar_with_mistakes_is_named_with_what_it_needs(tmp_path, archive, encoder, text, message):
+    scene = write(tmp_path / "a.tif", picture(3, 64, 64))
+    Path(f"{scene}.bandsight.json").write_text(text)
+    assert message in index([scene], archive=archive, model=encoder).failed[0][1]
