@@ -277,6 +277,11 @@ def main() -> None:
         # The reader of our output has gone (e.g. `| head`); leave quietly.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        _say(
+            f"bandsight: {error.filename or 'a file'}: {error.strerror}; check the path, its rights and the disk's room"
+        )
+        sys.exit(1)
 
 
 def _say(text: str) -> None:

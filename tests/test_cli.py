@@ -146,6 +146,7 @@ def test_classes_status_and_verify(bandsight):
         (["similar", "--at", "0,0"], "no tile of the archive covers"),
         (["classify", "--labels", "one"], "need 2 to 100"),
         (["index", "/nowhere"], "no such file or folder"),
+        (["search", "x", "--out", "/nowhere/x.json"], "/nowhere/x.json: No such file or directory; check the path"),
     ],
 )
 def test_bad_input_is_one_sentence_on_stderr_and_exit_1(bandsight, arguments, message):
