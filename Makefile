@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARCHIVE ?= demo-archive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check format serve bench install
+.PHONY: demo test check format serve bench evaluate install
 
 install: $(VENV)/installed
 
@@ -34,6 +34,10 @@ format: install
 
 serve: install
 	$(BIN)/bandsight serve --archive $(ARCHIVE)
+
+# The model card's figures; DATA is the folder with the training data.
+evaluate: install
+	$(BIN)/python -m training.evaluate --data $(DATA)
 
 bench: install
 	$(BIN)/python -m bench

@@ -1,12 +1,12 @@
 """Ranked hits in the forms people take them away in: GeoJSON, and a table for the terminal."""
 
-from collections.abc import Sequence
 from typing import Any
 
+from bandsight.ask import Answer
 from bandsight.catalog.records import Hit, ModelIdentity
 
 
-def feature(hit: Hit, probability: float | None = None) -> dict[str, Any]:
+def feature(hit: Hit, probability: float | None = None, match: bool | None = None) -> dict[str, Any]:
     """Return a hit as a GeoJSON Feature; coordinates are lon, lat in EPSG:4326."""
     tile, scene = hit.tile, hit.scene
     when = scene.datetime
@@ -18,6 +18,7 @@ def feature(hit: Hit, probability: float | None = None) -> dict[str, Any]:
             "rank": hit.rank,
             "score": round(hit.score, 6),
             "probability": None if probability is None else round(probability, 6),
+            "match": match,
             "tile_id": tile.id,
             "scene": scene.name,
             "href": scene.href,
@@ -33,16 +34,15 @@ def feature(hit: Hit, probability: float | None = None) -> dict[str, Any]:
     }
 
 
-def feature_collection(
-    hits: Sequence[Hit], probabilities: Sequence[float | None], *, model: ModelIdentity, generation: int
-) -> dict[str, Any]:
+def feature_collection(answer: Answer, *, model: ModelIdentity, generation: int) -> dict[str, Any]:
     """Return hits as a GeoJSON FeatureCollection that names the model and the archive's generation."""
     return {
         "type": "FeatureCollection",
         "model": model.name,
         "model_digest": model.digest,
         "generation": generation,
-        "features": [feature(hit, p) for hit, p in zip(hits, probabilities, strict=True)],
+        "nothing_matches": answer.nothing_matches,
+        "features": [feature(*row) for row in zip(answer.hits, answer.probabilities, answer.matches, strict=True)],
     }
 
 
@@ -52,10 +52,10 @@ def centre(hit: Hit) -> tuple[float, float]:
     return (box.west + box.east) / 2, (box.south + box.north) / 2
 
 
-def table(hits: Sequence[Hit], probabilities: Sequence[float | None]) -> str:
-    """Return hits as aligned lines of text."""
+def table(answer: Answer) -> str:
+    """Return hits as aligned lines of text; a last line says so when none of them is good enough to be a match."""
     rows = [("rank", "score", "prob", "tile", "sensor", "date", "lon", "lat", "scene")]
-    for hit, probability in zip(hits, probabilities, strict=True):
+    for hit, probability in zip(answer.hits, answer.probabilities, strict=True):
         lon, lat = centre(hit)
         rows.append(
             (
@@ -71,7 +71,10 @@ def table(hits: Sequence[Hit], probabilities: Sequence[float | None]) -> str:
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if answer.nothing_matches:
+        lines.append("none of these is likely to be right: the archive may hold nothing of the kind")
+    return "\n".join(lines)
 
 
 def status_text(stats: dict[str, Any]) -> str:

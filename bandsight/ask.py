@@ -21,6 +21,13 @@ class Answer:
     """Best first."""
     probabilities: list[float | None]
     """That the hit shows what the sentence says; None where the query was no sentence."""
+    matches: list[bool | None]
+    """Whether the probability reaches the model's level of a match for this imagery; None where it has none."""
+
+    @property
+    def nothing_matches(self) -> bool:
+        """True when the level is known and no hit reaches it: the archive may hold nothing of the kind."""
+        return bool(self.matches) and not any(match is not False for match in self.matches)
 
 
 def by_text(archive: Archive, encoder: Encoder, text: str, k: int, wanted: Filter) -> Answer:
@@ -32,9 +39,12 @@ def by_text(archive: Archive, encoder: Encoder, text: str, k: int, wanted: Filte
     vector = encoder.embed_texts([check_text(text)])
     hits = archive.search(vector, k, wanted)[0]
     if not hits:
-        return Answer([], [])
-    values = encoder.probabilities(archive.vectors([hit.tile.id for hit in hits]), vector)
-    return Answer(hits, [float(value) for value in values[:, 0]])
+        return Answer([], [], [])
+    bands = [hit.scene.wavelengths_um for hit in hits]
+    values = encoder.probabilities(archive.vectors([hit.tile.id for hit in hits]), vector, bands)[:, 0]
+    levels = [encoder.threshold(waves) for waves in bands]
+    matches = [None if level is None else bool(value >= level) for value, level in zip(values, levels, strict=True)]
+    return Answer(hits, [float(value) for value in values], matches)
 
 
 def by_image(
@@ -42,7 +52,7 @@ def by_image(
 ) -> Answer:
     """Rank tiles by a picture, uint8 (C, H, W), with one wavelength in µm for each band."""
     hits = archive.search(encoder.embed_pixels(pixels[None], wavelengths), k, wanted)[0]
-    return Answer(hits, [None] * len(hits))
+    return Answer(hits, [None] * len(hits), [None] * len(hits))
 
 
 def by_tile(archive: Archive, tile_id: int, k: int, wanted: Filter) -> Answer:
@@ -52,4 +62,4 @@ def by_tile(archive: Archive, tile_id: int, k: int, wanted: Filter) -> Answer:
         NotFoundError: There is no such tile.
     """
     hits = archive.search(archive.vectors([tile_id]), k, replace(wanted, exclude=(*wanted.exclude, tile_id)))[0]
-    return Answer(hits, [None] * len(hits))
+    return Answer(hits, [None] * len(hits), [None] * len(hits))

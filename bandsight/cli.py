@@ -172,16 +172,54 @@ def classify(
     device: DeviceOption = "auto",
 ) -> None:
     """Give every tile the label it fits best, with a probability for each label."""
-    from bandsight.labels import classify_tiles, prompts, summary
+    from bandsight.labels import check_labels, classify_tiles, summary
 
-    names = [name.strip() for name in labels.split(",") if name.strip()]
+    names = check_labels([name.strip() for name in labels.split(",") if name.strip()])
     wanted = _filter(bbox, when, collection, sensor)
-    texts = prompts(names)
     with _open(archive) as opened:
         encoder = _load(model or opened.model.name, device)
         opened.check_model(_identity(encoder))
-        rows = classify_tiles(opened, encoder, names, texts, wanted)
+        rows = classify_tiles(opened, encoder, names, wanted)
     typer.echo(json.dumps(rows, indent=1) if as_json else summary(rows, names))
+
+
+@app.command()
+def evaluate(
+    data: Annotated[list[Path], typer.Argument(help="Folders of class folders of images, or webdataset tars.")],
+    model: Annotated[
+        str, typer.Option("--model", help="embedded, hf-hub:OWNER/NAME or local-dir:PATH.", envvar="BANDSIGHT_MODEL")
+    ] = "embedded",
+    device: DeviceOption = "auto",
+    part: Annotated[
+        str | None, typer.Option("--part", help="Only held-out, validation or train, by a hash of the names.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the data in that hash; default: its own.")] = None,
+    wavelengths: Annotated[
+        str | None, typer.Option("--wavelengths", help="Of TIFF bands, µm, e.g. 0.49,0.56,0.665,0.842.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write evaluation.json and evaluation.md here.")] = None,
+) -> None:
+    """Measure a model on labelled images: retrieval, zero-shot classes, bands, wordings, calibration."""
+    from bandsight.evaluation.datasets import read_dataset
+    from bandsight.evaluation.evaluate import evaluate as run
+    from bandsight.evaluation.report import markdown
+
+    try:
+        waves = [float(value) for value in wavelengths.split(",")] if wavelengths else None
+    except ValueError as error:
+        raise QueryError(f"--wavelengths {wavelengths}: need numbers in µm separated by commas") from error
+    sets = {path.stem: read_dataset(path, part, name, waves) for path in data}
+    encoder = _load(model, device)
+    _say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
+    results = {title: run(encoder, images) for title, images in sets.items()}
+    table = markdown(encoder.name, results)
+    typer.echo(table)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        said = {"model": encoder.name, "model_digest": encoder.digest, "part": part, "results": results}
+        (out / "evaluation.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        (out / "evaluation.md").write_text(table, encoding="utf-8")
+        _say(f"figures: {out / 'evaluation.json'}, {out / 'evaluation.md'}")
 
 
 @app.command()
@@ -354,13 +392,13 @@ def _answer(
     from bandsight.sheet import contact_sheet
 
     if as_json or out is not None:
-        found = feature_collection(answer.hits, answer.probabilities, model=opened.model, generation=opened.generation)
+        found = feature_collection(answer, model=opened.model, generation=opened.generation)
         if out is not None:
             out.write_text(json.dumps(found), encoding="utf-8")
         if as_json:
             typer.echo(json.dumps(found))
     if not as_json:
-        typer.echo(table(answer.hits, answer.probabilities) if answer.hits else _nothing(opened))
+        typer.echo(table(answer) if answer.hits else _nothing(opened))
     if sheet is not None:
         contact_sheet([(title, answer.hits)], sheet)
         _say(f"contact sheet: {sheet}")

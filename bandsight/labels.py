@@ -10,36 +10,39 @@ from bandsight.archive import Archive
 from bandsight.errors import QueryError
 from bandsight.filters import Filter
 from bandsight.model.protocol import Encoder
+from bandsight.prompts import class_sentences
 from bandsight.query_text import check_text
 
 _MAX_LABELS = 100
 
 
-def prompts(labels: Sequence[str]) -> list[str]:
-    """Return the sentence that stands for each label.
+def check_labels(labels: Sequence[str]) -> list[str]:
+    """Return the labels.
 
     Raises:
-        QueryError: Fewer than two labels, too many, or one twice.
+        QueryError: Fewer than two labels, too many, one twice, or one that is no text.
     """
     if len(labels) < 2 or len(labels) > _MAX_LABELS or len(set(labels)) != len(labels):  # noqa: PLR2004
         raise QueryError(
             f"labels: found {list(labels)[:5]}; need 2 to {_MAX_LABELS} different ones, e.g. 'forest,lake'"
         )
-    return [f"a satellite image of {check_text(label)}" for label in labels]
+    return [check_text(label) for label in labels]
 
 
-def classify_tiles(
-    archive: Archive, encoder: Encoder, labels: Sequence[str], texts: list[str], wanted: Filter
-) -> list[dict[str, Any]]:
-    """Return a row per tile: its id, the best label, and each label's own probability."""
-    vectors = encoder.embed_texts(texts)
+def classify_tiles(archive: Archive, encoder: Encoder, labels: Sequence[str], wanted: Filter) -> list[dict[str, Any]]:
+    """Return a row per tile: its id, the best label, and each label's own probability.
+
+    A label stands for the mean of several sentences about it.
+    """
+    means = np.stack([encoder.embed_texts(class_sentences(label)).mean(axis=0) for label in labels])
+    vectors = np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
     hits = archive.search(vectors[:1], max(1, int(archive.stats()["tiles"])), wanted)[0]
     if not hits:
         return []
     hits.sort(key=lambda hit: hit.tile.id)
     image_vectors = archive.vectors([hit.tile.id for hit in hits])
     scores = image_vectors @ vectors.T
-    probabilities = encoder.probabilities(image_vectors, vectors)
+    probabilities = encoder.probabilities(image_vectors, vectors, [hit.scene.wavelengths_um for hit in hits])
     return [
         {
             "tile_id": hit.tile.id,

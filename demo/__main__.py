@@ -52,17 +52,17 @@ def main() -> int:
             sensors = "".join(f" --sensor {name}" for name in wanted.sensors)
             print(f'\n$ bandsight search "{text}"{sensors} --archive {_ARCHIVE} --top {_TOP}')
             rows.append((f'"{text}"{sensors}', by_text(archive, encoder, text, _TOP, wanted)))
-            print(table(rows[-1][1].hits, rows[-1][1].probabilities))
+            print(table(rows[-1][1]))
         picture = scenes["query"] / "forest_from_the_air.png"
         print(f"\n$ bandsight search --image {picture} --archive {_ARCHIVE} --top {_TOP}")
         pixels, waves = decode_query_image(picture.read_bytes())
         rows.append((f"the picture {picture.name}", by_image(archive, encoder, pixels, waves, _TOP, Filter())))
-        print(table(rows[-1][1].hits, rows[-1][1].probabilities))
+        print(table(rows[-1][1]))
         radar = by_text(archive, encoder, "water", 1, Filter(sensors=("sentinel1",))).hits[0].tile.id
         print(f"\n$ bandsight similar {radar} --sensor sentinel1 --archive {_ARCHIVE} --top {_TOP}")
         like = by_tile(archive, radar, _TOP, replace(Filter(), sensors=("sentinel1",)))
         rows.append((f"like radar tile {radar} --sensor sentinel1", like))
-        print(table(like.hits, like.probabilities))
+        print(table(like))
         contact_sheet([(title, answer.hits) for title, answer in rows], _SHEET)
     print(f"\nindexed and searched in {time.monotonic() - began:.0f} s; the hits as pictures: {_SHEET}")
     if os.environ.get("CI") == "true" or not sys.stdin.isatty():

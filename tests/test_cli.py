@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from bandsight import cli
+from bandsight.model.selftest import _forest, _water
 from tests.rasters import picture, write
 
 
@@ -203,3 +204,39 @@ def test_every_command_and_its_options_have_help():
                 name,
                 parameter.name,
             )
+
+
+def test_an_answer_says_when_nothing_in_it_is_a_match(bandsight, monkeypatch):
+    from bandsight.model.clip import ClipEncoder
+
+    monkeypatch.setattr(ClipEncoder, "threshold", lambda *_: 1.0)
+    _, out, _ = bandsight("search", "a steel works", "--top", "2")
+    assert out.splitlines()[-1].startswith("none of these is likely to be right")
+    _, out, _ = bandsight("search", "a steel works", "--top", "2", "--json")
+    found = json.loads(out)
+    assert found["nothing_matches"] is True
+    assert [f["properties"]["match"] for f in found["features"]] == [False, False]
+    monkeypatch.setattr(ClipEncoder, "threshold", lambda *_: 0.0)
+    _, out, _ = bandsight("search", "a steel works", "--top", "2")
+    assert "none of these" not in out
+
+
+def test_a_model_is_measured_on_a_folder_of_classes(run, capsys, monkeypatch, tmp_path):
+    for cls, pixels in (("open water", _water()), ("dense green forest", _forest())):
+        (tmp_path / "places" / cls).mkdir(parents=True)
+        for number in range(6):
+            cut = pixels[:, 9 * number :, 5 * number :]
+            Image.fromarray(cut.transpose(1, 2, 0)).save(tmp_path / "places" / cls / f"{number}.png")
+    out = tmp_path / "figures"
+    code, text, _ = run(capsys, monkeypatch, "evaluate", str(tmp_path / "places"), "--out", str(out))
+    assert code == 0
+    assert "| places | 12 |" in text
+    found = json.loads((out / "evaluation.json").read_text())
+    shown = found["results"]["places"]["zero_shot"]
+    assert shown["classes"] == 2
+    assert shown["top1"] >= 50
+    assert len(found["model_digest"]) == 64
+    assert (out / "evaluation.md").read_text() == text.rstrip("\n") + "\n"
+    code, _, err = run(capsys, monkeypatch, "evaluate", str(tmp_path / "nowhere"))
+    assert code == 1
+    assert "no such file or folder" in err

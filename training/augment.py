@@ -1,4 +1,4 @@
-"""Random views of tiles: scale, turn, colour, haze, blur; all on tensors, a batch at a time."""
+"""Random views of tiles: scale, turn, colour, haze, blur, weather; all on tensors, a batch at a time."""
 
 import math
 
@@ -40,6 +40,12 @@ def random_views(
     return torch.cat(views)
 
 
+def mosaic(four: Tensor) -> Tensor:
+    """Return one view made of four, each at half its size: the same kind of place from higher up."""
+    half = functional.interpolate(four, scale_factor=0.5, mode="area")
+    return torch.cat([torch.cat([half[0], half[1]], dim=2), torch.cat([half[2], half[3]], dim=2)], dim=1)
+
+
 def random_light(views: Tensor, rng: torch.Generator) -> Tensor:
     """Change contrast, brightness, gamma, colour balance, haze and sharpness as sensors and air do; 0..1 in and out."""
     n, bands = views.shape[:2]
@@ -49,10 +55,12 @@ def random_light(views: Tensor, rng: torch.Generator) -> Tensor:
 
     mean = views.mean(dim=(1, 2, 3), keepdim=True)
     out = (views - mean) * uniform(0.6, 1.4, n, 1, 1, 1) + mean * uniform(0.7, 1.3, n, 1, 1, 1)
-    out = out * uniform(0.85, 1.15, n, bands, 1, 1)
-    out = out.clamp(1e-4, 1) ** uniform(0.7, 1.4, n, 1, 1, 1)
-    haze = uniform(0, 0.4, n, 1, 1, 1) * (torch.rand(n, 1, 1, 1, generator=rng) < 0.25)
-    out = out * (1 - haze) + haze * uniform(0.6, 0.95, n, 1, 1, 1)
+    # Sensors and atmospheres differ most in colour balance; on some views strongly.
+    strong = (torch.rand(n, 1, 1, 1, generator=rng) < 0.3).float()
+    out = out * (1 + uniform(-1, 1, n, bands, 1, 1) * (0.12 + 0.2 * strong))
+    out = out.clamp(1e-4, 1) ** uniform(0.65, 1.5, n, 1, 1, 1)
+    haze = uniform(0, 0.45, n, 1, 1, 1) * (torch.rand(n, 1, 1, 1, generator=rng) < 0.3)
+    out = out * (1 - haze) + haze * uniform(0.4, 0.95, n, 1, 1, 1)
     for row in torch.nonzero(torch.rand(n, generator=rng) < 0.2).flatten().tolist():
         # A sensor of two to four times the ground resolution.
         side = views.shape[-1]

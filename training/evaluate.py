@@ -1,72 +1,154 @@
-"""Figures of a model folder on the held-out tenth: retrieval both ways and zero-shot classes."""
+"""The model card's figures: captioned sets, bands, wordings, and the hand-labelled tiles of medium resolution."""
 
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from bandsight.evaluation.datasets import LabelledImage
+from bandsight.evaluation.evaluate import (
+    band_agreement,
+    class_vectors,
+    classification,
+    embed,
+    evaluate,
+    paraphrases,
+    retrieval,
+)
+from bandsight.evaluation.metrics import nothing_here, precision_at
+from bandsight.evaluation.report import markdown
 from bandsight.model import load_model
 from bandsight.model.protocol import Encoder
-from training.captions import CaptionedImage
-from training.prompts import class_prompts
+from demo.scenes import fetch
+from training.captions import read_sets
+from training.medium import MediumTile, read_medium
 
-RGB_UM = (0.665, 0.56, 0.49)
+# What the six kinds of ground are asked as; five wordings each, and the mean over them counts.
+WISHES = {
+    "water": ("water", "a lake", "open water", "a lake or a river", "where is water"),
+    "forest": ("forest", "dense trees", "a forest seen from above", "woodland", "woods"),
+    "fields": ("fields", "farmland", "agricultural fields", "crop fields", "farmland divided into fields"),
+    "settlement": ("houses", "a village", "a town with houses and streets", "residential area", "buildings"),
+    "cloud": ("clouds", "cloud", "thick clouds", "a satellite image of clouds", "cloud cover hiding the ground"),
+    "bare": ("bare ground", "bare soil", "bare land", "barren mountains", "ground without vegetation"),
+}
+_RGB_UM = (0.66, 0.56, 0.49)
 
 
-def evaluate(folder: Path, images: list[CaptionedImage]) -> dict[str, float]:
-    """Return mean recall and zero-shot top-1, in percent, per data set, on the images given."""
-    encoder = load_model(f"local-dir:{folder}", check=False)
+def main() -> None:
+    """Measure a model; write evaluation.json and EVALUATION.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the two tars and scenes/")
+    parser.add_argument("--model", default="embedded")
+    parser.add_argument("--part", default="held-out", help="held-out for figures, validation to choose by")
+    parser.add_argument("--cache", type=Path, default=Path(".cache/demo"), help="where the demo keeps its scenes")
+    parser.add_argument("--out", type=Path, default=Path("bandsight/model/embedded"))
+    args = parser.parse_args()
+    fetch(args.cache)
+    encoder = load_model(args.model)
+    results: dict[str, Any] = {
+        f"{name}, {args.part}": evaluate(encoder, images) for name, images in read_sets(args.data, args.part).items()
+    }
+    tiles = read_medium(args.data, args.cache / "scenes")
+    ground = medium(encoder, tiles)
+    said = {"model_digest": encoder.digest, "results": results, "medium_resolution": ground}
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "evaluation.json").write_text(json.dumps(said, indent=1) + "\n")
+    text = markdown("embedded", results) + "\n" + medium_markdown(ground)
+    (args.out / "EVALUATION.md").write_text(f"# Figures\n\nMade by `make evaluate DATA=…`.\n\n{text}")
+    print(text)
+
+
+def quick(model: Path, sets: dict[str, list[LabelledImage]]) -> dict[str, float]:
+    """Return mean recall and zero-shot top-1 of a model folder on some images, for the log of a run."""
+    encoder = load_model(f"local-dir:{model}", check=False)
     out: dict[str, float] = {}
-    for dataset in ("rsicd", "ucm"):
-        chosen = [image for image in images if image.dataset == dataset]
-        vectors = embed(encoder, chosen)
-        texts = sorted({caption for image in chosen for caption in image.captions})
-        row = {text: i for i, text in enumerate(texts)}
-        scores = vectors @ encoder.embed_texts(texts).T
-        owners = [{row[caption] for caption in image.captions} for image in chosen]
-        out[f"{dataset}_images"] = len(chosen)
-        out |= {f"{dataset}_{name}": value for name, value in recalls(scores, owners).items()}
-        out[f"{dataset}_zero_shot"] = zero_shot(encoder, vectors, [image.cls for image in chosen])
+    for name, images in sets.items():
+        vectors = embed(encoder, images)
+        classes = sorted({image.cls for image in images if image.cls})
+        truth = np.array([[image.cls == cls for cls in classes] for image in images])
+        waves = [image.wavelengths for image in images]
+        out[f"{name}_mean_recall"] = retrieval(encoder, vectors, images)["mean_recall"]
+        out[f"{name}_zero_shot"] = classification(encoder, vectors, truth, classes, waves)["zero_shot"]["top1"]
+        out[f"{name}_wordings"] = paraphrases(encoder, vectors)["top10_overlap"]
     return out
 
 
-def embed(encoder: Encoder, images: list[CaptionedImage]) -> NDArray[np.float32]:
-    """Return vectors of RGB images of any size."""
-    side = encoder.image_size
-    squares = [
-        np.asarray(Image.fromarray(image.pixels.transpose(1, 2, 0)).resize((side, side), Image.Resampling.BICUBIC))
-        for image in images
+def medium(encoder: Encoder, tiles: Sequence[MediumTile]) -> dict[str, Any]:
+    """Return precision at 10 for six kinds of ground, from all bands and from red, green and blue; bands' agreement."""
+    images = [tile.image for tile in tiles]
+    out: dict[str, Any] = {"tiles": len(tiles)}
+    vectors = {"all_bands": embed(encoder, images), "rgb": embed(encoder, [rgb_of(image) for image in images])}
+    for bands, rows in vectors.items():
+        out[bands] = {}
+        for label, wishes in WISHES.items():
+            relevant = np.array([label in tile.labels for tile in tiles])
+            scores = encoder.embed_texts(list(wishes)) @ rows.T
+            each = [precision_at(row, relevant) for row in scores]
+            mean = precision_at(class_vectors(encoder, wishes[:1])[0] @ rows.T, relevant)
+            out[bands][label] = {
+                "tiles": int(relevant.sum()),
+                "precision_at_10": round(float(np.mean(each)), 3),
+                "least": min(each),
+                "templates": mean,
+            }
+    out["bands"] = band_agreement(encoder, images, vectors["all_bands"])
+    east = [i for i, tile in enumerate(tiles) if tile.east and tile.labels]
+    chances, truth = ground_chances(encoder, [tiles[i] for i in east], vectors["all_bands"][east])
+    threshold = encoder.threshold(images[0].wavelengths)
+    if threshold is not None:
+        out["nothing_matches"] = {"threshold": threshold, **nothing_here(chances, truth, threshold)}
+    return out
+
+
+def ground_chances(
+    encoder: Encoder, tiles: Sequence[MediumTile], vectors: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return probabilities and truths of tiles and kinds of ground, shape (tiles, kinds)."""
+    truth = np.array([[label in tile.labels for label in WISHES] for tile in tiles])
+    weights = class_vectors(encoder, [wishes[0] for wishes in WISHES.values()])
+    return encoder.probabilities(vectors, weights, [tile.image.wavelengths for tile in tiles]), truth
+
+
+def rgb_of(image: LabelledImage) -> LabelledImage:
+    """Return an image's red, green and blue."""
+    waves = np.array(image.wavelengths)
+    keep = [int(np.abs(waves - target).argmin()) for target in _RGB_UM]
+    return replace(image, pixels=image.pixels[keep], wavelengths=tuple(image.wavelengths[band] for band in keep))
+
+
+def medium_markdown(ground: dict[str, Any]) -> str:
+    """Return the table of the hand-labelled tiles."""
+    lines = [
+        f"{ground['tiles']} hand-labelled tiles of 10 to 30 m, none trained on: precision at 10 over five wordings",
+        "",
+        "| ground | tiles | all bands | least | red, green, blue | least |",
+        "|---|---|---|---|---|---|",
     ]
-    stack = np.stack(squares).transpose(0, 3, 1, 2)
-    return np.concatenate([encoder.embed_pixels(stack[i : i + 128], RGB_UM) for i in range(0, len(stack), 128)])
+    for label in WISHES:
+        a, b = ground["all_bands"][label], ground["rgb"][label]
+        lines.append(
+            f"| {label} | {a['tiles']} | {a['precision_at_10']:.2f} | {a['least']:.1f} | "
+            f"{b['precision_at_10']:.2f} | {b['least']:.1f} |"
+        )
+    agreement = ground["bands"]
+    lines += [
+        "",
+        (
+            "Median cosine of one tile's vectors: "
+            f"red, green, blue with all bands {agreement['rgb_with_all']:.2f}, "
+            f"some bands with all {agreement['some_with_all']:.2f}; "
+            f"of different tiles {agreement['different_places']:.2f}."
+        ),
+        "",
+    ]
+    return "\n".join(lines)
 
 
-def recalls(scores: NDArray[np.float32], owners: list[set[int]]) -> dict[str, float]:
-    """Return R@1, 5, 10 both ways and their mean, percent.
-
-    Captions shared by several images count once as a query, answered when any of its images is found.
-
-    Args:
-        scores: Shape (images, distinct captions).
-        owners: For each image the columns of its captions.
-    """
-    truth = np.zeros(scores.shape, bool)
-    for image, columns in enumerate(owners):
-        truth[image, list(columns)] = True
-    out = {}
-    for name, s, t in (("i2t", scores, truth), ("t2i", scores.T, truth.T)):
-        ranked = np.take_along_axis(t, np.argsort(-s, axis=1)[:, :10], axis=1)
-        for k in (1, 5, 10):
-            out[f"{name}_r{k}"] = round(100 * float(ranked[:, :k].any(axis=1).mean()), 2)
-    out["mean_recall"] = round(sum(out.values()) / 6, 2)
-    return out
-
-
-def zero_shot(encoder: Encoder, vectors: NDArray[np.float32], classes: list[str]) -> float:
-    """Return top-1 accuracy in percent with the mean of all templates for each class."""
-    names = sorted(set(classes))
-    prompts = [encoder.embed_texts(class_prompts(name)).mean(axis=0) for name in names]
-    weights = np.stack([prompt / np.linalg.norm(prompt) for prompt in prompts])
-    best = (vectors @ weights.T).argmax(axis=1)
-    return round(100 * float(np.mean([names[b] == c for b, c in zip(best, classes, strict=True)])), 2)
+if __name__ == "__main__":
+    main()

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from safetensors.torch import save_file
 
-from training.text import load_minilm, write_tokenizer
+from training.text import shipped_minilm, write_tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-    from training.train import Student
+    from training.student import Student
 
 CONFIG = {
     "model_cfg": {
@@ -52,14 +52,13 @@ def export(student: "Student", folder: Path) -> None:
     for name, value in student.trunk.state_dict().items():
         state[f"visual.trunk.{name}"] = value
     state["visual.head.proj.weight"] = student.image_proj.weight
-    for name, value in load_minilm().state_dict().items():
-        state[f"text.transformer.{name}"] = value
     state["text.proj.weight"] = student.text_proj.weight
     state["logit_scale"], state["logit_bias"] = student.logit_scale, student.logit_bias
     half = {
         name: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous().clone()
         for name, value in state.items()
     }
+    half |= {f"text.transformer.{name}": value for name, value in shipped_minilm().items()}
     save_file(half, folder / "open_clip_model.safetensors")
     (folder / "open_clip_config.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
     write_tokenizer(folder / "text")

@@ -1,15 +1,47 @@
-"""Sentences about a class, for training beside the captions and for zero-shot tests."""
+"""Sentences about classes and labels, and how people word a wish: for training beside the captions."""
 
-TEMPLATES = (
-    "an aerial photo of {}",
-    "a satellite image of {}",
-    "{}",
-    "there is {} in the picture",
-    "an overhead view of {}",
-    "{} seen from above",
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from bandsight.prompts import TEMPLATES
+
+# Wordings of a wish, beside the templates that stand for a class.
+WORDINGS = (
+    *TEMPLATES,
+    "show me {}",
+    "find places with {}",
+    "{} from space",
+    "satellite picture showing {}",
+    "where is there {}",
+    "looking for {}",
 )
+# Words that a person who types in a hurry leaves out.
+_LEFT_OUT = """
+a an the is are was were be of in on at to with and or there this that it its some many several lots lot piece next near
+beside by around between from into which while has have can see seen we it's
+"""
+_STOP = frozenset(_LEFT_OUT.split())
+
+
+@cache
+def vocabulary() -> dict[str, dict[str, list[str]]]:
+    """Return vocabulary.toml: `classes` and `labels`, each name → phrases."""
+    return tomllib.loads((Path(__file__).parent / "vocabulary.toml").read_text(encoding="utf-8"))
 
 
 def class_prompts(cls: str) -> list[str]:
-    """Return the class in each template."""
-    return [template.format(cls) for template in TEMPLATES]
+    """Return the class and its other names, each in every template."""
+    names = [cls, *vocabulary()["classes"].get(cls, [])]
+    return [template.format(name) for name in names for template in WORDINGS]
+
+
+def label_prompts(label: str) -> list[str]:
+    """Return the phrases of a label in a few templates."""
+    return [template.format(phrase) for phrase in vocabulary()["labels"][label] for template in WORDINGS[:7]]
+
+
+def keywords(caption: str) -> str:
+    """Return a caption as typed in a hurry: `there are many planes on the apron` → `planes apron`."""
+    kept = [word for word in caption.split() if word not in _STOP]
+    return " ".join(kept[:6]) or caption

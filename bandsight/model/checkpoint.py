@@ -22,6 +22,8 @@ _WEIGHTS = (
 )
 # Auxiliary heads of DOFA-CLIP's training; no part of the encoders.
 _TRAINING_ONLY = "translators."
+# A matrix `NAME` stored as int8 has the factor of each of its rows under `NAME:row_scale`.
+ROW_SCALE = ":row_scale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +108,20 @@ def read_weights(folder: ModelFolder) -> dict[str, Tensor]:
     except Exception as error:
         raise ModelError(f"model {folder.source}: {folder.weights.name} cannot be read ({error})") from error
     state = state.get("state_dict", state)
-    state = {key.removeprefix("module."): value for key, value in state.items()}
+    state = expand_int8({key.removeprefix("module."): value for key, value in state.items()})
     return {
         key: value.float() if value.is_floating_point() else value
         for key, value in state.items()
         if not key.startswith(_TRAINING_ONLY)
+    }
+
+
+def expand_int8(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict whose int8 matrices are multiplied out to float32, their row factors gone."""
+    return {
+        key: value.float() * state[key + ROW_SCALE].float() if key + ROW_SCALE in state else value
+        for key, value in state.items()
+        if not key.endswith(ROW_SCALE)
     }
 
 

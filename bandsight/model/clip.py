@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bandsight.errors import ModelError, WavelengthError
+from bandsight.model.calibration import Calibration, Platt, read_calibration
 from bandsight.model.preprocess import Preprocess
 from bandsight.model.towers import wavelength_input
 from bandsight.model.wavelengths import check_wavelengths
@@ -32,6 +34,7 @@ class ClipEncoder:
         name: str,
         digest: str,
         license: str,  # noqa: A002  (the field's word)
+        folder: Path | None = None,
     ) -> None:
         self._model = model.to(device).eval().requires_grad_(False)
         self._input = wavelength_input(model)
@@ -42,6 +45,7 @@ class ClipEncoder:
         self.name = name
         self.digest = digest
         self.license = license
+        self._calibration = _calibration(model, folder)
         self.image_size = preprocess.size
         self.dim = int(
             model.visual.head[-1].out_features if len(model.visual.head) else model.visual.trunk.num_features
@@ -88,18 +92,40 @@ class ClipEncoder:
         return vectors
 
     def probabilities(
-        self, image_vectors: NDArray[np.float32], text_vectors: NDArray[np.float32]
+        self,
+        image_vectors: NDArray[np.float32],
+        text_vectors: NDArray[np.float32],
+        wavelengths: Sequence[Sequence[float]] | None = None,
     ) -> NDArray[np.float32]:
-        """Return sigmoid(cosine × exp(logit_scale) + logit_bias), shape (images, texts), each prompt on its own.
+        """Return sigmoid(cosine × scale + bias), shape (images, texts), each prompt on its own; see `Encoder`.
 
         Raises:
             ModelError: The model has no logit bias, so its scores are no probabilities.
         """
-        if self._model.logit_bias is None:
+        calibration = self._calibrated()
+        cosines = np.asarray(image_vectors @ text_vectors.T, np.float32)
+        if wavelengths is None:
+            return calibration.default.probability(cosines)
+        out = np.empty_like(cosines)
+        for row, bands in enumerate(wavelengths):
+            out[row] = calibration.of(bands).probability(cosines[row])
+        return out
+
+    def threshold(self, wavelengths: Sequence[float]) -> float | None:
+        """Return the probability from which a hit with these bands counts as a match; None where none was measured."""
+        return self._calibrated().of(wavelengths).threshold
+
+    def _calibrated(self) -> Calibration:
+        if self._calibration is None:
             raise ModelError(f"model {self.name}: it has no logit bias, so its scores are no probabilities")
-        scale = float(self._model.logit_scale.exp())
-        logits = image_vectors @ text_vectors.T * scale + float(self._model.logit_bias)
-        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+        return self._calibration
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda")
+
+
+def _calibration(model: CustomTextCLIP, folder: Path | None) -> Calibration | None:
+    if model.logit_bias is None:
+        return None
+    own = Platt(scale=float(model.logit_scale.exp()), bias=float(model.logit_bias))
+    return Calibration(own, {}) if folder is None else read_calibration(folder, own)

@@ -8,7 +8,7 @@ from bandsight.model.clip import ClipEncoder
 from bandsight.model.preprocess import Preprocess
 from bandsight.model.selftest import self_test
 from bandsight.model.tokenizer import LazyTokenizer
-from bandsight.model.towers import build_model
+from bandsight.model.towers import build_model, fold_batch_norm, ignores_padding
 
 
 def load_model(source: str = "embedded", device: str = "auto", *, check: bool = True) -> ClipEncoder:
@@ -27,16 +27,18 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
     where = pick_device(device)
     model = build_model(folder.config.get("model_cfg", {}), folder.path, folder.trunk_args)
     load_strictly(model, read_weights(folder), source)
+    fold_batch_norm(model.visual)
     text_cfg = folder.config["model_cfg"]["text_cfg"]
     size = int(folder.config["model_cfg"]["vision_cfg"]["image_size"])
     encoder = ClipEncoder(
         model,
         preprocess=Preprocess.from_config(folder.config.get("preprocess_cfg", {}), size),
-        tokenizer=LazyTokenizer(text_cfg, folder.path),
+        tokenizer=LazyTokenizer(text_cfg, folder.path, trim=ignores_padding(model)),
         device=where,
         name=source,
         digest=folder.digest(),
         license=folder.license,
+        folder=folder.path,
     )
     if check:
         self_test(encoder)

@@ -149,9 +149,21 @@ class SpectralStem(WavelengthInput):
             kernels[anchor] = rgb_kernel[:, position].detach()
         self.anchor_kernels = nn.Parameter(kernels)
         self.pan_kernel = nn.Parameter(rgb_kernel.detach().sum(dim=1))
+        self._bias: Tensor | None = None
 
-    def generate(self, wavelengths: Tensor) -> tuple[Tensor, None]:
-        """Return kernel (out, C, k, k) for wavelengths (C,) in µm; there is no bias."""
+    def fold(self, norm: nn.BatchNorm2d) -> None:
+        """Take in the batch norm that follows: kernels are linear in the learned ones, so scaling those is enough."""
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        with torch.no_grad():
+            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            self.anchor_kernels.mul_(scale[None, :, None, None])
+            self.pan_kernel.mul_(scale[:, None, None])
+            self._bias = norm.bias - norm.running_mean * scale
+        self._cache.clear()
+
+    def generate(self, wavelengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return kernel (out, C, k, k) for wavelengths (C,) in µm; a bias (out,) once a batch norm was folded in."""
         anchors = torch.tensor(self.anchors, dtype=torch.float32, device=wavelengths.device).log()
         squared = (anchors[:, None] - wavelengths.log()[None, :]) ** 2
         share = torch.softmax(-squared / (2 * self.regression_width**2), dim=1)
@@ -159,13 +171,13 @@ class SpectralStem(WavelengthInput):
         kernel = torch.einsum("mohw,mc->ochw", self.anchor_kernels, gate[:, None] * share)
         visible = (gate[self._red] + gate[self._green] + gate[self._blue]) / 3
         pan = self.pan_kernel[:, None] / len(wavelengths) * (1 - visible)
-        return kernel + pan, None
+        return kernel + pan, None if self._bias is None else self._bias.to(wavelengths.device)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features (N, out, ceil(H / stride), ceil(W / stride)), padded as TensorFlow's SAME does."""
-        kernel, _ = self.kernel(x.device)
+        kernel, bias = self.kernel(x.device)
         pads = []
         for size, k in ((x.shape[3], kernel.shape[3]), (x.shape[2], kernel.shape[2])):
             total = max((math.ceil(size / self.stride) - 1) * self.stride + k - size, 0)
             pads += [total // 2, total - total // 2]
-        return functional.conv2d(functional.pad(x, pads), kernel, stride=self.stride)
+        return functional.conv2d(functional.pad(x, pads), kernel, bias, stride=self.stride)

@@ -48,6 +48,18 @@ class Encoder(Protocol):
         """Return one unit vector per sentence, shape (n, dim)."""
 
     def probabilities(
-        self, image_vectors: NDArray[np.float32], text_vectors: NDArray[np.float32]
+        self,
+        image_vectors: NDArray[np.float32],
+        text_vectors: NDArray[np.float32],
+        wavelengths: Sequence[Sequence[float]] | None = None,
     ) -> NDArray[np.float32]:
-        """Return the probability that each image shows what each text says, shape (images, texts)."""
+        """Return the probability that each image shows what each text says, shape (images, texts).
+
+        Args:
+            image_vectors: Shape (images, dim).
+            text_vectors: Shape (texts, dim).
+            wavelengths: The bands of each image, µm: probabilities are calibrated by family of imagery.
+        """
+
+    def threshold(self, wavelengths: Sequence[float]) -> float | None:
+        """Return the probability from which a hit with these bands counts as a match; None where none was measured."""

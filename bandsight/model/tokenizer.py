@@ -12,16 +12,27 @@ from bandsight.errors import ModelError
 class LazyTokenizer:
     """open_clip's Hugging Face tokenizer, opened at the first sentence: a model can then encode images without it."""
 
-    def __init__(self, text_cfg: dict[str, Any], folder: Path) -> None:
+    def __init__(self, text_cfg: dict[str, Any], folder: Path, *, trim: bool = False) -> None:
+        """Take what a config says.
+
+        Args:
+            text_cfg: The config's `text_cfg`.
+            folder: The model folder.
+            trim: Drop columns that are padding in every row; right only for a text tower that masks padding.
+        """
         self._cfg = text_cfg
         self._folder = folder
+        self._trim = trim
         self._open: Callable[[list[str]], Tensor] | None = None
 
     def __call__(self, texts: list[str]) -> Tensor:
-        """Return token ids (N, context)."""
+        """Return token ids (N, context), or (N, longest sentence) where padding is dropped."""
         if self._open is None:
             self._open = self._load()
-        return self._open(texts)
+        ids = self._open(texts)
+        if not self._trim:
+            return ids
+        return ids[:, : max(1, int((ids != self._padding).sum(dim=1).max()))]
 
     def _load(self) -> Callable[[list[str]], Tensor]:
         from open_clip.tokenizer import HFTokenizer
@@ -36,7 +47,7 @@ class LazyTokenizer:
             beside = self._folder
         where = str(beside) if beside.is_dir() else str(name)
         try:
-            tokenizer: Callable[[list[str]], Tensor] = HFTokenizer(
+            tokenizer: HFTokenizer = HFTokenizer(
                 where,
                 context_length=self._cfg.get("context_length", 77),
                 tokenizer_mode=self._cfg.get("tokenizer_mode"),
@@ -47,4 +58,6 @@ class LazyTokenizer:
                 f"tokenizer {name!r} cannot be opened ({type(error).__name__}); "
                 f"connect to the hub once, or put its files into {self._folder / 'tokenizer'}"
             ) from error
-        return tokenizer
+        self._padding = int(tokenizer.tokenizer.pad_token_id or 0)
+        opened: Callable[[list[str]], Tensor] = tokenizer
+        return opened

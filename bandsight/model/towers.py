@@ -3,14 +3,17 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import timm
+from open_clip.hf_model import HFTextEncoder
 from open_clip.model import CustomTextCLIP
 from timm.models import _registry as timm_registry
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bandsight.errors import ModelError
 from bandsight.model.patch_embed import DofaPatchEmbed, SpectralStem, WavelengthInput
@@ -64,6 +67,30 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
     else:
         trunk.conv_stem = SpectralStem(trunk.conv_stem.weight, trunk.conv_stem.stride[0])
     return model
+
+
+def ignores_padding(model: CustomTextCLIP) -> bool:
+    """Say whether a model's text tower masks padding, so that shorter rows of ids give the same vectors."""
+    return isinstance(model.text, HFTextEncoder)
+
+
+def fold_batch_norm(tower: nn.Module) -> None:
+    """Fold every batch norm that follows a convolution into it; what the tower computes stays the same.
+
+    Works in place on a tower in eval mode; the activation that timm keeps inside its batch norms stays behind.
+    """
+    for parent in list(tower.modules()):
+        children = list(parent.named_children())
+        for (first, conv), (second, norm) in pairwise(children):
+            if not isinstance(norm, nn.BatchNorm2d):
+                continue
+            if isinstance(conv, SpectralStem):
+                conv.fold(norm)
+            elif isinstance(conv, nn.Conv2d):
+                setattr(parent, first, fuse_conv_bn_eval(conv.eval(), norm.eval()))
+            else:
+                continue
+            setattr(parent, second, getattr(norm, "act", nn.Identity()))
 
 
 def wavelength_input(model: nn.Module) -> WavelengthInput:

@@ -28,7 +28,9 @@ async function show(what, request) {
     if (mine !== latest) return; // a newer query has begun
     if (!answer.ok) throw new Error(body.detail ?? answer.statusText);
     byId("hits").replaceChildren(...body.features.map(card));
-    say(body.features.length ? `${body.features.length} places: ${what}` : `no tile matches the filters: ${what}`);
+    if (!body.features.length) say(`no tile matches the filters: ${what}`);
+    else if (body.nothing_matches) say(`nothing here is likely to be right; the nearest ${body.features.length}: ${what}`);
+    else say(`${body.features.length} places: ${what}`);
   } catch (error) {
     if (mine === latest) say(error.message, true);
   }
@@ -56,7 +58,7 @@ function card(feature) {
   );
   const box = make("div", "", { className: "facts" });
   const chance = facts.probability === null ? "" : ` · ${Math.round(facts.probability * 100)} %`;
-  box.append(make("b", `${facts.rank}. ${facts.score.toFixed(3)}${chance}`));
+  box.append(make("b", `${facts.rank}. ${facts.score.toFixed(3)}${chance}${facts.match ? " ✓" : ""}`));
   box.append(make("div", facts.sensor));
   box.append(make("div", facts.datetime ? facts.datetime.slice(0, 16).replace("T", " ") : "time unknown"));
   box.append(make("div", `${lon.toFixed(4)}, ${lat.toFixed(4)}`, { title: "longitude, latitude" }));
@@ -104,7 +106,7 @@ const [{ model, generation }, { collections }] = await Promise.all([
 const tiles = collections.reduce((sum, row) => sum + row.tiles, 0);
 byId("about").textContent =
   `${tiles} tiles, generation ${generation}. Model ${model.name}, weights ${model.license}. ` +
-  "A score is a cosine; the percentage is the model's own probability for the sentence.";
+  "A score is a cosine; the percentage is the probability that the sentence is true of the tile, ✓ that it is likely enough.";
 for (const sensor of new Set(collections.map((row) => row.sensor))) byId("sensors").append(make("option", sensor, { value: sensor }));
 const linked = new URLSearchParams(location.search);
 for (const name of ["bbox", "datetime", "sensors", "limit"]) if (linked.get(name)) byId(name).value = linked.get(name);

@@ -45,6 +45,8 @@ def test_a_sentence_gets_the_archives_own_ranking_as_geojson(client: TestClient,
         assert facts["rank"] == hit.rank
         assert facts["score"] == pytest.approx(hit.score, abs=1e-6)
         assert facts["probability"] == pytest.approx(probability, abs=1e-6)
+        assert facts["match"] is (probability >= FakeEmbedder().threshold(()))
+    assert answer["nothing_matches"] is not any(expected.matches)
 
 
 def test_every_link_of_a_hit_leads_somewhere(client: TestClient) -> None:

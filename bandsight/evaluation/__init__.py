@@ -1,0 +1,1 @@
+"""Figures for any model on any labelled images: retrieval, zero-shot classes, bands, wordings, calibration."""

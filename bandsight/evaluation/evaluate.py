@@ -1,0 +1,169 @@
+"""Puts a model through all figures that a data set allows."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bandsight.evaluation.datasets import LabelledImage
+from bandsight.evaluation.metrics import (
+    by_class,
+    calibration_curve,
+    nothing_here,
+    overlap,
+    precision_at,
+    recalls,
+    top1,
+)
+from bandsight.model.protocol import Encoder
+from bandsight.prompts import class_sentences
+
+_BATCH = 64
+_TOP = 10
+_VISIBLE_UM = (0.66, 0.56, 0.485)
+# A band stands for red, green or blue when its centre is no farther off than this.
+_NEAR_UM = 0.04
+
+
+def evaluate(encoder: Encoder, images: Sequence[LabelledImage]) -> dict[str, Any]:
+    """Return every figure that the images allow; what they do not allow is left out.
+
+    Args:
+        encoder: The model.
+        images: Labelled images; all of them count.
+
+    Returns:
+        `images`; `retrieval` where there are captions; `zero_shot`, `calibration` and `nothing_matches` where there
+        are two classes or more; `bands` where images have more than red, green and blue; `paraphrases` always.
+    """
+    vectors = embed(encoder, images)
+    out: dict[str, Any] = {"images": len(images)}
+    if any(image.captions for image in images):
+        out["retrieval"] = retrieval(encoder, vectors, images)
+    classes = sorted({image.cls for image in images if image.cls is not None})
+    if len(classes) > 1:
+        rows = [row for row, image in enumerate(images) if image.cls is not None]
+        truth = np.array([[images[row].cls == name for name in classes] for row in rows])
+        waves = [images[row].wavelengths for row in rows]
+        out |= classification(encoder, vectors[rows], truth, classes, waves)
+    if (bands := band_agreement(encoder, images, vectors)) is not None:
+        out["bands"] = bands
+    if len(images) > _TOP:
+        out["paraphrases"] = paraphrases(encoder, vectors)
+    return out
+
+
+def embed(encoder: Encoder, images: Sequence[LabelledImage]) -> NDArray[np.float32]:
+    """Return unit vectors of images of any size and bands, shape (n, dim), in their order."""
+    out = np.empty((len(images), encoder.dim), np.float32)
+    lists: dict[tuple[float, ...], list[int]] = {}
+    for row, image in enumerate(images):
+        lists.setdefault(image.wavelengths, []).append(row)
+    for wavelengths, rows in lists.items():
+        for start in range(0, len(rows), _BATCH):
+            batch = rows[start : start + _BATCH]
+            pixels = np.stack([squared(images[row].pixels, encoder.image_size) for row in batch])
+            out[batch] = encoder.embed_pixels(pixels, wavelengths)
+    return out
+
+
+def squared(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return bands (C, H, W) resized to a square, bicubic with antialiasing."""
+    return np.stack(
+        [np.asarray(Image.fromarray(band).resize((side, side), Image.Resampling.BICUBIC)) for band in pixels]
+    )
+
+
+def retrieval(encoder: Encoder, vectors: NDArray[np.float32], images: Sequence[LabelledImage]) -> dict[str, Any]:
+    """Return recalls between images and their captions."""
+    texts = sorted({caption for image in images for caption in image.captions})
+    truth = np.array([[text in captions for text in texts] for captions in (set(i.captions) for i in images)])
+    scores = vectors @ encoder.embed_texts(texts).T
+    return {"sentences": len(texts), **recalls(scores, truth)}
+
+
+def classification(
+    encoder: Encoder,
+    vectors: NDArray[np.float32],
+    truth: NDArray[np.bool_],
+    classes: Sequence[str],
+    wavelengths: Sequence[Sequence[float]],
+) -> dict[str, Any]:
+    """Return zero-shot figures with the mean of all templates, calibration, and "nothing matches"."""
+    weights = class_vectors(encoder, classes)
+    scores = vectors @ weights.T
+    plain = vectors @ encoder.embed_texts(list(classes)).T
+    out: dict[str, Any] = {
+        "zero_shot": {
+            "classes": len(classes),
+            "top1": top1(scores, truth),
+            "top1_name_alone": top1(plain, truth),
+            "precision_at_10": {
+                name: round(precision_at(scores[:, c], truth[:, c]), 2) for c, name in enumerate(classes)
+            },
+            "by_class": by_class(scores, truth, classes),
+        }
+    }
+    chances = encoder.probabilities(vectors, weights, wavelengths)
+    out["calibration"] = calibration_curve(chances, truth)
+    threshold = encoder.threshold(wavelengths[0])
+    if threshold is not None:
+        out["nothing_matches"] = {"threshold": threshold, **nothing_here(chances, truth, threshold)}
+    return out
+
+
+def class_vectors(encoder: Encoder, classes: Sequence[str]) -> NDArray[np.float32]:
+    """Return one unit vector per class: the mean over all templates, shape (classes, dim)."""
+    means = np.stack([encoder.embed_texts(class_sentences(name)).mean(axis=0) for name in classes])
+    unit: NDArray[np.float32] = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return unit
+
+
+def band_agreement(
+    encoder: Encoder, images: Sequence[LabelledImage], vectors: NDArray[np.float32]
+) -> dict[str, Any] | None:
+    """Return how alike the vectors of one place are: all its bands against red, green, blue, and against fewer.
+
+    Beside each median stands that of different places, all bands each: agreement means little where everything agrees.
+    """
+    rng = np.random.default_rng(0)
+    rows, rgb_images, some = [], [], []
+    for row, image in enumerate(images):
+        waves = np.array(image.wavelengths)
+        rgb = [int(np.abs(waves - target).argmin()) for target in _VISIBLE_UM]
+        if len(waves) <= 3 or np.abs(waves[rgb] - _VISIBLE_UM).max() > _NEAR_UM:  # noqa: PLR2004
+            continue
+        rows.append(row)
+        rgb_images.append(_bands(image, rgb))
+        some.append(_bands(image, sorted(rng.permutation(len(waves))[: rng.integers(2, len(waves))].tolist())))
+    if len(rows) < 2:  # noqa: PLR2004
+        return None
+    everything = vectors[rows]
+    other = everything[rng.permutation(len(rows))]
+    apart = (everything * other).sum(axis=1)[(everything != other).any(axis=1)]
+    same = {
+        "rgb_with_all": (embed(encoder, rgb_images) * everything).sum(axis=1),
+        "some_with_all": (embed(encoder, some) * everything).sum(axis=1),
+        "different_places": apart,
+    }
+    return {"images": len(rows), **{name: round(float(np.median(values)), 4) for name, values in same.items()}}
+
+
+def _bands(image: LabelledImage, keep: list[int]) -> LabelledImage:
+    waves = tuple(image.wavelengths[band] for band in keep)
+    return LabelledImage(key=image.key, pixels=image.pixels[keep], wavelengths=waves, cls=image.cls)
+
+
+def paraphrases(encoder: Encoder, vectors: NDArray[np.float32]) -> dict[str, Any]:
+    """Return how far the ten best of five wordings of a wish agree (share in common, mean over pairs and wishes)."""
+    said = tomllib.loads((Path(__file__).parent / "paraphrases.toml").read_text(encoding="utf-8"))
+    wishes: list[list[str]] = said["wishes"]
+    shares = {}
+    for wordings in wishes:
+        best = np.argsort(-(encoder.embed_texts(wordings) @ vectors.T), axis=1)[:, :_TOP]
+        shares[wordings[0]] = round(overlap(list(best)), 3)
+    return {"wishes": len(wishes), "top10_overlap": round(float(np.mean(list(shares.values()))), 4), "each": shares}

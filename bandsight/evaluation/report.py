@@ -1,0 +1,37 @@
+"""Figures as a Markdown table."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def markdown(model: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a table with a row for each data set.
+
+    Args:
+        model: The model's name.
+        results: Data set → what `evaluate` returned.
+    """
+    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        "images": lambda r: str(r["images"]),
+        "image→text R@1 / 5 / 10": lambda r: _three(r, "image_to_text"),
+        "text→image R@1 / 5 / 10": lambda r: _three(r, "text_to_image"),
+        "mean recall": lambda r: _number(r, "retrieval", "mean_recall"),
+        "zero-shot": lambda r: _number(r, "zero_shot", "top1", " %"),
+        "RGB with all bands": lambda r: _number(r, "bands", "rgb_with_all"),
+        "wordings": lambda r: _number(r, "paraphrases", "top10_overlap"),
+        "calibration error": lambda r: _number(r, "calibration", "expected_calibration_error"),
+    }
+    lines = [f"Model: {model}", "", "| data | " + " | ".join(columns) + " |", "|" + "---|" * (len(columns) + 1)]
+    for name, result in results.items():
+        lines.append(f"| {name} | " + " | ".join(cell(result) for cell in columns.values()) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _three(result: Mapping[str, Any], way: str) -> str:
+    found = result.get("retrieval")
+    return " / ".join(f"{found[f'{way}_r{k}']:.1f}" for k in (1, 5, 10)) if found else "-"
+
+
+def _number(result: Mapping[str, Any], section: str, key: str, unit: str = "") -> str:
+    found = result.get(section)
+    return f"{found[key]:g}{unit}" if found else "-"

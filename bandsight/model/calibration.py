@@ -1,0 +1,84 @@
+"""What a cosine is worth: probabilities and the level of a match, for each family of imagery."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.errors import ModelError
+
+FILE = "calibration.json"
+# The families that are told apart; a model calibrates those it has data for, the rest takes its `default`.
+FAMILIES = ("rgb", "multispectral", "radar", "thermal")
+_RADAR_UM, _VISIBLE_UM, _THERMAL_UM = 5.405, (0.4, 0.71), 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platt:
+    """probability = sigmoid(cosine × scale + bias)."""
+
+    scale: float
+    bias: float
+    threshold: float | None = None
+    """Probability from which a hit counts as a match; None where nothing was measured."""
+
+    def probability(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return probabilities of cosines of any shape."""
+        return np.asarray(1 / (1 + np.exp(-(cosines * self.scale + self.bias))), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A model's `default`, and what differs from it by family."""
+
+    default: Platt
+    families: dict[str, Platt]
+
+    def of(self, wavelengths: Sequence[float] | None) -> Platt:
+        """Return what holds for images with these bands, µm; None stands for red, green, blue."""
+        return self.families.get("rgb" if wavelengths is None else family(wavelengths), self.default)
+
+
+def family(wavelengths: Sequence[float]) -> str:
+    """Return the family of imagery that a list of bands (µm, radar as its code 5.405) belongs to.
+
+    Elevation is coded as red, green, blue, so it counts as `rgb`.
+    """
+    if all(abs(value - _RADAR_UM) < 1e-3 for value in wavelengths):  # noqa: PLR2004
+        return "radar"
+    if all(value > _THERMAL_UM for value in wavelengths):
+        return "thermal"
+    low, high = _VISIBLE_UM
+    return "rgb" if all(low <= value <= high for value in wavelengths) else "multispectral"
+
+
+def read_calibration(folder: Path, default: Platt) -> Calibration:
+    """Read a model folder's calibration.json; without one, only the model's own scale and bias hold.
+
+    Raises:
+        ModelError: The file is not what it should be.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return Calibration(default, {})
+    try:
+        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        families = {name: _platt(entry) for name, entry in said["families"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: not a calibration ({error!r}); get the model folder again") from error
+    if unknown := sorted(set(families) - {*FAMILIES, "default"}):
+        raise ModelError(f"{path}: unknown families {unknown}; need some of {[*FAMILIES, 'default']}")
+    return Calibration(families.pop("default", default), families)
+
+
+def _platt(entry: dict[str, Any]) -> Platt:
+    threshold = entry.get("threshold")
+    return Platt(
+        scale=float(entry["scale"]),
+        bias=float(entry["bias"]),
+        threshold=None if threshold is None else float(threshold),
+    )

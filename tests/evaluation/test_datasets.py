@@ -1,0 +1,112 @@
+import io
+import json
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bandsight.errors import ImageError, QueryError
+from bandsight.evaluation.datasets import class_words, part_of, read_dataset, tidy
+from tests.rasters import picture, write
+
+
+def _png(colour: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.full((8, 10, 3), colour, np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "places"
+    for cls, count in (("SeaLake", 2), ("annual_crop", 1)):
+        (root / cls).mkdir(parents=True)
+        for number in range(count):
+            (root / cls / f"{number}.png").write_bytes(_png(40 * number))
+    (root / "README.txt").write_text("not an image")
+    return root
+
+
+@pytest.fixture
+def tar(tmp_path):
+    path = tmp_path / "shard.tar"
+    said = {
+        "a.jpg.png": _png(1),
+        "a.jpg.json": json.dumps({"cls": "BareLand", "captions": ["Some bare land .", "It is bare."]}).encode(),
+        "b.png": _png(2),
+        "b.cls": b"river",
+        "b.txt": b"A river .\nwater\n",
+        "c.png": _png(3),
+    }
+    with tarfile.open(path, "w") as out:
+        for name, data in said.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            out.addfile(entry, io.BytesIO(data))
+    return path
+
+
+def test_folders_are_classes(folder):
+    images = read_dataset(folder)
+    assert [image.cls for image in images] == ["sea lake", "sea lake", "annual crop"]
+    assert images[0].pixels.shape == (3, 8, 10)
+    assert images[0].key == "SeaLake/0.png"
+
+
+def test_a_tar_in_webdataset_layout(tar):
+    first, second = read_dataset(tar)
+    assert (first.cls, first.captions) == ("bare land", ("some bare land", "it is bare"))
+    assert (second.cls, second.captions) == ("river", ("a river", "water"))
+
+
+def test_tiffs_of_many_bands_take_wavelengths(tmp_path):
+    root = tmp_path / "many"
+    (root / "forest").mkdir(parents=True)
+    write(root / "forest" / "a.tif", picture(5, 16, 16))
+    with pytest.raises(ImageError, match=r"forest/a\.tif.*wavelengths"):
+        read_dataset(root)
+    waves = (0.49, 0.56, 0.665, 0.842, 1.61)
+    assert read_dataset(root, wavelengths=waves)[0].wavelengths == waves
+
+
+def test_parts_are_disjoint_complete_and_known_by_name_alone(folder):
+    names = [f"set/{number}" for number in range(4000)]
+    shares = {part: sum(part_of(name) == part for name in names) / 4000 for part in ("held-out", "validation", "train")}
+    assert sum(shares.values()) == 1
+    assert 0.08 < shares["held-out"] < 0.12
+    assert 0.035 < shares["validation"] < 0.065
+    by_part = [image.key for part in shares for image in _or_none(folder, part)]
+    assert sorted(by_part) == sorted(image.key for image in read_dataset(folder))
+
+
+def _or_none(folder, part):
+    try:
+        return read_dataset(folder, part)
+    except QueryError:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("DenseResidential", "dense residential"), ("denseresidential", "dense residential"), ("bare_land", "bare land"),
+     ("Sea-Lake", "sea lake"), ("forest", "forest")],
+)  # fmt: skip
+def test_class_names_become_words(name, words):
+    assert class_words(name) == words
+
+
+def test_captions_become_what_people_type():
+    assert tidy("Many  planes are parked . ") == "many planes are parked"
+
+
+def test_what_is_missing_is_said(tmp_path, tar):
+    with pytest.raises(QueryError, match="no such file"):
+        read_dataset(tmp_path / "nowhere")
+    with pytest.raises(QueryError, match="no labelled image"):
+        read_dataset(tmp_path)
+    with pytest.raises(QueryError, match="need one of held-out"):
+        read_dataset(tar, "test")
+    (tmp_path / "x.tar").write_bytes(b"no tar")
+    with pytest.raises(QueryError, match="not a tar"):
+        read_dataset(tmp_path / "x.tar")

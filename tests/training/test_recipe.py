@@ -1,0 +1,159 @@
+"""The recipe's parts that need neither data nor pretrained weights."""
+
+import numpy as np
+import pytest
+import torch
+
+from training.augment import mosaic, random_light, random_views
+from training.losses import Memory, contrast
+from training.prompts import class_prompts, keywords, label_prompts, vocabulary
+from training.scenes import make_stack
+from training.sentences import Meaning, Sentences
+from training.simulate import add_clouds, add_snow, fractal, radar_look, relief
+from training.student import Student, follow
+
+RULES = {
+    "wavelengths": [0.49, 0.56, 0.665, 0.842],
+    "water": 0.1,
+    "vegetation": 0.4,
+    "labels": {"water": "water", "shore": "coast", "vegetation": "forest", "other": "bare"},
+}
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_labels_of_scenes_and_painted_weather_have_words():
+    labels = vocabulary()["labels"]
+    assert {"cloud", "some_cloud", "snow", "mountains_relief", "hills_relief", "flat_relief"} <= set(labels)
+    assert all(label_prompts(label) for label in labels)
+    assert "an aerial photo of marina" in class_prompts("harbor")
+
+
+def test_keywords_keep_what_a_hurried_person_types():
+    assert keywords("there are many planes parked on the apron") == "planes parked apron"
+    assert keywords("it is") == "it is"
+
+
+def test_spectral_indices_label_windows():
+    values = np.full((4, 60, 60), 50, np.float32)
+    values[:, :30] = np.array([60, 50, 30, 12], np.float32)[:, None, None]  # water: dark in the near infrared
+    values[:, 30:] = np.array([30, 40, 35, 200], np.float32)[:, None, None]  # vegetation: bright there
+    values[:, 50:, 40:] = np.array([90, 100, 120, 130], np.float32)[:, None, None]
+    values += rng().normal(0, 0.5, values.shape).astype(np.float32)
+    stack = make_stack("made", values, RULES)
+    assert stack.label((slice(0, 20), slice(0, 20))) == "water"
+    assert stack.label((slice(32, 48), slice(0, 30))) == "forest"
+    assert stack.label((slice(50, 60), slice(45, 60))) == "bare"
+    assert stack.label((slice(15, 45), slice(0, 30))) == "coast"
+    assert stack.rgb == (2, 1, 0)
+    empty = values.copy()
+    empty[:, :20] = 0
+    assert make_stack("made", empty, RULES).label((slice(0, 20), slice(0, 20))) is None
+
+
+def test_weather_covers_as_much_as_it_should():
+    views = torch.full((3, 3, 64, 64), 0.2)
+    cloudy = add_clouds(views, np.array([0.1, 0.5, 0.9]), rng())
+    white = (cloudy.mean(dim=1) > 0.4).float().mean(dim=(1, 2))
+    assert white[0] < white[1] < white[2]
+    assert cloudy.min() >= 0
+    assert cloudy.max() <= 1
+    ground = torch.full((1, 3, 32, 32), 0.5)
+    ground[..., :16] = 0.05  # woods stay dark under snow
+    snowy = add_snow(ground, rng())
+    assert snowy[..., 20:].mean() > 0.7
+    assert snowy[..., :12].mean() < 0.1
+
+
+def test_radar_sees_roughness():
+    views = torch.full((1, 3, 64, 64), 0.4)
+    views[..., 32:] += torch.from_numpy(rng().normal(0, 0.2, (1, 3, 64, 32)).astype(np.float32))
+    seen = radar_look(views.clamp(0, 1), rng(), 2)
+    assert seen.shape == (1, 2, 64, 64)
+    assert seen[..., 36:].mean() > seen[..., :28].mean() + 0.1
+
+
+def test_relief_is_as_high_as_its_name():
+    tiles, labels = relief(30, 32, rng())
+    spans = (tiles.amax(dim=(1, 2, 3)) - tiles.amin(dim=(1, 2, 3))).tolist()
+    by_label = {name: [s for s, label in zip(spans, labels, strict=True) if label == name] for name in set(labels)}
+    assert max(by_label["flat_relief"]) < min(by_label["hills_relief"])
+    assert max(by_label["hills_relief"]) < min(by_label["mountains_relief"])
+    assert fractal(2, 16, rng(), (1, 2)).min() == 0
+
+
+def test_equal_seeds_give_equal_views():
+    images = [rng().integers(0, 256, (4, 50, 70), np.uint8)]
+
+    def views():
+        seeded = torch.Generator().manual_seed(3)
+        return random_light(random_views(images * 3, 32, seeded, area=(0.2, 1)), seeded)
+
+    assert views().shape == (3, 4, 32, 32)
+    torch.testing.assert_close(views(), views(), rtol=0, atol=0)
+    assert mosaic(views().repeat(2, 1, 1, 1)[:4]).shape == (4, 32, 32)
+
+
+@pytest.fixture
+def sentences(tmp_path, monkeypatch):
+    """A bank of few sentences whose vectors are random."""
+    from bandsight.evaluation.datasets import LabelledImage
+
+    monkeypatch.setattr(
+        "training.sentences.sentence_vectors",
+        lambda texts: torch.randn(len(texts), 384, generator=torch.Generator().manual_seed(0)),
+    )
+    images = [
+        LabelledImage(
+            key=str(n),
+            pixels=np.zeros((3, 8, 8), np.uint8),
+            wavelengths=(0.66, 0.56, 0.49),
+            cls=("forest", "river")[n % 2],
+            captions=(f"caption number {n}", f"another of {n}"),
+        )
+        for n in range(4)
+    ]
+    return Sentences(images, tmp_path / "cache.pt")
+
+
+def test_a_prompt_of_its_class_is_true_of_an_image_and_another_classs_is_not(sentences):
+    meaning = Meaning(sentences.means[[0, 1]], sentences.kind_of_image[[0, 1]])
+    river = sentences.of_kind[sentences.kinds.index("river")][:1]
+    truth = sentences.true_of(meaning, river)
+    assert truth[1, 0] >= 0.9
+    assert truth[0, 0] < 0.5
+    # "woods" names a class of the captioned images and a label of the scenes.
+    assert set(sentences.of_kind[sentences.kinds.index("forest")]) & set(sentences.of_kind[sentences.kind("forest")])
+
+
+def test_the_loss_is_lower_where_images_lie_at_their_sentences(sentences):
+    student = Student(pretrained=False).eval()
+    rows = np.array([0, 1, 2, 3])
+    own = np.array([sentences.captions[row][0] for row in rows])
+    meaning = Meaning(sentences.means[rows], sentences.kind_of_image[rows])
+    bank = sentences.bank(rng(), captions=6, prompts=1)
+    memory = Memory(16)
+    right = student.texts(sentences.vectors[own])
+    with torch.no_grad():
+        good = contrast(student, right, meaning, own, sentences, bank, memory)
+        memory.add(right, meaning)
+        bad = contrast(student, right.roll(1, 0), meaning, own, sentences, bank, memory)
+    assert good < bad
+    assert len(memory.rows) == 4
+
+
+def test_groups_of_bands_share_one_pass_and_the_average_follows():
+    torch.manual_seed(0)
+    student = Student(pretrained=False).eval()
+    rgb, sar = torch.rand(2, 3, 32, 32), torch.rand(1, 1, 32, 32)
+    with torch.no_grad():
+        both = student.images((rgb, (0.66, 0.56, 0.49)), (sar, (5.405,)))
+        alone = student.images((sar, (5.405,)))
+    assert both.shape == (3, 384)
+    torch.testing.assert_close(both[2:], alone, rtol=1e-4, atol=1e-5)
+    other = Student(pretrained=False)
+    follow(other, student, keep=0.0)
+    for name, value in other.state_dict().items():
+        torch.testing.assert_close(value, student.state_dict()[name])

@@ -1,0 +1,159 @@
+"""What a training step looks at: a batch of captioned images, or crops of one scene without captions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bandsight.evaluation.datasets import LabelledImage
+from training.augment import mosaic, random_light, random_views
+from training.scenes import Stack
+from training.sentences import Meaning, Sentences
+from training.simulate import add_clouds, add_snow, radar_look, relief
+
+RGB_UM = (0.665, 0.56, 0.49)
+SAR_UM = 5.405
+_MOSAICS, _CLOUDS, _SNOW = 0.12, 0.08, 0.05
+# Share of a batch that is not shown as red, green, blue.
+_OTHER_BANDS = 0.18
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Views in groups of one list of bands each, what they mean, and a sentence for each."""
+
+    groups: tuple[tuple[Tensor, tuple[float, ...]], ...]
+    meaning: Meaning
+    own: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class SceneBatch:
+    """Crops of a scene: red, green and blue for the teacher, some bands for the student, labels for some."""
+
+    rgb: Tensor
+    rgb_wavelengths: tuple[float, ...]
+    seen: Tensor
+    wavelengths: tuple[float, ...]
+    labelled: list[int]
+    """Which crops have a label."""
+    meaning: Meaning
+    own: NDArray[np.int64]
+
+
+class Batches:
+    """Draws batches; the generators decide everything, so equal seeds give equal batches."""
+
+    def __init__(self, images: list[LabelledImage], sentences: Sentences, stacks: list[Stack]) -> None:
+        self.images, self.sentences, self.stacks = images, sentences, stacks
+        self.same_class = {
+            kind: np.flatnonzero(sentences.kind_of_image == kind) for kind in set(sentences.kind_of_image.tolist())
+        }
+
+    def captioned(self, rows: list[int], size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> Batch:
+        """Return augmented views of images, with weather painted on some."""
+        s = self.sentences
+        views = random_views([self.images[r].pixels for r in rows], size, torch_rng, area=(0.15, 1.0))
+        own = np.array([s.draw(r, rng) for r in rows])
+        vectors, kinds = s.means[rows].clone(), s.kind_of_image[rows].copy()
+        chance = rng.random(len(rows))
+        for i in np.flatnonzero(chance < _MOSAICS).tolist():
+            quarters = rng.choice(self.same_class[int(kinds[i])], 3)
+            more = random_views([self.images[int(o)].pixels for o in quarters], size, torch_rng, area=(0.3, 1.0))
+            views[i] = mosaic(torch.cat([views[i : i + 1], more]))
+            # Details of one quarter are not what the whole shows.
+            own[i], vectors[i] = rng.choice(s.of_kind[kinds[i]]), s.kind_means[kinds[i]]
+        views = random_light(views, torch_rng)
+        cloudy = np.flatnonzero(chance > 1 - _CLOUDS)
+        if len(cloudy):
+            share = rng.uniform(0.1, 0.95, len(cloudy))
+            views[cloudy] = add_clouds(views[cloudy], share, rng)
+            for i, covered in zip(cloudy.tolist(), share.tolist(), strict=True):
+                if covered > 0.3:
+                    self._say(i, "cloud" if covered > 0.6 else "some_cloud", own, vectors, kinds, rng)
+        snowy = np.flatnonzero((chance > _MOSAICS) & (chance < _MOSAICS + _SNOW))
+        if len(snowy):
+            views[snowy] = add_snow(views[snowy], rng)
+            for i in snowy[rng.random(len(snowy)) < 0.5].tolist():
+                self._say(i, "snow", own, vectors, kinds, rng)
+        others = round(_OTHER_BANDS * len(rows))
+        groups = ((views[others:], _near_rgb(rng)), random_bands(views[:others], rng))
+        order = np.roll(np.arange(len(rows)), -others)
+        return Batch(groups, Meaning(vectors[order], kinds[order]), own[order])
+
+    def scene(self, size: int, count: int, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
+        """Return crops of one scene under random bands; now and then imitated relief instead."""
+        if rng.random() < 0.06:
+            views, labels = relief(count, size, rng)
+            return self._scene_batch(views, views, RGB_UM, RGB_UM, list(labels), rng)
+        stack = self.stacks[int(rng.integers(len(self.stacks)))]
+        height, width = stack.mask.shape
+        pixels = stack.pixels if rng.random() < 0.6 else stack.each_alone
+        crops, labels_or_none = [], []
+        for _ in range(count):
+            side = int(min(height, width, rng.integers(24, 256)))
+            top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+            window = (slice(top, top + side), slice(left, left + side))
+            crops.append(pixels[:, *window])
+            labels_or_none.append(stack.label(window))
+        views = random_views(crops, size, torch_rng, area=(0.8, 1.0))
+        bands = len(stack.wavelengths)
+        keep = rng.permutation(bands)[: bands if rng.random() < 0.4 else rng.integers(1, bands + 1)]
+        waves = stack.wavelengths.tolist()
+        rgb = list(stack.rgb)
+        return self._scene_batch(
+            views[:, rgb],
+            random_light(views[:, keep], torch_rng),
+            tuple(waves[b] for b in rgb),
+            tuple(waves[int(b)] for b in keep),
+            labels_or_none,
+            rng,
+        )
+
+    def _scene_batch(
+        self,
+        rgb: Tensor,
+        seen: Tensor,
+        rgb_wavelengths: tuple[float, ...],
+        wavelengths: tuple[float, ...],
+        labels: list[str] | list[str | None],
+        rng: np.random.Generator,
+    ) -> SceneBatch:
+        s = self.sentences
+        labelled = [i for i, label in enumerate(labels) if label is not None]
+        kinds = np.array([s.kind(label) for label in labels if label is not None], np.int64)
+        own = np.array([rng.choice(s.of_kind[kind]) for kind in kinds], np.int64)
+        return SceneBatch(rgb, rgb_wavelengths, seen, wavelengths, labelled, Meaning(s.kind_means[kinds], kinds), own)
+
+    def _say(
+        self,
+        i: int,
+        label: str,
+        own: NDArray[np.int64],
+        vectors: Tensor,
+        kinds: NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> None:
+        kinds[i] = self.sentences.kind(label)
+        vectors[i] = self.sentences.kind_means[kinds[i]]
+        own[i] = rng.choice(self.sentences.of_kind[kinds[i]])
+
+
+def _near_rgb(rng: np.random.Generator) -> tuple[float, ...]:
+    """Return red, green, blue as the sensors of the world have them, a little off each other's."""
+    return tuple(w * float(rng.uniform(0.985, 1.015)) for w in RGB_UM)
+
+
+def random_bands(views: Tensor, rng: np.random.Generator) -> tuple[Tensor, tuple[float, ...]]:
+    """Shuffle RGB views or keep one or two of their bands, or pass them off as panchromatic or as radar."""
+    waves = _near_rgb(rng)
+    draw = rng.random()
+    if draw < 0.5:
+        keep = rng.permutation(3)[: rng.integers(1, 4)]
+        return views[:, keep], tuple(waves[int(k)] for k in keep)
+    if draw < 0.7:
+        return views.mean(dim=1, keepdim=True), (float(rng.uniform(0.5, 0.7)),)
+    channels = int(rng.integers(1, 3))
+    return radar_look(views, rng, channels), (SAR_UM,) * channels

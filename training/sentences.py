@@ -1,0 +1,93 @@
+"""Every sentence of the recipe as a vector, and how far each is true of each image."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from bandsight.evaluation.datasets import LabelledImage
+from training.prompts import class_prompts, keywords, label_prompts, vocabulary
+from training.text import sentence_vectors
+
+# How much a prompt of an image's own class is true of it; its own captions are 1.
+_OWN_CLASS = 0.92
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a batch of images means: unit vectors (n, 384), and a kind (n,) that prompts of the same kind name."""
+
+    vectors: Tensor
+    kinds: NDArray[np.int64]
+
+
+class Sentences:
+    """The bank of all sentences; rows are sentences, kinds are classes and labels."""
+
+    def __init__(self, images: list[LabelledImage], cache: Path) -> None:
+        classes = sorted({image.cls for image in images if image.cls})
+        labels = sorted(vocabulary()["labels"])
+        self.kinds = [*classes, *(f"label {label}" for label in labels)]
+        captions = sorted({caption for image in images for caption in image.captions})
+        # One prompt may name several kinds: woods are a class of the captioned images and a label of the scenes.
+        prompts: dict[str, set[int]] = {}
+        for kind, cls in enumerate(classes):
+            for text in class_prompts(cls):
+                prompts.setdefault(text, set()).add(kind)
+        for kind, label in enumerate(labels, start=len(classes)):
+            for text in label_prompts(label):
+                prompts.setdefault(text, set()).add(kind)
+        texts = [*captions, *(keywords(caption) for caption in captions), *prompts]
+        self.vectors = _cached(texts, cache)
+        unit = functional.normalize(self.vectors, dim=-1)
+        self.unit = unit
+        self.first_prompt = 2 * len(captions)
+        self.names = np.zeros((len(texts), len(self.kinds)), bool)
+        for row_of_text, named in enumerate(prompts.values(), start=self.first_prompt):
+            self.names[row_of_text, list(named)] = True
+        self.of_kind = [np.flatnonzero(self.names[:, kind]) for kind in range(len(self.kinds))]
+        row = {caption: i for i, caption in enumerate(captions)}
+        self.captions = [np.array([row[t] for t in image.captions]) for image in images]
+        self.keywords = [rows + len(captions) for rows in self.captions]
+        kind_of_class = {cls: kind for kind, cls in enumerate(classes)}
+        self.kind_of_image = np.array([kind_of_class[str(image.cls)] for image in images])
+        self.means = functional.normalize(torch.stack([unit[rows].mean(0) for rows in self.captions]), dim=-1)
+        self.kind_means = functional.normalize(torch.stack([unit[rows].mean(0) for rows in self.of_kind]), dim=-1)
+
+    def kind(self, label: str) -> int:
+        """Return the kind of a label of vocabulary.toml."""
+        return self.kinds.index(f"label {label}")
+
+    def draw(self, image: int, rng: np.random.Generator) -> int:
+        """Return a sentence for an image: mostly a caption, else its keywords, or a prompt of its class."""
+        chance = rng.random()
+        if chance < 0.3:
+            return int(rng.choice(self.of_kind[self.kind_of_image[image]]))
+        return int(rng.choice((self.keywords if chance < 0.42 else self.captions)[image]))
+
+    def bank(self, rng: np.random.Generator, captions: int, prompts: int) -> NDArray[np.int64]:
+        """Return rows to tell images from: some captions, and some prompts of every kind.
+
+        Prompts are few among all sentences; drawn evenly, a class that is rarely seen as wrong would win everywhere.
+        """
+        chosen = [rng.integers(self.first_prompt, size=captions), *(rng.choice(rows, prompts) for rows in self.of_kind)]
+        return np.concatenate(chosen)
+
+    def true_of(self, meaning: Meaning, texts: NDArray[np.int64]) -> Tensor:
+        """Return how far each sentence is true of each image, shape (images, texts), 1 for sure."""
+        alike = meaning.vectors @ self.unit[texts].T
+        own = torch.from_numpy(self.names[texts].T[meaning.kinds])
+        return torch.where(own, alike.clamp_min(_OWN_CLASS), alike)
+
+
+def _cached(texts: list[str], cache: Path) -> Tensor:
+    if cache.is_file() and (kept := torch.load(cache, weights_only=True))["texts"] == texts:
+        vectors: Tensor = kept["vectors"]
+        return vectors
+    vectors = sentence_vectors(texts)
+    torch.save({"texts": texts, "vectors": vectors}, cache)
+    return vectors

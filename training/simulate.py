@@ -1,0 +1,88 @@
+"""Paints on captioned images what they lack: clouds, snow, and the look of radar; and makes relief from noise.
+
+All of it is imitation: fractal noise for clouds and terrain, brightness and roughness for radar backscatter. It
+teaches what such pictures have in common with the real ones and no more, which the model's card says.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+
+def fractal(n: int, size: int, rng: np.random.Generator, slope: tuple[float, float]) -> NDArray[np.float32]:
+    """Return n fields of 1/f^slope noise, each scaled to 0..1, shape (n, size, size)."""
+    fy, fx = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :]
+    radius = np.sqrt(fy**2 + fx**2)
+    radius[0, 0] = 1
+    out = np.empty((n, size, size), np.float32)
+    for row in range(n):
+        phases = np.exp(2j * np.pi * rng.random(radius.shape))
+        spectrum = phases * radius ** -rng.uniform(*slope)
+        spectrum[0, 0] = 0
+        field = np.fft.irfft2(spectrum, s=(size, size))
+        out[row] = (field - field.min()) / (np.ptp(field) + 1e-9)
+    return out
+
+
+def add_clouds(views: Tensor, share: NDArray[np.float64], rng: np.random.Generator) -> Tensor:
+    """Lay clouds over views (0..1) so that about `share` (n,) of each is covered; shadows fall beside them."""
+    n, _, size, _ = views.shape
+    fields = fractal(n, size, rng, (1.1, 2.2))
+    masks = np.empty_like(fields)
+    for row in range(n):
+        edge = np.quantile(fields[row], 1 - share[row])
+        masks[row] = np.clip((fields[row] - edge) / rng.uniform(0.04, 0.25) + 0.5, 0, 1)
+    mask = torch.from_numpy(masks).unsqueeze(1)
+    texture = torch.from_numpy(fractal(n, size, rng, (0.8, 1.6))).unsqueeze(1)
+    white = torch.from_numpy(rng.uniform(0.75, 1.0, (n, 1, 1, 1)).astype(np.float32))
+    shift = int(rng.integers(3, 12))
+    shadow = torch.roll(mask, (shift, shift), (2, 3)) * torch.from_numpy(
+        rng.uniform(0, 0.5, (n, 1, 1, 1)).astype(np.float32)
+    )
+    ground = views * (1 - shadow)
+    return (ground * (1 - mask) + mask * (white - 0.25 * texture * white)).clamp(0, 1)
+
+
+def add_snow(views: Tensor, rng: np.random.Generator) -> Tensor:
+    """Cover open ground with snow: what is bright or even turns white, what is dark (woods, water) stays."""
+    grey = views.mean(dim=1, keepdim=True)
+    smooth = functional.avg_pool2d(grey, 5, stride=1, padding=2)
+    dark = torch.from_numpy(rng.uniform(0.12, 0.28, (len(views), 1, 1, 1)).astype(np.float32))
+    cover = ((0.6 * smooth + 0.4 * grey - dark) / 0.15).clamp(0, 1)
+    cold = torch.tensor([0.9, 0.95, 1.0]).view(1, 3, 1, 1)[:, : views.shape[1]]
+    white = (0.72 + 0.28 * grey) * cold
+    return (views * (1 - cover) * 0.8 + white * cover).clamp(0, 1)
+
+
+def radar_look(views: Tensor, rng: np.random.Generator, channels: int) -> Tensor:
+    """Return what a radar might make of views (n, C, H, W): rough is bright, even is dark, speckled, in decibels."""
+    grey = views.mean(dim=1, keepdim=True)
+    mean = functional.avg_pool2d(grey, 5, stride=1, padding=2)
+    rough = (functional.avg_pool2d(grey**2, 5, stride=1, padding=2) - mean**2).clamp_min(0).sqrt()
+    out = []
+    for _ in range(channels):
+        weight = rng.uniform(0.1, 0.5)
+        power = (weight * grey + rng.uniform(2, 5) * rough) ** rng.uniform(1.2, 2.2) + 1e-3
+        looks = rng.integers(1, 9)
+        speckle = torch.from_numpy(rng.gamma(looks, 1 / looks, grey.shape).astype(np.float32))
+        decibels = 10 * torch.log10(power * speckle + 1e-4)
+        out.append(((decibels + rng.uniform(26, 34)) / rng.uniform(26, 34)).clamp(0, 1))
+    return torch.cat(out, dim=1)
+
+
+def relief(n: int, size: int, rng: np.random.Generator) -> tuple[Tensor, list[str]]:
+    """Return imitated elevation tiles (n, 3, size, size), the height three times, and each one's label."""
+    fields = fractal(n, size, rng, (1.4, 2.6))
+    labels = []
+    for row in range(n):
+        kind = ("mountains_relief", "hills_relief", "flat_relief")[int(rng.integers(3))]
+        if kind == "mountains_relief" and rng.random() < 0.5:
+            # Ridges: noise folded at its middle.
+            fields[row] = 1 - 2 * np.abs(fields[row] - 0.5)
+        span = {"mountains_relief": (0.6, 1.0), "hills_relief": (0.15, 0.4), "flat_relief": (0.0, 0.06)}[kind]
+        height = rng.uniform(*span)
+        fields[row] = fields[row] * height + rng.uniform(0, 1 - height)
+        labels.append(kind)
+    return torch.from_numpy(fields).unsqueeze(1).repeat(1, 3, 1, 1), labels
