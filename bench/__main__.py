@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 import rasterio
+import torch
 from rasterio.transform import from_origin
+from torch.utils.flop_counter import FlopCounterMode
 
 from bandsight.archive import Archive
 from bandsight.ask import by_image, by_text, by_tile
@@ -42,6 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         results: dict[str, Any] = {
             "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "device": str(encoder.device)},
+            **towers(encoder),
             **indexing(encoder, Path(folder), args.side),
             **queries(encoder, Path(folder) / "archive0"),
             **startup(),
@@ -49,6 +52,36 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1))
+
+
+def towers(encoder: ClipEncoder) -> dict[str, Any]:
+    """Compare the image tower's arithmetic with what this machine's matrix product reaches, and time a sentence.
+
+    The two take turns, and the median of the ratios counts.
+    """
+    side = encoder.image_size
+    image = torch.zeros(64, 3, side, side)
+    with FlopCounterMode(display=False) as counter:
+        encoder.encode_image(image, (0.665, 0.56, 0.49))
+    per_tile = counter.get_total_flops() / len(image)
+    a = torch.rand(2048, 2048)
+    rounds = []
+    for _ in range(_ROUNDS):
+        seconds = _median_ms(lambda: a @ a, 5) / 1000
+        matmul = 2 * 2048**3 / seconds
+        tiles = len(image) / (_median_ms(lambda: encoder.encode_image(image, (0.665, 0.56, 0.49)), 5) / 1000)
+        rounds.append((tiles * per_tile / matmul, tiles, matmul))
+    ratio, tiles, matmul = sorted(rounds)[_ROUNDS // 2]
+    return {
+        "towers": {
+            "image_gflop_per_tile": round(per_tile / 1e9, 4),
+            "image_tiles_per_s": round(tiles, 1),
+            "matmul_gflop_per_s": round(matmul / 1e9, 1),
+            "image_ratio_to_matmul": round(ratio, 3),
+            "ratios": [round(r, 3) for r, _, _ in rounds],
+            "text_ms": _median_ms(lambda: encoder.embed_texts(["a river beside fields"])),
+        }
+    }
 
 
 def indexing(encoder: ClipEncoder, folder: Path, side: int) -> dict[str, Any]:

@@ -40,10 +40,36 @@ def random_views(
     return torch.cat(views)
 
 
-def mosaic(four: Tensor) -> Tensor:
-    """Return one view made of four, each at half its size: the same kind of place from higher up."""
-    half = functional.interpolate(four, scale_factor=0.5, mode="area")
-    return torch.cat([torch.cat([half[0], half[1]], dim=2), torch.cat([half[2], half[3]], dim=2)], dim=1)
+def mosaic(views: Tensor) -> Tensor:
+    """Return one view made of 4 or 16, each at a half or a quarter of its size: the same kind of place from higher up.
+
+    Args:
+        views: Shape (4 or 16, bands, size, size).
+    """
+    across = math.isqrt(len(views))
+    small = functional.interpolate(views, scale_factor=1 / across, mode="area")
+    return torch.cat([torch.cat([*row], dim=2) for row in torch.split(small, across)], dim=1)
+
+
+def random_air(views: Tensor, wavelengths: tuple[float, ...], rng: torch.Generator) -> Tensor:
+    """Lay air between ground and sensor on half of the views, and stretch some of them badly; 0..1 in and out.
+
+    Scattered light is added, more the shorter the wavelength; and the picture may fill a small part of its range, as
+    reflectance does under a fixed stretch.
+    """
+    n, bands = views.shape[:2]
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(n, 1, 1, 1, generator=rng)
+
+    def some(share: float) -> Tensor:
+        return (torch.rand(n, 1, 1, 1, generator=rng) < share).float()
+
+    waves = torch.tensor(wavelengths).view(1, bands, 1, 1)
+    light = uniform(0, 0.35) * some(0.4) * (0.49 / waves.clamp_min(0.4)) ** uniform(1, 4)
+    out = views * (1 - light.clamp_max(0.8)) + light
+    share = 1 - (1 - uniform(0.2, 0.6)) * some(0.25)
+    return (out * share + (1 - share) * uniform(0, 0.4)).clamp(0, 1)
 
 
 def random_light(views: Tensor, rng: torch.Generator) -> Tensor:

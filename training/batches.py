@@ -8,16 +8,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bandsight.evaluation.datasets import LabelledImage
-from training.augment import mosaic, random_light, random_views
+from training.augment import mosaic, random_air, random_light, random_views
 from training.scenes import Stack
 from training.sentences import Meaning, Sentences
 from training.simulate import add_clouds, add_snow, radar_look, relief
+from training.spectra import SENSORS, imitate
 
 RGB_UM = (0.665, 0.56, 0.49)
 SAR_UM = 5.405
 _MOSAICS, _CLOUDS, _SNOW = 0.12, 0.08, 0.05
+# Share of mosaics that are of sixteen parts and not of four, once imagery is wide.
+_FAR = 0.35
 # Share of a batch that is not shown as red, green, blue.
 _OTHER_BANDS = 0.18
+# Share that gets imitated bands of other sensors, once imagery is wide.
+_IMITATED = 0.18
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +57,35 @@ class Batches:
             kind: np.flatnonzero(sentences.kind_of_image == kind) for kind in set(sentences.kind_of_image.tolist())
         }
 
-    def captioned(self, rows: list[int], size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> Batch:
-        """Return augmented views of images, with weather painted on some."""
+    def captioned(
+        self, rows: list[int], size: int, rng: np.random.Generator, torch_rng: torch.Generator, *, wide: bool
+    ) -> Batch:
+        """Return augmented views of images, with weather painted on some.
+
+        Args:
+            rows: Which images.
+            size: Side of a view, pixels.
+            rng: Source of chance.
+            torch_rng: Source of chance for tensors.
+            wide: Also thin clouds, air and bad stretches, and imitated bands of other sensors.
+        """
         s = self.sentences
         views = random_views([self.images[r].pixels for r in rows], size, torch_rng, area=(0.15, 1.0))
         own = np.array([s.draw(r, rng) for r in rows])
         vectors, kinds = s.means[rows].clone(), s.kind_of_image[rows].copy()
         chance = rng.random(len(rows))
         for i in np.flatnonzero(chance < _MOSAICS).tolist():
-            quarters = rng.choice(self.same_class[int(kinds[i])], 3)
-            more = random_views([self.images[int(o)].pixels for o in quarters], size, torch_rng, area=(0.3, 1.0))
+            parts = 16 if wide and rng.random() < _FAR else 4
+            beside = rng.choice(self.same_class[int(kinds[i])], parts - 1)
+            more = random_views([self.images[int(o)].pixels for o in beside], size, torch_rng, area=(0.3, 1.0))
             views[i] = mosaic(torch.cat([views[i : i + 1], more]))
-            # Details of one quarter are not what the whole shows.
+            # Details of one part are not what the whole shows.
             own[i], vectors[i] = rng.choice(s.of_kind[kinds[i]]), s.kind_means[kinds[i]]
         views = random_light(views, torch_rng)
         cloudy = np.flatnonzero(chance > 1 - _CLOUDS)
         if len(cloudy):
             share = rng.uniform(0.1, 0.95, len(cloudy))
-            views[cloudy] = add_clouds(views[cloudy], share, rng)
+            views[cloudy] = add_clouds(views[cloudy], share, rng, thin=wide)
             for i, covered in zip(cloudy.tolist(), share.tolist(), strict=True):
                 if covered > 0.3:
                     self._say(i, "cloud" if covered > 0.6 else "some_cloud", own, vectors, kinds, rng)
@@ -79,11 +95,26 @@ class Batches:
             for i in snowy[rng.random(len(snowy)) < 0.5].tolist():
                 self._say(i, "snow", own, vectors, kinds, rng)
         others = round(_OTHER_BANDS * len(rows))
-        groups = ((views[others:], _near_rgb(rng)), random_bands(views[:others], rng))
-        order = np.roll(np.arange(len(rows)), -others)
-        return Batch(groups, Meaning(vectors[order], kinds[order]), own[order])
+        imitated = round(_IMITATED * len(rows)) if wide else 0
+        rgb, waves = views[others + imitated :], _near_rgb(rng)
+        groups = [(random_air(rgb, waves, torch_rng) if wide else rgb, waves), random_bands(views[:others], rng)]
+        order = [*range(others + imitated, len(rows)), *range(others)]
+        if imitated:
+            part = range(others, others + imitated)
+            order += part
+            sensor = SENSORS[int(rng.integers(len(SENSORS)))]
+            keep = rng.permutation(len(sensor))
+            count = len(sensor) if rng.random() < 0.5 else int(rng.integers(1, 5))
+            waves = tuple(sensor[int(b)] for b in keep[:count])
+            made = imitate(views[others : others + imitated], waves, rng)
+            for row in (row for row in snowy.tolist() if row in part):
+                made[row - others] = imitate(views[row : row + 1], waves, rng, snow=True)[0]
+            groups.append((random_air(random_light(made, torch_rng), waves, torch_rng), waves))
+        return Batch(tuple(groups), Meaning(vectors[order], kinds[order]), own[order])
 
-    def scene(self, size: int, count: int, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
+    def scene(
+        self, size: int, count: int, rng: np.random.Generator, torch_rng: torch.Generator, *, wide: bool
+    ) -> SceneBatch:
         """Return crops of one scene under random bands; now and then imitated relief instead."""
         if rng.random() < 0.06:
             views, labels = relief(count, size, rng)
@@ -102,15 +133,12 @@ class Batches:
         bands = len(stack.wavelengths)
         keep = rng.permutation(bands)[: bands if rng.random() < 0.4 else rng.integers(1, bands + 1)]
         waves = stack.wavelengths.tolist()
-        rgb = list(stack.rgb)
-        return self._scene_batch(
-            views[:, rgb],
-            random_light(views[:, keep], torch_rng),
-            tuple(waves[b] for b in rgb),
-            tuple(waves[int(b)] for b in keep),
-            labels_or_none,
-            rng,
-        )
+        rgb, seen_waves = list(stack.rgb), tuple(waves[int(b)] for b in keep)
+        seen = random_light(views[:, keep], torch_rng)
+        if wide:
+            seen = random_air(seen, seen_waves, torch_rng)
+        rgb_waves = tuple(waves[b] for b in rgb)
+        return self._scene_batch(views[:, rgb], seen, rgb_waves, seen_waves, labels_or_none, rng)
 
     def _scene_batch(
         self,

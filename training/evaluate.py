@@ -37,6 +37,29 @@ WISHES = {
     "cloud": ("clouds", "cloud", "thick clouds", "a satellite image of clouds", "cloud cover hiding the ground"),
     "bare": ("bare ground", "bare soil", "bare land", "barren mountains", "ground without vegetation"),
 }
+# Words that occur in no caption and in no phrase of vocabulary.toml, and the classes whose images answer them.
+_HOMES = ("dense residential", "medium residential", "sparse residential", "mobile home park")
+NEW_WORDS = {
+    "dockyard": ("port", "harbor"),
+    "boatyard": ("port", "harbor"),
+    "ferry": ("port", "harbor"),
+    "dinghy": ("port", "harbor"),
+    "trawler": ("port", "harbor"),
+    "copse": ("forest",),
+    "suburbia": _HOMES,
+    "bungalow": _HOMES,
+    "hangar": ("airport", "airplane", "industrial"),
+    "helicopter": ("airport", "airplane"),
+    "petroleum": ("storage tanks", "industrial"),
+    "savannah": ("desert", "chaparral", "meadow", "bare land"),
+    "canyon": ("mountain",),
+    "summit": ("mountain",),
+    "sorghum": ("farmland", "agricultural"),
+    "paddock": ("meadow", "farmland", "agricultural"),
+    "racetrack": ("playground", "stadium"),
+    "aqueduct": ("bridge", "viaduct", "overpass", "river"),
+    "mosque": ("church", "center", "square"),
+}
 _RGB_UM = (0.66, 0.56, 0.49)
 
 
@@ -51,15 +74,20 @@ def main() -> None:
     args = parser.parse_args()
     fetch(args.cache)
     encoder = load_model(args.model)
-    results: dict[str, Any] = {
-        f"{name}, {args.part}": evaluate(encoder, images) for name, images in read_sets(args.data, args.part).items()
-    }
+    sets = read_sets(args.data, args.part)
+    results: dict[str, Any] = {f"{name}, {args.part}": evaluate(encoder, images) for name, images in sets.items()}
+    words = new_words(encoder, [image for images in sets.values() for image in images])
     tiles = read_medium(args.data, args.cache / "scenes")
     ground = medium(encoder, tiles)
-    said = {"model_digest": encoder.digest, "results": results, "medium_resolution": ground}
+    said = {
+        "model_digest": encoder.digest,
+        "results": results,
+        "medium_resolution": ground,
+        "words_not_trained_on": words,
+    }
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "evaluation.json").write_text(json.dumps(said, indent=1) + "\n")
-    text = markdown("embedded", results) + "\n" + medium_markdown(ground)
+    text = markdown("embedded", results) + "\n" + medium_markdown(ground) + "\n" + words_markdown(words)
     (args.out / "EVALUATION.md").write_text(f"# Figures\n\nMade by `make evaluate DATA=…`.\n\n{text}")
     print(text)
 
@@ -77,6 +105,23 @@ def quick(model: Path, sets: dict[str, list[LabelledImage]]) -> dict[str, float]
         out[f"{name}_zero_shot"] = classification(encoder, vectors, truth, classes, waves)["zero_shot"]["top1"]
         out[f"{name}_wordings"] = paraphrases(encoder, vectors)["top10_overlap"]
     return out
+
+
+def new_words(encoder: Encoder, images: Sequence[LabelledImage]) -> dict[str, Any]:
+    """Return precision at 10 for words that the training text does not hold."""
+    vectors = embed(encoder, images)
+    each = {}
+    for word, classes in NEW_WORDS.items():
+        relevant = np.array([image.cls in classes for image in images])
+        each[word] = round(precision_at(encoder.embed_texts([word])[0] @ vectors.T, relevant), 2)
+    return {"images": len(images), "mean": round(float(np.mean(list(each.values()))), 3), "each": each}
+
+
+def words_markdown(words: dict[str, Any]) -> str:
+    """Return a line on words that were not trained on."""
+    each = ", ".join(f"{word} {value:.1f}" for word, value in words["each"].items())
+    found = f"precision at 10 among {words['images']} images: {words['mean']:.2f}"
+    return f"Words in no training sentence, {found} ({each}).\n"
 
 
 def medium(encoder: Encoder, tiles: Sequence[MediumTile]) -> dict[str, Any]:

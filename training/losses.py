@@ -75,3 +75,18 @@ def contrast(
         back_alike = torch.cat([back_alike, sentences.true_of(kept_meaning, own).T.to(device)], dim=1)
     to_image = functional.cross_entropy(_SHARP * back, torch.softmax(back_alike / _SOFT, dim=1))
     return sigmoid + 0.5 * (to_text + to_image)
+
+
+def agreement(seen: Tensor, target: Tensor, *, among: bool) -> Tensor:
+    """Return how far crops in some bands are from the same crops' targets, both unit vectors (n, 384).
+
+    Args:
+        seen: The student's vectors.
+        target: The averaged model's, from red, green and blue.
+        among: Also, each crop should be nearer to its own target than to the others'.
+    """
+    distance = (1 - (seen * target).sum(dim=1)).mean()
+    if not among:
+        return distance
+    own = torch.arange(len(seen), device=seen.device)
+    return distance + 0.25 * functional.cross_entropy(_SHARP * seen @ target.T, own)

@@ -26,17 +26,26 @@ def fractal(n: int, size: int, rng: np.random.Generator, slope: tuple[float, flo
     return out
 
 
-def add_clouds(views: Tensor, share: NDArray[np.float64], rng: np.random.Generator) -> Tensor:
-    """Lay clouds over views (0..1) so that about `share` (n,) of each is covered; shadows fall beside them."""
+def add_clouds(views: Tensor, share: NDArray[np.float64], rng: np.random.Generator, *, thin: bool = False) -> Tensor:
+    """Lay clouds over views (0..1) so that about `share` (n,) of each is covered; shadows fall beside them.
+
+    Args:
+        views: Shape (n, bands, H, W).
+        share: Of each view, shape (n,).
+        rng: Source of chance.
+        thin: Some clouds are greyer, smaller and let the ground through.
+    """
     n, _, size, _ = views.shape
-    fields = fractal(n, size, rng, (1.1, 2.2))
+    fields = fractal(n, size, rng, (0.9, 2.2) if thin else (1.1, 2.2))
     masks = np.empty_like(fields)
     for row in range(n):
         edge = np.quantile(fields[row], 1 - share[row])
         masks[row] = np.clip((fields[row] - edge) / rng.uniform(0.04, 0.25) + 0.5, 0, 1)
     mask = torch.from_numpy(masks).unsqueeze(1)
     texture = torch.from_numpy(fractal(n, size, rng, (0.8, 1.6))).unsqueeze(1)
-    white = torch.from_numpy(rng.uniform(0.75, 1.0, (n, 1, 1, 1)).astype(np.float32))
+    white = torch.from_numpy(rng.uniform(0.45 if thin else 0.75, 1.0, (n, 1, 1, 1)).astype(np.float32))
+    if thin:
+        mask = mask * torch.from_numpy(rng.uniform(0.55, 1.0, (n, 1, 1, 1)).astype(np.float32))
     shift = int(rng.integers(3, 12))
     shadow = torch.roll(mask, (shift, shift), (2, 3)) * torch.from_numpy(
         rng.uniform(0, 0.5, (n, 1, 1, 1)).astype(np.float32)

@@ -20,17 +20,20 @@ from training.calibrate import calibrate
 from training.captions import read_sets, stored
 from training.evaluate import quick
 from training.export import export
-from training.losses import Memory, contrast
+from training.losses import Memory, agreement, contrast
 from training.plot import plot
 from training.scenes import read_stacks
 from training.sentences import Sentences
 from training.student import Student, follow
 
 # Input side for the first, second and last part of the run: small views early cost a half and teach scale.
-_SIZES = ((0.4, 96), (0.7, 112), (1.0, 128))
+_SIZES = ((0.4, 96), (0.8, 112), (1.0, 128))
 # glibc gives big blocks back to the system after every step and takes them again; kept, a step is 1.5 times as fast.
 _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
-_SCENE_CROPS = 16
+# From this share of the run on, imagery is as the world's sensors have it; before, the captions are learned.
+_WIDE = 0.4
+# Crops of one scene in a step before, and of each of two scenes after.
+_CROPS, _WIDE_CROPS = 16, 10
 
 
 def main() -> None:
@@ -72,6 +75,7 @@ def main() -> None:
         rng, torch_rng = np.random.default_rng(args.seed + epoch), torch.Generator().manual_seed(args.seed + epoch)
         torch.manual_seed(args.seed + epoch)
         size = next(side for share, side in _SIZES if epoch < share * args.epochs)
+        wide = epoch >= _WIDE * args.epochs
         order = rng.permutation(len(train))
         started, sums = time.monotonic(), {"caption": 0.0, "bands": 0.0, "labels": 0.0}
         student.train()
@@ -81,26 +85,27 @@ def main() -> None:
             for group, lr in zip(optimizer.param_groups, peak, strict=True):
                 group["lr"] = lr * warm * (0.5 + 0.5 * math.cos(math.pi * done / total)) + 1e-6
             rows = order[step * args.batch : (step + 1) * args.batch].tolist()
-            batch = batches.captioned(rows, size, rng, torch_rng)
-            scene = batches.scene(size, _SCENE_CROPS, rng, torch_rng)
-            groups = (*batch.groups, (scene.seen, scene.wavelengths))
+            batch = batches.captioned(rows, size, rng, torch_rng, wide=wide)
+            crops_each = [_WIDE_CROPS, _WIDE_CROPS] if wide else [_CROPS]
+            scenes = [batches.scene(size, count, rng, torch_rng, wide=wide) for count in crops_each]
+            groups = (*batch.groups, *((scene.seen, scene.wavelengths) for scene in scenes))
             vectors = student.images(*((views.to(device), waves) for views, waves in groups))
-            image, crops = vectors[: len(rows)], vectors[len(rows) :]
+            image, *crops = torch.split(vectors, [len(rows), *(len(scene.seen) for scene in scenes)])
             bank = sentences.bank(rng, captions=448, prompts=5)
             captions = contrast(student, image, batch.meaning, batch.own, sentences, bank, memory)
             memory.add(image, batch.meaning)
-            # Any bands should give the vector that the averaged model gives to red, green and blue …
-            with torch.no_grad():
-                target = average.images((scene.rgb.to(device), scene.rgb_wavelengths))
-            bands = (1 - (crops * target).sum(dim=1)).mean()
-            loss = captions + bands
-            # … and be found by the sentences of its label.
-            labels = torch.zeros((), device=device)
-            if len(scene.labelled) >= 4:
-                bank = sentences.bank(rng, captions=64, prompts=4)
-                seen = crops[scene.labelled]
-                labels = contrast(student, seen, scene.meaning, scene.own, sentences, bank, None)
-                loss = loss + 0.3 * labels
+            bands, labels = torch.zeros((), device=device), torch.zeros((), device=device)
+            for scene, seen in zip(scenes, crops, strict=True):
+                # Any bands should give the vector that the averaged model gives to red, green and blue …
+                with torch.no_grad():
+                    target = average.images((scene.rgb.to(device), scene.rgb_wavelengths))
+                bands = bands + agreement(seen, target, among=wide) / len(scenes)
+                # … and be found by the sentences of its label.
+                if len(scene.labelled) >= 4:
+                    bank = sentences.bank(rng, captions=64, prompts=4)
+                    found = contrast(student, seen[scene.labelled], scene.meaning, scene.own, sentences, bank, None)
+                    labels = labels + found / len(scenes)
+            loss = captions + (2 if wide else 1) * bands + 0.3 * labels
             for name, value in (("caption", captions), ("bands", bands), ("labels", labels)):
                 sums[name] += value.item()
             optimizer.zero_grad()

@@ -5,6 +5,7 @@ import torch
 from bandsight.errors import ModelError
 from bandsight.model.checkpoint import find_model, load_strictly, read_weights
 from bandsight.model.clip import ClipEncoder
+from bandsight.model.onnx_trunk import onnx_trunk
 from bandsight.model.preprocess import Preprocess
 from bandsight.model.selftest import self_test
 from bandsight.model.tokenizer import LazyTokenizer
@@ -28,6 +29,8 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
     model = build_model(folder.config.get("model_cfg", {}), folder.path, folder.trunk_args)
     load_strictly(model, read_weights(folder), source)
     fold_batch_norm(model.visual)
+    if where.type == "cpu":
+        model.visual.trunk = onnx_trunk(model.visual.trunk) or model.visual.trunk
     text_cfg = folder.config["model_cfg"]["text_cfg"]
     size = int(folder.config["model_cfg"]["vision_cfg"]["image_size"])
     encoder = ClipEncoder(

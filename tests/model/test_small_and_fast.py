@@ -7,6 +7,7 @@ from torch import nn
 
 from bandsight.model.checkpoint import ROW_SCALE, expand_int8
 from bandsight.model.loader import load_model
+from bandsight.model.onnx_trunk import OnnxTrunk, onnx_trunk
 from bandsight.model.patch_embed import SpectralStem
 from bandsight.model.towers import fold_batch_norm
 
@@ -39,6 +40,29 @@ def test_folding_batch_norm_changes_nothing():
     assert not any(isinstance(part, nn.BatchNorm2d) for part in trunk.modules())
     for old, new in zip(before, outputs(), strict=True):
         torch.testing.assert_close(old, new, rtol=1e-4, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_onnx_runtime_says_what_torch_says():
+    trunk = _trunk()
+    fold_batch_norm(trunk)
+    made = onnx_trunk(trunk)
+    assert made is not None
+    for bands in ((0.66, 0.56, 0.49), (0.84,), (5.405, 5.405)):
+        image = torch.rand(3, len(bands), 96, 72) * 2 - 1
+        trunk.conv_stem.use(bands)
+        torch.testing.assert_close(made(image), trunk(image), rtol=1e-3, atol=1e-4)
+
+
+def test_a_trunk_that_the_graph_has_no_words_for_stays_with_torch():
+    assert (
+        onnx_trunk(timm.create_model("efficientnet_b0", num_classes=0).eval()) is None
+    )  # squeeze-and-excitation, SiLU
+    assert onnx_trunk(timm.create_model("vit_tiny_patch16_224", num_classes=0).eval()) is None
+
+
+def test_on_a_cpu_the_embedded_model_runs_in_onnx_runtime():
+    assert isinstance(load_model("embedded", "cpu")._model.visual.trunk, OnnxTrunk)
 
 
 def test_dropping_padding_changes_nothing():

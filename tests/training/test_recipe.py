@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from training.augment import mosaic, random_light, random_views
-from training.losses import Memory, contrast
+from training.augment import mosaic, random_air, random_light, random_views
+from training.losses import Memory, agreement, contrast
 from training.prompts import class_prompts, keywords, label_prompts, vocabulary
 from training.scenes import make_stack
 from training.sentences import Meaning, Sentences
 from training.simulate import add_clouds, add_snow, fractal, radar_look, relief
+from training.spectra import imitate
 from training.student import Student, follow
 
 RULES = {
@@ -93,7 +94,11 @@ def test_equal_seeds_give_equal_views():
 
     assert views().shape == (3, 4, 32, 32)
     torch.testing.assert_close(views(), views(), rtol=0, atol=0)
-    assert mosaic(views().repeat(2, 1, 1, 1)[:4]).shape == (4, 32, 32)
+    for parts in (4, 16):
+        shades = torch.linspace(0, 1, parts).view(parts, 1, 1, 1).repeat(1, 2, 32, 32)
+        seen = mosaic(shades)
+        assert seen.shape == (2, 32, 32)
+        assert sorted(seen[0].unique().tolist()) == pytest.approx(torch.linspace(0, 1, parts).tolist())
 
 
 @pytest.fixture
@@ -157,3 +162,29 @@ def test_groups_of_bands_share_one_pass_and_the_average_follows():
     follow(other, student, keep=0.0)
     for name, value in other.state_dict().items():
         torch.testing.assert_close(value, student.state_dict()[name])
+
+
+def test_imitated_bands_tell_water_plants_cloud_and_snow_apart():
+    ground = {"plants": (0.10, 0.22, 0.08), "water": (0.05, 0.09, 0.12), "cloud": (0.95, 0.95, 0.95)}
+    views = torch.tensor([*ground.values()]).view(3, 3, 1, 1).repeat(1, 1, 4, 4)
+    plants, water, cloud = imitate(views, (0.665, 0.842, 1.61), rng()).mean(dim=(2, 3))
+    assert plants[1] > 2 * plants[0]
+    assert water[1] < 0.6 * water[0]
+    assert cloud[2] > 0.5
+    snow = imitate(views[2:], (0.665, 0.842, 1.61), rng(), snow=True).mean(dim=(2, 3))[0]
+    assert snow[2] < 0.3
+    assert snow[0] > 0.6
+
+
+def test_air_brightens_blue_more_than_infrared_and_stays_in_range():
+    views = torch.full((400, 2, 2, 2), 0.2)
+    seen = random_air(views, (0.45, 2.2), torch.Generator().manual_seed(0))
+    assert 0 <= seen.min() <= seen.max() <= 1
+    assert seen[:, 0].mean() > seen[:, 1].mean() + 0.02
+
+
+def test_agreement_among_crops_asks_for_more_than_likeness():
+    vectors = torch.nn.functional.normalize(torch.eye(4, 384) + 0.9, dim=1)
+    alike = agreement(vectors, vectors, among=False)
+    assert alike < 1e-6
+    assert agreement(vectors, vectors, among=True) < agreement(vectors, vectors.roll(1, 0), among=True)

@@ -1,0 +1,73 @@
+"""Imitates bands beyond red, green and blue on captioned images: each pixel as a mixture of kinds of ground.
+
+A pixel's colour says roughly what it may be; the typical spectrum of that kind, at the pixel's own brightness, gives
+the other bands. The spectra are rounded from what textbooks and spectral libraries show for common surfaces (top of
+canopy, no atmosphere). It teaches that near infrared is bright over plants and dark over water, and that shortwave
+infrared tells cloud from snow; it is no measurement.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_UM = (0.44, 0.49, 0.56, 0.665, 0.705, 0.74, 0.783, 0.842, 0.945, 1.61, 2.2, 2.5)
+# Reflectance at those wavelengths.
+_KINDS = {
+    "green plants": (0.03, 0.04, 0.09, 0.04, 0.12, 0.32, 0.42, 0.45, 0.43, 0.22, 0.10, 0.06),
+    "dark woods": (0.02, 0.02, 0.04, 0.025, 0.06, 0.16, 0.21, 0.23, 0.22, 0.10, 0.04, 0.03),
+    "dry plants": (0.06, 0.08, 0.13, 0.18, 0.21, 0.25, 0.27, 0.30, 0.32, 0.36, 0.25, 0.18),
+    "dark soil": (0.04, 0.05, 0.08, 0.12, 0.13, 0.14, 0.15, 0.17, 0.20, 0.28, 0.25, 0.20),
+    "bright soil": (0.12, 0.16, 0.23, 0.31, 0.33, 0.35, 0.36, 0.38, 0.41, 0.48, 0.43, 0.36),
+    "clear water": (0.05, 0.05, 0.04, 0.02, 0.015, 0.012, 0.01, 0.008, 0.005, 0.003, 0.002, 0.002),
+    "turbid water": (0.06, 0.08, 0.11, 0.09, 0.07, 0.04, 0.035, 0.025, 0.01, 0.005, 0.003, 0.003),
+    "asphalt": (0.07, 0.08, 0.09, 0.10, 0.10, 0.11, 0.11, 0.12, 0.13, 0.15, 0.14, 0.13),
+    "concrete": (0.20, 0.23, 0.27, 0.30, 0.31, 0.32, 0.33, 0.33, 0.34, 0.38, 0.35, 0.30),
+    "red roof": (0.07, 0.08, 0.11, 0.24, 0.26, 0.28, 0.29, 0.31, 0.33, 0.38, 0.36, 0.30),
+    "cloud": (0.75, 0.75, 0.75, 0.76, 0.77, 0.77, 0.78, 0.78, 0.72, 0.60, 0.45, 0.38),
+}
+_SNOW = (0.88, 0.88, 0.88, 0.87, 0.87, 0.86, 0.85, 0.82, 0.70, 0.10, 0.06, 0.04)
+# How sharply a pixel goes to the kind that is nearest in colour, and what brightness counts beside colour.
+_SHARP, _BRIGHTNESS = 40.0, 0.6
+# A picture's full brightness as reflectance, for finding the kind.
+_FULL = 0.45
+# Lists of bands (µm) of sensors in use; one is drawn, and some of its bands.
+SENSORS = (
+    (0.443, 0.49, 0.56, 0.665, 0.705, 0.74, 0.783, 0.842, 0.865, 0.945, 1.61, 2.19),
+    (0.49, 0.56, 0.665, 0.842, 1.61, 2.19),
+    (0.443, 0.482, 0.561, 0.655, 0.865, 1.609, 2.201),
+    (0.478, 0.561, 0.661, 0.835, 1.65, 2.208),
+    (0.485, 0.545, 0.63, 0.82),
+    (0.66, 0.56, 0.46, 0.83),
+    (0.665, 0.842, 1.61),
+)
+
+
+def imitate(views: Tensor, wavelengths: tuple[float, ...], rng: np.random.Generator, *, snow: bool = False) -> Tensor:
+    """Return views (n, 3, H, W) of red, green, blue in 0..1 as they might look in other bands, same range.
+
+    Args:
+        views: Red, green, blue.
+        wavelengths: Bands wanted, µm, 0.4 to 2.5.
+        rng: Draws how far each kind strays from its typical spectrum.
+        snow: White is snow and not cloud.
+    """
+    spectra = np.array([*_KINDS.values()], np.float32)
+    if snow:
+        spectra[-1] = _SNOW
+    colours = _at(spectra, (0.665, 0.56, 0.49))
+    wanted = _at(spectra * rng.uniform(0.85, 1.15, spectra.shape), wavelengths)
+    visible = colours.mean(axis=1, keepdims=True)
+    # What a band holds for each unit of visible brightness.
+    gain = torch.from_numpy((wanted / visible).astype(np.float32))
+    pixels = views.permute(0, 2, 3, 1)
+    bright = pixels.mean(dim=-1, keepdim=True)
+    feature = torch.cat([pixels / (bright + 0.02) / 3, _BRIGHTNESS * bright], dim=-1)
+    known = np.concatenate([colours / visible / 3, _BRIGHTNESS * np.minimum(visible / _FULL, 1)], axis=1)
+    distance = torch.cdist(feature.reshape(-1, 4), torch.from_numpy(known.astype(np.float32)))
+    share = torch.softmax(-_SHARP * distance, dim=1)
+    bands = (share @ gain).reshape(*pixels.shape[:3], len(wavelengths)) * bright
+    return bands.permute(0, 3, 1, 2).clamp(0, 1)
+
+
+def _at(spectra: np.ndarray, wavelengths: tuple[float, ...]) -> np.ndarray:
+    return np.stack([np.interp(wavelengths, _UM, spectrum) for spectrum in spectra])
