@@ -1,6 +1,5 @@
 """Fits what a cosine is worth for each family of imagery, and the level of a match, on the validation part."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -102,17 +101,3 @@ def _fit(pairs: list[_Pairs]) -> dict[str, Any]:
         "pairs": len(truths),
         "fitted_on": best[2],
     }
-
-
-def main() -> None:
-    """Calibrate a model folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="model folder")
-    parser.add_argument("--data", type=Path, required=True, help="folder with the two tars and scenes/")
-    parser.add_argument("--cache", type=Path, default=Path(".cache/demo"), help="where the demo keeps its scenes")
-    args = parser.parse_args()
-    print(json.dumps(calibrate(args.model, args.data, args.cache / "scenes"), indent=1))
-
-
-if __name__ == "__main__":
-    main()

@@ -14,12 +14,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from demo.scenes import fetch
 from training.batches import Batches
-from training.calibrate import calibrate
 from training.captions import read_sets, stored
 from training.evaluate import quick
 from training.export import export
+from training.finish import finish
 from training.losses import Memory, agreement, contrast
 from training.plot import plot
 from training.scenes import read_stacks
@@ -128,8 +127,7 @@ def main() -> None:
         state_file.with_suffix(".new").replace(state_file)
         log_file.write_text(json.dumps(log, indent=1))
         plot(log, args.out / "log.png")
-    fetch(args.cache)
-    print(json.dumps(calibrate(args.out / "model", args.data, args.cache / "scenes"), indent=1))
+    print(json.dumps(finish(args.out / "model", args.data, args.cache), indent=1))
 
 
 def _arguments() -> argparse.Namespace:

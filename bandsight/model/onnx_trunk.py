@@ -36,6 +36,19 @@ def onnx_trunk(trunk: Any) -> OnnxTrunk | None:
     Args:
         trunk: A timm EfficientNet without squeeze-and-excitation (the Lite family), batch norm folded, in eval mode.
     """
+    graph = trunk_graph(trunk)
+    if graph is None:
+        return None
+    made = OnnxTrunk(trunk, session(graph))
+    with torch.inference_mode():
+        image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        trunk.conv_stem.use((0.665, 0.56, 0.49))
+        same = torch.cosine_similarity(made(image), trunk(image)).min()
+    return made if same > _SAME else None
+
+
+def trunk_graph(trunk: Any) -> bytes | None:
+    """Return everything after a trunk's first convolution as an ONNX model, or None where it is of another kind."""
     if not all(hasattr(trunk, name) for name in ("conv_stem", "bn1", "blocks", "conv_head", "bn2", "global_pool")):
         return None
     graph = _Graph()
@@ -48,12 +61,19 @@ def onnx_trunk(trunk: Any) -> OnnxTrunk | None:
         value = graph.node("Flatten", [graph.node("GlobalAveragePool", [value])])
     except _UnknownLayerError:
         return None
-    made = OnnxTrunk(trunk, graph.session(value))
-    with torch.inference_mode():
-        image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
-        trunk.conv_stem.use((0.665, 0.56, 0.49))
-        same = torch.cosine_similarity(made(image), trunk(image)).min()
-    return made if same > _SAME else None
+    return graph.model(value)
+
+
+def session(model: bytes) -> Any:
+    """Return an ONNX Runtime session on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # Spinning threads would take the cores that the readers and the first convolution need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class _UnknownLayerError(Exception):
@@ -86,9 +106,8 @@ class _Graph:
         self._nodes.append(helper.make_node(kind, inputs, [name], **attributes))
         return name
 
-    def session(self, output: str) -> Any:
-        """Return an inference session from the input `stem` to `output`."""
-        import onnxruntime
+    def model(self, output: str) -> bytes:
+        """Return the model from the input `stem` to `output`."""
         from onnx import TensorProto, helper
 
         graph = helper.make_graph(
@@ -99,13 +118,8 @@ class _Graph:
             self._weights,
         )
         opset = [helper.make_opsetid("", _OPSET)]
-        model = helper.make_model(graph, opset_imports=opset, ir_version=8)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        # Spinning threads would take the cores that the readers and the first convolution need.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        made: bytes = helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+        return made
 
     def _weight(self, value: Any) -> str:
         from onnx import numpy_helper

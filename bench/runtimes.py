@@ -1,0 +1,108 @@
+"""Compares ways to run the embedded model's image tower on this CPU: speed in turns, and cosine to plain PyTorch.
+
+    python -m bench.runtimes
+
+Whole towers are timed, from pixels already in memory; int8 is calibrated on random crops of the test's own images.
+"""
+
+import argparse
+import copy
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bandsight.evaluation.datasets import read_dataset
+from bandsight.evaluation.evaluate import squared
+from bandsight.model.checkpoint import find_model, load_strictly, read_weights
+from bandsight.model.onnx_trunk import session, trunk_graph
+from bandsight.model.towers import build_model, fold_batch_norm
+
+_RGB_UM = (0.665, 0.56, 0.49)
+_BATCH, _ROUNDS = 32, 7
+
+
+def main() -> None:
+    """Print speed and agreement of each way as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", type=Path, help="labelled images, a folder or tar as `bandsight evaluate` takes them")
+    parser.add_argument("--model", default="embedded")
+    args = parser.parse_args()
+    folder = find_model(args.model)
+    model = build_model(folder.config["model_cfg"], folder.path, folder.trunk_args)
+    load_strictly(model, read_weights(folder), args.model)
+    trunk: Any = model.eval().requires_grad_(False).visual.trunk
+    trunk.conv_stem.use(_RGB_UM)
+    side = int(folder.config["model_cfg"]["vision_cfg"]["image_size"])
+    chosen = read_dataset(args.images)[: 4 * _BATCH]
+    pixels = torch.from_numpy(np.stack([squared(image.pixels, side) for image in chosen])).float() / 127.5 - 1
+    batches = list(torch.split(pixels, _BATCH))
+    with torch.inference_mode():
+        ways = _ways(trunk, batches)
+        for way in ways.values():
+            way(batches[0])
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(_ROUNDS):
+            for name, way in ways.items():
+                began = time.perf_counter()
+                way(batches[0])
+                seconds[name].append(time.perf_counter() - began)
+        plain = torch.cat([ways["PyTorch"](batch) for batch in batches])
+        report = {}
+        for name, way in ways.items():
+            cosine = torch.cosine_similarity(plain, torch.cat([way(batch) for batch in batches]))
+            report[name] = {
+                "tiles_per_s": round(_BATCH / statistics.median(seconds[name]), 1),
+                "least_cosine_to_pytorch": round(float(cosine.min()), 6),
+            }
+    print(json.dumps({"threads": torch.get_num_threads(), "side": side, "ways": report}, indent=1))
+
+
+def _ways(trunk: Any, batches: list[Tensor]) -> dict[str, Callable[[Tensor], Tensor]]:
+    folded = copy.deepcopy(trunk)
+    fold_batch_norm(folded)
+    last = copy.deepcopy(folded).to(memory_format=torch.channels_last)
+    graph = trunk_graph(folded)
+    assert graph is not None, "the embedded model's trunk is one that ONNX has words for"
+
+    def through(run: Any) -> Callable[[Tensor], Tensor]:
+        return lambda x: torch.from_numpy(run.run(None, {"stem": folded.conv_stem(x).contiguous().numpy()})[0])
+
+    stems = [folded.conv_stem(batch).contiguous().numpy() for batch in batches[1:]]
+    return {
+        "PyTorch": trunk,
+        "batch norm folded": folded,
+        "folded, channels last": lambda x: last(x.contiguous(memory_format=torch.channels_last)),
+        "folded, torch.compile": torch.compile(copy.deepcopy(folded)),
+        "folded, ONNX Runtime": through(session(graph)),
+        "folded, ONNX Runtime, int8": through(session(_int8(graph, stems))),
+    }
+
+
+def _int8(graph: bytes, stems: list[np.ndarray]) -> bytes:
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._rest = iter(stems)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            stem = next(self._rest, None)
+            return None if stem is None else {"stem": stem}
+
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        before.write_bytes(graph)
+        quantize_static(before, after, Reader(), per_channel=True, weight_type=QuantType.QInt8, reduce_range=True)
+        return after.read_bytes()
+
+
+if __name__ == "__main__":
+    main()
