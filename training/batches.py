@@ -9,20 +9,25 @@ from torch import Tensor
 
 from bandsight.evaluation.datasets import LabelledImage
 from training.augment import mosaic, random_air, random_light, random_views
+from training.measured import Measured
 from training.scenes import Stack
 from training.sentences import Meaning, Sentences
 from training.simulate import add_clouds, add_snow, radar_look, relief
-from training.spectra import SENSORS, imitate
+from training.spectra import SENSORS, WATER, imitate
 
 RGB_UM = (0.665, 0.56, 0.49)
 SAR_UM = 5.405
-_MOSAICS, _CLOUDS, _SNOW = 0.12, 0.08, 0.05
+_MOSAICS, _WIDE_MOSAICS, _CLOUDS, _SNOW = 0.12, 0.2, 0.08, 0.05
 # Share of mosaics that are of sixteen parts and not of four, once imagery is wide.
-_FAR = 0.35
+_FAR = 0.5
 # Share of a batch that is not shown as red, green, blue.
 _OTHER_BANDS = 0.18
+# Share of scene crops that are measured radar or relief, once imagery is wide.
+_MEASURED = 0.12
 # Share that gets imitated bands of other sensors, once imagery is wide.
-_IMITATED = 0.18
+_IMITATED = 0.3
+# Classes whose images may hold water; on the others what is dark or blue is shade.
+_WET = {"beach", "bridge", "golf course", "harbor", "park", "pond", "port", "resort", "river"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,10 @@ class SceneBatch:
 class Batches:
     """Draws batches; the generators decide everything, so equal seeds give equal batches."""
 
-    def __init__(self, images: list[LabelledImage], sentences: Sentences, stacks: list[Stack]) -> None:
-        self.images, self.sentences, self.stacks = images, sentences, stacks
+    def __init__(
+        self, images: list[LabelledImage], sentences: Sentences, stacks: list[Stack], measured: list[Measured]
+    ) -> None:
+        self.images, self.sentences, self.stacks, self.measured = images, sentences, stacks, measured
         self.same_class = {
             kind: np.flatnonzero(sentences.kind_of_image == kind) for kind in set(sentences.kind_of_image.tolist())
         }
@@ -73,8 +80,8 @@ class Batches:
         views = random_views([self.images[r].pixels for r in rows], size, torch_rng, area=(0.15, 1.0))
         own = np.array([s.draw(r, rng) for r in rows])
         vectors, kinds = s.means[rows].clone(), s.kind_of_image[rows].copy()
-        chance = rng.random(len(rows))
-        for i in np.flatnonzero(chance < _MOSAICS).tolist():
+        chance, mosaics = rng.random(len(rows)), _WIDE_MOSAICS if wide else _MOSAICS
+        for i in np.flatnonzero(chance < mosaics).tolist():
             parts = 16 if wide and rng.random() < _FAR else 4
             beside = rng.choice(self.same_class[int(kinds[i])], parts - 1)
             more = random_views([self.images[int(o)].pixels for o in beside], size, torch_rng, area=(0.3, 1.0))
@@ -89,7 +96,7 @@ class Batches:
             for i, covered in zip(cloudy.tolist(), share.tolist(), strict=True):
                 if covered > 0.3:
                     self._say(i, "cloud" if covered > 0.6 else "some_cloud", own, vectors, kinds, rng)
-        snowy = np.flatnonzero((chance > _MOSAICS) & (chance < _MOSAICS + _SNOW))
+        snowy = np.flatnonzero((chance > mosaics) & (chance < mosaics + _SNOW))
         if len(snowy):
             views[snowy] = add_snow(views[snowy], rng)
             for i in snowy[rng.random(len(snowy)) < 0.5].tolist():
@@ -106,19 +113,31 @@ class Batches:
             keep = rng.permutation(len(sensor))
             count = len(sensor) if rng.random() < 0.5 else int(rng.integers(1, 5))
             waves = tuple(sensor[int(b)] for b in keep[:count])
-            made = imitate(views[others : others + imitated], waves, rng)
-            for row in (row for row in snowy.tolist() if row in part):
-                made[row - others] = imitate(views[row : row + 1], waves, rng, snow=True)[0]
+            white = set(snowy.tolist())
+            made = torch.cat(
+                [
+                    imitate(
+                        views[row : row + 1],
+                        waves,
+                        rng,
+                        snow=row in white,
+                        without=() if self.images[rows[row]].cls in _WET else WATER,
+                    )
+                    for row in part
+                ]
+            )
             groups.append((random_air(random_light(made, torch_rng), waves, torch_rng), waves))
         return Batch(tuple(groups), Meaning(vectors[order], kinds[order]), own[order])
 
     def scene(
         self, size: int, count: int, rng: np.random.Generator, torch_rng: torch.Generator, *, wide: bool
     ) -> SceneBatch:
-        """Return crops of one scene under random bands; now and then imitated relief instead."""
+        """Return crops of one scene under random bands; now and then relief or radar instead."""
         if rng.random() < 0.06:
             views, labels = relief(count, size, rng)
             return self._scene_batch(views, views, RGB_UM, RGB_UM, list(labels), rng)
+        if wide and rng.random() < _MEASURED:
+            return self._measured(size, count, rng, torch_rng)
         stack = self.stacks[int(rng.integers(len(self.stacks)))]
         height, width = stack.mask.shape
         pixels = stack.pixels if rng.random() < 0.6 else stack.each_alone
@@ -128,7 +147,7 @@ class Batches:
             top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
             window = (slice(top, top + side), slice(left, left + side))
             crops.append(pixels[:, *window])
-            labels_or_none.append(stack.label(window))
+            labels_or_none.append(stack.label(window, wide=wide))
         views = random_views(crops, size, torch_rng, area=(0.8, 1.0))
         bands = len(stack.wavelengths)
         keep = rng.permutation(bands)[: bands if rng.random() < 0.4 else rng.integers(1, bands + 1)]
@@ -139,6 +158,15 @@ class Batches:
             seen = random_air(seen, seen_waves, torch_rng)
         rgb_waves = tuple(waves[b] for b in rgb)
         return self._scene_batch(views[:, rgb], seen, rgb_waves, seen_waves, labels_or_none, rng)
+
+    def _measured(self, size: int, count: int, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
+        source = self.measured[int(rng.integers(len(self.measured)))]
+        drawn = [source.crop(int(rng.integers(24, 96)), rng) for _ in range(count)]
+        views = random_views([pixels for pixels, _ in drawn], size, torch_rng, area=(0.8, 1.0))
+        waves = (SAR_UM,) * int(rng.integers(1, 3)) if source.radar else RGB_UM
+        views = views.repeat(1, len(waves), 1, 1)
+        seen = random_light(views, torch_rng) if source.radar else views
+        return self._scene_batch(views, seen, waves, waves, [label for _, label in drawn], rng)
 
     def _scene_batch(
         self,

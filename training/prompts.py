@@ -3,6 +3,7 @@
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bandsight.prompts import TEMPLATES
 
@@ -25,8 +26,8 @@ _STOP = frozenset(_LEFT_OUT.split())
 
 
 @cache
-def vocabulary() -> dict[str, dict[str, list[str]]]:
-    """Return vocabulary.toml: `classes` and `labels`, each name → phrases."""
+def vocabulary() -> dict[str, Any]:
+    """Return vocabulary.toml: `classes` and `labels`, each name → phrases; `shared`: groups of both."""
     return tomllib.loads((Path(__file__).parent / "vocabulary.toml").read_text(encoding="utf-8"))
 
 

@@ -58,6 +58,13 @@ class Sentences:
         self.means = functional.normalize(torch.stack([unit[rows].mean(0) for rows in self.captions]), dim=-1)
         self.kind_means = functional.normalize(torch.stack([unit[rows].mean(0) for rows in self.of_kind]), dim=-1)
 
+    def share_words(self) -> None:
+        """Let labels and the classes that show the same thing go by each other's phrases from here on."""
+        for group in vocabulary()["shared"]:
+            kinds = [self.kinds.index(name) for name in group if name in self.kinds]
+            self.names[:, kinds] = self.names[:, kinds].any(axis=1, keepdims=True)
+        self.of_kind = [np.flatnonzero(self.names[:, kind]) for kind in range(len(self.kinds))]
+
     def kind(self, label: str) -> int:
         """Return the kind of a label of vocabulary.toml."""
         return self.kinds.index(f"label {label}")

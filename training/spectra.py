@@ -6,6 +6,8 @@ canopy, no atmosphere). It teaches that near infrared is bright over plants and 
 infrared tells cloud from snow; it is no measurement.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,6 +28,7 @@ _KINDS = {
     "cloud": (0.75, 0.75, 0.75, 0.76, 0.77, 0.77, 0.78, 0.78, 0.72, 0.60, 0.45, 0.38),
 }
 _SNOW = (0.88, 0.88, 0.88, 0.87, 0.87, 0.86, 0.85, 0.82, 0.70, 0.10, 0.06, 0.04)
+WATER = ("clear water", "turbid water")
 # How sharply a pixel goes to the kind that is nearest in colour, and what brightness counts beside colour.
 _SHARP, _BRIGHTNESS = 40.0, 0.6
 # A picture's full brightness as reflectance, for finding the kind.
@@ -42,7 +45,14 @@ SENSORS = (
 )
 
 
-def imitate(views: Tensor, wavelengths: tuple[float, ...], rng: np.random.Generator, *, snow: bool = False) -> Tensor:
+def imitate(
+    views: Tensor,
+    wavelengths: tuple[float, ...],
+    rng: np.random.Generator,
+    *,
+    snow: bool = False,
+    without: Collection[str] = (),
+) -> Tensor:
     """Return views (n, 3, H, W) of red, green, blue in 0..1 as they might look in other bands, same range.
 
     Args:
@@ -50,10 +60,12 @@ def imitate(views: Tensor, wavelengths: tuple[float, ...], rng: np.random.Genera
         wavelengths: Bands wanted, µm, 0.4 to 2.5.
         rng: Draws how far each kind strays from its typical spectrum.
         snow: White is snow and not cloud.
+        without: Kinds of ground that are known not to be there, which colour alone would take for others: `WATER`.
     """
-    spectra = np.array([*_KINDS.values()], np.float32)
+    kinds = {name: spectrum for name, spectrum in _KINDS.items() if name not in without}
     if snow:
-        spectra[-1] = _SNOW
+        kinds["cloud"] = _SNOW
+    spectra = np.array([*kinds.values()], np.float32)
     colours = _at(spectra, (0.665, 0.56, 0.49))
     wanted = _at(spectra * rng.uniform(0.85, 1.15, spectra.shape), wavelengths)
     visible = colours.mean(axis=1, keepdims=True)

@@ -20,17 +20,20 @@ from training.evaluate import quick
 from training.export import export
 from training.finish import finish
 from training.losses import Memory, agreement, contrast
+from training.measured import read_measured
 from training.plot import plot
 from training.scenes import read_stacks
 from training.sentences import Sentences
 from training.student import Student, follow
 
 # Input side for the first, second and last part of the run: small views early cost a half and teach scale.
-_SIZES = ((0.4, 96), (0.8, 112), (1.0, 128))
+_SIZES = ((0.5, 96), (0.85, 112), (1.0, 128))
 # glibc gives big blocks back to the system after every step and takes them again; kept, a step is 1.5 times as fast.
 _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 # From this share of the run on, imagery is as the world's sensors have it; before, the captions are learned.
-_WIDE = 0.4
+_WIDE = 0.5
+# The rate of learning falls as a cosine this many times as long as the first part, and in the second part to nothing.
+_FIRST_FALL = 2.5
 # Crops of one scene in a step before, and of each of two scenes after.
 _CROPS, _WIDE_CROPS = 16, 10
 
@@ -47,7 +50,8 @@ def main() -> None:
     train = stored(image for images in read_sets(args.data, "train").values() for image in images)
     validation = read_sets(args.data, "validation")
     sentences = Sentences(train, args.out / "sentences.pt")
-    batches = Batches(train, sentences, read_stacks(args.data / "scenes"))
+    folder = args.data / "scenes"
+    batches = Batches(train, sentences, read_stacks(folder), read_measured(folder))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     student = Student().to(device)
     student.trunk.to(memory_format=torch.channels_last)
@@ -75,14 +79,15 @@ def main() -> None:
         torch.manual_seed(args.seed + epoch)
         size = next(side for share, side in _SIZES if epoch < share * args.epochs)
         wide = epoch >= _WIDE * args.epochs
+        if wide:
+            sentences.share_words()
         order = rng.permutation(len(train))
         started, sums = time.monotonic(), {"caption": 0.0, "bands": 0.0, "labels": 0.0}
         student.train()
         for step in range(per_epoch):
             done = epoch * per_epoch + step
-            warm = min(1.0, (done + 1) / 60)
             for group, lr in zip(optimizer.param_groups, peak, strict=True):
-                group["lr"] = lr * warm * (0.5 + 0.5 * math.cos(math.pi * done / total)) + 1e-6
+                group["lr"] = lr * rate_of_learning(done, total) + 1e-6
             rows = order[step * args.batch : (step + 1) * args.batch].tolist()
             batch = batches.captioned(rows, size, rng, torch_rng, wide=wide)
             crops_each = [_WIDE_CROPS, _WIDE_CROPS] if wide else [_CROPS]
@@ -111,7 +116,7 @@ def main() -> None:
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(student.parameters(), 5.0)
             optimizer.step()
-            follow(average, student, min(0.997, (1 + done) / (10 + done)))
+            follow(average, student, min(0.995 if wide else 0.997, (1 + done) / (10 + done)))
             if step % 20 == 0:
                 rate = (step + 1) * args.batch / (time.monotonic() - started)
                 print(f"epoch {epoch} step {step}/{per_epoch} loss {loss.item():.3f} {rate:.0f} images/s", flush=True)
@@ -128,6 +133,14 @@ def main() -> None:
         log_file.write_text(json.dumps(log, indent=1))
         plot(log, args.out / "log.png")
     print(json.dumps(finish(args.out / "model", args.data, args.cache), indent=1))
+
+
+def rate_of_learning(step: int, total: int) -> float:
+    """Return the share of the peak rate at a step: a short rise, a slow fall, and a fall to nothing once it is wide."""
+    first = _WIDE * total
+    slow = 0.5 + 0.5 * math.cos(math.pi * min(step, first) / (_FIRST_FALL * first))
+    last = 0.5 + 0.5 * math.cos(math.pi * max(step - first, 0) / (total - first))
+    return min(1.0, (step + 1) / 60) * slow * last
 
 
 def _arguments() -> argparse.Namespace:

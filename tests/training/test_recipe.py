@@ -6,12 +6,14 @@ import torch
 
 from training.augment import mosaic, random_air, random_light, random_views
 from training.losses import Memory, agreement, contrast
+from training.measured import Measured
 from training.prompts import class_prompts, keywords, label_prompts, vocabulary
 from training.scenes import make_stack
 from training.sentences import Meaning, Sentences
 from training.simulate import add_clouds, add_snow, fractal, radar_look, relief
-from training.spectra import imitate
+from training.spectra import WATER, imitate
 from training.student import Student, follow
+from training.train import rate_of_learning
 
 RULES = {
     "wavelengths": [0.49, 0.56, 0.665, 0.842],
@@ -47,6 +49,9 @@ def test_spectral_indices_label_windows():
     assert stack.label((slice(0, 20), slice(0, 20))) == "water"
     assert stack.label((slice(32, 48), slice(0, 30))) == "forest"
     assert stack.label((slice(50, 60), slice(45, 60))) == "bare"
+    ploughed = make_stack("made", values, {**RULES, "wide_labels": {"other": "farmland"}})
+    assert ploughed.label((slice(50, 60), slice(45, 60))) == "bare"
+    assert ploughed.label((slice(50, 60), slice(45, 60)), wide=True) == "farmland"
     assert stack.label((slice(15, 45), slice(0, 30))) == "coast"
     assert stack.rgb == (2, 1, 0)
     empty = values.copy()
@@ -172,6 +177,8 @@ def test_imitated_bands_tell_water_plants_cloud_and_snow_apart():
     assert water[1] < 0.6 * water[0]
     assert cloud[2] > 0.5
     snow = imitate(views[2:], (0.665, 0.842, 1.61), rng(), snow=True).mean(dim=(2, 3))[0]
+    dry = imitate(views[1:2], (0.665, 0.842, 1.61), rng(), without=WATER).mean(dim=(2, 3))[0]
+    assert dry[1] > dry[0]
     assert snow[2] < 0.3
     assert snow[0] > 0.6
 
@@ -188,3 +195,37 @@ def test_agreement_among_crops_asks_for_more_than_likeness():
     alike = agreement(vectors, vectors, among=False)
     assert alike < 1e-6
     assert agreement(vectors, vectors, among=True) < agreement(vectors, vectors.roll(1, 0), among=True)
+
+
+def test_measured_radar_and_relief_are_labelled_by_what_they_show():
+    def labels(values, radar):
+        drawn = [Measured(np.asarray(values, np.float32), radar).crop(32, rng()) for _ in range(5)]
+        assert {pixels.shape for pixels, _ in drawn} == {(1, 32, 32)}
+        return {label for _, label in drawn}
+
+    assert labels(np.full((64, 64), -21.0), radar=True) == {"water"}
+    assert labels(np.full((64, 64), -9.0), radar=True) == {"farmland"}
+    assert labels(np.tile([-21.0, -9.0], (64, 32)), radar=True) == {"lakes"}
+    assert labels(np.zeros((64, 64)), radar=False) == {"flat_relief"}
+    assert labels(np.tile(np.linspace(0, 400, 64), (64, 1)), radar=False) == {"hills_relief"}
+    assert labels(np.tile(np.linspace(0, 60, 64), (64, 1)), radar=False) == {None}
+
+
+def test_labels_and_classes_share_their_words_once_told_to(sentences):
+    label, cls = sentences.kind("forest"), sentences.kinds.index("forest")
+    before = set(sentences.of_kind[cls])
+    assert not set(sentences.of_kind[label]) <= before
+    sentences.share_words()
+    assert set(sentences.of_kind[cls]) == set(sentences.of_kind[label]) > before
+    again = [rows.tolist() for rows in sentences.of_kind]
+    sentences.share_words()
+    assert [rows.tolist() for rows in sentences.of_kind] == again
+
+
+def test_the_rate_of_learning_rises_falls_slowly_and_then_to_nothing():
+    rates = [rate_of_learning(step, 2000) for step in range(2000)]
+    assert rates[0] < 0.05
+    assert max(rates) == max(rates[59:80]) > 0.99
+    assert rates[60:] == sorted(rates[60:], reverse=True)
+    assert rates[1000] == pytest.approx(0.5 + 0.5 * np.cos(np.pi / 2.5), abs=1e-3)
+    assert rates[-1] < 1e-4
