@@ -25,6 +25,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+sensors = typer.Typer(help="List, show and match sensor profiles.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(sensors, name="sensors")
+
+ProfilesOption = Annotated[
+    Path | None,
+    typer.Option("--profiles", help="Folder of your own sensor profiles (TOML).", envvar="BANDSIGHT_PROFILES"),
+]
 ArchiveOption = Annotated[Path, typer.Option("--archive", "-a", help="Archive folder.", envvar="BANDSIGHT_ARCHIVE")]
 ModelOption = Annotated[
     str | None,
@@ -68,9 +75,11 @@ def index(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Reader threads.")] = 2,
     min_valid: Annotated[float, typer.Option("--min-valid", min=0, max=1, help="Least valid share of a tile.")] = 0.5,
+    profiles: ProfilesOption = None,
 ) -> None:
     """Tile and embed scenes into an archive; running it again adds only what is new or changed."""
     from bandsight.archive import Archive
+    from bandsight.sensors.profile import load_profiles
     from indexer.pipeline import index as run
     from indexer.progress import console_progress
 
@@ -86,6 +95,7 @@ def index(
             archive=opened,
             model=encoder,
             sensor=sensor,
+            profiles=load_profiles(profiles),
             batch_size=batch_size,
             workers=workers,
             min_valid=min_valid,
@@ -291,14 +301,42 @@ def serve(
         service.archive.close()
 
 
-@app.command()
-def sensors() -> None:
-    """List the sensor profiles and their bands."""
+@sensors.command("list")
+def sensors_list(profiles: ProfilesOption = None) -> None:
+    """List the sensor profiles."""
+    from bandsight.sensors.listing import profile_lines
     from bandsight.sensors.profile import load_profiles
 
-    for profile in load_profiles():
-        typer.echo(f"{profile.name}: {profile.title}")
-        typer.echo("  " + "  ".join(f"{band.name} {band.wavelength_um:g}" for band in profile.bands))
+    typer.echo("\n".join(profile_lines(load_profiles(profiles))))
+
+
+@sensors.command("show")
+def sensors_show(
+    name: Annotated[str, typer.Argument(help="Name of a profile, as `sensors list` shows it.")],
+    profiles: ProfilesOption = None,
+) -> None:
+    """Show one profile: bands, wavelengths, scaling, quality band."""
+    from bandsight.sensors.listing import profile_text
+    from bandsight.sensors.profile import load_profiles, profile_named
+
+    typer.echo(profile_text(profile_named(name, load_profiles(profiles))))
+
+
+@sensors.command("match")
+def sensors_match(
+    paths: Annotated[list[str], typer.Argument(help="Scenes: files, or folders of scenes or of band files.")],
+    sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile; default: matched.")] = None,
+    profiles: ProfilesOption = None,
+) -> None:
+    """Show what a scene would be indexed as, and what said so; nothing is indexed."""
+    from indexer.description import describe_scenes
+
+    failed = False
+    for text, ok in describe_scenes(paths, sensor=sensor, profiles=profiles):
+        typer.echo(text)
+        failed = failed or not ok
+    if failed:
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from bandsight.errors import BandsightError, SceneError
 from bandsight.geo.footprint import footprint
 from bandsight.geo.grid import TileWindow, tile_windows
 from bandsight.model.protocol import Encoder
+from bandsight.sensors.profile import Profile
 from indexer.progress import Progress, Silence
 from indexer.reader import TILES_PER_READ, ReadTile, read_row
 from indexer.scene import RasterScene, open_scene, scene_key
@@ -61,6 +62,7 @@ def index(
     archive: Archive,
     model: Encoder,
     sensor: str | None = None,
+    profiles: Sequence[Profile] | None = None,
     batch_size: int = 64,
     workers: int = 2,
     min_valid: float = 0.5,
@@ -73,6 +75,7 @@ def index(
         archive: Open for writing, made for this model.
         model: Embeds the tiles; its input size is the tile size.
         sensor: Profile for all scenes; None to match each.
+        profiles: Those to match; None for the shipped ones.
         batch_size: Tiles in one forward pass.
         workers: Threads that read.
         min_valid: Tiles with a smaller share of valid pixels are skipped.
@@ -81,8 +84,8 @@ def index(
     Returns:
         What was added, skipped and failed. A scene that fails does not stop the job.
     """
-    job = _Job(archive, model, sensor, batch_size, workers, min_valid, progress or Silence())
-    return job.run(find_scenes(paths))
+    job = _Job(archive, model, sensor, profiles, batch_size, workers, min_valid, progress or Silence())
+    return job.run(find_scenes(paths, profiles))
 
 
 class _Job:
@@ -93,12 +96,13 @@ class _Job:
         archive: Archive,
         model: Encoder,
         sensor: str | None,
+        profiles: Sequence[Profile] | None,
         batch_size: int,
         workers: int,
         min_valid: float,
         progress: Progress,
     ) -> None:
-        self._archive, self._model, self._sensor = archive, model, sensor
+        self._archive, self._model, self._sensor, self._profiles = archive, model, sensor, profiles
         self._batch_size, self._workers, self._min_valid = batch_size, workers, min_valid
         self._progress = progress
         self._summary = Summary()
@@ -160,7 +164,7 @@ class _Job:
                 self._summary.skipped_scenes += 1
                 self._progress.scene_opened(source.name, 0)
                 continue
-            yield source, pool.submit(_open, source, key, self._sensor, tiling)
+            yield source, pool.submit(_open, source, key, self._sensor, self._profiles, tiling)
 
     def _take(self, work: _Work, future: "Future[list[ReadTile]]") -> None:
         """Handle one finished read."""
@@ -236,9 +240,9 @@ class _Job:
 
 
 def _open(
-    source: Source, key: str, sensor: str | None, tiling: Mapping[str, Any]
+    source: Source, key: str, sensor: str | None, profiles: Sequence[Profile] | None, tiling: Mapping[str, Any]
 ) -> tuple[RasterScene, list[TileWindow]]:
-    scene = open_scene(source, key, sensor=sensor, tiling=tiling)
+    scene = open_scene(source, key, sensor=sensor, profiles=profiles, tiling=tiling)
     windows = tile_windows(
         transform=scene.transform,
         crs=scene.record.crs,

@@ -173,7 +173,7 @@ def _filled(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np
 
 def _scaled(scene: RasterScene, values: NDArray[np.float32]) -> NDArray[np.uint8]:
     if scene.to_db:
-        values = decibel(values)
+        values = decibel(values, scene.to_db)
     bands = [stretch(band, low, high) for band, low, high in zip(values, scene.low, scene.high, strict=True)]
     return np.stack(bands)
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from bandsight.catalog.records import BandRef, SceneRecord
 from bandsight.errors import SceneError
 from bandsight.geo.footprint import footprint
 from bandsight.rasters import open_raster
-from bandsight.sensors.match import Match, RasterInfo, match
-from bandsight.sensors.profile import Band
-from bandsight.sensors.scaling import Scaling, decibel
+from bandsight.sensors.match import Match, match
+from bandsight.sensors.profile import Band, Profile
+from bandsight.sensors.quality import Quality
+from bandsight.sensors.raster_info import RasterInfo
+from bandsight.sensors.scaling import Decibel, Scaling, decibel
 from indexer.acquired import acquired, parse_time
 from indexer.sidecar import Sidecar, read_sidecar, sidecar_path
 from indexer.sources import Source
@@ -55,6 +57,16 @@ class SceneBand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SceneQuality:
+    """The quality band, to be read beside the others."""
+
+    quality: Quality
+    """What its numbers mean."""
+    path: str
+    """File."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RasterScene:
     """All that reading tiles needs; holds no open file, so threads can share it."""
 
@@ -74,12 +86,14 @@ class RasterScene:
     """Value that means no data, beside NaN and masks."""
     fill_values: tuple[float, ...]
     """A pixel that has one of these in every band holds no data."""
-    to_db: bool
-    """SAR amplitudes become dB first."""
+    to_db: Decibel | None
+    """SAR amplitudes or powers become dB first."""
     low: tuple[float, ...]
     """Value that becomes 0, for each band."""
     high: tuple[float, ...]
     """Value that becomes 255, for each band."""
+    quality: SceneQuality | None = None
+    """Its quality band, where there is one."""
 
     @property
     def files(self) -> dict[str, list[int]]:
@@ -113,13 +127,21 @@ def scene_key(source: Source, options: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def open_scene(source: Source, key: str, *, sensor: str | None = None, tiling: Mapping[str, Any]) -> RasterScene:
+def open_scene(
+    source: Source,
+    key: str,
+    *,
+    sensor: str | None = None,
+    profiles: Sequence[Profile] | None = None,
+    tiling: Mapping[str, Any],
+) -> RasterScene:
     """Open a scene and settle everything that must be known before its tiles are read.
 
     Args:
         source: The scene's files.
         key: Its identity, see `scene_key`.
         sensor: Profile to use; None to match one.
+        profiles: Those to match; None for the shipped ones.
         tiling: Parameters to keep with the scene.
 
     Raises:
@@ -130,7 +152,7 @@ def open_scene(source: Source, key: str, *, sensor: str | None = None, tiling: M
     try:
         sidecars = {path: read_sidecar(Path(path)) for path in datasets}
         infos = [_info(Path(path), datasets[path], sidecars[path]) for path in datasets]
-        matched = match(infos, sensor)
+        matched = match(infos, sensor, profiles)
         bands = tuple(
             SceneBand(name=m.band.name, wavelength_um=m.band.wavelength_um, path=str(m.path), index=m.index)
             for m in matched.bands
@@ -161,10 +183,9 @@ def _settle(
                 f"{source.name}: {Path(path).name} lies on another grid than {Path(reference).name}; "
                 "the bands of a scene need one CRS and one orientation"
             )
-    scaling = matched.profile.scaling_for(dataset.dtypes[0])
     nodata = dataset.nodata if dataset.nodata is not None else matched.profile.nodata
     nodata = None if nodata is None or math.isnan(nodata) else float(nodata)
-    low, high = _limits(used, matched, scaling, nodata, source)
+    scaling, low, high = _limits(used, matched, nodata, source)
     transform: Transform = (affine.a, affine.b, affine.c, affine.d, affine.e, affine.f)
     where = footprint(transform, _crs_text(crs), 0, 0, dataset.width, dataset.height)
     said = next((sidecar.datetime for sidecar in sidecars.values() if sidecar.datetime), None)
@@ -187,8 +208,16 @@ def _settle(
             BandRef(name=band.name, wavelength_um=band.wavelength_um, href=band.path, index=band.index)
             for band in bands
         ),
-        stretch={"kind": scaling.kind, "to_db": scaling.to_db, "low": list(low), "high": list(high)},
-        properties={},
+        stretch={
+            "kind": scaling.kind,
+            "to_db": scaling.to_db,
+            "low": list(low),
+            "high": list(high),
+            "quantity": scaling.quantity,
+            "scale": scaling.scale,
+            "offset": scaling.offset,
+        },
+        properties={"bandsight:bands_from": matched.origin},
         geometry=where.geometry,
         boxes=tuple(where.boxes),
         tiling=tiling,
@@ -205,7 +234,19 @@ def _settle(
         to_db=scaling.to_db,
         low=low,
         high=high,
+        quality=_quality(matched, datasets, sidecars, affine),
     )
+
+
+def _quality(
+    matched: Match, datasets: Mapping[str, DatasetReader], sidecars: Mapping[str, Sidecar], affine: Affine
+) -> SceneQuality | None:
+    if matched.quality is None:
+        return None
+    path = str(matched.quality.path)
+    if not _aligned(_transform(datasets[path], sidecars[path]), affine):
+        raise SceneError(f"{path}: lies on another grid than the bands of its scene; leave it out or warp it")
+    return SceneQuality(quality=matched.quality.quality, path=path)
 
 
 def _open(path: Path) -> DatasetReader:
@@ -289,40 +330,60 @@ def _gsd_m(affine: Affine, crs: CRS, height: int) -> float:
 
 
 def _limits(
-    used: Mapping[str, DatasetReader],
-    matched: Match,
-    scaling: Scaling,
-    nodata: float | None,
-    source: Source,
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the values that become 0 and 255, for each band."""
+    used: Mapping[str, DatasetReader], matched: Match, nodata: float | None, source: Source
+) -> tuple[Scaling, tuple[float, ...], tuple[float, ...]]:
+    """Return the rule that holds for the scene, and the stored values that become 0 and 255, for each band."""
     bands = [m.band for m in matched.bands]
-    if scaling.kind == "as_is":
-        return (0.0,) * len(bands), (255.0,) * len(bands)
-    samples = []
-    if scaling.kind == "percentile" or scaling.plausible:
+    first = used[str(matched.bands[0].path)]
+    rules = matched.profile.rules_for(first.dtypes[0])
+    samples: list[NDArray[np.float32]] = []
+    if any(rule.kind == "percentile" or rule.plausible for rule in rules):
         samples = _overviews(used, matched, nodata)
         if not all(len(sample) for sample in samples):
             raise SceneError(f"{source.name}: no valid pixel in it, so there is nothing to index")
-        if scaling.to_db:
-            samples = [decibel(sample) for sample in samples]
-    if scaling.plausible:
-        middle = float(np.median([np.median(sample) for sample in samples]))
-        if not scaling.plausible[0] <= middle <= scaling.plausible[1]:
-            raise SceneError(
-                f"{source.name}: its numbers have median {middle:g}, sensor {matched.profile.name} has "
-                f"{scaling.plausible[0]:g} to {scaling.plausible[1]:g}; choose another --sensor or convert the scene"
-            )
-    if scaling.kind == "linear":
-        low = tuple(float(scaling.low if band.low is None else band.low) for band in bands)
-        return low, tuple(float(scaling.high if band.high is None else band.high) for band in bands)
+    rule, samples = _plausible(rules, samples, matched.profile.name, source)
+    if rule.kind == "as_is":
+        return rule, (0.0,) * len(bands), (255.0,) * len(bands)
+    if rule.kind == "linear":
+        own = [_of_file(rule, used[str(m.path)], m.index) for m in matched.bands]
+        low = [o.stored(o.low if b.low is None else b.low) for o, b in zip(own, bands, strict=True)]
+        high = [o.stored(o.high if b.high is None else b.high) for o, b in zip(own, bands, strict=True)]
+        return rule, tuple(low), tuple(high)
     visible = [sample for band, sample in zip(bands, samples, strict=True) if _is_visible(band)]
     together = np.concatenate(visible) if visible else None
     limits = [
         np.percentile(together if together is not None and _is_visible(band) else sample, _PERCENTILES)
         for band, sample in zip(bands, samples, strict=True)
     ]
-    return tuple(float(pair[0]) for pair in limits), tuple(float(pair[1]) for pair in limits)
+    return rule, tuple(float(pair[0]) for pair in limits), tuple(float(pair[1]) for pair in limits)
+
+
+def _plausible(
+    rules: Sequence[Scaling], samples: list[NDArray[np.float32]], sensor: str, source: Source
+) -> tuple[Scaling, list[NDArray[np.float32]]]:
+    """Return the first rule whose numbers these can be, and the samples as it sees them."""
+    found = []
+    for rule in rules:
+        seen = [decibel(sample, rule.to_db) for sample in samples] if rule.to_db else samples
+        if rule.plausible is None:
+            return rule, seen
+        middle = float(np.median([np.median(sample) for sample in seen]))
+        if rule.plausible[0] <= middle <= rule.plausible[1]:
+            return rule, seen
+        found.append(f"{rule.plausible[0]:g} to {rule.plausible[1]:g}" + (" after dB" if rule.to_db else ""))
+    middle = float(np.median([np.median(sample) for sample in samples]))
+    raise SceneError(
+        f"{source.name}: its numbers have median {middle:g}, sensor {sensor} has {' or '.join(found)}; "
+        "choose another --sensor or convert the scene"
+    )
+
+
+def _of_file(rule: Scaling, dataset: DatasetReader, index: int) -> Scaling:
+    """Return the rule with the scale that the file itself states, where the rule is for scaled integers."""
+    scale, offset = dataset.scales[index - 1], dataset.offsets[index - 1]
+    if rule.scale == 1 or (scale, offset) == (1, 0) or scale <= 0:
+        return rule
+    return replace(rule, scale=scale, offset=offset)
 
 
 def _is_visible(band: Band) -> bool:

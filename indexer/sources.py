@@ -1,10 +1,11 @@
 """Which files make which scene: each raster is one, unless band files that belong together are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bandsight.sensors.groups import group_bands
+from bandsight.sensors.profile import Profile
 from indexer.sidecar import SUFFIX as SIDECAR
 
 # What a folder is searched for; a file named by the user is tried whatever it is called.
@@ -21,11 +22,12 @@ class Source:
     """Absolute, sorted."""
 
 
-def find_scenes(paths: Iterable[str | Path]) -> list[Source]:
+def find_scenes(paths: Iterable[str | Path], profiles: Sequence[Profile] | None = None) -> list[Source]:
     """Return the scenes under files and folders, each once, in the order of their paths.
 
     Args:
         paths: Files are taken as they are; folders are searched, with all folders in them.
+        profiles: They know the names of band files; None for the shipped ones.
     """
     files: dict[Path, None] = {}
     for path in paths:
@@ -40,7 +42,7 @@ def find_scenes(paths: Iterable[str | Path]) -> list[Source]:
         folders.setdefault(file.parent, []).append(file)
     sources = []
     for folder, members in folders.items():
-        for stem, group in group_bands(members):
+        for stem, group in group_bands(members, profiles):
             name = group[0].name if len(group) == 1 else _name(folder.name, stem)
             sources.append(Source(name=name, paths=tuple(sorted(group))))
     return sorted(sources, key=lambda source: source.paths)
