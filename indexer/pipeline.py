@@ -135,7 +135,7 @@ class _Job:
             try:
                 scene, windows = opening.result()
             except Exception as error:  # noqa: BLE001  (no bad scene stops a job, whatever is wrong with it)
-                self._fail(source.name, str(source.paths[0]), error)
+                self._fail(source.name, source.hrefs[0], error)
                 self._progress.scene_opened(source.name, 0)
                 continue
             self._progress.scene_opened(source.name, len(windows))
@@ -157,7 +157,7 @@ class _Job:
             try:
                 key = scene_key(source, {**tiling, "sensor": self._sensor, "model": self._model.digest})
             except SceneError as error:
-                self._fail(source.name, str(source.paths[0]), error)
+                self._fail(source.name, source.hrefs[0], error)
                 self._progress.scene_opened(source.name, 0)
                 continue
             if self._archive.has_scene(key):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import PurePath
 
 from bandsight.errors import SensorError
 from bandsight.sensors.profile import Band, Layout, Profile, load_profiles, profile_named
@@ -20,7 +20,7 @@ class MatchedBand:
 
     band: Band
     """What it is."""
-    path: Path
+    href: str
     """Its file."""
     index: int
     """Its number in the file, from 1."""
@@ -32,7 +32,7 @@ class MatchedQuality:
 
     quality: Quality
     """What it is."""
-    path: Path
+    href: str
     """Its file."""
 
 
@@ -121,23 +121,23 @@ def _by_wavelengths(
     everything = [
         MatchedBand(
             band=Band(
-                name=waves.names.get((info.path, index)) or f"b{index}",
+                name=waves.names.get((info.href, index)) or f"b{index}",
                 wavelength_um=value,
-                fwhm_um=waves.widths.get((info.path, index)),
+                fwhm_um=waves.widths.get((info.href, index)),
             ),
-            path=info.path,
+            href=info.href,
             index=index,
         )
         for info in files
         for index in range(1, info.count + 1)
-        if (value := waves.centres.get((info.path, index))) is not None
+        if (value := waves.centres.get((info.href, index))) is not None
     ]
     kept = tuple(m for m in everything if not any(a <= m.band.wavelength_um <= b for a, b in profile.skip_um))
     return Match(profile=profile, bands=kept or tuple(everything), origin=waves.origin)
 
 
 def _told(band: Band, waves: Wavelengths, matched: MatchedBand) -> Band:
-    key = (matched.path, matched.index)
+    key = (matched.href, matched.index)
     return replace(
         band, wavelength_um=waves.centres.get(key, band.wavelength_um), fwhm_um=waves.widths.get(key, band.fwhm_um)
     )
@@ -152,7 +152,7 @@ def _bands(profile: Profile, files: Sequence[RasterInfo], *, forced: bool) -> li
     """Return the profile's bands among the files, in its own order; None when the files do not fit it."""
     layout = _layout(profile, files[0], forced=forced) if len(files) == 1 else None
     if layout is not None:
-        found = {name: MatchedBand(band=profile.band(name), path=files[0].path, index=i) for i, name in layout}
+        found = {name: MatchedBand(band=profile.band(name), href=files[0].href, index=i) for i, name in layout}
     elif len(files) == 1 and files[0].count > 1:
         return None
     else:
@@ -160,7 +160,7 @@ def _bands(profile: Profile, files: Sequence[RasterInfo], *, forced: bool) -> li
         for info in files:
             band = _of_file(profile, info)
             if band is not None and info.count == 1:
-                found.setdefault(band.name, MatchedBand(band=band, path=info.path, index=1))
+                found.setdefault(band.name, MatchedBand(band=band, href=info.href, index=1))
     return [found[band.name] for band in profile.bands if band.name in found] or None
 
 
@@ -204,7 +204,7 @@ def _layout_says_so(layout: Layout, profile: Profile, info: RasterInfo, *, force
 def _is_product(profile: Profile, files: Sequence[RasterInfo]) -> bool:
     path = files[0].path
     texts = (f"{path.parent.name}/{path.name}", *(hint for info in files for hint in info.hints))
-    return bool(profile.product) and any(profile.product.search(text) for text in texts)
+    return profile.product is not None and any(profile.product.search(text) for text in texts)
 
 
 def _describes(profile: Profile, files: Sequence[RasterInfo]) -> bool:
@@ -236,11 +236,11 @@ def _chosen(profile: Profile, found: list[MatchedBand], files: Sequence[RasterIn
     if len(bands) < profile.min_bands:
         missing = [name for name in profile.default_bands if name not in by_name]
         raise SensorError(
-            f"{files[0].path}: found {', '.join(by_name)} of {profile.name}, need at least "
+            f"{files[0].href}: found {', '.join(by_name)} of {profile.name}, need at least "
             f"{profile.min_bands} of its bands; missing {', '.join(missing)}: put their files "
             "beside it, or choose another --sensor"
         )
-    return Match(profile=profile.for_path(bands[0].path), bands=bands, origin=origin)
+    return Match(profile=profile.for_path(PurePath(bands[0].href)), bands=bands, origin=origin)
 
 
 def _quality_of(info: RasterInfo, known: Sequence[Profile]) -> bool:
@@ -252,7 +252,7 @@ def _quality(profile: Profile, files: Sequence[RasterInfo]) -> MatchedQuality | 
         for info in files:
             text = f"{info.path.parent.name}/{info.path.name}"
             if quality.file.search(info.path.stem) and (quality.path is None or quality.path.search(text)):
-                return MatchedQuality(quality=quality, path=info.path)
+                return MatchedQuality(quality=quality, href=info.href)
     return None
 
 
@@ -260,7 +260,7 @@ def _misfit(profile: Profile, files: Sequence[RasterInfo]) -> str:
     found = f"{files[0].count} bands" if len(files) == 1 else f"{len(files)} files"
     if not profile.bands:
         return (
-            f"{files[0].path}: {found} without wavelengths; write {files[0].path.name}.bandsight.json "
+            f"{files[0].href}: {found} without wavelengths; write {files[0].path.name}.bandsight.json "
             'beside it with {"wavelengths_um": [one for each band]}'
         )
     orders = " or ".join(sorted({" ".join(layout.bands) for layout in profile.layouts}))
@@ -268,7 +268,7 @@ def _misfit(profile: Profile, files: Sequence[RasterInfo]) -> str:
     several = "one file for each band, named like the operator's" if any(b.file for b in profile.bands) else ""
     needed = ", or ".join(part for part in (single, several) if part)
     return (
-        f"{files[0].path}: {found}, sensor {profile.name} needs {needed}; "
+        f"{files[0].href}: {found}, sensor {profile.name} needs {needed}; "
         "choose another --sensor (see: bandsight sensors list)"
     )
 
@@ -286,6 +286,6 @@ def _unknown(files: Sequence[RasterInfo], fits: Sequence[Profile], known: Sequen
     candidates = ", ".join(p.name for p in fits or same or known)
     what = "more than one sensor profile fits" if fits else "nothing says which bands these are"
     return (
-        f"{info.path}: {found}, and {what}; pass --sensor ({candidates}), or put wavelengths_um for its "
+        f"{info.href}: {found}, and {what}; pass --sensor ({candidates}), or put wavelengths_um for its "
         f"bands into {info.path.name}.bandsight.json"
     )

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from bandsight.errors import SensorError
@@ -102,7 +102,7 @@ class Profile:
         """Return the rules for a data type, as rasterio names it."""
         return self.scaling.get(dtype) or self.scaling["default"]
 
-    def for_path(self, path: Path) -> "Profile":
+    def for_path(self, path: PurePath) -> "Profile":
         """Return the profile with the rules that hold for a file's processing version, as its path tells."""
         if self.offset_path is None or not self.offset_path.search(path.as_posix()):
             return self

@@ -1,7 +1,7 @@
 """What the files of a scene say about themselves; plain values, so that matching needs no raster library."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +22,10 @@ class SaidBand:
 class RasterInfo:
     """What one file says about itself."""
 
-    path: Path
-    """The file."""
+    href: str
+    """The file: a path, a URL, or a name that GDAL knows for a part of a file."""
+    path: PurePath
+    """Its place, to be looked at for names only."""
     count: int
     """Bands."""
     dtype: str

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bandsight.errors import SensorError
 from bandsight.sensors.raster_info import RasterInfo
@@ -11,7 +10,7 @@ _LONGEST_UM = 100.0
 _UNITS_UM = {"micrometers": 1.0, "micrometer": 1.0, "um": 1.0, "µm": 1.0, "μm": 1.0, "microns": 1.0, "micron": 1.0}
 _UNITS_UM |= {"nanometers": 1e-3, "nanometer": 1e-3, "nm": 1e-3}
 
-BandKey = tuple[Path, int]
+BandKey = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +45,14 @@ def _user(files: Sequence[RasterInfo]) -> Wavelengths | None:
     if not given:
         return None
     if len(given) < len(files):
-        missing = next(info.path for info in files if not info.wavelengths_um)
+        missing = next(info.href for info in files if not info.wavelengths_um)
         raise SensorError(
             f"{missing}: other files of its scene have wavelengths_um in their sidecar, this one has not; give all"
         )
     for info in files:
         count = len(info.wavelengths_um or ())
         if count != info.count:
-            raise SensorError(f"{info.path}: {count} wavelengths are given for {info.count} bands; give one for each")
+            raise SensorError(f"{info.href}: {count} wavelengths are given for {info.count} bands; give one for each")
     return Wavelengths(
         origin="the user's wavelengths_um",
         centres=_keyed(files, lambda info, i: (info.wavelengths_um or ())[i]),
@@ -69,7 +68,7 @@ def _beside(files: Sequence[RasterInfo]) -> Wavelengths | None:
         origin=files[0].said_by,
         centres=_keyed(files, lambda info, i: info.said[i].wavelength_um),
         widths=_positive(files, lambda info, i: info.said[i].fwhm_um),
-        names={(f.path, i): band.name for f in files for i, band in enumerate(f.said, 1) if band.name},
+        names={(f.href, i): band.name for f in files for i, band in enumerate(f.said, 1) if band.name},
     )
 
 
@@ -81,12 +80,12 @@ def _inside(files: Sequence[RasterInfo]) -> Wavelengths | None:
             if value is None and colour != "alpha":
                 return None
             if value is not None:
-                values[info.path, index] = value
+                values[info.href, index] = value
     if not values:
         return None
     return Wavelengths(
         origin="band metadata",
-        centres=_keyed(files, lambda info, i: values.get((info.path, i + 1))),
+        centres=_keyed(files, lambda info, i: values.get((info.href, i + 1))),
         widths=_positive(files, lambda info, i: _tagged(info, info.band_tags[i], "fwhm_um", "fwhm")),
     )
 
@@ -95,19 +94,19 @@ def _tagged(info: RasterInfo, tags: dict[str, str], in_um: str, in_units: str) -
     """Return a length in a band's metadata, µm."""
     lower = {key.lower(): value for key, value in tags.items()}
     try:
+        unit = lower.get("wavelength_units", info.tags.get("wavelength_units", "")).strip().lower()
+        # GDAL rounds an ENVI header's wavelengths to 0.001 µm for its own item; the header's text is exact.
+        if in_units in lower and unit in _UNITS_UM:
+            return float(lower[in_units]) * _UNITS_UM[unit]
         if in_um in lower:
             return float(lower[in_um])
         if in_units in lower:
-            unit = lower.get("wavelength_units", info.tags.get("wavelength_units", "")).strip().lower()
-            factor = _UNITS_UM.get(unit)
-            if factor is None:
-                raise SensorError(
-                    f"{info.path}: its bands have wavelengths in {unit or 'no unit'!r}; need micrometers or "
-                    "nanometers in wavelength_units, or wavelengths_um in a sidecar"
-                )
-            return float(lower[in_units]) * factor
+            raise SensorError(
+                f"{info.href}: its bands have wavelengths in {unit or 'no unit'!r}; need micrometers or "
+                "nanometers in wavelength_units, or wavelengths_um in a sidecar"
+            )
     except ValueError as error:
-        raise SensorError(f"{info.path}: a band's wavelength is no number ({error})") from error
+        raise SensorError(f"{info.href}: a band's wavelength is no number ({error})") from error
     return None
 
 
@@ -122,11 +121,11 @@ def _keyed(files: Sequence[RasterInfo], value_of: Callable[[RasterInfo, int], fl
                 hint = (
                     "looks like nanometres; divide by 1000" if value > _LONGEST_UM else "need a positive number of µm"
                 )
-                raise SensorError(f"{info.path}: wavelength {value:g} of band {position + 1}: {hint}")
-            found[info.path, position + 1] = value
+                raise SensorError(f"{info.href}: wavelength {value:g} of band {position + 1}: {hint}")
+            found[info.href, position + 1] = value
     return found
 
 
 def _positive(files: Sequence[RasterInfo], value_of: Callable[[RasterInfo, int], float | None]) -> dict[BandKey, float]:
-    found = ((info.path, i + 1, value_of(info, i)) for info in files for i in range(info.count))
-    return {(path, index): value for path, index, value in found if value and value > 0}
+    found = ((info.href, i + 1, value_of(info, i)) for info in files for i in range(info.count))
+    return {(href, index): value for href, index, value in found if value and value > 0}

@@ -5,10 +5,11 @@ from affine import Affine
 
 from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
-from indexer.acquired import acquired, parse_time
+from indexer.acquired import acquired
 from indexer.reader import read_row
 from indexer.scene import open_scene
 from indexer.sources import find_scenes
+from indexer.times import parse_time
 from tests.rasters import picture, write
 
 

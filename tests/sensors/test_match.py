@@ -7,7 +7,7 @@ import pytest
 from bandsight.errors import SensorError
 from bandsight.sensors.match import Match, match
 from bandsight.sensors.profile import load_profiles
-from bandsight.sensors.raster_info import RasterInfo
+from bandsight.sensors.raster_info import RasterInfo, SaidBand
 
 GREY = ("gray",)
 RGBX = ("red", "green", "blue", "undefined")
@@ -20,7 +20,7 @@ def _info(path: str, count: int = 1, dtype: str = "uint16", **more: Any) -> Rast
         "band_tags": ({},) * count,
         "colorinterp": ("gray", *("undefined",) * (count - 1)),
     }
-    return RasterInfo(path=Path(path), count=count, dtype=dtype, **(said | more))
+    return RasterInfo(href=path, path=Path(path), count=count, dtype=dtype, **(said | more))
 
 
 def _files(pattern: str, bands: Sequence[str], dtype: str = "uint16") -> list[RasterInfo]:
@@ -122,7 +122,7 @@ def test_band_files_are_known_by_their_names(
     assert found.profile.name == profile
     assert _names(found) == (bands or there)
     for matched in found.bands:
-        info = next(info for info in files if info.path == matched.path)
+        info = next(info for info in files if info.href == matched.href)
         assert matched.band.file is not None
         assert matched.band.file.search(info.path.stem)
         assert matched.index == 1
@@ -172,7 +172,7 @@ def test_single_files_are_known_by_product_or_colours(info: RasterInfo, profile:
     found = match([info])
     assert found.profile.name == profile
     assert _names(found) == bands
-    assert all(matched.path == info.path for matched in found.bands)
+    assert all(matched.href == info.href for matched in found.bands)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_the_quality_band_is_found_beside_the_others(files: tuple[str, ...], qua
     stem = files[0].split("_B0")[0].split("_SR")[0].split(".B0")[0]
     found = match([*(_info(f"x/{name}.tif") for name in files), _info(f"x/{stem}{mark}{quality}.tif")])
     assert found.quality is not None
-    assert found.quality.path.stem.endswith(quality)
+    assert Path(found.quality.href).stem.endswith(quality)
     assert len(found.bands) == 3
 
 
@@ -330,6 +330,56 @@ def test_wavelengths_that_come_with_a_file_make_its_bands(more: dict[str, Any], 
     assert found.profile.name == "hyperspectral"
     assert [m.band.wavelength_um for m in found.bands] == pytest.approx([0.4, 0.5, 2.4])
     assert [m.index for m in found.bands] == [1, 2, 3]
+
+
+def test_metadata_give_the_wavelengths_and_the_name_gives_the_rest() -> None:
+    tags = tuple({"CENTRAL_WAVELENGTH_UM": v} for v in ("0.4924", "0.5598", "0.6646"))
+    found = match([_info("S2A_MSIL2A_20200101.tif", 3, band_tags=tags, descriptions=("B02", "B03", "B04"))])
+    assert (found.profile.name, found.origin) == ("sentinel2_l2a", "band metadata")
+    assert [m.band.wavelength_um for m in found.bands] == [0.4924, 0.5598, 0.6646]
+    assert [m.band.common_name for m in found.bands] == ["blue", "green", "red"]
+
+
+def test_the_users_wavelengths_win_over_those_of_the_file() -> None:
+    tags = tuple({"CENTRAL_WAVELENGTH_UM": v} for v in ("0.4", "0.5", "0.6"))
+    found = match([_info("cube.tif", 3, band_tags=tags, wavelengths_um=(0.45, 0.55, 0.65))])
+    assert found.origin == "the user's wavelengths_um"
+    assert [m.band.wavelength_um for m in found.bands] == [0.45, 0.55, 0.65]
+
+
+def test_a_catalogue_wins_over_the_file_and_names_the_bands() -> None:
+    tags = tuple({"CENTRAL_WAVELENGTH_UM": v} for v in ("0.4", "0.5"))
+    said = (SaidBand(name="x", wavelength_um=0.7, fwhm_um=0.02), SaidBand(name="y", wavelength_um=1.6))
+    found = match([_info("cube.tif", 2, band_tags=tags, said=said, said_by="STAC item a")])
+    assert found.origin == "STAC item a"
+    assert [(m.band.name, m.band.wavelength_um, m.band.fwhm_um) for m in found.bands] == [
+        ("x", 0.7, 0.02),
+        ("y", 1.6, None),
+    ]
+
+
+def test_wavelengths_of_band_files_make_one_scene_and_alpha_needs_none() -> None:
+    one = _info("a_1.tif", 2, band_tags=({"CENTRAL_WAVELENGTH_UM": "0.5"}, {}), colorinterp=("gray", "alpha"))
+    other = _info("a_2.tif", 1, band_tags=({"CENTRAL_WAVELENGTH_UM": "0.9"},))
+    found = match([one, other])
+    assert [(m.href, m.index, m.band.wavelength_um) for m in found.bands] == [("a_1.tif", 1, 0.5), ("a_2.tif", 1, 0.9)]
+    with pytest.raises(SensorError, match=r"a_2\.tif: other files of its scene have wavelengths_um"):
+        match([_info("a_1.tif", wavelengths_um=(0.5,)), _info("a_2.tif")])
+
+
+@pytest.mark.parametrize(
+    ("info", "origin"),
+    [
+        (_info("m_4709963_se_14_1_20090818.tif", 4, "uint8"), "file names"),
+        (_info("scene.tif", 3, descriptions=("Red", "Green", "Blue")), "band descriptions"),
+        (_info("x.tif", 3, "uint8", colorinterp=RGBX[:3]), "colour interpretation"),
+        (_info("x.tif", 1, "int16", hints=("SRTM_dem",)), "product metadata"),
+        (_info("x.tif", 3, "uint8", sensor="rgb"), "the user named the sensor"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_said_so_is_kept(info: RasterInfo, origin: str) -> None:
+    assert match([info]).origin == origin
 
 
 @pytest.mark.parametrize(
