@@ -67,7 +67,12 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command()
 def index(
-    paths: Annotated[list[str], typer.Argument(help="Scenes: files, or folders of scenes or of band files.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Scenes: files, folders, globs, zips, lists, URLs, STAC files, stac:URL (docs/indexing.md)."
+        ),
+    ],
     archive: ArchiveOption,
     sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile; default: matched.")] = None,
     model: ModelOption = None,
@@ -76,16 +81,28 @@ def index(
     workers: Annotated[int, typer.Option("--workers", min=1, help="Reader threads.")] = 2,
     min_valid: Annotated[float, typer.Option("--min-valid", min=0, max=1, help="Least valid share of a tile.")] = 0.5,
     profiles: ProfilesOption = None,
+    collections: Annotated[
+        str | None, typer.Option("--collections", help="For stac:URL: only these, separated by commas.")
+    ] = None,
+    bbox: Annotated[str | None, typer.Option("--bbox", help="For stac:URL: west,south,east,north in degrees.")] = None,
+    when: Annotated[str | None, typer.Option("--datetime", help="For stac:URL: moment or interval.")] = None,
+    max_items: Annotated[int | None, typer.Option("--max-items", min=1, help="For stac:URL: at most so many.")] = None,
 ) -> None:
     """Tile and embed scenes into an archive; running it again adds only what is new or changed."""
     from bandsight.archive import Archive
     from bandsight.sensors.profile import load_profiles
     from indexer.pipeline import index as run
     from indexer.progress import console_progress
+    from indexer.sources import check_inputs
+    from indexer.stac import StacQuery
 
-    for path in paths:
-        if not Path(path).exists():
-            raise QueryError(f"{path}: no such file or folder; pass paths of scenes")
+    check_inputs(paths)
+    query = StacQuery(
+        collections=tuple(name.strip() for name in (collections or "").split(",") if name.strip()),
+        bbox=_corners(bbox),
+        datetime=when,
+        max_items=max_items,
+    )
     source = model or (_stored_model(archive) if (archive / "catalog.sqlite").exists() else "embedded")
     encoder = _load(source, device)
     _say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
@@ -96,6 +113,7 @@ def index(
             model=encoder,
             sensor=sensor,
             profiles=load_profiles(profiles),
+            query=query,
             batch_size=batch_size,
             workers=workers,
             min_valid=min_valid,
@@ -398,6 +416,13 @@ def _filter(bbox: str | None, when: str | None, collection: list[str] | None, se
     from bandsight.filters import Filter
 
     return Filter.parse(bbox=bbox, datetime=when, collections=collection or (), sensors=sensor or ())
+
+
+def _corners(bbox: str | None) -> tuple[float, float, float, float] | None:
+    from bandsight.geo.box import LonLatBox
+
+    box = LonLatBox.from_text(bbox) if bbox else None
+    return (box.west, box.south, box.east, box.north) if box else None
 
 
 def _tile_at(opened: "Archive", at: str) -> int:

@@ -28,7 +28,7 @@ _REMOTE = {
     "az://": "/vsiaz/",
 }
 _IN_ZIP = re.compile(r"/vsizip/\{([^{}]+)\}/?(.*)")
-_SUBDATASET = re.compile(r'(NETCDF|HDF5):"?([^"]+)"?:(?://)?(.+)')
+_SUBDATASET = re.compile(r'(netcdf|hdf5):"?([^":]+)"?:(?://)?(.+)', re.IGNORECASE)
 # What GDAL does on network errors, unless the user's environment says otherwise: it tries again, ever later.
 _NETWORK = {"GDAL_HTTP_MAX_RETRY": "4", "GDAL_HTTP_RETRY_DELAY": "1", "GDAL_HTTP_CONNECTTIMEOUT": "10"}
 _NETWORK |= {"GDAL_HTTP_TIMEOUT": "60"}

@@ -21,7 +21,9 @@ from bandsight.sensors.profile import Profile
 from indexer.progress import Progress, Silence
 from indexer.reader import TILES_PER_READ, ReadTile, read_row
 from indexer.scene import RasterScene, open_scene, scene_key
-from indexer.sources import Source, find_scenes
+from indexer.source import Source
+from indexer.sources import find_scenes
+from indexer.stac import StacQuery
 from indexer.summary import Summary
 
 # Scenes opened ahead of the one being read: hides the time that headers and overviews take.
@@ -63,6 +65,7 @@ def index(
     model: Encoder,
     sensor: str | None = None,
     profiles: Sequence[Profile] | None = None,
+    query: StacQuery | None = None,
     batch_size: int = 64,
     workers: int = 2,
     min_valid: float = 0.5,
@@ -71,11 +74,12 @@ def index(
     """Index scenes into an archive; scenes that are there already are left alone.
 
     Args:
-        paths: Files, or folders of scenes or of band files.
+        paths: What names the scenes, see `find_scenes`.
         archive: Open for writing, made for this model.
         model: Embeds the tiles; its input size is the tile size.
         sensor: Profile for all scenes; None to match each.
         profiles: Those to match; None for the shipped ones.
+        query: What to ask of a `stac:URL` among the inputs.
         batch_size: Tiles in one forward pass.
         workers: Threads that read.
         min_valid: Tiles with a smaller share of valid pixels are skipped.
@@ -85,7 +89,7 @@ def index(
         What was added, skipped and failed. A scene that fails does not stop the job.
     """
     job = _Job(archive, model, sensor, profiles, batch_size, workers, min_valid, progress or Silence())
-    return job.run(find_scenes(paths, profiles))
+    return job.run(find_scenes(paths, profiles, query))
 
 
 class _Job:

@@ -13,18 +13,19 @@ from rasterio.io import DatasetReader
 from bandsight.catalog.records import BandRef, SceneRecord
 from bandsight.errors import SceneError
 from bandsight.geo.footprint import footprint
-from bandsight.rasters import local_file, open_raster, raster_path
+from bandsight.rasters import local_file, raster_path
 from bandsight.sensors.match import Match, match
 from bandsight.sensors.profile import Profile
 from bandsight.sensors.quality import Quality
 from bandsight.sensors.raster_info import RasterInfo
 from bandsight.sensors.scaling import Decibel, Scaling
 from indexer.acquired import acquired
+from indexer.containers import open_rasters
 from indexer.placement import aligned, crs_of, crs_text, gsd_m, transform_of
 from indexer.product_metadata import said_by_product
 from indexer.said import Said
 from indexer.sidecar import Sidecar, read_sidecar, sidecar_path
-from indexer.sources import Source
+from indexer.source import Source
 from indexer.stretch import limits
 from indexer.times import parse_time
 
@@ -103,6 +104,7 @@ def scene_key(source: Source, options: Mapping[str, Any]) -> str:
     Raises:
         SceneError: A file cannot be read.
     """
+    source.check()
     digest = hashlib.sha256(repr(sorted(options.items())).encode())
     for href in source.hrefs:
         digest.update(f"{href}|{source.version}|".encode())
@@ -145,11 +147,11 @@ def open_scene(
         SceneError: A file is no raster, or the scene cannot be placed on Earth.
         SensorError: No sensor profile fits.
     """
+    source.check()
     said = said_by_product(source.hrefs) if source.said is None else source.said
     datasets: dict[str, DatasetReader] = {}
     try:
-        for href in source.hrefs:
-            datasets[href] = _open(href)
+        open_rasters(source.hrefs, datasets)
         sidecars = {href: read_sidecar(href) for href in datasets}
         infos = [_info(href, datasets[href], sidecars[href], said) for href in datasets]
         matched = match(infos, sensor, profiles)
@@ -255,15 +257,6 @@ def _quality(
     if not aligned(transform_of(datasets[href], sidecars[href]), affine):
         raise SceneError(f"{href}: lies on another grid than the bands of its scene; leave it out or warp it")
     return SceneQuality(quality=matched.quality.quality, href=href)
-
-
-def _open(href: str) -> DatasetReader:
-    dataset = open_raster(href)
-    if dataset.count == 0:
-        names = ", ".join(dataset.subdatasets[:8])
-        dataset.close()
-        raise SceneError(f"{href}: a container without bands of its own; name the part to index ({names})")
-    return dataset
 
 
 def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, said: Said) -> RasterInfo:

@@ -147,6 +147,7 @@ def test_classes_status_and_verify(bandsight):
         (["similar", "--at", "0,0"], "no tile of the archive covers"),
         (["classify", "--labels", "one"], "need 2 to 100"),
         (["index", "/nowhere"], "no such file or folder"),
+        (["index", "stac:http://x", "--bbox", "1,2"], "found 2 numbers"),
         (["search", "x", "--out", "/nowhere/x.json"], "/nowhere/x.json: No such file or directory; check the path"),
     ],
 )

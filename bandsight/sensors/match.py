@@ -7,7 +7,7 @@ from pathlib import PurePath
 from bandsight.errors import SensorError
 from bandsight.sensors.profile import Band, Layout, Profile, load_profiles, profile_named
 from bandsight.sensors.quality import Quality
-from bandsight.sensors.raster_info import RasterInfo
+from bandsight.sensors.raster_info import RasterInfo, SaidBand
 from bandsight.sensors.wavelengths import Wavelengths, known_wavelengths
 
 # The profile of scenes whose bands come with their wavelengths, and that no other profile knows.
@@ -92,16 +92,31 @@ def _by_names(files: Sequence[RasterInfo], known: Sequence[Profile]) -> Match:
 def _fits(files: Sequence[RasterInfo], known: Sequence[Profile]) -> list[tuple[Profile, list[MatchedBand]]]:
     """Return the profiles that the files fit without a word from the user."""
     fits = [(profile, found) for profile in known if (found := _bands(profile, files, forced=False))]
-    named = [fit for fit in fits if _is_product(fit[0], files)]
+    named = _named(fits, files)
     fits = named or [fit for fit in fits if fit[0].product is None or _describes(fit[0], files)]
     for better in (_is_enough, _is_in_order, _is_of_no_product):
         fits = [fit for fit in fits if better(*fit, files)] or fits
     return fits
 
 
+def _named(
+    fits: list[tuple[Profile, list[MatchedBand]]], files: Sequence[RasterInfo]
+) -> list[tuple[Profile, list[MatchedBand]]]:
+    """Return those whose product is named: by the first hint that names any, else by the files."""
+    for text in [*files[0].hints, _place(files[0])]:
+        found = [fit for fit in fits if fit[0].product and fit[0].product.search(text)]
+        if found:
+            return found
+    return []
+
+
+def _place(info: RasterInfo) -> str:
+    return f"{info.path.parent.name}/{info.path.name}"
+
+
 def _origin(profile: Profile, files: Sequence[RasterInfo]) -> str:
-    if any(profile.product and profile.product.search(hint) for info in files for hint in info.hints):
-        return "product metadata"
+    if profile.product and any(profile.product.search(hint) for hint in files[0].hints):
+        return f"product named by {files[0].said_by}"
     if _is_product(profile, files):
         return "file names"
     said = _described(files[0])
@@ -166,9 +181,12 @@ def _bands(profile: Profile, files: Sequence[RasterInfo], *, forced: bool) -> li
 
 def _of_file(profile: Profile, info: RasterInfo) -> Band | None:
     """Return the band that a file of one band holds: as its source says, else by its name."""
-    said = (info.said[0].name or "").lower() if info.said else ""
-    by_word = next((band for band in profile.bands if said and band.name.lower() == said), None)
-    return by_word or next((b for b in profile.bands if b.file and b.file.search(info.path.stem)), None)
+    said = info.said[0] if info.said else SaidBand()
+    name = (said.name or "").lower()
+    by_word = next((band for band in profile.bands if name and band.name.lower() == name), None)
+    by_file = next((band for band in profile.bands if band.file and band.file.search(info.path.stem)), None)
+    alike = [band for band in profile.bands if said.common_name and band.common_name == said.common_name]
+    return by_word or by_file or (alike[0] if len(alike) == 1 else None)
 
 
 def _layout(profile: Profile, info: RasterInfo, *, forced: bool) -> list[tuple[int, str]] | None:
@@ -202,8 +220,7 @@ def _layout_says_so(layout: Layout, profile: Profile, info: RasterInfo, *, force
 
 
 def _is_product(profile: Profile, files: Sequence[RasterInfo]) -> bool:
-    path = files[0].path
-    texts = (f"{path.parent.name}/{path.name}", *(hint for info in files for hint in info.hints))
+    texts = (_place(files[0]), *files[0].hints)
     return profile.product is not None and any(profile.product.search(text) for text in texts)
 
 
@@ -250,7 +267,7 @@ def _quality_of(info: RasterInfo, known: Sequence[Profile]) -> bool:
 def _quality(profile: Profile, files: Sequence[RasterInfo]) -> MatchedQuality | None:
     for quality in profile.quality:
         for info in files:
-            text = f"{info.path.parent.name}/{info.path.name}"
+            text = _place(info)
             if quality.file.search(info.path.stem) and (quality.path is None or quality.path.search(text)):
                 return MatchedQuality(quality=quality, href=info.href)
     return None

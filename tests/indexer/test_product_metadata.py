@@ -113,7 +113,7 @@ def test_an_mtl_file_names_the_sensor_of_files_whose_names_do_not(tmp_path, name
         "eo:cloud_cover": 12.3,
         "view:sun_azimuth": 155.5,
         "view:sun_elevation": 31.25,
-        "bandsight:bands_from": "product metadata",
+        "bandsight:bands_from": f"product named by {name}",
     }
 
 
@@ -152,7 +152,7 @@ def test_a_safe_folder_is_one_scene_of_the_finest_files_with_its_own_wavelengths
 def test_wavelengths_that_are_not_said_in_nanometres_are_not_converted(tmp_path):
     safe(tmp_path, unit="m")
     record = opened(tmp_path).record
-    assert record.properties["bandsight:bands_from"] == "product metadata"
+    assert record.properties["bandsight:bands_from"] == "product named by MTD_MSIL2A.xml"
     assert [band.wavelength_um for band in record.bands] == [0.49, 0.56, 0.665]
 
 

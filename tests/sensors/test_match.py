@@ -373,7 +373,7 @@ def test_wavelengths_of_band_files_make_one_scene_and_alpha_needs_none() -> None
         (_info("m_4709963_se_14_1_20090818.tif", 4, "uint8"), "file names"),
         (_info("scene.tif", 3, descriptions=("Red", "Green", "Blue")), "band descriptions"),
         (_info("x.tif", 3, "uint8", colorinterp=RGBX[:3]), "colour interpretation"),
-        (_info("x.tif", 1, "int16", hints=("SRTM_dem",)), "product metadata"),
+        (_info("x.tif", 1, "int16", hints=("SRTM_dem",), said_by="x_MTL.txt"), "product named by x_MTL.txt"),
         (_info("x.tif", 3, "uint8", sensor="rgb"), "the user named the sensor"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
