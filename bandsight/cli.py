@@ -25,6 +25,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+sensors = typer.Typer(help="List, show and match sensor profiles.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(sensors, name="sensors")
+
+ProfilesOption = Annotated[
+    Path | None,
+    typer.Option("--profiles", help="Folder of your own sensor profiles (TOML).", envvar="BANDSIGHT_PROFILES"),
+]
 ArchiveOption = Annotated[Path, typer.Option("--archive", "-a", help="Archive folder.", envvar="BANDSIGHT_ARCHIVE")]
 ModelOption = Annotated[
     str | None,
@@ -60,7 +67,12 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command()
 def index(
-    paths: Annotated[list[str], typer.Argument(help="Scenes: files, or folders of scenes or of band files.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Scenes: files, folders, globs, zips, lists, URLs, STAC files, stac:URL (docs/indexing.md)."
+        ),
+    ],
     archive: ArchiveOption,
     sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile; default: matched.")] = None,
     model: ModelOption = None,
@@ -68,15 +80,29 @@ def index(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Reader threads.")] = 2,
     min_valid: Annotated[float, typer.Option("--min-valid", min=0, max=1, help="Least valid share of a tile.")] = 0.5,
+    profiles: ProfilesOption = None,
+    collections: Annotated[
+        str | None, typer.Option("--collections", help="For stac:URL: only these, separated by commas.")
+    ] = None,
+    bbox: Annotated[str | None, typer.Option("--bbox", help="For stac:URL: west,south,east,north in degrees.")] = None,
+    when: Annotated[str | None, typer.Option("--datetime", help="For stac:URL: moment or interval.")] = None,
+    max_items: Annotated[int | None, typer.Option("--max-items", min=1, help="For stac:URL: at most so many.")] = None,
 ) -> None:
     """Tile and embed scenes into an archive; running it again adds only what is new or changed."""
     from bandsight.archive import Archive
+    from bandsight.sensors.profile import load_profiles
     from indexer.pipeline import index as run
     from indexer.progress import console_progress
+    from indexer.sources import check_inputs
+    from indexer.stac import StacQuery
 
-    for path in paths:
-        if not Path(path).exists():
-            raise QueryError(f"{path}: no such file or folder; pass paths of scenes")
+    check_inputs(paths)
+    query = StacQuery(
+        collections=tuple(name.strip() for name in (collections or "").split(",") if name.strip()),
+        bbox=_corners(bbox),
+        datetime=when,
+        max_items=max_items,
+    )
     source = model or (_stored_model(archive) if (archive / "catalog.sqlite").exists() else "embedded")
     encoder = _load(source, device)
     _say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
@@ -86,6 +112,8 @@ def index(
             archive=opened,
             model=encoder,
             sensor=sensor,
+            profiles=load_profiles(profiles),
+            query=query,
             batch_size=batch_size,
             workers=workers,
             min_valid=min_valid,
@@ -291,14 +319,42 @@ def serve(
         service.archive.close()
 
 
-@app.command()
-def sensors() -> None:
-    """List the sensor profiles and their bands."""
+@sensors.command("list")
+def sensors_list(profiles: ProfilesOption = None) -> None:
+    """List the sensor profiles."""
+    from bandsight.sensors.listing import profile_lines
     from bandsight.sensors.profile import load_profiles
 
-    for profile in load_profiles():
-        typer.echo(f"{profile.name}: {profile.title}")
-        typer.echo("  " + "  ".join(f"{band.name} {band.wavelength_um:g}" for band in profile.bands))
+    typer.echo("\n".join(profile_lines(load_profiles(profiles))))
+
+
+@sensors.command("show")
+def sensors_show(
+    name: Annotated[str, typer.Argument(help="Name of a profile, as `sensors list` shows it.")],
+    profiles: ProfilesOption = None,
+) -> None:
+    """Show one profile: bands, wavelengths, scaling, quality band."""
+    from bandsight.sensors.listing import profile_text
+    from bandsight.sensors.profile import load_profiles, profile_named
+
+    typer.echo(profile_text(profile_named(name, load_profiles(profiles))))
+
+
+@sensors.command("match")
+def sensors_match(
+    paths: Annotated[list[str], typer.Argument(help="Scenes: files, or folders of scenes or of band files.")],
+    sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile; default: matched.")] = None,
+    profiles: ProfilesOption = None,
+) -> None:
+    """Show what a scene would be indexed as, and what said so; nothing is indexed."""
+    from indexer.description import describe_scenes
+
+    failed = False
+    for text, ok in describe_scenes(paths, sensor=sensor, profiles=profiles):
+        typer.echo(text)
+        failed = failed or not ok
+    if failed:
+        raise typer.Exit(1)
 
 
 def main() -> None:
@@ -360,6 +416,13 @@ def _filter(bbox: str | None, when: str | None, collection: list[str] | None, se
     from bandsight.filters import Filter
 
     return Filter.parse(bbox=bbox, datetime=when, collections=collection or (), sensors=sensor or ())
+
+
+def _corners(bbox: str | None) -> tuple[float, float, float, float] | None:
+    from bandsight.geo.box import LonLatBox
+
+    box = LonLatBox.from_text(bbox) if bbox else None
+    return (box.west, box.south, box.east, box.north) if box else None
 
 
 def _tile_at(opened: "Archive", at: str) -> int:

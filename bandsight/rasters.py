@@ -1,10 +1,13 @@
 """Opens rasters with the drivers that scenes come in, and no other."""
 
+import os
+import re
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
+from urllib.parse import urlsplit
 
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -14,7 +17,21 @@ from bandsight.errors import SceneError
 
 # Drivers that redirect to other files or URLs (VRT, WMS, …) are not among them: a scene must not make us read what
 # the user did not name.
-DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "netCDF", "HFA", "ENVI")
+DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "netCDF", "HFA", "ENVI", "HDF5", "HDF5Image")
+
+# URLs and the file system of GDAL that reads each; credentials come from the environment, as GDAL documents.
+_REMOTE = {
+    "http://": "/vsicurl/http://",
+    "https://": "/vsicurl/https://",
+    "s3://": "/vsis3/",
+    "gs://": "/vsigs/",
+    "az://": "/vsiaz/",
+}
+_IN_ZIP = re.compile(r"/vsizip/\{([^{}]+)\}/?(.*)")
+_SUBDATASET = re.compile(r'(netcdf|hdf5):"?([^":]+)"?:(?://)?(.+)', re.IGNORECASE)
+# What GDAL does on network errors, unless the user's environment says otherwise: it tries again, ever later.
+_NETWORK = {"GDAL_HTTP_MAX_RETRY": "4", "GDAL_HTTP_RETRY_DELAY": "1", "GDAL_HTTP_CONNECTTIMEOUT": "10"}
+_NETWORK |= {"GDAL_HTTP_TIMEOUT": "60"}
 
 # Filters of warnings belong to the whole process, so only one thread at a time may change them.
 _quiet = threading.Lock()
@@ -28,20 +45,75 @@ def placed_or_not() -> Iterator[None]:
         yield
 
 
-def open_raster(path: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetReader:
+def is_remote(href: str) -> bool:
+    """Say whether a raster lies on a server or in an object store."""
+    return href.startswith(tuple(_REMOTE))
+
+
+def in_zip(href: str) -> tuple[str, str] | None:
+    """Return (zip file, place in it) of a raster in a zip, None for any other."""
+    found = _IN_ZIP.fullmatch(href)
+    return (found[1], found[2].rstrip("/")) if found else None
+
+
+def place_in_zip(archive: str | Path, inner: str) -> str:
+    """Return the href of a file in a zip."""
+    return f"/vsizip/{{{archive}}}/{inner}"
+
+
+def subdataset(href: str) -> tuple[str, str] | None:
+    """Return (file, name in it) of a part of a NetCDF or HDF5 file, None for any other raster."""
+    found = _SUBDATASET.fullmatch(href)
+    return (found[2], found[3]) if found else None
+
+
+def local_file(href: str) -> Path | None:
+    """Return the file on this machine that holds a raster, None for a remote one."""
+    if is_remote(href):
+        return None
+    inner, part = in_zip(href), subdataset(href)
+    return Path(inner[0] if inner else part[0] if part else href)
+
+
+def raster_path(href: str) -> PurePath:
+    """Return a raster's place, for its names: without the query of a URL; a file that holds several as a folder."""
+    part, zipped = subdataset(href), in_zip(href)
+    if part:
+        return PurePath(part[0]) / part[1].replace("/", "_")
+    if zipped:
+        return PurePath(zipped[0]) / zipped[1]
+    return PurePath(urlsplit(href).path if is_remote(href) else href)
+
+
+def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetReader:
     """Return an open raster; the caller closes it.
+
+    Args:
+        href: A path, a URL (http, https, s3, gs, az), a place in a zip, or a part of a NetCDF or HDF5 file.
+        drivers: Those that may open it.
 
     Raises:
         SceneError: There is no such file, or no driver can read it.
     """
-    if not Path(path).is_file():
-        raise SceneError(f"{path}: no such file; check the path")
+    place = str(href)
+    file = local_file(place)
+    if file is not None and not file.is_file():
+        raise SceneError(f"{place}: no such file; check the path")
+    options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if file is None else {}
+    if file is None:
+        for name, value in _NETWORK.items():
+            os.environ.setdefault(name, value)
     try:
-        with rasterio.Env(), placed_or_not():
+        with rasterio.Env(**options), placed_or_not():
             # rasterio.open() takes one driver; its reader takes several.
-            return DatasetReader(str(path), driver=list(drivers))
+            return DatasetReader(_gdal_name(place), driver=list(drivers))
     except RasterioError as error:
         reason = (str(error).splitlines() or ["?"])[0]
         raise SceneError(
-            f"{path}: no raster that can be read ({reason}); need a complete file of one of {', '.join(drivers)}"
+            f"{place}: no raster that can be read ({reason}); need a complete file of one of {', '.join(drivers)}"
         ) from error
+
+
+def _gdal_name(href: str) -> str:
+    scheme = next((scheme for scheme in _REMOTE if href.startswith(scheme)), None)
+    return href if scheme is None else _REMOTE[scheme] + href[len(scheme) :]

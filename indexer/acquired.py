@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import PurePath
+
+from indexer.times import parse_time
 
 # Tags that mean acquisition; TIFFTAG_DATETIME comes last, since some writers put the time of processing there.
 _TAGS = (
@@ -19,38 +21,12 @@ _STAMP = re.compile(
 )
 # Landsat scene id before Collection 1: sensor, path, row, year and day of year (USGS).
 _LANDSAT = re.compile(r"L[COTEM]\d\d{3}\d{3}(\d{4})(\d{3})")
-_MTL_DATE = re.compile(r"DATE_ACQUIRED = (\d{4}-\d\d-\d\d)")
-_MTL_TIME = re.compile(r'SCENE_CENTER_TIME = "?(\d\d:\d\d:\d\d)')
 
 
-def acquired(paths: Iterable[Path], tags: Mapping[str, str]) -> datetime | None:
+def acquired(paths: Iterable[PurePath], tags: Mapping[str, str]) -> datetime | None:
     """Return the acquisition in UTC, None when nothing says it."""
     paths = list(paths)
-    return _from_mtl(paths) or _from_tags(tags) or _from_names(paths)
-
-
-def parse_time(text: str) -> datetime | None:
-    """Return a moment written as RFC 3339, as TIFF writes it, or as a bare date; None when it is none of these."""
-    # TIFF 6.0: "YYYY:MM:DD HH:MM:SS".
-    text = re.sub(r"^(\d{4}):(\d\d):(\d\d) ", r"\1-\2-\3T", text.strip())
-    try:
-        value = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _from_mtl(paths: list[Path]) -> datetime | None:
-    for folder in {path.parent for path in paths}:
-        for mtl in sorted(folder.glob("*_MTL.txt")):
-            # A folder may hold several products; the file must belong to this one.
-            if not any(path.name.startswith(mtl.name.split("_MTL")[0].split("_B")[0]) for path in paths):
-                continue
-            text = mtl.read_text(encoding="utf-8", errors="replace")
-            day, time = _MTL_DATE.search(text), _MTL_TIME.search(text)
-            if day:
-                return parse_time(f"{day[1]}T{time[1] if time else '00:00:00'}")
-    return None
+    return _from_tags(tags) or _from_names(paths)
 
 
 def _from_tags(tags: Mapping[str, str]) -> datetime | None:
@@ -58,7 +34,7 @@ def _from_tags(tags: Mapping[str, str]) -> datetime | None:
     return next((value for value in found if value), None)
 
 
-def _from_names(paths: list[Path]) -> datetime | None:
+def _from_names(paths: list[PurePath]) -> datetime | None:
     for name in [path.name for path in paths] + [path.parent.name for path in paths]:
         if match := _STAMP.search(name):
             year, month, day, *clock = match.groups()

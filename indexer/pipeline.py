@@ -17,10 +17,13 @@ from bandsight.errors import BandsightError, SceneError
 from bandsight.geo.footprint import footprint
 from bandsight.geo.grid import TileWindow, tile_windows
 from bandsight.model.protocol import Encoder
+from bandsight.sensors.profile import Profile
 from indexer.progress import Progress, Silence
 from indexer.reader import TILES_PER_READ, ReadTile, read_row
 from indexer.scene import RasterScene, open_scene, scene_key
-from indexer.sources import Source, find_scenes
+from indexer.source import Source
+from indexer.sources import find_scenes
+from indexer.stac import StacQuery
 from indexer.summary import Summary
 
 # Scenes opened ahead of the one being read: hides the time that headers and overviews take.
@@ -61,6 +64,8 @@ def index(
     archive: Archive,
     model: Encoder,
     sensor: str | None = None,
+    profiles: Sequence[Profile] | None = None,
+    query: StacQuery | None = None,
     batch_size: int = 64,
     workers: int = 2,
     min_valid: float = 0.5,
@@ -69,10 +74,12 @@ def index(
     """Index scenes into an archive; scenes that are there already are left alone.
 
     Args:
-        paths: Files, or folders of scenes or of band files.
+        paths: What names the scenes, see `find_scenes`.
         archive: Open for writing, made for this model.
         model: Embeds the tiles; its input size is the tile size.
         sensor: Profile for all scenes; None to match each.
+        profiles: Those to match; None for the shipped ones.
+        query: What to ask of a `stac:URL` among the inputs.
         batch_size: Tiles in one forward pass.
         workers: Threads that read.
         min_valid: Tiles with a smaller share of valid pixels are skipped.
@@ -81,8 +88,8 @@ def index(
     Returns:
         What was added, skipped and failed. A scene that fails does not stop the job.
     """
-    job = _Job(archive, model, sensor, batch_size, workers, min_valid, progress or Silence())
-    return job.run(find_scenes(paths))
+    job = _Job(archive, model, sensor, profiles, batch_size, workers, min_valid, progress or Silence())
+    return job.run(find_scenes(paths, profiles, query))
 
 
 class _Job:
@@ -93,12 +100,13 @@ class _Job:
         archive: Archive,
         model: Encoder,
         sensor: str | None,
+        profiles: Sequence[Profile] | None,
         batch_size: int,
         workers: int,
         min_valid: float,
         progress: Progress,
     ) -> None:
-        self._archive, self._model, self._sensor = archive, model, sensor
+        self._archive, self._model, self._sensor, self._profiles = archive, model, sensor, profiles
         self._batch_size, self._workers, self._min_valid = batch_size, workers, min_valid
         self._progress = progress
         self._summary = Summary()
@@ -131,7 +139,7 @@ class _Job:
             try:
                 scene, windows = opening.result()
             except Exception as error:  # noqa: BLE001  (no bad scene stops a job, whatever is wrong with it)
-                self._fail(source.name, str(source.paths[0]), error)
+                self._fail(source.name, source.hrefs[0], error)
                 self._progress.scene_opened(source.name, 0)
                 continue
             self._progress.scene_opened(source.name, len(windows))
@@ -153,14 +161,14 @@ class _Job:
             try:
                 key = scene_key(source, {**tiling, "sensor": self._sensor, "model": self._model.digest})
             except SceneError as error:
-                self._fail(source.name, str(source.paths[0]), error)
+                self._fail(source.name, source.hrefs[0], error)
                 self._progress.scene_opened(source.name, 0)
                 continue
             if self._archive.has_scene(key):
                 self._summary.skipped_scenes += 1
                 self._progress.scene_opened(source.name, 0)
                 continue
-            yield source, pool.submit(_open, source, key, self._sensor, tiling)
+            yield source, pool.submit(_open, source, key, self._sensor, self._profiles, tiling)
 
     def _take(self, work: _Work, future: "Future[list[ReadTile]]") -> None:
         """Handle one finished read."""
@@ -236,9 +244,9 @@ class _Job:
 
 
 def _open(
-    source: Source, key: str, sensor: str | None, tiling: Mapping[str, Any]
+    source: Source, key: str, sensor: str | None, profiles: Sequence[Profile] | None, tiling: Mapping[str, Any]
 ) -> tuple[RasterScene, list[TileWindow]]:
-    scene = open_scene(source, key, sensor=sensor, tiling=tiling)
+    scene = open_scene(source, key, sensor=sensor, profiles=profiles, tiling=tiling)
     windows = tile_windows(
         transform=scene.transform,
         crs=scene.record.crs,

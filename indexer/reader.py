@@ -90,8 +90,8 @@ def _read(
     inside = (left + col0 * scale, top + row0 * scale, left + col1 * scale, top + row1 * scale)
     here = np.s_[row0:row1, col0:col1]
     valid[here] = True
-    for path, positions in scene.files.items():
-        data, mask = _read_file(scene, path, positions, inside, (row1 - row0, col1 - col0))
+    for href, positions in scene.files.items():
+        data, mask = _read_file(scene, href, positions, inside, (row1 - row0, col1 - col0))
         values[np.ix_(positions, range(row0, row1), range(col0, col1))] = data
         valid[here] &= mask
     for fill in scene.fill_values:
@@ -101,7 +101,7 @@ def _read(
 
 def _read_file(
     scene: RasterScene,
-    path: str,
+    href: str,
     positions: Sequence[int],
     inside: tuple[int, int, int, int],
     shape: tuple[int, int],
@@ -109,10 +109,10 @@ def _read_file(
     """Return all bands that lie in one file, and where the file has data."""
     indexes = [scene.bands[position].index for position in positions]
     try:
-        dataset, has_masks = _dataset(scene, path)
+        dataset, has_masks = _dataset(scene, href)
         left, top, right, bottom = inside
         # From the reference grid to this file's own pixels; a scene's bands differ by scale and offset only.
-        to_file = ~(scene.file_transforms[path]) @ Affine(*scene.transform)
+        to_file = ~(scene.file_transforms[href]) @ Affine(*scene.transform)
         (x0, y0), (x1, y1) = to_file @ (left, top), to_file @ (right, bottom)
         x0, y0 = max(x0, 0.0), max(y0, 0.0)
         x1, y1 = min(x1, float(dataset.width)), min(y1, float(dataset.height))
@@ -133,23 +133,23 @@ def _read_file(
         if has_masks:
             mask &= (dataset.read_masks(indexes, window=window, out_shape=out_shape) > 0).any(axis=0)
     except (RasterioError, ValueError) as error:
-        raise SceneError(f"{path}: cannot be read ({_first_line(error)}); get the file again") from error
+        raise SceneError(f"{href}: cannot be read ({_first_line(error)}); get the file again") from error
     return np.nan_to_num(data.astype(np.float32), posinf=0, neginf=0), mask
 
 
-def _dataset(scene: RasterScene, path: str) -> tuple[DatasetReader, bool]:
+def _dataset(scene: RasterScene, href: str) -> tuple[DatasetReader, bool]:
     """Return this thread's open file and whether it has masks; a thread works on one scene at a time."""
     if getattr(_open, "scene", None) is not scene:
         for dataset, _ in getattr(_open, "files", {}).values():
             dataset.close()
         _open.scene, _open.files = scene, {}
-    if path not in _open.files:
-        dataset = open_raster(path)
-        _open.files[path] = (
+    if href not in _open.files:
+        dataset = open_raster(href)
+        _open.files[href] = (
             dataset,
             any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums),
         )
-    found: tuple[DatasetReader, bool] = _open.files[path]
+    found: tuple[DatasetReader, bool] = _open.files[href]
     return found
 
 
@@ -173,7 +173,7 @@ def _filled(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np
 
 def _scaled(scene: RasterScene, values: NDArray[np.float32]) -> NDArray[np.uint8]:
     if scene.to_db:
-        values = decibel(values)
+        values = decibel(values, scene.to_db)
     bands = [stretch(band, low, high) for band, low, high in zip(values, scene.low, scene.high, strict=True)]
     return np.stack(bands)
 

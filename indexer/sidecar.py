@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bandsight.errors import SceneError
+from bandsight.rasters import local_file
 
 SUFFIX = ".bandsight.json"
 _FIELDS = {"crs", "bounds", "datetime", "sensor", "wavelengths_um"}
@@ -26,14 +27,15 @@ class Sidecar:
     """Centre wavelength of each band, µm."""
 
 
-def read_sidecar(raster: Path) -> Sidecar:
-    """Return what the sidecar of a raster says, an empty one when there is none.
+def read_sidecar(href: str) -> Sidecar:
+    """Return what the sidecar of a raster says, an empty one when there is none; a remote raster has none.
 
     Raises:
         SceneError: It is there but is not what it should be.
     """
-    path = sidecar_path(raster)
-    if not path.is_file():
+    raster = local_file(href)
+    path = sidecar_path(raster) if raster else None
+    if path is None or not path.is_file():
         return Sidecar()
     try:
         said = json.loads(path.read_text(encoding="utf-8"))

@@ -1,54 +1,133 @@
-"""Which files make which scene: each raster is one, unless band files that belong together are."""
+"""From what the user names to scenes: files, folders, globs, lists, archives, catalogues and URLs."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import glob
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bandsight.sensors.groups import group_bands
-from indexer.sidecar import SUFFIX as SIDECAR
+from bandsight.errors import SceneError
+from bandsight.rasters import is_remote, raster_path, subdataset
+from bandsight.sensors.profile import Profile, load_profiles
+from indexer.folders import folder_files, scenes_of, zip_files
+from indexer.source import Source
+from indexer.stac import StacQuery, items_of, search_items, source_of
 
-# What a folder is searched for; a file named by the user is tried whatever it is called.
-SUFFIXES = frozenset({".tif", ".tiff", ".jp2", ".nc", ".img", ".dat", ".bsq", ".bil", ".bip", ".png", ".jpg", ".jpeg"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """The files of one scene."""
-
-    name: str
-    """Short name for people."""
-    paths: tuple[Path, ...]
-    """Absolute, sorted."""
+_STAC = "stac:"
+_ITEM_FILES = {".json", ".geojson", ".parquet", ".geoparquet"}
+# The metadata file of a product, named instead of its folder.
+_PRODUCT_FILES = {"manifest.safe", "mtd_msil1c.xml", "mtd_msil2a.xml"}
 
 
-def find_scenes(paths: Iterable[str | Path]) -> list[Source]:
-    """Return the scenes under files and folders, each once, in the order of their paths.
+def find_scenes(
+    inputs: Iterable[str | Path], profiles: Sequence[Profile] | None = None, query: StacQuery | None = None
+) -> list[Source]:
+    """Return the scenes that inputs name, each once; what cannot be looked into is a source with a problem.
 
     Args:
-        paths: Files are taken as they are; folders are searched, with all folders in them.
+        inputs: Each a raster, a folder (searched with all folders in it), a glob, a zip, a text file with one input on
+            each line, a URL of a raster, a STAC item, item collection, catalogue or stac-geoparquet file, or
+            `stac:URL` for a search.
+        profiles: They know the names of band files; None for the shipped ones.
+        query: What to ask of a `stac:URL`.
     """
+    known = load_profiles() if profiles is None else profiles
     files: dict[Path, None] = {}
-    for path in paths:
-        absolute = Path(path).expanduser().absolute()
-        if absolute.is_dir():
-            found = (file for file in sorted(absolute.rglob("*")) if _is_raster(file))
-            files.update(dict.fromkeys(found))
+    sources: list[Source] = []
+    for entry in _expanded(inputs, sources):
+        try:
+            if entry.startswith(_STAC):
+                found = search_items(entry[len(_STAC) :], query or StacQuery())
+                sources += [source_of(item, known) for item in found]
+            elif raster_path(entry).suffix.lower() in _ITEM_FILES:
+                sources += [source_of(item, known) for item in items_of(entry)]
+            elif is_remote(entry) or subdataset(entry):
+                sources.append(Source(name=raster_path(entry).name, hrefs=(entry,)))
+            else:
+                files.update(dict.fromkeys(_local(Path(entry).expanduser().absolute(), sources)))
+        except SceneError as error:
+            sources.append(_unreadable(entry, error))
+    together = sorted(sources, key=lambda source: source.hrefs) + scenes_of(files, known)
+    return list({source.hrefs: source for source in together}.values())
+
+
+def check_inputs(inputs: Iterable[str]) -> None:
+    """Refuse what the user surely mistyped, before a job is begun.
+
+    Raises:
+        SceneError: A path of this machine does not exist.
+    """
+    for text in inputs:
+        away = is_remote(text) or text.startswith(_STAC) or subdataset(text) or glob.has_magic(text)
+        if not away and not Path(text).expanduser().exists():
+            raise SceneError(f"{text}: no such file or folder; pass paths of scenes")
+
+
+def _expanded(inputs: Iterable[str | Path], sources: list[Source]) -> Iterator[str]:
+    """Yield inputs with globs and text lists resolved."""
+    for one in inputs:
+        text = str(one)
+        path = Path(text).expanduser()
+        if glob.has_magic(text) and not is_remote(text) and not text.startswith(_STAC) and not path.exists():
+            found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  (the pattern may be absolute)
+            if not found:
+                sources.append(_unreadable(text, SceneError(f"{text}: no file matches; check the pattern")))
+            yield from found
+        elif path.suffix.lower() == ".txt" and path.is_file() and not path.stem.upper().endswith("_MTL"):
+            yield from _listed(path)
         else:
-            files[absolute] = None
-    folders: dict[Path, list[Path]] = {}
-    for file in files:
-        folders.setdefault(file.parent, []).append(file)
-    sources = []
-    for folder, members in folders.items():
-        for stem, group in group_bands(members):
-            name = group[0].name if len(group) == 1 else _name(folder.name, stem)
-            sources.append(Source(name=name, paths=tuple(sorted(group))))
-    return sorted(sources, key=lambda source: source.paths)
+            yield text
 
 
-def _is_raster(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.endswith(SIDECAR) and path.is_file()
+def _listed(path: Path) -> Iterator[str]:
+    """Yield the inputs in a text file: one on each line, relative to the file; # begins a remark."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        away = is_remote(text) or text.startswith(_STAC) or subdataset(text)
+        yield text if away else str(path.parent / Path(text).expanduser())
 
 
-def _name(folder: str, stem: str) -> str:
-    return folder if not stem or stem == folder else f"{folder}/{stem}"
+def _local(path: Path, sources: list[Source]) -> Iterator[Path]:
+    """Yield the rasters that a path of this machine stands for."""
+    lower = path.name.lower()
+    if path.is_dir():
+        for file in folder_files(path):
+            if file.suffix.lower() == ".zip":
+                try:
+                    yield from zip_files(file)
+                except SceneError as error:
+                    sources.append(_unreadable(str(file), error))
+            elif _leads_out(file, path):
+                problem = SceneError(f"{file}: a link to {file.resolve()}, outside of {path}; name that path itself")
+                sources.append(_unreadable(str(file), problem))
+            else:
+                yield file
+    elif lower.endswith(".zip"):
+        yield from zip_files(path)
+    elif lower in _PRODUCT_FILES:
+        yield from folder_files(path.parent)
+    elif path.stem.upper().endswith("_MTL"):
+        stem = path.stem[: -len("_MTL")]
+        yield from (file for file in folder_files(path.parent) if file.name.startswith(stem))
+    elif lower.endswith(".hdr"):
+        yield from _of_header(path)
+    else:
+        yield path
+
+
+def _of_header(header: Path) -> Iterator[Path]:
+    """Yield the data file of an ENVI header: its name without .hdr, or with another ending."""
+    bare = header.with_suffix("")
+    ends = ("", ".img", ".dat", ".bsq", ".bil", ".bip", ".raw")
+    found = next((file for end in ends if (file := Path(f"{bare}{end}")).is_file()), None)
+    if found is None:
+        raise SceneError(f"{header}: its data file is not beside it; need {bare.name} or {bare.name}.img")
+    yield found
+
+
+def _leads_out(file: Path, root: Path) -> bool:
+    return file.is_symlink() and not file.resolve().is_relative_to(root.resolve())
+
+
+def _unreadable(name: str, error: SceneError) -> Source:
+    return Source(name=name, hrefs=(name,), problem=str(error))

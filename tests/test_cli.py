@@ -147,6 +147,7 @@ def test_classes_status_and_verify(bandsight):
         (["similar", "--at", "0,0"], "no tile of the archive covers"),
         (["classify", "--labels", "one"], "need 2 to 100"),
         (["index", "/nowhere"], "no such file or folder"),
+        (["index", "stac:http://x", "--bbox", "1,2"], "found 2 numbers"),
         (["search", "x", "--out", "/nowhere/x.json"], "/nowhere/x.json: No such file or directory; check the path"),
     ],
 )
@@ -183,6 +184,34 @@ def test_no_archive_says_how_to_make_one(run, capsys, monkeypatch, tmp_path):
     code, _, err = run(capsys, monkeypatch, "status", "--archive", str(tmp_path))
     assert code == 1
     assert "bandsight index" in err
+
+
+def test_sensors_are_listed_shown_and_matched(run, capsys, monkeypatch, scenes, tmp_path):
+    code, out, _ = run(capsys, monkeypatch, "sensors", "list")
+    assert (code, "sentinel2_l2a" in out) == (0, True)
+    code, out, _ = run(capsys, monkeypatch, "sensors", "show", "landsat89_sr")
+    assert (code, "surface reflectance = stored × 2.75e-05" in out) == (0, True)
+    code, out, err = run(capsys, monkeypatch, "sensors", "show", "nothing")
+    assert (code, out) == (1, "")
+    assert "no such profile" in err
+    code, out, _ = run(capsys, monkeypatch, "sensors", "match", str(scenes))
+    assert code == 1  # broken.tif
+    assert "water.tif: rgb, bands by: colour interpretation" in out
+    assert "broken.tif: no raster that can be read" in out
+
+
+def test_a_profile_of_the_docs_is_taken_from_the_users_folder(run, capsys, monkeypatch, tmp_path):
+    text = (Path(__file__).parents[1] / "docs" / "sensors.md").read_text()
+    block = text[text.index("    title = ") :].split("\n\nA new shipped profile")[0]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "drone5.toml").write_text("\n".join(line[4:] for line in block.splitlines()))
+    write(tmp_path / "IMG_0001_1.tif", picture(5, 64, 64, dtype="uint16") * 40)
+    code, out, _ = run(
+        capsys, monkeypatch, "sensors", "match", str(tmp_path / "IMG_0001_1.tif"), "--profiles", str(tmp_path / "mine")
+    )
+    assert code == 0
+    assert "drone5, bands by: file names" in out
+    assert "0.717 µm" in out
 
 
 def test_help_imports_nothing_heavy():

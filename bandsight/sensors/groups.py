@@ -1,46 +1,66 @@
 """Which files of a folder are bands of one scene, told by their names alone."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bandsight.sensors.profile import load_profiles
+from bandsight.sensors.profile import Profile, load_profiles
 
-# Quality bands: part of a product, but no picture.
-_QUALITY = re.compile(
-    r"[_\s,.-](BQA|QA_\w+|QA60|SCL|ST_\w+|MSK_\w+|SR_QA\w*|TCI|[CF]MASK|CLDPRB|SNWPRB)(_\d+m)?$",
+# What products ship beside their bands, and what is no picture; masks that a profile reads are not among them.
+_NO_PICTURE = re.compile(
+    r"[_\s,.-](QA60|QA_(?!PIXEL)\w+|ST_(?!B\d)\w+|MSK_\w+|SR_(?!B\d)\w+|TCI|PVI|AOT|WVP|CFMASK|CLDPRB|SNWPRB"
+    r"|[SV][AZ]A|udm2?)(_\d+m|_clip)*$",
     re.IGNORECASE,
 )
 
 
-def group_bands(files: Iterable[Path]) -> list[tuple[str, list[Path]]]:
+def group_bands(files: Iterable[Path], profiles: Sequence[Profile] | None = None) -> list[tuple[str, list[Path]]]:
     """Return (common part of the names, files) of each scene among the files of one folder.
 
-    Band files that differ in nothing but the band belong together, and their quality bands are left out. Any
-    other file is a scene of its own.
+    Band files that differ in nothing but the band belong together, with their quality band. Any other file is a scene
+    of its own.
+
+    Args:
+        files: Of one folder.
+        profiles: They know the names of bands; None for the shipped ones.
     """
+    known = load_profiles() if profiles is None else profiles
     groups: dict[str, list[Path]] = {}
     alone: list[Path] = []
-    quality: list[Path] = []
+    masks: dict[str, list[Path]] = {}
+    other: list[Path] = []
     for file in files:
-        stem = _without_band(file.stem)
-        if _QUALITY.search(file.stem):
-            quality.append(file)
+        stem, mask = _without_band(file.stem, known), _without_mask(file.stem, known)
+        if mask is not None:
+            masks.setdefault(f"{mask}|{file.suffix.lower()}", []).append(file)
+        elif _NO_PICTURE.search(file.stem):
+            other.append(file)
         elif stem is None:
             alone.append(file)
         else:
             groups.setdefault(f"{stem}|{file.suffix.lower()}", []).append(file)
+    for key, found in masks.items():
+        if key in groups:
+            groups[key] += found
+        else:
+            other += found
     out = [(key.rsplit("|", 1)[0].strip(" _-,."), group) for key, group in groups.items()]
-    # A quality band whose product is not here was named on purpose.
-    out += [(file.stem, [file]) for file in quality if not groups]
+    # Masks and the like whose product is not here were named on purpose.
+    out += [(file.stem, [file]) for file in other if not groups and not alone]
     return out + [(file.stem, [file]) for file in alone]
 
 
-def _without_band(stem: str) -> str | None:
+def _without_band(stem: str, known: Sequence[Profile]) -> str | None:
     """Return a file's name without its band, None when no profile finds one in it."""
-    for profile in load_profiles():
-        for band in profile.bands:
-            match = band.file.search(stem) if band.file else None
-            if match:
-                return stem[: match.start()] + stem[match.end() :]
-    return None
+    return _without(stem, (band.file for profile in known for band in profile.bands))
+
+
+def _without_mask(stem: str, known: Sequence[Profile]) -> str | None:
+    return _without(stem, (quality.file for profile in known for quality in profile.quality))
+
+
+def _without(stem: str, patterns: Iterable[re.Pattern[str] | None]) -> str | None:
+    # The longest match: `_SR_B4` rather than the `_B4` in it.
+    matches = [match for pattern in patterns if pattern and (match := pattern.search(stem))]
+    best = min(matches, key=lambda match: match.start(), default=None)
+    return stem[: best.start()] + stem[best.end() :] if best else None

@@ -1,41 +1,17 @@
 """Finds the profile and the bands of a scene from what its files say; never guesses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 from bandsight.errors import SensorError
 from bandsight.sensors.profile import Band, Layout, Profile, load_profiles, profile_named
+from bandsight.sensors.quality import Quality
+from bandsight.sensors.raster_info import RasterInfo, SaidBand
+from bandsight.sensors.wavelengths import Wavelengths, known_wavelengths
 
-# The profile of scenes whose bands come with their wavelengths.
+# The profile of scenes whose bands come with their wavelengths, and that no other profile knows.
 SPECTRAL = "hyperspectral"
-_LONGEST_UM = 100.0
-_UNITS_UM = {"micrometers": 1.0, "micrometer": 1.0, "um": 1.0, "µm": 1.0, "microns": 1.0, "micron": 1.0}
-_UNITS_UM |= {"nanometers": 1e-3, "nanometer": 1e-3, "nm": 1e-3}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RasterInfo:
-    """What one file says about itself; plain values, so that matching needs no raster library."""
-
-    path: Path
-    """The file."""
-    count: int
-    """Bands."""
-    dtype: str
-    """Data type, as rasterio names it."""
-    descriptions: tuple[str | None, ...]
-    """Description of each band."""
-    tags: dict[str, str]
-    """Metadata of the file."""
-    band_tags: tuple[dict[str, str], ...]
-    """Metadata of each band."""
-    colorinterp: tuple[str, ...]
-    """GDAL colour interpretation of each band."""
-    wavelengths_um: tuple[float, ...] | None = None
-    """The user's word on the bands, µm."""
-    sensor: str | None = None
-    """The user's word on the sensor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +20,20 @@ class MatchedBand:
 
     band: Band
     """What it is."""
-    path: Path
+    href: str
     """Its file."""
     index: int
     """Its number in the file, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchedQuality:
+    """A quality band and where it is."""
+
+    quality: Quality
+    """What it is."""
+    href: str
+    """Its file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,52 +44,149 @@ class Match:
     """The sensor."""
     bands: tuple[MatchedBand, ...]
     """In the order for the model."""
+    origin: str
+    """What said which bands these are, for people."""
+    quality: MatchedQuality | None = None
+    """Its quality band, where there is one."""
 
 
-def match(files: Sequence[RasterInfo], sensor: str | None = None) -> Match:
+def match(files: Sequence[RasterInfo], sensor: str | None = None, profiles: Sequence[Profile] | None = None) -> Match:
     """Return the profile and bands of a scene.
 
-    In this order: wavelengths that come with the file or from the user, the sensor that the user names, names
-    of products and band files, descriptions of bands, the colour interpretation.
+    In this order: the user's word, wavelengths in a STAC item, in the files' own metadata, in the product's metadata;
+    names of products and band files, descriptions of bands, the colour interpretation.
+
+    Args:
+        files: All files of the scene, quality bands too.
+        sensor: The user's word on the profile.
+        profiles: Those to choose from; None for the shipped ones.
 
     Raises:
         SensorError: Nothing fits, more than one profile fits, or bands are missing.
     """
+    known = load_profiles() if profiles is None else tuple(profiles)
     forced = sensor or next((info.sensor for info in files if info.sensor), None)
-    if len(files) == 1 and (forced is None or forced == SPECTRAL):
-        waves = _wavelengths(files[0])
-        if waves:
-            return _by_wavelengths(files[0], waves)
-    if forced:
-        profile = profile_named(forced)
-        found = _bands(profile, files, forced=True)
-        if found is None:
-            raise SensorError(_misfit(profile, files))
-        return _chosen(profile, found, files)
-    fits = [(profile, found) for profile in load_profiles() if (found := _bands(profile, files, forced=False))]
-    named = [fit for fit in fits if _is_product(fit[0], files)]
+    profile = profile_named(forced, known) if forced else None
+    pictures = [info for info in files if not _quality_of(info, known)] or list(files)
+    waves = known_wavelengths(pictures)
+    if waves is not None and (profile is None or not profile.bands or waves.from_user):
+        found = _by_wavelengths(pictures, waves, profile, known)
+    elif profile is not None:
+        bands = _bands(profile, pictures, forced=True)
+        if bands is None:
+            raise SensorError(_misfit(profile, pictures))
+        found = _chosen(profile, bands, pictures, "the user named the sensor")
+    else:
+        found = _by_names(pictures, known)
+    return replace(found, quality=_quality(found.profile, files))
+
+
+def _by_names(files: Sequence[RasterInfo], known: Sequence[Profile]) -> Match:
+    fits = _fits(files, known)
+    if len(fits) != 1:
+        raise SensorError(_unknown(files, [profile for profile, _ in fits], known))
+    ((profile, found),) = fits
+    return _chosen(profile, found, files, _origin(profile, files))
+
+
+def _fits(files: Sequence[RasterInfo], known: Sequence[Profile]) -> list[tuple[Profile, list[MatchedBand]]]:
+    """Return the profiles that the files fit without a word from the user."""
+    fits = [(profile, found) for profile in known if (found := _bands(profile, files, forced=False))]
+    named = _named(fits, files)
     fits = named or [fit for fit in fits if fit[0].product is None or _describes(fit[0], files)]
-    for better in (_is_enough, _is_in_order):
+    for better in (_is_enough, _is_in_order, _is_of_no_product):
         fits = [fit for fit in fits if better(*fit, files)] or fits
-    if len(fits) == 1:
-        return _chosen(*fits[0], files)
-    raise SensorError(_unknown(files, [profile for profile, _ in fits]))
+    return fits
+
+
+def _named(
+    fits: list[tuple[Profile, list[MatchedBand]]], files: Sequence[RasterInfo]
+) -> list[tuple[Profile, list[MatchedBand]]]:
+    """Return those whose product is named: by the first hint that names any, else by the files."""
+    for text in [*files[0].hints, _place(files[0])]:
+        found = [fit for fit in fits if fit[0].product and fit[0].product.search(text)]
+        if found:
+            return found
+    return []
+
+
+def _place(info: RasterInfo) -> str:
+    return f"{info.path.parent.name}/{info.path.name}"
+
+
+def _origin(profile: Profile, files: Sequence[RasterInfo]) -> str:
+    if profile.product and any(profile.product.search(hint) for hint in files[0].hints):
+        return f"product named by {files[0].said_by}"
+    if _is_product(profile, files):
+        return "file names"
+    said = _described(files[0])
+    return "band descriptions" if any(said) else "colour interpretation"
+
+
+def _by_wavelengths(
+    files: Sequence[RasterInfo], waves: Wavelengths, forced: Profile | None, known: Sequence[Profile]
+) -> Match:
+    """Return bands with the wavelengths that came with the scene; the profile gives the rest, where one fits."""
+    fits = _fits(files, known) if forced is None else []
+    if forced is None and len(fits) == 1 and _is_enough(*fits[0], files) and not waves.from_user:
+        profile, found = fits[0]
+        found = [replace(m, band=_told(m.band, waves, m)) for m in found]
+        return _chosen(profile, found, files, waves.origin)
+    profile = forced if forced is not None and not forced.bands else _spectral(files, known)
+    everything = [
+        MatchedBand(
+            band=Band(
+                name=waves.names.get((info.href, index)) or f"b{index}",
+                wavelength_um=value,
+                fwhm_um=waves.widths.get((info.href, index)),
+            ),
+            href=info.href,
+            index=index,
+        )
+        for info in files
+        for index in range(1, info.count + 1)
+        if (value := waves.centres.get((info.href, index))) is not None
+    ]
+    kept = tuple(m for m in everything if not any(a <= m.band.wavelength_um <= b for a, b in profile.skip_um))
+    return Match(profile=profile, bands=kept or tuple(everything), origin=waves.origin)
+
+
+def _told(band: Band, waves: Wavelengths, matched: MatchedBand) -> Band:
+    key = (matched.href, matched.index)
+    return replace(
+        band, wavelength_um=waves.centres.get(key, band.wavelength_um), fwhm_um=waves.widths.get(key, band.fwhm_um)
+    )
+
+
+def _spectral(files: Sequence[RasterInfo], known: Sequence[Profile]) -> Profile:
+    own = [profile for profile in known if not profile.bands and _is_product(profile, files)]
+    return own[0] if own else profile_named(SPECTRAL, known)
 
 
 def _bands(profile: Profile, files: Sequence[RasterInfo], *, forced: bool) -> list[MatchedBand] | None:
     """Return the profile's bands among the files, in its own order; None when the files do not fit it."""
     layout = _layout(profile, files[0], forced=forced) if len(files) == 1 else None
     if layout is not None:
-        found = {name: MatchedBand(band=profile.band(name), path=files[0].path, index=i) for i, name in layout}
+        found = {name: MatchedBand(band=profile.band(name), href=files[0].href, index=i) for i, name in layout}
     elif len(files) == 1 and files[0].count > 1:
         return None
     else:
         found = {}
         for info in files:
-            band = next((b for b in profile.bands if b.file and b.file.search(info.path.stem)), None)
+            band = _of_file(profile, info)
             if band is not None and info.count == 1:
-                found.setdefault(band.name, MatchedBand(band=band, path=info.path, index=1))
+                found.setdefault(band.name, MatchedBand(band=band, href=info.href, index=1))
     return [found[band.name] for band in profile.bands if band.name in found] or None
+
+
+def _of_file(profile: Profile, info: RasterInfo) -> Band | None:
+    """Return the band that a file of one band holds: as its source says, else by its name."""
+    said = info.said[0] if info.said else SaidBand()
+    name = (said.name or "").lower()
+    by_word = next((band for band in profile.bands if name and band.name.lower() == name), None)
+    by_file = next((band for band in profile.bands if band.file and band.file.search(info.path.stem)), None)
+    alike = [band for band in profile.bands if said.common_name and band.common_name == said.common_name]
+    return by_word or by_file or (alike[0] if len(alike) == 1 else None)
 
 
 def _layout(profile: Profile, info: RasterInfo, *, forced: bool) -> list[tuple[int, str]] | None:
@@ -121,6 +204,8 @@ def _layout(profile: Profile, info: RasterInfo, *, forced: bool) -> list[tuple[i
 
 
 def _described(info: RasterInfo) -> list[str]:
+    if info.said:
+        return [(band.name or "").strip().lower() for band in info.said]
     return [(text or "").strip().lower() for text in info.descriptions]
 
 
@@ -135,8 +220,8 @@ def _layout_says_so(layout: Layout, profile: Profile, info: RasterInfo, *, force
 
 
 def _is_product(profile: Profile, files: Sequence[RasterInfo]) -> bool:
-    path = files[0].path
-    return bool(profile.product and profile.product.search(f"{path.parent.name}/{path.name}"))
+    texts = (_place(files[0]), *files[0].hints)
+    return profile.product is not None and any(profile.product.search(text) for text in texts)
 
 
 def _describes(profile: Profile, files: Sequence[RasterInfo]) -> bool:
@@ -157,73 +242,42 @@ def _is_in_order(profile: Profile, _: list[MatchedBand], files: Sequence[RasterI
     return len(files) == 1 and _described(files[0]) in orders
 
 
-def _chosen(profile: Profile, found: list[MatchedBand], files: Sequence[RasterInfo]) -> Match:
+def _is_of_no_product(profile: Profile, _: list[MatchedBand], files: Sequence[RasterInfo]) -> bool:
+    """Say whether a profile stands for a kind of imagery, not for one operator's product."""
+    return profile.product is None or _is_product(profile, files)
+
+
+def _chosen(profile: Profile, found: list[MatchedBand], files: Sequence[RasterInfo], origin: str) -> Match:
     by_name = {matched.band.name: matched for matched in found}
     bands = tuple(by_name[name] for name in profile.default_bands if name in by_name)
     if len(bands) < profile.min_bands:
         missing = [name for name in profile.default_bands if name not in by_name]
         raise SensorError(
-            f"{files[0].path}: found {', '.join(by_name)} of {profile.name}, need at least "
+            f"{files[0].href}: found {', '.join(by_name)} of {profile.name}, need at least "
             f"{profile.min_bands} of its bands; missing {', '.join(missing)}: put their files "
             "beside it, or choose another --sensor"
         )
-    return Match(profile=profile.for_path(bands[0].path), bands=bands)
+    return Match(profile=profile.for_path(PurePath(bands[0].href)), bands=bands, origin=origin)
 
 
-def _wavelengths(info: RasterInfo) -> tuple[float, ...] | None:
-    """Return the wavelengths in µm that come with a file; None when it has none."""
-    if info.wavelengths_um:
-        values = info.wavelengths_um
-        if len(values) != info.count:
-            raise SensorError(
-                f"{info.path}: {len(values)} wavelengths are given for {info.count} bands; give one for each"
-            )
-    else:
-        found = [_tagged(info, tags) for tags in info.band_tags]
-        if not all(found):
-            return None
-        values = tuple(value for value in found if value)
-    for position, value in enumerate(values, 1):
-        if not 0 < value <= _LONGEST_UM:
-            hint = "looks like nanometres; divide by 1000" if value > _LONGEST_UM else "need a positive number of µm"
-            raise SensorError(f"{info.path}: wavelength {value:g} of band {position}: {hint}")
-    return values
+def _quality_of(info: RasterInfo, known: Sequence[Profile]) -> bool:
+    return info.count == 1 and any(q.file.search(info.path.stem) for profile in known for q in profile.quality)
 
 
-def _tagged(info: RasterInfo, tags: dict[str, str]) -> float | None:
-    """Return the wavelength in a band's metadata, µm."""
-    lower = {key.lower(): value for key, value in tags.items()}
-    try:
-        if "central_wavelength_um" in lower:
-            return float(lower["central_wavelength_um"])
-        if "wavelength" in lower:
-            unit = lower.get("wavelength_units", info.tags.get("wavelength_units", "")).strip().lower()
-            factor = _UNITS_UM.get(unit)
-            if factor is None:
-                raise SensorError(
-                    f"{info.path}: its bands have wavelengths in {unit or 'no unit'!r}; need micrometers or "
-                    "nanometers in wavelength_units, or wavelengths_um in a sidecar"
-                )
-            return float(lower["wavelength"]) * factor
-    except ValueError as error:
-        raise SensorError(f"{info.path}: a band's wavelength is no number ({error})") from error
+def _quality(profile: Profile, files: Sequence[RasterInfo]) -> MatchedQuality | None:
+    for quality in profile.quality:
+        for info in files:
+            text = _place(info)
+            if quality.file.search(info.path.stem) and (quality.path is None or quality.path.search(text)):
+                return MatchedQuality(quality=quality, href=info.href)
     return None
-
-
-def _by_wavelengths(info: RasterInfo, waves: Sequence[float]) -> Match:
-    profile = profile_named(SPECTRAL)
-    bands = tuple(
-        MatchedBand(band=Band(name=f"b{index}", wavelength_um=value), path=info.path, index=index)
-        for index, value in enumerate(waves, 1)
-    )
-    return Match(profile=profile, bands=bands)
 
 
 def _misfit(profile: Profile, files: Sequence[RasterInfo]) -> str:
     found = f"{files[0].count} bands" if len(files) == 1 else f"{len(files)} files"
-    if profile.name == SPECTRAL:
+    if not profile.bands:
         return (
-            f"{files[0].path}: {found} without wavelengths; write {files[0].path.name}.bandsight.json "
+            f"{files[0].href}: {found} without wavelengths; write {files[0].path.name}.bandsight.json "
             'beside it with {"wavelengths_um": [one for each band]}'
         )
     orders = " or ".join(sorted({" ".join(layout.bands) for layout in profile.layouts}))
@@ -231,8 +285,8 @@ def _misfit(profile: Profile, files: Sequence[RasterInfo]) -> str:
     several = "one file for each band, named like the operator's" if any(b.file for b in profile.bands) else ""
     needed = ", or ".join(part for part in (single, several) if part)
     return (
-        f"{files[0].path}: {found}, sensor {profile.name} needs {needed}; "
-        "choose another --sensor (see: bandsight sensors)"
+        f"{files[0].href}: {found}, sensor {profile.name} needs {needed}; "
+        "choose another --sensor (see: bandsight sensors list)"
     )
 
 
@@ -241,13 +295,14 @@ def _could_be(profile: Profile, count: int) -> bool:
     return single or any(layout.stored == count for layout in profile.layouts)
 
 
-def _unknown(files: Sequence[RasterInfo], fits: Sequence[Profile]) -> str:
+def _unknown(files: Sequence[RasterInfo], fits: Sequence[Profile], known: Sequence[Profile]) -> str:
     info = files[0]
     found = f"{info.count} bands of {info.dtype}" if len(files) == 1 else f"{len(files)} band files"
-    same = [p for p in load_profiles() if len(files) == 1 and _could_be(p, info.count)]
-    candidates = ", ".join(p.name for p in fits or same or load_profiles())
+    single = len(files) == 1
+    same = [p for p in known if (_could_be(p, info.count) if single else _bands(p, files, forced=True))]
+    candidates = ", ".join(p.name for p in fits or same or known)
     what = "more than one sensor profile fits" if fits else "nothing says which bands these are"
     return (
-        f"{info.path}: {found}, and {what}; pass --sensor ({candidates}), or put wavelengths_um for its "
+        f"{info.href}: {found}, and {what}; pass --sensor ({candidates}), or put wavelengths_um for its "
         f"bands into {info.path.name}.bandsight.json"
     )

@@ -2,16 +2,18 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, TypeVar
 
 from bandsight.errors import SensorError
+from bandsight.sensors.quality import Quality
 from bandsight.sensors.scaling import Scaling
 
 _FOLDER = Path(__file__).parent / "profiles"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +28,16 @@ class Band:
     """STAC common name, e.g. `red`."""
     fwhm_um: float | None = None
     """Full width at half maximum, µm."""
+    frequency_ghz: float | None = None
+    """Radar: centre frequency, GHz."""
+    polarisation: str | None = None
+    """Radar: sent and received, e.g. `VH`."""
     file: re.Pattern[str] | None = None
     """Finds the band in the name of its own file, without suffix."""
     low: float | None = None
-    """Overrides the profile's linear scaling for this band."""
+    """Overrides the low end of the profile's linear rules for this band, a physical value."""
     high: float | None = None
-    """Overrides the profile's linear scaling for this band."""
+    """Overrides the high end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +69,26 @@ class Profile:
     """For people."""
     collection: str
     """STAC collection of its scenes."""
-    bands: tuple[Band, ...]
+    scaling: Mapping[str, tuple[Scaling, ...]]
+    """Rules by data type, `default` for the others; where there are several, the first that is plausible holds."""
+    bands: tuple[Band, ...] = ()
     """All bands; empty where wavelengths come with the scene."""
-    default_bands: tuple[str, ...]
+    default_bands: tuple[str, ...] = ()
     """The bands given to the model, in this order, as far as they are there."""
-    min_bands: int
+    min_bands: int = 1
     """Fewer than this is an error."""
-    nodata: float | None
+    skip_um: tuple[tuple[float, float], ...] = ()
+    """Where wavelengths come with the scene: bands in these ranges are not given to the model."""
+    nodata: float | None = None
     """Value without data, unless the file names one."""
-    fill_values: tuple[float, ...]
+    fill_values: tuple[float, ...] = ()
     """A pixel that has one of these in every band holds no data."""
-    product: re.Pattern[str] | None
+    product: re.Pattern[str] | None = None
     """Found in `folder/name` of the sensor's products."""
-    layouts: tuple[Layout, ...]
+    layouts: tuple[Layout, ...] = ()
     """Single files that hold several bands."""
-    scaling: Mapping[str, Scaling]
-    """Rules by data type, `default` for the others."""
+    quality: tuple[Quality, ...] = ()
+    """Its quality bands; the first whose names fit is used."""
     offset_path: re.Pattern[str] | None = None
     """Found in the path of products whose numbers are `offset_dn` higher than the rules say."""
     offset_dn: float = 0.0
@@ -88,83 +98,114 @@ class Profile:
         """Return a band by name."""
         return next(band for band in self.bands if band.name == name)
 
-    def scaling_for(self, dtype: str) -> Scaling:
-        """Return the rule for a data type, as rasterio names it."""
+    def rules_for(self, dtype: str) -> tuple[Scaling, ...]:
+        """Return the rules for a data type, as rasterio names it."""
         return self.scaling.get(dtype) or self.scaling["default"]
 
-    def for_path(self, path: Path) -> "Profile":
+    def for_path(self, path: PurePath) -> "Profile":
         """Return the profile with the rules that hold for a file's processing version, as its path tells."""
         if self.offset_path is None or not self.offset_path.search(path.as_posix()):
             return self
-        rules = {
-            dtype: replace(rule, low=rule.low + self.offset_dn, high=rule.high + self.offset_dn)
-            if rule.kind == "linear"
-            else rule
-            for dtype, rule in self.scaling.items()
-        }
+        rules = {dtype: tuple(self._shifted(rule) for rule in several) for dtype, several in self.scaling.items()}
         return replace(self, scaling=rules)
 
+    def _shifted(self, rule: Scaling) -> Scaling:
+        # Only the operator's own integers have the offset, not what somebody made of them.
+        own = rule.kind == "linear" and rule.scale != 1
+        return replace(rule, offset=rule.offset - self.offset_dn * rule.scale) if own else rule
 
-@lru_cache
-def load_profiles() -> tuple[Profile, ...]:
-    """Return the profiles that ship with the package, by name."""
-    return tuple(_read(path) for path in sorted(_FOLDER.glob("*.toml")))
+
+def load_profiles(folder: Path | None = None) -> tuple[Profile, ...]:
+    """Return all profiles, by name: those that ship with the package and the user's.
+
+    Args:
+        folder: The user's TOML files; one with the name of a shipped profile replaces it.
+
+    Raises:
+        SensorError: The folder is not there, or holds no profile or a broken one.
+    """
+    shipped = _shipped()
+    if folder is None:
+        return shipped
+    if not folder.is_dir():
+        raise SensorError(f"{folder}: no such folder; pass one with profiles as TOML files, see docs/sensors.md")
+    own = {path.stem: _read(path) for path in sorted(folder.glob("*.toml"))}
+    if not own:
+        raise SensorError(f"{folder}: no *.toml in it; put one file for each sensor there, see docs/sensors.md")
+    together = {profile.name: profile for profile in shipped} | own
+    return tuple(together[name] for name in sorted(together))
 
 
-def profile_named(name: str) -> Profile:
+def profile_named(name: str, profiles: Sequence[Profile] | None = None) -> Profile:
     """Return a profile.
+
+    Args:
+        name: Its name.
+        profiles: Those to look in; None for the shipped ones.
 
     Raises:
         SensorError: There is none of this name.
     """
-    for profile in load_profiles():
+    known = load_profiles() if profiles is None else profiles
+    for profile in known:
         if profile.name == name:
             return profile
-    known = ", ".join(profile.name for profile in load_profiles())
-    raise SensorError(f"sensor {name!r}: no such profile; need one of {known}")
+    names = ", ".join(profile.name for profile in known)
+    raise SensorError(f"sensor {name!r}: no such profile; need one of {names}")
+
+
+@lru_cache
+def _shipped() -> tuple[Profile, ...]:
+    return tuple(_read(path) for path in sorted(_FOLDER.glob("*.toml")))
 
 
 def _read(path: Path) -> Profile:
     try:
         return _profile(path.stem, tomllib.loads(path.read_text(encoding="utf-8")))
-    except (KeyError, TypeError, ValueError, re.error) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, re.error) as error:
         raise SensorError(
             f"{path}: no sensor profile ({type(error).__name__}: {error}); see docs/sensors.md"
         ) from error
 
 
 def _profile(name: str, said: dict[str, Any]) -> Profile:
-    bands = []
-    for band in said.get("bands", []):
-        file = re.compile(band.pop("file"), re.IGNORECASE) if "file" in band else None
-        bands.append(Band(file=file, **band))
-    rules = {
-        dtype: Scaling(**{**rule, "plausible": tuple(rule["plausible"]) if "plausible" in rule else None})
-        for dtype, rule in said["scaling"].items()
-    }
-    layouts = [
-        Layout(
-            bands=tuple(layout["bands"]),
-            colorinterp=tuple(layout["colorinterp"]) if "colorinterp" in layout else None,
-            dtype=layout.get("dtype"),
-            repeat=layout.get("repeat", False),
-        )
-        for layout in said.get("layouts", [])
-    ]
+    bands = tuple(_table(Band, band) for band in said.pop("bands", []))
+    for band in bands:
+        if not 0 < band.wavelength_um < 100:  # noqa: PLR2004
+            raise ValueError(f"wavelength_um {band.wavelength_um} of {band.name}; need µm, e.g. 0.665 for red")
+    rules = {dtype: tuple(_rules(rule)) for dtype, rule in said.pop("scaling").items()}
     if "default" not in rules:
         raise ValueError("scaling.default is missing")
-    return Profile(
-        name=name,
-        title=said["title"],
-        collection=said["collection"],
-        bands=tuple(bands),
-        default_bands=tuple(said.get("default_bands", [band.name for band in bands])),
-        min_bands=said.get("min_bands", 1),
-        nodata=said.get("nodata"),
-        fill_values=tuple(said.get("fill_values", ())),
-        product=re.compile(said["product"], re.IGNORECASE) if "product" in said else None,
-        layouts=tuple(layouts),
-        scaling=rules,
-        offset_path=re.compile(said["offset_path"]) if "offset_path" in said else None,
-        offset_dn=said.get("offset_dn", 0.0),
+    layouts = tuple(_table(Layout, layout) for layout in said.pop("layouts", []))
+    quality = tuple(_table(Quality, band) for band in said.pop("quality", []))
+    said.setdefault("default_bands", [band.name for band in bands])
+    profile: Profile = _table(
+        Profile, {**said, "name": name, "bands": bands, "scaling": rules, "layouts": layouts, "quality": quality}
     )
+    known = {band.name for band in bands}
+    named = {*profile.default_bands, *(band for layout in layouts for band in layout.bands)}
+    if named - known:
+        raise ValueError(f"{', '.join(sorted(named - known))} among default_bands or layouts, but not in bands")
+    return profile
+
+
+def _rules(said: dict[str, Any] | list[dict[str, Any]]) -> Iterator[Scaling]:
+    for rule in said if isinstance(said, list) else [said]:
+        yield _table(Scaling, rule)
+
+
+def _table(kind: type[_T], said: Mapping[str, Any]) -> _T:
+    """Make a value of a TOML table: arrays become tuples, patterns are compiled."""
+    types = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]
+    unknown = set(said) - set(types)
+    if unknown:
+        raise ValueError(f"unknown {', '.join(sorted(unknown))}; need some of {', '.join(types)}")
+    return kind(**{key: _value(value, types[key]) for key, value in said.items()})
+
+
+def _value(value: Any, type_name: str) -> Any:
+    if "Pattern" in type_name and isinstance(value, str):
+        return re.compile(value, re.IGNORECASE)
+    if isinstance(value, list):
+        return tuple(tuple(part) if isinstance(part, list) else part for part in value)
+    return value

@@ -1,4 +1,4 @@
-"""How a sensor's numbers become 0..255."""
+"""How a sensor's numbers become physical values, and those 0..255."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,6 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kind = Literal["as_is", "linear", "percentile"]
+Decibel = Literal["amplitude", "power"]
+# 10·log10 of power is 20·log10 of amplitude; nothing is below -120 dB.
+_DB_FACTOR = {"amplitude": 20.0, "power": 10.0}
+_FLOOR_DB = -120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,14 +20,34 @@ class Scaling:
     kind: Kind
     """`as_is`: the numbers are 0..255 already. `linear`: `low` becomes 0, `high` becomes 255. `percentile`:
     the scene's own 1st and 99th percentile do, those of the visible bands together, so that colours keep."""
+    quantity: str = "number"
+    """What a physical value is, for people, e.g. `reflectance` or `K`."""
+    scale: float = 1.0
+    """Physical value = stored number × scale + offset."""
+    offset: float = 0.0
+    """See `scale`."""
+    to_db: Decibel | None = None
+    """Stored numbers are amplitude or power, and become dB before anything else."""
     low: float = 0.0
-    """Becomes 0, in stored numbers (dB after `to_db`)."""
+    """Physical value that becomes 0."""
     high: float = 255.0
-    """Becomes 255."""
-    to_db: bool = False
-    """Amplitudes become dB (20·log10) before anything else."""
+    """Physical value that becomes 255."""
     plausible: tuple[float, float] | None = None
-    """The scene's median lies in here, or its numbers are not what this rule is for."""
+    """The median of the scene's stored numbers (dB after `to_db`) lies in here, or the rule is not for them."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in {"as_is", "linear", "percentile"}:
+            raise ValueError(f"kind {self.kind!r}; need as_is, linear or percentile")
+        if self.to_db not in {None, "amplitude", "power"}:
+            raise ValueError(f"to_db {self.to_db!r}; need amplitude or power")
+        if self.scale <= 0:
+            raise ValueError(f"scale {self.scale}; need a positive number")
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low} and high {self.high}; need low < high")
+
+    def stored(self, physical: float) -> float:
+        """Return the stored number (dB after `to_db`) of a physical value."""
+        return (physical - self.offset) / self.scale
 
 
 def stretch(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
@@ -32,6 +56,7 @@ def stretch(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.
     return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
 
 
-def decibel(amplitudes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return 20·log10 of amplitudes; what is not positive becomes -120."""
-    return np.asarray(20 * np.log10(np.maximum(amplitudes, 1e-6)), np.float32)
+def decibel(values: NDArray[np.float32], of: Decibel = "amplitude") -> NDArray[np.float32]:
+    """Return amplitudes or powers in dB; what is not positive becomes -120."""
+    factor = _DB_FACTOR[of]
+    return np.asarray(factor * np.log10(np.maximum(values, 10 ** (_FLOOR_DB / factor))), np.float32)

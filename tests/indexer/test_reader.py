@@ -3,11 +3,13 @@ import pytest
 import rasterio
 from affine import Affine
 
+from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
-from indexer.acquired import acquired, parse_time
+from indexer.acquired import acquired
 from indexer.reader import read_row
 from indexer.scene import open_scene
 from indexer.sources import find_scenes
+from indexer.times import parse_time
 from tests.rasters import picture, write
 
 
@@ -73,12 +75,42 @@ def test_not_a_number_is_no_data(tmp_path):
     assert tile.valid_fraction == pytest.approx(0.75)
 
 
-def test_linear_radar_under_the_decibel_profile_is_refused(tmp_path):
-    from bandsight.errors import SceneError
+def test_calibrated_radar_is_the_same_picture_in_decibel_and_in_power(tmp_path):
+    power = np.linspace(0.003, 0.9, 32 * 32, dtype=np.float32).reshape(1, 32, 32)
+    read = []
+    for name, values in (("power", power), ("db", 10 * np.log10(power))):
+        scene = opened(write(tmp_path / name / "S1A_IW_VV.tif", values, origin=(320_000, 5_760_000)))
+        read.append(read_row(scene, windows_of(scene), tile_px=32, min_valid=0)[0].pixels)
+    np.testing.assert_array_equal(*read)
+    assert len(np.unique(read[0])) > 100
 
-    path = write(tmp_path / "S1A_IW_VV.tif", picture(1, 32, 32, dtype="float32") / 255)
-    with pytest.raises(SceneError, match=r"median .* sensor sentinel1 has -60 to -1"):
+
+def test_numbers_that_no_rule_of_the_sensor_is_for_are_refused(tmp_path):
+    path = write(tmp_path / "S1A_IW_VV.tif", picture(1, 32, 32, dtype="float32") * 100)
+    with pytest.raises(SceneError, match=r"median .* sensor sentinel1 has -60 to -1 or -59 to -1 after dB"):
         opened(path)
+
+
+def test_reflectance_is_the_same_picture_as_integers_and_as_fractions(tmp_path):
+    fraction = np.linspace(0, 0.4, 32 * 32).reshape(1, 32, 32)
+    read = []
+    for name, values in (("int", np.rint(fraction * 10_000).astype(np.uint16)), ("float", fraction.astype(np.float32))):
+        folder = tmp_path / name / "S2A_MSIL2A_20200101T100000"
+        for band in ("B02", "B03", "B04"):
+            write(folder / f"T33UUU_{band}.tif", values, origin=(320_000, 5_760_000))
+        scene = opened(folder)
+        read.append(read_row(scene, windows_of(scene), tile_px=32, min_valid=0)[0].pixels)
+    assert np.abs(read[0].astype(int) - read[1])[:, 1:].max() <= 1
+
+
+def test_the_scale_that_a_file_states_wins_over_the_profiles(tmp_path):
+    for band in ("B02", "B05", "B07"):
+        path = tmp_path / "h" / f"HLS.L30.T17SLU.2020117T160901.v2.0.{band}.tif"
+        write(path, picture(1, 32, 32, dtype="int16") * 10)
+        with rasterio.open(path, "r+") as dataset:
+            dataset.scales, dataset.offsets = (0.0002,), (-0.1,)
+    scene = opened(tmp_path / "h")
+    assert [scene.low[0], scene.high[0]] == pytest.approx([500, 2000])
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,23 @@ def test_products_in_one_folder_are_kept_apart() -> None:
     }
 
 
-def test_quality_bands_are_left_out() -> None:
-    assert _names("l8_B4.tif", "l8_B10.tif", "l8_BQA.tif") == {"l8": ["l8_B4.tif", "l8_B10.tif"]}
-    assert _names("LC09_x_SR_B4.TIF", "LC09_x_QA_PIXEL.TIF", "LC09_x_SR_QA_AEROSOL.TIF") == {
-        "LC09_x_SR": ["LC09_x_SR_B4.TIF"]
+def test_quality_bands_go_with_their_product() -> None:
+    assert _names("l8_B4.tif", "l8_B10.tif", "l8_BQA.tif") == {"l8": ["l8_B4.tif", "l8_B10.tif", "l8_BQA.tif"]}
+    found = _names("LC09_x_SR_B4.TIF", "LC09_x_ST_B10.TIF", "LC09_x_QA_PIXEL.TIF")
+    assert found == {"LC09_x": ["LC09_x_SR_B4.TIF", "LC09_x_ST_B10.TIF", "LC09_x_QA_PIXEL.TIF"]}
+    files = ["T33UUU_20170216T102101_B02_10m.jp2", "T33UUU_20170216T102101_SCL_20m.jp2"]
+    assert _names(*files) == {"T33UUU_20170216T102101": files}
+    hls = [f"HLS.S30.T17SLU.2020117T160901.v2.0.{b}.tif" for b in ("B04", "B8A", "Fmask")]
+    assert _names(*hls) == {"HLS.S30.T17SLU.2020117T160901.v2.0": hls}
+
+
+def test_what_products_ship_beside_their_bands_is_left_out() -> None:
+    assert _names("LC09_x_SR_B4.TIF", "LC09_x_SR_QA_AEROSOL.TIF", "LC09_x_ST_QA.TIF", "LC09_x_QA_RADSAT.TIF") == {
+        "LC09_x": ["LC09_x_SR_B4.TIF"]
     }
-    found = _names("T33UUU_20170216T102101_B02_10m.jp2", "T33UUU_20170216T102101_SCL_20m.jp2")
-    assert found == {"T33UUU_20170216T102101": ["T33UUU_20170216T102101_B02_10m.jp2"]}
-    assert _names("LT5_b3.tif", "LT5_fmask.tif") == {"LT5": ["LT5_b3.tif"]}
+    assert _names("T_x_B02_10m.jp2", "T_x_TCI_10m.jp2", "T_x_AOT_10m.jp2") == {"T_x": ["T_x_B02_10m.jp2"]}
+    assert _names("HLS.a.B04.tif", "HLS.a.SZA.tif") == {"HLS.a": ["HLS.a.B04.tif"]}
+    assert _names("p_3B_AnalyticMS.tif", "p_3B_udm2_clip.tif") == {"p_3B_AnalyticMS": ["p_3B_AnalyticMS.tif"]}
 
 
 def test_a_quality_band_named_alone_is_tried() -> None:

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from bandsight.errors import SensorError
-from bandsight.sensors.match import Match, RasterInfo, match
+from bandsight.sensors.match import Match, match
+from bandsight.sensors.profile import load_profiles
+from bandsight.sensors.raster_info import RasterInfo, SaidBand
 
 GREY = ("gray",)
 RGBX = ("red", "green", "blue", "undefined")
@@ -18,7 +20,7 @@ def _info(path: str, count: int = 1, dtype: str = "uint16", **more: Any) -> Rast
         "band_tags": ({},) * count,
         "colorinterp": ("gray", *("undefined",) * (count - 1)),
     }
-    return RasterInfo(path=Path(path), count=count, dtype=dtype, **(said | more))
+    return RasterInfo(href=path, path=Path(path), count=count, dtype=dtype, **(said | more))
 
 
 def _files(pattern: str, bands: Sequence[str], dtype: str = "uint16") -> list[RasterInfo]:
@@ -75,6 +77,18 @@ NO_CIRRUS = [name for name in S2 if name != "B10"]
             "landsat45_tm",
             ["B1", "B2", "B3", "B4", "B5", "B7"],
         ),
+        ("x/LT04_L1TP_016040_19890101_20200101_02_T1_{}.TIF", ["B1", "B2", "B3"], "uint8", "landsat45_tm", None),
+        ("x/LT05_L2SP_016040_19890101_20200101_02_T1_SR_{}.TIF", ["B1", "B2", "B3"], "uint16", "landsat45_sr", None),
+        ("x/LE07_L2SP_016040_20010101_20200101_02_T1_SR_{}.TIF", ["B1", "B2", "B7"], "uint16", "landsat7_sr", None),
+        ("h/HLS.L30.T17SLU.2020117T160901.v2.0.{}.tif", ["B02", "B05", "B07"], "int16", "hls_l30", None),
+        ("h/HLS.S30.T17SLU.2020117T160901.v2.0.{}.tif", ["B02", "B8A", "B12"], "int16", "hls_s30", None),
+        (
+            "m/MOD09A1.A2020001.h18v03.061.{}.tif",
+            [f"sur_refl_b0{n}" for n in range(1, 8)],
+            "int16",
+            "modis_sr",
+            None,
+        ),
         ("x/LE70350322008118EDC00_{}.tif", ["b3", "b4", "b5"], "int16", "landsat7_etm", ["B3", "B4", "B5"]),
         (
             "x/S1A_IW_GRDH_1SDV_20180204T043253_35VPK_57_38_{}.tif",
@@ -108,7 +122,7 @@ def test_band_files_are_known_by_their_names(
     assert found.profile.name == profile
     assert _names(found) == (bands or there)
     for matched in found.bands:
-        info = next(info for info in files if info.path == matched.path)
+        info = next(info for info in files if info.href == matched.href)
         assert matched.band.file is not None
         assert matched.band.file.search(info.path.stem)
         assert matched.index == 1
@@ -127,11 +141,25 @@ def test_band_files_are_known_by_their_names(
         ),
         (
             _info("x/20200101_PSScene_AnalyticMS.tif", 4, "uint16"),
-            "bgrn",
+            "planetscope",
             ["blue", "green", "red", "nir"],
         ),
         (_info("L7_ETMs.tif", 6, "uint8"), "landsat7_etm", ["B1", "B2", "B3", "B4", "B5", "B7"]),
         (_info("umbra_mount_yasur.tiff", 1, "uint8"), "sar_x", ["X"]),
+        (
+            _info("x/20230101_PSScene_AnalyticMS_SR_8b_clip.tif", 8),
+            "planetscope8",
+            ["coastal_blue", "blue", "green_i", "green", "yellow", "red", "rededge", "nir"],
+        ),
+        (
+            _info("p/WV03_20200101_M1BS.tif", 8),
+            "worldview",
+            ["coastal", "blue", "green", "yellow", "red", "red_edge", "nir1", "nir2"],
+        ),
+        (_info("worldview2_rotterdam/ms1.tif", 4, "float64"), "worldview", ["blue", "green", "red", "nir1"]),
+        (_info("worldview2_rotterdam/pan1.tif", 1), "worldview_pan", ["pan"]),
+        (_info("x/LC09_L2SP_016040_20220101_20220103_02_T1_ST_B10.TIF", 1), "thermal", ["lwir"]),
+        (_info("MOD11A1_LST_Day_1km.tif", 1), "thermal", ["lwir"]),
         (
             _info("LisbonElevation.tif", 1, "float32"),
             "elevation",
@@ -144,7 +172,71 @@ def test_single_files_are_known_by_product_or_colours(info: RasterInfo, profile:
     found = match([info])
     assert found.profile.name == profile
     assert _names(found) == bands
-    assert all(matched.path == info.path for matched in found.bands)
+    assert all(matched.href == info.href for matched in found.bands)
+
+
+@pytest.mark.parametrize(
+    ("files", "quality"),
+    [
+        (("T33UUU_20220216T102101_B02_10m", "T33UUU_20220216T102101_B03_10m",
+          "T33UUU_20220216T102101_B04_10m"), "SCL_20m"),
+        (("LC09_L2SP_016040_20220101_20220103_02_T1_SR_B2", "LC09_L2SP_016040_20220101_20220103_02_T1_SR_B3",
+          "LC09_L2SP_016040_20220101_20220103_02_T1_SR_B4"), "QA_PIXEL"),
+        (("HLS.L30.T17SLU.2020117T160901.v2.0.B02", "HLS.L30.T17SLU.2020117T160901.v2.0.B03",
+          "HLS.L30.T17SLU.2020117T160901.v2.0.B04"), "Fmask"),
+    ],
+)  # fmt: skip
+def test_the_quality_band_is_found_beside_the_others(files: tuple[str, ...], quality: str) -> None:
+    mark = "." if quality == "Fmask" else "_"
+    stem = files[0].split("_B0")[0].split("_SR")[0].split(".B0")[0]
+    found = match([*(_info(f"x/{name}.tif") for name in files), _info(f"x/{stem}{mark}{quality}.tif")])
+    assert found.quality is not None
+    assert Path(found.quality.href).stem.endswith(quality)
+    assert len(found.bands) == 3
+
+
+@pytest.mark.parametrize(
+    ("product", "cloud_bits"),
+    [("LC08_L1TP_1_2_01_T1", [4]), ("LC80160402014", [])],
+    ids=["Collection 1", "before the collections"],
+)
+def test_one_name_of_a_quality_band_with_two_codings_is_told_by_the_product(
+    product: str, cloud_bits: list[int]
+) -> None:
+    files = [_info(f"landsat8/{product}_{b}.tif") for b in ("B2", "B3", "B4", "BQA")]
+    found = match(files)
+    assert found.quality is not None
+    assert list(found.quality.quality.cloud_bits) == cloud_bits
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [
+        ("ENMAP01-____L2A-DT0000001049_20220612T105735Z_001_V010303-SPECTRAL_IMAGE.TIF", "enmap"),
+        ("PRS_L2D_STD_20200725103423.tif", "prisma"),
+        ("f970619t01p02r02_sc01.img", "aviris"),
+        ("ang20170328t202059_rfl.img", "aviris"),
+    ],
+)
+def test_imaging_spectrometers_are_known_by_name_and_leave_out_water_vapour(name: str, profile: str) -> None:
+    tags = tuple({"wavelength": v, "wavelength_units": "nm", "fwhm": "6"} for v in ("650", "1400", "1850", "2200"))
+    found = match([_info(name, 4, "int16", band_tags=tags)])
+    assert (found.profile.name, found.origin) == (profile, "band metadata")
+    assert [m.band.wavelength_um for m in found.bands] == pytest.approx([0.65, 2.2])
+    assert [m.index for m in found.bands] == [1, 4]
+    assert found.bands[0].band.fwhm_um == pytest.approx(0.006)
+
+
+def test_the_users_own_profile_is_matched_beside_and_instead_of_the_shipped_ones(tmp_path: Path) -> None:
+    band = '[[bands]]\nname = "b"\nwavelength_um = 0.7\n[scaling.default]\nkind = "percentile"\n'
+    layout = '[[layouts]]\nbands = ["b"]\n'
+    (tmp_path / "cube9.toml").write_text(f'title = "Cube"\ncollection = "cube"\nproduct = "cube9"\n{band}{layout}')
+    (tmp_path / "rgb.toml").write_text(f'title = "Mine"\ncollection = "mine"\n{band}{layout}')
+    mine = load_profiles(tmp_path)
+    found = match([_info("x/cube9_01.tif")], profiles=mine)
+    assert (found.profile.name, found.bands[0].band.wavelength_um) == ("cube9", 0.7)
+    assert match([_info("x/a.tif")], "rgb", mine).profile.title == "Mine"
+    assert len(mine) == len(load_profiles()) + 1
 
 
 def test_bands_of_a_single_file_keep_their_numbers() -> None:
@@ -177,7 +269,9 @@ def test_described_bands_are_found_in_any_order() -> None:
 
 
 def test_four_bands_without_a_word_are_refused_with_both_candidates() -> None:
-    with pytest.raises(SensorError, match=r"rgbn\.tif: 4 bands of uint8.*--sensor \(bgrn, rgbn\)"):
+    with pytest.raises(
+        SensorError, match=r"rgbn\.tif: 4 bands of uint8.*--sensor \(bgrn, planetscope, rgbn, worldview\)"
+    ):
         match([_info("x/rgbn.tif", 4, "uint8", colorinterp=RGBX)])
 
 
@@ -197,7 +291,7 @@ def test_a_sidecar_names_the_sensor_and_the_command_line_wins() -> None:
 def test_files_without_the_operators_name_are_taken_by_band_when_the_sensor_is_named() -> None:
     files = _files("field/scene_{}.tif", ["B2", "B3", "B4"])
     assert _names(match(files, "landsat89")) == ["B2", "B3", "B4"]
-    with pytest.raises(SensorError, match="3 band files"):
+    with pytest.raises(SensorError, match=r"3 band files.*--sensor \(landsat45_tm, landsat7_etm, landsat89\)"):
         match(files)
 
 
@@ -232,10 +326,60 @@ def test_an_unknown_sensor_is_refused() -> None:
 )
 @pytest.mark.parametrize("sensor", [None, "hyperspectral"])
 def test_wavelengths_that_come_with_a_file_make_its_bands(more: dict[str, Any], sensor: str | None) -> None:
-    found = match([_info("aviris.tif", 3, "int16", **more)], sensor)
+    found = match([_info("cube.tif", 3, "int16", **more)], sensor)
     assert found.profile.name == "hyperspectral"
     assert [m.band.wavelength_um for m in found.bands] == pytest.approx([0.4, 0.5, 2.4])
     assert [m.index for m in found.bands] == [1, 2, 3]
+
+
+def test_metadata_give_the_wavelengths_and_the_name_gives_the_rest() -> None:
+    tags = tuple({"CENTRAL_WAVELENGTH_UM": v} for v in ("0.4924", "0.5598", "0.6646"))
+    found = match([_info("S2A_MSIL2A_20200101.tif", 3, band_tags=tags, descriptions=("B02", "B03", "B04"))])
+    assert (found.profile.name, found.origin) == ("sentinel2_l2a", "band metadata")
+    assert [m.band.wavelength_um for m in found.bands] == [0.4924, 0.5598, 0.6646]
+    assert [m.band.common_name for m in found.bands] == ["blue", "green", "red"]
+
+
+def test_the_users_wavelengths_win_over_those_of_the_file() -> None:
+    tags = tuple({"CENTRAL_WAVELENGTH_UM": v} for v in ("0.4", "0.5", "0.6"))
+    found = match([_info("cube.tif", 3, band_tags=tags, wavelengths_um=(0.45, 0.55, 0.65))])
+    assert found.origin == "the user's wavelengths_um"
+    assert [m.band.wavelength_um for m in found.bands] == [0.45, 0.55, 0.65]
+
+
+def test_a_catalogue_wins_over_the_file_and_names_the_bands() -> None:
+    tags = tuple({"CENTRAL_WAVELENGTH_UM": v} for v in ("0.4", "0.5"))
+    said = (SaidBand(name="x", wavelength_um=0.7, fwhm_um=0.02), SaidBand(name="y", wavelength_um=1.6))
+    found = match([_info("cube.tif", 2, band_tags=tags, said=said, said_by="STAC item a")])
+    assert found.origin == "STAC item a"
+    assert [(m.band.name, m.band.wavelength_um, m.band.fwhm_um) for m in found.bands] == [
+        ("x", 0.7, 0.02),
+        ("y", 1.6, None),
+    ]
+
+
+def test_wavelengths_of_band_files_make_one_scene_and_alpha_needs_none() -> None:
+    one = _info("a_1.tif", 2, band_tags=({"CENTRAL_WAVELENGTH_UM": "0.5"}, {}), colorinterp=("gray", "alpha"))
+    other = _info("a_2.tif", 1, band_tags=({"CENTRAL_WAVELENGTH_UM": "0.9"},))
+    found = match([one, other])
+    assert [(m.href, m.index, m.band.wavelength_um) for m in found.bands] == [("a_1.tif", 1, 0.5), ("a_2.tif", 1, 0.9)]
+    with pytest.raises(SensorError, match=r"a_2\.tif: other files of its scene have wavelengths_um"):
+        match([_info("a_1.tif", wavelengths_um=(0.5,)), _info("a_2.tif")])
+
+
+@pytest.mark.parametrize(
+    ("info", "origin"),
+    [
+        (_info("m_4709963_se_14_1_20090818.tif", 4, "uint8"), "file names"),
+        (_info("scene.tif", 3, descriptions=("Red", "Green", "Blue")), "band descriptions"),
+        (_info("x.tif", 3, "uint8", colorinterp=RGBX[:3]), "colour interpretation"),
+        (_info("x.tif", 1, "int16", hints=("SRTM_dem",), said_by="x_MTL.txt"), "product named by x_MTL.txt"),
+        (_info("x.tif", 3, "uint8", sensor="rgb"), "the user named the sensor"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_said_so_is_kept(info: RasterInfo, origin: str) -> None:
+    assert match([info]).origin == origin
 
 
 @pytest.mark.parametrize(
@@ -251,7 +395,7 @@ def test_wavelengths_that_come_with_a_file_make_its_bands(more: dict[str, Any], 
 )
 def test_wrong_wavelengths_are_refused(more: dict[str, Any], says: str) -> None:
     with pytest.raises(SensorError, match=says):
-        match([_info("aviris.tif", 3, "int16", **more)])
+        match([_info("cube.tif", 3, "int16", **more)])
 
 
 def test_hyperspectral_without_wavelengths_is_told_how_to_give_them() -> None:
@@ -274,4 +418,4 @@ def test_newer_sentinel_2_products_are_scaled_with_their_offset() -> None:
     folder = "S2B_MSIL2A_20220216T102049_N0400_R065_T33UUU_20220216T130911.SAFE/GRANULE/L2A/IMG_DATA/R10m"
     found = match(_files(folder + "/T33UUU_20220216T102049_{}_10m.jp2", ["B02", "B03", "B04", "B08"]))
     assert found.profile.name == "sentinel2_l2a"
-    assert found.profile.scaling_for("uint16").low == 1000
+    assert found.profile.rules_for("uint16")[0].stored(0) == pytest.approx(1000)

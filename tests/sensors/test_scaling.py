@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandsight.sensors.scaling import decibel, stretch
+from bandsight.sensors.scaling import Scaling, decibel, stretch
 
 values = st.lists(st.floats(-1e5, 1e5, width=32), min_size=1, max_size=50).map(lambda v: np.array(v, np.float32))
 
@@ -33,3 +33,16 @@ def test_a_flat_scene_does_not_divide_by_zero() -> None:
 def test_amplitudes_become_decibel_and_zero_becomes_very_little() -> None:
     out = decibel(np.array([1, 10, 0.1, 0, -3], np.float32))
     np.testing.assert_allclose(out, [0, 20, -20, -120, -120], atol=1e-4)
+
+
+def test_power_becomes_half_as_many_decibel_as_amplitude() -> None:
+    numbers = np.array([1, 10, 0.01, 0], np.float32)
+    np.testing.assert_allclose(decibel(numbers, "power"), [0, 10, -20, -120], atol=1e-4)
+
+
+@given(st.floats(1e-5, 10), st.floats(-300, 300), st.floats(-1000, 1000))
+def test_a_stored_number_is_the_physical_value_without_scale_and_offset(
+    scale: float, offset: float, value: float
+) -> None:
+    rule = Scaling(kind="linear", scale=scale, offset=offset, low=0, high=1)
+    assert abs(rule.stored(value) * scale + offset - value) < 1e-6

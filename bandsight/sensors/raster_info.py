@@ -1,0 +1,50 @@
+"""What the files of a scene say about themselves; plain values, so that matching needs no raster library."""
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaidBand:
+    """What something beside the file says about one of its bands."""
+
+    name: str | None = None
+    """As the operator names it."""
+    common_name: str | None = None
+    """STAC common name."""
+    wavelength_um: float | None = None
+    """Centre wavelength, µm."""
+    fwhm_um: float | None = None
+    """Full width at half maximum, µm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RasterInfo:
+    """What one file says about itself."""
+
+    href: str
+    """The file: a path, a URL, or a name that GDAL knows for a part of a file."""
+    path: PurePath
+    """Its place, to be looked at for names only."""
+    count: int
+    """Bands."""
+    dtype: str
+    """Data type, as rasterio names it."""
+    descriptions: tuple[str | None, ...]
+    """Description of each band."""
+    tags: dict[str, str]
+    """Metadata of the file."""
+    band_tags: tuple[dict[str, str], ...]
+    """Metadata of each band."""
+    colorinterp: tuple[str, ...]
+    """GDAL colour interpretation of each band."""
+    wavelengths_um: tuple[float, ...] | None = None
+    """The user's word on the bands, µm."""
+    sensor: str | None = None
+    """The user's word on the sensor."""
+    said: tuple[SaidBand, ...] = ()
+    """What a STAC item or the product's metadata says about each band; empty where they say nothing."""
+    said_by: str = ""
+    """Which of them it was, for people."""
+    hints: tuple[str, ...] = ()
+    """Names that the product's metadata give to it (product id, platform), to be recognised like file names."""

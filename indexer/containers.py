@@ -1,0 +1,56 @@
+"""Opens the files of a scene; a NetCDF or HDF5 file that holds several rasters stands for those that are its bands."""
+
+from collections.abc import Iterable
+
+from rasterio.io import DatasetReader
+
+from bandsight.errors import SceneError
+from bandsight.rasters import open_raster, raster_path
+
+# A container with more parts than this is a data cube to be indexed part by part.
+_MAX_PARTS = 500
+_SHOWN = 8
+
+
+def open_rasters(hrefs: Iterable[str], into: dict[str, DatasetReader]) -> None:
+    """Open the rasters of a scene into a dict by href; whoever owns the dict closes them.
+
+    Raises:
+        SceneError: A file cannot be read, or is a container in which no rasters of one size are found.
+    """
+    for href in hrefs:
+        dataset = open_raster(href)
+        if dataset.count:
+            into[href] = dataset
+            continue
+        parts = dataset.subdatasets
+        dataset.close()
+        into.update(_largest(href, parts))
+
+
+def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
+    """Return the open parts of a container that are as large as its largest: the others are axes and tie points."""
+    if len(parts) > _MAX_PARTS:
+        raise SceneError(f"{href}: {len(parts)} rasters in it, at most {_MAX_PARTS} are looked at; name one of them")
+    opened: dict[str, DatasetReader] = {}
+    kept: dict[str, DatasetReader] = {}
+    try:
+        for part in parts:
+            opened[part] = open_raster(part)
+        pictures = {part: d for part, d in opened.items() if d.count and min(d.shape) > 1}
+        size = max((d.width * d.height for d in pictures.values()), default=0)
+        kept = {part: d for part, d in pictures.items() if d.width * d.height == size}
+        if not kept:
+            raise SceneError(f"{href}: a container without rasters; {_names(parts)}")
+        if len(kept) > 1 and any(d.count > 1 for d in kept.values()):
+            raise SceneError(f"{href}: several rasters with several bands in it; name one: {_names(list(kept))}")
+        return kept
+    finally:
+        for part, dataset in opened.items():
+            if part not in kept:
+                dataset.close()
+
+
+def _names(parts: list[str]) -> str:
+    shown = ", ".join(raster_path(part).name for part in parts[:_SHOWN])
+    return f"{shown}, …" if len(parts) > _SHOWN else shown or "nothing in it"

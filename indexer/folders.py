@@ -1,0 +1,92 @@
+"""Which files of folders and zips make which scene: each raster is one, unless band files that belong together are."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from bandsight.rasters import in_zip, place_in_zip
+from bandsight.sensors.groups import group_bands
+from bandsight.sensors.profile import Profile
+from indexer.files import zip_names
+from indexer.source import Source
+
+# What a folder is searched for; a file named by the user is tried whatever it is called.
+SUFFIXES = frozenset(
+    {".tif", ".tiff", ".jp2", ".nc", ".h5", ".hdf5", ".he5"}
+    | {".img", ".dat", ".bsq", ".bil", ".bip", ".png", ".jpg", ".jpeg"}
+)
+_SAFE = ".SAFE"
+# What a Sentinel product holds beside its measurements: previews, reports, masks.
+_SAFE_IMAGES = {"IMG_DATA", "measurement"}
+# Sentinel-2's level 2A names the resolution of each file, in m.
+_RESOLUTION = re.compile(r"_(\d\d)m$")
+
+
+def folder_files(folder: Path) -> Iterator[Path]:
+    """Yield the rasters and zips in a folder and all folders in it, sorted; folders are read one after another."""
+    for path in sorted(folder.rglob("*")):
+        suffix = path.suffix.lower()
+        wanted = suffix in SUFFIXES or suffix == ".zip" or _has_header(path)
+        if wanted and _is_measurement(path) and path.is_file():
+            yield path
+
+
+def zip_files(archive: Path) -> Iterator[Path]:
+    """Yield the rasters in a zip, as places that GDAL can open; zips in it are not looked into.
+
+    Raises:
+        SceneError: It is no zip.
+    """
+    for name in sorted(zip_names(str(archive))):
+        path = Path(place_in_zip(archive, name))
+        if path.suffix.lower() in SUFFIXES and _is_measurement(path):
+            yield path
+
+
+def scenes_of(files: Iterable[Path], profiles: Sequence[Profile]) -> list[Source]:
+    """Return the scenes that files make, in the order of their paths."""
+    homes: dict[Path, list[Path]] = {}
+    for file in files:
+        homes.setdefault(_home(file), []).append(file)
+    sources = []
+    for home, members in homes.items():
+        for stem, group in group_bands(members, profiles):
+            sources.append(Source(name=_name(home, stem, group), hrefs=tuple(str(file) for file in _finest(group))))
+    return sorted(sources, key=lambda source: source.hrefs)
+
+
+def _has_header(path: Path) -> bool:
+    """Say whether a file without a suffix is the data of an ENVI header beside it."""
+    return not path.suffix and path.with_name(f"{path.name}.hdr").is_file()
+
+
+def _is_measurement(path: Path) -> bool:
+    parts = path.parts
+    inside = next((at for at, part in enumerate(parts) if part.upper().endswith(_SAFE)), None)
+    return inside is None or bool(_SAFE_IMAGES.intersection(parts[inside:]))
+
+
+def _home(file: Path) -> Path:
+    """Return the folder whose files make scenes together: a whole Sentinel product, else the file's own."""
+    return next((parent for parent in file.parents if parent.suffix.upper() == _SAFE), file.parent)
+
+
+def _finest(group: Iterable[Path]) -> list[Path]:
+    """Return the files of a scene, sorted, each band once: products hold some at several resolutions."""
+    best: dict[str, tuple[int, Path]] = {}
+    for file in sorted(group):
+        found = _RESOLUTION.search(file.stem)
+        band, metres = (file.stem[: found.start()], int(found[1])) if found else (file.stem, 0)
+        if band not in best or metres < best[band][0]:
+            best[band] = metres, file
+    return sorted(file for _, file in best.values())
+
+
+def _name(home: Path, stem: str, group: Sequence[Path]) -> str:
+    if home.suffix.upper() == _SAFE:
+        return home.stem
+    if len(group) == 1:
+        return group[0].name
+    zipped = in_zip(str(home))
+    folder = Path(zipped[0]).stem if zipped and not zipped[1] else home.name
+    return folder if not stem or stem == folder else f"{folder}/{stem}"

@@ -1,0 +1,83 @@
+"""Where a raster lies: its CRS and its grid, from the file or from what the user says beside it."""
+
+import math
+from pathlib import Path
+
+from affine import Affine
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+from rasterio.io import DatasetReader
+from rasterio.transform import from_bounds
+
+from bandsight.errors import SceneError
+from indexer.sidecar import Sidecar, sidecar_path
+
+_METRES_PER_DEGREE = 111_320.0
+
+
+def crs_of(dataset: DatasetReader, sidecar: Sidecar) -> CRS:
+    """Return a raster's CRS.
+
+    Raises:
+        SceneError: It has none, or none that places it on Earth.
+    """
+    # xarray's rasterio convention keeps the CRS of a NetCDF variable in an attribute `crs`.
+    named = sidecar.crs or (dataset.crs and dataset.crs.to_wkt()) or dataset.tags(1).get("crs")
+    if named and named.lower().startswith("+init="):
+        # The PROJ 4 spelling, still found in files.
+        named = named[len("+init=") :].upper()
+    path = Path(dataset.name)
+    if not named:
+        raise SceneError(
+            f"{path}: no CRS, so it cannot be placed on Earth; write {sidecar_path(path).name} beside it with "
+            '{"crs": "EPSG:…", "bounds": [left, bottom, right, top]}'
+        )
+    try:
+        crs = CRS.from_string(named)
+    except CRSError as error:
+        raise SceneError(f"{path}: CRS {named!r} is not known; need EPSG:n or WKT") from error
+    if not (crs.is_projected or crs.is_geographic):
+        raise SceneError(f"{path}: its CRS is neither projected nor geographic; give one in {sidecar_path(path).name}")
+    return crs
+
+
+def crs_text(crs: CRS) -> str:
+    """Return a CRS as `EPSG:n` where it has a number, else as WKT."""
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else str(crs.to_wkt())
+
+
+def transform_of(dataset: DatasetReader, sidecar: Sidecar) -> Affine:
+    """Return the way from a raster's pixels to its CRS.
+
+    Raises:
+        SceneError: It has no georeference.
+    """
+    if sidecar.bounds:
+        placed: Affine = from_bounds(*sidecar.bounds, dataset.width, dataset.height)
+        return placed
+    if dataset.transform.is_identity:
+        path = Path(dataset.name)
+        raise SceneError(
+            f"{path}: no georeference, so it cannot be placed on Earth; write {sidecar_path(path).name} beside it "
+            'with {"crs": "EPSG:…", "bounds": [left, bottom, right, top]}'
+        )
+    own: Affine = dataset.transform
+    return own
+
+
+def aligned(one: Affine, other: Affine) -> bool:
+    """Say whether two grids differ by scale and offset only."""
+    step = ~one @ other
+    size = max(abs(step.a), abs(step.e))
+    return bool(max(abs(step.b), abs(step.d)) < 1e-6 * size and step.a > 0 and step.e > 0)
+
+
+def gsd_m(affine: Affine, crs: CRS, height: int) -> float:
+    """Return the ground sample distance, m."""
+    side = math.sqrt(abs(affine.determinant))
+    if crs.is_projected:
+        return side * float(crs.linear_units_factor[1])
+    # Degrees: the geometric mean of both directions at the scene's middle.
+    middle = affine.f + affine.e * height / 2
+    return side * _METRES_PER_DEGREE * math.sqrt(max(math.cos(math.radians(middle)), 1e-6))

@@ -1,0 +1,212 @@
+"""Reads the metadata files that products carry: Landsat's MTL, Sentinel's SAFE, EnMAP's METADATA.XML."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from bandsight.errors import SceneError
+from bandsight.sensors.raster_info import SaidBand
+from indexer.files import list_folder, read_text
+from indexer.said import Said
+from indexer.times import parse_time
+
+_MTL_LINE = re.compile(r'^\s*(\w+)\s*=\s*"?([^"\n]*?)"?\s*$', re.MULTILINE)
+_S2_BAND = re.compile(r"_(B(?:0[1-9]|1[0-2]|8A))(?:_\d0m)?$")
+_MTL_NUMBERS = {
+    "CLOUD_COVER": "eo:cloud_cover",
+    "SUN_ELEVATION": "view:sun_elevation",
+    "SUN_AZIMUTH": "view:sun_azimuth",
+}
+_Element = ET.Element
+
+
+def said_by_product(hrefs: Sequence[str]) -> Said:
+    """Return what the product's metadata say about a scene; empty where there are none.
+
+    Raises:
+        SceneError: A metadata file is there but is damaged.
+    """
+    paths = {href: PurePath(href) for href in hrefs}
+    root = next((parent for parent in paths[hrefs[0]].parents if parent.suffix.upper() == ".SAFE"), None)
+    if root is not None:
+        return _safe(root, paths)
+    folder = paths[hrefs[0]].parent
+    for file in list_folder(folder):
+        if _belongs(file, "_MTL", paths.values()):
+            return _mtl(folder / file)
+        if _belongs(file, "-METADATA.XML", paths.values()):
+            return _enmap(folder / file, hrefs)
+    return Said()
+
+
+def _belongs(file: str, ending: str, paths: Iterable[PurePath]) -> bool:
+    """Say whether a metadata file is that of one of the rasters: a folder may hold several products."""
+    stem, found, suffix = file.upper().rpartition(ending.upper())
+    if not found or suffix not in {"", ".TXT", ".JSON"}:
+        return False
+    # Some MTL files are named for one of the bands.
+    stem = stem.split("_B")[0]
+    return bool(stem) and any(path.name.upper().startswith(stem) for path in paths)
+
+
+def _mtl(path: PurePath) -> Said:
+    """Read a Landsat MTL file, as text or as JSON (USGS, Landsat Collection 2 data format control book)."""
+    text = read_text(path)
+    try:
+        # The first of a name counts: later groups repeat those of the level below.
+        pairs = _flat(json.loads(text)) if path.suffix.lower() == ".json" else _MTL_LINE.findall(text)
+        values: dict[str, str] = {}
+        for key, value in pairs:
+            values.setdefault(key, value)
+        clock = values.get("SCENE_CENTER_TIME", "00:00:00Z")
+        when = parse_time(f"{values['DATE_ACQUIRED']}T{clock[:8]}") if "DATE_ACQUIRED" in values else None
+        properties: dict[str, Any] = {}
+        if "SPACECRAFT_ID" in values:
+            properties["platform"] = values["SPACECRAFT_ID"].lower().replace("_", "-")
+        if "SENSOR_ID" in values:
+            properties["instruments"] = values["SENSOR_ID"].lower().split("_")
+        properties |= _numbers(
+            values,
+            {"CLOUD_COVER": "eo:cloud_cover", "SUN_ELEVATION": "view:sun_elevation", "SUN_AZIMUTH": "view:sun_azimuth"},
+        )
+    except (ValueError, AttributeError, TypeError) as error:
+        raise SceneError(f"{path}: no MTL file that can be read ({error}); get it again or take it away") from error
+    # STAC and USGS: a cloud cover below zero means that it was not assessed.
+    if properties.get("eo:cloud_cover", 0) < 0:
+        del properties["eo:cloud_cover"]
+    names = ("LANDSAT_PRODUCT_ID", "LANDSAT_SCENE_ID")
+    hints = tuple(values[name] for name in names if name in values)[:1]
+    return Said(by=path.name, acquired=when, properties=properties, hints=hints)
+
+
+def _safe(root: PurePath, paths: Mapping[str, PurePath]) -> Said:
+    files = list_folder(root)
+    product = next((name for name in files if re.fullmatch(r"MTD_MSIL(1C|2A)\.xml", name)), None)
+    if product is not None:
+        return _sentinel2(root, product, paths)
+    return _sentinel1(root) if "manifest.safe" in files else Said()
+
+
+def _sentinel2(root: PurePath, product: str, paths: Mapping[str, PurePath]) -> Said:
+    """Read MTD_MSIL1C.xml or MTD_MSIL2A.xml (ESA, Sentinel-2 products specification document)."""
+    tree = _xml(root / product)
+    texts = _texts(tree)
+    spectral = {node.get("physicalBand", ""): node for node in _all(tree, "Spectral_Information")}
+    quantification = texts.get("QUANTIFICATION_VALUE") or texts.get("BOA_QUANTIFICATION_VALUE")
+    offsets = {
+        node.get("band_id"): float(node.text or 0)
+        for tag in ("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")
+        for node in _all(tree, tag)
+    }
+    bands, scales = {}, {}
+    for href, path in paths.items():
+        match = _S2_BAND.search(path.stem)
+        if match is None:
+            continue
+        node = spectral.get(match[1].replace("B0", "B"))
+        bands[href] = (SaidBand(name=match[1], wavelength_um=None if node is None else _centre_um(node)),)
+        if quantification:
+            scale = 1 / float(quantification)
+            scales[href] = (scale, offsets.get(node.get("bandId") if node is not None else None, 0.0) * scale)
+    properties: dict[str, Any] = {"constellation": "sentinel-2", "instruments": ["msi"]}
+    if "SPACECRAFT_NAME" in texts:
+        properties["platform"] = texts["SPACECRAFT_NAME"].lower()
+    if "PROCESSING_BASELINE" in texts:
+        properties["s2:processing_baseline"] = texts["PROCESSING_BASELINE"]
+    properties |= _numbers(texts, {"Cloud_Coverage_Assessment": "eo:cloud_cover"}) | _sentinel2_sun(paths)
+    when = parse_time(texts.get("PRODUCT_START_TIME", ""))
+    name = texts.get("PRODUCT_URI", root.name)
+    return Said(by=product, acquired=when, properties=properties, hints=(name,), bands=bands, scales=scales)
+
+
+def _centre_um(band: _Element) -> float | None:
+    """Return a band's centre wavelength; None where it is not said in nm, as the specification has it."""
+    centre = next(iter(_all(band, "CENTRAL")), None)
+    return float(centre.text or 0) / 1000 if centre is not None and centre.get("unit") == "nm" else None
+
+
+def _sentinel2_sun(paths: Mapping[str, PurePath]) -> dict[str, Any]:
+    """Return the sun's angles from the granule's MTD_TL.xml."""
+    for parent in next(iter(paths.values())).parents:
+        if "MTD_TL.xml" in list_folder(parent):
+            sun = next(iter(_all(_xml(parent / "MTD_TL.xml"), "Mean_Sun_Angle")), None)
+            texts = {} if sun is None else _texts(sun)
+            found = _numbers(texts, {"ZENITH_ANGLE": "zenith", "AZIMUTH_ANGLE": "view:sun_azimuth"})
+            zenith = found.pop("zenith", None)
+            return found if zenith is None else found | {"view:sun_elevation": 90 - zenith}
+        if parent.suffix.upper() == ".SAFE":
+            break
+    return {}
+
+
+def _sentinel1(root: PurePath) -> Said:
+    """Read manifest.safe; it is not a hint: its numbers' calibration is told by the names of its files."""
+    texts = _texts(_xml(root / "manifest.safe"))
+    properties: dict[str, Any] = {"constellation": "sentinel-1", "instruments": ["c-sar"]}
+    if {"familyName", "number"} <= set(texts):
+        properties["platform"] = f"{texts['familyName']}{texts['number']}".lower()
+    for name, key in (("mode", "sar:instrument_mode"), ("pass", "sat:orbit_state")):
+        if name in texts:
+            properties[key] = texts[name].lower() if name == "pass" else texts[name]
+    return Said(by="manifest.safe", acquired=parse_time(texts.get("startTime", "")), properties=properties)
+
+
+def _enmap(path: PurePath, hrefs: Sequence[str]) -> Said:
+    """Read an EnMAP METADATA.XML (DLR, EnMAP product specification: wavelengths and widths are in nm)."""
+    tree = _xml(path)
+    bands = tuple(
+        SaidBand(
+            wavelength_um=float(centre.text or 0) / 1000,
+            fwhm_um=float(width.text or 0) / 1000,
+        )
+        for node in _all(tree, "bandID")
+        for centre in _all(node, "wavelengthCenterOfBand")
+        for width in _all(node, "FWHMOfBand")
+    )
+    texts = _texts(tree)
+    pictures = {href: bands for href in hrefs if "SPECTRAL_IMAGE" in PurePath(href).name.upper()}
+    properties = {"platform": "enmap", **_numbers(texts, {"cloudCover": "eo:cloud_cover"})}
+    return Said(by=path.name, acquired=parse_time(texts.get("startTime", "")), properties=properties, bands=pictures)
+
+
+def _xml(path: PurePath) -> _Element:
+    try:
+        return ET.fromstring(read_text(path))  # noqa: S314  (expat refuses entity bombs since 2.4; size is limited)
+    except ET.ParseError as error:
+        raise SceneError(f"{path}: no XML that can be read ({error}); get the product again") from error
+
+
+def _all(tree: _Element, tag: str) -> Iterable[_Element]:
+    """Yield elements by local name, whatever their namespace."""
+    return (node for node in tree.iter() if node.tag.rpartition("}")[2] == tag)
+
+
+def _texts(tree: _Element) -> dict[str, str]:
+    """Return the first text of each local name."""
+    found: dict[str, str] = {}
+    for node in tree.iter():
+        if node.text and node.text.strip():
+            found.setdefault(node.tag.rpartition("}")[2], node.text.strip())
+    return found
+
+
+def _numbers(texts: Mapping[str, str], names: Mapping[str, str]) -> dict[str, float]:
+    """Return numbers under their STAC names; what is no number is left out."""
+    found = {}
+    for name, key in names.items():
+        try:
+            found[key] = float(texts[name])
+        except (KeyError, ValueError):
+            continue
+    return found
+
+
+def _flat(value: Any) -> Iterable[tuple[str, str]]:
+    for key, part in value.items():
+        if isinstance(part, dict):
+            yield from _flat(part)
+        else:
+            yield key, str(part)

@@ -1,0 +1,123 @@
+"""Settles how a scene's numbers become 0..255, from its profile and from a look at the scene."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+
+from bandsight.errors import SceneError
+from bandsight.sensors.match import Match
+from bandsight.sensors.profile import Band
+from bandsight.sensors.scaling import Scaling, decibel
+
+# Longest side of the overview from which a percentile stretch is computed.
+_OVERVIEW_PX = 1024
+# Most values of one file in that overview, over all its bands.
+_OVERVIEW_VALUES = 40_000_000
+_PERCENTILES = (1.0, 99.0)
+# Bands in here are stretched together, so that colours keep.
+_VISIBLE_UM = (0.44, 0.70)
+
+
+def limits(
+    used: Mapping[str, DatasetReader],
+    matched: Match,
+    nodata: float | None,
+    name: str,
+    scales: Mapping[str, tuple[float, float]],
+) -> tuple[Scaling, tuple[float, ...], tuple[float, ...]]:
+    """Return the rule that holds for the scene, and the stored values that become 0 and 255, for each band.
+
+    Args:
+        used: Open files, by href.
+        matched: The profile and the bands.
+        nodata: Value without data.
+        name: The scene's, for errors.
+        scales: (scale, offset) of the files whose product or catalogue states them, by href.
+
+    Raises:
+        SceneError: No rule of the profile is for such numbers, or there are none.
+    """
+    bands = [m.band for m in matched.bands]
+    first = used[matched.bands[0].href]
+    rules = matched.profile.rules_for(first.dtypes[0])
+    samples: list[NDArray[np.float32]] = []
+    if any(rule.kind == "percentile" or rule.plausible for rule in rules):
+        samples = _overviews(used, matched, nodata)
+        if not all(len(sample) for sample in samples):
+            raise SceneError(f"{name}: no valid pixel in it, so there is nothing to index")
+    rule, samples = _plausible(rules, samples, matched.profile.name, name)
+    if rule.kind == "as_is":
+        return rule, (0.0,) * len(bands), (255.0,) * len(bands)
+    if rule.kind == "linear":
+        own = [_of_file(rule, used[m.href], m.index, scales.get(m.href)) for m in matched.bands]
+        low = [o.stored(o.low if b.low is None else b.low) for o, b in zip(own, bands, strict=True)]
+        high = [o.stored(o.high if b.high is None else b.high) for o, b in zip(own, bands, strict=True)]
+        return rule, tuple(low), tuple(high)
+    visible = [sample for band, sample in zip(bands, samples, strict=True) if _is_visible(band)]
+    together = np.concatenate(visible) if visible else None
+    limits = [
+        np.percentile(together if together is not None and _is_visible(band) else sample, _PERCENTILES)
+        for band, sample in zip(bands, samples, strict=True)
+    ]
+    return rule, tuple(float(pair[0]) for pair in limits), tuple(float(pair[1]) for pair in limits)
+
+
+def _plausible(
+    rules: Sequence[Scaling], samples: list[NDArray[np.float32]], sensor: str, name: str
+) -> tuple[Scaling, list[NDArray[np.float32]]]:
+    """Return the first rule whose numbers these can be, and the samples as it sees them."""
+    found = []
+    for rule in rules:
+        seen = [decibel(sample, rule.to_db) for sample in samples] if rule.to_db else samples
+        if rule.plausible is None:
+            return rule, seen
+        middle = float(np.median([np.median(sample) for sample in seen]))
+        if rule.plausible[0] <= middle <= rule.plausible[1]:
+            return rule, seen
+        found.append(f"{rule.plausible[0]:g} to {rule.plausible[1]:g}" + (" after dB" if rule.to_db else ""))
+    middle = float(np.median([np.median(sample) for sample in samples]))
+    raise SceneError(
+        f"{name}: its numbers have median {middle:g}, sensor {sensor} has {' or '.join(found)}; "
+        "choose another --sensor or convert the scene"
+    )
+
+
+def _of_file(rule: Scaling, dataset: DatasetReader, index: int, said: tuple[float, float] | None) -> Scaling:
+    """Return the rule with the scale that the product or the file states, where the rule is for scaled integers."""
+    scale, offset = said or (dataset.scales[index - 1], dataset.offsets[index - 1])
+    if rule.scale == 1 or (scale, offset) == (1, 0) or scale <= 0:
+        return rule
+    return replace(rule, scale=scale, offset=offset)
+
+
+def _is_visible(band: Band) -> bool:
+    return _VISIBLE_UM[0] < band.wavelength_um < _VISIBLE_UM[1]
+
+
+def _overviews(used: Mapping[str, DatasetReader], matched: Match, nodata: float | None) -> list[NDArray[np.float32]]:
+    """Return the valid values of each band, from a picture of the scene small enough to be held at once."""
+    found: dict[tuple[str, int], NDArray[np.float32]] = {}
+    for path, dataset in used.items():
+        indexes = [m.index for m in matched.bands if m.href == path]
+        pixels = dataset.width * dataset.height
+        shrink = max(1.0, math.sqrt(pixels * len(indexes) / _OVERVIEW_VALUES), math.sqrt(pixels) / _OVERVIEW_PX)
+        shape = (len(indexes), math.ceil(dataset.height / shrink), math.ceil(dataset.width / shrink))
+        try:
+            data = dataset.read(indexes, out_shape=shape, resampling=Resampling.nearest)
+            seen = dataset.read_masks(indexes, out_shape=shape, resampling=Resampling.nearest) > 0
+        except RasterioError as error:
+            reason = (str(error).splitlines() or ["?"])[0]
+            raise SceneError(f"{path}: cannot be read ({reason}); get the file again") from error
+        values = np.abs(data) if np.iscomplexobj(data) else data
+        seen &= np.isfinite(values)
+        if nodata is not None:
+            seen &= values != nodata
+        for index, band, valid in zip(indexes, values, seen, strict=True):
+            found[path, index] = np.asarray(band[valid], np.float32)
+    return [found[m.href, m.index] for m in matched.bands]

@@ -1,0 +1,185 @@
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.shutil
+
+from bandsight.errors import SceneError
+from bandsight.geo.grid import tile_windows
+from bandsight.rasters import open_raster
+from indexer.pipeline import index
+from indexer.reader import read_row
+from indexer.scene import open_scene, scene_key
+from indexer.sources import find_scenes
+from tests.indexer.test_product_metadata import safe
+from tests.rasters import picture, write
+from tests.web import serve
+
+
+def names(*inputs: object) -> list[str]:
+    return [source.name for source in find_scenes([str(one) for one in inputs])]
+
+
+def opened(source):
+    return open_scene(source, "key", tiling={})
+
+
+def first_tile(scene) -> np.ndarray:
+    windows = tile_windows(
+        transform=scene.transform, crs=scene.record.crs, width=scene.width, height=scene.height, tile_px=32
+    )
+    return read_row(scene, windows[:1], tile_px=32, min_valid=0)[0].pixels
+
+
+def test_a_folder_a_glob_a_list_and_the_files_are_the_same_scenes(tmp_path):
+    files = [write(tmp_path / "in" / f"{n}.tif", picture(3, 40, 40, seed=n)) for n in range(3)]
+    (tmp_path / "scenes.txt").write_text(f"# remark\n\nin/0.tif\n{files[1]}\nin/2.tif\n")
+    expected = find_scenes([tmp_path / "in"])
+    assert [source.name for source in expected] == ["0.tif", "1.tif", "2.tif"]
+    assert find_scenes([f"{tmp_path}/in/*.tif"]) == expected
+    assert find_scenes([f"{tmp_path}/**/?.tif"]) == expected
+    assert find_scenes([tmp_path / "scenes.txt"]) == expected
+    assert find_scenes([*files, tmp_path / "in", files[0]]) == expected
+
+
+def test_a_file_with_brackets_in_its_name_is_no_pattern(tmp_path):
+    path = write(tmp_path / "a[1].tif", picture(3, 40, 40))
+    assert find_scenes([str(path)])[0].hrefs == (str(path),)
+
+
+def test_a_pattern_that_finds_nothing_is_a_failed_scene(tmp_path, archive, encoder):
+    write(tmp_path / "a.tif", picture(3, 64, 64))
+    summary = index([f"{tmp_path}/*.tif", f"{tmp_path}/*.jp2"], archive=archive, model=encoder)
+    assert summary.scenes == 1
+    assert "no file matches" in summary.failed[0][1]
+
+
+def test_rasters_in_a_zip_are_scenes(tmp_path):
+    write(tmp_path / "a.tif", picture(3, 64, 64))
+    for band in ("B02", "B03", "B04"):
+        write(tmp_path / f"S2A_MSIL2A_20200101T100000_{band}.tif", picture(1, 64, 64, dtype="uint16") * 10)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
+        for path in sorted(tmp_path.glob("*.tif")):
+            zipped.write(path, f"inner/{path.name}")
+        zipped.writestr("inner/readme.txt", "x")
+    from_zip = find_scenes([tmp_path / "x.zip"])
+    from_files = find_scenes(sorted(tmp_path.glob("*.tif")))
+    assert len(from_zip) == len(from_files) == 2
+    for one, other in zip(from_zip, from_files, strict=True):
+        np.testing.assert_array_equal(first_tile(opened(one)), first_tile(opened(other)))
+        assert opened(one).record.sensor == opened(other).record.sensor
+
+
+def test_a_safe_product_in_a_zip_is_what_it_is_in_a_folder(tmp_path):
+    root = safe(tmp_path / "folder")
+    shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "folder")
+    (whole,) = find_scenes([tmp_path / "packed.zip"])
+    (folder,) = find_scenes([root])
+    assert whole.name == folder.name == root.stem
+    one, other = opened(whole).record, opened(folder).record
+    assert (one.wavelengths_um, one.stretch, one.properties, one.datetime) == (
+        other.wavelengths_um,
+        other.stretch,
+        other.properties,
+        other.datetime,
+    )
+    assert [source.name for source in find_scenes([root / "MTD_MSIL2A.xml"])] == [root.stem]
+
+
+def test_a_broken_zip_in_a_folder_is_one_failed_scene(tmp_path, archive, encoder):
+    write(tmp_path / "a.tif", picture(3, 64, 64))
+    (tmp_path / "b.zip").write_bytes(b"PK no zip")
+    summary = index([tmp_path], archive=archive, model=encoder)
+    assert summary.scenes == 1
+    assert "b.zip: no zip that can be read" in summary.failed[0][1]
+
+
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path, archive, encoder):
+    outside = write(tmp_path / "outside.tif", picture(3, 64, 64))
+    write(tmp_path / "in" / "a.tif", picture(3, 64, 64))
+    (tmp_path / "in" / "link.tif").symlink_to(outside)
+    (tmp_path / "in" / "near.tif").symlink_to(tmp_path / "in" / "a.tif")
+    summary = index([tmp_path / "in"], archive=archive, model=encoder)
+    assert summary.scenes == 2
+    assert [reason for _, reason in summary.failed] == [
+        f"{tmp_path}/in/link.tif: a link to {outside}, outside of {tmp_path}/in; name that path itself"
+    ]
+
+
+def test_an_envi_header_and_a_data_file_without_a_suffix_are_one_scene(tmp_path):
+    values = picture(3, 40, 40)
+    profile = {"driver": "ENVI", "width": 40, "height": 40, "count": 3, "dtype": "uint8", "crs": "EPSG:32633"}
+    with rasterio.open(
+        tmp_path / "cube", "w", **profile, transform=rasterio.transform.from_origin(4e5, 5.8e6, 10, 10)
+    ) as dataset:
+        dataset.write(values)
+    assert find_scenes([tmp_path / "cube.hdr"]) == find_scenes([tmp_path]) == find_scenes([tmp_path / "cube"])
+    (tmp_path / "cube").unlink()
+    (source,) = find_scenes([tmp_path / "cube.hdr"])
+    with pytest.raises(SceneError, match="its data file is not beside it"):
+        scene_key(source, {})
+
+
+def _netcdf(path: Path, values: np.ndarray, name: str) -> Path:
+    """Write variables (y, x) on one UTM grid, as GDAL writes CF; their names end in 1, 2, …"""
+    with rasterio.open(write(path.with_suffix(".tif"), values), "r+") as dataset:
+        for band in range(1, len(values) + 1):
+            dataset.update_tags(band, NETCDF_VARNAME=name)
+    rasterio.shutil.copy(path.with_suffix(".tif"), path, driver="netCDF")
+    path.with_suffix(".tif").unlink()
+    return path
+
+
+def test_a_container_stands_for_the_bands_in_it(tmp_path):
+    values = picture(3, 64, 64, dtype="uint16") * 20
+    path = _netcdf(tmp_path / "S2A_MSIL2A_20200101T100000.nc", values, "B0")
+    with open_raster(path) as dataset:
+        assert (dataset.count, len(dataset.subdatasets)) == (0, 3)
+    scene = opened(find_scenes([path])[0])
+    assert scene.record.sensor == "sentinel2_l2a"
+    assert [(band.name, band.href) for band in scene.bands] == [
+        (name, f"netcdf:{path}:{name}") for name in ("B01", "B02", "B03")
+    ]
+    for band, numbers in zip(("B01", "B02", "B03"), values, strict=True):
+        write(tmp_path / "tif" / f"S2A_MSIL2A_20200101T100000_{band}.tif", numbers[None])
+    np.testing.assert_array_equal(first_tile(scene), first_tile(opened(find_scenes([tmp_path / "tif"])[0])))
+
+
+def test_a_part_of_a_container_is_a_scene_when_it_is_named(tmp_path):
+    path = _netcdf(tmp_path / "x.nc", picture(3, 64, 64, dtype="uint16") * 20, "dem_")
+    (part,) = find_scenes([f"netcdf:{path}:dem_2"])
+    scene = opened(part)
+    assert (scene.record.sensor, scene.record.href) == ("elevation", f"netcdf:{path}:dem_2")
+    assert scene_key(part, {}) != scene_key(find_scenes([path])[0], {})
+    (gone,) = find_scenes([f"netcdf:{tmp_path}/none.nc:dem_2"])
+    with pytest.raises(SceneError, match="no such file"):
+        opened(gone)
+
+
+def test_a_raster_on_a_web_server_is_read_in_parts_and_tried_again(tmp_path):
+    path = write(tmp_path / "a.tif", picture(3, 512, 512), tiled=True, blockxsize=64, blockysize=64, compress="deflate")
+    with serve(tmp_path) as site:
+        (source,) = find_scenes([f"{site.url}/a.tif"])
+        assert source.hrefs == (f"{site.url}/a.tif",)
+        site.failures = 1
+        scene = opened(source)
+        np.testing.assert_array_equal(first_tile(scene), first_tile(opened(find_scenes([path])[0])))
+        assert site.failures == 0
+        (gone,) = find_scenes([f"{site.url}/none.tif"])
+        with pytest.raises(SceneError, match=r"none\.tif: no raster that can be read"):
+            opened(gone)
+
+
+def test_object_stores_are_read_through_gdals_file_systems():
+    from bandsight.rasters import _gdal_name, is_remote, raster_path
+
+    assert _gdal_name("s3://bucket/a/b.tif") == "/vsis3/bucket/a/b.tif"
+    assert _gdal_name("gs://bucket/b.tif") == "/vsigs/bucket/b.tif"
+    assert _gdal_name("az://bucket/b.tif") == "/vsiaz/bucket/b.tif"
+    assert _gdal_name("https://x/b.tif?sig=1") == "/vsicurl/https://x/b.tif?sig=1"
+    assert all(is_remote(href) for href in ("s3://b/x", "gs://b/x", "az://b/x", "http://b/x"))
+    assert raster_path("https://x/y/LC08_B2.tif?sig=a.b").name == "LC08_B2.tif"
+    assert [source.name for source in find_scenes(["s3://bucket/a/b.tif"])] == ["b.tif"]

@@ -1,0 +1,196 @@
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pystac
+import pytest
+
+from bandsight.errors import SceneError
+from indexer.pipeline import index
+from indexer.scene import open_scene
+from indexer.sources import find_scenes
+from indexer.stac import StacQuery
+from tests.rasters import picture, write
+from tests.web import serve
+
+BANDS = {"B02": ("blue", 0.4924), "B03": ("green", 0.5598), "B04": ("red", 0.6646)}
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+
+
+def item(name: str, base: str, *, updated: str = "", old: bool = False, **properties: Any) -> dict[str, Any]:
+    """Return an item with three bands, one of them as JP2 too, a picture, a preview and a classification."""
+    assets: dict[str, Any] = {}
+    for key, (common, wave) in BANDS.items():
+        band = {"name": key, "eo:common_name": common, "eo:center_wavelength": wave, "raster:scale": 0.0001}
+        fields = {"bands": [band | {"raster:offset": -0.1}]}
+        if old:
+            fields = {"eo:bands": [{"name": key, "common_name": common, "center_wavelength": wave}]}
+        assets[key] = {"href": f"{base}{key}.tif", "type": COG, "roles": ["data"], **fields}
+    assets["B02-jp2"] = {**assets["B02"], "href": f"{base}B02.jp2", "type": "image/jp2"}
+    assets["SCL"] = {"href": f"{base}SCL.tif", "type": COG, "roles": ["data"]}
+    assets["visual"] = {"href": f"{base}TCI.tif", "type": COG, "roles": ["visual"]}
+    assets["thumbnail"] = {"href": f"{base}preview.jpg", "type": "image/jpeg", "roles": ["thumbnail"]}
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0" if old else "1.1.0",
+        "id": name,
+        "collection": "sentinel-2-l2a",
+        "geometry": {"type": "Point", "coordinates": [13.0, 52.0]},
+        "bbox": [13.0, 52.0, 13.0, 52.0],
+        "properties": {
+            "datetime": "2022-02-16T10:21:01Z",
+            "platform": "sentinel-2b",
+            "eo:cloud_cover": 7.5,
+            **({"updated": updated} if updated else {}),
+            **properties,
+        },
+        "links": [],
+        "assets": assets,
+    }
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    """Return a folder with the files of one scene."""
+    for seed, band in enumerate((*BANDS, "SCL")):
+        values = picture(1, 64, 64, seed=seed, dtype="uint16") * 20
+        write(tmp_path / "data" / f"{band}.tif", values if band != "SCL" else (values * 0 + 4).astype("uint8"))
+    return tmp_path
+
+
+def opened(path: object, name: str | None = None):
+    sources = find_scenes([str(path)])
+    source = next(source for source in sources if name is None or source.name == name)
+    return open_scene(source, "key", tiling={})
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_an_item_gives_bands_wavelengths_scales_time_and_properties(scene, old):
+    (scene / "item.json").write_text(json.dumps(item("S2B_33UUU_20220216_0_L2A", "./data/", old=old)))
+    found = opened(scene / "item.json")
+    record = found.record
+    assert (record.name, record.sensor) == ("S2B_33UUU_20220216_0_L2A", "sentinel2_l2a")
+    assert record.properties["bandsight:bands_from"] == "STAC item S2B_33UUU_20220216_0_L2A"
+    assert [band.wavelength_um for band in record.bands] == [0.4924, 0.5598, 0.6646]
+    assert [Path(band.href).name for band in record.bands] == ["B02.tif", "B03.tif", "B04.tif"]
+    assert record.properties["eo:cloud_cover"] == 7.5
+    assert record.properties["platform"] == "sentinel-2b"
+    assert str(record.datetime) == "2022-02-16 10:21:01+00:00"
+    assert found.low == pytest.approx((0, 0, 0) if old else (1000, 1000, 1000))
+    assert found.quality is not None
+    assert found.quality.href.endswith("SCL.tif")
+
+
+def test_an_offset_that_the_catalogue_has_applied_is_not_applied_again(scene):
+    said = item("S2B_L2A", "./data/", **{"earthsearch:boa_offset_applied": True})
+    (scene / "item.json").write_text(json.dumps(said))
+    assert opened(scene / "item.json").low == pytest.approx((0, 0, 0))
+
+
+def test_an_item_collection_a_catalogue_and_a_geoparquet_file_hold_the_same_scenes(scene):
+    import rustac
+
+    said = [item(f"S2B_{n}_L2A", f"{scene}/data/") for n in range(3)]
+    both = {"type": "FeatureCollection", "features": said}
+    (scene / "items.json").write_text(json.dumps(both))
+
+    async def save() -> None:
+        await rustac.write(str(scene / "items.parquet"), both)
+
+    asyncio.run(save())
+    catalog = pystac.Catalog(id="c", description="x")
+    inner = pystac.Catalog(id="inner", description="x")
+    catalog.add_child(inner)
+    inner.add_items(pystac.Item.from_dict(one) for one in said)
+    catalog.normalize_and_save(str(scene / "catalog"), pystac.CatalogType.SELF_CONTAINED)
+    expected = [source.name for source in find_scenes([scene / "items.json"])]
+    # All three name the same files, so they are one scene; what counts is the last.
+    assert len(expected) == 1
+    for other in ("items.parquet", "catalog/catalog.json"):
+        assert len(find_scenes([scene / other])) == 1
+        assert [b.wavelength_um for b in opened(scene / other).record.bands] == [0.4924, 0.5598, 0.6646]
+        assert opened(scene / other).record.properties["eo:cloud_cover"] == 7.5
+
+
+def test_a_search_asks_the_api_and_goes_through_its_pages(scene, archive, encoder):
+    with serve(scene) as site:
+        conforms = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
+        search = {"rel": "search", "href": f"{site.url}/search", "type": "application/geo+json", "method": "POST"}
+        first, second = (item(f"S2B_{n}_L2A", f"{site.url}/{folder}/") for n, folder in enumerate(("data", "more")))
+        (scene / "more").symlink_to(scene / "data")
+
+        def page(body: bytes) -> dict[str, Any]:
+            asked = json.loads(body)
+            more = {"rel": "next", "href": f"{site.url}/search", "method": "POST", "body": {**asked, "token": "2"}}
+            last = asked.get("token") == "2"
+            return {
+                "type": "FeatureCollection",
+                "features": [second if last else first],
+                "links": [] if last else [more],
+            }
+
+        root = {"type": "Catalog", "id": "api", "description": "x", "stac_version": "1.0.0", "conformsTo": conforms}
+        site.pages = {"/": lambda _: root | {"links": [search]}, "/search": page}
+        query = StacQuery(collections=("sentinel-2-l2a",), bbox=(12.0, 51.0, 14.0, 53.0), datetime="2022-02-16")
+        summary = index([f"stac:{site.url}/"], archive=archive, model=encoder, query=query)
+        assert (summary.scenes, summary.failed) == (2, [])
+        asked = [json.loads(body) for method, path, body in site.asked if (method, path) == ("POST", "/search")]
+        assert asked[0]["collections"] == ["sentinel-2-l2a"]
+        assert asked[0]["bbox"] == [12, 51, 14, 53]
+        assert asked[0]["datetime"].startswith("2022-02-16T00:00:00Z/")
+        again = index([f"stac:{site.url}/"], archive=archive, model=encoder, query=query)
+        assert (again.scenes, again.skipped_scenes) == (0, 2)
+
+
+def test_an_updated_item_is_indexed_again(scene, archive, encoder):
+    with serve(scene) as site:
+        for updated, expected in (("2022-01-01", 1), ("2022-01-01", 0), ("2022-01-02", 1)):
+            said = item("S2B_L2A", f"{site.url}/data/", updated=updated)
+            (scene / "item.json").write_text(json.dumps(said))
+            assert index([scene / "item.json"], archive=archive, model=encoder).scenes == expected
+        assert len(archive.scenes()) == 1
+
+
+def test_a_remote_item_cannot_make_us_read_a_file_of_this_machine(scene):
+    with serve(scene) as site:
+        (scene / "item.json").write_text(json.dumps(item("S2B_L2A", f"file://{scene}/data/")))
+        with pytest.raises(SceneError, match="a file of this machine; it is not read"):
+            opened(f"{site.url}/item.json")
+
+
+def test_an_api_that_is_not_there_is_a_failure_with_its_reason(tmp_path, archive, encoder):
+    with serve(tmp_path) as site:
+        summary = index([f"stac:{site.url}/nothing"], archive=archive, model=encoder)
+    assert "the search failed" in summary.failed[0][1]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "cannot be read"),
+        ("[1]", "found a JSON list"),
+        ('{"type": "Topology"}', "found type 'Topology'"),
+        ('{"type": "Feature", "id": "a"}', "not valid STAC"),
+        ('{"type": "FeatureCollection", "features": [3]}', "not valid STAC"),
+    ],
+)
+def test_what_is_no_stac_is_refused_by_name(tmp_path, archive, encoder, text, says):
+    (tmp_path / "a.json").write_text(text)
+    summary = index([tmp_path / "a.json"], archive=archive, model=encoder)
+    assert "a.json" in summary.failed[0][1]
+    assert says in summary.failed[0][1]
+
+
+def test_an_item_without_rasters_names_its_assets(scene):
+    said = item("empty", "./data/")
+    said["assets"] = {"thumbnail": said["assets"]["thumbnail"]}
+    (scene / "item.json").write_text(json.dumps(said))
+    with pytest.raises(SceneError, match=r"no raster among its assets \(thumbnail\)"):
+        opened(scene / "item.json")
+
+
+def test_a_file_that_is_no_geoparquet_is_refused_by_name(tmp_path, archive, encoder):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
+    summary = index([tmp_path / "a.parquet"], archive=archive, model=encoder)
+    assert "a.parquet: no stac-geoparquet file" in summary.failed[0][1]
