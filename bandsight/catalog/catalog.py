@@ -1,11 +1,11 @@
 """Reads and writes the catalog's rows inside a transaction that the archive holds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, String, cast, delete, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bandsight.catalog.records import BandRef, ModelIdentity, Scene, SceneRecord, Tile, TileRecord
@@ -120,11 +120,34 @@ class Catalog:
         rows = self._db.execute(select(*columns).order_by(SegmentRow.first_id)).mappings()
         return [dict(row) for row in rows]
 
-    def scene_attributes(self) -> list[tuple[int, datetime | None, str, str]]:
-        """Return (id, datetime, collection, sensor) of every scene, ascending by id."""
-        columns = (SceneRow.id, SceneRow.datetime, SceneRow.collection, SceneRow.sensor)
-        rows = self._db.execute(select(*columns).order_by(SceneRow.id))
-        return [(i, when.replace(tzinfo=UTC) if when else None, c, s) for i, when, c, s in rows]
+    def scene_ids(self) -> list[int]:
+        """Return the ids of all scenes, ascending."""
+        return list(self._db.execute(select(SceneRow.id).order_by(SceneRow.id)).scalars())
+
+    def scene_attributes(
+        self, after: int
+    ) -> Iterator[tuple[int, datetime | None, str, str, float | None, dict[str, Any]]]:
+        """Yield (id, datetime, collection, sensor, gsd in m, properties) of scenes beyond an id, ascending."""
+        columns = (
+            SceneRow.id,
+            SceneRow.datetime,
+            SceneRow.collection,
+            SceneRow.sensor,
+            SceneRow.gsd_m,
+            SceneRow.properties,
+        )
+        for row in self._db.execute(select(*columns).where(SceneRow.id > after).order_by(SceneRow.id)):
+            scene_id, when, *others = row
+            yield (scene_id, when.replace(tzinfo=UTC) if when else None, *others)
+
+    def footprints(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return footprints of tiles as GeoJSON text; unknown ids are left out."""
+        columns = (TileRow.id, cast(TileRow.geometry, String))
+        return {
+            tile_id: geometry
+            for part in _parts(ids)
+            for tile_id, geometry in self._db.execute(select(*columns).where(TileRow.id.in_(part)))
+        }
 
     def tile_attributes(self, first_id: int, count: int) -> list[tuple[Any, ...]]:
         """Return (id, scene id, valid fraction, the eight box sides) of the tiles in a range of ids."""

@@ -3,23 +3,24 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.filters import Filter
 from bandsight.vectors.column_files import load_columns, save_columns
-from bandsight.vectors.columns import SceneColumns, TileColumns, matching
+from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.ivf import IvfIndex, build_index, load_index
-from bandsight.vectors.protocol import Ranked, Segment, Snapshot
+from bandsight.vectors.matching import Footprints, Mask, View, matching
+from bandsight.vectors.protocol import Segment, Snapshot
+from bandsight.vectors.scan import Part, scan
+from bandsight.vectors.scores import Ranked, best, raw_scores
 from bandsight.vectors.segments import SUFFIX, checksum, open_segment, write_segment
 
-# Rows converted to float32 at a time: 64 Ki × 1152 × 4 bytes = 300 MB at most.
-_CHUNK = 1 << 16
 # An archive up to this size keeps its float32 rows in memory; larger ones convert as they scan.
 _HOT_BYTES = 256 << 20
 # Below either of these the exact scan of the surviving rows beats any index (docs/storage.md).
@@ -38,28 +39,41 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
+class _Shown:
+    """One open segment as a snapshot shows it."""
+
+    part: _Part
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
 class _State:
     """All that one search needs; replaced as a whole."""
 
-    parts: tuple[_Part, ...]
-    scenes: SceneColumns
+    shown: tuple[_Shown, ...]
     index: IvfIndex | None
+    firsts: NDArray[np.int64]
+    """First tile id of each segment, ascending."""
 
 
 class FaissStore:
     """A `VectorStore` in a folder; safe to share between threads."""
 
-    def __init__(self, folder: Path, dim: int, columns_of: Callable[[Segment], TileColumns]) -> None:
+    def __init__(
+        self, folder: Path, dim: int, columns_of: Callable[[Segment], TileColumns], footprints: Footprints
+    ) -> None:
         """Open a store.
 
         Args:
             folder: The archive's folder; segments live in `vectors/`, what is derived from them in `index/`.
             dim: Length of a vector.
             columns_of: Reads a segment's attributes from the catalog when their file is gone.
+            footprints: Reads footprints of tiles from the catalog.
         """
         self._vectors, self._derived = folder / "vectors", folder / "index"
         self._dim = dim
         self._columns_of = columns_of
+        self._footprints = footprints
         self._open: dict[str, _Part] = {}
         self._hot: dict[str, NDArray[np.float32]] = {}
         self._hot_lock = threading.Lock()
@@ -83,7 +97,8 @@ class FaissStore:
         parts = tuple(self._open.get(segment.name) or self._open_part(segment) for segment in snapshot.segments)
         self._open = {part.segment.name: part for part in parts}
         index = self._state.index if self._state else load_index(self._derived, {s.name for s in snapshot.segments})
-        self._state = _State(parts, snapshot.scenes, index)
+        shown = tuple(_Shown(part, View(part.columns, snapshot.scenes)) for part in parts)
+        self._state = _State(shown, index, np.array([part.segment.first_id for part in parts], np.int64))
 
     def remove_unnamed(self, snapshot: Snapshot) -> list[str]:
         """Delete files that no commit names (a writer died before its commit) and return their names."""
@@ -95,53 +110,44 @@ class FaissStore:
             path.unlink()
         return sorted(path.name for path in stale)
 
-    def search(self, queries: NDArray[np.float32], k: int, wanted: Filter) -> list[Ranked]:
+    def search(self, queries: NDArray[np.float32], k: int, wanted: Filter, *, exact: bool = False) -> list[Ranked]:
         """Search by index where that pays, else by exact scan; see `VectorStore`."""
         state = self._shown()
         queries = np.ascontiguousarray(queries, np.float32)
-        masks = [matching(part.columns, state.scenes, wanted) for part in state.parts]
+        masks = [matching(shown.view, wanted, self._footprints) for shown in state.shown]
         total = sum(len(mask) for mask in masks)
         survivors = sum(int(mask.sum()) for mask in masks)
         k = min(k, survivors)
         if k == 0:
             return [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
-        if state.index is None or survivors <= max(_FEW, _FEW_SHARE * total):
+        if exact or state.index is None or survivors <= max(_FEW, _FEW_SHARE * total):
             return self._scan(state, masks, queries, k)
         return self._by_index(state, state.index, masks, queries, k)
 
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return raw rows as float32; see `VectorStore`."""
-        state = self._shown()
-        out = np.empty((len(ids), self._dim), np.float32)
-        firsts = np.array([part.segment.first_id for part in state.parts], np.int64)
-        for position, tile_id in enumerate(ids):
-            at = int(np.searchsorted(firsts, tile_id, "right")) - 1
-            row = tile_id - int(firsts[at]) if at >= 0 else -1
-            if at < 0 or row >= state.parts[at].segment.count:
-                raise NotFoundError(f"tile {tile_id}: this archive holds no such vector; ids come from a search")
-            out[position] = state.parts[at].rows[row]
-        return out
+        return self._raw(self._shown(), np.asarray(ids, np.int64)).astype(np.float32)
 
     def optimize(self) -> dict[str, Any]:
         """Build the IVF index over every row shown, measure it, and serve it; see `VectorStore`."""
         state = self._shown()
         index = build_index(
             self._derived,
-            [(part.segment.name, part.columns.ids, part.rows) for part in state.parts],
+            [(shown.part.segment.name, shown.part.columns.ids, shown.part.rows) for shown in state.shown],
             self._dim,
         )
-        self._state = _State(state.parts, state.scenes, index)
+        self._state = _State(state.shown, index, state.firsts)
         return index.figures if index else {"index": "none", "reason": "small enough for exact scans"}
 
     def stats(self) -> dict[str, Any]:
         """Return counts and sizes."""
         state = self._shown()
-        rows = sum(part.segment.count for part in state.parts)
-        live = sum(int(matching(part.columns, state.scenes, Filter()).sum()) for part in state.parts)
+        rows = sum(shown.part.segment.count for shown in state.shown)
+        live = sum(int(shown.view.alive.sum()) for shown in state.shown)
         return {
             "vectors": live,
             "deleted_vectors": rows - live,
-            "segments": len(state.parts),
+            "segments": len(state.shown),
             "vector_bytes": rows * self._dim * 2,
             "index": state.index.figures if state.index else {"index": "none"},
         }
@@ -149,7 +155,7 @@ class FaissStore:
     def verify(self, *, full: bool) -> list[str]:
         """Compare rows with their checksums and norms; see `VectorStore`."""
         problems = []
-        for part in self._shown().parts if full else ():
+        for part in [shown.part for shown in self._shown().shown] if full else ():
             name = f"{part.segment.name}{SUFFIX}"
             if checksum(part.rows) != part.segment.sha256:
                 problems.append(f"{name}: its rows do not match their checksum; restore it or index its scenes again")
@@ -172,21 +178,28 @@ class FaissStore:
             save_columns(self._derived / segment.name, columns)
         return _Part(segment, rows, columns)
 
-    def _scan(
-        self, state: _State, masks: list[NDArray[np.bool_]], queries: NDArray[np.float32], k: int
-    ) -> list[Ranked]:
-        found: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
-        hot = sum(part.rows.nbytes for part in state.parts) * 2 <= _HOT_BYTES
-        for part, mask in zip(state.parts, masks, strict=True):
-            rows = np.flatnonzero(mask)
-            for start in range(0, len(rows), _CHUNK):
-                chosen = rows[start : start + _CHUNK]
-                values = self._float32(part, chosen, keep=hot)
-                scores, at = faiss.knn(queries, values, min(k, len(chosen)), metric=faiss.METRIC_INNER_PRODUCT)
-                found.append((part.columns.ids[chosen[at]], scores))
-        ids = np.concatenate([ids for ids, _ in found], axis=1)
-        scores = np.concatenate([scores for _, scores in found], axis=1)
-        return [_best(ids[row], scores[row], k) for row in range(len(queries))]
+    def _raw(self, state: _State, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Return raw rows by tile id, in the order asked."""
+        out = np.empty((len(ids), self._dim), np.float16)
+        at = np.searchsorted(state.firsts, ids, "right") - 1
+        for number in np.unique(at):
+            chosen = at == number
+            if number >= 0:
+                part = state.shown[number].part
+                rows = ids[chosen] - part.segment.first_id
+                if rows.max() < part.segment.count:
+                    out[chosen] = part.rows[rows]
+                    continue
+            raise NotFoundError(f"tile {ids[chosen].max()}: this archive holds no such vector; ids come from a search")
+        return out
+
+    def _scan(self, state: _State, masks: list[Mask], queries: NDArray[np.float32], k: int) -> list[Ranked]:
+        hot = sum(shown.part.rows.nbytes for shown in state.shown) * 2 <= _HOT_BYTES
+        parts = [
+            Part(shown.part.columns.ids, shown.part.rows, mask, partial(self._float32, shown.part, keep=hot))
+            for shown, mask in zip(state.shown, masks, strict=True)
+        ]
+        return scan(parts, queries, k)
 
     def _float32(self, part: _Part, rows: NDArray[np.intp], *, keep: bool) -> NDArray[np.float32]:
         if not keep:
@@ -198,35 +211,29 @@ class FaissStore:
         return values if len(rows) == len(values) else values[rows]
 
     def _by_index(
-        self,
-        state: _State,
-        index: IvfIndex,
-        masks: list[NDArray[np.bool_]],
-        queries: NDArray[np.float32],
-        k: int,
+        self, state: _State, index: IvfIndex, masks: list[Mask], queries: NDArray[np.float32], k: int
     ) -> list[Ranked]:
-        indexed = [part.segment.name in index.segments for part in state.parts]
+        indexed = [shown.part.segment.name in index.segments for shown in state.shown]
         allowed = [
-            part.columns.ids[mask] for part, mask, inside in zip(state.parts, masks, indexed, strict=True) if inside
+            shown.part.columns.ids[mask]
+            for shown, mask, inside in zip(state.shown, masks, indexed, strict=True)
+            if inside
         ]
         ids = np.concatenate([*allowed, np.empty(0, np.int64)])
         fresh = [mask & (not inside) for mask, inside in zip(masks, indexed, strict=True)]
-        late: list[Ranked] | None = self._scan(state, fresh, queries, k) if any(mask.any() for mask in fresh) else None
-        total = sum(part.segment.count for part, inside in zip(state.parts, indexed, strict=True) if inside)
+        young = sum(int(mask.sum()) for mask in fresh)
+        late = self._scan(state, fresh, queries, min(k, young)) if young else None
+        total = sum(shown.part.segment.count for shown, inside in zip(state.shown, indexed, strict=True) if inside)
         answers: list[Ranked] = []
         for row, query in enumerate(queries):
             candidates = index.candidates(query, k, ids, total)
             if len(candidates) < min(k, len(ids)):
                 # The index could not fill the answer: the contract is min(k, matching), so scan.
-                return self._scan(state, masks, queries, k)
-            scores = self.get([int(tile) for tile in candidates]) @ query
+                answers += self._scan(state, masks, query[None], k)
+                continue
+            scores = raw_scores(self._raw(state, candidates), query)
             if late is not None:
                 candidates = np.concatenate([candidates, late[row][0]])
                 scores = np.concatenate([scores, late[row][1]])
-            answers.append(_best(candidates, scores, k))
+            answers.append(best(candidates, scores, k))
         return answers
-
-
-def _best(ids: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Ranked:
-    order = np.lexsort((ids, -scores))[:k]
-    return ids[order], np.asarray(scores[order], np.float32)

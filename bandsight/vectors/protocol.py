@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from bandsight.filters import Filter
 from bandsight.vectors.columns import SceneColumns, TileColumns
-
-Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""Ids and scores of one query's hits, best first, equal scores by id; both of shape (hits,)."""
+from bandsight.vectors.scores import Ranked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +56,17 @@ class VectorStore(Protocol):
     def show(self, snapshot: Snapshot) -> None:
         """Serve this state from now on; searches under way keep the one they began with."""
 
-    def search(self, queries: NDArray[np.float32], k: int, wanted: Filter) -> list[Ranked]:
+    def search(self, queries: NDArray[np.float32], k: int, wanted: Filter, *, exact: bool = False) -> list[Ranked]:
         """Return the min(k, matching) nearest tiles of each query, scored on the raw vectors.
 
         Args:
             queries: Unit vectors, shape (q, dim).
             k: Most hits for each.
             wanted: Which tiles count.
+            exact: Look at every row, whatever index there is.
+
+        Raises:
+            QueryError: The filter asks what cannot be known of these tiles.
         """
 
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:

@@ -1,9 +1,8 @@
-"""The archive: catalog and vectors in one folder, opened, written and searched as one thing."""
+"""The facade over catalog and vectors: opens, writes, searches."""
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -11,27 +10,32 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from filelock import FileLock, Timeout
+import shapely
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
+from bandsight.archive.lock import WriterLock
+from bandsight.archive.scene_table import SceneTable
 from bandsight.catalog.catalog import FORMAT_VERSION, Catalog
 from bandsight.catalog.database import HEAD, migrate, open_database, schema_version
 from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile, TileRecord
-from bandsight.errors import ArchiveError, ArchiveLockedError, ModelMismatchError, NotFoundError, QueryError
+from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors.columns import SceneColumns, TileColumns, time_us
+from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.faiss_store import FaissStore
 from bandsight.vectors.protocol import Segment, Snapshot
 
 CATALOG_FILE = "catalog.sqlite"
-_LOCK_FILE, _WRITER_FILE = "lock", "writer.pid"
 # A search that meets a commit between its vectors and its rows begins anew; more than twice in a row is no accident.
 _ATTEMPTS = 5
 
 Batch = Sequence[tuple[SceneRecord, Sequence[TileRecord], NDArray[np.float32]]]
+
+
+class _MovedError(Exception):
+    """A commit has come between the vectors and the rows of a search."""
 
 
 class Archive:
@@ -47,16 +51,17 @@ class Archive:
                 f"{path}: no Bandsight archive here; make one with: bandsight index SCENE --archive {path}"
             )
         self.path = path
-        self._lock = _writer_lock(path) if write else None
+        self._lock = WriterLock(path) if write else None
         try:
             self._engine = open_database(path / CATALOG_FILE)
             self.model = _check(self._engine, path)
-            self._store = FaissStore(path, self.model.dim, self._read_columns)
+            self._store = FaissStore(path, self.model.dim, self._read_columns, self._read_footprints)
+            self._scene_table = SceneTable()
             self._generation = -1
             self._refreshing = threading.Lock()
             if write:
                 with self._reading() as catalog:
-                    self._store.remove_unnamed(_snapshot(catalog))
+                    self._store.remove_unnamed(self._snapshot(catalog))
             self.refresh()
         except BaseException:
             self.close()
@@ -122,7 +127,7 @@ class Archive:
         """
         if not (path / CATALOG_FILE).is_file():
             raise ArchiveError(f"{path}: no Bandsight archive here")
-        lock = _writer_lock(path)
+        lock = WriterLock(path)
         try:
             engine = open_database(path / CATALOG_FILE)
             migrate(engine)
@@ -144,7 +149,6 @@ class Archive:
         if hasattr(self, "_engine"):
             self._engine.dispose()
         if self._lock is not None:
-            (self.path / _WRITER_FILE).unlink(missing_ok=True)
             self._lock.release()
             self._lock = None
 
@@ -219,16 +223,20 @@ class Archive:
         with self._reading() as catalog:
             return catalog.has_scene(key)
 
-    def search(self, vectors: NDArray[np.float32], k: int, wanted: Filter | None = None) -> list[list[Hit]]:
-        """Return the min(k, matching) best tiles for each query vector.
+    def search(
+        self, vectors: NDArray[np.float32], k: int, wanted: Filter | None = None, *, exact: bool = False
+    ) -> list[list[Hit]]:
+        """Return the min(k, matching) best tiles for each query vector, scored on the raw vectors.
 
         Args:
             vectors: Unit vectors, shape (q, dim).
             k: Most hits for each, at least 1.
             wanted: Which tiles count; all when None.
+            exact: Look at every row that passes, whatever index there is.
 
         Raises:
-            QueryError: The vectors have another length, are not finite, or k is below 1.
+            QueryError: The vectors have another length, are not finite, k is below 1, or the filter asks for a property
+                that no scene has.
         """
         queries = np.atleast_2d(np.asarray(vectors, np.float32))
         if queries.shape[1] != self.model.dim or not np.isfinite(queries).all():
@@ -238,14 +246,14 @@ class Archive:
         if k < 1:
             raise QueryError(f"k: {k}; need at least 1")
         for _ in range(_ATTEMPTS):
-            with self._reading() as catalog:
+            with suppress(_MovedError), self._reading() as catalog:
                 self._follow(catalog)
-                ranked = self._store.search(queries, k, wanted or Filter())
+                ranked = self._store.search(queries, k, wanted or Filter(), exact=exact)
                 ids = sorted({int(tile_id) for found, _ in ranked for tile_id in found})
                 tiles = catalog.tiles(ids)
                 scenes = catalog.scenes(sorted({tile.scene_id for tile in tiles.values()}))
-            if len(tiles) == len(ids):
-                return [_hits(ids, scores, tiles, scenes) for ids, scores in ranked]
+                if len(tiles) == len(ids):
+                    return [_hits(ids, scores, tiles, scenes) for ids, scores in ranked]
         raise ArchiveError(f"{self.path}: vectors and catalog disagree; run: bandsight verify --archive {self.path}")
 
     def tile(self, tile_id: int) -> Tile:
@@ -378,13 +386,13 @@ class Archive:
 
     def _follow(self, catalog: Catalog) -> None:
         """Show the store what this transaction sees, unless it serves that or something newer already."""
-        if catalog.generation() == self._generation:
+        generation = catalog.generation()
+        if generation == self._generation:
             return
         with self._refreshing:
-            snapshot = _snapshot(catalog)
-            if snapshot.generation > self._generation:
-                self._store.show(snapshot)
-                self._generation = snapshot.generation
+            if generation > self._generation:
+                self._store.show(self._snapshot(catalog))
+                self._generation = generation
 
     def _read_columns(self, segment: Segment) -> TileColumns:
         """Return a segment's attributes from the catalog; rows of deleted tiles keep scene 0, which does not exist."""
@@ -396,6 +404,20 @@ class Archive:
             columns.scene_ids[at], columns.valid_fraction[at] = scene_id, valid
             columns.boxes[at] = np.array(sides, np.float64).reshape(2, 4)
         return columns
+
+    def _read_footprints(self, ids: NDArray[np.int64]) -> NDArray[np.object_]:
+        with self._reading() as catalog:
+            found = catalog.footprints(ids.tolist())
+        if len(found) < len(ids):
+            raise _MovedError
+        return np.asarray(shapely.from_geojson([found[tile_id] for tile_id in ids.tolist()]), object)
+
+    def _snapshot(self, catalog: Catalog) -> Snapshot:
+        return Snapshot(
+            generation=catalog.generation(),
+            segments=tuple(Segment(**row) for row in catalog.segments()),
+            scenes=self._scene_table.read(catalog),
+        )
 
     def _need_lock(self) -> None:
         if self._lock is None:
@@ -421,36 +443,6 @@ def _check(engine: Engine, path: Path) -> ModelIdentity:
     if model is None:
         raise ArchiveError(f"{path / CATALOG_FILE}: it names no model; restore it from a backup")
     return model
-
-
-def _writer_lock(path: Path) -> FileLock:
-    lock = FileLock(path / _LOCK_FILE)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        try:
-            holder = f"process {(path / _WRITER_FILE).read_text()}"
-        except OSError:
-            holder = "another process"
-        raise ArchiveLockedError(
-            f"{path}: {holder} is writing to this archive; wait until it is done, or end it"
-        ) from error
-    (path / _WRITER_FILE).write_text(str(os.getpid()))
-    return lock
-
-
-def _snapshot(catalog: Catalog) -> Snapshot:
-    rows = catalog.scene_attributes()
-    return Snapshot(
-        generation=catalog.generation(),
-        segments=tuple(Segment(**row) for row in catalog.segments()),
-        scenes=SceneColumns(
-            ids=np.array([row[0] for row in rows], np.int64),
-            times_us=np.array([time_us(row[1]) for row in rows], np.int64),
-            collections=np.array([row[2] for row in rows], np.str_),
-            sensors=np.array([row[3] for row in rows], np.str_),
-        ),
-    )
 
 
 def _distinct(batch: Batch) -> Batch:
