@@ -1,13 +1,14 @@
 """The facade over catalog and vectors: opens, writes, searches."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import shapely
@@ -15,7 +16,11 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
+from bandsight.archive.arrangement import Arrangement
+from bandsight.archive.cursor import Cursor, digest
+from bandsight.archive.finding import Hydrate, Page, Rank, page, rank_best
 from bandsight.archive.lock import WriterLock
+from bandsight.archive.query import Query, average
 from bandsight.archive.scene_table import SceneTable
 from bandsight.catalog.catalog import FORMAT_VERSION, Catalog
 from bandsight.catalog.database import HEAD, migrate, open_database, schema_version
@@ -26,10 +31,13 @@ from bandsight.geo.box import LonLatBox
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.faiss_store import FaissStore
 from bandsight.vectors.protocol import Segment, Snapshot
+from bandsight.vectors.scores import Ranked
 
 CATALOG_FILE = "catalog.sqlite"
 # A search that meets a commit between its vectors and its rows begins anew; more than twice in a row is no accident.
 _ATTEMPTS = 5
+
+_T = TypeVar("_T")
 
 Batch = Sequence[tuple[SceneRecord, Sequence[TileRecord], NDArray[np.float32]]]
 
@@ -238,23 +246,71 @@ class Archive:
             QueryError: The vectors have another length, are not finite, k is below 1, or the filter asks for a property
                 that no scene has.
         """
-        queries = np.atleast_2d(np.asarray(vectors, np.float32))
-        if queries.shape[1] != self.model.dim or not np.isfinite(queries).all():
-            raise QueryError(
-                f"query vectors: shape {queries.shape}; need finite numbers of shape (queries, {self.model.dim})"
-            )
-        if k < 1:
-            raise QueryError(f"k: {k}; need at least 1")
-        for _ in range(_ATTEMPTS):
-            with suppress(_MovedError), self._reading() as catalog:
-                self._follow(catalog)
-                ranked = self._store.search(queries, k, wanted or Filter(), exact=exact)
-                ids = sorted({int(tile_id) for found, _ in ranked for tile_id in found})
-                tiles = catalog.tiles(ids)
-                scenes = catalog.scenes(sorted({tile.scene_id for tile in tiles.values()}))
-                if len(tiles) == len(ids):
-                    return [_hits(ids, scores, tiles, scenes) for ids, scores in ranked]
-        raise ArchiveError(f"{self.path}: vectors and catalog disagree; run: bandsight verify --archive {self.path}")
+        queries = self._checked(np.atleast_2d(np.asarray(vectors, np.float32)), k)
+
+        def answer(catalog: Catalog) -> list[list[Hit]]:
+            return self._hits(catalog, self._store.search(queries, k, wanted or Filter(), exact=exact))
+
+        return self._answering(answer)
+
+    def find(
+        self,
+        query: Query,
+        k: int,
+        wanted: Filter | None = None,
+        arrangement: Arrangement | None = None,
+        *,
+        after: Cursor | None = None,
+        exact: bool = False,
+        with_vectors: bool = False,
+    ) -> Page:
+        """Return a page of the tiles that fit a query of one or many examples.
+
+        Args:
+            query: What is wanted and what is not.
+            k: Most hits, at least 1.
+            wanted: Which tiles count; all when None.
+            arrangement: Which of the ranked tiles are shown; all when None.
+            after: A former page's `next`. Pages over the same tiles neither repeat nor miss one, whatever is added
+                meanwhile; tiles of a scene that is replaced or removed meanwhile are gone.
+            exact: Look at every row that passes, whatever index there is.
+            with_vectors: Return each hit's vector too.
+
+        Raises:
+            NotFoundError: A tile of the query is not in the archive.
+            QueryError: The query, the filter or the cursor cannot be answered as asked.
+        """
+        arrangement, wanted = arrangement or Arrangement(), wanted or Filter()
+        positives = self._examples(query.positives, query.positive_tiles, k)
+        negatives = self._examples(query.negatives, query.negative_tiles, k)
+        question = digest(np.concatenate([positives, negatives]), wanted, arrangement, query.strategy)
+        if after is not None and after.question != question:
+            raise QueryError("token: it belongs to another question; repeat the first page's with it")
+        among = replace(
+            wanted,
+            exclude=(*wanted.exclude, *query.tiles),
+            up_to=wanted.up_to if after is None else min(after.up_to, wanted.up_to or after.up_to),
+        )
+        if query.strategy == "average":
+            aim = average(positives, negatives, query.weights)[None]
+            rank: Rank = lambda n: self._store.search(aim, n, among, exact=exact)[0]  # noqa: E731
+        else:
+            rank = partial(rank_best, self._store, positives, negatives, wanted=among, exact=exact)
+
+        def answer(catalog: Catalog) -> Page:
+            newest = catalog.next_tile_id() - 1 if after is None else after.up_to
+            hydrate: Hydrate = lambda ranked: self._hits(catalog, [ranked])[0]  # noqa: E731
+            hits, more = page(rank, hydrate, self._store.get, k, arrangement, after)
+            end = None
+            if more:
+                last = hits[-1]
+                end = Cursor(score=last.score, tile_id=last.tile.id, up_to=newest, question=question)
+            if with_vectors:
+                rows = self._store.get([hit.tile.id for hit in hits])
+                hits = [replace(hit, vector=row) for hit, row in zip(hits, rows, strict=True)]
+            return Page(hits=hits, next=end, generation=catalog.generation())
+
+        return self._answering(answer)
 
     def tile(self, tile_id: int) -> Tile:
         """Return a tile.
@@ -359,6 +415,35 @@ class Archive:
         return problems + self._store.verify(full=full)
 
     # Inside
+
+    def _checked(self, vectors: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+        if vectors.shape[1:] != (self.model.dim,) or not np.isfinite(vectors).all():
+            raise QueryError(
+                f"query vectors: shape {vectors.shape}; need finite numbers of shape (queries, {self.model.dim})"
+            )
+        if k < 1:
+            raise QueryError(f"k: {k}; need at least 1")
+        return vectors
+
+    def _examples(self, vectors: NDArray[np.float32], tiles: Sequence[int], k: int) -> NDArray[np.float32]:
+        given = self._checked(vectors if len(vectors) else np.empty((0, self.model.dim), np.float32), k)
+        return np.concatenate([given, self.vectors(tiles)]) if tiles else given
+
+    def _answering(self, answer: Callable[[Catalog], _T]) -> _T:
+        """Answer from one state of catalog and vectors."""
+        for _ in range(_ATTEMPTS):
+            with suppress(_MovedError), self._reading() as catalog:
+                self._follow(catalog)
+                return answer(catalog)
+        raise ArchiveError(f"{self.path}: vectors and catalog disagree; run: bandsight verify --archive {self.path}")
+
+    def _hits(self, catalog: Catalog, ranked: Sequence[Ranked]) -> list[list[Hit]]:
+        ids = sorted({int(tile_id) for found, _ in ranked for tile_id in found})
+        tiles = catalog.tiles(ids)
+        if len(tiles) < len(ids):
+            raise _MovedError
+        scenes = catalog.scenes(sorted({tile.scene_id for tile in tiles.values()}))
+        return [_hits(ids, scores, tiles, scenes) for ids, scores in ranked]
 
     @contextmanager
     def _reading(self) -> Iterator[Catalog]:

@@ -53,7 +53,8 @@ def _scan_block(parts: Sequence[Part], queries: NDArray[np.float32], k: int) -> 
     answers = []
     for number, query in enumerate(queries):
         scores = np.concatenate([found[number] for _, _, _, found in proposed])
-        floor = np.partition(scores, len(scores) - k)[len(scores) - k] - _EPSILON * max(1.0, float(np.linalg.norm(query)))
+        slack = _EPSILON * max(1.0, float(np.linalg.norm(query)))
+        floor = np.partition(scores, len(scores) - k)[len(scores) - k] - slack
         ids, exact = [], []
         for part, rows, at, found in proposed:
             chosen = rows[at[number][found[number] >= floor]]

@@ -13,7 +13,7 @@ Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]
 _ROWS = 1 << 14
 
 
-def raw_scores(rows: NDArray[np.float16], query: NDArray[np.float32]) -> NDArray[np.float32]:
+def raw_scores(rows: NDArray[np.float16] | NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the score of each row, shape (n,)."""
     wide = query.astype(np.float64)
     out = np.empty(len(rows), np.float32)
