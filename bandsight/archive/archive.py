@@ -13,27 +13,30 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from sqlalchemy import Engine
-from sqlalchemy.exc import DatabaseError
 
 from bandsight.archive.arrangement import Arrangement
+from bandsight.archive.backup import back_up
+from bandsight.archive.checks import verify
 from bandsight.archive.cursor import Cursor, digest
 from bandsight.archive.finding import Hydrate, Page, Rank, page, rank_best
 from bandsight.archive.lock import WriterLock
+from bandsight.archive.opening import CATALOG_FILE, check_catalog, check_there, clear_errors, create_catalog
 from bandsight.archive.query import Query, average
+from bandsight.archive.repair import Repair
 from bandsight.archive.scene_table import SceneTable
+from bandsight.archive.tile_columns import fresh_columns, tile_columns
 from bandsight.catalog.catalog import FORMAT_VERSION, Catalog
-from bandsight.catalog.database import HEAD, migrate, open_database, schema_version
+from bandsight.catalog.database import HEAD, migrate, open_database
 from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile, TileRecord
 from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.faiss_store import FaissStore
+from bandsight.vectors.folder import StoreFolder
 from bandsight.vectors.protocol import Segment, Snapshot
 from bandsight.vectors.scores import Ranked
 
-CATALOG_FILE = "catalog.sqlite"
 # A search that meets a commit between its vectors and its rows begins anew; more than twice in a row is no accident.
 _ATTEMPTS = 5
 
@@ -54,22 +57,19 @@ class Archive:
 
     def __init__(self, path: Path, *, write: bool = False) -> None:
         """Open an archive; `open`, `create` and `open_or_create` say it more clearly."""
-        if not (path / CATALOG_FILE).is_file():
-            raise ArchiveError(
-                f"{path}: no Bandsight archive here; make one with: bandsight index SCENE --archive {path}"
-            )
+        check_there(path)
         self.path = path
         self._lock = WriterLock(path) if write else None
         try:
             self._engine = open_database(path / CATALOG_FILE)
-            self.model = _check(self._engine, path)
+            self.model = check_catalog(self._engine, path)
             self._store = FaissStore(path, self.model.dim, self._read_columns, self._read_footprints)
             self._scene_table = SceneTable()
             self._generation = -1
             self._refreshing = threading.Lock()
             if write:
                 with self._reading() as catalog:
-                    self._store.remove_unnamed(self._snapshot(catalog))
+                    self._store.folder.remove_unnamed({row["name"] for row in catalog.segments()})
             self.refresh()
         except BaseException:
             self.close()
@@ -82,21 +82,7 @@ class Archive:
         Raises:
             ArchiveError: There is one already.
         """
-        path.mkdir(parents=True, exist_ok=True)
-        if (path / CATALOG_FILE).exists():
-            raise ArchiveError(f"{path}: there is an archive here already; open it, or choose another folder")
-        # Under another name until it is complete: a crash leaves no half-made catalog behind.
-        unfinished = path / f".{CATALOG_FILE}.new"
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
-        engine = open_database(unfinished)
-        migrate(engine)
-        with engine.connect().execution_options(writes=True) as connection, connection.begin():
-            Catalog(connection).create(model)
-        with engine.connect() as connection:
-            connection.connection.dbapi_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
-        engine.dispose()
-        unfinished.replace(path / CATALOG_FILE)
+        create_catalog(path, model)
         return cls(path, write=True)
 
     @classmethod
@@ -133,8 +119,7 @@ class Archive:
         Raises:
             ArchiveError: There is no archive, or it comes from a newer version.
         """
-        if not (path / CATALOG_FILE).is_file():
-            raise ArchiveError(f"{path}: no Bandsight archive here")
+        check_there(path)
         lock = WriterLock(path)
         try:
             engine = open_database(path / CATALOG_FILE)
@@ -143,6 +128,38 @@ class Archive:
         finally:
             lock.release()
         return HEAD
+
+    @classmethod
+    def repair(cls, path: Path) -> list[str]:
+        """Bring a damaged archive back to a whole one and return what was done, one sentence each.
+
+        What is derived is built anew, damaged vector files are copied to `quarantine/`, and scenes whose rows or
+        vectors are lost are removed and named, so that indexing them again brings them back.
+
+        Raises:
+            ArchiveError: The catalog itself cannot be read.
+        """
+        check_there(path)
+        lock = WriterLock(path)
+        try:
+            engine = open_database(path / CATALOG_FILE)
+            model = check_catalog(engine, path)
+            with (
+                clear_errors(path / CATALOG_FILE),
+                engine.connect().execution_options(writes=True) as connection,
+                connection.begin(),
+            ):
+                catalog = Catalog(connection)
+                folder = StoreFolder(path, model.dim, partial(tile_columns, catalog))
+                repair = Repair(catalog, folder)
+                repair.run()
+            repair.drop_derived()
+            engine.dispose()
+        finally:
+            lock.release()
+        # Opening writes anew what is derived and removes files that nothing names any more.
+        cls.open(path, write=True).close()
+        return repair.report
 
     def __enter__(self) -> Self:
         return self
@@ -197,11 +214,62 @@ class Archive:
                 next_id += len(tiles)
             if rows:
                 vectors = np.concatenate([vectors for _, tiles, vectors in fresh if len(tiles)])
-                segment = self._store.upsert(vectors, _columns(rows))
+                segment = self._store.upsert(vectors, fresh_columns(rows))
                 assert segment.first_id == first
                 catalog.add_segment(**asdict(segment), generation=generation)
         self.refresh()
         return generation
+
+    def remove(self, hrefs: Sequence[str]) -> int:
+        """Remove scenes with their tiles in one commit and return the generation it makes.
+
+        Raises:
+            NotFoundError: A scene that the archive does not hold; nothing is removed.
+        """
+        self._need_lock()
+        with self._writing() as catalog:
+            found = catalog.scene_ids_of(hrefs)
+            for href in hrefs:
+                if href not in found:
+                    raise NotFoundError(f"{href}: this archive holds no such scene; hrefs come from a search")
+            catalog.remove_scenes(list(found.values()))
+            generation = catalog.advance()
+        self.refresh()
+        return generation
+
+    def compact(self) -> dict[str, int]:
+        """Write segments without deleted rows and small ones together; return what that changed.
+
+        Searches go on meanwhile, and tiles keep their ids.
+        """
+        self._need_lock()
+        self.refresh()
+        before = self._store.stats()
+        old, new = self._store.merge()
+        if old:
+            with self._writing() as catalog:
+                catalog.remove_segments([segment.name for segment in old])
+                generation = catalog.advance()
+                for segment in new:
+                    catalog.add_segment(**asdict(segment), generation=generation)
+            self.refresh()
+            with self._reading() as catalog:
+                self._store.folder.remove_unnamed({row["name"] for row in catalog.segments()})
+        after = self._store.stats()
+        return {
+            f"{name}_{when}": stats[name]
+            for name in ("segments", "deleted_vectors", "vector_bytes")
+            for when, stats in (("before", before), ("after", after))
+        }
+
+    def back_up(self, target: Path) -> int:
+        """Copy one generation to another folder, whole, while searches and writes go on; return which.
+
+        Raises:
+            ArchiveError: The target holds something, cannot be written, or a file of the archive is damaged.
+        """
+        with clear_errors(self.path / CATALOG_FILE):
+            return back_up(self._engine, self._store.folder, target)
 
     def record_failure(self, href: str, reason: str) -> None:
         """Remember a scene that could not be indexed, until it can."""
@@ -223,8 +291,7 @@ class Archive:
 
     def refresh(self) -> None:
         """Move on to the newest commit."""
-        with self._reading() as catalog:
-            self._follow(catalog)
+        self._answering(lambda _: None)
 
     def has_scene(self, key: str) -> bool:
         """Say whether a scene of this identity has been indexed."""
@@ -384,6 +451,7 @@ class Archive:
             "dim": self.model.dim,
             **counts,
             "collections": collections,
+            "catalog_bytes": (self.path / CATALOG_FILE).stat().st_size,
             **self._store.stats(),
         }
 
@@ -391,28 +459,9 @@ class Archive:
         """Return what is wrong, one sentence each; nothing is wrong when the list is empty.
 
         Args:
-            full: Also read every vector and compare checksums and norms.
+            full: Also read every row of the catalog and every vector, and compare checksums.
         """
-        with self._reading() as catalog:
-            self._follow(catalog)
-            problems = catalog.check()
-            expected = catalog.next_tile_id()
-            covered = 0
-            next_id = 1
-            for row in catalog.segments():
-                if row["first_id"] != next_id:
-                    problems.append(f"catalog.sqlite: no segment holds tiles {next_id} to {row['first_id'] - 1}")
-                next_id = row["first_id"] + row["count"]
-                covered += len(catalog.tile_attributes(row["first_id"], row["count"]))
-            if next_id != expected:
-                problems.append(f"catalog.sqlite: segments end at tile {next_id - 1}, the catalog at {expected - 1}")
-            counts = catalog.counts()
-        if covered != counts["tiles"]:
-            problems.append(f"catalog.sqlite: {counts['tiles']} tiles, of which {covered} have vectors")
-        live = self._store.stats()["vectors"]
-        if live != counts["tiles"]:
-            problems.append(f"vectors: {live} live rows for {counts['tiles']} tiles")
-        return problems + self._store.verify(full=full)
+        return self._answering(lambda catalog: verify(catalog, self._store, full=full))
 
     # Inside
 
@@ -447,27 +496,17 @@ class Archive:
 
     @contextmanager
     def _reading(self) -> Iterator[Catalog]:
-        with self._clear_errors(), self._engine.connect() as connection:
+        with clear_errors(self.path / CATALOG_FILE), self._engine.connect() as connection:
             yield Catalog(connection)
 
     @contextmanager
     def _writing(self) -> Iterator[Catalog]:
         with (
-            self._clear_errors(),
+            clear_errors(self.path / CATALOG_FILE),
             self._engine.connect().execution_options(writes=True) as connection,
             connection.begin(),
         ):
             yield Catalog(connection)
-
-    @contextmanager
-    def _clear_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except DatabaseError as error:
-            raise ArchiveError(
-                f"{self.path / CATALOG_FILE}: {error.orig}; check the disk's space and rights, then run: "
-                f"bandsight verify --archive {self.path}"
-            ) from error
 
     def _follow(self, catalog: Catalog) -> None:
         """Show the store what this transaction sees, unless it serves that or something newer already."""
@@ -476,19 +515,22 @@ class Archive:
             return
         with self._refreshing:
             if generation > self._generation:
-                self._store.show(self._snapshot(catalog))
+                self._show(self._snapshot(catalog))
                 self._generation = generation
 
-    def _read_columns(self, segment: Segment) -> TileColumns:
-        """Return a segment's attributes from the catalog; rows of deleted tiles keep scene 0, which does not exist."""
+    def _show(self, snapshot: Snapshot) -> None:
+        try:
+            self._store.show(snapshot)
+        except ArchiveError as error:
+            # A compaction may have taken files away since; then there is something newer to show.
+            with self._reading() as catalog:
+                if catalog.generation() > snapshot.generation:
+                    raise _MovedError from error
+            raise
+
+    def _read_columns(self, ids: NDArray[np.int64]) -> TileColumns:
         with self._reading() as catalog:
-            rows = catalog.tile_attributes(segment.first_id, segment.count)
-        columns = _empty_columns(segment.first_id, segment.count)
-        for tile_id, scene_id, valid, *sides in rows:
-            at = tile_id - segment.first_id
-            columns.scene_ids[at], columns.valid_fraction[at] = scene_id, valid
-            columns.boxes[at] = np.array(sides, np.float64).reshape(2, 4)
-        return columns
+            return tile_columns(catalog, ids)
 
     def _read_footprints(self, ids: NDArray[np.int64]) -> NDArray[np.object_]:
         with self._reading() as catalog:
@@ -509,48 +551,9 @@ class Archive:
             raise ArchiveError(f"{self.path}: opened for reading; open it with write=True")
 
 
-def _check(engine: Engine, path: Path) -> ModelIdentity:
-    """Return the model of a catalog that this version can read."""
-    try:
-        version = schema_version(engine)
-        with engine.connect() as connection:
-            model = Catalog(connection).model() if version == HEAD else None
-    except DatabaseError as error:
-        raise ArchiveError(f"{path / CATALOG_FILE}: cannot be read ({error.orig}); restore it from a backup") from error
-    if version is None:
-        raise ArchiveError(f"{path / CATALOG_FILE}: no catalog of Bandsight; choose another folder")
-    if version > HEAD:
-        raise ArchiveError(f"{path}: its schema is {version}, newer than this Bandsight's {HEAD}; update Bandsight")
-    if version != HEAD:
-        raise ArchiveError(
-            f"{path}: its schema is {version}, this Bandsight needs {HEAD}; run: bandsight upgrade --archive {path}"
-        )
-    if model is None:
-        raise ArchiveError(f"{path / CATALOG_FILE}: it names no model; restore it from a backup")
-    return model
-
-
 def _distinct(batch: Batch) -> Batch:
     """Keep the last entry of each href."""
     return list({entry[0].href: entry for entry in batch}.values())
-
-
-def _empty_columns(first_id: int, count: int) -> TileColumns:
-    return TileColumns(
-        ids=np.arange(first_id, first_id + count, dtype=np.int64),
-        scene_ids=np.zeros(count, np.int64),
-        boxes=np.full((count, 2, 4), np.nan),
-        valid_fraction=np.zeros(count),
-    )
-
-
-def _columns(rows: Sequence[tuple[int, int, TileRecord]]) -> TileColumns:
-    columns = _empty_columns(rows[0][0], len(rows))
-    for at, (_, scene_id, tile) in enumerate(rows):
-        columns.scene_ids[at], columns.valid_fraction[at] = scene_id, tile.valid_fraction
-        for part, box in enumerate(tile.boxes):
-            columns.boxes[at, part] = box.west, box.south, box.east, box.north
-    return columns
 
 
 def _hits(

@@ -1,6 +1,6 @@
 """Filterable attributes as columns: what filters ask of tiles and of scenes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +35,37 @@ class TileColumns:
             scene_ids=self.scene_ids[rows],
             boxes=self.boxes[rows],
             valid_fraction=self.valid_fraction[rows],
+        )
+
+    @classmethod
+    def empty(cls, ids: NDArray[np.int64]) -> "TileColumns":
+        """Return rows to be filled: of scene 0, which does not exist, without boxes."""
+        count = len(ids)
+        return cls(
+            ids=ids,
+            scene_ids=np.zeros(count, np.int64),
+            boxes=np.full((count, 2, 4), np.nan),
+            valid_fraction=np.zeros(count),
+        )
+
+    @classmethod
+    def join(cls, parts: "Sequence[TileColumns]") -> "TileColumns":
+        """Return the rows of several, one after the other."""
+        return cls(
+            ids=np.concatenate([part.ids for part in parts]),
+            scene_ids=np.concatenate([part.scene_ids for part in parts]),
+            boxes=np.concatenate([part.boxes for part in parts]),
+            valid_fraction=np.concatenate([part.valid_fraction for part in parts]),
+        )
+
+    def agrees(self, true: "TileColumns") -> bool:
+        """Say whether these rows say what the catalog says of those it still has (their scene is not 0)."""
+        there = true.scene_ids != 0
+        return (
+            np.array_equal(self.ids, true.ids)
+            and np.array_equal(self.scene_ids[there], true.scene_ids[there])
+            and np.array_equal(self.boxes[there], true.boxes[there], equal_nan=True)
+            and np.array_equal(self.valid_fraction[there], true.valid_fraction[there])
         )
 
 

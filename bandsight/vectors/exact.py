@@ -28,7 +28,8 @@ class ExactStore:
         """Keep rows; see `VectorStore`."""
         name = f"exact-{columns.ids[0]}"
         self._written[name] = (vectors.astype(np.float16), columns)
-        return Segment(name=name, first_id=int(columns.ids[0]), count=len(columns), sha256="")
+        first, last = int(columns.ids[0]), int(columns.ids[-1])
+        return Segment(name=name, first_id=first, last_id=last, count=len(columns), sha256="")
 
     def show(self, snapshot: Snapshot) -> None:
         """Serve this state; see `VectorStore`."""

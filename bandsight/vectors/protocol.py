@@ -19,7 +19,9 @@ class Segment:
     name: str
     """Name of the file, without folder or suffix."""
     first_id: int
-    """Tile id of its first row; the others follow without gap."""
+    """Tile id of its first row; the others ascend."""
+    last_id: int
+    """Tile id of its last row; no other segment has a row between the two."""
     count: int
     """Rows."""
     sha256: str
@@ -46,7 +48,7 @@ class VectorStore(Protocol):
     """
 
     def upsert(self, vectors: NDArray[np.float32], columns: TileColumns) -> Segment:
-        """Write rows durably and return their receipt; ids are consecutive. Writing the same rows again is safe.
+        """Write rows durably and return their receipt; ids ascend. Writing the same rows again is safe.
 
         Args:
             vectors: Unit vectors, shape (n, dim).

@@ -1,6 +1,7 @@
 """The exact scan: FAISS proposes, in float32, every row that may be among the best; raw scores decide."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import faiss
 import numpy as np
@@ -17,25 +18,24 @@ _SLACK = 16
 # Scores kept at a time, queries × k.
 _SCORES = 1 << 24
 
-Read = Callable[[NDArray[np.intp]], NDArray[np.float32]]
-"""Gives some rows of a part as float32."""
 
-
+@dataclass(frozen=True, slots=True)
 class Part:
-    """The rows of one segment that a scan looks at."""
+    """The rows of one segment that a scan looks at; nothing is read before the scan."""
 
-    def __init__(self, ids: NDArray[np.int64], raw: NDArray[np.float16], mask: NDArray[np.bool_], read: Read) -> None:
-        """Keep references; nothing is read yet.
+    ids: NDArray[np.int64]
+    """Tile id of each row, shape (n,)."""
+    mask: NDArray[np.bool_]
+    """Which rows count, shape (n,)."""
+    read: Callable[[NDArray[np.intp]], NDArray[np.float32]]
+    """Gives some rows as float32."""
+    raw: Callable[[NDArray[np.intp]], NDArray[np.float16]]
+    """Gives some rows as they are stored, once they fit their checks."""
 
-        Args:
-            ids: Tile id of each row.
-            raw: All rows.
-            mask: Which rows count.
-            read: Reads rows as float32.
-        """
-        self.ids, self.raw, self.read = ids, raw, read
-        rows = np.flatnonzero(mask)
-        self.chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    def chunks(self) -> list[NDArray[np.intp]]:
+        """Return the rows that count, in portions."""
+        rows = np.flatnonzero(self.mask)
+        return [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
 
 
 def scan(parts: Sequence[Part], queries: NDArray[np.float32], k: int) -> list[Ranked]:
@@ -49,7 +49,7 @@ def scan(parts: Sequence[Part], queries: NDArray[np.float32], k: int) -> list[Ra
 
 
 def _scan_block(parts: Sequence[Part], queries: NDArray[np.float32], k: int) -> list[Ranked]:
-    proposed = [(part, rows, *_propose(part.read(rows), queries, k)) for part in parts for rows in part.chunks]
+    proposed = [(part, rows, *_propose(part.read(rows), queries, k)) for part in parts for rows in part.chunks()]
     answers = []
     for number, query in enumerate(queries):
         scores = np.concatenate([found[number] for _, _, _, found in proposed])
@@ -62,7 +62,7 @@ def _scan_block(parts: Sequence[Part], queries: NDArray[np.float32], k: int) -> 
                 # So many near ties that some may have been cut off: look at all rows of the chunk.
                 chosen = rows[part.read(rows) @ query >= floor]
             ids.append(part.ids[chosen])
-            exact.append(raw_scores(part.raw[chosen], query))
+            exact.append(raw_scores(part.raw(chosen), query))
         answers.append(best(np.concatenate(ids), np.concatenate(exact), k))
     return answers
 

@@ -153,26 +153,6 @@ def test_reading_only_means_not_writing(tmp_path):
         archive.add([entry(9)])
 
 
-def segment_of(path: Path) -> Path:
-    return next((path / "vectors").glob("*.bsv"))
-
-
-def test_damage_to_vectors_is_found(tmp_path):
-    filled(tmp_path / "a", 2).close()
-    segment = segment_of(tmp_path / "a")
-    whole = segment.read_bytes()
-    segment.write_bytes(whole[:-3] + bytes([whole[-3] ^ 64]) + whole[-2:])
-    with Archive.open(tmp_path / "a") as archive:
-        assert archive.verify() == []
-        assert "do not match their checksum" in archive.verify(full=True)[0]
-    segment.write_bytes(whole[:-10])
-    with pytest.raises(ArchiveError, match="the catalog says 8 rows"):
-        Archive.open(tmp_path / "a")
-    segment.unlink()
-    with pytest.raises(ArchiveError, match="this vector file is missing"):
-        Archive.open(tmp_path / "a")
-
-
 def test_what_is_derived_can_be_lost(tmp_path):
     wanted = Filter.parse(bbox="170,-90,-170,90", datetime="2020-01-01/2020-12-31", sensors=["one"])
     with filled(tmp_path / "a", 20) as archive:
