@@ -265,7 +265,8 @@ def status(archive: ArchiveOption, as_json: JsonOption = False) -> None:
 
 @app.command()
 def verify(
-    archive: ArchiveOption, full: Annotated[bool, typer.Option("--full", help="Read every vector.")] = False
+    archive: ArchiveOption,
+    full: Annotated[bool, typer.Option("--full", help="Read every row and every vector.")] = False,
 ) -> None:
     """Check an archive's files against its catalog."""
     with _open(archive) as opened:
@@ -275,6 +276,45 @@ def verify(
     if problems:
         raise typer.Exit(1)
     typer.echo("no problem found")
+
+
+@app.command()
+def repair(archive: ArchiveOption) -> None:
+    """Rebuild what is derived, set aside what is damaged, and name what is lost and to be indexed again."""
+    from bandsight.archive import Archive
+
+    for line in Archive.repair(archive) or ["nothing to repair"]:
+        typer.echo(line)
+
+
+@app.command()
+def compact(archive: ArchiveOption) -> None:
+    """Drop deleted vectors and write small vector files together; searches go on meanwhile."""
+    from bandsight.archive import Archive
+
+    with Archive.open(archive, write=True) as opened:
+        for name, value in opened.compact().items():
+            typer.echo(f"{name}: {value}")
+
+
+@app.command()
+def backup(
+    archive: ArchiveOption, target: Annotated[Path, typer.Argument(help="A new folder; it becomes an archive.")]
+) -> None:
+    """Copy an archive as one moment saw it, checked, while it is searched and written."""
+    with _open(archive) as opened:
+        typer.echo(f"{target}: generation {opened.back_up(target)}")
+
+
+@app.command()
+def remove(
+    archive: ArchiveOption, hrefs: Annotated[list[str], typer.Argument(help="Scenes, as search names them (href).")]
+) -> None:
+    """Remove scenes with their tiles."""
+    from bandsight.archive import Archive
+
+    with Archive.open(archive, write=True) as opened:
+        typer.echo(f"{len(hrefs)} scenes removed; generation {opened.remove(hrefs)}")
 
 
 @app.command()

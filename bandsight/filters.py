@@ -1,22 +1,80 @@
 """Which tiles a search may return: one value that the catalog and every vector store understand."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
 
 from bandsight.errors import QueryError
+from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 
 _DATE_LENGTH = len("2020-01-01")
 _OPEN = ("", "..")
+_OPERATORS = ("=", "<", "<=", ">", ">=", "in", "is null")
+CLOUD_COVER = "eo:cloud_cover"
+"""STAC's name of the share of a scene under clouds, percent."""
+GSD = "gsd"
+"""STAC's name of the ground sample distance, m; every scene that knows its own has it."""
+
+Scalar = str | float | bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Property:
+    """A condition on one property of the scene. On a scene that lacks it, only `is null` holds."""
+
+    name: str
+    """STAC name, e.g. `eo:cloud_cover`."""
+    op: str
+    """`=`, `<`, `<=`, `>`, `>=`, `in` or `is null`; what is not equal is `~` of what is."""
+    value: Scalar | tuple[Scalar, ...] | None = None
+    """What to compare with: a number or text (or true, false for `=`); several for `in`; none for `is null`."""
+
+    def __post_init__(self) -> None:
+        if self.op not in _OPERATORS:
+            raise QueryError(f"property {self.name}: operator {self.op!r}; need one of {', '.join(_OPERATORS)}")
+        if self.op == "is null":
+            if self.value is not None:
+                raise QueryError(f"property {self.name}: `is null` compares with nothing, found {self.value!r}")
+            return
+        if (self.op == "in") != isinstance(self.value, tuple) or not self.values:
+            raise QueryError(
+                f"property {self.name} {self.op} {self.value!r}: `in` needs several values, the others one"
+            )
+        for value in self.values:
+            self._check(value)
+
+    @property
+    def values(self) -> tuple[Scalar, ...]:
+        """What to compare with, as several."""
+        if self.value is None:
+            return ()
+        return self.value if isinstance(self.value, tuple) else (self.value,)
+
+    def _check(self, value: object) -> None:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not isinstance(value, get_args(Scalar)) and not number:
+            raise QueryError(f"property {self.name}: found {value!r}; need a number or text, or `is null` for none")
+        if number and not math.isfinite(value):  # type: ignore[arg-type]
+            raise QueryError(f"property {self.name}: found {value!r}; need a finite number")
+        if isinstance(value, bool) and self.op not in {"=", "in"}:
+            raise QueryError(f"property {self.name} {self.op} {value}: true and false have no order; use =")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Conditions that must all hold; an empty one asks nothing."""
+    """Conditions that must all hold; an empty one asks nothing.
+
+    `a & b`, `a | b` and `~a` combine filters. As in SQL and CQL2, a condition on what is unknown (no time, no such
+    property) neither holds nor fails, so that neither it nor its negation lets a tile pass.
+    """
 
     boxes: tuple[LonLatBox, ...] = ()
     """The tile's box meets one of these (touching counts); none crosses ±180°."""
+    area: Area | None = None
+    """The tile's footprint meets this geometry, exactly."""
     start: datetime | None = None
     """The scene is not older than this (UTC)."""
     end: datetime | None = None
@@ -29,8 +87,41 @@ class Filter:
     """The tile is of one of these scenes."""
     min_valid_fraction: float | None = None
     """At least this share of the tile's pixels is valid, 0..1."""
+    properties: tuple[Property, ...] = ()
+    """What the scene's properties are; cloud cover and ground sample distance are two of them."""
     exclude: tuple[int, ...] = ()
     """The tile is none of these."""
+    up_to: int | None = None
+    """The tile's id is at most this: it was there when that tile was the newest."""
+    all_of: "tuple[Filter, ...]" = ()
+    """All of these hold too."""
+    any_of: "tuple[Filter, ...]" = ()
+    """At least one of these holds, if there are any."""
+    none_of: "tuple[Filter, ...]" = ()
+    """Each of these fails."""
+
+    def __post_init__(self) -> None:
+        for box in self.boxes:
+            if box.west > box.east:
+                raise QueryError(
+                    f"filter: box {box.west:g} to {box.east:g} crosses ±180°; pass the parts of its split()"
+                )
+        for name in ("start", "end"):
+            when = getattr(self, name)
+            if when is not None and when.tzinfo is None:
+                raise QueryError(f"filter: {name} {when.isoformat()} has no time zone; need UTC")
+        share = self.min_valid_fraction
+        if share is not None and not 0 <= share <= 1:
+            raise QueryError(f"filter: least valid fraction {share}; need 0..1")
+
+    def __and__(self, other: "Filter") -> "Filter":
+        return Filter(all_of=(self, other))
+
+    def __or__(self, other: "Filter") -> "Filter":
+        return Filter(any_of=(self, other))
+
+    def __invert__(self) -> "Filter":
+        return Filter(none_of=(self,))
 
     @property
     def is_empty(self) -> bool:
@@ -46,6 +137,11 @@ class Filter:
         collections: Iterable[str] = (),
         sensors: Iterable[str] = (),
         exclude: Iterable[int] = (),
+        intersects: Mapping[str, Any] | None = None,
+        max_cloud_cover: float | None = None,
+        min_gsd_m: float | None = None,
+        max_gsd_m: float | None = None,
+        properties: Iterable[Property] = (),
     ) -> "Filter":
         """Return the filter that the words of a command line or of a STAC query mean.
 
@@ -55,6 +151,11 @@ class Filter:
             collections: Names; empty means any.
             sensors: Names; empty means any.
             exclude: Tile ids to leave out.
+            intersects: GeoJSON geometry that the footprint meets.
+            max_cloud_cover: Most cloud cover of the scene, percent.
+            min_gsd_m: Least ground sample distance of the scene, m.
+            max_gsd_m: Greatest ground sample distance of the scene, m.
+            properties: Further conditions on properties of the scene.
 
         Raises:
             QueryError: A value cannot be read.
@@ -63,13 +164,19 @@ class Filter:
         if bbox is not None:
             box = LonLatBox.from_text(bbox) if isinstance(bbox, str) else LonLatBox.from_sequence(bbox)
         start, end = parse_interval(datetime) if datetime else (None, None)
+        bounds = ((CLOUD_COVER, "<=", max_cloud_cover), (GSD, ">=", min_gsd_m), (GSD, "<=", max_gsd_m))
         return cls(
             boxes=tuple(box.split()) if box else (),
+            area=Area.from_geojson(intersects) if intersects is not None else None,
             start=start,
             end=end,
             collections=tuple(collections),
             sensors=tuple(sensors),
             exclude=tuple(exclude),
+            properties=(
+                *(Property(name=name, op=op, value=value) for name, op, value in bounds if value is not None),
+                *properties,
+            ),
         )
 
 

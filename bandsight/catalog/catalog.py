@@ -1,20 +1,26 @@
 """Reads and writes the catalog's rows inside a transaction that the archive holds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Select, String, cast, delete, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from bandsight.catalog.checksums import row_checksum
 from bandsight.catalog.records import BandRef, ModelIdentity, Scene, SceneRecord, Tile, TileRecord
 from bandsight.catalog.tables import TILE_BOXES, ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
+from bandsight.errors import ArchiveError, QueryError
 from bandsight.geo.box import LonLatBox
 
-FORMAT_VERSION = 1
+_T = TypeVar("_T")
+
+FORMAT_VERSION = 2
 # SQLite takes 32,766 variables in one statement; this keeps statements small as well.
 _IDS = 500
+# A damaged value may fail in as many ways as there are readers of values.
+_UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, AttributeError, QueryError)
 _SIDES = ("west", "south", "east", "north")
 _SCENE_FIELDS = tuple(name for name in SceneRecord.__dataclass_fields__ if name not in {"bands", "boxes", "datetime"})
 
@@ -69,6 +75,7 @@ class Catalog:
         values["bands"] = [asdict(band) for band in scene.bands]
         values["boxes"] = [_sides(box) for box in scene.boxes]
         values["datetime"] = scene.datetime.astimezone(UTC).replace(tzinfo=None) if scene.datetime else None
+        values["checksum"] = row_checksum(SceneRow.__table__, values)
         key = self._db.execute(insert(SceneRow).values(**values)).inserted_primary_key
         assert key is not None
         return int(key[0])
@@ -88,7 +95,7 @@ class Catalog:
             for part, box in enumerate(tile.boxes):
                 row |= {f"{side}{'2' if part else ''}": getattr(box, side) for side in _SIDES}
                 boxes.append({"id": 2 * tile_id + part, **dict(zip(_SIDES, _sides(box), strict=True))})
-            rows.append(row)
+            rows.append(row | {"checksum": row_checksum(TileRow.__table__, row)})
         self._db.execute(insert(TileRow), rows)
         statement = (
             f"INSERT INTO {TILE_BOXES} (id, west, east, south, north) VALUES (:id, :west, :east, :south, :north)"  # noqa: S608  (a constant)
@@ -96,11 +103,33 @@ class Catalog:
         self._db.execute(text(statement), boxes)
         self._db.execute(update(ArchiveRow).values(next_tile_id=first_id + len(tiles)))
 
-    def add_segment(self, *, name: str, first_id: int, count: int, sha256: str, generation: int) -> None:
+    def add_segment(self, *, name: str, first_id: int, last_id: int, count: int, sha256: str, generation: int) -> None:
         """Name a segment: from the commit on, its rows exist."""
-        self._db.execute(
-            insert(SegmentRow).values(name=name, first_id=first_id, count=count, sha256=sha256, generation=generation)
-        )
+        values = {"name": name, "first_id": first_id, "last_id": last_id, "count": count, "sha256": sha256}
+        self._db.execute(insert(SegmentRow).values(**values, generation=generation))
+
+    def remove_segments(self, names: Sequence[str]) -> None:
+        """Name segments no longer: from the commit on, their files may go."""
+        for part in _parts(names):
+            self._db.execute(delete(SegmentRow).where(SegmentRow.name.in_(part)))
+
+    def remove_scenes(self, ids: Sequence[int]) -> None:
+        """Delete scenes with their tiles."""
+        for part in _parts(ids):
+            self._db.execute(delete(SceneRow).where(SceneRow.id.in_(part)))
+
+    def remove_tiles(self, ids: Sequence[int]) -> None:
+        """Delete tiles."""
+        for part in _parts(ids):
+            self._db.execute(delete(TileRow).where(TileRow.id.in_(part)))
+
+    def rebuild_boxes(self) -> None:
+        """Fill the R*Tree of tile boxes anew from the tiles."""
+        self._db.execute(text(f"DELETE FROM {TILE_BOXES}"))  # noqa: S608  (a constant)
+        for part, suffix in enumerate(("", "2")):
+            sides = ", ".join(f"{side}{suffix}" for side in ("west", "east", "south", "north"))
+            rows = f"SELECT 2 * id + {part}, {sides} FROM tiles WHERE west{suffix} IS NOT NULL"  # noqa: S608
+            self._db.execute(text(f"INSERT INTO {TILE_BOXES} (id, west, east, south, north) {rows}"))
 
     def record_failure(self, href: str, reason: str) -> None:
         """Remember why a scene could not be indexed."""
@@ -116,41 +145,133 @@ class Catalog:
 
     def segments(self) -> list[dict[str, Any]]:
         """Return the committed segments, ascending by first id."""
-        columns = (SegmentRow.name, SegmentRow.first_id, SegmentRow.count, SegmentRow.sha256)
+        columns = (SegmentRow.name, SegmentRow.first_id, SegmentRow.last_id, SegmentRow.count, SegmentRow.sha256)
         rows = self._db.execute(select(*columns).order_by(SegmentRow.first_id)).mappings()
         return [dict(row) for row in rows]
 
-    def scene_attributes(self) -> list[tuple[int, datetime | None, str, str]]:
-        """Return (id, datetime, collection, sensor) of every scene, ascending by id."""
-        columns = (SceneRow.id, SceneRow.datetime, SceneRow.collection, SceneRow.sensor)
-        rows = self._db.execute(select(*columns).order_by(SceneRow.id))
-        return [(i, when.replace(tzinfo=UTC) if when else None, c, s) for i, when, c, s in rows]
+    def scene_ids(self) -> list[int]:
+        """Return the ids of all scenes, ascending."""
+        return list(self._db.execute(select(SceneRow.id).order_by(SceneRow.id)).scalars())
 
-    def tile_attributes(self, first_id: int, count: int) -> list[tuple[Any, ...]]:
+    def scene_attributes(
+        self, after: int
+    ) -> Iterator[tuple[int, datetime | None, str, str, float | None, dict[str, Any]]]:
+        """Yield (id, datetime, collection, sensor, gsd in m, properties) of scenes beyond an id, ascending."""
+        columns = (
+            SceneRow.id,
+            SceneRow.datetime,
+            SceneRow.collection,
+            SceneRow.sensor,
+            SceneRow.gsd_m,
+            SceneRow.properties,
+        )
+        try:
+            for row in self._db.execute(select(*columns).where(SceneRow.id > after).order_by(SceneRow.id)):
+                after, when, *others = row
+                yield (after, when.replace(tzinfo=UTC) if when else None, *others)
+        except _UNREADABLE as error:
+            raise ArchiveError(
+                f"catalog.sqlite: a row behind row {after} of scenes cannot be read; run: bandsight repair"
+            ) from error
+
+    def footprints(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return footprints of tiles as GeoJSON text; unknown ids are left out."""
+        columns = (TileRow.id, cast(TileRow.geometry, String))
+        return {
+            tile_id: geometry
+            for part in _parts(ids)
+            for tile_id, geometry in self._db.execute(select(*columns).where(TileRow.id.in_(part)))
+        }
+
+    def tile_attributes(self, first_id: int, last_id: int) -> list[tuple[Any, ...]]:
         """Return (id, scene id, valid fraction, the eight box sides) of the tiles in a range of ids."""
         columns = [TileRow.id, TileRow.scene_id, TileRow.valid_fraction]
         sides = [getattr(TileRow, f"{side}{part}") for part in ("", "2") for side in _SIDES]
-        chosen = TileRow.id.between(first_id, first_id + count - 1)
+        chosen = TileRow.id.between(first_id, last_id)
         return [tuple(row) for row in self._db.execute(select(*columns, *sides).where(chosen).order_by(TileRow.id))]
 
-    def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
-        """Return tiles by id; unknown ids are left out."""
+    def tile_ids(self, first_id: int, last_id: int) -> list[int]:
+        """Return the ids of the tiles in a range of ids, ascending."""
+        chosen = TileRow.id.between(first_id, last_id)
+        return list(self._db.execute(select(TileRow.id).where(chosen).order_by(TileRow.id)).scalars())
+
+    def scenes_of(self, tile_ids: Sequence[int]) -> list[int]:
+        """Return the ids of the scenes that some tiles are of."""
+        return sorted(
+            {
+                scene_id
+                for part in _parts(tile_ids)
+                for scene_id in self._db.execute(select(TileRow.scene_id).where(TileRow.id.in_(part))).scalars()
+            }
+        )
+
+    def scene_ids_of(self, hrefs: Sequence[str]) -> dict[str, int]:
+        """Return ids of scenes by href; unknown hrefs are left out."""
         return {
-            row["id"]: _tile(row)
+            href: scene_id
+            for part in _parts(hrefs)
+            for href, scene_id in self._db.execute(select(SceneRow.href, SceneRow.id).where(SceneRow.href.in_(part)))
+        }
+
+    def hrefs(self, scene_ids: Sequence[int]) -> dict[int, str]:
+        """Return hrefs of scenes by id, whatever else their rows hold."""
+        return {
+            scene_id: href
+            for part in _parts(scene_ids)
+            for scene_id, href in self._db.execute(select(SceneRow.id, SceneRow.href).where(SceneRow.id.in_(part)))
+        }
+
+    def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
+        """Return tiles by id; unknown ids are left out.
+
+        Raises:
+            ArchiveError: A row is damaged.
+        """
+        return {
+            tile.id: tile
             for part in _parts(ids)
-            for row in self._db.execute(select(TileRow.__table__).where(TileRow.id.in_(part))).mappings()
+            for tile in self._sound(select(TileRow.__table__).where(TileRow.id.in_(part)), TileRow.__table__, _tile)
         }
 
     def scenes(self, ids: Sequence[int] | None = None) -> dict[int, Scene]:
-        """Return scenes by id, all of them when no ids are given."""
-        if ids is None:
-            rows = self._db.execute(select(SceneRow.__table__).order_by(SceneRow.id)).mappings()
-            return {row["id"]: _scene(row) for row in rows}
-        return {
-            row["id"]: _scene(row)
-            for part in _parts(ids)
-            for row in self._db.execute(select(SceneRow.__table__).where(SceneRow.id.in_(part))).mappings()
-        }
+        """Return scenes by id, all of them when no ids are given.
+
+        Raises:
+            ArchiveError: A row is damaged.
+        """
+        every = select(SceneRow.__table__).order_by(SceneRow.id)
+        chosen = [every] if ids is None else [every.where(SceneRow.id.in_(part)) for part in _parts(ids)]
+        return {scene.id: scene for rows in chosen for scene in self._sound(rows, SceneRow.__table__, _scene)}
+
+    def damaged(self) -> tuple[list[int], list[int]]:
+        """Return the ids of scenes and of tiles whose rows are not what was written."""
+        found: tuple[list[int], list[int]] = ([], [])
+        for bad, table, make in zip(found, (SceneRow.__table__, TileRow.__table__), (_scene, _tile), strict=True):
+            ids = list(self._db.execute(select(table.c.id).order_by(table.c.id)).scalars())
+            for part in _parts(ids):
+                try:
+                    list(self._sound(select(table).where(table.c.id.in_(part)), table, make))
+                except ArchiveError:
+                    bad += [row_id for row_id in part if not self._is_sound(row_id, table, make)]
+        return found
+
+    def _is_sound(self, row_id: int, table: Any, make: Callable[[Any], Any]) -> bool:
+        try:
+            return len(list(self._sound(select(table).where(table.c.id == row_id), table, make))) == 1
+        except ArchiveError:
+            return False
+
+    def _sound(self, rows: Select[Any], table: Any, make: Callable[[Any], _T]) -> Iterator[_T]:
+        """Yield what rows hold, once each fits its checksum."""
+        row_id: object = "?"
+        try:
+            for row in self._db.execute(rows).mappings():
+                row_id = row["id"]
+                yield make(_checked(table, row))
+        except _UNREADABLE as error:
+            raise ArchiveError(
+                f"catalog.sqlite: row {row_id} of {table.name} does not match its checksum; run: bandsight repair"
+            ) from error
 
     def tile_ids_in(self, box: LonLatBox, limit: int) -> list[int]:
         """Return ids of tiles whose box meets a box, from the R*Tree and rechecked in full precision, ascending."""
@@ -197,11 +318,18 @@ class Catalog:
         ).mappings()
         return [dict(row) for row in rows]
 
+    def reindex(self) -> None:
+        """Build the indexes of the tables anew."""
+        self._db.execute(text("REINDEX"))
+
+    def structure(self, *, thorough: bool = False) -> list[str]:
+        """Return what SQLite finds wrong with its file, one sentence each; `thorough` compares its indexes too."""
+        pragma = "integrity_check" if thorough else "quick_check"
+        return [f"catalog.sqlite: {row[0]}" for row in self._db.execute(text(f"PRAGMA {pragma}")) if row[0] != "ok"]
+
     def check(self) -> list[str]:
         """Return what is inconsistent inside the catalog, one sentence each."""
-        problems = [
-            f"catalog.sqlite: {row[0]}" for row in self._db.execute(text("PRAGMA quick_check")) if row[0] != "ok"
-        ]
+        problems = self.structure()
         problems += [
             f"catalog.sqlite: row {row[1]} of {row[0]} names a missing {row[2]}"
             for row in self._db.execute(text("PRAGMA foreign_key_check"))
@@ -219,11 +347,17 @@ class Catalog:
         return problems
 
 
+def _checked(table: Any, row: Any) -> Any:
+    if row_checksum(table, row) != row["checksum"]:
+        raise ValueError("not what was written")
+    return row
+
+
 def _sides(box: LonLatBox) -> list[float]:
     return [box.west, box.south, box.east, box.north]
 
 
-def _parts(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+def _parts(ids: Sequence[_T]) -> Iterable[Sequence[_T]]:
     return (ids[start : start + _IDS] for start in range(0, len(ids), _IDS))
 
 

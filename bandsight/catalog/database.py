@@ -9,12 +9,17 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from bandsight.errors import ArchiveError
 
 # The newest migration; a test compares it with Alembic's own answer.
-HEAD = "0002"
+HEAD = "0003"
 _BUSY_TIMEOUT_MS = 10_000
 
 
-def open_database(path: Path) -> Engine:
-    """Return an engine for a catalog file: WAL, foreign keys, full synchronisation, explicit transactions."""
+def open_database(path: Path, *, wal: bool = True) -> Engine:
+    """Return an engine for a catalog file: WAL, foreign keys, full synchronisation, explicit transactions.
+
+    Args:
+        path: The file.
+        wal: Log beside the file, as an archive in use does; False leaves a copy as one file.
+    """
     engine = create_engine(f"sqlite:///{path}")
 
     @event.listens_for(engine, "connect")
@@ -23,7 +28,7 @@ def open_database(path: Path) -> Engine:
         connection.isolation_level = None
         for pragma in (
             f"busy_timeout = {_BUSY_TIMEOUT_MS}",
-            "journal_mode = WAL",
+            f"journal_mode = {'WAL' if wal else 'DELETE'}",
             "synchronous = FULL",
             "foreign_keys = ON",
         ):

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bandsight.geo.box import LonLatBox
 
 
@@ -134,3 +137,5 @@ class Hit:
     """Cosine with the query, -1..1."""
     rank: int
     """1 is best."""
+    vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """The tile's vector, where it was asked for, shape (dim,)."""

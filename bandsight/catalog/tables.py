@@ -66,6 +66,7 @@ class SceneRow(Base):
     geometry: Mapped[dict[str, Any]]
     boxes: Mapped[list[Any]]
     tiling: Mapped[dict[str, Any]]
+    checksum: Mapped[int] = mapped_column(server_default="0")
 
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (a scene id is never used twice)
 
@@ -94,6 +95,7 @@ class TileRow(Base):
     south2: Mapped[float | None]
     east2: Mapped[float | None]
     north2: Mapped[float | None]
+    checksum: Mapped[int] = mapped_column(server_default="0")
 
 
 class SegmentRow(Base):
@@ -106,6 +108,7 @@ class SegmentRow(Base):
     count: Mapped[int]
     sha256: Mapped[str]
     generation: Mapped[int]
+    last_id: Mapped[int] = mapped_column(server_default="0")
 
 
 class FailureRow(Base):

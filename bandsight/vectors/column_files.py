@@ -1,36 +1,41 @@
-"""Attribute columns on disk, one file a segment: derived from the catalog, so a bad file is simply written anew."""
+"""Attribute columns on disk, one file a segment: derived from the catalog, so a bad file is simply written anew.
 
+Layout, little-endian: 8 bytes magic, uint32 format version, uint32 rows, SHA-256 of the rows, then the rows.
+"""
+
+import hashlib
+import os
+import struct
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bandsight.vectors.columns import TileColumns
-from bandsight.vectors.protocol import Segment
 
-SUFFIX = ".npy"
+SUFFIX = ".bsc"
+_MAGIC, _VERSION = b"BSCOLUMN", 1
+_HEADER = struct.Struct("<8sII32s")
 _ROW = np.dtype([("id", "<i8"), ("scene_id", "<i8"), ("boxes", "<f8", (2, 4)), ("valid_fraction", "<f8")])
 
 
 def save_columns(path: Path, columns: TileColumns) -> None:
-    """Write columns beside their segment's name; not flushed, since they can be read from the catalog again."""
+    """Write columns beside their segment's name; a disk that does not let us costs time at the next start, no more."""
     rows = np.empty(len(columns), _ROW)
     rows["id"], rows["scene_id"] = columns.ids, columns.scene_ids
     rows["boxes"], rows["valid_fraction"] = columns.boxes, columns.valid_fraction
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        np.save(file, rows)
-    temporary.replace(path.with_name(path.name + SUFFIX))
+    header = _HEADER.pack(_MAGIC, _VERSION, len(rows), hashlib.sha256(rows.tobytes()).digest())
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with suppress(OSError):
+        temporary.write_bytes(header + rows.tobytes())
+        temporary.replace(path.with_name(path.name + SUFFIX))
 
 
-def load_columns(path: Path, segment: Segment) -> TileColumns | None:
-    """Return a segment's columns, or None when their file is gone or does not fit."""
-    try:
-        rows = np.load(path.with_name(path.name + SUFFIX), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    if rows.dtype != _ROW or not np.array_equal(
-        rows["id"], np.arange(segment.first_id, segment.first_id + segment.count)
-    ):
+def load_columns(path: Path, ids: NDArray[np.int64]) -> TileColumns | None:
+    """Return the columns of a segment's tiles, or None when their file is gone, damaged or does not fit."""
+    rows = _read(path.with_name(path.name + SUFFIX))
+    if rows is None or not np.array_equal(rows["id"], ids):
         return None
     return TileColumns(
         ids=rows["id"].copy(),
@@ -38,3 +43,20 @@ def load_columns(path: Path, segment: Segment) -> TileColumns | None:
         boxes=rows["boxes"].copy(),
         valid_fraction=rows["valid_fraction"].copy(),
     )
+
+
+def sound_columns(path: Path) -> bool:
+    """Say whether a file is what was written."""
+    return _read(path) is not None
+
+
+def _read(path: Path) -> NDArray[np.void] | None:
+    try:
+        data = path.read_bytes()
+        magic, version, count, digest = _HEADER.unpack_from(data)
+    except (OSError, struct.error):
+        return None
+    body = data[_HEADER.size :]
+    if (magic, version) != (_MAGIC, _VERSION) or len(body) != count * _ROW.itemsize:
+        return None
+    return np.frombuffer(body, _ROW) if hashlib.sha256(body).digest() == digest else None

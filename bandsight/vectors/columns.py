@@ -1,12 +1,12 @@
-"""Filterable attributes as columns: a filter becomes a mask over rows in one pass of NumPy."""
+"""Filterable attributes as columns: what filters ask of tiles and of scenes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bandsight.filters import Filter
 
 NO_TIME = np.iinfo(np.int64).min
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,6 +37,51 @@ class TileColumns:
             valid_fraction=self.valid_fraction[rows],
         )
 
+    @classmethod
+    def empty(cls, ids: NDArray[np.int64]) -> "TileColumns":
+        """Return rows to be filled: of scene 0, which does not exist, without boxes."""
+        count = len(ids)
+        return cls(
+            ids=ids,
+            scene_ids=np.zeros(count, np.int64),
+            boxes=np.full((count, 2, 4), np.nan),
+            valid_fraction=np.zeros(count),
+        )
+
+    @classmethod
+    def join(cls, parts: "Sequence[TileColumns]") -> "TileColumns":
+        """Return the rows of several, one after the other."""
+        return cls(
+            ids=np.concatenate([part.ids for part in parts]),
+            scene_ids=np.concatenate([part.scene_ids for part in parts]),
+            boxes=np.concatenate([part.boxes for part in parts]),
+            valid_fraction=np.concatenate([part.valid_fraction for part in parts]),
+        )
+
+    def agrees(self, true: "TileColumns") -> bool:
+        """Say whether these rows say what the catalog says of those it still has (their scene is not 0)."""
+        there = true.scene_ids != 0
+        return (
+            np.array_equal(self.ids, true.ids)
+            and np.array_equal(self.scene_ids[there], true.scene_ids[there])
+            and np.array_equal(self.boxes[there], true.boxes[there], equal_nan=True)
+            and np.array_equal(self.valid_fraction[there], true.valid_fraction[there])
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PropertyColumn:
+    """One property of every scene, by the kind of its values."""
+
+    numbers: NDArray[np.float64]
+    """The value where it is a number, else NaN, shape (n,)."""
+    texts: NDArray[np.object_]
+    """The value where it is text, else None, shape (n,)."""
+    flags: NDArray[np.object_]
+    """The value where it is true or false, else None, shape (n,)."""
+    known: NDArray[np.bool_]
+    """Whether there is a value at all, shape (n,)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneColumns:
@@ -50,6 +95,21 @@ class SceneColumns:
     """Collection of each scene, shape (n,)."""
     sensors: NDArray[np.str_]
     """Sensor profile of each scene, shape (n,)."""
+    properties: tuple[Mapping[str, Any], ...]
+    """STAC properties of each scene."""
+    made: dict[str, PropertyColumn] = field(default_factory=dict, compare=False, repr=False)
+    """Columns of the properties that were asked for; made once."""
+
+    def column(self, name: str) -> PropertyColumn | None:
+        """Return a property as a column, None when no scene has it."""
+        column = self.made.get(name)
+        if column is None and any(name in row for row in self.properties):
+            column = self.made[name] = _column([row.get(name) for row in self.properties])
+        return column
+
+    def names(self) -> list[str]:
+        """Return the names of all properties that some scene has."""
+        return sorted({name for row in self.properties for name in row})
 
 
 def time_us(when: datetime | None) -> int:
@@ -60,43 +120,18 @@ def time_us(when: datetime | None) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
-def matching(tiles: TileColumns, scenes: SceneColumns, wanted: Filter) -> NDArray[np.bool_]:
-    """Return which tiles are alive and pass the filter, shape (n,)."""
-    if not len(scenes.ids):
-        return np.zeros(len(tiles), bool)
-    position = np.minimum(np.searchsorted(scenes.ids, tiles.scene_ids), len(scenes.ids) - 1)
-    mask: NDArray[np.bool_] = (scenes.ids[position] == tiles.scene_ids) & _scene_mask(scenes, wanted)[position]
-    if wanted.boxes:
-        mask &= _box_mask(tiles.boxes, wanted)
-    if wanted.min_valid_fraction is not None:
-        mask &= tiles.valid_fraction >= wanted.min_valid_fraction
-    if wanted.exclude:
-        mask &= ~np.isin(tiles.ids, wanted.exclude)
-    return mask
+def _column(values: list[Any]) -> PropertyColumn:
+    numbers, texts, flags = np.full(len(values), np.nan), _nones(len(values)), _nones(len(values))
+    for row, value in enumerate(values):
+        if isinstance(value, bool):
+            flags[row] = value
+        elif isinstance(value, (int, float)):
+            numbers[row] = value
+        elif isinstance(value, str):
+            texts[row] = value
+    known = np.array([value is not None for value in values], bool)
+    return PropertyColumn(numbers=numbers, texts=texts, flags=flags, known=known)
 
 
-def _scene_mask(scenes: SceneColumns, wanted: Filter) -> NDArray[np.bool_]:
-    mask = np.ones(len(scenes.ids), bool)
-    if wanted.start or wanted.end:
-        mask &= scenes.times_us != NO_TIME
-    if wanted.start:
-        mask &= scenes.times_us >= time_us(wanted.start)
-    if wanted.end:
-        mask &= scenes.times_us <= time_us(wanted.end)
-    if wanted.collections:
-        mask &= np.isin(scenes.collections, wanted.collections)
-    if wanted.sensors:
-        mask &= np.isin(scenes.sensors, wanted.sensors)
-    if wanted.scenes:
-        mask &= np.isin(scenes.ids, wanted.scenes)
-    return mask
-
-
-def _box_mask(boxes: NDArray[np.float64], wanted: Filter) -> NDArray[np.bool_]:
-    mask = np.zeros(len(boxes), bool)
-    west, south, east, north = (boxes[:, :, side] for side in range(4))
-    for box in wanted.boxes:
-        # NaN compares false, so a missing second box meets nothing.
-        meets = (west <= box.east) & (east >= box.west) & (south <= box.north) & (north >= box.south)
-        mask |= meets.any(axis=1)
-    return mask
+def _nones(count: int) -> NDArray[np.object_]:
+    return np.full(count, None, object)

@@ -8,15 +8,18 @@ from numpy.typing import NDArray
 
 from bandsight.errors import NotFoundError
 from bandsight.filters import Filter
-from bandsight.vectors.columns import SceneColumns, TileColumns, matching
-from bandsight.vectors.protocol import Ranked, Segment, Snapshot
+from bandsight.vectors.columns import SceneColumns, TileColumns
+from bandsight.vectors.matching import Footprints, View, matching
+from bandsight.vectors.protocol import Segment, Snapshot
+from bandsight.vectors.scores import Ranked
 
 
 class ExactStore:
     """A `VectorStore` of plain NumPy arrays; nothing is approximated, nothing is kept after the process."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, footprints: Footprints) -> None:
         self._dim = dim
+        self._footprints = footprints
         self._written: dict[str, tuple[NDArray[np.float16], TileColumns]] = {}
         self._shown: list[str] = []
         self._scenes: SceneColumns | None = None
@@ -25,27 +28,35 @@ class ExactStore:
         """Keep rows; see `VectorStore`."""
         name = f"exact-{columns.ids[0]}"
         self._written[name] = (vectors.astype(np.float16), columns)
-        return Segment(name=name, first_id=int(columns.ids[0]), count=len(columns), sha256="")
+        first, last = int(columns.ids[0]), int(columns.ids[-1])
+        return Segment(name=name, first_id=first, last_id=last, count=len(columns), sha256="")
 
     def show(self, snapshot: Snapshot) -> None:
         """Serve this state; see `VectorStore`."""
         self._shown = [segment.name for segment in snapshot.segments]
         self._scenes = snapshot.scenes
 
-    def search(self, queries: NDArray[np.float32], k: int, wanted: Filter) -> list[Ranked]:
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        wanted: Filter,
+        *,
+        exact: bool = False,  # noqa: ARG002  (it always is)
+    ) -> list[Ranked]:
         """Score every matching row; see `VectorStore`."""
         assert self._scenes is not None
         ids = [np.empty(0, np.int64)]
-        rows = [np.empty((0, self._dim), np.float32)]
+        rows = [np.empty((0, self._dim), np.float64)]
         for name in self._shown:
             vectors, columns = self._written[name]
-            mask = matching(columns, self._scenes, wanted)
+            mask = matching(View(columns, self._scenes), wanted, self._footprints)
             ids.append(columns.ids[mask])
-            rows.append(vectors[mask].astype(np.float32))
+            rows.append(vectors[mask].astype(np.float64))
         all_ids, all_rows = np.concatenate(ids), np.concatenate(rows)
         answers = []
         for query in queries:
-            scores = all_rows @ query
+            scores = (all_rows @ query.astype(np.float64)).astype(np.float32)
             best = np.lexsort((all_ids, -scores))[:k]
             answers.append((all_ids[best], scores[best]))
         return answers

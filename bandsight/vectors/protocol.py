@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from bandsight.filters import Filter
 from bandsight.vectors.columns import SceneColumns, TileColumns
-
-Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""Ids and scores of one query's hits, best first, equal scores by id; both of shape (hits,)."""
+from bandsight.vectors.scores import Ranked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +19,9 @@ class Segment:
     name: str
     """Name of the file, without folder or suffix."""
     first_id: int
-    """Tile id of its first row; the others follow without gap."""
+    """Tile id of its first row; the others ascend."""
+    last_id: int
+    """Tile id of its last row; no other segment has a row between the two."""
     count: int
     """Rows."""
     sha256: str
@@ -48,7 +48,7 @@ class VectorStore(Protocol):
     """
 
     def upsert(self, vectors: NDArray[np.float32], columns: TileColumns) -> Segment:
-        """Write rows durably and return their receipt; ids are consecutive. Writing the same rows again is safe.
+        """Write rows durably and return their receipt; ids ascend. Writing the same rows again is safe.
 
         Args:
             vectors: Unit vectors, shape (n, dim).
@@ -58,13 +58,17 @@ class VectorStore(Protocol):
     def show(self, snapshot: Snapshot) -> None:
         """Serve this state from now on; searches under way keep the one they began with."""
 
-    def search(self, queries: NDArray[np.float32], k: int, wanted: Filter) -> list[Ranked]:
+    def search(self, queries: NDArray[np.float32], k: int, wanted: Filter, *, exact: bool = False) -> list[Ranked]:
         """Return the min(k, matching) nearest tiles of each query, scored on the raw vectors.
 
         Args:
             queries: Unit vectors, shape (q, dim).
             k: Most hits for each.
             wanted: Which tiles count.
+            exact: Look at every row, whatever index there is.
+
+        Raises:
+            QueryError: The filter asks what cannot be known of these tiles.
         """
 
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:

@@ -1,50 +1,88 @@
 """Immutable files of raw float16 vectors, memory-mapped: the truth that every index is derived from.
 
-Layout, little-endian: 8 bytes magic, uint32 format version, uint32 dim, uint64 first id, uint64 count, 32 bytes
-SHA-256 of the rows, then count × dim float16.
+Layout of version 2, little-endian: a header of 64 bytes (magic, uint32 version, uint32 dim, uint64 first id, uint64
+count, SHA-256 of all that follows), count × int64 tile ids, count × uint32 checks, zeros to a multiple of 64 bytes,
+count × dim float16. The check of a row is the CRC-32 of its id and its vector. Version 1 has no ids (they are
+consecutive), no checks and no zeros.
 """
 
 import hashlib
-import os
 import struct
-from collections.abc import Iterable
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import ArchiveError
+from bandsight.vectors.durable import write_durably
 from bandsight.vectors.protocol import Segment
 
 SUFFIX = ".bsv"
 _MAGIC = b"BSVECTOR"
-_VERSION = 1
+_VERSION = 2
 _HEADER = struct.Struct("<8sIIQQ32s")
+_CHECK_BYTES, _ID_BYTES, _ALIGN = 4, 8, 64
+_PART = 1 << 24
 
 
-def write_segment(folder: Path, first_id: int, vectors: NDArray[np.float16]) -> Segment:
+@dataclass(frozen=True, slots=True)
+class OpenSegment:
+    """A segment's file, memory-mapped."""
+
+    name: str
+    """Name of the file, for messages."""
+    ids: NDArray[np.int64]
+    """Tile ids, ascending, shape (n,)."""
+    rows: NDArray[np.float16]
+    """Vectors, shape (n, dim)."""
+    checks: NDArray[np.uint32] | None
+    """Check of each row, shape (n,); None in version 1."""
+
+    def damaged(self, rows: Sequence[int] | NDArray[np.intp]) -> list[int]:
+        """Return those of some rows that do not fit their check."""
+        if self.checks is None:
+            return []
+        return [row for row in rows if _check(int(self.ids[row]), self.rows[row]) != self.checks[row]]
+
+    def sound(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
+        """Return some rows, once they fit their checks: what is scored, copied and given out is what was written.
+
+        Raises:
+            ArchiveError: One does not.
+        """
+        if bad := self.damaged(rows):
+            raise ArchiveError(
+                f"{self.name}: tile {int(self.ids[bad[0]])} does not match its checksum; run: bandsight repair"
+            )
+        return np.asarray(self.rows[rows])
+
+
+def write_segment(folder: Path, ids: NDArray[np.int64], vectors: NDArray[np.float16]) -> Segment:
     """Write rows so that they survive a power cut, and return the receipt.
 
     Args:
         folder: Where segments live.
-        first_id: Tile id of the first row.
+        ids: Tile id of each row, ascending, shape (n,).
         vectors: Shape (n, dim).
     """
     rows = np.ascontiguousarray(vectors, "<f2")
-    digest = hashlib.sha256(rows.data)
-    segment = Segment(
-        name=f"seg-{first_id:012d}-{digest.hexdigest()[:12]}",
-        first_id=first_id,
-        count=len(rows),
-        sha256=digest.hexdigest(),
-    )
-    header = _HEADER.pack(_MAGIC, _VERSION, rows.shape[1], first_id, len(rows), digest.digest())
-    write_durably(folder / f"{segment.name}{SUFFIX}", (header, rows.data))
-    return segment
+    checks = np.array([_check(int(i), row) for i, row in zip(ids, rows, strict=True)], "<u4")
+    parts = [ids.astype("<i8").tobytes(), checks.tobytes()]
+    parts.append(bytes(_rows_at(len(ids)) - _HEADER.size - sum(len(part) for part in parts)))
+    digest = hashlib.sha256(b"".join(parts))
+    digest.update(rows.data)
+    first, last = int(ids[0]), int(ids[-1])
+    header = _HEADER.pack(_MAGIC, _VERSION, rows.shape[1], first, len(ids), digest.digest())
+    name = f"seg-{first:012d}-{digest.hexdigest()[:12]}"
+    write_durably(folder / f"{name}{SUFFIX}", (header, *parts, rows.data))
+    return Segment(name=name, first_id=first, last_id=last, count=len(ids), sha256=digest.hexdigest())
 
 
-def open_segment(folder: Path, segment: Segment, dim: int) -> NDArray[np.float16]:
-    """Return the rows of a segment, memory-mapped, shape (count, dim).
+def open_segment(folder: Path, segment: Segment, dim: int) -> OpenSegment:
+    """Map a segment's file.
 
     Raises:
         ArchiveError: The file is missing, cut short, or not what the catalog says.
@@ -55,49 +93,67 @@ def open_segment(folder: Path, segment: Segment, dim: int) -> NDArray[np.float16
             header = file.read(_HEADER.size)
         size = path.stat().st_size
     except FileNotFoundError as error:
-        raise ArchiveError(f"{path}: this vector file is missing; restore it from a backup or index again") from error
+        raise ArchiveError(f"{path}: this vector file is missing; {_way_out(folder)}") from error
+    except OSError as error:
+        raise ArchiveError(f"{path}: cannot be read ({error.strerror}); {_way_out(folder)}") from error
     if len(header) < _HEADER.size or header[:8] != _MAGIC:
-        raise ArchiveError(f"{path}: no vector file of Bandsight; restore it from a backup or index again")
+        raise ArchiveError(f"{path}: no vector file of Bandsight; {_way_out(folder)}")
     _, version, found_dim, first_id, count, digest = _HEADER.unpack(header)
-    if version != _VERSION:
-        raise ArchiveError(f"{path}: format version {version}, this Bandsight reads {_VERSION}; update Bandsight")
+    if version > _VERSION:
+        raise ArchiveError(f"{path}: format version {version}, this Bandsight reads up to {_VERSION}; update Bandsight")
     wanted = (dim, segment.first_id, segment.count, segment.sha256)
-    if (found_dim, first_id, count, digest.hex()) != wanted or size != _HEADER.size + 2 * dim * segment.count:
+    start = _rows_at(segment.count) if version == _VERSION else _HEADER.size
+    if (found_dim, first_id, count, digest.hex()) != wanted or size != start + 2 * dim * segment.count:
         raise ArchiveError(
             f"{path}: holds {count} rows of {found_dim} from id {first_id} in {size} bytes, the catalog says "
-            f"{segment.count} rows of {dim} from id {segment.first_id}; restore it from a backup or index again"
+            f"{segment.count} rows of {dim} from id {segment.first_id}; {_way_out(folder)}"
         )
-    if not count:
-        return np.empty((0, dim), np.float16)
-    return np.memmap(path, "<f2", "r", _HEADER.size, (count, dim))
+    rows = np.memmap(path, "<f2", "r", start, (count, dim))
+    if version < _VERSION:
+        return OpenSegment(path.name, np.arange(first_id, first_id + count, dtype=np.int64), rows, None)
+    ids = np.memmap(path, "<i8", "r", _HEADER.size, (count,))
+    return OpenSegment(path.name, ids, rows, np.memmap(path, "<u4", "r", _HEADER.size + _ID_BYTES * count, (count,)))
 
 
-def checksum(rows: NDArray[np.float16]) -> str:
-    """Return the SHA-256 of rows, hex."""
-    return hashlib.sha256(np.ascontiguousarray(rows, "<f2").data).hexdigest()
-
-
-def write_durably(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Write a file under a temporary name, flush it to disk, give it its name, and flush the folder.
-
-    Raises:
-        ArchiveError: The disk is full, or does not let us.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def salvage(folder: Path, segment: Segment, dim: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """Return ids and vectors of the rows of a damaged file that fit their check; of version 1, nothing can be told."""
     try:
-        with temporary.open("wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise ArchiveError(
-            f"{path}: cannot be written ({error.strerror}); nothing is lost, make room or check its rights and "
-            "run the command again"
-        ) from error
+        data = (folder / f"{segment.name}{SUFFIX}").read_bytes()
+    except OSError:
+        data = b""
+    count = segment.count
+    # The catalog's numbers count, so that a damaged header loses nothing.
+    data = data.ljust(_rows_at(count) + 2 * dim * count, b"\0")
+    ids = np.frombuffer(data, "<i8", count, _HEADER.size)
+    checks = np.frombuffer(data, "<u4", count, _HEADER.size + _ID_BYTES * count)
+    rows = np.frombuffer(data, "<f2", dim * count, _rows_at(count)).reshape(count, dim)
+    good = [
+        row
+        for row in range(count)
+        if segment.first_id <= ids[row] <= segment.last_id and _check(int(ids[row]), rows[row]) == checks[row]
+    ]
+    return ids[good].astype(np.int64), rows[good]
+
+
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of what follows a segment's header, hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(_HEADER.size)
+        while part := file.read(_PART):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _rows_at(count: int) -> int:
+    """Return where the vectors begin."""
+    end = _HEADER.size + (_ID_BYTES + _CHECK_BYTES) * count
+    return -(-end // _ALIGN) * _ALIGN
+
+
+def _check(tile_id: int, row: NDArray[np.float16]) -> int:
+    return zlib.crc32(np.ascontiguousarray(row).data, zlib.crc32(tile_id.to_bytes(_ID_BYTES, "little", signed=True)))
+
+
+def _way_out(folder: Path) -> str:
+    return f"restore it from a backup, or run: bandsight repair --archive {folder.parent}"

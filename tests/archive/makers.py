@@ -1,5 +1,6 @@
 """Scenes, tiles and vectors made up from a number, always the same for the same number."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive
 from bandsight.catalog.records import BandRef, ModelIdentity, SceneRecord, TileRecord
 from bandsight.geo.box import LonLatBox
+from bandsight.geo.footprint import footprint
 
 DIM = 16
 MODEL = ModelIdentity(name="fake", digest="f" * 64, dim=DIM, license="Apache-2.0")
@@ -33,6 +35,18 @@ def polygon(boxes: tuple[LonLatBox, ...]) -> dict[str, object]:
     return {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}
 
 
+def properties_of(number: int) -> dict[str, object]:
+    """Numbers, text, true and false, null, and nothing at all."""
+    made: dict[str, object] = {"platform": f"sat-{'abc'[number % 3]}", "view:off_nadir": None if number % 2 else 3}
+    if number % 4 != 1:
+        made["eo:cloud_cover"] = number * 7 % 100
+    if number % 3 == 0:
+        made["tasked"] = number % 2 == 0
+    if number % 10 == 7:
+        made["eo:cloud_cover"] = "unknown"
+    return made
+
+
 def scene(number: int, *, version: int = 0) -> SceneRecord:
     return SceneRecord(
         key=f"key-{number}-{version}",
@@ -45,8 +59,9 @@ def scene(number: int, *, version: int = 0) -> SceneRecord:
         transform=(0.1, 0, 0, 0, -0.1, 0),
         width=64,
         height=64,
-        gsd_m=10.0,
+        gsd_m=None if number % 6 == 5 else 10.0 * (1 + number % 3),
         bands=(BandRef(name="red", wavelength_um=0.665, href=f"/scenes/{number}.tif", index=1),),
+        properties=properties_of(number),
         stretch={"kind": "as_is", "low": [0], "high": [255]},
         geometry=polygon(boxes_of(number)),
         boxes=boxes_of(number),
@@ -88,3 +103,13 @@ def filled(path: Path, scenes: int, count: int = 4) -> Archive:
     for first in range(0, scenes, 2):
         archive.add([entry(n, count) for n in range(first, min(first + 2, scenes))])
     return archive
+
+
+def polar(number: int, *, north: bool) -> Entry:
+    """One scene of one tile over a pole, as `footprint` gives it."""
+    ground = footprint(
+        (1000.0, 0, -400_000, 0, -1000.0, 400_000), "EPSG:3995" if north else "EPSG:3031", 0, 0, 800, 800
+    )
+    over, (tile,) = scene(number), tiles(number, 1)
+    place = {"geometry": ground.geometry, "boxes": ground.boxes}
+    return replace(over, **place), [replace(tile, **place)], vectors(number, 1)

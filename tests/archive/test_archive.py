@@ -15,7 +15,7 @@ from bandsight.catalog.records import ModelIdentity
 from bandsight.errors import ArchiveError, ArchiveLockedError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
-from tests.archive.makers import COLLECTIONS, DIM, MODEL, SENSORS, entry, filled, vectors
+from tests.archive.makers import DIM, MODEL, entry, filled, vectors
 
 ROOT = Path(__file__).parents[2]
 SCENES, TILES = 30, 4
@@ -33,54 +33,6 @@ def test_a_stored_vector_finds_itself(archive, number, n):
     hit = archive.search(vectors(number, TILES)[n], 1)[0][0]
     assert (hit.scene.name, hit.tile.col_off) == (f"{number}.tif", 32 * n)
     assert hit.score == pytest.approx(1, abs=2e-3)
-
-
-BOXES = st.builds(
-    lambda w, s, width, height: LonLatBox(
-        west=w, south=s, east=(w + width + 180) % 360 - 180, north=min(s + height, 90.0)
-    ),
-    st.floats(-180, 179, width=32),
-    st.floats(-80, 80, width=32),
-    st.floats(0, 200, width=32),
-    st.floats(0, 60, width=32),
-)
-FILTERS = st.builds(
-    Filter,
-    boxes=st.lists(BOXES, max_size=2).map(lambda boxes: tuple(part for box in boxes for part in box.split())),
-    start=st.none() | st.datetimes(datetime(2020, 1, 1), datetime(2020, 12, 1), timezones=st.just(UTC)),  # noqa: DTZ001
-    end=st.none() | st.datetimes(datetime(2020, 1, 1), datetime(2020, 12, 1), timezones=st.just(UTC)),  # noqa: DTZ001
-    collections=st.lists(st.sampled_from([*COLLECTIONS, "none"]), max_size=2).map(tuple),
-    sensors=st.lists(st.sampled_from(SENSORS), max_size=1).map(tuple),
-    scenes=st.lists(st.integers(1, SCENES), max_size=3).map(tuple),
-    min_valid_fraction=st.none() | st.floats(0, 1),
-    exclude=st.lists(st.integers(1, SCENES * TILES), max_size=5).map(tuple),
-)
-
-
-def passes(hit, wanted: Filter) -> bool:
-    """Say in plain words what a filter asks."""
-    when = hit.scene.datetime
-    return (
-        (not wanted.boxes or any(box.intersects(own) for box in wanted.boxes for own in hit.tile.boxes))
-        and (wanted.start is None or (when is not None and when >= wanted.start))
-        and (wanted.end is None or (when is not None and when <= wanted.end))
-        and (not wanted.collections or hit.scene.collection in wanted.collections)
-        and (not wanted.sensors or hit.scene.sensor in wanted.sensors)
-        and (not wanted.scenes or hit.scene.id in wanted.scenes)
-        and (wanted.min_valid_fraction is None or hit.tile.valid_fraction >= wanted.min_valid_fraction)
-        and hit.tile.id not in wanted.exclude
-    )
-
-
-@given(FILTERS, st.integers(1, 200), st.integers(0, 9))
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_filters_are_exact_and_answers_full(archive, wanted, k, seed):
-    query = vectors(1000 + seed, 1)
-    everything = archive.search(query, 10_000)[0]
-    expected = [hit for hit in everything if passes(hit, wanted)]
-    found = archive.search(query, k, wanted)[0]
-    assert [hit.tile.id for hit in found] == [hit.tile.id for hit in expected[:k]]
-    assert [hit.rank for hit in found] == list(range(1, len(found) + 1))
 
 
 def test_many_queries_at_once_are_as_one_by_one(archive):
@@ -199,26 +151,6 @@ def test_reading_only_means_not_writing(tmp_path):
     filled(tmp_path / "a", 1).close()
     with Archive.open(tmp_path / "a") as archive, pytest.raises(ArchiveError, match="opened for reading"):
         archive.add([entry(9)])
-
-
-def segment_of(path: Path) -> Path:
-    return next((path / "vectors").glob("*.bsv"))
-
-
-def test_damage_to_vectors_is_found(tmp_path):
-    filled(tmp_path / "a", 2).close()
-    segment = segment_of(tmp_path / "a")
-    whole = segment.read_bytes()
-    segment.write_bytes(whole[:-3] + bytes([whole[-3] ^ 64]) + whole[-2:])
-    with Archive.open(tmp_path / "a") as archive:
-        assert archive.verify() == []
-        assert "do not match their checksum" in archive.verify(full=True)[0]
-    segment.write_bytes(whole[:-10])
-    with pytest.raises(ArchiveError, match="the catalog says 8 rows"):
-        Archive.open(tmp_path / "a")
-    segment.unlink()
-    with pytest.raises(ArchiveError, match="this vector file is missing"):
-        Archive.open(tmp_path / "a")
 
 
 def test_what_is_derived_can_be_lost(tmp_path):

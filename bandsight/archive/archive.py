@@ -1,0 +1,565 @@
+"""The facade over catalog and vectors: opens, writes, searches."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from bandsight.archive.arrangement import Arrangement
+from bandsight.archive.backup import back_up
+from bandsight.archive.checks import verify
+from bandsight.archive.cursor import Cursor, digest
+from bandsight.archive.finding import Hydrate, Page, Rank, page, rank_best
+from bandsight.archive.lock import WriterLock
+from bandsight.archive.opening import CATALOG_FILE, check_catalog, check_there, clear_errors, create_catalog
+from bandsight.archive.query import Query, average
+from bandsight.archive.repair import Repair
+from bandsight.archive.scene_table import SceneTable
+from bandsight.archive.tile_columns import fresh_columns, tile_columns
+from bandsight.catalog.catalog import FORMAT_VERSION, Catalog
+from bandsight.catalog.database import HEAD, migrate, open_database
+from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile, TileRecord
+from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError, QueryError
+from bandsight.filters import Filter
+from bandsight.geo.box import LonLatBox
+from bandsight.vectors.columns import TileColumns
+from bandsight.vectors.faiss_store import FaissStore
+from bandsight.vectors.folder import StoreFolder
+from bandsight.vectors.protocol import Segment, Snapshot
+from bandsight.vectors.scores import Ranked
+
+# A search that meets a commit between its vectors and its rows begins anew; more than twice in a row is no accident.
+_ATTEMPTS = 5
+
+_T = TypeVar("_T")
+
+Batch = Sequence[tuple[SceneRecord, Sequence[TileRecord], NDArray[np.float32]]]
+
+
+class _MovedError(Exception):
+    """A commit has come between the vectors and the rows of a search."""
+
+
+class Archive:
+    """Scenes, tiles and their vectors; see docs/storage.md for what lies on disk.
+
+    Any number of readers and one writer may have an archive open. Searches may run in many threads.
+    """
+
+    def __init__(self, path: Path, *, write: bool = False) -> None:
+        """Open an archive; `open`, `create` and `open_or_create` say it more clearly."""
+        check_there(path)
+        self.path = path
+        self._lock = WriterLock(path) if write else None
+        try:
+            self._engine = open_database(path / CATALOG_FILE)
+            self.model = check_catalog(self._engine, path)
+            self._store = FaissStore(path, self.model.dim, self._read_columns, self._read_footprints)
+            self._scene_table = SceneTable()
+            self._generation = -1
+            self._refreshing = threading.Lock()
+            if write:
+                with self._reading() as catalog:
+                    self._store.folder.remove_unnamed({row["name"] for row in catalog.segments()})
+            self.refresh()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def create(cls, path: Path, model: ModelIdentity) -> "Archive":
+        """Make an empty archive for a model's vectors and open it for writing.
+
+        Raises:
+            ArchiveError: There is one already.
+        """
+        create_catalog(path, model)
+        return cls(path, write=True)
+
+    @classmethod
+    def open(cls, path: Path, *, write: bool = False) -> "Archive":
+        """Open an archive for reading, or as its one writer.
+
+        Raises:
+            ArchiveError: There is none, or it is damaged, or of another format version.
+            ArchiveLockedError: Another process is writing to it.
+        """
+        return cls(path, write=write)
+
+    @classmethod
+    def open_or_create(cls, path: Path, model: ModelIdentity) -> "Archive":
+        """Open an archive as its writer, making it first when it is not there.
+
+        Raises:
+            ModelMismatchError: It holds vectors of another model.
+        """
+        if not (path / CATALOG_FILE).exists():
+            return cls.create(path, model)
+        opened = cls.open(path, write=True)
+        try:
+            opened.check_model(model)
+        except ModelMismatchError:
+            opened.close()
+            raise
+        return opened
+
+    @classmethod
+    def upgrade(cls, path: Path) -> str:
+        """Bring an archive's schema to this version's and return which that is.
+
+        Raises:
+            ArchiveError: There is no archive, or it comes from a newer version.
+        """
+        check_there(path)
+        lock = WriterLock(path)
+        try:
+            engine = open_database(path / CATALOG_FILE)
+            migrate(engine)
+            engine.dispose()
+        finally:
+            lock.release()
+        return HEAD
+
+    @classmethod
+    def repair(cls, path: Path) -> list[str]:
+        """Bring a damaged archive back to a whole one and return what was done, one sentence each.
+
+        What is derived is built anew, damaged vector files are copied to `quarantine/`, and scenes whose rows or
+        vectors are lost are removed and named, so that indexing them again brings them back.
+
+        Raises:
+            ArchiveError: The catalog itself cannot be read.
+        """
+        check_there(path)
+        lock = WriterLock(path)
+        try:
+            engine = open_database(path / CATALOG_FILE)
+            model = check_catalog(engine, path)
+            with (
+                clear_errors(path / CATALOG_FILE),
+                engine.connect().execution_options(writes=True) as connection,
+                connection.begin(),
+            ):
+                catalog = Catalog(connection)
+                folder = StoreFolder(path, model.dim, partial(tile_columns, catalog))
+                repair = Repair(catalog, folder)
+                repair.run()
+            repair.drop_derived()
+            engine.dispose()
+        finally:
+            lock.release()
+        # Opening writes anew what is derived and removes files that nothing names any more.
+        cls.open(path, write=True).close()
+        return repair.report
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of files and of the writer's lock."""
+        if hasattr(self, "_engine"):
+            self._engine.dispose()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    # Writing
+
+    def check_model(self, model: ModelIdentity) -> None:
+        """Refuse a model whose vectors cannot be compared with the archive's.
+
+        Raises:
+            ModelMismatchError: The digests differ.
+        """
+        if model.digest != self.model.digest:
+            raise ModelMismatchError(
+                f"{self.path}: holds vectors of model {self.model.name} ({self.model.digest[:12]}, {self.model.dim} "
+                f"numbers), found model {model.name} ({model.digest[:12]}, {model.dim} numbers); pass --model "
+                f"{self.model.name} with the same weights, or index into another archive"
+            )
+
+    def add(self, batch: Batch) -> int:
+        """Add scenes with their tiles and vectors in one commit and return the generation it makes.
+
+        A scene whose key is there already is left alone; one whose href is there under another key is replaced.
+        """
+        self._need_lock()
+        with self._writing() as catalog:
+            fresh = _distinct([entry for entry in batch if not catalog.has_scene(entry[0].key)])
+            if not fresh:
+                return catalog.generation()
+            generation = catalog.advance()
+            first = next_id = catalog.next_tile_id()
+            rows: list[tuple[int, int, TileRecord]] = []
+            for scene, tiles, vectors in fresh:
+                if len(tiles) != len(vectors):
+                    raise ArchiveError(f"{scene.name}: {len(tiles)} tiles but {len(vectors)} vectors")
+                scene_id = catalog.add_scene(scene)
+                catalog.add_tiles(scene_id, next_id, tiles)
+                rows += [(next_id + n, scene_id, tile) for n, tile in enumerate(tiles)]
+                next_id += len(tiles)
+            if rows:
+                vectors = np.concatenate([vectors for _, tiles, vectors in fresh if len(tiles)])
+                segment = self._store.upsert(vectors, fresh_columns(rows))
+                assert segment.first_id == first
+                catalog.add_segment(**asdict(segment), generation=generation)
+        self.refresh()
+        return generation
+
+    def remove(self, hrefs: Sequence[str]) -> int:
+        """Remove scenes with their tiles in one commit and return the generation it makes.
+
+        Raises:
+            NotFoundError: A scene that the archive does not hold; nothing is removed.
+        """
+        self._need_lock()
+        with self._writing() as catalog:
+            found = catalog.scene_ids_of(hrefs)
+            for href in hrefs:
+                if href not in found:
+                    raise NotFoundError(f"{href}: this archive holds no such scene; hrefs come from a search")
+            catalog.remove_scenes(list(found.values()))
+            generation = catalog.advance()
+        self.refresh()
+        return generation
+
+    def compact(self) -> dict[str, int]:
+        """Write segments without deleted rows and small ones together; return what that changed.
+
+        Searches go on meanwhile, and tiles keep their ids.
+        """
+        self._need_lock()
+        self.refresh()
+        before = self._store.stats()
+        old, new = self._store.merge()
+        if old:
+            with self._writing() as catalog:
+                catalog.remove_segments([segment.name for segment in old])
+                generation = catalog.advance()
+                for segment in new:
+                    catalog.add_segment(**asdict(segment), generation=generation)
+            self.refresh()
+            with self._reading() as catalog:
+                self._store.folder.remove_unnamed({row["name"] for row in catalog.segments()})
+        after = self._store.stats()
+        return {
+            f"{name}_{when}": stats[name]
+            for name in ("segments", "deleted_vectors", "vector_bytes")
+            for when, stats in (("before", before), ("after", after))
+        }
+
+    def back_up(self, target: Path) -> int:
+        """Copy one generation to another folder, whole, while searches and writes go on; return which.
+
+        Raises:
+            ArchiveError: The target holds something, cannot be written, or a file of the archive is damaged.
+        """
+        with clear_errors(self.path / CATALOG_FILE):
+            return back_up(self._engine, self._store.folder, target)
+
+    def record_failure(self, href: str, reason: str) -> None:
+        """Remember a scene that could not be indexed, until it can."""
+        self._need_lock()
+        with self._writing() as catalog:
+            catalog.record_failure(href, reason)
+
+    def optimize(self) -> dict[str, Any]:
+        """Build the search index where the archive is large enough to profit; return its measured figures."""
+        self._need_lock()
+        return self._store.optimize()
+
+    # Reading
+
+    @property
+    def generation(self) -> int:
+        """Number of the commit that is being served."""
+        return self._generation
+
+    def refresh(self) -> None:
+        """Move on to the newest commit."""
+        self._answering(lambda _: None)
+
+    def has_scene(self, key: str) -> bool:
+        """Say whether a scene of this identity has been indexed."""
+        with self._reading() as catalog:
+            return catalog.has_scene(key)
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, wanted: Filter | None = None, *, exact: bool = False
+    ) -> list[list[Hit]]:
+        """Return the min(k, matching) best tiles for each query vector, scored on the raw vectors.
+
+        Args:
+            vectors: Unit vectors, shape (q, dim).
+            k: Most hits for each, at least 1.
+            wanted: Which tiles count; all when None.
+            exact: Look at every row that passes, whatever index there is.
+
+        Raises:
+            QueryError: The vectors have another length, are not finite, k is below 1, or the filter asks for a property
+                that no scene has.
+        """
+        queries = self._checked(np.atleast_2d(np.asarray(vectors, np.float32)), k)
+
+        def answer(catalog: Catalog) -> list[list[Hit]]:
+            return self._hits(catalog, self._store.search(queries, k, wanted or Filter(), exact=exact))
+
+        return self._answering(answer)
+
+    def find(
+        self,
+        query: Query,
+        k: int,
+        wanted: Filter | None = None,
+        arrangement: Arrangement | None = None,
+        *,
+        after: Cursor | None = None,
+        exact: bool = False,
+        with_vectors: bool = False,
+    ) -> Page:
+        """Return a page of the tiles that fit a query of one or many examples.
+
+        Args:
+            query: What is wanted and what is not.
+            k: Most hits, at least 1.
+            wanted: Which tiles count; all when None.
+            arrangement: Which of the ranked tiles are shown; all when None.
+            after: A former page's `next`. Pages over the same tiles neither repeat nor miss one, whatever is added
+                meanwhile; tiles of a scene that is replaced or removed meanwhile are gone.
+            exact: Look at every row that passes, whatever index there is.
+            with_vectors: Return each hit's vector too.
+
+        Raises:
+            NotFoundError: A tile of the query is not in the archive.
+            QueryError: The query, the filter or the cursor cannot be answered as asked.
+        """
+        arrangement, wanted = arrangement or Arrangement(), wanted or Filter()
+        positives = self._examples(query.positives, query.positive_tiles, k)
+        negatives = self._examples(query.negatives, query.negative_tiles, k)
+        question = digest(np.concatenate([positives, negatives]), wanted, arrangement, query.strategy)
+        if after is not None and after.question != question:
+            raise QueryError("token: it belongs to another question; repeat the first page's with it")
+        among = replace(
+            wanted,
+            exclude=(*wanted.exclude, *query.tiles),
+            up_to=wanted.up_to if after is None else min(after.up_to, wanted.up_to or after.up_to),
+        )
+        if query.strategy == "average":
+            aim = average(positives, negatives, query.weights)[None]
+            rank: Rank = lambda n: self._store.search(aim, n, among, exact=exact)[0]  # noqa: E731
+        else:
+            rank = partial(rank_best, self._store, positives, negatives, wanted=among, exact=exact)
+
+        def answer(catalog: Catalog) -> Page:
+            newest = catalog.next_tile_id() - 1 if after is None else after.up_to
+            hydrate: Hydrate = lambda ranked: self._hits(catalog, [ranked])[0]  # noqa: E731
+            hits, more = page(rank, hydrate, self._store.get, k, arrangement, after)
+            end = None
+            if more:
+                last = hits[-1]
+                end = Cursor(score=last.score, tile_id=last.tile.id, up_to=newest, question=question)
+            if with_vectors:
+                rows = self._store.get([hit.tile.id for hit in hits])
+                hits = [replace(hit, vector=row) for hit, row in zip(hits, rows, strict=True)]
+            return Page(hits=hits, next=end, generation=catalog.generation())
+
+        return self._answering(answer)
+
+    def tile(self, tile_id: int) -> Tile:
+        """Return a tile.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        with self._reading() as catalog:
+            tile = catalog.tiles([tile_id]).get(tile_id)
+        if tile is None:
+            raise NotFoundError(f"tile {tile_id}: this archive holds no such tile; ids come from a search")
+        return tile
+
+    def scene(self, scene_id: int) -> Scene:
+        """Return a scene.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        with self._reading() as catalog:
+            scene = catalog.scenes([scene_id]).get(scene_id)
+        if scene is None:
+            raise NotFoundError(f"scene {scene_id}: this archive holds no such scene")
+        return scene
+
+    def scenes(self) -> list[Scene]:
+        """Return every scene, in the order of their ids."""
+        with self._reading() as catalog:
+            return list(catalog.scenes().values())
+
+    def tiles_in(self, box: LonLatBox, limit: int = 1000) -> list[int]:
+        """Return ids of the tiles whose box meets a box (a point is a box without extent)."""
+        with self._reading() as catalog:
+            return catalog.tile_ids_in(box, limit)
+
+    def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Return the vectors of tiles, shape (n, dim), in the order asked.
+
+        Raises:
+            NotFoundError: A tile that the archive does not hold.
+        """
+        with self._reading() as catalog:
+            self._follow(catalog)
+            missing = sorted(set(ids) - set(catalog.tiles(list(ids))))
+        if missing:
+            raise NotFoundError(f"tile {missing[0]}: this archive holds no such tile; ids come from a search")
+        return self._store.get(ids)
+
+    def failures(self) -> list[tuple[str, str, datetime]]:
+        """Return (href, reason, when) of scenes that could not be indexed."""
+        with self._reading() as catalog:
+            return catalog.failures()
+
+    def collections(self) -> list[dict[str, Any]]:
+        """Return scenes, tiles and times of each collection and sensor."""
+        with self._reading() as catalog:
+            return catalog.summary()
+
+    def stats(self) -> dict[str, Any]:
+        """Return what the archive holds, for people and for monitoring."""
+        with self._reading() as catalog:
+            self._follow(catalog)
+            counts, collections = catalog.counts(), catalog.summary()
+        return {
+            "archive": str(self.path),
+            "format_version": FORMAT_VERSION,
+            "generation": self.generation,
+            "model": self.model.name,
+            "model_digest": self.model.digest,
+            "model_license": self.model.license,
+            "dim": self.model.dim,
+            **counts,
+            "collections": collections,
+            "catalog_bytes": (self.path / CATALOG_FILE).stat().st_size,
+            **self._store.stats(),
+        }
+
+    def verify(self, *, full: bool = False) -> list[str]:
+        """Return what is wrong, one sentence each; nothing is wrong when the list is empty.
+
+        Args:
+            full: Also read every row of the catalog and every vector, and compare checksums.
+        """
+        return self._answering(lambda catalog: verify(catalog, self._store, full=full))
+
+    # Inside
+
+    def _checked(self, vectors: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+        if vectors.shape[1:] != (self.model.dim,) or not np.isfinite(vectors).all():
+            raise QueryError(
+                f"query vectors: shape {vectors.shape}; need finite numbers of shape (queries, {self.model.dim})"
+            )
+        if k < 1:
+            raise QueryError(f"k: {k}; need at least 1")
+        return vectors
+
+    def _examples(self, vectors: NDArray[np.float32], tiles: Sequence[int], k: int) -> NDArray[np.float32]:
+        given = self._checked(vectors if len(vectors) else np.empty((0, self.model.dim), np.float32), k)
+        return np.concatenate([given, self.vectors(tiles)]) if tiles else given
+
+    def _answering(self, answer: Callable[[Catalog], _T]) -> _T:
+        """Answer from one state of catalog and vectors."""
+        for _ in range(_ATTEMPTS):
+            with suppress(_MovedError), self._reading() as catalog:
+                self._follow(catalog)
+                return answer(catalog)
+        raise ArchiveError(f"{self.path}: vectors and catalog disagree; run: bandsight verify --archive {self.path}")
+
+    def _hits(self, catalog: Catalog, ranked: Sequence[Ranked]) -> list[list[Hit]]:
+        ids = sorted({int(tile_id) for found, _ in ranked for tile_id in found})
+        tiles = catalog.tiles(ids)
+        if len(tiles) < len(ids):
+            raise _MovedError
+        scenes = catalog.scenes(sorted({tile.scene_id for tile in tiles.values()}))
+        return [_hits(ids, scores, tiles, scenes) for ids, scores in ranked]
+
+    @contextmanager
+    def _reading(self) -> Iterator[Catalog]:
+        with clear_errors(self.path / CATALOG_FILE), self._engine.connect() as connection:
+            yield Catalog(connection)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Catalog]:
+        with (
+            clear_errors(self.path / CATALOG_FILE),
+            self._engine.connect().execution_options(writes=True) as connection,
+            connection.begin(),
+        ):
+            yield Catalog(connection)
+
+    def _follow(self, catalog: Catalog) -> None:
+        """Show the store what this transaction sees, unless it serves that or something newer already."""
+        generation = catalog.generation()
+        if generation == self._generation:
+            return
+        with self._refreshing:
+            if generation > self._generation:
+                self._show(self._snapshot(catalog))
+                self._generation = generation
+
+    def _show(self, snapshot: Snapshot) -> None:
+        try:
+            self._store.show(snapshot)
+        except ArchiveError as error:
+            # A compaction may have taken files away since; then there is something newer to show.
+            with self._reading() as catalog:
+                if catalog.generation() > snapshot.generation:
+                    raise _MovedError from error
+            raise
+
+    def _read_columns(self, ids: NDArray[np.int64]) -> TileColumns:
+        with self._reading() as catalog:
+            return tile_columns(catalog, ids)
+
+    def _read_footprints(self, ids: NDArray[np.int64]) -> NDArray[np.object_]:
+        with self._reading() as catalog:
+            found = catalog.footprints(ids.tolist())
+        if len(found) < len(ids):
+            raise _MovedError
+        return np.asarray(shapely.from_geojson([found[tile_id] for tile_id in ids.tolist()]), object)
+
+    def _snapshot(self, catalog: Catalog) -> Snapshot:
+        return Snapshot(
+            generation=catalog.generation(),
+            segments=tuple(Segment(**row) for row in catalog.segments()),
+            scenes=self._scene_table.read(catalog),
+        )
+
+    def _need_lock(self) -> None:
+        if self._lock is None:
+            raise ArchiveError(f"{self.path}: opened for reading; open it with write=True")
+
+
+def _distinct(batch: Batch) -> Batch:
+    """Keep the last entry of each href."""
+    return list({entry[0].href: entry for entry in batch}.values())
+
+
+def _hits(
+    ids: NDArray[np.int64], scores: NDArray[np.float32], tiles: dict[int, Tile], scenes: dict[int, Scene]
+) -> list[Hit]:
+    return [
+        Hit(tile=tiles[int(i)], scene=scenes[tiles[int(i)].scene_id], score=float(score), rank=rank)
+        for rank, (i, score) in enumerate(zip(ids, scores, strict=True), 1)
+    ]

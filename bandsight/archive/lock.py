@@ -1,0 +1,45 @@
+"""The single writer's lock: who holds it is said to whoever comes second."""
+
+import os
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bandsight.errors import ArchiveError, ArchiveLockedError
+
+_LOCK_FILE, _WRITER_FILE = "lock", "writer.pid"
+
+
+class WriterLock:
+    """Held by the one process that may write to an archive; the system lets go of it when the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the lock.
+
+        Raises:
+            ArchiveLockedError: Another process holds it.
+            ArchiveError: The folder does not let us write.
+        """
+        self._writer = folder / _WRITER_FILE
+        self._lock = FileLock(folder / _LOCK_FILE)
+        try:
+            self._lock.acquire(timeout=0)
+            self._writer.write_text(str(os.getpid()))
+        except Timeout as error:
+            raise ArchiveLockedError(
+                f"{folder}: {self._holder()} is writing to this archive; wait until it is done, or end it"
+            ) from error
+        except OSError as error:
+            self._lock.release()
+            raise ArchiveError(f"{folder}: cannot be written ({error.strerror}); check its rights") from error
+
+    def release(self) -> None:
+        """Let others write."""
+        self._writer.unlink(missing_ok=True)
+        self._lock.release()
+
+    def _holder(self) -> str:
+        try:
+            return f"process {self._writer.read_text()}"
+        except OSError:
+            return "another process"

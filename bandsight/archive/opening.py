@@ -1,0 +1,84 @@
+"""Makes catalogs and opens those that this version can read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
+
+from bandsight.catalog.catalog import Catalog
+from bandsight.catalog.database import HEAD, migrate, open_database, schema_version
+from bandsight.catalog.records import ModelIdentity
+from bandsight.errors import ArchiveError
+
+CATALOG_FILE = "catalog.sqlite"
+
+
+def create_catalog(path: Path, model: ModelIdentity) -> None:
+    """Make an empty catalog; it gets its name once it is complete, so that a crash leaves no half-made one.
+
+    Raises:
+        ArchiveError: There is one already.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    if (path / CATALOG_FILE).exists():
+        raise ArchiveError(f"{path}: there is an archive here already; open it, or choose another folder")
+    unfinished = path / f".{CATALOG_FILE}.new"
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
+    engine = open_database(unfinished)
+    migrate(engine)
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        Catalog(connection).create(model)
+    with engine.connect() as connection:
+        connection.connection.dbapi_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+    engine.dispose()
+    unfinished.replace(path / CATALOG_FILE)
+
+
+def check_there(path: Path) -> None:
+    """Refuse a folder without a catalog.
+
+    Raises:
+        ArchiveError: There is none.
+    """
+    if not (path / CATALOG_FILE).is_file():
+        raise ArchiveError(f"{path}: no Bandsight archive here; make one with: bandsight index SCENE --archive {path}")
+
+
+def check_catalog(engine: Engine, path: Path) -> ModelIdentity:
+    """Return the model of a catalog that this version can read.
+
+    Raises:
+        ArchiveError: It is damaged, or of another version.
+    """
+    try:
+        version = schema_version(engine)
+        with engine.connect() as connection:
+            model = Catalog(connection).model() if version == HEAD else None
+    except DatabaseError as error:
+        raise ArchiveError(f"{path / CATALOG_FILE}: cannot be read ({error.orig}); restore it from a backup") from error
+    if version is None:
+        raise ArchiveError(f"{path / CATALOG_FILE}: no catalog of Bandsight; choose another folder")
+    if version > HEAD:
+        raise ArchiveError(f"{path}: its schema is {version}, newer than this Bandsight's {HEAD}; update Bandsight")
+    if version != HEAD:
+        raise ArchiveError(
+            f"{path}: its schema is {version}, this Bandsight needs {HEAD}; run: bandsight upgrade --archive {path}"
+        )
+    if model is None:
+        raise ArchiveError(f"{path / CATALOG_FILE}: it names no model; restore it from a backup")
+    return model
+
+
+@contextmanager
+def clear_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite says into an error of ours that names the catalog."""
+    try:
+        yield
+    except DatabaseError as error:
+        raise ArchiveError(
+            f"{path}: {error.orig}; check the disk's space and rights, then run: "
+            f"bandsight verify --archive {path.parent}"
+        ) from error

@@ -1,0 +1,103 @@
+"""An area of interest as GeoJSON gives it, cut at ±180°, and its exact test against footprints."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.affinity import translate
+from shapely.geometry import box, shape
+from shapely.geometry.base import BaseGeometry
+
+from bandsight.errors import QueryError
+from bandsight.geo.box import LonLatBox
+
+_HOW = "need a GeoJSON geometry in lon, lat degrees, cut at ±180° or written with longitudes beyond it"
+_TURN, _HALF = 360.0, 180.0
+
+
+@dataclass(frozen=True)
+class Area:
+    """A geometry that footprints are tested against; touching counts.
+
+    Sides are straight lines in degrees, as RFC 7946 (section 3.1.1) has them.
+    """
+
+    geometry: BaseGeometry
+    """Valid, every longitude within -180..180."""
+
+    @classmethod
+    def from_geojson(cls, value: Mapping[str, Any]) -> "Area":
+        """Read a GeoJSON geometry, or a Feature around one; longitudes beyond ±180 go on on the other side.
+
+        Raises:
+            QueryError: It is no geometry, is empty, crosses itself, or leaves the Earth.
+        """
+        if value.get("type") == "Feature":
+            value = value.get("geometry") or {}
+        try:
+            geometry = shapely.force_2d(shape(value))
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError, shapely.errors.ShapelyError) as error:
+            raise QueryError(f"intersects: cannot be read ({error}); {_HOW}") from error
+        if geometry.is_empty:
+            raise QueryError(f"intersects: found an empty geometry; {_HOW}")
+        if not np.isfinite(shapely.get_coordinates(geometry)).all():
+            raise QueryError(f"intersects: found a coordinate that is no number; {_HOW}")
+        if not geometry.is_valid:
+            raise QueryError(
+                f"intersects: {shapely.is_valid_reason(geometry)}; need a geometry that does not cross itself"
+            )
+        west, south, east, north = geometry.bounds
+        if south < -90 or north > 90 or west < -_TURN or east > _TURN:  # noqa: PLR2004
+            raise QueryError(
+                f"intersects: reaches {west:g},{south:g} to {east:g},{north:g}; need latitudes -90..90 and longitudes "
+                "-360..360"
+            )
+        return cls(_within(geometry))
+
+    @cached_property
+    def key(self) -> bytes:
+        """The geometry as bytes: equal areas have equal keys."""
+        return bytes(shapely.to_wkb(self.geometry))
+
+    @cached_property
+    def boxes(self) -> tuple[LonLatBox, ...]:
+        """A box around each part."""
+        return tuple(
+            LonLatBox(west=west, south=south, east=east, north=north)
+            for west, south, east, north in shapely.bounds(shapely.get_parts(self.geometry)).tolist()
+        )
+
+    def covers(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which boxes (west, south, east, north), shape (n, 4), lie within the area's inside."""
+        shapely.prepare(self.geometry)
+        inside = shapely.contains_properly(self.geometry, shapely.box(*boxes.T))
+        return np.asarray(inside, bool)
+
+    def meets_boxes(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return for which tiles one of two boxes meets the area, shape (n, 2, 4) to (n,); a NaN box meets nothing."""
+        west, south, east, north = (boxes[:, :, side] for side in range(4))
+        there = np.isfinite(west)
+        found = np.zeros(there.shape, bool)
+        found[there] = self.meets(shapely.box(west[there], south[there], east[there], north[there]))
+        return np.asarray(found.any(axis=1), bool)
+
+    def meets(self, footprints: NDArray[np.object_]) -> NDArray[np.bool_]:
+        """Return which footprints share a point with the area, shape (n,)."""
+        shapely.prepare(self.geometry)
+        return np.asarray(shapely.intersects(self.geometry, footprints), bool)
+
+
+def _within(geometry: BaseGeometry) -> BaseGeometry:
+    """Bring what lies beyond ±180° back from the other side."""
+    west, _, east, _ = geometry.bounds
+    if west >= -_HALF and east <= _HALF:
+        return geometry
+    turns = [
+        translate(geometry.intersection(box(start, -90, start + _TURN, 90)), -start - _HALF)
+        for start in (-_HALF - _TURN, -_HALF, _HALF)
+    ]
+    return shapely.union_all([part for part in turns if not part.is_empty])

@@ -1,0 +1,183 @@
+"""A filter becomes a mask over rows: exact, in a few passes of NumPy, three-valued where something is unknown."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.errors import QueryError
+from bandsight.filters import Filter, Property, Scalar
+from bandsight.geo.area import Area
+from bandsight.geo.box import LonLatBox
+from bandsight.vectors.columns import NO_TIME, PropertyColumn, SceneColumns, TileColumns, time_us
+
+Footprints = Callable[[NDArray[np.int64]], NDArray[np.object_]]
+"""Gives the footprints (shapely geometries) of tiles by id, in the order asked."""
+
+Mask = NDArray[np.bool_]
+_NAMED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The tiles of one segment beside the scenes of one snapshot."""
+
+    tiles: TileColumns
+    scenes: SceneColumns
+    scene_at: NDArray[np.intp] = field(init=False)
+    """Row of each tile's scene among the scenes, shape (n,); any row for tiles that are deleted."""
+    alive: Mask = field(init=False)
+    """Whether each tile's scene exists, shape (n,)."""
+
+    def __post_init__(self) -> None:
+        ids = self.scenes.ids
+        if not len(ids):
+            at, alive = np.zeros(len(self.tiles), np.intp), np.zeros(len(self.tiles), bool)
+        else:
+            at = np.minimum(np.searchsorted(ids, self.tiles.scene_ids), len(ids) - 1)
+            alive = ids[at] == self.tiles.scene_ids
+        object.__setattr__(self, "scene_at", at)
+        object.__setattr__(self, "alive", alive)
+
+
+def matching(view: View, wanted: Filter, footprints: Footprints) -> Mask:
+    """Return which tiles are alive and pass the filter, shape (n,).
+
+    Args:
+        view: The tiles.
+        wanted: The filter.
+        footprints: Asked for the tiles that a filter's area neither covers nor misses by their boxes alone.
+
+    Raises:
+        QueryError: The filter names a property, or a kind of value, that no scene has.
+    """
+    if not view.alive.any():
+        return view.alive
+    return view.alive & _decide(view, wanted, footprints, outcome=True)
+
+
+def _decide(view: View, wanted: Filter, footprints: Footprints, *, outcome: bool) -> Mask:
+    """Return which tiles the filter surely holds for, or (`outcome` False) surely fails for."""
+    parts = _of_scenes(view, wanted, outcome=outcome) + _of_tiles(view, wanted, footprints, outcome=outcome)
+    parts += [_decide(view, part, footprints, outcome=outcome) for part in wanted.all_of]
+    parts += [_decide(view, part, footprints, outcome=not outcome) for part in wanted.none_of]
+    if wanted.any_of:
+        either = [_decide(view, part, footprints, outcome=outcome) for part in wanted.any_of]
+        parts.append((np.logical_or if outcome else np.logical_and).reduce(either))
+    if not parts:
+        return np.full(len(view.tiles), outcome)
+    mask: Mask = (np.logical_and if outcome else np.logical_or).reduce(parts)
+    return mask
+
+
+def _of_tiles(view: View, wanted: Filter, footprints: Footprints, *, outcome: bool) -> list[Mask]:
+    tiles, parts = view.tiles, []
+    if wanted.boxes:
+        parts.append(_meets_boxes(tiles.boxes, wanted.boxes))
+    if wanted.area is not None:
+        parts.append(_meets_area(view, wanted.area, footprints))
+    if wanted.min_valid_fraction is not None:
+        parts.append(tiles.valid_fraction >= wanted.min_valid_fraction)
+    if wanted.up_to is not None:
+        parts.append(tiles.ids <= wanted.up_to)
+    if wanted.exclude:
+        parts.append(~np.isin(tiles.ids, wanted.exclude))
+    return parts if outcome else [~part for part in parts]
+
+
+def _meets_boxes(boxes: NDArray[np.float64], wanted: tuple[LonLatBox, ...]) -> Mask:
+    mask = np.zeros(len(boxes), bool)
+    west, south, east, north = (boxes[:, :, side] for side in range(4))
+    for box in wanted:
+        # NaN compares false, so a missing second box meets nothing.
+        meets = (west <= box.east) & (east >= box.west) & (south <= box.north) & (north >= box.south)
+        mask |= meets.any(axis=1)
+    return mask
+
+
+def _meets_area(view: View, area: Area, footprints: Footprints) -> Mask:
+    """Decide by boxes where they tell, by footprints along the border."""
+    boxes = view.tiles.boxes
+    near = np.flatnonzero(view.alive & _meets_boxes(boxes, area.boxes))
+    mask = np.zeros(len(boxes), bool)
+    for part in range(2):
+        own = near[~mask[near] & np.isfinite(boxes[near, part, 0])]
+        mask[own] = area.covers(boxes[own, part])
+    border = near[~mask[near]]
+    border = border[area.meets_boxes(boxes[border])]
+    if len(border):
+        mask[border] = area.meets(footprints(view.tiles.ids[border]))
+    return mask
+
+
+def _of_scenes(view: View, wanted: Filter, *, outcome: bool) -> list[Mask]:
+    """Decide once a scene, then spread over tiles."""
+    scenes = view.scenes
+    every = np.ones(len(scenes.ids), bool)
+    parts: list[tuple[Mask, Mask]] = []
+    timed = scenes.times_us != NO_TIME
+    if wanted.start:
+        parts.append((scenes.times_us >= time_us(wanted.start), timed))
+    if wanted.end:
+        parts.append((scenes.times_us <= time_us(wanted.end), timed))
+    if wanted.collections:
+        parts.append((np.isin(scenes.collections, wanted.collections), every))
+    if wanted.sensors:
+        parts.append((np.isin(scenes.sensors, wanted.sensors), every))
+    if wanted.scenes:
+        parts.append((np.isin(scenes.ids, wanted.scenes), every))
+    parts += [_of_property(scenes, condition) for condition in wanted.properties]
+    if not parts:
+        return []
+    if outcome:
+        decided = np.logical_and.reduce([holds & known for holds, known in parts])
+    else:
+        decided = np.logical_or.reduce([~holds & known for holds, known in parts])
+    return [decided[view.scene_at]]
+
+
+def _of_property(scenes: SceneColumns, condition: Property) -> tuple[Mask, Mask]:
+    """Return for which scenes a condition holds, and for which it is known to hold or not."""
+    column = scenes.column(condition.name)
+    if column is None:
+        names = scenes.names()
+        shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        raise QueryError(
+            f"property {condition.name}: no scene of this archive has it; "
+            + (f"there are {shown}" if names else "none has any")
+        )
+    if condition.op == "is null":
+        return ~column.known, np.ones(len(scenes.ids), bool)
+    holds = np.logical_or.reduce([_compare(column, condition, value) for value in condition.values])
+    return holds, column.known
+
+
+def _compare(column: PropertyColumn, condition: Property, value: Scalar) -> Mask:
+    values: NDArray[Any]
+    if isinstance(value, bool):
+        kind, present, values = "true or false", column.flags != None, column.flags  # noqa: E711  (element by element)
+    elif isinstance(value, str):
+        kind, present, values = "text", column.texts != None, column.texts  # noqa: E711
+    else:
+        kind, present, values = "a number", ~np.isnan(column.numbers), column.numbers
+    if not present.any():
+        raise QueryError(
+            f"property {condition.name} {condition.op} {value!r}: in this archive it is never {kind}; compare with a "
+            "value of its own kind"
+        )
+    mask = np.zeros(len(present), bool)
+    own = values[present]
+    match condition.op:
+        case "=" | "in":
+            mask[present] = own == value
+        case "<":
+            mask[present] = own < value
+        case "<=":
+            mask[present] = own <= value
+        case ">":
+            mask[present] = own > value
+        case _:
+            mask[present] = own >= value
+    return mask

@@ -1,0 +1,28 @@
+"""The one way a score is computed: the raw row's dot product with the query, in float64, rounded to float32.
+
+Summed in float64 the order of the terms no longer shows, so a tile has the same score however it was found.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""Ids and scores of one query's hits, best first, equal scores by id; both of shape (hits,)."""
+
+# Rows converted to float64 at a time.
+_ROWS = 1 << 14
+
+
+def raw_scores(rows: NDArray[np.float16] | NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the score of each row, shape (n,)."""
+    wide = query.astype(np.float64)
+    out = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), _ROWS):
+        out[start : start + _ROWS] = rows[start : start + _ROWS].astype(np.float64) @ wide
+    return out
+
+
+def best(ids: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Ranked:
+    """Return the k best, equal scores by id."""
+    order = np.lexsort((ids, -scores))[:k]
+    return ids[order], scores[order]

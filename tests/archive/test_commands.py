@@ -1,0 +1,69 @@
+"""The commands that look after an archive, as a user types them; none needs a model."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bandsight import cli
+from bandsight.archive import Archive
+from tests.archive.makers import filled, vectors
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    filled(tmp_path / "a", 4).close()
+    return tmp_path / "a"
+
+
+@pytest.fixture
+def bandsight(capsys, monkeypatch):
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bandsight", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+def test_removing_compacting_and_backing_up(bandsight, path, tmp_path):
+    assert bandsight("remove", "/scenes/1.tif", "--archive", str(path))[0] == 0
+    code, out, _ = bandsight("compact", "--archive", str(path))
+    assert code == 0
+    assert "segments_after: 1" in out
+    assert "deleted_vectors_before: 4" in out
+    code, out, _ = bandsight("backup", str(tmp_path / "copy"), "--archive", str(path))
+    assert (code, out) == (0, f"{tmp_path / 'copy'}: generation 4\n")
+    with Archive.open(tmp_path / "copy") as copy:
+        assert len(copy.search(vectors(1, 1), 99)[0]) == 12
+    code, _, err = bandsight("remove", "/scenes/1.tif", "--archive", str(path))
+    assert (code, err) == (
+        1,
+        "bandsight: /scenes/1.tif: this archive holds no such scene; hrefs come from a search\n",
+    )
+    code, out, _ = bandsight("status", "--archive", str(path))
+    assert "catalog bytes: " in out
+    assert "index bytes: " in out
+
+
+def test_damage_found_by_verify_is_repaired_by_repair(bandsight, path):
+    assert bandsight("repair", "--archive", str(path)) == (0, "nothing to repair\n", "")
+    file = sorted((path / "vectors").iterdir())[0]
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    code, out, _ = bandsight("verify", "--full", "--archive", str(path))
+    assert code == 1
+    assert f"vectors/{file.name}: tiles [8] do not match their checksum; run: bandsight repair" in out
+    code, out, _ = bandsight("repair", "--archive", str(path))
+    assert code == 0
+    assert out.splitlines() == [
+        "lost: /scenes/1.tif (vectors); index it again",
+        f"vectors/{file.stem}: damaged, copied to quarantine/; 4 tiles kept, 1 vectors lost",
+    ]
+    assert bandsight("verify", "--full", "--archive", str(path)) == (0, "no problem found\n", "")
+    assert "/scenes/1.tif" in bandsight("status", "--archive", str(path))[1]

@@ -1,0 +1,265 @@
+"""Queries of many parts and arranged answers, against the same done slowly on every tile."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from shapely.geometry import shape
+
+from bandsight.archive import Archive, Arrangement, Cursor, Query
+from bandsight.errors import NotFoundError, QueryError
+from bandsight.filters import Filter
+from tests.archive.makers import DIM, MODEL, entry, filled, vectors
+
+SCENES, TILES = 20, 5
+QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    with filled(tmp_path_factory.mktemp("archive") / "a", SCENES, TILES) as opened:
+        yield opened
+
+
+def table(archive) -> tuple[list, np.ndarray]:
+    hits = archive.search(vectors(1, 1), 10_000)[0]
+    return hits, archive.vectors([hit.tile.id for hit in hits]).astype(np.float64)
+
+
+def sigmoid(x):
+    return 0.5 * (x / (1 + abs(x)) + 1)
+
+
+def order(hits, scores) -> list[int]:
+    ids = np.array([hit.tile.id for hit in hits])
+    return ids[np.lexsort((ids, -np.asarray(scores, np.float32)))].tolist()
+
+
+def found(page) -> list[int]:
+    return [hit.tile.id for hit in page.hits]
+
+
+@given(st.integers(0, 50), st.integers(1, 4), st.integers(0, 3), st.integers(1, 120))
+@settings(max_examples=30, suppress_health_check=QUIET, deadline=None)
+def test_average_is_twice_the_wanted_less_the_unwanted(archive, seed, p, n, k):
+    hits, rows = table(archive)
+    wanted, unwanted = vectors(seed, p), vectors(seed + 500, n)
+    aim = wanted.mean(axis=0)
+    if n:
+        aim = aim + aim - unwanted.mean(axis=0)
+    page = archive.find(Query(positives=wanted, negatives=unwanted), k)
+    expected = order(hits, rows @ (aim / np.linalg.norm(aim)))[:k]
+    # Rounding may swap what differs in the seventh digit.
+    assert Counter(found(page)) == Counter(expected)
+
+
+@given(st.integers(0, 50), st.integers(0, 4), st.integers(0, 3), st.integers(1, 120))
+@settings(max_examples=40, suppress_health_check=QUIET, deadline=None)
+def test_best_compares_each_tile_with_every_example(archive, seed, p, n, k):
+    if not p + n:
+        return
+    hits, rows = table(archive)
+    wanted, unwanted = vectors(seed, p), vectors(seed + 500, n)
+    near = (rows @ wanted.T.astype(np.float64)).astype(np.float32)
+    far = (rows @ unwanted.T.astype(np.float64)).astype(np.float32)
+    scores = []
+    for row in range(len(rows)):
+        best = near[row].max() if p else -np.inf
+        worst = far[row].max() if n else -np.inf
+        scores.append(best if not n else (sigmoid(best) if best > worst else -sigmoid(worst)))
+    page = archive.find(Query(positives=wanted, negatives=unwanted, strategy="best"), k)
+    assert [hit.score for hit in page.hits] == pytest.approx(sorted(scores, reverse=True)[:k], abs=1e-6)
+    assert Counter(found(page)) == Counter(order(hits, scores)[:k])
+
+
+def test_weights_pull_the_average(archive):
+    hits, rows = table(archive)
+    two = vectors(3, 2)
+    aim = 0.8 * two[0] + 0.2 * two[1]
+    page = archive.find(Query(positives=two, weights=(4, 1)), 20)
+    assert found(page) == order(hits, rows @ (aim / np.linalg.norm(aim)))[:20]
+
+
+def test_tiles_of_the_query_are_examples_and_not_answers(archive):
+    page = archive.find(Query(positive_tiles=(3, 4), negative_tiles=(9,), strategy="best"), 10_000)
+    assert len(page.hits) == SCENES * TILES - 3
+    assert not {3, 4, 9} & set(found(page))
+    same = archive.find(
+        Query(positives=archive.vectors([3, 4]), negatives=archive.vectors([9]), strategy="best"),
+        10_000,
+        Filter(exclude=(3, 4, 9)),
+    )
+    assert found(page) == found(same)
+    with pytest.raises(NotFoundError, match="tile 999"):
+        archive.find(Query(positive_tiles=(999,)), 1)
+
+
+ARRANGEMENTS = st.builds(
+    Arrangement,
+    min_score=st.none() | st.floats(-0.5, 0.5, width=32),
+    group_by=st.none() | st.sampled_from(["scene", "place", "collection", "sensor"]),
+    per_group=st.integers(1, 4),
+    max_overlap=st.none() | st.sampled_from([0.0, 0.3, 0.9]),
+)
+
+
+def arranged(hits, wanted: Arrangement) -> list[int]:
+    """Look at each pair in turn."""
+    keys = {
+        "scene": lambda h: h.scene.id,
+        "place": lambda h: h.tile.cell,
+        "collection": lambda h: h.scene.collection,
+        "sensor": lambda h: h.scene.sensor,
+        None: lambda h: h.tile.id,
+    }
+    shown = []
+    for hit in hits:
+        key = keys[wanted.group_by]
+        ground = shape(hit.tile.geometry)
+        if wanted.min_score is not None and hit.score < wanted.min_score:
+            continue
+        if sum(key(other) == key(hit) for other in shown) >= wanted.per_group:
+            continue
+        if wanted.max_overlap is not None and any(
+            ground.intersection(other).area > wanted.max_overlap * min(ground.area, other.area)
+            for other in (shape(one.tile.geometry) for one in shown)
+        ):
+            continue
+        shown.append(hit)
+    return [hit.tile.id for hit in shown]
+
+
+@given(ARRANGEMENTS, st.integers(0, 20), st.sampled_from([5, 12, 40]), st.sampled_from(["average", "best"]))
+@settings(max_examples=40, suppress_health_check=QUIET, deadline=None)
+def test_pages_put_together_are_the_whole_arranged_ranking(archive, wanted, seed, k, strategy):
+    query = Query(positives=vectors(seed, 2), strategy=strategy)
+    everything = archive.find(query, 10_000)
+    expected = arranged(everything.hits, wanted)
+    seen: list[int] = []
+    page = archive.find(query, k, None, wanted)
+    while True:
+        assert [hit.rank for hit in page.hits] == list(range(1, len(page.hits) + 1))
+        seen += found(page)
+        if page.next is None:
+            break
+        assert len(page.hits) == k
+        page = archive.find(query, k, None, wanted, after=Cursor.parse(page.next.token()))
+    assert seen == expected
+
+
+def test_pages_stay_the_same_while_tiles_are_added(tmp_path):
+    query = Query(positives=vectors(8, 1))
+    with filled(tmp_path / "a", 6) as archive:
+        whole = found(archive.find(query, 999))
+        page = archive.find(query, 7)
+        seen = found(page)
+        number = 100
+        while page.next is not None:
+            archive.add([entry(number), entry(number + 1)])
+            number += 2
+            page = archive.find(query, 7, after=page.next)
+            seen += found(page)
+        assert seen == whole
+        assert len(archive.find(query, 999).hits) > len(whole)
+
+
+def test_a_scene_replaced_between_pages_is_gone_and_nothing_comes_twice(tmp_path):
+    query = Query(positives=vectors(8, 1))
+    with filled(tmp_path / "a", 6) as archive:
+        whole = archive.find(query, 999).hits
+        first = archive.find(query, 5)
+        archive.add([entry(3, version=1)])
+        rest = archive.find(query, 999, after=first.next)
+        left = [hit.tile.id for hit in whole[5:] if hit.scene.name != "3.tif"]
+        assert found(rest) == left
+
+
+def test_variety_takes_the_best_first_and_then_what_is_unlike_it(tmp_path):
+    with Archive.create(tmp_path / "a", MODEL) as archive:
+        scene, tiles, _ = entry(1, 4)
+        rows = np.zeros((4, DIM), np.float32)
+        # Two nearly alike that fit best, a third that fits less in another way, a fourth that hardly fits.
+        for row, (x, y, z) in enumerate([(0.9, 0.43, 0.0), (0.89, 0.45, 0.0), (0.8, -0.6, 0.0), (0.1, 0.0, 0.99)]):
+            rows[row, :3] = np.array([x, y, z]) / np.linalg.norm([x, y, z])
+        archive.add([(scene, tiles, rows)])
+        query = Query(positives=np.eye(1, DIM, dtype=np.float32))
+        assert found(archive.find(query, 2)) == [1, 2]
+        assert found(archive.find(query, 2, None, Arrangement(diversity=0.5))) == [1, 3]
+        assert found(archive.find(query, 4, None, Arrangement(diversity=0.01))) == [1, 2, 3, 4]
+        page = archive.find(query, 2, with_vectors=True)
+        np.testing.assert_array_equal(np.stack([hit.vector for hit in page.hits]), archive.vectors([1, 2]))
+        assert archive.find(query, 1).hits[0].vector is None
+        with pytest.raises(QueryError, match="has one page"):
+            archive.find(
+                query,
+                1,
+                None,
+                Arrangement(diversity=0.5),
+                after=archive.find(query, 1, None, Arrangement(diversity=0.5)).next or any_cursor(archive, query),
+            )
+
+
+def any_cursor(archive, query) -> Cursor:
+    from bandsight.archive.cursor import digest
+
+    question = digest(query.positives, Filter(), Arrangement(diversity=0.5), "average")
+    return Cursor(score=1.0, tile_id=1, up_to=4, question=question)
+
+
+def test_a_cursor_goes_on_with_its_own_question_only(archive):
+    cursor = archive.find(Query(positives=vectors(1, 1)), 3).next
+    for query, wanted, arrangement in (
+        (Query(positives=vectors(2, 1)), None, None),
+        (Query(positives=vectors(1, 1), strategy="best"), None, None),
+        (Query(positives=vectors(1, 1)), Filter(sensors=("one",)), None),
+        (Query(positives=vectors(1, 1)), None, Arrangement(group_by="scene")),
+    ):
+        with pytest.raises(QueryError, match="another question"):
+            archive.find(query, 3, wanted, arrangement, after=cursor)
+    for token in ("", "abc", "é", cursor.token()[:-4], cursor.token() + "AAAA"):
+        with pytest.raises(QueryError, match="not one of a former page"):
+            Cursor.parse(token)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({}, "no positive example"),
+        ({"negatives": vectors(1, 1)}, "no positive example"),
+        ({"positives": np.ones(DIM)}, "shape"),
+        ({"positives": np.full((1, DIM), np.nan)}, "finite"),
+        ({"positives": vectors(1, 1), "strategy": "sum"}, "need average or best"),
+        ({"positives": vectors(1, 2), "weights": (1,)}, "1 weights for 2"),
+        ({"positives": vectors(1, 1), "weights": (-1,)}, "above 0"),
+        ({"positives": vectors(1, 1), "weights": (1,), "strategy": "best"}, "go with the strategy average"),
+    ],
+)
+def test_a_query_that_cannot_be_is_refused(parts, message):
+    with pytest.raises(QueryError, match=message):
+        Query(**parts)
+
+
+def test_examples_that_cancel_out_and_other_lengths_are_refused(archive):
+    with pytest.raises(QueryError, match="cancel out"):
+        archive.find(Query(positives=np.concatenate([vectors(1, 1), -vectors(1, 1)])), 1)
+    with pytest.raises(QueryError, match="need finite numbers of shape"):
+        archive.find(Query(positives=np.ones((1, 3))), 1)
+    with pytest.raises(QueryError, match="at least 1"):
+        archive.find(Query(positives=vectors(1, 1)), 0)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"group_by": "colour"}, "need one of scene"),
+        ({"per_group": 0}, "at least 1"),
+        ({"max_overlap": 2}, r"need 0\.\.1"),
+        ({"diversity": -1}, r"need 0\.\.1"),
+        ({"min_score": float("nan")}, "need a number"),
+    ],
+)
+def test_an_arrangement_that_cannot_be_is_refused(parts, message):
+    with pytest.raises(QueryError, match=message):
+        Arrangement(**parts)
