@@ -26,9 +26,10 @@ def run(*arguments: str) -> list[dict]:
 
 def test_nothing_is_lost_and_nothing_half_done_wherever_a_writer_is_killed(tmp_path):
     kills = 2 * len(STEPS)
-    result, readers = run("--kills", str(kills), "--folder", str(tmp_path), "--readers", "4")
+    result, readers = run("--kills", str(kills), "--folder", str(tmp_path), "--readers", "6")
     assert result["kills"] == kills
     assert result["never at"] == []
     assert result["at"]["any instant"] > 0
-    assert readers["searches"] > 3
-    assert readers["generations"] > 3
+    assert readers["searches"] >= 3
+    assert readers["generations"] >= 2
+    assert readers["commits"] >= 1

@@ -51,8 +51,10 @@ def main() -> int:
         if done["kills"] % _FRESH == 0:
             shutil.rmtree(path, ignore_errors=True)
             state = {}
-        # The step that was killed least.
-        name = min(STEPS, key=lambda one: (where[one], rng.random())) if rng.random() < _AT_A_STEP else None
+        # The step that was killed least; only those that never were, once there are no more kills left than such steps.
+        due = sum(not where[one] for one in STEPS) >= args.kills - done["kills"]
+        at_a_step = due or rng.random() < _AT_A_STEP
+        name = min(STEPS, key=lambda one: (where[one], rng.random())) if at_a_step else None
         state, killed = kill_once(path, state, name, rng)
         if killed:
             where[killed] += 1
