@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARCHIVE ?= demo-archive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check format serve bench evaluate install
+.PHONY: demo test test-crash check format serve bench evaluate install
 
 install: $(VENV)/installed
 
@@ -21,6 +21,11 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# The long form of tests/archive/test_crash.py: writers killed 500 times, then readers beside a writer for two minutes.
+# A stopped run goes on where it was.
+test-crash: install
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.crash --kills 500 --readers 120
 
 check: install
 	$(BIN)/ruff check .

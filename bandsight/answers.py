@@ -91,7 +91,10 @@ def status_text(stats: dict[str, Any]) -> str:
             lines.append(f"failed scenes: {len(value)}")
             lines += [f"  {reason}" if href in reason else f"  {href}: {reason}" for href, reason, _ in value]
         elif name == "index":
-            lines.append("index: " + ", ".join(f"{key} {fact}" for key, fact in value.items()))
+            lines.append("index: " + ", ".join(f"{key} {fact}" for key, fact in value.items() if key != "filtered"))
+            for row in value.get("filtered", ()):
+                found = ", ".join(f"{key} {fact}" for key, fact in row.items() if key != "share")
+                lines.append(f"  under filters that let {row['share']:.0%} pass: {found}")
         else:
             lines.append(f"{name.replace('_', ' ')}: {value}")
     return "\n".join(lines)

@@ -318,12 +318,26 @@ def remove(
 
 
 @app.command()
-def optimize(archive: ArchiveOption) -> None:
-    """Build the search index where the archive is large enough to profit, and say what was measured."""
+def optimize(
+    archive: ArchiveOption,
+    memory: Annotated[int, typer.Option("--memory", min=1, help="Bytes a vector that the index may take.")] = 200,
+    images_only: Annotated[
+        bool, typer.Option("--images-only", help="Measure no text queries; needs no model.")
+    ] = False,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Build or extend the search index where the archive is large enough to profit, and say what was measured."""
     from bandsight.archive import Archive
+    from bandsight.probes import sentences
 
     with Archive.open(archive, write=True) as opened:
-        for name, value in opened.optimize().items():
+        texts = None
+        if not images_only and opened.worth_an_index:
+            encoder = _load(model or opened.model.name, device)
+            opened.check_model(_identity(encoder))
+            texts = encoder.embed_texts(sentences())
+        for name, value in opened.optimize(texts, budget_bytes=memory).items():
             typer.echo(f"{name}: {value}")
 
 

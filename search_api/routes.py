@@ -166,6 +166,7 @@ def version(service: ServiceDep) -> dict[str, Any]:
         "bandsight": __version__,
         "generation": service.archive.generation,
         "model": {"name": model.name, "digest": model.digest, "dim": model.dim, "license": model.license},
+        "index": service.archive.index_figures,
     }
 
 

@@ -31,6 +31,7 @@ from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Ti
 from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
+from bandsight.vectors import tuning
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.faiss_store import FaissStore
 from bandsight.vectors.folder import StoreFolder
@@ -69,7 +70,9 @@ class Archive:
             self._refreshing = threading.Lock()
             if write:
                 with self._reading() as catalog:
-                    self._store.folder.remove_unnamed({row["name"] for row in catalog.segments()})
+                    self._store.folder.remove_unnamed(
+                        {row["name"] for row in catalog.segments()}, catalog.next_tile_id() - 1
+                    )
             self.refresh()
         except BaseException:
             self.close()
@@ -254,7 +257,9 @@ class Archive:
                     catalog.add_segment(**asdict(segment), generation=generation)
             self.refresh()
             with self._reading() as catalog:
-                self._store.folder.remove_unnamed({row["name"] for row in catalog.segments()})
+                self._store.folder.remove_unnamed(
+                    {row["name"] for row in catalog.segments()}, catalog.next_tile_id() - 1
+                )
         after = self._store.stats()
         return {
             f"{name}_{when}": stats[name]
@@ -277,10 +282,26 @@ class Archive:
         with self._writing() as catalog:
             catalog.record_failure(href, reason)
 
-    def optimize(self) -> dict[str, Any]:
-        """Build the search index where the archive is large enough to profit; return its measured figures."""
+    def optimize(
+        self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = tuning.BUDGET_BYTES
+    ) -> dict[str, Any]:
+        """Build the search index where the archive is large enough to profit; return its measured figures.
+
+        It is trained on the archive's own vectors, and searches look as far as recall measured on them asks. Where
+        there is one, it takes the rows that it lacks. Searches go on meanwhile, and readers change over by themselves.
+
+        Args:
+            texts: Vectors of sentences (`probes.sentences`), to measure text queries too, shape (n, dim).
+            budget_bytes: Memory that the index may take for each vector.
+        """
         self._need_lock()
-        return self._store.optimize()
+        self.refresh()
+        figures = self._store.optimize(texts, budget_bytes=budget_bytes)
+        if figures["index"] != "none":
+            with self._writing() as catalog:
+                catalog.advance()
+            self.refresh()
+        return figures
 
     # Reading
 
@@ -288,6 +309,16 @@ class Archive:
     def generation(self) -> int:
         """Number of the commit that is being served."""
         return self._generation
+
+    @property
+    def worth_an_index(self) -> bool:
+        """True when `optimize` would build one: smaller archives are scanned exactly in milliseconds."""
+        return int(self._store.stats()["vectors"]) >= tuning.WORTH_IT
+
+    @property
+    def index_figures(self) -> dict[str, Any]:
+        """The search index's kind, size, width and measured recall."""
+        return self._store.index_figures
 
     def refresh(self) -> None:
         """Move on to the newest commit."""
@@ -528,6 +559,11 @@ class Archive:
                     raise _MovedError from error
             raise
 
+    def _remove_unnamed(self) -> None:
+        with self._reading() as catalog:
+            named, newest = {row["name"] for row in catalog.segments()}, catalog.next_tile_id() - 1
+        self._store.folder.remove_unnamed(named, newest)
+
     def _read_columns(self, ids: NDArray[np.int64]) -> TileColumns:
         with self._reading() as catalog:
             return tile_columns(catalog, ids)
@@ -543,6 +579,7 @@ class Archive:
         return Snapshot(
             generation=catalog.generation(),
             segments=tuple(Segment(**row) for row in catalog.segments()),
+            newest=catalog.next_tile_id() - 1,
             scenes=self._scene_table.read(catalog),
         )
 

@@ -74,7 +74,12 @@ class ExactStore:
                 raise NotFoundError(f"tile {tile_id}: no such vector")
         return out
 
-    def optimize(self) -> dict[str, Any]:
+    def optimize(
+        self,
+        texts: NDArray[np.float32] | None = None,  # noqa: ARG002  (the port's signature)
+        *,
+        budget_bytes: int = 0,  # noqa: ARG002
+    ) -> dict[str, Any]:
         """There is nothing to make faster."""
         return {"index": "none"}
 

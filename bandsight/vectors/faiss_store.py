@@ -1,8 +1,9 @@
 """The real store: float16 segments on disk, scanned exactly by FAISS, or through an index derived from them."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,21 @@ from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.filters import Filter
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.folder import Part, StoreFolder
-from bandsight.vectors.ivf import IvfIndex, build_index, index_problem, load_index
+from bandsight.vectors.index_files import index_problem, index_stamp, load_index, save_index
+from bandsight.vectors.ivf import IvfIndex, Width
 from bandsight.vectors.matching import Footprints, Mask, View, matching
 from bandsight.vectors.protocol import Segment, Snapshot
 from bandsight.vectors.scan import Part as ScanPart
 from bandsight.vectors.scan import scan
 from bandsight.vectors.scores import Ranked, best, raw_scores
+from bandsight.vectors.tuning import BUDGET_BYTES, Rows, build, fill, measured
 
 # An archive up to this size keeps its float32 rows in memory; larger ones convert as they scan.
 _HOT_BYTES = 256 << 20
 # Below either of these the exact scan of the surviving rows beats any index (docs/storage.md).
 _FEW, _FEW_SHARE = 20_000, 0.1
+# An index that holds at least this share of the rows takes the others as they are; below it, it is trained anew.
+_STILL_FITS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class _State:
 
     shown: tuple[_Shown, ...]
     index: IvfIndex | None
+    stamp: tuple[int, int] | None
+    """Of the index's files."""
     firsts: NDArray[np.int64]
     """First tile id of each segment, ascending."""
 
@@ -86,10 +93,13 @@ class FaissStore:
         self._open = {part.segment.name: part for part in parts}
         with self._hot_lock:
             self._hot = {name: values for name, values in self._hot.items() if name in self._open}
-        newest = parts[-1].segment.last_id if parts else 0
-        index = self._state.index if self._state else load_index(self.folder.derived, newest)
         shown = tuple(_Shown(part, View(part.columns, snapshot.scenes)) for part in parts)
-        self._state = _State(shown, index, np.array([part.segment.first_id for part in parts], np.int64))
+        stamp = index_stamp(self.folder.derived)
+        if self._state is not None and self._state.stamp == stamp:
+            index = self._state.index
+        else:
+            index = load_index(self.folder.derived, snapshot.newest)
+        self._state = _State(shown, index, stamp, np.array([part.segment.first_id for part in parts], np.int64))
 
     def merge(self) -> tuple[list[Segment], list[Segment]]:
         """Write what is shown without its deleted rows, small segments together; a commit makes it valid.
@@ -110,24 +120,42 @@ class FaissStore:
         k = min(k, survivors)
         if k == 0:
             return [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
-        if exact or state.index is None or survivors <= max(_FEW, _FEW_SHARE * total):
+        width = state.index.width(survivors / total) if state.index else None
+        if exact or state.index is None or width is None or survivors <= max(_FEW, _FEW_SHARE * total):
             return self._scan(state, masks, queries, k)
-        return self._by_index(state, state.index, masks, queries, k)
+        return self._by_index(state, state.index, width, masks, queries, k)
 
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return raw rows as float32; see `VectorStore`."""
         return self._raw(self._shown(), np.asarray(ids, np.int64)).astype(np.float32)
 
-    def optimize(self) -> dict[str, Any]:
-        """Build the IVF index over every row shown, measure it, and serve it; see `VectorStore`."""
+    def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = BUDGET_BYTES) -> dict[str, Any]:
+        """Build an index, or add to the one there is what it lacks, and measure and serve it; see `VectorStore`."""
         state = self._shown()
-        index = build_index(
-            self.folder.derived,
-            [(shown.part.columns.ids, shown.part.file.rows, shown.view.alive) for shown in state.shown],
-            self._dim,
-        )
-        self._state = _State(state.shown, index, state.firsts)
-        return index.figures if index else {"index": "none", "reason": "small enough for exact scans"}
+        began = time.monotonic()
+        parts: list[Rows] = [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]
+        index = self._extended(state, parts)
+        if index is None:
+            index = build(parts, self._dim, texts, budget_bytes)
+        else:
+            index = measured(index, parts, texts, time.monotonic() - began)
+        if index is None:
+            return {"index": "none", "reason": "small enough for exact scans"}
+        save_index(self.folder.derived, index)
+        served = load_index(self.folder.derived, index.up_to)
+        self._state = replace(state, index=served, stamp=index_stamp(self.folder.derived))
+        return index.figures
+
+    def _extended(self, state: _State, parts: list[Rows]) -> IvfIndex | None:
+        """Return the saved index with the rows that it lacks, None when there is none or it holds too little."""
+        living = sum(int(alive.sum()) for _, _, alive in parts)
+        if state.index is None:
+            return None
+        held = sum(int((alive & (ids <= state.index.up_to)).sum()) for ids, _, alive in parts)
+        if held < _STILL_FITS * living:
+            return None
+        index = load_index(self.folder.derived, state.index.up_to, writable=True)
+        return fill(index, parts) if index else None
 
     def stats(self) -> dict[str, Any]:
         """Return counts and sizes."""
@@ -140,8 +168,14 @@ class FaissStore:
             "segments": len(state.shown),
             "vector_bytes": rows * self._dim * 2,
             "index_bytes": self.folder.derived_bytes(),
-            "index": state.index.figures if state.index else {"index": "none"},
+            "index": self.index_figures,
         }
+
+    @property
+    def index_figures(self) -> dict[str, Any]:
+        """The index's kind, size, width and measured recall."""
+        index = self._shown().index
+        return {**index.figures, "up_to_tile": index.up_to} if index else {"index": "none"}
 
     def verify(self, *, full: bool) -> list[str]:
         """Compare files with the catalog, and (`full`) rows with checksums and norms; see `VectorStore`."""
@@ -198,16 +232,23 @@ class FaissStore:
         return values if len(rows) == len(values) else values[rows]
 
     def _by_index(
-        self, state: _State, index: IvfIndex, masks: list[Mask], queries: NDArray[np.float32], k: int
+        self,
+        state: _State,
+        index: IvfIndex,
+        width: Width,
+        masks: list[Mask],
+        queries: NDArray[np.float32],
+        k: int,
     ) -> list[Ranked]:
         allowed = np.concatenate([shown.part.columns.ids[mask] for shown, mask in zip(state.shown, masks, strict=True)])
         ids = allowed[allowed <= index.up_to]
         fresh = [mask & (shown.part.columns.ids > index.up_to) for shown, mask in zip(state.shown, masks, strict=True)]
         young = len(allowed) - len(ids)
         late = self._scan(state, fresh, queries, min(k, young)) if young else None
+        found = index.candidates(queries, k, ids, width)
         answers: list[Ranked] = []
         for row, query in enumerate(queries):
-            candidates = index.candidates(query, k, ids)
+            candidates = found[row][found[row] >= 0]
             if len(candidates) < min(k, len(ids)):
                 # The index could not fill the answer: the contract is min(k, matching), so scan.
                 answers += self._scan(state, masks, query[None], k)

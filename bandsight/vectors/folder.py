@@ -13,7 +13,7 @@ from bandsight.errors import ArchiveError
 from bandsight.vectors.column_files import SUFFIX as COLUMNS
 from bandsight.vectors.column_files import load_columns, save_columns, sound_columns
 from bandsight.vectors.columns import TileColumns
-from bandsight.vectors.ivf import copy_index, drop_index, index_problem
+from bandsight.vectors.index_files import copy_index, drop_foreign, drop_index, index_problem
 from bandsight.vectors.protocol import Segment
 from bandsight.vectors.segments import SUFFIX, OpenSegment, file_checksum, open_segment, salvage, write_segment
 
@@ -73,13 +73,19 @@ class StoreFolder:
             save_columns(self.derived / segment.name, columns)
         return Part(segment, file, columns)
 
-    def remove_unnamed(self, named: set[str]) -> list[str]:
-        """Delete files that no commit names (a writer died before its commit) and return their names."""
+    def remove_unnamed(self, named: set[str], newest: int) -> list[str]:
+        """Delete files that no commit names (a writer died before its commit) and return their names.
+
+        Args:
+            named: Segments that a commit names.
+            newest: Id of the newest tile; an index beyond it was not made from this catalog.
+        """
         stale = [path for path in self._vectors.iterdir() if path.suffix != SUFFIX or path.stem not in named]
         stale += [path for path in self.derived.glob("seg-*") if path.stem not in named]
         stale += list(self.derived.glob(".*.tmp"))
         for path in stale:
             path.unlink()
+        drop_foreign(self.derived, newest)
         return sorted(path.name for path in stale)
 
     def merge(self, parts: Sequence[Part], alive: Sequence[NDArray[np.bool_]]) -> tuple[list[Segment], list[Segment]]:

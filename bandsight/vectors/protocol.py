@@ -36,6 +36,8 @@ class Snapshot:
     """Number of the commit."""
     segments: tuple[Segment, ...]
     """What is committed, ascending by first id."""
+    newest: int
+    """Id of the newest tile there ever was."""
     scenes: SceneColumns
     """The scenes that exist; tiles of others are deleted."""
 
@@ -78,8 +80,13 @@ class VectorStore(Protocol):
             NotFoundError: A tile that the snapshot does not hold.
         """
 
-    def optimize(self) -> dict[str, Any]:
-        """Build whatever makes searches faster and return its measured figures once it is served."""
+    def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = ...) -> dict[str, Any]:
+        """Build whatever makes searches faster and return its measured figures once it is served.
+
+        Args:
+            texts: Vectors of sentences to measure with, shape (n, dim); they lie off the images' distribution.
+            budget_bytes: Memory for each vector.
+        """
 
     def stats(self) -> dict[str, Any]:
         """Return counts and sizes."""

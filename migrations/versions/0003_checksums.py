@@ -45,7 +45,10 @@ def upgrade() -> None:
     for name in ("scenes", "tiles"):
         op.add_column(name, sa.Column("checksum", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("segments", sa.Column("last_id", sa.Integer(), nullable=False, server_default="0"))
-    op.execute("UPDATE segments SET last_id = first_id + count - 1")
+    # Ids are consecutive, unless the archive was compacted before it was brought down to the former schema.
+    following = "(SELECT min(f.first_id) FROM segments f WHERE f.first_id > segments.first_id)"
+    newest = f"(SELECT max(id) FROM tiles WHERE id < coalesce({following}, 1 << 62))"  # noqa: S608  (constants)
+    op.execute(f"UPDATE segments SET last_id = max(first_id + count - 1, coalesce({newest}, 0))")  # noqa: S608
     op.execute("UPDATE archive SET format_version = 2")
     connection = op.get_bind()
     for table in (_SCENES, _TILES):

@@ -7,7 +7,10 @@ import pytest
 
 from bandsight import cli
 from bandsight.archive import Archive
-from tests.archive.makers import filled, vectors
+from bandsight.probes import sentences
+from bandsight.vectors import tuning
+from tests.archive.makers import MODEL, filled, vectors
+from tests.fakes import FakeEmbedder
 
 
 @pytest.fixture
@@ -67,3 +70,37 @@ def test_damage_found_by_verify_is_repaired_by_repair(bandsight, path):
     ]
     assert bandsight("verify", "--full", "--archive", str(path)) == (0, "no problem found\n", "")
     assert "/scenes/1.tif" in bandsight("status", "--archive", str(path))[1]
+
+
+def test_an_index_is_built_measured_shown_and_served_to_readers_that_are_open(bandsight, path, monkeypatch):
+    monkeypatch.setattr(tuning, "WORTH_IT", 10)
+    monkeypatch.setattr(cli, "_load", lambda *_: FakeEmbedder())
+    monkeypatch.setattr(cli, "_identity", lambda _: MODEL)
+    with Archive.open(path) as reader:
+        before = [hit.tile.id for hit in reader.search(vectors(1, 1), 99)[0]]
+        assert reader.index_figures == {"index": "none"}
+        code, out, _ = bandsight("optimize", "--archive", str(path))
+        assert code == 0
+        assert "recall_at_100_text: 1.0" in out
+        assert "recall_at_10_image: 1.0" in out
+        assert [hit.tile.id for hit in reader.search(vectors(1, 1), 99)[0]] == before
+        assert reader.index_figures["rows"] == 16
+    _, out, _ = bandsight("status", "--archive", str(path))
+    assert "index: index IVF16,SQ8, rows 16" in out
+    assert "under filters that let 10% pass: nprobe " in out
+    code, out, _ = bandsight("optimize", "--images-only", "--archive", str(path))
+    assert "recall_at_10_image" in out
+    assert "text" not in out
+
+
+def test_a_small_archive_needs_no_index_and_no_model(bandsight, path, monkeypatch):
+    monkeypatch.setattr(cli, "_load", pytest.fail)
+    assert bandsight("optimize", "--archive", str(path))[:2] == (
+        0,
+        "index: none\nreason: small enough for exact scans\n",
+    )
+
+
+def test_the_sentences_that_recall_is_measured_with_are_many_and_differ():
+    said = sentences()
+    assert len(set(said)) == len(said) == 500

@@ -177,6 +177,7 @@ def test_health_and_version_say_what_answers(client: TestClient) -> None:
     assert client.get("/readyz").json()["status"] == "ok"
     version = client.get("/version").json()
     assert version["model"] == {"name": "fake", "digest": "f" * 64, "dim": 16, "license": "Apache-2.0"}
+    assert version["index"] == {"index": "none"}
 
 
 def test_openapi_describes_every_route_with_examples(client: TestClient) -> None:

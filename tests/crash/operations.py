@@ -1,0 +1,84 @@
+"""What a writer does to an archive, and what the archive must hold after it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bandsight.archive import Archive
+from bandsight.archive.opening import CATALOG_FILE
+from bandsight.catalog.database import HEAD, migrate, open_database
+from tests.archive.makers import MODEL, entry
+
+TILES = 4
+SCENES = 40
+State = dict[int, int]
+"""Version of each scene, by number: what an archive holds."""
+Operation = dict[str, Any]
+
+_WEIGHTS = {"add": 0.4, "replace": 0.25, "remove": 0.1, "compact": 0.13, "optimize": 0.12}
+
+
+def plan(state: State, rng: np.random.Generator, first: str | None, count: int = 10) -> Iterator[Operation]:
+    """Yield operations that fit what the archive holds; the first may be given."""
+    state = dict(state)
+    for number in range(count):
+        kind = first if number == 0 and first else str(rng.choice(list(_WEIGHTS), p=list(_WEIGHTS.values())))
+        absent = [scene for scene in range(SCENES) if scene not in state]
+        version = int(rng.integers(1, 1_000_000))
+        if kind == "add" and absent:
+            chosen = rng.choice(absent, min(len(absent), int(rng.integers(1, 4))), replace=False)
+        elif kind in {"replace", "remove"} and state:
+            chosen = rng.choice(list(state), min(len(state), int(rng.integers(1, 3))), replace=False)
+        elif kind in {"compact", "optimize", "upgrade"}:
+            chosen = np.empty(0, int)
+        else:
+            continue
+        operation = {"kind": kind, "scenes": [int(scene) for scene in chosen], "version": version}
+        state = after(state, operation)
+        yield operation
+
+
+def after(state: State, operation: Operation) -> State:
+    """Return what an archive holds once an operation is done."""
+    scenes = operation["scenes"]
+    if operation["kind"] == "remove":
+        return {number: version for number, version in state.items() if number not in scenes}
+    return state | dict.fromkeys(scenes, operation["version"])
+
+
+def perform(path: Path, operations: Iterator[Operation], say: Callable[[str, Operation], None]) -> None:
+    """Do operations one after the other, saying so before and after each."""
+    operation = next(operations)
+    if operation["kind"] == "upgrade":
+        say("begin", operation)
+        Archive.upgrade(path)
+        say("done", operation)
+        operation = next(operations)
+    with Archive.open_or_create(path, MODEL) as archive:
+        while operation is not None:
+            say("begin", operation)
+            _do(archive, operation)
+            say("done", operation)
+            operation = next(operations, None)
+
+
+def downgrade(path: Path) -> None:
+    """Turn an archive into one of the former schema."""
+    engine = open_database(path / CATALOG_FILE)
+    before = str(int(HEAD) - 1).zfill(len(HEAD))
+    migrate(engine, before)
+    engine.dispose()
+
+
+def _do(archive: Archive, operation: Operation) -> None:
+    match operation["kind"]:
+        case "add" | "replace":
+            archive.add([entry(number, TILES, version=operation["version"]) for number in operation["scenes"]])
+        case "remove":
+            archive.remove([f"/scenes/{number}.tif" for number in operation["scenes"]])
+        case "compact":
+            archive.compact()
+        case "optimize":
+            archive.optimize()

@@ -1,0 +1,74 @@
+"""The named steps at which a writer is killed: just before or just after a call."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bandsight.archive import Archive
+from bandsight.archive import archive as archive_module
+from bandsight.catalog import checksums
+from bandsight.catalog.catalog import Catalog
+from bandsight.vectors import column_files, durable, faiss_store, folder, index_files
+from bandsight.vectors.faiss_store import FaissStore
+from bandsight.vectors.folder import StoreFolder
+
+
+@dataclass(frozen=True)
+class Step:
+    """A place in the program, and the operation that comes by."""
+
+    owner: Any
+    name: str
+    before: bool
+    kind: str
+
+
+STEPS = {
+    "rows written, not flushed": Step(durable.os, "fsync", True, "add"),
+    "rows flushed, not named": Step(durable, "name_durably", True, "add"),
+    "file named, folder not flushed": Step(Path, "replace", False, "add"),
+    "segment written, columns not": Step(folder, "save_columns", True, "add"),
+    "columns written, not named": Step(column_files.Path, "write_bytes", False, "add"),
+    "segment and columns written, not committed": Step(FaissStore, "upsert", False, "add"),
+    "scene in, tiles not": Step(Catalog, "add_scene", False, "add"),
+    "old scene gone, new one not in": Step(Catalog, "add_scene", True, "replace"),
+    "tiles in, segment not": Step(Catalog, "add_tiles", False, "add"),
+    "segment in, not committed": Step(Catalog, "add_segment", False, "replace"),
+    "committed, not shown": Step(Archive, "refresh", True, "add"),
+    "scenes removed, not committed": Step(Catalog, "remove_scenes", False, "remove"),
+    "removal committed, not shown": Step(Archive, "refresh", True, "remove"),
+    "merged files written, not committed": Step(StoreFolder, "merge", False, "compact"),
+    "merged rows flushed, not named": Step(durable, "name_durably", True, "compact"),
+    "old segments out, new ones not in": Step(Catalog, "remove_segments", False, "compact"),
+    "compaction committed, old files there": Step(StoreFolder, "remove_unnamed", True, "compact"),
+    "some old files gone": Step(Path, "unlink", False, "compact"),
+    "index built, not written": Step(faiss_store, "save_index", True, "optimize"),
+    "index written, not named": Step(index_files, "name_durably", True, "optimize"),
+    "index named, facts not written": Step(index_files, "name_durably", False, "optimize"),
+    "facts written, index not served": Step(faiss_store, "save_index", False, "optimize"),
+    "some checksums filled in": Step(checksums.zlib, "crc32", True, "upgrade"),
+    "schema new, lock held": Step(archive_module, "migrate", False, "upgrade"),
+}
+
+
+def arm(step: Step, count: int) -> None:
+    """Kill this process the `count`-th time that it comes by."""
+    real = getattr(step.owner, step.name)
+    seen = 0
+
+    def wrapper(*arguments: Any, **options: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        if step.before and seen == count:
+            die()
+        result = real(*arguments, **options)
+        if seen == count:
+            die()
+        return result
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(step.owner, step.name, wrapper)
