@@ -80,6 +80,21 @@ def index(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Reader threads.")] = 2,
     min_valid: Annotated[float, typer.Option("--min-valid", min=0, max=1, help="Least valid share of a tile.")] = 0.5,
+    max_cloud: Annotated[
+        float, typer.Option("--max-cloud", min=0, max=1, help="Largest cloud share of a tile, by the quality band.")
+    ] = 1.0,
+    tile_px: Annotated[
+        int | None, typer.Option("--tile-px", min=8, max=4096, help="Side of a tile, pixels; default: the model's.")
+    ] = None,
+    overlap: Annotated[
+        float, typer.Option("--overlap", min=0, max=0.9, help="Share of its side that a tile shares with the next.")
+    ] = 0.0,
+    scales: Annotated[
+        str, typer.Option("--scales", help="Native pixels along one pixel of a tile, e.g. 1,4 for two sets of tiles.")
+    ] = "1",
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", min=1, help="Seconds for opening a scene, and for a row of its tiles.")
+    ] = 120.0,
     profiles: ProfilesOption = None,
     collections: Annotated[
         str | None, typer.Option("--collections", help="For stac:URL: only these, separated by commas.")
@@ -95,8 +110,10 @@ def index(
     from indexer.progress import console_progress
     from indexer.sources import check_inputs
     from indexer.stac import StacQuery
+    from indexer.tiling import Tiling
 
     check_inputs(paths)
+    levels = _whole_numbers(scales, "--scales")
     query = StacQuery(
         collections=tuple(name.strip() for name in (collections or "").split(",") if name.strip()),
         bbox=_corners(bbox),
@@ -106,6 +123,9 @@ def index(
     source = model or (_stored_model(archive) if (archive / "catalog.sqlite").exists() else "embedded")
     encoder = _load(source, device)
     _say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
+    tiling = Tiling(
+        tile_px=tile_px or encoder.image_size, scales=levels, overlap=overlap, min_valid=min_valid, max_cloud=max_cloud
+    )
     with Archive.open_or_create(archive, _identity(encoder)) as opened, console_progress() as progress:
         summary = run(
             paths,
@@ -116,7 +136,9 @@ def index(
             query=query,
             batch_size=batch_size,
             workers=workers,
-            min_valid=min_valid,
+            tiling=tiling,
+            isolate=True,
+            time_limit_s=time_limit,
             progress=progress,
         )
     typer.echo(summary.text())
@@ -416,6 +438,16 @@ def _filter(bbox: str | None, when: str | None, collection: list[str] | None, se
     from bandsight.filters import Filter
 
     return Filter.parse(bbox=bbox, datetime=when, collections=collection or (), sensors=sensor or ())
+
+
+def _whole_numbers(text: str, option: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError as error:
+        raise QueryError(f"{option} {text}: need whole numbers separated by commas, e.g. 1,4") from error
+    if min(numbers) < 1:
+        raise QueryError(f"{option} {text}: need numbers from 1 up, e.g. 1,4")
+    return numbers
 
 
 def _corners(bbox: str | None) -> tuple[float, float, float, float] | None:

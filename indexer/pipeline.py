@@ -2,29 +2,32 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
-from bandsight.catalog.records import TileRecord
+from bandsight.catalog.records import SceneRecord, TileRecord
 from bandsight.errors import BandsightError, SceneError
 from bandsight.geo.footprint import footprint
-from bandsight.geo.grid import TileWindow, tile_windows
+from bandsight.geo.grid import TileWindow
 from bandsight.model.protocol import Encoder
 from bandsight.sensors.profile import Profile
+from indexer.folders import roots_of
 from indexer.progress import Progress, Silence
-from indexer.reader import TILES_PER_READ, ReadTile, read_row
-from indexer.scene import RasterScene, open_scene, scene_key
+from indexer.reader import NOTHING, ReadTile, read_row
+from indexer.readers import Here, Processes, Readers
+from indexer.scene import RasterScene, scene_key
 from indexer.source import Source
 from indexer.sources import find_scenes
 from indexer.stac import StacQuery
 from indexer.summary import Summary
+from indexer.tiling import Tiling, open_tiled, rows
 
 # Scenes opened ahead of the one being read: hides the time that headers and overviews take.
 _OPEN_AHEAD = 3
@@ -68,7 +71,9 @@ def index(
     query: StacQuery | None = None,
     batch_size: int = 64,
     workers: int = 2,
-    min_valid: float = 0.5,
+    tiling: Tiling | None = None,
+    isolate: bool = False,
+    time_limit_s: float = 120.0,
     progress: Progress | None = None,
 ) -> Summary:
     """Index scenes into an archive; scenes that are there already are left alone.
@@ -82,14 +87,29 @@ def index(
         query: What to ask of a `stac:URL` among the inputs.
         batch_size: Tiles in one forward pass.
         workers: Threads that read.
-        min_valid: Tiles with a smaller share of valid pixels are skipped.
+        tiling: How scenes are cut; None for tiles of the model's input size.
+        isolate: Decode in processes of their own: a crash, a hang or too much memory then costs one scene, and nothing
+            is read outside of the folders of the scenes (on Linux).
+        time_limit_s: With `isolate`: for opening a scene, and for reading a row of tiles.
         progress: Told how far the job is.
 
     Returns:
         What was added, skipped and failed. A scene that fails does not stop the job.
     """
-    job = _Job(archive, model, sensor, profiles, batch_size, workers, min_valid, progress or Silence())
-    return job.run(find_scenes(paths, profiles, query))
+    sources = find_scenes(paths, profiles, query)
+    readers: Readers = Processes(roots_of(sources), time_limit_s=time_limit_s) if isolate else Here()
+    job = _Job(
+        archive,
+        model,
+        sensor,
+        profiles,
+        batch_size,
+        workers,
+        tiling or Tiling(tile_px=model.image_size),
+        readers,
+        progress or Silence(),
+    )
+    return job.run(sources)
 
 
 class _Job:
@@ -103,12 +123,13 @@ class _Job:
         profiles: Sequence[Profile] | None,
         batch_size: int,
         workers: int,
-        min_valid: float,
+        tiling: Tiling,
+        readers: Readers,
         progress: Progress,
     ) -> None:
         self._archive, self._model, self._sensor, self._profiles = archive, model, sensor, profiles
-        self._batch_size, self._workers, self._min_valid = batch_size, workers, min_valid
-        self._progress = progress
+        self._batch_size, self._workers, self._tiling = batch_size, workers, tiling
+        self._readers, self._progress = readers, progress
         self._summary = Summary()
         self._open: list[_Work] = []
         self._batches: dict[Wavelengths, list[tuple[_Work, int]]] = {}
@@ -127,13 +148,14 @@ class _Job:
             finally:
                 # Also on Ctrl-C: what is finished is kept, what is not begun is not waited for.
                 pool.shutdown(wait=False, cancel_futures=True)
+                self._readers.close()
                 self._commit()
         self._summary.seconds = time.monotonic() - began
         return self._summary
 
     def _reads(
         self, pool: ThreadPoolExecutor, sources: Sequence[Source]
-    ) -> Iterator[tuple[_Work, "Future[list[ReadTile]]"]]:
+    ) -> Iterator[tuple[_Work, Future[list[ReadTile]]]]:
         """Yield reads as they are handed to the pool."""
         for source, opening in _ahead(self._openings(pool, sources), _OPEN_AHEAD):
             try:
@@ -143,20 +165,32 @@ class _Job:
                 self._progress.scene_opened(source.name, 0)
                 continue
             self._progress.scene_opened(source.name, len(windows))
-            rows = list(_rows(windows))
-            work = _Work(scene=scene, waiting=len(rows))
+            reads = list(rows(windows))
+            work = _Work(scene=scene, waiting=len(reads))
             self._open.append(work)
-            for row in rows:
+            for number, row in enumerate(reads):
+                if work.failed:
+                    # Nothing more of it is read.
+                    work.waiting -= len(reads) - number
+                    break
                 yield (
                     work,
-                    pool.submit(read_row, scene, row, tile_px=self._model.image_size, min_valid=self._min_valid),
+                    pool.submit(
+                        self._readers.call,
+                        read_row,
+                        scene,
+                        row,
+                        tile_px=self._tiling.tile_px,
+                        min_valid=self._tiling.min_valid,
+                        max_cloud=self._tiling.max_cloud,
+                    ),
                 )
 
     def _openings(
         self, pool: ThreadPoolExecutor, sources: Sequence[Source]
-    ) -> Iterator[tuple[Source, "Future[tuple[RasterScene, list[TileWindow]]]"]]:
+    ) -> Iterator[tuple[Source, Future[tuple[RasterScene, list[TileWindow]]]]]:
         """Yield scenes that are new as they are handed to the pool."""
-        tiling = {"tile_px": self._model.image_size, "scales": [1], "min_valid": self._min_valid}
+        tiling = self._tiling.as_dict()
         for source in sources:
             try:
                 key = scene_key(source, {**tiling, "sensor": self._sensor, "model": self._model.digest})
@@ -168,9 +202,12 @@ class _Job:
                 self._summary.skipped_scenes += 1
                 self._progress.scene_opened(source.name, 0)
                 continue
-            yield source, pool.submit(_open, source, key, self._sensor, self._profiles, tiling)
+            yield (
+                source,
+                pool.submit(self._readers.call, open_tiled, source, key, self._sensor, self._profiles, self._tiling),
+            )
 
-    def _take(self, work: _Work, future: "Future[list[ReadTile]]") -> None:
+    def _take(self, work: _Work, future: Future[list[ReadTile]]) -> None:
         """Handle one finished read."""
         try:
             tiles = future.result()
@@ -182,7 +219,9 @@ class _Job:
         work.waiting -= 1
         kept = [tile for tile in tiles if tile.pixels.size and not work.failed]
         if len(kept) < len(tiles):
-            self._summary.skipped_tiles["too little valid data"] += len(tiles) - len(kept)
+            for tile in tiles:
+                if not tile.pixels.size:
+                    self._summary.skipped_tiles["too cloudy" if tile.cloud_fraction else "too little valid data"] += 1
             self._progress.tiles_done(len(tiles) - len(kept))
         batch = self._batches.setdefault(work.wavelengths, [])
         for tile in kept:
@@ -201,7 +240,7 @@ class _Job:
             self._summary.encode_s += time.monotonic() - began
             for (work, position), vector in zip(now, vectors, strict=True):
                 tile = work.tiles[position]
-                work.tiles[position] = ReadTile(tile.window, np.empty((0, 0, 0), np.uint8), tile.valid_fraction)
+                work.tiles[position] = replace(tile, pixels=NOTHING)
                 work.vectors[position] = vector
             self._progress.tiles_done(len(now))
 
@@ -224,37 +263,36 @@ class _Job:
         for work in done:
             if not work.tiles:
                 empty = SceneError(
-                    f"{work.scene.record.name}: no tile has at least {self._min_valid:.0%} valid pixels; "
+                    f"{work.scene.record.name}: no tile has at least {self._tiling.min_valid:.0%} valid pixels; "
                     "nothing to index (lower --min-valid to keep sparser tiles)"
                 )
                 self._fail(work.scene.record.name, work.scene.record.href, empty)
                 continue
             tiles = [_record(work.scene, tile) for tile in work.tiles]
             vectors = np.stack([work.vectors[position] for position in range(len(tiles))])
-            batch.append((work.scene.record, tiles, vectors))
+            batch.append((_with_cloud(work), tiles, vectors))
         if batch:
             self._archive.add(batch)
             self._summary.scenes += len(batch)
             self._summary.tiles += sum(len(tiles) for _, tiles, _ in batch)
 
     def _fail(self, name: str, href: str, error: Exception) -> None:
-        reason = str(error) if isinstance(error, BandsightError) else f"{name}: {type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, BandsightError) else f"{type(error).__name__}: {error}"
+        if name not in reason and href not in reason:
+            reason = f"{name}: {reason}"
         self._summary.failed.append((name, reason))
         self._archive.record_failure(href, reason)
 
 
-def _open(
-    source: Source, key: str, sensor: str | None, profiles: Sequence[Profile] | None, tiling: Mapping[str, Any]
-) -> tuple[RasterScene, list[TileWindow]]:
-    scene = open_scene(source, key, sensor=sensor, profiles=profiles, tiling=tiling)
-    windows = tile_windows(
-        transform=scene.transform,
-        crs=scene.record.crs,
-        width=scene.width,
-        height=scene.height,
-        tile_px=tiling["tile_px"],
+def _with_cloud(work: _Work) -> SceneRecord:
+    """Return the scene's record with the cloud cover of its tiles, where its metadata do not say it."""
+    record = work.scene.record
+    shares = [tile.cloud_fraction for tile in work.tiles if tile.cloud_fraction is not None]
+    if not shares or "eo:cloud_cover" in record.properties:
+        return record
+    return replace(
+        record, properties={**record.properties, "eo:cloud_cover": round(100 * sum(shares) / len(shares), 2)}
     )
-    return scene, windows
 
 
 def _record(scene: RasterScene, tile: ReadTile) -> TileRecord:
@@ -271,18 +309,6 @@ def _record(scene: RasterScene, tile: ReadTile) -> TileRecord:
         geometry=where.geometry,
         boxes=tuple(where.boxes),
     )
-
-
-def _rows(windows: Sequence[TileWindow]) -> Iterator[list[TileWindow]]:
-    """Yield runs of neighbours in one row, at most `TILES_PER_READ` long."""
-    row: list[TileWindow] = []
-    for window in sorted(windows, key=lambda w: (w.scale, w.row_off, w.col_off)):
-        if row and (len(row) == TILES_PER_READ or (row[0].scale, row[0].row_off) != (window.scale, window.row_off)):
-            yield row
-            row = []
-        row.append(window)
-    if row:
-        yield row
 
 
 def _ahead(items: Iterator[T], count: int) -> Iterator[T]:

@@ -148,6 +148,7 @@ def test_classes_status_and_verify(bandsight):
         (["classify", "--labels", "one"], "need 2 to 100"),
         (["index", "/nowhere"], "no such file or folder"),
         (["index", "stac:http://x", "--bbox", "1,2"], "found 2 numbers"),
+        (["index", ".", "--scales", "1,x"], "need whole numbers separated by commas"),
         (["search", "x", "--out", "/nowhere/x.json"], "/nowhere/x.json: No such file or directory; check the path"),
     ],
 )
