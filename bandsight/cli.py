@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from bandsight.ask import Answer
     from bandsight.filters import Filter
     from bandsight.model.clip import ClipEncoder
+    from indexer.summary import Summary
 
 app = typer.Typer(
     help="Find every place that looks like this, over satellite archives of any sensor.",
@@ -92,6 +94,14 @@ def index(
     scales: Annotated[
         str, typer.Option("--scales", help="Native pixels along one pixel of a tile, e.g. 1,4 for two sets of tiles.")
     ] = "1",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how much there is to do.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first scene that fails.")] = False,
+    watch: Annotated[
+        float | None, typer.Option("--watch", min=1, help="Look again every so many seconds, until Ctrl-C.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    log: Annotated[Path | None, typer.Option("--log", help="Append JSON lines of what happens; - is stderr.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     time_limit: Annotated[
         float, typer.Option("--time-limit", min=1, help="Seconds for opening a scene, and for a row of its tiles.")
     ] = 120.0,
@@ -106,42 +116,47 @@ def index(
     """Tile and embed scenes into an archive; running it again adds only what is new or changed."""
     from bandsight.archive import Archive
     from bandsight.sensors.profile import load_profiles
+    from indexer.estimate import estimate
+    from indexer.gpu import unused_gpu
     from indexer.pipeline import index as run
     from indexer.progress import console_progress
+    from indexer.query import StacQuery
     from indexer.sources import check_inputs
-    from indexer.stac import StacQuery
     from indexer.tiling import Tiling
+    from indexer.watch import watch as again_and_again
 
     check_inputs(paths)
-    levels = _whole_numbers(scales, "--scales")
+    levels, known = _whole_numbers(scales, "--scales"), load_profiles(profiles)
     query = StacQuery(
         collections=tuple(name.strip() for name in (collections or "").split(",") if name.strip()),
         bbox=_corners(bbox),
         datetime=when,
         max_items=max_items,
     )
-    source = model or (_stored_model(archive) if (archive / "catalog.sqlite").exists() else "embedded")
-    encoder = _load(source, device)
+    exists = (archive / "catalog.sqlite").exists()
+    encoder = _load(model or (_stored_model(archive) if exists else "embedded"), device)
     _say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
+    if warning := unused_gpu(str(encoder.device)):
+        _say(warning)
     tiling = Tiling(
         tile_px=tile_px or encoder.image_size, scales=levels, overlap=overlap, min_valid=min_valid, max_cloud=max_cloud
     )
-    with Archive.open_or_create(archive, _identity(encoder)) as opened, console_progress() as progress:
-        summary = run(
-            paths,
-            archive=opened,
-            model=encoder,
-            sensor=sensor,
-            profiles=load_profiles(profiles),
-            query=query,
-            batch_size=batch_size,
-            workers=workers,
-            tiling=tiling,
-            isolate=True,
-            time_limit_s=time_limit,
-            progress=progress,
-        )
-    typer.echo(summary.text())
+    what: Any = {"model": encoder, "sensor": sensor, "profiles": known, "query": query, "batch_size": batch_size}
+    if dry_run:
+        with _open(archive) if exists else nullcontext() as there:
+            typer.echo(estimate(paths, archive=there, tiling=tiling, **what).text())
+        return
+    how: Any = {"tiling": tiling, "workers": workers, "isolate": True, "time_limit_s": time_limit, **what}
+    with (
+        Archive.open_or_create(archive, _identity(encoder)) as opened,
+        console_progress(quiet=quiet, log=log) as progress,
+    ):
+
+        def once(failed: set[str]) -> "Summary":
+            return run(paths, archive=opened, fail_fast=fail_fast, known_failures=failed, progress=progress, **how)
+
+        summary = again_and_again(once, typer.echo, watch) if watch is not None else once(set())
+    typer.echo(json.dumps(summary.as_dict(), indent=1) if as_json else summary.text())
     if summary.failed:
         raise typer.Exit(1)
 

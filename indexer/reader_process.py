@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from bandsight.errors import BandsightError, SceneError
 from indexer import reader, tiling  # noqa: F401  (loaded before the confinement, so that no call pays for it)
@@ -22,6 +23,7 @@ def serve(connection: Connection) -> None:
             function, args, options = connection.recv()
         except (EOFError, OSError):
             return
+        answer: tuple[Any, BandsightError | None]
         try:
             answer = (function(*args, **options), None)
         except BandsightError as error:

@@ -4,12 +4,15 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from bandsight.errors import SceneError
+from bandsight.rasters import is_remote
+from indexer.scene import RasterScene
+from indexer.source import Source
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -113,6 +116,43 @@ class Processes:
                 self._all.remove(process)
         self._mine.process = None
         return process.end()
+
+
+class Patient:
+    """Tries again what failed on a server or in an object store, after ever longer pauses."""
+
+    def __init__(self, readers: Readers, pauses_s: Sequence[float] = (1.0, 4.0)) -> None:
+        self._readers, self._pauses_s, self._closed = readers, pauses_s, threading.Event()
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what the function returns.
+
+        Raises:
+            SceneError: The last try failed, or the first one of what lies on this machine.
+        """
+        for pause_s in self._pauses_s if _is_away(args) else ():
+            try:
+                return self._readers.call(function, *args, **kwargs)
+            except SceneError as error:
+                # What is not there or not allowed will not be there in a second.
+                if any(f"code: {status}" in str(error) for status in (401, 403, 404)) or self._closed.wait(pause_s):
+                    raise
+        return self._readers.call(function, *args, **kwargs)
+
+    def close(self) -> None:
+        """End all that was begun, and wait no more."""
+        self._closed.set()
+        self._readers.close()
+
+
+def _is_away(args: tuple[Any, ...]) -> bool:
+    """Say whether a call is about a remote scene."""
+    for arg in args:
+        if isinstance(arg, Source):
+            return any(is_remote(href) for href in arg.hrefs)
+        if isinstance(arg, RasterScene):
+            return any(is_remote(band.href) for band in arg.bands)
+    return False
 
 
 class _Process:

@@ -8,6 +8,7 @@ import pytest
 
 from indexer import pipeline
 from indexer.pipeline import index
+from indexer.progress import Silence
 from indexer.readers import Processes
 from indexer.tiling import Tiling
 from tests.indexer import damage, misbehaving
@@ -83,7 +84,7 @@ def test_a_corpus_of_damaged_rasters_costs_nothing_but_its_own_scenes(tmp_path, 
     last = [Path(shutil.copy(files[0], tmp_path / "in" / f"z{number}.tif")) for number in range(2)]
     peak = 0
 
-    class Watch:
+    class Watch(Silence):
         """Looks at the readers' memory whenever a scene has been opened."""
 
         def begin(self, scenes):
@@ -96,9 +97,6 @@ def test_a_corpus_of_damaged_rasters_costs_nothing_but_its_own_scenes(tmp_path, 
                     peak = max(peak, child.memory_info().rss)
                 except psutil.Error:
                     continue
-
-        def tiles_done(self, count):
-            pass
 
     summary = index(
         [tmp_path / "in"],
