@@ -215,6 +215,18 @@ def test_a_profile_of_the_docs_is_taken_from_the_users_folder(run, capsys, monke
     assert "0.717 µm" in out
 
 
+def test_a_job_is_estimated_then_logged_and_summed_up_as_json(run, capsys, monkeypatch, scenes, tmp_path):
+    arguments = ("index", str(scenes / "water.tif"), "--archive", str(tmp_path / "new"))
+    code, out, _ = run(capsys, monkeypatch, *arguments, "--dry-run")
+    assert (code, (tmp_path / "new").exists()) == (0, False)
+    assert "would index at most" in out
+    code, out, _ = run(capsys, monkeypatch, *arguments, "--json", "--quiet", "--log", str(tmp_path / "log.jsonl"))
+    found = json.loads(out)
+    assert (code, found["scenes"], found["failed"]) == (0, 1, [])
+    events = [json.loads(line)["event"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert events == ["begin", "opened", "committed", "end"]
+
+
 def test_help_imports_nothing_heavy():
     script = (
         "import sys\nfrom bandsight.cli import app\n"
