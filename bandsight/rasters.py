@@ -7,11 +7,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
+from typing import Any
 from urllib.parse import urlsplit
 
 import rasterio
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
 
 from bandsight.errors import SceneError
 
@@ -32,6 +36,9 @@ _SUBDATASET = re.compile(r'(netcdf|hdf5):"?([^":]+)"?:(?://)?(.+)', re.IGNORECAS
 # What GDAL does on network errors, unless the user's environment says otherwise: it tries again, ever later.
 _NETWORK = {"GDAL_HTTP_MAX_RETRY": "4", "GDAL_HTTP_RETRY_DELAY": "1", "GDAL_HTTP_CONNECTTIMEOUT": "10"}
 _NETWORK |= {"GDAL_HTTP_TIMEOUT": "60"}
+
+# Beyond, UTM zones are too narrow.
+_UTM_LAT = 84
 
 # Filters of warnings belong to the whole process, so only one thread at a time may change them.
 _quiet = threading.Lock()
@@ -88,6 +95,8 @@ def raster_path(href: str) -> PurePath:
 def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetReader:
     """Return an open raster; the caller closes it.
 
+    One that is placed by ground control points or by RPCs alone is warped on the fly, to UTM or a polar projection.
+
     Args:
         href: A path, a URL (http, https, s3, gs, az), a place in a zip, or a part of a NetCDF or HDF5 file.
         drivers: Those that may open it.
@@ -106,12 +115,45 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetRe
     try:
         with rasterio.Env(**options), placed_or_not():
             # rasterio.open() takes one driver; its reader takes several.
-            return DatasetReader(_gdal_name(place), driver=list(drivers))
+            return _placed(DatasetReader(_gdal_name(place), driver=list(drivers)))
     except RasterioError as error:
         reason = (str(error).splitlines() or ["?"])[0]
         raise SceneError(
             f"{place}: no raster that can be read ({reason}); need a complete file of one of {', '.join(drivers)}"
         ) from error
+
+
+def stored(dataset: DatasetReader) -> DatasetReader:
+    """Return the raster as it is stored: that beneath a warped one, which does not repeat its metadata."""
+    found: DatasetReader = dataset.src_dataset if isinstance(dataset, WarpedVRT) else dataset
+    return found
+
+
+def _placed(dataset: DatasetReader) -> DatasetReader:
+    points, crs = dataset.gcps
+    if not dataset.transform.is_identity or (not points and dataset.rpcs is None):
+        return dataset
+    # Outside of the warped picture is no data; where the file has no value for that, 0 is it.
+    options: dict[str, Any] = {"nodata": dataset.nodata if dataset.nodata is not None else 0}
+    if points:
+        lon, lat = (sum(values) / len(points) for values in zip(*((p.x, p.y) for p in points), strict=True))
+        target = _metric_crs(lon, lat) if crs is not None and crs.is_geographic else crs
+        if crs is None:
+            return dataset
+    else:
+        # RPCs are in WGS 84 (OGC, RPCs in GeoTIFF).
+        crs, target = CRS.from_epsg(4326), _metric_crs(dataset.rpcs.long_off, dataset.rpcs.lat_off)
+        options["SRC_METHOD"] = "RPC"
+    warped: DatasetReader = WarpedVRT(dataset, src_crs=crs, crs=target, resampling=Resampling.bilinear, **options)
+    return warped
+
+
+def _metric_crs(lon: float, lat: float) -> CRS:
+    """Return the UTM zone of a place, near a pole the polar stereographic projection."""
+    if abs(lat) > _UTM_LAT:
+        return CRS.from_epsg(3995 if lat > 0 else 3031)
+    zone = int((lon + 180) % 360 // 6) + 1
+    return CRS.from_epsg((32600 if lat >= 0 else 32700) + zone)
 
 
 def _gdal_name(href: str) -> str:

@@ -28,7 +28,7 @@ _TEXTS = (
     ("bare mountains", Filter()),
     ("a village with houses", Filter(sensors=("sentinel2_l1c", "sentinel2_l2a"))),
     ("trees seen from above", Filter(sensors=("rgb",))),
-    ("farmland", Filter(sensors=("hyperspectral",))),
+    ("farmland", Filter(sensors=("aviris",))),
 )
 
 

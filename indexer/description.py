@@ -1,12 +1,15 @@
 """Says what a scene would be indexed as, without indexing it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bandsight.errors import BandsightError
 from bandsight.sensors.profile import load_profiles
 from indexer.scene import RasterScene, open_scene
 from indexer.sources import find_scenes
+
+# More bands than this are told by their ends.
+_LISTED = 13
 
 
 def describe_scenes(
@@ -37,3 +40,39 @@ def scene_text(scene: RasterScene) -> str:
     if scene.quality:
         lines.append(f"  quality band: {scene.quality.quality.name}")
     return "\n".join(lines)
+
+
+def scenes_table(paths: Iterable[str | Path], sensors: Mapping[str, str] | None = None) -> str:
+    """Return a table (Markdown) of scenes: what each is indexed as, what said so, and where it lies.
+
+    Args:
+        paths: Files, folders and whatever else `find_scenes` takes.
+        sensors: Profiles for scenes that do not say theirs, by a part of their path.
+    """
+    rows = ["| scene | sensor | bands by | bands, µm | pixels | CRS | footprint: west, south, east, north |"]
+    rows.append("|---|---|---|---|---|---|---|")
+    for source in find_scenes(paths):
+        sensor = next((name for part, name in (sensors or {}).items() if part in source.hrefs[0]), None)
+        try:
+            rows.append(_row(open_scene(source, "", sensor=sensor, tiling={})))
+        except BandsightError as error:
+            rows.append(f"| {source.name} | refused: {str(error).partition(': ')[2]} | | | | | |")
+    return "\n".join(rows) + "\n"
+
+
+def _row(scene: RasterScene) -> str:
+    record = scene.record
+    waves = [f"{band.wavelength_um:.4g}" for band in record.bands]
+    bands = f"{len(waves)} bands, {waves[0]} to {waves[-1]}" if len(waves) > _LISTED else " ".join(waves)
+    boxes = "; ".join(f"{b.west:.4f}, {b.south:.4f}, {b.east:.4f}, {b.north:.4f}" for b in record.boxes)
+    crs = record.crs if record.crs.startswith("EPSG") else "its own (WKT)"
+    cells = (
+        record.name,
+        record.sensor,
+        record.properties["bandsight:bands_from"],
+        bands,
+        f"{record.width} × {record.height}",
+        crs,
+        boxes,
+    )
+    return f"| {' | '.join(cells)} |"

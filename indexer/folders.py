@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bandsight.rasters import in_zip, place_in_zip
+from bandsight.rasters import in_zip, local_file, place_in_zip
 from bandsight.sensors.groups import group_bands
 from bandsight.sensors.profile import Profile
 from indexer.files import zip_names
@@ -53,6 +53,17 @@ def scenes_of(files: Iterable[Path], profiles: Sequence[Profile]) -> list[Source
         for stem, group in group_bands(members, profiles):
             sources.append(Source(name=_name(home, stem, group), hrefs=tuple(str(file) for file in _finest(group))))
     return sorted(sources, key=lambda source: source.hrefs)
+
+
+def roots_of(sources: Iterable[Source]) -> list[str]:
+    """Return the folders in which the files of scenes lie, with what belongs to them; none that lies in another."""
+    found: set[Path] = set()
+    for source in sources:
+        for href in source.hrefs:
+            file = local_file(href)
+            if file is not None:
+                found.update((_home(file), _home(file.resolve())))
+    return sorted(str(folder) for folder in found if found.isdisjoint(folder.parents))
 
 
 def _has_header(path: Path) -> bool:

@@ -1,61 +1,38 @@
-"""The job: readers ahead of the model, batches of one band list across scenes, commits of whole scenes."""
+"""The job: readers ahead of the model, batches of one band list across scenes, commits of whole scenes beside it."""
 
+import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypeVar
 
 from bandsight.archive import Archive
-from bandsight.catalog.records import TileRecord
 from bandsight.errors import BandsightError, SceneError
-from bandsight.geo.footprint import footprint
-from bandsight.geo.grid import TileWindow, tile_windows
+from bandsight.geo.grid import TileWindow
 from bandsight.model.protocol import Encoder
 from bandsight.sensors.profile import Profile
+from indexer.batches import Batches
+from indexer.folders import roots_of
 from indexer.progress import Progress, Silence
-from indexer.reader import TILES_PER_READ, ReadTile, read_row
-from indexer.scene import RasterScene, open_scene, scene_key
+from indexer.query import StacQuery
+from indexer.reader import ReadTile, read_row
+from indexer.readers import Here, Patient, Processes, Readers
+from indexer.scene import RasterScene, scene_key
 from indexer.source import Source
 from indexer.sources import find_scenes
-from indexer.stac import StacQuery
 from indexer.summary import Summary
+from indexer.tiling import Tiling, open_tiled, rows
+from indexer.work import Work
+from indexer.writer import Writer
 
 # Scenes opened ahead of the one being read: hides the time that headers and overviews take.
 _OPEN_AHEAD = 3
 # Finished scenes are committed together: a commit waits for the disk, so not each small scene gets its own.
 _COMMIT_TILES, _COMMIT_S = 2048, 15.0
 
-Wavelengths = tuple[float, ...]
 T = TypeVar("T")
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Work:
-    """A scene on its way."""
-
-    scene: RasterScene
-    waiting: int
-    """Reads not handled yet."""
-    tiles: list[ReadTile] = field(default_factory=list)
-    """Read and kept, in order; their pixels are dropped once embedded."""
-    vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-    """Vector of each position in `tiles`."""
-    failed: bool = False
-    """Given up; whatever still arrives is dropped."""
-
-    @property
-    def wavelengths(self) -> Wavelengths:
-        return tuple(band.wavelength_um for band in self.scene.bands)
-
-    @property
-    def done(self) -> bool:
-        return not self.waiting and len(self.vectors) == len(self.tiles)
 
 
 def index(
@@ -68,7 +45,11 @@ def index(
     query: StacQuery | None = None,
     batch_size: int = 64,
     workers: int = 2,
-    min_valid: float = 0.5,
+    tiling: Tiling | None = None,
+    isolate: bool = False,
+    time_limit_s: float = 120.0,
+    fail_fast: bool = False,
+    known_failures: set[str] | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Index scenes into an archive; scenes that are there already are left alone.
@@ -81,38 +62,64 @@ def index(
         profiles: Those to match; None for the shipped ones.
         query: What to ask of a `stac:URL` among the inputs.
         batch_size: Tiles in one forward pass.
-        workers: Threads that read.
-        min_valid: Tiles with a smaller share of valid pixels are skipped.
+        workers: Readers at work at once.
+        tiling: How scenes are cut; None for tiles of the model's input size.
+        isolate: Decode in processes of their own: a crash, a hang or too much memory then costs one scene, and nothing
+            is read outside of the folders of the scenes (on Linux).
+        time_limit_s: With `isolate`: for opening a scene, and for reading a row of tiles.
+        fail_fast: Stop at the first scene that fails.
+        known_failures: Keys of scenes that have failed before and are not tried again; new ones are added.
         progress: Told how far the job is.
 
     Returns:
-        What was added, skipped and failed. A scene that fails does not stop the job.
+        What was added, skipped and failed. A scene that fails does not stop the job, unless `fail_fast` says so.
     """
-    job = _Job(archive, model, sensor, profiles, batch_size, workers, min_valid, progress or Silence())
-    return job.run(find_scenes(paths, profiles, query))
+    sources = find_scenes(paths, profiles, query)
+    readers: Readers = Processes(roots_of(sources), time_limit_s=time_limit_s) if isolate else Here()
+    job = _Job(
+        archive=archive,
+        model=model,
+        sensor=sensor,
+        profiles=profiles,
+        batch_size=batch_size,
+        workers=workers,
+        tiling=tiling or Tiling(tile_px=model.image_size),
+        readers=Patient(readers),
+        fail_fast=fail_fast,
+        known_failures=set() if known_failures is None else known_failures,
+        progress=progress or Silence(),
+    )
+    return job.run(sources)
 
 
 class _Job:
-    """The state of one run. Reading happens in threads, everything else in the caller's."""
+    """The state of one run. Reading and writing happen in threads, everything else in the caller's."""
 
     def __init__(
         self,
+        *,
         archive: Archive,
         model: Encoder,
         sensor: str | None,
         profiles: Sequence[Profile] | None,
         batch_size: int,
         workers: int,
-        min_valid: float,
+        tiling: Tiling,
+        readers: Readers,
+        fail_fast: bool,
+        known_failures: set[str],
         progress: Progress,
     ) -> None:
         self._archive, self._model, self._sensor, self._profiles = archive, model, sensor, profiles
-        self._batch_size, self._workers, self._min_valid = batch_size, workers, min_valid
-        self._progress = progress
+        self._workers, self._tiling, self._readers = workers, tiling, readers
+        self._fail_fast, self._known_failures, self._progress = fail_fast, known_failures, progress
         self._summary = Summary()
-        self._open: list[_Work] = []
-        self._batches: dict[Wavelengths, list[tuple[_Work, int]]] = {}
+        self._counting = threading.Lock()
+        self._open: list[Work] = []
+        self._batches = Batches(model, batch_size, self._encoded)
+        self._writer = Writer(archive, self._committed)
         self._committed_at = time.monotonic()
+        self._stopped = False
 
     def run(self, sources: Sequence[Source]) -> Summary:
         began = time.monotonic()
@@ -121,168 +128,145 @@ class _Job:
             try:
                 for work, future in _ahead(self._reads(pool, sources), 2 * self._workers):
                     self._take(work, future)
+                    if self._stopped:
+                        break
                     self._commit_if_due()
-                for wavelengths in list(self._batches):
-                    self._embed(wavelengths, everything=True)
+                if not self._stopped:
+                    self._batches.flush()
             finally:
                 # Also on Ctrl-C: what is finished is kept, what is not begun is not waited for.
                 pool.shutdown(wait=False, cancel_futures=True)
-                self._commit()
+                self._readers.close()
+                try:
+                    self._commit()
+                finally:
+                    self._writer.close()
         self._summary.seconds = time.monotonic() - began
+        self._progress.end(self._summary)
         return self._summary
 
     def _reads(
         self, pool: ThreadPoolExecutor, sources: Sequence[Source]
-    ) -> Iterator[tuple[_Work, "Future[list[ReadTile]]"]]:
+    ) -> Iterator[tuple[Work, Future[list[ReadTile]]]]:
         """Yield reads as they are handed to the pool."""
-        for source, opening in _ahead(self._openings(pool, sources), _OPEN_AHEAD):
+        options = {
+            "tile_px": self._tiling.tile_px,
+            "min_valid": self._tiling.min_valid,
+            "max_cloud": self._tiling.max_cloud,
+        }
+        for source, key, opening in _ahead(self._openings(pool, sources), _OPEN_AHEAD):
             try:
                 scene, windows = opening.result()
             except Exception as error:  # noqa: BLE001  (no bad scene stops a job, whatever is wrong with it)
-                self._fail(source.name, source.hrefs[0], error)
+                self._fail(source.name, source.hrefs[0], key, error)
                 self._progress.scene_opened(source.name, 0)
+                if self._stopped:
+                    return
                 continue
             self._progress.scene_opened(source.name, len(windows))
-            rows = list(_rows(windows))
-            work = _Work(scene=scene, waiting=len(rows))
+            reads = list(rows(windows))
+            work = Work(scene=scene, waiting=len(reads))
             self._open.append(work)
-            for row in rows:
-                yield (
-                    work,
-                    pool.submit(read_row, scene, row, tile_px=self._model.image_size, min_valid=self._min_valid),
-                )
+            for number, row in enumerate(reads):
+                if work.failed:
+                    # Nothing more of it is read.
+                    work.waiting -= len(reads) - number
+                    break
+                yield work, pool.submit(self._readers.call, read_row, scene, row, **options)  # type: ignore[arg-type]
 
     def _openings(
         self, pool: ThreadPoolExecutor, sources: Sequence[Source]
-    ) -> Iterator[tuple[Source, "Future[tuple[RasterScene, list[TileWindow]]]"]]:
+    ) -> Iterator[tuple[Source, str, Future[tuple[RasterScene, list[TileWindow]]]]]:
         """Yield scenes that are new as they are handed to the pool."""
-        tiling = {"tile_px": self._model.image_size, "scales": [1], "min_valid": self._min_valid}
+        options = {**self._tiling.as_dict(), "sensor": self._sensor, "model": self._model.digest}
         for source in sources:
             try:
-                key = scene_key(source, {**tiling, "sensor": self._sensor, "model": self._model.digest})
+                key = scene_key(source, options)
             except SceneError as error:
-                self._fail(source.name, source.hrefs[0], error)
+                problem = f"{source.hrefs[0]}: {error}"
+                if problem in self._known_failures:
+                    self._summary.skipped_scenes += 1
+                else:
+                    self._fail(source.name, source.hrefs[0], problem, error)
                 self._progress.scene_opened(source.name, 0)
+                if self._stopped:
+                    return
                 continue
-            if self._archive.has_scene(key):
+            if self._archive.has_scene(key) or key in self._known_failures:
                 self._summary.skipped_scenes += 1
                 self._progress.scene_opened(source.name, 0)
                 continue
-            yield source, pool.submit(_open, source, key, self._sensor, self._profiles, tiling)
+            opening = pool.submit(
+                self._readers.call, open_tiled, source, key, self._sensor, self._profiles, self._tiling
+            )
+            yield source, key, opening
 
-    def _take(self, work: _Work, future: "Future[list[ReadTile]]") -> None:
+    def _take(self, work: Work, future: Future[list[ReadTile]]) -> None:
         """Handle one finished read."""
+        record = work.scene.record
         try:
             tiles = future.result()
         except Exception as error:  # noqa: BLE001  (as above)
             if not work.failed:
                 work.failed = True
-                self._fail(work.scene.record.name, work.scene.record.href, error)
+                self._fail(record.name, record.href, record.key, error)
             tiles = []
         work.waiting -= 1
         kept = [tile for tile in tiles if tile.pixels.size and not work.failed]
+        for tile in tiles:
+            if not tile.pixels.size:
+                self._summary.skipped_tiles["too cloudy" if tile.cloud_fraction else "too little valid data"] += 1
         if len(kept) < len(tiles):
-            self._summary.skipped_tiles["too little valid data"] += len(tiles) - len(kept)
             self._progress.tiles_done(len(tiles) - len(kept))
-        batch = self._batches.setdefault(work.wavelengths, [])
-        for tile in kept:
-            batch.append((work, len(work.tiles)))
-            work.tiles.append(tile)
-        self._embed(work.wavelengths)
+        self._batches.add(work, kept)
 
-    def _embed(self, wavelengths: Wavelengths, *, everything: bool = False) -> None:
-        """Embed full batches of one band list, or all that is there."""
-        batch = self._batches[wavelengths]
-        while len(batch) >= self._batch_size or (everything and batch):
-            now, batch[:] = batch[: self._batch_size], batch[self._batch_size :]
-            pixels = np.stack([work.tiles[position].pixels for work, position in now])
-            began = time.monotonic()
-            vectors = self._model.embed_pixels(pixels, wavelengths)
-            self._summary.encode_s += time.monotonic() - began
-            for (work, position), vector in zip(now, vectors, strict=True):
-                tile = work.tiles[position]
-                work.tiles[position] = ReadTile(tile.window, np.empty((0, 0, 0), np.uint8), tile.valid_fraction)
-                work.vectors[position] = vector
-            self._progress.tiles_done(len(now))
+    def _encoded(self, tiles: int, seconds: float) -> None:
+        self._summary.encode_s += seconds
+        self._progress.encoded(tiles, seconds)
+        self._progress.tiles_done(tiles)
+
+    def _committed(self, scenes: int, tiles: int) -> None:
+        with self._counting:
+            self._summary.scenes += scenes
+            self._summary.tiles += tiles
+        self._progress.committed(scenes, tiles)
 
     def _commit_if_due(self) -> None:
         ready = sum(len(work.tiles) for work in self._open if work.done)
         late = time.monotonic() - self._committed_at > _COMMIT_S
         if late:
             # Small scenes of a rare band list must not wait for a batch that never fills.
-            for wavelengths in list(self._batches):
-                self._embed(wavelengths, everything=True)
+            self._batches.flush()
         if ready >= _COMMIT_TILES or late:
             self._commit()
 
     def _commit(self) -> None:
-        """Write all finished scenes in one commit."""
+        """Hand all finished scenes to the writer, for one commit."""
         done = [work for work in self._open if work.done and not work.failed]
         self._open = [work for work in self._open if not work.done and not work.failed]
         self._committed_at = time.monotonic()
-        batch = []
+        full = [work for work in done if work.tiles]
         for work in done:
+            record = work.scene.record
             if not work.tiles:
                 empty = SceneError(
-                    f"{work.scene.record.name}: no tile has at least {self._min_valid:.0%} valid pixels; "
-                    "nothing to index (lower --min-valid to keep sparser tiles)"
+                    f"{record.name}: no tile has at least {self._tiling.min_valid:.0%} valid pixels"
+                    + ("" if self._tiling.max_cloud == 1 else f" and at most {self._tiling.max_cloud:.0%} cloud")
+                    + "; nothing to index (lower --min-valid to keep sparser tiles)"
                 )
-                self._fail(work.scene.record.name, work.scene.record.href, empty)
-                continue
-            tiles = [_record(work.scene, tile) for tile in work.tiles]
-            vectors = np.stack([work.vectors[position] for position in range(len(tiles))])
-            batch.append((work.scene.record, tiles, vectors))
-        if batch:
-            self._archive.add(batch)
-            self._summary.scenes += len(batch)
-            self._summary.tiles += sum(len(tiles) for _, tiles, _ in batch)
+                self._fail(record.name, record.href, record.key, empty)
+        if full:
+            self._writer.add(full)
 
-    def _fail(self, name: str, href: str, error: Exception) -> None:
-        reason = str(error) if isinstance(error, BandsightError) else f"{name}: {type(error).__name__}: {error}"
+    def _fail(self, name: str, href: str, key: str, error: Exception) -> None:
+        reason = str(error) if isinstance(error, BandsightError) else f"{type(error).__name__}: {error}"
+        if name not in reason and href not in reason:
+            reason = f"{name}: {reason}"
         self._summary.failed.append((name, reason))
-        self._archive.record_failure(href, reason)
-
-
-def _open(
-    source: Source, key: str, sensor: str | None, profiles: Sequence[Profile] | None, tiling: Mapping[str, Any]
-) -> tuple[RasterScene, list[TileWindow]]:
-    scene = open_scene(source, key, sensor=sensor, profiles=profiles, tiling=tiling)
-    windows = tile_windows(
-        transform=scene.transform,
-        crs=scene.record.crs,
-        width=scene.width,
-        height=scene.height,
-        tile_px=tiling["tile_px"],
-    )
-    return scene, windows
-
-
-def _record(scene: RasterScene, tile: ReadTile) -> TileRecord:
-    window = tile.window
-    where = footprint(scene.transform, scene.record.crs, window.col_off, window.row_off, window.width, window.height)
-    return TileRecord(
-        cell=window.cell,
-        scale=window.scale,
-        col_off=window.col_off,
-        row_off=window.row_off,
-        width=window.width,
-        height=window.height,
-        valid_fraction=tile.valid_fraction,
-        geometry=where.geometry,
-        boxes=tuple(where.boxes),
-    )
-
-
-def _rows(windows: Sequence[TileWindow]) -> Iterator[list[TileWindow]]:
-    """Yield runs of neighbours in one row, at most `TILES_PER_READ` long."""
-    row: list[TileWindow] = []
-    for window in sorted(windows, key=lambda w: (w.scale, w.row_off, w.col_off)):
-        if row and (len(row) == TILES_PER_READ or (row[0].scale, row[0].row_off) != (window.scale, window.row_off)):
-            yield row
-            row = []
-        row.append(window)
-    if row:
-        yield row
+        self._known_failures.add(key)
+        self._progress.scene_failed(name, reason)
+        self._writer.fail(href, reason)
+        self._stopped = self._stopped or self._fail_fast
 
 
 def _ahead(items: Iterator[T], count: int) -> Iterator[T]:

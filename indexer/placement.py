@@ -10,6 +10,7 @@ from rasterio.io import DatasetReader
 from rasterio.transform import from_bounds
 
 from bandsight.errors import SceneError
+from bandsight.rasters import stored
 from indexer.sidecar import Sidecar, sidecar_path
 
 _METRES_PER_DEGREE = 111_320.0
@@ -53,6 +54,8 @@ def transform_of(dataset: DatasetReader, sidecar: Sidecar) -> Affine:
     Raises:
         SceneError: It has no georeference.
     """
+    if sidecar.bounds and stored(dataset) is not dataset:
+        raise SceneError(f"{dataset.name}: it has ground control points of its own; leave bounds out of its sidecar")
     if sidecar.bounds:
         placed: Affine = from_bounds(*sidecar.bounds, dataset.width, dataset.height)
         return placed

@@ -16,10 +16,9 @@ from bandsight.errors import SceneError
 from bandsight.geo.grid import TileWindow
 from bandsight.rasters import open_raster
 from bandsight.sensors.scaling import decibel, stretch
-from indexer.scene import RasterScene
+from indexer.scene import RasterScene, SceneQuality
 
-# Tiles read together: neighbours in one row share blocks, which are then decoded once.
-TILES_PER_READ = 16
+NOTHING: NDArray[np.uint8] = np.empty((0, 0, 0), np.uint8)
 _open = threading.local()
 
 
@@ -32,9 +31,13 @@ class ReadTile:
     """Shape (bands, tile_px, tile_px); empty when too little is valid."""
     valid_fraction: float
     """Share of the window's pixels that hold data."""
+    cloud_fraction: float | None = None
+    """Share of those that are cloud or its shadow; None where no quality band says it."""
 
 
-def read_row(scene: RasterScene, windows: Sequence[TileWindow], *, tile_px: int, min_valid: float) -> list[ReadTile]:
+def read_row(
+    scene: RasterScene, windows: Sequence[TileWindow], *, tile_px: int, min_valid: float, max_cloud: float = 1.0
+) -> list[ReadTile]:
     """Read tiles that lie side by side.
 
     Args:
@@ -42,6 +45,7 @@ def read_row(scene: RasterScene, windows: Sequence[TileWindow], *, tile_px: int,
         windows: Windows of one row and one scale.
         tile_px: Side of a tile, pixels.
         min_valid: Tiles with a smaller valid share of what lies within the scene come back without pixels.
+        max_cloud: So do tiles of which a larger share is cloud, where a quality band says so.
 
     Raises:
         SceneError: A file cannot be read there.
@@ -51,18 +55,21 @@ def read_row(scene: RasterScene, windows: Sequence[TileWindow], *, tile_px: int,
     right = max(window.col_off + window.width for window in windows)
     bottom = top + windows[0].height
     scale = windows[0].scale
-    values, valid = _read(scene, (left, top, right, bottom), scale)
+    values, valid, cloud = _read(scene, (left, top, right, bottom), scale)
     tiles = []
     for window in windows:
         col = (window.col_off - left) // scale
         cut = np.s_[:, :tile_px, col : col + tile_px]
         seen = valid[cut[1:]]
         share = float(seen.mean())
+        clouded = None if cloud is None or not seen.any() else float(cloud[cut[1:]][seen].mean())
         # What lies outside of the scene is not its fault: a scene smaller than a tile is a tile all the same.
         if share == 0 or seen.sum() < min_valid * _pixels_inside(scene, window):
-            tiles.append(ReadTile(window, np.empty((0, 0, 0), np.uint8), share))
-            continue
-        tiles.append(ReadTile(window, _scaled(scene, _filled(values[cut], seen)), share))
+            tiles.append(ReadTile(window, NOTHING, share))
+        elif clouded is not None and clouded > max_cloud:
+            tiles.append(ReadTile(window, NOTHING, share, clouded))
+        else:
+            tiles.append(ReadTile(window, _scaled(scene, _filled(values[cut], seen)), share, clouded))
     return tiles
 
 
@@ -75,18 +82,19 @@ def _pixels_inside(scene: RasterScene, window: TileWindow) -> float:
 
 def _read(
     scene: RasterScene, extent: tuple[int, int, int, int], scale: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return values (bands, rows, columns) and validity of an extent that may stick out of the raster."""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """Return values (bands, rows, columns), validity and cloud of an extent that may stick out of the raster."""
     left, top, right, bottom = extent
     rows, cols = (bottom - top) // scale, (right - left) // scale
     values = np.zeros((len(scene.bands), rows, cols), np.float32)
     valid = np.zeros((rows, cols), bool)
+    cloud = None if scene.quality is None else np.zeros((rows, cols), bool)
     # The part inside, in whole output pixels.
     col0, row0 = max(0, -(left // scale)), max(0, -(top // scale))
     col1 = min(cols, -(-(scene.width - left) // scale))
     row1 = min(rows, -(-(scene.height - top) // scale))
     if col1 <= col0 or row1 <= row0:
-        return values, valid
+        return values, valid, cloud
     inside = (left + col0 * scale, top + row0 * scale, left + col1 * scale, top + row1 * scale)
     here = np.s_[row0:row1, col0:col1]
     valid[here] = True
@@ -96,7 +104,11 @@ def _read(
         valid[here] &= mask
     for fill in scene.fill_values:
         valid &= (values != fill).any(axis=0)
-    return values, valid
+    if scene.quality is not None and cloud is not None:
+        numbers = _read_quality(scene, scene.quality, inside, (row1 - row0, col1 - col0))
+        cloud[here] = scene.quality.quality.cloudy(numbers)
+        valid[here] &= ~scene.quality.quality.empty(numbers)
+    return values, valid, cloud
 
 
 def _read_file(
@@ -110,15 +122,9 @@ def _read_file(
     indexes = [scene.bands[position].index for position in positions]
     try:
         dataset, has_masks = _dataset(scene, href)
-        left, top, right, bottom = inside
-        # From the reference grid to this file's own pixels; a scene's bands differ by scale and offset only.
-        to_file = ~(scene.file_transforms[href]) @ Affine(*scene.transform)
-        (x0, y0), (x1, y1) = to_file @ (left, top), to_file @ (right, bottom)
-        x0, y0 = max(x0, 0.0), max(y0, 0.0)
-        x1, y1 = min(x1, float(dataset.width)), min(y1, float(dataset.height))
-        if x1 - x0 <= 0 or y1 - y0 <= 0:
+        window = _window(scene, dataset, scene.file_transforms[href], inside)
+        if window is None:
             return np.zeros((len(indexes), *shape), np.float32), np.zeros(shape, bool)
-        window = Window(x0, y0, x1 - x0, y1 - y0)
         same = (window.width, window.height) == (shape[1], shape[0])
         how = Resampling.nearest if same else Resampling.average if window.width > shape[1] else Resampling.bilinear
         out_shape = (len(indexes), *shape)
@@ -137,12 +143,41 @@ def _read_file(
     return np.nan_to_num(data.astype(np.float32), posinf=0, neginf=0), mask
 
 
+def _read_quality(
+    scene: RasterScene, quality: SceneQuality, inside: tuple[int, int, int, int], shape: tuple[int, int]
+) -> NDArray[np.integer]:
+    """Return the numbers of the quality band, never mixed with each other."""
+    try:
+        dataset, _ = _dataset(scene, quality.href)
+        window = _window(scene, dataset, quality.transform, inside)
+        if window is None:
+            return np.zeros(shape, np.int64)
+        numbers = dataset.read(1, window=window, out_shape=shape, resampling=Resampling.nearest)
+    except (RasterioError, ValueError) as error:
+        raise SceneError(f"{quality.href}: cannot be read ({_first_line(error)}); get the file again") from error
+    return np.asarray(numbers, np.int64)
+
+
+def _window(
+    scene: RasterScene, dataset: DatasetReader, transform: Affine, inside: tuple[int, int, int, int]
+) -> Window | None:
+    """Return an extent of the reference grid in a file's own pixels; None where the file does not reach."""
+    left, top, right, bottom = inside
+    # A scene's files differ by scale and offset only.
+    to_file = ~transform @ Affine(*scene.transform)
+    (x0, y0), (x1, y1) = to_file @ (left, top), to_file @ (right, bottom)
+    x0, y0 = max(x0, 0.0), max(y0, 0.0)
+    x1, y1 = min(x1, float(dataset.width)), min(y1, float(dataset.height))
+    return Window(x0, y0, x1 - x0, y1 - y0) if x1 > x0 and y1 > y0 else None
+
+
 def _dataset(scene: RasterScene, href: str) -> tuple[DatasetReader, bool]:
     """Return this thread's open file and whether it has masks; a thread works on one scene at a time."""
-    if getattr(_open, "scene", None) is not scene:
+    identity = (scene.record.key, scene.record.href)
+    if getattr(_open, "scene", None) != identity:
         for dataset, _ in getattr(_open, "files", {}).values():
             dataset.close()
-        _open.scene, _open.files = scene, {}
+        _open.scene, _open.files = identity, {}
     if href not in _open.files:
         dataset = open_raster(href)
         _open.files[href] = (

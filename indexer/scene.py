@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from affine import Affine
 from rasterio.io import DatasetReader
 
 from bandsight.catalog.records import BandRef, SceneRecord
 from bandsight.errors import SceneError
 from bandsight.geo.footprint import footprint
-from bandsight.rasters import local_file, raster_path
+from bandsight.rasters import local_file, raster_path, stored
 from bandsight.sensors.match import Match, match
 from bandsight.sensors.profile import Profile
 from bandsight.sensors.quality import Quality
@@ -30,6 +31,8 @@ from indexer.stretch import limits
 from indexer.times import parse_time
 
 _HASHED_BYTES = 1 << 16
+# Largest block that is decoded in one piece.
+_MAX_BLOCK = 512 << 20
 
 Transform = tuple[float, float, float, float, float, float]
 
@@ -56,6 +59,8 @@ class SceneQuality:
     """What its numbers mean."""
     href: str
     """File."""
+    transform: Affine
+    """Its affine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -171,6 +176,8 @@ def _settle(
     tiling: dict[str, Any],
 ) -> RasterScene:
     used = {m.href: datasets[m.href] for m in matched.bands}
+    for href, dataset in used.items():
+        _check_blocks(href, dataset)
     transforms = {href: transform_of(dataset, sidecars[href]) for href, dataset in used.items()}
     reference = min(used, key=lambda href: abs(transforms[href].determinant))
     dataset, affine = used[reference], transforms[reference]
@@ -227,6 +234,25 @@ def _settle(
     )
 
 
+def _check_blocks(href: str, dataset: DatasetReader) -> None:
+    """Refuse a raster whose parts do not fit into memory: a bomb, or one that would be decoded anew for every tile.
+
+    Raises:
+        SceneError: Its blocks are too large.
+    """
+    rows, cols = dataset.block_shapes[0]
+    size = rows * cols * np.dtype(dataset.dtypes[0]).itemsize * (dataset.count if _interleaved(dataset) else 1)
+    if size > _MAX_BLOCK:
+        raise SceneError(
+            f"{href}: its blocks of {cols} × {rows} pixels hold {size >> 20} MB each, at most {_MAX_BLOCK >> 20} MB "
+            "are read; rewrite it in tiles, e.g. with gdal_translate -of COG"
+        )
+
+
+def _interleaved(dataset: DatasetReader) -> bool:
+    return bool(dataset.interleaving) and dataset.interleaving.name == "pixel"
+
+
 def _stretch(scaling: Scaling, low: Sequence[float], high: Sequence[float]) -> dict[str, Any]:
     return {
         "kind": scaling.kind,
@@ -245,7 +271,7 @@ def _datetime(source: Source, sidecars: Mapping[str, Sidecar], said: Said, datas
     when = parse_time(text) if text else None
     if text and when is None:
         raise SceneError(f"{source.name}: datetime {text!r} in its sidecar; need RFC 3339, e.g. 2020-05-01T10:00:00Z")
-    return when or said.acquired or acquired([raster_path(href) for href in source.hrefs], dataset.tags())
+    return when or said.acquired or acquired([raster_path(href) for href in source.hrefs], stored(dataset).tags())
 
 
 def _quality(
@@ -254,20 +280,22 @@ def _quality(
     if matched.quality is None:
         return None
     href = matched.quality.href
-    if not aligned(transform_of(datasets[href], sidecars[href]), affine):
+    transform = transform_of(datasets[href], sidecars[href])
+    if not aligned(transform, affine):
         raise SceneError(f"{href}: lies on another grid than the bands of its scene; leave it out or warp it")
-    return SceneQuality(quality=matched.quality.quality, href=href)
+    return SceneQuality(quality=matched.quality.quality, href=href, transform=transform)
 
 
 def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, said: Said) -> RasterInfo:
-    band_tags = [{**dataset.tags(i), **dataset.tags(i, ns="IMAGERY")} for i in range(1, dataset.count + 1)]
+    raw = stored(dataset)
+    band_tags = [{**raw.tags(i), **raw.tags(i, ns="IMAGERY")} for i in range(1, dataset.count + 1)]
     return RasterInfo(
         href=href,
         path=raster_path(href),
         count=dataset.count,
         dtype=dataset.dtypes[0],
         descriptions=tuple(dataset.descriptions),
-        tags=dataset.tags(),
+        tags=raw.tags(),
         band_tags=tuple(band_tags),
         colorinterp=tuple(interp.name for interp in dataset.colorinterp),
         wavelengths_um=sidecar.wavelengths_um,

@@ -8,8 +8,8 @@ from bandsight.errors import SceneError
 from bandsight.rasters import is_remote, raster_path, subdataset
 from bandsight.sensors.profile import Profile, load_profiles
 from indexer.folders import folder_files, scenes_of, zip_files
+from indexer.query import StacQuery
 from indexer.source import Source
-from indexer.stac import StacQuery, items_of, search_items, source_of
 
 _STAC = "stac:"
 _ITEM_FILES = {".json", ".geojson", ".parquet", ".geoparquet"}
@@ -34,11 +34,8 @@ def find_scenes(
     sources: list[Source] = []
     for entry in _expanded(inputs, sources):
         try:
-            if entry.startswith(_STAC):
-                found = search_items(entry[len(_STAC) :], query or StacQuery())
-                sources += [source_of(item, known) for item in found]
-            elif raster_path(entry).suffix.lower() in _ITEM_FILES:
-                sources += [source_of(item, known) for item in items_of(entry)]
+            if entry.startswith(_STAC) or raster_path(entry).suffix.lower() in _ITEM_FILES:
+                sources += _of_stac(entry, known, query or StacQuery())
             elif is_remote(entry) or subdataset(entry):
                 sources.append(Source(name=raster_path(entry).name, hrefs=(entry,)))
             else:
@@ -47,6 +44,14 @@ def find_scenes(
             sources.append(_unreadable(entry, error))
     together = sorted(sources, key=lambda source: source.hrefs) + scenes_of(files, known)
     return list({source.hrefs: source for source in together}.values())
+
+
+def _of_stac(entry: str, profiles: Sequence[Profile], query: StacQuery) -> list[Source]:
+    # Loaded only where it is needed: it takes longer than all the rest.
+    from indexer.stac import items_of, search_items, source_of
+
+    items = search_items(entry[len(_STAC) :], query) if entry.startswith(_STAC) else items_of(entry)
+    return [source_of(item, profiles) for item in items]
 
 
 def check_inputs(inputs: Iterable[str]) -> None:

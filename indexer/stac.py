@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,6 +14,7 @@ from bandsight.errors import SceneError
 from bandsight.rasters import is_remote, raster_path
 from bandsight.sensors.profile import Profile
 from bandsight.sensors.raster_info import SaidBand
+from indexer.query import StacQuery
 from indexer.said import Said
 from indexer.source import Source
 from indexer.times import parse_time
@@ -32,20 +32,6 @@ _NO_DATA_KEYS = {"thumbnail", "visual", "preview", "rendered_preview", "tilejson
 # Times another way; the rest of an item's properties is kept under its own names.
 _TIMES = {"datetime", "start_datetime", "end_datetime", "created", "updated"}
 _HOW = "need a STAC item, item collection or catalogue"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StacQuery:
-    """What to ask of a STAC API."""
-
-    collections: tuple[str, ...] = ()
-    """Only these; empty for all."""
-    bbox: tuple[float, ...] | None = None
-    """(west, south, east, north), degrees."""
-    datetime: str | None = None
-    """Moment or interval, as STAC writes it."""
-    max_items: int | None = None
-    """At most so many scenes."""
 
 
 def items_of(href: str) -> Iterator[pystac.Item]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,6 +23,19 @@ class Summary:
     """From start to end."""
     encode_s: float = 0.0
     """Spent inside the model."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "scenes": self.scenes,
+            "tiles": self.tiles,
+            "skipped_scenes": self.skipped_scenes,
+            "skipped_tiles": dict(self.skipped_tiles),
+            "failed": [{"scene": scene, "reason": reason} for scene, reason in self.failed],
+            "seconds": round(self.seconds, 3),
+            "model_busy": round(self.encode_s / self.seconds, 3) if self.seconds else 0.0,
+            "tiles_per_s": round(self.tiles_per_s, 1),
+        }
 
     @property
     def tiles_per_s(self) -> float:

@@ -148,6 +148,7 @@ def test_classes_status_and_verify(bandsight):
         (["classify", "--labels", "one"], "need 2 to 100"),
         (["index", "/nowhere"], "no such file or folder"),
         (["index", "stac:http://x", "--bbox", "1,2"], "found 2 numbers"),
+        (["index", ".", "--scales", "1,x"], "need whole numbers separated by commas"),
         (["search", "x", "--out", "/nowhere/x.json"], "/nowhere/x.json: No such file or directory; check the path"),
     ],
 )
@@ -212,6 +213,18 @@ def test_a_profile_of_the_docs_is_taken_from_the_users_folder(run, capsys, monke
     assert code == 0
     assert "drone5, bands by: file names" in out
     assert "0.717 µm" in out
+
+
+def test_a_job_is_estimated_then_logged_and_summed_up_as_json(run, capsys, monkeypatch, scenes, tmp_path):
+    arguments = ("index", str(scenes / "water.tif"), "--archive", str(tmp_path / "new"))
+    code, out, _ = run(capsys, monkeypatch, *arguments, "--dry-run")
+    assert (code, (tmp_path / "new").exists()) == (0, False)
+    assert "would index at most" in out
+    code, out, _ = run(capsys, monkeypatch, *arguments, "--json", "--quiet", "--log", str(tmp_path / "log.jsonl"))
+    found = json.loads(out)
+    assert (code, found["scenes"], found["failed"]) == (0, 1, [])
+    events = [json.loads(line)["event"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert events == ["begin", "opened", "committed", "end"]
 
 
 def test_help_imports_nothing_heavy():

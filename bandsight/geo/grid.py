@@ -35,12 +35,14 @@ def tile_windows(
     height: int,
     tile_px: int,
     scale: int = 1,
+    overlap: float = 0.0,
     min_overlap: float = 0.5,
 ) -> list[TileWindow]:
     """Return the windows that cover a raster, row by row.
 
-    Windows are anchored to multiples of tile size times ground sample distance in the CRS when that is a
-    whole number of pixels away (north up, square pixels), else to the raster's corner. Windows that could
+    Windows are anchored to multiples of their step times ground sample distance in the CRS when that is a
+    whole number of pixels away (north up, square pixels), else to the raster's corner. The step is the tile size, less
+    what neighbours overlap. Windows that could
     share less than `min_overlap` of their area with the raster move inwards until they lie inside it along
     that side, so that every pixel is covered. A raster smaller than a window gets one centred on it.
 
@@ -51,11 +53,15 @@ def tile_windows(
         height: Its rows.
         tile_px: Side of a tile, pixels.
         scale: Native pixels along one pixel of the tile.
+        overlap: Share of a tile's side that it has in common with its neighbour, from 0 to below 1.
         min_overlap: Least share of a window's area that lies in the raster, where the raster is large enough.
     """
     if width < 1 or height < 1 or tile_px < 1 or scale < 1:
         raise ValueError(f"raster {width} x {height}, tile {tile_px}, scale {scale}: need positive sizes")
+    if not 0 <= overlap < 1:
+        raise ValueError(f"overlap {overlap}: need at least 0 and less than 1")
     side = tile_px * scale
+    step = max(1, round(tile_px * (1 - overlap))) * scale
     a, b, c, d, e, f = transform
     shared = b == d == 0 and a > 0 and e < 0 and abs(a + e) < 1e-9 * a
     if shared:
@@ -63,30 +69,29 @@ def tile_windows(
         col0, row0 = c / a, f / e
         shared = abs(col0 - round(col0)) < _ON_GRID and abs(row0 - round(row0)) < _ON_GRID
     col_shift, row_shift = (round(c / a), round(f / e)) if shared else (0, 0)
-    prefix = f"{crs}/{a:.10g}/{tile_px}x{scale}" if shared else f"scene/{tile_px}x{scale}"
+    size = f"{tile_px}x{scale}" if step == side else f"{tile_px}x{scale}by{step // scale}"
+    prefix = f"{crs}/{a:.10g}/{size}" if shared else f"scene/{size}"
     return [
         TileWindow(col_off=col, row_off=row, width=side, height=side, cell=f"{prefix}/{x}_{y}", scale=scale)
-        for y, row in _offsets(height, side, row_shift, min_overlap)
-        for x, col in _offsets(width, side, col_shift, min_overlap)
+        for y, row in _offsets(height, side, step, row_shift, min_overlap)
+        for x, col in _offsets(width, side, step, col_shift, min_overlap)
     ]
 
 
-def _offsets(length: int, side: int, shift: int, min_overlap: float) -> list[tuple[str, int]]:
+def _offsets(length: int, side: int, step: int, shift: int, min_overlap: float) -> list[tuple[str, int]]:
     """Return (cell index, offset) of windows along one side of a raster."""
     if length <= side:
         # One window, the cell that the middle lies in; as much of the raster as possible is in it.
-        return [(f"{(shift + length // 2) // side}", -((side - length) // 2))]
-    first = shift // side
+        return [(f"{(shift + length // 2) // step}", -((side - length) // 2))]
     # At a corner the shares along both sides multiply.
     least = math.sqrt(min_overlap) * side
-    out: list[tuple[str, int]] = []
-    for index in range(first, (shift + length - 1) // side + 1):
-        offset = index * side - shift
-        overlap = min(offset + side, length) - max(offset, 0)
-        if overlap >= least:
-            out.append((str(index), offset))
-        elif offset < 0:
-            out.append((f"{index}+", 0))
-        else:
-            out.append((f"{index}-", length - side))
+    first, last = (shift - side) // step + 1, (shift + length - 1) // step
+    offsets = [(index, index * step - shift) for index in range(first, last + 1)]
+    kept = [(index, offset) for index, offset in offsets if min(offset + side, length) - max(offset, 0) >= least]
+    out = [(str(index), offset) for index, offset in kept]
+    # Windows that would lie mostly outside move inwards, unless their neighbour covers the edge already.
+    if not kept or kept[0][1] > 0:
+        out.insert(0, (f"{kept[0][0] - 1 if kept else first}+", 0))
+    if not kept or kept[-1][1] + side < length:
+        out.append((f"{kept[-1][0] + 1 if kept else last}-", length - side))
     return out

@@ -145,3 +145,38 @@ def test_an_empty_raster_or_tile_is_refused(field: str) -> None:
     sizes = {"width": 10, "height": 10, "tile_px": 8, "scale": 1} | {field: 0}
     with pytest.raises(ValueError, match="need positive sizes"):
         tile_windows(transform=(1, 0, 0, 0, -1, 0), crs=UTM, **sizes)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(1, 200), st.integers(1, 200), st.integers(0, 10_000), st.sampled_from([0.0, 0.25, 0.5, 0.75]),
+    st.sampled_from([1, 2]),
+)  # fmt: skip
+def test_windows_that_overlap_cover_every_pixel_and_share_cells(width, height, origin, overlap, scale):
+    def cells(transform, width, height):
+        found = tile_windows(
+            transform=transform, crs="EPSG:32633", width=width, height=height, tile_px=32, scale=scale, overlap=overlap
+        )
+        seen = np.zeros((height, width), bool)
+        for window in found:
+            rows = slice(max(window.row_off, 0), max(window.row_off + window.height, 0))
+            seen[rows, max(window.col_off, 0) : max(window.col_off + window.width, 0)] = True
+        assert seen.all()
+        assert len({window.cell for window in found}) == len(found)
+        return {w.cell: (w.col_off + round(transform[2] / 10), w.row_off - round(transform[5] / 10)) for w in found}
+
+    one = cells((10.0, 0.0, 10.0 * origin, 0.0, -10.0, 5_000_000.0), width, height)
+    other = cells((10.0, 0.0, 10.0 * (origin + 50), 0.0, -10.0, 5_000_000.0), width, height)
+    shared = {cell for cell in one.keys() & other.keys() if cell[-1] not in "+-"}
+    if min(width, height) > 32 * scale:
+        assert all(one[cell] == other[cell] for cell in shared)
+
+
+def test_neighbours_have_the_share_in_common_that_is_asked_for():
+    found = tile_windows(
+        transform=(10.0, 0.0, 0.0, 0.0, -10.0, 0.0), crs="EPSG:32633", width=256, height=64, tile_px=64, overlap=0.25
+    )
+    assert [window.col_off for window in found] == [0, 48, 96, 144, 192]
+    assert found[0].cell == "EPSG:32633/10/64x1by48/0_0"
+    with pytest.raises(ValueError, match="overlap"):
+        tile_windows(transform=(1, 0, 0, 0, -1, 0), crs="x", width=9, height=9, tile_px=3, overlap=1)

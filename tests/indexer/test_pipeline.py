@@ -11,9 +11,11 @@ import pytest
 from rasterio.transform import from_origin
 
 from bandsight.archive import Archive
+from bandsight.errors import SceneError
 from bandsight.filters import Filter
 from indexer import pipeline
 from indexer.pipeline import index
+from indexer.tiling import Tiling
 from tests.fakes import FakeEmbedder
 from tests.rasters import picture, write
 
@@ -92,7 +94,12 @@ def test_no_tile_has_a_black_border(tmp_path, archive, monkeypatch):
     watching = Watching()
     values = np.full((3, 90, 70), 200, np.uint8)
     values[:, :20, :] = 0
-    index([write(tmp_path / "a.tif", values, nodata=0)], archive=archive, model=watching, min_valid=0.1)
+    index(
+        [write(tmp_path / "a.tif", values, nodata=0)],
+        archive=archive,
+        model=watching,
+        tiling=Tiling(tile_px=32, min_valid=0.1),
+    )
     assert watching.darkest == 200
 
 
@@ -264,3 +271,53 @@ def test_a_sidecar_with_mistakes_is_named_with_what_it_needs(tmp_path, archive, 
     scene = write(tmp_path / "a.tif", picture(3, 64, 64))
     Path(f"{scene}.bandsight.json").write_text(text)
     assert message in index([scene], archive=archive, model=encoder).failed[0][1]
+
+
+def _level_2a(folder: Path) -> Path:
+    """Write three bands and their classification: the western half cloud, a strip in the east without data."""
+    for band in ("B02", "B03", "B04"):
+        values = picture(1, 64, 64, dtype="uint16") * 20
+        write(folder / f"S2A_MSIL2A_20200101T100000_{band}_10m.tif", values, origin=(320_000, 5_760_000))
+    scl = np.full((1, 32, 32), 4, np.uint8)
+    scl[:, :, :16], scl[:, :, 28:] = 9, 0
+    write(folder / "S2A_MSIL2A_20200101T100000_SCL_20m.tif", scl, origin=(320_000, 5_760_000), gsd=20)
+    return folder
+
+
+def test_a_quality_band_gives_cloud_and_missing_data_of_each_tile(tmp_path, archive, encoder):
+    index([_level_2a(tmp_path)], archive=archive, model=encoder)
+    hits = archive.search(encoder.embed_texts(["x"]), 9)[0]
+    assert {(hit.tile.col_off, hit.tile.valid_fraction) for hit in hits} == {(0, 1.0), (32, 0.75)}
+    assert archive.scenes()[0].properties["eo:cloud_cover"] == 50
+
+
+def test_cloudy_tiles_are_counted_and_left_out_on_demand(tmp_path, archive, encoder):
+    tiling = Tiling(tile_px=32, max_cloud=0.2)
+    summary = index([_level_2a(tmp_path)], archive=archive, model=encoder, tiling=tiling)
+    assert (summary.tiles, dict(summary.skipped_tiles)) == (2, {"too cloudy": 2})
+
+
+def test_tiles_of_any_size_overlap_and_scale(tmp_path, archive, encoder):
+    scene = write(tmp_path / "a.tif", picture(3, 128, 128), origin=(320_000, 5_760_000))
+    tiling = Tiling(tile_px=64, scales=(1, 2), overlap=0.5)
+    summary = index([scene], archive=archive, model=encoder, tiling=tiling)
+    hits = archive.search(encoder.embed_texts(["x"]), 99)[0]
+    windows = sorted((hit.tile.scale, hit.tile.row_off, hit.tile.col_off, hit.tile.width) for hit in hits)
+    assert windows == [(1, row, col, 64) for row in (0, 32, 64) for col in (0, 32, 64)] + [(2, 0, 0, 128)]
+    assert summary.tiles == 10
+    assert {shape[-1] for shape in encoder.batches} == {64}
+    assert archive.scenes()[0].tiling["overlap"] == 0.5
+    again = index([scene], archive=archive, model=encoder, tiling=Tiling(tile_px=64))
+    assert (again.scenes, again.skipped_scenes) == (1, 0)
+
+
+def test_a_scale_whose_tiles_are_far_larger_than_the_scene_is_left_out(tmp_path, archive, encoder):
+    scene = write(tmp_path / "a.tif", picture(3, 64, 64))
+    index([scene], archive=archive, model=encoder, tiling=Tiling(tile_px=32, scales=(1, 2, 8)))
+    assert {hit.tile.scale for hit in archive.search(encoder.embed_texts(["x"]), 99)[0]} == {1, 2}
+
+
+@pytest.mark.parametrize(("wrong", "says"), [({"scales": ()}, "whole numbers"), ({"overlap": 1.0}, "overlap 1")])
+def test_tiles_that_cannot_be_are_refused(wrong, says):
+    with pytest.raises(SceneError, match=says):
+        Tiling(tile_px=32, **wrong)

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import rasterio
+import rasterio.control
+import rasterio.rpc
 from affine import Affine
 
 from bandsight.errors import SceneError
@@ -132,3 +134,91 @@ def test_metadata_wins_over_names():
     assert str(parse_time("2020:05:01 10:00:00")) == "2020-05-01 10:00:00+00:00"
     found = acquired([], {"TIFFTAG_DATETIME": "2020:05:01 10:00:00", "ACQUISITIONDATETIME": "2019-01-01T00:00:00Z"})
     assert str(found) == "2019-01-01 00:00:00+00:00"
+
+
+def test_a_coarse_tile_is_read_from_overviews(tmp_path):
+    path = write(
+        tmp_path / "a.tif", picture(3, 128, 128), origin=(320_000, 5_760_000), tiled=True, blockxsize=16, blockysize=16
+    )
+    with rasterio.open(path, "r+") as dataset:
+        dataset.build_overviews([2, 4], rasterio.enums.Resampling.average)
+    with rasterio.open(path, OVERVIEW_LEVEL=1) as overview:
+        expected = overview.read()
+    # What is below the overviews is gone: whoever reads it would see nothing but 7.
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write(np.full((3, 128, 128), 7, np.uint8))
+    scene = opened(path)
+    (window,) = tile_windows(
+        transform=scene.transform, crs=scene.record.crs, width=128, height=128, tile_px=32, scale=4
+    )
+    np.testing.assert_array_equal(read_row(scene, [window], tile_px=32, min_valid=0)[0].pixels, expected)
+
+
+def _ground(points: list[rasterio.control.GroundControlPoint]) -> tuple[float, float, float, float]:
+    return min(p.x for p in points), min(p.y for p in points), max(p.x for p in points), max(p.y for p in points)
+
+
+# Near the pole the picture lies askew in its projection, so its box is wider than the points.
+@pytest.mark.parametrize(
+    ("lon", "lat", "crs", "near"),
+    [(13, 52, "EPSG:32633", 0.02), (-70.0, -33.0, "EPSG:32719", 0.02), (20, 85, "EPSG:3995", 0.1)],
+)
+def test_a_scene_with_ground_control_points_only_is_warped_into_place(tmp_path, lon, lat, crs, near):
+    step = 0.0002
+    points = [
+        rasterio.control.GroundControlPoint(row=r, col=c, x=lon + step * (c + 0.3 * r), y=lat - step * (r - 0.2 * c))
+        for r in (0, 60, 120)
+        for c in (0, 80, 160)
+    ]
+    values = picture(1, 120, 160, dtype="uint16") + 500
+    path = tmp_path / "s1a-iw-grd-vv-20210101t043253-001.tiff"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=160, height=120, count=1, dtype="uint16", gcps=points, crs="EPSG:4326"
+    ) as dataset:
+        dataset.write(values)
+        dataset.update_tags(TIFFTAG_DATETIME="2021:01:01 04:32:53")
+    scene = opened(path)
+    assert (scene.record.sensor, scene.record.crs) == ("sar_amplitude", crs)
+    assert str(scene.record.datetime) == "2021-01-01 04:32:53+00:00"
+    west, south, east, north = _ground(points)
+    box = scene.record.boxes[0]
+    assert (box.west, box.south, box.east, box.north) == pytest.approx((west, south, east, north), abs=near)
+    tiles = read_row(scene, windows_of(scene)[:3], tile_px=32, min_valid=0)
+    whole = [read_row(scene, [window], tile_px=32, min_valid=0)[0].valid_fraction for window in windows_of(scene)]
+    assert 0.2 < float(np.mean(whole)) < 0.95
+    # Outside of the warped picture is no data, and is filled from inside.
+    assert all(tile.pixels.min() > 0 or tile.valid_fraction == 1 for tile in tiles if tile.pixels.size)
+
+
+def test_a_scene_with_rpcs_only_is_warped_into_place(tmp_path):
+    zeros = [0.0] * 20
+    rpcs = rasterio.rpc.RPC(
+        height_off=0, height_scale=500, lat_off=52, lat_scale=0.01, long_off=13, long_scale=0.02, line_off=60,
+        line_scale=60, samp_off=80, samp_scale=80, line_num_coeff=[0.0, 0.0, -1.0, *zeros[:17]],
+        line_den_coeff=[1.0, *zeros[:19]], samp_num_coeff=[0.0, 1.0, *zeros[:18]], samp_den_coeff=[1.0, *zeros[:19]],
+        err_bias=0, err_rand=0,
+    )  # fmt: skip
+    path = tmp_path / "a_dem.tif"
+    profile = {"driver": "GTiff", "width": 160, "height": 120, "count": 1, "dtype": "uint16"}
+    with rasterio.open(path, "w", **profile, rpcs=rpcs) as dataset:
+        dataset.write(picture(1, 120, 160, dtype="uint16"))
+    scene = opened(path)
+    (box,) = scene.record.boxes
+    assert (box.west, box.south, box.east, box.north) == pytest.approx((12.98, 51.99, 13.02, 52.01), abs=2e-3)
+    assert scene.record.crs == "EPSG:32633"
+
+
+def test_bounds_for_a_scene_with_control_points_of_its_own_are_refused(tmp_path):
+    points = [
+        rasterio.control.GroundControlPoint(row=r, col=c, x=13 + c / 1e3, y=52 - r / 1e3)
+        for r in (0, 9)
+        for c in (0, 9)
+    ]
+    path = tmp_path / "a_dem.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=9, height=9, count=1, dtype="uint8", gcps=points, crs="EPSG:4326"
+    ) as d:
+        d.write(picture(1, 9, 9))
+    path.with_name("a_dem.tif.bandsight.json").write_text('{"crs": "EPSG:4326", "bounds": [1, 2, 3, 4]}')
+    with pytest.raises(SceneError, match="control points of its own"):
+        opened(path)

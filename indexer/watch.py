@@ -1,0 +1,32 @@
+"""Indexes what comes into folders, again and again, until it is told to stop."""
+
+import time
+from collections.abc import Callable
+
+from indexer.summary import Summary
+
+
+def watch(
+    once: Callable[[set[str]], Summary], say: Callable[[str], None], every_s: float, rounds: int | None = None
+) -> Summary:
+    """Run a job again and again.
+
+    Args:
+        once: Indexes what is new; is given the keys of scenes that failed, so that only a changed one is tried again.
+        say: Told of each round that did something.
+        every_s: Seconds from the end of one round to the next.
+        rounds: At most so many; None for no end but Ctrl-C.
+
+    Returns:
+        The last round's summary.
+    """
+    failed: set[str] = set()
+    done = 0
+    while True:
+        summary = once(failed)
+        if summary.scenes or summary.failed:
+            say(summary.text())
+        done += 1
+        if rounds is not None and done >= rounds:
+            return summary
+        time.sleep(every_s)

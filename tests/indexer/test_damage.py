@@ -1,0 +1,122 @@
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from indexer import pipeline
+from indexer.pipeline import index
+from indexer.progress import Silence
+from indexer.readers import Processes
+from indexer.tiling import Tiling
+from tests.indexer import damage, misbehaving
+from tests.rasters import picture, write
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("crash.tif", "its reader died (signal 11)"),
+        ("hang.tif", "not done in 4 s; its reader was ended"),
+        ("odd.tif", "RuntimeError: as no one foresaw"),
+        pytest.param(
+            "hungry.tif", "needs more than", marks=pytest.mark.skipif(sys.platform != "linux", reason="needs rlimits")
+        ),
+    ],
+)
+def test_a_reader_that_misbehaves_costs_one_scene(tmp_path, archive, encoder, monkeypatch, name, reason):
+    monkeypatch.setattr(pipeline, "read_row", misbehaving.read_row)
+    for number, file in enumerate(("a.tif", name, "z.tif")):
+        write(tmp_path / file, picture(3, 64, 64, seed=number))
+    summary = index([tmp_path], archive=archive, model=encoder, isolate=True, workers=1, time_limit_s=4)
+    assert summary.scenes == 2
+    assert [failed for failed, _ in summary.failed] == [name]
+    assert summary.failed[0][1].startswith(f"{name}: ")
+    assert reason in summary.failed[0][1]
+    assert not [child for child in psutil.Process().children() if "reader_process" in " ".join(child.cmdline())]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Landlock")
+def test_a_reader_cannot_read_outside_of_the_folders_of_the_scenes(tmp_path, archive, encoder, monkeypatch):
+    secret = tmp_path / "secret"
+    secret.write_text("do not tell")
+    monkeypatch.setattr(pipeline, "read_row", misbehaving.read_row)
+    write(tmp_path / "in" / f"curious={str(secret).replace('/', '|')}.tif", picture(3, 64, 64))
+    summary = index([tmp_path / "in"], archive=archive, model=encoder, isolate=True, workers=1)
+    assert "PermissionError" in summary.failed[0][1]
+    assert "do not tell" not in summary.failed[0][1]
+
+
+def test_an_isolated_job_gives_the_same_tiles_and_vectors(tmp_path, encoder):
+    from bandsight.archive import Archive
+    from tests.indexer.conftest import identity
+
+    for number in range(3):
+        write(tmp_path / "in" / f"{number}.tif", picture(3, 96, 160, seed=number))
+    found = []
+    for isolate in (False, True):
+        with Archive.create(tmp_path / f"archive{isolate}", identity(encoder)) as archive:
+            index([tmp_path / "in"], archive=archive, model=encoder, isolate=isolate)
+            hits, _ = archive.search(encoder.embed_texts(["x"]), 999)[0], None
+            found.append([(hit.scene.name, hit.tile.cell, hit.tile.valid_fraction, hit.score) for hit in hits])
+    assert found[0] == found[1]
+
+
+def test_a_process_is_not_begun_once_the_job_has_ended():
+    from bandsight.errors import SceneError
+
+    readers = Processes()
+    readers.close()
+    with pytest.raises(SceneError, match="the job has ended"):
+        readers.call(len, "x")
+
+
+def test_a_corpus_of_damaged_rasters_costs_nothing_but_its_own_scenes(tmp_path, archive, encoder):
+    """Hundreds of broken files and a few sound ones in one job: it ends, says why, and keeps what is sound."""
+    (tmp_path / "in").mkdir()
+    files = damage.sound(tmp_path / "in")
+    secret = write(tmp_path / "outside" / "secret.tif", picture(3, 96, 96, seed=9))
+    broken = list(damage.damaged(files, tmp_path / "in" / "broken", secret))
+    assert len(broken) >= 300
+    # Two sound ones after them in the order of the job, too.
+    last = [Path(shutil.copy(files[0], tmp_path / "in" / f"z{number}.tif")) for number in range(2)]
+    peak = 0
+
+    class Watch(Silence):
+        """Looks at the readers' memory whenever a scene has been opened."""
+
+        def begin(self, scenes):
+            assert scenes >= len(broken) + len(files)
+
+        def scene_opened(self, name, tiles):
+            nonlocal peak
+            for child in psutil.Process().children():
+                try:
+                    peak = max(peak, child.memory_info().rss)
+                except psutil.Error:
+                    continue
+
+    summary = index(
+        [tmp_path / "in"],
+        archive=archive,
+        model=encoder,
+        tiling=Tiling(tile_px=32),
+        isolate=True,
+        time_limit_s=15,
+        progress=Watch(),
+    )
+    names = {scene.name for scene in archive.scenes()}
+    assert {path.name for path in (*files, *last)} <= names
+    failed = dict(summary.failed)
+    assert len(failed) == len(summary.failed)
+    assert all(reason and name.split("/")[-1] in reason for name, reason in failed.items())
+    # Every scene is accounted for: indexed, or failed with its reason.
+    assert {path.name for path in broken if path.suffix != ".zip"} <= names | set(failed)
+    assert {"vrt.tif", "nan_dem.tif", "bomb_dem.tif", "zeros.tif"} <= set(failed)
+    assert len(failed) > 150
+    assert peak < 1 << 30
+    assert archive.verify(full=True) == []
+    vectors = archive.search(encoder.embed_texts(["x"]), 100_000)[0]
+    assert np.isfinite([hit.score for hit in vectors]).all()

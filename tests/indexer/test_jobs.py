@@ -1,0 +1,215 @@
+import json
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from bandsight.errors import ArchiveError, SceneError
+from indexer import gpu, pipeline
+from indexer.estimate import estimate
+from indexer.pipeline import index
+from indexer.progress import console_progress
+from indexer.readers import Here, Patient
+from indexer.source import Source
+from indexer.tiling import Tiling
+from indexer.watch import watch
+from tests.fakes import FakeEmbedder
+from tests.rasters import picture, write
+
+
+def scenes(folder, count, side=64):
+    for number in range(count):
+        write(folder / f"{number}.tif", picture(3, side, side, seed=number), origin=(320_000, 5_760_000))
+    return folder
+
+
+class Cramped(FakeEmbedder):
+    """A model on a device that holds few tiles at once."""
+
+    def __init__(self, holds: int) -> None:
+        super().__init__()
+        self.holds, self.refused = holds, 0
+
+    def embed_pixels(self, pixels, wavelengths):
+        if len(pixels) > self.holds:
+            self.refused += 1
+            raise OutOfMemoryError("CUDA out of memory")
+        return super().embed_pixels(pixels, wavelengths)
+
+
+class OutOfMemoryError(RuntimeError):
+    """As PyTorch calls it."""
+
+
+def test_too_little_memory_on_the_device_halves_the_batch_and_goes_on(tmp_path, archive):
+    cramped = Cramped(holds=5)
+    summary = index([scenes(tmp_path, 8)], archive=archive, model=cramped, batch_size=32)
+    assert (summary.scenes, summary.tiles, summary.failed) == (8, 32, [])
+    assert max(shape[0] for shape in cramped.batches) == 4
+    assert cramped.refused == 3
+
+
+def test_a_device_that_holds_not_even_one_tile_is_an_error(tmp_path, archive):
+    with pytest.raises(OutOfMemoryError):
+        index([scenes(tmp_path, 1)], archive=archive, model=Cramped(holds=0), batch_size=4)
+
+
+def test_the_first_failure_stops_the_job_on_demand_and_keeps_what_is_done(tmp_path, archive, encoder):
+    scenes(tmp_path, 3)
+    (tmp_path / "3.tif").write_text("no raster")
+    for number in range(4, 40):
+        write(tmp_path / f"x{number}.tif", picture(3, 64, 64, seed=number))
+    summary = index([tmp_path], archive=archive, model=encoder, fail_fast=True, workers=1)
+    assert len(summary.failed) == 1
+    assert summary.scenes < 10
+    assert archive.verify(full=True) == []
+
+
+def test_a_disk_that_is_full_ends_the_job_with_its_reason(tmp_path, archive, encoder, monkeypatch):
+    def full(batch):
+        raise ArchiveError("no space left on device")
+
+    monkeypatch.setattr(archive, "add", full)
+    with pytest.raises(ArchiveError, match="no space left"):
+        index([scenes(tmp_path, 2)], archive=archive, model=encoder)
+
+
+def test_the_log_tells_the_job_from_begin_to_end(tmp_path, archive, encoder):
+    scenes(tmp_path / "in", 3)
+    (tmp_path / "in" / "bad.tif").write_text("no raster")
+    with console_progress(log=tmp_path / "log.jsonl") as progress:
+        summary = index([tmp_path / "in"], archive=archive, model=encoder, progress=progress)
+    events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert Counter(event["event"] for event in events) == {
+        "begin": 1, "opened": 3, "failed": 1, "committed": 1, "end": 1
+    }  # fmt: skip
+    assert events[0]["scenes"] == 4
+    assert events[-1]["event"] == "end"
+    assert {key: events[-1][key] for key in ("scenes", "tiles")} == {"scenes": 3, "tiles": 12}
+    assert events[-1]["failed"][0]["scene"] == "bad.tif"
+    assert 0 <= events[-1]["model_busy"] <= 1
+    assert summary.as_dict()["tiles"] == 12
+    assert all(event["at"].endswith("+00:00") for event in events)
+
+
+def test_an_estimate_writes_nothing_and_is_what_the_job_then_does(tmp_path, archive, encoder):
+    scenes(tmp_path, 3)
+    (tmp_path / "bad.tif").write_text("no raster")
+    tiling = Tiling(tile_px=32)
+    index([tmp_path / "0.tif"], archive=archive, model=encoder, tiling=tiling)
+    before = archive.generation
+    found = estimate([tmp_path], archive=archive, model=encoder, tiling=tiling)
+    assert (found.scenes, found.skipped, sum(found.tiles.values()), len(found.failed)) == (2, 1, 8, 1)
+    assert found.disk > 0
+    assert "would index at most 8 tiles of 2 scenes" in found.text()
+    assert archive.generation == before
+    assert index([tmp_path], archive=archive, model=encoder, tiling=tiling).tiles == 8
+
+
+def test_a_watched_folder_is_indexed_as_it_fills_and_failures_are_told_once(tmp_path, archive, encoder):
+    scenes(tmp_path, 1)
+    (tmp_path / "bad.tif").write_text("no raster")
+    (tmp_path / "bad.zip").write_text("no zip")
+    rounds, said = [], []
+
+    def once(failed):
+        summary = index([tmp_path], archive=archive, model=encoder, known_failures=failed)
+        rounds.append((summary.scenes, summary.skipped_scenes, len(summary.failed)))
+        if len(rounds) == 2:
+            write(tmp_path / "new.tif", picture(3, 64, 64, seed=5))
+        if len(rounds) == 3:
+            write(tmp_path / "bad.tif", picture(3, 64, 64, seed=6))
+        return summary
+
+    watch(once, said.append, 0.01, rounds=4)
+    assert rounds == [(1, 0, 2), (0, 3, 0), (1, 3, 0), (1, 3, 0)]
+    assert len(said) == 3
+
+
+def test_what_fails_on_a_server_is_tried_again_and_what_fails_here_is_not():
+    calls = []
+
+    def shaky(source, fail):
+        calls.append(source.name)
+        if len(calls) <= fail:
+            raise SceneError("HTTP response code: 503")
+        return "done"
+
+    away = Source(name="away", hrefs=("https://x/a.tif",))
+    patient = Patient(Here(), pauses_s=(0.01, 0.01))
+    assert patient.call(shaky, away, 2) == "done"
+    assert len(calls) == 3
+    calls.clear()
+    with pytest.raises(SceneError):
+        patient.call(shaky, away, 9)
+    assert len(calls) == 3
+    calls.clear()
+    with pytest.raises(SceneError):
+        patient.call(shaky, Source(name="here", hrefs=("/a.tif",)), 2)
+    assert len(calls) == 1
+
+
+def test_what_is_not_there_is_not_waited_for():
+    def gone(source):
+        raise SceneError("HTTP response code: 404")
+
+    patient = Patient(Here(), pauses_s=(30.0,))
+    began = time.monotonic()
+    with pytest.raises(SceneError):
+        patient.call(gone, Source(name="away", hrefs=("https://x/a.tif",)))
+    patient.close()
+    assert time.monotonic() - began < 5
+
+
+def test_a_gpu_that_does_nothing_is_said_loudly(monkeypatch):
+    monkeypatch.setattr(gpu.Path, "glob", lambda *_: iter(["/dev/nvidia0"]))
+    assert "HAS A GPU" in (gpu.unused_gpu("cpu") or "")
+    assert gpu.unused_gpu("cuda:0") is None
+    monkeypatch.setattr(gpu.Path, "glob", lambda *_: iter([]))
+    assert gpu.unused_gpu("cpu") is None
+
+
+def test_reading_and_writing_go_on_while_the_model_works(tmp_path, archive, monkeypatch):
+    """The first pass of the model waits for a read to end, the first commit for the model to be asked again."""
+    scenes(tmp_path, 12)
+    real_add, real_read = archive.add, pipeline.read_row
+    counts, changed, together = Counter(), threading.Condition(), []
+
+    def happened(what):
+        with changed:
+            counts[what] += 1
+            changed.notify_all()
+            return counts[what]
+
+    def next_one(what):
+        with changed:
+            seen = counts[what]
+            together.append(changed.wait_for(lambda: counts[what] > seen, timeout=60))
+
+    class Waiting(FakeEmbedder):
+        def embed_pixels(self, pixels, wavelengths):
+            if happened("model") == 1:
+                next_one("read ended")
+            return super().embed_pixels(pixels, wavelengths)
+
+    def waiting_add(batch):
+        if happened("add") == 1:
+            next_one("model")
+        return real_add(batch)
+
+    def waiting_read(*args, **options):
+        if happened("read begun") > 2:
+            # The first two fill a batch; the others are still at it when the model begins.
+            with changed:
+                changed.wait_for(lambda: counts["model"] > 0, timeout=60)
+        tiles = real_read(*args, **options)
+        happened("read ended")
+        return tiles
+
+    monkeypatch.setattr(pipeline, "_COMMIT_TILES", 4)
+    monkeypatch.setattr(archive, "add", waiting_add)
+    monkeypatch.setattr(pipeline, "read_row", waiting_read)
+    summary = index([tmp_path], archive=archive, model=Waiting(), batch_size=4, workers=2)
+    assert summary.tiles == 48
+    assert together == [True, True]

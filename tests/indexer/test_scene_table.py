@@ -1,0 +1,109 @@
+"""One small scene for each kind that is shipped, and the table of them in docs/scenes.md.
+
+`python -m tests.indexer.test_scene_table` writes the table anew.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bandsight.sensors.profile import load_profiles
+from indexer.description import scenes_table
+from indexer.pipeline import index
+from indexer.sources import find_scenes
+from tests.indexer.test_product_metadata import safe
+from tests.rasters import picture, write
+
+DOCS = Path(__file__).parents[2] / "docs" / "scenes.md"
+BEGIN, END = "<!-- made by tests/indexer/test_scene_table.py -->\n", "<!-- end -->\n"
+S2 = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]
+
+
+def _bands(folder: Path, pattern: str, bands: Sequence[str], values: Any) -> None:
+    for band in bands:
+        write(folder / pattern.format(band), values)
+
+
+def _with_wavelengths(path: Path, waves: Sequence[float]) -> None:
+    import rasterio
+
+    write(path, picture(len(waves), 64, 64, dtype="int16") * 20)
+    with rasterio.open(path, "r+") as dataset:
+        for band, wave in enumerate(waves, 1):
+            dataset.update_tags(band, wavelength=str(wave), wavelength_units="Nanometers")
+
+
+def make_scenes(root: Path) -> Path:
+    """Write a scene for each profile."""
+    dn = picture(1, 64, 64, dtype="uint16") * 20
+    level1 = picture(1, 64, 64, dtype="uint16") * 60 + 5000
+    bright = picture(1, 64, 64, dtype="uint16") * 40 + 7000
+    byte = picture(1, 64, 64)
+    db = -picture(1, 64, 64, dtype="float32") / 16 - 2
+    safe(root / "a_sentinel2_l2a")
+    _bands(root / "b_sentinel2_l1c", "T33UUU_20170216T102101_{}.tif", S2, dn)
+    seven = [f"B{n}" for n in range(1, 8)]
+    _bands(root / "c_landsat5", "LT05_L1TP_224063_19880814_20200917_02_T1_{}.TIF", seven, byte)
+    _bands(root / "d_landsat7", "LE07_L1TP_224063_20000814_20200917_02_T1_{}.TIF", seven[:5], byte)
+    _bands(root / "e_landsat8", "LC08_L1TP_016040_20220101_20220122_02_T1_{}.TIF", seven, level1)
+    _bands(root / "f_landsat9_sr", "LC09_L2SP_016040_20220101_20220122_02_T1_SR_{}.TIF", seven, bright)
+    _bands(root / "g_landsat5_sr", "LT05_L2SP_224063_19880814_20200917_02_T1_SR_{}.TIF", seven[:4], bright)
+    _bands(root / "h_landsat7_sr", "LE07_L2SP_224063_20000814_20200917_02_T1_SR_{}.TIF", seven[:4], bright)
+    signed = dn.astype("int16")
+    _bands(root / "i_hls", "HLS.L30.T17SLU.2020117T160901.v2.0.{}.tif", ["B02", "B03", "B04", "B05"], signed)
+    _bands(root / "j_hls", "HLS.S30.T17SLU.2020117T160901.v2.0.{}.tif", ["B02", "B03", "B04", "B8A"], signed)
+    _bands(root / "k_modis", "MOD09A1.A2020001.h18v03.061.sur_refl_b0{}.tif", "1234567", signed)
+    _bands(root / "l_sentinel1", "S1A_IW_GRDH_1SDV_20180204T043253_{}.tif", ["VV", "VH"], db)
+    _bands(root / "m_sentinel1_dn", "s1a-iw-grd-{}-20210101t043253-035946.tiff", ["vv", "vh"], dn)
+    write(root / "n_naip" / "m_4709963_se_14_1_20120731.tif", picture(4, 64, 64), photometric="MINISBLACK", alpha="NO")
+    write(root / "o_planetscope" / "20200101_101010_PSScene_AnalyticMS.tif", picture(4, 64, 64, dtype="uint16"))
+    write(root / "p_superdove" / "20230101_101010_PSScene_AnalyticMS_SR_8b.tif", picture(8, 64, 64, dtype="uint16"))
+    write(root / "q_worldview" / "WV03_20200101_M1BS.tif", picture(8, 64, 64, dtype="uint16"))
+    write(root / "r_worldview_pan" / "WV02_20200101_P1BS-P1BS.tif", dn)
+    write(root / "s_umbra" / "umbra_20230101.tif", byte)
+    warm = picture(1, 64, 64, dtype="uint16") * 9 + 40000
+    write(root / "t_thermal" / "LC09_L2SP_016040_20220101_20220122_02_T1_ST_B10.TIF", warm)
+    write(root / "u_elevation" / "srtm_dem.tif", dn.astype("int16"))
+    write(root / "v_rgb" / "orthophoto.tif", picture(3, 64, 64))
+    write(root / "w_bgrn" / "described.tif", picture(4, 64, 64, dtype="uint16"))
+    _describe(root / "w_bgrn" / "described.tif", ["Blue", "Green", "Red", "NIR"])
+    for folder, name in (
+        ("x_enmap", "ENMAP01-____L2A-DT0000001049_20220612T105735Z-SPECTRAL_IMAGE.tif"),
+        ("y_prisma", "PRS_L2D_STD_20200725103423.tif"),
+        ("z_aviris", "f970619t01p02r02.tif"),
+        ("zz_any", "cube.tif"),
+    ):
+        _with_wavelengths(root / folder / name, [450, 650, 1400, 2200])
+    return root
+
+
+def _describe(path: Path, names: Sequence[str]) -> None:
+    import rasterio
+
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = names
+
+
+def test_every_shipped_sensor_is_indexed_and_stands_in_the_table(tmp_path, archive, encoder):
+    root = make_scenes(tmp_path / "scenes")
+    table = scenes_table([root])
+    said = DOCS.read_text()
+    assert table == said[said.index(BEGIN) + len(BEGIN) : said.index(END)]
+    summary = index([root], archive=archive, model=encoder)
+    assert summary.failed == []
+    assert summary.scenes == len(find_scenes([root]))
+    shown = {scene.sensor for scene in archive.scenes()}
+    assert shown == {profile.name for profile in load_profiles()}
+    for scene in archive.scenes():
+        assert f"| {scene.sensor} |" in table
+        assert np.isfinite([band.wavelength_um for band in scene.bands]).all()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        made = scenes_table([make_scenes(Path(folder))])
+    text = DOCS.read_text()
+    DOCS.write_text(text[: text.index(BEGIN) + len(BEGIN)] + made + text[text.index(END) :])
