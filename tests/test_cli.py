@@ -80,8 +80,10 @@ def test_a_sentence_ranks_tiles(bandsight, tmp_path):
     out_file, sheet = tmp_path / "hits.geojson", tmp_path / "sheet.png"
     code, out, _ = bandsight("search", "open water", "--top", "3", "--out", str(out_file), "--sheet", str(sheet))
     assert code == 0
-    assert len(out.splitlines()) == 4
     found = json.loads(out_file.read_text())
+    # A heading, the hits, and a last line where the model finds none of them likely.
+    assert len(out.splitlines()) == 4 + found["nothing_matches"]
+    assert ("none of these is likely" in out) == found["nothing_matches"]
     assert [f["properties"]["rank"] for f in found["features"]] == [1, 2, 3]
     assert found["features"][0]["properties"]["scene"] == "water.tif"
     assert all(0 < f["properties"]["probability"] < 1 for f in found["features"])
