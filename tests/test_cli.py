@@ -11,6 +11,7 @@ from PIL import Image
 
 from bandsight import cli
 from bandsight.model.selftest import _forest, _water
+from tests.commands import run_command
 from tests.rasters import picture, write
 
 
@@ -35,14 +36,7 @@ def run():
 
     def runner(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(cli, "_load", lambda *_: model)
-        monkeypatch.setattr(sys, "argv", ["bandsight", *arguments])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        return run_command(capsys, monkeypatch, *arguments)
 
     return runner
 

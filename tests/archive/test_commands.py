@@ -1,6 +1,6 @@
 """The commands that look after an archive, as a user types them; none needs a model."""
 
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from bandsight.archive import Archive
 from bandsight.probes import sentences
 from bandsight.vectors import tuning
 from tests.archive.makers import MODEL, filled, vectors
+from tests.commands import run_command
 from tests.fakes import FakeEmbedder
 
 
@@ -21,16 +22,7 @@ def path(tmp_path) -> Path:
 
 @pytest.fixture
 def bandsight(capsys, monkeypatch):
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bandsight", *arguments])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return (code, *capsys.readouterr())
-
-    return run
+    return partial(run_command, capsys, monkeypatch)
 
 
 def test_removing_compacting_and_backing_up(bandsight, path, tmp_path):
