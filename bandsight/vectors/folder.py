@@ -70,6 +70,9 @@ class StoreFolder:
             # The ids are in the columns too; where the two differ, either file may be the damaged one.
             file.sound(np.arange(segment.count))
             columns = self._columns_of(np.asarray(file.ids))
+            if not self.path_of(segment).exists():
+                # A compaction took both files since, and the catalog may know nothing of these tiles any more.
+                raise ArchiveError(f"{self.path_of(segment)}: this vector file is missing; run: bandsight repair")
             save_columns(self.derived / segment.name, columns)
         return Part(segment, file, columns)
 

@@ -7,10 +7,12 @@ consecutive), no checks and no zeros.
 """
 
 import hashlib
+import os
 import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -88,31 +90,36 @@ def open_segment(folder: Path, segment: Segment, dim: int) -> OpenSegment:
         ArchiveError: The file is missing, cut short, or not what the catalog says.
     """
     path = folder / f"{segment.name}{SUFFIX}"
+    # Opened once: a compaction that deletes the file meanwhile takes nothing from who has it open.
     try:
         with path.open("rb") as file:
-            header = file.read(_HEADER.size)
-        size = path.stat().st_size
+            return _mapped(file, path, segment, dim)
     except FileNotFoundError as error:
         raise ArchiveError(f"{path}: this vector file is missing; {_way_out(folder)}") from error
     except OSError as error:
         raise ArchiveError(f"{path}: cannot be read ({error.strerror}); {_way_out(folder)}") from error
+
+
+def _mapped(file: BufferedReader, path: Path, segment: Segment, dim: int) -> OpenSegment:
+    header = file.read(_HEADER.size)
     if len(header) < _HEADER.size or header[:8] != _MAGIC:
-        raise ArchiveError(f"{path}: no vector file of Bandsight; {_way_out(folder)}")
+        raise ArchiveError(f"{path}: no vector file of Bandsight; {_way_out(path.parent)}")
     _, version, found_dim, first_id, count, digest = _HEADER.unpack(header)
     if version > _VERSION:
         raise ArchiveError(f"{path}: format version {version}, this Bandsight reads up to {_VERSION}; update Bandsight")
+    size = os.fstat(file.fileno()).st_size
     wanted = (dim, segment.first_id, segment.count, segment.sha256)
     start = _rows_at(segment.count) if version == _VERSION else _HEADER.size
     if (found_dim, first_id, count, digest.hex()) != wanted or size != start + 2 * dim * segment.count:
         raise ArchiveError(
             f"{path}: holds {count} rows of {found_dim} from id {first_id} in {size} bytes, the catalog says "
-            f"{segment.count} rows of {dim} from id {segment.first_id}; {_way_out(folder)}"
+            f"{segment.count} rows of {dim} from id {segment.first_id}; {_way_out(path.parent)}"
         )
-    rows = np.memmap(path, "<f2", "r", start, (count, dim))
+    rows = np.memmap(file, "<f2", "r", start, (count, dim))
     if version < _VERSION:
         return OpenSegment(path.name, np.arange(first_id, first_id + count, dtype=np.int64), rows, None)
-    ids = np.memmap(path, "<i8", "r", _HEADER.size, (count,))
-    return OpenSegment(path.name, ids, rows, np.memmap(path, "<u4", "r", _HEADER.size + _ID_BYTES * count, (count,)))
+    ids = np.memmap(file, "<i8", "r", _HEADER.size, (count,))
+    return OpenSegment(path.name, ids, rows, np.memmap(file, "<u4", "r", _HEADER.size + _ID_BYTES * count, (count,)))
 
 
 def salvage(folder: Path, segment: Segment, dim: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
