@@ -9,7 +9,9 @@ from torch import Tensor
 
 from bandsight.evaluation.datasets import LabelledImage
 from training.augment import mosaic, random_air, random_light, random_views
+from training.ground import ground
 from training.measured import Measured
+from training.parts import Part
 from training.scenes import Stack
 from training.sentences import Meaning, Sentences
 from training.simulate import add_clouds, add_snow, radar_look, relief
@@ -17,17 +19,17 @@ from training.spectra import SENSORS, WATER, imitate
 
 RGB_UM = (0.665, 0.56, 0.49)
 SAR_UM = 5.405
-_MOSAICS, _WIDE_MOSAICS, _CLOUDS, _SNOW = 0.12, 0.2, 0.08, 0.05
+_CLOUDS, _SNOW = 0.08, 0.05
 # Share of mosaics that are of sixteen parts and not of four, once imagery is wide.
 _FAR = 0.5
-# Share of a batch that is not shown as red, green, blue.
-_OTHER_BANDS = 0.18
 # Share of scene crops that are measured radar or relief, once imagery is wide.
 _MEASURED = 0.12
-# Share that gets imitated bands of other sensors, once imagery is wide.
-_IMITATED = 0.3
+# Share that is imitated ground, once imagery is wide.
+_GROUND = 0.35
 # Classes whose images may hold water; on the others what is dark or blue is shade.
 _WET = {"beach", "bridge", "golf course", "harbor", "park", "pond", "port", "resort", "river"}
+# Those whose dark even surfaces are water and not lawn or tarmac.
+_SMOOTH_WATER = {"beach", "bridge", "harbor", "pond", "port", "river"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class SceneBatch:
-    """Crops of a scene: red, green and blue for the teacher, some bands for the student, labels for some."""
+    """Crops of a scene: as the teacher sees them, some bands for the student, labels for some."""
 
-    rgb: Tensor
-    rgb_wavelengths: tuple[float, ...]
+    whole: Tensor
+    whole_wavelengths: tuple[float, ...]
     seen: Tensor
     wavelengths: tuple[float, ...]
     labelled: list[int]
@@ -64,23 +66,20 @@ class Batches:
             kind: np.flatnonzero(sentences.kind_of_image == kind) for kind in set(sentences.kind_of_image.tolist())
         }
 
-    def captioned(
-        self, rows: list[int], size: int, rng: np.random.Generator, torch_rng: torch.Generator, *, wide: bool
-    ) -> Batch:
+    def captioned(self, rows: list[int], part: Part, rng: np.random.Generator, torch_rng: torch.Generator) -> Batch:
         """Return augmented views of images, with weather painted on some.
 
         Args:
             rows: Which images.
-            size: Side of a view, pixels.
+            part: How they are shown.
             rng: Source of chance.
             torch_rng: Source of chance for tensors.
-            wide: Also thin clouds, air and bad stretches, and imitated bands of other sensors.
         """
-        s = self.sentences
-        views = random_views([self.images[r].pixels for r in rows], size, torch_rng, area=(0.15, 1.0))
-        own = np.array([s.draw(r, rng) for r in rows])
+        s, size, wide = self.sentences, part.size, part.wide
+        views = random_views([self.images[r].pixels for r in rows], size, torch_rng, area=(part.area, 1.0))
+        own = np.array([s.draw(r, part.prompts, rng) for r in rows])
         vectors, kinds = s.means[rows].clone(), s.kind_of_image[rows].copy()
-        chance, mosaics = rng.random(len(rows)), _WIDE_MOSAICS if wide else _MOSAICS
+        chance, mosaics = rng.random(len(rows)), part.mosaics
         for i in np.flatnonzero(chance < mosaics).tolist():
             parts = 16 if wide and rng.random() < _FAR else 4
             beside = rng.choice(self.same_class[int(kinds[i])], parts - 1)
@@ -101,19 +100,20 @@ class Batches:
             views[snowy] = add_snow(views[snowy], rng)
             for i in snowy[rng.random(len(snowy)) < 0.5].tolist():
                 self._say(i, "snow", own, vectors, kinds, rng)
-        others = round(_OTHER_BANDS * len(rows))
-        imitated = round(_IMITATED * len(rows)) if wide else 0
+        others = round(part.other_bands * len(rows))
+        imitated = round(part.imitated * len(rows))
         rgb, waves = views[others + imitated :], _near_rgb(rng)
         groups = [(random_air(rgb, waves, torch_rng) if wide else rgb, waves), random_bands(views[:others], rng)]
         order = [*range(others + imitated, len(rows)), *range(others)]
         if imitated:
-            part = range(others, others + imitated)
-            order += part
+            shown = range(others, others + imitated)
+            order += shown
             sensor = SENSORS[int(rng.integers(len(SENSORS)))]
             keep = rng.permutation(len(sensor))
             count = len(sensor) if rng.random() < 0.5 else int(rng.integers(1, 5))
             waves = tuple(sensor[int(b)] for b in keep[:count])
             white = set(snowy.tolist())
+            classes = [self.images[rows[row]].cls for row in shown]
             made = torch.cat(
                 [
                     imitate(
@@ -121,23 +121,26 @@ class Batches:
                         waves,
                         rng,
                         snow=row in white,
-                        without=() if self.images[rows[row]].cls in _WET else WATER,
+                        without=() if cls in _WET else WATER,
+                        smooth_is_water=cls in _SMOOTH_WATER,
                     )
-                    for row in part
+                    for row, cls in zip(shown, classes, strict=True)
                 ]
             )
             groups.append((random_air(random_light(made, torch_rng), waves, torch_rng), waves))
         return Batch(tuple(groups), Meaning(vectors[order], kinds[order]), own[order])
 
-    def scene(
-        self, size: int, count: int, rng: np.random.Generator, torch_rng: torch.Generator, *, wide: bool
-    ) -> SceneBatch:
-        """Return crops of one scene under random bands; now and then relief or radar instead."""
+    def scene(self, count: int, part: Part, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
+        """Return crops of one scene under random bands; now and then relief, radar or imitated ground instead."""
+        size, wide = part.size, part.wide
         if rng.random() < 0.06:
             views, labels = relief(count, size, rng)
             return self._scene_batch(views, views, RGB_UM, RGB_UM, list(labels), rng)
         if wide and rng.random() < _MEASURED:
             return self._measured(size, count, rng, torch_rng)
+        if wide and rng.random() < _GROUND:
+            made = ground(count, size, rng)
+            return self._some_bands(made.views, made.wavelengths, made.labels, part, rng, torch_rng)
         stack = self.stacks[int(rng.integers(len(self.stacks)))]
         height, width = stack.mask.shape
         pixels = stack.pixels if rng.random() < 0.6 else stack.each_alone
@@ -149,15 +152,35 @@ class Batches:
             crops.append(pixels[:, *window])
             labels_or_none.append(stack.label(window, wide=wide))
         views = random_views(crops, size, torch_rng, area=(0.8, 1.0))
-        bands = len(stack.wavelengths)
-        keep = rng.permutation(bands)[: bands if rng.random() < 0.4 else rng.integers(1, bands + 1)]
-        waves = stack.wavelengths.tolist()
-        rgb, seen_waves = list(stack.rgb), tuple(waves[int(b)] for b in keep)
+        return self._some_bands(views, tuple(stack.wavelengths.tolist()), labels_or_none, part, rng, torch_rng)
+
+    def _some_bands(
+        self,
+        views: Tensor,
+        wavelengths: tuple[float, ...],
+        labels: list[str | None],
+        part: Part,
+        rng: np.random.Generator,
+        torch_rng: torch.Generator,
+    ) -> SceneBatch:
+        """Return what the teacher sees, and under worse light some bands: often all, or red, green, blue, or any."""
+        bands = len(wavelengths)
+        rgb = np.array(sorted({int(np.abs(np.array(wavelengths) - um).argmin()) for um in RGB_UM}))
+        draw = rng.random()
+        if draw < 0.3:
+            keep = rng.permutation(bands)
+        elif draw < 0.55:
+            keep = rgb
+        else:
+            keep = rng.permutation(bands)[: rng.integers(1, bands + 1)]
+        seen_waves = tuple(wavelengths[int(b)] for b in keep)
         seen = random_light(views[:, keep], torch_rng)
-        if wide:
+        if part.wide:
             seen = random_air(seen, seen_waves, torch_rng)
-        rgb_waves = tuple(waves[b] for b in rgb)
-        return self._scene_batch(views[:, rgb], seen, rgb_waves, seen_waves, labels_or_none, rng)
+        # The captions have taught red, green and blue first; once other bands have meaning too, all bands know best.
+        whole = range(bands) if part.wide else rgb.tolist()
+        whole_waves = tuple(wavelengths[b] for b in whole)
+        return self._scene_batch(views[:, [*whole]], seen, whole_waves, seen_waves, labels, rng)
 
     def _measured(self, size: int, count: int, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
         source = self.measured[int(rng.integers(len(self.measured)))]
@@ -170,9 +193,9 @@ class Batches:
 
     def _scene_batch(
         self,
-        rgb: Tensor,
+        whole: Tensor,
         seen: Tensor,
-        rgb_wavelengths: tuple[float, ...],
+        whole_wavelengths: tuple[float, ...],
         wavelengths: tuple[float, ...],
         labels: list[str] | list[str | None],
         rng: np.random.Generator,
@@ -181,7 +204,9 @@ class Batches:
         labelled = [i for i, label in enumerate(labels) if label is not None]
         kinds = np.array([s.kind(label) for label in labels if label is not None], np.int64)
         own = np.array([rng.choice(s.of_kind[kind]) for kind in kinds], np.int64)
-        return SceneBatch(rgb, rgb_wavelengths, seen, wavelengths, labelled, Meaning(s.kind_means[kinds], kinds), own)
+        return SceneBatch(
+            whole, whole_wavelengths, seen, wavelengths, labelled, Meaning(s.kind_means[kinds], kinds), own
+        )
 
     def _say(
         self,

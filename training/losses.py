@@ -82,7 +82,7 @@ def agreement(seen: Tensor, target: Tensor, *, among: bool) -> Tensor:
 
     Args:
         seen: The student's vectors.
-        target: The averaged model's, from red, green and blue.
+        target: The averaged model's, from all bands.
         among: Also, each crop should be nearer to its own target than to the others'.
     """
     distance = (1 - (seen * target).sum(dim=1)).mean()
@@ -90,3 +90,21 @@ def agreement(seen: Tensor, target: Tensor, *, among: bool) -> Tensor:
         return distance
     own = torch.arange(len(seen), device=seen.device)
     return distance + 0.25 * functional.cross_entropy(_SHARP * seen @ target.T, own)
+
+
+def wordings(student: Student, sentences: Sentences, rows: list[int], rng: np.random.Generator) -> Tensor:
+    """Return how far apart wordings of one thing lie: two prompts of each kind, and two captions of each image.
+
+    Args:
+        student: For its text projection.
+        sentences: The bank.
+        rows: Images of the batch.
+        rng: Draws the wordings.
+    """
+    groups = [*sentences.of_kind, *(sentences.captions[row] for row in rows)]
+    pairs = np.array([rng.choice(group, 2) for group in groups])
+    device = student.text_proj.weight.device
+    one, other = (student.texts(sentences.vectors[pairs[:, side]].to(device)) for side in (0, 1))
+    distance = 1 - (one * other).sum(dim=1)
+    kinds = len(sentences.of_kind)
+    return distance[:kinds].mean() + distance[kinds:].mean()

@@ -1,5 +1,6 @@
 """Every sentence of the recipe as a vector, and how far each is true of each image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from training.text import sentence_vectors
 
 # How much a prompt of an image's own class is true of it; its own captions are 1.
 _OWN_CLASS = 0.92
+# Chance of keywords.
+_KEYWORDS = 0.12
+# How far the covariance of wordings is shrunk towards the identity.
+_SHRINK = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +70,34 @@ class Sentences:
             self.names[:, kinds] = self.names[:, kinds].any(axis=1, keepdims=True)
         self.of_kind = [np.flatnonzero(self.names[:, kind]) for kind in range(len(self.kinds))]
 
+    def whitening(self) -> Tensor:
+        """Return a projection (384, 384) that makes less of what differs between wordings of one thing.
+
+        It is the inverse square root of the covariance within the captions of an image and within the prompts of a
+        kind, shrunk towards the identity; source: linear discriminant analysis, as Fisher has it.
+        """
+        within = _within(self.unit, self.captions) + _within(self.unit, self.of_kind)
+        dim = len(within)
+        within = (within * dim / within.trace() + _SHRINK * torch.eye(dim)) / (1 + _SHRINK)
+        values, vectors = torch.linalg.eigh(within)
+        return vectors @ torch.diag(values**-0.5) @ vectors.T
+
     def kind(self, label: str) -> int:
         """Return the kind of a label of vocabulary.toml."""
         return self.kinds.index(f"label {label}")
 
-    def draw(self, image: int, rng: np.random.Generator) -> int:
-        """Return a sentence for an image: mostly a caption, else its keywords, or a prompt of its class."""
+    def draw(self, image: int, prompts: float, rng: np.random.Generator) -> int:
+        """Return a sentence for an image: mostly a caption, else its keywords, or a prompt of its class.
+
+        Args:
+            image: Which.
+            prompts: Chance of a prompt.
+            rng: Source of chance.
+        """
         chance = rng.random()
-        if chance < 0.3:
+        if chance < prompts:
             return int(rng.choice(self.of_kind[self.kind_of_image[image]]))
-        return int(rng.choice((self.keywords if chance < 0.42 else self.captions)[image]))
+        return int(rng.choice((self.keywords if chance < prompts + _KEYWORDS else self.captions)[image]))
 
     def bank(self, rng: np.random.Generator, captions: int, prompts: int) -> NDArray[np.int64]:
         """Return rows to tell images from: some captions, and some prompts of every kind.
@@ -89,6 +112,12 @@ class Sentences:
         alike = meaning.vectors @ self.unit[texts].T
         own = torch.from_numpy(self.names[texts].T[meaning.kinds])
         return torch.where(own, alike.clamp_min(_OWN_CLASS), alike)
+
+
+def _within(unit: Tensor, groups: Sequence[NDArray[np.int64]]) -> Tensor:
+    """Return the mean covariance within groups of rows."""
+    rows = torch.cat([unit[group] - unit[group].mean(dim=0) for group in groups])
+    return rows.T @ rows / (len(rows) - len(groups))
 
 
 def _cached(texts: list[str], cache: Path) -> Tensor:

@@ -11,10 +11,11 @@ from collections.abc import Collection
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 _UM = (0.44, 0.49, 0.56, 0.665, 0.705, 0.74, 0.783, 0.842, 0.945, 1.61, 2.2, 2.5)
 # Reflectance at those wavelengths.
-_KINDS = {
+KINDS = {
     "green plants": (0.03, 0.04, 0.09, 0.04, 0.12, 0.32, 0.42, 0.45, 0.43, 0.22, 0.10, 0.06),
     "dark woods": (0.02, 0.02, 0.04, 0.025, 0.06, 0.16, 0.21, 0.23, 0.22, 0.10, 0.04, 0.03),
     "dry plants": (0.06, 0.08, 0.13, 0.18, 0.21, 0.25, 0.27, 0.30, 0.32, 0.36, 0.25, 0.18),
@@ -27,10 +28,12 @@ _KINDS = {
     "red roof": (0.07, 0.08, 0.11, 0.24, 0.26, 0.28, 0.29, 0.31, 0.33, 0.38, 0.36, 0.30),
     "cloud": (0.75, 0.75, 0.75, 0.76, 0.77, 0.77, 0.78, 0.78, 0.72, 0.60, 0.45, 0.38),
 }
-_SNOW = (0.88, 0.88, 0.88, 0.87, 0.87, 0.86, 0.85, 0.82, 0.70, 0.10, 0.06, 0.04)
+SNOW = (0.88, 0.88, 0.88, 0.87, 0.87, 0.86, 0.85, 0.82, 0.70, 0.10, 0.06, 0.04)
 WATER = ("clear water", "turbid water")
 # How sharply a pixel goes to the kind that is nearest in colour, and what brightness counts beside colour.
 _SHARP, _BRIGHTNESS = 40.0, 0.6
+# How much evenness speaks for water; what is rough, and what is too bright for it (of full brightness, 7 by 7 pixels).
+_EVEN, _ROUGH, _DARK = 12.0, 0.025, 0.5
 # A picture's full brightness as reflectance, for finding the kind.
 _FULL = 0.45
 # Lists of bands (µm) of sensors in use; one is drawn, and some of its bands.
@@ -52,6 +55,7 @@ def imitate(
     *,
     snow: bool = False,
     without: Collection[str] = (),
+    smooth_is_water: bool = False,
 ) -> Tensor:
     """Return views (n, 3, H, W) of red, green, blue in 0..1 as they might look in other bands, same range.
 
@@ -61,13 +65,14 @@ def imitate(
         rng: Draws how far each kind strays from its typical spectrum.
         snow: White is snow and not cloud.
         without: Kinds of ground that are known not to be there, which colour alone would take for others: `WATER`.
+        smooth_is_water: What is dark and even is water, whatever its colour: a green pond has no infrared of plants.
     """
-    kinds = {name: spectrum for name, spectrum in _KINDS.items() if name not in without}
+    kinds = {name: spectrum for name, spectrum in KINDS.items() if name not in without}
     if snow:
-        kinds["cloud"] = _SNOW
+        kinds["cloud"] = SNOW
     spectra = np.array([*kinds.values()], np.float32)
-    colours = _at(spectra, (0.665, 0.56, 0.49))
-    wanted = _at(spectra * rng.uniform(0.85, 1.15, spectra.shape), wavelengths)
+    colours = at(spectra, (0.665, 0.56, 0.49))
+    wanted = at(spectra * rng.uniform(0.85, 1.15, spectra.shape), wavelengths)
     visible = colours.mean(axis=1, keepdims=True)
     # What a band holds for each unit of visible brightness.
     gain = torch.from_numpy((wanted / visible).astype(np.float32))
@@ -76,10 +81,23 @@ def imitate(
     feature = torch.cat([pixels / (bright + 0.02) / 3, _BRIGHTNESS * bright], dim=-1)
     known = np.concatenate([colours / visible / 3, _BRIGHTNESS * np.minimum(visible / _FULL, 1)], axis=1)
     distance = torch.cdist(feature.reshape(-1, 4), torch.from_numpy(known.astype(np.float32)))
-    share = torch.softmax(-_SHARP * distance, dim=1)
+    logits = -_SHARP * distance
+    if smooth_is_water:
+        wet = [name in WATER for name in kinds]
+        logits[:, wet] += _EVEN * _evenness(bright.permute(0, 3, 1, 2)).reshape(-1, 1)
+    share = torch.softmax(logits, dim=1)
     bands = (share @ gain).reshape(*pixels.shape[:3], len(wavelengths)) * bright
     return bands.permute(0, 3, 1, 2).clamp(0, 1)
 
 
-def _at(spectra: np.ndarray, wavelengths: tuple[float, ...]) -> np.ndarray:
+def _evenness(bright: Tensor) -> Tensor:
+    """Return 1 where a view (n, 1, H, W) is dark and even like water, 0 where it is rough or bright."""
+    mean = functional.avg_pool2d(bright, 7, stride=1, padding=3, count_include_pad=False)
+    square = functional.avg_pool2d(bright**2, 7, stride=1, padding=3, count_include_pad=False)
+    rough = (square - mean**2).clamp_min(0).sqrt()
+    return torch.sigmoid((_ROUGH - rough) / 0.006) * torch.sigmoid((_DARK - mean) / 0.04)
+
+
+def at(spectra: np.ndarray, wavelengths: tuple[float, ...]) -> np.ndarray:
+    """Return spectra (kinds, 12) of `KINDS` at other wavelengths, shape (kinds, bands)."""
     return np.stack([np.interp(wavelengths, _UM, spectrum) for spectrum in spectra])

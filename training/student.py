@@ -33,6 +33,11 @@ class Student(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         self.logit_bias = nn.Parameter(torch.tensor(-5.0))
 
+    @torch.no_grad()
+    def start_text(self, projection: Tensor) -> None:
+        """Let the text projection begin as this matrix (384, 384) and not as the identity."""
+        self.text_proj.weight.copy_(projection)
+
     def images(self, *groups: tuple[Tensor, tuple[float, ...]]) -> Tensor:
         """Return unit vectors of views in 0..1, group after group; each group has its own bands.
 

@@ -19,23 +19,20 @@ from training.captions import read_sets, stored
 from training.evaluate import quick
 from training.export import export
 from training.finish import finish
-from training.losses import Memory, agreement, contrast
+from training.losses import Memory, agreement, contrast, wordings
 from training.measured import read_measured
+from training.parts import PARTS, part_of
 from training.plot import plot
 from training.scenes import read_stacks
 from training.sentences import Sentences
 from training.student import Student, follow
 
-# Input side for the first, second and last part of the run: small views early cost a half and teach scale.
-_SIZES = ((0.5, 96), (0.85, 112), (1.0, 128))
 # glibc gives big blocks back to the system after every step and takes them again; kept, a step is 1.5 times as fast.
 _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
-# From this share of the run on, imagery is as the world's sensors have it; before, the captions are learned.
-_WIDE = 0.5
-# The rate of learning falls as a cosine this many times as long as the first part, and in the second part to nothing.
+# The rate of learning falls as a cosine this many times as long as the first part, and after it to nothing.
 _FIRST_FALL = 2.5
-# Crops of one scene in a step before, and of each of two scenes after.
-_CROPS, _WIDE_CROPS = 16, 10
+# What the terms of the loss weigh beside the captions' one; how much bands must agree once imagery is wide.
+_LABELS, _WORDINGS, _BANDS, _WIDE_BANDS = 0.4, 1.0, 1.0, 2.0
 
 
 def main() -> None:
@@ -53,7 +50,9 @@ def main() -> None:
     folder = args.data / "scenes"
     batches = Batches(train, sentences, read_stacks(folder), read_measured(folder))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    student = Student().to(device)
+    student = Student()
+    student.start_text(sentences.whitening())
+    student.to(device)
     student.trunk.to(memory_format=torch.channels_last)
     average = copy.deepcopy(student).eval().requires_grad_(False)
     slow = [p for name, p in student.named_parameters() if name.startswith(("trunk", "text_proj"))]
@@ -77,21 +76,19 @@ def main() -> None:
     for epoch in range(first, args.epochs):
         rng, torch_rng = np.random.default_rng(args.seed + epoch), torch.Generator().manual_seed(args.seed + epoch)
         torch.manual_seed(args.seed + epoch)
-        size = next(side for share, side in _SIZES if epoch < share * args.epochs)
-        wide = epoch >= _WIDE * args.epochs
-        if wide:
+        part = part_of(epoch, args.epochs)
+        if part.wide:
             sentences.share_words()
         order = rng.permutation(len(train))
-        started, sums = time.monotonic(), {"caption": 0.0, "bands": 0.0, "labels": 0.0}
+        started, sums = time.monotonic(), {"caption": 0.0, "bands": 0.0, "labels": 0.0, "wordings": 0.0}
         student.train()
         for step in range(per_epoch):
             done = epoch * per_epoch + step
             for group, lr in zip(optimizer.param_groups, peak, strict=True):
                 group["lr"] = lr * rate_of_learning(done, total) + 1e-6
             rows = order[step * args.batch : (step + 1) * args.batch].tolist()
-            batch = batches.captioned(rows, size, rng, torch_rng, wide=wide)
-            crops_each = [_WIDE_CROPS, _WIDE_CROPS] if wide else [_CROPS]
-            scenes = [batches.scene(size, count, rng, torch_rng, wide=wide) for count in crops_each]
+            batch = batches.captioned(rows, part, rng, torch_rng)
+            scenes = [batches.scene(count, part, rng, torch_rng) for count in part.crops]
             groups = (*batch.groups, *((scene.seen, scene.wavelengths) for scene in scenes))
             vectors = student.images(*((views.to(device), waves) for views, waves in groups))
             image, *crops = torch.split(vectors, [len(rows), *(len(scene.seen) for scene in scenes)])
@@ -100,27 +97,29 @@ def main() -> None:
             memory.add(image, batch.meaning)
             bands, labels = torch.zeros((), device=device), torch.zeros((), device=device)
             for scene, seen in zip(scenes, crops, strict=True):
-                # Any bands should give the vector that the averaged model gives to red, green and blue …
+                # Any bands should give the vector that the averaged model gives to the whole …
                 with torch.no_grad():
-                    target = average.images((scene.rgb.to(device), scene.rgb_wavelengths))
-                bands = bands + agreement(seen, target, among=wide) / len(scenes)
+                    target = average.images((scene.whole.to(device), scene.whole_wavelengths))
+                bands = bands + agreement(seen, target, among=part.wide) / len(scenes)
                 # … and be found by the sentences of its label.
                 if len(scene.labelled) >= 4:
                     bank = sentences.bank(rng, captions=64, prompts=4)
                     found = contrast(student, seen[scene.labelled], scene.meaning, scene.own, sentences, bank, None)
                     labels = labels + found / len(scenes)
-            loss = captions + (2 if wide else 1) * bands + 0.3 * labels
-            for name, value in (("caption", captions), ("bands", bands), ("labels", labels)):
+            same = wordings(student, sentences, rows, rng)
+            loss = captions + (_WIDE_BANDS if part.wide else _BANDS) * bands + _LABELS * labels + _WORDINGS * same
+            terms = (("caption", captions), ("bands", bands), ("labels", labels), ("wordings", same))
+            for name, value in terms:
                 sums[name] += value.item()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(student.parameters(), 5.0)
             optimizer.step()
-            follow(average, student, min(0.995 if wide else 0.997, (1 + done) / (10 + done)))
+            follow(average, student, min(0.995 if part.wide else 0.997, (1 + done) / (10 + done)))
             if step % 20 == 0:
                 rate = (step + 1) * args.batch / (time.monotonic() - started)
                 print(f"epoch {epoch} step {step}/{per_epoch} loss {loss.item():.3f} {rate:.0f} images/s", flush=True)
-        row: dict[str, Any] = {"epoch": epoch, "size": size, "seconds": round(time.monotonic() - started)}
+        row: dict[str, Any] = {"epoch": epoch, "size": part.size, "seconds": round(time.monotonic() - started)}
         row |= {name: round(value / per_epoch, 4) for name, value in sums.items()}
         export(average, args.out / "model")
         # Choices are made on this part, never on the held-out tenth.
@@ -137,7 +136,7 @@ def main() -> None:
 
 def rate_of_learning(step: int, total: int) -> float:
     """Return the share of the peak rate at a step: a short rise, a slow fall, and a fall to nothing once it is wide."""
-    first = _WIDE * total
+    first = PARTS[0].until * total
     slow = 0.5 + 0.5 * math.cos(math.pi * min(step, first) / (_FIRST_FALL * first))
     last = 0.5 + 0.5 * math.cos(math.pi * max(step - first, 0) / (total - first))
     return min(1.0, (step + 1) / 60) * slow * last
@@ -148,7 +147,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with the two tars and scenes/")
     parser.add_argument("--out", type=Path, required=True, help="run folder: state, log, plot, model/")
     parser.add_argument("--cache", type=Path, default=Path(".cache/demo"), help="where the demo keeps its scenes")
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--batch", type=int, default=112)
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--seed", type=int, default=0)

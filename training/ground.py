@@ -1,0 +1,169 @@
+"""Imitates ground as sensors of 10 to 30 m see it, in all their bands: covers with their spectra, on hills, in fields.
+
+Captioned images show the ground from so near that a hill, a lake or a forest seldom fits one of them, and they have no
+infrared. Here each pixel is a mixture of a few kinds of ground with typical spectra, laid out by fractal noise or in
+fields, and lit from one side. It teaches what separates bare hills from wooded ones, water from shade and fields from
+soil in any bands; what such places really look like, the scenes teach.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.simulate import fractal
+from training.spectra import KINDS, SENSORS, SNOW, at
+
+_SOILS = ("bright soil", "dark soil", "concrete", "asphalt")
+_PLANTS = ("green plants", "dark woods")
+_WATERS = ("clear water", "turbid water")
+# What a kind of place is made of; where it is made of several, noise lays them out.
+_PLACES = {
+    "bare": (_SOILS, 0.3),
+    "forest": (_PLANTS, 0.25),
+    "farmland": (("green plants", "dry plants", "dark soil", "bright soil"), 0.2),
+    "water": (_WATERS, 0.15),
+    "shore": (_WATERS, 0.15),
+    "mixed": ((*_PLANTS, *_SOILS, "dry plants"), 0.0),
+}
+# Share of the views that clouds or snow cover.
+_CLOUDS, _SNOWY = 0.12, 0.06
+_ALL = {**KINDS, "snow": SNOW}
+_NAMES = tuple(_ALL)
+_Shares = NDArray[np.float32]
+"""Share of each kind of `_NAMES` in each pixel, shape (kinds, size, size)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Views of one list of bands."""
+
+    views: Tensor
+    """0..1, shape (n, bands, size, size)."""
+    wavelengths: tuple[float, ...]
+    """µm."""
+    labels: list[str | None]
+    """Label of vocabulary.toml of each view, None where nothing prevails."""
+
+
+def ground(n: int, size: int, rng: np.random.Generator) -> Ground:
+    """Return n views in all bands of one sensor."""
+    waves = SENSORS[int(rng.integers(len(SENSORS)))]
+    spectra = at(np.array([_ALL[name] for name in _NAMES], np.float32), waves)
+    views, labels = np.empty((n, len(waves), size, size), np.float32), []
+    for row in range(n):
+        place = str(rng.choice([*_PLACES]))
+        shares, label = _covers(place, size, rng)
+        own = spectra * rng.uniform(0.8, 1.25, (len(spectra), 1)) * rng.uniform(0.92, 1.08, spectra.shape)
+        lit = np.tensordot(own.astype(np.float32).T, shares, axes=1) * _light(shares, size, rng)
+        views[row] = _stretched(_weather(lit, waves, label, labels, rng), waves, rng)
+    return Ground(torch.from_numpy(views), waves, labels)
+
+
+def _covers(place: str, size: int, rng: np.random.Generator) -> tuple[_Shares, str | None]:
+    """Return what covers each pixel, and the label."""
+    shares = np.zeros((len(_NAMES), size, size), np.float32)
+    kinds, strange = _PLACES[place]
+    if place == "farmland":
+        _lay(shares, kinds, _fields(size, len(kinds), rng))
+    else:
+        _lay(shares, kinds, _patches(size, len(kinds), rng))
+    if place == "shore":
+        _cover_with(shares, str(rng.choice(["forest", "farmland", "bare"])), rng.uniform(0.3, 0.7), rng)
+        return shares, "shore"
+    if strange and rng.random() < 0.5:
+        # A little of something else lies among it.
+        other = str(rng.choice([name for name in _PLACES if name not in {place, "shore", "mixed"}]))
+        _cover_with(shares, other, rng.uniform(0.02, strange), rng)
+    return shares, None if place == "mixed" else place
+
+
+def _lay(shares: _Shares, kinds: tuple[str, ...], layout: NDArray[np.float32]) -> None:
+    for kind, share in zip(kinds, layout, strict=True):
+        shares[_NAMES.index(kind)] = share
+
+
+def _patches(size: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return shares of kinds that pass into each other, one of them often alone, shape (count, size, size)."""
+    fields = fractal(count, size, rng, (0.8, 2.0)) + rng.normal(0, 0.5, (count, 1, 1))
+    exponents = rng.uniform(3, 14) * fields
+    weights = np.exp(exponents - exponents.max(axis=0))
+    return np.asarray(weights / weights.sum(axis=0), np.float32)
+
+
+def _fields(size: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return shares of kinds in straight-edged fields, each of one kind, shape (count, size, size)."""
+    angle, width, height = rng.uniform(0, np.pi), rng.uniform(5, 30), rng.uniform(4, 20)
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    across, along = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    strip = np.floor(along / height).astype(np.int64)
+    # Fields of a strip begin where they like, and no two strips are as wide.
+    starts, widths = rng.uniform(0, width, 64), width * rng.uniform(0.6, 1.8, 64)
+    part = np.floor((across + starts[strip % 64]) / widths[strip % 64]).astype(np.int64)
+    which = rng.integers(0, count, 997)[(strip * 131 + part * 17) % 997]
+    bright = rng.uniform(0.75, 1.25, 997)[(strip * 131 + part * 17) % 997]
+    return np.asarray((which[None] == np.arange(count)[:, None, None]) * bright, np.float32)
+
+
+def _cover_with(shares: _Shares, place: str, share: float, rng: np.random.Generator) -> None:
+    """Lay another place over a share of the pixels, with a clear edge."""
+    size = shares.shape[1]
+    field = fractal(1, size, rng, (1.4, 2.4))[0]
+    inside = np.clip((field - np.quantile(field, 1 - share)) / 0.02 + 0.5, 0, 1)
+    over = np.zeros_like(shares)
+    kinds = _PLACES[place][0]
+    layout = _fields(size, len(kinds), rng) if place == "farmland" else _patches(size, len(kinds), rng)
+    _lay(over, kinds, layout)
+    shares *= 1 - inside
+    shares += over * inside
+
+
+def _light(shares: _Shares, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return how bright the sun makes each pixel: hills but on water, and the fine grain of what stands there."""
+    water = shares[[_NAMES.index(kind) for kind in _WATERS]].sum(axis=0)
+    height = fractal(1, size, rng, (1.6, 2.4))[0] * size
+    slope_y, slope_x = np.gradient(height)
+    sun = rng.uniform(0, 2 * np.pi)
+    shade = np.cos(sun) * slope_x + np.sin(sun) * slope_y
+    relief = rng.uniform(0, 0.45) * (rng.random() < 0.7) * shade / (shade.std() + 1e-6)
+    grain = rng.uniform(0.02, 0.15) * rng.standard_normal((size, size))
+    return np.asarray(np.clip(1 + (relief + grain) * (1 - water), 0.15, 2.5), np.float32)
+
+
+def _weather(
+    lit: NDArray[np.float32],
+    waves: tuple[float, ...],
+    label: str | None,
+    labels: list[str | None],
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Lay cloud or snow over some views; append what the view is to be called."""
+    chance = rng.random()
+    if chance > _CLOUDS + _SNOWY:
+        labels.append(label)
+        return lit
+    snowy = chance > _CLOUDS
+    share = float(rng.uniform(0.1, 0.95))
+    field = fractal(1, lit.shape[1], rng, (1.0, 2.0))[0]
+    mask = np.clip((field - np.quantile(field, 1 - share)) / rng.uniform(0.05, 0.3) + 0.5, 0, 1)
+    white = at(np.array([SNOW if snowy else KINDS["cloud"]], np.float32), waves)[:, 0]
+    thick = mask * (1 if snowy else rng.uniform(0.5, 1.0))
+    name = "snow" if snowy else "cloud"
+    labels.append(name if share > 0.6 else "some_cloud" if share > 0.3 and not snowy else label)
+    out = lit * (1 - thick) + thick * white[:, None, None] * rng.uniform(0.6, 1.0)
+    return np.asarray(out, np.float32)
+
+
+def _stretched(bands: NDArray[np.float32], waves: tuple[float, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return reflectance as 0..1: by a fixed range, or stretched over what the view holds."""
+    visible = np.array(waves) < 0.7
+    if rng.random() < 0.5:
+        full = np.where(visible, rng.uniform(0.2, 0.4), rng.uniform(0.3, 0.6))[:, None, None]
+        return np.asarray(np.clip(bands / full, 0, 1), np.float32)
+    low, high = np.percentile(bands, (1, 99), axis=(1, 2))
+    # Visible bands keep their colours; a view of one thing is not torn to full contrast.
+    low[visible], high[visible] = low[visible].min(), high[visible].max()
+    reach = np.maximum(high - low, rng.uniform(0.08, 0.3))
+    return np.asarray(np.clip((bands - low[:, None, None]) / reach[:, None, None], 0, 1), np.float32)

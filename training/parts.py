@@ -1,0 +1,54 @@
+"""The three parts of a training run, and what a step of each looks at."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """How imagery is shown until some share of the run is done."""
+
+    until: float
+    """Share of the epochs."""
+    size: int
+    """Side of a view, pixels; small views early cost a half and teach scale."""
+    wide: bool
+    """Imagery is as the world's sensors have it: air, bad stretches, thin clouds, far views."""
+    area: float
+    """Least share of an image in a view."""
+    prompts: float
+    """Share of sentences that name the class only."""
+    mosaics: float
+    """Share of views made of several images of a class, as from higher up."""
+    other_bands: float
+    """Share of views that are not shown as red, green, blue."""
+    imitated: float
+    """Share of views with imitated bands of other sensors."""
+    crops: tuple[int, ...]
+    """Crops of each scene in a step."""
+
+
+# First the captions are learned; then the world; then captions again, in views as searches see them.
+PARTS = (
+    Part(
+        until=0.39, size=96, wide=False, area=0.15, prompts=0.3, mosaics=0.12, other_bands=0.18, imitated=0, crops=(16,)
+    ),
+    Part(
+        until=0.72,
+        size=112,
+        wide=True,
+        area=0.15,
+        prompts=0.3,
+        mosaics=0.2,
+        other_bands=0.18,
+        imitated=0.3,
+        crops=(10, 10),
+    ),
+    Part(
+        until=1, size=128, wide=True, area=0.4, prompts=0.12, mosaics=0.12, other_bands=0.12, imitated=0.2, crops=(8, 8)
+    ),
+)
+
+
+def part_of(epoch: int, epochs: int) -> Part:
+    """Return the part that an epoch of a run lies in."""
+    return next(part for part in PARTS if epoch < part.until * epochs)
