@@ -1,7 +1,5 @@
 """Makes the app: settings in, FastAPI out."""
 
-import ipaddress
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,15 +7,19 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
 
 from bandsight import __version__
+from search_api import health, metrics
+from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
+from search_api.metrics import Measured, Metrics
+from search_api.openapi import describe
 from search_api.routes import router
 from search_api.service import Service, open_service
 from search_api.settings import ApiSettings
 
-_log = logging.getLogger(__name__)
 _STATIC = Path(__file__).parent / "static"
 # The page loads nothing but its own files and the API's answers.
 _PAGE_HEADERS = {
@@ -36,15 +38,17 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
 
     Args:
         settings: From the environment when None.
-        service: An archive and model that are open already, for tests; the caller closes them.
+        service: An archive and model that are open already; the caller closes them.
+
+    Raises:
+        SettingsError: The server would listen beyond this machine without a key.
     """
     chosen = settings or ApiSettings()
+    check_exposure(chosen)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.service = service or open_service(chosen)
-        if not _is_loopback(chosen.host):
-            _log.warning("bound to %s: whoever reaches this address may search; there is no login yet", chosen.host)
         try:
             yield
         finally:
@@ -55,9 +59,22 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     app = FastAPI(
         title="Bandsight", version=__version__, description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
     )
+    app.state.metrics = Metrics()
     add_handlers(app)
+    describe(app)
+    # The last one added meets a request first.
     app.add_middleware(BodyLimit, max_upload_bytes=chosen.max_upload_bytes)
-    app.include_router(router)
+    app.add_middleware(Access, key=chosen.key.get_secret_value() if chosen.key else None)
+    if chosen.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=chosen.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    app.add_middleware(Measured, metrics=app.state.metrics)
+    for part in (router, health.router, metrics.router):
+        app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
@@ -66,10 +83,3 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         return FileResponse(_STATIC / "index.html", headers=_PAGE_HEADERS)
 
     return app
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -6,7 +6,6 @@ from datetime import UTC
 from datetime import datetime as datetime_type
 from typing import Annotated, Any
 
-import rasterio
 from fastapi import APIRouter, Body, Depends, File, Form, Path, Query, Request, Response, UploadFile
 from PIL import Image
 
@@ -20,18 +19,13 @@ from bandsight.imagery import thumbnail
 from bandsight.labels import check_labels, classify_tiles
 from bandsight.query_image import decode_query_image
 from search_api.body_limit import too_large
+from search_api.documented import problems
 from search_api.schemas import MAX_ID, MAX_LIST, ClassifyBody, SearchBody
 from search_api.service import Service
 
 router = APIRouter()
 GEOJSON = "application/geo+json"
-_PROBLEM = {"application/problem+json": {"example": {"title": "Bad Request", "status": 400, "detail": "…"}}}
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The query cannot be answered as asked", "content": _PROBLEM},
-    404: {"description": "No such tile", "content": _PROBLEM},
-    413: {"description": "The body is too large", "content": _PROBLEM},
-    422: {"description": "The request is not well formed", "content": _PROBLEM},
-}
+_ERRORS = problems(400, 404, 413, 415, 422)
 # A hit's thumbnail does not change while its scene stays the same.
 _CACHE = {"Cache-Control": "public, max-age=3600"}
 
@@ -128,7 +122,7 @@ def similar(
 
 @router.get(
     "/tiles/{tile_id}/thumbnail.png",
-    responses=_ERRORS | {410: {"description": "The scene's file is gone", "content": _PROBLEM}},
+    responses=problems(400, 404, 410),
     response_class=Response,
     summary="A picture of a tile",
 )
@@ -168,25 +162,6 @@ def version(service: ServiceDep) -> dict[str, Any]:
         "model": {"name": model.name, "digest": model.digest, "dim": model.dim, "license": model.license},
         "index": service.archive.index_figures,
     }
-
-
-@router.get("/healthz", summary="Is the process alive?")
-def healthz() -> dict[str, Any]:
-    """Answer, with the versions that bug reports need."""
-    return {
-        "status": "ok",
-        "bandsight": __version__,
-        "rasterio": rasterio.__version__,
-        "gdal": rasterio.__gdal_version__,
-        "proj": rasterio.__proj_version__,
-    }
-
-
-@router.get("/readyz", summary="Can it answer queries?")
-def readyz(service: ServiceDep) -> dict[str, Any]:
-    """Look at the catalog; an error here means that queries would fail."""
-    service.archive.refresh()
-    return {"status": "ok", "generation": service.archive.generation}
 
 
 def _answer(service: Service, answer: Answer) -> Response:

@@ -316,6 +316,11 @@ class Archive:
         return int(self._store.stats()["vectors"]) >= tuning.WORTH_IT
 
     @property
+    def tile_count(self) -> int:
+        """How many tiles searches look at."""
+        return int(self._store.stats()["vectors"])
+
+    @property
     def index_figures(self) -> dict[str, Any]:
         """The search index's kind, size, width and measured recall."""
         return self._store.index_figures

@@ -1,11 +1,9 @@
 """Starting and ending, settings, and the page."""
 
-import logging
 import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -62,18 +60,6 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.archive == Path("/somewhere")
     assert settings.max_upload_bytes == 1000
     assert ApiSettings(archive=Path("/other")).archive == Path("/other")
-
-
-@pytest.mark.parametrize(
-    ("host", "warned"),
-    [("127.0.0.1", False), ("::1", False), ("localhost", False), ("0.0.0.0", True), ("example.org", True)],  # noqa: S104
-)
-def test_listening_beyond_loopback_warns_that_there_is_no_login(
-    serve: Callable[..., TestClient], caplog: pytest.LogCaptureFixture, host: str, *, warned: bool
-) -> None:
-    with caplog.at_level(logging.WARNING), serve(host=host):
-        pass
-    assert ("no login" in caplog.text) is warned
 
 
 def test_importing_the_app_loads_no_model_library() -> None:

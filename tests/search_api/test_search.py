@@ -193,6 +193,7 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         "/version",
         "/healthz",
         "/readyz",
+        "/metrics",
     }
     assert all(operation.get("summary") for path in spec["paths"].values() for operation in path.values())
     assert spec["components"]["schemas"]["SearchBody"]["examples"]
