@@ -318,6 +318,12 @@ class Archive:
         return int(self._store.stats()["vectors"]) >= tuning.WORTH_IT
 
     @property
+    def newest_tile(self) -> int:
+        """Id of the newest tile there ever was."""
+        with self._reading() as catalog:
+            return catalog.next_tile_id() - 1
+
+    @property
     def tile_count(self) -> int:
         """How many tiles searches look at."""
         return int(self._store.stats()["vectors"])
@@ -456,6 +462,14 @@ class Archive:
 
         return self._answering(answer)
 
+    def tile_ids(self, wanted: Filter) -> NDArray[np.int64]:
+        """Return the ids of all tiles that pass a filter, ascending.
+
+        Raises:
+            QueryError: The filter cannot be answered as asked.
+        """
+        return self._answering(lambda _: self._store.select(wanted).ids)
+
     def tile(self, tile_id: int) -> Tile:
         """Return a tile.
 
@@ -512,6 +526,16 @@ class Archive:
         """Return scenes, tiles and times of each collection and sensor."""
         with self._reading() as catalog:
             return catalog.summary()
+
+    def property_types(self) -> dict[str, str]:
+        """Return for each property of scenes that filters can compare whether it is a number, a string or a boolean."""
+        scenes = self._answering(lambda _: self._store.select(Filter(up_to=-1)).scenes)
+        return scenes.types()
+
+    def collection_names(self) -> list[str]:
+        """Return the names of all collections, in their order."""
+        with self._reading() as catalog:
+            return catalog.collection_names()
 
     def stats(self) -> dict[str, Any]:
         """Return what the archive holds, for people and for monitoring."""

@@ -149,6 +149,10 @@ class Catalog:
         rows = self._db.execute(select(*columns).order_by(SegmentRow.first_id)).mappings()
         return [dict(row) for row in rows]
 
+    def collection_names(self) -> list[str]:
+        """Return the names of all collections, in their order."""
+        return list(self._db.execute(select(SceneRow.collection).distinct().order_by(SceneRow.collection)).scalars())
+
     def newest_scene_id(self) -> int:
         """Return the id of the newest scene there is, 0 when there is none."""
         return int(self._db.execute(select(func.coalesce(func.max(SceneRow.id), 0))).scalar_one())

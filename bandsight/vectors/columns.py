@@ -133,6 +133,21 @@ class SceneColumns:
         """Return the names of all properties that some scene has."""
         return sorted({name for row in self.properties for name in row})
 
+    def types(self) -> dict[str, str]:
+        """Return the JSON type of each property that has values of one; the more frequent one where there are two."""
+        made = {}
+        for name in self.names():
+            column = self.need(name)
+            counts = {
+                "number": int((~np.isnan(column.numbers)).sum()),
+                "string": int((column.texts != None).sum()),  # noqa: E711  (element by element)
+                "boolean": int((column.flags != None).sum()),  # noqa: E711
+            }
+            best = max(counts, key=lambda kind: counts[kind])
+            if counts[best]:
+                made[name] = best
+        return made
+
     def as_tiles(self) -> TileColumns:
         """Return each scene as one tile that covers it, so that filters can be asked of scenes; ids are the scenes'."""
         return TileColumns(

@@ -99,7 +99,7 @@ def test_open_service_serialises_the_model(archive_path: Path, monkeypatch: pyte
 
 
 def test_the_page_and_its_parts_are_served(client: TestClient) -> None:
-    page = client.get("/")
+    page = client.get("/", headers={"Accept": "text/html,application/xhtml+xml"})
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'self'" in page.headers["content-security-policy"]
