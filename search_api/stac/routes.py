@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.datastructures import URL
 
 from bandsight.errors import NotFoundError, QueryError
@@ -137,10 +137,19 @@ def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
     @router.get(
         "/collections/{collection_id}/items", responses=_LISTS | problems(400, 404), summary="Items of a collection"
     )
-    def items(api: ApiDep, collection_id: CollectionId, asked: Annotated[ListUrl, Depends()]) -> Response:
+    def items(
+        api: ApiDep,
+        collection_id: CollectionId,
+        asked: Annotated[ListUrl, Depends()],
+        collections: Annotated[
+            str | None, Query(max_length=_MAX_NAME, description="This collection again, as pystac-client says it")
+        ] = None,
+    ) -> Response:
         """Return a page of a collection's items."""
         if collection_id not in api.names():
             raise _no_collection(api, collection_id)
+        if collections not in {None, collection_id}:
+            raise QueryError(f"collections: found {str(collections)[:60]!r} in a list of {collection_id}; use /search")
         query = asked.query(api.service.settings, collections=[collection_id])
         here = api.root.at("collections", collection_id)
         more = [link("collection", here), link("parent", here)]
