@@ -400,13 +400,16 @@ def serve(
 ) -> None:
     """Serve the search API and the page."""
     import uvicorn
+    from pydantic import SecretStr
 
     from search_api.access import check_exposure
     from search_api.app import create_app
     from search_api.service import open_service
     from search_api.settings import ApiSettings
 
-    settings = ApiSettings(archive=archive, model=model, device=device, host=host, port=port, key=key)
+    settings = ApiSettings(
+        archive=archive, model=model, device=device, host=host, port=port, key=SecretStr(key) if key else None
+    )
     check_exposure(settings)
     service = open_service(settings)
     try:

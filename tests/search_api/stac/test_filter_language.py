@@ -67,7 +67,7 @@ CASES = [
             and ((cloud(i) is not None and cloud(i) < 50) or i["collection"] != "red")
         ),
     ),
-    ("true", lambda i: True),
+    ("true", lambda _: True),
     ("false OR id = '1'", lambda i: i["id"] == "1"),
 ]
 
