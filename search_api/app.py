@@ -68,7 +68,13 @@ def create_app(
 
     # FastAPI's own pages of documentation load scripts from other hosts; /openapi.json stays.
     app = FastAPI(
-        title="Bandsight", version=__version__, description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="Bandsight",
+        version=__version__,
+        description=_ABOUT,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
     )
     app.state.metrics = Metrics()
     app.state.stac = StacState(semantic=semantic)

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
 
 from search_api.documented import SCHEMA
 
+MEDIA_TYPE = "application/vnd.oai.openapi+json;version=3.1"
 # What FastAPI says of validation, where this server answers 400 with a problem document.
 _FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 
@@ -20,6 +22,10 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def openapi() -> Response:
+        return JSONResponse(document(), media_type=MEDIA_TYPE)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

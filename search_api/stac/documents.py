@@ -3,12 +3,12 @@
 from typing import Any
 
 from bandsight.catalog.records import ModelIdentity
+from search_api.openapi import MEDIA_TYPE as OPENAPI
 from search_api.stac.holdings import Holding
 from search_api.stac.ids import scenes_collection
 from search_api.stac.items import VERSION, extensions, rfc3339
 from search_api.stac.root import GEOJSON, Root, link
 
-OPENAPI = "application/vnd.oai.openapi+json;version=3.1"
 SCHEMA = "application/schema+json"
 QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 CONFORMANCE = "http://www.opengis.net/def/rel/ogc/1.0/conformance"

@@ -7,8 +7,9 @@ the operator.
 
 import json
 import math
+import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -20,7 +21,7 @@ from bandsight.errors import QueryError
 from bandsight.filters import Filter, Property, Scalar
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
-from search_api.stac.ids import scene_ids, tile_ids, tiles_collection
+from search_api.stac.ids import scene_ids, scenes_collection, tile_ids, tiles_collection
 from search_api.stac.limits import check_vertices
 
 Kind = Literal["tile", "scene"]
@@ -34,6 +35,7 @@ _PREFIXES = re.compile(r"\bnot\b|\^|[-+](?=\s*[-+])", re.IGNORECASE)
 _TICK = timedelta(microseconds=1)
 _TIMED = ("t_before", "t_after", "t_during", "t_intersects", "t_equals")
 _FLIPPED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _OPERATORS = (
     "and, or, not, =, <>, <, <=, >, >=, in, between, isNull, s_intersects, t_before, t_after, t_during, t_intersects "
     "and t_equals"
@@ -92,18 +94,24 @@ def parse_json(value: Any) -> Any:
     return value
 
 
-def to_filter(expression: Any, kind: Kind) -> Filter:
+def to_filter(expression: Any, kind: Kind, names: Sequence[str] = ()) -> Filter:
     """Return the filter that an expression means of tiles, or of scenes by themselves.
+
+    Args:
+        expression: CQL2 JSON.
+        kind: What it is asked of.
+        names: The archive's collections of tiles, for those who ask for their order.
 
     Raises:
         QueryError: It uses an operator, or compares what cannot be compared, as this server knows it.
     """
-    return _Reading(kind).read(expression)
+    return _Reading(kind, tuple(names)).read(expression)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
     kind: Kind
+    names: tuple[str, ...]
 
     def read(self, said: Any) -> Filter:
         if isinstance(said, bool):
@@ -154,6 +162,8 @@ class _Reading:
                 return _time(op, *_instant(other, f"datetime {op}"))
             case "geometry":
                 raise QueryError("filter: geometry: compare it by s_intersects")
+            case "collection" if op != "=":
+                return self._collections(_ORDER[op], _text(other, name))
             case "id" | "collection" | "bandsight:sensor" | "bandsight:scene":
                 if op != "=":
                     raise QueryError(f"filter: {name} {op}: names have no order here; use =, <> or in")
@@ -162,6 +172,11 @@ class _Reading:
                 return _share(op, _number(other, name))
             case _:
                 return Filter(properties=(Property(name=name, op=op, value=_scalar(other, name)),))
+
+    def _collections(self, holds: Callable[[str, str], bool], value: str) -> Filter:
+        called = (lambda name: name) if self.kind == "tile" else scenes_collection
+        own = tuple(name for name in self.names if holds(called(name), value))
+        return Filter(collections=own) if own else NOTHING
 
     def _named(self, name: str, value: str) -> Filter:
         of_tiles = self.kind == "tile"

@@ -46,8 +46,12 @@ class ItemQuery:
     said: Any = None
     """What tells this question from another, as JSON."""
 
-    def of(self, kind: Kind) -> Filter | None:
+    def of(self, kind: Kind, archive: Archive) -> Filter | None:
         """Return the filter of tiles, or of scenes by themselves; None when none of them is asked for.
+
+        Args:
+            kind: Tiles or scenes.
+            archive: Knows its collections.
 
         Raises:
             QueryError: The CQL2 filter cannot be answered as asked.
@@ -65,7 +69,7 @@ class ItemQuery:
                 return None
             parts.append(~Filter(exclude=ids))
         if self.filter is not None:
-            parts.append(to_filter(self.filter, kind))
+            parts.append(to_filter(self.filter, kind, archive.collection_names()))
         return parts[0] if len(parts) == 1 else Filter(all_of=tuple(parts))
 
 
@@ -141,7 +145,9 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Answe
 
     if ranking is None:
         after = None if place is None else _mark(place, len(query.order), query.token or "")
-        listing = archive.browse(query.limit, query.of("tile"), query.of("scene"), query.order, after=after)
+        listing = archive.browse(
+            query.limit, query.of("tile", archive), query.of("scene", archive), query.order, after=after
+        )
         end = listing.next
         return Answer(
             rows=[(tile, scene, {}) for tile, scene in listing.rows],
@@ -151,7 +157,7 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Answe
         )
     if query.order:
         raise QueryError("sortby: a search by meaning is in the order of its scores; drop sortby, or the question")
-    wanted = query.of("tile")
+    wanted = query.of("tile", archive)
     page = ranking.page(NOTHING if wanted is None else wanted, query.limit, place)
     return Answer(
         rows=[(hit.tile, hit.scene, facts) for hit, facts in page.hits],
@@ -171,7 +177,7 @@ def one_item(archive: Archive, collection: str, item: str) -> tuple[Tile | None,
     if collection not in collection_names(archive):
         raise NotFoundError(_no_collection(archive, [collection]))
     query = ItemQuery(collections=(collection,), ids=(item,))
-    rows = archive.browse(1, query.of("tile"), query.of("scene")).rows
+    rows = archive.browse(1, query.of("tile", archive), query.of("scene", archive)).rows
     if not rows:
         raise NotFoundError(f"item {item!r}: collection {collection} holds no such item; ids come from a search")
     return rows[0]

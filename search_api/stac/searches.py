@@ -111,7 +111,7 @@ def _top(request: Request, kept: Registered) -> Ranking:
     query = query_of_body(service.settings, body)
     if query.collections:
         check_collections(service.archive, query.collections)
-    wanted = query.of("tile")
+    wanted = query.of("tile", service.archive)
 
     def rank() -> Ranking:
         made = asked_ranking(service, request.app.state.stac, body.q, body.semantic)

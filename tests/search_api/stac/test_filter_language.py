@@ -36,6 +36,8 @@ CASES = [
     ("eo:cloud_cover IS NOT NULL", lambda i: i["properties"].get("eo:cloud_cover") is not None),
     ("tasked = true", lambda i: i["properties"].get("tasked") is True),
     ("collection = 'red'", lambda i: i["collection"] == "red"),
+    ("collection > 'blue.scenes'", lambda i: i["collection"] > "blue.scenes"),
+    ("collection <= 'green'", lambda i: i["collection"] <= "green"),
     ("collection IN ('red', 'blue.scenes')", lambda i: i["collection"] in {"red", "blue.scenes"}),
     ("id IN ('5', 'scene-5', 'x')", lambda i: i["id"] in {"5", "scene-5"}),
     ("id <> '5'", lambda i: i["id"] != "5"),
