@@ -21,6 +21,10 @@ class SensorError(BandsightError):
     """No sensor profile fits, or the bands that a profile needs are not there."""
 
 
+class SettingsError(BandsightError):
+    """A program is set up in a way that it refuses to run in."""
+
+
 class SceneError(BandsightError):
     """A scene cannot be read or placed on Earth; the job goes on without it."""
 

@@ -121,6 +121,7 @@ def scenes() -> SceneColumns:
         times_us=ids * 86_400_000_000,
         collections=np.array([f"c{i % 3}" for i in ids]),
         sensors=np.array([f"s{i % 2}" for i in ids]),
+        boxes=np.tile(np.array([[0.0, 0.0, 1.0, 1.0], [np.nan] * 4]), (len(ids), 1, 1)),
         properties=tuple({} for _ in ids),
     )
 

@@ -1,26 +1,36 @@
 """Makes the app: settings in, FastAPI out."""
 
-import ipaddress
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
 
 from bandsight import __version__
+from search_api import health, metrics
+from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
+from search_api.metrics import Measured, Metrics
+from search_api.openapi import describe
 from search_api.routes import router
 from search_api.service import Service, open_service
 from search_api.settings import ApiSettings
+from search_api.stac import searches
+from search_api.stac.documents import landing_page
+from search_api.stac.query import Semantic
+from search_api.stac.root import JSON, Root
+from search_api.stac.routes import Api, json_answer, server_url, stac_router
+from search_api.stac.schemas import CATALOG, of
+from search_api.stac.state import StacState
 
-_log = logging.getLogger(__name__)
 _STATIC = Path(__file__).parent / "static"
 # The page loads nothing but its own files and the API's answers.
 _PAGE_HEADERS = {
+    "Vary": "Accept",
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -31,20 +41,25 @@ _ABOUT = """Search satellite archives by meaning: a sentence, a picture or a til
 Coordinates are lon, lat in EPSG:4326; a bbox is west, south, east, north. Errors are RFC 9457 problem+json."""
 
 
-def create_app(settings: ApiSettings | None = None, service: Service | None = None) -> FastAPI:
+def create_app(
+    settings: ApiSettings | None = None, service: Service | None = None, *, semantic: Semantic | None = None
+) -> FastAPI:
     """Return the app.
 
     Args:
         settings: From the environment when None.
-        service: An archive and model that are open already, for tests; the caller closes them.
+        service: An archive and model that are open already; the caller closes them.
+        semantic: Reads the member `semantic` of a search's body.
+
+    Raises:
+        SettingsError: The server would listen beyond this machine without a key.
     """
     chosen = settings or ApiSettings()
+    check_exposure(chosen)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.service = service or open_service(chosen)
-        if not _is_loopback(chosen.host):
-            _log.warning("bound to %s: whoever reaches this address may search; there is no login yet", chosen.host)
         try:
             yield
         finally:
@@ -53,23 +68,46 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
 
     # FastAPI's own pages of documentation load scripts from other hosts; /openapi.json stays.
     app = FastAPI(
-        title="Bandsight", version=__version__, description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="Bandsight",
+        version=__version__,
+        description=_ABOUT,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
     )
+    app.state.metrics = Metrics()
+    app.state.stac = StacState(semantic=semantic)
     add_handlers(app)
+    describe(app)
+    # The last one added meets a request first.
     app.add_middleware(BodyLimit, max_upload_bytes=chosen.max_upload_bytes)
-    app.include_router(router)
+    app.add_middleware(Access, key=chosen.key.get_secret_value() if chosen.key else None)
+    if chosen.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=chosen.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    app.add_middleware(Measured, metrics=app.state.metrics)
+    for part in (router, stac_router(_archive_api, landing=False), searches.router, health.router, metrics.router):
+        app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
-    @app.get("/", include_in_schema=False)
-    def page() -> FileResponse:
-        return FileResponse(_STATIC / "index.html", headers=_PAGE_HEADERS)
+    @app.get("/", responses=of(JSON, CATALOG), summary="Landing page; to a browser, the page")
+    def root(request: Request) -> Response:
+        """Return what this API is and where everything is, or the page to whoever accepts HTML."""
+        if "text/html" in request.headers.get("accept", ""):
+            return FileResponse(_STATIC / "index.html", headers=_PAGE_HEADERS)
+        api = _archive_api(request)
+        answer = json_answer(landing_page(api.root, api.names()))
+        answer.headers["Vary"] = "Accept"
+        return answer
 
     return app
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _archive_api(request: Request) -> Api:
+    return Api(request, Root(server=server_url(request)))

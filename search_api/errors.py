@@ -2,6 +2,7 @@
 
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +21,8 @@ from bandsight.errors import (
 )
 
 _log = logging.getLogger(__name__)
+# Of a wrong value, and of a list of wrong values, so much is said.
+_SHOWN_CHARS, _SHOWN_ERRORS = 60, 8
 
 # Looked up along a class's __mro__, so that a new leaf needs no entry.
 _STATUS: dict[type, int] = {
@@ -69,10 +72,38 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        parts = [f"{'.'.join(str(step) for step in e['loc'])}: {e['msg']}" for e in error.errors()[:8]]
-        return problem(422, "; ".join(parts), request)
+        errors = error.errors()
+        wrong_type = _wrong_media_type(request) if any(e["loc"][0] == "body" for e in errors) else None
+        if wrong_type is not None:
+            return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, wrong_type, request)
+        return problem(HTTPStatus.BAD_REQUEST, "; ".join(_sentence(e) for e in errors[:_SHOWN_ERRORS]), request)
 
     @app.exception_handler(Exception)
     def _unforeseen(request: Request, error: Exception) -> JSONResponse:
         _log.error("%s failed", request.url.path, exc_info=error)
         return problem(500, "an error of the server, not of the query; it has been logged", request)
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    """Say which parameter it is, what was found and what is allowed."""
+    where, *steps = error["loc"]
+    name = ".".join(str(step) for step in steps if not isinstance(step, int) or where == "body") or str(where)
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if error["type"] == "missing":
+        return f"{name}: missing; this route needs it"
+    if error["type"] == "json_invalid":
+        return f"body: not JSON ({error.get('ctx', {}).get('error', message)})"
+    found = repr(error.get("input"))
+    shown = found if len(found) <= _SHOWN_CHARS else f"{found[:_SHOWN_CHARS]}…"
+    return f"{name}: found {shown}; {message[:1].lower()}{message[1:]}"
+
+
+def _wrong_media_type(request: Request) -> str | None:
+    """Say which media type a body has and which it needs, None when it has the right one or there is no body."""
+    found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    field = getattr(request.scope.get("route"), "body_field", None)
+    needed = getattr(getattr(field, "field_info", None), "media_type", "application/json")
+    is_json = found == "application/json" or (found.startswith("application/") and found.endswith("+json"))
+    if needed == found or (needed == "application/json" and is_json) or request.headers.get("content-length") == "0":
+        return None
+    return f"Content-Type: found {found or 'none'}; this route takes {needed}"

@@ -2,17 +2,14 @@
 
 import io
 import json
-from datetime import UTC
-from datetime import datetime as datetime_type
 from typing import Annotated, Any
 
-import rasterio
 from fastapi import APIRouter, Body, Depends, File, Form, Path, Query, Request, Response, UploadFile
 from PIL import Image
 
 from bandsight import __version__
 from bandsight.answers import feature, feature_collection
-from bandsight.ask import Answer, by_image, by_text, by_tile
+from bandsight.ask import Answer, by_image, by_tile
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
 from bandsight.filters import Filter
@@ -20,18 +17,13 @@ from bandsight.imagery import thumbnail
 from bandsight.labels import check_labels, classify_tiles
 from bandsight.query_image import decode_query_image
 from search_api.body_limit import too_large
-from search_api.schemas import MAX_ID, MAX_LIST, ClassifyBody, SearchBody
+from search_api.documented import problems
+from search_api.schemas import MAX_ID, MAX_LIST, ClassifyBody
 from search_api.service import Service
 
 router = APIRouter()
 GEOJSON = "application/geo+json"
-_PROBLEM = {"application/problem+json": {"example": {"title": "Bad Request", "status": 400, "detail": "…"}}}
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The query cannot be answered as asked", "content": _PROBLEM},
-    404: {"description": "No such tile", "content": _PROBLEM},
-    413: {"description": "The body is too large", "content": _PROBLEM},
-    422: {"description": "The request is not well formed", "content": _PROBLEM},
-}
+_ERRORS = problems(400, 404, 413, 415, 422)
 # A hit's thumbnail does not change while its scene stays the same.
 _CACHE = {"Cache-Control": "public, max-age=3600"}
 
@@ -47,33 +39,6 @@ Limit = Annotated[int, Query(ge=1, description="How many hits")]
 Bbox = Annotated[str | None, Query(description="west,south,east,north", examples=["12.5,51.5,14.5,52.5"])]
 When = Annotated[str | None, Query(description="Day, instant or interval", examples=["2017-01-01/2017-12-31"])]
 Names = Annotated[str | None, Query(description="Names, separated by commas", max_length=10_000)]
-
-
-@router.get("/search", responses=_ERRORS, summary="Search by a sentence")
-def search_by_get(
-    service: ServiceDep,
-    q: Annotated[str, Query(description="What the place looks like", examples=["a lake surrounded by fields"])],
-    bbox: Bbox = None,
-    datetime: When = None,
-    collections: Names = None,
-    sensors: Names = None,
-    limit: Limit = 10,
-) -> Response:
-    """Rank tiles by a sentence; the answer is a GeoJSON FeatureCollection."""
-    wanted = Filter.parse(bbox=bbox, datetime=datetime, collections=_names(collections), sensors=_names(sensors))
-    return _answer(service, by_text(service.archive, service.encoder, q, _limit(service, limit), wanted))
-
-
-@router.post("/search", responses=_ERRORS, summary="Search by a sentence or by a tile")
-def search_by_post(service: ServiceDep, body: SearchBody) -> Response:
-    """Rank tiles by `text` or by likeness to `tile_id`; the answer is a GeoJSON FeatureCollection."""
-    if (body.text is None) == (body.tile_id is None):
-        raise QueryError("query: found both or neither of text and tile_id; pass one of them")
-    limit, wanted = _limit(service, body.limit), body.to_filter()
-    if body.text is not None:
-        return _answer(service, by_text(service.archive, service.encoder, body.text, limit, wanted))
-    assert body.tile_id is not None
-    return _answer(service, by_tile(service.archive, body.tile_id, limit, wanted))
 
 
 @router.post("/search/image", responses=_ERRORS, summary="Search by a picture")
@@ -128,7 +93,7 @@ def similar(
 
 @router.get(
     "/tiles/{tile_id}/thumbnail.png",
-    responses=_ERRORS | {410: {"description": "The scene's file is gone", "content": _PROBLEM}},
+    responses=problems(400, 404, 410),
     response_class=Response,
     summary="A picture of a tile",
 )
@@ -151,13 +116,6 @@ def classify(service: ServiceDep, body: Annotated[ClassifyBody, Body()]) -> dict
     return {"labels": names, "matched": len(rows), "tiles": rows[: _limit(service, body.limit)]}
 
 
-@router.get("/collections", summary="What the archive holds")
-def collections(service: ServiceDep) -> dict[str, Any]:
-    """Return scenes, tiles and times of each collection and sensor."""
-    rows = service.archive.collections()
-    return {"collections": [row | {end: _rfc3339(row[end]) for end in ("start", "end")} for row in rows]}
-
-
 @router.get("/version", summary="Versions, model and licence")
 def version(service: ServiceDep) -> dict[str, Any]:
     """Say which program, archive generation and model answer here."""
@@ -168,25 +126,6 @@ def version(service: ServiceDep) -> dict[str, Any]:
         "model": {"name": model.name, "digest": model.digest, "dim": model.dim, "license": model.license},
         "index": service.archive.index_figures,
     }
-
-
-@router.get("/healthz", summary="Is the process alive?")
-def healthz() -> dict[str, Any]:
-    """Answer, with the versions that bug reports need."""
-    return {
-        "status": "ok",
-        "bandsight": __version__,
-        "rasterio": rasterio.__version__,
-        "gdal": rasterio.__gdal_version__,
-        "proj": rasterio.__proj_version__,
-    }
-
-
-@router.get("/readyz", summary="Can it answer queries?")
-def readyz(service: ServiceDep) -> dict[str, Any]:
-    """Look at the catalog; an error here means that queries would fail."""
-    service.archive.refresh()
-    return {"status": "ok", "generation": service.archive.generation}
 
 
 def _answer(service: Service, answer: Answer) -> Response:
@@ -206,11 +145,6 @@ def _links(tile_id: int) -> list[dict[str, str]]:
         {"rel": "thumbnail", "type": "image/png", "href": f"/tiles/{tile_id}/thumbnail.png"},
         {"rel": "similar", "type": GEOJSON, "href": f"/tiles/{tile_id}/similar"},
     ]
-
-
-def _rfc3339(when: datetime_type | None) -> str | None:
-    """Return a time of the catalog, which keeps UTC."""
-    return when.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z") if when else None
 
 
 def _limit(service: Service, limit: int) -> int:

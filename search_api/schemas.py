@@ -3,7 +3,6 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from bandsight.filters import Filter
-from bandsight.query_text import MAX_CHARS
 
 MAX_LIST = 1000
 # Ids are int64.
@@ -31,24 +30,6 @@ class Filters(BaseModel):
             sensors=self.sensors,
             exclude=exclude,
         )
-
-
-class SearchBody(Filters):
-    """A query by sentence or by tile."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"text": "a lake surrounded by fields", "bbox": [12.5, 51.5, 14.5, 52.5], "limit": 5},
-                {"tile_id": 12, "sensors": ["sentinel2_l1c"], "limit": 5},
-            ]
-        },
-    )
-
-    text: str | None = Field(None, description=f"What the place looks like, at most {MAX_CHARS} characters")
-    tile_id: int | None = Field(None, ge=0, le=MAX_ID, description="A tile of the archive that shows it")
-    limit: int = Field(10, ge=1, description="How many hits")
 
 
 class ClassifyBody(Filters):

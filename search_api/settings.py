@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -21,6 +21,12 @@ class ApiSettings(BaseSettings):
     """Address to bind."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to bind."""
+    key: SecretStr | None = None
+    """What clients must send, as a bearer token or a password; needed beyond loopback."""
+    public_url: str | None = None
+    """How clients reach the server, e.g. https://example.org/bandsight; None for what each request says."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may ask, e.g. of a STAC browser."""
     max_upload_bytes: int = Field(default=20 * 2**20, gt=0)
     """Largest query image, bytes."""
     max_pixels: int = Field(default=50_000_000, gt=0)

@@ -13,7 +13,7 @@ from typer.main import get_command
 
 import bandsight
 from bandsight.cli import app
-from search_api.routes import router
+from search_api.health import router
 
 ROOT = Path(__file__).parents[1]
 

@@ -2,9 +2,10 @@
 
 from bandsight.archive.archive import Archive
 from bandsight.archive.arrangement import Arrangement
+from bandsight.archive.browsing import Key, Listing, Mark
 from bandsight.archive.cursor import Cursor
 from bandsight.archive.finding import Page
 from bandsight.archive.opening import CATALOG_FILE
 from bandsight.archive.query import Query
 
-__all__ = ["CATALOG_FILE", "Archive", "Arrangement", "Cursor", "Page", "Query"]
+__all__ = ["CATALOG_FILE", "Archive", "Arrangement", "Cursor", "Key", "Listing", "Mark", "Page", "Query"]

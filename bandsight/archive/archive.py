@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bandsight.archive.arrangement import Arrangement
 from bandsight.archive.backup import back_up
+from bandsight.archive.browsing import Key, Listing, Mark, bounded, read, scenes_passing, window
 from bandsight.archive.checks import verify
 from bandsight.archive.cursor import Cursor, digest
 from bandsight.archive.finding import Hydrate, Page, Rank, page, rank_best
@@ -28,6 +29,7 @@ from bandsight.archive.tile_columns import fresh_columns, tile_columns
 from bandsight.catalog.catalog import FORMAT_VERSION, Catalog
 from bandsight.catalog.database import HEAD, migrate, open_database
 from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile, TileRecord
+from bandsight.catalog.tables import SceneRow, TileRow
 from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
@@ -316,6 +318,17 @@ class Archive:
         return int(self._store.stats()["vectors"]) >= tuning.WORTH_IT
 
     @property
+    def newest_tile(self) -> int:
+        """Id of the newest tile there ever was."""
+        with self._reading() as catalog:
+            return catalog.next_tile_id() - 1
+
+    @property
+    def tile_count(self) -> int:
+        """How many tiles searches look at."""
+        return int(self._store.stats()["vectors"])
+
+    @property
     def index_figures(self) -> dict[str, Any]:
         """The search index's kind, size, width and measured recall."""
         return self._store.index_figures
@@ -410,6 +423,53 @@ class Archive:
 
         return self._answering(answer)
 
+    def browse(
+        self,
+        k: int,
+        tiles: Filter | None = None,
+        scenes: Filter | None = None,
+        order: Sequence[Key] = (),
+        *,
+        after: Mark | None = None,
+    ) -> Listing:
+        """Return a page of tiles and scenes without ranking, in the order of keys, then tiles first, then by id.
+
+        Args:
+            k: Most rows, at least 1.
+            tiles: Which tiles are listed; none when None.
+            scenes: Which scenes are listed, by themselves (`exclude` means their ids); none when None.
+            order: Keys, the first one first.
+            after: A former page's `next`. Pages over the same rows neither repeat nor miss one, whatever is added
+                meanwhile; what is replaced or removed meanwhile is gone.
+
+        Raises:
+            QueryError: A filter or a key cannot be answered as asked, or k is below 1.
+        """
+        if k < 1:
+            raise QueryError(f"k: {k}; need at least 1")
+
+        def answer(catalog: Catalog) -> Listing:
+            newest = catalog.next_tile_id() - 1, catalog.newest_scene_id()
+            up_to = newest if after is None else (after.tiles_up_to, after.scenes_up_to)
+            selection = self._store.select(bounded(tiles, up_to[0]))
+            read_scenes = partial(self._read_footprints, of=SceneRow)
+            passing = scenes_passing(selection.scenes, bounded(scenes, up_to[1]), read_scenes)
+            shown = window(selection, passing, k, order, after, newest)
+            rows = read(shown, catalog.tiles, catalog.scenes)
+            if rows is None:
+                raise _MovedError
+            return Listing(rows=rows, matched=shown.matched, next=shown.next, generation=catalog.generation())
+
+        return self._answering(answer)
+
+    def tile_ids(self, wanted: Filter) -> NDArray[np.int64]:
+        """Return the ids of all tiles that pass a filter, ascending.
+
+        Raises:
+            QueryError: The filter cannot be answered as asked.
+        """
+        return self._answering(lambda _: self._store.select(wanted).ids)
+
     def tile(self, tile_id: int) -> Tile:
         """Return a tile.
 
@@ -466,6 +526,16 @@ class Archive:
         """Return scenes, tiles and times of each collection and sensor."""
         with self._reading() as catalog:
             return catalog.summary()
+
+    def property_types(self) -> dict[str, str]:
+        """Return for each property of scenes that filters can compare whether it is a number, a string or a boolean."""
+        scenes = self._answering(lambda _: self._store.select(Filter(up_to=-1)).scenes)
+        return scenes.types()
+
+    def collection_names(self) -> list[str]:
+        """Return the names of all collections, in their order."""
+        with self._reading() as catalog:
+            return catalog.collection_names()
 
     def stats(self) -> dict[str, Any]:
         """Return what the archive holds, for people and for monitoring."""
@@ -568,9 +638,9 @@ class Archive:
         with self._reading() as catalog:
             return tile_columns(catalog, ids)
 
-    def _read_footprints(self, ids: NDArray[np.int64]) -> NDArray[np.object_]:
+    def _read_footprints(self, ids: NDArray[np.int64], of: type[TileRow | SceneRow] = TileRow) -> NDArray[np.object_]:
         with self._reading() as catalog:
-            found = catalog.footprints(ids.tolist())
+            found = catalog.footprints(ids.tolist(), of=of)
         if len(found) < len(ids):
             raise _MovedError
         return np.asarray(shapely.from_geojson([found[tile_id] for tile_id in ids.tolist()]), object)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bandsight.catalog.catalog import Catalog
 from bandsight.filters import GSD
@@ -16,14 +17,15 @@ class SceneTable:
     """Follows the catalog; a scene's row never changes, it only comes and goes."""
 
     def __init__(self) -> None:
-        self._rows: dict[int, tuple[datetime | None, str, str, dict[str, Any]]] = {}
+        self._rows: dict[int, tuple[datetime | None, str, str, list[list[float]], dict[str, Any]]] = {}
         self._newest = 0
 
     def read(self, catalog: Catalog) -> SceneColumns:
         """Return the scenes that a transaction sees."""
-        for scene_id, when, collection, sensor, gsd_m, properties in catalog.scene_attributes(after=self._newest):
+        fresh = catalog.scene_attributes(after=self._newest)
+        for scene_id, when, collection, sensor, gsd_m, boxes, properties in fresh:
             own = properties if gsd_m is None else {GSD: gsd_m, **properties}
-            self._rows[scene_id] = (when, collection, sensor, own)
+            self._rows[scene_id] = (when, collection, sensor, boxes, own)
             self._newest = scene_id
         ids = catalog.scene_ids()
         alive = set(ids)
@@ -35,5 +37,13 @@ class SceneTable:
             times_us=np.array([time_us(row[0]) for row in rows], np.int64),
             collections=np.array([row[1] for row in rows], np.str_),
             sensors=np.array([row[2] for row in rows], np.str_),
-            properties=tuple(row[3] for row in rows),
+            boxes=_boxes([row[3] for row in rows]),
+            properties=tuple(row[4] for row in rows),
         )
+
+
+def _boxes(boxes: list[list[list[float]]]) -> NDArray[np.float64]:
+    made = np.full((len(boxes), 2, 4), np.nan)
+    for row, parts in enumerate(boxes):
+        made[row, : len(parts)] = parts
+    return made

@@ -149,20 +149,29 @@ class Catalog:
         rows = self._db.execute(select(*columns).order_by(SegmentRow.first_id)).mappings()
         return [dict(row) for row in rows]
 
+    def collection_names(self) -> list[str]:
+        """Return the names of all collections, in their order."""
+        return list(self._db.execute(select(SceneRow.collection).distinct().order_by(SceneRow.collection)).scalars())
+
+    def newest_scene_id(self) -> int:
+        """Return the id of the newest scene there is, 0 when there is none."""
+        return int(self._db.execute(select(func.coalesce(func.max(SceneRow.id), 0))).scalar_one())
+
     def scene_ids(self) -> list[int]:
         """Return the ids of all scenes, ascending."""
         return list(self._db.execute(select(SceneRow.id).order_by(SceneRow.id)).scalars())
 
     def scene_attributes(
         self, after: int
-    ) -> Iterator[tuple[int, datetime | None, str, str, float | None, dict[str, Any]]]:
-        """Yield (id, datetime, collection, sensor, gsd in m, properties) of scenes beyond an id, ascending."""
+    ) -> Iterator[tuple[int, datetime | None, str, str, float | None, list[list[float]], dict[str, Any]]]:
+        """Yield (id, datetime, collection, sensor, gsd in m, boxes, properties) of scenes beyond an id, ascending."""
         columns = (
             SceneRow.id,
             SceneRow.datetime,
             SceneRow.collection,
             SceneRow.sensor,
             SceneRow.gsd_m,
+            SceneRow.boxes,
             SceneRow.properties,
         )
         try:
@@ -174,13 +183,13 @@ class Catalog:
                 f"catalog.sqlite: a row behind row {after} of scenes cannot be read; run: bandsight repair"
             ) from error
 
-    def footprints(self, ids: Sequence[int]) -> dict[int, str]:
-        """Return footprints of tiles as GeoJSON text; unknown ids are left out."""
-        columns = (TileRow.id, cast(TileRow.geometry, String))
+    def footprints(self, ids: Sequence[int], *, of: type[TileRow | SceneRow] = TileRow) -> dict[int, str]:
+        """Return footprints of tiles, or of scenes, as GeoJSON text; unknown ids are left out."""
+        columns = (of.id, cast(of.geometry, String))
         return {
-            tile_id: geometry
+            row_id: geometry
             for part in _parts(ids)
-            for tile_id, geometry in self._db.execute(select(*columns).where(TileRow.id.in_(part)))
+            for row_id, geometry in self._db.execute(select(*columns).where(of.id.in_(part)))
         }
 
     def tile_attributes(self, first_id: int, last_id: int) -> list[tuple[Any, ...]]:

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely.affinity import translate
-from shapely.geometry import box, shape
+from shapely.geometry import LineString, Point, box, shape
 from shapely.geometry.base import BaseGeometry
 
 from bandsight.errors import QueryError
@@ -58,6 +58,11 @@ class Area:
             )
         return cls(_within(geometry))
 
+    @classmethod
+    def from_box(cls, wanted: LonLatBox) -> "Area":
+        """Return the ground of a box, a line or a point where it has no extent; it may cross ±180°."""
+        return cls(shapely.union_all([_ground(part) for part in wanted.split()]))
+
     @cached_property
     def key(self) -> bytes:
         """The geometry as bytes: equal areas have equal keys."""
@@ -89,6 +94,13 @@ class Area:
         """Return which footprints share a point with the area, shape (n,)."""
         shapely.prepare(self.geometry)
         return np.asarray(shapely.intersects(self.geometry, footprints), bool)
+
+
+def _ground(part: LonLatBox) -> BaseGeometry:
+    corners = [(part.west, part.south), (part.east, part.north)]
+    if part.west == part.east or part.south == part.north:
+        return Point(corners[0]) if corners[0] == corners[1] else LineString(corners)
+    return box(part.west, part.south, part.east, part.north)
 
 
 def _within(geometry: BaseGeometry) -> BaseGeometry:

@@ -77,3 +77,25 @@ class LonLatBox:
             for a in self.split()
             for b in other.split()
         )
+
+
+def around(boxes: Sequence[LonLatBox]) -> LonLatBox:
+    """Return the narrowest box around boxes; it crosses ±180° where that is shorter.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if not boxes:
+        raise ValueError("no boxes")
+    spans = sorted((part.west, part.east) for box in boxes for part in box.split())
+    # The widest gap between spans is what the box leaves out; the one over ±180° wins where it is as wide.
+    reached = spans[0][1]
+    west, east, widest = spans[0][0], max(end for _, end in spans), 0.0
+    over = 360.0 - (east - west)
+    for start, end in spans[1:]:
+        if start - reached > max(widest, over):
+            widest = start - reached
+            west, east = start, reached
+        reached = max(reached, end)
+    south, north = min(box.south for box in boxes), max(box.north for box in boxes)
+    return LonLatBox(west=west, south=south, east=east, north=north)

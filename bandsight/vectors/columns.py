@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.errors import QueryError
+
+# So many properties are named where one is missing.
+_NAMED = 12
 NO_TIME = np.iinfo(np.int64).min
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -95,6 +99,8 @@ class SceneColumns:
     """Collection of each scene, shape (n,)."""
     sensors: NDArray[np.str_]
     """Sensor profile of each scene, shape (n,)."""
+    boxes: NDArray[np.float64]
+    """(west, south, east, north) of each scene, degrees, shape (n, 2, 4); the second is NaN unless there are two."""
     properties: tuple[Mapping[str, Any], ...]
     """STAC properties of each scene."""
     made: dict[str, PropertyColumn] = field(default_factory=dict, compare=False, repr=False)
@@ -107,9 +113,46 @@ class SceneColumns:
             column = self.made[name] = _column([row.get(name) for row in self.properties])
         return column
 
+    def need(self, name: str) -> PropertyColumn:
+        """Return a property as a column.
+
+        Raises:
+            QueryError: No scene has it.
+        """
+        column = self.column(name)
+        if column is None:
+            names = self.names()
+            shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+            raise QueryError(
+                f"property {name}: no scene of this archive has it; "
+                + (f"there are {shown}" if names else "none has any")
+            )
+        return column
+
     def names(self) -> list[str]:
         """Return the names of all properties that some scene has."""
         return sorted({name for row in self.properties for name in row})
+
+    def types(self) -> dict[str, str]:
+        """Return the JSON type of each property that has values of one; the more frequent one where there are two."""
+        made = {}
+        for name in self.names():
+            column = self.need(name)
+            counts = {
+                "number": int((~np.isnan(column.numbers)).sum()),
+                "string": int((column.texts != None).sum()),  # noqa: E711  (element by element)
+                "boolean": int((column.flags != None).sum()),  # noqa: E711
+            }
+            best = max(counts, key=lambda kind: counts[kind])
+            if counts[best]:
+                made[name] = best
+        return made
+
+    def as_tiles(self) -> TileColumns:
+        """Return each scene as one tile that covers it, so that filters can be asked of scenes; ids are the scenes'."""
+        return TileColumns(
+            ids=self.ids, scene_ids=self.ids, boxes=self.boxes, valid_fraction=np.ones(len(self.ids), np.float64)
+        )
 
 
 def time_us(when: datetime | None) -> int:

@@ -10,7 +10,7 @@ from bandsight.errors import NotFoundError
 from bandsight.filters import Filter
 from bandsight.vectors.columns import SceneColumns, TileColumns
 from bandsight.vectors.matching import Footprints, View, matching
-from bandsight.vectors.protocol import Segment, Snapshot
+from bandsight.vectors.protocol import Segment, Selection, Snapshot
 from bandsight.vectors.scores import Ranked
 
 
@@ -60,6 +60,17 @@ class ExactStore:
             best = np.lexsort((all_ids, -scores))[:k]
             answers.append((all_ids[best], scores[best]))
         return answers
+
+    def select(self, wanted: Filter) -> Selection:
+        """Look at every row; see `VectorStore`."""
+        assert self._scenes is not None
+        ids, scene_at = [], []
+        for name in self._shown:
+            view = View(self._written[name][1], self._scenes)
+            for row in np.flatnonzero(matching(view, wanted, self._footprints)):
+                ids.append(int(view.tiles.ids[row]))
+                scene_at.append(int(view.scene_at[row]))
+        return Selection(ids=np.array(ids, np.int64), scene_at=np.array(scene_at, np.intp), scenes=self._scenes)
 
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return rows by id; see `VectorStore`."""

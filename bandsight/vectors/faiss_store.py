@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.filters import Filter
-from bandsight.vectors.columns import TileColumns
+from bandsight.vectors.columns import SceneColumns, TileColumns
 from bandsight.vectors.folder import Part, StoreFolder
 from bandsight.vectors.index_files import index_problem, index_stamp, load_index, save_index
 from bandsight.vectors.ivf import IvfIndex, Width
 from bandsight.vectors.matching import Footprints, Mask, View, matching
-from bandsight.vectors.protocol import Segment, Snapshot
+from bandsight.vectors.protocol import Segment, Selection, Snapshot
 from bandsight.vectors.scan import Part as ScanPart
 from bandsight.vectors.scan import scan
 from bandsight.vectors.scores import Ranked, best, raw_scores
@@ -45,6 +45,7 @@ class _State:
     """All that one search needs; replaced as a whole."""
 
     shown: tuple[_Shown, ...]
+    scenes: SceneColumns
     index: IvfIndex | None
     stamp: tuple[int, int] | None
     """Of the index's files."""
@@ -99,7 +100,8 @@ class FaissStore:
             index = self._state.index
         else:
             index = load_index(self.folder.derived, snapshot.newest)
-        self._state = _State(shown, index, stamp, np.array([part.segment.first_id for part in parts], np.int64))
+        firsts = np.array([part.segment.first_id for part in parts], np.int64)
+        self._state = _State(shown, snapshot.scenes, index, stamp, firsts)
 
     def merge(self) -> tuple[list[Segment], list[Segment]]:
         """Write what is shown without its deleted rows, small segments together; a commit makes it valid.
@@ -124,6 +126,18 @@ class FaissStore:
         if exact or state.index is None or width is None or survivors <= max(_FEW, _FEW_SHARE * total):
             return self._scan(state, masks, queries, k)
         return self._by_index(state, state.index, width, masks, queries, k)
+
+    def select(self, wanted: Filter) -> Selection:
+        """Return all tiles that pass; see `VectorStore`."""
+        state = self._shown()
+        views = [shown.view for shown in state.shown]
+        masks = [matching(view, wanted, self._footprints) for view in views]
+        pairs = list(zip(views, masks, strict=True))
+        return Selection(
+            ids=np.concatenate([np.empty(0, np.int64), *(view.tiles.ids[mask] for view, mask in pairs)]),
+            scene_at=np.concatenate([np.empty(0, np.intp), *(view.scene_at[mask] for view, mask in pairs)]),
+            scenes=state.scenes,
+        )
 
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return raw rows as float32; see `VectorStore`."""

@@ -17,7 +17,6 @@ Footprints = Callable[[NDArray[np.int64]], NDArray[np.object_]]
 """Gives the footprints (shapely geometries) of tiles by id, in the order asked."""
 
 Mask = NDArray[np.bool_]
-_NAMED = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +139,7 @@ def _of_scenes(view: View, wanted: Filter, *, outcome: bool) -> list[Mask]:
 
 def _of_property(scenes: SceneColumns, condition: Property) -> tuple[Mask, Mask]:
     """Return for which scenes a condition holds, and for which it is known to hold or not."""
-    column = scenes.column(condition.name)
-    if column is None:
-        names = scenes.names()
-        shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-        raise QueryError(
-            f"property {condition.name}: no scene of this archive has it; "
-            + (f"there are {shown}" if names else "none has any")
-        )
+    column = scenes.need(condition.name)
     if condition.op == "is null":
         return ~column.known, np.ones(len(scenes.ids), bool)
     holds = np.logical_or.reduce([_compare(column, condition, value) for value in condition.values])

@@ -42,6 +42,18 @@ class Snapshot:
     """The scenes that exist; tiles of others are deleted."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The tiles that pass a filter, of one committed state."""
+
+    ids: NDArray[np.int64]
+    """Tile ids, ascending, shape (n,)."""
+    scene_at: NDArray[np.intp]
+    """Row of each tile's scene among the scenes, shape (n,)."""
+    scenes: SceneColumns
+    """The scenes of that state."""
+
+
 class VectorStore(Protocol):
     """Keeps unit vectors by tile id and finds the nearest under a filter.
 
@@ -68,6 +80,13 @@ class VectorStore(Protocol):
             k: Most hits for each.
             wanted: Which tiles count.
             exact: Look at every row, whatever index there is.
+
+        Raises:
+            QueryError: The filter asks what cannot be known of these tiles.
+        """
+
+    def select(self, wanted: Filter) -> Selection:
+        """Return all tiles that pass a filter.
 
         Raises:
             QueryError: The filter asks what cannot be known of these tiles.

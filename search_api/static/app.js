@@ -14,7 +14,23 @@ function filters() {
     const value = byId(name).value.trim();
     if (value) chosen[name] = value;
   }
+  if (chosen.datetime) chosen.datetime = rfc3339(chosen.datetime);
   return chosen;
+}
+
+// A day stands for its first moment where an interval begins, for its last where it ends.
+function rfc3339(text) {
+  const ends = text.split("/");
+  const [first, last] = [ends[0], ends.at(-1)].map((end) => end.trim());
+  const isDay = (end) => /^\d{4}-\d\d-\d\d$/.test(end);
+  if (!isDay(first) && !isDay(last)) return text;
+  return `${isDay(first) ? `${first}T00:00:00Z` : first}/${isDay(last) ? `${last}T23:59:59Z` : last}`;
+}
+
+// Item Search marks what is ours; likeness to a picture or a tile does not.
+function plain({ id, properties }) {
+  const own = Object.entries(properties).map(([name, value]) => [name.replace(/^bandsight:/, ""), value]);
+  return { tile_id: id, probability: null, href: "", ...Object.fromEntries(own) };
 }
 
 let latest = 0;
@@ -46,13 +62,13 @@ function centre({ type, coordinates }) {
 }
 
 function card(feature) {
-  const facts = feature.properties;
+  const facts = plain(feature);
   const [lon, lat] = centre(feature.geometry);
   const item = make("li");
   item.append(
     make("img", "", {
       src: `tiles/${facts.tile_id}/thumbnail.png?size=256`,
-      alt: `tile ${facts.tile_id} of ${facts.scene}`,
+      alt: `tile ${facts.tile_id} of ${facts.title ?? facts.scene}`,
       loading: "lazy",
     }),
   );
@@ -62,7 +78,7 @@ function card(feature) {
   box.append(make("div", facts.sensor));
   box.append(make("div", facts.datetime ? facts.datetime.slice(0, 16).replace("T", " ") : "time unknown"));
   box.append(make("div", `${lon.toFixed(4)}, ${lat.toFixed(4)}`, { title: "longitude, latitude" }));
-  box.append(make("div", facts.scene, { title: facts.href }));
+  box.append(make("div", facts.title ?? facts.scene, { title: facts.href }));
   const more = make("button", "similar", { type: "button" });
   more.addEventListener("click", () => {
     scrollTo(0, 0);
@@ -103,11 +119,12 @@ const [{ model, generation }, { collections }] = await Promise.all([
   fetch("version").then((answer) => answer.json()),
   fetch("collections").then((answer) => answer.json()),
 ]);
-const tiles = collections.reduce((sum, row) => sum + row.tiles, 0);
+const held = collections.filter((row) => row.summaries["bandsight:model"]); // the others hold scenes
+const tiles = held.reduce((sum, row) => sum + row["bandsight:tiles"], 0);
 byId("about").textContent =
   `${tiles} tiles, generation ${generation}. Model ${model.name}, weights ${model.license}. ` +
   "A score is a cosine; the percentage is the probability that the sentence is true of the tile, ✓ that it is likely enough.";
-for (const sensor of new Set(collections.map((row) => row.sensor))) byId("sensors").append(make("option", sensor, { value: sensor }));
+for (const sensor of new Set(held.flatMap((row) => row.summaries["bandsight:sensor"]))) byId("sensors").append(make("option", sensor, { value: sensor }));
 const linked = new URLSearchParams(location.search);
 for (const name of ["bbox", "datetime", "sensors", "limit"]) if (linked.get(name)) byId(name).value = linked.get(name);
 if (linked.get("q")) {

@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandsight.errors import QueryError
-from bandsight.geo.box import LonLatBox
+from bandsight.geo.box import LonLatBox, around
 
 longitudes = st.floats(-180, 180)
 latitudes = st.tuples(st.floats(-90, 90), st.floats(-90, 90)).map(sorted)
@@ -96,3 +97,33 @@ def test_values_stay_as_given() -> None:
     box = LonLatBox.from_sequence((1, 2, 3, 4))
     assert math.isclose(box.west, 1)
     assert isinstance(box.west, float)
+
+
+@given(
+    starts=st.lists(
+        st.tuples(st.floats(-180, 180), st.floats(0, 60), st.floats(-90, 80), st.floats(0, 10)), min_size=1, max_size=6
+    )
+)
+def test_the_box_around_boxes_holds_them_and_leaves_out_the_widest_gap(
+    starts: list[tuple[float, float, float, float]],
+) -> None:
+    boxes = [
+        LonLatBox(
+            west=west, south=south, east=west + wide if west + wide <= 180 else west + wide - 360, north=south + high
+        )
+        for west, wide, south, high in starts
+    ]
+    whole = around(boxes)
+    assert (whole.south, whole.north) == (min(b.south for b in boxes), max(b.north for b in boxes))
+    for box in boxes:
+        for part in box.split():
+            assert any(own.west <= part.west and part.east <= own.east for own in whole.split())
+    covered = np.zeros(3600, bool)
+    for part in (part for box in boxes for part in box.split()):
+        first, last = (int(np.floor((lon + 180) * 10)) for lon in (part.west, part.east))
+        covered[first : last + 1] = True
+    width = sum(part.east - part.west for part in whole.split())
+    twice = np.concatenate([covered, covered])
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], twice, [True]]).astype(int)))
+    gaps = np.diff(edges)[::2] if len(edges) else np.array([0])
+    assert width <= 360 - gaps.max(initial=0) / 10 + 0.3

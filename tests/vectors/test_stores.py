@@ -49,6 +49,7 @@ def scenes(alive: int = SCENES) -> SceneColumns:
         times_us=np.where(ids % 4 == 0, np.iinfo(np.int64).min, ids * 86_400_000_000),
         collections=np.array([f"c{i % 3}" for i in ids]),
         sensors=np.array([f"s{i % 2}" for i in ids]),
+        boxes=np.tile(np.array([[0.0, 0.0, 1.0, 1.0], [np.nan] * 4]), (len(ids), 1, 1)),
         properties=tuple({"n": int(i) % 5} if i % 3 else {} for i in ids),
     )
 
@@ -100,6 +101,16 @@ def test_rows_that_no_snapshot_shows_do_not_exist(store):
     assert len(store.search(unit(1, 7), 10_000, Filter())[0][0]) == ROWS
     with pytest.raises(NotFoundError):
         store.get([ROWS + 1])
+
+
+def test_a_selection_is_all_that_a_search_could_find_beside_its_scenes(store):
+    for wanted in (Filter(), Filter(scenes=(3, 4)), Filter(collections=("none",)), ~Filter(exclude=(5, 9))):
+        selection = store.select(wanted)
+        found = np.sort(store.search(unit(1, 99), 10_000, wanted)[0][0])
+        np.testing.assert_array_equal(selection.ids, found)
+        assert len(selection.scene_at) == len(found)
+        if wanted.scenes:
+            assert set(selection.scenes.ids[selection.scene_at]) == {3, 4}
 
 
 def test_tiles_of_a_scene_that_is_gone_are_gone(store):

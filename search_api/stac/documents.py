@@ -1,0 +1,165 @@
+"""The pages of a STAC API beside its items: landing page, conformance, collections, queryables."""
+
+from typing import Any
+
+from bandsight.catalog.records import ModelIdentity
+from search_api.openapi import MEDIA_TYPE as OPENAPI
+from search_api.stac.holdings import Holding
+from search_api.stac.ids import scenes_collection
+from search_api.stac.items import VERSION, extensions, rfc3339
+from search_api.stac.root import GEOJSON, Root, link
+
+SCHEMA = "application/schema+json"
+QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
+CONFORMANCE = "http://www.opengis.net/def/rel/ogc/1.0/conformance"
+MEANING = "urn:bandsight:conformance:meaning"
+"""`q` and `semantic` rank tiles by meaning; hits carry `bandsight:score` and `bandsight:rank`."""
+CONFORMS_TO = (
+    "https://api.stacspec.org/v1.0.0/core",
+    "https://api.stacspec.org/v1.0.0/collections",
+    "https://api.stacspec.org/v1.0.0/ogcapi-features",
+    "https://api.stacspec.org/v1.0.0/ogcapi-features#fields",
+    "https://api.stacspec.org/v1.0.0/ogcapi-features#sort",
+    "https://api.stacspec.org/v1.0.0/item-search",
+    "https://api.stacspec.org/v1.0.0/item-search#fields",
+    "https://api.stacspec.org/v1.0.0/item-search#sort",
+    "https://api.stacspec.org/v1.0.0-rc.3/item-search#filter",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",
+    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-text",
+    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-cql2",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions",
+    MEANING,
+)
+_ABOUT = "Satellite archives searched by meaning: tiles and the scenes they were cut from."
+_NAMES = {
+    "id": {"type": "string", "description": "Number of a tile, or scene-N"},
+    "collection": {"type": "string"},
+    "geometry": {"description": "Footprint, for s_intersects", "format": "geometry-any"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "bandsight:sensor": {"type": "string", "description": "Sensor profile"},
+    "bandsight:scene": {"type": "string", "description": "Item id of the scene"},
+    "bandsight:valid_fraction": {"type": "number", "description": "Share of valid pixels, 0..1; of a scene 1"},
+}
+
+
+def landing_page(root: Root, names: list[str]) -> dict[str, Any]:
+    """Return the landing page of an API.
+
+    Args:
+        root: The API.
+        names: Its collections.
+    """
+    search = root.search
+    return {
+        "type": "Catalog",
+        "stac_version": VERSION,
+        "id": "bandsight" if search is None else f"search-{search.id}",
+        "title": "Bandsight" if search is None else search.title,
+        "description": _ABOUT if search is None else f"Hits of a registered search: {search.title}",
+        "conformsTo": list(CONFORMS_TO),
+        "links": [
+            link("self", root.url),
+            link("root", root.url),
+            link("conformance", root.at("conformance")),
+            link(CONFORMANCE, root.at("conformance")),
+            link("data", root.at("collections")),
+            link("search", root.at("search"), GEOJSON, method="GET", title="Item Search"),
+            link("search", root.at("search"), GEOJSON, method="POST", title="Item Search"),
+            link(QUERYABLES, root.at("queryables"), SCHEMA),
+            link("service-desc", root.shared("/openapi.json"), OPENAPI),
+            *(link("child", root.at("collections", name), title=name) for name in names),
+        ],
+    }
+
+
+def conformance() -> dict[str, Any]:
+    """Return what this server conforms to."""
+    return {"conformsTo": list(CONFORMS_TO)}
+
+
+def collection_pages(holding: Holding, model: ModelIdentity, root: Root) -> list[dict[str, Any]]:
+    """Return the collection of a holding's tiles, and that of its scenes unless only hits are shown."""
+    tiles = _collection(holding, model, root, of_scenes=False)
+    return [tiles] if root.search is not None else [tiles, _collection(holding, model, root, of_scenes=True)]
+
+
+def collection_list(pages: list[dict[str, Any]], root: Root) -> dict[str, Any]:
+    """Return all collections."""
+    return {
+        "collections": pages,
+        "links": [link("self", root.at("collections")), link("root", root.url), link("parent", root.url)],
+        "numberMatched": len(pages),
+        "numberReturned": len(pages),
+    }
+
+
+def queryables(root: Root, properties: dict[str, str], collection: str | None = None) -> dict[str, Any]:
+    """Return what filters may ask, as a JSON schema.
+
+    Args:
+        root: The API.
+        properties: Type (number, string, boolean) of each property of scenes by name.
+        collection: The one that it is asked of.
+    """
+    where = () if collection is None else ("collections", collection)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": root.at(*where, "queryables"),
+        "type": "object",
+        "title": "What filters may ask" if collection is None else f"What filters may ask of {collection}",
+        "properties": _NAMES | {name: {"type": kind} for name, kind in properties.items()},
+        "additionalProperties": False,
+    }
+
+
+def _collection(holding: Holding, model: ModelIdentity, root: Root, *, of_scenes: bool) -> dict[str, Any]:
+    name = scenes_collection(holding.name) if of_scenes else holding.name
+    here = root.at("collections", name)
+    other = holding.name if of_scenes else scenes_collection(holding.name)
+    box = holding.box
+    page: dict[str, Any] = {
+        "type": "Collection",
+        "stac_version": VERSION,
+        "stac_extensions": extensions([*holding.summaries, *(key for band in holding.bands for key in band)]),
+        "id": name,
+        "title": f"{holding.name}: {'scenes' if of_scenes else 'tiles'}",
+        "description": (
+            f"The {holding.scenes} scenes that the tiles of {holding.name} were cut from."
+            if of_scenes
+            else f"{holding.tiles} tiles of {holding.scenes} scenes, seen by {', '.join(holding.sensors)}."
+        ),
+        "license": "other",
+        "keywords": ["scenes" if of_scenes else "tiles", *holding.sensors],
+        "extent": {
+            "spatial": {"bbox": [[box.west, box.south, box.east, box.north]]},
+            "temporal": {"interval": [[None if end is None else rfc3339(end) for end in (holding.start, holding.end)]]},
+        },
+        "summaries": {**holding.summaries, "bandsight:sensor": list(holding.sensors)},
+        "bands": list(holding.bands),
+        "bandsight:tiles": holding.tiles,
+        "bandsight:scenes": holding.scenes,
+        "links": [
+            link("self", here),
+            link("root", root.url),
+            link("parent", root.url),
+            link("items", f"{here}/items", GEOJSON),
+            link(QUERYABLES, f"{here}/queryables", SCHEMA),
+            *([] if root.search else [link("related", root.at("collections", other), title=other)]),
+        ],
+    }
+    if not of_scenes:
+        page["summaries"] |= {
+            "bandsight:model": [model.name],
+            "bandsight:model_digest": [model.digest],
+            "bandsight:model_license": [model.license],
+        }
+    return page
+
+
+def server_facts(model: ModelIdentity, generation: int) -> dict[str, Any]:
+    """Return what every page of items says of where it comes from."""
+    return {"model": model.name, "model_digest": model.digest, "generation": generation}

@@ -1,0 +1,360 @@
+"""CQL2 as this server knows it: read as text or JSON, turned into the archive's own filters.
+
+`and`, `or`, `not`, comparisons of a property with a value, `in`, `between`, `isNull`, `s_intersects` with the geometry
+and `t_before`, `t_after`, `t_during`, `t_intersects`, `t_equals` with the time. Anything else is an error that names
+the operator.
+"""
+
+import json
+import math
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any, Literal
+
+import cql2
+
+from bandsight.errors import QueryError
+from bandsight.filters import Filter, Property, Scalar
+from bandsight.geo.area import Area
+from bandsight.geo.box import LonLatBox
+from search_api.stac.ids import scene_ids, scenes_collection, tile_ids, tiles_collection
+from search_api.stac.limits import check_vertices
+
+Kind = Literal["tile", "scene"]
+"""What a filter is asked of."""
+
+MAX_CHARS = 10_000
+# The parser of text calls itself for every bracket and prefix: some thousands end the process.
+_MAX_DEPTH, _MAX_NODES, _MAX_PREFIXES = 32, 1000, 64
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
+_PREFIXES = re.compile(r"\bnot\b|\^|[-+](?=\s*[-+])", re.IGNORECASE)
+_TICK = timedelta(microseconds=1)
+_TIMED = ("t_before", "t_after", "t_during", "t_intersects", "t_equals")
+_FLIPPED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_OPERATORS = (
+    "and, or, not, =, <>, <, <=, >, >=, in, between, isNull, s_intersects, t_before, t_after, t_during, t_intersects "
+    "and t_equals"
+)
+NOTHING = ~Filter()
+
+
+def parse_text(text: str) -> Any:
+    """Return CQL2 text as CQL2 JSON.
+
+    Raises:
+        QueryError: It is too long or too deep, or no CQL2.
+    """
+    if len(text) > MAX_CHARS:
+        raise QueryError(f"filter: found {len(text)} characters; at most {MAX_CHARS} are allowed, so shorten it")
+    bare = _QUOTED.sub("''", text)
+    depth = deepest = 0
+    for sign in bare:
+        depth += (sign == "(") - (sign == ")")
+        deepest = max(deepest, depth)
+    if deepest > _MAX_DEPTH or len(_PREFIXES.findall(bare)) > _MAX_PREFIXES:
+        raise QueryError(f"filter: found more than {_MAX_DEPTH} brackets in one another, or too many NOT, - and ^")
+    try:
+        return cql2.parse_text(text).to_json()
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise QueryError(f'filter: found no CQL2 text ({said[:200]}); e.g. "eo:cloud_cover" < 10') from error
+
+
+def parse_json(value: Any) -> Any:
+    """Return CQL2 JSON given as text or as what it means, checked for size.
+
+    Raises:
+        QueryError: It is no JSON, or too large or too deep.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise QueryError(
+                f"filter: found no JSON ({str(error)[:100]}); need CQL2 JSON, or filter-lang=cql2-text"
+            ) from error
+    if not isinstance(value, (dict, bool)):
+        raise QueryError(f"filter: found {_shown(value)}; need an object with op and args, as CQL2 JSON has it")
+    nodes = 0
+    waiting: list[tuple[Any, int]] = [(value, 1)]
+    while waiting:
+        part, depth = waiting.pop()
+        nodes += isinstance(part, dict)
+        if depth > _MAX_DEPTH or nodes > _MAX_NODES:
+            raise QueryError(
+                f"filter: more than {_MAX_NODES} parts, or more than {_MAX_DEPTH} in one another; shorten it"
+            )
+        inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        waiting += [(one, depth + 1) for one in inner]
+    return value
+
+
+def to_filter(expression: Any, kind: Kind, names: Sequence[str] = ()) -> Filter:
+    """Return the filter that an expression means of tiles, or of scenes by themselves.
+
+    Args:
+        expression: CQL2 JSON.
+        kind: What it is asked of.
+        names: The archive's collections of tiles, for those who ask for their order.
+
+    Raises:
+        QueryError: It uses an operator, or compares what cannot be compared, as this server knows it.
+    """
+    return _Reading(kind, tuple(names)).read(expression)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    kind: Kind
+    names: tuple[str, ...]
+
+    def read(self, said: Any) -> Filter:
+        if isinstance(said, bool):
+            return Filter() if said else NOTHING
+        if not isinstance(said, dict) or not isinstance(said.get("op"), str) or not isinstance(said.get("args"), list):
+            raise QueryError(f"filter: found {_shown(said)} where a condition is needed (op and args)")
+        op, args = said["op"], said["args"]
+        lowered = op.lower()
+        read = self._readers().get(lowered)
+        if read is None:
+            raise QueryError(f"filter: operator {op[:60]!r} is not one of this server; there are {_OPERATORS}")
+        counts, how = read
+        if not counts[0] <= len(args) <= counts[1]:
+            needed = f"{counts[0]}" if counts[0] == counts[1] else f"at least {counts[0]}"
+            raise QueryError(f"filter: {op}: found {len(args)} arguments; need {needed}")
+        return how(*args)
+
+    def _readers(self) -> dict[str, tuple[tuple[int, int], Callable[..., Filter]]]:
+        """Return for each operator how many arguments it takes, and what it means of them."""
+        two = (2, 2)
+        compared = {op: (two, partial(self._compare, op)) for op in _FLIPPED}
+        timed = {op: (two, partial(self._when, op)) for op in _TIMED}
+        return {
+            "and": ((1, _MAX_NODES), lambda *parts: Filter(all_of=tuple(map(self.read, parts)))),
+            "or": ((1, _MAX_NODES), lambda *parts: Filter(any_of=tuple(map(self.read, parts)))),
+            "not": ((1, 1), lambda part: ~self.read(part)),
+            "in": (two, self._among),
+            "between": ((3, 3), lambda one, low, high: self._compare(">=", one, low) & self._compare("<=", one, high)),
+            "isnull": ((1, 1), lambda one: self._is_null(_name(one, "isNull"))),
+            "s_intersects": (two, self._meets),
+            **compared,
+            **timed,
+        }
+
+    def _among(self, one: Any, values: Any) -> Filter:
+        if not isinstance(values, list) or not values:
+            raise QueryError(f"filter: in: found {_shown(values)}; need a list of values")
+        return Filter(any_of=tuple(self._compare("=", one, value) for value in values))
+
+    def _compare(self, op: str, one: Any, other: Any) -> Filter:
+        if not _is_property(one) and _is_property(other):
+            one, other, op = other, one, _FLIPPED[op]
+        name = _name(one, op)
+        if op == "<>":
+            return ~self._compare("=", one, other)
+        match name:
+            case "datetime":
+                return _time(op, *_instant(other, f"datetime {op}"))
+            case "geometry":
+                raise QueryError("filter: geometry: compare it by s_intersects")
+            case "collection" if op != "=":
+                return self._collections(_ORDER[op], _text(other, name))
+            case "id" | "collection" | "bandsight:sensor" | "bandsight:scene":
+                if op != "=":
+                    raise QueryError(f"filter: {name} {op}: names have no order here; use =, <> or in")
+                return self._named(name, _text(other, name))
+            case "bandsight:valid_fraction":
+                return _share(op, _number(other, name))
+            case _:
+                return Filter(properties=(Property(name=name, op=op, value=_scalar(other, name)),))
+
+    def _collections(self, holds: Callable[[str, str], bool], value: str) -> Filter:
+        called = (lambda name: name) if self.kind == "tile" else scenes_collection
+        own = tuple(name for name in self.names if holds(called(name), value))
+        return Filter(collections=own) if own else NOTHING
+
+    def _named(self, name: str, value: str) -> Filter:
+        of_tiles = self.kind == "tile"
+        match name:
+            case "id":
+                ids = tile_ids([value]) if of_tiles else scene_ids([value])
+                return ~Filter(exclude=ids) if ids else NOTHING
+            case "collection":
+                own = value if of_tiles else tiles_collection(value)
+                return NOTHING if own is None else Filter(collections=(own,))
+            case "bandsight:sensor":
+                return Filter(sensors=(value,))
+            case _:
+                ids = scene_ids([value])
+                return Filter(scenes=ids) if ids else NOTHING
+
+    def _is_null(self, name: str) -> Filter:
+        if name == "datetime":
+            raise QueryError("filter: isNull: an unknown datetime cannot be asked for; it fits no comparison either")
+        if name in {"id", "geometry", "collection", "bandsight:sensor", "bandsight:scene", "bandsight:valid_fraction"}:
+            return NOTHING
+        return Filter(properties=(Property(name=name, op="is null"),))
+
+    def _meets(self, one: Any, other: Any) -> Filter:
+        if not _is_property(one):
+            one, other = other, one
+        if _name(one, "s_intersects") != "geometry":
+            raise QueryError(f"filter: s_intersects: found property {one['property']!r}; need geometry")
+        if isinstance(other, dict) and isinstance(other.get("bbox"), list):
+            return Filter(area=Area.from_box(LonLatBox.from_sequence(_numbers(other["bbox"]))))
+        if not isinstance(other, dict):
+            raise QueryError(f"filter: s_intersects: found {_shown(other)}; need a geometry or a bbox")
+        check_vertices(other, "filter")
+        return Filter(area=Area.from_geojson(other))
+
+    def _when(self, op: str, one: Any, other: Any) -> Filter:
+        if _name(one, op) != "datetime":
+            raise QueryError(f"filter: {op}: found property {one['property']!r}; need datetime")
+        start, end = _interval(other, op)
+        match op:
+            case "t_before":
+                return NOTHING if start is None else Filter(end=_shift(start, -_TICK))
+            case "t_after":
+                return NOTHING if end is None else Filter(start=_shift(end, _TICK))
+            case "t_during":
+                return Filter(
+                    start=None if start is None else _shift(start, _TICK),
+                    end=None if end is None else _shift(end, -_TICK),
+                )
+            case "t_equals":
+                if start is None or start != end:
+                    raise QueryError("filter: t_equals: a time equals no interval; need a timestamp")
+                return Filter(start=start, end=end)
+            case _:
+                return Filter(start=start, end=end)
+
+
+def _is_property(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("property"), str)
+
+
+def _name(value: Any, op: str) -> str:
+    if not _is_property(value):
+        if isinstance(value, dict) and isinstance(value.get("op"), str):
+            raise QueryError(
+                f"filter: operator {value['op'][:60]!r} inside {op} is not one of this server; need a property"
+            )
+        raise QueryError(f"filter: {op}: found {_shown(value)} where a property is needed")
+    return str(value["property"]).removeprefix("properties.")
+
+
+def _scalar(value: Any, name: str) -> Scalar:
+    if isinstance(value, dict) and isinstance(value.get("op"), str):
+        raise QueryError(
+            f"filter: operator {value['op'][:60]!r} is not one of this server; compare {name} with a value"
+        )
+    if _is_property(value):
+        raise QueryError(f"filter: {name}: found another property; compare it with a value")
+    if isinstance(value, dict) and len(value) == 1 and isinstance(value.get("timestamp", value.get("date")), str):
+        return str(value.get("timestamp", value.get("date")))
+    if isinstance(value, (str, bool)):
+        return value
+    return _number(value, name)
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise QueryError(
+            f"filter: {name}: found {_shown(value)}; need a finite number, or text or true or false where it is so"
+        )
+    return number
+
+
+def _numbers(values: list[Any]) -> list[float]:
+    return [_number(value, "bbox") for value in values]
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise QueryError(f"filter: {name}: found {_shown(value)}; need text")
+    return value
+
+
+def _share(op: str, value: float) -> Filter:
+    """Compare the valid share of a tile, of which the archive asks a least value."""
+    above = math.nextafter(value, math.inf)
+    least: Callable[[float], Filter] = lambda share: (  # noqa: E731
+        Filter() if share <= 0 else NOTHING if share > 1 else Filter(min_valid_fraction=share)
+    )
+    match op:
+        case ">=":
+            return least(value)
+        case ">":
+            return least(above)
+        case "<":
+            return ~least(value)
+        case "<=":
+            return ~least(above)
+        case _:
+            return least(value) & ~least(above)
+
+
+def _time(op: str, first: datetime, last: datetime) -> Filter:
+    """Compare the time with an instant, or with a day from its first to its last moment."""
+    match op:
+        case "=":
+            return Filter(start=first, end=last)
+        case "<":
+            return Filter(end=_shift(first, -_TICK))
+        case "<=":
+            return Filter(end=last)
+        case ">":
+            return Filter(start=_shift(last, _TICK))
+        case _:
+            return Filter(start=first)
+
+
+def _shift(when: datetime, by: timedelta) -> datetime:
+    try:
+        return when + by
+    except OverflowError:
+        return when
+
+
+def _interval(value: Any, op: str) -> tuple[datetime | None, datetime | None]:
+    ends = value.get("interval") if isinstance(value, dict) else None
+    if ends is None:
+        return _instant(value, op)
+    if not isinstance(ends, list) or len(ends) != 2:  # noqa: PLR2004
+        raise QueryError(f"filter: {op}: found interval {_shown(ends)}; need two ends, `..` for an open one")
+    start = None if ends[0] == ".." else _instant(ends[0], op)[0]
+    end = None if ends[1] == ".." else _instant(ends[1], op)[1]
+    if start is not None and end is not None and start > end:
+        raise QueryError(f"filter: {op}: the interval ends before it starts; swap its ends")
+    return start, end
+
+
+def _instant(value: Any, where: str) -> tuple[datetime, datetime]:
+    """Return the first and the last moment of a timestamp or a date."""
+    if isinstance(value, dict):
+        value = value.get("timestamp", value.get("date"))
+    try:
+        if isinstance(value, str) and len(value) == len("2020-01-01"):
+            day = datetime.combine(date.fromisoformat(value), datetime.min.time(), UTC)
+            return day, _shift(day, timedelta(days=1) - _TICK)
+        when = datetime.fromisoformat(value)
+        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise QueryError(
+            f"filter: {where}: found {_shown(value)}; need TIMESTAMP('2020-05-01T10:00:00Z') or DATE('2020-05-01')"
+        ) from error
+    return when, when
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"  # noqa: PLR2004

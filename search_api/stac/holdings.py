@@ -1,0 +1,99 @@
+"""What each collection holds, summed up once a generation."""
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bandsight.archive import Archive
+from bandsight.catalog.records import Scene
+from bandsight.geo.box import LonLatBox, around
+from search_api.stac.bands import band_object
+
+# Properties that collections sum up: as ranges, and as sets of so many values at most.
+_RANGES = ("eo:cloud_cover", "view:off_nadir", "view:sun_elevation")
+_SETS = ("platform", "constellation", "gsd")
+_MOST_VALUES = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One collection of tiles, and the scenes they were cut from."""
+
+    name: str
+    """The collection."""
+    tiles: int
+    """How many there are."""
+    scenes: int
+    """How many there are."""
+    box: LonLatBox
+    """Around all scenes."""
+    start: datetime | None
+    """Of the oldest scene whose time is known."""
+    end: datetime | None
+    """Of the newest."""
+    sensors: tuple[str, ...]
+    """Their profiles."""
+    bands: tuple[dict[str, Any], ...]
+    """Every band of every sensor once."""
+    summaries: dict[str, Any]
+    """Ranges and sets of properties."""
+
+
+class Holdings:
+    """Remembers what an archive holds until it has moved on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: tuple[int, dict[str, Holding]] | None = None
+
+    def of(self, archive: Archive) -> dict[str, Holding]:
+        """Return every collection by its name."""
+        archive.refresh()
+        with self._lock:
+            if self._made is None or self._made[0] != archive.generation:
+                self._made = archive.generation, _held(archive)
+            return self._made[1]
+
+
+def _held(archive: Archive) -> dict[str, Holding]:
+    by_name: dict[str, list[Scene]] = {}
+    for scene in archive.scenes():
+        by_name.setdefault(scene.collection, []).append(scene)
+    tiles: dict[str, int] = {}
+    for row in archive.collections():
+        tiles[row["collection"]] = tiles.get(row["collection"], 0) + row["tiles"]
+    return {name: _holding(name, scenes, tiles.get(name, 0)) for name, scenes in sorted(by_name.items())}
+
+
+def _holding(name: str, scenes: list[Scene], tiles: int) -> Holding:
+    times = [scene.datetime.astimezone(UTC) for scene in scenes if scene.datetime is not None]
+    bands: dict[tuple[str, str, float], dict[str, Any]] = {}
+    for scene in scenes:
+        for band in scene.bands:
+            bands.setdefault((scene.sensor, band.name, band.wavelength_um), band_object(scene.sensor, band))
+    return Holding(
+        name=name,
+        tiles=tiles,
+        scenes=len(scenes),
+        box=around([box for scene in scenes for box in scene.boxes]),
+        start=min(times, default=None),
+        end=max(times, default=None),
+        sensors=tuple(sorted({scene.sensor for scene in scenes})),
+        bands=tuple(bands.values()),
+        summaries=_summaries(scenes),
+    )
+
+
+def _summaries(scenes: list[Scene]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    rows = [{"gsd": scene.gsd_m, **scene.properties} for scene in scenes]
+    for name in _RANGES:
+        numbers = [row[name] for row in rows if isinstance(row.get(name), (int, float))]
+        if numbers:
+            made[name] = {"minimum": min(numbers), "maximum": max(numbers)}
+    for name in _SETS:
+        values = {row[name] for row in rows if isinstance(row.get(name), (str, int, float))}
+        if 0 < len(values) <= _MOST_VALUES:
+            made[name] = sorted(values, key=lambda value: (isinstance(value, str), value))
+    return made

@@ -1,0 +1,149 @@
+"""Tiles and scenes as STAC Items."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bandsight.catalog.records import Scene, Tile
+from bandsight.geo.box import LonLatBox, around
+from search_api.stac.bands import data_assets
+from search_api.stac.ids import scene_item_id, scenes_collection
+from search_api.stac.root import GEOJSON, Root, link
+
+VERSION = "1.1.0"
+_EXTENSIONS = {
+    "eo": "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
+    "proj": "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
+    "view": "https://stac-extensions.github.io/view/v1.0.0/schema.json",
+}
+# STAC asks for an interval where the time is unknown: one that every image from the air lies in.
+_ANY_TIME = {"start_datetime": "1850-01-01T00:00:00Z", "end_datetime": "2150-01-01T00:00:00Z"}
+_PLACES = 4
+
+
+def tile_item(tile: Tile, scene: Scene, root: Root, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return a tile as an Item.
+
+    Args:
+        tile: The tile.
+        scene: Its scene.
+        root: The API that it is an item of.
+        facts: Further properties, of a hit.
+    """
+    item_id, scene_id = str(tile.id), scene_item_id(scene.id)
+    picture = root.shared(f"/tiles/{tile.id}/thumbnail.png")
+    step = tile.scale
+    a, b, c, d, e, f = scene.transform
+    properties = {
+        **_properties(scene),
+        "proj:shape": [max(1, tile.height // step), max(1, tile.width // step)],
+        "proj:transform": [
+            a * step,
+            b * step,
+            a * tile.col_off + b * tile.row_off + c,
+            d * step,
+            e * step,
+            d * tile.col_off + e * tile.row_off + f,
+        ],
+        "bandsight:scene": scene_id,
+        "bandsight:cell": tile.cell,
+        "bandsight:scale": tile.scale,
+        "bandsight:window": [tile.col_off, tile.row_off, tile.width, tile.height],
+        "bandsight:valid_fraction": round(tile.valid_fraction, _PLACES),
+        **(facts or {}),
+    }
+    links = [
+        *_item_links(root, scene.collection, item_id),
+        link("derived_from", root.item(scenes_collection(scene.collection), scene_id), GEOJSON),
+        link("preview", picture, "image/png"),
+        link("similar", root.shared(f"/tiles/{tile.id}/similar"), GEOJSON),
+    ]
+    thumbnail = {"href": picture, "type": "image/png", "roles": ["thumbnail"]}
+    return _item(item_id, scene.collection, tile.geometry, tile.boxes, properties, links, {"thumbnail": thumbnail})
+
+
+def scene_item(scene: Scene, root: Root) -> dict[str, Any]:
+    """Return a scene as an Item; its files are its assets."""
+    collection, item_id = scenes_collection(scene.collection), scene_item_id(scene.id)
+    properties = {
+        **_properties(scene),
+        "proj:shape": [scene.height, scene.width],
+        "proj:transform": list(scene.transform),
+        "bandsight:tiles_collection": scene.collection,
+    }
+    return _item(
+        item_id,
+        collection,
+        scene.geometry,
+        scene.boxes,
+        properties,
+        _item_links(root, collection, item_id),
+        data_assets(scene),
+    )
+
+
+def rfc3339(when: datetime) -> str:
+    """Return a time in UTC as STAC writes it."""
+    return when.isoformat().replace("+00:00", "Z")
+
+
+def bbox(boxes: Sequence[LonLatBox]) -> list[float]:
+    """Return the smallest box around boxes; west > east where that crosses ±180°."""
+    whole = around(boxes)
+    return [whole.west, whole.south, whole.east, whole.north]
+
+
+def extensions(names: Sequence[str]) -> list[str]:
+    """Return the schemas of the extensions that names of properties come from."""
+    prefixes = {name.partition(":")[0] for name in names}
+    return [schema for prefix, schema in _EXTENSIONS.items() if prefix in prefixes]
+
+
+def _item(
+    item_id: str,
+    collection: str,
+    geometry: dict[str, Any],
+    boxes: Sequence[LonLatBox],
+    properties: dict[str, Any],
+    links: list[dict[str, Any]],
+    assets: dict[str, Any],
+) -> dict[str, Any]:
+    bands = [name for asset in assets.values() for band in asset.get("bands", ()) for name in band]
+    return {
+        "type": "Feature",
+        "stac_version": VERSION,
+        "stac_extensions": extensions([*properties, *bands]),
+        "id": item_id,
+        "collection": collection,
+        "geometry": geometry,
+        "bbox": bbox(boxes),
+        "properties": properties,
+        "links": links,
+        "assets": assets,
+    }
+
+
+def _properties(scene: Scene) -> dict[str, Any]:
+    own = {name: value for name, value in scene.properties.items() if _is_json(value)}
+    time: dict[str, Any] = {"datetime": None if scene.datetime is None else rfc3339(scene.datetime)}
+    if scene.datetime is None and not {"start_datetime", "end_datetime"} <= set(own):
+        time |= _ANY_TIME
+    gsd = {} if scene.gsd_m is None else {"gsd": scene.gsd_m}
+    is_code = scene.crs.upper().startswith("EPSG:")
+    crs = {"proj:code": scene.crs.upper()} if is_code else {"proj:code": None, "proj:wkt2": scene.crs}
+    return {**gsd, **own, **time, **crs, "title": scene.name, "bandsight:sensor": scene.sensor}
+
+
+def _is_json(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _item_links(root: Root, collection: str, item_id: str) -> list[dict[str, Any]]:
+    parent = root.at("collections", collection)
+    return [
+        link("self", root.item(collection, item_id), GEOJSON),
+        link("parent", parent),
+        link("collection", parent),
+        link("root", root.url),
+    ]

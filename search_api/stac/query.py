@@ -1,0 +1,222 @@
+"""A question about items as a value, and its answer: listed from the catalog, or in an order of meaning.
+
+To add a way of ranking, implement `Ranking`, and hand `create_app` a `Semantic` that reads one from the member
+`semantic` of a body: every filter, paging, fields and registered searches then work with it as they are.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bandsight.archive import Archive, Key, Mark
+from bandsight.catalog.records import Hit, Scene, Tile
+from bandsight.errors import NotFoundError, QueryError
+from bandsight.filters import Filter
+from search_api.service import Service
+from search_api.stac.fields import Fields
+from search_api.stac.filter_language import NOTHING, Kind, to_filter
+from search_api.stac.ids import scene_ids, scenes_collection, tile_ids, tiles_collection
+from search_api.stac.token import Token, bad_token, question_of
+
+# A mark in a token: the values of the order, kind, id, newest tile, newest scene.
+_MARK_PARTS = 5
+_MAX_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemQuery:
+    """Which items are asked for, and how many of them, in which order."""
+
+    wanted: Filter = field(default_factory=Filter)
+    """Place and time, of tiles and scenes alike."""
+    collections: tuple[str, ...] = ()
+    """Their collection is one of these; any when empty."""
+    ids: tuple[str, ...] = ()
+    """Their id is one of these; any when empty."""
+    filter: Any = None
+    """CQL2 JSON; None asks nothing."""
+    limit: int = 10
+    """Most items of the page."""
+    token: str | None = None
+    """From a former page."""
+    order: tuple[Key, ...] = ()
+    """Keys to sort by; by id when empty, by meaning under a ranking."""
+    fields: Fields = field(default_factory=Fields)
+    """Which parts of the items are shown."""
+    said: Any = None
+    """What tells this question from another, as JSON."""
+
+    def of(self, kind: Kind, archive: Archive) -> Filter | None:
+        """Return the filter of tiles, or of scenes by themselves; None when none of them is asked for.
+
+        Args:
+            kind: Tiles or scenes.
+            archive: Knows its collections.
+
+        Raises:
+            QueryError: The CQL2 filter cannot be answered as asked.
+        """
+        parts = [self.wanted]
+        if self.collections:
+            named = [tiles_collection(name) for name in self.collections] if kind == "scene" else self.collections
+            names = tuple(name for name in named if name is not None)
+            if not names:
+                return None
+            parts.append(Filter(collections=names))
+        if self.ids:
+            ids = (tile_ids if kind == "tile" else scene_ids)(list(self.ids))
+            if not ids:
+                return None
+            parts.append(~Filter(exclude=ids))
+        if self.filter is not None:
+            parts.append(to_filter(self.filter, kind, archive.collection_names()))
+        return parts[0] if len(parts) == 1 else Filter(all_of=tuple(parts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedPage:
+    """A part of a ranking."""
+
+    hits: list[tuple[Hit, dict[str, Any]]]
+    """Best first, each with what its item says beside the tile: `bandsight:score`, `bandsight:rank`, …"""
+    next: list[Any] | None
+    """Where to go on, as JSON, handed back as `after`; None when there is nothing more."""
+    matched: int | None
+    """How many hits there are on all pages, None when nobody counted."""
+    generation: int
+    """The commit that was searched."""
+    facts: dict[str, Any]
+    """What the answer says as a whole, e.g. `nothing_matches`."""
+
+
+class Ranking(Protocol):
+    """An order of tiles by meaning."""
+
+    @property
+    def said(self) -> Any:
+        """What tells this ranking from another, as JSON."""
+
+    def page(self, wanted: Filter, k: int, after: list[Any] | None) -> RankedPage:
+        """Return the k best hits behind a place among the tiles that pass a filter.
+
+        Pages neither repeat nor miss a hit, whatever is indexed meanwhile.
+
+        Raises:
+            QueryError: The question, the filter or the place cannot be answered as asked.
+        """
+
+
+Semantic = Callable[[Service, Mapping[str, Any]], Ranking]
+"""Reads the member `semantic` of a body; raises QueryError where it cannot be answered as asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A page of items, before they are written as STAC."""
+
+    rows: list[tuple[Tile | None, Scene, dict[str, Any]]]
+    """Tile (None for a scene by itself), scene, further properties."""
+    matched: int | None
+    """How many there are on all pages."""
+    next: str | None
+    """Token of the next page."""
+    generation: int
+    """The commit that was asked."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the answer says as a whole."""
+
+
+def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Answer:
+    """Return a page of the items that a query asks for.
+
+    Raises:
+        QueryError: The query or its token cannot be answered as asked.
+    """
+    archive.refresh()
+    if query.collections:
+        check_collections(archive, query.collections)
+    question = question_of([query.said, None if ranking is None else ranking.said])
+    place = None
+    if query.token is not None:
+        place = Token.parse(query.token, question=question, generation=archive.generation).place
+
+    def token(generation: int, end: list[Any]) -> str:
+        return Token(question=question, generation=generation, place=end).text()
+
+    if ranking is None:
+        after = None if place is None else _mark(place, len(query.order), query.token or "")
+        listing = archive.browse(
+            query.limit, query.of("tile", archive), query.of("scene", archive), query.order, after=after
+        )
+        end = listing.next
+        return Answer(
+            rows=[(tile, scene, {}) for tile, scene in listing.rows],
+            matched=listing.matched,
+            next=None if end is None else token(listing.generation, _place(end)),
+            generation=listing.generation,
+        )
+    if query.order:
+        raise QueryError("sortby: a search by meaning is in the order of its scores; drop sortby, or the question")
+    wanted = query.of("tile", archive)
+    page = ranking.page(NOTHING if wanted is None else wanted, query.limit, place)
+    return Answer(
+        rows=[(hit.tile, hit.scene, facts) for hit, facts in page.hits],
+        matched=page.matched,
+        next=None if page.next is None else token(page.generation, page.next),
+        generation=page.generation,
+        facts=page.facts,
+    )
+
+
+def one_item(archive: Archive, collection: str, item: str) -> tuple[Tile | None, Scene]:
+    """Return the tile or scene that an item id of a collection means.
+
+    Raises:
+        NotFoundError: There is no such collection, or no such item in it.
+    """
+    if collection not in collection_names(archive):
+        raise NotFoundError(_no_collection(archive, [collection]))
+    query = ItemQuery(collections=(collection,), ids=(item,))
+    rows = archive.browse(1, query.of("tile", archive), query.of("scene", archive)).rows
+    if not rows:
+        raise NotFoundError(f"item {item!r}: collection {collection} holds no such item; ids come from a search")
+    return rows[0]
+
+
+def collection_names(archive: Archive) -> list[str]:
+    """Return the names of all collections: those of tiles, each followed by that of their scenes."""
+    return [one for name in archive.collection_names() for one in (name, scenes_collection(name))]
+
+
+def check_collections(archive: Archive, names: tuple[str, ...]) -> None:
+    """Refuse collections that the archive does not hold.
+
+    Raises:
+        QueryError: One of them is unknown.
+    """
+    known = set(collection_names(archive))
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise QueryError(_no_collection(archive, unknown))
+
+
+def _no_collection(archive: Archive, names: list[str]) -> str:
+    known = collection_names(archive)
+    there = f"there are {', '.join(known[:20])}" if known else "it holds none yet"
+    return f"collections: found {', '.join(repr(name[:60]) for name in names[:5])}, unknown to this archive; {there}"
+
+
+def _place(mark: Mark) -> list[Any]:
+    return [list(mark.values), mark.is_scene, mark.id, mark.tiles_up_to, mark.scenes_up_to]
+
+
+def _mark(place: list[Any], keys: int, token: str) -> Mark:
+    if len(place) != _MARK_PARTS:
+        raise bad_token(token)
+    values, is_scene, row_id, tiles_up_to, scenes_up_to = place
+    fine = isinstance(values, list) and len(values) == keys and isinstance(is_scene, bool)
+    fine = fine and all(value is None or isinstance(value, (str, int, float)) for value in values)
+    numbers = (row_id, tiles_up_to, scenes_up_to)
+    if not fine or not all(type(number) is int and 0 <= number <= _MAX_ID for number in numbers):
+        raise bad_token(token)
+    return Mark(values=tuple(values), is_scene=is_scene, id=row_id, tiles_up_to=tiles_up_to, scenes_up_to=scenes_up_to)

@@ -1,0 +1,106 @@
+"""Searches that are kept under an id: one small file each, in the archive's folder."""
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bandsight.errors import ArchiveError, NotFoundError, QueryError
+
+_FOLDER = "searches"
+_ID = re.compile(r"[0-9a-f]{16}")
+_MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A search that was registered."""
+
+    id: str
+    """Sixteen hex digits."""
+    title: str
+    """For people."""
+    created: str
+    """UTC, RFC 3339."""
+    hits: int
+    """Most hits that it has."""
+    body: Mapping[str, Any]
+    """The body of the search, as POST /search takes it."""
+
+
+class Searches:
+    """The registered searches of one archive."""
+
+    def __init__(self, archive: Path) -> None:
+        self._folder = archive / _FOLDER
+
+    def add(self, title: str, hits: int, body: Mapping[str, Any]) -> Registered:
+        """Keep a search and return it with its id.
+
+        Raises:
+            QueryError: There are too many.
+            ArchiveError: The disk does not let us.
+        """
+        if len(self._paths()) >= _MOST:
+            raise QueryError(f"searches: found {_MOST:,} of them; delete some that nobody needs any more")
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        made = Registered(id=secrets.token_hex(8), title=title, created=now, hits=hits, body=body)
+        path = self._path(made.id)
+        temporary = path.with_suffix(".new")
+        try:
+            self._folder.mkdir(exist_ok=True)
+            temporary.write_text(json.dumps(asdict(made), ensure_ascii=False), encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise ArchiveError(
+                f"{path}: cannot be written ({error.strerror}); check the disk's space and rights"
+            ) from error
+        return made
+
+    def get(self, search_id: str) -> Registered:
+        """Return a search.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        path = self._path(search_id)
+        try:
+            return Registered(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise self._missing(search_id) from error
+        except (OSError, ValueError, TypeError) as error:
+            raise ArchiveError(f"{path}: cannot be read; delete it and register the search anew") from error
+
+    def all(self) -> list[Registered]:
+        """Return all searches, the newest first."""
+        found = [self.get(path.stem) for path in self._paths()]
+        return sorted(found, key=lambda search: (search.created, search.id), reverse=True)
+
+    def delete(self, search_id: str) -> None:
+        """Forget a search.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        try:
+            self._path(search_id).unlink()
+        except FileNotFoundError as error:
+            raise self._missing(search_id) from error
+
+    def _paths(self) -> list[Path]:
+        return [path for path in self._folder.glob("*.json") if _ID.fullmatch(path.stem)]
+
+    def _path(self, search_id: str) -> Path:
+        # The id becomes the name of a file: nothing else may.
+        if not _ID.fullmatch(search_id):
+            raise self._missing(search_id)
+        return self._folder / f"{search_id}.json"
+
+    def _missing(self, search_id: str) -> NotFoundError:
+        return NotFoundError(
+            f"search {search_id[:60]!r}: not registered here, or deleted; GET /searches lists those that are"
+        )

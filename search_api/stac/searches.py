@@ -1,0 +1,137 @@
+"""Routes of registered searches: kept, listed, shown as STAC APIs of their own, deleted."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from pydantic import ValidationError
+
+from bandsight.errors import ArchiveError, QueryError
+from search_api.documented import problems
+from search_api.service import Service
+from search_api.stac import documents, schemas
+from search_api.stac.filter_language import NOTHING
+from search_api.stac.meaning import TopRanking
+from search_api.stac.query import Ranking, answer, check_collections
+from search_api.stac.registered import Registered, Searches
+from search_api.stac.request import Filters, RegisterBody, only_known, query_of_body
+from search_api.stac.root import JSON, Root, link
+from search_api.stac.routes import Api, asked_ranking, json_answer, server_url, stac_router
+
+router = APIRouter(tags=["Registered searches"], dependencies=[Depends(only_known)])
+SearchId = Annotated[str, Path(max_length=100, description="Id of a registered search")]
+_SEARCH: dict[str, Any] = {"type": "object", "required": ["id", "title", "created", "hits", "search", "links"]}
+_LIST: dict[str, Any] = {
+    "type": "object",
+    "required": ["searches", "links"],
+    "properties": {"searches": {"type": "array", "items": _SEARCH}},
+}
+
+
+def _searches(request: Request) -> Searches:
+    service: Service = request.app.state.service
+    return Searches(service.archive.path)
+
+
+SearchesDep = Annotated[Searches, Depends(_searches)]
+
+
+def api_of_search(request: Request, searches: SearchesDep, search_id: SearchId) -> Api:
+    """Return the API whose items are a registered search's hits."""
+    kept = searches.get(search_id)
+    api = Api(request, Root(server=server_url(request), search=kept), lambda: _top(request, kept))
+    # A former version may have kept what this one does not read.
+    _read(kept)
+    return api
+
+
+@router.post(
+    "/searches", status_code=201, responses=schemas.of(JSON, _SEARCH, 201) | problems(400, 413, 415), summary="Register"
+)
+def register(request: Request, searches: SearchesDep, body: RegisterBody) -> Response:
+    """Keep a search by meaning, and return the root of the STAC API whose items are its hits."""
+    service: Service = request.app.state.service
+    if body.q is None and body.semantic is None:
+        raise QueryError(
+            "q, semantic: found neither; a registered search needs a question (a list without one is POST /search)"
+        )
+    query = query_of_body(service.settings, body)
+    ranking = asked_ranking(service, request.app.state.stac, body.q, body.semantic)
+    # What cannot be answered is said now, not to whoever opens it.
+    answer(service.archive, query, ranking)
+    said = body.q if isinstance(body.q, str) else ", ".join(body.q or ()) or "a question of many parts"
+    made = searches.add(body.title.strip() or said[:200], body.hits, body.asked())
+    shown = _shown(made, server_url(request))
+    response = json_answer(shown, status=201)
+    response.headers["Location"] = shown["links"][0]["href"]
+    return response
+
+
+@router.get("/searches", responses=schemas.of(JSON, _LIST) | problems(400), summary="Registered searches")
+def registered(request: Request, searches: SearchesDep) -> Response:
+    """Return all registered searches, the newest first."""
+    server = server_url(request)
+    found = [_shown(one, server) for one in searches.all()]
+    return json_answer({"searches": found, "links": [link("self", f"{server}/searches"), link("root", f"{server}/")]})
+
+
+@router.delete(
+    "/searches/{search_id}", status_code=204, responses=problems(400, 404), summary="Delete a registered search"
+)
+def delete(searches: SearchesDep, search_id: SearchId) -> Response:
+    """Forget a search; its API is gone with it."""
+    searches.delete(search_id)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/searches/{search_id}",
+    responses=schemas.of(JSON, schemas.CATALOG) | problems(400, 404),
+    summary="Its landing page",
+)
+def landing(api: Annotated[Api, Depends(api_of_search)]) -> Response:
+    """Return the landing page of the STAC API whose items are the search's hits."""
+    return json_answer(documents.landing_page(api.root, api.names()))
+
+
+router.include_router(stac_router(api_of_search, landing=True), prefix="/searches/{search_id}")
+
+
+def _read(kept: Registered) -> Filters:
+    try:
+        return Filters.model_validate(kept.body)
+    except ValidationError as error:
+        raise ArchiveError(
+            f"search {kept.id}: kept by another version of Bandsight; delete it and register it anew"
+        ) from error
+
+
+def _top(request: Request, kept: Registered) -> Ranking:
+    service: Service = request.app.state.service
+    body = _read(kept)
+    query = query_of_body(service.settings, body)
+    if query.collections:
+        check_collections(service.archive, query.collections)
+    wanted = query.of("tile", service.archive)
+
+    def rank() -> Ranking:
+        made = asked_ranking(service, request.app.state.stac, body.q, body.semantic)
+        assert made is not None
+        return made
+
+    return TopRanking(service.archive, request.app.state.stac.kept, kept, rank, NOTHING if wanted is None else wanted)
+
+
+def _shown(search: Registered, server: str) -> dict[str, Any]:
+    root = Root(server=server, search=search)
+    return {
+        "id": search.id,
+        "title": search.title,
+        "created": search.created,
+        "hits": search.hits,
+        "search": dict(search.body),
+        "links": [
+            link("child", root.url, title="STAC API of its hits"),
+            link("items", root.at("search"), "application/geo+json"),
+            link("root", f"{server}/"),
+        ],
+    }

@@ -1,0 +1,68 @@
+"""Page tokens: where a page ended, of which question, at which generation; text that is safe in a URL."""
+
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from bandsight.errors import QueryError
+
+_PARTS = 3
+MAX_CHARS = 4000
+
+
+def question_of(said: Any) -> str:
+    """Return a digest that tells one question from another."""
+    return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """Where a page ended."""
+
+    question: str
+    """Digest of what was asked: a token goes on with the same question only."""
+    generation: int
+    """The commit that the page came from."""
+    place: list[Any]
+    """What whoever made the page needs to go on."""
+
+    def text(self) -> str:
+        """Return the token as text."""
+        said = json.dumps([self.question, self.generation, self.place], separators=(",", ":"))
+        return base64.urlsafe_b64encode(said.encode()).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str, *, question: str, generation: int) -> "Token":
+        """Read a token that must belong to a question and to the archive that is served.
+
+        Raises:
+            QueryError: It is none of ours, of another question, or of a generation that this archive never had.
+        """
+        try:
+            said = json.loads(base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True))
+        except (ValueError, binascii.Error, RecursionError) as error:
+            raise bad_token(text) from error
+        if not isinstance(said, list) or len(said) != _PARTS:
+            raise bad_token(text)
+        own_question, own_generation, place = said
+        if not isinstance(own_question, str) or type(own_generation) is not int or not isinstance(place, list):
+            raise bad_token(text)
+        if own_question != question:
+            raise QueryError(
+                "token: it belongs to another question; repeat the first page's parameters with it (limit may differ)"
+            )
+        if own_generation > generation:
+            raise QueryError(
+                f"token: it is of generation {own_generation}, this archive is at {generation} and never was there "
+                "(restored from a backup?); begin anew without a token"
+            )
+        return cls(question=own_question, generation=own_generation, place=place)
+
+
+def bad_token(text: str) -> QueryError:
+    """Return the refusal of a token that cannot be read."""
+    shown = text if len(text) <= 40 else f"{text[:40]}…"  # noqa: PLR2004
+    return QueryError(f"token: found {shown!r}; need one from the link `next` of a former page, unchanged")

@@ -1,0 +1,198 @@
+"""Every parameter of every route, wrong in each way: a 4xx that names it, what was found and what is allowed."""
+
+import base64
+import json
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.search_api.test_errors import assert_problem
+
+BOW = {"type": "Polygon", "coordinates": [[[0, 0], [2, 2], [0, 2], [2, 0], [0, 0]]]}
+LISTS = ["/search", "/collections/red/items"]
+
+
+def forged(*parts: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("bbox=", ["bbox", "no number"]),
+        ("bbox=1,2,3", ["bbox", "3 numbers"]),
+        ("bbox=1,2,3,4,5,6,7", ["bbox", "7 numbers"]),
+        ("bbox=a,b,c,d", ["bbox", "no number"]),
+        ("bbox=0,inf,1,1", ["bbox", "no number"]),
+        ("bbox=0,0,181,1", ["bbox", "longitude"]),
+        ("bbox=0,-91,1,1", ["bbox", "latitude"]),
+        ("bbox=0,60,1,50", ["bbox", "north"]),
+        ("bbox=" + "1," * 600, ["bbox"]),
+        ("datetime=", ["datetime"]),
+        ("datetime=../..", ["datetime"]),
+        ("datetime=/", ["datetime"]),
+        ("datetime=2020-01-01", ["datetime", "2020-01-01", "time zone"]),
+        ("datetime=2020-13-01T00:00:00Z", ["datetime", "2020-13-01"]),
+        ("datetime=2020-01-01T00:00:00", ["datetime", "time zone"]),
+        ("datetime=2021-01-01T00:00:00Z/2020-01-01T00:00:00Z", ["datetime", "swap"]),
+        ("datetime=2020-01-01T00:00:00Z/../..", ["datetime"]),
+        ("datetime=" + "2" * 200, ["datetime"]),
+        ("limit=0", ["limit", "'0'"]),
+        ("limit=-5", ["limit", "'-5'"]),
+        ("limit=ten", ["limit", "'ten'"]),
+        ("limit=", ["limit"]),
+        ("limit=1.5", ["limit"]),
+        ("limit=1&limit=2", ["limit", "more than once"]),
+        ("token=", ["token", "''"]),
+        ("token=abc", ["token", "'abc'", "next"]),
+        ("token=%F0%9F%9A%80", ["token"]),
+        ("token=" + "a" * 5000, ["token"]),
+        ("token=" + forged(1, 2, 3), ["token"]),
+        ("token=" + forged("0" * 16, 1, []), ["token", "another question"]),
+        ("token=" + base64.urlsafe_b64encode(b"[" * 2000).decode(), ["token"]),
+        ("sortby=", ["sortby", "empty"]),
+        ("sortby=id,,datetime", ["sortby", "empty"]),
+        ("sortby=id,-id", ["sortby", "twice"]),
+        ("sortby=no_such", ["no_such", "there are"]),
+        ("sortby=" + ",".join("abcdefghi"), ["sortby", "9 keys"]),
+        ("fields=" + ",".join(f"a{n}" for n in range(101)), ["fields", "100"]),
+        ("filter-lang=sql&filter=1", ["filter-lang", "'sql'", "cql2-text"]),
+        ("filter-lang=cql2-json&filter=[", ["filter", "no JSON"]),
+        ("filter-lang=cql2-json&filter=" + "[" * 3000, ["filter"]),
+        ("filter-lang=cql2-json&filter=5", ["filter", "5"]),
+        ("filter-crs=EPSG:3857&filter=true", ["filter-crs", "EPSG:3857", "CRS84"]),
+        ("crs=EPSG:3857", ["crs", "not a parameter"]),
+        ("BBOX=1,2,3,4", ["BBOX", "not a parameter", "bbox"]),
+    ],
+)
+def test_a_bad_list_parameter_is_named(stac: TestClient, path: str, query: str, words: list[str]) -> None:
+    assert_problem(stac.get(f"{path}?{query}"), 400, *words)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("collections=none", ["collections", "'none'", "red.scenes"]),
+        ("collections=", ["collections", "empty"]),
+        ("collections=red,,blue", ["collections", "empty"]),
+        ("collections=" + ",".join(["red"] * 1001), ["collections", "1001", "1000"]),
+        ("ids=", ["ids", "empty"]),
+        ("ids=" + ",".join(["1"] * 1001), ["ids", "1001"]),
+        ("sensors=", ["sensors", "empty"]),
+        ("intersects=", ["intersects", "no JSON"]),
+        ("intersects=5", ["intersects", "'5'"]),
+        ("intersects={}", ["intersects"]),
+        ("intersects=" + json.dumps(BOW), ["intersects", "itself"]),
+        ("intersects=" + json.dumps({"type": "Point", "coordinates": [0, 99]}), ["intersects", "99"]),
+        (
+            "bbox=0,0,1,1&intersects=" + json.dumps({"type": "Point", "coordinates": [0, 0]}),
+            ["bbox, intersects", "both"],
+        ),
+        ("q=", ["q", "empty"]),
+        ("q=,,", ["q", "empty"]),
+        ("q=" + "a" * 1001, ["1001", "1000"]),
+        ("q=" + ",".join("abcdefghijklmnopq"), ["q", "17", "16"]),
+        ("q=a&sortby=id", ["sortby", "order of its scores"]),
+        ("semantic={}", ["semantic", "not a parameter"]),
+    ],
+)
+def test_a_bad_search_parameter_is_named(stac: TestClient, query: str, words: list[str]) -> None:
+    assert_problem(stac.get(f"/search?{query}"), 400, *words)
+
+
+def test_a_list_of_one_collection_is_not_asked_for_another(stac: TestClient) -> None:
+    assert stac.get("/collections/red/items?collections=red").status_code == 200
+    assert_problem(stac.get("/collections/red/items?collections=blue"), 400, "collections", "'blue'", "red")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"collections": "red"}, ["collections", "'red'", "list"]),
+        ({"collections": [1]}, ["collections", "1"]),
+        ({"collections": [""]}, ["collections"]),
+        ({"ids": ["x"] * 1001}, ["ids", "1000"]),
+        ({"bbox": "0,0,1,1"}, ["bbox", "list"]),
+        ({"bbox": [0, 0, 1]}, ["bbox", "4"]),
+        ({"bbox": [0, 0, 1, 1, 1]}, ["bbox", "5 numbers"]),
+        ({"bbox": ["0", 0, 1, 1]}, ["bbox", "'0'"]),
+        ({"bbox": [0, 60, 1, 50]}, ["bbox", "north"]),
+        ({"bbox": [0, 0, 1, 1], "intersects": {"type": "Point", "coordinates": [0, 0]}}, ["bbox, intersects"]),
+        ({"intersects": BOW}, ["intersects", "itself"]),
+        ({"intersects": {"type": "Polygon", "coordinates": []}}, ["intersects", "empty"]),
+        ({"intersects": {"type": "Polygon", "coordinates": "x"}}, ["intersects"]),
+        ({"intersects": {"type": "GeometryCollection", "geometries": 5}}, ["intersects"]),
+        ({"intersects": {"type": "Feature", "geometry": None}}, ["intersects"]),
+        (
+            {"intersects": {"type": "LineString", "coordinates": [[n / 99, 0] for n in range(10_001)]}},
+            ["intersects", "10,000"],
+        ),
+        ({"datetime": 5}, ["datetime", "5"]),
+        ({"datetime": "soon"}, ["datetime", "SOON"]),
+        ({"limit": "5"}, ["limit", "'5'"]),
+        ({"limit": 0}, ["limit", "0"]),
+        ({"limit": 1.5}, ["limit", "1.5"]),
+        ({"token": 5}, ["token", "5"]),
+        ({"token": "x"}, ["token", "'x'"]),
+        ({"sortby": "id"}, ["sortby", "list"]),
+        ({"sortby": [{"field": "id", "direction": "up"}]}, ["sortby.0.direction", "'up'", "asc"]),
+        ({"sortby": [{"direction": "asc"}]}, ["sortby.0.field", "missing"]),
+        ({"sortby": [{"field": "no_such"}]}, ["no_such"]),
+        ({"fields": ["id"]}, ["fields"]),
+        ({"fields": {"include": "id"}}, ["fields.include"]),
+        ({"filter": 5}, ["filter", "5"]),
+        ({"filter": "true", "filter-lang": "cql"}, ["filter-lang", "'cql'"]),
+        ({"filter": {"op": "=", "args": []}, "filter-lang": "cql2-text"}, ["filter", "cql2-text"]),
+        ({"q": {}}, ["q"]),
+        ({"q": []}, ["q", "empty"]),
+        ({"semantic": "a lake"}, ["semantic", "'a lake'"]),
+        ({"query": {}}, ["query"]),
+    ],
+)
+def test_a_bad_member_of_a_body_is_named(stac: TestClient, body: object, words: list[str]) -> None:
+    assert_problem(stac.post("/search", json=body), 400, *words)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/collections/none", ["collection_id", "'none'", "red"]),
+        ("/collections/none/items", ["collection_id", "'none'"]),
+        ("/collections/none/queryables", ["collection_id"]),
+        ("/collections/none/items/1", ["collection_id"]),
+        ("/collections/red/items/none", ["'none'", "red"]),
+        ("/collections/red/items/3.5", ["'3.5'"]),
+        ("/collections/blue/items/1", ["'1'", "blue"]),
+        ("/collections/red/items/scene-1", ["'scene-1'"]),
+        ("/collections/red.scenes/items/1", ["'1'"]),
+        ("/collections/red/items/" + "9" * 30, ["9999"]),
+        ("/collections/red/items/01", ["'01'"]),
+    ],
+)
+def test_what_is_not_there_is_named(stac: TestClient, path: str, words: list[str]) -> None:
+    assert_problem(stac.get(path), 404, *words)
+
+
+@pytest.mark.parametrize("path", ["/conformance", "/collections", "/collections/red", "/queryables", "/searches"])
+def test_routes_without_parameters_take_none(stac: TestClient, path: str) -> None:
+    assert_problem(stac.get(f"{path}?limit=1"), 400, "limit", "not a parameter", "takes none")
+
+
+@pytest.mark.parametrize("path", ["/search", "/searches"])
+def test_other_media_types_and_broken_bodies(stac: TestClient, path: str) -> None:
+    for media_type in ("text/plain", "application/xml", "multipart/form-data; boundary=b"):
+        assert_problem(
+            stac.post(path, content=b"{}", headers={"Content-Type": media_type}), 415, "Content-Type", "json"
+        )
+    for content in (b"", b"{", b"\xff", b"[" * 5000, b"null", b"5"):
+        response = stac.post(path, content=content, headers={"Content-Type": "application/json"})
+        assert_problem(response, 400)
+    assert_problem(stac.post(path, json={"q": "a" * 2**21}), 413, "1,048,576")
+
+
+@pytest.mark.parametrize("path", ["/conformance", "/collections", "/collections/red/items", "/queryables", "/search"])
+def test_other_methods_name_the_right_ones(stac: TestClient, path: str) -> None:
+    response = stac.put(path)
+    assert_problem(response, 405)
+    assert "GET" in response.headers["allow"]

@@ -1,0 +1,48 @@
+"""Every curl command of docs/api.md, sent to a server of made-up scenes."""
+
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+
+DOCS = Path(__file__).parents[3] / "docs" / "api.md"
+COMMANDS = re.findall(r"^    (curl .*)$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_page_is_answered(root: str, command: str) -> None:
+    _, *words = shlex.split(command)
+    (url,) = [word for word in words if word.startswith("http://")]
+    url = url.replace("http://127.0.0.1:8000/", root)
+    options = dict(pairwise(words))
+    if "-d" in options:
+        response = httpx2.post(url, content=options["-d"], headers={"Content-Type": "application/json"})
+    elif "--data-urlencode" in options:
+        name, _, value = options["--data-urlencode"].partition("=")
+        response = httpx2.get(url, params={name: value})
+    else:
+        response = httpx2.get(url)
+    assert response.is_success, response.text
+    if "/search?" in url or "items?" in url or "-G" in words:
+        assert response.json()["numberReturned"] > 0
+
+
+def test_the_page_names_every_route_of_the_api(stac: TestClient) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    assert len(COMMANDS) > 12
+    for path in (
+        "/conformance",
+        "/collections",
+        "/search",
+        "/queryables",
+        "/searches",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ):
+        assert path in text
+        assert path in stac.get("/openapi.json").json()["paths"]

@@ -1,0 +1,141 @@
+"""Registered searches: roots of their own, whose items are the hits."""
+
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from bandsight.archive import Archive
+from tests.archive.makers import entry, filled
+from tests.search_api.stac.conftest import app_of
+from tests.search_api.test_errors import assert_problem
+
+
+def register(client: TestClient, **body: object) -> str:
+    response = client.post("/searches", json=body)
+    assert response.status_code == 201, response.text
+    made = response.json()
+    (root,) = [link["href"] for link in made["links"] if link["rel"] == "child"]
+    assert response.headers["location"] == root
+    assert root.endswith(f"/searches/{made['id']}/")
+    return root
+
+
+def ids(response) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [feature["id"] for feature in response.json()["features"]]
+
+
+def test_its_items_are_the_first_hits_in_their_order(stac: TestClient) -> None:
+    root = register(stac, q="a lake", hits=15)
+    answer = stac.get(f"{root}search", params={"limit": 100})
+    assert ids(answer) == ids(stac.get("/search", params={"q": "a lake", "limit": 15}))
+    assert answer.json()["numberMatched"] == 15
+    found = []
+    href = f"{root}search?limit=4"
+    while href:
+        page = stac.get(href)
+        found += ids(page)
+        href = next((link["href"] for link in page.json()["links"] if link["rel"] == "next"), "")
+    assert found == ids(answer)
+
+
+def test_filters_narrow_the_hits_and_do_not_bring_others(stac: TestClient) -> None:
+    root = register(stac, q="a lake", hits=15, filter={"op": "=", "args": [{"property": "bandsight:sensor"}, "one"]})
+    hits = ids(stac.get(f"{root}search", params={"limit": 100}))
+    assert len(hits) == 15
+    for asked in (
+        {"collections": "red"},
+        {"bbox": "-60,-60,60,60"},
+        {"filter": "platform = 'sat-b'"},
+        {"ids": hits[3]},
+    ):
+        narrowed = ids(stac.get(f"{root}search", params={"limit": 100, **asked}))
+        plain = set(ids(stac.get("/search", params={"limit": 1000, **asked})))
+        assert narrowed == [hit for hit in hits if hit in plain]
+        assert narrowed
+    parts = [
+        ids(stac.get(f"{root}collections/{name}/items", params={"limit": 100})) for name in ("red", "green", "blue")
+    ]
+    assert sorted(hit for part in parts for hit in part) == sorted(hits)
+    assert parts[0] == ids(stac.post(f"{root}search", json={"collections": ["red"], "limit": 100}))
+
+
+def test_its_pages_stay_in_its_own_root(stac: TestClient) -> None:
+    root = register(stac, q="a lake", title="lakes")
+    page = stac.get(root).json()
+    assert page["title"] == "lakes"
+    assert stac.get(root.rstrip("/")).json() == page
+    for link in page["links"]:
+        assert link["href"].startswith(root) or link["rel"] == "service-desc"
+    collections = stac.get(f"{root}collections").json()["collections"]
+    assert [one["id"] for one in collections] == ["blue", "green", "red"]
+    (item,) = stac.get(f"{root}search", params={"limit": 1}).json()["features"]
+    own = {link["rel"]: link["href"] for link in item["links"]}
+    assert own["self"].startswith(root)
+    assert stac.get(own["self"]).status_code == stac.get(own["collection"]).status_code == 200
+
+
+def test_searches_are_kept_listed_and_deleted(tmp_path: Path) -> None:
+    with filled(tmp_path / "a", 4) as archive:
+        with TestClient(app_of(archive)) as client:
+            first, second = register(client, q="a lake", hits=3), register(client, q=["a", "b"])
+            listed = client.get("/searches").json()["searches"]
+            assert {one["title"] for one in listed} == {"a lake", "a, b"}
+        with TestClient(app_of(archive), raise_server_exceptions=False) as client:
+            assert len(ids(client.get(f"{first}search"))) == 3
+            assert client.delete(first.rstrip("/")).status_code == 204
+            for gone in (client.get(first), client.get(f"{first}search"), client.delete(first.rstrip("/"))):
+                assert_problem(gone, 404, "not registered here, or deleted")
+            assert len(client.get("/searches").json()["searches"]) == 1
+            assert client.get(second).status_code == 200
+            (kept,) = (tmp_path / "a" / "searches").iterdir()
+            kept.write_text("{")
+            assert_problem(client.get(second), 503, kept.name, "delete it")
+
+
+def test_new_scenes_come_into_a_search_but_not_into_a_walk_under_way(tmp_path: Path) -> None:
+    with filled(tmp_path / "a", 10) as archive, TestClient(app_of(archive)) as client:
+        root = register(client, q="a lake", hits=20)
+        page = client.get(f"{root}search", params={"limit": 8})
+        found, whole = ids(page), ids(client.get(f"{root}search", params={"limit": 100}))
+        while following := [link["href"] for link in page.json()["links"] if link["rel"] == "next"]:
+            archive.add([entry(100 + len(found) + n, 30) for n in range(3)])
+            page = client.get(following[0])
+            found += ids(page)
+        assert found == whole
+        assert ids(client.get(f"{root}search", params={"limit": 100})) != whole
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({}, ["q, semantic", "neither"]),
+        ({"bbox": [0, 0, 1, 1]}, ["q, semantic"]),
+        ({"q": "a", "hits": 0}, ["hits", "0"]),
+        ({"q": "a", "hits": 10**6}, ["hits", "10000"]),
+        ({"q": "a", "limit": 5}, ["limit"]),
+        ({"q": "a", "token": "x"}, ["token"]),
+        ({"q": "a", "title": "t" * 300}, ["title"]),
+        ({"q": "a", "collections": ["none"]}, ["'none'", "red"]),
+        ({"q": "a", "filter": {"op": "like", "args": [{"property": "platform"}, "s%"]}}, ["like"]),
+        ({"semantic": {"text": "a"}}, ["semantic", "takes none"]),
+    ],
+)
+def test_what_cannot_be_answered_is_not_registered(stac: TestClient, body: dict, words: list[str]) -> None:
+    before = stac.get("/searches").json()
+    assert_problem(stac.post("/searches", json=body), 400, *words)
+    assert stac.get("/searches").json() == before
+
+
+def test_a_registered_search_takes_no_second_question(stac: TestClient, many: Archive) -> None:
+    root = register(stac, q="a lake")
+    assert_problem(stac.get(f"{root}search", params={"q": "b"}), 400, "q: a registered search has an order of its own")
+    assert_problem(stac.get(f"{root}search", params={"sortby": "id"}), 400, "sortby")
+    assert_problem(stac.get(f"{root}collections/red.scenes/items"), 404, "red.scenes")
+
+
+@pytest.mark.parametrize("search_id", ["none", "..%2f..%2fcatalog", "0" * 16, "ABCDEF0123456789", "0" * 99, "%00"])
+def test_an_id_that_is_none_is_not_found(stac: TestClient, search_id: str) -> None:
+    assert stac.get(f"/searches/{search_id}/search").status_code == 404
+    assert stac.delete(f"/searches/{search_id}").status_code == 404

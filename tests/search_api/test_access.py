@@ -1,0 +1,91 @@
+"""Who may ask: the key, and what the server refuses to start as."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+
+from bandsight.errors import SettingsError
+from search_api.app import create_app
+from search_api.settings import ApiSettings
+from tests.commands import run_command
+from tests.search_api.test_errors import assert_problem
+
+KEY = "correct horse battery"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "example.org", "::", "192.168.1.5"])  # noqa: S104
+def test_listening_beyond_this_machine_without_a_key_is_refused_at_the_start(host: str) -> None:
+    with pytest.raises(SettingsError, match=rf"host {host}.*BANDSIGHT_KEY.*127\.0\.0\.1"):
+        create_app(ApiSettings(host=host))
+    create_app(ApiSettings(host=host, key=SecretStr(KEY)))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
+def test_on_this_machine_no_key_is_needed(host: str) -> None:
+    create_app(ApiSettings(host=host))
+
+
+def test_a_key_that_can_be_guessed_is_refused() -> None:
+    with pytest.raises(SettingsError, match="5 characters; need at least 16"):
+        create_app(ApiSettings(key=SecretStr("12345")))
+
+
+def test_the_command_refuses_in_one_line_before_it_loads_anything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("serve", "--archive", str(tmp_path), "--host", "0.0.0.0")  # noqa: S104
+    code, _, said = run_command(capsys, monkeypatch, *arguments)
+    assert code == 1
+    assert "BANDSIGHT_KEY" in said
+    assert said.count("\n") == 1
+
+
+def test_with_a_key_set_nothing_but_health_answers_without_it(serve: Callable[..., TestClient]) -> None:
+    with serve(key=SecretStr(KEY)) as client:
+        for path in ("/", "/version", "/openapi.json", "/static/app.js", "/metrics", "/nowhere", "/tiles/1"):
+            refused = client.get(path)
+            assert_problem(refused, 401, "Authorization", "Bearer")
+            assert refused.headers["www-authenticate"].startswith("Bearer ")
+        for path in ("/healthz", "/readyz"):
+            assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (f"Bearer {KEY}", 200),
+        (f"bearer {KEY}", 200),
+        ("Basic " + base64.b64encode(f"anyone:{KEY}".encode()).decode(), 200),
+        (f"Bearer {KEY}x", 401),
+        ("Bearer ", 401),
+        ("Bearer schlüssel", 401),
+        ("Basic " + base64.b64encode(b"anyone:wrong").decode(), 401),
+        ("Basic no-base64!", 401),
+        (f"Digest {KEY}", 401),
+        (KEY, 401),
+    ],
+)
+def test_the_key_comes_as_a_bearer_token_or_as_a_password(
+    serve: Callable[..., TestClient], header: str, status: int
+) -> None:
+    with serve(key=SecretStr(KEY)) as client:
+        assert client.get("/version", headers={"Authorization": header.encode("latin-1")}).status_code == status
+
+
+def test_a_key_never_shows_in_settings_or_answers(serve: Callable[..., TestClient]) -> None:
+    assert KEY not in repr(ApiSettings(key=SecretStr(KEY)))
+    with serve(key=SecretStr(KEY)) as client:
+        assert KEY not in client.get("/version", headers={"Authorization": "Bearer x"}).text
+
+
+def test_pages_of_other_origins_may_ask_only_where_they_are_named(serve: Callable[..., TestClient]) -> None:
+    asked = {"Origin": "https://browser.example"}
+    with serve() as client:
+        assert "access-control-allow-origin" not in client.get("/version", headers=asked).headers
+    with serve(cors_origins=("https://browser.example",), key=SecretStr(KEY)) as client:
+        answer = client.options("/version", headers=asked | {"Access-Control-Request-Method": "GET"})
+        assert answer.headers["access-control-allow-origin"] == "https://browser.example"

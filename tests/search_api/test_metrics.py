@@ -1,0 +1,54 @@
+"""Liveness, readiness and figures for Prometheus."""
+
+import pytest
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from bandsight.archive import Archive
+from bandsight.errors import ArchiveError
+from tests.search_api.test_errors import assert_problem
+
+
+def figures(client: TestClient) -> dict[tuple[str, ...], float]:
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+
+def test_requests_are_counted_by_route_and_status(client: TestClient) -> None:
+    for path in ("/tiles/1", "/tiles/2", "/tiles/9999", "/nowhere/at/all"):
+        client.get(path)
+    found = figures(client)
+    assert found["bandsight_http_requests_total", "GET", "/tiles/{tile_id}", "200"] == 2
+    assert found["bandsight_http_requests_total", "GET", "/tiles/{tile_id}", "404"] == 1
+    assert found["bandsight_http_requests_total", "GET", "other", "404"] == 1
+    assert found["bandsight_http_request_seconds_count", "GET", "/tiles/{tile_id}"] == 3
+    assert not any("/tiles/1" in name for name in found)
+
+
+def test_the_archive_shows_its_size_and_generation(client: TestClient, archive: Archive) -> None:
+    found = figures(client)
+    assert found["bandsight_archive_vectors",] == 12
+    assert found["bandsight_archive_generation",] == archive.generation
+
+
+def test_what_failed_unforeseen_is_counted_too(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Archive, "tile", lambda *_: 1 / 0)
+    client.get("/tiles/1")
+    assert figures(client)["bandsight_http_requests_total", "GET", "/tiles/{tile_id}", "500"] == 1
+
+
+def test_a_process_whose_catalog_fails_is_alive_and_not_ready(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Archive) -> None:
+        raise ArchiveError("catalog.sqlite: disk I/O error")
+
+    monkeypatch.setattr(Archive, "refresh", fail)
+    assert client.get("/healthz").status_code == 200
+    assert_problem(client.get("/readyz"), 503, "disk I/O error")
