@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from training.augment import mosaic, random_air, random_light, random_views
-from training.losses import Memory, agreement, contrast
+from training.ground import ground
+from training.losses import Memory, agreement, contrast, wordings
 from training.measured import Measured
+from training.parts import PARTS
 from training.prompts import class_prompts, keywords, label_prompts, vocabulary
 from training.scenes import make_stack
 from training.sentences import Meaning, Sentences
@@ -227,5 +229,36 @@ def test_the_rate_of_learning_rises_falls_slowly_and_then_to_nothing():
     assert rates[0] < 0.05
     assert max(rates) == max(rates[59:80]) > 0.99
     assert rates[60:] == sorted(rates[60:], reverse=True)
-    assert rates[1000] == pytest.approx(0.5 + 0.5 * np.cos(np.pi / 2.5), abs=1e-3)
+    assert rates[round(PARTS[0].until * 2000)] == pytest.approx(0.5 + 0.5 * np.cos(np.pi / 2.5), abs=1e-3)
     assert rates[-1] < 1e-4
+
+
+def test_imitated_ground_is_labelled_by_what_it_shows():
+    rng = np.random.default_rng(3)
+    infrared = {"water": [], "forest": []}
+    for _ in range(12):
+        made = ground(8, 32, rng)
+        assert made.views.shape == (8, len(made.wavelengths), 32, 32)
+        assert made.views.min() >= 0
+        assert made.views.max() <= 1
+        near = int(np.abs(np.array(made.wavelengths) - 0.84).argmin())
+        red = int(np.abs(np.array(made.wavelengths) - 0.665).argmin())
+        for view, label in zip(made.views, made.labels, strict=True):
+            if label in infrared:
+                infrared[label].append(float(view[near].median() - view[red].median()))
+    assert np.median(infrared["forest"]) > np.median(infrared["water"]) + 0.1
+
+
+def test_even_dark_pixels_are_water_only_where_asked():
+    views = torch.tensor([0.10, 0.22, 0.12]).view(1, 3, 1, 1).expand(1, 3, 16, 16).contiguous()
+    plants = imitate(views, (0.842,), np.random.default_rng(0))
+    pond = imitate(views, (0.842,), np.random.default_rng(0), smooth_is_water=True)
+    assert pond.mean() < 0.5 * plants.mean()
+
+
+def test_wordings_of_one_thing_cost_nothing_only_where_they_are_one_vector(sentences, monkeypatch):
+    student = Student(pretrained=False)
+    rng = np.random.default_rng(0)
+    assert wordings(student, sentences, [0, 1], rng) > 0.05
+    monkeypatch.setattr(student, "texts", lambda vectors: torch.eye(1, 384).expand(len(vectors), -1))
+    assert wordings(student, sentences, [0, 1], rng) == 0
