@@ -52,7 +52,8 @@ def ground(n: int, size: int, rng: np.random.Generator) -> Ground:
     """Return n views in all bands of one sensor."""
     waves = SENSORS[int(rng.integers(len(SENSORS)))]
     spectra = at(np.array([_ALL[name] for name in _NAMES], np.float32), waves)
-    views, labels = np.empty((n, len(waves), size, size), np.float32), []
+    views = np.empty((n, len(waves), size, size), np.float32)
+    labels: list[str | None] = []
     for row in range(n):
         place = str(rng.choice([*_PLACES]))
         shares, label = _covers(place, size, rng)

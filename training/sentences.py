@@ -80,7 +80,8 @@ class Sentences:
         dim = len(within)
         within = (within * dim / within.trace() + _SHRINK * torch.eye(dim)) / (1 + _SHRINK)
         values, vectors = torch.linalg.eigh(within)
-        return vectors @ torch.diag(values**-0.5) @ vectors.T
+        projection: Tensor = vectors @ torch.diag(values**-0.5) @ vectors.T
+        return projection
 
     def kind(self, label: str) -> int:
         """Return the kind of a label of vocabulary.toml."""
