@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bandsight.evaluation.datasets import LabelledImage
+from bandsight.model.wavelengths import nearest_bands
 from training.augment import mosaic, random_air, random_light, random_views
 from training.ground import ground
 from training.measured import Measured
@@ -165,7 +166,7 @@ class Batches:
     ) -> SceneBatch:
         """Return what the teacher sees, and under worse light some bands: often all, or red, green, blue, or any."""
         bands = len(wavelengths)
-        rgb = np.array(sorted({int(np.abs(np.array(wavelengths) - um).argmin()) for um in RGB_UM}))
+        rgb = np.array(sorted(set(nearest_bands(wavelengths, RGB_UM))))
         draw = rng.random()
         if draw < 0.3:
             keep = rng.permutation(bands)

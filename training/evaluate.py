@@ -24,6 +24,7 @@ from bandsight.evaluation.metrics import nothing_here, precision_at
 from bandsight.evaluation.report import markdown
 from bandsight.model import load_model
 from bandsight.model.protocol import Encoder
+from bandsight.model.wavelengths import nearest_bands
 from demo.scenes import fetch
 from training.captions import read_sets
 from training.medium import MediumTile, read_medium
@@ -162,8 +163,7 @@ def ground_chances(
 
 def rgb_of(image: LabelledImage) -> LabelledImage:
     """Return an image's red, green and blue."""
-    waves = np.array(image.wavelengths)
-    keep = [int(np.abs(waves - target).argmin()) for target in _RGB_UM]
+    keep = nearest_bands(image.wavelengths, _RGB_UM)
     return replace(image, pixels=image.pixels[keep], wavelengths=tuple(image.wavelengths[band] for band in keep))
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.simulate import fractal
+from training.simulate import covering, fractal
 from training.spectra import KINDS, SENSORS, SNOW, at
 
 _SOILS = ("bright soil", "dark soil", "concrete", "asphalt")
@@ -59,7 +59,9 @@ def ground(n: int, size: int, rng: np.random.Generator) -> Ground:
         shares, label = _covers(place, size, rng)
         own = spectra * rng.uniform(0.8, 1.25, (len(spectra), 1)) * rng.uniform(0.92, 1.08, spectra.shape)
         lit = np.tensordot(own.astype(np.float32).T, shares, axes=1) * _light(shares, size, rng)
-        views[row] = _stretched(_weather(lit, waves, label, labels, rng), waves, rng)
+        seen, label = _weather(lit, waves, label, rng)
+        views[row] = _stretched(seen, waves, rng)
+        labels.append(label)
     return Ground(torch.from_numpy(views), waves, labels)
 
 
@@ -112,7 +114,7 @@ def _cover_with(shares: _Shares, place: str, share: float, rng: np.random.Genera
     """Lay another place over a share of the pixels, with a clear edge."""
     size = shares.shape[1]
     field = fractal(1, size, rng, (1.4, 2.4))[0]
-    inside = np.clip((field - np.quantile(field, 1 - share)) / 0.02 + 0.5, 0, 1)
+    inside = covering(field, share, 0.02)
     over = np.zeros_like(shares)
     kinds = _PLACES[place][0]
     layout = _fields(size, len(kinds), rng) if place == "farmland" else _patches(size, len(kinds), rng)
@@ -137,24 +139,22 @@ def _weather(
     lit: NDArray[np.float32],
     waves: tuple[float, ...],
     label: str | None,
-    labels: list[str | None],
     rng: np.random.Generator,
-) -> NDArray[np.float32]:
-    """Lay cloud or snow over some views; append what the view is to be called."""
+) -> tuple[NDArray[np.float32], str | None]:
+    """Lay cloud or snow over some views; return the view, and what it is to be called now."""
     chance = rng.random()
     if chance > _CLOUDS + _SNOWY:
-        labels.append(label)
-        return lit
+        return lit, label
     snowy = chance > _CLOUDS
     share = float(rng.uniform(0.1, 0.95))
     field = fractal(1, lit.shape[1], rng, (1.0, 2.0))[0]
-    mask = np.clip((field - np.quantile(field, 1 - share)) / rng.uniform(0.05, 0.3) + 0.5, 0, 1)
+    mask = covering(field, share, rng.uniform(0.05, 0.3))
     white = at(np.array([SNOW if snowy else KINDS["cloud"]], np.float32), waves)[:, 0]
     thick = mask * (1 if snowy else rng.uniform(0.5, 1.0))
     name = "snow" if snowy else "cloud"
-    labels.append(name if share > 0.6 else "some_cloud" if share > 0.3 and not snowy else label)
+    called = name if share > 0.6 else "some_cloud" if share > 0.3 and not snowy else label
     out = lit * (1 - thick) + thick * white[:, None, None] * rng.uniform(0.6, 1.0)
-    return np.asarray(out, np.float32)
+    return np.asarray(out, np.float32), called
 
 
 def _stretched(bands: NDArray[np.float32], waves: tuple[float, ...], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -15,6 +15,8 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
+from bandsight.model.wavelengths import nearest_bands
+
 # Mask values.
 _OTHER, _WATER, _VEGETATION, _CLOUD, _NOTHING = 0, 1, 2, 3, 255
 
@@ -88,7 +90,7 @@ def make_stack(name: str, values: NDArray[np.float32], rules: dict[str, Any]) ->
     """
     waves = np.asarray(rules["wavelengths"], np.float32)
     valid = (values > 0).all(axis=0) & (values != rules.get("empty", 0)).any(axis=0)
-    rgb = tuple(int(np.abs(waves - target).argmin()) for target in (0.66, 0.56, 0.485))
+    rgb = nearest_bands(waves.tolist(), (0.66, 0.56, 0.485))
     visible = (waves > 0.44) & (waves < 0.70)
     each_alone = np.stack([_stretch(band, band[valid]) for band in values])
     together = np.stack(
@@ -97,14 +99,14 @@ def make_stack(name: str, values: NDArray[np.float32], rules: dict[str, Any]) ->
     mask = np.full(values.shape[1:], _OTHER, np.uint8)
 
     def above_dark(um: float) -> NDArray[np.float32]:
-        band = values[int(np.abs(waves - um).argmin())]
+        band = values[nearest_bands(waves.tolist(), (um,))[0]]
         return np.asarray(band - np.percentile(band[valid], 0.3), np.float32)
 
     green, red, nir = above_dark(0.56), above_dark(0.66), above_dark(0.83)
     mask[_ratio(nir, red) > rules["vegetation"]] = _VEGETATION
     mask[_ratio(green, nir) > rules["water"]] = _WATER
     if "cloud" in rules:
-        mask[together[list(rgb)].min(axis=0) > rules["cloud"]] = _CLOUD
+        mask[together[rgb].min(axis=0) > rules["cloud"]] = _CLOUD
     mask[~valid] = _NOTHING
     return Stack(
         name=name,

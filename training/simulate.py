@@ -26,6 +26,12 @@ def fractal(n: int, size: int, rng: np.random.Generator, slope: tuple[float, flo
     return out
 
 
+def covering(field: NDArray[np.float32], share: float, edge: float) -> NDArray[np.floating]:
+    """Return a mask 0..1 over the highest share of a field's pixels, which fades out over `edge` of its values."""
+    mask: NDArray[np.floating] = np.clip((field - np.quantile(field, 1 - share)) / edge + 0.5, 0, 1)
+    return mask
+
+
 def add_clouds(views: Tensor, share: NDArray[np.float64], rng: np.random.Generator, *, thin: bool = False) -> Tensor:
     """Lay clouds over views (0..1) so that about `share` (n,) of each is covered; shadows fall beside them.
 
@@ -39,8 +45,7 @@ def add_clouds(views: Tensor, share: NDArray[np.float64], rng: np.random.Generat
     fields = fractal(n, size, rng, (0.9, 2.2) if thin else (1.1, 2.2))
     masks = np.empty_like(fields)
     for row in range(n):
-        edge = np.quantile(fields[row], 1 - share[row])
-        masks[row] = np.clip((fields[row] - edge) / rng.uniform(0.04, 0.25) + 0.5, 0, 1)
+        masks[row] = covering(fields[row], share[row], rng.uniform(0.04, 0.25))
     mask = torch.from_numpy(masks).unsqueeze(1)
     texture = torch.from_numpy(fractal(n, size, rng, (0.8, 1.6))).unsqueeze(1)
     white = torch.from_numpy(rng.uniform(0.45 if thin else 0.75, 1.0, (n, 1, 1, 1)).astype(np.float32))

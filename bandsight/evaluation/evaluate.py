@@ -20,6 +20,7 @@ from bandsight.evaluation.metrics import (
     top1,
 )
 from bandsight.model.protocol import Encoder
+from bandsight.model.wavelengths import nearest_bands
 from bandsight.prompts import class_sentences
 
 _BATCH = 64
@@ -134,7 +135,7 @@ def band_agreement(
     rows, rgb_images, some = [], [], []
     for row, image in enumerate(images):
         waves = np.array(image.wavelengths)
-        rgb = [int(np.abs(waves - target).argmin()) for target in _VISIBLE_UM]
+        rgb = nearest_bands(image.wavelengths, _VISIBLE_UM)
         if len(waves) <= 3 or np.abs(waves[rgb] - _VISIBLE_UM).max() > _NEAR_UM:  # noqa: PLR2004
             continue
         rows.append(row)

@@ -1,7 +1,9 @@
-"""Checks that a list of numbers is a list of centre wavelengths in µm, one for each band."""
+"""Lists of centre wavelengths in µm, one for each band: checked, and searched for a colour."""
 
 import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from bandsight.errors import WavelengthError
 
@@ -38,3 +40,9 @@ def check_wavelengths(wavelengths: Sequence[float], bands: int | None = None) ->
                 f"so divide by 1000 ({value / 1000:g})"
             )
     return values
+
+
+def nearest_bands(wavelengths: Sequence[float], targets: Sequence[float]) -> list[int]:
+    """Return for each target, µm, the position of the band that is nearest to it."""
+    waves = np.asarray(wavelengths)
+    return [int(np.abs(waves - target).argmin()) for target in targets]
