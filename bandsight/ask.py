@@ -40,8 +40,20 @@ def by_text(archive: Archive, encoder: Encoder, text: str, k: int, wanted: Filte
     hits = archive.search(vector, k, wanted)[0]
     if not hits:
         return Answer([], [], [])
+    return judged(encoder, hits, archive.vectors([hit.tile.id for hit in hits]), vector)
+
+
+def judged(encoder: Encoder, hits: list[Hit], vectors: NDArray[np.float32], texts: NDArray[np.float32]) -> Answer:
+    """Say of hits how likely each shows what the likeliest of some sentences says, and whether that is a match.
+
+    Args:
+        encoder: Knows what a cosine is worth.
+        hits: At least one.
+        vectors: Theirs, shape (hits, D).
+        texts: The sentences', shape (sentences, D).
+    """
     bands = [hit.scene.wavelengths_um for hit in hits]
-    values = encoder.probabilities(archive.vectors([hit.tile.id for hit in hits]), vector, bands)[:, 0]
+    values = encoder.probabilities(vectors, texts, bands).max(axis=1)
     levels = [encoder.threshold(waves) for waves in bands]
     matches = [None if level is None else bool(value >= level) for value, level in zip(values, levels, strict=True)]
     return Answer(hits, [float(value) for value in values], matches)

@@ -84,6 +84,12 @@ def add_handlers(app: FastAPI) -> None:
         return problem(500, "an error of the server, not of the query; it has been logged", request)
 
 
+def shown(value: object) -> str:
+    """Return a wrong value as an error quotes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
+
+
 def _sentence(error: dict[str, Any]) -> str:
     """Say which parameter it is, what was found and what is allowed."""
     where, *steps = error["loc"]
@@ -93,9 +99,7 @@ def _sentence(error: dict[str, Any]) -> str:
         return f"{name}: missing; this route needs it"
     if error["type"] == "json_invalid":
         return f"body: not JSON ({error.get('ctx', {}).get('error', message)})"
-    found = repr(error.get("input"))
-    shown = found if len(found) <= _SHOWN_CHARS else f"{found[:_SHOWN_CHARS]}…"
-    return f"{name}: found {shown}; {message[:1].lower()}{message[1:]}"
+    return f"{name}: found {shown(error.get('input'))}; {message[:1].lower()}{message[1:]}"
 
 
 def _wrong_media_type(request: Request) -> str | None:

@@ -20,9 +20,9 @@ from search_api.body_limit import too_large
 from search_api.documented import problems
 from search_api.schemas import MAX_ID, MAX_LIST, ClassifyBody
 from search_api.service import Service
+from search_api.stac.root import GEOJSON
 
 router = APIRouter()
-GEOJSON = "application/geo+json"
 _ERRORS = problems(400, 404, 413, 415, 422)
 # A hit's thumbnail does not change while its scene stays the same.
 _CACHE = {"Cache-Control": "public, max-age=3600"}

@@ -103,12 +103,13 @@ def window(
     is_scene = np.arange(len(ids)) >= len(selection.ids)
     scene_at = np.concatenate([selection.scene_at, scene_rows])
     keys: list[tuple[NDArray[Any], Any]] = []
+    values_of = {key.name: _values(scenes, key.name) for key in order if key.name != "id"}
     for at, key in enumerate(order):
         if key.name == "id":
             sign = -1 if key.descending else 1
             keys.append((sign * ids, sign * after.id if after else 0))
         else:
-            ranks, own = _ranks(_values(scenes, key.name), after.values[at] if after else None, key.descending)
+            ranks, own = _ranks(values_of[key.name], after.values[at] if after else None, key.descending)
             keys.append((ranks[scene_at], own))
     keys += [(is_scene, after.is_scene if after else False), (ids, after.id if after else 0)]
     rows = np.arange(len(ids))
@@ -120,7 +121,7 @@ def window(
     end = None
     if len(rows) > k:
         last = int(shown[-1])
-        values = tuple(None if key.name == "id" else _values(scenes, key.name)[scene_at[last]] for key in order)
+        values = tuple(None if key.name == "id" else values_of[key.name][scene_at[last]] for key in order)
         up_to = newest if after is None else (after.tiles_up_to, after.scenes_up_to)
         end = Mark(
             values=values,

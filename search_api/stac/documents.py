@@ -6,8 +6,9 @@ from bandsight.catalog.records import ModelIdentity
 from search_api.openapi import MEDIA_TYPE as OPENAPI
 from search_api.stac.holdings import Holding
 from search_api.stac.ids import scenes_collection
-from search_api.stac.items import VERSION, extensions, rfc3339
+from search_api.stac.items import VERSION, extensions
 from search_api.stac.root import GEOJSON, Root, link
+from search_api.stac.times import rfc3339
 
 SCHEMA = "application/schema+json"
 QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"

@@ -21,6 +21,7 @@ from bandsight.errors import QueryError
 from bandsight.filters import Filter, Property, Scalar
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
+from search_api.errors import shown
 from search_api.stac.ids import scene_ids, scenes_collection, tile_ids, tiles_collection
 from search_api.stac.limits import check_vertices
 
@@ -79,7 +80,7 @@ def parse_json(value: Any) -> Any:
                 f"filter: found no JSON ({str(error)[:100]}); need CQL2 JSON, or filter-lang=cql2-text"
             ) from error
     if not isinstance(value, (dict, bool)):
-        raise QueryError(f"filter: found {_shown(value)}; need an object with op and args, as CQL2 JSON has it")
+        raise QueryError(f"filter: found {shown(value)}; need an object with op and args, as CQL2 JSON has it")
     nodes = 0
     waiting: list[tuple[Any, int]] = [(value, 1)]
     while waiting:
@@ -117,7 +118,7 @@ class _Reading:
         if isinstance(said, bool):
             return Filter() if said else NOTHING
         if not isinstance(said, dict) or not isinstance(said.get("op"), str) or not isinstance(said.get("args"), list):
-            raise QueryError(f"filter: found {_shown(said)} where a condition is needed (op and args)")
+            raise QueryError(f"filter: found {shown(said)} where a condition is needed (op and args)")
         op, args = said["op"], said["args"]
         lowered = op.lower()
         read = self._readers().get(lowered)
@@ -148,7 +149,7 @@ class _Reading:
 
     def _among(self, one: Any, values: Any) -> Filter:
         if not isinstance(values, list) or not values:
-            raise QueryError(f"filter: in: found {_shown(values)}; need a list of values")
+            raise QueryError(f"filter: in: found {shown(values)}; need a list of values")
         return Filter(any_of=tuple(self._compare("=", one, value) for value in values))
 
     def _compare(self, op: str, one: Any, other: Any) -> Filter:
@@ -208,7 +209,7 @@ class _Reading:
         if isinstance(other, dict) and isinstance(other.get("bbox"), list):
             return Filter(area=Area.from_box(LonLatBox.from_sequence(_numbers(other["bbox"]))))
         if not isinstance(other, dict):
-            raise QueryError(f"filter: s_intersects: found {_shown(other)}; need a geometry or a bbox")
+            raise QueryError(f"filter: s_intersects: found {shown(other)}; need a geometry or a bbox")
         check_vertices(other, "filter")
         return Filter(area=Area.from_geojson(other))
 
@@ -244,7 +245,7 @@ def _name(value: Any, op: str) -> str:
             raise QueryError(
                 f"filter: operator {value['op'][:60]!r} inside {op} is not one of this server; need a property"
             )
-        raise QueryError(f"filter: {op}: found {_shown(value)} where a property is needed")
+        raise QueryError(f"filter: {op}: found {shown(value)} where a property is needed")
     return str(value["property"]).removeprefix("properties.")
 
 
@@ -269,7 +270,7 @@ def _number(value: Any, name: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise QueryError(
-            f"filter: {name}: found {_shown(value)}; need a finite number, or text or true or false where it is so"
+            f"filter: {name}: found {shown(value)}; need a finite number, or text or true or false where it is so"
         )
     return number
 
@@ -280,7 +281,7 @@ def _numbers(values: list[Any]) -> list[float]:
 
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        raise QueryError(f"filter: {name}: found {_shown(value)}; need text")
+        raise QueryError(f"filter: {name}: found {shown(value)}; need text")
     return value
 
 
@@ -330,7 +331,7 @@ def _interval(value: Any, op: str) -> tuple[datetime | None, datetime | None]:
     if ends is None:
         return _instant(value, op)
     if not isinstance(ends, list) or len(ends) != 2:  # noqa: PLR2004
-        raise QueryError(f"filter: {op}: found interval {_shown(ends)}; need two ends, `..` for an open one")
+        raise QueryError(f"filter: {op}: found interval {shown(ends)}; need two ends, `..` for an open one")
     start = None if ends[0] == ".." else _instant(ends[0], op)[0]
     end = None if ends[1] == ".." else _instant(ends[1], op)[1]
     if start is not None and end is not None and start > end:
@@ -350,11 +351,6 @@ def _instant(value: Any, where: str) -> tuple[datetime, datetime]:
         when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     except (TypeError, ValueError, OverflowError) as error:
         raise QueryError(
-            f"filter: {where}: found {_shown(value)}; need TIMESTAMP('2020-05-01T10:00:00Z') or DATE('2020-05-01')"
+            f"filter: {where}: found {shown(value)}; need TIMESTAMP('2020-05-01T10:00:00Z') or DATE('2020-05-01')"
         ) from error
     return when, when
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"  # noqa: PLR2004

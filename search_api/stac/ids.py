@@ -6,10 +6,11 @@ name with `.scenes` behind it.
 
 import re
 
+from search_api.schemas import MAX_ID
+
 _SCENE = re.compile(r"scene-(\d{1,19})")
 _TILE = re.compile(r"\d{1,19}")
 _SUFFIX = ".scenes"
-_MAX_ID = 2**63 - 1
 
 
 def scene_item_id(scene_id: int) -> str:
@@ -30,11 +31,11 @@ def tiles_collection(scenes: str) -> str | None:
 def tile_ids(items: list[str]) -> tuple[int, ...]:
     """Return the numbers of those items that are tiles."""
     return tuple(
-        int(item) for item in items if _TILE.fullmatch(item) and str(int(item)) == item and int(item) <= _MAX_ID
+        int(item) for item in items if _TILE.fullmatch(item) and str(int(item)) == item and int(item) <= MAX_ID
     )
 
 
 def scene_ids(items: list[str]) -> tuple[int, ...]:
     """Return the numbers of those items that are scenes."""
     found = [match[1] for match in map(_SCENE.fullmatch, items) if match]
-    return tuple(int(number) for number in found if str(int(number)) == number and int(number) <= _MAX_ID)
+    return tuple(int(number) for number in found if str(int(number)) == number and int(number) <= MAX_ID)

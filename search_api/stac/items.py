@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from bandsight.catalog.records import Scene, Tile
@@ -10,6 +9,7 @@ from bandsight.geo.box import LonLatBox, around
 from search_api.stac.bands import data_assets
 from search_api.stac.ids import scene_item_id, scenes_collection
 from search_api.stac.root import GEOJSON, Root, link
+from search_api.stac.times import rfc3339
 
 VERSION = "1.1.0"
 _EXTENSIONS = {
@@ -81,11 +81,6 @@ def scene_item(scene: Scene, root: Root) -> dict[str, Any]:
         _item_links(root, collection, item_id),
         data_assets(scene),
     )
-
-
-def rfc3339(when: datetime) -> str:
-    """Return a time in UTC as STAC writes it."""
-    return when.isoformat().replace("+00:00", "Z")
 
 
 def bbox(boxes: Sequence[LonLatBox]) -> list[float]:

@@ -4,8 +4,6 @@ from typing import Any
 
 from bandsight.errors import QueryError
 
-MAX_LIST = 1000
-"""Most ids or collections."""
 MAX_TERMS = 16
 """Most alternatives of `q`."""
 MAX_VERTICES = 10_000

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from bandsight.archive import Archive, Cursor, Query
+from bandsight.ask import Answer, judged
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
 from bandsight.filters import Filter
 from bandsight.query_text import check_text
+from search_api.schemas import MAX_ID
 from search_api.service import Service
 from search_api.stac.limits import MAX_TERMS
 from search_api.stac.query import RankedPage, Ranking
@@ -59,26 +61,21 @@ class TextRanking:
         hits: list[tuple[Hit, dict[str, Any]]] = [
             (hit, {"bandsight:rank": shown + hit.rank, "bandsight:score": round(hit.score, 6)}) for hit in found.hits
         ]
-        matches: list[bool | None] = []
+        judgement = Answer([], [], [])
         if found.hits:
             vectors = np.stack([hit.vector for hit in found.hits if hit.vector is not None])
-            bands = [hit.scene.wavelengths_um for hit in found.hits]
-            chances = encoder.probabilities(vectors, self._texts, bands)
+            judgement = judged(encoder, found.hits, vectors, self._texts)
             nearest = (vectors @ self._texts.T).argmax(axis=1)
-            for row, (_, facts) in enumerate(hits):
-                chance = float(chances[row].max())
-                level = encoder.threshold(bands[row])
-                matches.append(None if level is None else chance >= level)
-                facts["bandsight:probability"] = round(chance, 6)
-                facts["bandsight:match"] = matches[-1]
-                facts["bandsight:matched"] = self._terms[int(nearest[row])]
+            judgements = zip(hits, judgement.probabilities, judgement.matches, nearest.tolist(), strict=True)
+            for (_, facts), chance, match, term in judgements:
+                facts["bandsight:probability"] = None if chance is None else round(chance, 6)
+                facts["bandsight:match"] = match
+                facts["bandsight:matched"] = self._terms[term]
         up_to = cursor.up_to if cursor else (found.next.up_to if found.next else None)
         counted = wanted if up_to is None else Filter(up_to=up_to, all_of=(wanted,))
         end = None if found.next is None else [found.next.token(), shown + len(hits)]
         # Whether anything matches is known from the best hits, which are on the first page.
-        nothing = (
-            {} if cursor else {"nothing_matches": bool(matches) and not any(match is not False for match in matches)}
-        )
+        nothing = {} if cursor else {"nothing_matches": judgement.nothing_matches}
         return RankedPage(
             hits=hits, next=end, matched=len(archive.tile_ids(counted)), generation=found.generation, facts=nothing
         )
@@ -177,6 +174,6 @@ def _cursor(place: list[Any] | None) -> tuple[Cursor | None, int]:
 
 
 def _number(place: list[Any], at: int) -> int:
-    if at >= len(place) or type(place[at]) is not int or not 0 <= place[at] < 2**63:
+    if at >= len(place) or type(place[at]) is not int or not 0 <= place[at] <= MAX_ID:
         raise QueryError(_BAD_PLACE)
     return int(place[at])

@@ -12,6 +12,7 @@ from bandsight.archive import Archive, Key, Mark
 from bandsight.catalog.records import Hit, Scene, Tile
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.filters import Filter
+from search_api.schemas import MAX_ID
 from search_api.service import Service
 from search_api.stac.fields import Fields
 from search_api.stac.filter_language import NOTHING, Kind, to_filter
@@ -20,7 +21,6 @@ from search_api.stac.token import Token, bad_token, question_of
 
 # A mark in a token: the values of the order, kind, id, newest tile, newest scene.
 _MARK_PARTS = 5
-_MAX_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,10 +172,8 @@ def one_item(archive: Archive, collection: str, item: str) -> tuple[Tile | None,
     """Return the tile or scene that an item id of a collection means.
 
     Raises:
-        NotFoundError: There is no such collection, or no such item in it.
+        NotFoundError: The collection holds no such item.
     """
-    if collection not in collection_names(archive):
-        raise NotFoundError(_no_collection(archive, [collection]))
     query = ItemQuery(collections=(collection,), ids=(item,))
     rows = archive.browse(1, query.of("tile", archive), query.of("scene", archive)).rows
     if not rows:
@@ -194,16 +192,12 @@ def check_collections(archive: Archive, names: tuple[str, ...]) -> None:
     Raises:
         QueryError: One of them is unknown.
     """
-    known = set(collection_names(archive))
+    known = collection_names(archive)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise QueryError(_no_collection(archive, unknown))
-
-
-def _no_collection(archive: Archive, names: list[str]) -> str:
-    known = collection_names(archive)
-    there = f"there are {', '.join(known[:20])}" if known else "it holds none yet"
-    return f"collections: found {', '.join(repr(name[:60]) for name in names[:5])}, unknown to this archive; {there}"
+        found = ", ".join(repr(name[:60]) for name in unknown[:5])
+        there = f"there are {', '.join(known[:20])}" if known else "it holds none yet"
+        raise QueryError(f"collections: found {found}, unknown to this archive; {there}")
 
 
 def _place(mark: Mark) -> list[Any]:
@@ -217,6 +211,6 @@ def _mark(place: list[Any], keys: int, token: str) -> Mark:
     fine = isinstance(values, list) and len(values) == keys and isinstance(is_scene, bool)
     fine = fine and all(value is None or isinstance(value, (str, int, float)) for value in values)
     numbers = (row_id, tiles_up_to, scenes_up_to)
-    if not fine or not all(type(number) is int and 0 <= number <= _MAX_ID for number in numbers):
+    if not fine or not all(type(number) is int and 0 <= number <= MAX_ID for number in numbers):
         raise bad_token(token)
     return Mark(values=tuple(values), is_scene=is_scene, id=row_id, tiles_up_to=tiles_up_to, scenes_up_to=scenes_up_to)

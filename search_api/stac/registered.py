@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bandsight.errors import ArchiveError, NotFoundError, QueryError
+from bandsight.vectors.durable import cannot_write, write_durably
+from search_api.stac.times import rfc3339
 
 _FOLDER = "searches"
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -47,18 +49,14 @@ class Searches:
         """
         if len(self._paths()) >= _MOST:
             raise QueryError(f"searches: found {_MOST:,} of them; delete some that nobody needs any more")
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        now = rfc3339(datetime.now(UTC).replace(microsecond=0))
         made = Registered(id=secrets.token_hex(8), title=title, created=now, hits=hits, body=body)
         path = self._path(made.id)
-        temporary = path.with_suffix(".new")
         try:
             self._folder.mkdir(exist_ok=True)
-            temporary.write_text(json.dumps(asdict(made), ensure_ascii=False), encoding="utf-8")
-            temporary.replace(path)
         except OSError as error:
-            raise ArchiveError(
-                f"{path}: cannot be written ({error.strerror}); check the disk's space and rights"
-            ) from error
+            raise cannot_write(path, error) from error
+        write_durably(path, [json.dumps(asdict(made), ensure_ascii=False).encode()])
         return made
 
     def get(self, search_id: str) -> Registered:

@@ -12,10 +12,11 @@ from bandsight.errors import QueryError
 from bandsight.filters import Filter
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
+from search_api.schemas import MAX_LIST
 from search_api.settings import ApiSettings
 from search_api.stac import filter_language, times
 from search_api.stac.fields import Fields
-from search_api.stac.limits import MAX_KEYS, MAX_LIST, MAX_TERMS, check_vertices
+from search_api.stac.limits import MAX_KEYS, MAX_TERMS, check_vertices
 from search_api.stac.query import ItemQuery
 from search_api.stac.sorting import keys_of, parse_sortby
 from search_api.stac.token import MAX_CHARS as _TOKEN_CHARS

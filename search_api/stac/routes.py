@@ -7,6 +7,7 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.datastructures import URL
 
+from bandsight.archive import Archive
 from bandsight.errors import NotFoundError, QueryError
 from search_api.documented import problems
 from search_api.service import Service
@@ -33,14 +34,29 @@ class Api:
         self.state: StacState = request.app.state.stac
 
     @property
-    def archive(self) -> Any:
+    def archive(self) -> Archive:
         """The archive."""
         return self.service.archive
 
     def names(self) -> list[str]:
         """Return the collections that this API shows."""
-        names = collection_names(self.archive)
-        return names[::2] if self.root.search is not None else names
+        archive = self.archive
+        return archive.collection_names() if self.root.search is not None else collection_names(archive)
+
+    def need_collection(self, name: str) -> None:
+        """Refuse a collection that this API does not show.
+
+        Raises:
+            NotFoundError: It is none of them.
+        """
+        if name not in self.names():
+            raise self.no_collection(name)
+
+    def no_collection(self, name: str) -> NotFoundError:
+        """Return the refusal of a collection."""
+        names = self.names()
+        there = f"there are {', '.join(names[:20])}" if names else "this archive holds none yet"
+        return NotFoundError(f"collection_id: found {name[:60]!r}; {there}")
 
     def ranking(self, q: str | list[str] | None, semantic: Mapping[str, Any] | None) -> Ranking | None:
         """Return the order by meaning that is asked for, None for a list without one.
@@ -75,6 +91,12 @@ def asked_ranking(
     if state.semantic is None:
         raise QueryError("semantic: this server takes none; pass q")
     return state.semantic(service, semantic)
+
+
+def collection_pages(api: Api) -> list[dict[str, Any]]:
+    """Return all collections of an API as documents."""
+    held = api.state.holdings.of(api.archive).values()
+    return [page for one in held for page in documents.collection_pages(one, api.archive.model, api.root)]
 
 
 def server_url(request: Request) -> str:
@@ -117,9 +139,7 @@ def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
     )
     def collections(api: ApiDep) -> Response:
         """Return all collections with extents, bands and summaries."""
-        held = api.state.holdings.of(api.archive)
-        pages = [page for one in held.values() for page in documents.collection_pages(one, api.archive.model, api.root)]
-        return json_answer(documents.collection_list(pages, api.root))
+        return json_answer(documents.collection_list(collection_pages(api), api.root))
 
     @router.get(
         "/collections/{collection_id}",
@@ -128,11 +148,10 @@ def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
     )
     def collection(api: ApiDep, collection_id: CollectionId) -> Response:
         """Return a collection with extents, bands and summaries."""
-        for one in api.state.holdings.of(api.archive).values():
-            for page in documents.collection_pages(one, api.archive.model, api.root):
-                if page["id"] == collection_id:
-                    return json_answer(page)
-        raise _no_collection(api, collection_id)
+        for page in collection_pages(api):
+            if page["id"] == collection_id:
+                return json_answer(page)
+        raise api.no_collection(collection_id)
 
     @router.get(
         "/collections/{collection_id}/items", responses=_LISTS | problems(400, 404), summary="Items of a collection"
@@ -146,8 +165,7 @@ def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
         ] = None,
     ) -> Response:
         """Return a page of a collection's items."""
-        if collection_id not in api.names():
-            raise _no_collection(api, collection_id)
+        api.need_collection(collection_id)
         if collections not in {None, collection_id}:
             raise QueryError(f"collections: found {str(collections)[:60]!r} in a list of {collection_id}; use /search")
         query = asked.query(api.service.settings, collections=[collection_id])
@@ -162,8 +180,7 @@ def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
     )
     def item(api: ApiDep, collection_id: CollectionId, item_id: ItemId) -> Response:
         """Return a tile or a scene."""
-        if collection_id not in api.names():
-            raise _no_collection(api, collection_id)
+        api.need_collection(collection_id)
         tile, scene = one_item(api.archive, collection_id, item_id)
         made = scene_item(scene, api.root) if tile is None else tile_item(tile, scene, api.root)
         return json_answer(made, GEOJSON)
@@ -194,8 +211,7 @@ def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
     )
     def collection_queryables(api: ApiDep, collection_id: CollectionId) -> Response:
         """Return what filters may ask of a collection, as a JSON schema."""
-        if collection_id not in api.names():
-            raise _no_collection(api, collection_id)
+        api.need_collection(collection_id)
         made = documents.queryables(api.root, api.archive.property_types(), collection_id)
         return json_answer(made, documents.SCHEMA)
 
@@ -241,9 +257,3 @@ def _next(request: Request, here: str, found: Answer, body: Filters | None) -> d
 
 def _with_params(request: Request, here: str, **changed: Any) -> str:
     return str(URL(f"{here}?{request.url.query}" if request.url.query else here).include_query_params(**changed))
-
-
-def _no_collection(api: Api, name: str) -> NotFoundError:
-    names = api.names()
-    there = f"there are {', '.join(names[:20])}" if names else "this archive holds none yet"
-    return NotFoundError(f"collection_id: found {name[:60]!r}; {there}")

@@ -14,7 +14,7 @@ from search_api.stac.meaning import TopRanking
 from search_api.stac.query import Ranking, answer, check_collections
 from search_api.stac.registered import Registered, Searches
 from search_api.stac.request import Filters, RegisterBody, only_known, query_of_body
-from search_api.stac.root import JSON, Root, link
+from search_api.stac.root import GEOJSON, JSON, Root, link
 from search_api.stac.routes import Api, asked_ranking, json_answer, server_url, stac_router
 
 router = APIRouter(tags=["Registered searches"], dependencies=[Depends(only_known)])
@@ -38,10 +38,9 @@ SearchesDep = Annotated[Searches, Depends(_searches)]
 def api_of_search(request: Request, searches: SearchesDep, search_id: SearchId) -> Api:
     """Return the API whose items are a registered search's hits."""
     kept = searches.get(search_id)
-    api = Api(request, Root(server=server_url(request), search=kept), lambda: _top(request, kept))
     # A former version may have kept what this one does not read.
-    _read(kept)
-    return api
+    body = _read(kept)
+    return Api(request, Root(server=server_url(request), search=kept), lambda: _top(request, kept, body))
 
 
 @router.post(
@@ -105,9 +104,8 @@ def _read(kept: Registered) -> Filters:
         ) from error
 
 
-def _top(request: Request, kept: Registered) -> Ranking:
+def _top(request: Request, kept: Registered, body: Filters) -> Ranking:
     service: Service = request.app.state.service
-    body = _read(kept)
     query = query_of_body(service.settings, body)
     if query.collections:
         check_collections(service.archive, query.collections)
@@ -131,7 +129,7 @@ def _shown(search: Registered, server: str) -> dict[str, Any]:
         "search": dict(search.body),
         "links": [
             link("child", root.url, title="STAC API of its hits"),
-            link("items", root.at("search"), "application/geo+json"),
+            link("items", root.at("search"), GEOJSON),
             link("root", f"{server}/"),
         ],
     }

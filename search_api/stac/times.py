@@ -28,3 +28,8 @@ def interval(text: str) -> tuple[datetime | None, datetime | None]:
     # Python knows no leap seconds, and reads six digits of a second at most.
     known = _FRACTION.sub(lambda found: f".{found[1][:6]}", _LEAP_SECOND.sub(":59", upper))
     return parse_interval(known)
+
+
+def rfc3339(when: datetime) -> str:
+    """Return a time in UTC as STAC writes it."""
+    return when.isoformat().replace("+00:00", "Z")
