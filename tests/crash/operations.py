@@ -8,7 +8,7 @@ import numpy as np
 
 from bandsight.archive import Archive
 from bandsight.archive.opening import CATALOG_FILE
-from bandsight.catalog.database import HEAD, migrate, open_database
+from bandsight.catalog.database import migrate, open_database
 from tests.archive.makers import MODEL, entry
 
 TILES = 4
@@ -65,11 +65,13 @@ def perform(path: Path, operations: Iterator[Operation], say: Callable[[str, Ope
 
 
 def downgrade(path: Path) -> None:
-    """Turn an archive into one of the former schema."""
+    """Turn an archive into one of an old schema."""
     engine = open_database(path / CATALOG_FILE)
-    before = str(int(HEAD) - 1).zfill(len(HEAD))
-    migrate(engine, before)
+    migrate(engine, "0002")
     engine.dispose()
+    # The older version writes columns of its own.
+    for file in (path / "index").glob("seg-*"):
+        file.unlink()
 
 
 def _do(archive: Archive, operation: Operation) -> None:

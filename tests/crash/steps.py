@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bandsight.archive import Archive
-from bandsight.archive import archive as archive_module
+from bandsight.archive import Archive, maintenance
 from bandsight.catalog import checksums
 from bandsight.catalog.catalog import Catalog
 from bandsight.vectors import column_files, durable, faiss_store, folder, index_files
@@ -49,7 +48,7 @@ STEPS = {
     "index named, facts not written": Step(index_files, "name_durably", False, "optimize"),
     "facts written, index not served": Step(faiss_store, "save_index", False, "optimize"),
     "some checksums filled in": Step(checksums.zlib, "crc32", True, "upgrade"),
-    "schema new, lock held": Step(archive_module, "migrate", False, "upgrade"),
+    "schema new, lock held": Step(maintenance, "migrate", False, "upgrade"),
 }
 
 
