@@ -16,6 +16,7 @@ from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
 from search_api.metrics import Measured, Metrics
 from search_api.openapi import describe
+from search_api.reload import add_reload
 from search_api.routes import router
 from search_api.service import Service, open_service
 from search_api.settings import ApiSettings
@@ -79,6 +80,7 @@ def create_app(
     app.state.metrics = Metrics()
     app.state.stac = StacState(semantic=semantic)
     add_handlers(app)
+    add_reload(app, chosen)
     describe(app)
     # The last one added meets a request first.
     app.add_middleware(BodyLimit, max_upload_bytes=chosen.max_upload_bytes)

@@ -26,13 +26,14 @@ from bandsight.archive.maintenance import repair, upgrade
 from bandsight.archive.opening import CATALOG_FILE, check_catalog, check_there, clear_errors, create_catalog
 from bandsight.archive.query import Query, average
 from bandsight.archive.scene_table import SceneTable
+from bandsight.archive.succession import attach, detach, first_ids, link_files, replace_rows
 from bandsight.archive.tile_columns import tile_columns
 from bandsight.archive.writing import Batch, Part, add_in_parts, add_scenes
 from bandsight.catalog.catalog import FORMAT_VERSION, Catalog
 from bandsight.catalog.database import open_database
 from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile
 from bandsight.catalog.tables import SceneRow, TileRow
-from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError, QueryError
+from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
 from bandsight.vectors import tuning
@@ -64,20 +65,20 @@ class Archive:
         self._lock = WriterLock(path) if write else None
         try:
             self._engine = open_database(path / CATALOG_FILE)
-            self.model = check_catalog(self._engine, path)
-            self._store = FaissStore(path, self.model.dim, self._read_columns, self._read_footprints)
-            self._scene_table = SceneTable()
-            self._generation = -1
+            self._begin(check_catalog(self._engine, path))
             self._refreshing = threading.Lock()
             if write:
-                with self._reading() as catalog:
-                    self._store.folder.remove_unnamed(
-                        {row["name"] for row in catalog.segments()}, catalog.next_tile_id() - 1
-                    )
+                self._remove_unnamed()
             self.refresh()
         except BaseException:
             self.close()
             raise
+
+    def _begin(self, model: ModelIdentity) -> None:
+        self.model = model
+        self._store = FaissStore(self.path, model.dim, self._read_columns, self._read_footprints)
+        self._scene_table = SceneTable()
+        self._generation = -1
 
     @classmethod
     def create(cls, path: Path, model: ModelIdentity) -> "Archive":
@@ -228,10 +229,7 @@ class Archive:
                 for segment in new:
                     catalog.add_segment(**asdict(segment), generation=generation)
             self.refresh()
-            with self._reading() as catalog:
-                self._store.folder.remove_unnamed(
-                    {row["name"] for row in catalog.segments()}, catalog.next_tile_id() - 1
-                )
+            self._remove_unnamed()
         after = self._store.stats()
         return {
             f"{name}_{when}": stats[name]
@@ -247,6 +245,38 @@ class Archive:
         """
         with clear_errors(self.path / CATALOG_FILE):
             return back_up(self._engine, self._store.folder, target)
+
+    def create_beside(self, path: Path, model: ModelIdentity) -> "Archive":
+        """Make an empty archive that is to take this one's place (`take_over`) and open it for writing."""
+        with self._reading() as catalog:
+            first_tile, first_scene = first_ids(catalog)
+        create_catalog(path, model, first_tile=first_tile, first_scene=first_scene)
+        return Archive(path, write=True)
+
+    def take_over(self, beside: "Archive") -> int:
+        """Replace all that this archive holds, and its model, by another's, in one commit; return the generation.
+
+        Searches go on; who has this archive open is told by `ModelChangedError` to open it anew. What is remembered of
+        jobs stays.
+
+        Raises:
+            ArchiveError: The other one was not made by `create_beside`, or the disk is full.
+        """
+        self._need_lock()
+        with beside._reading() as catalog:  # noqa: SLF001  (one of its own kind)
+            segments = [Segment(**row) for row in catalog.segments()]
+        link_files(segments, beside._store.folder, self._store.folder)  # noqa: SLF001
+        with clear_errors(self.path / CATALOG_FILE), self._engine.connect() as connection:
+            attach(connection, beside.path)
+            try:
+                with connection.execution_options(writes=True).begin():
+                    generation = replace_rows(connection, Catalog(connection))
+            finally:
+                detach(connection)
+        self._begin(beside.model)
+        self.refresh()
+        self._remove_unnamed()
+        return generation
 
     def record_failure(self, href: str, reason: str, *, scene: str = "", job: int | None = None) -> None:
         """Remember a scene that could not be indexed, until it can.
@@ -598,6 +628,13 @@ class Archive:
         generation = catalog.generation()
         if generation == self._generation:
             return
+        model = catalog.model()
+        if model is None or model.digest != self.model.digest:
+            name = model.name if model else "none"
+            raise ModelChangedError(
+                f"{self.path}: it was made anew with model {name} (`bandsight reindex`) since it was opened with "
+                f"{self.model.name}"
+            )
         with self._refreshing:
             if generation > self._generation:
                 self._show(self._snapshot(catalog))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bandsight.archive import Archive, archive, maintenance
+from bandsight.archive import Archive, archive, maintenance, succession
 from bandsight.catalog import checksums
 from bandsight.catalog.catalog import Catalog
 from bandsight.vectors import column_files, durable, faiss_store, folder, index_files
@@ -43,6 +43,12 @@ STEPS = {
     "all parts in, not committed": Step(archive, "add_in_parts", False, "add in parts"),
     "parts shown, not deleted": Step(Parts, "drop", True, "add in parts"),
     "some parts deleted": Step(os, "unlink", False, "add in parts"),
+    "new archive made, nothing linked": Step(archive, "link_files", True, "reindex"),
+    "files linked, folder not flushed": Step(succession, "_link", False, "reindex"),
+    "files linked, nothing replaced": Step(archive, "attach", True, "reindex"),
+    "old scenes out, new ones not in": Step(Catalog, "advance", False, "reindex"),
+    "all rows replaced, not committed": Step(archive, "replace_rows", False, "reindex"),
+    "replaced, old files there": Step(archive, "detach", False, "reindex"),
     "scenes removed, not committed": Step(Catalog, "remove_scenes", False, "remove"),
     "removal committed, not shown": Step(Archive, "refresh", True, "remove"),
     "merged files written, not committed": Step(StoreFolder, "merge", False, "compact"),
