@@ -179,9 +179,7 @@ class Archive:
         """
         self._need_lock()
         with self._writing() as catalog:
-            generation = add_scenes(catalog, self._store, batch)
-        self.refresh()
-        return generation
+            return add_scenes(catalog, self._store, batch)
 
     def add_in_parts(self, scene: SceneRecord, parts: Iterable[Part]) -> int:
         """Add one scene, however large, in one commit and return the generation it makes; as `add`.
@@ -192,9 +190,7 @@ class Archive:
         """
         self._need_lock()
         with self._writing() as catalog:
-            generation = add_in_parts(catalog, self._store, scene, parts)
-        self.refresh()
-        return generation
+            return add_in_parts(catalog, self._store, scene, parts)
 
     def remove(self, hrefs: Sequence[str]) -> int:
         """Remove scenes with their tiles in one commit and return the generation it makes.
@@ -324,12 +320,13 @@ class Archive:
     @property
     def generation(self) -> int:
         """Number of the commit that is being served."""
+        self._see_own()
         return self._generation
 
     @property
     def worth_an_index(self) -> bool:
         """True when `optimize` would build one: smaller archives are scanned exactly in milliseconds."""
-        return int(self._store.stats()["vectors"]) >= tuning.WORTH_IT
+        return self.tile_count >= tuning.WORTH_IT
 
     @property
     def newest_tile(self) -> int:
@@ -340,6 +337,7 @@ class Archive:
     @property
     def tile_count(self) -> int:
         """How many tiles searches look at."""
+        self._see_own()
         return int(self._store.stats()["vectors"])
 
     @property
@@ -350,6 +348,11 @@ class Archive:
     def refresh(self) -> None:
         """Move on to the newest commit."""
         self._answering(lambda _: None)
+
+    def _see_own(self) -> None:
+        """Show a writer what it has written: each commit costs as much as it adds, however large the archive is."""
+        if self._lock is not None:
+            self.refresh()
 
     def has_scene(self, key: str) -> bool:
         """Say whether a scene of this identity has been indexed."""
