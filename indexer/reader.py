@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -55,10 +56,18 @@ def read_tiles(
     Raises:
         SceneError: A file cannot be read there.
     """
+    scale = windows[0].scale
+    phases = [(window.col_off % scale, window.row_off % scale) for window in windows]
+    if len(set(phases)) > 1:
+        # Tiles that were moved to the scene's edge fall between the pixels of the others at a coarse scale.
+        alike = [[at for at, own in enumerate(phases) if own == phase] for phase in dict.fromkeys(phases)]
+        options = {"tile_px": tile_px, "min_valid": min_valid, "max_cloud": max_cloud}
+        read = [read_tiles(scene, [windows[at] for at in group], **options) for group in alike]  # type: ignore[arg-type]
+        found = dict(zip(chain.from_iterable(alike), chain.from_iterable(read), strict=True))
+        return [found[at] for at in range(len(windows))]
     left, top = min(window.col_off for window in windows), min(window.row_off for window in windows)
     right = max(window.col_off + window.width for window in windows)
     bottom = max(window.row_off + window.height for window in windows)
-    scale = windows[0].scale
     values, valid, cloud = _read(scene, (left, top, right, bottom), scale)
     scaled = to_bytes(scene, values)
     # Mostly all of it is there, and no tile needs to be looked at by itself.

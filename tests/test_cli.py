@@ -241,7 +241,7 @@ def test_jobs_are_told_while_they_run_and_afterwards(bandsight, archive, run, ca
     assert told["sources"] == [str(scenes)]
     code, _, err = bandsight("jobs", "99")
     assert (code, "job 99" in err) == (1, True)
-    with Archive.create(tmp_path / "a", Archive.open(archive).model) as writer:
+    with Archive.open(archive) as opened, Archive.create(tmp_path / "a", opened.model) as writer:
         writer.jobs.begin("index", ["/in"], Counts(scenes=9, tiles_per_s=4, remaining_s=300))
         _, out, _ = run(capsys, monkeypatch, "jobs", "--archive", str(tmp_path / "a"))
         assert [out.splitlines()[1].split()[at] for at in (2, -2, -1)] == ["running", "5", "min"]
