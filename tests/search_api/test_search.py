@@ -17,6 +17,7 @@ from bandsight.imagery import thumbnail
 from tests.fakes import FakeEmbedder
 from tests.search_api.conftest import SIDE
 
+HEATMAP = ("{z}/{x}/{y}.png", "tilejson.json", "legend.json", "legend.png")
 BERLIN = "13,50,16,54"
 
 
@@ -185,6 +186,10 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         "/tiles/{tile_id}/similar",
         "/tiles/{tile_id}/thumbnail.png",
         "/classify",
+        "/heatmap.png",
+        "/heatmap.tif",
+        *(f"/searches/{{search_id}}/heatmap.{kind}" for kind in ("png", "tif")),
+        *(f"/searches/{{search_id}}/heatmap/{part}" for part in HEATMAP),
         "/version",
         "/healthz",
         "/readyz",
