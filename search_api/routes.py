@@ -3,15 +3,13 @@
 import io
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from PIL import Image
 
 from bandsight import __version__
-from bandsight.errors import QueryError
 from bandsight.imagery import thumbnail
-from bandsight.labels import check_labels, classify_tiles
 from search_api.documented import problems
-from search_api.schemas import MAX_ID, ClassifyBody
+from search_api.schemas import MAX_ID
 from search_api.service import Service
 
 router = APIRouter()
@@ -46,14 +44,6 @@ def tile_thumbnail(
     return Response(out.getvalue(), media_type="image/png", headers=_CACHE)
 
 
-@router.post("/classify", responses=_ERRORS, summary="Zero-shot classes")
-def classify(service: ServiceDep, body: Annotated[ClassifyBody, Body()]) -> dict[str, Any]:
-    """Give tiles the label they fit best, with a probability for each label on its own."""
-    names = check_labels([label.strip() for label in body.labels])
-    rows = classify_tiles(service.archive, service.encoder, names, body.to_filter())
-    return {"labels": names, "matched": len(rows), "tiles": rows[: _limit(service, body.limit)]}
-
-
 @router.get("/version", summary="Versions, model and licence")
 def version(service: ServiceDep) -> dict[str, Any]:
     """Say which program, archive generation and model answer here."""
@@ -64,9 +54,3 @@ def version(service: ServiceDep) -> dict[str, Any]:
         "model": {"name": model.name, "digest": model.digest, "dim": model.dim, "license": model.license},
         "index": service.archive.index_figures,
     }
-
-
-def _limit(service: Service, limit: int) -> int:
-    if limit > service.settings.max_hits:
-        raise QueryError(f"limit: {limit}; at most {service.settings.max_hits} hits in one answer")
-    return limit

@@ -186,6 +186,7 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         "/tiles/{tile_id}/similar",
         "/tiles/{tile_id}/thumbnail.png",
         "/classify",
+        "/classify/map",
         "/heatmap.png",
         "/heatmap.tif",
         *(f"/searches/{{search_id}}/heatmap.{kind}" for kind in ("png", "tif")),
