@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 
 from bandsight import __version__
-from search_api import health, metrics
+from search_api import health, imagery, metrics
 from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
@@ -91,7 +91,14 @@ def create_app(
             allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(Measured, metrics=app.state.metrics)
-    for part in (router, stac_router(_archive_api, landing=False), searches.router, health.router, metrics.router):
+    for part in (
+        router,
+        stac_router(_archive_api, landing=False),
+        searches.router,
+        imagery.router,
+        health.router,
+        metrics.router,
+    ):
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

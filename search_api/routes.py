@@ -1,11 +1,9 @@
 """The routes: parse, ask, answer."""
 
-import io
 import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, File, Form, Path, Query, Request, Response, UploadFile
-from PIL import Image
 
 from bandsight import __version__
 from bandsight.answers import feature, feature_collection
@@ -13,7 +11,6 @@ from bandsight.ask import Answer, by_image, by_tile
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
 from bandsight.filters import Filter
-from bandsight.imagery import thumbnail
 from bandsight.labels import check_labels, classify_tiles
 from bandsight.query_image import decode_query_image
 from search_api.body_limit import too_large
@@ -24,8 +21,6 @@ from search_api.stac.root import GEOJSON
 
 router = APIRouter()
 _ERRORS = problems(400, 404, 413, 415, 422)
-# A hit's thumbnail does not change while its scene stays the same.
-_CACHE = {"Cache-Control": "public, max-age=3600"}
 
 
 def _service(request: Request) -> Service:
@@ -89,23 +84,6 @@ def similar(
     """Rank tiles by likeness to a tile, itself left out."""
     wanted = Filter.parse(bbox=bbox, datetime=datetime, collections=_names(collections), sensors=_names(sensors))
     return _answer(service, by_tile(service.archive, tile_id, _limit(service, limit), wanted))
-
-
-@router.get(
-    "/tiles/{tile_id}/thumbnail.png",
-    responses=problems(400, 404, 410),
-    response_class=Response,
-    summary="A picture of a tile",
-)
-def tile_thumbnail(
-    service: ServiceDep, tile_id: TileId, size: Annotated[int, Query(ge=16, le=1024, description="Pixels")] = 256
-) -> Response:
-    """Cut a tile's picture from its scene."""
-    found = service.archive.tile(tile_id)
-    picture = Image.fromarray(thumbnail(service.archive.scene(found.scene_id), found, size))
-    out = io.BytesIO()
-    picture.save(out, "PNG")
-    return Response(out.getvalue(), media_type="image/png", headers=_CACHE)
 
 
 @router.post("/classify", responses=_ERRORS, summary="Zero-shot classes")
