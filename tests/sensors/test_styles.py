@@ -69,7 +69,8 @@ def test_what_the_scene_lacks_is_not_offered() -> None:
 )
 def test_a_broken_style_names_its_profile(tmp_path, lines: str) -> None:
     (tmp_path / "mine.toml").write_text(
-        'title = "t"\ncollection = "c"\nbands = [{name = "a", wavelength_um = 0.5}, {name = "b", wavelength_um = 0.6}]\n'
+        'title = "t"\ncollection = "c"\n'
+        'bands = [{name = "a", wavelength_um = 0.5}, {name = "b", wavelength_um = 0.6}]\n'
         f'[scaling.default]\nkind = "as_is"\n[[styles]]\nname = "s"\ntitle = "t"\n{lines}\n'
     )
     with pytest.raises(SensorError, match=r"mine\.toml"):
