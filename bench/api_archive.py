@@ -99,9 +99,8 @@ def scene(number: int, dim: int) -> tuple[SceneRecord, list[TileRecord], NDArray
         geometry=whole.geometry,
         boxes=whole.boxes,
     )
-    rows = _kinds(dim)[rng.integers(0, _KINDS, len(tiles))] + rng.normal(0, _NOISE, (len(tiles), dim)).astype(
-        np.float32
-    )
+    noise = rng.normal(0, _NOISE, (len(tiles), dim)).astype(np.float32)
+    rows = _kinds(dim)[rng.integers(0, _KINDS, len(tiles))] + noise
     return record, tiles, np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
