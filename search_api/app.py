@@ -10,23 +10,27 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 
 from bandsight import __version__
-from search_api import health, jobs, metrics
+from search_api import health, imagery, jobs, metrics
 from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
+from search_api.maps import class_routes, explain, heat
+from search_api.maps.class_bodies import ClassifyBody
+from search_api.maps.state import MapState
 from search_api.metrics import Measured, Metrics
 from search_api.openapi import describe
 from search_api.reload import add_reload
 from search_api.routes import router
 from search_api.service import Service, open_service
 from search_api.settings import ApiSettings
-from search_api.stac import searches
+from search_api.stac import searches, tiles
 from search_api.stac.documents import landing_page
-from search_api.stac.query import Semantic
-from search_api.stac.root import JSON, Root
-from search_api.stac.routes import Api, json_answer, server_url, stac_router
+from search_api.stac.request import RegisterBody, SearchBody
+from search_api.stac.root import JSON
+from search_api.stac.routes import json_answer, stac_router
 from search_api.stac.schemas import CATALOG, of
 from search_api.stac.state import StacState
+from search_api.stac.tiles import archive_api
 
 _STATIC = Path(__file__).parent / "static"
 # The page loads nothing but its own files and the API's answers.
@@ -37,20 +41,19 @@ _PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
+# Bodies that routes read themselves, because they may come as a form.
+BODIES = (SearchBody, RegisterBody, ClassifyBody)
 _ABOUT = """Search satellite archives by meaning: a sentence, a picture or a tile in, ranked tiles out.
 
 Coordinates are lon, lat in EPSG:4326; a bbox is west, south, east, north. Errors are RFC 9457 problem+json."""
 
 
-def create_app(
-    settings: ApiSettings | None = None, service: Service | None = None, *, semantic: Semantic | None = None
-) -> FastAPI:
+def create_app(settings: ApiSettings | None = None, service: Service | None = None) -> FastAPI:
     """Return the app.
 
     Args:
         settings: From the environment when None.
         service: An archive and model that are open already; the caller closes them.
-        semantic: Reads the member `semantic` of a search's body.
 
     Raises:
         SettingsError: The server would listen beyond this machine without a key.
@@ -78,10 +81,11 @@ def create_app(
         openapi_url=None,
     )
     app.state.metrics = Metrics()
-    app.state.stac = StacState(semantic=semantic)
+    app.state.stac = StacState()
+    app.state.maps = MapState()
     add_handlers(app)
     add_reload(app, chosen)
-    describe(app)
+    describe(app, BODIES)
     # The last one added meets a request first.
     app.add_middleware(BodyLimit, max_upload_bytes=chosen.max_upload_bytes)
     app.add_middleware(Access, key=chosen.key.get_secret_value() if chosen.key else None)
@@ -93,14 +97,9 @@ def create_app(
             allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(Measured, metrics=app.state.metrics)
-    for part in (
-        router,
-        stac_router(_archive_api, landing=False),
-        searches.router,
-        jobs.router,
-        health.router,
-        metrics.router,
-    ):
+    parts = (router, tiles.router, stac_router(archive_api, landing=False), heat.router, class_routes.router)
+    parts = (*parts, explain.router, searches.router, imagery.router, jobs.router, health.router, metrics.router)
+    for part in parts:
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
@@ -110,13 +109,9 @@ def create_app(
         """Return what this API is and where everything is, or the page to whoever accepts HTML."""
         if "text/html" in request.headers.get("accept", ""):
             return FileResponse(_STATIC / "index.html", headers=_PAGE_HEADERS)
-        api = _archive_api(request)
+        api = archive_api(request)
         answer = json_answer(landing_page(api.root, api.names()))
         answer.headers["Vary"] = "Accept"
         return answer
 
     return app
-
-
-def _archive_api(request: Request) -> Api:
-    return Api(request, Root(server=server_url(request)))

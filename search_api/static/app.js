@@ -27,7 +27,7 @@ function rfc3339(text) {
   return `${isDay(first) ? `${first}T00:00:00Z` : first}/${isDay(last) ? `${last}T23:59:59Z` : last}`;
 }
 
-// Item Search marks what is ours; likeness to a picture or a tile does not.
+// Items mark what is ours.
 function plain({ id, properties }) {
   const own = Object.entries(properties).map(([name, value]) => [name.replace(/^bandsight:/, ""), value]);
   return { tile_id: id, probability: null, href: "", ...Object.fromEntries(own) };
@@ -90,10 +90,12 @@ function card(feature) {
 }
 
 function searchByImage(file) {
+  const { limit, bbox, datetime, sensors } = filters();
+  const body = { limit: Number(limit), datetime, bbox: bbox?.split(",").map(Number), sensors: sensors ? [sensors] : undefined };
   const form = new FormData();
+  form.append("body", JSON.stringify(body));
   form.append("image", file);
-  for (const [name, value] of Object.entries(filters())) form.append(name, value);
-  show(file.name, () => fetch("search/image", { method: "POST", body: form }));
+  show(file.name, () => fetch("search", { method: "POST", body: form }));
 }
 
 byId("search").addEventListener("submit", (event) => {
