@@ -14,6 +14,7 @@ from search_api import health, imagery, metrics
 from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
+from search_api.export.routes import router as exports
 from search_api.metrics import Measured, Metrics
 from search_api.openapi import describe
 from search_api.routes import router
@@ -91,7 +92,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
             allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(Measured, metrics=app.state.metrics)
-    parts = (router, tiles.router, stac_router(archive_api, landing=False), searches.router, imagery.router)
+    parts = (router, tiles.router, stac_router(archive_api, landing=False), exports, searches.router, imagery.router)
     for part in (*parts, health.router, metrics.router):
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
