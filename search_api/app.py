@@ -15,6 +15,9 @@ from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
 from search_api.export.routes import router as exports
+from search_api.maps import class_routes, heat
+from search_api.maps.class_bodies import ClassifyBody
+from search_api.maps.state import MapState
 from search_api.metrics import Measured, Metrics
 from search_api.openapi import describe
 from search_api.routes import router
@@ -39,7 +42,7 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 # Bodies that routes read themselves, because they may come as a form.
-BODIES = (SearchBody, RegisterBody)
+BODIES = (SearchBody, RegisterBody, ClassifyBody)
 _ABOUT = """Search satellite archives by meaning: a sentence, a picture or a tile in, ranked tiles out.
 
 Coordinates are lon, lat in EPSG:4326; a bbox is west, south, east, north. Errors are RFC 9457 problem+json."""
@@ -79,6 +82,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     )
     app.state.metrics = Metrics()
     app.state.stac = StacState()
+    app.state.maps = MapState()
     add_handlers(app)
     describe(app, BODIES)
     # The last one added meets a request first.
@@ -92,8 +96,8 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
             allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(Measured, metrics=app.state.metrics)
-    parts = (router, tiles.router, stac_router(archive_api, landing=False), exports, searches.router, imagery.router)
-    for part in (*parts, health.router, metrics.router):
+    parts = (router, tiles.router, stac_router(archive_api, landing=False), heat.router, class_routes.router, exports)
+    for part in (*parts, searches.router, imagery.router, health.router, metrics.router):
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

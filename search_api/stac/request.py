@@ -49,7 +49,7 @@ class FieldsBody(BaseModel):
     exclude: list[Name] = Field(default=[], max_length=100)
 
 
-class Filters(BaseModel):
+class ItemFilters(BaseModel):
     """Which items are asked for; all conditions must hold."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False)
@@ -67,6 +67,11 @@ class Filters(BaseModel):
     filter_lang: Language = Field("cql2-json", alias="filter-lang")
     filter_crs: Crs = Field(_CRS84, alias="filter-crs")
     sensors: list[Name] | None = Field(None, max_length=MAX_LIST, description="Sensor profiles")
+
+
+class Filters(ItemFilters):
+    """Which items are asked for, and by which question."""
+
     q: str | Annotated[list[str], Field(max_length=MAX_TERMS)] | None = Field(
         None, description="What the place looks like; a list, or commas, for alternatives"
     )
@@ -133,7 +138,7 @@ def take_pictures(values: dict[str, Any], pictures: list[dict[str, Any]]) -> Non
     positive += [{"image": picture} for picture in pictures]
 
 
-def query_of_body(settings: ApiSettings, body: Filters) -> ItemQuery:
+def query_of_body(settings: ApiSettings, body: ItemFilters) -> ItemQuery:
     """Return what a body asks.
 
     Raises:
@@ -219,6 +224,36 @@ class SearchUrl(ListUrl):
             intersects=_geometry(self.intersects),
             sensors=_names(self.sensors, "sensors"),
             **more,
+        )
+
+
+@dataclass(kw_only=True)
+class AskedUrl:
+    """A question and filters, where nothing is listed: `bbox` is another matter there."""
+
+    q: Annotated[str, Query(description="What the place looks like; commas for alternatives", examples=["a lake"])]
+    collections: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Names, separated by commas")] = None
+    datetime: Annotated[
+        str | None, Query(max_length=times.MAX_CHARS, description="RFC 3339 instant or interval", examples=[_EXAMPLE])
+    ] = None
+    intersects: Annotated[str | None, Query(description="GeoJSON geometry")] = None
+    sensors: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Sensor profiles, by commas")] = None
+    filter: Annotated[str | None, Query(description="CQL2, as filter-lang says")] = None
+    filter_lang: Annotated[Language, Query(alias="filter-lang")] = "cql2-text"
+
+    def query(self, settings: ApiSettings) -> ItemQuery:
+        """Return what the filters ask.
+
+        Raises:
+            QueryError: A parameter cannot be read.
+        """
+        return _query(
+            settings,
+            collections=_names(self.collections, "collections"),
+            datetime=self.datetime,
+            intersects=_geometry(self.intersects),
+            sensors=_names(self.sensors, "sensors"),
+            filter=_filter(self.filter, self.filter_lang),
         )
 
 
