@@ -14,6 +14,7 @@ from search_api import health, imagery, jobs, metrics
 from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
+from search_api.export.routes import router as exports
 from search_api.maps import class_routes, explain, heat
 from search_api.maps.class_bodies import ClassifyBody
 from search_api.maps.state import MapState
@@ -97,7 +98,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
             allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(Measured, metrics=app.state.metrics)
-    parts = (router, tiles.router, stac_router(archive_api, landing=False), heat.router, class_routes.router)
+    parts = (router, tiles.router, stac_router(archive_api, landing=False), heat.router, class_routes.router, exports)
     parts = (*parts, explain.router, searches.router, imagery.router, jobs.router, health.router, metrics.router)
     for part in parts:
         app.include_router(part)
