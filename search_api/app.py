@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 
 from bandsight import __version__
-from search_api import health, metrics
+from search_api import health, metrics, overview
 from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
@@ -31,8 +31,8 @@ _STATIC = Path(__file__).parent / "static"
 # The page loads nothing but its own files and the API's answers.
 _PAGE_HEADERS = {
     "Vary": "Accept",
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; script-src 'self'; worker-src 'self'; connect-src 'self'; "
+    "img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
@@ -78,6 +78,7 @@ def create_app(
     )
     app.state.metrics = Metrics()
     app.state.stac = StacState(semantic=semantic)
+    app.state.overviews = overview.Overviews()
     add_handlers(app)
     describe(app)
     # The last one added meets a request first.
@@ -91,7 +92,7 @@ def create_app(
             allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(Measured, metrics=app.state.metrics)
-    for part in (router, stac_router(_archive_api, landing=False), searches.router, health.router, metrics.router):
+    for part in (router, stac_router(_archive_api, landing=False), searches.router, overview.router, health.router, metrics.router):
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
