@@ -23,6 +23,8 @@ _MAX_BANDS = 512
 # A TIFF may hold many wide bands in few pixels, so its limit is on bytes; 8 is e.g. red, green, blue, near infrared in
 # 16 bits.
 _BYTES_PER_PIXEL = 8
+# Reading takes so much longer the more pieces the pixels come in.
+_MAX_BLOCKS = 65_536
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NEEDED = "need a PNG, a JPEG or a GeoTIFF"
 _PERCENTILES = (2.0, 98.0)
@@ -151,6 +153,12 @@ def _check_bytes(dataset: "DatasetReader", max_pixels: int) -> None:
         raise ImageError(
             f"query image: {dataset.width}×{dataset.height} pixels of {dataset.count} bands ({dataset.dtypes[0]}) are "
             f"{size:,} bytes; at most {max_pixels * _BYTES_PER_PIXEL:,} are allowed, so cut it or make it smaller"
+        )
+    pieces = sum(-(-dataset.height // rows) * -(-dataset.width // cols) for rows, cols in dataset.block_shapes)
+    if pieces > _MAX_BLOCKS:
+        raise ImageError(
+            f"query image: its pixels come in {pieces:,} blocks; at most {_MAX_BLOCKS:,} are allowed, so write it with "
+            "larger blocks"
         )
 
 

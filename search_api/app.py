@@ -19,13 +19,14 @@ from search_api.openapi import describe
 from search_api.routes import router
 from search_api.service import Service, open_service
 from search_api.settings import ApiSettings
-from search_api.stac import searches
+from search_api.stac import searches, tiles
 from search_api.stac.documents import landing_page
-from search_api.stac.query import Semantic
-from search_api.stac.root import JSON, Root
-from search_api.stac.routes import Api, json_answer, server_url, stac_router
+from search_api.stac.request import RegisterBody, SearchBody
+from search_api.stac.root import JSON
+from search_api.stac.routes import json_answer, stac_router
 from search_api.stac.schemas import CATALOG, of
 from search_api.stac.state import StacState
+from search_api.stac.tiles import archive_api
 
 _STATIC = Path(__file__).parent / "static"
 # The page loads nothing but its own files and the API's answers.
@@ -36,20 +37,19 @@ _PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
+# Bodies that routes read themselves, because they may come as a form.
+BODIES = (SearchBody, RegisterBody)
 _ABOUT = """Search satellite archives by meaning: a sentence, a picture or a tile in, ranked tiles out.
 
 Coordinates are lon, lat in EPSG:4326; a bbox is west, south, east, north. Errors are RFC 9457 problem+json."""
 
 
-def create_app(
-    settings: ApiSettings | None = None, service: Service | None = None, *, semantic: Semantic | None = None
-) -> FastAPI:
+def create_app(settings: ApiSettings | None = None, service: Service | None = None) -> FastAPI:
     """Return the app.
 
     Args:
         settings: From the environment when None.
         service: An archive and model that are open already; the caller closes them.
-        semantic: Reads the member `semantic` of a search's body.
 
     Raises:
         SettingsError: The server would listen beyond this machine without a key.
@@ -77,10 +77,10 @@ def create_app(
         openapi_url=None,
     )
     app.state.metrics = Metrics()
-    app.state.stac = StacState(semantic=semantic)
+    app.state.stac = StacState()
     app.state.overviews = overview.Overviews()
     add_handlers(app)
-    describe(app)
+    describe(app, BODIES)
     # The last one added meets a request first.
     app.add_middleware(BodyLimit, max_upload_bytes=chosen.max_upload_bytes)
     app.add_middleware(Access, key=chosen.key.get_secret_value() if chosen.key else None)
@@ -92,7 +92,8 @@ def create_app(
             allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(Measured, metrics=app.state.metrics)
-    for part in (router, stac_router(_archive_api, landing=False), searches.router, overview.router, health.router, metrics.router):
+    parts = (router, tiles.router, stac_router(archive_api, landing=False), searches.router, health.router)
+    for part in (*parts, overview.router, metrics.router):
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
@@ -102,13 +103,9 @@ def create_app(
         """Return what this API is and where everything is, or the page to whoever accepts HTML."""
         if "text/html" in request.headers.get("accept", ""):
             return FileResponse(_STATIC / "index.html", headers=_PAGE_HEADERS)
-        api = _archive_api(request)
+        api = archive_api(request)
         answer = json_answer(landing_page(api.root, api.names()))
         answer.headers["Vary"] = "Accept"
         return answer
 
     return app
-
-
-def _archive_api(request: Request) -> Api:
-    return Api(request, Root(server=server_url(request)))

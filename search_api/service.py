@@ -44,6 +44,11 @@ class OneAtATime:
         with self._lock:
             return self._encoder.embed_pixels(pixels, wavelengths)
 
+    def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return one unit vector for each cell of each tile; see `Encoder`."""
+        with self._lock:
+            return self._encoder.dense(pixels, wavelengths)
+
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
         """Return one unit vector per sentence; see `Encoder`."""
         with self._lock:

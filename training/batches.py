@@ -89,14 +89,14 @@ class Batches:
             # Details of one part are not what the whole shows.
             own[i], vectors[i] = rng.choice(s.of_kind[kinds[i]]), s.kind_means[kinds[i]]
         views = random_light(views, torch_rng)
-        cloudy = np.flatnonzero(chance > 1 - _CLOUDS)
+        cloudy = np.flatnonzero(chance > 1 - _CLOUDS * part.weather)
         if len(cloudy):
             share = rng.uniform(0.1, 0.95, len(cloudy))
             views[cloudy] = add_clouds(views[cloudy], share, rng, thin=wide)
             for i, covered in zip(cloudy.tolist(), share.tolist(), strict=True):
                 if covered > 0.3:
                     self._say(i, "cloud" if covered > 0.6 else "some_cloud", own, vectors, kinds, rng)
-        snowy = np.flatnonzero((chance > mosaics) & (chance < mosaics + _SNOW))
+        snowy = np.flatnonzero((chance > mosaics) & (chance < mosaics + _SNOW * part.weather))
         if len(snowy):
             views[snowy] = add_snow(views[snowy], rng)
             for i in snowy[rng.random(len(snowy)) < 0.5].tolist():

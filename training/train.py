@@ -42,6 +42,7 @@ def main() -> None:
             sys.executable, [sys.executable, "-m", "training.train", *sys.argv[1:]], os.environ | _KEEP_MEMORY
         )
     args = _arguments()
+    parts = PARTS[args.trunk]
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     train = stored(image for images in read_sets(args.data, "train").values() for image in images)
@@ -76,7 +77,7 @@ def main() -> None:
     for epoch in range(first, args.epochs):
         rng, torch_rng = np.random.default_rng(args.seed + epoch), torch.Generator().manual_seed(args.seed + epoch)
         torch.manual_seed(args.seed + epoch)
-        part = part_of(epoch, args.epochs)
+        part = part_of(parts, epoch, args.epochs)
         if part.wide:
             sentences.share_words()
         order = rng.permutation(len(train))
@@ -85,14 +86,14 @@ def main() -> None:
         for step in range(per_epoch):
             done = epoch * per_epoch + step
             for group, lr in zip(optimizer.param_groups, peak, strict=True):
-                group["lr"] = lr * rate_of_learning(done, total) + 1e-6
+                group["lr"] = lr * rate_of_learning(done, total, parts[0].until) + 1e-6
             rows = order[step * args.batch : (step + 1) * args.batch].tolist()
             batch = batches.captioned(rows, part, rng, torch_rng)
             scenes = [batches.scene(count, part, rng, torch_rng) for count in part.crops]
             groups = (*batch.groups, *((scene.seen, scene.wavelengths) for scene in scenes))
             vectors = student.images(*((views.to(device), waves) for views, waves in groups))
             image, *crops = torch.split(vectors, [len(rows), *(len(scene.seen) for scene in scenes)])
-            bank = sentences.bank(rng, captions=448, prompts=5)
+            bank = sentences.bank(rng, captions=part.bank[0], prompts=part.bank[1])
             captions = contrast(student, image, batch.meaning, batch.own, sentences, bank, memory)
             memory.add(image, batch.meaning)
             bands, labels = torch.zeros((), device=device), torch.zeros((), device=device)
@@ -134,9 +135,9 @@ def main() -> None:
     print(json.dumps(finish(args.out / "model", args.data, args.cache), indent=1))
 
 
-def rate_of_learning(step: int, total: int) -> float:
-    """Return the share of the peak rate at a step: a short rise, a slow fall, and a fall to nothing once it is wide."""
-    first = PARTS[0].until * total
+def rate_of_learning(step: int, total: int, first_part: float) -> float:
+    """Return the share of the peak rate at a step: a short rise, a slow fall, and a fall to nothing after a share."""
+    first = first_part * total
     slow = 0.5 + 0.5 * math.cos(math.pi * min(step, first) / (_FIRST_FALL * first))
     last = 0.5 + 0.5 * math.cos(math.pi * max(step - first, 0) / (total - first))
     return min(1.0, (step + 1) / 60) * slow * last
@@ -147,6 +148,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with the two tars and scenes/")
     parser.add_argument("--out", type=Path, required=True, help="run folder: state, log, plot, model/")
     parser.add_argument("--cache", type=Path, default=Path(".cache/demo"), help="where the demo keeps its scenes")
+    parser.add_argument("--trunk", choices=sorted(PARTS), default="world", help="which of the two trunks to train")
     parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--batch", type=int, default=112)
     parser.add_argument("--lr", type=float, default=8e-4)

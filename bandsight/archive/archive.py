@@ -37,7 +37,7 @@ from bandsight.vectors import tuning
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.faiss_store import FaissStore
 from bandsight.vectors.folder import StoreFolder
-from bandsight.vectors.protocol import Segment, Snapshot
+from bandsight.vectors.protocol import Likeness, Segment, Snapshot
 from bandsight.vectors.scores import Ranked
 
 # A search that meets a commit between its vectors and its rows begins anew; more than twice in a row is no accident.
@@ -372,6 +372,7 @@ class Archive:
         arrangement: Arrangement | None = None,
         *,
         after: Cursor | None = None,
+        only: Sequence[int] | None = None,
         exact: bool = False,
         with_vectors: bool = False,
     ) -> Page:
@@ -384,6 +385,7 @@ class Archive:
             arrangement: Which of the ranked tiles are shown; all when None.
             after: A former page's `next`. Pages over the same tiles neither repeat nor miss one, whatever is added
                 meanwhile; tiles of a scene that is replaced or removed meanwhile are gone.
+            only: Ids of tiles that count, besides the filter; they may grow from page to page.
             exact: Look at every row that passes, whatever index there is.
             with_vectors: Return each hit's vector too.
 
@@ -402,6 +404,8 @@ class Archive:
             exclude=(*wanted.exclude, *query.tiles),
             up_to=wanted.up_to if after is None else min(after.up_to, wanted.up_to or after.up_to),
         )
+        if only is not None:
+            among = Filter(up_to=-1) if not only else Filter(all_of=(among, ~Filter(exclude=tuple(only))))
         if query.strategy == "average":
             aim = average(positives, negatives, query.weights)[None]
             rank: Rank = lambda n: self._store.search(aim, n, among, exact=exact)[0]  # noqa: E731
@@ -461,6 +465,44 @@ class Archive:
             return Listing(rows=rows, matched=shown.matched, next=shown.next, generation=catalog.generation())
 
         return self._answering(answer)
+
+    def likeness(self, vectors: NDArray[np.float32], wanted: Filter) -> Likeness:
+        """Return the cosine of every tile that passes a filter with each of some vectors, shape (q, dim).
+
+        Raises:
+            QueryError: The filter or the vectors cannot be used as asked.
+        """
+        queries = self._checked(np.atleast_2d(np.asarray(vectors, np.float32)), 1)
+        return self._answering(lambda _: self._store.likeness(queries, wanted))
+
+    def count(self, wanted: Filter) -> int:
+        """Return how many tiles pass a filter.
+
+        Raises:
+            QueryError: The filter cannot be answered as asked.
+        """
+        return self.tile_count if wanted.is_empty else len(self.tile_ids(wanted))
+
+    def footprints(self, ids: Sequence[int]) -> NDArray[np.object_]:
+        """Return the footprints of tiles as shapely geometries, in the order asked.
+
+        Raises:
+            NotFoundError: A tile that the archive does not hold.
+        """
+        try:
+            return self._read_footprints(np.asarray(ids, np.int64))
+        except _MovedError as error:
+            raise NotFoundError("tiles: one of them has been removed meanwhile; ask again") from error
+
+    def scenes_by_id(self, ids: Sequence[int]) -> dict[int, Scene]:
+        """Return scenes by their ids; those that are gone are left out."""
+        with self._reading() as catalog:
+            return catalog.scenes(list(ids))
+
+    def tiles_by_id(self, ids: Sequence[int]) -> dict[int, Tile]:
+        """Return tiles by their ids; those that are gone are left out."""
+        with self._reading() as catalog:
+            return catalog.tiles(list(ids))
 
     def tile_ids(self, wanted: Filter) -> NDArray[np.int64]:
         """Return the ids of all tiles that pass a filter, ascending.

@@ -18,7 +18,7 @@ from bandsight.vectors.folder import Part, StoreFolder
 from bandsight.vectors.index_files import index_problem, index_stamp, load_index, save_index
 from bandsight.vectors.ivf import IvfIndex, Width
 from bandsight.vectors.matching import Footprints, Mask, View, matching
-from bandsight.vectors.protocol import Segment, Selection, Snapshot
+from bandsight.vectors.protocol import Likeness, Segment, Selection, Snapshot
 from bandsight.vectors.scan import Part as ScanPart
 from bandsight.vectors.scan import scan
 from bandsight.vectors.scores import Ranked, best, raw_scores
@@ -130,13 +130,22 @@ class FaissStore:
     def select(self, wanted: Filter) -> Selection:
         """Return all tiles that pass; see `VectorStore`."""
         state = self._shown()
-        views = [shown.view for shown in state.shown]
-        masks = [matching(view, wanted, self._footprints) for view in views]
-        pairs = list(zip(views, masks, strict=True))
-        return Selection(
-            ids=np.concatenate([np.empty(0, np.int64), *(view.tiles.ids[mask] for view, mask in pairs)]),
-            scene_at=np.concatenate([np.empty(0, np.intp), *(view.scene_at[mask] for view, mask in pairs)]),
-            scenes=state.scenes,
+        return _selected(state, [matching(shown.view, wanted, self._footprints) for shown in state.shown])
+
+    def likeness(self, vectors: NDArray[np.float32], wanted: Filter) -> Likeness:
+        """Scan every row that passes; see `VectorStore`."""
+        state = self._shown()
+        masks = [matching(shown.view, wanted, self._footprints) for shown in state.shown]
+        selection = _selected(state, masks)
+        scores = np.empty((len(vectors), len(selection.ids)), np.float32)
+        at = 0
+        for part in self._scan_parts(state, masks):
+            for rows in part.chunks():
+                np.matmul(vectors, part.read(rows).T, out=scores[:, at : at + len(rows)])
+                at += len(rows)
+        boxes = [shown.part.columns.boxes[mask] for shown, mask in zip(state.shown, masks, strict=True)]
+        return Likeness(
+            selection=selection, boxes=np.concatenate([np.empty((0, 2, 4), np.float64), *boxes]), scores=scores
         )
 
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
@@ -224,8 +233,11 @@ class FaissStore:
         return out
 
     def _scan(self, state: _State, masks: list[Mask], queries: NDArray[np.float32], k: int) -> list[Ranked]:
+        return scan(self._scan_parts(state, masks), queries, k)
+
+    def _scan_parts(self, state: _State, masks: list[Mask]) -> list[ScanPart]:
         hot = sum(shown.part.file.rows.nbytes for shown in state.shown) * 2 <= _HOT_BYTES
-        parts = [
+        return [
             ScanPart(
                 shown.part.columns.ids,
                 mask,
@@ -234,11 +246,11 @@ class FaissStore:
             )
             for shown, mask in zip(state.shown, masks, strict=True)
         ]
-        return scan(parts, queries, k)
 
     def _float32(self, part: Part, rows: NDArray[np.intp], *, keep: bool) -> NDArray[np.float32]:
         if not keep:
-            return part.file.rows[rows].astype(np.float32)
+            together = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
+            return part.file.rows[slice(rows[0], rows[-1] + 1) if together else rows].astype(np.float32)
         with self._hot_lock:
             values = self._hot.get(part.segment.name)
             if values is None:
@@ -273,3 +285,12 @@ class FaissStore:
                 scores = np.concatenate([scores, late[row][1]])
             answers.append(best(candidates, scores, k))
         return answers
+
+
+def _selected(state: _State, masks: list[Mask]) -> Selection:
+    pairs = [(shown.view, mask) for shown, mask in zip(state.shown, masks, strict=True)]
+    return Selection(
+        ids=np.concatenate([np.empty(0, np.int64), *(view.tiles.ids[mask] for view, mask in pairs)]),
+        scene_at=np.concatenate([np.empty(0, np.intp), *(view.scene_at[mask] for view, mask in pairs)]),
+        scenes=state.scenes,
+    )

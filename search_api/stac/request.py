@@ -12,11 +12,13 @@ from bandsight.errors import QueryError
 from bandsight.filters import Filter
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
+from search_api.limits import MAX_KEYS, MAX_TERMS, check_vertices
+from search_api.meaning.asked import Question
+from search_api.meaning.question import Semantic
 from search_api.schemas import MAX_LIST
 from search_api.settings import ApiSettings
 from search_api.stac import filter_language, times
 from search_api.stac.fields import Fields
-from search_api.stac.limits import MAX_KEYS, MAX_TERMS, check_vertices
 from search_api.stac.query import ItemQuery
 from search_api.stac.sorting import keys_of, parse_sortby
 from search_api.stac.token import MAX_CHARS as _TOKEN_CHARS
@@ -68,9 +70,7 @@ class Filters(BaseModel):
     q: str | Annotated[list[str], Field(max_length=MAX_TERMS)] | None = Field(
         None, description="What the place looks like; a list, or commas, for alternatives"
     )
-    semantic: dict[str, Any] | None = Field(
-        None, description="A question of many parts, by meaning; not together with q"
-    )
+    semantic: Semantic | None = Field(None, description="A question of many parts, by meaning; not together with q")
 
 
 class SearchBody(Filters):
@@ -101,9 +101,36 @@ class RegisterBody(Filters):
     title: str = Field("", max_length=200, description="For people; the question when empty")
     hits: int = Field(1000, ge=1, le=10_000, description="Most hits that the search has")
 
-    def asked(self) -> dict[str, Any]:
-        """Return what is kept of it."""
-        return self.model_dump(exclude_unset=True, by_alias=True, exclude={"title", "hits"})
+    def asked(self, question: Question) -> dict[str, Any]:
+        """Return what is kept of it: its pictures as vectors."""
+        return said_again(self, question.kept, exclude={"title", "hits"})
+
+
+def said_again(body: Filters, semantic: Semantic | None, exclude: set[str] | None = None) -> dict[str, Any]:
+    """Return a body as JSON values, with another form of its question.
+
+    Args:
+        body: The body.
+        semantic: Stands in the place of its member `semantic`, if it has one.
+        exclude: Members to leave out.
+    """
+    again = body.model_dump(mode="json", exclude_unset=True, by_alias=True, exclude={"semantic", *(exclude or ())})
+    if body.semantic is not None and semantic is not None:
+        again["semantic"] = semantic.model_dump(mode="json", exclude_defaults=True)
+    return again
+
+
+def take_pictures(values: dict[str, Any], pictures: list[dict[str, Any]]) -> None:
+    """Put a form's pictures into a search's body, as positive examples.
+
+    Raises:
+        QueryError: The body has a question of another kind.
+    """
+    semantic = values.setdefault("semantic", {})
+    positive = semantic.setdefault("positive", []) if isinstance(semantic, dict) else None
+    if not isinstance(positive, list):
+        raise QueryError("semantic: found no object with a list `positive`; need one, or none, beside files")
+    positive += [{"image": picture} for picture in pictures]
 
 
 def query_of_body(settings: ApiSettings, body: Filters) -> ItemQuery:

@@ -1,6 +1,8 @@
 """Questions over HTTP against the archive asked directly."""
 
+import base64
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -98,8 +100,15 @@ def test_likeness_to_a_tile_leaves_that_tile_out(client: TestClient, archive: Ar
     got = client.get(f"/tiles/{tile_id}/similar", params={"limit": 100}).json()
     assert ids(got) == expected
     assert tile_id not in expected
-    assert len(expected) == 11
-    assert all(feature["properties"]["probability"] is None for feature in got["features"])
+    assert len(expected) == got["numberMatched"] == 11
+    assert all(feature["properties"]["bandsight:probability"] is None for feature in got["features"])
+    assert {feature["properties"]["bandsight:matched"] for feature in got["features"]} == {f"tile {tile_id}"}
+    found, href = [], f"/tiles/{tile_id}/similar?limit=4&sensors=rgb"
+    while href:
+        page = client.get(href).json()
+        found += ids(page)
+        href = next((link["href"] for link in page["links"] if link["rel"] == "next"), "")
+    assert found == [hit.tile.id for hit in by_tile(archive, tile_id, 100, Filter(sensors=("rgb",))).hits]
 
 
 def test_the_picture_of_a_tile_finds_that_tile(client: TestClient, archive: Archive) -> None:
@@ -107,28 +116,33 @@ def test_the_picture_of_a_tile_finds_that_tile(client: TestClient, archive: Arch
     hits = [h for h in by_text(archive, FakeEmbedder(), "x", 12, Filter()).hits if h.scene.id == photo.id]
     wanted = hits[2].tile
     data = png(thumbnail(photo, wanted, SIDE))
-    answer = client.post("/search/image", files={"image": ("a.png", data)}, data={"limit": "3"}).json()
+    body = json.dumps({"limit": 3})
+    answer = client.post("/search", files={"image": ("a.png", data)}, data={"body": body}).json()
     assert ids(answer)[0] == wanted.id
-    assert answer["features"][0]["properties"]["score"] == pytest.approx(1, abs=1e-3)
-    filtered = client.post("/search/image", files={"image": data}, data={"sensors": "sentinel1", "limit": "3"}).json()
-    assert {feature["properties"]["sensor"] for feature in filtered["features"]} == {"sentinel1"}
+    assert answer["features"][0]["properties"]["bandsight:score"] == pytest.approx(1, abs=1e-3)
+    body = json.dumps({"sensors": ["sentinel1"], "limit": 3})
+    filtered = client.post("/search", files={"image": data}, data={"body": body}).json()
+    assert {feature["properties"]["bandsight:sensor"] for feature in filtered["features"]} == {"sentinel1"}
 
 
 def test_a_geotiff_of_other_bands_is_searched_with_its_wavelengths(client: TestClient, scenes: Path) -> None:
     data = (scenes / "S1A_IW_GRDH_20200701.tif").read_bytes()
-    refused = client.post("/search/image", files={"image": data})
+    refused = client.post("/search", files={"image": data})
     assert refused.status_code == 422
     assert "wavelength" in refused.json()["detail"]
-    answer = client.post("/search/image", files={"image": data}, data={"wavelengths": "5.405, 5.405"})
+    answer = client.post("/search", files={"image": data}, data={"wavelengths": "5.405, 5.405"})
     assert answer.status_code == 200
     assert len(answer.json()["features"]) == 10
+    image = {"data": base64.b64encode(data).decode(), "wavelengths": [5.405, 5.405]}
+    assert ids(client.post("/search", json={"semantic": {"image": image}}).json()) == ids(answer.json())
 
 
-def test_one_tile_is_a_feature_without_score(client: TestClient, archive: Archive) -> None:
+def test_one_tile_is_its_item(client: TestClient, archive: Archive) -> None:
     answer = client.get("/tiles/3").json()
-    assert answer["id"] == "3"
-    assert "score" not in answer["properties"]
-    assert answer["properties"]["scene"] == archive.scene(archive.tile(3).scene_id).name
+    scene = archive.scene(archive.tile(3).scene_id)
+    assert answer == client.get(f"/collections/{scene.collection}/items/3").json()
+    assert "bandsight:score" not in answer["properties"]
+    assert answer["properties"]["title"] == scene.name
 
 
 def test_a_thumbnail_is_a_png_of_the_size_asked(client: TestClient) -> None:
@@ -167,7 +181,6 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         "/searches/{search_id}",
         "/searches/{search_id}/",
         *(f"/searches/{{search_id}}{path}" for path in stac),
-        "/search/image",
         "/tiles/{tile_id}",
         "/tiles/{tile_id}/similar",
         "/tiles/{tile_id}/thumbnail.png",

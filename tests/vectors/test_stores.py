@@ -280,3 +280,16 @@ def test_a_saved_index_is_served_again_and_a_foreign_one_is_not(indexed):
 def test_vectors_that_are_no_numbers_are_refused(tmp_path):
     with pytest.raises(ArchiveError, match="need finite values of shape"):
         FaissStore(tmp_path, DIM, pytest.fail, footprints).upsert(np.full((2, DIM), np.nan, np.float32), columns(1, 2))
+
+
+def test_likeness_is_the_cosine_of_every_tile_that_passes(store) -> None:
+    queries = unit(3, 9)
+    there = LonLatBox(west=0, south=0, east=60, north=60)
+    for wanted in (Filter(), Filter(collections=("c1",)), Filter(boxes=(there,))):
+        found = store.likeness(queries, wanted)
+        selection = store.select(wanted)
+        np.testing.assert_array_equal(found.selection.ids, selection.ids)
+        np.testing.assert_allclose(found.scores, queries @ store.get(selection.ids.tolist()).T, atol=1e-6)
+        every = np.concatenate([columns(1 + n * ROWS // 4, ROWS // 4).boxes for n in range(4)])
+        np.testing.assert_array_equal(found.boxes, every[selection.ids - 1])
+    assert store.likeness(queries, Filter(collections=("none",))).scores.shape == (3, 0)

@@ -119,7 +119,8 @@ def test_new_scenes_come_into_a_search_but_not_into_a_walk_under_way(tmp_path: P
         ({"q": "a", "title": "t" * 300}, ["title"]),
         ({"q": "a", "collections": ["none"]}, ["'none'", "red"]),
         ({"q": "a", "filter": {"op": "like", "args": [{"property": "platform"}, "s%"]}}, ["like"]),
-        ({"semantic": {"text": "a"}}, ["semantic", "takes none"]),
+        ({"semantic": {}}, ["semantic", "no positive example"]),
+        ({"q": "a", "semantic": {"text": "a"}}, ["q, semantic", "both"]),
     ],
 )
 def test_what_cannot_be_answered_is_not_registered(stac: TestClient, body: dict, words: list[str]) -> None:

@@ -8,7 +8,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive
-from bandsight.filters import Filter
 from tests.archive.makers import entry, filled
 from tests.search_api.stac.conftest import app_of
 
@@ -177,23 +176,3 @@ def test_a_token_outlives_what_is_added_and_belongs_to_one_question(tmp_path: Pa
         refused = client.get("/search", params={"token": token})
         assert refused.status_code == 400
         assert "generation 3, this archive is at 1" in refused.json()["detail"]
-
-
-def test_a_ranking_that_the_server_is_given_answers_semantic(many: Archive) -> None:
-    from search_api.app import create_app
-    from search_api.service import Service
-    from search_api.settings import ApiSettings
-    from search_api.stac.meaning import TextRanking
-    from tests.fakes import FakeEmbedder
-
-    settings = ApiSettings(archive=many.path)
-    app = create_app(
-        settings,
-        Service(settings, many, FakeEmbedder()),
-        semantic=lambda service, said: TextRanking(service, [str(said["text"])]),
-    )
-    with TestClient(app) as client:
-        by_meaning = client.post("/search", json={"semantic": {"text": "a lake"}, "limit": 20}).json()
-        assert ids(by_meaning) == ids(client.get("/search", params={"q": "a lake", "limit": 20}).json())
-        hits = many.search(FakeEmbedder().embed_texts(["a lake"]), 20, Filter())[0]
-        assert ids(by_meaning) == [str(hit.tile.id) for hit in hits]
