@@ -1,14 +1,11 @@
 """The routes: parse, ask, answer."""
 
-import io
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
-from PIL import Image
+from fastapi import APIRouter, Body, Depends, Path, Request
 
 from bandsight import __version__
 from bandsight.errors import QueryError
-from bandsight.imagery import thumbnail
 from bandsight.labels import check_labels, classify_tiles
 from search_api.documented import problems
 from search_api.schemas import MAX_ID, ClassifyBody
@@ -16,8 +13,6 @@ from search_api.service import Service
 
 router = APIRouter()
 _ERRORS = problems(400, 404, 413, 415, 422)
-# A hit's thumbnail does not change while its scene stays the same.
-_CACHE = {"Cache-Control": "public, max-age=3600"}
 
 
 def _service(request: Request) -> Service:
@@ -27,23 +22,6 @@ def _service(request: Request) -> Service:
 
 ServiceDep = Annotated[Service, Depends(_service)]
 TileId = Annotated[int, Path(ge=0, le=MAX_ID, description="Id of a tile, from a search")]
-
-
-@router.get(
-    "/tiles/{tile_id}/thumbnail.png",
-    responses=problems(400, 404, 410),
-    response_class=Response,
-    summary="A picture of a tile",
-)
-def tile_thumbnail(
-    service: ServiceDep, tile_id: TileId, size: Annotated[int, Query(ge=16, le=1024, description="Pixels")] = 256
-) -> Response:
-    """Cut a tile's picture from its scene."""
-    found = service.archive.tile(tile_id)
-    picture = Image.fromarray(thumbnail(service.archive.scene(found.scene_id), found, size))
-    out = io.BytesIO()
-    picture.save(out, "PNG")
-    return Response(out.getvalue(), media_type="image/png", headers=_CACHE)
 
 
 @router.post("/classify", responses=_ERRORS, summary="Zero-shot classes")

@@ -1,6 +1,7 @@
 """The pages of a STAC API beside its items: landing page, conformance, collections, queryables."""
 
 from typing import Any
+from urllib.parse import quote
 
 from bandsight.catalog.records import ModelIdentity
 from search_api.openapi import MEDIA_TYPE as OPENAPI
@@ -149,6 +150,7 @@ def _collection(holding: Holding, model: ModelIdentity, root: Root, *, of_scenes
             link("parent", root.url),
             link("items", f"{here}/items", GEOJSON),
             link(QUERYABLES, f"{here}/queryables", SCHEMA),
+            link("tilejson", root.shared(f"/collections/{quote(holding.name, safe='')}/tilejson.json")),
             *([] if root.search else [link("related", root.at("collections", other), title=other)]),
         ],
     }

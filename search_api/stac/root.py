@@ -8,6 +8,7 @@ from search_api.stac.registered import Registered
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
+GEOTIFF = "image/tiff; application=geotiff"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

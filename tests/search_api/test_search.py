@@ -13,7 +13,7 @@ from PIL import Image
 from bandsight.archive import Archive
 from bandsight.ask import by_text, by_tile
 from bandsight.filters import Filter
-from bandsight.imagery import thumbnail
+from bandsight.imagery.thumbnails import thumbnail
 from tests.fakes import FakeEmbedder
 from tests.search_api.conftest import SIDE
 
@@ -55,7 +55,7 @@ def test_a_sentence_gets_the_archives_own_ranking_as_items(client: TestClient, a
 
 def test_every_link_of_a_hit_leads_somewhere(client: TestClient) -> None:
     feature = client.get("/search", params={"q": "a lake", "limit": 1}).json()["features"][0]
-    rels = {"self", "parent", "collection", "root", "derived_from", "preview", "similar"}
+    rels = {"self", "parent", "collection", "root", "derived_from", "preview", "similar", "tilejson"}
     assert {link["rel"] for link in feature["links"]} == rels
     for link in feature["links"]:
         response = client.get(link["href"])
@@ -174,6 +174,7 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
     spec = client.get("/openapi.json").json()
     stac = {"/conformance", "/collections", "/search", "/queryables"}
     stac |= {f"/collections/{{collection_id}}{rest}" for rest in ("", "/items", "/items/{item_id}", "/queryables")}
+    drawn = ("/scenes/{scene_id}", "/collections/{collection_id}")
     assert set(spec["paths"]) == {
         "/",
         *stac,
@@ -183,7 +184,8 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         *(f"/searches/{{search_id}}{path}" for path in stac),
         "/tiles/{tile_id}",
         "/tiles/{tile_id}/similar",
-        "/tiles/{tile_id}/thumbnail.png",
+        *(f"/tiles/{{tile_id}}/{name}" for name in ("thumbnail.png", "styles", "crop.tif")),
+        *(f"{one}/{name}" for one in drawn for name in ("styles", "tilejson.json", "tiles/{z}/{x}/{y}.png")),
         "/classify",
         "/version",
         "/healthz",

@@ -3,6 +3,7 @@
 import io
 import re
 import shlex
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,11 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from bandsight.archive import Archive
+from tests.search_api.stac.conftest import app_of, served
+
 DOCS = Path(__file__).parents[3] / "docs" / "api.md"
+PICTURES = re.compile(r"\.png|/styles|tilejson|crop")
 COMMANDS = re.findall(r"^    (curl .*)$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
 
 
@@ -20,8 +25,16 @@ Image.new("RGB", (32, 32), "green").save(_png, "PNG")
 PICTURE = _png.getvalue()
 
 
+@pytest.fixture(scope="session")
+def drawn(archive: Archive) -> Iterator[str]:
+    """The root of a server whose scenes have files: radar first."""
+    with served(app_of(archive)) as url:
+        yield url
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_page_is_answered(root: str, command: str) -> None:
+def test_a_command_of_the_page_is_answered(root: str, drawn: str, command: str) -> None:
+    root = drawn if PICTURES.search(command) else root
     _, *words = shlex.split(command)
     (url,) = [word for word in words if word.startswith("http://")]
     url = url.replace("http://127.0.0.1:8000/", root)

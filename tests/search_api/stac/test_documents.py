@@ -65,7 +65,7 @@ def test_a_tile_leads_to_its_scene_and_scenes_carry_their_files(stac: TestClient
     assert scene["id"] == tile["properties"]["bandsight:scene"] == "scene-2"
     assert scene["collection"] == f"{tile['collection']}.scenes"
     assert scene["assets"]["data"]["href"] == many.scene(2).bands[0].href
-    assert set(tile["assets"]) == {"thumbnail"}
+    assert set(tile["assets"]) == {"thumbnail", "crop"}
 
 
 def test_an_item_without_time_has_the_interval_that_stac_asks_for(stac: TestClient) -> None:

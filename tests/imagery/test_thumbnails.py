@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from bandsight.catalog.records import BandRef, Scene, Tile
 from bandsight.errors import SceneError
 from bandsight.geo.box import LonLatBox
-from bandsight.imagery import display_bands, thumbnail
+from bandsight.imagery.rendering import scene_styles
+from bandsight.imagery.thumbnails import thumbnail
 from tests import rasters
 
 GRID = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -41,7 +42,7 @@ def scene_of(bands: list[tuple[float, Path, int]], stretch: dict, width: int = 6
             BandRef(name=f"b{n}", wavelength_um=wave, href=str(path), index=index)
             for n, (wave, path, index) in enumerate(bands)
         ),
-        stretch=stretch,
+        stretch=stretch | {end: stretch[end] * (len(bands) // len(stretch[end])) for end in ("low", "high")},
         geometry={},
         boxes=(LonLatBox(west=15, south=45, east=15.1, north=45.1),),
     )
@@ -89,8 +90,8 @@ def test_bands_are_chosen_by_wavelength_whatever_their_order(tmp_path: Path, rng
 
 @pytest.mark.parametrize("waves", [[5.405, 5.405], [10.9], [0.842, 1.61, 2.19], [0.5, 0.6]])
 def test_without_red_green_and_blue_the_first_band_is_grey(waves: list[float]) -> None:
-    bands = [BandRef(name=str(n), wavelength_um=wave, href="x", index=n + 1) for n, wave in enumerate(waves)]
-    assert display_bands(bands) == (bands[0],) * 3
+    scene = scene_of([(wave, Path("x"), n + 1) for n, wave in enumerate(waves)], AS_IS)
+    assert scene_styles(scene)[0].bands == ("b0",)
 
 
 def test_radar_is_grey_and_stretched_to_what_can_be_seen(tmp_path: Path) -> None:
