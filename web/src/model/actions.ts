@@ -4,7 +4,7 @@ import * as calls from "../api/calls";
 import { isAbort, wordsOf } from "../api/http";
 import * as address from "./address";
 import { remember } from "./kept";
-import { EMPTY, type Filters, inWords, isAsked, keyOf, NO_FILTERS, type Part, type Question, toBody, withExample } from "./question";
+import { EMPTY, type Example, type Filters, inWords, isAsked, keyOf, NO_FILTERS, type Part, type Question, toBody, withExample } from "./question";
 import { fromBody } from "./restore";
 import * as store from "./store";
 
@@ -119,10 +119,13 @@ export async function registered(question: Question): Promise<string> {
   return (await made).id;
 }
 
+/** Too large for an address: the server keeps it. */
+const isLarge = ({ part }: Example): boolean => part.kind === "picture" || part.kind === "vector";
+
 /** A link that restores what is seen; what does not fit an address (pictures) is kept by the server. */
 export async function permalink(): Promise<string> {
   const question = store.question.value;
-  const pictures = question.examples.some((one) => one.part.kind === "picture");
+  const pictures = question.examples.some(isLarge);
   const hash = address.write(question, store.view.value);
   const base = location.href.replace(/#.*$/, "");
   return pictures ? `${base}#search=${await registered(question)}&${hash}` : `${base}#${hash}`;
@@ -191,7 +194,7 @@ export function start(): void {
     clearTimeout(timer);
     timer = setTimeout(() => {
       const search = address.read(location.hash).search;
-      const pictures = store.question.value.examples.some((one) => one.part.kind === "picture");
+      const pictures = store.question.value.examples.some(isLarge);
       const now = `#${search && pictures ? `search=${search}&` : ""}${hash}`;
       if (now !== location.hash && (now !== "#" || location.hash)) history.replaceState(null, "", now);
     }, 250);

@@ -104,7 +104,7 @@ function cameraOf(text: string): Camera | null {
 
 // A sign, a letter, the value, and its weight behind an asterisk: +t:17*1.5. Pictures are too large for an address.
 function exampleText({ sign, weight, part, key }: Example): string {
-  if (part.kind === "picture") return "";
+  if (part.kind === "picture" || part.kind === "vector") return "";
   return `${sign > 0 ? "+" : "-"}${key}${weight === 1 ? "" : `*${short(weight)}`}`;
 }
 

@@ -5,7 +5,9 @@ export type Part =
   | { kind: "text"; text: string }
   | { kind: "tile"; id: number }
   | { kind: "point"; lon: number; lat: number }
-  | { kind: "picture"; name: string; data: string; preview: string | null; wavelengths: number[] | null };
+  | { kind: "picture"; name: string; data: string; preview: string | null; wavelengths: number[] | null }
+  /** What the server keeps of a picture in a registered search. */
+  | { kind: "vector"; name: string; vector: number[] };
 
 /** One example; `key` tells it from others and stays while its weight changes. */
 export interface Example {
@@ -59,6 +61,7 @@ export function keyOf(part: Part): string {
     case "tile": return `t:${part.id}`;
     case "point": return `p:${part.lon.toFixed(6)},${part.lat.toFixed(6)}`;
     case "picture": return `i:${part.name}:${part.data.length}`;
+    case "vector": return `v:${part.name}:${part.vector[0]}`;
   }
 }
 
@@ -67,7 +70,7 @@ export function nameOf(part: Part): string {
     case "text": return `“${part.text}”`;
     case "tile": return `tile ${part.id}`;
     case "point": return `${part.lat.toFixed(4)}, ${part.lon.toFixed(4)}`;
-    case "picture": return part.name;
+    case "picture": case "vector": return part.name;
   }
 }
 
@@ -86,8 +89,11 @@ function asExample(part: Part, weight: number): Record<string, unknown> {
     case "text": return { text: part.text, ...own };
     case "tile": return { id: part.id, ...own };
     case "point": return { point: [part.lon, part.lat], ...own };
-    case "picture":
-      return { image: { data: part.data, ...(part.wavelengths ? { wavelengths: part.wavelengths } : {}) }, ...own };
+    case "picture": {
+      const wavelengths = part.wavelengths ? { wavelengths: part.wavelengths } : {};
+      return { image: { data: part.data, ...wavelengths }, label: part.name, ...own };
+    }
+    case "vector": return { vector: part.vector, label: part.name, ...own };
   }
 }
 
@@ -121,7 +127,10 @@ export function toBody(question: Question): Body {
     ...negative.map((example) => asExample(example.part, example.weight)),
   ];
   const semantic: Body = {};
-  if (wanted.length && !positive.length) semantic["text"] = wanted.length === 1 ? wanted[0] : wanted;
+  // Sentences by themselves are alternatives; together with examples they are one part of a blend.
+  const alternatives = wanted.length > 1 && !positive.length;
+  if (alternatives) semantic["positive"] = wanted.map((text) => ({ text }));
+  else if (wanted.length && !positive.length) semantic["text"] = wanted[0];
   else {
     const own = question.textWeight === 1 ? {} : { weight: question.textWeight };
     semantic["positive"] = [
@@ -130,7 +139,7 @@ export function toBody(question: Question): Body {
     ];
   }
   if (against.length) semantic["negative"] = against;
-  if (question.strategy === "best") semantic["strategy"] = "best";
+  if (question.strategy === "best" || alternatives) semantic["strategy"] = "best";
   if (question.group) Object.assign(semantic, { group_by: question.group, group_limit: 1 });
   body["semantic"] = semantic;
   return body;

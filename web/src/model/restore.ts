@@ -1,7 +1,6 @@
 // A registered search's body becomes a question again.
 import type { Polygon } from "geojson";
 import { type Body, EMPTY, type Example, keyOf, NO_FILTERS, type Part, type Question } from "./question";
-import { previewOf } from "./picture";
 
 /** Read a body as `toBody` writes it; what this page never writes is left out. */
 export function fromBody(body: Body, like: Question = EMPTY): Question {
@@ -42,7 +41,6 @@ function partOf(one: Record<string, unknown>): Part | null {
   if (typeof one["id"] === "number") return { kind: "tile", id: one["id"] };
   if (one["text"] !== undefined) return { kind: "text", text: [one["text"]].flat().join(", ") };
   if (Array.isArray(one["point"])) return { kind: "point", lon: Number(one["point"][0]), lat: Number(one["point"][1]) };
-  const image = one["image"] as { data?: string; wavelengths?: number[] } | undefined;
-  if (typeof image?.data !== "string") return null;
-  return { kind: "picture", name: "picture", data: image.data, preview: previewOf(image.data), wavelengths: image.wavelengths ?? null };
+  if (!Array.isArray(one["vector"])) return null;
+  return { kind: "vector", name: typeof one["label"] === "string" ? one["label"] : "picture", vector: (one["vector"] as unknown[]).map(Number) };
 }

@@ -46,7 +46,9 @@ export const signs = computed(() => {
 });
 /** The range of probabilities (or cosines) that colours mean. */
 export const range = computed<{ low: number; high: number; of: "probability" | "score" }>(() => {
-  const of = hits.value.some((hit) => hit.probability !== null) ? "probability" : "score";
+  // Where examples take part in the order, probabilities of the sentence alone would contradict it.
+  const mixed = question.value.examples.some(({ part }) => part.kind !== "text");
+  const of = !mixed && hits.value.some((hit) => hit.probability !== null) ? "probability" : "score";
   const values = hits.value.map((hit) => hit[of]).filter((value) => value !== null);
   if (!values.length) return { low: 0, high: 1, of };
   let [low, high] = [Infinity, -Infinity];

@@ -65,7 +65,8 @@ function Large({ hit }: { hit: Hit }) {
     address.then((query) => stale || setExplain(`tiles/${hit.id}/explain.png?${query}`), () => stale || setFailed(true));
     return () => { stale = true; };
   }, [heat, hit.id, question.value]);
-  const bands = styles.state === "done" ? styles.value.find((one) => one.name === style) : undefined;
+  // The first is the one to begin with: it is what thumbnails show.
+  const chosen = styles.state === "done" ? (styles.value.find((one) => one.name === style) ?? styles.value[0]) : undefined;
   return (
     <figure class="large">
       <div class="large-picture">
@@ -76,11 +77,15 @@ function Large({ hit }: { hit: Hit }) {
       <figcaption>
         {styles.state === "done" && styles.value.length > 0 && (
           <div class="styles" role="group" aria-label="Band combinations">
-            <button type="button" aria-pressed={!style} onClick={() => setStyle(undefined)}>As the model sees it</button>
-            {styles.value.map((one) => <button key={one.name} type="button" aria-pressed={style === one.name} title={one.bands?.join(", ")} onClick={() => setStyle(one.name)}>{one.title}</button>)}
+            {styles.value.filter(isMix).map((one) => <button key={one.name} type="button" aria-pressed={chosen?.name === one.name} title={`${one.title} (${one.bands.join(", ")})`} onClick={() => setStyle(one.name)}>{one.title.replace(/:.*/, "")}</button>)}
+            {styles.value.some((one) => !isMix(one)) && (
+              <select aria-label="A single band" class={chosen && !isMix(chosen) ? "on" : ""} value={chosen && !isMix(chosen) ? chosen.name : ""} onChange={(event) => setStyle(event.currentTarget.value || undefined)}>
+                <option value="">Single band…</option>
+                {styles.value.filter((one) => !isMix(one)).map((one) => <option key={one.name} value={one.name}>{one.title}</option>)}
+              </select>
+            )}
           </div>
         )}
-        {bands?.bands && <p class="hint">{bands.bands.join(" · ")}</p>}
         {asked.value && (
           <div class="row heat-row">
             <label class="check"><input type="checkbox" checked={heat} onChange={(event) => setHeat(event.currentTarget.checked)} />Where the match lies</label>
@@ -93,7 +98,9 @@ function Large({ hit }: { hit: Hit }) {
   );
 }
 
-const HIDDEN = /^(datetime|title|proj:|bandsight:(window|sensor|rank|score|probability|match|matched|cell|model|digest|generation|transform))/;
+const isMix = ({ bands }: calls.Style): boolean => bands.length > 1;
+
+const HIDDEN = /^(datetime|title|proj:|bandsight:(window|sensor|rank|score|probability|match|matched|cell|model|digest|generation|scale))/;
 
 function Facts({ hit }: { hit: Hit }) {
   const [lon, lat] = hit.centre;

@@ -3,7 +3,7 @@ import { useRef, useState } from "preact/hooks";
 import { percent } from "../model/hit";
 import { look, narrow } from "../model/actions";
 import { warm } from "../model/color";
-import { hits, overview, question, range, view } from "../model/store";
+import { hits, overview, question, view } from "../model/store";
 import { Range } from "./bits";
 
 const BINS = 36;
@@ -17,14 +17,14 @@ function bars(counts: readonly number[], color: (at: number) => string) {
 
 /** Hits by probability; the slider hides what is less likely, at once. */
 export function Probabilities() {
-  const { high, of } = range.value;
-  if (of !== "probability" || !hits.value.length) return null;
+  const known = hits.value.map((hit) => hit.probability).filter((value) => value !== null);
+  if (!known.length) return null;
+  const [low, high] = known.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [1, 0] as [number, number]);
   const top = Math.min(1, Math.max(0.01, high));
   const counts = new Array<number>(BINS).fill(0);
   for (const { probability } of hits.value) if (probability !== null) counts[Math.min(BINS - 1, Math.floor((probability / top) * BINS))]! += 1;
   const { least } = view.value;
   const cut = (least / top) * BINS;
-  const { low } = range.value;
   const share = (at: number): number => (((at + 0.5) / BINS) * top - low) / (top - low || 1);
   return (
     <div class="histogram">

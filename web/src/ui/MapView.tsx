@@ -1,5 +1,5 @@
 // The map and how it follows the store; presses and the pointer on it become actions.
-import { effect } from "@preact/signals";
+import { computed, effect } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { render } from "preact";
 import type { Map as MapLibre, MapMouseEvent, Popup } from "maplibre-gl";
@@ -57,6 +57,7 @@ function follow(map: MapLibre): (() => void)[] {
     for (const source of ["hits", "points"]) map.setFeatureState({ source, id }, value);
   };
   const mosaics = new Set<string>();
+  const tile = computed(() => store.view.value.tile);
   return [
     effect(() => {
       const found = store.hits.value;
@@ -82,19 +83,28 @@ function follow(map: MapLibre): (() => void)[] {
       }
       lit = next;
     }),
+    effect(() => {
+      // What is opened is shown on the map too, unless it can be seen there already.
+      const hit = tile.value === null ? undefined : store.byId.peek().get(tile.value);
+      if (hit && (map.getZoom() < footprints.zoomOf(hit) || !control.inView(map, hit.centre))) useMap.zoomTo(hit);
+    }),
     effect(() => control.put(map, "area", control.area(store.question.value.filters.area))),
     effect(() => control.paint(map, dark.value)),
     effect(() => {
       const { footprints: shown, coverage } = layers.value;
-      for (const id of footprints.FILTERED) map.setLayoutProperty(id, "visibility", shown && store.view.value.tab !== "classes" ? "visible" : "none");
-      map.setLayoutProperty("coverage-line", "visibility", coverage ? "visible" : "none");
-      map.setLayoutProperty("coverage-fill", "visibility", store.view.value.tab === "archive" ? "visible" : "none");
-      map.setLayoutProperty("classes-fill", "visibility", store.view.value.tab === "classes" ? "visible" : "none");
+      const { tab } = store.view.value;
+      const show = (id: string, on: boolean): unknown => map.setLayoutProperty(id, "visibility", on ? "visible" : "none");
+      for (const id of footprints.FILTERED) show(id, shown && tab === "search");
+      show("coverage-point", tab === "archive" || (tab === "search" && coverage && !store.asked.value));
+      show("coverage-line", coverage || tab === "archive");
+      show("coverage-fill", tab === "archive");
+      show("classes-fill", tab === "classes");
     }),
     effect(() => {
       const held = store.overview.value;
       if (!held) return;
       control.put(map, "coverage", held.coverage);
+      control.put(map, "coverage-points", footprints.middles(held.coverage));
       if (!fitted && held.bbox && !store.asked.peek()) {
         control.fit(map, held.bbox, 11);
       }

@@ -11,7 +11,7 @@ import * as icons from "./icons";
 export function Face({ part }: { part: Example["part"] }) {
   if (part.kind === "tile") return <img class="face" src={thumbnail(part.id, 64)} alt="" />;
   if (part.kind === "picture" && part.preview) return <img class="face" src={part.preview} alt="" />;
-  return <span class="face">{part.kind === "point" ? <icons.Pin /> : part.kind === "picture" ? <icons.Picture /> : "“ ”"}</span>;
+  return <span class="face">{part.kind === "point" ? <icons.Pin /> : part.kind === "text" ? "“ ”" : <icons.Picture />}</span>;
 }
 
 export function Mix() {

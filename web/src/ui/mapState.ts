@@ -30,8 +30,8 @@ export const useMap = {
   },
   zoomTo(hit: Hit): void {
     if (!map) return;
-    const wide = hit.box[2] - hit.box[0];
-    const tall = hit.box[3] - hit.box[1];
-    fit(map, [hit.box[0] - wide, hit.box[1] - tall, hit.box[2] + wide, hit.box[3] + tall], 20);
+    const [west, south, east, north] = hit.box;
+    const [wide, tall] = [east - west, north - south];
+    fit(map, [west - wide, south - tall, east + wide, north + tall], 20);
   },
 };
