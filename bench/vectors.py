@@ -110,6 +110,7 @@ def columns(first: int, count: int) -> TileColumns:
         scene_ids=rng.integers(1, _SCENES + 1, count),
         boxes=boxes,
         valid_fraction=np.ones(count),
+        cloud_fraction=np.full(count, np.nan),
     )
 
 

@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 
 from bandsight import __version__
-from search_api import health, imagery, metrics, overview
+from search_api import health, imagery, jobs, metrics, overview
 from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
@@ -93,7 +93,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         )
     app.add_middleware(Measured, metrics=app.state.metrics)
     parts = (router, tiles.router, stac_router(archive_api, landing=False), searches.router, imagery.router)
-    for part in (*parts, overview.router, health.router, metrics.router):
+    for part in (*parts, overview.router, jobs.router, health.router, metrics.router):
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -1,7 +1,7 @@
 """The facade over catalog and vectors: opens, writes, searches."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -20,15 +20,17 @@ from bandsight.archive.browsing import Key, Listing, Mark, bounded, read, scenes
 from bandsight.archive.checks import verify
 from bandsight.archive.cursor import Cursor, digest
 from bandsight.archive.finding import Hydrate, Page, Rank, page, rank_best
+from bandsight.archive.job_book import JobBook
 from bandsight.archive.lock import WriterLock
+from bandsight.archive.maintenance import repair, upgrade
 from bandsight.archive.opening import CATALOG_FILE, check_catalog, check_there, clear_errors, create_catalog
 from bandsight.archive.query import Query, average
-from bandsight.archive.repair import Repair
 from bandsight.archive.scene_table import SceneTable
-from bandsight.archive.tile_columns import fresh_columns, tile_columns
+from bandsight.archive.tile_columns import tile_columns
+from bandsight.archive.writing import Batch, Part, add_in_parts, add_scenes
 from bandsight.catalog.catalog import FORMAT_VERSION, Catalog
-from bandsight.catalog.database import HEAD, migrate, open_database
-from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile, TileRecord
+from bandsight.catalog.database import open_database
+from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile
 from bandsight.catalog.tables import SceneRow, TileRow
 from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
@@ -36,7 +38,6 @@ from bandsight.geo.box import LonLatBox
 from bandsight.vectors import tuning
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.faiss_store import FaissStore
-from bandsight.vectors.folder import StoreFolder
 from bandsight.vectors.protocol import Likeness, Segment, Snapshot
 from bandsight.vectors.scores import Ranked
 
@@ -44,8 +45,6 @@ from bandsight.vectors.scores import Ranked
 _ATTEMPTS = 5
 
 _T = TypeVar("_T")
-
-Batch = Sequence[tuple[SceneRecord, Sequence[TileRecord], NDArray[np.float32]]]
 
 
 class _MovedError(Exception):
@@ -124,15 +123,7 @@ class Archive:
         Raises:
             ArchiveError: There is no archive, or it comes from a newer version.
         """
-        check_there(path)
-        lock = WriterLock(path)
-        try:
-            engine = open_database(path / CATALOG_FILE)
-            migrate(engine)
-            engine.dispose()
-        finally:
-            lock.release()
-        return HEAD
+        return upgrade(path)
 
     @classmethod
     def repair(cls, path: Path) -> list[str]:
@@ -144,27 +135,10 @@ class Archive:
         Raises:
             ArchiveError: The catalog itself cannot be read.
         """
-        check_there(path)
-        lock = WriterLock(path)
-        try:
-            engine = open_database(path / CATALOG_FILE)
-            model = check_catalog(engine, path)
-            with (
-                clear_errors(path / CATALOG_FILE),
-                engine.connect().execution_options(writes=True) as connection,
-                connection.begin(),
-            ):
-                catalog = Catalog(connection)
-                folder = StoreFolder(path, model.dim, partial(tile_columns, catalog))
-                repair = Repair(catalog, folder)
-                repair.run()
-            repair.drop_derived()
-            engine.dispose()
-        finally:
-            lock.release()
+        report = repair(path)
         # Opening writes anew what is derived and removes files that nothing names any more.
         cls.open(path, write=True).close()
-        return repair.report
+        return report
 
     def __enter__(self) -> Self:
         return self
@@ -204,24 +178,20 @@ class Archive:
         """
         self._need_lock()
         with self._writing() as catalog:
-            fresh = _distinct([entry for entry in batch if not catalog.has_scene(entry[0].key)])
-            if not fresh:
-                return catalog.generation()
-            generation = catalog.advance()
-            first = next_id = catalog.next_tile_id()
-            rows: list[tuple[int, int, TileRecord]] = []
-            for scene, tiles, vectors in fresh:
-                if len(tiles) != len(vectors):
-                    raise ArchiveError(f"{scene.name}: {len(tiles)} tiles but {len(vectors)} vectors")
-                scene_id = catalog.add_scene(scene)
-                catalog.add_tiles(scene_id, next_id, tiles)
-                rows += [(next_id + n, scene_id, tile) for n, tile in enumerate(tiles)]
-                next_id += len(tiles)
-            if rows:
-                vectors = np.concatenate([vectors for _, tiles, vectors in fresh if len(tiles)])
-                segment = self._store.upsert(vectors, fresh_columns(rows))
-                assert segment.first_id == first
-                catalog.add_segment(**asdict(segment), generation=generation)
+            generation = add_scenes(catalog, self._store, batch)
+        self.refresh()
+        return generation
+
+    def add_in_parts(self, scene: SceneRecord, parts: Iterable[Part]) -> int:
+        """Add one scene, however large, in one commit and return the generation it makes; as `add`.
+
+        Args:
+            scene: The scene.
+            parts: Its tiles and their vectors; only one part is held in memory at a time.
+        """
+        self._need_lock()
+        with self._writing() as catalog:
+            generation = add_in_parts(catalog, self._store, scene, parts)
         self.refresh()
         return generation
 
@@ -278,11 +248,20 @@ class Archive:
         with clear_errors(self.path / CATALOG_FILE):
             return back_up(self._engine, self._store.folder, target)
 
-    def record_failure(self, href: str, reason: str) -> None:
-        """Remember a scene that could not be indexed, until it can."""
+    def record_failure(self, href: str, reason: str, *, scene: str = "", job: int | None = None) -> None:
+        """Remember a scene that could not be indexed, until it can.
+
+        Args:
+            href: Its file or folder.
+            reason: Why not.
+            scene: Its name.
+            job: The job that it failed in, which remembers it for good.
+        """
         self._need_lock()
         with self._writing() as catalog:
             catalog.record_failure(href, reason)
+            if job is not None:
+                catalog.jobs.add_failure(job, scene or href, href, reason)
 
     def optimize(
         self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = tuning.BUDGET_BYTES
@@ -306,6 +285,11 @@ class Archive:
         return figures
 
     # Reading
+
+    @property
+    def jobs(self) -> JobBook:
+        """What is remembered of jobs."""
+        return JobBook(self.path, self._reading, self._writing)
 
     @property
     def generation(self) -> int:
@@ -708,11 +692,6 @@ class Archive:
     def _need_lock(self) -> None:
         if self._lock is None:
             raise ArchiveError(f"{self.path}: opened for reading; open it with write=True")
-
-
-def _distinct(batch: Batch) -> Batch:
-    """Keep the last entry of each href."""
-    return list({entry[0].href: entry for entry in batch}.values())
 
 
 def _hits(

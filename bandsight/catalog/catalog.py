@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, String, cast, delete, func, insert, s
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bandsight.catalog.checksums import row_checksum
+from bandsight.catalog.jobs import Jobs
 from bandsight.catalog.records import BandRef, ModelIdentity, Scene, SceneRecord, Tile, TileRecord
 from bandsight.catalog.tables import TILE_BOXES, ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
 from bandsight.errors import ArchiveError, QueryError
@@ -30,6 +31,7 @@ class Catalog:
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
+        self.jobs = Jobs(connection)
 
     # The archive row
 
@@ -193,8 +195,8 @@ class Catalog:
         }
 
     def tile_attributes(self, first_id: int, last_id: int) -> list[tuple[Any, ...]]:
-        """Return (id, scene id, valid fraction, the eight box sides) of the tiles in a range of ids."""
-        columns = [TileRow.id, TileRow.scene_id, TileRow.valid_fraction]
+        """Return (id, scene id, valid and cloud fraction, the eight box sides) of the tiles in a range of ids."""
+        columns = [TileRow.id, TileRow.scene_id, TileRow.valid_fraction, TileRow.cloud_fraction]
         sides = [getattr(TileRow, f"{side}{part}") for part in ("", "2") for side in _SIDES]
         chosen = TileRow.id.between(first_id, last_id)
         return [tuple(row) for row in self._db.execute(select(*columns, *sides).where(chosen).order_by(TileRow.id))]

@@ -10,14 +10,18 @@ from sqlalchemy import DateTime, Float, Integer
 
 # A scene's id is not known before its row is written.
 _LEFT_OUT = {"scenes": {"id", "checksum"}, "tiles": {"checksum"}}
+# Columns that came later count where they have a value: rows that were there before keep their check.
+_LATER = {"source", "cloud_fraction"}
 
 
 def row_checksum(table: Any, row: Mapping[Any, Any]) -> int:
     """Return the CRC-32 of a row's values, the same before it is written and after it is read."""
-    said = [
-        _plain(column.type, row[column.name]) for column in table.columns if column.name not in _LEFT_OUT[table.name]
-    ]
+    said = [_plain(column.type, row[column.name]) for column in table.columns if _counts(table, column.name, row)]
     return zlib.crc32(json.dumps(said, sort_keys=True).encode())
+
+
+def _counts(table: Any, name: str, row: Mapping[Any, Any]) -> bool:
+    return name not in _LEFT_OUT[table.name] and (name not in _LATER or row[name] is not None)
 
 
 def _plain(kind: object, value: Any) -> Any:

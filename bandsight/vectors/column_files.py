@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from bandsight.vectors.columns import TileColumns
 
 SUFFIX = ".bsc"
-_MAGIC, _VERSION = b"BSCOLUMN", 1
+_MAGIC, _VERSION = b"BSCOLUMN", 2
 _HEADER = struct.Struct("<8sII32s")
-_ROW = np.dtype([("id", "<i8"), ("scene_id", "<i8"), ("boxes", "<f8", (2, 4)), ("valid_fraction", "<f8")])
+_SHARES = ("valid_fraction", "cloud_fraction")
+_ROW = np.dtype([("id", "<i8"), ("scene_id", "<i8"), ("boxes", "<f8", (2, 4)), *((name, "<f8") for name in _SHARES)])
 
 
 def save_columns(path: Path, columns: TileColumns) -> None:
     """Write columns beside their segment's name; a disk that does not let us costs time at the next start, no more."""
     rows = np.empty(len(columns), _ROW)
     rows["id"], rows["scene_id"] = columns.ids, columns.scene_ids
-    rows["boxes"], rows["valid_fraction"] = columns.boxes, columns.valid_fraction
+    rows["boxes"] = columns.boxes
+    rows["valid_fraction"], rows["cloud_fraction"] = columns.valid_fraction, columns.cloud_fraction
     header = _HEADER.pack(_MAGIC, _VERSION, len(rows), hashlib.sha256(rows.tobytes()).digest())
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with suppress(OSError):
@@ -42,6 +44,7 @@ def load_columns(path: Path, ids: NDArray[np.int64]) -> TileColumns | None:
         scene_ids=rows["scene_id"].copy(),
         boxes=rows["boxes"].copy(),
         valid_fraction=rows["valid_fraction"].copy(),
+        cloud_fraction=rows["cloud_fraction"].copy(),
     )
 
 

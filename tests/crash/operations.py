@@ -8,7 +8,8 @@ import numpy as np
 
 from bandsight.archive import Archive
 from bandsight.archive.opening import CATALOG_FILE
-from bandsight.catalog.database import HEAD, migrate, open_database
+from bandsight.catalog.database import migrate, open_database
+from indexer.parts import Part, Parts
 from tests.archive.makers import MODEL, entry
 
 TILES = 4
@@ -17,7 +18,7 @@ State = dict[int, int]
 """Version of each scene, by number: what an archive holds."""
 Operation = dict[str, Any]
 
-_WEIGHTS = {"add": 0.4, "replace": 0.25, "remove": 0.1, "compact": 0.13, "optimize": 0.12}
+_WEIGHTS = {"add": 0.3, "add in parts": 0.1, "replace": 0.25, "remove": 0.1, "compact": 0.13, "optimize": 0.12}
 
 
 def plan(state: State, rng: np.random.Generator, first: str | None, count: int = 10) -> Iterator[Operation]:
@@ -27,7 +28,9 @@ def plan(state: State, rng: np.random.Generator, first: str | None, count: int =
         kind = first if number == 0 and first else str(rng.choice(list(_WEIGHTS), p=list(_WEIGHTS.values())))
         absent = [scene for scene in range(SCENES) if scene not in state]
         version = int(rng.integers(1, 1_000_000))
-        if kind == "add" and absent:
+        if kind == "add in parts":
+            chosen = rng.choice(SCENES, 1)
+        elif kind == "add" and absent:
             chosen = rng.choice(absent, min(len(absent), int(rng.integers(1, 4))), replace=False)
         elif kind in {"replace", "remove"} and state:
             chosen = rng.choice(list(state), min(len(state), int(rng.integers(1, 3))), replace=False)
@@ -65,20 +68,46 @@ def perform(path: Path, operations: Iterator[Operation], say: Callable[[str, Ope
 
 
 def downgrade(path: Path) -> None:
-    """Turn an archive into one of the former schema."""
+    """Turn an archive into one of an old schema."""
     engine = open_database(path / CATALOG_FILE)
-    before = str(int(HEAD) - 1).zfill(len(HEAD))
-    migrate(engine, before)
+    migrate(engine, "0002")
     engine.dispose()
+    # The older version writes columns of its own.
+    for file in (path / "index").glob("seg-*"):
+        file.unlink()
 
 
 def _do(archive: Archive, operation: Operation) -> None:
     match operation["kind"]:
         case "add" | "replace":
             archive.add([entry(number, TILES, version=operation["version"]) for number in operation["scenes"]])
+        case "add in parts":
+            for number in operation["scenes"]:
+                _add_in_parts(archive, number, operation["version"])
         case "remove":
             archive.remove([f"/scenes/{number}.tif" for number in operation["scenes"]])
         case "compact":
             archive.compact()
         case "optimize":
             archive.optimize()
+
+
+def _add_in_parts(archive: Archive, number: int, version: int) -> None:
+    """Write a scene as a job writes a large one: parts on disk, shown together, deleted."""
+    scene, tiles, vectors = entry(number, TILES, version=version)
+    folder = archive.path / "pending" / scene.key
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.iterdir():
+        left.unlink()
+    parts = Parts(folder, {})
+    for at in range(0, TILES, 2):
+        share = np.ones(2)
+        numbers = np.array([at, at + 1])
+        parts.write(
+            Part(
+                reads=numbers, numbers=numbers, valid_fraction=share, cloud_fraction=share, vectors=vectors[at : at + 2]
+            )
+        )
+    rows = (([tiles[n] for n in part.numbers], vectors[part.numbers]) for part in parts.read())
+    archive.add_in_parts(scene, rows)
+    parts.drop()

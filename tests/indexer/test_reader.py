@@ -8,7 +8,7 @@ from affine import Affine
 from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
 from indexer.acquired import acquired
-from indexer.reader import read_row
+from indexer.reader import read_tiles
 from indexer.scene import open_scene
 from indexer.sources import find_scenes
 from indexer.times import parse_time
@@ -33,7 +33,7 @@ def test_windows_hold_the_pixels_that_one_whole_read_gives(tmp_path, height, wid
     scene = opened(path)
     seen = np.zeros((height, width), bool)
     for window in windows_of(scene):
-        tile = read_row(scene, [window], tile_px=32, min_valid=0)[0]
+        tile = read_tiles(scene, [window], tile_px=32, min_valid=0)[0]
         top, left = max(window.row_off, 0), max(window.col_off, 0)
         bottom, right = min(window.row_off + 32, height), min(window.col_off + 32, width)
         inside = tile.pixels[
@@ -48,16 +48,16 @@ def test_windows_hold_the_pixels_that_one_whole_read_gives(tmp_path, height, wid
 def test_neighbours_read_together_are_what_they_are_alone(tmp_path):
     scene = opened(write(tmp_path / "a.tif", picture(3, 32, 160), origin=(320_000, 5_760_000)))
     windows = windows_of(scene)
-    together = read_row(scene, windows, tile_px=32, min_valid=0)
+    together = read_tiles(scene, windows, tile_px=32, min_valid=0)
     for window, tile in zip(windows, together, strict=True):
-        np.testing.assert_array_equal(tile.pixels, read_row(scene, [window], tile_px=32, min_valid=0)[0].pixels)
+        np.testing.assert_array_equal(tile.pixels, read_tiles(scene, [window], tile_px=32, min_valid=0)[0].pixels)
 
 
 def test_a_rotated_scene_is_read_on_its_own_grid(tmp_path):
     rotated = Affine.translation(400_000, 5_800_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
     values = picture(3, 64, 64)
     scene = opened(write(tmp_path / "a.tif", values, transform=rotated))
-    tile = read_row(scene, windows_of(scene)[:1], tile_px=32, min_valid=0)[0]
+    tile = read_tiles(scene, windows_of(scene)[:1], tile_px=32, min_valid=0)[0]
     np.testing.assert_array_equal(tile.pixels, values[:, :32, :32])
     assert tile.window.cell.startswith("scene/")
 
@@ -66,14 +66,14 @@ def test_one_saturated_band_with_the_nodata_value_is_still_data(tmp_path):
     values = picture(3, 32, 32)
     values[0] = 255
     scene = opened(write(tmp_path / "a.tif", values, nodata=255))
-    assert read_row(scene, windows_of(scene), tile_px=32, min_valid=0)[0].valid_fraction == 1
+    assert read_tiles(scene, windows_of(scene), tile_px=32, min_valid=0)[0].valid_fraction == 1
 
 
 def test_not_a_number_is_no_data(tmp_path):
     values = picture(1, 32, 32, dtype="float32") / 20 - 20
     values[:, :8] = np.nan
     scene = opened(write(tmp_path / "S1A_IW_VV.tif", values, origin=(320_000, 5_760_000)))
-    tile = read_row(scene, windows_of(scene), tile_px=32, min_valid=0)[0]
+    tile = read_tiles(scene, windows_of(scene), tile_px=32, min_valid=0)[0]
     assert tile.valid_fraction == pytest.approx(0.75)
 
 
@@ -82,7 +82,7 @@ def test_calibrated_radar_is_the_same_picture_in_decibel_and_in_power(tmp_path):
     read = []
     for name, values in (("power", power), ("db", 10 * np.log10(power))):
         scene = opened(write(tmp_path / name / "S1A_IW_VV.tif", values, origin=(320_000, 5_760_000)))
-        read.append(read_row(scene, windows_of(scene), tile_px=32, min_valid=0)[0].pixels)
+        read.append(read_tiles(scene, windows_of(scene), tile_px=32, min_valid=0)[0].pixels)
     np.testing.assert_array_equal(*read)
     assert len(np.unique(read[0])) > 100
 
@@ -101,7 +101,7 @@ def test_reflectance_is_the_same_picture_as_integers_and_as_fractions(tmp_path):
         for band in ("B02", "B03", "B04"):
             write(folder / f"T33UUU_{band}.tif", values, origin=(320_000, 5_760_000))
         scene = opened(folder)
-        read.append(read_row(scene, windows_of(scene), tile_px=32, min_valid=0)[0].pixels)
+        read.append(read_tiles(scene, windows_of(scene), tile_px=32, min_valid=0)[0].pixels)
     assert np.abs(read[0].astype(int) - read[1])[:, 1:].max() <= 1
 
 
@@ -151,7 +151,7 @@ def test_a_coarse_tile_is_read_from_overviews(tmp_path):
     (window,) = tile_windows(
         transform=scene.transform, crs=scene.record.crs, width=128, height=128, tile_px=32, scale=4
     )
-    np.testing.assert_array_equal(read_row(scene, [window], tile_px=32, min_valid=0)[0].pixels, expected)
+    np.testing.assert_array_equal(read_tiles(scene, [window], tile_px=32, min_valid=0)[0].pixels, expected)
 
 
 def _ground(points: list[rasterio.control.GroundControlPoint]) -> tuple[float, float, float, float]:
@@ -183,8 +183,8 @@ def test_a_scene_with_ground_control_points_only_is_warped_into_place(tmp_path, 
     west, south, east, north = _ground(points)
     box = scene.record.boxes[0]
     assert (box.west, box.south, box.east, box.north) == pytest.approx((west, south, east, north), abs=near)
-    tiles = read_row(scene, windows_of(scene)[:3], tile_px=32, min_valid=0)
-    whole = [read_row(scene, [window], tile_px=32, min_valid=0)[0].valid_fraction for window in windows_of(scene)]
+    tiles = read_tiles(scene, windows_of(scene)[:3], tile_px=32, min_valid=0)
+    whole = [read_tiles(scene, [window], tile_px=32, min_valid=0)[0].valid_fraction for window in windows_of(scene)]
     assert 0.2 < float(np.mean(whole)) < 0.95
     # Outside of the warped picture is no data, and is filled from inside.
     assert all(tile.pixels.min() > 0 or tile.valid_fraction == 1 for tile in tiles if tile.pixels.size)

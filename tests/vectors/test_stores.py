@@ -39,6 +39,7 @@ def columns(first: int, rows: int, scenes: int = SCENES) -> TileColumns:
         scene_ids=rng.integers(1, scenes + 1, rows),
         boxes=boxes,
         valid_fraction=rng.random(rows).round(2),
+        cloud_fraction=np.where(rng.random(rows) < 0.2, np.nan, rng.random(rows).round(2)),
     )
 
 
@@ -135,6 +136,7 @@ FILTERS = st.builds(
     sensors=st.lists(st.sampled_from(["s0", "s1"]), max_size=2).map(tuple),
     scenes=st.lists(st.integers(1, SCENES), max_size=4).map(tuple),
     min_valid_fraction=st.none() | st.floats(0, 1),
+    max_cloud_fraction=st.none() | st.floats(0, 1),
     exclude=st.lists(st.integers(1, ROWS), max_size=5).map(tuple),
     properties=st.lists(
         st.builds(Property, name=st.just("n"), op=st.sampled_from(["=", "<", ">="]), value=st.integers(-1, 5)),
