@@ -14,6 +14,8 @@ from search_api import health, imagery, jobs, metrics, overview
 from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
+from search_api.maps import heat
+from search_api.maps.state import MapState
 from search_api.metrics import Measured, Metrics
 from search_api.openapi import describe
 from search_api.routes import router
@@ -79,6 +81,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     app.state.metrics = Metrics()
     app.state.stac = StacState()
     app.state.overviews = overview.Overviews()
+    app.state.maps = MapState()
     add_handlers(app)
     describe(app, BODIES)
     # The last one added meets a request first.
@@ -92,8 +95,8 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
             allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(Measured, metrics=app.state.metrics)
-    parts = (router, tiles.router, stac_router(archive_api, landing=False), searches.router, imagery.router)
-    for part in (*parts, overview.router, jobs.router, health.router, metrics.router):
+    parts = (router, tiles.router, stac_router(archive_api, landing=False), heat.router, searches.router)
+    for part in (*parts, imagery.router, overview.router, jobs.router, health.router, metrics.router):
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -9,6 +9,7 @@ from bandsight.errors import NotFoundError, QueryError
 from bandsight.filters import Filter
 from search_api.meaning.ranking import Ranking
 from search_api.schemas import MAX_ID
+from search_api.service import Service
 from search_api.stac.fields import Fields
 from search_api.stac.filter_language import NOTHING, Kind, to_filter
 from search_api.stac.ids import scene_ids, scenes_collection, tile_ids, tiles_collection
@@ -156,6 +157,17 @@ def check_collections(archive: Archive, names: tuple[str, ...]) -> None:
         found = ", ".join(repr(name[:60]) for name in unknown[:5])
         there = f"there are {', '.join(known[:20])}" if known else "it holds none yet"
         raise QueryError(f"collections: found {found}, unknown to this archive; {there}")
+
+
+def filter_of(service: Service, query: ItemQuery) -> Filter:
+    """Return the filter of the tiles that a query asks for.
+
+    Raises:
+        QueryError: A collection is unknown, or the filter cannot be answered as asked.
+    """
+    if query.collections:
+        check_collections(service.archive, query.collections)
+    return query.of("tile", service.archive) or NOTHING
 
 
 def _place(mark: Mark) -> list[Any]:

@@ -222,6 +222,36 @@ class SearchUrl(ListUrl):
         )
 
 
+@dataclass(kw_only=True)
+class AskedUrl:
+    """A question and filters, where nothing is listed: `bbox` is another matter there."""
+
+    q: Annotated[str, Query(description="What the place looks like; commas for alternatives", examples=["a lake"])]
+    collections: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Names, separated by commas")] = None
+    datetime: Annotated[
+        str | None, Query(max_length=times.MAX_CHARS, description="RFC 3339 instant or interval", examples=[_EXAMPLE])
+    ] = None
+    intersects: Annotated[str | None, Query(description="GeoJSON geometry")] = None
+    sensors: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Sensor profiles, by commas")] = None
+    filter: Annotated[str | None, Query(description="CQL2, as filter-lang says")] = None
+    filter_lang: Annotated[Language, Query(alias="filter-lang")] = "cql2-text"
+
+    def query(self, settings: ApiSettings) -> ItemQuery:
+        """Return what the filters ask.
+
+        Raises:
+            QueryError: A parameter cannot be read.
+        """
+        return _query(
+            settings,
+            collections=_names(self.collections, "collections"),
+            datetime=self.datetime,
+            intersects=_geometry(self.intersects),
+            sensors=_names(self.sensors, "sensors"),
+            filter=_filter(self.filter, self.filter_lang),
+        )
+
+
 def only_known(request: Request) -> None:
     """Refuse parameters that a route does not have, and those that are given twice.
 

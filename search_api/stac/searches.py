@@ -11,8 +11,7 @@ from search_api.documented import problems
 from search_api.meaning.ranking import MeaningRanking, Ranking
 from search_api.service import Service
 from search_api.stac import documents, schemas
-from search_api.stac.filter_language import NOTHING
-from search_api.stac.query import answer, check_collections
+from search_api.stac.query import answer, filter_of
 from search_api.stac.registered import Registered, Searches
 from search_api.stac.request import Filters, RegisterBody, only_known, query_of_body, take_pictures
 from search_api.stac.root import GEOJSON, JSON, Root, link
@@ -41,7 +40,7 @@ def api_of_search(request: Request, searches: SearchesDep, search_id: SearchId) 
     """Return the API whose items are a registered search's hits."""
     kept = searches.get(search_id)
     # A former version may have kept what this one does not read.
-    body = _read(kept)
+    body = read_body(kept)
     return Api(request, Root(server=server_url(request), search=kept), lambda: _top(request, kept, body))
 
 
@@ -105,7 +104,12 @@ def landing(api: Annotated[Api, Depends(api_of_search)]) -> Response:
 router.include_router(stac_router(api_of_search, landing=True), prefix="/searches/{search_id}")
 
 
-def _read(kept: Registered) -> Filters:
+def read_body(kept: Registered) -> Filters:
+    """Return what a registered search asks.
+
+    Raises:
+        ArchiveError: This version does not read it.
+    """
     try:
         return Filters.model_validate(kept.body)
     except ValidationError as error:
@@ -116,17 +120,14 @@ def _read(kept: Registered) -> Filters:
 
 def _top(request: Request, kept: Registered, body: Filters) -> Ranking:
     service: Service = request.app.state.service
-    query = query_of_body(service.settings, body)
-    if query.collections:
-        check_collections(service.archive, query.collections)
-    wanted = query.of("tile", service.archive)
+    wanted = filter_of(service, query_of_body(service.settings, body))
 
     def rank() -> Ranking:
         question = question_of(service, body.q, body.semantic)
         assert question is not None
         return MeaningRanking(service, question, request.app.state.stac.bands)
 
-    return TopRanking(service.archive, request.app.state.stac.kept, kept, rank, NOTHING if wanted is None else wanted)
+    return TopRanking(service.archive, request.app.state.stac.kept, kept, rank, wanted)
 
 
 def _shown(search: Registered, server: str) -> dict[str, Any]:
@@ -140,6 +141,7 @@ def _shown(search: Registered, server: str) -> dict[str, Any]:
         "links": [
             link("child", root.url, title="STAC API of its hits"),
             link("items", root.at("search"), GEOJSON),
+            link("heatmap", root.at("heatmap", "tilejson.json"), title="Map tiles of its scores"),
             link("root", f"{server}/"),
         ],
     }

@@ -17,6 +17,7 @@ from bandsight.imagery.thumbnails import thumbnail
 from tests.fakes import FakeEmbedder
 from tests.search_api.conftest import SIDE
 
+HEATMAP = ("{z}/{x}/{y}.png", "tilejson.json", "legend.json", "legend.png")
 BERLIN = "13,50,16,54"
 
 
@@ -187,6 +188,10 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         *(f"/tiles/{{tile_id}}/{name}" for name in ("thumbnail.png", "styles", "crop.tif")),
         *(f"{one}/{name}" for one in drawn for name in ("styles", "tilejson.json", "tiles/{z}/{x}/{y}.png")),
         "/classify",
+        "/heatmap.png",
+        "/heatmap.tif",
+        *(f"/searches/{{search_id}}/heatmap.{kind}" for kind in ("png", "tif")),
+        *(f"/searches/{{search_id}}/heatmap/{part}" for part in HEATMAP),
         "/version",
         "/healthz",
         "/readyz",

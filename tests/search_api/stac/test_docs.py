@@ -65,6 +65,8 @@ def test_the_page_names_every_route_of_the_api(stac: TestClient) -> None:
         "/queryables",
         "/searches",
         "/tiles/{tile_id}/similar",
+        "/heatmap.png",
+        "/heatmap.tif",
         "/healthz",
         "/readyz",
         "/metrics",
