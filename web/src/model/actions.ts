@@ -1,7 +1,7 @@
 // Everything a person can do, as functions over the store; the controls, keys and map call these and nothing else.
 import { batch, effect } from "@preact/signals";
 import * as calls from "../api/calls";
-import { isAbort, wordsOf } from "../api/http";
+import { Failure, isAbort, wordsOf } from "../api/http";
 import * as address from "./address";
 import { remember } from "./kept";
 import { EMPTY, type Example, type Filters, inWords, isAsked, keyOf, NO_FILTERS, type Part, type Question, toBody, withExample } from "./question";
@@ -178,7 +178,7 @@ export async function loadOverview(): Promise<void> {
     store.overview.value = await calls.overview();
     store.overviewFailure.value = null;
   } catch (error) {
-    store.overviewFailure.value = wordsOf(error);
+    store.overviewFailure.value = { text: wordsOf(error), status: error instanceof Failure ? error.status : 0 };
   }
 }
 

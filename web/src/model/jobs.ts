@@ -1,36 +1,55 @@
-// Jobs as the page shows them.
+// Jobs as the page shows them, read from what GET /jobs says (OGC API - Processes, with our counts).
 
 export interface Job {
   id: string;
   title: string;
-  state: "running" | "done" | "failed" | "stopped";
+  state: "running" | "successful" | "failed" | "dismissed" | "accepted";
+  message: string;
+  progress: number;
+  scenes: number;
   done: number;
-  total: number | null;
+  failed: number;
   tiles: number;
-  began: string | null;
-  failures: { scene: string; reason: string }[];
+  perSecond: number;
+  leftSeconds: number | null;
+  began: string;
 }
 
-type Raw = Record<string, unknown>;
-const number = (value: unknown): number => (typeof value === "number" ? value : 0);
+export interface Failure { scene: string; href: string; reason: string }
 
-export function jobsOf(answer: unknown): Job[] {
-  const list = Array.isArray(answer) ? answer : ((answer as { jobs?: unknown[] } | null)?.jobs ?? []);
-  return (list as Raw[]).map((raw) => ({
-    id: String(raw["id"] ?? raw["jobID"] ?? ""),
-    title: String(raw["title"] ?? raw["id"] ?? raw["jobID"] ?? "job"),
-    state: stateOf(String(raw["status"] ?? raw["state"] ?? "")),
-    done: number(raw["done"] ?? raw["scenes_done"]),
-    total: typeof raw["total"] === "number" ? raw["total"] : typeof raw["scenes"] === "number" ? raw["scenes"] : null,
-    tiles: number(raw["tiles"]),
-    began: typeof raw["started"] === "string" ? raw["started"] : typeof raw["created"] === "string" ? raw["created"] : null,
-    failures: (Array.isArray(raw["failures"]) ? (raw["failures"] as Raw[]) : []).map((one) => ({ scene: String(one["href"] ?? one["scene"] ?? ""), reason: String(one["reason"] ?? one["detail"] ?? "") })),
-  }));
+interface Counts { scenes: number; added: number; skipped: number; failed: number; tiles: number; tiles_per_s: number; remaining_s: number | null }
+export interface RawJob {
+  jobID: string;
+  processID: string;
+  status: Job["state"];
+  message: string;
+  started: string;
+  progress: number;
+  "bandsight:sources": string[];
+  "bandsight:counts": Counts;
+  "bandsight:failures"?: Failure[];
 }
 
-function stateOf(said: string): Job["state"] {
-  if (/run|accept|pend|queue/i.test(said)) return "running";
-  if (/fail|error/i.test(said)) return "failed";
-  if (/dismiss|stop|abort|cancel|interrupt/i.test(said)) return "stopped";
-  return "done";
+export function jobOf(raw: RawJob): Job {
+  const counts = raw["bandsight:counts"];
+  return {
+    id: raw.jobID,
+    title: `${raw.processID} ${raw["bandsight:sources"].map((source) => source.replace(/\/$/, "").replace(/^.*\//, "")).join(", ")}`,
+    state: raw.status,
+    message: raw.message,
+    progress: raw.progress,
+    scenes: counts.scenes,
+    done: counts.added + counts.skipped,
+    failed: counts.failed,
+    tiles: counts.tiles,
+    perSecond: counts.tiles_per_s,
+    leftSeconds: counts.remaining_s,
+    began: raw.started,
+  };
+}
+
+export function inTime(seconds: number): string {
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return `${Math.round(seconds / 3600)} h`;
 }

@@ -23,7 +23,7 @@ export const current = signal<number | null>(null);
 export const hovered = signal<number | null>(null);
 export const stars = signal<ReadonlySet<number>>(new Set());
 export const overview = signal<Overview | null>(null);
-export const overviewFailure = signal<string | null>(null);
+export const overviewFailure = signal<{ text: string; status: number } | null>(null);
 export const help = signal(false);
 export const said = signal<{ text: string; undo?: () => void; bad?: boolean } | null>(null);
 export const drawing = signal<"box" | "polygon" | null>(null);

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import type { Tab } from "../model/address";
 import { look } from "../model/actions";
-import { help, view } from "../model/store";
+import { help, overview, overviewFailure, view } from "../model/store";
 import { dark, toggle } from "../model/theme";
 import { ArchiveView } from "./Archive";
 import { IconButton } from "./bits";
@@ -11,6 +11,7 @@ import { Classes } from "./Classes";
 import { Compare } from "./Compare";
 import { Detail } from "./Detail";
 import { Drop } from "./Drop";
+import { FirstRun } from "./FirstRun";
 import { Help } from "./Help";
 import { onKey } from "./keys";
 import { MapTools } from "./MapTools";
@@ -28,6 +29,8 @@ export function App() {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, []);
+  const missing = overview.value === null && overviewFailure.value?.status === 503;
+  if (missing) return <main class="alone"><FirstRun /><Toast /></main>;
   return (
     <div class="app">
       <header class="top">

@@ -14,7 +14,7 @@ export function ArchiveView() {
   return (
     <div class="archive scroller">
       <div class="row"><h2 class="grow">Archive</h2>{held?.bbox && <button type="button" class="button" onClick={() => useMap.fitBox(held.bbox!)}><icons.Fit />Show its coverage</button>}</div>
-      {!held && (overviewFailure.value ? <Failed reason={overviewFailure.value} retry={() => void loadOverview()} /> : <Waiting what="Reading the archive" />)}
+      {!held && (overviewFailure.value ? <Failed reason={overviewFailure.value.text} retry={() => void loadOverview()} /> : <Waiting what="Reading the archive" />)}
       {held && (
         <>
           <div class="numbers">

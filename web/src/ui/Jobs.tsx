@@ -2,8 +2,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { getJson, wordsOf } from "../api/http";
 import { loadOverview } from "../model/actions";
-import { Failed, Waiting } from "./bits";
-import { type Job, jobsOf } from "../model/jobs";
+import { inTime, type Job, jobOf, type RawJob } from "../model/jobs";
+import { Failed, useLoaded, Waiting } from "./bits";
 
 const EVERY_MS = 2000;
 
@@ -14,13 +14,13 @@ export function Jobs() {
   useEffect(() => {
     const mine = new AbortController();
     let timer = 0;
-    let running = 0;
+    let tiles = -1;
     const look = async (): Promise<void> => {
       try {
-        const found = jobsOf(await getJson<unknown>("jobs", { signal: mine.signal, timeoutMs: 10_000 }));
-        const now = found.filter((job) => job.state === "running").length;
-        if (now < running) void loadOverview(); // a job has ended: the archive holds more
-        running = now;
+        const found = (await getJson<{ jobs: RawJob[] }>("jobs?limit=20", { signal: mine.signal, timeoutMs: 10_000 })).jobs.map(jobOf);
+        const now = found.reduce((sum, job) => sum + job.tiles + Number(job.state === "successful"), 0);
+        if (tiles >= 0 && now !== tiles) void loadOverview(); // the archive holds more by now
+        tiles = now;
         setJobs(found);
         setFailure(null);
       } catch (error) {
@@ -46,15 +46,34 @@ export function Jobs() {
 }
 
 function One({ job }: { job: Job }) {
-  const share = job.total ? Math.min(1, job.done / job.total) : job.state === "running" ? null : 1;
+  const [open, setOpen] = useState(false);
+  const running = job.state === "running";
+  const facts = [
+    `${(job.done + job.failed).toLocaleString("en")} of ${job.scenes.toLocaleString("en")} scenes`,
+    `${job.tiles.toLocaleString("en")} tiles`,
+    running && job.perSecond > 0 && `${Math.round(job.perSecond)} tiles/s`,
+    running && job.leftSeconds !== null && `about ${inTime(job.leftSeconds)} left`,
+    !running && `began ${job.began.slice(0, 16).replace("T", " ")}`,
+  ].filter(Boolean);
   return (
     <li class={`job ${job.state}`}>
       <div class="row"><b class="grow clip" title={job.title}>{job.title}</b><span class={`state ${job.state}`}>{job.state}</span></div>
-      <div class="bar" role="progressbar" aria-label={`Progress of ${job.title}`} aria-valuemin={0} aria-valuemax={100} {...(share === null ? {} : { "aria-valuenow": Math.round(share * 100) })}><span style={{ width: `${(share ?? 0.35) * 100}%` }} /></div>
-      <p class="dim small">{job.done.toLocaleString("en")}{job.total ? ` of ${job.total.toLocaleString("en")}` : ""} scenes{job.tiles ? ` · ${job.tiles.toLocaleString("en")} tiles` : ""}{job.began ? ` · began ${job.began.slice(0, 16).replace("T", " ")}` : ""}</p>
-      {job.failures.length > 0 && (
-        <details><summary>{job.failures.length} failed</summary><ul>{job.failures.map((one, at) => <li key={at}><b class="clip" title={one.scene}>{one.scene}</b><span>{one.reason}</span></li>)}</ul></details>
+      <div class="bar" role="progressbar" aria-label={`Progress of job ${job.id}`} aria-valuemin={0} aria-valuemax={100} aria-valuenow={job.progress}><span style={{ width: `${job.progress}%` }} /></div>
+      <p class="dim small">{facts.join(" · ")}</p>
+      {job.state === "failed" && job.message && <p class="failed-note">{job.message}</p>}
+      {job.failed > 0 && (
+        <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+          <summary>{job.failed} {job.failed === 1 ? "scene" : "scenes"} failed</summary>
+          {open && <Failures id={job.id} />}
+        </details>
       )}
     </li>
   );
+}
+
+function Failures({ id }: { id: string }) {
+  const [loaded, retry] = useLoaded((signal) => getJson<RawJob>(`jobs/${encodeURIComponent(id)}`, { signal }), [id]);
+  if (loaded.state === "busy") return <Waiting what="Asking why" />;
+  if (loaded.state === "failed") return <Failed reason={loaded.reason} retry={retry} />;
+  return <ul>{(loaded.value["bandsight:failures"] ?? []).map((one) => <li key={one.href}><b class="clip" title={one.href}>{one.scene || one.href}</b><span>{one.reason}</span></li>)}</ul>;
 }

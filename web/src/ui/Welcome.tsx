@@ -18,7 +18,7 @@ export function Try({ most }: { most: number }) {
 
 export function Welcome() {
   const held = overview.value;
-  if (!held) return <div class="notice">{overviewFailure.value ? <Failed reason={overviewFailure.value} retry={() => void loadOverview()} /> : <Waiting what="Opening the archive" />}</div>;
+  if (!held) return <div class="notice">{overviewFailure.value ? <Failed reason={overviewFailure.value.text} retry={() => void loadOverview()} /> : <Waiting what="Opening the archive" />}</div>;
   if (!held.tiles) return (
     <div class="welcome"><h2>This archive is empty</h2><p class="dim">Index some scenes into it; they appear here by themselves.</p><pre><code>bandsight index /data/scenes --archive …</code></pre></div>
   );
