@@ -12,8 +12,10 @@ from search_api import health, imagery, jobs, metrics, overview
 from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
+from search_api.export.routes import router as exports
 from search_api.first_run import FirstRun, is_there
-from search_api.maps import heat
+from search_api.maps import class_routes, heat
+from search_api.maps.class_bodies import ClassifyBody
 from search_api.maps.state import MapState
 from search_api.metrics import Measured, Metrics
 from search_api.openapi import describe
@@ -31,7 +33,7 @@ from search_api.stac.state import StacState
 from search_api.stac.tiles import archive_api
 
 # Bodies that routes read themselves, because they may come as a form.
-BODIES = (SearchBody, RegisterBody)
+BODIES = (SearchBody, RegisterBody, ClassifyBody)
 _COMPRESSED_ALREADY = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "image/tiff", "application/vnd.apache.parquet")
 _ABOUT = """Search satellite archives by meaning: a sentence, a picture or a tile in, ranked tiles out.
 
@@ -90,8 +92,8 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         )
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=_COMPRESSED_ALREADY)
     app.add_middleware(Measured, metrics=app.state.metrics)
-    parts = (router, tiles.router, stac_router(archive_api, landing=False), heat.router, searches.router)
-    for part in (*parts, imagery.router, overview.router, jobs.router, health.router, metrics.router):
+    parts = (router, tiles.router, stac_router(archive_api, landing=False), heat.router, class_routes.router, exports)
+    for part in (*parts, searches.router, imagery.router, overview.router, jobs.router, health.router, metrics.router):
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", BuiltFiles(), name="static")

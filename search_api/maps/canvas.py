@@ -46,6 +46,11 @@ class Ground:
         west, south, east, north = np.ascontiguousarray(boxes[tile, part].T)
         return cls(at=tile, west=west, south=south, east=east, north=north)
 
+    def areas(self) -> NDArray[np.float64]:
+        """Return the ground of each box, as shares of some unit, shape (boxes,)."""
+        south, north = np.radians(self.south), np.radians(self.north)
+        return np.asarray((self.east - self.west) * (np.sin(north) - np.sin(south)), np.float64)
+
     @cached_property
     def box(self) -> LonLatBox | None:
         """The narrowest box around all, None where there are none; as `bandsight.geo.box.around`, for millions."""

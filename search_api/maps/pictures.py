@@ -43,9 +43,20 @@ def png(values: NDArray[np.float32], extent: tuple[float, float], colors: ColorM
     return _indexed(np.where(seen, np.maximum(level, 1), 0), _table(colors))
 
 
-def classes_png(classes: NDArray[np.uint8]) -> bytes:
-    """Return classes (h, w), counted from 1, as a PNG; 0 is transparent."""
-    return _indexed(classes, _class_table())
+def classes_png(classes: NDArray[np.uint8], legend_of: Sequence[str] = ()) -> bytes:
+    """Return classes (h, w), counted from 1, as a PNG; 0 is transparent.
+
+    Args:
+        classes: What to show.
+        legend_of: Names of the classes, to be drawn right of the map; none for the map alone.
+    """
+    if not legend_of:
+        return _indexed(classes, _class_table())
+    shown, names = Image.fromarray(_class_table()[classes]), _class_legend(legend_of)
+    whole = Image.new("RGBA", (shown.width + names.width, max(shown.height, names.height)))
+    whole.paste(shown, (0, 0))
+    whole.paste(names, (shown.width, 0))
+    return _encoded(whole)
 
 
 def geotiff(values: NDArray[np.float32], canvas: Canvas, description: str, tags: dict[str, str]) -> bytes:
@@ -81,8 +92,7 @@ def legend(extent: tuple[float, float], colors: ColorMap, marks: Sequence[tuple[
     return _encoded(picture)
 
 
-def class_legend(labels: Sequence[str]) -> bytes:
-    """Return a picture of the classes' colours and names."""
+def _class_legend(labels: Sequence[str]) -> Image.Image:
     font = ImageFont.load_default(12)
     width = 40 + max(int(font.getlength(label)) for label in labels)
     picture = Image.new("RGBA", (width, _ROW_PX * len(labels) + 8), (255, 255, 255, 230))
@@ -91,7 +101,7 @@ def class_legend(labels: Sequence[str]) -> bytes:
         top = 4 + row * _ROW_PX
         draw.rectangle((6, top + 2, 26, top + 18), fill=color)
         draw.text((32, top + 3), label, fill="black", font=font)
-    return _encoded(picture)
+    return picture
 
 
 def class_colors(count: int) -> dict[int, tuple[int, int, int, int]]:

@@ -57,7 +57,7 @@ def resolve(service: Service, examples: Sequence[Example]) -> list[Resolved]:
             mean = unit(np.stack([next(vectors) for _ in own]))
             found.append(_resolved(example, mean, label=", ".join(own), is_text=True))
         elif example.image is not None:
-            vector, label = picture_vector(service, example.image), f"image {number}"
+            vector, label = picture_vector(service, example.image)[0], f"image {number}"
             kept = _as_vector(service, example, vector, label)
             found.append(_resolved(example, vector, label=label, kept=kept, frozen=kept))
         elif example.vector is not None:

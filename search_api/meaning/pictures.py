@@ -9,8 +9,8 @@ from search_api.meaning.question import Picture
 from search_api.service import Service
 
 
-def picture_vector(service: Service, picture: Picture) -> NDArray[np.float32]:
-    """Return the unit vector of a picture, shape (dim,).
+def picture_vector(service: Service, picture: Picture) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+    """Return the unit vector of a picture, shape (dim,), and the wavelengths of its bands, µm.
 
     Raises:
         ImageError: It cannot be decoded within the limits.
@@ -22,4 +22,4 @@ def picture_vector(service: Service, picture: Picture) -> NDArray[np.float32]:
     with service.decoding:
         pixels, waves = decode_query_image(picture.data, picture.wavelengths, max_pixels=settings.max_pixels)
     vector: NDArray[np.float32] = service.encoder.embed_pixels(pixels[None], waves)[0]
-    return vector
+    return vector, waves

@@ -49,7 +49,7 @@ class FieldsBody(BaseModel):
     exclude: list[Name] = Field(default=[], max_length=100)
 
 
-class Filters(BaseModel):
+class ItemFilters(BaseModel):
     """Which items are asked for; all conditions must hold."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False)
@@ -67,6 +67,11 @@ class Filters(BaseModel):
     filter_lang: Language = Field("cql2-json", alias="filter-lang")
     filter_crs: Crs = Field(_CRS84, alias="filter-crs")
     sensors: list[Name] | None = Field(None, max_length=MAX_LIST, description="Sensor profiles")
+
+
+class Filters(ItemFilters):
+    """Which items are asked for, and by which question."""
+
     q: str | Annotated[list[str], Field(max_length=MAX_TERMS)] | None = Field(
         None, description="What the place looks like; a list, or commas, for alternatives"
     )
@@ -133,7 +138,7 @@ def take_pictures(values: dict[str, Any], pictures: list[dict[str, Any]]) -> Non
     positive += [{"image": picture} for picture in pictures]
 
 
-def query_of_body(settings: ApiSettings, body: Filters) -> ItemQuery:
+def query_of_body(settings: ApiSettings, body: ItemFilters) -> ItemQuery:
     """Return what a body asks.
 
     Raises:

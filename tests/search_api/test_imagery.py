@@ -162,9 +162,11 @@ def test_a_crop_sent_back_as_a_query_finds_its_own_tile(client: TestClient, arch
     scene = scene_named(archive, part)
     for item in client.get("/search", params={"collections": scene.collection}).json()["features"]:
         data = client.get(f"/tiles/{item['id']}/crop.tif").content
-        found = client.post("/search/image", files={"image": data}, data={"limit": 1}).json()["features"][0]
-        assert found["properties"]["score"] > 0.9999
-        assert str(found["properties"]["tile_id"]) == item["id"]
+        answer = client.post("/search", files={"image": data}, data={"body": '{"limit": 1}'})
+        assert answer.status_code == 200, answer.text
+        found = answer.json()["features"][0]
+        assert found["properties"]["bandsight:score"] > 0.9999
+        assert found["id"] == item["id"]
 
 
 @pytest.fixture

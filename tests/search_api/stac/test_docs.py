@@ -67,6 +67,8 @@ def test_the_page_names_every_route_of_the_api(stac: TestClient) -> None:
         "/tiles/{tile_id}/similar",
         "/heatmap.png",
         "/heatmap.tif",
+        "/classify",
+        "/classify/map",
         "/healthz",
         "/readyz",
         "/metrics",

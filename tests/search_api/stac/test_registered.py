@@ -89,7 +89,7 @@ def test_searches_are_kept_listed_and_deleted(tmp_path: Path) -> None:
                 assert_problem(gone, 404, "not registered here, or deleted")
             assert len(client.get("/searches").json()["searches"]) == 1
             assert client.get(second).status_code == 200
-            (kept,) = (tmp_path / "a" / "searches").iterdir()
+            (kept,) = (tmp_path / "a" / "searches").glob("*.json")
             kept.write_text("{")
             assert_problem(client.get(second), 503, kept.name, "delete it")
 
