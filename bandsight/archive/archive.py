@@ -550,6 +550,16 @@ class Archive:
             raise NotFoundError(f"scene {scene_id}: this archive holds no such scene")
         return scene
 
+    def tiles_per_scene(self) -> dict[int, int]:
+        """Return how many tiles searches look at of each scene, by the scene's id."""
+
+        def answer(_: Catalog) -> dict[int, int]:
+            found = self._store.select(Filter())
+            counts = np.bincount(found.scene_at, minlength=len(found.scenes.ids))
+            return {int(scene): int(count) for scene, count in zip(found.scenes.ids, counts, strict=True) if count}
+
+        return self._answering(answer)
+
     def scenes(self) -> list[Scene]:
         """Return every scene, in the order of their ids."""
         with self._reading() as catalog:
