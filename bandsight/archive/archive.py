@@ -33,7 +33,7 @@ from bandsight.catalog.tables import SceneRow, TileRow
 from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors import tuning
+from bandsight.vectors import building
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.faiss_store import FaissStore
 from bandsight.vectors.folder import StoreFolder
@@ -285,7 +285,7 @@ class Archive:
             catalog.record_failure(href, reason)
 
     def optimize(
-        self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = tuning.BUDGET_BYTES
+        self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = building.BUDGET_BYTES
     ) -> dict[str, Any]:
         """Build the search index where the archive is large enough to profit; return its measured figures.
 
@@ -315,7 +315,7 @@ class Archive:
     @property
     def worth_an_index(self) -> bool:
         """True when `optimize` would build one: smaller archives are scanned exactly in milliseconds."""
-        return int(self._store.stats()["vectors"]) >= tuning.WORTH_IT
+        return int(self._store.stats()["vectors"]) >= building.WORTH_IT
 
     @property
     def newest_tile(self) -> int:
