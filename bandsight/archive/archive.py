@@ -36,7 +36,7 @@ from bandsight.catalog.tables import SceneRow, TileRow
 from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors import tuning
+from bandsight.vectors import building
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.faiss_store import FaissStore
 from bandsight.vectors.protocol import Likeness, Segment, Snapshot
@@ -294,7 +294,7 @@ class Archive:
                 catalog.jobs.add_failure(job, scene or href, href, reason)
 
     def optimize(
-        self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = tuning.BUDGET_BYTES
+        self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = building.BUDGET_BYTES
     ) -> dict[str, Any]:
         """Build the search index where the archive is large enough to profit; return its measured figures.
 
@@ -329,7 +329,7 @@ class Archive:
     @property
     def worth_an_index(self) -> bool:
         """True when `optimize` would build one: smaller archives are scanned exactly in milliseconds."""
-        return int(self._store.stats()["vectors"]) >= tuning.WORTH_IT
+        return int(self._store.stats()["vectors"]) >= building.WORTH_IT
 
     @property
     def newest_tile(self) -> int:

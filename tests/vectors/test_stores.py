@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.filters import Filter, Property
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors import faiss_store, tuning
+from bandsight.vectors import building, faiss_store, tuning
 from bandsight.vectors.columns import SceneColumns, TileColumns
 from bandsight.vectors.exact import ExactStore
 from bandsight.vectors.faiss_store import FaissStore
 from bandsight.vectors.protocol import Snapshot
+from tests.vectors.planning import always_by_index
 
 DIM, ROWS, SCENES = 16, 400, 20
 
@@ -172,9 +173,9 @@ def test_faiss_answers_as_the_referee_to_the_last_bit(both, wanted, k, seed):
 @pytest.fixture
 def indexed(tmp_path, monkeypatch):
     """A store that uses its index for a few hundred rows as it would for millions, and its referee."""
-    monkeypatch.setattr(tuning, "WORTH_IT", 100)
-    monkeypatch.setattr(faiss_store, "_FEW", 0)
-    monkeypatch.setattr(faiss_store, "_FEW_SHARE", 0.0)
+    monkeypatch.setattr(building, "WORTH_IT", 100)
+    monkeypatch.setattr(tuning, "FEW", 0)
+    monkeypatch.setattr(faiss_store, "plan", always_by_index)
     referee, real = ExactStore(DIM, footprints), FaissStore(tmp_path, DIM, pytest.fail, footprints)
     for made in (referee, real):
         fill(made)
@@ -207,15 +208,13 @@ def test_the_index_reaches_the_recall_that_it_claims(indexed):
         assert np.mean([np.isin(true, found).mean() for (found, _), (true, _) in pairs]) >= 0.98
 
 
-def test_the_budget_decides_what_an_index_is_made_of(indexed, tmp_path):
+def test_the_budget_decides_how_short_the_codes_are(indexed, tmp_path):
     _, real, _ = indexed
-    # 16 numbers of 8 bits and an id fit into 200 bytes; into 23 they do not.
-    assert real.optimize()["index"].endswith("SQ8")
+    assert real.index_figures["index"] == "IVF80,PQ16x4fs"
     other = FaissStore(tmp_path / "other", DIM, pytest.fail, footprints)
     fill(other)
-    figures = other.optimize(budget_bytes=23)
-    assert figures["index"].endswith("RaBitQ")
-    assert figures["recall_at_10_image"] >= 0.9
+    figures = other.optimize(budget_bytes=60)
+    assert figures["index"] == "PCA8,IVF80,PQ8x4fs"
     query = unit(1, 5)
     assert len(other.search(query, 50, Filter())[0][0]) == 50
 
@@ -241,9 +240,9 @@ def test_an_index_takes_the_rows_that_it_lacks_without_being_trained_again(index
 def test_a_width_that_was_not_measured_good_enough_is_not_used(indexed):
     _, real, _ = indexed
     index = real._state.index
-    assert index.width(1.0) == index.widths[-1]
-    assert index.width(0.5).share == 0.3
-    assert index.width(0.01) is None
+    assert index.width(1.0, 100) == index.widths[-1]
+    assert index.width(0.5, 10).share == 0.3
+    assert index.width(0.0001, 10) is None
     real._state = replace(real._state, index=replace(index, widths=()))
     monkey = pytest.MonkeyPatch()
     with monkey.context() as patch:
