@@ -67,8 +67,8 @@ def test_damage_found_by_verify_is_repaired_by_repair(bandsight, path):
 def test_an_index_is_built_measured_shown_and_served_to_readers_that_are_open(bandsight, path, monkeypatch):
     monkeypatch.setattr(building, "WORTH_IT", 10)
     monkeypatch.setattr(tuning, "FEW", 0)
-    monkeypatch.setattr(cli, "_load", lambda *_: FakeEmbedder())
-    monkeypatch.setattr(cli, "_identity", lambda _: MODEL)
+    monkeypatch.setattr(opening, "load", lambda *_: FakeEmbedder())
+    monkeypatch.setattr(opening, "identity", lambda _: MODEL)
     with Archive.open(path) as reader:
         before = [hit.tile.id for hit in reader.search(vectors(1, 1), 99)[0]]
         assert reader.index_figures == {"index": "none"}
