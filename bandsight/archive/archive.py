@@ -19,6 +19,7 @@ from bandsight.archive.backup import back_up
 from bandsight.archive.browsing import Key, Listing, Mark, bounded, read, scenes_passing, window
 from bandsight.archive.checks import verify
 from bandsight.archive.cursor import Cursor, digest
+from bandsight.archive.extension import Extension
 from bandsight.archive.finding import Hydrate, Page, Rank, page, rank_best
 from bandsight.archive.lock import WriterLock
 from bandsight.archive.opening import CATALOG_FILE, check_catalog, check_there, clear_errors, create_catalog
@@ -67,6 +68,7 @@ class Archive:
             self._engine = open_database(path / CATALOG_FILE)
             self.model = check_catalog(self._engine, path)
             self._store = FaissStore(path, self.model.dim, self._read_columns, self._read_footprints)
+            self._extension = Extension(self._store)
             self._scene_table = SceneTable()
             self._generation = -1
             self._refreshing = threading.Lock()
@@ -175,12 +177,16 @@ class Archive:
         self.close()
 
     def close(self) -> None:
-        """Let go of files and of the writer's lock."""
-        if hasattr(self, "_engine"):
-            self._engine.dispose()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Let go of files and of the writer's lock, once an index that is being extended is saved."""
+        try:
+            if self._lock is not None and hasattr(self, "_extension"):
+                self._finish_extension()
+        finally:
+            if hasattr(self, "_engine"):
+                self._engine.dispose()
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
 
     # Writing
 
@@ -223,6 +229,7 @@ class Archive:
                 assert segment.first_id == first
                 catalog.add_segment(**asdict(segment), generation=generation)
         self.refresh()
+        self._extension.start_if_due()
         return generation
 
     def remove(self, hrefs: Sequence[str]) -> int:
@@ -248,6 +255,7 @@ class Archive:
         Searches go on meanwhile, and tiles keep their ids.
         """
         self._need_lock()
+        self._finish_extension()
         self.refresh()
         before = self._store.stats()
         old, new = self._store.merge()
@@ -297,6 +305,7 @@ class Archive:
             budget_bytes: Memory that the index may take for each vector.
         """
         self._need_lock()
+        self._finish_extension()
         self.refresh()
         figures = self._store.optimize(texts, budget_bytes=budget_bytes)
         if figures["index"] != "none":
@@ -652,6 +661,12 @@ class Archive:
             newest=catalog.next_tile_id() - 1,
             scenes=self._scene_table.read(catalog),
         )
+
+    def _finish_extension(self) -> None:
+        """Wait until the index is extended, if it is being, and let readers know."""
+        if self._extension.finish():
+            with self._writing() as catalog:
+                catalog.advance()
 
     def _need_lock(self) -> None:
         if self._lock is None:
