@@ -19,6 +19,7 @@ from bandsight.archive.backup import back_up
 from bandsight.archive.browsing import Key, Listing, Mark, bounded, read, scenes_passing, window
 from bandsight.archive.checks import verify
 from bandsight.archive.cursor import Cursor, digest
+from bandsight.archive.extension import Extension
 from bandsight.archive.finding import Hydrate, Page, Rank, page, rank_best
 from bandsight.archive.job_book import JobBook
 from bandsight.archive.lock import WriterLock
@@ -77,6 +78,7 @@ class Archive:
     def _begin(self, model: ModelIdentity) -> None:
         self.model = model
         self._store = FaissStore(self.path, model.dim, self._read_columns, self._read_footprints)
+        self._extension = Extension(self._store)
         self._scene_table = SceneTable()
         self._generation = -1
 
@@ -150,12 +152,16 @@ class Archive:
         self.close()
 
     def close(self) -> None:
-        """Let go of files and of the writer's lock."""
-        if hasattr(self, "_engine"):
-            self._engine.dispose()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Let go of files and of the writer's lock, once an index that is being extended is saved."""
+        try:
+            if self._lock is not None and hasattr(self, "_extension"):
+                self._finish_extension()
+        finally:
+            if hasattr(self, "_engine"):
+                self._engine.dispose()
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
 
     # Writing
 
@@ -181,6 +187,7 @@ class Archive:
         with self._writing() as catalog:
             generation = add_scenes(catalog, self._store, batch)
         self.refresh()
+        self._extension.start_if_due()
         return generation
 
     def add_in_parts(self, scene: SceneRecord, parts: Iterable[Part]) -> int:
@@ -194,6 +201,7 @@ class Archive:
         with self._writing() as catalog:
             generation = add_in_parts(catalog, self._store, scene, parts)
         self.refresh()
+        self._extension.start_if_due()
         return generation
 
     def remove(self, hrefs: Sequence[str]) -> int:
@@ -219,6 +227,7 @@ class Archive:
         Searches go on meanwhile, and tiles keep their ids.
         """
         self._need_lock()
+        self._finish_extension()
         self.refresh()
         before = self._store.stats()
         old, new = self._store.merge()
@@ -273,6 +282,7 @@ class Archive:
                     generation = replace_rows(connection, Catalog(connection))
             finally:
                 detach(connection)
+        self._extension.finish()
         self._begin(beside.model)
         self.refresh()
         self._remove_unnamed()
@@ -306,6 +316,7 @@ class Archive:
             budget_bytes: Memory that the index may take for each vector.
         """
         self._need_lock()
+        self._finish_extension()
         self.refresh()
         figures = self._store.optimize(texts, budget_bytes=budget_bytes)
         if figures["index"] != "none":
@@ -725,6 +736,12 @@ class Archive:
             newest=catalog.next_tile_id() - 1,
             scenes=self._scene_table.read(catalog),
         )
+
+    def _finish_extension(self) -> None:
+        """Wait until the index is extended, if it is being, and let readers know."""
+        if self._extension.finish():
+            with self._writing() as catalog:
+                catalog.advance()
 
     def _need_lock(self) -> None:
         if self._lock is None:

@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.filters import Filter
 from bandsight.vectors import building
-from bandsight.vectors.building import BUDGET_BYTES, Rows, build, fill
+from bandsight.vectors.building import BUDGET_BYTES, Rows, build, fill, len_of
 from bandsight.vectors.columns import SceneColumns, TileColumns
+from bandsight.vectors.device_rows import DeviceRows, device_for, load
 from bandsight.vectors.folder import Part, StoreFolder
+from bandsight.vectors.half_rows import HalfRows
 from bandsight.vectors.index_files import index_problem, index_stamp, load_index, save_index
 from bandsight.vectors.ivf import IvfIndex, Width
 from bandsight.vectors.matching import Footprints, Mask, View, matching
 from bandsight.vectors.protocol import Likeness, Segment, Selection, Snapshot
+from bandsight.vectors.scan import SLACK, chunks, scan, slack
 from bandsight.vectors.scan import Part as ScanPart
-from bandsight.vectors.scan import chunks, scan
 from bandsight.vectors.scores import Ranked, best, raw_scores
 from bandsight.vectors.segments import OpenSegment
 from bandsight.vectors.tuning import measured
@@ -48,6 +50,8 @@ class _State:
     """Of the index's files."""
     firsts: NDArray[np.int64]
     """First tile id of each segment, ascending."""
+    device: DeviceRows | None
+    """The rows on a GPU, where there is one that they fit into; then every search is exact."""
 
 
 class FaissStore:
@@ -59,6 +63,7 @@ class FaissStore:
         dim: int,
         columns_of: Callable[[NDArray[np.int64]], TileColumns],
         footprints: Footprints,
+        choose_device: Callable[[int, int], str | None] = device_for,
     ) -> None:
         """Open a store.
 
@@ -67,10 +72,12 @@ class FaissStore:
             dim: Length of a vector.
             columns_of: Reads the attributes of tiles from the catalog when their file is gone.
             footprints: Reads footprints of tiles from the catalog.
+            choose_device: Names a device for so many rows of a length, or None for the CPU.
         """
         self.folder = StoreFolder(folder, dim, columns_of)
         self._dim = dim
         self._footprints = footprints
+        self._choose_device = choose_device
         self._open: dict[str, Part] = {}
         self._state: _State | None = None
 
@@ -94,7 +101,9 @@ class FaissStore:
         else:
             index = load_index(self.folder.derived, snapshot.newest)
         firsts = np.array([part.segment.first_id for part in parts], np.int64)
-        self._state = _State(shown, snapshot.scenes, index, stamp, firsts)
+        device = self._choose_device(sum(len(part.file.rows) for part in parts), self._dim)
+        on_device = load([part.file for part in parts], device, self._state.device if self._state else None)
+        self._state = _State(shown, snapshot.scenes, index, stamp, firsts, on_device)
 
     def merge(self) -> tuple[list[Segment], list[Segment]]:
         """Write what is shown without its deleted rows, small segments together; a commit makes it valid.
@@ -113,6 +122,8 @@ class FaissStore:
         k = min(k, wide.survivors)
         if k == 0:
             return [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
+        if state.device and (answers := state.device.scan(wide.masks, wide.survivors, queries, k)):
+            return answers
         width = None if exact or state.index is None else plan(state.index, wide.survivors, wide.total, k)
         return self._answer(state, wide, width, queries, k)
 
@@ -153,14 +164,39 @@ class FaissStore:
         def ask(
             index: IvfIndex, k: int, allowed: Mask | None, width: Width | None, query: NDArray[np.float32]
         ) -> object:
-            masks = [one.view.alive if allowed is None else allowed[one.part.columns.ids] for one in state.shown]
-            return self._answer(replace(state, index=index), _Masks.of(masks), width, query, k)
+            masks = _Masks.of(
+                [one.view.alive if allowed is None else allowed[one.part.columns.ids] for one in state.shown]
+            )
+            return self._answer(replace(state, index=index), masks, width, query, min(k, masks.survivors))
 
         index = measured(index, parts, texts, time.monotonic() - began, ask)
         save_index(self.folder.derived, index)
         served = load_index(self.folder.derived, index.up_to)
         self._state = replace(state, index=served, stamp=index_stamp(self.folder.derived))
         return index.figures
+
+    def extend(self) -> bool:
+        """Add to the saved index the rows that it lacks, at the widths measured before; say whether there is one.
+
+        What it saves is served from the next snapshot on.
+        """
+        state = self._shown()
+        parts: list[Rows] = [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]
+        index = self._extended(state, parts)
+        if index is None:
+            return False
+        save_index(self.folder.derived, replace(index, figures={**index.figures, "rows": len_of(parts)}))
+        return True
+
+    @property
+    def unindexed(self) -> int:
+        """How many rows are scanned because they are newer than the index; none where there is no index."""
+        state = self._shown()
+        if state.index is None:
+            return 0
+        up_to = state.index.up_to
+        young = [one for one in state.shown if one.part.segment.last_id > up_to]
+        return sum(int(np.count_nonzero(one.view.alive & (one.part.columns.ids > up_to))) for one in young)
 
     def _extended(self, state: _State, parts: list[Rows]) -> IvfIndex | None:
         """Return the saved index with the rows that it lacks, None when there is none or it holds too little."""
@@ -322,15 +358,23 @@ def _located(
 
 
 def _rescored(state: _State, ids: NDArray[np.int64], query: NDArray[np.float32], k: int) -> Ranked:
-    """Return the k best of some tiles by their raw vectors; those that are answered fit their checks."""
-    scores = np.empty(len(ids), np.float32)
-    taken = []
-    for chosen, file, rows in _located(state, ids):
-        values = file.take(rows)
-        scores[chosen] = raw_scores(values, query)
-        taken.append((chosen, file, rows, values))
-    floor = np.partition(scores, len(scores) - k)[len(scores) - k]
-    for chosen, file, rows, values in taken:
-        answered = np.flatnonzero(scores[chosen] >= floor)
-        file.need_sound(rows[answered], values[answered])
-    return best(ids, scores, k)
+    """Return the k best of some tiles by their raw vectors; those that are answered fit their checks.
+
+    As in a scan, float32 proposes what may be among the best, and raw scores decide.
+    """
+    values = np.empty((len(ids), len(query)), np.float16)
+    located = list(_located(state, ids))
+    for chosen, file, rows in located:
+        values[chosen] = file.take(rows)
+    fetch = min(k + SLACK, len(ids))
+    found, at = HalfRows(values).best(query[None], fetch)
+    near = at[0][found[0] >= found[0][k - 1] - slack(query)]
+    if len(near) == fetch:
+        near = np.arange(len(ids))
+    answered = np.zeros(len(ids), bool)
+    answered[near] = True
+    for chosen, file, rows in located:
+        own = answered[chosen]
+        if own.any():
+            file.need_sound(rows[own], values[chosen[own]])
+    return best(ids[near], raw_scores(values[near], query), k)

@@ -17,7 +17,7 @@ _MANY = 24
 # Float32 sums of a few thousand terms of unit vectors are off by at most about this.
 _EPSILON = 1e-5
 # Rows fetched beyond k, so that a handful of near ties needs no second look.
-_SLACK = 16
+SLACK = 16
 # Scores kept at a time, queries × k.
 _SCORES = 1 << 24
 
@@ -43,13 +43,17 @@ def scan(parts: Sequence[Part], queries: NDArray[np.float32], k: int) -> list[Ra
     ]
 
 
+def slack(query: NDArray[np.float32]) -> float:
+    """Return by how much float32 scores of two rows may be off."""
+    return _EPSILON * max(1.0, float(np.linalg.norm(query)))
+
+
 def _scan_block(parts: Sequence[Part], queries: NDArray[np.float32], k: int) -> list[Ranked]:
-    proposed = [_propose(part, queries, min(k + _SLACK, part.count)) for part in parts]
+    proposed = [_propose(part, queries, min(k + SLACK, part.count)) for part in parts]
     answers = []
     for number, query in enumerate(queries):
         scores = np.concatenate([found[number] for found, _ in proposed])
-        slack = _EPSILON * max(1.0, float(np.linalg.norm(query)))
-        floor = np.partition(scores, len(scores) - k)[len(scores) - k] - slack
+        floor = np.partition(scores, len(scores) - k)[len(scores) - k] - slack(query)
         ids, exact = [], []
         for part, (found, at) in zip(parts, proposed, strict=True):
             chosen = at[number][found[number] >= floor]

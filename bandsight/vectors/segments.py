@@ -138,8 +138,9 @@ class OpenSegment:
         """
         if self.checks is None:
             return
-        for tile_id, row, check in zip(self.ids_of(rows).tolist(), taken, self.checks[rows], strict=True):
-            if _check(tile_id, row) != check:
+        for number, row in zip(rows.tolist(), taken, strict=True):
+            tile_id = int(self.ids[number])
+            if _check(tile_id, row) != self.checks[number]:
                 raise ArchiveError(f"{self.name}: tile {tile_id} does not match its checksum; run: bandsight repair")
 
 

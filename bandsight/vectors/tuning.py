@@ -18,10 +18,10 @@ KS = (10, 100)
 # Shares of the rows that filters let pass; those that leave fewer rows than `FEW` are scanned exactly.
 SHARES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 FEW = 10_000
-# Rescored candidates for each hit wanted.
-_RESCORE = (1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-# Rescoring a candidate costs about as much as comparing so many codes: it is read, checked and multiplied in float64.
-_RESCORE_AS_CODES = 150
+# Candidates rescored on raw vectors.
+_FETCH = (15, 20, 30, 40, 60, 80, 120, 160, 240, 320, 400, 480, 640, 800, 1200, 1600, 2400, 3200)
+# Rescoring a candidate costs about as much as comparing so many codes: it is read and multiplied in half precision.
+_RESCORE_AS_CODES = 60
 # A row that the filter stops costs so much of one whose code is compared.
 _SKIPPED = 0.5
 # The first look goes so far, as a share of the lists; where that does not do, it goes four times as far.
@@ -159,7 +159,7 @@ def _ranks(
     A narrower look sees the candidates of its lists in the same order. A neighbour beyond the last candidate of the
     wide look counts as missed, so recall is never said to be higher than it is.
     """
-    widest = Width(share=share, k=max(KS), nprobe=look, fetch=int(_RESCORE[-1] * max(KS)) + 1)
+    widest = Width(share=share, k=max(KS), nprobe=look, fetch=_FETCH[-1] + 1)
     found = index.candidates(sample.queries, widest, allowed)
     nearest = index.nearest_lists(sample.queries, look)
     steps = np.unique(np.minimum(look, np.ceil(_STEP ** np.arange(np.ceil(np.log(look) / np.log(_STEP)) + 1))))
@@ -190,8 +190,9 @@ def _cheapest(
     best: tuple[float, Width, dict[str, float]] | None = None
     said: dict[str, float] = {}
     for at, lists in enumerate(ranks.lists.tolist()):
-        for rescore in _RESCORE:
-            fetch = int(rescore * k)
+        for fetch in _FETCH:
+            if fetch < k:
+                continue
             cost = lists * rows_a_list * (_SKIPPED + (1 - _SKIPPED) * share) + fetch * _RESCORE_AS_CODES
             width = Width(share=share, k=k, nprobe=lists, fetch=fetch)
             said = {

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bandsight.archive import extension
 from bandsight.archive.opening import CATALOG_FILE
 from bandsight.vectors import building, faiss_store, tuning
 from tests.crash.check import look
@@ -40,6 +41,7 @@ def main() -> int:
     args = parser.parse_args()
     # As small an archive as can be has an index and uses it.
     building.WORTH_IT, tuning.FEW, faiss_store.plan = 20, 0, always_by_index
+    extension._MANY, extension._SHARE = 1, 0.0
     args.folder.mkdir(parents=True, exist_ok=True)
     notes = args.folder / "kills.json"
     done = json.loads(notes.read_text()) if notes.exists() else {"kills": 0, "state": {}, "where": {}}

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import shapely
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.filters import Filter, Property
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors import building, faiss_store, tuning
+from bandsight.vectors import building, device_rows, faiss_store, tuning
 from bandsight.vectors.columns import SceneColumns, TileColumns
 from bandsight.vectors.exact import ExactStore
 from bandsight.vectors.faiss_store import FaissStore
@@ -19,6 +20,7 @@ from bandsight.vectors.protocol import Snapshot
 from tests.vectors.planning import always_by_index
 
 DIM, ROWS, SCENES = 16, 400, 20
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 def unit(rows: int, seed: int) -> np.ndarray:
@@ -73,11 +75,18 @@ def fill(store, alive: int = SCENES) -> None:
     store.show(Snapshot(generation=1, newest=ROWS, segments=tuple(segments), scenes=scenes(alive)))
 
 
-@pytest.fixture(params=["exact", "faiss"])
+# The path of a GPU runs on torch's CPU device too; on a GPU itself where there is one.
+DEVICES = ["faiss", "torch-cpu", pytest.param("torch-cuda", marks=[pytest.mark.gpu, NO_GPU])]
+
+
+def faiss_store_on(folder, kind: str) -> FaissStore:
+    device = kind.partition("-")[2] or None
+    return FaissStore(folder, DIM, pytest.fail, footprints, lambda *_: device)
+
+
+@pytest.fixture(params=["exact", *DEVICES])
 def store(request, tmp_path):
-    made = (
-        ExactStore(DIM, footprints) if request.param == "exact" else FaissStore(tmp_path, DIM, pytest.fail, footprints)
-    )
+    made = ExactStore(DIM, footprints) if request.param == "exact" else faiss_store_on(tmp_path, request.param)
     fill(made)
     return made
 
@@ -153,9 +162,9 @@ def assert_agree(found, expected) -> None:
         np.testing.assert_array_equal(scores, true_scores)
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    pair = ExactStore(DIM, footprints), FaissStore(tmp_path_factory.mktemp("store"), DIM, pytest.fail, footprints)
+@pytest.fixture(scope="module", params=DEVICES)
+def both(request, tmp_path_factory):
+    pair = ExactStore(DIM, footprints), faiss_store_on(tmp_path_factory.mktemp("store"), request.param)
     for made in pair:
         fill(made)
     return pair
@@ -294,3 +303,33 @@ def test_likeness_is_the_cosine_of_every_tile_that_passes(store) -> None:
         every = np.concatenate([columns(1 + n * ROWS // 4, ROWS // 4).boxes for n in range(4)])
         np.testing.assert_array_equal(found.boxes, every[selection.ids - 1])
     assert store.likeness(queries, Filter(collections=("none",))).scores.shape == (3, 0)
+
+
+def test_a_gpu_whose_memory_does_not_do_leaves_the_answer_to_the_cpu(tmp_path, monkeypatch, caplog):
+    referee, real = ExactStore(DIM, footprints), faiss_store_on(tmp_path, "torch-cpu")
+    for made in (referee, real):
+        fill(made)
+
+    def full(*_):
+        raise torch.OutOfMemoryError("no room for scores")
+
+    query = unit(1, 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(device_rows.DeviceRows, "_propose", full)
+        assert_agree(real.search(query, 7, Filter()), referee.search(query, 7, Filter()))
+    assert "no room for scores" in caplog.text
+    monkeypatch.setattr(torch, "from_numpy", full)
+    real = faiss_store_on(tmp_path, "torch-cpu")
+    fill(real)
+    assert_agree(real.search(query, 7, Filter()), referee.search(query, 7, Filter()))
+    assert "for the vectors" in caplog.text
+
+
+def test_vectors_that_do_not_fit_are_not_sent_to_a_gpu(monkeypatch):
+    monkeypatch.setattr(device_rows.faiss, "get_num_gpus", lambda: 1, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10 << 30, 16 << 30))
+    assert device_rows.device_for(1_000_000, 1152) == "cuda"
+    assert device_rows.device_for(10_000_000, 1152) is None
+    monkeypatch.setattr(device_rows.faiss, "get_num_gpus", lambda: 0, raising=False)
+    assert device_rows.device_for(1, 1152) is None
