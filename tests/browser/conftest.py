@@ -83,7 +83,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path],
         with log.open("wb") as out:
             running.append(subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, *words], cwd=ROOT, stderr=out))
         url = f"http://127.0.0.1:{port}/"
-        for _ in range(600):
+        for _ in range(1800):
             try:
                 with urlopen(f"{url}healthz", timeout=5):
                     return url
@@ -124,7 +124,7 @@ def open_page(browser, url: str):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(45_000)
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         page.on(
             "console",
@@ -163,6 +163,13 @@ def settled(page) -> None:
     """Wait until an answer stands."""
     page.wait_for_selector(".results[aria-busy=false] .card")
     page.wait_for_function("!document.querySelector('.results-head .spinner')")
+
+
+def still(page) -> bytes:
+    """Wait until the map is wholly drawn, and return its picture."""
+    page.wait_for_timeout(300)
+    page.wait_for_selector(".map-frame[data-drawn=true]")
+    return page.locator("[data-testid=map]").screenshot()
 
 
 def cards(page) -> list[int]:

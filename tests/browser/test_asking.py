@@ -8,7 +8,7 @@ import pytest
 import rasterio
 from PIL import Image
 
-from tests.browser.conftest import ask, cards, chips, settled
+from tests.browser.conftest import ask, cards, chips, settled, still
 
 pytestmark = pytest.mark.browser
 
@@ -23,12 +23,11 @@ def test_a_sentence_brings_places_on_the_map_and_in_the_grid(open_page, shot) ->
     page = open_page()
     page.wait_for_selector(".examples button")
     shot(page, "01-welcome")
-    empty = page.locator("[data-testid=map]").screenshot()
+    empty = still(page)
     ask(page, "a lake surrounded by fields")
     assert len(cards(page)) >= 9
     page.wait_for_function("[...document.querySelectorAll('.card img')].slice(0, 6).every(i => i.complete && i.naturalWidth)")
-    page.wait_for_timeout(1500)
-    full = page.locator("[data-testid=map]").screenshot()
+    full = still(page)
     shot(page, "02-results")
     assert drawn(full) > 200, "the map is blank"
     assert full != empty, "no footprint is drawn"
@@ -58,16 +57,18 @@ def test_map_and_grid_point_at_each_other(open_page, shot) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("j")
     page.keyboard.press("z")
-    page.wait_for_timeout(2500)
+    page.wait_for_timeout(900)
+    still(page)
     first = cards(page)[0]
     page.mouse.move(5, 5)
     frame = page.locator("[data-testid=map]").bounding_box()
     page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2, steps=3)
     page.wait_for_selector(f".card.hovered[data-tile='{first}'], .card.current[data-tile='{first}']")
-    before = page.locator("[data-testid=map]").screenshot()
+    page.get_by_role("button", name="Fit the map to the results").click()
+    page.wait_for_timeout(900)
+    before = still(page)
     page.locator(".card").nth(1).hover()
-    page.wait_for_timeout(500)
-    assert page.locator("[data-testid=map]").screenshot() != before, "hovering a card changes nothing on the map"
+    assert still(page) != before, "hovering a card changes nothing on the map"
     shot(page, "03-zoomed")
 
 
@@ -172,13 +173,14 @@ def test_a_press_on_the_map_says_what_is_there_and_finds_more(open_page, shot) -
     page = open_page()
     ask(page, "a lake")
     page.locator(".card .face-button").first.click()
-    page.wait_for_timeout(2500)
+    page.wait_for_timeout(900)
+    still(page)
     frame = page.locator("[data-testid=map]").bounding_box()
     page.mouse.click(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
     here = page.get_by_label("What is here")
     here.get_by_role("button", name="Find more like this").wait_for()
     here.locator(".words li").first.wait_for()
-    page.wait_for_timeout(800)
+    still(page)
     shot(page, "07-here")
     here.get_by_role("button", name="Find more like this").click()
     page.wait_for_selector(".chip.for")

@@ -42,7 +42,8 @@ function tokenOf(links: Link[] | undefined): string | undefined {
 /** Tiles by plain filters, without a question. */
 export async function list(body: Body, options?: Options): Promise<Hit[]> {
   const page = await postJson<Items>("search", { limit: 100, fields: { exclude: LEFT_OUT }, ...body }, options);
-  return page.features.map(hitOf);
+  // A list without a question holds scenes too.
+  return page.features.filter((item) => Number.isInteger(Number(item.id))).map(hitOf);
 }
 
 export async function tile(id: number, options?: Options): Promise<Hit | null> {
@@ -87,14 +88,15 @@ export interface TileJson { tiles: string[]; minzoom?: number; maxzoom?: number;
 export const mosaic = (collection: string, options?: Options): Promise<TileJson> =>
   getJson<TileJson>(`collections/${encodeURIComponent(collection)}/tilejson.json`, options);
 
-export interface Classified { label: string; probability: number }
-export type ClassMap = FeatureCollection<Polygon | MultiPolygon>;
+export type ClassMap = FeatureCollection<Polygon | MultiPolygon> & { shares: Record<string, { tiles: number; area: number }> };
 export const classMap = (body: Body, options?: Options): Promise<ClassMap> => postJson<ClassMap>("classify/map", body, options);
 
-export const exportUrl = (id: string, format: string): string => `searches/${id}/export?format=${format}`;
-export async function exported(body: Body, options?: Options): Promise<Blob> {
-  return (await ask("search/export", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }, options)).blob();
+export async function exported(format: string, body: Body, options?: Options): Promise<Blob> {
+  return (await ask(`search/export?format=${format}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }, options)).blob();
 }
+
+export interface HeatLegend { range: [number, number] }
+export const heatLegend = (id: string, options?: Options): Promise<HeatLegend> => getJson<HeatLegend>(`searches/${id}/heatmap/legend.json`, options);
 
 export const thumbnail = (id: number, size: number, style?: string): string =>
   `tiles/${id}/thumbnail.png?size=${size}${style ? `&style=${encodeURIComponent(style)}` : ""}`;

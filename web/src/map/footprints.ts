@@ -32,13 +32,13 @@ export function points(hits: readonly Hit[], warmth: (hit: Hit) => number): Feat
   };
 }
 
-/** The middles of scenes, for where they are too small to be seen. */
-export function middles(scenes: FeatureCollection<Polygon | MultiPolygon>): FeatureCollection {
+/** The middles of areas, for where they are too small to be seen. */
+export function middles(areas: FeatureCollection<Polygon | MultiPolygon>): FeatureCollection {
   return {
     type: "FeatureCollection",
-    features: scenes.features.map(({ geometry }) => {
+    features: areas.features.map(({ geometry, properties }) => {
       const box = boxOf(geometry);
-      return { type: "Feature", geometry: { type: "Point", coordinates: [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2] }, properties: { z: zoomOf({ box }) } };
+      return { type: "Feature", geometry: { type: "Point", coordinates: [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2] }, properties: { ...properties, z: zoomOf({ box }) } };
     }),
   };
 }
@@ -53,8 +53,11 @@ export function small(value: unknown): ExpressionSpecification {
   return ["step", ["zoom"], value, ...steps] as unknown as ExpressionSpecification;
 }
 
+/** Warmer hits cover more; what is looked at covers least. */
+export const FILL: ExpressionSpecification = ["case", state("current"), 0.04, state("hover"), 0.06, ["+", 0.015, ["*", 0.2, ["get", "w"]]]];
+
 export const LAYERS: readonly LayerSpecification[] = [
-  { id: "hits-fill", type: "fill", source: "hits", paint: { "fill-color": color, "fill-opacity": ["case", state("current"), 0.04, state("hover"), 0.06, ["+", 0.015, ["*", 0.2, ["get", "w"]]]] } },
+  { id: "hits-fill", type: "fill", source: "hits", paint: { "fill-color": color, "fill-opacity": FILL } },
   {
     id: "hits-line", type: "line", source: "hits", layout: { "line-join": "round" },
     paint: { "line-color": ["case", state("current"), "#ffffff", color], "line-width": ["case", state("current"), 4.5, state("hover"), 3, 1.3], "line-opacity": ["case", state("current"), 1, state("hover"), 1, ["+", 0.3, ["*", 0.7, ["get", "w"]]]] },

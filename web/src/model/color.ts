@@ -19,6 +19,31 @@ export function warm(share: number): string {
   return `rgb(${a.map((value, index) => Math.round(value + part * (b[index]! - value))).join(" ")})`;
 }
 
-/** Colours of classes; the first ten are Okabe and Ito's with two more, later ones turn around the wheel. */
 const CLASSES = ["#2f9e5b", "#2f7fd6", "#e0a100", "#cf4f4f", "#8b5bd6", "#16a3a8", "#d9669e", "#8a6d3b", "#7f8c99", "#a4c639"];
 export const classColor = (index: number): string => CLASSES[index] ?? `hsl(${(index * 137.5) % 360} 55% 50%)`;
+
+// What maps have taught everybody to read.
+const USUAL: readonly [RegExp, string][] = [
+  [/water|lake|river|sea|ocean|pond|coast|reservoir/i, "#2f7fd6"],
+  [/forest|wood|tree/i, "#2f8a4e"],
+  [/farm|field|crop|agri|arable/i, "#e3b23c"],
+  [/house|town|city|urban|village|built|road|building|residential/i, "#d1495b"],
+  [/bare|sand|desert|soil|rock|mountain|quarry/i, "#a87c4f"],
+  [/grass|pasture|meadow/i, "#9bc53d"],
+  [/snow|ice|glacier/i, "#b8d8e8"],
+  [/cloud/i, "#aab4c0"],
+  [/wetland|marsh|swamp/i, "#3fa7a0"],
+  [/industr|airport|harbour|port/i, "#8b5bd6"],
+];
+
+/** A colour for each label: the usual one where there is one, no colour twice. */
+export function classColors(labels: readonly string[]): string[] {
+  const used = new Set<string>();
+  const made = labels.map((label) => {
+    const color = USUAL.find(([pattern, one]) => pattern.test(label) && !used.has(one))?.[1] ?? null;
+    if (color) used.add(color);
+    return color;
+  });
+  const free = CLASSES.filter((color) => !used.has(color));
+  return made.map((color, at) => color ?? free.shift() ?? classColor(at + CLASSES.length));
+}

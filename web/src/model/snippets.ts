@@ -14,14 +14,17 @@ export function curl(question: Question): string {
 }
 
 export function python(question: Question): string {
-  const body = short({ ...toBody(question), limit: question.limit }) as Body;
+  const { semantic, "filter-lang": _, ...filters } = short(toBody(question)) as Body;
+  const { text, ...more } = semantic as Body;
+  const named = Object.entries({ ...more, ...filters, limit: question.limit }).map(([name, value]) => `${name}=${literal(value)}`);
+  const words = [...(text === undefined ? [] : [literal(text)]), ...named];
   return [
-    "import json", "import urllib.request", "",
-    `body = ${literal(body)}`,
-    `request = urllib.request.Request(${JSON.stringify(`${base()}/search`)}, json.dumps(body).encode(), {"Content-Type": "application/json"})`,
-    "with urllib.request.urlopen(request) as answer:",
-    '    for hit in json.load(answer)["features"]:',
-    '        print(hit["id"], hit["properties"]["bandsight:score"], hit["bbox"])',
+    "from bandsight import connect",
+    "",
+    `with connect(${literal(base())}) as archive:`,
+    `    for item in archive.search(${words.join(", ")}):`,
+    '        print(item.id, item.properties["bandsight:score"], item.bbox)',
+    "",
   ].join("\n");
 }
 

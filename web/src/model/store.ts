@@ -29,6 +29,7 @@ export const said = signal<{ text: string; undo?: () => void; bad?: boolean } | 
 export const drawing = signal<"box" | "polygon" | null>(null);
 /** Id under which the present question is registered, for the heat map; null while it is not. */
 export const heatSearch = signal<string | null>(null);
+export const heatRange = signal<[number, number] | null>(null);
 export const classMap = signal<{ labels: string[]; map: ClassMap } | null>(null);
 
 export const least = computed(() => view.value.least);

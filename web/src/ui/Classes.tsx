@@ -3,7 +3,9 @@ import { useState } from "preact/hooks";
 import * as calls from "../api/calls";
 import { wordsOf } from "../api/http";
 import { look, narrow } from "../model/actions";
-import { classColor } from "../model/color";
+import { classColors } from "../model/color";
+import { zoomOf } from "../map/footprints";
+import { boxOf } from "../model/hit";
 import { filterMembers } from "../model/question";
 import { classMap, drawing, question, view } from "../model/store";
 import { Failed, Waiting } from "./bits";
@@ -16,15 +18,14 @@ export interface Share { label: string; color: string; tiles: number; share: num
 
 /** Colour every tile by its class, and sum up. */
 export function coloured(labels: readonly string[], map: calls.ClassMap): { map: calls.ClassMap; shares: Share[] } {
-  const counts = new Map(labels.map((label) => [label, 0]));
+  const colors = classColors(labels);
   const features = map.features.map((one) => {
     const said = one.properties ?? {};
-    const label = String(said["label"] ?? said["bandsight:label"] ?? "");
-    counts.set(label, (counts.get(label) ?? 0) + 1);
-    return { ...one, properties: { label, color: classColor(labels.indexOf(label)), sure: Number(said["probability"] ?? said["bandsight:probability"] ?? 0.5) } };
+    const label = String(said["label"]);
+    return { ...one, properties: { label, color: colors[labels.indexOf(label)], sure: Number(said["probability"]), z: zoomOf({ box: boxOf(one.geometry) }) } };
   });
-  const shares = labels.map((label, at) => ({ label, color: classColor(at), tiles: counts.get(label) ?? 0, share: (counts.get(label) ?? 0) / (features.length || 1) }));
-  return { map: { type: "FeatureCollection", features }, shares };
+  const shares = labels.map((label, at) => ({ label, color: colors[at]!, tiles: map.shares[label]?.tiles ?? 0, share: map.shares[label]?.area ?? 0 }));
+  return { map: { ...map, features }, shares };
 }
 
 export function Classes() {
@@ -39,7 +40,7 @@ export function Classes() {
       const map = await calls.classMap({ labels, format: "geojson", ...filterMembers(question.value.filters) });
       classMap.value = { labels, map };
       setState("idle");
-      useMap.fitFeatures(map);
+      if (!useMap.showsAny(map)) useMap.fitFeatures(map);
     } catch (error) {
       setState({ reason: wordsOf(error) });
     }
@@ -63,9 +64,9 @@ export function Classes() {
       {typeof state === "object" && <Failed reason={state.reason} retry={() => void run()} />}
       {made && state !== "busy" && (
         <section aria-label="Shares of the classes">
-          <div class="stack" aria-hidden="true">{shares.map((one) => <span key={one.label} style={{ flexGrow: one.tiles, background: one.color }} />)}</div>
+          <div class="stack" aria-hidden="true">{shares.map((one) => <span key={one.label} style={{ flexGrow: one.share, background: one.color }} />)}</div>
           <table class="legend-table">
-            <thead class="hidden"><tr><th>Class</th><th>Share</th><th>Tiles</th></tr></thead>
+            <thead><tr><th scope="col">Class</th><th scope="col">Ground</th><th scope="col">Tiles</th></tr></thead>
             <tbody>{shares.map((one) => <tr key={one.label}><th scope="row"><i style={{ background: one.color }} />{one.label}</th><td class="num">{(one.share * 100).toFixed(one.share < 0.1 ? 1 : 0)} %</td><td class="num dim">{one.tiles.toLocaleString("en")}</td></tr>)}</tbody>
           </table>
           <div class="row">

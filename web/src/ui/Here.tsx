@@ -49,13 +49,11 @@ function Tiles({ tiles, lon, lat, close }: { tiles: Hit[]; lon: number; lat: num
   );
 }
 
-interface Classified { tiles?: { probabilities?: Record<string, number>; labels?: { label: string; probability: number }[] }[] }
+interface Classified { tiles: { probabilities: Record<string, number> }[] }
 
 function Words({ id }: { id: number }) {
-  const [loaded] = useLoaded((signal) => postJson<Classified>("classify", { labels: KINDS, ids: [id] }, { signal }), [id]);
+  const [loaded] = useLoaded((signal) => postJson<Classified>("classify", { labels: KINDS, ids: [String(id)] }, { signal }), [id]);
   if (loaded.state !== "done") return <p class="hint">{loaded.state === "busy" ? "…" : ""}</p>;
-  const row = loaded.value.tiles?.[0];
-  const ranked = row?.labels?.map(({ label, probability }) => [label, probability] as const) ?? Object.entries(row?.probabilities ?? {});
-  const best = ranked.toSorted((a, b) => b[1] - a[1]).slice(0, 3);
+  const best = Object.entries(loaded.value.tiles[0]?.probabilities ?? {}).toSorted((a, b) => b[1] - a[1]).slice(0, 3);
   return <ul class="words" aria-label="What it may be">{best.map(([label, probability]) => <li key={label}><span>{label}</span><span class="dim num">{percent(probability)}</span></li>)}</ul>;
 }

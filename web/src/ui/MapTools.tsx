@@ -2,7 +2,7 @@
 import { look } from "../model/actions";
 import { RAMP } from "../model/color";
 import { percent } from "../model/hit";
-import { asked, classMap, drawing, hits, range, shown, view } from "../model/store";
+import { asked, classMap, drawing, heatRange, hits, range, shown, view } from "../model/store";
 import { coloured } from "./Classes";
 import { IconButton, Popover } from "./bits";
 import { layers, useMap } from "./mapState";
@@ -59,7 +59,7 @@ function Legend() {
     <div class="legend" aria-label={of === "probability" ? "Colours: probability" : "Colours: likeness"}>
       <span class="key">{of === "probability" ? "Probability" : "Likeness"}</span>
       <span class="num">{say_(low)}</span><i class="ramp" style={{ background: `linear-gradient(90deg, ${RAMP.map(([stop, color]) => `${color} ${stop * 100}%`).join(", ")})` }} /><span class="num">{say_(high)}</span>
-      {heat && <span class="key heat-key"><icons.Flame />heat map</span>}
+      {heat && <><span class="key heat-key"><icons.Flame />Heat, score</span>{heatRange.value && <><span class="num">{heatRange.value[0].toFixed(2)}</span><i class="ramp magma" /><span class="num">{heatRange.value[1].toFixed(2)}</span></>}</>}
     </div>
   );
 }

@@ -30,6 +30,13 @@ export function MapView() {
     map.getCanvas().setAttribute("aria-label", "Map of the results; arrow keys move it, plus and minus zoom");
     useMap.set(map);
     const stops: (() => void)[] = [];
+    // Whoever waits for the picture (tests, scripts) sees here whether it is complete.
+    const drawn = (done: boolean) => (): void => {
+      const said = String(done);
+      if (frame.current && frame.current.dataset["drawn"] !== said) frame.current.dataset["drawn"] = said;
+    };
+    map.on("render", drawn(false));
+    map.on("idle", drawn(true));
     map.once("style.load", () => {
       control.furnish(map);
       stops.push(...follow(map), ...listen(map));
@@ -99,6 +106,7 @@ function follow(map: MapLibre): (() => void)[] {
       show("coverage-line", coverage || tab === "archive");
       show("coverage-fill", tab === "archive");
       show("classes-fill", tab === "classes");
+      show("classes-point", tab === "classes");
     }),
     effect(() => {
       const held = store.overview.value;
@@ -124,11 +132,14 @@ function follow(map: MapLibre): (() => void)[] {
     }),
     effect(() => {
       const made = store.classMap.value;
-      control.put(map, "classes", made ? coloured(made.labels, made.map).map : EMPTY);
+      const map_ = made ? coloured(made.labels, made.map).map : null;
+      control.put(map, "classes", map_ ?? EMPTY);
+      control.put(map, "class-points", map_ ? footprints.middles(map_) : EMPTY);
     }),
     effect(() => {
       const wanted = store.view.value.heat && store.asked.value && store.status.value.state === "done";
       const question = store.question.value;
+      map.setPaintProperty("hits-fill", "fill-opacity", wanted ? 0 : footprints.FILL);
       if (!wanted) {
         control.raster(map, "heat", null, "classes-fill");
         return;
@@ -137,6 +148,7 @@ function follow(map: MapLibre): (() => void)[] {
         (id) => {
           if (store.question.peek() !== question || !store.view.peek().heat) return;
           store.heatSearch.value = id;
+          void calls.heatLegend(id).then((legend) => { store.heatRange.value = legend.range; }, () => undefined);
           control.raster(map, "heat", { tiles: [`searches/${id}/heatmap/{z}/{x}/{y}.png`] }, "classes-fill", 0.8);
         },
         (error: unknown) => {

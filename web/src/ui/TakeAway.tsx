@@ -23,7 +23,7 @@ export async function copy(text: string, what: string): Promise<void> {
 async function download(format: (typeof FORMATS)[number], starred: boolean): Promise<void> {
   say(`Preparing ${format[1]}…`);
   try {
-    const blob = await calls.exported(exportBody(question.value, view.value.least, format[0], starred ? [...stars.value] : null));
+    const blob = await calls.exported(format[0], exportBody(question.value, view.value.least, starred ? [...stars.value] : null));
     const url = URL.createObjectURL(blob);
     const name = inWords(question.value).replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "bandsight";
     Object.assign(document.createElement("a"), { href: url, download: `${name}.${format[2]}` }).click();

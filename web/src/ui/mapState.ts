@@ -3,6 +3,7 @@ import type { Map as MapLibre } from "maplibre-gl";
 import type { FeatureCollection, MultiPolygon, Polygon } from "geojson";
 import { signal } from "@preact/signals";
 import { fit } from "../map/control";
+import { zoomOf } from "../map/footprints";
 import { rectangle } from "../map/draw";
 import { around, boxOf, type Hit } from "../model/hit";
 
@@ -23,6 +24,13 @@ export const useMap = {
   fitFeatures(found: FeatureCollection<Polygon | MultiPolygon>): void {
     const box = around(found.features.map(({ geometry }) => ({ box: boxOf(geometry) })));
     if (map && box) fit(map, box);
+  },
+  /** Say whether some of it is in view and large enough to be seen. */
+  showsAny(found: FeatureCollection<Polygon | MultiPolygon>): boolean {
+    return found.features.some(({ geometry }) => {
+      const box = boxOf(geometry);
+      return map !== null && map.getZoom() >= zoomOf({ box }) && map.getBounds().contains([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]);
+    });
   },
   fit(hits: readonly Hit[], most?: number): void {
     const box = around(hits);
