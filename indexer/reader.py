@@ -15,6 +15,7 @@ from rasterio.windows import Window
 from bandsight.errors import SceneError
 from bandsight.geo.grid import TileWindow
 from bandsight.rasters import open_raster
+from bandsight.sensors.filling import filled
 from bandsight.sensors.scaling import decibel, stretch
 from indexer.scene import RasterScene, SceneQuality
 
@@ -69,7 +70,7 @@ def read_row(
         elif clouded is not None and clouded > max_cloud:
             tiles.append(ReadTile(window, NOTHING, share, clouded))
         else:
-            tiles.append(ReadTile(window, _scaled(scene, _filled(values[cut], seen)), share, clouded))
+            tiles.append(ReadTile(window, _scaled(scene, filled(values[cut], seen)), share, clouded))
     return tiles
 
 
@@ -186,24 +187,6 @@ def _dataset(scene: RasterScene, href: str) -> tuple[DatasetReader, bool]:
         )
     found: tuple[DatasetReader, bool] = _open.files[href]
     return found
-
-
-def _filled(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Fill what is not valid from what is: mirrored over the edge of the valid rows and columns, else the median.
-
-    A model sees black borders as something on the ground; a mirror it takes for more of the same.
-    """
-    if valid.all():
-        return values
-    rows, cols = np.flatnonzero(valid.any(axis=1)), np.flatnonzero(valid.any(axis=0))
-    box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    inner, seen = values[(slice(None), *box)].copy(), valid[box]
-    if not seen.all():
-        for band in inner:
-            band[~seen] = np.median(band[seen])
-    height, width = valid.shape
-    pad = ((0, 0), (int(rows[0]), height - 1 - int(rows[-1])), (int(cols[0]), width - 1 - int(cols[-1])))
-    return np.pad(inner, pad, mode="symmetric")
 
 
 def _scaled(scene: RasterScene, values: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
 from search_api.export.routes import router as exports
-from search_api.maps import class_routes, heat
+from search_api.maps import class_routes, explain, heat
 from search_api.maps.class_bodies import ClassifyBody
 from search_api.maps.state import MapState
 from search_api.metrics import Measured, Metrics
@@ -97,7 +97,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         )
     app.add_middleware(Measured, metrics=app.state.metrics)
     parts = (router, tiles.router, stac_router(archive_api, landing=False), heat.router, class_routes.router, exports)
-    for part in (*parts, searches.router, imagery.router, health.router, metrics.router):
+    for part in (*parts, explain.router, searches.router, imagery.router, health.router, metrics.router):
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
