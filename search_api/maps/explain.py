@@ -10,7 +10,7 @@ from bandsight.archive.query import average, best_scores
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import QueryError
 from bandsight.imagery.model_view import model_view
-from search_api.caching import cached
+from search_api.copies import cached
 from search_api.documented import problems
 from search_api.maps import pictures
 from search_api.maps.heat import PNG, LookDep, file_answer

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
-from search_api.caching import cached
+from search_api.copies import cached
 from search_api.documented import problems
 from search_api.maps import pictures
 from search_api.maps.canvas import MAX_MERCATOR_LAT, MAX_SIDE, MAX_ZOOM, Canvas, Crs, Ground
