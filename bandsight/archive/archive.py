@@ -186,8 +186,7 @@ class Archive:
         self._need_lock()
         with self._writing() as catalog:
             generation = add_scenes(catalog, self._store, batch)
-        self.refresh()
-        self._extension.start_if_due()
+        self._extend_index()
         return generation
 
     def add_in_parts(self, scene: SceneRecord, parts: Iterable[Part]) -> int:
@@ -200,8 +199,7 @@ class Archive:
         self._need_lock()
         with self._writing() as catalog:
             generation = add_in_parts(catalog, self._store, scene, parts)
-        self.refresh()
-        self._extension.start_if_due()
+        self._extend_index()
         return generation
 
     def remove(self, hrefs: Sequence[str]) -> int:
@@ -335,12 +333,13 @@ class Archive:
     @property
     def generation(self) -> int:
         """Number of the commit that is being served."""
+        self._see_own()
         return self._generation
 
     @property
     def worth_an_index(self) -> bool:
         """True when `optimize` would build one: smaller archives are scanned exactly in milliseconds."""
-        return int(self._store.stats()["vectors"]) >= building.WORTH_IT
+        return self.tile_count >= building.WORTH_IT
 
     @property
     def newest_tile(self) -> int:
@@ -351,6 +350,7 @@ class Archive:
     @property
     def tile_count(self) -> int:
         """How many tiles searches look at."""
+        self._see_own()
         return int(self._store.stats()["vectors"])
 
     @property
@@ -361,6 +361,11 @@ class Archive:
     def refresh(self) -> None:
         """Move on to the newest commit."""
         self._answering(lambda _: None)
+
+    def _see_own(self) -> None:
+        """Show a writer what it has written: each commit costs as much as it adds, however large the archive is."""
+        if self._lock is not None:
+            self.refresh()
 
     def has_scene(self, key: str) -> bool:
         """Say whether a scene of this identity has been indexed."""
@@ -736,6 +741,11 @@ class Archive:
             newest=catalog.next_tile_id() - 1,
             scenes=self._scene_table.read(catalog),
         )
+
+    def _extend_index(self) -> None:
+        if self._extension.worth_a_look(self.newest_tile):
+            self.refresh()
+            self._extension.start_if_due()
 
     def _finish_extension(self) -> None:
         """Wait until the index is extended, if it is being, and let readers know."""

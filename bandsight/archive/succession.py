@@ -15,6 +15,7 @@ from bandsight.archive.opening import CATALOG_FILE
 from bandsight.catalog.catalog import Catalog
 from bandsight.catalog.tables import TILE_BOXES, ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
 from bandsight.errors import ArchiveError
+from bandsight.vectors.column_files import SUFFIX as COLUMNS
 from bandsight.vectors.durable import cannot_write
 from bandsight.vectors.folder import StoreFolder
 from bandsight.vectors.protocol import Segment
@@ -37,6 +38,9 @@ def link_files(segments: list[Segment], source: StoreFolder, target: StoreFolder
     try:
         for segment in segments:
             _link(source.path_of(segment), target.path_of(segment))
+            columns = f"{segment.name}{COLUMNS}"
+            if (source.derived / columns).exists():
+                _link(source.derived / columns, target.derived / columns)
         target.adopt_derived(source)
         for folder in (target.vectors, target.derived):
             _flush(folder)

@@ -36,7 +36,6 @@ STEPS = {
     "old scene gone, new one not in": Step(Catalog, "add_scene", True, "replace"),
     "tiles in, segment not": Step(Catalog, "add_tiles", False, "add"),
     "segment in, not committed": Step(Catalog, "add_segment", False, "replace"),
-    "committed, not shown": Step(Archive, "refresh", True, "add"),
     "part flushed, not named": Step(durable, "name_durably", True, "add in parts"),
     "part named, next one not begun": Step(Parts, "write", False, "add in parts"),
     "one part's rows in, the others not": Step(Catalog, "add_segment", False, "add in parts"),

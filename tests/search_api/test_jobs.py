@@ -62,6 +62,19 @@ def test_a_job_that_is_not_there_is_said_so(served):
     assert served.get("/jobs?limit=0").status_code == 400
 
 
+def test_urls_are_told_without_users_passwords_and_signatures(tmp_path, archive):
+    secret = "https://me:secret@store.example/a.tif?sig=secret&x=1"
+    with Archive.create(tmp_path / "a", archive.model) as writer:
+        job = writer.jobs.begin("index", [secret], Counts())
+        writer.record_failure(secret, f"{secret}: no raster ({secret}); need another", scene="a.tif", job=job)
+        settings = ApiSettings(archive=writer.path)
+        with TestClient(create_app(settings, Service(settings, writer, FakeEmbedder()))) as client:
+            told = client.get(f"/jobs/{job}").json()
+    assert "secret" not in str(told)
+    assert told["bandsight:sources"] == ["https://store.example/a.tif?…"]
+    assert told["bandsight:failures"][0]["reason"].startswith("https://store.example/a.tif?…: no raster (")
+
+
 def test_a_server_goes_on_with_the_new_model_of_an_archive_made_anew(tmp_path, scenes, monkeypatch):
     from bandsight.catalog.records import ModelIdentity
     from indexer.pipeline import index
