@@ -14,6 +14,8 @@ from bandsight.vectors.protocol import Segment, Snapshot
 from bench.engine import made_up
 
 _SEGMENT, _PROBES = 50_000, 500
+# The numbers to filter by lie below this.
+_NUMBERS = 1_000_000
 
 
 def by_value(
@@ -35,8 +37,8 @@ def by_value(
     highest = int(values.max())
 
     def ask(query: NDArray[np.float32], k: int, bound: int) -> list[int]:
-        # Kept negative, so that `below` becomes the filter's `at least`.
-        wanted = Filter() if bound > highest else Filter(min_valid_fraction=1.0 - bound + 0.5)
+        # Turned round, so that `below` becomes the filter's `at least`.
+        wanted = Filter() if bound > highest else Filter(min_valid_fraction=1.0 - (bound - 0.5) / _NUMBERS)
         ids: list[int] = (store.search(query[None], k, wanted)[0][0] - 1).tolist()
         return ids
 
