@@ -15,6 +15,7 @@ from bandsight.vectors import building
 from bandsight.vectors.building import BUDGET_BYTES, Rows, build, fill, len_of
 from bandsight.vectors.columns import SceneColumns, TileColumns
 from bandsight.vectors.device_rows import DeviceRows, device_for, load
+from bandsight.vectors.durable import let_go
 from bandsight.vectors.folder import Part, StoreFolder
 from bandsight.vectors.half_rows import HalfRows
 from bandsight.vectors.index_files import index_problem, index_stamp, load_index, save_index
@@ -95,6 +96,10 @@ class FaissStore:
         parts = tuple(self._open.get(segment.name) or self.folder.open(segment) for segment in snapshot.segments)
         self._open = {part.segment.name: part for part in parts}
         shown = tuple(_Shown(part, View(part.columns, snapshot.scenes)) for part in parts)
+        for part in parts:
+            # Read once, to compare files and to find scenes; searches do without.
+            let_go(part.columns.ids)
+            let_go(part.file.ids)
         stamp = index_stamp(self.folder.derived)
         if self._state is not None and self._state.stamp == stamp:
             index = self._state.index
