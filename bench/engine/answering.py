@@ -152,7 +152,7 @@ def _scores(vectors: Path, rows: int, queries: NDArray[np.float32]) -> NDArray[n
 def _filter_alone(archive: Archive, wanted: Filter) -> dict[str, float]:
     """Return what it takes to tell which tiles pass."""
     store = archive._store  # noqa: SLF001  (the filter's share of a search is not seen from outside)
-    state = store._shown()  # noqa: SLF001
+    state = store._current()  # noqa: SLF001
     times = [
         _timed(lambda: [matching(one.view, wanted, store._footprints) for one in state.shown])[2]  # noqa: SLF001
         for _ in range(10)
