@@ -1,4 +1,4 @@
-"""Narrowing: a drawn area, time, sensors, the probability slider, groups; every filter is a chip that can be removed."""
+"""Narrowing: a drawn area, time, sensors, the probability slider, groups; each is a chip that can be removed."""
 
 import pytest
 
@@ -76,7 +76,9 @@ def test_pulling_over_the_histogram_of_time_keeps_that_time(open_page, shot) -> 
     assert days == {"2017-02-16"}
     shot(page, "09-time")
     page.get_by_role("button", name="Remove the time").click()
-    page.wait_for_function("new Set([...document.querySelectorAll('.caption .num')].map(one => one.textContent)).size > 1")
+    page.wait_for_function(
+        "new Set([...document.querySelectorAll('.caption .num')].map(one => one.textContent)).size > 1"
+    )
 
 
 def test_sensors_and_collections_are_chips(open_page, shot) -> None:
@@ -118,7 +120,9 @@ def test_one_place_counts_once_when_grouped_by_place(open_page) -> None:
     page.get_by_role("button", name="Filters").click()
     page.get_by_role("group", name="Best of each").get_by_role("button", name="place").click()
     page.wait_for_selector(".chip >> text=best of each place")
-    page.wait_for_function(f"+document.querySelector('.results[aria-busy=false] .results-head h2 b')?.textContent < {every}")
+    page.wait_for_function(
+        f"+document.querySelector('.results[aria-busy=false] .results-head h2 b')?.textContent < {every}"
+    )
 
 
 def test_filters_that_leave_nothing_say_so_and_offer_ways_out(open_page, shot) -> None:
