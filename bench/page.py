@@ -160,8 +160,10 @@ def presses(browser: Any, url: str) -> dict[str, Any]:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.route("**/search", _many)
     page.goto(f"{url}#q=anything&n={_MANY}")
-    page.wait_for_function("document.querySelector('.results-head h2 b')?.textContent === '10,000'", timeout=300_000)
-    page.wait_for_function("!document.querySelector('.results-head .spinner')", timeout=300_000)
+    page.wait_for_function(
+        "() => document.querySelector('.results-head h2 b')?.textContent === '10,000'", timeout=300_000
+    )
+    page.wait_for_function("() => !document.querySelector('.results-head .spinner')", timeout=300_000)
     page.wait_for_selector(".map-frame[data-drawn=true]", timeout=300_000)
     found: dict[str, Any] = {}
     for name, key in (("next_place", "j"), ("keep", "s"), ("slider", "ArrowRight")):

@@ -162,7 +162,7 @@ def ask(page, text: str) -> None:
 def settled(page) -> None:
     """Wait until an answer stands."""
     page.wait_for_selector(".results[aria-busy=false] .card")
-    page.wait_for_function("!document.querySelector('.results-head .spinner')")
+    page.wait_for_function("() => !document.querySelector('.results-head .spinner')")
 
 
 def still(page) -> bytes:

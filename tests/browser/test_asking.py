@@ -27,7 +27,7 @@ def test_a_sentence_brings_places_on_the_map_and_in_the_grid(open_page, shot) ->
     ask(page, "a lake surrounded by fields")
     assert len(cards(page)) >= 9
     page.wait_for_function(
-        "[...document.querySelectorAll('.card img')].slice(0, 6).every(i => i.complete && i.naturalWidth)"
+        "() => [...document.querySelectorAll('.card img')].slice(0, 6).every(i => i.complete && i.naturalWidth)"
     )
     full = still(page)
     shot(page, "02-results")
@@ -110,12 +110,12 @@ def test_weights_and_further_sentences_change_the_order(open_page, shot) -> None
     slider.focus()
     for _ in range(12):
         slider.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.chips').innerText.includes('×')")
+    page.wait_for_function("() => document.querySelector('.chips').innerText.includes('×')")
     settled(page)
     shot(page, "05-mix")
     assert cards(page) != before
     page.get_by_role("button", name="any one of them").click()
-    page.wait_for_function("document.querySelector('.chips').innerText.includes('any one')")
+    page.wait_for_function("() => document.querySelector('.chips').innerText.includes('any one')")
 
 
 def test_commas_part_alternatives_and_a_minus_turns_a_sentence_around(open_page) -> None:

@@ -17,7 +17,7 @@ from bench.page import FLAGS, served  # noqa: E402
 
 _SIZE, _SMALL = (1280, 800), (960, 600)
 _LONG_MS, _SHORT_MS = 1900, 650
-_FULL = """[...document.querySelectorAll(".view:not([hidden]) .card .picture")].slice(0, 9)
+_FULL = """() => [...document.querySelectorAll(".view:not([hidden]) .card .picture")].slice(0, 9)
   .every(one => one.className.includes("seen"))"""
 
 
