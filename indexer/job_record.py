@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from bandsight.archive import Archive
 from bandsight.catalog.jobs import Counts, State
@@ -81,9 +82,10 @@ class JobRecord(Silence):
         self._over.set()
         if self._id is not None:
             self._beat.join()
-            with self._lock:
-                self._opened, self._failed = self._scenes, len(summary.failed)
-            self._archive.jobs.end(self._id, state, message, self._counts())
+            counts = replace(
+                self._counts(), skipped=summary.skipped_scenes, failed=len(summary.failed), remaining_s=None
+            )
+            self._archive.jobs.end(self._id, state, message, counts)
 
     def _remember(self) -> None:
         if not self._begun:

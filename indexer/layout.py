@@ -8,7 +8,7 @@ from indexer.scene import RasterScene
 
 # Read together: pixels × bands, a few MB; rows of tiles; blocks from top to bottom. Where tiles do not fall on blocks,
 # one row of blocks more is decoded for each of so many.
-_VALUES_PER_READ, _ROWS_PER_READ, _BLOCKS_PER_READ = 4 << 20, 16, 4
+_VALUES_PER_READ, _ROWS_PER_READ, _BLOCKS_PER_READ = 2 << 20, 16, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

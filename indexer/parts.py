@@ -23,8 +23,6 @@ from indexer.scene import RasterScene
 _ABOUT = "about.json"
 # Characters of a key: enough to tell scenes apart.
 _NAME = 32
-# Parts that are shown together: one file of vectors.
-_TILES_TOGETHER = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +42,18 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def pieces(self, tiles: int) -> "Iterator[Part]":
+        """Yield so many of its tiles at a time."""
+        for start in range(0, len(self), tiles):
+            rows = slice(start, start + tiles)
+            yield Part(
+                reads=self.reads,
+                numbers=self.numbers[rows],
+                valid_fraction=self.valid_fraction[rows],
+                cloud_fraction=self.cloud_fraction[rows],
+                vectors=self.vectors[rows],
+            )
 
 
 class Parts:
@@ -117,17 +127,6 @@ class Parts:
             else:
                 yield part
 
-    def together(self) -> Iterator[Part]:
-        """Yield all parts, small ones in a row as one."""
-        waiting: list[Part] = []
-        for part in self.read():
-            if waiting and sum(map(len, waiting)) + len(part) > _TILES_TOGETHER:
-                yield _join(waiting)
-                waiting = []
-            waiting.append(part)
-        if waiting:
-            yield _join(waiting)
-
     def drop(self) -> None:
         """Delete all parts: the scene is in the archive, or will never be."""
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -158,12 +157,3 @@ def _read_part(file: Path) -> Part | None:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     return Part(**{**found, "vectors": found["vectors"].astype(np.float32)})
-
-
-def _join(parts: list[Part]) -> Part:
-    rows = [part for part in parts if len(part)] or parts[:1]
-    joined = {
-        one.name: np.concatenate([getattr(part, one.name) for part in (parts if one.name == "reads" else rows)])
-        for one in fields(Part)
-    }
-    return Part(**joined)

@@ -191,6 +191,7 @@ class _Job:
         self._progress: Progress = Together([self._record, progress])
         # Reads of one lane go to one reader, which then has their blocks at hand.
         self._pools = [ThreadPoolExecutor(1, f"bandsight-read-{number}") for number in range(workers)]
+        self._askers = ThreadPoolExecutor(_ASKERS, "bandsight-ask")
         self._committed_at = time.monotonic()
         self._stopped = False
 
@@ -224,7 +225,7 @@ class _Job:
                 self._batches.flush()
         finally:
             # Also on Ctrl-C: what is finished is kept, what is not begun is not waited for.
-            for pool in self._pools:
+            for pool in (*self._pools, self._askers):
                 pool.shutdown(wait=False, cancel_futures=True)
             self._readers.close()
             try:
@@ -311,14 +312,13 @@ class _Job:
 
     def _keys(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Future[str]]]:
         """Yield scenes as their identities are asked for; of remote ones, several at once."""
-        with ThreadPoolExecutor(_ASKERS, "bandsight-ask") as pool:
-            for task in tasks:
-                options: dict[str, Any] = {"sensor": task.sensor, "model": self._model.digest}
-                options |= task.tiling.as_dict()
-                if any(is_remote(href) for href in task.source.hrefs):
-                    yield task, pool.submit(scene_key, task.source, options)
-                else:
-                    yield task, _at_once(task.source, options)
+        for task in tasks:
+            options: dict[str, Any] = {"sensor": task.sensor, "model": self._model.digest}
+            options |= task.tiling.as_dict()
+            if any(is_remote(href) for href in task.source.hrefs):
+                yield task, self._askers.submit(scene_key, task.source, options)
+            else:
+                yield task, _at_once(task.source, options)
 
     def _take(self, work: Work, read: Read, future: Future[list[ReadTile]]) -> None:
         """Handle one finished read."""

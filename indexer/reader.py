@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import MaskFlags, Resampling
+from rasterio.env import set_gdal_config
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
@@ -16,11 +18,15 @@ from rasterio.windows import Window
 from bandsight.errors import SceneError
 from bandsight.geo.grid import TileWindow
 from bandsight.rasters import open_raster
+from bandsight.sensors.filling import filled
 from indexer.scaled import WHOLE_NUMBERS, to_bytes
 from indexer.scene import RasterScene, SceneQuality
 
 NOTHING: NDArray[np.uint8] = np.empty((0, 0, 0), np.uint8)
 _open = threading.local()
+# Set in a process that does nothing but read: GDAL's cache of decoded blocks is the whole process's.
+bounded_cache = False
+_CACHE_BYTES = 16 << 20, 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +57,39 @@ def read_tiles(
     Raises:
         SceneError: A file cannot be read there.
     """
+    scale = windows[0].scale
+    phases = [(window.col_off % scale, window.row_off % scale) for window in windows]
+    if len(set(phases)) > 1:
+        # Tiles that were moved to the scene's edge fall between the pixels of the others at a coarse scale.
+        alike = [[at for at, own in enumerate(phases) if own == phase] for phase in dict.fromkeys(phases)]
+        options = {"tile_px": tile_px, "min_valid": min_valid, "max_cloud": max_cloud}
+        read = [read_tiles(scene, [windows[at] for at in group], **options) for group in alike]  # type: ignore[arg-type]
+        found = dict(zip(chain.from_iterable(alike), chain.from_iterable(read), strict=True))
+        return [found[at] for at in range(len(windows))]
     left, top = min(window.col_off for window in windows), min(window.row_off for window in windows)
     right = max(window.col_off + window.width for window in windows)
     bottom = max(window.row_off + window.height for window in windows)
-    scale = windows[0].scale
     values, valid, cloud = _read(scene, (left, top, right, bottom), scale)
     scaled = to_bytes(scene, values)
+    # Mostly all of it is there, and no tile needs to be looked at by itself.
+    whole = bool(valid.all())
     tiles = []
     for window in windows:
         row, col = (window.row_off - top) // scale, (window.col_off - left) // scale
         cut = np.s_[:, row : row + tile_px, col : col + tile_px]
         seen = valid[cut[1:]]
-        share = float(seen.mean())
+        share = 1.0 if whole else float(seen.mean())
         clouded = None if cloud is None or share == 0 else float(cloud[cut[1:]][seen].mean())
         # What lies outside of the scene is not its fault: a scene smaller than a tile is a tile all the same.
-        if share == 0 or seen.sum() < min_valid * _pixels_inside(scene, window):
+        if share == 0 or (not whole and seen.sum() < min_valid * _pixels_inside(scene, window)):
             tiles.append(ReadTile(window, NOTHING, share))
         elif clouded is not None and clouded > max_cloud:
             tiles.append(ReadTile(window, NOTHING, share, clouded))
         elif share == 1:
-            tiles.append(ReadTile(window, scaled[cut], share, clouded))
+            tiles.append(ReadTile(window, np.ascontiguousarray(scaled[cut]), share, clouded))
         else:
-            filled = to_bytes(scene, _filled(values[cut].astype(np.float32), seen))
-            tiles.append(ReadTile(window, filled, share, clouded))
+            whole = to_bytes(scene, filled(values[cut].astype(np.float32), seen))
+            tiles.append(ReadTile(window, whole, share, clouded))
     return tiles
 
 
@@ -137,7 +153,7 @@ def _read_file(
     """Return all bands that lie in one file, and where the file has data (None: everywhere)."""
     indexes = [scene.bands[position].index for position in positions]
     try:
-        dataset, has_masks = _dataset(scene, href)
+        dataset, has_masks = _dataset(scene, href, inside)
         window = _window(scene, dataset, scene.file_transforms[href], inside)
         if window is None:
             return np.zeros((len(indexes), *shape), dataset.dtypes[0]), np.zeros(shape, bool)
@@ -183,7 +199,7 @@ def _read_quality(
 ) -> NDArray[np.integer]:
     """Return the numbers of the quality band, never mixed with each other."""
     try:
-        dataset, _ = _dataset(scene, quality.href)
+        dataset, _ = _dataset(scene, quality.href, inside)
         window = _window(scene, dataset, quality.transform, inside)
         if window is None:
             return np.zeros(shape, np.int64)
@@ -206,7 +222,7 @@ def _window(
     return Window(x0, y0, x1 - x0, y1 - y0) if x1 > x0 and y1 > y0 else None
 
 
-def _dataset(scene: RasterScene, href: str) -> tuple[DatasetReader, bool]:
+def _dataset(scene: RasterScene, href: str, inside: tuple[int, int, int, int]) -> tuple[DatasetReader, bool]:
     """Return this thread's open file and whether it has masks; a thread works on one scene at a time."""
     identity = (scene.record.key, scene.record.href)
     if getattr(_open, "scene", None) != identity:
@@ -215,6 +231,8 @@ def _dataset(scene: RasterScene, href: str) -> tuple[DatasetReader, bool]:
         _open.scene, _open.files = identity, {}
     if href not in _open.files:
         dataset = open_raster(href)
+        if bounded_cache:
+            _bound_cache(scene, dataset, inside)
         _open.files[href] = (
             dataset,
             any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums),
@@ -223,22 +241,16 @@ def _dataset(scene: RasterScene, href: str) -> tuple[DatasetReader, bool]:
     return found
 
 
-def _filled(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Fill what is not valid from what is: mirrored over the edge of the valid rows and columns, else the median.
-
-    A model sees black borders as something on the ground; a mirror it takes for more of the same.
-    """
-    if valid.all():
-        return values
-    rows, cols = np.flatnonzero(valid.any(axis=1)), np.flatnonzero(valid.any(axis=0))
-    box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    inner, seen = values[(slice(None), *box)].copy(), valid[box]
-    if not seen.all():
-        for band in inner:
-            band[~seen] = np.median(band[seen])
-    height, width = valid.shape
-    pad = ((0, 0), (int(rows[0]), height - 1 - int(rows[-1])), (int(cols[0]), width - 1 - int(cols[-1])))
-    return np.pad(inner, pad, mode="symmetric")
+def _bound_cache(scene: RasterScene, dataset: DatasetReader, inside: tuple[int, int, int, int]) -> None:
+    """Let GDAL keep the decoded blocks that the next read shares with this one, and hardly more."""
+    left, top, right, bottom = inside
+    block_rows, block_cols = scene.block
+    rows = bottom - top + 2 * block_rows
+    cols = scene.width if 2 * block_cols >= scene.width else right - left + 2 * block_cols
+    size = rows * cols * len(scene.bands) * np.dtype(dataset.dtypes[0]).itemsize
+    least, most = _CACHE_BYTES
+    # GDAL takes it at once; a process works on one scene at a time.
+    set_gdal_config("GDAL_CACHEMAX", min(max(size * 5 // 4, least), most))
 
 
 def _first_line(error: Exception) -> str:

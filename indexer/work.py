@@ -1,5 +1,6 @@
 """A scene on its way through a job: what is read, what is embedded, and what may be written."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -7,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.catalog.records import SceneRecord, TileRecord
-from bandsight.geo.footprint import footprint
-from bandsight.geo.grid import TileWindow
+from bandsight.geo.footprint import footprints
 from indexer.layout import Layout, Read
 from indexer.parts import Part, Parts
 from indexer.reader import NOTHING, ReadTile
@@ -122,24 +122,22 @@ class Work:
 
     def tile_records(self, part: Part) -> list[TileRecord]:
         """Return the records of a part's tiles, in order."""
-        rows = zip(part.numbers.tolist(), part.valid_fraction.tolist(), part.cloud_fraction.tolist(), strict=True)
+        windows = [self.layout.window(number) for number in part.numbers.tolist()]
+        sides = [(window.col_off, window.row_off, window.width, window.height) for window in windows]
+        grounds = footprints(self.scene.transform, self.scene.record.crs, sides)
+        shares = zip(part.valid_fraction.tolist(), part.cloud_fraction.tolist(), strict=True)
         return [
-            _record(self.scene, self.layout.window(number), valid, None if np.isnan(cloud) else cloud)
-            for number, valid, cloud in rows
+            TileRecord(
+                cell=window.cell,
+                scale=window.scale,
+                col_off=window.col_off,
+                row_off=window.row_off,
+                width=window.width,
+                height=window.height,
+                valid_fraction=valid,
+                cloud_fraction=None if math.isnan(cloud) else cloud,
+                geometry=ground.geometry,
+                boxes=ground.boxes,
+            )
+            for window, ground, (valid, cloud) in zip(windows, grounds, shares, strict=True)
         ]
-
-
-def _record(scene: RasterScene, window: TileWindow, valid: float, cloud: float | None) -> TileRecord:
-    where = footprint(scene.transform, scene.record.crs, window.col_off, window.row_off, window.width, window.height)
-    return TileRecord(
-        cell=window.cell,
-        scale=window.scale,
-        col_off=window.col_off,
-        row_off=window.row_off,
-        width=window.width,
-        height=window.height,
-        valid_fraction=valid,
-        cloud_fraction=cloud,
-        geometry=where.geometry,
-        boxes=tuple(where.boxes),
-    )

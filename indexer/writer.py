@@ -10,6 +10,8 @@ from indexer.work import Work
 
 # Writes handed over and not yet on disk: bounds memory.
 _PENDING = 2
+# Rows of a large scene that are made before they are handed to the catalog; each takes some kB.
+_ROWS_AT_ONCE = 256
 
 
 class Writer:
@@ -72,7 +74,8 @@ class Writer:
 
     def _show(self, work: Work) -> None:
         assert work.parts is not None
-        parts = ((work.tile_records(part), part.vectors) for part in work.parts.together())
+        pieces = (piece for part in work.parts.read() for piece in part.pieces(_ROWS_AT_ONCE))
+        parts = ((work.tile_records(piece), piece.vectors) for piece in pieces)
         self._archive.add_in_parts(work.scene_record(), parts)
         work.parts.drop()
         self._committed(1, work.kept)

@@ -14,12 +14,13 @@ from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
 from search_api.export.routes import router as exports
 from search_api.first_run import FirstRun, is_there
-from search_api.maps import class_routes, heat
+from search_api.maps import class_routes, explain, heat
 from search_api.maps.class_bodies import ClassifyBody
 from search_api.maps.state import MapState
 from search_api.metrics import Measured, Metrics
 from search_api.openapi import describe
 from search_api.page import BuiltFiles, page
+from search_api.reload import add_reload
 from search_api.routes import router
 from search_api.service import Service, open_service
 from search_api.settings import ApiSettings
@@ -78,6 +79,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     app.state.overviews = overview.Overviews()
     app.state.maps = MapState()
     add_handlers(app)
+    add_reload(app, chosen)
     describe(app, BODIES)
     # The last one added meets a request first.
     app.add_middleware(FirstRun, owner=app, settings=chosen)
@@ -93,7 +95,8 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=_COMPRESSED_ALREADY)
     app.add_middleware(Measured, metrics=app.state.metrics)
     parts = (router, tiles.router, stac_router(archive_api, landing=False), heat.router, class_routes.router, exports)
-    for part in (*parts, searches.router, imagery.router, overview.router, jobs.router, health.router, metrics.router):
+    parts = (*parts, explain.router, searches.router, imagery.router, overview.router, jobs.router)
+    for part in (*parts, health.router, metrics.router):
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", BuiltFiles(), name="static")

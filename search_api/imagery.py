@@ -23,7 +23,7 @@ from bandsight.imagery.rendering import scene_styles
 from bandsight.imagery.thumbnails import thumbnail
 from bandsight.rasters import local_file
 from bandsight.sensors.styles import Style
-from search_api.caching import cached
+from search_api.copies import cached
 from search_api.documented import problems
 from search_api.imagery_request import LookUrl, MapUrl, scene_number
 from search_api.schemas import MAX_ID

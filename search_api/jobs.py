@@ -1,6 +1,7 @@
 """Jobs over HTTP, as OGC API - Processes has them (OGC 18-062r2, 7.11 and 7.12): how far each is, and what failed."""
 
 import json
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -13,6 +14,8 @@ from search_api.stac.root import JSON
 
 router = APIRouter()
 _NEWEST = 100
+_USER = re.compile(r"(https?://)[^/\s@]+@")
+_URL = re.compile(r"(?P<place>https?://[^\s?]+)(?P<query>\?[^\s):;,]*)?")
 
 
 def _archive(request: Request) -> Archive:
@@ -40,7 +43,8 @@ def one_job(
 ) -> Response:
     """Return how far a job is, or how it ended, with the scenes that failed in it and why."""
     job = _archive(request).jobs.get(job_id)
-    return _json({**_status(job), "bandsight:failures": job.as_dict()["failures"]})
+    failures = [{"scene": scene, "reason": _masked(reason)} for scene, _, reason in job.failures]
+    return _json({**_status(job), "bandsight:failures": failures})
 
 
 def _status(job: Job) -> dict[str, Any]:
@@ -51,16 +55,21 @@ def _status(job: Job) -> dict[str, Any]:
         "processID": job.kind,
         "type": "process",
         "status": job.state,
-        "message": job.message,
+        "message": _masked(job.message),
         "created": said["started"],
         "started": said["started"],
         "updated": said["updated"],
         "progress": 100 if job.state == "successful" else min(99, int(100 * share)),
-        "bandsight:sources": said["sources"],
+        "bandsight:sources": [_masked(source) for source in job.sources],
         "bandsight:counts": said["counts"],
         "links": [_link("self", f"/jobs/{job.id}")],
     }
     return status if said["finished"] is None else {**status, "finished": said["finished"]}
+
+
+def _masked(text: str) -> str:
+    """Return a text with URLs as anybody may see them: users, passwords and signatures are whose job it was."""
+    return _URL.sub(lambda found: found["place"] + ("?…" if found["query"] else ""), _USER.sub(r"\1", text))
 
 
 def _link(rel: str, href: str) -> dict[str, str]:

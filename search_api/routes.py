@@ -1,8 +1,8 @@
-"""What answers here: versions, model, licence."""
+"""What answers here: versions, model and licence."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 
 from bandsight import __version__
 from search_api.service import Service
@@ -10,17 +10,10 @@ from search_api.service import Service
 router = APIRouter()
 
 
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
-ServiceDep = Annotated[Service, Depends(_service)]
-
-
 @router.get("/version", summary="Versions, model and licence")
-def version(service: ServiceDep) -> dict[str, Any]:
+def version(request: Request) -> dict[str, Any]:
     """Say which program, archive generation and model answer here."""
+    service: Service = request.app.state.service
     model = service.archive.model
     return {
         "bandsight": __version__,

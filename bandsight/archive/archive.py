@@ -19,6 +19,7 @@ from bandsight.archive.backup import back_up
 from bandsight.archive.browsing import Key, Listing, Mark, bounded, read, scenes_passing, window
 from bandsight.archive.checks import verify
 from bandsight.archive.cursor import Cursor, digest
+from bandsight.archive.extension import Extension
 from bandsight.archive.finding import Hydrate, Page, Rank, page, rank_best
 from bandsight.archive.job_book import JobBook
 from bandsight.archive.lock import WriterLock
@@ -26,16 +27,17 @@ from bandsight.archive.maintenance import repair, upgrade
 from bandsight.archive.opening import CATALOG_FILE, check_catalog, check_there, clear_errors, create_catalog
 from bandsight.archive.query import Query, average
 from bandsight.archive.scene_table import SceneTable
+from bandsight.archive.succession import attach, detach, first_ids, link_files, replace_rows
 from bandsight.archive.tile_columns import tile_columns
 from bandsight.archive.writing import Batch, Part, add_in_parts, add_scenes
 from bandsight.catalog.catalog import FORMAT_VERSION, Catalog
 from bandsight.catalog.database import open_database
 from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile
 from bandsight.catalog.tables import SceneRow, TileRow
-from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError, QueryError
+from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors import tuning
+from bandsight.vectors import building
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.faiss_store import FaissStore
 from bandsight.vectors.protocol import Likeness, Segment, Snapshot
@@ -64,20 +66,21 @@ class Archive:
         self._lock = WriterLock(path) if write else None
         try:
             self._engine = open_database(path / CATALOG_FILE)
-            self.model = check_catalog(self._engine, path)
-            self._store = FaissStore(path, self.model.dim, self._read_columns, self._read_footprints)
-            self._scene_table = SceneTable()
-            self._generation = -1
+            self._begin(check_catalog(self._engine, path))
             self._refreshing = threading.Lock()
             if write:
-                with self._reading() as catalog:
-                    self._store.folder.remove_unnamed(
-                        {row["name"] for row in catalog.segments()}, catalog.next_tile_id() - 1
-                    )
+                self._remove_unnamed()
             self.refresh()
         except BaseException:
             self.close()
             raise
+
+    def _begin(self, model: ModelIdentity) -> None:
+        self.model = model
+        self._store = FaissStore(self.path, model.dim, self._read_columns, self._read_footprints)
+        self._extension = Extension(self._store)
+        self._scene_table = SceneTable()
+        self._generation = -1
 
     @classmethod
     def create(cls, path: Path, model: ModelIdentity) -> "Archive":
@@ -149,12 +152,16 @@ class Archive:
         self.close()
 
     def close(self) -> None:
-        """Let go of files and of the writer's lock."""
-        if hasattr(self, "_engine"):
-            self._engine.dispose()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Let go of files and of the writer's lock, once an index that is being extended is saved."""
+        try:
+            if self._lock is not None and hasattr(self, "_extension"):
+                self._finish_extension()
+        finally:
+            if hasattr(self, "_engine"):
+                self._engine.dispose()
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
 
     # Writing
 
@@ -179,7 +186,7 @@ class Archive:
         self._need_lock()
         with self._writing() as catalog:
             generation = add_scenes(catalog, self._store, batch)
-        self.refresh()
+        self._extend_index()
         return generation
 
     def add_in_parts(self, scene: SceneRecord, parts: Iterable[Part]) -> int:
@@ -192,7 +199,7 @@ class Archive:
         self._need_lock()
         with self._writing() as catalog:
             generation = add_in_parts(catalog, self._store, scene, parts)
-        self.refresh()
+        self._extend_index()
         return generation
 
     def remove(self, hrefs: Sequence[str]) -> int:
@@ -218,6 +225,7 @@ class Archive:
         Searches go on meanwhile, and tiles keep their ids.
         """
         self._need_lock()
+        self._finish_extension()
         self.refresh()
         before = self._store.stats()
         old, new = self._store.merge()
@@ -228,10 +236,7 @@ class Archive:
                 for segment in new:
                     catalog.add_segment(**asdict(segment), generation=generation)
             self.refresh()
-            with self._reading() as catalog:
-                self._store.folder.remove_unnamed(
-                    {row["name"] for row in catalog.segments()}, catalog.next_tile_id() - 1
-                )
+            self._remove_unnamed()
         after = self._store.stats()
         return {
             f"{name}_{when}": stats[name]
@@ -247,6 +252,39 @@ class Archive:
         """
         with clear_errors(self.path / CATALOG_FILE):
             return back_up(self._engine, self._store.folder, target)
+
+    def create_beside(self, path: Path, model: ModelIdentity) -> "Archive":
+        """Make an empty archive that is to take this one's place (`take_over`) and open it for writing."""
+        with self._reading() as catalog:
+            first_tile, first_scene = first_ids(catalog)
+        create_catalog(path, model, first_tile=first_tile, first_scene=first_scene)
+        return Archive(path, write=True)
+
+    def take_over(self, beside: "Archive") -> int:
+        """Replace all that this archive holds, and its model, by another's, in one commit; return the generation.
+
+        Searches go on; who has this archive open is told by `ModelChangedError` to open it anew. What is remembered of
+        jobs stays.
+
+        Raises:
+            ArchiveError: The other one was not made by `create_beside`, or the disk is full.
+        """
+        self._need_lock()
+        with beside._reading() as catalog:  # noqa: SLF001  (one of its own kind)
+            segments = [Segment(**row) for row in catalog.segments()]
+        link_files(segments, beside._store.folder, self._store.folder)  # noqa: SLF001
+        with clear_errors(self.path / CATALOG_FILE), self._engine.connect() as connection:
+            attach(connection, beside.path)
+            try:
+                with connection.execution_options(writes=True).begin():
+                    generation = replace_rows(connection, Catalog(connection))
+            finally:
+                detach(connection)
+        self._extension.finish()
+        self._begin(beside.model)
+        self.refresh()
+        self._remove_unnamed()
+        return generation
 
     def record_failure(self, href: str, reason: str, *, scene: str = "", job: int | None = None) -> None:
         """Remember a scene that could not be indexed, until it can.
@@ -264,7 +302,7 @@ class Archive:
                 catalog.jobs.add_failure(job, scene or href, href, reason)
 
     def optimize(
-        self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = tuning.BUDGET_BYTES
+        self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = building.BUDGET_BYTES
     ) -> dict[str, Any]:
         """Build the search index where the archive is large enough to profit; return its measured figures.
 
@@ -276,6 +314,7 @@ class Archive:
             budget_bytes: Memory that the index may take for each vector.
         """
         self._need_lock()
+        self._finish_extension()
         self.refresh()
         figures = self._store.optimize(texts, budget_bytes=budget_bytes)
         if figures["index"] != "none":
@@ -294,12 +333,13 @@ class Archive:
     @property
     def generation(self) -> int:
         """Number of the commit that is being served."""
+        self._see_own()
         return self._generation
 
     @property
     def worth_an_index(self) -> bool:
         """True when `optimize` would build one: smaller archives are scanned exactly in milliseconds."""
-        return int(self._store.stats()["vectors"]) >= tuning.WORTH_IT
+        return self.tile_count >= building.WORTH_IT
 
     @property
     def newest_tile(self) -> int:
@@ -310,6 +350,7 @@ class Archive:
     @property
     def tile_count(self) -> int:
         """How many tiles searches look at."""
+        self._see_own()
         return int(self._store.stats()["vectors"])
 
     @property
@@ -320,6 +361,11 @@ class Archive:
     def refresh(self) -> None:
         """Move on to the newest commit."""
         self._answering(lambda _: None)
+
+    def _see_own(self) -> None:
+        """Show a writer what it has written: each commit costs as much as it adds, however large the archive is."""
+        if self._lock is not None:
+            self.refresh()
 
     def has_scene(self, key: str) -> bool:
         """Say whether a scene of this identity has been indexed."""
@@ -650,6 +696,13 @@ class Archive:
         generation = catalog.generation()
         if generation == self._generation:
             return
+        model = catalog.model()
+        if model is None or model.digest != self.model.digest:
+            name = model.name if model else "none"
+            raise ModelChangedError(
+                f"{self.path}: it was made anew with model {name} (`bandsight reindex`) since it was opened with "
+                f"{self.model.name}"
+            )
         with self._refreshing:
             if generation > self._generation:
                 self._show(self._snapshot(catalog))
@@ -688,6 +741,17 @@ class Archive:
             newest=catalog.next_tile_id() - 1,
             scenes=self._scene_table.read(catalog),
         )
+
+    def _extend_index(self) -> None:
+        if self._extension.worth_a_look(self.newest_tile):
+            self.refresh()
+            self._extension.start_if_due()
+
+    def _finish_extension(self) -> None:
+        """Wait until the index is extended, if it is being, and let readers know."""
+        if self._extension.finish():
+            with self._writing() as catalog:
+                catalog.advance()
 
     def _need_lock(self) -> None:
         if self._lock is None:

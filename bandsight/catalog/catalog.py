@@ -35,17 +35,21 @@ class Catalog:
 
     # The archive row
 
-    def create(self, model: ModelIdentity) -> None:
-        """Write the archive row of a new archive."""
+    def create(self, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
+        """Write the archive row of a new archive, and the ids from which its tiles and scenes count."""
         self._db.execute(
             insert(ArchiveRow).values(
                 id=1,
                 format_version=FORMAT_VERSION,
                 generation=0,
-                next_tile_id=1,
+                next_tile_id=first_tile,
                 **{f"model_{name}": value for name, value in asdict(model).items()},
             )
         )
+
+        if first_scene > 1:
+            row = {"seq": first_scene - 1}
+            self._db.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('scenes', :seq)"), row)
 
     def model(self) -> ModelIdentity | None:
         """Return the archive's model, None before `create`."""

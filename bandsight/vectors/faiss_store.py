@@ -1,10 +1,8 @@
 """The real store: float16 segments on disk, scanned exactly by FAISS, or through an index derived from them."""
 
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +11,22 @@ from numpy.typing import NDArray
 
 from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.filters import Filter
+from bandsight.vectors import building
+from bandsight.vectors.building import BUDGET_BYTES, Rows, build, fill, len_of
 from bandsight.vectors.columns import SceneColumns, TileColumns
+from bandsight.vectors.device_rows import DeviceRows, device_for, load
 from bandsight.vectors.folder import Part, StoreFolder
+from bandsight.vectors.half_rows import HalfRows
 from bandsight.vectors.index_files import index_problem, index_stamp, load_index, save_index
 from bandsight.vectors.ivf import IvfIndex, Width
 from bandsight.vectors.matching import Footprints, Mask, View, matching
 from bandsight.vectors.protocol import Likeness, Segment, Selection, Snapshot
+from bandsight.vectors.scan import SLACK, chunks, scan, slack
 from bandsight.vectors.scan import Part as ScanPart
-from bandsight.vectors.scan import scan
 from bandsight.vectors.scores import Ranked, best, raw_scores
-from bandsight.vectors.tuning import BUDGET_BYTES, Rows, build, fill, measured
+from bandsight.vectors.segments import OpenSegment
+from bandsight.vectors.tuning import measured
 
-# An archive up to this size keeps its float32 rows in memory; larger ones convert as they scan.
-_HOT_BYTES = 256 << 20
-# Below either of these the exact scan of the surviving rows beats any index (docs/storage.md).
-_FEW, _FEW_SHARE = 20_000, 0.1
 # An index that holds at least this share of the rows takes the others as they are; below it, it is trained anew.
 _STILL_FITS = 0.5
 
@@ -51,6 +50,8 @@ class _State:
     """Of the index's files."""
     firsts: NDArray[np.int64]
     """First tile id of each segment, ascending."""
+    device: DeviceRows | None
+    """The rows on a GPU, where there is one that they fit into; then every search is exact."""
 
 
 class FaissStore:
@@ -62,6 +63,7 @@ class FaissStore:
         dim: int,
         columns_of: Callable[[NDArray[np.int64]], TileColumns],
         footprints: Footprints,
+        choose_device: Callable[[int, int], str | None] = device_for,
     ) -> None:
         """Open a store.
 
@@ -70,13 +72,13 @@ class FaissStore:
             dim: Length of a vector.
             columns_of: Reads the attributes of tiles from the catalog when their file is gone.
             footprints: Reads footprints of tiles from the catalog.
+            choose_device: Names a device for so many rows of a length, or None for the CPU.
         """
         self.folder = StoreFolder(folder, dim, columns_of)
         self._dim = dim
         self._footprints = footprints
+        self._choose_device = choose_device
         self._open: dict[str, Part] = {}
-        self._hot: dict[str, NDArray[np.float32]] = {}
-        self._hot_lock = threading.Lock()
         self._state: _State | None = None
 
     def upsert(self, vectors: NDArray[np.float32], columns: TileColumns) -> Segment:
@@ -92,8 +94,6 @@ class FaissStore:
         """Serve this state; see `VectorStore`."""
         parts = tuple(self._open.get(segment.name) or self.folder.open(segment) for segment in snapshot.segments)
         self._open = {part.segment.name: part for part in parts}
-        with self._hot_lock:
-            self._hot = {name: values for name, values in self._hot.items() if name in self._open}
         shown = tuple(_Shown(part, View(part.columns, snapshot.scenes)) for part in parts)
         stamp = index_stamp(self.folder.derived)
         if self._state is not None and self._state.stamp == stamp:
@@ -101,7 +101,9 @@ class FaissStore:
         else:
             index = load_index(self.folder.derived, snapshot.newest)
         firsts = np.array([part.segment.first_id for part in parts], np.int64)
-        self._state = _State(shown, snapshot.scenes, index, stamp, firsts)
+        device = self._choose_device(sum(len(part.file.rows) for part in parts), self._dim)
+        on_device = load([part.file for part in parts], device, self._state.device if self._state else None)
+        self._state = _State(shown, snapshot.scenes, index, stamp, firsts, on_device)
 
     def merge(self) -> tuple[list[Segment], list[Segment]]:
         """Write what is shown without its deleted rows, small segments together; a commit makes it valid.
@@ -116,16 +118,14 @@ class FaissStore:
         """Search by index where that pays, else by exact scan; see `VectorStore`."""
         state = self._shown()
         queries = np.ascontiguousarray(queries, np.float32)
-        masks = [matching(shown.view, wanted, self._footprints) for shown in state.shown]
-        total = sum(len(mask) for mask in masks)
-        survivors = sum(int(mask.sum()) for mask in masks)
-        k = min(k, survivors)
+        wide = _Masks.of([matching(shown.view, wanted, self._footprints) for shown in state.shown])
+        k = min(k, wide.survivors)
         if k == 0:
             return [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
-        width = state.index.width(survivors / total) if state.index else None
-        if exact or state.index is None or width is None or survivors <= max(_FEW, _FEW_SHARE * total):
-            return self._scan(state, masks, queries, k)
-        return self._by_index(state, state.index, width, masks, queries, k)
+        if state.device and (answers := state.device.scan(wide.masks, wide.survivors, queries, k)):
+            return answers
+        width = None if exact or state.index is None else plan(state.index, wide.survivors, wide.total, k)
+        return self._answer(state, wide, width, queries, k)
 
     def select(self, wanted: Filter) -> Selection:
         """Return all tiles that pass; see `VectorStore`."""
@@ -139,10 +139,10 @@ class FaissStore:
         selection = _selected(state, masks)
         scores = np.empty((len(vectors), len(selection.ids)), np.float32)
         at = 0
-        for part in self._scan_parts(state, masks):
-            for rows in part.chunks():
-                np.matmul(vectors, part.read(rows).T, out=scores[:, at : at + len(rows)])
-                at += len(rows)
+        for part in _parts(state, _Masks.of(masks)):
+            for values in chunks(part):
+                np.matmul(vectors, values.T, out=scores[:, at : at + len(values)])
+                at += len(values)
         boxes = [shown.part.columns.boxes[mask] for shown, mask in zip(state.shown, masks, strict=True)]
         return Likeness(
             selection=selection, boxes=np.concatenate([np.empty((0, 2, 4), np.float64), *boxes]), scores=scores
@@ -157,21 +157,50 @@ class FaissStore:
         state = self._shown()
         began = time.monotonic()
         parts: list[Rows] = [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]
-        index = self._extended(state, parts)
-        if index is None:
-            index = build(parts, self._dim, texts, budget_bytes)
-        else:
-            index = measured(index, parts, texts, time.monotonic() - began)
-        if index is None:
+        if sum(one.view.living for one in state.shown) < building.WORTH_IT:
             return {"index": "none", "reason": "small enough for exact scans"}
+        index = self._extended(state, parts) or build(parts, self._dim, budget_bytes)
+
+        def ask(
+            index: IvfIndex, k: int, allowed: Mask | None, width: Width | None, query: NDArray[np.float32]
+        ) -> object:
+            masks = _Masks.of(
+                [one.view.alive if allowed is None else allowed[one.part.columns.ids] for one in state.shown]
+            )
+            return self._answer(replace(state, index=index), masks, width, query, min(k, masks.survivors))
+
+        index = measured(index, parts, texts, time.monotonic() - began, ask)
         save_index(self.folder.derived, index)
         served = load_index(self.folder.derived, index.up_to)
         self._state = replace(state, index=served, stamp=index_stamp(self.folder.derived))
         return index.figures
 
+    def extend(self) -> bool:
+        """Add to the saved index the rows that it lacks, at the widths measured before; say whether there is one.
+
+        What it saves is served from the next snapshot on.
+        """
+        state = self._shown()
+        parts: list[Rows] = [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]
+        index = self._extended(state, parts)
+        if index is None:
+            return False
+        save_index(self.folder.derived, replace(index, figures={**index.figures, "rows": len_of(parts)}))
+        return True
+
+    @property
+    def unindexed(self) -> int:
+        """How many rows are scanned because they are newer than the index; none where there is no index."""
+        state = self._shown()
+        if state.index is None:
+            return 0
+        up_to = state.index.up_to
+        young = [one for one in state.shown if one.part.segment.last_id > up_to]
+        return sum(int(np.count_nonzero(one.view.alive & (one.part.columns.ids > up_to))) for one in young)
+
     def _extended(self, state: _State, parts: list[Rows]) -> IvfIndex | None:
         """Return the saved index with the rows that it lacks, None when there is none or it holds too little."""
-        living = sum(int(alive.sum()) for _, _, alive in parts)
+        living = sum(one.view.living for one in state.shown)
         if state.index is None:
             return None
         held = sum(int((alive & (ids <= state.index.up_to)).sum()) for ids, _, alive in parts)
@@ -219,71 +248,37 @@ class FaissStore:
     def _raw(self, state: _State, ids: NDArray[np.int64]) -> NDArray[np.float16]:
         """Return raw rows by tile id, in the order asked."""
         out = np.empty((len(ids), self._dim), np.float16)
-        at = np.searchsorted(state.firsts, ids, "right") - 1
-        for number in np.unique(at):
-            chosen = at == number
-            if number >= 0:
-                part = state.shown[number].part
-                own = part.columns.ids
-                rows = np.minimum(np.searchsorted(own, ids[chosen]), len(own) - 1)
-                if (own[rows] == ids[chosen]).all():
-                    out[chosen] = part.file.sound(rows)
-                    continue
-            raise NotFoundError(f"tile {ids[chosen].max()}: this archive holds no such vector; ids come from a search")
+        for chosen, file, rows in _located(state, ids):
+            out[chosen] = file.sound(rows)
         return out
 
-    def _scan(self, state: _State, masks: list[Mask], queries: NDArray[np.float32], k: int) -> list[Ranked]:
-        return scan(self._scan_parts(state, masks), queries, k)
-
-    def _scan_parts(self, state: _State, masks: list[Mask]) -> list[ScanPart]:
-        hot = sum(shown.part.file.rows.nbytes for shown in state.shown) * 2 <= _HOT_BYTES
-        return [
-            ScanPart(
-                shown.part.columns.ids,
-                mask,
-                partial(self._float32, shown.part, keep=hot),
-                shown.part.file.sound,
-            )
-            for shown, mask in zip(state.shown, masks, strict=True)
-        ]
-
-    def _float32(self, part: Part, rows: NDArray[np.intp], *, keep: bool) -> NDArray[np.float32]:
-        if not keep:
-            together = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
-            return part.file.rows[slice(rows[0], rows[-1] + 1) if together else rows].astype(np.float32)
-        with self._hot_lock:
-            values = self._hot.get(part.segment.name)
-            if values is None:
-                values = self._hot[part.segment.name] = part.file.rows.astype(np.float32)
-        return values if len(rows) == len(values) else values[rows]
-
-    def _by_index(
-        self,
-        state: _State,
-        index: IvfIndex,
-        width: Width,
-        masks: list[Mask],
-        queries: NDArray[np.float32],
-        k: int,
+    def _answer(
+        self, state: _State, masks: "_Masks", width: Width | None, queries: NDArray[np.float32], k: int
     ) -> list[Ranked]:
-        allowed = np.concatenate([shown.part.columns.ids[mask] for shown, mask in zip(state.shown, masks, strict=True)])
-        ids = allowed[allowed <= index.up_to]
-        fresh = [mask & (shown.part.columns.ids > index.up_to) for shown, mask in zip(state.shown, masks, strict=True)]
-        young = len(allowed) - len(ids)
-        late = self._scan(state, fresh, queries, min(k, young)) if young else None
-        found = index.candidates(queries, k, ids, width)
+        """Answer by index, or (width None) by exact scan; k is at most the number of survivors."""
+        if state.index is None or width is None:
+            return scan(_parts(state, masks), queries, k)
+        up_to = state.index.up_to
+        old, fresh = masks.split([one.part for one in state.shown], up_to)
+        late = scan(_parts(state, fresh), queries, min(k, fresh.survivors)) if fresh.survivors else None
+        allowed = None
+        if old.survivors < state.index.rows:
+            allowed = np.zeros(up_to + 1, bool)
+            for one, mask in zip(state.shown, old.masks, strict=True):
+                one.part.file.mark(mask, allowed)
+        found = state.index.candidates(queries, width, allowed)
         answers: list[Ranked] = []
         for row, query in enumerate(queries):
             candidates = found[row][found[row] >= 0]
-            if len(candidates) < min(k, len(ids)):
+            if len(candidates) < min(k, old.survivors):
                 # The index could not fill the answer: the contract is min(k, matching), so scan.
-                answers += self._scan(state, masks, query[None], k)
+                answers += scan(_parts(state, masks), query[None], k)
                 continue
-            scores = raw_scores(self._raw(state, candidates), query)
+            ranked = _rescored(state, candidates, query, min(k, len(candidates)))
             if late is not None:
-                candidates = np.concatenate([candidates, late[row][0]])
-                scores = np.concatenate([scores, late[row][1]])
-            answers.append(best(candidates, scores, k))
+                ids, scores = late[row]
+                ranked = best(np.concatenate([ranked[0], ids]), np.concatenate([ranked[1], scores]), k)
+            answers.append(ranked)
         return answers
 
 
@@ -294,3 +289,92 @@ def _selected(state: _State, masks: list[Mask]) -> Selection:
         scene_at=np.concatenate([np.empty(0, np.intp), *(view.scene_at[mask] for view, mask in pairs)]),
         scenes=state.scenes,
     )
+
+
+def plan(index: IvfIndex, survivors: int, total: int, k: int) -> Width | None:
+    """Return how far the index should look, None where an exact scan of the survivors is as quick, or alone right.
+
+    Both were timed when the index was measured.
+    """
+    width = index.width(survivors / total, k)
+    if width is None or survivors * index.scan_us <= 1000 * width.query_ms:
+        return None
+    return width
+
+
+@dataclass(frozen=True, slots=True)
+class _Masks:
+    """Which rows of each segment count."""
+
+    masks: list[Mask]
+    counts: list[int]
+    """How many rows of each segment count."""
+
+    @classmethod
+    def of(cls, masks: list[Mask]) -> "_Masks":
+        return cls(masks, [int(np.count_nonzero(mask)) for mask in masks])
+
+    @property
+    def survivors(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def total(self) -> int:
+        return sum(len(mask) for mask in self.masks)
+
+    def split(self, parts: Sequence[Part], up_to: int) -> "tuple[_Masks, _Masks]":
+        """Return the rows up to a tile id, and those after it."""
+        if not parts or parts[-1].segment.last_id <= up_to:
+            return self, _Masks([], [])
+        young = [mask & (part.columns.ids > up_to) for part, mask in zip(parts, self.masks, strict=True)]
+        old = [mask & ~late for mask, late in zip(self.masks, young, strict=True)]
+        return _Masks.of(old), _Masks.of(young)
+
+
+def _parts(state: _State, masks: _Masks) -> list[ScanPart]:
+    return [
+        ScanPart(shown.part.file, mask, count)
+        for shown, mask, count in zip(state.shown, masks.masks, masks.counts, strict=True)
+        if count
+    ]
+
+
+def _located(
+    state: _State, ids: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.intp], OpenSegment, NDArray[np.int64]]]:
+    """Yield, for each segment that has some of the tiles, where these stand in `ids`, its file and their rows in it.
+
+    Raises:
+        NotFoundError: No segment has one of them.
+    """
+    at = np.searchsorted(state.firsts, ids, "right") - 1
+    for number in np.unique(at):
+        chosen = np.flatnonzero(at == number)
+        file = state.shown[number].part.file if number >= 0 else None
+        rows = file.rows_of(ids[chosen]) if file else None
+        if file is None or rows is None:
+            raise NotFoundError(f"tile {ids[chosen].max()}: this archive holds no such vector; ids come from a search")
+        yield chosen, file, rows
+
+
+def _rescored(state: _State, ids: NDArray[np.int64], query: NDArray[np.float32], k: int) -> Ranked:
+    """Return the k best of some tiles by their raw vectors; those that are answered fit their checks.
+
+    As in a scan, float32 proposes what may be among the best, and raw scores decide.
+    """
+    values = np.empty((len(ids), len(query)), np.float16)
+    located = list(_located(state, ids))
+    for chosen, file, rows in located:
+        values[chosen] = file.take(rows)
+    fetch = min(k + SLACK, len(ids))
+    found, at = HalfRows(values).best(query[None], fetch)
+    near = at[0][found[0] >= found[0][k - 1] - slack(query)]
+    if len(near) == fetch:
+        near = np.arange(len(ids))
+    answered = np.zeros(len(ids), bool)
+    answered[near] = True
+    for chosen, file, rows in located:
+        own = answered[chosen]
+        if own.any():
+            file.need_sound(rows[own], values[chosen[own]])
+    return best(ids[near], raw_scores(values[near], query), k)

@@ -1,9 +1,9 @@
 """What is exported, and as what."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import Query
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from search_api.stac.request import SearchBody
 
@@ -30,7 +30,12 @@ class ExportBody(SearchBody):
 
     limit: int = Field(DEFAULT, ge=1, le=MOST, description="Most items")
     token: None = Field(None, description="An export has no pages")
-    fields: None = Field(None, description="An export has all fields")
+
+    @model_validator(mode="after")
+    def _all_fields(self) -> Self:
+        if "fields" in self.model_fields_set:
+            raise ValueError("fields: found some; an export has all of them")
+        return self
 
 
 def names_of(kind: str, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
-from search_api.caching import etag_of, kept, not_modified
+from search_api.copies import cached
 from search_api.documented import problems
 from search_api.maps import pictures
 from search_api.maps.canvas import MAX_MERCATOR_LAT, MAX_SIDE, MAX_ZOOM, Canvas, Crs, Ground
@@ -78,8 +78,8 @@ class Mapped:
 
     def answer(self, make: Callable[[], bytes], media_type: str) -> Response:
         """Return a file, or 304 to a client that has it."""
-        etag = etag_of(self.question.key, self.field.generation, str(self.request.url))
-        return not_modified(self.request, etag) or kept(make(), media_type, etag)
+        identity = (self.question.key, self.field.generation)
+        return cached(self.request, identity, lambda: Response(make(), media_type=media_type), seconds=0)
 
 
 def _mapped_search(request: Request, searches: SearchesDep, search_id: SearchId) -> Mapped:
@@ -128,8 +128,16 @@ class Look:
         Raises:
             QueryError: `rescale` is not two numbers that ascend.
         """
+        return self.given() or field.range
+
+    def given(self) -> tuple[float, float] | None:
+        """Return what `rescale` says, None where it was left out.
+
+        Raises:
+            QueryError: It is not two numbers that ascend.
+        """
         if self.rescale is None:
-            return field.range
+            return None
         try:
             low, high = (float(part) for part in self.rescale.split(","))
         except ValueError as error:

@@ -24,6 +24,8 @@ _STEPS = 256
 _LEGEND = (320, 56)
 _BAR = (10, 8, 310, 26)
 _ROW_PX = 22
+# Of an overlay, where it covers most.
+_OPAQUE = 210
 # A turn by the golden angle, as a share of the circle.
 _GOLDEN = 0.381966
 
@@ -41,6 +43,24 @@ def png(values: NDArray[np.float32], extent: tuple[float, float], colors: ColorM
     share = np.where(seen, (values - low) / (high - low), 0)
     level = np.clip(share * (_STEPS - 1), 0, _STEPS - 1).round().astype(np.uint8)
     return _indexed(np.where(seen, np.maximum(level, 1), 0), _table(colors))
+
+
+def overlay(cells: NDArray[np.float32], extent: tuple[float, float], colors: ColorMap, size: int) -> bytes:
+    """Return the values of cells (h, w) as a square PNG, smoothed; the lower a value the more transparent.
+
+    Args:
+        cells: What to show.
+        extent: The values of the first and the last colour.
+        colors: The colour map.
+        size: Side, pixels.
+    """
+    low, high = extent
+    share = np.clip((cells - low) / (high - low), 0, 1).astype(np.float32)
+    smooth = np.asarray(Image.fromarray(share).resize((size, size), Image.Resampling.BICUBIC)).clip(0, 1)
+    level = np.maximum((smooth * (_STEPS - 1)).round().astype(np.uint8), 1)
+    shown = _table(colors)[level]
+    shown[..., 3] = (smooth * _OPAQUE).round().astype(np.uint8)
+    return _encoded(Image.fromarray(shown))
 
 
 def classes_png(classes: NDArray[np.uint8], legend_of: Sequence[str] = ()) -> bytes:

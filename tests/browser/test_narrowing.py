@@ -68,7 +68,7 @@ def test_pulling_over_the_histogram_of_time_keeps_that_time(open_page, shot) -> 
     frame = page.locator(".histogram.time svg").bounding_box()
     page.mouse.move(frame["x"] + 1, frame["y"] + 10)
     page.mouse.down()
-    page.mouse.move(frame["x"] + frame["width"] * 0.2, frame["y"] + 10, steps=3)
+    page.mouse.move(frame["x"] + frame["width"] * 0.03, frame["y"] + 10, steps=3)
     page.mouse.up()
     page.wait_for_selector(".chip >> text=2017-")
     settled(page)

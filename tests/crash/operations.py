@@ -1,6 +1,8 @@
 """What a writer does to an archive, and what the archive must hold after it."""
 
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,15 @@ State = dict[int, int]
 """Version of each scene, by number: what an archive holds."""
 Operation = dict[str, Any]
 
-_WEIGHTS = {"add": 0.3, "add in parts": 0.1, "replace": 0.25, "remove": 0.1, "compact": 0.13, "optimize": 0.12}
+_WEIGHTS = {
+    "add": 0.3,
+    "add in parts": 0.1,
+    "replace": 0.25,
+    "remove": 0.1,
+    "compact": 0.1,
+    "reindex": 0.05,
+    "optimize": 0.1,
+}
 
 
 def plan(state: State, rng: np.random.Generator, first: str | None, count: int = 10) -> Iterator[Operation]:
@@ -34,7 +44,7 @@ def plan(state: State, rng: np.random.Generator, first: str | None, count: int =
             chosen = rng.choice(absent, min(len(absent), int(rng.integers(1, 4))), replace=False)
         elif kind in {"replace", "remove"} and state:
             chosen = rng.choice(list(state), min(len(state), int(rng.integers(1, 3))), replace=False)
-        elif kind in {"compact", "optimize", "upgrade"}:
+        elif kind in {"compact", "optimize", "reindex", "upgrade"}:
             chosen = np.empty(0, int)
         else:
             continue
@@ -59,7 +69,8 @@ def perform(path: Path, operations: Iterator[Operation], say: Callable[[str, Ope
         Archive.upgrade(path)
         say("done", operation)
         operation = next(operations)
-    with Archive.open_or_create(path, MODEL) as archive:
+    there = (path / CATALOG_FILE).exists()
+    with Archive.open(path, write=True) if there else Archive.create(path, MODEL) as archive:
         while operation is not None:
             say("begin", operation)
             _do(archive, operation)
@@ -88,8 +99,23 @@ def _do(archive: Archive, operation: Operation) -> None:
             archive.remove([f"/scenes/{number}.tif" for number in operation["scenes"]])
         case "compact":
             archive.compact()
+        case "reindex":
+            _reindex(archive)
         case "optimize":
             archive.optimize()
+
+
+def _reindex(archive: Archive) -> None:
+    """Put an archive of another model, with the same scenes, in the place of this one."""
+    model = MODEL if archive.model.digest != MODEL.digest else replace(MODEL, name="other", digest="0" * 64)
+    path = archive.path / "reindex" / model.name
+    shutil.rmtree(path, ignore_errors=True)
+    versions = {int(Path(scene.href).stem): int(scene.key.rsplit("-", 1)[1]) for scene in archive.scenes()}
+    with archive.create_beside(path, model) as beside:
+        for number, version in versions.items():
+            beside.add([entry(number, TILES, version=version)])
+        archive.take_over(beside)
+    shutil.rmtree(path)
 
 
 def _add_in_parts(archive: Archive, number: int, version: int) -> None:

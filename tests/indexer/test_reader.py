@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import rasterio
@@ -9,8 +11,10 @@ from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
 from indexer.acquired import acquired
 from indexer.reader import read_tiles
+from indexer.scaled import to_bytes
 from indexer.scene import open_scene
 from indexer.sources import find_scenes
+from indexer.tiling import Tiling
 from indexer.times import parse_time
 from tests.rasters import picture, write
 
@@ -51,6 +55,37 @@ def test_neighbours_read_together_are_what_they_are_alone(tmp_path):
     together = read_tiles(scene, windows, tile_px=32, min_valid=0)
     for window, tile in zip(windows, together, strict=True):
         np.testing.assert_array_equal(tile.pixels, read_tiles(scene, [window], tile_px=32, min_valid=0)[0].pixels)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize("overlap", [0.0, 0.3])
+def test_blocks_of_tiles_read_together_are_what_each_is_alone(tmp_path, scale, overlap):
+    """Also those that were moved to the edge, and between the pixels of their neighbours at a coarse scale."""
+    values = picture(3, 335, 401)
+    values[:, 50:90, 60:140] = 0
+    scene = opened(write(tmp_path / "a.tif", values, nodata=0, origin=(400_030.0, 5_800_070.0)))
+    layout = Tiling(tile_px=32, scales=(scale,), overlap=overlap).layout(scene)
+    seen = []
+    for read in layout.reads():
+        windows = [layout.window(number) for number in read.numbers]
+        for window, tile in zip(windows, read_tiles(scene, windows, tile_px=32, min_valid=0), strict=True):
+            (alone,) = read_tiles(scene, [window], tile_px=32, min_valid=0)
+            np.testing.assert_array_equal(tile.pixels, alone.pixels)
+            assert (tile.window, tile.valid_fraction) == (window, alone.valid_fraction)
+        seen += read.numbers
+    assert sorted(seen) == list(range(len(layout)))
+    assert layout.read_count == len(list(layout.reads()))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "uint16", "int16"])
+@pytest.mark.parametrize("to_db", [None, "amplitude"])
+def test_whole_numbers_become_by_table_what_they_become_by_arithmetic(tmp_path, kind, to_db):
+    limits = np.iinfo(kind)
+    values = np.random.default_rng(1).integers(limits.min, limits.max, (3, 40, 50), kind, endpoint=True)
+    scene = replace(opened(write(tmp_path / "a.tif", picture(3, 40, 50))), to_db=to_db)
+    for low, high in (((0.0,) * 3, (255.0,) * 3), ((-20.0, 3.5, 100.0), (40.0, 60.2, 3000.0))):
+        own = replace(scene, low=low, high=high, record=replace(scene.record, key=f"{kind}{to_db}{low}"))
+        np.testing.assert_array_equal(to_bytes(own, values), to_bytes(own, values.astype(np.float32)))
 
 
 def test_a_rotated_scene_is_read_on_its_own_grid(tmp_path):

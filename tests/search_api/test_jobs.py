@@ -1,7 +1,14 @@
+import time
+
 import pytest
+from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive
 from bandsight.catalog.jobs import Counts
+from search_api.app import create_app
+from search_api.service import Service
+from search_api.settings import ApiSettings
+from tests.fakes import FakeEmbedder
 
 
 @pytest.fixture
@@ -26,7 +33,6 @@ def test_jobs_come_in_pages_newest_first(serve, tmp_path, archive):
     from starlette.testclient import TestClient
 
     from search_api.app import create_app
-    from search_api.service import Service
     from search_api.settings import ApiSettings
     from tests.fakes import FakeEmbedder
 
@@ -54,3 +60,47 @@ def test_a_job_that_is_not_there_is_said_so(served):
     assert "job 99" in answer.json()["detail"]
     assert served.get("/jobs/x").status_code == 400
     assert served.get("/jobs?limit=0").status_code == 400
+
+
+def test_urls_are_told_without_users_passwords_and_signatures(tmp_path, archive):
+    secret = "https://me:secret@store.example/a.tif?sig=secret&x=1"
+    with Archive.create(tmp_path / "a", archive.model) as writer:
+        job = writer.jobs.begin("index", [secret], Counts())
+        writer.record_failure(secret, f"{secret}: no raster ({secret}); need another", scene="a.tif", job=job)
+        settings = ApiSettings(archive=writer.path)
+        with TestClient(create_app(settings, Service(settings, writer, FakeEmbedder()))) as client:
+            told = client.get(f"/jobs/{job}").json()
+    assert "secret" not in str(told)
+    assert told["bandsight:sources"] == ["https://store.example/a.tif?…"]
+    assert told["bandsight:failures"][0]["reason"].startswith("https://store.example/a.tif?…: no raster (")
+
+
+def test_a_server_goes_on_with_the_new_model_of_an_archive_made_anew(tmp_path, scenes, monkeypatch):
+    from bandsight.catalog.records import ModelIdentity
+    from indexer.pipeline import index
+    from indexer.reindex import reindex
+
+    class Other(FakeEmbedder):
+        name, digest, dim = "other", "0" * 64, 8
+
+    models = {"fake": FakeEmbedder(), "other": Other()}
+    monkeypatch.setattr("bandsight.model.load_model", lambda name, _: models[name])
+    model = models["fake"]
+    identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
+    with Archive.create(tmp_path / "a", identity) as writer:
+        index([scenes], archive=writer, model=model)
+        with TestClient(create_app(ApiSettings(archive=writer.path))) as client:
+            assert client.get("/search?q=water").status_code == 200
+            assert client.get("/version").json()["model"]["name"] == "fake"
+            reindex(writer, models["other"])
+            answer = client.get("/search?q=water")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+            assert "made anew with model other" in answer.json()["detail"]
+            for _ in range(100):
+                answer = client.get("/search?q=water")
+                if answer.status_code == 200:
+                    break
+                time.sleep(0.05)
+            assert answer.json()["features"]
+            assert client.get("/version").json()["model"]["name"] == "other"
+            assert [job["processID"] for job in client.get("/jobs").json()["jobs"]] == ["reindex", "index"]

@@ -140,3 +140,9 @@ def test_a_registered_search_takes_no_second_question(stac: TestClient, many: Ar
 def test_an_id_that_is_none_is_not_found(stac: TestClient, search_id: str) -> None:
     assert stac.get(f"/searches/{search_id}/search").status_code == 404
     assert stac.delete(f"/searches/{search_id}").status_code == 404
+
+
+def test_a_registered_search_does_not_claim_to_sort(stac: TestClient) -> None:
+    root = register(stac, q="a lake", hits=5)
+    assert not [name for name in stac.get(f"{root}conformance").json()["conformsTo"] if "sort" in name]
+    assert [name for name in stac.get("/conformance").json()["conformsTo"] if "sort" in name]
