@@ -85,7 +85,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path],
         url = f"http://127.0.0.1:{port}/"
         for _ in range(1800):
             try:
-                with urlopen(f"{url}healthz", timeout=5):
+                with urlopen(f"{url}healthz", timeout=5):  # noqa: S310
                     return url
             except (URLError, OSError):
                 assert running[-1].poll() is None, log.read_text()
@@ -120,17 +120,17 @@ def open_page(browser, url: str):
     """Return a function that opens the page for a person; what goes wrong in it unseen fails the test."""
     contexts, wrong = [], []
 
-    def go(hash: str = "", *, at: str = url, width: int = 1440, height: int = 900, settle: bool = True, **options):
+    def go(address: str = "", *, at: str = url, width: int = 1280, height: int = 800, settle: bool = True, **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(45_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         page.on(
             "console",
             lambda message: wrong.append(message.text) if "Content Security Policy" in message.text else None,
         )
-        page.goto(f"{at}{hash}")
+        page.goto(f"{at}{address}")
         if settle:
             page.wait_for_selector(".map-frame[data-ready]")
         return page
@@ -162,7 +162,7 @@ def ask(page, text: str) -> None:
 def settled(page) -> None:
     """Wait until an answer stands."""
     page.wait_for_selector(".results[aria-busy=false] .card")
-    page.wait_for_function("!document.querySelector('.results-head .spinner')")
+    page.wait_for_function("() => !document.querySelector('.results-head .spinner')")
 
 
 def still(page) -> bytes:

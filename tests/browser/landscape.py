@@ -58,7 +58,9 @@ def sentinel2(folder: Path, when: str, seed: int, *, season: float = 0.0) -> Non
     """Write a folder of band files, as Sentinel-2 products have them."""
     numbers = (landscape(seed, season=season) * 10_000).astype(np.uint16)
     for name, band in zip(("B02", "B03", "B04", "B08", "B11", "B12"), numbers, strict=True):
-        write(folder / f"T33UUU_{when}_{name}.tif", band[None], origin=ORIGIN, gsd=GSD_M, tiled=True, compress="deflate")
+        write(
+            folder / f"T33UUU_{when}_{name}.tif", band[None], origin=ORIGIN, gsd=GSD_M, tiled=True, compress="deflate"
+        )
 
 
 def photo(path: Path, seed: int, origin: tuple[float, float]) -> None:

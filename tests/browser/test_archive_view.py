@@ -49,11 +49,11 @@ def test_jobs_run_before_ones_eyes(open_page, shot) -> None:
 
     page.route("**/jobs*", jobs)
     page.route("**/jobs/*", jobs)
-    page.get_by_role("button", name="Archive").click()
+    page.get_by_role("button", name="Archive", exact=True).click()
     bar = page.get_by_role("progressbar", name="Progress of job 7")
     bar.wait_for()
     first = int(bar.get_attribute("aria-valuenow"))
-    page.wait_for_function(f"+document.querySelector('[role=progressbar]').ariaValueNow > {first}")
+    page.wait_for_function(f"() => +document.querySelector('[role=progressbar]').ariaValueNow > {first}")
     page.get_by_text("1 scene failed").click()
     page.get_by_text("ends before its last block").wait_for()
     shot(page, "30-jobs")

@@ -26,7 +26,9 @@ def test_a_sentence_brings_places_on_the_map_and_in_the_grid(open_page, shot) ->
     empty = still(page)
     ask(page, "a lake surrounded by fields")
     assert len(cards(page)) >= 9
-    page.wait_for_function("[...document.querySelectorAll('.card img')].slice(0, 6).every(i => i.complete && i.naturalWidth)")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.card img')].slice(0, 6).every(i => i.complete && i.naturalWidth)"
+    )
     full = still(page)
     shot(page, "02-results")
     assert drawn(full) > 200, "the map is blank"
@@ -108,18 +110,20 @@ def test_weights_and_further_sentences_change_the_order(open_page, shot) -> None
     slider.focus()
     for _ in range(12):
         slider.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.chips').innerText.includes('×')")
+    page.wait_for_function("() => document.querySelector('.chips').innerText.includes('×')")
     settled(page)
     shot(page, "05-mix")
     assert cards(page) != before
     page.get_by_role("button", name="any one of them").click()
-    page.wait_for_function("document.querySelector('.chips').innerText.includes('any one')")
+    page.wait_for_function("() => document.querySelector('.chips').innerText.includes('any one')")
 
 
 def test_commas_part_alternatives_and_a_minus_turns_a_sentence_around(open_page) -> None:
     page = open_page()
     asked: list[dict] = []
-    page.on("request", lambda request: asked.append(request.post_data_json) if request.url.endswith("/search") else None)
+    page.on(
+        "request", lambda request: asked.append(request.post_data_json) if request.url.endswith("/search") else None
+    )
     ask(page, "a lake, a river, -a village")
     semantic = asked[-1]["semantic"]
     assert semantic["positive"] == [{"text": "a lake"}, {"text": "a river"}]
@@ -136,7 +140,8 @@ def test_a_dropped_picture_is_a_question(open_page, shot, scenes) -> None:
           const file = new File([new Uint8Array(data)], "place.png", { type: "image/png" });
           const carried = new DataTransfer();
           carried.items.add(file);
-          for (const name of ["dragover", "drop"]) window.dispatchEvent(new DragEvent(name, { dataTransfer: carried, bubbles: true, cancelable: true }));
+          const options = { dataTransfer: carried, bubbles: true, cancelable: true };
+          for (const name of ["dragover", "drop"]) window.dispatchEvent(new DragEvent(name, options));
         }""",
         list(picture.getvalue()),
     )
@@ -154,7 +159,9 @@ def test_a_geotiff_with_bands_finds_its_own_ground(open_page, url: str, tmp_path
     path.write_bytes(page.request.get(f"{url}tiles/{first}/crop.tif").body())
     with rasterio.open(path) as crop:
         assert crop.count >= 3
-    page.get_by_role("button", name="Start over").or_(page.get_by_role("button", name="Clear the sentence")).first.click()
+    page.get_by_role("button", name="Start over").or_(
+        page.get_by_role("button", name="Clear the sentence")
+    ).first.click()
     page.keyboard.press("Enter")
     page.set_input_files("input[type=file]", path)
     page.wait_for_selector(".chip.for >> text=crop.tif")

@@ -40,7 +40,7 @@ def test_the_same_place_at_other_times_is_swiped_over(open_page, shot) -> None:
     assert strip.locator("li").count() == 3
     strip.locator("button:not([disabled])").first.click()
     page.get_by_label("Compare two places").wait_for()
-    page.wait_for_function("document.querySelectorAll('.swipe .picture.seen').length === 2")
+    page.wait_for_function("() => document.querySelectorAll('.swipe .picture.seen').length === 2")
     page.wait_for_timeout(300)
     left = page.locator(".swipe").screenshot()
     slider = page.get_by_role("slider", name="Where the line stands")
@@ -61,7 +61,7 @@ def test_what_looks_like_a_hit_leads_on(open_page) -> None:
     like.locator("li").nth(3).wait_for()
     before = page.url
     like.locator("li button").first.click()
-    page.wait_for_function(f"location.href !== {before!r}")
+    page.wait_for_function(f"() => location.href !== {before!r}")
     page.get_by_label("Places that look like it").locator("li").nth(3).wait_for()
 
 
@@ -70,7 +70,7 @@ def test_the_heat_map_lies_over_the_archive(open_page, shot) -> None:
     ask(page, "a lake")
     page.locator(".card .face-button").first.click()
     page.wait_for_timeout(900)
-    page.get_by_role("button", name="Results").click()
+    page.get_by_role("button", name="Results", exact=True).click()
     without = still(page)
     with page.expect_response(lambda answer: "/heatmap/" in answer.url and answer.url.endswith(".png")) as tile:
         page.get_by_role("button", name="Heat map of the question").click()
@@ -80,12 +80,12 @@ def test_the_heat_map_lies_over_the_archive(open_page, shot) -> None:
     page.get_by_text("Heat, score").wait_for()
     shot(page, "16-heat")
     page.keyboard.press("h")
-    page.wait_for_function("!document.querySelector('.heat-key')")
+    page.wait_for_function("() => !document.querySelector('.heat-key')")
 
 
 def test_classes_colour_the_area_and_sum_up(open_page, shot) -> None:
     page = open_page()
-    page.get_by_role("button", name="Classes").click()
+    page.get_by_role("button", name="Classes", exact=True).click()
     page.get_by_label("Labels, parted by commas").fill("lake, farmland, forest, village")
     before = still(page)
     page.get_by_role("button", name="Classify").click()

@@ -13,7 +13,7 @@ _CLIPBOARD = {"permissions": ["clipboard-read", "clipboard-write"]}
 
 
 def _copied(page, name: str) -> str:
-    page.get_by_role("button", name="Take away").click()
+    page.get_by_role("button", name="Export").click()
     page.get_by_role("button", name=name).click()
     page.locator(".toast >> text=copied").wait_for()
     return page.evaluate("navigator.clipboard.readText()")
@@ -27,8 +27,8 @@ def test_a_link_restores_question_filters_examples_and_view(open_page) -> None:
     page.keyboard.press("j")
     page.keyboard.press("+")
     page.wait_for_selector(".chip.for")
-    page.get_by_role("button", name="Filters").click()
-    page.get_by_label("Sentinel-2 L1C").check()
+    page.get_by_role("button", name="Filters", exact=True).click()
+    page.get_by_role("checkbox", name="Sentinel-2 L1C").check()
     page.keyboard.press("Escape")
     page.wait_for_selector(".chip >> text=Sentinel-2 L1C")
     settled(page)
@@ -68,7 +68,7 @@ def test_places_are_downloaded_as_a_file(open_page, tmp_path, name: str) -> None
     page = open_page("#q=a+lake&n=50")
     settled(page)
     tiles = cards(page)
-    page.get_by_role("button", name="Take away").click()
+    page.get_by_role("button", name="Export").click()
     with page.expect_download() as download:
         page.get_by_role("button", name=name, exact=True).click()
     path = tmp_path / download.value.suggested_filename
@@ -117,7 +117,7 @@ def test_back_and_forward_go_through_the_questions(open_page) -> None:
     ask(page, "a lake")
     ask(page, "a village")
     page.go_back()
-    page.wait_for_function("document.querySelector('#q').value === 'a lake'")
+    page.wait_for_function("() => document.querySelector('#q').value === 'a lake'")
     settled(page)
     page.go_forward()
-    page.wait_for_function("document.querySelector('#q').value === 'a village'")
+    page.wait_for_function("() => document.querySelector('#q').value === 'a village'")

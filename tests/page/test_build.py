@@ -14,7 +14,10 @@ FILES = ("index.html", "package.json", "package-lock.json", "tsconfig.json", "vi
 def digest(root: Path) -> str:
     """The digest of the sources, as web/build/sources.mjs makes it."""
     found = [
-        path.relative_to(root).as_posix() for folder in ("build", "src") for path in (root / folder).rglob("*") if path.is_file()
+        path.relative_to(root).as_posix()
+        for folder in ("build", "src")
+        for path in (root / folder).rglob("*")
+        if path.is_file()
     ]
     whole = hashlib.sha256()
     for name in sorted([*FILES, *found]):

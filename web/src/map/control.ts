@@ -5,9 +5,10 @@ import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
 import "maplibre-gl/dist/maplibre-gl.css";
 import { EMPTY, ground, palette, style } from "./basemap";
 import * as footprints from "./footprints";
+import type { Box } from "./moves";
 
 setWorkerUrl(workerUrl);
-type Box = [number, number, number, number];
+
 
 /** A path of the API as a whole address, with its braces left as they are. */
 export const absolute = (path: string): string => (/^[a-z]+:/.test(path) ? path : new URL(".", document.baseURI).href + path.replace(/^\//, ""));
@@ -80,13 +81,6 @@ export function raster(map: MapLibre, id: string, tiles: { tiles: string[]; minz
   map.addSource(id, { type: "raster", tiles: tiles.tiles.map(absolute), tileSize: 256, minzoom, maxzoom, ...(bounds ? { bounds } : {}) });
   map.addLayer({ id, type: "raster", source: id, paint: { "raster-opacity": opacity, "raster-fade-duration": 150, "raster-resampling": "nearest" } }, below);
 }
-
-export function fit(map: MapLibre, [west, south, east, north]: Box, most = 16): void {
-  const pad = Math.min(64, map.getContainer().clientWidth / 8);
-  map.fitBounds([[west, Math.max(-85, south)], [east, Math.min(85, north)]], { padding: pad, maxZoom: most, duration: still() ? 0 : 700 });
-}
-
-export const still = (): boolean => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 export function inView(map: MapLibre, [lon, lat]: [number, number]): boolean {
   return map.getBounds().contains([lon, lat]);

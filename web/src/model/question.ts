@@ -7,7 +7,7 @@ export type Part =
   | { kind: "point"; lon: number; lat: number }
   | { kind: "picture"; name: string; data: string; preview: string | null; wavelengths: number[] | null }
   /** What the server keeps of a picture in a registered search. */
-  | { kind: "vector"; name: string; vector: number[] };
+  | { kind: "vector"; name: string; vector: { data: string } };
 
 /** One example; `key` tells it from others and stays while its weight changes. */
 export interface Example {
@@ -61,7 +61,7 @@ export function keyOf(part: Part): string {
     case "tile": return `t:${part.id}`;
     case "point": return `p:${part.lon.toFixed(6)},${part.lat.toFixed(6)}`;
     case "picture": return `i:${part.name}:${part.data.length}`;
-    case "vector": return `v:${part.name}:${part.vector[0]}`;
+    case "vector": return `v:${part.name}:${part.vector.data.slice(0, 24)}`;
   }
 }
 

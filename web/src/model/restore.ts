@@ -41,6 +41,7 @@ function partOf(one: Record<string, unknown>): Part | null {
   if (typeof one["id"] === "number") return { kind: "tile", id: one["id"] };
   if (one["text"] !== undefined) return { kind: "text", text: [one["text"]].flat().join(", ") };
   if (Array.isArray(one["point"])) return { kind: "point", lon: Number(one["point"][0]), lat: Number(one["point"][1]) };
-  if (!Array.isArray(one["vector"])) return null;
-  return { kind: "vector", name: typeof one["label"] === "string" ? one["label"] : "picture", vector: (one["vector"] as unknown[]).map(Number) };
+  const vector = one["vector"] as { data?: unknown } | undefined;
+  if (typeof vector?.data !== "string") return null;
+  return { kind: "vector", name: typeof one["label"] === "string" ? one["label"] : "picture", vector: vector as { data: string } };
 }

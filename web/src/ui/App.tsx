@@ -1,5 +1,6 @@
 // The one screen: question on top, map beside results.
-import { useEffect } from "preact/hooks";
+import type { ComponentType } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import type { Tab } from "../model/address";
 import { look } from "../model/actions";
 import { help, overview, overviewFailure, view } from "../model/store";
@@ -15,7 +16,6 @@ import { FirstRun } from "./FirstRun";
 import { Help } from "./Help";
 import { onKey } from "./keys";
 import { MapTools } from "./MapTools";
-import { MapView } from "./MapView";
 import { Results } from "./Results";
 import { SearchBar } from "./SearchBar";
 import { Toast } from "./Toast";
@@ -46,7 +46,7 @@ export function App() {
       </header>
       <Chips />
       <main class="screen">
-        <section class="map" aria-label="Map"><MapView /><MapTools /></section>
+        <section class="map" aria-label="Map"><LaterMap /><MapTools /></section>
         <section class="panel" aria-label={tab === "search" ? "Results" : tab === "classes" ? "Classes" : "Archive"}>
           <div class="view" hidden={tab !== "search" || tile !== null}><Results /></div>
           {tab === "search" && tile !== null && <Detail key={tile} id={tile} />}
@@ -60,4 +60,15 @@ export function App() {
       <Drop />
     </div>
   );
+}
+
+/** The map's code is most of the page's weight: it comes behind the first paint. */
+function LaterMap() {
+  const [View, setView] = useState<ComponentType | null>(null);
+  const [failed, setFailed] = useState(false);
+  useEffect(() => {
+    import("./MapView").then(({ MapView }) => setView(() => MapView), () => setFailed(true));
+  }, []);
+  if (failed) return <p class="map-failed" role="alert">The map could not be loaded; everything else works. Reload to try again.</p>;
+  return View && <View />;
 }

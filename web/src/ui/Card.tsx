@@ -15,7 +15,7 @@ export function Card({ hit, place, of, side, x, y }: Place) {
   const sign = signs.value.get(hit.id);
   const starred = stars.value.has(hit.id);
   const open = (): void => { select(hit.id); look({ tile: hit.id }); };
-  const name = `${place + 1}: ${sensorName(hit.sensor)}, ${dayOf(hit.time)}, ${hit.title}`;
+  const name = `${sensorName(hit.sensor)}, ${dayOf(hit.time)}, ${hit.title}, `;
   return (
     <li
       class={`card ${isCurrent ? "current" : ""} ${hovered.value === hit.id ? "hovered" : ""} ${sign === 1 ? "for" : sign === -1 ? "against" : ""}`}
@@ -23,10 +23,11 @@ export function Card({ hit, place, of, side, x, y }: Place) {
       style={{ width: `${side}px`, transform: `translate(${x}px, ${y}px)` }}
       onPointerEnter={() => { hovered.value = hit.id; }} onPointerLeave={() => { if (hovered.value === hit.id) hovered.value = null; }}
     >
-      <button type="button" class="face-button" aria-label={name} aria-current={isCurrent ? "true" : undefined} style={{ height: `${side}px` }}
+      <button type="button" class="face-button" aria-current={isCurrent ? "true" : undefined} style={{ height: `${side}px` }}
         onFocus={() => select(hit.id)} onClick={open}>
         <Thumbnail id={hit.id} size={256} />
         <span class="rank">{place + 1}</span>
+        <span class="hidden">{name}</span>
         <Badge hit={hit} />
       </button>
       <div class="card-tools">

@@ -1,5 +1,5 @@
 // One place in detail: large, in other band combinations, where in it the match lies, the same place at other times, its like.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import * as calls from "../api/calls";
 import { exampleTile, look, registered, select, star, step } from "../model/actions";
 import { badge, dayOf, type Hit, sensorName } from "../model/hit";
@@ -13,8 +13,13 @@ import * as icons from "./icons";
 export function Detail({ id }: { id: number }) {
   const [loaded, retry] = useLoaded((signal) => (byId.value.has(id) ? Promise.resolve(byId.value.get(id)!) : calls.tile(id, { signal })), [id, byId.value.has(id)]);
   const back = (): void => look({ tile: null });
+  // On a phone the map stands above: what was opened comes into view.
+  const top = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (matchMedia("(max-width: 800px)").matches) top.current?.scrollIntoView({ block: "start" });
+  }, []);
   return (
-    <article class="detail scroller" aria-label={`Tile ${id}`}>
+    <article ref={top} class="detail scroller" aria-label={`Tile ${id}`}>
       <header class="detail-head">
         <button type="button" class="button" onClick={back}><icons.Back />{hits.value.length ? "Results" : "Back"}</button>
         <span class="grow" />

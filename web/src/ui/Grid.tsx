@@ -7,7 +7,7 @@ import { Card } from "./Card";
 
 const GAP = 10;
 const CAPTION = 25;
-const WISHED = 146;
+const WISHED = 120;
 
 export function Grid({ hits, head }: { hits: readonly Hit[]; head: ComponentChildren }) {
   const scroller = useRef<HTMLDivElement>(null);

@@ -9,6 +9,7 @@ import { wordsOf } from "../api/http";
 import * as control from "../map/control";
 import { EMPTY } from "../map/basemap";
 import { draw } from "../map/draw";
+import { fit, still } from "../map/moves";
 import * as footprints from "../map/footprints";
 import { dark } from "../model/theme";
 import * as store from "../model/store";
@@ -86,14 +87,14 @@ function follow(map: MapLibre): (() => void)[] {
       if (next.current !== null) {
         state(next.current, { current: true });
         const hit = store.byId.peek().get(next.current);
-        if (hit && lit.current !== next.current && !control.inView(map, hit.centre)) map.easeTo({ center: hit.centre, duration: control.still() ? 0 : 500 });
+        if (hit && lit.current !== next.current && !control.inView(map, hit.centre)) map.easeTo({ center: hit.centre, duration: still() ? 0 : 500 });
       }
       lit = next;
     }),
     effect(() => {
       // What is opened is shown on the map too, unless it can be seen there already.
       const hit = tile.value === null ? undefined : store.byId.peek().get(tile.value);
-      if (hit && (map.getZoom() < footprints.zoomOf(hit) || !control.inView(map, hit.centre))) useMap.zoomTo(hit);
+      if (hit && (map.getZoom() < footprints.zoomOf(hit) + 1.8 || !control.inView(map, hit.centre))) useMap.zoomTo(hit);
     }),
     effect(() => control.put(map, "area", control.area(store.question.value.filters.area))),
     effect(() => control.paint(map, dark.value)),
@@ -114,7 +115,7 @@ function follow(map: MapLibre): (() => void)[] {
       control.put(map, "coverage", held.coverage);
       control.put(map, "coverage-points", footprints.middles(held.coverage));
       if (!fitted && held.bbox && !store.asked.peek()) {
-        control.fit(map, held.bbox, 11);
+        fit(map, held.bbox, 11);
       }
     }),
     effect(() => {

@@ -37,7 +37,7 @@ async function download(format: (typeof FORMATS)[number], starred: boolean): Pro
 export function TakeAway() {
   const kept = stars.value.size;
   return (
-    <Popover label="Take away" class="button primary" side="right" button={<><icons.Download />Export</>}>
+    <Popover label="Export" class="button primary" side="right" button={<><icons.Download />Export</>}>
       {() => (
         <div class="menu">
           <h2>Link</h2>

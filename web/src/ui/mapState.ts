@@ -2,7 +2,7 @@
 import type { Map as MapLibre } from "maplibre-gl";
 import type { FeatureCollection, MultiPolygon, Polygon } from "geojson";
 import { signal } from "@preact/signals";
-import { fit } from "../map/control";
+import { fit } from "../map/moves";
 import { zoomOf } from "../map/footprints";
 import { rectangle } from "../map/draw";
 import { around, boxOf, type Hit } from "../model/hit";
