@@ -55,6 +55,7 @@ def batches(images, tmp_path, monkeypatch):
         ),
     )
     monkeypatch.setattr("training.batches._MEASURED", 0)
+    monkeypatch.setattr("training.views._GROUND", (1, 12))
     values = np.full((4, 64, 64), 50, np.float32)
     values[:, :32] = np.array([60, 50, 30, 12], np.float32)[:, None, None]
     values[:, 32:] = np.array([30, 40, 35, 200], np.float32)[:, None, None]
