@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from bandsight import cli
+from bandsight.cli import opening
 from bandsight.model.selftest import _forest, _water
 from tests.commands import run_command
 from tests.rasters import picture, write
@@ -35,7 +36,7 @@ def run():
     model = load_model("embedded", "cpu")
 
     def runner(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(cli, "_load", lambda *_: model)
+        monkeypatch.setattr(opening, "load", lambda *_: model)
         return run_command(capsys, monkeypatch, *arguments)
 
     return runner
@@ -48,7 +49,7 @@ def archive(scenes, run, tmp_path_factory) -> Path:
         patch.setattr(sys, "argv", ["bandsight", "index", str(scenes), "--archive", str(path)])
         from bandsight.model import load_model
 
-        patch.setattr(cli, "_load", lambda *_: load_model("embedded", "cpu"))
+        patch.setattr(opening, "load", lambda *_: load_model("embedded", "cpu"))
         with pytest.raises(SystemExit) as end:
             cli.main()
     assert end.value.code == 1  # broken.tif
@@ -171,7 +172,7 @@ def test_an_archive_of_another_model_is_refused(bandsight, archive, monkeypatch,
     fake = FakeEmbedder()
     fake.device = "cpu"
     monkeypatch.setattr(sys, "argv", ["bandsight", "search", "x", "--archive", str(archive)])
-    monkeypatch.setattr(cli, "_load", lambda *_: fake)
+    monkeypatch.setattr(opening, "load", lambda *_: fake)
     with pytest.raises(SystemExit):
         cli.main()
     assert "pass --model embedded" in capsys.readouterr().err

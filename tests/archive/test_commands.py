@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bandsight import cli
 from bandsight.archive import Archive
+from bandsight.cli import opening
 from bandsight.probes import sentences
 from bandsight.vectors import tuning
 from tests.archive.makers import MODEL, filled, vectors
@@ -66,8 +66,8 @@ def test_damage_found_by_verify_is_repaired_by_repair(bandsight, path):
 
 def test_an_index_is_built_measured_shown_and_served_to_readers_that_are_open(bandsight, path, monkeypatch):
     monkeypatch.setattr(tuning, "WORTH_IT", 10)
-    monkeypatch.setattr(cli, "_load", lambda *_: FakeEmbedder())
-    monkeypatch.setattr(cli, "_identity", lambda _: MODEL)
+    monkeypatch.setattr(opening, "load", lambda *_: FakeEmbedder())
+    monkeypatch.setattr(opening, "identity", lambda _: MODEL)
     with Archive.open(path) as reader:
         before = [hit.tile.id for hit in reader.search(vectors(1, 1), 99)[0]]
         assert reader.index_figures == {"index": "none"}
@@ -86,7 +86,7 @@ def test_an_index_is_built_measured_shown_and_served_to_readers_that_are_open(ba
 
 
 def test_a_small_archive_needs_no_index_and_no_model(bandsight, path, monkeypatch):
-    monkeypatch.setattr(cli, "_load", pytest.fail)
+    monkeypatch.setattr(opening, "load", pytest.fail)
     assert bandsight("optimize", "--archive", str(path))[:2] == (
         0,
         "index: none\nreason: small enough for exact scans\n",

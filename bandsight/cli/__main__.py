@@ -1,0 +1,5 @@
+"""`python -m bandsight.cli`."""
+
+from bandsight.cli import main
+
+main()

@@ -1,0 +1,22 @@
+"""The command line's root, to which each group adds its commands."""
+
+from typing import Annotated
+
+import typer
+
+from bandsight import __version__
+
+app = typer.Typer(
+    help="Find every place that looks like this, over satellite archives of any sensor.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit

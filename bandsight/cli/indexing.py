@@ -1,0 +1,128 @@
+"""The commands that bring scenes in."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bandsight.cli import opening
+from bandsight.cli.base import app
+from bandsight.cli.opening import say
+from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption, ProfilesOption
+from bandsight.errors import QueryError
+
+if TYPE_CHECKING:
+    from indexer.summary import Summary
+
+
+@app.command()
+def index(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Scenes: files, folders, globs, zips, lists, URLs, STAC files, stac:URL (docs/indexing.md)."
+        ),
+    ],
+    archive: ArchiveOption,
+    sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile; default: matched.")] = None,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Reader threads.")] = 2,
+    min_valid: Annotated[float, typer.Option("--min-valid", min=0, max=1, help="Least valid share of a tile.")] = 0.5,
+    max_cloud: Annotated[
+        float, typer.Option("--max-cloud", min=0, max=1, help="Largest cloud share of a tile, by the quality band.")
+    ] = 1.0,
+    tile_px: Annotated[
+        int | None, typer.Option("--tile-px", min=8, max=4096, help="Side of a tile, pixels; default: the model's.")
+    ] = None,
+    overlap: Annotated[
+        float, typer.Option("--overlap", min=0, max=0.9, help="Share of its side that a tile shares with the next.")
+    ] = 0.0,
+    scales: Annotated[
+        str, typer.Option("--scales", help="Native pixels along one pixel of a tile, e.g. 1,4 for two sets of tiles.")
+    ] = "1",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how much there is to do.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first scene that fails.")] = False,
+    watch: Annotated[
+        float | None, typer.Option("--watch", min=1, help="Look again every so many seconds, until Ctrl-C.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    log: Annotated[Path | None, typer.Option("--log", help="Append JSON lines of what happens; - is stderr.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", min=1, help="Seconds for opening a scene, and for a row of its tiles.")
+    ] = 120.0,
+    profiles: ProfilesOption = None,
+    collections: Annotated[
+        str | None, typer.Option("--collections", help="For stac:URL: only these, separated by commas.")
+    ] = None,
+    bbox: Annotated[str | None, typer.Option("--bbox", help="For stac:URL: west,south,east,north in degrees.")] = None,
+    when: Annotated[str | None, typer.Option("--datetime", help="For stac:URL: moment or interval.")] = None,
+    max_items: Annotated[int | None, typer.Option("--max-items", min=1, help="For stac:URL: at most so many.")] = None,
+) -> None:
+    """Tile and embed scenes into an archive; running it again adds only what is new or changed."""
+    from bandsight.archive import Archive
+    from bandsight.sensors.profile import load_profiles
+    from indexer.estimate import estimate
+    from indexer.gpu import unused_gpu
+    from indexer.pipeline import index as run
+    from indexer.progress import console_progress
+    from indexer.query import StacQuery
+    from indexer.sources import check_inputs
+    from indexer.tiling import Tiling
+    from indexer.watch import watch as again_and_again
+
+    check_inputs(paths)
+    levels, known = _whole_numbers(scales, "--scales"), load_profiles(profiles)
+    query = StacQuery(
+        collections=tuple(name.strip() for name in (collections or "").split(",") if name.strip()),
+        bbox=_corners(bbox),
+        datetime=when,
+        max_items=max_items,
+    )
+    exists = (archive / "catalog.sqlite").exists()
+    encoder = opening.load(model or (opening.stored_model(archive) if exists else "embedded"), device)
+    say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
+    if warning := unused_gpu(str(encoder.device)):
+        say(warning)
+    tiling = Tiling(
+        tile_px=tile_px or encoder.image_size, scales=levels, overlap=overlap, min_valid=min_valid, max_cloud=max_cloud
+    )
+    what: Any = {"model": encoder, "sensor": sensor, "profiles": known, "query": query, "batch_size": batch_size}
+    if dry_run:
+        with opening.open_archive(archive) if exists else nullcontext() as there:
+            typer.echo(estimate(paths, archive=there, tiling=tiling, **what).text())
+        return
+    how: Any = {"tiling": tiling, "workers": workers, "isolate": True, "time_limit_s": time_limit, **what}
+    with (
+        Archive.open_or_create(archive, opening.identity(encoder)) as opened,
+        console_progress(quiet=quiet, log=log) as progress,
+    ):
+
+        def once(failed: set[str]) -> "Summary":
+            return run(paths, archive=opened, fail_fast=fail_fast, known_failures=failed, progress=progress, **how)
+
+        summary = again_and_again(once, typer.echo, watch) if watch is not None else once(set())
+    typer.echo(json.dumps(summary.as_dict(), indent=1) if as_json else summary.text())
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+def _whole_numbers(text: str, option: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError as error:
+        raise QueryError(f"{option} {text}: need whole numbers separated by commas, e.g. 1,4") from error
+    if min(numbers) < 1:
+        raise QueryError(f"{option} {text}: need numbers from 1 up, e.g. 1,4")
+    return numbers
+
+
+def _corners(bbox: str | None) -> tuple[float, float, float, float] | None:
+    from bandsight.geo.box import LonLatBox
+
+    box = LonLatBox.from_text(bbox) if bbox else None
+    return (box.west, box.south, box.east, box.north) if box else None

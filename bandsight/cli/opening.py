@@ -1,0 +1,56 @@
+"""What commands open: models, archives, files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from bandsight.errors import QueryError
+
+if TYPE_CHECKING:
+    from bandsight.archive import Archive
+    from bandsight.model.clip import ClipEncoder
+
+
+def say(text: str) -> None:
+    """Print to stderr, where what is no result belongs."""
+    typer.echo(text, err=True)
+
+
+def load(source: str, device: str) -> "ClipEncoder":
+    """Load a model."""
+    from bandsight.model import load_model
+
+    return load_model(source, device)
+
+
+def identity(encoder: "ClipEncoder") -> Any:
+    """Return a model's identity, as archives keep it."""
+    from bandsight.catalog.records import ModelIdentity
+
+    return ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
+
+
+def open_archive(path: Path) -> "Archive":
+    """Open an archive for reading."""
+    from bandsight.archive import Archive
+
+    return Archive.open(path)
+
+
+def stored_model(path: Path) -> str:
+    """Return the name of the model that an archive was made with."""
+    with open_archive(path) as opened:
+        return opened.model.name
+
+
+def read(path: Path) -> bytes:
+    """Read a picture.
+
+    Raises:
+        QueryError: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise QueryError(f"{path}: cannot be read ({error.strerror}); pass a PNG, JPEG or GeoTIFF") from error

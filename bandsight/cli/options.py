@@ -1,0 +1,35 @@
+"""The options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ProfilesOption = Annotated[
+    Path | None,
+    typer.Option("--profiles", help="Folder of your own sensor profiles (TOML).", envvar="BANDSIGHT_PROFILES"),
+]
+ArchiveOption = Annotated[Path, typer.Option("--archive", "-a", help="Archive folder.", envvar="BANDSIGHT_ARCHIVE")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="embedded, hf-hub:OWNER/NAME or local-dir:PATH; default: the archive's own model. "
+        "DOFA-CLIP weights (hf-hub:earthflow/...) are CC-BY-NC-4.0.",
+        envvar="BANDSIGHT_MODEL",
+    ),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", envvar="BANDSIGHT_DEVICE")]
+BboxOption = Annotated[
+    str | None, typer.Option("--bbox", help="west,south,east,north in degrees; west > east crosses 180°.")
+]
+DatetimeOption = Annotated[
+    str | None,
+    typer.Option("--datetime", help="Day or interval: 2020-05-01, 2020-01-01/2020-12-31, ../2015-01-01."),
+]
+CollectionOption = Annotated[list[str] | None, typer.Option("--collection", help="Only these; may be repeated.")]
+SensorOption = Annotated[list[str] | None, typer.Option("--sensor", help="Only these; may be repeated.")]
+TopOption = Annotated[int, typer.Option("--top", "-k", min=1, max=10_000, help="How many tiles.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print GeoJSON instead of a table.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Write the hits as GeoJSON here.")]
+SheetOption = Annotated[Path | None, typer.Option("--sheet", help="Write a contact sheet (PNG) of the hits here.")]

@@ -1,0 +1,42 @@
+"""The command that serves an archive over HTTP."""
+
+from typing import Annotated
+
+import typer
+
+from bandsight.cli.base import app
+from bandsight.cli.opening import say
+from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption
+
+
+@app.command()
+def serve(
+    archive: ArchiveOption,
+    host: Annotated[str, typer.Option("--host", help="Address to bind.", envvar="BANDSIGHT_HOST")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, envvar="BANDSIGHT_PORT")] = 8000,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    key: Annotated[
+        str | None,
+        typer.Option("--key", help="What clients must send; better set as BANDSIGHT_KEY.", envvar="BANDSIGHT_KEY"),
+    ] = None,
+) -> None:
+    """Serve the search API and the page."""
+    import uvicorn
+    from pydantic import SecretStr
+
+    from search_api.access import check_exposure
+    from search_api.app import create_app
+    from search_api.service import open_service
+    from search_api.settings import ApiSettings
+
+    settings = ApiSettings(
+        archive=archive, model=model, device=device, host=host, port=port, key=SecretStr(key) if key else None
+    )
+    check_exposure(settings)
+    service = open_service(settings)
+    try:
+        say(f"http://{host}:{port}/  (model {service.encoder.name}, {service.encoder.license}; Ctrl-C ends it)")
+        uvicorn.run(create_app(settings, service), host=host, port=port, log_level="warning")
+    finally:
+        service.archive.close()
