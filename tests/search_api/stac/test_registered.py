@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive
+from search_api.stac import registered
 from tests.archive.makers import entry, filled
 from tests.search_api.stac.conftest import app_of
 from tests.search_api.test_errors import assert_problem
@@ -140,3 +141,9 @@ def test_a_registered_search_takes_no_second_question(stac: TestClient, many: Ar
 def test_an_id_that_is_none_is_not_found(stac: TestClient, search_id: str) -> None:
     assert stac.get(f"/searches/{search_id}/search").status_code == 404
     assert stac.delete(f"/searches/{search_id}").status_code == 404
+
+
+def test_a_search_of_many_bytes_is_not_kept(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registered, "_MOST_BYTES", 300)
+    assert_problem(stac.post("/searches", json={"q": "a" * 200}), 400, "search", "at most 300")
+    assert stac.post("/searches", json={"q": "a"}).status_code == 201
