@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
@@ -28,7 +29,7 @@ from search_api.stac import searches, tiles
 from search_api.stac.documents import landing_page
 from search_api.stac.request import RegisterBody, SearchBody
 from search_api.stac.root import JSON
-from search_api.stac.routes import json_answer, stac_router
+from search_api.stac.routes import Api, json_answer, stac_router
 from search_api.stac.schemas import CATALOG, of
 from search_api.stac.state import StacState
 from search_api.stac.tiles import archive_api
@@ -102,11 +103,10 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     app.mount("/static", BuiltFiles(), name="static")
 
     @app.get("/", responses=of(JSON, CATALOG), summary="Landing page; to a browser, the page")
-    def root(request: Request) -> Response:
+    def root(request: Request, api: Annotated[Api, Depends(archive_api)]) -> Response:
         """Return what this API is and where everything is, or the page to whoever accepts HTML."""
         if "text/html" in request.headers.get("accept", ""):
             return page()
-        api = archive_api(request)
         answer = json_answer(landing_page(api.root, api.names()))
         answer.headers["Vary"] = "Accept"
         return answer

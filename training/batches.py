@@ -40,6 +40,8 @@ class Batch:
     groups: tuple[tuple[Tensor, tuple[float, ...]], ...]
     meaning: Meaning
     own: NDArray[np.int64]
+    images: NDArray[np.int64]
+    """Whose captions are true of each view; -1 where only its kind is known any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class SceneBatch:
     """Which crops have a label."""
     meaning: Meaning
     own: NDArray[np.int64]
+    name: str
+    """Which scene, `radar`, or what is imitated."""
 
 
 class Batches:
@@ -79,6 +83,7 @@ class Batches:
         s, size, wide = self.sentences, part.size, part.wide
         views = random_views([self.images[r].pixels for r in rows], size, torch_rng, area=(part.area, 1.0))
         own = np.array([s.draw(r, part.prompts, rng) for r in rows])
+        images = np.array(rows)
         vectors, kinds = s.means[rows].clone(), s.kind_of_image[rows].copy()
         chance, mosaics = rng.random(len(rows)), part.mosaics
         for i in np.flatnonzero(chance < mosaics).tolist():
@@ -88,6 +93,7 @@ class Batches:
             views[i] = mosaic(torch.cat([views[i : i + 1], more]))
             # Details of one part are not what the whole shows.
             own[i], vectors[i] = rng.choice(s.of_kind[kinds[i]]), s.kind_means[kinds[i]]
+            images[i] = -1
         views = random_light(views, torch_rng)
         cloudy = np.flatnonzero(chance > 1 - _CLOUDS * part.weather)
         if len(cloudy):
@@ -96,11 +102,13 @@ class Batches:
             for i, covered in zip(cloudy.tolist(), share.tolist(), strict=True):
                 if covered > 0.3:
                     self._say(i, "cloud" if covered > 0.6 else "some_cloud", own, vectors, kinds, rng)
+                    images[i] = -1
         snowy = np.flatnonzero((chance > mosaics) & (chance < mosaics + _SNOW * part.weather))
         if len(snowy):
             views[snowy] = add_snow(views[snowy], rng)
             for i in snowy[rng.random(len(snowy)) < 0.5].tolist():
                 self._say(i, "snow", own, vectors, kinds, rng)
+                images[i] = -1
         others = round(part.other_bands * len(rows))
         imitated = round(part.imitated * len(rows))
         rgb, waves = views[others + imitated :], _near_rgb(rng)
@@ -129,19 +137,18 @@ class Batches:
                 ]
             )
             groups.append((random_air(random_light(made, torch_rng), waves, torch_rng), waves))
-        return Batch(tuple(groups), Meaning(vectors[order], kinds[order]), own[order])
+        return Batch(tuple(groups), Meaning(vectors[order], kinds[order]), own[order], images[order])
 
     def scene(self, count: int, part: Part, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
         """Return crops of one scene under random bands; now and then relief, radar or imitated ground instead."""
         size, wide = part.size, part.wide
         if rng.random() < 0.06:
             views, labels = relief(count, size, rng)
-            return self._scene_batch(views, views, RGB_UM, RGB_UM, list(labels), rng)
+            return self._scene_batch("relief", views, views, RGB_UM, RGB_UM, list(labels), rng)
         if wide and rng.random() < _MEASURED:
             return self._measured(size, count, rng, torch_rng)
         if wide and rng.random() < _GROUND:
-            made = ground(count, size, rng)
-            return self._some_bands(made.views, made.wavelengths, made.labels, part, rng, torch_rng)
+            return self.ground(count, part, rng, torch_rng)
         stack = self.stacks[int(rng.integers(len(self.stacks)))]
         height, width = stack.mask.shape
         pixels = stack.pixels if rng.random() < 0.6 else stack.each_alone
@@ -153,10 +160,18 @@ class Batches:
             crops.append(pixels[:, *window])
             labels_or_none.append(stack.label(window, wide=wide))
         views = random_views(crops, size, torch_rng, area=(0.8, 1.0))
-        return self._some_bands(views, tuple(stack.wavelengths.tolist()), labels_or_none, part, rng, torch_rng)
+        return self._some_bands(
+            stack.name, views, tuple(stack.wavelengths.tolist()), labels_or_none, part, rng, torch_rng
+        )
+
+    def ground(self, count: int, part: Part, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
+        """Return views of imitated ground under random bands."""
+        made = ground(count, part.size, rng)
+        return self._some_bands("ground", made.views, made.wavelengths, made.labels, part, rng, torch_rng)
 
     def _some_bands(
         self,
+        name: str,
         views: Tensor,
         wavelengths: tuple[float, ...],
         labels: list[str | None],
@@ -181,7 +196,7 @@ class Batches:
         # The captions have taught red, green and blue first; once other bands have meaning too, all bands know best.
         whole = range(bands) if part.wide else rgb.tolist()
         whole_waves = tuple(wavelengths[b] for b in whole)
-        return self._scene_batch(views[:, [*whole]], seen, whole_waves, seen_waves, labels, rng)
+        return self._scene_batch(name, views[:, [*whole]], seen, whole_waves, seen_waves, labels, rng)
 
     def _measured(self, size: int, count: int, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
         source = self.measured[int(rng.integers(len(self.measured)))]
@@ -190,10 +205,12 @@ class Batches:
         waves = (SAR_UM,) * int(rng.integers(1, 3)) if source.radar else RGB_UM
         views = views.repeat(1, len(waves), 1, 1)
         seen = random_light(views, torch_rng) if source.radar else views
-        return self._scene_batch(views, seen, waves, waves, [label for _, label in drawn], rng)
+        name = "radar" if source.radar else "heights"
+        return self._scene_batch(name, views, seen, waves, waves, [label for _, label in drawn], rng)
 
     def _scene_batch(
         self,
+        name: str,
         whole: Tensor,
         seen: Tensor,
         whole_wavelengths: tuple[float, ...],
@@ -206,7 +223,7 @@ class Batches:
         kinds = np.array([s.kind(label) for label in labels if label is not None], np.int64)
         own = np.array([rng.choice(s.of_kind[kind]) for kind in kinds], np.int64)
         return SceneBatch(
-            whole, whole_wavelengths, seen, wavelengths, labelled, Meaning(s.kind_means[kinds], kinds), own
+            whole, whole_wavelengths, seen, wavelengths, labelled, Meaning(s.kind_means[kinds], kinds), own, name
         )
 
     def _say(

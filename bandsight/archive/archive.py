@@ -22,6 +22,7 @@ from bandsight.archive.cursor import Cursor, digest
 from bandsight.archive.extension import Extension
 from bandsight.archive.finding import Hydrate, Page, Rank, page, rank_best
 from bandsight.archive.job_book import JobBook
+from bandsight.archive.known_scenes import KnownScenes
 from bandsight.archive.lock import WriterLock
 from bandsight.archive.maintenance import repair, upgrade
 from bandsight.archive.opening import CATALOG_FILE, check_catalog, check_there, clear_errors, create_catalog
@@ -80,6 +81,7 @@ class Archive:
         self._store = FaissStore(self.path, model.dim, self._read_columns, self._read_footprints)
         self._extension = Extension(self._store)
         self._scene_table = SceneTable()
+        self._scenes = KnownScenes()
         self._generation = -1
 
     @classmethod
@@ -443,7 +445,9 @@ class Archive:
             rank = partial(rank_best, self._store, positives, negatives, wanted=among, exact=exact)
 
         def answer(catalog: Catalog) -> Page:
-            newest = catalog.next_tile_id() - 1 if after is None else after.up_to
+            generation, newest = catalog.state()
+            if after is not None:
+                newest = after.up_to
             hydrate: Hydrate = lambda ranked: self._hits(catalog, [ranked])[0]  # noqa: E731
             hits, more = page(rank, hydrate, self._store.get, k, arrangement, after)
             end = None
@@ -453,7 +457,7 @@ class Archive:
             if with_vectors:
                 rows = self._store.get([hit.tile.id for hit in hits])
                 hits = [replace(hit, vector=row) for hit, row in zip(hits, rows, strict=True)]
-            return Page(hits=hits, next=end, generation=catalog.generation())
+            return Page(hits=hits, next=end, generation=generation)
 
         return self._answering(answer)
 
@@ -483,16 +487,17 @@ class Archive:
             raise QueryError(f"k: {k}; need at least 1")
 
         def answer(catalog: Catalog) -> Listing:
-            newest = catalog.next_tile_id() - 1, catalog.newest_scene_id()
+            generation, newest_tile = catalog.state()
+            newest = newest_tile, catalog.newest_scene_id()
             up_to = newest if after is None else (after.tiles_up_to, after.scenes_up_to)
             selection = self._store.select(bounded(tiles, up_to[0]))
             read_scenes = partial(self._read_footprints, of=SceneRow)
             passing = scenes_passing(selection.scenes, bounded(scenes, up_to[1]), read_scenes)
             shown = window(selection, passing, k, order, after, newest)
-            rows = read(shown, catalog.tiles, catalog.scenes)
+            rows = read(shown, catalog.tiles, lambda ids: self._scenes.of(catalog, set(ids)))
             if rows is None:
                 raise _MovedError
-            return Listing(rows=rows, matched=shown.matched, next=shown.next, generation=catalog.generation())
+            return Listing(rows=rows, matched=shown.matched, next=shown.next, generation=generation)
 
         return self._answering(answer)
 
@@ -525,7 +530,7 @@ class Archive:
             raise NotFoundError("tiles: one of them has been removed meanwhile; ask again") from error
 
     def scenes_by_id(self, ids: Sequence[int]) -> dict[int, Scene]:
-        """Return scenes by their ids; those that are gone are left out."""
+        """Return scenes by their ids, those that are gone left out."""
         with self._reading() as catalog:
             return catalog.scenes(list(ids))
 
@@ -674,7 +679,7 @@ class Archive:
         tiles = catalog.tiles(ids)
         if len(tiles) < len(ids):
             raise _MovedError
-        scenes = catalog.scenes(sorted({tile.scene_id for tile in tiles.values()}))
+        scenes = self._scenes.of(catalog, {tile.scene_id for tile in tiles.values()})
         return [_hits(ids, scores, tiles, scenes) for ids, scores in ranked]
 
     @contextmanager

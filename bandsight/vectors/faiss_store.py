@@ -1,57 +1,34 @@
 """The real store: float16 segments on disk, scanned exactly by FAISS, or through an index derived from them."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.errors import ArchiveError, NotFoundError
+from bandsight.errors import ArchiveError
 from bandsight.filters import Filter
 from bandsight.vectors import building
+from bandsight.vectors.answering import answer, plan, scan_parts
 from bandsight.vectors.building import BUDGET_BYTES, Rows, build, fill, len_of
-from bandsight.vectors.columns import SceneColumns, TileColumns
-from bandsight.vectors.device_rows import DeviceRows, device_for, load
+from bandsight.vectors.columns import TileColumns
+from bandsight.vectors.device_rows import device_for, load
+from bandsight.vectors.durable import let_go
 from bandsight.vectors.folder import Part, StoreFolder
-from bandsight.vectors.half_rows import HalfRows
 from bandsight.vectors.index_files import index_problem, index_stamp, load_index, save_index
 from bandsight.vectors.ivf import IvfIndex, Width
 from bandsight.vectors.matching import Footprints, Mask, View, matching
 from bandsight.vectors.protocol import Likeness, Segment, Selection, Snapshot
-from bandsight.vectors.scan import SLACK, chunks, scan, slack
-from bandsight.vectors.scan import Part as ScanPart
-from bandsight.vectors.scores import Ranked, best, raw_scores
-from bandsight.vectors.segments import OpenSegment
+from bandsight.vectors.scan import chunks
+from bandsight.vectors.scores import Ranked
+from bandsight.vectors.state import Masks, Shown, State, located
 from bandsight.vectors.tuning import measured
 
 # An index that holds at least this share of the rows takes the others as they are; below it, it is trained anew.
 _STILL_FITS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """One open segment as a snapshot shows it."""
-
-    part: Part
-    view: View
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """All that one search needs; replaced as a whole."""
-
-    shown: tuple[_Shown, ...]
-    scenes: SceneColumns
-    index: IvfIndex | None
-    stamp: tuple[int, int] | None
-    """Of the index's files."""
-    firsts: NDArray[np.int64]
-    """First tile id of each segment, ascending."""
-    device: DeviceRows | None
-    """The rows on a GPU, where there is one that they fit into; then every search is exact."""
 
 
 class FaissStore:
@@ -79,7 +56,7 @@ class FaissStore:
         self._footprints = footprints
         self._choose_device = choose_device
         self._open: dict[str, Part] = {}
-        self._state: _State | None = None
+        self._state: State | None = None
 
     def upsert(self, vectors: NDArray[np.float32], columns: TileColumns) -> Segment:
         """Write rows durably; see `VectorStore`."""
@@ -94,7 +71,11 @@ class FaissStore:
         """Serve this state; see `VectorStore`."""
         parts = tuple(self._open.get(segment.name) or self.folder.open(segment) for segment in snapshot.segments)
         self._open = {part.segment.name: part for part in parts}
-        shown = tuple(_Shown(part, View(part.columns, snapshot.scenes)) for part in parts)
+        shown = tuple(Shown(part, View(part.columns, snapshot.scenes)) for part in parts)
+        for part in parts:
+            # Read once, to compare files and to find scenes; searches do without.
+            let_go(part.columns.ids)
+            let_go(part.file.ids)
         stamp = index_stamp(self.folder.derived)
         if self._state is not None and self._state.stamp == stamp:
             index = self._state.index
@@ -103,7 +84,7 @@ class FaissStore:
         firsts = np.array([part.segment.first_id for part in parts], np.int64)
         device = self._choose_device(sum(len(part.file.rows) for part in parts), self._dim)
         on_device = load([part.file for part in parts], device, self._state.device if self._state else None)
-        self._state = _State(shown, snapshot.scenes, index, stamp, firsts, on_device)
+        self._state = State(shown, snapshot.scenes, index, stamp, firsts, on_device)
 
     def merge(self) -> tuple[list[Segment], list[Segment]]:
         """Write what is shown without its deleted rows, small segments together; a commit makes it valid.
@@ -111,35 +92,35 @@ class FaissStore:
         Returns:
             The segments that are to go, and those that take their place.
         """
-        shown = self._shown().shown
+        shown = self._current().shown
         return self.folder.merge([one.part for one in shown], [one.view.alive for one in shown])
 
     def search(self, queries: NDArray[np.float32], k: int, wanted: Filter, *, exact: bool = False) -> list[Ranked]:
         """Search by index where that pays, else by exact scan; see `VectorStore`."""
-        state = self._shown()
+        state = self._current()
         queries = np.ascontiguousarray(queries, np.float32)
-        wide = _Masks.of([matching(shown.view, wanted, self._footprints) for shown in state.shown])
+        wide = Masks.of([matching(shown.view, wanted, self._footprints) for shown in state.shown])
         k = min(k, wide.survivors)
         if k == 0:
             return [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
         if state.device and (answers := state.device.scan(wide.masks, wide.survivors, queries, k)):
             return answers
         width = None if exact or state.index is None else plan(state.index, wide.survivors, wide.total, k)
-        return self._answer(state, wide, width, queries, k)
+        return answer(state, wide, width, queries, k)
 
     def select(self, wanted: Filter) -> Selection:
         """Return all tiles that pass; see `VectorStore`."""
-        state = self._shown()
+        state = self._current()
         return _selected(state, [matching(shown.view, wanted, self._footprints) for shown in state.shown])
 
     def likeness(self, vectors: NDArray[np.float32], wanted: Filter) -> Likeness:
         """Scan every row that passes; see `VectorStore`."""
-        state = self._shown()
+        state = self._current()
         masks = [matching(shown.view, wanted, self._footprints) for shown in state.shown]
         selection = _selected(state, masks)
         scores = np.empty((len(vectors), len(selection.ids)), np.float32)
         at = 0
-        for part in _parts(state, _Masks.of(masks)):
+        for part in scan_parts(state, Masks.of(masks)):
             for values in chunks(part):
                 np.matmul(vectors, values.T, out=scores[:, at : at + len(values)])
                 at += len(values)
@@ -150,11 +131,11 @@ class FaissStore:
 
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return raw rows as float32; see `VectorStore`."""
-        return self._raw(self._shown(), np.asarray(ids, np.int64)).astype(np.float32)
+        return self._raw(self._current(), np.asarray(ids, np.int64)).astype(np.float32)
 
     def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = BUDGET_BYTES) -> dict[str, Any]:
         """Build an index, or add to the one there is what it lacks, and measure and serve it; see `VectorStore`."""
-        state = self._shown()
+        state = self._current()
         began = time.monotonic()
         parts: list[Rows] = [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]
         if sum(one.view.living for one in state.shown) < building.WORTH_IT:
@@ -164,10 +145,10 @@ class FaissStore:
         def ask(
             index: IvfIndex, k: int, allowed: Mask | None, width: Width | None, query: NDArray[np.float32]
         ) -> object:
-            masks = _Masks.of(
+            masks = Masks.of(
                 [one.view.alive if allowed is None else allowed[one.part.columns.ids] for one in state.shown]
             )
-            return self._answer(replace(state, index=index), masks, width, query, min(k, masks.survivors))
+            return answer(replace(state, index=index), masks, width, query, min(k, masks.survivors))
 
         index = measured(index, parts, texts, time.monotonic() - began, ask)
         save_index(self.folder.derived, index)
@@ -180,7 +161,7 @@ class FaissStore:
 
         What it saves is served from the next snapshot on.
         """
-        state = self._shown()
+        state = self._current()
         parts: list[Rows] = [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]
         index = self._extended(state, parts)
         if index is None:
@@ -191,14 +172,14 @@ class FaissStore:
     @property
     def unindexed(self) -> int:
         """How many rows are scanned because they are newer than the index; none where there is no index."""
-        state = self._shown()
+        state = self._current()
         if state.index is None:
             return 0
         up_to = state.index.up_to
         young = [one for one in state.shown if one.part.segment.last_id > up_to]
         return sum(int(np.count_nonzero(one.view.alive & (one.part.columns.ids > up_to))) for one in young)
 
-    def _extended(self, state: _State, parts: list[Rows]) -> IvfIndex | None:
+    def _extended(self, state: State, parts: list[Rows]) -> IvfIndex | None:
         """Return the saved index with the rows that it lacks, None when there is none or it holds too little."""
         living = sum(one.view.living for one in state.shown)
         if state.index is None:
@@ -211,7 +192,7 @@ class FaissStore:
 
     def stats(self) -> dict[str, Any]:
         """Return counts and sizes."""
-        state = self._shown()
+        state = self._current()
         rows = sum(shown.part.segment.count for shown in state.shown)
         live = sum(int(shown.view.alive.sum()) for shown in state.shown)
         return {
@@ -226,155 +207,37 @@ class FaissStore:
     @property
     def index_figures(self) -> dict[str, Any]:
         """The index's kind, size, width and measured recall."""
-        index = self._shown().index
+        index = self._current().index
         return {**index.figures, "up_to_tile": index.up_to} if index else {"index": "none"}
 
     def verify(self, *, full: bool) -> list[str]:
         """Compare files with the catalog, and (`full`) rows with checksums and norms; see `VectorStore`."""
-        parts = [shown.part for shown in self._shown().shown]
+        parts = [shown.part for shown in self._current().shown]
         problem, _ = index_problem(self.folder.derived)
         found = [problem for part in parts for problem in self.folder.problems(part, full=full)]
         return [*found, problem] if problem else found
 
     def living(self) -> list[tuple[Segment, NDArray[np.int64]]]:
         """Return each segment and the ids of its tiles that live, ascending."""
-        return [(one.part.segment, one.part.columns.ids[one.view.alive]) for one in self._shown().shown]
+        return [(one.part.segment, one.part.columns.ids[one.view.alive]) for one in self._current().shown]
 
-    def _shown(self) -> _State:
+    def _current(self) -> State:
         if self._state is None:
             raise ArchiveError("vector store: no snapshot shown yet")
         return self._state
 
-    def _raw(self, state: _State, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+    def _raw(self, state: State, ids: NDArray[np.int64]) -> NDArray[np.float16]:
         """Return raw rows by tile id, in the order asked."""
         out = np.empty((len(ids), self._dim), np.float16)
-        for chosen, file, rows in _located(state, ids):
+        for chosen, file, rows in located(state, ids):
             out[chosen] = file.sound(rows)
         return out
 
-    def _answer(
-        self, state: _State, masks: "_Masks", width: Width | None, queries: NDArray[np.float32], k: int
-    ) -> list[Ranked]:
-        """Answer by index, or (width None) by exact scan; k is at most the number of survivors."""
-        if state.index is None or width is None:
-            return scan(_parts(state, masks), queries, k)
-        up_to = state.index.up_to
-        old, fresh = masks.split([one.part for one in state.shown], up_to)
-        late = scan(_parts(state, fresh), queries, min(k, fresh.survivors)) if fresh.survivors else None
-        allowed = None
-        if old.survivors < state.index.rows:
-            allowed = np.zeros(up_to + 1, bool)
-            for one, mask in zip(state.shown, old.masks, strict=True):
-                one.part.file.mark(mask, allowed)
-        found = state.index.candidates(queries, width, allowed)
-        answers: list[Ranked] = []
-        for row, query in enumerate(queries):
-            candidates = found[row][found[row] >= 0]
-            if len(candidates) < min(k, old.survivors):
-                # The index could not fill the answer: the contract is min(k, matching), so scan.
-                answers += scan(_parts(state, masks), query[None], k)
-                continue
-            ranked = _rescored(state, candidates, query, min(k, len(candidates)))
-            if late is not None:
-                ids, scores = late[row]
-                ranked = best(np.concatenate([ranked[0], ids]), np.concatenate([ranked[1], scores]), k)
-            answers.append(ranked)
-        return answers
 
-
-def _selected(state: _State, masks: list[Mask]) -> Selection:
+def _selected(state: State, masks: list[Mask]) -> Selection:
     pairs = [(shown.view, mask) for shown, mask in zip(state.shown, masks, strict=True)]
     return Selection(
         ids=np.concatenate([np.empty(0, np.int64), *(view.tiles.ids[mask] for view, mask in pairs)]),
         scene_at=np.concatenate([np.empty(0, np.intp), *(view.scene_at[mask] for view, mask in pairs)]),
         scenes=state.scenes,
     )
-
-
-def plan(index: IvfIndex, survivors: int, total: int, k: int) -> Width | None:
-    """Return how far the index should look, None where an exact scan of the survivors is as quick, or alone right.
-
-    Both were timed when the index was measured.
-    """
-    width = index.width(survivors / total, k)
-    if width is None or survivors * index.scan_us <= 1000 * width.query_ms:
-        return None
-    return width
-
-
-@dataclass(frozen=True, slots=True)
-class _Masks:
-    """Which rows of each segment count."""
-
-    masks: list[Mask]
-    counts: list[int]
-    """How many rows of each segment count."""
-
-    @classmethod
-    def of(cls, masks: list[Mask]) -> "_Masks":
-        return cls(masks, [int(np.count_nonzero(mask)) for mask in masks])
-
-    @property
-    def survivors(self) -> int:
-        return sum(self.counts)
-
-    @property
-    def total(self) -> int:
-        return sum(len(mask) for mask in self.masks)
-
-    def split(self, parts: Sequence[Part], up_to: int) -> "tuple[_Masks, _Masks]":
-        """Return the rows up to a tile id, and those after it."""
-        if not parts or parts[-1].segment.last_id <= up_to:
-            return self, _Masks([], [])
-        young = [mask & (part.columns.ids > up_to) for part, mask in zip(parts, self.masks, strict=True)]
-        old = [mask & ~late for mask, late in zip(self.masks, young, strict=True)]
-        return _Masks.of(old), _Masks.of(young)
-
-
-def _parts(state: _State, masks: _Masks) -> list[ScanPart]:
-    return [
-        ScanPart(shown.part.file, mask, count)
-        for shown, mask, count in zip(state.shown, masks.masks, masks.counts, strict=True)
-        if count
-    ]
-
-
-def _located(
-    state: _State, ids: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.intp], OpenSegment, NDArray[np.int64]]]:
-    """Yield, for each segment that has some of the tiles, where these stand in `ids`, its file and their rows in it.
-
-    Raises:
-        NotFoundError: No segment has one of them.
-    """
-    at = np.searchsorted(state.firsts, ids, "right") - 1
-    for number in np.unique(at):
-        chosen = np.flatnonzero(at == number)
-        file = state.shown[number].part.file if number >= 0 else None
-        rows = file.rows_of(ids[chosen]) if file else None
-        if file is None or rows is None:
-            raise NotFoundError(f"tile {ids[chosen].max()}: this archive holds no such vector; ids come from a search")
-        yield chosen, file, rows
-
-
-def _rescored(state: _State, ids: NDArray[np.int64], query: NDArray[np.float32], k: int) -> Ranked:
-    """Return the k best of some tiles by their raw vectors; those that are answered fit their checks.
-
-    As in a scan, float32 proposes what may be among the best, and raw scores decide.
-    """
-    values = np.empty((len(ids), len(query)), np.float16)
-    located = list(_located(state, ids))
-    for chosen, file, rows in located:
-        values[chosen] = file.take(rows)
-    fetch = min(k + SLACK, len(ids))
-    found, at = HalfRows(values).best(query[None], fetch)
-    near = at[0][found[0] >= found[0][k - 1] - slack(query)]
-    if len(near) == fetch:
-        near = np.arange(len(ids))
-    answered = np.zeros(len(ids), bool)
-    answered[near] = True
-    for chosen, file, rows in located:
-        own = answered[chosen]
-        if own.any():
-            file.need_sound(rows[own], values[chosen[own]])
-    return best(ids[near], raw_scores(values[near], query), k)

@@ -24,7 +24,7 @@ class Width:
     fetch: int
     """Candidates rescored on raw vectors."""
     query_ms: float = 0.0
-    """Time of one query, as it was measured."""
+    """Processor time of one query, as it was measured."""
 
     def of(self, k: int) -> "Width":
         """Return how far to look for k hits: for more than was measured, in proportion."""
@@ -62,7 +62,7 @@ class IvfIndex:
     figures: dict[str, Any]
     """Kind, size and measured recall."""
     scan_us: float = 0.0
-    """Time of the exact scan for one row that passes a filter, as it was measured."""
+    """Processor time of the exact scan for one row that passes a filter, as it was measured."""
     _projection: NDArray[np.float32] = field(init=False, repr=False)
     _centres: NDArray[np.float32] = field(init=False, repr=False)
     _ivf: Any = field(init=False, repr=False)

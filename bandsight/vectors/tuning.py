@@ -14,6 +14,8 @@ from bandsight.vectors.ivf import IvfIndex, Width
 from bandsight.vectors.probing import Probe, Sample, draw, true_neighbours
 
 TARGET = 0.99
+# Widths are chosen with this to spare: other queries and other filters than the measured ones differ by about as much.
+_MARGIN = 0.004
 KS = (10, 100)
 # Shares of the rows that filters let pass; those that leave fewer rows than `FEW` are scanned exactly.
 SHARES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -201,7 +203,7 @@ def _cheapest(
                 )
                 for probe in probes
             }
-            if min(said.values()) >= TARGET and (best is None or cost < best[0]):
+            if min(said.values()) >= TARGET + _MARGIN and (best is None or cost < best[0]):
                 best = cost, width, said
     if best is None:
         return width, said, False
@@ -209,14 +211,17 @@ def _cheapest(
 
 
 def _time(ask: Callable[[NDArray[np.float32]], object], sample: Sample) -> float:
-    """Return the median time of a query, in ms; queries of each kind take turns."""
+    """Return the median processor time of a query, in ms; queries of each kind take turns.
+
+    Processor time, because other programs must not decide which way is the quicker one.
+    """
     chosen = sample.queries[np.linspace(0, len(sample.queries) - 1, _TIMED).astype(int)]
     ask(chosen[:1])
     taken = []
     for query in chosen:
-        began = time.perf_counter()
+        began = time.process_time()
         ask(query[None])
-        taken.append(time.perf_counter() - began)
+        taken.append(time.process_time() - began)
     return round(1000 * float(np.median(taken)), 3)
 
 

@@ -2,8 +2,8 @@
 
     python -m bench.engine --rows 1000000 --dim 1152 --folder /data/bench
 
-Stages leave their figures in bench/results/engine-ROWSxDIM.json; a run that was stopped goes on with the next one. Run it
-with OMP_NUM_THREADS=1: then the time that the processor spent (`cpu_ms`) is what an idle core would take, and can be
+Stages leave their figures in bench/results/engine-ROWSxDIM.json; a run that was stopped goes on with the next one. Run
+it with OMP_NUM_THREADS=1: then the time that the processor spent (`cpu_ms`) is what an idle core would take, and can be
 trusted where the machine is shared; wall times are given beside it. Queries of both sides take turns.
 """
 

@@ -1,4 +1,4 @@
-"""The archive engine as the peers are asked: its vector store, with the number to filter by as the share of valid pixels."""
+"""The archive engine as the peers are asked: its vector store, with the number to filter by in the column of shares."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +14,8 @@ from bandsight.vectors.protocol import Segment, Snapshot
 from bench.engine import made_up
 
 _SEGMENT, _PROBES = 50_000, 500
+# The numbers to filter by lie below this.
+_NUMBERS = 1_000_000
 
 
 def by_value(
@@ -31,12 +33,12 @@ def by_value(
     store.optimize(made_up.MadeUp(dim, count).texts(_PROBES, 1))
     store = FaissStore(folder, dim, _none_read, _none_read)
     store.show(snapshot)
-    yield "built", lambda query, k, bound: []
+    yield "built", lambda *_: []
     highest = int(values.max())
 
     def ask(query: NDArray[np.float32], k: int, bound: int) -> list[int]:
-        # Kept negative, so that `below` becomes the filter's `at least`.
-        wanted = Filter() if bound > highest else Filter(min_valid_fraction=1.0 - bound + 0.5)
+        # Turned round, so that `below` becomes the filter's `at least`.
+        wanted = Filter() if bound > highest else Filter(min_valid_fraction=1.0 - (bound - 0.5) / _NUMBERS)
         ids: list[int] = (store.search(query[None], k, wanted)[0][0] - 1).tolist()
         return ids
 
@@ -48,7 +50,9 @@ def _columns(start: int, values: NDArray[np.int64]) -> TileColumns:
     boxes = np.full((count, 2, 4), np.nan)
     boxes[:, 0] = 0.0, 0.0, 1.0, 1.0
     ids = np.arange(start + 1, start + 1 + count)
-    return TileColumns(ids=ids, scene_ids=np.ones(count, np.int64), boxes=boxes, valid_fraction=1.0 - values)
+    return TileColumns(
+        ids=ids, scene_ids=np.ones(count, np.int64), boxes=boxes, valid_fraction=1.0 - values.astype(np.float64)
+    )
 
 
 def _scene() -> SceneColumns:

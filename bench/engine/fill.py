@@ -48,7 +48,10 @@ def strip(share: float) -> Filter:
 
 
 def resident(paths: Sequence[Path]) -> dict[str, int]:
-    """Return this process's resident bytes: its own, and those of mapped files by folder name."""
+    """Return this process's resident bytes: its own, and those of mapped files by folder name.
+
+    In proportion (Pss), since FAISS maps a file twice and the pages are there once.
+    """
     found = {"own": 0, **{path.name: 0 for path in paths}}
     name = "own"
     for line in Path("/proc/self/smaps").read_text().splitlines():
@@ -56,7 +59,7 @@ def resident(paths: Sequence[Path]) -> dict[str, int]:
         if "-" in words[0] and not words[0].endswith(":"):
             mapped = Path(words[5]) if len(words) > 5 else None
             name = next((path.name for path in paths if mapped and path in mapped.parents), "own")
-        elif words[0] == "Rss:":
+        elif words[0] == "Pss:":
             found[name] += 1024 * int(words[1])
     return found
 

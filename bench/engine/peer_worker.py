@@ -25,7 +25,7 @@ _GOAL = 0.99
 _BATCH = 5_000
 
 
-def hnswlib(vectors: Any, values: Any, folder: Path) -> Iterator[tuple[str, Ask]]:
+def hnswlib(vectors: Any, values: Any, _: Path) -> Iterator[tuple[str, Ask]]:
     """M 16, construction width 200; filters are Python functions."""
     import hnswlib as library
 
@@ -43,15 +43,16 @@ def hnswlib(vectors: Any, values: Any, folder: Path) -> Iterator[tuple[str, Ask]
             index.set_ef(width)
             passes = None if bound > values.max() else (lambda label: values[label] < bound)
             try:
-                return index.knn_query(query, k, num_threads=1, filter=passes)[0][0].tolist()
+                ids: list[int] = index.knn_query(query, k, num_threads=1, filter=passes)[0][0].tolist()
             except RuntimeError:
                 # "Cannot return the results in a contiguous 2D array": fewer than k were found.
                 return []
+            return ids
 
         yield f"ef {width}", ask
 
 
-def usearch(vectors: Any, values: Any, folder: Path) -> Iterator[tuple[str, Ask]]:
+def usearch(vectors: Any, values: Any, _: Path) -> Iterator[tuple[str, Ask]]:
     """Half precision, connectivity 16; its Python interface has no filters, so more is asked for and sieved."""
     from usearch.index import Index
 
@@ -94,8 +95,11 @@ def sqlite_vec(vectors: Any, values: Any, folder: Path) -> Iterator[tuple[str, A
     yield "built", lambda *_: []
 
     def ask(query: Any, k: int, bound: int) -> list[int]:
-        where = "" if bound > values.max() else f" AND value < {bound}"
-        said = base.execute(f"SELECT rowid FROM tiles WHERE vector MATCH ? AND k = {k}{where}", (query.tobytes(),))
+        free = "SELECT rowid FROM tiles WHERE vector MATCH ? AND k = ?"
+        if bound > values.max():
+            said = base.execute(free, (query.tobytes(), k))
+        else:
+            said = base.execute(f"{free} AND value < ?", (query.tobytes(), k, bound))
         return [row[0] for row in said]
 
     yield "exact", ask
@@ -104,21 +108,19 @@ def sqlite_vec(vectors: Any, values: Any, folder: Path) -> Iterator[tuple[str, A
 def lancedb(vectors: Any, values: Any, folder: Path) -> Iterator[tuple[str, Ask]]:
     """IVF-PQ with refinement on the stored vectors, a scalar index on the number, filters before the search."""
     import lancedb as library
-    import pyarrow
+    import pyarrow as pa
 
     def batches() -> Iterator[Any]:
         for start in range(0, len(vectors), _BATCH):
             part = vectors[start : start + _BATCH].astype(np.float32)
-            flat = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(part.reshape(-1)), part.shape[1])
-            ids = pyarrow.array(np.arange(start, start + len(part)))
-            yield pyarrow.RecordBatch.from_arrays(
-                [ids, flat, pyarrow.array(values[start : start + len(part)])], names=["id", "vector", "value"]
+            flat = pa.FixedSizeListArray.from_arrays(pa.array(part.reshape(-1)), part.shape[1])
+            ids = pa.array(np.arange(start, start + len(part)))
+            yield pa.RecordBatch.from_arrays(
+                [ids, flat, pa.array(values[start : start + len(part)])], names=["id", "vector", "value"]
             )
 
     first = next(batches())
-    table = library.connect(folder).create_table(
-        "tiles", pyarrow.RecordBatchReader.from_batches(first.schema, batches())
-    )
+    table = library.connect(folder).create_table("tiles", pa.RecordBatchReader.from_batches(first.schema, batches()))
     table.create_index(
         metric="dot",
         num_partitions=int(len(vectors) ** 0.5),
@@ -133,7 +135,8 @@ def lancedb(vectors: Any, values: Any, folder: Path) -> Iterator[tuple[str, Ask]
             wanted = table.search(query).metric("dot").limit(k).nprobes(lists).refine_factor(refine).select(["id"])
             if bound <= values.max():
                 wanted = wanted.where(f"value < {bound}", prefilter=True)
-            return wanted.to_arrow()["id"].to_pylist()
+            ids: list[int] = wanted.to_arrow()["id"].to_pylist()
+            return ids
 
         yield f"nprobes {lists}, refine {refine}", ask
 

@@ -3,9 +3,9 @@
     sh bench/engine/peers.sh /data/venvs
     python -m bench.engine.peers --folder /data/bench --environments /data/venvs --rows 100000
 
-Each engine is built in a process of its own with its usual settings and asked at several search widths, narrowest first.
-The processor time of a query counts (its mean, of
-all processes of the engine): the machine may be shared. A filter lets tiles pass whose number
+A run that was stopped goes on with the next engine. Each engine is built in a process of its own with its usual
+settings and asked at several search widths, narrowest first. The processor time of a query counts (its mean, of all
+processes of the engine): the machine may be shared. A filter lets tiles pass whose number
 drawn at random is below a bound, which every engine can say in its own language.
 """
 
@@ -21,6 +21,8 @@ import numpy as np
 
 from bench.engine import made_up
 
+# Its type hints lack the constructors that its Python wrapper adds.
+_faiss: Any = faiss
 PEERS = ("hnswlib", "usearch", "sqlite_vec", "lancedb", "milvus_lite")
 SHARES = (1.0, 0.1, 0.01, 0.001)
 _QUERIES, _K, _BOUND = 40, 10, 1_000_000
@@ -40,9 +42,13 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     inputs = _prepare(args.folder, args.rows, args.dim)
     report: dict[str, Any] = {"rows": args.rows, "dim": args.dim, "shares": SHARES, "engines": {}}
+    if out.exists():
+        report["engines"] = json.loads(out.read_text())["engines"]
     interpreters = {"bandsight": Path(sys.executable)}
     interpreters |= {name: args.environments / name / "bin" / "python" for name in PEERS}
     for name, interpreter in interpreters.items():
+        if "widths" in report["engines"].get(name, {}):
+            continue
         if not interpreter.exists():
             report["engines"][name] = {"missing": f"no environment at {interpreter}"}
             continue
@@ -75,7 +81,7 @@ def _prepare(folder: Path, rows: int, dim: int) -> Path:
         truth["kinds"][kind] = []
         for share in SHARES:
             chosen = faiss.IDSelectorBatch(np.flatnonzero(values < share * _BOUND))
-            _, ids = flat.search(vectors, _K, params=faiss.SearchParameters(sel=chosen))
+            _, ids = flat.search(vectors, _K, params=_faiss.SearchParameters(sel=chosen))
             truth["kinds"][kind].append(ids.tolist())
     np.save(inputs / "values.npy", values)
     (inputs / "truth.json").write_text(json.dumps(truth))

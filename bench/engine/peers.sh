@@ -8,8 +8,9 @@ make() {
     [ -x "$folder/$name/bin/python" ] || python3 -m venv "$folder/$name"
     "$folder/$name/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
 }
-make hnswlib hnswlib==0.8.0 numpy
 make usearch usearch numpy
 make sqlite_vec sqlite-vec numpy
 make lancedb lancedb pyarrow numpy
 make milvus_lite milvus-lite pymilvus numpy
+# Compiled on the spot, which takes minutes.
+make hnswlib hnswlib numpy

@@ -101,8 +101,7 @@ def bbox(boxes: Sequence[LonLatBox]) -> list[float]:
 
 def extensions(names: Sequence[str]) -> list[str]:
     """Return the schemas of the extensions that names of properties come from."""
-    prefixes = {name.partition(":")[0] for name in names}
-    return [schema for prefix, schema in _EXTENSIONS.items() if prefix in prefixes]
+    return [schema for prefix, schema in _EXTENSIONS.items() if any(name.startswith(prefix + ":") for name in names)]
 
 
 def _item(

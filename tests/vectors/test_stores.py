@@ -259,7 +259,7 @@ def test_a_width_that_was_not_measured_good_enough_is_not_used(indexed):
         assert len(real.search(unit(1, 1), 5, Filter())[0][0]) == 5
 
 
-def test_rows_younger_than_the_index_are_found_at_once(indexed):
+def test_rows_younger_than_the_index_are_found_at_once(indexed, monkeypatch):
     _, real, _ = indexed
     fresh = unit(3, 888)
     segment = real.upsert(fresh, columns(ROWS + 1, 3))
@@ -267,6 +267,9 @@ def test_rows_younger_than_the_index_are_found_at_once(indexed):
     real.show(Snapshot(generation=2, newest=ROWS + 3, segments=(*shown, segment), scenes=scenes()))
     for n in range(3):
         assert int(real.search(fresh[n : n + 1], 1, Filter())[0][0][0]) == ROWS + 1 + n
+    only_new = Filter(exclude=tuple(range(1, ROWS + 1)))
+    monkeypatch.setattr(faiss_store, "plan", lambda index, *_: index.widths[-1])
+    assert sorted(real.search(fresh[:1], 10, only_new)[0][0].tolist()) == [ROWS + 1, ROWS + 2, ROWS + 3]
 
 
 def test_a_saved_index_is_served_again_and_a_foreign_one_is_not(indexed):
