@@ -88,8 +88,8 @@ def read_tiles(
         elif share == 1:
             tiles.append(ReadTile(window, np.ascontiguousarray(scaled[cut]), share, clouded))
         else:
-            whole = to_bytes(scene, filled(values[cut].astype(np.float32), seen))
-            tiles.append(ReadTile(window, whole, share, clouded))
+            pixels = to_bytes(scene, filled(values[cut].astype(np.float32), seen))
+            tiles.append(ReadTile(window, pixels, share, clouded))
     return tiles
 
 
