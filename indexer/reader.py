@@ -18,6 +18,7 @@ from rasterio.windows import Window
 from bandsight.errors import SceneError
 from bandsight.geo.grid import TileWindow
 from bandsight.rasters import open_raster
+from bandsight.sensors.filling import filled
 from indexer.scaled import WHOLE_NUMBERS, to_bytes
 from indexer.scene import RasterScene, SceneQuality
 
@@ -87,8 +88,8 @@ def read_tiles(
         elif share == 1:
             tiles.append(ReadTile(window, np.ascontiguousarray(scaled[cut]), share, clouded))
         else:
-            filled = to_bytes(scene, _filled(values[cut].astype(np.float32), seen))
-            tiles.append(ReadTile(window, filled, share, clouded))
+            pixels = to_bytes(scene, filled(values[cut].astype(np.float32), seen))
+            tiles.append(ReadTile(window, pixels, share, clouded))
     return tiles
 
 
@@ -250,24 +251,6 @@ def _bound_cache(scene: RasterScene, dataset: DatasetReader, inside: tuple[int, 
     least, most = _CACHE_BYTES
     # GDAL takes it at once; a process works on one scene at a time.
     set_gdal_config("GDAL_CACHEMAX", min(max(size * 5 // 4, least), most))
-
-
-def _filled(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Fill what is not valid from what is: mirrored over the edge of the valid rows and columns, else the median.
-
-    A model sees black borders as something on the ground; a mirror it takes for more of the same.
-    """
-    if valid.all():
-        return values
-    rows, cols = np.flatnonzero(valid.any(axis=1)), np.flatnonzero(valid.any(axis=0))
-    box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    inner, seen = values[(slice(None), *box)].copy(), valid[box]
-    if not seen.all():
-        for band in inner:
-            band[~seen] = np.median(band[seen])
-    height, width = valid.shape
-    pad = ((0, 0), (int(rows[0]), height - 1 - int(rows[-1])), (int(cols[0]), width - 1 - int(cols[-1])))
-    return np.pad(inner, pad, mode="symmetric")
 
 
 def _first_line(error: Exception) -> str:

@@ -19,8 +19,10 @@ from bandsight.archive.backup import back_up
 from bandsight.archive.browsing import Key, Listing, Mark, bounded, read, scenes_passing, window
 from bandsight.archive.checks import verify
 from bandsight.archive.cursor import Cursor, digest
+from bandsight.archive.extension import Extension
 from bandsight.archive.finding import Hydrate, Page, Rank, page, rank_best
 from bandsight.archive.job_book import JobBook
+from bandsight.archive.known_scenes import KnownScenes
 from bandsight.archive.lock import WriterLock
 from bandsight.archive.maintenance import repair, upgrade
 from bandsight.archive.opening import CATALOG_FILE, check_catalog, check_there, clear_errors, create_catalog
@@ -36,10 +38,10 @@ from bandsight.catalog.tables import SceneRow, TileRow
 from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors import tuning
+from bandsight.vectors import building
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.faiss_store import FaissStore
-from bandsight.vectors.protocol import Segment, Snapshot
+from bandsight.vectors.protocol import Likeness, Segment, Snapshot
 from bandsight.vectors.scores import Ranked
 
 # A search that meets a commit between its vectors and its rows begins anew; more than twice in a row is no accident.
@@ -77,7 +79,9 @@ class Archive:
     def _begin(self, model: ModelIdentity) -> None:
         self.model = model
         self._store = FaissStore(self.path, model.dim, self._read_columns, self._read_footprints)
+        self._extension = Extension(self._store)
         self._scene_table = SceneTable()
+        self._scenes = KnownScenes()
         self._generation = -1
 
     @classmethod
@@ -150,12 +154,16 @@ class Archive:
         self.close()
 
     def close(self) -> None:
-        """Let go of files and of the writer's lock."""
-        if hasattr(self, "_engine"):
-            self._engine.dispose()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Let go of files and of the writer's lock, once an index that is being extended is saved."""
+        try:
+            if self._lock is not None and hasattr(self, "_extension"):
+                self._finish_extension()
+        finally:
+            if hasattr(self, "_engine"):
+                self._engine.dispose()
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
 
     # Writing
 
@@ -179,7 +187,9 @@ class Archive:
         """
         self._need_lock()
         with self._writing() as catalog:
-            return add_scenes(catalog, self._store, batch)
+            generation = add_scenes(catalog, self._store, batch)
+        self._extend_index()
+        return generation
 
     def add_in_parts(self, scene: SceneRecord, parts: Iterable[Part]) -> int:
         """Add one scene, however large, in one commit and return the generation it makes; as `add`.
@@ -190,7 +200,9 @@ class Archive:
         """
         self._need_lock()
         with self._writing() as catalog:
-            return add_in_parts(catalog, self._store, scene, parts)
+            generation = add_in_parts(catalog, self._store, scene, parts)
+        self._extend_index()
+        return generation
 
     def remove(self, hrefs: Sequence[str]) -> int:
         """Remove scenes with their tiles in one commit and return the generation it makes.
@@ -215,6 +227,7 @@ class Archive:
         Searches go on meanwhile, and tiles keep their ids.
         """
         self._need_lock()
+        self._finish_extension()
         self.refresh()
         before = self._store.stats()
         old, new = self._store.merge()
@@ -269,6 +282,7 @@ class Archive:
                     generation = replace_rows(connection, Catalog(connection))
             finally:
                 detach(connection)
+        self._extension.finish()
         self._begin(beside.model)
         self.refresh()
         self._remove_unnamed()
@@ -290,7 +304,7 @@ class Archive:
                 catalog.jobs.add_failure(job, scene or href, href, reason)
 
     def optimize(
-        self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = tuning.BUDGET_BYTES
+        self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = building.BUDGET_BYTES
     ) -> dict[str, Any]:
         """Build the search index where the archive is large enough to profit; return its measured figures.
 
@@ -302,6 +316,7 @@ class Archive:
             budget_bytes: Memory that the index may take for each vector.
         """
         self._need_lock()
+        self._finish_extension()
         self.refresh()
         figures = self._store.optimize(texts, budget_bytes=budget_bytes)
         if figures["index"] != "none":
@@ -326,7 +341,7 @@ class Archive:
     @property
     def worth_an_index(self) -> bool:
         """True when `optimize` would build one: smaller archives are scanned exactly in milliseconds."""
-        return self.tile_count >= tuning.WORTH_IT
+        return self.tile_count >= building.WORTH_IT
 
     @property
     def newest_tile(self) -> int:
@@ -389,6 +404,7 @@ class Archive:
         arrangement: Arrangement | None = None,
         *,
         after: Cursor | None = None,
+        only: Sequence[int] | None = None,
         exact: bool = False,
         with_vectors: bool = False,
     ) -> Page:
@@ -401,6 +417,7 @@ class Archive:
             arrangement: Which of the ranked tiles are shown; all when None.
             after: A former page's `next`. Pages over the same tiles neither repeat nor miss one, whatever is added
                 meanwhile; tiles of a scene that is replaced or removed meanwhile are gone.
+            only: Ids of tiles that count, besides the filter; they may grow from page to page.
             exact: Look at every row that passes, whatever index there is.
             with_vectors: Return each hit's vector too.
 
@@ -419,6 +436,8 @@ class Archive:
             exclude=(*wanted.exclude, *query.tiles),
             up_to=wanted.up_to if after is None else min(after.up_to, wanted.up_to or after.up_to),
         )
+        if only is not None:
+            among = Filter(up_to=-1) if not only else Filter(all_of=(among, ~Filter(exclude=tuple(only))))
         if query.strategy == "average":
             aim = average(positives, negatives, query.weights)[None]
             rank: Rank = lambda n: self._store.search(aim, n, among, exact=exact)[0]  # noqa: E731
@@ -426,7 +445,9 @@ class Archive:
             rank = partial(rank_best, self._store, positives, negatives, wanted=among, exact=exact)
 
         def answer(catalog: Catalog) -> Page:
-            newest = catalog.next_tile_id() - 1 if after is None else after.up_to
+            generation, newest = catalog.state()
+            if after is not None:
+                newest = after.up_to
             hydrate: Hydrate = lambda ranked: self._hits(catalog, [ranked])[0]  # noqa: E731
             hits, more = page(rank, hydrate, self._store.get, k, arrangement, after)
             end = None
@@ -436,7 +457,7 @@ class Archive:
             if with_vectors:
                 rows = self._store.get([hit.tile.id for hit in hits])
                 hits = [replace(hit, vector=row) for hit, row in zip(hits, rows, strict=True)]
-            return Page(hits=hits, next=end, generation=catalog.generation())
+            return Page(hits=hits, next=end, generation=generation)
 
         return self._answering(answer)
 
@@ -466,18 +487,57 @@ class Archive:
             raise QueryError(f"k: {k}; need at least 1")
 
         def answer(catalog: Catalog) -> Listing:
-            newest = catalog.next_tile_id() - 1, catalog.newest_scene_id()
+            generation, newest_tile = catalog.state()
+            newest = newest_tile, catalog.newest_scene_id()
             up_to = newest if after is None else (after.tiles_up_to, after.scenes_up_to)
             selection = self._store.select(bounded(tiles, up_to[0]))
             read_scenes = partial(self._read_footprints, of=SceneRow)
             passing = scenes_passing(selection.scenes, bounded(scenes, up_to[1]), read_scenes)
             shown = window(selection, passing, k, order, after, newest)
-            rows = read(shown, catalog.tiles, catalog.scenes)
+            rows = read(shown, catalog.tiles, lambda ids: self._scenes.of(catalog, set(ids)))
             if rows is None:
                 raise _MovedError
-            return Listing(rows=rows, matched=shown.matched, next=shown.next, generation=catalog.generation())
+            return Listing(rows=rows, matched=shown.matched, next=shown.next, generation=generation)
 
         return self._answering(answer)
+
+    def likeness(self, vectors: NDArray[np.float32], wanted: Filter) -> Likeness:
+        """Return the cosine of every tile that passes a filter with each of some vectors, shape (q, dim).
+
+        Raises:
+            QueryError: The filter or the vectors cannot be used as asked.
+        """
+        queries = self._checked(np.atleast_2d(np.asarray(vectors, np.float32)), 1)
+        return self._answering(lambda _: self._store.likeness(queries, wanted))
+
+    def count(self, wanted: Filter) -> int:
+        """Return how many tiles pass a filter.
+
+        Raises:
+            QueryError: The filter cannot be answered as asked.
+        """
+        return self.tile_count if wanted.is_empty else len(self.tile_ids(wanted))
+
+    def footprints(self, ids: Sequence[int]) -> NDArray[np.object_]:
+        """Return the footprints of tiles as shapely geometries, in the order asked.
+
+        Raises:
+            NotFoundError: A tile that the archive does not hold.
+        """
+        try:
+            return self._read_footprints(np.asarray(ids, np.int64))
+        except _MovedError as error:
+            raise NotFoundError("tiles: one of them has been removed meanwhile; ask again") from error
+
+    def scenes_by_id(self, ids: Sequence[int]) -> dict[int, Scene]:
+        """Return scenes by their ids, those that are gone left out."""
+        with self._reading() as catalog:
+            return catalog.scenes(list(ids))
+
+    def tiles_by_id(self, ids: Sequence[int]) -> dict[int, Tile]:
+        """Return tiles by their ids; those that are gone are left out."""
+        with self._reading() as catalog:
+            return catalog.tiles(list(ids))
 
     def tile_ids(self, wanted: Filter) -> NDArray[np.int64]:
         """Return the ids of all tiles that pass a filter, ascending.
@@ -510,6 +570,16 @@ class Archive:
         if scene is None:
             raise NotFoundError(f"scene {scene_id}: this archive holds no such scene")
         return scene
+
+    def tiles_per_scene(self) -> dict[int, int]:
+        """Return how many tiles searches look at of each scene, by the scene's id."""
+
+        def answer(_: Catalog) -> dict[int, int]:
+            found = self._store.select(Filter())
+            counts = np.bincount(found.scene_at, minlength=len(found.scenes.ids))
+            return {int(scene): int(count) for scene, count in zip(found.scenes.ids, counts, strict=True) if count}
+
+        return self._answering(answer)
 
     def scenes(self) -> list[Scene]:
         """Return every scene, in the order of their ids."""
@@ -609,7 +679,7 @@ class Archive:
         tiles = catalog.tiles(ids)
         if len(tiles) < len(ids):
             raise _MovedError
-        scenes = catalog.scenes(sorted({tile.scene_id for tile in tiles.values()}))
+        scenes = self._scenes.of(catalog, {tile.scene_id for tile in tiles.values()})
         return [_hits(ids, scores, tiles, scenes) for ids, scores in ranked]
 
     @contextmanager
@@ -676,6 +746,17 @@ class Archive:
             newest=catalog.next_tile_id() - 1,
             scenes=self._scene_table.read(catalog),
         )
+
+    def _extend_index(self) -> None:
+        if self._extension.worth_a_look(self.newest_tile):
+            self.refresh()
+            self._extension.start_if_due()
+
+    def _finish_extension(self) -> None:
+        """Wait until the index is extended, if it is being, and let readers know."""
+        if self._extension.finish():
+            with self._writing() as catalog:
+                catalog.advance()
 
     def _need_lock(self) -> None:
         if self._lock is None:

@@ -62,6 +62,11 @@ class Catalog:
         """Return the number of the last commit."""
         return int(self._db.execute(select(ArchiveRow.generation)).scalar_one())
 
+    def state(self) -> tuple[int, int]:
+        """Return the number of the last commit, and the newest tile there ever was."""
+        row = self._db.execute(select(ArchiveRow.generation, ArchiveRow.next_tile_id)).one()
+        return int(row[0]), int(row[1]) - 1
+
     def advance(self) -> int:
         """Begin the next generation and return its number."""
         self._db.execute(update(ArchiveRow).values(generation=ArchiveRow.generation + 1))

@@ -112,13 +112,13 @@ def classify(
     """Give every tile the label it fits best, with a probability for each label."""
     from bandsight.labels import check_labels, classify_tiles, summary
 
-    names = check_labels([name.strip() for name in labels.split(",") if name.strip()])
+    sentences = check_labels([name.strip() for name in labels.split(",") if name.strip()])
     wanted = _filter(bbox, when, collection, sensor, max_cloud)
     with opening.open_archive(archive) as opened:
         encoder = opening.load(model or opened.model.name, device)
         opened.check_model(opening.identity(encoder))
-        rows = classify_tiles(opened, encoder, names, wanted)
-    typer.echo(json.dumps(rows, indent=1) if as_json else summary(rows, names))
+        rows = classify_tiles(opened, encoder, sentences, wanted)
+    typer.echo(json.dumps(rows, indent=1) if as_json else summary(rows, list(sentences)))
 
 
 def _filter(

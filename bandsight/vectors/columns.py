@@ -30,6 +30,8 @@ class TileColumns:
     """Share of valid pixels, shape (n,)."""
     cloud_fraction: NDArray[np.float64]
     """Share of the valid pixels that are cloud, NaN where unknown, shape (n,)."""
+    bounds: NDArray[np.float32] | None = field(default=None, compare=False)
+    """`rounded_outwards(boxes)`, where it has been kept: a quarter of the memory to go through."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -164,6 +166,21 @@ class SceneColumns:
             valid_fraction=np.ones(count),
             cloud_fraction=np.full(count, np.nan),
         )
+
+
+def rounded_outwards(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return boxes as (west, south, east, north) in float32, no smaller than they are, shape (4, n).
+
+    Rows of two boxes, or of none, are NaN: they can only be decided by their own numbers.
+
+    Args:
+        boxes: Shape (n, 2, 4).
+    """
+    sides = np.where(np.isfinite(boxes[:, 1, :1]), np.nan, boxes[:, 0]).T
+    made = sides.astype(np.float32)
+    made[:2] = np.where(made[:2] > sides[:2], np.nextafter(made[:2], np.float32(-np.inf)), made[:2])
+    made[2:] = np.where(made[2:] < sides[2:], np.nextafter(made[2:], np.float32(np.inf)), made[2:])
+    return made
 
 
 def time_us(when: datetime | None) -> int:

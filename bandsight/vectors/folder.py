@@ -131,7 +131,7 @@ class StoreFolder:
                 return None
         except (ArchiveError, OSError) as error:
             return str(error)
-        bad = [int(file.ids[row]) for row in file.damaged(range(segment.count))]
+        bad = [int(file.ids[row]) for row in file.damaged()]
         which = f"tiles {bad[:5]}{' and more' if len(bad) > 5 else ''}" if bad else "its rows"  # noqa: PLR2004
         return f"{name}: {which} do not match their checksum; run: bandsight repair"
 

@@ -22,8 +22,8 @@ from bandsight.filters import Filter, Property, Scalar
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from search_api.errors import shown
+from search_api.limits import check_vertices
 from search_api.stac.ids import scene_ids, scenes_collection, tile_ids, tiles_collection
-from search_api.stac.limits import check_vertices
 
 Kind = Literal["tile", "scene"]
 """What a filter is asked of."""

@@ -59,6 +59,7 @@ STEPS = {
     "index written, not named": Step(index_files, "name_durably", True, "optimize"),
     "index named, facts not written": Step(index_files, "name_durably", False, "optimize"),
     "facts written, index not served": Step(faiss_store, "save_index", False, "optimize"),
+    "index extended beside commits, readers not told": Step(FaissStore, "extend", False, "optimize"),
     "some checksums filled in": Step(checksums.zlib, "crc32", True, "upgrade"),
     "schema new, lock held": Step(maintenance, "migrate", False, "upgrade"),
 }
