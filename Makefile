@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARCHIVE ?= demo-archive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-crash validate check format serve bench evaluate install
+.PHONY: page demo test test-crash validate check format serve bench evaluate install
 
 install: $(VENV)/installed
 
@@ -44,6 +44,10 @@ check: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Builds the page anew from web/, byte for byte what ships in search_api/static; needs Node 20 or newer.
+page:
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 serve: install
 	$(BIN)/bandsight serve --archive $(ARCHIVE)

@@ -46,6 +46,7 @@ _NAMES = {
     "bandsight:sensor": {"type": "string", "description": "Sensor profile"},
     "bandsight:scene": {"type": "string", "description": "Item id of the scene"},
     "bandsight:valid_fraction": {"type": "number", "description": "Share of valid pixels, 0..1; of a scene 1"},
+    "bandsight:cloud_fraction": {"type": "number", "description": "Share of cloud among a tile's valid pixels, 0..1"},
 }
 
 

@@ -51,6 +51,7 @@ def tile_item(tile: Tile, scene: Scene, root: Root, facts: Mapping[str, Any] | N
         "bandsight:scale": tile.scale,
         "bandsight:window": [tile.col_off, tile.row_off, tile.width, tile.height],
         "bandsight:valid_fraction": round(tile.valid_fraction, _PLACES),
+        **({} if tile.cloud_fraction is None else {"bandsight:cloud_fraction": round(tile.cloud_fraction, _PLACES)}),
         **(facts or {}),
     }
     links = [
@@ -100,8 +101,7 @@ def bbox(boxes: Sequence[LonLatBox]) -> list[float]:
 
 def extensions(names: Sequence[str]) -> list[str]:
     """Return the schemas of the extensions that names of properties come from."""
-    prefixes = {name.partition(":")[0] for name in names}
-    return [schema for prefix, schema in _EXTENSIONS.items() if prefix in prefixes]
+    return [schema for prefix, schema in _EXTENSIONS.items() if any(name.startswith(prefix + ":") for name in names)]
 
 
 def _item(

@@ -91,12 +91,12 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Answe
     Raises:
         QueryError: The query or its token cannot be answered as asked.
     """
-    archive.refresh()
     if query.collections:
         check_collections(archive, query.collections)
     question = question_of([query.said, None if ranking is None else ranking.said])
     place = None
     if query.token is not None:
+        archive.refresh()
         place = Token.parse(query.token, question=question, generation=archive.generation).place
 
     def token(generation: int, end: list[Any]) -> str:

@@ -268,12 +268,14 @@ class AskedUrl:
         )
 
 
-def only_known(request: Request) -> None:
+async def only_known(request: Request) -> None:
     """Refuse parameters that a route does not have, and those that are given twice.
 
     Raises:
         QueryError: There is one.
     """
+    if not request.scope["query_string"]:
+        return
     known = {field.alias for field in _flat(request.scope["route"].dependant)}
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():

@@ -27,7 +27,7 @@ class Root:
 
     def at(self, *parts: str, **query: str | int) -> str:
         """Return the URL of a page of this API."""
-        path = self.url + "/".join(quote(part, safe="") for part in parts)
+        path = self.url + "/".join(map(_quoted, parts))
         return f"{path}?{urlencode(query)}" if query else path
 
     def shared(self, path: str) -> str:
@@ -37,6 +37,11 @@ class Root:
     def item(self, collection: str, item: str) -> str:
         """Return the URL of an item."""
         return self.at("collections", collection, "items", item)
+
+
+def _quoted(part: str) -> str:
+    # Most parts are words and numbers, and a page of items has thousands.
+    return part if part.isascii() and part.isalnum() else quote(part, safe="")
 
 
 def link(rel: str, href: str, kind: str = JSON, **more: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The routes of a STAC API, made once for the archive and once for every registered search."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -110,7 +110,7 @@ def json_answer(value: Any, media_type: str = JSON, status: int = 200) -> Respon
     return Response(orjson.dumps(value), status, media_type=media_type)
 
 
-def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
+def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -> APIRouter:
     """Return the routes of an API.
 
     Args:
@@ -274,4 +274,6 @@ def _next(request: Request, here: str, found: Answer, body: dict[str, Any] | Non
 
 
 def _with_params(request: Request, here: str, **changed: Any) -> str:
-    return str(URL(f"{here}?{request.url.query}" if request.url.query else here).include_query_params(**changed))
+    own = request.scope["query_string"].decode("latin-1")
+    whole = f"{here}?{own}" if own else here
+    return str(URL(whole).include_query_params(**changed)) if changed else whole

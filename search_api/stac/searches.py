@@ -29,7 +29,7 @@ _LIST: dict[str, Any] = {
 }
 
 
-def _searches(request: Request) -> Searches:
+async def _searches(request: Request) -> Searches:
     service: Service = request.app.state.service
     return Searches(service.archive.path)
 

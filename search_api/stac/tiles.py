@@ -17,7 +17,7 @@ router = APIRouter(tags=["Tiles"], dependencies=[Depends(only_known)])
 TileId = Annotated[int, Path(ge=0, le=MAX_ID, description="Id of a tile, from a search")]
 
 
-def archive_api(request: Request) -> Api:
+async def archive_api(request: Request) -> Api:
     """Return the API of the whole archive."""
     return Api(request, Root(server=server_url(request)))
 
