@@ -29,7 +29,8 @@ from bandsight.geo.box import LonLatBox
 from bandsight.model import load_model
 from bandsight.probes import sentences
 
-_WAIT_S = 120
+_WAIT_S = 300
+_IDLE_S = 2
 _OK = 400
 
 
@@ -58,16 +59,22 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_WAIT_S)
+        self._used = time.monotonic()
 
     def send(self, method: str, path: str, body: Any = None) -> tuple[float, bytes]:
         """Return the milliseconds to the last byte, and the answer."""
         data = None if body is None else json.dumps(body).encode()
         headers = {} if data is None else {"Content-Type": "application/json"}
+        if time.monotonic() - self._used > _IDLE_S:
+            # The server closes what is idle; a new connection is no part of the request.
+            self._connection.close()
+            self._connection.connect()
         began = time.perf_counter()
         self._connection.request(method, path, data, headers)
         response = self._connection.getresponse()
         answer = response.read()
         took = (time.perf_counter() - began) * 1000
+        self._used = time.monotonic()
         if response.status >= _OK:
             raise RuntimeError(f"{method} {path}: {response.status} {answer[:300]!r}")
         return took, answer

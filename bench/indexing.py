@@ -55,6 +55,10 @@ class Free:
         assert pixels.shape[1] == len(wavelengths)
         return np.full((len(pixels), self.dim), self.dim**-0.5, np.float32)
 
+    def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return the same vector as one cell of every tile."""
+        return self.embed_pixels(pixels, wavelengths)[:, None, None]
+
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
         """Return the same vector for every sentence."""
         return np.full((len(texts), self.dim), self.dim**-0.5, np.float32)

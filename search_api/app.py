@@ -95,9 +95,21 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         )
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=_COMPRESSED_ALREADY)
     app.add_middleware(Measured, metrics=app.state.metrics)
-    parts = (router, tiles.router, stac_router(archive_api, landing=False), heat.router, class_routes.router, exports)
-    parts = (*parts, explain.router, searches.router, imagery.router, overview.router, jobs.router)
-    for part in (*parts, health.router, metrics.router):
+    for part in (
+        router,
+        tiles.router,
+        stac_router(archive_api, landing=False),
+        heat.router,
+        class_routes.router,
+        exports,
+        explain.router,
+        searches.router,
+        imagery.router,
+        overview.router,
+        jobs.router,
+        health.router,
+        metrics.router,
+    ):
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
     app.mount("/static", BuiltFiles(), name="static")

@@ -25,6 +25,8 @@ _CLOUDS, _SNOW = 0.08, 0.05
 _FAR = 0.5
 # Share of scene crops that are measured radar or relief, once imagery is wide.
 _MEASURED = 0.12
+# Share of scene crops that are seen in red, green, blue alone.
+_RGB = 0.25
 # Share that is imitated ground, once imagery is wide.
 _GROUND = 0.35
 # Classes whose images may hold water; on the others what is dark or blue is shade.
@@ -158,16 +160,18 @@ class Batches:
             top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
             window = (slice(top, top + side), slice(left, left + side))
             crops.append(pixels[:, *window])
-            labels_or_none.append(stack.label(window, wide=wide))
+            labels_or_none.append(stack.label(window))
         views = random_views(crops, size, torch_rng, area=(0.8, 1.0))
         return self._some_bands(
             stack.name, views, tuple(stack.wavelengths.tolist()), labels_or_none, part, rng, torch_rng
         )
 
-    def ground(self, count: int, part: Part, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
-        """Return views of imitated ground under random bands."""
+    def ground(
+        self, count: int, part: Part, rng: np.random.Generator, torch_rng: torch.Generator, *, rgb: float = _RGB
+    ) -> SceneBatch:
+        """Return views of imitated ground under random bands: red, green, blue alone in a share `rgb` of batches."""
         made = ground(count, part.size, rng)
-        return self._some_bands("ground", made.views, made.wavelengths, made.labels, part, rng, torch_rng)
+        return self._some_bands("ground", made.views, made.wavelengths, made.labels, part, rng, torch_rng, rgb=rgb)
 
     def _some_bands(
         self,
@@ -178,15 +182,17 @@ class Batches:
         part: Part,
         rng: np.random.Generator,
         torch_rng: torch.Generator,
+        *,
+        rgb: float = _RGB,
     ) -> SceneBatch:
         """Return what the teacher sees, and under worse light some bands: often all, or red, green, blue, or any."""
         bands = len(wavelengths)
-        rgb = np.array(sorted(set(nearest_bands(wavelengths, RGB_UM))))
+        visible = np.array(sorted(set(nearest_bands(wavelengths, RGB_UM))))
         draw = rng.random()
         if draw < 0.3:
             keep = rng.permutation(bands)
-        elif draw < 0.55:
-            keep = rgb
+        elif draw < 0.3 + rgb:
+            keep = visible
         else:
             keep = rng.permutation(bands)[: rng.integers(1, bands + 1)]
         seen_waves = tuple(wavelengths[int(b)] for b in keep)
@@ -194,7 +200,7 @@ class Batches:
         if part.wide:
             seen = random_air(seen, seen_waves, torch_rng)
         # The captions have taught red, green and blue first; once other bands have meaning too, all bands know best.
-        whole = range(bands) if part.wide else rgb.tolist()
+        whole = range(bands) if part.wide else visible.tolist()
         whole_waves = tuple(wavelengths[b] for b in whole)
         return self._scene_batch(name, views[:, [*whole]], seen, whole_waves, seen_waves, labels, rng)
 

@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from demo.scenes import fetch
 from training.batches import Batches
+from training.calibrate import calibrate
 from training.captions import read_sets, stored
 from training.evaluate import quick
 from training.export import export, read_trunk
-from training.finish import finish
 from training.losses import Memory, agreement, contrast, wordings
 from training.measured import read_measured
 from training.scenes import read_stacks
@@ -51,7 +52,7 @@ class Crops:
 
 
 def main() -> None:
-    """Make views, put them through the trunks, train the head, write the model and finish it."""
+    """Make views, put them through the trunks, train the head, write the model and fit its probabilities."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the two tars and scenes/")
     parser.add_argument("--out", type=Path, required=True, help="run folder: views, features, model/")
@@ -73,7 +74,9 @@ def main() -> None:
     head = train_head(read_steps(files, features), sentences, args.epochs, args.seed)
     model = args.out / "model"
     export(model, [read_trunk(trunk) for trunk in args.trunks], head, indices=True)
-    said = {"validation": quick(model, read_sets(args.data, "validation")), **finish(model, args.data, args.cache)}
+    fetch(args.cache)
+    calibrate(model, args.data, args.cache / "scenes")
+    said = {"validation": quick(model, read_sets(args.data, "validation"))}
     (args.out / "join.json").write_text(json.dumps(said, indent=1) + "\n")
     print(json.dumps(said, indent=1))
 

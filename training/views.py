@@ -37,7 +37,9 @@ _WORLD = Part(
 PASSES = (_CLEAN, _WORLD)
 _BATCH = 112
 # Batches of imitated ground beside, and crops in each: what calm water and bare hills look like, scenes hardly show.
-_GROUND = (48, 24)
+_GROUND = (96, 24)
+# Share of those that are also seen in red, green, blue alone, which is all that most archives have.
+_GROUND_RGB = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def _made(
 
 
 def _only_ground(batches: Batches, rng: np.random.Generator, torch_rng: torch.Generator) -> dict[str, Any]:
-    scene = _scene(batches.ground(_GROUND[1], _WORLD, rng, torch_rng))
+    scene = _scene(batches.ground(_GROUND[1], _WORLD, rng, torch_rng, rgb=_GROUND_RGB))
     return {"groups": [], "meaning": torch.empty(0, 384), "kinds": [], "images": [], "scenes": [scene]}
 
 

@@ -117,14 +117,13 @@ class MeaningRanking:
         thresholds = asked.min_probability is not None or asked.arrangement.min_score is not None
         if not found.hits:
             return [], thresholds
-        vectors = np.stack([hit.vector for hit in found.hits if hit.vector is not None] or [np.empty(0, np.float32)])
         unknown: list[Any] = [None] * len(found.hits)
-        judgement = Answer(found.hits, unknown, unknown)
-        if len(asked.texts):
-            judgement = judged(self._service.encoder, found.hits, vectors, asked.texts)
-        nearest = unknown
+        judgement, nearest = Answer(found.hits, unknown, unknown), unknown
         if len(asked.query.positives):
+            vectors = np.stack([hit.vector for hit in found.hits if hit.vector is not None])
             nearest = [asked.labels[at] for at in (vectors @ asked.query.positives.T).argmax(axis=1).tolist()]
+            if len(asked.texts):
+                judgement = judged(self._service.encoder, found.hits, vectors, asked.texts)
         hits = [
             (
                 hit,

@@ -15,7 +15,7 @@ from search_api.stac.times import rfc3339
 
 _FOLDER, _HITS = "searches", ".hits"
 _ID = re.compile(r"[0-9a-f]{16}")
-_MOST = 10_000
+_MOST, _MOST_BYTES = 10_000, 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +62,16 @@ class Searches:
         now = rfc3339(datetime.now(UTC).replace(microsecond=0))
         made = Registered(id=secrets.token_hex(8), title=title, created=now, hits=hits, body=body)
         path = self._path(made.id)
+        said = json.dumps(asdict(made), ensure_ascii=False).encode()
+        if len(said) > _MOST_BYTES:
+            raise QueryError(
+                f"search: it would take {len(said):,} bytes; at most {_MOST_BYTES:,} are kept, so simplify it"
+            )
         try:
             self._folder.mkdir(exist_ok=True)
         except OSError as error:
             raise cannot_write(path, error) from error
-        write_durably(path, [json.dumps(asdict(made), ensure_ascii=False).encode()])
+        write_durably(path, [said])
         return made
 
     def keep_hits(self, search_id: str, hits: Hits) -> None:

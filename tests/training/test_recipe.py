@@ -51,9 +51,6 @@ def test_spectral_indices_label_windows():
     assert stack.label((slice(0, 20), slice(0, 20))) == "water"
     assert stack.label((slice(32, 48), slice(0, 30))) == "forest"
     assert stack.label((slice(50, 60), slice(45, 60))) == "bare"
-    ploughed = make_stack("made", values, {**RULES, "wide_labels": {"other": "farmland"}})
-    assert ploughed.label((slice(50, 60), slice(45, 60))) == "bare"
-    assert ploughed.label((slice(50, 60), slice(45, 60)), wide=True) == "farmland"
     assert stack.label((slice(15, 45), slice(0, 30))) == "coast"
     assert stack.rgb == (2, 1, 0)
     empty = values.copy()

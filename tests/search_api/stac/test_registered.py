@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive
+from search_api.stac import registered
 from tests.archive.makers import entry, filled
 from tests.search_api.stac.conftest import app_of
 from tests.search_api.test_errors import assert_problem
@@ -146,3 +147,9 @@ def test_a_registered_search_does_not_claim_to_sort(stac: TestClient) -> None:
     root = register(stac, q="a lake", hits=5)
     assert not [name for name in stac.get(f"{root}conformance").json()["conformsTo"] if "sort" in name]
     assert [name for name in stac.get("/conformance").json()["conformsTo"] if "sort" in name]
+
+
+def test_a_search_of_many_bytes_is_not_kept(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registered, "_MOST_BYTES", 300)
+    assert_problem(stac.post("/searches", json={"q": "a" * 200}), 400, "search", "at most 300")
+    assert stac.post("/searches", json={"q": "a"}).status_code == 201
