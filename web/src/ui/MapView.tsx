@@ -66,6 +66,9 @@ function afterPaint(act: () => void, pauseMs = 0): () => void {
   };
 }
 
+const AFTER_DRAWING_MS = 500;
+let drawnAt = -AFTER_DRAWING_MS;
+
 /** Signals → map. */
 function follow(map: MapLibre): (() => void)[] {
   let lit: { hover: number | null; current: number | null } = { hover: null, current: null };
@@ -181,6 +184,7 @@ function follow(map: MapLibre): (() => void)[] {
       if (!shape) return undefined;
       const drawn = draw(map, shape, (area) => control.put(map, "area", area ? control.area(area) : control.area(store.question.peek().filters.area)), (area) => {
         store.drawing.value = null;
+        drawnAt = performance.now();
         if (!area) return;
         const { tab } = store.view.peek();
         narrow({ area });
@@ -210,7 +214,8 @@ function listen(map: MapLibre): (() => void)[] {
     store.hovered.value = null;
   };
   const press = (event: MapMouseEvent): void => {
-    if (store.drawing.peek()) return;
+    // Letting go of a drawn box is no press on the map.
+    if (store.drawing.peek() || performance.now() - drawnAt < AFTER_DRAWING_MS) return;
     const id = hitAt(event);
     if (id !== null) {
       select(id);
