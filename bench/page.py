@@ -60,7 +60,8 @@ def main() -> None:
             "machine": {"cpus": os.cpu_count(), "load": round(os.getloadavg()[0], 1), "gpu": "none (SwiftShader)"},
             "weight": weight(browser, url),
             "enter_to_thumbnails": enter_to_thumbnails(browser, url),
-            "presses_with_10000_hits": presses(browser, url),
+            "press_to_paint": {str(hits): presses(browser, url, hits) for hits in (50, _MANY)},
+            "press_to_paint_without_map": {str(hits): presses(browser, url, hits, map_=False) for hits in (50, _MANY)},
         }
         browser.close()
     text = json.dumps(results, indent=1)
@@ -95,16 +96,17 @@ def served(archive: Path) -> Iterator[str]:
 def weight(browser: Any, url: str) -> dict[str, int]:
     """Return the bytes over the wire of a first visit: the page's own files, as the server compresses them."""
     page = browser.new_page()
-    sizes: dict[str, int] = {}
-    page.on(
-        "requestfinished",
-        lambda one: sizes.update({one.url: one.sizes()["responseBodySize"]}) if "/static/" in one.url else None,
-    )
+    asked: set[str] = set()
+    page.on("request", lambda one: asked.add(one.url) if "/static/" in one.url else None)
     page.goto(url)
     page.wait_for_selector(".map-frame[data-drawn=true]", timeout=120_000)
     page.close()
-    by_kind = {name.rsplit("/", 1)[1].split("-")[0]: size for name, size in sizes.items()}
-    return {**by_kind, "total": sum(sizes.values())}
+    sizes = {}
+    for one in sorted(asked | {url}):
+        headers = {"Accept": "text/html", "Accept-Encoding": "gzip"}
+        with urlopen(Request(one, headers=headers), timeout=60) as answer:  # noqa: S310
+            sizes[one.removeprefix(url) or "index.html"] = len(answer.read())
+    return {**sizes, "total": sum(sizes.values())}
 
 
 def enter_to_thumbnails(browser: Any, url: str) -> dict[str, float]:
@@ -155,17 +157,22 @@ def _plain(url: str, sentence: str) -> tuple[float, float]:
     return (searched - began) * 1000, (time.perf_counter() - searched) * 1000
 
 
-def presses(browser: Any, url: str) -> dict[str, Any]:
-    """Return the ms from a press to the next paint with ten thousand hits in grid and map."""
+def presses(browser: Any, url: str, hits: int, *, map_: bool = True) -> dict[str, Any]:
+    """Return the ms from a press to the next paint with so many hits in grid and map.
+
+    Without its map a page costs what it costs where a GPU draws the map; with it, a processor draws every frame.
+    """
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.route("**/search", _many)
-    page.goto(f"{url}#q=anything&n={_MANY}")
-    page.wait_for_function(
-        "() => document.querySelector('.results-head h2 b')?.textContent === '10,000'", timeout=300_000
-    )
+    page.route("**/search", lambda route: _many(route, hits))
+    page.goto(f"{url}#q=anything&n={hits}")
+    counted = "most => document.querySelector('.results-head h2 b')?.textContent === most"
+    page.wait_for_function(counted, arg=f"{hits:,}", timeout=300_000)
     page.wait_for_function("() => !document.querySelector('.results-head .spinner')", timeout=300_000)
     page.wait_for_selector(".map-frame[data-drawn=true]", timeout=300_000)
-    found: dict[str, Any] = {}
+    if not map_:
+        page.evaluate("() => { document.querySelector('.map').style.display = 'none' }")
+        page.wait_for_timeout(1000)
+    figures: dict[str, Any] = {}
     for name, key in (("next_place", "j"), ("keep", "s"), ("slider", "ArrowRight")):
         if name == "slider":
             page.get_by_role("slider", name="Least probability").focus()
@@ -176,17 +183,17 @@ def presses(browser: Any, url: str) -> dict[str, Any]:
         took = page.evaluate("window.presses")
         # What is quicker than 16 ms is not told.
         times = sorted([*took, *[16.0] * max(0, _PRESSES - len(took))])
-        found[name] = {"median_ms": statistics.median(times), "worst_ms": times[-1], "presses": _PRESSES}
+        figures[name] = {"median_ms": statistics.median(times), "worst_ms": times[-1], "presses": _PRESSES}
     page.close()
-    return found
+    return figures
 
 
-def _many(route: Any) -> None:
+def _many(route: Any, hits: int) -> None:
     first = int((route.request.post_data_json or {}).get("token", "0"))
-    items = [_made(at) for at in range(first, first + 1000)]
+    items = [_made(at) for at in range(first, min(hits, first + 1000))]
     more = [{"rel": "next", "href": route.request.url, "body": {"token": str(first + 1000)}}]
-    answer = {"type": "FeatureCollection", "features": items, "numberMatched": _MANY, "nothing_matches": False}
-    answer["links"] = more if first + 1000 < _MANY else []
+    answer = {"type": "FeatureCollection", "features": items, "numberMatched": hits, "nothing_matches": False}
+    answer["links"] = more if first + 1000 < hits else []
     route.fulfill(status=200, content_type="application/geo+json", body=json.dumps(answer))
 
 

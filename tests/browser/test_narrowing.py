@@ -27,6 +27,7 @@ def test_a_drawn_box_limits_the_places(open_page, shot) -> None:
     settled(page)
     assert 0 < int(page.locator(".results-head h2 b").inner_text()) < everywhere
     still(page)
+    assert page.get_by_label("What is here").count() == 0, "letting go of the box counted as a press on the map"
     shot(page, "08-area")
     page.get_by_role("button", name="Remove the drawn area").click()
     page.wait_for_function(f"() => document.querySelector('.results-head h2 b')?.textContent === '{everywhere}'")

@@ -1,6 +1,7 @@
 """For everybody: keys, screen readers, dark, phones, and ten thousand places."""
 
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -138,16 +139,20 @@ def test_the_places_paint_before_their_thumbnails(open_page) -> None:
 
 def test_all_of_the_page_comes_from_the_server_and_is_light(open_page, url: str) -> None:
     page = open_page(settle=False)
-    sizes: dict[str, int] = {}
+    asked: set[str] = set()
 
-    def weigh(request) -> None:
-        name = request.url.split("/static/")
-        if len(name) == 2 or request.url == url:
-            sizes[request.url] = request.sizes()["responseBodySize"]
+    def keep(request) -> None:
         assert request.url.startswith((url, "data:", "blob:")), request.url
+        if "/static/" in request.url:
+            asked.add(request.url)
 
-    page.on("requestfinished", weigh)
+    page.on("request", keep)
     page.reload()
     page.wait_for_selector(".map-frame[data-drawn=true]")
-    assert any(Path(name).suffix == ".js" for name in sizes)
-    assert sum(sizes.values()) < 700_000, sizes
+    assert {Path(one).suffix for one in asked} >= {".js", ".css", ".json"}
+    total = 0
+    for one in asked | {url}:
+        request = Request(one, headers={"Accept": "text/html", "Accept-Encoding": "gzip"})  # noqa: S310
+        with urlopen(request) as answer:  # noqa: S310
+            total += len(answer.read())
+    assert 400_000 < total < 700_000, "page weight over the wire"

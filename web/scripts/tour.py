@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.page import FLAGS, served  # noqa: E402
 
+_OUT = ROOT / "docs" / "img"
 _SIZE, _SMALL = (1280, 800), (960, 600)
 _LONG_MS, _SHORT_MS = 1900, 650
 _FULL = """() => [...document.querySelectorAll(".view:not([hidden]) .card .picture")].slice(0, 9)
@@ -48,6 +49,7 @@ class Film:
 
 def main() -> None:
     """Use the page as a person would, and keep pictures."""
+    _OUT.mkdir(parents=True, exist_ok=True)
     from playwright.sync_api import sync_playwright
 
     with served(ROOT / "demo-archive") as url, sync_playwright() as playwright:
@@ -58,13 +60,12 @@ def main() -> None:
         film = Film(page)
         play(page, film)
         browser.close()
-    out = ROOT / "docs" / "img"
     first, *others = film.frames
     first.save(
-        out / "tour.webp", save_all=True, append_images=others, duration=film.times, loop=0, quality=62, method=6
+        _OUT / "tour.webp", save_all=True, append_images=others, duration=film.times, loop=0, quality=62, method=6
     )
     for name in ("page.webp", "tour.webp"):
-        print(out / name, (out / name).stat().st_size // 1024, "kB")
+        print(_OUT / name, (_OUT / name).stat().st_size // 1024, "kB")
 
 
 def play(page: Any, film: Film) -> None:
@@ -97,7 +98,7 @@ def play(page: Any, film: Film) -> None:
     page.click("button[aria-label='Zoom out']")
     page.wait_for_timeout(1000)
     page.locator(".results .scroller").evaluate("node => node.scrollTo(0, 0)")
-    film.take(_LONG_MS).save(ROOT / "docs" / "img" / "page.webp", quality=82, method=6)
+    film.take(_LONG_MS).save(_OUT / "page.webp", quality=82, method=6)
     page.keyboard.press("h")
     page.wait_for_selector(".heat-key", timeout=120_000)
     page.wait_for_timeout(1500)

@@ -54,7 +54,7 @@ export function small(value: unknown): ExpressionSpecification {
 }
 
 /** Warmer hits cover more; what is looked at covers least. */
-export const FILL: ExpressionSpecification = ["case", state("current"), 0.04, state("hover"), 0.06, ["+", 0.015, ["*", 0.2, ["get", "w"]]]];
+export const FILL: ExpressionSpecification = ["case", state("current"), 0.04, state("hover"), 0.06, ["+", 0.015, ["*", 0.13, ["get", "w"]]]];
 
 export const LAYERS: readonly LayerSpecification[] = [
   { id: "hits-fill", type: "fill", source: "hits", paint: { "fill-color": color, "fill-opacity": FILL } },

@@ -9,6 +9,7 @@ import { fromBody } from "./restore";
 import * as store from "./store";
 
 let running: AbortController | null = null;
+const BETWEEN_MS = 1500;
 
 /** Ask anew, and put the question into the browser's history. */
 export function pose(question: Question): void {
@@ -88,8 +89,11 @@ export async function run(): Promise<void> {
   store.status.value = { state: "busy", since: Date.now() };
   try {
     let first = true;
+    let last = 0;
     const show = (found: calls.Found, complete: boolean): void => {
-      if (mine.signal.aborted) return;
+      // The first page at once, the whole at its end; between them now and then.
+      if (mine.signal.aborted || (!complete && !first && Date.now() - last < BETWEEN_MS)) return;
+      last = Date.now();
       batch(() => {
         store.hits.value = found.hits;
         store.status.value = { state: "done", matched: found.matched, nothing: found.nothing, complete };

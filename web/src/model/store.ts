@@ -32,6 +32,10 @@ export const heatSearch = signal<string | null>(null);
 export const heatRange = signal<[number, number] | null>(null);
 export const classMap = signal<{ labels: string[]; map: ClassMap } | null>(null);
 
+// Parts of the view, for whom the rest of it is nothing new.
+export const tab = computed(() => view.value.tab);
+export const tile = computed(() => view.value.tile);
+export const compare = computed(() => view.value.compare);
 export const least = computed(() => view.value.least);
 /** Hits that pass the probability slider, which acts at once and here. */
 export const shown = computed<Hit[]>(() =>

@@ -3,7 +3,8 @@ import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Tab } from "../model/address";
 import { look } from "../model/actions";
-import { help, overview, overviewFailure, view } from "../model/store";
+import * as store from "../model/store";
+import { help, overview, overviewFailure } from "../model/store";
 import { dark, toggle } from "../model/theme";
 import { ArchiveView } from "./Archive";
 import { IconButton } from "./bits";
@@ -24,7 +25,7 @@ import * as icons from "./icons";
 const TABS: readonly (readonly [Tab, string])[] = [["search", "Search"], ["classes", "Classes"], ["archive", "Archive"]];
 
 export function App() {
-  const { tab, tile, compare } = view.value;
+  const [tab, tile, compare] = [store.tab.value, store.tile.value, store.compare.value];
   useEffect(() => {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);

@@ -8,6 +8,7 @@ import { asked, byId, hits, question, signs, stars } from "../model/store";
 import { Badge, Failed, IconButton, Range, useLoaded, Waiting } from "./bits";
 import { Thumbnail } from "./Card";
 import { useMap } from "./mapState";
+import { TakeAway } from "./TakeAway";
 import * as icons from "./icons";
 
 export function Detail({ id }: { id: number }) {
@@ -24,6 +25,7 @@ export function Detail({ id }: { id: number }) {
         <button type="button" class="button" onClick={back}><icons.Back />{hits.value.length ? "Results" : "Back"}</button>
         <span class="grow" />
         {byId.value.has(id) && <><IconButton label="Previous place" keys="k" onClick={() => step(-1)}><icons.Back /></IconButton><IconButton label="Next place" keys="j" onClick={() => step(1)}><icons.Next /></IconButton></>}
+        {asked.value && <TakeAway />}
         <IconButton label="Zoom the map to it" keys="z" onClick={() => loaded.state === "done" && loaded.value && useMap.zoomTo(loaded.value)}><icons.Pin /></IconButton>
       </header>
       {loaded.state === "busy" && <Waiting what="Reading the tile" />}

@@ -1,9 +1,10 @@
 // Two small pictures of an answer that are handles too: how probable its hits are, and when they were taken.
+import { computed } from "@preact/signals";
 import { useRef, useState } from "preact/hooks";
 import { percent } from "../model/hit";
 import { look, narrow } from "../model/actions";
 import { warm } from "../model/color";
-import { hits, overview, question, view } from "../model/store";
+import { hits, least as leastNow, overview, question } from "../model/store";
 import { Range } from "./bits";
 
 const BINS = 36;
@@ -15,15 +16,21 @@ function bars(counts: readonly number[], color: (at: number) => string) {
   return counts.map((count, at) => <rect key={at} x={at + 0.1} width={0.8} y={20 - 20 * Math.sqrt(count / most)} height={20 * Math.sqrt(count / most)} fill={color(at)} rx={0.2} />);
 }
 
-/** Hits by probability; the slider hides what is less likely, at once. */
-export function Probabilities() {
+const spread = computed(() => {
   const known = hits.value.map((hit) => hit.probability).filter((value) => value !== null);
   if (!known.length) return null;
   const [low, high] = known.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [1, 0] as [number, number]);
   const top = Math.min(1, Math.max(0.01, high));
   const counts = new Array<number>(BINS).fill(0);
-  for (const { probability } of hits.value) if (probability !== null) counts[Math.min(BINS - 1, Math.floor((probability / top) * BINS))]! += 1;
-  const { least } = view.value;
+  for (const value of known) counts[Math.min(BINS - 1, Math.floor((value / top) * BINS))]! += 1;
+  return { low, high, top, counts };
+});
+
+/** Hits by probability; the slider hides what is less likely, at once. */
+export function Probabilities() {
+  if (!spread.value) return null;
+  const { low, high, top, counts } = spread.value;
+  const least = leastNow.value;
   const cut = (least / top) * BINS;
   const share = (at: number): number => (((at + 0.5) / BINS) * top - low) / (top - low || 1);
   return (
@@ -42,14 +49,11 @@ const dayOf = (month: number, last = false): string => {
   return `${year}-${String(at + 1).padStart(2, "0")}-${String(day).padStart(2, "0")}`;
 };
 
-/** Hits by month over the archive's whole time; pulling over it keeps that time only. */
-export function Times() {
-  const frame = useRef<SVGSVGElement>(null);
-  const [pulled, setPulled] = useState<[number, number] | null>(null);
-  const months = (overview.value?.months ?? []).flatMap(({ month, tiles }) => (month ? [{ at: monthOf(month), tiles }] : []));
-  if (!months.length || !hits.value.length) return null;
-  const first = Math.min(...months.map(({ at }) => at));
-  const last = Math.max(...months.map(({ at }) => at)) + 1;
+const months = computed(() => {
+  const known = (overview.value?.months ?? []).flatMap(({ month, tiles }) => (month ? [{ at: monthOf(month), tiles }] : []));
+  if (!known.length || !hits.value.length) return null;
+  const first = Math.min(...known.map(({ at }) => at));
+  const last = Math.max(...known.map(({ at }) => at)) + 1;
   const span = Math.max(1, last - first);
   const wide = Math.ceil(span / BINS);
   const bins = Math.ceil(span / wide);
@@ -59,7 +63,16 @@ export function Times() {
     const bin = time ? Math.floor((monthOf(time) - first) / wide) : -1;
     if (bin >= 0 && bin < bins) counts[bin]! += 1;
   }
-  for (const { at, tiles } of months) held[Math.floor((at - first) / wide)]! += tiles;
+  for (const { at, tiles } of known) held[Math.floor((at - first) / wide)]! += tiles;
+  return { first, last, wide, bins, counts, held };
+});
+
+/** Hits by month over the archive's whole time; pulling over it keeps that time only. */
+export function Times() {
+  const frame = useRef<SVGSVGElement>(null);
+  const [pulled, setPulled] = useState<[number, number] | null>(null);
+  if (!months.value) return null;
+  const { first, last, wide, bins, counts, held } = months.value;
   const { from, to } = question.value.filters;
   const chosen: [number, number] | null = pulled ?? (from || to ? [from ? (monthOf(from) - first) / wide : 0, to ? (monthOf(to) - first + 1) / wide : bins] : null);
   const at = (event: PointerEvent): number => {

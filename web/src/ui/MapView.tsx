@@ -57,6 +57,18 @@ export function MapView() {
   );
 }
 
+/** Do it once the controls have been painted, however often it was asked for: a press never waits for the map. */
+function afterPaint(act: () => void, pauseMs = 0): () => void {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => requestAnimationFrame(() => setTimeout(act)), pauseMs);
+  };
+}
+
+const AFTER_DRAWING_MS = 500;
+let drawnAt = -AFTER_DRAWING_MS;
+
 /** Signals → map. */
 function follow(map: MapLibre): (() => void)[] {
   let lit: { hover: number | null; current: number | null } = { hover: null, current: null };
@@ -64,8 +76,24 @@ function follow(map: MapLibre): (() => void)[] {
   const state = (id: number, value: Record<string, boolean>): void => {
     for (const source of ["hits", "points"]) map.setFeatureState({ source, id }, value);
   };
+  const pointed = afterPaint(() => {
+    const next = { hover: store.hovered.peek(), current: store.current.peek() };
+    if (lit.hover !== null && lit.hover !== next.hover) state(lit.hover, { hover: false });
+    if (lit.current !== null && lit.current !== next.current) state(lit.current, { current: false });
+    if (next.hover !== null) state(next.hover, { hover: true });
+    if (next.current !== null) {
+      state(next.current, { current: true });
+      const hit = store.byId.peek().get(next.current);
+      if (hit && lit.current !== next.current && !control.inView(map, hit.centre)) map.easeTo({ center: hit.centre, duration: still() ? 0 : 500 });
+    }
+    lit = next;
+  });
+  const filtered = afterPaint(() => {
+    const least = store.least.peek();
+    for (const id of footprints.FILTERED) map.setFilter(id, least > 0 ? [">=", ["get", "p"], least] : null);
+  }, 120);
   const mosaics = new Set<string>();
-  const tile = computed(() => store.view.value.tile);
+  const heat = computed(() => store.view.value.heat && store.asked.value && store.status.value.state === "done");
   return [
     effect(() => {
       const found = store.hits.value;
@@ -76,31 +104,24 @@ function follow(map: MapLibre): (() => void)[] {
       fitted = true;
     }),
     effect(() => {
-      const least = store.least.value;
-      for (const id of footprints.FILTERED) map.setFilter(id, least > 0 ? [">=", ["get", "p"], least] : null);
+      void store.least.value;
+      filtered();
     }),
     effect(() => {
-      const next = { hover: store.hovered.value, current: store.current.value };
-      if (lit.hover !== null && lit.hover !== next.hover) state(lit.hover, { hover: false });
-      if (lit.current !== null && lit.current !== next.current) state(lit.current, { current: false });
-      if (next.hover !== null) state(next.hover, { hover: true });
-      if (next.current !== null) {
-        state(next.current, { current: true });
-        const hit = store.byId.peek().get(next.current);
-        if (hit && lit.current !== next.current && !control.inView(map, hit.centre)) map.easeTo({ center: hit.centre, duration: still() ? 0 : 500 });
-      }
-      lit = next;
+      void store.hovered.value;
+      void store.current.value;
+      pointed();
     }),
     effect(() => {
       // What is opened is shown on the map too, unless it can be seen there already.
-      const hit = tile.value === null ? undefined : store.byId.peek().get(tile.value);
+      const hit = store.tile.value === null ? undefined : store.byId.peek().get(store.tile.value);
       if (hit && (map.getZoom() < footprints.zoomOf(hit) + 1.8 || !control.inView(map, hit.centre))) useMap.zoomTo(hit);
     }),
     effect(() => control.put(map, "area", control.area(store.question.value.filters.area))),
     effect(() => control.paint(map, dark.value)),
     effect(() => {
       const { footprints: shown, coverage } = layers.value;
-      const { tab } = store.view.value;
+      const tab = store.tab.value;
       const show = (id: string, on: boolean): unknown => map.setLayoutProperty(id, "visibility", on ? "visible" : "none");
       for (const id of footprints.FILTERED) show(id, shown && tab === "search");
       show("coverage-point", tab === "archive" || (tab === "search" && coverage && !store.asked.value));
@@ -138,7 +159,7 @@ function follow(map: MapLibre): (() => void)[] {
       control.put(map, "class-points", map_ ? footprints.middles(map_) : EMPTY);
     }),
     effect(() => {
-      const wanted = store.view.value.heat && store.asked.value && store.status.value.state === "done";
+      const wanted = heat.value;
       const question = store.question.value;
       map.setPaintProperty("hits-fill", "fill-opacity", wanted ? 0 : footprints.FILL);
       if (!wanted) {
@@ -163,6 +184,7 @@ function follow(map: MapLibre): (() => void)[] {
       if (!shape) return undefined;
       const drawn = draw(map, shape, (area) => control.put(map, "area", area ? control.area(area) : control.area(store.question.peek().filters.area)), (area) => {
         store.drawing.value = null;
+        drawnAt = performance.now();
         if (!area) return;
         const { tab } = store.view.peek();
         narrow({ area });
@@ -192,7 +214,8 @@ function listen(map: MapLibre): (() => void)[] {
     store.hovered.value = null;
   };
   const press = (event: MapMouseEvent): void => {
-    if (store.drawing.peek()) return;
+    // Letting go of a drawn box is no press on the map.
+    if (store.drawing.peek() || performance.now() - drawnAt < AFTER_DRAWING_MS) return;
     const id = hitAt(event);
     if (id !== null) {
       select(id);

@@ -1,4 +1,5 @@
 // The results: what was found in words, the two histograms, what to take away, the grid.
+import { computed } from "@preact/signals";
 import { cancel, change, clearFilters, look, narrow, run } from "../model/actions";
 import { asked, hits, overview, question, shown, status } from "../model/store";
 import { Failed, Waiting } from "./bits";
@@ -25,11 +26,14 @@ export function Results() {
   );
 }
 
+const likelyNow = computed(() => shown.value.filter((hit) => hit.match).length);
+const judged = computed(() => hits.value.some((hit) => hit.match !== null));
+
 function Head() {
   const now = status.value;
   const count = shown.value.length;
-  const likely = shown.value.filter((hit) => hit.match).length;
-  const known = hits.value.some((hit) => hit.match !== null);
+  const likely = likelyNow.value;
+  const known = judged.value;
   const matched = now.state === "done" ? now.matched : 0;
   return (
     <header class="results-head">
