@@ -50,9 +50,7 @@ def _columns(start: int, values: NDArray[np.int64]) -> TileColumns:
     boxes = np.full((count, 2, 4), np.nan)
     boxes[:, 0] = 0.0, 0.0, 1.0, 1.0
     ids = np.arange(start + 1, start + 1 + count)
-    return TileColumns(
-        ids=ids, scene_ids=np.ones(count, np.int64), boxes=boxes, valid_fraction=1.0 - values.astype(np.float64)
-    )
+    return TileColumns(ids=ids, scene_ids=np.ones(count, np.int64), boxes=boxes, valid_fraction=1.0 - values / _NUMBERS)
 
 
 def _scene() -> SceneColumns:
