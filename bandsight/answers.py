@@ -30,6 +30,7 @@ def feature(hit: Hit, probability: float | None = None, match: bool | None = Non
             "scale": tile.scale,
             "window": [tile.col_off, tile.row_off, tile.width, tile.height],
             "valid_fraction": round(tile.valid_fraction, 4),
+            "cloud_fraction": None if tile.cloud_fraction is None else round(tile.cloud_fraction, 4),
         },
     }
 

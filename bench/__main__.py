@@ -29,7 +29,7 @@ from bandsight.filters import Filter
 from bandsight.model import load_model
 from bandsight.model.checkpoint import find_model
 from bandsight.model.clip import ClipEncoder
-from bandsight.model.towers import build_model, wavelength_input
+from bandsight.model.towers import build_model, wavelength_inputs
 from indexer.pipeline import index
 
 _ROUNDS, _BARE_BATCHES = 5, 8
@@ -88,7 +88,8 @@ def _flop(side: int) -> int:
     """Return the operations for one tile, counted in PyTorch: what runs in another runtime is not seen there."""
     folder = find_model("embedded")
     model = build_model(folder.config["model_cfg"], folder.path, folder.trunk_args).eval()
-    wavelength_input(model).use((0.665, 0.56, 0.49))
+    for stage in wavelength_inputs(model):
+        stage.use((0.665, 0.56, 0.49))
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model.visual(torch.zeros(1, 3, side, side))
     return int(counter.get_total_flops())

@@ -25,8 +25,17 @@ class FakeEmbedder:
         self.batches.append(pixels.shape)
         n = len(pixels)
         flat = pixels.astype(np.float32).mean(axis=1).reshape(n, -1)
+        if flat.shape[1] < self.dim:
+            flat = np.repeat(flat, self.dim, axis=1)
         parts = np.stack([part.mean(axis=1) for part in np.array_split(flat, self.dim, axis=1)], axis=1)
         return _unit(parts + np.linspace(1, 2, self.dim, dtype=np.float32))
+
+    def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Two by two cells, each embedded as if it were a tile."""
+        n = len(pixels)
+        halves = [np.array_split(row, 2, axis=3) for row in np.array_split(pixels, 2, axis=2)]
+        cells = [self.embed_pixels(np.ascontiguousarray(cell), wavelengths) for row in halves for cell in row]
+        return np.stack(cells, axis=1).reshape(n, 2, 2, self.dim)
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
         seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in texts]

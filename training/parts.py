@@ -1,5 +1,6 @@
-"""The three parts of a training run, and what a step of each looks at."""
+"""The parts of a training run, and what a step of each looks at: one run for each of the two trunks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -25,10 +26,14 @@ class Part:
     """Share of views with imitated bands of other sensors."""
     crops: tuple[int, ...]
     """Crops of each scene in a step."""
+    weather: float = 1.0
+    """How often clouds and snow are painted, of the usual."""
+    bank: tuple[int, int] = (448, 5)
+    """Sentences that a step tells its images from: captions, and prompts of every kind."""
 
 
-# First the captions are learned; then the world; then captions again, in views as searches see them.
-PARTS = (
+# The world's trunk learns the captions first, then the world, then captions again, in views as searches see them.
+_WORLD = (
     Part(
         until=0.39, size=96, wide=False, area=0.15, prompts=0.3, mosaics=0.12, other_bands=0.18, imitated=0, crops=(16,)
     ),
@@ -47,8 +52,53 @@ PARTS = (
         until=1, size=128, wide=True, area=0.4, prompts=0.12, mosaics=0.12, other_bands=0.12, imitated=0.2, crops=(8, 8)
     ),
 )
+# The captions' trunk sees clean views near to the images as they are, and is told apart by captions more than by names.
+_CAPTIONS = (
+    Part(
+        until=0.36,
+        size=96,
+        wide=False,
+        area=0.25,
+        prompts=0.1,
+        mosaics=0.06,
+        other_bands=0.12,
+        imitated=0,
+        crops=(8,),
+        weather=0.5,
+        bank=(768, 1),
+    ),
+    Part(
+        until=0.72,
+        size=112,
+        wide=False,
+        area=0.35,
+        prompts=0.08,
+        mosaics=0.05,
+        other_bands=0.1,
+        imitated=0,
+        crops=(8,),
+        weather=0.5,
+        bank=(896, 1),
+    ),
+    Part(
+        until=1,
+        size=128,
+        wide=False,
+        area=0.45,
+        prompts=0.08,
+        mosaics=0.05,
+        other_bands=0.1,
+        imitated=0,
+        crops=(8,),
+        weather=0.3,
+        bank=(896, 1),
+    ),
+)
+PARTS = {"world": _WORLD, "captions": _CAPTIONS}
+EPOCHS = {"world": 18, "captions": 11}
+"""Epochs of a run, unless it is told otherwise."""
 
 
-def part_of(epoch: int, epochs: int) -> Part:
+def part_of(parts: Sequence[Part], epoch: int, epochs: int) -> Part:
     """Return the part that an epoch of a run lies in."""
-    return next(part for part in PARTS if epoch < part.until * epochs)
+    return next(part for part in parts if epoch < part.until * epochs)

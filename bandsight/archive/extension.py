@@ -19,6 +19,17 @@ class Extension:
         self._store = store
         self._thread: threading.Thread | None = None
         self._saved = False
+        self._looked_at = 0
+
+    def worth_a_look(self, newest: int) -> bool:
+        """Say whether so many tiles are new, up to this id, that extending may be due.
+
+        To show a commit costs the more, the larger the archive is, so that is not done for each.
+        """
+        if newest - self._looked_at < _MANY:
+            return False
+        self._looked_at = newest
+        return True
 
     def start_if_due(self) -> None:
         """Begin, unless that is under way already or there is too little to add."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.nn import functional
 from bandsight.errors import ModelError, WavelengthError
 from bandsight.model.calibration import Calibration, Platt, read_calibration
 from bandsight.model.preprocess import Preprocess
-from bandsight.model.towers import wavelength_input
+from bandsight.model.towers import dense_features, wavelength_inputs
 from bandsight.model.wavelengths import check_wavelengths
 
 # Texts per forward pass: bounds memory, and more is no faster.
@@ -37,7 +38,7 @@ class ClipEncoder:
         folder: Path | None = None,
     ) -> None:
         self._model = model.to(device).eval().requires_grad_(False)
-        self._input = wavelength_input(model)
+        self._inputs = wavelength_inputs(model)
         self._preprocess = preprocess
         self._tokenizer = tokenizer
         self._lock = threading.Lock()
@@ -57,12 +58,26 @@ class ClipEncoder:
         Raises:
             WavelengthError: The counts differ, or a value is not a wavelength in µm.
         """
+        return self._see(self._model.visual, image, wavelengths, normalize)
+
+    def encode_dense(self, image: Tensor, wavelengths: Sequence[float], *, normalize: bool = False) -> Tensor:
+        """Return embeddings by cell (N, h, w, D) of preprocessed images (N, C, H, W); see `dense_features`.
+
+        Raises:
+            WavelengthError: The counts differ, or a value is not a wavelength in µm.
+        """
+        return self._see(partial(dense_features, self._model.visual), image, wavelengths, normalize)
+
+    def _see(
+        self, tower: Callable[[Tensor], Tensor], image: Tensor, wavelengths: Sequence[float], normalize: bool
+    ) -> Tensor:
         if image.ndim != 4:  # noqa: PLR2004
             raise WavelengthError(f"images: shape {tuple(image.shape)}; need (N, C, H, W)")
         checked = check_wavelengths(wavelengths, image.shape[1])
         with self._lock, torch.inference_mode(), self._autocast():
-            self._input.use(checked)
-            out = self._model.visual(image.to(self.device)).float()
+            for stage in self._inputs:
+                stage.use(checked)
+            out = tower(image.to(self.device)).float()
         return functional.normalize(out, dim=-1) if normalize else out
 
     def encode_text(self, texts: list[str] | Tensor, *, normalize: bool = False) -> Tensor:
@@ -75,13 +90,18 @@ class ClipEncoder:
 
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return unit vectors float32 (N, D) of uint8 tiles (N, C, H, W) of any size; see `Encoder`."""
-        if pixels.dtype != np.uint8 or pixels.ndim != 4:  # noqa: PLR2004
-            raise ValueError(f"pixels: {pixels.dtype} {pixels.shape}; need uint8 (N, C, H, W)")
-        check_wavelengths(wavelengths, pixels.shape[1])
-        if not len(pixels):
+        image = self._prepared(pixels, wavelengths)
+        if not len(image):
             return np.empty((0, self.dim), np.float32)
-        image = torch.from_numpy(self._preprocess(pixels))
         vectors: NDArray[np.float32] = self.encode_image(image, wavelengths, normalize=True).cpu().numpy()
+        return vectors
+
+    def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return unit vectors float32 (N, h, w, D) of the cells of uint8 tiles (N, C, H, W); see `Encoder`."""
+        image = self._prepared(pixels, wavelengths)
+        if not len(image):
+            raise ValueError("pixels: no tile; need at least one, for how many cells it has is not known before")
+        vectors: NDArray[np.float32] = self.encode_dense(image, wavelengths, normalize=True).cpu().numpy()
         return vectors
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
@@ -119,6 +139,13 @@ class ClipEncoder:
         if self._calibration is None:
             raise ModelError(f"model {self.name}: it has no logit bias, so its scores are no probabilities")
         return self._calibration
+
+    def _prepared(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Tensor:
+        """Return tiles as the tower takes them, (N, C, size, size)."""
+        if pixels.dtype != np.uint8 or pixels.ndim != 4:  # noqa: PLR2004
+            raise ValueError(f"pixels: {pixels.dtype} {pixels.shape}; need uint8 (N, C, H, W)")
+        check_wavelengths(wavelengths, pixels.shape[1])
+        return torch.from_numpy(self._preprocess(pixels))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda")

@@ -30,7 +30,7 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
     load_strictly(model, read_weights(folder), source)
     fold_batch_norm(model.visual)
     if where.type == "cpu":
-        model.visual.trunk = onnx_trunk(model.visual.trunk) or model.visual.trunk
+        model.visual.trunk = onnx_trunk(model.visual.trunk)
     text_cfg = folder.config["model_cfg"]["text_cfg"]
     size = int(folder.config["model_cfg"]["vision_cfg"]["image_size"])
     encoder = ClipEncoder(

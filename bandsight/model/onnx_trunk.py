@@ -10,9 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bandsight.model.towers import SideBySide
+
 # The graph must say what the trunk says, to this cosine; it is asked once when the model is loaded.
 _SAME = 0.99999
 _OPSET = 17
+_POOLED, _CELLS = "pooled", "cells"
 
 
 class OnnxTrunk(nn.Module):
@@ -26,25 +29,35 @@ class OnnxTrunk(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return pooled features (N, num_features) of images (N, C, H, W)."""
+        return self._run(_POOLED, x)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Return features by cell (N, num_features, h, w), before pooling."""
+        return self._run(_CELLS, x)
+
+    def _run(self, output: str, x: Tensor) -> Tensor:
         stem = self.conv_stem(x).contiguous().numpy()
-        return torch.from_numpy(self._session.run(None, {"stem": stem})[0])
+        return torch.from_numpy(self._session.run([output], {"stem": stem})[0])
 
 
-def onnx_trunk(trunk: Any) -> OnnxTrunk | None:
-    """Return the trunk with a graph in place of its blocks, or None where it is of another kind.
+def onnx_trunk(trunk: Any) -> nn.Module:
+    """Return the trunk with a graph in place of its blocks; as it is where it is of another kind.
 
     Args:
-        trunk: A timm EfficientNet without squeeze-and-excitation (the Lite family), batch norm folded, in eval mode.
+        trunk: A timm EfficientNet without squeeze-and-excitation (the Lite family), batch norm folded, in eval mode;
+            or several of them side by side.
     """
+    if isinstance(trunk, SideBySide):
+        return SideBySide(onnx_trunk(each) for each in trunk.trunks)
     graph = trunk_graph(trunk)
     if graph is None:
-        return None
+        return trunk  # type: ignore[no-any-return]
     made = OnnxTrunk(trunk, session(graph))
     with torch.inference_mode():
         image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
         trunk.conv_stem.use((0.665, 0.56, 0.49))
         same = torch.cosine_similarity(made(image), trunk(image)).min()
-    return made if same > _SAME else None
+    return made if same > _SAME else trunk
 
 
 def trunk_graph(trunk: Any) -> bytes | None:
@@ -58,10 +71,10 @@ def trunk_graph(trunk: Any) -> bytes | None:
             end = graph.chain(value, block.children())
             value = graph.node("Add", [end, value]) if block.has_skip else end
         value = graph.chain(value, [trunk.conv_head, trunk.bn2])
-        value = graph.node("Flatten", [graph.node("GlobalAveragePool", [value])])
+        pooled = graph.node("Flatten", [graph.node("GlobalAveragePool", [value])])
     except _UnknownLayerError:
         return None
-    return graph.model(value)
+    return graph.model({_POOLED: pooled, _CELLS: value})
 
 
 def session(model: bytes) -> Any:
@@ -106,15 +119,17 @@ class _Graph:
         self._nodes.append(helper.make_node(kind, inputs, [name], **attributes))
         return name
 
-    def model(self, output: str) -> bytes:
-        """Return the model from the input `stem` to `output`."""
+    def model(self, outputs: dict[str, str]) -> bytes:
+        """Return the model from the input `stem` to outputs, name → value."""
         from onnx import TensorProto, helper
 
+        for name, value in outputs.items():
+            self._nodes.append(helper.make_node("Identity", [value], [name]))
         graph = helper.make_graph(
             self._nodes,
             "trunk",
             [helper.make_tensor_value_info("stem", TensorProto.FLOAT, None)],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
             self._weights,
         )
         opset = [helper.make_opsetid("", _OPSET)]

@@ -116,6 +116,10 @@ class DofaPatchEmbed(WavelengthInput):
         kernel, bias = self.weight_generator(self.fclayer(self.wave_code(wavelengths)))
         return kernel * self.scale, bias * self.scale
 
+    def rows(self, x: Tensor) -> int:
+        """Return how many rows of patches images (N, C, H, W) have."""
+        return x.shape[2] // self.patch
+
     def forward(self, x: Tensor) -> Tensor:
         """Return patch tokens (N, patches, D), row by row; pixels beyond a whole patch are dropped."""
         kernel, bias = self.kernel(x.device)

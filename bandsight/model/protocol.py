@@ -44,6 +44,20 @@ class Encoder(Protocol):
             WavelengthError: The counts differ, or a value is not a wavelength in µm.
         """
 
+    def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return one unit vector for each cell of each tile: where in a tile something is.
+
+        Args:
+            pixels: As `embed_pixels` takes them, at least one.
+            wavelengths: Likewise.
+
+        Returns:
+            Shape (n, h, w, dim); cell (0, 0) is the upper left. How many cells there are is the model's affair.
+
+        Raises:
+            WavelengthError: The counts differ, or a value is not a wavelength in µm.
+        """
+
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
         """Return one unit vector per sentence, shape (n, dim)."""
 

@@ -1,25 +1,49 @@
 """Builds the open_clip model that a config names, with a wavelength input in place of the RGB one."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
+import torch
 from open_clip.hf_model import HFTextEncoder
 from open_clip.model import CustomTextCLIP
+from open_clip.timm_model import TimmModel
 from timm.models import _registry as timm_registry
 from timm.models.vision_transformer import VisionTransformer
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bandsight.errors import ModelError
+from bandsight.model.indices import SpectralIndices
 from bandsight.model.patch_embed import DofaPatchEmbed, SpectralStem, WavelengthInput
 
 # A timm name with one of these in front is that trunk with its input stage generated from wavelengths.
 _DOFA, _SPECTRAL = "dofa_", "spectral_"
+# Between the names of trunks that see the same image side by side; one of them may be what is not learned.
+_BESIDE, _INDICES = "+", "indices"
+
+
+class SideBySide(nn.Module):
+    """Trunks that see the same image; what they find is laid end to end, and one head reads it."""
+
+    def __init__(self, trunks: Iterable[nn.Module]) -> None:
+        super().__init__()
+        parts: list[Any] = list(trunks)
+        self.trunks = nn.ModuleList(parts)
+        self.num_features = sum(int(trunk.num_features) for trunk in parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return pooled features (N, num_features) of images (N, C, H, W)."""
+        return torch.cat([trunk(x) for trunk in self.trunks], dim=1)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Return features by cell (N, num_features, h, w)."""
+        parts: Iterable[Any] = self.trunks
+        return torch.cat([trunk.forward_features(x) for trunk in parts], dim=1)
 
 
 def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, Any]) -> CustomTextCLIP:
@@ -47,12 +71,14 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
         raise ModelError(
             f"{folder}: trunk {name!r} takes RGB only; need a name that begins with {_DOFA!r} or {_SPECTRAL!r}"
         )
-    vision["timm_model_name"] = plain = name.removeprefix(kind)
+    plain, *beside = name.removeprefix(kind).split(_BESIDE)
+    vision["timm_model_name"] = plain
     vision["timm_model_pretrained"] = False
     described = trunk_args.get(name)
-    if described is None and not timm.is_model(plain):
+    known = {plain} if described is not None else {_INDICES}
+    for unknown in [each for each in (plain, *beside) if each not in known and not timm.is_model(each)]:
         raise ModelError(
-            f"{folder}: timm does not know the trunk {plain!r}; put its dimensions under {name!r} in trunk_args.json"
+            f"{folder}: timm does not know the trunk {unknown!r}; put its dimensions under {name!r} in trunk_args.json"
         )
     for key in ("hf_model_name", "hf_tokenizer_name"):
         if str(text.get(key, "")).startswith("./"):
@@ -64,9 +90,38 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
     if kind == _DOFA:
         patch = trunk.patch_embed.patch_size[0]
         trunk.patch_embed = DofaPatchEmbed(patch, trunk.embed_dim)
-    else:
-        trunk.conv_stem = SpectralStem(trunk.conv_stem.weight, trunk.conv_stem.stride[0])
+        return model
+    trunk.conv_stem = SpectralStem(trunk.conv_stem.weight, trunk.conv_stem.stride[0])
+    if beside:
+        model.visual.trunk = SideBySide([trunk, *(_beside(each) for each in beside)])
+        model.visual.head.proj = nn.Linear(model.visual.trunk.num_features, cfg["embed_dim"], bias=False)
     return model
+
+
+def _beside(name: str) -> nn.Module:
+    """Return what a name stands for that follows the first trunk's."""
+    if name == _INDICES:
+        return SpectralIndices()
+    trunk: Any = timm.create_model(name, num_classes=0)
+    trunk.conv_stem = SpectralStem(trunk.conv_stem.weight, trunk.conv_stem.stride[0])
+    return cast("nn.Module", trunk)
+
+
+def dense_features(visual: TimmModel, image: Tensor) -> Tensor:
+    """Return what an image tower says of each cell of images (N, C, H, W), shape (N, h, w, D), not normalised.
+
+    A convolutional trunk averages its cells, and its head is linear: the mean over the cells is the image's vector. A
+    vision transformer pools its patches by attention; each patch is pooled as if attention saw it alone, which leaves
+    the path of its value (source: Zhou et al., "Extract Free Dense Labels from CLIP", 2022, section 3.2).
+    """
+    found = visual.trunk.forward_features(image)
+    if found.ndim == 4:  # noqa: PLR2004
+        cells: Tensor = visual.head(found.permute(0, 2, 3, 1))
+        return cells
+    count, patches, width = found.shape
+    height = visual.trunk.patch_embed.rows(image)
+    alone = visual.head(visual.trunk.forward_head(found.reshape(count * patches, 1, width)))
+    return torch.as_tensor(alone.reshape(count, height, patches // height, -1))
 
 
 def ignores_padding(model: CustomTextCLIP) -> bool:
@@ -93,9 +148,9 @@ def fold_batch_norm(tower: nn.Module) -> None:
             setattr(parent, second, getattr(norm, "act", nn.Identity()))
 
 
-def wavelength_input(model: nn.Module) -> WavelengthInput:
-    """Return the input stage of a model that `build_model` made."""
-    return next(part for part in model.modules() if isinstance(part, WavelengthInput))
+def wavelength_inputs(model: nn.Module) -> list[WavelengthInput]:
+    """Return the input stages of a model that `build_model` made, one for each trunk."""
+    return [part for part in model.modules() if isinstance(part, WavelengthInput)]
 
 
 @contextmanager

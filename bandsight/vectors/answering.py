@@ -25,12 +25,12 @@ def plan(index: IvfIndex, survivors: int, total: int, k: int) -> Width | None:
 def answer(state: State, masks: Masks, width: Width | None, queries: NDArray[np.float32], k: int) -> list[Ranked]:
     """Answer by index, or (width None) by exact scan; k is at most the number of survivors."""
     if state.index is None or width is None:
-        return scan(_parts(state, masks), queries, k)
+        return scan(scan_parts(state, masks), queries, k)
     up_to = state.index.up_to
     old, fresh = masks.split([one.part for one in state.shown], up_to)
     if not old.survivors:
-        return scan(_parts(state, fresh), queries, k)
-    late = scan(_parts(state, fresh), queries, min(k, fresh.survivors)) if fresh.survivors else None
+        return scan(scan_parts(state, fresh), queries, k)
+    late = scan(scan_parts(state, fresh), queries, min(k, fresh.survivors)) if fresh.survivors else None
     allowed = None
     if old.survivors < state.index.rows:
         allowed = np.zeros(up_to + 1, bool)
@@ -42,7 +42,7 @@ def answer(state: State, masks: Masks, width: Width | None, queries: NDArray[np.
         candidates = found[row][found[row] >= 0]
         if len(candidates) < min(k, old.survivors):
             # The index could not fill the answer: the contract is min(k, matching), so scan.
-            answers += scan(_parts(state, masks), query[None], k)
+            answers += scan(scan_parts(state, masks), query[None], k)
             continue
         ranked = _rescored(state, candidates, query, min(k, len(candidates)))
         if late is not None:
@@ -52,7 +52,8 @@ def answer(state: State, masks: Masks, width: Width | None, queries: NDArray[np.
     return answers
 
 
-def _parts(state: State, masks: Masks) -> list[ScanPart]:
+def scan_parts(state: State, masks: Masks) -> list[ScanPart]:
+    """Return the segments that have rows that count."""
     return [
         ScanPart(shown.part.file, mask, count)
         for shown, mask, count in zip(state.shown, masks.masks, masks.counts, strict=True)

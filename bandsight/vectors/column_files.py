@@ -2,8 +2,8 @@
 
 Layout of version 2, little-endian: 8 bytes magic, uint32 format version, uint32 rows, SHA-256 of what follows the
 header's 64 bytes, zeros to these; then column by column, each from a multiple of 64 bytes on: the sides of each tile's
-box rounded outwards to float32 (west, south, east, north), tile ids and scene ids (int64), the sides of both boxes and
-the valid fraction (float64). Opened, they are memory-mapped, so that only what filters ask for takes memory.
+box rounded outwards to float32 (west, south, east, north), tile ids and scene ids (int64), the sides of both boxes, the
+fractions valid and cloudy (float64). Opened, they are memory-mapped, so that only what filters ask for takes memory.
 """
 
 import hashlib
@@ -24,7 +24,14 @@ _MAGIC, _VERSION = b"BSCOLUMN", 2
 _HEADER = struct.Struct("<8sII32s")
 _ALIGN, _PART = 64, 1 << 20
 # Name, type and number of each column.
-_LAYOUT = (("bounds", "<f4", 4), ("ids", "<i8", 1), ("scene_ids", "<i8", 1), ("boxes", "<f8", 8), ("valid", "<f8", 1))
+_LAYOUT = (
+    ("bounds", "<f4", 4),
+    ("ids", "<i8", 1),
+    ("scene_ids", "<i8", 1),
+    ("boxes", "<f8", 8),
+    ("valid", "<f8", 1),
+    ("cloud", "<f8", 1),
+)
 
 
 def save_columns(path: Path, columns: TileColumns) -> None:
@@ -34,7 +41,7 @@ def save_columns(path: Path, columns: TileColumns) -> None:
     values["bounds"][:] = rounded_outwards(columns.boxes)
     values["ids"][:], values["scene_ids"][:] = columns.ids, columns.scene_ids
     values["boxes"][:] = columns.boxes.reshape(-1, 8).T
-    values["valid"][:] = columns.valid_fraction
+    values["valid"][:], values["cloud"][:] = columns.valid_fraction, columns.cloud_fraction
     header = _HEADER.pack(_MAGIC, _VERSION, len(columns), hashlib.sha256(body).digest())
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with suppress(OSError):
@@ -64,6 +71,7 @@ def load_columns(path: Path, ids: NDArray[np.int64]) -> TileColumns | None:
         scene_ids=values["scene_ids"],
         boxes=values["boxes"].T.reshape(count, 2, 4),
         valid_fraction=values["valid"],
+        cloud_fraction=values["cloud"],
         bounds=values["bounds"],
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bandsight.errors import ArchiveError
 from bandsight.filters import Filter
 from bandsight.vectors import building
-from bandsight.vectors.answering import answer, plan
+from bandsight.vectors.answering import answer, plan, scan_parts
 from bandsight.vectors.building import BUDGET_BYTES, Rows, build, fill, len_of
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.device_rows import device_for, load
@@ -21,7 +21,8 @@ from bandsight.vectors.folder import Part, StoreFolder
 from bandsight.vectors.index_files import index_problem, index_stamp, load_index, save_index
 from bandsight.vectors.ivf import IvfIndex, Width
 from bandsight.vectors.matching import Footprints, Mask, View, matching
-from bandsight.vectors.protocol import Segment, Selection, Snapshot
+from bandsight.vectors.protocol import Likeness, Segment, Selection, Snapshot
+from bandsight.vectors.scan import chunks
 from bandsight.vectors.scores import Ranked
 from bandsight.vectors.state import Masks, Shown, State, located
 from bandsight.vectors.tuning import measured
@@ -110,13 +111,22 @@ class FaissStore:
     def select(self, wanted: Filter) -> Selection:
         """Return all tiles that pass; see `VectorStore`."""
         state = self._current()
-        views = [shown.view for shown in state.shown]
-        masks = [matching(view, wanted, self._footprints) for view in views]
-        pairs = list(zip(views, masks, strict=True))
-        return Selection(
-            ids=np.concatenate([np.empty(0, np.int64), *(view.tiles.ids[mask] for view, mask in pairs)]),
-            scene_at=np.concatenate([np.empty(0, np.intp), *(view.scene_at[mask] for view, mask in pairs)]),
-            scenes=state.scenes,
+        return _selected(state, [matching(shown.view, wanted, self._footprints) for shown in state.shown])
+
+    def likeness(self, vectors: NDArray[np.float32], wanted: Filter) -> Likeness:
+        """Scan every row that passes; see `VectorStore`."""
+        state = self._current()
+        masks = [matching(shown.view, wanted, self._footprints) for shown in state.shown]
+        selection = _selected(state, masks)
+        scores = np.empty((len(vectors), len(selection.ids)), np.float32)
+        at = 0
+        for part in scan_parts(state, Masks.of(masks)):
+            for values in chunks(part):
+                np.matmul(vectors, values.T, out=scores[:, at : at + len(values)])
+                at += len(values)
+        boxes = [shown.part.columns.boxes[mask] for shown, mask in zip(state.shown, masks, strict=True)]
+        return Likeness(
+            selection=selection, boxes=np.concatenate([np.empty((0, 2, 4), np.float64), *boxes]), scores=scores
         )
 
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
@@ -222,3 +232,12 @@ class FaissStore:
         for chosen, file, rows in located(state, ids):
             out[chosen] = file.sound(rows)
         return out
+
+
+def _selected(state: State, masks: list[Mask]) -> Selection:
+    pairs = [(shown.view, mask) for shown, mask in zip(state.shown, masks, strict=True)]
+    return Selection(
+        ids=np.concatenate([np.empty(0, np.int64), *(view.tiles.ids[mask] for view, mask in pairs)]),
+        scene_at=np.concatenate([np.empty(0, np.intp), *(view.scene_at[mask] for view, mask in pairs)]),
+        scenes=state.scenes,
+    )

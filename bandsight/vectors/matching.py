@@ -91,7 +91,13 @@ def _of_tiles(view: View, wanted: Filter, footprints: Footprints, *, outcome: bo
         parts.append(tiles.ids <= wanted.up_to)
     if wanted.exclude:
         parts.append(~np.isin(tiles.ids, wanted.exclude))
-    return parts if outcome else [~part for part in parts]
+    if not outcome:
+        parts = [~part for part in parts]
+    if wanted.max_cloud_fraction is not None:
+        # NaN, an unknown share, is neither below nor above.
+        share = tiles.cloud_fraction
+        parts.append(share <= wanted.max_cloud_fraction if outcome else share > wanted.max_cloud_fraction)
+    return parts
 
 
 def _meets_boxes(view: View, wanted: tuple[LonLatBox, ...]) -> Mask:

@@ -1,6 +1,6 @@
 """The exact scan: FAISS proposes, in float32, every row that may be among the best; raw scores decide."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import faiss
@@ -83,6 +83,15 @@ def _propose(part: Part, queries: NDArray[np.float32], k: int) -> tuple[NDArray[
             top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
             scores, at = np.take_along_axis(scores, top, 1), np.take_along_axis(at, top, 1)
     return scores, at
+
+
+def chunks(part: Part) -> Iterator[NDArray[np.float32]]:
+    """Yield the rows that count, in their order, some thousand at a time, as float32."""
+    rows = np.flatnonzero(part.mask)
+    for start in range(0, len(rows), _CHUNK):
+        chosen = rows[start : start + _CHUNK]
+        together = chosen[-1] - chosen[0] + 1 == len(chosen)
+        yield part.file.rows[slice(chosen[0], chosen[-1] + 1) if together else chosen].astype(np.float32)
 
 
 def _all_above(part: Part, query: NDArray[np.float32], floor: float, least: int) -> NDArray[np.int64]:

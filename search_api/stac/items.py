@@ -8,7 +8,7 @@ from bandsight.catalog.records import Scene, Tile
 from bandsight.geo.box import LonLatBox, around
 from search_api.stac.bands import data_assets
 from search_api.stac.ids import scene_item_id, scenes_collection
-from search_api.stac.root import GEOJSON, Root, link
+from search_api.stac.root import GEOJSON, GEOTIFF, Root, link
 from search_api.stac.times import rfc3339
 
 VERSION = "1.1.0"
@@ -51,16 +51,22 @@ def tile_item(tile: Tile, scene: Scene, root: Root, facts: Mapping[str, Any] | N
         "bandsight:scale": tile.scale,
         "bandsight:window": [tile.col_off, tile.row_off, tile.width, tile.height],
         "bandsight:valid_fraction": round(tile.valid_fraction, _PLACES),
+        **({} if tile.cloud_fraction is None else {"bandsight:cloud_fraction": round(tile.cloud_fraction, _PLACES)}),
         **(facts or {}),
     }
     links = [
         *_item_links(root, scene.collection, item_id),
         link("derived_from", root.item(scenes_collection(scene.collection), scene_id), GEOJSON),
         link("preview", picture, "image/png"),
+        _map_link(root, scene),
         link("similar", root.shared(f"/tiles/{tile.id}/similar"), GEOJSON),
     ]
-    thumbnail = {"href": picture, "type": "image/png", "roles": ["thumbnail"]}
-    return _item(item_id, scene.collection, tile.geometry, tile.boxes, properties, links, {"thumbnail": thumbnail})
+    crop = {"href": root.shared(f"/tiles/{tile.id}/crop.tif"), "type": GEOTIFF, "roles": ["data"]}
+    assets = {
+        "thumbnail": {"href": picture, "type": "image/png", "roles": ["thumbnail"]},
+        "crop": crop | {"title": "Its ground, all bands as they are stored"},
+    }
+    return _item(item_id, scene.collection, tile.geometry, tile.boxes, properties, links, assets)
 
 
 def scene_item(scene: Scene, root: Root) -> dict[str, Any]:
@@ -78,9 +84,13 @@ def scene_item(scene: Scene, root: Root) -> dict[str, Any]:
         scene.geometry,
         scene.boxes,
         properties,
-        _item_links(root, collection, item_id),
+        [*_item_links(root, collection, item_id), _map_link(root, scene)],
         data_assets(scene),
     )
+
+
+def _map_link(root: Root, scene: Scene) -> dict[str, Any]:
+    return link("tilejson", root.shared(f"/scenes/{scene.id}/tilejson.json"))
 
 
 def bbox(boxes: Sequence[LonLatBox]) -> list[float]:
@@ -91,8 +101,7 @@ def bbox(boxes: Sequence[LonLatBox]) -> list[float]:
 
 def extensions(names: Sequence[str]) -> list[str]:
     """Return the schemas of the extensions that names of properties come from."""
-    prefixes = {name.partition(":")[0] for name in names}
-    return [schema for prefix, schema in _EXTENSIONS.items() if prefix in prefixes]
+    return [schema for prefix, schema in _EXTENSIONS.items() if any(name.startswith(prefix + ":") for name in names)]
 
 
 def _item(

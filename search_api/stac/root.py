@@ -8,6 +8,7 @@ from search_api.stac.registered import Registered
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
+GEOTIFF = "image/tiff; application=geotiff"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class Root:
 
     def at(self, *parts: str, **query: str | int) -> str:
         """Return the URL of a page of this API."""
-        path = self.url + "/".join(quote(part, safe="") for part in parts)
+        path = self.url + "/".join(map(_quoted, parts))
         return f"{path}?{urlencode(query)}" if query else path
 
     def shared(self, path: str) -> str:
@@ -36,6 +37,11 @@ class Root:
     def item(self, collection: str, item: str) -> str:
         """Return the URL of an item."""
         return self.at("collections", collection, "items", item)
+
+
+def _quoted(part: str) -> str:
+    # Most parts are words and numbers, and a page of items has thousands.
+    return part if part.isascii() and part.isalnum() else quote(part, safe="")
 
 
 def link(rel: str, href: str, kind: str = JSON, **more: Any) -> dict[str, Any]:

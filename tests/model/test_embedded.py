@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import bandsight.model
 from bandsight.errors import ModelError
@@ -55,6 +56,26 @@ def test_words_rank_pictures(model):
     assert scores[1, 1] > scores[0, 1]
     chances = model.probabilities(images, texts)
     assert ((chances > 0) & (chances < 1)).all()
+
+
+def test_a_tile_is_the_mean_of_its_cells(model):
+    pixels = np.stack([_water(), _forest()])
+    cells = model.dense(pixels, RGB_UM)
+    assert cells.shape[0] == 2
+    assert cells.shape[3] == 384
+    np.testing.assert_allclose(np.linalg.norm(cells, axis=3), 1, atol=1e-5)
+    image = torch.from_numpy(model._preprocess(pixels))
+    mean = model.encode_dense(image, RGB_UM).mean(dim=(1, 2))
+    torch.testing.assert_close(mean, model.encode_image(image, RGB_UM), rtol=1e-3, atol=1e-4)
+
+
+def test_cells_say_where_in_a_tile_something_is(model):
+    water, forest = _water(), _forest()
+    half = np.concatenate([water[:, :, :112], forest[:, :, 112:]], axis=2)
+    cells = model.dense(half[None], RGB_UM)[0]
+    texts = model.embed_texts(["open water", "a dense green forest"])
+    greener = (cells @ texts[1]) - (cells @ texts[0])
+    assert greener[:, -1].mean() > greener[:, 0].mean()
 
 
 def test_nothing_in_gives_nothing_out(model):

@@ -7,7 +7,7 @@ import torch
 from bandsight.errors import WavelengthError
 from bandsight.model import load_model
 from bandsight.model.preprocess import Preprocess
-from bandsight.model.towers import wavelength_input
+from bandsight.model.towers import wavelength_inputs
 from tests.model.conftest import TINY
 
 CASES = ("rgb", "s2_9", "mono", "sar2", "s2_12", "hyper50", "bgr")
@@ -41,7 +41,7 @@ def test_generated_kernels_are_the_originals(model, golden):
     found = 0
     for case in CASES:
         if f"{case}/kernel" in golden:
-            stage = wavelength_input(model._model)
+            (stage,) = wavelength_inputs(model._model)
             with torch.inference_mode():
                 kernel, bias = stage.generate(torch.tensor(golden[f"{case}/wvs"], dtype=torch.float32))
             np.testing.assert_allclose(kernel.numpy(), golden[f"{case}/kernel"], atol=5e-5)
@@ -90,9 +90,22 @@ def test_wavelengths_that_do_not_fit_are_refused(model, waves, message):
         model.embed_pixels(np.zeros((1, 3, 48, 48), np.uint8), waves)
 
 
+@torch.inference_mode()
+def test_a_patch_is_pooled_by_the_path_of_its_value(model, golden):
+    image, waves = torch.from_numpy(golden["rgb/image"]), golden["rgb/wvs"].tolist()
+    found = model.encode_dense(image, waves)
+    assert found.shape == (len(image), 3, 3, model.dim)
+    trunk = model._model.visual.trunk
+    wavelength_inputs(trunk)[0].use(waves)
+    tokens, pool = trunk.forward_features(image), trunk.attn_pool
+    value = pool.proj(pool.kv(tokens).chunk(2, dim=-1)[1])
+    expected = value + pool.mlp(pool.norm(value))
+    torch.testing.assert_close(found.flatten(1, 2), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_a_kernel_is_generated_once_for_each_list_of_wavelengths(golden, monkeypatch):
     model = load_model(f"local-dir:{TINY}", "cpu", check=False)
-    stage = wavelength_input(model._model)
+    (stage,) = wavelength_inputs(model._model)
     asked = []
     real = stage.generate
     monkeypatch.setattr(stage, "generate", lambda waves: asked.append(tuple(waves.tolist())) or real(waves))

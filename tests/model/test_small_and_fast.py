@@ -1,6 +1,7 @@
 """What makes the embedded model small and fast changes nothing that it says."""
 
 import numpy as np
+import pytest
 import timm
 import torch
 from torch import nn
@@ -9,7 +10,7 @@ from bandsight.model.checkpoint import ROW_SCALE, expand_int8
 from bandsight.model.loader import load_model
 from bandsight.model.onnx_trunk import OnnxTrunk, onnx_trunk
 from bandsight.model.patch_embed import SpectralStem
-from bandsight.model.towers import fold_batch_norm
+from bandsight.model.towers import SideBySide, fold_batch_norm
 
 
 def _trunk() -> nn.Module:
@@ -47,22 +48,39 @@ def test_onnx_runtime_says_what_torch_says():
     trunk = _trunk()
     fold_batch_norm(trunk)
     made = onnx_trunk(trunk)
-    assert made is not None
+    assert isinstance(made, OnnxTrunk)
     for bands in ((0.66, 0.56, 0.49), (0.84,), (5.405, 5.405)):
         image = torch.rand(3, len(bands), 96, 72) * 2 - 1
         trunk.conv_stem.use(bands)
         torch.testing.assert_close(made(image), trunk(image), rtol=1e-3, atol=1e-4)
+        cells = trunk.forward_features(image)
+        torch.testing.assert_close(made.forward_features(image), cells, rtol=1e-3, atol=1e-3)
 
 
-def test_a_trunk_that_the_graph_has_no_words_for_stays_with_torch():
-    assert (
-        onnx_trunk(timm.create_model("efficientnet_b0", num_classes=0).eval()) is None
-    )  # squeeze-and-excitation, SiLU
-    assert onnx_trunk(timm.create_model("vit_tiny_patch16_224", num_classes=0).eval()) is None
+@torch.inference_mode()
+def test_trunks_side_by_side_say_what_each_says():
+    pair = SideBySide([_trunk(), _trunk()])
+    fold_batch_norm(pair)
+    image = torch.rand(2, 3, 64, 64) * 2 - 1
+    for trunk in pair.trunks:
+        trunk.conv_stem.use((0.66, 0.56, 0.49))
+    assert pair.num_features == 2560
+    torch.testing.assert_close(pair(image), torch.cat([trunk(image) for trunk in pair.trunks], dim=1))
+    made = onnx_trunk(pair)
+    assert all(isinstance(trunk, OnnxTrunk) for trunk in made.trunks)
+    torch.testing.assert_close(made(image), pair(image), rtol=1e-3, atol=1e-4)
+    assert made.forward_features(image).shape == (2, 2560, 2, 2)
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "vit_tiny_patch16_224"])  # squeeze-and-excitation; attention
+def test_a_trunk_that_the_graph_has_no_words_for_stays_with_torch(name):
+    trunk = timm.create_model(name, num_classes=0).eval()
+    assert onnx_trunk(trunk) is trunk
 
 
 def test_on_a_cpu_the_embedded_model_runs_in_onnx_runtime():
-    assert isinstance(load_model("embedded", "cpu")._model.visual.trunk, OnnxTrunk)
+    trunk = load_model("embedded", "cpu")._model.visual.trunk
+    assert all(isinstance(part, OnnxTrunk) for part in getattr(trunk, "trunks", [trunk]))
 
 
 def test_dropping_padding_changes_nothing():

@@ -42,6 +42,7 @@ def columns(first: int, rows: int, scenes: int = SCENES) -> TileColumns:
         scene_ids=rng.integers(1, scenes + 1, rows),
         boxes=boxes,
         valid_fraction=rng.random(rows).round(2),
+        cloud_fraction=np.where(rng.random(rows) < 0.2, np.nan, rng.random(rows).round(2)),
     )
 
 
@@ -145,6 +146,7 @@ FILTERS = st.builds(
     sensors=st.lists(st.sampled_from(["s0", "s1"]), max_size=2).map(tuple),
     scenes=st.lists(st.integers(1, SCENES), max_size=4).map(tuple),
     min_valid_fraction=st.none() | st.floats(0, 1),
+    max_cloud_fraction=st.none() | st.floats(0, 1),
     exclude=st.lists(st.integers(1, ROWS), max_size=5).map(tuple),
     properties=st.lists(
         st.builds(Property, name=st.just("n"), op=st.sampled_from(["=", "<", ">="]), value=st.integers(-1, 5)),
@@ -291,6 +293,19 @@ def test_a_saved_index_is_served_again_and_a_foreign_one_is_not(indexed):
 def test_vectors_that_are_no_numbers_are_refused(tmp_path):
     with pytest.raises(ArchiveError, match="need finite values of shape"):
         FaissStore(tmp_path, DIM, pytest.fail, footprints).upsert(np.full((2, DIM), np.nan, np.float32), columns(1, 2))
+
+
+def test_likeness_is_the_cosine_of_every_tile_that_passes(store) -> None:
+    queries = unit(3, 9)
+    there = LonLatBox(west=0, south=0, east=60, north=60)
+    for wanted in (Filter(), Filter(collections=("c1",)), Filter(boxes=(there,))):
+        found = store.likeness(queries, wanted)
+        selection = store.select(wanted)
+        np.testing.assert_array_equal(found.selection.ids, selection.ids)
+        np.testing.assert_allclose(found.scores, queries @ store.get(selection.ids.tolist()).T, atol=1e-6)
+        every = np.concatenate([columns(1 + n * ROWS // 4, ROWS // 4).boxes for n in range(4)])
+        np.testing.assert_array_equal(found.boxes, every[selection.ids - 1])
+    assert store.likeness(queries, Filter(collections=("none",))).scores.shape == (3, 0)
 
 
 def test_a_gpu_whose_memory_does_not_do_leaves_the_answer_to_the_cpu(tmp_path, monkeypatch, caplog):
