@@ -50,7 +50,13 @@ def _columns(start: int, values: NDArray[np.int64]) -> TileColumns:
     boxes = np.full((count, 2, 4), np.nan)
     boxes[:, 0] = 0.0, 0.0, 1.0, 1.0
     ids = np.arange(start + 1, start + 1 + count)
-    return TileColumns(ids=ids, scene_ids=np.ones(count, np.int64), boxes=boxes, valid_fraction=1.0 - values / _NUMBERS)
+    return TileColumns(
+        ids=ids,
+        scene_ids=np.ones(count, np.int64),
+        boxes=boxes,
+        valid_fraction=1.0 - values / _NUMBERS,
+        cloud_fraction=np.full(count, np.nan),
+    )
 
 
 def _scene() -> SceneColumns:
