@@ -176,7 +176,7 @@ class FaissStore:
         if state.index is None:
             return 0
         up_to = state.index.up_to
-        young = [one for one in state.shown if one.part.segment.last_id > up_to]
+        young = [one for one in state.shown if one.part.file.last_id > up_to]
         return sum(int(np.count_nonzero(one.view.alive & (one.part.columns.ids > up_to))) for one in young)
 
     def _extended(self, state: State, parts: list[Rows]) -> IvfIndex | None:

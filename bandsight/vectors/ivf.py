@@ -63,9 +63,12 @@ class IvfIndex:
     """Kind, size and measured recall."""
     scan_us: float = 0.0
     """Processor time of the exact scan for one row that passes a filter, as it was measured."""
+    kept: Any = None
+    """What its lists lie in, if that is not its own memory."""
     _projection: NDArray[np.float32] = field(init=False, repr=False)
     _centres: NDArray[np.float32] = field(init=False, repr=False)
-    _ivf: Any = field(init=False, repr=False)
+    ivf: Any = field(init=False, repr=False)
+    """The inverted lists' side of it."""
 
     def __post_init__(self) -> None:
         linear = _faiss.downcast_VectorTransform(self.faiss_index.chain.at(0))
@@ -75,12 +78,12 @@ class IvfIndex:
         values = _faiss.rev_swig_ptr(centres.get_xb(), centres.ntotal * centres.d)
         object.__setattr__(self, "_projection", projection)
         object.__setattr__(self, "_centres", values.reshape(centres.ntotal, centres.d))
-        object.__setattr__(self, "_ivf", ivf)
+        object.__setattr__(self, "ivf", ivf)
 
     @property
     def lists(self) -> int:
         """How many lists there are."""
-        return int(self._ivf.nlist)
+        return int(self.ivf.nlist)
 
     @property
     def rows(self) -> int:
@@ -120,7 +123,7 @@ class IvfIndex:
         found, ids = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
         # The wrapper of the same name takes no parameters.
         pointer = _faiss.swig_ptr
-        self._ivf.search_preassigned_c(
+        self.ivf.search_preassigned_c(
             len(queries),
             pointer(short),
             count,
@@ -147,7 +150,7 @@ class IvfIndex:
 
     def list_of(self) -> NDArray[np.int32]:
         """Return the list of each tile id, -1 for those it does not hold, shape (up_to + 1,)."""
-        lists = self._ivf.invlists
+        lists = self.ivf.invlists
         found = np.full(self.up_to + 1, -1, np.int32)
         for number in range(self.lists):
             size = lists.list_size(number)

@@ -68,12 +68,12 @@ class OpenSegment:
     first_id: int
     """Tile id of the first row."""
     last_id: int
-    """Tile id of the last row."""
+    """Tile id of the last row, by the file."""
 
     @property
     def gapless(self) -> bool:
         """Whether the ids are consecutive, so that none has to be looked up."""
-        return self.last_id - self.first_id + 1 == len(self.rows)
+        return int(self.ids[0]) == self.first_id and self.last_id - self.first_id + 1 == len(self.rows)
 
     def rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Return the row of each tile id, None when one is not here."""
@@ -211,7 +211,8 @@ def _mapped(file: BufferedReader, path: Path, segment: Segment, dim: int) -> Ope
         opened=_Opened(file),
         start=start,
         first_id=first_id,
-        last_id=segment.last_id,
+        # From the file: what a catalog says of it may have been filled in by a migration.
+        last_id=int(ids[-1]),
     )
 
 

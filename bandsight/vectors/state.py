@@ -63,7 +63,7 @@ class Masks:
 
     def split(self, parts: Sequence[Part], up_to: int) -> "tuple[Masks, Masks]":
         """Return the rows up to a tile id, and those after it."""
-        if not parts or parts[-1].segment.last_id <= up_to:
+        if not parts or parts[-1].file.last_id <= up_to:
             return self, Masks([], [])
         young = [mask & (part.columns.ids > up_to) for part, mask in zip(parts, self.masks, strict=True)]
         old = [mask & ~late for mask, late in zip(self.masks, young, strict=True)]

@@ -54,7 +54,7 @@ def _columns(start: int, values: NDArray[np.int64]) -> TileColumns:
         ids=ids,
         scene_ids=np.ones(count, np.int64),
         boxes=boxes,
-        valid_fraction=1.0 - values.astype(np.float64),
+        valid_fraction=1.0 - values / _NUMBERS,
         cloud_fraction=np.full(count, np.nan),
     )
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,16 @@ def test_ids_with_gaps_and_without_are_looked_up_alike(tmp_path: Path) -> None:
         marked = np.zeros(21, bool)
         file.mark(np.array([True, False, False, True, True]), marked)
         np.testing.assert_array_equal(np.flatnonzero(marked), ids[[0, 3, 4]])
+
+
+def test_a_catalog_that_is_wrong_about_the_last_id_does_not_change_which_row_is_which(tmp_path: Path) -> None:
+    """A migration down and up again fills in that ids have no gaps."""
+    folder = StoreFolder(tmp_path, _DIM, _columns)
+    ids, rows = np.array([7, 8, 11, 12, 20]), _rows(5)
+    segment = replace(folder.write(rows, _columns(ids)), last_id=11)
+    file = folder.open(segment).file
+    assert not file.gapless
+    found = file.rows_of(np.array([12, 20]))
+    assert found is not None
+    assert np.array_equal(file.sound(found), rows[3:])
+    assert file.last_id == 20
