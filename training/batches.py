@@ -25,6 +25,8 @@ _CLOUDS, _SNOW = 0.08, 0.05
 _FAR = 0.5
 # Share of scene crops that are measured radar or relief, once imagery is wide.
 _MEASURED = 0.12
+# Share of scene crops that are seen in red, green, blue alone.
+_RGB = 0.25
 # Share that is imitated ground, once imagery is wide.
 _GROUND = 0.35
 # Classes whose images may hold water; on the others what is dark or blue is shade.
@@ -40,6 +42,8 @@ class Batch:
     groups: tuple[tuple[Tensor, tuple[float, ...]], ...]
     meaning: Meaning
     own: NDArray[np.int64]
+    images: NDArray[np.int64]
+    """Whose captions are true of each view; -1 where only its kind is known any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class SceneBatch:
     """Which crops have a label."""
     meaning: Meaning
     own: NDArray[np.int64]
+    name: str
+    """Which scene, `radar`, or what is imitated."""
 
 
 class Batches:
@@ -79,6 +85,7 @@ class Batches:
         s, size, wide = self.sentences, part.size, part.wide
         views = random_views([self.images[r].pixels for r in rows], size, torch_rng, area=(part.area, 1.0))
         own = np.array([s.draw(r, part.prompts, rng) for r in rows])
+        images = np.array(rows)
         vectors, kinds = s.means[rows].clone(), s.kind_of_image[rows].copy()
         chance, mosaics = rng.random(len(rows)), part.mosaics
         for i in np.flatnonzero(chance < mosaics).tolist():
@@ -88,6 +95,7 @@ class Batches:
             views[i] = mosaic(torch.cat([views[i : i + 1], more]))
             # Details of one part are not what the whole shows.
             own[i], vectors[i] = rng.choice(s.of_kind[kinds[i]]), s.kind_means[kinds[i]]
+            images[i] = -1
         views = random_light(views, torch_rng)
         cloudy = np.flatnonzero(chance > 1 - _CLOUDS * part.weather)
         if len(cloudy):
@@ -96,11 +104,13 @@ class Batches:
             for i, covered in zip(cloudy.tolist(), share.tolist(), strict=True):
                 if covered > 0.3:
                     self._say(i, "cloud" if covered > 0.6 else "some_cloud", own, vectors, kinds, rng)
+                    images[i] = -1
         snowy = np.flatnonzero((chance > mosaics) & (chance < mosaics + _SNOW * part.weather))
         if len(snowy):
             views[snowy] = add_snow(views[snowy], rng)
             for i in snowy[rng.random(len(snowy)) < 0.5].tolist():
                 self._say(i, "snow", own, vectors, kinds, rng)
+                images[i] = -1
         others = round(part.other_bands * len(rows))
         imitated = round(part.imitated * len(rows))
         rgb, waves = views[others + imitated :], _near_rgb(rng)
@@ -129,19 +139,18 @@ class Batches:
                 ]
             )
             groups.append((random_air(random_light(made, torch_rng), waves, torch_rng), waves))
-        return Batch(tuple(groups), Meaning(vectors[order], kinds[order]), own[order])
+        return Batch(tuple(groups), Meaning(vectors[order], kinds[order]), own[order], images[order])
 
     def scene(self, count: int, part: Part, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
         """Return crops of one scene under random bands; now and then relief, radar or imitated ground instead."""
         size, wide = part.size, part.wide
         if rng.random() < 0.06:
             views, labels = relief(count, size, rng)
-            return self._scene_batch(views, views, RGB_UM, RGB_UM, list(labels), rng)
+            return self._scene_batch("relief", views, views, RGB_UM, RGB_UM, list(labels), rng)
         if wide and rng.random() < _MEASURED:
             return self._measured(size, count, rng, torch_rng)
         if wide and rng.random() < _GROUND:
-            made = ground(count, size, rng)
-            return self._some_bands(made.views, made.wavelengths, made.labels, part, rng, torch_rng)
+            return self.ground(count, part, rng, torch_rng)
         stack = self.stacks[int(rng.integers(len(self.stacks)))]
         height, width = stack.mask.shape
         pixels = stack.pixels if rng.random() < 0.6 else stack.each_alone
@@ -151,27 +160,39 @@ class Batches:
             top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
             window = (slice(top, top + side), slice(left, left + side))
             crops.append(pixels[:, *window])
-            labels_or_none.append(stack.label(window, wide=wide))
+            labels_or_none.append(stack.label(window))
         views = random_views(crops, size, torch_rng, area=(0.8, 1.0))
-        return self._some_bands(views, tuple(stack.wavelengths.tolist()), labels_or_none, part, rng, torch_rng)
+        return self._some_bands(
+            stack.name, views, tuple(stack.wavelengths.tolist()), labels_or_none, part, rng, torch_rng
+        )
+
+    def ground(
+        self, count: int, part: Part, rng: np.random.Generator, torch_rng: torch.Generator, *, rgb: float = _RGB
+    ) -> SceneBatch:
+        """Return views of imitated ground under random bands: red, green, blue alone in a share `rgb` of batches."""
+        made = ground(count, part.size, rng)
+        return self._some_bands("ground", made.views, made.wavelengths, made.labels, part, rng, torch_rng, rgb=rgb)
 
     def _some_bands(
         self,
+        name: str,
         views: Tensor,
         wavelengths: tuple[float, ...],
         labels: list[str | None],
         part: Part,
         rng: np.random.Generator,
         torch_rng: torch.Generator,
+        *,
+        rgb: float = _RGB,
     ) -> SceneBatch:
         """Return what the teacher sees, and under worse light some bands: often all, or red, green, blue, or any."""
         bands = len(wavelengths)
-        rgb = np.array(sorted(set(nearest_bands(wavelengths, RGB_UM))))
+        visible = np.array(sorted(set(nearest_bands(wavelengths, RGB_UM))))
         draw = rng.random()
         if draw < 0.3:
             keep = rng.permutation(bands)
-        elif draw < 0.55:
-            keep = rgb
+        elif draw < 0.3 + rgb:
+            keep = visible
         else:
             keep = rng.permutation(bands)[: rng.integers(1, bands + 1)]
         seen_waves = tuple(wavelengths[int(b)] for b in keep)
@@ -179,9 +200,9 @@ class Batches:
         if part.wide:
             seen = random_air(seen, seen_waves, torch_rng)
         # The captions have taught red, green and blue first; once other bands have meaning too, all bands know best.
-        whole = range(bands) if part.wide else rgb.tolist()
+        whole = range(bands) if part.wide else visible.tolist()
         whole_waves = tuple(wavelengths[b] for b in whole)
-        return self._scene_batch(views[:, [*whole]], seen, whole_waves, seen_waves, labels, rng)
+        return self._scene_batch(name, views[:, [*whole]], seen, whole_waves, seen_waves, labels, rng)
 
     def _measured(self, size: int, count: int, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
         source = self.measured[int(rng.integers(len(self.measured)))]
@@ -190,10 +211,12 @@ class Batches:
         waves = (SAR_UM,) * int(rng.integers(1, 3)) if source.radar else RGB_UM
         views = views.repeat(1, len(waves), 1, 1)
         seen = random_light(views, torch_rng) if source.radar else views
-        return self._scene_batch(views, seen, waves, waves, [label for _, label in drawn], rng)
+        name = "radar" if source.radar else "heights"
+        return self._scene_batch(name, views, seen, waves, waves, [label for _, label in drawn], rng)
 
     def _scene_batch(
         self,
+        name: str,
         whole: Tensor,
         seen: Tensor,
         whole_wavelengths: tuple[float, ...],
@@ -206,7 +229,7 @@ class Batches:
         kinds = np.array([s.kind(label) for label in labels if label is not None], np.int64)
         own = np.array([rng.choice(s.of_kind[kind]) for kind in kinds], np.int64)
         return SceneBatch(
-            whole, whole_wavelengths, seen, wavelengths, labelled, Meaning(s.kind_means[kinds], kinds), own
+            whole, whole_wavelengths, seen, wavelengths, labelled, Meaning(s.kind_means[kinds], kinds), own, name
         )
 
     def _say(

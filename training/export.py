@@ -1,26 +1,30 @@
-"""Writes a trained student as an open_clip model folder that the product's loader reads."""
+"""Writes what was trained as an open_clip model folder that the product's loader reads."""
 
+import copy
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from training.text import shipped_minilm, write_tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-    from training.student import Student
+    from training.student import Projections
 
-CONFIG = {
+_WEIGHTS, _TRUNK = "open_clip_model.safetensors", "visual.trunk."
+_BACKBONE = "tf_efficientnet_lite0"
+CONFIG: dict[str, Any] = {
     "model_cfg": {
         "embed_dim": 384,
         "init_logit_bias": -5,
         "custom_text": True,
         "vision_cfg": {
             "image_size": 128,
-            "timm_model_name": "spectral_tf_efficientnet_lite0",
+            "timm_model_name": f"spectral_{_BACKBONE}",
             "timm_model_pretrained": False,
             "timm_pool": "avg",
             "timm_proj": "linear",
@@ -45,20 +49,47 @@ CONFIG = {
 }
 
 
-def export(student: "Student", folder: Path) -> None:
-    """Write config, tokenizer and weights (float16) into a folder."""
+def export(
+    folder: Path,
+    trunks: Sequence[Mapping[str, "torch.Tensor"]],
+    projections: "Projections",
+    *,
+    indices: bool = False,
+) -> None:
+    """Write config, tokenizer and weights into a folder: float16, the sentence encoder's matrices int8 by rows.
+
+    Args:
+        folder: The model's.
+        trunks: The state of each trunk, in the order in which `projections` reads their features.
+        projections: What lies behind them.
+        indices: The spectral indices stand beside the trunks, last.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     state: dict[str, torch.Tensor] = {}
-    for name, value in student.trunk.state_dict().items():
-        state[f"visual.trunk.{name}"] = value
-    state["visual.head.proj.weight"] = student.image_proj.weight
-    state["text.proj.weight"] = student.text_proj.weight
-    state["logit_scale"], state["logit_bias"] = student.logit_scale, student.logit_bias
+    for number, trunk in enumerate(trunks):
+        where = _TRUNK if len(trunks) == 1 and not indices else f"{_TRUNK}trunks.{number}."
+        state |= {where + name: value for name, value in trunk.items()}
+    state["visual.head.proj.weight"] = projections.image_proj.weight
+    state["text.proj.weight"] = projections.text_proj.weight
+    state["logit_scale"], state["logit_bias"] = projections.logit_scale, projections.logit_bias
     half = {
         name: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous().clone()
         for name, value in state.items()
     }
     half |= {f"text.transformer.{name}": value for name, value in shipped_minilm().items()}
-    save_file(half, folder / "open_clip_model.safetensors")
-    (folder / "open_clip_config.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
+    save_file(half, folder / _WEIGHTS)
+    config = copy.deepcopy(CONFIG)
+    config["model_cfg"]["vision_cfg"]["timm_model_name"] = "spectral_" + "+".join(
+        [*[_BACKBONE] * len(trunks), *["indices"] * indices]
+    )
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
     write_tokenizer(folder / "text")
+
+
+def read_trunk(folder: Path) -> dict[str, "torch.Tensor"]:
+    """Return the state of the trunk of an exported model that has one."""
+    return {
+        name.removeprefix(_TRUNK): value
+        for name, value in load_file(folder / _WEIGHTS).items()
+        if name.startswith(_TRUNK)
+    }

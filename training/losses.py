@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.sentences import Meaning, Sentences
-from training.student import Student
+from training.student import Projections
 
 # Fixed sharpness of the softmax terms; the learned logit scale belongs to the sigmoid term.
 _SHARP = 30.0
@@ -37,7 +37,7 @@ class Memory:
 
 
 def contrast(
-    student: Student,
+    student: Projections,
     image: Tensor,
     meaning: Meaning,
     own: NDArray[np.int64],
@@ -92,7 +92,7 @@ def agreement(seen: Tensor, target: Tensor, *, among: bool) -> Tensor:
     return distance + 0.25 * functional.cross_entropy(_SHARP * seen @ target.T, own)
 
 
-def wordings(student: Student, sentences: Sentences, rows: list[int], rng: np.random.Generator) -> Tensor:
+def wordings(student: Projections, sentences: Sentences, rows: list[int], rng: np.random.Generator) -> Tensor:
     """Return how far apart wordings of one thing lie: two prompts of each kind, and two captions of each image.
 
     Args:

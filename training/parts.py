@@ -55,7 +55,7 @@ _WORLD = (
 # The captions' trunk sees clean views near to the images as they are, and is told apart by captions more than by names.
 _CAPTIONS = (
     Part(
-        until=0.35,
+        until=0.36,
         size=96,
         wide=False,
         area=0.25,
@@ -68,8 +68,8 @@ _CAPTIONS = (
         bank=(768, 1),
     ),
     Part(
-        until=1,
-        size=128,
+        until=0.72,
+        size=112,
         wide=False,
         area=0.35,
         prompts=0.08,
@@ -80,8 +80,23 @@ _CAPTIONS = (
         weather=0.5,
         bank=(896, 1),
     ),
+    Part(
+        until=1,
+        size=128,
+        wide=False,
+        area=0.45,
+        prompts=0.08,
+        mosaics=0.05,
+        other_bands=0.1,
+        imitated=0,
+        crops=(8,),
+        weather=0.3,
+        bank=(896, 1),
+    ),
 )
 PARTS = {"world": _WORLD, "captions": _CAPTIONS}
+EPOCHS = {"world": 18, "captions": 11}
+"""Epochs of a run, unless it is told otherwise."""
 
 
 def part_of(parts: Sequence[Part], epoch: int, epochs: int) -> Part:

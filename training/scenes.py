@@ -40,18 +40,17 @@ class Stack:
     rules: dict[str, Any]
     """The scene's entry in scenes.toml."""
 
-    def label(self, window: tuple[slice, slice], *, wide: bool = False) -> str | None:
+    def label(self, window: tuple[slice, slice]) -> str | None:
         """Return the label of vocabulary.toml that a window earns, or None where nothing is sure.
 
         Args:
             window: Rows and columns.
-            wide: Say it as in the second part of a run.
         """
         mask = self.mask[window]
         water, green, cloud, nothing = (
             float((mask == value).mean()) for value in (_WATER, _VEGETATION, _CLOUD, _NOTHING)
         )
-        names = self.rules["labels"] | (self.rules.get("wide_labels", {}) if wide else {})
+        names = self.rules["labels"]
         if nothing > 0.1:
             return None
         if cloud > 0.12:
@@ -86,7 +85,7 @@ def make_stack(name: str, values: NDArray[np.float32], rules: dict[str, Any]) ->
         name: Its key.
         values: Shape (bands, height, width), zero where there is nothing.
         rules: `wavelengths`, `water` and `vegetation` thresholds, optional `cloud` (of 255) and
-            `empty` (a value that stands for nothing), `labels`, and `wide_labels` that differ in a run's second part.
+            `empty` (a value that stands for nothing), and `labels`.
     """
     waves = np.asarray(rules["wavelengths"], np.float32)
     valid = (values > 0).all(axis=0) & (values != rules.get("empty", 0)).any(axis=0)

@@ -1,4 +1,4 @@
-"""What is trained: the spectral trunk, its projection, the text projection, and the logit scale and bias."""
+"""What is trained: a spectral trunk, its projection, the text projection, and the logit scale and bias."""
 
 import math
 from typing import Any
@@ -13,21 +13,12 @@ from bandsight.model.patch_embed import SpectralStem
 DIM = 384
 
 
-class Student(nn.Module):
-    """The image tower, and a projection of sentence vectors that starts as the identity."""
+class Projections(nn.Module):
+    """What lies behind the trunks: features and sentence vectors projected into one space, and the logits' line."""
 
-    def __init__(self, pretrained: bool = True) -> None:
+    def __init__(self, features: int) -> None:
         super().__init__()
-        trunk: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0, drop_path_rate=0.05)
-        if pretrained:
-            _imagenet_weights(trunk)
-        trunk.conv_stem = SpectralStem(trunk.conv_stem.weight, trunk.conv_stem.stride[0])
-        for module in trunk.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                # timm keeps TensorFlow's 0.01, which lags a run of a thousand steps.
-                module.momentum = 0.05
-        self.trunk = trunk
-        self.image_proj = nn.Linear(trunk.num_features, DIM, bias=False)
+        self.image_proj = nn.Linear(features, DIM, bias=False)
         self.text_proj = nn.Linear(DIM, DIM, bias=False)
         nn.init.eye_(self.text_proj.weight)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(10.0)))
@@ -37,6 +28,30 @@ class Student(nn.Module):
     def start_text(self, projection: Tensor) -> None:
         """Let the text projection begin as this matrix (384, 384) and not as the identity."""
         self.text_proj.weight.copy_(projection)
+
+    def project(self, features: Tensor) -> Tensor:
+        """Return unit vectors of pooled features."""
+        return functional.normalize(self.image_proj(features), dim=-1)
+
+    def texts(self, vectors: Tensor) -> Tensor:
+        """Return unit vectors of sentence vectors."""
+        return functional.normalize(self.text_proj(vectors), dim=-1)
+
+
+class Student(Projections):
+    """The image tower of one trunk, and its projections."""
+
+    def __init__(self, pretrained: bool = True) -> None:
+        trunk: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0, drop_path_rate=0.05)
+        if pretrained:
+            _imagenet_weights(trunk)
+        trunk.conv_stem = SpectralStem(trunk.conv_stem.weight, trunk.conv_stem.stride[0])
+        for module in trunk.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                # timm keeps TensorFlow's 0.01, which lags a run of a thousand steps.
+                module.momentum = 0.05
+        super().__init__(trunk.num_features)
+        self.trunk = trunk
 
     def images(self, *groups: tuple[Tensor, tuple[float, ...]]) -> Tensor:
         """Return unit vectors of views in 0..1, group after group; each group has its own bands.
@@ -50,11 +65,7 @@ class Student(nn.Module):
             stems.append(self.trunk.conv_stem(((views - 0.5) / 0.5).contiguous(memory_format=torch.channels_last)))
         x = self.trunk.blocks(self.trunk.bn1(torch.cat(stems)))
         x = self.trunk.forward_head(self.trunk.bn2(self.trunk.conv_head(x)), pre_logits=True)
-        return functional.normalize(self.image_proj(x), dim=-1)
-
-    def texts(self, vectors: Tensor) -> Tensor:
-        """Return unit vectors of sentence vectors."""
-        return functional.normalize(self.text_proj(vectors), dim=-1)
+        return self.project(x)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Trains the embedded model: image tower and projections against frozen sentence vectors; resumable, seeded."""
+"""Trains one of the embedded model's two trunks against frozen sentence vectors; resumable, seeded."""
 
 import argparse
 import copy
@@ -18,10 +18,9 @@ from training.batches import Batches
 from training.captions import read_sets, stored
 from training.evaluate import quick
 from training.export import export
-from training.finish import finish
 from training.losses import Memory, agreement, contrast, wordings
 from training.measured import read_measured
-from training.parts import PARTS, part_of
+from training.parts import EPOCHS, PARTS, part_of
 from training.plot import plot
 from training.scenes import read_stacks
 from training.sentences import Sentences
@@ -42,7 +41,7 @@ def main() -> None:
             sys.executable, [sys.executable, "-m", "training.train", *sys.argv[1:]], os.environ | _KEEP_MEMORY
         )
     args = _arguments()
-    parts = PARTS[args.trunk]
+    parts, epochs = PARTS[args.trunk], args.epochs or EPOCHS[args.trunk]
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     train = stored(image for images in read_sets(args.data, "train").values() for image in images)
@@ -62,7 +61,7 @@ def main() -> None:
         [{"params": slow, "lr": args.lr}, {"params": fast, "lr": args.lr * 3}], weight_decay=0.02
     )
     per_epoch = len(train) // args.batch
-    total = per_epoch * args.epochs
+    total = per_epoch * epochs
     peak = [group["lr"] for group in optimizer.param_groups]
     state_file, log_file = args.out / "state.pt", args.out / "log.json"
     memory = Memory(4096)
@@ -74,10 +73,10 @@ def main() -> None:
         optimizer.load_state_dict(state["optimizer"])
         memory.rows.extend(state["memory"])
         first, log = state["epoch"], json.loads(log_file.read_text())
-    for epoch in range(first, args.epochs):
+    for epoch in range(first, epochs):
         rng, torch_rng = np.random.default_rng(args.seed + epoch), torch.Generator().manual_seed(args.seed + epoch)
         torch.manual_seed(args.seed + epoch)
-        part = part_of(parts, epoch, args.epochs)
+        part = part_of(parts, epoch, epochs)
         if part.wide:
             sentences.share_words()
         order = rng.permutation(len(train))
@@ -122,7 +121,7 @@ def main() -> None:
                 print(f"epoch {epoch} step {step}/{per_epoch} loss {loss.item():.3f} {rate:.0f} images/s", flush=True)
         row: dict[str, Any] = {"epoch": epoch, "size": part.size, "seconds": round(time.monotonic() - started)}
         row |= {name: round(value / per_epoch, 4) for name, value in sums.items()}
-        export(average, args.out / "model")
+        export(args.out / "model", [average.trunk.state_dict()], average)
         # Choices are made on this part, never on the held-out tenth.
         row |= quick(args.out / "model", validation)
         log.append(row)
@@ -132,7 +131,6 @@ def main() -> None:
         state_file.with_suffix(".new").replace(state_file)
         log_file.write_text(json.dumps(log, indent=1))
         plot(log, args.out / "log.png")
-    print(json.dumps(finish(args.out / "model", args.data, args.cache), indent=1))
 
 
 def rate_of_learning(step: int, total: int, first_part: float) -> float:
@@ -147,9 +145,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the two tars and scenes/")
     parser.add_argument("--out", type=Path, required=True, help="run folder: state, log, plot, model/")
-    parser.add_argument("--cache", type=Path, default=Path(".cache/demo"), help="where the demo keeps its scenes")
     parser.add_argument("--trunk", choices=sorted(PARTS), default="world", help="which of the two trunks to train")
-    parser.add_argument("--epochs", type=int, default=18)
+    parser.add_argument("--epochs", type=int, help="default: 18 for the world's trunk, 11 for the captions'")
     parser.add_argument("--batch", type=int, default=112)
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--seed", type=int, default=0)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bandsight.errors import ModelError
+from bandsight.model.indices import SpectralIndices
 from bandsight.model.patch_embed import DofaPatchEmbed, SpectralStem, WavelengthInput
 
 # A timm name with one of these in front is that trunk with its input stage generated from wavelengths.
 _DOFA, _SPECTRAL = "dofa_", "spectral_"
-# Between the names of trunks that see the same image side by side.
-_BESIDE = "+"
+# Between the names of trunks that see the same image side by side; one of them may be what is not learned.
+_BESIDE, _INDICES = "+", "indices"
 
 
 class SideBySide(nn.Module):
@@ -74,7 +75,8 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
     vision["timm_model_name"] = plain
     vision["timm_model_pretrained"] = False
     described = trunk_args.get(name)
-    for unknown in [each for each in (plain, *beside) if described is None and not timm.is_model(each)]:
+    known = {plain} if described is not None else {_INDICES}
+    for unknown in [each for each in (plain, *beside) if each not in known and not timm.is_model(each)]:
         raise ModelError(
             f"{folder}: timm does not know the trunk {unknown!r}; put its dimensions under {name!r} in trunk_args.json"
         )
@@ -89,13 +91,20 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
         patch = trunk.patch_embed.patch_size[0]
         trunk.patch_embed = DofaPatchEmbed(patch, trunk.embed_dim)
         return model
-    trunks = [trunk, *(timm.create_model(each, num_classes=0) for each in beside)]
-    for each in trunks:
-        each.conv_stem = SpectralStem(each.conv_stem.weight, each.conv_stem.stride[0])
+    trunk.conv_stem = SpectralStem(trunk.conv_stem.weight, trunk.conv_stem.stride[0])
     if beside:
-        model.visual.trunk = SideBySide(trunks)
+        model.visual.trunk = SideBySide([trunk, *(_beside(each) for each in beside)])
         model.visual.head.proj = nn.Linear(model.visual.trunk.num_features, cfg["embed_dim"], bias=False)
     return model
+
+
+def _beside(name: str) -> nn.Module:
+    """Return what a name stands for that follows the first trunk's."""
+    if name == _INDICES:
+        return SpectralIndices()
+    trunk: Any = timm.create_model(name, num_classes=0)
+    trunk.conv_stem = SpectralStem(trunk.conv_stem.weight, trunk.conv_stem.stride[0])
+    return cast("nn.Module", trunk)
 
 
 def dense_features(visual: TimmModel, image: Tensor) -> Tensor:

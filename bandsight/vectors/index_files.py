@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import faiss
+import numpy as np
 
 from bandsight.errors import ArchiveError
 from bandsight.vectors.durable import cannot_write, name_durably, write_durably
@@ -18,7 +19,7 @@ from bandsight.vectors.ivf import IvfIndex, Width
 # Its type hints lack the constructors that its Python wrapper adds.
 _faiss: Any = faiss
 _FILE, _FACTS = "ivf.faiss", "ivf.json"
-_VERSION = 2
+_VERSION = 3
 
 
 def save_index(folder: Path, index: IvfIndex) -> None:
@@ -39,6 +40,9 @@ def save_index(folder: Path, index: IvfIndex) -> None:
             "up_to": index.up_to,
             "widths": [asdict(width) for width in index.widths],
             "figures": index.figures,
+            "slope": index.slope,
+            "reach": [round(value, 6) for value in index.reach.tolist()],
+            "scan_us": index.scan_us,
         }
         (folder / _FACTS).unlink(missing_ok=True)
         name_durably(temporary, path)
@@ -61,7 +65,15 @@ def load_index(folder: Path, newest: int, *, writable: bool = False) -> IvfIndex
     if facts is None or problem or facts["up_to"] > newest:
         return None
     index = _faiss.read_index(str(folder / _FILE), 0 if writable else _faiss.IO_FLAG_MMAP_IFC)
-    return IvfIndex(index, facts["up_to"], tuple(Width(**width) for width in facts["widths"]), facts["figures"])
+    return IvfIndex(
+        index,
+        facts["up_to"],
+        np.array(facts["reach"], np.float32),
+        facts["slope"],
+        tuple(Width(**width) for width in facts["widths"]),
+        facts["figures"],
+        facts["scan_us"],
+    )
 
 
 def index_stamp(folder: Path) -> tuple[int, int] | None:

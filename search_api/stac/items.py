@@ -52,6 +52,7 @@ def tile_item(tile: Tile, scene: Scene, root: Root, facts: Mapping[str, Any] | N
         "bandsight:scale": tile.scale,
         "bandsight:window": [tile.col_off, tile.row_off, tile.width, tile.height],
         "bandsight:valid_fraction": round(tile.valid_fraction, _PLACES),
+        **({} if tile.cloud_fraction is None else {"bandsight:cloud_fraction": round(tile.cloud_fraction, _PLACES)}),
         **(facts or {}),
     }
     links = [

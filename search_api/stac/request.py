@@ -45,8 +45,20 @@ class FieldsBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    include: list[Name] = Field(default=[], max_length=100)
-    exclude: list[Name] = Field(default=[], max_length=100)
+    include: list[Name] | None = Field(
+        default=None, max_length=100, description="Only these; empty for an Item's least"
+    )
+    exclude: list[Name] | None = Field(default=None, max_length=100)
+
+    def fields(self) -> Fields:
+        """Return what these names mean.
+
+        Raises:
+            QueryError: There are too many.
+        """
+        # `include` that is there and empty: a whole item's least, as the fields extension has it.
+        least = "include" in self.model_fields_set and not self.include and bool(self.exclude)
+        return Fields.of(self.include or (), self.exclude or (), of_default=least)
 
 
 class ItemFilters(BaseModel):
@@ -93,7 +105,7 @@ class SearchBody(Filters):
     limit: int = Field(10, ge=1, description="Most items; more than the server's most counts as that")
     token: str | None = Field(None, max_length=_TOKEN_CHARS, description="From the link `next` of a former page")
     sortby: list[Sort] | None = Field(None, max_length=MAX_KEYS)
-    fields: FieldsBody | None = None
+    fields: FieldsBody = Field(default_factory=FieldsBody)
 
 
 class RegisterBody(Filters):
@@ -146,12 +158,11 @@ def query_of_body(settings: ApiSettings, body: ItemFilters) -> ItemQuery:
     """
     more: dict[str, Any] = {}
     if isinstance(body, SearchBody):
-        shown = body.fields or FieldsBody()
         more = {
             "limit": body.limit,
             "token": body.token,
             "order": keys_of((key.field, key.direction == "desc") for key in body.sortby or ()),
-            "fields": Fields.of(shown.include, shown.exclude),
+            "fields": body.fields.fields(),
         }
     return _query(
         settings,

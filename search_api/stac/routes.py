@@ -130,9 +130,9 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
     @router.get(
         "/conformance", responses=schemas.of(JSON, schemas.CONFORMANCE) | problems(400, 404), summary="Conformance"
     )
-    def conformance(api: ApiDep) -> Response:  # noqa: ARG001  (an unknown API is 404)
-        """Return the standards that this server conforms to."""
-        return json_answer(documents.conformance())
+    def conformance(api: ApiDep) -> Response:
+        """Return the standards that this API conforms to."""
+        return json_answer(documents.conformance(api.root))
 
     @router.get(
         "/collections", responses=schemas.of(JSON, schemas.COLLECTIONS) | problems(400, 404), summary="Collections"

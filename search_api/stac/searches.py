@@ -6,13 +6,14 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import ValidationError
 
 from bandsight.errors import ArchiveError, QueryError
+from bandsight.filters import Filter
 from search_api.bodies import body_of, described
 from search_api.documented import problems
 from search_api.meaning.ranking import MeaningRanking, Ranking
 from search_api.service import Service
 from search_api.stac import documents, schemas
 from search_api.stac.query import answer, filter_of
-from search_api.stac.registered import Registered, Searches
+from search_api.stac.registered import Hits, Registered, Searches
 from search_api.stac.request import Filters, RegisterBody, only_known, query_of_body, take_pictures
 from search_api.stac.root import GEOJSON, JSON, Root, link
 from search_api.stac.routes import Api, json_answer, question_of, server_url, stac_router
@@ -68,6 +69,8 @@ def register(
     answer(service.archive, query, MeaningRanking(service, question, request.app.state.stac.bands))
     title = body.title.strip() or ", ".join(question.labels) or "what is unlike its examples"
     made = searches.add(title[:200], body.hits, body.asked(question))
+    found = _top(request, made, read_body(made)).page(Filter(), made.hits, None)
+    searches.keep_hits(made.id, Hits(generation=found.generation, ids=tuple(hit.tile.id for hit, _ in found.hits)))
     shown = _shown(made, server_url(request))
     response = json_answer(shown, status=201)
     response.headers["Location"] = shown["links"][0]["href"]
@@ -141,6 +144,7 @@ def _shown(search: Registered, server: str) -> dict[str, Any]:
         "links": [
             link("child", root.url, title="STAC API of its hits"),
             link("items", root.at("search"), GEOJSON),
+            link("export", root.at("export"), GEOJSON, title="All its hits as a file"),
             link("heatmap", root.at("heatmap", "tilejson.json"), title="Map tiles of its scores"),
             link("root", f"{server}/"),
         ],

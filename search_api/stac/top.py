@@ -73,6 +73,10 @@ class TopRanking:
         """The registered search."""
         return {"search": self._source.search.id}
 
+    def rank(self) -> Ranking:
+        """Return the order behind it, of all tiles."""
+        return self._source.rank()
+
     def page(self, wanted: Filter, k: int, after: list[Any] | None) -> RankedPage:
         """Return the k best of the hits that also pass another filter; see `Ranking`."""
         up_to = self._archive.newest_tile if after is None else number_in(after, 2)

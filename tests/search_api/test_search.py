@@ -182,6 +182,8 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         "/searches",
         "/searches/{search_id}",
         "/searches/{search_id}/",
+        "/searches/{search_id}/export",
+        "/search/export",
         *(f"/searches/{{search_id}}{path}" for path in stac),
         "/tiles/{tile_id}",
         "/tiles/{tile_id}/similar",

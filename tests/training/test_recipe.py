@@ -8,7 +8,7 @@ from training.augment import mosaic, random_air, random_light, random_views
 from training.ground import ground
 from training.losses import Memory, agreement, contrast, wordings
 from training.measured import Measured
-from training.parts import PARTS
+from training.parts import PARTS, part_of
 from training.prompts import class_prompts, keywords, label_prompts, vocabulary
 from training.scenes import make_stack
 from training.sentences import Meaning, Sentences
@@ -51,9 +51,6 @@ def test_spectral_indices_label_windows():
     assert stack.label((slice(0, 20), slice(0, 20))) == "water"
     assert stack.label((slice(32, 48), slice(0, 30))) == "forest"
     assert stack.label((slice(50, 60), slice(45, 60))) == "bare"
-    ploughed = make_stack("made", values, {**RULES, "wide_labels": {"other": "farmland"}})
-    assert ploughed.label((slice(50, 60), slice(45, 60))) == "bare"
-    assert ploughed.label((slice(50, 60), slice(45, 60)), wide=True) == "farmland"
     assert stack.label((slice(15, 45), slice(0, 30))) == "coast"
     assert stack.rgb == (2, 1, 0)
     empty = values.copy()
@@ -225,12 +222,20 @@ def test_labels_and_classes_share_their_words_once_told_to(sentences):
 
 
 def test_the_rate_of_learning_rises_falls_slowly_and_then_to_nothing():
-    rates = [rate_of_learning(step, 2000) for step in range(2000)]
+    first = PARTS["world"][0].until
+    rates = [rate_of_learning(step, 2000, first) for step in range(2000)]
     assert rates[0] < 0.05
     assert max(rates) == max(rates[59:80]) > 0.99
     assert rates[60:] == sorted(rates[60:], reverse=True)
-    assert rates[round(PARTS[0].until * 2000)] == pytest.approx(0.5 + 0.5 * np.cos(np.pi / 2.5), abs=1e-3)
+    assert rates[round(first * 2000)] == pytest.approx(0.5 + 0.5 * np.cos(np.pi / 2.5), abs=1e-3)
     assert rates[-1] < 1e-4
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_epoch_of_a_run_lies_in_a_part(name):
+    sizes = [part_of(PARTS[name], epoch, 18).size for epoch in range(18)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == 128
 
 
 def test_imitated_ground_is_labelled_by_what_it_shows():

@@ -90,7 +90,7 @@ def test_searches_are_kept_listed_and_deleted(tmp_path: Path) -> None:
                 assert_problem(gone, 404, "not registered here, or deleted")
             assert len(client.get("/searches").json()["searches"]) == 1
             assert client.get(second).status_code == 200
-            (kept,) = (tmp_path / "a" / "searches").iterdir()
+            (kept,) = (tmp_path / "a" / "searches").glob("*.json")
             kept.write_text("{")
             assert_problem(client.get(second), 503, kept.name, "delete it")
 
@@ -141,6 +141,12 @@ def test_a_registered_search_takes_no_second_question(stac: TestClient, many: Ar
 def test_an_id_that_is_none_is_not_found(stac: TestClient, search_id: str) -> None:
     assert stac.get(f"/searches/{search_id}/search").status_code == 404
     assert stac.delete(f"/searches/{search_id}").status_code == 404
+
+
+def test_a_registered_search_does_not_claim_to_sort(stac: TestClient) -> None:
+    root = register(stac, q="a lake", hits=5)
+    assert not [name for name in stac.get(f"{root}conformance").json()["conformsTo"] if "sort" in name]
+    assert [name for name in stac.get("/conformance").json()["conformsTo"] if "sort" in name]
 
 
 def test_a_search_of_many_bytes_is_not_kept(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

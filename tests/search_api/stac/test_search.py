@@ -176,3 +176,40 @@ def test_a_token_outlives_what_is_added_and_belongs_to_one_question(tmp_path: Pa
         refused = client.get("/search", params={"token": token})
         assert refused.status_code == 400
         assert "generation 3, this archive is at 1" in refused.json()["detail"]
+
+
+PLAIN = {"type", "stac_version", "id", "collection"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "keys", "properties"),
+    [
+        ({"include": ["geometry"]}, PLAIN | {"geometry"}, None),
+        ({"include": ["properties.platform"], "exclude": ["properties"]}, PLAIN | {"properties"}, {"platform"}),
+        ({"include": ["geometry"], "exclude": ["geometry", "collection"]}, PLAIN - {"collection"} | {"geometry"}, None),
+        (
+            {"include": [], "exclude": ["geometry"]},
+            PLAIN | {"stac_extensions", "bbox", "links", "assets", "properties"},
+            {"datetime"},
+        ),
+        (
+            {"include": None, "exclude": ["links", "assets"]},
+            PLAIN | {"stac_extensions", "bbox", "geometry", "properties"},
+            {"datetime"},
+        ),
+    ],
+)
+def test_fields_are_those_that_the_extension_names(stac: TestClient, fields: dict, keys: set, properties: set) -> None:
+    body = {"collections": ["red"], "fields": fields, "limit": 1}
+    (item,) = stac.post("/search", json=body).json()["features"]
+    assert set(item) == keys
+    assert (None if properties is None else set(item["properties"])) == properties
+
+
+def test_without_names_an_item_is_whole(stac: TestClient) -> None:
+    body = {"collections": ["red"], "limit": 1}
+    whole = stac.post("/search", json=body).json()["features"]
+    for fields in ({}, {"include": None, "exclude": None}, {"include": [], "exclude": []}):
+        assert stac.post("/search", json=body | {"fields": fields}).json()["features"] == whole
+    (less,) = stac.post("/search", json=body | {"fields": {"exclude": ["geometry"]}}).json()["features"]
+    assert set(less) == set(whole[0]) - {"geometry"}
