@@ -46,6 +46,8 @@ from bandsight.vectors.scores import Ranked
 
 # A search that meets a commit between its vectors and its rows begins anew; more than twice in a row is no accident.
 _ATTEMPTS = 5
+# Footprints that were asked for lately are kept: so many answers, of so many footprints (1 kB each) at most.
+_KEPT_ANSWERS, _KEPT_FOOTPRINTS = 32, 2000
 
 _T = TypeVar("_T")
 
@@ -82,6 +84,7 @@ class Archive:
         self._extension = Extension(self._store)
         self._scene_table = SceneTable()
         self._scenes = KnownScenes()
+        self._footprints: dict[tuple[str, bytes], NDArray[np.object_]] = {}
         self._generation = -1
 
     @classmethod
@@ -733,11 +736,20 @@ class Archive:
             return tile_columns(catalog, ids)
 
     def _read_footprints(self, ids: NDArray[np.int64], of: type[TileRow | SceneRow] = TileRow) -> NDArray[np.object_]:
+        # A search and the count of what it matches ask for the same ones; a row never changes.
+        key = (of.__tablename__, ids.tobytes())
+        kept = self._footprints.get(key)
+        if kept is not None:
+            return kept
         with self._reading() as catalog:
             found = catalog.footprints(ids.tolist(), of=of)
         if len(found) < len(ids):
             raise _MovedError
-        return np.asarray(shapely.from_geojson([found[tile_id] for tile_id in ids.tolist()]), object)
+        made = np.asarray(shapely.from_geojson([found[tile_id] for tile_id in ids.tolist()]), object)
+        if len(ids) <= _KEPT_FOOTPRINTS:
+            known = self._footprints
+            self._footprints = {**(known if len(known) < _KEPT_ANSWERS else {}), key: made}
+        return made
 
     def _snapshot(self, catalog: Catalog) -> Snapshot:
         return Snapshot(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from bandsight.catalog.records import Scene, Tile
@@ -95,13 +96,20 @@ def _map_link(root: Root, scene: Scene) -> dict[str, Any]:
 
 def bbox(boxes: Sequence[LonLatBox]) -> list[float]:
     """Return the smallest box around boxes; west > east where that crosses ±180°."""
-    whole = around(boxes)
+    whole = boxes[0] if len(boxes) == 1 else around(boxes)
     return [whole.west, whole.south, whole.east, whole.north]
 
 
 def extensions(names: Sequence[str]) -> list[str]:
     """Return the schemas of the extensions that names of properties come from."""
-    return [schema for prefix, schema in _EXTENSIONS.items() if any(name.startswith(prefix + ":") for name in names)]
+    return list(_schemas(tuple(names)))
+
+
+# The items of a scene have the same names.
+@lru_cache(maxsize=1024)
+def _schemas(names: tuple[str, ...]) -> tuple[str, ...]:
+    prefixes = {name.partition(":")[0] for name in names}
+    return tuple(schema for prefix, schema in _EXTENSIONS.items() if prefix in prefixes)
 
 
 def _item(
@@ -144,7 +152,7 @@ def _is_json(value: Any) -> bool:
 
 
 def _item_links(root: Root, collection: str, item_id: str) -> list[dict[str, Any]]:
-    parent = root.at("collections", collection)
+    parent = root.collection(collection)
     return [
         link("self", root.item(collection, item_id), GEOJSON),
         link("parent", parent),

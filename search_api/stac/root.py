@@ -1,6 +1,7 @@
 """Where a STAC API hangs: the server's own root, or a registered search; makes the links of either."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -27,7 +28,7 @@ class Root:
 
     def at(self, *parts: str, **query: str | int) -> str:
         """Return the URL of a page of this API."""
-        path = self.url + "/".join(map(_quoted, parts))
+        path = self.url + "/".join(quote(part, safe="") for part in parts)
         return f"{path}?{urlencode(query)}" if query else path
 
     def shared(self, path: str) -> str:
@@ -36,12 +37,17 @@ class Root:
 
     def item(self, collection: str, item: str) -> str:
         """Return the URL of an item."""
-        return self.at("collections", collection, "items", item)
+        return f"{self.collection(collection)}/items/{quote(item, safe='')}"
+
+    def collection(self, name: str) -> str:
+        """Return the URL of a collection."""
+        return _collection(self.url, name)
 
 
-def _quoted(part: str) -> str:
-    # Most parts are words and numbers, and a page of items has thousands.
-    return part if part.isascii() and part.isalnum() else quote(part, safe="")
+# A page of items has thousands of links, and few collections.
+@lru_cache(maxsize=1024)
+def _collection(url: str, name: str) -> str:
+    return f"{url}collections/{quote(name, safe='')}"
 
 
 def link(rel: str, href: str, kind: str = JSON, **more: Any) -> dict[str, Any]:
