@@ -2,6 +2,8 @@ import { defineConfig, type Plugin } from "vite";
 // @ts-expect-error plain modules of the build
 import { basemap } from "./build/basemap.mjs";
 // @ts-expect-error plain modules of the build
+import { licenses } from "./build/licenses.mjs";
+// @ts-expect-error plain modules of the build
 import { digest } from "./build/sources.mjs";
 
 const API = process.env["BANDSIGHT_API"] ?? "http://127.0.0.1:8000";
@@ -18,6 +20,7 @@ function made(): Plugin {
       return `export default import.meta.ROLLUP_FILE_URL_${reference};`;
     },
     generateBundle() {
+      this.emitFile({ type: "asset", fileName: "licenses.txt", source: licenses() as string });
       this.emitFile({ type: "asset", fileName: "sources.sha256", source: `${digest(import.meta.dirname) as string}\n` });
     },
   };

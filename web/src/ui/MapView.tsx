@@ -69,6 +69,9 @@ function afterPaint(act: () => void, pauseMs = 0): () => void {
 const AFTER_DRAWING_MS = 500;
 let drawnAt = -AFTER_DRAWING_MS;
 
+// A move of the map writes its camera into the store: not from within an effect that reads the store.
+const later = (act: () => void): unknown => setTimeout(act);
+
 /** Signals → map. */
 function follow(map: MapLibre): (() => void)[] {
   let lit: { hover: number | null; current: number | null } = { hover: null, current: null };
@@ -100,7 +103,7 @@ function follow(map: MapLibre): (() => void)[] {
       control.put(map, "hits", footprints.areas(found, store.warmth));
       control.put(map, "points", footprints.points(found, store.warmth));
       if (!found.length) return;
-      if (!fitted || !found.some((hit) => control.inView(map, hit.centre))) useMap.fit(found, 13);
+      if (!fitted || !found.some((hit) => control.inView(map, hit.centre))) later(() => useMap.fit(found, 13));
       fitted = true;
     }),
     effect(() => {
@@ -115,7 +118,7 @@ function follow(map: MapLibre): (() => void)[] {
     effect(() => {
       // What is opened is shown on the map too, unless it can be seen there already.
       const hit = store.tile.value === null ? undefined : store.byId.peek().get(store.tile.value);
-      if (hit && (map.getZoom() < footprints.zoomOf(hit) + 1.8 || !control.inView(map, hit.centre))) useMap.zoomTo(hit);
+      if (hit && (map.getZoom() < footprints.zoomOf(hit) + 1.8 || !control.inView(map, hit.centre))) later(() => useMap.zoomTo(hit));
     }),
     effect(() => control.put(map, "area", control.area(store.question.value.filters.area))),
     effect(() => control.paint(map, dark.value)),
@@ -136,7 +139,8 @@ function follow(map: MapLibre): (() => void)[] {
       control.put(map, "coverage", held.coverage);
       control.put(map, "coverage-points", footprints.middles(held.coverage));
       if (!fitted && held.bbox && !store.asked.peek()) {
-        fit(map, held.bbox, 11);
+        const { bbox } = held;
+        later(() => fit(map, bbox, 11));
       }
     }),
     effect(() => {
