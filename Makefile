@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARCHIVE ?= demo-archive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-crash check format serve bench evaluate install
+.PHONY: page demo test test-crash validate check format serve bench evaluate install
 
 install: $(VENV)/installed
 
@@ -27,6 +27,14 @@ test: install
 test-crash: install
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.crash --kills 500 --readers 120
 
+# stac-api-validator against a served archive. It pins what this project does not, so it has a venv of its own.
+validate: install .venv-validate/bin/stac-api-validator
+	$(BIN)/python -m tests.validators --validator .venv-validate/bin/stac-api-validator
+
+.venv-validate/bin/stac-api-validator:
+	$(PYTHON) -m venv .venv-validate
+	.venv-validate/bin/pip install --quiet stac-api-validator==0.6.8
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -36,6 +44,10 @@ check: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Builds the page anew from web/, byte for byte what ships in search_api/static; needs Node 20 or newer.
+page:
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 serve: install
 	$(BIN)/bandsight serve --archive $(ARCHIVE)

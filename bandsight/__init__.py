@@ -1,3 +1,18 @@
 """Bandsight: find every place that looks like this, over satellite archives of any sensor."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bandsight.client import connect as connect
+
 __version__ = "0.1.0"
+__all__ = ["__version__", "connect"]
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when it is asked for: whoever wants the version, or a module of the core, pays nothing for it.
+    if name == "connect":
+        from bandsight.client import connect
+
+        return connect
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -30,6 +30,7 @@ def feature(hit: Hit, probability: float | None = None, match: bool | None = Non
             "scale": tile.scale,
             "window": [tile.col_off, tile.row_off, tile.width, tile.height],
             "valid_fraction": round(tile.valid_fraction, 4),
+            "cloud_fraction": None if tile.cloud_fraction is None else round(tile.cloud_fraction, 4),
         },
     }
 
@@ -94,7 +95,7 @@ def status_text(stats: dict[str, Any]) -> str:
             lines.append("index: " + ", ".join(f"{key} {fact}" for key, fact in value.items() if key != "filtered"))
             for row in value.get("filtered", ()):
                 found = ", ".join(f"{key} {fact}" for key, fact in row.items() if key != "share")
-                lines.append(f"  under filters that let {row['share']:.0%} pass: {found}")
+                lines.append(f"  under filters that let {100 * row['share']:g}% pass: {found}")
         else:
             lines.append(f"{name.replace('_', ' ')}: {value}")
     return "\n".join(lines)

@@ -17,6 +17,10 @@ class ModelMismatchError(ModelError):
     """An archive holds vectors of another model than the one at hand."""
 
 
+class ModelChangedError(ModelMismatchError):
+    """An archive that is open has been given another model since, and must be opened anew."""
+
+
 class SensorError(BandsightError):
     """No sensor profile fits, or the bands that a profile needs are not there."""
 

@@ -87,6 +87,8 @@ class Filter:
     """The tile is of one of these scenes."""
     min_valid_fraction: float | None = None
     """At least this share of the tile's pixels is valid, 0..1."""
+    max_cloud_fraction: float | None = None
+    """At most this share of the tile's valid pixels is cloud, 0..1; unknown where its scene has no quality band."""
     properties: tuple[Property, ...] = ()
     """What the scene's properties are; cloud cover and ground sample distance are two of them."""
     exclude: tuple[int, ...] = ()
@@ -110,9 +112,12 @@ class Filter:
             when = getattr(self, name)
             if when is not None and when.tzinfo is None:
                 raise QueryError(f"filter: {name} {when.isoformat()} has no time zone; need UTC")
-        share = self.min_valid_fraction
-        if share is not None and not 0 <= share <= 1:
-            raise QueryError(f"filter: least valid fraction {share}; need 0..1")
+        for what, share in (
+            ("least valid", self.min_valid_fraction),
+            ("largest cloud", self.max_cloud_fraction),
+        ):
+            if share is not None and not 0 <= share <= 1:
+                raise QueryError(f"filter: {what} fraction {share}; need 0..1")
 
     def __and__(self, other: "Filter") -> "Filter":
         return Filter(all_of=(self, other))
@@ -141,6 +146,7 @@ class Filter:
         max_cloud_cover: float | None = None,
         min_gsd_m: float | None = None,
         max_gsd_m: float | None = None,
+        max_cloud_fraction: float | None = None,
         properties: Iterable[Property] = (),
     ) -> "Filter":
         """Return the filter that the words of a command line or of a STAC query mean.
@@ -155,6 +161,7 @@ class Filter:
             max_cloud_cover: Most cloud cover of the scene, percent.
             min_gsd_m: Least ground sample distance of the scene, m.
             max_gsd_m: Greatest ground sample distance of the scene, m.
+            max_cloud_fraction: Largest cloud share of the tile itself, 0..1.
             properties: Further conditions on properties of the scene.
 
         Raises:
@@ -173,6 +180,7 @@ class Filter:
             collections=tuple(collections),
             sensors=tuple(sensors),
             exclude=tuple(exclude),
+            max_cloud_fraction=max_cloud_fraction,
             properties=(
                 *(Property(name=name, op=op, value=value) for name, op, value in bounds if value is not None),
                 *properties,

@@ -1,10 +1,11 @@
 """Zero-shot classes: every tile against a list of labels."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bandsight.archive import Archive
 from bandsight.errors import QueryError
@@ -13,45 +14,80 @@ from bandsight.model.protocol import Encoder
 from bandsight.prompts import class_sentences
 from bandsight.query_text import check_text
 
-_MAX_LABELS = 100
+MAX_LABELS = 100
+# Of all labels together.
+_MAX_SENTENCES = 1000
 
 
-def check_labels(labels: Sequence[str]) -> list[str]:
-    """Return the labels.
+def check_labels(labels: Sequence[str] | Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:
+    """Return the sentences that stand for each label: those given, or the templates.
 
     Raises:
-        QueryError: Fewer than two labels, too many, one twice, or one that is no text.
+        QueryError: Fewer than two labels, too many, one twice, or a sentence that is no text.
     """
-    if len(labels) < 2 or len(labels) > _MAX_LABELS or len(set(labels)) != len(labels):  # noqa: PLR2004
+    names = [check_text(label) for label in labels]
+    if len(names) < 2 or len(names) > MAX_LABELS or len(set(names)) != len(names):  # noqa: PLR2004
+        raise QueryError(f"labels: found {names[:5]}; need 2 to {MAX_LABELS} different ones, e.g. 'forest,lake'")
+    if not isinstance(labels, Mapping):
+        return {name: class_sentences(name) for name in names}
+    given = [[one] if isinstance(one, str) else one for one in labels.values()]
+    if not all(given) or sum(map(len, given)) > _MAX_SENTENCES:
         raise QueryError(
-            f"labels: found {list(labels)[:5]}; need 2 to {_MAX_LABELS} different ones, e.g. 'forest,lake'"
+            f"labels: {sum(map(len, given))} sentences; need at least one for each label and {_MAX_SENTENCES} in all"
         )
-    return [check_text(label) for label in labels]
+    return {name: [check_text(text) for text in texts] for name, texts in zip(names, given, strict=True)}
 
 
-def classify_tiles(archive: Archive, encoder: Encoder, labels: Sequence[str], wanted: Filter) -> list[dict[str, Any]]:
-    """Return a row per tile: its id, the best label, and each label's own probability.
+def label_vectors(encoder: Encoder, sentences: Mapping[str, Sequence[str]]) -> NDArray[np.float32]:
+    """Return a unit vector for each label, the mean of its sentences, shape (labels, dim)."""
+    rows = encoder.embed_texts([text for texts in sentences.values() for text in texts])
+    ends = np.cumsum([len(texts) for texts in sentences.values()])
+    means = np.stack([part.mean(axis=0) for part in np.split(rows, ends[:-1])])
+    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
 
-    A label stands for the mean of several sentences about it.
+
+def classify_tiles(
+    archive: Archive, encoder: Encoder, sentences: Mapping[str, Sequence[str]], wanted: Filter
+) -> list[dict[str, Any]]:
+    """Return a row for each tile that passes a filter; see `classified`."""
+    vectors = label_vectors(encoder, sentences)
+    return classified(archive, encoder, list(sentences), vectors, archive.tile_ids(wanted).tolist())
+
+
+def classified(
+    archive: Archive, encoder: Encoder, labels: Sequence[str], vectors: NDArray[np.float32], ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Return a row for each tile: its id, its scene, the best label, and each label's own probability.
+
+    Args:
+        archive: Holds the tiles.
+        encoder: Knows what a cosine is worth.
+        labels: Names.
+        vectors: Theirs, shape (labels, dim).
+        ids: Tiles; those that are gone are left out.
     """
-    means = np.stack([encoder.embed_texts(class_sentences(label)).mean(axis=0) for label in labels])
-    vectors = np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
-    hits = archive.search(vectors[:1], max(1, int(archive.stats()["tiles"])), wanted)[0]
-    if not hits:
+    tiles = archive.tiles_by_id(ids)
+    scenes = archive.scenes_by_id(sorted({tile.scene_id for tile in tiles.values()}))
+    there = [(tile, scenes[tile.scene_id]) for tile in map(tiles.get, ids) if tile and tile.scene_id in scenes]
+    if not there:
         return []
-    hits.sort(key=lambda hit: hit.tile.id)
-    image_vectors = archive.vectors([hit.tile.id for hit in hits])
-    scores = image_vectors @ vectors.T
-    probabilities = encoder.probabilities(image_vectors, vectors, [hit.scene.wavelengths_um for hit in hits])
+    rows = archive.vectors([tile.id for tile, _ in there])
+    probabilities = encoder.probabilities(rows, vectors, [scene.wavelengths_um for _, scene in there])
+    best = (rows @ vectors.T).argmax(axis=1)
     return [
         {
-            "tile_id": hit.tile.id,
-            "scene": hit.scene.name,
-            "label": labels[int(np.argmax(scores[row]))],
-            "probabilities": {label: round(float(p), 4) for label, p in zip(labels, probabilities[row], strict=True)},
+            "tile_id": tile.id,
+            "scene": scene.name,
+            "label": labels[best[row]],
+            "probabilities": rounded(labels, probabilities[row]),
         }
-        for row, hit in enumerate(hits)
+        for row, (tile, scene) in enumerate(there)
     ]
+
+
+def rounded(labels: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float]:
+    """Return the probability of each label, shape (labels,), for people to read."""
+    return {label: round(float(p), 4) for label, p in zip(labels, probabilities, strict=True)}
 
 
 def summary(rows: list[dict[str, Any]], labels: Sequence[str]) -> str:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from bandsight.errors import ImageError
-from bandsight.sensors.scaling import stretch
+from bandsight.sensors.scaling import Decibel, decibel, stretch
+from bandsight.sensors.stretch_tags import said_stretch
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader, MemoryFile
@@ -23,6 +24,8 @@ _MAX_BANDS = 512
 # A TIFF may hold many wide bands in few pixels, so its limit is on bytes; 8 is e.g. red, green, blue, near infrared in
 # 16 bits.
 _BYTES_PER_PIXEL = 8
+# Reading takes so much longer the more pieces the pixels come in.
+_MAX_BLOCKS = 65_536
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NEEDED = "need a PNG, a JPEG or a GeoTIFF"
 _PERCENTILES = (2.0, 98.0)
@@ -90,6 +93,7 @@ def _tiff(
                 raise ImageError(f"query image: {dataset.count} bands; at most {_MAX_BANDS} are allowed")
             _check_bytes(dataset, max_pixels)
             bands = [i for i, interp in enumerate(dataset.colorinterp, 1) if interp.name != "alpha"]
+            said = [said_stretch(dataset.tags(i)) for i in bands]
             waves = _wavelengths([dataset.tags(i, ns="IMAGERY") for i in bands], wavelengths)
             shrink = max(1.0, max(dataset.width, dataset.height) / _LONGEST_PX)
             shape = (len(bands), max(1, int(dataset.height / shrink)), max(1, int(dataset.width / shrink)))
@@ -101,7 +105,8 @@ def _tiff(
         values = np.abs(values)
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values.filled(0)), waves
-    return _stretched(values), waves
+    own = [one for one in said if one is not None]
+    return _as_said(values, own) if len(own) == len(said) else _stretched(values), waves
 
 
 def _opened(memory: "MemoryFile") -> "DatasetReader":
@@ -110,6 +115,15 @@ def _opened(memory: "MemoryFile") -> "DatasetReader":
     with placed_or_not():
         dataset: DatasetReader = memory.open(driver="GTiff")
     return dataset
+
+
+def _as_said(
+    values: np.ma.MaskedArray[Any, Any], said: Sequence[tuple[float, float, Decibel | None]]
+) -> NDArray[np.uint8]:
+    """Return a tile that this program cut from a scene as the model saw it."""
+    numbers = np.nan_to_num(np.ma.filled(values, 0).astype(np.float32), posinf=0, neginf=0)
+    layers = [decibel(layer, to_db) if to_db else layer for layer, (_, _, to_db) in zip(numbers, said, strict=True)]
+    return np.stack([stretch(layer, low, high) for layer, (low, high, _) in zip(layers, said, strict=True)])
 
 
 def _stretched(values: np.ma.MaskedArray[Any, Any]) -> NDArray[np.uint8]:
@@ -151,6 +165,12 @@ def _check_bytes(dataset: "DatasetReader", max_pixels: int) -> None:
         raise ImageError(
             f"query image: {dataset.width}×{dataset.height} pixels of {dataset.count} bands ({dataset.dtypes[0]}) are "
             f"{size:,} bytes; at most {max_pixels * _BYTES_PER_PIXEL:,} are allowed, so cut it or make it smaller"
+        )
+    pieces = sum(-(-dataset.height // rows) * -(-dataset.width // cols) for rows, cols in dataset.block_shapes)
+    if pieces > _MAX_BLOCKS:
+        raise ImageError(
+            f"query image: its pixels come in {pieces:,} blocks; at most {_MAX_BLOCKS:,} are allowed, so write it with "
+            "larger blocks"
         )
 
 

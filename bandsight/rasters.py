@@ -33,7 +33,6 @@ _REMOTE = {
 }
 _IN_ZIP = re.compile(r"/vsizip/\{([^{}]+)\}/?(.*)")
 _SUBDATASET = re.compile(r'(netcdf|hdf5):"?([^":]+)"?:(?://)?(.+)', re.IGNORECASE)
-# What GDAL does on network errors, unless the user's environment says otherwise: it tries again, ever later.
 _NETWORK = {"GDAL_HTTP_MAX_RETRY": "4", "GDAL_HTTP_RETRY_DELAY": "1", "GDAL_HTTP_CONNECTTIMEOUT": "10"}
 _NETWORK |= {"GDAL_HTTP_TIMEOUT": "60"}
 
@@ -110,17 +109,22 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetRe
         raise SceneError(f"{place}: no such file; check the path")
     options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if file is None else {}
     if file is None:
-        for name, value in _NETWORK.items():
-            os.environ.setdefault(name, value)
+        be_patient()
     try:
         with rasterio.Env(**options), placed_or_not():
             # rasterio.open() takes one driver; its reader takes several.
-            return _placed(DatasetReader(_gdal_name(place), driver=list(drivers)))
+            return _placed(DatasetReader(gdal_name(place), driver=list(drivers)))
     except RasterioError as error:
         reason = (str(error).splitlines() or ["?"])[0]
         raise SceneError(
             f"{place}: no raster that can be read ({reason}); need a complete file of one of {', '.join(drivers)}"
         ) from error
+
+
+def be_patient() -> None:
+    """Have GDAL try again on network errors, ever later, unless the user's environment says otherwise."""
+    for name, value in _NETWORK.items():
+        os.environ.setdefault(name, value)
 
 
 def stored(dataset: DatasetReader) -> DatasetReader:
@@ -156,6 +160,7 @@ def _metric_crs(lon: float, lat: float) -> CRS:
     return CRS.from_epsg((32600 if lat >= 0 else 32700) + zone)
 
 
-def _gdal_name(href: str) -> str:
+def gdal_name(href: str) -> str:
+    """Return what GDAL calls a raster."""
     scheme = next((scheme for scheme in _REMOTE if href.startswith(scheme)), None)
     return href if scheme is None else _REMOTE[scheme] + href[len(scheme) :]

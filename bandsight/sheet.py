@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bandsight.catalog.records import Hit
 from bandsight.errors import BandsightError
-from bandsight.imagery import thumbnail
+from bandsight.imagery.thumbnails import thumbnail
 
 _THUMB, _GAP, _TEXT = 144, 8, 30
 _TITLE = 26

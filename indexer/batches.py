@@ -1,14 +1,12 @@
 """Gathers tiles of one band list across scenes and has them embedded."""
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from bandsight.model.protocol import Encoder
-from indexer.reader import NOTHING, ReadTile
-from indexer.work import Wavelengths, Work
+from indexer.work import Slot, Wavelengths
 
 
 class Batches:
@@ -23,16 +21,14 @@ class Batches:
             encoded: Told of each pass: tiles, seconds in the model.
         """
         self._model, self.size, self._encoded = model, size, encoded
-        self._waiting: dict[Wavelengths, list[tuple[Work, int]]] = {}
+        self._waiting: dict[Wavelengths, list[Slot]] = {}
 
-    def add(self, work: Work, tiles: list[ReadTile]) -> None:
-        """Take tiles of a scene, and embed what fills a batch."""
-        batch = self._waiting.setdefault(work.wavelengths, [])
-        for tile in tiles:
-            batch.append((work, len(work.tiles)))
-            work.tiles.append(tile)
+    def add(self, wavelengths: Wavelengths, slots: Iterable[Slot]) -> None:
+        """Take tiles of one list of bands, and embed what fills a batch."""
+        batch = self._waiting.setdefault(wavelengths, [])
+        batch += slots
         while len(batch) >= self.size:
-            self._embed(work.wavelengths)
+            self._embed(wavelengths)
 
     def flush(self) -> None:
         """Embed all that waits."""
@@ -44,11 +40,11 @@ class Batches:
     def _embed(self, wavelengths: Wavelengths) -> None:
         """Embed one batch; what belongs to a scene that has failed meanwhile is dropped."""
         batch = self._waiting[wavelengths]
-        batch[:] = [(work, position) for work, position in batch if not work.failed]
+        batch[:] = [slot for slot in batch if not slot.work.failed]
         now = batch[: self.size]
         if not now:
             return
-        pixels = np.stack([work.tiles[position].pixels for work, position in now])
+        pixels = np.stack([slot.tile.pixels for slot in now])
         began = time.monotonic()
         try:
             vectors = self._model.embed_pixels(pixels, wavelengths)
@@ -60,9 +56,8 @@ class Batches:
             return
         self._encoded(len(now), time.monotonic() - began)
         del batch[: len(now)]
-        for (work, position), vector in zip(now, vectors, strict=True):
-            work.tiles[position] = replace(work.tiles[position], pixels=NOTHING)
-            work.vectors[position] = vector
+        for slot, vector in zip(now, vectors, strict=True):
+            slot.work.embedded(slot, vector)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -12,7 +12,9 @@ from bandsight.archive import Archive
 from bandsight.errors import BandsightError
 from bandsight.model.protocol import Encoder
 from bandsight.sensors.profile import Profile
+from indexer.folders import roots_of
 from indexer.query import StacQuery
+from indexer.readers import Here, Patient, Processes
 from indexer.scene import scene_key
 from indexer.sources import find_scenes
 from indexer.tiling import Tiling, open_tiled
@@ -61,6 +63,8 @@ def estimate(
     query: StacQuery | None = None,
     batch_size: int = 64,
     tiling: Tiling,
+    isolate: bool = False,
+    time_limit_s: float = 120.0,
 ) -> Estimate:
     """Open all scenes and time the model on noise; nothing is written.
 
@@ -73,20 +77,28 @@ def estimate(
         query: What to ask of a `stac:URL`.
         batch_size: Tiles in one forward pass.
         tiling: How scenes would be cut.
+        isolate: Open scenes in a process of their own, as a job does.
+        time_limit_s: With `isolate`: for opening a scene.
     """
     found = Estimate()
-    for source in find_scenes(paths, profiles, query):
-        try:
-            key = scene_key(source, {**tiling.as_dict(), "sensor": sensor, "model": model.digest})
-            if archive is not None and archive.has_scene(key):
-                found.skipped += 1
+    sources = find_scenes(paths, profiles, query)
+    readers = Patient(Processes(roots_of(sources), time_limit_s=time_limit_s) if isolate else Here())
+    try:
+        for source in sources:
+            try:
+                key = scene_key(source, {**tiling.as_dict(), "sensor": sensor, "model": model.digest})
+                if archive is not None and archive.has_scene(key):
+                    found.skipped += 1
+                    continue
+                scene, layout = readers.call(open_tiled, source, key, sensor, profiles, tiling)
+            except BandsightError as error:
+                reason = str(error)
+                found.failed.append(reason if source.name in reason else f"{source.name}: {reason}")
                 continue
-            scene, windows = open_tiled(source, key, sensor, profiles, tiling)
-        except BandsightError as error:
-            found.failed.append(str(error))
-            continue
-        found.scenes += 1
-        found.tiles[tuple(band.wavelength_um for band in scene.bands)] += len(windows)
+            found.scenes += 1
+            found.tiles[tuple(band.wavelength_um for band in scene.bands)] += len(layout)
+    finally:
+        readers.close()
     for wavelengths, tiles in found.tiles.items():
         found.seconds += tiles * _seconds_per_tile(model, wavelengths, batch_size, tiling.tile_px)
     found.disk = sum(found.tiles.values()) * (model.dim * _BYTES_PER_VALUE + _BYTES_PER_TILE)

@@ -1,38 +1,56 @@
-"""The job: readers ahead of the model, batches of one band list across scenes, commits of whole scenes beside it."""
+"""The job: readers ahead of the model, batches of one band list across scenes, writes beside it."""
 
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
+
+import numpy as np
 
 from bandsight.archive import Archive
-from bandsight.errors import BandsightError, SceneError
-from bandsight.geo.grid import TileWindow
+from bandsight.errors import ArchiveError, BandsightError, SceneError
 from bandsight.model.protocol import Encoder
+from bandsight.rasters import is_remote
 from bandsight.sensors.profile import Profile
 from indexer.batches import Batches
 from indexer.folders import roots_of
-from indexer.progress import Progress, Silence
+from indexer.job_record import JobRecord
+from indexer.layout import Layout, Read
+from indexer.order import ahead, interleaved
+from indexer.parts import Parts
+from indexer.progress import Progress, Silence, Together
 from indexer.query import StacQuery
-from indexer.reader import ReadTile, read_row
+from indexer.reader import ReadTile, read_tiles
 from indexer.readers import Here, Patient, Processes, Readers
 from indexer.scene import RasterScene, scene_key
 from indexer.source import Source
 from indexer.sources import find_scenes
 from indexer.summary import Summary
-from indexer.tiling import Tiling, open_tiled, rows
+from indexer.tiling import Tiling, open_tiled
 from indexer.work import Work
 from indexer.writer import Writer
 
-# Scenes opened ahead of the one being read: hides the time that headers and overviews take.
-_OPEN_AHEAD = 3
-# Finished scenes are committed together: a commit waits for the disk, so not each small scene gets its own.
+# Scenes opened ahead of the one being read: hides the time that headers and overviews take. Servers are asked for the
+# versions of more, at once.
+_OPEN_AHEAD, _ASK_AHEAD, _ASKERS = 3, 16, 8
+# What is finished is written together, since a write waits for the disk; so much is done again after a kill.
 _COMMIT_TILES, _COMMIT_S = 2048, 15.0
 
-T = TypeVar("T")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A scene to be indexed, and how."""
+
+    source: Source
+    """Its files."""
+    sensor: str | None = None
+    """Profile to use; None to match one."""
+    tiling: Tiling
+    """How it is cut."""
 
 
 def index(
@@ -66,7 +84,7 @@ def index(
         tiling: How scenes are cut; None for tiles of the model's input size.
         isolate: Decode in processes of their own: a crash, a hang or too much memory then costs one scene, and nothing
             is read outside of the folders of the scenes (on Linux).
-        time_limit_s: With `isolate`: for opening a scene, and for reading a row of tiles.
+        time_limit_s: With `isolate`: for opening a scene, and for reading some of its tiles.
         fail_fast: Stop at the first scene that fails.
         known_failures: Keys of scenes that have failed before and are not tried again; new ones are added.
         progress: Told how far the job is.
@@ -74,22 +92,75 @@ def index(
     Returns:
         What was added, skipped and failed. A scene that fails does not stop the job, unless `fail_fast` says so.
     """
-    sources = find_scenes(paths, profiles, query)
-    readers: Readers = Processes(roots_of(sources), time_limit_s=time_limit_s) if isolate else Here()
-    job = _Job(
+    inputs = [str(path) for path in paths]
+    cut = tiling or Tiling(tile_px=model.image_size)
+    tasks = [Task(source=source, sensor=sensor, tiling=cut) for source in find_scenes(inputs, profiles, query)]
+    return run(
+        tasks,
         archive=archive,
         model=model,
-        sensor=sensor,
+        asked=inputs,
         profiles=profiles,
         batch_size=batch_size,
         workers=workers,
-        tiling=tiling or Tiling(tile_px=model.image_size),
+        isolate=isolate,
+        time_limit_s=time_limit_s,
+        fail_fast=fail_fast,
+        known_failures=known_failures,
+        progress=progress,
+    )
+
+
+def run(
+    tasks: Sequence[Task],
+    *,
+    archive: Archive,
+    model: Encoder,
+    asked: Sequence[str],
+    kind: str = "index",
+    recorded_in: Archive | None = None,
+    profiles: Sequence[Profile] | None = None,
+    batch_size: int = 64,
+    workers: int = 2,
+    isolate: bool = False,
+    time_limit_s: float = 120.0,
+    fail_fast: bool = False,
+    known_failures: set[str] | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Index scenes, each in its own way; for the rest see `index`.
+
+    Args:
+        tasks: The scenes.
+        archive: Open for writing, made for this model.
+        model: Embeds the tiles.
+        asked: What the job was asked for, for its record.
+        kind: What the job is called in its record.
+        recorded_in: The archive that remembers the job; None for the same.
+        profiles: As `index`.
+        batch_size: As `index`.
+        workers: As `index`.
+        isolate: As `index`.
+        time_limit_s: As `index`.
+        fail_fast: As `index`.
+        known_failures: As `index`.
+        progress: As `index`.
+    """
+    roots = roots_of(task.source for task in tasks)
+    readers: Readers = Processes(roots, time_limit_s=time_limit_s) if isolate else Here()
+    job = _Job(
+        archive=archive,
+        model=model,
+        record=(recorded_in or archive, kind, asked),
+        profiles=profiles,
+        batch_size=batch_size,
+        workers=workers,
         readers=Patient(readers),
         fail_fast=fail_fast,
         known_failures=set() if known_failures is None else known_failures,
         progress=progress or Silence(),
     )
-    return job.run(sources)
+    return job.run(tasks)
 
 
 class _Job:
@@ -100,88 +171,124 @@ class _Job:
         *,
         archive: Archive,
         model: Encoder,
-        sensor: str | None,
+        record: tuple[Archive, str, Sequence[str]],
         profiles: Sequence[Profile] | None,
         batch_size: int,
         workers: int,
-        tiling: Tiling,
         readers: Readers,
         fail_fast: bool,
         known_failures: set[str],
         progress: Progress,
     ) -> None:
-        self._archive, self._model, self._sensor, self._profiles = archive, model, sensor, profiles
-        self._workers, self._tiling, self._readers = workers, tiling, readers
-        self._fail_fast, self._known_failures, self._progress = fail_fast, known_failures, progress
+        self._archive, self._model, self._profiles = archive, model, profiles
+        self._readers, self._fail_fast, self._known_failures = readers, fail_fast, known_failures
         self._summary = Summary()
         self._counting = threading.Lock()
         self._open: list[Work] = []
         self._batches = Batches(model, batch_size, self._encoded)
-        self._writer = Writer(archive, self._committed)
+        self._writer = Writer(archive, model.digest, self._committed)
+        self._record = JobRecord(*record, self._writer.do)
+        self._progress: Progress = Together([self._record, progress])
+        # Reads of one lane go to one reader, which then has their blocks at hand.
+        self._pools = [ThreadPoolExecutor(1, f"bandsight-read-{number}") for number in range(workers)]
+        self._askers = ThreadPoolExecutor(_ASKERS, "bandsight-ask")
         self._committed_at = time.monotonic()
         self._stopped = False
 
-    def run(self, sources: Sequence[Source]) -> Summary:
+    def run(self, tasks: Sequence[Task]) -> Summary:
         began = time.monotonic()
-        self._progress.begin(len(sources))
-        with ThreadPoolExecutor(self._workers, "bandsight-read") as pool:
-            try:
-                for work, future in _ahead(self._reads(pool, sources), 2 * self._workers):
-                    self._take(work, future)
-                    if self._stopped:
-                        break
-                    self._commit_if_due()
-                if not self._stopped:
-                    self._batches.flush()
-            finally:
-                # Also on Ctrl-C: what is finished is kept, what is not begun is not waited for.
-                pool.shutdown(wait=False, cancel_futures=True)
-                self._readers.close()
-                try:
-                    self._commit()
-                finally:
-                    self._writer.close()
+        self._progress.begin(len(tasks))
+        try:
+            self._work(tasks)
+        except BaseException as error:
+            self._summary.seconds = time.monotonic() - began
+            # The error itself is what must be told, even where the archive takes no more words.
+            with suppress(ArchiveError):
+                if isinstance(error, KeyboardInterrupt):
+                    self._record.close("dismissed", "stopped; run the same command again to go on", self._summary)
+                else:
+                    self._record.close("failed", _said(error), self._summary)
+            raise
         self._summary.seconds = time.monotonic() - began
+        self._close()
         self._progress.end(self._summary)
         return self._summary
 
-    def _reads(
-        self, pool: ThreadPoolExecutor, sources: Sequence[Source]
-    ) -> Iterator[tuple[Work, Future[list[ReadTile]]]]:
-        """Yield reads as they are handed to the pool."""
-        options = {
-            "tile_px": self._tiling.tile_px,
-            "min_valid": self._tiling.min_valid,
-            "max_cloud": self._tiling.max_cloud,
-        }
-        for source, key, opening in _ahead(self._openings(pool, sources), _OPEN_AHEAD):
+    def _work(self, tasks: Sequence[Task]) -> None:
+        try:
+            for work, read, future in ahead(self._reads(tasks), 2 * len(self._pools)):
+                self._take(work, read, future)
+                if self._stopped:
+                    break
+                self._commit_if_due()
+            if not self._stopped:
+                self._batches.flush()
+        finally:
+            # Also on Ctrl-C: what is finished is kept, what is not begun is not waited for.
+            for pool in (*self._pools, self._askers):
+                pool.shutdown(wait=False, cancel_futures=True)
+            self._readers.close()
             try:
-                scene, windows = opening.result()
+                self._commit(late=True)
+            finally:
+                self._writer.close()
+
+    def _close(self) -> None:
+        failed = len(self._summary.failed)
+        scenes = "1 scene" if failed == 1 else f"{failed} scenes"
+        if self._stopped:
+            self._record.close("failed", "stopped at the first scene that failed", self._summary)
+        else:
+            self._record.close("successful", f"{scenes} failed" if failed else "", self._summary)
+
+    def _reads(self, tasks: Sequence[Task]) -> Iterator[tuple[Work, Read, Future[list[ReadTile]]]]:
+        """Yield reads as they are handed to their readers."""
+        for turn, (task, key, opening) in enumerate(ahead(self._openings(tasks), _OPEN_AHEAD)):
+            source = task.source
+            try:
+                scene, layout = opening.result()
+                work, reads, tiles = self._begun(scene, layout, turn)
             except Exception as error:  # noqa: BLE001  (no bad scene stops a job, whatever is wrong with it)
                 self._fail(source.name, source.hrefs[0], key, error)
                 self._progress.scene_opened(source.name, 0)
                 if self._stopped:
                     return
                 continue
-            self._progress.scene_opened(source.name, len(windows))
-            reads = list(rows(windows))
-            work = Work(scene=scene, waiting=len(reads))
+            self._progress.scene_opened(source.name, tiles)
             self._open.append(work)
-            for number, row in enumerate(reads):
+            tiling = task.tiling
+            options = {"tile_px": tiling.tile_px, "min_valid": tiling.min_valid, "max_cloud": tiling.max_cloud}
+            for read in interleaved(reads, len(self._pools)):
                 if work.failed:
                     # Nothing more of it is read.
-                    work.waiting -= len(reads) - number
                     break
-                yield work, pool.submit(self._readers.call, read_row, scene, row, **options)  # type: ignore[arg-type]
+                windows = [layout.window(number) for number in read.numbers]
+                pool = self._pools[(turn + read.lane) % len(self._pools)]
+                yield work, read, pool.submit(self._readers.call, read_tiles, scene, windows, **options)  # type: ignore[arg-type]
 
-    def _openings(
-        self, pool: ThreadPoolExecutor, sources: Sequence[Source]
-    ) -> Iterator[tuple[Source, str, Future[tuple[RasterScene, list[TileWindow]]]]]:
-        """Yield scenes that are new as they are handed to the pool."""
-        options = {**self._tiling.as_dict(), "sensor": self._sensor, "model": self._model.digest}
-        for source in sources:
+    def _begun(self, scene: RasterScene, layout: Layout, turn: int) -> tuple[Work, Iterator[Read], int]:
+        """Return a scene's work, what is still to be read of it, and how many tiles that is."""
+        work = Work(scene=scene, layout=layout, waiting=layout.read_count, turn=turn)
+        work.parts = Parts.find(self._archive.path, scene, layout, self._model.digest)
+        if work.parts is None:
+            return work, layout.reads(), len(layout)
+        done: set[int] = set()
+        for part in work.parts.read():
+            done.update(part.reads.tolist())
+            known = part.cloud_fraction[~np.isnan(part.cloud_fraction)]
+            work.kept += len(part)
+            work.cloud = work.cloud[0] + float(known.sum()), work.cloud[1] + len(known)
+        work.in_parts = True
+        work.waiting -= len(done)
+        left = [read for read in layout.reads() if read.number not in done]
+        return work, iter(left), sum(len(read.numbers) for read in left)
+
+    def _openings(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, str, Future[tuple[RasterScene, Layout]]]]:
+        """Yield scenes that are new as they are handed to their readers."""
+        for number, (task, asked) in enumerate(ahead(self._keys(tasks), _ASK_AHEAD)):
+            source = task.source
             try:
-                key = scene_key(source, options)
+                key = asked.result()
             except SceneError as error:
                 problem = f"{source.hrefs[0]}: {error}"
                 if problem in self._known_failures:
@@ -192,16 +299,28 @@ class _Job:
                 if self._stopped:
                     return
                 continue
-            if self._archive.has_scene(key) or key in self._known_failures:
+            there = self._archive.has_scene(key)
+            if there:
+                Parts.drop_left(self._archive.path, key)
+            if there or key in self._known_failures:
                 self._summary.skipped_scenes += 1
                 self._progress.scene_opened(source.name, 0)
                 continue
-            opening = pool.submit(
-                self._readers.call, open_tiled, source, key, self._sensor, self._profiles, self._tiling
-            )
-            yield source, key, opening
+            call = self._readers.call
+            pool = self._pools[number % len(self._pools)]
+            yield task, key, pool.submit(call, open_tiled, source, key, task.sensor, self._profiles, task.tiling)
 
-    def _take(self, work: Work, future: Future[list[ReadTile]]) -> None:
+    def _keys(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Future[str]]]:
+        """Yield scenes as their identities are asked for; of remote ones, several at once."""
+        for task in tasks:
+            options: dict[str, Any] = {"sensor": task.sensor, "model": self._model.digest}
+            options |= task.tiling.as_dict()
+            if any(is_remote(href) for href in task.source.hrefs):
+                yield task, self._askers.submit(scene_key, task.source, options)
+            else:
+                yield task, _at_once(task.source, options)
+
+    def _take(self, work: Work, read: Read, future: Future[list[ReadTile]]) -> None:
         """Handle one finished read."""
         record = work.scene.record
         try:
@@ -210,15 +329,21 @@ class _Job:
             if not work.failed:
                 work.failed = True
                 self._fail(record.name, record.href, record.key, error)
-            tiles = []
-        work.waiting -= 1
-        kept = [tile for tile in tiles if tile.pixels.size and not work.failed]
+                self._forget(work)
+        if work.failed:
+            return
+        slots = work.take(read, tiles)
         for tile in tiles:
             if not tile.pixels.size:
                 self._summary.skipped_tiles["too cloudy" if tile.cloud_fraction else "too little valid data"] += 1
-        if len(kept) < len(tiles):
-            self._progress.tiles_done(len(tiles) - len(kept))
-        self._batches.add(work, kept)
+        if len(slots) < len(tiles):
+            self._progress.tiles_done(len(tiles) - len(slots))
+        self._batches.add(work.wavelengths, slots)
+
+    def _forget(self, work: Work) -> None:
+        """Drop the parts of a scene that failed; what was read from far away may still be of use to another try."""
+        if work.in_parts and not any(is_remote(band.href) for band in work.scene.bands):
+            self._writer.drop(work)
 
     def _encoded(self, tiles: int, seconds: float) -> None:
         self._summary.encode_s += seconds
@@ -232,48 +357,72 @@ class _Job:
         self._progress.committed(scenes, tiles)
 
     def _commit_if_due(self) -> None:
-        ready = sum(len(work.tiles) for work in self._open if work.done)
+        ready = sum(work.ready for work in self._open)
         late = time.monotonic() - self._committed_at > _COMMIT_S
         if late:
             # Small scenes of a rare band list must not wait for a batch that never fills.
             self._batches.flush()
         if ready >= _COMMIT_TILES or late:
-            self._commit()
+            self._commit(late=late)
 
-    def _commit(self) -> None:
-        """Hand all finished scenes to the writer, for one commit."""
-        done = [work for work in self._open if work.done and not work.failed]
-        self._open = [work for work in self._open if not work.done and not work.failed]
+    def _commit(self, *, late: bool) -> None:
+        """Hand finished scenes to the writer, for one commit, and finished parts of large ones."""
         self._committed_at = time.monotonic()
-        full = [work for work in done if work.tiles]
-        for work in done:
-            record = work.scene.record
-            if not work.tiles:
-                empty = SceneError(
-                    f"{record.name}: no tile has at least {self._tiling.min_valid:.0%} valid pixels"
-                    + ("" if self._tiling.max_cloud == 1 else f" and at most {self._tiling.max_cloud:.0%} cloud")
-                    + "; nothing to index (lower --min-valid to keep sparser tiles)"
-                )
-                self._fail(record.name, record.href, record.key, empty)
-        if full:
-            self._writer.add(full)
+        still, whole = [], []
+        for work in self._open:
+            if work.failed:
+                continue
+            if not work.done:
+                still.append(work)
+                if work.ready and (late or work.ready >= _COMMIT_TILES // 2):
+                    self._save(work)
+            elif not work.kept:
+                self._fail_empty(work)
+            elif work.in_parts:
+                self._save(work)
+                self._writer.show(work)
+            else:
+                whole.append((work, work.step()))
+        self._open = still
+        if whole:
+            self._writer.add(whole)
+
+    def _save(self, work: Work) -> None:
+        work.in_parts = True
+        part = work.step()
+        if len(part.reads):
+            self._writer.save(work, part)
+            self._progress.saved(work.scene.record.name, len(part))
+
+    def _fail_empty(self, work: Work) -> None:
+        record, tiling = work.scene.record, work.scene.record.tiling
+        empty = SceneError(
+            f"{record.name}: no tile has at least {tiling['min_valid']:.0%} valid pixels"
+            + ("" if tiling["max_cloud"] == 1 else f" and at most {tiling['max_cloud']:.0%} cloud")
+            + "; nothing to index (lower --min-valid to keep sparser tiles)"
+        )
+        self._fail(record.name, record.href, record.key, empty)
+        self._forget(work)
 
     def _fail(self, name: str, href: str, key: str, error: Exception) -> None:
-        reason = str(error) if isinstance(error, BandsightError) else f"{type(error).__name__}: {error}"
+        reason = _said(error)
         if name not in reason and href not in reason:
             reason = f"{name}: {reason}"
         self._summary.failed.append((name, reason))
         self._known_failures.add(key)
         self._progress.scene_failed(name, reason)
-        self._writer.fail(href, reason)
+        self._record.failed(name, href, reason)
         self._stopped = self._stopped or self._fail_fast
 
 
-def _ahead(items: Iterator[T], count: int) -> Iterator[T]:
-    """Yield items in order while keeping `count` more of them begun: bounded, so memory is too."""
-    begun: deque[T] = deque()
-    for item in items:
-        begun.append(item)
-        if len(begun) > count:
-            yield begun.popleft()
-    yield from begun
+def _at_once(source: Source, options: dict[str, Any]) -> Future[str]:
+    future: Future[str] = Future()
+    try:
+        future.set_result(scene_key(source, options))
+    except SceneError as error:
+        future.set_exception(error)
+    return future
+
+
+def _said(error: BaseException) -> str:
+    return str(error) if isinstance(error, BandsightError) else f"{type(error).__name__}: {error}"

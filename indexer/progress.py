@@ -31,6 +31,9 @@ class Progress(Protocol):
     def tiles_done(self, count: int) -> None:
         """So many more tiles have been embedded or skipped."""
 
+    def saved(self, name: str, tiles: int) -> None:
+        """So many tiles of a scene are on disk, which is shown once it is all there."""
+
     def committed(self, scenes: int, tiles: int) -> None:
         """So many scenes are in the archive for good."""
 
@@ -54,6 +57,9 @@ class Silence:
         """Say nothing."""
 
     def tiles_done(self, count: int) -> None:
+        """Say nothing."""
+
+    def saved(self, name: str, tiles: int) -> None:
         """Say nothing."""
 
     def committed(self, scenes: int, tiles: int) -> None:
@@ -94,6 +100,11 @@ class Together(Silence):
         for listener in self._listeners:
             listener.tiles_done(count)
 
+    def saved(self, name: str, tiles: int) -> None:
+        """Tell all."""
+        for listener in self._listeners:
+            listener.saved(name, tiles)
+
     def committed(self, scenes: int, tiles: int) -> None:
         """Tell all."""
         for listener in self._listeners:
@@ -106,7 +117,7 @@ class Together(Silence):
 
 
 class JsonLines(Silence):
-    """Writes what happens as one JSON object on each line: begin, opened, failed, committed, end."""
+    """Writes what happens as one JSON object on each line: begin, opened, failed, saved, committed, end."""
 
     def __init__(self, file: TextIO) -> None:
         self._file, self._lock = file, threading.Lock()
@@ -123,6 +134,10 @@ class JsonLines(Silence):
     def scene_failed(self, name: str, reason: str) -> None:
         """Write it."""
         self._write("failed", scene=name, reason=reason)
+
+    def saved(self, name: str, tiles: int) -> None:
+        """Write it."""
+        self._write("saved", scene=name, tiles=tiles)
 
     def committed(self, scenes: int, tiles: int) -> None:
         """Write it."""

@@ -7,20 +7,31 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import rasterio
+
 from bandsight.errors import BandsightError, SceneError
-from indexer import reader, tiling  # noqa: F401  (loaded before the confinement, so that no call pays for it)
+
+# The last one is loaded before the confinement, so that no call pays for it.
+from indexer import reader, tiling  # noqa: F401
+from indexer.channel import Channel
 from indexer.confine import limit_memory, read_only
 
 
-def serve(connection: Connection) -> None:
+def serve(channel: Channel) -> None:
     """Answer calls until the other side hangs up."""
-    roots, memory = connection.recv()
+    roots, memory = channel.receive()
     limit_memory(memory)
     read_only(roots)
-    connection.send(True)
+    reader.bounded_cache = True
+    channel.send(True)
+    with rasterio.Env():
+        _answer(channel, memory)
+
+
+def _answer(channel: Channel, memory: int) -> None:
     while True:
         try:
-            function, args, options = connection.recv()
+            function, args, options = channel.receive()
         except (EOFError, OSError):
             return
         answer: tuple[Any, BandsightError | None]
@@ -32,15 +43,15 @@ def serve(connection: Connection) -> None:
             answer = (None, SceneError(f"it needs more than the {memory >> 20} MB that a reader may have"))
         except Exception as error:  # noqa: BLE001  (whatever it is, it is the scene's, and is told with its name there)
             answer = (None, SceneError(f"{type(error).__name__}: {error}"))
-        connection.send(answer)
+        channel.send(answer)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve the connection whose file descriptor is the argument."""
+    """Serve the connection and the shared memory whose file descriptors are the arguments."""
     # What C libraries print must not mix with the command's results.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     os.chdir(Path(sys.prefix))
-    serve(Connection(int(arguments[0])))
+    serve(Channel.joined(Connection(int(arguments[0])), int(arguments[1])))
 
 
 if __name__ == "__main__":

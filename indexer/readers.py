@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from bandsight.errors import SceneError
 from bandsight.rasters import is_remote
+from indexer.channel import Channel, shared_memory
 from indexer.scene import RasterScene
 from indexer.source import Source
 
@@ -20,8 +21,6 @@ T = TypeVar("T")
 _MEMORY = 4 << 30
 _TIME_LIMIT_S = 120.0
 _START_S = 120.0
-# Decoded blocks that GDAL keeps in each process, MB.
-_CACHE_MB = "128"
 
 
 class Readers(Protocol):
@@ -73,11 +72,11 @@ class Processes:
         """
         process = self._process()
         try:
-            process.connection.send((function, args, kwargs))
-            if not process.connection.poll(self._time_limit_s):
+            process.channel.send((function, args, kwargs))
+            if not process.channel.connection.poll(self._time_limit_s):
                 self._drop(process)
                 raise SceneError(f"not done in {self._time_limit_s:g} s; its reader was ended")
-            result, error = process.connection.recv()
+            result, error = process.channel.receive()
         except (EOFError, OSError) as failure:
             code = self._drop(process)
             raise SceneError(f"its reader died ({_cause(code)}), most likely of this file; get it again") from failure
@@ -159,27 +158,35 @@ class _Process:
     """A reader process and the connection to it."""
 
     def __init__(self, roots: list[str], memory: int) -> None:
-        self.connection, theirs = Pipe()
+        ours, theirs = Pipe()
+        memory_file = shared_memory()
+        self.channel = Channel.joined(ours, memory_file)
         environment = {
             **os.environ,
             # It finds the packages where this process has found them.
             "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
-            "GDAL_CACHEMAX": os.environ.get("GDAL_CACHEMAX", _CACHE_MB),
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
-        command = [sys.executable, "-P", "-W", "ignore", "-m", "indexer.reader_process", str(theirs.fileno())]
+        files = [theirs.fileno(), memory_file]
+        command = [sys.executable, "-P", "-W", "ignore", "-m", "indexer.reader_process", *map(str, files)]
         with theirs:
             # Ctrl-C is for the job, which ends its readers.
             self._popen = subprocess.Popen(  # noqa: S603  (our own arguments)
-                command, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                env=environment,
+                pass_fds=[file for file in files if file >= 0],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
-        self.connection.send((roots, memory))
+        if memory_file >= 0:
+            os.close(memory_file)
+        self.channel.send((roots, memory))
 
     def ready(self) -> bool:
         """Wait until it has begun, which is not the scene's time; say whether it has."""
         try:
-            return self.connection.poll(_START_S) and bool(self.connection.recv())
+            return self.channel.connection.poll(_START_S) and bool(self.channel.receive())
         except (EOFError, OSError):
             return False
 
@@ -187,11 +194,11 @@ class _Process:
         """End the process; return its exit code, negative for a signal that had ended it before."""
         try:
             # One that has died by itself is about to be reaped.
-            code = self._popen.wait(timeout=0.2 if self.connection.closed else 0.05)
+            code = self._popen.wait(timeout=0.2 if self.channel.connection.closed else 0.05)
         except subprocess.TimeoutExpired:
             self._popen.kill()
             code = self._popen.wait()
-        self.connection.close()
+        self.channel.close()
         return code
 
 

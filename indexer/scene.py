@@ -24,6 +24,7 @@ from indexer.acquired import acquired
 from indexer.containers import open_rasters
 from indexer.placement import aligned, crs_of, crs_text, gsd_m, transform_of
 from indexer.product_metadata import said_by_product
+from indexer.remote import remote_version
 from indexer.said import Said
 from indexer.sidecar import Sidecar, read_sidecar, sidecar_path
 from indexer.source import Source
@@ -77,6 +78,8 @@ class RasterScene:
     """Columns of the reference grid."""
     height: int
     """Rows of the reference grid."""
+    block: tuple[int, int]
+    """Rows and columns of the pieces in which it is stored."""
     file_transforms: Mapping[str, Affine]
     """Affine of each file."""
     nodata: float | None
@@ -104,7 +107,8 @@ class RasterScene:
 def scene_key(source: Source, options: Mapping[str, Any]) -> str:
     """Return a scene's identity: names, sizes, times and ends of its files, their sidecars, and how it is tiled.
 
-    A remote file has only its URL, and what the item that named it says.
+    Of a remote file count its URL and what the item that named it says of its version; where that says nothing, size
+    and ETag (or time of change), which its server is asked for.
 
     Raises:
         SceneError: A file cannot be read.
@@ -112,10 +116,11 @@ def scene_key(source: Source, options: Mapping[str, Any]) -> str:
     source.check()
     digest = hashlib.sha256(repr(sorted(options.items())).encode())
     for href in source.hrefs:
-        digest.update(f"{href}|{source.version}|".encode())
         path = local_file(href)
         if path is None:
+            digest.update(f"{href}|{source.version or remote_version(href)}|".encode())
             continue
+        digest.update(f"{href}|{source.version}|".encode())
         for file in (path, sidecar_path(path)):
             try:
                 if file is not path and not file.is_file():
@@ -160,7 +165,7 @@ def open_scene(
         sidecars = {href: read_sidecar(href) for href in datasets}
         infos = [_info(href, datasets[href], sidecars[href], said) for href in datasets]
         matched = match(infos, sensor, profiles)
-        return _settle(source, key, datasets, sidecars, said, matched, dict(tiling))
+        return _settle(source, key, datasets, sidecars, said, matched, dict(tiling), sensor)
     finally:
         for dataset in datasets.values():
             dataset.close()
@@ -174,6 +179,7 @@ def _settle(
     said: Said,
     matched: Match,
     tiling: dict[str, Any],
+    sensor: str | None,
 ) -> RasterScene:
     used = {m.href: datasets[m.href] for m in matched.bands}
     for href, dataset in used.items():
@@ -214,6 +220,7 @@ def _settle(
         geometry=where.geometry,
         boxes=tuple(where.boxes),
         tiling=tiling,
+        source={**source.as_dict(), "sensor": sensor},
     )
     return RasterScene(
         record=record,
@@ -224,6 +231,7 @@ def _settle(
         transform=transform,
         width=dataset.width,
         height=dataset.height,
+        block=dataset.block_shapes[0],
         file_transforms=transforms,
         nodata=nodata,
         fill_values=matched.profile.fill_values,

@@ -1,6 +1,8 @@
 """A scene before it is opened: which files make it, and what is said about it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bandsight.errors import SceneError
 from indexer.said import Said
@@ -29,3 +31,23 @@ class Source:
         """
         if self.problem:
             raise SceneError(self.problem)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as the catalog keeps it, to be opened again."""
+        return {
+            "name": self.name,
+            "hrefs": list(self.hrefs),
+            "version": self.version,
+            "said": None if self.said is None else self.said.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> "Source":
+        """Return what `as_dict` was made of."""
+        said = kept.get("said")
+        return cls(
+            name=kept["name"],
+            hrefs=tuple(kept["hrefs"]),
+            version=kept.get("version", ""),
+            said=None if said is None else Said.from_dict(said),
+        )

@@ -1,19 +1,18 @@
 """How scenes are cut into tiles."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bandsight.errors import SceneError
-from bandsight.geo.grid import TileWindow, tile_windows
+from bandsight.geo.grid import tile_windows
 from bandsight.sensors.profile import Profile
+from indexer.layout import Layout, read_shape
 from indexer.scene import RasterScene, open_scene
 from indexer.source import Source
 
 # A scene of 1,000,000 × 300,000 pixels in tiles of 128: more than any sensor delivers in one file.
 _MAX_TILES = 20_000_000
-# Tiles read together: neighbours in one row share blocks, which are then decoded once.
-TILES_PER_READ = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +40,12 @@ class Tiling:
         """Return it as the catalog keeps it."""
         return asdict(self) | {"scales": list(self.scales)}
 
-    def windows(self, scene: RasterScene) -> list[TileWindow]:
-        """Return the windows of a scene, all scales; a coarse scale only where the scene fills half a window.
+    def layout(self, scene: RasterScene) -> Layout:
+        """Return how a scene is cut, all scales; a coarse scale only where the scene fills half a window.
 
         Raises:
-            SceneError: There are too many to be of use: a lying header, or tiles far too small.
+            SceneError: There are too many tiles to be of use: a lying header, or tiles far too small.
         """
-        found: list[TileWindow] = []
         step = max(1, round(self.tile_px * (1 - self.overlap))) * min(self.scales)
         expected = scene.width * scene.height / step**2
         if expected > _MAX_TILES:
@@ -55,10 +53,8 @@ class Tiling:
                 f"{scene.record.name}: {scene.width} × {scene.height} pixels make about {expected:.0f} tiles, at most "
                 f"{_MAX_TILES} are taken from one scene; is its header right? Else choose larger --tile-px or --scales"
             )
-        for scale in self.scales:
-            if scale > 1 and max(scene.width, scene.height) * 2 < self.tile_px * scale:
-                continue
-            found += tile_windows(
+        grids = [
+            tile_windows(
                 transform=scene.transform,
                 crs=scene.record.crs,
                 width=scene.width,
@@ -67,24 +63,16 @@ class Tiling:
                 scale=scale,
                 overlap=self.overlap,
             )
-        return found
+            for scale in self.scales
+            if scale == 1 or max(scene.width, scene.height) * 2 >= self.tile_px * scale
+        ]
+        shapes = [read_shape(grid, scene, self.tile_px) for grid in grids]
+        return Layout(grids=tuple(grids), shapes=tuple(shapes))
 
 
 def open_tiled(
     source: Source, key: str, sensor: str | None, profiles: Sequence[Profile] | None, tiling: Tiling
-) -> tuple[RasterScene, list[TileWindow]]:
-    """Open a scene and lay its windows."""
+) -> tuple[RasterScene, Layout]:
+    """Open a scene and settle how it is cut."""
     scene = open_scene(source, key, sensor=sensor, profiles=profiles, tiling=tiling.as_dict())
-    return scene, tiling.windows(scene)
-
-
-def rows(windows: list[TileWindow]) -> Iterator[list[TileWindow]]:
-    """Yield runs of neighbours in one row, at most `TILES_PER_READ` long."""
-    row: list[TileWindow] = []
-    for window in sorted(windows, key=lambda w: (w.scale, w.row_off, w.col_off)):
-        if row and (len(row) == TILES_PER_READ or (row[0].scale, row[0].row_off) != (window.scale, window.row_off)):
-            yield row
-            row = []
-        row.append(window)
-    if row:
-        yield row
+    return scene, tiling.layout(scene)

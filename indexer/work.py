@@ -1,16 +1,36 @@
-"""A scene on its way through a job, and what the catalog keeps of it."""
+"""A scene on its way through a job: what is read, what is embedded, and what may be written."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.catalog.records import SceneRecord, TileRecord
-from bandsight.geo.footprint import footprint
-from indexer.reader import ReadTile
+from bandsight.geo.footprint import footprints
+from indexer.layout import Layout, Read
+from indexer.parts import Part, Parts
+from indexer.reader import NOTHING, ReadTile
 from indexer.scene import RasterScene
 
 Wavelengths = tuple[float, ...]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Slot:
+    """A tile between its reader and its vector."""
+
+    work: "Work"
+    """Its scene."""
+    read: int
+    """Number of the read that it came with."""
+    number: int
+    """Its number in the scene."""
+    tile: ReadTile
+    """Its pixels, until it has a vector."""
+    vector: NDArray[np.float32] | None = None
+    """Its vector, shape (dim,)."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -18,14 +38,26 @@ class Work:
     """A scene whose tiles are being read and embedded."""
 
     scene: RasterScene
+    layout: Layout
+    """How it is cut."""
     waiting: int
     """Reads not handled yet."""
-    tiles: list[ReadTile] = field(default_factory=list)
-    """Read and kept, in order; their pixels are dropped once embedded."""
-    vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-    """Vector of each position in `tiles`."""
+    turn: int = 0
+    """Its place in the job: neighbours begin with different readers."""
+    in_parts: bool = False
+    """Some of it was handed out to be kept until all is there."""
+    parts: Parts | None = None
+    """Where that lies; the writer's."""
     failed: bool = False
     """Given up; whatever still arrives is dropped."""
+    kept: int = 0
+    """Tiles that are to be in the archive, those of former runs too."""
+    cloud: tuple[float, int] = (0.0, 0)
+    """Sum of the known cloud shares of these tiles, and how many are known."""
+    _slots: dict[int, list[Slot]] = field(default_factory=dict)
+    """Tiles of each read that was handled and not handed out to be written."""
+    _missing: dict[int, int] = field(default_factory=dict)
+    """Of these, how many have no vector yet, for each read that lacks any."""
 
     @property
     def wavelengths(self) -> Wavelengths:
@@ -35,37 +67,77 @@ class Work:
     @property
     def done(self) -> bool:
         """Say whether all of its tiles are embedded."""
-        return not self.waiting and len(self.vectors) == len(self.tiles)
+        return not self.waiting and not self._missing
+
+    @property
+    def ready(self) -> int:
+        """How many tiles `step` would return."""
+        return sum(len(slots) for read, slots in self._slots.items() if read not in self._missing)
+
+    def take(self, read: Read, tiles: Sequence[ReadTile]) -> list[Slot]:
+        """Take what a read has brought; return the tiles that the model must see."""
+        self.waiting -= 1
+        slots = [
+            Slot(work=self, read=read.number, number=number, tile=tile)
+            for number, tile in zip(read.numbers, tiles, strict=True)
+            if tile.pixels.size
+        ]
+        self._slots[read.number] = slots
+        if slots:
+            self._missing[read.number] = len(slots)
+        self.kept += len(slots)
+        total, known = self.cloud
+        shares = [slot.tile.cloud_fraction for slot in slots if slot.tile.cloud_fraction is not None]
+        self.cloud = total + sum(shares), known + len(shares)
+        return slots
+
+    def embedded(self, slot: Slot, vector: NDArray[np.float32]) -> None:
+        """Keep a tile's vector instead of its pixels."""
+        slot.vector, slot.tile = vector, replace(slot.tile, pixels=NOTHING)
+        self._missing[slot.read] -= 1
+        if not self._missing[slot.read]:
+            del self._missing[slot.read]
+
+    def step(self) -> Part:
+        """Hand out what is finished, to be written, and forget it."""
+        reads = sorted(read for read in self._slots if read not in self._missing)
+        slots = sorted((slot for read in reads for slot in self._slots.pop(read)), key=lambda slot: slot.number)
+        vectors = [slot.vector for slot in slots if slot.vector is not None]
+        shares = [slot.tile.cloud_fraction for slot in slots]
+        return Part(
+            reads=np.array(reads, np.int64),
+            numbers=np.array([slot.number for slot in slots], np.int64),
+            valid_fraction=np.array([slot.tile.valid_fraction for slot in slots], np.float64),
+            cloud_fraction=np.array([np.nan if share is None else share for share in shares], np.float64),
+            vectors=np.stack(vectors) if vectors else np.empty((0, 0), np.float32),
+        )
 
     def scene_record(self) -> SceneRecord:
         """Return the scene's record with the cloud cover of its tiles, where its metadata do not say it."""
-        record = self.scene.record
-        shares = [tile.cloud_fraction for tile in self.tiles if tile.cloud_fraction is not None]
-        if not shares or "eo:cloud_cover" in record.properties:
+        record, (total, known) = self.scene.record, self.cloud
+        if not known or "eo:cloud_cover" in record.properties:
             return record
-        cover = round(100 * sum(shares) / len(shares), 2)
+        cover = round(100 * total / known, 2)
         return replace(record, properties={**record.properties, "eo:cloud_cover": cover})
 
-    def tile_records(self) -> list[TileRecord]:
-        """Return the records of its tiles, in order."""
-        return [_record(self.scene, tile) for tile in self.tiles]
-
-    def stacked_vectors(self) -> NDArray[np.float32]:
-        """Return the vectors of its tiles, in order, shape (tiles, dim)."""
-        return np.stack([self.vectors[position] for position in range(len(self.tiles))])
-
-
-def _record(scene: RasterScene, tile: ReadTile) -> TileRecord:
-    window = tile.window
-    where = footprint(scene.transform, scene.record.crs, window.col_off, window.row_off, window.width, window.height)
-    return TileRecord(
-        cell=window.cell,
-        scale=window.scale,
-        col_off=window.col_off,
-        row_off=window.row_off,
-        width=window.width,
-        height=window.height,
-        valid_fraction=tile.valid_fraction,
-        geometry=where.geometry,
-        boxes=tuple(where.boxes),
-    )
+    def tile_records(self, part: Part) -> list[TileRecord]:
+        """Return the records of a part's tiles, in order."""
+        windows = [self.layout.window(number) for number in part.numbers.tolist()]
+        sides = [(window.col_off, window.row_off, window.width, window.height) for window in windows]
+        grounds = footprints(self.scene.transform, self.scene.record.crs, sides)
+        shares = zip(part.valid_fraction.tolist(), part.cloud_fraction.tolist(), strict=True)
+        return [
+            TileRecord(
+                cell=window.cell,
+                scale=window.scale,
+                col_off=window.col_off,
+                row_off=window.row_off,
+                width=window.width,
+                height=window.height,
+                valid_fraction=valid,
+                cloud_fraction=None if math.isnan(cloud) else cloud,
+                geometry=ground.geometry,
+                boxes=ground.boxes,
+            )
+            for window, ground, (valid, cloud) in zip(windows, grounds, shares, strict=True)
+        ]

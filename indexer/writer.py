@@ -5,33 +5,51 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from bandsight.archive import Archive
+from indexer.parts import Part, Parts
 from indexer.work import Work
 
-# Commits handed over and not yet on disk: bounds memory.
+# Writes handed over and not yet on disk: bounds memory.
 _PENDING = 2
+# Rows of a large scene that are made before they are handed to the catalog; each takes some kB.
+_ROWS_AT_ONCE = 256
 
 
 class Writer:
     """Does all writes of a job, one after another, in the order in which they are asked for."""
 
-    def __init__(self, archive: Archive, committed: Callable[[int, int], None]) -> None:
+    def __init__(self, archive: Archive, model: str, committed: Callable[[int, int], None]) -> None:
         """Prepare.
 
         Args:
             archive: Open for writing.
+            model: Digest of the job's model.
             committed: Told of each commit, in the writer's thread: scenes, tiles.
         """
-        self._archive, self._committed = archive, committed
+        self._archive, self._model, self._committed = archive, model, committed
         self._thread = ThreadPoolExecutor(1, "bandsight-write")
         self._pending: deque[Future[None]] = deque()
 
-    def add(self, scenes: Sequence[Work]) -> None:
-        """Write finished scenes in one commit; waits while too many commits are under way."""
-        self._submit(self._add, list(scenes))
+    def add(self, scenes: Sequence[tuple[Work, Part]]) -> None:
+        """Write finished scenes of one part in one commit; waits while too many writes are under way."""
+        self.do(self._add, list(scenes))
 
-    def fail(self, href: str, reason: str) -> None:
-        """Remember a scene that has failed."""
-        self._submit(self._archive.record_failure, href, reason)
+    def save(self, work: Work, part: Part) -> None:
+        """Keep a part of a scene until the others are there."""
+        self.do(self._save, work, part)
+
+    def show(self, work: Work) -> None:
+        """Write a finished scene whose parts were saved, in one commit."""
+        self.do(self._show, work)
+
+    def drop(self, work: Work) -> None:
+        """Delete the parts of a scene that failed."""
+        self.do(self._drop, work)
+
+    def do(self, function: Callable[..., None], *args: object) -> None:
+        """Have something else written in its turn."""
+        while len(self._pending) >= _PENDING:
+            self._pending.popleft().result()
+        self._pending.append(self._thread.submit(function, *args))
 
     def close(self) -> None:
         """Wait until all is written; an error of any write comes through here, if not before."""
@@ -41,12 +59,23 @@ class Writer:
         finally:
             self._thread.shutdown(wait=True)
 
-    def _add(self, scenes: list[Work]) -> None:
-        batch = [(work.scene_record(), work.tile_records(), work.stacked_vectors()) for work in scenes]
-        self._archive.add(batch)
-        self._committed(len(batch), sum(len(tiles) for _, tiles, _ in batch))
+    def _add(self, scenes: list[tuple[Work, Part]]) -> None:
+        self._archive.add([(work.scene_record(), work.tile_records(part), part.vectors) for work, part in scenes])
+        self._committed(len(scenes), sum(len(part) for _, part in scenes))
 
-    def _submit(self, function: Callable[..., None], *args: object) -> None:
-        while len(self._pending) >= _PENDING:
-            self._pending.popleft().result()
-        self._pending.append(self._thread.submit(function, *args))
+    def _save(self, work: Work, part: Part) -> None:
+        if work.parts is None:
+            work.parts = Parts.begun(self._archive.path, work.scene, work.layout, self._model)
+        work.parts.write(part)
+
+    def _drop(self, work: Work) -> None:
+        if work.parts is not None:
+            work.parts.drop()
+
+    def _show(self, work: Work) -> None:
+        assert work.parts is not None
+        pieces = (piece for part in work.parts.read() for piece in part.pieces(_ROWS_AT_ONCE))
+        parts = ((work.tile_records(piece), piece.vectors) for piece in pieces)
+        self._archive.add_in_parts(work.scene_record(), parts)
+        work.parts.drop()
+        self._committed(1, work.kept)

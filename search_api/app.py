@@ -2,54 +2,53 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from typing import Annotated
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse
-from fastapi.staticfiles import StaticFiles
+from fastapi import Depends, FastAPI, Request, Response
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from bandsight import __version__
-from search_api import health, metrics
+from search_api import health, imagery, jobs, metrics, overview
 from search_api.access import Access, check_exposure
 from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
+from search_api.export.routes import router as exports
+from search_api.first_run import FirstRun, is_there
+from search_api.maps import class_routes, explain, heat
+from search_api.maps.class_bodies import ClassifyBody
+from search_api.maps.state import MapState
 from search_api.metrics import Measured, Metrics
 from search_api.openapi import describe
+from search_api.page import BuiltFiles, page
+from search_api.reload import add_reload
 from search_api.routes import router
 from search_api.service import Service, open_service
 from search_api.settings import ApiSettings
-from search_api.stac import searches
+from search_api.stac import searches, tiles
 from search_api.stac.documents import landing_page
-from search_api.stac.query import Semantic
-from search_api.stac.root import JSON, Root
-from search_api.stac.routes import Api, json_answer, server_url, stac_router
+from search_api.stac.request import RegisterBody, SearchBody
+from search_api.stac.root import JSON
+from search_api.stac.routes import Api, json_answer, stac_router
 from search_api.stac.schemas import CATALOG, of
 from search_api.stac.state import StacState
+from search_api.stac.tiles import archive_api
 
-_STATIC = Path(__file__).parent / "static"
-# The page loads nothing but its own files and the API's answers.
-_PAGE_HEADERS = {
-    "Vary": "Accept",
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-}
+# Bodies that routes read themselves, because they may come as a form.
+BODIES = (SearchBody, RegisterBody, ClassifyBody)
+_COMPRESSED_ALREADY = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "image/tiff", "application/vnd.apache.parquet")
 _ABOUT = """Search satellite archives by meaning: a sentence, a picture or a tile in, ranked tiles out.
 
 Coordinates are lon, lat in EPSG:4326; a bbox is west, south, east, north. Errors are RFC 9457 problem+json."""
 
 
-def create_app(
-    settings: ApiSettings | None = None, service: Service | None = None, *, semantic: Semantic | None = None
-) -> FastAPI:
+def create_app(settings: ApiSettings | None = None, service: Service | None = None) -> FastAPI:
     """Return the app.
 
     Args:
         settings: From the environment when None.
-        service: An archive and model that are open already; the caller closes them.
-        semantic: Reads the member `semantic` of a search's body.
+        service: An archive and model that are open already; the caller closes them. Without one, the archive of the
+            settings is opened, now or once it is there.
 
     Raises:
         SettingsError: The server would listen beyond this machine without a key.
@@ -59,11 +58,11 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.service = service or open_service(chosen)
+        app.state.service = service or (open_service(chosen) if is_there(chosen) else None)
         try:
             yield
         finally:
-            if service is None:
+            if service is None and app.state.service is not None:
                 app.state.service.archive.close()
 
     # FastAPI's own pages of documentation load scripts from other hosts; /openapi.json stays.
@@ -77,10 +76,14 @@ def create_app(
         openapi_url=None,
     )
     app.state.metrics = Metrics()
-    app.state.stac = StacState(semantic=semantic)
+    app.state.stac = StacState()
+    app.state.overviews = overview.Overviews()
+    app.state.maps = MapState()
     add_handlers(app)
-    describe(app)
+    add_reload(app, chosen)
+    describe(app, BODIES)
     # The last one added meets a request first.
+    app.add_middleware(FirstRun, owner=app, settings=chosen)
     app.add_middleware(BodyLimit, max_upload_bytes=chosen.max_upload_bytes)
     app.add_middleware(Access, key=chosen.key.get_secret_value() if chosen.key else None)
     if chosen.cors_origins:
@@ -90,24 +93,34 @@ def create_app(
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
         )
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=_COMPRESSED_ALREADY)
     app.add_middleware(Measured, metrics=app.state.metrics)
-    for part in (router, stac_router(_archive_api, landing=False), searches.router, health.router, metrics.router):
+    for part in (
+        router,
+        tiles.router,
+        stac_router(archive_api, landing=False),
+        heat.router,
+        class_routes.router,
+        exports,
+        explain.router,
+        searches.router,
+        imagery.router,
+        overview.router,
+        jobs.router,
+        health.router,
+        metrics.router,
+    ):
         app.include_router(part)
     # Not at the root: a mount there would answer 404 where a route answers 405.
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.mount("/static", BuiltFiles(), name="static")
 
     @app.get("/", responses=of(JSON, CATALOG), summary="Landing page; to a browser, the page")
-    def root(request: Request) -> Response:
+    def root(request: Request, api: Annotated[Api, Depends(archive_api)]) -> Response:
         """Return what this API is and where everything is, or the page to whoever accepts HTML."""
         if "text/html" in request.headers.get("accept", ""):
-            return FileResponse(_STATIC / "index.html", headers=_PAGE_HEADERS)
-        api = _archive_api(request)
+            return page()
         answer = json_answer(landing_page(api.root, api.names()))
         answer.headers["Vary"] = "Accept"
         return answer
 
     return app
-
-
-def _archive_api(request: Request) -> Api:
-    return Api(request, Root(server=server_url(request)))

@@ -8,9 +8,11 @@ from search_api.errors import problem
 
 # Sentences, labels and filters.
 _JSON_BYTES = 2**20
-# What multipart adds to the file: boundaries, headers, the filters' fields.
-_MULTIPART_BYTES = 2**17
-_UPLOAD_PATH = "/search/image"
+# The same with pictures as base64; larger ones come as a form.
+_PICTURE_JSON_BYTES = 2**23
+# What multipart adds to the files: boundaries, headers, the JSON beside them.
+_MULTIPART_BYTES = _JSON_BYTES + 2**17
+_TAKE_PICTURES = ("/search", "/search/export", "/searches", "/classify", "/classify/map")
 # Named CONTENT_TOO_LARGE from Python 3.13 on.
 _TOO_LARGE = 413
 
@@ -32,11 +34,12 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        upload = scope["path"].endswith(_UPLOAD_PATH)
-        limit = self._max_upload_bytes + _MULTIPART_BYTES if upload else _JSON_BYTES
-        allowed = self._max_upload_bytes if upload else _JSON_BYTES
-        refusal = too_large(allowed)
         request = Request(scope)
+        pictures = scope["path"].endswith(_TAKE_PICTURES)
+        limit = allowed = _PICTURE_JSON_BYTES if pictures else _JSON_BYTES
+        if pictures and request.headers.get("content-type", "").lower().startswith("multipart/"):
+            limit, allowed = self._max_upload_bytes + _MULTIPART_BYTES, self._max_upload_bytes
+        refusal = too_large(allowed)
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             await problem(_TOO_LARGE, refusal.detail, request)(scope, receive, send)

@@ -107,6 +107,8 @@ def _wrong_media_type(request: Request) -> str | None:
     found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     field = getattr(request.scope.get("route"), "body_field", None)
     needed = getattr(getattr(field, "field_info", None), "media_type", "application/json")
+    if getattr(request.state, "media_type_is_right", False):
+        return None
     is_json = found == "application/json" or (found.startswith("application/") and found.endswith("+json"))
     if needed == found or (needed == "application/json" and is_json) or request.headers.get("content-length") == "0":
         return None

@@ -1,10 +1,12 @@
 """The OpenAPI document as this server really answers: its own errors instead of FastAPI's, and its key."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from search_api.documented import SCHEMA
 
@@ -13,12 +15,17 @@ MEDIA_TYPE = "application/vnd.oai.openapi+json;version=3.1"
 _FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 
 
-def describe(app: FastAPI) -> None:
-    """Give an app its document."""
+def describe(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
+    """Give an app its document.
+
+    Args:
+        app: The app.
+        bodies: Models that FastAPI does not know of.
+    """
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, bodies)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
@@ -28,7 +35,7 @@ def describe(app: FastAPI) -> None:
         return JSONResponse(document(), media_type=MEDIA_TYPE)
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     for operations in made["paths"].values():
         for operation in operations.values():
@@ -36,6 +43,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
                 del operation["responses"]["422"]
     components = made.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
+    for body in bodies:
+        own = body.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= own.pop("$defs", {}) | {body.__name__: own}
     for name in _FASTAPIS_OWN:
         schemas.pop(name, None)
     schemas["Problem"] = SCHEMA

@@ -1,5 +1,6 @@
 """What the routes work with: one archive, one model, opened once."""
 
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,10 @@ from search_api.settings import ApiSettings
 
 # A decoded picture may take some hundred MB; requests beyond these wait.
 _DECODERS = 2
+# A GeoParquet file is made before any of it is sent.
+_EXPORTERS = 2
+# Pictures are made of files that may be slow to decode: as many at once as there are cores, and a few for the network.
+_DRAWERS = (os.cpu_count() or 1) + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,10 @@ class Service:
     encoder: Encoder
     decoding: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_DECODERS))
     """Held while a query image is decoded."""
+    exporting: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_EXPORTERS))
+    """Held while an export begins."""
+    drawing: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_DRAWERS))
+    """Held while a scene's pixels are read for a picture."""
 
 
 class OneAtATime:

@@ -25,6 +25,8 @@ class FakeEmbedder:
         self.batches.append(pixels.shape)
         n = len(pixels)
         flat = pixels.astype(np.float32).mean(axis=1).reshape(n, -1)
+        if flat.shape[1] < self.dim:
+            flat = np.repeat(flat, self.dim, axis=1)
         parts = np.stack([part.mean(axis=1) for part in np.array_split(flat, self.dim, axis=1)], axis=1)
         return _unit(parts + np.linspace(1, 2, self.dim, dtype=np.float32))
 

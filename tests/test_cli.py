@@ -224,6 +224,41 @@ def test_a_job_is_estimated_then_logged_and_summed_up_as_json(run, capsys, monke
     assert events == ["begin", "opened", "committed", "end"]
 
 
+def test_jobs_are_told_while_they_run_and_afterwards(bandsight, archive, run, capsys, monkeypatch, tmp_path, scenes):
+    from bandsight.archive import Archive
+    from bandsight.catalog.jobs import Counts
+
+    code, out, _ = bandsight("jobs")
+    head, *rows = out.splitlines()
+    assert (code, head.split()[:3]) == (0, ["job", "kind", "state"])
+    assert rows[-1].split()[:3] == ["1", "index", "successful"]
+    code, out, _ = bandsight("jobs", "1")
+    assert "2 added, 0 there already, 1 failed, of 3" in out
+    assert "broken.tif" in out.splitlines()[-1]
+    _, out, _ = bandsight("jobs", "1", "--json")
+    told = json.loads(out)
+    assert (told["state"], told["failures"][0]["scene"]) == ("successful", "broken.tif")
+    assert told["sources"] == [str(scenes)]
+    code, _, err = bandsight("jobs", "99")
+    assert (code, "job 99" in err) == (1, True)
+    with Archive.open(archive) as opened, Archive.create(tmp_path / "a", opened.model) as writer:
+        writer.jobs.begin("index", ["/in"], Counts(scenes=9, tiles_per_s=4, remaining_s=300))
+        _, out, _ = run(capsys, monkeypatch, "jobs", "--archive", str(tmp_path / "a"))
+        assert [out.splitlines()[1].split()[at] for at in (2, -2, -1)] == ["running", "5", "min"]
+    _, out, _ = run(capsys, monkeypatch, "jobs", "--archive", str(tmp_path / "a"))
+    # Its process does not write to it any more.
+    assert out.splitlines()[1].split()[2] == "failed"
+    assert "its process died" in out
+
+
+def test_reindex_with_the_archives_own_model_changes_nothing(bandsight):
+    _, before, _ = bandsight("status", "--json")
+    code, _, err = bandsight("reindex", "--model", "embedded", "--quiet")
+    assert (code, "model embedded" in err) == (0, True)
+    _, now, _ = bandsight("status", "--json")
+    assert json.loads(before)["generation"] == json.loads(now)["generation"]
+
+
 def test_help_imports_nothing_heavy():
     script = (
         "import sys\nfrom bandsight.cli import app\n"

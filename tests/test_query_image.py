@@ -190,6 +190,16 @@ def test_a_tiff_bomb_is_refused_by_its_size() -> None:
         decode_query_image(data, max_pixels=10_000)
 
 
+def test_a_tiff_in_very_many_pieces_is_refused_before_it_is_read() -> None:
+    with MemoryFile() as memory:
+        place = {"crs": "EPSG:32633", "transform": rasterio.transform.from_origin(4e5, 5e6, 10, 10)}
+        profile = {"driver": "GTiff", "width": 16, "height": 2000, "count": 40, "dtype": "uint8", **place}
+        with memory.open(**profile, blockysize=1, interleave="band") as dataset:
+            dataset.write(np.ones((40, 2000, 16), np.uint8))
+        with pytest.raises(ImageError, match="80,000 blocks; at most 65,536"):
+            decode_query_image(memory.read(), [0.5 + n / 100 for n in range(40)])
+
+
 def test_a_tiff_of_few_pixels_but_many_bands_is_refused_by_its_size() -> None:
     data = geotiff(np.zeros((200, 90, 90), np.float64), compress="deflate")
     with pytest.raises(ImageError, match="200 bands"):

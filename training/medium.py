@@ -7,7 +7,7 @@ from typing import Any
 
 from bandsight.evaluation.datasets import LabelledImage
 from bandsight.geo.grid import TileWindow
-from indexer.reader import read_row
+from indexer.reader import read_tiles
 from indexer.scene import RasterScene, open_scene, scene_key
 from indexer.sources import find_scenes
 
@@ -45,7 +45,7 @@ def _tiles(name: str, entry: dict[str, Any], root: Path) -> list[MediumTile]:
         scene = scenes[row["scene"]] if "scene" in row else next(iter(scenes.values()))
         left, top = first + row["at"][0] * side, row["at"][1] * side
         window = TileWindow(cell="", scale=1, col_off=left, row_off=top, width=side, height=side)
-        pixels = read_row(scene, [window], tile_px=side, min_valid=0)[0].pixels
+        pixels = read_tiles(scene, [window], tile_px=side, min_valid=0)[0].pixels
         waves = tuple(band.wavelength_um for band in scene.bands)
         image = LabelledImage(key=f"{name}/{left},{top}", pixels=pixels, wavelengths=waves, cls=None)
         out.append(MediumTile(image, frozenset(row["labels"]), left + side / 2 > (first + scene.width) / 2))

@@ -1,7 +1,7 @@
 """The facade over catalog and vectors: opens, writes, searches."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -19,33 +19,37 @@ from bandsight.archive.backup import back_up
 from bandsight.archive.browsing import Key, Listing, Mark, bounded, read, scenes_passing, window
 from bandsight.archive.checks import verify
 from bandsight.archive.cursor import Cursor, digest
+from bandsight.archive.extension import Extension
 from bandsight.archive.finding import Hydrate, Page, Rank, page, rank_best
+from bandsight.archive.job_book import JobBook
+from bandsight.archive.known_scenes import KnownScenes
 from bandsight.archive.lock import WriterLock
+from bandsight.archive.maintenance import repair, upgrade
 from bandsight.archive.opening import CATALOG_FILE, check_catalog, check_there, clear_errors, create_catalog
 from bandsight.archive.query import Query, average
-from bandsight.archive.repair import Repair
 from bandsight.archive.scene_table import SceneTable
-from bandsight.archive.tile_columns import fresh_columns, tile_columns
+from bandsight.archive.succession import attach, detach, first_ids, link_files, replace_rows
+from bandsight.archive.tile_columns import tile_columns
+from bandsight.archive.writing import Batch, Part, add_in_parts, add_scenes
 from bandsight.catalog.catalog import FORMAT_VERSION, Catalog
-from bandsight.catalog.database import HEAD, migrate, open_database
-from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile, TileRecord
+from bandsight.catalog.database import open_database
+from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile
 from bandsight.catalog.tables import SceneRow, TileRow
-from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError, QueryError
+from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors import tuning
+from bandsight.vectors import building
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.faiss_store import FaissStore
-from bandsight.vectors.folder import StoreFolder
-from bandsight.vectors.protocol import Segment, Snapshot
+from bandsight.vectors.protocol import Likeness, Segment, Snapshot
 from bandsight.vectors.scores import Ranked
 
 # A search that meets a commit between its vectors and its rows begins anew; more than twice in a row is no accident.
 _ATTEMPTS = 5
+# Footprints that were asked for lately are kept: so many answers, of so many footprints (1 kB each) at most.
+_KEPT_ANSWERS, _KEPT_FOOTPRINTS = 32, 2000
 
 _T = TypeVar("_T")
-
-Batch = Sequence[tuple[SceneRecord, Sequence[TileRecord], NDArray[np.float32]]]
 
 
 class _MovedError(Exception):
@@ -65,20 +69,23 @@ class Archive:
         self._lock = WriterLock(path) if write else None
         try:
             self._engine = open_database(path / CATALOG_FILE)
-            self.model = check_catalog(self._engine, path)
-            self._store = FaissStore(path, self.model.dim, self._read_columns, self._read_footprints)
-            self._scene_table = SceneTable()
-            self._generation = -1
+            self._begin(check_catalog(self._engine, path))
             self._refreshing = threading.Lock()
             if write:
-                with self._reading() as catalog:
-                    self._store.folder.remove_unnamed(
-                        {row["name"] for row in catalog.segments()}, catalog.next_tile_id() - 1
-                    )
+                self._remove_unnamed()
             self.refresh()
         except BaseException:
             self.close()
             raise
+
+    def _begin(self, model: ModelIdentity) -> None:
+        self.model = model
+        self._store = FaissStore(self.path, model.dim, self._read_columns, self._read_footprints)
+        self._extension = Extension(self._store)
+        self._scene_table = SceneTable()
+        self._scenes = KnownScenes()
+        self._footprints: dict[tuple[str, bytes], NDArray[np.object_]] = {}
+        self._generation = -1
 
     @classmethod
     def create(cls, path: Path, model: ModelIdentity) -> "Archive":
@@ -124,15 +131,7 @@ class Archive:
         Raises:
             ArchiveError: There is no archive, or it comes from a newer version.
         """
-        check_there(path)
-        lock = WriterLock(path)
-        try:
-            engine = open_database(path / CATALOG_FILE)
-            migrate(engine)
-            engine.dispose()
-        finally:
-            lock.release()
-        return HEAD
+        return upgrade(path)
 
     @classmethod
     def repair(cls, path: Path) -> list[str]:
@@ -144,27 +143,10 @@ class Archive:
         Raises:
             ArchiveError: The catalog itself cannot be read.
         """
-        check_there(path)
-        lock = WriterLock(path)
-        try:
-            engine = open_database(path / CATALOG_FILE)
-            model = check_catalog(engine, path)
-            with (
-                clear_errors(path / CATALOG_FILE),
-                engine.connect().execution_options(writes=True) as connection,
-                connection.begin(),
-            ):
-                catalog = Catalog(connection)
-                folder = StoreFolder(path, model.dim, partial(tile_columns, catalog))
-                repair = Repair(catalog, folder)
-                repair.run()
-            repair.drop_derived()
-            engine.dispose()
-        finally:
-            lock.release()
+        report = repair(path)
         # Opening writes anew what is derived and removes files that nothing names any more.
         cls.open(path, write=True).close()
-        return repair.report
+        return report
 
     def __enter__(self) -> Self:
         return self
@@ -175,12 +157,16 @@ class Archive:
         self.close()
 
     def close(self) -> None:
-        """Let go of files and of the writer's lock."""
-        if hasattr(self, "_engine"):
-            self._engine.dispose()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Let go of files and of the writer's lock, once an index that is being extended is saved."""
+        try:
+            if self._lock is not None and hasattr(self, "_extension"):
+                self._finish_extension()
+        finally:
+            if hasattr(self, "_engine"):
+                self._engine.dispose()
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
 
     # Writing
 
@@ -204,25 +190,21 @@ class Archive:
         """
         self._need_lock()
         with self._writing() as catalog:
-            fresh = _distinct([entry for entry in batch if not catalog.has_scene(entry[0].key)])
-            if not fresh:
-                return catalog.generation()
-            generation = catalog.advance()
-            first = next_id = catalog.next_tile_id()
-            rows: list[tuple[int, int, TileRecord]] = []
-            for scene, tiles, vectors in fresh:
-                if len(tiles) != len(vectors):
-                    raise ArchiveError(f"{scene.name}: {len(tiles)} tiles but {len(vectors)} vectors")
-                scene_id = catalog.add_scene(scene)
-                catalog.add_tiles(scene_id, next_id, tiles)
-                rows += [(next_id + n, scene_id, tile) for n, tile in enumerate(tiles)]
-                next_id += len(tiles)
-            if rows:
-                vectors = np.concatenate([vectors for _, tiles, vectors in fresh if len(tiles)])
-                segment = self._store.upsert(vectors, fresh_columns(rows))
-                assert segment.first_id == first
-                catalog.add_segment(**asdict(segment), generation=generation)
-        self.refresh()
+            generation = add_scenes(catalog, self._store, batch)
+        self._extend_index()
+        return generation
+
+    def add_in_parts(self, scene: SceneRecord, parts: Iterable[Part]) -> int:
+        """Add one scene, however large, in one commit and return the generation it makes; as `add`.
+
+        Args:
+            scene: The scene.
+            parts: Its tiles and their vectors; only one part is held in memory at a time.
+        """
+        self._need_lock()
+        with self._writing() as catalog:
+            generation = add_in_parts(catalog, self._store, scene, parts)
+        self._extend_index()
         return generation
 
     def remove(self, hrefs: Sequence[str]) -> int:
@@ -248,6 +230,7 @@ class Archive:
         Searches go on meanwhile, and tiles keep their ids.
         """
         self._need_lock()
+        self._finish_extension()
         self.refresh()
         before = self._store.stats()
         old, new = self._store.merge()
@@ -258,10 +241,7 @@ class Archive:
                 for segment in new:
                     catalog.add_segment(**asdict(segment), generation=generation)
             self.refresh()
-            with self._reading() as catalog:
-                self._store.folder.remove_unnamed(
-                    {row["name"] for row in catalog.segments()}, catalog.next_tile_id() - 1
-                )
+            self._remove_unnamed()
         after = self._store.stats()
         return {
             f"{name}_{when}": stats[name]
@@ -278,14 +258,56 @@ class Archive:
         with clear_errors(self.path / CATALOG_FILE):
             return back_up(self._engine, self._store.folder, target)
 
-    def record_failure(self, href: str, reason: str) -> None:
-        """Remember a scene that could not be indexed, until it can."""
+    def create_beside(self, path: Path, model: ModelIdentity) -> "Archive":
+        """Make an empty archive that is to take this one's place (`take_over`) and open it for writing."""
+        with self._reading() as catalog:
+            first_tile, first_scene = first_ids(catalog)
+        create_catalog(path, model, first_tile=first_tile, first_scene=first_scene)
+        return Archive(path, write=True)
+
+    def take_over(self, beside: "Archive") -> int:
+        """Replace all that this archive holds, and its model, by another's, in one commit; return the generation.
+
+        Searches go on; who has this archive open is told by `ModelChangedError` to open it anew. What is remembered of
+        jobs stays.
+
+        Raises:
+            ArchiveError: The other one was not made by `create_beside`, or the disk is full.
+        """
+        self._need_lock()
+        with beside._reading() as catalog:  # noqa: SLF001  (one of its own kind)
+            segments = [Segment(**row) for row in catalog.segments()]
+        link_files(segments, beside._store.folder, self._store.folder)  # noqa: SLF001
+        with clear_errors(self.path / CATALOG_FILE), self._engine.connect() as connection:
+            attach(connection, beside.path)
+            try:
+                with connection.execution_options(writes=True).begin():
+                    generation = replace_rows(connection, Catalog(connection))
+            finally:
+                detach(connection)
+        self._extension.finish()
+        self._begin(beside.model)
+        self.refresh()
+        self._remove_unnamed()
+        return generation
+
+    def record_failure(self, href: str, reason: str, *, scene: str = "", job: int | None = None) -> None:
+        """Remember a scene that could not be indexed, until it can.
+
+        Args:
+            href: Its file or folder.
+            reason: Why not.
+            scene: Its name.
+            job: The job that it failed in, which remembers it for good.
+        """
         self._need_lock()
         with self._writing() as catalog:
             catalog.record_failure(href, reason)
+            if job is not None:
+                catalog.jobs.add_failure(job, scene or href, href, reason)
 
     def optimize(
-        self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = tuning.BUDGET_BYTES
+        self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = building.BUDGET_BYTES
     ) -> dict[str, Any]:
         """Build the search index where the archive is large enough to profit; return its measured figures.
 
@@ -297,6 +319,7 @@ class Archive:
             budget_bytes: Memory that the index may take for each vector.
         """
         self._need_lock()
+        self._finish_extension()
         self.refresh()
         figures = self._store.optimize(texts, budget_bytes=budget_bytes)
         if figures["index"] != "none":
@@ -308,14 +331,20 @@ class Archive:
     # Reading
 
     @property
+    def jobs(self) -> JobBook:
+        """What is remembered of jobs."""
+        return JobBook(self.path, self._reading, self._writing)
+
+    @property
     def generation(self) -> int:
         """Number of the commit that is being served."""
+        self._see_own()
         return self._generation
 
     @property
     def worth_an_index(self) -> bool:
         """True when `optimize` would build one: smaller archives are scanned exactly in milliseconds."""
-        return int(self._store.stats()["vectors"]) >= tuning.WORTH_IT
+        return self.tile_count >= building.WORTH_IT
 
     @property
     def newest_tile(self) -> int:
@@ -326,6 +355,7 @@ class Archive:
     @property
     def tile_count(self) -> int:
         """How many tiles searches look at."""
+        self._see_own()
         return int(self._store.stats()["vectors"])
 
     @property
@@ -336,6 +366,11 @@ class Archive:
     def refresh(self) -> None:
         """Move on to the newest commit."""
         self._answering(lambda _: None)
+
+    def _see_own(self) -> None:
+        """Show a writer what it has written: each commit costs as much as it adds, however large the archive is."""
+        if self._lock is not None:
+            self.refresh()
 
     def has_scene(self, key: str) -> bool:
         """Say whether a scene of this identity has been indexed."""
@@ -372,6 +407,7 @@ class Archive:
         arrangement: Arrangement | None = None,
         *,
         after: Cursor | None = None,
+        only: Sequence[int] | None = None,
         exact: bool = False,
         with_vectors: bool = False,
     ) -> Page:
@@ -384,6 +420,7 @@ class Archive:
             arrangement: Which of the ranked tiles are shown; all when None.
             after: A former page's `next`. Pages over the same tiles neither repeat nor miss one, whatever is added
                 meanwhile; tiles of a scene that is replaced or removed meanwhile are gone.
+            only: Ids of tiles that count, besides the filter; they may grow from page to page.
             exact: Look at every row that passes, whatever index there is.
             with_vectors: Return each hit's vector too.
 
@@ -402,6 +439,8 @@ class Archive:
             exclude=(*wanted.exclude, *query.tiles),
             up_to=wanted.up_to if after is None else min(after.up_to, wanted.up_to or after.up_to),
         )
+        if only is not None:
+            among = Filter(up_to=-1) if not only else Filter(all_of=(among, ~Filter(exclude=tuple(only))))
         if query.strategy == "average":
             aim = average(positives, negatives, query.weights)[None]
             rank: Rank = lambda n: self._store.search(aim, n, among, exact=exact)[0]  # noqa: E731
@@ -409,7 +448,9 @@ class Archive:
             rank = partial(rank_best, self._store, positives, negatives, wanted=among, exact=exact)
 
         def answer(catalog: Catalog) -> Page:
-            newest = catalog.next_tile_id() - 1 if after is None else after.up_to
+            generation, newest = catalog.state()
+            if after is not None:
+                newest = after.up_to
             hydrate: Hydrate = lambda ranked: self._hits(catalog, [ranked])[0]  # noqa: E731
             hits, more = page(rank, hydrate, self._store.get, k, arrangement, after)
             end = None
@@ -419,7 +460,7 @@ class Archive:
             if with_vectors:
                 rows = self._store.get([hit.tile.id for hit in hits])
                 hits = [replace(hit, vector=row) for hit, row in zip(hits, rows, strict=True)]
-            return Page(hits=hits, next=end, generation=catalog.generation())
+            return Page(hits=hits, next=end, generation=generation)
 
         return self._answering(answer)
 
@@ -449,18 +490,57 @@ class Archive:
             raise QueryError(f"k: {k}; need at least 1")
 
         def answer(catalog: Catalog) -> Listing:
-            newest = catalog.next_tile_id() - 1, catalog.newest_scene_id()
+            generation, newest_tile = catalog.state()
+            newest = newest_tile, catalog.newest_scene_id()
             up_to = newest if after is None else (after.tiles_up_to, after.scenes_up_to)
             selection = self._store.select(bounded(tiles, up_to[0]))
             read_scenes = partial(self._read_footprints, of=SceneRow)
             passing = scenes_passing(selection.scenes, bounded(scenes, up_to[1]), read_scenes)
             shown = window(selection, passing, k, order, after, newest)
-            rows = read(shown, catalog.tiles, catalog.scenes)
+            rows = read(shown, catalog.tiles, lambda ids: self._scenes.of(catalog, set(ids)))
             if rows is None:
                 raise _MovedError
-            return Listing(rows=rows, matched=shown.matched, next=shown.next, generation=catalog.generation())
+            return Listing(rows=rows, matched=shown.matched, next=shown.next, generation=generation)
 
         return self._answering(answer)
+
+    def likeness(self, vectors: NDArray[np.float32], wanted: Filter) -> Likeness:
+        """Return the cosine of every tile that passes a filter with each of some vectors, shape (q, dim).
+
+        Raises:
+            QueryError: The filter or the vectors cannot be used as asked.
+        """
+        queries = self._checked(np.atleast_2d(np.asarray(vectors, np.float32)), 1)
+        return self._answering(lambda _: self._store.likeness(queries, wanted))
+
+    def count(self, wanted: Filter) -> int:
+        """Return how many tiles pass a filter.
+
+        Raises:
+            QueryError: The filter cannot be answered as asked.
+        """
+        return self.tile_count if wanted.is_empty else len(self.tile_ids(wanted))
+
+    def footprints(self, ids: Sequence[int]) -> NDArray[np.object_]:
+        """Return the footprints of tiles as shapely geometries, in the order asked.
+
+        Raises:
+            NotFoundError: A tile that the archive does not hold.
+        """
+        try:
+            return self._read_footprints(np.asarray(ids, np.int64))
+        except _MovedError as error:
+            raise NotFoundError("tiles: one of them has been removed meanwhile; ask again") from error
+
+    def scenes_by_id(self, ids: Sequence[int]) -> dict[int, Scene]:
+        """Return scenes by their ids, those that are gone left out."""
+        with self._reading() as catalog:
+            return catalog.scenes(list(ids))
+
+    def tiles_by_id(self, ids: Sequence[int]) -> dict[int, Tile]:
+        """Return tiles by their ids; those that are gone are left out."""
+        with self._reading() as catalog:
+            return catalog.tiles(list(ids))
 
     def tile_ids(self, wanted: Filter) -> NDArray[np.int64]:
         """Return the ids of all tiles that pass a filter, ascending.
@@ -493,6 +573,16 @@ class Archive:
         if scene is None:
             raise NotFoundError(f"scene {scene_id}: this archive holds no such scene")
         return scene
+
+    def tiles_per_scene(self) -> dict[int, int]:
+        """Return how many tiles searches look at of each scene, by the scene's id."""
+
+        def answer(_: Catalog) -> dict[int, int]:
+            found = self._store.select(Filter())
+            counts = np.bincount(found.scene_at, minlength=len(found.scenes.ids))
+            return {int(scene): int(count) for scene, count in zip(found.scenes.ids, counts, strict=True) if count}
+
+        return self._answering(answer)
 
     def scenes(self) -> list[Scene]:
         """Return every scene, in the order of their ids."""
@@ -592,7 +682,7 @@ class Archive:
         tiles = catalog.tiles(ids)
         if len(tiles) < len(ids):
             raise _MovedError
-        scenes = catalog.scenes(sorted({tile.scene_id for tile in tiles.values()}))
+        scenes = self._scenes.of(catalog, {tile.scene_id for tile in tiles.values()})
         return [_hits(ids, scores, tiles, scenes) for ids, scores in ranked]
 
     @contextmanager
@@ -614,6 +704,13 @@ class Archive:
         generation = catalog.generation()
         if generation == self._generation:
             return
+        model = catalog.model()
+        if model is None or model.digest != self.model.digest:
+            name = model.name if model else "none"
+            raise ModelChangedError(
+                f"{self.path}: it was made anew with model {name} (`bandsight reindex`) since it was opened with "
+                f"{self.model.name}"
+            )
         with self._refreshing:
             if generation > self._generation:
                 self._show(self._snapshot(catalog))
@@ -639,11 +736,20 @@ class Archive:
             return tile_columns(catalog, ids)
 
     def _read_footprints(self, ids: NDArray[np.int64], of: type[TileRow | SceneRow] = TileRow) -> NDArray[np.object_]:
+        # A search and the count of what it matches ask for the same ones; a row never changes.
+        key = (of.__tablename__, ids.tobytes())
+        kept = self._footprints.get(key)
+        if kept is not None:
+            return kept
         with self._reading() as catalog:
             found = catalog.footprints(ids.tolist(), of=of)
         if len(found) < len(ids):
             raise _MovedError
-        return np.asarray(shapely.from_geojson([found[tile_id] for tile_id in ids.tolist()]), object)
+        made = np.asarray(shapely.from_geojson([found[tile_id] for tile_id in ids.tolist()]), object)
+        if len(ids) <= _KEPT_FOOTPRINTS:
+            known = self._footprints
+            self._footprints = {**(known if len(known) < _KEPT_ANSWERS else {}), key: made}
+        return made
 
     def _snapshot(self, catalog: Catalog) -> Snapshot:
         return Snapshot(
@@ -653,14 +759,20 @@ class Archive:
             scenes=self._scene_table.read(catalog),
         )
 
+    def _extend_index(self) -> None:
+        if self._extension.worth_a_look(self.newest_tile):
+            self.refresh()
+            self._extension.start_if_due()
+
+    def _finish_extension(self) -> None:
+        """Wait until the index is extended, if it is being, and let readers know."""
+        if self._extension.finish():
+            with self._writing() as catalog:
+                catalog.advance()
+
     def _need_lock(self) -> None:
         if self._lock is None:
             raise ArchiveError(f"{self.path}: opened for reading; open it with write=True")
-
-
-def _distinct(batch: Batch) -> Batch:
-    """Keep the last entry of each href."""
-    return list({entry[0].href: entry for entry in batch}.values())
 
 
 def _hits(

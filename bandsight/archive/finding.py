@@ -130,4 +130,4 @@ def page(
 
 
 def _ranked(hits: list[Hit]) -> list[Hit]:
-    return [replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
+    return [hit if hit.rank == rank else replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]

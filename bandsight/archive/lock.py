@@ -10,6 +10,14 @@ from bandsight.errors import ArchiveError, ArchiveLockedError
 _LOCK_FILE, _WRITER_FILE = "lock", "writer.pid"
 
 
+def writing_process(folder: Path) -> int | None:
+    """Return the process that is writing to an archive, or was when it died; None when none is."""
+    try:
+        return int((folder / _WRITER_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+
+
 class WriterLock:
     """Held by the one process that may write to an archive; the system lets go of it when the process ends."""
 

@@ -15,7 +15,7 @@ from bandsight.errors import ArchiveError
 CATALOG_FILE = "catalog.sqlite"
 
 
-def create_catalog(path: Path, model: ModelIdentity) -> None:
+def create_catalog(path: Path, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
     """Make an empty catalog; it gets its name once it is complete, so that a crash leaves no half-made one.
 
     Raises:
@@ -30,7 +30,7 @@ def create_catalog(path: Path, model: ModelIdentity) -> None:
     engine = open_database(unfinished)
     migrate(engine)
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
-        Catalog(connection).create(model)
+        Catalog(connection).create(model, first_tile=first_tile, first_scene=first_scene)
     with engine.connect() as connection:
         connection.connection.dbapi_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
     engine.dispose()

@@ -86,11 +86,12 @@ def best_scores(
     rows: NDArray[np.float32], positives: NDArray[np.float32], negatives: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return the scores of rows under `best`, shape (n,)."""
-    near = _highest(rows, positives)
-    if not len(negatives):
-        return near
-    far = _highest(rows, negatives)
-    return np.where(near > far, squeezed(near), -squeezed(far)).astype(np.float32)
+    return pooled(_highest(rows, positives), _highest(rows, negatives) if len(negatives) else None)
+
+
+def pooled(near: NDArray[np.float32], far: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Return the scores under `best` of rows by their best cosine with a positive, and with a negative if there are."""
+    return near if far is None else np.where(near > far, squeezed(near), -squeezed(far)).astype(np.float32)
 
 
 def squeezed(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, String, cast, delete, func, insert, s
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bandsight.catalog.checksums import row_checksum
+from bandsight.catalog.jobs import Jobs
 from bandsight.catalog.records import BandRef, ModelIdentity, Scene, SceneRecord, Tile, TileRecord
 from bandsight.catalog.tables import TILE_BOXES, ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
 from bandsight.errors import ArchiveError, QueryError
@@ -30,20 +31,25 @@ class Catalog:
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
+        self.jobs = Jobs(connection)
 
     # The archive row
 
-    def create(self, model: ModelIdentity) -> None:
-        """Write the archive row of a new archive."""
+    def create(self, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
+        """Write the archive row of a new archive, and the ids from which its tiles and scenes count."""
         self._db.execute(
             insert(ArchiveRow).values(
                 id=1,
                 format_version=FORMAT_VERSION,
                 generation=0,
-                next_tile_id=1,
+                next_tile_id=first_tile,
                 **{f"model_{name}": value for name, value in asdict(model).items()},
             )
         )
+
+        if first_scene > 1:
+            row = {"seq": first_scene - 1}
+            self._db.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('scenes', :seq)"), row)
 
     def model(self) -> ModelIdentity | None:
         """Return the archive's model, None before `create`."""
@@ -55,6 +61,11 @@ class Catalog:
     def generation(self) -> int:
         """Return the number of the last commit."""
         return int(self._db.execute(select(ArchiveRow.generation)).scalar_one())
+
+    def state(self) -> tuple[int, int]:
+        """Return the number of the last commit, and the newest tile there ever was."""
+        row = self._db.execute(select(ArchiveRow.generation, ArchiveRow.next_tile_id)).one()
+        return int(row[0]), int(row[1]) - 1
 
     def advance(self) -> int:
         """Begin the next generation and return its number."""
@@ -193,8 +204,8 @@ class Catalog:
         }
 
     def tile_attributes(self, first_id: int, last_id: int) -> list[tuple[Any, ...]]:
-        """Return (id, scene id, valid fraction, the eight box sides) of the tiles in a range of ids."""
-        columns = [TileRow.id, TileRow.scene_id, TileRow.valid_fraction]
+        """Return (id, scene id, valid and cloud fraction, the eight box sides) of the tiles in a range of ids."""
+        columns = [TileRow.id, TileRow.scene_id, TileRow.valid_fraction, TileRow.cloud_fraction]
         sides = [getattr(TileRow, f"{side}{part}") for part in ("", "2") for side in _SIDES]
         chosen = TileRow.id.between(first_id, last_id)
         return [tuple(row) for row in self._db.execute(select(*columns, *sides).where(chosen).order_by(TileRow.id))]

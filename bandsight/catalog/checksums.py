@@ -4,20 +4,27 @@ import datetime as dt
 import json
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import DateTime, Float, Integer
 
 # A scene's id is not known before its row is written.
 _LEFT_OUT = {"scenes": {"id", "checksum"}, "tiles": {"checksum"}}
+# Columns that came later count where they have a value: rows that were there before keep their check.
+_LATER = {"source", "cloud_fraction"}
 
 
 def row_checksum(table: Any, row: Mapping[Any, Any]) -> int:
     """Return the CRC-32 of a row's values, the same before it is written and after it is read."""
-    said = [
-        _plain(column.type, row[column.name]) for column in table.columns if column.name not in _LEFT_OUT[table.name]
-    ]
+    said = [_plain(kind, row[name]) for name, kind in _columns(table) if name not in _LATER or row[name] is not None]
     return zlib.crc32(json.dumps(said, sort_keys=True).encode())
+
+
+@lru_cache(maxsize=16)
+def _columns(table: Any) -> list[tuple[str, object]]:
+    """Return name and type of the columns that count."""
+    return [(column.name, column.type) for column in table.columns if column.name not in _LEFT_OUT[table.name]]
 
 
 def _plain(kind: object, value: Any) -> Any:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from bandsight.errors import ArchiveError
 
 # The newest migration; a test compares it with Alembic's own answer.
-HEAD = "0003"
+HEAD = "0005"
 _BUSY_TIMEOUT_MS = 10_000
 
 

@@ -76,6 +76,8 @@ class SceneRecord:
     """Boxes of the footprint; two when it crosses ±180°."""
     tiling: dict[str, Any] = field(default_factory=dict)
     """Tile size, scales, least valid share."""
+    source: dict[str, Any] | None = None
+    """What it was opened from, to open it again; None where an older version has indexed it."""
 
     @property
     def wavelengths_um(self) -> tuple[float, ...]:
@@ -105,6 +107,8 @@ class TileRecord:
     """Footprint, GeoJSON."""
     boxes: tuple[LonLatBox, ...]
     """Boxes of the footprint; two when it crosses ±180°."""
+    cloud_fraction: float | None = None
+    """Share of the valid pixels that are cloud or its shadow, 0..1; None where no quality band says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

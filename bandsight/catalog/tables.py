@@ -67,6 +67,7 @@ class SceneRow(Base):
     boxes: Mapped[list[Any]]
     tiling: Mapped[dict[str, Any]]
     checksum: Mapped[int] = mapped_column(server_default="0")
+    source: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (a scene id is never used twice)
 
@@ -96,6 +97,7 @@ class TileRow(Base):
     east2: Mapped[float | None]
     north2: Mapped[float | None]
     checksum: Mapped[int] = mapped_column(server_default="0")
+    cloud_fraction: Mapped[float | None]
 
 
 class SegmentRow(Base):
@@ -117,5 +119,39 @@ class FailureRow(Base):
     __tablename__ = "failures"
 
     href: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    at: Mapped[dt.datetime] = mapped_column(DateTime)
+
+
+class JobRow(Base):
+    """A job; fields as in `Job`."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    state: Mapped[str]
+    started: Mapped[dt.datetime] = mapped_column(DateTime)
+    updated: Mapped[dt.datetime] = mapped_column(DateTime)
+    finished: Mapped[dt.datetime | None] = mapped_column(DateTime)
+    message: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int]
+    sources: Mapped[list[Any]]
+    counts: Mapped[dict[str, Any]]
+
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (a job's id is never used twice)
+
+
+class JobFailureRow(Base):
+    """A scene that failed in a job."""
+
+    __tablename__ = "job_failures"
+    __table_args__ = (Index("ix_job_failures_job_id", "job_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    scene: Mapped[str]
+    href: Mapped[str]
     reason: Mapped[str]
     at: Mapped[dt.datetime] = mapped_column(DateTime)

@@ -16,6 +16,7 @@ from bandsight.cli.options import (
     DatetimeOption,
     DeviceOption,
     JsonOption,
+    MaxCloudOption,
     ModelOption,
     OutOption,
     SensorOption,
@@ -39,6 +40,7 @@ def search(
     when: DatetimeOption = None,
     collection: CollectionOption = None,
     sensor: SensorOption = None,
+    max_cloud: MaxCloudOption = None,
     top: TopOption = 10,
     as_json: JsonOption = False,
     out: OutOption = None,
@@ -53,7 +55,7 @@ def search(
 
     if (text is None) == (image is None):
         raise QueryError("query: pass either a sentence or --image FILE")
-    wanted = _filter(bbox, when, collection, sensor)
+    wanted = _filter(bbox, when, collection, sensor, max_cloud)
     sentence = check_text(text) if text is not None else None
     picture = decode_query_image(opening.read(image)) if image is not None else None
     with opening.open_archive(archive) as opened:
@@ -76,6 +78,7 @@ def similar(
     when: DatetimeOption = None,
     collection: CollectionOption = None,
     sensor: SensorOption = None,
+    max_cloud: MaxCloudOption = None,
     top: TopOption = 10,
     as_json: JsonOption = False,
     out: OutOption = None,
@@ -89,7 +92,7 @@ def similar(
     with opening.open_archive(archive) as opened:
         chosen = _tile_at(opened, at) if tile_id is None and at is not None else tile_id
         assert chosen is not None
-        answer = by_tile(opened, chosen, top, _filter(bbox, when, collection, sensor))
+        answer = by_tile(opened, chosen, top, _filter(bbox, when, collection, sensor, max_cloud))
         _answer(opened, answer, f"similar to tile {chosen}", as_json=as_json, out=out, sheet=sheet)
 
 
@@ -101,6 +104,7 @@ def classify(
     when: DatetimeOption = None,
     collection: CollectionOption = None,
     sensor: SensorOption = None,
+    max_cloud: MaxCloudOption = None,
     as_json: JsonOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
@@ -108,19 +112,27 @@ def classify(
     """Give every tile the label it fits best, with a probability for each label."""
     from bandsight.labels import check_labels, classify_tiles, summary
 
-    names = check_labels([name.strip() for name in labels.split(",") if name.strip()])
-    wanted = _filter(bbox, when, collection, sensor)
+    sentences = check_labels([name.strip() for name in labels.split(",") if name.strip()])
+    wanted = _filter(bbox, when, collection, sensor, max_cloud)
     with opening.open_archive(archive) as opened:
         encoder = opening.load(model or opened.model.name, device)
         opened.check_model(opening.identity(encoder))
-        rows = classify_tiles(opened, encoder, names, wanted)
-    typer.echo(json.dumps(rows, indent=1) if as_json else summary(rows, names))
+        rows = classify_tiles(opened, encoder, sentences, wanted)
+    typer.echo(json.dumps(rows, indent=1) if as_json else summary(rows, list(sentences)))
 
 
-def _filter(bbox: str | None, when: str | None, collection: list[str] | None, sensor: list[str] | None) -> "Filter":
+def _filter(
+    bbox: str | None,
+    when: str | None,
+    collection: list[str] | None,
+    sensor: list[str] | None,
+    max_cloud: float | None,
+) -> "Filter":
     from bandsight.filters import Filter
 
-    return Filter.parse(bbox=bbox, datetime=when, collections=collection or (), sensors=sensor or ())
+    return Filter.parse(
+        bbox=bbox, datetime=when, collections=collection or (), sensors=sensor or (), max_cloud_fraction=max_cloud
+    )
 
 
 def _tile_at(opened: "Archive", at: str) -> int:

@@ -30,7 +30,7 @@ def index(
     model: ModelOption = None,
     device: DeviceOption = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Reader threads.")] = 2,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Reader processes.")] = 2,
     min_valid: Annotated[float, typer.Option("--min-valid", min=0, max=1, help="Least valid share of a tile.")] = 0.5,
     max_cloud: Annotated[
         float, typer.Option("--max-cloud", min=0, max=1, help="Largest cloud share of a tile, by the quality band.")
@@ -53,7 +53,7 @@ def index(
     log: Annotated[Path | None, typer.Option("--log", help="Append JSON lines of what happens; - is stderr.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     time_limit: Annotated[
-        float, typer.Option("--time-limit", min=1, help="Seconds for opening a scene, and for a row of its tiles.")
+        float, typer.Option("--time-limit", min=1, help="Seconds for opening a scene, and for reading some tiles.")
     ] = 120.0,
     profiles: ProfilesOption = None,
     collections: Annotated[
@@ -94,7 +94,8 @@ def index(
     what: Any = {"model": encoder, "sensor": sensor, "profiles": known, "query": query, "batch_size": batch_size}
     if dry_run:
         with opening.open_archive(archive) if exists else nullcontext() as there:
-            typer.echo(estimate(paths, archive=there, tiling=tiling, **what).text())
+            confined: Any = {"isolate": True, "time_limit_s": time_limit}
+            typer.echo(estimate(paths, archive=there, tiling=tiling, **confined, **what).text())
         return
     how: Any = {"tiling": tiling, "workers": workers, "isolate": True, "time_limit_s": time_limit, **what}
     with (

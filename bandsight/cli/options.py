@@ -29,6 +29,10 @@ DatetimeOption = Annotated[
 ]
 CollectionOption = Annotated[list[str] | None, typer.Option("--collection", help="Only these; may be repeated.")]
 SensorOption = Annotated[list[str] | None, typer.Option("--sensor", help="Only these; may be repeated.")]
+MaxCloudOption = Annotated[
+    float | None,
+    typer.Option("--max-cloud", min=0, max=1, help="Largest cloud share of a tile; without it, also where unknown."),
+]
 TopOption = Annotated[int, typer.Option("--top", "-k", min=1, max=10_000, help="How many tiles.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print GeoJSON instead of a table.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Write the hits as GeoJSON here.")]

@@ -27,6 +27,7 @@ def serve(
 
     from search_api.access import check_exposure
     from search_api.app import create_app
+    from search_api.first_run import is_there
     from search_api.service import open_service
     from search_api.settings import ApiSettings
 
@@ -34,6 +35,10 @@ def serve(
         archive=archive, model=model, device=device, host=host, port=port, key=SecretStr(key) if key else None
     )
     check_exposure(settings)
+    if not is_there(settings):
+        say(f"http://{host}:{port}/  (no archive at {archive} yet: the page says what to do; Ctrl-C ends it)")
+        uvicorn.run(create_app(settings), host=host, port=port, log_level="warning")
+        return
     service = open_service(settings)
     try:
         say(f"http://{host}:{port}/  (model {service.encoder.name}, {service.encoder.license}; Ctrl-C ends it)")

@@ -30,8 +30,12 @@ class Area:
     """Valid, every longitude within -180..180."""
 
     @classmethod
-    def from_geojson(cls, value: Mapping[str, Any]) -> "Area":
+    def from_geojson(cls, value: Mapping[str, Any], name: str = "intersects") -> "Area":
         """Read a GeoJSON geometry, or a Feature around one; longitudes beyond ±180 go on on the other side.
+
+        Args:
+            value: The geometry.
+            name: What errors call it.
 
         Raises:
             QueryError: It is no geometry, is empty, crosses itself, or leaves the Earth.
@@ -41,19 +45,17 @@ class Area:
         try:
             geometry = shapely.force_2d(shape(value))
         except (AttributeError, KeyError, TypeError, ValueError, IndexError, shapely.errors.ShapelyError) as error:
-            raise QueryError(f"intersects: cannot be read ({error}); {_HOW}") from error
+            raise QueryError(f"{name}: cannot be read ({error}); {_HOW}") from error
         if geometry.is_empty:
-            raise QueryError(f"intersects: found an empty geometry; {_HOW}")
+            raise QueryError(f"{name}: found an empty geometry; {_HOW}")
         if not np.isfinite(shapely.get_coordinates(geometry)).all():
-            raise QueryError(f"intersects: found a coordinate that is no number; {_HOW}")
+            raise QueryError(f"{name}: found a coordinate that is no number; {_HOW}")
         if not geometry.is_valid:
-            raise QueryError(
-                f"intersects: {shapely.is_valid_reason(geometry)}; need a geometry that does not cross itself"
-            )
+            raise QueryError(f"{name}: {shapely.is_valid_reason(geometry)}; need a geometry that does not cross itself")
         west, south, east, north = geometry.bounds
         if south < -90 or north > 90 or west < -_TURN or east > _TURN:  # noqa: PLR2004
             raise QueryError(
-                f"intersects: reaches {west:g},{south:g} to {east:g},{north:g}; need latitudes -90..90 and longitudes "
+                f"{name}: reaches {west:g},{south:g} to {east:g},{north:g}; need latitudes -90..90 and longitudes "
                 "-360..360"
             )
         return cls(_within(geometry))

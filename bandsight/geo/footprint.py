@@ -7,6 +7,7 @@ from typing import Any
 
 import antimeridian
 import numpy as np
+from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 from shapely.geometry import Polygon, shape
@@ -46,26 +47,54 @@ def footprint(
     Raises:
         SceneError: The CRS is unknown, or the window lies outside of where it is defined.
     """
+    return footprints(transform, crs, [(col_off, row_off, width, height)])[0]
+
+
+def footprints(
+    transform: Sequence[float], crs: str, windows: Sequence[tuple[float, float, float, float]]
+) -> list[Footprint]:
+    """Return the footprints of windows, each given as first column, first row, columns, rows; see `footprint`."""
+    if not windows:
+        return []
     a, b, c, d, e, f = transform
     step = np.linspace(0, 1, _POINTS, endpoint=False)
     zero, one = np.zeros(_POINTS), np.ones(_POINTS)
-    cols = col_off + width * np.concatenate([step, one, 1 - step, zero])
-    rows = row_off + height * np.concatenate([zero, step, one, 1 - step])
+    left, top, width, height = (side[:, None] for side in np.array(windows, np.float64).T)
+    cols = left + width * np.concatenate([step, one, 1 - step, zero])
+    rows = top + height * np.concatenate([zero, step, one, 1 - step])
     if a * e - b * d < 0:
         # Counter-clockwise as seen from above, whatever way the rows run: at a pole only this tells in from
         # out.
-        cols, rows = cols[::-1], rows[::-1]
+        cols, rows = cols[:, ::-1], rows[:, ::-1]
     x, y = a * cols + b * rows + c, d * cols + e * rows + f
-    try:
-        lon, lat = _to_degrees(crs).transform(x, y, errcheck=True)
-    except ProjError as error:
-        raise SceneError(f"window at column {col_off:g}, row {row_off:g}: outside of where {crs} is defined") from error
-    lon, lat = np.asarray(lon), np.clip(lat, -90, 90)
-    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+    lon, lat = _degrees(x, y, crs)
+    for number in np.flatnonzero(~(np.isfinite(lon).all(axis=1) & np.isfinite(lat).all(axis=1)))[:1]:
+        col_off, row_off, *_ = windows[number]
         raise SceneError(f"window at column {col_off:g}, row {row_off:g}: outside of where {crs} is defined")
-    ring = [(round(float(p), _DECIMALS), round(float(q), _DECIMALS)) for p, q in zip(lon, lat, strict=True)]
+    lat = np.clip(lat, -90, 90)
+    steps = np.abs(np.diff(np.concatenate([lon, lon[:, :1]], axis=1))).max(axis=1)
+    plain = (steps <= 180) & (np.abs(lon).max(axis=1) <= 180)  # noqa: PLR2004
+    return [
+        _footprint(*ring, plain=bool(simple)) for *ring, simple in zip(lon.tolist(), lat.tolist(), plain, strict=True)
+    ]
+
+
+def _degrees(
+    x: NDArray[np.float64], y: NDArray[np.float64], crs: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return longitudes and latitudes; not finite where the CRS is not defined."""
+    to_degrees = _to_degrees(crs)
+    try:
+        lon, lat = to_degrees.transform(x, y, errcheck=True)
+    except ProjError:
+        lon, lat = to_degrees.transform(x, y)
+    return np.asarray(lon, np.float64), np.asarray(lat, np.float64)
+
+
+def _footprint(lon: list[float], lat: list[float], *, plain: bool) -> Footprint:
+    ring = [(round(p, _DECIMALS), round(q, _DECIMALS)) for p, q in zip(lon, lat, strict=True)]
     ring = [point for point, before in zip(ring, [ring[-1], *ring[:-1]], strict=True) if point != before]
-    if np.abs(np.diff(np.append(lon, lon[0]))).max() <= 180 and np.abs(lon).max() <= 180:  # noqa: PLR2004
+    if plain:
         # Nearly every window: no library needed, and a job makes one of these for each tile.
         corners = [list(point) for point in (*ring, ring[0])]
         lons, lats = [point[0] for point in ring], [point[1] for point in ring]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 # Origins this close to a whole pixel count as on the grid: scenes carry rounded coordinates.
 _ON_GRID = 1e-3
@@ -27,6 +28,46 @@ class TileWindow:
     """Native pixels along one pixel of the tile."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileGrid(Sequence[TileWindow]):
+    """The windows of a raster, row by row; each is made when it is asked for, so that there may be millions."""
+
+    rows: tuple[tuple[str, int], ...]
+    """Index of the cell and first pixel of each row."""
+    cols: tuple[tuple[str, int], ...]
+    """Index of the cell and first pixel of each column."""
+    side: int
+    """Side of a window, native pixels."""
+    scale: int
+    """Native pixels along one pixel of the tile."""
+    prefix: str
+    """What the ids of its cells begin with."""
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.cols)
+
+    @overload
+    def __getitem__(self, number: int) -> TileWindow: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[TileWindow]: ...
+
+    def __getitem__(self, number: int | slice) -> TileWindow | list[TileWindow]:
+        if isinstance(number, slice):
+            return [self[n] for n in range(*number.indices(len(self)))]
+        if not -len(self) <= number < len(self):
+            raise IndexError(number)
+        (y, row), (x, col) = (self.rows[number % len(self) // len(self.cols)], self.cols[number % len(self.cols)])
+        return TileWindow(
+            col_off=col,
+            row_off=row,
+            width=self.side,
+            height=self.side,
+            cell=f"{self.prefix}/{x}_{y}",
+            scale=self.scale,
+        )
+
+
 def tile_windows(
     *,
     transform: Sequence[float],
@@ -37,7 +78,7 @@ def tile_windows(
     scale: int = 1,
     overlap: float = 0.0,
     min_overlap: float = 0.5,
-) -> list[TileWindow]:
+) -> TileGrid:
     """Return the windows that cover a raster, row by row.
 
     Windows are anchored to multiples of their step times ground sample distance in the CRS when that is a
@@ -71,11 +112,13 @@ def tile_windows(
     col_shift, row_shift = (round(c / a), round(f / e)) if shared else (0, 0)
     size = f"{tile_px}x{scale}" if step == side else f"{tile_px}x{scale}by{step // scale}"
     prefix = f"{crs}/{a:.10g}/{size}" if shared else f"scene/{size}"
-    return [
-        TileWindow(col_off=col, row_off=row, width=side, height=side, cell=f"{prefix}/{x}_{y}", scale=scale)
-        for y, row in _offsets(height, side, step, row_shift, min_overlap)
-        for x, col in _offsets(width, side, step, col_shift, min_overlap)
-    ]
+    return TileGrid(
+        rows=tuple(_offsets(height, side, step, row_shift, min_overlap)),
+        cols=tuple(_offsets(width, side, step, col_shift, min_overlap)),
+        side=side,
+        scale=scale,
+        prefix=prefix,
+    )
 
 
 def _offsets(length: int, side: int, step: int, shift: int, min_overlap: float) -> list[tuple[str, int]]:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from bandsight.errors import SensorError
 from bandsight.sensors.quality import Quality
 from bandsight.sensors.scaling import Scaling
+from bandsight.sensors.styles import Style
 
 _FOLDER = Path(__file__).parent / "profiles"
 _T = TypeVar("_T")
@@ -89,6 +90,8 @@ class Profile:
     """Single files that hold several bands."""
     quality: tuple[Quality, ...] = ()
     """Its quality bands; the first whose names fit is used."""
+    styles: tuple[Style, ...] = ()
+    """Pictures for people; where empty they are derived from the wavelengths."""
     offset_path: re.Pattern[str] | None = None
     """Found in the path of products whose numbers are `offset_dn` higher than the rules say."""
     offset_dn: float = 0.0
@@ -178,14 +181,15 @@ def _profile(name: str, said: dict[str, Any]) -> Profile:
         raise ValueError("scaling.default is missing")
     layouts = tuple(_table(Layout, layout) for layout in said.pop("layouts", []))
     quality = tuple(_table(Quality, band) for band in said.pop("quality", []))
+    styles = tuple(_table(Style, style) for style in said.pop("styles", []))
     said.setdefault("default_bands", [band.name for band in bands])
-    profile: Profile = _table(
-        Profile, {**said, "name": name, "bands": bands, "scaling": rules, "layouts": layouts, "quality": quality}
-    )
+    tables = {"bands": bands, "scaling": rules, "layouts": layouts, "quality": quality, "styles": styles}
+    profile: Profile = _table(Profile, {**said, "name": name, **tables})
     known = {band.name for band in bands}
     named = {*profile.default_bands, *(band for layout in layouts for band in layout.bands)}
+    named |= {band for style in styles for band in style.needs}
     if named - known:
-        raise ValueError(f"{', '.join(sorted(named - known))} among default_bands or layouts, but not in bands")
+        raise ValueError(f"{', '.join(sorted(named - known))} among default_bands, layouts or styles, but not in bands")
     return profile
 
 

@@ -28,6 +28,10 @@ class TileColumns:
     """(west, south, east, north) of each tile, degrees, shape (n, 2, 4); the second box is NaN unless there are two."""
     valid_fraction: NDArray[np.float64]
     """Share of valid pixels, shape (n,)."""
+    cloud_fraction: NDArray[np.float64]
+    """Share of the valid pixels that are cloud, NaN where unknown, shape (n,)."""
+    bounds: NDArray[np.float32] | None = field(default=None, compare=False)
+    """`rounded_outwards(boxes)`, where it has been kept: a quarter of the memory to go through."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -39,6 +43,7 @@ class TileColumns:
             scene_ids=self.scene_ids[rows],
             boxes=self.boxes[rows],
             valid_fraction=self.valid_fraction[rows],
+            cloud_fraction=self.cloud_fraction[rows],
         )
 
     @classmethod
@@ -50,6 +55,7 @@ class TileColumns:
             scene_ids=np.zeros(count, np.int64),
             boxes=np.full((count, 2, 4), np.nan),
             valid_fraction=np.zeros(count),
+            cloud_fraction=np.full(count, np.nan),
         )
 
     @classmethod
@@ -60,6 +66,7 @@ class TileColumns:
             scene_ids=np.concatenate([part.scene_ids for part in parts]),
             boxes=np.concatenate([part.boxes for part in parts]),
             valid_fraction=np.concatenate([part.valid_fraction for part in parts]),
+            cloud_fraction=np.concatenate([part.cloud_fraction for part in parts]),
         )
 
     def agrees(self, true: "TileColumns") -> bool:
@@ -70,6 +77,7 @@ class TileColumns:
             and np.array_equal(self.scene_ids[there], true.scene_ids[there])
             and np.array_equal(self.boxes[there], true.boxes[there], equal_nan=True)
             and np.array_equal(self.valid_fraction[there], true.valid_fraction[there])
+            and np.array_equal(self.cloud_fraction[there], true.cloud_fraction[there], equal_nan=True)
         )
 
 
@@ -150,9 +158,29 @@ class SceneColumns:
 
     def as_tiles(self) -> TileColumns:
         """Return each scene as one tile that covers it, so that filters can be asked of scenes; ids are the scenes'."""
+        count = len(self.ids)
         return TileColumns(
-            ids=self.ids, scene_ids=self.ids, boxes=self.boxes, valid_fraction=np.ones(len(self.ids), np.float64)
+            ids=self.ids,
+            scene_ids=self.ids,
+            boxes=self.boxes,
+            valid_fraction=np.ones(count),
+            cloud_fraction=np.full(count, np.nan),
         )
+
+
+def rounded_outwards(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return boxes as (west, south, east, north) in float32, no smaller than they are, shape (4, n).
+
+    Rows of two boxes, or of none, are NaN: they can only be decided by their own numbers.
+
+    Args:
+        boxes: Shape (n, 2, 4).
+    """
+    sides = np.where(np.isfinite(boxes[:, 1, :1]), np.nan, boxes[:, 0]).T
+    made = sides.astype(np.float32)
+    made[:2] = np.where(made[:2] > sides[:2], np.nextafter(made[:2], np.float32(-np.inf)), made[:2])
+    made[2:] = np.where(made[2:] < sides[2:], np.nextafter(made[2:], np.float32(np.inf)), made[2:])
+    return made
 
 
 def time_us(when: datetime | None) -> int:

@@ -1,8 +1,13 @@
-"""Files that are whole or not there, whatever happens while they are written."""
+"""Files that are whole or not there, whatever happens while they are written; memory of those that are mapped."""
 
+import mmap
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bandsight.errors import ArchiveError
 
@@ -33,6 +38,15 @@ def name_durably(temporary: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def let_go(values: NDArray[Any]) -> None:
+    """Give back the memory of a memory-mapped array; it is read from the file again when it is needed."""
+    base: Any = values
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def cannot_write(path: Path, error: OSError) -> ArchiveError:

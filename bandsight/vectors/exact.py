@@ -10,7 +10,7 @@ from bandsight.errors import NotFoundError
 from bandsight.filters import Filter
 from bandsight.vectors.columns import SceneColumns, TileColumns
 from bandsight.vectors.matching import Footprints, View, matching
-from bandsight.vectors.protocol import Segment, Selection, Snapshot
+from bandsight.vectors.protocol import Likeness, Segment, Selection, Snapshot
 from bandsight.vectors.scores import Ranked
 
 
@@ -71,6 +71,19 @@ class ExactStore:
                 ids.append(int(view.tiles.ids[row]))
                 scene_at.append(int(view.scene_at[row]))
         return Selection(ids=np.array(ids, np.int64), scene_at=np.array(scene_at, np.intp), scenes=self._scenes)
+
+    def likeness(self, vectors: NDArray[np.float32], wanted: Filter) -> Likeness:
+        """Score every matching row; see `VectorStore`."""
+        selection = self.select(wanted)
+        rows = self.get(selection.ids.tolist())
+        boxes = np.full((len(selection.ids), 2, 4), np.nan)
+        for name in self._shown:
+            columns = self._written[name][1]
+            for row, tile_id in enumerate(selection.ids):
+                if tile_id in columns.ids:
+                    boxes[row] = columns.boxes[int(tile_id) - int(columns.ids[0])]
+        scores = (vectors.astype(np.float64) @ rows.T.astype(np.float64)).astype(np.float32)
+        return Likeness(selection=selection, boxes=boxes, scores=scores)
 
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return rows by id; see `VectorStore`."""

@@ -44,9 +44,9 @@ class StoreFolder:
             dim: Length of a vector.
             columns_of: Reads the attributes of tiles from the catalog when their file is gone.
         """
-        self._vectors, self.derived, self._quarantine = folder / "vectors", folder / "index", folder / _QUARANTINE
+        self.vectors, self.derived, self._quarantine = folder / "vectors", folder / "index", folder / _QUARANTINE
         self._dim, self._columns_of = dim, columns_of
-        for place in (self._vectors, self.derived):
+        for place in (self.vectors, self.derived):
             try:
                 place.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -54,7 +54,7 @@ class StoreFolder:
 
     def write(self, vectors: NDArray[np.float16], columns: TileColumns) -> Segment:
         """Write rows durably and return their receipt."""
-        segment = write_segment(self._vectors, columns.ids, vectors)
+        segment = write_segment(self.vectors, columns.ids, vectors)
         save_columns(self.derived / segment.name, columns)
         return segment
 
@@ -64,7 +64,7 @@ class StoreFolder:
         Raises:
             ArchiveError: Its file is missing or damaged.
         """
-        file = open_segment(self._vectors, segment, self._dim)
+        file = open_segment(self.vectors, segment, self._dim)
         columns = load_columns(self.derived / segment.name, file.ids)
         if columns is None:
             # The ids are in the columns too; where the two differ, either file may be the damaged one.
@@ -83,7 +83,7 @@ class StoreFolder:
             named: Segments that a commit names.
             newest: Id of the newest tile; an index beyond it was not made from this catalog.
         """
-        stale = [path for path in self._vectors.iterdir() if path.suffix != SUFFIX or path.stem not in named]
+        stale = [path for path in self.vectors.iterdir() if path.suffix != SUFFIX or path.stem not in named]
         stale += [path for path in self.derived.glob("seg-*") if path.stem not in named]
         stale += list(self.derived.glob(".*.tmp"))
         for path in stale:
@@ -120,18 +120,18 @@ class StoreFolder:
 
     def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
         """Return ids and vectors of the rows of a damaged file that can be trusted."""
-        return salvage(self._vectors, segment, self._dim)
+        return salvage(self.vectors, segment, self._dim)
 
     def damage(self, segment: Segment, *, full: bool) -> str | None:
         """Return how a segment's file is damaged, None when it is not; `full` reads every row."""
         name = f"vectors/{segment.name}{SUFFIX}"
         try:
-            file = open_segment(self._vectors, segment, self._dim)
+            file = open_segment(self.vectors, segment, self._dim)
             if not full or file_checksum(self.path_of(segment)) == segment.sha256:
                 return None
         except (ArchiveError, OSError) as error:
             return str(error)
-        bad = [int(file.ids[row]) for row in file.damaged(range(segment.count))]
+        bad = [int(file.ids[row]) for row in file.damaged()]
         which = f"tiles {bad[:5]}{' and more' if len(bad) > 5 else ''}" if bad else "its rows"  # noqa: PLR2004
         return f"{name}: {which} do not match their checksum; run: bandsight repair"
 
@@ -168,6 +168,14 @@ class StoreFolder:
         """Copy the search index, which costs time to build, to another archive's folder; columns cost none."""
         copy_index(self.derived, target / "index")
 
+    def adopt_derived(self, source: "StoreFolder") -> None:
+        """Take another archive's search index instead of the own one; columns cost nothing to be made anew.
+
+        Who has the own one open keeps it. Until a commit brings its tiles, the new one is of no use to anybody.
+        """
+        drop_index(self.derived)
+        copy_index(source.derived, self.derived)
+
     @staticmethod
     def checksum(path: Path) -> str:
         """Return the checksum of a segment's file."""
@@ -187,4 +195,4 @@ class StoreFolder:
 
     def path_of(self, segment: Segment) -> Path:
         """Return where a segment's file lies."""
-        return self._vectors / f"{segment.name}{SUFFIX}"
+        return self.vectors / f"{segment.name}{SUFFIX}"

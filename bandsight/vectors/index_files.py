@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import faiss
+import numpy as np
 
 from bandsight.errors import ArchiveError
 from bandsight.vectors.durable import cannot_write, name_durably, write_durably
 from bandsight.vectors.ivf import IvfIndex, Width
+from bandsight.vectors.list_files import attach_lists, without_lists, write_lists
 
 # Its type hints lack the constructors that its Python wrapper adds.
 _faiss: Any = faiss
-_FILE, _FACTS = "ivf.faiss", "ivf.json"
-_VERSION = 2
+_FILE, _LISTS, _FACTS = "ivf.faiss", "ivf.lists", "ivf.json"
+_VERSION = 3
 
 
 def save_index(folder: Path, index: IvfIndex) -> None:
@@ -28,19 +30,26 @@ def save_index(folder: Path, index: IvfIndex) -> None:
         ArchiveError: The disk is full, or does not let us.
     """
     path = folder / _FILE
-    temporary = folder / f".{_FILE}.tmp"
+    temporary, lists = folder / f".{_FILE}.tmp", folder / f".{_LISTS}.tmp"
     try:
-        _faiss.write_index(index.faiss_index, str(temporary))
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        without_lists(index.ivf, lambda: _faiss.write_index(index.faiss_index, str(temporary)))
+        write_lists(lists, index.ivf)
+        for written in (temporary, lists):
+            with written.open("rb+") as file:
+                os.fsync(file.fileno())
         facts = {
             "format_version": _VERSION,
             "sha256": _sha256(temporary),
+            "lists_sha256": _sha256(lists),
             "up_to": index.up_to,
             "widths": [asdict(width) for width in index.widths],
             "figures": index.figures,
+            "slope": index.slope,
+            "reach": [round(value, 6) for value in index.reach.tolist()],
+            "scan_us": index.scan_us,
         }
         (folder / _FACTS).unlink(missing_ok=True)
+        name_durably(lists, folder / _LISTS)
         name_durably(temporary, path)
     except RuntimeError as error:
         raise ArchiveError(f"{path}: cannot be written ({error}); the archive works without it, make room") from error
@@ -55,13 +64,23 @@ def load_index(folder: Path, newest: int, *, writable: bool = False) -> IvfIndex
     Args:
         folder: Where it lies.
         newest: Id of the newest tile.
-        writable: Read it all, so that rows can be added; otherwise it is memory-mapped.
+        writable: Read it all, so that rows can be added; otherwise its lists are memory-mapped.
     """
     problem, facts = index_problem(folder)
     if facts is None or problem or facts["up_to"] > newest:
         return None
-    index = _faiss.read_index(str(folder / _FILE), 0 if writable else _faiss.IO_FLAG_MMAP_IFC)
-    return IvfIndex(index, facts["up_to"], tuple(Width(**width) for width in facts["widths"]), facts["figures"])
+    index = _faiss.read_index(str(folder / _FILE))
+    kept = attach_lists(folder / _LISTS, _faiss.downcast_index(index.index), writable=writable)
+    return IvfIndex(
+        index,
+        facts["up_to"],
+        np.array(facts["reach"], np.float32),
+        facts["slope"],
+        tuple(Width(**width) for width in facts["widths"]),
+        facts["figures"],
+        facts["scan_us"],
+        kept,
+    )
 
 
 def index_stamp(folder: Path) -> tuple[int, int] | None:
@@ -87,8 +106,9 @@ def index_problem(folder: Path) -> tuple[str | None, dict[str, Any] | None]:
             return f"index/{_FACTS}: does not match its checksum; run: bandsight repair, then optimize", None
         if facts["format_version"] != _VERSION:
             return f"index/{_FACTS}: format version {facts['format_version']}; run: bandsight optimize", None
-        if facts["sha256"] != _sha256(folder / _FILE):
-            return f"index/{_FILE}: does not match its checksum; run: bandsight repair, then optimize", None
+        for name, said in ((_FILE, facts["sha256"]), (_LISTS, facts["lists_sha256"])):
+            if said != _sha256(folder / name):
+                return f"index/{name}: does not match its checksum; run: bandsight repair, then optimize", None
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         return f"index/{_FACTS}: cannot be read ({error}); run: bandsight repair, then optimize", None
     return None, facts
@@ -100,7 +120,8 @@ def drop_foreign(folder: Path, newest: int) -> None:
     The latter is left behind where an older catalog was put back; its ids will come to mean other tiles.
     """
     if not (folder / _FACTS).exists():
-        (folder / _FILE).unlink(missing_ok=True)
+        for name in (_FILE, _LISTS):
+            (folder / name).unlink(missing_ok=True)
         return
     with suppress(OSError, ValueError, KeyError, TypeError):
         if json.loads((folder / _FACTS).read_text())["up_to"] > newest:
@@ -109,7 +130,7 @@ def drop_foreign(folder: Path, newest: int) -> None:
 
 def drop_index(folder: Path) -> None:
     """Delete the saved index."""
-    for name in (_FACTS, _FILE):
+    for name in (_FACTS, _FILE, _LISTS):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -117,7 +138,7 @@ def copy_index(folder: Path, target: Path) -> None:
     """Copy the saved index if it is whole, also when another takes its place meanwhile."""
     target.mkdir(exist_ok=True)
     with suppress(FileNotFoundError):
-        for name in (_FILE, _FACTS):
+        for name in (_FILE, _LISTS, _FACTS):
             shutil.copyfile(folder / name, target / name)
     if index_problem(target)[1] is None:
         drop_index(target)

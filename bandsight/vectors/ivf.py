@@ -1,6 +1,6 @@
-"""The search index: FAISS's inverted lists over quantised vectors, as wide as measured recall asks."""
+"""The search index: FAISS's inverted lists over short codes, as wide as measured recall asks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import faiss
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 # Its type hints lack the constructors that its Python wrapper adds.
 _faiss: Any = faiss
-_LEAST = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,68 +17,143 @@ class Width:
 
     share: float
     """For filters that let at least this share of the rows pass, 0..1."""
+    k: int
+    """For up to so many hits."""
     nprobe: int
     """Lists visited."""
-    rescore: int
-    """Candidates rescored on raw vectors for each hit wanted."""
+    fetch: int
+    """Candidates rescored on raw vectors."""
+    query_ms: float = 0.0
+    """Processor time of one query, as it was measured."""
+
+    def of(self, k: int) -> "Width":
+        """Return how far to look for k hits: for more than was measured, in proportion."""
+        if k <= self.k:
+            return self
+        times = k / self.k
+        return Width(
+            share=self.share,
+            k=k,
+            nprobe=int(self.nprobe * times),
+            fetch=int(self.fetch * times),
+            query_ms=self.query_ms * times,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class IvfIndex:
-    """A trained index and what it covers."""
+    """A trained index and what it covers.
+
+    Lists are visited in the order of the best score that one may hold: its centre's score, and the more beyond it the
+    wider and fuller the list is. Sentences lie off the images' distribution, where many centres score nearly alike and
+    spread decides; by centres alone, they need to visit two to three times as many rows.
+    """
 
     faiss_index: Any
+    """A linear map to fewer dimensions, then inverted lists."""
     up_to: int
     """It holds every tile up to this id that lived when it was built; ids are never used twice."""
+    reach: NDArray[np.float32]
+    """How far the best of a list lies beyond its centre, in units of `slope`, shape (lists,)."""
+    slope: float
+    """How much that counts; measured."""
     widths: tuple[Width, ...]
-    """Ascending by share; below the first share, no width reaches the target."""
+    """Ascending by share, then by k; below the first share, no width reaches the target."""
     figures: dict[str, Any]
     """Kind, size and measured recall."""
+    scan_us: float = 0.0
+    """Processor time of the exact scan for one row that passes a filter, as it was measured."""
+    kept: Any = None
+    """What its lists lie in, if that is not its own memory."""
+    _projection: NDArray[np.float32] = field(init=False, repr=False)
+    _centres: NDArray[np.float32] = field(init=False, repr=False)
+    ivf: Any = field(init=False, repr=False)
+    """The inverted lists' side of it."""
 
-    def width(self, share: float) -> Width | None:
-        """Return how far to look when a share of the rows passes; None when only an exact scan will do."""
+    def __post_init__(self) -> None:
+        linear = _faiss.downcast_VectorTransform(self.faiss_index.chain.at(0))
+        projection = _faiss.vector_to_array(linear.A).reshape(linear.d_out, linear.d_in)
+        ivf = _faiss.downcast_index(self.faiss_index.index)
+        centres = _faiss.downcast_index(ivf.quantizer)
+        values = _faiss.rev_swig_ptr(centres.get_xb(), centres.ntotal * centres.d)
+        object.__setattr__(self, "_projection", projection)
+        object.__setattr__(self, "_centres", values.reshape(centres.ntotal, centres.d))
+        object.__setattr__(self, "ivf", ivf)
+
+    @property
+    def lists(self) -> int:
+        """How many lists there are."""
+        return int(self.ivf.nlist)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it holds."""
+        return int(self.faiss_index.ntotal)
+
+    def width(self, share: float, k: int) -> Width | None:
+        """Return how far to look for k hits when a share of the rows passes; None when only an exact scan will do."""
         fitting = [width for width in self.widths if width.share <= share]
-        return fitting[-1] if fitting else None
+        if not fitting:
+            return None
+        nearest = [width for width in fitting if width.share == fitting[-1].share]
+        return next((width for width in nearest if width.k >= k), nearest[-1]).of(k)
 
     def candidates(
-        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.int64], width: Width
+        self, queries: NDArray[np.float32], width: Width, allowed: NDArray[np.bool_] | None
     ) -> NDArray[np.int64]:
-        """Return likely neighbours among the allowed ids, best first, padded with -1, shape (queries, some).
+        """Return likely neighbours, best first, padded with -1, shape (queries, some).
 
         Args:
             queries: Unit vectors, shape (q, dim).
-            k: Hits wanted.
-            allowed: Ids that count, ascending.
             width: How far to look.
+            allowed: Which tile ids count, shape (up_to + 1,); all that it holds when None.
         """
-        ivf = _faiss.extract_index_ivf(self.faiss_index)
-        own, params = _parameters(self.faiss_index)
-        own.nprobe = min(width.nprobe, ivf.nlist)
-        if len(allowed) < self.faiss_index.ntotal:
+        short = np.ascontiguousarray(queries @ self._projection.T)
+        scores = short @ self._centres.T
+        lists = self._order(queries, scores, min(width.nprobe, self.lists))
+        params = _faiss.SearchParametersIVF(nprobe=lists.shape[1])
+        if allowed is not None:
             # Held by a name for as long as FAISS reads it.
-            bits = bitmap(allowed, self.up_to)
-            own.sel = _faiss.IDSelectorBitmap(bits)
-        # Measured for ten hits and more; fewer look as far as ten.
-        fetch = min(width.rescore * max(k, _LEAST), max(len(allowed), 1))
-        _, ids = self.faiss_index.search(queries, fetch, params=params)
-        return np.asarray(ids, np.int64)
+            bits = np.packbits(allowed, bitorder="little")
+            selector = _faiss.IDSelectorBitmap(bits)
+            params.sel = selector
+        lists = np.ascontiguousarray(lists, np.int64)
+        near = np.ascontiguousarray(np.take_along_axis(scores, lists, 1), np.float32)
+        count = min(width.fetch, self.rows)
+        found, ids = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
+        # The wrapper of the same name takes no parameters.
+        pointer = _faiss.swig_ptr
+        self.ivf.search_preassigned_c(
+            len(queries),
+            pointer(short),
+            count,
+            pointer(lists),
+            pointer(near),
+            pointer(found),
+            pointer(ids),
+            False,
+            params,
+        )
+        return ids
 
+    def nearest_lists(self, queries: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+        """Return the lists that a search visits, in its order, shape (queries, count)."""
+        scores = (queries @ self._projection.T) @ self._centres.T
+        return self._order(queries, np.asarray(scores, np.float32), count)
 
-def _parameters(index: Any) -> tuple[Any, Any]:
-    """Return the parameters of the inverted lists, and those that a search takes.
+    def _order(self, queries: NDArray[np.float32], scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+        best = scores + self.slope * np.linalg.norm(queries, axis=1, keepdims=True) * self.reach
+        if count < self.lists:
+            first = np.argpartition(-best, count - 1, axis=1)[:, :count]
+            return np.take_along_axis(first, np.argsort(-np.take_along_axis(best, first, 1), axis=1), 1)
+        return np.argsort(-best, axis=1)
 
-    Both are to be kept until the search is done: FAISS's wrapper holds the one in the other by address only.
-    """
-    if isinstance(index, _faiss.IndexPreTransform):
-        own, params = _faiss.IVFRaBitQSearchParameters(), _faiss.SearchParametersPreTransform()
-        params.index_params = own
-        return own, params
-    own = _faiss.SearchParametersIVF()
-    return own, own
-
-
-def bitmap(ids: NDArray[np.int64], up_to: int) -> NDArray[np.uint8]:
-    """Return ids as a set of bits, as FAISS's selector reads it."""
-    mask = np.zeros(up_to + 1, bool)
-    mask[ids] = True
-    return np.packbits(mask, bitorder="little")
+    def list_of(self) -> NDArray[np.int32]:
+        """Return the list of each tile id, -1 for those it does not hold, shape (up_to + 1,)."""
+        lists = self.ivf.invlists
+        found = np.full(self.up_to + 1, -1, np.int32)
+        for number in range(self.lists):
+            size = lists.list_size(number)
+            if size:
+                found[_faiss.rev_swig_ptr(lists.get_ids(number), size)] = number
+        return found

@@ -11,12 +11,13 @@ from bandsight.errors import QueryError
 from bandsight.filters import Filter, Property, Scalar
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors.columns import NO_TIME, PropertyColumn, SceneColumns, TileColumns, time_us
+from bandsight.vectors.columns import NO_TIME, PropertyColumn, SceneColumns, TileColumns, rounded_outwards, time_us
 
 Footprints = Callable[[NDArray[np.int64]], NDArray[np.object_]]
 """Gives the footprints (shapely geometries) of tiles by id, in the order asked."""
 
 Mask = NDArray[np.bool_]
+_ANY = Filter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +26,27 @@ class View:
 
     tiles: TileColumns
     scenes: SceneColumns
-    scene_at: NDArray[np.intp] = field(init=False)
+    scene_at: NDArray[np.int32] = field(init=False)
     """Row of each tile's scene among the scenes, shape (n,); any row for tiles that are deleted."""
     alive: Mask = field(init=False)
     """Whether each tile's scene exists, shape (n,)."""
+    living: int = field(init=False)
+    """How many do."""
+    bounds: NDArray[np.float32] = field(init=False)
+    """The tiles' boxes, rounded outwards (`columns.rounded_outwards`), shape (4, n)."""
 
     def __post_init__(self) -> None:
         ids = self.scenes.ids
         if not len(ids):
-            at, alive = np.zeros(len(self.tiles), np.intp), np.zeros(len(self.tiles), bool)
+            at, alive = np.zeros(len(self.tiles), np.int32), np.zeros(len(self.tiles), bool)
         else:
-            at = np.minimum(np.searchsorted(ids, self.tiles.scene_ids), len(ids) - 1)
+            at = np.minimum(np.searchsorted(ids, self.tiles.scene_ids), len(ids) - 1).astype(np.int32)
             alive = ids[at] == self.tiles.scene_ids
         object.__setattr__(self, "scene_at", at)
         object.__setattr__(self, "alive", alive)
+        object.__setattr__(self, "living", int(np.count_nonzero(alive)))
+        kept = self.tiles.bounds
+        object.__setattr__(self, "bounds", rounded_outwards(self.tiles.boxes) if kept is None else kept)
 
 
 def matching(view: View, wanted: Filter, footprints: Footprints) -> Mask:
@@ -52,7 +60,7 @@ def matching(view: View, wanted: Filter, footprints: Footprints) -> Mask:
     Raises:
         QueryError: The filter names a property, or a kind of value, that no scene has.
     """
-    if not view.alive.any():
+    if not view.living or wanted == _ANY:
         return view.alive
     return view.alive & _decide(view, wanted, footprints, outcome=True)
 
@@ -74,7 +82,7 @@ def _decide(view: View, wanted: Filter, footprints: Footprints, *, outcome: bool
 def _of_tiles(view: View, wanted: Filter, footprints: Footprints, *, outcome: bool) -> list[Mask]:
     tiles, parts = view.tiles, []
     if wanted.boxes:
-        parts.append(_meets_boxes(tiles.boxes, wanted.boxes))
+        parts.append(_meets_boxes(view, wanted.boxes))
     if wanted.area is not None:
         parts.append(_meets_area(view, wanted.area, footprints))
     if wanted.min_valid_fraction is not None:
@@ -83,10 +91,34 @@ def _of_tiles(view: View, wanted: Filter, footprints: Footprints, *, outcome: bo
         parts.append(tiles.ids <= wanted.up_to)
     if wanted.exclude:
         parts.append(~np.isin(tiles.ids, wanted.exclude))
-    return parts if outcome else [~part for part in parts]
+    if not outcome:
+        parts = [~part for part in parts]
+    if wanted.max_cloud_fraction is not None:
+        # NaN, an unknown share, is neither below nor above.
+        share = tiles.cloud_fraction
+        parts.append(share <= wanted.max_cloud_fraction if outcome else share > wanted.max_cloud_fraction)
+    return parts
 
 
-def _meets_boxes(boxes: NDArray[np.float64], wanted: tuple[LonLatBox, ...]) -> Mask:
+def _meets_boxes(view: View, wanted: tuple[LonLatBox, ...]) -> Mask:
+    """Decide by the rounded boxes; where these touch to the last digit, and where there are two, by the boxes."""
+    mask = np.zeros(len(view.tiles), bool)
+    open_rows = [np.flatnonzero(np.isnan(view.bounds[0]))]
+    for box in wanted:
+        # The wanted box rounded inwards: a side equal to it may lie on either side of the number that was asked.
+        sides = rounded_outwards(np.array([[[box.east, box.north, box.west, box.south], [np.nan] * 4]]))[:, 0]
+        west, south, east, north = view.bounds
+        outer = (west <= sides[0]) & (south <= sides[1]) & (east >= sides[2]) & (north >= sides[3])
+        inner = (west < sides[0]) & (south < sides[1]) & (east > sides[2]) & (north > sides[3])
+        mask |= inner
+        open_rows.append(np.flatnonzero(outer ^ inner))
+    rows = np.concatenate(open_rows)
+    rows = rows[~mask[rows]]
+    mask[rows] = _meet_boxes(view.tiles.boxes[rows], wanted)
+    return mask
+
+
+def _meet_boxes(boxes: NDArray[np.float64], wanted: tuple[LonLatBox, ...]) -> Mask:
     mask = np.zeros(len(boxes), bool)
     west, south, east, north = (boxes[:, :, side] for side in range(4))
     for box in wanted:
@@ -99,7 +131,7 @@ def _meets_boxes(boxes: NDArray[np.float64], wanted: tuple[LonLatBox, ...]) -> M
 def _meets_area(view: View, area: Area, footprints: Footprints) -> Mask:
     """Decide by boxes where they tell, by footprints along the border."""
     boxes = view.tiles.boxes
-    near = np.flatnonzero(view.alive & _meets_boxes(boxes, area.boxes))
+    near = np.flatnonzero(view.alive & _meets_boxes(view, area.boxes))
     mask = np.zeros(len(boxes), bool)
     for part in range(2):
         own = near[~mask[near] & np.isfinite(boxes[near, part, 0])]

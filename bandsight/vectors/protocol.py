@@ -54,6 +54,18 @@ class Selection:
     """The scenes of that state."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likeness:
+    """How alike the tiles that pass a filter are to some vectors, of one committed state."""
+
+    selection: Selection
+    """The tiles."""
+    boxes: NDArray[np.float64]
+    """(west, south, east, north) of each tile, degrees, shape (n, 2, 4); the second is NaN unless there are two."""
+    scores: NDArray[np.float32]
+    """Cosine of each vector with each tile, summed in float32, shape (vectors, n)."""
+
+
 class VectorStore(Protocol):
     """Keeps unit vectors by tile id and finds the nearest under a filter.
 
@@ -87,6 +99,13 @@ class VectorStore(Protocol):
 
     def select(self, wanted: Filter) -> Selection:
         """Return all tiles that pass a filter.
+
+        Raises:
+            QueryError: The filter asks what cannot be known of these tiles.
+        """
+
+    def likeness(self, vectors: NDArray[np.float32], wanted: Filter) -> Likeness:
+        """Return the cosine of every tile that passes a filter with each of some vectors, shape (q, dim).
 
         Raises:
             QueryError: The filter asks what cannot be known of these tiles.

@@ -10,7 +10,6 @@ import hashlib
 import os
 import struct
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from bandsight.errors import ArchiveError
 from bandsight.vectors.durable import write_durably
+from bandsight.vectors.half_rows import HalfRows
 from bandsight.vectors.protocol import Segment
 
 SUFFIX = ".bsv"
@@ -30,7 +30,24 @@ _CHECK_BYTES, _ID_BYTES, _ALIGN = 4, 8, 64
 _PART = 1 << 24
 
 
-@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file's descriptor, closed with its last user.
+
+    Rows that are scored one by one are read, not mapped: that takes no memory, and a disk's error is an error.
+    """
+
+    def __init__(self, file: BufferedReader) -> None:
+        self._own = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        os.close(self._own)
+
+    def read(self, offset: int, into: memoryview) -> bool:
+        """Fill a buffer and say whether that was possible."""
+        return os.preadv(self._own, [into], offset) == len(into)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSegment:
     """A segment's file, memory-mapped."""
 
@@ -42,24 +59,89 @@ class OpenSegment:
     """Vectors, shape (n, dim)."""
     checks: NDArray[np.uint32] | None
     """Check of each row, shape (n,); None in version 1."""
+    half: HalfRows
+    """Scores the rows where they lie."""
+    opened: _Opened
+    """The file."""
+    start: int
+    """Where the vectors begin in it, bytes."""
+    first_id: int
+    """Tile id of the first row."""
+    last_id: int
+    """Tile id of the last row, by the file."""
 
-    def damaged(self, rows: Sequence[int] | NDArray[np.intp]) -> list[int]:
-        """Return those of some rows that do not fit their check."""
+    @property
+    def gapless(self) -> bool:
+        """Whether the ids are consecutive, so that none has to be looked up."""
+        return int(self.ids[0]) == self.first_id and self.last_id - self.first_id + 1 == len(self.rows)
+
+    def rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Return the row of each tile id, None when one is not here."""
+        if self.gapless:
+            at = ids - self.first_id
+            return at if not len(at) or (at.min() >= 0 and at.max() < len(self.rows)) else None
+        at = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        return at if np.array_equal(self.ids[at], ids) else None
+
+    def ids_of(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Return the tile id of each row."""
+        return rows.astype(np.int64) + self.first_id if self.gapless else np.asarray(self.ids[rows])
+
+    def mark(self, mask: NDArray[np.bool_], marked: NDArray[np.bool_]) -> None:
+        """Copy a mask over rows into one over tile ids, shape (newest + 1,)."""
+        if self.gapless:
+            marked[self.first_id : self.first_id + len(mask)] = mask[: max(0, len(marked) - self.first_id)]
+        elif mask.any():
+            marked[self.ids[mask]] = True
+
+    def take(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
+        """Return some rows, read from the file and not compared with their checks.
+
+        Raises:
+            ArchiveError: The file cannot be read, or has become shorter.
+        """
+        dim = self.rows.shape[1]
+        taken = np.empty((len(rows), dim), np.float16)
+        start, size, buffer = self.start, 2 * dim, taken.reshape(-1).view(np.uint8).data
+        try:
+            whole = all(
+                self.opened.read(start + row * size, buffer[size * at : size * (at + 1)])
+                for at, row in enumerate(rows.tolist())
+            )
+        except OSError as error:
+            raise ArchiveError(f"{self.name}: cannot be read ({error.strerror}); run: bandsight verify") from error
+        if not whole:
+            raise ArchiveError(f"{self.name}: ends within its rows; run: bandsight repair")
+        return taken
+
+    def damaged(self) -> list[int]:
+        """Return the rows that do not fit their check."""
         if self.checks is None:
             return []
-        return [row for row in rows if _check(int(self.ids[row]), self.rows[row]) != self.checks[row]]
+        return [row for row, check in enumerate(self.checks) if _check(int(self.ids[row]), self.rows[row]) != check]
 
     def sound(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
-        """Return some rows, once they fit their checks: what is scored, copied and given out is what was written.
+        """Return some rows, once they fit their checks: what is answered, copied and given out is what was written.
 
         Raises:
             ArchiveError: One does not.
         """
-        if bad := self.damaged(rows):
-            raise ArchiveError(
-                f"{self.name}: tile {int(self.ids[bad[0]])} does not match its checksum; run: bandsight repair"
-            )
-        return np.asarray(self.rows[rows])
+        taken = self.take(rows)
+        self.need_sound(rows, taken)
+        return taken
+
+    def need_sound(self, rows: NDArray[np.intp], taken: NDArray[np.float16]) -> None:
+        """Compare rows that were taken with their checks.
+
+        Raises:
+            ArchiveError: One does not fit.
+        """
+        if self.checks is None:
+            return
+        for number, row in zip(rows.tolist(), taken, strict=True):
+            tile_id = int(self.ids[number])
+            if _check(tile_id, row) != self.checks[number]:
+                raise ArchiveError(f"{self.name}: tile {tile_id} does not match its checksum; run: bandsight repair")
 
 
 def write_segment(folder: Path, ids: NDArray[np.int64], vectors: NDArray[np.float16]) -> Segment:
@@ -116,10 +198,22 @@ def _mapped(file: BufferedReader, path: Path, segment: Segment, dim: int) -> Ope
             f"{segment.count} rows of {dim} from id {segment.first_id}; {_way_out(path.parent)}"
         )
     rows = np.memmap(file, "<f2", "r", start, (count, dim))
-    if version < _VERSION:
-        return OpenSegment(path.name, np.arange(first_id, first_id + count, dtype=np.int64), rows, None)
-    ids = np.memmap(file, "<i8", "r", _HEADER.size, (count,))
-    return OpenSegment(path.name, ids, rows, np.memmap(file, "<u4", "r", _HEADER.size + _ID_BYTES * count, (count,)))
+    ids, checks = np.arange(first_id, first_id + count, dtype=np.int64), None
+    if version == _VERSION:
+        ids = np.memmap(file, "<i8", "r", _HEADER.size, (count,))
+        checks = np.memmap(file, "<u4", "r", _HEADER.size + _ID_BYTES * count, (count,))
+    return OpenSegment(
+        name=path.name,
+        ids=ids,
+        rows=rows,
+        checks=checks,
+        half=HalfRows(rows),
+        opened=_Opened(file),
+        start=start,
+        first_id=first_id,
+        # From the file: what a catalog says of it may have been filled in by a migration.
+        last_id=int(ids[-1]),
+    )
 
 
 def salvage(folder: Path, segment: Segment, dim: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:

@@ -5,7 +5,12 @@ from typing import Any
 
 from bandsight.catalog.records import BandRef, Scene
 from bandsight.errors import SensorError
+from bandsight.rasters import raster_path
 from bandsight.sensors.profile import Band, profile_named
+from search_api.stac.root import GEOTIFF
+
+_TYPES = {".tif": GEOTIFF, ".tiff": GEOTIFF, ".jp2": "image/jp2", ".png": "image/png", ".jpg": "image/jpeg"}
+_TYPES |= {".nc": "application/x-netcdf", ".h5": "application/x-hdf5"}
 
 
 def band_object(sensor: str, band: BandRef) -> dict[str, Any]:
@@ -45,11 +50,18 @@ def data_assets(scene: Scene) -> dict[str, Any]:
         name = "data" if len(files) == 1 else bands[0].name if len(bands) == 1 else f"data-{number}"
         assets[name] = {
             "href": href,
+            **_type_of(href),
             "title": ", ".join(band.name for band in bands),
             "roles": ["data"],
             "bands": [band_object(scene.sensor, band) | {"bandsight:index": band.index} for band in bands],
         }
     return assets
+
+
+def _type_of(href: str) -> dict[str, str]:
+    """Return a file's media type, as its name says it; GDAL's STACIT driver opens no asset without one."""
+    kind = _TYPES.get(raster_path(href).suffix.lower())
+    return {} if kind is None else {"type": kind}
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,7 @@
 """The pages of a STAC API beside its items: landing page, conformance, collections, queryables."""
 
 from typing import Any
+from urllib.parse import quote
 
 from bandsight.catalog.records import ModelIdentity
 from search_api.openapi import MEDIA_TYPE as OPENAPI
@@ -35,6 +36,7 @@ CONFORMS_TO = (
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions",
     MEANING,
 )
+_SORT = frozenset(name for name in CONFORMS_TO if name.endswith("#sort"))
 _ABOUT = "Satellite archives searched by meaning: tiles and the scenes they were cut from."
 _NAMES = {
     "id": {"type": "string", "description": "Number of a tile, or scene-N"},
@@ -44,6 +46,7 @@ _NAMES = {
     "bandsight:sensor": {"type": "string", "description": "Sensor profile"},
     "bandsight:scene": {"type": "string", "description": "Item id of the scene"},
     "bandsight:valid_fraction": {"type": "number", "description": "Share of valid pixels, 0..1; of a scene 1"},
+    "bandsight:cloud_fraction": {"type": "number", "description": "Share of cloud among a tile's valid pixels, 0..1"},
 }
 
 
@@ -61,7 +64,7 @@ def landing_page(root: Root, names: list[str]) -> dict[str, Any]:
         "id": "bandsight" if search is None else f"search-{search.id}",
         "title": "Bandsight" if search is None else search.title,
         "description": _ABOUT if search is None else f"Hits of a registered search: {search.title}",
-        "conformsTo": list(CONFORMS_TO),
+        "conformsTo": conforms_to(root),
         "links": [
             link("self", root.url),
             link("root", root.url),
@@ -77,9 +80,14 @@ def landing_page(root: Root, names: list[str]) -> dict[str, Any]:
     }
 
 
-def conformance() -> dict[str, Any]:
-    """Return what this server conforms to."""
-    return {"conformsTo": list(CONFORMS_TO)}
+def conformance(root: Root) -> dict[str, Any]:
+    """Return what an API conforms to."""
+    return {"conformsTo": conforms_to(root)}
+
+
+def conforms_to(root: Root) -> list[str]:
+    """Return the classes of an API; the hits of a registered search have an order of their own."""
+    return [name for name in CONFORMS_TO if root.search is None or name not in _SORT]
 
 
 def collection_pages(holding: Holding, model: ModelIdentity, root: Root) -> list[dict[str, Any]]:
@@ -149,6 +157,7 @@ def _collection(holding: Holding, model: ModelIdentity, root: Root, *, of_scenes
             link("parent", root.url),
             link("items", f"{here}/items", GEOJSON),
             link(QUERYABLES, f"{here}/queryables", SCHEMA),
+            link("tilejson", root.shared(f"/collections/{quote(holding.name, safe='')}/tilejson.json")),
             *([] if root.search else [link("related", root.at("collections", other), title=other)]),
         ],
     }

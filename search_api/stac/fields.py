@@ -6,21 +6,10 @@ from typing import Any
 
 from bandsight.errors import QueryError
 
-# What an item is none without; it stays unless it is excluded by name.
-_DEFAULT = frozenset(
-    {
-        "type",
-        "stac_version",
-        "stac_extensions",
-        "id",
-        "geometry",
-        "bbox",
-        "links",
-        "assets",
-        "collection",
-        "properties.datetime",
-    }
-)
+# What tells which item it is, and that it is one; stays beside what is included.
+_ALWAYS = frozenset({"type", "stac_version", "id", "collection"})
+# What makes a whole item: the default set of the fields extension.
+_DEFAULT = _ALWAYS | {"stac_extensions", "geometry", "bbox", "links", "assets", "properties.datetime"}
 _MAX = 100
 
 
@@ -29,9 +18,11 @@ class Fields:
     """Paths into an item, like `properties.eo:cloud_cover`; empty shows all."""
 
     include: frozenset[str] = frozenset()
-    """Shown beside what every item has."""
+    """Only these are shown, beside what tells which item it is."""
     exclude: frozenset[str] = frozenset()
     """Left out."""
+    of_default: bool = False
+    """What is left out is left out of a whole item's least, not of all that there is."""
 
     @classmethod
     def parse(cls, text: str) -> "Fields":
@@ -47,13 +38,18 @@ class Fields:
         )
 
     @classmethod
-    def of(cls, include: Iterable[str], exclude: Iterable[str]) -> "Fields":
+    def of(cls, include: Iterable[str], exclude: Iterable[str], *, of_default: bool = False) -> "Fields":
         """Return fields of names.
+
+        Args:
+            include: See `include`.
+            exclude: See `exclude`.
+            of_default: See `of_default`.
 
         Raises:
             QueryError: There are too many.
         """
-        fields = cls(include=frozenset(include), exclude=frozenset(exclude))
+        fields = cls(include=frozenset(include), exclude=frozenset(exclude), of_default=of_default)
         if len(fields.include) + len(fields.exclude) > _MAX:
             raise QueryError(f"fields: found more than {_MAX} names; ask for fewer")
         return fields
@@ -62,13 +58,16 @@ class Fields:
         """Return the item with the fields that are asked for; one that is both included and excluded is shown."""
         if not self.include and not self.exclude:
             return item
+        wanted = _ALWAYS - self.exclude | self.include if self.include else _DEFAULT
         shown = item
-        if self.include:
+        if self.include or self.of_default:
             shown = {}
-            for path in (*_DEFAULT - self.exclude, *self.include):
+            for path in sorted(wanted):
                 _copy(item, shown, path.split("."))
         for path in self.exclude - self.include:
-            shown = _without(shown, path.split("."))
+            # A part of it may be asked for; then that is all that is there.
+            if not any(one.startswith(f"{path}.") for one in self.include):
+                shown = _without(shown, path.split("."))
         return shown
 
 

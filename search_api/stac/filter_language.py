@@ -22,8 +22,8 @@ from bandsight.filters import Filter, Property, Scalar
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from search_api.errors import shown
+from search_api.limits import check_vertices
 from search_api.stac.ids import scene_ids, scenes_collection, tile_ids, tiles_collection
-from search_api.stac.limits import check_vertices
 
 Kind = Literal["tile", "scene"]
 """What a filter is asked of."""
@@ -169,8 +169,9 @@ class _Reading:
                 if op != "=":
                     raise QueryError(f"filter: {name} {op}: names have no order here; use =, <> or in")
                 return self._named(name, _text(other, name))
-            case "bandsight:valid_fraction":
-                return _share(op, _number(other, name))
+            case "bandsight:valid_fraction" | "bandsight:cloud_fraction":
+                share = _number(other, name)
+                return _valid(op, share) if name == "bandsight:valid_fraction" else _cloud(op, share)
             case _:
                 return Filter(properties=(Property(name=name, op=op, value=_scalar(other, name)),))
 
@@ -195,8 +196,8 @@ class _Reading:
                 return Filter(scenes=ids) if ids else NOTHING
 
     def _is_null(self, name: str) -> Filter:
-        if name == "datetime":
-            raise QueryError("filter: isNull: an unknown datetime cannot be asked for; it fits no comparison either")
+        if name in {"datetime", "bandsight:cloud_fraction"}:
+            raise QueryError(f"filter: isNull: an unknown {name} cannot be asked for; it fits no comparison either")
         if name in {"id", "geometry", "collection", "bandsight:sensor", "bandsight:scene", "bandsight:valid_fraction"}:
             return NOTHING
         return Filter(properties=(Property(name=name, op="is null"),))
@@ -285,7 +286,27 @@ def _text(value: Any, name: str) -> str:
     return value
 
 
-def _share(op: str, value: float) -> Filter:
+def _cloud(op: str, value: float) -> Filter:
+    """Compare the cloud share of a tile, of which the archive asks a largest value; it fails where it is unknown."""
+    below = math.nextafter(value, -math.inf)
+    known = Filter(max_cloud_fraction=1)
+    most: Callable[[float], Filter] = lambda share: (  # noqa: E731
+        known & ~known if share < 0 else Filter(max_cloud_fraction=min(share, 1))
+    )
+    match op:
+        case "<=":
+            return most(value)
+        case "<":
+            return most(below)
+        case ">":
+            return known & ~most(value)
+        case ">=":
+            return known & ~most(below)
+        case _:
+            return most(value) & ~most(below)
+
+
+def _valid(op: str, value: float) -> Filter:
     """Compare the valid share of a tile, of which the archive asks a least value."""
     above = math.nextafter(value, math.inf)
     least: Callable[[float], Filter] = lambda share: (  # noqa: E731

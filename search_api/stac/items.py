@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from bandsight.catalog.records import Scene, Tile
 from bandsight.geo.box import LonLatBox, around
 from search_api.stac.bands import data_assets
 from search_api.stac.ids import scene_item_id, scenes_collection
-from search_api.stac.root import GEOJSON, Root, link
+from search_api.stac.root import GEOJSON, GEOTIFF, Root, link
 from search_api.stac.times import rfc3339
 
 VERSION = "1.1.0"
@@ -51,16 +52,22 @@ def tile_item(tile: Tile, scene: Scene, root: Root, facts: Mapping[str, Any] | N
         "bandsight:scale": tile.scale,
         "bandsight:window": [tile.col_off, tile.row_off, tile.width, tile.height],
         "bandsight:valid_fraction": round(tile.valid_fraction, _PLACES),
+        **({} if tile.cloud_fraction is None else {"bandsight:cloud_fraction": round(tile.cloud_fraction, _PLACES)}),
         **(facts or {}),
     }
     links = [
         *_item_links(root, scene.collection, item_id),
         link("derived_from", root.item(scenes_collection(scene.collection), scene_id), GEOJSON),
         link("preview", picture, "image/png"),
+        _map_link(root, scene),
         link("similar", root.shared(f"/tiles/{tile.id}/similar"), GEOJSON),
     ]
-    thumbnail = {"href": picture, "type": "image/png", "roles": ["thumbnail"]}
-    return _item(item_id, scene.collection, tile.geometry, tile.boxes, properties, links, {"thumbnail": thumbnail})
+    crop = {"href": root.shared(f"/tiles/{tile.id}/crop.tif"), "type": GEOTIFF, "roles": ["data"]}
+    assets = {
+        "thumbnail": {"href": picture, "type": "image/png", "roles": ["thumbnail"]},
+        "crop": crop | {"title": "Its ground, all bands as they are stored"},
+    }
+    return _item(item_id, scene.collection, tile.geometry, tile.boxes, properties, links, assets)
 
 
 def scene_item(scene: Scene, root: Root) -> dict[str, Any]:
@@ -78,21 +85,31 @@ def scene_item(scene: Scene, root: Root) -> dict[str, Any]:
         scene.geometry,
         scene.boxes,
         properties,
-        _item_links(root, collection, item_id),
+        [*_item_links(root, collection, item_id), _map_link(root, scene)],
         data_assets(scene),
     )
 
 
+def _map_link(root: Root, scene: Scene) -> dict[str, Any]:
+    return link("tilejson", root.shared(f"/scenes/{scene.id}/tilejson.json"))
+
+
 def bbox(boxes: Sequence[LonLatBox]) -> list[float]:
     """Return the smallest box around boxes; west > east where that crosses ±180°."""
-    whole = around(boxes)
+    whole = boxes[0] if len(boxes) == 1 else around(boxes)
     return [whole.west, whole.south, whole.east, whole.north]
 
 
 def extensions(names: Sequence[str]) -> list[str]:
     """Return the schemas of the extensions that names of properties come from."""
+    return list(_schemas(tuple(names)))
+
+
+# The items of a scene have the same names.
+@lru_cache(maxsize=1024)
+def _schemas(names: tuple[str, ...]) -> tuple[str, ...]:
     prefixes = {name.partition(":")[0] for name in names}
-    return [schema for prefix, schema in _EXTENSIONS.items() if prefix in prefixes]
+    return tuple(schema for prefix, schema in _EXTENSIONS.items() if prefix in prefixes)
 
 
 def _item(
@@ -135,7 +152,7 @@ def _is_json(value: Any) -> bool:
 
 
 def _item_links(root: Root, collection: str, item_id: str) -> list[dict[str, Any]]:
-    parent = root.at("collections", collection)
+    parent = root.collection(collection)
     return [
         link("self", root.item(collection, item_id), GEOJSON),
         link("parent", parent),

@@ -1,17 +1,13 @@
-"""A question about items as a value, and its answer: listed from the catalog, or in an order of meaning.
+"""A question about items as a value, and its answer: listed from the catalog, or in an order of meaning."""
 
-To add a way of ranking, implement `Ranking`, and hand `create_app` a `Semantic` that reads one from the member
-`semantic` of a body: every filter, paging, fields and registered searches then work with it as they are.
-"""
-
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from bandsight.archive import Archive, Key, Mark
-from bandsight.catalog.records import Hit, Scene, Tile
+from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.filters import Filter
+from search_api.meaning.ranking import Ranking
 from search_api.schemas import MAX_ID
 from search_api.service import Service
 from search_api.stac.fields import Fields
@@ -74,43 +70,6 @@ class ItemQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RankedPage:
-    """A part of a ranking."""
-
-    hits: list[tuple[Hit, dict[str, Any]]]
-    """Best first, each with what its item says beside the tile: `bandsight:score`, `bandsight:rank`, …"""
-    next: list[Any] | None
-    """Where to go on, as JSON, handed back as `after`; None when there is nothing more."""
-    matched: int | None
-    """How many hits there are on all pages, None when nobody counted."""
-    generation: int
-    """The commit that was searched."""
-    facts: dict[str, Any]
-    """What the answer says as a whole, e.g. `nothing_matches`."""
-
-
-class Ranking(Protocol):
-    """An order of tiles by meaning."""
-
-    @property
-    def said(self) -> Any:
-        """What tells this ranking from another, as JSON."""
-
-    def page(self, wanted: Filter, k: int, after: list[Any] | None) -> RankedPage:
-        """Return the k best hits behind a place among the tiles that pass a filter.
-
-        Pages neither repeat nor miss a hit, whatever is indexed meanwhile.
-
-        Raises:
-            QueryError: The question, the filter or the place cannot be answered as asked.
-        """
-
-
-Semantic = Callable[[Service, Mapping[str, Any]], Ranking]
-"""Reads the member `semantic` of a body; raises QueryError where it cannot be answered as asked."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A page of items, before they are written as STAC."""
 
@@ -132,12 +91,12 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Answe
     Raises:
         QueryError: The query or its token cannot be answered as asked.
     """
-    archive.refresh()
     if query.collections:
         check_collections(archive, query.collections)
     question = question_of([query.said, None if ranking is None else ranking.said])
     place = None
     if query.token is not None:
+        archive.refresh()
         place = Token.parse(query.token, question=question, generation=archive.generation).place
 
     def token(generation: int, end: list[Any]) -> str:
@@ -198,6 +157,17 @@ def check_collections(archive: Archive, names: tuple[str, ...]) -> None:
         found = ", ".join(repr(name[:60]) for name in unknown[:5])
         there = f"there are {', '.join(known[:20])}" if known else "it holds none yet"
         raise QueryError(f"collections: found {found}, unknown to this archive; {there}")
+
+
+def filter_of(service: Service, query: ItemQuery) -> Filter:
+    """Return the filter of the tiles that a query asks for.
+
+    Raises:
+        QueryError: A collection is unknown, or the filter cannot be answered as asked.
+    """
+    if query.collections:
+        check_collections(service.archive, query.collections)
+    return query.of("tile", service.archive) or NOTHING
 
 
 def _place(mark: Mark) -> list[Any]:

@@ -13,9 +13,9 @@ from bandsight.errors import ArchiveError, NotFoundError, QueryError
 from bandsight.vectors.durable import cannot_write, write_durably
 from search_api.stac.times import rfc3339
 
-_FOLDER = "searches"
+_FOLDER, _HITS = "searches", ".hits"
 _ID = re.compile(r"[0-9a-f]{16}")
-_MOST = 10_000
+_MOST, _MOST_BYTES = 10_000, 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,16 @@ class Registered:
     """Most hits that it has."""
     body: Mapping[str, Any]
     """The body of the search, as POST /search takes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hits:
+    """What a search found when it was registered."""
+
+    generation: int
+    """The commit that was searched."""
+    ids: tuple[int, ...]
+    """The tiles, best first."""
 
 
 class Searches:
@@ -52,12 +62,33 @@ class Searches:
         now = rfc3339(datetime.now(UTC).replace(microsecond=0))
         made = Registered(id=secrets.token_hex(8), title=title, created=now, hits=hits, body=body)
         path = self._path(made.id)
+        said = json.dumps(asdict(made), ensure_ascii=False).encode()
+        if len(said) > _MOST_BYTES:
+            raise QueryError(
+                f"search: it would take {len(said):,} bytes; at most {_MOST_BYTES:,} are kept, so simplify it"
+            )
         try:
             self._folder.mkdir(exist_ok=True)
         except OSError as error:
             raise cannot_write(path, error) from error
-        write_durably(path, [json.dumps(asdict(made), ensure_ascii=False).encode()])
+        write_durably(path, [said])
         return made
+
+    def keep_hits(self, search_id: str, hits: Hits) -> None:
+        """Keep what a search found, so that it can be shown as it was.
+
+        Raises:
+            ArchiveError: The disk does not let us.
+        """
+        write_durably(self._path(search_id).with_suffix(_HITS), [json.dumps(asdict(hits)).encode()])
+
+    def hits_of(self, search_id: str) -> Hits | None:
+        """Return what a search found when it was registered; None where a former version did not keep it."""
+        try:
+            said = json.loads(self._path(search_id).with_suffix(_HITS).read_text(encoding="utf-8"))
+            return Hits(generation=int(said["generation"]), ids=tuple(int(one) for one in said["ids"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
     def get(self, search_id: str) -> Registered:
         """Return a search.
@@ -88,6 +119,7 @@ class Searches:
             self._path(search_id).unlink()
         except FileNotFoundError as error:
             raise self._missing(search_id) from error
+        self._path(search_id).with_suffix(_HITS).unlink(missing_ok=True)
 
     def _paths(self) -> list[Path]:
         return [path for path in self._folder.glob("*.json") if _ID.fullmatch(path.stem)]

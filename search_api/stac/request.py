@@ -12,11 +12,13 @@ from bandsight.errors import QueryError
 from bandsight.filters import Filter
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
+from search_api.limits import MAX_KEYS, MAX_TERMS, check_vertices
+from search_api.meaning.asked import Question
+from search_api.meaning.question import Semantic
 from search_api.schemas import MAX_LIST
 from search_api.settings import ApiSettings
 from search_api.stac import filter_language, times
 from search_api.stac.fields import Fields
-from search_api.stac.limits import MAX_KEYS, MAX_TERMS, check_vertices
 from search_api.stac.query import ItemQuery
 from search_api.stac.sorting import keys_of, parse_sortby
 from search_api.stac.token import MAX_CHARS as _TOKEN_CHARS
@@ -43,11 +45,23 @@ class FieldsBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    include: list[Name] = Field(default=[], max_length=100)
-    exclude: list[Name] = Field(default=[], max_length=100)
+    include: list[Name] | None = Field(
+        default=None, max_length=100, description="Only these; empty for an Item's least"
+    )
+    exclude: list[Name] | None = Field(default=None, max_length=100)
+
+    def fields(self) -> Fields:
+        """Return what these names mean.
+
+        Raises:
+            QueryError: There are too many.
+        """
+        # `include` that is there and empty: a whole item's least, as the fields extension has it.
+        least = "include" in self.model_fields_set and not self.include and bool(self.exclude)
+        return Fields.of(self.include or (), self.exclude or (), of_default=least)
 
 
-class Filters(BaseModel):
+class ItemFilters(BaseModel):
     """Which items are asked for; all conditions must hold."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False)
@@ -65,12 +79,15 @@ class Filters(BaseModel):
     filter_lang: Language = Field("cql2-json", alias="filter-lang")
     filter_crs: Crs = Field(_CRS84, alias="filter-crs")
     sensors: list[Name] | None = Field(None, max_length=MAX_LIST, description="Sensor profiles")
+
+
+class Filters(ItemFilters):
+    """Which items are asked for, and by which question."""
+
     q: str | Annotated[list[str], Field(max_length=MAX_TERMS)] | None = Field(
         None, description="What the place looks like; a list, or commas, for alternatives"
     )
-    semantic: dict[str, Any] | None = Field(
-        None, description="A question of many parts, by meaning; not together with q"
-    )
+    semantic: Semantic | None = Field(None, description="A question of many parts, by meaning; not together with q")
 
 
 class SearchBody(Filters):
@@ -88,7 +105,7 @@ class SearchBody(Filters):
     limit: int = Field(10, ge=1, description="Most items; more than the server's most counts as that")
     token: str | None = Field(None, max_length=_TOKEN_CHARS, description="From the link `next` of a former page")
     sortby: list[Sort] | None = Field(None, max_length=MAX_KEYS)
-    fields: FieldsBody | None = None
+    fields: FieldsBody = Field(default_factory=FieldsBody)
 
 
 class RegisterBody(Filters):
@@ -101,12 +118,39 @@ class RegisterBody(Filters):
     title: str = Field("", max_length=200, description="For people; the question when empty")
     hits: int = Field(1000, ge=1, le=10_000, description="Most hits that the search has")
 
-    def asked(self) -> dict[str, Any]:
-        """Return what is kept of it."""
-        return self.model_dump(exclude_unset=True, by_alias=True, exclude={"title", "hits"})
+    def asked(self, question: Question) -> dict[str, Any]:
+        """Return what is kept of it: its pictures as vectors."""
+        return said_again(self, question.kept, exclude={"title", "hits"})
 
 
-def query_of_body(settings: ApiSettings, body: Filters) -> ItemQuery:
+def said_again(body: Filters, semantic: Semantic | None, exclude: set[str] | None = None) -> dict[str, Any]:
+    """Return a body as JSON values, with another form of its question.
+
+    Args:
+        body: The body.
+        semantic: Stands in the place of its member `semantic`, if it has one.
+        exclude: Members to leave out.
+    """
+    again = body.model_dump(mode="json", exclude_unset=True, by_alias=True, exclude={"semantic", *(exclude or ())})
+    if body.semantic is not None and semantic is not None:
+        again["semantic"] = semantic.model_dump(mode="json", exclude_defaults=True)
+    return again
+
+
+def take_pictures(values: dict[str, Any], pictures: list[dict[str, Any]]) -> None:
+    """Put a form's pictures into a search's body, as positive examples.
+
+    Raises:
+        QueryError: The body has a question of another kind.
+    """
+    semantic = values.setdefault("semantic", {})
+    positive = semantic.setdefault("positive", []) if isinstance(semantic, dict) else None
+    if not isinstance(positive, list):
+        raise QueryError("semantic: found no object with a list `positive`; need one, or none, beside files")
+    positive += [{"image": picture} for picture in pictures]
+
+
+def query_of_body(settings: ApiSettings, body: ItemFilters) -> ItemQuery:
     """Return what a body asks.
 
     Raises:
@@ -114,12 +158,11 @@ def query_of_body(settings: ApiSettings, body: Filters) -> ItemQuery:
     """
     more: dict[str, Any] = {}
     if isinstance(body, SearchBody):
-        shown = body.fields or FieldsBody()
         more = {
             "limit": body.limit,
             "token": body.token,
             "order": keys_of((key.field, key.direction == "desc") for key in body.sortby or ()),
-            "fields": Fields.of(shown.include, shown.exclude),
+            "fields": body.fields.fields(),
         }
     return _query(
         settings,
@@ -195,12 +238,44 @@ class SearchUrl(ListUrl):
         )
 
 
-def only_known(request: Request) -> None:
+@dataclass(kw_only=True)
+class AskedUrl:
+    """A question and filters, where nothing is listed: `bbox` is another matter there."""
+
+    q: Annotated[str, Query(description="What the place looks like; commas for alternatives", examples=["a lake"])]
+    collections: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Names, separated by commas")] = None
+    datetime: Annotated[
+        str | None, Query(max_length=times.MAX_CHARS, description="RFC 3339 instant or interval", examples=[_EXAMPLE])
+    ] = None
+    intersects: Annotated[str | None, Query(description="GeoJSON geometry")] = None
+    sensors: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Sensor profiles, by commas")] = None
+    filter: Annotated[str | None, Query(description="CQL2, as filter-lang says")] = None
+    filter_lang: Annotated[Language, Query(alias="filter-lang")] = "cql2-text"
+
+    def query(self, settings: ApiSettings) -> ItemQuery:
+        """Return what the filters ask.
+
+        Raises:
+            QueryError: A parameter cannot be read.
+        """
+        return _query(
+            settings,
+            collections=_names(self.collections, "collections"),
+            datetime=self.datetime,
+            intersects=_geometry(self.intersects),
+            sensors=_names(self.sensors, "sensors"),
+            filter=_filter(self.filter, self.filter_lang),
+        )
+
+
+async def only_known(request: Request) -> None:
     """Refuse parameters that a route does not have, and those that are given twice.
 
     Raises:
         QueryError: There is one.
     """
+    if not request.scope["query_string"]:
+        return
     known = {field.alias for field in _flat(request.scope["route"].dependant)}
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():

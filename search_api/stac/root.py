@@ -1,6 +1,7 @@
 """Where a STAC API hangs: the server's own root, or a registered search; makes the links of either."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -8,6 +9,7 @@ from search_api.stac.registered import Registered
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
+GEOTIFF = "image/tiff; application=geotiff"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,17 @@ class Root:
 
     def item(self, collection: str, item: str) -> str:
         """Return the URL of an item."""
-        return self.at("collections", collection, "items", item)
+        return f"{self.collection(collection)}/items/{quote(item, safe='')}"
+
+    def collection(self, name: str) -> str:
+        """Return the URL of a collection."""
+        return _collection(self.url, name)
+
+
+# A page of items has thousands of links, and few collections.
+@lru_cache(maxsize=1024)
+def _collection(url: str, name: str) -> str:
+    return f"{url}collections/{quote(name, safe='')}"
 
 
 def link(rel: str, href: str, kind: str = JSON, **more: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The routes of a STAC API, made once for the archive and once for every registered search."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -9,13 +9,16 @@ from starlette.datastructures import URL
 
 from bandsight.archive import Archive
 from bandsight.errors import NotFoundError, QueryError
+from search_api.bodies import body_of, described
 from search_api.documented import problems
+from search_api.meaning.asked import Question, terms_of, understood
+from search_api.meaning.question import Semantic
+from search_api.meaning.ranking import MeaningRanking, Ranking
 from search_api.service import Service
 from search_api.stac import documents, schemas
 from search_api.stac.items import scene_item, tile_item
-from search_api.stac.meaning import TextRanking, terms_of
-from search_api.stac.query import Answer, ItemQuery, Ranking, answer, collection_names, one_item
-from search_api.stac.request import Filters, ListUrl, SearchBody, SearchUrl, only_known, query_of_body
+from search_api.stac.query import Answer, ItemQuery, answer, collection_names, one_item
+from search_api.stac.request import ListUrl, SearchBody, SearchUrl, only_known, query_of_body, said_again, take_pictures
 from search_api.stac.root import GEOJSON, JSON, Root, link
 from search_api.stac.state import StacState
 
@@ -58,39 +61,36 @@ class Api:
         there = f"there are {', '.join(names[:20])}" if names else "this archive holds none yet"
         return NotFoundError(f"collection_id: found {name[:60]!r}; {there}")
 
-    def ranking(self, q: str | list[str] | None, semantic: Mapping[str, Any] | None) -> Ranking | None:
-        """Return the order by meaning that is asked for, None for a list without one.
+    def question(self, q: str | list[str] | None, semantic: Semantic | None) -> Question | None:
+        """Return what is asked by meaning, None where nothing is.
 
         Raises:
-            QueryError: There are two orders, or one that this server does not know.
+            QueryError: There are two questions, or one too many for a registered search.
         """
         given = [name for name, value in (("q", q), ("semantic", semantic)) if value is not None]
+        if given and self._fixed is not None:
+            raise QueryError(
+                f"{given[0]}: a registered search has an order of its own; narrow it by filters, or POST /search"
+            )
+        return question_of(self.service, q, semantic)
+
+    def ranking(self, question: Question | None) -> Ranking | None:
+        """Return the order of a question, or of a registered search; None for a list without one."""
         if self._fixed is not None:
-            if given:
-                raise QueryError(
-                    f"{given[0]}: a registered search has an order of its own; narrow it by filters, or POST /search"
-                )
             return self._fixed()
-        return asked_ranking(self.service, self.state, q, semantic)
+        return None if question is None else MeaningRanking(self.service, question, self.state.bands)
 
 
-def asked_ranking(
-    service: Service, state: StacState, q: str | list[str] | None, semantic: Mapping[str, Any] | None
-) -> Ranking | None:
-    """Return the ranking of a question, None where there is no question.
+def question_of(service: Service, q: str | list[str] | None, semantic: Semantic | None) -> Question | None:
+    """Return a question, None where there is none.
 
     Raises:
-        QueryError: There are two, or this server takes no `semantic`.
+        QueryError: There are two, or it cannot be answered as asked.
     """
     if q is not None and semantic is not None:
         raise QueryError("q, semantic: found both; pass one of them")
-    if q is not None:
-        return TextRanking(service, terms_of(q))
-    if semantic is None:
-        return None
-    if state.semantic is None:
-        raise QueryError("semantic: this server takes none; pass q")
-    return state.semantic(service, semantic)
+    asked = semantic if q is None else terms_of(q)
+    return None if asked is None else understood(service, asked)
 
 
 def collection_pages(api: Api) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ def json_answer(value: Any, media_type: str = JSON, status: int = 200) -> Respon
     return Response(orjson.dumps(value), status, media_type=media_type)
 
 
-def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
+def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -> APIRouter:
     """Return the routes of an API.
 
     Args:
@@ -130,9 +130,9 @@ def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
     @router.get(
         "/conformance", responses=schemas.of(JSON, schemas.CONFORMANCE) | problems(400, 404), summary="Conformance"
     )
-    def conformance(api: ApiDep) -> Response:  # noqa: ARG001  (an unknown API is 404)
-        """Return the standards that this server conforms to."""
-        return json_answer(documents.conformance())
+    def conformance(api: ApiDep) -> Response:
+        """Return the standards that this API conforms to."""
+        return json_answer(documents.conformance(api.root))
 
     @router.get(
         "/collections", responses=schemas.of(JSON, schemas.COLLECTIONS) | problems(400, 404), summary="Collections"
@@ -148,9 +148,9 @@ def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
     )
     def collection(api: ApiDep, collection_id: CollectionId) -> Response:
         """Return a collection with extents, bands and summaries."""
-        for page in collection_pages(api):
-            if page["id"] == collection_id:
-                return json_answer(page)
+        for one in collection_pages(api):
+            if one["id"] == collection_id:
+                return json_answer(one)
         raise api.no_collection(collection_id)
 
     @router.get(
@@ -171,7 +171,7 @@ def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
         query = asked.query(api.service.settings, collections=[collection_id])
         here = api.root.at("collections", collection_id)
         more = [link("collection", here), link("parent", here)]
-        return _page(api, query, api.ranking(None, None), f"{here}/items", more)
+        return page(api, query, api.ranking(None), f"{here}/items", more)
 
     @router.get(
         "/collections/{collection_id}/items/{item_id}",
@@ -188,14 +188,23 @@ def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
     @router.get("/search", responses=_LISTS | problems(400, 404), summary="Item Search")
     def search(api: ApiDep, asked: Annotated[SearchUrl, Depends()]) -> Response:
         """Return a page of items; with `q`, tiles in the order of their meaning."""
-        ranking = api.ranking(asked.q, None)
-        return _page(api, asked.query(api.service.settings), ranking, api.root.at("search"), [])
+        ranking = api.ranking(api.question(asked.q, None))
+        return page(api, asked.query(api.service.settings), ranking, api.root.at("search"))
 
-    @router.post("/search", responses=_LISTS | problems(400, 404, 413, 415), summary="Item Search")
-    def search_by_post(api: ApiDep, body: SearchBody) -> Response:
+    @router.post(
+        "/search",
+        responses=_LISTS | problems(400, 404, 413, 415, 422),
+        summary="Item Search",
+        openapi_extra=described(SearchBody),
+    )
+    def search_by_post(
+        api: ApiDep, body: Annotated[SearchBody, Depends(body_of(SearchBody, take_pictures))]
+    ) -> Response:
         """Return a page of items; with `q` or `semantic`, tiles in the order of their meaning."""
-        ranking = api.ranking(body.q, body.semantic)
-        return _page(api, query_of_body(api.service.settings, body), ranking, api.root.at("search"), [], body)
+        question = api.question(body.q, body.semantic)
+        again = said_again(body, body.semantic if question is None else question.frozen)
+        query = query_of_body(api.service.settings, body)
+        return page(api, query, api.ranking(question), api.root.at("search"), body=again)
 
     @router.get(
         "/queryables", responses=schemas.of(documents.SCHEMA, schemas.ANY) | problems(400, 404), summary="Queryables"
@@ -218,17 +227,27 @@ def stac_router(api_of: Callable[..., Api], *, landing: bool) -> APIRouter:
     return router
 
 
-def _page(
+def page(
     api: Api,
     query: ItemQuery,
     ranking: Ranking | None,
     here: str,
-    more: list[dict[str, Any]],
-    body: Filters | None = None,
+    more: Sequence[dict[str, Any]] = (),
+    body: dict[str, Any] | None = None,
 ) -> Response:
+    """Return a page of items.
+
+    Args:
+        api: The API that it is of.
+        query: What is asked.
+        ranking: Its order by meaning.
+        here: The page's URL without parameters.
+        more: Further links.
+        body: What the next page is to be asked with; None when the parameters of the URL say it.
+    """
     found = answer(api.archive, query, ranking)
     rows = [_item(api.root, row) for row in found.rows]
-    page: dict[str, Any] = {
+    made: dict[str, Any] = {
         "type": "FeatureCollection",
         "features": [query.fields.apply(row) for row in rows],
         "links": [link("self", _with_params(api.request, here), GEOJSON), link("root", api.root.url), *more],
@@ -237,10 +256,10 @@ def _page(
         **found.facts,
     }
     if found.matched is not None:
-        page["numberMatched"] = found.matched
+        made["numberMatched"] = found.matched
     if found.next is not None:
-        page["links"].append(_next(api.request, here, found, body))
-    return json_answer(page, GEOJSON)
+        made["links"].append(_next(api.request, here, found, body))
+    return json_answer(made, GEOJSON)
 
 
 def _item(root: Root, row: tuple[Any, Any, dict[str, Any]]) -> dict[str, Any]:
@@ -248,12 +267,13 @@ def _item(root: Root, row: tuple[Any, Any, dict[str, Any]]) -> dict[str, Any]:
     return scene_item(scene, root) if tile is None else tile_item(tile, scene, root, facts)
 
 
-def _next(request: Request, here: str, found: Answer, body: Filters | None) -> dict[str, Any]:
+def _next(request: Request, here: str, found: Answer, body: dict[str, Any] | None) -> dict[str, Any]:
     if body is None:
         return link("next", _with_params(request, here, token=found.next), GEOJSON, method="GET")
-    repeated = body.model_dump(exclude_unset=True, by_alias=True) | {"token": found.next}
-    return link("next", here, GEOJSON, method="POST", body=repeated, merge=False)
+    return link("next", here, GEOJSON, method="POST", body=body | {"token": found.next}, merge=False)
 
 
 def _with_params(request: Request, here: str, **changed: Any) -> str:
-    return str(URL(f"{here}?{request.url.query}" if request.url.query else here).include_query_params(**changed))
+    own = request.scope["query_string"].decode("latin-1")
+    whole = f"{here}?{own}" if own else here
+    return str(URL(whole).include_query_params(**changed)) if changed else whole

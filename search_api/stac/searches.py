@@ -6,16 +6,18 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import ValidationError
 
 from bandsight.errors import ArchiveError, QueryError
+from bandsight.filters import Filter
+from search_api.bodies import body_of, described
 from search_api.documented import problems
+from search_api.meaning.ranking import MeaningRanking, Ranking
 from search_api.service import Service
 from search_api.stac import documents, schemas
-from search_api.stac.filter_language import NOTHING
-from search_api.stac.meaning import TopRanking
-from search_api.stac.query import Ranking, answer, check_collections
-from search_api.stac.registered import Registered, Searches
-from search_api.stac.request import Filters, RegisterBody, only_known, query_of_body
+from search_api.stac.query import answer, filter_of
+from search_api.stac.registered import Hits, Registered, Searches
+from search_api.stac.request import Filters, RegisterBody, only_known, query_of_body, take_pictures
 from search_api.stac.root import GEOJSON, JSON, Root, link
-from search_api.stac.routes import Api, asked_ranking, json_answer, server_url, stac_router
+from search_api.stac.routes import Api, json_answer, question_of, server_url, stac_router
+from search_api.stac.top import TopRanking
 
 router = APIRouter(tags=["Registered searches"], dependencies=[Depends(only_known)])
 SearchId = Annotated[str, Path(max_length=100, description="Id of a registered search")]
@@ -27,7 +29,7 @@ _LIST: dict[str, Any] = {
 }
 
 
-def _searches(request: Request) -> Searches:
+async def _searches(request: Request) -> Searches:
     service: Service = request.app.state.service
     return Searches(service.archive.path)
 
@@ -39,26 +41,36 @@ def api_of_search(request: Request, searches: SearchesDep, search_id: SearchId) 
     """Return the API whose items are a registered search's hits."""
     kept = searches.get(search_id)
     # A former version may have kept what this one does not read.
-    body = _read(kept)
+    body = read_body(kept)
     return Api(request, Root(server=server_url(request), search=kept), lambda: _top(request, kept, body))
 
 
 @router.post(
-    "/searches", status_code=201, responses=schemas.of(JSON, _SEARCH, 201) | problems(400, 413, 415), summary="Register"
+    "/searches",
+    status_code=201,
+    responses=schemas.of(JSON, _SEARCH, 201) | problems(400, 404, 413, 415, 422),
+    summary="Register",
+    openapi_extra=described(RegisterBody),
 )
-def register(request: Request, searches: SearchesDep, body: RegisterBody) -> Response:
+def register(
+    request: Request,
+    searches: SearchesDep,
+    body: Annotated[RegisterBody, Depends(body_of(RegisterBody, take_pictures))],
+) -> Response:
     """Keep a search by meaning, and return the root of the STAC API whose items are its hits."""
     service: Service = request.app.state.service
-    if body.q is None and body.semantic is None:
+    question = question_of(service, body.q, body.semantic)
+    if question is None:
         raise QueryError(
             "q, semantic: found neither; a registered search needs a question (a list without one is POST /search)"
         )
     query = query_of_body(service.settings, body)
-    ranking = asked_ranking(service, request.app.state.stac, body.q, body.semantic)
     # What cannot be answered is said now, not to whoever opens it.
-    answer(service.archive, query, ranking)
-    said = body.q if isinstance(body.q, str) else ", ".join(body.q or ()) or "a question of many parts"
-    made = searches.add(body.title.strip() or said[:200], body.hits, body.asked())
+    answer(service.archive, query, MeaningRanking(service, question, request.app.state.stac.bands))
+    title = body.title.strip() or ", ".join(question.labels) or "what is unlike its examples"
+    made = searches.add(title[:200], body.hits, body.asked(question))
+    found = _top(request, made, read_body(made)).page(Filter(), made.hits, None)
+    searches.keep_hits(made.id, Hits(generation=found.generation, ids=tuple(hit.tile.id for hit, _ in found.hits)))
     shown = _shown(made, server_url(request))
     response = json_answer(shown, status=201)
     response.headers["Location"] = shown["links"][0]["href"]
@@ -95,7 +107,12 @@ def landing(api: Annotated[Api, Depends(api_of_search)]) -> Response:
 router.include_router(stac_router(api_of_search, landing=True), prefix="/searches/{search_id}")
 
 
-def _read(kept: Registered) -> Filters:
+def read_body(kept: Registered) -> Filters:
+    """Return what a registered search asks.
+
+    Raises:
+        ArchiveError: This version does not read it.
+    """
     try:
         return Filters.model_validate(kept.body)
     except ValidationError as error:
@@ -106,17 +123,14 @@ def _read(kept: Registered) -> Filters:
 
 def _top(request: Request, kept: Registered, body: Filters) -> Ranking:
     service: Service = request.app.state.service
-    query = query_of_body(service.settings, body)
-    if query.collections:
-        check_collections(service.archive, query.collections)
-    wanted = query.of("tile", service.archive)
+    wanted = filter_of(service, query_of_body(service.settings, body))
 
     def rank() -> Ranking:
-        made = asked_ranking(service, request.app.state.stac, body.q, body.semantic)
-        assert made is not None
-        return made
+        question = question_of(service, body.q, body.semantic)
+        assert question is not None
+        return MeaningRanking(service, question, request.app.state.stac.bands)
 
-    return TopRanking(service.archive, request.app.state.stac.kept, kept, rank, NOTHING if wanted is None else wanted)
+    return TopRanking(service.archive, request.app.state.stac.kept, kept, rank, wanted)
 
 
 def _shown(search: Registered, server: str) -> dict[str, Any]:
@@ -130,6 +144,8 @@ def _shown(search: Registered, server: str) -> dict[str, Any]:
         "links": [
             link("child", root.url, title="STAC API of its hits"),
             link("items", root.at("search"), GEOJSON),
+            link("export", root.at("export"), GEOJSON, title="All its hits as a file"),
+            link("heatmap", root.at("heatmap", "tilejson.json"), title="Map tiles of its scores"),
             link("root", f"{server}/"),
         ],
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from bandsight.archive import Key
 from bandsight.errors import QueryError
-from search_api.stac.limits import MAX_KEYS
+from search_api.limits import MAX_KEYS
 
 
 def keys_of(pairs: Iterable[tuple[str, bool]]) -> tuple[Key, ...]:

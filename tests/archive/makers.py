@@ -65,6 +65,7 @@ def scene(number: int, *, version: int = 0) -> SceneRecord:
         stretch={"kind": "as_is", "low": [0], "high": [255]},
         geometry=polygon(boxes_of(number)),
         boxes=boxes_of(number),
+        source=None if number % 2 else {"hrefs": [f"/scenes/{number}.tif"]},
     )
 
 
@@ -81,6 +82,7 @@ def tiles(number: int, count: int) -> list[TileRecord]:
                 width=32,
                 height=32,
                 valid_fraction=(number + n) % 11 / 10,
+                cloud_fraction=None if number % 4 == 2 else (number + 3 * n) % 9 / 8,
                 geometry=polygon(boxes),
                 boxes=boxes,
             )

@@ -76,6 +76,7 @@ PLAIN = st.builds(
     sensors=st.lists(st.sampled_from(SENSORS), max_size=1).map(tuple),
     scenes=st.lists(st.integers(1, SCENES), max_size=3).map(tuple),
     min_valid_fraction=st.none() | st.floats(0, 1),
+    max_cloud_fraction=st.none() | st.floats(0, 1),
     properties=st.lists(PROPERTIES, max_size=2).map(tuple),
     exclude=st.lists(st.integers(1, SCENES * TILES), max_size=5).map(tuple),
     up_to=st.none() | st.integers(1, SCENES * TILES),
@@ -87,6 +88,7 @@ SINGLE = st.one_of(
     st.builds(Filter, start=TIMES),
     st.builds(Filter, sensors=st.just(("one",))),
     st.builds(Filter, min_valid_fraction=st.floats(0, 1)),
+    st.builds(Filter, max_cloud_fraction=st.floats(0, 1)),
     st.builds(Filter, properties=PROPERTIES.map(lambda one: (one,))),
     PLAIN,
 )
@@ -121,6 +123,9 @@ def judge(hit, wanted: Filter) -> bool | None:
         said.append(scene.id in wanted.scenes)
     if wanted.min_valid_fraction is not None:
         said.append(tile.valid_fraction >= wanted.min_valid_fraction)
+    if wanted.max_cloud_fraction is not None:
+        share = tile.cloud_fraction
+        said.append(None if share is None else share <= wanted.max_cloud_fraction)
     if wanted.up_to is not None:
         said.append(tile.id <= wanted.up_to)
     said.append(tile.id not in wanted.exclude)
@@ -257,6 +262,8 @@ def test_filters_that_cannot_be_are_refused():
         Filter(start=datetime(2020, 1, 1))  # noqa: DTZ001
     with pytest.raises(QueryError, match=r"need 0\.\.1"):
         Filter(min_valid_fraction=2)
+    with pytest.raises(QueryError, match=r"largest cloud fraction -1; need 0\.\.1"):
+        Filter(max_cloud_fraction=-1)
 
 
 def test_words_for_cloud_and_resolution_are_properties():

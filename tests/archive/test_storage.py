@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from bandsight.archive import Archive
 from bandsight.catalog.database import migrate, open_database
 from bandsight.errors import ArchiveError, BandsightError, NotFoundError
-from bandsight.vectors import durable, tuning
+from bandsight.vectors import building, durable
 from tests.archive.makers import entry, filled, vectors
 
 SCENES, TILES = 12, 4
@@ -24,7 +25,7 @@ def master(tmp_path_factory):
     """An archive with several segments, deleted rows and an index, closed."""
     path = tmp_path_factory.mktemp("master") / "a"
     with pytest.MonkeyPatch.context() as patch, filled(path, SCENES, TILES) as archive:
-        patch.setattr(tuning, "WORTH_IT", 10)
+        patch.setattr(building, "WORTH_IT", 10)
         archive.add([entry(3, 5, version=1)])
         archive.optimize()
         archive.add([entry(20), entry(21)])
@@ -114,7 +115,7 @@ def test_damaged_vectors_are_found_named_and_set_aside_and_indexing_brings_them_
 
 
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("kind", ["index/seg-*.bsc", "index/ivf.faiss", "index/ivf.json"])
+@pytest.mark.parametrize("kind", ["index/seg-*.bsc", "index/ivf.faiss", "index/ivf.lists", "index/ivf.json"])
 def test_damage_to_what_is_derived_costs_no_answer(path, kind, how):
     with Archive.open(path) as archive:
         before = answers(archive)
@@ -137,8 +138,7 @@ def test_columns_that_say_something_else_than_the_catalog_are_found(path):
     with Archive.open(path) as archive:
         part = archive._store._state.shown[0].part
         columns = load_columns(file.with_suffix(""), part.columns.ids)
-        columns.boxes[0] += 1
-        save_columns(file.with_suffix(""), columns)
+        save_columns(file.with_suffix(""), replace(columns, boxes=columns.boxes + 1))
         assert any(file.stem in problem for problem in archive.verify(full=True))
 
 
@@ -252,7 +252,7 @@ def test_compaction_drops_what_is_deleted_and_keeps_ids_scores_and_readers(path)
 
 
 def test_an_index_goes_on_when_the_newest_tiles_are_removed_and_compacted_away(path, monkeypatch):
-    monkeypatch.setattr(tuning, "WORTH_IT", 10)
+    monkeypatch.setattr(building, "WORTH_IT", 10)
     with Archive.open(path, write=True) as archive:
         archive.optimize()
         archive.remove(["/scenes/21.tif"])
@@ -263,7 +263,7 @@ def test_an_index_goes_on_when_the_newest_tiles_are_removed_and_compacted_away(p
 
 
 def test_an_index_of_tiles_that_an_older_catalog_never_had_goes(path, tmp_path, monkeypatch):
-    monkeypatch.setattr(tuning, "WORTH_IT", 10)
+    monkeypatch.setattr(building, "WORTH_IT", 10)
     checkpoint(path)
     shutil.copytree(path, tmp_path / "older")
     with Archive.open(path, write=True) as archive:
@@ -395,7 +395,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("step", ["add", "replace", "compact", "optimize"])
 def test_a_disk_that_fails_is_one_clear_error_and_the_former_state_stays(path, monkeypatch, fault, step):
-    monkeypatch.setattr(tuning, "WORTH_IT", 10)
+    monkeypatch.setattr(building, "WORTH_IT", 10)
     with Archive.open(path, write=True) as archive:
         before = answers(archive), archive.generation
         index = archive.stats()["index"]

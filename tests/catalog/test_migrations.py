@@ -1,3 +1,6 @@
+import shutil
+from dataclasses import replace
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -8,6 +11,7 @@ from sqlalchemy import text
 import migrations
 from bandsight.archive import Archive
 from bandsight.catalog.database import HEAD, migrate, open_database, schema_version
+from bandsight.catalog.jobs import Counts
 from bandsight.catalog.tables import TILE_BOXES, Base
 from bandsight.errors import ArchiveError
 from tests.archive.makers import filled, vectors
@@ -30,21 +34,31 @@ def test_migrations_make_what_the_tables_say(tmp_path):
     engine.dispose()
 
 
-def test_down_and_up_again_keeps_scenes_and_tiles(tmp_path):
+@pytest.mark.parametrize("step", ["0001", "0002", "0003", "0004"])
+def test_down_and_up_again_keeps_scenes_and_tiles(tmp_path, step):
     with filled(tmp_path / "a", 6) as archive:
         archive.record_failure("/x.tif", "why")
-        before = [(hit.tile, hit.scene, hit.score) for hit in archive.search(vectors(1, 1), 99)[0]]
+        job = archive.jobs.begin("index", ["/in"], Counts(scenes=6))
+        archive.record_failure("/y.tif", "why not", job=job)
+        # What was unknown to that schema is unknown again.
+        before = [
+            (replace(hit.tile, cloud_fraction=None), replace(hit.scene, source=None), hit.score)
+            for hit in archive.search(vectors(1, 1), 99)[0]
+        ]
     engine = open_database(tmp_path / "a" / "catalog.sqlite")
-    migrate(engine, "0001")
-    assert schema_version(engine) == "0001"
+    migrate(engine, step)
+    assert schema_version(engine) == step
     engine.dispose()
+    # As the older version does, which knows no columns of this one.
+    shutil.rmtree(tmp_path / "a" / "index")
     with pytest.raises(ArchiveError, match="run: bandsight upgrade --archive"):
         Archive.open(tmp_path / "a")
     assert Archive.upgrade(tmp_path / "a") == HEAD
     with Archive.open(tmp_path / "a") as archive:
         assert [(hit.tile, hit.scene, hit.score) for hit in archive.search(vectors(1, 1), 99)[0]] == before
         assert archive.verify(full=True) == []
-        assert archive.failures() == []
+        assert len(archive.failures()) == (0 if step < "0002" else 2)
+        assert [one.id for one in archive.jobs.newest()] == ([] if step < "0004" else [job])
 
 
 def test_all_the_way_down_leaves_nothing(tmp_path):

@@ -15,13 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
+from bandsight.archive import extension
 from bandsight.archive.opening import CATALOG_FILE
-from bandsight.vectors import faiss_store, tuning
+from bandsight.vectors import building, faiss_store, tuning
 from tests.crash.check import look
 from tests.crash.forks import finish, fork
 from tests.crash.operations import Operation, State, after, downgrade, perform, plan
 from tests.crash.readers import readers_beside_a_writer
 from tests.crash.steps import STEPS, arm
+from tests.vectors.planning import always_by_index
 
 # An archive is started anew now and then, so that making one is killed too.
 _FRESH = 25
@@ -38,7 +40,8 @@ def main() -> int:
     parser.add_argument("--readers", type=float, default=0.0, help="seconds of readers beside a writer afterwards")
     args = parser.parse_args()
     # As small an archive as can be has an index and uses it.
-    tuning.WORTH_IT, faiss_store._FEW, faiss_store._FEW_SHARE = 20, 0, 0.0
+    building.WORTH_IT, tuning.FEW, faiss_store.plan = 20, 0, always_by_index
+    extension._MANY, extension._SHARE = 1, 0.0
     args.folder.mkdir(parents=True, exist_ok=True)
     notes = args.folder / "kills.json"
     done = json.loads(notes.read_text()) if notes.exists() else {"kills": 0, "state": {}, "where": {}}

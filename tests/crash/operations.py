@@ -1,6 +1,8 @@
 """What a writer does to an archive, and what the archive must hold after it."""
 
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ import numpy as np
 
 from bandsight.archive import Archive
 from bandsight.archive.opening import CATALOG_FILE
-from bandsight.catalog.database import HEAD, migrate, open_database
+from bandsight.catalog.database import migrate, open_database
+from indexer.parts import Part, Parts
 from tests.archive.makers import MODEL, entry
 
 TILES = 4
@@ -17,7 +20,15 @@ State = dict[int, int]
 """Version of each scene, by number: what an archive holds."""
 Operation = dict[str, Any]
 
-_WEIGHTS = {"add": 0.4, "replace": 0.25, "remove": 0.1, "compact": 0.13, "optimize": 0.12}
+_WEIGHTS = {
+    "add": 0.3,
+    "add in parts": 0.1,
+    "replace": 0.25,
+    "remove": 0.1,
+    "compact": 0.1,
+    "reindex": 0.05,
+    "optimize": 0.1,
+}
 
 
 def plan(state: State, rng: np.random.Generator, first: str | None, count: int = 10) -> Iterator[Operation]:
@@ -27,11 +38,13 @@ def plan(state: State, rng: np.random.Generator, first: str | None, count: int =
         kind = first if number == 0 and first else str(rng.choice(list(_WEIGHTS), p=list(_WEIGHTS.values())))
         absent = [scene for scene in range(SCENES) if scene not in state]
         version = int(rng.integers(1, 1_000_000))
-        if kind == "add" and absent:
+        if kind == "add in parts":
+            chosen = rng.choice(SCENES, 1)
+        elif kind == "add" and absent:
             chosen = rng.choice(absent, min(len(absent), int(rng.integers(1, 4))), replace=False)
         elif kind in {"replace", "remove"} and state:
             chosen = rng.choice(list(state), min(len(state), int(rng.integers(1, 3))), replace=False)
-        elif kind in {"compact", "optimize", "upgrade"}:
+        elif kind in {"compact", "optimize", "reindex", "upgrade"}:
             chosen = np.empty(0, int)
         else:
             continue
@@ -56,7 +69,8 @@ def perform(path: Path, operations: Iterator[Operation], say: Callable[[str, Ope
         Archive.upgrade(path)
         say("done", operation)
         operation = next(operations)
-    with Archive.open_or_create(path, MODEL) as archive:
+    there = (path / CATALOG_FILE).exists()
+    with Archive.open(path, write=True) if there else Archive.create(path, MODEL) as archive:
         while operation is not None:
             say("begin", operation)
             _do(archive, operation)
@@ -65,20 +79,61 @@ def perform(path: Path, operations: Iterator[Operation], say: Callable[[str, Ope
 
 
 def downgrade(path: Path) -> None:
-    """Turn an archive into one of the former schema."""
+    """Turn an archive into one of an old schema."""
     engine = open_database(path / CATALOG_FILE)
-    before = str(int(HEAD) - 1).zfill(len(HEAD))
-    migrate(engine, before)
+    migrate(engine, "0002")
     engine.dispose()
+    # The older version writes columns of its own.
+    for file in (path / "index").glob("seg-*"):
+        file.unlink()
 
 
 def _do(archive: Archive, operation: Operation) -> None:
     match operation["kind"]:
         case "add" | "replace":
             archive.add([entry(number, TILES, version=operation["version"]) for number in operation["scenes"]])
+        case "add in parts":
+            for number in operation["scenes"]:
+                _add_in_parts(archive, number, operation["version"])
         case "remove":
             archive.remove([f"/scenes/{number}.tif" for number in operation["scenes"]])
         case "compact":
             archive.compact()
+        case "reindex":
+            _reindex(archive)
         case "optimize":
             archive.optimize()
+
+
+def _reindex(archive: Archive) -> None:
+    """Put an archive of another model, with the same scenes, in the place of this one."""
+    model = MODEL if archive.model.digest != MODEL.digest else replace(MODEL, name="other", digest="0" * 64)
+    path = archive.path / "reindex" / model.name
+    shutil.rmtree(path, ignore_errors=True)
+    versions = {int(Path(scene.href).stem): int(scene.key.rsplit("-", 1)[1]) for scene in archive.scenes()}
+    with archive.create_beside(path, model) as beside:
+        for number, version in versions.items():
+            beside.add([entry(number, TILES, version=version)])
+        archive.take_over(beside)
+    shutil.rmtree(path)
+
+
+def _add_in_parts(archive: Archive, number: int, version: int) -> None:
+    """Write a scene as a job writes a large one: parts on disk, shown together, deleted."""
+    scene, tiles, vectors = entry(number, TILES, version=version)
+    folder = archive.path / "pending" / scene.key
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.iterdir():
+        left.unlink()
+    parts = Parts(folder, {})
+    for at in range(0, TILES, 2):
+        share = np.ones(2)
+        numbers = np.array([at, at + 1])
+        parts.write(
+            Part(
+                reads=numbers, numbers=numbers, valid_fraction=share, cloud_fraction=share, vectors=vectors[at : at + 2]
+            )
+        )
+    rows = (([tiles[n] for n in part.numbers], vectors[part.numbers]) for part in parts.read())
+    archive.add_in_parts(scene, rows)
+    parts.drop()

@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from bandsight.archive import Archive
+from bandsight.errors import ModelChangedError
 from tests.archive.makers import MODEL, entry, vectors
 from tests.crash.check import look
 from tests.crash.forks import finish, fork
@@ -51,26 +53,28 @@ def _tell(outbox: int, value: object) -> None:
 def _read(path: Path, until: float) -> tuple[int, int]:
     """Search again and again: scenes are there whole, in one version, and time goes forward only."""
     searches, seen, before = 0, 0, -1
-    with Archive.open(path) as archive:
-        while time.monotonic() < until:
-            hits = archive.search(vectors(searches % 50, 1), 10_000)[0]
-            tiles: dict[str, set[int]] = {}
-            for hit in hits:
-                tiles.setdefault(hit.scene.href, set()).add(hit.tile.col_off)
-            keys = {hit.scene.href: hit.scene.key for hit in hits}
-            assert all(len(found) == TILES for found in tiles.values()), tiles
-            assert len({hit.scene.key for hit in hits}) == len(keys)
-            assert len(hits) == TILES * len(keys)
-            assert archive.generation >= before
-            seen += archive.generation > before
-            before = archive.generation
-            hit = hits[searches % len(hits)] if hits else None
-            if hit is not None:
-                number, version = (int(part) for part in hit.scene.key.split("-")[1:])
-                row = vectors(number, TILES, version)[hit.tile.col_off // 32].astype(np.float16)
-                score = np.float32(row.astype(np.float64) @ vectors(searches % 50, 1)[0].astype(np.float64))
-                assert hit.score == float(score)
-            searches += 1
+    while time.monotonic() < until:
+        # Until the archive is made anew with another model; then it is opened again.
+        with Archive.open(path) as archive, suppress(ModelChangedError):
+            while time.monotonic() < until:
+                hits = archive.search(vectors(searches % 50, 1), 10_000)[0]
+                tiles: dict[str, set[int]] = {}
+                for hit in hits:
+                    tiles.setdefault(hit.scene.href, set()).add(hit.tile.col_off)
+                keys = {hit.scene.href: hit.scene.key for hit in hits}
+                assert all(len(found) == TILES for found in tiles.values()), tiles
+                assert len({hit.scene.key for hit in hits}) == len(keys)
+                assert len(hits) == TILES * len(keys)
+                assert archive.generation >= before
+                seen += archive.generation > before
+                before = archive.generation
+                hit = hits[searches % len(hits)] if hits else None
+                if hit is not None:
+                    number, version = (int(part) for part in hit.scene.key.split("-")[1:])
+                    row = vectors(number, TILES, version)[hit.tile.col_off // 32].astype(np.float16)
+                    score = np.float32(row.astype(np.float64) @ vectors(searches % 50, 1)[0].astype(np.float64))
+                    assert hit.score == float(score)
+                searches += 1
     return searches, seen
 
 

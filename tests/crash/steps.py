@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bandsight.archive import Archive
-from bandsight.archive import archive as archive_module
+from bandsight.archive import Archive, archive, maintenance, succession
 from bandsight.catalog import checksums
 from bandsight.catalog.catalog import Catalog
 from bandsight.vectors import column_files, durable, faiss_store, folder, index_files
 from bandsight.vectors.faiss_store import FaissStore
 from bandsight.vectors.folder import StoreFolder
+from indexer.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,18 @@ STEPS = {
     "old scene gone, new one not in": Step(Catalog, "add_scene", True, "replace"),
     "tiles in, segment not": Step(Catalog, "add_tiles", False, "add"),
     "segment in, not committed": Step(Catalog, "add_segment", False, "replace"),
-    "committed, not shown": Step(Archive, "refresh", True, "add"),
+    "part flushed, not named": Step(durable, "name_durably", True, "add in parts"),
+    "part named, next one not begun": Step(Parts, "write", False, "add in parts"),
+    "one part's rows in, the others not": Step(Catalog, "add_segment", False, "add in parts"),
+    "all parts in, not committed": Step(archive, "add_in_parts", False, "add in parts"),
+    "parts shown, not deleted": Step(Parts, "drop", True, "add in parts"),
+    "some parts deleted": Step(os, "unlink", False, "add in parts"),
+    "new archive made, nothing linked": Step(archive, "link_files", True, "reindex"),
+    "files linked, folder not flushed": Step(succession, "_link", False, "reindex"),
+    "files linked, nothing replaced": Step(archive, "attach", True, "reindex"),
+    "old scenes out, new ones not in": Step(Catalog, "advance", False, "reindex"),
+    "all rows replaced, not committed": Step(archive, "replace_rows", False, "reindex"),
+    "replaced, old files there": Step(archive, "detach", False, "reindex"),
     "scenes removed, not committed": Step(Catalog, "remove_scenes", False, "remove"),
     "removal committed, not shown": Step(Archive, "refresh", True, "remove"),
     "merged files written, not committed": Step(StoreFolder, "merge", False, "compact"),
@@ -48,8 +59,9 @@ STEPS = {
     "index written, not named": Step(index_files, "name_durably", True, "optimize"),
     "index named, facts not written": Step(index_files, "name_durably", False, "optimize"),
     "facts written, index not served": Step(faiss_store, "save_index", False, "optimize"),
+    "index extended beside commits, readers not told": Step(FaissStore, "extend", False, "optimize"),
     "some checksums filled in": Step(checksums.zlib, "crc32", True, "upgrade"),
-    "schema new, lock held": Step(archive_module, "migrate", False, "upgrade"),
+    "schema new, lock held": Step(maintenance, "migrate", False, "upgrade"),
 }
 
 

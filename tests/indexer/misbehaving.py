@@ -8,7 +8,7 @@ from typing import Any
 from indexer import reader
 
 
-def read_row(scene: Any, windows: Any, **options: Any) -> list[reader.ReadTile]:
+def read_tiles(scene: Any, windows: Any, **options: Any) -> list[reader.ReadTile]:
     name = scene.record.name
     if "crash" in name:
         ctypes.string_at(0)
@@ -21,4 +21,4 @@ def read_row(scene: Any, windows: Any, **options: Any) -> list[reader.ReadTile]:
     if "curious" in name:
         with Path(name.split("curious=")[1].removesuffix(".tif").replace("|", "/")).open("rb") as secret:
             raise ValueError(f"read {secret.read()!r}")
-    return reader.read_row(scene, windows, **options)
+    return reader.read_tiles(scene, windows, **options)

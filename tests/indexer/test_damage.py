@@ -27,7 +27,7 @@ from tests.rasters import picture, write
     ],
 )
 def test_a_reader_that_misbehaves_costs_one_scene(tmp_path, archive, encoder, monkeypatch, name, reason):
-    monkeypatch.setattr(pipeline, "read_row", misbehaving.read_row)
+    monkeypatch.setattr(pipeline, "read_tiles", misbehaving.read_tiles)
     for number, file in enumerate(("a.tif", name, "z.tif")):
         write(tmp_path / file, picture(3, 64, 64, seed=number))
     summary = index([tmp_path], archive=archive, model=encoder, isolate=True, workers=1, time_limit_s=4)
@@ -42,7 +42,7 @@ def test_a_reader_that_misbehaves_costs_one_scene(tmp_path, archive, encoder, mo
 def test_a_reader_cannot_read_outside_of_the_folders_of_the_scenes(tmp_path, archive, encoder, monkeypatch):
     secret = tmp_path / "secret"
     secret.write_text("do not tell")
-    monkeypatch.setattr(pipeline, "read_row", misbehaving.read_row)
+    monkeypatch.setattr(pipeline, "read_tiles", misbehaving.read_tiles)
     write(tmp_path / "in" / f"curious={str(secret).replace('/', '|')}.tif", picture(3, 64, 64))
     summary = index([tmp_path / "in"], archive=archive, model=encoder, isolate=True, workers=1)
     assert "PermissionError" in summary.failed[0][1]

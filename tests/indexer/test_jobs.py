@@ -173,7 +173,7 @@ def test_a_gpu_that_does_nothing_is_said_loudly(monkeypatch):
 def test_reading_and_writing_go_on_while_the_model_works(tmp_path, archive, monkeypatch):
     """The first pass of the model waits for a read to end, the first commit for the model to be asked again."""
     scenes(tmp_path, 12)
-    real_add, real_read = archive.add, pipeline.read_row
+    real_add, real_read = archive.add, pipeline.read_tiles
     counts, changed, together = Counter(), threading.Condition(), []
 
     def happened(what):
@@ -209,7 +209,7 @@ def test_reading_and_writing_go_on_while_the_model_works(tmp_path, archive, monk
 
     monkeypatch.setattr(pipeline, "_COMMIT_TILES", 4)
     monkeypatch.setattr(archive, "add", waiting_add)
-    monkeypatch.setattr(pipeline, "read_row", waiting_read)
+    monkeypatch.setattr(pipeline, "read_tiles", waiting_read)
     summary = index([tmp_path], archive=archive, model=Waiting(), batch_size=4, workers=2)
     assert summary.tiles == 48
     assert together == [True, True]

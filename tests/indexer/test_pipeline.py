@@ -156,14 +156,14 @@ def test_a_failure_is_forgotten_once_the_scene_can_be_read(tmp_path, archive, en
 
 def test_a_reader_that_breaks_in_an_unforeseen_way_fails_one_scene(tmp_path, archive, encoder, monkeypatch):
     first, second = (write(tmp_path / f"{n}.tif", picture(3, 64, 64, seed=n)) for n in range(2))
-    real = pipeline.read_row
+    real = pipeline.read_tiles
 
     def breaking(scene, windows, **options):
         if scene.record.href == str(first):
             raise MemoryError("as if")
         return real(scene, windows, **options)
 
-    monkeypatch.setattr(pipeline, "read_row", breaking)
+    monkeypatch.setattr(pipeline, "read_tiles", breaking)
     summary = index([first, second], archive=archive, model=encoder)
     assert (summary.scenes, len(summary.failed)) == (1, 1)
     assert "MemoryError" in summary.failed[0][1]

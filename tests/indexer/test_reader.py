@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import rasterio
@@ -8,9 +10,11 @@ from affine import Affine
 from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
 from indexer.acquired import acquired
-from indexer.reader import read_row
+from indexer.reader import read_tiles
+from indexer.scaled import to_bytes
 from indexer.scene import open_scene
 from indexer.sources import find_scenes
+from indexer.tiling import Tiling
 from indexer.times import parse_time
 from tests.rasters import picture, write
 
@@ -33,7 +37,7 @@ def test_windows_hold_the_pixels_that_one_whole_read_gives(tmp_path, height, wid
     scene = opened(path)
     seen = np.zeros((height, width), bool)
     for window in windows_of(scene):
-        tile = read_row(scene, [window], tile_px=32, min_valid=0)[0]
+        tile = read_tiles(scene, [window], tile_px=32, min_valid=0)[0]
         top, left = max(window.row_off, 0), max(window.col_off, 0)
         bottom, right = min(window.row_off + 32, height), min(window.col_off + 32, width)
         inside = tile.pixels[
@@ -48,16 +52,47 @@ def test_windows_hold_the_pixels_that_one_whole_read_gives(tmp_path, height, wid
 def test_neighbours_read_together_are_what_they_are_alone(tmp_path):
     scene = opened(write(tmp_path / "a.tif", picture(3, 32, 160), origin=(320_000, 5_760_000)))
     windows = windows_of(scene)
-    together = read_row(scene, windows, tile_px=32, min_valid=0)
+    together = read_tiles(scene, windows, tile_px=32, min_valid=0)
     for window, tile in zip(windows, together, strict=True):
-        np.testing.assert_array_equal(tile.pixels, read_row(scene, [window], tile_px=32, min_valid=0)[0].pixels)
+        np.testing.assert_array_equal(tile.pixels, read_tiles(scene, [window], tile_px=32, min_valid=0)[0].pixels)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize("overlap", [0.0, 0.3])
+def test_blocks_of_tiles_read_together_are_what_each_is_alone(tmp_path, scale, overlap):
+    """Also those that were moved to the edge, and between the pixels of their neighbours at a coarse scale."""
+    values = picture(3, 335, 401)
+    values[:, 50:90, 60:140] = 0
+    scene = opened(write(tmp_path / "a.tif", values, nodata=0, origin=(400_030.0, 5_800_070.0)))
+    layout = Tiling(tile_px=32, scales=(scale,), overlap=overlap).layout(scene)
+    seen = []
+    for read in layout.reads():
+        windows = [layout.window(number) for number in read.numbers]
+        for window, tile in zip(windows, read_tiles(scene, windows, tile_px=32, min_valid=0), strict=True):
+            (alone,) = read_tiles(scene, [window], tile_px=32, min_valid=0)
+            np.testing.assert_array_equal(tile.pixels, alone.pixels)
+            assert (tile.window, tile.valid_fraction) == (window, alone.valid_fraction)
+        seen += read.numbers
+    assert sorted(seen) == list(range(len(layout)))
+    assert layout.read_count == len(list(layout.reads()))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "uint16", "int16"])
+@pytest.mark.parametrize("to_db", [None, "amplitude"])
+def test_whole_numbers_become_by_table_what_they_become_by_arithmetic(tmp_path, kind, to_db):
+    limits = np.iinfo(kind)
+    values = np.random.default_rng(1).integers(limits.min, limits.max, (3, 40, 50), kind, endpoint=True)
+    scene = replace(opened(write(tmp_path / "a.tif", picture(3, 40, 50))), to_db=to_db)
+    for low, high in (((0.0,) * 3, (255.0,) * 3), ((-20.0, 3.5, 100.0), (40.0, 60.2, 3000.0))):
+        own = replace(scene, low=low, high=high, record=replace(scene.record, key=f"{kind}{to_db}{low}"))
+        np.testing.assert_array_equal(to_bytes(own, values), to_bytes(own, values.astype(np.float32)))
 
 
 def test_a_rotated_scene_is_read_on_its_own_grid(tmp_path):
     rotated = Affine.translation(400_000, 5_800_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
     values = picture(3, 64, 64)
     scene = opened(write(tmp_path / "a.tif", values, transform=rotated))
-    tile = read_row(scene, windows_of(scene)[:1], tile_px=32, min_valid=0)[0]
+    tile = read_tiles(scene, windows_of(scene)[:1], tile_px=32, min_valid=0)[0]
     np.testing.assert_array_equal(tile.pixels, values[:, :32, :32])
     assert tile.window.cell.startswith("scene/")
 
@@ -66,14 +101,14 @@ def test_one_saturated_band_with_the_nodata_value_is_still_data(tmp_path):
     values = picture(3, 32, 32)
     values[0] = 255
     scene = opened(write(tmp_path / "a.tif", values, nodata=255))
-    assert read_row(scene, windows_of(scene), tile_px=32, min_valid=0)[0].valid_fraction == 1
+    assert read_tiles(scene, windows_of(scene), tile_px=32, min_valid=0)[0].valid_fraction == 1
 
 
 def test_not_a_number_is_no_data(tmp_path):
     values = picture(1, 32, 32, dtype="float32") / 20 - 20
     values[:, :8] = np.nan
     scene = opened(write(tmp_path / "S1A_IW_VV.tif", values, origin=(320_000, 5_760_000)))
-    tile = read_row(scene, windows_of(scene), tile_px=32, min_valid=0)[0]
+    tile = read_tiles(scene, windows_of(scene), tile_px=32, min_valid=0)[0]
     assert tile.valid_fraction == pytest.approx(0.75)
 
 
@@ -82,7 +117,7 @@ def test_calibrated_radar_is_the_same_picture_in_decibel_and_in_power(tmp_path):
     read = []
     for name, values in (("power", power), ("db", 10 * np.log10(power))):
         scene = opened(write(tmp_path / name / "S1A_IW_VV.tif", values, origin=(320_000, 5_760_000)))
-        read.append(read_row(scene, windows_of(scene), tile_px=32, min_valid=0)[0].pixels)
+        read.append(read_tiles(scene, windows_of(scene), tile_px=32, min_valid=0)[0].pixels)
     np.testing.assert_array_equal(*read)
     assert len(np.unique(read[0])) > 100
 
@@ -101,7 +136,7 @@ def test_reflectance_is_the_same_picture_as_integers_and_as_fractions(tmp_path):
         for band in ("B02", "B03", "B04"):
             write(folder / f"T33UUU_{band}.tif", values, origin=(320_000, 5_760_000))
         scene = opened(folder)
-        read.append(read_row(scene, windows_of(scene), tile_px=32, min_valid=0)[0].pixels)
+        read.append(read_tiles(scene, windows_of(scene), tile_px=32, min_valid=0)[0].pixels)
     assert np.abs(read[0].astype(int) - read[1])[:, 1:].max() <= 1
 
 
@@ -151,7 +186,7 @@ def test_a_coarse_tile_is_read_from_overviews(tmp_path):
     (window,) = tile_windows(
         transform=scene.transform, crs=scene.record.crs, width=128, height=128, tile_px=32, scale=4
     )
-    np.testing.assert_array_equal(read_row(scene, [window], tile_px=32, min_valid=0)[0].pixels, expected)
+    np.testing.assert_array_equal(read_tiles(scene, [window], tile_px=32, min_valid=0)[0].pixels, expected)
 
 
 def _ground(points: list[rasterio.control.GroundControlPoint]) -> tuple[float, float, float, float]:
@@ -183,8 +218,8 @@ def test_a_scene_with_ground_control_points_only_is_warped_into_place(tmp_path, 
     west, south, east, north = _ground(points)
     box = scene.record.boxes[0]
     assert (box.west, box.south, box.east, box.north) == pytest.approx((west, south, east, north), abs=near)
-    tiles = read_row(scene, windows_of(scene)[:3], tile_px=32, min_valid=0)
-    whole = [read_row(scene, [window], tile_px=32, min_valid=0)[0].valid_fraction for window in windows_of(scene)]
+    tiles = read_tiles(scene, windows_of(scene)[:3], tile_px=32, min_valid=0)
+    whole = [read_tiles(scene, [window], tile_px=32, min_valid=0)[0].valid_fraction for window in windows_of(scene)]
     assert 0.2 < float(np.mean(whole)) < 0.95
     # Outside of the warped picture is no data, and is filled from inside.
     assert all(tile.pixels.min() > 0 or tile.valid_fraction == 1 for tile in tiles if tile.pixels.size)

@@ -11,7 +11,7 @@ from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
 from bandsight.rasters import open_raster
 from indexer.pipeline import index
-from indexer.reader import read_row
+from indexer.reader import read_tiles
 from indexer.scene import open_scene, scene_key
 from indexer.sources import find_scenes
 from tests.indexer.test_product_metadata import safe
@@ -31,7 +31,7 @@ def first_tile(scene) -> np.ndarray:
     windows = tile_windows(
         transform=scene.transform, crs=scene.record.crs, width=scene.width, height=scene.height, tile_px=32
     )
-    return read_row(scene, windows[:1], tile_px=32, min_valid=0)[0].pixels
+    return read_tiles(scene, windows[:1], tile_px=32, min_valid=0)[0].pixels
 
 
 def test_a_folder_a_glob_a_list_and_the_files_are_the_same_scenes(tmp_path):
@@ -174,12 +174,12 @@ def test_a_raster_on_a_web_server_is_read_in_parts_and_tried_again(tmp_path):
 
 
 def test_object_stores_are_read_through_gdals_file_systems():
-    from bandsight.rasters import _gdal_name, is_remote, raster_path
+    from bandsight.rasters import gdal_name, is_remote, raster_path
 
-    assert _gdal_name("s3://bucket/a/b.tif") == "/vsis3/bucket/a/b.tif"
-    assert _gdal_name("gs://bucket/b.tif") == "/vsigs/bucket/b.tif"
-    assert _gdal_name("az://bucket/b.tif") == "/vsiaz/bucket/b.tif"
-    assert _gdal_name("https://x/b.tif?sig=1") == "/vsicurl/https://x/b.tif?sig=1"
+    assert gdal_name("s3://bucket/a/b.tif") == "/vsis3/bucket/a/b.tif"
+    assert gdal_name("gs://bucket/b.tif") == "/vsigs/bucket/b.tif"
+    assert gdal_name("az://bucket/b.tif") == "/vsiaz/bucket/b.tif"
+    assert gdal_name("https://x/b.tif?sig=1") == "/vsicurl/https://x/b.tif?sig=1"
     assert all(is_remote(href) for href in ("s3://b/x", "gs://b/x", "az://b/x", "http://b/x"))
     assert raster_path("https://x/y/LC08_B2.tif?sig=a.b").name == "LC08_B2.tif"
     assert [source.name for source in find_scenes(["s3://bucket/a/b.tif"])] == ["b.tif"]

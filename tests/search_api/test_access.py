@@ -46,7 +46,7 @@ def test_the_command_refuses_in_one_line_before_it_loads_anything(
 
 def test_with_a_key_set_nothing_but_health_answers_without_it(serve: Callable[..., TestClient]) -> None:
     with serve(key=SecretStr(KEY)) as client:
-        for path in ("/", "/version", "/openapi.json", "/static/app.js", "/metrics", "/nowhere", "/tiles/1"):
+        for path in ("/", "/version", "/openapi.json", "/static/index.html", "/metrics", "/nowhere", "/tiles/1"):
             refused = client.get(path)
             assert_problem(refused, 401, "Authorization", "Bearer")
             assert refused.headers["www-authenticate"].startswith("Bearer ")

@@ -1,5 +1,6 @@
 """The shape of errors: RFC 9457 problem+json with type, title, status, detail and instance, whatever went wrong."""
 
+import base64
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -64,13 +65,14 @@ def gif() -> bytes:
         ("/tiles/" + "9" * 30, 400, ["tile_id"]),
         ("/tiles/abc", 400, ["tile_id"]),
         ("/tiles/9999/similar", 404, ["9999"]),
-        ("/tiles/1/similar?limit=5000", 400, ["5000"]),
+        ("/tiles/1/similar?limit=0", 400, ["limit"]),
+        ("/tiles/1/similar?q=a", 400, ["q, semantic", "both"]),
         ("/tiles/9999/thumbnail.png", 404, ["9999"]),
         ("/tiles/1/thumbnail.png?size=100000", 400, ["size"]),
         ("/nowhere", 404, []),
         ("/static/../app.py", 404, []),
         ("/static/%2e%2e/app.py", 404, []),
-        ("/search/image", 405, []),
+        ("/nowhere/image", 404, []),
         ("/classify", 405, []),
     ],
 )
@@ -85,8 +87,8 @@ def test_a_bad_get_is_a_problem(client: TestClient, path: str, status: int, word
         ("/search", {"q": "a" * 10_000}, 400, ["10000"]),
         ("/search", {"q": 5}, 400, ["q"]),
         ("/search", {"txt": "a"}, 400, ["txt"]),
-        ("/search", {"q": "a", "semantic": {}}, 400, ["q, semantic", "both"]),
-        ("/search", {"semantic": {}}, 400, ["semantic"]),
+        ("/search", {"q": "a", "semantic": {"ids": [1]}}, 400, ["q, semantic", "both"]),
+        ("/search", {"semantic": {}}, 400, ["semantic", "no positive example"]),
         ("/search", {"bbox": [1, 2]}, 400, ["bbox"]),
         ("/search", {"bbox": [float("nan"), 0, 1, 1]}, 400, ["bbox"]),
         ("/search", {"bbox": [0, 0, 1e308, 1]}, 400, ["longitude"]),
@@ -99,7 +101,7 @@ def test_a_bad_get_is_a_problem(client: TestClient, path: str, status: int, word
         ("/classify", {"labels": ["a", ""]}, 400, ["empty"]),
         ("/classify", {"labels": ["a", "b" * 2000]}, 400, ["2000"]),
         ("/classify", {"labels": [str(n) for n in range(101)]}, 400, ["labels"]),
-        ("/classify", {"labels": ["a", "b"], "limit": 5000}, 400, ["5000"]),
+        ("/classify", {"labels": ["a", "b"], "limit": 0}, 400, ["limit", "0"]),
     ],
 )
 def test_a_bad_body_is_a_problem(client: TestClient, path: str, body: object, status: int, words: list[str]) -> None:
@@ -126,37 +128,47 @@ def test_what_is_no_json_is_a_problem(client: TestClient, content: bytes, status
     ],
 )
 def test_a_bad_picture_is_a_problem(client: TestClient, data: bytes, status: int, words: list[str]) -> None:
-    assert_problem(client.post("/search/image", files={"image": ("a.png", data)}), status, *words)
+    assert_problem(client.post("/search", files={"image": ("a.png", data)}), status, *words)
+    if len(data) < 100_000:
+        image = {"data": base64.b64encode(data).decode()}
+        assert_problem(client.post("/search", json={"semantic": {"image": image}}), status, *words)
 
 
 @pytest.mark.parametrize(
     ("fields", "status", "words"),
     [
-        ({"wavelengths": "0.6,red"}, 400, ["red"]),
+        ({"wavelengths": "0.6,red"}, 400, ["wavelengths", "0.6,red"]),
         ({"wavelengths": "0.6"}, 422, ["wavelengths"]),
-        ({"limit": "0"}, 400, ["limit"]),
-        ({"limit": "5000"}, 400, ["5000"]),
-        ({"bbox": "1,2"}, 400, ["2 numbers"]),
-        ({"datetime": "soon"}, 400, ["soon"]),
+        ({"wavelengths": ["0.6", "0.5"]}, 400, ["wavelengths", "2 for 1 images"]),
+        ({"limit": "3"}, 400, ["limit", "not a field", "body, image, wavelengths"]),
+        ({"body": "{"}, 400, ["body", "JSON"]),
+        ({"body": "5"}, 400, ["body", "'5'", "object"]),
+        ({"body": ["{}", "{}"]}, 400, ["body", "more than one"]),
+        ({"body": '{"limit": 0}'}, 400, ["limit"]),
+        ({"body": '{"bbox": [1, 2]}'}, 400, ["bbox"]),
+        ({"body": '{"datetime": "soon"}'}, 400, ["SOON"]),
+        ({"body": '{"semantic": []}'}, 400, ["semantic", "object"]),
+        ({"body": '{"q": "a"}'}, 400, ["q, semantic", "both"]),
     ],
 )
 def test_a_bad_field_beside_a_picture_is_a_problem(
-    client: TestClient, fields: dict[str, str], status: int, words: list[str]
+    client: TestClient, fields: dict[str, str | list[str]], status: int, words: list[str]
 ) -> None:
     out = io.BytesIO()
     Image.new("RGB", (32, 32)).save(out, "PNG")
-    assert_problem(client.post("/search/image", files={"image": out.getvalue()}, data=fields), status, *words)
+    assert_problem(client.post("/search", files={"image": out.getvalue()}, data=fields), status, *words)
 
 
 def test_a_form_without_a_picture_is_a_problem(client: TestClient) -> None:
-    multipart = {"limit": (None, "3")}
-    assert_problem(client.post("/search/image", files=multipart), 400, "image", "missing")
-    assert_problem(client.post("/search/image", files={"image": (None, "text")}), 400, "image", "text")
-    assert_problem(client.post("/search/image", data={"limit": "3"}), 415, "urlencoded", "multipart/form-data")
-    wrong = client.post("/search/image", content=b"x", headers={"Content-Type": "image/png"})
+    multipart = {"body": (None, "{}")}
+    assert_problem(client.post("/search", files=multipart), 400, "image", "missing")
+    assert_problem(client.post("/search", files={"image": (None, "text")}), 400, "image", "text")
+    assert_problem(client.post("/search", files=[("image", bytes(9))] * 9), 400, "8")
+    assert_problem(client.post("/search", data={"limit": "3"}), 415, "urlencoded", "multipart/form-data")
+    wrong = client.post("/search", content=b"x", headers={"Content-Type": "image/png"})
     assert_problem(wrong, 415, "Content-Type", "image/png", "multipart/form-data")
     broken = {"Content-Type": "multipart/form-data; boundary=b"}
-    assert_problem(client.post("/search/image", content=b"--other\r\n", headers=broken), 400)
+    assert_problem(client.post("/search", content=b"--other\r\n", headers=broken), 400)
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "json"])
@@ -174,14 +186,14 @@ def test_a_wrong_method_names_the_right_ones(client: TestClient, path: str) -> N
 
 def test_an_upload_over_the_limit_is_refused_by_its_declared_length(serve: Callable[..., TestClient]) -> None:
     with serve(max_upload_bytes=LIMIT) as client:
-        response = client.post("/search/image", files={"image": bytes(LIMIT + 2**18)})
+        response = client.post("/search", files={"image": bytes(LIMIT + 2**21)})
         assert_problem(response, 413, f"{LIMIT:,} bytes")
 
 
 def test_an_upload_a_little_over_the_limit_is_refused_too(serve: Callable[..., TestClient]) -> None:
     with serve(max_upload_bytes=LIMIT) as client:
-        assert_problem(client.post("/search/image", files={"image": bytes(LIMIT + 1)}), 413, f"{LIMIT:,} bytes")
-        assert_problem(client.post("/search/image", files={"image": bytes(LIMIT)}), 422, "no image")
+        assert_problem(client.post("/search", files={"image": bytes(LIMIT + 1)}), 413, f"{LIMIT:,} bytes")
+        assert_problem(client.post("/search", files={"image": bytes(LIMIT)}), 422, "no image")
 
 
 def test_an_upload_of_unknown_length_is_cut_off_at_the_limit(serve: Callable[..., TestClient]) -> None:
@@ -196,11 +208,12 @@ def test_an_upload_of_unknown_length_is_cut_off_at_the_limit(serve: Callable[...
 
     with serve(max_upload_bytes=LIMIT) as client:
         headers = {"Content-Type": "multipart/form-data; boundary=b"}
-        assert_problem(client.post("/search/image", content=endless(), headers=headers), 413, f"{LIMIT:,} bytes")
+        assert_problem(client.post("/search", content=endless(), headers=headers), 413, f"{LIMIT:,} bytes")
 
 
 def test_a_body_of_json_has_a_limit_of_its_own(client: TestClient) -> None:
-    assert_problem(client.post("/search", json={"text": "a" * 2**21}), 413, "1,048,576 bytes")
+    assert_problem(client.post("/search", json={"text": "a" * 2**24}), 413, "8,388,608 bytes")
+    assert_problem(client.post("/nowhere", json={"text": "a" * 2**21}), 413, "1,048,576 bytes")
 
 
 def test_what_nobody_foresaw_is_a_problem_without_a_trace(

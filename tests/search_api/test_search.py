@@ -1,6 +1,8 @@
 """Questions over HTTP against the archive asked directly."""
 
+import base64
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,11 @@ from PIL import Image
 from bandsight.archive import Archive
 from bandsight.ask import by_text, by_tile
 from bandsight.filters import Filter
-from bandsight.imagery import thumbnail
+from bandsight.imagery.thumbnails import thumbnail
 from tests.fakes import FakeEmbedder
 from tests.search_api.conftest import SIDE
 
+HEATMAP = ("{z}/{x}/{y}.png", "tilejson.json", "legend.json", "legend.png")
 BERLIN = "13,50,16,54"
 
 
@@ -53,7 +56,7 @@ def test_a_sentence_gets_the_archives_own_ranking_as_items(client: TestClient, a
 
 def test_every_link_of_a_hit_leads_somewhere(client: TestClient) -> None:
     feature = client.get("/search", params={"q": "a lake", "limit": 1}).json()["features"][0]
-    rels = {"self", "parent", "collection", "root", "derived_from", "preview", "similar"}
+    rels = {"self", "parent", "collection", "root", "derived_from", "preview", "similar", "tilejson"}
     assert {link["rel"] for link in feature["links"]} == rels
     for link in feature["links"]:
         response = client.get(link["href"])
@@ -98,8 +101,15 @@ def test_likeness_to_a_tile_leaves_that_tile_out(client: TestClient, archive: Ar
     got = client.get(f"/tiles/{tile_id}/similar", params={"limit": 100}).json()
     assert ids(got) == expected
     assert tile_id not in expected
-    assert len(expected) == 11
-    assert all(feature["properties"]["probability"] is None for feature in got["features"])
+    assert len(expected) == got["numberMatched"] == 11
+    assert all(feature["properties"]["bandsight:probability"] is None for feature in got["features"])
+    assert {feature["properties"]["bandsight:matched"] for feature in got["features"]} == {f"tile {tile_id}"}
+    found, href = [], f"/tiles/{tile_id}/similar?limit=4&sensors=rgb"
+    while href:
+        page = client.get(href).json()
+        found += ids(page)
+        href = next((link["href"] for link in page["links"] if link["rel"] == "next"), "")
+    assert found == [hit.tile.id for hit in by_tile(archive, tile_id, 100, Filter(sensors=("rgb",))).hits]
 
 
 def test_the_picture_of_a_tile_finds_that_tile(client: TestClient, archive: Archive) -> None:
@@ -107,28 +117,33 @@ def test_the_picture_of_a_tile_finds_that_tile(client: TestClient, archive: Arch
     hits = [h for h in by_text(archive, FakeEmbedder(), "x", 12, Filter()).hits if h.scene.id == photo.id]
     wanted = hits[2].tile
     data = png(thumbnail(photo, wanted, SIDE))
-    answer = client.post("/search/image", files={"image": ("a.png", data)}, data={"limit": "3"}).json()
+    body = json.dumps({"limit": 3})
+    answer = client.post("/search", files={"image": ("a.png", data)}, data={"body": body}).json()
     assert ids(answer)[0] == wanted.id
-    assert answer["features"][0]["properties"]["score"] == pytest.approx(1, abs=1e-3)
-    filtered = client.post("/search/image", files={"image": data}, data={"sensors": "sentinel1", "limit": "3"}).json()
-    assert {feature["properties"]["sensor"] for feature in filtered["features"]} == {"sentinel1"}
+    assert answer["features"][0]["properties"]["bandsight:score"] == pytest.approx(1, abs=1e-3)
+    body = json.dumps({"sensors": ["sentinel1"], "limit": 3})
+    filtered = client.post("/search", files={"image": data}, data={"body": body}).json()
+    assert {feature["properties"]["bandsight:sensor"] for feature in filtered["features"]} == {"sentinel1"}
 
 
 def test_a_geotiff_of_other_bands_is_searched_with_its_wavelengths(client: TestClient, scenes: Path) -> None:
     data = (scenes / "S1A_IW_GRDH_20200701.tif").read_bytes()
-    refused = client.post("/search/image", files={"image": data})
+    refused = client.post("/search", files={"image": data})
     assert refused.status_code == 422
     assert "wavelength" in refused.json()["detail"]
-    answer = client.post("/search/image", files={"image": data}, data={"wavelengths": "5.405, 5.405"})
+    answer = client.post("/search", files={"image": data}, data={"wavelengths": "5.405, 5.405"})
     assert answer.status_code == 200
     assert len(answer.json()["features"]) == 10
+    image = {"data": base64.b64encode(data).decode(), "wavelengths": [5.405, 5.405]}
+    assert ids(client.post("/search", json={"semantic": {"image": image}}).json()) == ids(answer.json())
 
 
-def test_one_tile_is_a_feature_without_score(client: TestClient, archive: Archive) -> None:
+def test_one_tile_is_its_item(client: TestClient, archive: Archive) -> None:
     answer = client.get("/tiles/3").json()
-    assert answer["id"] == "3"
-    assert "score" not in answer["properties"]
-    assert answer["properties"]["scene"] == archive.scene(archive.tile(3).scene_id).name
+    scene = archive.scene(archive.tile(3).scene_id)
+    assert answer == client.get(f"/collections/{scene.collection}/items/3").json()
+    assert "bandsight:score" not in answer["properties"]
+    assert answer["properties"]["title"] == scene.name
 
 
 def test_a_thumbnail_is_a_png_of_the_size_asked(client: TestClient) -> None:
@@ -160,18 +175,27 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
     spec = client.get("/openapi.json").json()
     stac = {"/conformance", "/collections", "/search", "/queryables"}
     stac |= {f"/collections/{{collection_id}}{rest}" for rest in ("", "/items", "/items/{item_id}", "/queryables")}
+    drawn = ("/scenes/{scene_id}", "/collections/{collection_id}")
     assert set(spec["paths"]) == {
         "/",
         *stac,
         "/searches",
         "/searches/{search_id}",
         "/searches/{search_id}/",
+        "/searches/{search_id}/export",
+        "/search/export",
         *(f"/searches/{{search_id}}{path}" for path in stac),
-        "/search/image",
         "/tiles/{tile_id}",
         "/tiles/{tile_id}/similar",
-        "/tiles/{tile_id}/thumbnail.png",
+        *(f"/tiles/{{tile_id}}/{name}" for name in ("thumbnail.png", "styles", "crop.tif")),
+        *(f"{one}/{name}" for one in drawn for name in ("styles", "tilejson.json", "tiles/{z}/{x}/{y}.png")),
+        "/tiles/{tile_id}/explain.png",
         "/classify",
+        "/classify/map",
+        "/heatmap.png",
+        "/heatmap.tif",
+        *(f"/searches/{{search_id}}/heatmap.{kind}" for kind in ("png", "tif")),
+        *(f"/searches/{{search_id}}/heatmap/{part}" for part in HEATMAP),
         "/version",
         "/healthz",
         "/readyz",

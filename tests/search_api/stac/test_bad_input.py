@@ -181,14 +181,14 @@ def test_routes_without_parameters_take_none(stac: TestClient, path: str) -> Non
 
 @pytest.mark.parametrize("path", ["/search", "/searches"])
 def test_other_media_types_and_broken_bodies(stac: TestClient, path: str) -> None:
-    for media_type in ("text/plain", "application/xml", "multipart/form-data; boundary=b"):
+    for media_type in ("text/plain", "application/xml", "image/png"):
         assert_problem(
             stac.post(path, content=b"{}", headers={"Content-Type": media_type}), 415, "Content-Type", "json"
         )
     for content in (b"", b"{", b"\xff", b"[" * 5000, b"null", b"5"):
         response = stac.post(path, content=content, headers={"Content-Type": "application/json"})
         assert_problem(response, 400)
-    assert_problem(stac.post(path, json={"q": "a" * 2**21}), 413, "1,048,576")
+    assert_problem(stac.post(path, json={"q": "a" * 2**24}), 413, "8,388,608")
 
 
 @pytest.mark.parametrize("path", ["/conformance", "/collections", "/collections/red/items", "/queryables", "/search"])

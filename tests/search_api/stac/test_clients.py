@@ -58,7 +58,11 @@ def test_pystac_client_searches_by_place_time_and_filter(client: Client, many: A
 
 
 def test_pystac_client_sorts_and_chooses_fields(client: Client) -> None:
-    items = list(client.search(sortby=["-properties.datetime"], collections=["red"], fields=["id"]).items_as_dicts())
+    items = list(
+        client.search(
+            sortby=["-properties.datetime"], collections=["red"], fields=["properties.datetime"]
+        ).items_as_dicts()
+    )
     times = [item["properties"]["datetime"] for item in items]
     known = [time for time in times if time]
     assert times == sorted(known, reverse=True) + [None] * (len(times) - len(known))

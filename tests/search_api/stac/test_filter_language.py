@@ -22,6 +22,11 @@ def cloud(item: dict) -> float | None:
     return value if isinstance(value, (int, float)) else None
 
 
+def share(item: dict) -> float:
+    """A tile's own share of cloud; what is unknown compares with nothing."""
+    return item["properties"].get("bandsight:cloud_fraction", float("nan"))
+
+
 MARCH = datetime(2020, 3, 1, tzinfo=UTC)
 CASES = [
     ("platform = 'sat-a'", lambda i: i["properties"]["platform"] == "sat-a"),
@@ -46,6 +51,13 @@ CASES = [
     ("bandsight:valid_fraction >= 0.5", lambda i: i["properties"].get("bandsight:valid_fraction", 1) >= 0.5),
     ("bandsight:valid_fraction = 0.5", lambda i: i["properties"].get("bandsight:valid_fraction", 1) == 0.5),
     ("bandsight:valid_fraction < 0.5", lambda i: i["properties"].get("bandsight:valid_fraction", 1) < 0.5),
+    ("bandsight:cloud_fraction <= 0.5", lambda i: share(i) <= 0.5),
+    ("bandsight:cloud_fraction < 0.5", lambda i: share(i) < 0.5),
+    ("bandsight:cloud_fraction = 0.5", lambda i: share(i) == 0.5),
+    ("bandsight:cloud_fraction > 0.5", lambda i: share(i) > 0.5),
+    ("NOT bandsight:cloud_fraction >= 0.5", lambda i: share(i) < 0.5),
+    ("NOT bandsight:cloud_fraction <= -1", lambda i: share(i) >= 0),
+    ("bandsight:cloud_fraction <= 7", lambda i: share(i) >= 0),
     ("datetime >= TIMESTAMP('2020-03-01T00:00:00Z')", lambda i: when(i) is not None and when(i) >= MARCH),
     ("NOT datetime >= TIMESTAMP('2020-03-01T00:00:00Z')", lambda i: when(i) is not None and when(i) < MARCH),
     ("datetime = DATE('2020-01-12')", lambda i: when(i) is not None and when(i).date().isoformat() == "2020-01-12"),

@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive
+from search_api.stac import registered
 from tests.archive.makers import entry, filled
 from tests.search_api.stac.conftest import app_of
 from tests.search_api.test_errors import assert_problem
@@ -89,7 +90,7 @@ def test_searches_are_kept_listed_and_deleted(tmp_path: Path) -> None:
                 assert_problem(gone, 404, "not registered here, or deleted")
             assert len(client.get("/searches").json()["searches"]) == 1
             assert client.get(second).status_code == 200
-            (kept,) = (tmp_path / "a" / "searches").iterdir()
+            (kept,) = (tmp_path / "a" / "searches").glob("*.json")
             kept.write_text("{")
             assert_problem(client.get(second), 503, kept.name, "delete it")
 
@@ -119,7 +120,8 @@ def test_new_scenes_come_into_a_search_but_not_into_a_walk_under_way(tmp_path: P
         ({"q": "a", "title": "t" * 300}, ["title"]),
         ({"q": "a", "collections": ["none"]}, ["'none'", "red"]),
         ({"q": "a", "filter": {"op": "like", "args": [{"property": "platform"}, "s%"]}}, ["like"]),
-        ({"semantic": {"text": "a"}}, ["semantic", "takes none"]),
+        ({"semantic": {}}, ["semantic", "no positive example"]),
+        ({"q": "a", "semantic": {"text": "a"}}, ["q, semantic", "both"]),
     ],
 )
 def test_what_cannot_be_answered_is_not_registered(stac: TestClient, body: dict, words: list[str]) -> None:
@@ -139,3 +141,15 @@ def test_a_registered_search_takes_no_second_question(stac: TestClient, many: Ar
 def test_an_id_that_is_none_is_not_found(stac: TestClient, search_id: str) -> None:
     assert stac.get(f"/searches/{search_id}/search").status_code == 404
     assert stac.delete(f"/searches/{search_id}").status_code == 404
+
+
+def test_a_registered_search_does_not_claim_to_sort(stac: TestClient) -> None:
+    root = register(stac, q="a lake", hits=5)
+    assert not [name for name in stac.get(f"{root}conformance").json()["conformsTo"] if "sort" in name]
+    assert [name for name in stac.get("/conformance").json()["conformsTo"] if "sort" in name]
+
+
+def test_a_search_of_many_bytes_is_not_kept(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registered, "_MOST_BYTES", 300)
+    assert_problem(stac.post("/searches", json={"q": "a" * 200}), 400, "search", "at most 300")
+    assert stac.post("/searches", json={"q": "a"}).status_code == 201

@@ -8,7 +8,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive
-from bandsight.filters import Filter
 from tests.archive.makers import entry, filled
 from tests.search_api.stac.conftest import app_of
 
@@ -179,21 +178,38 @@ def test_a_token_outlives_what_is_added_and_belongs_to_one_question(tmp_path: Pa
         assert "generation 3, this archive is at 1" in refused.json()["detail"]
 
 
-def test_a_ranking_that_the_server_is_given_answers_semantic(many: Archive) -> None:
-    from search_api.app import create_app
-    from search_api.service import Service
-    from search_api.settings import ApiSettings
-    from search_api.stac.meaning import TextRanking
-    from tests.fakes import FakeEmbedder
+PLAIN = {"type", "stac_version", "id", "collection"}
 
-    settings = ApiSettings(archive=many.path)
-    app = create_app(
-        settings,
-        Service(settings, many, FakeEmbedder()),
-        semantic=lambda service, said: TextRanking(service, [str(said["text"])]),
-    )
-    with TestClient(app) as client:
-        by_meaning = client.post("/search", json={"semantic": {"text": "a lake"}, "limit": 20}).json()
-        assert ids(by_meaning) == ids(client.get("/search", params={"q": "a lake", "limit": 20}).json())
-        hits = many.search(FakeEmbedder().embed_texts(["a lake"]), 20, Filter())[0]
-        assert ids(by_meaning) == [str(hit.tile.id) for hit in hits]
+
+@pytest.mark.parametrize(
+    ("fields", "keys", "properties"),
+    [
+        ({"include": ["geometry"]}, PLAIN | {"geometry"}, None),
+        ({"include": ["properties.platform"], "exclude": ["properties"]}, PLAIN | {"properties"}, {"platform"}),
+        ({"include": ["geometry"], "exclude": ["geometry", "collection"]}, PLAIN - {"collection"} | {"geometry"}, None),
+        (
+            {"include": [], "exclude": ["geometry"]},
+            PLAIN | {"stac_extensions", "bbox", "links", "assets", "properties"},
+            {"datetime"},
+        ),
+        (
+            {"include": None, "exclude": ["links", "assets"]},
+            PLAIN | {"stac_extensions", "bbox", "geometry", "properties"},
+            {"datetime"},
+        ),
+    ],
+)
+def test_fields_are_those_that_the_extension_names(stac: TestClient, fields: dict, keys: set, properties: set) -> None:
+    body = {"collections": ["red"], "fields": fields, "limit": 1}
+    (item,) = stac.post("/search", json=body).json()["features"]
+    assert set(item) == keys
+    assert (None if properties is None else set(item["properties"])) == properties
+
+
+def test_without_names_an_item_is_whole(stac: TestClient) -> None:
+    body = {"collections": ["red"], "limit": 1}
+    whole = stac.post("/search", json=body).json()["features"]
+    for fields in ({}, {"include": None, "exclude": None}, {"include": [], "exclude": []}):
+        assert stac.post("/search", json=body | {"fields": fields}).json()["features"] == whole
+    (less,) = stac.post("/search", json=body | {"fields": {"exclude": ["geometry"]}}).json()["features"]
+    assert set(less) == set(whole[0]) - {"geometry"}

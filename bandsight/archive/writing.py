@@ -1,0 +1,83 @@
+"""Puts scenes into catalog and store inside a transaction: what it adds exists once that commits."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.archive.tile_columns import fresh_columns
+from bandsight.catalog.catalog import Catalog
+from bandsight.catalog.records import SceneRecord, TileRecord
+from bandsight.errors import ArchiveError
+from bandsight.vectors.columns import TileColumns
+from bandsight.vectors.faiss_store import FaissStore
+
+Part = tuple[Sequence[TileRecord], NDArray[np.float32]]
+"""Tiles of a scene, and a vector for each, shape (tiles, dim)."""
+Batch = Sequence[tuple[SceneRecord, Sequence[TileRecord], NDArray[np.float32]]]
+"""Scenes, each with all its tiles and their vectors."""
+
+# Vectors of a large scene in one file: large enough that few files are open, small enough for memory.
+_TILES_A_FILE = 4096
+
+_Row = tuple[int, int, TileRecord]
+
+
+def add_scenes(catalog: Catalog, store: FaissStore, batch: Batch) -> int:
+    """Add scenes, their vectors in one file, and return the generation; see `Archive.add`."""
+    fresh = _distinct([entry for entry in batch if not catalog.has_scene(entry[0].key)])
+    if not fresh:
+        return catalog.generation()
+    generation = catalog.advance()
+    rows: list[_Row] = []
+    for scene, tiles, vectors in fresh:
+        rows += _add_tiles(catalog, scene.name, catalog.add_scene(scene), (tiles, vectors))
+    columns = [fresh_columns(rows)] if rows else []
+    _add_vectors(catalog, store, columns, [vectors for _, _, vectors in fresh if len(vectors)], generation)
+    return generation
+
+
+def add_in_parts(catalog: Catalog, store: FaissStore, scene: SceneRecord, parts: Iterable[Part]) -> int:
+    """Add one scene, several parts in a file of vectors, and return the generation; see `Archive.add_in_parts`."""
+    if catalog.has_scene(scene.key):
+        return catalog.generation()
+    generation = catalog.advance()
+    scene_id = catalog.add_scene(scene)
+    columns: list[TileColumns] = []
+    vectors: list[NDArray[np.float32]] = []
+    for part in parts:
+        if sum(map(len, columns)) >= _TILES_A_FILE:
+            _add_vectors(catalog, store, columns, vectors, generation)
+            columns, vectors = [], []
+        if rows := _add_tiles(catalog, scene.name, scene_id, part):
+            columns.append(fresh_columns(rows))
+            vectors.append(part[1])
+    _add_vectors(catalog, store, columns, vectors, generation)
+    return generation
+
+
+def _add_tiles(catalog: Catalog, name: str, scene_id: int, part: Part) -> list[_Row]:
+    tiles, vectors = part
+    if len(tiles) != len(vectors):
+        raise ArchiveError(f"{name}: {len(tiles)} tiles but {len(vectors)} vectors")
+    first = catalog.next_tile_id()
+    catalog.add_tiles(scene_id, first, tiles)
+    return [(first + n, scene_id, tile) for n, tile in enumerate(tiles)]
+
+
+def _add_vectors(
+    catalog: Catalog,
+    store: FaissStore,
+    columns: Sequence[TileColumns],
+    vectors: Sequence[NDArray[np.float32]],
+    generation: int,
+) -> None:
+    if columns:
+        segment = store.upsert(np.concatenate(vectors), TileColumns.join(columns))
+        catalog.add_segment(**asdict(segment), generation=generation)
+
+
+def _distinct(batch: Batch) -> Batch:
+    """Keep the last entry of each href."""
+    return list({entry[0].href: entry for entry in batch}.values())

@@ -1,0 +1,68 @@
+"""The command that makes an archive anew with another model."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bandsight.cli import opening
+from bandsight.cli.base import app
+from bandsight.cli.opening import say
+from bandsight.cli.options import ArchiveOption, DeviceOption, ProfilesOption
+
+
+@app.command()
+def reindex(
+    archive: ArchiveOption,
+    model: Annotated[str, typer.Option("--model", help="embedded, hf-hub:OWNER/NAME or local-dir:PATH.")],
+    device: DeviceOption = "auto",
+    tile_px: Annotated[
+        int | None, typer.Option("--tile-px", min=8, max=4096, help="Side of a tile, pixels; default: as it was.")
+    ] = None,
+    drop_failed: Annotated[
+        bool, typer.Option("--drop-failed", help="Swap even if scenes fail, without them; else nothing is swapped.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Reader processes.")] = 2,
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", min=1, help="Seconds for opening a scene, and for reading some tiles.")
+    ] = 120.0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    log: Annotated[Path | None, typer.Option("--log", help="Append JSON lines of what happens; - is stderr.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    profiles: ProfilesOption = None,
+) -> None:
+    """Index all scenes again with another model; searches use the old vectors until all is done, then the new ones."""
+    from bandsight.archive import Archive
+    from bandsight.probes import sentences
+    from bandsight.sensors.profile import load_profiles
+    from indexer.gpu import unused_gpu
+    from indexer.progress import console_progress
+    from indexer.reindex import reindex as run
+
+    known = load_profiles(profiles)
+    with Archive.open(archive, write=True) as opened, console_progress(quiet=quiet, log=log) as progress:
+        encoder = opening.load(model, device)
+        say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
+        if warning := unused_gpu(str(encoder.device)):
+            say(warning)
+        summary, swapped = run(
+            opened,
+            encoder,
+            tile_px=tile_px,
+            drop_failed=drop_failed,
+            sentences=sentences(),
+            profiles=known,
+            batch_size=batch_size,
+            workers=workers,
+            isolate=True,
+            time_limit_s=time_limit,
+            progress=progress,
+        )
+        served = opened.model.name
+    typer.echo(json.dumps({**summary.as_dict(), "model": served}, indent=1) if as_json else summary.text())
+    if not swapped:
+        say(f"not swapped: {served} is still served; mend these scenes and run this again, or pass --drop-failed")
+        raise typer.Exit(1)
+    say(f"{archive}: model {served}")

@@ -1,0 +1,73 @@
+"""A tile as a GeoTIFF: every band as it is stored, with wavelengths, so that it can be asked with."""
+
+import numpy as np
+from affine import Affine
+from rasterio import Env
+from rasterio.crs import CRS
+from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
+
+from bandsight.catalog.records import Scene, Tile
+from bandsight.errors import QueryError, SceneError
+from bandsight.imagery.pixels import read_extent
+from bandsight.sensors.stretch_tags import stretch_tags
+
+
+def crop(scene: Scene, tile: Tile, *, scale: int | None = None, max_bytes: int) -> bytes:
+    """Return a tile's ground as a GeoTIFF of all bands of its scene.
+
+    Args:
+        scene: The scene it was cut from.
+        tile: The tile.
+        scale: So many pixels of the scene in one, along each side; None for the tile's own.
+        max_bytes: A larger raster, uncompressed, is refused.
+
+    Raises:
+        SceneError: A file is gone or cannot be read.
+        QueryError: The raster would be too large.
+    """
+    step = scale or tile.scale
+    rows, cols = max(1, tile.height // step), max(1, tile.width // step)
+    # Before anything is read: no band takes more than eight bytes.
+    if (size := rows * cols * len(scene.bands) * 8) > max_bytes:
+        raise QueryError(
+            f"scale: found {step}, which makes {cols}×{rows} pixels of {len(scene.bands)} bands, up to {size:,} bytes; "
+            f"at most {max_bytes:,} are allowed, so ask for a larger scale"
+        )
+    extent = (tile.col_off, tile.row_off, tile.col_off + cols * step, tile.row_off + rows * step)
+    values, valid = read_extent(scene, scene.bands, extent, (rows, cols))
+    kind = np.result_type(*values)
+    stack = np.stack([layer.astype(kind) for layer in values])
+    placed = Affine(*scene.transform) @ Affine.translation(tile.col_off, tile.row_off) @ Affine.scale(step)
+    try:
+        # The mask inside, not in a file beside it.
+        with Env(GDAL_TIFF_INTERNAL_MASK=True), MemoryFile() as memory:
+            with memory.open(
+                driver="GTiff",
+                width=cols,
+                height=rows,
+                count=len(stack),
+                dtype=kind.name,
+                crs=CRS.from_string(scene.crs),
+                transform=placed,
+                compress="deflate",
+                predictor=3 if kind.kind == "f" else 2,
+                tiled=True,
+                blockxsize=256,
+                blockysize=256,
+                interleave="band",
+            ) as out:
+                out.write(stack)
+                out.write_mask(valid.any(axis=0))
+                out.update_tags(
+                    TIFFTAG_DATETIME="" if scene.datetime is None else scene.datetime.strftime("%Y:%m:%d %H:%M:%S"),
+                    TIFFTAG_IMAGEDESCRIPTION=f"tile {tile.id} of {scene.name} ({scene.sensor})",
+                )
+                for number, band in enumerate(scene.bands, 1):
+                    out.set_band_description(number, band.name)
+                    # GDAL's name for it, which the indexer and image queries read.
+                    out.update_tags(number, ns="IMAGERY", CENTRAL_WAVELENGTH_UM=repr(band.wavelength_um))
+                    out.update_tags(number, **stretch_tags(scene.stretch, number - 1))
+            return bytes(memory.read())
+    except RasterioError as error:
+        raise SceneError(f"{scene.name}: cannot be written as GeoTIFF ({error})") from error

@@ -1,0 +1,153 @@
+"""Tiles of a web map: of one scene, or of many as a mosaic."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from affine import Affine
+from morecantile import Tile as MapTile
+from numpy.typing import NDArray
+from rasterio.io import DatasetReader
+from rio_tiler.constants import WEB_MERCATOR_TMS
+from rio_tiler.errors import EmptyMosaicError
+from rio_tiler.models import ImageData
+from rio_tiler.mosaic import mosaic_reader
+
+from bandsight.catalog.records import Scene
+from bandsight.errors import QueryError, SceneError
+from bandsight.geo.box import LonLatBox
+from bandsight.imagery.ground import Ground, read_ground
+from bandsight.imagery.pixels import MAX_DECODED, decoded_pixels
+from bandsight.imagery.rendering import Look, render
+from bandsight.rasters import open_raster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_ZOOM = 24
+# Web Mercator: metres a pixel of 256 at zoom 0 on the equator.
+_METRES = 156_543.034
+_MAX_LAT = 85.0511287798066
+_TILE_PX = 256
+# Most stored pixels of a band that are decoded for one scene of a mosaic.
+_MOSAIC_DECODED = 16_000_000
+# A scene of a mosaic that is gone, or too large to be decoded, is left out.
+_SKIPPED = (SceneError, QueryError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture with its see-through parts."""
+
+    rgb: NDArray[np.uint8]
+    """(rows, columns, 3)."""
+    seen: NDArray[np.bool_]
+    """Where it shows something, (rows, columns)."""
+
+    def rgba(self) -> NDArray[np.uint8]:
+        """Return it with an alpha channel, (rows, columns, 4); nothing is nothing, not black."""
+        alpha = np.where(self.seen, 255, 0).astype(np.uint8)
+        return np.dstack([self.rgb * self.seen[..., None], alpha])
+
+
+def map_ground(z: int, x: int, y: int, size: int) -> Ground:
+    """Return the grid of a tile of a web map (Web Mercator, XYZ).
+
+    Raises:
+        QueryError: There is no such tile.
+    """
+    count = 2**z if 0 <= z <= MAX_ZOOM else 0
+    if not count:
+        raise QueryError(f"z: found {z}; need 0 to {MAX_ZOOM}")
+    for name, value in (("x", x), ("y", y)):
+        if not 0 <= value < count:
+            raise QueryError(f"{name}: found {value}; at zoom {z} there are 0 to {count - 1}")
+    tile = MapTile(x, y, z)
+    edge = WEB_MERCATOR_TMS.xy_bounds(tile)
+    around = WEB_MERCATOR_TMS.bounds(tile)
+    step = (edge.right - edge.left) / size
+    return Ground(
+        crs=WEB_MERCATOR_TMS.rasterio_crs,
+        transform=Affine(step, 0, edge.left, 0, -step, edge.top),
+        width=size,
+        height=size,
+        box=LonLatBox(
+            west=max(-180.0, around.left),
+            south=max(-90.0, around.bottom),
+            east=min(180.0, around.right),
+            north=min(90.0, around.top),
+        ),
+    )
+
+
+def scene_tile(scene: Scene, look: Look, ground: Ground, *, most: int = MAX_DECODED) -> Picture:
+    """Return a scene on a tile of a map.
+
+    Raises:
+        SceneError: A file of the scene is gone or cannot be read.
+        QueryError: Too much would have to be decoded.
+    """
+    rgb, seen = render(scene, look, *read_ground(scene, look.reads, ground, most=most))
+    return Picture(rgb=rgb, seen=seen)
+
+
+def mosaic_tile(scenes: Sequence[Scene], look_of: Callable[[Scene], Look | None], ground: Ground) -> Picture:
+    """Return several scenes on a tile of a map, the first one on top; what cannot be read is left out.
+
+    Args:
+        scenes: In their order; reading stops when nothing is see-through any more.
+        look_of: How a scene is shown; None to leave it out.
+        ground: The tile.
+    """
+
+    def read(scene: Scene) -> ImageData:
+        look = look_of(scene)
+        if look is None:
+            raise SceneError(f"{scene.name}: has no such bands")
+        made = scene_tile(scene, look, ground, most=_MOSAIC_DECODED)
+        mask = np.broadcast_to(~made.seen, (3, *made.seen.shape))
+        return ImageData(np.ma.MaskedArray(np.moveaxis(made.rgb, -1, 0), mask.copy()))
+
+    try:
+        image, _ = mosaic_reader(
+            list(scenes), read, threads=0, chunk_size=max(1, len(scenes)), allowed_exceptions=_SKIPPED
+        )
+    except EmptyMosaicError:
+        nothing = np.zeros((ground.height, ground.width), bool)
+        return Picture(rgb=np.zeros((*nothing.shape, 3), np.uint8), seen=nothing)
+    rgb = np.ascontiguousarray(np.moveaxis(image.array.filled(0), 0, -1)).astype(np.uint8)
+    return Picture(rgb=rgb, seen=np.asarray(~np.ma.getmaskarray(image.array).all(axis=0)))
+
+
+def zooms(scene: Scene, look: Look) -> tuple[int, int]:
+    """Return the least and the greatest zoom of a scene: what is decoded in time, and its own resolution.
+
+    Raises:
+        SceneError: A file of the scene is gone.
+    """
+    greatest = native_zoom([scene])
+    least = 0
+    for href in {band.href for band in look.reads}:
+        with open_raster(href) as dataset:
+            least = max(least, next((z + 1 for z in range(greatest - 1, -1, -1) if _slow(dataset, greatest - z)), 0))
+    return least, greatest
+
+
+def _slow(dataset: DatasetReader, steps: int) -> bool:
+    """Say whether too much is decoded for a tile so many zooms out."""
+    side = _TILE_PX * 2**steps
+    width, height = min(side, dataset.width), min(side, dataset.height)
+    shape = (max(1, _TILE_PX * height // side), max(1, _TILE_PX * width // side))
+    return decoded_pixels(dataset, width, height, shape) > MAX_DECODED
+
+
+def native_zoom(scenes: "Iterable[Scene]") -> int:
+    """Return the zoom at which the finest of the scenes is shown pixel for pixel, or a little larger."""
+    found = 0
+    for scene in scenes:
+        lat = min(_MAX_LAT, max(abs((box.south + box.north) / 2) for box in scene.boxes))
+        gsd_m = scene.gsd_m or 10.0
+        found = max(found, math.ceil(math.log2(_METRES * math.cos(math.radians(lat)) / gsd_m) - 1e-6))
+    return min(MAX_ZOOM, max(0, found))

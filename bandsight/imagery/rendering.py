@@ -1,0 +1,181 @@
+"""How stored numbers become a picture: which bands, which stretch, which colours."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.catalog.records import BandRef, Scene
+from bandsight.errors import QueryError
+from bandsight.imagery.pixels import profile_of
+from bandsight.sensors.scaling import decibel, stretch
+from bandsight.sensors.styles import RATIO, Style, styles_of
+
+# A tile stretched to itself: what is darker or brighter than these.
+_OWN_PERCENTILES = (0.5, 99.5)
+_COLOURS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What is shown of one scene, and how."""
+
+    channels: tuple[tuple[int, ...], ...]
+    """One channel, or red, green and blue; each a position in `reads`, or two for a ratio in dB."""
+    reads: tuple[BandRef, ...]
+    """The bands to be read."""
+    ranges: tuple[tuple[float, float], ...]
+    """What becomes 0 and 255, for each channel: stored numbers, dB where the scene is shown in dB."""
+    colormap: str | None = None
+    """Colours of a single channel, a name that rio-tiler knows."""
+    own_stretch: bool = False
+    """Stretched to what is in the picture instead, so that something can be seen; it cannot be compared then."""
+
+
+def scene_styles(scene: Scene) -> tuple[Style, ...]:
+    """Return the styles that suit a scene, the one to begin with first."""
+    profile = profile_of(scene.sensor)
+    first: dict[tuple[str, int], BandRef] = {}
+    for band in scene.bands:
+        # One stored band may stand for several: models see grey as three equal bands.
+        first.setdefault((band.href, band.index), band)
+    bands = [(band.name, band.wavelength_um) for band in first.values()]
+    return styles_of(bands, () if profile is None else profile.styles)
+
+
+def look_of(
+    scene: Scene,
+    *,
+    style: str | None = None,
+    bands: Sequence[str] | None = None,
+    rescale: Sequence[tuple[float, float]] | None = None,
+    colormap: str | None = None,
+    own_stretch: bool = False,
+) -> Look:
+    """Return how a scene is shown.
+
+    Args:
+        scene: The scene.
+        style: Name of one of its styles.
+        bands: One band, or those shown as red, green and blue, by name; not together with a style.
+        rescale: What becomes 0 and 255, stored numbers (dB of radar that is stored as amplitude or power): one pair for
+            all, or one for each band.
+        colormap: Colours of a single band.
+        own_stretch: Stretch to what is in the picture.
+
+    Raises:
+        QueryError: The scene has no such style or band, or two of these contradict each other.
+    """
+    chosen = _chosen(scene, style, bands)
+    if colormap is not None:
+        if len(chosen.bands) == _COLOURS:
+            raise QueryError(f"colormap: found {colormap!r} for three bands; it colours one, so pass bands=NAME")
+        _check_colormap(colormap)
+    by_name = {band.name: (position, band) for position, band in enumerate(scene.bands)}
+    reads = [by_name[name] for name in chosen.needs]
+    at = {name: number for number, name in enumerate(chosen.needs)}
+    ranges = [_range(scene, chosen, n, [by_name[part][0] for part in _parts(b)]) for n, b in enumerate(chosen.bands)]
+    if rescale is not None:
+        if len(rescale) not in {1, len(chosen.bands)}:
+            raise QueryError(
+                f"rescale: found {len(rescale)} ranges for {len(chosen.bands)} bands; pass one low,high for all, "
+                "or one for each"
+            )
+        ranges = list(rescale) * (len(chosen.bands) if len(rescale) == 1 else 1)
+    return Look(
+        channels=tuple(tuple(at[part] for part in _parts(band)) for band in chosen.bands),
+        reads=tuple(band for _, band in reads),
+        ranges=tuple(ranges),
+        colormap=colormap or chosen.colormap,
+        # Eight bits are a picture already.
+        own_stretch=own_stretch and rescale is None and scene.stretch.get("kind") != "as_is",
+    )
+
+
+def render(
+    scene: Scene, look: Look, values: Sequence[NDArray[Any]] | NDArray[np.float32], valid: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return a picture, uint8 (rows, columns, 3), and where it shows something, bool (rows, columns).
+
+    Args:
+        scene: The scene.
+        look: How it is shown.
+        values: Stored numbers of the bands in `look.reads`, (rows, columns) each.
+        valid: Where they have data, (bands, rows, columns).
+    """
+    numbers = np.stack([np.asarray(layer, np.float32) for layer in values])
+    seen = np.asarray(valid.any(axis=0) & np.isfinite(numbers).all(axis=0))
+    numbers = np.where(seen, numbers, 0).astype(np.float32)
+    to_db = scene.stretch.get("to_db")
+    if to_db:
+        numbers = decibel(numbers, "power" if to_db == "power" else "amplitude")
+    layers = [numbers[c[0]] if len(c) == 1 else numbers[c[0]] - numbers[c[1]] for c in look.channels]
+    ranges = _own_ranges(layers, seen) if look.own_stretch and seen.any() else look.ranges
+    shown = [stretch(layer, low, high) for layer, (low, high) in zip(layers, ranges, strict=True)]
+    if look.colormap is not None:
+        return _coloured(shown[0], look.colormap), seen
+    return np.stack(shown * (_COLOURS if len(shown) == 1 else 1), axis=-1), seen
+
+
+def _chosen(scene: Scene, style: str | None, bands: Sequence[str] | None) -> Style:
+    if style is not None and bands is not None:
+        raise QueryError("style, bands: found both; pass one of them")
+    if bands is not None:
+        known = {band.name for band in scene.bands}
+        unknown = [name for name in bands if name not in known]
+        if unknown:
+            raise QueryError(f"bands: {scene.name} has no {unknown[0][:60]!r}; it has {', '.join(sorted(known))}")
+        if len(bands) not in {1, _COLOURS}:
+            raise QueryError(f"bands: found {len(bands)}; need 1, or 3 for red, green and blue")
+        own = next((one for one in scene_styles(scene) if one.bands == tuple(bands)), None)
+        return own or Style(name="bands", title=", ".join(bands), bands=tuple(bands))
+    styles = scene_styles(scene)
+    if style is None:
+        return styles[0]
+    for one in styles:
+        if one.name == style:
+            return one
+    raise QueryError(f"style: {scene.name} has no {style[:60]!r}; it has {', '.join(one.name for one in styles)}")
+
+
+def _parts(band: str) -> list[str]:
+    return band.split(RATIO)
+
+
+def _range(scene: Scene, style: Style, channel: int, positions: Sequence[int]) -> tuple[float, float]:
+    """Return what becomes 0 and 255 of a channel."""
+    share = style.ranges[channel] if style.ranges else (0.0, 1.0)
+    if len(positions) > 1:
+        return share
+    kind = scene.stretch.get("kind")
+    if kind == "as_is":
+        return 0.0, 255.0
+    low, high = (float(scene.stretch[end][positions[0]]) for end in ("low", "high"))
+    # A stretch made from the scene's own numbers fits each band as it is.
+    return (low + share[0] * (high - low), low + share[1] * (high - low)) if kind == "linear" else (low, high)
+
+
+def _own_ranges(layers: Sequence[NDArray[np.float32]], seen: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    # Each band from its own dark end: takes the blue of haze away. No band is stretched more than twice as much as
+    # another: the noise of an even surface stays grey.
+    low, high = np.percentile(np.stack(layers)[:, seen], _OWN_PERCENTILES, axis=1)
+    span = np.maximum(high - low, (high - low).max() / 2)
+    return [(float(a), float(a + s)) for a, s in zip(low, span, strict=True)]
+
+
+def _check_colormap(name: str) -> None:
+    from rio_tiler.colormap import cmap
+
+    if name not in cmap.list():
+        raise QueryError(
+            f"colormap: found {name[:60]!r}; need a name that rio-tiler knows, e.g. inferno, viridis, terrain"
+        )
+
+
+def _coloured(layer: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+    from rio_tiler.colormap import apply_cmap, cmap
+
+    colours, _ = apply_cmap(layer[None], cmap.get(name))
+    return np.ascontiguousarray(np.moveaxis(colours[:_COLOURS], 0, -1)).astype(np.uint8, copy=False)

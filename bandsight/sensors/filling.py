@@ -1,0 +1,26 @@
+"""What a model is shown where a tile has no data."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def filled(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Fill what is not valid from what is: mirrored over the edge of the valid rows and columns, else the median.
+
+    A model sees black borders as something on the ground; a mirror it takes for more of the same.
+
+    Args:
+        values: Of all bands, shape (bands, rows, columns).
+        valid: Where there is data, shape (rows, columns); somewhere at least.
+    """
+    if valid.all():
+        return values
+    rows, cols = np.flatnonzero(valid.any(axis=1)), np.flatnonzero(valid.any(axis=0))
+    box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    inner, seen = values[(slice(None), *box)].copy(), valid[box]
+    if not seen.all():
+        for band in inner:
+            band[~seen] = np.median(band[seen])
+    height, width = valid.shape
+    pad = ((0, 0), (int(rows[0]), height - 1 - int(rows[-1])), (int(cols[0]), width - 1 - int(cols[-1])))
+    return np.pad(inner, pad, mode="symmetric")

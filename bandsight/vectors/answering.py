@@ -1,0 +1,84 @@
+"""Answers a search by exact scan or by index, whichever was measured to be quicker."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.vectors.half_rows import HalfRows
+from bandsight.vectors.ivf import IvfIndex, Width
+from bandsight.vectors.scan import SLACK, scan, slack
+from bandsight.vectors.scan import Part as ScanPart
+from bandsight.vectors.scores import Ranked, best, raw_scores
+from bandsight.vectors.state import Masks, State, located
+
+
+def plan(index: IvfIndex, survivors: int, total: int, k: int) -> Width | None:
+    """Return how far the index should look, None where an exact scan of the survivors is as quick, or alone right.
+
+    Both were timed when the index was measured.
+    """
+    width = index.width(survivors / total, k)
+    if width is None or survivors * index.scan_us <= 1000 * width.query_ms:
+        return None
+    return width
+
+
+def answer(state: State, masks: Masks, width: Width | None, queries: NDArray[np.float32], k: int) -> list[Ranked]:
+    """Answer by index, or (width None) by exact scan; k is at most the number of survivors."""
+    if state.index is None or width is None:
+        return scan(scan_parts(state, masks), queries, k)
+    up_to = state.index.up_to
+    old, fresh = masks.split([one.part for one in state.shown], up_to)
+    if not old.survivors:
+        return scan(scan_parts(state, fresh), queries, k)
+    late = scan(scan_parts(state, fresh), queries, min(k, fresh.survivors)) if fresh.survivors else None
+    allowed = None
+    if old.survivors < state.index.rows:
+        allowed = np.zeros(up_to + 1, bool)
+        for one, mask in zip(state.shown, old.masks, strict=True):
+            one.part.file.mark(mask, allowed)
+    found = state.index.candidates(queries, width, allowed)
+    answers: list[Ranked] = []
+    for row, query in enumerate(queries):
+        candidates = found[row][found[row] >= 0]
+        if len(candidates) < min(k, old.survivors):
+            # The index could not fill the answer: the contract is min(k, matching), so scan.
+            answers += scan(scan_parts(state, masks), query[None], k)
+            continue
+        ranked = _rescored(state, candidates, query, min(k, len(candidates)))
+        if late is not None:
+            ids, scores = late[row]
+            ranked = best(np.concatenate([ranked[0], ids]), np.concatenate([ranked[1], scores]), k)
+        answers.append(ranked)
+    return answers
+
+
+def scan_parts(state: State, masks: Masks) -> list[ScanPart]:
+    """Return the segments that have rows that count."""
+    return [
+        ScanPart(shown.part.file, mask, count)
+        for shown, mask, count in zip(state.shown, masks.masks, masks.counts, strict=True)
+        if count
+    ]
+
+
+def _rescored(state: State, ids: NDArray[np.int64], query: NDArray[np.float32], k: int) -> Ranked:
+    """Return the k best of some tiles by their raw vectors; those that are answered fit their checks.
+
+    As in a scan, float32 proposes what may be among the best, and raw scores decide.
+    """
+    values = np.empty((len(ids), len(query)), np.float16)
+    places = list(located(state, ids))
+    for chosen, file, rows in places:
+        values[chosen] = file.take(rows)
+    fetch = min(k + SLACK, len(ids))
+    found, at = HalfRows(values).best(query[None], fetch)
+    near = at[0][found[0] >= found[0][k - 1] - slack(query)]
+    if len(near) == fetch:
+        near = np.arange(len(ids))
+    answered = np.zeros(len(ids), bool)
+    answered[near] = True
+    for chosen, file, rows in places:
+        own = answered[chosen]
+        if own.any():
+            file.need_sound(rows[own], values[chosen[own]])
+    return best(ids[near], raw_scores(values[near], query), k)

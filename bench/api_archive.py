@@ -1,0 +1,118 @@
+"""An archive of made-up vectors and real metadata, for timing the API: scenes on UTM grids, tiles with true footprints.
+
+`python -m bench.api_archive --archive DIR --tiles 1000000` goes on where it was stopped.
+"""
+
+import argparse
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.archive import Archive
+from bandsight.catalog.records import BandRef, ModelIdentity, SceneRecord, TileRecord
+from bandsight.geo.footprint import footprint
+from bandsight.model import load_model
+from bandsight.probes import sentences
+
+_TILES, _TILE_PX, _GSD_M = 20, 128, 10.0
+_SCENES_A_COMMIT = 20
+_COLLECTIONS = ("sentinel2_l2a", "landsat_l2", "naip")
+_BANDS = (("B02", 0.49), ("B03", 0.56), ("B04", 0.665), ("B08", 0.842))
+# Spread of tiles of one kind around it, per number of a vector: scenes look alike inside.
+_KINDS, _NOISE = 2000, 0.04
+
+
+def main() -> None:
+    """Make the archive, and its search index."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--archive", type=Path, required=True)
+    parser.add_argument("--tiles", type=int, default=1_000_000)
+    args = parser.parse_args()
+    make(args.archive, args.tiles)
+
+
+def make(path: Path, tiles: int) -> None:
+    """Fill an archive, leaving alone what it holds already."""
+    encoder = load_model("embedded", "cpu")
+    identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
+    scenes = -(-tiles // _TILES**2)
+    with Archive.open_or_create(path, identity) as archive:
+        for first in range(0, scenes, _SCENES_A_COMMIT):
+            numbers = [n for n in range(first, min(first + _SCENES_A_COMMIT, scenes)) if not archive.has_scene(_key(n))]
+            if numbers:
+                archive.add([scene(n, encoder.dim) for n in numbers])
+                print(f"{archive.tile_count:,} tiles", flush=True)
+        if archive.worth_an_index and archive.index_figures["index"] == "none":
+            print(archive.optimize(encoder.embed_texts(sentences())), flush=True)
+
+
+def scene(number: int, dim: int) -> tuple[SceneRecord, list[TileRecord], NDArray[np.float32]]:
+    """Return a scene with its tiles and vectors, always the same for a number."""
+    rng = np.random.default_rng(number)
+    zone, north = int(rng.integers(1, 61)), bool(rng.random() < 0.7)
+    side = _TILES * _TILE_PX
+    step = side * _GSD_M
+    left = 300_000 + step * int(rng.integers(0, 14))
+    top = step * int(rng.integers(20, 270)) if north else 10_000_000 - step * int(rng.integers(20, 200))
+    crs, transform = f"EPSG:{(32600 if north else 32700) + zone}", (_GSD_M, 0.0, left, 0.0, -_GSD_M, top)
+    whole = footprint(transform, crs, 0, 0, side, side)
+    tiles = []
+    for row in range(_TILES):
+        for col in range(_TILES):
+            place = footprint(transform, crs, col * _TILE_PX, row * _TILE_PX, _TILE_PX, _TILE_PX)
+            tiles.append(
+                TileRecord(
+                    cell=f"{crs}/{_TILE_PX * _GSD_M:g}/{left}_{top}_{row}_{col}",
+                    scale=1,
+                    col_off=col * _TILE_PX,
+                    row_off=row * _TILE_PX,
+                    width=_TILE_PX,
+                    height=_TILE_PX,
+                    valid_fraction=1.0,
+                    geometry=place.geometry,
+                    boxes=place.boxes,
+                )
+            )
+    href = f"/scenes/{number:06d}.tif"
+    record = SceneRecord(
+        key=_key(number),
+        href=href,
+        name=f"{number:06d}.tif",
+        collection=_COLLECTIONS[number % len(_COLLECTIONS)],
+        sensor=_COLLECTIONS[number % len(_COLLECTIONS)],
+        datetime=datetime(2017, 1, 1, tzinfo=UTC) + timedelta(hours=int(rng.integers(0, 70_000))),
+        crs=crs,
+        transform=transform,
+        width=side,
+        height=side,
+        gsd_m=_GSD_M,
+        bands=tuple(BandRef(name=n, wavelength_um=w, href=href, index=i) for i, (n, w) in enumerate(_BANDS, 1)),
+        stretch={"kind": "fixed", "low": [0] * 4, "high": [3000] * 4},
+        properties={
+            "eo:cloud_cover": round(float(rng.uniform(0, 100)), 1),
+            "platform": f"sat-{'abc'[number % 3]}",
+            "view:sun_elevation": round(float(rng.uniform(10, 70)), 1),
+        },
+        geometry=whole.geometry,
+        boxes=whole.boxes,
+    )
+    noise = rng.normal(0, _NOISE, (len(tiles), dim)).astype(np.float32)
+    rows = _kinds(dim)[rng.integers(0, _KINDS, len(tiles))] + noise
+    return record, tiles, np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+@cache
+def _kinds(dim: int) -> NDArray[np.float32]:
+    rows = np.random.default_rng(0).normal(size=(_KINDS, dim))
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def _key(number: int) -> str:
+    return f"made-up-{number}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The archive engine as the peers are asked: its vector store, with the number to filter by in the column of shares."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.filters import Filter
+from bandsight.vectors.columns import SceneColumns, TileColumns
+from bandsight.vectors.faiss_store import FaissStore
+from bandsight.vectors.protocol import Segment, Snapshot
+from bench.engine import made_up
+
+_SEGMENT, _PROBES = 50_000, 500
+# The numbers to filter by lie below this.
+_NUMBERS = 1_000_000
+
+
+def by_value(
+    vectors: NDArray[np.float16], values: NDArray[np.int64], folder: Path
+) -> Iterator[tuple[str, Callable[[NDArray[np.float32], int, int], list[int]]]]:
+    """Fill, optimize, and ask; the values stand in a column of the tiles, as numbers that filters compare."""
+    count, dim = vectors.shape
+    store = FaissStore(folder, dim, _none_read, _none_read)
+    segments: list[Segment] = []
+    for start in range(0, count, _SEGMENT):
+        part = vectors[start : start + _SEGMENT].astype(np.float32)
+        segments.append(store.upsert(part, _columns(start, values[start : start + _SEGMENT])))
+    snapshot = Snapshot(generation=1, segments=tuple(segments), newest=count, scenes=_scene())
+    store.show(snapshot)
+    store.optimize(made_up.MadeUp(dim, count).texts(_PROBES, 1))
+    store = FaissStore(folder, dim, _none_read, _none_read)
+    store.show(snapshot)
+    yield "built", lambda *_: []
+    highest = int(values.max())
+
+    def ask(query: NDArray[np.float32], k: int, bound: int) -> list[int]:
+        # Turned round, so that `below` becomes the filter's `at least`.
+        wanted = Filter() if bound > highest else Filter(min_valid_fraction=1.0 - (bound - 0.5) / _NUMBERS)
+        ids: list[int] = (store.search(query[None], k, wanted)[0][0] - 1).tolist()
+        return ids
+
+    yield "as measured", ask
+
+
+def _columns(start: int, values: NDArray[np.int64]) -> TileColumns:
+    count = len(values)
+    boxes = np.full((count, 2, 4), np.nan)
+    boxes[:, 0] = 0.0, 0.0, 1.0, 1.0
+    ids = np.arange(start + 1, start + 1 + count)
+    return TileColumns(
+        ids=ids,
+        scene_ids=np.ones(count, np.int64),
+        boxes=boxes,
+        valid_fraction=1.0 - values / _NUMBERS,
+        cloud_fraction=np.full(count, np.nan),
+    )
+
+
+def _scene() -> SceneColumns:
+    box: NDArray[np.float64] = np.array([[[0.0, 0.0, 1.0, 1.0], [np.nan] * 4]])
+    one: NDArray[Any] = np.array(["one"])
+    return SceneColumns(
+        ids=np.array([1]), times_us=np.array([0]), collections=one, sensors=one, boxes=box, properties=({},)
+    )
+
+
+def _none_read(ids: NDArray[np.int64]) -> Any:
+    raise AssertionError(f"{len(ids)} tiles asked of a catalog that the bench does not have")

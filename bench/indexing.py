@@ -1,0 +1,228 @@
+"""Times whole jobs against the bare encoder, and reading alone against plain rasterio, for COG, strips and JP2.
+
+Bare encoder, plain rasterio and job take turns in one run, and medians of ratios count: the machine may be shared.
+Beside wall time stands processor time, which does not count what others took of the machine.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio.transform import from_origin
+
+from bandsight.archive import Archive
+from bandsight.catalog.records import ModelIdentity
+from bandsight.model import load_model
+from bandsight.model.protocol import Encoder
+from indexer.pipeline import index
+
+WAVES = (0.66, 0.56, 0.46, 0.83)
+FORMATS = ("cog", "strips", "jp2")
+_BARE_BATCHES, _BATCH = 8, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What something took."""
+
+    wall_s: float
+    """By the clock."""
+    cpu_s: float
+    """Of all processors, in this process and those that it began and has ended."""
+
+
+class Free:
+    """A model that costs nothing, so that only reading is left."""
+
+    name, digest, license, dim, image_size = "free", "0" * 64, "Apache-2.0", 8, 128
+
+    def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return the same vector for every tile."""
+        assert pixels.shape[1] == len(wavelengths)
+        return np.full((len(pixels), self.dim), self.dim**-0.5, np.float32)
+
+    def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return the same vector as one cell of every tile."""
+        return self.embed_pixels(pixels, wavelengths)[:, None, None]
+
+    def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return the same vector for every sentence."""
+        return np.full((len(texts), self.dim), self.dim**-0.5, np.float32)
+
+    def probabilities(
+        self,
+        image_vectors: NDArray[np.float32],
+        text_vectors: NDArray[np.float32],
+        wavelengths: Sequence[Sequence[float]] | None = None,  # noqa: ARG002  (as the interface has it)
+    ) -> NDArray[np.float32]:
+        """Return one half for everything."""
+        return np.full((len(image_vectors), len(text_vectors)), 0.5, np.float32)
+
+    def threshold(self, wavelengths: Sequence[float]) -> float | None:  # noqa: ARG002  (as above)
+        """Return none."""
+        return None
+
+
+def main() -> None:
+    """Run the benchmark and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--side", type=int, default=5120, help="side of the scenes, pixels")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of readers to try")
+    parser.add_argument("--out", type=Path, default=Path("bench/results/indexing.json"))
+    args = parser.parse_args()
+    encoder = load_model("embedded")
+    results: dict[str, Any] = {
+        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "device": str(encoder.device)},
+        "side_px": args.side,
+        "rounds": args.rounds,
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = scenes(folder, args.side)
+        for format_name, path in paths.items():
+            results[format_name] = {
+                "reading": reading(path, folder, args.rounds, args.workers),
+                "end_to_end": end_to_end(encoder, path, folder, args.rounds, args.workers),
+            }
+            print(json.dumps({format_name: results[format_name]}), flush=True)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def scenes(folder: Path, side: int) -> dict[str, Path]:
+    """Write one picture of four bands, with the grain of a photo, in each format."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 200, (len(WAVES), side // 16, side // 16), np.uint8)
+    values = np.kron(coarse, np.ones((1, 16, 16), np.uint8)) + rng.integers(0, 16, (len(WAVES), side, side), np.uint8)
+    profile = {"driver": "GTiff", "width": side, "height": side, "count": len(WAVES), "dtype": "uint8"}
+    place = {"crs": "EPSG:32633", "transform": from_origin(400_000, 5_800_000, 1, 1)}
+    strips = folder / "naip_strips.tif"
+    with rasterio.open(strips, "w", compress="deflate", photometric="MINISBLACK", **profile, **place) as dataset:
+        dataset.write(values)
+    cog, jp2 = folder / "naip_cog.tif", folder / "naip_jp2.jp2"
+    rasterio.shutil.copy(strips, cog, driver="COG", compress="deflate", overviews="none")
+    rasterio.shutil.copy(strips, jp2, driver="JP2OpenJPEG", quality=25, reversible="no")
+    return {"cog": cog, "strips": strips, "jp2": jp2}
+
+
+def reading(path: Path, folder: Path, rounds: int, workers: Sequence[int]) -> dict[str, Any]:
+    """Compare a job whose model costs nothing with rasterio reading each block of the same file once."""
+    size = _bytes(path)
+    found: dict[str, Any] = {"mb": round(size / 1e6, 1)}
+    for isolate in (False, True):
+        for count in workers:
+            ratios, speeds = [], []
+            for number in range(rounds):
+                plain = _timed(lambda: _plain(path))
+                place = folder / f"read-{path.stem}-{isolate}-{count}-{number}"
+                job, _ = _job(Free(), path, place, isolate=isolate, workers=count)
+                ratios.append(plain.wall_s / job.wall_s)
+                speeds.append((size / 1e6 / job.wall_s, size / 1e6 / plain.wall_s, plain.cpu_s / job.cpu_s))
+            middle = _middle(ratios)
+            found[f"{count} {'processes' if isolate else 'threads'}"] = {
+                "mb_per_s": round(speeds[middle][0], 1),
+                "plain_mb_per_s": round(speeds[middle][1], 1),
+                "ratio": round(ratios[middle], 3),
+                "ratios": [round(ratio, 3) for ratio in ratios],
+                "cpu_ratio": round(statistics.median(cpu for _, _, cpu in speeds), 3),
+            }
+    return found
+
+
+def end_to_end(encoder: Encoder, path: Path, folder: Path, rounds: int, workers: Sequence[int]) -> dict[str, Any]:
+    """Compare whole jobs with the bare encoder on as many tiles, and with what encoder and rasterio take alone."""
+    tile_px = encoder.image_size
+    tiles = np.random.default_rng(0).integers(0, 256, (_BATCH, len(WAVES), tile_px, tile_px), np.uint8)
+    encoder.embed_pixels(tiles, WAVES)
+    found: dict[str, Any] = {}
+    for count in workers:
+        rows = []
+        for number in range(rounds):
+            bare = _timed(lambda: [encoder.embed_pixels(tiles, WAVES) for _ in range(_BARE_BATCHES)])
+            plain = _timed(lambda: _plain(path))
+            place = folder / f"job-{path.stem}-{count}-{number}"
+            job, tiles_added = _job(encoder, path, place, isolate=True, workers=count)
+            share = tiles_added / (_BARE_BATCHES * _BATCH)
+            rows.append(
+                {
+                    "ratio": bare.wall_s * share / job.wall_s,
+                    "tiles_per_s": tiles_added / job.wall_s,
+                    "bare_tiles_per_s": _BARE_BATCHES * _BATCH / bare.wall_s,
+                    # What must be computed at least, of what the job has computed.
+                    "cpu_encoder_of_job": bare.cpu_s * share / job.cpu_s,
+                    "cpu_needed_of_job": (bare.cpu_s * share + plain.cpu_s) / job.cpu_s,
+                    "needed_of_cores": (bare.cpu_s * share + plain.cpu_s) / (job.wall_s * (os.cpu_count() or 1)),
+                    # Where every core computes, no job is faster than this.
+                    "limit": bare.cpu_s * share / (bare.cpu_s * share + plain.cpu_s),
+                }
+            )
+        middle = rows[_middle([row["ratio"] for row in rows])]
+        found[f"{count} processes"] = {
+            **{name: round(value, 3) for name, value in middle.items()},
+            "tiles": tiles_added,
+            "ratios": [round(row["ratio"], 3) for row in rows],
+            "cpu_needed_of_job": round(statistics.median(row["cpu_needed_of_job"] for row in rows), 3),
+            "cpu_encoder_of_job": round(statistics.median(row["cpu_encoder_of_job"] for row in rows), 3),
+        }
+    return found
+
+
+def _job(model: Encoder, path: Path, place: Path, *, isolate: bool, workers: int) -> tuple[Cost, int]:
+    """Index a scene into an empty archive; that this is made does not count, that its readers begin does."""
+    identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
+    with Archive.create(place, identity) as archive:
+        found = []
+        how: Any = {"sensor": "rgbn", "isolate": isolate, "workers": workers}
+        cost = _timed(lambda: found.append(index([path], archive=archive, model=model, **how)))
+    assert not found[0].failed, found[0].failed
+    return cost, found[0].tiles
+
+
+def _plain(path: Path) -> None:
+    with rasterio.open(path) as dataset:
+        for _, window in dataset.block_windows(1):
+            dataset.read(window=window)
+
+
+def _bytes(path: Path) -> int:
+    with rasterio.open(path) as dataset:
+        return int(dataset.width * dataset.height * dataset.count * np.dtype(dataset.dtypes[0]).itemsize)
+
+
+def _timed(call: Callable[[], object]) -> Cost:
+    cpu, began = _cpu(), time.perf_counter()
+    call()
+    wall = time.perf_counter() - began
+    # Readers that were ended count once they are reaped.
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    return Cost(wall, _cpu() - cpu)
+
+
+def _cpu() -> float:
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _middle(values: Sequence[float]) -> int:
+    return sorted(range(len(values)), key=lambda at: values[at])[len(values) // 2]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Calls and answers between a job and a reader: small ones over a connection, pixels through memory that both see."""
+
+import mmap
+import os
+import pickle
+import sys
+from multiprocessing.connection import Connection
+from typing import Any, Self
+
+# Room for the pixels of one answer; where they take more, or where the system has no such memory, they go over the
+# connection, which costs some copies.
+_ROOM = 16 << 20
+
+
+class Channel:
+    """One end. An answer's arrays lie in the shared memory until the next call is sent."""
+
+    def __init__(self, connection: Connection, memory: mmap.mmap | None) -> None:
+        self.connection, self._memory = connection, memory
+
+    @classmethod
+    def joined(cls, connection: Connection, file: int) -> Self:
+        """Return the end for a connection and the descriptor of the shared memory, -1 for none."""
+        return cls(connection, mmap.mmap(file, _ROOM) if file >= 0 else None)
+
+    def send(self, value: Any) -> None:
+        """Send what can be pickled."""
+        arrays: list[pickle.PickleBuffer] = []
+        data = pickle.dumps(value, protocol=5, buffer_callback=arrays.append)
+        views = [array.raw() for array in arrays]
+        sizes = [view.nbytes for view in views]
+        if self._memory is None or sum(sizes) > _ROOM:
+            self.connection.send((pickle.dumps(value, protocol=5), []))
+            return
+        at = 0
+        for view, size in zip(views, sizes, strict=True):
+            self._memory[at : at + size] = view
+            at += size
+        self.connection.send((data, sizes))
+
+    def receive(self) -> Any:
+        """Return what the other end has sent.
+
+        Raises:
+            EOFError: The other end has gone.
+        """
+        data, sizes = self.connection.recv()
+        if self._memory is None or not sizes:
+            return pickle.loads(data)  # noqa: S301  (our own process)
+        # One copy of all: what comes next takes the same place.
+        with memoryview(self._memory) as shared, shared[: sum(sizes)] as used:
+            whole = memoryview(bytearray(used))
+        arrays, at = [], 0
+        for size in sizes:
+            arrays.append(whole[at : at + size])
+            at += size
+        return pickle.loads(data, buffers=arrays)  # noqa: S301  (as above)
+
+    def close(self) -> None:
+        """Hang up."""
+        self.connection.close()
+        if self._memory is not None:
+            self._memory.close()
+
+
+def shared_memory() -> int:
+    """Return the descriptor of memory that a process begun with it sees too, -1 where the system has none."""
+    if sys.platform != "linux":
+        return -1
+    file = os.memfd_create("bandsight")
+    os.ftruncate(file, _ROOM)
+    return file

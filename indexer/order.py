@@ -1,0 +1,28 @@
+"""In which order work is begun: some of it ahead, and lanes side by side."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice, zip_longest
+from typing import TypeVar
+
+from indexer.layout import Read
+
+T = TypeVar("T")
+
+
+def ahead(items: Iterator[T], count: int) -> Iterator[T]:
+    """Yield items in order while keeping `count` more of them begun: bounded, so memory is too."""
+    begun: deque[T] = deque()
+    for item in items:
+        begun.append(item)
+        if len(begun) > count:
+            yield begun.popleft()
+    yield from begun
+
+
+def interleaved(reads: Iterable[Read], lanes: int) -> Iterator[Read]:
+    """Yield reads so that as many lanes as there are readers go on side by side."""
+    by_lane = (list(group) for _, group in groupby(reads, key=lambda read: read.lane))
+    while together := list(islice(by_lane, lanes)):
+        for step in zip_longest(*together):
+            yield from (read for read in step if read is not None)

@@ -1,0 +1,92 @@
+"""Makes an archive anew with another model: beside the old one, which is searched meanwhile, then in its place."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.archive import Archive
+from bandsight.archive.opening import CATALOG_FILE
+from bandsight.catalog.records import ModelIdentity, Scene
+from bandsight.model.protocol import Encoder
+from indexer.pipeline import Task, run
+from indexer.source import Source
+from indexer.summary import Summary
+from indexer.tiling import Tiling
+
+_FOLDER = "reindex"
+# Characters of a digest: enough to tell models apart.
+_NAME = 16
+
+
+def reindex(
+    archive: Archive,
+    model: Encoder,
+    *,
+    tile_px: int | None = None,
+    drop_failed: bool = False,
+    sentences: Sequence[str] = (),
+    **options: Any,
+) -> tuple[Summary, bool]:
+    """Index all scenes of an archive again with another model, then let that take the archive's place.
+
+    What is stopped goes on where it was. Nothing is swapped while a scene fails, and the old vectors are searched until
+    then.
+
+    Args:
+        archive: Open for writing.
+        model: Embeds the tiles from now on.
+        tile_px: Side of a tile; None for what each scene has.
+        drop_failed: Swap even so, without the scenes that failed.
+        sentences: To measure a search index with, where the archive has one.
+        options: As `indexer.pipeline.run`.
+
+    Returns:
+        What was done, and whether the archive has the model now.
+    """
+    place = archive.path / _FOLDER
+    if archive.model.digest == model.digest:
+        # Of a run that ended after the swap, before it had tidied up.
+        shutil.rmtree(place, ignore_errors=True)
+        return Summary(skipped_scenes=len(archive.scenes())), True
+    path = place / model.digest[:_NAME]
+    identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
+    there = (path / CATALOG_FILE).exists()
+    with Archive.open(path, write=True) if there else archive.create_beside(path, identity) as beside:
+        beside.check_model(identity)
+        scenes = archive.scenes()
+        gone = {scene.href for scene in beside.scenes()} - {scene.href for scene in scenes}
+        if gone:
+            beside.remove(sorted(gone))
+        tasks = [_task(scene, tile_px) for scene in scenes]
+        asked = [f"{archive.path} with model {model.name}"]
+        summary = run(tasks, archive=beside, model=model, asked=asked, kind="reindex", recorded_in=archive, **options)
+        if summary.failed and not drop_failed:
+            return summary, False
+        if archive.index_figures["index"] != "none":
+            beside.optimize(_texts(model, sentences))
+        archive.take_over(beside)
+    shutil.rmtree(place, ignore_errors=True)
+    return summary, True
+
+
+def _texts(model: Encoder, sentences: Sequence[str]) -> NDArray[np.float32] | None:
+    return model.embed_texts(list(sentences)) if sentences else None
+
+
+def _task(scene: Scene, tile_px: int | None) -> Task:
+    """Return how a scene is indexed again: as it was, from what it was opened from."""
+    kept = scene.source
+    sensor: str | None
+    if kept is None:
+        # Indexed by a version that did not keep that: from the files of its bands, by its sensor.
+        hrefs = dict.fromkeys([scene.href, *(band.href for band in scene.bands)])
+        source, sensor = Source(name=scene.name, hrefs=tuple(hrefs)), scene.sensor
+    else:
+        source, sensor = Source.from_dict(kept), kept.get("sensor")
+    said = {name: value for name, value in scene.tiling.items() if name in Tiling.__dataclass_fields__}
+    tiling = Tiling(**{**said, "scales": tuple(said.get("scales", (1,)))})
+    return Task(source=source, sensor=sensor, tiling=tiling if tile_px is None else replace(tiling, tile_px=tile_px))

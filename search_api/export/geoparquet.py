@@ -1,0 +1,116 @@
+"""GeoParquet as stac-geoparquet has it.
+
+The types of its columns are known only when all items are, so it is made in a file, from items kept in another; memory
+holds some thousands of them at most.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import orjson
+
+from search_api.export.text import VECTOR
+from search_api.export.walk import Walk
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH = 2000
+_SENT_BYTES = 2**20
+
+
+def geoparquet(walk: Walk, dim: int | None) -> Iterator[bytes]:
+    """Yield a GeoParquet file.
+
+    Args:
+        walk: The items.
+        dim: Length of a vector, for a column of them; None for none.
+    """
+    # Gone when it is closed, also when the client has gone away.
+    with tempfile.TemporaryDirectory(prefix="bandsight-export-") as folder:
+        made = Path(folder) / "items.parquet"
+        _write(walk, dim, Path(folder), made)
+        with made.open("rb") as file:
+            while part := file.read(_SENT_BYTES):
+                yield part
+
+
+def _write(walk: Walk, dim: int | None, folder: Path, made: Path) -> None:
+    from stac_geoparquet.arrow import parse_stac_ndjson_to_arrow, to_parquet
+
+    items, vectors = folder / "items.ndjson", folder / "vectors.f4"
+    with items.open("wb") as lines, vectors.open("wb") as raw:
+        count, mixed = _spool(walk, dim, lines, raw)
+    if not count:
+        to_parquet(_nothing(dim), made)
+        return
+    if mixed:
+        items = _as_text(items, folder / "text.ndjson", mixed)
+    batches = parse_stac_ndjson_to_arrow(items, chunk_size=_BATCH)
+    to_parquet(batches if dim is None else _with_vectors(batches, vectors, dim), made, compression="zstd")
+
+
+def _spool(walk: Walk, dim: int | None, lines: BinaryIO, raw: BinaryIO) -> tuple[int, set[str]]:
+    """Write items and vectors down; return how many, and the properties that are not of one kind throughout."""
+    kinds: dict[str, set[type]] = {}
+    count = 0
+    for rows in walk:
+        for item in rows.items:
+            for name, value in item["properties"].items():
+                if value is not None:
+                    kinds.setdefault(name, set()).add(float if type(value) is int else type(value))
+            lines.write(orjson.dumps(item) + b"\n")
+        if dim is not None and rows.vectors is not None:
+            nothing = np.full(dim, np.nan, np.float32)
+            for vector in rows.vectors:
+                raw.write((nothing if vector is None else vector).astype(np.float32).tobytes())
+        count += len(rows.items)
+    return count, {name for name, found in kinds.items() if len(found) > 1 or found & {dict}}
+
+
+def _as_text(source: Path, target: Path, names: set[str]) -> Path:
+    """Write items anew with some properties as text: a column has one type."""
+    with source.open("rb") as lines, target.open("wb") as out:
+        for line in lines:
+            item = orjson.loads(line)
+            for name in names & set(item["properties"]):
+                value = item["properties"][name]
+                if value is not None and not isinstance(value, str):
+                    item["properties"][name] = json.dumps(value, ensure_ascii=False)
+            out.write(orjson.dumps(item) + b"\n")
+    return target
+
+
+def _with_vectors(batches: "pa.RecordBatchReader", file: Path, dim: int) -> "pa.RecordBatchReader":
+    import pyarrow as pa
+
+    rows = np.memmap(file, np.float32, "r").reshape(-1, dim)
+    kind = pa.list_(pa.field("item", pa.float32()))
+    field = pa.field(VECTOR, kind)
+
+    def joined() -> Iterator[pa.RecordBatch]:
+        first = 0
+        for batch in batches:
+            part = rows[first : first + batch.num_rows]
+            first += batch.num_rows
+            known = np.isfinite(part).all(axis=1)
+            ends = np.concatenate([[0], np.cumsum(np.where(known, dim, 0))]).astype(np.int32)
+            column = pa.ListArray.from_arrays(
+                pa.array(ends), pa.array(part[known].ravel()), type=kind, mask=pa.array(~known)
+            )
+            yield batch.append_column(field, column)
+
+    return pa.RecordBatchReader.from_batches(batches.schema.append(field), joined())
+
+
+def _nothing(dim: int | None) -> "pa.Table":
+    import pyarrow as pa
+
+    names: dict[str, Any] = {"type": pa.string(), "stac_version": pa.string(), "id": pa.string()}
+    names |= {"collection": pa.string(), "geometry": pa.binary(), "datetime": pa.timestamp("us", tz="UTC")}
+    names |= {} if dim is None else {VECTOR: pa.list_(pa.float32())}
+    return pa.schema(list(names.items())).empty_table()

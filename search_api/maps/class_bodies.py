@@ -1,0 +1,64 @@
+"""Bodies of classification: labels, and what is to be told apart by them."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from bandsight.errors import QueryError
+from bandsight.labels import MAX_LABELS
+from search_api.maps.canvas import MAX_SIDE, Crs
+from search_api.meaning.question import Picture
+from search_api.stac.request import ItemFilters
+
+_Sentence = Annotated[str, Field(max_length=10_000)]
+_Sentences = _Sentence | Annotated[list[_Sentence], Field(min_length=1, max_length=MAX_LABELS)]
+Labels = (
+    Annotated[list[_Sentence], Field(min_length=2, max_length=MAX_LABELS)]
+    | Annotated[dict[str, _Sentences], Field(min_length=2, max_length=MAX_LABELS)]
+)
+_LABELS = Field(description="Names, or name → one sentence or several, whose mean stands for it")
+_SCENE = Field(default=None, max_length=100, pattern=r"^scene-\d{1,19}$", description="Item id of a scene: its tiles")
+_EXAMPLE: dict[str, Any] = {"labels": {"water": ["a lake", "a river"], "forest": "dense forest"}}
+
+
+class ClassifyBody(ItemFilters):
+    """Labels to tell tiles, or a picture, apart by."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"labels": ["forest", "lake"], "limit": 5}, _EXAMPLE]})
+
+    labels: Labels = _LABELS
+    scene: str | None = _SCENE
+    image: Picture | None = Field(default=None, description="A picture instead of tiles")
+    limit: int = Field(default=100, ge=1, description="Most tiles, in the order of their ids")
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> Self:
+        others = sorted(self.model_fields_set - {"labels", "image"})
+        if self.image is not None and others:
+            raise ValueError(f"image, {', '.join(others)}: found both; a picture has no place in the archive")
+        return self
+
+
+class ClassMapBody(ItemFilters):
+    """Labels to map the tiles of an area or of a scene by."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_EXAMPLE, "format": "geojson"}]})
+
+    labels: Labels = _LABELS
+    scene: str | None = _SCENE
+    format: Literal["geojson", "png", "tif"] = "geojson"
+    width: int | None = Field(default=None, ge=1, le=MAX_SIDE, description="Pixels of png and tif")
+    height: int | None = Field(default=None, ge=1, le=MAX_SIDE, description="Pixels of png and tif")
+    crs: Crs = Field(default="EPSG:4326", description="Of png and tif")
+    legend: bool = Field(default=False, description="Draw the names beside the png, right of it")
+
+
+def take_picture(values: dict[str, Any], pictures: list[dict[str, Any]]) -> None:
+    """Put a form's picture into a body.
+
+    Raises:
+        QueryError: There are several, or there is one already.
+    """
+    if len(pictures) > 1 or "image" in values:
+        raise QueryError(f"image: found {len(pictures) + ('image' in values)}; need one")
+    values["image"] = pictures[0]

@@ -1,0 +1,43 @@
+"""What the routes of maps keep between requests."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from search_api.maps.field import Fields
+from search_api.meaning.asked import Question
+from search_api.service import Service
+from search_api.stac.request import Filters
+from search_api.stac.routes import question_of
+
+# Registered searches whose questions are kept.
+_QUESTIONS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapState:
+    """One app's memory."""
+
+    fields: Fields = field(default_factory=Fields)
+    """Scores of every tile."""
+    questions: OrderedDict[tuple[str, int], Question] = field(default_factory=OrderedDict)
+    """Of registered searches, by id and generation: places mean other tiles once something is indexed there."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while `questions` changes."""
+
+    def question(self, service: Service, search_id: str, body: Filters) -> Question:
+        """Return the question of a registered search.
+
+        Raises:
+            QueryError: It cannot be answered any more.
+            NotFoundError: A tile of it is gone.
+        """
+        key = (search_id, service.archive.generation)
+        with self.lock:
+            if key not in self.questions:
+                made = question_of(service, body.q, body.semantic)
+                assert made is not None
+                self.questions[key] = made
+                while len(self.questions) > _QUESTIONS:
+                    self.questions.popitem(last=False)
+            return self.questions[key]

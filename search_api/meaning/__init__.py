@@ -1,0 +1,1 @@
+"""Questions by meaning: examples become vectors, vectors rankings and scores of every tile."""

@@ -1,0 +1,162 @@
+"""Examples become vectors: sentences and pictures by the model, tiles, points and areas by the archive."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from bandsight.archive import Archive
+from bandsight.errors import QueryError
+from bandsight.filters import Filter
+from bandsight.geo.area import Area
+from bandsight.geo.box import LonLatBox
+from bandsight.query_text import check_text
+from search_api.limits import MAX_AREA_TILES, check_vertices
+from search_api.meaning.pictures import picture_vector
+from search_api.meaning.question import Example, Vector
+from search_api.service import Service
+
+_UNIT = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Resolved:
+    """An example as the search knows it."""
+
+    vector: NDArray[np.float32]
+    """Unit vector, shape (dim,)."""
+    label: str
+    """What hits are said to have matched."""
+    is_text: bool
+    """Whether it is made of sentences, so that probabilities are known."""
+    tiles: tuple[int, ...]
+    """Tiles of the archive that it is made of."""
+    weight: float
+    """How much it counts."""
+    kept: Example
+    """The same example for later: its picture as a vector."""
+    frozen: Example
+    """The same example from page to page: its places too, whatever is indexed there meanwhile."""
+
+
+def resolve(service: Service, examples: Sequence[Example]) -> list[Resolved]:
+    """Return what examples mean.
+
+    Raises:
+        QueryError: A text, picture, point or area cannot be used.
+        NotFoundError: A tile that the archive does not hold.
+    """
+    sentences = [[check_text(text) for text in _texts(example)] for example in examples]
+    flat = [one for several in sentences for one in several]
+    vectors = iter(service.encoder.embed_texts(flat) if flat else ())
+    found = []
+    for number, (example, own) in enumerate(zip(examples, sentences, strict=True), 1):
+        if own:
+            mean = unit(np.stack([next(vectors) for _ in own]))
+            found.append(_resolved(example, mean, label=", ".join(own), is_text=True))
+        elif example.image is not None:
+            vector, label = picture_vector(service, example.image)[0], f"image {number}"
+            kept = _as_vector(service, example, vector, label)
+            found.append(_resolved(example, vector, label=label, kept=kept, frozen=kept))
+        elif example.vector is not None:
+            vector, own_tiles = _given(service, example.vector), tuple(example.vector.tiles)
+            found.append(_resolved(example, vector, label=f"vector {number}", tiles=own_tiles))
+        else:
+            ids, label = _tiles(service.archive, example, number)
+            vector = unit(service.archive.vectors(ids))
+            frozen = None if example.id is not None else _as_vector(service, example, vector, label, ids)
+            found.append(_resolved(example, vector, label=label, tiles=tuple(ids), frozen=frozen))
+    return found
+
+
+def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean of rows as a unit vector, shape (dim,).
+
+    Raises:
+        QueryError: They cancel out.
+    """
+    mean = rows.astype(np.float64).mean(axis=0)
+    norm = float(np.linalg.norm(mean))
+    if norm < _UNIT:
+        raise QueryError("semantic: the parts of an example cancel out to nothing; split it into several")
+    return np.asarray(mean / norm, np.float32)
+
+
+def _resolved(
+    example: Example,
+    vector: NDArray[np.float32],
+    *,
+    label: str,
+    is_text: bool = False,
+    tiles: tuple[int, ...] = (),
+    kept: Example | None = None,
+    frozen: Example | None = None,
+) -> Resolved:
+    return Resolved(
+        vector=vector,
+        label=example.label or label,
+        is_text=is_text,
+        tiles=tiles,
+        weight=1.0 if example.weight is None else example.weight,
+        kept=kept or example,
+        frozen=frozen or example,
+    )
+
+
+def _as_vector(
+    service: Service, example: Example, vector: NDArray[np.float32], label: str, tiles: Sequence[int] = ()
+) -> Example:
+    said = Vector(data=vector.astype("<f4").tobytes(), digest=service.encoder.digest, tiles=list(tiles))
+    return Example(vector=said, weight=example.weight, label=example.label or label)
+
+
+def _texts(example: Example) -> list[str]:
+    return [example.text] if isinstance(example.text, str) else example.text or []
+
+
+def _given(service: Service, said: Vector) -> NDArray[np.float32]:
+    encoder = service.encoder
+    if said.digest != encoder.digest:
+        raise QueryError(
+            f"vector: it is of model {said.digest[:12]!r}, this server has {encoder.name} ({encoder.digest[:12]}); "
+            "send what it was made from"
+        )
+    if len(said.data) != 4 * encoder.dim:
+        raise QueryError(f"vector: found {len(said.data)} bytes; need {encoder.dim} numbers of float32")
+    vector = np.frombuffer(said.data, "<f4").astype(np.float32)
+    norm = float(np.linalg.norm(vector.astype(np.float64)))
+    if not abs(norm - 1) < _UNIT:
+        raise QueryError(f"vector: found one of length {norm:g}; need finite numbers of length 1")
+    return vector
+
+
+def _tiles(archive: Archive, example: Example, number: int) -> tuple[list[int], str]:
+    """Return the tiles that an example means, whatever their scene, scale and time, and what to call it."""
+    if example.id is not None:
+        return [example.id], f"tile {example.id}"
+    if example.point is not None:
+        lon, lat = example.point
+        here = Area.from_box(LonLatBox(west=lon, south=lat, east=lon, north=lat))
+        ids = _meeting(archive, here, "point")
+        if not ids:
+            raise QueryError(f"point: no tile of this archive covers {lon:g},{lat:g}; pick a place that was indexed")
+        return ids, f"point {lon:g},{lat:g}"
+    assert example.area is not None
+    check_vertices(example.area, "area")
+    area = Area.from_geojson(example.area, "area")
+    ids = _meeting(archive, area, "area")
+    if not ids:
+        raise QueryError("area: no tile of this archive lies there; draw it where something was indexed")
+    shapely.prepare(area.geometry)
+    inside = shapely.covers(area.geometry, archive.footprints(ids))
+    # Smaller than a tile: then the tiles that it lies in are meant.
+    return [one for one, within in zip(ids, inside, strict=True) if within] or ids, f"area {number}"
+
+
+def _meeting(archive: Archive, area: Area, name: str) -> list[int]:
+    ids: list[int] = archive.tile_ids(Filter(area=area)).tolist()
+    if len(ids) > MAX_AREA_TILES:
+        raise QueryError(f"{name}: {len(ids):,} tiles lie there; at most {MAX_AREA_TILES:,} make an example")
+    return ids

@@ -1,0 +1,178 @@
+"""Orders of tiles by meaning: what every list by meaning asks for its pages."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from bandsight.archive import Cursor, Page
+from bandsight.ask import Answer, judged
+from bandsight.catalog.records import Hit
+from bandsight.errors import QueryError
+from bandsight.filters import Filter
+from search_api.meaning.asked import Question
+from search_api.meaning.levels import SceneBands, least_cosine
+from search_api.schemas import MAX_ID
+from search_api.service import Service
+
+BAD_PLACE = "token: not one of a former page; pass a page's own token"
+_PLACES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedPage:
+    """A part of a ranking."""
+
+    hits: list[tuple[Hit, dict[str, Any]]]
+    """Best first, each with what its item says beside the tile: `bandsight:score`, `bandsight:rank`, …"""
+    next: list[Any] | None
+    """Where to go on, as JSON, handed back as `after`; None when there is nothing more."""
+    matched: int | None
+    """How many hits there are on all pages, None when nobody counted."""
+    generation: int
+    """The commit that was searched."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the answer says as a whole, e.g. `nothing_matches`."""
+
+
+class Ranking(Protocol):
+    """An order of tiles by meaning."""
+
+    @property
+    def said(self) -> Any:
+        """What tells this ranking from another, as JSON."""
+
+    def page(self, wanted: Filter, k: int, after: list[Any] | None) -> RankedPage:
+        """Return the k best hits behind a place among the tiles that pass a filter.
+
+        Pages neither repeat nor miss a hit, whatever is indexed meanwhile.
+
+        Raises:
+            QueryError: The question, the filter or the place cannot be answered as asked.
+        """
+
+
+class MeaningRanking:
+    """Tiles in the order of a question."""
+
+    def __init__(self, service: Service, question: Question, bands: SceneBands) -> None:
+        """Prepare.
+
+        Args:
+            service: Archive and model.
+            question: What is asked.
+            bands: Knows the imagery of scenes.
+        """
+        self._service, self._question, self._bands = service, question, bands
+
+    @property
+    def said(self) -> Any:
+        """The question."""
+        return {"meaning": self._question.key}
+
+    def page(self, wanted: Filter, k: int, after: list[Any] | None) -> RankedPage:
+        """Return the k best hits behind a place; see `Ranking`."""
+        asked, archive = self._question, self._service.archive
+        cursor, shown = _cursor(after)
+        among = Filter(exclude=asked.exclude, all_of=(wanted,)) if asked.exclude else wanted
+        likely = self._likely(among)
+        found = archive.find(
+            asked.query,
+            k,
+            among,
+            asked.arrangement,
+            after=cursor,
+            only=likely,
+            exact=asked.exact,
+            with_vectors=bool(len(asked.query.positives)),
+        )
+        hits, nothing = self._judged(found, shown)
+        end = None if found.next is None else [found.next.token(), shown + len(hits)]
+        return RankedPage(
+            hits=hits,
+            next=end,
+            matched=self._matched(among, likely, found, cursor),
+            generation=found.generation,
+            # Whether anything matches is known from the best hits, which are on the first page.
+            facts={} if cursor else {"nothing_matches": nothing},
+        )
+
+    def _likely(self, among: Filter) -> list[int] | None:
+        """Return the tiles that are likely enough, None where that was not asked."""
+        asked = self._question
+        if asked.min_probability is None:
+            return None
+        found = self._service.archive.likeness(asked.texts, among)
+        scenes = found.selection.scenes.ids.tolist()
+        bands = self._bands.of(self._service.archive, scenes)
+        level = {one: least_cosine(self._service.encoder, one, asked.min_probability) for one in set(bands)}
+        least = np.array([level[one] for one in bands], np.float64)
+        likely = found.scores.max(axis=0) >= least[found.selection.scene_at]
+        ids: list[int] = found.selection.ids[likely].tolist()
+        return ids
+
+    def _judged(self, found: Page, shown: int) -> tuple[list[tuple[Hit, dict[str, Any]]], bool]:
+        """Return hits with what is said of them, and whether none of them is likely to be right."""
+        asked, model = self._question, self._service.archive.model
+        thresholds = asked.min_probability is not None or asked.arrangement.min_score is not None
+        if not found.hits:
+            return [], thresholds
+        unknown: list[Any] = [None] * len(found.hits)
+        judgement, nearest = Answer(found.hits, unknown, unknown), unknown
+        if len(asked.query.positives):
+            vectors = np.stack([hit.vector for hit in found.hits if hit.vector is not None])
+            nearest = [asked.labels[at] for at in (vectors @ asked.query.positives.T).argmax(axis=1).tolist()]
+            if len(asked.texts):
+                judgement = judged(self._service.encoder, found.hits, vectors, asked.texts)
+        hits = [
+            (
+                hit,
+                {
+                    "bandsight:rank": shown + hit.rank,
+                    "bandsight:score": round(hit.score, _PLACES),
+                    "bandsight:probability": None if chance is None else round(chance, _PLACES),
+                    "bandsight:match": match,
+                    "bandsight:matched": label,
+                    "bandsight:model": model.name,
+                    "bandsight:digest": model.digest,
+                    "bandsight:generation": found.generation,
+                },
+            )
+            for hit, chance, match, label in zip(
+                found.hits, judgement.probabilities, judgement.matches, nearest, strict=True
+            )
+        ]
+        return hits, judgement.nothing_matches
+
+    def _matched(self, among: Filter, likely: list[int] | None, found: Page, cursor: Cursor | None) -> int | None:
+        """Return how many hits there are on all pages, None where only making them would tell."""
+        if cursor is None and found.next is None:
+            return len(found.hits)
+        arrangement = self._question.arrangement
+        if arrangement.drops or arrangement.diversity or arrangement.min_score is not None:
+            return None
+        up_to = cursor.up_to if cursor else (found.next.up_to if found.next else None)
+        if likely is not None:
+            return sum(1 for tile in likely if up_to is None or tile <= up_to)
+        counted = among if up_to is None else Filter(up_to=up_to, all_of=(among,))
+        return self._service.archive.count(counted)
+
+
+def _cursor(place: list[Any] | None) -> tuple[Cursor | None, int]:
+    """Return the archive's own cursor of a place, and how many hits came before it."""
+    if place is None:
+        return None, 0
+    if len(place) != 2 or not isinstance(place[0], str):  # noqa: PLR2004
+        raise QueryError(BAD_PLACE)
+    return Cursor.parse(place[0]), number_in(place, 1)
+
+
+def number_in(place: list[Any], at: int) -> int:
+    """Return a number of a place.
+
+    Raises:
+        QueryError: There is none.
+    """
+    if at >= len(place) or type(place[at]) is not int or not 0 <= place[at] <= MAX_ID:
+        raise QueryError(BAD_PLACE)
+    return int(place[at])

@@ -1,0 +1,74 @@
+"""An index follows what is added, beside commits and searches."""
+
+import threading
+
+import pytest
+
+from bandsight.archive import Archive, extension
+from bandsight.errors import ArchiveError
+from bandsight.vectors import building, faiss_store
+from bandsight.vectors.faiss_store import FaissStore
+from tests.archive.makers import entry, filled, vectors
+from tests.vectors.planning import always_by_index
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    monkeypatch.setattr(building, "WORTH_IT", 10)
+    monkeypatch.setattr(extension, "_MANY", 1)
+    monkeypatch.setattr(extension, "_SHARE", 0.0)
+    monkeypatch.setattr(faiss_store, "plan", always_by_index)
+    with filled(tmp_path / "a", 4) as archive:
+        archive.optimize()
+    return tmp_path / "a"
+
+
+def test_new_tiles_are_in_the_index_once_the_writer_is_done_and_open_readers_follow(path):
+    with Archive.open(path) as reader:
+        assert reader.index_figures["up_to_tile"] == 16
+        with Archive.open(path, write=True) as writer:
+            writer.add([entry(10), entry(11)])
+        assert len(reader.search(vectors(10, 1), 99)[0]) == 24
+        assert reader.index_figures["up_to_tile"] == 24
+        assert reader.index_figures["rows"] == 24
+        assert reader.verify(full=True) == []
+
+
+def test_commits_and_searches_go_on_while_the_index_is_extended(path, monkeypatch):
+    held, real = threading.Event(), FaissStore.extend
+
+    def slow(store):
+        assert held.wait(30)
+        return real(store)
+
+    monkeypatch.setattr(FaissStore, "extend", slow)
+    with Archive.open(path, write=True) as writer:
+        writer.add([entry(10)])
+        writer.add([entry(11)])
+        assert len(writer.search(vectors(10, 1), 99)[0]) == 24
+        assert writer.search(vectors(11, 1), 1)[0][0].scene.name == "11.tif"
+        assert writer.index_figures["up_to_tile"] == 16
+        held.set()
+    with Archive.open(path) as reader:
+        assert reader.index_figures["up_to_tile"] == 24
+
+
+def test_an_index_that_cannot_be_written_is_a_warning_and_answers_stay_right(path, monkeypatch, caplog):
+    def fails(*_):
+        raise ArchiveError("index/ivf.faiss: no space")
+
+    monkeypatch.setattr(faiss_store, "save_index", fails)
+    with Archive.open(path, write=True) as writer:
+        writer.add([entry(10)])
+    assert "no space" in caplog.text
+    with Archive.open(path) as reader:
+        assert reader.search(vectors(10, 1), 1)[0][0].scene.name == "10.tif"
+        assert reader.index_figures["up_to_tile"] == 16
+
+
+def test_a_few_new_tiles_are_scanned_and_do_not_rewrite_the_index(path, monkeypatch):
+    monkeypatch.setattr(extension, "_MANY", 100)
+    monkeypatch.setattr(FaissStore, "extend", pytest.fail)
+    with Archive.open(path, write=True) as writer:
+        writer.add([entry(10)])
+        assert writer.search(vectors(10, 1), 1)[0][0].scene.name == "10.tif"

@@ -1,0 +1,182 @@
+"""A person's browser before a real server on a small archive."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from bandsight.archive import Archive
+from bandsight.catalog.records import ModelIdentity
+from indexer.pipeline import index
+from tests.browser import landscape
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+ROOT = Path(__file__).parents[2]
+SHOTS = ROOT / "runs" / "page"
+MARKUP = '<img src=x onerror="window.hacked=1">'
+"""A name that would run if it were ever taken for markup."""
+# Without a GPU the map is drawn by SwiftShader; the others keep the browser off the network.
+FLAGS = (
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One place at three dates, a photo of a hostile name, radar, and a file that is no raster."""
+    folder = tmp_path_factory.mktemp("page-scenes")
+    for when, season in (("20170216T102101", 0.1), ("20170617T102021", 0.0), ("20170910T102021", 0.8)):
+        landscape.sentinel2(folder / f"s2_{when[:8]}", when, seed=4, season=season)
+    landscape.photo(folder / f"{MARKUP}_20200501.tif", seed=7, origin=(390_000.0, 5_810_000.0))
+    landscape.radar(folder / "S1A_IW_GRDH_20170301.tif", seed=4)
+    (folder / "broken.tif").write_text("no raster")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def archive(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from bandsight.model import load_model
+
+    path = tmp_path_factory.mktemp("page") / "archive"
+    model = load_model("embedded", "cpu")
+    identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
+    with Archive.create(path, identity) as opened:
+        summary = index([scenes], archive=opened, model=model)
+    assert len(summary.failed) == 1
+    return path
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], str]]:
+    """Start `bandsight serve` for an archive and return its address."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(archive: Path) -> str:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        code = "from bandsight.cli import main; main()"
+        words = ["serve", "--archive", str(archive), "--port", str(port), "--device", "cpu"]
+        log = tmp_path_factory.mktemp("server") / "log"
+        with log.open("wb") as out:
+            running.append(subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, *words], cwd=ROOT, stderr=out))
+        url = f"http://127.0.0.1:{port}/"
+        for _ in range(1800):
+            try:
+                with urlopen(f"{url}healthz", timeout=5):  # noqa: S310
+                    return url
+            except (URLError, OSError):
+                assert running[-1].poll() is None, log.read_text()
+                time.sleep(0.1)
+        raise AssertionError(f"{url} does not answer: {log.read_text()}")
+
+    yield start
+    for one in running:
+        one.terminate()
+        one.wait(20)
+
+
+@pytest.fixture(scope="session")
+def url(serve: Callable[[Path], str], archive: Path) -> str:
+    return serve(archive)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if not CHROMIUM.exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}; install it (apt-get install chromium) or set CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser, url: str):
+    """Return a function that opens the page for a person; what goes wrong in it unseen fails the test."""
+    contexts, wrong = [], []
+
+    def go(address: str = "", *, at: str = url, width: int = 1280, height: int = 800, settle: bool = True, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on(
+            "console",
+            lambda message: wrong.append(message.text) if "Content Security Policy" in message.text else None,
+        )
+        page.goto(f"{at}{address}")
+        if settle:
+            page.wait_for_selector(".map-frame[data-ready]")
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert not wrong, wrong
+
+
+@pytest.fixture
+def shot(request: pytest.FixtureRequest):
+    """Keep a picture of the page for people to look at, in runs/page."""
+
+    def keep(page, name: str) -> bytes:
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        return page.screenshot(path=SHOTS / f"{name}.png")
+
+    return keep
+
+
+def ask(page, text: str) -> None:
+    """Type a sentence and wait for the places."""
+    page.fill("#q", text)
+    page.keyboard.press("Enter")
+    settled(page)
+
+
+def settled(page) -> None:
+    """Wait until an answer stands."""
+    page.wait_for_selector(".results[aria-busy=false] .card")
+    page.wait_for_function("() => !document.querySelector('.results-head .spinner')")
+
+
+def still(page) -> bytes:
+    """Wait until the map is wholly drawn, and return its picture."""
+    page.wait_for_timeout(300)
+    page.wait_for_selector(".map-frame[data-drawn=true]")
+    return page.locator("[data-testid=map]").screenshot()
+
+
+def cards(page) -> list[int]:
+    """Return the tiles in the grid, best first, as far as they are drawn."""
+    found = page.eval_on_selector_all(".card", "all => all.map(one => [+one.ariaPosInSet, +one.dataset.tile])")
+    return [tile for _, tile in sorted(found)]
+
+
+def chips(page) -> str:
+    return page.locator(".chips").inner_text() if page.locator(".chips").count() else ""

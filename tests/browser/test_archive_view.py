@@ -1,0 +1,71 @@
+"""The archive and its jobs."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_overview_shows_what_is_held(open_page, url: str, shot) -> None:
+    page = open_page("#tab=archive")
+    held = page.request.get(f"{url}overview").json()
+    numbers = page.locator(".numbers")
+    numbers.wait_for()
+    assert str(held["tiles"]) in numbers.inner_text()
+    rows = page.locator(".months tbody tr")
+    assert rows.count() == len(held["sensors"])
+    assert page.get_by_text(held["model"]["license"]).count() == 1
+    assert page.get_by_text("Recall is 1 by construction").count() == 1
+    page.get_by_role("button", name="Show its coverage").click()
+    page.wait_for_timeout(1200)
+    shot(page, "29-archive")
+
+
+def test_jobs_run_before_ones_eyes(open_page, shot) -> None:
+    page = open_page()
+    state = {"tiles": 120}
+
+    def jobs(route) -> None:
+        share = min(100, state["tiles"] * 100 // 400)
+        state["tiles"] += 140
+        counts = {"scenes": 4, "added": share // 25, "skipped": 0, "failed": 1, "tiles": share * 4}
+        job = {
+            "jobID": "7",
+            "processID": "index",
+            "status": "running" if share < 100 else "successful",
+            "message": "",
+            "started": "2026-01-02T10:00:00Z",
+            "progress": share,
+            "bandsight:sources": ["/data/scenes/spring"],
+            "bandsight:counts": {**counts, "tiles_per_s": 90.0, "remaining_s": None if share >= 100 else 3.0},
+        }
+        if route.request.url.endswith("/7"):
+            failure = {"scene": "cut.tif", "href": "/data/cut.tif", "reason": "cut.tif: ends before its last block"}
+            job["bandsight:failures"] = [failure]
+            route.fulfill(body=json.dumps(job), content_type="application/json")
+        else:
+            route.fulfill(body=json.dumps({"jobs": [job], "links": []}), content_type="application/json")
+
+    page.route("**/jobs*", jobs)
+    page.route("**/jobs/*", jobs)
+    page.get_by_role("button", name="Archive", exact=True).click()
+    bar = page.get_by_role("progressbar", name="Progress of job 7")
+    bar.wait_for()
+    first = int(bar.get_attribute("aria-valuenow"))
+    page.wait_for_function(f"() => +document.querySelector('[role=progressbar]').ariaValueNow > {first}")
+    page.get_by_text("1 scene failed").click()
+    page.get_by_text("ends before its last block").wait_for()
+    shot(page, "30-jobs")
+    page.locator(".job .state.successful").wait_for()
+
+
+def test_the_servers_own_jobs_are_shown(open_page, url: str) -> None:
+    page = open_page("#tab=archive")
+    told = page.request.get(f"{url}jobs").json()["jobs"]
+    page.get_by_label("Indexing jobs").wait_for()
+    if told:
+        page.locator(".job").first.wait_for()
+        assert page.locator(".job").count() == len(told)
+    else:
+        page.get_by_text("None yet.").wait_for()

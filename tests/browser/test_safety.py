@@ -1,0 +1,154 @@
+"""What may go wrong: hostile names, slow and failing answers, no archive yet."""
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import MARKUP, ask, settled
+
+pytestmark = pytest.mark.browser
+
+
+def test_markup_in_names_labels_and_questions_stays_text(open_page, shot) -> None:
+    page = open_page("#q=a+lake&sensor=rgb")
+    settled(page)
+    assert MARKUP in page.locator(".face-button").first.text_content()
+    page.locator(".card .face-button").first.click()
+    page.locator(".facts").get_by_text(MARKUP, exact=False).first.wait_for()
+    shot(page, "25-hostile")
+    page.keyboard.press("Escape")
+    ask(page, MARKUP.replace(",", " "))
+    page.get_by_role("button", name="Mix and weights").click()
+    page.get_by_label("Another sentence").fill(MARKUP)
+    page.get_by_role("button", name="More like this sentence").click()
+    page.wait_for_selector(".chip.for")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Classes", exact=True).click()
+    page.get_by_label("Labels, parted by commas").fill(f"{MARKUP}, water")
+    page.get_by_role("button", name="Classify").click()
+    page.wait_for_selector(".legend-table tbody tr")
+    page.reload()
+    page.wait_for_selector(".map-frame[data-ready]")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src='x']").count() == 0
+
+
+@pytest.fixture
+def unwatched(browser, url: str):
+    """A page whose policy may be broken on purpose."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_selector(".app")
+    yield page
+    context.close()
+
+
+def test_the_policy_lets_nothing_inline_run(unwatched, url: str) -> None:
+    page = unwatched
+    policy = page.request.get(url, headers={"Accept": "text/html"}).headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    page.evaluate("""() => {
+      const script = document.createElement("script");
+      script.textContent = "window.ran = 1";
+      document.body.append(script);
+      document.body.insertAdjacentHTML("beforeend", '<img src="x" onerror="window.ran = 2">');
+    }""")
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.ran") is None
+
+
+def test_a_failing_answer_is_shown_with_its_reason_and_tried_again(open_page, shot) -> None:
+    page = open_page()
+    problem = {"title": "Service Unavailable", "status": 503, "detail": "the disk of the archive is gone"}
+    page.route("**/search", lambda route: route.fulfill(status=503, json=problem))
+    page.fill("#q", "a lake")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("the disk of the archive is gone").wait_for()
+    shot(page, "26-failed")
+    page.unroute("**/search")
+    page.get_by_role("button", name="Try again").click()
+    settled(page)
+
+
+def test_a_server_that_cannot_be_reached_is_said(open_page) -> None:
+    page = open_page()
+    page.route("**/search", lambda route: route.abort())
+    page.fill("#q", "a lake")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("The server cannot be reached").wait_for()
+
+
+def test_a_slow_answer_says_so_and_can_be_stopped(open_page, shot) -> None:
+    page = open_page()
+    held = []
+    page.route("**/search", lambda route: held.append(route))
+    page.fill("#q", "a lake")
+    page.keyboard.press("Enter")
+    page.get_by_text("takes longer than usual").wait_for()
+    shot(page, "27-slow")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Try again").wait_for()
+    page.unroute("**/search")
+    page.get_by_role("button", name="Try again").click()
+    settled(page)
+
+
+def test_an_answer_that_is_cut_off_is_a_failure(open_page) -> None:
+    page = open_page()
+    page.route("**/search", lambda route: route.fulfill(status=200, body='{"features": ['))
+    page.fill("#q", "a lake")
+    page.keyboard.press("Enter")
+    page.get_by_text("cut off or is not JSON").wait_for()
+
+
+def test_the_newest_question_wins_over_a_slower_older_one(open_page) -> None:
+    page = open_page()
+    slow = threading.Event()
+    held = []
+
+    def hold(route) -> None:
+        if "village" in route.request.post_data:
+            route.continue_()
+        else:
+            held.append(route)
+            slow.set()
+
+    page.route("**/search", hold)
+    page.fill("#q", "a lake")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('.results')?.ariaBusy === 'true'")
+    ask(page, "a village")
+    for route in held:
+        route.continue_()
+    page.wait_for_timeout(500)
+    assert page.input_value("#q") == "a village"
+    assert page.locator(".results[aria-busy=false] .card").count() > 0
+
+
+def test_a_thumbnail_that_cannot_be_had_says_so(open_page) -> None:
+    page = open_page()
+    page.route("**/thumbnail.png*", lambda route: route.fulfill(status=410, json={"title": "Gone"}))
+    ask(page, "a lake")
+    page.locator(".card").get_by_text("no picture").first.wait_for()
+
+
+def test_without_an_archive_the_page_says_what_to_do_and_goes_on_by_itself(
+    open_page, serve, archive: Path, tmp_path: Path, shot
+) -> None:
+    place = tmp_path / "mine"
+    url = serve(place)
+    page = open_page(at=url, settle=False)
+    page.get_by_text("There is no archive here yet").wait_for()
+    assert page.get_by_text(f"bandsight index /data/scenes --archive {place}").count() == 1
+    assert page.get_by_text("make demo").count() == 1
+    answer = page.request.get(f"{url}collections")
+    assert answer.status == 503
+    assert answer.json()["detail"].startswith(str(place))
+    shot(page, "28-first-run")
+    shutil.copytree(archive, place)
+    page.wait_for_selector(".examples button")

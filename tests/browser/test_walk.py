@@ -1,0 +1,60 @@
+"""A stranger's five minutes: find by text, refine by places for and against, draw an area, take GeoJSON away."""
+
+import json
+
+import pytest
+
+from tests.browser.conftest import ask, cards, chips, settled, still
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_stranger_finds_refines_limits_and_takes_away(open_page, shot, tmp_path) -> None:
+    page = open_page()
+    page.wait_for_selector(".examples button")
+    still(page)
+    shot(page, "walk-1-arrives")
+    ask(page, "farmland divided into fields")
+    still(page)
+    shot(page, "walk-2-asks")
+    chosen = []
+    for name in ("More like 1", "More like 2", "Less like 3"):
+        place = page.get_by_role("button", name=name, exact=True)
+        card = page.locator(".card", has=place)
+        chosen.append(int(card.get_attribute("data-tile")))
+        card.hover()
+        place.click()
+        page.wait_for_function(
+            "many => document.querySelectorAll('.chip.for, .chip.against').length === many", arg=len(chosen)
+        )
+        settled(page)
+    still(page)
+    shot(page, "walk-3-refines")
+    assert page.locator(".chip.for").count() == 2
+    assert page.locator(".chip.against").count() == 1
+    assert all(f"tile {tile}" in chips(page) for tile in chosen)
+    page.locator(".card .face-button").first.click()
+    page.wait_for_timeout(900)
+    still(page)
+    page.get_by_role("button", name="Results", exact=True).click()
+    page.get_by_role("button", name="Draw a box to search in").click()
+    frame = page.locator("[data-testid=map]").bounding_box()
+    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    page.mouse.move(x - 170, y - 170)
+    page.mouse.down()
+    page.mouse.move(x, y, steps=4)
+    page.mouse.move(x + 170, y + 170, steps=4)
+    page.mouse.up()
+    page.wait_for_selector(".chip >> text=area")
+    settled(page)
+    still(page)
+    shot(page, "walk-4-limits")
+    tiles = cards(page)
+    page.get_by_role("button", name="Export").click()
+    shot(page, "walk-5-takes")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="GeoJSON", exact=True).click()
+    download.value.save_as(tmp_path / "found.geojson")
+    found = json.loads((tmp_path / "found.geojson").read_text())
+    assert [int(item["id"]) for item in found["features"]][: len(tiles)] == tiles
+    assert not {int(item["id"]) for item in found["features"]} & set(chosen)

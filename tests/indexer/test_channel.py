@@ -1,0 +1,60 @@
+import os
+from multiprocessing import Pipe
+
+import numpy as np
+import pytest
+
+from indexer import channel
+from indexer.channel import Channel, shared_memory
+
+
+@pytest.fixture(params=[True, False], ids=["shared memory", "none"])
+def ends(request, monkeypatch):
+    monkeypatch.setattr(channel, "_ROOM", 1 << 16)
+    file = shared_memory() if request.param else -1
+    made = [Channel.joined(one, file) for one in Pipe()]
+    if file >= 0:
+        os.close(file)
+    yield made
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ("text", {"a": [1, None]}),
+        [np.arange(100, dtype=np.uint8), np.ones((3, 7, 5), np.float32)],
+        [np.empty((0, 0, 0), np.uint8), np.arange(4)],
+        [np.arange(20_000, dtype=np.uint8), np.arange(100, dtype=np.int64)[::3]],
+    ],
+)
+def test_what_is_sent_arrives_and_stays_when_more_comes(ends, value):
+    here, there = ends
+    here.send(value)
+    got = there.receive()
+    here.send([np.zeros(30_000, np.uint8)])
+    there.receive()
+    assert type(got) is type(value)
+    for one, other in zip(got, value, strict=True):
+        np.testing.assert_equal(one, other)
+
+
+def test_more_than_there_is_room_for_goes_over_the_connection(ends):
+    import threading
+
+    here, there = ends
+    values = np.random.default_rng(1).integers(0, 255, 1 << 18, np.uint8)
+    sender = threading.Thread(target=here.send, args=((values, "end"),))
+    sender.start()
+    got, end = there.receive()
+    sender.join()
+    np.testing.assert_array_equal(got, values)
+    assert end == "end"
+
+
+def test_an_end_that_hangs_up_is_noticed(ends):
+    here, there = ends
+    here.close()
+    with pytest.raises(EOFError):
+        there.receive()

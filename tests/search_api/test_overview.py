@@ -1,0 +1,63 @@
+"""What the archive holds, in one answer."""
+
+from pathlib import Path
+
+from fastapi.testclient import TestClient
+
+from bandsight.archive import Archive
+from search_api.app import create_app
+from search_api.examples import CANDIDATES, examples
+from search_api.service import Service
+from search_api.settings import ApiSettings
+from tests.fakes import FakeEmbedder
+
+
+def test_the_overview_counts_what_the_archive_counts(client: TestClient, archive: Archive) -> None:
+    said = client.get("/overview").json()
+    assert said["tiles"] == archive.tile_count == 12
+    assert said["scenes"] == len(archive.scenes()) == len(said["coverage"]["features"]) == 3
+    assert sum(row["tiles"] for row in said["sensors"]) == 12
+    assert sum(row["tiles"] for row in said["collections"]) == 12
+    assert sum(row["tiles"] for row in said["months"]) == 12
+    assert {row["month"] for row in said["months"]} == {"2020-05", "2020-07", "2021-06"}
+    assert said["model"]["digest"] == archive.model.digest
+    assert said["coverage_complete"] is True
+    assert said["index"]["index"] == "none"
+
+
+def test_the_box_of_an_archive_on_both_sides_of_the_date_line_crosses_it(client: TestClient) -> None:
+    west, _, east, _ = client.get("/overview").json()["bbox"]
+    assert -180 <= west <= 180
+    assert -180 <= east <= 180
+
+
+def test_tiles_per_scene_agree_with_a_count_of_the_tiles(archive: Archive) -> None:
+    counted: dict[int, int] = {}
+    for tile in range(1, archive.newest_tile + 1):
+        scene = archive.tile(tile).scene_id
+        counted[scene] = counted.get(scene, 0) + 1
+    assert archive.tiles_per_scene() == counted
+
+
+def test_examples_are_sentences_with_tiles_of_their_own(archive: Archive) -> None:
+    found = examples(archive, FakeEmbedder())
+    assert {one["text"] for one in found} <= set(CANDIDATES)
+    assert len({one["tile"] for one in found}) == len(found)
+    assert [one["probability"] for one in found] == sorted((one["probability"] for one in found), reverse=True)
+
+
+def test_an_empty_archive_has_an_overview_too(tmp_path: Path, archive: Archive) -> None:
+    settings = ApiSettings(archive=tmp_path / "empty")
+    with Archive.create(tmp_path / "empty", archive.model) as empty:
+        client = TestClient(create_app(settings, Service(settings, empty, FakeEmbedder())))
+        with client:
+            said = client.get("/overview").json()
+    assert said["tiles"] == said["scenes"] == 0
+    assert said["bbox"] is None
+    assert said["examples"] == []
+
+
+def test_the_overview_is_made_once_a_generation(client: TestClient, monkeypatch) -> None:
+    first = client.get("/overview").content
+    monkeypatch.setattr("search_api.overview.examples", None)
+    assert client.get("/overview").content == first

@@ -1,0 +1,91 @@
+// Drawing a box or a polygon: by pointer; Enter or a double click closes, Escape gives up.
+import type { Polygon } from "geojson";
+import type { Map as MapLibre } from "maplibre-gl";
+
+type Point = [number, number];
+interface Drawing { stop: () => void }
+
+export const rectangle = ([x1, y1]: Point, [x2, y2]: Point): Polygon => {
+  const [w, e, s, n] = [Math.min(x1, x2), Math.max(x1, x2), Math.min(y1, y2), Math.max(y1, y2)];
+  return { type: "Polygon", coordinates: [[[w, s], [e, s], [e, n], [w, n], [w, s]]] };
+};
+const clamp = ([lon, lat]: Point): Point => [Math.min(180, Math.max(-180, lon)), Math.min(90, Math.max(-90, lat))];
+
+/** Follow the pointer until an area is closed; `show` sees it grow, `done` gets it, or null. */
+export function draw(map: MapLibre, shape: "box" | "polygon", show: (area: Polygon | null) => void, done: (area: Polygon | null) => void): Drawing {
+  const surface = map.getCanvasContainer();
+  const canvas = map.getCanvas();
+  const ring: Point[] = [];
+  let held: Point | null = null;
+  const at = (event: PointerEvent | MouseEvent): Point => {
+    const frame = canvas.getBoundingClientRect();
+    const { lng, lat } = map.unproject([event.clientX - frame.left, event.clientY - frame.top]);
+    return clamp([lng, lat]);
+  };
+  const open = (points: Point[]): Polygon => ({ type: "Polygon", coordinates: [[...points, points[0]!]] });
+  const finish = (area: Polygon | null): void => {
+    stop();
+    done(area);
+  };
+  const close = (): void => {
+    // A double click has put its place twice.
+    const clean = ring.filter((point, index) => index === 0 || point.some((value, axis) => Math.abs(value - ring[index - 1]![axis]!) > 1e-9));
+    if (clean.length >= 3) finish(open(clean));
+  };
+  const down = (event: PointerEvent): void => {
+    if (event.button !== 0 || event.target !== canvas) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (shape === "box") {
+      held = at(event);
+      surface.setPointerCapture(event.pointerId);
+      return;
+    }
+    const first = ring[0] && map.project(ring[0]);
+    const frame = canvas.getBoundingClientRect();
+    if (first && ring.length >= 3 && Math.hypot(event.clientX - frame.left - first.x, event.clientY - frame.top - first.y) < 12) return close();
+    ring.push(at(event));
+    if (ring.length > 1) show(open(ring));
+  };
+  const move = (event: PointerEvent): void => {
+    if (held) show(rectangle(held, at(event)));
+    else if (ring.length) show(open([...ring, at(event)]));
+  };
+  const up = (event: PointerEvent): void => {
+    if (!held) return;
+    const [a, b] = [map.project(held), map.project(at(event))];
+    const area = rectangle(held, at(event));
+    held = null;
+    if (Math.abs(a.x - b.x) > 4 && Math.abs(a.y - b.y) > 4) finish(area);
+    else show(null);
+  };
+  const key = (event: KeyboardEvent): void => {
+    if (event.key === "Escape") finish(null);
+    else if (event.key === "Enter" && shape === "polygon") close();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const stop = (): void => {
+    surface.removeEventListener("pointerdown", down, true);
+    surface.removeEventListener("pointermove", move);
+    surface.removeEventListener("pointerup", up);
+    surface.removeEventListener("dblclick", close, true);
+    removeEventListener("keydown", key, true);
+    map.dragPan.enable();
+    map.doubleClickZoom.enable();
+    map.boxZoom.enable();
+    canvas.style.cursor = "";
+    show(null);
+  };
+  map.dragPan.disable();
+  map.doubleClickZoom.disable();
+  map.boxZoom.disable();
+  canvas.style.cursor = "crosshair";
+  surface.addEventListener("pointerdown", down, true);
+  surface.addEventListener("pointermove", move);
+  surface.addEventListener("pointerup", up);
+  surface.addEventListener("dblclick", close, true);
+  addEventListener("keydown", key, true);
+  return { stop };
+}

@@ -1,0 +1,107 @@
+// A hit as the page needs it, read from a STAC Item or a feature of /tiles.
+import type { Feature, Polygon, MultiPolygon, Position } from "geojson";
+
+export interface Hit {
+  id: number;
+  rank: number;
+  score: number | null;
+  probability: number | null;
+  match: boolean | null;
+  matched: string | null;
+  geometry: Polygon | MultiPolygon;
+  centre: [number, number];
+  box: [number, number, number, number];
+  time: string | null;
+  title: string;
+  sensor: string;
+  collection: string;
+  scene: string;
+  cell: string;
+  scale: number;
+  properties: Record<string, unknown>;
+}
+
+const text = (value: unknown): string => (typeof value === "string" ? value : "");
+const number = (value: unknown): number | null => (typeof value === "number" && Number.isFinite(value) ? value : null);
+
+export function hitOf(item: Feature<Polygon | MultiPolygon> & { collection?: string }, place: number): Hit {
+  const all = (item.properties ?? {}) as Record<string, unknown>;
+  const own = (name: string): unknown => all[`bandsight:${name}`];
+  const box = boxOf(item.geometry);
+  return {
+    id: Number(item.id),
+    rank: number(own("rank")) ?? place + 1,
+    score: number(own("score")),
+    probability: number(own("probability")),
+    match: typeof own("match") === "boolean" ? (own("match") as boolean) : null,
+    matched: matchedOf(own("matched")),
+    geometry: item.geometry,
+    centre: [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2],
+    box,
+    time: text(all["datetime"]) || null,
+    title: text(all["title"]),
+    sensor: text(own("sensor")),
+    collection: text(item.collection),
+    scene: text(own("scene")),
+    cell: text(own("cell")),
+    scale: number(own("scale")) ?? 1,
+    properties: all,
+  };
+}
+
+function matchedOf(value: unknown): string | null {
+  if (typeof value === "string") return value;
+  if (value && typeof value === "object" && "text" in value) return text((value as { text: unknown }).text) || null;
+  return null;
+}
+
+/** The box around a footprint; around its first part where ±180° cuts it in two. */
+export function boxOf(geometry: Polygon | MultiPolygon): [number, number, number, number] {
+  const ring: Position[] = (geometry.type === "Polygon" ? geometry.coordinates[0] : geometry.coordinates[0]?.[0]) ?? [];
+  let [west, south, east, north] = [180, 90, -180, -90];
+  for (const [lon, lat] of ring as [number, number][]) {
+    west = Math.min(west, lon);
+    east = Math.max(east, lon);
+    south = Math.min(south, lat);
+    north = Math.max(north, lat);
+  }
+  return [west, south, east, north];
+}
+
+/** The box around many. */
+export function around(hits: readonly { box: [number, number, number, number] }[]): [number, number, number, number] | null {
+  if (!hits.length) return null;
+  let [west, south, east, north] = hits[0]!.box;
+  for (const { box } of hits) {
+    west = Math.min(west, box[0]);
+    south = Math.min(south, box[1]);
+    east = Math.max(east, box[2]);
+    north = Math.max(north, box[3]);
+  }
+  return [west, south, east, north];
+}
+
+export const percent = (value: number): string =>
+  value >= 0.995 ? "100 %" : value < 0.005 ? "<1 %" : `${Math.round(value * 100)} %`;
+
+/** What a badge says: the probability where the model gives one, else the cosine. */
+export function badge(hit: Hit): string {
+  if (hit.probability !== null) return percent(hit.probability);
+  return hit.score === null ? "" : hit.score.toFixed(2);
+}
+
+export const dayOf = (time: string | null): string => (time ? time.slice(0, 10) : "no date");
+
+/** sentinel2_l2a → Sentinel-2 L2A, for people. */
+export function sensorName(sensor: string): string {
+  return sensor
+    .split("_")
+    .map((word) => {
+      const known = { sentinel1: "Sentinel-1", sentinel2: "Sentinel-2", sentinel3: "Sentinel-3", naip: "NAIP", aviris: "AVIRIS", enmap: "EnMAP", emit: "EMIT", prisma: "PRISMA", modis: "MODIS", rgb: "RGB", rgbn: "RGB + NIR", dem: "DEM", sar: "SAR", landsat: "Landsat", planetscope: "PlanetScope" }[word];
+      return known ?? (/^[lb]?\d/.test(word) || word.length <= 3 ? word.toUpperCase() : word[0]!.toUpperCase() + word.slice(1));
+    })
+    .join(" ");
+}
+
+/** The same where there is little room: S2 L2A. */
+export const shortSensor = (sensor: string): string => sensorName(sensor).replace(/^Sentinel-/, "S").replace(/^Landsat(\d+)? ?/, "L$1 ").trim();

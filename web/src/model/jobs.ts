@@ -1,0 +1,55 @@
+// Jobs as the page shows them, read from what GET /jobs says (OGC API - Processes, with our counts).
+
+export interface Job {
+  id: string;
+  title: string;
+  state: "running" | "successful" | "failed" | "dismissed" | "accepted";
+  message: string;
+  progress: number;
+  scenes: number;
+  done: number;
+  failed: number;
+  tiles: number;
+  perSecond: number;
+  leftSeconds: number | null;
+  began: string;
+}
+
+export interface Failure { scene: string; href: string; reason: string }
+
+interface Counts { scenes: number; added: number; skipped: number; failed: number; tiles: number; tiles_per_s: number; remaining_s: number | null }
+export interface RawJob {
+  jobID: string;
+  processID: string;
+  status: Job["state"];
+  message: string;
+  started: string;
+  progress: number;
+  "bandsight:sources": string[];
+  "bandsight:counts": Counts;
+  "bandsight:failures"?: Failure[];
+}
+
+export function jobOf(raw: RawJob): Job {
+  const counts = raw["bandsight:counts"];
+  return {
+    id: raw.jobID,
+    title: `${raw.processID} ${raw["bandsight:sources"].map((source) => source.replace(/\/$/, "").replace(/^.*\//, "")).join(", ")}`,
+    state: raw.status,
+    message: raw.message,
+    progress: raw.progress,
+    scenes: counts.scenes,
+    done: counts.added + counts.skipped,
+    failed: counts.failed,
+    tiles: counts.tiles,
+    perSecond: counts.tiles_per_s,
+    leftSeconds: counts.remaining_s,
+    began: raw.started,
+  };
+}
+
+export function inTime(seconds: number): string {
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return `${Math.round(seconds / 3600)} h`;
+}
