@@ -183,7 +183,8 @@ def read_steps(files: list[Path], trunks: list[list[dict[str, Any]]]) -> list[St
         parts = [trunk[number] for trunk in trunks]
         scenes = [
             Scene(
-                *(torch.cat([part["scenes"][i][side] for part in parts], dim=1) for side in (0, 1)),
+                torch.cat([part["scenes"][i][0] for part in parts], dim=1),
+                torch.cat([part["scenes"][i][1] for part in parts], dim=1),
                 scene["labelled"],
                 np.array(scene["kinds"], np.int64),
                 scene["name"],

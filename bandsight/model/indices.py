@@ -47,7 +47,7 @@ class SpectralIndices(WavelengthInput):
         """Return the features of cells (N, num_features, h, w) of images (N, C, H, W) in -1..1."""
         kernel, there = self.kernel(x.device)
         assert there is not None
-        size = [math.ceil(side / self._cell) for side in x.shape[2:]]
+        size = (math.ceil(x.shape[2] / self._cell), math.ceil(x.shape[3] / self._cell))
         gates = torch.stack([there[a] * there[b] for a, b in (*self.pairs, *self.bright)])
         if float(gates.max()) < 1e-3:  # noqa: PLR2004
             return x.new_zeros(len(x), self.num_features, *size)
