@@ -52,7 +52,8 @@ def draw(parts: Sequence[Rows], texts: NDArray[np.float32] | None, shares: Seque
         queries.append(np.asarray(texts, np.float32))
         probes.append(Probe("text", slice(len(own), len(own) + len(texts))))
         owners.append(np.full(len(texts), -1, np.int64))
-    allowed = [None if share == 1 else _some(ids, share, rng) for share in shares]
+    newest = int(parts[-1][0][-1])
+    allowed = [None if share == 1 else _some(ids, newest, share, rng) for share in shares]
     return Sample(
         queries=np.ascontiguousarray(np.concatenate(queries)),
         own=np.concatenate(owners),
@@ -99,10 +100,10 @@ class _Best:
         return np.take_along_axis(self._ids, order, 1)
 
 
-def _some(ids: NDArray[np.int64], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return about a share of ids, in runs of neighbours."""
+def _some(ids: NDArray[np.int64], newest: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return about a share of ids, in runs of neighbours, shape (newest + 1,): rows that are gone have ids too."""
     runs = rng.random(-(-len(ids) // _RUN)) < share
     runs[rng.integers(len(runs))] = True
-    allowed = np.zeros(int(ids[-1]) + 1, bool)
+    allowed = np.zeros(newest + 1, bool)
     allowed[ids[np.repeat(runs, _RUN)[: len(ids)]]] = True
     return allowed

@@ -124,3 +124,11 @@ def test_the_way_that_was_measured_to_be_quicker_is_taken(index):
     assert plan(timed, 1_000_000, 1_000_000, 10) == widths[2]
     assert plan(timed, 9_000, 1_000_000, 10) is None, "no width was measured for so few"
     assert plan(replace(timed, widths=()), 1_000_000, 1_000_000, 10) is None
+
+
+def test_filters_know_every_id_where_the_newest_rows_are_gone(parts) -> None:
+    ids, rows, alive = parts[-1]
+    gone = alive & (np.arange(len(ids)) < len(ids) - 9)
+    sample = draw([parts[0], (ids, rows, gone)], None, SHARES)
+    for among in sample.allowed:
+        assert among is None or not among[ids[-9:]].any()
