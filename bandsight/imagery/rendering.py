@@ -106,7 +106,8 @@ def render(
         valid: Where they have data, (bands, rows, columns).
     """
     numbers = np.stack([np.asarray(layer, np.float32) for layer in values])
-    seen = np.asarray(valid.any(axis=0) & np.isfinite(numbers).all(axis=0))
+    # A pixel that lacks one of the bands would be shown in a colour that is not its own.
+    seen = np.asarray(valid.all(axis=0) & np.isfinite(numbers).all(axis=0))
     numbers = np.where(seen, numbers, 0).astype(np.float32)
     to_db = scene.stretch.get("to_db")
     if to_db:

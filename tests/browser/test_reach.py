@@ -51,7 +51,8 @@ def test_the_way_by_tab_begins_with_the_search_box_and_reaches_the_places(open_p
             break
     else:
         raise AssertionError("no place is reached")
-    assert page.evaluate("document.activeElement.textContent").startswith("1Sentinel")
+    assert page.evaluate("document.activeElement === document.querySelector('.card .face-button')")
+    assert page.evaluate("document.activeElement.textContent").startswith("1")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
