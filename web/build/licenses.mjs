@@ -1,0 +1,15 @@
+// The licences of what is built in, word for word, as they ask for.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const BUILT_IN = ["maplibre-gl", "preact", "@preact/signals", "@preact/signals-core", "topojson-client", "world-atlas"];
+
+export function licenses() {
+  return BUILT_IN.map((name) => {
+    const folder = join(import.meta.dirname, "..", "node_modules", name);
+    const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const files = readdirSync(folder).filter((file) => /^licen[cs]e/i.test(file)).sort();
+    if (!files.length) throw new Error(`${name}: no licence file`);
+    return `${name} ${version}\n\n${files.map((file) => readFileSync(join(folder, file), "utf8").trim()).join("\n\n")}\n`;
+  }).join(`\n${"-".repeat(80)}\n\n`);
+}
