@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from bandsight.errors import ArchiveError, SceneError
-from indexer import gpu, pipeline
+from indexer import gpu, pipeline, writer
 from indexer.estimate import estimate
 from indexer.pipeline import index
 from indexer.progress import console_progress
@@ -182,20 +182,24 @@ def test_reading_and_writing_go_on_while_the_model_works(tmp_path, archive, monk
             changed.notify_all()
             return counts[what]
 
-    def next_one(what):
+    def first_waits(what, other):
+        """Note that something happened; the first time, wait until another thing happens once more."""
         with changed:
-            seen = counts[what]
-            together.append(changed.wait_for(lambda: counts[what] > seen, timeout=60))
+            seen = counts[other]
+            if happened(what) == 1:
+                together.append(changed.wait_for(lambda: counts[other] > seen, timeout=60))
 
     class Waiting(FakeEmbedder):
         def embed_pixels(self, pixels, wavelengths):
-            if happened("model") == 1:
-                next_one("read ended")
+            first_waits("model", "read ended")
+            if counts["model"] > 3:
+                # The first scenes are done by now; their commit begins before the model has seen everything.
+                with changed:
+                    changed.wait_for(lambda: counts["add"] > 0, timeout=60)
             return super().embed_pixels(pixels, wavelengths)
 
     def waiting_add(batch):
-        if happened("add") == 1:
-            next_one("model")
+        first_waits("add", "model")
         return real_add(batch)
 
     def waiting_read(*args, **options):
@@ -208,6 +212,8 @@ def test_reading_and_writing_go_on_while_the_model_works(tmp_path, archive, monk
         return tiles
 
     monkeypatch.setattr(pipeline, "_COMMIT_TILES", 4)
+    # Back-pressure is not what is looked at; what a job notes of itself is written in the same thread.
+    monkeypatch.setattr(writer, "_PENDING", 100)
     monkeypatch.setattr(archive, "add", waiting_add)
     monkeypatch.setattr(pipeline, "read_tiles", waiting_read)
     summary = index([tmp_path], archive=archive, model=Waiting(), batch_size=4, workers=2)
