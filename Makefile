@@ -19,8 +19,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/python -m demo
 
+# The browser's tests run by themselves: Playwright keeps an event loop running in its process.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest --ignore=tests/browser
 
 # The long form of tests/archive/test_crash.py: writers killed 500 times, then readers beside a writer for two minutes.
 # A stopped run goes on where it was.

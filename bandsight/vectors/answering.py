@@ -31,11 +31,10 @@ def answer(state: State, masks: Masks, width: Width | None, queries: NDArray[np.
     if not old.survivors:
         return scan(scan_parts(state, fresh), queries, k)
     late = scan(scan_parts(state, fresh), queries, min(k, fresh.survivors)) if fresh.survivors else None
-    allowed = None
-    if old.survivors < state.index.rows:
-        allowed = np.zeros(up_to + 1, bool)
-        for one, mask in zip(state.shown, old.masks, strict=True):
-            one.part.file.mark(mask, allowed)
+    # Always: an index may hold as many tiles as there are, and yet others, when a commit has come between.
+    allowed = np.zeros(up_to + 1, bool)
+    for one, mask in zip(state.shown, old.masks, strict=True):
+        one.part.file.mark(mask, allowed)
     found = state.index.candidates(queries, width, allowed)
     answers: list[Ranked] = []
     for row, query in enumerate(queries):

