@@ -26,7 +26,7 @@ def run(*arguments: str) -> list[dict]:
     return [json.loads(line) for line in job.stdout.splitlines()]
 
 
-# Known defect: one run in a few ends in a wrong answer or grows without end (index beside commits, at any size of index).
+# Known defect: one run in a few ends in a wrong answer or grows without end (an index beside commits).
 @pytest.mark.skipif("BANDSIGHT_CRASH" not in os.environ, reason="fails at times, not mended yet; BANDSIGHT_CRASH=1")
 def test_nothing_is_lost_and_nothing_half_done_wherever_a_writer_is_killed(tmp_path):
     kills = 2 * len(STEPS)
