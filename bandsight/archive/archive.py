@@ -275,6 +275,9 @@ class Archive:
             ArchiveError: The other one was not made by `create_beside`, or the disk is full.
         """
         self._need_lock()
+        # What extends an index would put this one's back in the place of the other's.
+        self._extension.finish()
+        beside._extension.finish()  # noqa: SLF001  (one of its own kind)
         with beside._reading() as catalog:  # noqa: SLF001  (one of its own kind)
             segments = [Segment(**row) for row in catalog.segments()]
         link_files(segments, beside._store.folder, self._store.folder)  # noqa: SLF001
@@ -285,7 +288,6 @@ class Archive:
                     generation = replace_rows(connection, Catalog(connection))
             finally:
                 detach(connection)
-        self._extension.finish()
         self._begin(beside.model)
         self.refresh()
         self._remove_unnamed()

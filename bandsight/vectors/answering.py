@@ -26,15 +26,14 @@ def answer(state: State, masks: Masks, width: Width | None, queries: NDArray[np.
     """Answer by index, or (width None) by exact scan; k is at most the number of survivors."""
     if state.index is None or width is None:
         return scan(scan_parts(state, masks), queries, k)
-    up_to = state.index.up_to
-    old, fresh = masks.split([one.part for one in state.shown], up_to)
+    old, fresh = masks.split([one.part for one in state.shown], state.index.first_id, state.index.up_to)
     if not old.survivors:
         return scan(scan_parts(state, fresh), queries, k)
     late = scan(scan_parts(state, fresh), queries, min(k, fresh.survivors)) if fresh.survivors else None
     # Always: an index may hold as many tiles as there are, and yet others, when a commit has come between.
-    allowed = np.zeros(up_to + 1, bool)
+    allowed = np.zeros(state.index.span, bool)
     for one, mask in zip(state.shown, old.masks, strict=True):
-        one.part.file.mark(mask, allowed)
+        one.part.file.mark(mask, allowed, state.index.first_id)
     found = state.index.candidates(queries, width, allowed)
     answers: list[Ranked] = []
     for row, query in enumerate(queries):

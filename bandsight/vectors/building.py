@@ -70,13 +70,14 @@ def build(parts: Sequence[Rows], dim: int, budget_bytes: int) -> IvfIndex:
     linear.this.disown()
     ivf.this.disown()
     kept = f"PCA{dims}," if dims < dim else ""
-    return fill(IvfIndex(index, 0, reach, 0.0, (), {"index": kept + spec}), parts)
+    first = int(parts[0][0][0])
+    return fill(IvfIndex(index, first, first - 1, reach, 0.0, (), {"index": kept + spec}), parts)
 
 
 def fill(index: IvfIndex, parts: Sequence[Rows]) -> IvfIndex:
     """Add the rows that an index does not hold yet; a trained index takes them as they come."""
     for ids, values in chunks(parts, after=index.up_to):
-        index.faiss_index.add_with_ids(values, ids)
+        index.faiss_index.add_with_ids(values, ids - index.first_id)
     return replace(index, up_to=max(index.up_to, int(parts[-1][0][-1])))
 
 
@@ -85,7 +86,7 @@ def len_of(parts: Sequence[Rows]) -> int:
     return sum(int(np.count_nonzero(alive)) for _, _, alive in parts)
 
 
-def chunks(parts: Sequence[Rows], *, after: int = 0) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+def chunks(parts: Sequence[Rows], *, after: int = -1) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Yield ids and float32 vectors of the rows that live, portion by portion; each is valid until the next."""
     buffer = np.empty((_CHUNK, parts[0][1].shape[1]), np.float32)
     for ids, rows, alive in parts:

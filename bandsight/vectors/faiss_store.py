@@ -146,7 +146,10 @@ class FaissStore:
             index: IvfIndex, k: int, allowed: Mask | None, width: Width | None, query: NDArray[np.float32]
         ) -> object:
             masks = Masks.of(
-                [one.view.alive if allowed is None else allowed[one.part.columns.ids] for one in state.shown]
+                [
+                    one.view.alive if allowed is None else allowed[one.part.columns.ids - index.first_id]
+                    for one in state.shown
+                ]
             )
             return answer(replace(state, index=index), masks, width, query, min(k, masks.survivors))
 

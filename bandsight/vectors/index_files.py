@@ -20,7 +20,9 @@ from bandsight.vectors.list_files import attach_lists, without_lists, write_list
 # Its type hints lack the constructors that its Python wrapper adds.
 _faiss: Any = faiss
 _FILE, _LISTS, _FACTS = "ivf.faiss", "ivf.lists", "ivf.json"
-_VERSION = 3
+_VERSION = 4
+# Another index is saved every few minutes at most.
+_ATTEMPTS = 5
 
 
 def save_index(folder: Path, index: IvfIndex) -> None:
@@ -41,6 +43,7 @@ def save_index(folder: Path, index: IvfIndex) -> None:
             "format_version": _VERSION,
             "sha256": _sha256(temporary),
             "lists_sha256": _sha256(lists),
+            "first_id": index.first_id,
             "up_to": index.up_to,
             "widths": [asdict(width) for width in index.widths],
             "figures": index.figures,
@@ -61,18 +64,34 @@ def save_index(folder: Path, index: IvfIndex) -> None:
 def load_index(folder: Path, newest: int, *, writable: bool = False) -> IvfIndex | None:
     """Open the saved index, or None when there is none, it is damaged, or it holds tiles newer than the newest.
 
+    Its files are opened by name, one after the other: when another index is saved meanwhile, that one is opened.
+
     Args:
         folder: Where it lies.
         newest: Id of the newest tile.
         writable: Read it all, so that rows can be added; otherwise its lists are memory-mapped.
     """
-    problem, facts = index_problem(folder)
-    if facts is None or problem or facts["up_to"] > newest:
+    for _ in range(_ATTEMPTS):
+        stamp = index_stamp(folder)
+        try:
+            loaded = _loaded(folder, newest, writable=writable)
+        except (ArchiveError, OSError, RuntimeError, ValueError):
+            # They are sound, or there would be none to load: these are parts of two.
+            loaded = None
+        if index_stamp(folder) == stamp:
+            return loaded
+    return None
+
+
+def _loaded(folder: Path, newest: int, *, writable: bool) -> IvfIndex | None:
+    _, facts = index_problem(folder)
+    if facts is None or facts["up_to"] > newest:
         return None
     index = _faiss.read_index(str(folder / _FILE))
     kept = attach_lists(folder / _LISTS, _faiss.downcast_index(index.index), writable=writable)
     return IvfIndex(
         index,
+        facts["first_id"],
         facts["up_to"],
         np.array(facts["reach"], np.float32),
         facts["slope"],

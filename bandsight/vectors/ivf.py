@@ -51,6 +51,8 @@ class IvfIndex:
 
     faiss_index: Any
     """A linear map to fewer dimensions, then inverted lists."""
+    first_id: int
+    """Of the tiles that it may hold. FAISS keeps how far ids lie beyond it, so that masks are as short as can be."""
     up_to: int
     """It holds every tile up to this id that lived when it was built; ids are never used twice."""
     reach: NDArray[np.float32]
@@ -81,6 +83,11 @@ class IvfIndex:
         object.__setattr__(self, "ivf", ivf)
 
     @property
+    def span(self) -> int:
+        """How many ids there are that it may hold: the length of masks over them."""
+        return self.up_to + 1 - self.first_id
+
+    @property
     def lists(self) -> int:
         """How many lists there are."""
         return int(self.ivf.nlist)
@@ -106,7 +113,7 @@ class IvfIndex:
         Args:
             queries: Unit vectors, shape (q, dim).
             width: How far to look.
-            allowed: Which tile ids count, shape (up_to + 1,); all that it holds when None.
+            allowed: Which tiles count, by id from `first_id` on, shape (span,); all that it holds when None.
         """
         short = np.ascontiguousarray(queries @ self._projection.T)
         scores = short @ self._centres.T
@@ -134,6 +141,7 @@ class IvfIndex:
             False,
             params,
         )
+        ids[ids >= 0] += self.first_id
         return ids
 
     def nearest_lists(self, queries: NDArray[np.float32], count: int) -> NDArray[np.int64]:
@@ -149,9 +157,9 @@ class IvfIndex:
         return np.argsort(-best, axis=1)
 
     def list_of(self) -> NDArray[np.int32]:
-        """Return the list of each tile id, -1 for those it does not hold, shape (up_to + 1,)."""
+        """Return the list of each tile, by id from `first_id` on, -1 for those it does not hold, shape (span,)."""
         lists = self.ivf.invlists
-        found = np.full(self.up_to + 1, -1, np.int32)
+        found = np.full(self.span, -1, np.int32)
         for number in range(self.lists):
             size = lists.list_size(number)
             if size:

@@ -35,13 +35,17 @@ class Sample:
     shares: tuple[float, ...]
     """Of the rows, that filters let pass; the first is 1."""
     allowed: tuple[NDArray[np.bool_] | None, ...]
-    """For each share, which tile ids pass, shape (newest + 1,); None for all."""
+    """For each share, which tiles pass, by id from `first_id` on, shape (span,); None for all."""
+    first_id: int
+    """Of the tiles that masks speak of."""
     counts: tuple[int, ...]
     """For each share, how many rows pass."""
 
 
-def draw(parts: Sequence[Rows], texts: NDArray[np.float32] | None, shares: Sequence[float]) -> Sample:
-    """Return vectors of the archive, and of sentences, as queries, and filters of some shares."""
+def draw(
+    parts: Sequence[Rows], texts: NDArray[np.float32] | None, shares: Sequence[float], first_id: int, span: int
+) -> Sample:
+    """Return vectors of the archive, and of sentences, as queries, and filters of some shares, over a span of ids."""
     rng = np.random.default_rng(0)
     ids = np.concatenate([ids[alive] for ids, _, alive in parts])
     own = np.sort(rng.choice(ids, min(_IMAGES, len(ids)), replace=False))
@@ -52,14 +56,14 @@ def draw(parts: Sequence[Rows], texts: NDArray[np.float32] | None, shares: Seque
         queries.append(np.asarray(texts, np.float32))
         probes.append(Probe("text", slice(len(own), len(own) + len(texts))))
         owners.append(np.full(len(texts), -1, np.int64))
-    newest = int(parts[-1][0][-1])
-    allowed = [None if share == 1 else _some(ids, newest, share, rng) for share in shares]
+    allowed = [None if share == 1 else _some(ids - first_id, span, share, rng) for share in shares]
     return Sample(
         queries=np.ascontiguousarray(np.concatenate(queries)),
         own=np.concatenate(owners),
         probes=tuple(probes),
         shares=tuple(shares),
         allowed=tuple(allowed),
+        first_id=first_id,
         counts=tuple(len(ids) if among is None else int(np.count_nonzero(among)) for among in allowed),
     )
 
@@ -73,7 +77,7 @@ def true_neighbours(parts: Sequence[Rows], sample: Sample, k: int) -> list[NDArr
         held = (at < len(ids)) & (ids[np.minimum(at, len(ids) - 1)] == sample.own)
         scores[np.flatnonzero(held), at[held]] = -np.inf
         for among, kept in zip(sample.allowed, best, strict=True):
-            inside = slice(None) if among is None else np.flatnonzero(among[ids])
+            inside = slice(None) if among is None else np.flatnonzero(among[ids - sample.first_id])
             kept.take(ids[inside], scores[:, inside])
     return [kept.ranked() for kept in best]
 
@@ -100,10 +104,10 @@ class _Best:
         return np.take_along_axis(self._ids, order, 1)
 
 
-def _some(ids: NDArray[np.int64], newest: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return about a share of ids, in runs of neighbours, shape (newest + 1,): rows that are gone have ids too."""
-    runs = rng.random(-(-len(ids) // _RUN)) < share
+def _some(places: NDArray[np.int64], span: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return about a share of places, in runs of neighbours, shape (span,): rows that are gone have places too."""
+    runs = rng.random(-(-len(places) // _RUN)) < share
     runs[rng.integers(len(runs))] = True
-    allowed = np.zeros(newest + 1, bool)
-    allowed[ids[np.repeat(runs, _RUN)[: len(ids)]]] = True
+    allowed = np.zeros(span, bool)
+    allowed[places[np.repeat(runs, _RUN)[: len(places)]]] = True
     return allowed

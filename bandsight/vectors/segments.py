@@ -87,12 +87,13 @@ class OpenSegment:
         """Return the tile id of each row."""
         return rows.astype(np.int64) + self.first_id if self.gapless else np.asarray(self.ids[rows])
 
-    def mark(self, mask: NDArray[np.bool_], marked: NDArray[np.bool_]) -> None:
-        """Copy a mask over rows into one over tile ids, shape (newest + 1,)."""
-        if self.gapless:
-            marked[self.first_id : self.first_id + len(mask)] = mask[: max(0, len(marked) - self.first_id)]
+    def mark(self, mask: NDArray[np.bool_], marked: NDArray[np.bool_], first_id: int) -> None:
+        """Copy a mask over rows into one over tile ids from a first id on, which no row that is set lies outside."""
+        at = self.first_id - first_id
+        if self.gapless and at >= 0:
+            marked[at : at + len(mask)] = mask[: max(0, len(marked) - at)]
         elif mask.any():
-            marked[self.ids[mask]] = True
+            marked[self.ids[mask] - first_id] = True
 
     def take(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
         """Return some rows, read from the file and not compared with their checks.

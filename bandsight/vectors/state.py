@@ -61,13 +61,16 @@ class Masks:
         """How many rows there are."""
         return sum(len(mask) for mask in self.masks)
 
-    def split(self, parts: Sequence[Part], up_to: int) -> "tuple[Masks, Masks]":
-        """Return the rows up to a tile id, and those after it."""
-        if not parts or parts[-1].file.last_id <= up_to:
+    def split(self, parts: Sequence[Part], first_id: int, up_to: int) -> "tuple[Masks, Masks]":
+        """Return the rows from one tile id up to another, and those outside."""
+        if not parts or (parts[0].file.first_id >= first_id and parts[-1].file.last_id <= up_to):
             return self, Masks([], [])
-        young = [mask & (part.columns.ids > up_to) for part, mask in zip(parts, self.masks, strict=True)]
-        old = [mask & ~late for mask, late in zip(self.masks, young, strict=True)]
-        return Masks.of(old), Masks.of(young)
+        inside = [
+            mask & (part.columns.ids >= first_id) & (part.columns.ids <= up_to)
+            for part, mask in zip(parts, self.masks, strict=True)
+        ]
+        outside = [mask & ~within for mask, within in zip(self.masks, inside, strict=True)]
+        return Masks.of(inside), Masks.of(outside)
 
 
 def located(state: State, ids: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], OpenSegment, NDArray[np.int64]]]:

@@ -70,7 +70,8 @@ def measured(
         ask: Answers a query, to be timed.
     """
     began = time.monotonic()
-    sample = draw(parts, texts, [share for share in SHARES if share == 1 or share * len_of(parts) >= FEW])
+    shares = [share for share in SHARES if share == 1 or share * len_of(parts) >= FEW]
+    sample = draw(parts, texts, shares, index.first_id, index.span)
     truths = true_neighbours(parts, sample, max(KS))
     list_of = index.list_of()
     index = _steepest(index, sample, truths[0], list_of)
@@ -119,7 +120,8 @@ def _steepest(index: IvfIndex, sample: Sample, truth: NDArray[np.int64], list_of
         for probe in sample.probes:
             for k in KS:
                 near = truth[probe.rows][:, :k]
-                ranks = np.where(near >= 0, np.take_along_axis(rank[probe.rows], list_of[near], 1), 0)
+                places = np.maximum(near - index.first_id, 0)
+                ranks = np.where(near >= 0, np.take_along_axis(rank[probe.rows], list_of[places], 1), 0)
                 needed = int(np.quantile(ranks, TARGET))
                 rows = max(rows, float(before[probe.rows][:, needed].mean()))
         if best is None or rows < best[0]:
@@ -173,7 +175,7 @@ def _ranks(
         if not len(ids):
             continue
         rank_of[nearest[row]] = np.arange(look)
-        visited = rank_of[list_of[ids]]
+        visited = rank_of[list_of[ids - index.first_id]]
         rank_of[nearest[row]] = look
         order = np.argsort(ids)
         at = np.minimum(np.searchsorted(ids, truth[row], sorter=order), len(ids) - 1)

@@ -88,9 +88,13 @@ def test_ids_with_gaps_and_without_are_looked_up_alike(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file.rows_of(ids[[3, 0]]), [3, 0])
         np.testing.assert_array_equal(file.ids_of(np.array([4, 1])), ids[[4, 1]])
         assert file.rows_of(np.array([ids[0], 10])) is None
-        marked = np.zeros(21, bool)
-        file.mark(np.array([True, False, False, True, True]), marked)
-        np.testing.assert_array_equal(np.flatnonzero(marked), ids[[0, 3, 4]])
+        for first in (0, 1):
+            marked = np.zeros(21 - first, bool)
+            file.mark(np.array([True, False, False, True, True]), marked, first)
+            np.testing.assert_array_equal(np.flatnonzero(marked) + first, ids[[0, 3, 4]])
+        marked = np.zeros(21 - ids[2], bool)
+        file.mark(np.array([False, False, False, True, True]), marked, int(ids[2]))
+        np.testing.assert_array_equal(np.flatnonzero(marked) + ids[2], ids[[3, 4]])
 
 
 def test_a_catalog_that_is_wrong_about_the_last_id_does_not_change_which_row_is_which(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""A saved index is opened whole, or not at all, while another one is being saved."""
+
+from pathlib import Path
+
+import numpy as np
+
+from bandsight.vectors import index_files
+from bandsight.vectors.building import build
+from bandsight.vectors.index_files import load_index, save_index
+from bandsight.vectors.ivf import IvfIndex
+
+DIM = 16
+
+
+def made(first: int, rows: int) -> IvfIndex:
+    values = np.random.default_rng(rows).normal(size=(rows, DIM))
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    return build([(np.arange(first, first + rows), values.astype(np.float16), np.ones(rows, bool))], DIM, 200)
+
+
+def test_an_index_that_is_replaced_while_it_is_opened_is_not_mixed_with_the_other(tmp_path: Path, monkeypatch) -> None:
+    save_index(tmp_path, made(1, 300))
+    other = made(1001, 5000)
+    real, saved = index_files.attach_lists, []
+
+    def attach(*arguments, **options):
+        if not saved:
+            saved.append(save_index(tmp_path, other))
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(index_files, "attach_lists", attach)
+    opened = load_index(tmp_path, 10_000)
+    assert opened is not None
+    assert (opened.first_id, opened.up_to, opened.rows, len(opened.reach)) == (1001, 6000, 5000, other.lists)
+    held = np.flatnonzero(opened.list_of() >= 0)
+    np.testing.assert_array_equal(held, np.arange(5000))
+
+
+def test_an_index_that_is_replaced_each_time_is_done_without(tmp_path: Path, monkeypatch) -> None:
+    indexes = [made(1, 300), made(1, 5000)]
+    save_index(tmp_path, indexes[0])
+    real, saved = index_files.attach_lists, []
+
+    def attach(*arguments, **options):
+        saved.append(save_index(tmp_path, indexes[len(saved) % 2]))
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(index_files, "attach_lists", attach)
+    assert load_index(tmp_path, 10_000) is None
+    assert len(saved) > 1
+
+
+def test_an_index_of_far_ids_is_as_small_as_one_of_near_ids(tmp_path: Path) -> None:
+    near, far = made(1, 300), made(10**12, 300)
+    assert near.span == far.span == len(far.list_of()) == 300
+    save_index(tmp_path, far)
+    opened = load_index(tmp_path, 10**12 + 299)
+    assert opened is not None
+    assert opened.span == 300
