@@ -21,9 +21,9 @@ _faiss: Any = faiss
 WORTH_IT = 100_000
 # Bytes a vector in memory that codes, ids and attributes may take together.
 BUDGET_BYTES = 200
-# What is not codes: ids (8), lists filled up to multiples of 32 rows (9), centres (5), and the columns that filters
-# read (21), checks (4), and something to spare.
-_NOT_CODES = 56
+# What is not codes: ids (8), lists filled up to multiples of 32 rows (9), centres (5), the columns that filters read
+# (21), which scene a row is of (5), and what answering takes (at a million 16: masks, candidates, code).
+_NOT_CODES = 64
 _LEAST_DIMS = 8
 # Lists for the square root of the rows.
 _LISTS = 4

@@ -14,6 +14,7 @@ import faiss
 import numpy as np
 
 from bandsight.errors import ArchiveError
+from bandsight.vectors.durable import let_go
 
 # Its type hints lack the constructors that its Python wrapper adds.
 _faiss: Any = faiss
@@ -72,6 +73,8 @@ def attach_lists(path: Path, ivf: Any, *, writable: bool) -> Any:
     lists = (_copied if writable else _viewed)(raw, sizes, starts, ids, block)
     ivf.replace_invlists(lists, True)
     lists.this.disown()
+    # What was copied is not kept twice.
+    let_go(raw)
     return raw
 
 

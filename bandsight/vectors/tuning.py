@@ -21,7 +21,7 @@ KS = (10, 100)
 SHARES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 FEW = 10_000
 # Candidates rescored on raw vectors.
-_FETCH = (15, 20, 30, 40, 60, 80, 120, 160, 240, 320, 400, 480, 640, 800, 1200, 1600, 2400, 3200)
+_FETCH = (15, 20, 30, 40, 60, 80, 120, 160, 240, 320, 400, 480, 640, 800, 1200, 1600, 2400, 3200, 4800, 6400)
 # Rescoring a candidate costs about as much as comparing so many codes: it is read and multiplied in half precision.
 _RESCORE_AS_CODES = 60
 # A row that the filter stops costs so much of one whose code is compared.
