@@ -44,7 +44,8 @@ def compare(archive: Path, vectors: Path, rows: int, queries: Queries) -> dict[s
             inside = np.flatnonzero(wests <= -180 + 360 * share)
             said: dict[str, Any] = {"passing": len(inside), **_filter_alone(opened, wanted)}
             for kind, asked in queries.items():
-                truth = inside[np.argpartition(-scores[kind][:, inside], K - 1, axis=1)[:, :K]] + 1
+                best = np.argpartition(-scores[kind][:, inside], min(K, len(inside)) - 1, axis=1)[:, :K]
+                truth = inside[best] + 1
                 said[kind] = _filtered(opened, asked, wanted, truth)
             report["filtered"][f"{100 * share:g}%"] = said
     return report
@@ -144,9 +145,8 @@ def _recall(
 ) -> dict[str, float]:
     """Return the share of the true neighbours that are found, one query at a time as users ask, and its error."""
     found = [archive.search(query, K, wanted)[0] for query in queries]
-    shares = [
-        len({hit.tile.id for hit in hits} & {*true.tolist()}) / K for hits, true in zip(found, truth, strict=True)
-    ]
+    hits = [len({hit.tile.id for hit in one} & {*true.tolist()}) for one, true in zip(found, truth, strict=True)]
+    shares = [count / truth.shape[1] for count in hits]
     return {
         "mean": round(statistics.mean(shares), 4),
         "standard_error": round(statistics.stdev(shares) / len(shares) ** 0.5, 4),
