@@ -1,5 +1,6 @@
 """What the routes work with: one archive, one model, opened once."""
 
+import gc
 import os
 import threading
 from collections.abc import Sequence
@@ -96,3 +97,13 @@ def open_service(settings: ApiSettings) -> Service:
         archive.close()
         raise
     return Service(settings, archive, OneAtATime(encoder))
+
+
+def settle() -> None:
+    """Spare the garbage collector what a server has loaded and keeps to its end.
+
+    A page of a thousand items makes so many objects that the collector runs; going through the model's and the
+    libraries' objects each time took half of the page's time.
+    """
+    gc.collect()
+    gc.freeze()

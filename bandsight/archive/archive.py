@@ -443,14 +443,16 @@ class Archive:
         )
         if only is not None:
             among = Filter(up_to=-1) if not only else Filter(all_of=(among, ~Filter(exclude=tuple(only))))
-        if query.strategy == "average":
-            aim = average(positives, negatives, query.weights)[None]
-            rank: Rank = lambda n: self._store.search(aim, n, among, exact=exact)[0]  # noqa: E731
-        else:
-            rank = partial(rank_best, self._store, positives, negatives, wanted=among, exact=exact)
+        aim = average(positives, negatives, query.weights)[None] if query.strategy == "average" else None
 
         def answer(catalog: Catalog) -> Page:
             generation, newest = catalog.state()
+            # Decided once, for all that is ranked and for how many there are.
+            chosen = self._store.choose(among)
+            if aim is not None:
+                rank: Rank = lambda n: chosen.search(aim, n, exact=exact)[0]  # noqa: E731
+            else:
+                rank = partial(rank_best, self._store, chosen, positives, negatives, exact=exact)
             if after is not None:
                 newest = after.up_to
             hydrate: Hydrate = lambda ranked: self._hits(catalog, [ranked])[0]  # noqa: E731
@@ -462,7 +464,7 @@ class Archive:
             if with_vectors:
                 rows = self._store.get([hit.tile.id for hit in hits])
                 hits = [replace(hit, vector=row) for hit, row in zip(hits, rows, strict=True)]
-            return Page(hits=hits, next=end, generation=generation)
+            return Page(hits=hits, next=end, matched=chosen.count, generation=generation)
 
         return self._answering(answer)
 
@@ -604,7 +606,7 @@ class Archive:
         """
         with self._reading() as catalog:
             self._follow(catalog)
-            missing = sorted(set(ids) - set(catalog.tiles(list(ids))))
+            missing = sorted(set(ids) - catalog.there(list(ids)))
         if missing:
             raise NotFoundError(f"tile {missing[0]}: this archive holds no such tile; ids come from a search")
         return self._store.get(ids)

@@ -11,8 +11,7 @@ from bandsight.archive.cursor import Cursor
 from bandsight.archive.query import best_scores, squeezed
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
-from bandsight.filters import Filter
-from bandsight.vectors.protocol import VectorStore
+from bandsight.vectors.protocol import Choice, VectorStore
 from bandsight.vectors.scores import Ranked, best
 
 _ALL = 2**40
@@ -35,29 +34,31 @@ class Page:
     """Best first; ranks count from 1 on every page."""
     next: Cursor | None
     """Goes on behind these hits; None when there is nothing more."""
+    matched: int
+    """How many tiles pass the filter, whatever the arrangement shows of them."""
     generation: int
     """The commit that was searched."""
 
 
 def rank_best(
     store: VectorStore,
+    among: Choice,
     positives: NDArray[np.float32],
     negatives: NDArray[np.float32],
     k: int,
-    wanted: Filter,
     *,
     exact: bool,
 ) -> Ranked:
-    """Return the min(k, matching) best tiles under the strategy `best`.
+    """Return the min(k, matching) best tiles of a choice under the strategy `best`.
 
     The best of a maximum are among the best of its parts. Negatives demote some of those, so the look goes further
     until no unseen tile can be better than the k-th.
     """
     if not len(positives):
-        return _rescored(store, store.search(negatives[:1], _ALL, wanted, exact=True), positives, negatives, k)
+        return _rescored(store, among.search(negatives[:1], _ALL, exact=True), positives, negatives, k)
     fetch = k if not len(negatives) else _GROWTH * k
     while True:
-        parts = store.search(positives, fetch, wanted, exact=exact)
+        parts = among.search(positives, fetch, exact=exact)
         answer = _rescored(store, parts, positives, negatives, k)
         complete = any(len(ids) < fetch for ids, _ in parts)
         if complete or not len(negatives):

@@ -17,6 +17,7 @@ from bandsight.geo.box import LonLatBox
 
 _HOW = "need a GeoJSON geometry in lon, lat degrees, cut at ±180° or written with longitudes beyond it"
 _TURN, _HALF = 360.0, 180.0
+_SURFACE = 2
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,22 @@ class Area:
             for west, south, east, north in shapely.bounds(shapely.get_parts(self.geometry)).tolist()
         )
 
+    @cached_property
+    def _is_boxes(self) -> bool:
+        """Whether each part is a box; comparing sides is then all there is to do."""
+        parts = shapely.get_parts(self.geometry)
+        outlines = shapely.box(*shapely.bounds(parts).T)
+        return bool((shapely.get_dimensions(parts) == _SURFACE).all() and shapely.equals(parts, outlines).all())
+
     def covers(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which boxes (west, south, east, north), shape (n, 4), lie within the area's inside."""
+        if self._is_boxes:
+            found = np.zeros(len(boxes), bool)
+            for part in self.boxes:
+                found |= (boxes[:, :2] > (part.west, part.south)).all(axis=1) & (
+                    boxes[:, 2:] < (part.east, part.north)
+                ).all(axis=1)
+            return found
         shapely.prepare(self.geometry)
         inside = shapely.contains_properly(self.geometry, shapely.box(*boxes.T))
         return np.asarray(inside, bool)

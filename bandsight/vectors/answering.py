@@ -1,5 +1,7 @@
 """Answers a search by exact scan or by index, whichever was measured to be quicker."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,31 @@ from bandsight.vectors.scan import SLACK, scan, slack
 from bandsight.vectors.scan import Part as ScanPart
 from bandsight.vectors.scores import Ranked, best, raw_scores
 from bandsight.vectors.state import Masks, State, located
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A `Choice`: the rows of one state that count."""
+
+    state: State
+    masks: Masks
+
+    @property
+    def count(self) -> int:
+        """How many rows count."""
+        return self.masks.survivors
+
+    def search(self, queries: NDArray[np.float32], k: int, *, exact: bool = False) -> list[Ranked]:
+        """Search by index where that pays, else by exact scan; see `VectorStore`."""
+        state, masks = self.state, self.masks
+        queries = np.ascontiguousarray(queries, np.float32)
+        k = min(k, masks.survivors)
+        if k == 0:
+            return [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
+        if state.device and (answers := state.device.scan(masks.masks, masks.survivors, queries, k)):
+            return answers
+        width = None if exact or state.index is None else plan(state.index, masks.survivors, masks.total, k)
+        return answer(state, masks, width, queries, k)
 
 
 def plan(index: IvfIndex, survivors: int, total: int, k: int) -> Width | None:

@@ -1,6 +1,7 @@
 """The referee: a store in memory that does everything the slow, obvious way, for tests to compare with."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from bandsight.errors import NotFoundError
 from bandsight.filters import Filter
 from bandsight.vectors.columns import SceneColumns, TileColumns
 from bandsight.vectors.matching import Footprints, View, matching
-from bandsight.vectors.protocol import Likeness, Segment, Selection, Snapshot
+from bandsight.vectors.protocol import Choice, Likeness, Segment, Selection, Snapshot
 from bandsight.vectors.scores import Ranked
 
 
@@ -60,6 +61,10 @@ class ExactStore:
             best = np.lexsort((all_ids, -scores))[:k]
             answers.append((all_ids[best], scores[best]))
         return answers
+
+    def choose(self, wanted: Filter) -> Choice:
+        """Decide anew at each search; see `VectorStore`."""
+        return _Undecided(self, wanted)
 
     def select(self, wanted: Filter) -> Selection:
         """Look at every row; see `VectorStore`."""
@@ -114,3 +119,20 @@ class ExactStore:
     def verify(self, *, full: bool) -> list[str]:  # noqa: ARG002  (the port's signature)
         """Memory does not rot."""
         return []
+
+
+@dataclass(frozen=True, slots=True)
+class _Undecided:
+    """A `Choice` that looks at every row each time."""
+
+    store: ExactStore
+    wanted: Filter
+
+    @property
+    def count(self) -> int:
+        """How many tiles pass."""
+        return len(self.store.select(self.wanted).ids)
+
+    def search(self, queries: NDArray[np.float32], k: int, *, exact: bool = False) -> list[Ranked]:
+        """Score every matching row; see `VectorStore`."""
+        return self.store.search(queries, k, self.wanted, exact=exact)

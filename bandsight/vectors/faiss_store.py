@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bandsight.errors import ArchiveError
 from bandsight.filters import Filter
 from bandsight.vectors import building
-from bandsight.vectors.answering import answer, plan, scan_parts
+from bandsight.vectors.answering import Chosen, answer, scan_parts
 from bandsight.vectors.building import BUDGET_BYTES, Rows, build, fill, len_of
 from bandsight.vectors.columns import TileColumns
 from bandsight.vectors.device_rows import device_for, load
@@ -97,16 +97,12 @@ class FaissStore:
 
     def search(self, queries: NDArray[np.float32], k: int, wanted: Filter, *, exact: bool = False) -> list[Ranked]:
         """Search by index where that pays, else by exact scan; see `VectorStore`."""
+        return self.choose(wanted).search(queries, k, exact=exact)
+
+    def choose(self, wanted: Filter) -> Chosen:
+        """Decide which tiles pass; see `VectorStore`."""
         state = self._current()
-        queries = np.ascontiguousarray(queries, np.float32)
-        wide = Masks.of([matching(shown.view, wanted, self._footprints) for shown in state.shown])
-        k = min(k, wide.survivors)
-        if k == 0:
-            return [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
-        if state.device and (answers := state.device.scan(wide.masks, wide.survivors, queries, k)):
-            return answers
-        width = None if exact or state.index is None else plan(state.index, wide.survivors, wide.total, k)
-        return answer(state, wide, width, queries, k)
+        return Chosen(state, Masks.of([matching(shown.view, wanted, self._footprints) for shown in state.shown]))
 
     def select(self, wanted: Filter) -> Selection:
         """Return all tiles that pass; see `VectorStore`."""

@@ -66,6 +66,17 @@ class Likeness:
     """Cosine of each vector with each tile, summed in float32, shape (vectors, n)."""
 
 
+class Choice(Protocol):
+    """The tiles that pass a filter, decided once for as many searches as are wanted, of one committed state."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    def search(self, queries: NDArray[np.float32], k: int, *, exact: bool = False) -> list[Ranked]:
+        """Return the min(k, count) nearest of them; see `VectorStore.search`."""
+
+
 class VectorStore(Protocol):
     """Keeps unit vectors by tile id and finds the nearest under a filter.
 
@@ -92,6 +103,13 @@ class VectorStore(Protocol):
             k: Most hits for each.
             wanted: Which tiles count.
             exact: Look at every row, whatever index there is.
+
+        Raises:
+            QueryError: The filter asks what cannot be known of these tiles.
+        """
+
+    def choose(self, wanted: Filter) -> Choice:
+        """Decide which tiles pass a filter, to be counted and searched.
 
         Raises:
             QueryError: The filter asks what cannot be known of these tiles.

@@ -91,7 +91,7 @@ class MeaningRanking:
         return RankedPage(
             hits=hits,
             next=end,
-            matched=self._matched(among, likely, found, cursor),
+            matched=self._matched(found, is_first=cursor is None),
             generation=found.generation,
             # Whether anything matches is known from the best hits, which are on the first page.
             facts={} if cursor else {"nothing_matches": nothing},
@@ -144,18 +144,13 @@ class MeaningRanking:
         ]
         return hits, judgement.nothing_matches
 
-    def _matched(self, among: Filter, likely: list[int] | None, found: Page, cursor: Cursor | None) -> int | None:
+    def _matched(self, found: Page, *, is_first: bool) -> int | None:
         """Return how many hits there are on all pages, None where only making them would tell."""
-        if cursor is None and found.next is None:
+        if is_first and found.next is None:
             return len(found.hits)
         arrangement = self._question.arrangement
-        if arrangement.drops or arrangement.diversity or arrangement.min_score is not None:
-            return None
-        up_to = cursor.up_to if cursor else (found.next.up_to if found.next else None)
-        if likely is not None:
-            return sum(1 for tile in likely if up_to is None or tile <= up_to)
-        counted = among if up_to is None else Filter(up_to=up_to, all_of=(among,))
-        return self._service.archive.count(counted)
+        undecided = arrangement.drops or arrangement.diversity or arrangement.min_score is not None
+        return None if undecided else found.matched
 
 
 def _cursor(place: list[Any] | None) -> tuple[Cursor | None, int]:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bandsight.archive import Archive
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
@@ -81,8 +84,8 @@ class TopRanking:
         """Return the k best of the hits that also pass another filter; see `Ranking`."""
         up_to = self._archive.newest_tile if after is None else number_in(after, 2)
         top = self._kept.top(self._source, self._archive.generation, up_to)
-        passing = set(self._archive.tile_ids(wanted).tolist())
-        hits = [(hit, facts) for hit, facts in top.hits if hit.tile.id in passing]
+        passing = _among(np.array([hit.tile.id for hit, _ in top.hits], np.int64), self._archive.tile_ids(wanted))
+        hits = [one for one, passes in zip(top.hits, passing.tolist(), strict=True) if passes]
         behind = hits if after is None else _behind(hits, after)
         shown = behind[:k]
         end = None
@@ -90,6 +93,14 @@ class TopRanking:
             last = shown[-1][0]
             end = [last.tile.id, last.score, up_to]
         return RankedPage(hits=shown, next=end, matched=len(hits), generation=top.generation, facts=top.facts)
+
+
+def _among(ids: NDArray[np.int64], ascending: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which ids are among others, of which there may be millions, in their order."""
+    at = np.searchsorted(ascending, ids)
+    found = at < len(ascending)
+    found[found] = ascending[at[found]] == ids[found]
+    return found
 
 
 def _behind(hits: list[tuple[Hit, dict[str, Any]]], after: list[Any]) -> list[tuple[Hit, dict[str, Any]]]:

@@ -6,7 +6,7 @@ import pytest
 
 from bandsight.archive import Archive, extension
 from bandsight.errors import ArchiveError
-from bandsight.vectors import building, faiss_store
+from bandsight.vectors import answering, building, faiss_store
 from bandsight.vectors.faiss_store import FaissStore
 from tests.archive.makers import entry, filled, vectors
 from tests.vectors.planning import always_by_index
@@ -17,7 +17,7 @@ def path(tmp_path, monkeypatch):
     monkeypatch.setattr(building, "WORTH_IT", 10)
     monkeypatch.setattr(extension, "_MANY", 1)
     monkeypatch.setattr(extension, "_SHARE", 0.0)
-    monkeypatch.setattr(faiss_store, "plan", always_by_index)
+    monkeypatch.setattr(answering, "plan", always_by_index)
     with filled(tmp_path / "a", 4) as archive:
         archive.optimize()
     return tmp_path / "a"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.filters import Filter, Property
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors import building, device_rows, faiss_store, tuning
+from bandsight.vectors import answering, building, device_rows, faiss_store, tuning
 from bandsight.vectors.columns import SceneColumns, TileColumns
 from bandsight.vectors.exact import ExactStore
 from bandsight.vectors.faiss_store import FaissStore
@@ -179,12 +179,21 @@ def test_faiss_answers_as_the_referee_to_the_last_bit(both, wanted, k, seed):
     assert_agree(real.search(queries, k, wanted), referee.search(queries, k, wanted))
 
 
+@given(FILTERS, st.integers(1, 60))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_choice_is_counted_and_searched_as_its_filter(both, wanted, k):
+    for made in both:
+        choice = made.choose(wanted)
+        assert choice.count == len(made.select(wanted).ids)
+        assert_agree(choice.search(unit(2, 7), k), made.search(unit(2, 7), k, wanted))
+
+
 @pytest.fixture
 def indexed(tmp_path, monkeypatch):
     """A store that uses its index for a few hundred rows as it would for millions, and its referee."""
     monkeypatch.setattr(building, "WORTH_IT", 100)
     monkeypatch.setattr(tuning, "FEW", 0)
-    monkeypatch.setattr(faiss_store, "plan", always_by_index)
+    monkeypatch.setattr(answering, "plan", always_by_index)
     referee, real = ExactStore(DIM, footprints), FaissStore(tmp_path, DIM, pytest.fail, footprints)
     for made in (referee, real):
         fill(made)
@@ -268,7 +277,7 @@ def test_rows_younger_than_the_index_are_found_at_once(indexed, monkeypatch):
     for n in range(3):
         assert int(real.search(fresh[n : n + 1], 1, Filter())[0][0][0]) == ROWS + 1 + n
     only_new = Filter(exclude=tuple(range(1, ROWS + 1)))
-    monkeypatch.setattr(faiss_store, "plan", lambda index, *_: index.widths[-1])
+    monkeypatch.setattr(answering, "plan", lambda index, *_: index.widths[-1])
     assert sorted(real.search(fresh[:1], 10, only_new)[0][0].tolist()) == [ROWS + 1, ROWS + 2, ROWS + 3]
 
 

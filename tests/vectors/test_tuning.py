@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bandsight.vectors import tuning
+from bandsight.vectors.answering import plan
 from bandsight.vectors.building import build
-from bandsight.vectors.faiss_store import plan
 from bandsight.vectors.ivf import Width
 from bandsight.vectors.probing import draw, true_neighbours
 

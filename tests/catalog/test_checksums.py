@@ -1,0 +1,41 @@
+"""The check of a row by its stored text says what the check of its values says."""
+
+import json
+
+import pytest
+
+from bandsight.catalog.checksums import is_as_written, row_checksum
+from bandsight.catalog.tables import TileRow
+
+TABLE = TileRow.__table__
+
+
+def row(**changed):
+    made = dict.fromkeys((column.name for column in TABLE.columns), 1.5)
+    made |= dict.fromkeys(("id", "scene_id", "scale", "col_off", "row_off", "width", "height"), 2)
+    made |= {"cell": 'a "cell", "coordinates": é', "west2": None, "cloud_fraction": None}
+    made["geometry"] = {"type": "Polygon", "coordinates": [[[1e-7, 2], [1e22, 4.5], [-0.1, 1], [1e-7, 2]]]}
+    made |= changed
+    return made | {"checksum": row_checksum(TABLE, made)}
+
+
+@pytest.mark.parametrize("cloud", [None, 0.25])
+def test_a_row_as_it_was_written_is_known_by_its_text(cloud):
+    sound = row(cloud_fraction=cloud)
+    assert is_as_written(TABLE, sound, json.dumps(sound["geometry"]))
+
+
+def test_any_change_of_text_or_values_is_seen():
+    sound = row()
+    text = json.dumps(sound["geometry"])
+    for at in range(len(text)):
+        other = text[:at] + chr(ord(text[at]) ^ 1) + text[at + 1 :]
+        assert not is_as_written(TABLE, sound, other)
+    assert not is_as_written(TABLE, sound | {"west": 1.25}, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "{}", '{"coordinates": [], "type": "Polygon"}', '{"type":"Polygon","coordinates":[]}']
+)
+def test_text_of_another_form_is_left_to_the_slow_check(text):
+    assert not is_as_written(TABLE, row(), text)
