@@ -21,9 +21,12 @@ KS = (10, 100)
 SHARES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 FEW = 10_000
 # Candidates rescored on raw vectors.
-_FETCH = (15, 20, 30, 40, 60, 80, 120, 160, 240, 320, 400, 480, 640, 800, 1200, 1600, 2400, 3200, 4800, 6400)
+_FETCH = (
+    *(15, 20, 30, 40, 60, 80, 120, 160, 240, 320, 400, 480, 640, 800, 1000),
+    *(1200, 1400, 1600, 2000, 2400, 2800, 3200, 4000, 4800, 6400),
+)
 # Rescoring a candidate costs about as much as comparing so many codes: it is read and multiplied in half precision.
-_RESCORE_AS_CODES = 60
+_RESCORE_AS_CODES = 100
 # A row that the filter stops costs so much of one whose code is compared.
 _SKIPPED = 0.5
 # The first look goes so far, as a share of the lists; where that does not do, it goes four times as far.
