@@ -10,7 +10,14 @@ from bandsight.vectors.ivf import IvfIndex, Width
 from bandsight.vectors.scan import SLACK, scan, slack
 from bandsight.vectors.scan import Part as ScanPart
 from bandsight.vectors.scores import Ranked, best, raw_scores
+from bandsight.vectors.segments import OpenSegment
 from bandsight.vectors.state import Masks, State, located
+
+# So many rows for each hit wanted, and this part of the candidates, tell how good a hit must be.
+_HEAD = 8
+
+_Place = tuple[NDArray[np.intp], OpenSegment, NDArray[np.int64]]
+"""Which of some tiles are in a segment, its file, and their rows there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +68,16 @@ def answer(state: State, masks: Masks, width: Width | None, queries: NDArray[np.
     allowed = np.zeros(state.index.span, bool)
     for one, mask in zip(state.shown, old.masks, strict=True):
         one.part.file.mark(mask, allowed, state.index.first_id)
-    found = state.index.candidates(queries, width, allowed)
+    found, likely = state.index.candidates(queries, width, allowed)
     answers: list[Ranked] = []
     for row, query in enumerate(queries):
-        candidates = found[row][found[row] >= 0]
+        there = found[row] >= 0
+        candidates = found[row][there]
         if len(candidates) < min(k, old.survivors):
             # The index could not fill the answer: the contract is min(k, matching), so scan.
             answers += scan(scan_parts(state, masks), query[None], k)
             continue
-        ranked = _rescored(state, candidates, query, min(k, len(candidates)))
+        ranked = _rescored(state, candidates, likely[row][there], query, min(k, len(candidates)))
         if late is not None:
             ids, scores = late[row]
             ranked = best(np.concatenate([ranked[0], ids]), np.concatenate([ranked[1], scores]), k)
@@ -86,15 +94,39 @@ def scan_parts(state: State, masks: Masks) -> list[ScanPart]:
     ]
 
 
-def _rescored(state: State, ids: NDArray[np.int64], query: NDArray[np.float32], k: int) -> Ranked:
-    """Return the k best of some tiles by their raw vectors; those that are answered fit their checks.
-
-    As in a scan, float32 proposes what may be among the best, and raw scores decide.
-    """
-    values = np.empty((len(ids), len(query)), np.float16)
+def _rows_of(state: State, ids: NDArray[np.int64]) -> tuple[NDArray[np.float16], list[_Place]]:
+    """Return the raw vectors of tiles, not compared with their checks, and where they were."""
     places = list(located(state, ids))
+    values = np.empty((len(ids), places[0][1].rows.shape[1]), np.float16)
     for chosen, file, rows in places:
         values[chosen] = file.take(rows)
+    return values, places
+
+
+def _rescored(
+    state: State, ids: NDArray[np.int64], likely: NDArray[np.float32], query: NDArray[np.float32], k: int
+) -> Ranked:
+    """Return the k best of some tiles by their raw vectors; those that are answered fit their checks.
+
+    The first ones tell how good the k-th is at least, and by how much codes' scores fall short; only what may be better
+    by as much is read too. As in a scan, float32 proposes what may be among the best, and raw scores decide.
+
+    Args:
+        state: Where the vectors are.
+        ids: The tiles, the likely best first.
+        likely: Their codes' scores, descending.
+        query: The query.
+        k: At most the number of tiles.
+    """
+    head = min(len(ids), max(_HEAD * k, len(ids) // _HEAD))
+    values, places = _rows_of(state, ids[:head])
+    scores = values.astype(np.float32) @ query
+    shortfall = float((scores - likely[:head]).max())
+    floor = np.partition(scores, head - k)[head - k] - shortfall - slack(query)
+    promising = max(head, int(np.searchsorted(-likely, -floor, "right")))
+    ids = ids[:promising]
+    if promising > head:
+        values, places = _rows_of(state, ids)
     fetch = min(k + SLACK, len(ids))
     found, at = HalfRows(values).best(query[None], fetch)
     near = at[0][found[0] >= found[0][k - 1] - slack(query)]

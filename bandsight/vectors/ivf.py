@@ -107,8 +107,8 @@ class IvfIndex:
 
     def candidates(
         self, queries: NDArray[np.float32], width: Width, allowed: NDArray[np.bool_] | None
-    ) -> NDArray[np.int64]:
-        """Return likely neighbours, best first, padded with -1, shape (queries, some).
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return likely neighbours, best first, padded with -1, and their codes' scores, both of shape (queries, some).
 
         Args:
             queries: Unit vectors, shape (q, dim).
@@ -142,7 +142,7 @@ class IvfIndex:
             params,
         )
         ids[ids >= 0] += self.first_id
-        return ids
+        return ids, found
 
     def nearest_lists(self, queries: NDArray[np.float32], count: int) -> NDArray[np.int64]:
         """Return the lists that a search visits, in its order, shape (queries, count)."""

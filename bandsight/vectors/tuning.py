@@ -167,7 +167,7 @@ def _ranks(
     wide look counts as missed, so recall is never said to be higher than it is.
     """
     widest = Width(share=share, k=max(KS), nprobe=look, fetch=_FETCH[-1] + 1)
-    found = index.candidates(sample.queries, widest, allowed)
+    found, _ = index.candidates(sample.queries, widest, allowed)
     nearest = index.nearest_lists(sample.queries, look)
     steps = np.unique(np.minimum(look, np.ceil(_STEP ** np.arange(np.ceil(np.log(look) / np.log(_STEP)) + 1))))
     tried = steps.astype(np.int64)

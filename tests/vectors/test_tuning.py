@@ -94,7 +94,7 @@ def test_recall_is_never_said_to_be_higher_than_a_search_at_that_width_reaches(i
     for width in index.widths:
         number = SHARES.index(width.share)
         # One more candidate for the row that is held out.
-        found = index.candidates(sample.queries, replace(width, fetch=width.fetch + 1), sample.allowed[number])
+        found, _ = index.candidates(sample.queries, replace(width, fetch=width.fetch + 1), sample.allowed[number])
         for probe in sample.probes:
             pairs = zip(found[probe.rows], truths[number][probe.rows, : width.k], strict=True)
             reached = np.mean([np.isin(true[true >= 0], ids).mean() for ids, true in pairs])
@@ -107,7 +107,7 @@ def test_candidates_pass_the_filter_and_come_once(index, parts, texts):
     sample = draw(parts, texts, SHARES, FIRST, ids_there(parts))
     for width in index.widths:
         allowed = sample.allowed[SHARES.index(width.share)]
-        for ids in index.candidates(sample.queries[:20], width, allowed):
+        for ids in index.candidates(sample.queries[:20], width, allowed)[0]:
             real = ids[ids >= 0]
             assert len(set(real.tolist())) == len(real)
             assert allowed is None or allowed[real - FIRST].all()
