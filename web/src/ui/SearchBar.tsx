@@ -67,11 +67,11 @@ export function SearchBar() {
                 <li key={one} id={`suggestion-${index}`} role="option" aria-selected={index === at} class={index === at ? "on" : ""} onPointerDown={(event) => { event.preventDefault(); submit(one); }}>
                   {index < recent.length ? <icons.Clock /> : <icons.Bolt />}
                   <span class="grow">{one}</span>
-                  {index >= recent.length && <span class="dim">works here</span>}
+                  {index >= recent.length && <span class="dim">in this archive</span>}
                 </li>
               ))}
             </ul>
-            <p class="hint row"><span class="grow">Commas part alternatives; a minus in front says what is not meant: <i>river, canal, −town</i></span>
+            <p class="hint row"><span class="grow">Commas separate alternatives; a minus excludes: <i>river, canal, −town</i></span>
               {former.value.length > 0 && <button type="button" class="link" onPointerDown={(event) => { event.preventDefault(); forget(); }}>Forget former searches</button>}</p>
           </div>
         )}
