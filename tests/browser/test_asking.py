@@ -42,6 +42,8 @@ def test_examples_of_this_archive_are_offered_and_former_sentences_remembered(op
     page.locator(".examples button").first.click()
     settled(page)
     said = page.input_value("#q")
+    page.fill("#q", "zzz")
+    assert page.locator("#suggestions").count() == 0, "what has nothing of the words is suggested"
     page.fill("#q", "")
     page.locator("#suggestions").wait_for()
     assert page.locator("#suggestions li").first.inner_text().strip() == said

@@ -76,9 +76,9 @@ let drawnAt = -AFTER_DRAWING_MS;
 // Zooms beyond the one from which a footprint can be seen: about ten times as wide.
 const CLOSE = 3.3;
 const BEST = 12;
-/** What of an answer to look at first: all that is likely, else the first few. */
+/** What of an answer to look at first: all that is likely, else (and beside examples, which order it anew) the first few. */
 function leading(found: readonly Hit[]): readonly Hit[] {
-  const likely = found.filter((hit) => hit.match);
+  const likely = store.range.peek().of === "score" ? [] : found.filter((hit) => hit.match);
   return likely.length ? likely : found.slice(0, BEST);
 }
 

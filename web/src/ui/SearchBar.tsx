@@ -25,8 +25,10 @@ export function SearchBar() {
   const file = useRef<HTMLInputElement>(null);
   const text = draft ?? question.value.text;
   const like = text.trim().toLowerCase();
-  const recent = former.value.filter((one) => one !== text && (!like || one.toLowerCase().includes(like) || like === question.value.text.toLowerCase())).slice(0, 5);
-  const works = (overview.value?.examples ?? []).filter((one) => one.text !== text && !recent.includes(one.text)).slice(0, 6);
+  // All of them before anything new is typed; then those that have every word so far.
+  const fits = (one: string): boolean => one !== text && (like === question.value.text.toLowerCase() || like.split(/\s+/).every((word) => one.toLowerCase().includes(word)));
+  const recent = former.value.filter(fits).slice(0, 5);
+  const works = (overview.value?.examples ?? []).filter((one) => fits(one.text) && !recent.includes(one.text)).slice(0, 6);
   const options = [...recent, ...works.map((one) => one.text)];
   const submit = (value: string): void => {
     setDraft(null);
