@@ -32,7 +32,6 @@ CANDIDATES = (
     "a quarry",
     "grassland and pasture",
     "a wetland with ponds",
-    "clouds over land",
 )
 # Nearest tiles of each sentence that are judged.
 _DEPTH = 24

@@ -92,6 +92,8 @@ class Profile:
     """Its quality bands; the first whose names fit is used."""
     styles: tuple[Style, ...] = ()
     """Pictures for people; where empty they are derived from the wavelengths."""
+    hazy: bool = False
+    """Measured at the top of the atmosphere: pictures for people begin above what the air alone reflects."""
     offset_path: re.Pattern[str] | None = None
     """Found in the path of products whose numbers are `offset_dn` higher than the rules say."""
     offset_dn: float = 0.0

@@ -15,6 +15,10 @@ def test_the_overview_shows_what_is_held(open_page, url: str, shot) -> None:
     assert str(held["tiles"]) in numbers.inner_text()
     rows = page.locator(".months tbody tr")
     assert rows.count() == len(held["sensors"])
+    # 2017-02 to 2020-05 in quarters: those of which nothing is held are there too.
+    assert page.get_by_role("heading", name="Tiles by sensor and quarter").count() == 1
+    assert rows.first.locator(".cells span").count() == 14
+    assert "2017-01 to 2017-03" in page.locator(".cells[aria-label]").last.get_attribute("aria-label")
     assert page.get_by_text(held["model"]["license"]).count() == 1
     assert page.get_by_text("Recall is 1 by construction").count() == 1
     page.get_by_role("button", name="Show its coverage").click()
@@ -37,7 +41,7 @@ def test_jobs_run_before_ones_eyes(open_page, shot) -> None:
             "message": "",
             "started": "2026-01-02T10:00:00Z",
             "progress": share,
-            "bandsight:sources": ["/data/scenes/spring"],
+            "bandsight:sources": [f"/data/scenes/spring/of-a-long-name-{at}" for at in range(9)],
             "bandsight:counts": {**counts, "tiles_per_s": 90.0, "remaining_s": None if share >= 100 else 3.0},
         }
         if route.request.url.endswith("/7"):
@@ -57,6 +61,8 @@ def test_jobs_run_before_ones_eyes(open_page, shot) -> None:
     page.get_by_text("1 scene failed").click()
     page.get_by_text("ends before its last block").wait_for()
     shot(page, "30-jobs")
+    wide, seen = page.locator(".archive").evaluate("node => [node.scrollWidth, node.clientWidth]")
+    assert wide <= seen, "a job is wider than its panel"
     page.locator(".job .state.successful").wait_for()
 
 

@@ -42,10 +42,12 @@ def test_examples_of_this_archive_are_offered_and_former_sentences_remembered(op
     page.locator(".examples button").first.click()
     settled(page)
     said = page.input_value("#q")
+    page.fill("#q", "zzz")
+    assert page.locator("#suggestions").count() == 0, "what has nothing of the words is suggested"
     page.fill("#q", "")
     page.locator("#suggestions").wait_for()
     assert page.locator("#suggestions li").first.inner_text().strip() == said
-    assert page.get_by_text("works here").count() > 0
+    assert page.get_by_text("in this archive").count() > 0
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     settled(page)
@@ -72,6 +74,80 @@ def test_map_and_grid_point_at_each_other(open_page, shot) -> None:
     page.locator(".card").nth(1).hover()
     assert still(page) != before, "hovering a card changes nothing on the map"
     shot(page, "03-zoomed")
+
+
+def test_the_map_goes_where_a_new_sentence_is_likely_and_stays_while_it_is_refined(open_page) -> None:
+    page = open_page("#map=1.50/20/0")
+    before = _camera(page)
+    ask(page, "a lake surrounded by fields")
+    page.wait_for_timeout(1500)
+    found = _camera(page)
+    assert float(found.split("/")[0]) > float(before.split("/")[0]) + 2, "the map does not go there"
+    page.locator(".card").first.hover()
+    page.get_by_role("button", name="More like 1", exact=True).click()
+    page.wait_for_selector(".chip.for")
+    settled(page)
+    page.wait_for_timeout(1000)
+    assert _camera(page) == found
+
+
+def _camera(page) -> str:
+    """Zoom, latitude and longitude, as the address says."""
+    still(page)
+    page.wait_for_function("() => location.hash.includes('map=')")
+    page.wait_for_timeout(400)
+    return page.evaluate("new URLSearchParams(location.hash.slice(1)).get('map')")
+
+
+def test_one_after_another_is_taken_as_an_example_by_pointer(open_page) -> None:
+    page = open_page()
+    ask(page, "a lake surrounded by fields")
+    for times in range(1, 4):
+        page.locator(".card[aria-posinset='1']").hover()
+        page.get_by_role("button", name="More like 1", exact=True).click()
+        page.wait_for_function("many => document.querySelectorAll('.chip.for').length === many", arg=times)
+        settled(page)
+
+
+def test_by_keyboard_the_focus_stays_in_the_list_when_a_place_becomes_an_example(open_page) -> None:
+    page = open_page("#q=a+lake")
+    settled(page)
+    page.locator("#q").focus()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.ariaLabel") == "More like 1":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".chip.for")
+    settled(page)
+    page.wait_for_function("() => document.activeElement.className === 'face-button'")
+    assert page.evaluate("document.activeElement.closest('.card').ariaPosInSet") == "1"
+
+
+def test_what_is_pointed_at_is_marked_over_the_map_and_no_frame_of_it_is_drawn(open_page) -> None:
+    page = open_page()
+    ask(page, "a lake surrounded by fields")
+    page.wait_for_timeout(1000)
+    still(page)
+    page.evaluate("""() => {
+      window.frames_drawn = 0;
+      const seen = new MutationObserver(() => { window.frames_drawn += 1 });
+      seen.observe(document.querySelector(".map-frame"), { attributeFilter: ["data-drawn"] });
+    }""")
+    assert page.locator(".marks > *").count() == 0
+    page.locator(".card").nth(1).hover()
+    page.wait_for_selector(".marks > *", state="attached")
+    page.mouse.move(5, 5)
+    page.wait_for_selector(".marks > *", state="detached")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.wait_for_selector(".marks > *", state="attached")
+    assert page.evaluate("window.frames_drawn") == 0
+    before = page.locator(".marks > *").first.bounding_box()
+    page.get_by_role("button", name="Zoom in").click()
+    page.wait_for_timeout(800)
+    assert page.locator(".marks > *").first.bounding_box() != before, "the mark does not move with the map"
 
 
 def test_more_and_less_like_a_hit_with_one_key(open_page, shot) -> None:

@@ -107,9 +107,11 @@ def test_the_slider_hides_what_is_less_likely_without_asking_the_server(open_pag
     page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/search") else None)
     slider = page.get_by_role("slider", name="Least probability")
     slider.focus()
+    frame = page.locator("[data-testid=map]").bounding_box()
     for _ in range(6):
         slider.press("PageUp")
     page.wait_for_selector(".chip >> text=at least")
+    assert page.locator("[data-testid=map]").bounding_box() == frame, "a chip moves the map"
     assert int(page.locator(".results-head h2 b").inner_text()) < before
     assert not asked
     still(page)

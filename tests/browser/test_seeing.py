@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.conftest import ask, cards, still
+from tests.browser.conftest import ask, cards, settled, still
 
 pytestmark = pytest.mark.browser
 
@@ -83,10 +83,39 @@ def test_the_heat_map_lies_over_the_archive(open_page, shot) -> None:
     page.wait_for_function("() => !document.querySelector('.heat-key')")
 
 
+def test_from_far_away_the_heat_map_is_gone_to(open_page) -> None:
+    page = open_page("#q=a+lake&map=1.50/20/0")
+    settled(page)
+    still(page)
+    with page.expect_response(lambda answer: "/heatmap/" in answer.url and answer.url.endswith(".png")):
+        page.get_by_role("button", name="Heat map of the question").click()
+    page.wait_for_timeout(1500)
+    still(page)
+    page.wait_for_function("() => +(/map=([0-9.]+)/.exec(decodeURIComponent(location.hash))?.[1] ?? 0) > 8")
+
+
+def test_two_kept_places_are_compared_and_a_scene_is_shown_whole(open_page) -> None:
+    page = open_page("#q=a+lake&sensor=sentinel2_l1c")
+    settled(page)
+    for _ in range(2):
+        page.keyboard.press("j")
+        page.keyboard.press("s")
+    page.get_by_role("button", name="Saved selections").click()
+    page.get_by_role("button", name="Compare the two").click()
+    page.get_by_label("Compare two places").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(".card .face-button").first.click()
+    page.wait_for_timeout(1200)
+    still(page)
+    close = page.url
+    page.get_by_title("Show the whole scene on the map").click()
+    page.wait_for_function("before => location.href !== before", arg=close)
+
+
 def test_classes_colour_the_area_and_sum_up(open_page, shot) -> None:
     page = open_page()
     page.get_by_role("button", name="Classes", exact=True).click()
-    page.get_by_label("Labels, parted by commas").fill("lake, farmland, forest, village")
+    page.get_by_label("Labels, separated by commas").fill("lake, farmland, forest, village")
     before = still(page)
     page.get_by_role("button", name="Classify").click()
     page.wait_for_selector(".legend-table tbody tr")

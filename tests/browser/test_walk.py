@@ -21,8 +21,7 @@ def test_a_stranger_finds_refines_limits_and_takes_away(open_page, shot, tmp_pat
     for place, name in ((1, "More like 1"), (2, "More like 2"), (3, "Less like 3")):
         card = page.locator(f".card[aria-posinset='{place}']")
         chosen.append(int(card.get_attribute("data-tile")))
-        # The focus shows a card's tools as the pointer does, and stays while the list moves.
-        card.locator(".face-button").focus()
+        card.hover()
         page.get_by_role("button", name=name, exact=True).click()
         page.wait_for_function(
             "many => document.querySelectorAll('.chip.for, .chip.against').length === many", arg=len(chosen)

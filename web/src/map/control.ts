@@ -37,13 +37,13 @@ export function make(container: HTMLElement, dark: boolean, camera: { lon: numbe
 export function furnish(map: MapLibre): void {
   const source = (id: string): void => void map.addSource(id, { type: "geojson", data: EMPTY });
   for (const id of ["coverage", "coverage-points", "classes", "class-points", "area"]) source(id);
-  map.addSource("hits", { type: "geojson", data: EMPTY, promoteId: "id", tolerance: 0.2 });
-  map.addSource("points", { type: "geojson", data: EMPTY, promoteId: "id" });
-  map.addLayer({ id: "coverage-fill", type: "fill", source: "coverage", layout: { visibility: "none" }, paint: { "fill-color": "#6d7cff", "fill-opacity": 0.14 } });
+  map.addSource("hits", { type: "geojson", data: EMPTY, tolerance: 0.2 });
+  map.addSource("points", { type: "geojson", data: EMPTY });
+  map.addLayer({ id: "coverage-fill", type: "fill", source: "coverage", layout: { visibility: "none" }, paint: { "fill-color": "#6d7cff", "fill-opacity": 0.07 } });
   map.addLayer({ id: "coverage-line", type: "line", source: "coverage", paint: { "line-color": "#7f8cff", "line-width": 1.1, "line-opacity": 0.7, "line-dasharray": [3, 2] } });
-  map.addLayer({ id: "coverage-point", type: "circle", source: "coverage-points", paint: { "circle-color": "#6674ee", "circle-radius": 4.5, "circle-stroke-color": "#ffffff", "circle-stroke-width": 1.2, "circle-opacity": footprints.small(0.85), "circle-stroke-opacity": footprints.small(1) } });
+  map.addLayer({ id: "coverage-point", type: "circle", source: "coverage-points", filter: footprints.SMALL, paint: { "circle-color": "#6674ee", "circle-radius": 4.5, "circle-stroke-color": "#ffffff", "circle-stroke-width": 1.2, "circle-opacity": 0.85 } });
   map.addLayer({ id: "classes-fill", type: "fill", source: "classes", paint: { "fill-color": ["get", "color"], "fill-opacity": ["interpolate", ["linear"], ["get", "sure"], 0, 0.35, 1, 0.75] } });
-  map.addLayer({ id: "classes-point", type: "circle", source: "class-points", paint: { "circle-color": ["get", "color"], "circle-radius": 5.5, "circle-stroke-color": "#ffffff", "circle-stroke-width": 1, "circle-opacity": footprints.small(0.95), "circle-stroke-opacity": footprints.small(1) } });
+  map.addLayer({ id: "classes-point", type: "circle", source: "class-points", filter: footprints.SMALL, paint: { "circle-color": ["get", "color"], "circle-radius": 5.5, "circle-stroke-color": "#ffffff", "circle-stroke-width": 1, "circle-opacity": 0.95 } });
   for (const layer of footprints.LAYERS) map.addLayer(layer);
   map.addLayer({ id: "area-fill", type: "fill", source: "area", paint: { "fill-color": "#5b6cff", "fill-opacity": 0.08 } });
   map.addLayer({ id: "area-line", type: "line", source: "area", paint: { "line-color": "#5b6cff", "line-width": 2, "line-dasharray": [2, 1.5] } });

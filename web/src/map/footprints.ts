@@ -1,6 +1,6 @@
 // Hits on the map: areas where they are large enough to see, points where they are not.
 import type { FeatureCollection, MultiPolygon, Polygon } from "geojson";
-import type { ExpressionSpecification, LayerSpecification } from "maplibre-gl";
+import type { CircleLayerSpecification, ExpressionSpecification, FillLayerSpecification, FilterSpecification, LineLayerSpecification } from "maplibre-gl";
 import { RAMP } from "../model/color";
 import { boxOf, type Hit } from "../model/hit";
 
@@ -17,7 +17,7 @@ export function areas(hits: readonly Hit[], warmth: (hit: Hit) => number): Featu
   return {
     type: "FeatureCollection",
     features: hits.map((hit) => ({
-      type: "Feature", id: hit.id, geometry: hit.geometry, properties: { id: hit.id, w: warmth(hit), p: hit.probability ?? 2 },
+      type: "Feature", id: hit.id, geometry: hit.geometry, properties: { w: warmth(hit), p: hit.probability ?? 2, z: zoomOf(hit) },
     })),
   };
 }
@@ -27,7 +27,7 @@ export function points(hits: readonly Hit[], warmth: (hit: Hit) => number): Feat
     type: "FeatureCollection",
     features: hits.map((hit) => ({
       type: "Feature", id: hit.id, geometry: { type: "Point", coordinates: hit.centre },
-      properties: { id: hit.id, w: warmth(hit), p: hit.probability ?? 2, z: zoomOf(hit) },
+      properties: { w: warmth(hit), p: hit.probability ?? 2, z: zoomOf(hit) },
     })),
   };
 }
@@ -43,41 +43,33 @@ export function middles(areas: FeatureCollection<Polygon | MultiPolygon>): Featu
   };
 }
 
+/** Dots of many hits are small: they would hide each other and the ground. */
+export const dot = (hits: number): { radius: number; stroke: number } => (hits > 1000 ? { radius: 3.5, stroke: 0.6 } : { radius: 5.5, stroke: 1.1 });
+
 const color: ExpressionSpecification = ["interpolate", ["linear"], ["get", "w"], ...RAMP.flat()] as unknown as ExpressionSpecification;
-const state = (name: string): ExpressionSpecification => ["boolean", ["feature-state", name], false];
-const lit = (on: number, off: number): ExpressionSpecification => ["case", state("current"), on, state("hover"), on, off];
 
-// A point gives way to its area at its own zoom: the step of each zoom asks the feature.
-export function small(value: unknown): ExpressionSpecification {
-  const steps = Array.from({ length: 23 }, (_, zoom) => [zoom, ["case", [">", ["get", "z"], zoom], value, 0]]).flat();
-  return ["step", ["zoom"], value, ...steps] as unknown as ExpressionSpecification;
-}
+/** A point gives way to its area at its own zoom: what is not seen is not even drawn. */
+export const SMALL: FilterSpecification = [">", ["get", "z"], ["zoom"]];
+export const LARGE: FilterSpecification = ["<=", ["get", "z"], ["zoom"]];
 
-/** Warmer hits cover more; what is looked at covers least. */
-export const FILL: ExpressionSpecification = ["case", state("current"), 0.04, state("hover"), 0.06, ["+", 0.015, ["*", 0.13, ["get", "w"]]]];
+/** Warmer hits cover more, and none so much that the ground under it changes its colour. */
+export const FILL: ExpressionSpecification = ["+", 0.01, ["*", 0.09, ["get", "w"]]];
 
-export const LAYERS: readonly LayerSpecification[] = [
-  { id: "hits-fill", type: "fill", source: "hits", paint: { "fill-color": color, "fill-opacity": FILL } },
+export const LAYERS: readonly (FillLayerSpecification | LineLayerSpecification | CircleLayerSpecification)[] = [
+  { id: "hits-fill", type: "fill", source: "hits", filter: LARGE, paint: { "fill-color": color, "fill-opacity": FILL } },
   {
-    id: "hits-line", type: "line", source: "hits", layout: { "line-join": "round" },
-    paint: { "line-color": ["case", state("current"), "#ffffff", color], "line-width": ["case", state("current"), 4.5, state("hover"), 3, 1.3], "line-opacity": ["case", state("current"), 1, state("hover"), 1, ["+", 0.3, ["*", 0.7, ["get", "w"]]]] },
+    id: "hits-line", type: "line", source: "hits", filter: LARGE, layout: { "line-join": "round" },
+    paint: { "line-color": color, "line-width": 1.3, "line-opacity": ["+", 0.3, ["*", 0.7, ["get", "w"]]] },
   },
   {
-    id: "hits-current", type: "line", source: "hits", layout: { "line-join": "round" },
-    paint: { "line-color": color, "line-width": ["case", state("current"), 2.2, 0], "line-opacity": ["case", state("current"), 1, 0] },
-  },
-  {
-    id: "hits-point", type: "circle", source: "points", layout: { "circle-sort-key": ["get", "w"] },
-    paint: {
-      "circle-color": color,
-      "circle-radius": lit(8.5, 5.5),
-      "circle-opacity": small(0.92),
-      "circle-stroke-color": ["case", state("current"), "#111827", "#ffffff"],
-      "circle-stroke-width": lit(2.4, 1.1),
-      "circle-stroke-opacity": small(1),
-    },
+    id: "hits-point", type: "circle", source: "points", filter: SMALL, layout: { "circle-sort-key": ["get", "w"] },
+    paint: { "circle-color": color, "circle-opacity": 0.92, "circle-stroke-color": "#ffffff" },
   },
 ];
 
+/** The filter of a layer of hits that hides what is less probable. */
+export function probable(layer: (typeof LAYERS)[number], least: number): FilterSpecification {
+  return least > 0 ? ["all", layer.filter as ExpressionSpecification, [">=", ["get", "p"], least]] : layer.filter!;
+}
+
 export const CLICKABLE = ["hits-fill", "hits-point"];
-export const FILTERED = LAYERS.map((layer) => layer.id);

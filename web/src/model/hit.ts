@@ -84,12 +84,6 @@ export function around(hits: readonly { box: [number, number, number, number] }[
 export const percent = (value: number): string =>
   value >= 0.995 ? "100 %" : value < 0.005 ? "<1 %" : `${Math.round(value * 100)} %`;
 
-/** What a badge says: the probability where the model gives one, else the cosine. */
-export function badge(hit: Hit): string {
-  if (hit.probability !== null) return percent(hit.probability);
-  return hit.score === null ? "" : hit.score.toFixed(2);
-}
-
 export const dayOf = (time: string | null): string => (time ? time.slice(0, 10) : "no date");
 
 /** sentinel2_l2a → Sentinel-2 L2A, for people. */

@@ -51,8 +51,8 @@ export const signs = computed(() => {
 });
 /** The range of probabilities (or cosines) that colours mean. */
 export const range = computed<{ low: number; high: number; of: "probability" | "score" }>(() => {
-  // Where examples take part in the order, probabilities of the sentence alone would contradict it.
-  const mixed = question.value.examples.some(({ part }) => part.kind !== "text");
+  // Where examples take part in the order, probabilities of one sentence would contradict it.
+  const mixed = question.value.examples.length > 0;
   const of = !mixed && hits.value.some((hit) => hit.probability !== null) ? "probability" : "score";
   const values = hits.value.map((hit) => hit[of]).filter((value) => value !== null);
   if (!values.length) return { low: 0, high: 1, of };

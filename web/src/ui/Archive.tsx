@@ -5,8 +5,10 @@ import { overview, overviewFailure } from "../model/store";
 import type { Overview } from "../api/calls";
 import { Failed, Waiting } from "./bits";
 import { Jobs } from "./Jobs";
+import { Axis } from "./Histogram";
 import { useMap } from "./mapState";
 import { classColor } from "../model/color";
+import { monthOf, Steps } from "../model/months";
 import * as icons from "./icons";
 
 export function ArchiveView() {
@@ -38,27 +40,32 @@ export function ArchiveView() {
 
 const Number = ({ of, name }: { of: number; name: string }) => <div><b>{of.toLocaleString("en")}</b><span>{name}</span></div>;
 
-/** Tiles of each sensor: how many, and in which months. */
+/** Tiles of each sensor: how many, and when; times of which nothing is held are empty, not left out. */
 function Months({ held }: { held: Overview }) {
-  const months = [...new Set(held.months.flatMap(({ month }) => (month ? [month] : [])))].sort();
-  const most = Math.max(1, ...held.months.map(({ tiles }) => tiles));
+  const dated = held.months.flatMap(({ sensor, month, tiles }) => (month ? [{ sensor, at: monthOf(month), tiles }] : []));
+  const steps = Steps.over(dated.map(({ at }) => at));
+  const rows = held.sensors.map(({ id, tiles }) => {
+    const counts = new Array<number>(steps?.count ?? 0).fill(0);
+    for (const one of dated) if (one.sensor === id) counts[steps!.at(one.at)]! += one.tiles;
+    return { id, tiles, counts, undated: held.months.find(({ sensor, month }) => sensor === id && !month)?.tiles ?? 0 };
+  });
+  const most = Math.max(1, ...rows.flatMap(({ counts }) => counts));
   return (
-    <section aria-label="Tiles by sensor and month">
-      <h3>Tiles by sensor and month</h3>
+    <section aria-label="Tiles by sensor and time">
+      <h3>Tiles by sensor and {steps?.unit ?? "time"}</h3>
       <table class="months">
-        <thead><tr><th scope="col">Sensor</th><th scope="col">Tiles</th><th scope="col">{months.length ? `${months[0]} to ${months.at(-1)}` : "no dates"}</th></tr></thead>
+        <thead><tr><th scope="col">Sensor</th><th scope="col">Tiles</th><th scope="col">{steps ? <Axis steps={steps} /> : "no dates"}</th></tr></thead>
         <tbody>
-          {held.sensors.map(({ id, tiles }, row) => {
-            const own = new Map(held.months.filter(({ sensor, month }) => sensor === id && month).map(({ month, tiles: count }) => [month, count]));
-            const undated = held.months.find(({ sensor, month }) => sensor === id && !month)?.tiles ?? 0;
-            return (
-              <tr key={id}>
-                <th scope="row"><i style={{ background: classColor(row) }} />{sensorName(id)}</th>
-                <td class="num">{tiles.toLocaleString("en")}</td>
-                <td><div class="cells">{months.map((month) => <span key={month} title={`${month}: ${own.get(month) ?? 0} tiles`} style={own.has(month) ? { background: classColor(row), opacity: 0.35 + 0.65 * Math.sqrt((own.get(month) ?? 0) / most) } : {}} />)}</div>{undated > 0 && <span class="dim small">{undated} undated</span>}</td>
-              </tr>
-            );
-          })}
+          {rows.map(({ id, tiles, counts, undated }, row) => (
+            <tr key={id}>
+              <th scope="row"><i style={{ background: classColor(row) }} />{sensorName(id)}</th>
+              <td class="num">{tiles.toLocaleString("en")}</td>
+              <td>
+                {steps && <div class="cells" role="img" aria-label={counts.flatMap((count, step) => (count ? [`${steps.name(step)}: ${count}`] : [])).join(", ") || "none with a date"}>{counts.map((count, step) => <span key={step} title={`${steps.name(step)}: ${count.toLocaleString("en")} tiles`} style={count ? { background: classColor(row), opacity: 0.45 + 0.55 * Math.sqrt(count / most) } : {}} />)}</div>}
+                {undated > 0 && <span class="dim small">{undated.toLocaleString("en")} without a date</span>}
+              </td>
+            </tr>
+          ))}
         </tbody>
       </table>
     </section>

@@ -8,6 +8,9 @@ import { Badge } from "./bits";
 import { useMap } from "./mapState";
 import * as icons from "./icons";
 
+// Pictures at the top of the list come before those of the map.
+const FIRST = 12;
+
 interface Place { hit: Hit; place: number; of: number; side: number; x: number; y: number }
 
 export function Card({ hit, place, of, side, x, y }: Place) {
@@ -25,7 +28,7 @@ export function Card({ hit, place, of, side, x, y }: Place) {
     >
       <button type="button" class="face-button" aria-current={isCurrent ? "true" : undefined} style={{ height: `${side}px` }}
         onFocus={() => select(hit.id)} onClick={open}>
-        <Thumbnail id={hit.id} size={256} />
+        <Thumbnail id={hit.id} size={256} first={place < FIRST} />
         <span class="rank">{place + 1}</span>
         <span class="hidden">{name}</span>
         <Badge hit={hit} />
@@ -42,12 +45,12 @@ export function Card({ hit, place, of, side, x, y }: Place) {
 }
 
 /** A picture that says so when it cannot be had, and asks again once it is pressed. */
-export function Thumbnail({ id, size, style, alt = "" }: { id: number; size: number; style?: string; alt?: string }) {
+export function Thumbnail({ id, size, style, alt = "", first = false }: { id: number; size: number; style?: string; alt?: string; first?: boolean }) {
   const [state, setState] = useState<"wait" | "seen" | "failed">("wait");
   const src = thumbnail(id, size, style);
   return (
     <span class={`picture ${state}`}>
-      {state === "failed" ? <span class="no-picture">no picture</span> : <img key={src} src={src} alt={alt} width={size} height={size} loading="lazy" decoding="async" draggable={false} onLoad={() => setState("seen")} onError={() => setState("failed")} />}
+      {state === "failed" ? <span class="no-picture">no picture</span> : <img key={src} src={src} alt={alt} width={size} height={size} loading={first ? "eager" : "lazy"} fetchpriority={first ? "high" : "auto"} decoding="async" draggable={false} onLoad={() => setState("seen")} onError={() => setState("failed")} />}
     </span>
   );
 }

@@ -49,14 +49,14 @@ export function Classes() {
   return (
     <div class="classes scroller">
       <h2>Classes</h2>
-      <p class="dim">Name kinds of ground; every tile takes the one it looks most like. No training: the words are enough.</p>
+      <p class="dim">Name kinds of ground in your own words: every tile takes the one it looks most like. Nothing needs to be trained.</p>
       <form onSubmit={(event) => { event.preventDefault(); void run(); }}>
-        <label class="field-head" for="labels">Labels, parted by commas</label>
+        <label class="field-head" for="labels">Labels, separated by commas</label>
         <textarea id="labels" rows={3} value={draft} maxLength={2000} onInput={(event) => setDraft(event.currentTarget.value)} />
         <div class="row wrap">
           <button type="submit" class="button primary" disabled={labels.length < 2 || state === "busy"}>Classify</button>
           <button type="button" class="button" onClick={() => { drawing.value = "box"; }}><icons.Box />{question.value.filters.area ? "Another area" : "Limit to an area"}</button>
-          <button type="button" class="button" onClick={() => { const area = useMap.bounds(); if (area) narrow({ area }); look({ tab: "classes" }); }}><icons.Fit />What is in view</button>
+          <button type="button" class="button" onClick={() => { const area = useMap.bounds(); if (area) narrow({ area }); look({ tab: "classes" }); }}><icons.Fit />Limit to the view</button>
           {labels.length < 2 && <span class="hint">two labels at least</span>}
         </div>
       </form>
@@ -66,7 +66,7 @@ export function Classes() {
         <section aria-label="Shares of the classes">
           <div class="stack" aria-hidden="true">{shares.map((one) => <span key={one.label} style={{ flexGrow: one.share, background: one.color }} />)}</div>
           <table class="legend-table">
-            <thead><tr><th scope="col">Class</th><th scope="col">Ground</th><th scope="col">Tiles</th></tr></thead>
+            <thead><tr><th scope="col">Class</th><th scope="col">Area</th><th scope="col">Tiles</th></tr></thead>
             <tbody>{shares.map((one) => <tr key={one.label}><th scope="row"><i style={{ background: one.color }} />{one.label}</th><td class="num">{(one.share * 100).toFixed(one.share < 0.1 ? 1 : 0)} %</td><td class="num dim">{one.tiles.toLocaleString("en")}</td></tr>)}</tbody>
           </table>
           <div class="row">

@@ -2,13 +2,13 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import * as calls from "../api/calls";
 import { exampleTile, look, registered, select, star, step } from "../model/actions";
-import { badge, dayOf, type Hit, sensorName } from "../model/hit";
+import { boxOf, dayOf, type Hit, percent, sensorName } from "../model/hit";
 import { terms } from "../model/question";
-import { asked, byId, hits, question, signs, stars } from "../model/store";
+import { asked, byId, hits, overview, question, signs, stars } from "../model/store";
 import { Badge, Failed, IconButton, Range, useLoaded, Waiting } from "./bits";
 import { Thumbnail } from "./Card";
 import { useMap } from "./mapState";
-import { TakeAway } from "./TakeAway";
+import { copyLink } from "./TakeAway";
 import * as icons from "./icons";
 
 export function Detail({ id }: { id: number }) {
@@ -25,7 +25,7 @@ export function Detail({ id }: { id: number }) {
         <button type="button" class="button" onClick={back}><icons.Back />{hits.value.length ? "Results" : "Back"}</button>
         <span class="grow" />
         {byId.value.has(id) && <><IconButton label="Previous place" keys="k" onClick={() => step(-1)}><icons.Back /></IconButton><IconButton label="Next place" keys="j" onClick={() => step(1)}><icons.Next /></IconButton></>}
-        {asked.value && <TakeAway />}
+        <IconButton label="Copy a link to this place" onClick={copyLink}><icons.Share /></IconButton>
         <IconButton label="Zoom the map to it" keys="z" onClick={() => loaded.state === "done" && loaded.value && useMap.zoomTo(loaded.value)}><icons.Pin /></IconButton>
       </header>
       {loaded.state === "busy" && <Waiting what="Reading the tile" />}
@@ -111,8 +111,10 @@ const HIDDEN = /^(datetime|title|proj:|bandsight:(window|sensor|rank|score|proba
 
 function Facts({ hit }: { hit: Hit }) {
   const [lon, lat] = hit.centre;
+  const outline = overview.value?.coverage.features.find(({ properties }) => properties?.["title"] === hit.title && properties["collection"] === hit.collection);
   const rows: [string, string][] = [
     ["Place", `${lat.toFixed(5)}, ${lon.toFixed(5)}`],
+    ...(hit.probability === null ? [] : [["Probability", percent(hit.probability)] as [string, string]]),
     ...(hit.score === null ? [] : [["Score", hit.score.toFixed(3)] as [string, string]]),
     ...(hit.matched ? [["Nearest to", hit.matched] as [string, string]] : []),
     ["Scene", hit.title],
@@ -121,7 +123,7 @@ function Facts({ hit }: { hit: Hit }) {
     ...Object.entries(hit.properties).filter(([name, value]) => !HIDDEN.test(name) && ["string", "number", "boolean"].includes(typeof value)).map(([name, value]) => [label(name), shown(name, value)] as [string, string]),
     ["Tile", String(hit.id)],
   ];
-  return <dl class="facts">{rows.map(([name, value]) => <div key={name}><dt>{name}</dt><dd class="clip" title={value}>{value}</dd></div>)}</dl>;
+  return <dl class="facts">{rows.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{name === "Scene" && outline ? <button type="button" class="link" title="Show the whole scene on the map" onClick={() => useMap.fitBox(boxOf(outline.geometry))}>{value}</button> : value}</dd></div>)}</dl>;
 }
 
 const label = (name: string): string => ({ gsd: "Pixel size", "eo:cloud_cover": "Cloud", platform: "Platform", "bandsight:scene": "Scene id", "bandsight:valid_fraction": "Valid pixels", "bandsight:scale": "Level", "bandsight:bands_from": "Bands known from" })[name] ?? name;
@@ -169,14 +171,14 @@ function Similar({ hit }: { hit: Hit }) {
   }, [hit.id]);
   return (
     <section aria-label="Places that look like it">
-      <h3>Looks like it <button type="button" class="link" onClick={() => exampleTile(hit.id, 1)}>add as example</button></h3>
+      <h3>Looks like it</h3>
       {loaded.state === "busy" && <Waiting what="Looking for its like" />}
       {loaded.state === "failed" && <Failed reason={loaded.reason} retry={retry} />}
       {loaded.state === "done" && (
         <ul class="strip wrapped">
           {loaded.value.map((one) => (
             <li key={one.id}>
-              <button type="button" aria-label={`Tile ${one.id}, likeness ${badge(one)}`} onClick={() => { select(one.id); look({ tile: one.id }); }}><Thumbnail id={one.id} size={128} /><span>{one.score?.toFixed(2)}</span></button>
+              <button type="button" aria-label={`Tile ${one.id}, likeness ${one.score?.toFixed(2) ?? "unknown"}`} onClick={() => { select(one.id); look({ tile: one.id }); }}><Thumbnail id={one.id} size={128} /><span>{one.score?.toFixed(2)}</span></button>
               <button type="button" class="mini" aria-label={`Compare with tile ${one.id}`} title="Compare" onClick={() => look({ compare: [hit.id, one.id] })}><icons.Swipe /></button>
             </li>
           ))}

@@ -24,7 +24,7 @@ export function Filters() {
             <div class="row">
               <button type="button" class="button grow" onClick={() => { close(); drawing.value = "box"; }}><icons.Box /> Draw a box</button>
               <button type="button" class="button grow" onClick={() => { close(); drawing.value = "polygon"; }}><icons.Shape /> Draw a polygon</button>
-              <button type="button" class="button grow" onClick={() => { const area = useMap.bounds(); if (area) narrow({ area }); }}><icons.Fit /> What is in view</button>
+              <button type="button" class="button grow" onClick={() => { const area = useMap.bounds(); if (area) narrow({ area }); }}><icons.Fit /> The area in view</button>
             </div>
             <BoxFields area={filters.area} />
           </Field>
@@ -44,8 +44,8 @@ export function Filters() {
             </Field>
           </div>
           <Cloud />
-          <Field label="Best of each"><Segments label="Best of each" value={group} options={GROUPS} onChange={(value) => change({ group: value })} /></Field>
-          <Field label="How many places"><Segments label="How many places" value={String(limit)} options={LIMITS.map((one) => [String(one), one.toLocaleString("en")] as const)} onChange={(value) => change({ limit: Number(value) })} /></Field>
+          <Field label="Only the best of each"><Segments label="Best of each" value={group} options={GROUPS} onChange={(value) => change({ group: value })} /></Field>
+          <Field label="Places to show"><Segments label="How many places" value={String(limit)} options={LIMITS.map((one) => [String(one), one.toLocaleString("en")] as const)} onChange={(value) => change({ limit: Number(value) })} /></Field>
           <div class="row end"><button type="button" class="link" onClick={clearFilters}>Clear all filters</button></div>
         </div>
       )}
@@ -59,7 +59,7 @@ function Cloud() {
   const known = overview.value?.has_cloud_cover ?? false;
   const value = held ?? cloud ?? 100;
   return (
-    <Field label="Cloud cover at most" value={known ? `${value} %` : "no scene here says it"}>
+    <Field label="Cloud cover at most" value={known ? `${value} %` : "not known for these scenes"}>
       {known && <Range label="Cloud cover at most" value={value} min={0} max={100} step={5} text={`${value} percent`} onInput={setHeld} onChange={(next) => { setHeld(null); narrow({ cloud: next >= 100 ? null : next }); }} />}
     </Field>
   );

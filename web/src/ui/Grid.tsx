@@ -52,6 +52,13 @@ export function Grid({ hits, head }: { hits: readonly Hit[]; head: ComponentChil
     }
     if (list.current!.contains(document.activeElement)) requestAnimationFrame(() => list.current?.querySelector<HTMLElement>(`[data-tile="${now}"] .face-button`)?.focus({ preventScroll: true }));
   }, [now]);
+  // A place that was taken as an example leaves the list: who works by keyboard goes on with the one in its stead.
+  const focus = document.activeElement;
+  const left = list.current?.contains(focus) && focus?.matches(":focus-visible") ? focus : null;
+  const before = left ? Number(left.closest<HTMLElement>(".card")?.ariaPosInSet ?? 1) - 1 : 0;
+  useLayoutEffect(() => {
+    if (left && !left.isConnected) list.current?.querySelector<HTMLElement>(`[data-tile="${hits[Math.min(before, hits.length - 1)]?.id}"] .face-button`)?.focus({ preventScroll: true });
+  }, [hits]);
   const seen = hits.slice(first * columns, last * columns);
   return (
     <div class="scroller" ref={scroller}>

@@ -5,6 +5,7 @@ import { percent } from "../model/hit";
 import { look, narrow } from "../model/actions";
 import { warm } from "../model/color";
 import { hits, least as leastNow, overview, question } from "../model/store";
+import { firstDay, lastDay, monthOf, Steps } from "../model/months";
 import { Range } from "./bits";
 
 const BINS = 36;
@@ -42,37 +43,33 @@ export function Probabilities() {
   );
 }
 
-const monthOf = (time: string): number => Number(time.slice(0, 4)) * 12 + Number(time.slice(5, 7)) - 1;
-const dayOf = (month: number, last = false): string => {
-  const [year, at] = [Math.floor(month / 12), month % 12];
-  const day = last ? new Date(Date.UTC(year, at + 1, 0)).getUTCDate() : 1;
-  return `${year}-${String(at + 1).padStart(2, "0")}-${String(day).padStart(2, "0")}`;
-};
-
 const months = computed(() => {
   const known = (overview.value?.months ?? []).flatMap(({ month, tiles }) => (month ? [{ at: monthOf(month), tiles }] : []));
-  if (!known.length || !hits.value.length) return null;
-  const first = Math.min(...known.map(({ at }) => at));
-  const last = Math.max(...known.map(({ at }) => at)) + 1;
-  const span = Math.max(1, last - first);
-  const wide = Math.ceil(span / BINS);
-  const bins = Math.ceil(span / wide);
-  const counts = new Array<number>(bins).fill(0);
-  const held = new Array<number>(bins).fill(0);
+  const steps = Steps.over(known.map(({ at }) => at));
+  if (!steps || !hits.value.length) return null;
+  const counts = new Array<number>(steps.count).fill(0);
+  const held = new Array<number>(steps.count).fill(0);
   for (const { time } of hits.value) {
-    const bin = time ? Math.floor((monthOf(time) - first) / wide) : -1;
-    if (bin >= 0 && bin < bins) counts[bin]! += 1;
+    const step = time ? steps.at(monthOf(time)) : -1;
+    if (step >= 0 && step < steps.count) counts[step]! += 1;
   }
-  for (const { at, tiles } of known) held[Math.floor((at - first) / wide)]! += tiles;
-  return { first, last, wide, bins, counts, held };
+  for (const { at, tiles } of known) held[steps.at(at)]! += tiles;
+  return { steps, counts, held };
 });
 
-/** Hits by month over the archive's whole time; pulling over it keeps that time only. */
+/** Where time begins and ends. */
+export function Axis({ steps }: { steps: Steps }) {
+  const [from, to] = steps.ends;
+  return <div class="axis"><span>{from}</span>{to !== from && <span>{to}</span>}</div>;
+}
+
+/** Hits over the archive's whole time; dragging across it keeps that time only. */
 export function Times() {
   const frame = useRef<SVGSVGElement>(null);
   const [pulled, setPulled] = useState<[number, number] | null>(null);
   if (!months.value) return null;
-  const { first, last, wide, bins, counts, held } = months.value;
+  const { steps, counts, held } = months.value;
+  const { first, wide, count: bins } = steps;
   const { from, to } = question.value.filters;
   const chosen: [number, number] | null = pulled ?? (from || to ? [from ? (monthOf(from) - first) / wide : 0, to ? (monthOf(to) - first + 1) / wide : bins] : null);
   const at = (event: PointerEvent): number => {
@@ -83,14 +80,14 @@ export function Times() {
     if (!pulled) return;
     const [a, b] = [Math.floor(Math.min(...pulled)), Math.max(Math.floor(Math.min(...pulled)) + 1, Math.ceil(Math.max(...pulled)))];
     setPulled(null);
-    narrow({ from: dayOf(first + a * wide), to: dayOf(Math.min(last, first + b * wide) - 1, true) });
+    narrow({ from: firstDay(steps.begin(a)), to: lastDay(steps.begin(b) - 1) });
   };
   const [low, high] = chosen ? [Math.min(...chosen), Math.max(...chosen)] : [0, bins];
   return (
     <div class="histogram time">
-      <div class="field-head"><span>Time</span><span class="dim">{chosen && !pulled ? <button type="button" class="link" onClick={() => narrow({ from: "", to: "" })}>all times</button> : "pull over it to narrow"}</span></div>
+      <div class="field-head"><span>Time</span><span class="dim">{chosen && !pulled ? <button type="button" class="link" onClick={() => narrow({ from: "", to: "" })}>all times</button> : "drag across it to narrow"}</span></div>
       <svg
-        ref={frame} viewBox={`0 0 ${bins} 20`} preserveAspectRatio="none" role="img" aria-label={`Hits by time from ${dayOf(first).slice(0, 7)} to ${dayOf(last - 1).slice(0, 7)}; the filters take dates by keyboard`}
+        ref={frame} viewBox={`0 0 ${bins} 20`} preserveAspectRatio="none" role="img" aria-label={`Hits by ${steps.unit} from ${steps.name(0)} to ${steps.name(bins - 1)}; the filters take dates by keyboard`}
         onPointerDown={(event) => { event.currentTarget.setPointerCapture(event.pointerId); setPulled([at(event), at(event)]); }}
         onPointerMove={(event) => pulled && setPulled([pulled[0], at(event)])} onPointerUp={done} onPointerCancel={() => setPulled(null)}
       >
@@ -98,7 +95,7 @@ export function Times() {
         {held.map((count, bin) => count > 0 && <rect key={`h${bin}`} x={bin + 0.1} width={0.8} y={18.6} height={1.4} class="held" />)}
         {bars(counts, (bin) => (bin + 1 <= low || bin >= high ? "var(--bar-off)" : "var(--bar)"))}
       </svg>
-      <div class="axis"><span>{dayOf(first).slice(0, 7)}</span><span>{dayOf(last - 1).slice(0, 7)}</span></div>
+      <Axis steps={steps} />
     </div>
   );
 }

@@ -1,11 +1,10 @@
 // The map's own controls and its legend.
-import { look } from "../model/actions";
 import { RAMP } from "../model/color";
 import { percent } from "../model/hit";
 import { asked, classMap, drawing, heatRange, hits, range, shown, view } from "../model/store";
 import { coloured } from "./Classes";
 import { IconButton, Popover } from "./bits";
-import { layers, useMap } from "./mapState";
+import { layers, showHeat, useMap } from "./mapState";
 import * as icons from "./icons";
 
 export function MapTools() {
@@ -17,28 +16,28 @@ export function MapTools() {
         <div class="tool-group">
           <IconButton label="Zoom in" onClick={() => useMap.get()?.zoomIn()}><icons.Plus /></IconButton>
           <IconButton label="Zoom out" onClick={() => useMap.get()?.zoomOut()}><icons.Minus /></IconButton>
-          <IconButton label="Fit to the results" keys="f" onClick={() => useMap.fit(shown.value)} disabled={!hits.value.length}><icons.Fit /></IconButton>
+          <IconButton label="Fit the map to the results" keys="f" onClick={() => useMap.fit(shown.value)} disabled={!hits.value.length}><icons.Fit /></IconButton>
         </div>
         <div class="tool-group">
           <IconButton label="Draw a box to search in" keys="b" on={drawing.value === "box"} onClick={() => toggle("box")}><icons.Box /></IconButton>
           <IconButton label="Draw a polygon to search in" keys="p" on={drawing.value === "polygon"} onClick={() => toggle("polygon")}><icons.Shape /></IconButton>
         </div>
         <div class="tool-group">
-          <IconButton label="Heat map of the question" keys="h" on={view.value.heat} disabled={!asked.value} onClick={() => look({ heat: !view.value.heat })}><icons.Flame /></IconButton>
+          <IconButton label="Heat map of the question" keys="h" on={view.value.heat} disabled={!asked.value} onClick={() => showHeat(!view.value.heat)}><icons.Flame /></IconButton>
           <Popover label="Layers" class="icon-button" button={<icons.Layers />}>
             {() => (
               <div class="checks">
                 {([["imagery", "Imagery of the archive"], ["footprints", "Results"], ["coverage", "Outlines of scenes"]] as const).map(([name, text]) => (
                   <label key={name} class="check"><input type="checkbox" checked={layers.value[name]} onChange={(event) => set(name, event.currentTarget.checked)} />{text}</label>
                 ))}
-                <label class="check"><input type="checkbox" checked={view.value.heat} disabled={!asked.value} onChange={(event) => look({ heat: event.currentTarget.checked })} />Heat map of the question</label>
+                <label class="check"><input type="checkbox" checked={view.value.heat} disabled={!asked.value} onChange={(event) => showHeat(event.currentTarget.checked)} />Heat map of the question</label>
               </div>
             )}
           </Popover>
         </div>
       </div>
       {drawing.value && (
-        <p class="draw-hint" role="status">{drawing.value === "box" ? "Pull a box over the map." : "Press corner after corner; a double press or Enter closes."} <button type="button" class="link" onClick={() => { drawing.value = null; }}>Cancel (Esc)</button></p>
+        <p class="draw-hint" role="status">{drawing.value === "box" ? "Drag a box on the map." : "Click each corner; double-click or Enter to finish."} <button type="button" class="link" onClick={() => { drawing.value = null; }}>Cancel (Esc)</button></p>
       )}
       <Legend />
       <p class="attribution">Land and borders: Natural Earth</p>

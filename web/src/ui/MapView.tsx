@@ -9,8 +9,11 @@ import { wordsOf } from "../api/http";
 import * as control from "../map/control";
 import { EMPTY } from "../map/basemap";
 import { draw } from "../map/draw";
+import { type Mark, marker } from "../map/marked";
 import { fit, still } from "../map/moves";
 import * as footprints from "../map/footprints";
+import { warm } from "../model/color";
+import type { Hit } from "../model/hit";
 import { dark } from "../model/theme";
 import * as store from "../model/store";
 import { coloured } from "./Classes";
@@ -58,43 +61,57 @@ export function MapView() {
 }
 
 /** Do it once the controls have been painted, however often it was asked for: a press never waits for the map. */
-function afterPaint(act: () => void, pauseMs = 0): () => void {
+function afterPaint(act: () => void, pauseMs: () => number = () => 0): () => void {
   let timer = 0;
   return () => {
     clearTimeout(timer);
-    timer = setTimeout(() => requestAnimationFrame(() => setTimeout(act)), pauseMs);
+    timer = setTimeout(() => requestAnimationFrame(() => setTimeout(act)), pauseMs());
   };
 }
 
+const SLOW_MS = 500;
 const AFTER_DRAWING_MS = 500;
 let drawnAt = -AFTER_DRAWING_MS;
+
+// Zooms beyond the one from which a footprint can be seen: about ten times as wide.
+const CLOSE = 3.3;
+const BEST = 12;
+/** What of an answer to look at first: all that is likely, else (and beside examples, which order it anew) the first few. */
+function leading(found: readonly Hit[]): readonly Hit[] {
+  const likely = store.range.peek().of === "score" ? [] : found.filter((hit) => hit.match);
+  return likely.length ? likely : found.slice(0, BEST);
+}
 
 // A move of the map writes its camera into the store: not from within an effect that reads the store.
 const later = (act: () => void): unknown => setTimeout(act);
 
 /** Signals → map. */
 function follow(map: MapLibre): (() => void)[] {
-  let lit: { hover: number | null; current: number | null } = { hover: null, current: null };
-  let fitted = store.view.value.camera !== null;
-  const state = (id: number, value: Record<string, boolean>): void => {
-    for (const source of ["hits", "points"]) map.setFeatureState({ source, id }, value);
-  };
+  // A link says where to look; else the map goes where a new sentence is answered best.
+  let led = store.view.value.camera === null ? null : store.question.value.text;
+  const mark = marker(map);
+  let stood: number | null = null;
   const pointed = afterPaint(() => {
-    const next = { hover: store.hovered.peek(), current: store.current.peek() };
-    if (lit.hover !== null && lit.hover !== next.hover) state(lit.hover, { hover: false });
-    if (lit.current !== null && lit.current !== next.current) state(lit.current, { current: false });
-    if (next.hover !== null) state(next.hover, { hover: true });
-    if (next.current !== null) {
-      state(next.current, { current: true });
-      const hit = store.byId.peek().get(next.current);
-      if (hit && lit.current !== next.current && !control.inView(map, hit.centre)) map.easeTo({ center: hit.centre, duration: still() ? 0 : 500 });
-    }
-    lit = next;
+    const { hovered, current, byId, least } = store;
+    const seen = layers.peek().footprints && store.tab.peek() === "search";
+    const marks = (seen ? [current.peek(), hovered.peek()] : []).flatMap((id, at): Mark[] => {
+      const hit = id === null || (at === 1 && id === current.peek()) ? undefined : byId.peek().get(id);
+      const hidden = !hit || (hit.probability !== null && hit.probability < least.peek());
+      return hidden ? [] : [{ hit, color: warm(store.warmth(hit)), current: at === 0 }];
+    });
+    mark(marks.reverse());
+    // The map follows who steps through the places.
+    const hit = current.peek() === stood ? undefined : byId.peek().get(current.peek() ?? -1);
+    if (hit && !control.inView(map, hit.centre)) map.easeTo({ center: hit.centre, duration: still() ? 0 : 500 });
+    stood = current.peek();
   });
+  // What is drawn in no time follows the slider; a map that takes long (no GPU, many hits) waits until the slider rests.
+  let tookMs = SLOW_MS;
   const filtered = afterPaint(() => {
-    const least = store.least.peek();
-    for (const id of footprints.FILTERED) map.setFilter(id, least > 0 ? [">=", ["get", "p"], least] : null);
-  }, 120);
+    const began = performance.now();
+    map.once("idle", () => { tookMs = Math.min(SLOW_MS, performance.now() - began); });
+    for (const layer of footprints.LAYERS) map.setFilter(layer.id, footprints.probable(layer, store.least.peek()));
+  }, () => tookMs);
   const mosaics = new Set<string>();
   const heat = computed(() => store.view.value.heat && store.asked.value && store.status.value.state === "done");
   return [
@@ -102,9 +119,14 @@ function follow(map: MapLibre): (() => void)[] {
       const found = store.hits.value;
       control.put(map, "hits", footprints.areas(found, store.warmth));
       control.put(map, "points", footprints.points(found, store.warmth));
+      const size = footprints.dot(found.length);
+      map.setPaintProperty("hits-point", "circle-radius", size.radius);
+      map.setPaintProperty("hits-point", "circle-stroke-width", size.stroke);
       if (!found.length) return;
-      if (!fitted || !found.some((hit) => control.inView(map, hit.centre))) later(() => useMap.fit(found, 13));
-      fitted = true;
+      const best = leading(found);
+      const { text } = store.question.peek();
+      if (led !== text || !best.some((hit) => control.inView(map, hit.centre))) later(() => useMap.fit(best, footprints.zoomOf(best[0]!) + CLOSE));
+      led = text;
     }),
     effect(() => {
       void store.least.value;
@@ -113,6 +135,10 @@ function follow(map: MapLibre): (() => void)[] {
     effect(() => {
       void store.hovered.value;
       void store.current.value;
+      void store.hits.value;
+      void store.least.value;
+      void store.tab.value;
+      void layers.value;
       pointed();
     }),
     effect(() => {
@@ -126,7 +152,7 @@ function follow(map: MapLibre): (() => void)[] {
       const { footprints: shown, coverage } = layers.value;
       const tab = store.tab.value;
       const show = (id: string, on: boolean): unknown => map.setLayoutProperty(id, "visibility", on ? "visible" : "none");
-      for (const id of footprints.FILTERED) show(id, shown && tab === "search");
+      for (const { id } of footprints.LAYERS) show(id, shown && tab === "search");
       show("coverage-point", tab === "archive" || (tab === "search" && coverage && !store.asked.value));
       show("coverage-line", coverage || tab === "archive");
       show("coverage-fill", tab === "archive");
@@ -138,7 +164,7 @@ function follow(map: MapLibre): (() => void)[] {
       if (!held) return;
       control.put(map, "coverage", held.coverage);
       control.put(map, "coverage-points", footprints.middles(held.coverage));
-      if (!fitted && held.bbox && !store.asked.peek()) {
+      if (led === null && held.bbox && !store.asked.peek()) {
         const { bbox } = held;
         later(() => fit(map, bbox, 11));
       }

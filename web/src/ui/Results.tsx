@@ -5,12 +5,9 @@ import { asked, hits, overview, question, shown, status } from "../model/store";
 import { Failed, Waiting } from "./bits";
 import { Grid } from "./Grid";
 import { Probabilities, Times } from "./Histogram";
-import { useMap } from "./mapState";
 import { Saved } from "./Saved";
 import { TakeAway } from "./TakeAway";
 import { Try, Welcome } from "./Welcome";
-import * as icons from "./icons";
-import { IconButton } from "./bits";
 
 export function Results() {
   const now = status.value;
@@ -44,7 +41,6 @@ function Head() {
           {now.state === "done" && !now.complete && <span class="spinner" title="more are coming" />}
         </h2>
         {now.state === "busy" && <button type="button" class="link" onClick={cancel}>Stop</button>}
-        <IconButton label="Fit the map to the results" keys="f" onClick={() => useMap.fit(shown.value)}><icons.Fit /></IconButton>
         <Saved />
         <TakeAway />
       </div>

@@ -1,6 +1,6 @@
 // Saved selections: a question and the places kept of it, in this browser.
 import { useState } from "preact/hooks";
-import { say } from "../model/actions";
+import { look, say } from "../model/actions";
 import * as address from "../model/address";
 import { save, saved, unsave } from "../model/kept";
 import { inWords } from "../model/question";
@@ -30,7 +30,7 @@ export function Saved() {
       {(close) => (
         <div>
           <h2>Save this selection</h2>
-          <p class="hint">The question, its filters and the {stars.value.size || "starred"} {stars.value.size === 1 ? "place" : "places"} you kept with ★, in this browser.</p>
+          <p class="hint">The question, its filters and the places marked ★ ({stars.value.size || "none yet"}), in this browser.</p>
           <div class="row">
             <input class="grow" aria-label="Name" value={title} maxLength={100} onInput={(event) => setName(event.currentTarget.value)} />
             <button type="button" class="button primary" onClick={() => {
@@ -40,6 +40,7 @@ export function Saved() {
               say("Saved");
             }}>Save</button>
           </div>
+          {stars.value.size === 2 && <div class="row"><button type="button" class="button grow" onClick={() => { close(); look({ compare: [...stars.value] as [number, number] }); }}><icons.Swipe />Compare the two</button></div>}
           {stars.value.size > 0 && <button type="button" class="link" onClick={() => { stars.value = new Set(); }}>Unstar all</button>}
           {saved.value.length > 0 && <><h2>Saved before</h2><SavedList /></>}
         </div>

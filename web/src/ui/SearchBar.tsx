@@ -25,8 +25,10 @@ export function SearchBar() {
   const file = useRef<HTMLInputElement>(null);
   const text = draft ?? question.value.text;
   const like = text.trim().toLowerCase();
-  const recent = former.value.filter((one) => one !== text && (!like || one.toLowerCase().includes(like) || like === question.value.text.toLowerCase())).slice(0, 5);
-  const works = (overview.value?.examples ?? []).filter((one) => one.text !== text && !recent.includes(one.text)).slice(0, 6);
+  // All of them before anything new is typed; then those that have every word so far.
+  const fits = (one: string): boolean => one !== text && (like === question.value.text.toLowerCase() || like.split(/\s+/).every((word) => one.toLowerCase().includes(word)));
+  const recent = former.value.filter(fits).slice(0, 5);
+  const works = (overview.value?.examples ?? []).filter((one) => fits(one.text) && !recent.includes(one.text)).slice(0, 6);
   const options = [...recent, ...works.map((one) => one.text)];
   const submit = (value: string): void => {
     setDraft(null);
@@ -67,11 +69,11 @@ export function SearchBar() {
                 <li key={one} id={`suggestion-${index}`} role="option" aria-selected={index === at} class={index === at ? "on" : ""} onPointerDown={(event) => { event.preventDefault(); submit(one); }}>
                   {index < recent.length ? <icons.Clock /> : <icons.Bolt />}
                   <span class="grow">{one}</span>
-                  {index >= recent.length && <span class="dim">works here</span>}
+                  {index >= recent.length && <span class="dim">in this archive</span>}
                 </li>
               ))}
             </ul>
-            <p class="hint row"><span class="grow">Commas part alternatives; a minus in front says what is not meant: <i>river, canal, −town</i></span>
+            <p class="hint row"><span class="grow">Commas separate alternatives; a minus excludes: <i>river, canal, −town</i></span>
               {former.value.length > 0 && <button type="button" class="link" onPointerDown={(event) => { event.preventDefault(); forget(); }}>Forget former searches</button>}</p>
           </div>
         )}

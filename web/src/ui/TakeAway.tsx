@@ -34,6 +34,9 @@ async function download(format: (typeof FORMATS)[number], starred: boolean): Pro
   }
 }
 
+/** Copy the address of all that is asked and seen. */
+export const copyLink = (): void => void permalink().then((link) => copy(link, "Link"), (error: unknown) => say(wordsOf(error), undefined, true));
+
 export function TakeAway() {
   const kept = stars.value.size;
   return (
@@ -41,7 +44,7 @@ export function TakeAway() {
       {() => (
         <div class="menu">
           <h2>Link</h2>
-          <button type="button" onClick={() => void permalink().then((link) => copy(link, "Link"), (error: unknown) => say(wordsOf(error), undefined, true))}><icons.Share />Copy a link that restores all of this</button>
+          <button type="button" onClick={copyLink}><icons.Share />Copy a link that restores all of this</button>
           <h2>Download {shown.value.length.toLocaleString("en")} places</h2>
           <div class="row">{FORMATS.map((format) => <button key={format[0]} type="button" class="button grow" onClick={() => void download(format, false)}>{format[1]}</button>)}</div>
           {kept > 0 && <><h2>Download the {kept} with ★</h2><div class="row">{FORMATS.map((format) => <button key={format[0]} type="button" class="button grow" onClick={() => void download(format, true)}>{format[1]}</button>)}</div></>}

@@ -2,9 +2,9 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Hit } from "../model/hit";
-import { badge } from "../model/hit";
+import { percent } from "../model/hit";
 import { warm } from "../model/color";
-import { warmth } from "../model/store";
+import { byId, range, warmth } from "../model/store";
 
 type Children = ComponentChildren;
 
@@ -59,10 +59,12 @@ export function Popover(props: { label: string; button: Children; class?: string
 
 /** How likely a hit is right: the number, its colour, and whether it counts as a match. */
 export function Badge({ hit }: { hit: Hit }) {
-  const text = badge(hit);
+  // Beside examples, places are ordered by likeness: the number that they are ordered by is shown.
+  const likely = hit.probability !== null && !(byId.value.has(hit.id) && range.value.of === "score");
+  const text = likely ? percent(hit.probability!) : (hit.score?.toFixed(2) ?? "");
   if (!text) return null;
-  const known = hit.probability !== null;
-  const title = known ? `Probability that this is it${hit.match ? "; likely enough to count as a match" : ""} (score ${hit.score?.toFixed(3) ?? "–"})` : "Likeness, as a cosine";
+  const chance = hit.probability === null ? "" : `${percent(hit.probability)} probable that the words are true of it${hit.match ? ", likely enough to count (✓)" : ""}; `;
+  const title = `${chance}likeness ${hit.score?.toFixed(3) ?? "unknown"}`;
   return (
     <span class={`badge ${hit.match ? "match" : ""}`} title={title}>
       <i style={{ background: warm(warmth(hit)) }} />

@@ -1,7 +1,7 @@
 // Keys for what is done often; none of them works while something is being typed.
 import { exampleTile, look, select, star, step } from "../model/actions";
 import { asked, byId, current, drawing, help, shown, view } from "../model/store";
-import { useMap } from "./mapState";
+import { showHeat, useMap } from "./mapState";
 
 let before: number | null = null;
 
@@ -35,7 +35,7 @@ function act(key: string, id: number | null, inMap: boolean, target: HTMLElement
       return true;
     case "b": drawing.value = "box"; return true;
     case "p": drawing.value = "polygon"; return true;
-    case "h": if (asked.value) look({ heat: !view.value.heat }); return true;
+    case "h": if (asked.value) showHeat(!view.value.heat); return true;
     case "f": useMap.fit(shown.value); return true;
     default: break;
   }

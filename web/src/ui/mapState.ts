@@ -5,7 +5,9 @@ import { signal } from "@preact/signals";
 import { fit } from "../map/moves";
 import { zoomOf } from "../map/footprints";
 import { rectangle } from "../map/draw";
+import { look } from "../model/actions";
 import { around, boxOf, type Hit } from "../model/hit";
+import { shown } from "../model/store";
 
 export const layers = signal({ imagery: true, footprints: true, coverage: true });
 let map: MapLibre | null = null;
@@ -43,3 +45,11 @@ export const useMap = {
     fit(map, [west - wide, south - tall, east + wide, north + tall], 20);
   },
 };
+
+const NEAR = 2.2;
+/** The heat map is as fine as tiles are: where they are too small to be seen, the map goes to the best of them. */
+export function showHeat(on: boolean): void {
+  look({ heat: on });
+  const best = shown.value[0];
+  if (on && best && map && map.getZoom() < zoomOf(best)) useMap.fit([best], zoomOf(best) + NEAR);
+}
