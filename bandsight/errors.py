@@ -51,3 +51,7 @@ class QueryError(BandsightError):
 
 class ImageError(QueryError):
     """A query image that cannot be decoded within the limits."""
+
+
+class BusyError(BandsightError):
+    """Others take all that there is of something; the same request may be answered later."""

@@ -9,12 +9,12 @@ from typing import Any
 
 import rasterio
 
+from bandsight.confine import limit_memory, read_only
 from bandsight.errors import BandsightError, SceneError
 
 # The last one is loaded before the confinement, so that no call pays for it.
 from indexer import reader, tiling  # noqa: F401
 from indexer.channel import Channel
-from indexer.confine import limit_memory, read_only
 
 
 def serve(channel: Channel) -> None:

@@ -62,6 +62,8 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         try:
             yield
         finally:
+            if app.state.service is not None:
+                app.state.service.decoder.close()
             if service is None and app.state.service is not None:
                 app.state.service.archive.close()
 

@@ -26,7 +26,7 @@ _WHEN = {
     413: "The body is too large",
     415: "The body is of another media type than the route takes",
     422: "The picture cannot be decoded",
-    503: "The archive cannot be read",
+    503: "The archive cannot be read, or others' pictures are being decoded; `Retry-After` says when to ask again",
 }
 
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from bandsight.errors import (
     ArchiveError,
     BandsightError,
+    BusyError,
     ImageError,
     ModelMismatchError,
     NotFoundError,
@@ -33,6 +34,7 @@ _STATUS: dict[type, int] = {
     SceneError: 410,
     ModelMismatchError: 409,
     ArchiveError: 503,
+    BusyError: 503,
     BandsightError: 500,
 }
 
@@ -62,7 +64,10 @@ def add_handlers(app: FastAPI) -> None:
         status = status_of(error)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("%s: %s", request.url.path, error)
-        return problem(status, str(error), request)
+        answer = problem(status, str(error), request)
+        if isinstance(error, BusyError):
+            answer.headers["Retry-After"] = "10"
+        return answer
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> JSONResponse:

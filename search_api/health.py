@@ -12,8 +12,9 @@ router = APIRouter()
 
 
 @router.get("/healthz", summary="Is the process alive?")
-def healthz() -> dict[str, Any]:
+async def healthz() -> dict[str, Any]:
     """Answer, with the versions that bug reports need; a process that cannot is to be started anew."""
+    # Not in a thread: those may all wait for slow files.
     return {
         "status": "ok",
         "bandsight": __version__,

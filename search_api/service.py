@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model.protocol import Encoder
+from search_api.decoding import Decoder
 from search_api.settings import ApiSettings
 
-# A decoded picture may take some hundred MB; requests beyond these wait.
-_DECODERS = 2
 # A GeoParquet file is made before any of it is sent.
 _EXPORTERS = 2
 # Pictures are made of files that may be slow to decode: as many at once as there are cores, and a few for the network.
@@ -29,8 +28,8 @@ class Service:
     settings: ApiSettings
     archive: Archive
     encoder: Encoder
-    decoding: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_DECODERS))
-    """Held while a query image is decoded."""
+    decoder: Decoder = field(default_factory=Decoder)
+    """Decodes query images."""
     exporting: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_EXPORTERS))
     """Held while an export begins."""
     drawing: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_DRAWERS))

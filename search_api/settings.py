@@ -31,5 +31,7 @@ class ApiSettings(BaseSettings):
     """Largest query image, bytes."""
     max_pixels: int = Field(default=50_000_000, gt=0)
     """Largest query image, pixels."""
+    max_decode_s: float = Field(default=10.0, gt=0)
+    """Longest time that decoding a query image may take, s."""
     max_hits: int = Field(default=1000, gt=0)
     """Most hits in one answer."""

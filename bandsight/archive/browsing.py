@@ -116,6 +116,10 @@ def window(
     if after is not None:
         rows = np.flatnonzero(_behind(keys))
     if order:
+        if len(rows) > k:
+            # Sorting a million rows for the first ten of them would take most of the time.
+            first = keys[0][0][rows]
+            rows = rows[first <= np.partition(first, k)[k]]
         rows = rows[np.lexsort([values[rows] for values, _ in reversed(keys)])]
     shown = rows[:k]
     end = None

@@ -43,7 +43,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 @router.post(
     "/search/export",
-    responses=_ANSWERS | problems(400, 404, 413, 415, 422),
+    responses=_ANSWERS | problems(400, 404, 413, 415, 422, 503),
     response_class=Response,
     summary="Export a search",
     openapi_extra=described(ExportBody),

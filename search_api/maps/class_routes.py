@@ -35,7 +35,7 @@ _MAP: dict[str, Any] = {"type": "object", "required": ["type", "features", "shar
 
 @router.post(
     "/classify",
-    responses=schemas.of(JSON, _ANSWER) | problems(400, 404, 413, 415, 422),
+    responses=schemas.of(JSON, _ANSWER) | problems(400, 404, 413, 415, 422, 503),
     summary="Zero-shot classes",
     openapi_extra=described(ClassifyBody),
 )

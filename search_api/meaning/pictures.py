@@ -1,9 +1,8 @@
-"""Pictures that somebody sends become vectors: decoded within the server's limits, a few at a time."""
+"""Pictures that somebody sends become vectors: decoded elsewhere, within the server's limits."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.query_image import decode_query_image
 from search_api.body_limit import too_large
 from search_api.meaning.question import Picture
 from search_api.service import Service
@@ -14,12 +13,14 @@ def picture_vector(service: Service, picture: Picture) -> tuple[NDArray[np.float
 
     Raises:
         ImageError: It cannot be decoded within the limits.
+        BusyError: Others' pictures take all the time.
         WavelengthError: A wavelength is not in µm.
     """
     settings = service.settings
     if len(picture.data) > settings.max_upload_bytes:
         raise too_large(settings.max_upload_bytes)
-    with service.decoding:
-        pixels, waves = decode_query_image(picture.data, picture.wavelengths, max_pixels=settings.max_pixels)
+    pixels, waves = service.decoder.decode(
+        picture.data, picture.wavelengths, max_pixels=settings.max_pixels, time_limit_s=settings.max_decode_s
+    )
     vector: NDArray[np.float32] = service.encoder.embed_pixels(pixels[None], waves)[0]
     return vector, waves

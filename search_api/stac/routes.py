@@ -193,7 +193,7 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
 
     @router.post(
         "/search",
-        responses=_LISTS | problems(400, 404, 413, 415, 422),
+        responses=_LISTS | problems(400, 404, 413, 415, 422, 503),
         summary="Item Search",
         openapi_extra=described(SearchBody),
     )

@@ -48,7 +48,7 @@ def api_of_search(request: Request, searches: SearchesDep, search_id: SearchId) 
 @router.post(
     "/searches",
     status_code=201,
-    responses=schemas.of(JSON, _SEARCH, 201) | problems(400, 404, 413, 415, 422),
+    responses=schemas.of(JSON, _SEARCH, 201) | problems(400, 404, 413, 415, 422, 503),
     summary="Register",
     openapi_extra=described(RegisterBody),
 )
