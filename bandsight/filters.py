@@ -217,4 +217,7 @@ def _instant(text: str, whole: str) -> datetime:
         raise QueryError(
             f"datetime {whole!r}: {text!r} is no date; write it like 2020-05-01 or 2020-05-01T10:00:00Z"
         ) from error
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:
+        raise QueryError(f"datetime {whole!r}: {text!r} lies outside the years 1 to 9999 in UTC") from error

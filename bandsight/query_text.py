@@ -14,6 +14,8 @@ def check_text(text: str) -> str:
     stripped = text.strip()
     if not stripped:
         raise QueryError("query: the text is empty; describe the place, e.g. 'a river beside fields'")
+    if any("\ud800" <= one <= "\udfff" for one in stripped):
+        raise QueryError("query: the text holds half of a character (a lone surrogate); send whole ones, as UTF-8")
     if len(stripped) > MAX_CHARS:
         raise QueryError(
             f"query: the text has {len(stripped)} characters; at most {MAX_CHARS} are allowed, so shorten it"

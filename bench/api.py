@@ -10,9 +10,11 @@ import http.client
 import json
 import os
 import platform
+import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--archive", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each round of several clients at once")
     parser.add_argument("--out", type=Path, default=Path("bench/results/api.json"))
     args = parser.parse_args()
     encoder = load_model("embedded", "cpu")
@@ -48,6 +51,7 @@ def main() -> None:
             "machine": {"cpus": os.cpu_count(), "python": platform.python_version()},
             "archive": {"tiles": archive.tile_count, "dim": encoder.dim, "index": archive.index_figures["index"]},
             "ms": {**bench.questions(), **bench.listings()},
+            "at_once": bench.at_once(args.seconds),
             "heat_map": bench.heat_map(),
         }
     args.out.write_text(json.dumps(results, indent=1) + "\n")
@@ -58,6 +62,7 @@ class Client:
     """One connection that is kept."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_WAIT_S)
         self._used = time.monotonic()
 
@@ -139,6 +144,40 @@ class Bench:
             "text_1000_items": _summary([ranked() for _ in range(few)]),
         }
 
+    def at_once(self, seconds: float) -> dict[str, Any]:
+        """Time several clients that ask at once, each without a pause: sentences with filters, likeness, lists."""
+        return {f"{count}_clients": self._load(count, seconds) for count in (1, 4, 16)}
+
+    def _load(self, count: int, seconds: float) -> dict[str, Any]:
+        kinds = ("text_with_filter", "similar", "stac_search")
+        urls = {kind: [self._url(kind) for _ in range(200)] for kind in kinds}
+        times: dict[str, list[float]] = {kind: [] for kind in kinds}
+        end = time.monotonic() + seconds
+
+        def ask(number: int) -> None:
+            client, turn = Client(self._client.port), number
+            while time.monotonic() < end:
+                kind = kinds[turn % len(kinds)]
+                times[kind].append(client.send("GET", urls[kind][turn % 200])[0])
+                turn += 1
+
+        threads = [threading.Thread(target=ask, args=(67 * number,)) for number in range(count)]
+        began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        answered = sum(len(found) for found in times.values())
+        rate = round(answered / (time.monotonic() - began), 1)
+        return {"requests_a_s": rate, **{kind: _summary(found) for kind, found in times.items()}}
+
+    def _url(self, kind: str) -> str:
+        if kind == "similar":
+            return f"/tiles/{self._rng.integers(1, self._archive.tile_count)}/similar?limit=10"
+        url, _ = self._filter()
+        asked = {"q": next(self._sentences).replace(",", "")} if kind == "text_with_filter" else {}
+        return f"/search?{urlencode({'limit': 10, **asked, **url})}"
+
     def heat_map(self) -> dict[str, Any]:
         """Time a new question's heat map of all tiles beside an exact scan for ten hits, and further map tiles."""
         first, scans, later = [], [], []
@@ -188,7 +227,9 @@ def _summary(values: list[float]) -> dict[str, float]:
 
 @contextmanager
 def _server(archive: Path) -> Iterator[Client]:
-    port = 8765
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     command = [sys.executable, "-m", "bandsight.cli", "serve", "--archive", str(archive), "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+import orjson
 from fastapi.exceptions import RequestValidationError
 from fastapi.requests import Request
 from pydantic import BaseModel, ValidationError
@@ -78,9 +79,18 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
 
 def _json(data: bytes) -> Any:
     try:
-        return json.loads(data)
+        values = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise QueryError(f"body: not JSON ({str(error)[:100]})") from error
+    try:
+        # Links to further pages say the body again.
+        orjson.dumps(values)
+    except TypeError as error:
+        raise QueryError(
+            f"body: found a value that cannot be said again ({error}); need whole characters, integers of at most 64 "
+            "bits and no more than 250 levels"
+        ) from error
+    return values
 
 
 async def _form(request: Request, take: Take) -> dict[str, Any]:

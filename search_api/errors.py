@@ -24,6 +24,7 @@ from bandsight.errors import (
 _log = logging.getLogger(__name__)
 # Of a wrong value, and of a list of wrong values, so much is said.
 _SHOWN_CHARS, _SHOWN_ERRORS = 60, 8
+_DETAIL_CHARS = 1500
 
 # Looked up along a class's __mro__, so that a new leaf needs no entry.
 _STATUS: dict[type, int] = {
@@ -46,6 +47,8 @@ def status_of(error: BandsightError) -> int:
 
 def problem(status: int, detail: str, request: Request) -> JSONResponse:
     """Return a problem document."""
+    # What was found may be as long as a request; clients show this to people.
+    detail = detail if len(detail) <= _DETAIL_CHARS else f"{detail[:_DETAIL_CHARS]}…"
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,

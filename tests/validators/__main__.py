@@ -58,7 +58,7 @@ def judged(validator: Path, root: str, classes: Sequence[str]) -> int:
     warnings, errors = found(said.stdout, "Warnings:"), found(said.stdout, "Errors:")
     unchecked = [line for line in errors if SCHEMAS in line]
     wrong = [line for line in errors if SCHEMAS not in line]
-    if "Validating" not in said.stderr or "Traceback" in said.stdout + said.stderr:
+    if "Validating" not in said.stdout + said.stderr or "Traceback" in said.stdout + said.stderr:
         wrong.append((said.stdout + said.stderr)[-2000:])
     print(
         f"{root}: {len(wrong)} errors, {len(warnings)} warnings, {len(unchecked)} not checked: no schemas ({SCHEMAS})"

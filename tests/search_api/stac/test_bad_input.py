@@ -38,6 +38,8 @@ def forged(*parts: object) -> str:
         ("datetime=2021-01-01T00:00:00Z/2020-01-01T00:00:00Z", ["datetime", "swap"]),
         ("datetime=2020-01-01T00:00:00Z/../..", ["datetime"]),
         ("datetime=" + "2" * 200, ["datetime"]),
+        ("datetime=0001-01-01T00:00:00%2B14:00", ["datetime", "years 1 to 9999"]),
+        ("datetime=9999-12-31T23:59:59-14:00/..", ["datetime", "years 1 to 9999"]),
         ("limit=0", ["limit", "'0'"]),
         ("limit=-5", ["limit", "'-5'"]),
         ("limit=ten", ["limit", "'ten'"]),
@@ -189,6 +191,31 @@ def test_other_media_types_and_broken_bodies(stac: TestClient, path: str) -> Non
         response = stac.post(path, content=content, headers={"Content-Type": "application/json"})
         assert_problem(response, 400)
     assert_problem(stac.post(path, json={"q": "a" * 2**24}), 413, "8,388,608")
+
+
+@pytest.mark.parametrize("path", ["/search", "/searches", "/search/export", "/classify"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"q": "half a character: \\ud800"}',
+        b'{"filter": {"op": ">", "args": [{"property": "gsd"}, -1' + b"0" * 30 + b']}, "limit": 1}',
+        b'{"filter": ' + b'{"op": "not", "args": [' * 300 + b"true" + b"]}" * 300 + b"}",
+    ],
+)
+def test_a_body_that_a_link_could_not_say_again_is_refused(stac: TestClient, path: str, content: bytes) -> None:
+    response = stac.post(path, content=content, headers={"Content-Type": "application/json"})
+    assert_problem(response, 400, "body", "64 bits")
+
+
+def test_half_a_character_of_a_form_is_refused(stac: TestClient) -> None:
+    form = {"body": (None, '{"q": "\\ud800"}'), "image": ("x.png", b"x")}
+    assert_problem(stac.post("/search", files=form), 400, "body")
+
+
+def test_what_was_found_is_cut_where_it_is_long(stac: TestClient) -> None:
+    response = stac.get("/search", params={"sortby": "x" * 15_000})
+    assert_problem(response, 400, "xxx")
+    assert response.json()["detail"].endswith("…")
 
 
 @pytest.mark.parametrize("path", ["/conformance", "/collections", "/collections/red/items", "/queryables", "/search"])
