@@ -6,7 +6,20 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, Select, String, cast, delete, func, insert, select, text, type_coerce, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    String,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bandsight.catalog.checksums import is_as_written, row_checksum
@@ -25,10 +38,12 @@ _IDS = 500
 _UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, AttributeError, QueryError)
 _SIDES = ("west", "south", "east", "north")
 _TILE_NAMES = tuple(column.name for column in TileRow.__table__.columns)
+_AMONG = TileRow.id.in_(bindparam("ids", expanding=True))
+_THERE = select(TileRow.id).where(_AMONG)
 # Geometries as they were written: a page of a thousand tiles is read twice as fast.
 _TILES = select(
     *(type_coerce(one, String).label(one.name) if one.name == "geometry" else one for one in TileRow.__table__.columns)
-)
+).where(_AMONG)
 _SCENE_FIELDS = tuple(name for name in SceneRecord.__dataclass_fields__ if name not in {"bands", "boxes", "datetime"})
 
 
@@ -250,8 +265,8 @@ class Catalog:
 
     def there(self, tile_ids: Sequence[int]) -> set[int]:
         """Return those of some ids that tiles have."""
-        chosen = (select(TileRow.id).where(TileRow.id.in_(part)) for part in _parts(tile_ids))
-        return {tile_id for rows in chosen for tile_id in self._db.execute(rows).scalars()}
+        found = (self._db.execute(_THERE, {"ids": list(part)}).scalars() for part in _parts(tile_ids))
+        return {tile_id for part in found for tile_id in part}
 
     def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
         """Return tiles by id; unknown ids are left out.
@@ -303,7 +318,7 @@ class Catalog:
         """Yield tiles, once each fits its checksum; as `_sound`, for many."""
         row_id: object = "?"
         try:
-            for values in self._db.execute(_TILES.where(TileRow.id.in_(ids))):
+            for values in self._db.execute(_TILES, {"ids": list(ids)}):
                 row = dict(zip(_TILE_NAMES, values, strict=True))
                 row_id, written = row["id"], row["geometry"]
                 row["geometry"] = orjson.loads(written)
