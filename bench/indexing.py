@@ -27,7 +27,8 @@ from rasterio.transform import from_origin
 from bandsight.archive import Archive
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model import load_model
-from bandsight.model.protocol import Encoder
+from bandsight.model.device import Ready
+from bandsight.model.protocol import BatchEncoder, Begun
 from indexer.pipeline import index
 
 WAVES = (0.66, 0.56, 0.46, 0.83)
@@ -54,6 +55,14 @@ class Free:
         """Return the same vector for every tile."""
         assert pixels.shape[1] == len(wavelengths)
         return np.full((len(pixels), self.dim), self.dim**-0.5, np.float32)
+
+    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Begun:
+        """Return what is done already."""
+        return Ready(self.embed_pixels(pixels, wavelengths))
+
+    def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:  # noqa: ARG002  (as below)
+        """Do nothing."""
+        return None
 
     def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return the same vector as one cell of every tile."""
@@ -144,7 +153,7 @@ def reading(path: Path, folder: Path, rounds: int, workers: Sequence[int]) -> di
     return found
 
 
-def end_to_end(encoder: Encoder, path: Path, folder: Path, rounds: int, workers: Sequence[int]) -> dict[str, Any]:
+def end_to_end(encoder: BatchEncoder, path: Path, folder: Path, rounds: int, workers: Sequence[int]) -> dict[str, Any]:
     """Compare whole jobs with the bare encoder on as many tiles, and with what encoder and rasterio take alone."""
     tile_px = encoder.image_size
     tiles = np.random.default_rng(0).integers(0, 256, (_BATCH, len(WAVES), tile_px, tile_px), np.uint8)
@@ -182,7 +191,7 @@ def end_to_end(encoder: Encoder, path: Path, folder: Path, rounds: int, workers:
     return found
 
 
-def _job(model: Encoder, path: Path, place: Path, *, isolate: bool, workers: int) -> tuple[Cost, int]:
+def _job(model: BatchEncoder, path: Path, place: Path, *, isolate: bool, workers: int) -> tuple[Cost, int]:
     """Index a scene into an empty archive; that this is made does not count, that its readers begin does."""
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
     with Archive.create(place, identity) as archive:
