@@ -27,8 +27,8 @@ from rasterio.transform import from_origin
 from bandsight.archive import Archive
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model import load_model
-from bandsight.model.device import Ready
-from bandsight.model.protocol import BatchEncoder, Begun
+from bandsight.model.begun import Begun, Ready
+from bandsight.model.protocol import BatchEncoder
 from indexer.pipeline import index
 
 WAVES = (0.66, 0.56, 0.46, 0.83)

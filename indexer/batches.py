@@ -2,12 +2,15 @@
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from bandsight.model.protocol import BatchEncoder, Begun
+from bandsight.model.protocol import BatchEncoder
 from indexer.work import Slot, Wavelengths
+
+if TYPE_CHECKING:
+    from bandsight.model.begun import Begun
 
 # Batches that a device has before it: it goes on with the second while the first one's vectors are handed on and the
 # next one is made ready.

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from bandsight.errors import ModelError, WavelengthError
+from bandsight.model.begun import Begun, Ready
 from bandsight.model.calibration import Calibration, Platt, read_calibration
 from bandsight.model.compiled import compile_where_it_pays
-from bandsight.model.device import Ready, device_of
+from bandsight.model.device import device_of
 from bandsight.model.preprocess import Preprocess
-from bandsight.model.protocol import Begun
 from bandsight.model.towers import dense_features, wavelength_inputs
 from bandsight.model.wavelengths import check_wavelengths
 

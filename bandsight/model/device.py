@@ -9,29 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bandsight.model.protocol import Begun
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Vectors that are there already."""
-
-    vectors: NDArray[np.float32]
-    """Shape (n, dim)."""
-    took_s: float = 0.0
-    """How long they have taken, seconds."""
-
-    def done(self) -> bool:
-        """Say yes."""
-        return True
-
-    def result(self) -> NDArray[np.float32]:
-        """Return them."""
-        return self.vectors
-
-    def seconds(self) -> float:
-        """Return how long they have taken."""
-        return self.took_s
+from bandsight.model.begun import Begun, Ready
 
 
 class Device(Protocol):

@@ -6,18 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-
-class Begun(Protocol):
-    """Vectors that a device is at work on; the caller goes on meanwhile."""
-
-    def done(self) -> bool:
-        """Say whether `result` returns at once."""
-
-    def result(self) -> NDArray[np.float32]:
-        """Wait for the vectors, shape (n, dim), row i for tile i."""
-
-    def seconds(self) -> float:
-        """Wait, and return how long the device was at work."""
+from bandsight.model.begun import Begun
 
 
 class Encoder(Protocol):
