@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=5120, help="side of the scenes, pixels")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of readers to try")
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--out", type=Path, default=Path("bench/results/indexing.json"))
     args = parser.parse_args()
     encoder = load_model("embedded")
@@ -103,7 +104,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = scenes(folder, args.side)
-        for format_name, path in paths.items():
+        for format_name, path in ((name, paths[name]) for name in args.formats):
             results[format_name] = {
                 "reading": reading(path, folder, args.rounds, args.workers),
                 "end_to_end": end_to_end(encoder, path, folder, args.rounds, args.workers),
