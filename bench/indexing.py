@@ -138,11 +138,11 @@ def reading(path: Path, folder: Path, rounds: int, workers: Sequence[int]) -> di
         for count in workers:
             ratios, speeds = [], []
             for number in range(rounds):
-                plain = _timed(lambda: _plain(path))
+                plain = timed(lambda: _plain(path))
                 place = folder / f"read-{path.stem}-{isolate}-{count}-{number}"
-                job, _ = _job(Free(), path, place, isolate=isolate, workers=count)
-                ratios.append(plain.wall_s / job.wall_s)
-                speeds.append((size / 1e6 / job.wall_s, size / 1e6 / plain.wall_s, plain.cpu_s / job.cpu_s))
+                took, _ = job(Free(), path, place, isolate=isolate, workers=count)
+                ratios.append(plain.wall_s / took.wall_s)
+                speeds.append((size / 1e6 / took.wall_s, size / 1e6 / plain.wall_s, plain.cpu_s / took.cpu_s))
             middle = _middle(ratios)
             found[f"{count} {'processes' if isolate else 'threads'}"] = {
                 "mb_per_s": round(speeds[middle][0], 1),
@@ -163,20 +163,20 @@ def end_to_end(encoder: BatchEncoder, path: Path, folder: Path, rounds: int, wor
     for count in workers:
         rows = []
         for number in range(rounds):
-            bare = _timed(lambda: [encoder.embed_pixels(tiles, WAVES) for _ in range(_BARE_BATCHES)])
-            plain = _timed(lambda: _plain(path))
+            bare = timed(lambda: [encoder.embed_pixels(tiles, WAVES) for _ in range(_BARE_BATCHES)])
+            plain = timed(lambda: _plain(path))
             place = folder / f"job-{path.stem}-{count}-{number}"
-            job, tiles_added = _job(encoder, path, place, isolate=True, workers=count)
+            took, tiles_added = job(encoder, path, place, isolate=True, workers=count)
             share = tiles_added / (_BARE_BATCHES * _BATCH)
             rows.append(
                 {
-                    "ratio": bare.wall_s * share / job.wall_s,
-                    "tiles_per_s": tiles_added / job.wall_s,
+                    "ratio": bare.wall_s * share / took.wall_s,
+                    "tiles_per_s": tiles_added / took.wall_s,
                     "bare_tiles_per_s": _BARE_BATCHES * _BATCH / bare.wall_s,
                     # What must be computed at least, of what the job has computed.
-                    "cpu_encoder_of_job": bare.cpu_s * share / job.cpu_s,
-                    "cpu_needed_of_job": (bare.cpu_s * share + plain.cpu_s) / job.cpu_s,
-                    "needed_of_cores": (bare.cpu_s * share + plain.cpu_s) / (job.wall_s * (os.cpu_count() or 1)),
+                    "cpu_encoder_of_job": bare.cpu_s * share / took.cpu_s,
+                    "cpu_needed_of_job": (bare.cpu_s * share + plain.cpu_s) / took.cpu_s,
+                    "needed_of_cores": (bare.cpu_s * share + plain.cpu_s) / (took.wall_s * (os.cpu_count() or 1)),
                     # Where every core computes, no job is faster than this.
                     "limit": bare.cpu_s * share / (bare.cpu_s * share + plain.cpu_s),
                 }
@@ -192,13 +192,13 @@ def end_to_end(encoder: BatchEncoder, path: Path, folder: Path, rounds: int, wor
     return found
 
 
-def _job(model: BatchEncoder, path: Path, place: Path, *, isolate: bool, workers: int) -> tuple[Cost, int]:
+def job(model: BatchEncoder, path: Path, place: Path, *, isolate: bool, workers: int) -> tuple[Cost, int]:
     """Index a scene into an empty archive; that this is made does not count, that its readers begin does."""
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
     with Archive.create(place, identity) as archive:
         found = []
         how: Any = {"sensor": "rgbn", "isolate": isolate, "workers": workers}
-        cost = _timed(lambda: found.append(index([path], archive=archive, model=model, **how)))
+        cost = timed(lambda: found.append(index([path], archive=archive, model=model, **how)))
     assert not found[0].failed, found[0].failed
     return cost, found[0].tiles
 
@@ -214,7 +214,8 @@ def _bytes(path: Path) -> int:
         return int(dataset.width * dataset.height * dataset.count * np.dtype(dataset.dtypes[0]).itemsize)
 
 
-def _timed(call: Callable[[], object]) -> Cost:
+def timed(call: Callable[[], object]) -> Cost:
+    """Return what a call took."""
     cpu, began = _cpu(), time.perf_counter()
     call()
     wall = time.perf_counter() - began
