@@ -27,7 +27,8 @@ from rasterio.transform import from_origin
 from bandsight.archive import Archive
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model import load_model
-from bandsight.model.protocol import Encoder
+from bandsight.model.begun import Begun, Ready
+from bandsight.model.protocol import BatchEncoder
 from indexer.pipeline import index
 
 WAVES = (0.66, 0.56, 0.46, 0.83)
@@ -54,6 +55,14 @@ class Free:
         """Return the same vector for every tile."""
         assert pixels.shape[1] == len(wavelengths)
         return np.full((len(pixels), self.dim), self.dim**-0.5, np.float32)
+
+    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Begun:
+        """Return what is done already."""
+        return Ready(self.embed_pixels(pixels, wavelengths))
+
+    def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:  # noqa: ARG002  (as below)
+        """Do nothing."""
+        return None
 
     def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return the same vector as one cell of every tile."""
@@ -83,6 +92,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=5120, help="side of the scenes, pixels")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of readers to try")
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--out", type=Path, default=Path("bench/results/indexing.json"))
     args = parser.parse_args()
     encoder = load_model("embedded")
@@ -94,7 +104,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = scenes(folder, args.side)
-        for format_name, path in paths.items():
+        for format_name, path in ((name, paths[name]) for name in args.formats):
             results[format_name] = {
                 "reading": reading(path, folder, args.rounds, args.workers),
                 "end_to_end": end_to_end(encoder, path, folder, args.rounds, args.workers),
@@ -128,11 +138,11 @@ def reading(path: Path, folder: Path, rounds: int, workers: Sequence[int]) -> di
         for count in workers:
             ratios, speeds = [], []
             for number in range(rounds):
-                plain = _timed(lambda: _plain(path))
+                plain = timed(lambda: _plain(path))
                 place = folder / f"read-{path.stem}-{isolate}-{count}-{number}"
-                job, _ = _job(Free(), path, place, isolate=isolate, workers=count)
-                ratios.append(plain.wall_s / job.wall_s)
-                speeds.append((size / 1e6 / job.wall_s, size / 1e6 / plain.wall_s, plain.cpu_s / job.cpu_s))
+                took, _ = job(Free(), path, place, isolate=isolate, workers=count)
+                ratios.append(plain.wall_s / took.wall_s)
+                speeds.append((size / 1e6 / took.wall_s, size / 1e6 / plain.wall_s, plain.cpu_s / took.cpu_s))
             middle = _middle(ratios)
             found[f"{count} {'processes' if isolate else 'threads'}"] = {
                 "mb_per_s": round(speeds[middle][0], 1),
@@ -144,7 +154,7 @@ def reading(path: Path, folder: Path, rounds: int, workers: Sequence[int]) -> di
     return found
 
 
-def end_to_end(encoder: Encoder, path: Path, folder: Path, rounds: int, workers: Sequence[int]) -> dict[str, Any]:
+def end_to_end(encoder: BatchEncoder, path: Path, folder: Path, rounds: int, workers: Sequence[int]) -> dict[str, Any]:
     """Compare whole jobs with the bare encoder on as many tiles, and with what encoder and rasterio take alone."""
     tile_px = encoder.image_size
     tiles = np.random.default_rng(0).integers(0, 256, (_BATCH, len(WAVES), tile_px, tile_px), np.uint8)
@@ -153,20 +163,20 @@ def end_to_end(encoder: Encoder, path: Path, folder: Path, rounds: int, workers:
     for count in workers:
         rows = []
         for number in range(rounds):
-            bare = _timed(lambda: [encoder.embed_pixels(tiles, WAVES) for _ in range(_BARE_BATCHES)])
-            plain = _timed(lambda: _plain(path))
+            bare = timed(lambda: [encoder.embed_pixels(tiles, WAVES) for _ in range(_BARE_BATCHES)])
+            plain = timed(lambda: _plain(path))
             place = folder / f"job-{path.stem}-{count}-{number}"
-            job, tiles_added = _job(encoder, path, place, isolate=True, workers=count)
+            took, tiles_added = job(encoder, path, place, isolate=True, workers=count)
             share = tiles_added / (_BARE_BATCHES * _BATCH)
             rows.append(
                 {
-                    "ratio": bare.wall_s * share / job.wall_s,
-                    "tiles_per_s": tiles_added / job.wall_s,
+                    "ratio": bare.wall_s * share / took.wall_s,
+                    "tiles_per_s": tiles_added / took.wall_s,
                     "bare_tiles_per_s": _BARE_BATCHES * _BATCH / bare.wall_s,
                     # What must be computed at least, of what the job has computed.
-                    "cpu_encoder_of_job": bare.cpu_s * share / job.cpu_s,
-                    "cpu_needed_of_job": (bare.cpu_s * share + plain.cpu_s) / job.cpu_s,
-                    "needed_of_cores": (bare.cpu_s * share + plain.cpu_s) / (job.wall_s * (os.cpu_count() or 1)),
+                    "cpu_encoder_of_job": bare.cpu_s * share / took.cpu_s,
+                    "cpu_needed_of_job": (bare.cpu_s * share + plain.cpu_s) / took.cpu_s,
+                    "needed_of_cores": (bare.cpu_s * share + plain.cpu_s) / (took.wall_s * (os.cpu_count() or 1)),
                     # Where every core computes, no job is faster than this.
                     "limit": bare.cpu_s * share / (bare.cpu_s * share + plain.cpu_s),
                 }
@@ -182,13 +192,13 @@ def end_to_end(encoder: Encoder, path: Path, folder: Path, rounds: int, workers:
     return found
 
 
-def _job(model: Encoder, path: Path, place: Path, *, isolate: bool, workers: int) -> tuple[Cost, int]:
+def job(model: BatchEncoder, path: Path, place: Path, *, isolate: bool, workers: int) -> tuple[Cost, int]:
     """Index a scene into an empty archive; that this is made does not count, that its readers begin does."""
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
     with Archive.create(place, identity) as archive:
         found = []
         how: Any = {"sensor": "rgbn", "isolate": isolate, "workers": workers}
-        cost = _timed(lambda: found.append(index([path], archive=archive, model=model, **how)))
+        cost = timed(lambda: found.append(index([path], archive=archive, model=model, **how)))
     assert not found[0].failed, found[0].failed
     return cost, found[0].tiles
 
@@ -204,7 +214,8 @@ def _bytes(path: Path) -> int:
         return int(dataset.width * dataset.height * dataset.count * np.dtype(dataset.dtypes[0]).itemsize)
 
 
-def _timed(call: Callable[[], object]) -> Cost:
+def timed(call: Callable[[], object]) -> Cost:
+    """Return what a call took."""
     cpu, began = _cpu(), time.perf_counter()
     call()
     wall = time.perf_counter() - began

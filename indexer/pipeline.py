@@ -13,7 +13,7 @@ import numpy as np
 
 from bandsight.archive import Archive
 from bandsight.errors import ArchiveError, BandsightError, SceneError
-from bandsight.model.protocol import Encoder
+from bandsight.model.protocol import BatchEncoder
 from bandsight.rasters import is_remote
 from bandsight.sensors.profile import Profile
 from indexer.batches import Batches
@@ -57,7 +57,7 @@ def index(
     paths: Iterable[str | Path],
     *,
     archive: Archive,
-    model: Encoder,
+    model: BatchEncoder,
     sensor: str | None = None,
     profiles: Sequence[Profile] | None = None,
     query: StacQuery | None = None,
@@ -115,7 +115,7 @@ def run(
     tasks: Sequence[Task],
     *,
     archive: Archive,
-    model: Encoder,
+    model: BatchEncoder,
     asked: Sequence[str],
     kind: str = "index",
     recorded_in: Archive | None = None,
@@ -170,7 +170,7 @@ class _Job:
         self,
         *,
         archive: Archive,
-        model: Encoder,
+        model: BatchEncoder,
         record: tuple[Archive, str, Sequence[str]],
         profiles: Sequence[Profile] | None,
         batch_size: int,
@@ -185,7 +185,7 @@ class _Job:
         self._summary = Summary()
         self._counting = threading.Lock()
         self._open: list[Work] = []
-        self._batches = Batches(model, batch_size, self._encoded)
+        self._batches = Batches(model, batch_size, self)
         self._writer = Writer(archive, model.digest, self._committed)
         self._record = JobRecord(*record, self._writer.do)
         self._progress: Progress = Together([self._record, progress])
@@ -345,10 +345,15 @@ class _Job:
         if work.in_parts and not any(is_remote(band.href) for band in work.scene.bands):
             self._writer.drop(work)
 
-    def _encoded(self, tiles: int, seconds: float) -> None:
+    def encoded(self, tiles: int, seconds: float) -> None:
+        """Count what the model did."""
         self._summary.encode_s += seconds
         self._progress.encoded(tiles, seconds)
         self._progress.tiles_done(tiles)
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        self._progress.note(text)
 
     def _committed(self, scenes: int, tiles: int) -> None:
         with self._counting:

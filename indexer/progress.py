@@ -37,6 +37,9 @@ class Progress(Protocol):
     def committed(self, scenes: int, tiles: int) -> None:
         """So many scenes are in the archive for good."""
 
+    def note(self, text: str) -> None:
+        """Something worth knowing was found or decided."""
+
     def end(self, summary: Summary) -> None:
         """The job is over."""
 
@@ -63,6 +66,9 @@ class Silence:
         """Say nothing."""
 
     def committed(self, scenes: int, tiles: int) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
         """Say nothing."""
 
     def end(self, summary: Summary) -> None:
@@ -110,6 +116,11 @@ class Together(Silence):
         for listener in self._listeners:
             listener.committed(scenes, tiles)
 
+    def note(self, text: str) -> None:
+        """Tell all."""
+        for listener in self._listeners:
+            listener.note(text)
+
     def end(self, summary: Summary) -> None:
         """Tell all."""
         for listener in self._listeners:
@@ -117,7 +128,7 @@ class Together(Silence):
 
 
 class JsonLines(Silence):
-    """Writes what happens as one JSON object on each line: begin, opened, failed, saved, committed, end."""
+    """Writes what happens as one JSON object on each line: begin, opened, failed, saved, committed, note, end."""
 
     def __init__(self, file: TextIO) -> None:
         self._file, self._lock = file, threading.Lock()
@@ -142,6 +153,10 @@ class JsonLines(Silence):
     def committed(self, scenes: int, tiles: int) -> None:
         """Write it."""
         self._write("committed", scenes=scenes, tiles=tiles)
+
+    def note(self, text: str) -> None:
+        """Write it."""
+        self._write("note", text=text)
 
     def end(self, summary: Summary) -> None:
         """Write it."""
@@ -187,6 +202,9 @@ class _Bar(Silence):
     def scene_failed(self, name: str, reason: str) -> None:  # noqa: ARG002  (the reason has it)
         self._failed += 1
         self.bar.console.print(f"failed: {reason}", markup=False, highlight=False)
+
+    def note(self, text: str) -> None:
+        self.bar.console.print(text, markup=False, highlight=False)
 
     def encoded(self, tiles: int, seconds: float) -> None:  # noqa: ARG002  (the tiles come by themselves)
         self._busy_s += seconds

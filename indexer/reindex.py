@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive
 from bandsight.archive.opening import CATALOG_FILE
 from bandsight.catalog.records import ModelIdentity, Scene
-from bandsight.model.protocol import Encoder
+from bandsight.model.protocol import BatchEncoder, Encoder
 from indexer.pipeline import Task, run
 from indexer.source import Source
 from indexer.summary import Summary
@@ -24,7 +24,7 @@ _NAME = 16
 
 def reindex(
     archive: Archive,
-    model: Encoder,
+    model: BatchEncoder,
     *,
     tile_px: int | None = None,
     drop_failed: bool = False,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.model.begun import Ready
+
 
 class FakeEmbedder:
     """An `Encoder` of 16 dimensions: mean colour and texture of the tile; texts by their hash."""
@@ -29,6 +31,12 @@ class FakeEmbedder:
             flat = np.repeat(flat, self.dim, axis=1)
         parts = np.stack([part.mean(axis=1) for part in np.array_split(flat, self.dim, axis=1)], axis=1)
         return _unit(parts + np.linspace(1, 2, self.dim, dtype=np.float32))
+
+    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Ready:
+        return Ready(self.embed_pixels(pixels, wavelengths))
+
+    def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
+        return None
 
     def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Two by two cells, each embedded as if it were a tile."""

@@ -13,7 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from bandsight.errors import ModelError, WavelengthError
+from bandsight.model.begun import Begun, Ready
 from bandsight.model.calibration import Calibration, Platt, read_calibration
+from bandsight.model.compiled import compile_where_it_pays
+from bandsight.model.device import device_of
 from bandsight.model.preprocess import Preprocess
 from bandsight.model.towers import dense_features, wavelength_inputs
 from bandsight.model.wavelengths import check_wavelengths
@@ -43,6 +46,9 @@ class ClipEncoder:
         self._tokenizer = tokenizer
         self._lock = threading.Lock()
         self.device = device
+        self._feed = device_of(device)
+        # GPUs before Ampere only imitate it, and are slower so.
+        self._bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         self.name = name
         self.digest = digest
         self.license = license
@@ -90,17 +96,30 @@ class ClipEncoder:
 
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return unit vectors float32 (N, D) of uint8 tiles (N, C, H, W) of any size; see `Encoder`."""
-        image = self._prepared(pixels, wavelengths)
-        if not len(image):
-            return np.empty((0, self.dim), np.float32)
-        vectors: NDArray[np.float32] = self.encode_image(image, wavelengths, normalize=True).cpu().numpy()
-        return vectors
+        return self.begin_pixels(pixels, wavelengths).result()
+
+    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Begun:
+        """Begin to embed uint8 tiles (N, C, H, W) of any size; see `Encoder`."""
+        tiles = self._up(pixels, wavelengths)
+        if not len(tiles):
+            return Ready(np.empty((0, self.dim), np.float32))
+        begun = self._feed.begin()
+        return self._feed.down(self.encode_image(self._preprocess.scaled(tiles), wavelengths, normalize=True), begun)
+
+    def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
+        """Compile the image tower for batches like this one, where it is on CUDA and that pays; see `Encoder`."""
+        if self.device.type != "cuda":
+            return None
+        return compile_where_it_pays(
+            self._model.visual.trunk, lambda: torch.from_numpy(self.embed_pixels(pixels, wavelengths))
+        )
 
     def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return unit vectors float32 (N, h, w, D) of the cells of uint8 tiles (N, C, H, W); see `Encoder`."""
-        image = self._prepared(pixels, wavelengths)
-        if not len(image):
+        tiles = self._up(pixels, wavelengths)
+        if not len(tiles):
             raise ValueError("pixels: no tile; need at least one, for how many cells it has is not known before")
+        image = self._preprocess.scaled(tiles)
         vectors: NDArray[np.float32] = self.encode_dense(image, wavelengths, normalize=True).cpu().numpy()
         return vectors
 
@@ -140,15 +159,15 @@ class ClipEncoder:
             raise ModelError(f"model {self.name}: it has no logit bias, so its scores are no probabilities")
         return self._calibration
 
-    def _prepared(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Tensor:
-        """Return tiles as the tower takes them, (N, C, size, size)."""
+    def _up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Tensor:
+        """Return tiles of the tower's size on its device, uint8: a quarter of what it takes, and scaled there."""
         if pixels.dtype != np.uint8 or pixels.ndim != 4:  # noqa: PLR2004
             raise ValueError(f"pixels: {pixels.dtype} {pixels.shape}; need uint8 (N, C, H, W)")
         check_wavelengths(wavelengths, pixels.shape[1])
-        return torch.from_numpy(self._preprocess(pixels))
+        return self._feed.up(np.require(self._preprocess.resized(pixels), requirements=["C", "W"]))
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda")
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._bf16)
 
 
 def _calibration(model: CustomTextCLIP, folder: Path | None) -> Calibration | None:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from bandsight.errors import ModelError
 
@@ -48,16 +50,13 @@ class Preprocess:
             resize_mode=cfg.get("resize_mode", "squash"),
         )
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return float32 (N, C, size, size) from uint8 (N, C, H, W)."""
-        height, width = pixels.shape[2:]
-        if (height, width) != (self.size, self.size):
-            pixels = self._resize(pixels)
-        values = pixels.astype(np.float32)
-        values /= np.float32(255)
-        values -= np.float32(self.mean)
-        values /= np.float32(self.std)
-        return values
+    def resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return tiles (N, C, H, W) of the model's size."""
+        return pixels if pixels.shape[2:] == (self.size, self.size) else self._resize(pixels)
+
+    def scaled(self, pixels: Tensor) -> Tensor:
+        """Return float32 of uint8 values, on whatever device they are."""
+        return pixels.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
 
     def _resize(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         n, bands, height, width = pixels.shape

@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.model.begun import Begun
+
 
 class Encoder(Protocol):
     """An image-text model whose image side takes any list of bands."""
@@ -77,3 +79,21 @@ class Encoder(Protocol):
 
     def threshold(self, wavelengths: Sequence[float]) -> float | None:
         """Return the probability from which a hit with these bands counts as a match; None where none was measured."""
+
+
+class BatchEncoder(Encoder, Protocol):
+    """An encoder that a job keeps busy, one batch behind the other."""
+
+    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Begun:
+        """Begin what `embed_pixels` does, and return before it is done where the model runs on a device of its own.
+
+        Raises:
+            WavelengthError: The counts differ, or a value is not a wavelength in µm.
+        """
+
+    def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
+        """Try to be faster with batches like this one, which takes up to some minutes and pays in a long job.
+
+        Returns:
+            What came of it, for the log; None where there is nothing to try.
+        """

@@ -66,7 +66,7 @@ def test_a_tile_is_the_mean_of_its_cells(model):
     assert cells.shape[0] == 2
     assert cells.shape[3] == 384
     np.testing.assert_allclose(np.linalg.norm(cells, axis=3), 1, atol=1e-5)
-    image = torch.from_numpy(model._preprocess(pixels))
+    image = model._preprocess.scaled(torch.from_numpy(pixels))
     mean = model.encode_dense(image, RGB_UM).mean(dim=(1, 2))
     torch.testing.assert_close(mean, model.encode_image(image, RGB_UM), rtol=1e-3, atol=1e-4)
 

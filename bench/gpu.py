@@ -1,0 +1,248 @@
+"""Measures a large model on a GPU, bare, fed from memory and in whole jobs, beside the GPU's own matrix product.
+
+The image tower is DOFA-CLIP's so400m at 384 pixels with random weights: speed does not depend on them. FLOP are
+counted by PyTorch; the roofline is what a product of two large bf16 matrices reaches in the same run. Jobs index COGs
+on disk, readers and commits included. Needs CUDA; where there is none, it says so and ends.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import torch
+from rasterio.transform import from_origin
+from torch.utils.flop_counter import FlopCounterMode
+
+from bandsight.archive import Archive
+from bandsight.catalog.records import ModelIdentity
+from bandsight.errors import ModelError
+from bandsight.model.clip import ClipEncoder
+from bandsight.model.loader import load_model, pick_device
+from bandsight.model.preprocess import Preprocess
+from bandsight.model.towers import build_model, wavelength_inputs
+from indexer.pipeline import index
+from indexer.progress import Silence
+
+_WAVES = (0.665, 0.56, 0.49)
+_SO400M: dict[str, Any] = {
+    "embed_dim": 1152,
+    "init_logit_bias": -10,
+    "vision_cfg": {
+        "image_size": 384,
+        "timm_model_name": "dofa_vit_so400m_patch14_siglip_384",
+        "timm_pool": "map",
+        "timm_proj": "none",
+    },
+    # Never asked: as small as it may be.
+    "text_cfg": {"context_length": 8, "vocab_size": 8, "width": 64, "heads": 1, "layers": 1},
+}
+_MATRIX = 8192
+
+
+def main() -> None:
+    """Run the benchmark and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--model", help="measure this one instead, e.g. local-dir:PATH")
+    parser.add_argument("--batch", type=int, default=64, help="tiles in one pass")
+    parser.add_argument("--side", type=int, default=9600, help="side of each scene, pixels")
+    parser.add_argument("--scenes", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=max(2, (os.cpu_count() or 2) // 2), help="reader processes")
+    parser.add_argument("--out", type=Path, default=Path("bench/results/gpu.json"))
+    args = parser.parse_args()
+    try:
+        device = pick_device(args.device)
+    except ModelError as error:
+        sys.exit(f"nothing was measured: {error}")
+    encoder = load_model(args.model, args.device, check=False) if args.model else _random(device)
+    results = measure(
+        encoder, batch=args.batch, side=args.side, scenes=args.scenes, workers=args.workers, matrix=_MATRIX
+    )
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(results, indent=1) + "\n")
+    print(json.dumps(results, indent=1))
+
+
+def measure(encoder: ClipEncoder, *, batch: int, side: int, scenes: int, workers: int, matrix: int) -> dict[str, Any]:
+    """Measure the tower alone, with tiles from memory, and whole jobs; each plain and, where that pays, compiled."""
+    size, device = encoder.image_size, encoder.device
+    flop = _flop(encoder)
+    roof = _roof(device, matrix)
+    found: dict[str, Any] = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "cpus": os.cpu_count(),
+        "batch": batch,
+        "gflop_per_image": round(flop / 1e9, 1),
+        "matrix_product_tflop_per_s": round(roof / 1e12, 1),
+        "roofline_images_per_s": round(roof / flop, 1),
+    }
+    pixels = np.random.default_rng(0).integers(0, 256, (batch, len(_WAVES), size, size), np.uint8)
+
+    def both() -> dict[str, Any]:
+        speeds = {"tower": _tower(encoder, batch), "from_memory": _from_memory(encoder, pixels)}
+        return {
+            name: {"images_per_s": round(speed, 1), "of_roofline": round(speed * flop / roof, 3)}
+            for name, speed in speeds.items()
+        }
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cogs = [_cog(folder / f"{number}.tif", side, number) for number in range(scenes)]
+        found["plain"] = both() | {"job": _job(encoder, cogs, folder / "plain", batch, workers)}
+        found["torch_compile"] = encoder.speed_up(pixels, _WAVES)
+        if ": on" in (found["torch_compile"] or ""):
+            found["compiled"] = both() | {"job": _job(encoder, cogs, folder / "compiled", batch, workers)}
+    for how in ("plain", "compiled"):
+        if how in found:
+            job, bare = found[how]["job"], found[how]["tower"]
+            job["of_tower"] = round(job["images_per_s"] / bare["images_per_s"], 3)
+            job["of_roofline"] = round(job["images_per_s"] * flop / roof, 3)
+    return found
+
+
+def _random(device: torch.device) -> ClipEncoder:
+    torch.manual_seed(0)
+    model = build_model(_SO400M, Path(), {})
+    size = _SO400M["vision_cfg"]["image_size"]
+    return ClipEncoder(
+        model,
+        preprocess=Preprocess(size=size, mean=0.5, std=0.5, interpolation="bicubic", resize_mode="squash"),
+        tokenizer=lambda texts: torch.zeros(len(texts), 8, dtype=torch.int64),
+        device=device,
+        name="so400m-384, random weights",
+        digest="0" * 64,
+        license="none",
+    )
+
+
+def _flop(encoder: ClipEncoder) -> int:
+    """Return the operations for one image, counted in the plain tower."""
+    image = torch.zeros(1, len(_WAVES), encoder.image_size, encoder.image_size)
+    for stage in wavelength_inputs(encoder._model):  # noqa: SLF001  (a benchmark may look inside)
+        stage.use(_WAVES)
+    encoder.encode_image(image, _WAVES)
+    with FlopCounterMode(display=False) as counter:
+        encoder.encode_image(image, _WAVES)
+    return int(counter.get_total_flops())
+
+
+def _roof(device: torch.device, side: int) -> float:
+    """Return FLOP/s of a product of two square bf16 matrices."""
+    a = torch.rand(side, side, device=device).to(torch.bfloat16)
+    seconds = _seconds(lambda: a @ a, device)
+    return float(2 * side**3 / seconds)
+
+
+def _tower(encoder: ClipEncoder, batch: int) -> float:
+    """Return images/s of the tower on a batch that is there already."""
+    image = torch.rand(batch, len(_WAVES), encoder.image_size, encoder.image_size, device=encoder.device) * 2 - 1
+    return batch / _seconds(lambda: encoder.encode_image(image, _WAVES, normalize=True), encoder.device)
+
+
+def _from_memory(encoder: ClipEncoder, pixels: Any, passes: int = 20) -> float:
+    """Return images/s of tiles that come from this machine's memory, one batch begun behind the other."""
+    encoder.embed_pixels(pixels, _WAVES)
+    began = time.perf_counter()
+    last = encoder.begin_pixels(pixels, _WAVES)
+    for _ in range(passes - 1):
+        following = encoder.begin_pixels(pixels, _WAVES)
+        last.result()
+        last = following
+    last.result()
+    return float(passes * len(pixels) / (time.perf_counter() - began))
+
+
+def _job(encoder: ClipEncoder, cogs: Sequence[Path], place: Path, batch: int, workers: int) -> dict[str, Any]:
+    """Index scenes; return images/s and how busy the GPU was, by its own counters and by events around each batch."""
+    identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
+    notes = _Notes()
+    with Archive.create(place, identity) as archive, _gpu_busy(encoder.device) as busy:
+        summary = index(
+            cogs, archive=archive, model=encoder, batch_size=batch, workers=workers, isolate=True, progress=notes
+        )
+    assert not summary.failed, summary.failed
+    return {
+        "tiles": summary.tiles,
+        "seconds": round(summary.seconds, 2),
+        "images_per_s": round(summary.tiles_per_s, 1),
+        "model_busy": round(summary.encode_s / summary.seconds, 3),
+        "gpu_busy": round(statistics.mean(busy) / 100, 3) if busy else None,
+        "workers": workers,
+        "notes": notes.texts,
+    }
+
+
+class _Notes(Silence):
+    """Keeps what a job found worth saying."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@contextmanager
+def _gpu_busy(device: torch.device) -> Iterator[list[float]]:
+    """Yield a list that holds, afterwards, how busy the GPU was each tenth of a second, per cent."""
+    samples: list[float] = []
+    if device.type != "cuda":
+        yield samples
+        return
+    which = str(torch.cuda.get_device_properties(device).uuid)
+    command = ["nvidia-smi", "-i", f"GPU-{which}", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+    with subprocess.Popen([*command, "-lms", "100"], stdout=subprocess.PIPE, text=True) as watch:
+        yield samples
+        watch.terminate()
+        assert watch.stdout is not None
+        for line in watch.stdout:
+            with suppress(ValueError):
+                samples.append(float(line))
+
+
+def _cog(path: Path, side: int, seed: int) -> Path:
+    """Write a picture with the grain of a photo as a COG."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 200, (len(_WAVES), -(-side // 16), -(-side // 16)), np.uint8)
+    values = np.kron(coarse, np.ones((1, 16, 16), np.uint8))[:, :side, :side]
+    values += rng.integers(0, 16, values.shape, np.uint8)
+    place = {"crs": "EPSG:32633", "transform": from_origin(400_000 + 2 * side * seed, 5_800_000, 1, 1)}
+    profile = {"driver": "COG", "width": side, "height": side, "count": len(_WAVES), "dtype": "uint8"}
+    with rasterio.open(path, "w", compress="deflate", overviews="none", **profile, **place) as dataset:
+        dataset.colorinterp = [rasterio.enums.ColorInterp[name] for name in ("red", "green", "blue")]
+        dataset.write(values)
+    return path
+
+
+def _seconds(call: Callable[[], object], device: torch.device, repeats: int = 10) -> float:
+    """Return what one call takes, many of them begun one behind the other; median of three rounds."""
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    call()
+    rounds = []
+    for _ in range(3):
+        wait()
+        began = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        wait()
+        rounds.append((time.perf_counter() - began) / repeats)
+    return statistics.median(rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Batches on a device that works on while the job goes on."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from bandsight.model.begun import Ready
+from indexer.batches import Batches
+from tests.fakes import FakeEmbedder
+
+RGB_UM = (0.665, 0.56, 0.49)
+
+
+class Slot:
+    """A tile whose vector is asked for."""
+
+    def __init__(self, value, work):
+        self.tile = SimpleNamespace(pixels=np.full((3, 32, 32), value, np.uint8))
+        self.work = work
+
+
+class Work:
+    def __init__(self):
+        self.failed, self.vectors = False, {}
+
+    def embedded(self, slot, vector):
+        self.vectors[id(slot)] = vector
+
+
+class Listener:
+    def __init__(self):
+        self.passes, self.notes = [], []
+
+    def encoded(self, tiles, seconds):
+        self.passes.append((tiles, seconds))
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+class Slow(FakeEmbedder):
+    """A model on a device of its own: a batch is done when it is waited for, or when the test says so."""
+
+    def __init__(self, seconds=1.0):
+        super().__init__()
+        self.under_way, self.most, self.seconds, self.tried = [], 0, seconds, 0
+
+    def begin_pixels(self, pixels, wavelengths):
+        begun = Away(self, self.embed_pixels(pixels, wavelengths))
+        self.under_way.append(begun)
+        self.most = max(self.most, len(self.under_way))
+        return begun
+
+    def speed_up(self, pixels, wavelengths):
+        self.tried += 1
+        return f"twice as fast with {len(pixels)}"
+
+
+class Away:
+    def __init__(self, model, vectors):
+        self.model, self.vectors, self.finished = model, vectors, False
+
+    def done(self):
+        return self.finished
+
+    def result(self):
+        self.finished = True
+        self.model.under_way.remove(self)
+        return self.vectors
+
+    def seconds(self):
+        assert self.finished
+        return self.model.seconds
+
+
+def tiles(work, count):
+    return [Slot(value, work) for value in range(count)]
+
+
+def test_the_next_batch_is_begun_before_the_last_one_is_waited_for():
+    model, work, listener = Slow(), Work(), Listener()
+    batches = Batches(model, 4, listener)
+    slots = tiles(work, 18)
+    batches.add(RGB_UM, slots[:4])
+    assert (len(model.under_way), work.vectors) == (1, {})
+    batches.add(RGB_UM, slots[4:8])
+    assert (len(model.under_way), work.vectors) == (2, {})
+    batches.add(RGB_UM, slots[8:])
+    assert model.most == 2
+    batches.flush()
+    assert not model.under_way
+    assert [count for count, _ in listener.passes] == [4, 4, 4, 4, 2]
+    expected = FakeEmbedder().embed_pixels(np.stack([slot.tile.pixels for slot in slots]), RGB_UM)
+    np.testing.assert_array_equal([work.vectors[id(slot)] for slot in slots], expected)
+
+
+def test_what_is_done_is_handed_on_without_waiting():
+    model, work = Slow(), Work()
+    batches = Batches(model, 4, Listener())
+    batches.add(RGB_UM, tiles(work, 4))
+    model.under_way[0].finished = True
+    batches.add(RGB_UM, tiles(work, 1))
+    assert len(work.vectors) == 4
+
+
+def test_a_scene_that_fails_while_the_device_works_disturbs_nobody():
+    model, bad, good = Slow(), Work(), Work()
+    batches = Batches(model, 4, Listener())
+    batches.add(RGB_UM, tiles(bad, 6))
+    bad.failed = True
+    batches.add(RGB_UM, tiles(good, 3))
+    batches.flush()
+    assert len(good.vectors) == 3
+    assert model.batches[1][0] == 3
+
+
+def test_a_long_job_tries_once_to_be_faster_and_says_what_came_of_it():
+    model, listener = Slow(seconds=70.0), Listener()
+    batches = Batches(model, 4, listener)
+    work = Work()
+    batches.add(RGB_UM, tiles(work, 40))
+    batches.flush()
+    assert model.tried == 1
+    assert listener.notes == ["twice as fast with 4"]
+    assert len(work.vectors) == 40
+
+
+def test_a_short_job_does_not_try():
+    model = Slow(seconds=1.0)
+    batches = Batches(model, 4, Listener())
+    batches.add(RGB_UM, tiles(Work(), 40))
+    batches.flush()
+    assert model.tried == 0
+
+
+def test_too_little_memory_is_said(monkeypatch):
+    model, listener, work = FakeEmbedder(), Listener(), Work()
+    begin = model.begin_pixels
+
+    def cramped(pixels, wavelengths):
+        if len(pixels) > 3:
+            raise MemoryError
+        return begin(pixels, wavelengths)
+
+    monkeypatch.setattr(model, "begin_pixels", cramped)
+    batches = Batches(model, 8, listener)
+    batches.add(RGB_UM, tiles(work, 8))
+    batches.flush()
+    assert listener.notes == [
+        "too little memory for 8 tiles at once; from now on 4",
+        "too little memory for 4 tiles at once; from now on 2",
+    ]
+    assert len(work.vectors) == 8
+
+
+def test_vectors_that_are_there_are_handed_on_at_once():
+    work = Work()
+    batches = Batches(FakeEmbedder(), 4, Listener())
+    batches.add(RGB_UM, tiles(work, 4))
+    assert len(work.vectors) == 4
+    assert Ready(np.ones((1, 2), np.float32)).done()
