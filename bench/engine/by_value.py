@@ -1,6 +1,8 @@
 """The archive engine as the peers are asked: its vector store, with the number to filter by in the column of shares."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,11 @@ def by_value(
 ) -> Iterator[tuple[str, Callable[[NDArray[np.float32], int, int], list[int]]]]:
     """Fill, optimize, and ask; the values stand in a column of the tiles, as numbers that filters compare."""
     count, dim = vectors.shape
+    # In a process of its own, so that what building takes is not counted as what answering holds.
+    with ProcessPoolExecutor(1, get_context("fork")) as builder:
+        segments = builder.submit(_build, vectors, values, folder).result()
     store = FaissStore(folder, dim, _none_read, _none_read)
-    segments: list[Segment] = []
-    for start in range(0, count, _SEGMENT):
-        part = vectors[start : start + _SEGMENT].astype(np.float32)
-        segments.append(store.upsert(part, _columns(start, values[start : start + _SEGMENT])))
-    snapshot = Snapshot(generation=1, segments=tuple(segments), newest=count, scenes=_scene())
-    store.show(snapshot)
-    store.optimize(made_up.MadeUp(dim, count).texts(_PROBES, 1))
-    store = FaissStore(folder, dim, _none_read, _none_read)
-    store.show(snapshot)
+    store.show(_snapshot(segments, count))
     yield "built", lambda *_: []
     highest = int(values.max())
 
@@ -43,6 +40,22 @@ def by_value(
         return ids
 
     yield "as measured", ask
+
+
+def _build(vectors: NDArray[np.float16], values: NDArray[np.int64], folder: Path) -> tuple[Segment, ...]:
+    count, dim = vectors.shape
+    store = FaissStore(folder, dim, _none_read, _none_read)
+    segments: list[Segment] = []
+    for start in range(0, count, _SEGMENT):
+        part = vectors[start : start + _SEGMENT].astype(np.float32)
+        segments.append(store.upsert(part, _columns(start, values[start : start + _SEGMENT])))
+    store.show(_snapshot(tuple(segments), count))
+    store.optimize(made_up.MadeUp(dim, count).texts(_PROBES, 1))
+    return tuple(segments)
+
+
+def _snapshot(segments: tuple[Segment, ...], newest: int) -> Snapshot:
+    return Snapshot(generation=1, segments=segments, newest=newest, scenes=_scene())
 
 
 def _columns(start: int, values: NDArray[np.int64]) -> TileColumns:
