@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,17 @@ class Estimate:
     """In the model, at the speed that it has now."""
     disk: int = 0
     """Bytes."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "scenes": self.scenes,
+            "skipped_scenes": self.skipped,
+            "failed": self.failed,
+            "tiles_at_most": sum(self.tiles.values()),
+            "model_s": round(self.seconds, 1),
+            "disk_bytes": self.disk,
+        }
 
     def text(self) -> str:
         """Return it as lines of text."""

@@ -253,5 +253,8 @@ def _bound_cache(scene: RasterScene, dataset: DatasetReader, inside: tuple[int, 
     set_gdal_config("GDAL_CACHEMAX", min(max(size * 5 // 4, least), most))
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
+    """Return what went wrong, in GDAL's words where rasterio only says that something did."""
+    while isinstance(error, RasterioError) and error.__cause__ is not None:
+        error = error.__cause__
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -217,11 +217,20 @@ def test_a_job_is_estimated_then_logged_and_summed_up_as_json(run, capsys, monke
     code, out, _ = run(capsys, monkeypatch, *arguments, "--dry-run")
     assert (code, (tmp_path / "new").exists()) == (0, False)
     assert "would index at most" in out
+    code, out, _ = run(capsys, monkeypatch, *arguments, "--dry-run", "--json")
+    assert (json.loads(out)["scenes"], json.loads(out)["tiles_at_most"] > 0) == (1, True)
     code, out, _ = run(capsys, monkeypatch, *arguments, "--json", "--quiet", "--log", str(tmp_path / "log.jsonl"))
     found = json.loads(out)
     assert (code, found["scenes"], found["failed"]) == (0, 1, [])
     events = [json.loads(line)["event"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert events == ["begin", "opened", "committed", "end"]
+
+
+def test_a_mistyped_sensor_is_said_before_anything_is_opened(run, capsys, monkeypatch, scenes, tmp_path):
+    arguments = ("index", str(scenes), "--archive", str(tmp_path / "new"), "--sensor", "sentinel3")
+    code, _, err = run(capsys, monkeypatch, *arguments)
+    assert (code, (tmp_path / "new").exists()) == (1, False)
+    assert "no such profile; need one of" in err
 
 
 def test_jobs_are_told_while_they_run_and_afterwards(bandsight, archive, run, capsys, monkeypatch, tmp_path, scenes):

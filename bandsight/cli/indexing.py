@@ -51,7 +51,7 @@ def index(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     log: Annotated[Path | None, typer.Option("--log", help="Append JSON lines of what happens; - is stderr.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary, or the estimate, as JSON.")] = False,
     time_limit: Annotated[
         float, typer.Option("--time-limit", min=1, help="Seconds for opening a scene, and for reading some tiles.")
     ] = 120.0,
@@ -65,7 +65,7 @@ def index(
 ) -> None:
     """Tile and embed scenes into an archive; running it again adds only what is new or changed."""
     from bandsight.archive import Archive
-    from bandsight.sensors.profile import load_profiles
+    from bandsight.sensors.profile import load_profiles, profile_named
     from indexer.estimate import estimate
     from indexer.gpu import unused_gpu
     from indexer.pipeline import index as run
@@ -77,6 +77,9 @@ def index(
 
     check_inputs(paths)
     levels, known = _whole_numbers(scales, "--scales"), load_profiles(profiles)
+    if sensor:
+        # Now, and not of every scene.
+        profile_named(sensor, known)
     query = StacQuery(
         collections=tuple(name.strip() for name in (collections or "").split(",") if name.strip()),
         bbox=_corners(bbox),
@@ -95,7 +98,8 @@ def index(
     if dry_run:
         with opening.open_archive(archive) if exists else nullcontext() as there:
             confined: Any = {"isolate": True, "time_limit_s": time_limit}
-            typer.echo(estimate(paths, archive=there, tiling=tiling, **confined, **what).text())
+            expected = estimate(paths, archive=there, tiling=tiling, **confined, **what)
+        typer.echo(json.dumps(expected.as_dict(), indent=1) if as_json else expected.text())
         return
     how: Any = {"tiling": tiling, "workers": workers, "isolate": True, "time_limit_s": time_limit, **what}
     with (

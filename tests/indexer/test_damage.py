@@ -120,3 +120,12 @@ def test_a_corpus_of_damaged_rasters_costs_nothing_but_its_own_scenes(tmp_path, 
     assert archive.verify(full=True) == []
     vectors = archive.search(encoder.embed_texts(["x"]), 100_000)[0]
     assert np.isfinite([hit.score for hit in vectors]).all()
+
+
+def test_a_file_that_ends_early_is_said_in_the_words_of_its_driver(tmp_path, archive, encoder):
+    path = write(tmp_path / "a.tif", picture(3, 64, 64), blockysize=16)
+    path.write_bytes(path.read_bytes()[:6000])
+    summary = index([path], archive=archive, model=encoder)
+    ((_, reason),) = summary.failed
+    assert "a.tif: cannot be read (" in reason
+    assert "See previous exception" not in reason
