@@ -82,14 +82,15 @@ def _json(data: bytes) -> Any:
         values = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise QueryError(f"body: not JSON ({str(error)[:100]})") from error
-    try:
-        # Links to further pages say the body again.
-        orjson.dumps(values)
-    except TypeError as error:
-        raise QueryError(
-            f"body: found a value that cannot be said again ({error}); need whole characters, integers of at most 64 "
-            "bits and no more than 250 levels"
-        ) from error
+    for name, value in values.items() if isinstance(values, dict) else ():
+        try:
+            # Links to further pages say the body again.
+            orjson.dumps(value)
+        except TypeError as error:
+            raise QueryError(
+                f"{name!r:.60}: found a value that cannot be said again ({error}); need whole characters, integers of "
+                "at most 64 bits and no more than 250 levels"
+            ) from error
     return values
 
 

@@ -28,12 +28,13 @@ def ground_of(tiles: list[list[LonLatBox]]) -> Ground:
 def slowly(canvas: Canvas, tiles: list[list[LonLatBox]], values: np.ndarray) -> np.ndarray:
     """Pixel by pixel and tile by tile, from the same rounding of edges."""
     west, south, east, north = canvas.bounds
+    step_x, step_y = (east - west) / canvas.width, (north - south) / canvas.height
     out = np.full((canvas.height, canvas.width), np.nan, np.float32)
     for parts, value in zip(tiles, values, strict=True):
         for part in parts:
             for turn in (0, 360):
-                x0, x1 = ((lon + turn - west) / (east - west) * canvas.width for lon in (part.west, part.east))
-                y0, y1 = ((north - lat) / (north - south) * canvas.height for lat in (part.north, part.south))
+                x0, x1 = ((lon + turn - west) / step_x for lon in (part.west, part.east))
+                y0, y1 = ((north - lat) / step_y for lat in (part.north, part.south))
                 if part.west + turn >= east or part.east + turn <= west or part.south >= north or part.north <= south:
                     continue
                 x0, y0 = np.rint(x0), np.rint(y0)

@@ -204,12 +204,12 @@ def test_other_media_types_and_broken_bodies(stac: TestClient, path: str) -> Non
 )
 def test_a_body_that_a_link_could_not_say_again_is_refused(stac: TestClient, path: str, content: bytes) -> None:
     response = stac.post(path, content=content, headers={"Content-Type": "application/json"})
-    assert_problem(response, 400, "body", "64 bits")
+    assert_problem(response, 400, content[2:8].decode().partition('"')[0], "64 bits")
 
 
 def test_half_a_character_of_a_form_is_refused(stac: TestClient) -> None:
     form = {"body": (None, '{"q": "\\ud800"}'), "image": ("x.png", b"x")}
-    assert_problem(stac.post("/search", files=form), 400, "body")
+    assert_problem(stac.post("/search", files=form), 400, "'q'", "whole characters")
 
 
 def test_what_was_found_is_cut_where_it_is_long(stac: TestClient) -> None:
