@@ -456,7 +456,7 @@ class Archive:
             if after is not None:
                 newest = after.up_to
             hydrate: Hydrate = lambda ranked: self._hits(catalog, [ranked])[0]  # noqa: E731
-            hits, more = page(rank, hydrate, self._store.get, k, arrangement, after)
+            hits, more = page(rank, hydrate, self._store.get, k, arrangement, after, chosen.count)
             end = None
             if more:
                 last = hits[-1]

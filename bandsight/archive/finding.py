@@ -87,6 +87,7 @@ def page(
     k: int,
     wanted: Arrangement,
     after: Cursor | None,
+    matched: int,
 ) -> tuple[list[Hit], bool]:
     """Return k hits of a ranking behind a cursor, and whether there are more.
 
@@ -97,12 +98,16 @@ def page(
         k: Most hits.
         wanted: Which of the ranked tiles are shown.
         after: Where the page before ended.
+        matched: How many tiles the ranking has.
 
     Raises:
         QueryError: A cursor with diversity: its order is not that of scores.
     """
     if after is not None and wanted.diversity:
         raise QueryError("token: an answer made for variety has one page; ask for more hits instead")
+    if after is None and wanted == Arrangement():
+        # Not one more, to see whether there is more: an index may have to look further for the eleventh.
+        return _ranked(hydrate(rank(k))), matched > k
     pool = _POOL * k if wanted.diversity else k
     fetch = (pool + 1) * (_GROWTH if wanted.drops or after is not None else 1)
     while True:

@@ -20,7 +20,8 @@ def open_database(path: Path, *, wal: bool = True) -> Engine:
         path: The file.
         wal: Log beside the file, as an archive in use does; False leaves a copy as one file.
     """
-    engine = create_engine(f"sqlite:///{path}")
+    # As many connections as there are threads, and more: an answer under way may read again.
+    engine = create_engine(f"sqlite:///{path}", max_overflow=-1)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: Any) -> None:

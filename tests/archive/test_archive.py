@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -214,3 +215,10 @@ def test_a_catalog_that_breaks_while_open_is_a_clear_error(tmp_path):
         (tmp_path / "a" / "catalog.sqlite").write_bytes(b"garbage" * 1000)
         with pytest.raises(ArchiveError, match="bandsight verify"):
             reader.search(vectors(1, 1), 3)
+
+
+def test_any_number_of_answers_may_be_under_way_each_with_a_further_read(tmp_path):
+    with filled(tmp_path / "a", 1) as archive, ExitStack() as under_way:
+        for _ in range(60):
+            under_way.enter_context(archive._reading())
+        assert len(archive.search(vectors(1, 1), 3)[0]) == 3

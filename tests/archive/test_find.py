@@ -11,6 +11,7 @@ from shapely.geometry import shape
 from bandsight.archive import Archive, Arrangement, Cursor, Query
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.filters import Filter
+from bandsight.vectors.answering import Chosen
 from tests.archive.makers import DIM, MODEL, entry, filled, vectors
 
 SCENES, TILES = 20, 5
@@ -263,3 +264,19 @@ def test_examples_that_cancel_out_and_other_lengths_are_refused(archive):
 def test_an_arrangement_that_cannot_be_is_refused(parts, message):
     with pytest.raises(QueryError, match=message):
         Arrangement(**parts)
+
+
+def test_a_first_page_asks_the_index_for_no_more_than_it_shows(archive, monkeypatch):
+    asked = []
+    search = Chosen.search
+
+    def counted(self, queries, k, *, exact=False):
+        asked.append(k)
+        return search(self, queries, k, exact=exact)
+
+    monkeypatch.setattr(Chosen, "search", counted)
+    every = SCENES * TILES
+    for k, more in ((10, True), (every, False), (every + 1, False)):
+        page = archive.find(Query(positives=vectors(1, 1)), k)
+        assert (len(page.hits), page.next is not None, page.matched) == (min(k, every), more, every)
+    assert asked == [10, every, every + 1]
