@@ -74,7 +74,9 @@ class MeaningRanking:
         """Return the k best hits behind a place; see `Ranking`."""
         asked, archive = self._question, self._service.archive
         cursor, shown = _cursor(after)
-        among = Filter(exclude=asked.exclude, all_of=(wanted,)) if asked.exclude else wanted
+        among = wanted
+        if asked.exclude:
+            among = Filter(exclude=asked.exclude, all_of=() if wanted.is_empty else (wanted,))
         likely = self._likely(among)
         found = archive.find(
             asked.query,
