@@ -1,14 +1,13 @@
 """A process that decodes rasters: calls come in over a connection, answers go out, and it may crash."""
 
-import os
 import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import rasterio
 
+from bandsight import own_process
 from bandsight.confine import limit_memory, read_only
 from bandsight.errors import BandsightError, SceneError
 
@@ -48,9 +47,7 @@ def _answer(channel: Channel, memory: int) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Serve the connection and the shared memory whose file descriptors are the arguments."""
-    # What C libraries print must not mix with the command's results.
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    os.chdir(Path(sys.prefix))
+    own_process.begin()
     serve(Channel.joined(Connection(int(arguments[0])), int(arguments[1])))
 
 

@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from bandsight import own_process
 from bandsight.errors import SceneError
 from bandsight.rasters import is_remote
 from indexer.channel import Channel, shared_memory
@@ -161,24 +161,10 @@ class _Process:
         ours, theirs = Pipe()
         memory_file = shared_memory()
         self.channel = Channel.joined(ours, memory_file)
-        environment = {
-            **os.environ,
-            # It finds the packages where this process has found them.
-            "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
         files = [theirs.fileno(), memory_file]
-        command = [sys.executable, "-P", "-W", "ignore", "-m", "indexer.reader_process", *map(str, files)]
         with theirs:
-            # Ctrl-C is for the job, which ends its readers.
-            self._popen = subprocess.Popen(  # noqa: S603  (our own arguments)
-                command,
-                env=environment,
-                pass_fds=[file for file in files if file >= 0],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            there = [file for file in files if file >= 0]
+            self._popen = own_process.start("indexer.reader_process", [str(file) for file in files], there)
         if memory_file >= 0:
             os.close(memory_file)
         self.channel.send((roots, memory))

@@ -1,18 +1,16 @@
 """A process that decodes pictures which strangers have sent: it may read no file, and may hang or crash alone."""
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 # Loaded before the confinement, as all that decoding needs.
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from bandsight import query_image, rasters  # noqa: F401
+from bandsight import own_process, query_image, rasters  # noqa: F401
 from bandsight.confine import limit_memory, read_only
 from bandsight.errors import BandsightError, ImageError
 
@@ -51,9 +49,7 @@ def _decoded(data: bytes, wavelengths: list[float] | None, max_pixels: int, memo
 
 def main(arguments: Sequence[str]) -> None:
     """Serve the connection whose file descriptor is the first argument, in as much memory as the second says."""
-    # What C libraries print is no answer.
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    os.chdir(Path(sys.prefix))
+    own_process.begin()
     descriptor, memory = (int(argument) for argument in arguments)
     limit_memory(memory)
     read_only(())

@@ -1,9 +1,6 @@
 """Decodes pictures that somebody sends in processes of their own: what hangs or crashes there is ended by the clock."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from multiprocessing import Pipe
@@ -11,6 +8,7 @@ from multiprocessing import Pipe
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight import own_process
 from bandsight.errors import ArchiveError, BusyError, ImageError
 
 _START_S = 120.0
@@ -86,23 +84,9 @@ class _Process:
         self.is_idle = False
         """Whether it waits for a picture: all that was asked has been answered."""
         self._connection, theirs = Pipe()
-        environment = {
-            **os.environ,
-            # It finds the packages where this process has found them.
-            "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        arguments = [str(theirs.fileno()), str(memory)]
         with theirs:
-            # Ctrl-C is for the server, which ends its processes.
-            self._popen = subprocess.Popen(  # noqa: S603  (our own arguments)
-                [sys.executable, "-P", "-W", "ignore", "-m", "search_api.decoder_process", *arguments],
-                env=environment,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            file = theirs.fileno()
+            self._popen = own_process.start("search_api.decoder_process", [str(file), str(memory)], [file])
         if not self._connection.poll(_START_S) or self._received() is None:
             self.end()
             raise ArchiveError("query image: the process that decodes did not begin; is the machine out of memory?")

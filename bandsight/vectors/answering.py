@@ -7,19 +7,15 @@ from numpy.typing import NDArray
 
 from bandsight.vectors.half_rows import HalfRows
 from bandsight.vectors.ivf import IvfIndex, Width
-from bandsight.vectors.scan import SLACK, scan, slack
 from bandsight.vectors.scan import Part as ScanPart
+from bandsight.vectors.scan import scan, slack
 from bandsight.vectors.scores import Ranked, best, raw_scores
-from bandsight.vectors.segments import OpenSegment
 from bandsight.vectors.state import Masks, State, located
 
 # So many rows for each hit wanted, and this part of the candidates, tell how good a hit must be.
 _HEAD = 8
 # By so many standard deviations a code's score may fall shorter than is usual among the first.
 _DEVIATIONS = 4
-
-_Place = tuple[NDArray[np.intp], OpenSegment, NDArray[np.int64]]
-"""Which of some tiles are in a segment, its file, and their rows there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +92,21 @@ def scan_parts(state: State, masks: Masks) -> list[ScanPart]:
     ]
 
 
-def _rows_of(state: State, ids: NDArray[np.int64]) -> tuple[NDArray[np.float16], list[_Place]]:
-    """Return the raw vectors of tiles, not compared with their checks, and where they were."""
-    places = list(located(state, ids))
-    values = np.empty((len(ids), places[0][1].rows.shape[1]), np.float16)
-    for chosen, file, rows in places:
-        values[chosen] = file.take(rows)
-    return values, places
+def _rows_of(state: State, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+    """Return the raw vectors of tiles, not compared with their checks, shape (n, dim)."""
+    parts = [(chosen, file.take(rows)) for chosen, file, rows in located(state, ids)]
+    values = np.empty((len(ids), parts[0][1].shape[1]), np.float16)
+    for chosen, taken in parts:
+        values[chosen] = taken
+    return values
+
+
+def _scores_of(values: NDArray[np.float16], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the score of each row in float32; by FAISS, since NumPy takes long to convert half precision."""
+    found, at = HalfRows(values).best(query[None], len(values))
+    scores = np.empty(len(values), np.float32)
+    scores[at[0]] = found[0]
+    return scores
 
 
 def _rescored(
@@ -121,25 +125,22 @@ def _rescored(
         k: At most the number of tiles.
     """
     head = min(len(ids), max(_HEAD * k, len(ids) // _HEAD))
-    values, places = _rows_of(state, ids[:head])
-    scores = values.astype(np.float32) @ query
+    values = _rows_of(state, ids[:head])
+    scores = _scores_of(values, query)
     short = scores - likely[:head]
     # At a million, 330 to 800 of 1,400 candidates are read, with 0.998 to 1.000 of their true neighbours.
     shortfall = float(max(short.max(), short.mean() + _DEVIATIONS * short.std()))
-    floor = np.partition(scores, head - k)[head - k] - shortfall - slack(query)
-    promising = max(head, int(np.searchsorted(-likely, -floor, "right")))
-    ids = ids[:promising]
+    promising = int(np.searchsorted(-likely, slack(query) + shortfall - _kth(scores, k), "right"))
     if promising > head:
-        values, places = _rows_of(state, ids)
-    fetch = min(k + SLACK, len(ids))
-    found, at = HalfRows(values).best(query[None], fetch)
-    near = at[0][found[0] >= found[0][k - 1] - slack(query)]
-    if len(near) == fetch:
-        near = np.arange(len(ids))
-    answered = np.zeros(len(ids), bool)
-    answered[near] = True
-    for chosen, file, rows in places:
-        own = answered[chosen]
-        if own.any():
-            file.need_sound(rows[own], values[chosen[own]])
+        more = _rows_of(state, ids[head:promising])
+        values = np.concatenate([values, more])
+        scores = np.concatenate([scores, _scores_of(more, query)])
+    near = np.flatnonzero(scores >= _kth(scores, k) - slack(query))
+    for chosen, file, rows in located(state, ids[near]):
+        file.need_sound(rows, values[near[chosen]])
     return best(ids[near], raw_scores(values[near], query), k)
+
+
+def _kth(scores: NDArray[np.float32], k: int) -> float:
+    """Return the k-th highest score."""
+    return float(np.partition(scores, len(scores) - k)[len(scores) - k])
