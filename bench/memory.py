@@ -89,7 +89,7 @@ def _watch(readers: dict[int, int], over: threading.Event) -> None:
     """Keep the high-water mark of each child, the newest one: before its own program, it has ours."""
     me = psutil.Process()
     while not over.wait(_SAMPLE_S):
-        for child in me.children():
+        for child in me.children(recursive=True):
             peak = _peak(child.pid)
             if peak:
                 readers[child.pid] = peak

@@ -1,5 +1,6 @@
 """A process that decodes rasters: calls come in over a connection, answers go out, and it may crash."""
 
+import socket
 import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -11,20 +12,26 @@ from bandsight import own_process
 from bandsight.confine import limit_memory, read_only
 from bandsight.errors import BandsightError, SceneError
 
-# The last one is loaded before the confinement, so that no call pays for it.
+# The second one is loaded before the readers are forked, so that no call pays for it.
 from indexer import reader, tiling  # noqa: F401
 from indexer.channel import Channel
+from indexer.template import answer
 
 
-def serve(channel: Channel) -> None:
-    """Answer calls until the other side hangs up."""
+def serve(files: list[int]) -> None:
+    """Answer calls until the other side hangs up.
+
+    Args:
+        files: Descriptors of the connection and, where there is any, of the shared memory.
+    """
+    connection, *memory_file = files
+    channel = Channel.joined(Connection(connection), memory_file[0] if memory_file else -1)
     roots, memory = channel.receive()
     limit_memory(memory)
     read_only(roots)
     reader.bounded_cache = True
     channel.send(True)
-    with rasterio.Env():
-        _answer(channel, memory)
+    _answer(channel, memory)
 
 
 def _answer(channel: Channel, memory: int) -> None:
@@ -46,9 +53,11 @@ def _answer(channel: Channel, memory: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve the connection and the shared memory whose file descriptors are the arguments."""
+    """Fork such processes as the connection asks whose file descriptor is the argument."""
     own_process.begin()
-    serve(Channel.joined(Connection(int(arguments[0])), int(arguments[1])))
+    # Drivers are registered here, once.
+    with socket.socket(fileno=int(arguments[0])) as control, rasterio.Env():
+        answer(control, serve)
 
 
 if __name__ == "__main__":

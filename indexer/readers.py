@@ -1,19 +1,19 @@
 """Where rasters are decoded: right here, or in processes whose crash, hang or hunger costs one scene and no more."""
 
 import os
-import subprocess
+import signal
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from bandsight import own_process
 from bandsight.errors import SceneError
 from bandsight.rasters import is_remote
 from indexer.channel import Channel, shared_memory
 from indexer.scene import RasterScene
 from indexer.source import Source
+from indexer.template import Template
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,6 +62,7 @@ class Processes:
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._all: list[_Process] = []
+        self._template: Template | None = None
         self._closed = False
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -90,17 +91,29 @@ class Processes:
         with self._lock:
             self._closed = True
             begun, self._all = self._all, []
+            template, self._template = self._template, None
         for process in begun:
             process.end()
+        if template is not None:
+            template.close()
 
     def _process(self) -> "_Process":
         current: _Process | None = getattr(self._mine, "process", None)
         if current is None:
-            current = _Process(self._roots, self._memory)
             with self._lock:
                 if self._closed:
-                    current.end()
                     raise SceneError("the job has ended")
+                if self._template is not None and not self._template.alive():
+                    self._template.close()
+                    self._template = None
+                self._template = self._template or Template()
+                template = self._template
+            try:
+                current = _Process(template, self._roots, self._memory)
+            except OSError as error:
+                raise SceneError(f"its reader did not begin ({error}); is the machine out of memory?") from error
+            with self._lock:
+                # The template ends what the job's end finds no more.
                 self._all.append(current)
             self._mine.process = current
             if not current.ready():
@@ -157,16 +170,20 @@ def _is_away(args: tuple[Any, ...]) -> bool:
 class _Process:
     """A reader process and the connection to it."""
 
-    def __init__(self, roots: list[str], memory: int) -> None:
+    def __init__(self, template: Template, roots: list[str], memory: int) -> None:
         ours, theirs = Pipe()
         memory_file = shared_memory()
+        self._template = template
         self.channel = Channel.joined(ours, memory_file)
-        files = [theirs.fileno(), memory_file]
-        with theirs:
-            there = [file for file in files if file >= 0]
-            self._popen = own_process.start("indexer.reader_process", [str(file) for file in files], there)
-        if memory_file >= 0:
-            os.close(memory_file)
+        try:
+            with theirs:
+                self._pid = template.fork([file for file in (theirs.fileno(), memory_file) if file >= 0])
+        except OSError:
+            self.channel.close()
+            raise
+        finally:
+            if memory_file >= 0:
+                os.close(memory_file)
         self.channel.send((roots, memory))
 
     def ready(self) -> bool:
@@ -178,14 +195,12 @@ class _Process:
 
     def end(self) -> int:
         """End the process; return its exit code, negative for a signal that had ended it before."""
-        try:
-            # One that has died by itself is about to be reaped.
-            code = self._popen.wait(timeout=0.2 if self.channel.connection.closed else 0.05)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-            code = self._popen.wait()
+        # One that waits for a call ends by itself.
         self.channel.close()
-        return code
+        try:
+            return self._template.end(self._pid)
+        except OSError:
+            return -signal.SIGKILL
 
 
 def _cause(code: int) -> str:

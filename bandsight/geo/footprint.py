@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import antimeridian
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
-from shapely.geometry import Polygon, shape
 
 from bandsight.errors import SceneError
 from bandsight.geo.box import LonLatBox
@@ -100,6 +98,10 @@ def _footprint(lon: list[float], lat: list[float], *, plain: bool) -> Footprint:
         lons, lats = [point[0] for point in ring], [point[1] for point in ring]
         box = LonLatBox(west=min(lons), south=min(lats), east=max(lons), north=max(lats))
         return Footprint(geometry={"type": "Polygon", "coordinates": [corners]}, boxes=(box,))
+    # Loaded only where they are needed: they take a third of what a reader's start takes.
+    import antimeridian
+    from shapely.geometry import Polygon
+
     fixed: Any = antimeridian.fix_polygon(Polygon(ring), fix_winding=False)
     geometry: dict[str, Any] = fixed.__geo_interface__
     return Footprint(geometry=_plain(geometry), boxes=_boxes(geometry))
@@ -115,6 +117,8 @@ def _to_degrees(crs: str) -> Transformer:
 
 def _boxes(geometry: dict[str, Any]) -> tuple[LonLatBox, ...]:
     """Return the box of each part, parts of one side of ±180° together."""
+    from shapely.geometry import shape
+
     whole = shape(geometry)
     parts = list(getattr(whole, "geoms", [whole]))
     sides = [[part.bounds for part in parts if (part.centroid.x < 0) == west] for west in (True, False)]

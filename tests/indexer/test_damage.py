@@ -35,7 +35,9 @@ def test_a_reader_that_misbehaves_costs_one_scene(tmp_path, archive, encoder, mo
     assert [failed for failed, _ in summary.failed] == [name]
     assert summary.failed[0][1].startswith(f"{name}: ")
     assert reason in summary.failed[0][1]
-    assert not [child for child in psutil.Process().children() if "reader_process" in " ".join(child.cmdline())]
+    assert not [
+        child for child in psutil.Process().children(recursive=True) if "reader_process" in " ".join(child.cmdline())
+    ]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Landlock")
@@ -73,6 +75,32 @@ def test_a_process_is_not_begun_once_the_job_has_ended():
         readers.call(len, "x")
 
 
+def test_when_all_processes_of_readers_die_others_begin():
+    from bandsight.errors import SceneError
+
+    readers = Processes()
+    try:
+        assert readers.call(len, "x") == 1
+        (template,) = psutil.Process().children()
+        (reader,) = template.children()
+        template.kill()
+        reader.kill()
+        with pytest.raises(SceneError, match="its reader died"):
+            readers.call(len, "x")
+        assert readers.call(len, "xy") == 2
+    finally:
+        readers.close()
+    assert not psutil.Process().children()
+
+
+def test_a_reader_is_forked_from_a_process_of_one_thread():
+    readers = Processes()
+    readers.call(len, "x")
+    (template,) = psutil.Process().children()
+    assert template.num_threads() == 1
+    readers.close()
+
+
 def test_a_corpus_of_damaged_rasters_costs_nothing_but_its_own_scenes(tmp_path, archive, encoder):
     """Hundreds of broken files and a few sound ones in one job: it ends, says why, and keeps what is sound."""
     (tmp_path / "in").mkdir()
@@ -92,7 +120,7 @@ def test_a_corpus_of_damaged_rasters_costs_nothing_but_its_own_scenes(tmp_path, 
 
         def scene_opened(self, name, tiles):
             nonlocal peak
-            for child in psutil.Process().children():
+            for child in psutil.Process().children(recursive=True):
                 try:
                     peak = max(peak, child.memory_info().rss)
                 except psutil.Error:
