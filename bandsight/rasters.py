@@ -18,6 +18,7 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 
 from bandsight.errors import SceneError
+from bandsight.vsi import forget
 
 # Drivers that redirect to other files or URLs (VRT, WMS, …) are not among them: a scene must not make us read what
 # the user did not name.
@@ -54,6 +55,22 @@ def placed_or_not() -> Iterator[None]:
 def is_remote(href: str) -> bool:
     """Say whether a raster lies on a server or in an object store."""
     return href.startswith(tuple(_REMOTE))
+
+
+def check_remote(href: str) -> None:
+    """Refuse a URL that names no file, whoever may be asked for it.
+
+    Raises:
+        SceneError: It has no server or bucket, or nothing behind it.
+    """
+    scheme, _, rest = href.partition("://")
+    holder, _, inside = rest.partition("/")
+    whose = {"s3": "bucket", "gs": "bucket", "az": "container"}.get(scheme, "server")
+    need = f"need {scheme}://{whose.upper()}/PATH/TO/SCENE.tif"
+    if not holder:
+        raise SceneError(f"{href}: no {whose} is named; {need}")
+    if not inside:
+        raise SceneError(f"{href}: names a {whose} and no file in it; {need}")
 
 
 def in_zip(href: str) -> tuple[str, str] | None:
@@ -105,8 +122,10 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetRe
     """
     place = str(href)
     file = local_file(place)
-    if file is not None and not file.is_file():
-        raise SceneError(f"{place}: no such file; check the path")
+    if file is None:
+        check_remote(place)
+    else:
+        _check_local(file, place)
     options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if file is None else {}
     if file is None:
         be_patient()
@@ -116,9 +135,26 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetRe
             return _placed(DatasetReader(gdal_name(place), driver=list(drivers)))
     except RasterioError as error:
         reason = (str(error).splitlines() or ["?"])[0]
+        if file is None:
+            # Or another try would be told of this one, without a word to the server.
+            forget(gdal_name(place))
+        if "CURL error" in reason:
+            raise SceneError(
+                f"{place}: connection to its server refused or not possible ({reason}); check the address and the "
+                "network, then run the same again"
+            ) from error
         raise SceneError(
             f"{place}: no raster that can be read ({reason}); need a complete file of one of {', '.join(drivers)}"
         ) from error
+
+
+def _check_local(file: Path, place: str) -> None:
+    try:
+        if not file.is_file():
+            raise SceneError(f"{place}: no such file; check the path")
+        file.open("rb").close()
+    except OSError as error:
+        raise SceneError(f"{place}: cannot be read ({error.strerror}); check the path and its rights") from error
 
 
 def be_patient() -> None:

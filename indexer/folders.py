@@ -1,7 +1,8 @@
 """Which files of folders and zips make which scene: each raster is one, unless band files that belong together are."""
 
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bandsight.rasters import in_zip, local_file, place_in_zip
@@ -22,9 +23,15 @@ _SAFE_IMAGES = {"IMG_DATA", "measurement"}
 _RESOLUTION = re.compile(r"_(\d\d)m$")
 
 
-def folder_files(folder: Path) -> Iterator[Path]:
-    """Yield the rasters and zips in a folder and all folders in it, sorted; folders are read one after another."""
-    for path in sorted(folder.rglob("*")):
+def folder_files(folder: Path, unread: Callable[[OSError], object]) -> Iterator[Path]:
+    """Yield the rasters and zips in a folder and all folders in it, sorted; folders are read one after another.
+
+    Args:
+        folder: The outermost.
+        unread: Told of each folder that cannot be looked into.
+    """
+    found = (Path(inside, name) for inside, _, names in os.walk(folder, onerror=unread) for name in names)
+    for path in sorted(found):
         suffix = path.suffix.lower()
         wanted = suffix in SUFFIXES or suffix == ".zip" or _has_header(path)
         if wanted and _is_measurement(path) and path.is_file():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bandsight.errors import SceneError
+from bandsight.rasters import check_remote, is_remote
 from indexer.said import Said
 
 
@@ -24,13 +25,16 @@ class Source:
     """Why it cannot be opened, where that is known already."""
 
     def check(self) -> None:
-        """Raise the problem, if there is one.
+        """Raise the problem, if there is one, and refuse URLs that name no file.
 
         Raises:
             SceneError: The scene cannot be opened.
         """
         if self.problem:
             raise SceneError(self.problem)
+        for href in self.hrefs:
+            if is_remote(href):
+                check_remote(href)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as the catalog keeps it, to be opened again."""

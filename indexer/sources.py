@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bandsight.errors import SceneError
-from bandsight.rasters import is_remote, raster_path, subdataset
+from bandsight.rasters import check_remote, is_remote, raster_path, subdataset
 from bandsight.sensors.profile import Profile, load_profiles
 from indexer.folders import folder_files, scenes_of, zip_files
 from indexer.query import StacQuery
@@ -37,11 +37,13 @@ def find_scenes(
             if entry.startswith(_STAC) or raster_path(entry).suffix.lower() in _ITEM_FILES:
                 sources += _of_stac(entry, known, query or StacQuery())
             elif is_remote(entry) or subdataset(entry):
-                sources.append(Source(name=raster_path(entry).name, hrefs=(entry,)))
+                sources.append(Source(name=raster_path(entry).name or entry, hrefs=(entry,)))
             else:
                 files.update(dict.fromkeys(_local(Path(entry).expanduser().absolute(), sources)))
         except SceneError as error:
             sources.append(_unreadable(entry, error))
+        except OSError as error:
+            sources.append(_forbidden(error, entry))
     together = sorted(sources, key=lambda source: source.hrefs) + scenes_of(files, known)
     return list({source.hrefs: source for source in together}.values())
 
@@ -58,12 +60,18 @@ def check_inputs(inputs: Iterable[str]) -> None:
     """Refuse what the user surely mistyped, before a job is begun.
 
     Raises:
-        SceneError: A path of this machine does not exist.
+        SceneError: A path of this machine does not exist, or a URL names no file.
     """
     for text in inputs:
-        away = is_remote(text) or text.startswith(_STAC) or subdataset(text) or glob.has_magic(text)
-        if not away and not Path(text).expanduser().exists():
-            raise SceneError(f"{text}: no such file or folder; pass paths of scenes")
+        if is_remote(text):
+            check_remote(text)
+            continue
+        away = text.startswith(_STAC) or subdataset(text) or glob.has_magic(text)
+        try:
+            if not away and not Path(text).expanduser().exists():
+                raise SceneError(f"{text}: no such file or folder; pass paths of scenes")
+        except OSError as error:
+            raise SceneError(f"{text}: cannot be read ({error.strerror}); check the path and its rights") from error
 
 
 def _expanded(inputs: Iterable[str | Path], sources: list[Source]) -> Iterator[str]:
@@ -76,8 +84,11 @@ def _expanded(inputs: Iterable[str | Path], sources: list[Source]) -> Iterator[s
             if not found:
                 sources.append(_unreadable(text, SceneError(f"{text}: no file matches; check the pattern")))
             yield from found
-        elif path.suffix.lower() == ".txt" and path.is_file() and not path.stem.upper().endswith("_MTL"):
-            yield from _listed(path)
+        elif path.suffix.lower() == ".txt" and _is_file(path) and not path.stem.upper().endswith("_MTL"):
+            try:
+                yield from _listed(path)
+            except OSError as error:
+                sources.append(_forbidden(error, text))
         else:
             yield text
 
@@ -95,8 +106,12 @@ def _listed(path: Path) -> Iterator[str]:
 def _local(path: Path, sources: list[Source]) -> Iterator[Path]:
     """Yield the rasters that a path of this machine stands for."""
     lower = path.name.lower()
+
+    def unread(error: OSError) -> None:
+        sources.append(_forbidden(error, str(path)))
+
     if path.is_dir():
-        for file in folder_files(path):
+        for file in folder_files(path, unread):
             if file.suffix.lower() == ".zip":
                 try:
                     yield from zip_files(file)
@@ -110,10 +125,10 @@ def _local(path: Path, sources: list[Source]) -> Iterator[Path]:
     elif lower.endswith(".zip"):
         yield from zip_files(path)
     elif lower in _PRODUCT_FILES:
-        yield from folder_files(path.parent)
+        yield from folder_files(path.parent, unread)
     elif path.stem.upper().endswith("_MTL"):
         stem = path.stem[: -len("_MTL")]
-        yield from (file for file in folder_files(path.parent) if file.name.startswith(stem))
+        yield from (file for file in folder_files(path.parent, unread) if file.name.startswith(stem))
     elif lower.endswith(".hdr"):
         yield from _of_header(path)
     else:
@@ -132,6 +147,19 @@ def _of_header(header: Path) -> Iterator[Path]:
 
 def _leads_out(file: Path, root: Path) -> bool:
     return file.is_symlink() and not file.resolve().is_relative_to(root.resolve())
+
+
+def _is_file(path: Path) -> bool:
+    """Say whether a path is a file that can be seen; of what cannot, opening it will tell."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _forbidden(error: OSError, name: str) -> Source:
+    place = str(error.filename or name)
+    return _unreadable(place, SceneError(f"{place}: cannot be read ({error.strerror}); check the path and its rights"))
 
 
 def _unreadable(name: str, error: SceneError) -> Source:

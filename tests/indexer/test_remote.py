@@ -2,15 +2,21 @@
 
 import functools
 import http.server
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 
+from bandsight.errors import SceneError
+from bandsight.rasters import open_raster
+from indexer import pipeline
 from indexer.pipeline import index
+from indexer.readers import Here, Patient
 from indexer.remote import remote_version
 from indexer.scene import scene_key
 from indexer.source import Source
+from indexer.sources import check_inputs, find_scenes
 from tests.rasters import picture, write
 
 
@@ -92,3 +98,60 @@ def test_what_a_stac_item_says_of_its_version_is_not_asked_for(server):
     assert Server.asked == []
     other = Source(name="a", hrefs=(f"{server}/a.tif",), version="2022-01-02T00:00:00Z")
     assert scene_key(other, {}) != key
+
+
+@pytest.fixture
+def no_server(monkeypatch):
+    """An address at which no one listens."""
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_a_refused_connection_is_tried_again_and_then_said(no_server, archive, encoder, monkeypatch, isolate):
+    monkeypatch.setattr(pipeline, "Patient", functools.partial(Patient, pauses_s=(0.01, 0.01)))
+    summary = index([f"http://{no_server}/a.tif"], archive=archive, model=encoder, isolate=isolate)
+    ((name, reason),) = summary.failed
+    assert name == "a.tif"
+    assert "connection to its server refused" in reason
+    assert "does not exist" not in reason
+
+
+def test_a_server_that_comes_back_between_two_tries_is_noticed(tmp_path, no_server):
+    write(tmp_path / "a.tif", picture(3, 64, 64))
+    href, begun = f"http://{no_server}/a.tif", []
+
+    def opened(source):
+        try:
+            return open_raster(source.hrefs[0]).count
+        except SceneError:
+            served = functools.partial(Server, directory=str(tmp_path))
+            begun.append(http.server.ThreadingHTTPServer(("127.0.0.1", int(no_server.split(":")[1])), served))
+            threading.Thread(target=begun[0].serve_forever, daemon=True).start()
+            raise
+
+    assert Patient(Here(), pauses_s=(0.1,)).call(opened, Source(name="a", hrefs=(href,))) == 3
+    begun[0].shutdown()
+    begun[0].server_close()
+
+
+@pytest.mark.parametrize(
+    ("href", "needed"),
+    [
+        ("s3://", "no bucket is named; need s3://BUCKET/"),
+        ("gs:///a.tif", "no bucket is named; need gs://BUCKET/"),
+        ("az://", "no container is named; need az://CONTAINER/"),
+        ("s3://bucket", "names a bucket and no file in it; need s3://BUCKET/"),
+        ("https://", "no server is named; need https://SERVER/"),
+    ],
+)
+def test_a_url_that_names_no_file_is_refused_and_not_tried_again(archive, encoder, monkeypatch, href, needed):
+    monkeypatch.setattr(pipeline, "Patient", functools.partial(Patient, pauses_s=(60.0,)))
+    with pytest.raises(SceneError, match=needed):
+        check_inputs([href])
+    with pytest.raises(SceneError, match=needed):
+        find_scenes([href])[0].check()
+    ((_, reason),) = index([href], archive=archive, model=encoder).failed
+    assert needed in reason

@@ -1,4 +1,8 @@
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -183,3 +187,56 @@ def test_object_stores_are_read_through_gdals_file_systems():
     assert all(is_remote(href) for href in ("s3://b/x", "gs://b/x", "az://b/x", "http://b/x"))
     assert raster_path("https://x/y/LC08_B2.tif?sig=a.b").name == "LC08_B2.tif"
     assert [source.name for source in find_scenes(["s3://bucket/a/b.tif"])] == ["b.tif"]
+
+
+_SEEN = """
+import sys
+from indexer.scene import scene_key
+from indexer.sources import find_scenes
+for source in find_scenes(sys.argv[1:]):
+    try:
+        scene_key(source, {})
+        print(source.name, "is read")
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root, to be someone else")
+def test_what_the_user_may_not_read_is_named_and_the_rest_is_read(tmp_path):
+    home = Path(tempfile.mkdtemp())
+    home.chmod(0o755)
+    for name in ("in/open.tif", "in/closed.tif", "in/locked/a.tif", "away/b.tif"):
+        write(home / name, picture(3, 64, 64)).chmod(0o644)
+    (home / "list.txt").write_text("in/open.tif")
+    for name in ("in/closed.tif", "in/locked", "away", "list.txt"):
+        (home / name).chmod(0o000)
+    found = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", _SEEN]
+        + [str(home / name) for name in ("in", "away/b.tif", "away", "list.txt")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+    )
+    shutil.rmtree(home)
+    if "ModuleNotFoundError" in found.stderr or "can't open" in found.stderr:
+        pytest.skip("no one but root can read the code")
+    closed = ("away", "away/b.tif", "in/closed.tif", "in/locked", "list.txt")
+    way_out = "cannot be read (Permission denied); check the path and its rights"
+    expected = {*(f"SceneError {home / name}: {way_out}" for name in closed), "open.tif is read"}
+    assert set(found.stdout.splitlines()) == expected, found.stderr
+
+
+def test_a_raster_that_may_not_be_read_is_said_so(tmp_path, monkeypatch):
+    from bandsight.rasters import open_raster
+
+    path = write(tmp_path / "a.tif", picture(3, 64, 64))
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(SceneError, match=r"a\.tif: cannot be read \(Permission denied\)"):
+        open_raster(path)
