@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from sqlalchemy import DateTime, Float, Integer
 
 # A scene's id is not known before its row is written.
@@ -22,18 +23,34 @@ def row_checksum(table: Any, row: Mapping[Any, Any]) -> int:
     return zlib.crc32(json.dumps(_said(table, row), sort_keys=True).encode())
 
 
-def is_as_written(table: Any, row: Mapping[Any, Any], geometry: str) -> bool:
-    """Say whether a row surely fits its checksum, by the text of its geometry as it is stored.
+def geometry_text(geometry: Mapping[str, Any]) -> str:
+    """Return a geometry as it is stored, which is as `json` writes it, in a tenth of its time."""
+    coordinates = orjson.dumps(geometry["coordinates"]).decode() if list(geometry) == ["type", "coordinates"] else "e"
+    if "e" in coordinates:
+        # The two write powers of ten in different ways.
+        return json.dumps(geometry)
+    return f'{{"type": {json.dumps(geometry["type"])}{_COORDINATES}{coordinates.replace(",", ", ")}}}'
 
-    Writing a geometry anew takes most of the time of a check. Stored text that is of another form than today's is not
-    told; then `row_checksum` decides.
+
+def checksum_by_text(table: Any, row: Mapping[Any, Any], geometry: str) -> int | None:
+    """Return `row_checksum` by the text of the row's geometry; None where the text is of another form than today's.
+
+    Writing a geometry anew takes most of the time of a check.
     """
     kind, found, coordinates = geometry[:-1].partition(_COORDINATES)
     if not found or not kind.startswith("{") or not geometry.endswith("}"):
-        return False
+        return None
     said = json.dumps(_said(table, {**row, "geometry": _HERE}))
     said = said.replace(json.dumps(_HERE), f'{{"coordinates": {coordinates}, {kind[1:]}}}')
-    return bool(zlib.crc32(said.encode()) == row["checksum"])
+    return zlib.crc32(said.encode())
+
+
+def is_as_written(table: Any, row: Mapping[Any, Any], geometry: str) -> bool:
+    """Say whether a row surely fits its checksum, by the text of its geometry as it is stored.
+
+    Stored text that is of another form than today's is not told; then `row_checksum` decides.
+    """
+    return bool(checksum_by_text(table, row, geometry) == row["checksum"])
 
 
 def _said(table: Any, row: Mapping[Any, Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -71,10 +72,27 @@ def footprints(
         raise SceneError(f"window at column {col_off:g}, row {row_off:g}: outside of where {crs} is defined")
     lat = np.clip(lat, -90, 90)
     steps = np.abs(np.diff(np.concatenate([lon, lon[:, :1]], axis=1))).max(axis=1)
-    plain = (steps <= 180) & (np.abs(lon).max(axis=1) <= 180)  # noqa: PLR2004
-    return [
-        _footprint(*ring, plain=bool(simple)) for *ring, simple in zip(lon.tolist(), lat.tolist(), plain, strict=True)
-    ]
+    rings = np.round(np.stack([lon, lat], axis=2), _DECIMALS)
+    distinct = (rings != np.roll(rings, 1, axis=1)).any(axis=2).all(axis=1)
+    whole = (steps <= 180) & (np.abs(lon).max(axis=1) <= 180)  # noqa: PLR2004
+    closed = np.concatenate([rings, rings[:, :1]], axis=1).tolist()
+    sides = zip(closed, rings.min(axis=1).tolist(), rings.max(axis=1).tolist(), strict=True)
+    found = []
+    for (ring, low, high), uncut, once in zip(sides, whole.tolist(), distinct.tolist(), strict=True):
+        points = ring if once else _each_once(ring)
+        found.append(_simple(points, low, high) if uncut else _cut(points))
+    return found
+
+
+def _each_once(ring: list[list[float]]) -> list[list[float]]:
+    """Return a closed ring without points that follow themselves."""
+    return [ring[0], *(point for before, point in pairwise(ring) if point != before)]
+
+
+def _simple(ring: list[list[float]], low: list[float], high: list[float]) -> Footprint:
+    """Return the footprint of nearly every window: no library needed, and a job makes one of these for each tile."""
+    box = LonLatBox(west=low[0], south=low[1], east=high[0], north=high[1])
+    return Footprint(geometry={"type": "Polygon", "coordinates": [ring]}, boxes=(box,))
 
 
 def _degrees(
@@ -89,15 +107,8 @@ def _degrees(
     return np.asarray(lon, np.float64), np.asarray(lat, np.float64)
 
 
-def _footprint(lon: list[float], lat: list[float], *, plain: bool) -> Footprint:
-    ring = [(round(p, _DECIMALS), round(q, _DECIMALS)) for p, q in zip(lon, lat, strict=True)]
-    ring = [point for point, before in zip(ring, [ring[-1], *ring[:-1]], strict=True) if point != before]
-    if plain:
-        # Nearly every window: no library needed, and a job makes one of these for each tile.
-        corners = [list(point) for point in (*ring, ring[0])]
-        lons, lats = [point[0] for point in ring], [point[1] for point in ring]
-        box = LonLatBox(west=min(lons), south=min(lats), east=max(lons), north=max(lats))
-        return Footprint(geometry={"type": "Polygon", "coordinates": [corners]}, boxes=(box,))
+def _cut(ring: list[list[float]]) -> Footprint:
+    """Return the footprint of a ring that crosses ±180° or holds a pole."""
     # Loaded only where they are needed: they take a third of what a reader's start takes.
     import antimeridian
     from shapely.geometry import Polygon

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bandsight.catalog.checksums import is_as_written, row_checksum
+from bandsight.catalog.checksums import checksum_by_text, geometry_text, is_as_written, row_checksum
 from bandsight.catalog.tables import TileRow
 
 TABLE = TileRow.__table__
@@ -39,3 +39,19 @@ def test_any_change_of_text_or_values_is_seen():
 )
 def test_text_of_another_form_is_left_to_the_slow_check(text):
     assert not is_as_written(TABLE, row(), text)
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {"type": "Polygon", "coordinates": [[[1e-7, 2.0], [1e22, 4.5], [-0.1, 1.0], [1e-7, 2.0]]]},
+        {"type": "Polygon", "coordinates": [[[12.3456789, -0.0], [0.0001, 4.5], [-179.9999999, 90.0]]]},
+        {"type": "MultiPolygon", "coordinates": [[[[1.25, 2], [3, 4]]], [[[5.5, 6], [7, 8]]]]},
+        {"coordinates": [[[1.5, 2.5]]], "type": "Polygon"},
+    ],
+)
+def test_a_geometry_is_written_as_json_writes_it(geometry):
+    text = geometry_text(geometry)
+    assert text == json.dumps(geometry)
+    found = checksum_by_text(TABLE, row(geometry=geometry), text)
+    assert found in {None, row(geometry=geometry)["checksum"]}
