@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from bandsight.geo.grid import TileGrid, TileWindow
 from indexer.scene import RasterScene
 
-# Read together: pixels × bands, a few MB; rows of tiles; blocks from top to bottom. Where tiles do not fall on blocks,
-# one row of blocks more is decoded for each of so many.
-_VALUES_PER_READ, _ROWS_PER_READ, _BLOCKS_PER_READ = 2 << 20, 16, 4
+# Read together: pixels × bands, a few MB; rows of tiles.
+_VALUES_PER_READ, _ROWS_PER_READ = 2 << 20, 16
+# Rows of blocks in one lane, and bytes that two columns of them take when decoded. Where tiles do not
+# fall on blocks, one row of blocks more is decoded for each lane.
+_BLOCKS_PER_LANE, _BYTES_PER_LANE = 8, 96 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class Read:
     """Number of the first tile of each row among the tiles of its scene."""
     across: int
     """Tiles in each row."""
+    lane_px: int
+    """Rows of the raster that its lane covers, whose blocks are wanted again by the lane's next reads."""
 
     @property
     def numbers(self) -> list[int]:
@@ -31,13 +35,25 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """How many tiles go together, of one grid."""
+
+    lane_rows: int
+    """Rows of tiles in a lane."""
+    down: int
+    """Rows of tiles in a read, at most so many as in a lane."""
+    across: int
+    """Tiles in each of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """How a scene is cut: tiles, made when they are asked for, and what is read together."""
 
     grids: tuple[TileGrid, ...]
     """One for each scale."""
-    shapes: tuple[tuple[int, int], ...]
-    """Rows and columns of tiles that are read together, of each grid."""
+    shapes: tuple[Shape, ...]
+    """What is read together, of each grid."""
 
     def __len__(self) -> int:
         return sum(len(grid) for grid in self.grids)
@@ -51,15 +67,19 @@ class Layout:
         raise IndexError(number)
 
     def reads(self) -> Iterator[Read]:
-        """Yield all reads, lane by lane."""
+        """Yield all reads, lane by lane, each from left to right: what comes next shares blocks with what was."""
         number = lane = before = 0
-        for grid, (down, across) in zip(self.grids, self.shapes, strict=True):
+        for grid, shape in zip(self.grids, self.shapes, strict=True):
             rows, cols = len(grid.rows), len(grid.cols)
-            for top in range(0, rows, down):
-                for left in range(0, cols, across):
-                    first = tuple(before + row * cols + left for row in range(top, min(top + down, rows)))
-                    yield Read(number=number, lane=lane, first=first, across=min(across, cols - left))
-                    number += 1
+            for start in range(0, rows, shape.lane_rows):
+                end = min(start + shape.lane_rows, rows)
+                lane_px = grid.rows[end - 1][1] + grid.side - grid.rows[start][1]
+                for left in range(0, cols, shape.across):
+                    across = min(shape.across, cols - left)
+                    for top in range(start, end, shape.down):
+                        first = tuple(before + row * cols + left for row in range(top, min(top + shape.down, end)))
+                        yield Read(number=number, lane=lane, first=first, across=across, lane_px=lane_px)
+                        number += 1
                 lane += 1
             before += len(grid)
 
@@ -67,24 +87,37 @@ class Layout:
     def read_count(self) -> int:
         """How many reads there are."""
         return sum(
-            -(-len(grid.rows) // down) * -(-len(grid.cols) // across)
-            for grid, (down, across) in zip(self.grids, self.shapes, strict=True)
+            _parts(len(grid.cols), shape.across)
+            * sum(
+                _parts(min(shape.lane_rows, len(grid.rows) - start), shape.down)
+                for start in range(0, len(grid.rows), shape.lane_rows)
+            )
+            for grid, shape in zip(self.grids, self.shapes, strict=True)
         )
 
 
-def read_shape(grid: TileGrid, scene: RasterScene, tile_px: int) -> tuple[int, int]:
-    """Return how many rows and columns of tiles are read together.
+def shape_of(grid: TileGrid, scene: RasterScene, tile_px: int) -> Shape:
+    """Return how many rows and columns of tiles are read together, and one after another by one reader.
 
     What is read together shares blocks, which are then decoded once; and so it should be about as large as some blocks.
     """
     most = max(1, _VALUES_PER_READ // (len(scene.bands) * tile_px**2))
     block_rows, block_cols = scene.block
-    cols = len(grid.cols)
+    rows, cols = len(grid.rows), len(grid.cols)
     if 2 * block_cols >= scene.width:
         # Strips: whole rows, as far as they go.
         across = min(cols, most)
-        return max(1, min(_ROWS_PER_READ, most // across)), across
-    down = max(
-        1, min(_ROWS_PER_READ, -(-_BLOCKS_PER_READ * block_rows // (tile_px * grid.scale)), len(grid.rows), most)
-    )
-    return down, max(1, min(cols, most // down))
+        down = max(1, min(_ROWS_PER_READ, most // across))
+        return Shape(lane_rows=down, down=down, across=across)
+    two_columns = 2 * len(scene.bands) * scene.number_bytes * block_rows * block_cols
+    blocks = max(1, min(_BLOCKS_PER_LANE, _BYTES_PER_LANE // two_columns - 1))
+    # As many lanes as two readers share evenly.
+    lanes = 2 * _parts(_parts(scene.height, blocks * block_rows), 2)
+    lane_rows = _parts(rows, lanes)
+    down = _parts(lane_rows, _parts(lane_rows, min(_ROWS_PER_READ, most)))
+    return Shape(lane_rows=lane_rows, down=down, across=max(1, min(cols, most // down)))
+
+
+def _parts(whole: int, part: int) -> int:
+    """Return how many parts of a size it takes."""
+    return -(-whole // part)

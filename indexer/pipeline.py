@@ -262,9 +262,9 @@ class _Job:
                 if work.failed:
                     # Nothing more of it is read.
                     break
-                windows = [layout.window(number) for number in read.numbers]
+                windows, kept = [layout.window(number) for number in read.numbers], {"kept_rows": read.lane_px}
                 pool = self._pools[(turn + read.lane) % len(self._pools)]
-                yield work, read, pool.submit(self._readers.call, read_tiles, scene, windows, **options)  # type: ignore[arg-type]
+                yield work, read, pool.submit(self._readers.call, read_tiles, scene, windows, **options, **kept)  # type: ignore[arg-type]
 
     def _begun(self, scene: RasterScene, layout: Layout, turn: int) -> tuple[Work, Iterator[Read], int]:
         """Return a scene's work, what is still to be read of it, and how many tiles that is."""

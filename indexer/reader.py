@@ -43,7 +43,13 @@ class ReadTile:
 
 
 def read_tiles(
-    scene: RasterScene, windows: Sequence[TileWindow], *, tile_px: int, min_valid: float, max_cloud: float = 1.0
+    scene: RasterScene,
+    windows: Sequence[TileWindow],
+    *,
+    tile_px: int,
+    min_valid: float,
+    max_cloud: float = 1.0,
+    kept_rows: int = 0,
 ) -> list[ReadTile]:
     """Read neighbouring tiles.
 
@@ -53,6 +59,7 @@ def read_tiles(
         tile_px: Side of a tile, pixels.
         min_valid: Tiles with a smaller valid share of what lies within the scene come back without pixels.
         max_cloud: So do tiles of which a larger share is cloud, where a quality band says so.
+        kept_rows: Rows of the raster whose blocks are worth keeping for the next reads.
 
     Raises:
         SceneError: A file cannot be read there.
@@ -62,13 +69,15 @@ def read_tiles(
     if len(set(phases)) > 1:
         # Tiles that were moved to the scene's edge fall between the pixels of the others at a coarse scale.
         alike = [[at for at, own in enumerate(phases) if own == phase] for phase in dict.fromkeys(phases)]
-        options = {"tile_px": tile_px, "min_valid": min_valid, "max_cloud": max_cloud}
+        options = {"tile_px": tile_px, "min_valid": min_valid, "max_cloud": max_cloud, "kept_rows": kept_rows}
         read = [read_tiles(scene, [windows[at] for at in group], **options) for group in alike]  # type: ignore[arg-type]
         found = dict(zip(chain.from_iterable(alike), chain.from_iterable(read), strict=True))
         return [found[at] for at in range(len(windows))]
     left, top = min(window.col_off for window in windows), min(window.row_off for window in windows)
     right = max(window.col_off + window.width for window in windows)
     bottom = max(window.row_off + window.height for window in windows)
+    if bounded_cache:
+        _bound_cache(scene, max(kept_rows, bottom - top), right - left)
     values, valid, cloud = _read(scene, (left, top, right, bottom), scale)
     scaled = to_bytes(scene, values)
     # Mostly all of it is there, and no tile needs to be looked at by itself.
@@ -153,7 +162,7 @@ def _read_file(
     """Return all bands that lie in one file, and where the file has data (None: everywhere)."""
     indexes = [scene.bands[position].index for position in positions]
     try:
-        dataset, has_masks = _dataset(scene, href, inside)
+        dataset, has_masks = _dataset(scene, href)
         window = _window(scene, dataset, scene.file_transforms[href], inside)
         if window is None:
             return np.zeros((len(indexes), *shape), dataset.dtypes[0]), np.zeros(shape, bool)
@@ -199,7 +208,7 @@ def _read_quality(
 ) -> NDArray[np.integer]:
     """Return the numbers of the quality band, never mixed with each other."""
     try:
-        dataset, _ = _dataset(scene, quality.href, inside)
+        dataset, _ = _dataset(scene, quality.href)
         window = _window(scene, dataset, quality.transform, inside)
         if window is None:
             return np.zeros(shape, np.int64)
@@ -222,7 +231,7 @@ def _window(
     return Window(x0, y0, x1 - x0, y1 - y0) if x1 > x0 and y1 > y0 else None
 
 
-def _dataset(scene: RasterScene, href: str, inside: tuple[int, int, int, int]) -> tuple[DatasetReader, bool]:
+def _dataset(scene: RasterScene, href: str) -> tuple[DatasetReader, bool]:
     """Return this thread's open file and whether it has masks; a thread works on one scene at a time."""
     identity = (scene.record.key, scene.record.href)
     if getattr(_open, "scene", None) != identity:
@@ -231,8 +240,6 @@ def _dataset(scene: RasterScene, href: str, inside: tuple[int, int, int, int]) -
         _open.scene, _open.files = identity, {}
     if href not in _open.files:
         dataset = open_raster(href)
-        if bounded_cache:
-            _bound_cache(scene, dataset, inside)
         _open.files[href] = (
             dataset,
             any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums),
@@ -241,16 +248,18 @@ def _dataset(scene: RasterScene, href: str, inside: tuple[int, int, int, int]) -
     return found
 
 
-def _bound_cache(scene: RasterScene, dataset: DatasetReader, inside: tuple[int, int, int, int]) -> None:
-    """Let GDAL keep the decoded blocks that the next read shares with this one, and hardly more."""
-    left, top, right, bottom = inside
+def _bound_cache(scene: RasterScene, rows: int, cols: int) -> None:
+    """Let GDAL keep the decoded blocks that the next reads share with this one, and hardly more."""
     block_rows, block_cols = scene.block
-    rows = bottom - top + 2 * block_rows
-    cols = scene.width if 2 * block_cols >= scene.width else right - left + 2 * block_cols
-    size = rows * cols * len(scene.bands) * np.dtype(dataset.dtypes[0]).itemsize
+    down = -(-rows // block_rows) + 1
+    across = min(-(-cols // block_cols) + 1, -(-scene.width // block_cols))
+    size = down * block_rows * across * block_cols * len(scene.bands) * scene.number_bytes
     least, most = _CACHE_BYTES
-    # GDAL takes it at once; a process works on one scene at a time.
-    set_gdal_config("GDAL_CACHEMAX", min(max(size * 5 // 4, least), most))
+    wanted = min(max(size * 5 // 4, least), most)
+    if getattr(_open, "cache", None) != wanted:
+        # GDAL takes it at once; a process works on one scene at a time.
+        set_gdal_config("GDAL_CACHEMAX", wanted)
+        _open.cache = wanted
 
 
 def _first_line(error: BaseException) -> str:

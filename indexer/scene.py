@@ -80,6 +80,8 @@ class RasterScene:
     """Rows of the reference grid."""
     block: tuple[int, int]
     """Rows and columns of the pieces in which it is stored."""
+    number_bytes: int
+    """Bytes that a stored number takes."""
     file_transforms: Mapping[str, Affine]
     """Affine of each file."""
     nodata: float | None
@@ -232,6 +234,7 @@ def _settle(
         width=dataset.width,
         height=dataset.height,
         block=dataset.block_shapes[0],
+        number_bytes=np.dtype(dataset.dtypes[0]).itemsize,
         file_transforms=transforms,
         nodata=nodata,
         fill_values=matched.profile.fill_values,

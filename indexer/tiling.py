@@ -7,7 +7,7 @@ from typing import Any
 from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
 from bandsight.sensors.profile import Profile
-from indexer.layout import Layout, read_shape
+from indexer.layout import Layout, shape_of
 from indexer.scene import RasterScene, open_scene
 from indexer.source import Source
 
@@ -66,7 +66,7 @@ class Tiling:
             for scale in self.scales
             if scale == 1 or max(scene.width, scene.height) * 2 >= self.tile_px * scale
         ]
-        shapes = [read_shape(grid, scene, self.tile_px) for grid in grids]
+        shapes = [shape_of(grid, scene, self.tile_px) for grid in grids]
         return Layout(grids=tuple(grids), shapes=tuple(shapes))
 
 

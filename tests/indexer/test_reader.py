@@ -77,6 +77,30 @@ def test_blocks_of_tiles_read_together_are_what_each_is_alone(tmp_path, scale, o
     assert layout.read_count == len(list(layout.reads()))
 
 
+@pytest.mark.parametrize("tile_px", [32, 96])
+def test_readers_share_no_more_than_a_row_of_blocks_with_each_other(tmp_path, tile_px):
+    path = write(
+        tmp_path / "a.tif",
+        picture(3, 640, 640),
+        origin=(400_030.0, 5_800_070.0),
+        tiled=True,
+        blockxsize=64,
+        blockysize=64,
+    )
+    scene = opened(path)
+    layout = Tiling(tile_px=tile_px).layout(scene)
+    blocks = {}
+    for read in layout.reads():
+        windows = [layout.window(number) for number in read.numbers]
+        top, bottom = (max(0, windows[0].row_off), min(640, windows[-1].row_off + tile_px))
+        left, right = (max(0, windows[0].col_off), min(640, windows[-1].col_off + tile_px))
+        assert bottom - top <= read.lane_px
+        rows, cols = range(top // 64, (bottom - 1) // 64 + 1), range(left // 64, (right - 1) // 64 + 1)
+        blocks.setdefault(read.lane, set()).update((row, col) for row in rows for col in cols)
+    assert len(blocks) % 2 == 0
+    assert sum(map(len, blocks.values())) <= 100 + 10 * (len(blocks) - 1)
+
+
 @pytest.mark.parametrize("kind", ["uint8", "int8", "uint16", "int16"])
 @pytest.mark.parametrize("to_db", [None, "amplitude"])
 def test_whole_numbers_become_by_table_what_they_become_by_arithmetic(tmp_path, kind, to_db):
