@@ -1,5 +1,6 @@
 """Calls and answers between a job and a reader: small ones over a connection, pixels through memory that both see."""
 
+import io
 import mmap
 import os
 import pickle
@@ -7,9 +8,29 @@ import sys
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 # Room for the pixels of one answer; where they take more, or where the system has no such memory, they go over the
 # connection, which costs some copies.
 _ROOM = 16 << 20
+
+
+class _Pickler(pickle.Pickler):
+    """Writes arrays that are parts of one array as what they are, so that this goes over once."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        base = getattr(obj, "base", None)
+        if not isinstance(obj, np.ndarray) or not isinstance(base, np.ndarray):
+            return NotImplemented
+        if obj.flags.c_contiguous or not base.flags.c_contiguous or base.dtype != obj.dtype:
+            return NotImplemented
+        offset = obj.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+        return _part, (base, obj.shape, offset, obj.strides)
+
+
+def _part(base: NDArray[Any], shape: tuple[int, ...], offset: int, strides: tuple[int, ...]) -> NDArray[Any]:
+    return np.ndarray(shape, base.dtype, base.reshape(-1).data, offset, strides)
 
 
 class Channel:
@@ -26,7 +47,9 @@ class Channel:
     def send(self, value: Any) -> None:
         """Send what can be pickled."""
         arrays: list[pickle.PickleBuffer] = []
-        data = pickle.dumps(value, protocol=5, buffer_callback=arrays.append)
+        out = io.BytesIO()
+        _Pickler(out, protocol=5, buffer_callback=arrays.append).dump(value)
+        data = out.getvalue()
         views = [array.raw() for array in arrays]
         sizes = [view.nbytes for view in views]
         if self._memory is None or sum(sizes) > _ROOM:

@@ -82,6 +82,8 @@ def read_tiles(
     scaled = to_bytes(scene, values)
     # Mostly all of it is there, and no tile needs to be looked at by itself.
     whole = bool(valid.all())
+    # Where every tile is kept they are views, which costs no copy; else one tile would hold the memory of all.
+    own = np.ascontiguousarray if cloud is not None or not whole else np.asarray
     tiles = []
     for window in windows:
         row, col = (window.row_off - top) // scale, (window.col_off - left) // scale
@@ -95,7 +97,7 @@ def read_tiles(
         elif clouded is not None and clouded > max_cloud:
             tiles.append(ReadTile(window, NOTHING, share, clouded))
         elif share == 1:
-            tiles.append(ReadTile(window, np.ascontiguousarray(scaled[cut]), share, clouded))
+            tiles.append(ReadTile(window, own(scaled[cut]), share, clouded))
         else:
             pixels = to_bytes(scene, filled(values[cut].astype(np.float32), seen))
             tiles.append(ReadTile(window, pixels, share, clouded))

@@ -27,6 +27,11 @@ def ends(request, monkeypatch):
         [np.arange(100, dtype=np.uint8), np.ones((3, 7, 5), np.float32)],
         [np.empty((0, 0, 0), np.uint8), np.arange(4)],
         [np.arange(20_000, dtype=np.uint8), np.arange(100, dtype=np.int64)[::3]],
+        [
+            part
+            for whole in [np.arange(24_000, dtype=np.uint8).reshape(3, 80, 100)]
+            for part in (whole[:, 8:40, 3:60], whole[1:, ::2], whole[0].T)
+        ],
     ],
 )
 def test_what_is_sent_arrives_and_stays_when_more_comes(ends, value):
@@ -51,6 +56,15 @@ def test_more_than_there_is_room_for_goes_over_the_connection(ends):
     sender.join()
     np.testing.assert_array_equal(got, values)
     assert end == "end"
+
+
+def test_parts_of_one_array_go_over_once(ends):
+    here, there = ends
+    whole = np.random.default_rng(1).integers(0, 255, (4, 40, 40), np.uint8)
+    here.send([whole[:, top : top + 20, 5:30] for top in range(0, 20, 2)])
+    for number, part in enumerate(there.receive()):
+        np.testing.assert_array_equal(part, whole[:, 2 * number : 2 * number + 20, 5:30])
+        assert part.base is not None
 
 
 def test_an_end_that_hangs_up_is_noticed(ends):
