@@ -54,8 +54,9 @@ def judged(encoder: Encoder, hits: list[Hit], vectors: NDArray[np.float32], text
     """
     bands = [hit.scene.wavelengths_um for hit in hits]
     values = encoder.probabilities(vectors, texts, bands).max(axis=1)
-    levels = [encoder.threshold(waves) for waves in bands]
-    matches = [None if level is None else bool(value >= level) for value, level in zip(values, levels, strict=True)]
+    levels = {waves: encoder.threshold(waves) for waves in set(bands)}
+    least = [levels[waves] for waves in bands]
+    matches = [None if level is None else bool(value >= level) for value, level in zip(values, least, strict=True)]
     return Answer(hits, [float(value) for value in values], matches)
 
 

@@ -26,7 +26,7 @@ _KINDS, _NOISE = 2000, 0.04
 
 
 def main() -> None:
-    """Make the archive, and its search index."""
+    """Make the archive, put its vector files together, and make its search index."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--archive", type=Path, required=True)
     parser.add_argument("--tiles", type=int, default=1_000_000)
@@ -45,6 +45,8 @@ def make(path: Path, tiles: int) -> None:
             if numbers:
                 archive.add([scene(n, encoder.dim) for n in numbers])
                 print(f"{archive.tile_count:,} tiles", flush=True)
+        # As whoever keeps an archive does: made in many commits, it is in as many files.
+        print(archive.compact(), flush=True)
         if archive.worth_an_index and archive.index_figures["index"] == "none":
             print(archive.optimize(encoder.embed_texts(sentences())), flush=True)
 

@@ -606,7 +606,7 @@ class Archive:
         """
         with self._reading() as catalog:
             self._follow(catalog)
-            missing = sorted(set(ids) - catalog.there(list(ids)))
+        missing = self._store.missing(ids)
         if missing:
             raise NotFoundError(f"tile {missing[0]}: this archive holds no such tile; ids come from a search")
         return self._store.get(ids)

@@ -44,11 +44,13 @@ _NO_BOX = dict.fromkeys(_BOX_NAMES[1])
 _INSERT_TILE = f"INSERT INTO tiles ({', '.join(_TILE_NAMES)}) VALUES ({', '.join('?' * len(_TILE_NAMES))})"  # noqa: S608
 _INSERT_BOX = f"INSERT INTO {TILE_BOXES} (id, west, east, south, north) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
 _AMONG = TileRow.id.in_(bindparam("ids", expanding=True))
-_THERE = select(TileRow.id).where(_AMONG)
 # Geometries as they were written: a page of a thousand tiles is read twice as fast.
 _TILES = select(
     *(type_coerce(one, String).label(one.name) if one.name == "geometry" else one for one in TileRow.__table__.columns)
 ).where(_AMONG)
+# Made once: to make a statement takes as long as to ask it.
+_SCENES = select(SceneRow.__table__).order_by(SceneRow.id)
+_SOME_SCENES = _SCENES.where(SceneRow.id.in_(bindparam("ids", expanding=True)))
 _SCENE_FIELDS = tuple(name for name in SceneRecord.__dataclass_fields__ if name not in {"bands", "boxes", "datetime"})
 
 
@@ -266,11 +268,6 @@ class Catalog:
             for scene_id, href in self._db.execute(select(SceneRow.id, SceneRow.href).where(SceneRow.id.in_(part)))
         }
 
-    def there(self, tile_ids: Sequence[int]) -> set[int]:
-        """Return those of some ids that tiles have."""
-        found = (self._db.execute(_THERE, {"ids": list(part)}).scalars() for part in _parts(tile_ids))
-        return {tile_id for part in found for tile_id in part}
-
     def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
         """Return tiles by id; unknown ids are left out.
 
@@ -285,9 +282,10 @@ class Catalog:
         Raises:
             ArchiveError: A row is damaged.
         """
-        every = select(SceneRow.__table__).order_by(SceneRow.id)
-        chosen = [every] if ids is None else [every.where(SceneRow.id.in_(part)) for part in _parts(ids)]
-        return {scene.id: scene for rows in chosen for scene in self._sound(rows, SceneRow.__table__, _scene)}
+        table = SceneRow.__table__
+        if ids is None:
+            return {scene.id: scene for scene in self._sound(_SCENES, table, _scene)}
+        return {scene.id: scene for part in _parts(ids) for scene in self._sound(_SOME_SCENES, table, _scene, part)}
 
     def damaged(self) -> tuple[list[int], list[int]]:
         """Return the ids of scenes and of tiles whose rows are not what was written."""
@@ -307,11 +305,11 @@ class Catalog:
         except ArchiveError:
             return False
 
-    def _sound(self, rows: Select[Any], table: Any, make: Callable[[Any], _T]) -> Iterator[_T]:
-        """Yield what rows hold, once each fits its checksum."""
+    def _sound(self, rows: Select[Any], table: Any, make: Callable[[Any], _T], ids: Sequence[int] = ()) -> Iterator[_T]:
+        """Yield what rows hold, once each fits its checksum; `ids` are the statement's, where it takes some."""
         row_id: object = "?"
         try:
-            for row in self._db.execute(rows).mappings():
+            for row in self._db.execute(rows, {"ids": list(ids)} if ids else None).mappings():
                 row_id = row["id"]
                 yield make(_checked(table, row))
         except _UNREADABLE as error:

@@ -2,8 +2,9 @@
 
 import datetime as dt
 import json
+import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,7 @@ _LEFT_OUT = {"scenes": {"id", "checksum"}, "tiles": {"checksum"}}
 # Columns that came later count where they have a value: rows that were there before keep their check.
 _LATER = {"source", "cloud_fraction"}
 # Where a geometry's text is to stand.
-_COORDINATES, _HERE = ', "coordinates": ', "\0geometry"
+_COORDINATES = ', "coordinates": '
 
 
 def row_checksum(table: Any, row: Mapping[Any, Any]) -> int:
@@ -40,9 +41,16 @@ def checksum_by_text(table: Any, row: Mapping[Any, Any], geometry: str) -> int |
     kind, found, coordinates = geometry[:-1].partition(_COORDINATES)
     if not found or not kind.startswith("{") or not geometry.endswith("}"):
         return None
-    said = json.dumps(_said(table, {**row, "geometry": _HERE}))
-    said = said.replace(json.dumps(_HERE), f'{{"coordinates": {coordinates}, {kind[1:]}}}')
-    return zlib.crc32(said.encode())
+    texts = []
+    for name, write in _writers(table):
+        value = row[name]
+        if write is None:
+            texts.append(f'{{"coordinates": {coordinates}, {kind[1:]}}}')
+        elif value is not None:
+            texts.append(write(value))
+        elif name not in _LATER:
+            texts.append("null")
+    return zlib.crc32(f"[{', '.join(texts)}]".encode())
 
 
 def is_as_written(table: Any, row: Mapping[Any, Any], geometry: str) -> bool:
@@ -61,6 +69,27 @@ def _said(table: Any, row: Mapping[Any, Any]) -> list[Any]:
 def _columns(table: Any) -> list[tuple[str, object]]:
     """Return name and type of the columns that count."""
     return [(column.name, column.type) for column in table.columns if column.name not in _LEFT_OUT[table.name]]
+
+
+@lru_cache(maxsize=16)
+def _writers(table: Any) -> list[tuple[str, Callable[[Any], str] | None]]:
+    """Return name and JSON writer of the columns that count, None for the geometry: as `json.dumps` of `_plain`."""
+    return [(name, None if name == "geometry" else _writer(kind)) for name, kind in _columns(table)]
+
+
+def _writer(kind: object) -> Callable[[Any], str]:
+    if isinstance(kind, Float):
+        return _float_text
+    if isinstance(kind, Integer):
+        return lambda value: repr(int(value))
+    if isinstance(kind, DateTime):
+        return lambda value: json.dumps(_plain(kind, value))
+    return json.dumps
+
+
+def _float_text(value: float) -> str:
+    number = float(value) + 0.0
+    return repr(number) if math.isfinite(number) else json.dumps(number)
 
 
 def _plain(kind: object, value: Any) -> Any:

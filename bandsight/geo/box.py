@@ -24,6 +24,12 @@ class LonLatBox:
     """Latitude, -90..90."""
 
     def __post_init__(self) -> None:
+        if (
+            -_MAX_LON <= self.west <= _MAX_LON
+            and -_MAX_LON <= self.east <= _MAX_LON
+            and -_MAX_LAT <= self.south <= self.north <= _MAX_LAT
+        ):
+            return
         values = (self.west, self.south, self.east, self.north)
         if not all(math.isfinite(value) for value in values):
             raise QueryError(f"bbox {values}: found a value that is no number; {_HOW}")
@@ -31,8 +37,7 @@ class LonLatBox:
             raise QueryError(f"bbox {values}: found a longitude outside -180..180; {_HOW}")
         if max(abs(self.south), abs(self.north)) > _MAX_LAT:
             raise QueryError(f"bbox {values}: found a latitude outside -90..90; {_HOW}")
-        if self.south > self.north:
-            raise QueryError(f"bbox {values}: its south {self.south:g} is north of its north {self.north:g}; {_HOW}")
+        raise QueryError(f"bbox {values}: its south {self.south:g} is north of its north {self.north:g}; {_HOW}")
 
     @classmethod
     def from_text(cls, text: str) -> "LonLatBox":

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ def family(wavelengths: Sequence[float]) -> str:
 
     Elevation is coded as red, green, blue, so it counts as `rgb`.
     """
+    return _family(tuple(wavelengths))
+
+
+# Asked of each hit of a page, and there are few lists.
+@lru_cache(maxsize=256)
+def _family(wavelengths: tuple[float, ...]) -> str:
     if all(abs(value - _RADAR_UM) < 1e-3 for value in wavelengths):  # noqa: PLR2004
         return "radar"
     if all(value > _THERMAL_UM for value in wavelengths):

@@ -146,8 +146,10 @@ class ClipEncoder:
         if wavelengths is None:
             return calibration.default.probability(cosines)
         out = np.empty_like(cosines)
-        for row, bands in enumerate(wavelengths):
-            out[row] = calibration.of(bands).probability(cosines[row])
+        levels = [calibration.of(bands) for bands in wavelengths]
+        for level in set(levels):
+            rows = [row for row, own in enumerate(levels) if own is level]
+            out[rows] = level.probability(cosines[rows])
         return out
 
     def threshold(self, wavelengths: Sequence[float]) -> float | None:

@@ -103,6 +103,10 @@ class ExactStore:
                 raise NotFoundError(f"tile {tile_id}: no such vector")
         return out
 
+    def missing(self, ids: Sequence[int]) -> list[int]:
+        """Look at every row; see `VectorStore`."""
+        return sorted(set(ids) - set(self.select(Filter()).ids.tolist()))
+
     def optimize(
         self,
         texts: NDArray[np.float32] | None = None,  # noqa: ARG002  (the port's signature)

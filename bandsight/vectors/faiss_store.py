@@ -129,6 +129,18 @@ class FaissStore:
         """Return raw rows as float32; see `VectorStore`."""
         return self._raw(self._current(), np.asarray(ids, np.int64)).astype(np.float32)
 
+    def missing(self, ids: Sequence[int]) -> list[int]:
+        """Return which of some tiles are not there, or no more; see `VectorStore`."""
+        state, asked = self._current(), np.unique(np.asarray(ids, np.int64))
+        at = np.searchsorted(state.firsts, asked, "right") - 1
+        lost: list[int] = asked[at < 0].tolist()
+        for number in np.unique(at[at >= 0]):
+            shown, own = state.shown[number], asked[at == number]
+            held = shown.part.file.ids
+            rows = np.minimum(np.searchsorted(held, own), len(held) - 1)
+            lost += own[(held[rows] != own) | ~shown.view.alive[rows]].tolist()
+        return lost
+
     def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = BUDGET_BYTES) -> dict[str, Any]:
         """Build an index, or add to the one there is what it lacks, and measure and serve it; see `VectorStore`."""
         state = self._current()

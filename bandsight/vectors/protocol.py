@@ -136,6 +136,9 @@ class VectorStore(Protocol):
             NotFoundError: A tile that the snapshot does not hold.
         """
 
+    def missing(self, ids: Sequence[int]) -> list[int]:
+        """Return which of some tiles the snapshot does not hold, ascending."""
+
     def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = ...) -> dict[str, Any]:
         """Build whatever makes searches faster and return its measured figures once it is served.
 
