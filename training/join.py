@@ -46,13 +46,16 @@ def main() -> None:
     parts = [Trunk(trunk) for trunk in (*args.trunks, None)]
     features = [read_features(part, files, args.out / f"features-{i}") for i, part in enumerate(parts)]
     steps = read_steps(files, features)
+    model, validation = args.out / "model", read_sets(args.data, "validation")
+    states = [read_trunk(trunk) for trunk in args.trunks]
     head = train_head(steps, sentences, args.epochs, args.seed)
+    export(model, states, head, indices=True)
+    said = {"head alone": quick(model, validation)}
     head, text = tune(head, steps, sentences, args.layers, args.tuning_epochs, args.seed)
-    model = args.out / "model"
-    export(model, [read_trunk(trunk) for trunk in args.trunks], head, indices=True, text=text)
+    export(model, states, head, indices=True, text=text)
     fetch(args.cache)
     calibrate(model, args.data, args.cache / "scenes")
-    said = {"validation": quick(model, read_sets(args.data, "validation"))}
+    said["tuned"] = quick(model, validation)
     (args.out / "join.json").write_text(json.dumps(said, indent=1) + "\n")
     print(json.dumps(said, indent=1))
 
