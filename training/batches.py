@@ -25,6 +25,8 @@ _CLOUDS, _SNOW = 0.08, 0.05
 _FAR = 0.5
 # Share of scene crops that are measured radar or relief, once imagery is wide.
 _MEASURED = 0.12
+# Share of a scene's crops that are chosen for their label, and among how many.
+_FOR_LABEL, _TRIES = 0.5, 12
 # Share of scene crops that are seen in red, green, blue alone.
 _RGB = 0.25
 # Share that is imitated ground, once imagery is wide.
@@ -154,13 +156,16 @@ class Batches:
         stack = self.stacks[int(rng.integers(len(self.stacks)))]
         height, width = stack.mask.shape
         pixels = stack.pixels if rng.random() < 0.6 else stack.each_alone
-        crops, labels_or_none = [], []
+        crops: list[NDArray[np.uint8]] = []
+        labels_or_none: list[str | None] = []
         for _ in range(count):
-            side = int(min(height, width, rng.integers(24, 256)))
-            top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-            window = (slice(top, top + side), slice(left, left + side))
-            crops.append(pixels[:, *window])
-            labels_or_none.append(stack.label(window))
+            # Half of the crops are taken where they fall, half for a label that has been seldom so far.
+            tries = _TRIES if rng.random() < _FOR_LABEL else 1
+            windows = [_window(height, width, rng) for _ in range(tries)]
+            found = [stack.label(window) for window in windows]
+            seldom = min(range(tries), key=lambda i: (found[i] is None, labels_or_none.count(found[i])))
+            crops.append(pixels[:, *windows[seldom]])
+            labels_or_none.append(found[seldom])
         views = random_views(crops, size, torch_rng, area=(0.8, 1.0))
         return self._some_bands(
             stack.name, views, tuple(stack.wavelengths.tolist()), labels_or_none, part, rng, torch_rng
@@ -244,6 +249,13 @@ class Batches:
         kinds[i] = self.sentences.kind(label)
         vectors[i] = self.sentences.kind_means[kinds[i]]
         own[i] = rng.choice(self.sentences.of_kind[kinds[i]])
+
+
+def _window(height: int, width: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Return rows and columns of a square window of any side that lies anywhere."""
+    side = int(min(height, width, 24 * (256 / 24) ** rng.random()))
+    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    return slice(top, top + side), slice(left, left + side)
 
 
 def _near_rgb(rng: np.random.Generator) -> tuple[float, ...]:

@@ -55,6 +55,7 @@ def export(
     projections: "Projections",
     *,
     indices: bool = False,
+    text: Mapping[str, "torch.Tensor"] | None = None,
 ) -> None:
     """Write config, tokenizer and weights into a folder: float16, the sentence encoder's matrices int8 by rows.
 
@@ -63,6 +64,7 @@ def export(
         trunks: The state of each trunk, in the order in which `projections` reads their features.
         projections: What lies behind them.
         indices: The spectral indices stand beside the trunks, last.
+        text: Tuned weights of the sentence encoder, in place of published ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state: dict[str, torch.Tensor] = {}
@@ -76,7 +78,7 @@ def export(
         name: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous().clone()
         for name, value in state.items()
     }
-    half |= {f"text.transformer.{name}": value for name, value in shipped_minilm().items()}
+    half |= {f"text.transformer.{name}": value for name, value in shipped_minilm(text).items()}
     save_file(half, folder / _WEIGHTS)
     config = copy.deepcopy(CONFIG)
     config["model_cfg"]["vision_cfg"]["timm_model_name"] = "spectral_" + "+".join(

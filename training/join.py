@@ -1,21 +1,13 @@
 """Joins trained trunks into the model that ships: one linear head over all, trained on features that are kept.
 
 Trunks that were shown different things err differently; read side by side they know more than either does, at the
-price of both. Only the head and the text projection are trained here, which takes minutes.
+price of both. Only the head, the text projection and the sentence encoder's last layers are trained here, which takes
+minutes.
 """
 
 import argparse
-import copy
 import json
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from demo.scenes import fetch
 from training.batches import Batches
@@ -23,32 +15,12 @@ from training.calibrate import calibrate
 from training.captions import read_sets, stored
 from training.evaluate import quick
 from training.export import export, read_trunk
-from training.losses import Memory, agreement, contrast, wordings
+from training.head import train_head
 from training.measured import read_measured
 from training.scenes import read_stacks
-from training.sentences import Meaning, Sentences
-from training.student import Projections, follow
-from training.views import Step, Trunk, make_views, read_features, read_steps
-
-# Labelled crops of scenes in a step; pairs of all and some bands of a crop; share of sentences that only name a class.
-_CROPS, _PAIRS, _PROMPTS = 48, 64, 0.1
-# Sentences that a step tells its images from: captions, and prompts of every kind.
-_BANK = (896, 1)
-_RATE, _DECAY, _KEEP = 1e-3, 0.02, 0.998
-
-
-@dataclass(frozen=True, slots=True)
-class Crops:
-    """Features of all labelled crops of all scenes."""
-
-    whole: Tensor
-    """From all bands, shape (n, features)."""
-    seen: Tensor
-    """From some bands, in worse light, likewise."""
-    kinds: NDArray[np.int64]
-    """The label of each, as a kind of sentences."""
-    chances: NDArray[np.float64]
-    """How often each is drawn: rare labels of a scene oftener than their number says."""
+from training.sentences import Sentences
+from training.tune import tune
+from training.views import Trunk, make_views, read_features, read_steps
 
 
 def main() -> None:
@@ -59,6 +31,8 @@ def main() -> None:
     parser.add_argument("--trunks", type=Path, nargs="+", required=True, help="model folders of trained trunks")
     parser.add_argument("--cache", type=Path, default=Path(".cache/demo"), help="where the demo keeps its scenes")
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--layers", type=int, default=2, help="how many last layers of the sentence encoder to tune")
+    parser.add_argument("--tuning-epochs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=7000)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -71,93 +45,19 @@ def main() -> None:
     # The trunks, and the spectral indices beside them.
     parts = [Trunk(trunk) for trunk in (*args.trunks, None)]
     features = [read_features(part, files, args.out / f"features-{i}") for i, part in enumerate(parts)]
-    head = train_head(read_steps(files, features), sentences, args.epochs, args.seed)
-    model = args.out / "model"
-    export(model, [read_trunk(trunk) for trunk in args.trunks], head, indices=True)
+    steps = read_steps(files, features)
+    model, validation = args.out / "model", read_sets(args.data, "validation")
+    states = [read_trunk(trunk) for trunk in args.trunks]
+    head = train_head(steps, sentences, args.epochs, args.seed)
+    export(model, states, head, indices=True)
+    said = {"head alone": quick(model, validation)}
+    head, text = tune(head, steps, sentences, args.layers, args.tuning_epochs, args.seed)
+    export(model, states, head, indices=True, text=text)
     fetch(args.cache)
     calibrate(model, args.data, args.cache / "scenes")
-    said = {"validation": quick(model, read_sets(args.data, "validation"))}
+    said["tuned"] = quick(model, validation)
     (args.out / "join.json").write_text(json.dumps(said, indent=1) + "\n")
     print(json.dumps(said, indent=1))
-
-
-def train_head(steps: Sequence[Step], sentences: Sentences, epochs: int, seed: int) -> Projections:
-    """Return the average of a head and its text projection over the run.
-
-    Args:
-        steps: Features of all views.
-        sentences: The bank.
-        epochs: Times that each step is seen.
-        seed: Of everything drawn.
-    """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    captioned = [(step, step.features) for step in steps if step.features is not None]
-    head = Projections(captioned[0][1].shape[1])
-    head.start_text(sentences.whitening())
-    average = copy.deepcopy(head).requires_grad_(False)
-    crops, memory = labelled_crops(steps), Memory(4096)
-    optimizer = torch.optim.AdamW(head.parameters(), lr=_RATE, weight_decay=_DECAY)
-    total = epochs * len(captioned)
-    order = [int(i) for _ in range(epochs) for i in rng.permutation(len(captioned))]
-    for done, which in enumerate(order):
-        for group in optimizer.param_groups:
-            group["lr"] = _RATE * min(1, (done + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * done / total))
-        loss = _loss(head, *captioned[which], crops, sentences, memory, rng)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        follow(average, head, min(_KEEP, (1 + done) / (10 + done)))
-        if done % 100 == 0:
-            print(f"step {done}/{total} loss {loss.item():.3f}", flush=True)
-    return average
-
-
-def labelled_crops(steps: Sequence[Step]) -> Crops:
-    """Return the labelled crops of all steps."""
-    scenes = [scene for step in steps for scene in step.scenes if scene.labelled]
-    kinds = np.concatenate([scene.kinds for scene in scenes])
-    names = np.concatenate([[scene.name] * len(scene.labelled) for scene in scenes])
-    _, group, counts = np.unique(np.char.add(names, kinds.astype(str)), return_inverse=True, return_counts=True)
-    weights = counts[group] ** -0.5
-    return Crops(
-        torch.cat([scene.whole[scene.labelled] for scene in scenes]),
-        torch.cat([scene.seen[scene.labelled] for scene in scenes]),
-        kinds,
-        weights / weights.sum(),
-    )
-
-
-def _loss(
-    head: Projections,
-    step: Step,
-    features: Tensor,
-    crops: Crops,
-    sentences: Sentences,
-    memory: Memory,
-    rng: np.random.Generator,
-) -> Tensor:
-    """Return the loss of a step: captioned images and crops told apart together, bands and wordings drawn together."""
-    drawn = rng.choice(len(crops.kinds), _CROPS, p=crops.chances, replace=False)
-    all_bands = torch.from_numpy(rng.random(_CROPS) < 0.5)[:, None]
-    seen = torch.where(all_bands, crops.whole[drawn], crops.seen[drawn])
-    vectors = head.project(torch.cat([features, seen]).float())
-    kinds = np.concatenate([step.meaning.kinds, crops.kinds[drawn]])
-    meaning = Meaning(torch.cat([step.meaning.vectors, sentences.kind_means[crops.kinds[drawn]]]), kinds)
-    images = [*step.images.tolist(), *[-1] * _CROPS]
-    own = np.array(
-        [
-            sentences.draw(image, _PROMPTS, rng) if image >= 0 else rng.choice(sentences.of_kind[kind])
-            for image, kind in zip(images, kinds.tolist(), strict=True)
-        ]
-    )
-    bank = sentences.bank(rng, captions=_BANK[0], prompts=_BANK[1])
-    told_apart = contrast(head, vectors, meaning, own, sentences, bank, memory)
-    memory.add(vectors, meaning)
-    pairs = rng.choice(len(crops.kinds), _PAIRS, replace=False)
-    whole, some = (head.project(side[pairs].float()) for side in (crops.whole, crops.seen))
-    rows = [image for image in images if image >= 0]
-    return told_apart + agreement(some, whole.detach(), among=False) + wordings(head, sentences, rows, rng)
 
 
 if __name__ == "__main__":

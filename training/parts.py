@@ -95,7 +95,7 @@ _CAPTIONS = (
     ),
 )
 PARTS = {"world": _WORLD, "captions": _CAPTIONS}
-EPOCHS = {"world": 18, "captions": 11}
+EPOCHS = {"world": 18, "captions": 14}
 """Epochs of a run, unless it is told otherwise."""
 
 

@@ -47,6 +47,7 @@ class Sentences:
             for text in label_prompts(label):
                 prompts.setdefault(text, set()).add(kind)
         texts = [*captions, *(keywords(caption) for caption in captions), *prompts]
+        self.texts = texts
         self.vectors = _cached(texts, cache)
         unit = functional.normalize(self.vectors, dim=-1)
         self.unit = unit

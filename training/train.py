@@ -146,7 +146,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with the two tars and scenes/")
     parser.add_argument("--out", type=Path, required=True, help="run folder: state, log, plot, model/")
     parser.add_argument("--trunk", choices=sorted(PARTS), default="world", help="which of the two trunks to train")
-    parser.add_argument("--epochs", type=int, help="default: 18 for the world's trunk, 11 for the captions'")
+    parser.add_argument("--epochs", type=int, help="default: 18 for the world's trunk, 14 for the captions'")
     parser.add_argument("--batch", type=int, default=112)
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--seed", type=int, default=0)

@@ -10,7 +10,7 @@ from bandsight.model import load_model
 from bandsight.model.indices import SpectralIndices
 from training.batches import Batches
 from training.export import export, read_trunk
-from training.join import labelled_crops, train_head
+from training.head import labelled_crops, train_head
 from training.scenes import make_stack
 from training.sentences import Sentences
 from training.student import Projections, Student
