@@ -16,7 +16,7 @@ from training.student import Projections, follow
 from training.views import Step
 
 # Labelled crops of scenes in a step; pairs of all and some bands of a crop; share of sentences that only name a class.
-_CROPS, _PAIRS, _PROMPTS = 48, 64, 0.1
+_CROPS, _PAIRS, _PROMPTS = 80, 64, 0.1
 # Sentences that a step tells its images from: captions, and prompts of every kind.
 _BANK = (896, 1)
 _RATE, _DECAY, _KEEP = 1e-3, 0.02, 0.998
