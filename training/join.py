@@ -38,7 +38,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     train = stored(image for images in read_sets(args.data, "train").values() for image in images)
     sentences = Sentences(train, args.out / "sentences.pt")
-    sentences.share_words()
+    sentences.share_words(in_head=True)
     folder = args.data / "scenes"
     batches = Batches(train, sentences, read_stacks(folder), read_measured(folder))
     files = make_views(batches, args.out / "views", args.seed)

@@ -55,6 +55,7 @@ class Sentences:
         self.names = np.zeros((len(texts), len(self.kinds)), bool)
         for row_of_text, named in enumerate(prompts.values(), start=self.first_prompt):
             self.names[row_of_text, list(named)] = True
+        self._own_names = self.names
         self.of_kind = [np.flatnonzero(self.names[:, kind]) for kind in range(len(self.kinds))]
         row = {caption: i for i, caption in enumerate(captions)}
         self.captions = [np.array([row[t] for t in image.captions]) for image in images]
@@ -64,9 +65,16 @@ class Sentences:
         self.means = functional.normalize(torch.stack([unit[rows].mean(0) for rows in self.captions]), dim=-1)
         self.kind_means = functional.normalize(torch.stack([unit[rows].mean(0) for rows in self.of_kind]), dim=-1)
 
-    def share_words(self) -> None:
-        """Let labels and the classes that show the same thing go by each other's phrases from here on."""
-        for group in vocabulary()["shared"]:
+    def share_words(self, *, in_head: bool = False) -> None:
+        """Let labels and the classes that show the same thing go by each other's phrases from here on.
+
+        Args:
+            in_head: Also those of which only the joined head says so.
+        """
+        said = vocabulary()
+        self.names = self._own_names.copy()
+        # One group after the other: what a group got, a later one that shares a kind with it gets too.
+        for group in [*said["shared"], *(said["shared_in_head"] if in_head else [])]:
             kinds = [self.kinds.index(name) for name in group if name in self.kinds]
             self.names[:, kinds] = self.names[:, kinds].any(axis=1, keepdims=True)
         self.of_kind = [np.flatnonzero(self.names[:, kind]) for kind in range(len(self.kinds))]

@@ -219,6 +219,10 @@ def test_labels_and_classes_share_their_words_once_told_to(sentences):
     again = [rows.tolist() for rows in sentences.of_kind]
     sentences.share_words()
     assert [rows.tolist() for rows in sentences.of_kind] == again
+    shore, lake = sentences.kind("shore"), set(sentences.of_kind[sentences.kind("water")])
+    assert not lake <= set(sentences.of_kind[shore])
+    sentences.share_words(in_head=True)
+    assert lake <= set(sentences.of_kind[shore])
 
 
 def test_the_rate_of_learning_rises_falls_slowly_and_then_to_nothing():
