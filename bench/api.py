@@ -233,14 +233,14 @@ def _server(archive: Path) -> Iterator[Client]:
     command = [sys.executable, "-m", "bandsight.cli", "serve", "--archive", str(archive), "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            yield _ready(port)
+            yield _ready(port, server)
         finally:
             server.terminate()
 
 
-def _ready(port: int) -> Client:
+def _ready(port: int, server: subprocess.Popen[bytes]) -> Client:
     end = time.monotonic() + _WAIT_S
-    while time.monotonic() < end:
+    while time.monotonic() < end and server.poll() is None:
         try:
             client = Client(port)
             client.send("GET", "/readyz")
@@ -248,7 +248,7 @@ def _ready(port: int) -> Client:
             time.sleep(0.2)
         else:
             return client
-    raise RuntimeError("the server does not answer")
+    raise RuntimeError("the server does not answer; is the archive of another model? `bandsight serve` says")
 
 
 if __name__ == "__main__":
