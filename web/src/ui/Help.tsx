@@ -24,7 +24,7 @@ export function Help() {
   useEffect(() => { dialog.current?.showModal(); }, []);
   const close = (): void => { help.value = false; };
   return (
-    <dialog class="help" ref={dialog} aria-label="Keys" onClose={close} onClick={(event) => event.target === dialog.current && close()}>
+    <dialog class="help" ref={dialog} aria-label="Keys" onClose={close} onCancel={close} onClick={(event) => event.target === dialog.current && close()}>
       <div class="dialog-body">
         <header class="row"><h2 class="grow">Keys</h2><IconButton label="Close" keys="Esc" onClick={close}><icons.Close /></IconButton></header>
         <dl class="keys">{KEYS.map(([keys, what]) => <div key={what}><dt>{keys.map((key) => <kbd key={key}>{key}</kbd>)}</dt><dd>{what}</dd></div>)}</dl>

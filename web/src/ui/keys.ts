@@ -48,7 +48,8 @@ function act(key: string, id: number | null, inMap: boolean, target: HTMLElement
     case "z": { const hit = byId.value.get(id); if (hit) useMap.zoomTo(hit); return true; }
     case "c": if (before !== null && before !== id) look({ compare: [before, id] }); return true;
     case "Enter":
-      if (target.closest("button, a, summary")) return false;
+      // A dialog that has just closed may keep the focus on a button of its own for a while.
+      if (target.closest("button, a, summary") && !target.closest("dialog")) return false;
       look({ tile: id });
       return true;
     default: return false;
