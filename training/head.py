@@ -57,7 +57,7 @@ def train_head(steps: Sequence[Step], sentences: Sentences, epochs: int, seed: i
     order = [int(i) for _ in range(epochs) for i in rng.permutation(len(captioned))]
     for done, which in enumerate(order):
         for group in optimizer.param_groups:
-            group["lr"] = _RATE * min(1, (done + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * done / total))
+            group["lr"] = _RATE * rate(done, total, rise=50)
         loss = loss_of(head, *captioned[which], crops, sentences, memory, rng)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -66,6 +66,11 @@ def train_head(steps: Sequence[Step], sentences: Sentences, epochs: int, seed: i
         if done % 100 == 0:
             print(f"step {done}/{total} loss {loss.item():.3f}", flush=True)
     return average
+
+
+def rate(done: int, total: int, *, rise: int) -> float:
+    """Return the share of the peak rate of learning at a step: a rise of some steps, and a fall to nothing."""
+    return min(1, (done + 1) / rise) * (0.5 + 0.5 * math.cos(math.pi * done / total))
 
 
 def labelled_crops(steps: Sequence[Step]) -> Crops:

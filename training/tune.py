@@ -5,7 +5,6 @@ kept. What sentences mean to each other (the soft targets) stays as published to
 """
 
 import copy
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.head import labelled_crops, loss_of
+from training.head import labelled_crops, loss_of, rate
 from training.losses import Memory
 from training.sentences import Sentences
 from training.student import Projections, follow
@@ -59,7 +58,7 @@ def tune(
     Args:
         head: As joined; it is changed.
         steps: Features of all views.
-        sentences: The bank; its vectors are replaced while this runs.
+        sentences: The bank.
         layers: How many of the last layers.
         epochs: Times that each step is seen.
         seed: Of everything drawn.
@@ -84,11 +83,12 @@ def tune(
     captioned = [(step, step.features) for step in steps if step.features is not None]
     crops = labelled_crops(steps)
     memory, total = Memory(4096), epochs * len(captioned)
-    frozen, sentences.vectors = sentences.vectors, tuned  # type: ignore[assignment]
+    live = copy.copy(sentences)
+    live.vectors = tuned  # type: ignore[assignment]
     for done, which in enumerate(int(i) for _ in range(epochs) for i in rng.permutation(len(captioned))):
         for group, lr in zip(optimizer.param_groups, peak, strict=True):
-            group["lr"] = lr * min(1, (done + 1) / 30) * (0.5 + 0.5 * math.cos(math.pi * done / total))
-        told = loss_of(head, *captioned[which], crops, sentences, memory, rng, bank=_BANK, same=_SAME)
+            group["lr"] = lr * rate(done, total, rise=30)
+        told = loss_of(head, *captioned[which], crops, live, memory, rng, bank=_BANK, same=_SAME)
         words = rng.choice(count, _WORDS, replace=False)
         stay = 1 - functional.cosine_similarity(general[words], published[words]).mean()
         optimizer.zero_grad()
@@ -98,7 +98,6 @@ def tune(
         follow(average, both, min(_KEEP, (1 + done) / (10 + done)))
         if done % 20 == 0:
             print(f"tuning {done}/{total} loss {told.item():.3f} words moved {stay.item():.4f}", flush=True)
-    sentences.vectors = frozen
     best = average["head"]
     assert isinstance(best, Projections)
     return best, layer_state(average["layers"])
