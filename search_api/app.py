@@ -87,7 +87,8 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     # The last one added meets a request first.
     app.add_middleware(FirstRun, owner=app, settings=chosen)
     app.add_middleware(BodyLimit, max_upload_bytes=chosen.max_upload_bytes)
-    app.add_middleware(Access, key=chosen.key.get_secret_value() if chosen.key else None)
+    key = chosen.key.get_secret_value() if chosen.key else None
+    app.add_middleware(Access, key=key, public_url=chosen.public_url)
     if chosen.cors_origins:
         app.add_middleware(
             CORSMiddleware,
