@@ -169,3 +169,19 @@ def test_a_search_of_many_bytes_is_not_kept(stac: TestClient, monkeypatch: pytes
     monkeypatch.setattr(registered, "_MOST_BYTES", 300)
     assert_problem(stac.post("/searches", json={"q": "a" * 200}), 400, "search", "at most 300")
     assert stac.post("/searches", json={"q": "a"}).status_code == 201
+
+
+def test_a_search_that_is_deleted_while_all_are_read_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = registered.Searches(tmp_path)
+    here, gone = (kept.add("", 1, {"q": "a lake"}) for _ in range(2))
+    read = registered.Searches._paths
+
+    def deleting(self: registered.Searches) -> list[Path]:
+        paths = read(self)
+        (tmp_path / "searches" / f"{gone.id}.json").unlink()
+        return paths
+
+    monkeypatch.setattr(registered.Searches, "_paths", deleting)
+    assert kept.all() == [here]
