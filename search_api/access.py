@@ -1,20 +1,23 @@
-"""Who may ask: everybody on this machine, or whoever has the key."""
+"""Who may ask: whoever has the key; without one everybody on this machine, but no stranger's web page."""
 
 import base64
 import binascii
 import ipaddress
 import secrets
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bandsight.errors import SettingsError
-from search_api.errors import problem
+from search_api.errors import problem, shown
 from search_api.settings import ApiSettings
 
 # What a load balancer or an orchestrator asks without a key; it says nothing about the archive.
 _OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-_UNAUTHORIZED = 401
+_UNAUTHORIZED, _MISDIRECTED = 401, 421
+# Names that nobody can register (RFC 6761).
+_NOBODYS = (".localhost", ".invalid", ".test")
 # What cannot be guessed by trying.
 _KEY_CHARS = 16
 
@@ -46,18 +49,32 @@ def is_loopback(host: str) -> bool:
 
 
 class Access:
-    """Middleware: 401 without the key, which comes as a bearer token, or as a password where a browser asks for one."""
+    """Middleware: 401 without the key, which comes as a bearer token, or as a password where a browser asks for one.
 
-    def __init__(self, app: ASGIApp, *, key: str | None) -> None:
+    Without a key, 421 for a host that is not this machine: somebody's web page can have its own name lead here
+    (DNS rebinding), and would then read the archive in the browser of whoever looks at it.
+    """
+
+    def __init__(self, app: ASGIApp, *, key: str | None, public_url: str | None = None) -> None:
         self._app = app
         self._key = None if key is None else key.encode()
+        self._public = None if public_url is None else _name(urlsplit(public_url).netloc)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, or refuse it."""
-        if self._key is None or scope["type"] != "http" or scope["path"] in _OPEN_PATHS:
+        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
+        if self._key is None:
+            host = request.headers.get("host", "")
+            if self._is_own(_name(host)):
+                await self._app(scope, receive, send)
+                return
+            said = f"Host: found {shown(host)}; this server has no key, so it answers to localhost and to addresses"
+            refusal = problem(_MISDIRECTED, f"{said}; set BANDSIGHT_PUBLIC_URL to its name, or a key", request)
+            await refusal(scope, receive, send)
+            return
         found = _key(request.headers.get("authorization", ""))
         if found is not None and secrets.compare_digest(found, self._key):
             await self._app(scope, receive, send)
@@ -69,6 +86,26 @@ class Access:
         # Both schemes: programs send the token, browsers, QGIS and GDAL can ask for a password.
         refusal.headers["WWW-Authenticate"] = 'Bearer realm="bandsight", Basic realm="bandsight", charset="UTF-8"'
         await refusal(scope, receive, send)
+
+    def _is_own(self, name: str | None) -> bool:
+        """Say whether a name of this server is none that a stranger could have given it."""
+        if name is None:
+            return False
+        if "." not in name or name.endswith(_NOBODYS) or name == self._public:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def _name(host: str) -> str | None:
+    """Return the name of a host without its port, None where it cannot be read."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return None
 
 
 def _key(header: str) -> bytes | None:

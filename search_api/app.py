@@ -15,6 +15,7 @@ from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
 from search_api.export.routes import router as exports
 from search_api.first_run import FirstRun, is_there
+from search_api.head import Head
 from search_api.maps import class_routes, explain, heat
 from search_api.maps.class_bodies import ClassifyBody
 from search_api.maps.state import MapState
@@ -87,7 +88,8 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     # The last one added meets a request first.
     app.add_middleware(FirstRun, owner=app, settings=chosen)
     app.add_middleware(BodyLimit, max_upload_bytes=chosen.max_upload_bytes)
-    app.add_middleware(Access, key=chosen.key.get_secret_value() if chosen.key else None)
+    key = chosen.key.get_secret_value() if chosen.key else None
+    app.add_middleware(Access, key=key, public_url=chosen.public_url)
     if chosen.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -97,6 +99,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         )
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=_COMPRESSED_ALREADY)
     app.add_middleware(Measured, metrics=app.state.metrics)
+    app.add_middleware(Head)
     for part in (
         router,
         tiles.router,

@@ -19,6 +19,7 @@ _FORM, _JSON = "multipart/form-data", "application/json"
 _FIELDS = ("body", "image", "wavelengths")
 # Of the form's field `body`, bytes.
 _MOST = 2**20
+_BAD = 400
 
 Take = Callable[[dict[str, Any], list[dict[str, Any]]], None]
 """Puts a form's pictures into the values of its body."""
@@ -95,11 +96,22 @@ def _json(data: bytes) -> Any:
 
 
 async def _form(request: Request, take: Take) -> dict[str, Any]:
-    async with request.form(max_files=MAX_PICTURES, max_fields=MAX_PICTURES + 1, max_part_size=_MOST) as form:
+    try:
+        form = await request.form(max_files=MAX_PICTURES, max_fields=MAX_PICTURES + 1, max_part_size=_MOST)
+    except HTTPException as error:
+        if error.status_code != _BAD:
+            raise
+        raise QueryError(
+            f"body: a form that cannot be read ({error.detail.rstrip('.')}); need multipart/form-data with its "
+            f"boundary, at most {MAX_PICTURES} files, and beside them fields of at most {_MOST:,} bytes"
+        ) from error
+    try:
         if unknown := [name for name in form if name not in _FIELDS]:
             raise QueryError(f"{unknown[0][:60]}: not a field of this form; there are {', '.join(_FIELDS)}")
         values = _body(form)
         take(values, await _pictures(form))
+    finally:
+        await form.close()
     return values
 
 

@@ -25,12 +25,13 @@ _WHEN = {
     410: "The scene's file is gone",
     413: "The body is too large",
     415: "The body is of another media type than the route takes",
+    421: "The host is not this server's, which has no key",
     422: "The picture cannot be decoded",
     503: "The archive cannot be read, or others' pictures are being decoded; `Retry-After` says when to ask again",
 }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return what a route says of its errors; every route may also answer 401, and 422 never unless it is named."""
+    """Return what a route says of its errors: 401 and 421 everywhere, 422 only where it is named."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": _WHEN[status], "content": content} for status in sorted({401, *statuses})}
+    return {status: {"description": _WHEN[status], "content": content} for status in sorted({401, 421, *statuses})}

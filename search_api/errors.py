@@ -1,6 +1,7 @@
 """Every error leaves as RFC 9457 problem+json, in one shape, without a stack trace."""
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -8,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from bandsight.errors import (
     ArchiveError,
@@ -25,6 +27,7 @@ _log = logging.getLogger(__name__)
 # Of a wrong value, and of a list of wrong values, so much is said.
 _SHOWN_CHARS, _SHOWN_ERRORS = 60, 8
 _DETAIL_CHARS = 1500
+_TYPE = re.compile(r"(?:list|dict)\[.*\]|constrained-\w+|str|bool")
 
 # Looked up along a class's __mro__, so that a new leaf needs no entry.
 _STATUS: dict[type, int] = {
@@ -74,8 +77,15 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> JSONResponse:
-        answer = problem(error.status_code, str(error.detail), request)
-        answer.headers.update(error.headers or {})
+        detail = str(error.detail)
+        if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
+            detail = f"{shown(request.url.path)}: this server has no such page; /openapi.json describes those it has"
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(_methods(request))
+            detail = f"method: found {request.method[:20]}; this page takes {headers['Allow']}"
+        answer = problem(error.status_code, detail, request)
+        answer.headers.update(headers)
         return answer
 
     @app.exception_handler(RequestValidationError)
@@ -101,13 +111,29 @@ def shown(value: object) -> str:
 def _sentence(error: dict[str, Any]) -> str:
     """Say which parameter it is, what was found and what is allowed."""
     where, *steps = error["loc"]
-    name = ".".join(str(step) for step in steps if not isinstance(step, int) or where == "body") or str(where)
+    # Of a value that may be of several types, pydantic names the one that it tried.
+    named = [step for step in map(str, steps) if not _TYPE.fullmatch(step)] if where == "body" else steps
+    name = ".".join(str(step) for step in named if not isinstance(step, int)) or str(where)
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if error["type"] == "missing":
         return f"{name}: missing; this route needs it"
     if error["type"] == "json_invalid":
         return f"body: not JSON ({error.get('ctx', {}).get('error', message)})"
     return f"{name}: found {shown(error.get('input'))}; {message[:1].lower()}{message[1:]}"
+
+
+def _methods(request: Request) -> list[str]:
+    """Return what a path takes: several routes may share it, of which the router knows the first."""
+    asked = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "POST")
+        if any(
+            # HEAD is answered wherever GET is.
+            route.matches({**asked, "method": "GET" if method == "HEAD" else method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 def _wrong_media_type(request: Request) -> str | None:

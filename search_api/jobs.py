@@ -4,15 +4,16 @@ import json
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.archive import Archive
 from bandsight.catalog.jobs import Job
 from search_api.documented import problems
 from search_api.schemas import MAX_ID
+from search_api.stac.request import only_known
 from search_api.stac.root import JSON
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(only_known)])
 _NEWEST = 100
 _USER = re.compile(r"(https?://)[^/\s@]+@")
 _URL = re.compile(r"(?P<place>https?://[^\s?]+)(?P<query>\?[^\s):;,]*)?")

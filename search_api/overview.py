@@ -13,9 +13,10 @@ from search_api.documented import problems
 from search_api.examples import examples
 from search_api.service import Service
 from search_api.stac.ids import scene_item_id
+from search_api.stac.request import only_known
 from search_api.stac.times import rfc3339
 
-router = APIRouter(tags=["The archive"])
+router = APIRouter(tags=["The archive"], dependencies=[Depends(only_known)])
 # Footprints of scenes in one answer; beyond it every n-th is shown.
 _MOST_FOOTPRINTS = 5000
 _CLOUD = "eo:cloud_cover"
@@ -43,7 +44,7 @@ def _overviews(request: Request) -> Overviews:
     return found
 
 
-@router.get("/overview", responses=problems(), summary="What the archive holds")
+@router.get("/overview", responses=problems(400), summary="What the archive holds")
 def overview(request: Request, overviews: Annotated[Overviews, Depends(_overviews)]) -> Response:
     """Return coverage, counts, model, the index's measured recall, and sentences that this archive can answer."""
     return Response(overviews.of(request.app.state.service), media_type="application/json")

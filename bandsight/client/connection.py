@@ -1,6 +1,7 @@
 """`connect`: to a server by its URL, or to an archive by its folder; both answer the same questions."""
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -83,7 +84,8 @@ class Client:
             limit: Most items.
             more: Filters as Item Search has them (`bbox`, `intersects`, `datetime`, `collections`, `ids`, `sensors`,
                 `filter`, `sortby`), and what `semantic` takes (`strategy`, `min_score`, `min_probability`, `group_by`,
-                `group_limit`, `overlap`, `diversity`, `exact`).
+                `group_limit`, `overlap`, `diversity`, `exact`). `datetime` may be a `datetime`, or a pair of them
+                (None for an open end); `sortby` may be text, `-` before a name for greatest first.
 
         Raises:
             QueryError: An example is none; what the server refuses is raised when the results are read.
@@ -194,7 +196,32 @@ def _filters(given: dict[str, Any]) -> dict[str, Any]:
     if hasattr(made.get("intersects"), "__geo_interface__"):
         made["intersects"] = made["intersects"].__geo_interface__
     if "bbox" in made:
-        made["bbox"] = [float(side) for side in made["bbox"]]
+        made["bbox"] = _box(made["bbox"])
+    if "datetime" in made:
+        ends = made["datetime"] if isinstance(made["datetime"], (list, tuple)) else [made["datetime"]]
+        made["datetime"] = "/".join(map(_moment, ends))
+    if isinstance(made.get("sortby"), str):
+        names = [name.strip() for name in made["sortby"].split(",")]
+        made["sortby"] = [
+            {"field": name.lstrip("+-"), "direction": "desc" if name.startswith("-") else "asc"} for name in names
+        ]
     if isinstance(made.get("filter"), str):
         made["filter-lang"] = "cql2-text"
     return made
+
+
+def _box(given: Any) -> list[float]:
+    """Return the sides of a box as numbers; text as a URL has it is read, too."""
+    try:
+        return [float(side) for side in (given.split(",") if isinstance(given, str) else given)]
+    except (TypeError, ValueError) as error:
+        raise QueryError(f"bbox: found {str(given)[:60]!r}; need west, south, east, north in degrees") from error
+
+
+def _moment(given: Any) -> str:
+    """Return one end of a time as RFC 3339; None is an open one, a time without a zone is UTC."""
+    if given is None:
+        return ".."
+    if not isinstance(given, datetime):
+        return str(given)
+    return (given.replace(tzinfo=UTC) if given.tzinfo is None else given).isoformat()

@@ -4,6 +4,7 @@ import base64
 import io
 import os
 from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,11 @@ def example(given: Any) -> dict[str, Any]:
             pass
         case str():
             made = {"text": given}
-        case int():
-            made = {"id": given}
+        case Integral():
+            made = {"id": int(given)}
         case bytes() | os.PathLike():
             made = {"image": picture(given)}
-        case (float() | int(), float() | int()):
+        case (Real(), Real()):
             made = {"point": [float(given[0]), float(given[1])]}
         case Mapping():
             made = _of_mapping(given)

@@ -1,7 +1,7 @@
 """Requests and answers: the key goes along, problem documents come back as errors."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,11 @@ class Transfer:
                         file.write(part)
                 headers = dict(answer.headers)
             partial.replace(target)
+        except OSError as error:
+            raise BandsightError(f"{target}: cannot be written ({error.strerror}); is its folder there?") from error
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
         return headers
 
     def _asked(self, method: str, path: str, **what: Any) -> httpx2.Response:

@@ -208,11 +208,14 @@ class _Reading:
         if _name(one, "s_intersects") != "geometry":
             raise QueryError(f"filter: s_intersects: found property {one['property']!r}; need geometry")
         if isinstance(other, dict) and isinstance(other.get("bbox"), list):
-            return Filter(area=Area.from_box(LonLatBox.from_sequence(_numbers(other["bbox"]))))
+            try:
+                return Filter(area=Area.from_box(LonLatBox.from_sequence(_numbers(other["bbox"]))))
+            except QueryError as error:
+                raise QueryError(f"filter: s_intersects: {error}") from error
         if not isinstance(other, dict):
             raise QueryError(f"filter: s_intersects: found {shown(other)}; need a geometry or a bbox")
         check_vertices(other, "filter")
-        return Filter(area=Area.from_geojson(other))
+        return Filter(area=Area.from_geojson(other, "filter: s_intersects"))
 
     def _when(self, op: str, one: Any, other: Any) -> Filter:
         if _name(one, op) != "datetime":

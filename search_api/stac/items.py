@@ -57,7 +57,7 @@ def tile_item(tile: Tile, scene: Scene, root: Root, facts: Mapping[str, Any] | N
     }
     links = [
         *_item_links(root, scene.collection, item_id),
-        link("derived_from", root.item(scenes_collection(scene.collection), scene_id), GEOJSON),
+        link("derived_from", root.whole.item(scenes_collection(scene.collection), scene_id), GEOJSON),
         link("preview", picture, "image/png"),
         _map_link(root, scene),
         link("similar", root.shared(f"/tiles/{tile.id}/similar"), GEOJSON),

@@ -127,17 +127,27 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Answe
     )
 
 
-def one_item(archive: Archive, collection: str, item: str) -> tuple[Tile | None, Scene]:
-    """Return the tile or scene that an item id of a collection means.
+def one_item(
+    archive: Archive, collection: str, item: str, ranking: Ranking | None
+) -> tuple[Tile | None, Scene, dict[str, Any]]:
+    """Return the tile or scene that an item id of a collection means, and further properties.
+
+    Args:
+        archive: Where it is looked for.
+        collection: Name of a collection.
+        item: Id of an item.
+        ranking: Of a registered search: only its hits are items then.
 
     Raises:
         NotFoundError: The collection holds no such item.
     """
-    query = ItemQuery(collections=(collection,), ids=(item,))
-    rows = archive.browse(1, query.of("tile", archive), query.of("scene", archive)).rows
-    if not rows:
-        raise NotFoundError(f"item {item!r}: collection {collection} holds no such item; ids come from a search")
-    return rows[0]
+    found = answer(archive, ItemQuery(collections=(collection,), ids=(item,), limit=1), ranking).rows
+    if not found:
+        whose = "" if ranking is None else " among the hits of this search"
+        raise NotFoundError(
+            f"item {item[:60]!r}: collection {collection} holds no such item{whose}; ids come from a search"
+        )
+    return found[0]
 
 
 def collection_names(archive: Archive) -> list[str]:

@@ -4,6 +4,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,7 +107,11 @@ class Searches:
 
     def all(self) -> list[Registered]:
         """Return all searches, the newest first."""
-        found = [self.get(path.stem) for path in self._paths()]
+        found = []
+        for path in self._paths():
+            # Somebody may delete one while these are read.
+            with suppress(NotFoundError):
+                found.append(self.get(path.stem))
         return sorted(found, key=lambda search: (search.created, search.id), reverse=True)
 
     def delete(self, search_id: str) -> None:

@@ -26,6 +26,11 @@ class Root:
         """This API's landing page."""
         return self.server + ("/" if self.search is None else f"/searches/{self.search.id}/")
 
+    @property
+    def whole(self) -> "Root":
+        """The API of the whole archive: scenes are items of it, and of no registered search."""
+        return self if self.search is None else _whole(self.server)
+
     def at(self, *parts: str, **query: str | int) -> str:
         """Return the URL of a page of this API."""
         path = self.url + "/".join(quote(part, safe="") for part in parts)
@@ -48,6 +53,11 @@ class Root:
 @lru_cache(maxsize=1024)
 def _collection(url: str, name: str) -> str:
     return f"{url}collections/{quote(name, safe='')}"
+
+
+@lru_cache(maxsize=16)
+def _whole(server: str) -> Root:
+    return Root(server=server)
 
 
 def link(rel: str, href: str, kind: str = JSON, **more: Any) -> dict[str, Any]:

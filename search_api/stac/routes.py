@@ -190,9 +190,7 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
     def item(api: ApiDep, collection_id: CollectionId, item_id: ItemId) -> Response:
         """Return a tile or a scene."""
         api.need_collection(collection_id)
-        tile, scene = one_item(api.archive, collection_id, item_id)
-        made = scene_item(scene, api.root) if tile is None else tile_item(tile, scene, api.root)
-        return json_answer(made, GEOJSON)
+        return json_answer(_item(api.root, one_item(api.archive, collection_id, item_id, api.ranking(None))), GEOJSON)
 
     @router.get("/search", responses=_LISTS | problems(400, 404), summary="Item Search")
     def search(api: ApiDep, asked: Annotated[SearchUrl, read_at_once(SearchUrl)]) -> Response:

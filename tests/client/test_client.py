@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import geopandas
@@ -131,6 +132,26 @@ def test_examples_of_every_kind_are_taken(client: Client, tmp_path: Path) -> Non
     assert [item.id for item in client.similar(tile)] == [item.id for item in client.similar(5)]
 
 
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert examples(np.int64(5)) == [{"id": 5}]
+    assert type(examples(np.int64(5))[0]["id"]) is int
+    assert examples((np.float32(1.5), np.int64(2))) == [{"point": [1.5, 2.0]}]
+
+
+def test_filters_are_taken_as_python_has_them(client: Client) -> None:
+    of = lambda **asked: [item.id for item in client.search(collections="rgb", limit=100, **asked)]  # noqa: E731
+    since = of(datetime="2021-01-01T00:00:00Z/..")
+    assert len(since) == 4
+    assert of(datetime=(datetime(2021, 1, 1), None)) == since  # noqa: DTZ001  (a time without a zone is UTC)
+    assert of(datetime=[datetime(2021, 1, 1, tzinfo=UTC), ".."]) == since
+    newest = of(sortby="-datetime,id")
+    assert newest == of(sortby=[{"field": "datetime", "direction": "desc"}, {"field": "id", "direction": "asc"}])
+    assert newest[:4] == since
+    assert of(bbox="-180,-90,0,90") == of(bbox=(-180, -90, 0, 90))
+    with pytest.raises(QueryError, match="bbox: found 'here'"):
+        of(bbox="here")
+
+
 @pytest.mark.parametrize("given", [None, True, 1.5, object(), (1, 2, 3)])
 def test_what_is_no_example_is_refused(given: object) -> None:
     if given is None:
@@ -176,6 +197,8 @@ def test_an_export_that_fails_leaves_no_file(client: Client, tmp_path: Path) -> 
         client.search("a lake").export(tmp_path / "a.doc")
     with pytest.raises(QueryError, match="'none'"):
         client.search("a lake", collections="none").export(tmp_path / "a.csv")
+    with pytest.raises(BandsightError, match=r"nowhere/a\.csv: cannot be written.*folder"):
+        client.search("a lake").export(tmp_path / "nowhere" / "a.csv")
     assert not list(tmp_path.iterdir())
 
 

@@ -89,3 +89,23 @@ def test_pages_of_other_origins_may_ask_only_where_they_are_named(serve: Callabl
     with serve(cors_origins=("https://browser.example",), key=SecretStr(KEY)) as client:
         answer = client.options("/version", headers=asked | {"Access-Control-Request-Method": "GET"})
         assert answer.headers["access-control-allow-origin"] == "https://browser.example"
+
+
+@pytest.mark.parametrize("host", ["attacker.example", "attacker.example:8000", "127.0.0.1.attacker.example", "[::1"])
+def test_without_a_key_no_name_of_a_strangers_leads_here(serve: Callable[..., TestClient], host: str) -> None:
+    with serve() as client:
+        for path in ("/", "/search", "/metrics", "/static/index.html"):
+            assert_problem(client.get(path, headers={"Host": host}), 421, "Host", host, "BANDSIGHT_PUBLIC_URL")
+        assert client.post("/searches", json={"q": "a lake"}, headers={"Host": host}).status_code == 421
+        assert client.get("/healthz", headers={"Host": host}).status_code == 200
+    with serve(key=SecretStr(KEY)) as client:
+        asked = {"Host": host, "Authorization": f"Bearer {KEY}"}
+        assert client.get("/version", headers=asked).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "192.168.1.5", "api", "maps.example.org"]
+)
+def test_names_of_this_machine_and_the_public_one_are_its_own(serve: Callable[..., TestClient], host: str) -> None:
+    with serve(public_url="https://Maps.example.org/bandsight") as client:
+        assert client.get("/version", headers={"Host": host}).status_code == 200

@@ -252,3 +252,51 @@ def test_every_error_class_has_a_status_and_a_new_leaf_inherits_one() -> None:
         """Not in the table."""
 
     assert status_of(NewLeaf("x")) == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/search?limit=1", "/tiles/1/thumbnail.png", "/tiles/1/crop.tif", "/healthz"])
+def test_head_has_the_headers_of_get_and_no_body(client: TestClient, path: str) -> None:
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-type", "content-length", "etag"):
+        assert head.headers.get(name) == get.headers.get(name)
+    assert client.head("/nowhere").status_code == 404
+    assert client.head("/classify").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/search", "GET, HEAD, POST"),
+        ("/searches", "GET, HEAD, POST"),
+        ("/searches/0123456789abcdef", "DELETE, GET, HEAD"),
+        ("/classify", "POST"),
+    ],
+)
+def test_a_method_that_is_not_there_is_answered_with_all_that_are(client: TestClient, path: str, methods: str) -> None:
+    refused = client.put(path)
+    assert_problem(refused, 405, "PUT", methods)
+    assert refused.headers["allow"] == methods
+
+
+def test_a_page_that_is_not_there_is_named(client: TestClient) -> None:
+    assert_problem(client.get("/nowhere/at/all"), 404, "/nowhere/at/all", "/openapi.json")
+
+
+@pytest.mark.parametrize("path", ["/overview?foo=1", "/jobs?foo=1", "/jobs/1?foo=1"])
+def test_unknown_parameters_are_refused_everywhere(client: TestClient, path: str) -> None:
+    assert_problem(client.get(path), 400, "foo", "not a parameter")
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x"])
+def test_a_form_that_cannot_be_read_is_told_what_it_needs(client: TestClient, kind: str) -> None:
+    answer = client.post("/search", content=b'{"limit": 1}', headers={"Content-Type": kind})
+    assert_problem(answer, 400, "body", "boundary", "8 files")
+
+
+def test_types_of_the_program_are_not_in_errors(client: TestClient) -> None:
+    for path, body in (("/classify", {"labels": []}), ("/search", {"semantic": {"text": []}})):
+        answer = client.post(path, json=body)
+        assert_problem(answer, 400, "at least")
+        assert "constrained" not in answer.text
+        assert "list[" not in answer.text

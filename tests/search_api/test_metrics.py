@@ -52,3 +52,11 @@ def test_a_process_whose_catalog_fails_is_alive_and_not_ready(
     monkeypatch.setattr(Archive, "refresh", fail)
     assert client.get("/healthz").status_code == 200
     assert_problem(client.get("/readyz"), 503, "disk I/O error")
+
+
+def test_methods_that_clients_make_up_count_as_one(client: TestClient) -> None:
+    for method in ("FOO", "BAR"):
+        assert client.request(method, "/tiles/1").status_code == 405
+    found = figures(client)
+    assert found["bandsight_http_requests_total", "other", "/tiles/{tile_id}", "405"] == 2
+    assert not any("FOO" in name for name in found)

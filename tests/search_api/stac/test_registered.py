@@ -74,7 +74,23 @@ def test_its_pages_stay_in_its_own_root(stac: TestClient) -> None:
     (item,) = stac.get(f"{root}search", params={"limit": 1}).json()["features"]
     own = {link["rel"]: link["href"] for link in item["links"]}
     assert own["self"].startswith(root)
-    assert stac.get(own["self"]).status_code == stac.get(own["collection"]).status_code == 200
+    assert stac.get(own["collection"]).status_code == 200
+    # Scenes are no hits: they are items of the whole archive.
+    assert stac.get(own["derived_from"]).json()["id"] == item["properties"]["bandsight:scene"]
+    assert not own["derived_from"].startswith(root)
+
+
+def test_a_hit_by_its_id_is_the_hit_and_no_other_tile_is_an_item(stac: TestClient) -> None:
+    root = register(stac, q="a lake", hits=15)
+    hits = stac.get(f"{root}search", params={"limit": 100}).json()["features"]
+    for hit in (hits[0], hits[7], hits[14]):
+        (own,) = [link["href"] for link in hit["links"] if link["rel"] == "self"]
+        assert stac.get(own).json() == hit
+    there = {hit["id"] for hit in hits}
+    other = next(one for one in stac.get("/search?limit=100").json()["features"] if one["id"] not in there)
+    path = f"collections/{other['collection']}/items/{other['id']}"
+    assert stac.get(f"/{path}").status_code == 200
+    assert_problem(stac.get(f"{root}{path}"), 404, other["id"], "among the hits")
 
 
 def test_searches_are_kept_listed_and_deleted(tmp_path: Path) -> None:
@@ -153,3 +169,19 @@ def test_a_search_of_many_bytes_is_not_kept(stac: TestClient, monkeypatch: pytes
     monkeypatch.setattr(registered, "_MOST_BYTES", 300)
     assert_problem(stac.post("/searches", json={"q": "a" * 200}), 400, "search", "at most 300")
     assert stac.post("/searches", json={"q": "a"}).status_code == 201
+
+
+def test_a_search_that_is_deleted_while_all_are_read_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = registered.Searches(tmp_path)
+    here, gone = (kept.add("", 1, {"q": "a lake"}) for _ in range(2))
+    read = registered.Searches._paths
+
+    def deleting(self: registered.Searches) -> list[Path]:
+        paths = read(self)
+        (tmp_path / "searches" / f"{gone.id}.json").unlink()
+        return paths
+
+    monkeypatch.setattr(registered.Searches, "_paths", deleting)
+    assert kept.all() == [here]
