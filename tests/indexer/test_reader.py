@@ -249,13 +249,40 @@ def test_a_scene_with_ground_control_points_only_is_warped_into_place(tmp_path, 
     assert all(tile.pixels.min() > 0 or tile.valid_fraction == 1 for tile in tiles if tile.pixels.size)
 
 
-def test_a_scene_with_rpcs_only_is_warped_into_place(tmp_path):
+def test_control_points_on_both_sides_of_the_antimeridian_are_warped_to_its_zone(tmp_path):
+    points = [
+        rasterio.control.GroundControlPoint(row=r, col=c, x=(179.99 + c / 1e3 + 180) % 360 - 180, y=52 - r / 1e3)
+        for r in (0, 20)
+        for c in (0, 20)
+    ]
+    path = tmp_path / "a_dem.tif"
+    profile = {"driver": "GTiff", "width": 20, "height": 20, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", **profile, gcps=points, crs="EPSG:4326") as dataset:
+        dataset.write(picture(1, 20, 20))
+    scene = opened(path)
+    assert scene.record.crs in {"EPSG:32601", "EPSG:32660"}
+    west, east = scene.record.boxes
+    assert (west.east, east.west) == pytest.approx((-179.99, 179.99), abs=2e-3)
+
+
+def test_control_points_that_place_nothing_are_refused_by_name(tmp_path):
+    points = [rasterio.control.GroundControlPoint(row=0, col=c, x=13 + c, y=52) for c in (0, 4, 9)]
+    path = tmp_path / "a_dem.tif"
+    profile = {"driver": "GTiff", "width": 9, "height": 9, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", **profile, gcps=points, crs="EPSG:4326") as dataset:
+        dataset.write(picture(1, 9, 9))
+    with pytest.raises(SceneError, match=r"a_dem.tif: no raster that can be read"):
+        opened(path)
+
+
+@pytest.mark.parametrize("height_m", [0, 2000])
+def test_a_scene_with_rpcs_only_is_warped_into_place_at_its_own_height(tmp_path, height_m):
     zeros = [0.0] * 20
     rpcs = rasterio.rpc.RPC(
-        height_off=0, height_scale=500, lat_off=52, lat_scale=0.01, long_off=13, long_scale=0.02, line_off=60,
+        height_off=height_m, height_scale=500, lat_off=52, lat_scale=0.01, long_off=13, long_scale=0.02, line_off=60,
         line_scale=60, samp_off=80, samp_scale=80, line_num_coeff=[0.0, 0.0, -1.0, *zeros[:17]],
-        line_den_coeff=[1.0, *zeros[:19]], samp_num_coeff=[0.0, 1.0, *zeros[:18]], samp_den_coeff=[1.0, *zeros[:19]],
-        err_bias=0, err_rand=0,
+        line_den_coeff=[1.0, *zeros[:19]], samp_num_coeff=[0.0, 1.0, 0.0, 0.5, *zeros[:16]],
+        samp_den_coeff=[1.0, *zeros[:19]], err_bias=0, err_rand=0,
     )  # fmt: skip
     path = tmp_path / "a_dem.tif"
     profile = {"driver": "GTiff", "width": 160, "height": 120, "count": 1, "dtype": "uint16"}
