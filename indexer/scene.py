@@ -14,7 +14,7 @@ from rasterio.io import DatasetReader
 from bandsight.catalog.records import BandRef, SceneRecord
 from bandsight.errors import SceneError
 from bandsight.geo.footprint import footprint
-from bandsight.rasters import local_file, raster_path, stored
+from bandsight.rasters import check_local, local_file, raster_path, stored
 from bandsight.sensors.match import Match, match
 from bandsight.sensors.profile import Profile
 from bandsight.sensors.quality import Quality
@@ -122,6 +122,7 @@ def scene_key(source: Source, options: Mapping[str, Any]) -> str:
         if path is None:
             digest.update(f"{href}|{source.version or remote_version(href)}|".encode())
             continue
+        check_local(path, href)
         digest.update(f"{href}|{source.version}|".encode())
         for file in (path, sidecar_path(path)):
             try:
