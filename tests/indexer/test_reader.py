@@ -136,6 +136,37 @@ def test_not_a_number_is_no_data(tmp_path):
     assert tile.valid_fraction == pytest.approx(0.75)
 
 
+@pytest.mark.parametrize("written", [-9999, -32768, float(np.finfo(np.float32).min)])
+def test_heights_that_no_place_has_are_no_data_though_the_header_does_not_say_so(tmp_path, written):
+    values = picture(1, 32, 32, dtype="float32")
+    seen = values.copy()
+    values[0, :8] = written
+    scene = opened(write(tmp_path / "a_dem.tif", values, origin=(320_000, 5_760_000)))
+    assert (scene.low[0], scene.high[0]) == pytest.approx(tuple(np.percentile(seen[0, 8:], (1, 99))))
+    tile = read_tiles(scene, windows_of(scene), tile_px=32, min_valid=0)[0]
+    assert tile.valid_fraction == pytest.approx(0.75)
+
+
+def test_numbers_beyond_float32_are_no_data(tmp_path):
+    values = picture(1, 32, 32, dtype="float64")
+    values[0, :8] = 1e300
+    scene = opened(write(tmp_path / "a_dem.tif", values, origin=(320_000, 5_760_000)))
+    assert scene.high[0] < 256
+
+
+def test_metres_under_a_crs_of_degrees_are_refused(tmp_path):
+    path = write(tmp_path / "a.tif", picture(3, 40, 40), crs="EPSG:4326", origin=(400_000, 5_800_000), gsd=10)
+    with pytest.raises(SceneError, match=r"a\.tif: lies in degrees, .* reaches to 400400 .* real CRS"):
+        opened(path)
+
+
+@pytest.mark.parametrize("origin", [(-180, 91.25), (0, 90), (-1.25, 91.25)])
+def test_global_grids_of_every_custom_are_taken(tmp_path, origin):
+    rows = 73 if origin[1] > 90 else 72
+    scene = opened(write(tmp_path / "a.tif", picture(3, rows, 144), crs="EPSG:4326", origin=origin, gsd=2.5))
+    assert (scene.record.boxes[0].west, scene.record.boxes[-1].east) == (-180, 180)
+
+
 def test_calibrated_radar_is_the_same_picture_in_decibel_and_in_power(tmp_path):
     power = np.linspace(0.003, 0.9, 32 * 32, dtype=np.float32).reshape(1, 32, 32)
     read = []
