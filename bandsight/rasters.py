@@ -1,5 +1,6 @@
 """Opens rasters with the drivers that scenes come in, and no other."""
 
+import math
 import os
 import re
 import threading
@@ -11,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -125,7 +128,7 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetRe
     if file is None:
         check_remote(place)
     else:
-        _check_local(file, place)
+        check_local(file, place)
     options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if file is None else {}
     if file is None:
         be_patient()
@@ -133,7 +136,7 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetRe
         with rasterio.Env(**options), placed_or_not():
             # rasterio.open() takes one driver; its reader takes several.
             return _placed(DatasetReader(gdal_name(place), driver=list(drivers)))
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         reason = (str(error).splitlines() or ["?"])[0]
         if file is None:
             # Or another try would be told of this one, without a word to the server.
@@ -148,7 +151,16 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetRe
         ) from error
 
 
-def _check_local(file: Path, place: str) -> None:
+def check_local(file: Path, place: str) -> None:
+    """Refuse what is no file that can be read; a pipe or a device would be waited for without end.
+
+    Args:
+        file: The file.
+        place: What to call it in the error.
+
+    Raises:
+        SceneError: It is no file, or may not be read.
+    """
     try:
         if not file.is_file():
             raise SceneError(f"{place}: no such file; check the path")
@@ -171,21 +183,30 @@ def stored(dataset: DatasetReader) -> DatasetReader:
 
 def _placed(dataset: DatasetReader) -> DatasetReader:
     points, crs = dataset.gcps
+    if not all(math.isfinite(value) for point in points for value in (point.x, point.y)):
+        points = []
     if not dataset.transform.is_identity or (not points and dataset.rpcs is None):
         return dataset
     # Outside of the warped picture is no data; where the file has no value for that, 0 is it.
     options: dict[str, Any] = {"nodata": dataset.nodata if dataset.nodata is not None else 0}
     if points:
-        lon, lat = (sum(values) / len(points) for values in zip(*((p.x, p.y) for p in points), strict=True))
-        target = _metric_crs(lon, lat) if crs is not None and crs.is_geographic else crs
         if crs is None:
             return dataset
+        target = _metric_crs(*_middle(points)) if crs.is_geographic else crs
     else:
         # RPCs are in WGS 84 (OGC, RPCs in GeoTIFF).
         crs, target = CRS.from_epsg(4326), _metric_crs(dataset.rpcs.long_off, dataset.rpcs.lat_off)
-        options["SRC_METHOD"] = "RPC"
+        # At the scene's own height: on a plane at sea level, what is high and seen from aside would lie km away.
+        options |= {"SRC_METHOD": "RPC", "RPC_HEIGHT": dataset.rpcs.height_off}
     warped: DatasetReader = WarpedVRT(dataset, src_crs=crs, crs=target, resampling=Resampling.bilinear, **options)
     return warped
+
+
+def _middle(points: Sequence[GroundControlPoint]) -> tuple[float, float]:
+    """Return longitude and latitude amid points, which may lie on both sides of ±180°."""
+    first = points[0].x
+    east = sum((point.x - first + 180) % 360 - 180 for point in points) / len(points)
+    return first + east, sum(point.y for point in points) / len(points)
 
 
 def _metric_crs(lon: float, lat: float) -> CRS:

@@ -22,6 +22,8 @@ def describe_scenes(
             yield scene_text(open_scene(source, "", sensor=sensor, profiles=known, tiling={})), True
         except BandsightError as error:
             yield str(error), False
+        except Exception as error:  # noqa: BLE001  (as in a job: no bad scene hides the others, whatever is wrong with it)
+            yield f"{source.name}: {type(error).__name__}: {error}", False
 
 
 def scene_text(scene: RasterScene) -> str:

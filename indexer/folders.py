@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bandsight.rasters import in_zip, local_file, place_in_zip
@@ -69,7 +70,9 @@ def roots_of(sources: Iterable[Source]) -> list[str]:
         for href in source.hrefs:
             file = local_file(href)
             if file is not None:
-                found.update((_home(file), _home(file.resolve())))
+                # A link to itself, or a name that there cannot be, leads nowhere; opening it will tell.
+                with suppress(OSError, RuntimeError, ValueError):
+                    found.update((_home(file), _home(file.resolve())))
     return sorted(str(folder) for folder in found if found.isdisjoint(folder.parents))
 
 

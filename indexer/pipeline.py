@@ -289,7 +289,7 @@ class _Job:
             source = task.source
             try:
                 key = asked.result()
-            except SceneError as error:
+            except Exception as error:  # noqa: BLE001  (no bad scene stops a job, whatever is wrong with it)
                 problem = f"{source.hrefs[0]}: {error}"
                 if problem in self._known_failures:
                     self._summary.skipped_scenes += 1
@@ -424,7 +424,7 @@ def _at_once(source: Source, options: dict[str, Any]) -> Future[str]:
     future: Future[str] = Future()
     try:
         future.set_result(scene_key(source, options))
-    except SceneError as error:
+    except Exception as error:  # noqa: BLE001  (raised again where the scene is opened)
         future.set_exception(error)
     return future
 

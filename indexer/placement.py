@@ -14,6 +14,8 @@ from bandsight.rasters import stored
 from indexer.sidecar import Sidecar, sidecar_path
 
 _METRES_PER_DEGREE = 111_320.0
+_MOST_LON, _MOST_LAT = 360.0, 90.0
+_ROUNDED = 1e-9
 
 
 def crs_of(dataset: DatasetReader, sidecar: Sidecar) -> CRS:
@@ -67,6 +69,26 @@ def transform_of(dataset: DatasetReader, sidecar: Sidecar) -> Affine:
         )
     own: Affine = dataset.transform
     return own
+
+
+def check_degrees(affine: Affine, crs: CRS, width: int, height: int, name: str) -> None:
+    """Refuse a raster that says it lies in degrees and does not: metres, mostly, under a geographic CRS.
+
+    Global grids may reach over a pole by half a pixel, and count longitudes from -180, 0 or -360.
+
+    Raises:
+        SceneError: Its edges are no longitudes and latitudes.
+    """
+    if not crs.is_geographic or abs(crs.units_factor[1] - math.radians(1)) > _ROUNDED:
+        return
+    corners = [affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
+    pixel = max(abs(affine.a), abs(affine.b), abs(affine.d), abs(affine.e))
+    east, north = (max(abs(corner[axis]) for corner in corners) for axis in (0, 1))
+    if not (east <= _MOST_LON + pixel and north <= _MOST_LAT + pixel):
+        raise SceneError(
+            f"{name}: lies in degrees, as its CRS says, and reaches to {east:g} in longitude and {north:g} in "
+            "latitude; give its real CRS in a sidecar, or mend its georeference"
+        )
 
 
 def aligned(one: Affine, other: Affine) -> bool:

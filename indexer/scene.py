@@ -14,7 +14,7 @@ from rasterio.io import DatasetReader
 from bandsight.catalog.records import BandRef, SceneRecord
 from bandsight.errors import SceneError
 from bandsight.geo.footprint import footprint
-from bandsight.rasters import local_file, raster_path, stored
+from bandsight.rasters import check_local, local_file, raster_path, stored
 from bandsight.sensors.match import Match, match
 from bandsight.sensors.profile import Profile
 from bandsight.sensors.quality import Quality
@@ -22,7 +22,7 @@ from bandsight.sensors.raster_info import RasterInfo
 from bandsight.sensors.scaling import Decibel, Scaling
 from indexer.acquired import acquired
 from indexer.containers import open_rasters
-from indexer.placement import aligned, crs_of, crs_text, gsd_m, transform_of
+from indexer.placement import aligned, check_degrees, crs_of, crs_text, gsd_m, transform_of
 from indexer.product_metadata import said_by_product
 from indexer.remote import remote_version
 from indexer.said import Said
@@ -122,6 +122,7 @@ def scene_key(source: Source, options: Mapping[str, Any]) -> str:
         if path is None:
             digest.update(f"{href}|{source.version or remote_version(href)}|".encode())
             continue
+        check_local(path, href)
         digest.update(f"{href}|{source.version}|".encode())
         for file in (path, sidecar_path(path)):
             try:
@@ -190,6 +191,7 @@ def _settle(
     reference = min(used, key=lambda href: abs(transforms[href].determinant))
     dataset, affine = used[reference], transforms[reference]
     crs = crs_of(dataset, sidecars[reference])
+    check_degrees(affine, crs, dataset.width, dataset.height, source.name)
     for href, other in used.items():
         if crs_of(other, sidecars[href]) != crs or not aligned(transforms[href], affine):
             raise SceneError(

@@ -38,14 +38,20 @@ def read_sidecar(href: str) -> Sidecar:
     if path is None or not path.is_file():
         return Sidecar()
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = json.loads(path.read_text(encoding="utf-8-sig"))
         if not isinstance(said, dict):
             raise SceneError(f"{path}: found a JSON {type(said).__name__}, need an object, see docs/sensors.md")
         unknown = set(said) - _FIELDS
         if unknown:
             raise SceneError(f"{path}: unknown {', '.join(sorted(unknown))}; need some of {', '.join(sorted(_FIELDS))}")
+        for name, example in (("crs", "EPSG:32616"), ("datetime", "2020-05-01T10:00:00Z"), ("sensor", "rgb")):
+            if not isinstance(said.get(name), str | None):
+                raise SceneError(f'{path}: {name} is {said[name]!r}; need a text, e.g. "{example}"')
+        for name in ("bounds", "wavelengths_um"):
+            if not isinstance(said.get(name), list | None):
+                raise SceneError(f"{path}: {name} is {said[name]!r}; need a list of numbers")
         bounds = tuple(float(value) for value in said["bounds"]) if said.get("bounds") else None
-        if bounds is not None and (len(bounds) != 4 or bounds[0] >= bounds[2] or bounds[1] >= bounds[3]):  # noqa: PLR2004
+        if bounds is not None and not (len(bounds) == 4 and bounds[0] < bounds[2] and bounds[1] < bounds[3]):  # noqa: PLR2004
             raise SceneError(f"{path}: bounds {list(bounds)}; need left, bottom, right, top")
         waves = said.get("wavelengths_um")
         return Sidecar(

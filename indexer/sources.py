@@ -34,8 +34,10 @@ def find_scenes(
     sources: list[Source] = []
     for entry in _expanded(inputs, sources):
         try:
-            if entry.startswith(_STAC) or raster_path(entry).suffix.lower() in _ITEM_FILES:
-                sources += _of_stac(entry, known, query or StacQuery())
+            if entry.startswith(_STAC) or _is_item_file(entry):
+                # One by one: what was found before an error is kept.
+                for source in _of_stac(entry, known, query or StacQuery(), sources):
+                    sources.append(source)  # noqa: PERF402
             elif is_remote(entry) or subdataset(entry):
                 sources.append(Source(name=raster_path(entry).name or entry, hrefs=(entry,)))
             else:
@@ -45,15 +47,23 @@ def find_scenes(
         except OSError as error:
             sources.append(_forbidden(error, entry))
     together = sorted(sources, key=lambda source: source.hrefs) + scenes_of(files, known)
-    return list({source.hrefs: source for source in together}.values())
+    return list({(source.hrefs, source.problem): source for source in map(_sayable, together)}.values())
 
 
-def _of_stac(entry: str, profiles: Sequence[Profile], query: StacQuery) -> list[Source]:
+def _is_item_file(entry: str) -> bool:
+    path = raster_path(entry)
+    return path.suffix.lower() in _ITEM_FILES and not path.stem.upper().endswith("_MTL")
+
+
+def _of_stac(entry: str, profiles: Sequence[Profile], query: StacQuery, sources: list[Source]) -> Iterator[Source]:
     # Loaded only where it is needed: it takes longer than all the rest.
     from indexer.stac import items_of, search_items, source_of
 
-    items = search_items(entry[len(_STAC) :], query) if entry.startswith(_STAC) else items_of(entry)
-    return [source_of(item, profiles) for item in items]
+    def unread(name: str, error: SceneError) -> None:
+        sources.append(_unreadable(name, error))
+
+    items = search_items(entry[len(_STAC) :], query) if entry.startswith(_STAC) else items_of(entry, unread)
+    return (source_of(item, profiles) for item in items)
 
 
 def check_inputs(inputs: Iterable[str]) -> None:
@@ -86,16 +96,21 @@ def _expanded(inputs: Iterable[str | Path], sources: list[Source]) -> Iterator[s
             yield from found
         elif path.suffix.lower() == ".txt" and _is_file(path) and not path.stem.upper().endswith("_MTL"):
             try:
-                yield from _listed(path)
+                listed = list(_listed(path))
             except OSError as error:
                 sources.append(_forbidden(error, text))
+                continue
+            # A list in a list is not followed: it may name itself.
+            lists = [one for one in listed if Path(one).suffix.lower() == ".txt"]
+            yield from _expanded([one for one in listed if one not in lists], sources)
+            yield from lists
         else:
             yield text
 
 
 def _listed(path: Path) -> Iterator[str]:
     """Yield the inputs in a text file: one on each line, relative to the file; # begins a remark."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         text = line.strip()
         if not text or text.startswith("#"):
             continue
@@ -147,6 +162,15 @@ def _of_header(header: Path) -> Iterator[Path]:
 
 def _leads_out(file: Path, root: Path) -> bool:
     return file.is_symlink() and not file.resolve().is_relative_to(root.resolve())
+
+
+def _sayable(source: Source) -> Source:
+    """Return a source as it is, or one with a problem where a name in it is no text: no catalogue could keep it."""
+    for text in (source.name, *source.hrefs):
+        shown = text.encode(errors="backslashreplace").decode()
+        if shown != text:
+            return _unreadable(shown, SceneError(f"{shown}: its name is not UTF-8, as a catalogue needs; rename it"))
+    return source
 
 
 def _is_file(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -32,34 +32,79 @@ _NO_DATA_KEYS = {"thumbnail", "visual", "preview", "rendered_preview", "tilejson
 # Times another way; the rest of an item's properties is kept under its own names.
 _TIMES = {"datetime", "start_datetime", "end_datetime", "created", "updated"}
 _HOW = "need a STAC item, item collection or catalogue"
+# What pystac raises of JSON that is not what it takes it for, and what looking at such an item does.
+_NOT_STAC = (pystac.STACError, pystac.STACTypeError, OSError, KeyError, TypeError, ValueError, AttributeError)
+
+Unread = Callable[[str, SceneError], object]
+"""Told of each item that cannot be read, by its name, while the others go on."""
 
 
-def items_of(href: str) -> Iterator[pystac.Item]:
+def items_of(href: str, unread: Unread) -> Iterator[pystac.Item]:
     """Yield the items of a STAC file: an item, an item collection, a catalogue with all below it, or stac-geoparquet.
+
+    Args:
+        href: The file.
+        unread: Told of each item, and of each catalogue below the first, that cannot be read.
 
     Raises:
         SceneError: It cannot be read, or is none of these.
     """
     path = href if is_remote(href) else str(Path(href).expanduser().absolute())
     if raster_path(path).suffix.lower() in {".parquet", ".geoparquet"}:
-        yield from _of_parquet(path)
+        yield from _each(_of_parquet(path), path, unread)
         return
     said = _read(path)
     kind = said.get("type")
     try:
         if kind == "FeatureCollection":
-            for feature in said.get("features", []):
-                yield _item(feature, path)
+            yield from _each(said.get("features", []), path, unread)
         elif kind == "Feature":
             yield _item(said, path)
         elif kind in {"Catalog", "Collection"}:
             root = pystac.read_file(path)
             assert isinstance(root, pystac.Catalog)
-            yield from root.get_items(recursive=True)
+            yield from _below(root, unread)
         else:
             raise SceneError(f"{href}: found type {kind!r}; {_HOW}")
-    except (pystac.STACError, pystac.STACTypeError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SceneError(f"{href}: not valid STAC ({type(error).__name__}: {error}); {_HOW}") from error
+    except _NOT_STAC as error:
+        raise _no_stac(href, error) from error
+
+
+def _each(features: Iterable[Any], path: str, unread: Unread) -> Iterator[pystac.Item]:
+    """Yield items of one file; one that is none does not cost the others."""
+    for number, feature in enumerate(features, 1):
+        try:
+            yield _item(feature, path)
+        except _NOT_STAC as error:
+            name = f"{path}: feature {number}"
+            unread(name, _no_stac(name, error))
+
+
+def _below(root: pystac.Catalog, unread: Unread) -> Iterator[pystac.Item]:
+    """Yield the items of a catalogue and of all below it, each catalogue once: their links may lead in circles."""
+    waiting, seen = [root], {root.get_self_href()}
+    while waiting:
+        catalog = waiting.pop()
+        for link in catalog.links:
+            if link.rel not in {pystac.RelType.ITEM, pystac.RelType.CHILD}:
+                continue
+            href = link.get_absolute_href()
+            if href in seen:
+                continue
+            seen.add(href)
+            try:
+                found = link.resolve_stac_object(root=root).target
+            except _NOT_STAC as error:
+                unread(str(href), _no_stac(str(href), error))
+                continue
+            if isinstance(found, pystac.Item):
+                yield found
+            elif isinstance(found, pystac.Catalog):
+                waiting.append(found)
+
+
+def _no_stac(name: str, error: Exception) -> SceneError:
+    return SceneError(f"{name}: not valid STAC ({type(error).__name__}: {error}); {_HOW}")
 
 
 def search_items(url: str, query: StacQuery) -> Iterator[pystac.Item]:
@@ -87,7 +132,18 @@ def search_items(url: str, query: StacQuery) -> Iterator[pystac.Item]:
 
 
 def source_of(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
-    """Return the scene that an item describes: its data assets and its quality band."""
+    """Return the scene that an item describes: its data assets and its quality band.
+
+    One whose fields are not what STAC says is a source with a problem.
+    """
+    try:
+        return _source(item, profiles)
+    except _NOT_STAC as error:
+        problem = _no_stac(str(item.id), error)
+        return Source(name=str(item.id), hrefs=(item.get_self_href() or str(item.id),), problem=str(problem))
+
+
+def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
     assets = _data_assets(item, profiles)
     hrefs = {key: _href(asset) for key, asset in assets.items()}
     origin = item.get_self_href() or ""
@@ -109,8 +165,8 @@ def source_of(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
         scales=scales,
     )
     return Source(
-        name=item.id,
-        hrefs=tuple(hrefs.values()) or (origin or item.id,),
+        name=str(item.id),
+        hrefs=tuple(hrefs.values()) or (origin or str(item.id),),
         said=said,
         version=str(item.properties.get("updated", "")),
         problem=problem,
@@ -127,7 +183,7 @@ def _read(path: str) -> dict[str, Any]:
     return said
 
 
-def _of_parquet(path: str) -> Iterator[pystac.Item]:
+def _of_parquet(path: str) -> list[Any]:
     import rustac
 
     async def read() -> dict[str, Any]:
@@ -135,11 +191,10 @@ def _of_parquet(path: str) -> Iterator[pystac.Item]:
         return found
 
     try:
-        said = asyncio.run(read())
-        for feature in said["features"]:
-            yield _item(feature, path)
+        features: list[Any] = asyncio.run(read())["features"]
     except Exception as error:
         raise SceneError(f"{path}: no stac-geoparquet file that can be read ({error})") from error
+    return features
 
 
 def _item(said: Mapping[str, Any], path: str) -> pystac.Item:
@@ -187,12 +242,16 @@ def _bands(asset: pystac.Asset) -> tuple[SaidBand, ...]:
         SaidBand(
             name=band.get("name"),
             common_name=band.get("eo:common_name", band.get("common_name")),
-            wavelength_um=band.get("eo:center_wavelength", band.get("center_wavelength")),
-            fwhm_um=band.get("eo:full_width_half_max", band.get("full_width_half_max")),
+            wavelength_um=_number(band.get("eo:center_wavelength", band.get("center_wavelength"))),
+            fwhm_um=_number(band.get("eo:full_width_half_max", band.get("full_width_half_max"))),
         )
         for band in listed
     )
     return found if any(band.name or band.common_name or band.wavelength_um for band in found) else ()
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _scale(asset: pystac.Asset, *, offset_applied: bool) -> tuple[float, float] | None:

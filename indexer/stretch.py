@@ -115,9 +115,13 @@ def _overviews(used: Mapping[str, DatasetReader], matched: Match, nodata: float 
             reason = (str(error).splitlines() or ["?"])[0]
             raise SceneError(f"{path}: cannot be read ({reason}); get the file again") from error
         values = np.abs(data) if np.iscomplexobj(data) else data
-        seen &= np.isfinite(values)
         if nodata is not None:
             seen &= values != nodata
+        for fill in matched.profile.fill_values:
+            seen &= ~(values == fill).all(axis=0)
         for index, band, valid in zip(indexes, values, seen, strict=True):
-            found[path, index] = np.asarray(band[valid], np.float32)
+            # Larger numbers than float32 has are none here, as they are none in a tile.
+            with np.errstate(over="ignore"):
+                numbers = np.asarray(band[valid], np.float32)
+            found[path, index] = numbers[np.isfinite(numbers)]
     return [found[m.href, m.index] for m in matched.bands]

@@ -45,7 +45,9 @@ class Summary:
     def text(self) -> str:
         """Return the summary as lines of text."""
         lines = []
-        if not self.scenes and not self.failed:
+        if not self.scenes and not self.failed and not self.skipped_scenes:
+            lines.append("nothing to do: no scene was found in what was named")
+        elif not self.scenes and not self.failed:
             lines.append(f"nothing to do: all {self.skipped_scenes} scenes are in the archive already")
         else:
             lines.append(

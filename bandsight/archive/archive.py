@@ -186,7 +186,8 @@ class Archive:
     def add(self, batch: Batch) -> int:
         """Add scenes with their tiles and vectors in one commit and return the generation it makes.
 
-        A scene whose key is there already is left alone; one whose href is there under another key is replaced.
+        A scene whose key is there already is left alone; one whose href, or another of whose band
+        files, is there under another key is replaced.
         """
         self._need_lock()
         with self._writing() as catalog:

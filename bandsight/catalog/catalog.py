@@ -108,9 +108,10 @@ class Catalog:
         return int(self._db.execute(select(ArchiveRow.next_tile_id)).scalar_one())
 
     def add_scene(self, scene: SceneRecord) -> int:
-        """Insert a scene, in place of one of the same href, and return its id."""
-        self._db.execute(delete(SceneRow).where(SceneRow.href == scene.href))
-        self._db.execute(delete(FailureRow).where(FailureRow.href == scene.href))
+        """Insert a scene, in place of those that it replaces, and return its id."""
+        for part in _parts(sorted(scene.replaced_hrefs)):
+            self._db.execute(delete(SceneRow).where(SceneRow.href.in_(part)))
+            self._db.execute(delete(FailureRow).where(FailureRow.href.in_(part)))
         values: dict[str, Any] = {name: getattr(scene, name) for name in _SCENE_FIELDS}
         values["bands"] = [asdict(band) for band in scene.bands]
         values["boxes"] = [_sides(box) for box in scene.boxes]

@@ -84,6 +84,17 @@ class SceneRecord:
         """Centre wavelength of each band as the model saw them, µm."""
         return tuple(band.wavelength_um for band in self.bands)
 
+    @property
+    def replaced_hrefs(self) -> frozenset[str]:
+        """Hrefs of scenes that this one takes the place of: its own and, of band files, each of them.
+
+        A folder that gets another band file is still the same scene, though the new one may now be the first. Items of
+        a catalogue may well share files.
+        """
+        source = self.source or {}
+        files = () if source.get("said") is not None else source.get("hrefs", ())
+        return frozenset((self.href, *files))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileRecord:

@@ -188,6 +188,8 @@ def _profile(name: str, said: dict[str, Any]) -> Profile:
     tables = {"bands": bands, "scaling": rules, "layouts": layouts, "quality": quality, "styles": styles}
     profile: Profile = _table(Profile, {**said, "name": name, **tables})
     known = {band.name for band in bands}
+    if len(known) < len(bands):
+        raise ValueError("two bands have one name; need a name for each")
     named = {*profile.default_bands, *(band for layout in layouts for band in layout.bands)}
     named |= {band for style in styles for band in style.needs}
     if named - known:
@@ -206,7 +208,29 @@ def _table(kind: type[_T], said: Mapping[str, Any]) -> _T:
     unknown = set(said) - set(types)
     if unknown:
         raise ValueError(f"unknown {', '.join(sorted(unknown))}; need some of {', '.join(types)}")
+    for key, value in said.items():
+        _check_type(key, value, types[key])
     return kind(**{key: _value(value, types[key]) for key, value in said.items()})
+
+
+def _check_type(key: str, value: Any, type_name: str) -> None:
+    """Refuse a value of another type than the field has, where that is a plain one.
+
+    Raises:
+        ValueError: It has another.
+    """
+    plain = type_name.removesuffix(" | None").removeprefix("<class '").removesuffix("'>")
+    needed, fits = {
+        "str": ("a text", isinstance(value, str)),
+        "re.Pattern[str]": ("a pattern as text", isinstance(value, str)),
+        "int": ("a whole number", isinstance(value, int) and not isinstance(value, bool)),
+        "float": ("a number", isinstance(value, int | float) and not isinstance(value, bool)),
+        "bool": ("true or false", isinstance(value, bool)),
+    }.get(plain, ("", True))
+    if plain.startswith("tuple["):
+        needed, fits = "a list", isinstance(value, list | tuple)
+    if not fits:
+        raise ValueError(f"{key} is {value!r}; need {needed}")
 
 
 def _value(value: Any, type_name: str) -> Any:

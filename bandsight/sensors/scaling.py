@@ -52,7 +52,9 @@ class Scaling:
 
 def stretch(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
     """Return values with `low` at 0 and `high` at 255, clipped, any shape."""
-    scaled = (values - np.float32(low)) * np.float32(255 / max(high - low, 1e-12))
+    # The least float32 is a common nodata value, and ends at 0 whether it overflows or not.
+    with np.errstate(over="ignore"):
+        scaled = (values - np.float32(low)) * np.float32(255 / max(high - low, 1e-12))
     return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
 
 

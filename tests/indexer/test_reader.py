@@ -136,6 +136,37 @@ def test_not_a_number_is_no_data(tmp_path):
     assert tile.valid_fraction == pytest.approx(0.75)
 
 
+@pytest.mark.parametrize("written", [-9999, -32768, float(np.finfo(np.float32).min)])
+def test_heights_that_no_place_has_are_no_data_though_the_header_does_not_say_so(tmp_path, written):
+    values = picture(1, 32, 32, dtype="float32")
+    seen = values.copy()
+    values[0, :8] = written
+    scene = opened(write(tmp_path / "a_dem.tif", values, origin=(320_000, 5_760_000)))
+    assert (scene.low[0], scene.high[0]) == pytest.approx(tuple(np.percentile(seen[0, 8:], (1, 99))))
+    tile = read_tiles(scene, windows_of(scene), tile_px=32, min_valid=0)[0]
+    assert tile.valid_fraction == pytest.approx(0.75)
+
+
+def test_numbers_beyond_float32_are_no_data(tmp_path):
+    values = picture(1, 32, 32, dtype="float64")
+    values[0, :8] = 1e300
+    scene = opened(write(tmp_path / "a_dem.tif", values, origin=(320_000, 5_760_000)))
+    assert scene.high[0] < 256
+
+
+def test_metres_under_a_crs_of_degrees_are_refused(tmp_path):
+    path = write(tmp_path / "a.tif", picture(3, 40, 40), crs="EPSG:4326", origin=(400_000, 5_800_000), gsd=10)
+    with pytest.raises(SceneError, match=r"a\.tif: lies in degrees, .* reaches to 400400 .* real CRS"):
+        opened(path)
+
+
+@pytest.mark.parametrize("origin", [(-180, 91.25), (0, 90), (-1.25, 91.25)])
+def test_global_grids_of_every_custom_are_taken(tmp_path, origin):
+    rows = 73 if origin[1] > 90 else 72
+    scene = opened(write(tmp_path / "a.tif", picture(3, rows, 144), crs="EPSG:4326", origin=origin, gsd=2.5))
+    assert (scene.record.boxes[0].west, scene.record.boxes[-1].east) == (-180, 180)
+
+
 def test_calibrated_radar_is_the_same_picture_in_decibel_and_in_power(tmp_path):
     power = np.linspace(0.003, 0.9, 32 * 32, dtype=np.float32).reshape(1, 32, 32)
     read = []
@@ -249,13 +280,40 @@ def test_a_scene_with_ground_control_points_only_is_warped_into_place(tmp_path, 
     assert all(tile.pixels.min() > 0 or tile.valid_fraction == 1 for tile in tiles if tile.pixels.size)
 
 
-def test_a_scene_with_rpcs_only_is_warped_into_place(tmp_path):
+def test_control_points_on_both_sides_of_the_antimeridian_are_warped_to_its_zone(tmp_path):
+    points = [
+        rasterio.control.GroundControlPoint(row=r, col=c, x=(179.99 + c / 1e3 + 180) % 360 - 180, y=52 - r / 1e3)
+        for r in (0, 20)
+        for c in (0, 20)
+    ]
+    path = tmp_path / "a_dem.tif"
+    profile = {"driver": "GTiff", "width": 20, "height": 20, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", **profile, gcps=points, crs="EPSG:4326") as dataset:
+        dataset.write(picture(1, 20, 20))
+    scene = opened(path)
+    assert scene.record.crs in {"EPSG:32601", "EPSG:32660"}
+    west, east = scene.record.boxes
+    assert (west.east, east.west) == pytest.approx((-179.99, 179.99), abs=2e-3)
+
+
+def test_control_points_that_place_nothing_are_refused_by_name(tmp_path):
+    points = [rasterio.control.GroundControlPoint(row=0, col=c, x=13 + c, y=52) for c in (0, 4, 9)]
+    path = tmp_path / "a_dem.tif"
+    profile = {"driver": "GTiff", "width": 9, "height": 9, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", **profile, gcps=points, crs="EPSG:4326") as dataset:
+        dataset.write(picture(1, 9, 9))
+    with pytest.raises(SceneError, match=r"a_dem.tif: no raster that can be read"):
+        opened(path)
+
+
+@pytest.mark.parametrize("height_m", [0, 2000])
+def test_a_scene_with_rpcs_only_is_warped_into_place_at_its_own_height(tmp_path, height_m):
     zeros = [0.0] * 20
     rpcs = rasterio.rpc.RPC(
-        height_off=0, height_scale=500, lat_off=52, lat_scale=0.01, long_off=13, long_scale=0.02, line_off=60,
+        height_off=height_m, height_scale=500, lat_off=52, lat_scale=0.01, long_off=13, long_scale=0.02, line_off=60,
         line_scale=60, samp_off=80, samp_scale=80, line_num_coeff=[0.0, 0.0, -1.0, *zeros[:17]],
-        line_den_coeff=[1.0, *zeros[:19]], samp_num_coeff=[0.0, 1.0, *zeros[:18]], samp_den_coeff=[1.0, *zeros[:19]],
-        err_bias=0, err_rand=0,
+        line_den_coeff=[1.0, *zeros[:19]], samp_num_coeff=[0.0, 1.0, 0.0, 0.5, *zeros[:16]],
+        samp_den_coeff=[1.0, *zeros[:19]], err_bias=0, err_rand=0,
     )  # fmt: skip
     path = tmp_path / "a_dem.tif"
     profile = {"driver": "GTiff", "width": 160, "height": 120, "count": 1, "dtype": "uint16"}

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import rasterio.shutil
 from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
 from bandsight.rasters import open_raster
+from indexer import description
 from indexer.pipeline import index
 from indexer.reader import read_tiles
 from indexer.scene import open_scene, scene_key
@@ -240,3 +242,89 @@ def test_a_raster_that_may_not_be_read_is_said_so(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(SceneError, match=r"a\.tif: cannot be read \(Permission denied\)"):
         open_raster(path)
+
+
+def test_a_name_that_is_no_text_is_one_failed_scene(tmp_path, archive, encoder):
+    good = write(tmp_path / "scenes" / "good.tif", picture(3, 40, 40))
+    shutil.copy(os.fsencode(good), os.fsencode(good.parent) + b"/b\xffd.tif")
+    summary = index([good.parent], archive=archive, model=encoder)
+    assert summary.scenes == 1
+    ((name, reason),) = summary.failed
+    assert name.endswith("b\\udcffd.tif")
+    assert "not UTF-8" in reason
+
+
+def test_a_pipe_and_a_link_to_itself_are_refused_and_not_waited_for(tmp_path, archive, encoder):
+    os.mkfifo(tmp_path / "pipe.tif")
+    (tmp_path / "loop.tif").symlink_to("loop.tif")
+    (tmp_path / "list.txt").write_text("pipe.tif\nnul\0.tif\nloop.tif\n")
+    good = write(tmp_path / "good.tif", picture(3, 40, 40))
+    summary = index([tmp_path / "list.txt", good], archive=archive, model=encoder)
+    assert summary.scenes == 1
+    assert ["no such file" in reason or "cannot be read" in reason for _, reason in summary.failed] == [True] * 3
+
+
+def test_a_list_may_name_patterns_and_begin_with_a_byte_order_mark(tmp_path):
+    for name in ("a", "b", "c"):
+        write(tmp_path / f"{name}.tif", picture(3, 40, 40))
+    (tmp_path / "list.txt").write_text("\ufeffa.tif\n[bc].tif\nlist.txt\n")
+    found = find_scenes([tmp_path / "list.txt"])
+    assert [source.name for source in found] == ["a.tif", "b.tif", "c.tif", "list.txt"]
+
+
+def test_a_product_is_named_by_its_mtl_file_as_text_or_as_json(tmp_path):
+    stem = "LC08_L1TP_020039_20200101_20200113_01_T1"
+    for band in range(1, 8):
+        write(tmp_path / f"{stem}_B{band}.TIF", picture(1, 40, 40, dtype="uint16") + 5000)
+    said = {"PRODUCT_CONTENTS": {"LANDSAT_PRODUCT_ID": stem}, "IMAGE_ATTRIBUTES": {"DATE_ACQUIRED": "2020-01-01"}}
+    (tmp_path / f"{stem}_MTL.json").write_text(json.dumps({"LANDSAT_METADATA_FILE": said}))
+    (source,) = find_scenes([tmp_path / f"{stem}_MTL.json"])
+    assert opened(source).record.sensor == "landsat89"
+
+
+def test_a_folder_that_gets_another_band_file_is_still_one_scene(tmp_path, archive, encoder):
+    folder = tmp_path / "S2A_MSIL1C_20200101T101031_N0208_R022_T33UUT_20200101T121031"
+    for band in ("B02", "B03", "B04"):
+        write(folder / f"T33UUT_20200101T101031_{band}.tif", picture(1, 40, 40, dtype="uint16") * 20)
+    assert index([folder], archive=archive, model=encoder).scenes == 1
+    write(folder / "T33UUT_20200101T101031_B01.tif", picture(1, 40, 40, dtype="uint16") * 20)
+    assert index([folder], archive=archive, model=encoder).scenes == 1
+    (scene,) = archive.scenes()
+    assert [band.name for band in scene.bands] == ["B01", "B02", "B03", "B04"]
+    assert archive.tile_count == 4
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ({"crs": 32633}, "crs is 32633; need a text"),
+        ({"datetime": 2020}, "datetime is 2020; need a text"),
+        ({"wavelengths_um": 0.6}, "wavelengths_um is 0.6; need a list"),
+        ({"bounds": "1234"}, "bounds is '1234'; need a list"),
+        ({"bounds": [float("nan")] * 4}, "need left, bottom, right, top"),
+    ],
+)
+def test_a_sidecar_of_other_types_is_refused_by_name(tmp_path, said, says):
+    path = write(tmp_path / "a.tif", picture(3, 40, 40))
+    path.with_name("a.tif.bandsight.json").write_text(json.dumps(said))
+    with pytest.raises(SceneError, match=says):
+        opened(find_scenes([path])[0])
+
+
+def test_where_no_scene_is_found_it_is_said_so(tmp_path, archive, encoder):
+    (tmp_path / "empty").mkdir()
+    assert "no scene was found" in index([tmp_path / "empty"], archive=archive, model=encoder).text()
+
+
+def test_a_match_tells_of_all_scenes_whatever_is_wrong_with_one(tmp_path, monkeypatch):
+    write(tmp_path / "a.tif", picture(3, 40, 40))
+    write(tmp_path / "b.tif", picture(3, 40, 40))
+
+    def broken(source, *args, **options):
+        if source.name == "a.tif":
+            raise RuntimeError("out of the blue")
+        return open_scene(source, *args, **options)
+
+    monkeypatch.setattr(description, "open_scene", broken)
+    (first, ok), (_, also) = description.describe_scenes([tmp_path])
+    assert (first, ok, also) == ("a.tif: RuntimeError: out of the blue", False, True)

@@ -194,3 +194,40 @@ def test_a_file_that_is_no_geoparquet_is_refused_by_name(tmp_path, archive, enco
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
     summary = index([tmp_path / "a.parquet"], archive=archive, model=encoder)
     assert "a.parquet: no stac-geoparquet file" in summary.failed[0][1]
+
+
+def collection(*features: Any) -> str:
+    return json.dumps({"type": "FeatureCollection", "features": list(features)})
+
+
+def test_an_item_that_is_none_does_not_cost_the_others_of_its_collection(scene, archive, encoder):
+    bad = item("bad", "data/")
+    bad["assets"]["B02"]["bands"] = ["blue"]
+    url = item("url", "data/")
+    url["assets"]["B02"]["href"] = "http://[bad/B02.tif"
+    bare = [item(name, "data/") | {"assets": {}} for name in ("first", "second")]
+    (scene / "all.json").write_text(
+        collection(bad, {"type": "Feature", "id": "broken"}, url, *bare, item("ok", "data/"))
+    )
+    summary = index([scene / "all.json"], archive=archive, model=encoder)
+    assert summary.scenes == 1
+    reasons = " ".join(reason for _, reason in summary.failed)
+    assert len(summary.failed) == 5
+    assert all(name in reasons for name in ("bad", "feature 2", "url", "first", "second"))
+
+
+def test_a_catalogue_whose_links_lead_in_circles_or_nowhere_gives_all_of_its_items(scene):
+    def catalogue(name: str, *links: tuple[str, str]) -> None:
+        said = {"type": "Catalog", "stac_version": "1.0.0", "id": name, "description": name}
+        said["links"] = [{"rel": rel, "href": f"./{href}.json"} for rel, href in links]
+        (scene / f"{name}.json").write_text(json.dumps(said))
+
+    catalogue("root", ("child", "below"), ("child", "root"), ("item", "missing"), ("item", "one"))
+    catalogue("below", ("child", "root"), ("item", "two"))
+    for name in ("one", "two"):
+        (scene / f"{name}.json").write_text(json.dumps(item(name, "data/")))
+    (scene / "data2").symlink_to(scene / "data")
+    (scene / "two.json").write_text(json.dumps(item("two", "data2/")))
+    found = find_scenes([scene / "root.json"])
+    assert sorted(source.name for source in found if not source.problem) == ["one", "two"]
+    assert [Path(source.name).name for source in found if source.problem] == ["missing.json"]

@@ -10,6 +10,7 @@ from bandsight.sensors.profile import Profile, load_profiles, profile_named
 
 PROFILES = load_profiles()
 HEAD = 'title = "x"\ncollection = "x"\n'
+BAND = '{ name = "b", wavelength_um = 0.6 }'
 TAIL = '[scaling.default]\nkind = "as_is"'
 
 
@@ -124,6 +125,11 @@ def test_radar_says_its_frequency_and_polarisation() -> None:
             "wavelength_um",
         ),
         (f'{HEAD}bands = [{{ name = "b", wavelength_um = 665 }}]\n{TAIL}', "need µm"),
+        (f'{HEAD}bands = [{{ name = "b", wavelength_um = "0.6" }}]\n{TAIL}', "wavelength_um is '0.6'; need a number"),
+        (f'{HEAD}bands = [{{ name = "b", wavelength_um = 0.6, file = 5 }}]\n{TAIL}', "file is 5; need a pattern"),
+        (f'{HEAD}min_bands = "3"\n{TAIL}', "min_bands is '3'; need a whole number"),
+        (f"{HEAD}fill_values = 0\n{TAIL}", "fill_values is 0; need a list"),
+        (f"{HEAD}bands = [{BAND}, {BAND}]\n{TAIL}", "two bands have one name"),
         (f'{HEAD}colour = "red"\n{TAIL}', "unknown colour"),
         (f'{HEAD}default_bands = ["b"]\n{TAIL}', "b among default_bands"),
         (f'{HEAD}[scaling.default]\nkind = "log"', "kind 'log'"),
