@@ -4,6 +4,7 @@ import base64
 import binascii
 import ipaddress
 import secrets
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -15,7 +16,9 @@ from search_api.settings import ApiSettings
 
 # What a load balancer or an orchestrator asks without a key; it says nothing about the archive.
 _OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-_UNAUTHORIZED, _MISDIRECTED = 401, 421
+_UNAUTHORIZED, _FORBIDDEN, _MISDIRECTED = 401, 403, 421
+# They change nothing.
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Names that nobody can register (RFC 6761).
 _NOBODYS = (".localhost", ".invalid", ".test")
 # What cannot be guessed by trying.
@@ -53,12 +56,18 @@ class Access:
 
     Without a key, 421 for a host that is not this machine: somebody's web page can have its own name lead here
     (DNS rebinding), and would then read the archive in the browser of whoever looks at it.
+
+    With or without, 403 for what another site's page has a browser send, unless that site may: it could not read the
+    answer, but register searches, and cost time.
     """
 
-    def __init__(self, app: ASGIApp, *, key: str | None, public_url: str | None = None) -> None:
-        self._app = app
+    def __init__(
+        self, app: ASGIApp, *, key: str | None, public_url: str | None = None, origins: Sequence[str] = ()
+    ) -> None:
+        self._app, self._origins = app, frozenset(origins)
         self._key = None if key is None else key.encode()
-        self._public = None if public_url is None else _name(urlsplit(public_url).netloc)
+        self._public_netloc = None if public_url is None else urlsplit(public_url).netloc
+        self._public = None if self._public_netloc is None else _name(self._public_netloc)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, or refuse it."""
@@ -66,6 +75,11 @@ class Access:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
+        if scope["method"] not in _SAFE and self._is_foreign(request):
+            origin = shown(request.headers.get("origin", ""))
+            said = f"Origin: found {origin}, which is not this server's page; BANDSIGHT_CORS_ORIGINS names who else may"
+            await problem(_FORBIDDEN, said, request)(scope, receive, send)
+            return
         if self._key is None:
             host = request.headers.get("host", "")
             if self._is_own(_name(host)):
@@ -87,6 +101,17 @@ class Access:
         refusal.headers["WWW-Authenticate"] = 'Bearer realm="bandsight", Basic realm="bandsight", charset="UTF-8"'
         await refusal(scope, receive, send)
 
+    def _is_foreign(self, request: Request) -> bool:
+        """Say whether another site's page has sent this; programs send neither header."""
+        origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+        if origin is None or origin in self._origins or "*" in self._origins:
+            return False
+        if site is not None:
+            return site not in {"same-origin", "none"}
+        # Browsers say the site to https and localhost only.
+        sender = _netloc(origin)
+        return sender is None or sender not in {request.headers.get("host"), self._public_netloc}
+
     def _is_own(self, name: str | None) -> bool:
         """Say whether a name of this server is none that a stranger could have given it."""
         if name is None:
@@ -104,6 +129,14 @@ def _name(host: str) -> str | None:
     """Return the name of a host without its port, None where it cannot be read."""
     try:
         return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return None
+
+
+def _netloc(url: str) -> str | None:
+    """Return host and port of a URL, None where it cannot be read."""
+    try:
+        return urlsplit(url).netloc or None
     except ValueError:
         return None
 

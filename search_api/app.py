@@ -89,7 +89,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     app.add_middleware(FirstRun, owner=app, settings=chosen)
     app.add_middleware(BodyLimit, max_upload_bytes=chosen.max_upload_bytes)
     key = chosen.key.get_secret_value() if chosen.key else None
-    app.add_middleware(Access, key=key, public_url=chosen.public_url)
+    app.add_middleware(Access, key=key, public_url=chosen.public_url, origins=chosen.cors_origins)
     if chosen.cors_origins:
         app.add_middleware(
             CORSMiddleware,

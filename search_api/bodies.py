@@ -35,6 +35,9 @@ def body_of(model: type[_M], take: Take) -> Callable[[Request], Awaitable[_M]]:
 
     async def read(request: Request) -> _M:
         found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        packed = request.headers.get("content-encoding", "identity").strip().lower()
+        if packed not in {"", "identity"}:
+            raise HTTPException(415, f"Content-Encoding: found {packed[:60]}; bodies are taken as they are, unpacked")
         request.state.media_type_is_right = True
         if found == _FORM:
             values = await _form(request, take)

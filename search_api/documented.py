@@ -19,6 +19,7 @@ SCHEMA: dict[str, Any] = {
 _WHEN = {
     400: "A parameter or the body cannot be answered as asked",
     401: "The server's key is missing",
+    403: "Another site's page has sent it",
     404: "There is no such thing here",
     405: "The route does not take this method",
     409: "The archive holds vectors of another model",
@@ -32,6 +33,7 @@ _WHEN = {
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return what a route says of its errors: 401 and 421 everywhere, 422 only where it is named."""
+    """Return what a route says of its errors: 401 and 421 everywhere, 403 where there are bodies."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": _WHEN[status], "content": content} for status in sorted({401, 421, *statuses})}
+    always = {401, 421} | ({403} if 415 in statuses else set())  # noqa: PLR2004
+    return {status: {"description": _WHEN[status], "content": content} for status in sorted({*always, *statuses})}

@@ -86,7 +86,7 @@ def registered(request: Request, searches: SearchesDep) -> Response:
 
 
 @router.delete(
-    "/searches/{search_id}", status_code=204, responses=problems(400, 404), summary="Delete a registered search"
+    "/searches/{search_id}", status_code=204, responses=problems(400, 403, 404), summary="Delete a registered search"
 )
 def delete(searches: SearchesDep, search_id: SearchId) -> Response:
     """Forget a search; its API is gone with it."""

@@ -109,3 +109,45 @@ def test_without_a_key_no_name_of_a_strangers_leads_here(serve: Callable[..., Te
 def test_names_of_this_machine_and_the_public_one_are_its_own(serve: Callable[..., TestClient], host: str) -> None:
     with serve(public_url="https://Maps.example.org/bandsight") as client:
         assert client.get("/version", headers={"Host": host}).status_code == 200
+
+
+FOREIGN = [
+    {"Origin": "https://attacker.example"},
+    {"Origin": "null"},
+    {"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"},
+    {"Origin": "https://attacker.example", "Sec-Fetch-Site": "cross-site"},
+    {"Origin": "http://[::1"},
+]
+
+
+@pytest.mark.parametrize("asked", FOREIGN)
+@pytest.mark.parametrize("key", [None, SecretStr(KEY)])
+def test_another_sites_page_registers_and_deletes_nothing(
+    serve: Callable[..., TestClient], key: SecretStr | None, asked: dict[str, str]
+) -> None:
+    own = {} if key is None else {"Authorization": f"Bearer {KEY}"}
+    form = {"files": {"body": (None, '{"q": "a lake"}')}}
+    with serve(key=key) as client:
+        refused = client.post("/searches", headers=asked | own, **form)
+        assert_problem(refused, 403, "Origin", asked["Origin"][:10], "BANDSIGHT_CORS_ORIGINS")
+        assert client.delete("/searches/one", headers=asked | own).status_code == 403
+        assert client.get("/searches", headers=own).json()["searches"] == []
+        assert client.get("/version", headers=asked | own).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"Origin": "http://testserver"},
+        {"Origin": "http://elsewhere", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://maps.example.org"},
+        {"Origin": "https://browser.example", "Sec-Fetch-Site": "cross-site"},
+    ],
+)
+def test_programs_its_own_page_and_named_sites_register_searches(
+    serve: Callable[..., TestClient], asked: dict[str, str]
+) -> None:
+    origins = ("https://browser.example",)
+    with serve(public_url="https://maps.example.org/bandsight", cors_origins=origins) as client:
+        assert client.post("/searches", json={"q": "a lake"}, headers=asked).status_code == 201

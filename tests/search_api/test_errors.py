@@ -167,6 +167,8 @@ def test_a_form_without_a_picture_is_a_problem(client: TestClient) -> None:
     assert_problem(client.post("/search", data={"limit": "3"}), 415, "urlencoded", "multipart/form-data")
     wrong = client.post("/search", content=b"x", headers={"Content-Type": "image/png"})
     assert_problem(wrong, 415, "Content-Type", "image/png", "multipart/form-data")
+    packed = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    assert_problem(client.post("/search", content=b"{}", headers=packed), 415, "Content-Encoding", "gzip")
     broken = {"Content-Type": "multipart/form-data; boundary=b"}
     assert_problem(client.post("/search", content=b"--other\r\n", headers=broken), 400)
 
