@@ -1,5 +1,6 @@
 """Makes catalogs and opens those that this version can read."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
+from bandsight.archive.lock import WriterLock
 from bandsight.catalog.catalog import Catalog
 from bandsight.catalog.database import HEAD, migrate, open_database, schema_version
 from bandsight.catalog.records import ModelIdentity
@@ -19,22 +21,44 @@ def create_catalog(path: Path, model: ModelIdentity, *, first_tile: int = 1, fir
     """Make an empty catalog; it gets its name once it is complete, so that a crash leaves no half-made one.
 
     Raises:
-        ArchiveError: There is one already.
+        ArchiveError: There is one already, or the disk is full.
+        ArchiveLockedError: Another process is making one.
     """
     path.mkdir(parents=True, exist_ok=True)
-    if (path / CATALOG_FILE).exists():
-        raise ArchiveError(f"{path}: there is an archive here already; open it, or choose another folder")
+    lock = WriterLock(path)
     unfinished = path / f".{CATALOG_FILE}.new"
+    try:
+        # Looked at with the lock held: of two jobs that begin at once, one would put its catalog over the other's.
+        if (path / CATALOG_FILE).exists():
+            raise ArchiveError(f"{path}: there is an archive here already; open it, or choose another folder")
+        _drop(unfinished)
+        _fill(unfinished, model, first_tile, first_scene)
+        unfinished.replace(path / CATALOG_FILE)
+    except (DatabaseError, sqlite3.Error) as error:
+        _drop(unfinished)
+        reason = error.orig if isinstance(error, DatabaseError) else error
+        raise ArchiveError(
+            f"{path}: no archive could be made ({reason}); check the disk's space and rights, then run the same again"
+        ) from error
+    finally:
+        lock.release()
+
+
+def _drop(catalog: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
-        Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
+        Path(f"{catalog}{suffix}").unlink(missing_ok=True)
+
+
+def _fill(unfinished: Path, model: ModelIdentity, first_tile: int, first_scene: int) -> None:
     engine = open_database(unfinished)
-    migrate(engine)
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
-        Catalog(connection).create(model, first_tile=first_tile, first_scene=first_scene)
-    with engine.connect() as connection:
-        connection.connection.dbapi_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
-    engine.dispose()
-    unfinished.replace(path / CATALOG_FILE)
+    try:
+        migrate(engine)
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            Catalog(connection).create(model, first_tile=first_tile, first_scene=first_scene)
+        with engine.connect() as connection:
+            connection.connection.dbapi_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+    finally:
+        engine.dispose()
 
 
 def check_there(path: Path) -> None:

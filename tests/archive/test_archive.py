@@ -1,17 +1,22 @@
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, opening
+from bandsight.archive.lock import WriterLock
 from bandsight.catalog.records import ModelIdentity
 from bandsight.errors import ArchiveError, ArchiveLockedError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.filters import Filter
@@ -114,6 +119,28 @@ def test_a_second_writer_is_told_who_the_first_is(tmp_path):
         with pytest.raises(ArchiveLockedError):
             Archive.open(tmp_path / "a", write=True)
     Archive.open(tmp_path / "a", write=True).close()
+
+
+def test_an_archive_that_another_process_is_making_is_left_to_it(tmp_path):
+    unfinished = tmp_path / ".catalog.sqlite.new"
+    unfinished.write_bytes(b"of the other")
+    other = WriterLock(tmp_path)
+    with pytest.raises(ArchiveLockedError, match="is writing to this archive"):
+        Archive.open_or_create(tmp_path, MODEL)
+    assert unfinished.read_bytes() == b"of the other"
+    other.release()
+    Archive.open_or_create(tmp_path, MODEL).close()
+
+
+@pytest.mark.parametrize("kind", [sqlite3.OperationalError, partial(OperationalError, "COMMIT", None)])
+def test_a_disk_that_is_full_before_there_is_an_archive_is_said_so(tmp_path, monkeypatch, kind):
+    full = kind(sqlite3.OperationalError("database or disk is full"))
+    with monkeypatch.context() as patched:
+        patched.setattr(opening, "migrate", Mock(side_effect=full))
+        with pytest.raises(ArchiveError, match=r"no archive could be made .*disk is full.* run the same again"):
+            Archive.open_or_create(tmp_path / "a", MODEL)
+    assert not list((tmp_path / "a").glob(".catalog*"))
+    Archive.open_or_create(tmp_path / "a", MODEL).close()
 
 
 def test_another_model_is_refused_with_the_way_out(tmp_path):
