@@ -175,7 +175,7 @@ class Batches:
         self, count: int, part: Part, rng: np.random.Generator, torch_rng: torch.Generator, *, rgb: float = _RGB
     ) -> SceneBatch:
         """Return views of imitated ground under random bands: red, green, blue alone in a share `rgb` of batches."""
-        made = ground(count, part.size, rng)
+        made = ground(count, part.size, rng, part.weather)
         return self._some_bands("ground", made.views, made.wavelengths, made.labels, part, rng, torch_rng, rgb=rgb)
 
     def _some_bands(

@@ -48,8 +48,8 @@ class Ground:
     """Label of vocabulary.toml of each view, None where nothing prevails."""
 
 
-def ground(n: int, size: int, rng: np.random.Generator) -> Ground:
-    """Return n views in all bands of one sensor."""
+def ground(n: int, size: int, rng: np.random.Generator, weather: float = 1.0) -> Ground:
+    """Return n views in all bands of one sensor; clouds and snow `weather` times as often as they are mostly."""
     waves = SENSORS[int(rng.integers(len(SENSORS)))]
     spectra = at(np.array([_ALL[name] for name in _NAMES], np.float32), waves)
     views = np.empty((n, len(waves), size, size), np.float32)
@@ -59,7 +59,7 @@ def ground(n: int, size: int, rng: np.random.Generator) -> Ground:
         shares, label = _covers(place, size, rng)
         own = spectra * rng.uniform(0.8, 1.25, (len(spectra), 1)) * rng.uniform(0.92, 1.08, spectra.shape)
         lit = np.tensordot(own.astype(np.float32).T, shares, axes=1) * _light(shares, size, rng)
-        seen, label = _weather(lit, waves, label, rng)
+        seen, label = _weather(lit, waves, label, rng, weather)
         views[row] = _stretched(seen, waves, rng)
         labels.append(label)
     return Ground(torch.from_numpy(views), waves, labels)
@@ -140,12 +140,13 @@ def _weather(
     waves: tuple[float, ...],
     label: str | None,
     rng: np.random.Generator,
+    often: float,
 ) -> tuple[NDArray[np.float32], str | None]:
     """Lay cloud or snow over some views; return the view, and what it is to be called now."""
     chance = rng.random()
-    if chance > _CLOUDS + _SNOWY:
+    if chance > often * (_CLOUDS + _SNOWY):
         return lit, label
-    snowy = chance > _CLOUDS
+    snowy = chance > often * _CLOUDS
     share = float(rng.uniform(0.1, 0.95))
     field = fractal(1, lit.shape[1], rng, (1.0, 2.0))[0]
     mask = covering(field, share, rng.uniform(0.05, 0.3))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from training.losses import Memory, agreement, contrast, wordings
 from training.sentences import Meaning, Sentences
@@ -16,7 +17,9 @@ from training.student import Projections, follow
 from training.views import Step
 
 # Labelled crops of scenes in a step; pairs of all and some bands of a crop; share of sentences that only name a class.
-_CROPS, _PAIRS, _PROMPTS = 80, 64, 0.1
+_CROPS, _PAIRS, _PROMPTS = 64, 64, 0.1
+# Share of features that a step does not see, so that the head leans on no few of them.
+_UNSEEN = 0.2
 # Sentences that a step tells its images from: captions, and prompts of every kind.
 _BANK = (896, 1)
 _RATE, _DECAY, _KEEP = 1e-3, 0.02, 0.998
@@ -98,16 +101,17 @@ def loss_of(
     rng: np.random.Generator,
     *,
     bank: tuple[int, int] = _BANK,
+    crops_drawn: int = _CROPS,
     same: float = 1.0,
 ) -> Tensor:
     """Return the loss of a step: captioned images and crops told apart together, bands and wordings drawn together."""
-    drawn = rng.choice(len(crops.kinds), _CROPS, p=crops.chances, replace=False)
-    all_bands = torch.from_numpy(rng.random(_CROPS) < 0.5)[:, None]
+    drawn = rng.choice(len(crops.kinds), crops_drawn, p=crops.chances, replace=False)
+    all_bands = torch.from_numpy(rng.random(crops_drawn) < 0.5)[:, None]
     seen = torch.where(all_bands, crops.whole[drawn], crops.seen[drawn])
-    vectors = head.project(torch.cat([features, seen]).float())
+    vectors = _projected(head, torch.cat([features, seen]))
     kinds = np.concatenate([step.meaning.kinds, crops.kinds[drawn]])
     meaning = Meaning(torch.cat([step.meaning.vectors, sentences.kind_means[crops.kinds[drawn]]]), kinds)
-    images = [*step.images.tolist(), *[-1] * _CROPS]
+    images = [*step.images.tolist(), *[-1] * crops_drawn]
     own = np.array(
         [
             sentences.draw(image, _PROMPTS, rng) if image >= 0 else rng.choice(sentences.of_kind[kind])
@@ -118,6 +122,10 @@ def loss_of(
     told_apart = contrast(head, vectors, meaning, own, sentences, told_from, memory)
     memory.add(vectors, meaning)
     pairs = rng.choice(len(crops.kinds), _PAIRS, replace=False)
-    whole, some = (head.project(side[pairs].float()) for side in (crops.whole, crops.seen))
+    whole, some = (_projected(head, side[pairs]) for side in (crops.whole, crops.seen))
     rows = [image for image in images if image >= 0]
     return told_apart + agreement(some, whole.detach(), among=False) + same * wordings(head, sentences, rows, rng)
+
+
+def _projected(head: Projections, features: Tensor) -> Tensor:
+    return head.project(functional.dropout(features.float(), _UNSEEN))

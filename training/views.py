@@ -1,7 +1,7 @@
 """The views that the joined head is trained on: made once, kept as files, and put through each trunk once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from training.batches import Batches, SceneBatch
 from training.parts import Part
 from training.sentences import Meaning
 
-# One pass over the captioned images for each: as searches see them, and as the world's sensors do.
+# As searches see captioned images, and as the world's sensors do.
 _CLEAN = Part(
     until=1,
     size=128,
@@ -34,10 +34,12 @@ _CLEAN = Part(
 _WORLD = Part(
     until=1, size=128, wide=True, area=0.35, prompts=0.1, mosaics=0.2, other_bands=0.12, imitated=0.3, crops=(12, 12)
 )
-PASSES = (_CLEAN, _WORLD)
+PASSES = (_CLEAN, _WORLD) * 3
 _BATCH = 112
 # Batches of imitated ground beside, and crops in each: what calm water and bare hills look like, scenes hardly show.
-_GROUND = (96, 24)
+_GROUND = (288, 24)
+# Clouds and snow in those, so many times as often: in all bands the scenes have few.
+_GROUND_WEATHER = 2.5
 # Share of those that are also seen in red, green, blue alone, which is all that most archives have.
 _GROUND_RGB = 0.6
 
@@ -108,7 +110,8 @@ def _made(
 
 
 def _only_ground(batches: Batches, rng: np.random.Generator, torch_rng: torch.Generator) -> dict[str, Any]:
-    scene = _scene(batches.ground(_GROUND[1], _WORLD, rng, torch_rng, rgb=_GROUND_RGB))
+    part = replace(_WORLD, weather=_GROUND_WEATHER)
+    scene = _scene(batches.ground(_GROUND[1], part, rng, torch_rng, rgb=_GROUND_RGB))
     return {"groups": [], "meaning": torch.empty(0, 384), "kinds": [], "images": [], "scenes": [scene]}
 
 

@@ -55,7 +55,7 @@ def test_kept_states_and_the_last_layers_give_what_the_whole_encoder_gives():
 def test_tuned_layers_are_told_from_published_ones_and_ship_in_the_model(monkeypatch, tmp_path):
     monkeypatch.setattr("training.tune.vocabulary_words", lambda: [f"word{n}" for n in range(200)])
     monkeypatch.setattr("training.tune._RATE", 1e-2)
-    monkeypatch.setattr("training.head._CROPS", 2)
+    monkeypatch.setattr("training.tune._CROPS", 2)
     monkeypatch.setattr("training.head._PAIRS", 2)
     sentences, generator = FewSentences(), torch.Generator().manual_seed(0)
     features = torch.randn(40, 1280, generator=generator)
