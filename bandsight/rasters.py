@@ -40,6 +40,9 @@ _SUBDATASET = re.compile(r'(netcdf|hdf5):"?([^":]+)"?:(?://)?(.+)', re.IGNORECAS
 _NETWORK = {"GDAL_HTTP_MAX_RETRY": "4", "GDAL_HTTP_RETRY_DELAY": "1", "GDAL_HTTP_CONNECTTIMEOUT": "10"}
 _NETWORK |= {"GDAL_HTTP_TIMEOUT": "60"}
 
+# What GDAL writes before the name of an overview file in the raster's own folder.
+_BESIDE = ":::BASE:::"
+
 # Beyond, UTM zones are too narrow.
 _UTM_LAT = 84
 
@@ -135,7 +138,10 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetRe
     try:
         with rasterio.Env(**options), placed_or_not():
             # rasterio.open() takes one driver; its reader takes several.
-            return _placed(DatasetReader(gdal_name(place), driver=list(drivers)))
+            dataset = DatasetReader(gdal_name(place), driver=list(drivers))
+            # Before anything asks for its overviews.
+            _refuse_overviews_elsewhere(dataset, place)
+            return _placed(dataset)
     except (RasterioError, CPLE_BaseError) as error:
         reason = (str(error).splitlines() or ["?"])[0]
         if file is None:
@@ -179,6 +185,21 @@ def stored(dataset: DatasetReader) -> DatasetReader:
     """Return the raster as it is stored: that beneath a warped one, which does not repeat its metadata."""
     found: DatasetReader = dataset.src_dataset if isinstance(dataset, WarpedVRT) else dataset
     return found
+
+
+def _refuse_overviews_elsewhere(dataset: DatasetReader, place: str) -> None:
+    """Refuse a raster whose overviews are said to lie in another folder or on a server.
+
+    Raises:
+        SceneError: They are.
+    """
+    named = str(dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE", "")).removeprefix(_BESIDE)
+    if "/" in named or "\\" in named:
+        dataset.close()
+        raise SceneError(
+            f"{place}: its overviews are said to be {named[:200]!r}; need them in the file itself or beside it (delete "
+            "OVERVIEW_FILE from its .aux.xml)"
+        )
 
 
 def _placed(dataset: DatasetReader) -> DatasetReader:

@@ -1,3 +1,4 @@
+import socket
 from dataclasses import replace
 
 import numpy as np
@@ -339,3 +340,29 @@ def test_bounds_for_a_scene_with_control_points_of_its_own_are_refused(tmp_path)
     path.with_name("a_dem.tif.bandsight.json").write_text('{"crs": "EPSG:4326", "bounds": [1, 2, 3, 4]}')
     with pytest.raises(SceneError, match="control points of its own"):
         opened(path)
+
+
+def overviews_named(path, name):
+    said = f'<Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">{name}</MDI></Metadata>'
+    path.with_name(f"{path.name}.aux.xml").write_text(f"<PAMDataset>{said}</PAMDataset>")
+
+
+@pytest.mark.parametrize("name", ["/vsicurl/http://127.0.0.1:{port}/a.ovr", "/etc/a.ovr", ":::BASE:::../a.ovr"])
+def test_overviews_that_lie_elsewhere_are_refused_and_nothing_is_asked(tmp_path, name):
+    path = write(tmp_path / "a.tif", picture(3, 600, 600))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        overviews_named(path, name.format(port=server.getsockname()[1]))
+        with pytest.raises(SceneError, match=r"a\.tif: its overviews are said to be .*a\.ovr.*OVERVIEW_FILE"):
+            opened(path)
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_overviews_beside_a_scene_are_used(tmp_path):
+    path = write(tmp_path / "a.tif", picture(3, 600, 600))
+    with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(path, "r+") as dataset:
+        dataset.build_overviews([2])
+    assert (tmp_path / "a.tif.ovr").is_file()
+    overviews_named(path, ":::BASE:::a.tif.ovr")
+    assert opened(path).width == 600
