@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=5120, help="side of the scenes, pixels")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of readers to try")
+    parser.add_argument("--scenes", type=int, default=4, help="scenes of a job that only reads: its start counts once")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--out", type=Path, default=Path("bench/results/indexing.json"))
     args = parser.parse_args()
@@ -100,13 +101,14 @@ def main() -> None:
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "device": str(encoder.device)},
         "side_px": args.side,
         "rounds": args.rounds,
+        "scenes_read": args.scenes,
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = scenes(folder, args.side)
         for format_name, path in ((name, paths[name]) for name in args.formats):
             results[format_name] = {
-                "reading": reading(path, folder, args.rounds, args.workers),
+                "reading": reading(_copies(path, args.scenes), folder, args.rounds, args.workers),
                 "end_to_end": end_to_end(encoder, path, folder, args.rounds, args.workers),
             }
             print(json.dumps({format_name: results[format_name]}), flush=True)
@@ -130,17 +132,17 @@ def scenes(folder: Path, side: int) -> dict[str, Path]:
     return {"cog": cog, "strips": strips, "jp2": jp2}
 
 
-def reading(path: Path, folder: Path, rounds: int, workers: Sequence[int]) -> dict[str, Any]:
-    """Compare a job whose model costs nothing with rasterio reading each block of the same file once."""
-    size = _bytes(path)
+def reading(paths: Sequence[Path], folder: Path, rounds: int, workers: Sequence[int]) -> dict[str, Any]:
+    """Compare a job whose model costs nothing with rasterio reading each block of the same files once."""
+    size = sum(_bytes(path) for path in paths)
     found: dict[str, Any] = {"mb": round(size / 1e6, 1)}
     for isolate in (False, True):
         for count in workers:
             ratios, speeds = [], []
             for number in range(rounds):
-                plain = timed(lambda: _plain(path))
-                place = folder / f"read-{path.stem}-{isolate}-{count}-{number}"
-                took, _ = job(Free(), path, place, isolate=isolate, workers=count)
+                plain = timed(lambda: _plain(*paths))
+                place = folder / f"read-{paths[0].stem}-{isolate}-{count}-{number}"
+                took, _ = job(Free(), paths, place, isolate=isolate, workers=count)
                 ratios.append(plain.wall_s / took.wall_s)
                 speeds.append((size / 1e6 / took.wall_s, size / 1e6 / plain.wall_s, plain.cpu_s / took.cpu_s))
             middle = _middle(ratios)
@@ -166,7 +168,7 @@ def end_to_end(encoder: BatchEncoder, path: Path, folder: Path, rounds: int, wor
             bare = timed(lambda: [encoder.embed_pixels(tiles, WAVES) for _ in range(_BARE_BATCHES)])
             plain = timed(lambda: _plain(path))
             place = folder / f"job-{path.stem}-{count}-{number}"
-            took, tiles_added = job(encoder, path, place, isolate=True, workers=count)
+            took, tiles_added = job(encoder, [path], place, isolate=True, workers=count)
             share = tiles_added / (_BARE_BATCHES * _BATCH)
             rows.append(
                 {
@@ -192,21 +194,30 @@ def end_to_end(encoder: BatchEncoder, path: Path, folder: Path, rounds: int, wor
     return found
 
 
-def job(model: BatchEncoder, path: Path, place: Path, *, isolate: bool, workers: int) -> tuple[Cost, int]:
-    """Index a scene into an empty archive; that this is made does not count, that its readers begin does."""
+def job(model: BatchEncoder, paths: Sequence[Path], place: Path, *, isolate: bool, workers: int) -> tuple[Cost, int]:
+    """Index scenes into an empty archive; that this is made does not count, that its readers begin does."""
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
     with Archive.create(place, identity) as archive:
         found = []
         how: Any = {"sensor": "rgbn", "isolate": isolate, "workers": workers}
-        cost = timed(lambda: found.append(index([path], archive=archive, model=model, **how)))
+        cost = timed(lambda: found.append(index(paths, archive=archive, model=model, **how)))
     assert not found[0].failed, found[0].failed
     return cost, found[0].tiles
 
 
-def _plain(path: Path) -> None:
-    with rasterio.open(path) as dataset:
-        for _, window in dataset.block_windows(1):
-            dataset.read(window=window)
+def _copies(path: Path, count: int) -> list[Path]:
+    """Return as many scenes of a picture, which take no room of their own."""
+    copies = [path.with_name(f"{path.stem}_{number}{path.suffix}") for number in range(count)]
+    for copy in copies:
+        copy.hardlink_to(path)
+    return copies
+
+
+def _plain(*paths: Path) -> None:
+    for path in paths:
+        with rasterio.open(path) as dataset:
+            for _, window in dataset.block_windows(1):
+                dataset.read(window=window)
 
 
 def _bytes(path: Path) -> int:

@@ -37,7 +37,8 @@ def main() -> None:
         for format_name in args.formats:
             path, rows = paths[format_name], []
             for number in range(args.rounds):
-                ours, tiles = job(encoder, path, folder / f"{format_name}{number}", isolate=True, workers=args.workers)
+                place = folder / f"{format_name}{number}"
+                ours, tiles = job(encoder, [path], place, isolate=True, workers=args.workers)
                 loop, seen = _loop(encoder, path, args.workers)
                 rows.append(_row(ours, tiles, loop, seen))
             middle = sorted(rows, key=lambda row: row["times_as_fast"])[len(rows) // 2]
