@@ -323,3 +323,13 @@ def test_a_model_is_measured_on_a_folder_of_classes(run, capsys, monkeypatch, tm
     code, _, err = run(capsys, monkeypatch, "evaluate", str(tmp_path / "nowhere"))
     assert code == 1
     assert "no such file or folder" in err
+
+
+def test_a_scene_is_removed_by_the_name_it_was_indexed_by(run, capsys, monkeypatch, scenes, tmp_path):
+    monkeypatch.chdir(scenes)
+    archive = ("--archive", str(tmp_path / "new"))
+    assert run(capsys, monkeypatch, "index", "water.tif", *archive)[0] == 0
+    code, out, _ = run(capsys, monkeypatch, "remove", "water.tif", *archive)
+    assert (code, "1 scenes removed" in out) == (0, True)
+    code, _, err = run(capsys, monkeypatch, "remove", "water.tif", *archive)
+    assert (code, "water.tif: this archive holds no such scene" in err) == (1, True)

@@ -69,13 +69,15 @@ def backup(
 
 @app.command()
 def remove(
-    archive: ArchiveOption, hrefs: Annotated[list[str], typer.Argument(help="Scenes, as search names them (href).")]
+    archive: ArchiveOption, hrefs: Annotated[list[str], typer.Argument(help="Scenes, as `index` was given them or as search names them.")]
 ) -> None:
     """Remove scenes with their tiles."""
     from bandsight.archive import Archive
 
+    # As indexing does: a file is known by its whole path.
+    named = [str(Path(href).expanduser().absolute()) if Path(href).expanduser().exists() else href for href in hrefs]
     with Archive.open(archive, write=True) as opened:
-        typer.echo(f"{len(hrefs)} scenes removed; generation {opened.remove(hrefs)}")
+        typer.echo(f"{len(named)} scenes removed; generation {opened.remove(named)}")
 
 
 @app.command()
