@@ -69,7 +69,8 @@ def backup(
 
 @app.command()
 def remove(
-    archive: ArchiveOption, hrefs: Annotated[list[str], typer.Argument(help="Scenes, as `index` was given them or as search names them.")]
+    archive: ArchiveOption,
+    hrefs: Annotated[list[str], typer.Argument(help="Scenes, as `index` was given them or as search names them.")],
 ) -> None:
     """Remove scenes with their tiles."""
     from bandsight.archive import Archive
