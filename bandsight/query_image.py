@@ -83,6 +83,7 @@ def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
 def _tiff(
     data: bytes, wavelengths: Sequence[float] | None, max_pixels: int
 ) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
+    from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
 
@@ -98,7 +99,7 @@ def _tiff(
             shrink = max(1.0, max(dataset.width, dataset.height) / _LONGEST_PX)
             shape = (len(bands), max(1, int(dataset.height / shrink)), max(1, int(dataset.width / shrink)))
             values = dataset.read(bands, out_shape=shape, masked=True)
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         reason = (str(error).splitlines() or ["?"])[0]
         raise ImageError(f"query image: a TIFF that cannot be read ({reason}); send the whole file") from error
     if np.iscomplexobj(values):

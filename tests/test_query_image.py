@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from rasterio._err import CPLE_AppDefinedError
 from rasterio.io import MemoryFile
 
 from bandsight.errors import ImageError
@@ -215,6 +216,16 @@ def test_a_limit_is_about_pixels_not_about_the_file() -> None:
     decode_query_image(picture(COLOUR), max_pixels=24 * 32)
     with pytest.raises(ImageError, match=r"32×24 pixels; at most 767"):
         decode_query_image(picture(COLOUR), max_pixels=24 * 32 - 1)
+
+
+def test_a_fault_that_rasterio_passes_on_as_gdal_has_it_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        # Found by the test below: it may come with any question about a damaged file.
+        raise CPLE_AppDefinedError(3, 1, "Key 2049 of unknown type.")
+
+    monkeypatch.setattr("bandsight.query_image._check_bytes", fail)
+    with pytest.raises(ImageError, match=r"TIFF that cannot be read \(Key 2049"):
+        decode_query_image(geotiff(COLOUR.transpose(2, 0, 1)))
 
 
 @given(
