@@ -333,3 +333,5 @@ def test_a_scene_is_removed_by_the_name_it_was_indexed_by(run, capsys, monkeypat
     assert (code, "1 scenes removed" in out) == (0, True)
     code, _, err = run(capsys, monkeypatch, "remove", "water.tif", *archive)
     assert (code, "water.tif: this archive holds no such scene" in err) == (1, True)
+    code, _, err = run(capsys, monkeypatch, "remove", f"{'x' * 300}.tif", *archive)
+    assert (code, "this archive holds no such scene" in err) == (1, True)

@@ -23,7 +23,7 @@ from training.views import Step
 # Sentences that a step tells its images from, fewer than the head's own training has: each is computed anew.
 _BANK = (448, 1)
 _RATE, _HEAD_RATE, _KEEP = 1e-4, 3e-4, 0.99
-# Labelled crops in a step, more than the head's own training has: captions gain by the tuning, imagery would not.
+# Labelled crops in a step, more than the head's own training has: captions should not gain at imagery's cost.
 _CROPS = 80
 # What wordings of one thing weigh, of what they weigh for the head alone.
 _SAME = 3.0

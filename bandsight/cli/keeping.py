@@ -1,6 +1,7 @@
 """The commands that look after an archive."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -75,10 +76,15 @@ def remove(
     """Remove scenes with their tiles."""
     from bandsight.archive import Archive
 
-    # As indexing does: a file is known by its whole path.
-    named = [str(Path(href).expanduser().absolute()) if Path(href).expanduser().exists() else href for href in hrefs]
     with Archive.open(archive, write=True) as opened:
-        typer.echo(f"{len(named)} scenes removed; generation {opened.remove(named)}")
+        typer.echo(f"{len(hrefs)} scenes removed; generation {opened.remove([_known_as(href) for href in hrefs])}")
+
+
+def _known_as(href: str) -> str:
+    """Return what an archive calls a scene: a file by its whole path, as indexing does; anything else as it is."""
+    path = Path(href).expanduser()
+    # Not Path.exists(), which fails where a name is longer than a file's can be.
+    return str(path.absolute()) if os.path.exists(path) else href  # noqa: PTH110
 
 
 @app.command()
