@@ -40,7 +40,13 @@ def by_text(archive: Archive, encoder: Encoder, text: str, k: int, wanted: Filte
     hits = archive.search(vector, k, wanted)[0]
     if not hits:
         return Answer([], [], [])
-    return judged(encoder, hits, archive.vectors([hit.tile.id for hit in hits]), vector)
+    return judged_by_score(encoder, hits)
+
+
+def judged_by_score(encoder: Encoder, hits: list[Hit]) -> Answer:
+    """Say of the hits of one sentence, whose scores are cosines to it, how likely each shows it; see `judged`."""
+    cosines = np.array([[hit.score] for hit in hits], np.float32)
+    return judged(encoder, hits, cosines, np.ones((1, 1), np.float32))
 
 
 def judged(encoder: Encoder, hits: list[Hit], vectors: NDArray[np.float32], texts: NDArray[np.float32]) -> Answer:

@@ -40,6 +40,11 @@ class Question:
     key: str
     """Tells it from other questions."""
 
+    @property
+    def is_one(self) -> bool:
+        """True where it is one example and nothing else: a hit's score is its cosine to it."""
+        return len(self.query.positives) == 1 and not len(self.query.negatives)
+
 
 def understood(service: Service, asked: Semantic) -> Question:
     """Return what a question means.

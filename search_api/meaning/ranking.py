@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bandsight.archive import Cursor, Page
-from bandsight.ask import Answer, judged
+from bandsight.ask import Answer, judged, judged_by_score
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
 from bandsight.filters import Filter
@@ -86,7 +86,7 @@ class MeaningRanking:
             after=cursor,
             only=likely,
             exact=asked.exact,
-            with_vectors=bool(len(asked.query.positives)),
+            with_vectors=bool(len(asked.query.positives)) and not asked.is_one,
         )
         hits, nothing = self._judged(found, shown)
         end = None if found.next is None else [found.next.token(), shown + len(hits)]
@@ -121,7 +121,11 @@ class MeaningRanking:
             return [], thresholds
         unknown: list[Any] = [None] * len(found.hits)
         judgement, nearest = Answer(found.hits, unknown, unknown), unknown
-        if len(asked.query.positives):
+        if asked.is_one:
+            nearest = [asked.labels[0]] * len(found.hits)
+            if len(asked.texts):
+                judgement = judged_by_score(self._service.encoder, found.hits)
+        elif len(asked.query.positives):
             vectors = np.stack([hit.vector for hit in found.hits if hit.vector is not None])
             nearest = [asked.labels[at] for at in (vectors @ asked.query.positives.T).argmax(axis=1).tolist()]
             if len(asked.texts):
