@@ -106,22 +106,44 @@ def collection_list(pages: list[dict[str, Any]], root: Root) -> dict[str, Any]:
     }
 
 
-def queryables(root: Root, properties: dict[str, str], collection: str | None = None) -> dict[str, Any]:
+def queryables(root: Root, properties: dict[str, str]) -> dict[str, Any]:
     """Return what filters may ask, as a JSON schema.
 
     Args:
         root: The API.
         properties: Type (number, string, boolean) of each property of scenes by name.
-        collection: The one that it is asked of.
     """
-    where = () if collection is None else ("collections", collection)
+    own = {name: {"type": kind} for name, kind in properties.items()}
+    return _queryables(root.at("queryables"), "What filters may ask", own, closed=True)
+
+
+def collection_queryables(root: Root, collection: str, holding: Holding) -> dict[str, Any]:
+    """Return what filters may ask of a collection, as a JSON schema.
+
+    It is open: what only other collections have may be asked too, and is unknown of every item here.
+
+    Args:
+        root: The API.
+        collection: The collection, of tiles or of scenes.
+        holding: What it holds.
+    """
+    own = {
+        "collection": {"type": "string", "const": collection},
+        "bandsight:sensor": {**_NAMES["bandsight:sensor"], "enum": list(holding.sensors)},
+        **holding.queryables,
+    }
+    here = root.at("collections", collection, "queryables")
+    return _queryables(here, f"What filters may ask of {collection}", own, closed=False)
+
+
+def _queryables(here: str, title: str, properties: dict[str, Any], *, closed: bool) -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": root.at(*where, "queryables"),
+        "$id": here,
         "type": "object",
-        "title": "What filters may ask" if collection is None else f"What filters may ask of {collection}",
-        "properties": _NAMES | {name: {"type": kind} for name, kind in properties.items()},
-        "additionalProperties": False,
+        "title": title,
+        "properties": _NAMES | properties,
+        "additionalProperties": not closed,
     }
 
 

@@ -1,6 +1,7 @@
 """What each collection holds, summed up once a generation."""
 
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -38,6 +39,8 @@ class Holding:
     """Every band of every sensor once."""
     summaries: dict[str, Any]
     """Ranges and sets of properties."""
+    queryables: dict[str, dict[str, Any]]
+    """JSON schema of each property that filters can compare."""
 
 
 class Holdings:
@@ -68,6 +71,7 @@ def _held(archive: Archive) -> dict[str, Holding]:
 
 def _holding(name: str, scenes: list[Scene], tiles: int) -> Holding:
     times = [scene.datetime.astimezone(UTC) for scene in scenes if scene.datetime is not None]
+    rows = [{"gsd": scene.gsd_m, **scene.properties} for scene in scenes]
     bands: dict[tuple[str, str, float], dict[str, Any]] = {}
     for scene in scenes:
         for band in scene.bands:
@@ -81,13 +85,13 @@ def _holding(name: str, scenes: list[Scene], tiles: int) -> Holding:
         end=max(times, default=None),
         sensors=tuple(sorted({scene.sensor for scene in scenes})),
         bands=tuple(bands.values()),
-        summaries=_summaries(scenes),
+        summaries=_summaries(rows),
+        queryables=_queryables(rows),
     )
 
 
-def _summaries(scenes: list[Scene]) -> dict[str, Any]:
+def _summaries(rows: list[dict[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    rows = [{"gsd": scene.gsd_m, **scene.properties} for scene in scenes]
     for name in _RANGES:
         numbers = [row[name] for row in rows if isinstance(row.get(name), (int, float))]
         if numbers:
@@ -97,3 +101,23 @@ def _summaries(scenes: list[Scene]) -> dict[str, Any]:
         if 0 < len(values) <= _MOST_VALUES:
             made[name] = sorted(values, key=lambda value: (isinstance(value, str), value))
     return made
+
+
+def _queryables(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the schema of each property, with all its values where they are texts, and few."""
+    values: dict[str, list[Any]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if isinstance(value, (bool, int, float, str)):
+                values.setdefault(name, []).append(value)
+    return {name: _schema(values[name]) for name in sorted(values)}
+
+
+def _schema(values: list[Any]) -> dict[str, Any]:
+    """Return the type of a property's values, the more frequent one where there are two."""
+    kinds = Counter("boolean" if isinstance(v, bool) else "string" if isinstance(v, str) else "number" for v in values)
+    ((kind, _),) = kinds.most_common(1)
+    if kind != "string" or len(kinds) > 1:
+        return {"type": kind}
+    texts = set(values)
+    return {"type": kind, "enum": sorted(texts)} if len(texts) <= _MOST_VALUES else {"type": kind}

@@ -16,6 +16,8 @@ from search_api.meaning.question import Semantic
 from search_api.meaning.ranking import MeaningRanking, Ranking
 from search_api.service import Service
 from search_api.stac import documents, schemas
+from search_api.stac.holdings import Holding
+from search_api.stac.ids import tiles_collection
 from search_api.stac.items import scene_item, tile_item
 from search_api.stac.query import Answer, ItemQuery, answer, collection_names, one_item
 from search_api.stac.request import (
@@ -63,6 +65,18 @@ class Api:
         """
         if name not in self.names():
             raise self.no_collection(name)
+
+    def holding(self, name: str) -> Holding:
+        """Return what a collection holds.
+
+        Raises:
+            NotFoundError: This API does not show it.
+        """
+        self.need_collection(name)
+        held = self.state.holdings.of(self.archive).get(tiles_collection(name) or name)
+        if held is None:
+            raise self.no_collection(name)
+        return held
 
     def no_collection(self, name: str) -> NotFoundError:
         """Return the refusal of a collection."""
@@ -226,9 +240,8 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
         summary="Queryables of a collection",
     )
     def collection_queryables(api: ApiDep, collection_id: CollectionId) -> Response:
-        """Return what filters may ask of a collection, as a JSON schema."""
-        api.need_collection(collection_id)
-        made = documents.queryables(api.root, api.archive.property_types(), collection_id)
+        """Return what filters may ask of a collection, with the values that its scenes have, as a JSON schema."""
+        made = documents.collection_queryables(api.root, collection_id, api.holding(collection_id))
         return json_answer(made, documents.SCHEMA)
 
     return router

@@ -1,11 +1,16 @@
 """Landing page, collections, items and answers against the models of the STAC project's own library."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from fastapi.testclient import TestClient
 from stac_pydantic.api import Collection, Item, ItemCollection, LandingPage
 
 from bandsight.archive import Archive
 from search_api.stac.documents import CONFORMS_TO, MEANING
+from tests.archive.makers import entry, filled
+from tests.search_api.stac.conftest import app_of
 
 BERLIN = "-60,-60,60,60"
 
@@ -82,11 +87,36 @@ def test_queryables_are_what_filters_may_ask(stac: TestClient) -> None:
     assert kinds["platform"] == "string"
     assert kinds["tasked"] == "boolean"
     assert {"id", "collection", "geometry", "datetime", "gsd"} <= set(kinds)
-    assert stac.get("/collections/red/queryables").json()["properties"] == page["properties"]
     names = [name for name in kinds if name not in {"geometry", "datetime"}]
     for name in names:
         value = {"number": "1", "boolean": "true"}.get(kinds[name], "'x'")
         assert stac.get("/search", params={"filter": f'"{name}" = {value}'}).status_code == 200, name
+
+
+def test_a_collections_queryables_are_those_of_its_scenes(tmp_path: Path) -> None:
+    red, blue = ({"platform": "sat-a", "bands_read": 3}, {"platform": "sat-b", "orbit": 7, "tasked": True})
+    with filled(tmp_path / "a", 0) as archive, TestClient(app_of(archive)) as client:
+        archive.add(
+            [
+                (replace(scene, collection=name, properties=own), tiles, vectors)
+                for number, (name, own) in enumerate((("red", red), ("red", {"platform": "sat-c"}), ("blue", blue)))
+                for scene, tiles, vectors in [entry(number)]
+            ]
+        )
+        whole = client.get("/queryables").json()["properties"]
+        assert {"platform", "bands_read", "orbit", "tasked"} <= set(whole)
+        for name in ("red", "red.scenes"):
+            page = client.get(f"/collections/{name}/queryables").json()
+            own = page["properties"]
+            assert set(whole) - set(own) == {"orbit", "tasked"}
+            assert own["platform"] == {"type": "string", "enum": ["sat-a", "sat-c"]}
+            assert own["bands_read"] == {"type": "number"}
+            assert own["collection"]["const"] == name
+            assert own["bandsight:sensor"]["enum"] == ["one", "two"]
+            # What only others have may be asked, as the schema says, and is unknown of every item here.
+            assert page["additionalProperties"] is True
+            assert features(client, f"/collections/{name}/items", filter="orbit > 1") == []
+        assert client.get("/collections/blue/queryables").json()["properties"]["bandsight:sensor"]["enum"] == ["one"]
 
 
 def test_an_archive_without_scenes_is_an_api_without_items(empty: TestClient) -> None:
