@@ -151,17 +151,18 @@ def _collection(holding: Holding, model: ModelIdentity, root: Root, *, of_scenes
     name = scenes_collection(holding.name) if of_scenes else holding.name
     here = root.at("collections", name)
     other = holding.name if of_scenes else scenes_collection(holding.name)
+    tiles = "tiles" if root.search is None else "hits"
     box = holding.box
     page: dict[str, Any] = {
         "type": "Collection",
         "stac_version": VERSION,
         "stac_extensions": extensions([*holding.summaries, *(key for band in holding.bands for key in band)]),
         "id": name,
-        "title": f"{holding.name}: {'scenes' if of_scenes else 'tiles'}",
+        "title": f"{holding.name}: {'scenes' if of_scenes else tiles}",
         "description": (
             f"The {holding.scenes} scenes that the tiles of {holding.name} were cut from."
             if of_scenes
-            else f"{holding.tiles} tiles of {holding.scenes} scenes, seen by {', '.join(holding.sensors)}."
+            else f"{holding.tiles} {tiles} of {holding.scenes} scenes, seen by {', '.join(holding.sensors)}."
         ),
         "license": "other",
         "keywords": ["scenes" if of_scenes else "tiles", *holding.sensors],

@@ -2,12 +2,13 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from bandsight.archive import Archive
-from bandsight.catalog.records import Scene
+from bandsight.catalog.records import Hit, Scene
 from bandsight.geo.box import LonLatBox, around
 from search_api.stac.bands import band_object
 
@@ -28,7 +29,7 @@ class Holding:
     scenes: int
     """How many there are."""
     box: LonLatBox
-    """Around all scenes."""
+    """Around all of them."""
     start: datetime | None
     """Of the oldest scene whose time is known."""
     end: datetime | None
@@ -59,6 +60,18 @@ class Holdings:
             return self._made[1]
 
 
+def of_hits(hits: Iterable[Hit]) -> dict[str, Holding]:
+    """Return what hits are of each collection, by its name: as if the archive held no other tiles."""
+    by_name: dict[str, list[Hit]] = {}
+    for hit in hits:
+        by_name.setdefault(hit.scene.collection, []).append(hit)
+    made = {}
+    for name, own in sorted(by_name.items()):
+        scenes = {hit.scene.id: hit.scene for hit in own}
+        made[name] = _holding(name, list(scenes.values()), len(own), [box for hit in own for box in hit.tile.boxes])
+    return made
+
+
 def _held(archive: Archive) -> dict[str, Holding]:
     by_name: dict[str, list[Scene]] = {}
     for scene in archive.scenes():
@@ -66,10 +79,13 @@ def _held(archive: Archive) -> dict[str, Holding]:
     tiles: dict[str, int] = {}
     for row in archive.collections():
         tiles[row["collection"]] = tiles.get(row["collection"], 0) + row["tiles"]
-    return {name: _holding(name, scenes, tiles.get(name, 0)) for name, scenes in sorted(by_name.items())}
+    return {
+        name: _holding(name, scenes, tiles.get(name, 0), [box for scene in scenes for box in scene.boxes])
+        for name, scenes in sorted(by_name.items())
+    }
 
 
-def _holding(name: str, scenes: list[Scene], tiles: int) -> Holding:
+def _holding(name: str, scenes: list[Scene], tiles: int, boxes: list[LonLatBox]) -> Holding:
     times = [scene.datetime.astimezone(UTC) for scene in scenes if scene.datetime is not None]
     rows = [{"gsd": scene.gsd_m, **scene.properties} for scene in scenes]
     bands: dict[tuple[str, str, float], dict[str, Any]] = {}
@@ -80,7 +96,7 @@ def _holding(name: str, scenes: list[Scene], tiles: int) -> Holding:
         name=name,
         tiles=tiles,
         scenes=len(scenes),
-        box=around([box for scene in scenes for box in scene.boxes]),
+        box=around(boxes),
         start=min(times, default=None),
         end=max(times, default=None),
         sensors=tuple(sorted({scene.sensor for scene in scenes})),

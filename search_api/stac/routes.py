@@ -1,6 +1,7 @@
 """The routes of a STAC API, made once for the archive and once for every registered search."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from search_api.meaning.question import Semantic
 from search_api.meaning.ranking import MeaningRanking, Ranking
 from search_api.service import Service
 from search_api.stac import documents, schemas
-from search_api.stac.holdings import Holding
+from search_api.stac.holdings import Holding, of_hits
 from search_api.stac.ids import tiles_collection
 from search_api.stac.items import scene_item, tile_item
 from search_api.stac.query import Answer, ItemQuery, answer, collection_names, one_item
@@ -32,6 +33,7 @@ from search_api.stac.request import (
 )
 from search_api.stac.root import GEOJSON, JSON, Root, link
 from search_api.stac.state import StacState
+from search_api.stac.top import TopRanking
 
 _MAX_NAME = 1000
 CollectionId = Annotated[str, Path(max_length=_MAX_NAME, description="Name of a collection")]
@@ -42,7 +44,7 @@ _LISTS = schemas.of(GEOJSON, schemas.ITEMS)
 class Api:
     """What a route needs: the archive, the API it belongs to, and how that orders its items."""
 
-    def __init__(self, request: Request, root: Root, fixed: Callable[[], Ranking] | None = None) -> None:
+    def __init__(self, request: Request, root: Root, fixed: Callable[[], TopRanking] | None = None) -> None:
         self.request, self.root, self._fixed = request, root, fixed
         self.service: Service = request.app.state.service
         self.state: StacState = request.app.state.stac
@@ -52,19 +54,20 @@ class Api:
         """The archive."""
         return self.service.archive
 
+    @cached_property
+    def _hits(self) -> TopRanking | None:
+        """The order of a registered search."""
+        return None if self._fixed is None else self._fixed()
+
     def names(self) -> list[str]:
-        """Return the collections that this API shows."""
-        archive = self.archive
-        return archive.collection_names() if self.root.search is not None else collection_names(archive)
+        """Return the collections that this API shows; of a registered search, those of its hits."""
+        if self._hits is not None:
+            return sorted({hit.scene.collection for hit in self._hits.hits()})
+        return collection_names(self.archive)
 
-    def need_collection(self, name: str) -> None:
-        """Refuse a collection that this API does not show.
-
-        Raises:
-            NotFoundError: It is none of them.
-        """
-        if name not in self.names():
-            raise self.no_collection(name)
+    def held(self) -> dict[str, Holding]:
+        """Return what each collection of tiles holds; of a registered search, only its hits."""
+        return self.state.holdings.of(self.archive) if self._hits is None else of_hits(self._hits.hits())
 
     def holding(self, name: str) -> Holding:
         """Return what a collection holds.
@@ -72,16 +75,28 @@ class Api:
         Raises:
             NotFoundError: This API does not show it.
         """
-        self.need_collection(name)
-        held = self.state.holdings.of(self.archive).get(tiles_collection(name) or name)
+        own = name if self.root.search is not None else tiles_collection(name) or name
+        held = self.held().get(own)
         if held is None:
             raise self.no_collection(name)
         return held
 
+    def need_collection(self, name: str) -> None:
+        """Refuse the items of a collection that is not there.
+
+        Of a registered search it may be one without a hit: a commit may take the last one while its pages are walked.
+
+        Raises:
+            NotFoundError: It is none of them.
+        """
+        if name not in (self.names() if self.root.search is None else self.archive.collection_names()):
+            raise self.no_collection(name)
+
     def no_collection(self, name: str) -> NotFoundError:
         """Return the refusal of a collection."""
         names = self.names()
-        there = f"there are {', '.join(names[:20])}" if names else "this archive holds none yet"
+        none = "this archive holds none yet" if self.root.search is None else "this search has no hits"
+        there = f"there are {', '.join(names[:20])}" if names else none
         return NotFoundError(f"collection_id: found {name[:60]!r}; {there}")
 
     def question(self, q: str | list[str] | None, semantic: Semantic | None) -> Question | None:
@@ -99,8 +114,8 @@ class Api:
 
     def ranking(self, question: Question | None) -> Ranking | None:
         """Return the order of a question, or of a registered search; None for a list without one."""
-        if self._fixed is not None:
-            return self._fixed()
+        if self._hits is not None:
+            return self._hits
         return None if question is None else MeaningRanking(self.service, question, self.state.bands)
 
 
@@ -118,7 +133,7 @@ def question_of(service: Service, q: str | list[str] | None, semantic: Semantic 
 
 def collection_pages(api: Api) -> list[dict[str, Any]]:
     """Return all collections of an API as documents."""
-    held = api.state.holdings.of(api.archive).values()
+    held = api.held().values()
     return [page for one in held for page in documents.collection_pages(one, api.archive.model, api.root)]
 
 

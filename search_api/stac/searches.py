@@ -121,7 +121,7 @@ def read_body(kept: Registered) -> Filters:
         ) from error
 
 
-def _top(request: Request, kept: Registered, body: Filters) -> Ranking:
+def _top(request: Request, kept: Registered, body: Filters) -> TopRanking:
     service: Service = request.app.state.service
     wanted = filter_of(service, query_of_body(service.settings, body))
 

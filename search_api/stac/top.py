@@ -80,6 +80,12 @@ class TopRanking:
         """Return the order behind it, of all tiles."""
         return self._source.rank()
 
+    def hits(self) -> list[Hit]:
+        """Return all hits, as of now."""
+        self._archive.refresh()
+        top = self._kept.top(self._source, self._archive.generation, self._archive.newest_tile)
+        return [hit for hit, _ in top.hits]
+
     def page(self, wanted: Filter, k: int, after: list[Any] | None) -> RankedPage:
         """Return the k best of the hits that also pass another filter; see `Ranking`."""
         up_to = self._archive.newest_tile if after is None else number_in(after, 2)

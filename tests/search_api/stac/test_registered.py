@@ -6,7 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive
+from bandsight.geo.box import LonLatBox
 from search_api.stac import registered
+from search_api.stac.items import bbox
 from tests.archive.makers import entry, filled
 from tests.search_api.stac.conftest import app_of
 from tests.search_api.test_errors import assert_problem
@@ -25,6 +27,10 @@ def register(client: TestClient, **body: object) -> str:
 def ids(response) -> list[str]:
     assert response.status_code == 200, response.text
     return [feature["id"] for feature in response.json()["features"]]
+
+
+def boxes(archive: Archive, hit: dict) -> tuple[LonLatBox, ...]:
+    return archive.tile(int(hit["id"])).boxes
 
 
 def test_its_items_are_the_first_hits_in_their_order(stac: TestClient) -> None:
@@ -78,6 +84,42 @@ def test_its_pages_stay_in_its_own_root(stac: TestClient) -> None:
     # Scenes are no hits: they are items of the whole archive.
     assert stac.get(own["derived_from"]).json()["id"] == item["properties"]["bandsight:scene"]
     assert not own["derived_from"].startswith(root)
+
+
+def test_its_collections_are_those_of_its_hits(tmp_path: Path) -> None:
+    with filled(tmp_path / "a", 9) as archive, TestClient(app_of(archive), raise_server_exceptions=False) as client:
+        root = register(client, q="a lake", hits=5, collections=["red", "blue"])
+        hits = client.get(f"{root}search").json()["features"]
+        named = sorted({hit["collection"] for hit in hits})
+        pages = client.get(f"{root}collections").json()["collections"]
+        assert [page["id"] for page in pages] == named
+        landing = client.get(root).json()
+        assert [link["title"] for link in landing["links"] if link["rel"] == "child"] == named
+        for page in pages:
+            own = [hit for hit in hits if hit["collection"] == page["id"]]
+            scenes = {hit["properties"]["bandsight:scene"] for hit in own}
+            assert (page["bandsight:tiles"], page["bandsight:scenes"]) == (len(own), len(scenes))
+            assert f"{len(own)} hits of {len(scenes)} scenes" in page["description"]
+            times = sorted(hit["properties"]["datetime"] for hit in own if hit["properties"]["datetime"])
+            assert page["extent"]["temporal"]["interval"] == [[times[0], times[-1]] if times else [None, None]]
+            assert page["extent"]["spatial"]["bbox"] == [bbox([box for hit in own for box in boxes(archive, hit)])]
+            sensors = sorted({hit["properties"]["bandsight:sensor"] for hit in own})
+            assert page["summaries"]["bandsight:sensor"] == sensors
+            assert client.get(f"{root}collections/{page['id']}").json() == page
+            asked = client.get(f"{root}collections/{page['id']}/queryables").json()["properties"]
+            assert asked["bandsight:sensor"]["enum"] == sensors
+        # Of what has no hit there is no page, but a list without items: hits come and go while it is walked.
+        assert_problem(client.get(f"{root}collections/green"), 404, "'green'", ", ".join(named))
+        assert_problem(client.get(f"{root}collections/green/queryables"), 404, "'green'")
+        assert ids(client.get(f"{root}collections/green/items")) == []
+
+
+def test_a_search_without_hits_has_no_collections(tmp_path: Path) -> None:
+    with filled(tmp_path / "a", 3) as archive, TestClient(app_of(archive), raise_server_exceptions=False) as client:
+        root = register(client, q="a lake", datetime="1990-01-01T00:00:00Z/1991-01-01T00:00:00Z")
+        assert client.get(f"{root}collections").json()["collections"] == []
+        assert client.get(root).status_code == 200
+        assert_problem(client.get(f"{root}collections/red"), 404, "'red'", "no hits")
 
 
 def test_a_hit_by_its_id_is_the_hit_and_no_other_tile_is_an_item(stac: TestClient) -> None:
