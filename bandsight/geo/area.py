@@ -1,6 +1,6 @@
 """An area of interest as GeoJSON gives it, cut at ±180°, and its exact test against footprints."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -39,14 +39,21 @@ class Area:
             name: What errors call it.
 
         Raises:
-            QueryError: It is no geometry, is empty, crosses itself, or leaves the Earth.
+            QueryError: It is no geometry, is empty, has an open ring, crosses itself, or leaves the Earth.
         """
         if value.get("type") == "Feature":
             value = value.get("geometry") or {}
         try:
             geometry = shapely.force_2d(shape(value))
+            open_rings = [ring for ring in _rings(value) if list(ring[0]) != list(ring[-1])]
         except (AttributeError, KeyError, TypeError, ValueError, IndexError, shapely.errors.ShapelyError) as error:
             raise QueryError(f"{name}: cannot be read ({error}); {_HOW}") from error
+        if open_rings:
+            first, last = (str(list(open_rings[0][end])) for end in (0, -1))
+            raise QueryError(
+                f"{name}: found an open ring, from {first[:60]} to {last[:60]}; need its first position again as its "
+                "last (RFC 7946, section 3.1.6)"
+            )
         if geometry.is_empty:
             raise QueryError(f"{name}: found an empty geometry; {_HOW}")
         if not np.isfinite(shapely.get_coordinates(geometry)).all():
@@ -111,6 +118,21 @@ class Area:
         """Return which footprints share a point with the area, shape (n,)."""
         shapely.prepare(self.geometry)
         return np.asarray(shapely.intersects(self.geometry, footprints), bool)
+
+
+def _rings(value: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+    """Yield the rings of all polygons of a GeoJSON geometry that shapely, which closes them, has read."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        match part["type"].lower():
+            case "polygon":
+                yield from filter(len, part["coordinates"])
+            case "multipolygon":
+                for polygon in part["coordinates"]:
+                    yield from filter(len, polygon)
+            case "geometrycollection":
+                waiting += part["geometries"]
 
 
 def _ground(part: LonLatBox) -> BaseGeometry:

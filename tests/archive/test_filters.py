@@ -216,6 +216,21 @@ def test_a_polygon_is_not_its_box(archive):
     [
         ({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}, "Self-intersection"),
         ({"type": "Polygon", "coordinates": []}, "empty"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1]]]}, r"open ring, from \[0, 0\] to \[1, 1\]"),
+        ({"type": "polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}, "open ring"),
+        ({"type": "Polygon", "coordinates": [[[0, 0, 5], [1, 0, 5], [1, 1, 5], [0, 0, 6]]]}, "open ring"),
+        (
+            {"type": "Polygon", "coordinates": [RECTANGLE["coordinates"][0], [[1, 1], [2, 1], [2, 2], [1, 2]]]},
+            r"open ring, from \[1, 1\] to \[1, 2\]",
+        ),
+        ({"type": "MultiPolygon", "coordinates": [[[[0, 0], [1, 0], [1, 1]]]]}, "open ring"),
+        (
+            {
+                "type": "GeometryCollection",
+                "geometries": [RECTANGLE, {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1]]]}],
+            },
+            "open ring",
+        ),
         ({"type": "Point", "coordinates": [0, 91]}, "latitudes -90..90"),
         ({"type": "Point", "coordinates": [500, 0]}, "longitudes -360..360"),
         ({"type": "Point", "coordinates": [float("nan"), 0]}, "empty|no number"),

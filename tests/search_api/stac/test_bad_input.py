@@ -9,6 +9,8 @@ from fastapi.testclient import TestClient
 from tests.search_api.test_errors import assert_problem
 
 BOW = {"type": "Polygon", "coordinates": [[[0, 0], [2, 2], [0, 2], [2, 0], [0, 0]]]}
+OPEN = {"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 4], [0, 4]]]}
+OPEN_TEXT = "S_INTERSECTS(geometry,POLYGON((0 0,4 0,4 4,0 4)))"
 LISTS = ["/search", "/collections/red/items"]
 
 
@@ -225,3 +227,45 @@ def test_other_methods_name_the_right_ones(stac: TestClient, path: str) -> None:
     response = stac.put(path)
     assert_problem(response, 405)
     assert "GET" in response.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "name"),
+    [
+        ("/search", {"intersects": json.dumps(OPEN)}, "intersects"),
+        ("/search", {"filter": OPEN_TEXT}, "filter: s_intersects"),
+        ("/collections/red/items", {"filter": OPEN_TEXT}, "filter: s_intersects"),
+        ("/tiles/1/similar", {"intersects": json.dumps(OPEN)}, "intersects"),
+        ("/heatmap.png", {"q": "a lake", "intersects": json.dumps(OPEN)}, "intersects"),
+        ("/heatmap.tif", {"q": "a lake", "filter": OPEN_TEXT}, "filter: s_intersects"),
+    ],
+)
+def test_an_open_ring_in_a_url_is_named(stac: TestClient, path: str, asked: dict, name: str) -> None:
+    assert_problem(stac.get(path, params=asked), 400, f"{name}: found an open ring, from [0", "[0", "first position")
+
+
+BY_FILTER = [
+    ({"intersects": OPEN}, "intersects"),
+    ({"intersects": {"type": "Feature", "geometry": OPEN, "properties": {}}}, "intersects"),
+    ({"filter": {"op": "s_intersects", "args": [{"property": "geometry"}, OPEN]}}, "filter: s_intersects"),
+    ({"filter": OPEN_TEXT, "filter-lang": "cql2-text"}, "filter: s_intersects"),
+]
+BY_EXAMPLE = [({"area": OPEN}, "area"), ({"text": "a", "negative": [{"area": OPEN}]}, "area")]
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "name"),
+    [
+        *(("/search", asked, name) for asked, name in BY_FILTER),
+        *(("/search/export", asked, name) for asked, name in BY_FILTER),
+        *(("/searches", {**asked, "q": "a lake"}, name) for asked, name in BY_FILTER),
+        *(
+            (f"/classify{part}", {**asked, "labels": ["a", "b"]}, name)
+            for part in ("", "/map")
+            for asked, name in BY_FILTER
+        ),
+        *((path, {"semantic": asked}, name) for path in ("/search", "/searches") for asked, name in BY_EXAMPLE),
+    ],
+)
+def test_an_open_ring_in_a_body_is_named(stac: TestClient, path: str, asked: dict, name: str) -> None:
+    assert_problem(stac.post(path, json=asked), 400, f"{name}: found an open ring, from [0", "[0", "first position")
