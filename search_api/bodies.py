@@ -87,6 +87,9 @@ def _json(data: bytes) -> Any:
     except (ValueError, RecursionError) as error:
         raise QueryError(f"body: not JSON ({str(error)[:100]})") from error
     for name, value in values.items() if isinstance(values, dict) else ():
+        if isinstance(value, int):
+            # How large it may be is said by its own bounds, as in a URL.
+            continue
         try:
             # Links to further pages say the body again.
             orjson.dumps(value)

@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 # Of a wrong value, and of a list of wrong values, so much is said.
 _SHOWN_CHARS, _SHOWN_ERRORS = 60, 8
 _DETAIL_CHARS = 1500
+_BOUNDS = ("greater_than_equal", "less_than_equal")
 _TYPE = re.compile(r"(?:list|dict)\[.*\]|constrained-\w+|str|bool")
 
 # Looked up along a class's __mro__, so that a new leaf needs no entry.
@@ -104,7 +105,10 @@ def add_handlers(app: FastAPI) -> None:
 
 def shown(value: object) -> str:
     """Return a wrong value as an error quotes it, cut where it is long."""
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 
@@ -119,7 +123,10 @@ def _sentence(error: dict[str, Any]) -> str:
         return f"{name}: missing; this route needs it"
     if error["type"] == "json_invalid":
         return f"body: not JSON ({error.get('ctx', {}).get('error', message)})"
-    return f"{name}: found {shown(error.get('input'))}; {message[:1].lower()}{message[1:]}"
+    found = error.get("input")
+    # A number of a URL that was read as one is shown as one: by GET and POST it is wrong in the same words.
+    text = _cut(found) if error["type"] in _BOUNDS and isinstance(found, str) else shown(found)
+    return f"{name}: found {text}; {message[:1].lower()}{message[1:]}"
 
 
 def _methods(request: Request) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bandsight.archive import Key
 from bandsight.errors import QueryError
@@ -16,7 +16,7 @@ from bandsight.geo.box import LonLatBox
 from search_api.limits import MAX_KEYS, MAX_TERMS, check_vertices
 from search_api.meaning.asked import Question
 from search_api.meaning.question import Semantic
-from search_api.schemas import MAX_LIST
+from search_api.schemas import MAX_ID, MAX_LIST
 from search_api.settings import ApiSettings
 from search_api.stac import filter_language, times
 from search_api.stac.fields import Fields
@@ -30,6 +30,11 @@ _EXAMPLE = "2017-01-01T00:00:00Z/.."
 Language = Literal["cql2-text", "cql2-json"]
 _NAME_CHARS, _TEXT_CHARS = 1000, 20_000
 Name = Annotated[str, Field(min_length=1, max_length=_NAME_CHARS)]
+
+
+def _said_again(limit: int) -> int:
+    """Return a limit as the link to the next page can say it: JSON has no larger integers there."""
+    return min(limit, MAX_ID)
 
 
 class Sort(BaseModel):
@@ -103,7 +108,9 @@ class SearchBody(Filters):
         }
     )
 
-    limit: int = Field(10, ge=1, description="Most items; more than the server's most counts as that")
+    limit: Annotated[int, AfterValidator(_said_again)] = Field(
+        10, ge=1, description="Most items; more than the server's most counts as that"
+    )
     token: str | None = Field(None, max_length=_TOKEN_CHARS, description="From the link `next` of a former page")
     sortby: list[Sort] | None = Field(None, max_length=MAX_KEYS)
     fields: FieldsBody = Field(default_factory=FieldsBody)

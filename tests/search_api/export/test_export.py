@@ -267,7 +267,7 @@ def test_a_bad_export_is_named(stac: TestClient, path: str, body: dict, words: l
     ("query", "words"),
     [
         ("format=pdf", ["format", "'pdf'"]),
-        ("limit=0", ["limit", "'0'"]),
+        ("limit=0", ["limit", "found 0"]),
         ("limit=x", ["limit", "'x'"]),
         ("as_registered=x", ["as_registered", "'x'"]),
         ("q=a", ["q", "not a parameter"]),

@@ -128,6 +128,10 @@ def test_more_than_the_most_is_the_most(stac: TestClient, many: Archive) -> None
     with TestClient(app_of(many, max_hits=5)) as client:
         for limit in (5, 6, 10**9, 10**30):
             assert client.get("/search", params={"limit": limit}).json()["numberReturned"] == 5
+            page = client.post("/search", json={"limit": limit}).json()
+            assert page["numberReturned"] == 5
+            (following,) = [link for link in page["links"] if link["rel"] == "next"]
+            assert client.post("/search", json=following["body"]).json()["numberReturned"] == 5
 
 
 @pytest.mark.parametrize("asked", [{}, {"q": "a lake"}, {"q": "a lake,b"}, {"sortby": "-datetime"}], ids=str)
