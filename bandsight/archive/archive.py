@@ -632,6 +632,11 @@ class Archive:
         with self._reading() as catalog:
             return catalog.collection_names()
 
+    def sensor_names(self) -> list[str]:
+        """Return the names of the sensor profiles of all scenes, in their order."""
+        with self._reading() as catalog:
+            return catalog.sensor_names()
+
     def stats(self) -> dict[str, Any]:
         """Return what the archive holds, for people and for monitoring."""
         with self._reading() as catalog:

@@ -192,6 +192,10 @@ class Catalog:
         """Return the names of all collections, in their order."""
         return list(self._db.execute(select(SceneRow.collection).distinct().order_by(SceneRow.collection)).scalars())
 
+    def sensor_names(self) -> list[str]:
+        """Return the names of all sensor profiles, in their order."""
+        return list(self._db.execute(select(SceneRow.sensor).distinct().order_by(SceneRow.sensor)).scalars())
+
     def newest_scene_id(self) -> int:
         """Return the id of the newest scene there is, 0 when there is none."""
         return int(self._db.execute(select(func.coalesce(func.max(SceneRow.id), 0))).scalar_one())

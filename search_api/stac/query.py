@@ -1,6 +1,7 @@
 """A question about items as a value, and its answer: listed from the catalog, or in an order of meaning."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bandsight.archive import Archive, Key, Mark
@@ -91,8 +92,7 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Answe
     Raises:
         QueryError: The query or its token cannot be answered as asked.
     """
-    if query.collections:
-        check_collections(archive, query.collections)
+    check_names(archive, query)
     question = question_of([query.said, None if ranking is None else ranking.said])
     place = None
     if query.token is not None:
@@ -155,28 +155,31 @@ def collection_names(archive: Archive) -> list[str]:
     return [one for name in archive.collection_names() for one in (name, scenes_collection(name))]
 
 
-def check_collections(archive: Archive, names: tuple[str, ...]) -> None:
-    """Refuse collections that the archive does not hold.
+def check_names(archive: Archive, query: ItemQuery) -> None:
+    """Refuse collections and sensors that the archive does not hold.
 
     Raises:
         QueryError: One of them is unknown.
     """
-    known = collection_names(archive)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        found = ", ".join(repr(name[:60]) for name in unknown[:5])
-        there = f"there are {', '.join(known[:20])}" if known else "it holds none yet"
-        raise QueryError(f"collections: found {found}, unknown to this archive; {there}")
+    for parameter, named, names_of in (
+        ("collections", query.collections, partial(collection_names, archive)),
+        ("sensors", query.wanted.sensors, archive.sensor_names),
+    ):
+        known = names_of() if named else []
+        unknown = [name for name in named if name not in known]
+        if unknown:
+            found = ", ".join(repr(name[:60]) for name in unknown[:5])
+            there = f"there are {', '.join(known[:20])}" if known else "it holds none yet"
+            raise QueryError(f"{parameter}: found {found}, unknown to this archive; {there}")
 
 
 def filter_of(service: Service, query: ItemQuery) -> Filter:
     """Return the filter of the tiles that a query asks for.
 
     Raises:
-        QueryError: A collection is unknown, or the filter cannot be answered as asked.
+        QueryError: A collection or sensor is unknown, or the filter cannot be answered as asked.
     """
-    if query.collections:
-        check_collections(service.archive, query.collections)
+    check_names(service.archive, query)
     return query.of("tile", service.archive) or NOTHING
 
 

@@ -214,7 +214,8 @@ def test_a_bad_parameter_of_a_map_is_named(stac: TestClient, path: str, words: l
         ("q=a&intersects=5", ["intersects"]),
         ("q=a&filter=x+%3D+1", ["x"]),
         ("q=a&limit=5", ["limit", "not a parameter"]),
-        ("q=a&sensors=none", ["bbox", "no tile"]),
+        ("q=a&sensors=none", ["sensors", "'none'", "one, two"]),
+        ("q=a&datetime=1990-01-01T00:00:00Z", ["bbox", "no tile"]),
     ],
 )
 def test_a_bad_parameter_of_a_map_without_search_is_named(stac: TestClient, query: str, words: list[str]) -> None:
@@ -228,6 +229,6 @@ def test_a_map_of_no_search_is_not_found(stac: TestClient) -> None:
 
 
 def test_where_no_tile_passes_an_empty_picture_can_be_had(stac: TestClient) -> None:
-    asked = {"q": "a", "sensors": "none", "bbox": WORLD, "width": 64}
+    asked = {"q": "a", "datetime": "1990-01-01T00:00:00Z", "bbox": WORLD, "width": 64}
     assert not picture(stac.get("/heatmap.png", params=asked))[..., 3].any()
     assert raster(stac.get("/heatmap.tif", params=asked).content)[0].mask.all()

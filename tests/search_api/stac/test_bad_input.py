@@ -160,6 +160,35 @@ def test_a_bad_member_of_a_body_is_named(stac: TestClient, body: object, words: 
     assert_problem(stac.post("/search", json=body), 400, *words)
 
 
+def test_names_that_the_archive_does_not_hold_are_refused(stac: TestClient, empty: TestClient) -> None:
+    for name, there in (("collections", "blue, blue.scenes"), ("sensors", "one, two")):
+        bodies = [{name: ["none"]}, {name: ["none"], "q": "a lake"}]
+        answers = [stac.get(f"/search?{name}=none"), stac.get(f"/tiles/1/similar?{name}=none")]
+        answers += [stac.post("/search", json=body) for body in bodies]
+        answers += [stac.post("/search/export", json=body) for body in bodies]
+        answers += [stac.post("/searches", json=bodies[1])]
+        answers += [stac.post("/classify", json={**bodies[0], "labels": ["a", "b"]})]
+        for answer in answers:
+            assert_problem(answer, 400, f"{name}: found 'none', unknown to this archive; there are {there}")
+        assert_problem(empty.get(f"/search?{name}=none"), 400, f"{name}: found 'none'", "holds none yet")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "ids=none,999999,scene-999999",
+        "filter=collection='none'",
+        "filter=\"bandsight:sensor\"='none'",
+        "filter=\"bandsight:scene\"='scene-999999'",
+        "filter=platform='none'",
+    ],
+)
+def test_values_that_no_item_has_find_nothing(stac: TestClient, query: str) -> None:
+    answer = stac.get(f"/search?{query}")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["numberMatched"] == 0
+
+
 @pytest.mark.parametrize("limit", [0, -5, 2**63 - 1, 2**63, 2**64, 10**30, 10**100])
 def test_a_limit_means_the_same_in_a_url_and_in_a_body(stac: TestClient, limit: int) -> None:
     in_url, in_body = stac.get(f"/search?limit={limit}"), stac.post("/search", json={"limit": limit})
