@@ -34,14 +34,14 @@ class Property:
 
     def __post_init__(self) -> None:
         if self.op not in _OPERATORS:
-            raise QueryError(f"property {self.name}: operator {self.op!r}; need one of {', '.join(_OPERATORS)}")
+            raise QueryError(f"filter: property {self.name}: operator {self.op!r}; need one of {', '.join(_OPERATORS)}")
         if self.op == "is null":
             if self.value is not None:
-                raise QueryError(f"property {self.name}: `is null` compares with nothing, found {self.value!r}")
+                raise QueryError(f"filter: property {self.name}: `is null` compares with nothing, found {self.value!r}")
             return
         if (self.op == "in") != isinstance(self.value, tuple) or not self.values:
             raise QueryError(
-                f"property {self.name} {self.op} {self.value!r}: `in` needs several values, the others one"
+                f"filter: property {self.name} {self.op} {self.value!r}: `in` needs several values, the others one"
             )
         for value in self.values:
             self._check(value)
@@ -56,11 +56,13 @@ class Property:
     def _check(self, value: object) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not isinstance(value, get_args(Scalar)) and not number:
-            raise QueryError(f"property {self.name}: found {value!r}; need a number or text, or `is null` for none")
+            raise QueryError(
+                f"filter: property {self.name}: found {value!r}; need a number or text, or `is null` for none"
+            )
         if number and not math.isfinite(value):  # type: ignore[arg-type]
-            raise QueryError(f"property {self.name}: found {value!r}; need a finite number")
+            raise QueryError(f"filter: property {self.name}: found {value!r}; need a finite number")
         if isinstance(value, bool) and self.op not in {"=", "in"}:
-            raise QueryError(f"property {self.name} {self.op} {value}: true and false have no order; use =")
+            raise QueryError(f"filter: property {self.name} {self.op} {value}: true and false have no order; use =")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,7 +169,7 @@ def _values(scenes: SceneColumns, name: str) -> list[Scalar | None]:
         return [None if time == NO_TIME else time for time in scenes.times_us.tolist()]
     if name == "collection":
         return list(scenes.collections.tolist())
-    scenes.need(name)
+    scenes.need(name, "sortby")
     values = (row.get(name) for row in scenes.properties)
     return [value if isinstance(value, str) or _is_number(value) else None for value in values]
 

@@ -121,8 +121,12 @@ class SceneColumns:
             column = self.made[name] = _column([row.get(name) for row in self.properties])
         return column
 
-    def need(self, name: str) -> PropertyColumn:
+    def need(self, name: str, asked_by: str) -> PropertyColumn:
         """Return a property as a column.
+
+        Args:
+            name: The property.
+            asked_by: What errors begin with: the part of a query that names it.
 
         Raises:
             QueryError: No scene has it.
@@ -132,7 +136,7 @@ class SceneColumns:
             names = self.names()
             shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
             raise QueryError(
-                f"property {name}: no scene of this archive has it; "
+                f"{asked_by}: property {name}: no scene of this archive has it; "
                 + (f"there are {shown}" if names else "none has any")
             )
         return column
@@ -145,7 +149,8 @@ class SceneColumns:
         """Return the JSON type of each property that has values of one; the more frequent one where there are two."""
         made = {}
         for name in self.names():
-            column = self.need(name)
+            column = self.column(name)
+            assert column is not None
             counts = {
                 "number": int((~np.isnan(column.numbers)).sum()),
                 "string": int((column.texts != None).sum()),  # noqa: E711  (element by element)

@@ -182,7 +182,7 @@ def _of_scenes(view: View, wanted: Filter, *, outcome: bool) -> list[Mask]:
 
 def _of_property(scenes: SceneColumns, condition: Property) -> tuple[Mask, Mask]:
     """Return for which scenes a condition holds, and for which it is known to hold or not."""
-    column = scenes.need(condition.name)
+    column = scenes.need(condition.name, "filter")
     if condition.op == "is null":
         return ~column.known, np.ones(len(scenes.ids), bool)
     holds = np.logical_or.reduce([_compare(column, condition, value) for value in condition.values])
@@ -199,8 +199,8 @@ def _compare(column: PropertyColumn, condition: Property, value: Scalar) -> Mask
         kind, present, values = "a number", ~np.isnan(column.numbers), column.numbers
     if not present.any():
         raise QueryError(
-            f"property {condition.name} {condition.op} {value!r}: in this archive it is never {kind}; compare with a "
-            "value of its own kind"
+            f"filter: property {condition.name} {condition.op} {value!r}: in this archive it is never {kind}; "
+            "compare with a value of its own kind"
         )
     mask = np.zeros(len(present), bool)
     own = values[present]
