@@ -1,6 +1,14 @@
 """Answers HEAD wherever there is a GET (RFC 9110, 9.3.2): the same headers, no body."""
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_MARK = "bandsight.head"
+
+
+def wants_headers_only(request: Request) -> bool:
+    """Say whether a request that comes as GET was HEAD: what costs much need not be made."""
+    return _MARK in request.scope
 
 
 class Head:
@@ -18,4 +26,4 @@ class Head:
         async def bare(message: Message) -> None:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-        await self._app({**scope, "method": "GET"}, receive, bare)
+        await self._app({**scope, "method": "GET", _MARK: True}, receive, bare)

@@ -14,6 +14,7 @@ from search_api.export.permalink import AsRegistered, gone_since
 from search_api.export.request import DEFAULT, MOST, ExportBody, Format, Vectors, names_of
 from search_api.export.text import geojson, table
 from search_api.export.walk import Walk
+from search_api.head import wants_headers_only
 from search_api.service import Service
 from search_api.stac import documents
 from search_api.stac.query import ItemQuery
@@ -84,24 +85,24 @@ def export_registered(
     how many of the hits of then are gone.
     """
     then = searches.hits_of(search_id)
+    name, ranking = f"search-{search_id}", api.ranking(None)
     facts: dict[str, Any] = {}
-    ranking = api.ranking(None)
     if then is not None:
-        gone = gone_since(api.archive, then)
-        facts = {"registered_generation": then.generation, "gone": gone}
-        if as_registered and isinstance(ranking, TopRanking):
-            ranking = AsRegistered(ranking.rank, then)
+        facts = {"registered_generation": then.generation, "gone": gone_since(api.archive, then)}
+    if wants_headers_only(api.request):
+        api.archive.refresh()
+        headers = _headers(api.archive.generation, format, name, facts)
+        return StreamingResponse([], media_type=_TYPES[format], headers=headers)
+    if then is not None and as_registered and isinstance(ranking, TopRanking):
+        ranking = AsRegistered(ranking.rank, then)
     walk = Walk(api.archive, ItemQuery(), ranking, api.root, most=limit, vectors=vectors)
-    return _file(api, walk, format, f"search-{search_id}", vectors=vectors, facts=facts)
+    return _file(api, walk, format, name, vectors=vectors, facts=facts)
 
 
 def _file(
     api: Api, walk: Walk, kind: str, name: str, *, vectors: bool, facts: dict[str, Any] | None = None
 ) -> Response:
     said = facts or {}
-    headers = {**names_of(kind, name), GENERATION: str(walk.generation)}
-    if said:
-        headers |= {REGISTERED: str(said["registered_generation"]), GONE: str(len(said["gone"]))}
 
     def ending() -> dict[str, Any]:
         matched = {} if walk.matched is None else {"numberMatched": walk.matched}
@@ -112,7 +113,16 @@ def _file(
     service: Service = api.service
     with service.exporting:
         first = next(parts, b"")
-    return StreamingResponse(chain([first], parts), media_type=_TYPES[kind], headers=headers)
+    return StreamingResponse(
+        chain([first], parts), media_type=_TYPES[kind], headers=_headers(walk.generation, kind, name, said)
+    )
+
+
+def _headers(generation: int, kind: str, name: str, facts: dict[str, Any]) -> dict[str, str]:
+    headers = {**names_of(kind, name), GENERATION: str(generation)}
+    if facts:
+        headers |= {REGISTERED: str(facts["registered_generation"]), GONE: str(len(facts["gone"]))}
+    return headers
 
 
 def _parts(api: Api, walk: Walk, kind: str, *, vectors: bool, ending: Any) -> Iterator[bytes]:

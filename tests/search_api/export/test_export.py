@@ -16,7 +16,7 @@ import shapely
 from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive
-from search_api.export import walk
+from search_api.export import routes, walk
 from tests.archive.makers import entry, filled
 from tests.search_api.stac.conftest import app_of
 from tests.search_api.test_errors import assert_problem
@@ -261,6 +261,28 @@ def test_an_export_of_many_hits_pages_through_them_all(stac: TestClient) -> None
 )
 def test_a_bad_export_is_named(stac: TestClient, path: str, body: dict, words: list[str]) -> None:
     assert_problem(stac.post(path, json=body), 400, *words)
+
+
+@pytest.mark.parametrize("query", ["", "?format=csv", "?format=geoparquet&vectors=true", "?as_registered=true"])
+def test_head_has_the_headers_of_the_file_without_making_it(
+    stac: TestClient, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    made = stac.post("/searches", json={"q": "a lake", "hits": 20}).json()
+    (link,) = [link["href"] for link in made["links"] if link["rel"] == "export"]
+    get = stac.get(f"{link}{query}")
+
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("HEAD makes nothing")
+
+    monkeypatch.setattr(routes, "Walk", work)
+    monkeypatch.setattr(routes, "AsRegistered", work)
+    head = stac.head(f"{link}{query}")
+    assert (head.status_code, head.content) == (200, b"")
+    own = {name: value for name, value in head.headers.items() if name not in {"content-encoding", "vary"}}
+    assert {name: get.headers[name] for name in own} == own
+    assert {"content-type", "content-disposition", "bandsight-generation", "bandsight-gone"} <= set(own)
+    assert stac.head(f"{link}?format=xls").status_code == 400
+    assert stac.head(link.replace(made["id"], "0" * 16)).status_code == 404
 
 
 @pytest.mark.parametrize(
