@@ -5,7 +5,7 @@ import binascii
 import ipaddress
 import secrets
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -66,8 +66,7 @@ class Access:
     ) -> None:
         self._app, self._origins = app, frozenset(origins)
         self._key = None if key is None else key.encode()
-        self._public_netloc = None if public_url is None else urlsplit(public_url).netloc
-        self._public = None if self._public_netloc is None else _name(self._public_netloc)
+        self._public = _parts(public_url or "")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, or refuse it."""
@@ -82,7 +81,7 @@ class Access:
             return
         if self._key is None:
             host = request.headers.get("host", "")
-            if self._is_own(_name(host)):
+            if self._is_own(_parts(f"//{host}")):
                 await self._app(scope, receive, send)
                 return
             said = f"Host: found {shown(host)}; this server has no key, so it answers to localhost and to addresses"
@@ -109,14 +108,16 @@ class Access:
         if site is not None:
             return site not in {"same-origin", "none"}
         # Browsers say the site to https and localhost only.
-        sender = _netloc(origin)
-        return sender is None or sender not in {request.headers.get("host"), self._public_netloc}
+        sender = _parts(origin)
+        own = {request.headers.get("host"), self._public.netloc if self._public else None}
+        return sender is None or not sender.netloc or sender.netloc not in own
 
-    def _is_own(self, name: str | None) -> bool:
-        """Say whether a name of this server is none that a stranger could have given it."""
-        if name is None:
+    def _is_own(self, host: SplitResult | None) -> bool:
+        """Say whether the name of a host is none that a stranger could have given this server."""
+        if host is None:
             return False
-        if "." not in name or name.endswith(_NOBODYS) or name == self._public:
+        name = host.hostname or ""
+        if "." not in name or name.endswith(_NOBODYS) or (self._public and name == self._public.hostname):
             return True
         try:
             ipaddress.ip_address(name)
@@ -125,18 +126,10 @@ class Access:
         return True
 
 
-def _name(host: str) -> str | None:
-    """Return the name of a host without its port, None where it cannot be read."""
+def _parts(url: str) -> SplitResult | None:
+    """Return the parts of a URL, None where it cannot be read."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return None
-
-
-def _netloc(url: str) -> str | None:
-    """Return host and port of a URL, None where it cannot be read."""
-    try:
-        return urlsplit(url).netloc or None
+        return urlsplit(url)
     except ValueError:
         return None
 

@@ -279,7 +279,7 @@ class Catalog:
         Raises:
             ArchiveError: A row is damaged.
         """
-        return {tile.id: tile for part in _parts(ids) for tile in self._sound_tiles(part)}
+        return {tile.id: tile for part in _parts(ids) for tile in self._sound(_TILES, TileRow, _tile, part)}
 
     def scenes(self, ids: Sequence[int] | None = None) -> dict[int, Scene]:
         """Return scenes by id, all of them when no ids are given.
@@ -287,52 +287,45 @@ class Catalog:
         Raises:
             ArchiveError: A row is damaged.
         """
-        table = SceneRow.__table__
         if ids is None:
-            return {scene.id: scene for scene in self._sound(_SCENES, table, _scene)}
-        return {scene.id: scene for part in _parts(ids) for scene in self._sound(_SOME_SCENES, table, _scene, part)}
+            return {scene.id: scene for scene in self._sound(_SCENES, SceneRow, _scene)}
+        parts = (self._sound(_SOME_SCENES, SceneRow, _scene, part) for part in _parts(ids))
+        return {scene.id: scene for part in parts for scene in part}
 
     def damaged(self) -> tuple[list[int], list[int]]:
         """Return the ids of scenes and of tiles whose rows are not what was written."""
-        found: tuple[list[int], list[int]] = ([], [])
-        for bad, table, make in zip(found, (SceneRow.__table__, TileRow.__table__), (_scene, _tile), strict=True):
-            ids = list(self._db.execute(select(table.c.id).order_by(table.c.id)).scalars())
-            for part in _parts(ids):
-                try:
-                    list(self._sound(select(table).where(table.c.id.in_(part)), table, make))
-                except ArchiveError:
-                    bad += [row_id for row_id in part if not self._is_sound(row_id, table, make)]
-        return found
+        return self._damaged_of(_SOME_SCENES, SceneRow, _scene), self._damaged_of(_TILES, TileRow, _tile)
 
-    def _is_sound(self, row_id: int, table: Any, make: Callable[[Any], Any]) -> bool:
+    def _damaged_of(self, rows: Select[Any], of: type[SceneRow | TileRow], read: Callable[[Any], _T]) -> list[int]:
+        bad: list[int] = []
+        for part in _parts(list(self._db.execute(select(of.id).order_by(of.id)).scalars())):
+            if not self._all_sound(rows, of, read, part):
+                bad += [row_id for row_id in part if not self._all_sound(rows, of, read, [row_id])]
+        return bad
+
+    def _all_sound(
+        self, rows: Select[Any], of: type[SceneRow | TileRow], read: Callable[[Any], _T], ids: Sequence[int]
+    ) -> bool:
         try:
-            return len(list(self._sound(select(table).where(table.c.id == row_id), table, make))) == 1
+            return len(list(self._sound(rows, of, read, ids))) == len(ids)
         except ArchiveError:
             return False
 
-    def _sound(self, rows: Select[Any], table: Any, make: Callable[[Any], _T], ids: Sequence[int] = ()) -> Iterator[_T]:
+    def _sound(
+        self,
+        rows: Select[Any],
+        of: type[SceneRow | TileRow],
+        read: Callable[[Any], _T],
+        ids: Sequence[int] | None = None,
+    ) -> Iterator[_T]:
         """Yield what rows hold, once each fits its checksum; `ids` are the statement's, where it takes some."""
         row_id: object = "?"
         try:
-            for row in self._db.execute(rows, {"ids": list(ids)} if ids else None).mappings():
-                row_id = row["id"]
-                yield make(_checked(table, row))
+            for row in self._db.execute(rows, None if ids is None else {"ids": list(ids)}):
+                row_id = row.id
+                yield read(row)
         except _UNREADABLE as error:
-            raise _damaged(row_id, table.name) from error
-
-    def _sound_tiles(self, ids: Sequence[int]) -> Iterator[Tile]:
-        """Yield tiles, once each fits its checksum; as `_sound`, for many."""
-        row_id: object = "?"
-        try:
-            for values in self._db.execute(_TILES, {"ids": list(ids)}):
-                row = dict(zip(_TILE_NAMES, values, strict=True))
-                row_id, written = row["id"], row["geometry"]
-                row["geometry"] = orjson.loads(written)
-                if not is_as_written(TileRow.__table__, row, written):
-                    _checked(TileRow.__table__, row)
-                yield _tile(row)
-        except _UNREADABLE as error:
-            raise _damaged(row_id, TileRow.__tablename__) from error
+            raise _damaged(row_id, of.__tablename__) from error
 
     def tile_ids_in(self, box: LonLatBox, limit: int) -> list[int]:
         """Return ids of tiles whose box meets a box, from the R*Tree and rechecked in full precision, ascending."""
@@ -412,10 +405,9 @@ def _damaged(row_id: object, table: str) -> ArchiveError:
     return ArchiveError(f"catalog.sqlite: row {row_id} of {table} does not match its checksum; run: bandsight repair")
 
 
-def _checked(table: Any, row: Any) -> Any:
+def _check(table: Any, row: Any) -> None:
     if row_checksum(table, row) != row["checksum"]:
         raise ValueError("not what was written")
-    return row
 
 
 def _sides(box: LonLatBox) -> list[float]:
@@ -431,7 +423,10 @@ def _box(values: Iterable[float]) -> LonLatBox:
     return LonLatBox(west=west, south=south, east=east, north=north)
 
 
-def _scene(row: Any) -> Scene:
+def _scene(found: Any) -> Scene:
+    """Return the scene of a row that fits its checksum."""
+    row = found._mapping  # noqa: SLF001  (a row's own name for itself as a mapping)
+    _check(SceneRow.__table__, row)
     values = {name: row[name] for name in _SCENE_FIELDS}
     values["transform"] = tuple(values["transform"])
     when = row["datetime"]
@@ -444,7 +439,13 @@ def _scene(row: Any) -> Scene:
     )
 
 
-def _tile(row: Any) -> Tile:
+def _tile(found: Any) -> Tile:
+    """Return the tile of a row that fits its checksum; its geometry comes as it was written."""
+    row = dict(zip(_TILE_NAMES, found, strict=True))
+    written = row["geometry"]
+    row["geometry"] = orjson.loads(written)
+    if not is_as_written(TileRow.__table__, row, written):
+        _check(TileRow.__table__, row)
     boxes = [_box(row[side] for side in _SIDES)]
     if row["west2"] is not None:
         boxes.append(_box(row[f"{side}2"] for side in _SIDES))
