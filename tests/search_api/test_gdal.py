@@ -63,6 +63,11 @@ def test_the_oapif_driver_lists_and_filters_features(url: str) -> None:
     assert ogr(f'len(pyogrio.read_dataframe({source!r}, where="{where}"))') == 4
 
 
+def test_the_oapif_driver_filters_by_time(url: str) -> None:
+    source, where = f"OAPIF:{url}collections/rgb.scenes", "datetime >= '2021/01/01 00:00:00'"
+    assert ogr(f'pyogrio.read_dataframe({source!r}, where="{where}")["title"].tolist()') == ["fiji_20210601.tif"]
+
+
 def test_the_geojson_driver_reads_a_search(url: str) -> None:
     ranks = ogr(f"pyogrio.read_dataframe('{url}search?q=a%20lake&limit=5')['bandsight:rank'].tolist()")
     assert ranks == [1, 2, 3, 4, 5]
