@@ -16,6 +16,7 @@ from training.parts import Part
 from training.scenes import Stack
 from training.sentences import Meaning, Sentences
 from training.simulate import add_clouds, add_snow, radar_look, relief
+from training.sky import clouds
 from training.spectra import SENSORS, WATER, imitate
 
 RGB_UM = (0.665, 0.56, 0.49)
@@ -27,6 +28,8 @@ _FAR = 0.5
 _MEASURED = 0.12
 # Share of a scene's crops that are chosen for their label, and among how many.
 _FOR_LABEL, _TRIES = 0.5, 12
+# Share of a scene's crops that clouds are laid over: few scenes have clouds of their own.
+_OVERCAST = 0.12
 # Share of scene crops that are seen in red, green, blue alone.
 _RGB = 0.25
 # Share that is imitated ground, once imagery is wide.
@@ -167,9 +170,13 @@ class Batches:
             crops.append(pixels[:, *windows[seldom]])
             labels_or_none.append(found[seldom])
         views = random_views(crops, size, torch_rng, area=(0.8, 1.0))
-        return self._some_bands(
-            stack.name, views, tuple(stack.wavelengths.tolist()), labels_or_none, part, rng, torch_rng
-        )
+        waves = tuple(stack.wavelengths.tolist())
+        for i in np.flatnonzero(rng.random(count) < _OVERCAST).tolist():
+            over = clouds(size, waves, rng)
+            # Full brightness of a band is less than a cloud's.
+            views[i] = torch.from_numpy(over.over(views[i].numpy(), rng.uniform(0.9, 1.6))).clamp(0, 1)
+            labels_or_none[i] = labels_or_none[i] if over.label == "clear" else over.label
+        return self._some_bands(stack.name, views, waves, labels_or_none, part, rng, torch_rng)
 
     def ground(
         self, count: int, part: Part, rng: np.random.Generator, torch_rng: torch.Generator, *, rgb: float = _RGB

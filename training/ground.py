@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.simulate import covering, fractal
-from training.spectra import KINDS, SENSORS, SNOW, at
+from training.sky import clouds, snow
+from training.spectra import KINDS, SENSORS, at
 
 _SOILS = ("bright soil", "dark soil", "concrete", "asphalt")
 _PLANTS = ("green plants", "dark woods")
@@ -30,8 +31,7 @@ _PLACES = {
 }
 # Share of the views that clouds or snow cover.
 _CLOUDS, _SNOWY = 0.12, 0.06
-_ALL = {**KINDS, "snow": SNOW}
-_NAMES = tuple(_ALL)
+_NAMES = tuple(KINDS)
 _Shares = NDArray[np.float32]
 """Share of each kind of `_NAMES` in each pixel, shape (kinds, size, size)."""
 
@@ -51,14 +51,14 @@ class Ground:
 def ground(n: int, size: int, rng: np.random.Generator, weather: float = 1.0) -> Ground:
     """Return n views in all bands of one sensor; clouds and snow `weather` times as often as they are mostly."""
     waves = SENSORS[int(rng.integers(len(SENSORS)))]
-    spectra = at(np.array([_ALL[name] for name in _NAMES], np.float32), waves)
+    spectra = at(np.array([*KINDS.values()], np.float32), waves)
     views = np.empty((n, len(waves), size, size), np.float32)
     labels: list[str | None] = []
     for row in range(n):
         place = str(rng.choice([*_PLACES]))
         shares, label = _covers(place, size, rng)
         own = spectra * rng.uniform(0.8, 1.25, (len(spectra), 1)) * rng.uniform(0.92, 1.08, spectra.shape)
-        lit = np.tensordot(own.astype(np.float32).T, shares, axes=1) * _light(shares, size, rng)
+        lit = np.tensordot(own.astype(np.float32).T, shares, axes=1) * _light(shares, place, size, rng)
         seen, label = _weather(lit, waves, label, rng, weather)
         views[row] = _stretched(seen, waves, rng)
         labels.append(label)
@@ -98,14 +98,17 @@ def _patches(size: int, count: int, rng: np.random.Generator) -> NDArray[np.floa
 
 def _fields(size: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return shares of kinds in straight-edged fields, each of one kind, shape (count, size, size)."""
-    angle, width, height = rng.uniform(0, np.pi), rng.uniform(5, 30), rng.uniform(4, 20)
+    # Of a few pixels, or so wide that hardly one fits the view.
+    angle, width, height = rng.uniform(0, np.pi), 5 * 16 ** rng.random(), 4 * 16 ** rng.random()
     y, x = np.mgrid[:size, :size].astype(np.float32)
     across, along = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     strip = np.floor(along / height).astype(np.int64)
     # Fields of a strip begin where they like, and no two strips are as wide.
     starts, widths = rng.uniform(0, width, 64), width * rng.uniform(0.6, 1.8, 64)
     part = np.floor((across + starts[strip % 64]) / widths[strip % 64]).astype(np.int64)
-    which = rng.integers(0, count, 997)[(strip * 131 + part * 17) % 997]
+    # Often they are much alike: all ploughed, or all green.
+    kinds = rng.permutation(count)[: rng.integers(1, count + 1)]
+    which = rng.choice(kinds, 997)[(strip * 131 + part * 17) % 997]
     bright = rng.uniform(0.75, 1.25, 997)[(strip * 131 + part * 17) % 997]
     return np.asarray((which[None] == np.arange(count)[:, None, None]) * bright, np.float32)
 
@@ -123,14 +126,20 @@ def _cover_with(shares: _Shares, place: str, share: float, rng: np.random.Genera
     shares += over * inside
 
 
-def _light(shares: _Shares, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return how bright the sun makes each pixel: hills but on water, and the fine grain of what stands there."""
+def _light(shares: _Shares, place: str, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return how bright the sun makes each pixel: hills but on water, and the fine grain of what stands there.
+
+    Bare ground has a relief always, and ploughed land hardly any: nothing else tells them apart where fields are wide.
+    """
     water = shares[[_NAMES.index(kind) for kind in _WATERS]].sum(axis=0)
     height = fractal(1, size, rng, (1.6, 2.4))[0] * size
     slope_y, slope_x = np.gradient(height)
     sun = rng.uniform(0, 2 * np.pi)
     shade = np.cos(sun) * slope_x + np.sin(sun) * slope_y
-    relief = rng.uniform(0, 0.45) * (rng.random() < 0.7) * shade / (shade.std() + 1e-6)
+    steep = {"bare": rng.uniform(0.08, 0.45), "farmland": rng.uniform(0, 0.08)}.get(
+        place, rng.uniform(0, 0.45) * (rng.random() < 0.7)
+    )
+    relief = steep * shade / (shade.std() + 1e-6)
     grain = rng.uniform(0.02, 0.15) * rng.standard_normal((size, size))
     return np.asarray(np.clip(1 + (relief + grain) * (1 - water), 0.15, 2.5), np.float32)
 
@@ -146,22 +155,18 @@ def _weather(
     chance = rng.random()
     if chance > often * (_CLOUDS + _SNOWY):
         return lit, label
-    snowy = chance > often * _CLOUDS
-    share = float(rng.uniform(0.1, 0.95))
-    field = fractal(1, lit.shape[1], rng, (1.0, 2.0))[0]
-    mask = covering(field, share, rng.uniform(0.05, 0.3))
-    white = at(np.array([SNOW if snowy else KINDS["cloud"]], np.float32), waves)[:, 0]
-    thick = mask * (1 if snowy else rng.uniform(0.5, 1.0))
-    name = "snow" if snowy else "cloud"
-    called = name if share > 0.6 else "some_cloud" if share > 0.3 and not snowy else label
-    out = lit * (1 - thick) + thick * white[:, None, None] * rng.uniform(0.6, 1.0)
-    return np.asarray(out, np.float32), called
+    over = (snow if chance > often * _CLOUDS else clouds)(lit.shape[1], waves, rng)
+    return over.over(lit, rng.uniform(0.6, 1.0)), label if over.label == "clear" else over.label
 
 
 def _stretched(bands: NDArray[np.float32], waves: tuple[float, ...], rng: np.random.Generator) -> NDArray[np.float32]:
     """Return reflectance as 0..1: by a fixed range, or stretched over what the view holds."""
     visible = np.array(waves) < 0.7
-    if rng.random() < 0.5:
+    draw = rng.random()
+    if draw < 0.15:
+        # By what clouds elsewhere in the scene reflect.
+        return np.asarray(np.clip(bands / rng.uniform(0.5, 1.0), 0, 1), np.float32)
+    if draw < 0.55:
         full = np.where(visible, rng.uniform(0.2, 0.4), rng.uniform(0.3, 0.6))[:, None, None]
         return np.asarray(np.clip(bands / full, 0, 1), np.float32)
     low, high = np.percentile(bands, (1, 99), axis=(1, 2))
