@@ -25,13 +25,18 @@ _PLACES = {
     "bare": (_SOILS, 0.3),
     "forest": (_PLANTS, 0.25),
     "farmland": (("green plants", "dry plants", "dark soil", "bright soil"), 0.2),
+    "city": (("concrete", "asphalt", "red roof", "green plants"), 0.2),
     "water": (_WATERS, 0.15),
     "shore": (_WATERS, 0.15),
     "mixed": ((*_PLANTS, *_SOILS, "dry plants"), 0.0),
 }
+# Sides of fields, pixels: of a few, or so wide that hardly one fits the view; and of what is built.
+_BLOCKS = {"farmland": (5.0, 80.0), "city": (2.0, 6.0)}
+_WIDE = 20.0
 # Share of the views that clouds or snow cover.
 _CLOUDS, _SNOWY = 0.12, 0.06
 _NAMES = tuple(KINDS)
+_BLUE_UM = 0.49
 _Shares = NDArray[np.float32]
 """Share of each kind of `_NAMES` in each pixel, shape (kinds, size, size)."""
 
@@ -59,7 +64,7 @@ def ground(n: int, size: int, rng: np.random.Generator, weather: float = 1.0) ->
         shares, label = _covers(place, size, rng)
         own = spectra * rng.uniform(0.8, 1.25, (len(spectra), 1)) * rng.uniform(0.92, 1.08, spectra.shape)
         lit = np.tensordot(own.astype(np.float32).T, shares, axes=1) * _light(shares, place, size, rng)
-        seen, label = _weather(lit, waves, label, rng, weather)
+        seen, label = _weather(_air(lit, waves, rng), waves, label, rng, weather)
         views[row] = _stretched(seen, waves, rng)
         labels.append(label)
     return Ground(torch.from_numpy(views), waves, labels)
@@ -69,8 +74,8 @@ def _covers(place: str, size: int, rng: np.random.Generator) -> tuple[_Shares, s
     """Return what covers each pixel, and the label."""
     shares = np.zeros((len(_NAMES), size, size), np.float32)
     kinds, strange = _PLACES[place]
-    if place == "farmland":
-        _lay(shares, kinds, _fields(size, len(kinds), rng))
+    if place in _BLOCKS:
+        _lay(shares, kinds, _fields(size, len(kinds), _BLOCKS[place], rng))
     else:
         _lay(shares, kinds, _patches(size, len(kinds), rng))
     if place == "shore":
@@ -96,10 +101,11 @@ def _patches(size: int, count: int, rng: np.random.Generator) -> NDArray[np.floa
     return np.asarray(weights / weights.sum(axis=0), np.float32)
 
 
-def _fields(size: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return shares of kinds in straight-edged fields, each of one kind, shape (count, size, size)."""
-    # Of a few pixels, or so wide that hardly one fits the view.
-    angle, width, height = rng.uniform(0, np.pi), 5 * 16 ** rng.random(), 4 * 16 ** rng.random()
+def _fields(size: int, count: int, sides: tuple[float, float], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return shares of kinds in straight-edged fields or blocks, each of one kind, shape (count, size, size)."""
+    low, high = sides
+    angle = rng.uniform(0, np.pi)
+    width, height = low * (high / low) ** rng.random(), 0.8 * low * (high / low) ** rng.random()
     y, x = np.mgrid[:size, :size].astype(np.float32)
     across, along = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     strip = np.floor(along / height).astype(np.int64)
@@ -107,7 +113,8 @@ def _fields(size: int, count: int, rng: np.random.Generator) -> NDArray[np.float
     starts, widths = rng.uniform(0, width, 64), width * rng.uniform(0.6, 1.8, 64)
     part = np.floor((across + starts[strip % 64]) / widths[strip % 64]).astype(np.int64)
     # Often they are much alike: all ploughed, or all green.
-    kinds = rng.permutation(count)[: rng.integers(1, count + 1)]
+    least = 1 if high > _WIDE else count
+    kinds = rng.permutation(count)[: rng.integers(least, count + 1)]
     which = rng.choice(kinds, 997)[(strip * 131 + part * 17) % 997]
     bright = rng.uniform(0.75, 1.25, 997)[(strip * 131 + part * 17) % 997]
     return np.asarray((which[None] == np.arange(count)[:, None, None]) * bright, np.float32)
@@ -120,7 +127,8 @@ def _cover_with(shares: _Shares, place: str, share: float, rng: np.random.Genera
     inside = covering(field, share, 0.02)
     over = np.zeros_like(shares)
     kinds = _PLACES[place][0]
-    layout = _fields(size, len(kinds), rng) if place == "farmland" else _patches(size, len(kinds), rng)
+    blocks = _BLOCKS.get(place)
+    layout = _patches(size, len(kinds), rng) if blocks is None else _fields(size, len(kinds), blocks, rng)
     _lay(over, kinds, layout)
     shares *= 1 - inside
     shares += over * inside
@@ -136,12 +144,18 @@ def _light(shares: _Shares, place: str, size: int, rng: np.random.Generator) -> 
     slope_y, slope_x = np.gradient(height)
     sun = rng.uniform(0, 2 * np.pi)
     shade = np.cos(sun) * slope_x + np.sin(sun) * slope_y
-    steep = {"bare": rng.uniform(0.08, 0.45), "farmland": rng.uniform(0, 0.08)}.get(
+    steep = {"bare": rng.uniform(0.08, 0.45), "farmland": rng.uniform(0, 0.08), "city": 0.0}.get(
         place, rng.uniform(0, 0.45) * (rng.random() < 0.7)
     )
     relief = steep * shade / (shade.std() + 1e-6)
     grain = rng.uniform(0.02, 0.15) * rng.standard_normal((size, size))
     return np.asarray(np.clip(1 + (relief + grain) * (1 - water), 0.15, 2.5), np.float32)
+
+
+def _air(lit: NDArray[np.float32], waves: tuple[float, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Lay clear or hazy air over a view: light that it scatters, more the shorter the wave. Haze is no cloud."""
+    light = rng.uniform(0, 0.15) * (np.array(waves, np.float32) / _BLUE_UM) ** -rng.uniform(1, 4)
+    return np.asarray(lit * (1 - 2 * light)[:, None, None].clip(0.5) + light[:, None, None], np.float32)
 
 
 def _weather(

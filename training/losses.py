@@ -93,7 +93,8 @@ def agreement(seen: Tensor, target: Tensor, *, among: bool) -> Tensor:
 
 
 def wordings(student: Projections, sentences: Sentences, rows: list[int], rng: np.random.Generator) -> Tensor:
-    """Return how far apart wordings of one thing lie: two prompts of each kind, and two captions of each image.
+    """Return how far apart wordings of one thing lie: two prompts of each kind, and two captions of each image,
+    whole or in a hurry.
 
     Args:
         student: For its text projection.
@@ -101,7 +102,8 @@ def wordings(student: Projections, sentences: Sentences, rows: list[int], rng: n
         rows: Images of the batch.
         rng: Draws the wordings.
     """
-    groups = [*sentences.of_kind, *(sentences.captions[row] for row in rows)]
+    said = [np.concatenate([sentences.captions[row], sentences.keywords[row]]) for row in rows]
+    groups = [*sentences.of_kind, *said]
     pairs = np.array([rng.choice(group, 2) for group in groups])
     device = student.text_proj.weight.device
     one, other = (student.texts(sentences.vectors[pairs[:, side]].to(device)) for side in (0, 1))

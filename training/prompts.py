@@ -16,6 +16,14 @@ WORDINGS = (
     "satellite picture showing {}",
     "where is there {}",
     "looking for {}",
+    "where are {}",
+    "show me places with {}",
+    "a place with {}",
+    "an area of {}",
+    "which places show {}",
+    "{} in an aerial image",
+    "remote sensing image of {}",
+    "a view of {} from a satellite",
 )
 # Words that a person who types in a hurry leaves out.
 _LEFT_OUT = """

@@ -18,8 +18,10 @@ from training.spectra import KINDS, SNOW, at
 # A veil's droplets scatter short waves more, about so many powers of the wavelength at most.
 _BLUER = 1.2
 _GREEN_UM, _HEAT_UM = 0.55, 3.0
-# Mean opacity from which a place is called cloudy, and from which it has some clouds.
-_CLOUDY, _SOME = 0.35, 0.18
+# Mean opacity from which a place is called cloudy, and from which it has some clouds. What is thinner, or has no shape,
+# may be called anything, down to what nobody sees.
+_CLOUDY, _SOME, _UNSEEN = 0.3, 0.12, 0.05
+_VEILED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,21 @@ def clouds(size: int, wavelengths: tuple[float, ...], rng: np.random.Generator) 
     if form != "veil":
         shift = (int(rng.integers(-10, 11)), int(rng.integers(-10, 11)))
         shadow = np.roll(opacity, shift, (0, 1)) * rng.uniform(0, 0.6)
-    # A thin veil may be called anything.
-    label = "cloud" if mean > _CLOUDY else "clear" if mean < _SOME else None if form == "veil" else "some_cloud"
+    label = _called(mean, shapeless=form == "veil")
     return Cover(
         np.clip(opacity * bluer[:, None, None], 0, 1).astype(np.float32),
         white.astype(np.float32),
         shadow.astype(np.float32),
         label,
     )
+
+
+def _called(opacity: float, *, shapeless: bool) -> str | None:
+    if opacity > (_VEILED if shapeless else _CLOUDY):
+        return "cloud"
+    if opacity < _UNSEEN:
+        return "clear"
+    return None if shapeless or opacity < _SOME else "some_cloud"
 
 
 def snow(size: int, wavelengths: tuple[float, ...], rng: np.random.Generator) -> Cover:
@@ -83,7 +92,7 @@ def snow(size: int, wavelengths: tuple[float, ...], rng: np.random.Generator) ->
         np.repeat(mask[None], len(wavelengths), 0).astype(np.float32),
         white.astype(np.float32),
         np.zeros((size, size), np.float32),
-        "snow" if share > 0.5 else "clear",
+        "snow" if share > 0.5 else "clear" if share < 0.2 else None,
     )
 
 

@@ -31,8 +31,8 @@ def test_a_cloudy_place_is_called_so_by_how_much_of_it_is_hidden():
     for cover in drawn(clouds, 200):
         called[cover.label].append(float(cover.opacity[GREEN].mean()))
     assert all(called.values())
-    assert min(called["cloud"]) > max(called["clear"])
-    assert max(called["some_cloud"]) < 0.4
+    assert min(called["some_cloud"]) > max(called["clear"])
+    assert max(called["some_cloud"]) <= min(called["cloud"])
 
 
 def test_thin_clouds_veil_short_waves_more():
