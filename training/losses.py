@@ -93,8 +93,7 @@ def agreement(seen: Tensor, target: Tensor, *, among: bool) -> Tensor:
 
 
 def wordings(student: Projections, sentences: Sentences, rows: list[int], rng: np.random.Generator) -> Tensor:
-    """Return how far apart wordings of one thing lie: two prompts of each kind, and two captions of each image,
-    whole or in a hurry.
+    """Return how far apart wordings of one thing lie: two prompts of each kind, two captions or keywords of each image.
 
     Args:
         student: For its text projection.
