@@ -36,7 +36,11 @@ _WIDE = 20.0
 # Share of the views that clouds or snow cover.
 _CLOUDS, _SNOWY = 0.12, 0.06
 _NAMES = tuple(KINDS)
-_BLUE_UM = 0.49
+# The rows of water: it mirrors the sky, so it is of any blue.
+_WET = [_NAMES.index(kind) for kind in _WATERS]
+# Share of views with haze; without, woods are never as blue as water.
+_HAZY = 0.6
+_BLUE_UM, _GREEN_UM = 0.49, 0.56
 _Shares = NDArray[np.float32]
 """Share of each kind of `_NAMES` in each pixel, shape (kinds, size, size)."""
 
@@ -63,8 +67,10 @@ def ground(n: int, size: int, rng: np.random.Generator, weather: float = 1.0) ->
         place = str(rng.choice([*_PLACES]))
         shares, label = _covers(place, size, rng)
         own = spectra * rng.uniform(0.8, 1.25, (len(spectra), 1)) * rng.uniform(0.92, 1.08, spectra.shape)
+        own[_WET] *= rng.uniform(0.7, 1.5) * (np.array(waves) / _GREEN_UM) ** -rng.uniform(0, 2.5)
         lit = np.tensordot(own.astype(np.float32).T, shares, axes=1) * _light(shares, place, size, rng)
-        seen, label = _weather(_air(lit, waves, rng), waves, label, rng, weather)
+        hazy = _air(lit, waves, rng) if rng.random() < _HAZY else lit
+        seen, label = _weather(hazy, waves, label, rng, weather)
         views[row] = _stretched(seen, waves, rng)
         labels.append(label)
     return Ground(torch.from_numpy(views), waves, labels)
@@ -139,7 +145,7 @@ def _light(shares: _Shares, place: str, size: int, rng: np.random.Generator) -> 
 
     Bare ground has a relief always, and ploughed land hardly any: nothing else tells them apart where fields are wide.
     """
-    water = shares[[_NAMES.index(kind) for kind in _WATERS]].sum(axis=0)
+    water = shares[_WET].sum(axis=0)
     height = fractal(1, size, rng, (1.6, 2.4))[0] * size
     slope_y, slope_x = np.gradient(height)
     sun = rng.uniform(0, 2 * np.pi)
