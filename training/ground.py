@@ -30,9 +30,9 @@ _PLACES = {
     "shore": (_WATERS, 0.15),
     "mixed": ((*_PLANTS, *_SOILS, "dry plants"), 0.0),
 }
-# Sides of fields, pixels: of a few, or so wide that hardly one fits the view; and of what is built.
-_BLOCKS = {"farmland": (5.0, 80.0), "city": (2.0, 6.0)}
-_WIDE = 20.0
+# Least and greatest side of fields and of what is built, pixels, and of how many kinds they are at least. Fields are of
+# a few pixels, or so wide that hardly one fits the view, and often much alike: all ploughed, or all green.
+_BLOCKS = {"farmland": (5.0, 80.0, 1), "city": (2.0, 6.0, 4)}
 # Share of the views that clouds or snow cover.
 _CLOUDS, _SNOWY = 0.12, 0.06
 _NAMES = tuple(KINDS)
@@ -79,14 +79,11 @@ def ground(n: int, size: int, rng: np.random.Generator, weather: float = 1.0) ->
 def _covers(place: str, size: int, rng: np.random.Generator) -> tuple[_Shares, str | None]:
     """Return what covers each pixel, and the label."""
     shares = np.zeros((len(_NAMES), size, size), np.float32)
-    kinds, strange = _PLACES[place]
-    if place in _BLOCKS:
-        _lay(shares, kinds, _fields(size, len(kinds), _BLOCKS[place], rng))
-    else:
-        _lay(shares, kinds, _patches(size, len(kinds), rng))
+    _lay(shares, place, rng)
     if place == "shore":
         _cover_with(shares, str(rng.choice(["forest", "farmland", "bare"])), rng.uniform(0.3, 0.7), rng)
         return shares, "shore"
+    strange = _PLACES[place][1]
     if strange and rng.random() < 0.5:
         # A little of something else lies among it.
         other = str(rng.choice([name for name in _PLACES if name not in {place, "shore", "mixed"}]))
@@ -94,7 +91,11 @@ def _covers(place: str, size: int, rng: np.random.Generator) -> tuple[_Shares, s
     return shares, None if place == "mixed" else place
 
 
-def _lay(shares: _Shares, kinds: tuple[str, ...], layout: NDArray[np.float32]) -> None:
+def _lay(shares: _Shares, place: str, rng: np.random.Generator) -> None:
+    """Fill shares, all 0, with what a kind of place is made of."""
+    kinds, size = _PLACES[place][0], shares.shape[1]
+    blocks = _BLOCKS.get(place)
+    layout = _patches(size, len(kinds), rng) if blocks is None else _fields(size, len(kinds), blocks, rng)
     for kind, share in zip(kinds, layout, strict=True):
         shares[_NAMES.index(kind)] = share
 
@@ -107,9 +108,9 @@ def _patches(size: int, count: int, rng: np.random.Generator) -> NDArray[np.floa
     return np.asarray(weights / weights.sum(axis=0), np.float32)
 
 
-def _fields(size: int, count: int, sides: tuple[float, float], rng: np.random.Generator) -> NDArray[np.float32]:
+def _fields(size: int, count: int, blocks: tuple[float, float, int], rng: np.random.Generator) -> NDArray[np.float32]:
     """Return shares of kinds in straight-edged fields or blocks, each of one kind, shape (count, size, size)."""
-    low, high = sides
+    low, high, least = blocks
     angle = rng.uniform(0, np.pi)
     width, height = low * (high / low) ** rng.random(), 0.8 * low * (high / low) ** rng.random()
     y, x = np.mgrid[:size, :size].astype(np.float32)
@@ -118,8 +119,6 @@ def _fields(size: int, count: int, sides: tuple[float, float], rng: np.random.Ge
     # Fields of a strip begin where they like, and no two strips are as wide.
     starts, widths = rng.uniform(0, width, 64), width * rng.uniform(0.6, 1.8, 64)
     part = np.floor((across + starts[strip % 64]) / widths[strip % 64]).astype(np.int64)
-    # Often they are much alike: all ploughed, or all green.
-    least = 1 if high > _WIDE else count
     kinds = rng.permutation(count)[: rng.integers(least, count + 1)]
     which = rng.choice(kinds, 997)[(strip * 131 + part * 17) % 997]
     bright = rng.uniform(0.75, 1.25, 997)[(strip * 131 + part * 17) % 997]
@@ -132,10 +131,7 @@ def _cover_with(shares: _Shares, place: str, share: float, rng: np.random.Genera
     field = fractal(1, size, rng, (1.4, 2.4))[0]
     inside = covering(field, share, 0.02)
     over = np.zeros_like(shares)
-    kinds = _PLACES[place][0]
-    blocks = _BLOCKS.get(place)
-    layout = _patches(size, len(kinds), rng) if blocks is None else _fields(size, len(kinds), blocks, rng)
-    _lay(over, kinds, layout)
+    _lay(over, place, rng)
     shares *= 1 - inside
     shares += over * inside
 
@@ -159,7 +155,7 @@ def _light(shares: _Shares, place: str, size: int, rng: np.random.Generator) -> 
 
 
 def _air(lit: NDArray[np.float32], waves: tuple[float, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Lay clear or hazy air over a view: light that it scatters, more the shorter the wave. Haze is no cloud."""
+    """Lay hazy air over a view: light that it scatters, more the shorter the wave. Haze is no cloud."""
     light = rng.uniform(0, 0.15) * (np.array(waves, np.float32) / _BLUE_UM) ** -rng.uniform(1, 4)
     return np.asarray(lit * (1 - 2 * light)[:, None, None].clip(0.5) + light[:, None, None], np.float32)
 
