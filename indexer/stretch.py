@@ -14,6 +14,7 @@ from bandsight.errors import SceneError
 from bandsight.sensors.match import Match
 from bandsight.sensors.profile import Band
 from bandsight.sensors.scaling import Scaling, decibel
+from indexer.air import DARKEST, path_reflectance
 
 # Longest side of the overview from which a percentile stretch is computed.
 _OVERVIEW_PX = 1024
@@ -22,6 +23,8 @@ _OVERVIEW_VALUES = 40_000_000
 _PERCENTILES = (1.0, 99.0)
 # Bands in here are stretched together, so that colours keep.
 _VISIBLE_UM = (0.44, 0.70)
+# Longer waves are heat, which the ground sends out itself.
+_REFLECTIVE_UM = 3.0
 
 
 def limits(
@@ -56,7 +59,11 @@ def limits(
         return rule, (0.0,) * len(bands), (255.0,) * len(bands)
     if rule.kind == "linear":
         own = [_of_file(rule, used[m.href], m.index, scales.get(m.href)) for m in matched.bands]
-        low = [o.stored(o.low if b.low is None else b.low) for o, b in zip(own, bands, strict=True)]
+        begin = [o.low if b.low is None else b.low for o, b in zip(own, bands, strict=True)]
+        if matched.profile.hazy:
+            samples = samples or _overviews(used, matched, nodata)
+            begin = _above_air(begin, bands, [o.physical(s) for o, s in zip(own, samples, strict=True)])
+        low = [o.stored(value) for o, value in zip(own, begin, strict=True)]
         high = [o.stored(o.high if b.high is None else b.high) for o, b in zip(own, bands, strict=True)]
         return rule, tuple(low), tuple(high)
     visible = [sample for band, sample in zip(bands, samples, strict=True) if _is_visible(band)]
@@ -86,6 +93,18 @@ def _plausible(
         f"{name}: its numbers have median {middle:g}, sensor {sensor} has {' or '.join(found)}; "
         "choose another --sensor or convert the scene"
     )
+
+
+def _above_air(
+    begin: Sequence[float], bands: Sequence[Band], reflectance: Sequence[NDArray[np.float32]]
+) -> list[float]:
+    """Return where the reflective bands of a scene begin, at the top of the atmosphere: above what the air adds."""
+    waves = np.array([band.wavelength_um for band in bands])
+    known = (waves < _REFLECTIVE_UM) & np.array([len(sample) > 0 for sample in reflectance])
+    darkest = [float(np.percentile(reflectance[i], DARKEST)) for i in np.flatnonzero(known)]
+    out = np.array(begin, np.float64)
+    out[known] = np.maximum(out[known], path_reflectance(waves[known], darkest))
+    return out.tolist()
 
 
 def _of_file(rule: Scaling, dataset: DatasetReader, index: int, said: tuple[float, float] | None) -> Scaling:

@@ -42,7 +42,7 @@ def scene_styles(scene: Scene) -> tuple[Style, ...]:
         # One stored band may stand for several: models see grey as three equal bands.
         first.setdefault((band.href, band.index), band)
     bands = [(band.name, band.wavelength_um) for band in first.values()]
-    return styles_of(bands, profile.styles, hazy=profile.hazy) if profile else styles_of(bands)
+    return styles_of(bands, profile.styles) if profile else styles_of(bands)
 
 
 def look_of(

@@ -93,7 +93,7 @@ class Profile:
     styles: tuple[Style, ...] = ()
     """Pictures for people; where empty they are derived from the wavelengths."""
     hazy: bool = False
-    """Measured at the top of the atmosphere: pictures for people begin above what the air alone reflects."""
+    """`linear` rules give reflectance at the top of the atmosphere, from which what the air adds is taken away."""
     offset_path: re.Pattern[str] | None = None
     """Found in the path of products whose numbers are `offset_dn` higher than the rules say."""
     offset_dn: float = 0.0

@@ -49,6 +49,10 @@ class Scaling:
         """Return the stored number (dB after `to_db`) of a physical value."""
         return (physical - self.offset) / self.scale
 
+    def physical(self, stored: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the physical values of stored numbers, any shape."""
+        return stored * np.float32(self.scale) + np.float32(self.offset)
+
 
 def stretch(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
     """Return values with `low` at 0 and `high` at 255, clipped, any shape."""

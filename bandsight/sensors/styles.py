@@ -9,8 +9,6 @@ from typing import Any
 
 _TABLE = Path(__file__).parent / "styles.toml"
 _COLOURS = 3
-# Share of the light from the ground that gets through clear air, both ways.
-_CLEAR = 0.8
 RATIO = "/"
 """Between two bands of radar: their ratio, which is a difference of dB."""
 
@@ -59,30 +57,25 @@ class _Combination:
     """A band farther away cannot stand for one of them, µm."""
     reach: tuple[float, ...]
     """So many times the band's own linear range becomes 0..255."""
-    haze: tuple[float, ...]
-    """Shares of the band's own linear range that clear air alone fills at the top of the atmosphere."""
 
 
-def styles_of(
-    bands: Sequence[tuple[str, float]], own: Sequence[Style] = (), *, hazy: bool = False
-) -> tuple[Style, ...]:
+def styles_of(bands: Sequence[tuple[str, float]], own: Sequence[Style] = ()) -> tuple[Style, ...]:
     """Return the styles that suit a scene, the one to begin with first.
 
     Args:
         bands: Name and wavelength, µm, of each different band.
         own: What the sensor's profile says; it comes first, and colours are not derived from its wavelengths.
-        hazy: The numbers were measured at the top of the atmosphere: colours begin above what the air alone reflects.
     """
     names = {name for name, _ in bands}
     fitting = [style for style in own if names.issuperset(style.needs)]
     # Where a profile has styles of its own, its wavelengths are codes of the model, or colours say little.
-    colours = () if own else _colours(bands, hazy)
+    colours = () if own else _colours(bands)
     shown = {style.bands for style in fitting if len(style.bands) == 1}
     single = [_single(name, wave, heat=not own) for name, wave in bands if (name,) not in shown]
     return (*fitting, *colours, *single)
 
 
-def _colours(bands: Sequence[tuple[str, float]], hazy: bool) -> Iterator[Style]:
+def _colours(bands: Sequence[tuple[str, float]]) -> Iterator[Style]:
     for one in _table():
         nearest = [
             min(((abs(wave - centre), name) for name, wave in bands), default=(100.0, "")) for centre in one.centres_um
@@ -91,8 +84,6 @@ def _colours(bands: Sequence[tuple[str, float]], hazy: bool) -> Iterator[Style]:
         names = tuple(name for _, name in nearest)
         if near and len(set(names)) == _COLOURS:
             ranges = tuple((0.0, reach) for reach in one.reach)
-            if hazy:
-                ranges = tuple((air, air + _CLEAR * reach) for air, reach in zip(one.haze, one.reach, strict=True))
             yield Style(name=one.name, title=one.title, bands=names, ranges=ranges)
 
 
@@ -118,7 +109,6 @@ def _table() -> tuple[_Combination, ...]:
             centres_um=tuple(row["centres_um"]),
             within_um=tuple(row["within_um"]),
             reach=tuple(row["reach"]),
-            haze=tuple(row["haze"]),
         )
         for row in rows
     )

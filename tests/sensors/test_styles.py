@@ -75,12 +75,3 @@ def test_a_broken_style_names_its_profile(tmp_path, lines: str) -> None:
     )
     with pytest.raises(SensorError, match=r"mine\.toml"):
         load_profiles(tmp_path)
-
-
-def test_a_picture_from_the_top_of_the_atmosphere_begins_above_the_air() -> None:
-    bands = bands_of(next(one for one in load_profiles() if one.name == "sentinel2_l1c"))
-    hazy, clear = (styles_of(bands, hazy=told)[0] for told in (True, False))
-    red, green, blue = hazy.ranges
-    assert 0 < red[0] < green[0] < blue[0] < min(red[1], green[1], blue[1])
-    assert clear.ranges == ((0, 1),) * 3
-    assert {one.name for one in load_profiles() if one.hazy} == {"sentinel2_l1c", "landsat89"}

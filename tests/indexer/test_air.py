@@ -1,0 +1,70 @@
+"""What the air adds is found from dark ground, and no more than air can be is taken away."""
+
+import numpy as np
+import pytest
+
+from indexer.air import path_reflectance
+from indexer.scene import open_scene, scene_key
+from indexer.sources import find_scenes
+from tests.rasters import write
+
+WAVES = np.array([0.443, 0.49, 0.56, 0.665, 0.842, 1.61])
+# Molecules, the sun low.
+CLEAR = np.array([0.111, 0.073, 0.042, 0.021, 0.008, 0.001])
+BANDS = ("B02", "B03", "B04", "B08", "B11")
+OF_BANDS = (0.49, 0.56, 0.665, 0.842, 1.61)
+
+
+@pytest.mark.parametrize("aerosol", [0.0, 0.02, 0.05])
+def test_air_over_dark_ground_is_found(aerosol):
+    air = CLEAR + aerosol * (WAVES / 0.55) ** -1.3
+    np.testing.assert_allclose(path_reflectance(WAVES, air + 0.01), air, atol=0.002)
+
+
+def test_plants_are_dark_enough_though_they_are_bright_in_infrared():
+    air = CLEAR + 0.03 * (WAVES / 0.55) ** -1.3
+    plants = np.array([0.012, 0.014, 0.03, 0.015, 0.25, 0.12])
+    np.testing.assert_allclose(path_reflectance(WAVES, air + plants), air, atol=0.004)
+
+
+def test_of_a_desert_snow_or_clouds_no_more_than_air_is_taken_away():
+    most = CLEAR + 0.08 * (WAVES / 0.55) ** -1.3
+    for ground in ([0.12, 0.16, 0.23, 0.31, 0.38, 0.48], [0.8] * 5 + [0.1]):
+        found = path_reflectance(WAVES, CLEAR + np.array(ground))
+        assert (found <= most + 0.002).all()
+        assert (found >= CLEAR - 0.002).all()
+
+
+def test_nothing_dark_becomes_darker_than_dark_ground_is():
+    darkest = np.array([0.02, 0.015, 0.005, 0.0, 0.0, 0.0])
+    assert (path_reflectance(WAVES, darkest) <= np.maximum(darkest - 0.01, 0)).all()
+
+
+def test_bands_of_long_waves_alone_say_nothing_of_aerosol():
+    assert path_reflectance([1.61, 2.2], [0.2, 0.2]) == pytest.approx([0.0006, 0.0002], abs=2e-4)
+
+
+def scene(folder, level):
+    """Half water, half fields, through air with some haze in it; numbers as Sentinel-2 stores them."""
+    air = 0.02 * (np.array(OF_BANDS) / 0.55) ** -1.3 + np.array([0.073, 0.042, 0.021, 0.008, 0.001])
+    ground = np.full((5, 64, 64), 0.01)
+    ground[:, :, 32:] = np.array([0.06, 0.09, 0.12, 0.3, 0.3])[:, None, None]
+    values = np.round((ground + air[:, None, None]) * 10_000).astype(np.uint16)
+    for band, layer in zip(BANDS, values, strict=True):
+        write(folder / f"S2A_MSI{level}_20200505T101031_N0209_R022_T33UUU_{band}.tif", layer[None])
+    source = next(iter(find_scenes([folder])))
+    return open_scene(source, scene_key(source, {}), sensor=None, tiling={}), air
+
+
+def test_a_scene_from_the_top_of_the_atmosphere_begins_above_its_air(tmp_path):
+    found, air = scene(tmp_path, "L1C")
+    assert found.record.sensor == "sentinel2_l1c"
+    np.testing.assert_allclose(np.array(found.low) / 10_000, air, atol=0.002)
+    assert found.high == pytest.approx([3000] * 5)
+    assert found.record.stretch["low"] == list(found.low)
+
+
+def test_a_scene_without_its_air_begins_at_nothing(tmp_path):
+    found, _ = scene(tmp_path, "L2A")
+    assert found.record.sensor == "sentinel2_l2a"
+    assert found.low == pytest.approx([0] * 5)
