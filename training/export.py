@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from training.student import Projections
 
 _WEIGHTS, _TRUNK = "open_clip_model.safetensors", "visual.trunk."
+# A trunk that stands beside others has its number before its names.
+_NUMBERED = re.compile(r"(?:trunks\.(\d+)\.)?(.+)")
 _BACKBONE = "tf_efficientnet_lite0"
 CONFIG: dict[str, Any] = {
     "model_cfg": {
@@ -88,10 +91,11 @@ def export(
     write_tokenizer(folder / "text")
 
 
-def read_trunk(folder: Path) -> dict[str, "torch.Tensor"]:
-    """Return the state of the trunk of an exported model that has one."""
-    return {
-        name.removeprefix(_TRUNK): value
-        for name, value in load_file(folder / _WEIGHTS).items()
-        if name.startswith(_TRUNK)
-    }
+def read_trunks(folder: Path) -> list[dict[str, "torch.Tensor"]]:
+    """Return the state of each learned trunk of an exported model, in the order in which its head reads them."""
+    states: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in load_file(folder / _WEIGHTS).items():
+        if name.startswith(_TRUNK):
+            number, rest = _NUMBERED.fullmatch(name.removeprefix(_TRUNK)).groups()  # type: ignore[union-attr]
+            states.setdefault(int(number or 0), {})[rest] = value
+    return [states[number] for number in sorted(states)]

@@ -14,13 +14,13 @@ from training.batches import Batches
 from training.calibrate import calibrate
 from training.captions import read_sets, stored
 from training.evaluate import quick
-from training.export import export, read_trunk
+from training.export import export, read_trunks
 from training.head import train_head
 from training.measured import read_measured
 from training.scenes import read_stacks
 from training.sentences import Sentences
 from training.tune import tune
-from training.views import Trunk, make_views, read_features, read_steps
+from training.views import make_views, read_features, read_steps, trunks_of
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the two tars and scenes/")
     parser.add_argument("--out", type=Path, required=True, help="run folder: views, features, model/")
-    parser.add_argument("--trunks", type=Path, nargs="+", required=True, help="model folders of trained trunks")
+    parser.add_argument("--trunks", type=Path, nargs="+", required=True, help="folders of models whose trunks to take")
     parser.add_argument("--cache", type=Path, default=Path(".cache/demo"), help="where the demo keeps its scenes")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--layers", type=int, default=2, help="how many last layers of the sentence encoder to tune")
@@ -42,12 +42,12 @@ def main() -> None:
     folder = args.data / "scenes"
     batches = Batches(train, sentences, read_stacks(folder), read_measured(folder))
     files = make_views(batches, args.out / "views", args.seed)
-    # The trunks, and the spectral indices beside them.
-    parts = [Trunk(trunk) for trunk in (*args.trunks, None)]
-    features = [read_features(part, files, args.out / f"features-{i}") for i, part in enumerate(parts)]
+    features = [
+        read_features(trunk, files, args.out / f"features-{i}") for i, trunk in enumerate(trunks_of(args.trunks))
+    ]
     steps = read_steps(files, features)
     model, validation = args.out / "model", read_sets(args.data, "validation")
-    states = [read_trunk(trunk) for trunk in args.trunks]
+    states = [state for folder in args.trunks for state in read_trunks(folder)]
     head = train_head(steps, sentences, args.epochs, args.seed)
     export(model, states, head, indices=True)
     said = {"head alone": quick(model, validation)}

@@ -93,7 +93,7 @@ def agreement(seen: Tensor, target: Tensor, *, among: bool) -> Tensor:
 
 
 def wordings(student: Projections, sentences: Sentences, rows: list[int], rng: np.random.Generator) -> Tensor:
-    """Return how far apart wordings of one thing lie: two prompts of each kind, two captions or keywords of each image.
+    """Return how far apart wordings of one thing lie: two prompts of each kind, two sentences of each image.
 
     Args:
         student: For its text projection.
@@ -101,7 +101,9 @@ def wordings(student: Projections, sentences: Sentences, rows: list[int], rng: n
         rows: Images of the batch.
         rng: Draws the wordings.
     """
-    said = [np.concatenate([sentences.captions[row], sentences.keywords[row]]) for row in rows]
+    said = [
+        np.concatenate([sentences.captions[row], sentences.keywords[row], sentences.rephrased[row]]) for row in rows
+    ]
     groups = [*sentences.of_kind, *said]
     pairs = np.array([rng.choice(group, 2) for group in groups])
     device = student.text_proj.weight.device

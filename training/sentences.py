@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from bandsight.evaluation.datasets import LabelledImage
-from training.prompts import class_prompts, keywords, label_prompts, vocabulary
+from training.prompts import class_prompts, keywords, label_prompts, rephrased, vocabulary
 from training.text import sentence_vectors
 
 # How much a prompt of an image's own class is true of it; its own captions are 1.
 _OWN_CLASS = 0.92
-# Chance of keywords.
-_KEYWORDS = 0.12
+# Chances of keywords, and of a caption in other words.
+_KEYWORDS, _REPHRASED = 0.12, 0.15
 # How far the covariance of wordings is shrunk towards the identity.
 _SHRINK = 0.3
 
@@ -46,12 +46,14 @@ class Sentences:
         for kind, label in enumerate(labels, start=len(classes)):
             for text in label_prompts(label):
                 prompts.setdefault(text, set()).add(kind)
-        texts = [*captions, *(keywords(caption) for caption in captions), *prompts]
+        rng = np.random.default_rng(0)
+        other = [rephrased(caption, rng) for caption in captions]
+        texts = [*captions, *(keywords(caption) for caption in captions), *other, *prompts]
         self.texts = texts
         self.vectors = _cached(texts, cache)
         unit = functional.normalize(self.vectors, dim=-1)
         self.unit = unit
-        self.first_prompt = 2 * len(captions)
+        self.first_prompt = 3 * len(captions)
         self.names = np.zeros((len(texts), len(self.kinds)), bool)
         for row_of_text, named in enumerate(prompts.values(), start=self.first_prompt):
             self.names[row_of_text, list(named)] = True
@@ -60,6 +62,7 @@ class Sentences:
         row = {caption: i for i, caption in enumerate(captions)}
         self.captions = [np.array([row[t] for t in image.captions]) for image in images]
         self.keywords = [rows + len(captions) for rows in self.captions]
+        self.rephrased = [rows + 2 * len(captions) for rows in self.captions]
         kind_of_class = {cls: kind for kind, cls in enumerate(classes)}
         self.kind_of_image = np.array([kind_of_class[str(image.cls)] for image in images])
         self.means = functional.normalize(torch.stack([unit[rows].mean(0) for rows in self.captions]), dim=-1)
@@ -97,7 +100,7 @@ class Sentences:
         return self.kinds.index(f"label {label}")
 
     def draw(self, image: int, prompts: float, rng: np.random.Generator) -> int:
-        """Return a sentence for an image: mostly a caption, else its keywords, or a prompt of its class.
+        """Return a sentence for an image: mostly a caption, else its keywords or other words, or a prompt of its class.
 
         Args:
             image: Which.
@@ -107,7 +110,15 @@ class Sentences:
         chance = rng.random()
         if chance < prompts:
             return int(rng.choice(self.of_kind[self.kind_of_image[image]]))
-        return int(rng.choice((self.keywords if chance < prompts + _KEYWORDS else self.captions)[image]))
+        chance -= prompts
+        rows = (
+            self.keywords
+            if chance < _KEYWORDS
+            else self.rephrased
+            if chance < _KEYWORDS + _REPHRASED
+            else self.captions
+        )
+        return int(rng.choice(rows[image]))
 
     def bank(self, rng: np.random.Generator, captions: int, prompts: int) -> NDArray[np.int64]:
         """Return rows to tell images from: some captions, and some prompts of every kind.

@@ -1,6 +1,6 @@
 """The views that the joined head is trained on: made once, kept as files, and put through each trunk once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from bandsight.model import load_model
 from bandsight.model.indices import SpectralIndices
-from bandsight.model.towers import wavelength_inputs
+from bandsight.model.towers import SideBySide, wavelength_inputs
 from training.batches import Batches, SceneBatch
 from training.parts import Part
 from training.sentences import Meaning
@@ -156,18 +156,11 @@ def read_features(
 
 
 class Trunk:
-    """The trunk of an exported model, or what is not learned: uint8 views to pooled features, float16."""
+    """One trunk, learned or not: uint8 views to pooled features, float16."""
 
-    def __init__(self, model: Path | None) -> None:
-        """Load a model folder's trunk; None stands for the spectral indices."""
-        if model is None:
-            self._trunk: Any = SpectralIndices()
-            self._device = torch.device("cpu")
-        else:
-            encoder = load_model(f"local-dir:{model}", check=False)
-            self._trunk = encoder._model.visual.trunk  # noqa: SLF001  (before its head)
-            self._device = encoder.device
-        self._inputs = wavelength_inputs(self._trunk)
+    def __init__(self, trunk: nn.Module, device: torch.device) -> None:
+        self._trunk, self._device = trunk, device
+        self._inputs = wavelength_inputs(trunk)
 
     @torch.inference_mode()
     def __call__(self, views: Tensor, wavelengths: tuple[float, ...]) -> Tensor:
@@ -176,6 +169,17 @@ class Trunk:
             stage.use(wavelengths)
         out: Tensor = self._trunk((views.to(self._device).float() / 255 - 0.5) / 0.5)
         return out.half().cpu()
+
+
+def trunks_of(models: Sequence[Path]) -> list[Trunk]:
+    """Return the learned trunks of exported models, one or several each, and the spectral indices as the last."""
+    found = []
+    for model in models:
+        encoder = load_model(f"local-dir:{model}", check=False)
+        trunk = encoder._model.visual.trunk  # noqa: SLF001  (before its head)
+        each = trunk.trunks if isinstance(trunk, SideBySide) else [trunk]
+        found += [Trunk(one, encoder.device) for one in each if not isinstance(one, SpectralIndices)]
+    return [*found, Trunk(SpectralIndices(), torch.device("cpu"))]
 
 
 def read_steps(files: list[Path], trunks: list[list[dict[str, Any]]]) -> list[Step]:

@@ -9,12 +9,12 @@ from bandsight.evaluation.datasets import LabelledImage
 from bandsight.model import load_model
 from bandsight.model.indices import SpectralIndices
 from training.batches import Batches
-from training.export import export, read_trunk
+from training.export import export, read_trunks
 from training.head import labelled_crops, train_head
 from training.scenes import make_stack
 from training.sentences import Sentences
 from training.student import Projections, Student
-from training.views import Trunk, make_views, read_features, read_steps
+from training.views import make_views, read_features, read_steps, trunks_of
 
 RULES = {
     "wavelengths": [0.49, 0.56, 0.665, 0.842],
@@ -78,9 +78,10 @@ def test_views_are_made_once_and_features_stand_side_by_side(batches, trunk, tmp
     before = [file.stat().st_mtime_ns for file in files]
     assert make_views(batches, tmp_path / "views", seed=1) == files
     assert [file.stat().st_mtime_ns for file in files] == before
-    found = read_features(Trunk(trunk), files, tmp_path / "features")
+    seen = trunks_of([trunk])[0]
+    found = read_features(seen, files, tmp_path / "features")
     views, waves = torch.load(files[0], weights_only=True)["groups"][0]
-    torch.testing.assert_close(found[0]["captioned"][: len(views)], Trunk(trunk)(views, waves))
+    torch.testing.assert_close(found[0]["captioned"][: len(views)], seen(views, waves))
     steps = read_steps(files, [found, found])
     assert steps[0].features.shape == (112, 2560)
     assert torch.equal(steps[0].features[:, :1280], steps[0].features[:, 1280:])
@@ -113,14 +114,17 @@ def test_the_head_learns_to_tell_what_its_features_tell(batches, tmp_path):
 
 
 def test_a_joined_model_is_a_folder_that_the_product_loads(trunk, tmp_path):
-    indices = Trunk(None)
     head = Projections(2560 + SpectralIndices().num_features)
-    export(tmp_path / "joined", [read_trunk(trunk), read_trunk(trunk)], head, indices=True)
+    export(tmp_path / "joined", read_trunks(trunk) * 2, head, indices=True)
     model = load_model(f"local-dir:{tmp_path / 'joined'}", "cpu", check=False)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 128, 128), np.uint8)
     waves = (0.49, 0.56, 0.665, 0.842)
-    features = Trunk(trunk)(torch.from_numpy(pixels), waves)
-    both = torch.cat([features, features, indices(torch.from_numpy(pixels), waves)], dim=1)
+    # The trunks of a joined model are those that it was joined from.
+    seen = [part(torch.from_numpy(pixels), waves) for part in trunks_of([tmp_path / "joined"])]
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], trunks_of([trunk])[0](torch.from_numpy(pixels), waves))
+    assert [state.keys() for state in read_trunks(tmp_path / "joined")] == [read_trunks(trunk)[0].keys()] * 2
+    both = torch.cat(seen, dim=1)
     expected = head.project(both.float()).detach()
     np.testing.assert_allclose(model.embed_pixels(pixels, waves), expected.numpy(), atol=2e-3)
     assert model.dense(pixels, waves).shape == (2, 4, 4, 384)

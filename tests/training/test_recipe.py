@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from training.augment import mosaic, random_air, random_light, random_views
+from training.evaluate import NEW_WORDS
 from training.ground import ground
 from training.losses import Memory, agreement, contrast, wordings
 from training.measured import Measured
 from training.parts import PARTS, part_of
-from training.prompts import class_prompts, keywords, label_prompts, vocabulary
+from training.prompts import class_prompts, keywords, label_prompts, rephrased, vocabulary
 from training.scenes import make_stack
 from training.sentences import Meaning, Sentences
 from training.simulate import add_clouds, add_snow, fractal, radar_look, relief
@@ -39,6 +40,24 @@ def test_labels_of_scenes_and_painted_weather_have_words():
 def test_keywords_keep_what_a_hurried_person_types():
     assert keywords("there are many planes parked on the apron") == "planes parked apron"
     assert keywords("it is") == "it is"
+
+
+def test_a_caption_in_other_words_keeps_what_it_shows():
+    caption = "many planes are parked near a large airport"
+    said = {rephrased(caption, np.random.default_rng(seed)) for seed in range(200)}
+    assert len(said) > 50
+    assert any("aircraft" in text for text in said)
+    assert any(text.startswith("show me") for text in said)
+    shown = {"planes", *vocabulary()["words"]["planes"]}
+    assert all(any(word in text for word in shown) for text in said)
+    assert rephrased(caption, rng()) == rephrased(caption, rng())
+
+
+def test_no_words_are_taught_by_which_new_words_are_measured():
+    said = vocabulary()
+    phrases = [phrase for table in ("classes", "labels", "words") for row in said[table].values() for phrase in row]
+    taught = {word.removesuffix("s") for phrase in phrases for word in phrase.split()}
+    assert not taught & set(NEW_WORDS)
 
 
 def test_spectral_indices_label_windows():

@@ -33,7 +33,7 @@ class FewSentences:
         self.unit = torch.nn.functional.normalize(self.vectors, dim=-1)
         self.of_kind = [np.array([0, 2]), np.array([1, 3])]
         self.captions = [np.array([0, 2]), np.array([1, 3])] * 20
-        self.keywords = self.captions
+        self.keywords = self.rephrased = self.captions
         self.kind_means = self.unit[:2]
 
     def draw(self, image, prompts, rng):
