@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,11 @@ _PERCENTILES = (2.0, 98.0)
 
 
 def decode_query_image(
-    data: bytes, wavelengths: Sequence[float] | None = None, *, max_pixels: int = MAX_PIXELS
+    data: bytes,
+    wavelengths: Sequence[float] | None = None,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    limits: Mapping[tuple[float, ...], Sequence[tuple[float, float]]] | None = None,
 ) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
     """Return a query image's pixels, uint8 (C, H, W), and the centre wavelength of each band in µm.
 
@@ -40,6 +44,8 @@ def decode_query_image(
         data: The file's bytes: PNG, JPEG or GeoTIFF.
         wavelengths: Of the bands, in µm; needed when the file has neither three bands nor wavelengths of its own.
         max_pixels: Images with more are refused before they are decoded.
+        limits: What becomes 0 and 255 in each band of TIFFs of other than eight bits that do not say so themselves, by
+            their wavelengths; where it has none: the image's own 2nd and 98th percentile, over all bands.
 
     Raises:
         ImageError: It is no such image, damaged, too large, or its bands are unknown.
@@ -47,11 +53,28 @@ def decode_query_image(
     if not data:
         raise ImageError(f"query image: the file is empty; {_NEEDED}")
     if data[:4] in _TIFF:
-        return _tiff(data, wavelengths, max_pixels)
+        values, waves, said = _tiff(data, wavelengths, max_pixels)
+        if values.dtype == np.uint8:
+            return np.ascontiguousarray(values.filled(0)), waves
+        return (_as_said(values, said) if said else _stretched(values, (limits or {}).get(waves))), waves
     pixels = _picture(data, max_pixels)
     if wavelengths is not None and tuple(wavelengths) != RGB_UM:
         raise ImageError("query image: a PNG or JPEG is red, green, blue; wavelengths go with a GeoTIFF")
     return pixels, RGB_UM
+
+
+def unscaled(
+    data: bytes, wavelengths: Sequence[float] | None = None
+) -> tuple[np.ma.MaskedArray[Any, Any], tuple[float, ...]] | None:
+    """Return a TIFF's numbers, (C, H, W), and wavelengths, where nothing says what they are as 0..255; else None.
+
+    Raises:
+        ImageError: As `decode_query_image`.
+    """
+    if data[:4] not in _TIFF:
+        return None
+    values, waves, said = _tiff(data, wavelengths, MAX_PIXELS)
+    return None if said or values.dtype == np.uint8 else (np.ma.masked_invalid(values), waves)
 
 
 def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
@@ -82,7 +105,8 @@ def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
 
 def _tiff(
     data: bytes, wavelengths: Sequence[float] | None, max_pixels: int
-) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
+) -> tuple[np.ma.MaskedArray[Any, Any], tuple[float, ...], list[tuple[float, float, Decibel | None]]]:
+    """Return a TIFF's numbers, wavelengths, and what it says of each band's scaling, if it does of all."""
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
@@ -104,10 +128,8 @@ def _tiff(
         raise ImageError(f"query image: a TIFF that cannot be read ({reason}); send the whole file") from error
     if np.iscomplexobj(values):
         values = np.abs(values)
-    if values.dtype == np.uint8:
-        return np.ascontiguousarray(values.filled(0)), waves
     own = [one for one in said if one is not None]
-    return _as_said(values, own) if len(own) == len(said) else _stretched(values), waves
+    return values, waves, own if len(own) == len(said) else []
 
 
 def _opened(memory: "MemoryFile") -> "DatasetReader":
@@ -127,11 +149,16 @@ def _as_said(
     return np.stack([stretch(layer, low, high) for layer, (low, high, _) in zip(layers, said, strict=True)])
 
 
-def _stretched(values: np.ma.MaskedArray[Any, Any]) -> NDArray[np.uint8]:
-    """Return numbers of any kind as 0..255, all bands by one rule; what is masked or no number becomes 0."""
+def _stretched(
+    values: np.ma.MaskedArray[Any, Any], limits: Sequence[tuple[float, float]] | None = None
+) -> NDArray[np.uint8]:
+    """Return numbers of any kind as 0..255; what is masked or no number becomes 0."""
     seen = np.ma.masked_invalid(values)
     if not seen.count():
         raise ImageError("query image: it has no valid pixel; send one with data")
+    if limits is not None:
+        numbers = [np.asarray(np.ma.filled(band, low), np.float32) for band, (low, _) in zip(seen, limits, strict=True)]
+        return np.stack([stretch(band, low, high) for band, (low, high) in zip(numbers, limits, strict=True)])
     low, high = np.percentile(seen.compressed().astype(np.float32), _PERCENTILES)
     return stretch(np.asarray(np.ma.filled(seen, low), np.float32), float(low), float(high))
 

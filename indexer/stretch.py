@@ -13,16 +13,13 @@ from rasterio.io import DatasetReader
 from bandsight.errors import SceneError
 from bandsight.sensors.match import Match
 from bandsight.sensors.profile import Band
-from bandsight.sensors.scaling import Scaling, decibel
+from bandsight.sensors.scaling import Scaling, decibel, percentile_limits
 from indexer.air import DARKEST, path_reflectance
 
 # Longest side of the overview from which a percentile stretch is computed.
 _OVERVIEW_PX = 1024
 # Most values of one file in that overview, over all its bands.
 _OVERVIEW_VALUES = 40_000_000
-_PERCENTILES = (1.0, 99.0)
-# Bands in here are stretched together, so that colours keep.
-_VISIBLE_UM = (0.44, 0.70)
 # Longer waves are heat, which the ground sends out itself.
 _REFLECTIVE_UM = 3.0
 
@@ -66,13 +63,8 @@ def limits(
         low = [o.stored(value) for o, value in zip(own, begin, strict=True)]
         high = [o.stored(o.high if b.high is None else b.high) for o, b in zip(own, bands, strict=True)]
         return rule, tuple(low), tuple(high)
-    visible = [sample for band, sample in zip(bands, samples, strict=True) if _is_visible(band)]
-    together = np.concatenate(visible) if visible else None
-    limits = [
-        np.percentile(together if together is not None and _is_visible(band) else sample, _PERCENTILES)
-        for band, sample in zip(bands, samples, strict=True)
-    ]
-    return rule, tuple(float(pair[0]) for pair in limits), tuple(float(pair[1]) for pair in limits)
+    pairs = percentile_limits(samples, [band.wavelength_um for band in bands])
+    return rule, tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
 
 
 def _plausible(
@@ -100,11 +92,12 @@ def _above_air(
 ) -> list[float]:
     """Return where the reflective bands of a scene begin, at the top of the atmosphere: above what the air adds."""
     waves = np.array([band.wavelength_um for band in bands])
-    known = (waves < _REFLECTIVE_UM) & np.array([len(sample) > 0 for sample in reflectance])
-    darkest = [float(np.percentile(reflectance[i], DARKEST)) for i in np.flatnonzero(known)]
-    out = np.array(begin, np.float64)
-    out[known] = np.maximum(out[known], path_reflectance(waves[known], darkest))
-    return out.tolist()
+    known = [i for i, sample in enumerate(reflectance) if waves[i] < _REFLECTIVE_UM and len(sample)]
+    darkest = [float(np.percentile(reflectance[i], DARKEST)) for i in known]
+    out = list(begin)
+    for i, air in zip(known, path_reflectance(waves[known], darkest), strict=True):
+        out[i] = max(out[i], float(air))
+    return out
 
 
 def _of_file(rule: Scaling, dataset: DatasetReader, index: int, said: tuple[float, float] | None) -> Scaling:
@@ -113,10 +106,6 @@ def _of_file(rule: Scaling, dataset: DatasetReader, index: int, said: tuple[floa
     if rule.scale == 1 or (scale, offset) == (1, 0) or scale <= 0:
         return rule
     return replace(rule, scale=scale, offset=offset)
-
-
-def _is_visible(band: Band) -> bool:
-    return _VISIBLE_UM[0] < band.wavelength_um < _VISIBLE_UM[1]
 
 
 def _overviews(used: Mapping[str, DatasetReader], matched: Match, nodata: float | None) -> list[NDArray[np.float32]]:

@@ -3,18 +3,25 @@
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import ImageError, QueryError
-from bandsight.query_image import decode_query_image
+from bandsight.query_image import decode_query_image, unscaled
+from bandsight.sensors.scaling import percentile_limits
 
 PARTS = ("held-out", "validation", "train")
-_IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_TIFFS = (".tif", ".tiff")
+_IMAGES = (".png", ".jpg", ".jpeg", *_TIFFS)
+# Images, and values of a band in each, from which a data set's scaling is settled, at most.
+_SAMPLE, _SAMPLE_VALUES = 512, 1024
+_Limits = dict[tuple[float, ...], list[tuple[float, float]]]
 # Shares of a hash: a tenth for figures alone, a twentieth to choose and calibrate on.
 _HELD_OUT, _VALIDATION = 0.1, 0.15
 
@@ -47,6 +54,9 @@ def read_dataset(
         name: What the data set is called in that hash; default: the folder's or file's name.
         wavelengths: Of the bands of TIFFs that do not say them, µm.
 
+    TIFFs of other than eight bits are scaled alike, as parts of one scene are: by the 1st and 99th percentile over all
+    images of the same bands, visible bands together.
+
     Raises:
         QueryError: There is no such folder or tar, or nothing labelled in it.
         ImageError: An image cannot be read.
@@ -56,11 +66,12 @@ def read_dataset(
     if not path.exists():
         raise QueryError(f"{path}: no such file or folder; pass a folder of class folders or a webdataset tar")
     title = name or path.stem
-    entries = _folder(path) if path.is_dir() else _tar(path)
+    read = _folder if path.is_dir() else _tar
+    limits = _limits(read(path), wavelengths)
     images = [
-        _decoded(key, data, cls, captions, wavelengths)
-        for key, data, cls, captions in entries
-        if part is None or part_of(f"{title}/{key}") == part
+        _decoded(entry, wavelengths, limits)
+        for entry in read(path)
+        if part is None or part_of(f"{title}/{entry.key}") == part
     ]
     if not images:
         raise QueryError(
@@ -105,14 +116,23 @@ _RUN_TOGETHER = {
     "baseballdiamond": "baseball diamond",
 }
 
-_Entry = tuple[str, bytes, str | None, tuple[str, ...]]
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    key: str
+    read: Callable[[], bytes]
+    """To be called before the next entry is asked for."""
+    cls: str | None
+    captions: tuple[str, ...]
+    tiff: bool
 
 
 def _folder(path: Path) -> Iterator[_Entry]:
     for file in sorted(path.glob("*/**/*")):
         if file.suffix.lower() in _IMAGES:
             cls = file.relative_to(path).parts[0]
-            yield file.relative_to(path).as_posix(), file.read_bytes(), class_words(cls), ()
+            key = file.relative_to(path).as_posix()
+            yield _Entry(key, file.read_bytes, class_words(cls), (), file.suffix.lower() in _TIFFS)
 
 
 def _tar(path: Path) -> Iterator[_Entry]:
@@ -141,14 +161,41 @@ def _tar(path: Path) -> Iterator[_Entry]:
             if f"{key}.txt" in members:
                 captions = (*captions, *(tidy(line) for line in read(f"{key}.txt").decode().splitlines() if line))
             if cls is not None or captions:
-                yield key, read(image), class_words(str(cls)) if cls is not None else None, captions
+                words = class_words(str(cls)) if cls is not None else None
+                tiff = PurePosixPath(image).suffix.lower() in _TIFFS
+                yield _Entry(key, partial(read, image), words, captions, tiff)
 
 
-def _decoded(
-    key: str, data: bytes, cls: str | None, captions: tuple[str, ...], said: Sequence[float] | None
-) -> LabelledImage:
+def _decoded(entry: _Entry, said: Sequence[float] | None, limits: _Limits) -> LabelledImage:
     try:
-        pixels, wavelengths = decode_query_image(data, said)
+        pixels, wavelengths = decode_query_image(entry.read(), said, limits=limits)
     except ImageError as error:
-        raise ImageError(f"{key}: {error}") from error
-    return LabelledImage(key=key, pixels=pixels, wavelengths=wavelengths, cls=cls, captions=captions)
+        raise ImageError(f"{entry.key}: {error}") from error
+    return LabelledImage(key=entry.key, pixels=pixels, wavelengths=wavelengths, cls=entry.cls, captions=entry.captions)
+
+
+def _limits(entries: Iterator[_Entry], said: Sequence[float] | None) -> _Limits:
+    """Return what becomes 0 and 255 in each band, by list of bands, of TIFFs that do not say so; from some of them."""
+    step = 1
+    samples: dict[tuple[float, ...], list[list[NDArray[Any]]]] = {}
+    for number, entry in enumerate(entry for entry in entries if entry.tiff):
+        if number % step:
+            continue
+        try:
+            found = unscaled(entry.read(), said)
+        except ImageError as error:
+            raise ImageError(f"{entry.key}: {error}") from error
+        if found is None:
+            continue
+        rows = samples.setdefault(found[1], [])
+        rows.append([band.compressed()[:: max(1, band.size // _SAMPLE_VALUES)] for band in found[0]])
+        if len(rows) == _SAMPLE:
+            # Every other one is enough from here on.
+            step *= 2
+            del rows[::2]
+    out: _Limits = {}
+    for waves, images in samples.items():
+        bands = [np.concatenate(values) for values in zip(*images, strict=True)]
+        if all(len(values) for values in bands):
+            out[waves] = percentile_limits(bands, waves)
+    return out

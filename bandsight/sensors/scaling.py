@@ -1,7 +1,8 @@
 """How a sensor's numbers become physical values, and those 0..255."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ Decibel = Literal["amplitude", "power"]
 # 10·log10 of power is 20·log10 of amplitude; nothing is below -120 dB.
 _DB_FACTOR = {"amplitude": 20.0, "power": 10.0}
 _FLOOR_DB = -120.0
+_PERCENTILES = (1.0, 99.0)
+# Bands in here are stretched together, so that colours keep.
+_VISIBLE_UM = (0.44, 0.70)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,25 @@ class Scaling:
     def physical(self, stored: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the physical values of stored numbers, any shape."""
         return stored * np.float32(self.scale) + np.float32(self.offset)
+
+
+def percentile_limits(
+    samples: Sequence[NDArray[np.floating[Any]]], wavelengths: Sequence[float]
+) -> list[tuple[float, float]]:
+    """Return what becomes 0 and 255 in each band by a `percentile` rule: those of visible bands are one.
+
+    Args:
+        samples: Valid values of each band, at least one each.
+        wavelengths: Centre of each, µm.
+    """
+    visible = [_VISIBLE_UM[0] < wave < _VISIBLE_UM[1] for wave in wavelengths]
+    seen = [sample for sample, is_visible in zip(samples, visible, strict=True) if is_visible]
+    together = np.percentile(np.concatenate(seen), _PERCENTILES) if seen else None
+    pairs = [
+        together if together is not None and is_visible else np.percentile(sample, _PERCENTILES)
+        for sample, is_visible in zip(samples, visible, strict=True)
+    ]
+    return [(float(low), float(high)) for low, high in pairs]
 
 
 def stretch(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from bandsight.errors import ImageError, QueryError
+from bandsight.evaluation import datasets
 from bandsight.evaluation.datasets import class_words, part_of, read_dataset, tidy
 from tests.rasters import picture, write
 
@@ -68,6 +69,39 @@ def test_tiffs_of_many_bands_take_wavelengths(tmp_path):
         read_dataset(root)
     waves = (0.49, 0.56, 0.665, 0.842, 1.61)
     assert read_dataset(root, wavelengths=waves)[0].wavelengths == waves
+
+
+def test_tiffs_of_one_data_set_are_scaled_alike(tmp_path):
+    waves = (0.49, 0.56, 0.665, 0.842)
+    rng = np.random.default_rng(0)
+    levels = {"lake": (300, 250, 150, 50), "field": (900, 1100, 1200, 2800)}
+    for cls, level in levels.items():
+        (tmp_path / "set" / cls).mkdir(parents=True)
+        for number in range(8):
+            values = np.array(level)[:, None, None] + rng.normal(0, 10, (4, 16, 16))
+            write(tmp_path / "set" / cls / f"{number}.tif", values.astype(np.uint16))
+    lake, field = (
+        np.mean([image.pixels.mean(axis=(1, 2)) for image in images], axis=0)
+        for images in (
+            [image for image in read_dataset(tmp_path / "set", wavelengths=waves) if image.cls == cls]
+            for cls in ("lake", "field")
+        )
+    )
+    # An even lake is dark, and not stretched to noise; visible bands keep their colours, infrared has its own range.
+    assert lake.max() < 60
+    assert lake[0] > lake[1] > lake[2]
+    assert field[3] > 240
+    assert field[2] > field[1] > field[0] > 150
+
+
+def test_a_large_data_set_is_scaled_by_some_of_its_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "_SAMPLE", 4)
+    (tmp_path / "set" / "field").mkdir(parents=True)
+    for number in range(21):
+        write(tmp_path / "set" / "field" / f"{number:02}.tif", picture(4, 8, 8, seed=number, dtype="uint16") * 10)
+    images = read_dataset(tmp_path / "set", wavelengths=(0.49, 0.56, 0.665, 0.842))
+    assert len(images) == 21
+    assert 60 < np.mean([image.pixels.mean() for image in images]) < 200
 
 
 def test_parts_are_disjoint_complete_and_known_by_name_alone(folder):
