@@ -52,7 +52,7 @@ def mosaic(views: Tensor) -> Tensor:
 
 
 def random_air(views: Tensor, wavelengths: tuple[float, ...], rng: torch.Generator) -> Tensor:
-    """Lay air between ground and sensor on half of the views, and stretch many of them badly; 0..1 in and out.
+    """Lay air between ground and sensor on a third of the views, and stretch many of them badly; 0..1 in and out.
 
     Scattered light is added, more the shorter the wavelength; and the picture may fill a small part of its range, as
     reflectance does under a fixed stretch.
@@ -66,7 +66,7 @@ def random_air(views: Tensor, wavelengths: tuple[float, ...], rng: torch.Generat
         return (torch.rand(n, 1, 1, 1, generator=rng) < share).float()
 
     waves = torch.tensor(wavelengths).view(1, bands, 1, 1)
-    light = uniform(0, 0.35) * some(0.5) * (0.49 / waves.clamp_min(0.4)) ** uniform(1, 4)
+    light = uniform(0, 0.3) * some(0.35) * (0.49 / waves.clamp_min(0.4)) ** uniform(1, 4)
     out = views * (1 - light.clamp_max(0.8)) + light
     share = 1 - (1 - uniform(0.2, 0.6)) * some(0.4)
     return (out * share + (1 - share) * uniform(0, 0.4)).clamp(0, 1)

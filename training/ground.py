@@ -36,10 +36,16 @@ _BLOCKS = {"farmland": (5.0, 80.0, 1), "city": (2.0, 6.0, 4)}
 # Share of the views that clouds or snow cover.
 _CLOUDS, _SNOWY = 0.12, 0.06
 _NAMES = tuple(KINDS)
-# The rows of water: it mirrors the sky, so it is of any blue.
+# The rows of water: it mirrors the sky, so it is of any blue, and has no grain but slow changes, at most so great.
 _WET = [_NAMES.index(kind) for kind in _WATERS]
-# Share of views with haze; without, woods are never as blue as water.
-_HAZY = 0.6
+_RIPPLES = 0.1
+# Crowns and gaps of woods are seen from any height, at least and at most so strong; stands differ, half of all woods
+# have them, with sides of so many pixels.
+_CROWNS, _STANDS = (0.08, 0.3), (8.0, 40.0, 1)
+# What the ways and hedges through farmland are made of; share of farmland that has some, and most of them.
+_LANES, _LANED, _MOST_LANES = ("dark woods", "green plants", "bright soil", "concrete", "asphalt"), 0.7, 5
+# Share of views with haze, and most light that it scatters; without, woods are never as blue as water.
+_HAZY, _HAZE = 0.4, 0.1
 _BLUE_UM, _GREEN_UM = 0.49, 0.56
 _Shares = NDArray[np.float32]
 """Share of each kind of `_NAMES` in each pixel, shape (kinds, size, size)."""
@@ -80,6 +86,8 @@ def _covers(place: str, size: int, rng: np.random.Generator) -> tuple[_Shares, s
     """Return what covers each pixel, and the label."""
     shares = np.zeros((len(_NAMES), size, size), np.float32)
     _lay(shares, place, rng)
+    if place == "farmland" and rng.random() < _LANED:
+        _cross(shares, rng)
     if place == "shore":
         _cover_with(shares, str(rng.choice(["forest", "farmland", "bare"])), rng.uniform(0.3, 0.7), rng)
         return shares, "shore"
@@ -136,12 +144,26 @@ def _cover_with(shares: _Shares, place: str, share: float, rng: np.random.Genera
     shares += over * inside
 
 
+def _cross(shares: _Shares, rng: np.random.Generator) -> None:
+    """Lay ways or hedges of one or two pixels straight through a view."""
+    size = shares.shape[1]
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    for _ in range(int(rng.integers(1, _MOST_LANES + 1))):
+        angle, where = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5) * size
+        away = (x - size / 2) * np.cos(angle) + (y - size / 2) * np.sin(angle) - where
+        lane = np.clip(rng.uniform(0.7, 1.5) - np.abs(away), 0, 1)
+        shares *= 1 - lane
+        shares[_NAMES.index(str(rng.choice(_LANES)))] += lane
+
+
 def _light(shares: _Shares, place: str, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return how bright the sun makes each pixel: hills but on water, and the fine grain of what stands there.
+    """Return how bright the sun makes each pixel: hills, crowns and stands of woods, the grain of what stands there.
 
     Bare ground has a relief always, and ploughed land hardly any: nothing else tells them apart where fields are wide.
+    Woods are rough always, and water never is: in red, green and blue nothing else tells those apart.
     """
     water = shares[_WET].sum(axis=0)
+    woods = shares[_NAMES.index("dark woods")] + shares[_NAMES.index("green plants")] * (place == "forest")
     height = fractal(1, size, rng, (1.6, 2.4))[0] * size
     slope_y, slope_x = np.gradient(height)
     sun = rng.uniform(0, 2 * np.pi)
@@ -149,14 +171,23 @@ def _light(shares: _Shares, place: str, size: int, rng: np.random.Generator) -> 
     steep = {"bare": rng.uniform(0.08, 0.45), "farmland": rng.uniform(0, 0.08), "city": 0.0}.get(
         place, rng.uniform(0, 0.45) * (rng.random() < 0.7)
     )
-    relief = steep * shade / (shade.std() + 1e-6)
     grain = rng.uniform(0.02, 0.15) * rng.standard_normal((size, size))
-    return np.asarray(np.clip(1 + (relief + grain) * (1 - water), 0.15, 2.5), np.float32)
+    lit = 1 + (steep * _even(shade) + grain) * (1 - water)
+    lit += rng.uniform(0, _RIPPLES) * _even(fractal(1, size, rng, (1.6, 2.6))[0]) * water
+    lit += rng.uniform(*_CROWNS) * _even(fractal(1, size, rng, (0.0, 1.0))[0]) * woods
+    if rng.random() < 0.5:
+        lit *= 1 + (_fields(size, 1, _STANDS, rng)[0] - 1) * woods
+    return np.asarray(np.clip(lit, 0.15, 2.5), np.float32)
+
+
+def _even(field: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a field with mean 0 and deviation 1."""
+    return np.asarray((field - field.mean()) / (field.std() + 1e-6), np.float32)
 
 
 def _air(lit: NDArray[np.float32], waves: tuple[float, ...], rng: np.random.Generator) -> NDArray[np.float32]:
     """Lay hazy air over a view: light that it scatters, more the shorter the wave. Haze is no cloud."""
-    light = rng.uniform(0, 0.15) * (np.array(waves, np.float32) / _BLUE_UM) ** -rng.uniform(1, 4)
+    light = rng.uniform(0, _HAZE) * (np.array(waves, np.float32) / _BLUE_UM) ** -rng.uniform(1, 4)
     return np.asarray(lit * (1 - 2 * light)[:, None, None].clip(0.5) + light[:, None, None], np.float32)
 
 
