@@ -29,6 +29,8 @@ _MAX_BLOCKS = 65_536
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NEEDED = "need a PNG, a JPEG or a GeoTIFF"
 _PERCENTILES = (2.0, 98.0)
+NumbersOf = tuple[str, tuple[float, ...]]
+"""Data type, as NumPy names it, and wavelengths of a TIFF's numbers: what can be scaled by one rule."""
 
 
 def decode_query_image(
@@ -36,7 +38,7 @@ def decode_query_image(
     wavelengths: Sequence[float] | None = None,
     *,
     max_pixels: int = MAX_PIXELS,
-    limits: Mapping[tuple[float, ...], Sequence[tuple[float, float]]] | None = None,
+    limits: Mapping[NumbersOf, Sequence[tuple[float, float]]] | None = None,
 ) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
     """Return a query image's pixels, uint8 (C, H, W), and the centre wavelength of each band in µm.
 
@@ -45,7 +47,7 @@ def decode_query_image(
         wavelengths: Of the bands, in µm; needed when the file has neither three bands nor wavelengths of its own.
         max_pixels: Images with more are refused before they are decoded.
         limits: What becomes 0 and 255 in each band of TIFFs of other than eight bits that do not say so themselves, by
-            their wavelengths; where it has none: the image's own 2nd and 98th percentile, over all bands.
+            data type and wavelengths; where it has none: the image's own 2nd and 98th percentile, over all bands.
 
     Raises:
         ImageError: It is no such image, damaged, too large, or its bands are unknown.
@@ -56,7 +58,9 @@ def decode_query_image(
         values, waves, said = _tiff(data, wavelengths, max_pixels)
         if values.dtype == np.uint8:
             return np.ascontiguousarray(values.filled(0)), waves
-        return (_as_said(values, said) if said else _stretched(values, (limits or {}).get(waves))), waves
+        return (
+            _as_said(values, said) if said else _stretched(values, (limits or {}).get((str(values.dtype), waves)))
+        ), waves
     pixels = _picture(data, max_pixels)
     if wavelengths is not None and tuple(wavelengths) != RGB_UM:
         raise ImageError("query image: a PNG or JPEG is red, green, blue; wavelengths go with a GeoTIFF")
@@ -157,8 +161,8 @@ def _stretched(
     if not seen.count():
         raise ImageError("query image: it has no valid pixel; send one with data")
     if limits is not None:
-        numbers = [np.asarray(np.ma.filled(band, low), np.float32) for band, (low, _) in zip(seen, limits, strict=True)]
-        return np.stack([stretch(band, low, high) for band, (low, high) in zip(numbers, limits, strict=True)])
+        bands = zip(seen.astype(np.float32), limits, strict=True)
+        return np.stack([stretch(np.ma.filled(band, low), low, high) for band, (low, high) in bands])
     low, high = np.percentile(seen.compressed().astype(np.float32), _PERCENTILES)
     return stretch(np.asarray(np.ma.filled(seen, low), np.float32), float(low), float(high))
 

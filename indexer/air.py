@@ -14,26 +14,35 @@ from numpy.typing import ArrayLike, NDArray
 
 # Reflectance of the darkest ground, and share of pixels that are darker still, percent.
 _DARK, DARKEST = 0.01, 0.5
-# Reflectance of one optical depth of molecules: seen from above, the sun 30° above the horizon.
-_PER_DEPTH = 0.47
 # Aerosol: power of the wavelength, and most reflectance at 0.55 µm.
 _ANGSTROM, _MOST = -1.3, 0.08
-# Bands of shorter waves than this tell how much aerosol there is, µm.
-_SHORT_UM = 1.0
+# Bands of shorter waves than this tell how much aerosol there is, but for those that water vapour darkens, µm.
+_SHORT_UM, _VAPOUR_UM = 1.0, (0.89, 0.99)
+# Height of the sun where nothing says it, and the least that is reckoned with, degrees.
+_USUAL_SUN, _LEAST_SUN = 45.0, 15.0
 
 
-def path_reflectance(wavelengths: ArrayLike, darkest: ArrayLike) -> NDArray[np.float64]:
+def path_reflectance(
+    wavelengths: ArrayLike, darkest: ArrayLike, *, sun_elevation: float | None = None, sun_corrected: bool = True
+) -> NDArray[np.float64]:
     """Return the reflectance of the air in each band, shape (bands,).
 
     Args:
         wavelengths: Centres of reflective bands, µm, shape (bands,).
         darkest: Reflectance at the top of the atmosphere that `DARKEST` percent of the scene's pixels are below,
             shape (bands,).
+        sun_elevation: Degrees above the horizon; None where unknown.
+        sun_corrected: The reflectance is for the sun's light as it falls, less the lower the sun stands.
     """
     waves = np.asarray(wavelengths, np.float64)
     most = np.maximum(np.asarray(darkest, np.float64) - _DARK, 0)
-    clear = _PER_DEPTH * 0.008569 * waves**-4 * (1 + 0.0113 * waves**-2 + 0.00013 * waves**-4)
+    height = np.sin(np.radians(max(_USUAL_SUN if sun_elevation is None else sun_elevation, _LEAST_SUN)))
+    # Seen from above, once scattered: phase function of molecules, a quarter, and the light that is missing.
+    light = 1 / height if sun_corrected else 1.0
+    per_depth = 0.75 * (1 + height**2) / 4 * light
+    clear = per_depth * 0.008569 * waves**-4 * (1 + 0.0113 * waves**-2 + 0.00013 * waves**-4)
     slope = (waves / 0.55) ** _ANGSTROM
-    room = ((most - clear) / slope)[waves < _SHORT_UM]
-    aerosol = float(np.clip(room.min(initial=_MOST), 0, _MOST)) if len(room) else 0.0
-    return np.minimum(clear + aerosol * slope, most)
+    telling = (waves < _SHORT_UM) & ~((waves > _VAPOUR_UM[0]) & (waves < _VAPOUR_UM[1]))
+    room = ((most - clear) / slope)[telling]
+    aerosol = float(np.clip(room.min(), 0, _MOST * height * light)) if len(room) else 0.0
+    return np.asarray(np.minimum(clear + aerosol * slope, most))

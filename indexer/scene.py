@@ -200,7 +200,9 @@ def _settle(
             )
     nodata = dataset.nodata if dataset.nodata is not None else matched.profile.nodata
     nodata = None if nodata is None or math.isnan(nodata) else float(nodata)
-    scaling, low, high = limits(used, matched, nodata, source.name, said.scales)
+    sun = said.properties.get("view:sun_elevation")
+    elevation = float(sun) if isinstance(sun, int | float) and math.isfinite(sun) else None
+    scaling, low, high = limits(used, matched, nodata, source.name, said.scales, elevation)
     transform: Transform = (affine.a, affine.b, affine.c, affine.d, affine.e, affine.f)
     where = footprint(transform, crs_text(crs), 0, 0, dataset.width, dataset.height)
     record = SceneRecord(

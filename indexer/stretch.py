@@ -12,7 +12,6 @@ from rasterio.io import DatasetReader
 
 from bandsight.errors import SceneError
 from bandsight.sensors.match import Match
-from bandsight.sensors.profile import Band
 from bandsight.sensors.scaling import Scaling, decibel, percentile_limits
 from indexer.air import DARKEST, path_reflectance
 
@@ -20,8 +19,10 @@ from indexer.air import DARKEST, path_reflectance
 _OVERVIEW_PX = 1024
 # Most values of one file in that overview, over all its bands.
 _OVERVIEW_VALUES = 40_000_000
-# Longer waves are heat, which the ground sends out itself.
+# Bands of longer waves are heat.
 _REFLECTIVE_UM = 3.0
+# Share of a band's range that is left to the air at most.
+_MOST_AIR = 0.6
 
 
 def limits(
@@ -30,6 +31,7 @@ def limits(
     nodata: float | None,
     name: str,
     scales: Mapping[str, tuple[float, float]],
+    sun_elevation: float | None = None,
 ) -> tuple[Scaling, tuple[float, ...], tuple[float, ...]]:
     """Return the rule that holds for the scene, and the stored values that become 0 and 255, for each band.
 
@@ -39,6 +41,7 @@ def limits(
         nodata: Value without data.
         name: The scene's, for errors.
         scales: (scale, offset) of the files whose product or catalogue states them, by href.
+        sun_elevation: Degrees above the horizon, where the product or catalogue states it.
 
     Raises:
         SceneError: No rule of the profile is for such numbers, or there are none.
@@ -57,11 +60,12 @@ def limits(
     if rule.kind == "linear":
         own = [_of_file(rule, used[m.href], m.index, scales.get(m.href)) for m in matched.bands]
         begin = [o.low if b.low is None else b.low for o, b in zip(own, bands, strict=True)]
+        end = [o.high if b.high is None else b.high for o, b in zip(own, bands, strict=True)]
         if matched.profile.hazy:
             samples = samples or _overviews(used, matched, nodata)
-            begin = _above_air(begin, bands, [o.physical(s) for o, s in zip(own, samples, strict=True)])
-        low = [o.stored(value) for o, value in zip(own, begin, strict=True)]
-        high = [o.stored(o.high if b.high is None else b.high) for o, b in zip(own, bands, strict=True)]
+            air = _air(matched, [o.physical(s) for o, s in zip(own, samples, strict=True)], sun_elevation)
+            begin = [max(b, min(a, b + _MOST_AIR * (e - b))) for b, e, a in zip(begin, end, air, strict=True)]
+        low, high = ([o.stored(v) for o, v in zip(own, values, strict=True)] for values in (begin, end))
         return rule, tuple(low), tuple(high)
     pairs = percentile_limits(samples, [band.wavelength_um for band in bands])
     return rule, tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
@@ -87,16 +91,16 @@ def _plausible(
     )
 
 
-def _above_air(
-    begin: Sequence[float], bands: Sequence[Band], reflectance: Sequence[NDArray[np.float32]]
-) -> list[float]:
-    """Return where the reflective bands of a scene begin, at the top of the atmosphere: above what the air adds."""
-    waves = np.array([band.wavelength_um for band in bands])
+def _air(matched: Match, reflectance: Sequence[NDArray[np.float32]], sun_elevation: float | None) -> list[float]:
+    """Return what the air adds in each band; nothing to heat, which the ground sends out itself."""
+    waves = np.array([m.band.wavelength_um for m in matched.bands])
     known = [i for i, sample in enumerate(reflectance) if waves[i] < _REFLECTIVE_UM and len(sample)]
     darkest = [float(np.percentile(reflectance[i], DARKEST)) for i in known]
-    out = list(begin)
-    for i, air in zip(known, path_reflectance(waves[known], darkest), strict=True):
-        out[i] = max(out[i], float(air))
+    out = [0.0] * len(waves)
+    corrected = matched.profile.sun_corrected
+    found = path_reflectance(waves[known], darkest, sun_elevation=sun_elevation, sun_corrected=corrected)
+    for i, air in zip(known, found, strict=True):
+        out[i] = float(air)
     return out
 
 

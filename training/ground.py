@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from training.simulate import covering, fractal
 from training.sky import clouds, snow
@@ -25,7 +26,8 @@ _PLACES = {
     "bare": (_SOILS, 0.3),
     "forest": (_PLANTS, 0.25),
     "farmland": (("green plants", "dry plants", "dark soil", "bright soil"), 0.2),
-    "city": (("concrete", "asphalt", "red roof", "green plants"), 0.2),
+    # Towns lie among trees more than woods have houses in them.
+    "city": (("concrete", "asphalt", "red roof", "green plants"), 0.45),
     "water": (_WATERS, 0.15),
     "shore": (_WATERS, 0.15),
     "mixed": ((*_PLANTS, *_SOILS, "dry plants"), 0.0),
@@ -44,6 +46,8 @@ _RIPPLES = 0.1
 _CROWNS, _STANDS = (0.08, 0.3), (8.0, 40.0, 1)
 # What the ways and hedges through farmland are made of; share of farmland that has some, and most of them.
 _LANES, _LANED, _MOST_LANES = ("dark woods", "green plants", "bright soil", "concrete", "asphalt"), 0.7, 5
+# Share of batches that are of less than a view's pixels, as small tiles of a coarse sensor are, and how many at least.
+_COARSE, _LEAST = 0.6, 0.35
 # Share of views with haze, and most light that it scatters; without, woods are never as blue as water.
 _HAZY, _HAZE = 0.4, 0.1
 _BLUE_UM, _GREEN_UM = 0.49, 0.56
@@ -67,6 +71,9 @@ def ground(n: int, size: int, rng: np.random.Generator, weather: float = 1.0) ->
     """Return n views in all bands of one sensor; clouds and snow `weather` times as often as they are mostly."""
     waves = SENSORS[int(rng.integers(len(SENSORS)))]
     spectra = at(np.array([*KINDS.values()], np.float32), waves)
+    shown = size
+    if rng.random() < _COARSE:
+        size = round(size * rng.uniform(_LEAST, 1))
     views = np.empty((n, len(waves), size, size), np.float32)
     labels: list[str | None] = []
     for row in range(n):
@@ -76,10 +83,13 @@ def ground(n: int, size: int, rng: np.random.Generator, weather: float = 1.0) ->
         own[_WET] *= rng.uniform(0.7, 1.5) * (np.array(waves) / _GREEN_UM) ** -rng.uniform(0, 2.5)
         lit = np.tensordot(own.astype(np.float32).T, shares, axes=1) * _light(shares, place, size, rng)
         hazy = _air(lit, waves, rng) if rng.random() < _HAZY else lit
-        seen, label = _weather(hazy, waves, label, rng, weather)
-        views[row] = _stretched(seen, waves, rng)
+        under, label = _weather(hazy, waves, label, rng, weather)
+        views[row] = _stretched(under, waves, rng)
         labels.append(label)
-    return Ground(torch.from_numpy(views), waves, labels)
+    seen = torch.from_numpy(views)
+    if size < shown:
+        seen = functional.interpolate(seen, size=(shown, shown), mode="bicubic", align_corners=False).clamp(0, 1)
+    return Ground(seen, waves, labels)
 
 
 def _covers(place: str, size: int, rng: np.random.Generator) -> tuple[_Shares, str | None]:
@@ -160,7 +170,7 @@ def _light(shares: _Shares, place: str, size: int, rng: np.random.Generator) -> 
     """Return how bright the sun makes each pixel: hills, crowns and stands of woods, the grain of what stands there.
 
     Bare ground has a relief always, and ploughed land hardly any: nothing else tells them apart where fields are wide.
-    Woods are rough always, and water never is: in red, green and blue nothing else tells those apart.
+    Woods are rough, and water never is: in red, green and blue nothing else tells those apart.
     """
     water = shares[_WET].sum(axis=0)
     woods = shares[_NAMES.index("dark woods")] + shares[_NAMES.index("green plants")] * (place == "forest")

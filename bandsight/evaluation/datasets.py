@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import ImageError, QueryError
-from bandsight.query_image import decode_query_image, unscaled
+from bandsight.query_image import NumbersOf, decode_query_image, unscaled
 from bandsight.sensors.scaling import percentile_limits
 
 PARTS = ("held-out", "validation", "train")
@@ -21,7 +21,7 @@ _TIFFS = (".tif", ".tiff")
 _IMAGES = (".png", ".jpg", ".jpeg", *_TIFFS)
 # Images, and values of a band in each, from which a data set's scaling is settled, at most.
 _SAMPLE, _SAMPLE_VALUES = 512, 1024
-_Limits = dict[tuple[float, ...], list[tuple[float, float]]]
+_Limits = dict[NumbersOf, list[tuple[float, float]]]
 # Shares of a hash: a tenth for figures alone, a twentieth to choose and calibrate on.
 _HELD_OUT, _VALIDATION = 0.1, 0.15
 
@@ -175,27 +175,40 @@ def _decoded(entry: _Entry, said: Sequence[float] | None, limits: _Limits) -> La
 
 
 def _limits(entries: Iterator[_Entry], said: Sequence[float] | None) -> _Limits:
-    """Return what becomes 0 and 255 in each band, by list of bands, of TIFFs that do not say so; from some of them."""
-    step = 1
-    samples: dict[tuple[float, ...], list[list[NDArray[Any]]]] = {}
-    for number, entry in enumerate(entry for entry in entries if entry.tiff):
-        if number % step:
+    """Return what becomes 0 and 255 in each band of TIFFs that do not say so, from some of them."""
+    rng = np.random.default_rng(0)
+    samples: dict[NumbersOf, _Sample] = {}
+    for entry in entries:
+        if not entry.tiff:
             continue
         try:
             found = unscaled(entry.read(), said)
-        except ImageError as error:
-            raise ImageError(f"{entry.key}: {error}") from error
-        if found is None:
+        except ImageError:
+            # What cannot be read is said where it is asked for.
             continue
-        rows = samples.setdefault(found[1], [])
-        rows.append([band.compressed()[:: max(1, band.size // _SAMPLE_VALUES)] for band in found[0]])
-        if len(rows) == _SAMPLE:
-            # Every other one is enough from here on.
-            step *= 2
-            del rows[::2]
-    out: _Limits = {}
-    for waves, images in samples.items():
-        bands = [np.concatenate(values) for values in zip(*images, strict=True)]
-        if all(len(values) for values in bands):
-            out[waves] = percentile_limits(bands, waves)
-    return out
+        if found is not None:
+            samples.setdefault((str(found[0].dtype), found[1]), _Sample()).add(found[0], rng)
+    return {key: percentile_limits(bands, key[1]) for key, sample in samples.items() if (bands := sample.bands())}
+
+
+class _Sample:
+    """Values of some of the images that can be scaled by one rule: of all while they are few, then of every n-th."""
+
+    def __init__(self) -> None:
+        self._images: list[list[NDArray[np.float32]]] = []
+        self._seen, self._step = 0, 1
+
+    def add(self, values: np.ma.MaskedArray[Any, Any], rng: np.random.Generator) -> None:
+        """Keep some values of each band, where it is this image's turn."""
+        if self._seen % self._step == 0:
+            valid = [band.compressed().astype(np.float32) for band in values]
+            self._images.append([rng.choice(v, _SAMPLE_VALUES) if len(v) > _SAMPLE_VALUES else v for v in valid])
+            if len(self._images) == _SAMPLE:
+                self._step *= 2
+                del self._images[1::2]
+        self._seen += 1
+
+    def bands(self) -> list[NDArray[np.float32]]:
+        """Return the values of each band; nothing where a band has none."""
+        bands = [np.concatenate(values) for values in zip(*self._images, strict=True)]
+        return bands if all(len(values) for values in bands) else []

@@ -94,6 +94,8 @@ class Profile:
     """Pictures for people; where empty they are derived from the wavelengths."""
     hazy: bool = False
     """`linear` rules give reflectance at the top of the atmosphere, from which what the air adds is taken away."""
+    sun_corrected: bool = True
+    """That reflectance is for the sun's light as it falls, less the lower the sun stands."""
     offset_path: re.Pattern[str] | None = None
     """Found in the path of products whose numbers are `offset_dn` higher than the rules say."""
     offset_dn: float = 0.0

@@ -94,6 +94,34 @@ def test_tiffs_of_one_data_set_are_scaled_alike(tmp_path):
     assert field[2] > field[1] > field[0] > 150
 
 
+def test_numbers_of_other_kinds_have_scalings_of_their_own(tmp_path):
+    (tmp_path / "set" / "field").mkdir(parents=True)
+    numbers = picture(4, 16, 16)
+    for number, values in enumerate((numbers.astype(np.uint16) * 10, numbers.astype(np.float32) / 1000)):
+        write(tmp_path / "set" / "field" / f"{number}.tif", values)
+    below = numbers.astype(np.int16) - 100
+    below[0, :2, :2] = -9999
+    write(tmp_path / "set" / "field" / "2.tif", below, nodata=-9999)
+    waves = (0.49, 0.56, 0.665, 0.842)
+    images = read_dataset(tmp_path / "set", wavelengths=waves)
+    assert all(60 < image.pixels.mean() < 200 for image in images)
+    np.testing.assert_array_equal(images[0].pixels, images[1].pixels)
+    assert (images[2].pixels[0, :2, :2] == 0).all()
+
+
+def test_a_damaged_image_of_another_part_does_no_harm(tmp_path):
+    (tmp_path / "set" / "field").mkdir(parents=True)
+    for number in range(40):
+        write(tmp_path / "set" / "field" / f"{number}.tif", picture(4, 8, 8, dtype="uint16"))
+    waves = (0.49, 0.56, 0.665, 0.842)
+    held_out = {image.key for image in read_dataset(tmp_path / "set", "held-out", wavelengths=waves)}
+    bad = next(f"field/{n}.tif" for n in range(40) if f"field/{n}.tif" not in held_out)
+    (tmp_path / "set" / bad).write_bytes(b"II*\0 no more")
+    assert {image.key for image in read_dataset(tmp_path / "set", "held-out", wavelengths=waves)} == held_out
+    with pytest.raises(ImageError, match=bad):
+        read_dataset(tmp_path / "set", wavelengths=waves)
+
+
 def test_a_large_data_set_is_scaled_by_some_of_its_images(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "_SAMPLE", 4)
     (tmp_path / "set" / "field").mkdir(parents=True)

@@ -9,10 +9,12 @@ from indexer.sources import find_scenes
 from tests.rasters import write
 
 WAVES = np.array([0.443, 0.49, 0.56, 0.665, 0.842, 1.61])
-# Molecules, the sun low.
-CLEAR = np.array([0.111, 0.073, 0.042, 0.021, 0.008, 0.001])
-BANDS = ("B02", "B03", "B04", "B08", "B11")
-OF_BANDS = (0.49, 0.56, 0.665, 0.842, 1.61)
+# Molecules, the sun half way up.
+CLEAR = np.array([0.094, 0.062, 0.036, 0.018, 0.007, 0.0005])
+BANDS = ("B02", "B03", "B04", "B08", "B09", "B11")
+OF_BANDS = np.array([0.49, 0.56, 0.665, 0.842, 0.945, 1.61])
+# Water vapour leaves hardly any light in B09, whatever else is in the air.
+VAPOUR = np.array([1, 1, 1, 1, 0.1, 1])
 
 
 @pytest.mark.parametrize("aerosol", [0.0, 0.02, 0.05])
@@ -44,12 +46,30 @@ def test_bands_of_long_waves_alone_say_nothing_of_aerosol():
     assert path_reflectance([1.61, 2.2], [0.2, 0.2]) == pytest.approx([0.0006, 0.0002], abs=2e-4)
 
 
-def scene(folder, level):
+def test_a_band_that_water_vapour_darkens_says_nothing_of_aerosol():
+    air = np.insert(CLEAR + 0.03 * (WAVES / 0.55) ** -1.3, 5, 0.001)
+    found = path_reflectance(np.insert(WAVES, 5, 0.945), air + 0.01)
+    np.testing.assert_allclose(found, air, atol=0.002)
+
+
+def test_the_lower_the_sun_the_more_of_the_reflectance_is_air():
+    dark = np.full(6, 0.5)
+    low, high = (path_reflectance(WAVES, dark, sun_elevation=height)[1] for height in (20, 70))
+    assert low > 1.2 * high
+    # Not corrected for the sun, the air is as bright as the light is, which is little.
+    plain = [path_reflectance(WAVES, dark, sun_elevation=height, sun_corrected=False)[1] for height in (20, 70)]
+    assert plain[0] < plain[1] < high
+    assert path_reflectance(WAVES, dark, sun_elevation=30, sun_corrected=False)[0] == pytest.approx(
+        path_reflectance(WAVES, dark, sun_elevation=30)[0] / 2, rel=0.15
+    )
+
+
+def scene(folder, level, haze=0.02):
     """Half water, half fields, through air with some haze in it; numbers as Sentinel-2 stores them."""
-    air = 0.02 * (np.array(OF_BANDS) / 0.55) ** -1.3 + np.array([0.073, 0.042, 0.021, 0.008, 0.001])
-    ground = np.full((5, 64, 64), 0.01)
-    ground[:, :, 32:] = np.array([0.06, 0.09, 0.12, 0.3, 0.3])[:, None, None]
-    values = np.round((ground + air[:, None, None]) * 10_000).astype(np.uint16)
+    air = haze * (OF_BANDS / 0.55) ** -1.3 + np.array([0.062, 0.036, 0.018, 0.007, 0.004, 0.0005])
+    ground = np.full((len(BANDS), 64, 64), 0.01)
+    ground[:, :, 32:] = np.array([0.06, 0.09, 0.12, 0.3, 0.3, 0.3])[:, None, None]
+    values = np.round((ground + air[:, None, None]) * VAPOUR[:, None, None] * 10_000).astype(np.uint16)
     for band, layer in zip(BANDS, values, strict=True):
         write(folder / f"S2A_MSI{level}_20200505T101031_N0209_R022_T33UUU_{band}.tif", layer[None])
     source = next(iter(find_scenes([folder])))
@@ -59,12 +79,18 @@ def scene(folder, level):
 def test_a_scene_from_the_top_of_the_atmosphere_begins_above_its_air(tmp_path):
     found, air = scene(tmp_path, "L1C")
     assert found.record.sensor == "sentinel2_l1c"
-    np.testing.assert_allclose(np.array(found.low) / 10_000, air, atol=0.002)
-    assert found.high == pytest.approx([3000] * 5)
+    known = VAPOUR == 1
+    np.testing.assert_allclose(np.array(found.low)[known] / 10_000, air[known], atol=0.002)
+    assert found.high == pytest.approx([3000] * 6)
     assert found.record.stretch["low"] == list(found.low)
+
+
+def test_haze_leaves_a_range_to_the_ground(tmp_path):
+    found, _ = scene(tmp_path, "L1C", haze=0.5)
+    assert (np.array(found.low) <= 0.6 * np.array(found.high)).all()
 
 
 def test_a_scene_without_its_air_begins_at_nothing(tmp_path):
     found, _ = scene(tmp_path, "L2A")
     assert found.record.sensor == "sentinel2_l2a"
-    assert found.low == pytest.approx([0] * 5)
+    assert found.low == pytest.approx([0] * 6)

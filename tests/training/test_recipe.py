@@ -277,6 +277,18 @@ def test_imitated_ground_is_labelled_by_what_it_shows():
     assert np.median(infrared["forest"]) > np.median(infrared["water"]) + 0.1
 
 
+def test_imitated_woods_are_rough_and_water_is_not():
+    rng = np.random.default_rng(4)
+    rough = {"water": [], "forest": []}
+    for _ in range(12):
+        made = ground(8, 32, rng, weather=0)
+        red = int(np.abs(np.array(made.wavelengths) - 0.665).argmin())
+        for view, label in zip(made.views[:, red].numpy(), made.labels, strict=True):
+            if label in rough and view.mean() > 0.02:
+                rough[label].append(np.median(np.abs(np.diff(view, axis=1))) / view.mean())
+    assert np.median(rough["forest"]) > 3 * np.median(rough["water"])
+
+
 def test_even_dark_pixels_are_water_only_where_asked():
     views = torch.tensor([0.10, 0.22, 0.12]).view(1, 3, 1, 1).expand(1, 3, 16, 16).contiguous()
     plants = imitate(views, (0.842,), np.random.default_rng(0))
