@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from training.student import Projections
 
-_WEIGHTS, _TRUNK = "open_clip_model.safetensors", "visual.trunk."
+WEIGHTS, _TRUNK = "open_clip_model.safetensors", "visual.trunk."
 # A trunk that stands beside others has its number before its names.
 _NUMBERED = re.compile(r"(?:trunks\.(\d+)\.)?(.+)")
 _BACKBONE = "tf_efficientnet_lite0"
@@ -82,7 +82,7 @@ def export(
         for name, value in state.items()
     }
     half |= {f"text.transformer.{name}": value for name, value in shipped_minilm(text).items()}
-    save_file(half, folder / _WEIGHTS)
+    save_file(half, folder / WEIGHTS)
     config = copy.deepcopy(CONFIG)
     config["model_cfg"]["vision_cfg"]["timm_model_name"] = "spectral_" + "+".join(
         [*[_BACKBONE] * len(trunks), *["indices"] * indices]
@@ -94,7 +94,7 @@ def export(
 def read_trunks(folder: Path) -> list[dict[str, "torch.Tensor"]]:
     """Return the state of each learned trunk of an exported model, in the order in which its head reads them."""
     states: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in load_file(folder / _WEIGHTS).items():
+    for name, value in load_file(folder / WEIGHTS).items():
         if name.startswith(_TRUNK):
             number, rest = _NUMBERED.fullmatch(name.removeprefix(_TRUNK)).groups()  # type: ignore[union-attr]
             states.setdefault(int(number or 0), {})[rest] = value

@@ -16,6 +16,7 @@ from training.captions import read_sets, stored
 from training.evaluate import quick
 from training.export import export, read_trunks
 from training.head import train_head
+from training.mean import mean_with
 from training.measured import read_measured
 from training.scenes import read_stacks
 from training.sentences import Sentences
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--layers", type=int, default=2, help="how many last layers of the sentence encoder to tune")
     parser.add_argument("--tuning-epochs", type=int, default=1)
+    parser.add_argument("--mean-with", type=Path, help="a joined model of the same trunks, to take the mean with")
     parser.add_argument("--seed", type=int, default=7000)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -52,10 +54,14 @@ def main() -> None:
     export(model, states, head, indices=True)
     said = {"head alone": quick(model, validation)}
     head, text = tune(head, steps, sentences, args.layers, args.tuning_epochs, args.seed)
+    if args.mean_with is not None:
+        export(model, states, head, indices=True, text=text)
+        said["tuned"] = quick(model, validation)
+        head, text = mean_with(args.mean_with, states, head, text)
     export(model, states, head, indices=True, text=text)
     fetch(args.cache)
     calibrate(model, args.data, args.cache / "scenes")
-    said["tuned"] = quick(model, validation)
+    said["tuned" if args.mean_with is None else "mean"] = quick(model, validation)
     (args.out / "join.json").write_text(json.dumps(said, indent=1) + "\n")
     print(json.dumps(said, indent=1))
 

@@ -26,7 +26,7 @@ _RATE, _HEAD_RATE, _KEEP = 1e-4, 3e-4, 0.99
 # Labelled crops in a step, more than the head's own training has: captions should not gain at imagery's cost.
 _CROPS = 80
 # What wordings of one thing weigh, of what they weigh for the head alone.
-_SAME = 3.0
+_SAME = 4.0
 # Words a step that must stay where they were, and what that weighs: what is not in the captions is not to be forgotten.
 _WORDS, _STAY = 192, 2.0
 

@@ -11,6 +11,7 @@ from bandsight.model.indices import SpectralIndices
 from training.batches import Batches
 from training.export import export, read_trunks
 from training.head import labelled_crops, train_head
+from training.mean import mean_with
 from training.scenes import make_stack
 from training.sentences import Sentences
 from training.student import Projections, Student
@@ -130,3 +131,16 @@ def test_a_joined_model_is_a_folder_that_the_product_loads(trunk, tmp_path):
     assert model.dense(pixels, waves).shape == (2, 4, 4, 384)
     names = load_file(tmp_path / "joined" / "open_clip_model.safetensors")
     assert sum(name.endswith("anchor_kernels") for name in names) == 2
+
+
+def test_the_mean_of_two_models_lies_between_them(trunk, tmp_path):
+    heads = [Projections(1280 + SpectralIndices().num_features) for _ in range(2)]
+    layers = [{"encoder.layer.5.output.dense.bias": torch.full((384,), value)} for value in (0.25, 0.75)]
+    export(tmp_path / "one", read_trunks(trunk), heads[0], indices=True, text=layers[0])
+    mixed, text = mean_with(tmp_path / "one", read_trunks(trunk), heads[1], layers[1])
+    expected = (heads[0].image_proj.weight + heads[1].image_proj.weight) / 2
+    torch.testing.assert_close(mixed.image_proj.weight, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(text["encoder.layer.5.output.dense.bias"], torch.full((384,), 0.5))
+    strange = [{name: value + 1 for name, value in read_trunks(trunk)[0].items()}]
+    with pytest.raises(SystemExit, match="its trunks are others"):
+        mean_with(tmp_path / "one", strange, heads[1], layers[1])
