@@ -281,7 +281,7 @@ def test_imitated_woods_are_rough_and_water_is_not():
     rng = np.random.default_rng(4)
     rough = {"water": [], "forest": []}
     for _ in range(12):
-        made = ground(8, 32, rng, weather=0)
+        made = ground(8, 96, rng, weather=0)
         red = int(np.abs(np.array(made.wavelengths) - 0.665).argmin())
         for view, label in zip(made.views[:, red].numpy(), made.labels, strict=True):
             if label in rough and view.mean() > 0.02:
