@@ -58,9 +58,9 @@ def decode_query_image(
         values, waves, said = _tiff(data, wavelengths, max_pixels)
         if values.dtype == np.uint8:
             return np.ascontiguousarray(values.filled(0)), waves
-        return (
-            _as_said(values, said) if said else _stretched(values, (limits or {}).get((str(values.dtype), waves)))
-        ), waves
+        if said:
+            return _as_said(values, said), waves
+        return _stretched(values, (limits or {}).get((str(values.dtype), waves))), waves
     pixels = _picture(data, max_pixels)
     if wavelengths is not None and tuple(wavelengths) != RGB_UM:
         raise ImageError("query image: a PNG or JPEG is red, green, blue; wavelengths go with a GeoTIFF")

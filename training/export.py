@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from training.student import Projections
 
 WEIGHTS, _TRUNK = "open_clip_model.safetensors", "visual.trunk."
+TEXT = "text.transformer."
+# The parameters of `Projections`, as they are called in a model folder.
+HEAD = {
+    "image_proj.weight": "visual.head.proj.weight",
+    "text_proj.weight": "text.proj.weight",
+    "logit_scale": "logit_scale",
+    "logit_bias": "logit_bias",
+}
 # A trunk that stands beside others has its number before its names.
 _NUMBERED = re.compile(r"(?:trunks\.(\d+)\.)?(.+)")
 _BACKBONE = "tf_efficientnet_lite0"
@@ -74,14 +82,12 @@ def export(
     for number, trunk in enumerate(trunks):
         where = _TRUNK if len(trunks) == 1 and not indices else f"{_TRUNK}trunks.{number}."
         state |= {where + name: value for name, value in trunk.items()}
-    state["visual.head.proj.weight"] = projections.image_proj.weight
-    state["text.proj.weight"] = projections.text_proj.weight
-    state["logit_scale"], state["logit_bias"] = projections.logit_scale, projections.logit_bias
+    state |= {HEAD[name]: value for name, value in projections.state_dict().items() if name in HEAD}
     half = {
         name: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous().clone()
         for name, value in state.items()
     }
-    half |= {f"text.transformer.{name}": value for name, value in shipped_minilm(text).items()}
+    half |= {TEXT + name: value for name, value in shipped_minilm(text).items()}
     save_file(half, folder / WEIGHTS)
     config = copy.deepcopy(CONFIG)
     config["model_cfg"]["vision_cfg"]["timm_model_name"] = "spectral_" + "+".join(

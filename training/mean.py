@@ -12,17 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bandsight.model.checkpoint import expand_int8
-from training.export import WEIGHTS, read_trunks
+from training.export import HEAD, TEXT, WEIGHTS, read_trunks
 from training.student import Projections
-
-_TEXT = "text.transformer."
-# The head's parameters, as they are called in a model folder.
-_HEAD = {
-    "image_proj.weight": "visual.head.proj.weight",
-    "text_proj.weight": "text.proj.weight",
-    "logit_scale": "logit_scale",
-    "logit_bias": "logit_bias",
-}
 
 
 def mean_with(
@@ -47,10 +38,10 @@ def mean_with(
         )
     kept = load_file(folder / WEIGHTS)
     state = {
-        name: torch.lerp(value, kept[_HEAD[name]].float().reshape(value.shape), 0.5)
+        name: torch.lerp(value, kept[HEAD[name]].float().reshape(value.shape), 0.5)
         for name, value in head.state_dict().items()
     }
     mixed = Projections(head.image_proj.in_features)
     mixed.load_state_dict(state)
-    encoder = expand_int8({name: value for name, value in kept.items() if name.startswith(_TEXT)})
-    return mixed, {name: torch.lerp(value.float(), encoder[_TEXT + name].float(), 0.5) for name, value in text.items()}
+    encoder = expand_int8({name: value for name, value in kept.items() if name.startswith(TEXT)})
+    return mixed, {name: torch.lerp(value.float(), encoder[TEXT + name].float(), 0.5) for name, value in text.items()}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bandsight.sensors.profile import load_profiles
 from indexer.air import path_reflectance
 from indexer.scene import open_scene, scene_key
 from indexer.sources import find_scenes
@@ -94,3 +95,8 @@ def test_a_scene_without_its_air_begins_at_nothing(tmp_path):
     found, _ = scene(tmp_path, "L2A")
     assert found.record.sensor == "sentinel2_l2a"
     assert found.low == pytest.approx([0] * 6)
+
+
+def test_profiles_say_whose_reflectance_has_air_in_it():
+    hazy = {one.name: one.sun_corrected for one in load_profiles() if one.hazy}
+    assert hazy == {"sentinel2_l1c": True, "landsat89": False}
