@@ -2,7 +2,8 @@
 
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from bandsight.sensors.scaling import Decibel, decibel, stretch
 from bandsight.sensors.stretch_tags import said_stretch
 
 if TYPE_CHECKING:
-    from rasterio.io import DatasetReader, MemoryFile
+    from rasterio.io import DatasetReader
 
 RGB_UM = (0.665, 0.56, 0.49)
 MAX_PIXELS = 50_000_000
@@ -55,7 +56,9 @@ def decode_query_image(
     if not data:
         raise ImageError(f"query image: the file is empty; {_NEEDED}")
     if data[:4] in _TIFF:
-        values, waves, said = _tiff(data, wavelengths, max_pixels)
+        with _opened(data, max_pixels) as dataset:
+            bands, waves, said = _bands(dataset, wavelengths)
+            values = _read(dataset, bands)
         if values.dtype == np.uint8:
             return np.ascontiguousarray(values.filled(0)), waves
         if said:
@@ -67,18 +70,29 @@ def decode_query_image(
     return pixels, RGB_UM
 
 
-def unscaled(
-    data: bytes, wavelengths: Sequence[float] | None = None
-) -> tuple[np.ma.MaskedArray[Any, Any], tuple[float, ...]] | None:
-    """Return a TIFF's numbers, (C, H, W), and wavelengths, where nothing says what they are as 0..255; else None.
+def unscaled(data: bytes, wavelengths: Sequence[float] | None = None) -> NumbersOf | None:
+    """Say of what kind a TIFF's numbers are where nothing says what they are as 0..255, else None; none is decoded.
+
+    Raises:
+        ImageError: As `decode_query_image`, but for damage among the pixels.
+    """
+    if data[:4] not in _TIFF:
+        return None
+    with _opened(data, MAX_PIXELS) as dataset:
+        _, waves, said = _bands(dataset, wavelengths)
+        # Complex numbers are taken by their size.
+        kind = np.abs(np.zeros(0, dataset.dtypes[0])).dtype
+    return None if said or kind == np.uint8 else (str(kind), waves)
+
+
+def numbers(data: bytes) -> np.ma.MaskedArray[Any, Any]:
+    """Return the numbers of a TIFF's bands as they are stored, (C, H, W), masked where there is no data.
 
     Raises:
         ImageError: As `decode_query_image`.
     """
-    if data[:4] not in _TIFF:
-        return None
-    values, waves, said = _tiff(data, wavelengths, MAX_PIXELS)
-    return None if said or values.dtype == np.uint8 else (np.ma.masked_invalid(values), waves)
+    with _opened(data, MAX_PIXELS) as dataset:
+        return np.ma.masked_invalid(_read(dataset, _not_opacity(dataset)))
 
 
 def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
@@ -107,41 +121,50 @@ def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
 
 
-def _tiff(
-    data: bytes, wavelengths: Sequence[float] | None, max_pixels: int
-) -> tuple[np.ma.MaskedArray[Any, Any], tuple[float, ...], list[tuple[float, float, Decibel | None]]]:
-    """Return a TIFF's numbers, wavelengths, and what it says of each band's scaling, if it does of all."""
+@contextmanager
+def _opened(data: bytes, max_pixels: int) -> Iterator["DatasetReader"]:
+    """Open a TIFF that is small enough; what GDAL says against it becomes an `ImageError`."""
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
 
+    from bandsight.rasters import placed_or_not
+
     try:
-        with MemoryFile(data) as memory, _opened(memory) as dataset:
-            _check_size(dataset.width, dataset.height, max_pixels)
-            if dataset.count > _MAX_BANDS:
-                raise ImageError(f"query image: {dataset.count} bands; at most {_MAX_BANDS} are allowed")
-            _check_bytes(dataset, max_pixels)
-            bands = [i for i, interp in enumerate(dataset.colorinterp, 1) if interp.name != "alpha"]
-            said = [said_stretch(dataset.tags(i)) for i in bands]
-            waves = _wavelengths([dataset.tags(i, ns="IMAGERY") for i in bands], wavelengths)
-            shrink = max(1.0, max(dataset.width, dataset.height) / _LONGEST_PX)
-            shape = (len(bands), max(1, int(dataset.height / shrink)), max(1, int(dataset.width / shrink)))
-            values = dataset.read(bands, out_shape=shape, masked=True)
+        with MemoryFile(data) as memory:
+            with placed_or_not():
+                dataset = memory.open(driver="GTiff")
+            with dataset:
+                _check_size(dataset.width, dataset.height, max_pixels)
+                if dataset.count > _MAX_BANDS:
+                    raise ImageError(f"query image: {dataset.count} bands; at most {_MAX_BANDS} are allowed")
+                _check_bytes(dataset, max_pixels)
+                yield dataset
     except (RasterioError, CPLE_BaseError) as error:
         reason = (str(error).splitlines() or ["?"])[0]
         raise ImageError(f"query image: a TIFF that cannot be read ({reason}); send the whole file") from error
-    if np.iscomplexobj(values):
-        values = np.abs(values)
+
+
+def _bands(
+    dataset: "DatasetReader", wavelengths: Sequence[float] | None
+) -> tuple[list[int], tuple[float, ...], list[tuple[float, float, Decibel | None]]]:
+    """Return the bands that are not opacity, their wavelengths, and what is said of each one's scaling, if of all."""
+    bands = _not_opacity(dataset)
+    said = [said_stretch(dataset.tags(i)) for i in bands]
     own = [one for one in said if one is not None]
-    return values, waves, own if len(own) == len(said) else []
+    waves = _wavelengths([dataset.tags(i, ns="IMAGERY") for i in bands], wavelengths)
+    return bands, waves, own if len(own) == len(said) else []
 
 
-def _opened(memory: "MemoryFile") -> "DatasetReader":
-    from bandsight.rasters import placed_or_not
+def _not_opacity(dataset: "DatasetReader") -> list[int]:
+    return [i for i, interp in enumerate(dataset.colorinterp, 1) if interp.name != "alpha"]
 
-    with placed_or_not():
-        dataset: DatasetReader = memory.open(driver="GTiff")
-    return dataset
+
+def _read(dataset: "DatasetReader", bands: list[int]) -> np.ma.MaskedArray[Any, Any]:
+    shrink = max(1.0, max(dataset.width, dataset.height) / _LONGEST_PX)
+    shape = (len(bands), max(1, int(dataset.height / shrink)), max(1, int(dataset.width / shrink)))
+    values: np.ma.MaskedArray[Any, Any] = dataset.read(bands, out_shape=shape, masked=True)
+    return np.abs(values) if np.iscomplexobj(values) else values
 
 
 def _as_said(

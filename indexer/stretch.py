@@ -13,7 +13,7 @@ from rasterio.io import DatasetReader
 from bandsight.errors import SceneError
 from bandsight.sensors.match import Match
 from bandsight.sensors.scaling import Scaling, decibel, percentile_limits
-from indexer.air import DARKEST, path_reflectance
+from indexer.air import DARKEST, LEAST_SUN, path_reflectance
 
 # Longest side of the overview from which a percentile stretch is computed.
 _OVERVIEW_PX = 1024
@@ -59,8 +59,9 @@ def limits(
         return rule, (0.0,) * len(bands), (255.0,) * len(bands)
     if rule.kind == "linear":
         own = [_of_file(rule, used[m.href], m.index, scales.get(m.href)) for m in matched.bands]
-        begin = [o.low if b.low is None else b.low for o, b in zip(own, bands, strict=True)]
-        end = [o.high if b.high is None else b.high for o, b in zip(own, bands, strict=True)]
+        light = _light(matched, sun_elevation)
+        begin = [part * (o.low if b.low is None else b.low) for o, b, part in zip(own, bands, light, strict=True)]
+        end = [part * (o.high if b.high is None else b.high) for o, b, part in zip(own, bands, light, strict=True)]
         if matched.profile.hazy:
             samples = samples or _overviews(used, matched, nodata)
             air = _air(matched, [o.physical(s) for o, s in zip(own, samples, strict=True)], sun_elevation)
@@ -89,6 +90,14 @@ def _plausible(
         f"{name}: its numbers have median {middle:g}, sensor {sensor} has {' or '.join(found)}; "
         "choose another --sensor or convert the scene"
     )
+
+
+def _light(matched: Match, sun_elevation: float | None) -> list[float]:
+    """Return, for each band, the share of reflectance that its numbers are, as the sun stood: 1 where they are all."""
+    if matched.profile.sun_corrected or sun_elevation is None:
+        return [1.0] * len(matched.bands)
+    height = math.sin(math.radians(max(sun_elevation, LEAST_SUN)))
+    return [height if m.band.wavelength_um < _REFLECTIVE_UM else 1.0 for m in matched.bands]
 
 
 def _air(matched: Match, reflectance: Sequence[NDArray[np.float32]], sun_elevation: float | None) -> list[float]:

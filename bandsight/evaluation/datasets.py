@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import ImageError, QueryError
-from bandsight.query_image import NumbersOf, decode_query_image, unscaled
+from bandsight.query_image import NumbersOf, decode_query_image, numbers, unscaled
 from bandsight.sensors.scaling import percentile_limits
 
 PARTS = ("held-out", "validation", "train")
@@ -182,12 +182,16 @@ def _limits(entries: Iterator[_Entry], said: Sequence[float] | None) -> _Limits:
         if not entry.tiff:
             continue
         try:
-            found = unscaled(entry.read(), said)
+            data = entry.read()
+            kind = unscaled(data, said)
+            if kind is None:
+                continue
+            sample = samples.setdefault(kind, _Sample())
+            if sample.takes():
+                sample.add(numbers(data), rng)
         except ImageError:
             # What cannot be read is said where it is asked for.
             continue
-        if found is not None:
-            samples.setdefault((str(found[0].dtype), found[1]), _Sample()).add(found[0], rng)
     return {key: percentile_limits(bands, key[1]) for key, sample in samples.items() if (bands := sample.bands())}
 
 
@@ -198,15 +202,18 @@ class _Sample:
         self._images: list[list[NDArray[np.float32]]] = []
         self._seen, self._step = 0, 1
 
-    def add(self, values: np.ma.MaskedArray[Any, Any], rng: np.random.Generator) -> None:
-        """Keep some values of each band, where it is this image's turn."""
-        if self._seen % self._step == 0:
-            valid = [band.compressed().astype(np.float32) for band in values]
-            self._images.append([rng.choice(v, _SAMPLE_VALUES) if len(v) > _SAMPLE_VALUES else v for v in valid])
-            if len(self._images) == _SAMPLE:
-                self._step *= 2
-                del self._images[1::2]
+    def takes(self) -> bool:
+        """Say whether it is this image's turn; asked once for each."""
         self._seen += 1
+        return (self._seen - 1) % self._step == 0
+
+    def add(self, values: np.ma.MaskedArray[Any, Any], rng: np.random.Generator) -> None:
+        """Keep some values of each band."""
+        valid = [band.compressed().astype(np.float32) for band in values]
+        self._images.append([rng.choice(v, _SAMPLE_VALUES) if len(v) > _SAMPLE_VALUES else v for v in valid])
+        if len(self._images) == _SAMPLE:
+            self._step *= 2
+            del self._images[1::2]
 
     def bands(self) -> list[NDArray[np.float32]]:
         """Return the values of each band; nothing where a band has none."""

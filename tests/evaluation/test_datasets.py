@@ -9,6 +9,7 @@ from PIL import Image
 from bandsight.errors import ImageError, QueryError
 from bandsight.evaluation import datasets
 from bandsight.evaluation.datasets import class_words, part_of, read_dataset, tidy
+from bandsight.query_image import numbers
 from tests.rasters import picture, write
 
 
@@ -127,8 +128,15 @@ def test_a_large_data_set_is_scaled_by_some_of_its_images(tmp_path, monkeypatch)
     (tmp_path / "set" / "field").mkdir(parents=True)
     for number in range(21):
         write(tmp_path / "set" / "field" / f"{number:02}.tif", picture(4, 8, 8, seed=number, dtype="uint16") * 10)
+    for number in range(3):
+        values = picture(4, 8, 8, seed=number)
+        write(tmp_path / "set" / "field" / f"eight-{number}.tif", values, photometric="MINISBLACK")
+    decoded = []
+    monkeypatch.setattr(datasets, "numbers", lambda data: (decoded.append(data), numbers(data))[1])
     images = read_dataset(tmp_path / "set", wavelengths=(0.49, 0.56, 0.665, 0.842))
-    assert len(images) == 21
+    assert len(images) == 24
+    # Those of eight bits need no scaling, and of the others not all have a say in it.
+    assert 4 <= len(decoded) < 12
     assert 60 < np.mean([image.pixels.mean() for image in images]) < 200
 
 

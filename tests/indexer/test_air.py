@@ -7,7 +7,7 @@ from bandsight.sensors.profile import load_profiles
 from indexer.air import path_reflectance
 from indexer.scene import open_scene, scene_key
 from indexer.sources import find_scenes
-from tests.rasters import write
+from tests.rasters import picture, write
 
 WAVES = np.array([0.443, 0.49, 0.56, 0.665, 0.842, 1.61])
 # Molecules, the sun half way up.
@@ -95,6 +95,30 @@ def test_a_scene_without_its_air_begins_at_nothing(tmp_path):
     found, _ = scene(tmp_path, "L2A")
     assert found.record.sensor == "sentinel2_l2a"
     assert found.low == pytest.approx([0] * 6)
+
+
+def landsat(folder, sun):
+    """Ground under a sun that stands low: numbers of level 1 are less by the sine of its height."""
+    stem = "LC08_L1TP_193024_20200505_20200820_02_T1"
+    ground = picture(1, 64, 64).astype(float) / 255 * 0.2
+    values = np.round((ground * np.sin(np.radians(30)) + 0.1) / 0.00002).astype(np.uint16)
+    for band in ("B2", "B3", "B4", "B5"):
+        write(folder / f"{stem}_{band}.TIF", values)
+    said = [] if sun is None else [f"    SUN_ELEVATION = {sun}"]
+    (folder / f"{stem}_MTL.txt").write_text(
+        "\n".join(["GROUP = IMAGE_ATTRIBUTES", *said, "END_GROUP = IMAGE_ATTRIBUTES"])
+    )
+    (source,) = find_scenes([folder])
+    return open_scene(source, "key", tiling={})
+
+
+@pytest.mark.parametrize(("sun", "light"), [(30, 0.5), (90, 1), (None, 1), (2, np.sin(np.radians(15)))])
+def test_landsat_of_a_low_sun_is_as_bright_as_its_ground(tmp_path, sun, light):
+    found = landsat(tmp_path, sun)
+    assert found.record.sensor == "landsat89"
+    # Where nothing says how high the sun stood, its numbers are taken as they are; below 15 degrees for those of 15.
+    np.testing.assert_allclose(np.array(found.high) * 0.00002 - 0.1, 0.3 * light, atol=1e-4)
+    assert (np.array(found.low) * 0.00002 - 0.1 <= 0.6 * 0.3 * light + 1e-4).all()
 
 
 def test_profiles_say_whose_reflectance_has_air_in_it():
