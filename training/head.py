@@ -39,7 +39,9 @@ class Crops:
     """How often each is drawn: rare labels of a scene oftener than their number says."""
 
 
-def train_head(steps: Sequence[Step], sentences: Sentences, epochs: int, seed: int) -> Projections:
+def train_head(
+    steps: Sequence[Step], sentences: Sentences, epochs: int, seed: int, *, begin: int | None = None
+) -> Projections:
     """Return the average of a head and its text projection over the run.
 
     Args:
@@ -47,12 +49,14 @@ def train_head(steps: Sequence[Step], sentences: Sentences, epochs: int, seed: i
         sentences: The bank.
         epochs: Times that each step is seen.
         seed: Of everything drawn.
+        begin: Seed of the first weights, if not that one; heads that begin alike can be averaged.
     """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed if begin is None else begin)
     captioned = [(step, step.features) for step in steps if step.features is not None]
     head = Projections(captioned[0][1].shape[1])
     head.start_text(sentences.whitening())
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
     average = copy.deepcopy(head).requires_grad_(False)
     crops, memory = labelled_crops(steps), Memory(4096)
     optimizer = torch.optim.AdamW(head.parameters(), lr=_RATE, weight_decay=_DECAY)

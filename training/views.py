@@ -129,20 +129,17 @@ def _small(views: Tensor) -> Tensor:
     return (views * 255).round().to(torch.uint8)
 
 
-def read_features(
-    trunk: Callable[[Tensor, tuple[float, ...]], Tensor], files: list[Path], cache: Path
-) -> list[dict[str, Any]]:
-    """Return the pooled features of one trunk for all views of each step: `captioned`, and `scenes` (whole, seen).
+def make_features(trunk: Callable[[Tensor, tuple[float, ...]], Tensor], files: list[Path], folder: Path) -> None:
+    """Write a trunk's pooled features of all views of each step: `captioned`, and `scenes` (whole, seen).
 
     Args:
         trunk: A `Trunk`: uint8 views of some bands to pooled features.
         files: What `make_views` wrote.
-        cache: Where they are kept; goes on where it stopped.
+        folder: Where they are kept, under the names of `files`; goes on where it stopped.
     """
-    cache.mkdir(parents=True, exist_ok=True)
-    found = []
+    folder.mkdir(parents=True, exist_ok=True)
     for file in files:
-        path = cache / file.name
+        path = folder / file.name
         if not path.exists():
             step = torch.load(file, weights_only=True)
             captioned = [trunk(views, waves) for views, waves in step["groups"]]
@@ -151,8 +148,6 @@ def read_features(
                 {"captioned": torch.cat(captioned) if captioned else None, "scenes": scenes}, path.with_suffix(".new")
             )
             path.with_suffix(".new").replace(path)
-        found.append(torch.load(path, weights_only=True))
-    return found
 
 
 class Trunk:
@@ -182,12 +177,17 @@ def trunks_of(models: Sequence[Path]) -> list[Trunk]:
     return [*found, Trunk(SpectralIndices(), torch.device("cpu"))]
 
 
-def read_steps(files: list[Path], trunks: list[list[dict[str, Any]]]) -> list[Step]:
-    """Return all steps with the features of the trunks side by side."""
+def read_steps(files: list[Path], folders: Sequence[Path]) -> list[Step]:
+    """Return all steps with the features of the trunks side by side.
+
+    Args:
+        files: What `make_views` wrote.
+        folders: Where `make_features` put each trunk's features of them.
+    """
     steps = []
-    for number, file in enumerate(files):
+    for file in files:
         said = torch.load(file, weights_only=True, mmap=True)
-        parts = [trunk[number] for trunk in trunks]
+        parts = [torch.load(folder / file.name, weights_only=True) for folder in folders]
         scenes = [
             Scene(
                 torch.cat([part["scenes"][i][0] for part in parts], dim=1),

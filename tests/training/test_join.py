@@ -11,11 +11,11 @@ from bandsight.model.indices import SpectralIndices
 from training.batches import Batches
 from training.export import export, read_trunks
 from training.head import labelled_crops, train_head
-from training.mean import mean_with
+from training.mean import mean
 from training.scenes import make_stack
 from training.sentences import Sentences
 from training.student import Projections, Student
-from training.views import make_views, read_features, read_steps, trunks_of
+from training.views import make_features, make_views, read_steps, trunks_of
 
 RULES = {
     "wavelengths": [0.49, 0.56, 0.665, 0.842],
@@ -80,10 +80,15 @@ def test_views_are_made_once_and_features_stand_side_by_side(batches, trunk, tmp
     assert make_views(batches, tmp_path / "views", seed=1) == files
     assert [file.stat().st_mtime_ns for file in files] == before
     seen = trunks_of([trunk])[0]
-    found = read_features(seen, files, tmp_path / "features")
+    features = tmp_path / "features"
+    make_features(seen, files, features)
     views, waves = torch.load(files[0], weights_only=True)["groups"][0]
-    torch.testing.assert_close(found[0]["captioned"][: len(views)], seen(views, waves))
-    steps = read_steps(files, [found, found])
+    found = torch.load(features / files[0].name, weights_only=True)["captioned"]
+    torch.testing.assert_close(found[: len(views)], seen(views, waves))
+    before = [file.stat().st_mtime_ns for file in features.iterdir()]
+    make_features(seen, files, features)
+    assert [file.stat().st_mtime_ns for file in features.iterdir()] == before
+    steps = read_steps(files, [features, features])
     assert steps[0].features.shape == (112, 2560)
     assert torch.equal(steps[0].features[:, :1280], steps[0].features[:, 1280:])
     known = steps[0].images[steps[0].images >= 0]
@@ -103,7 +108,8 @@ def colours(views, wavelengths):
 
 def test_the_head_learns_to_tell_what_its_features_tell(batches, tmp_path):
     files = make_views(batches, tmp_path / "views", seed=1)
-    steps = read_steps(files, [read_features(colours, files, tmp_path / "features")])
+    make_features(colours, files, tmp_path / "features")
+    steps = read_steps(files, [tmp_path / "features"])
     head = train_head(steps, batches.sentences, epochs=40, seed=0)
     river, forest = (batches.sentences.vectors[batches.sentences.captions[row][:1]] for row in (0, 1))
     # The first pass shows the images nearly as they are.
@@ -133,14 +139,10 @@ def test_a_joined_model_is_a_folder_that_the_product_loads(trunk, tmp_path):
     assert sum(name.endswith("anchor_kernels") for name in names) == 2
 
 
-def test_the_mean_of_two_models_lies_between_them(trunk, tmp_path):
-    heads = [Projections(1280 + SpectralIndices().num_features) for _ in range(2)]
-    layers = [{"encoder.layer.5.output.dense.bias": torch.full((384,), value)} for value in (0.25, 0.75)]
-    export(tmp_path / "one", read_trunks(trunk), heads[0], indices=True, text=layers[0])
-    mixed, text = mean_with(tmp_path / "one", read_trunks(trunk), heads[1], layers[1])
-    expected = (heads[0].image_proj.weight + heads[1].image_proj.weight) / 2
-    torch.testing.assert_close(mixed.image_proj.weight, expected, atol=1e-4, rtol=0)
-    torch.testing.assert_close(text["encoder.layer.5.output.dense.bias"], torch.full((384,), 0.5))
-    strange = [{name: value + 1 for name, value in read_trunks(trunk)[0].items()}]
-    with pytest.raises(SystemExit, match="its trunks are others"):
-        mean_with(tmp_path / "one", strange, heads[1], layers[1])
+def test_the_mean_of_members_lies_between_them():
+    heads = [Projections(8) for _ in range(3)]
+    layers = [{"encoder.layer.5.output.dense.bias": torch.full((4,), value)} for value in (0.25, 0.5, 1.5)]
+    mixed, text = mean([(head.state_dict(), text) for head, text in zip(heads, layers, strict=True)])
+    expected = (heads[0].image_proj.weight + heads[1].image_proj.weight + heads[2].image_proj.weight) / 3
+    torch.testing.assert_close(mixed.image_proj.weight, expected)
+    torch.testing.assert_close(text["encoder.layer.5.output.dense.bias"], torch.full((4,), 0.75))
