@@ -1,6 +1,5 @@
 """Captioned RGB images from webdataset tars, split by image before anything else is done with them."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +16,10 @@ def read_sets(folder: Path, part: str) -> dict[str, list[LabelledImage]]:
     return {name: read_dataset(folder / file, part, name) for name, file in SETS.items()}
 
 
-def stored(images: Iterable[LabelledImage]) -> list[LabelledImage]:
-    """Return images no larger than training needs."""
+def training_images(data: Path) -> list[LabelledImage]:
+    """Return all images of both sets that are trained on, no larger than training needs."""
     return [
         replace(image, pixels=squared(image.pixels, _STORED_PX)) if max(image.pixels.shape) > _STORED_PX else image
+        for images in read_sets(data, "train").values()
         for image in images
     ]

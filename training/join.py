@@ -18,7 +18,7 @@ from bandsight.evaluation.datasets import LabelledImage
 from demo.scenes import fetch
 from training.batches import Batches
 from training.calibrate import calibrate
-from training.captions import read_sets, stored
+from training.captions import read_sets, training_images
 from training.evaluate import quick
 from training.export import export, read_trunks
 from training.head import train_head
@@ -34,7 +34,7 @@ def main() -> None:
     """Make views, put them through the trunks, train the members, write their mean and fit its probabilities."""
     args = _arguments()
     args.out.mkdir(parents=True, exist_ok=True)
-    train = stored(image for images in read_sets(args.data, "train").values() for image in images)
+    train = training_images(args.data)
     sentences = _bank(train, args.out)
     folder = args.data / "scenes"
     batches = Batches(train, sentences, read_stacks(folder), read_measured(folder))
@@ -77,7 +77,7 @@ def _member(args: argparse.Namespace, files: list[Path], features: list[Path], t
     if path.exists():
         return path
     torch.set_num_threads(threads)
-    sentences = _bank(stored(image for images in read_sets(args.data, "train").values() for image in images), args.out)
+    sentences = _bank(training_images(args.data), args.out)
     steps = read_steps(files, features)
     seed = args.seed + number
     head = train_head(steps, sentences, args.epochs, seed, begin=args.seed)

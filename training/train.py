@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from training.batches import Batches
-from training.captions import read_sets, stored
+from training.captions import read_sets, training_images
 from training.evaluate import quick
 from training.export import export
 from training.losses import Memory, agreement, contrast, wordings
@@ -44,7 +44,7 @@ def main() -> None:
     parts, epochs = PARTS[args.trunk], args.epochs or EPOCHS[args.trunk]
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    train = stored(image for images in read_sets(args.data, "train").values() for image in images)
+    train = training_images(args.data)
     validation = read_sets(args.data, "validation")
     sentences = Sentences(train, args.out / "sentences.pt")
     folder = args.data / "scenes"
