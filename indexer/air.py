@@ -9,6 +9,8 @@ optical depth of molecules (Hansen and Travis, "Light scattering in planetary at
 falls with the power 1.3 of the wavelength (Ångström, "The parameters of atmospheric turbidity", 1964).
 """
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -19,7 +21,16 @@ _ANGSTROM, _MOST = -1.3, 0.08
 # Bands of shorter waves than this tell how much aerosol there is, but for those that water vapour darkens, µm.
 _SHORT_UM, _VAPOUR_UM = 1.0, (0.89, 0.99)
 # Height of the sun where nothing says it, and the least that is reckoned with, degrees.
-_USUAL_SUN, LEAST_SUN = 45.0, 15.0
+_USUAL_SUN, _LEAST_SUN = 45.0, 15.0
+
+
+def sun_height(sun_elevation: float) -> float:
+    """Return the sine of the sun's height, the share of its light that falls on level ground.
+
+    Args:
+        sun_elevation: Degrees above the horizon; what is lower than a working sensor's sun counts as that.
+    """
+    return math.sin(math.radians(max(sun_elevation, _LEAST_SUN)))
 
 
 def path_reflectance(
@@ -36,7 +47,7 @@ def path_reflectance(
     """
     waves = np.asarray(wavelengths, np.float64)
     most = np.maximum(np.asarray(darkest, np.float64) - _DARK, 0)
-    height = np.sin(np.radians(max(_USUAL_SUN if sun_elevation is None else sun_elevation, LEAST_SUN)))
+    height = sun_height(_USUAL_SUN if sun_elevation is None else sun_elevation)
     # Seen from above, once scattered: phase function of molecules, a quarter, and the light that is missing.
     light = 1 / height if sun_corrected else 1.0
     per_depth = 0.75 * (1 + height**2) / 4 * light

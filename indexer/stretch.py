@@ -13,7 +13,7 @@ from rasterio.io import DatasetReader
 from bandsight.errors import SceneError
 from bandsight.sensors.match import Match
 from bandsight.sensors.scaling import Scaling, decibel, percentile_limits
-from indexer.air import DARKEST, LEAST_SUN, path_reflectance
+from indexer.air import DARKEST, path_reflectance, sun_height
 
 # Longest side of the overview from which a percentile stretch is computed.
 _OVERVIEW_PX = 1024
@@ -96,7 +96,7 @@ def _light(matched: Match, sun_elevation: float | None) -> list[float]:
     """Return, for each band, the share of reflectance that its numbers are, as the sun stood: 1 where they are all."""
     if matched.profile.sun_corrected or sun_elevation is None:
         return [1.0] * len(matched.bands)
-    height = math.sin(math.radians(max(sun_elevation, LEAST_SUN)))
+    height = sun_height(sun_elevation)
     return [height if m.band.wavelength_um < _REFLECTIVE_UM else 1.0 for m in matched.bands]
 
 

@@ -44,6 +44,17 @@ def precision_at(scores: Scores, relevant: NDArray[np.bool_], k: int = 10) -> fl
     return float(relevant[np.argsort(-scores)[:k]].mean())
 
 
+def average_precision(scores: Scores, relevant: NDArray[np.bool_]) -> float:
+    """Return the mean precision at the rank of each relevant row; both of shape (rows,), 0 where none is relevant.
+
+    Unlike precision at 10 it sees the whole ranking, so it still tells rankings apart where many rows are relevant; one
+    by chance comes to about the share of relevant rows.
+    """
+    hits = relevant[np.argsort(-scores)]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float(precision[hits].mean()) if hits.any() else 0.0
+
+
 def overlap(rankings: Sequence[NDArray[np.int64]]) -> float:
     """Return the mean share that two of several top lists have in common."""
     shared = [len(np.intersect1d(a, b)) / len(a) for a, b in combinations(rankings, 2)]

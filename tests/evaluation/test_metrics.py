@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from bandsight.evaluation.metrics import (
+    average_precision,
     by_class,
     calibration_curve,
     nothing_here,
@@ -42,6 +43,8 @@ def test_top1_and_each_class():
 def test_precision_and_overlap():
     scores = np.array([5, 4, 3, 2, 1.0])
     assert precision_at(scores, np.array([1, 1, 0, 0, 1], bool), 4) == 0.5
+    assert average_precision(scores, np.array([1, 1, 0, 0, 1], bool)) == pytest.approx((1 + 1 + 3 / 5) / 3)
+    assert average_precision(scores, np.zeros(5, bool)) == 0
     assert overlap([np.array([1, 2, 3, 4]), np.array([1, 2, 7, 8]), np.array([1, 2, 3, 4])]) == pytest.approx(2 / 3)
 
 
