@@ -325,6 +325,33 @@ def test_a_model_is_measured_on_a_folder_of_classes(run, capsys, monkeypatch, tm
     assert "no such file or folder" in err
 
 
+def test_data_sets_of_one_name_stay_apart_and_what_is_left_out_is_said(run, capsys, monkeypatch, tmp_path):
+    for side in ("north", "south"):
+        for cls, pixels in (("1", _water()), ("2", _forest())):
+            (tmp_path / side / "places" / cls).mkdir(parents=True)
+            Image.fromarray(pixels.transpose(1, 2, 0)).save(tmp_path / side / "places" / cls / "0.png")
+        for number in range(7):
+            (tmp_path / side / "places" / "1" / f"bad-{number}.png").write_bytes(b"no picture")
+    sets = [str(tmp_path / side / "places") for side in ("north", "south")]
+    out = tmp_path / "figures"
+    code, _, err = run(capsys, monkeypatch, "evaluate", *sets, "--out", str(out))
+    assert code == 0
+    found = json.loads((out / "evaluation.json").read_text())["results"]
+    assert list(found) == sets
+    assert len(found[sets[0]]["left_out"]) == 7
+    assert "left out 1/bad-0.png: found something that is no image" in err
+    assert "left out 7 in all" in err
+    assert "its classes are numbers" in err
+    code, _, err = run(capsys, monkeypatch, "evaluate", *sets, "--name", "ucm")
+    assert code == 1
+    assert "--name: 1 for 2 data sets" in err
+    code, _, err = run(capsys, monkeypatch, "evaluate", sets[0], "--out", str(Path(sets[0]) / "1" / "0.png"))
+    assert code == 1
+    assert "no folder that can be written to" in err
+    code, _, err = run(capsys, monkeypatch, "evaluate", sets[0], "--part", "train", "--name", "ucm")
+    assert "as 'ucm'; a part is one that a model never saw only if" in err
+
+
 def test_a_scene_is_removed_by_the_name_it_was_indexed_by(run, capsys, monkeypatch, scenes, tmp_path):
     monkeypatch.chdir(scenes)
     archive = ("--archive", str(tmp_path / "new"))

@@ -17,10 +17,11 @@ from bandsight.evaluation.evaluate import (
     classification,
     embed,
     evaluate,
+    nothing_matches,
     paraphrases,
     retrieval,
 )
-from bandsight.evaluation.metrics import average_precision, nothing_here, precision_at
+from bandsight.evaluation.metrics import average_precision, precision_at
 from bandsight.evaluation.report import markdown
 from bandsight.model import load_model
 from bandsight.model.protocol import Encoder
@@ -71,8 +72,12 @@ def main() -> None:
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--part", default="held-out", help="held-out for figures, validation to choose by")
     parser.add_argument("--cache", type=Path, default=Path(".cache/demo"), help="where the demo keeps its scenes")
-    parser.add_argument("--out", type=Path, default=Path("bandsight/model/embedded"))
+    parser.add_argument("--out", type=Path, help="default: the shipped model's folder, for its held-out figures alone")
     args = parser.parse_args()
+    if args.out is None:
+        if (args.model, args.part) != ("embedded", "held-out"):
+            parser.error("--out: need a folder for figures that are not the shipped model's held-out ones")
+        args.out = Path("bandsight/model/embedded")
     fetch(args.cache)
     encoder = load_model(args.model)
     sets = read_sets(args.data, args.part)
@@ -88,7 +93,7 @@ def main() -> None:
     }
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "evaluation.json").write_text(json.dumps(said, indent=1) + "\n")
-    text = markdown("embedded", results) + "\n" + medium_markdown(ground) + "\n" + words_markdown(words)
+    text = markdown(encoder.name, results) + "\n" + medium_markdown(ground) + "\n" + words_markdown(words)
     (args.out / "EVALUATION.md").write_text(f"# Figures\n\nMade by `make evaluate DATA=…`.\n\n{text}")
     print(text)
 
@@ -109,7 +114,7 @@ def quick(model: Path, sets: dict[str, list[LabelledImage]]) -> dict[str, float]
 
 
 def new_words(encoder: Encoder, images: Sequence[LabelledImage]) -> dict[str, Any]:
-    """Return precision at 10 for words that the training text does not hold."""
+    """Return precision at 10 for words that no caption and no phrase holds (tuning keeps some where they were)."""
     vectors = embed(encoder, images)
     each = {}
     for word, classes in NEW_WORDS.items():
@@ -122,7 +127,7 @@ def words_markdown(words: dict[str, Any]) -> str:
     """Return a line on words that were not trained on."""
     each = ", ".join(f"{word} {value:.1f}" for word, value in words["each"].items())
     found = f"precision at 10 among {words['images']} images: {words['mean']:.2f}"
-    return f"Words in no training sentence, {found} ({each}).\n"
+    return f"Words in no caption and no phrase of the vocabulary, {found} ({each}).\n"
 
 
 def medium(encoder: Encoder, tiles: Sequence[MediumTile]) -> dict[str, Any]:
@@ -147,9 +152,8 @@ def medium(encoder: Encoder, tiles: Sequence[MediumTile]) -> dict[str, Any]:
     out["bands"] = band_agreement(encoder, images, vectors["all_bands"])
     east = [i for i, tile in enumerate(tiles) if tile.east and tile.labels]
     chances, truth = ground_chances(encoder, [tiles[i] for i in east], vectors["all_bands"][east])
-    threshold = encoder.threshold(images[0].wavelengths)
-    if threshold is not None:
-        out["nothing_matches"] = {"threshold": threshold, **nothing_here(chances, truth, threshold)}
+    if (nothing := nothing_matches(encoder, chances, truth, [images[i].wavelengths for i in east])) is not None:
+        out["nothing_matches"] = nothing
     return out
 
 

@@ -22,6 +22,7 @@ from bandsight.cli.options import (
     SensorOption,
     SheetOption,
     TopOption,
+    WavelengthsOption,
 )
 from bandsight.errors import QueryError
 
@@ -36,6 +37,7 @@ def search(
     archive: ArchiveOption,
     text: Annotated[str | None, typer.Argument(help="What the place looks like.")] = None,
     image: Annotated[Path | None, typer.Option("--image", help="Search by this picture instead.")] = None,
+    wavelengths: WavelengthsOption = None,
     bbox: BboxOption = None,
     when: DatetimeOption = None,
     collection: CollectionOption = None,
@@ -55,17 +57,20 @@ def search(
 
     if (text is None) == (image is None):
         raise QueryError("query: pass either a sentence or --image FILE")
+    if wavelengths is not None and image is None:
+        raise QueryError("--wavelengths: they go with --image FILE")
+    waves = opening.numbers("--wavelengths", wavelengths)
     wanted = _filter(bbox, when, collection, sensor, max_cloud)
     sentence = check_text(text) if text is not None else None
-    picture = decode_query_image(opening.read(image)) if image is not None else None
+    picture = decode_query_image(opening.read(image), waves) if image is not None else None
     with opening.open_archive(archive) as opened:
         encoder = opening.load(model or opened.model.name, device)
         opened.check_model(opening.identity(encoder))
         if sentence is not None:
             answer = by_text(opened, encoder, sentence, top, wanted)
         else:
-            pixels, wavelengths = picture or decode_query_image(b"")
-            answer = by_image(opened, encoder, pixels, wavelengths, top, wanted)
+            pixels, bands = picture or decode_query_image(b"")
+            answer = by_image(opened, encoder, pixels, bands, top, wanted)
         _answer(opened, answer, sentence or str(image), as_json=as_json, out=out, sheet=sheet)
 
 

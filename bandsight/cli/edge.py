@@ -23,7 +23,6 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        say(
-            f"bandsight: {error.filename or 'a file'}: {error.strerror}; check the path, its rights and the disk's room"
-        )
+        what = f"{error.filename or 'a file'}: {error.strerror}" if error.strerror else str(error)
+        say(f"bandsight: {what}; check the path, its rights and the disk's room")
         sys.exit(1)

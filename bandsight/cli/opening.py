@@ -44,6 +44,18 @@ def stored_model(path: Path) -> str:
         return opened.model.name
 
 
+def numbers(option: str, text: str | None) -> list[float] | None:
+    """Return the numbers of an option's text, None where it is not given.
+
+    Raises:
+        QueryError: They are no numbers.
+    """
+    try:
+        return [float(value) for value in text.split(",")] if text else None
+    except ValueError as error:
+        raise QueryError(f"{option} {text}: need numbers in µm separated by commas") from error
+
+
 def read(path: Path) -> bytes:
     """Read a picture.
 

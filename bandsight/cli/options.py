@@ -10,14 +10,21 @@ ProfilesOption = Annotated[
     typer.Option("--profiles", help="Folder of your own sensor profiles (TOML).", envvar="BANDSIGHT_PROFILES"),
 ]
 ArchiveOption = Annotated[Path, typer.Option("--archive", "-a", help="Archive folder.", envvar="BANDSIGHT_ARCHIVE")]
+_LICENCE = "DOFA-CLIP weights (hf-hub:earthflow/...) are CC-BY-NC-4.0."
+_MODELS = "embedded, hf-hub:OWNER/NAME or local-dir:PATH"
 ModelOption = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="embedded, hf-hub:OWNER/NAME or local-dir:PATH; default: the archive's own model. "
-        "DOFA-CLIP weights (hf-hub:earthflow/...) are CC-BY-NC-4.0.",
+        help=f"{_MODELS}; default: the archive's own model. {_LICENCE}",
         envvar="BANDSIGHT_MODEL",
     ),
+]
+NewModelOption = Annotated[str, typer.Option("--model", help=f"{_MODELS}. {_LICENCE}", envvar="BANDSIGHT_MODEL")]
+OtherModelOption = Annotated[str, typer.Option("--model", help=f"{_MODELS}. {_LICENCE}")]
+WavelengthsOption = Annotated[
+    str | None,
+    typer.Option("--wavelengths", help="Of a TIFF's bands that does not say them, µm, e.g. 0.49,0.56,0.665,0.842."),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", envvar="BANDSIGHT_DEVICE")]
 BboxOption = Annotated[

@@ -9,13 +9,13 @@ import typer
 from bandsight.cli import opening
 from bandsight.cli.base import app
 from bandsight.cli.opening import say
-from bandsight.cli.options import ArchiveOption, DeviceOption, ProfilesOption
+from bandsight.cli.options import ArchiveOption, DeviceOption, OtherModelOption, ProfilesOption
 
 
 @app.command()
 def reindex(
     archive: ArchiveOption,
-    model: Annotated[str, typer.Option("--model", help="embedded, hf-hub:OWNER/NAME or local-dir:PATH.")],
+    model: OtherModelOption,
     device: DeviceOption = "auto",
     tile_px: Annotated[
         int | None, typer.Option("--tile-px", min=8, max=4096, help="Side of a tile, pixels; default: as it was.")

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -19,6 +21,8 @@ from bandsight.sensors.scaling import percentile_limits
 PARTS = ("held-out", "validation", "train")
 _TIFFS = (".tif", ".tiff")
 _IMAGES = (".png", ".jpg", ".jpeg", *_TIFFS)
+# Pictures that are none of those; where they lie among others, it is said that they are left out.
+_OTHER_IMAGES = (".webp", ".gif", ".bmp", ".jp2", ".heic", ".avif", ".npy", ".nc")
 # Images, and values of a band in each, from which a data set's scaling is settled, at most.
 _SAMPLE, _SAMPLE_VALUES = 512, 1024
 _Limits = dict[NumbersOf, list[tuple[float, float]]]
@@ -43,7 +47,12 @@ class LabelledImage:
 
 
 def read_dataset(
-    path: Path, part: str | None = None, name: str | None = None, wavelengths: Sequence[float] | None = None
+    path: Path,
+    part: str | None = None,
+    name: str | None = None,
+    wavelengths: Sequence[float] | None = None,
+    *,
+    left_out: dict[str, str] | None = None,
 ) -> list[LabelledImage]:
     """Read all images of a data set, or one part of it.
 
@@ -53,13 +62,14 @@ def read_dataset(
         part: `held-out`, `validation` or `train`, by a hash of `name/key`; None takes all.
         name: What the data set is called in that hash; default: the folder's or file's name.
         wavelengths: Of the bands of TIFFs that do not say them, µm.
+        left_out: Takes the key of each image that cannot be used, and why; without it, the first of them is an error.
 
     TIFFs of other than eight bits are scaled alike, as parts of one scene are: by the 1st and 99th percentile over all
     images of the same bands, visible bands together.
 
     Raises:
-        QueryError: There is no such folder or tar, or nothing labelled in it.
-        ImageError: An image cannot be read.
+        QueryError: There is no such folder or tar, it is damaged, or there is nothing labelled in it that can be read.
+        ImageError: An image or what is said about it cannot be read, and `left_out` is not given.
     """
     if part is not None and part not in PARTS:
         raise QueryError(f"part {part!r}: need one of {', '.join(PARTS)}")
@@ -68,17 +78,29 @@ def read_dataset(
     title = name or path.stem
     read = _folder if path.is_dir() else _tar
     limits = _limits(read(path), wavelengths)
-    images = [
-        _decoded(entry, wavelengths, limits)
-        for entry in read(path)
-        if part is None or part_of(f"{title}/{entry.key}") == part
-    ]
+    images: list[LabelledImage] = []
+    wrong: dict[str, str] = {} if left_out is None else left_out
+    for entry in read(path):
+        if part is not None and part_of(f"{title}/{entry.key}") != part:
+            continue
+        try:
+            images.append(_decoded(entry, wavelengths, limits))
+        except ImageError as error:
+            if left_out is None:
+                raise ImageError(f"{path}: {entry.key}: {error}") from error
+            wrong[entry.key] = str(error)
     if not images:
         raise QueryError(
-            f"{path}: found no labelled image{f' of the part {part}' if part else ''}; need CLASS/IMAGE "
-            f"({', '.join(_IMAGES)}), or a tar of KEY.jpg with KEY.json, KEY.cls or KEY.txt"
+            f"{path}: found no labelled image{f' of the part {part}' if part else ''}"
+            f"{f' that can be used ({_first(wrong)})' if wrong else ''}; need CLASS/IMAGE ({', '.join(_IMAGES)}), or a "
+            "tar of KEY.jpg with KEY.json, KEY.cls or KEY.txt"
         )
     return images
+
+
+def _first(wrong: dict[str, str]) -> str:
+    key, reason = next(iter(wrong.items()))
+    return f"{key}: {reason}" + (f", and {len(wrong) - 1} more" if len(wrong) > 1 else "")
 
 
 def part_of(name: str) -> str:
@@ -125,52 +147,118 @@ class _Entry:
     cls: str | None
     captions: tuple[str, ...]
     tiff: bool
+    wrong: str | None = None
+    """Why it is of no use, where that is known before it is read."""
+
+
+def _nothing() -> bytes:
+    return b""
 
 
 def _folder(path: Path) -> Iterator[_Entry]:
-    for file in sorted(path.glob("*/**/*")):
-        if file.suffix.lower() in _IMAGES:
-            cls = file.relative_to(path).parts[0]
-            key = file.relative_to(path).as_posix()
-            yield _Entry(key, file.read_bytes, class_words(cls), (), file.suffix.lower() in _TIFFS)
+    for folder in sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
+        cls, found = class_words(folder.name), False
+        for file in sorted(folder.rglob("*")):
+            key, suffix = file.relative_to(path).as_posix(), file.suffix.lower()
+            # What begins with a dot is no picture but what systems note beside one.
+            if file.name.startswith(".") or suffix not in (*_IMAGES, *_OTHER_IMAGES):
+                continue
+            wrong = None
+            if suffix in _OTHER_IMAGES:
+                wrong = f"a {suffix} file; need a PNG, a JPEG or a GeoTIFF"
+            elif not file.is_file():
+                wrong = "a link to nothing" if file.is_symlink() else "no file"
+            found = True
+            yield _Entry(key, _nothing if wrong else partial(_file, file), cls, (), suffix in _TIFFS, wrong)
+        if not found:
+            yield _Entry(f"{folder.name}/", _nothing, cls, (), tiff=False, wrong="no image in this folder")
+
+
+def _file(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot be read ({error.strerror})") from error
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Say of a tar that is damaged or cut short that it is."""
+    try:
+        yield
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise QueryError(f"{path}: a damaged tar, or one cut short ({error}); get the whole file") from error
 
 
 def _tar(path: Path) -> Iterator[_Entry]:
     try:
         tar = tarfile.open(path)  # noqa: SIM115  (closed below)
-    except (tarfile.TarError, OSError) as error:
-        raise QueryError(f"{path}: not a tar ({error}); pass a folder of class folders or a webdataset tar") from error
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise QueryError(f"{path}: not a tar ({reason}); pass a folder of class folders or a webdataset tar") from error
     with tar:
-        members = {member.name: member for member in tar.getmembers() if member.isfile()}
+        with _whole(path):
+            members = {member.name: member for member in tar.getmembers() if member.isfile()}
 
         def read(name: str) -> bytes:
-            file = tar.extractfile(members[name])
-            return file.read() if file else b""
+            with _whole(path):
+                file = tar.extractfile(members[name])
+                return file.read() if file else b""
 
         for image in sorted(members):
-            if PurePosixPath(image).suffix.lower() not in _IMAGES:
+            suffix = PurePosixPath(image).suffix
+            if suffix.lower() not in _IMAGES:
                 continue
-            key = image[: -len(PurePosixPath(image).suffix)]
-            cls: str | None = None
-            captions: tuple[str, ...] = ()
-            if f"{key}.json" in members:
-                said = json.loads(read(f"{key}.json"))
-                cls, captions = said.get("cls"), tuple(tidy(text) for text in said.get("captions", ()))
-            if f"{key}.cls" in members:
-                cls = read(f"{key}.cls").decode().strip()
-            if f"{key}.txt" in members:
-                captions = (*captions, *(tidy(line) for line in read(f"{key}.txt").decode().splitlines() if line))
+            key, tiff = image[: -len(suffix)], suffix.lower() in _TIFFS
+            try:
+                cls, captions = _said({end: read(key + end) for end in _LABELS if key + end in members})
+            except ImageError as error:
+                yield _Entry(key, _nothing, None, (), tiff, str(error))
+                continue
             if cls is not None or captions:
-                words = class_words(str(cls)) if cls is not None else None
-                tiff = PurePosixPath(image).suffix.lower() in _TIFFS
-                yield _Entry(key, partial(read, image), words, captions, tiff)
+                yield _Entry(key, partial(read, image), cls, captions, tiff)
+
+
+_LABELS = (".json", ".cls", ".txt")
+
+
+def _said(files: dict[str, bytes]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the class and the captions that files beside an image say, by their suffixes; the later class wins."""
+    texts = {}
+    for suffix, data in files.items():
+        try:
+            texts[suffix] = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ImageError(f"{suffix}: not UTF-8 ({error.reason} at byte {error.start})") from error
+    cls: str | None = None
+    captions: list[str] = []
+    if ".json" in texts:
+        try:
+            said = json.loads(texts[".json"])
+        except ValueError as error:
+            raise ImageError(f".json: not JSON ({error})") from error
+        if not isinstance(said, dict):
+            raise ImageError(f".json: found a JSON {type(said).__name__}, need an object with cls and captions")
+        if said.get("cls") is not None:
+            cls = str(said["cls"])
+        listed = said.get("captions") or []
+        captions = [listed] if isinstance(listed, str) else listed
+        if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
+            raise ImageError(f".json: captions are {json.dumps(listed)[:60]}; need a list of sentences")
+    if ".cls" in texts:
+        cls = texts[".cls"].strip()
+    captions = [*captions, *texts.get(".txt", "").splitlines()]
+    tidied = tuple(text for text in map(tidy, captions) if text)
+    return (class_words(cls) if cls else None), tidied
 
 
 def _decoded(entry: _Entry, said: Sequence[float] | None, limits: _Limits) -> LabelledImage:
+    if entry.wrong is not None:
+        raise ImageError(entry.wrong)
     try:
-        pixels, wavelengths = decode_query_image(entry.read(), said, limits=limits)
+        pixels, wavelengths = decode_query_image(entry.read(), said if entry.tiff else None, limits=limits)
     except ImageError as error:
-        raise ImageError(f"{entry.key}: {error}") from error
+        raise ImageError(str(error).removeprefix("query image: ")) from error
     return LabelledImage(key=entry.key, pixels=pixels, wavelengths=wavelengths, cls=entry.cls, captions=entry.captions)
 
 
@@ -179,7 +267,7 @@ def _limits(entries: Iterator[_Entry], said: Sequence[float] | None) -> _Limits:
     rng = np.random.default_rng(0)
     samples: dict[NumbersOf, _Sample] = {}
     for entry in entries:
-        if not entry.tiff:
+        if not entry.tiff or entry.wrong is not None:
             continue
         try:
             data = entry.read()

@@ -39,12 +39,13 @@ def evaluate(encoder: Encoder, images: Sequence[LabelledImage]) -> dict[str, Any
 
     Returns:
         `images`; `retrieval` where there are captions; `zero_shot`, `calibration` and `nothing_matches` where there
-        are two classes or more; `bands` where images have more than red, green and blue; `paraphrases` always.
+        are two classes or more; `bands` where images have more than red, green and blue; `paraphrases` where there
+        are more than ten images.
     """
     vectors = embed(encoder, images)
     out: dict[str, Any] = {"images": len(images)}
-    if any(image.captions for image in images):
-        out["retrieval"] = retrieval(encoder, vectors, images)
+    if captioned := [row for row, image in enumerate(images) if image.captions]:
+        out["retrieval"] = retrieval(encoder, vectors[captioned], [images[row] for row in captioned])
     classes = sorted({image.cls for image in images if image.cls is not None})
     if len(classes) > 1:
         rows = [row for row, image in enumerate(images) if image.cls is not None]
@@ -59,16 +60,18 @@ def evaluate(encoder: Encoder, images: Sequence[LabelledImage]) -> dict[str, Any
 
 
 def embed(encoder: Encoder, images: Sequence[LabelledImage]) -> NDArray[np.float32]:
-    """Return unit vectors of images of any size and bands, shape (n, dim), in their order."""
+    """Return unit vectors of images of any size and bands, shape (n, dim), in their order.
+
+    The encoder resizes them, as it does for searches; images of one size and list of bands go together.
+    """
     out = np.empty((len(images), encoder.dim), np.float32)
-    lists: dict[tuple[float, ...], list[int]] = {}
+    alike: dict[tuple[tuple[float, ...], tuple[int, ...]], list[int]] = {}
     for row, image in enumerate(images):
-        lists.setdefault(image.wavelengths, []).append(row)
-    for wavelengths, rows in lists.items():
+        alike.setdefault((image.wavelengths, image.pixels.shape), []).append(row)
+    for (wavelengths, _), rows in alike.items():
         for start in range(0, len(rows), _BATCH):
             batch = rows[start : start + _BATCH]
-            pixels = np.stack([squared(images[row].pixels, encoder.image_size) for row in batch])
-            out[batch] = encoder.embed_pixels(pixels, wavelengths)
+            out[batch] = encoder.embed_pixels(np.stack([images[row].pixels for row in batch]), wavelengths)
     return out
 
 
@@ -80,11 +83,11 @@ def squared(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def retrieval(encoder: Encoder, vectors: NDArray[np.float32], images: Sequence[LabelledImage]) -> dict[str, Any]:
-    """Return recalls between images and their captions."""
+    """Return recalls between images, all of which have captions, and those."""
     texts = sorted({caption for image in images for caption in image.captions})
     truth = np.array([[text in captions for text in texts] for captions in (set(i.captions) for i in images)])
     scores = vectors @ encoder.embed_texts(texts).T
-    return {"sentences": len(texts), **recalls(scores, truth)}
+    return {"images": len(images), "sentences": len(texts), **recalls(scores, truth)}
 
 
 def classification(
@@ -103,18 +106,43 @@ def classification(
             "classes": len(classes),
             "top1": top1(scores, truth),
             "top1_name_alone": top1(plain, truth),
+            # Of a class with fewer images no more can be found than it has.
             "precision_at_10": {
-                name: round(precision_at(scores[:, c], truth[:, c]), 2) for c, name in enumerate(classes)
+                name: round(precision_at(scores[:, c], truth[:, c], min(_TOP, int(truth[:, c].sum()))), 2)
+                for c, name in enumerate(classes)
             },
             "by_class": by_class(scores, truth, classes),
         }
     }
     chances = encoder.probabilities(vectors, weights, wavelengths)
     out["calibration"] = calibration_curve(chances, truth)
-    threshold = encoder.threshold(wavelengths[0])
-    if threshold is not None:
-        out["nothing_matches"] = {"threshold": threshold, **nothing_here(chances, truth, threshold)}
+    if (nothing := nothing_matches(encoder, chances, truth, wavelengths)) is not None:
+        out["nothing_matches"] = nothing
     return out
+
+
+def nothing_matches(
+    encoder: Encoder, chances: NDArray[np.float32], truth: NDArray[np.bool_], wavelengths: Sequence[Sequence[float]]
+) -> dict[str, Any] | None:
+    """Return how often "something here matches" is right, each image judged by the level of its own bands.
+
+    Args:
+        encoder: Whose levels.
+        chances: Probabilities, shape (images, classes).
+        truth: Same shape.
+        wavelengths: The bands of each image, µm.
+
+    Returns:
+        `threshold`, a list where bands have levels of their own; the figures of `nothing_here`; None where some bands
+        have no level.
+    """
+    levels = [encoder.threshold(bands) for bands in wavelengths]
+    known = [level for level in levels if level is not None]
+    if len(known) < len(levels):
+        return None
+    each = sorted(set(known))
+    figures = nothing_here(chances, truth, np.array(known, np.float32)[:, None])
+    return {"threshold": each[0] if len(each) == 1 else each, **figures}
 
 
 def class_vectors(encoder: Encoder, classes: Sequence[str]) -> NDArray[np.float32]:
@@ -144,8 +172,9 @@ def band_agreement(
     if len(rows) < 2:  # noqa: PLR2004
         return None
     everything = vectors[rows]
-    other = everything[rng.permutation(len(rows))]
-    apart = (everything * other).sum(axis=1)[(everything != other).any(axis=1)]
+    # Each beside the next in some order, so none beside itself.
+    order = rng.permutation(len(rows))
+    apart = (everything[order] * everything[np.roll(order, 1)]).sum(axis=1)
     same = {
         "rgb_with_all": (embed(encoder, rgb_images) * everything).sum(axis=1),
         "some_with_all": (embed(encoder, some) * everything).sum(axis=1),

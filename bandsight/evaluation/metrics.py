@@ -81,7 +81,7 @@ def calibration_curve(probabilities: Scores, truth: Truth, bins: int = 10) -> di
     return {"expected_calibration_error": round(float(error), 4), "pairs": len(p), "bins": rows}
 
 
-def nothing_here(probabilities: Scores, truth: Truth, threshold: float) -> dict[str, float]:
+def nothing_here(probabilities: Scores, truth: Truth, threshold: float | Scores) -> dict[str, float]:
     """Return precision and recall of "something here matches", asked of archives with and without each class.
 
     Each class is asked once of all images, and once of the images that do not show it; the answer is yes where any
@@ -90,7 +90,7 @@ def nothing_here(probabilities: Scores, truth: Truth, threshold: float) -> dict[
     Args:
         probabilities: Shape (images, classes).
         truth: Same shape.
-        threshold: Least probability of a match.
+        threshold: Least probability of a match; shape (images, 1) where it differs.
     """
     yes = probabilities >= threshold
     classes = [c for c in range(truth.shape[1]) if truth[:, c].any() and not truth[:, c].all()]

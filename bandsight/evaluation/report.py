@@ -17,19 +17,29 @@ def markdown(model: str, results: Mapping[str, Mapping[str, Any]]) -> str:
         "text→image R@1 / 5 / 10": lambda r: _three(r, "text_to_image"),
         "mean recall": lambda r: _number(r, "retrieval", "mean_recall"),
         "zero-shot": lambda r: _number(r, "zero_shot", "top1", " %"),
-        "RGB with all bands": lambda r: _number(r, "bands", "rgb_with_all"),
+        "RGB with all bands; other places": lambda r: _two(r, "bands", "rgb_with_all", "different_places"),
         "wordings": lambda r: _number(r, "paraphrases", "top10_overlap"),
+        "something matches: precision; recall": lambda r: _two(
+            r, "nothing_matches", "archive_precision", "archive_recall"
+        ),
         "calibration error": lambda r: _number(r, "calibration", "expected_calibration_error"),
     }
     lines = [f"Model: {model}", "", "| data | " + " | ".join(columns) + " |", "|" + "---|" * (len(columns) + 1)]
     for name, result in results.items():
-        lines.append(f"| {name} | " + " | ".join(cell(result) for cell in columns.values()) + " |")
+        # A bar or a new line in a name would be another cell or row.
+        shown = " ".join(name.replace("|", "\\|").split())
+        lines.append(f"| {shown} | " + " | ".join(cell(result) for cell in columns.values()) + " |")
     return "\n".join(lines) + "\n"
 
 
 def _three(result: Mapping[str, Any], way: str) -> str:
     found = result.get("retrieval")
     return " / ".join(f"{found[f'{way}_r{k}']:.1f}" for k in (1, 5, 10)) if found else "-"
+
+
+def _two(result: Mapping[str, Any], section: str, first: str, second: str) -> str:
+    found = result.get(section)
+    return f"{found[first]:g}; {found[second]:g}" if found else "-"
 
 
 def _number(result: Mapping[str, Any], section: str, key: str, unit: str = "") -> str:

@@ -1,6 +1,7 @@
 """What a cosine is worth: probabilities and the level of a match, for each family of imagery."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -63,15 +64,19 @@ def _family(wavelengths: tuple[float, ...]) -> str:
     return "rgb" if all(low <= value <= high for value in wavelengths) else "multispectral"
 
 
-def read_calibration(folder: Path, default: Platt) -> Calibration:
-    """Read a model folder's calibration.json; without one, only the model's own scale and bias hold.
+def read_calibration(folder: Path, own: Platt | None) -> Calibration | None:
+    """Read a model folder's calibration.json; None without one.
+
+    Args:
+        folder: The model's.
+        own: The model's own scale and bias, which hold where the file has no `default`.
 
     Raises:
         ModelError: The file is not what it should be.
     """
     path = folder / FILE
     if not path.is_file():
-        return Calibration(default, {})
+        return None
     try:
         said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         families = {name: _platt(entry) for name, entry in said["families"].items()}
@@ -79,13 +84,15 @@ def read_calibration(folder: Path, default: Platt) -> Calibration:
         raise ModelError(f"{path}: not a calibration ({error!r}); get the model folder again") from error
     if unknown := sorted(set(families) - {*FAMILIES, "default"}):
         raise ModelError(f"{path}: unknown families {unknown}; need some of {[*FAMILIES, 'default']}")
-    return Calibration(families.pop("default", default), families)
+    default = families.pop("default", own)
+    if default is None:
+        raise ModelError(f"{path}: no family 'default', and the model has no logit bias of its own; need one of them")
+    return Calibration(default, families)
 
 
 def _platt(entry: dict[str, Any]) -> Platt:
     threshold = entry.get("threshold")
-    return Platt(
-        scale=float(entry["scale"]),
-        bias=float(entry["bias"]),
-        threshold=None if threshold is None else float(threshold),
-    )
+    numbers = [float(entry["scale"]), float(entry["bias"]), *([] if threshold is None else [float(threshold)])]
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError(f"{numbers}: scale, bias and threshold must be finite")
+    return Platt(scale=numbers[0], bias=numbers[1], threshold=None if threshold is None else numbers[2])

@@ -22,6 +22,8 @@ _WEIGHTS = (
 )
 # Auxiliary heads of DOFA-CLIP's training; no part of the encoders.
 _TRAINING_ONLY = "translators."
+# A timm name with this in front is a trunk whose patch embedding is DOFA's.
+DOFA = "dofa_"
 # A matrix `NAME` stored as int8 has the factor of each of its rows under `NAME:row_scale`.
 ROW_SCALE = ":row_scale"
 
@@ -44,10 +46,21 @@ class ModelFolder:
     @property
     def license(self) -> str:
         """Licence of the weights: the config's own word, else what the publisher's card says, else `unknown`."""
-        named = self.config.get("bandsight", {}).get("license")
+        own = self.config.get("bandsight")
+        named = own.get("license") if isinstance(own, dict) else None
         if named:
             return str(named)
-        return "CC-BY-NC-4.0" if self.source.startswith(f"{_HUB}earthflow/") else "unknown"
+        # Hub names are the same in any case.
+        if self.source.lower().startswith(f"{_HUB}earthflow/"):
+            return "CC-BY-NC-4.0"
+        return "unknown; CC-BY-NC-4.0 if these are weights of DOFA-CLIP" if self._is_dofa() else "unknown"
+
+    def _is_dofa(self) -> bool:
+        """Say whether the trunk is DOFA's, as it is where somebody downloaded DOFA-CLIP."""
+        try:
+            return str(self.config["model_cfg"]["vision_cfg"]["timm_model_name"]).startswith(DOFA)
+        except (KeyError, TypeError):
+            return False
 
     def digest(self) -> str:
         """Return the SHA-256 of the weights file and of the config, as hex."""
@@ -106,9 +119,25 @@ def read_weights(folder: ModelFolder) -> dict[str, Tensor]:
         else:
             state = torch.load(folder.weights, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ModelError(f"model {folder.source}: {folder.weights.name} cannot be read ({error})") from error
-    state = state.get("state_dict", state)
-    state = expand_int8({key.removeprefix("module."): value for key, value in state.items()})
+        # Torch's next lines say how to run the code that a checkpoint may hold.
+        reason = (str(error).splitlines() or [type(error).__name__])[0].split(". In PyTorch")[0]
+        raise ModelError(
+            f"model {folder.source}: {folder.weights.name} cannot be read as a checkpoint of tensors ({reason}); "
+            "get the file again, whole, from where the model is published"
+        ) from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ModelError(
+            f"model {folder.source}: {folder.weights.name} holds something else than tensors by name; "
+            "need a state dict, or one under 'state_dict'"
+        )
+    state = {str(key).removeprefix("module."): value for key, value in state.items()}
+    if halves := _unpaired(state):
+        raise ModelError(
+            f"model {folder.source}: {folder.weights.name} has {len(halves)} int8 matrices without their row factors, "
+            f"or factors without their matrix: {', '.join(halves)}; get the complete checkpoint"
+        )
+    state = expand_int8(state)
     return {
         key: value.float() if value.is_floating_point() else value
         for key, value in state.items()
@@ -123,6 +152,13 @@ def expand_int8(state: dict[str, Tensor]) -> dict[str, Tensor]:
         for key, value in state.items()
         if not key.endswith(ROW_SCALE)
     }
+
+
+def _unpaired(state: dict[str, Tensor]) -> list[str]:
+    """Return the int8 matrices without row factors, and the row factors without an int8 matrix."""
+    matrices = {key for key, value in state.items() if value.dtype == torch.int8}
+    factors = {key.removesuffix(ROW_SCALE) for key in state if key.endswith(ROW_SCALE)}
+    return sorted([*(matrices - factors), *(key + ROW_SCALE for key in factors - matrices)])
 
 
 def load_strictly(model: torch.nn.Module, state: dict[str, Tensor], source: str) -> None:

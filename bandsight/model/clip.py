@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from bandsight.errors import ModelError, WavelengthError
 from bandsight.model.begun import Begun, Ready
-from bandsight.model.calibration import Calibration, Platt, read_calibration
+from bandsight.model.calibration import FILE, Calibration, Platt, read_calibration
 from bandsight.model.compiled import compile_where_it_pays
 from bandsight.model.device import device_of
 from bandsight.model.preprocess import Preprocess
@@ -52,7 +52,7 @@ class ClipEncoder:
         self.name = name
         self.digest = digest
         self.license = license
-        self._calibration = _calibration(model, folder)
+        self._calibration = _calibration(model, folder, name)
         self.image_size = preprocess.size
         self.dim = int(
             model.visual.head[-1].out_features if len(model.visual.head) else model.visual.trunk.num_features
@@ -136,30 +136,21 @@ class ClipEncoder:
         text_vectors: NDArray[np.float32],
         wavelengths: Sequence[Sequence[float]] | None = None,
     ) -> NDArray[np.float32]:
-        """Return sigmoid(cosine × scale + bias), shape (images, texts), each prompt on its own; see `Encoder`.
-
-        Raises:
-            ModelError: The model has no logit bias, so its scores are no probabilities.
-        """
-        calibration = self._calibrated()
+        """Return sigmoid(cosine × scale + bias), shape (images, texts), each prompt on its own; see `Encoder`."""
+        calibration = self._calibration
         cosines = np.asarray(image_vectors @ text_vectors.T, np.float32)
         if wavelengths is None:
             return calibration.default.probability(cosines)
         out = np.empty_like(cosines)
         levels = [calibration.of(bands) for bands in wavelengths]
         for level in set(levels):
-            rows = [row for row, own in enumerate(levels) if own is level]
+            rows = [row for row, own in enumerate(levels) if own == level]
             out[rows] = level.probability(cosines[rows])
         return out
 
     def threshold(self, wavelengths: Sequence[float]) -> float | None:
         """Return the probability from which a hit with these bands counts as a match; None where none was measured."""
-        return self._calibrated().of(wavelengths).threshold
-
-    def _calibrated(self) -> Calibration:
-        if self._calibration is None:
-            raise ModelError(f"model {self.name}: it has no logit bias, so its scores are no probabilities")
-        return self._calibration
+        return self._calibration.of(wavelengths).threshold
 
     def _up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Tensor:
         """Return tiles of the tower's size on its device, uint8: a quarter of what it takes, and scaled there."""
@@ -172,8 +163,20 @@ class ClipEncoder:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._bf16)
 
 
-def _calibration(model: CustomTextCLIP, folder: Path | None) -> Calibration | None:
-    if model.logit_bias is None:
-        return None
-    own = Platt(scale=float(model.logit_scale.exp()), bias=float(model.logit_bias))
-    return Calibration(own, {}) if folder is None else read_calibration(folder, own)
+def _calibration(model: CustomTextCLIP, folder: Path | None, name: str) -> Calibration:
+    """Return what the folder says, else the model's own scale and bias.
+
+    Raises:
+        ModelError: There is neither, so the model's scores are no probabilities.
+    """
+    own = None
+    if model.logit_bias is not None:
+        own = Platt(scale=float(model.logit_scale.exp()), bias=float(model.logit_bias))
+    if folder is not None and (said := read_calibration(folder, own)) is not None:
+        return said
+    if own is None:
+        raise ModelError(
+            f"model {name}: it has no logit bias (init_logit_bias in its config), so its scores are no probabilities; "
+            f"need a model trained as SigLIP is, or a {FILE} in its folder with scale and bias of the family 'default'"
+        )
+    return Calibration(own, {})

@@ -2,7 +2,7 @@
 
 import torch
 
-from bandsight.errors import ModelError
+from bandsight.errors import BandsightError, ModelError
 from bandsight.model.checkpoint import find_model, load_strictly, read_weights
 from bandsight.model.clip import ClipEncoder
 from bandsight.model.onnx_trunk import onnx_trunk
@@ -26,16 +26,25 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
     """
     folder = find_model(source)
     where = pick_device(device)
-    model = build_model(folder.config.get("model_cfg", {}), folder.path, folder.trunk_args)
+    try:
+        model = build_model(folder.config.get("model_cfg", {}), folder.path, folder.trunk_args)
+        size = int(folder.config["model_cfg"]["vision_cfg"]["image_size"])
+        preprocess = Preprocess.from_config(folder.config.get("preprocess_cfg", {}), size)
+    except BandsightError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"model {source}: its open_clip_config.json describes no model that can be built "
+            f"({type(error).__name__}: {error}); get the file again"
+        ) from error
     load_strictly(model, read_weights(folder), source)
     fold_batch_norm(model.visual)
     if where.type == "cpu":
         model.visual.trunk = onnx_trunk(model.visual.trunk)
     text_cfg = folder.config["model_cfg"]["text_cfg"]
-    size = int(folder.config["model_cfg"]["vision_cfg"]["image_size"])
     encoder = ClipEncoder(
         model,
-        preprocess=Preprocess.from_config(folder.config.get("preprocess_cfg", {}), size),
+        preprocess=preprocess,
         tokenizer=LazyTokenizer(text_cfg, folder.path, trim=ignores_padding(model)),
         device=where,
         name=source,
@@ -60,6 +69,8 @@ def pick_device(device: str) -> torch.device:
         found = torch.device(device)
     except RuntimeError as error:
         raise ModelError(f"device {device!r}: need auto, cpu, cuda or cuda:N") from error
+    if found.type not in {"cpu", "cuda"}:
+        raise ModelError(f"device {device!r}: need auto, cpu, cuda or cuda:N")
     if found.type == "cuda" and (not torch.cuda.is_available() or (found.index or 0) >= torch.cuda.device_count()):
         raise ModelError(f"device {device!r}: found {torch.cuda.device_count()} CUDA devices; pass cpu or auto")
     return found

@@ -45,6 +45,8 @@ class LazyTokenizer:
         # A SigLIP repository that carries its tokenizer files at the top serves as its own tokenizer folder.
         if not beside.is_dir() and (self._folder / "tokenizer.json").is_file():
             beside = self._folder
+        if not beside.is_dir() and str(name).startswith("./"):
+            raise ModelError(f"{self._folder}: no folder {beside.name}, which hf_tokenizer_name names; get it again")
         where = str(beside) if beside.is_dir() else str(name)
         try:
             tokenizer: HFTokenizer = HFTokenizer(
@@ -54,10 +56,10 @@ class LazyTokenizer:
                 **{"clean": "canonicalize", **(self._cfg.get("tokenizer_kwargs") or {})},
             )
         except Exception as error:
-            raise ModelError(
-                f"tokenizer {name!r} cannot be opened ({type(error).__name__}); "
-                f"connect to the hub once, or put its files into {self._folder / 'tokenizer'}"
-            ) from error
+            way = f"connect to the hub once, or put its files into {self._folder / 'tokenizer'}"
+            if beside.is_dir():
+                way = f"the files in {beside} are damaged or not all there, get them again"
+            raise ModelError(f"tokenizer {name!r} cannot be opened ({type(error).__name__}); {way}") from error
         self._padding = int(tokenizer.tokenizer.pad_token_id or 0)
         opened: Callable[[list[str]], Tensor] = tokenizer
         return opened

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bandsight.errors import ModelError
+from bandsight.model.checkpoint import DOFA
 from bandsight.model.indices import SpectralIndices
 from bandsight.model.patch_embed import DofaPatchEmbed, SpectralStem, WavelengthInput
 
-# A timm name with one of these in front is that trunk with its input stage generated from wavelengths.
-_DOFA, _SPECTRAL = "dofa_", "spectral_"
+# A timm name with this in front, or `DOFA`, is that trunk with its input stage generated from wavelengths.
+_SPECTRAL = "spectral_"
 # Between the names of trunks that see the same image side by side; one of them may be what is not learned.
 _BESIDE, _INDICES = "+", "indices"
 
@@ -66,10 +67,10 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
             f"{folder}: the config has no {error}; need model_cfg with vision_cfg.timm_model_name and text_cfg, "
             "as DOFA-CLIP's open_clip_config.json has"
         ) from error
-    kind = next((prefix for prefix in (_DOFA, _SPECTRAL) if name.startswith(prefix)), None)
+    kind = next((prefix for prefix in (DOFA, _SPECTRAL) if name.startswith(prefix)), None)
     if kind is None:
         raise ModelError(
-            f"{folder}: trunk {name!r} takes RGB only; need a name that begins with {_DOFA!r} or {_SPECTRAL!r}"
+            f"{folder}: trunk {name!r} takes RGB only; need a name that begins with {DOFA!r} or {_SPECTRAL!r}"
         )
     plain, *beside = name.removeprefix(kind).split(_BESIDE)
     vision["timm_model_name"] = plain
@@ -83,11 +84,14 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
     for key in ("hf_model_name", "hf_tokenizer_name"):
         if str(text.get(key, "")).startswith("./"):
             text[key] = str(folder / text[key])
+            # What is no folder would be looked for under this name on the hub, where anybody may have put it.
+            if key == "hf_model_name" and not Path(text[key]).is_dir():
+                raise ModelError(f"{folder}: no folder {Path(text[key]).name}, which {key} names; get the model again")
     cfg.pop("custom_text", None)
     with _described_trunk(plain, described):
         model = CustomTextCLIP(**cfg)
     trunk = model.visual.trunk
-    if kind == _DOFA:
+    if kind == DOFA:
         patch = trunk.patch_embed.patch_size[0]
         trunk.patch_embed = DofaPatchEmbed(patch, trunk.embed_dim)
         return model

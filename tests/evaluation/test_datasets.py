@@ -41,12 +41,7 @@ def tar(tmp_path):
         "b.txt": b"A river .\nwater\n",
         "c.png": _png(3),
     }
-    with tarfile.open(path, "w") as out:
-        for name, data in said.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            out.addfile(entry, io.BytesIO(data))
-    return path
+    return _tar_of(path, said)
 
 
 def test_folders_are_classes(folder):
@@ -60,6 +55,85 @@ def test_a_tar_in_webdataset_layout(tar):
     first, second = read_dataset(tar)
     assert (first.cls, first.captions) == ("bare land", ("some bare land", "it is bare"))
     assert (second.cls, second.captions) == ("river", ("a river", "water"))
+
+
+def _tar_of(path, said):
+    with tarfile.open(path, "w") as out:
+        for name, data in said.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            out.addfile(entry, io.BytesIO(data))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("beside", "reason"),
+    [
+        ({"b.json": b"{"}, r"b: \.json: not JSON"),
+        ({"b.json": b"[]"}, r"b: \.json: found a JSON list"),
+        ({"b.json": b'{"captions": 3}'}, r"b: \.json: captions are 3; need a list of sentences"),
+        ({"b.json": b'{"captions": ["a", null]}'}, r"b: \.json: captions are"),
+        ({"b.cls": b"\xff"}, r"b: \.cls: not UTF-8"),
+        ({"b.cls": b"lake", "b.txt": b"\xff\xfe"}, r"b: \.txt: not UTF-8"),
+        ({"b.cls": b"lake", "b.png": b"no picture"}, "b: found something that is no image"),
+    ],
+)
+def test_what_is_wrong_beside_an_image_costs_that_image_alone(tmp_path, beside, reason):
+    path = _tar_of(tmp_path / "set.tar", {"a.png": _png(1), "a.cls": b"lake", "b.png": _png(2), **beside})
+    with pytest.raises(ImageError, match=rf"set\.tar: {reason}"):
+        read_dataset(path)
+    left_out = {}
+    assert [image.key for image in read_dataset(path, left_out=left_out)] == ["a"]
+    assert list(left_out) == ["b"]
+
+
+def test_captions_of_any_form_and_none(tmp_path):
+    said = {"a.png": _png(1), "a.json": b'{"captions": "A long river."}', "b.png": _png(2), "b.txt": b"\n . \n"}
+    (image,) = read_dataset(_tar_of(tmp_path / "set.tar", {**said, "c.png": _png(3), "c.json": b'{"captions": null}'}))
+    assert image.captions == ("a long river",)
+
+
+@pytest.mark.parametrize("name", ["cut.tar", "cut.tar.gz"])
+def test_a_tar_that_is_cut_short_is_said_to_be(tmp_path, name):
+    noise = np.random.default_rng(0).bytes(40_000)
+    with tarfile.open(tmp_path / name, "w:gz" if name.endswith("gz") else "w") as out:
+        for member in ("a.png", "b.png"):
+            entry = tarfile.TarInfo(member)
+            entry.size = len(noise)
+            out.addfile(entry, io.BytesIO(noise))
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[:50_000])
+    with pytest.raises(QueryError, match=r"cut.*(damaged tar|not a tar)"):
+        read_dataset(tmp_path / name)
+
+
+def test_what_lies_in_a_folder_and_is_no_use_is_named_and_the_rest_is_read(folder):
+    (folder / "SeaLake" / "2.webp").write_bytes(b"RIFF")
+    (folder / "SeaLake" / "3.png").write_bytes(b"")
+    (folder / "SeaLake" / "._0.png").write_bytes(b"what a Mac notes")
+    (folder / "SeaLake" / "4.png").symlink_to(folder / "gone.png")
+    (folder / "annual_crop" / "folder.png").mkdir()
+    (folder / "empty").mkdir()
+    left_out = {}
+    assert len(read_dataset(folder, left_out=left_out)) == 3
+    assert left_out == {
+        "SeaLake/2.webp": "a .webp file; need a PNG, a JPEG or a GeoTIFF",
+        "SeaLake/3.png": "the file is empty; need a PNG, a JPEG or a GeoTIFF",
+        "SeaLake/4.png": "a link to nothing",
+        "annual_crop/folder.png": "no file",
+        "empty/": "no image in this folder",
+    }
+    for cls in ("SeaLake", "annual_crop"):
+        (folder / cls).rename(folder / f".{cls}")
+    with pytest.raises(QueryError, match=r"no labelled image that can be used \(empty/: no image"):
+        read_dataset(folder, left_out={})
+
+
+def test_wavelengths_are_those_of_tiffs_and_pictures_keep_their_own(folder):
+    write(folder / "SeaLake" / "a.tif", picture(4, 16, 16, dtype="uint16"))
+    waves = (0.49, 0.56, 0.665, 0.842)
+    lengths = {image.key: len(image.wavelengths) for image in read_dataset(folder, wavelengths=waves)}
+    assert lengths == {"SeaLake/0.png": 3, "SeaLake/1.png": 3, "SeaLake/a.tif": 4, "annual_crop/0.png": 3}
 
 
 def test_tiffs_of_many_bands_take_wavelengths(tmp_path):

@@ -55,7 +55,69 @@ def test_only_what_the_images_allow_is_measured():
     found = evaluate(FakeEmbedder(), images)
     assert set(found) == {"images", "bands"}
     assert found["bands"]["images"] == 3
-    assert -1 <= found["bands"]["rgb_with_all"] <= 1
+
+
+class Blind(FakeEmbedder):
+    """Knows an image by the number of its bands alone."""
+
+    def embed_pixels(self, pixels, wavelengths):
+        return np.eye(self.dim, dtype=np.float32)[[len(wavelengths)] * len(pixels)]
+
+    def threshold(self, wavelengths):
+        return 0.25 if len(wavelengths) == 3 else 0.5
+
+
+def test_agreement_of_bands_stands_beside_that_of_other_places():
+    seen = evaluate(Oracle([]), [LabelledImage(key=str(n), pixels=np.full((5, 8, 8), n, np.uint8), wavelengths=FIVE,
+                                               cls=None) for n in range(4)])["bands"]  # fmt: skip
+    assert (seen["rgb_with_all"], seen["some_with_all"], seen["different_places"]) == (1, 1, 0)
+    blind = evaluate(Blind(), [_image(n, 5, FIVE) for n in range(2)])["bands"]
+    assert (blind["rgb_with_all"], blind["different_places"]) == (0, 1)
+
+
+def test_images_without_captions_are_no_questions_of_retrieval():
+    images = [
+        LabelledImage(
+            key=str(n),
+            pixels=np.full((3, 32, 32), n % 2, np.uint8),
+            wavelengths=RGB,
+            cls=None,
+            captions=("a lake", "a town")[n % 2 : n % 2 + 1] if n < 4 else (),
+        )
+        for n in range(8)
+    ]
+    found = evaluate(Oracle(["lake", "town"]), images)["retrieval"]
+    assert (found["images"], found["mean_recall"]) == (4, 100)
+
+
+def test_each_image_is_a_match_by_the_level_of_its_own_bands():
+    images = [_image(0, 3, RGB, "a"), _image(1, 5, FIVE, "b"), _image(2, 3, RGB, "b")]
+    for order in ([0, 1, 2], [1, 2, 0]):
+        found = evaluate(Blind(), [images[i] for i in order])["nothing_matches"]
+        assert found["threshold"] == [0.25, 0.5]
+
+
+def test_precision_at_10_asks_no_class_for_more_images_than_it_has():
+    images = [
+        LabelledImage(
+            key=str(n), pixels=np.full((3, 8, 8), n % 2, np.uint8), wavelengths=RGB, cls=("lake", "town")[n % 2]
+        )
+        for n in range(8)
+    ]
+    found = evaluate(Oracle(["lake", "town"]), images)["zero_shot"]["precision_at_10"]
+    assert found == {"lake": 1, "town": 1}
+
+
+def test_an_encoder_gets_images_as_they_are_and_resizes_them_itself():
+    sizes = []
+
+    class Sees(FakeEmbedder):
+        def embed_pixels(self, pixels, wavelengths):
+            sizes.append(pixels.shape)
+            return super().embed_pixels(pixels, wavelengths)
+
+    embed(Sees(), [_image(n, 3, RGB) for n in range(3)])
+    assert sizes == [(3, 3, 40, 30)]
 
 
 def test_images_of_other_bands_keep_their_order():
@@ -80,6 +142,8 @@ def test_the_table_has_a_row_for_each_set_and_a_dash_where_nothing_was_measured(
     text = markdown("fake", {"a set": {"images": 3}, "other": {"images": 4, "zero_shot": {"top1": 50.0}}})
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert len(rows) == 3
+    odd = markdown("fake", {"a|b\nc": {"images": 3}}).splitlines()[-1]
+    assert odd.startswith("| a\\|b c | 3 |")
     assert rows[1].startswith("| a set | 3 | - ")
     assert "50 %" in rows[2]
 

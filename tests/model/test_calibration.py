@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bandsight.errors import ModelError
+from bandsight.model import load_model
 from bandsight.model.calibration import FILE, Platt, family, read_calibration
 
 OWN = Platt(scale=10, bias=-5)
@@ -26,10 +27,38 @@ def test_bands_belong_to_a_family(wavelengths, name):
     assert family(wavelengths) == name
 
 
-def test_without_a_file_the_models_own_scale_and_bias_hold_for_all(tmp_path):
-    found = read_calibration(tmp_path, OWN)
-    assert found.of(RGB) == found.of(SAR) == OWN
-    assert found.of(RGB).threshold is None
+def test_without_a_file_nothing_is_said_and_without_a_default_the_models_own_holds(tmp_path):
+    assert read_calibration(tmp_path, OWN) is None
+    (tmp_path / FILE).write_text('{"families": {"rgb": {"scale": 20, "bias": -4}}}')
+    assert read_calibration(tmp_path, OWN).of(SAR) == OWN
+    with pytest.raises(ModelError, match="no family 'default'"):
+        read_calibration(tmp_path, None)
+
+
+def test_each_image_is_judged_by_its_familys_own_also_where_two_are_equal(tiny):
+    alike = {"scale": 20, "bias": -6, "threshold": 0.5}
+    said = {"rgb": alike, "radar": dict(alike), "multispectral": {"scale": 5, "bias": 1}}
+    (tiny / FILE).write_text(json.dumps({"families": said}))
+    model = load_model(f"local-dir:{tiny}", "cpu", check=False)
+    images = np.eye(model.dim, dtype=np.float32)[:4] * np.float32(0.3)
+    texts = np.ones((1, model.dim), np.float32)
+    found = model.probabilities(images, texts, [RGB, SAR, S2, RGB])
+    expected = 1 / (1 + np.exp(-np.array([0.0, 0.0, 2.5, 0.0])))
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-5)
+    assert model.threshold(SAR) == 0.5
+    assert model.threshold(S2) is None
+
+
+def test_a_model_without_a_bias_needs_the_file(tiny, change):
+    config = json.loads((tiny / "open_clip_config.json").read_text())
+    config["model_cfg"].pop("init_logit_bias")
+    (tiny / "open_clip_config.json").write_text(json.dumps(config))
+    source = change(lambda state: {key: value for key, value in state.items() if key != "logit_bias"})
+    with pytest.raises(ModelError, match=r"no logit bias .* or a calibration\.json in its folder"):
+        load_model(source, "cpu", check=False)
+    (tiny / FILE).write_text('{"families": {"default": {"scale": 10, "bias": 0}}}')
+    found = load_model(source, "cpu", check=False).probabilities(np.zeros((1, 2)), np.zeros((1, 2)))
+    assert found.tolist() == [[0.5]]
 
 
 def test_a_family_has_its_own_and_the_others_the_default(tmp_path):
@@ -41,7 +70,17 @@ def test_a_family_has_its_own_and_the_others_the_default(tmp_path):
     np.testing.assert_allclose(found.of(RGB).probability(np.array([0.2, 0.25])), [0.5, 1 / (1 + np.exp(-1))], rtol=1e-6)
 
 
-@pytest.mark.parametrize("text", ["{", '{"families": {"rgb": {"scale": 1}}}', '{"families": []}', "[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"families": {"rgb": {"scale": 1}}}',
+        '{"families": []}',
+        "[]",
+        '{"families": {"rgb": {"scale": NaN, "bias": 0}}}',
+        '{"families": {"rgb": {"scale": "inf", "bias": 0}}}',
+    ],
+)
 def test_a_damaged_file_is_named(tmp_path, text):
     (tmp_path / FILE).write_text(text)
     with pytest.raises(ModelError, match=r"calibration\.json: not a calibration"):

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from bandsight.errors import ModelError
 from bandsight.model import load_model
+from bandsight.model.checkpoint import ROW_SCALE
 from bandsight.model.loader import pick_device
 from tests.model.conftest import TINY, WEIGHTS
 
@@ -69,6 +70,55 @@ def test_damaged_weights_are_named(tiny):
     (tiny / WEIGHTS).write_bytes((tiny / WEIGHTS).read_bytes()[:1000])
     with pytest.raises(ModelError, match="cannot be read"):
         load(f"local-dir:{tiny}")
+
+
+@pytest.mark.parametrize("held", [[1, 2], {"state_dict": [1]}, {"epoch": 3}])
+def test_a_file_of_something_else_is_named(tiny, held):
+    torch.save(held, tiny / "open_clip_pytorch_model.bin")
+    (tiny / WEIGHTS).unlink()
+    with pytest.raises(ModelError, match="something else than tensors by name"):
+        load(f"local-dir:{tiny}")
+
+
+def test_an_int8_matrix_without_its_factors_and_the_other_way_round_are_errors(change):
+    key = next(k for k in load_file(TINY / WEIGHTS) if k.endswith("mlp.fc1.weight"))
+    with pytest.raises(ModelError, match=rf"1 int8 matrices .*: {key};"):
+        load(change(lambda state: {**state, key: state[key].to(torch.int8)}))
+    with pytest.raises(ModelError, match=rf"factors without their matrix: {key}:row_scale;"):
+        load(change(lambda state: {**state, key: state[key].float(), key + ROW_SCALE: torch.ones(1)}))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda config: config["model_cfg"]["vision_cfg"].pop("image_size"),
+        lambda config: config["model_cfg"]["vision_cfg"].update(image_size="wide"),
+        lambda config: config["model_cfg"].pop("embed_dim"),
+        lambda config: config.update(preprocess_cfg={"mean": "white"}),
+        lambda config: config.update(model_cfg=[]),
+    ],
+)
+def test_a_config_that_describes_no_model_is_named(tiny, spoil):
+    config = json.loads((tiny / "open_clip_config.json").read_text())
+    spoil(config)
+    (tiny / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"tiny.*(config)"):
+        load(f"local-dir:{tiny}")
+
+
+def test_a_text_folder_that_is_not_there_is_not_looked_for_on_the_hub(tiny):
+    config = json.loads((tiny / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"]["hf_model_name"] = "./words"
+    (tiny / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="no folder words, which hf_model_name names"):
+        load(f"local-dir:{tiny}")
+
+
+def test_the_licence_of_a_downloaded_model_is_said_as_far_as_it_is_known(tiny):
+    assert load(f"local-dir:{tiny}").license == "unknown; CC-BY-NC-4.0 if these are weights of DOFA-CLIP"
+    config = json.loads((tiny / "open_clip_config.json").read_text())
+    (tiny / "open_clip_config.json").write_text(json.dumps({**config, "bandsight": {"license": "MIT"}}))
+    assert load(f"local-dir:{tiny}").license == "MIT"
 
 
 def test_missing_files_are_named(tiny, tmp_path):
@@ -148,4 +198,6 @@ def test_a_device_that_is_not_there_is_an_error():
         pick_device("cuda")
     with pytest.raises(ModelError, match="need auto, cpu, cuda"):
         pick_device("quantum")
+    with pytest.raises(ModelError, match="need auto, cpu, cuda"):
+        pick_device("meta")
     assert pick_device("auto").type == "cpu"
