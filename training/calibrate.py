@@ -33,7 +33,7 @@ def calibrate(model: Path, data: Path, demo_scenes: Path) -> dict[str, Any]:
     Args:
         model: The folder.
         data: The training data; its validation part is used.
-        demo_scenes: The demo's scenes; the western halves of the hand-labelled ones are used.
+        demo_scenes: The demo's scenes; the western halves of those labelled by eye are used.
     """
     (model / FILE).unlink(missing_ok=True)
     encoder = load_model(f"local-dir:{model}", check=False)
@@ -49,8 +49,12 @@ def calibrate(model: Path, data: Path, demo_scenes: Path) -> dict[str, Any]:
     names = [*(wishes[0] for wishes in WISHES.values()), *ABSENT]
     truth = np.array([[label in tile.labels for label in WISHES] + [False] * len(ABSENT) for tile in tiles])
     weights = class_vectors(encoder, names)
-    for view in ([tile.image for tile in tiles], [rgb_of(tile.image) for tile in tiles]):
-        pairs["multispectral"].append((embed(encoder, view) @ weights.T, truth))
+    # What is seen in red, green and blue is judged as that, from however high: one scale has to do for both.
+    for name, view in (
+        ("multispectral", [tile.image for tile in tiles]),
+        ("rgb", [rgb_of(tile.image) for tile in tiles]),
+    ):
+        pairs[name].append((embed(encoder, view) @ weights.T, truth))
     said = {"families": {name: _fit(found) for name, found in pairs.items()}}
     said["families"]["default"] = _fit([pair for found in pairs.values() for pair in found])
     (model / FILE).write_text(json.dumps(said, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""The model card's figures: captioned sets, bands, wordings, and the hand-labelled tiles of medium resolution."""
+"""The model card's figures: captioned sets, bands, wordings, and tiles of 10 to 30 m labelled by eye."""
 
 import argparse
 import json
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bandsight.evaluation.datasets import LabelledImage
 from bandsight.evaluation.evaluate import (
@@ -21,7 +20,7 @@ from bandsight.evaluation.evaluate import (
     paraphrases,
     retrieval,
 )
-from bandsight.evaluation.metrics import average_precision, precision_at
+from bandsight.evaluation.metrics import average_precision, calibration_curve, precision_at
 from bandsight.evaluation.report import markdown
 from bandsight.model import load_model
 from bandsight.model.protocol import Encoder
@@ -150,20 +149,17 @@ def medium(encoder: Encoder, tiles: Sequence[MediumTile]) -> dict[str, Any]:
                 "templates": mean,
             }
     out["bands"] = band_agreement(encoder, images, vectors["all_bands"])
+    # Levels were set on the west of each scene.
     east = [i for i, tile in enumerate(tiles) if tile.east and tile.labels]
-    chances, truth = ground_chances(encoder, [tiles[i] for i in east], vectors["all_bands"][east])
-    if (nothing := nothing_matches(encoder, chances, truth, [images[i].wavelengths for i in east])) is not None:
-        out["nothing_matches"] = nothing
-    return out
-
-
-def ground_chances(
-    encoder: Encoder, tiles: Sequence[MediumTile], vectors: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return probabilities and truths of tiles and kinds of ground, shape (tiles, kinds)."""
-    truth = np.array([[label in tile.labels for label in WISHES] for tile in tiles])
+    truth = np.array([[label in tiles[i].labels for label in WISHES] for i in east])
     weights = class_vectors(encoder, [wishes[0] for wishes in WISHES.values()])
-    return encoder.probabilities(vectors, weights, [tile.image.wavelengths for tile in tiles]), truth
+    for bands, seen in (("all_bands", images), ("rgb", [rgb_of(image) for image in images])):
+        waves = [seen[i].wavelengths for i in east]
+        chances = encoder.probabilities(vectors[bands][east], weights, waves)
+        out[f"calibration_{bands}"] = calibration_curve(chances, truth)
+        if (nothing := nothing_matches(encoder, chances, truth, waves)) is not None:
+            out[f"nothing_matches_{bands}"] = {"questions": 2 * len(WISHES), **nothing}
+    return out
 
 
 def rgb_of(image: LabelledImage) -> LabelledImage:
@@ -173,7 +169,7 @@ def rgb_of(image: LabelledImage) -> LabelledImage:
 
 
 def medium_markdown(ground: dict[str, Any]) -> str:
-    """Return the table of the hand-labelled tiles."""
+    """Return the table of the tiles of medium resolution."""
     lines = [
         (
             f"{ground['tiles']} tiles of 10 to 30 m, labelled by eye, none trained on: precision at 10, mean and least "
@@ -200,6 +196,15 @@ def medium_markdown(ground: dict[str, Any]) -> str:
         ),
         "",
     ]
+    for bands, name in (("all_bands", "all bands"), ("rgb", "red, green, blue")):
+        error = ground[f"calibration_{bands}"]["expected_calibration_error"]
+        said = f"Eastern halves, {name}: calibration error {error:.3f}"
+        if (found := ground.get(f"nothing_matches_{bands}")) is not None:
+            said += (
+                f"; something here matches, of {found['questions']} questions: precision "
+                f"{found['archive_precision']:.2f}, recall {found['archive_recall']:.2f}"
+            )
+        lines += [f"{said}.", ""]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Reads the hand-labelled tiles of 10 to 30 m, through the same reader and scaling as the product's own jobs."""
+"""Reads the tiles of 10 to 30 m labelled by eye, through the same reader and scaling as the product's own jobs."""
 
 import tomllib
 from dataclasses import dataclass
