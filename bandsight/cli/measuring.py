@@ -52,7 +52,7 @@ def evaluate(
     results = {}
     for title, path, called in zip(_titles(data, names), data, names, strict=True):
         left_out: dict[str, str] = {}
-        images = read_dataset(path, part, called, waves, left_out=left_out)
+        images = read_dataset(path, part, called, waves, left_out=left_out, resized=encoder.resized)
         _say_left_out(title, left_out)
         _say_classes(title, [image.cls for image in images])
         split_by = {} if part is None else {"part": part, "split_by_name": called}

@@ -6,7 +6,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -53,6 +53,7 @@ def read_dataset(
     wavelengths: Sequence[float] | None = None,
     *,
     left_out: dict[str, str] | None = None,
+    resized: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
 ) -> list[LabelledImage]:
     """Read all images of a data set, or one part of it.
 
@@ -63,6 +64,7 @@ def read_dataset(
         name: What the data set is called in that hash; default: the folder's or file's name.
         wavelengths: Of the bands of TIFFs that do not say them, µm.
         left_out: Takes the key of each image that cannot be used, and why; without it, the first of them is an error.
+        resized: A model's own resizing, pixels (n, bands, height, width) to its input: a large set is then kept small.
 
     TIFFs of other than eight bits are scaled alike, as parts of one scene are: by the 1st and 99th percentile over all
     images of the same bands, visible bands together.
@@ -84,7 +86,8 @@ def read_dataset(
         if part is not None and part_of(f"{title}/{entry.key}") != part:
             continue
         try:
-            images.append(_decoded(entry, wavelengths, limits))
+            image = _decoded(entry, wavelengths, limits)
+            images.append(image if resized is None else replace(image, pixels=resized(image.pixels[None])[0]))
         except ImageError as error:
             if left_out is None:
                 raise ImageError(f"{path}: {entry.key}: {error}") from error

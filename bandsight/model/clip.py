@@ -98,6 +98,10 @@ class ClipEncoder:
         """Return unit vectors float32 (N, D) of uint8 tiles (N, C, H, W) of any size; see `Encoder`."""
         return self.begin_pixels(pixels, wavelengths).result()
 
+    def resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return uint8 tiles (N, C, H, W) as the image tower takes them; they give the vectors of the tiles given."""
+        return self._preprocess.resized(pixels)
+
     def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Begun:
         """Begin to embed uint8 tiles (N, C, H, W) of any size; see `Encoder`."""
         tiles = self._up(pixels, wavelengths)

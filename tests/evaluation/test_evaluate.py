@@ -1,10 +1,17 @@
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from bandsight.evaluation.datasets import LabelledImage
+from bandsight.evaluation.datasets import LabelledImage, read_dataset
 from bandsight.evaluation.evaluate import embed, evaluate
 from bandsight.evaluation.report import markdown
+from bandsight.model import load_model
 from tests.fakes import FakeEmbedder
+from tests.model.conftest import TINY
 
 RGB, FIVE = (0.665, 0.56, 0.49), (0.49, 0.56, 0.665, 0.842, 1.61)
 
@@ -106,6 +113,23 @@ def test_precision_at_10_asks_no_class_for_more_images_than_it_has():
     ]
     found = evaluate(Oracle(["lake", "town"]), images)["zero_shot"]["precision_at_10"]
     assert found == {"lake": 1, "town": 1}
+
+
+@pytest.mark.parametrize("mode", ["squash", "shortest"])
+def test_images_kept_at_the_models_size_give_the_vectors_of_searches(tmp_path, mode):
+    tiny = Path(shutil.copytree(TINY, tmp_path / "tiny"))
+    config = json.loads((tiny / "open_clip_config.json").read_text())
+    config["preprocess_cfg"] |= {"resize_mode": mode, "interpolation": "bilinear"}
+    (tiny / "open_clip_config.json").write_text(json.dumps(config))
+    model = load_model(f"local-dir:{tiny}", "cpu", check=False)
+    (tmp_path / "set" / "lake").mkdir(parents=True)
+    Image.fromarray(_image(1, 3, RGB).pixels.transpose(1, 2, 0)).resize((200, 90)).save(tmp_path / "set/lake/a.png")
+    (whole,) = read_dataset(tmp_path / "set")
+    (small,) = read_dataset(tmp_path / "set", resized=model.resized)
+    assert small.pixels.shape == (3, model.image_size, model.image_size)
+    asked = model.embed_pixels(whole.pixels[None], whole.wavelengths)
+    np.testing.assert_array_equal(embed(model, [small]), asked)
+    np.testing.assert_array_equal(embed(model, [whole]), asked)
 
 
 def test_an_encoder_gets_images_as_they_are_and_resizes_them_itself():
