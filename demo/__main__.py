@@ -1,5 +1,6 @@
 """Indexes real scenes of several sensors, asks them by sentence and by picture, shows the hits, serves the page."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -34,6 +35,7 @@ _TEXTS = (
 
 def main() -> int:
     """Run the demo; return the exit status."""
+    argparse.ArgumentParser(prog="python -m demo", description=__doc__).parse_args()
     began = time.monotonic()
     scenes = fetch(_CACHE)
     print(f"scenes ready after {time.monotonic() - began:.0f} s: {', '.join(sorted(set(scenes) - {'query'}))}\n")

@@ -19,6 +19,7 @@ from bandsight.cli.options import (
     MaxCloudOption,
     ModelOption,
     OutOption,
+    PlainJsonOption,
     SensorOption,
     SheetOption,
     TopOption,
@@ -110,7 +111,7 @@ def classify(
     collection: CollectionOption = None,
     sensor: SensorOption = None,
     max_cloud: MaxCloudOption = None,
-    as_json: JsonOption = False,
+    as_json: PlainJsonOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:

@@ -9,11 +9,11 @@ import typer
 
 from bandsight.cli import opening
 from bandsight.cli.base import app
-from bandsight.cli.options import ArchiveOption, DeviceOption, JsonOption, ModelOption
+from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption, PlainJsonOption
 
 
 @app.command()
-def status(archive: ArchiveOption, as_json: JsonOption = False) -> None:
+def status(archive: ArchiveOption, as_json: PlainJsonOption = False) -> None:
     """Say what an archive holds."""
     from bandsight.answers import status_text
 

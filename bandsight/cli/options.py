@@ -42,5 +42,6 @@ MaxCloudOption = Annotated[
 ]
 TopOption = Annotated[int, typer.Option("--top", "-k", min=1, max=10_000, help="How many tiles.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print GeoJSON instead of a table.")]
+PlainJsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Write the hits as GeoJSON here.")]
 SheetOption = Annotated[Path | None, typer.Option("--sheet", help="Write a contact sheet (PNG) of the hits here.")]
