@@ -14,6 +14,7 @@ from typer.main import get_command
 import bandsight
 from bandsight.cli import app
 from search_api.health import router
+from search_api.settings import ApiSettings
 
 ROOT = Path(__file__).parents[1]
 
@@ -110,11 +111,11 @@ def test_entry_point_and_command_exist() -> None:
     get_command(app).commands[default[0]].make_context(default[0], [*default[1:], "--archive", "a"])
 
 
-def test_variables_are_ones_the_command_line_reads(compose: dict) -> None:
+def test_variables_are_ones_the_command_line_or_the_api_reads(compose: dict) -> None:
     named = set(environment()) | {name for service in compose["services"].values() for name in service["environment"]}
     ours = {name for name in named if name.startswith("BANDSIGHT_")}
     assert ours >= {"BANDSIGHT_ARCHIVE", "BANDSIGHT_HOST", "BANDSIGHT_PORT"}
-    assert ours <= command_line_variables()
+    assert ours <= command_line_variables() | {f"BANDSIGHT_{name.upper()}" for name in ApiSettings.model_fields}
 
 
 def test_the_health_check_is_python_that_asks_a_real_route() -> None:
