@@ -223,16 +223,13 @@ class ListUrl:
 
 
 @dataclass(kw_only=True)
-class SearchUrl(ListUrl):
-    """Parameters of Item Search."""
+class LikeUrl(ListUrl):
+    """Parameters of Item Search where the question is said otherwise."""
 
     collections: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Names, separated by commas")] = None
     ids: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Item ids, separated by commas")] = None
     intersects: Annotated[str | None, Query(description="GeoJSON geometry; not together with bbox")] = None
     sensors: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Sensor profiles, by commas")] = None
-    q: Annotated[
-        str | None, Query(description="What the place looks like; commas for alternatives", examples=["a lake"])
-    ] = None
 
     def query(self, settings: ApiSettings, **more: Any) -> ItemQuery:
         """Return what the parameters ask; see `ListUrl`."""
@@ -244,6 +241,15 @@ class SearchUrl(ListUrl):
             sensors=_names(self.sensors, "sensors"),
             **more,
         )
+
+
+@dataclass(kw_only=True)
+class SearchUrl(LikeUrl):
+    """Parameters of Item Search."""
+
+    q: Annotated[
+        str | None, Query(description="What the place looks like; commas for alternatives", examples=["a lake"])
+    ] = None
 
 
 @dataclass(kw_only=True)

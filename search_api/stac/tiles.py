@@ -9,7 +9,7 @@ from search_api.meaning.asked import like_tile
 from search_api.schemas import MAX_ID
 from search_api.stac import schemas
 from search_api.stac.items import tile_item
-from search_api.stac.request import SearchUrl, only_known, read_at_once
+from search_api.stac.request import LikeUrl, only_known, read_at_once
 from search_api.stac.root import GEOJSON, Root
 from search_api.stac.routes import Api, json_answer, page, server_url
 
@@ -37,8 +37,8 @@ def tile(api: ApiDep, tile_id: TileId) -> Response:
     responses=schemas.of(GEOJSON, schemas.ITEMS) | problems(400, 404),
     summary="Tiles that look like one",
 )
-def similar(api: ApiDep, tile_id: TileId, asked: Annotated[SearchUrl, read_at_once(SearchUrl)]) -> Response:
+def similar(api: ApiDep, tile_id: TileId, asked: Annotated[LikeUrl, read_at_once(LikeUrl)]) -> Response:
     """Return a page of tiles by their likeness to a tile, itself left out: short for `semantic` with its id."""
-    question = api.question(asked.q, like_tile(tile_id))
+    question = api.question(None, like_tile(tile_id))
     here = api.root.shared(f"/tiles/{tile_id}/similar")
     return page(api, asked.query(api.service.settings), api.ranking(question), here)
