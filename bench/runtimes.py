@@ -1,8 +1,8 @@
 """Compares ways to run the embedded model's image tower on this CPU: speed in turns, and cosine to plain PyTorch.
 
-    python -m bench.runtimes
+    python -m bench.runtimes /data/places
 
-Whole towers are timed, from pixels already in memory; int8 is calibrated on random crops of the test's own images.
+One trunk of the tower is timed, from pixels already in memory; int8 is calibrated on random crops of the test's own images.
 """
 
 import argparse
@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from bandsight.evaluation.datasets import read_dataset
-from bandsight.evaluation.evaluate import squared
 from bandsight.model.checkpoint import find_model, load_strictly, read_weights
 from bandsight.model.onnx_trunk import session, trunk_graph
-from bandsight.model.towers import build_model, fold_batch_norm
+from bandsight.model.preprocess import Preprocess
+from bandsight.model.towers import SideBySide, build_model, fold_batch_norm
 
 _RGB_UM = (0.665, 0.56, 0.49)
 _BATCH, _ROUNDS = 32, 7
@@ -39,10 +39,13 @@ def main() -> None:
     model = build_model(folder.config["model_cfg"], folder.path, folder.trunk_args)
     load_strictly(model, read_weights(folder), args.model)
     trunk: Any = model.eval().requires_grad_(False).visual.trunk
+    # Of trunks side by side the first: the others are built alike.
+    trunk = trunk.trunks[0] if isinstance(trunk, SideBySide) else trunk
     trunk.conv_stem.use(_RGB_UM)
     side = int(folder.config["model_cfg"]["vision_cfg"]["image_size"])
-    chosen = read_dataset(args.images)[: 4 * _BATCH]
-    pixels = torch.from_numpy(np.stack([squared(image.pixels, side) for image in chosen])).float() / 127.5 - 1
+    preprocess = Preprocess.from_config(folder.config["preprocess_cfg"], side)
+    chosen = read_dataset(args.images, resized=preprocess.resized)[: 4 * _BATCH]
+    pixels = preprocess.scaled(torch.from_numpy(np.stack([image.pixels for image in chosen])))
     batches = list(torch.split(pixels, _BATCH))
     with torch.inference_mode():
         ways = _ways(trunk, batches)
