@@ -3,8 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from bandsight.evaluation.datasets import LabelledImage, read_dataset
-from bandsight.evaluation.evaluate import squared
 
 SETS = {"rsicd": "aid_rsicd_train.tar", "ucm": "ucm_train.tar"}
 # Longest side kept in memory; crops are taken from this.
@@ -19,7 +22,14 @@ def read_sets(folder: Path, part: str) -> dict[str, list[LabelledImage]]:
 def training_images(data: Path) -> list[LabelledImage]:
     """Return all images of both sets that are trained on, no larger than training needs."""
     return [
-        replace(image, pixels=squared(image.pixels, _STORED_PX)) if max(image.pixels.shape) > _STORED_PX else image
+        replace(image, pixels=_squared(image.pixels, _STORED_PX)) if max(image.pixels.shape) > _STORED_PX else image
         for images in read_sets(data, "train").values()
         for image in images
     ]
+
+
+def _squared(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return bands (C, H, W) resized to a square, bicubic with antialiasing."""
+    return np.stack(
+        [np.asarray(Image.fromarray(band).resize((side, side), Image.Resampling.BICUBIC)) for band in pixels]
+    )

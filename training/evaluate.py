@@ -133,7 +133,8 @@ def medium(encoder: Encoder, tiles: Sequence[MediumTile]) -> dict[str, Any]:
     """Return precision at 10 for six kinds of ground, from all bands and from red, green and blue; bands' agreement."""
     images = [tile.image for tile in tiles]
     out: dict[str, Any] = {"tiles": len(tiles)}
-    vectors = {"all_bands": embed(encoder, images), "rgb": embed(encoder, [rgb_of(image) for image in images])}
+    views = {"all_bands": images, "rgb": [rgb_of(image) for image in images]}
+    vectors = {bands: embed(encoder, seen) for bands, seen in views.items()}
     for bands, rows in vectors.items():
         out[bands] = {}
         for label, wishes in WISHES.items():
@@ -153,7 +154,7 @@ def medium(encoder: Encoder, tiles: Sequence[MediumTile]) -> dict[str, Any]:
     east = [i for i, tile in enumerate(tiles) if tile.east and tile.labels]
     truth = np.array([[label in tiles[i].labels for label in WISHES] for i in east])
     weights = class_vectors(encoder, [wishes[0] for wishes in WISHES.values()])
-    for bands, seen in (("all_bands", images), ("rgb", [rgb_of(image) for image in images])):
+    for bands, seen in views.items():
         waves = [seen[i].wavelengths for i in east]
         chances = encoder.probabilities(vectors[bands][east], weights, waves)
         out[f"calibration_{bands}"] = calibration_curve(chances, truth)

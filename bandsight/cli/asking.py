@@ -60,7 +60,7 @@ def search(
         raise QueryError("query: pass either a sentence or --image FILE")
     if wavelengths is not None and image is None:
         raise QueryError("--wavelengths: they go with --image FILE")
-    waves = opening.numbers("--wavelengths", wavelengths)
+    waves = opening.wavelengths(wavelengths)
     wanted = _filter(bbox, when, collection, sensor, max_cloud)
     sentence = check_text(text) if text is not None else None
     picture = decode_query_image(opening.read(image), waves) if image is not None else None

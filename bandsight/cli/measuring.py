@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 
 import typer
@@ -41,7 +42,7 @@ def evaluate(
     names = name or [path.stem for path in data]
     if len(names) != len(data):
         raise QueryError(f"--name: {len(names)} for {len(data)} data sets; pass one for each, in their order")
-    waves = opening.numbers("--wavelengths", wavelengths)
+    waves = opening.wavelengths(wavelengths)
     if out is not None:
         _make(out)
     encoder = opening.load(model, device)
@@ -55,7 +56,7 @@ def evaluate(
         images = read_dataset(path, part, called, waves, left_out=left_out, resized=encoder.resized)
         _say_left_out(title, left_out)
         _say_classes(title, [image.cls for image in images])
-        split_by = {} if part is None else {"part": part, "split_by_name": called}
+        split_by = {} if part is None else {"split_by_name": called}
         results[title] = {**split_by, **run(encoder, images), **({"left_out": left_out} if left_out else {})}
     table = markdown(encoder.name, results)
     typer.echo(table)
@@ -70,7 +71,8 @@ def _make(folder: Path) -> None:
     """Make a folder and see that it can be written to, before hours are spent on what is to lie there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "evaluation.json").touch()
+        with TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise QueryError(
             f"--out {folder}: no folder that can be written to ({error.strerror}); pass another"

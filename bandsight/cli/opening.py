@@ -44,8 +44,8 @@ def stored_model(path: Path) -> str:
         return opened.model.name
 
 
-def numbers(option: str, text: str | None) -> list[float] | None:
-    """Return the numbers of an option's text, None where it is not given.
+def wavelengths(text: str | None) -> list[float] | None:
+    """Return what `--wavelengths` says, None where it is not given.
 
     Raises:
         QueryError: They are no numbers.
@@ -53,7 +53,7 @@ def numbers(option: str, text: str | None) -> list[float] | None:
     try:
         return [float(value) for value in text.split(",")] if text else None
     except ValueError as error:
-        raise QueryError(f"{option} {text}: need numbers in µm separated by commas") from error
+        raise QueryError(f"--wavelengths {text}: need numbers in µm separated by commas") from error
 
 
 def read(path: Path) -> bytes:

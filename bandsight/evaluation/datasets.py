@@ -81,7 +81,6 @@ def read_dataset(
     read = _folder if path.is_dir() else _tar
     limits = _limits(read(path), wavelengths)
     images: list[LabelledImage] = []
-    wrong: dict[str, str] = {} if left_out is None else left_out
     for entry in read(path):
         if part is not None and part_of(f"{title}/{entry.key}") != part:
             continue
@@ -91,19 +90,19 @@ def read_dataset(
         except ImageError as error:
             if left_out is None:
                 raise ImageError(f"{path}: {entry.key}: {error}") from error
-            wrong[entry.key] = str(error)
+            left_out[entry.key] = str(error)
     if not images:
         raise QueryError(
             f"{path}: found no labelled image{f' of the part {part}' if part else ''}"
-            f"{f' that can be used ({_first(wrong)})' if wrong else ''}; need CLASS/IMAGE ({', '.join(_IMAGES)}), or a "
-            "tar of KEY.jpg with KEY.json, KEY.cls or KEY.txt"
+            f"{f' that can be used ({_first(left_out)})' if left_out else ''}; need CLASS/IMAGE "
+            f"({', '.join(_IMAGES)}), or a tar of KEY.jpg with KEY.json, KEY.cls or KEY.txt"
         )
     return images
 
 
-def _first(wrong: dict[str, str]) -> str:
-    key, reason = next(iter(wrong.items()))
-    return f"{key}: {reason}" + (f", and {len(wrong) - 1} more" if len(wrong) > 1 else "")
+def _first(left_out: dict[str, str]) -> str:
+    key, reason = next(iter(left_out.items()))
+    return f"{key}: {reason}" + (f", and {len(left_out) - 1} more" if len(left_out) > 1 else "")
 
 
 def part_of(name: str) -> str:
@@ -146,16 +145,15 @@ _RUN_TOGETHER = {
 class _Entry:
     key: str
     read: Callable[[], bytes]
-    """To be called before the next entry is asked for."""
+    """To be called before the next entry is asked for; an `ImageError` says why there is nothing."""
     cls: str | None
     captions: tuple[str, ...]
     tiff: bool
-    wrong: str | None = None
-    """Why it is of no use, where that is known before it is read."""
 
 
-def _nothing() -> bytes:
-    return b""
+def _refused(reason: str) -> bytes:
+    """Stand for the reading of what is known to be of no use before it is read."""
+    raise ImageError(reason)
 
 
 def _folder(path: Path) -> Iterator[_Entry]:
@@ -166,15 +164,15 @@ def _folder(path: Path) -> Iterator[_Entry]:
             # What begins with a dot is no picture but what systems note beside one.
             if file.name.startswith(".") or suffix not in (*_IMAGES, *_OTHER_IMAGES):
                 continue
-            wrong = None
+            read = partial(_file, file)
             if suffix in _OTHER_IMAGES:
-                wrong = f"a {suffix} file; need a PNG, a JPEG or a GeoTIFF"
+                read = partial(_refused, f"a {suffix} file; need a PNG, a JPEG or a GeoTIFF")
             elif not file.is_file():
-                wrong = "a link to nothing" if file.is_symlink() else "no file"
+                read = partial(_refused, "a link to nothing" if file.is_symlink() else "no file")
             found = True
-            yield _Entry(key, _nothing if wrong else partial(_file, file), cls, (), suffix in _TIFFS, wrong)
+            yield _Entry(key, read, cls, (), suffix in _TIFFS)
         if not found:
-            yield _Entry(f"{folder.name}/", _nothing, cls, (), tiff=False, wrong="no image in this folder")
+            yield _Entry(f"{folder.name}/", partial(_refused, "no image in this folder"), cls, (), tiff=False)
 
 
 def _file(file: Path) -> bytes:
@@ -184,19 +182,22 @@ def _file(file: Path) -> bytes:
         raise ImageError(f"cannot be read ({error.strerror})") from error
 
 
+_DAMAGE = (tarfile.TarError, EOFError, zlib.error, OSError)
+
+
 @contextmanager
 def _whole(path: Path) -> Iterator[None]:
     """Say of a tar that is damaged or cut short that it is."""
     try:
         yield
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except _DAMAGE as error:
         raise QueryError(f"{path}: a damaged tar, or one cut short ({error}); get the whole file") from error
 
 
 def _tar(path: Path) -> Iterator[_Entry]:
     try:
         tar = tarfile.open(path)  # noqa: SIM115  (closed below)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except _DAMAGE as error:
         reason = str(error).splitlines()[0]
         raise QueryError(f"{path}: not a tar ({reason}); pass a folder of class folders or a webdataset tar") from error
     with tar:
@@ -216,7 +217,7 @@ def _tar(path: Path) -> Iterator[_Entry]:
             try:
                 cls, captions = _said({end: read(key + end) for end in _LABELS if key + end in members})
             except ImageError as error:
-                yield _Entry(key, _nothing, None, (), tiff, str(error))
+                yield _Entry(key, partial(_refused, str(error)), None, (), tiff)
                 continue
             if cls is not None or captions:
                 yield _Entry(key, partial(read, image), cls, captions, tiff)
@@ -256,8 +257,6 @@ def _said(files: dict[str, bytes]) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _decoded(entry: _Entry, said: Sequence[float] | None, limits: _Limits) -> LabelledImage:
-    if entry.wrong is not None:
-        raise ImageError(entry.wrong)
     try:
         pixels, wavelengths = decode_query_image(entry.read(), said if entry.tiff else None, limits=limits)
     except ImageError as error:
@@ -270,7 +269,7 @@ def _limits(entries: Iterator[_Entry], said: Sequence[float] | None) -> _Limits:
     rng = np.random.default_rng(0)
     samples: dict[NumbersOf, _Sample] = {}
     for entry in entries:
-        if not entry.tiff or entry.wrong is not None:
+        if not entry.tiff:
             continue
         try:
             data = entry.read()

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bandsight.evaluation.datasets import LabelledImage
 from bandsight.evaluation.metrics import (
@@ -73,13 +72,6 @@ def embed(encoder: Encoder, images: Sequence[LabelledImage]) -> NDArray[np.float
             batch = rows[start : start + _BATCH]
             out[batch] = encoder.embed_pixels(np.stack([images[row].pixels for row in batch]), wavelengths)
     return out
-
-
-def squared(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Return bands (C, H, W) resized to a square, bicubic with antialiasing."""
-    return np.stack(
-        [np.asarray(Image.fromarray(band).resize((side, side), Image.Resampling.BICUBIC)) for band in pixels]
-    )
 
 
 def retrieval(encoder: Encoder, vectors: NDArray[np.float32], images: Sequence[LabelledImage]) -> dict[str, Any]:

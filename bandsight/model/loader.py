@@ -65,12 +65,13 @@ def pick_device(device: str) -> torch.device:
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    unknown = ModelError(f"device {device!r}: need auto, cpu, cuda or cuda:N")
     try:
         found = torch.device(device)
     except RuntimeError as error:
-        raise ModelError(f"device {device!r}: need auto, cpu, cuda or cuda:N") from error
+        raise unknown from error
     if found.type not in {"cpu", "cuda"}:
-        raise ModelError(f"device {device!r}: need auto, cpu, cuda or cuda:N")
+        raise unknown
     if found.type == "cuda" and (not torch.cuda.is_available() or (found.index or 0) >= torch.cuda.device_count()):
         raise ModelError(f"device {device!r}: found {torch.cuda.device_count()} CUDA devices; pass cpu or auto")
     return found

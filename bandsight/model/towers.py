@@ -81,12 +81,12 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
         raise ModelError(
             f"{folder}: timm does not know the trunk {unknown!r}; put its dimensions under {name!r} in trunk_args.json"
         )
-    for key in ("hf_model_name", "hf_tokenizer_name"):
-        if str(text.get(key, "")).startswith("./"):
-            text[key] = str(folder / text[key])
-            # What is no folder would be looked for under this name on the hub, where anybody may have put it.
-            if key == "hf_model_name" and not Path(text[key]).is_dir():
-                raise ModelError(f"{folder}: no folder {Path(text[key]).name}, which {key} names; get the model again")
+    if str(text.get("hf_model_name", "")).startswith("./"):
+        own = folder / text["hf_model_name"]
+        # What is no folder would be looked for under this name on the hub, where anybody may have put it.
+        if not own.is_dir():
+            raise ModelError(f"{folder}: no folder {own.name}, which hf_model_name names; get the model again")
+        text["hf_model_name"] = str(own)
     cfg.pop("custom_text", None)
     with _described_trunk(plain, described):
         model = CustomTextCLIP(**cfg)

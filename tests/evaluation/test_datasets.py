@@ -58,7 +58,7 @@ def test_a_tar_in_webdataset_layout(tar):
 
 
 def _tar_of(path, said):
-    with tarfile.open(path, "w") as out:
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as out:
         for name, data in said.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
@@ -96,15 +96,10 @@ def test_captions_of_any_form_and_none(tmp_path):
 @pytest.mark.parametrize("name", ["cut.tar", "cut.tar.gz"])
 def test_a_tar_that_is_cut_short_is_said_to_be(tmp_path, name):
     noise = np.random.default_rng(0).bytes(40_000)
-    with tarfile.open(tmp_path / name, "w:gz" if name.endswith("gz") else "w") as out:
-        for member in ("a.png", "b.png"):
-            entry = tarfile.TarInfo(member)
-            entry.size = len(noise)
-            out.addfile(entry, io.BytesIO(noise))
-    whole = (tmp_path / name).read_bytes()
-    (tmp_path / name).write_bytes(whole[:50_000])
+    path = _tar_of(tmp_path / name, {"a.png": noise, "b.png": noise})
+    path.write_bytes(path.read_bytes()[:50_000])
     with pytest.raises(QueryError, match=r"cut.*(damaged tar|not a tar)"):
-        read_dataset(tmp_path / name)
+        read_dataset(path)
 
 
 def test_what_lies_in_a_folder_and_is_no_use_is_named_and_the_rest_is_read(folder):

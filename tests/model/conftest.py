@@ -1,13 +1,15 @@
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 TINY = Path(__file__).parents[1] / "fixtures" / "dofa_tiny"
-WEIGHTS = "open_clip_model.safetensors"
+WEIGHTS, CONFIG = "open_clip_model.safetensors", "open_clip_config.json"
 
 
 @pytest.fixture
@@ -22,6 +24,19 @@ def change(tiny: Path) -> Callable[[Callable[[dict[str, Tensor]], dict[str, Tens
 
     def rewrite(edit: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> str:
         save_file(edit(load_file(tiny / WEIGHTS)), tiny / WEIGHTS)
+        return f"local-dir:{tiny}"
+
+    return rewrite
+
+
+@pytest.fixture
+def configure(tiny: Path) -> Callable[[Callable[[dict[str, Any]], object]], str]:
+    """Return a function that edits the copy's config and gives the copy's source name."""
+
+    def rewrite(edit: Callable[[dict[str, Any]], object]) -> str:
+        config = json.loads((tiny / CONFIG).read_text())
+        edit(config)
+        (tiny / CONFIG).write_text(json.dumps(config))
         return f"local-dir:{tiny}"
 
     return rewrite

@@ -49,10 +49,8 @@ def test_each_image_is_judged_by_its_familys_own_also_where_two_are_equal(tiny):
     assert model.threshold(S2) is None
 
 
-def test_a_model_without_a_bias_needs_the_file(tiny, change):
-    config = json.loads((tiny / "open_clip_config.json").read_text())
-    config["model_cfg"].pop("init_logit_bias")
-    (tiny / "open_clip_config.json").write_text(json.dumps(config))
+def test_a_model_without_a_bias_needs_the_file(tiny, change, configure):
+    configure(lambda config: config["model_cfg"].pop("init_logit_bias"))
     source = change(lambda state: {key: value for key, value in state.items() if key != "logit_bias"})
     with pytest.raises(ModelError, match=r"no logit bias .* or a calibration\.json in its folder"):
         load_model(source, "cpu", check=False)

@@ -1,4 +1,3 @@
-import json
 import shutil
 
 import numpy as np
@@ -98,27 +97,21 @@ def test_an_int8_matrix_without_its_factors_and_the_other_way_round_are_errors(c
         lambda config: config.update(model_cfg=[]),
     ],
 )
-def test_a_config_that_describes_no_model_is_named(tiny, spoil):
-    config = json.loads((tiny / "open_clip_config.json").read_text())
-    spoil(config)
-    (tiny / "open_clip_config.json").write_text(json.dumps(config))
+def test_a_config_that_describes_no_model_is_named(configure, spoil):
+    source = configure(spoil)
     with pytest.raises(ModelError, match=r"tiny.*(config)"):
-        load(f"local-dir:{tiny}")
+        load(source)
 
 
-def test_a_text_folder_that_is_not_there_is_not_looked_for_on_the_hub(tiny):
-    config = json.loads((tiny / "open_clip_config.json").read_text())
-    config["model_cfg"]["text_cfg"]["hf_model_name"] = "./words"
-    (tiny / "open_clip_config.json").write_text(json.dumps(config))
+def test_a_text_folder_that_is_not_there_is_not_looked_for_on_the_hub(configure):
+    source = configure(lambda config: config["model_cfg"]["text_cfg"].update(hf_model_name="./words"))
     with pytest.raises(ModelError, match="no folder words, which hf_model_name names"):
-        load(f"local-dir:{tiny}")
+        load(source)
 
 
-def test_the_licence_of_a_downloaded_model_is_said_as_far_as_it_is_known(tiny):
+def test_the_licence_of_a_downloaded_model_is_said_as_far_as_it_is_known(tiny, configure):
     assert load(f"local-dir:{tiny}").license == "unknown; CC-BY-NC-4.0 if these are weights of DOFA-CLIP"
-    config = json.loads((tiny / "open_clip_config.json").read_text())
-    (tiny / "open_clip_config.json").write_text(json.dumps({**config, "bandsight": {"license": "MIT"}}))
-    assert load(f"local-dir:{tiny}").license == "MIT"
+    assert load(configure(lambda config: config.update(bandsight={"license": "MIT"}))).license == "MIT"
 
 
 def test_missing_files_are_named(tiny, tmp_path):
@@ -136,12 +129,10 @@ def test_a_trunk_without_dimensions_says_where_to_put_them(tiny):
         load(f"local-dir:{tiny}")
 
 
-def test_a_trunk_that_takes_rgb_only_is_refused(tiny):
-    config = json.loads((tiny / "open_clip_config.json").read_text())
-    config["model_cfg"]["vision_cfg"]["timm_model_name"] = "vit_base_patch16_224"
-    (tiny / "open_clip_config.json").write_text(json.dumps(config))
+def test_a_trunk_that_takes_rgb_only_is_refused(configure):
+    source = configure(lambda config: config["model_cfg"]["vision_cfg"].update(timm_model_name="vit_base_patch16_224"))
     with pytest.raises(ModelError, match="takes RGB only"):
-        load(f"local-dir:{tiny}")
+        load(source)
 
 
 def test_a_source_of_no_known_kind_names_the_kinds():
@@ -179,13 +170,10 @@ def test_the_hubs_own_cache_is_found_without_a_network(monkeypatch, tmp_path, ex
     np.testing.assert_array_equal(vectors(load("hf-hub:earthflow/tiny")), expected)
 
 
-def test_the_digest_follows_weights_and_preprocessing(tiny, change):
+def test_the_digest_follows_weights_and_preprocessing(tiny, change, configure):
     before = load(f"local-dir:{tiny}").digest
     assert load(f"local-dir:{TINY}").digest == before
-    config = json.loads((tiny / "open_clip_config.json").read_text())
-    config["preprocess_cfg"]["interpolation"] = "bilinear"
-    (tiny / "open_clip_config.json").write_text(json.dumps(config))
-    changed = load(f"local-dir:{tiny}").digest
+    changed = load(configure(lambda config: config["preprocess_cfg"].update(interpolation="bilinear"))).digest
     assert changed != before
     source = change(lambda state: {**state, "logit_bias": state["logit_bias"] + 1})
     assert load(source).digest not in {before, changed}
