@@ -2,7 +2,8 @@
 
     python -m bench.runtimes /data/places
 
-One trunk of the tower is timed, from pixels already in memory; int8 is calibrated on random crops of the test's own images.
+One trunk of the tower is timed, from pixels already in memory; int8 is calibrated on random crops of the test's own
+images.
 """
 
 import argparse
