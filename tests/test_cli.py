@@ -325,6 +325,22 @@ def test_a_model_is_measured_on_a_folder_of_classes(run, capsys, monkeypatch, tm
     assert "no such file or folder" in err
 
 
+def test_a_picture_of_other_bands_is_searched_by_with_their_wavelengths(bandsight, tmp_path):
+    path = tmp_path / "four.tif"
+    write(path, picture(4, 64, 64, dtype="uint16"))
+    code, _, err = bandsight("search", "--image", str(path))
+    assert code == 1
+    assert "4 bands without wavelengths" in err
+    code, out, _ = bandsight("search", "--image", str(path), "--wavelengths", "0.49,0.56,0.665,0.842", "--top", "1")
+    assert code == 0
+    assert out.strip()
+    for asked, said in ((("--image", str(path), "--wavelengths", "0.49,x"), "need numbers in µm"),
+                        (("lake", "--wavelengths", "0.5"), "they go with --image")):  # fmt: skip
+        code, _, err = bandsight("search", *asked)
+        assert code == 1
+        assert said in err
+
+
 def test_data_sets_of_one_name_stay_apart_and_what_is_left_out_is_said(run, capsys, monkeypatch, tmp_path):
     for side in ("north", "south"):
         for cls, pixels in (("1", _water()), ("2", _forest())):
