@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
+import bandsight
 from bandsight.errors import ArchiveError
 
 # The newest migration; a test compares it with Alembic's own answer.
@@ -53,6 +54,18 @@ def schema_version(engine: Engine) -> str | None:
         return None if version is None else str(version)
 
 
+def migrations_folder() -> Path:
+    """Return the folder with Alembic's `env.py` and the migrations.
+
+    An installed wheel has it inside the package, as `bandsight/migrations`. A checkout has it beside the package, with
+    or without an editable install. The folder depends on the running package only, never on `sys.path`, so a checkout
+    cannot apply the migrations of another version.
+    """
+    package = Path(bandsight.__file__).parent
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
 def migrate(engine: Engine, revision: str = "head") -> None:
     """Bring a catalog to a revision, up or down, in one transaction each step.
 
@@ -64,10 +77,8 @@ def migrate(engine: Engine, revision: str = "head") -> None:
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
-    import migrations
-
     config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     current = schema_version(engine)
     known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]

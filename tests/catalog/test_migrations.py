@@ -8,9 +8,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-import migrations
 from bandsight.archive import Archive
-from bandsight.catalog.database import HEAD, migrate, open_database, schema_version
+from bandsight.catalog.database import HEAD, migrate, migrations_folder, open_database, schema_version
 from bandsight.catalog.jobs import Counts
 from bandsight.catalog.tables import TILE_BOXES, Base
 from bandsight.errors import ArchiveError
@@ -19,7 +18,7 @@ from tests.archive.makers import filled, vectors
 
 def test_the_schema_this_version_expects_is_the_newest_migration():
     config = Config()
-    config.set_main_option("script_location", migrations.__path__[0])
+    config.set_main_option("script_location", str(migrations_folder()))
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
