@@ -11,9 +11,10 @@ import numpy as np
 from affine import Affine
 from rasterio.io import DatasetReader
 
-from bandsight.catalog.records import BandRef, SceneRecord
+from bandsight.catalog.records import SceneRecord
 from bandsight.errors import SceneError
 from bandsight.geo.footprint import footprint
+from bandsight.raster.bands import BandRef
 from bandsight.rasters import check_local, local_file, raster_path, stored
 from bandsight.sensors.match import Match, match
 from bandsight.sensors.profile import Profile

@@ -24,10 +24,11 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bandsight.catalog.checksums import checksum_by_text, geometry_text, is_as_written, row_checksum
 from bandsight.catalog.jobs import Jobs
-from bandsight.catalog.records import BandRef, ModelIdentity, Scene, SceneRecord, Tile, TileRecord
+from bandsight.catalog.records import ModelIdentity, Scene, SceneRecord, Tile, TileRecord
 from bandsight.catalog.tables import TILE_BOXES, ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
 from bandsight.errors import ArchiveError, QueryError
 from bandsight.geo.box import LonLatBox
+from bandsight.raster.bands import BandRef
 
 _T = TypeVar("_T")
 
@@ -51,7 +52,10 @@ _TILES = select(
 # Made once: to make a statement takes as long as to ask it.
 _SCENES = select(SceneRow.__table__).order_by(SceneRow.id)
 _SOME_SCENES = _SCENES.where(SceneRow.id.in_(bindparam("ids", expanding=True)))
-_SCENE_FIELDS = tuple(name for name in SceneRecord.__dataclass_fields__ if name not in {"bands", "boxes", "datetime"})
+_SCENE_TIMES = ("datetime", "start_datetime", "end_datetime")
+_SCENE_FIELDS = tuple(
+    name for name in SceneRecord.__dataclass_fields__ if name not in {"bands", "boxes", *_SCENE_TIMES}
+)
 
 
 class Catalog:
@@ -115,7 +119,7 @@ class Catalog:
         values: dict[str, Any] = {name: getattr(scene, name) for name in _SCENE_FIELDS}
         values["bands"] = [asdict(band) for band in scene.bands]
         values["boxes"] = [_sides(box) for box in scene.boxes]
-        values["datetime"] = scene.datetime.astimezone(UTC).replace(tzinfo=None) if scene.datetime else None
+        values |= {name: _naive_utc(getattr(scene, name)) for name in _SCENE_TIMES}
         values["checksum"] = row_checksum(SceneRow.__table__, values)
         key = self._db.execute(insert(SceneRow).values(**values)).inserted_primary_key
         assert key is not None
@@ -410,6 +414,11 @@ def _check(table: Any, row: Any) -> None:
         raise ValueError("not what was written")
 
 
+def _naive_utc(time: datetime | None) -> datetime | None:
+    """Return a time as SQLite stores it: UTC without a zone."""
+    return time.astimezone(UTC).replace(tzinfo=None) if time else None
+
+
 def _sides(box: LonLatBox) -> list[float]:
     return [box.west, box.south, box.east, box.north]
 
@@ -429,11 +438,10 @@ def _scene(found: Any) -> Scene:
     _check(SceneRow.__table__, row)
     values = {name: row[name] for name in _SCENE_FIELDS}
     values["transform"] = tuple(values["transform"])
-    when = row["datetime"]
+    values |= {name: row[name].replace(tzinfo=UTC) if row[name] else None for name in _SCENE_TIMES}
     return Scene(
         id=row["id"],
         **values,
-        datetime=when.replace(tzinfo=UTC) if when else None,
         bands=tuple(BandRef(**band) for band in row["bands"]),
         boxes=tuple(_box(box) for box in row["boxes"]),
     )

@@ -14,7 +14,7 @@ from sqlalchemy import DateTime, Float, Integer
 # A scene's id is not known before its row is written.
 _LEFT_OUT = {"scenes": {"id", "checksum"}, "tiles": {"checksum"}}
 # Columns that came later count where they have a value: rows that were there before keep their check.
-_LATER = {"source", "cloud_fraction"}
+_LATER = {"source", "cloud_fraction", "decisions", "identity", "start_datetime", "end_datetime"}
 # Where a geometry's text is to stand.
 _COORDINATES = ', "coordinates": '
 

@@ -10,7 +10,7 @@ import bandsight
 from bandsight.errors import ArchiveError
 
 # The newest migration; a test compares it with Alembic's own answer.
-HEAD = "0005"
+HEAD = "0006"
 _BUSY_TIMEOUT_MS = 10_000
 
 

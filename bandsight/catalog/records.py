@@ -1,13 +1,14 @@
 """What the catalog keeps, as plain values: scenes, tiles, hits and the identity of a model."""
 
+import datetime as dt
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.geo.box import LonLatBox
+from bandsight.raster.bands import BandRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,20 +26,6 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BandRef:
-    """One band of a scene and where its pixels are."""
-
-    name: str
-    """Name in the sensor profile, e.g. `B04`."""
-    wavelength_um: float
-    """Centre wavelength given to the model, µm."""
-    href: str
-    """File or URL."""
-    index: int
-    """Band number in that file, from 1."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SceneRecord:
     """One scene as it was indexed."""
 
@@ -52,7 +39,7 @@ class SceneRecord:
     """STAC collection."""
     sensor: str
     """Name of the sensor profile."""
-    datetime: datetime | None
+    datetime: dt.datetime | None
     """Acquisition, UTC; None when nothing says it."""
     crs: str
     """Coordinate reference system, `EPSG:n` or WKT."""
@@ -78,6 +65,16 @@ class SceneRecord:
     """Tile size, scales, least valid share."""
     source: dict[str, Any] | None = None
     """What it was opened from, to open it again; None where an older version has indexed it."""
+    decisions: dict[str, Any] | None = None
+    """How its pixels are read and shown, and what each decision came from, as `bandsight.raster.decisions` writes it;
+    None where an older version has indexed it."""
+    identity: str | None = None
+    """What the scene is, independent of where it lies: a STAC collection and item, a URL without its signature, or the
+    content of its files; None where an older version has indexed it."""
+    start_datetime: dt.datetime | None = None
+    """Start of its time interval, UTC; None for a scene of a single moment."""
+    end_datetime: dt.datetime | None = None
+    """End of its time interval, UTC."""
 
     @property
     def wavelengths_um(self) -> tuple[float, ...]:

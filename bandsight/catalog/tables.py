@@ -68,6 +68,10 @@ class SceneRow(Base):
     tiling: Mapped[dict[str, Any]]
     checksum: Mapped[int] = mapped_column(server_default="0")
     source: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    decisions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    identity: Mapped[str | None] = mapped_column(index=True)
+    start_datetime: Mapped[dt.datetime | None] = mapped_column(DateTime)
+    end_datetime: Mapped[dt.datetime | None] = mapped_column(DateTime)
 
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (a scene id is never used twice)
 

@@ -12,10 +12,11 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.warp import reproject, transform
 
-from bandsight.catalog.records import BandRef, Scene
+from bandsight.catalog.records import Scene
 from bandsight.errors import SceneError
 from bandsight.geo.box import LonLatBox
 from bandsight.imagery.pixels import MAX_DECODED, Extent, read_extent
+from bandsight.raster.bands import BandRef
 
 LON_LAT = CRS.from_epsg(4326)
 # Points along each side of a box when it is carried to another CRS; edges are curved there.

@@ -12,8 +12,9 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from bandsight.catalog.records import BandRef, Scene
+from bandsight.catalog.records import Scene
 from bandsight.errors import QueryError, SceneError
+from bandsight.raster.bands import BandRef
 from bandsight.rasters import open_raster
 from bandsight.sensors.profile import Profile, load_profiles
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.catalog.records import BandRef, Scene
+from bandsight.catalog.records import Scene
 from bandsight.errors import QueryError
 from bandsight.imagery.pixels import profile_of
+from bandsight.raster.bands import BandRef
 from bandsight.sensors.scaling import decibel, stretch
 from bandsight.sensors.styles import RATIO, Style, styles_of
 

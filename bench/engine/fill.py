@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
-from bandsight.catalog.records import BandRef, ModelIdentity, SceneRecord, TileRecord
+from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
 from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
+from bandsight.raster.bands import BandRef
 
 TILES_A_SCENE, _SCENES_A_COMMIT = 1000, 20
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)

@@ -3,8 +3,9 @@
 from functools import lru_cache
 from typing import Any
 
-from bandsight.catalog.records import BandRef, Scene
+from bandsight.catalog.records import Scene
 from bandsight.errors import SensorError
+from bandsight.raster.bands import BandRef
 from bandsight.rasters import raster_path
 from bandsight.sensors.profile import Band, profile_named
 from search_api.stac.root import GEOTIFF

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
-from bandsight.catalog.records import BandRef, ModelIdentity, SceneRecord, TileRecord
+from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
 from bandsight.geo.box import LonLatBox
 from bandsight.geo.footprint import footprint
+from bandsight.raster.bands import BandRef
 
 DIM = 16
 MODEL = ModelIdentity(name="fake", digest="f" * 64, dim=DIM, license="Apache-2.0")
@@ -66,6 +67,10 @@ def scene(number: int, *, version: int = 0) -> SceneRecord:
         geometry=polygon(boxes_of(number)),
         boxes=boxes_of(number),
         source=None if number % 2 else {"hrefs": [f"/scenes/{number}.tif"]},
+        decisions=None if number % 3 else {"version": 1, "nodata": 0.0},
+        identity=None if number % 4 else f"file:{number}",
+        start_datetime=datetime(2020, 1, 1, tzinfo=UTC) if number % 5 == 4 else None,
+        end_datetime=datetime(2020, 1, 9, tzinfo=UTC) if number % 5 == 4 else None,
     )
 
 

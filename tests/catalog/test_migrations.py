@@ -15,6 +15,8 @@ from bandsight.catalog.tables import TILE_BOXES, Base
 from bandsight.errors import ArchiveError
 from tests.archive.makers import filled, vectors
 
+_SINCE_0006 = {"decisions": None, "identity": None, "start_datetime": None, "end_datetime": None}
+
 
 def test_the_schema_this_version_expects_is_the_newest_migration():
     config = Config()
@@ -33,7 +35,7 @@ def test_migrations_make_what_the_tables_say(tmp_path):
     engine.dispose()
 
 
-@pytest.mark.parametrize("step", ["0001", "0002", "0003", "0004"])
+@pytest.mark.parametrize("step", ["0001", "0002", "0003", "0004", "0005"])
 def test_down_and_up_again_keeps_scenes_and_tiles(tmp_path, step):
     with filled(tmp_path / "a", 6) as archive:
         archive.record_failure("/x.tif", "why")
@@ -41,7 +43,11 @@ def test_down_and_up_again_keeps_scenes_and_tiles(tmp_path, step):
         archive.record_failure("/y.tif", "why not", job=job)
         # What was unknown to that schema is unknown again.
         before = [
-            (replace(hit.tile, cloud_fraction=None), replace(hit.scene, source=None), hit.score)
+            (
+                replace(hit.tile, cloud_fraction=hit.tile.cloud_fraction if step >= "0005" else None),
+                replace(hit.scene, source=hit.scene.source if step >= "0005" else None, **_SINCE_0006),
+                hit.score,
+            )
             for hit in archive.search(vectors(1, 1), 99)[0]
         ]
     engine = open_database(tmp_path / "a" / "catalog.sqlite")

@@ -9,8 +9,9 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from bandsight.catalog.records import BandRef, Scene
+from bandsight.catalog.records import Scene
 from bandsight.geo.footprint import footprint
+from bandsight.raster.bands import BandRef
 from tests import rasters
 
 AS_IS = {"kind": "as_is", "to_db": None}

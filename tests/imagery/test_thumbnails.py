@@ -8,11 +8,12 @@ import pytest
 from affine import Affine
 from numpy.typing import NDArray
 
-from bandsight.catalog.records import BandRef, Scene, Tile
+from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import SceneError
 from bandsight.geo.box import LonLatBox
 from bandsight.imagery.rendering import scene_styles
 from bandsight.imagery.thumbnails import thumbnail
+from bandsight.raster.bands import BandRef
 from tests import rasters
 
 GRID = Affine(10, 0, 500_000, 0, -10, 5_000_000)
