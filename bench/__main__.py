@@ -23,13 +23,13 @@ from rasterio.transform import from_origin
 from torch.utils.flop_counter import FlopCounterMode
 
 from bandsight.archive import Archive
-from bandsight.ask import by_image, by_text, by_tile
+from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import ModelIdentity
-from bandsight.filters import Filter
 from bandsight.model import load_model
+from bandsight.model.architecture import build_model, wavelength_inputs
 from bandsight.model.checkpoint import find_model
 from bandsight.model.clip import ClipEncoder
-from bandsight.model.towers import build_model, wavelength_inputs
+from bandsight.search.answers import by_image, by_text, by_tile
 from indexer.pipeline import index
 
 _ROUNDS, _BARE_BATCHES = 5, 8

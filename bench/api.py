@@ -25,11 +25,11 @@ from urllib.parse import urlencode
 import numpy as np
 
 from bandsight.archive import Archive
-from bandsight.filters import Filter, Property
+from bandsight.attributes.filters import Filter, Property
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from bandsight.model import load_model
-from bandsight.probes import sentences
+from bandsight.search.recall_queries import sentences
 
 _WAIT_S = 300
 _IDLE_S = 2

@@ -15,8 +15,8 @@ from bandsight.archive import Archive
 from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
 from bandsight.geo.footprint import footprint
 from bandsight.model import load_model
-from bandsight.probes import sentences
 from bandsight.raster.bands import BandRef
+from bandsight.search.recall_queries import sentences
 
 _TILES, _TILE_PX, _GSD_M = 20, 128, 10.0
 _SCENES_A_COMMIT = 20

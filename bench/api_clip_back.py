@@ -25,7 +25,7 @@ def fill(archive: Path, folder: Path) -> None:
     import pyarrow.parquet as pq
 
     from bandsight.archive import Archive
-    from bandsight.filters import Filter
+    from bandsight.attributes.filters import Filter
 
     (folder / "metadata").mkdir(parents=True, exist_ok=True)
     with Archive.open(archive) as opened:

@@ -27,10 +27,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from bandsight.archive import Archive
 from bandsight.catalog.records import ModelIdentity
 from bandsight.errors import ModelError
+from bandsight.model.architecture import build_model, wavelength_inputs
 from bandsight.model.clip import ClipEncoder
 from bandsight.model.loader import load_model, pick_device
 from bandsight.model.preprocess import Preprocess
-from bandsight.model.towers import build_model, wavelength_inputs
 from indexer.pipeline import index
 from indexer.progress import Silence
 

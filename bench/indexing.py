@@ -27,7 +27,7 @@ from rasterio.transform import from_origin
 from bandsight.archive import Archive
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model import load_model
-from bandsight.model.begun import Begun, Ready
+from bandsight.model.pending import PendingEmbeddings, Ready
 from bandsight.model.protocol import BatchEncoder
 from indexer.pipeline import index
 
@@ -56,7 +56,7 @@ class Free:
         assert pixels.shape[1] == len(wavelengths)
         return np.full((len(pixels), self.dim), self.dim**-0.5, np.float32)
 
-    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Begun:
+    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> PendingEmbeddings:
         """Return what is done already."""
         return Ready(self.embed_pixels(pixels, wavelengths))
 

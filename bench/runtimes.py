@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from bandsight.evaluation.datasets import read_dataset
+from bandsight.model.architecture import SideBySide, build_model, fold_batch_norm
 from bandsight.model.checkpoint import find_model, load_strictly, read_weights
 from bandsight.model.onnx_trunk import session, trunk_graph
 from bandsight.model.preprocess import Preprocess
-from bandsight.model.towers import SideBySide, build_model, fold_batch_norm
 
 _RGB_UM = (0.665, 0.56, 0.49)
 _BATCH, _ROUNDS = 32, 7

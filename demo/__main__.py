@@ -8,15 +8,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from bandsight.answers import table
 from bandsight.archive import Archive
-from bandsight.ask import Answer, by_image, by_text, by_tile
+from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import ModelIdentity
+from bandsight.cli.contact_sheet import contact_sheet
+from bandsight.cli.formatting import table
 from bandsight.errors import BandsightError
-from bandsight.filters import Filter
 from bandsight.model import load_model
 from bandsight.query_image import decode_query_image
-from bandsight.sheet import contact_sheet
+from bandsight.search.answers import Answer, by_image, by_text, by_tile
 from demo.scenes import fetch
 from indexer.pipeline import index
 from indexer.progress import console_progress

@@ -10,7 +10,7 @@ from bandsight.model.protocol import BatchEncoder
 from indexer.work import Slot, Wavelengths
 
 if TYPE_CHECKING:
-    from bandsight.model.begun import Begun
+    from bandsight.model.pending import PendingEmbeddings
 
 # Batches that a device has before it: it goes on with the second while the first one's vectors are handed on and the
 # next one is made ready.
@@ -42,7 +42,7 @@ class Batches:
         """
         self._model, self.size, self._listener = model, size, listener
         self._waiting: dict[Wavelengths, list[Slot]] = {}
-        self._begun: deque[tuple[list[Slot], Begun]] = deque()
+        self._begun: deque[tuple[list[Slot], PendingEmbeddings]] = deque()
         self._busy_s, self._tried = 0.0, False
 
     def add(self, wavelengths: Wavelengths, slots: Iterable[Slot]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.vectors.durable import write_durably
+from bandsight.vectors.atomic_io import write_durably
 from indexer.layout import Layout
 from indexer.scene import RasterScene
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
-from bandsight.archive.opening import CATALOG_FILE
+from bandsight.archive.lifecycle import CATALOG_FILE
 from bandsight.catalog.records import ModelIdentity, Scene
 from bandsight.model.protocol import BatchEncoder, Encoder
 from indexer.pipeline import Task, run
@@ -68,7 +68,7 @@ def reindex(
             return summary, False
         if archive.index_figures["index"] != "none":
             beside.optimize(_texts(model, sentences))
-        archive.take_over(beside)
+        archive.swap_in(beside)
     shutil.rmtree(place, ignore_errors=True)
     return summary, True
 

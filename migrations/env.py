@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from bandsight.catalog.tables import TILE_BOXES, Base
+from bandsight.catalog.sqlite.tables import TILE_BOXES, Base
 
 
 def _ours(name: str | None, kind: str, _: object) -> bool:

@@ -11,25 +11,26 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 from bandsight import __version__
 from search_api import health, imagery, jobs, metrics, overview
 from search_api.access import Access, check_exposure
-from search_api.body_limit import BodyLimit
 from search_api.errors import add_handlers
 from search_api.export.routes import router as exports
 from search_api.first_run import FirstRun, is_there
-from search_api.head import Head
-from search_api.maps import class_routes, explain, heat
+from search_api.maps import class_routes, explain
+from search_api.maps import heatmap as heat
 from search_api.maps.class_bodies import ClassifyBody
 from search_api.maps.state import MapState
 from search_api.metrics import Measured, Metrics
+from search_api.middleware.body_limit import BodyLimit
+from search_api.middleware.head import Head
+from search_api.model_reload import add_reload
 from search_api.openapi import describe
 from search_api.page import BuiltFiles, page
-from search_api.reload import add_reload
 from search_api.routes import router
 from search_api.service import Service, open_service
 from search_api.settings import ApiSettings
 from search_api.stac import searches, tiles
 from search_api.stac.documents import landing_page
+from search_api.stac.links import JSON
 from search_api.stac.request import RegisterBody, SearchBody
-from search_api.stac.root import JSON
 from search_api.stac.routes import Api, json_answer, stac_router
 from search_api.stac.schemas import CATALOG, of
 from search_api.stac.state import StacState

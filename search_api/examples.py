@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bandsight.archive import Archive
-from bandsight.ask import judged
 from bandsight.model.protocol import Encoder
+from bandsight.search.answers import calibrated
 
 # What people look for first, in the words that they use; in no order.
 CANDIDATES = (
@@ -48,7 +48,7 @@ def examples(archive: Archive, encoder: Encoder, candidates: Sequence[str] = CAN
     for text, vector, hits in zip(candidates, texts, archive.search(texts, _DEPTH), strict=True):
         if not hits:
             continue
-        answer = judged(encoder, hits, archive.vectors([hit.tile.id for hit in hits]), vector[None])
+        answer = calibrated(encoder, hits, archive.vectors([hit.tile.id for hit in hits]), vector[None])
         for hit, chance, match in zip(hits, answer.probabilities, answer.matches, strict=True):
             level = encoder.threshold(hit.scene.wavelengths_um)
             if chance is not None and match is not False:

@@ -11,7 +11,7 @@ from bandsight.archive import CATALOG_FILE
 from bandsight.errors import BandsightError
 from search_api.errors import problem
 from search_api.page import page
-from search_api.service import Service, open_service, settle
+from search_api.service import Service, freeze_gc, open_service
 from search_api.settings import ApiSettings
 
 _WITHOUT_ARCHIVE = ("/static/", "/healthz")
@@ -60,7 +60,7 @@ class FirstRun:
                 return f"{path}: no archive yet; make one with: bandsight index SCENE --archive {path}"
             try:
                 self._owner.state.service = await asyncio.to_thread(open_service, self._settings)
-                settle()
+                freeze_gc()
             except BandsightError as error:
                 return str(error)
             return None

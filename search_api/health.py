@@ -6,7 +6,7 @@ import rasterio
 from fastapi import APIRouter, Request
 
 from bandsight import __version__
-from search_api.documented import problems
+from search_api.problem_schema import problems
 
 router = APIRouter()
 

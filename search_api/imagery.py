@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bandsight.archive import Key
+from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import NotFoundError, QueryError, SceneError
-from bandsight.filters import Filter
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox, around
 from bandsight.imagery.crops import crop
@@ -23,18 +23,18 @@ from bandsight.imagery.rendering import scene_styles
 from bandsight.imagery.thumbnails import thumbnail
 from bandsight.rasters import local_file
 from bandsight.sensors.styles import Style
-from search_api.copies import cached
-from search_api.documented import problems
+from search_api.etag import cached
 from search_api.imagery_request import LookUrl, MapUrl, scene_number
+from search_api.problem_schema import problems
 from search_api.schemas import MAX_ID
 from search_api.service import Service
 from search_api.stac.ids import tiles_collection
-from search_api.stac.request import only_known
-from search_api.stac.root import GEOTIFF, JSON
+from search_api.stac.links import GEOTIFF, JSON
+from search_api.stac.request import reject_unknown_params
 from search_api.stac.routes import json_answer, server_url
 from search_api.stac.state import StacState
 
-router = APIRouter(tags=["Imagery"], dependencies=[Depends(only_known)])
+router = APIRouter(tags=["Imagery"], dependencies=[Depends(reject_unknown_params)])
 # A scene's picture stays as it is; a mosaic's does until something is indexed.
 _SCENE_SECONDS, _MOSAIC_SECONDS = 3600, 60
 # Most scenes that are read for one tile of a mosaic, and most that its TileJSON looks at.

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.archive import Archive
 from bandsight.catalog.jobs import Job
-from search_api.documented import problems
+from search_api.problem_schema import problems
 from search_api.schemas import MAX_ID
-from search_api.stac.request import only_known
-from search_api.stac.root import JSON
+from search_api.stac.links import JSON
+from search_api.stac.request import reject_unknown_params
 
-router = APIRouter(dependencies=[Depends(only_known)])
+router = APIRouter(dependencies=[Depends(reject_unknown_params)])
 _NEWEST = 100
 _USER = re.compile(r"(https?://)[^/\s@]+@")
 _URL = re.compile(r"(?P<place>https?://[^\s?]+)(?P<query>\?[^\s):;,]*)?")

@@ -9,14 +9,14 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from bandsight.catalog.records import Scene
 from bandsight.geo.box import around
-from search_api.documented import problems
 from search_api.examples import examples
+from search_api.problem_schema import problems
 from search_api.service import Service
 from search_api.stac.ids import scene_item_id
-from search_api.stac.request import only_known
+from search_api.stac.request import reject_unknown_params
 from search_api.stac.times import rfc3339
 
-router = APIRouter(tags=["The archive"], dependencies=[Depends(only_known)])
+router = APIRouter(tags=["The archive"], dependencies=[Depends(reject_unknown_params)])
 # Footprints of scenes in one answer; beyond it every n-th is shown.
 _MOST_FOOTPRINTS = 5000
 _CLOUD = "eo:cloud_cover"

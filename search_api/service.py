@@ -100,7 +100,7 @@ def open_service(settings: ApiSettings) -> Service:
     return Service(settings, archive, OneAtATime(encoder))
 
 
-def settle() -> None:
+def freeze_gc() -> None:
     """Spare the garbage collector what a server has loaded and keeps to its end, and what lives for one answer.
 
     A page of a thousand items makes so many objects that the collector runs; going through the model's and the

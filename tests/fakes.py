@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.model.begun import Ready
+from bandsight.model.pending import Ready
 
 
 class FakeEmbedder:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bandsight import cli
-from bandsight.cli import opening
+from bandsight.cli import loading as opening
 from bandsight.model.selftest import _forest, _water
 from tests.commands import run_command
 from tests.rasters import picture, write

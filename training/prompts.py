@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bandsight.prompts import TEMPLATES
+from bandsight.search.prompt_templates import TEMPLATES
 
 # Wordings of a wish, beside the templates that stand for a class.
 WORDINGS = (

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bandsight.model import load_model
+from bandsight.model.architecture import SideBySide, wavelength_inputs
 from bandsight.model.indices import SpectralIndices
-from bandsight.model.towers import SideBySide, wavelength_inputs
 from training.batches import Batches, SceneBatch
 from training.parts import Part
 from training.sentences import Meaning

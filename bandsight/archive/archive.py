@@ -14,34 +14,34 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from bandsight.archive.arrangement import Arrangement
 from bandsight.archive.backup import back_up
-from bandsight.archive.browsing import Key, Listing, Mark, bounded, read, scenes_passing, window
-from bandsight.archive.checks import verify
-from bandsight.archive.cursor import Cursor, digest
-from bandsight.archive.extension import Extension
-from bandsight.archive.finding import Hydrate, Page, Rank, page, rank_best
-from bandsight.archive.job_book import JobBook
-from bandsight.archive.known_scenes import KnownScenes
+from bandsight.archive.index_updater import IndexUpdater
+from bandsight.archive.job_log import JobLog
+from bandsight.archive.lifecycle import CATALOG_FILE, check_catalog, check_there, clear_errors, create_catalog
+from bandsight.archive.listing import Key, Listing, Mark, bounded, read, scenes_passing, window
 from bandsight.archive.lock import WriterLock
 from bandsight.archive.maintenance import repair, upgrade
-from bandsight.archive.opening import CATALOG_FILE, check_catalog, check_there, clear_errors, create_catalog
-from bandsight.archive.query import Query, average
-from bandsight.archive.scene_table import SceneTable
-from bandsight.archive.succession import attach, detach, first_ids, link_files, replace_rows
+from bandsight.archive.scene_attributes import SceneTable
+from bandsight.archive.scene_cache import SceneCache
+from bandsight.archive.swap import attach, detach, first_ids, link_files, replace_rows
 from bandsight.archive.tile_columns import tile_columns
+from bandsight.archive.verification import verify
 from bandsight.archive.writing import Batch, Part, add_in_parts, add_scenes
-from bandsight.catalog.catalog import FORMAT_VERSION, Catalog
-from bandsight.catalog.database import open_database
+from bandsight.attributes.columns import TileColumns
+from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile
-from bandsight.catalog.tables import SceneRow, TileRow
+from bandsight.catalog.sqlite.catalog import FORMAT_VERSION, Catalog
+from bandsight.catalog.sqlite.database import open_database
+from bandsight.catalog.sqlite.tables import SceneRow, TileRow
 from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError, NotFoundError, QueryError
-from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors import building
-from bandsight.vectors.columns import TileColumns
-from bandsight.vectors.faiss_store import FaissStore
-from bandsight.vectors.protocol import Likeness, Segment, Snapshot
+from bandsight.search.cursor import Cursor, digest
+from bandsight.search.ranking import Hydrate, Page, Rank, page, rank_best
+from bandsight.search.result_selection import Arrangement
+from bandsight.search.scorers import Query, average
+from bandsight.vectors.local import ivf_build as building
+from bandsight.vectors.local.store import LocalVectorStore
+from bandsight.vectors.port import Segment, Similarities, Snapshot
 from bandsight.vectors.scores import Ranked
 
 # A search that meets a commit between its vectors and its rows begins anew; more than twice in a row is no accident.
@@ -80,10 +80,10 @@ class Archive:
 
     def _begin(self, model: ModelIdentity) -> None:
         self.model = model
-        self._store = FaissStore(self.path, model.dim, self._read_columns, self._read_footprints)
-        self._extension = Extension(self._store)
+        self._store = LocalVectorStore(self.path, model.dim, self._read_columns, self._read_footprints)
+        self._extension = IndexUpdater(self._store)
         self._scene_table = SceneTable()
-        self._scenes = KnownScenes()
+        self._scenes = SceneCache()
         self._footprints: dict[tuple[str, bytes], NDArray[np.object_]] = {}
         self._generation = -1
 
@@ -260,13 +260,13 @@ class Archive:
             return back_up(self._engine, self._store.folder, target)
 
     def create_beside(self, path: Path, model: ModelIdentity) -> "Archive":
-        """Make an empty archive that is to take this one's place (`take_over`) and open it for writing."""
+        """Make an empty archive that is to take this one's place (`swap_in`) and open it for writing."""
         with self._reading() as catalog:
             first_tile, first_scene = first_ids(catalog)
         create_catalog(path, model, first_tile=first_tile, first_scene=first_scene)
         return Archive(path, write=True)
 
-    def take_over(self, beside: "Archive") -> int:
+    def swap_in(self, beside: "Archive") -> int:
         """Replace all that this archive holds, and its model, by another's, in one commit; return the generation.
 
         Searches go on; who has this archive open is told by `ModelChangedError` to open it anew. What is remembered of
@@ -334,9 +334,9 @@ class Archive:
     # Reading
 
     @property
-    def jobs(self) -> JobBook:
+    def jobs(self) -> JobLog:
         """What is remembered of jobs."""
-        return JobBook(self.path, self._reading, self._writing)
+        return JobLog(self.path, self._reading, self._writing)
 
     @property
     def generation(self) -> int:
@@ -509,14 +509,14 @@ class Archive:
 
         return self._answering(answer)
 
-    def likeness(self, vectors: NDArray[np.float32], wanted: Filter) -> Likeness:
+    def similarities(self, vectors: NDArray[np.float32], wanted: Filter) -> Similarities:
         """Return the cosine of every tile that passes a filter with each of some vectors, shape (q, dim).
 
         Raises:
             QueryError: The filter or the vectors cannot be used as asked.
         """
         queries = self._checked(np.atleast_2d(np.asarray(vectors, np.float32)), 1)
-        return self._answering(lambda _: self._store.likeness(queries, wanted))
+        return self._answering(lambda _: self._store.similarities(queries, wanted))
 
     def count(self, wanted: Filter) -> int:
         """Return how many tiles pass a filter.

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from bandsight.archive.opening import CATALOG_FILE
-from bandsight.catalog.catalog import Catalog
-from bandsight.catalog.database import open_database
+from bandsight.archive.lifecycle import CATALOG_FILE
+from bandsight.catalog.sqlite.catalog import Catalog
+from bandsight.catalog.sqlite.database import open_database
 from bandsight.errors import ArchiveError
-from bandsight.vectors.durable import cannot_write
-from bandsight.vectors.folder import StoreFolder
-from bandsight.vectors.protocol import Segment
+from bandsight.vectors.atomic_io import cannot_write
+from bandsight.vectors.local.folder import StoreFolder
+from bandsight.vectors.port import Segment
 
 # A copy that meets a compaction begins anew; more than a few in a row is no accident.
 _ATTEMPTS = 5

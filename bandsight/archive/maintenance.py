@@ -3,13 +3,13 @@
 from functools import partial
 from pathlib import Path
 
+from bandsight.archive.lifecycle import CATALOG_FILE, check_catalog, check_there, clear_errors
 from bandsight.archive.lock import WriterLock
-from bandsight.archive.opening import CATALOG_FILE, check_catalog, check_there, clear_errors
 from bandsight.archive.repair import Repair
 from bandsight.archive.tile_columns import tile_columns
-from bandsight.catalog.catalog import Catalog
-from bandsight.catalog.database import HEAD, migrate, open_database
-from bandsight.vectors.folder import StoreFolder
+from bandsight.catalog.sqlite.catalog import Catalog
+from bandsight.catalog.sqlite.database import HEAD, migrate, open_database
+from bandsight.vectors.local.folder import StoreFolder
 
 
 def upgrade(path: Path) -> str:

@@ -3,10 +3,10 @@
 import numpy as np
 
 from bandsight.archive.tile_columns import tile_columns
-from bandsight.catalog.catalog import Catalog
+from bandsight.catalog.sqlite.catalog import Catalog
 from bandsight.errors import ArchiveError
-from bandsight.vectors.folder import StoreFolder
-from bandsight.vectors.protocol import Segment
+from bandsight.vectors.local.folder import StoreFolder
+from bandsight.vectors.port import Segment
 
 _LOST = "its {} were damaged and have been removed by repair; index it again"
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.catalog.catalog import Catalog
+from bandsight.attributes.columns import TileColumns
 from bandsight.catalog.records import TileRecord
+from bandsight.catalog.sqlite.catalog import Catalog
 from bandsight.errors import ArchiveError
-from bandsight.vectors.columns import TileColumns
 
 
 def tile_columns(catalog: Catalog, ids: NDArray[np.int64]) -> TileColumns:

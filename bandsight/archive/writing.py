@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive.tile_columns import fresh_columns
-from bandsight.catalog.catalog import Catalog
+from bandsight.attributes.columns import TileColumns
 from bandsight.catalog.records import SceneRecord, TileRecord
+from bandsight.catalog.sqlite.catalog import Catalog
 from bandsight.errors import ArchiveError
-from bandsight.vectors.columns import TileColumns
-from bandsight.vectors.faiss_store import FaissStore
+from bandsight.vectors.local.store import LocalVectorStore
 
 Part = tuple[Sequence[TileRecord], NDArray[np.float32]]
 """Tiles of a scene, and a vector for each, shape (tiles, dim)."""
@@ -24,7 +24,7 @@ _TILES_A_FILE = 4096
 _Row = tuple[int, int, TileRecord]
 
 
-def add_scenes(catalog: Catalog, store: FaissStore, batch: Batch) -> int:
+def add_scenes(catalog: Catalog, store: LocalVectorStore, batch: Batch) -> int:
     """Add scenes, their vectors in one file, and return the generation; see `Archive.add`."""
     fresh = _distinct([entry for entry in batch if not catalog.has_scene(entry[0].key)])
     if not fresh:
@@ -38,7 +38,7 @@ def add_scenes(catalog: Catalog, store: FaissStore, batch: Batch) -> int:
     return generation
 
 
-def add_in_parts(catalog: Catalog, store: FaissStore, scene: SceneRecord, parts: Iterable[Part]) -> int:
+def add_in_parts(catalog: Catalog, store: LocalVectorStore, scene: SceneRecord, parts: Iterable[Part]) -> int:
     """Add one scene, several parts in a file of vectors, and return the generation; see `Archive.add_in_parts`."""
     if catalog.has_scene(scene.key):
         return catalog.generation()
@@ -68,7 +68,7 @@ def _add_tiles(catalog: Catalog, name: str, scene_id: int, part: Part) -> list[_
 
 def _add_vectors(
     catalog: Catalog,
-    store: FaissStore,
+    store: LocalVectorStore,
     columns: Sequence[TileColumns],
     vectors: Sequence[NDArray[np.float32]],
     generation: int,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from bandsight.catalog.tables import JobFailureRow, JobRow
+from bandsight.catalog.sqlite.tables import JobFailureRow, JobRow
 
 # Of OGC API - Processes (OGC 18-062r2, table 15), so that they mean the same everywhere.
 State = Literal["running", "successful", "failed", "dismissed"]

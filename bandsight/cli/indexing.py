@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bandsight.cli import opening
+from bandsight.cli import loading as opening
 from bandsight.cli.base import app
-from bandsight.cli.opening import say
+from bandsight.cli.loading import say
 from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption, ProfilesOption
 from bandsight.errors import QueryError
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bandsight.cli import opening
+from bandsight.cli import loading as opening
 from bandsight.cli.base import app
 from bandsight.cli.options import ArchiveOption
 
@@ -18,7 +18,7 @@ def jobs(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Say what jobs there were, how far each came, and which scenes failed; also while one is at work."""
-    from bandsight.job_report import job_table, job_text
+    from bandsight.cli.job_report import job_table, job_text
 
     with opening.open_archive(archive) as opened:
         if job_id is not None:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from bandsight.cli import opening
+from bandsight.cli import loading as opening
 from bandsight.cli.base import app
-from bandsight.cli.opening import say
+from bandsight.cli.loading import say
 from bandsight.cli.options import ArchiveOption, DeviceOption, OtherModelOption, ProfilesOption
 
 
@@ -35,7 +35,7 @@ def reindex(
 ) -> None:
     """Index all scenes again with another model; searches use the old vectors until all is done, then the new ones."""
     from bandsight.archive import Archive
-    from bandsight.probes import sentences
+    from bandsight.search.recall_queries import sentences
     from bandsight.sensors.profile import load_profiles
     from indexer.gpu import unused_gpu
     from indexer.progress import console_progress

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from bandsight.cli.base import app
-from bandsight.cli.opening import say
+from bandsight.cli.loading import say
 from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption
 
 
@@ -28,7 +28,7 @@ def serve(
     from search_api.access import check_exposure
     from search_api.app import create_app
     from search_api.first_run import is_there
-    from search_api.service import open_service, settle
+    from search_api.service import freeze_gc, open_service
     from search_api.settings import ApiSettings
 
     settings = ApiSettings(
@@ -41,7 +41,7 @@ def serve(
         return
     service = open_service(settings)
     try:
-        settle()
+        freeze_gc()
         say(f"http://{host}:{port}/  (model {service.encoder.name}, {service.encoder.license}; Ctrl-C ends it)")
         uvicorn.run(create_app(settings, service), host=host, port=port, log_level="warning")
     finally:

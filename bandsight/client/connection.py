@@ -33,7 +33,7 @@ def connect(where: str | Path, key: str | None = None, *, model: str | None = No
     """
     if str(where).startswith(("http://", "https://")):
         return Client(Transfer(str(where), key))
-    from bandsight.archive.opening import check_there
+    from bandsight.archive.lifecycle import check_there
     from bandsight.client.in_process import InProcess
     from search_api.app import create_app
     from search_api.settings import ApiSettings

@@ -20,7 +20,7 @@ from bandsight.evaluation.metrics import (
 )
 from bandsight.model.protocol import Encoder
 from bandsight.model.wavelengths import nearest_bands
-from bandsight.prompts import class_sentences
+from bandsight.search.prompt_templates import class_sentences
 
 _BATCH = 64
 _TOP = 10

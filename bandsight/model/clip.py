@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from bandsight.errors import ModelError, WavelengthError
-from bandsight.model.begun import Begun, Ready
+from bandsight.model.architecture import dense_features, wavelength_inputs
 from bandsight.model.calibration import FILE, Calibration, Platt, read_calibration
-from bandsight.model.compiled import compile_where_it_pays
-from bandsight.model.device import device_of
+from bandsight.model.pending import PendingEmbeddings, Ready
 from bandsight.model.preprocess import Preprocess
-from bandsight.model.towers import dense_features, wavelength_inputs
+from bandsight.model.torch_compile import compile_where_it_pays
+from bandsight.model.transfer import device_of
 from bandsight.model.wavelengths import check_wavelengths
 
 # Texts per forward pass: bounds memory, and more is no faster.
@@ -102,7 +102,7 @@ class ClipEncoder:
         """Return uint8 tiles (N, C, H, W) as the image tower takes them; they give the vectors of the tiles given."""
         return self._preprocess.resized(pixels)
 
-    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Begun:
+    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> PendingEmbeddings:
         """Begin to embed uint8 tiles (N, C, H, W) of any size; see `Encoder`."""
         tiles = self._up(pixels, wavelengths)
         if not len(tiles):

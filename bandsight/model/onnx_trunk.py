@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bandsight.model.towers import SideBySide
+from bandsight.model.architecture import SideBySide
 
 # The graph must say what the trunk says, to this cosine; it is asked once when the model is loaded.
 _SAME = 0.99999

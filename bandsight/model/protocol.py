@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.model.begun import Begun
+from bandsight.model.pending import PendingEmbeddings
 
 
 class Encoder(Protocol):
@@ -84,7 +84,7 @@ class Encoder(Protocol):
 class BatchEncoder(Encoder, Protocol):
     """An encoder that a job keeps busy, one batch behind the other."""
 
-    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Begun:
+    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> PendingEmbeddings:
         """Begin what `embed_pixels` does, and return before it is done where the model runs on a device of its own.
 
         Raises:

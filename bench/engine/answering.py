@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
-from bandsight.filters import Filter
-from bandsight.vectors.matching import matching
+from bandsight.attributes.filters import Filter
+from bandsight.attributes.matching import matching
 from bench.engine import made_up
 from bench.engine.fill import resident, strip
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.filters import Filter
-from bandsight.vectors.columns import SceneColumns, TileColumns
-from bandsight.vectors.faiss_store import FaissStore
-from bandsight.vectors.protocol import Segment, Snapshot
+from bandsight.attributes.columns import SceneColumns, TileColumns
+from bandsight.attributes.filters import Filter
+from bandsight.vectors.local.store import LocalVectorStore
+from bandsight.vectors.port import Segment, Snapshot
 from bench.engine import made_up
 
 _SEGMENT, _PROBES = 50_000, 500
@@ -28,7 +28,7 @@ def by_value(
     # In a process of its own, so that what building takes is not counted as what answering holds.
     with ProcessPoolExecutor(1, get_context("fork")) as builder:
         segments = builder.submit(_build, vectors, values, folder).result()
-    store = FaissStore(folder, dim, _none_read, _none_read)
+    store = LocalVectorStore(folder, dim, _none_read, _none_read)
     store.show(_snapshot(segments, count))
     yield "built", lambda *_: []
     highest = int(values.max())
@@ -44,7 +44,7 @@ def by_value(
 
 def _build(vectors: NDArray[np.float16], values: NDArray[np.int64], folder: Path) -> tuple[Segment, ...]:
     count, dim = vectors.shape
-    store = FaissStore(folder, dim, _none_read, _none_read)
+    store = LocalVectorStore(folder, dim, _none_read, _none_read)
     segments: list[Segment] = []
     for start in range(0, count, _SEGMENT):
         part = vectors[start : start + _SEGMENT].astype(np.float32)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
+from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
-from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
 from bandsight.raster.bands import BandRef
 

@@ -7,7 +7,7 @@ Revises: 0002
 import sqlalchemy as sa
 from alembic import op
 
-from bandsight.catalog.checksums import row_checksum
+from bandsight.catalog.sqlite.checksums import row_checksum
 
 revision = "0003"
 down_revision = "0002"

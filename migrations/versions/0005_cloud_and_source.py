@@ -9,7 +9,7 @@ Revises: 0004
 import sqlalchemy as sa
 from alembic import op
 
-from bandsight.catalog.checksums import row_checksum
+from bandsight.catalog.sqlite.checksums import row_checksum
 
 revision = "0005"
 down_revision = "0004"

@@ -8,7 +8,6 @@ Revises: 0005
 
 import sqlalchemy as sa
 from alembic import op
-
 from bandsight.catalog.checksums import row_checksum
 
 revision = "0006"

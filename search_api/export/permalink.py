@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from bandsight.archive import Archive
-from bandsight.filters import Filter
+from bandsight.attributes.filters import Filter
 from search_api.meaning.ranking import RankedPage, Ranking
-from search_api.stac.registered import Hits
+from search_api.stac.saved_search_catalogs import Hits
 
 
 class AsRegistered:

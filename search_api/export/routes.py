@@ -7,25 +7,25 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
-from search_api.bodies import body_of, described
-from search_api.documented import problems
 from search_api.export.geoparquet import geoparquet
+from search_api.export.pages import Walk
 from search_api.export.permalink import AsRegistered, gone_since
 from search_api.export.request import DEFAULT, MOST, ExportBody, Format, Vectors, names_of
 from search_api.export.text import geojson, table
-from search_api.export.walk import Walk
-from search_api.head import wants_headers_only
+from search_api.middleware.head import wants_headers_only
+from search_api.problem_schema import problems
+from search_api.request_bodies import body_of, described
 from search_api.service import Service
 from search_api.stac import documents
+from search_api.stac.links import GEOJSON
 from search_api.stac.query import ItemQuery
-from search_api.stac.request import only_known, query_of_body, take_pictures
-from search_api.stac.root import GEOJSON
+from search_api.stac.request import query_of_body, reject_unknown_params, take_pictures
 from search_api.stac.routes import Api
+from search_api.stac.saved_search_items import TopRanking
 from search_api.stac.searches import SearchesDep, SearchId, api_of_search
 from search_api.stac.tiles import archive_api
-from search_api.stac.top import TopRanking
 
-router = APIRouter(tags=["Export"], dependencies=[Depends(only_known)])
+router = APIRouter(tags=["Export"], dependencies=[Depends(reject_unknown_params)])
 GENERATION, REGISTERED, GONE = "Bandsight-Generation", "Bandsight-Registered-Generation", "Bandsight-Gone"
 """Headers: the commit that was asked, the one a search was registered at, and how many of its hits then are gone."""
 _TYPES = {"geojson": GEOJSON, "csv": "text/csv; charset=utf-8", "geoparquet": "application/vnd.apache.parquet"}

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from bandsight.errors import QueryError
-from bandsight.labels import MAX_LABELS
-from search_api.maps.canvas import MAX_SIDE, Crs
-from search_api.meaning.question import Picture
+from bandsight.search.zero_shot import MAX_LABELS
+from search_api.maps.rasterize import MAX_SIDE, Crs
+from search_api.meaning.schemas import Picture
 from search_api.stac.request import ItemFilters
 
 _Sentence = Annotated[str, Field(max_length=10_000)]

@@ -5,28 +5,28 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
 
+from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
-from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
-from bandsight.labels import check_labels, classified, label_vectors, rounded
-from search_api.bodies import body_of, described
-from search_api.documented import problems
+from bandsight.search.zero_shot import check_labels, classified, label_vectors, rounded
 from search_api.maps import pictures
-from search_api.maps.canvas import Canvas
 from search_api.maps.class_bodies import ClassifyBody, ClassMapBody, take_picture
 from search_api.maps.classes import ClassField, class_field, ranked
-from search_api.maps.heat import GEOTIFF, PNG
+from search_api.maps.heatmap import GEOTIFF, PNG
+from search_api.maps.rasterize import Canvas
 from search_api.meaning.pictures import picture_vector
+from search_api.problem_schema import problems
+from search_api.request_bodies import body_of, described
 from search_api.service import Service
 from search_api.stac import schemas
 from search_api.stac.documents import server_facts
 from search_api.stac.ids import scene_ids
+from search_api.stac.links import GEOJSON, JSON
 from search_api.stac.query import filter_of
-from search_api.stac.request import only_known, query_of_body
-from search_api.stac.root import GEOJSON, JSON
+from search_api.stac.request import query_of_body, reject_unknown_params
 from search_api.stac.routes import json_answer
 
-router = APIRouter(tags=["Classes"], dependencies=[Depends(only_known)])
+router = APIRouter(tags=["Classes"], dependencies=[Depends(reject_unknown_params)])
 _MOST_FEATURES = 10_000
 _ANSWER: dict[str, Any] = {"type": "object", "required": ["labels", "model", "generation"]}
 _FILE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}

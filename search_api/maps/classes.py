@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
+from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
-from bandsight.filters import Filter
-from search_api.maps.canvas import Canvas, Ground
+from search_api.maps.rasterize import Canvas, Ground
 
 # Labels × tiles, 4 bytes each.
 _MOST = 20_000_000
@@ -71,7 +71,7 @@ def class_field(archive: Archive, vectors: NDArray[np.float32], wanted: Filter) 
         raise QueryError(
             f"labels: {len(vectors)} for {count:,} tiles; at most {_MOST:,} pairs are allowed, so narrow the area"
         )
-    found = archive.likeness(vectors, wanted)
+    found = archive.similarities(vectors, wanted)
     best = found.scores.argmax(axis=0)
     scores = found.scores.max(axis=0, initial=-1.0)
     return ClassField(ids=found.selection.ids, best=best, scores=scores, ground=Ground.of(found.boxes))

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
-from bandsight.archive.query import average, pooled
-from bandsight.filters import Filter
-from bandsight.vectors.columns import SceneColumns
-from search_api.maps.canvas import Ground
-from search_api.meaning.asked import Question
+from bandsight.attributes.columns import SceneColumns
+from bandsight.attributes.filters import Filter
+from bandsight.search.scorers import average, pooled
+from search_api.maps.rasterize import Ground
+from search_api.meaning.question import Question
 
 # Questions whose scores are kept: 4 bytes a tile each, and some 44 for its ground, once a filter.
 _KEPT = 8
@@ -84,10 +84,10 @@ def scanned(archive: Archive, question: Question, wanted: Filter) -> Field:
     query, generation = question.query, archive.generation
     count = len(query.positives)
     if query.strategy == "average":
-        found = archive.likeness(average(query.positives, query.negatives, query.weights)[None], wanted)
+        found = archive.similarities(average(query.positives, query.negatives, query.weights)[None], wanted)
         scores = found.scores[0]
     else:
-        found = archive.likeness(np.concatenate([query.positives, query.negatives]), wanted)
+        found = archive.similarities(np.concatenate([query.positives, query.negatives]), wanted)
         near = found.scores[:count].max(axis=0, initial=-np.inf)
         scores = pooled(near, found.scores[count:].max(axis=0) if len(query.negatives) else None)
     return Field(

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from search_api.maps.field import Fields
-from search_api.meaning.asked import Question
+from search_api.meaning.question import Question
 from search_api.service import Service
 from search_api.stac.request import Filters
 from search_api.stac.routes import question_of

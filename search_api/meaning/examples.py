@@ -8,14 +8,14 @@ import shapely
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
+from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
-from bandsight.filters import Filter
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
-from bandsight.query_text import check_text
+from bandsight.search.query_text import check_text
 from search_api.limits import MAX_AREA_TILES, check_vertices
 from search_api.meaning.pictures import picture_vector
-from search_api.meaning.question import Example, Vector
+from search_api.meaning.schemas import Example, Vector
 from search_api.service import Service
 
 _UNIT = 1e-3

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from search_api.body_limit import too_large
-from search_api.meaning.question import Picture
+from search_api.meaning.schemas import Picture
+from search_api.middleware.body_limit import too_large
 from search_api.service import Service
 
 

@@ -1,159 +1,123 @@
-"""The member `semantic` of a body: examples of what is wanted and of what is not."""
+"""A question by meaning, understood: vectors, thresholds and arrangement, ready to be ranked or mapped."""
 
-import base64
-import binascii
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+import hashlib
+from dataclasses import dataclass
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-    model_validator,
-)
+import numpy as np
+from numpy.typing import NDArray
 
-from search_api.limits import MAX_AREA_TILES, MAX_EXAMPLES, MAX_GROUP, MAX_WAVELENGTHS, MAX_WEIGHT
-from search_api.schemas import MAX_ID
-
-_KINDS = ("text", "image", "id", "point", "area", "vector")
-_MAX_LON, _MAX_LAT = 180, 90
+from bandsight.archive import Arrangement, Query
+from bandsight.errors import QueryError
+from bandsight.search.query_text import check_text
+from search_api.limits import MAX_TERMS
+from search_api.meaning.examples import Resolved, resolve
+from search_api.meaning.schemas import Example, Semantic
+from search_api.service import Service
 
 
-def _decoded(value: object) -> object:
-    """Return the bytes that base64 text stands for; a data URL may stand before it."""
-    if not isinstance(value, str):
-        return value
-    text = value.partition(",")[2] if value.startswith("data:") else value
-    try:
-        return base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error) as error:
-        raise ValueError("need base64") from error
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Question:
+    """What is asked; made once a request."""
+
+    query: Query
+    """The examples as vectors."""
+    labels: tuple[str, ...]
+    """What each positive is called."""
+    texts: NDArray[np.float32]
+    """Vectors of the positives that are sentences, shape (texts, dim): what probabilities are of."""
+    exclude: tuple[int, ...]
+    """Tiles that are examples themselves; no answer shows them."""
+    arrangement: Arrangement
+    """Which of the ranked tiles are shown."""
+    min_probability: float | None
+    """Hits that are less likely are not shown."""
+    exact: bool
+    """Look at every tile."""
+    kept: Semantic
+    """The same question for later: pictures as vectors."""
+    frozen: Semantic
+    """The same question from page to page: places as vectors too."""
+    key: str
+    """Tells it from other questions."""
+
+    @property
+    def is_one(self) -> bool:
+        """True where it is one example and nothing else: a hit's score is its cosine to it."""
+        return len(self.query.positives) == 1 and not len(self.query.negatives)
 
 
-def _on_earth(point: list[float]) -> list[float]:
-    lon, lat = point
-    if abs(lon) > _MAX_LON or abs(lat) > _MAX_LAT:
-        raise ValueError("need [longitude -180..180, latitude -90..90]")
-    return point
+def resolve_question(service: Service, asked: Semantic) -> Question:
+    """Return what a question means.
 
-
-Base64 = Annotated[
-    bytes,
-    BeforeValidator(_decoded),
-    PlainSerializer(lambda data: base64.b64encode(data).decode(), return_type=str),
-    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
-]
-Point = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_on_earth)]
-TileId = Annotated[int, Field(ge=0, le=MAX_ID)]
-Weight = Annotated[float, Field(gt=0, le=MAX_WEIGHT)]
-Texts = str | Annotated[list[str], Field(min_length=1, max_length=MAX_EXAMPLES)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Picture(_Strict):
-    """A picture: PNG, JPEG or GeoTIFF of any bands."""
-
-    data: Base64
-    wavelengths: list[float] | None = Field(
-        default=None,
-        min_length=1,
-        max_length=MAX_WAVELENGTHS,
-        description="Of the bands, µm; for a GeoTIFF that names none",
+    Raises:
+        QueryError: An example cannot be used, or the parts contradict each other.
+        NotFoundError: A tile that the archive does not hold.
+    """
+    positives = list(asked.positives())
+    made = resolve(service, [*positives, *asked.negative])
+    wanted, unwanted = made[: len(positives)], made[len(positives) :]
+    dim = service.encoder.dim
+    texts = _stacked([one.vector for one in wanted if one.is_text], dim)
+    if asked.min_probability is not None and not len(texts):
+        raise QueryError("min_probability: only sentences have one, and none is among the positives; use min_score")
+    frozen = _plain(asked, [one.frozen for one in wanted], [one.frozen for one in unwanted])
+    return Question(
+        query=_query(asked, wanted, unwanted, dim),
+        labels=tuple(one.label for one in wanted),
+        texts=texts,
+        exclude=tuple(sorted({tile for one in made for tile in one.tiles})),
+        arrangement=Arrangement(
+            min_score=asked.min_score,
+            group_by=asked.group_by,
+            per_group=asked.group_limit or 1,
+            max_overlap=asked.overlap,
+            diversity=asked.diversity,
+        ),
+        min_probability=asked.min_probability,
+        exact=asked.exact,
+        kept=_plain(asked, [one.kept for one in wanted], [one.kept for one in unwanted]),
+        frozen=frozen,
+        key=hashlib.blake2b(frozen.model_dump_json().encode(), digest_size=16).hexdigest(),
     )
 
 
-class Vector(_Strict):
-    """A vector that the server's model made: what is kept of a picture, and of places from page to page."""
+def terms_of(q: str | list[str]) -> Semantic:
+    """Return the question that `q` is short for: alternatives, separated by commas or a list; the best counts.
 
-    data: Base64 = Field(description="float32, little-endian")
-    digest: str = Field(max_length=100, description="Of the model")
-    tiles: list[TileId] = Field(
-        default=[], max_length=MAX_AREA_TILES, description="It is made of; no answer shows them"
-    )
-
-
-class Example(_Strict):
-    """One example: a sentence (or several that mean the same), a picture, a tile, a point, or an area."""
-
-    text: Texts | None = Field(default=None, description="Several sentences count as their mean")
-    image: Picture | None = None
-    id: TileId | None = Field(default=None, description="A tile")
-    point: Point | None = Field(default=None, description="longitude, latitude: the tiles that cover it, as their mean")
-    area: dict[str, Any] | None = Field(default=None, description="GeoJSON polygon: the tiles inside, as their mean")
-    vector: Vector | None = None
-    weight: Weight | None = Field(default=None, description="1 when left out; for the strategy `average`")
-    label: str | None = Field(
-        default=None, min_length=1, max_length=1000, description="What `bandsight:matched` calls it"
-    )
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        given = [kind for kind in _KINDS if getattr(self, kind) is not None]
-        if len(given) != 1:
-            raise ValueError(f"found {' and '.join(given) or 'none of them'}; need one of {', '.join(_KINDS)}")
-        return self
+    Raises:
+        QueryError: There is none, or there are too many, or one is too long.
+    """
+    parts = q.split(",") if isinstance(q, str) else q
+    terms = [check_text(part) for part in parts if part.strip()]
+    if not terms:
+        raise QueryError("q: found no text (empty); describe the place, e.g. a river beside fields")
+    if len(terms) > MAX_TERMS:
+        raise QueryError(f"q: found {len(terms)} alternatives; at most {MAX_TERMS} are allowed")
+    return Semantic(text=terms, strategy="best" if len(terms) > 1 else "average")
 
 
-class Semantic(_Strict):
-    """A question by meaning."""
+def like_tile(tile_id: int) -> Semantic:
+    """Return the question what looks like a tile."""
+    return Semantic(ids=[tile_id])
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"text": "a lake", "negative": [{"text": "clouds"}], "min_probability": 0.2}],
-        }
-    )
 
-    positive: list[Example] = Field(default=[], max_length=MAX_EXAMPLES)
-    negative: list[Example] = Field(default=[], max_length=MAX_EXAMPLES)
-    text: Texts | None = Field(default=None, description="Positive examples, one each")
-    image: Picture | None = Field(default=None, description="A positive example")
-    ids: list[TileId] | None = Field(default=None, max_length=MAX_EXAMPLES, description="Positive examples, one each")
-    points: list[Point] | None = Field(default=None, max_length=MAX_EXAMPLES, description="Positive examples, one each")
-    area: dict[str, Any] | None = Field(default=None, description="A positive example")
-    strategy: Literal["average", "best"] = Field(
-        default="average", description="average: one mix of all examples; best: the nearest of them counts"
-    )
-    min_score: float | None = Field(default=None, ge=-1, le=1)
-    min_probability: float | None = Field(default=None, ge=0, le=1, description="Of the likeliest positive sentence")
-    group_by: Literal["scene", "place", "collection", "sensor"] | None = None
-    group_limit: int | None = Field(
-        default=None, ge=1, le=MAX_GROUP, description="Most hits of a group, 1 when left out"
-    )
-    overlap: float | None = Field(
-        default=None, ge=0, le=1, description="Most shared ground of two hits, of the smaller one"
-    )
-    diversity: float = Field(default=0.0, ge=0, le=1, description="How much being unlike the hits above counts")
-    exact: bool = Field(default=False, description="Look at every tile, whatever index there is")
+def _query(asked: Semantic, wanted: list[Resolved], unwanted: list[Resolved], dim: int) -> Query:
+    positives = _stacked([one.vector for one in wanted], dim)
+    negatives = _stacked([one.vector for one in unwanted], dim)
+    if asked.strategy == "best":
+        return Query(positives=positives, negatives=negatives, strategy="best")
+    if len(negatives):
+        # Their weighted mean counts as one.
+        negatives = np.average(negatives, axis=0, weights=[one.weight for one in unwanted])[None].astype(np.float32)
+    weights = tuple(one.weight for one in wanted)
+    return Query(positives=positives, negatives=negatives, weights=None if set(weights) == {1.0} else weights)
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        positives = list(self.positives())
-        count = len(positives) + len(self.negative)
-        if not positives and (self.strategy == "average" or not self.negative):
-            raise ValueError("no positive example; pass text, image, ids, points, area or positive")
-        if count > MAX_EXAMPLES:
-            raise ValueError(f"{count} examples; at most {MAX_EXAMPLES} are allowed")
-        if self.group_limit is not None and self.group_by is None:
-            raise ValueError("group_limit without group_by; pass both")
-        if self.strategy == "best" and any(one.weight is not None for one in (*positives, *self.negative)):
-            raise ValueError("weight: weights go with the strategy average")
-        return self
 
-    def positives(self) -> Iterator[Example]:
-        """Give all positive examples, the short forms last."""
-        yield from self.positive
-        texts = [self.text] if isinstance(self.text, str) else self.text or ()
-        yield from (Example(text=text) for text in texts)
-        if self.image is not None:
-            yield Example(image=self.image)
-        yield from (Example(id=tile) for tile in self.ids or ())
-        yield from (Example(point=point) for point in self.points or ())
-        if self.area is not None:
-            yield Example(area=self.area)
+def _plain(asked: Semantic, positive: list[Example], negative: list[Example]) -> Semantic:
+    """Return a question with these examples, and no short form."""
+    short = dict.fromkeys(("text", "image", "ids", "points", "area"))
+    return asked.model_copy(update={**short, "positive": positive, "negative": negative})
+
+
+def _stacked(vectors: list[NDArray[np.float32]], dim: int) -> NDArray[np.float32]:
+    return np.stack(vectors) if vectors else np.empty((0, dim), np.float32)

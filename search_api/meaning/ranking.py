@@ -6,12 +6,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from bandsight.archive import Cursor, Page
-from bandsight.ask import Answer, judged, judged_by_score
+from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
-from bandsight.filters import Filter
-from search_api.meaning.asked import Question
-from search_api.meaning.levels import SceneBands, least_cosine
+from bandsight.search.answers import Answer, calibrated, calibrated_by_score
+from search_api.meaning.question import Question
+from search_api.meaning.thresholds import SceneBands, least_cosine
 from search_api.schemas import MAX_ID
 from search_api.service import Service
 
@@ -104,7 +104,7 @@ class MeaningRanking:
         asked = self._question
         if asked.min_probability is None:
             return None
-        found = self._service.archive.likeness(asked.texts, among)
+        found = self._service.archive.similarities(asked.texts, among)
         scenes = found.selection.scenes.ids.tolist()
         bands = self._bands.of(self._service.archive, scenes)
         level = {one: least_cosine(self._service.encoder, one, asked.min_probability) for one in set(bands)}
@@ -124,12 +124,12 @@ class MeaningRanking:
         if asked.is_one:
             nearest = [asked.labels[0]] * len(found.hits)
             if len(asked.texts):
-                judgement = judged_by_score(self._service.encoder, found.hits)
+                judgement = calibrated_by_score(self._service.encoder, found.hits)
         elif len(asked.query.positives):
             vectors = np.stack([hit.vector for hit in found.hits if hit.vector is not None])
             nearest = [asked.labels[at] for at in (vectors @ asked.query.positives.T).argmax(axis=1).tolist()]
             if len(asked.texts):
-                judgement = judged(self._service.encoder, found.hits, vectors, asked.texts)
+                judgement = calibrated(self._service.encoder, found.hits, vectors, asked.texts)
         hits = [
             (
                 hit,

@@ -5,10 +5,10 @@ from urllib.parse import quote
 
 from bandsight.catalog.records import ModelIdentity
 from search_api.openapi import MEDIA_TYPE as OPENAPI
-from search_api.stac.holdings import Holding
+from search_api.stac.collection_stats import Holding
 from search_api.stac.ids import scenes_collection
 from search_api.stac.items import VERSION, extensions
-from search_api.stac.root import GEOJSON, Root, link
+from search_api.stac.links import GEOJSON, Root, link
 from search_api.stac.times import rfc3339
 
 SCHEMA = "application/schema+json"

@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 import cql2
 
+from bandsight.attributes.filters import Filter, Property, Scalar
 from bandsight.errors import QueryError
-from bandsight.filters import Filter, Property, Scalar
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from search_api.errors import shown

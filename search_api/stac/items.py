@@ -9,7 +9,7 @@ from bandsight.catalog.records import Scene, Tile
 from bandsight.geo.box import LonLatBox, around
 from search_api.stac.bands import data_assets
 from search_api.stac.ids import scene_item_id, scenes_collection
-from search_api.stac.root import GEOJSON, GEOTIFF, Root, link
+from search_api.stac.links import GEOJSON, GEOTIFF, Root, link
 from search_api.stac.times import rfc3339
 
 VERSION = "1.1.0"

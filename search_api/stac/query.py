@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 from bandsight.archive import Archive, Key, Mark
+from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import NotFoundError, QueryError
-from bandsight.filters import Filter
 from search_api.meaning.ranking import Ranking
 from search_api.schemas import MAX_ID
 from search_api.service import Service

@@ -9,13 +9,13 @@ from fastapi import Depends, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bandsight.archive import Key
+from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
-from bandsight.filters import Filter
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from search_api.limits import MAX_KEYS, MAX_TERMS, check_vertices
-from search_api.meaning.asked import Question
-from search_api.meaning.question import Semantic
+from search_api.meaning.question import Question
+from search_api.meaning.schemas import Semantic
 from search_api.schemas import MAX_ID, MAX_LIST
 from search_api.settings import ApiSettings
 from search_api.stac import filter_language, times
@@ -295,7 +295,7 @@ def read_at_once(parameters: type) -> Any:
     return Depends(made)
 
 
-async def only_known(request: Request) -> None:
+async def reject_unknown_params(request: Request) -> None:
     """Refuse parameters that a route does not have, and those that are given twice.
 
     Raises:

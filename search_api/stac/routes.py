@@ -10,30 +10,30 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.archive import Archive
 from bandsight.errors import NotFoundError, QueryError
-from search_api.bodies import body_of, described
-from search_api.documented import problems
-from search_api.meaning.asked import Question, terms_of, understood
-from search_api.meaning.question import Semantic
+from search_api.meaning.question import Question, resolve_question, terms_of
 from search_api.meaning.ranking import MeaningRanking, Ranking
+from search_api.meaning.schemas import Semantic
+from search_api.problem_schema import problems
+from search_api.request_bodies import body_of, described
 from search_api.service import Service
 from search_api.stac import documents, schemas
-from search_api.stac.holdings import Holding, of_hits
+from search_api.stac.collection_stats import Holding, of_hits
 from search_api.stac.ids import tiles_collection
 from search_api.stac.items import scene_item, tile_item
+from search_api.stac.links import GEOJSON, JSON, Root, link
 from search_api.stac.query import Answer, ItemQuery, answer, collection_names, one_item
 from search_api.stac.request import (
     ListUrl,
     SearchBody,
     SearchUrl,
-    only_known,
     query_of_body,
     read_at_once,
+    reject_unknown_params,
     said_again,
     take_pictures,
 )
-from search_api.stac.root import GEOJSON, JSON, Root, link
+from search_api.stac.saved_search_items import TopRanking
 from search_api.stac.state import StacState
-from search_api.stac.top import TopRanking
 
 _MAX_NAME = 1000
 CollectionId = Annotated[str, Path(max_length=_MAX_NAME, description="Name of a collection")]
@@ -128,7 +128,7 @@ def question_of(service: Service, q: str | list[str] | None, semantic: Semantic 
     if q is not None and semantic is not None:
         raise QueryError("q, semantic: found both; pass one of them")
     asked = semantic if q is None else terms_of(q)
-    return None if asked is None else understood(service, asked)
+    return None if asked is None else resolve_question(service, asked)
 
 
 def collection_pages(api: Api) -> list[dict[str, Any]]:
@@ -155,7 +155,7 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
         api_of: Dependency that says which API a request is of.
         landing: Make the landing page's route too.
     """
-    router = APIRouter(tags=["STAC"], dependencies=[Depends(only_known)])
+    router = APIRouter(tags=["STAC"], dependencies=[Depends(reject_unknown_params)])
     ApiDep = Annotated[Api, Depends(api_of)]  # noqa: N806  (a type)
 
     if landing:

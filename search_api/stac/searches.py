@@ -5,21 +5,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import ValidationError
 
+from bandsight.attributes.filters import Filter
 from bandsight.errors import ArchiveError, QueryError
-from bandsight.filters import Filter
-from search_api.bodies import body_of, described
-from search_api.documented import problems
 from search_api.meaning.ranking import MeaningRanking, Ranking
+from search_api.problem_schema import problems
+from search_api.request_bodies import body_of, described
 from search_api.service import Service
 from search_api.stac import documents, schemas
+from search_api.stac.links import GEOJSON, JSON, Root, link
 from search_api.stac.query import answer, filter_of
-from search_api.stac.registered import Hits, Registered, Searches
-from search_api.stac.request import Filters, RegisterBody, only_known, query_of_body, take_pictures
-from search_api.stac.root import GEOJSON, JSON, Root, link
+from search_api.stac.request import Filters, RegisterBody, query_of_body, reject_unknown_params, take_pictures
 from search_api.stac.routes import Api, json_answer, question_of, server_url, stac_router
-from search_api.stac.top import TopRanking
+from search_api.stac.saved_search_catalogs import Hits, Registered, Searches
+from search_api.stac.saved_search_items import TopRanking
 
-router = APIRouter(tags=["Registered searches"], dependencies=[Depends(only_known)])
+router = APIRouter(tags=["Registered searches"], dependencies=[Depends(reject_unknown_params)])
 SearchId = Annotated[str, Path(max_length=100, description="Id of a registered search")]
 _SEARCH: dict[str, Any] = {"type": "object", "required": ["id", "title", "created", "hits", "search", "links"]}
 _LIST: dict[str, Any] = {

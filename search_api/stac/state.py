@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from search_api.meaning.levels import SceneBands
-from search_api.stac.holdings import Holdings
-from search_api.stac.top import Kept
+from search_api.meaning.thresholds import SceneBands
+from search_api.stac.collection_stats import Holdings
+from search_api.stac.saved_search_items import Kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

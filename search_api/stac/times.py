@@ -3,8 +3,8 @@
 import re
 from datetime import datetime
 
+from bandsight.attributes.filters import parse_interval
 from bandsight.errors import QueryError
-from bandsight.filters import parse_interval
 
 MAX_CHARS = 100
 _OPEN = frozenset({"", ".."})

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from bandsight.archive import Archive, opening
+from bandsight.archive import Archive
+from bandsight.archive import lifecycle as opening
 from bandsight.archive.lock import WriterLock
+from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.errors import ArchiveError, ArchiveLockedError, ModelMismatchError, NotFoundError, QueryError
-from bandsight.filters import Filter
 from bandsight.geo.box import LonLatBox
 from tests.archive.makers import DIM, MODEL, entry, filled, vectors
 

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bandsight.archive import Archive, Key, Mark
+from bandsight.attributes.filters import Filter, Property
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import QueryError
-from bandsight.filters import Filter, Property
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from tests.archive.makers import entry, filled

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from bandsight.archive import Archive
-from bandsight.cli import opening
-from bandsight.probes import sentences
-from bandsight.vectors import building, tuning
+from bandsight.cli import loading as opening
+from bandsight.search.recall_queries import sentences
+from bandsight.vectors.local import ivf_build as building
+from bandsight.vectors.local import recall_tuning as tuning
 from tests.archive.makers import MODEL, filled, vectors
 from tests.commands import run_command
 from tests.fakes import FakeEmbedder

@@ -4,10 +4,13 @@ import threading
 
 import pytest
 
-from bandsight.archive import Archive, extension
+from bandsight.archive import Archive
+from bandsight.archive import index_updater as extension
 from bandsight.errors import ArchiveError
-from bandsight.vectors import answering, building, faiss_store
-from bandsight.vectors.faiss_store import FaissStore
+from bandsight.vectors.local import ivf_build as building
+from bandsight.vectors.local import search as answering
+from bandsight.vectors.local import store as faiss_store
+from bandsight.vectors.local.store import LocalVectorStore
 from tests.archive.makers import entry, filled, vectors
 from tests.vectors.planning import always_by_index
 
@@ -35,13 +38,13 @@ def test_new_tiles_are_in_the_index_once_the_writer_is_done_and_open_readers_fol
 
 
 def test_commits_and_searches_go_on_while_the_index_is_extended(path, monkeypatch):
-    held, real = threading.Event(), FaissStore.extend
+    held, real = threading.Event(), LocalVectorStore.extend
 
     def slow(store):
         assert held.wait(30)
         return real(store)
 
-    monkeypatch.setattr(FaissStore, "extend", slow)
+    monkeypatch.setattr(LocalVectorStore, "extend", slow)
     with Archive.open(path, write=True) as writer:
         writer.add([entry(10)])
         writer.add([entry(11)])
@@ -68,7 +71,7 @@ def test_an_index_that_cannot_be_written_is_a_warning_and_answers_stay_right(pat
 
 def test_a_few_new_tiles_are_scanned_and_do_not_rewrite_the_index(path, monkeypatch):
     monkeypatch.setattr(extension, "_MANY", 100)
-    monkeypatch.setattr(FaissStore, "extend", pytest.fail)
+    monkeypatch.setattr(LocalVectorStore, "extend", pytest.fail)
     with Archive.open(path, write=True) as writer:
         writer.add([entry(10)])
         assert writer.search(vectors(10, 1), 1)[0][0].scene.name == "10.tif"

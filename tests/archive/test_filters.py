@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import mapping, shape
 
+from bandsight.attributes.filters import Filter, Property
 from bandsight.errors import QueryError
-from bandsight.filters import Filter, Property
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from tests.archive.makers import COLLECTIONS, SENSORS, filled, polar, vectors

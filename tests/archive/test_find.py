@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from shapely.geometry import shape
 
 from bandsight.archive import Archive, Arrangement, Cursor, Query
+from bandsight.attributes.filters import Filter
 from bandsight.errors import NotFoundError, QueryError
-from bandsight.filters import Filter
-from bandsight.vectors.answering import Chosen
+from bandsight.vectors.local.search import Chosen
 from tests.archive.makers import DIM, MODEL, entry, filled, vectors
 
 SCENES, TILES = 20, 5
@@ -203,7 +203,7 @@ def test_variety_takes_the_best_first_and_then_what_is_unlike_it(tmp_path):
 
 
 def any_cursor(archive, query) -> Cursor:
-    from bandsight.archive.cursor import digest
+    from bandsight.search.cursor import digest
 
     question = digest(query.positives, Filter(), Arrangement(diversity=0.5), "average")
     return Cursor(score=1.0, tile_id=1, up_to=4, question=question)

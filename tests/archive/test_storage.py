@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from bandsight.archive import Archive
-from bandsight.catalog.database import migrate, open_database
+from bandsight.catalog.sqlite.database import migrate, open_database
 from bandsight.errors import ArchiveError, BandsightError, NotFoundError
-from bandsight.vectors import building, durable
+from bandsight.vectors import atomic_io as durable
+from bandsight.vectors.local import ivf_build as building
 from tests.archive.makers import entry, filled, vectors
 
 SCENES, TILES = 12, 4
@@ -132,7 +133,7 @@ def test_damage_to_what_is_derived_costs_no_answer(path, kind, how):
 
 
 def test_columns_that_say_something_else_than_the_catalog_are_found(path):
-    from bandsight.vectors.column_files import load_columns, save_columns
+    from bandsight.vectors.local.column_files import load_columns, save_columns
 
     file = sorted((path / "index").glob("seg-*.bsc"))[0]
     with Archive.open(path) as archive:

@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bandsight.attributes.filters import Filter, parse_interval
 from bandsight.errors import QueryError
-from bandsight.filters import Filter, parse_interval
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from bandsight.archive import Archive
-from bandsight.catalog.database import HEAD, migrate, migrations_folder, open_database, schema_version
 from bandsight.catalog.jobs import Counts
-from bandsight.catalog.tables import TILE_BOXES, Base
+from bandsight.catalog.sqlite.database import HEAD, migrate, migrations_folder, open_database, schema_version
+from bandsight.catalog.sqlite.tables import TILE_BOXES, Base
 from bandsight.errors import ArchiveError
 from tests.archive.makers import filled, vectors
 

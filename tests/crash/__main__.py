@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bandsight.archive import extension
-from bandsight.archive.opening import CATALOG_FILE
-from bandsight.vectors import building, faiss_store, tuning
+from bandsight.archive import index_updater as extension
+from bandsight.archive.lifecycle import CATALOG_FILE
+from bandsight.vectors.local import ivf_build as building
+from bandsight.vectors.local import recall_tuning as tuning
+from bandsight.vectors.local import store as faiss_store
 from tests.crash.check import look
 from tests.crash.forks import finish, fork
 from tests.crash.operations import Operation, State, after, downgrade, perform, plan

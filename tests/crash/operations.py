@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bandsight.archive import Archive
-from bandsight.archive.opening import CATALOG_FILE
-from bandsight.catalog.database import migrate, open_database
+from bandsight.archive.lifecycle import CATALOG_FILE
+from bandsight.catalog.sqlite.database import migrate, open_database
 from indexer.parts import Part, Parts
 from tests.archive.makers import MODEL, entry
 
@@ -114,7 +114,7 @@ def _reindex(archive: Archive) -> None:
     with archive.create_beside(path, model) as beside:
         for number, version in versions.items():
             beside.add([entry(number, TILES, version=version)])
-        archive.take_over(beside)
+        archive.swap_in(beside)
     shutil.rmtree(path)
 
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bandsight.archive import Archive, archive, maintenance, succession
-from bandsight.catalog import checksums
-from bandsight.catalog.catalog import Catalog
-from bandsight.vectors import column_files, durable, faiss_store, folder, index_files
-from bandsight.vectors.faiss_store import FaissStore
-from bandsight.vectors.folder import StoreFolder
+from bandsight.archive import Archive, archive, maintenance
+from bandsight.archive import swap as succession
+from bandsight.catalog.sqlite import checksums
+from bandsight.catalog.sqlite.catalog import Catalog
+from bandsight.vectors import atomic_io as durable
+from bandsight.vectors.local import column_files, folder, index_files
+from bandsight.vectors.local import store as faiss_store
+from bandsight.vectors.local.folder import StoreFolder
+from bandsight.vectors.local.store import LocalVectorStore
 from indexer.parts import Parts
 
 
@@ -31,7 +34,7 @@ STEPS = {
     "file named, folder not flushed": Step(Path, "replace", False, "add"),
     "segment written, columns not": Step(folder, "save_columns", True, "add"),
     "columns written, not named": Step(column_files.Path, "write_bytes", False, "add"),
-    "segment and columns written, not committed": Step(FaissStore, "upsert", False, "add"),
+    "segment and columns written, not committed": Step(LocalVectorStore, "upsert", False, "add"),
     "scene in, tiles not": Step(Catalog, "add_scene", False, "add"),
     "old scene gone, new one not in": Step(Catalog, "add_scene", True, "replace"),
     "tiles in, segment not": Step(Catalog, "add_tiles", False, "add"),
@@ -59,7 +62,7 @@ STEPS = {
     "index written, not named": Step(index_files, "name_durably", True, "optimize"),
     "index named, facts not written": Step(index_files, "name_durably", False, "optimize"),
     "facts written, index not served": Step(faiss_store, "save_index", False, "optimize"),
-    "index extended beside commits, readers not told": Step(FaissStore, "extend", False, "optimize"),
+    "index extended beside commits, readers not told": Step(LocalVectorStore, "extend", False, "optimize"),
     "some checksums filled in": Step(checksums.zlib, "crc32", True, "upgrade"),
     "schema new, lock held": Step(maintenance, "migrate", False, "upgrade"),
 }

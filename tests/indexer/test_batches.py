@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bandsight.model.begun import Ready
+from bandsight.model.pending import Ready
 from indexer.batches import Batches
 from tests.fakes import FakeEmbedder
 

@@ -86,7 +86,7 @@ def test_an_error_and_ctrl_c_are_told(folder, archive, monkeypatch):
 
 
 def test_only_the_newest_jobs_are_kept(archive, monkeypatch):
-    from bandsight.archive import job_book
+    from bandsight.archive import job_log as job_book
 
     monkeypatch.setattr(job_book, "_KEPT", 3)
     for _ in range(5):

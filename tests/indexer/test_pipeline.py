@@ -11,8 +11,8 @@ import pytest
 from rasterio.transform import from_origin
 
 from bandsight.archive import Archive
+from bandsight.attributes.filters import Filter
 from bandsight.errors import SceneError
-from bandsight.filters import Filter
 from indexer import pipeline
 from indexer.pipeline import index
 from indexer.tiling import Tiling

@@ -121,7 +121,7 @@ def test_scenes_added_and_removed_between_two_tries_are_followed(tmp_path, archi
 
 
 def test_a_disk_that_fills_up_at_the_swap_leaves_the_old_archive(tmp_path, archive, encoder, monkeypatch):
-    from bandsight.archive import succession
+    from bandsight.archive import swap as succession
 
     index([scenes(tmp_path / "in", 2)], archive=archive, model=encoder)
 
@@ -190,8 +190,8 @@ def test_an_archive_of_an_older_version_is_made_anew_from_the_files_of_its_bands
     index([scenes(tmp_path / "in", 2)], archive=archive, model=encoder)
     before = tiles(archive, encoder).keys()
     with archive._writing() as catalog:
-        from bandsight.catalog.checksums import row_checksum
-        from bandsight.catalog.tables import SceneRow
+        from bandsight.catalog.sqlite.checksums import row_checksum
+        from bandsight.catalog.sqlite.tables import SceneRow
 
         catalog._db.execute(text("UPDATE scenes SET source = NULL"))
         for row in list(catalog._db.execute(SceneRow.__table__.select()).mappings()):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from bandsight.model import load_model
-from bandsight.model.compiled import compile_where_it_pays
+from bandsight.model.torch_compile import compile_where_it_pays
 from tests.model.conftest import TINY
 
 RGB_UM = (0.665, 0.56, 0.49)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bandsight.model import load_model
-from bandsight.model.device import Cuda, Host, device_of
 from bandsight.model.preprocess import Preprocess
+from bandsight.model.transfer import Cuda, Host, device_of
 from tests.model.conftest import TINY
 
 RGB_UM = (0.665, 0.56, 0.49)

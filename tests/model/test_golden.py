@@ -6,8 +6,8 @@ import torch
 
 from bandsight.errors import WavelengthError
 from bandsight.model import load_model
+from bandsight.model.architecture import wavelength_inputs
 from bandsight.model.preprocess import Preprocess
-from bandsight.model.towers import wavelength_inputs
 from tests.model.conftest import TINY
 
 CASES = ("rgb", "s2_9", "mono", "sar2", "s2_12", "hyper50", "bgr")

@@ -6,12 +6,12 @@ import timm
 import torch
 from torch import nn
 
+from bandsight.model.architecture import SideBySide, fold_batch_norm
 from bandsight.model.checkpoint import ROW_SCALE, expand_int8
 from bandsight.model.indices import SpectralIndices
 from bandsight.model.loader import load_model
 from bandsight.model.onnx_trunk import OnnxTrunk, onnx_trunk
 from bandsight.model.patch_embed import SpectralStem
-from bandsight.model.towers import SideBySide, fold_batch_norm
 
 
 def _trunk() -> nn.Module:

@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from bandsight.archive import Archive
-from bandsight.ask import by_text, by_tile
-from bandsight.filters import Filter
+from bandsight.attributes.filters import Filter
 from bandsight.imagery.thumbnails import thumbnail
+from bandsight.search.answers import by_text, by_tile
 from tests.fakes import FakeEmbedder
 from tests.search_api.conftest import SIDE
 

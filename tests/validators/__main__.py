@@ -45,11 +45,11 @@ def main() -> int:
             made = httpx2.post(f"{url}searches", json={"q": "a lake", "hits": 40}).json()
             # The archive's own root, and that of a registered search: both are STAC APIs.
             for root in (url, f"{url}searches/{made['id']}/"):
-                wrong += judged(given.validator, root, given.only or CLASSES)
+                wrong += calibrated(given.validator, root, given.only or CLASSES)
     return min(wrong, 1)
 
 
-def judged(validator: Path, root: str, classes: Sequence[str]) -> int:
+def calibrated(validator: Path, root: str, classes: Sequence[str]) -> int:
     """Print what the validator says of an API; return how much of it is wrong."""
     command = [str(validator), "--root-url", root, "--collection", "red", "--geometry", WORLD]
     command += ["--fields-nested-property", "properties.platform"]

@@ -1,6 +1,6 @@
 """A planner for tests: asks the index wherever a width was measured, however few rows there are."""
 
-from bandsight.vectors.ivf import IvfIndex, Width
+from bandsight.vectors.local.ivf import IvfIndex, Width
 
 
 def always_by_index(index: IvfIndex, survivors: int, total: int, k: int) -> Width | None:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandsight.filters import Filter
+from bandsight.attributes.columns import TileColumns, rounded_outwards
+from bandsight.attributes.filters import Filter
+from bandsight.attributes.matching import View, matching
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors.column_files import load_columns, save_columns, sound_columns
-from bandsight.vectors.columns import TileColumns, rounded_outwards
-from bandsight.vectors.matching import View, matching
+from bandsight.vectors.local.column_files import load_columns, save_columns, sound_columns
 from tests.vectors.test_stores import columns, scenes
 
 # Numbers that float32 cannot tell apart, beside some that it can.

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bandsight.attributes.columns import TileColumns
 from bandsight.errors import ArchiveError
-from bandsight.vectors import segments
-from bandsight.vectors.columns import TileColumns
-from bandsight.vectors.folder import StoreFolder
+from bandsight.vectors.local import segments
+from bandsight.vectors.local.folder import StoreFolder
 
 _DIM = 8
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bandsight.vectors import index_files
-from bandsight.vectors.building import build
-from bandsight.vectors.index_files import load_index, save_index
-from bandsight.vectors.ivf import IvfIndex
+from bandsight.vectors.local import index_files
+from bandsight.vectors.local.index_files import load_index, save_index
+from bandsight.vectors.local.ivf import IvfIndex
+from bandsight.vectors.local.ivf_build import build
 
 DIM = 16
 

@@ -9,14 +9,18 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bandsight.attributes.columns import SceneColumns, TileColumns
+from bandsight.attributes.filters import Filter, Property
 from bandsight.errors import ArchiveError, NotFoundError
-from bandsight.filters import Filter, Property
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors import answering, building, device_rows, faiss_store, tuning
-from bandsight.vectors.columns import SceneColumns, TileColumns
-from bandsight.vectors.exact import ExactStore
-from bandsight.vectors.faiss_store import FaissStore
-from bandsight.vectors.protocol import Snapshot
+from bandsight.vectors.local import gpu_scan as device_rows
+from bandsight.vectors.local import ivf_build as building
+from bandsight.vectors.local import recall_tuning as tuning
+from bandsight.vectors.local import search as answering
+from bandsight.vectors.local import store as faiss_store
+from bandsight.vectors.local.store import LocalVectorStore
+from bandsight.vectors.port import Snapshot
+from bandsight.vectors.reference_store import ReferenceStore
 from tests.vectors.planning import always_by_index
 
 DIM, ROWS, SCENES = 16, 400, 20
@@ -79,14 +83,14 @@ def fill(store, alive: int = SCENES) -> None:
 DEVICES = ["faiss", "torch-cpu", pytest.param("torch-cuda", marks=[pytest.mark.gpu, NO_GPU])]
 
 
-def faiss_store_on(folder, kind: str) -> FaissStore:
+def faiss_store_on(folder, kind: str) -> LocalVectorStore:
     device = kind.partition("-")[2] or None
-    return FaissStore(folder, DIM, pytest.fail, footprints, lambda *_: device)
+    return LocalVectorStore(folder, DIM, pytest.fail, footprints, lambda *_: device)
 
 
 @pytest.fixture(params=["exact", *DEVICES])
 def store(request, tmp_path):
-    made = ExactStore(DIM, footprints) if request.param == "exact" else faiss_store_on(tmp_path, request.param)
+    made = ReferenceStore(DIM, footprints) if request.param == "exact" else faiss_store_on(tmp_path, request.param)
     fill(made)
     return made
 
@@ -164,7 +168,7 @@ def assert_agree(found, expected) -> None:
 
 @pytest.fixture(scope="module", params=DEVICES)
 def both(request, tmp_path_factory):
-    pair = ExactStore(DIM, footprints), faiss_store_on(tmp_path_factory.mktemp("store"), request.param)
+    pair = ReferenceStore(DIM, footprints), faiss_store_on(tmp_path_factory.mktemp("store"), request.param)
     for made in pair:
         fill(made)
     return pair
@@ -194,7 +198,7 @@ def indexed(tmp_path, monkeypatch):
     monkeypatch.setattr(building, "WORTH_IT", 100)
     monkeypatch.setattr(tuning, "FEW", 0)
     monkeypatch.setattr(answering, "plan", always_by_index)
-    referee, real = ExactStore(DIM, footprints), FaissStore(tmp_path, DIM, pytest.fail, footprints)
+    referee, real = ReferenceStore(DIM, footprints), LocalVectorStore(tmp_path, DIM, pytest.fail, footprints)
     for made in (referee, real):
         fill(made)
     figures = real.optimize(unit(40, 4321))
@@ -229,7 +233,7 @@ def test_the_index_reaches_the_recall_that_it_claims(indexed):
 def test_the_budget_decides_how_short_the_codes_are(indexed, tmp_path):
     _, real, _ = indexed
     assert real.index_figures["index"] == "IVF80,PQ16x4fs"
-    other = FaissStore(tmp_path / "other", DIM, pytest.fail, footprints)
+    other = LocalVectorStore(tmp_path / "other", DIM, pytest.fail, footprints)
     fill(other)
     figures = other.optimize(budget_bytes=60)
     assert figures["index"] == "PCA8,IVF80,PQ8x4fs"
@@ -286,14 +290,14 @@ def test_a_saved_index_is_served_again_and_a_foreign_one_is_not(indexed):
     shown = Snapshot(
         generation=1, newest=ROWS, segments=tuple(p.part.segment for p in real._state.shown), scenes=scenes()
     )
-    again = FaissStore(folder, DIM, pytest.fail, footprints)
+    again = LocalVectorStore(folder, DIM, pytest.fail, footprints)
     again.show(shown)
     assert again.stats()["index"] == real.stats()["index"] != {"index": "none"}
-    other = FaissStore(folder, DIM, pytest.fail, footprints)
+    other = LocalVectorStore(folder, DIM, pytest.fail, footprints)
     other.show(Snapshot(generation=1, newest=ROWS // 2, segments=shown.segments[:2], scenes=scenes()))
     assert other.stats()["index"] == {"index": "none"}
     (folder / "index" / "ivf.faiss").write_bytes(b"garbage")
-    broken = FaissStore(folder, DIM, pytest.fail, footprints)
+    broken = LocalVectorStore(folder, DIM, pytest.fail, footprints)
     broken.show(shown)
     assert broken.stats()["index"] == {"index": "none"}
     assert len(broken.search(unit(1, 1), 10, Filter())[0][0]) == 10
@@ -301,24 +305,26 @@ def test_a_saved_index_is_served_again_and_a_foreign_one_is_not(indexed):
 
 def test_vectors_that_are_no_numbers_are_refused(tmp_path):
     with pytest.raises(ArchiveError, match="need finite values of shape"):
-        FaissStore(tmp_path, DIM, pytest.fail, footprints).upsert(np.full((2, DIM), np.nan, np.float32), columns(1, 2))
+        LocalVectorStore(tmp_path, DIM, pytest.fail, footprints).upsert(
+            np.full((2, DIM), np.nan, np.float32), columns(1, 2)
+        )
 
 
 def test_likeness_is_the_cosine_of_every_tile_that_passes(store) -> None:
     queries = unit(3, 9)
     there = LonLatBox(west=0, south=0, east=60, north=60)
     for wanted in (Filter(), Filter(collections=("c1",)), Filter(boxes=(there,))):
-        found = store.likeness(queries, wanted)
+        found = store.similarities(queries, wanted)
         selection = store.select(wanted)
         np.testing.assert_array_equal(found.selection.ids, selection.ids)
         np.testing.assert_allclose(found.scores, queries @ store.get(selection.ids.tolist()).T, atol=1e-6)
         every = np.concatenate([columns(1 + n * ROWS // 4, ROWS // 4).boxes for n in range(4)])
         np.testing.assert_array_equal(found.boxes, every[selection.ids - 1])
-    assert store.likeness(queries, Filter(collections=("none",))).scores.shape == (3, 0)
+    assert store.similarities(queries, Filter(collections=("none",))).scores.shape == (3, 0)
 
 
 def test_a_gpu_whose_memory_does_not_do_leaves_the_answer_to_the_cpu(tmp_path, monkeypatch, caplog):
-    referee, real = ExactStore(DIM, footprints), faiss_store_on(tmp_path, "torch-cpu")
+    referee, real = ReferenceStore(DIM, footprints), faiss_store_on(tmp_path, "torch-cpu")
     for made in (referee, real):
         fill(made)
 
@@ -327,7 +333,7 @@ def test_a_gpu_whose_memory_does_not_do_leaves_the_answer_to_the_cpu(tmp_path, m
 
     query = unit(1, 5)
     with monkeypatch.context() as patch:
-        patch.setattr(device_rows.DeviceRows, "_propose", full)
+        patch.setattr(device_rows.GpuRows, "_propose", full)
         assert_agree(real.search(query, 7, Filter()), referee.search(query, 7, Filter()))
     assert "no room for scores" in caplog.text
     monkeypatch.setattr(torch, "from_numpy", full)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bandsight.vectors import tuning
-from bandsight.vectors.answering import plan
-from bandsight.vectors.building import build
-from bandsight.vectors.ivf import Width
-from bandsight.vectors.probing import draw, true_neighbours
+from bandsight.vectors.local import recall_tuning as tuning
+from bandsight.vectors.local.ivf import Width
+from bandsight.vectors.local.ivf_build import build
+from bandsight.vectors.local.recall_probes import draw, true_neighbours
+from bandsight.vectors.local.search import plan
 
 DIM, ROWS, TEXTS = 24, 3000, 60
 # As after an archive was made anew with another model.

@@ -10,8 +10,8 @@ from PIL import Image
 from rasterio.io import MemoryFile
 
 from bandsight.archive import Archive
-from bandsight.filters import Filter
-from bandsight.labels import check_labels, label_vectors
+from bandsight.attributes.filters import Filter
+from bandsight.search.zero_shot import check_labels, label_vectors
 from tests.fakes import FakeEmbedder
 from tests.search_api.test_errors import assert_problem
 

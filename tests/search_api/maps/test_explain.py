@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from bandsight.archive import Archive
-from bandsight.filters import Filter
+from bandsight.attributes.filters import Filter
 from bandsight.imagery.model_view import model_view
 from tests.fakes import FakeEmbedder
 from tests.search_api.test_errors import assert_problem

@@ -11,7 +11,7 @@ from PIL import Image
 from rasterio.io import MemoryFile
 
 from bandsight.archive import Archive
-from bandsight.filters import Filter
+from bandsight.attributes.filters import Filter
 from tests.archive.makers import entry, filled
 from tests.fakes import FakeEmbedder
 from tests.search_api.stac.conftest import app_of
@@ -113,7 +113,7 @@ def test_a_box_across_the_antimeridian_shows_both_sides(stac: TestClient, many: 
 def test_scores_are_scanned_once_until_something_is_indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with filled(tmp_path / "a", 8) as archive, TestClient(app_of(archive)) as client:
         scans = []
-        scan = Archive.likeness
+        scan = Archive.similarities
         monkeypatch.setattr(Archive, "likeness", lambda *args: scans.append(1) or scan(*args))
         search = register(client, q="a lake")
         urls = [f"{search}/heatmap/1/{x}/{y}.png" for x in (0, 1) for y in (0, 1)]

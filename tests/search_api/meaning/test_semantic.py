@@ -12,7 +12,7 @@ from PIL import Image
 from shapely.geometry import shape
 
 from bandsight.archive import Archive
-from bandsight.filters import Filter
+from bandsight.attributes.filters import Filter
 from tests.fakes import FakeEmbedder
 from tests.search_api.meaning.walk import all_pages, ids, properties
 

@@ -1,0 +1,54 @@
+"""Extends the search index beside an index job, so that new tiles need not be scanned for long."""
+
+import logging
+import threading
+
+from bandsight.errors import ArchiveError
+from bandsight.vectors.local.store import LocalVectorStore
+
+# Due when so many tiles, and this share of all, are newer than the index: scanning them costs each query about as much
+# as the index itself does.
+_MANY, _SHARE = 20_000, 0.02
+_log = logging.getLogger(__name__)
+
+
+class IndexUpdater:
+    """At most one thread that adds new tiles to a store's index; commits and searches go on meanwhile."""
+
+    def __init__(self, store: LocalVectorStore) -> None:
+        self._store = store
+        self._thread: threading.Thread | None = None
+        self._saved = False
+        self._looked_at = 0
+
+    def worth_a_look(self, newest: int) -> bool:
+        """Say whether so many tiles are new, up to this id, that extending may be due.
+
+        To show a commit costs the more, the larger the archive is, so that is not done for each.
+        """
+        if newest - self._looked_at < _MANY:
+            return False
+        self._looked_at = newest
+        return True
+
+    def start_if_due(self) -> None:
+        """Begin, unless that is under way already or there is too little to add."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        if self._store.unindexed >= max(_MANY, _SHARE * int(self._store.stats()["vectors"])):
+            self._thread = threading.Thread(target=self._extend, name="bandsight-index", daemon=True)
+            self._thread.start()
+
+    def finish(self) -> bool:
+        """Wait for what is under way; say whether an index was saved that readers should be told of."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        saved, self._saved = self._saved, False
+        return saved
+
+    def _extend(self) -> None:
+        try:
+            self._saved |= self._store.extend()
+        except ArchiveError as error:
+            _log.warning("the search index was not extended, new tiles are scanned instead: %s", error)

@@ -1,0 +1,49 @@
+"""What filters ask of scenes, kept in memory and read from the catalog only once a scene."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.attributes.columns import SceneColumns, time_us
+from bandsight.attributes.filters import GSD
+from bandsight.catalog.sqlite.catalog import Catalog
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class SceneTable:
+    """Follows the catalog; a scene's row never changes, it only comes and goes."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, tuple[datetime | None, str, str, list[list[float]], dict[str, Any]]] = {}
+        self._newest = 0
+
+    def read(self, catalog: Catalog) -> SceneColumns:
+        """Return the scenes that a transaction sees."""
+        fresh = catalog.scene_attributes(after=self._newest)
+        for scene_id, when, collection, sensor, gsd_m, boxes, properties in fresh:
+            own = properties if gsd_m is None else {GSD: gsd_m, **properties}
+            self._rows[scene_id] = (when, collection, sensor, boxes, own)
+            self._newest = scene_id
+        ids = catalog.scene_ids()
+        alive = set(ids)
+        for gone in [scene_id for scene_id in self._rows if scene_id not in alive]:
+            del self._rows[gone]
+        rows = [self._rows[scene_id] for scene_id in ids]
+        return SceneColumns(
+            ids=np.array(ids, np.int64),
+            times_us=np.array([time_us(row[0]) for row in rows], np.int64),
+            collections=np.array([row[1] for row in rows], np.str_),
+            sensors=np.array([row[2] for row in rows], np.str_),
+            boxes=_boxes([row[3] for row in rows]),
+            properties=tuple(row[4] for row in rows),
+        )
+
+
+def _boxes(boxes: list[list[list[float]]]) -> NDArray[np.float64]:
+    made = np.full((len(boxes), 2, 4), np.nan)
+    for row, parts in enumerate(boxes):
+        made[row, : len(parts)] = parts
+    return made

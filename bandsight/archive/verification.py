@@ -1,0 +1,42 @@
+"""Compares catalog and vectors, row for row."""
+
+import numpy as np
+
+from bandsight.catalog.sqlite.catalog import Catalog
+from bandsight.vectors.local.store import LocalVectorStore
+
+
+def verify(catalog: Catalog, store: LocalVectorStore, *, full: bool) -> list[str]:
+    """Return what is wrong, one sentence each.
+
+    Args:
+        catalog: One transaction's view.
+        store: Shows the same generation.
+        full: Also read every row of the catalog and every vector, and compare checksums.
+    """
+    problems = catalog.check()
+    if full:
+        for ids, table in zip(catalog.damaged(), ("scenes", "tiles"), strict=True):
+            problems += [
+                f"catalog.sqlite: row {row_id} of {table} does not match its checksum; run: bandsight repair"
+                for row_id in ids
+            ]
+    covered, before = 0, 0
+    for segment, alive in store.living():
+        if segment.first_id <= before:
+            problems.append(f"catalog.sqlite: segment {segment.name} begins at tile {segment.first_id}, within another")
+        before = segment.last_id
+        expected = np.array(catalog.tile_ids(segment.first_id, segment.last_id), np.int64)
+        covered += len(expected)
+        if not np.array_equal(alive, expected):
+            differ = np.setxor1d(alive, expected)
+            problems.append(
+                f"vectors/{segment.name}: {len(differ)} tiles are in one of file and catalog only, first {differ[0]}; "
+                "run: bandsight repair"
+            )
+    tiles, newest = catalog.counts()["tiles"], catalog.next_tile_id() - 1
+    if covered != tiles:
+        problems.append(f"catalog.sqlite: {tiles} tiles, of which {covered} have vectors; run: bandsight repair")
+    if before > newest:
+        problems.append(f"catalog.sqlite: the next tile would be {newest + 1}, but there is a tile {before}")
+    return problems + store.verify(full=full)

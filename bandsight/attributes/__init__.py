@@ -1,0 +1,1 @@
+"""Filterable attributes of tiles and scenes: filters, columns, and how one is matched against the other."""

@@ -1,0 +1,218 @@
+"""A filter becomes a mask over rows: exact, in a few passes of NumPy, three-valued where something is unknown."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.attributes.columns import NO_TIME, PropertyColumn, SceneColumns, TileColumns, rounded_outwards, time_us
+from bandsight.attributes.filters import Filter, Property, Scalar
+from bandsight.errors import QueryError
+from bandsight.geo.area import Area
+from bandsight.geo.box import LonLatBox
+
+Footprints = Callable[[NDArray[np.int64]], NDArray[np.object_]]
+"""Gives the footprints (shapely geometries) of tiles by id, in the order asked."""
+
+Mask = NDArray[np.bool_]
+_ANY = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The tiles of one segment beside the scenes of one snapshot."""
+
+    tiles: TileColumns
+    scenes: SceneColumns
+    scene_at: NDArray[np.int32] = field(init=False)
+    """Row of each tile's scene among the scenes, shape (n,); any row for tiles that are deleted."""
+    alive: Mask = field(init=False)
+    """Whether each tile's scene exists, shape (n,)."""
+    living: int = field(init=False)
+    """How many do."""
+    bounds: NDArray[np.float32] = field(init=False)
+    """The tiles' boxes, rounded outwards (`columns.rounded_outwards`), shape (4, n)."""
+
+    def __post_init__(self) -> None:
+        ids = self.scenes.ids
+        if not len(ids):
+            at, alive = np.zeros(len(self.tiles), np.int32), np.zeros(len(self.tiles), bool)
+        else:
+            at = np.minimum(np.searchsorted(ids, self.tiles.scene_ids), len(ids) - 1).astype(np.int32)
+            alive = ids[at] == self.tiles.scene_ids
+        object.__setattr__(self, "scene_at", at)
+        object.__setattr__(self, "alive", alive)
+        object.__setattr__(self, "living", int(np.count_nonzero(alive)))
+        kept = self.tiles.bounds
+        object.__setattr__(self, "bounds", rounded_outwards(self.tiles.boxes) if kept is None else kept)
+
+
+def matching(view: View, wanted: Filter, footprints: Footprints) -> Mask:
+    """Return which tiles are alive and pass the filter, shape (n,).
+
+    Args:
+        view: The tiles.
+        wanted: The filter.
+        footprints: Asked for the tiles that a filter's area neither covers nor misses by their boxes alone.
+
+    Raises:
+        QueryError: The filter names a property, or a kind of value, that no scene has.
+    """
+    if not view.living or wanted == _ANY:
+        return view.alive
+    return view.alive & _decide(view, wanted, footprints, outcome=True)
+
+
+def _decide(view: View, wanted: Filter, footprints: Footprints, *, outcome: bool) -> Mask:
+    """Return which tiles the filter surely holds for, or (`outcome` False) surely fails for."""
+    parts = _of_scenes(view, wanted, outcome=outcome) + _of_tiles(view, wanted, footprints, outcome=outcome)
+    parts += [_decide(view, part, footprints, outcome=outcome) for part in wanted.all_of]
+    parts += [_decide(view, part, footprints, outcome=not outcome) for part in wanted.none_of]
+    if wanted.any_of:
+        either = [_decide(view, part, footprints, outcome=outcome) for part in wanted.any_of]
+        parts.append((np.logical_or if outcome else np.logical_and).reduce(either))
+    if not parts:
+        return np.full(len(view.tiles), outcome)
+    mask: Mask = (np.logical_and if outcome else np.logical_or).reduce(parts)
+    return mask
+
+
+def _of_tiles(view: View, wanted: Filter, footprints: Footprints, *, outcome: bool) -> list[Mask]:
+    tiles, parts = view.tiles, []
+    if wanted.boxes:
+        parts.append(_meets_boxes(view, wanted.boxes))
+    if wanted.area is not None:
+        parts.append(_meets_area(view, wanted.area, footprints))
+    if wanted.min_valid_fraction is not None:
+        parts.append(tiles.valid_fraction >= wanted.min_valid_fraction)
+    if wanted.up_to is not None:
+        parts.append(tiles.ids <= wanted.up_to)
+    if wanted.exclude:
+        parts.append(_others(tiles.ids, wanted.exclude))
+    if not outcome:
+        parts = [~part for part in parts]
+    if wanted.max_cloud_fraction is not None:
+        # NaN, an unknown share, is neither below nor above.
+        share = tiles.cloud_fraction
+        parts.append(share <= wanted.max_cloud_fraction if outcome else share > wanted.max_cloud_fraction)
+    return parts
+
+
+def _others(ids: NDArray[np.int64], left_out: Sequence[int]) -> Mask:
+    """Return which of ascending ids are none of some others; to look each of these up is quick where they are few."""
+    mask = np.ones(len(ids), bool)
+    some = np.asarray(left_out, np.int64)
+    rows = np.searchsorted(ids, some)
+    here = rows < len(ids)
+    here[here] = ids[rows[here]] == some[here]
+    mask[rows[here]] = False
+    return mask
+
+
+def _meets_boxes(view: View, wanted: tuple[LonLatBox, ...]) -> Mask:
+    """Decide by the rounded boxes; where these touch to the last digit, and where there are two, by the boxes."""
+    mask = np.zeros(len(view.tiles), bool)
+    open_rows = [np.flatnonzero(np.isnan(view.bounds[0]))]
+    for box in wanted:
+        # The wanted box rounded inwards: a side equal to it may lie on either side of the number that was asked.
+        sides = rounded_outwards(np.array([[[box.east, box.north, box.west, box.south], [np.nan] * 4]]))[:, 0]
+        west, south, east, north = view.bounds
+        outer = (west <= sides[0]) & (south <= sides[1]) & (east >= sides[2]) & (north >= sides[3])
+        inner = (west < sides[0]) & (south < sides[1]) & (east > sides[2]) & (north > sides[3])
+        mask |= inner
+        open_rows.append(np.flatnonzero(outer ^ inner))
+    rows = np.concatenate(open_rows)
+    rows = rows[~mask[rows]]
+    mask[rows] = _meet_boxes(view.tiles.boxes[rows], wanted)
+    return mask
+
+
+def _meet_boxes(boxes: NDArray[np.float64], wanted: tuple[LonLatBox, ...]) -> Mask:
+    mask = np.zeros(len(boxes), bool)
+    west, south, east, north = (boxes[:, :, side] for side in range(4))
+    for box in wanted:
+        # NaN compares false, so a missing second box meets nothing.
+        meets = (west <= box.east) & (east >= box.west) & (south <= box.north) & (north >= box.south)
+        mask |= meets.any(axis=1)
+    return mask
+
+
+def _meets_area(view: View, area: Area, footprints: Footprints) -> Mask:
+    """Decide by boxes where they tell, by footprints along the border."""
+    boxes = view.tiles.boxes
+    near = np.flatnonzero(view.alive & _meets_boxes(view, area.boxes))
+    mask = np.zeros(len(boxes), bool)
+    for part in range(2):
+        own = near[~mask[near] & np.isfinite(boxes[near, part, 0])]
+        mask[own] = area.covers(boxes[own, part])
+    border = near[~mask[near]]
+    border = border[area.meets_boxes(boxes[border])]
+    if len(border):
+        mask[border] = area.meets(footprints(view.tiles.ids[border]))
+    return mask
+
+
+def _of_scenes(view: View, wanted: Filter, *, outcome: bool) -> list[Mask]:
+    """Decide once a scene, then spread over tiles."""
+    scenes = view.scenes
+    every = np.ones(len(scenes.ids), bool)
+    parts: list[tuple[Mask, Mask]] = []
+    timed = scenes.times_us != NO_TIME
+    if wanted.start:
+        parts.append((scenes.times_us >= time_us(wanted.start), timed))
+    if wanted.end:
+        parts.append((scenes.times_us <= time_us(wanted.end), timed))
+    if wanted.collections:
+        parts.append((np.isin(scenes.collections, wanted.collections), every))
+    if wanted.sensors:
+        parts.append((np.isin(scenes.sensors, wanted.sensors), every))
+    if wanted.scenes:
+        parts.append((np.isin(scenes.ids, wanted.scenes), every))
+    parts += [_of_property(scenes, condition) for condition in wanted.properties]
+    if not parts:
+        return []
+    if outcome:
+        decided = np.logical_and.reduce([holds & known for holds, known in parts])
+    else:
+        decided = np.logical_or.reduce([~holds & known for holds, known in parts])
+    return [decided[view.scene_at]]
+
+
+def _of_property(scenes: SceneColumns, condition: Property) -> tuple[Mask, Mask]:
+    """Return for which scenes a condition holds, and for which it is known to hold or not."""
+    column = scenes.need(condition.name, "filter")
+    if condition.op == "is null":
+        return ~column.known, np.ones(len(scenes.ids), bool)
+    holds = np.logical_or.reduce([_compare(column, condition, value) for value in condition.values])
+    return holds, column.known
+
+
+def _compare(column: PropertyColumn, condition: Property, value: Scalar) -> Mask:
+    values: NDArray[Any]
+    if isinstance(value, bool):
+        kind, present, values = "true or false", column.flags != None, column.flags  # noqa: E711  (element by element)
+    elif isinstance(value, str):
+        kind, present, values = "text", column.texts != None, column.texts  # noqa: E711
+    else:
+        kind, present, values = "a number", ~np.isnan(column.numbers), column.numbers
+    if not present.any():
+        raise QueryError(
+            f"filter: property {condition.name} {condition.op} {value!r}: in this archive it is never {kind}; "
+            "compare with a value of its own kind"
+        )
+    mask = np.zeros(len(present), bool)
+    own = values[present]
+    match condition.op:
+        case "=" | "in":
+            mask[present] = own == value
+        case "<":
+            mask[present] = own < value
+        case "<=":
+            mask[present] = own <= value
+        case ">":
+            mask[present] = own > value
+        case _:
+            mask[present] = own >= value
+    return mask

@@ -1,0 +1,104 @@
+"""The command that measures a model."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Annotated
+
+import typer
+
+from bandsight.cli import loading as opening
+from bandsight.cli.base import app
+from bandsight.cli.loading import say
+from bandsight.cli.options import DeviceOption, NewModelOption, WavelengthsOption
+from bandsight.errors import QueryError
+
+# So many of the images that are left out are named on the terminal; the file has all.
+_NAMED = 5
+
+
+@app.command()
+def evaluate(
+    data: Annotated[list[Path], typer.Argument(help="Folders of class folders of images, or webdataset tars.")],
+    model: NewModelOption = "embedded",
+    device: DeviceOption = "auto",
+    part: Annotated[
+        str | None, typer.Option("--part", help="Only held-out, validation or train, by a hash of the names.")
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", help="Name of the data in that hash, one for each DATA; default: the file's own."),
+    ] = None,
+    wavelengths: WavelengthsOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write evaluation.json and evaluation.md here.")] = None,
+) -> None:
+    """Measure a model on labelled images: retrieval, zero-shot classes, bands, wordings, calibration."""
+    from bandsight.evaluation.datasets import read_dataset
+    from bandsight.evaluation.evaluate import evaluate as run
+    from bandsight.evaluation.report import markdown
+
+    names = name or [path.stem for path in data]
+    if len(names) != len(data):
+        raise QueryError(f"--name: {len(names)} for {len(data)} data sets; pass one for each, in their order")
+    waves = opening.wavelengths(wavelengths)
+    if out is not None:
+        _make(out)
+    encoder = opening.load(model, device)
+    say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
+    if part is not None:
+        split = ", ".join(f"{path} as {called!r}" for path, called in zip(data, names, strict=True))
+        say(f"part {part}: {split}; a part is one that a model never saw only if it was split by the same name")
+    results = {}
+    for title, path, called in zip(_titles(data, names), data, names, strict=True):
+        left_out: dict[str, str] = {}
+        images = read_dataset(path, part, called, waves, left_out=left_out, resized=encoder.resized)
+        _say_left_out(title, left_out)
+        _say_classes(title, [image.cls for image in images])
+        split_by = {} if part is None else {"split_by_name": called}
+        results[title] = {**split_by, **run(encoder, images), **({"left_out": left_out} if left_out else {})}
+    table = markdown(encoder.name, results)
+    typer.echo(table)
+    if out is not None:
+        said = {"model": encoder.name, "model_digest": encoder.digest, "part": part, "results": results}
+        (out / "evaluation.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        (out / "evaluation.md").write_text(table, encoding="utf-8")
+        say(f"figures: {out / 'evaluation.json'}, {out / 'evaluation.md'}")
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and see that it can be written to, before hours are spent on what is to lie there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise QueryError(
+            f"--out {folder}: no folder that can be written to ({error.strerror}); pass another"
+        ) from error
+
+
+def _titles(data: Sequence[Path], names: Sequence[str]) -> list[str]:
+    """Return what the data sets go by in the figures: their names, or where two have the same their paths."""
+    count = Counter(names)
+    titles = [called if count[called] == 1 else str(path) for path, called in zip(data, names, strict=True)]
+    if twice := [title for title, times in Counter(titles).items() if times > 1]:
+        raise QueryError(f"{', '.join(twice)}: given twice; pass each data set once")
+    # A name that is no text to others must not keep figures from being written.
+    return [title.encode("utf-8", "backslashreplace").decode("utf-8") for title in titles]
+
+
+def _say_left_out(title: str, left_out: dict[str, str]) -> None:
+    for key, reason in [*left_out.items()][:_NAMED]:
+        say(f"{title}: left out {key}: {reason}")
+    if len(left_out) > _NAMED:
+        say(f"{title}: left out {len(left_out)} in all; evaluation.json names each (--out)")
+
+
+def _say_classes(title: str, classes: Sequence[str | None]) -> None:
+    known = sorted({cls for cls in classes if cls is not None})
+    if len(known) == 1:
+        say(f"{title}: one class ({known[0]}), so nothing to tell apart; need two for zero-shot figures")
+    if known and all(cls.isdigit() for cls in known):
+        say(f"{title}: its classes are numbers, which no sentence names; need class names as words")

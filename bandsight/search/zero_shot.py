@@ -1,0 +1,101 @@
+"""Zero-shot classes: every tile against a list of labels."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.archive import Archive
+from bandsight.attributes.filters import Filter
+from bandsight.errors import QueryError
+from bandsight.model.protocol import Encoder
+from bandsight.search.prompt_templates import class_sentences
+from bandsight.search.query_text import check_text
+
+MAX_LABELS = 100
+# Of all labels together.
+_MAX_SENTENCES = 1000
+
+
+def check_labels(labels: Sequence[str] | Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:
+    """Return the sentences that stand for each label: those given, or the templates.
+
+    Raises:
+        QueryError: Fewer than two labels, too many, one twice, or a sentence that is no text.
+    """
+    names = [check_text(label) for label in labels]
+    if len(names) < 2 or len(names) > MAX_LABELS or len(set(names)) != len(names):  # noqa: PLR2004
+        raise QueryError(f"labels: found {names[:5]}; need 2 to {MAX_LABELS} different ones, e.g. 'forest,lake'")
+    if not isinstance(labels, Mapping):
+        return {name: class_sentences(name) for name in names}
+    given = [[one] if isinstance(one, str) else one for one in labels.values()]
+    if not all(given) or sum(map(len, given)) > _MAX_SENTENCES:
+        raise QueryError(
+            f"labels: {sum(map(len, given))} sentences; need at least one for each label and {_MAX_SENTENCES} in all"
+        )
+    return {name: [check_text(text) for text in texts] for name, texts in zip(names, given, strict=True)}
+
+
+def label_vectors(encoder: Encoder, sentences: Mapping[str, Sequence[str]]) -> NDArray[np.float32]:
+    """Return a unit vector for each label, the mean of its sentences, shape (labels, dim)."""
+    rows = encoder.embed_texts([text for texts in sentences.values() for text in texts])
+    ends = np.cumsum([len(texts) for texts in sentences.values()])
+    means = np.stack([part.mean(axis=0) for part in np.split(rows, ends[:-1])])
+    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
+
+
+def classify_tiles(
+    archive: Archive, encoder: Encoder, sentences: Mapping[str, Sequence[str]], wanted: Filter
+) -> list[dict[str, Any]]:
+    """Return a row for each tile that passes a filter; see `classified`."""
+    vectors = label_vectors(encoder, sentences)
+    return classified(archive, encoder, list(sentences), vectors, archive.tile_ids(wanted).tolist())
+
+
+def classified(
+    archive: Archive, encoder: Encoder, labels: Sequence[str], vectors: NDArray[np.float32], ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Return a row for each tile: its id, its scene, the best label, and each label's own probability.
+
+    Args:
+        archive: Holds the tiles.
+        encoder: Knows what a cosine is worth.
+        labels: Names.
+        vectors: Theirs, shape (labels, dim).
+        ids: Tiles; those that are gone are left out.
+    """
+    tiles = archive.tiles_by_id(ids)
+    scenes = archive.scenes_by_id(sorted({tile.scene_id for tile in tiles.values()}))
+    there = [(tile, scenes[tile.scene_id]) for tile in map(tiles.get, ids) if tile and tile.scene_id in scenes]
+    if not there:
+        return []
+    rows = archive.vectors([tile.id for tile, _ in there])
+    probabilities = encoder.probabilities(rows, vectors, [scene.wavelengths_um for _, scene in there])
+    best = (rows @ vectors.T).argmax(axis=1)
+    return [
+        {
+            "tile_id": tile.id,
+            "scene": scene.name,
+            "label": labels[best[row]],
+            "probabilities": rounded(labels, probabilities[row]),
+        }
+        for row, (tile, scene) in enumerate(there)
+    ]
+
+
+def rounded(labels: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float]:
+    """Return the probability of each label, shape (labels,), for people to read."""
+    return {label: round(float(p), 4) for label, p in zip(labels, probabilities, strict=True)}
+
+
+def summary(rows: list[dict[str, Any]], labels: Sequence[str]) -> str:
+    """Return how many tiles fell to each label and the surest of each, as lines of text."""
+    counts = Counter(row["label"] for row in rows)
+    lines = [f"{len(rows)} tiles"]
+    for label in labels:
+        best = sorted((r for r in rows if r["label"] == label), key=lambda r: -r["probabilities"][label])[:5]
+        sure = ", ".join(f"{row['tile_id']} ({row['probabilities'][label]:.2f})" for row in best)
+        lines.append(f"{label}: {counts[label]}" + (f"; surest tiles: {sure}" if sure else ""))
+    return "\n".join(lines)

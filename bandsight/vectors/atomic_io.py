@@ -1,0 +1,57 @@
+"""Files that are whole or not there, whatever happens while they are written; memory of those that are mapped."""
+
+import mmap
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.errors import ArchiveError
+
+
+def write_durably(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write a file under a temporary name, flush it to disk, give it its name, and flush the folder.
+
+    Raises:
+        ArchiveError: The disk is full, or does not let us.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        name_durably(temporary, path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def name_durably(temporary: Path, path: Path) -> None:
+    """Give a finished and flushed file its name, for good."""
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def drop_page_cache(values: NDArray[Any]) -> None:
+    """Give back the memory of a memory-mapped array; it is read from the file again when it is needed."""
+    base: Any = values
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+def cannot_write(path: Path, error: OSError) -> ArchiveError:
+    """Return the error that says what to do."""
+    return ArchiveError(
+        f"{path}: cannot be written ({error.strerror}); nothing is lost, make room or check its rights and "
+        "run the command again"
+    )

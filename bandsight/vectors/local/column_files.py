@@ -1,0 +1,114 @@
+"""Attribute columns on disk, one file a segment: derived from the catalog, so a bad file is simply written anew.
+
+Layout of version 2, little-endian: 8 bytes magic, uint32 format version, uint32 rows, SHA-256 of what follows the
+header's 64 bytes, zeros to these; then column by column, each from a multiple of 64 bytes on: the sides of each tile's
+box rounded outwards to float32 (west, south, east, north), tile ids and scene ids (int64), the sides of both boxes, the
+fractions valid and cloudy (float64). Opened, they are memory-mapped, so that only what filters ask for takes memory.
+"""
+
+import hashlib
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.attributes.columns import TileColumns, rounded_outwards
+
+SUFFIX = ".bsc"
+_MAGIC, _VERSION = b"BSCOLUMN", 2
+_HEADER = struct.Struct("<8sII32s")
+_ALIGN, _PART = 64, 1 << 20
+# Name, type and number of each column.
+_LAYOUT = (
+    ("bounds", "<f4", 4),
+    ("ids", "<i8", 1),
+    ("scene_ids", "<i8", 1),
+    ("boxes", "<f8", 8),
+    ("valid", "<f8", 1),
+    ("cloud", "<f8", 1),
+)
+
+
+def save_columns(path: Path, columns: TileColumns) -> None:
+    """Write columns beside their segment's name; a disk that does not let us costs time at the next start, no more."""
+    body = bytearray(_size(len(columns)))
+    values = dict(_views(np.frombuffer(body, np.uint8), len(columns)))
+    values["bounds"][:] = rounded_outwards(columns.boxes)
+    values["ids"][:], values["scene_ids"][:] = columns.ids, columns.scene_ids
+    values["boxes"][:] = columns.boxes.reshape(-1, 8).T
+    values["valid"][:], values["cloud"][:] = columns.valid_fraction, columns.cloud_fraction
+    header = _HEADER.pack(_MAGIC, _VERSION, len(columns), hashlib.sha256(body).digest())
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with suppress(OSError):
+        temporary.write_bytes(header.ljust(_ALIGN, b"\0") + body)
+        temporary.replace(path.with_name(path.name + SUFFIX))
+
+
+def load_columns(path: Path, ids: NDArray[np.int64]) -> TileColumns | None:
+    """Return the columns of a segment's tiles, memory-mapped, or None when their file is gone, damaged or does not fit.
+
+    Args:
+        path: Folder and name of the segment.
+        ids: Its tile ids.
+    """
+    count = _sound(path.with_name(path.name + SUFFIX))
+    if count is None or count != len(ids):
+        return None
+    try:
+        body = np.memmap(path.with_name(path.name + SUFFIX), np.uint8, "r", _ALIGN, (_size(count),))
+    except (OSError, ValueError):
+        return None
+    values = dict(_views(body, count))
+    if not np.array_equal(values["ids"], ids):
+        return None
+    return TileColumns(
+        ids=values["ids"],
+        scene_ids=values["scene_ids"],
+        boxes=values["boxes"].T.reshape(count, 2, 4),
+        valid_fraction=values["valid"],
+        cloud_fraction=values["cloud"],
+        bounds=values["bounds"],
+    )
+
+
+def sound_columns(path: Path) -> bool:
+    """Say whether a file is what was written."""
+    return _sound(path) is not None
+
+
+def _sound(path: Path) -> int | None:
+    """Return the rows of a file, None when it is not what was written; read, not mapped, so it takes no memory."""
+    try:
+        with path.open("rb") as file:
+            magic, version, count, digest = _HEADER.unpack_from(file.read(_ALIGN))
+            if (magic, version) != (_MAGIC, _VERSION) or path.stat().st_size != _ALIGN + _size(count):
+                return None
+            found = hashlib.sha256()
+            while part := file.read(_PART):
+                found.update(part)
+    except (OSError, struct.error):
+        return None
+    return count if found.digest() == digest else None
+
+
+def _size(count: int) -> int:
+    return sum(_padded(np.dtype(kind).itemsize * number * count) for _, kind, number in _LAYOUT)
+
+
+def _views(body: NDArray[np.uint8], count: int) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield each column's name and values, of shape (n,) or (number, n)."""
+    start = 0
+    for name, kind, number in _LAYOUT:
+        size = np.dtype(kind).itemsize * number * count
+        values = body[start : start + size].view(kind)
+        yield name, values if number == 1 else values.reshape(number, count)
+        start += _padded(size)
+
+
+def _padded(size: int) -> int:
+    return -(-size // _ALIGN) * _ALIGN

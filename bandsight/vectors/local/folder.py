@@ -1,0 +1,198 @@
+"""The files of a store: segments and their columns, opened, written, merged, checked and set aside."""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.attributes.columns import TileColumns
+from bandsight.errors import ArchiveError
+from bandsight.vectors.local.column_files import SUFFIX as COLUMNS
+from bandsight.vectors.local.column_files import load_columns, save_columns, sound_columns
+from bandsight.vectors.local.index_files import copy_index, drop_foreign, drop_index, index_problem
+from bandsight.vectors.local.segments import SUFFIX, OpenSegment, file_checksum, open_segment, salvage, write_segment
+from bandsight.vectors.port import Segment
+
+# Float16 rows of unit vectors: the norm is off by at most about this.
+_NORM_TOLERANCE = 5e-3
+# Merged segments grow up to this: large enough that few are open, small enough to be written anew in seconds.
+_MERGED_BYTES = 256 << 20
+_QUARANTINE = "quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One open segment with its attributes."""
+
+    segment: Segment
+    file: OpenSegment
+    columns: TileColumns
+
+
+class StoreFolder:
+    """Knows where files lie and nothing of searching."""
+
+    def __init__(self, folder: Path, dim: int, columns_of: Callable[[NDArray[np.int64]], TileColumns]) -> None:
+        """Keep the places.
+
+        Args:
+            folder: The archive's folder; segments live in `vectors/`, what is derived from them in `index/`.
+            dim: Length of a vector.
+            columns_of: Reads the attributes of tiles from the catalog when their file is gone.
+        """
+        self.vectors, self.derived, self._quarantine = folder / "vectors", folder / "index", folder / _QUARANTINE
+        self._dim, self._columns_of = dim, columns_of
+        for place in (self.vectors, self.derived):
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ArchiveError(f"{place}: cannot be made ({error.strerror}); check the folder's rights") from error
+
+    def write(self, vectors: NDArray[np.float16], columns: TileColumns) -> Segment:
+        """Write rows durably and return their receipt."""
+        segment = write_segment(self.vectors, columns.ids, vectors)
+        save_columns(self.derived / segment.name, columns)
+        return segment
+
+    def open(self, segment: Segment) -> Part:
+        """Open a segment.
+
+        Raises:
+            ArchiveError: Its file is missing or damaged.
+        """
+        file = open_segment(self.vectors, segment, self._dim)
+        columns = load_columns(self.derived / segment.name, file.ids)
+        if columns is None:
+            # The ids are in the columns too; where the two differ, either file may be the damaged one.
+            file.sound(np.arange(segment.count))
+            columns = self._columns_of(np.asarray(file.ids))
+            if not self.path_of(segment).exists():
+                # A compaction took both files since, and the catalog may know nothing of these tiles any more.
+                raise ArchiveError(f"{self.path_of(segment)}: this vector file is missing; run: bandsight repair")
+            save_columns(self.derived / segment.name, columns)
+        return Part(segment, file, columns)
+
+    def remove_unnamed(self, named: set[str], newest: int) -> list[str]:
+        """Delete files that no commit names (a writer died before its commit) and return their names.
+
+        Args:
+            named: Segments that a commit names.
+            newest: Id of the newest tile; an index beyond it was not made from this catalog.
+        """
+        stale = [path for path in self.vectors.iterdir() if path.suffix != SUFFIX or path.stem not in named]
+        stale += [path for path in self.derived.glob("seg-*") if path.stem not in named]
+        stale += list(self.derived.glob(".*.tmp"))
+        for path in stale:
+            path.unlink()
+        drop_foreign(self.derived, newest)
+        return sorted(path.name for path in stale)
+
+    def merge(self, parts: Sequence[Part], alive: Sequence[NDArray[np.bool_]]) -> tuple[list[Segment], list[Segment]]:
+        """Write segments without their deleted rows, small neighbours together.
+
+        Returns:
+            The segments that are to go, and those that take their place.
+        """
+        groups: list[list[int]] = []
+        size = 0
+        for number, mask in enumerate(alive):
+            own = int(mask.sum()) * self._dim * 2
+            if not groups or size + own > _MERGED_BYTES:
+                groups.append([])
+                size = 0
+            groups[-1].append(number)
+            size += own
+        old: list[Segment] = []
+        new: list[Segment] = []
+        for group in groups:
+            if len(group) == 1 and alive[group[0]].all() and parts[group[0]].file.checks is not None:
+                continue
+            old += [parts[number].segment for number in group]
+            rows = np.concatenate([parts[number].file.sound(np.flatnonzero(alive[number])) for number in group])
+            if len(rows):
+                columns = TileColumns.join([parts[n].columns.take(np.flatnonzero(alive[n])) for n in group])
+                new.append(self.write(rows, columns))
+        return old, new
+
+    def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        """Return ids and vectors of the rows of a damaged file that can be trusted."""
+        return salvage(self.vectors, segment, self._dim)
+
+    def damage(self, segment: Segment, *, full: bool) -> str | None:
+        """Return how a segment's file is damaged, None when it is not; `full` reads every row."""
+        name = f"vectors/{segment.name}{SUFFIX}"
+        try:
+            file = open_segment(self.vectors, segment, self._dim)
+            if not full or file_checksum(self.path_of(segment)) == segment.sha256:
+                return None
+        except (ArchiveError, OSError) as error:
+            return str(error)
+        bad = [int(file.ids[row]) for row in file.damaged()]
+        which = f"tiles {bad[:5]}{' and more' if len(bad) > 5 else ''}" if bad else "its rows"  # noqa: PLR2004
+        return f"{name}: {which} do not match their checksum; run: bandsight repair"
+
+    def problems(self, part: Part, *, full: bool) -> list[str]:
+        """Return what is wrong with a segment and its columns, one sentence each; `full` reads every row."""
+        name = part.segment.name
+        if damage := self.damage(part.segment, full=full):
+            return [damage]
+        if not full:
+            return []
+        problems = []
+        off = np.abs(np.linalg.norm(part.file.rows.astype(np.float32), axis=1) - 1) > _NORM_TOLERANCE
+        if off.any():
+            problems.append(f"vectors/{name}{SUFFIX}: {int(off.sum())} vectors are not of norm 1")
+        saved = load_columns(self.derived / name, part.file.ids)
+        if saved is None or not saved.agrees(self._columns_of(np.asarray(part.file.ids))):
+            problems.append(f"index/{name}: columns missing or damaged; run: bandsight repair")
+        return problems
+
+    def drop_damaged_derived(self) -> list[str]:
+        """Delete derived files that are damaged and say which; the columns are written anew when next opened."""
+        said = []
+        for path in sorted(self.derived.glob(f"seg-*{COLUMNS}")):
+            if not sound_columns(path):
+                path.unlink()
+                said.append(f"index/{path.name}: damaged, written anew")
+        problem, _ = index_problem(self.derived)
+        if problem:
+            drop_index(self.derived)
+            said.append(f"{problem.partition(':')[0]}: damaged, deleted; run: bandsight optimize")
+        return said
+
+    def copy_derived(self, target: Path) -> None:
+        """Copy the search index, which costs time to build, to another archive's folder; columns cost none."""
+        copy_index(self.derived, target / "index")
+
+    def adopt_derived(self, source: "StoreFolder") -> None:
+        """Take another archive's search index instead of the own one; columns cost nothing to be made anew.
+
+        Who has the own one open keeps it. Until a commit brings its tiles, the new one is of no use to anybody.
+        """
+        drop_index(self.derived)
+        copy_index(source.derived, self.derived)
+
+    @staticmethod
+    def checksum(path: Path) -> str:
+        """Return the checksum of a segment's file."""
+        return file_checksum(path)
+
+    def derived_bytes(self) -> int:
+        """Return how much the derived files take on disk."""
+        with os.scandir(self.derived) as entries:
+            return sum(entry.stat().st_size for entry in entries if entry.is_file() and not entry.name.startswith("."))
+
+    def set_aside(self, segment: Segment) -> None:
+        """Copy a damaged file to quarantine, where nothing reads it."""
+        path = self.path_of(segment)
+        if path.exists():
+            self._quarantine.mkdir(exist_ok=True)
+            shutil.copyfile(path, self._quarantine / path.name)
+
+    def path_of(self, segment: Segment) -> Path:
+        """Return where a segment's file lies."""
+        return self.vectors / f"{segment.name}{SUFFIX}"

@@ -1,0 +1,176 @@
+"""The search index on disk: FAISS's file, and the facts that make it valid; derived, so it may be lost."""
+
+import hashlib
+import json
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from bandsight.errors import ArchiveError
+from bandsight.vectors.atomic_io import cannot_write, name_durably, write_durably
+from bandsight.vectors.local.inverted_lists import attach_lists, without_lists, write_lists
+from bandsight.vectors.local.ivf import IvfIndex, Width
+
+# Its type hints lack the constructors that its Python wrapper adds.
+_faiss: Any = faiss
+_FILE, _LISTS, _FACTS = "ivf.faiss", "ivf.lists", "ivf.json"
+_VERSION = 4
+# Another index is saved every few minutes at most.
+_ATTEMPTS = 5
+
+
+def save_index(folder: Path, index: IvfIndex) -> None:
+    """Write an index and then the facts that make it valid: its checksum, and their own.
+
+    Raises:
+        ArchiveError: The disk is full, or does not let us.
+    """
+    path = folder / _FILE
+    temporary, lists = folder / f".{_FILE}.tmp", folder / f".{_LISTS}.tmp"
+    try:
+        without_lists(index.ivf, lambda: _faiss.write_index(index.faiss_index, str(temporary)))
+        write_lists(lists, index.ivf)
+        for written in (temporary, lists):
+            with written.open("rb+") as file:
+                os.fsync(file.fileno())
+        facts = {
+            "format_version": _VERSION,
+            "sha256": _sha256(temporary),
+            "lists_sha256": _sha256(lists),
+            "first_id": index.first_id,
+            "up_to": index.up_to,
+            "widths": [asdict(width) for width in index.widths],
+            "figures": index.figures,
+            "slope": index.slope,
+            "reach": [round(value, 6) for value in index.reach.tolist()],
+            "scan_us": index.scan_us,
+        }
+        (folder / _FACTS).unlink(missing_ok=True)
+        name_durably(lists, folder / _LISTS)
+        name_durably(temporary, path)
+    except RuntimeError as error:
+        raise ArchiveError(f"{path}: cannot be written ({error}); the archive works without it, make room") from error
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    write_durably(folder / _FACTS, [json.dumps({"checksum": _facts_checksum(facts), **facts}, indent=1).encode()])
+
+
+def load_index(folder: Path, newest: int, *, writable: bool = False) -> IvfIndex | None:
+    """Open the saved index, or None when there is none, it is damaged, or it holds tiles newer than the newest.
+
+    Its files are opened by name, one after the other: when another index is saved meanwhile, that one is opened.
+
+    Args:
+        folder: Where it lies.
+        newest: Id of the newest tile.
+        writable: Read it all, so that rows can be added; otherwise its lists are memory-mapped.
+    """
+    for _ in range(_ATTEMPTS):
+        stamp = index_stamp(folder)
+        try:
+            loaded = _loaded(folder, newest, writable=writable)
+        except (ArchiveError, OSError, RuntimeError, ValueError):
+            # They are sound, or there would be none to load: these are parts of two.
+            loaded = None
+        if index_stamp(folder) == stamp:
+            return loaded
+    return None
+
+
+def _loaded(folder: Path, newest: int, *, writable: bool) -> IvfIndex | None:
+    _, facts = index_problem(folder)
+    if facts is None or facts["up_to"] > newest:
+        return None
+    index = _faiss.read_index(str(folder / _FILE))
+    ivf = _faiss.downcast_index(index.index)
+    # FAISS makes a table for Euclidean distances when it reads, 74 bytes a tile at a million; dot products need none.
+    ivf.use_precomputed_table = -1
+    ivf.precompute_table()
+    kept = attach_lists(folder / _LISTS, ivf, writable=writable)
+    return IvfIndex(
+        index,
+        facts["first_id"],
+        facts["up_to"],
+        np.array(facts["reach"], np.float32),
+        facts["slope"],
+        tuple(Width(**width) for width in facts["widths"]),
+        facts["figures"],
+        facts["scan_us"],
+        kept,
+    )
+
+
+def index_stamp(folder: Path) -> tuple[int, int] | None:
+    """Return what changes when another index is saved, None when there is none."""
+    try:
+        found = (folder / _FACTS).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
+
+
+def index_problem(folder: Path) -> tuple[str | None, dict[str, Any] | None]:
+    """Return what is wrong with the saved index, and its facts; neither when there is none.
+
+    The facts come last: an index without them is what a writer left that died.
+    """
+    if not (folder / _FACTS).exists():
+        return None, None
+    try:
+        facts: dict[str, Any] = json.loads((folder / _FACTS).read_text())
+        checksum = facts.pop("checksum")
+        if checksum != _facts_checksum(facts):
+            return f"index/{_FACTS}: does not match its checksum; run: bandsight repair, then optimize", None
+        if facts["format_version"] != _VERSION:
+            return f"index/{_FACTS}: format version {facts['format_version']}; run: bandsight optimize", None
+        for name, said in ((_FILE, facts["sha256"]), (_LISTS, facts["lists_sha256"])):
+            if said != _sha256(folder / name):
+                return f"index/{name}: does not match its checksum; run: bandsight repair, then optimize", None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        return f"index/{_FACTS}: cannot be read ({error}); run: bandsight repair, then optimize", None
+    return None, facts
+
+
+def drop_foreign(folder: Path, newest: int) -> None:
+    """Delete an index whose writer died before its facts were there, and one of tiles that the catalog never had.
+
+    The latter is left behind where an older catalog was put back; its ids will come to mean other tiles.
+    """
+    if not (folder / _FACTS).exists():
+        for name in (_FILE, _LISTS):
+            (folder / name).unlink(missing_ok=True)
+        return
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        if json.loads((folder / _FACTS).read_text())["up_to"] > newest:
+            drop_index(folder)
+
+
+def drop_index(folder: Path) -> None:
+    """Delete the saved index."""
+    for name in (_FACTS, _FILE, _LISTS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def copy_index(folder: Path, target: Path) -> None:
+    """Copy the saved index if it is whole, also when another takes its place meanwhile."""
+    target.mkdir(exist_ok=True)
+    with suppress(FileNotFoundError):
+        for name in (_FILE, _LISTS, _FACTS):
+            shutil.copyfile(folder / name, target / name)
+    if index_problem(target)[1] is None:
+        drop_index(target)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _facts_checksum(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,123 @@
+"""Builds the search index on an archive's own vectors, and adds to it what came later.
+
+The vectors are projected on the directions in which the archive's own vectors extend (the eigenvectors of their second
+moments, so that dot products keep what they can), turned at random so that every direction carries as much, and kept as
+codes of 4 bits a number, relative to the centre of their list: what FAISS compares quickest by far.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.vectors.local.ivf import IvfIndex
+
+# Its type hints lack the constructors that its Python wrapper adds.
+_faiss: Any = faiss
+# Fewer rows than this are scanned exactly in a few milliseconds.
+WORTH_IT = 100_000
+# Bytes a vector in memory that codes, ids and attributes may take together.
+BUDGET_BYTES = 200
+# What is not codes: ids (8), lists filled up to multiples of 32 rows (9), centres (5), the columns that filters read
+# (21), which scene a row is of (5), and what answering takes (at a million 16: masks, candidates, code).
+_NOT_CODES = 64
+_LEAST_DIMS = 8
+# Lists for the square root of the rows.
+_LISTS = 4
+_TRAIN_PER_LIST, _ROUNDS = 40, 6
+# Rows for each of the 16 levels of a number, and rounds, that codes are trained with.
+_TRAIN_PER_LEVEL, _CODE_ROUNDS = 128, 8
+_CHUNK = 1 << 14
+
+Rows = tuple[NDArray[np.int64], NDArray[np.float16], NDArray[np.bool_]]
+"""Ids and vectors of a segment, and which of them live."""
+
+
+def build(parts: Sequence[Rows], dim: int, budget_bytes: int) -> IvfIndex:
+    """Train and fill an index.
+
+    Args:
+        parts: The archive's rows.
+        dim: Length of a vector.
+        budget_bytes: Memory for each vector.
+    """
+    total = len_of(parts)
+    lists = max(1, int(_LISTS * np.sqrt(total)))
+    dims = max(min(dim, _LEAST_DIMS), min(dim, 2 * (budget_bytes - _NOT_CODES)))
+    sample = _sample(parts, min(1.0, _TRAIN_PER_LIST * lists / total))
+    projection = _projection(sample, dims)
+    spec = f"IVF{lists},PQ{dims}x4fs"
+    # L2 to train and assign, so that centres are means; searches score them by the dot product (`IvfIndex`).
+    quantizer = _faiss.IndexFlatL2(dims)
+    ivf = _faiss.IndexIVFPQFastScan(quantizer, dims, lists, dims, 4, _faiss.METRIC_INNER_PRODUCT, 32)
+    ivf.by_residual, ivf.own_fields = True, True
+    quantizer.this.disown()
+    ivf.cp.spherical, ivf.cp.niter, ivf.cp.min_points_per_centroid = False, _ROUNDS, 1
+    ivf.pq.cp.min_points_per_centroid, ivf.pq.cp.max_points_per_centroid = 1, _TRAIN_PER_LEVEL
+    ivf.pq.cp.niter = _CODE_ROUNDS
+    short = np.ascontiguousarray(sample @ projection.T)
+    del sample
+    ivf.train(short)
+    reach = _reach(short, ivf.quantizer, lists, total)
+    linear = _faiss.LinearTransform(dim, dims, False)
+    _faiss.copy_array_to_vector(projection.ravel(), linear.A)
+    linear.is_trained = True
+    index = _faiss.IndexPreTransform(linear, ivf)
+    index.own_fields = True
+    linear.this.disown()
+    ivf.this.disown()
+    kept = f"PCA{dims}," if dims < dim else ""
+    first = int(parts[0][0][0])
+    return fill(IvfIndex(index, first, first - 1, reach, 0.0, (), {"index": kept + spec}), parts)
+
+
+def fill(index: IvfIndex, parts: Sequence[Rows]) -> IvfIndex:
+    """Add the rows that an index does not hold yet; a trained index takes them as they come."""
+    for ids, values in chunks(parts, after=index.up_to):
+        index.faiss_index.add_with_ids(values, ids - index.first_id)
+    return replace(index, up_to=max(index.up_to, int(parts[-1][0][-1])))
+
+
+def len_of(parts: Sequence[Rows]) -> int:
+    """Return how many rows live."""
+    return sum(int(np.count_nonzero(alive)) for _, _, alive in parts)
+
+
+def chunks(parts: Sequence[Rows], *, after: int = -1) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Yield ids and float32 vectors of the rows that live, portion by portion; each is valid until the next."""
+    buffer = np.empty((_CHUNK, parts[0][1].shape[1]), np.float32)
+    for ids, rows, alive in parts:
+        chosen = np.flatnonzero(alive & (ids > after))
+        for start in range(0, len(chosen), _CHUNK):
+            own = chosen[start : start + _CHUNK]
+            values = buffer[: len(own)]
+            # Into pages that are there already: twice as quick as a new array for each portion.
+            np.copyto(values, rows[own[0] : own[-1] + 1] if own[-1] - own[0] + 1 == len(own) else rows[own])
+            yield ids[own], values
+
+
+def _projection(sample: NDArray[np.float32], dims: int) -> NDArray[np.float32]:
+    """Return the map to the directions of largest second moment, turned at random, shape (dims, dim)."""
+    moments = sample.T @ sample
+    _, vectors = np.linalg.eigh(moments.astype(np.float64))
+    turn, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((dims, dims)))
+    return np.ascontiguousarray(turn @ vectors[:, ::-1].T[:dims], np.float32)
+
+
+def _reach(short: NDArray[np.float32], quantizer: Any, lists: int, total: int) -> NDArray[np.float32]:
+    """Return how far beyond its centre the best of each list lies, as the largest of so many normal numbers does."""
+    distances, nearest = quantizer.search(short, 1)
+    counts = np.bincount(nearest[:, 0], minlength=lists)
+    spread = np.bincount(nearest[:, 0], distances[:, 0], lists) / np.maximum(counts, 1) / short.shape[1]
+    held = counts * (total / max(len(short), 1))
+    return np.asarray(np.sqrt(spread * np.log(np.maximum(held, 2))), np.float32)
+
+
+def _sample(parts: Sequence[Rows], share: float) -> NDArray[np.float32]:
+    rng = np.random.default_rng(0)
+    return np.concatenate(
+        [rows[np.flatnonzero(alive & (rng.random(len(rows)) < share))].astype(np.float32) for _, rows, alive in parts]
+    )

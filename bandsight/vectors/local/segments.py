@@ -1,0 +1,262 @@
+"""Immutable files of raw float16 vectors, memory-mapped: the truth that every index is derived from.
+
+Layout of version 2, little-endian: a header of 64 bytes (magic, uint32 version, uint32 dim, uint64 first id, uint64
+count, SHA-256 of all that follows), count × int64 tile ids, count × uint32 checks, zeros to a multiple of 64 bytes,
+count × dim float16. The check of a row is the CRC-32 of its id and its vector. Version 1 has no ids (they are
+consecutive), no checks and no zeros.
+"""
+
+import hashlib
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.errors import ArchiveError
+from bandsight.vectors.atomic_io import write_durably
+from bandsight.vectors.local.fp16_scan import Fp16Rows
+from bandsight.vectors.port import Segment
+
+SUFFIX = ".bsv"
+_MAGIC = b"BSVECTOR"
+_VERSION = 2
+_HEADER = struct.Struct("<8sIIQQ32s")
+_CHECK_BYTES, _ID_BYTES, _ALIGN = 4, 8, 64
+_PART = 1 << 24
+
+
+class _Opened:
+    """A file's descriptor, closed with its last user.
+
+    Rows that are scored one by one are read, not mapped: that takes no memory, and a disk's error is an error.
+    """
+
+    def __init__(self, file: BufferedReader) -> None:
+        self._own = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        os.close(self._own)
+
+    def read(self, offsets: list[int], into: NDArray[np.uint8]) -> bool:
+        """Fill each row of a buffer from its offset on, and say whether that was possible.
+
+        A search reads a thousand rows: this loop is most of what rescoring them costs.
+        """
+        read, own = os.preadv, self._own
+        return sum(read(own, (row,), offset) for row, offset in zip(into, offsets, strict=True)) == into.nbytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSegment:
+    """A segment's file, memory-mapped."""
+
+    name: str
+    """Name of the file, for messages."""
+    ids: NDArray[np.int64]
+    """Tile ids, ascending, shape (n,)."""
+    rows: NDArray[np.float16]
+    """Vectors, shape (n, dim)."""
+    checks: NDArray[np.uint32] | None
+    """Check of each row, shape (n,); None in version 1."""
+    half: Fp16Rows
+    """Scores the rows where they lie."""
+    opened: _Opened
+    """The file."""
+    start: int
+    """Where the vectors begin in it, bytes."""
+    first_id: int
+    """Tile id of the first row."""
+    last_id: int
+    """Tile id of the last row, by the file."""
+
+    @property
+    def gapless(self) -> bool:
+        """Whether the ids are consecutive, so that none has to be looked up."""
+        return int(self.ids[0]) == self.first_id and self.last_id - self.first_id + 1 == len(self.rows)
+
+    def rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Return the row of each tile id, None when one is not here."""
+        if self.gapless:
+            at = ids - self.first_id
+            return at if not len(at) or (at.min() >= 0 and at.max() < len(self.rows)) else None
+        at = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        return at if np.array_equal(self.ids[at], ids) else None
+
+    def ids_of(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Return the tile id of each row."""
+        return rows.astype(np.int64) + self.first_id if self.gapless else np.asarray(self.ids[rows])
+
+    def mark(self, mask: NDArray[np.bool_], marked: NDArray[np.bool_], first_id: int) -> None:
+        """Copy a mask over rows into one over tile ids from a first id on, which no row that is set lies outside."""
+        at = self.first_id - first_id
+        if self.gapless and at >= 0:
+            marked[at : at + len(mask)] = mask[: max(0, len(marked) - at)]
+        elif mask.any():
+            marked[self.ids[mask] - first_id] = True
+
+    def take(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
+        """Return some rows, read from the file and not compared with their checks.
+
+        Raises:
+            ArchiveError: The file cannot be read, or has become shorter.
+        """
+        dim = self.rows.shape[1]
+        taken = np.empty((len(rows), dim), np.float16)
+        offsets = (self.start + 2 * dim * rows.astype(np.int64)).tolist()
+        try:
+            whole = self.opened.read(offsets, taken.view(np.uint8))
+        except OSError as error:
+            raise ArchiveError(f"{self.name}: cannot be read ({error.strerror}); run: bandsight verify") from error
+        if not whole:
+            raise ArchiveError(f"{self.name}: ends within its rows; run: bandsight repair")
+        return taken
+
+    def damaged(self) -> list[int]:
+        """Return the rows that do not fit their check."""
+        if self.checks is None:
+            return []
+        return [row for row, check in enumerate(self.checks) if _check(int(self.ids[row]), self.rows[row]) != check]
+
+    def sound(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
+        """Return some rows, once they fit their checks: what is answered, copied and given out is what was written.
+
+        Raises:
+            ArchiveError: One does not.
+        """
+        taken = self.take(rows)
+        self.need_sound(rows, taken)
+        return taken
+
+    def need_sound(self, rows: NDArray[np.intp], taken: NDArray[np.float16]) -> None:
+        """Compare rows that were taken with their checks.
+
+        Raises:
+            ArchiveError: One does not fit.
+        """
+        if self.checks is None:
+            return
+        for number, row in zip(rows.tolist(), taken, strict=True):
+            tile_id = int(self.ids[number])
+            if _check(tile_id, row) != self.checks[number]:
+                raise ArchiveError(f"{self.name}: tile {tile_id} does not match its checksum; run: bandsight repair")
+
+
+def write_segment(folder: Path, ids: NDArray[np.int64], vectors: NDArray[np.float16]) -> Segment:
+    """Write rows so that they survive a power cut, and return the receipt.
+
+    Args:
+        folder: Where segments live.
+        ids: Tile id of each row, ascending, shape (n,).
+        vectors: Shape (n, dim).
+    """
+    rows = np.ascontiguousarray(vectors, "<f2")
+    checks = np.array([_check(int(i), row) for i, row in zip(ids, rows, strict=True)], "<u4")
+    parts = [ids.astype("<i8").tobytes(), checks.tobytes()]
+    parts.append(bytes(_rows_at(len(ids)) - _HEADER.size - sum(len(part) for part in parts)))
+    digest = hashlib.sha256(b"".join(parts))
+    digest.update(rows.data)
+    first, last = int(ids[0]), int(ids[-1])
+    header = _HEADER.pack(_MAGIC, _VERSION, rows.shape[1], first, len(ids), digest.digest())
+    name = f"seg-{first:012d}-{digest.hexdigest()[:12]}"
+    write_durably(folder / f"{name}{SUFFIX}", (header, *parts, rows.data))
+    return Segment(name=name, first_id=first, last_id=last, count=len(ids), sha256=digest.hexdigest())
+
+
+def open_segment(folder: Path, segment: Segment, dim: int) -> OpenSegment:
+    """Map a segment's file.
+
+    Raises:
+        ArchiveError: The file is missing, cut short, or not what the catalog says.
+    """
+    path = folder / f"{segment.name}{SUFFIX}"
+    # Opened once: a compaction that deletes the file meanwhile takes nothing from who has it open.
+    try:
+        with path.open("rb") as file:
+            return _mapped(file, path, segment, dim)
+    except FileNotFoundError as error:
+        raise ArchiveError(f"{path}: this vector file is missing; {_way_out(folder)}") from error
+    except OSError as error:
+        raise ArchiveError(f"{path}: cannot be read ({error.strerror}); {_way_out(folder)}") from error
+
+
+def _mapped(file: BufferedReader, path: Path, segment: Segment, dim: int) -> OpenSegment:
+    header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size or header[:8] != _MAGIC:
+        raise ArchiveError(f"{path}: no vector file of Bandsight; {_way_out(path.parent)}")
+    _, version, found_dim, first_id, count, digest = _HEADER.unpack(header)
+    if version > _VERSION:
+        raise ArchiveError(f"{path}: format version {version}, this Bandsight reads up to {_VERSION}; update Bandsight")
+    size = os.fstat(file.fileno()).st_size
+    wanted = (dim, segment.first_id, segment.count, segment.sha256)
+    start = _rows_at(segment.count) if version == _VERSION else _HEADER.size
+    if (found_dim, first_id, count, digest.hex()) != wanted or size != start + 2 * dim * segment.count:
+        raise ArchiveError(
+            f"{path}: holds {count} rows of {found_dim} from id {first_id} in {size} bytes, the catalog says "
+            f"{segment.count} rows of {dim} from id {segment.first_id}; {_way_out(path.parent)}"
+        )
+    rows = np.memmap(file, "<f2", "r", start, (count, dim))
+    ids, checks = np.arange(first_id, first_id + count, dtype=np.int64), None
+    if version == _VERSION:
+        ids = np.memmap(file, "<i8", "r", _HEADER.size, (count,))
+        checks = np.memmap(file, "<u4", "r", _HEADER.size + _ID_BYTES * count, (count,))
+    return OpenSegment(
+        name=path.name,
+        ids=ids,
+        rows=rows,
+        checks=checks,
+        half=Fp16Rows(rows),
+        opened=_Opened(file),
+        start=start,
+        first_id=first_id,
+        # From the file: what a catalog says of it may have been filled in by a migration.
+        last_id=int(ids[-1]),
+    )
+
+
+def salvage(folder: Path, segment: Segment, dim: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """Return ids and vectors of the rows of a damaged file that fit their check; of version 1, nothing can be told."""
+    try:
+        data = (folder / f"{segment.name}{SUFFIX}").read_bytes()
+    except OSError:
+        data = b""
+    count = segment.count
+    # The catalog's numbers count, so that a damaged header loses nothing.
+    data = data.ljust(_rows_at(count) + 2 * dim * count, b"\0")
+    ids = np.frombuffer(data, "<i8", count, _HEADER.size)
+    checks = np.frombuffer(data, "<u4", count, _HEADER.size + _ID_BYTES * count)
+    rows = np.frombuffer(data, "<f2", dim * count, _rows_at(count)).reshape(count, dim)
+    good = [
+        row
+        for row in range(count)
+        if segment.first_id <= ids[row] <= segment.last_id and _check(int(ids[row]), rows[row]) == checks[row]
+    ]
+    return ids[good].astype(np.int64), rows[good]
+
+
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of what follows a segment's header, hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(_HEADER.size)
+        while part := file.read(_PART):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _rows_at(count: int) -> int:
+    """Return where the vectors begin."""
+    end = _HEADER.size + (_ID_BYTES + _CHECK_BYTES) * count
+    return -(-end // _ALIGN) * _ALIGN
+
+
+def _check(tile_id: int, row: NDArray[np.float16]) -> int:
+    return zlib.crc32(np.ascontiguousarray(row).data, zlib.crc32(tile_id.to_bytes(_ID_BYTES, "little", signed=True)))
+
+
+def _way_out(folder: Path) -> str:
+    return f"restore it from a backup, or run: bandsight repair --archive {folder.parent}"

@@ -1,0 +1,254 @@
+"""The real store: float16 segments on disk, scanned exactly by FAISS, or through an index derived from them."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.attributes.columns import TileColumns
+from bandsight.attributes.filters import Filter
+from bandsight.attributes.matching import Footprints, Mask, View, matching
+from bandsight.errors import ArchiveError
+from bandsight.vectors.atomic_io import drop_page_cache
+from bandsight.vectors.local import ivf_build as building
+from bandsight.vectors.local.folder import Part, StoreFolder
+from bandsight.vectors.local.gpu_scan import device_for, load
+from bandsight.vectors.local.index_files import index_problem, index_stamp, load_index, save_index
+from bandsight.vectors.local.ivf import IvfIndex, Width
+from bandsight.vectors.local.ivf_build import BUDGET_BYTES, Rows, build, fill, len_of
+from bandsight.vectors.local.recall_tuning import measured
+from bandsight.vectors.local.scan import chunks
+from bandsight.vectors.local.search import Chosen, answer, scan_parts
+from bandsight.vectors.local.snapshot import Masks, SegmentView, State, located
+from bandsight.vectors.port import Segment, Selection, Similarities, Snapshot
+from bandsight.vectors.scores import Ranked
+
+# An index that holds at least this share of the rows takes the others as they are; below it, it is trained anew.
+_STILL_FITS = 0.5
+
+
+class LocalVectorStore:
+    """A `VectorStore` in a folder; safe to share between threads."""
+
+    def __init__(
+        self,
+        folder: Path,
+        dim: int,
+        columns_of: Callable[[NDArray[np.int64]], TileColumns],
+        footprints: Footprints,
+        choose_device: Callable[[int, int], str | None] = device_for,
+    ) -> None:
+        """Open a store.
+
+        Args:
+            folder: The archive's folder.
+            dim: Length of a vector.
+            columns_of: Reads the attributes of tiles from the catalog when their file is gone.
+            footprints: Reads footprints of tiles from the catalog.
+            choose_device: Names a device for so many rows of a length, or None for the CPU.
+        """
+        self.folder = StoreFolder(folder, dim, columns_of)
+        self._dim = dim
+        self._footprints = footprints
+        self._choose_device = choose_device
+        self._open: dict[str, Part] = {}
+        self._state: State | None = None
+
+    def upsert(self, vectors: NDArray[np.float32], columns: TileColumns) -> Segment:
+        """Write rows durably; see `VectorStore`."""
+        if vectors.shape != (len(columns), self._dim) or not np.isfinite(vectors).all():
+            raise ArchiveError(
+                f"vectors: {vectors.shape}, finite: {bool(np.isfinite(vectors).all())}; "
+                f"need finite values of shape ({len(columns)}, {self._dim})"
+            )
+        return self.folder.write(vectors.astype(np.float16), columns)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Serve this state; see `VectorStore`."""
+        parts = tuple(self._open.get(segment.name) or self.folder.open(segment) for segment in snapshot.segments)
+        self._open = {part.segment.name: part for part in parts}
+        shown = tuple(SegmentView(part, View(part.columns, snapshot.scenes)) for part in parts)
+        for part in parts:
+            # Read once, to compare files and to find scenes; searches do without.
+            drop_page_cache(part.columns.ids)
+            drop_page_cache(part.file.ids)
+        stamp = index_stamp(self.folder.derived)
+        if self._state is not None and self._state.stamp == stamp:
+            index = self._state.index
+        else:
+            index = load_index(self.folder.derived, snapshot.newest)
+        firsts = np.array([part.segment.first_id for part in parts], np.int64)
+        device = self._choose_device(sum(len(part.file.rows) for part in parts), self._dim)
+        on_device = load([part.file for part in parts], device, self._state.device if self._state else None)
+        self._state = State(shown, snapshot.scenes, index, stamp, firsts, on_device)
+
+    def merge(self) -> tuple[list[Segment], list[Segment]]:
+        """Write what is shown without its deleted rows, small segments together; a commit makes it valid.
+
+        Returns:
+            The segments that are to go, and those that take their place.
+        """
+        shown = self._current().shown
+        return self.folder.merge([one.part for one in shown], [one.view.alive for one in shown])
+
+    def search(self, queries: NDArray[np.float32], k: int, wanted: Filter, *, exact: bool = False) -> list[Ranked]:
+        """Search by index where that pays, else by exact scan; see `VectorStore`."""
+        return self.choose(wanted).search(queries, k, exact=exact)
+
+    def choose(self, wanted: Filter) -> Chosen:
+        """Decide which tiles pass; see `VectorStore`."""
+        state = self._current()
+        return Chosen(state, Masks.of([matching(shown.view, wanted, self._footprints) for shown in state.shown]))
+
+    def select(self, wanted: Filter) -> Selection:
+        """Return all tiles that pass; see `VectorStore`."""
+        state = self._current()
+        return _selected(state, [matching(shown.view, wanted, self._footprints) for shown in state.shown])
+
+    def similarities(self, vectors: NDArray[np.float32], wanted: Filter) -> Similarities:
+        """Scan every row that passes; see `VectorStore`."""
+        state = self._current()
+        masks = [matching(shown.view, wanted, self._footprints) for shown in state.shown]
+        selection = _selected(state, masks)
+        scores = np.empty((len(vectors), len(selection.ids)), np.float32)
+        at = 0
+        for part in scan_parts(state, Masks.of(masks)):
+            for values in chunks(part):
+                np.matmul(vectors, values.T, out=scores[:, at : at + len(values)])
+                at += len(values)
+        boxes = [shown.part.columns.boxes[mask] for shown, mask in zip(state.shown, masks, strict=True)]
+        return Similarities(
+            selection=selection, boxes=np.concatenate([np.empty((0, 2, 4), np.float64), *boxes]), scores=scores
+        )
+
+    def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Return raw rows as float32; see `VectorStore`."""
+        return self._raw(self._current(), np.asarray(ids, np.int64)).astype(np.float32)
+
+    def missing(self, ids: Sequence[int]) -> list[int]:
+        """Return which of some tiles are not there, or no more; see `VectorStore`."""
+        state, asked = self._current(), np.unique(np.asarray(ids, np.int64))
+        at = np.searchsorted(state.firsts, asked, "right") - 1
+        lost: list[int] = asked[at < 0].tolist()
+        for number in np.unique(at[at >= 0]):
+            shown, own = state.shown[number], asked[at == number]
+            held = shown.part.file.ids
+            rows = np.minimum(np.searchsorted(held, own), len(held) - 1)
+            lost += own[(held[rows] != own) | ~shown.view.alive[rows]].tolist()
+        return lost
+
+    def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = BUDGET_BYTES) -> dict[str, Any]:
+        """Build an index, or add to the one there is what it lacks, and measure and serve it; see `VectorStore`."""
+        state = self._current()
+        began = time.monotonic()
+        parts: list[Rows] = [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]
+        if sum(one.view.living for one in state.shown) < building.WORTH_IT:
+            return {"index": "none", "reason": "small enough for exact scans"}
+        index = self._extended(state, parts) or build(parts, self._dim, budget_bytes)
+
+        def ask(
+            index: IvfIndex, k: int, allowed: Mask | None, width: Width | None, query: NDArray[np.float32]
+        ) -> object:
+            masks = Masks.of(
+                [
+                    one.view.alive if allowed is None else allowed[one.part.columns.ids - index.first_id]
+                    for one in state.shown
+                ]
+            )
+            return answer(replace(state, index=index), masks, width, query, min(k, masks.survivors))
+
+        index = measured(index, parts, texts, time.monotonic() - began, ask)
+        save_index(self.folder.derived, index)
+        served = load_index(self.folder.derived, index.up_to)
+        self._state = replace(state, index=served, stamp=index_stamp(self.folder.derived))
+        return index.figures
+
+    def extend(self) -> bool:
+        """Add to the saved index the rows that it lacks, at the widths measured before; say whether there is one.
+
+        What it saves is served from the next snapshot on.
+        """
+        state = self._current()
+        parts: list[Rows] = [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]
+        index = self._extended(state, parts)
+        if index is None:
+            return False
+        save_index(self.folder.derived, replace(index, figures={**index.figures, "rows": len_of(parts)}))
+        return True
+
+    @property
+    def unindexed(self) -> int:
+        """How many rows are scanned because they are newer than the index; none where there is no index."""
+        state = self._current()
+        if state.index is None:
+            return 0
+        up_to = state.index.up_to
+        young = [one for one in state.shown if one.part.file.last_id > up_to]
+        return sum(int(np.count_nonzero(one.view.alive & (one.part.columns.ids > up_to))) for one in young)
+
+    def _extended(self, state: State, parts: list[Rows]) -> IvfIndex | None:
+        """Return the saved index with the rows that it lacks, None when there is none or it holds too little."""
+        living = sum(one.view.living for one in state.shown)
+        if state.index is None:
+            return None
+        held = sum(int((alive & (ids <= state.index.up_to)).sum()) for ids, _, alive in parts)
+        if held < _STILL_FITS * living:
+            return None
+        index = load_index(self.folder.derived, state.index.up_to, writable=True)
+        return fill(index, parts) if index else None
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts and sizes."""
+        state = self._current()
+        rows = sum(shown.part.segment.count for shown in state.shown)
+        live = sum(int(shown.view.alive.sum()) for shown in state.shown)
+        return {
+            "vectors": live,
+            "deleted_vectors": rows - live,
+            "segments": len(state.shown),
+            "vector_bytes": rows * self._dim * 2,
+            "index_bytes": self.folder.derived_bytes(),
+            "index": self.index_figures,
+        }
+
+    @property
+    def index_figures(self) -> dict[str, Any]:
+        """The index's kind, size, width and measured recall."""
+        index = self._current().index
+        return {**index.figures, "up_to_tile": index.up_to} if index else {"index": "none"}
+
+    def verify(self, *, full: bool) -> list[str]:
+        """Compare files with the catalog, and (`full`) rows with checksums and norms; see `VectorStore`."""
+        parts = [shown.part for shown in self._current().shown]
+        problem, _ = index_problem(self.folder.derived)
+        found = [problem for part in parts for problem in self.folder.problems(part, full=full)]
+        return [*found, problem] if problem else found
+
+    def living(self) -> list[tuple[Segment, NDArray[np.int64]]]:
+        """Return each segment and the ids of its tiles that live, ascending."""
+        return [(one.part.segment, one.part.columns.ids[one.view.alive]) for one in self._current().shown]
+
+    def _current(self) -> State:
+        if self._state is None:
+            raise ArchiveError("vector store: no snapshot shown yet")
+        return self._state
+
+    def _raw(self, state: State, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Return raw rows by tile id, in the order asked."""
+        out = np.empty((len(ids), self._dim), np.float16)
+        for chosen, file, rows in located(state, ids):
+            out[chosen] = file.sound(rows)
+        return out
+
+
+def _selected(state: State, masks: list[Mask]) -> Selection:
+    pairs = [(shown.view, mask) for shown, mask in zip(state.shown, masks, strict=True)]
+    return Selection(
+        ids=np.concatenate([np.empty(0, np.int64), *(view.tiles.ids[mask] for view, mask in pairs)]),
+        scene_at=np.concatenate([np.empty(0, np.intp), *(view.scene_at[mask] for view, mask in pairs)]),
+        scenes=state.scenes,
+    )

@@ -1,0 +1,65 @@
+"""Where a STAC API hangs: the server's own root, or a registered search; makes the links of either."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from search_api.stac.saved_search_catalogs import Registered
+
+JSON = "application/json"
+GEOJSON = "application/geo+json"
+GEOTIFF = "image/tiff; application=geotiff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """One STAC API."""
+
+    server: str
+    """The server's own root, absolute, without a slash at its end."""
+    search: Registered | None = None
+    """The registered search whose hits are this API's items; None for the whole archive."""
+
+    @property
+    def url(self) -> str:
+        """This API's landing page."""
+        return self.server + ("/" if self.search is None else f"/searches/{self.search.id}/")
+
+    @property
+    def whole(self) -> "Root":
+        """The API of the whole archive: scenes are items of it, and of no registered search."""
+        return self if self.search is None else _whole(self.server)
+
+    def at(self, *parts: str, **query: str | int) -> str:
+        """Return the URL of a page of this API."""
+        path = self.url + "/".join(quote(part, safe="") for part in parts)
+        return f"{path}?{urlencode(query)}" if query else path
+
+    def shared(self, path: str) -> str:
+        """Return the URL of a page that all APIs of this server share."""
+        return self.server + path
+
+    def item(self, collection: str, item: str) -> str:
+        """Return the URL of an item."""
+        return f"{self.collection(collection)}/items/{quote(item, safe='')}"
+
+    def collection(self, name: str) -> str:
+        """Return the URL of a collection."""
+        return _collection(self.url, name)
+
+
+# A page of items has thousands of links, and few collections.
+@lru_cache(maxsize=1024)
+def _collection(url: str, name: str) -> str:
+    return f"{url}collections/{quote(name, safe='')}"
+
+
+@lru_cache(maxsize=16)
+def _whole(server: str) -> Root:
+    return Root(server=server)
+
+
+def link(rel: str, href: str, kind: str = JSON, **more: Any) -> dict[str, Any]:
+    """Return a link object."""
+    return {"rel": rel, "href": href, "type": kind, **more}
