@@ -6,6 +6,7 @@ from typing import Any
 from bandsight.archive import Archive
 from bandsight.model.protocol import Encoder
 from bandsight.search.answers import calibrated
+from bandsight.search.engine import nearest
 
 # What people look for first, in the words that they use; in no order.
 CANDIDATES = (
@@ -45,7 +46,7 @@ def examples(archive: Archive, encoder: Encoder, candidates: Sequence[str] = CAN
     """
     texts = encoder.embed_texts(list(candidates))
     found: list[tuple[float, str, int, float]] = []
-    for text, vector, hits in zip(candidates, texts, archive.search(texts, _DEPTH), strict=True):
+    for text, vector, hits in zip(candidates, texts, nearest(archive, texts, _DEPTH), strict=True):
         if not hits:
             continue
         answer = calibrated(encoder, hits, archive.vectors([hit.tile.id for hit in hits]), vector[None])

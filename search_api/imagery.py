@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from numpy.typing import NDArray
 from PIL import Image
 
-from bandsight.archive import Key
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import NotFoundError, QueryError, SceneError
@@ -22,6 +21,8 @@ from bandsight.imagery.map_tiles import MAX_ZOOM, map_ground, mosaic_tile, nativ
 from bandsight.imagery.rendering import scene_styles
 from bandsight.imagery.thumbnails import thumbnail
 from bandsight.rasters import local_file
+from bandsight.search.engine import browse
+from bandsight.search.listing import Key
 from bandsight.sensors.styles import Style
 from search_api.etag import cached
 from search_api.imagery_request import LookUrl, MapUrl, scene_number
@@ -275,7 +276,7 @@ def _collection(service: Service, collection_id: str) -> Filter:
 
 def _newest(service: Service, wanted: Filter, most: int) -> list[Scene]:
     order = (Key(name="datetime", descending=True), Key(name="id", descending=True))
-    return [scene for _, scene in service.archive.browse(most, None, wanted, order).rows]
+    return [scene for _, scene in browse(service.archive, most, None, wanted, order).rows]
 
 
 def _need_look(scenes: Sequence[Scene], look: LookUrl) -> None:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,6 @@ from bandsight.archive.backup import back_up
 from bandsight.archive.index_updater import IndexUpdater
 from bandsight.archive.job_log import JobLog
 from bandsight.archive.lifecycle import CATALOG_FILE, check_catalog, check_there, clear_errors, create_catalog
-from bandsight.archive.listing import Key, Listing, Mark, bounded, read, scenes_passing, window
 from bandsight.archive.lock import WriterLock
 from bandsight.archive.maintenance import repair, upgrade
 from bandsight.archive.scene_attributes import SceneTable
@@ -26,23 +25,19 @@ from bandsight.archive.scene_cache import SceneCache
 from bandsight.archive.swap import attach, detach, first_ids, link_files, replace_rows
 from bandsight.archive.tile_columns import tile_columns
 from bandsight.archive.verification import verify
+from bandsight.archive.view import CommitIntervenedError, View
 from bandsight.archive.writing import Batch, Part, add_in_parts, add_scenes
 from bandsight.attributes.columns import TileColumns
 from bandsight.attributes.filters import Filter
-from bandsight.catalog.records import Hit, ModelIdentity, Scene, SceneRecord, Tile
+from bandsight.catalog.records import ModelIdentity, Scene, SceneRecord, Tile
 from bandsight.catalog.sqlite.catalog import FORMAT_VERSION, Catalog
 from bandsight.catalog.sqlite.database import open_database
 from bandsight.catalog.sqlite.tables import SceneRow, TileRow
-from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError, NotFoundError, QueryError
+from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError, NotFoundError
 from bandsight.geo.box import LonLatBox
-from bandsight.search.cursor import Cursor, digest
-from bandsight.search.ranking import Hydrate, Page, Rank, page, rank_best
-from bandsight.search.result_selection import Arrangement
-from bandsight.search.scorers import Query, average
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local.store import LocalVectorStore
 from bandsight.vectors.port import Segment, Similarities, Snapshot
-from bandsight.vectors.scores import Ranked
 
 # A search that meets a commit between its vectors and its rows begins anew; more than twice in a row is no accident.
 _ATTEMPTS = 5
@@ -50,10 +45,6 @@ _ATTEMPTS = 5
 _KEPT_ANSWERS, _KEPT_FOOTPRINTS = 32, 2000
 
 _T = TypeVar("_T")
-
-
-class _MovedError(Exception):
-    """A commit has come between the vectors and the rows of a search."""
 
 
 class Archive:
@@ -368,7 +359,7 @@ class Archive:
 
     def refresh(self) -> None:
         """Move on to the newest commit."""
-        self._answering(lambda _: None)
+        self.read(lambda _: None)
 
     def _see_own(self) -> None:
         """Show a writer what it has written: each commit costs as much as it adds, however large the archive is."""
@@ -380,143 +371,13 @@ class Archive:
         with self._reading() as catalog:
             return catalog.has_scene(key)
 
-    def search(
-        self, vectors: NDArray[np.float32], k: int, wanted: Filter | None = None, *, exact: bool = False
-    ) -> list[list[Hit]]:
-        """Return the min(k, matching) best tiles for each query vector, scored on the raw vectors.
-
-        Args:
-            vectors: Unit vectors, shape (q, dim).
-            k: Most hits for each, at least 1.
-            wanted: Which tiles count; all when None.
-            exact: Look at every row that passes, whatever index there is.
-
-        Raises:
-            QueryError: The vectors have another length, are not finite, k is below 1, or the filter asks for a property
-                that no scene has.
-        """
-        queries = self._checked(np.atleast_2d(np.asarray(vectors, np.float32)), k)
-
-        def answer(catalog: Catalog) -> list[list[Hit]]:
-            return self._hits(catalog, self._store.search(queries, k, wanted or Filter(), exact=exact))
-
-        return self._answering(answer)
-
-    def find(
-        self,
-        query: Query,
-        k: int,
-        wanted: Filter | None = None,
-        arrangement: Arrangement | None = None,
-        *,
-        after: Cursor | None = None,
-        only: Sequence[int] | None = None,
-        exact: bool = False,
-        with_vectors: bool = False,
-    ) -> Page:
-        """Return a page of the tiles that fit a query of one or many examples.
-
-        Args:
-            query: What is wanted and what is not.
-            k: Most hits, at least 1.
-            wanted: Which tiles count; all when None.
-            arrangement: Which of the ranked tiles are shown; all when None.
-            after: A former page's `next`. Pages over the same tiles neither repeat nor miss one, whatever is added
-                meanwhile; tiles of a scene that is replaced or removed meanwhile are gone.
-            only: Ids of tiles that count, besides the filter; they may grow from page to page.
-            exact: Look at every row that passes, whatever index there is.
-            with_vectors: Return each hit's vector too.
-
-        Raises:
-            NotFoundError: A tile of the query is not in the archive.
-            QueryError: The query, the filter or the cursor cannot be answered as asked.
-        """
-        arrangement, wanted = arrangement or Arrangement(), wanted or Filter()
-        positives = self._examples(query.positives, query.positive_tiles, k)
-        negatives = self._examples(query.negatives, query.negative_tiles, k)
-        question = digest(np.concatenate([positives, negatives]), wanted, arrangement, query.strategy)
-        if after is not None and after.question != question:
-            raise QueryError("token: it belongs to another question; repeat the first page's with it")
-        among = replace(
-            wanted,
-            exclude=(*wanted.exclude, *query.tiles),
-            up_to=wanted.up_to if after is None else min(after.up_to, wanted.up_to or after.up_to),
-        )
-        if only is not None:
-            among = Filter(up_to=-1) if not only else Filter(all_of=(among, ~Filter(exclude=tuple(only))))
-        aim = average(positives, negatives, query.weights)[None] if query.strategy == "average" else None
-
-        def answer(catalog: Catalog) -> Page:
-            generation, newest = catalog.state()
-            # Decided once, for all that is ranked and for how many there are.
-            chosen = self._store.choose(among)
-            if aim is not None:
-                rank: Rank = lambda n: chosen.search(aim, n, exact=exact)[0]  # noqa: E731
-            else:
-                rank = partial(rank_best, self._store, chosen, positives, negatives, exact=exact)
-            if after is not None:
-                newest = after.up_to
-            hydrate: Hydrate = lambda ranked: self._hits(catalog, [ranked])[0]  # noqa: E731
-            hits, more = page(rank, hydrate, self._store.get, k, arrangement, after, chosen.count)
-            end = None
-            if more:
-                last = hits[-1]
-                end = Cursor(score=last.score, tile_id=last.tile.id, up_to=newest, question=question)
-            if with_vectors:
-                rows = self._store.get([hit.tile.id for hit in hits])
-                hits = [replace(hit, vector=row) for hit, row in zip(hits, rows, strict=True)]
-            return Page(hits=hits, next=end, matched=chosen.count, generation=generation)
-
-        return self._answering(answer)
-
-    def browse(
-        self,
-        k: int,
-        tiles: Filter | None = None,
-        scenes: Filter | None = None,
-        order: Sequence[Key] = (),
-        *,
-        after: Mark | None = None,
-    ) -> Listing:
-        """Return a page of tiles and scenes without ranking, in the order of keys, then tiles first, then by id.
-
-        Args:
-            k: Most rows, at least 1.
-            tiles: Which tiles are listed; none when None.
-            scenes: Which scenes are listed, by themselves (`exclude` means their ids); none when None.
-            order: Keys, the first one first.
-            after: A former page's `next`. Pages over the same rows neither repeat nor miss one, whatever is added
-                meanwhile; what is replaced or removed meanwhile is gone.
-
-        Raises:
-            QueryError: A filter or a key cannot be answered as asked, or k is below 1.
-        """
-        if k < 1:
-            raise QueryError(f"k: {k}; need at least 1")
-
-        def answer(catalog: Catalog) -> Listing:
-            generation, newest_tile = catalog.state()
-            newest = newest_tile, catalog.newest_scene_id()
-            up_to = newest if after is None else (after.tiles_up_to, after.scenes_up_to)
-            selection = self._store.select(bounded(tiles, up_to[0]))
-            read_scenes = partial(self._read_footprints, of=SceneRow)
-            passing = scenes_passing(selection.scenes, bounded(scenes, up_to[1]), read_scenes)
-            shown = window(selection, passing, k, order, after, newest)
-            rows = read(shown, catalog.tiles, lambda ids: self._scenes.of(catalog, set(ids)))
-            if rows is None:
-                raise _MovedError
-            return Listing(rows=rows, matched=shown.matched, next=shown.next, generation=generation)
-
-        return self._answering(answer)
-
     def similarities(self, vectors: NDArray[np.float32], wanted: Filter) -> Similarities:
         """Return the cosine of every tile that passes a filter with each of some vectors, shape (q, dim).
 
         Raises:
             QueryError: The filter or the vectors cannot be used as asked.
         """
-        queries = self._checked(np.atleast_2d(np.asarray(vectors, np.float32)), 1)
-        return self._answering(lambda _: self._store.similarities(queries, wanted))
+        return self.read(lambda view: view.similarities(vectors, wanted))
 
     def count(self, wanted: Filter) -> int:
         """Return how many tiles pass a filter.
@@ -534,7 +395,7 @@ class Archive:
         """
         try:
             return self._read_footprints(np.asarray(ids, np.int64))
-        except _MovedError as error:
+        except CommitIntervenedError as error:
             raise NotFoundError("tiles: one of them has been removed meanwhile; ask again") from error
 
     def scenes_by_id(self, ids: Sequence[int]) -> dict[int, Scene]:
@@ -553,7 +414,7 @@ class Archive:
         Raises:
             QueryError: The filter cannot be answered as asked.
         """
-        return self._answering(lambda _: self._store.select(wanted).ids)
+        return self.read(lambda view: view.select(wanted).ids)
 
     def tile(self, tile_id: int) -> Tile:
         """Return a tile.
@@ -582,12 +443,12 @@ class Archive:
     def tiles_per_scene(self) -> dict[int, int]:
         """Return how many tiles searches look at of each scene, by the scene's id."""
 
-        def answer(_: Catalog) -> dict[int, int]:
-            found = self._store.select(Filter())
+        def answer(view: View) -> dict[int, int]:
+            found = view.select(Filter())
             counts = np.bincount(found.scene_at, minlength=len(found.scenes.ids))
             return {int(scene): int(count) for scene, count in zip(found.scenes.ids, counts, strict=True) if count}
 
-        return self._answering(answer)
+        return self.read(answer)
 
     def scenes(self) -> list[Scene]:
         """Return every scene, in the order of their ids."""
@@ -624,7 +485,7 @@ class Archive:
 
     def property_types(self) -> dict[str, str]:
         """Return for each property of scenes that filters can compare whether it is a number, a string or a boolean."""
-        scenes = self._answering(lambda _: self._store.select(Filter(up_to=-1)).scenes)
+        scenes = self.read(lambda view: view.select(Filter(up_to=-1)).scenes)
         return scenes.types()
 
     def collection_names(self) -> list[str]:
@@ -662,38 +523,34 @@ class Archive:
         Args:
             full: Also read every row of the catalog and every vector, and compare checksums.
         """
-        return self._answering(lambda catalog: verify(catalog, self._store, full=full))
+        return self.read(lambda view: verify(view.catalog, self._store, full=full))
 
     # Inside
 
-    def _checked(self, vectors: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-        if vectors.shape[1:] != (self.model.dim,) or not np.isfinite(vectors).all():
-            raise QueryError(
-                f"query vectors: shape {vectors.shape}; need finite numbers of shape (queries, {self.model.dim})"
-            )
-        if k < 1:
-            raise QueryError(f"k: {k}; need at least 1")
-        return vectors
+    def read(self, answer: Callable[[View], _T]) -> _T:
+        """Return an answer made from one committed state, made again where a commit came in between.
 
-    def _examples(self, vectors: NDArray[np.float32], tiles: Sequence[int], k: int) -> NDArray[np.float32]:
-        given = self._checked(vectors if len(vectors) else np.empty((0, self.model.dim), np.float32), k)
-        return np.concatenate([given, self.vectors(tiles)]) if tiles else given
+        Args:
+            answer: Reads what it needs from the state; it may be called several times.
 
-    def _answering(self, answer: Callable[[Catalog], _T]) -> _T:
-        """Answer from one state of catalog and vectors."""
+        Raises:
+            ArchiveError: Vectors and catalog disagree.
+            ModelChangedError: The archive has been indexed again with another model since it was opened.
+        """
         for _ in range(_ATTEMPTS):
-            with suppress(_MovedError), self._reading() as catalog:
+            with suppress(CommitIntervenedError), self._reading() as catalog:
                 self._follow(catalog)
-                return answer(catalog)
+                return answer(self._view(catalog))
         raise ArchiveError(f"{self.path}: vectors and catalog disagree; run: bandsight verify --archive {self.path}")
 
-    def _hits(self, catalog: Catalog, ranked: Sequence[Ranked]) -> list[list[Hit]]:
-        ids = sorted({int(tile_id) for found, _ in ranked for tile_id in found})
-        tiles = catalog.tiles(ids)
-        if len(tiles) < len(ids):
-            raise _MovedError
-        scenes = self._scenes.of(catalog, {tile.scene_id for tile in tiles.values()})
-        return [_hits(ids, scores, tiles, scenes) for ids, scores in ranked]
+    def _view(self, catalog: Catalog) -> View:
+        return View(
+            catalog=catalog,
+            store=self._store,
+            scene_cache=self._scenes,
+            scene_footprints=partial(self._read_footprints, of=SceneRow),
+            dim=self.model.dim,
+        )
 
     @contextmanager
     def _reading(self) -> Iterator[Catalog]:
@@ -733,7 +590,7 @@ class Archive:
             # A compaction may have taken files away since; then there is something newer to show.
             with self._reading() as catalog:
                 if catalog.generation() > snapshot.generation:
-                    raise _MovedError from error
+                    raise CommitIntervenedError from error
             raise
 
     def _remove_unnamed(self) -> None:
@@ -754,7 +611,7 @@ class Archive:
         with self._reading() as catalog:
             found = catalog.footprints(ids.tolist(), of=of)
         if len(found) < len(ids):
-            raise _MovedError
+            raise CommitIntervenedError
         made = np.asarray(shapely.from_geojson([found[tile_id] for tile_id in ids.tolist()]), object)
         if len(ids) <= _KEPT_FOOTPRINTS:
             known = self._footprints
@@ -783,12 +640,3 @@ class Archive:
     def _need_lock(self) -> None:
         if self._lock is None:
             raise ArchiveError(f"{self.path}: opened for reading; open it with write=True")
-
-
-def _hits(
-    ids: NDArray[np.int64], scores: NDArray[np.float32], tiles: dict[int, Tile], scenes: dict[int, Scene]
-) -> list[Hit]:
-    return [
-        Hit(tile=tiles[int(i)], scene=scenes[tiles[int(i)].scene_id], score=float(score), rank=rank)
-        for rank, (i, score) in enumerate(zip(ids, scores, strict=True), 1)
-    ]

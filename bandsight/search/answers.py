@@ -10,6 +10,7 @@ from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit
 from bandsight.model.protocol import Encoder
+from bandsight.search.engine import nearest
 from bandsight.search.query_text import check_text
 
 
@@ -37,7 +38,7 @@ def by_text(archive: Archive, encoder: Encoder, text: str, k: int, wanted: Filte
         QueryError: The sentence is empty or too long.
     """
     vector = encoder.embed_texts([check_text(text)])
-    hits = archive.search(vector, k, wanted)[0]
+    hits = nearest(archive, vector, k, wanted)[0]
     if not hits:
         return Answer([], [], [])
     return calibrated_by_score(encoder, hits)
@@ -70,7 +71,7 @@ def by_image(
     archive: Archive, encoder: Encoder, pixels: NDArray[np.uint8], wavelengths: Sequence[float], k: int, wanted: Filter
 ) -> Answer:
     """Rank tiles by a picture, uint8 (C, H, W), with one wavelength in µm for each band."""
-    hits = archive.search(encoder.embed_pixels(pixels[None], wavelengths), k, wanted)[0]
+    hits = nearest(archive, encoder.embed_pixels(pixels[None], wavelengths), k, wanted)[0]
     return Answer(hits, [None] * len(hits), [None] * len(hits))
 
 
@@ -80,5 +81,5 @@ def by_tile(archive: Archive, tile_id: int, k: int, wanted: Filter) -> Answer:
     Raises:
         NotFoundError: There is no such tile.
     """
-    hits = archive.search(archive.vectors([tile_id]), k, replace(wanted, exclude=(*wanted.exclude, tile_id)))[0]
+    hits = nearest(archive, archive.vectors([tile_id]), k, replace(wanted, exclude=(*wanted.exclude, tile_id)))[0]
     return Answer(hits, [None] * len(hits), [None] * len(hits))

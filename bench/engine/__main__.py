@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bandsight.archive import Archive
+from bandsight.search.engine import nearest
 from bench.engine import answering, made_up
 from bench.engine.fill import add, model
 
@@ -100,7 +101,7 @@ def append(run: Run) -> dict[str, Any]:
         began = time.process_time()
         add(archive, more, first_scene=run.rows)
         cpu_s = time.process_time() - began
-        found = archive.search(more[-1:].astype(np.float32), 1)[0][0]
+        found = nearest(archive, more[-1:].astype(np.float32), 1)[0][0]
         after = answering.time_queries(archive, run.queries())
     return {
         "tiles": count,

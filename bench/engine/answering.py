@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.attributes.matching import matching
+from bandsight.search.engine import nearest
 from bench.engine import made_up
 from bench.engine.fill import resident, strip
 
@@ -57,7 +58,7 @@ def opening(archive: Path, queries: Queries) -> dict[str, Any]:
     wall, cpu = time.perf_counter(), time.process_time()
     opened = Archive.open(archive)
     at_open = time.perf_counter() - wall
-    opened.search(queries["image"][:1], K)
+    nearest(opened, queries["image"][:1], K)
     figures: dict[str, Any] = {
         "open_wall_s": round(at_open, 3),
         "open_and_first_answer_wall_s": round(time.perf_counter() - wall, 3),
@@ -66,9 +67,9 @@ def opening(archive: Path, queries: Queries) -> dict[str, Any]:
     rows = opened.tile_count
     for vectors in queries.values():
         for query in vectors:
-            opened.search(query, K)
-            opened.search(query, K, strip(0.1))
-            opened.search(query, K, strip(0.001))
+            nearest(opened, query, K)
+            nearest(opened, query, K, strip(0.1))
+            nearest(opened, query, K, strip(0.001))
     held = resident([archive / "index", archive / "vectors"])
     figures["resident_bytes_a_tile"] = {
         "process": round((held["own"] - before) / rows, 1),
@@ -83,7 +84,7 @@ def opening(archive: Path, queries: Queries) -> dict[str, Any]:
 def time_queries(archive: Archive, queries: Queries) -> dict[str, float]:
     """Return the median processor time of a query of each kind, ms."""
     return {
-        f"{kind}_cpu_ms": round(statistics.median(_timed(partial(archive.search, q, K))[2] for q in asked[:_ASKED]), 2)
+        f"{kind}_cpu_ms": round(statistics.median(_timed(partial(nearest, archive, q, K))[2] for q in asked[:_ASKED]), 2)
         for kind, asked in queries.items()
     }
 
@@ -102,7 +103,7 @@ def _unfiltered(archive: Archive, flat: Any, queries: NDArray[np.float32]) -> di
     recall = _recall(archive, queries, None, flat.search(queries, K)[1] + 1)
     ratios, cpu_ratios, mine, own, exact, exact_cpu = [], [], [], [], [], []
     for query in queries[:_ASKED]:
-        _, ms, cpu = _timed(partial(archive.search, query, K))
+        _, ms, cpu = _timed(partial(nearest, archive, query, K))
         _, flat_ms, flat_cpu = _timed(partial(flat.search, query[None], K))
         ratios.append(flat_ms / ms)
         cpu_ratios.append(flat_cpu / cpu)
@@ -127,8 +128,8 @@ def _filtered(
     recall = _recall(archive, queries, wanted, truth)
     ratios, cpu_ratios, times, cpus = [], [], [], []
     for query in queries[:_ASKED]:
-        _, free_ms, free_cpu = _timed(partial(archive.search, query, K))
-        _, ms, cpu = _timed(partial(archive.search, query, K, wanted))
+        _, free_ms, free_cpu = _timed(partial(nearest, archive, query, K))
+        _, ms, cpu = _timed(partial(nearest, archive, query, K, wanted))
         ratios.append(ms / free_ms)
         cpu_ratios.append(cpu / free_cpu)
         times.append(ms)
@@ -146,7 +147,7 @@ def _recall(
     archive: Archive, queries: NDArray[np.float32], wanted: Filter | None, truth: NDArray[np.int64]
 ) -> dict[str, float]:
     """Return the share of the true neighbours that are found, one query at a time as users ask, and its error."""
-    found = [archive.search(query, K, wanted)[0] for query in queries]
+    found = [nearest(archive, query, K, wanted)[0] for query in queries]
     hits = [len({hit.tile.id for hit in one} & {*true.tolist()}) for one, true in zip(found, truth, strict=True)]
     shares = [count / truth.shape[1] for count in hits]
     return {

@@ -8,6 +8,7 @@ Revises: 0005
 
 import sqlalchemy as sa
 from alembic import op
+
 from bandsight.catalog.sqlite.checksums import row_checksum
 
 revision = "0006"

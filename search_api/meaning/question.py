@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.archive import Arrangement, Query
 from bandsight.errors import QueryError
 from bandsight.search.query_text import check_text
+from bandsight.search.result_selection import Arrangement
+from bandsight.search.scorers import Query
 from search_api.limits import MAX_TERMS
 from search_api.meaning.examples import Resolved, resolve
 from search_api.meaning.schemas import Example, Semantic

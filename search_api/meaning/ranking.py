@@ -5,11 +5,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bandsight.archive import Cursor, Page
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
 from bandsight.search.answers import Answer, calibrated, calibrated_by_score
+from bandsight.search.cursor import Cursor
+from bandsight.search.engine import find
+from bandsight.search.ranking import Page
 from search_api.meaning.question import Question
 from search_api.meaning.thresholds import SceneBands, least_cosine
 from search_api.schemas import MAX_ID
@@ -78,7 +80,8 @@ class MeaningRanking:
         if asked.exclude:
             among = Filter(exclude=asked.exclude, all_of=() if wanted.is_empty else (wanted,))
         likely = self._likely(among)
-        found = archive.find(
+        found = find(
+            archive,
             asked.query,
             k,
             among,

@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from bandsight.archive import Archive, Key, Mark
+from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import NotFoundError, QueryError
+from bandsight.search.engine import browse
+from bandsight.search.listing import Key, Mark
 from search_api.meaning.ranking import Ranking
 from search_api.schemas import MAX_ID
 from search_api.service import Service
@@ -104,8 +106,8 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Answe
 
     if ranking is None:
         after = None if place is None else _mark(place, len(query.order), query.token or "")
-        listing = archive.browse(
-            query.limit, query.of("tile", archive), query.of("scene", archive), query.order, after=after
+        listing = browse(
+            archive, query.limit, query.of("tile", archive), query.of("scene", archive), query.order, after=after
         )
         end = listing.next
         return Answer(

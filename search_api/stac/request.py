@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bandsight.archive import Key
 from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
+from bandsight.search.listing import Key
 from search_api.limits import MAX_KEYS, MAX_TERMS, check_vertices
 from search_api.meaning.question import Question
 from search_api.meaning.schemas import Semantic

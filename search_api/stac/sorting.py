@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from bandsight.archive import Key
 from bandsight.errors import QueryError
+from bandsight.search.listing import Key
 from search_api.limits import MAX_KEYS
 
 

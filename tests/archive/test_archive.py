@@ -22,6 +22,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.errors import ArchiveError, ArchiveLockedError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.geo.box import LonLatBox
+from bandsight.search.engine import nearest
 from tests.archive.makers import DIM, MODEL, entry, filled, vectors
 
 ROOT = Path(__file__).parents[2]
@@ -37,20 +38,20 @@ def archive(tmp_path_factory):
 @given(st.integers(0, SCENES - 1), st.integers(0, TILES - 1))
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_a_stored_vector_finds_itself(archive, number, n):
-    hit = archive.search(vectors(number, TILES)[n], 1)[0][0]
+    hit = nearest(archive, vectors(number, TILES)[n], 1)[0][0]
     assert (hit.scene.name, hit.tile.col_off) == (f"{number}.tif", 32 * n)
     assert hit.score == pytest.approx(1, abs=2e-3)
 
 
 def test_many_queries_at_once_are_as_one_by_one(archive):
     queries = vectors(77, 5)
-    together = archive.search(queries, 7)
-    alone = [archive.search(query, 7)[0] for query in queries]
+    together = nearest(archive, queries, 7)
+    alone = [nearest(archive, query, 7)[0] for query in queries]
     assert [[hit.tile.id for hit in hits] for hits in together] == [[hit.tile.id for hit in hits] for hits in alone]
 
 
 def test_a_place_is_found_through_the_tree_as_by_looking_at_every_tile(archive):
-    everything = archive.search(vectors(1, 1), 10_000)[0]
+    everything = nearest(archive, vectors(1, 1), 10_000)[0]
     for number in range(0, 60, 3):
         west, south = -180 + number * 5.5, -60 + number * 1.7
         box = LonLatBox(west=west, south=south, east=min(west + 40, 180), north=south + 20)
@@ -67,9 +68,9 @@ def test_the_same_key_twice_changes_nothing(tmp_path):
 
 def test_a_changed_scene_takes_the_place_of_its_old_self(tmp_path):
     with filled(tmp_path / "a", 4) as archive:
-        old = {hit.tile.id for hit in archive.search(vectors(1, 1), 99)[0] if hit.scene.name == "1.tif"}
+        old = {hit.tile.id for hit in nearest(archive, vectors(1, 1), 99)[0] if hit.scene.name == "1.tif"}
         archive.add([entry(1, 6, version=1)])
-        hits = archive.search(vectors(1, 1), 99)[0]
+        hits = nearest(archive, vectors(1, 1), 99)[0]
         assert not old & {hit.tile.id for hit in hits}
         assert len(hits) == 4 * 3 + 6
         assert archive.verify(full=True) == []
@@ -80,9 +81,9 @@ def test_a_changed_scene_takes_the_place_of_its_old_self(tmp_path):
 
 def test_a_reader_sees_new_commits_without_being_opened_again(tmp_path):
     with filled(tmp_path / "a", 2) as writer, Archive.open(tmp_path / "a") as reader:
-        assert len(reader.search(vectors(1, 1), 99)[0]) == 8
+        assert len(nearest(reader, vectors(1, 1), 99)[0]) == 8
         writer.add([entry(5)])
-        assert len(reader.search(vectors(1, 1), 99)[0]) == 12
+        assert len(nearest(reader, vectors(1, 1), 99)[0]) == 12
         assert reader.generation == writer.generation
 
 
@@ -93,7 +94,7 @@ def test_searches_beside_a_writer_see_whole_commits(tmp_path):
 
         def look() -> None:
             while not stop.is_set():
-                hits = reader.search(vectors(3, 1), 10_000)[0]
+                hits = nearest(reader, vectors(3, 1), 10_000)[0]
                 names = [hit.scene.name for hit in hits]
                 # Scenes come and are replaced whole, with 4 tiles each.
                 if any(names.count(name) != 4 for name in set(names)):
@@ -163,7 +164,7 @@ def test_another_model_is_refused_with_the_way_out(tmp_path):
 )
 def test_a_query_that_cannot_be_is_refused(archive, query, k, message):
     with pytest.raises(QueryError, match=message):
-        archive.search(query, k)
+        nearest(archive, query, k)
 
 
 def test_what_is_no_archive_is_named(tmp_path):
@@ -186,12 +187,12 @@ def test_what_is_derived_can_be_lost(tmp_path):
     wanted = Filter.parse(bbox="170,-90,-170,90", datetime="2020-01-01/2020-12-31", sensors=["one"])
     with filled(tmp_path / "a", 20) as archive:
         archive.add([entry(3, 5, version=1)])
-        before = [(hit.tile.id, hit.score) for hit in archive.search(vectors(1, 1), 50, wanted)[0]]
+        before = [(hit.tile.id, hit.score) for hit in nearest(archive, vectors(1, 1), 50, wanted)[0]]
     assert before
     for file in (tmp_path / "a" / "index").iterdir():
         file.unlink()
     with Archive.open(tmp_path / "a") as archive:
-        assert [(hit.tile.id, hit.score) for hit in archive.search(vectors(1, 1), 50, wanted)[0]] == before
+        assert [(hit.tile.id, hit.score) for hit in nearest(archive, vectors(1, 1), 50, wanted)[0]] == before
         assert archive.verify(full=True) == []
 
 
@@ -231,7 +232,7 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path, monkeypatch)
         monkeypatch.setattr(os, "fsync", real)
         assert archive.verify(full=True) == []
         archive.add([entry(5)])
-        assert len(archive.search(vectors(1, 1), 99)[0]) == 12
+        assert len(nearest(archive, vectors(1, 1), 99)[0]) == 12
 
 
 def test_a_catalog_that_breaks_while_open_is_a_clear_error(tmp_path):
@@ -242,11 +243,11 @@ def test_a_catalog_that_breaks_while_open_is_a_clear_error(tmp_path):
             Path(f"{tmp_path}/a/catalog.sqlite{suffix}").unlink(missing_ok=True)
         (tmp_path / "a" / "catalog.sqlite").write_bytes(b"garbage" * 1000)
         with pytest.raises(ArchiveError, match="bandsight verify"):
-            reader.search(vectors(1, 1), 3)
+            nearest(reader, vectors(1, 1), 3)
 
 
 def test_any_number_of_answers_may_be_under_way_each_with_a_further_read(tmp_path):
     with filled(tmp_path / "a", 1) as archive, ExitStack() as under_way:
         for _ in range(60):
             under_way.enter_context(archive._reading())
-        assert len(archive.search(vectors(1, 1), 3)[0]) == 3
+        assert len(nearest(archive, vectors(1, 1), 3)[0]) == 3

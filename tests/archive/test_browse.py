@@ -7,12 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bandsight.archive import Archive, Key, Mark
+from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter, Property
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
+from bandsight.search.engine import browse, nearest
+from bandsight.search.listing import Key, Mark
 from tests.archive.makers import entry, filled
 
 SCENES, TILES = 12, 4
@@ -42,7 +44,7 @@ def walk(archive: Archive, k: int, **asked: object) -> list[Row]:
     rows: list[Row] = []
     after: Mark | None = None
     while True:
-        page = archive.browse(k, after=after, **asked)
+        page = browse(archive, k, after=after, **asked)
         assert len(page.rows) == (k if page.next else len(page.rows))
         rows += page.rows
         if page.next is None:
@@ -103,7 +105,7 @@ def test_pages_in_any_order_are_the_sorted_list_cut_in_pieces(archive: Archive, 
 def test_tiles_or_scenes_alone_and_in_the_order_of_their_ids(archive: Archive) -> None:
     assert [name(row)[1] for row in walk(archive, 7, tiles=Filter())] == list(range(1, SCENES * TILES + 1))
     assert [name(row) for row in walk(archive, 5, scenes=Filter())] == [("scene", n) for n in range(1, SCENES + 1)]
-    assert archive.browse(5).matched == 0
+    assert browse(archive, 5).matched == 0
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_a_filter_means_the_same_of_tiles_and_of_scenes(archive: Archive, wanted
     else:
         scenes = {scene for kind, scene in found if kind == "scene"}
         expected = {name(row) for row in everything(archive) if row[1].id in scenes}
-        ranked = archive.search(archive.vectors([1]), 1000, wanted)[0]
+        ranked = nearest(archive, archive.vectors([1]), 1000, wanted)[0]
         assert {hit.tile.id for hit in ranked} == {tile for kind, tile in found if kind == "tile"}
     assert found == expected
 
@@ -161,7 +163,7 @@ def test_a_walk_beside_a_writer_gives_each_row_of_the_first_page_once(tmp_path: 
         got: list[Row] = []
         after, replaced, number = None, set(), 100
         while True:
-            page = reader.browse(5, Filter(), Filter(), order, after=after)
+            page = browse(reader, 5, Filter(), Filter(), order, after=after)
             got += page.rows
             if page.next is None:
                 break
@@ -180,9 +182,9 @@ def test_a_walk_beside_a_writer_gives_each_row_of_the_first_page_once(tmp_path: 
 
 
 def test_bad_pages_and_keys_are_errors(archive: Archive) -> None:
-    with pytest.raises(QueryError, match="k: 0"):
-        archive.browse(0)
+    with pytest.raises(QueryError, match="k: found 0"):
+        browse(archive, 0)
     with pytest.raises(QueryError, match=r"property nothing:.*there are eo:cloud_cover"):
-        archive.browse(1, Filter(), order=[Key(name="nothing")])
+        browse(archive, 1, Filter(), order=[Key(name="nothing")])
     with pytest.raises(QueryError, match="property nothing"):
-        archive.browse(1, None, Filter(properties=(Property(name="nothing", op="=", value=1),)))
+        browse(archive, 1, None, Filter(properties=(Property(name="nothing", op="=", value=1),)))

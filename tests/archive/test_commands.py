@@ -7,6 +7,7 @@ import pytest
 
 from bandsight.archive import Archive
 from bandsight.cli import loading as opening
+from bandsight.search.engine import nearest
 from bandsight.search.recall_queries import sentences
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local import recall_tuning as tuning
@@ -35,7 +36,7 @@ def test_removing_compacting_and_backing_up(bandsight, path, tmp_path):
     code, out, _ = bandsight("backup", str(tmp_path / "copy"), "--archive", str(path))
     assert (code, out) == (0, f"{tmp_path / 'copy'}: generation 4\n")
     with Archive.open(tmp_path / "copy") as copy:
-        assert len(copy.search(vectors(1, 1), 99)[0]) == 12
+        assert len(nearest(copy, vectors(1, 1), 99)[0]) == 12
     code, _, err = bandsight("remove", "/scenes/1.tif", "--archive", str(path))
     assert (code, err) == (
         1,
@@ -71,13 +72,13 @@ def test_an_index_is_built_measured_shown_and_served_to_readers_that_are_open(ba
     monkeypatch.setattr(opening, "load", lambda *_: FakeEmbedder())
     monkeypatch.setattr(opening, "identity", lambda _: MODEL)
     with Archive.open(path) as reader:
-        before = [hit.tile.id for hit in reader.search(vectors(1, 1), 99)[0]]
+        before = [hit.tile.id for hit in nearest(reader, vectors(1, 1), 99)[0]]
         assert reader.index_figures == {"index": "none"}
         code, out, _ = bandsight("optimize", "--archive", str(path))
         assert code == 0
         assert "recall_at_100_text: " in out
         assert "recall_at_10_image: 1.0" in out
-        assert [hit.tile.id for hit in reader.search(vectors(1, 1), 99)[0]] == before
+        assert [hit.tile.id for hit in nearest(reader, vectors(1, 1), 99)[0]] == before
         assert reader.index_figures["rows"] == 16
     _, out, _ = bandsight("status", "--archive", str(path))
     assert "index: index IVF16,PQ16x4fs, rows 16" in out

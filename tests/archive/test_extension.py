@@ -7,6 +7,7 @@ import pytest
 from bandsight.archive import Archive
 from bandsight.archive import index_updater as extension
 from bandsight.errors import ArchiveError
+from bandsight.search.engine import nearest
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local import search as answering
 from bandsight.vectors.local import store as faiss_store
@@ -31,7 +32,7 @@ def test_new_tiles_are_in_the_index_once_the_writer_is_done_and_open_readers_fol
         assert reader.index_figures["up_to_tile"] == 16
         with Archive.open(path, write=True) as writer:
             writer.add([entry(10), entry(11)])
-        assert len(reader.search(vectors(10, 1), 99)[0]) == 24
+        assert len(nearest(reader, vectors(10, 1), 99)[0]) == 24
         assert reader.index_figures["up_to_tile"] == 24
         assert reader.index_figures["rows"] == 24
         assert reader.verify(full=True) == []
@@ -48,8 +49,8 @@ def test_commits_and_searches_go_on_while_the_index_is_extended(path, monkeypatc
     with Archive.open(path, write=True) as writer:
         writer.add([entry(10)])
         writer.add([entry(11)])
-        assert len(writer.search(vectors(10, 1), 99)[0]) == 24
-        assert writer.search(vectors(11, 1), 1)[0][0].scene.name == "11.tif"
+        assert len(nearest(writer, vectors(10, 1), 99)[0]) == 24
+        assert nearest(writer, vectors(11, 1), 1)[0][0].scene.name == "11.tif"
         assert writer.index_figures["up_to_tile"] == 16
         held.set()
     with Archive.open(path) as reader:
@@ -65,7 +66,7 @@ def test_an_index_that_cannot_be_written_is_a_warning_and_answers_stay_right(pat
         writer.add([entry(10)])
     assert "no space" in caplog.text
     with Archive.open(path) as reader:
-        assert reader.search(vectors(10, 1), 1)[0][0].scene.name == "10.tif"
+        assert nearest(reader, vectors(10, 1), 1)[0][0].scene.name == "10.tif"
         assert reader.index_figures["up_to_tile"] == 16
 
 
@@ -74,4 +75,4 @@ def test_a_few_new_tiles_are_scanned_and_do_not_rewrite_the_index(path, monkeypa
     monkeypatch.setattr(LocalVectorStore, "extend", pytest.fail)
     with Archive.open(path, write=True) as writer:
         writer.add([entry(10)])
-        assert writer.search(vectors(10, 1), 1)[0][0].scene.name == "10.tif"
+        assert nearest(writer, vectors(10, 1), 1)[0][0].scene.name == "10.tif"

@@ -13,6 +13,7 @@ from bandsight.attributes.filters import Filter, Property
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
+from bandsight.search.engine import nearest
 from tests.archive.makers import COLLECTIONS, SENSORS, filled, polar, vectors
 
 SCENES, TILES = 30, 4
@@ -169,8 +170,8 @@ def compare(found, op, value) -> bool:
 @settings(max_examples=200, suppress_health_check=QUIET, deadline=None)
 def test_filters_are_exact_and_answers_full(archive, wanted, k, seed):
     query = vectors(1000 + seed, 1)
-    expected = [hit for hit in archive.search(query, 10_000)[0] if judge(hit, wanted)]
-    found = archive.search(query, k, wanted)[0]
+    expected = [hit for hit in nearest(archive, query, 10_000)[0] if judge(hit, wanted)]
+    found = nearest(archive, query, k, wanted)[0]
     assert [(hit.tile.id, hit.score) for hit in found] == [(hit.tile.id, hit.score) for hit in expected[:k]]
     assert [hit.rank for hit in found] == list(range(1, len(found) + 1))
 
@@ -179,18 +180,18 @@ def test_filters_are_exact_and_answers_full(archive, wanted, k, seed):
 @settings(max_examples=60, suppress_health_check=QUIET, deadline=None)
 def test_a_filter_its_negation_and_the_unknown_make_up_the_whole(archive, wanted):
     query = vectors(1, 1)
-    sides = [{hit.tile.id for hit in archive.search(query, 10_000, one)[0]} for one in (wanted, ~wanted)]
-    unknown = {hit.tile.id for hit in archive.search(query, 10_000)[0] if judge(hit, wanted) is None}
+    sides = [{hit.tile.id for hit in nearest(archive, query, 10_000, one)[0]} for one in (wanted, ~wanted)]
+    unknown = {hit.tile.id for hit in nearest(archive, query, 10_000)[0] if judge(hit, wanted) is None}
     assert not sides[0] & sides[1]
-    assert sides[0] | sides[1] | unknown == {hit.tile.id for hit in archive.search(query, 10_000)[0]}
+    assert sides[0] | sides[1] | unknown == {hit.tile.id for hit in nearest(archive, query, 10_000)[0]}
 
 
 def test_a_tile_over_a_pole_is_found_from_every_side(archive):
     for lon in range(-180, 180, 30):
         wanted = Filter(boxes=(LonLatBox(west=lon, south=89, east=lon + 1, north=89.5),))
-        assert "900.tif" in {hit.scene.name for hit in archive.search(vectors(1, 1), 999, wanted)[0]}
+        assert "900.tif" in {hit.scene.name for hit in nearest(archive, vectors(1, 1), 999, wanted)[0]}
         point = Area.from_geojson({"type": "Point", "coordinates": [lon, -89.2]})
-        assert {hit.scene.name for hit in archive.search(vectors(1, 1), 999, Filter(area=point))[0]} == {"901.tif"}
+        assert {hit.scene.name for hit in nearest(archive, vectors(1, 1), 999, Filter(area=point))[0]} == {"901.tif"}
 
 
 def test_a_polygon_written_beyond_180_finds_both_sides(archive):
@@ -198,7 +199,7 @@ def test_a_polygon_written_beyond_180_finds_both_sides(archive):
     area = Area.from_geojson({"type": "Polygon", "coordinates": [ring]})
     box = Filter.parse(bbox=[170, -80, -170, 80])
     found, expected = (
-        {hit.tile.id for hit in archive.search(vectors(1, 1), 999, wanted)[0]} for wanted in (Filter(area=area), box)
+        {hit.tile.id for hit in nearest(archive, vectors(1, 1), 999, wanted)[0]} for wanted in (Filter(area=area), box)
     )
     assert found == expected
     assert len(found) > 10
@@ -207,8 +208,8 @@ def test_a_polygon_written_beyond_180_finds_both_sides(archive):
 def test_a_polygon_is_not_its_box(archive):
     corner = {"type": "Polygon", "coordinates": [[[-180, -80], [180, -80], [-180, 80], [-180, -80]]]}
     wanted = Filter.parse(intersects={"type": "Feature", "properties": {}, "geometry": corner})
-    found = archive.search(vectors(1, 1), 999, wanted)[0]
-    assert 0 < len(found) < len(archive.search(vectors(1, 1), 999, Filter(boxes=wanted.area.boxes))[0])
+    found = nearest(archive, vectors(1, 1), 999, wanted)[0]
+    assert 0 < len(found) < len(nearest(archive, vectors(1, 1), 999, Filter(boxes=wanted.area.boxes))[0])
 
 
 @pytest.mark.parametrize(
@@ -265,9 +266,9 @@ def test_what_no_scene_can_answer_is_an_error_and_not_an_empty_answer(archive):
     with pytest.raises(
         QueryError, match=r"eo:cloudcover: no scene of this archive has it; there are eo:cloud_cover, gsd"
     ):
-        archive.search(vectors(1, 1), 5, Filter(properties=(Property(name="eo:cloudcover", op="<", value=5),)))
+        nearest(archive, vectors(1, 1), 5, Filter(properties=(Property(name="eo:cloudcover", op="<", value=5),)))
     with pytest.raises(QueryError, match="never text"):
-        archive.search(vectors(1, 1), 5, Filter(properties=(Property(name="gsd", op="=", value="10"),)))
+        nearest(archive, vectors(1, 1), 5, Filter(properties=(Property(name="gsd", op="=", value="10"),)))
 
 
 def test_filters_that_cannot_be_are_refused():

@@ -8,9 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import shape
 
-from bandsight.archive import Archive, Arrangement, Cursor, Query
+from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.errors import NotFoundError, QueryError
+from bandsight.search.cursor import Cursor
+from bandsight.search.engine import find, nearest
+from bandsight.search.result_selection import Arrangement
+from bandsight.search.scorers import Query
 from bandsight.vectors.local.search import Chosen
 from tests.archive.makers import DIM, MODEL, entry, filled, vectors
 
@@ -25,7 +29,7 @@ def archive(tmp_path_factory):
 
 
 def table(archive) -> tuple[list, np.ndarray]:
-    hits = archive.search(vectors(1, 1), 10_000)[0]
+    hits = nearest(archive, vectors(1, 1), 10_000)[0]
     return hits, archive.vectors([hit.tile.id for hit in hits]).astype(np.float64)
 
 
@@ -50,7 +54,7 @@ def test_average_is_twice_the_wanted_less_the_unwanted(archive, seed, p, n, k):
     aim = wanted.mean(axis=0)
     if n:
         aim = aim + aim - unwanted.mean(axis=0)
-    page = archive.find(Query(positives=wanted, negatives=unwanted), k)
+    page = find(archive, Query(positives=wanted, negatives=unwanted), k)
     expected = order(hits, rows @ (aim / np.linalg.norm(aim)))[:k]
     # Rounding may swap what differs in the seventh digit.
     assert Counter(found(page)) == Counter(expected)
@@ -70,7 +74,7 @@ def test_best_compares_each_tile_with_every_example(archive, seed, p, n, k):
         best = near[row].max() if p else -np.inf
         worst = far[row].max() if n else -np.inf
         scores.append(best if not n else (sigmoid(best) if best > worst else -sigmoid(worst)))
-    page = archive.find(Query(positives=wanted, negatives=unwanted, strategy="best"), k)
+    page = find(archive, Query(positives=wanted, negatives=unwanted, strategy="best"), k)
     assert [hit.score for hit in page.hits] == pytest.approx(sorted(scores, reverse=True)[:k], abs=1e-6)
     assert Counter(found(page)) == Counter(order(hits, scores)[:k])
 
@@ -79,22 +83,23 @@ def test_weights_pull_the_average(archive):
     hits, rows = table(archive)
     two = vectors(3, 2)
     aim = 0.8 * two[0] + 0.2 * two[1]
-    page = archive.find(Query(positives=two, weights=(4, 1)), 20)
+    page = find(archive, Query(positives=two, weights=(4, 1)), 20)
     assert found(page) == order(hits, rows @ (aim / np.linalg.norm(aim)))[:20]
 
 
 def test_tiles_of_the_query_are_examples_and_not_answers(archive):
-    page = archive.find(Query(positive_tiles=(3, 4), negative_tiles=(9,), strategy="best"), 10_000)
+    page = find(archive, Query(positive_tiles=(3, 4), negative_tiles=(9,), strategy="best"), 10_000)
     assert len(page.hits) == SCENES * TILES - 3
     assert not {3, 4, 9} & set(found(page))
-    same = archive.find(
+    same = find(
+        archive,
         Query(positives=archive.vectors([3, 4]), negatives=archive.vectors([9]), strategy="best"),
         10_000,
         Filter(exclude=(3, 4, 9)),
     )
     assert found(page) == found(same)
     with pytest.raises(NotFoundError, match="tile 999"):
-        archive.find(Query(positive_tiles=(999,)), 1)
+        find(archive, Query(positive_tiles=(999,)), 1)
 
 
 ARRANGEMENTS = st.builds(
@@ -136,43 +141,43 @@ def arranged(hits, wanted: Arrangement) -> list[int]:
 @settings(max_examples=40, suppress_health_check=QUIET, deadline=None)
 def test_pages_put_together_are_the_whole_arranged_ranking(archive, wanted, seed, k, strategy):
     query = Query(positives=vectors(seed, 2), strategy=strategy)
-    everything = archive.find(query, 10_000)
+    everything = find(archive, query, 10_000)
     expected = arranged(everything.hits, wanted)
     seen: list[int] = []
-    page = archive.find(query, k, None, wanted)
+    page = find(archive, query, k, None, wanted)
     while True:
         assert [hit.rank for hit in page.hits] == list(range(1, len(page.hits) + 1))
         seen += found(page)
         if page.next is None:
             break
         assert len(page.hits) == k
-        page = archive.find(query, k, None, wanted, after=Cursor.parse(page.next.token()))
+        page = find(archive, query, k, None, wanted, after=Cursor.parse(page.next.token()))
     assert seen == expected
 
 
 def test_pages_stay_the_same_while_tiles_are_added(tmp_path):
     query = Query(positives=vectors(8, 1))
     with filled(tmp_path / "a", 6) as archive:
-        whole = found(archive.find(query, 999))
-        page = archive.find(query, 7)
+        whole = found(find(archive, query, 999))
+        page = find(archive, query, 7)
         seen = found(page)
         number = 100
         while page.next is not None:
             archive.add([entry(number), entry(number + 1)])
             number += 2
-            page = archive.find(query, 7, after=page.next)
+            page = find(archive, query, 7, after=page.next)
             seen += found(page)
         assert seen == whole
-        assert len(archive.find(query, 999).hits) > len(whole)
+        assert len(find(archive, query, 999).hits) > len(whole)
 
 
 def test_a_scene_replaced_between_pages_is_gone_and_nothing_comes_twice(tmp_path):
     query = Query(positives=vectors(8, 1))
     with filled(tmp_path / "a", 6) as archive:
-        whole = archive.find(query, 999).hits
-        first = archive.find(query, 5)
+        whole = find(archive, query, 999).hits
+        first = find(archive, query, 5)
         archive.add([entry(3, version=1)])
-        rest = archive.find(query, 999, after=first.next)
+        rest = find(archive, query, 999, after=first.next)
         left = [hit.tile.id for hit in whole[5:] if hit.scene.name != "3.tif"]
         assert found(rest) == left
 
@@ -186,19 +191,20 @@ def test_variety_takes_the_best_first_and_then_what_is_unlike_it(tmp_path):
             rows[row, :3] = np.array([x, y, z]) / np.linalg.norm([x, y, z])
         archive.add([(scene, tiles, rows)])
         query = Query(positives=np.eye(1, DIM, dtype=np.float32))
-        assert found(archive.find(query, 2)) == [1, 2]
-        assert found(archive.find(query, 2, None, Arrangement(diversity=0.5))) == [1, 3]
-        assert found(archive.find(query, 4, None, Arrangement(diversity=0.01))) == [1, 2, 3, 4]
-        page = archive.find(query, 2, with_vectors=True)
+        assert found(find(archive, query, 2)) == [1, 2]
+        assert found(find(archive, query, 2, None, Arrangement(diversity=0.5))) == [1, 3]
+        assert found(find(archive, query, 4, None, Arrangement(diversity=0.01))) == [1, 2, 3, 4]
+        page = find(archive, query, 2, with_vectors=True)
         np.testing.assert_array_equal(np.stack([hit.vector for hit in page.hits]), archive.vectors([1, 2]))
-        assert archive.find(query, 1).hits[0].vector is None
+        assert find(archive, query, 1).hits[0].vector is None
         with pytest.raises(QueryError, match="has one page"):
-            archive.find(
+            find(
+                archive,
                 query,
                 1,
                 None,
                 Arrangement(diversity=0.5),
-                after=archive.find(query, 1, None, Arrangement(diversity=0.5)).next or any_cursor(archive, query),
+                after=find(archive, query, 1, None, Arrangement(diversity=0.5)).next or any_cursor(archive, query),
             )
 
 
@@ -210,7 +216,7 @@ def any_cursor(archive, query) -> Cursor:
 
 
 def test_a_cursor_goes_on_with_its_own_question_only(archive):
-    cursor = archive.find(Query(positives=vectors(1, 1)), 3).next
+    cursor = find(archive, Query(positives=vectors(1, 1)), 3).next
     for query, wanted, arrangement in (
         (Query(positives=vectors(2, 1)), None, None),
         (Query(positives=vectors(1, 1), strategy="best"), None, None),
@@ -218,7 +224,7 @@ def test_a_cursor_goes_on_with_its_own_question_only(archive):
         (Query(positives=vectors(1, 1)), None, Arrangement(group_by="scene")),
     ):
         with pytest.raises(QueryError, match="another question"):
-            archive.find(query, 3, wanted, arrangement, after=cursor)
+            find(archive, query, 3, wanted, arrangement, after=cursor)
     for token in ("", "abc", "é", cursor.token()[:-4], cursor.token() + "AAAA"):
         with pytest.raises(QueryError, match="not one of a former page"):
             Cursor.parse(token)
@@ -244,11 +250,11 @@ def test_a_query_that_cannot_be_is_refused(parts, message):
 
 def test_examples_that_cancel_out_and_other_lengths_are_refused(archive):
     with pytest.raises(QueryError, match="cancel out"):
-        archive.find(Query(positives=np.concatenate([vectors(1, 1), -vectors(1, 1)])), 1)
+        find(archive, Query(positives=np.concatenate([vectors(1, 1), -vectors(1, 1)])), 1)
     with pytest.raises(QueryError, match="need finite numbers of shape"):
-        archive.find(Query(positives=np.ones((1, 3))), 1)
+        find(archive, Query(positives=np.ones((1, 3))), 1)
     with pytest.raises(QueryError, match="at least 1"):
-        archive.find(Query(positives=vectors(1, 1)), 0)
+        find(archive, Query(positives=vectors(1, 1)), 0)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +283,6 @@ def test_a_first_page_asks_the_index_for_no_more_than_it_shows(archive, monkeypa
     monkeypatch.setattr(Chosen, "search", counted)
     every = SCENES * TILES
     for k, more in ((10, True), (every, False), (every + 1, False)):
-        page = archive.find(Query(positives=vectors(1, 1)), k)
+        page = find(archive, Query(positives=vectors(1, 1)), k)
         assert (len(page.hits), page.next is not None, page.matched) == (min(k, every), more, every)
     assert asked == [10, every, every + 1]

@@ -14,6 +14,7 @@ import pytest
 from bandsight.archive import Archive
 from bandsight.catalog.sqlite.database import migrate, open_database
 from bandsight.errors import ArchiveError, BandsightError, NotFoundError
+from bandsight.search.engine import nearest
 from bandsight.vectors import atomic_io as durable
 from bandsight.vectors.local import ivf_build as building
 from tests.archive.makers import entry, filled, vectors
@@ -48,13 +49,13 @@ def checkpoint(path: Path) -> None:
 
 
 def answers(archive: Archive) -> list[tuple[str, int, float]]:
-    hits = archive.search(vectors(1, 1), 10_000)[0]
+    hits = nearest(archive, vectors(1, 1), 10_000)[0]
     return [(hit.scene.href, hit.tile.col_off, hit.score) for hit in hits]
 
 
 def search_all(path: Path) -> None:
     with Archive.open(path) as archive:
-        archive.search(vectors(1, 1), 10_000)
+        nearest(archive, vectors(1, 1), 10_000)
 
 
 def flip(file: Path, at: int, bit: int = 3) -> None:
@@ -96,7 +97,7 @@ def test_damaged_vectors_are_found_named_and_set_aside_and_indexing_brings_them_
             assert any(file.stem in problem for problem in archive.verify(full=True))
             # A score of a damaged row is never shown.
             with pytest.raises(ArchiveError, match="does not match its checksum"):
-                archive.search(vectors(1, 1), 10_000)
+                nearest(archive, vectors(1, 1), 10_000)
     except ArchiveError as error:
         assert file.name in str(error)  # noqa: PT017
         assert "bandsight repair" in str(error)  # noqa: PT017
@@ -168,7 +169,7 @@ def test_a_changed_row_of_the_catalog_is_found_and_its_scene_named(path, stateme
         pytest.raises(ArchiveError, match=r"row \d+ of (scenes|tiles) does not match|catalog"),
         Archive.open(path) as archive,
     ):
-        archive.search(vectors(1, 1), 10_000)
+        nearest(archive, vectors(1, 1), 10_000)
     assert any("lost: /scenes/1.tif" in line for line in Archive.repair(path))
     with Archive.open(path, write=True) as archive:
         assert archive.verify(full=True) == []
@@ -205,7 +206,7 @@ def test_a_catalog_cut_short_is_an_error_that_says_what_to_do(path):
     file = path / "catalog.sqlite"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 3])
     with pytest.raises(ArchiveError, match=r"catalog\.sqlite"), Archive.open(path) as archive:
-        archive.search(vectors(1, 1), 10_000)
+        nearest(archive, vectors(1, 1), 10_000)
     with pytest.raises(ArchiveError, match=r"catalog\.sqlite|backup"):
         Archive.repair(path)
 
@@ -233,19 +234,19 @@ def test_there_is_nothing_to_repair_in_a_whole_archive(path):
 def test_compaction_drops_what_is_deleted_and_keeps_ids_scores_and_readers(path):
     with Archive.open(path) as reader, Archive.open(path, write=True) as archive:
         archive.remove(["/scenes/5.tif"])
-        before = [(hit.tile.id, hit.score) for hit in archive.search(vectors(1, 1), 10_000)[0]]
-        assert len(before) == len(reader.search(vectors(1, 1), 10_000)[0])
+        before = [(hit.tile.id, hit.score) for hit in nearest(archive, vectors(1, 1), 10_000)[0]]
+        assert len(before) == len(nearest(reader, vectors(1, 1), 10_000)[0])
         done = archive.compact()
         assert done["deleted_vectors_before"] == 8
         assert (done["segments_after"], done["deleted_vectors_after"]) == (1, 0)
         assert done["vector_bytes_after"] < done["vector_bytes_before"]
         for one in (archive, reader):
-            assert [(hit.tile.id, hit.score) for hit in one.search(vectors(1, 1), 10_000)[0]] == before
+            assert [(hit.tile.id, hit.score) for hit in nearest(one, vectors(1, 1), 10_000)[0]] == before
             assert one.verify(full=True) == []
         # The index goes on with the same ids.
         assert archive.stats()["index"]["index"] != "none"
         archive.add([entry(5)])
-        assert len(reader.search(vectors(1, 1), 10_000)[0]) == len(before) + 4
+        assert len(nearest(reader, vectors(1, 1), 10_000)[0]) == len(before) + 4
         assert archive.compact()["segments_before"] == 2
         again = archive.compact()
         assert again["segments_before"] == again["segments_after"]
@@ -290,9 +291,9 @@ def test_an_archive_emptied_and_compacted_can_be_filled_again(tmp_path):
     with filled(tmp_path / "a", 2) as archive:
         archive.remove(["/scenes/0.tif", "/scenes/1.tif"])
         assert archive.compact()["segments_after"] == 0
-        assert archive.search(vectors(1, 1), 5) == [[]]
+        assert nearest(archive, vectors(1, 1), 5) == [[]]
         archive.add([entry(0)])
-        assert min(hit.tile.id for hit in archive.search(vectors(1, 1), 5)[0]) == 9
+        assert min(hit.tile.id for hit in nearest(archive, vectors(1, 1), 5)[0]) == 9
         assert archive.verify(full=True) == []
 
 
@@ -327,7 +328,7 @@ def test_a_backup_made_beside_a_writer_is_one_whole_generation(path, tmp_path):
         with Archive.open(tmp_path / f"copy{n}", write=True) as copy:
             assert copy.generation == generation
             assert copy.verify(full=True) == []
-            names = [hit.scene.name for hit in copy.search(vectors(1, 1), 10_000)[0]]
+            names = [hit.scene.name for hit in nearest(copy, vectors(1, 1), 10_000)[0]]
             assert all(names.count(name) in {4, 5} for name in set(names))
             assert copy.stats()["index"]["index"] != "none"
             copy.add([entry(50)])

@@ -13,6 +13,7 @@ from bandsight.catalog.jobs import Counts
 from bandsight.catalog.sqlite.database import HEAD, migrate, migrations_folder, open_database, schema_version
 from bandsight.catalog.sqlite.tables import TILE_BOXES, Base
 from bandsight.errors import ArchiveError
+from bandsight.search.engine import nearest
 from tests.archive.makers import filled, vectors
 
 _SINCE_0006 = {"decisions": None, "identity": None, "start_datetime": None, "end_datetime": None}
@@ -48,7 +49,7 @@ def test_down_and_up_again_keeps_scenes_and_tiles(tmp_path, step):
                 replace(hit.scene, source=hit.scene.source if step >= "0005" else None, **_SINCE_0006),
                 hit.score,
             )
-            for hit in archive.search(vectors(1, 1), 99)[0]
+            for hit in nearest(archive, vectors(1, 1), 99)[0]
         ]
     engine = open_database(tmp_path / "a" / "catalog.sqlite")
     migrate(engine, step)
@@ -60,7 +61,7 @@ def test_down_and_up_again_keeps_scenes_and_tiles(tmp_path, step):
         Archive.open(tmp_path / "a")
     assert Archive.upgrade(tmp_path / "a") == HEAD
     with Archive.open(tmp_path / "a") as archive:
-        assert [(hit.tile, hit.scene, hit.score) for hit in archive.search(vectors(1, 1), 99)[0]] == before
+        assert [(hit.tile, hit.scene, hit.score) for hit in nearest(archive, vectors(1, 1), 99)[0]] == before
         assert archive.verify(full=True) == []
         assert len(archive.failures()) == (0 if step < "0002" else 2)
         assert [one.id for one in archive.jobs.newest()] == ([] if step < "0004" else [job])

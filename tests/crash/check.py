@@ -6,6 +6,7 @@ import numpy as np
 
 from bandsight.archive import Archive
 from bandsight.errors import ArchiveError
+from bandsight.search.engine import nearest
 from tests.archive.makers import vectors
 from tests.crash.operations import TILES, State
 
@@ -40,7 +41,7 @@ def look(path: Path, allowed: list[State]) -> State:
 
 def _compare_rows(archive: Archive, state: State) -> None:
     """Compare every tile's vector, and searches, with what was written."""
-    hits = archive.search(vectors(5, 1), 10_000)[0]
+    hits = nearest(archive, vectors(5, 1), 10_000)[0]
     names = [(int(Path(hit.scene.href).stem), hit.tile.col_off // 32) for hit in hits]
     assert sorted(names) == sorted((number, tile) for number in state for tile in range(TILES))
     if not state:
@@ -54,9 +55,9 @@ def _compare_rows(archive: Archive, state: State) -> None:
         query = vectors(seed, 1)[0]
         scores = (expected @ query.astype(np.float64)).astype(np.float32)
         order = np.lexsort((ids, -scores))
-        exact = archive.search(query, 10, exact=True)[0]
+        exact = nearest(archive, query, 10, exact=True)[0]
         assert [hit.tile.id for hit in exact] == ids[order[:10]].tolist()
-        likely = archive.search(query, 10)[0]
+        likely = nearest(archive, query, 10)[0]
         assert len(likely) == len(exact)
         known = dict(zip(ids.tolist(), scores.tolist(), strict=True))
         assert all(hit.score == known[hit.tile.id] for hit in likely)

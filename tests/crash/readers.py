@@ -11,6 +11,7 @@ import numpy as np
 
 from bandsight.archive import Archive
 from bandsight.errors import ModelChangedError
+from bandsight.search.engine import nearest
 from tests.archive.makers import MODEL, entry, vectors
 from tests.crash.check import look
 from tests.crash.forks import finish, fork
@@ -57,7 +58,7 @@ def _read(path: Path, until: float) -> tuple[int, int]:
         # Until the archive is made anew with another model; then it is opened again.
         with Archive.open(path) as archive, suppress(ModelChangedError):
             while time.monotonic() < until:
-                hits = archive.search(vectors(searches % 50, 1), 10_000)[0]
+                hits = nearest(archive, vectors(searches % 50, 1), 10_000)[0]
                 tiles: dict[str, set[int]] = {}
                 for hit in hits:
                     tiles.setdefault(hit.scene.href, set()).add(hit.tile.col_off)

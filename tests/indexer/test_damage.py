@@ -6,6 +6,7 @@ import numpy as np
 import psutil
 import pytest
 
+from bandsight.search.engine import nearest
 from indexer import pipeline
 from indexer.pipeline import index
 from indexer.progress import Silence
@@ -61,7 +62,7 @@ def test_an_isolated_job_gives_the_same_tiles_and_vectors(tmp_path, encoder):
     for isolate in (False, True):
         with Archive.create(tmp_path / f"archive{isolate}", identity(encoder)) as archive:
             index([tmp_path / "in"], archive=archive, model=encoder, isolate=isolate)
-            hits, _ = archive.search(encoder.embed_texts(["x"]), 999)[0], None
+            hits, _ = nearest(archive, encoder.embed_texts(["x"]), 999)[0], None
             found.append([(hit.scene.name, hit.tile.cell, hit.tile.valid_fraction, hit.score) for hit in hits])
     assert found[0] == found[1]
 
@@ -146,7 +147,7 @@ def test_a_corpus_of_damaged_rasters_costs_nothing_but_its_own_scenes(tmp_path, 
     assert len(failed) > 150
     assert peak < 1 << 30
     assert archive.verify(full=True) == []
-    vectors = archive.search(encoder.embed_texts(["x"]), 100_000)[0]
+    vectors = nearest(archive, encoder.embed_texts(["x"]), 100_000)[0]
     assert np.isfinite([hit.score for hit in vectors]).all()
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bandsight.search.engine import nearest
 from indexer.pipeline import index
 from indexer.remote import remote_version
 from indexer.scene import scene_key
@@ -64,10 +65,10 @@ def test_a_changed_object_replaces_its_tiles_and_the_same_one_is_left_alone(tmp_
     first = index([href], archive=archive, model=encoder, isolate=True)
     assert (first.scenes, first.failed) == (1, [])
     assert index([href], archive=archive, model=encoder).skipped_scenes == 1
-    old = {hit.tile.id for hit in archive.search(encoder.embed_texts(["x"]), 99)[0]}
+    old = {hit.tile.id for hit in nearest(archive, encoder.embed_texts(["x"]), 99)[0]}
     put(name, raster(tmp_path, 4), '"two"')
     assert index([href], archive=archive, model=encoder).scenes == 1
-    new = {hit.tile.id for hit in archive.search(encoder.embed_texts(["x"]), 99)[0]}
+    new = {hit.tile.id for hit in nearest(archive, encoder.embed_texts(["x"]), 99)[0]}
     assert new
     assert not old & new
     assert [scene.href for scene in archive.scenes()] == [href]

@@ -12,6 +12,7 @@ import pytest
 
 from bandsight.archive import Archive
 from bandsight.errors import ArchiveError
+from bandsight.search.engine import nearest
 from indexer import pipeline
 from indexer.parts import Parts
 from indexer.pipeline import index
@@ -71,7 +72,7 @@ def small_steps(monkeypatch):
 
 def rows(archive: Archive) -> list[tuple]:
     """All tiles with their vectors, by place."""
-    hits = archive.search(FakeEmbedder().embed_texts(["x"]), 10_000)[0]
+    hits = nearest(archive, FakeEmbedder().embed_texts(["x"]), 10_000)[0]
     found = archive.vectors([hit.tile.id for hit in hits])
     return sorted(
         (hit.scene.href, hit.tile.cell, hit.tile.valid_fraction, vector.tobytes())
@@ -214,7 +215,7 @@ def test_the_cloud_cover_of_a_scene_in_parts_is_that_of_all_its_tiles(tmp_path, 
         index([tmp_path], archive=archive, model=encoder, batch_size=4, progress=Breaking(6))
     index([tmp_path], archive=archive, model=encoder, batch_size=4)
     assert archive.scenes()[0].properties["eo:cloud_cover"] == 25
-    shares = [hit.tile.cloud_fraction for hit in archive.search(encoder.embed_texts(["x"]), 999)[0]]
+    shares = [hit.tile.cloud_fraction for hit in nearest(archive, encoder.embed_texts(["x"]), 999)[0]]
     assert (shares.count(1.0), shares.count(0.0)) == (64, 192)
 
 

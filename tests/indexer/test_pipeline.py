@@ -13,6 +13,7 @@ from rasterio.transform import from_origin
 from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.errors import SceneError
+from bandsight.search.engine import nearest
 from indexer import pipeline
 from indexer.pipeline import index
 from indexer.tiling import Tiling
@@ -27,7 +28,7 @@ def test_a_scene_becomes_tiles_that_an_image_of_one_finds(tmp_path, archive, enc
     summary = index([write(tmp_path / "a.tif", values, origin=(320_000, 5_760_000))], archive=archive, model=encoder)
     assert (summary.scenes, summary.tiles, summary.failed) == (1, 20, [])
     crop = values[None, :, 32:64, 64:96]
-    hit = archive.search(encoder.embed_pixels(crop, (0.665, 0.56, 0.49)), 1)[0][0]
+    hit = nearest(archive, encoder.embed_pixels(crop, (0.665, 0.56, 0.49)), 1)[0][0]
     assert (hit.tile.col_off, hit.tile.row_off, hit.score) == (64, 32, pytest.approx(1, abs=1e-3))
     assert hit.tile.cell == "EPSG:32633/10/32x1/1002_-17999"
 
@@ -45,10 +46,10 @@ def test_running_again_does_nothing_and_says_so(tmp_path, archive, encoder):
 def test_a_changed_scene_replaces_its_old_tiles(tmp_path, archive, encoder):
     scene = write(tmp_path / "a.tif", picture(3, 64, 64))
     index([scene], archive=archive, model=encoder)
-    old = {hit.tile.id for hit in archive.search(encoder.embed_texts(["x"]), 99)[0]}
+    old = {hit.tile.id for hit in nearest(archive, encoder.embed_texts(["x"]), 99)[0]}
     write(scene, picture(3, 64, 96, seed=1))
     summary = index([scene], archive=archive, model=encoder)
-    new = {hit.tile.id for hit in archive.search(encoder.embed_texts(["x"]), 99)[0]}
+    new = {hit.tile.id for hit in nearest(archive, encoder.embed_texts(["x"]), 99)[0]}
     assert summary.scenes == 1
     assert len(archive.scenes()) == 1
     assert not old & new
@@ -176,7 +177,7 @@ def test_a_sidecar_places_a_picture_and_names_its_bands(tmp_path, archive, encod
         ' "wavelengths_um": [0.5, 0.6, 0.7, 0.8, 1.6, 2.2]}'
     )
     assert index([scene], archive=archive, model=encoder).failed == []
-    found = archive.search(encoder.embed_texts(["x"]), 9, Filter.parse(bbox="10,50,10.1,50.1", datetime="2020-05-01"))
+    found = nearest(archive, encoder.embed_texts(["x"]), 9, Filter.parse(bbox="10,50,10.1,50.1", datetime="2020-05-01"))
     assert len(found[0]) > 0
     assert [band.wavelength_um for band in archive.scenes()[0].bands] == [0.5, 0.6, 0.7, 0.8, 1.6, 2.2]
 
@@ -229,7 +230,7 @@ def test_a_job_that_is_ended_at_any_moment_goes_on_where_it_was(tmp_path, how):
         assert archive.verify(full=True) == []
         windows = [
             (hit.scene.href, hit.tile.col_off, hit.tile.row_off)
-            for hit in archive.search(FakeEmbedder().embed_texts(["x"]), 10_000)[0]
+            for hit in nearest(archive, FakeEmbedder().embed_texts(["x"]), 10_000)[0]
         ]
         assert len({href for href, _, _ in windows}) == 12
         assert len(windows) == len(set(windows)) == archive.stats()["tiles"]
@@ -249,7 +250,7 @@ def test_a_scene_smaller_than_a_tile_is_a_tile(tmp_path, archive, encoder):
     values = picture(3, 10, 12)
     summary = index([write(tmp_path / "small.tif", values)], archive=archive, model=encoder)
     assert (summary.tiles, summary.failed) == (1, [])
-    tile = archive.search(encoder.embed_texts(["x"]), 1)[0][0].tile
+    tile = nearest(archive, encoder.embed_texts(["x"]), 1)[0][0].tile
     assert tile.valid_fraction == pytest.approx(10 * 12 / 32**2)
 
 
@@ -286,7 +287,7 @@ def _level_2a(folder: Path) -> Path:
 
 def test_a_quality_band_gives_cloud_and_missing_data_of_each_tile(tmp_path, archive, encoder):
     index([_level_2a(tmp_path)], archive=archive, model=encoder)
-    hits = archive.search(encoder.embed_texts(["x"]), 9)[0]
+    hits = nearest(archive, encoder.embed_texts(["x"]), 9)[0]
     assert {(hit.tile.col_off, hit.tile.valid_fraction) for hit in hits} == {(0, 1.0), (32, 0.75)}
     assert archive.scenes()[0].properties["eo:cloud_cover"] == 50
 
@@ -301,7 +302,7 @@ def test_tiles_of_any_size_overlap_and_scale(tmp_path, archive, encoder):
     scene = write(tmp_path / "a.tif", picture(3, 128, 128), origin=(320_000, 5_760_000))
     tiling = Tiling(tile_px=64, scales=(1, 2), overlap=0.5)
     summary = index([scene], archive=archive, model=encoder, tiling=tiling)
-    hits = archive.search(encoder.embed_texts(["x"]), 99)[0]
+    hits = nearest(archive, encoder.embed_texts(["x"]), 99)[0]
     windows = sorted((hit.tile.scale, hit.tile.row_off, hit.tile.col_off, hit.tile.width) for hit in hits)
     assert windows == [(1, row, col, 64) for row in (0, 32, 64) for col in (0, 32, 64)] + [(2, 0, 0, 128)]
     assert summary.tiles == 10
@@ -314,7 +315,7 @@ def test_tiles_of_any_size_overlap_and_scale(tmp_path, archive, encoder):
 def test_a_scale_whose_tiles_are_far_larger_than_the_scene_is_left_out(tmp_path, archive, encoder):
     scene = write(tmp_path / "a.tif", picture(3, 64, 64))
     index([scene], archive=archive, model=encoder, tiling=Tiling(tile_px=32, scales=(1, 2, 8)))
-    assert {hit.tile.scale for hit in archive.search(encoder.embed_texts(["x"]), 99)[0]} == {1, 2}
+    assert {hit.tile.scale for hit in nearest(archive, encoder.embed_texts(["x"]), 99)[0]} == {1, 2}
 
 
 @pytest.mark.parametrize(("wrong", "says"), [({"scales": ()}, "whole numbers"), ({"overlap": 1.0}, "overlap 1")])

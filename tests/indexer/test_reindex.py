@@ -12,6 +12,7 @@ import pytest
 
 from bandsight.archive import Archive
 from bandsight.errors import ArchiveError, ModelChangedError
+from bandsight.search.engine import nearest
 from indexer.pipeline import index
 from indexer.progress import Silence
 from indexer.reindex import reindex
@@ -36,7 +37,7 @@ def scenes(folder: Path, count: int) -> Path:
 
 
 def tiles(archive: Archive, model: FakeEmbedder) -> dict[tuple, np.ndarray]:
-    hits = archive.search(model.embed_texts(["x"]), 10_000)[0]
+    hits = nearest(archive, model.embed_texts(["x"]), 10_000)[0]
     found = archive.vectors([hit.tile.id for hit in hits])
     return {(hit.scene.href, hit.tile.cell): vector for hit, vector in zip(hits, found, strict=True)}
 
@@ -55,7 +56,7 @@ def test_an_archive_made_anew_holds_the_same_tiles_with_the_other_models_vectors
     after = tiles(archive, other)
     assert after.keys() == before.keys()
     assert {vector.shape for vector in after.values()} == {(8,)}
-    assert min(hit.tile.id for hit in archive.search(other.embed_texts(["x"]), 99)[0]) > newest
+    assert min(hit.tile.id for hit in nearest(archive, other.embed_texts(["x"]), 99)[0]) > newest
     assert archive.generation == generation + 1
     assert archive.verify(full=True) == []
     assert not (archive.path / "reindex").exists()
@@ -79,7 +80,7 @@ def test_searches_go_on_with_the_old_model_until_the_new_one_is_complete(tmp_pat
         reindex(archive, Other(), progress=Looking())
         assert set(seen) == {expected}
         with pytest.raises(ModelChangedError, match="made anew with model other"):
-            reader.search(encoder.embed_texts(["x"]), 5)
+            nearest(reader, encoder.embed_texts(["x"]), 5)
 
 
 def test_a_scene_that_fails_keeps_the_old_vectors_until_it_is_mended_or_given_up(tmp_path, archive, encoder):

@@ -10,6 +10,7 @@ import pytest
 
 from bandsight.errors import SceneError
 from bandsight.rasters import open_raster
+from bandsight.search.engine import nearest
 from indexer import pipeline
 from indexer.pipeline import index
 from indexer.readers import Here, Patient
@@ -74,11 +75,11 @@ def test_a_changed_remote_scene_replaces_its_tiles_and_the_same_one_is_left_alon
     href = f"{server}/a.tif"
     assert index([href], archive=archive, model=encoder).scenes == 1
     assert index([href], archive=archive, model=encoder).skipped_scenes == 1
-    old = {hit.tile.id for hit in archive.search(encoder.embed_texts(["x"]), 99)[0]}
+    old = {hit.tile.id for hit in nearest(archive, encoder.embed_texts(["x"]), 99)[0]}
     write(tmp_path / "served" / "a.tif", picture(3, 64, 64, seed=4))
     monkeypatch.setattr(Server, "etag", '"2"')
     assert index([href], archive=archive, model=encoder).scenes == 1
-    new = {hit.tile.id for hit in archive.search(encoder.embed_texts(["x"]), 99)[0]}
+    new = {hit.tile.id for hit in nearest(archive, encoder.embed_texts(["x"]), 99)[0]}
     assert not old & new
     assert len(archive.scenes()) == 1
 

@@ -1,0 +1,119 @@
+"""What one answer reads: a committed state of the archive, the same for vectors and rows."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.archive.scene_cache import SceneCache
+from bandsight.attributes.filters import Filter
+from bandsight.attributes.matching import Footprints
+from bandsight.catalog.records import Hit, Scene, Tile
+from bandsight.catalog.sqlite.catalog import Catalog
+from bandsight.errors import QueryError
+from bandsight.vectors.port import Choice, Selection, Similarities, VectorStore
+from bandsight.vectors.scores import Ranked
+
+
+class CommitIntervenedError(Exception):
+    """A commit came between the vectors and the rows of an answer; the answer is made again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One committed state of an archive, valid while the answer is made."""
+
+    catalog: Catalog
+    """Rows, in one transaction."""
+    store: VectorStore
+    """Vectors of the same state."""
+    scene_cache: SceneCache
+    """Scenes read before."""
+    scene_footprints: Footprints
+    """Reads footprints of scenes by id."""
+    dim: int
+    """Length of a vector."""
+
+    @property
+    def generation(self) -> int:
+        """Number of the commit."""
+        return self.catalog.generation()
+
+    @property
+    def newest(self) -> tuple[int, int]:
+        """Ids of the newest tile there ever was and of the newest scene."""
+        return self.catalog.state()[1], self.catalog.newest_scene_id()
+
+    def choose(self, where: Filter) -> Choice:
+        """Decide which tiles pass a filter, to count and search them.
+
+        Raises:
+            QueryError: The filter cannot be applied to these tiles.
+        """
+        return self.store.choose(where)
+
+    def select(self, where: Filter) -> Selection:
+        """Return all tiles that pass a filter.
+
+        Raises:
+            QueryError: The filter cannot be applied to these tiles.
+        """
+        return self.store.select(where)
+
+    def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
+        """Return the cosine of every tile that passes a filter with each vector, shape (q, dim).
+
+        Raises:
+            QueryError: The filter or the vectors cannot be used.
+        """
+        return self.store.similarities(self.checked(vectors), where)
+
+    def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Return the vectors of tiles, shape (n, dim), in the order of the ids.
+
+        Raises:
+            NotFoundError: The archive does not hold one of them.
+        """
+        return self.store.get(ids)
+
+    def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
+        """Return tiles by id; those that are gone are left out."""
+        return self.catalog.tiles(ids)
+
+    def scenes(self, ids: AbstractSet[int]) -> dict[int, Scene]:
+        """Return scenes by id; those that are gone are left out."""
+        return self.scene_cache.of(self.catalog, ids)
+
+    def hits(self, ranked: Sequence[Ranked]) -> list[list[Hit]]:
+        """Return ranked tiles with their rows.
+
+        Raises:
+            CommitIntervenedError: The row of a tile is gone.
+        """
+        ids = sorted({int(tile_id) for found, _ in ranked for tile_id in found})
+        tiles = self.catalog.tiles(ids)
+        if len(tiles) < len(ids):
+            raise CommitIntervenedError
+        scenes = self.scenes({tile.scene_id for tile in tiles.values()})
+        return [
+            [
+                Hit(tile=tiles[int(i)], scene=scenes[tiles[int(i)].scene_id], score=float(score), rank=rank)
+                for rank, (i, score) in enumerate(zip(found, scores, strict=True), 1)
+            ]
+            for found, scores in ranked
+        ]
+
+    def checked(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return query vectors as float32 of shape (q, dim).
+
+        Raises:
+            QueryError: They have another length or are not finite.
+        """
+        rows = np.atleast_2d(np.asarray(vectors, np.float32))
+        if rows.shape[1:] != (self.dim,) or not np.isfinite(rows).all():
+            raise QueryError(
+                f"query vectors: found shape {rows.shape}; need finite numbers of shape (queries, {self.dim})"
+            )
+        return rows

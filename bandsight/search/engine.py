@@ -1,0 +1,169 @@
+"""Answers queries from one state of an archive: nearest tiles, pages of a ranking, pages of a listing."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.archive import Archive, CommitIntervenedError, View
+from bandsight.attributes.filters import Filter
+from bandsight.catalog.records import Hit
+from bandsight.errors import NotFoundError, QueryError
+from bandsight.search.cursor import Cursor, digest
+from bandsight.search.listing import Key, Listing, Mark, bounded, read, scenes_passing, window
+from bandsight.search.ranking import Hydrate, Page, Rank, page, rank_best
+from bandsight.search.result_selection import Arrangement
+from bandsight.search.scorers import Query, average
+
+
+def nearest(
+    archive: Archive, vectors: NDArray[np.float32], k: int, where: Filter | None = None, *, exact: bool = False
+) -> list[list[Hit]]:
+    """Return the min(k, matching) best tiles for each query vector, scored on the raw vectors.
+
+    Args:
+        archive: The archive.
+        vectors: Unit vectors, shape (q, dim).
+        k: Most hits for each, at least 1.
+        where: Which tiles count; all when None.
+        exact: Look at every tile that passes, whatever index there is.
+
+    Raises:
+        QueryError: The vectors have another length, are not finite, k is below 1, or the filter names a property that
+            no scene has.
+    """
+    _check_k(k)
+
+    def answer(view: View) -> list[list[Hit]]:
+        queries = view.checked(vectors)
+        return view.hits(view.store.search(queries, k, where or Filter(), exact=exact))
+
+    return archive.read(answer)
+
+
+def find(
+    archive: Archive,
+    query: Query,
+    k: int,
+    where: Filter | None = None,
+    arrangement: Arrangement | None = None,
+    *,
+    after: Cursor | None = None,
+    only: Sequence[int] | None = None,
+    exact: bool = False,
+    with_vectors: bool = False,
+) -> Page:
+    """Return a page of the tiles that fit a query of one or many examples.
+
+    Args:
+        archive: The archive.
+        query: Positive and negative examples.
+        k: Most hits, at least 1.
+        where: Which tiles count; all when None.
+        arrangement: Which of the ranked tiles are shown; all when None.
+        after: The `next` of the page before. Pages over the same tiles neither repeat nor miss one, whatever is added
+            meanwhile; tiles of a scene that is replaced or removed meanwhile are gone.
+        only: Ids of tiles that count, beside the filter; they may grow from page to page.
+        exact: Look at every tile that passes, whatever index there is.
+        with_vectors: Return each hit's vector.
+
+    Raises:
+        NotFoundError: A tile of the query is not in the archive.
+        QueryError: The query, the filter or the cursor cannot be used.
+    """
+    _check_k(k)
+    arrangement, where = arrangement or Arrangement(), where or Filter()
+
+    def answer(view: View) -> Page:
+        positives = _examples(view, query.positives, query.positive_tiles)
+        negatives = _examples(view, query.negatives, query.negative_tiles)
+        question = digest(np.concatenate([positives, negatives]), where, arrangement, query.strategy)
+        if after is not None and after.question != question:
+            raise QueryError("token: it belongs to another question; repeat the first page's with it")
+        # Decided once, for all that is ranked and for how many there are.
+        chosen = view.choose(_among(where, query, after, only))
+        if query.strategy == "average":
+            aim = average(positives, negatives, query.weights)[None]
+            rank: Rank = lambda n: chosen.search(aim, n, exact=exact)[0]  # noqa: E731
+        else:
+            rank = partial(rank_best, view.store, chosen, positives, negatives, exact=exact)
+        hydrate: Hydrate = lambda ranked: view.hits([ranked])[0]  # noqa: E731
+        hits, more = page(rank, hydrate, view.vectors, k, arrangement, after, chosen.count)
+        end = None
+        if more:
+            last = hits[-1]
+            newest = view.newest[0] if after is None else after.up_to
+            end = Cursor(score=last.score, tile_id=last.tile.id, up_to=newest, question=question)
+        if with_vectors:
+            rows = view.vectors([hit.tile.id for hit in hits])
+            hits = [replace(hit, vector=row) for hit, row in zip(hits, rows, strict=True)]
+        return Page(hits=hits, next=end, matched=chosen.count, generation=view.generation)
+
+    return archive.read(answer)
+
+
+def browse(
+    archive: Archive,
+    k: int,
+    tiles: Filter | None = None,
+    scenes: Filter | None = None,
+    order: Sequence[Key] = (),
+    *,
+    after: Mark | None = None,
+) -> Listing:
+    """Return a page of tiles and scenes without ranking, in the order of keys, then tiles first, then by id.
+
+    Args:
+        archive: The archive.
+        k: Most rows, at least 1.
+        tiles: Which tiles are listed; none when None.
+        scenes: Which scenes are listed, by themselves (`exclude` means their ids); none when None.
+        order: Keys, the first one first.
+        after: The `next` of the page before. Pages over the same rows neither repeat nor miss one, whatever is added
+            meanwhile; what is replaced or removed meanwhile is gone.
+
+    Raises:
+        QueryError: A filter or a key cannot be used, or k is below 1.
+    """
+    _check_k(k)
+
+    def answer(view: View) -> Listing:
+        newest = view.newest
+        up_to = newest if after is None else (after.tiles_up_to, after.scenes_up_to)
+        selection = view.select(bounded(tiles, up_to[0]))
+        passing = scenes_passing(selection.scenes, bounded(scenes, up_to[1]), view.scene_footprints)
+        shown = window(selection, passing, k, order, after, newest)
+        rows = read(shown, view.tiles, lambda ids: view.scenes(set(ids)))
+        if rows is None:
+            raise CommitIntervenedError
+        return Listing(rows=rows, matched=shown.matched, next=shown.next, generation=view.generation)
+
+    return archive.read(answer)
+
+
+def _among(where: Filter, query: Query, after: Cursor | None, only: Sequence[int] | None) -> Filter:
+    """Return which tiles are ranked: without the examples, and on later pages without what was added since."""
+    among = replace(
+        where,
+        exclude=(*where.exclude, *query.tiles),
+        up_to=where.up_to if after is None else min(after.up_to, where.up_to or after.up_to),
+    )
+    if only is None:
+        return among
+    return Filter(all_of=(among, ~Filter(exclude=tuple(only)))) if only else Filter(up_to=-1)
+
+
+def _examples(view: View, vectors: NDArray[np.float32], tiles: Sequence[int]) -> NDArray[np.float32]:
+    given = view.checked(vectors if len(vectors) else np.empty((0, view.dim), np.float32))
+    if not tiles:
+        return given
+    if missing := view.store.missing(tiles):
+        raise NotFoundError(f"tile {missing[0]}: this archive holds no such tile; ids come from a search")
+    return np.concatenate([given, view.vectors(tiles)])
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise QueryError(f"k: found {k}; need at least 1")
