@@ -128,7 +128,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator["DatasetReader"]:
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
 
-    from bandsight.rasters import placed_or_not
+    from bandsight.raster.drivers import placed_or_not
 
     try:
         with MemoryFile(data) as memory:

@@ -32,7 +32,7 @@ from bandsight.model.clip import ClipEncoder
 from bandsight.model.loader import load_model, pick_device
 from bandsight.model.preprocess import Preprocess
 from indexer.pipeline import index
-from indexer.progress import Silence
+from indexer.progress import NullProgress
 
 _WAVES = (0.665, 0.56, 0.49)
 _SO400M: dict[str, Any] = {
@@ -183,7 +183,7 @@ def _job(encoder: ClipEncoder, cogs: Sequence[Path], place: Path, batch: int, wo
     }
 
 
-class _Notes(Silence):
+class _Notes(NullProgress):
     """Keeps what a job found worth saying."""
 
     def __init__(self) -> None:

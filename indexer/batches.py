@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from bandsight.model.protocol import BatchEncoder
-from indexer.work import Slot, Wavelengths
+from indexer.scene_task import PendingTile, Wavelengths
 
 if TYPE_CHECKING:
     from bandsight.model.pending import PendingEmbeddings
@@ -41,11 +41,11 @@ class Batches:
             listener: Told of each pass.
         """
         self._model, self.size, self._listener = model, size, listener
-        self._waiting: dict[Wavelengths, list[Slot]] = {}
-        self._begun: deque[tuple[list[Slot], PendingEmbeddings]] = deque()
+        self._waiting: dict[Wavelengths, list[PendingTile]] = {}
+        self._begun: deque[tuple[list[PendingTile], PendingEmbeddings]] = deque()
         self._busy_s, self._tried = 0.0, False
 
-    def add(self, wavelengths: Wavelengths, slots: Iterable[Slot]) -> None:
+    def add(self, wavelengths: Wavelengths, slots: Iterable[PendingTile]) -> None:
         """Take tiles of one list of bands, and have embedded what fills a batch."""
         batch = self._waiting.setdefault(wavelengths, [])
         batch += slots

@@ -14,10 +14,10 @@ from bandsight.errors import BandsightError
 from bandsight.model.protocol import Encoder
 from bandsight.sensors.profile import Profile
 from indexer.folders import roots_of
-from indexer.query import StacQuery
-from indexer.readers import Here, Patient, Processes
+from indexer.reader_pool import InlineReader, ProcessReader, RetryingReader
 from indexer.scene import scene_key
 from indexer.sources import find_scenes
+from indexer.stac_query import StacQuery
 from indexer.tiling import Tiling, open_tiled
 
 # float16 vectors. An archive of 113 small scenes had 1,296 bytes a tile in its catalog and 91 in its index; scenes of
@@ -94,7 +94,7 @@ def estimate(
     """
     found = Estimate()
     sources = find_scenes(paths, profiles, query)
-    readers = Patient(Processes(roots_of(sources), time_limit_s=time_limit_s) if isolate else Here())
+    readers = RetryingReader(ProcessReader(roots_of(sources), time_limit_s=time_limit_s) if isolate else InlineReader())
     try:
         for source in sources:
             try:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bandsight.rasters import in_zip, local_file, place_in_zip
+from bandsight.raster.drivers import in_zip, local_file, place_in_zip
 from bandsight.sensors.groups import group_bands
 from bandsight.sensors.profile import Profile
-from indexer.files import zip_names
+from indexer.sidecar_files import zip_names
 from indexer.source import Source
 
 # What a folder is searched for; a file named by the user is tried whatever it is called.

@@ -9,13 +9,13 @@ from dataclasses import replace
 from bandsight.archive import Archive
 from bandsight.catalog.jobs import Counts, State
 from bandsight.errors import ArchiveError
-from indexer.progress import Silence
+from indexer.progress import NullProgress
 from indexer.summary import Summary
 
 _BEAT_S = 2.0
 
 
-class JobRecord(Silence):
+class JobRecord(NullProgress):
     """Listens to a job; what finds nothing to do leaves no record."""
 
     def __init__(self, archive: Archive, kind: str, sources: Sequence[str], do: Callable[..., None]) -> None:

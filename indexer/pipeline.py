@@ -14,24 +14,24 @@ import numpy as np
 from bandsight.archive import Archive
 from bandsight.errors import ArchiveError, BandsightError, SceneError
 from bandsight.model.protocol import BatchEncoder
-from bandsight.rasters import is_remote
+from bandsight.raster.drivers import is_remote
 from bandsight.sensors.profile import Profile
 from indexer.batches import Batches
+from indexer.checkpoints import CheckpointFolder
 from indexer.folders import roots_of
 from indexer.job_record import JobRecord
-from indexer.layout import Layout, Read
-from indexer.order import ahead, interleaved
-from indexer.parts import Parts
-from indexer.progress import Progress, Silence, Together
-from indexer.query import StacQuery
+from indexer.progress import CompositeProgress, NullProgress, Progress
 from indexer.reader import ReadTile, read_tiles
-from indexer.readers import Here, Patient, Processes, Readers
+from indexer.reader_pool import InlineReader, ProcessReader, Readers, RetryingReader
 from indexer.scene import RasterScene, scene_key
+from indexer.scene_task import SceneTask
+from indexer.scheduling import ahead, interleaved
 from indexer.source import Source
 from indexer.sources import find_scenes
+from indexer.stac_query import StacQuery
 from indexer.summary import Summary
+from indexer.tile_plan import Read, TilePlan
 from indexer.tiling import Tiling, open_tiled
-from indexer.work import Work
 from indexer.writer import Writer
 
 # Scenes opened ahead of the one being read: hides the time that headers and overviews take. Servers are asked for the
@@ -42,7 +42,7 @@ _COMMIT_TILES, _COMMIT_S = 2048, 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class SceneSpec:
     """A scene to be indexed, and how."""
 
     source: Source
@@ -94,7 +94,7 @@ def index(
     """
     inputs = [str(path) for path in paths]
     cut = tiling or Tiling(tile_px=model.image_size)
-    tasks = [Task(source=source, sensor=sensor, tiling=cut) for source in find_scenes(inputs, profiles, query)]
+    tasks = [SceneSpec(source=source, sensor=sensor, tiling=cut) for source in find_scenes(inputs, profiles, query)]
     return run(
         tasks,
         archive=archive,
@@ -112,7 +112,7 @@ def index(
 
 
 def run(
-    tasks: Sequence[Task],
+    tasks: Sequence[SceneSpec],
     *,
     archive: Archive,
     model: BatchEncoder,
@@ -147,7 +147,7 @@ def run(
         progress: As `index`.
     """
     roots = roots_of(task.source for task in tasks)
-    readers: Readers = Processes(roots, time_limit_s=time_limit_s) if isolate else Here()
+    readers: Readers = ProcessReader(roots, time_limit_s=time_limit_s) if isolate else InlineReader()
     job = _Job(
         archive=archive,
         model=model,
@@ -155,10 +155,10 @@ def run(
         profiles=profiles,
         batch_size=batch_size,
         workers=workers,
-        readers=Patient(readers),
+        readers=RetryingReader(readers),
         fail_fast=fail_fast,
         known_failures=set() if known_failures is None else known_failures,
-        progress=progress or Silence(),
+        progress=progress or NullProgress(),
     )
     return job.run(tasks)
 
@@ -184,18 +184,18 @@ class _Job:
         self._readers, self._fail_fast, self._known_failures = readers, fail_fast, known_failures
         self._summary = Summary()
         self._counting = threading.Lock()
-        self._open: list[Work] = []
+        self._open: list[SceneTask] = []
         self._batches = Batches(model, batch_size, self)
         self._writer = Writer(archive, model.digest, self._committed)
         self._record = JobRecord(*record, self._writer.do)
-        self._progress: Progress = Together([self._record, progress])
+        self._progress: Progress = CompositeProgress([self._record, progress])
         # Reads of one lane go to one reader, which then has their blocks at hand.
         self._pools = [ThreadPoolExecutor(1, f"bandsight-read-{number}") for number in range(workers)]
         self._askers = ThreadPoolExecutor(_ASKERS, "bandsight-ask")
         self._committed_at = time.monotonic()
         self._stopped = False
 
-    def run(self, tasks: Sequence[Task]) -> Summary:
+    def run(self, tasks: Sequence[SceneSpec]) -> Summary:
         began = time.monotonic()
         self._progress.begin(len(tasks))
         try:
@@ -214,7 +214,7 @@ class _Job:
         self._progress.end(self._summary)
         return self._summary
 
-    def _work(self, tasks: Sequence[Task]) -> None:
+    def _work(self, tasks: Sequence[SceneSpec]) -> None:
         try:
             for work, read, future in ahead(self._reads(tasks), 2 * len(self._pools)):
                 self._take(work, read, future)
@@ -241,7 +241,7 @@ class _Job:
         else:
             self._record.close("successful", f"{scenes} failed" if failed else "", self._summary)
 
-    def _reads(self, tasks: Sequence[Task]) -> Iterator[tuple[Work, Read, Future[list[ReadTile]]]]:
+    def _reads(self, tasks: Sequence[SceneSpec]) -> Iterator[tuple[SceneTask, Read, Future[list[ReadTile]]]]:
         """Yield reads as they are handed to their readers."""
         for turn, (task, key, opening) in enumerate(ahead(self._openings(tasks), _OPEN_AHEAD)):
             source = task.source
@@ -266,10 +266,10 @@ class _Job:
                 pool = self._pools[(turn + read.lane) % len(self._pools)]
                 yield work, read, pool.submit(self._readers.call, read_tiles, scene, windows, **options, **kept)  # type: ignore[arg-type]
 
-    def _begun(self, scene: RasterScene, layout: Layout, turn: int) -> tuple[Work, Iterator[Read], int]:
+    def _begun(self, scene: RasterScene, layout: TilePlan, turn: int) -> tuple[SceneTask, Iterator[Read], int]:
         """Return a scene's work, what is still to be read of it, and how many tiles that is."""
-        work = Work(scene=scene, layout=layout, waiting=layout.read_count, turn=turn)
-        work.parts = Parts.find(self._archive.path, scene, layout, self._model.digest)
+        work = SceneTask(scene=scene, layout=layout, waiting=layout.read_count, turn=turn)
+        work.parts = CheckpointFolder.find(self._archive.path, scene, layout, self._model.digest)
         if work.parts is None:
             return work, layout.reads(), len(layout)
         done: set[int] = set()
@@ -283,7 +283,9 @@ class _Job:
         left = [read for read in layout.reads() if read.number not in done]
         return work, iter(left), sum(len(read.numbers) for read in left)
 
-    def _openings(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, str, Future[tuple[RasterScene, Layout]]]]:
+    def _openings(
+        self, tasks: Sequence[SceneSpec]
+    ) -> Iterator[tuple[SceneSpec, str, Future[tuple[RasterScene, TilePlan]]]]:
         """Yield scenes that are new as they are handed to their readers."""
         for number, (task, asked) in enumerate(ahead(self._keys(tasks), _ASK_AHEAD)):
             source = task.source
@@ -301,7 +303,7 @@ class _Job:
                 continue
             there = self._archive.has_scene(key)
             if there:
-                Parts.drop_left(self._archive.path, key)
+                CheckpointFolder.drop_left(self._archive.path, key)
             if there or key in self._known_failures:
                 self._summary.skipped_scenes += 1
                 self._progress.scene_opened(source.name, 0)
@@ -310,7 +312,7 @@ class _Job:
             pool = self._pools[number % len(self._pools)]
             yield task, key, pool.submit(call, open_tiled, source, key, task.sensor, self._profiles, task.tiling)
 
-    def _keys(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Future[str]]]:
+    def _keys(self, tasks: Sequence[SceneSpec]) -> Iterator[tuple[SceneSpec, Future[str]]]:
         """Yield scenes as their identities are asked for; of remote ones, several at once."""
         for task in tasks:
             options: dict[str, Any] = {"sensor": task.sensor, "model": self._model.digest}
@@ -320,7 +322,7 @@ class _Job:
             else:
                 yield task, _at_once(task.source, options)
 
-    def _take(self, work: Work, read: Read, future: Future[list[ReadTile]]) -> None:
+    def _take(self, work: SceneTask, read: Read, future: Future[list[ReadTile]]) -> None:
         """Handle one finished read."""
         record = work.scene.record
         try:
@@ -340,7 +342,7 @@ class _Job:
             self._progress.tiles_done(len(tiles) - len(slots))
         self._batches.add(work.wavelengths, slots)
 
-    def _forget(self, work: Work) -> None:
+    def _forget(self, work: SceneTask) -> None:
         """Drop the parts of a scene that failed; what was read from far away may still be of use to another try."""
         if work.in_parts and not any(is_remote(band.href) for band in work.scene.bands):
             self._writer.drop(work)
@@ -392,14 +394,14 @@ class _Job:
         if whole:
             self._writer.add(whole)
 
-    def _save(self, work: Work) -> None:
+    def _save(self, work: SceneTask) -> None:
         work.in_parts = True
         part = work.step()
         if len(part.reads):
             self._writer.save(work, part)
             self._progress.saved(work.scene.record.name, len(part))
 
-    def _fail_empty(self, work: Work) -> None:
+    def _fail_empty(self, work: SceneTask) -> None:
         record, tiling = work.scene.record, work.scene.record.tiling
         empty = SceneError(
             f"{record.name}: no tile has at least {tiling['min_valid']:.0%} valid pixels"

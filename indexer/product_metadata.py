@@ -3,15 +3,16 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from bandsight.errors import SceneError
-from bandsight.sensors.raster_info import SaidBand
-from indexer.files import list_folder, read_text
-from indexer.said import Said
-from indexer.times import parse_time
+from bandsight.sensors.raster_info import BandMetadata
+from indexer.datetimes import parse_time
+from indexer.sidecar_files import list_folder, read_text
 
 _MTL_LINE = re.compile(r'^\s*(\w+)\s*=\s*"?([^"\n]*?)"?\s*$', re.MULTILINE)
 _S2_BAND = re.compile(r"_(B(?:0[1-9]|1[0-2]|8A))(?:_\d0m)?$")
@@ -23,7 +24,48 @@ _MTL_NUMBERS = {
 _Element = ET.Element
 
 
-def said_by_product(hrefs: Sequence[str]) -> Said:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneMetadata:
+    """What something beside the rasters states about a scene: a STAC item or a product's metadata file; else empty."""
+
+    by: str = ""
+    """The item or file, for people."""
+    acquired: datetime | None = None
+    """Acquisition, UTC."""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    """Under STAC's names, e.g. `eo:cloud_cover`, `view:sun_elevation`, `platform`."""
+    hints: tuple[str, ...] = ()
+    """Product names, matched like file names."""
+    bands: Mapping[str, tuple[BandMetadata, ...]] = field(default_factory=dict)
+    """The bands in each file, by href."""
+    scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """(scale, offset) from stored numbers to physical values, by href."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "by": self.by,
+            "acquired": None if self.acquired is None else self.acquired.isoformat(),
+            "properties": dict(self.properties),
+            "hints": list(self.hints),
+            "bands": {href: [asdict(band) for band in bands] for href, bands in self.bands.items()},
+            "scales": {href: list(scale) for href, scale in self.scales.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> "SceneMetadata":
+        """Return what `as_dict` wrote."""
+        return cls(
+            by=kept["by"],
+            acquired=None if kept["acquired"] is None else datetime.fromisoformat(kept["acquired"]),
+            properties=kept["properties"],
+            hints=tuple(kept["hints"]),
+            bands={href: tuple(BandMetadata(**band) for band in bands) for href, bands in kept["bands"].items()},
+            scales={href: (scale, offset) for href, (scale, offset) in kept["scales"].items()},
+        )
+
+
+def read_product_metadata(hrefs: Sequence[str]) -> SceneMetadata:
     """Return what the product's metadata say about a scene; empty where there are none.
 
     Raises:
@@ -39,7 +81,7 @@ def said_by_product(hrefs: Sequence[str]) -> Said:
             return _mtl(folder / file)
         if _belongs(file, "-METADATA.XML", paths.values()):
             return _enmap(folder / file, hrefs)
-    return Said()
+    return SceneMetadata()
 
 
 def _belongs(file: str, ending: str, paths: Iterable[PurePath]) -> bool:
@@ -52,7 +94,7 @@ def _belongs(file: str, ending: str, paths: Iterable[PurePath]) -> bool:
     return bool(stem) and any(path.name.upper().startswith(stem) for path in paths)
 
 
-def _mtl(path: PurePath) -> Said:
+def _mtl(path: PurePath) -> SceneMetadata:
     """Read a Landsat MTL file, as text or as JSON (USGS, Landsat Collection 2 data format control book)."""
     text = read_text(path)
     try:
@@ -79,18 +121,18 @@ def _mtl(path: PurePath) -> Said:
         del properties["eo:cloud_cover"]
     names = ("LANDSAT_PRODUCT_ID", "LANDSAT_SCENE_ID")
     hints = tuple(values[name] for name in names if name in values)[:1]
-    return Said(by=path.name, acquired=when, properties=properties, hints=hints)
+    return SceneMetadata(by=path.name, acquired=when, properties=properties, hints=hints)
 
 
-def _safe(root: PurePath, paths: Mapping[str, PurePath]) -> Said:
+def _safe(root: PurePath, paths: Mapping[str, PurePath]) -> SceneMetadata:
     files = list_folder(root)
     product = next((name for name in files if re.fullmatch(r"MTD_MSIL(1C|2A)\.xml", name)), None)
     if product is not None:
         return _sentinel2(root, product, paths)
-    return _sentinel1(root) if "manifest.safe" in files else Said()
+    return _sentinel1(root) if "manifest.safe" in files else SceneMetadata()
 
 
-def _sentinel2(root: PurePath, product: str, paths: Mapping[str, PurePath]) -> Said:
+def _sentinel2(root: PurePath, product: str, paths: Mapping[str, PurePath]) -> SceneMetadata:
     """Read MTD_MSIL1C.xml or MTD_MSIL2A.xml (ESA, Sentinel-2 products specification document)."""
     tree = _xml(root / product)
     texts = _texts(tree)
@@ -107,7 +149,7 @@ def _sentinel2(root: PurePath, product: str, paths: Mapping[str, PurePath]) -> S
         if match is None:
             continue
         node = spectral.get(match[1].replace("B0", "B"))
-        bands[href] = (SaidBand(name=match[1], wavelength_um=None if node is None else _centre_um(node)),)
+        bands[href] = (BandMetadata(name=match[1], wavelength_um=None if node is None else _centre_um(node)),)
         if quantification:
             scale = 1 / float(quantification)
             scales[href] = (scale, offsets.get(node.get("bandId") if node is not None else None, 0.0) * scale)
@@ -119,7 +161,7 @@ def _sentinel2(root: PurePath, product: str, paths: Mapping[str, PurePath]) -> S
     properties |= _numbers(texts, {"Cloud_Coverage_Assessment": "eo:cloud_cover"}) | _sentinel2_sun(paths)
     when = parse_time(texts.get("PRODUCT_START_TIME", ""))
     name = texts.get("PRODUCT_URI", root.name)
-    return Said(by=product, acquired=when, properties=properties, hints=(name,), bands=bands, scales=scales)
+    return SceneMetadata(by=product, acquired=when, properties=properties, hints=(name,), bands=bands, scales=scales)
 
 
 def _centre_um(band: _Element) -> float | None:
@@ -142,7 +184,7 @@ def _sentinel2_sun(paths: Mapping[str, PurePath]) -> dict[str, Any]:
     return {}
 
 
-def _sentinel1(root: PurePath) -> Said:
+def _sentinel1(root: PurePath) -> SceneMetadata:
     """Read manifest.safe; it is not a hint: its numbers' calibration is told by the names of its files."""
     texts = _texts(_xml(root / "manifest.safe"))
     properties: dict[str, Any] = {"constellation": "sentinel-1", "instruments": ["c-sar"]}
@@ -151,14 +193,14 @@ def _sentinel1(root: PurePath) -> Said:
     for name, key in (("mode", "sar:instrument_mode"), ("pass", "sat:orbit_state")):
         if name in texts:
             properties[key] = texts[name].lower() if name == "pass" else texts[name]
-    return Said(by="manifest.safe", acquired=parse_time(texts.get("startTime", "")), properties=properties)
+    return SceneMetadata(by="manifest.safe", acquired=parse_time(texts.get("startTime", "")), properties=properties)
 
 
-def _enmap(path: PurePath, hrefs: Sequence[str]) -> Said:
+def _enmap(path: PurePath, hrefs: Sequence[str]) -> SceneMetadata:
     """Read an EnMAP METADATA.XML (DLR, EnMAP product specification: wavelengths and widths are in nm)."""
     tree = _xml(path)
     bands = tuple(
-        SaidBand(
+        BandMetadata(
             wavelength_um=float(centre.text or 0) / 1000,
             fwhm_um=float(width.text or 0) / 1000,
         )
@@ -169,7 +211,9 @@ def _enmap(path: PurePath, hrefs: Sequence[str]) -> Said:
     texts = _texts(tree)
     pictures = {href: bands for href in hrefs if "SPECTRAL_IMAGE" in PurePath(href).name.upper()}
     properties = {"platform": "enmap", **_numbers(texts, {"cloudCover": "eo:cloud_cover"})}
-    return Said(by=path.name, acquired=parse_time(texts.get("startTime", "")), properties=properties, bands=pictures)
+    return SceneMetadata(
+        by=path.name, acquired=parse_time(texts.get("startTime", "")), properties=properties, bands=pictures
+    )
 
 
 def _xml(path: PurePath) -> _Element:

@@ -44,7 +44,7 @@ class Progress(Protocol):
         """The job is over."""
 
 
-class Silence:
+class NullProgress:
     """Listens and says nothing; also what a listener of few events begins with."""
 
     def begin(self, scenes: int) -> None:
@@ -75,7 +75,7 @@ class Silence:
         """Say nothing."""
 
 
-class Together(Silence):
+class CompositeProgress(NullProgress):
     """Tells several listeners."""
 
     def __init__(self, listeners: Sequence[Progress]) -> None:
@@ -127,7 +127,7 @@ class Together(Silence):
             listener.end(summary)
 
 
-class JsonLines(Silence):
+class JsonLines(NullProgress):
     """Writes what happens as one JSON object on each line: begin, opened, failed, saved, committed, note, end."""
 
     def __init__(self, file: TextIO) -> None:
@@ -169,7 +169,7 @@ class JsonLines(Silence):
             self._file.flush()
 
 
-class _Bar(Silence):
+class _Bar(NullProgress):
     """A bar of tiles; scenes not opened yet count with the mean of those that were."""
 
     def __init__(self) -> None:
@@ -234,4 +234,4 @@ def console_progress(*, quiet: bool = False, log: Path | None = None) -> Iterato
             bar = _Bar()
             stack.enter_context(bar.bar)
             listeners.append(bar)
-        yield Together(listeners)
+        yield CompositeProgress(listeners)

@@ -17,9 +17,9 @@ from rasterio.windows import Window
 
 from bandsight.errors import SceneError
 from bandsight.geo.grid import TileWindow
-from bandsight.rasters import open_raster
-from bandsight.sensors.filling import filled
-from indexer.scaled import WHOLE_NUMBERS, to_bytes
+from bandsight.raster.byte_scaling import WHOLE_NUMBERS, to_bytes
+from bandsight.raster.drivers import open_raster
+from bandsight.raster.filling import filled
 from indexer.scene import RasterScene, SceneQuality
 
 NOTHING: NDArray[np.uint8] = np.empty((0, 0, 0), np.uint8)

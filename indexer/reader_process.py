@@ -8,14 +8,14 @@ from typing import Any
 
 import rasterio
 
-from bandsight import own_process
-from bandsight.confine import limit_memory, read_only
 from bandsight.errors import BandsightError, SceneError
+from bandsight.raster import subprocesses
+from bandsight.raster.sandbox import limit_memory, read_only
 
 # The second one is loaded before the readers are forked, so that no call pays for it.
 from indexer import reader, tiling  # noqa: F401
-from indexer.channel import Channel
-from indexer.template import answer
+from indexer.forkserver import answer
+from indexer.shared_memory import Channel
 
 
 def serve(files: list[int]) -> None:
@@ -54,7 +54,7 @@ def _answer(channel: Channel, memory: int) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Fork such processes as the connection asks whose file descriptor is the argument."""
-    own_process.begin()
+    subprocesses.begin()
     # Drivers are registered here, once.
     with socket.socket(fileno=int(arguments[0])) as control, rasterio.Env():
         answer(control, serve)

@@ -12,7 +12,7 @@ from bandsight.archive import Archive
 from bandsight.archive.lifecycle import CATALOG_FILE
 from bandsight.catalog.records import ModelIdentity, Scene
 from bandsight.model.protocol import BatchEncoder, Encoder
-from indexer.pipeline import Task, run
+from indexer.pipeline import SceneSpec, run
 from indexer.source import Source
 from indexer.summary import Summary
 from indexer.tiling import Tiling
@@ -77,7 +77,7 @@ def _texts(model: Encoder, sentences: Sequence[str]) -> NDArray[np.float32] | No
     return model.embed_texts(list(sentences)) if sentences else None
 
 
-def _task(scene: Scene, tile_px: int | None) -> Task:
+def _task(scene: Scene, tile_px: int | None) -> SceneSpec:
     """Return how a scene is indexed again: as it was, from what it was opened from."""
     kept = scene.source
     sensor: str | None
@@ -89,4 +89,6 @@ def _task(scene: Scene, tile_px: int | None) -> Task:
         source, sensor = Source.from_dict(kept), kept.get("sensor")
     said = {name: value for name, value in scene.tiling.items() if name in Tiling.__dataclass_fields__}
     tiling = Tiling(**{**said, "scales": tuple(said.get("scales", (1,)))})
-    return Task(source=source, sensor=sensor, tiling=tiling if tile_px is None else replace(tiling, tile_px=tile_px))
+    return SceneSpec(
+        source=source, sensor=sensor, tiling=tiling if tile_px is None else replace(tiling, tile_px=tile_px)
+    )

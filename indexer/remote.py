@@ -1,7 +1,7 @@
 """Asks servers and object stores what tells a file from a changed one; through GDAL, which has the credentials."""
 
-from bandsight.rasters import be_patient, gdal_name
-from bandsight.vsi import headers
+from bandsight.raster.drivers import be_patient, gdal_name
+from bandsight.raster.gdal_vsi import headers
 
 
 def remote_version(href: str) -> str:

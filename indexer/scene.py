@@ -15,42 +15,27 @@ from bandsight.catalog.records import SceneRecord
 from bandsight.errors import SceneError
 from bandsight.geo.footprint import footprint
 from bandsight.raster.bands import BandRef
-from bandsight.rasters import check_local, local_file, raster_path, stored
+from bandsight.raster.drivers import check_local, local_file, raster_path, stored
 from bandsight.sensors.match import Match, match
 from bandsight.sensors.profile import Profile
 from bandsight.sensors.quality import Quality
 from bandsight.sensors.raster_info import RasterInfo
 from bandsight.sensors.scaling import Decibel, Scaling
-from indexer.acquired import acquired
-from indexer.containers import open_rasters
-from indexer.placement import aligned, check_degrees, crs_of, crs_text, gsd_m, transform_of
-from indexer.product_metadata import said_by_product
+from indexer.acquisition_time import acquired
+from indexer.datetimes import parse_time
+from indexer.georeferencing import aligned, check_degrees, crs_of, crs_text, gsd_m, transform_of
+from indexer.product_metadata import SceneMetadata, read_product_metadata
 from indexer.remote import remote_version
-from indexer.said import Said
 from indexer.sidecar import Sidecar, read_sidecar, sidecar_path
 from indexer.source import Source
-from indexer.stretch import limits
-from indexer.times import parse_time
+from indexer.stretch_limits import limits
+from indexer.subdatasets import open_rasters
 
 _HASHED_BYTES = 1 << 16
 # Largest block that is decoded in one piece.
 _MAX_BLOCK = 512 << 20
 
 Transform = tuple[float, float, float, float, float, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SceneBand:
-    """One band to be read."""
-
-    name: str
-    """Name in the sensor profile."""
-    wavelength_um: float
-    """Centre wavelength, µm."""
-    href: str
-    """File."""
-    index: int
-    """Band number in the file, from 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,7 +56,7 @@ class RasterScene:
 
     record: SceneRecord
     """What the catalog will keep."""
-    bands: tuple[SceneBand, ...]
+    bands: tuple[BandRef, ...]
     """In the order in which the model sees them."""
     transform: Transform
     """Affine of the reference grid, the finest of the bands."""
@@ -162,7 +147,7 @@ def open_scene(
         SensorError: No sensor profile fits.
     """
     source.check()
-    said = said_by_product(source.hrefs) if source.said is None else source.said
+    said = read_product_metadata(source.hrefs) if source.said is None else source.said
     datasets: dict[str, DatasetReader] = {}
     try:
         open_rasters(source.hrefs, datasets)
@@ -180,7 +165,7 @@ def _settle(
     key: str,
     datasets: Mapping[str, DatasetReader],
     sidecars: Mapping[str, Sidecar],
-    said: Said,
+    said: SceneMetadata,
     matched: Match,
     tiling: dict[str, Any],
     sensor: str | None,
@@ -231,10 +216,7 @@ def _settle(
     )
     return RasterScene(
         record=record,
-        bands=tuple(
-            SceneBand(name=m.band.name, wavelength_um=m.band.wavelength_um, href=m.href, index=m.index)
-            for m in matched.bands
-        ),
+        bands=record.bands,
         transform=transform,
         width=dataset.width,
         height=dataset.height,
@@ -281,7 +263,9 @@ def _stretch(scaling: Scaling, low: Sequence[float], high: Sequence[float]) -> d
     }
 
 
-def _datetime(source: Source, sidecars: Mapping[str, Sidecar], said: Said, dataset: DatasetReader) -> datetime | None:
+def _datetime(
+    source: Source, sidecars: Mapping[str, Sidecar], said: SceneMetadata, dataset: DatasetReader
+) -> datetime | None:
     """Return the acquisition: the user's word, the product's or catalogue's, the file's own, its name."""
     text = next((sidecar.datetime for sidecar in sidecars.values() if sidecar.datetime), None)
     when = parse_time(text) if text else None
@@ -302,7 +286,7 @@ def _quality(
     return SceneQuality(quality=matched.quality.quality, href=href, transform=transform)
 
 
-def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, said: Said) -> RasterInfo:
+def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, said: SceneMetadata) -> RasterInfo:
     raw = stored(dataset)
     band_tags = [{**raw.tags(i), **raw.tags(i, ns="IMAGERY")} for i in range(1, dataset.count + 1)]
     return RasterInfo(

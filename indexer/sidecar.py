@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bandsight.errors import SceneError
-from bandsight.rasters import local_file
+from bandsight.raster.drivers import local_file
 
 SUFFIX = ".bandsight.json"
 _FIELDS = {"crs", "bounds", "datetime", "sensor", "wavelengths_um"}

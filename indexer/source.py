@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bandsight.errors import SceneError
-from bandsight.rasters import check_remote, is_remote
-from indexer.said import Said
+from bandsight.raster.drivers import check_remote, is_remote
+from indexer.product_metadata import SceneMetadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class Source:
     """Short name for people."""
     hrefs: tuple[str, ...]
     """What `open_raster` takes; files of this machine by their absolute paths, sorted."""
-    said: Said | None = None
+    said: SceneMetadata | None = None
     """What the catalogue that named it says; None where the product's own metadata are to be looked for."""
     version: str = ""
     """Of remote files: what tells a change, e.g. the item's `updated`."""
@@ -53,5 +53,5 @@ class Source:
             name=kept["name"],
             hrefs=tuple(kept["hrefs"]),
             version=kept.get("version", ""),
-            said=None if said is None else Said.from_dict(said),
+            said=None if said is None else SceneMetadata.from_dict(said),
         )

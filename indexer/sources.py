@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bandsight.errors import SceneError
-from bandsight.rasters import check_remote, is_remote, raster_path, subdataset
+from bandsight.raster.drivers import check_remote, is_remote, raster_path, subdataset
 from bandsight.sensors.profile import Profile, load_profiles
 from indexer.folders import folder_files, scenes_of, zip_files
-from indexer.query import StacQuery
 from indexer.source import Source
+from indexer.stac_query import StacQuery
 
 _STAC = "stac:"
 _ITEM_FILES = {".json", ".geojson", ".parquet", ".geoparquet"}

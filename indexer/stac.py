@@ -11,13 +11,13 @@ import pystac
 from pystac.stac_io import DefaultStacIO
 
 from bandsight.errors import SceneError
-from bandsight.rasters import is_remote, raster_path
+from bandsight.raster.drivers import is_remote, raster_path
 from bandsight.sensors.profile import Profile
-from bandsight.sensors.raster_info import SaidBand
-from indexer.query import StacQuery
-from indexer.said import Said
+from bandsight.sensors.raster_info import BandMetadata
+from indexer.datetimes import parse_time
+from indexer.product_metadata import SceneMetadata
 from indexer.source import Source
-from indexer.times import parse_time
+from indexer.stac_query import StacQuery
 
 _RASTERS = (
     "image/tiff",
@@ -156,7 +156,7 @@ def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
     bands = {hrefs[key]: listed for key, asset in assets.items() if (listed := _bands(asset))}
     applied = item.properties.get("earthsearch:boa_offset_applied") is True
     scales = {hrefs[key]: scale for key, asset in assets.items() if (scale := _scale(asset, offset_applied=applied))}
-    said = Said(
+    said = SceneMetadata(
         by=f"STAC item {item.id}",
         acquired=item.datetime or parse_time(str(item.properties.get("start_datetime", ""))),
         properties={key: value for key, value in item.properties.items() if key not in _TIMES},
@@ -235,11 +235,11 @@ def _is_quality(asset: pystac.Asset, profiles: Sequence[Profile]) -> bool:
     return any(quality.file.search(stem) for profile in profiles for quality in profile.quality)
 
 
-def _bands(asset: pystac.Asset) -> tuple[SaidBand, ...]:
+def _bands(asset: pystac.Asset) -> tuple[BandMetadata, ...]:
     """Return what an asset says about its bands: STAC 1.1 `bands`, or `eo:bands` before it."""
     listed: Iterable[Mapping[str, Any]] = asset.extra_fields.get("bands") or asset.extra_fields.get("eo:bands") or ()
     found = tuple(
-        SaidBand(
+        BandMetadata(
             name=band.get("name"),
             common_name=band.get("eo:common_name", band.get("common_name")),
             wavelength_um=_number(band.get("eo:center_wavelength", band.get("center_wavelength"))),

@@ -7,9 +7,9 @@ from typing import Any
 from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
 from bandsight.sensors.profile import Profile
-from indexer.layout import Layout, shape_of
 from indexer.scene import RasterScene, open_scene
 from indexer.source import Source
+from indexer.tile_plan import TilePlan, shape_of
 
 # A scene of 1,000,000 × 300,000 pixels in tiles of 128: more than any sensor delivers in one file.
 _MAX_TILES = 20_000_000
@@ -17,7 +17,7 @@ _MAX_TILES = 20_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tiling:
-    """Part of a scene's identity: other parameters make other tiles."""
+    """How a scene is cut into tiles; part of its identity: other parameters make other tiles."""
 
     tile_px: int
     """Side of a tile, pixels."""
@@ -40,7 +40,7 @@ class Tiling:
         """Return it as the catalog keeps it."""
         return asdict(self) | {"scales": list(self.scales)}
 
-    def layout(self, scene: RasterScene) -> Layout:
+    def layout(self, scene: RasterScene) -> TilePlan:
         """Return how a scene is cut, all scales; a coarse scale only where the scene fills half a window.
 
         Raises:
@@ -67,12 +67,12 @@ class Tiling:
             if scale == 1 or max(scene.width, scene.height) * 2 >= self.tile_px * scale
         ]
         shapes = [shape_of(grid, scene, self.tile_px) for grid in grids]
-        return Layout(grids=tuple(grids), shapes=tuple(shapes))
+        return TilePlan(grids=tuple(grids), shapes=tuple(shapes))
 
 
 def open_tiled(
     source: Source, key: str, sensor: str | None, profiles: Sequence[Profile] | None, tiling: Tiling
-) -> tuple[RasterScene, Layout]:
+) -> tuple[RasterScene, TilePlan]:
     """Open a scene and settle how it is cut."""
     scene = open_scene(source, key, sensor=sensor, profiles=profiles, tiling=tiling.as_dict())
     return scene, tiling.layout(scene)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from bandsight.archive import Archive
-from indexer.parts import Part, Parts
-from indexer.work import Work
+from indexer.checkpoints import Checkpoint, CheckpointFolder
+from indexer.scene_task import SceneTask
 
 # Writes handed over and not yet on disk: bounds memory.
 _PENDING = 2
@@ -29,19 +29,19 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, "bandsight-write")
         self._pending: deque[Future[None]] = deque()
 
-    def add(self, scenes: Sequence[tuple[Work, Part]]) -> None:
+    def add(self, scenes: Sequence[tuple[SceneTask, Checkpoint]]) -> None:
         """Write finished scenes of one part in one commit; waits while too many writes are under way."""
         self.do(self._add, list(scenes))
 
-    def save(self, work: Work, part: Part) -> None:
+    def save(self, work: SceneTask, part: Checkpoint) -> None:
         """Keep a part of a scene until the others are there."""
         self.do(self._save, work, part)
 
-    def show(self, work: Work) -> None:
+    def show(self, work: SceneTask) -> None:
         """Write a finished scene whose parts were saved, in one commit."""
         self.do(self._show, work)
 
-    def drop(self, work: Work) -> None:
+    def drop(self, work: SceneTask) -> None:
         """Delete the parts of a scene that failed."""
         self.do(self._drop, work)
 
@@ -59,20 +59,20 @@ class Writer:
         finally:
             self._thread.shutdown(wait=True)
 
-    def _add(self, scenes: list[tuple[Work, Part]]) -> None:
+    def _add(self, scenes: list[tuple[SceneTask, Checkpoint]]) -> None:
         self._archive.add([(work.scene_record(), work.tile_records(part), part.vectors) for work, part in scenes])
         self._committed(len(scenes), sum(len(part) for _, part in scenes))
 
-    def _save(self, work: Work, part: Part) -> None:
+    def _save(self, work: SceneTask, part: Checkpoint) -> None:
         if work.parts is None:
-            work.parts = Parts.begun(self._archive.path, work.scene, work.layout, self._model)
+            work.parts = CheckpointFolder.begun(self._archive.path, work.scene, work.layout, self._model)
         work.parts.write(part)
 
-    def _drop(self, work: Work) -> None:
+    def _drop(self, work: SceneTask) -> None:
         if work.parts is not None:
             work.parts.drop()
 
-    def _show(self, work: Work) -> None:
+    def _show(self, work: SceneTask) -> None:
         assert work.parts is not None
         pieces = (piece for part in work.parts.read() for piece in part.pieces(_ROWS_AT_ONCE))
         parts = ((work.tile_records(piece), piece.vectors) for piece in pieces)

@@ -10,9 +10,10 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from bandsight import own_process, query_image, rasters  # noqa: F401
-from bandsight.confine import limit_memory, read_only
+from bandsight import query_image
 from bandsight.errors import BandsightError, ImageError
+from bandsight.raster import drivers, subprocesses  # noqa: F401
+from bandsight.raster.sandbox import limit_memory, read_only
 
 _Decoded = tuple[NDArray[np.uint8], tuple[float, ...]]
 
@@ -49,7 +50,7 @@ def _decoded(data: bytes, wavelengths: list[float] | None, max_pixels: int, memo
 
 def main(arguments: Sequence[str]) -> None:
     """Serve the connection whose file descriptor is the first argument, in as much memory as the second says."""
-    own_process.begin()
+    subprocesses.begin()
     descriptor, memory = (int(argument) for argument in arguments)
     limit_memory(memory)
     read_only(())

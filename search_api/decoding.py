@@ -8,8 +8,8 @@ from multiprocessing import Pipe
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight import own_process
 from bandsight.errors import ArchiveError, BusyError, ImageError
+from bandsight.raster import subprocesses
 
 _START_S = 120.0
 # Address space of a process. A picture of the largest size allowed takes some hundred MB of it.
@@ -86,7 +86,7 @@ class _Process:
         self._connection, theirs = Pipe()
         with theirs:
             file = theirs.fileno()
-            self._popen = own_process.start("search_api.decoder_process", [str(file), str(memory)], [file])
+            self._popen = subprocesses.start("search_api.decoder_process", [str(file), str(memory)], [file])
         if not self._connection.poll(_START_S) or self._received() is None:
             self.end()
             raise ArchiveError("query image: the process that decodes did not begin; is the machine out of memory?")

@@ -20,7 +20,7 @@ from bandsight.imagery.crops import crop
 from bandsight.imagery.map_tiles import MAX_ZOOM, map_ground, mosaic_tile, native_zoom, scene_tile, zooms
 from bandsight.imagery.rendering import scene_styles
 from bandsight.imagery.thumbnails import thumbnail
-from bandsight.rasters import local_file
+from bandsight.raster.drivers import local_file
 from bandsight.search.engine import browse
 from bandsight.search.listing import Key
 from bandsight.sensors.styles import Style

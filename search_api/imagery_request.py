@@ -7,7 +7,7 @@ from fastapi import Query
 
 from bandsight.catalog.records import Scene
 from bandsight.errors import NotFoundError, QueryError
-from bandsight.imagery.rendering import Look, look_of
+from bandsight.imagery.rendering import RenderSpec, render_spec
 from search_api.schemas import MAX_ID
 
 _MOST_RANGES = 3
@@ -34,14 +34,14 @@ class LookUrl:
         str | None, Query(max_length=50, description="Colours of a single band, e.g. inferno", examples=["inferno"])
     ] = None
 
-    def of(self, scene: Scene, *, own_stretch: bool = False) -> Look:
+    def of(self, scene: Scene, *, own_stretch: bool = False) -> RenderSpec:
         """Return how a scene is shown.
 
         Raises:
             QueryError: A parameter cannot be read, or the scene has no such style or band.
         """
         bands = None if self.bands is None else [part.strip() for part in self.bands.split(",")]
-        return look_of(
+        return render_spec(
             scene,
             style=self.style,
             bands=bands,
@@ -50,7 +50,7 @@ class LookUrl:
             own_stretch=own_stretch,
         )
 
-    def if_any(self, scene: Scene) -> Look | None:
+    def if_any(self, scene: Scene) -> RenderSpec | None:
         """Return how a scene is shown, None where it has no such style or band."""
         try:
             return self.of(scene)

@@ -70,8 +70,8 @@ def index(
     from indexer.gpu import unused_gpu
     from indexer.pipeline import index as run
     from indexer.progress import console_progress
-    from indexer.query import StacQuery
     from indexer.sources import check_inputs
+    from indexer.stac_query import StacQuery
     from indexer.tiling import Tiling
     from indexer.watch import watch as again_and_again
 

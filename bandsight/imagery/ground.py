@@ -30,7 +30,7 @@ _MARGIN, _BEND = 2, 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class TargetGrid:
     """A grid that scenes are shown on, along meridians and parallels: Web Mercator, or degrees."""
 
     crs: CRS
@@ -55,7 +55,7 @@ class Ground:
 
 
 def read_ground(
-    scene: Scene, bands: tuple[BandRef, ...], ground: Ground, *, most: int = MAX_DECODED
+    scene: Scene, bands: tuple[BandRef, ...], ground: TargetGrid, *, most: int = MAX_DECODED
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return bands on a grid, and where they have data, both (bands, rows, columns).
 
@@ -88,7 +88,7 @@ def read_ground(
     return out, np.isfinite(out)
 
 
-def _warped(values: NDArray[np.float32], placed: Affine, crs: CRS, ground: Ground) -> NDArray[np.float32]:
+def _warped(values: NDArray[np.float32], placed: Affine, crs: CRS, ground: TargetGrid) -> NDArray[np.float32]:
     made = np.full((len(values), ground.height, ground.width), np.nan, np.float32)
     if not np.isfinite(values).any():
         return made
@@ -141,7 +141,7 @@ def _bounds(values: NDArray[np.float64], size: int) -> tuple[int, int]:
     return max(0, math.floor(values.min() - more)), min(size, math.ceil(values.max() + more))
 
 
-def _size(extent: Extent, shared: LonLatBox, ground: Ground) -> tuple[int, int]:
+def _size(extent: Extent, shared: LonLatBox, ground: TargetGrid) -> tuple[int, int]:
     """Return the rows and columns at which an extent is read: about as fine as it is shown."""
     left, top, right, bottom = extent
     lon, lat = (

@@ -18,10 +18,10 @@ from rio_tiler.mosaic import mosaic_reader
 from bandsight.catalog.records import Scene
 from bandsight.errors import QueryError, SceneError
 from bandsight.geo.box import LonLatBox
-from bandsight.imagery.ground import Ground, read_ground
+from bandsight.imagery.ground import TargetGrid, read_ground
 from bandsight.imagery.pixels import MAX_DECODED, decoded_pixels
-from bandsight.imagery.rendering import Look, render
-from bandsight.rasters import open_raster
+from bandsight.imagery.rendering import RenderSpec, render
+from bandsight.raster.drivers import open_raster
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,7 @@ class Picture:
         return np.dstack([self.rgb * self.seen[..., None], alpha])
 
 
-def map_ground(z: int, x: int, y: int, size: int) -> Ground:
+def map_ground(z: int, x: int, y: int, size: int) -> TargetGrid:
     """Return the grid of a tile of a web map (Web Mercator, XYZ).
 
     Raises:
@@ -68,7 +68,7 @@ def map_ground(z: int, x: int, y: int, size: int) -> Ground:
     edge = WEB_MERCATOR_TMS.xy_bounds(tile)
     around = WEB_MERCATOR_TMS.bounds(tile)
     step = (edge.right - edge.left) / size
-    return Ground(
+    return TargetGrid(
         crs=WEB_MERCATOR_TMS.rasterio_crs,
         transform=Affine(step, 0, edge.left, 0, -step, edge.top),
         width=size,
@@ -82,31 +82,31 @@ def map_ground(z: int, x: int, y: int, size: int) -> Ground:
     )
 
 
-def scene_tile(scene: Scene, look: Look, ground: Ground, *, most: int = MAX_DECODED) -> Picture:
+def scene_tile(scene: Scene, spec: RenderSpec, ground: TargetGrid, *, most: int = MAX_DECODED) -> Picture:
     """Return a scene on a tile of a map.
 
     Raises:
         SceneError: A file of the scene is gone or cannot be read.
         QueryError: Too much would have to be decoded.
     """
-    rgb, seen = render(scene, look, *read_ground(scene, look.reads, ground, most=most))
+    rgb, seen = render(scene, spec, *read_ground(scene, spec.reads, ground, most=most))
     return Picture(rgb=rgb, seen=seen)
 
 
-def mosaic_tile(scenes: Sequence[Scene], look_of: Callable[[Scene], Look | None], ground: Ground) -> Picture:
+def mosaic_tile(scenes: Sequence[Scene], spec_of: Callable[[Scene], RenderSpec | None], ground: TargetGrid) -> Picture:
     """Return several scenes on a tile of a map, the first one on top; what cannot be read is left out.
 
     Args:
         scenes: In their order; reading stops when nothing is see-through any more.
-        look_of: How a scene is shown; None to leave it out.
+        spec_of: How a scene is shown; None to leave it out.
         ground: The tile.
     """
 
     def read(scene: Scene) -> ImageData:
-        look = look_of(scene)
-        if look is None:
+        spec = spec_of(scene)
+        if spec is None:
             raise SceneError(f"{scene.name}: has no such bands")
-        made = scene_tile(scene, look, ground, most=_MOSAIC_DECODED)
+        made = scene_tile(scene, spec, ground, most=_MOSAIC_DECODED)
         mask = np.broadcast_to(~made.seen, (3, *made.seen.shape))
         return ImageData(np.ma.MaskedArray(np.moveaxis(made.rgb, -1, 0), mask.copy()))
 
@@ -121,7 +121,7 @@ def mosaic_tile(scenes: Sequence[Scene], look_of: Callable[[Scene], Look | None]
     return Picture(rgb=rgb, seen=np.asarray(~np.ma.getmaskarray(image.array).all(axis=0)))
 
 
-def zooms(scene: Scene, look: Look) -> tuple[int, int]:
+def zooms(scene: Scene, spec: RenderSpec) -> tuple[int, int]:
     """Return the least and the greatest zoom of a scene: what is decoded in time, and its own resolution.
 
     Raises:
@@ -129,7 +129,7 @@ def zooms(scene: Scene, look: Look) -> tuple[int, int]:
     """
     greatest = native_zoom([scene])
     least = 0
-    for href in {band.href for band in look.reads}:
+    for href in {band.href for band in spec.reads}:
         with open_raster(href) as dataset:
             least = max(least, next((z + 1 for z in range(greatest - 1, -1, -1) if _slow(dataset, greatest - z)), 0))
     return least, greatest

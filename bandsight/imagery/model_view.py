@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import SceneError
 from bandsight.imagery.pixels import read_extent
-from bandsight.sensors.filling import filled
+from bandsight.raster.filling import filled
 from bandsight.sensors.scaling import decibel, stretch
 
 

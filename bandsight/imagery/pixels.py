@@ -15,7 +15,7 @@ from rasterio.windows import Window
 from bandsight.catalog.records import Scene
 from bandsight.errors import QueryError, SceneError
 from bandsight.raster.bands import BandRef
-from bandsight.rasters import open_raster
+from bandsight.raster.drivers import open_raster
 from bandsight.sensors.profile import Profile, load_profiles
 
 Extent = tuple[int, int, int, int]

@@ -20,7 +20,7 @@ _COLOURS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class RenderSpec:
     """What is shown of one scene, and how."""
 
     channels: tuple[tuple[int, ...], ...]
@@ -46,7 +46,7 @@ def scene_styles(scene: Scene) -> tuple[Style, ...]:
     return styles_of(bands, profile.styles) if profile else styles_of(bands)
 
 
-def look_of(
+def render_spec(
     scene: Scene,
     *,
     style: str | None = None,
@@ -54,7 +54,7 @@ def look_of(
     rescale: Sequence[tuple[float, float]] | None = None,
     colormap: str | None = None,
     own_stretch: bool = False,
-) -> Look:
+) -> RenderSpec:
     """Return how a scene is shown.
 
     Args:
@@ -85,7 +85,7 @@ def look_of(
                 "or one for each"
             )
         ranges = list(rescale) * (len(chosen.bands) if len(rescale) == 1 else 1)
-    return Look(
+    return RenderSpec(
         channels=tuple(tuple(at[part] for part in _parts(band)) for band in chosen.bands),
         reads=tuple(band for _, band in reads),
         ranges=tuple(ranges),
@@ -96,14 +96,14 @@ def look_of(
 
 
 def render(
-    scene: Scene, look: Look, values: Sequence[NDArray[Any]] | NDArray[np.float32], valid: NDArray[np.bool_]
+    scene: Scene, spec: RenderSpec, values: Sequence[NDArray[Any]] | NDArray[np.float32], valid: NDArray[np.bool_]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Return a picture, uint8 (rows, columns, 3), and where it shows something, bool (rows, columns).
 
     Args:
         scene: The scene.
-        look: How it is shown.
-        values: Stored numbers of the bands in `look.reads`, (rows, columns) each.
+        spec: How it is shown.
+        values: Stored numbers of the bands in `spec.reads`, (rows, columns) each.
         valid: Where they have data, (bands, rows, columns).
     """
     numbers = np.stack([np.asarray(layer, np.float32) for layer in values])
@@ -113,11 +113,11 @@ def render(
     to_db = scene.stretch.get("to_db")
     if to_db:
         numbers = decibel(numbers, "power" if to_db == "power" else "amplitude")
-    layers = [numbers[c[0]] if len(c) == 1 else numbers[c[0]] - numbers[c[1]] for c in look.channels]
-    ranges = _own_ranges(layers, seen) if look.own_stretch and seen.any() else look.ranges
+    layers = [numbers[c[0]] if len(c) == 1 else numbers[c[0]] - numbers[c[1]] for c in spec.channels]
+    ranges = _own_ranges(layers, seen) if spec.own_stretch and seen.any() else spec.ranges
     shown = [stretch(layer, low, high) for layer, (low, high) in zip(layers, ranges, strict=True)]
-    if look.colormap is not None:
-        return _coloured(shown[0], look.colormap), seen
+    if spec.colormap is not None:
+        return _coloured(shown[0], spec.colormap), seen
     return np.stack(shown * (_COLOURS if len(shown) == 1 else 1), axis=-1), seen
 
 

@@ -5,22 +5,22 @@ from numpy.typing import NDArray
 
 from bandsight.catalog.records import Scene, Tile
 from bandsight.imagery.pixels import read_extent
-from bandsight.imagery.rendering import Look, look_of, render
+from bandsight.imagery.rendering import RenderSpec, render, render_spec
 
 
-def thumbnail(scene: Scene, tile: Tile, size: int = 128, look: Look | None = None) -> NDArray[np.uint8]:
+def thumbnail(scene: Scene, tile: Tile, size: int = 128, spec: RenderSpec | None = None) -> NDArray[np.uint8]:
     """Return a picture of a tile, uint8 (size, size, 3); outside of the scene it is black.
 
     Args:
         scene: The scene that it was cut from.
         tile: The tile.
         size: Rows and columns of the picture, pixels.
-        look: Bands and stretch; None for the scene's first style, stretched to what is in the tile.
+        spec: Bands and stretch; None for the scene's first style, stretched to what is in the tile.
 
     Raises:
         SceneError: A file of the scene is gone or cannot be read.
     """
-    shown = look or look_of(scene, own_stretch=True)
+    shown = spec or render_spec(scene, own_stretch=True)
     extent = (tile.col_off, tile.row_off, tile.col_off + tile.width, tile.row_off + tile.height)
     values, valid = read_extent(scene, shown.reads, extent, (size, size))
     picture, seen = render(scene, shown, values, valid)

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from bandsight.errors import SensorError
 from bandsight.sensors.profile import Band, Layout, Profile, load_profiles, profile_named
 from bandsight.sensors.quality import Quality
-from bandsight.sensors.raster_info import RasterInfo, SaidBand
+from bandsight.sensors.raster_info import BandMetadata, RasterInfo
 from bandsight.sensors.wavelengths import Wavelengths, known_wavelengths
 
 # The profile of scenes whose bands come with their wavelengths, and that no other profile knows.
@@ -181,7 +181,7 @@ def _bands(profile: Profile, files: Sequence[RasterInfo], *, forced: bool) -> li
 
 def _of_file(profile: Profile, info: RasterInfo) -> Band | None:
     """Return the band that a file of one band holds: as its source says, else by its name."""
-    said = info.said[0] if info.said else SaidBand()
+    said = info.said[0] if info.said else BandMetadata()
     name = (said.name or "").lower()
     by_word = next((band for band in profile.bands if name and band.name.lower() == name), None)
     by_file = next((band for band in profile.bands if band.file and band.file.search(info.path.stem)), None)

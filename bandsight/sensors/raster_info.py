@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SaidBand:
+class BandMetadata:
     """What something beside the file says about one of its bands."""
 
     name: str | None = None
@@ -42,7 +42,7 @@ class RasterInfo:
     """The user's word on the bands, µm."""
     sensor: str | None = None
     """The user's word on the sensor."""
-    said: tuple[SaidBand, ...] = ()
+    said: tuple[BandMetadata, ...] = ()
     """What a STAC item or the product's metadata says about each band; empty where they say nothing."""
     said_by: str = ""
     """Which of them it was, for people."""

@@ -84,7 +84,9 @@ def opening(archive: Path, queries: Queries) -> dict[str, Any]:
 def time_queries(archive: Archive, queries: Queries) -> dict[str, float]:
     """Return the median processor time of a query of each kind, ms."""
     return {
-        f"{kind}_cpu_ms": round(statistics.median(_timed(partial(nearest, archive, q, K))[2] for q in asked[:_ASKED]), 2)
+        f"{kind}_cpu_ms": round(
+            statistics.median(_timed(partial(nearest, archive, q, K))[2] for q in asked[:_ASKED]), 2
+        )
         for kind, asked in queries.items()
     }
 

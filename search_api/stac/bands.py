@@ -6,7 +6,7 @@ from typing import Any
 from bandsight.catalog.records import Scene
 from bandsight.errors import SensorError
 from bandsight.raster.bands import BandRef
-from bandsight.rasters import raster_path
+from bandsight.raster.drivers import raster_path
 from bandsight.sensors.profile import Band, profile_named
 from search_api.stac.links import GEOTIFF
 

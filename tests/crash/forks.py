@@ -1,4 +1,4 @@
-"""Work in a process of its own, forked so that it need not import anything."""
+"""SceneTask in a process of its own, forked so that it need not import anything."""
 
 import os
 import sys

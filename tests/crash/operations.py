@@ -11,7 +11,7 @@ import numpy as np
 from bandsight.archive import Archive
 from bandsight.archive.lifecycle import CATALOG_FILE
 from bandsight.catalog.sqlite.database import migrate, open_database
-from indexer.parts import Part, Parts
+from indexer.checkpoints import Checkpoint, CheckpointFolder
 from tests.archive.makers import MODEL, entry
 
 TILES = 4
@@ -125,12 +125,12 @@ def _add_in_parts(archive: Archive, number: int, version: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.iterdir():
         left.unlink()
-    parts = Parts(folder, {})
+    parts = CheckpointFolder(folder, {})
     for at in range(0, TILES, 2):
         share = np.ones(2)
         numbers = np.array([at, at + 1])
         parts.write(
-            Part(
+            Checkpoint(
                 reads=numbers, numbers=numbers, valid_fraction=share, cloud_fraction=share, vectors=vectors[at : at + 2]
             )
         )

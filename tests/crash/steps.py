@@ -15,7 +15,7 @@ from bandsight.vectors.local import column_files, folder, index_files
 from bandsight.vectors.local import store as faiss_store
 from bandsight.vectors.local.folder import StoreFolder
 from bandsight.vectors.local.store import LocalVectorStore
-from indexer.parts import Parts
+from indexer.checkpoints import CheckpointFolder
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ STEPS = {
     "tiles in, segment not": Step(Catalog, "add_tiles", False, "add"),
     "segment in, not committed": Step(Catalog, "add_segment", False, "replace"),
     "part flushed, not named": Step(durable, "name_durably", True, "add in parts"),
-    "part named, next one not begun": Step(Parts, "write", False, "add in parts"),
+    "part named, next one not begun": Step(CheckpointFolder, "write", False, "add in parts"),
     "one part's rows in, the others not": Step(Catalog, "add_segment", False, "add in parts"),
     "all parts in, not committed": Step(archive, "add_in_parts", False, "add in parts"),
-    "parts shown, not deleted": Step(Parts, "drop", True, "add in parts"),
+    "parts shown, not deleted": Step(CheckpointFolder, "drop", True, "add in parts"),
     "some parts deleted": Step(os, "unlink", False, "add in parts"),
     "new archive made, nothing linked": Step(archive, "link_files", True, "reindex"),
     "files linked, folder not flushed": Step(succession, "_link", False, "reindex"),

@@ -13,8 +13,8 @@ from bandsight.catalog.records import Scene
 from bandsight.errors import QueryError, SceneError
 from bandsight.imagery import pixels
 from bandsight.imagery.map_tiles import map_ground, mosaic_tile, native_zoom, scene_tile, zooms
-from bandsight.imagery.rendering import look_of
-from bandsight.rasters import open_raster
+from bandsight.imagery.rendering import render_spec
+from bandsight.raster.drivers import open_raster
 from tests import rasters
 from tests.imagery.makers import ground, ground_picture, on_grid, places, scene_at, tile_at, write_ground
 
@@ -27,7 +27,7 @@ POLAR = Affine(1000, 0, -200_000, 0, -1000, 200_000)
 
 def check(scene: Scene, tile: tuple[int, int, int], *, least: float = 0.02, blur: int = 1) -> None:
     """Compare a tile with the ground, away from the scene's edge."""
-    picture = scene_tile(scene, look_of(scene), map_ground(*tile, 256))
+    picture = scene_tile(scene, render_spec(scene), map_ground(*tile, 256))
     cols, rows, inside = on_grid(scene, *places(*tile))
     edge = 3 * blur
     well = inside & (cols > edge) & (cols < scene.width - edge) & (rows > edge) & (rows < scene.height - edge)
@@ -73,12 +73,12 @@ def test_far_from_the_scene_nothing_is_seen(tmp_path: Path, crs: str) -> None:
     """Projections answer on the other side of the Earth, too."""
     scene = write_ground(tmp_path / "a.tif", crs, UTM if crs == "EPSG:32633" else DEGREES, 64, 64)
     for tile in [(1, 0, 0), (1, 0, 1), (3, 0, 7), tile_at(-165, 45, 10), tile_at(15, -45, 10), tile_at(16.5, 45.1, 12)]:
-        assert not scene_tile(scene, look_of(scene), map_ground(*tile, 256)).seen.any()
+        assert not scene_tile(scene, render_spec(scene), map_ground(*tile, 256)).seen.any()
 
 
 def test_the_world_shows_a_small_scene_as_a_dot(tmp_path: Path) -> None:
     scene = write_ground(tmp_path / "a.tif", "EPSG:4326", DEGREES @ Affine.scale(10), 400, 400)
-    seen = scene_tile(scene, look_of(scene), map_ground(0, 0, 0, 256)).seen
+    seen = scene_tile(scene, render_spec(scene), map_ground(0, 0, 0, 256)).seen
     assert 2 <= seen.sum() <= 40
     lon, lat = places(0, 0, 0)
     assert np.abs(lon[seen] - 22).max() < 3
@@ -105,7 +105,7 @@ def test_a_scene_that_only_control_points_place_is_shown_there(tmp_path: Path) -
         grid, crs, size = warped.transform, warped.crs.to_string(), (warped.width, warped.height)
     scene = scene_at(path, crs, grid, *size)
     tile = tile_at(20.15, 49.85, 11)
-    picture = scene_tile(scene, look_of(scene), map_ground(*tile, 256))
+    picture = scene_tile(scene, render_spec(scene), map_ground(*tile, 256))
     lon, lat = places(*tile)
     cols, rows = (lon - 20) / 0.001, (50 - lat) / 0.001
     well = (cols > 5) & (cols < 395) & (rows > 5) & (rows < 395)
@@ -132,15 +132,15 @@ def test_overviews_are_used_and_a_scene_without_them_is_refused_from_afar(
     monkeypatch.setattr(module, "MAX_DECODED", 20_000)
     monkeypatch.setattr(module, "_TILE_PX", 32)
     scene = replace(write_ground(tmp_path / "a.tif", "EPSG:32633", UTM, 512, 512), gsd_m=10)
-    least, greatest = zooms(scene, look_of(scene))
+    least, greatest = zooms(scene, render_spec(scene))
     assert 0 < least <= greatest
     ground_far = map_ground(*tile_at(15.02, 45.13, 5), 256)
     with pytest.raises(QueryError, match=r"a\.tif.*zoom in.*gdaladdo"):
-        scene_tile(scene, look_of(scene), ground_far, most=20_000)
+        scene_tile(scene, render_spec(scene), ground_far, most=20_000)
     with rasterio.open(tmp_path / "a.tif", "r+") as out:
         out.build_overviews([2, 4, 8, 16])
-    assert zooms(scene, look_of(scene))[0] == 0
-    assert scene_tile(scene, look_of(scene), ground_far, most=20_000).seen.any()
+    assert zooms(scene, render_spec(scene))[0] == 0
+    assert scene_tile(scene, render_spec(scene), ground_far, most=20_000).seen.any()
 
 
 def test_nodata_and_what_is_no_number_are_see_through(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_nodata_and_what_is_no_number_are_see_through(tmp_path: Path) -> None:
     path = rasters.write(tmp_path / "a.tif", values, crs="EPSG:32633", transform=UTM, nodata=-9999)
     scene = scene_at(path, "EPSG:32633", UTM, 400, 400, kind="linear")
     tile = tile_at(15.02, 44.98, 12)
-    picture = scene_tile(scene, look_of(scene), map_ground(*tile, 256))
+    picture = scene_tile(scene, render_spec(scene), map_ground(*tile, 256))
     cols, rows, inside = on_grid(scene, *places(*tile))
     assert picture.seen[inside & (cols > 204) & (rows > 204) & (cols < 396) & (rows < 396)].all()
     assert not picture.seen[(cols < 196) | (rows < 196)].any()
@@ -165,12 +165,12 @@ def test_a_mosaic_shows_the_first_scene_and_the_next_where_that_ends(tmp_path: P
         scene_at(whole, "EPSG:32633", UTM, 400, 400, number=2),
     ]
     tile = tile_at(15.02, 45.13, 12)
-    made = mosaic_tile(scenes, look_of, map_ground(*tile, 256))
+    made = mosaic_tile(scenes, render_spec, map_ground(*tile, 256))
     cols, rows, _ = on_grid(scenes[1], *places(*tile))
     well = (rows > 3) & (rows < 397)
     assert (made.rgb[well & (cols > 3) & (cols < 197)] == 50).all()
     assert (made.rgb[well & (cols > 203) & (cols < 397)] == 200).all()
-    turned_round = mosaic_tile(scenes[::-1], look_of, map_ground(*tile, 256))
+    turned_round = mosaic_tile(scenes[::-1], render_spec, map_ground(*tile, 256))
     assert (turned_round.rgb[turned_round.seen] == 200).all()
 
 
@@ -180,11 +180,11 @@ def test_a_mosaic_leaves_out_what_is_gone_or_has_other_bands(tmp_path: Path) -> 
     Path(gone.href).unlink()
     tile = map_ground(*tile_at(15.02, 45.13, 12), 256)
     with pytest.raises(SceneError, match=r"gone\.tif"):
-        scene_tile(gone, look_of(gone), tile)
-    assert mosaic_tile([gone, there], look_of, tile).seen.any()
-    assert not mosaic_tile([gone], look_of, tile).seen.any()
+        scene_tile(gone, render_spec(gone), tile)
+    assert mosaic_tile([gone, there], render_spec, tile).seen.any()
+    assert not mosaic_tile([gone], render_spec, tile).seen.any()
     assert not mosaic_tile([there], lambda _: None, tile).seen.any()
-    assert not mosaic_tile([], look_of, tile).seen.any()
+    assert not mosaic_tile([], render_spec, tile).seen.any()
 
 
 @pytest.mark.parametrize(("tile", "name"), [((25, 0, 0), "z"), ((-1, 0, 0), "z"), ((2, 4, 0), "x"), ((2, 0, 4), "y")])

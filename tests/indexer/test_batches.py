@@ -11,7 +11,7 @@ from tests.fakes import FakeEmbedder
 RGB_UM = (0.665, 0.56, 0.49)
 
 
-class Slot:
+class PendingTile:
     """A tile whose vector is asked for."""
 
     def __init__(self, value, work):
@@ -19,7 +19,7 @@ class Slot:
         self.work = work
 
 
-class Work:
+class SceneTask:
     def __init__(self):
         self.failed, self.vectors = False, {}
 
@@ -74,11 +74,11 @@ class Away:
 
 
 def tiles(work, count):
-    return [Slot(value, work) for value in range(count)]
+    return [PendingTile(value, work) for value in range(count)]
 
 
 def test_the_next_batch_is_begun_before_the_last_one_is_waited_for():
-    model, work, listener = Slow(), Work(), Listener()
+    model, work, listener = Slow(), SceneTask(), Listener()
     batches = Batches(model, 4, listener)
     slots = tiles(work, 18)
     batches.add(RGB_UM, slots[:4])
@@ -95,7 +95,7 @@ def test_the_next_batch_is_begun_before_the_last_one_is_waited_for():
 
 
 def test_what_is_done_is_handed_on_without_waiting():
-    model, work = Slow(), Work()
+    model, work = Slow(), SceneTask()
     batches = Batches(model, 4, Listener())
     batches.add(RGB_UM, tiles(work, 4))
     model.under_way[0].finished = True
@@ -104,7 +104,7 @@ def test_what_is_done_is_handed_on_without_waiting():
 
 
 def test_a_scene_that_fails_while_the_device_works_disturbs_nobody():
-    model, bad, good = Slow(), Work(), Work()
+    model, bad, good = Slow(), SceneTask(), SceneTask()
     batches = Batches(model, 4, Listener())
     batches.add(RGB_UM, tiles(bad, 6))
     bad.failed = True
@@ -117,7 +117,7 @@ def test_a_scene_that_fails_while_the_device_works_disturbs_nobody():
 def test_a_long_job_tries_once_to_be_faster_and_says_what_came_of_it():
     model, listener = Slow(seconds=70.0), Listener()
     batches = Batches(model, 4, listener)
-    work = Work()
+    work = SceneTask()
     batches.add(RGB_UM, tiles(work, 40))
     batches.flush()
     assert model.tried == 1
@@ -128,13 +128,13 @@ def test_a_long_job_tries_once_to_be_faster_and_says_what_came_of_it():
 def test_a_short_job_does_not_try():
     model = Slow(seconds=1.0)
     batches = Batches(model, 4, Listener())
-    batches.add(RGB_UM, tiles(Work(), 40))
+    batches.add(RGB_UM, tiles(SceneTask(), 40))
     batches.flush()
     assert model.tried == 0
 
 
 def test_too_little_memory_is_said(monkeypatch):
-    model, listener, work = FakeEmbedder(), Listener(), Work()
+    model, listener, work = FakeEmbedder(), Listener(), SceneTask()
     begin = model.begin_pixels
 
     def cramped(pixels, wavelengths):
@@ -154,7 +154,7 @@ def test_too_little_memory_is_said(monkeypatch):
 
 
 def test_vectors_that_are_there_are_handed_on_at_once():
-    work = Work()
+    work = SceneTask()
     batches = Batches(FakeEmbedder(), 4, Listener())
     batches.add(RGB_UM, tiles(work, 4))
     assert len(work.vectors) == 4

@@ -9,8 +9,8 @@ import pytest
 from bandsight.search.engine import nearest
 from indexer import pipeline
 from indexer.pipeline import index
-from indexer.progress import Silence
-from indexer.readers import Processes
+from indexer.progress import NullProgress
+from indexer.reader_pool import ProcessReader
 from indexer.tiling import Tiling
 from tests.indexer import damage, misbehaving
 from tests.rasters import picture, write
@@ -70,7 +70,7 @@ def test_an_isolated_job_gives_the_same_tiles_and_vectors(tmp_path, encoder):
 def test_a_process_is_not_begun_once_the_job_has_ended():
     from bandsight.errors import SceneError
 
-    readers = Processes()
+    readers = ProcessReader()
     readers.close()
     with pytest.raises(SceneError, match="the job has ended"):
         readers.call(len, "x")
@@ -79,7 +79,7 @@ def test_a_process_is_not_begun_once_the_job_has_ended():
 def test_when_all_processes_of_readers_die_others_begin():
     from bandsight.errors import SceneError
 
-    readers = Processes()
+    readers = ProcessReader()
     try:
         assert readers.call(len, "x") == 1
         (template,) = psutil.Process().children()
@@ -95,7 +95,7 @@ def test_when_all_processes_of_readers_die_others_begin():
 
 
 def test_a_reader_is_forked_from_a_process_of_one_thread():
-    readers = Processes()
+    readers = ProcessReader()
     readers.call(len, "x")
     (template,) = psutil.Process().children()
     assert template.num_threads() == 1
@@ -113,7 +113,7 @@ def test_a_corpus_of_damaged_rasters_costs_nothing_but_its_own_scenes(tmp_path, 
     last = [Path(shutil.copy(files[0], tmp_path / "in" / f"z{number}.tif")) for number in range(2)]
     peak = 0
 
-    class Watch(Silence):
+    class Watch(NullProgress):
         """Looks at the readers' memory whenever a scene has been opened."""
 
         def begin(self, scenes):

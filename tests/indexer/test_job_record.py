@@ -8,7 +8,7 @@ from bandsight.catalog.jobs import Counts
 from bandsight.errors import NotFoundError
 from indexer import job_record
 from indexer.pipeline import index
-from indexer.progress import Silence
+from indexer.progress import NullProgress
 from tests.fakes import FakeEmbedder
 from tests.rasters import picture, write
 
@@ -62,7 +62,7 @@ def test_a_running_job_can_be_watched(folder, archive, encoder, monkeypatch):
                 time.sleep(0.005)
             return super().embed_pixels(pixels, wavelengths)
 
-    index([folder], archive=archive, model=Slow(), batch_size=4, workers=1, progress=Silence())
+    index([folder], archive=archive, model=Slow(), batch_size=4, workers=1, progress=NullProgress())
     assert [counts.tiles for counts in seen] == [0, 4, 8, 12]
     assert seen[-1].tiles_per_s > 0
     assert seen[-1].remaining_s is not None

@@ -10,7 +10,7 @@ from indexer import gpu, pipeline, writer
 from indexer.estimate import estimate
 from indexer.pipeline import index
 from indexer.progress import console_progress
-from indexer.readers import Here, Patient
+from indexer.reader_pool import InlineReader, RetryingReader
 from indexer.source import Source
 from indexer.tiling import Tiling
 from indexer.watch import watch
@@ -137,7 +137,7 @@ def test_what_fails_on_a_server_is_tried_again_and_what_fails_here_is_not():
         return "done"
 
     away = Source(name="away", hrefs=("https://x/a.tif",))
-    patient = Patient(Here(), pauses_s=(0.01, 0.01))
+    patient = RetryingReader(InlineReader(), pauses_s=(0.01, 0.01))
     assert patient.call(shaky, away, 2) == "done"
     assert len(calls) == 3
     calls.clear()
@@ -154,7 +154,7 @@ def test_what_is_not_there_is_not_waited_for():
     def gone(source):
         raise SceneError("HTTP response code: 404")
 
-    patient = Patient(Here(), pauses_s=(30.0,))
+    patient = RetryingReader(InlineReader(), pauses_s=(30.0,))
     began = time.monotonic()
     with pytest.raises(SceneError):
         patient.call(gone, Source(name="away", hrefs=("https://x/a.tif",)))

@@ -10,13 +10,13 @@ from affine import Affine
 
 from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
-from indexer.acquired import acquired
+from bandsight.raster.byte_scaling import to_bytes
+from indexer.acquisition_time import acquired
+from indexer.datetimes import parse_time
 from indexer.reader import read_tiles
-from indexer.scaled import to_bytes
 from indexer.scene import open_scene
 from indexer.sources import find_scenes
 from indexer.tiling import Tiling
-from indexer.times import parse_time
 from tests.rasters import picture, write
 
 

@@ -14,7 +14,7 @@ from bandsight.archive import Archive
 from bandsight.errors import ArchiveError, ModelChangedError
 from bandsight.search.engine import nearest
 from indexer.pipeline import index
-from indexer.progress import Silence
+from indexer.progress import NullProgress
 from indexer.reindex import reindex
 from indexer.tiling import Tiling
 from tests.fakes import FakeEmbedder
@@ -72,7 +72,7 @@ def test_searches_go_on_with_the_old_model_until_the_new_one_is_complete(tmp_pat
     seen = []
     with Archive.open(archive.path) as reader:
 
-        class Looking(Silence):
+        class Looking(NullProgress):
             def committed(self, scenes, tiles_added):
                 seen.append(len(tiles(reader, encoder)))
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from bandsight.errors import SceneError
-from bandsight.rasters import open_raster
+from bandsight.raster.drivers import open_raster
 from bandsight.search.engine import nearest
 from indexer import pipeline
 from indexer.pipeline import index
-from indexer.readers import Here, Patient
+from indexer.reader_pool import InlineReader, RetryingReader
 from indexer.remote import remote_version
 from indexer.scene import scene_key
 from indexer.source import Source
@@ -112,7 +112,7 @@ def no_server(monkeypatch):
 
 @pytest.mark.parametrize("isolate", [False, True])
 def test_a_refused_connection_is_tried_again_and_then_said(no_server, archive, encoder, monkeypatch, isolate):
-    monkeypatch.setattr(pipeline, "Patient", functools.partial(Patient, pauses_s=(0.01, 0.01)))
+    monkeypatch.setattr(pipeline, "RetryingReader", functools.partial(RetryingReader, pauses_s=(0.01, 0.01)))
     summary = index([f"http://{no_server}/a.tif"], archive=archive, model=encoder, isolate=isolate)
     ((name, reason),) = summary.failed
     assert name == "a.tif"
@@ -133,7 +133,7 @@ def test_a_server_that_comes_back_between_two_tries_is_noticed(tmp_path, no_serv
             threading.Thread(target=begun[0].serve_forever, daemon=True).start()
             raise
 
-    assert Patient(Here(), pauses_s=(0.1,)).call(opened, Source(name="a", hrefs=(href,))) == 3
+    assert RetryingReader(InlineReader(), pauses_s=(0.1,)).call(opened, Source(name="a", hrefs=(href,))) == 3
     begun[0].shutdown()
     begun[0].server_close()
 
@@ -149,7 +149,7 @@ def test_a_server_that_comes_back_between_two_tries_is_noticed(tmp_path, no_serv
     ],
 )
 def test_a_url_that_names_no_file_is_refused_and_not_tried_again(archive, encoder, monkeypatch, href, needed):
-    monkeypatch.setattr(pipeline, "Patient", functools.partial(Patient, pauses_s=(60.0,)))
+    monkeypatch.setattr(pipeline, "RetryingReader", functools.partial(RetryingReader, pauses_s=(60.0,)))
     with pytest.raises(SceneError, match=needed):
         check_inputs([href])
     with pytest.raises(SceneError, match=needed):

@@ -14,7 +14,7 @@ import rasterio.shutil
 
 from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
-from bandsight.rasters import open_raster
+from bandsight.raster.drivers import open_raster
 from indexer import description
 from indexer.pipeline import index
 from indexer.reader import read_tiles
@@ -180,7 +180,7 @@ def test_a_raster_on_a_web_server_is_read_in_parts_and_tried_again(tmp_path):
 
 
 def test_object_stores_are_read_through_gdals_file_systems():
-    from bandsight.rasters import gdal_name, is_remote, raster_path
+    from bandsight.raster.drivers import gdal_name, is_remote, raster_path
 
     assert gdal_name("s3://bucket/a/b.tif") == "/vsis3/bucket/a/b.tif"
     assert gdal_name("gs://bucket/b.tif") == "/vsigs/bucket/b.tif"
@@ -232,7 +232,7 @@ def test_what_the_user_may_not_read_is_named_and_the_rest_is_read(tmp_path):
 
 
 def test_a_raster_that_may_not_be_read_is_said_so(tmp_path, monkeypatch):
-    from bandsight.rasters import open_raster
+    from bandsight.raster.drivers import open_raster
 
     path = write(tmp_path / "a.tif", picture(3, 64, 64))
 

@@ -8,9 +8,9 @@ import pytest
 
 from bandsight.errors import SceneError
 from indexer.pipeline import index
-from indexer.query import StacQuery
 from indexer.scene import open_scene
 from indexer.sources import find_scenes
+from indexer.stac_query import StacQuery
 from tests.rasters import picture, write
 from tests.web import serve
 

@@ -7,7 +7,7 @@ import pytest
 from bandsight.errors import SensorError
 from bandsight.sensors.match import Match, match
 from bandsight.sensors.profile import load_profiles
-from bandsight.sensors.raster_info import RasterInfo, SaidBand
+from bandsight.sensors.raster_info import BandMetadata, RasterInfo
 
 GREY = ("gray",)
 RGBX = ("red", "green", "blue", "undefined")
@@ -349,7 +349,7 @@ def test_the_users_wavelengths_win_over_those_of_the_file() -> None:
 
 def test_a_catalogue_wins_over_the_file_and_names_the_bands() -> None:
     tags = tuple({"CENTRAL_WAVELENGTH_UM": v} for v in ("0.4", "0.5"))
-    said = (SaidBand(name="x", wavelength_um=0.7, fwhm_um=0.02), SaidBand(name="y", wavelength_um=1.6))
+    said = (BandMetadata(name="x", wavelength_um=0.7, fwhm_um=0.02), BandMetadata(name="y", wavelength_um=1.6))
     found = match([_info("cube.tif", 2, band_tags=tags, said=said, said_by="STAC item a")])
     assert found.origin == "STAC item a"
     assert [(m.band.name, m.band.wavelength_um, m.band.fwhm_um) for m in found.bands] == [

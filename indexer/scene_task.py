@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 from bandsight.catalog.records import SceneRecord, TileRecord
 from bandsight.geo.footprint import footprints
-from indexer.layout import Layout, Read
-from indexer.parts import Part, Parts
+from indexer.checkpoints import Checkpoint, CheckpointFolder
 from indexer.reader import NOTHING, ReadTile
 from indexer.scene import RasterScene
+from indexer.tile_plan import Read, TilePlan
 
 Wavelengths = tuple[float, ...]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Slot:
+class PendingTile:
     """A tile between its reader and its vector."""
 
-    work: "Work"
+    work: "SceneTask"
     """Its scene."""
     read: int
     """Number of the read that it came with."""
@@ -34,11 +34,11 @@ class Slot:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Work:
+class SceneTask:
     """A scene whose tiles are being read and embedded."""
 
     scene: RasterScene
-    layout: Layout
+    layout: TilePlan
     """How it is cut."""
     waiting: int
     """Reads not handled yet."""
@@ -46,7 +46,7 @@ class Work:
     """Its place in the job: neighbours begin with different readers."""
     in_parts: bool = False
     """Some of it was handed out to be kept until all is there."""
-    parts: Parts | None = None
+    parts: CheckpointFolder | None = None
     """Where that lies; the writer's."""
     failed: bool = False
     """Given up; whatever still arrives is dropped."""
@@ -54,7 +54,7 @@ class Work:
     """Tiles that are to be in the archive, those of former runs too."""
     cloud: tuple[float, int] = (0.0, 0)
     """Sum of the known cloud shares of these tiles, and how many are known."""
-    _slots: dict[int, list[Slot]] = field(default_factory=dict)
+    _slots: dict[int, list[PendingTile]] = field(default_factory=dict)
     """Tiles of each read that was handled and not handed out to be written."""
     _missing: dict[int, int] = field(default_factory=dict)
     """Of these, how many have no vector yet, for each read that lacks any."""
@@ -74,11 +74,11 @@ class Work:
         """How many tiles `step` would return."""
         return sum(len(slots) for read, slots in self._slots.items() if read not in self._missing)
 
-    def take(self, read: Read, tiles: Sequence[ReadTile]) -> list[Slot]:
+    def take(self, read: Read, tiles: Sequence[ReadTile]) -> list[PendingTile]:
         """Take what a read has brought; return the tiles that the model must see."""
         self.waiting -= 1
         slots = [
-            Slot(work=self, read=read.number, number=number, tile=tile)
+            PendingTile(work=self, read=read.number, number=number, tile=tile)
             for number, tile in zip(read.numbers, tiles, strict=True)
             if tile.pixels.size
         ]
@@ -91,20 +91,20 @@ class Work:
         self.cloud = total + sum(shares), known + len(shares)
         return slots
 
-    def embedded(self, slot: Slot, vector: NDArray[np.float32]) -> None:
+    def embedded(self, slot: PendingTile, vector: NDArray[np.float32]) -> None:
         """Keep a tile's vector instead of its pixels."""
         slot.vector, slot.tile = vector, replace(slot.tile, pixels=NOTHING)
         self._missing[slot.read] -= 1
         if not self._missing[slot.read]:
             del self._missing[slot.read]
 
-    def step(self) -> Part:
+    def step(self) -> Checkpoint:
         """Hand out what is finished, to be written, and forget it."""
         reads = sorted(read for read in self._slots if read not in self._missing)
         slots = sorted((slot for read in reads for slot in self._slots.pop(read)), key=lambda slot: slot.number)
         vectors = [slot.vector for slot in slots if slot.vector is not None]
         shares = [slot.tile.cloud_fraction for slot in slots]
-        return Part(
+        return Checkpoint(
             reads=np.array(reads, np.int64),
             numbers=np.array([slot.number for slot in slots], np.int64),
             valid_fraction=np.array([slot.tile.valid_fraction for slot in slots], np.float64),
@@ -120,7 +120,7 @@ class Work:
         cover = round(100 * total / known, 2)
         return replace(record, properties={**record.properties, "eo:cloud_cover": cover})
 
-    def tile_records(self, part: Part) -> list[TileRecord]:
+    def tile_records(self, part: Checkpoint) -> list[TileRecord]:
         """Return the records of a part's tiles, in order."""
         windows = [self.layout.window(number) for number in part.numbers.tolist()]
         sides = [(window.col_off, window.row_off, window.width, window.height) for window in windows]

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from bandsight.errors import SceneError
-from bandsight.rasters import is_remote
-from indexer.channel import Channel, shared_memory
+from bandsight.raster.drivers import is_remote
+from indexer.forkserver import ForkServer
 from indexer.scene import RasterScene
+from indexer.shared_memory import Channel, shared_memory
 from indexer.source import Source
-from indexer.template import Template
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Readers(Protocol):
         """End all that was begun."""
 
 
-class Here:
+class InlineReader:
     """Decodes in this process: no start-up cost, no protection."""
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -44,7 +44,7 @@ class Here:
         """Do nothing."""
 
 
-class Processes:
+class ProcessReader:
     """Decodes in one process for each calling thread; one that dies or is too slow is replaced."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Processes:
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._all: list[_Process] = []
-        self._template: Template | None = None
+        self._template: ForkServer | None = None
         self._closed = False
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -106,7 +106,7 @@ class Processes:
                 if self._template is not None and not self._template.alive():
                     self._template.close()
                     self._template = None
-                self._template = self._template or Template()
+                self._template = self._template or ForkServer()
                 template = self._template
             try:
                 current = _Process(template, self._roots, self._memory)
@@ -130,7 +130,7 @@ class Processes:
         return process.end()
 
 
-class Patient:
+class RetryingReader:
     """Tries again what failed on a server or in an object store, after ever longer pauses."""
 
     def __init__(self, readers: Readers, pauses_s: Sequence[float] = (1.0, 4.0)) -> None:
@@ -170,7 +170,7 @@ def _is_away(args: tuple[Any, ...]) -> bool:
 class _Process:
     """A reader process and the connection to it."""
 
-    def __init__(self, template: Template, roots: list[str], memory: int) -> None:
+    def __init__(self, template: ForkServer, roots: list[str], memory: int) -> None:
         ours, theirs = Pipe()
         memory_file = shared_memory()
         self._template = template

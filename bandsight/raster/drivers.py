@@ -21,7 +21,7 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 
 from bandsight.errors import SceneError
-from bandsight.vsi import forget
+from bandsight.raster.gdal_vsi import forget
 
 # Drivers that redirect to other files or URLs (VRT, WMS, …) are not among them: a scene must not make us read what
 # the user did not name.

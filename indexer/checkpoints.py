@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.vectors.atomic_io import write_durably
-from indexer.layout import Layout
 from indexer.scene import RasterScene
+from indexer.tile_plan import TilePlan
 
 _ABOUT = "about.json"
 # Characters of a key: enough to tell scenes apart.
@@ -26,7 +26,7 @@ _NAME = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Checkpoint:
     """Tiles of a scene that are read and embedded."""
 
     reads: NDArray[np.int64]
@@ -43,11 +43,11 @@ class Part:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def pieces(self, tiles: int) -> "Iterator[Part]":
+    def pieces(self, tiles: int) -> "Iterator[Checkpoint]":
         """Yield so many of its tiles at a time."""
         for start in range(0, len(self), tiles):
             rows = slice(start, start + tiles)
-            yield Part(
+            yield Checkpoint(
                 reads=self.reads,
                 numbers=self.numbers[rows],
                 valid_fraction=self.valid_fraction[rows],
@@ -56,7 +56,7 @@ class Part:
             )
 
 
-class Parts:
+class CheckpointFolder:
     """The parts of one scene."""
 
     def __init__(self, folder: Path, about: dict[str, str]) -> None:
@@ -65,7 +65,7 @@ class Parts:
         self._next = 1
 
     @classmethod
-    def begun(cls, archive: Path, scene: RasterScene, layout: Layout, model: str) -> "Parts":
+    def begun(cls, archive: Path, scene: RasterScene, layout: TilePlan, model: str) -> "CheckpointFolder":
         """Make a place for a scene's parts; what a former version of the scene has left goes.
 
         Args:
@@ -86,7 +86,7 @@ class Parts:
         return cls(folder, about)
 
     @classmethod
-    def find(cls, archive: Path, scene: RasterScene, layout: Layout, model: str) -> "Parts | None":
+    def find(cls, archive: Path, scene: RasterScene, layout: TilePlan, model: str) -> "CheckpointFolder | None":
         """Return the place of the parts that a former run has left, None where there are none that fit."""
         about = _about(scene, layout, model)
         folder = archive / "pending" / about["key"][:_NAME]
@@ -104,7 +104,7 @@ class Parts:
         if folder.exists():
             shutil.rmtree(folder, ignore_errors=True)
 
-    def write(self, part: Part) -> None:
+    def write(self, part: Checkpoint) -> None:
         """Write a part so that it survives a power cut.
 
         Raises:
@@ -118,7 +118,7 @@ class Parts:
         write_durably(self._folder / f"{self._next:06d}.npz", [out.getbuffer()])
         self._next += 1
 
-    def read(self) -> Iterator[Part]:
+    def read(self) -> Iterator[Checkpoint]:
         """Yield all parts, in the order in which they were written; a damaged one is deleted, to be done again."""
         for file in self._files():
             part = _read_part(file)
@@ -135,7 +135,7 @@ class Parts:
         return sorted(self._folder.glob("[0-9]*.npz"))
 
 
-def _about(scene: RasterScene, layout: Layout, model: str) -> dict[str, str]:
+def _about(scene: RasterScene, layout: TilePlan, model: str) -> dict[str, str]:
     """Return what must be the same for parts to fit: a scene may be read in another way by another version."""
     record = scene.record
     how = (record.stretch, record.bands, record.transform, record.crs, scene.nodata, layout, model)
@@ -150,10 +150,10 @@ def _read_about(file: Path) -> dict[str, str] | None:
         return None
 
 
-def _read_part(file: Path) -> Part | None:
+def _read_part(file: Path) -> Checkpoint | None:
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            found = {one.name: arrays[one.name] for one in fields(Part)}
+            found = {one.name: arrays[one.name] for one in fields(Checkpoint)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return Part(**{**found, "vectors": found["vectors"].astype(np.float32)})
+    return Checkpoint(**{**found, "vectors": found["vectors"].astype(np.float32)})

@@ -35,7 +35,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class ReadShape:
     """How many tiles go together, of one grid."""
 
     lane_rows: int
@@ -47,12 +47,12 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class TilePlan:
     """How a scene is cut: tiles, made when they are asked for, and what is read together."""
 
     grids: tuple[TileGrid, ...]
     """One for each scale."""
-    shapes: tuple[Shape, ...]
+    shapes: tuple[ReadShape, ...]
     """What is read together, of each grid."""
 
     def __len__(self) -> int:
@@ -96,7 +96,7 @@ class Layout:
         )
 
 
-def shape_of(grid: TileGrid, scene: RasterScene, tile_px: int) -> Shape:
+def shape_of(grid: TileGrid, scene: RasterScene, tile_px: int) -> ReadShape:
     """Return how many rows and columns of tiles are read together, and one after another by one reader.
 
     What is read together shares blocks, which are then decoded once; and so it should be about as large as some blocks.
@@ -108,14 +108,14 @@ def shape_of(grid: TileGrid, scene: RasterScene, tile_px: int) -> Shape:
         # Strips: whole rows, as far as they go.
         across = min(cols, most)
         down = max(1, min(_ROWS_PER_READ, most // across))
-        return Shape(lane_rows=down, down=down, across=across)
+        return ReadShape(lane_rows=down, down=down, across=across)
     two_columns = 2 * len(scene.bands) * scene.number_bytes * block_rows * block_cols
     blocks = max(1, min(_BLOCKS_PER_LANE, _BYTES_PER_LANE // two_columns - 1))
     # As many lanes as two readers share evenly.
     lanes = 2 * _parts(_parts(scene.height, blocks * block_rows), 2)
     lane_rows = _parts(rows, lanes)
     down = _parts(lane_rows, _parts(lane_rows, min(_ROWS_PER_READ, most)))
-    return Shape(lane_rows=lane_rows, down=down, across=max(1, min(cols, most // down)))
+    return ReadShape(lane_rows=lane_rows, down=down, across=max(1, min(cols, most // down)))
 
 
 def _parts(whole: int, part: int) -> int:

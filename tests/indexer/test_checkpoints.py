@@ -13,10 +13,10 @@ import pytest
 from bandsight.archive import Archive
 from bandsight.errors import ArchiveError
 from bandsight.search.engine import nearest
-from indexer import pipeline
-from indexer.parts import Parts
+from indexer import pipeline, tile_plan
+from indexer.checkpoints import CheckpointFolder
 from indexer.pipeline import index
-from indexer.progress import Silence
+from indexer.progress import NullProgress
 from indexer.tiling import Tiling
 from tests.fakes import FakeEmbedder
 from tests.indexer.conftest import identity
@@ -29,8 +29,8 @@ JOB = f"""
 import sys, time
 from pathlib import Path
 from bandsight.archive import Archive
-from indexer import layout, pipeline
-from indexer.progress import Silence
+from indexer import tile_plan, pipeline
+from indexer.progress import NullProgress
 from tests.fakes import FakeEmbedder
 from tests.indexer.conftest import identity
 class Counting(FakeEmbedder):
@@ -39,10 +39,10 @@ class Counting(FakeEmbedder):
         with Path(sys.argv[3]).open("a") as file:
             file.write(f"{{len(pixels)}}\\n")
         return super().embed_pixels(pixels, wavelengths)
-class Telling(Silence):
+class Telling(NullProgress):
     def saved(self, name, tiles):
         print("saved", flush=True)
-pipeline._COMMIT_TILES, layout._VALUES_PER_READ = {STEP}, 4 * 3 * 32 * 32
+pipeline._COMMIT_TILES, tile_plan._VALUES_PER_READ = {STEP}, 4 * 3 * 32 * 32
 model = Counting()
 with Archive.open_or_create(Path(sys.argv[2]), identity(model)) as archive:
     print("ready", flush=True)
@@ -50,7 +50,7 @@ with Archive.open_or_create(Path(sys.argv[2]), identity(model)) as archive:
 """
 
 
-class Breaking(Silence):
+class Breaking(NullProgress):
     """Stops a job, as Ctrl-C does, once so many parts are on disk."""
 
     def __init__(self, parts: int) -> None:
@@ -64,10 +64,9 @@ class Breaking(Silence):
 
 @pytest.fixture
 def small_steps(monkeypatch):
-    from indexer import layout
 
     monkeypatch.setattr(pipeline, "_COMMIT_TILES", STEP)
-    monkeypatch.setattr(layout, "_VALUES_PER_READ", 4 * 3 * 32 * 32)
+    monkeypatch.setattr(tile_plan, "_VALUES_PER_READ", 4 * 3 * 32 * 32)
 
 
 def rows(archive: Archive) -> list[tuple]:
@@ -180,7 +179,7 @@ def test_parts_of_what_has_changed_are_not_used(tmp_path, archive, encoder, smal
 def test_parts_left_of_a_scene_that_is_in_the_archive_go(tmp_path, archive, encoder, small_steps, monkeypatch):
     scene = write(tmp_path / "a.tif", picture(3, 512, 512))
     # As if the process had died between the commit and the deletion.
-    monkeypatch.setattr(Parts, "drop", lambda _: None)
+    monkeypatch.setattr(CheckpointFolder, "drop", lambda _: None)
     index([scene], archive=archive, model=encoder)
     assert list((archive.path / "pending").iterdir())
     assert index([scene], archive=archive, model=encoder).skipped_scenes == 1
@@ -223,7 +222,7 @@ def test_a_disk_that_fills_up_while_a_part_is_written_keeps_the_parts_before(
     tmp_path, archive, encoder, small_steps, monkeypatch
 ):
     scene = write(tmp_path / "a.tif", picture(3, 512, 512), origin=(320_000, 5_760_000))
-    real, written = Parts.write, []
+    real, written = CheckpointFolder.write, []
 
     def write_some(self, part):
         if len(written) == 4:
@@ -231,11 +230,11 @@ def test_a_disk_that_fills_up_while_a_part_is_written_keeps_the_parts_before(
         written.append(len(part))
         real(self, part)
 
-    monkeypatch.setattr(Parts, "write", write_some)
+    monkeypatch.setattr(CheckpointFolder, "write", write_some)
     with pytest.raises(ArchiveError, match="no space left"):
         index([scene], archive=archive, model=encoder, batch_size=4)
     assert archive.jobs.newest()[0].message == "no space left on device"
-    monkeypatch.setattr(Parts, "write", real)
+    monkeypatch.setattr(CheckpointFolder, "write", real)
     before = sum(shape[0] for shape in encoder.batches)
     index([scene], archive=archive, model=encoder, batch_size=4)
     assert archive.stats()["tiles"] == 256

@@ -10,7 +10,7 @@ from rasterio.io import DatasetReader
 from rasterio.transform import from_bounds
 
 from bandsight.errors import SceneError
-from bandsight.rasters import stored
+from bandsight.raster.drivers import stored
 from indexer.sidecar import Sidecar, sidecar_path
 
 _METRES_PER_DEGREE = 111_320.0

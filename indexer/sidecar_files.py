@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 
 from bandsight.errors import SceneError
-from bandsight.rasters import in_zip
+from bandsight.raster.drivers import in_zip
 
 # Metadata files are a few MB at most; what is larger is no such file.
 _MAX_BYTES = 16 << 20

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 
-from indexer.times import parse_time
+from indexer.datetimes import parse_time
 
 # Tags that mean acquisition; TIFFTAG_DATETIME comes last, since some writers put the time of processing there.
 _TAGS = (

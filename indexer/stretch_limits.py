@@ -13,7 +13,7 @@ from rasterio.io import DatasetReader
 from bandsight.errors import SceneError
 from bandsight.sensors.match import Match
 from bandsight.sensors.scaling import Scaling, decibel, percentile_limits
-from indexer.air import DARKEST, path_reflectance, sun_height
+from indexer.path_radiance import DARKEST, path_reflectance, sun_height
 
 # Longest side of the overview from which a percentile stretch is computed.
 _OVERVIEW_PX = 1024

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bandsight.sensors.profile import load_profiles
-from indexer.air import path_reflectance
+from indexer.path_radiance import path_reflectance
 from indexer.scene import open_scene, scene_key
 from indexer.sources import find_scenes
 from tests.rasters import picture, write

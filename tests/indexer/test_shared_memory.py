@@ -4,13 +4,13 @@ from multiprocessing import Pipe
 import numpy as np
 import pytest
 
-from indexer import channel
-from indexer.channel import Channel, shared_memory
+from indexer import shared_memory as module
+from indexer.shared_memory import Channel, shared_memory
 
 
 @pytest.fixture(params=[True, False], ids=["shared memory", "none"])
 def ends(request, monkeypatch):
-    monkeypatch.setattr(channel, "_ROOM", 1 << 16)
+    monkeypatch.setattr(module, "_ROOM", 1 << 16)
     file = shared_memory() if request.param else -1
     made = [Channel.joined(one, file) for one in Pipe()]
     if file >= 0:

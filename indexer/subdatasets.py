@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rasterio.io import DatasetReader
 
 from bandsight.errors import SceneError
-from bandsight.rasters import open_raster, raster_path
+from bandsight.raster.drivers import open_raster, raster_path
 
 # A container with more parts than this is a data cube to be indexed part by part.
 _MAX_PARTS = 500

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StacQuery:
-    """Part of a search; empty for all that there is."""
+    """A search; empty for all that there is."""
 
     collections: tuple[str, ...] = ()
     """Only these; empty for all."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, islice, zip_longest
 from typing import TypeVar
 
-from indexer.layout import Read
+from indexer.tile_plan import Read
 
 T = TypeVar("T")
 

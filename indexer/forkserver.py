@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from bandsight import own_process
+from bandsight.raster import subprocesses
 
 # A request is a reader's number, 0 for a new one, which comes with its files; the answer a number or an exit code.
 _NUMBER = struct.Struct("<q")
@@ -18,7 +18,7 @@ _START_S = 120.0
 _GRACE_S, _LOOK_S = 0.05, 0.002
 
 
-class Template:
+class ForkServer:
     """This process's side; called from several threads."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Template:
         self._control, theirs = socket.socketpair()
         self._control.settimeout(_START_S)
         with theirs:
-            self._popen = own_process.start("indexer.reader_process", [str(theirs.fileno())], [theirs.fileno()])
+            self._popen = subprocesses.start("indexer.reader_process", [str(theirs.fileno())], [theirs.fileno()])
 
     def fork(self, files: Sequence[int]) -> int:
         """Return the process id of a new reader that has these open files.
@@ -71,7 +71,7 @@ def answer(control: socket.socket, serve: Callable[[list[int]], None]) -> None:
     """Fork and end readers as the other side asks, until it hangs up; to be called before there are threads.
 
     Args:
-        control: The connection to a `Template`.
+        control: The connection to a `ForkServer`.
         serve: What a reader does with its files.
     """
     readers: set[int] = set()
