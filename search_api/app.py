@@ -9,6 +9,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from bandsight import __version__
+from bandsight.search.request import RegisterBody, SearchBody
+from bandsight.stac.documents import landing_page
+from bandsight.stac.links import JSON
 from search_api import health, imagery, jobs, metrics, overview
 from search_api.access import Access, check_exposure
 from search_api.errors import add_handlers
@@ -28,9 +31,6 @@ from search_api.routes import router
 from search_api.service import Service, open_service
 from search_api.settings import ApiSettings
 from search_api.stac import searches, tiles
-from search_api.stac.documents import landing_page
-from search_api.stac.links import JSON
-from search_api.stac.request import RegisterBody, SearchBody
 from search_api.stac.routes import Api, json_answer, stac_router
 from search_api.stac.schemas import CATALOG, of
 from search_api.stac.state import StacState

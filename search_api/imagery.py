@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bandsight.attributes.filters import Filter
+from bandsight.attributes.item_ids import MAX_ID, tiles_collection
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import NotFoundError, QueryError, SceneError
 from bandsight.geo.area import Area
@@ -24,16 +25,14 @@ from bandsight.raster.drivers import local_file
 from bandsight.search.engine import browse
 from bandsight.search.listing import Key
 from bandsight.sensors.styles import Style
+from bandsight.stac.links import GEOTIFF, JSON
 from search_api.etag import cached
 from search_api.imagery_request import LookUrl, MapUrl, scene_number
 from search_api.problem_schema import problems
-from search_api.schemas import MAX_ID
 from search_api.service import Service
-from search_api.stac.ids import tiles_collection
-from search_api.stac.links import GEOTIFF, JSON
-from search_api.stac.request import reject_unknown_params
 from search_api.stac.routes import json_answer, server_url
 from search_api.stac.state import StacState
+from search_api.stac.url_params import reject_unknown_params
 
 router = APIRouter(tags=["Imagery"], dependencies=[Depends(reject_unknown_params)])
 # A scene's picture stays as it is; a mosaic's does until something is indexed.

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from fastapi import Query
 
+from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.records import Scene
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.imagery.rendering import RenderSpec, render_spec
-from search_api.schemas import MAX_ID
 
 _MOST_RANGES = 3
 _PAIR = 2

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.archive import Archive
+from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.jobs import Job
+from bandsight.stac.links import JSON
 from search_api.problem_schema import problems
-from search_api.schemas import MAX_ID
-from search_api.stac.links import JSON
-from search_api.stac.request import reject_unknown_params
+from search_api.stac.url_params import reject_unknown_params
 
 router = APIRouter(dependencies=[Depends(reject_unknown_params)])
 _NEWEST = 100

@@ -8,9 +8,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from bandsight.stac.documents import OPENAPI as MEDIA_TYPE
 from search_api.problem_schema import SCHEMA
 
-MEDIA_TYPE = "application/vnd.oai.openapi+json;version=3.1"
 # What FastAPI says of validation, where this server answers 400 with a problem document.
 _FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 

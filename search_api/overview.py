@@ -7,14 +7,14 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
+from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.item_ids import scene_item_id
 from bandsight.catalog.records import Scene
 from bandsight.geo.box import around
 from search_api.examples import examples
 from search_api.problem_schema import problems
 from search_api.service import Service
-from search_api.stac.ids import scene_item_id
-from search_api.stac.request import reject_unknown_params
-from search_api.stac.times import rfc3339
+from search_api.stac.url_params import reject_unknown_params
 
 router = APIRouter(tags=["The archive"], dependencies=[Depends(reject_unknown_params)])
 # Footprints of scenes in one answer; beyond it every n-th is shown.

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model.protocol import Encoder
+from bandsight.search.searcher import Searcher
 from search_api.decoding import Decoder
+from search_api.middleware.body_limit import too_large
 from search_api.settings import ApiSettings
 
 # A GeoParquet file is made before any of it is sent.
@@ -36,6 +38,22 @@ class Service:
     """Held while an export begins."""
     drawing: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_DRAWERS))
     """Held while a scene's pixels are read for a picture."""
+    searcher: Searcher = field(init=False)
+    """Answers searches within the server's limits."""
+
+    def __post_init__(self) -> None:
+        searcher = Searcher(
+            archive=self.archive, encoder=self.encoder, decode=self._decode, max_hits=self.settings.max_hits
+        )
+        object.__setattr__(self, "searcher", searcher)
+
+    def _decode(self, data: bytes, wavelengths: Sequence[float] | None) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
+        settings = self.settings
+        if len(data) > settings.max_upload_bytes:
+            raise too_large(settings.max_upload_bytes)
+        return self.decoder.decode(
+            data, wavelengths, max_pixels=settings.max_pixels, time_limit_s=settings.max_decode_s
+        )
 
 
 class OneAtATime:

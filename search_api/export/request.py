@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from fastapi import Query
 from pydantic import ConfigDict, Field, model_validator
 
-from search_api.stac.request import SearchBody
+from bandsight.search.request import SearchBody
 
 Format = Annotated[
     Literal["geojson", "csv", "geoparquet"], Query(description="GeoJSON, CSV, or GeoParquet (stac-geoparquet)")

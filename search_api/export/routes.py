@@ -7,23 +7,24 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
-from search_api.export.geoparquet import geoparquet
-from search_api.export.pages import Walk
-from search_api.export.permalink import AsRegistered, gone_since
+from bandsight.export.geoparquet import geoparquet
+from bandsight.export.pages import Walk
+from bandsight.export.permalink import AsRegistered, gone_since
+from bandsight.export.text import geojson, table
+from bandsight.search.items import ItemQuery
+from bandsight.search.request import query_of_body
+from bandsight.search.saved_ranking import TopRanking
+from bandsight.stac import documents
+from bandsight.stac.links import GEOJSON
 from search_api.export.request import DEFAULT, MOST, ExportBody, Format, Vectors, names_of
-from search_api.export.text import geojson, table
 from search_api.middleware.head import wants_headers_only
 from search_api.problem_schema import problems
 from search_api.request_bodies import body_of, described
 from search_api.service import Service
-from search_api.stac import documents
-from search_api.stac.links import GEOJSON
-from search_api.stac.query import ItemQuery
-from search_api.stac.request import query_of_body, reject_unknown_params, take_pictures
 from search_api.stac.routes import Api
-from search_api.stac.saved_search_items import TopRanking
 from search_api.stac.searches import SearchesDep, SearchId, api_of_search
 from search_api.stac.tiles import archive_api
+from search_api.stac.url_params import reject_unknown_params, take_pictures
 
 router = APIRouter(tags=["Export"], dependencies=[Depends(reject_unknown_params)])
 GENERATION, REGISTERED, GONE = "Bandsight-Generation", "Bandsight-Registered-Generation", "Bandsight-Gone"
@@ -57,7 +58,7 @@ def export_search(
 ) -> Response:
     """Return all items of a search, up to `limit`, as one file."""
     ranking = api.ranking(api.question(body.q, body.semantic))
-    query = query_of_body(api.service.settings, body)
+    query = query_of_body(body, api.service.settings.max_hits)
     walk = Walk(api.archive, query, ranking, api.root, most=body.limit, vectors=vectors)
     return _file(api, walk, format, "bandsight", vectors=vectors)
 

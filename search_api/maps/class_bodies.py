@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from bandsight.errors import QueryError
+from bandsight.maps.rasterize import MAX_SIDE, Crs
+from bandsight.search.question import Picture
+from bandsight.search.request import ItemFilters
 from bandsight.search.zero_shot import MAX_LABELS
-from search_api.maps.rasterize import MAX_SIDE, Crs
-from search_api.meaning.schemas import Picture
-from search_api.stac.request import ItemFilters
 
 _Sentence = Annotated[str, Field(max_length=10_000)]
 _Sentences = _Sentence | Annotated[list[_Sentence], Field(min_length=1, max_length=MAX_LABELS)]

@@ -6,25 +6,25 @@ import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
 
 from bandsight.attributes.filters import Filter
+from bandsight.attributes.item_ids import scene_ids
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
+from bandsight.maps import pictures
+from bandsight.maps.classes import ClassField, class_field, ranked
+from bandsight.maps.rasterize import Canvas
+from bandsight.search.items import filter_of
+from bandsight.search.request import query_of_body
 from bandsight.search.zero_shot import check_labels, classified, label_vectors, rounded
-from search_api.maps import pictures
+from bandsight.stac.documents import server_facts
+from bandsight.stac.links import GEOJSON, JSON
 from search_api.maps.class_bodies import ClassifyBody, ClassMapBody, take_picture
-from search_api.maps.classes import ClassField, class_field, ranked
 from search_api.maps.heatmap import GEOTIFF, PNG
-from search_api.maps.rasterize import Canvas
-from search_api.meaning.pictures import picture_vector
 from search_api.problem_schema import problems
 from search_api.request_bodies import body_of, described
 from search_api.service import Service
 from search_api.stac import schemas
-from search_api.stac.documents import server_facts
-from search_api.stac.ids import scene_ids
-from search_api.stac.links import GEOJSON, JSON
-from search_api.stac.query import filter_of
-from search_api.stac.request import query_of_body, reject_unknown_params
 from search_api.stac.routes import json_answer
+from search_api.stac.url_params import reject_unknown_params
 
 router = APIRouter(tags=["Classes"], dependencies=[Depends(reject_unknown_params)])
 _MOST_FEATURES = 10_000
@@ -85,7 +85,7 @@ def class_map(request: Request, body: ClassMapBody) -> Response:
 
 
 def _wanted(service: Service, body: ClassifyBody | ClassMapBody) -> Filter:
-    wanted = filter_of(service, query_of_body(service.settings, body))
+    wanted = filter_of(service.searcher, query_of_body(body, service.settings.max_hits))
     if body.scene is None:
         return wanted
     (scene,) = scene_ids([body.scene]) or (None,)
@@ -99,7 +99,7 @@ def _of_picture(
     service: Service, body: ClassifyBody, labels: list[str], vectors: np.ndarray[Any, np.dtype[np.float32]]
 ) -> dict[str, Any]:
     assert body.image is not None
-    vector, waves = picture_vector(service, body.image)
+    vector, waves = service.searcher.embed_picture(body.image)
     chances = service.encoder.probabilities(vector[None], vectors, [waves])[0]
     order = ranked(labels, vectors @ vector, chances)
     return {"label": order[0]["label"], "probabilities": rounded(labels, chances), "ranked": order}

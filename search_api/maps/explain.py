@@ -6,20 +6,20 @@ import numpy as np
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from numpy.typing import NDArray
 
+from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import QueryError
 from bandsight.imagery.model_view import model_view
+from bandsight.maps import pictures
+from bandsight.search.resolve import Question, resolve_question, terms_of
 from bandsight.search.scorers import average, best_scores
 from search_api.etag import cached
-from search_api.maps import pictures
 from search_api.maps.heatmap import PNG, LookDep, file_answer
 from search_api.maps.state import MapState
-from search_api.meaning.question import Question, resolve_question, terms_of
 from search_api.problem_schema import problems
-from search_api.schemas import MAX_ID
 from search_api.service import Service
-from search_api.stac.request import reject_unknown_params
 from search_api.stac.searches import SearchesDep, read_body
+from search_api.stac.url_params import reject_unknown_params
 
 router = APIRouter(tags=["Tiles"], dependencies=[Depends(reject_unknown_params)])
 # Cells that differ by less are shown as alike: no tile is so even that noise should glow.
@@ -46,7 +46,7 @@ def explain(
     if (q is None) == (search is None):
         raise QueryError(f"q, search: found {'none' if q is None else 'both'}; pass one of them")
     if q is not None:
-        question = resolve_question(service, terms_of(q))
+        question = resolve_question(service.searcher, terms_of(q))
     else:
         state: MapState = request.app.state.maps
         question = state.question(service, search or "", read_body(searches.get(search or "")))

@@ -8,22 +8,22 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
+from bandsight.maps import pictures
+from bandsight.maps.legend import probability_marks
+from bandsight.maps.rasterize import MAX_MERCATOR_LAT, MAX_SIDE, MAX_ZOOM, Canvas, Crs, Ground
+from bandsight.maps.scores import PERCENTILES, Field
+from bandsight.search.items import filter_of
+from bandsight.search.request import query_of_body
+from bandsight.search.resolve import Question, resolve_question, terms_of
+from bandsight.stac.links import JSON
 from search_api.etag import cached
-from search_api.maps import pictures
-from search_api.maps.field import PERCENTILES, Field
-from search_api.maps.legend import probability_marks
-from search_api.maps.rasterize import MAX_MERCATOR_LAT, MAX_SIDE, MAX_ZOOM, Canvas, Crs, Ground
 from search_api.maps.state import MapState
-from search_api.meaning.question import Question, resolve_question, terms_of
 from search_api.problem_schema import problems
 from search_api.service import Service
 from search_api.stac import schemas
-from search_api.stac.links import JSON
-from search_api.stac.query import filter_of
-from search_api.stac.request import AskedUrl, query_of_body, reject_unknown_params
 from search_api.stac.routes import json_answer, server_url
 from search_api.stac.searches import SearchesDep, SearchId, read_body
-from search_api.stac.state import StacState
+from search_api.stac.url_params import AskedUrl, reject_unknown_params
 
 router = APIRouter(tags=["Heat maps"], dependencies=[Depends(reject_unknown_params)])
 PNG, GEOTIFF = "image/png", "image/tiff; application=geotiff"
@@ -73,8 +73,7 @@ class Mapped:
 
     def marks(self) -> list[dict[str, Any]]:
         """Return which scores mean which probability."""
-        stac: StacState = self.request.app.state.stac
-        return probability_marks(self.service, stac.bands, self.question, self.field)
+        return probability_marks(self.service.searcher, self.question, self.field)
 
     def answer(self, make: Callable[[], bytes], media_type: str) -> Response:
         """Return a file, or 304 to a client that has it."""
@@ -88,7 +87,7 @@ def _mapped_search(request: Request, searches: SearchesDep, search_id: SearchId)
     state: MapState = request.app.state.maps
     body = read_body(searches.get(search_id))
     question = state.question(service, search_id, body)
-    wanted = filter_of(service, query_of_body(service.settings, body))
+    wanted = filter_of(service.searcher, query_of_body(body, service.settings.max_hits))
     return Mapped(request, question, state.fields.of(service.archive, question, wanted))
 
 
@@ -96,8 +95,8 @@ def _mapped_url(request: Request, asked: Annotated[AskedUrl, Depends()]) -> Mapp
     """Return the map of a question in the URL."""
     service: Service = request.app.state.service
     state: MapState = request.app.state.maps
-    question = resolve_question(service, terms_of(asked.q))
-    wanted = filter_of(service, asked.query(service.settings))
+    question = resolve_question(service.searcher, terms_of(asked.q))
+    wanted = filter_of(service.searcher, asked.query(service.settings))
     return Mapped(request, question, state.fields.of(service.archive, question, wanted))
 
 

@@ -4,10 +4,10 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from search_api.maps.field import Fields
-from search_api.meaning.question import Question
+from bandsight.maps.scores import Fields
+from bandsight.search.request import Filters
+from bandsight.search.resolve import Question
 from search_api.service import Service
-from search_api.stac.request import Filters
 from search_api.stac.routes import question_of
 
 # Registered searches whose questions are kept.

@@ -9,31 +9,24 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.archive import Archive
+from bandsight.attributes.item_ids import tiles_collection
 from bandsight.errors import NotFoundError, QueryError
-from search_api.meaning.question import Question, resolve_question, terms_of
-from search_api.meaning.ranking import MeaningRanking, Ranking
-from search_api.meaning.schemas import Semantic
+from bandsight.search.items import Answer, ItemQuery, answer, collection_names, one_item
+from bandsight.search.question import Semantic
+from bandsight.search.rankings import MeaningRanking, Ranking
+from bandsight.search.request import SearchBody, echo, query_of_body
+from bandsight.search.resolve import Question, resolve_question, terms_of
+from bandsight.search.saved_ranking import TopRanking
+from bandsight.stac import documents
+from bandsight.stac.collection_stats import Holding, of_hits
+from bandsight.stac.items import scene_item, tile_item
+from bandsight.stac.links import GEOJSON, JSON, Root, link
 from search_api.problem_schema import problems
 from search_api.request_bodies import body_of, described
 from search_api.service import Service
-from search_api.stac import documents, schemas
-from search_api.stac.collection_stats import Holding, of_hits
-from search_api.stac.ids import tiles_collection
-from search_api.stac.items import scene_item, tile_item
-from search_api.stac.links import GEOJSON, JSON, Root, link
-from search_api.stac.query import Answer, ItemQuery, answer, collection_names, one_item
-from search_api.stac.request import (
-    ListUrl,
-    SearchBody,
-    SearchUrl,
-    query_of_body,
-    read_at_once,
-    reject_unknown_params,
-    said_again,
-    take_pictures,
-)
-from search_api.stac.saved_search_items import TopRanking
+from search_api.stac import schemas
 from search_api.stac.state import StacState
+from search_api.stac.url_params import ListUrl, SearchUrl, read_at_once, reject_unknown_params, take_pictures
 
 _MAX_NAME = 1000
 CollectionId = Annotated[str, Path(max_length=_MAX_NAME, description="Name of a collection")]
@@ -116,7 +109,7 @@ class Api:
         """Return the order of a question, or of a registered search; None for a list without one."""
         if self._hits is not None:
             return self._hits
-        return None if question is None else MeaningRanking(self.service, question, self.state.bands)
+        return None if question is None else MeaningRanking(self.service.searcher, question)
 
 
 def question_of(service: Service, q: str | list[str] | None, semantic: Semantic | None) -> Question | None:
@@ -128,7 +121,7 @@ def question_of(service: Service, q: str | list[str] | None, semantic: Semantic 
     if q is not None and semantic is not None:
         raise QueryError("q, semantic: found both; pass one of them")
     asked = semantic if q is None else terms_of(q)
-    return None if asked is None else resolve_question(service, asked)
+    return None if asked is None else resolve_question(service.searcher, asked)
 
 
 def collection_pages(api: Api) -> list[dict[str, Any]]:
@@ -238,8 +231,8 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
     ) -> Response:
         """Return a page of items; with `q` or `semantic`, tiles in the order of their meaning."""
         question = api.question(body.q, body.semantic)
-        again = said_again(body, body.semantic if question is None else question.frozen)
-        query = query_of_body(api.service.settings, body)
+        again = echo(body, body.semantic if question is None else question.frozen)
+        query = query_of_body(body, api.service.settings.max_hits)
         return page(api, query, api.ranking(question), api.root.at("search"), body=again)
 
     @router.get(

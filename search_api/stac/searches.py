@@ -7,17 +7,19 @@ from pydantic import ValidationError
 
 from bandsight.attributes.filters import Filter
 from bandsight.errors import ArchiveError, QueryError
-from search_api.meaning.ranking import MeaningRanking, Ranking
+from bandsight.search.items import answer, filter_of
+from bandsight.search.rankings import MeaningRanking, Ranking
+from bandsight.search.request import Filters, RegisterBody, query_of_body
+from bandsight.search.saved import Hits, Registered, Searches
+from bandsight.search.saved_ranking import TopRanking
+from bandsight.stac import documents
+from bandsight.stac.links import GEOJSON, JSON, Root, link
 from search_api.problem_schema import problems
 from search_api.request_bodies import body_of, described
 from search_api.service import Service
-from search_api.stac import documents, schemas
-from search_api.stac.links import GEOJSON, JSON, Root, link
-from search_api.stac.query import answer, filter_of
-from search_api.stac.request import Filters, RegisterBody, query_of_body, reject_unknown_params, take_pictures
+from search_api.stac import schemas
 from search_api.stac.routes import Api, json_answer, question_of, server_url, stac_router
-from search_api.stac.saved_search_catalogs import Hits, Registered, Searches
-from search_api.stac.saved_search_items import TopRanking
+from search_api.stac.url_params import reject_unknown_params, take_pictures
 
 router = APIRouter(tags=["Registered searches"], dependencies=[Depends(reject_unknown_params)])
 SearchId = Annotated[str, Path(max_length=100, description="Id of a registered search")]
@@ -64,9 +66,9 @@ def register(
         raise QueryError(
             "q, semantic: found neither; a registered search needs a question (a list without one is POST /search)"
         )
-    query = query_of_body(service.settings, body)
+    query = query_of_body(body, service.settings.max_hits)
     # What cannot be answered is said now, not to whoever opens it.
-    answer(service.archive, query, MeaningRanking(service, question, request.app.state.stac.bands))
+    answer(service.archive, query, MeaningRanking(service.searcher, question))
     title = body.title.strip() or ", ".join(question.labels) or "what is unlike its examples"
     made = searches.add(title[:200], body.hits, body.asked(question))
     found = _top(request, made, read_body(made)).page(Filter(), made.hits, None)
@@ -123,12 +125,12 @@ def read_body(kept: Registered) -> Filters:
 
 def _top(request: Request, kept: Registered, body: Filters) -> TopRanking:
     service: Service = request.app.state.service
-    wanted = filter_of(service, query_of_body(service.settings, body))
+    wanted = filter_of(service.searcher, query_of_body(body, service.settings.max_hits))
 
     def rank() -> Ranking:
         question = question_of(service, body.q, body.semantic)
         assert question is not None
-        return MeaningRanking(service, question, request.app.state.stac.bands)
+        return MeaningRanking(service.searcher, question)
 
     return TopRanking(service.archive, request.app.state.stac.kept, kept, rank, wanted)
 

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from search_api.meaning.thresholds import SceneBands
-from search_api.stac.collection_stats import Holdings
-from search_api.stac.saved_search_items import Kept
+from bandsight.search.saved_ranking import Kept
+from bandsight.stac.collection_stats import Holdings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +12,5 @@ class StacState:
 
     holdings: Holdings = field(default_factory=Holdings)
     """What each collection holds."""
-    bands: SceneBands = field(default_factory=SceneBands)
-    """The imagery of scenes."""
     kept: Kept = field(default_factory=Kept)
     """Hits of registered searches."""

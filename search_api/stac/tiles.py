@@ -4,14 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from search_api.meaning.question import like_tile
+from bandsight.attributes.item_ids import MAX_ID
+from bandsight.search.resolve import like_tile
+from bandsight.stac.items import tile_item
+from bandsight.stac.links import GEOJSON, Root
 from search_api.problem_schema import problems
-from search_api.schemas import MAX_ID
 from search_api.stac import schemas
-from search_api.stac.items import tile_item
-from search_api.stac.links import GEOJSON, Root
-from search_api.stac.request import LikeUrl, read_at_once, reject_unknown_params
 from search_api.stac.routes import Api, json_answer, page, server_url
+from search_api.stac.url_params import LikeUrl, read_at_once, reject_unknown_params
 
 router = APIRouter(tags=["Tiles"], dependencies=[Depends(reject_unknown_params)])
 TileId = Annotated[int, Path(ge=0, le=MAX_ID, description="Id of a tile, from a search")]

@@ -207,7 +207,7 @@ def test_an_answer_that_breaks_off_is_no_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from search_api.export import pages as walk
+    from bandsight.export import pages as walk
 
     monkeypatch.setattr(walk, "PAGE", 2)
     rows, pages = walk.Walk._rows, []

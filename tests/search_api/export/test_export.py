@@ -16,7 +16,7 @@ import shapely
 from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive
-from search_api.export import pages as walk
+from bandsight.export import pages as walk
 from search_api.export import routes
 from tests.archive.makers import entry, filled
 from tests.search_api.stac.conftest import app_of

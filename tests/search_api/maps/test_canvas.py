@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox, around
-from search_api.maps import rasterize as canvas_module
-from search_api.maps.rasterize import Canvas, Ground
+from bandsight.maps import rasterize as canvas_module
+from bandsight.maps.rasterize import Canvas, Ground
 
 
 def box(west: float, south: float, east: float, north: float) -> LonLatBox:

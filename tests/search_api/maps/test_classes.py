@@ -202,7 +202,8 @@ def test_a_picture_and_a_place_are_two_questions(stac: TestClient) -> None:
 
 
 def test_too_many_pairs_of_tiles_and_labels_are_refused(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    from search_api.maps import class_routes, classes
+    from bandsight.maps import classes
+    from search_api.maps import class_routes
 
     monkeypatch.setattr(classes, "_MOST", 100)
     assert_problem(stac.post("/classify", json={"labels": ["a", "b", "c"]}), 400, "labels", "48", "narrow")

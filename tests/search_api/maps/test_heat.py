@@ -114,7 +114,7 @@ def test_scores_are_scanned_once_until_something_is_indexed(tmp_path: Path, monk
     with filled(tmp_path / "a", 8) as archive, TestClient(app_of(archive)) as client:
         scans = []
         scan = Archive.similarities
-        monkeypatch.setattr(Archive, "likeness", lambda *args: scans.append(1) or scan(*args))
+        monkeypatch.setattr(Archive, "similarities", lambda *args: scans.append(1) or scan(*args))
         search = register(client, q="a lake")
         urls = [f"{search}/heatmap/1/{x}/{y}.png" for x in (0, 1) for y in (0, 1)]
         first = [client.get(url) for url in (*urls, f"{search}/heatmap/legend.json")]

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from stac_pydantic.api import Collection, Item, ItemCollection, LandingPage
 
 from bandsight.archive import Archive
-from search_api.stac.documents import CONFORMS_TO, MEANING
+from bandsight.stac.documents import CONFORMS_TO, MEANING
 from tests.archive.makers import entry, filled
 from tests.search_api.stac.conftest import app_of
 

@@ -7,8 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 from shapely.geometry import Point, shape
 
+from bandsight.attributes.cql2 import parse_json, parse_text, to_filter
 from bandsight.errors import QueryError
-from search_api.stac.filter_language import parse_json, parse_text, to_filter
 from tests.search_api.test_errors import assert_problem
 
 

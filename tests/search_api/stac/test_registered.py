@@ -7,8 +7,8 @@ from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive
 from bandsight.geo.box import LonLatBox
-from search_api.stac import saved_search_catalogs as registered
-from search_api.stac.items import bbox
+from bandsight.search import saved as registered
+from bandsight.stac.items import bbox
 from tests.archive.makers import entry, filled
 from tests.search_api.stac.conftest import app_of
 from tests.search_api.test_errors import assert_problem

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive
 from bandsight.attributes.columns import SceneColumns
 from bandsight.attributes.filters import Filter
+from bandsight.maps.rasterize import Ground
+from bandsight.search.resolve import Question
 from bandsight.search.scorers import average, pooled
-from search_api.maps.rasterize import Ground
-from search_api.meaning.question import Question
 
 # Questions whose scores are kept: 4 bytes a tile each, and some 44 for its ground, once a filter.
 _KEPT = 8

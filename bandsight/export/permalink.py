@@ -5,8 +5,8 @@ from typing import Any
 
 from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
-from search_api.meaning.ranking import RankedPage, Ranking
-from search_api.stac.saved_search_catalogs import Hits
+from bandsight.search.rankings import RankedPage, Ranking
+from bandsight.search.saved import Hits
 
 
 class AsRegistered:

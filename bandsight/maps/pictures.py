@@ -15,7 +15,7 @@ from rasterio.io import MemoryFile
 from rasterio.transform import from_bounds
 from rio_tiler.colormap import cmap
 
-from search_api.maps.rasterize import Canvas
+from bandsight.maps.rasterize import Canvas
 
 ColorMap = Literal["magma", "inferno", "plasma", "viridis", "cividis"]
 """Perceptually uniform colour maps (matplotlib's, by way of rio-tiler)."""

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.errors import NotFoundError
-from search_api.meaning.ranking import Ranking
-from search_api.stac.items import scene_item, tile_item
-from search_api.stac.links import Root
-from search_api.stac.query import Answer, ItemQuery, answer
+from bandsight.search.items import Answer, ItemQuery, answer
+from bandsight.search.rankings import Ranking
+from bandsight.stac.items import scene_item, tile_item
+from bandsight.stac.links import Root
 
 PAGE = 1000
 """Most items of a page."""

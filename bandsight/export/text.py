@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import shapely
 
-from search_api.export.pages import Rows, Walk
+from bandsight.export.pages import Rows, Walk
 
 VECTOR = "bandsight:vector"
 _FIRST = ("id", "collection", "datetime", "west", "south", "east", "north")

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import QueryError
+from bandsight.search.examples import Resolved, resolve
+from bandsight.search.limits import MAX_TERMS
 from bandsight.search.query_text import check_text
+from bandsight.search.question import Example, Semantic
 from bandsight.search.result_selection import Arrangement
 from bandsight.search.scorers import Query
-from search_api.limits import MAX_TERMS
-from search_api.meaning.examples import Resolved, resolve
-from search_api.meaning.schemas import Example, Semantic
-from search_api.service import Service
+from bandsight.search.searcher import Searcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +47,7 @@ class Question:
         return len(self.query.positives) == 1 and not len(self.query.negatives)
 
 
-def resolve_question(service: Service, asked: Semantic) -> Question:
+def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
     """Return what a question means.
 
     Raises:
@@ -55,9 +55,9 @@ def resolve_question(service: Service, asked: Semantic) -> Question:
         NotFoundError: A tile that the archive does not hold.
     """
     positives = list(asked.positives())
-    made = resolve(service, [*positives, *asked.negative])
+    made = resolve(searcher, [*positives, *asked.negative])
     wanted, unwanted = made[: len(positives)], made[len(positives) :]
-    dim = service.encoder.dim
+    dim = searcher.encoder.dim
     texts = _stacked([one.vector for one in wanted if one.is_text], dim)
     if asked.min_probability is not None and not len(texts):
         raise QueryError("min_probability: only sentences have one, and none is among the positives; use min_score")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
-from search_api.maps.rasterize import Canvas, Ground
+from bandsight.maps.rasterize import Canvas, Ground
 
 # Labels × tiles, 4 bytes each.
 _MOST = 20_000_000

@@ -16,8 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from search_api.limits import MAX_AREA_TILES, MAX_EXAMPLES, MAX_GROUP, MAX_WAVELENGTHS, MAX_WEIGHT
-from search_api.schemas import MAX_ID
+from bandsight.attributes.item_ids import MAX_ID
+from bandsight.search.limits import MAX_AREA_TILES, MAX_EXAMPLES, MAX_GROUP, MAX_WAVELENGTHS, MAX_WEIGHT
 
 _KINDS = ("text", "image", "id", "point", "area", "vector")
 _MAX_LON, _MAX_LAT = 180, 90

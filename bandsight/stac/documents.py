@@ -3,15 +3,15 @@
 from typing import Any
 from urllib.parse import quote
 
+from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.item_ids import scenes_collection
 from bandsight.catalog.records import ModelIdentity
-from search_api.openapi import MEDIA_TYPE as OPENAPI
-from search_api.stac.collection_stats import Holding
-from search_api.stac.ids import scenes_collection
-from search_api.stac.items import VERSION, extensions
-from search_api.stac.links import GEOJSON, Root, link
-from search_api.stac.times import rfc3339
+from bandsight.stac.collection_stats import Holding
+from bandsight.stac.items import VERSION, extensions
+from bandsight.stac.links import GEOJSON, Root, link
 
 SCHEMA = "application/schema+json"
+OPENAPI = "application/vnd.oai.openapi+json;version=3.1"
 QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 CONFORMANCE = "http://www.opengis.net/def/rel/ogc/1.0/conformance"
 MEANING = "urn:bandsight:conformance:meaning"

@@ -8,7 +8,7 @@ from bandsight.errors import SensorError
 from bandsight.raster.bands import BandRef
 from bandsight.raster.drivers import raster_path
 from bandsight.sensors.profile import Band, profile_named
-from search_api.stac.links import GEOTIFF
+from bandsight.stac.links import GEOTIFF
 
 _TYPES = {".tif": GEOTIFF, ".tiff": GEOTIFF, ".jp2": "image/jp2", ".png": "image/png", ".jpg": "image/jpeg"}
 _TYPES |= {".nc": "application/x-netcdf", ".h5": "application/x-hdf5"}

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from bandsight.errors import QueryError
+from bandsight.search.limits import MAX_KEYS
 from bandsight.search.listing import Key
-from search_api.limits import MAX_KEYS
 
 
 def keys_of(pairs: Iterable[tuple[str, bool]]) -> tuple[Key, ...]:

@@ -18,12 +18,11 @@ from typing import Any, Literal
 import cql2
 
 from bandsight.attributes.filters import Filter, Property, Scalar
+from bandsight.attributes.item_ids import scene_ids, scenes_collection, tile_ids, tiles_collection
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
-from search_api.errors import shown
-from search_api.limits import check_vertices
-from search_api.stac.ids import scene_ids, scenes_collection, tile_ids, tiles_collection
+from bandsight.geo.vertices import check_vertices
 
 Kind = Literal["tile", "scene"]
 """What a filter is asked of."""
@@ -31,6 +30,8 @@ Kind = Literal["tile", "scene"]
 MAX_CHARS = 10_000
 # The parser of text calls itself for every bracket and prefix: some thousands end the process.
 _MAX_DEPTH, _MAX_NODES, _MAX_PREFIXES = 32, 1000, 64
+# A wrong value is quoted in an error up to this length.
+_QUOTED_CHARS = 60
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
 _PREFIXES = re.compile(r"\bnot\b|\^|[-+](?=\s*[-+])", re.IGNORECASE)
 _TICK = timedelta(microseconds=1)
@@ -80,7 +81,7 @@ def parse_json(value: Any) -> Any:
                 f"filter: found no JSON ({str(error)[:100]}); need CQL2 JSON, or filter-lang=cql2-text"
             ) from error
     if not isinstance(value, (dict, bool)):
-        raise QueryError(f"filter: found {shown(value)}; need an object with op and args, as CQL2 JSON has it")
+        raise QueryError(f"filter: found {_quoted(value)}; need an object with op and args, as CQL2 JSON has it")
     nodes = 0
     waiting: list[tuple[Any, int]] = [(value, 1)]
     while waiting:
@@ -118,7 +119,7 @@ class _Reading:
         if isinstance(said, bool):
             return Filter() if said else NOTHING
         if not isinstance(said, dict) or not isinstance(said.get("op"), str) or not isinstance(said.get("args"), list):
-            raise QueryError(f"filter: found {shown(said)} where a condition is needed (op and args)")
+            raise QueryError(f"filter: found {_quoted(said)} where a condition is needed (op and args)")
         op, args = said["op"], said["args"]
         lowered = op.lower()
         read = self._readers().get(lowered)
@@ -149,7 +150,7 @@ class _Reading:
 
     def _among(self, one: Any, values: Any) -> Filter:
         if not isinstance(values, list) or not values:
-            raise QueryError(f"filter: in: found {shown(values)}; need a list of values")
+            raise QueryError(f"filter: in: found {_quoted(values)}; need a list of values")
         return Filter(any_of=tuple(self._compare("=", one, value) for value in values))
 
     def _compare(self, op: str, one: Any, other: Any) -> Filter:
@@ -213,7 +214,7 @@ class _Reading:
             except QueryError as error:
                 raise QueryError(f"filter: s_intersects: {error}") from error
         if not isinstance(other, dict):
-            raise QueryError(f"filter: s_intersects: found {shown(other)}; need a geometry or a bbox")
+            raise QueryError(f"filter: s_intersects: found {_quoted(other)}; need a geometry or a bbox")
         check_vertices(other, "filter")
         return Filter(area=Area.from_geojson(other, "filter: s_intersects"))
 
@@ -249,7 +250,7 @@ def _name(value: Any, op: str) -> str:
             raise QueryError(
                 f"filter: operator {value['op'][:60]!r} inside {op} is not one of this server; need a property"
             )
-        raise QueryError(f"filter: {op}: found {shown(value)} where a property is needed")
+        raise QueryError(f"filter: {op}: found {_quoted(value)} where a property is needed")
     return str(value["property"]).removeprefix("properties.")
 
 
@@ -274,7 +275,7 @@ def _number(value: Any, name: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise QueryError(
-            f"filter: {name}: found {shown(value)}; need a finite number, or text or true or false where it is so"
+            f"filter: {name}: found {_quoted(value)}; need a finite number, or text or true or false where it is so"
         )
     return number
 
@@ -285,7 +286,7 @@ def _numbers(values: list[Any]) -> list[float]:
 
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        raise QueryError(f"filter: {name}: found {shown(value)}; need text")
+        raise QueryError(f"filter: {name}: found {_quoted(value)}; need text")
     return value
 
 
@@ -355,7 +356,7 @@ def _interval(value: Any, op: str) -> tuple[datetime | None, datetime | None]:
     if ends is None:
         return _instant(value, op)
     if not isinstance(ends, list) or len(ends) != 2:  # noqa: PLR2004
-        raise QueryError(f"filter: {op}: found interval {shown(ends)}; need two ends, `..` for an open one")
+        raise QueryError(f"filter: {op}: found interval {_quoted(ends)}; need two ends, `..` for an open one")
     start = None if ends[0] == ".." else _instant(ends[0], op)[0]
     end = None if ends[1] == ".." else _instant(ends[1], op)[1]
     if start is not None and end is not None and start > end:
@@ -375,6 +376,12 @@ def _instant(value: Any, where: str) -> tuple[datetime, datetime]:
         when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     except (TypeError, ValueError, OverflowError) as error:
         raise QueryError(
-            f"filter: {where}: found {shown(value)}; need TIMESTAMP('2020-05-01T10:00:00Z') or DATE('2020-05-01')"
+            f"filter: {where}: found {_quoted(value)}; need TIMESTAMP('2020-05-01T10:00:00Z') or DATE('2020-05-01')"
         ) from error
     return when, when
+
+
+def _quoted(value: object) -> str:
+    """Return a wrong value as an error quotes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _QUOTED_CHARS else f"{text[:_QUOTED_CHARS]}…"

@@ -6,7 +6,9 @@ name with `.scenes` behind it.
 
 import re
 
-from search_api.schemas import MAX_ID
+MAX_ID = 2**63 - 1
+"""Ids are int64."""
+
 
 _SCENE = re.compile(r"scene-(\d{1,19})")
 _TILE = re.compile(r"\d{1,19}")

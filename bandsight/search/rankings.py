@@ -6,16 +6,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from bandsight.attributes.filters import Filter
+from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
 from bandsight.search.answers import Answer, calibrated, calibrated_by_score
 from bandsight.search.cursor import Cursor
 from bandsight.search.engine import find
 from bandsight.search.ranking import Page
-from search_api.meaning.question import Question
-from search_api.meaning.thresholds import SceneBands, least_cosine
-from search_api.schemas import MAX_ID
-from search_api.service import Service
+from bandsight.search.resolve import Question
+from bandsight.search.searcher import Searcher
+from bandsight.search.thresholds import least_cosine
 
 BAD_PLACE = "token: not one of a former page; pass a page's own token"
 _PLACES = 6
@@ -57,15 +57,14 @@ class Ranking(Protocol):
 class MeaningRanking:
     """Tiles in the order of a question."""
 
-    def __init__(self, service: Service, question: Question, bands: SceneBands) -> None:
+    def __init__(self, searcher: Searcher, question: Question) -> None:
         """Prepare.
 
         Args:
-            service: Archive and model.
+            searcher: Archive and model.
             question: What is asked.
-            bands: Knows the imagery of scenes.
         """
-        self._service, self._question, self._bands = service, question, bands
+        self._searcher, self._question = searcher, question
 
     @property
     def said(self) -> Any:
@@ -74,7 +73,7 @@ class MeaningRanking:
 
     def page(self, wanted: Filter, k: int, after: list[Any] | None) -> RankedPage:
         """Return the k best hits behind a place; see `Ranking`."""
-        asked, archive = self._question, self._service.archive
+        asked, archive = self._question, self._searcher.archive
         cursor, shown = _cursor(after)
         among = wanted
         if asked.exclude:
@@ -107,10 +106,10 @@ class MeaningRanking:
         asked = self._question
         if asked.min_probability is None:
             return None
-        found = self._service.archive.similarities(asked.texts, among)
+        found = self._searcher.archive.similarities(asked.texts, among)
         scenes = found.selection.scenes.ids.tolist()
-        bands = self._bands.of(self._service.archive, scenes)
-        level = {one: least_cosine(self._service.encoder, one, asked.min_probability) for one in set(bands)}
+        bands = self._searcher.bands.of(self._searcher.archive, scenes)
+        level = {one: least_cosine(self._searcher.encoder, one, asked.min_probability) for one in set(bands)}
         least = np.array([level[one] for one in bands], np.float64)
         likely = found.scores.max(axis=0) >= least[found.selection.scene_at]
         ids: list[int] = found.selection.ids[likely].tolist()
@@ -118,7 +117,7 @@ class MeaningRanking:
 
     def _judged(self, found: Page, shown: int) -> tuple[list[tuple[Hit, dict[str, Any]]], bool]:
         """Return hits with what is said of them, and whether none of them is likely to be right."""
-        asked, model = self._question, self._service.archive.model
+        asked, model = self._question, self._searcher.archive.model
         thresholds = asked.min_probability is not None or asked.arrangement.min_score is not None
         if not found.hits:
             return [], thresholds
@@ -127,12 +126,12 @@ class MeaningRanking:
         if asked.is_one:
             nearest = [asked.labels[0]] * len(found.hits)
             if len(asked.texts):
-                judgement = calibrated_by_score(self._service.encoder, found.hits)
+                judgement = calibrated_by_score(self._searcher.encoder, found.hits)
         elif len(asked.query.positives):
             vectors = np.stack([hit.vector for hit in found.hits if hit.vector is not None])
             nearest = [asked.labels[at] for at in (vectors @ asked.query.positives.T).argmax(axis=1).tolist()]
             if len(asked.texts):
-                judgement = calibrated(self._service.encoder, found.hits, vectors, asked.texts)
+                judgement = calibrated(self._searcher.encoder, found.hits, vectors, asked.texts)
         hits = [
             (
                 hit,

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from search_api.stac.saved_search_catalogs import Registered
+from bandsight.search.saved import Registered
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"

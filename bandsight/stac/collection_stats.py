@@ -10,7 +10,7 @@ from typing import Any
 from bandsight.archive import Archive
 from bandsight.catalog.records import Hit, Scene
 from bandsight.geo.box import LonLatBox, around
-from search_api.stac.bands import band_object
+from bandsight.stac.bands import band_object
 
 # Properties that collections sum up: as ranges, and as sets of so many values at most.
 _RANGES = ("eo:cloud_cover", "view:off_nadir", "view:sun_elevation")

@@ -5,18 +5,17 @@ from functools import partial
 from typing import Any
 
 from bandsight.archive import Archive
+from bandsight.attributes.cql2 import NOTHING, Kind, to_filter
 from bandsight.attributes.filters import Filter
+from bandsight.attributes.item_ids import MAX_ID, scene_ids, scenes_collection, tile_ids, tiles_collection
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.search.engine import browse
+from bandsight.search.fields import Fields
 from bandsight.search.listing import Key, Mark
-from search_api.meaning.ranking import Ranking
-from search_api.schemas import MAX_ID
-from search_api.service import Service
-from search_api.stac.fields import Fields
-from search_api.stac.filter_language import NOTHING, Kind, to_filter
-from search_api.stac.ids import scene_ids, scenes_collection, tile_ids, tiles_collection
-from search_api.stac.token import Token, bad_token, question_of
+from bandsight.search.rankings import Ranking
+from bandsight.search.searcher import Searcher
+from bandsight.search.token import Token, bad_token, question_of
 
 # A mark in a token: the values of the order, kind, id, newest tile, newest scene.
 _MARK_PARTS = 5
@@ -175,14 +174,14 @@ def check_names(archive: Archive, query: ItemQuery) -> None:
             raise QueryError(f"{parameter}: found {found}, unknown to this archive; {there}")
 
 
-def filter_of(service: Service, query: ItemQuery) -> Filter:
+def filter_of(searcher: Searcher, query: ItemQuery) -> Filter:
     """Return the filter of the tiles that a query asks for.
 
     Raises:
         QueryError: A collection or sensor is unknown, or the filter cannot be answered as asked.
     """
-    check_names(service.archive, query)
-    return query.of("tile", service.archive) or NOTHING
+    check_names(searcher.archive, query)
+    return query.of("tile", searcher.archive) or NOTHING
 
 
 def _place(mark: Mark) -> list[Any]:

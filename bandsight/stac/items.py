@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.item_ids import scene_item_id, scenes_collection
 from bandsight.catalog.records import Scene, Tile
 from bandsight.geo.box import LonLatBox, around
-from search_api.stac.bands import data_assets
-from search_api.stac.ids import scene_item_id, scenes_collection
-from search_api.stac.links import GEOJSON, GEOTIFF, Root, link
-from search_api.stac.times import rfc3339
+from bandsight.stac.bands import data_assets
+from bandsight.stac.links import GEOJSON, GEOTIFF, Root, link
 
 VERSION = "1.1.0"
 _EXTENSIONS = {

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bandsight.attributes.datetimes import rfc3339
 from bandsight.errors import ArchiveError, NotFoundError, QueryError
 from bandsight.vectors.atomic_io import cannot_write, write_durably
-from search_api.stac.times import rfc3339
 
 _FOLDER, _HITS = "searches", ".hits"
 _ID = re.compile(r"[0-9a-f]{16}")

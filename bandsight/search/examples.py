@@ -12,11 +12,11 @@ from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
+from bandsight.geo.vertices import check_vertices
+from bandsight.search.limits import MAX_AREA_TILES
 from bandsight.search.query_text import check_text
-from search_api.limits import MAX_AREA_TILES, check_vertices
-from search_api.meaning.pictures import picture_vector
-from search_api.meaning.schemas import Example, Vector
-from search_api.service import Service
+from bandsight.search.question import Example, Vector
+from bandsight.search.searcher import Searcher
 
 _UNIT = 1e-3
 
@@ -41,7 +41,7 @@ class Resolved:
     """The same example from page to page: its places too, whatever is indexed there meanwhile."""
 
 
-def resolve(service: Service, examples: Sequence[Example]) -> list[Resolved]:
+def resolve(searcher: Searcher, examples: Sequence[Example]) -> list[Resolved]:
     """Return what examples mean.
 
     Raises:
@@ -50,23 +50,23 @@ def resolve(service: Service, examples: Sequence[Example]) -> list[Resolved]:
     """
     sentences = [[check_text(text) for text in _texts(example)] for example in examples]
     flat = [one for several in sentences for one in several]
-    vectors = iter(service.encoder.embed_texts(flat) if flat else ())
+    vectors = iter(searcher.encoder.embed_texts(flat) if flat else ())
     found = []
     for number, (example, own) in enumerate(zip(examples, sentences, strict=True), 1):
         if own:
             mean = unit(np.stack([next(vectors) for _ in own]))
             found.append(_resolved(example, mean, label=", ".join(own), is_text=True))
         elif example.image is not None:
-            vector, label = picture_vector(service, example.image)[0], f"image {number}"
-            kept = _as_vector(service, example, vector, label)
+            vector, label = searcher.embed_picture(example.image)[0], f"image {number}"
+            kept = _as_vector(searcher, example, vector, label)
             found.append(_resolved(example, vector, label=label, kept=kept, frozen=kept))
         elif example.vector is not None:
-            vector, own_tiles = _given(service, example.vector), tuple(example.vector.tiles)
+            vector, own_tiles = _given(searcher, example.vector), tuple(example.vector.tiles)
             found.append(_resolved(example, vector, label=f"vector {number}", tiles=own_tiles))
         else:
-            ids, label = _tiles(service.archive, example, number)
-            vector = unit(service.archive.vectors(ids))
-            frozen = None if example.id is not None else _as_vector(service, example, vector, label, ids)
+            ids, label = _tiles(searcher.archive, example, number)
+            vector = unit(searcher.archive.vectors(ids))
+            frozen = None if example.id is not None else _as_vector(searcher, example, vector, label, ids)
             found.append(_resolved(example, vector, label=label, tiles=tuple(ids), frozen=frozen))
     return found
 
@@ -106,9 +106,9 @@ def _resolved(
 
 
 def _as_vector(
-    service: Service, example: Example, vector: NDArray[np.float32], label: str, tiles: Sequence[int] = ()
+    searcher: Searcher, example: Example, vector: NDArray[np.float32], label: str, tiles: Sequence[int] = ()
 ) -> Example:
-    said = Vector(data=vector.astype("<f4").tobytes(), digest=service.encoder.digest, tiles=list(tiles))
+    said = Vector(data=vector.astype("<f4").tobytes(), digest=searcher.encoder.digest, tiles=list(tiles))
     return Example(vector=said, weight=example.weight, label=example.label or label)
 
 
@@ -116,8 +116,8 @@ def _texts(example: Example) -> list[str]:
     return [example.text] if isinstance(example.text, str) else example.text or []
 
 
-def _given(service: Service, said: Vector) -> NDArray[np.float32]:
-    encoder = service.encoder
+def _given(searcher: Searcher, said: Vector) -> NDArray[np.float32]:
+    encoder = searcher.encoder
     if said.digest != encoder.digest:
         raise QueryError(
             f"vector: it is of model {said.digest[:12]!r}, this server has {encoder.name} ({encoder.digest[:12]}); "

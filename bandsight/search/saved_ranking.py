@@ -12,8 +12,8 @@ from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
-from search_api.meaning.ranking import BAD_PLACE, RankedPage, Ranking, number_in
-from search_api.stac.saved_search_catalogs import Registered
+from bandsight.search.rankings import BAD_PLACE, RankedPage, Ranking, number_in
+from bandsight.search.saved import Registered
 
 # Registered searches whose hits are kept in memory, of one generation each.
 _KEPT = 4

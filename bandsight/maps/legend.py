@@ -4,16 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from search_api.maps.field import Field
-from search_api.meaning.question import Question
-from search_api.meaning.thresholds import Bands, SceneBands, least_cosine
-from search_api.service import Service
+from bandsight.maps.scores import Field
+from bandsight.search.resolve import Question
+from bandsight.search.searcher import Searcher
+from bandsight.search.thresholds import Bands, least_cosine
 
 _PROBABILITIES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _PLACES = 4
 
 
-def probability_marks(service: Service, bands: SceneBands, question: Question, field: Field) -> list[dict[str, Any]]:
+def probability_marks(searcher: Searcher, question: Question, field: Field) -> list[dict[str, Any]]:
     """Return scores with their probability and the sensors for which they mean it.
 
     None where a score is not the cosine with the likeliest sentence: with examples of other kinds, negatives, or an
@@ -25,12 +25,14 @@ def probability_marks(service: Service, bands: SceneBands, question: Question, f
         return []
     rows = np.unique(field.scene_at)
     kinds: dict[Bands, set[str]] = {}
-    for row, waves in zip(rows.tolist(), bands.of(service.archive, field.scenes.ids[rows].tolist()), strict=True):
+    for row, waves in zip(
+        rows.tolist(), searcher.bands.of(searcher.archive, field.scenes.ids[rows].tolist()), strict=True
+    ):
         kinds.setdefault(waves, set()).add(str(field.scenes.sensors[row]))
     found: dict[tuple[float, float], set[str]] = {}
     for waves, sensors in kinds.items():
         for probability in _PROBABILITIES:
-            score = least_cosine(service.encoder, waves, probability)
+            score = least_cosine(searcher.encoder, waves, probability)
             if np.isfinite(score):
                 found.setdefault((probability, round(score, _PLACES)), set()).update(sensors)
     return [

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import orjson
 
-from search_api.export.pages import Walk
-from search_api.export.text import VECTOR
+from bandsight.export.pages import Walk
+from bandsight.export.text import VECTOR
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,0 +1,236 @@
+"""Search requests: the members of a body, and the item query they mean."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from bandsight.attributes import cql2 as filter_language
+from bandsight.attributes import datetimes as times
+from bandsight.attributes.filters import Filter
+from bandsight.attributes.item_ids import MAX_ID
+from bandsight.errors import QueryError
+from bandsight.geo.area import Area
+from bandsight.geo.box import LonLatBox
+from bandsight.geo.vertices import check_vertices
+from bandsight.search.fields import Fields
+from bandsight.search.items import ItemQuery
+from bandsight.search.limits import MAX_KEYS, MAX_LIST, MAX_TERMS
+from bandsight.search.listing import Key
+from bandsight.search.question import Semantic
+from bandsight.search.resolve import Question
+from bandsight.search.sorting import keys_of
+from bandsight.search.token import MAX_CHARS as _TOKEN_CHARS
+
+Crs = Literal["http://www.opengis.net/def/crs/OGC/1.3/CRS84"]
+CRS84: Crs = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
+Language = Literal["cql2-text", "cql2-json"]
+_NAME_CHARS = 1000
+Name = Annotated[str, Field(min_length=1, max_length=_NAME_CHARS)]
+
+
+def _bounded(limit: int) -> int:
+    """Return a limit as the link to the next page can say it: JSON has no larger integers there."""
+    return min(limit, MAX_ID)
+
+
+class Sort(BaseModel):
+    """One key of an order."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    field: Name = Field(description="A property, id, datetime or collection", examples=["datetime"])
+    direction: Literal["asc", "desc"] = "asc"
+
+
+class FieldsBody(BaseModel):
+    """Which parts of an item are shown."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    include: list[Name] | None = Field(
+        default=None, max_length=100, description="Only these; empty for an Item's least"
+    )
+    exclude: list[Name] | None = Field(default=None, max_length=100)
+
+    def fields(self) -> Fields:
+        """Return what these names mean.
+
+        Raises:
+            QueryError: There are too many.
+        """
+        # `include` that is there and empty: a whole item's least, as the fields extension has it.
+        least = "include" in self.model_fields_set and not self.include and bool(self.exclude)
+        return Fields.of(self.include or (), self.exclude or (), of_default=least)
+
+
+class ItemFilters(BaseModel):
+    """Which items are asked for; all conditions must hold."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False)
+
+    collections: list[Name] | None = Field(None, max_length=MAX_LIST)
+    ids: list[Name] | None = Field(None, max_length=MAX_LIST)
+    bbox: list[float] | None = Field(
+        None, min_length=4, max_length=6, description="west, south, east, north in degrees; west > east crosses ±180°"
+    )
+    intersects: dict[str, Any] | None = Field(None, description="GeoJSON geometry; not together with bbox")
+    datetime: str | None = Field(
+        None, max_length=times.MAX_CHARS, description="RFC 3339 instant, or interval start/end with .. for an open end"
+    )
+    filter: dict[str, Any] | bool | str | None = Field(None, description="CQL2, as filter-lang says")
+    filter_lang: Language = Field("cql2-json", alias="filter-lang")
+    filter_crs: Crs = Field(CRS84, alias="filter-crs")
+    sensors: list[Name] | None = Field(None, max_length=MAX_LIST, description="Sensor profiles")
+
+
+class Filters(ItemFilters):
+    """Which items are asked for, and by which question."""
+
+    q: str | Annotated[list[str], Field(max_length=MAX_TERMS)] | None = Field(
+        None, description="What the place looks like; a list, or commas, for alternatives"
+    )
+    semantic: Semantic | None = Field(None, description="A question of many parts, by meaning; not together with q")
+
+
+class SearchBody(Filters):
+    """Item Search, with search by meaning."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"bbox": [12.5, 51.5, 14.5, 52.5], "limit": 5},
+                {"q": "a lake surrounded by fields", "datetime": "2015-01-01T00:00:00Z/..", "limit": 5},
+            ]
+        }
+    )
+
+    limit: Annotated[int, AfterValidator(_bounded)] = Field(
+        10, ge=1, description="Most items; more than the server's most counts as that"
+    )
+    token: str | None = Field(None, max_length=_TOKEN_CHARS, description="From the link `next` of a former page")
+    sortby: list[Sort] | None = Field(None, max_length=MAX_KEYS)
+    fields: FieldsBody = Field(default_factory=FieldsBody)
+
+
+class RegisterBody(Filters):
+    """A search to keep."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"q": "a river beside fields", "title": "rivers", "hits": 200}]}
+    )
+
+    title: str = Field("", max_length=200, description="For people; the question when empty")
+    hits: int = Field(1000, ge=1, le=10_000, description="Most hits that the search has")
+
+    def asked(self, question: Question) -> dict[str, Any]:
+        """Return what is kept of it: its pictures as vectors."""
+        return echo(self, question.kept, exclude={"title", "hits"})
+
+
+def echo(body: Filters, semantic: Semantic | None, exclude: set[str] | None = None) -> dict[str, Any]:
+    """Return a body as JSON values, with another form of its question.
+
+    Args:
+        body: The body.
+        semantic: Stands in the place of its member `semantic`, if it has one.
+        exclude: Members to leave out.
+    """
+    again = body.model_dump(mode="json", exclude_unset=True, by_alias=True, exclude={"semantic", *(exclude or ())})
+    if body.semantic is not None and semantic is not None:
+        again["semantic"] = semantic.model_dump(mode="json", exclude_defaults=True)
+    return again
+
+
+def query_of_body(body: ItemFilters, max_hits: int) -> ItemQuery:
+    """Return what a body asks for.
+
+    Args:
+        body: The body.
+        max_hits: Most items on a page.
+
+    Raises:
+        QueryError: A member cannot be read, or two contradict each other.
+    """
+    more: dict[str, Any] = {}
+    if isinstance(body, SearchBody):
+        more = {
+            "limit": body.limit,
+            "token": body.token,
+            "order": keys_of((key.field, key.direction == "desc") for key in body.sortby or ()),
+            "fields": body.fields.fields(),
+        }
+    return item_query(
+        max_hits,
+        collections=body.collections,
+        ids=body.ids,
+        box=None if body.bbox is None else LonLatBox.from_sequence(body.bbox),
+        intersects=body.intersects,
+        datetime=body.datetime,
+        filter=cql2_filter(body.filter, body.filter_lang),
+        sensors=body.sensors,
+        **more,
+    )
+
+
+def item_query(
+    max_hits: int,
+    *,
+    collections: list[str] | None = None,
+    ids: list[str] | None = None,
+    box: LonLatBox | None = None,
+    intersects: dict[str, Any] | None = None,
+    datetime: str | None = None,
+    filter: Any = None,  # noqa: A002  (STAC's name)
+    sensors: list[str] | None = None,
+    limit: int = 10,
+    token: str | None = None,
+    order: tuple[Key, ...] = (),
+    fields: Fields | None = None,
+) -> ItemQuery:
+    """Return what parameters ask for; see `ItemFilters` for their meaning.
+
+    Raises:
+        QueryError: A parameter cannot be read, or two contradict each other.
+    """
+    if box is not None and intersects is not None:
+        raise QueryError("bbox, intersects: found both; pass one of them")
+    area = None if box is None else Area.from_box(box)
+    if intersects is not None:
+        check_vertices(intersects, "intersects")
+        area = Area.from_geojson(intersects)
+    start, end = (None, None) if datetime is None else times.interval(datetime)
+    said = {
+        "collections": sorted(set(collections or ())),
+        "ids": sorted(set(ids or ())),
+        "area": None if area is None else area.key.hex(),
+        "datetime": [None if when is None else when.isoformat() for when in (start, end)],
+        "filter": filter,
+        "sensors": sorted(set(sensors or ())),
+        "order": [[key.name, key.descending] for key in order],
+    }
+    return ItemQuery(
+        wanted=Filter(area=area, start=start, end=end, sensors=tuple(sensors or ())),
+        collections=tuple(collections or ()),
+        ids=tuple(ids or ()),
+        filter=filter,
+        limit=min(limit, max_hits),
+        token=token,
+        order=order,
+        fields=fields or Fields(),
+        said=said,
+    )
+
+
+def cql2_filter(value: Any, language: Language) -> Any:
+    """Return a filter in either language as CQL2 JSON.
+
+    Raises:
+        QueryError: It is not CQL2, or not in the language stated.
+    """
+    if value is None:
+        return None
+    if language == "cql2-json":
+        return filter_language.parse_json(value)
+    if not isinstance(value, str):
+        raise QueryError("filter: found JSON, but filter-lang says cql2-text; drop filter-lang, or pass text")
+    return filter_language.parse_text(value)

@@ -1,0 +1,1 @@
+"""Tiles, scenes and collections as STAC documents."""

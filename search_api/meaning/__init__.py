@@ -1,1 +1,0 @@
-"""Questions by meaning: examples become vectors, vectors rankings and scores of every tile."""
