@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
-import bandsight
 from bandsight.errors import ArchiveError
 
 # The newest migration; a test compares it with Alembic's own answer.
@@ -61,7 +60,7 @@ def migrations_folder() -> Path:
     or without an editable install. The folder depends on the running package only, never on `sys.path`, so a checkout
     cannot apply the migrations of another version.
     """
-    package = Path(bandsight.__file__).parent
+    package = Path(__file__).parents[2]
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "migrations"
 
