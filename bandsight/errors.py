@@ -1,5 +1,8 @@
 """Every error a user can meet: one base class, a leaf wherever somebody handles it differently."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class BandsightError(Exception):
     """Base of all errors whose message is written for the user."""
@@ -55,3 +58,26 @@ class ImageError(QueryError):
 
 class BusyError(BandsightError):
     """Others take all that there is of something; the same request may be answered later."""
+
+
+class MissingExtraError(BandsightError):
+    """A feature needs packages of an extra that is not installed."""
+
+
+@contextmanager
+def needs_extra(extra: str, feature: str) -> Iterator[None]:
+    """Explain how to install an extra when an import in the body fails.
+
+    Args:
+        extra: Name of the extra, as `pip install 'bandsight[NAME]'` takes it.
+        feature: What the packages are needed for; it begins the message.
+
+    Raises:
+        MissingExtraError: A package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{feature} needs the package {error.name}, which is not installed; pip install 'bandsight[{extra}]'"
+        ) from error

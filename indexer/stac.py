@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pystac
 from pystac.stac_io import DefaultStacIO
 
-from bandsight.errors import SceneError
+from bandsight.errors import SceneError, needs_extra
 from bandsight.raster.drivers import is_remote, raster_path
 from bandsight.sensors.profile import Profile
 from bandsight.sensors.raster_info import BandMetadata
@@ -112,11 +112,13 @@ def search_items(url: str, query: StacQuery) -> Iterator[pystac.Item]:
 
     Raises:
         SceneError: The API cannot be reached, or refuses the query.
+        MissingExtraError: pystac-client is not installed.
     """
-    from pystac_client import Client
-    from pystac_client.exceptions import APIError
-    from pystac_client.stac_api_io import StacApiIO
-    from requests.exceptions import RequestException
+    with needs_extra("stac", "Searching a STAC API"):
+        from pystac_client import Client
+        from pystac_client.exceptions import APIError
+        from pystac_client.stac_api_io import StacApiIO
+        from requests.exceptions import RequestException
 
     try:
         client = Client.open(url, stac_io=StacApiIO(max_retries=4, timeout=30))
@@ -184,7 +186,8 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _of_parquet(path: str) -> list[Any]:
-    import rustac
+    with needs_extra("stac", "Reading items from a GeoParquet file"):
+        import rustac
 
     async def read() -> dict[str, Any]:
         found: dict[str, Any] = dict(await rustac.read(path))

@@ -16,6 +16,7 @@ from bandsight.errors import (
     BandsightError,
     BusyError,
     ImageError,
+    MissingExtraError,
     ModelMismatchError,
     NotFoundError,
     QueryError,
@@ -40,6 +41,7 @@ _STATUS: dict[type, int] = {
     ModelMismatchError: 409,
     ArchiveError: 503,
     BusyError: 503,
+    MissingExtraError: 501,
     BandsightError: 500,
 }
 

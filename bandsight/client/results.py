@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bandsight.client.transfer import Transfer
-from bandsight.errors import BandsightError, QueryError
+from bandsight.errors import QueryError, needs_extra
 
 if TYPE_CHECKING:
     import geopandas
@@ -85,12 +85,10 @@ class Results:
         """Return a row for each item: its id, its collection, its properties, its footprint (EPSG:4326).
 
         Raises:
-            BandsightError: geopandas is not installed.
+            MissingExtraError: geopandas is not installed.
         """
-        try:
+        with needs_extra("geopandas", "to_geodataframe"):
             import geopandas
-        except ImportError as error:
-            raise BandsightError("to_geodataframe: needs geopandas; pip install geopandas") from error
         import shapely.geometry
 
         found = list(self.features())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import orjson
 
+from bandsight.errors import needs_extra
 from bandsight.export.pages import Walk
 from bandsight.export.text import VECTOR
 
@@ -40,7 +41,8 @@ def geoparquet(walk: Walk, dim: int | None) -> Iterator[bytes]:
 
 
 def _write(walk: Walk, dim: int | None, folder: Path, made: Path) -> None:
-    from stac_geoparquet.arrow import parse_stac_ndjson_to_arrow, to_parquet
+    with needs_extra("geoparquet", "GeoParquet export"):
+        from stac_geoparquet.arrow import parse_stac_ndjson_to_arrow, to_parquet
 
     items, vectors = folder / "items.ndjson", folder / "vectors.f4"
     with items.open("wb") as lines, vectors.open("wb") as raw:

@@ -23,7 +23,7 @@ from bandsight.client import connection as module
 from bandsight.client.examples import examples
 from bandsight.client.in_process import InProcess
 from bandsight.client.transfer import Transfer
-from bandsight.errors import ArchiveError, BandsightError, NotFoundError, QueryError, SettingsError
+from bandsight.errors import ArchiveError, BandsightError, MissingExtraError, NotFoundError, QueryError, SettingsError
 from search_api.service import Service
 from search_api.settings import ApiSettings
 from tests.fakes import FakeEmbedder
@@ -173,7 +173,7 @@ def test_a_table_has_a_row_for_each_item(client: Client) -> None:
 
 def test_without_geopandas_the_error_says_what_to_install(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "geopandas", None)
-    with pytest.raises(BandsightError, match="pip install geopandas"):
+    with pytest.raises(MissingExtraError, match=r"to_geodataframe needs .*; pip install 'bandsight\[geopandas\]'"):
         client.search("a lake").to_geodataframe()
 
 

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from indexer.pipeline import index
 from indexer.scene import open_scene
 from indexer.sources import find_scenes
 from indexer.stac_query import StacQuery
+from tests.commands import run_command
 from tests.rasters import picture, write
 from tests.web import serve
 
@@ -188,6 +190,24 @@ def test_an_item_without_rasters_names_its_assets(scene):
     (scene / "item.json").write_text(json.dumps(said))
     with pytest.raises(SceneError, match=r"no raster among its assets \(thumbnail\)"):
         opened(scene / "item.json")
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "message"),
+    [
+        ("pystac_client", "stac:http://127.0.0.1:9/", "Searching a STAC API needs the package pystac_client"),
+        ("rustac", "items.parquet", "Reading items from a GeoParquet file needs the package rustac"),
+    ],
+)
+def test_without_the_packages_for_stac_the_command_says_what_to_install(
+    tmp_path, capsys, monkeypatch, module, given, message
+):
+    (tmp_path / "items.parquet").write_bytes(b"PAR1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    code, _, err = run_command(capsys, monkeypatch, "index", given, "--archive", "a")
+    assert code != 0
+    assert f"{message}, which is not installed; pip install 'bandsight[stac]'" in " ".join(err.split())
 
 
 def test_a_file_that_is_no_geoparquet_is_refused_by_name(tmp_path, archive, encoder):

@@ -97,6 +97,14 @@ def test_no_cell_is_a_formula(tmp_path: Path) -> None:
                 assert table_of(client.post("/search/export?format=csv", json={}))[0]["remark"] == f"'{text}"
 
 
+def test_without_its_packages_geoparquet_is_refused_with_what_to_install(
+    stac: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "stac_geoparquet.arrow", None)
+    answer = stac.post("/search/export?format=geoparquet", json={"limit": 3})
+    assert_problem(answer, 501, "GeoParquet export needs", "pip install 'bandsight[geoparquet]'")
+
+
 @pytest.mark.parametrize("body", QUESTIONS)
 def test_geoparquet_is_read_by_geopandas(stac: TestClient, tmp_path: Path, body: dict) -> None:
     response = stac.post("/search/export?format=geoparquet", json=body)
