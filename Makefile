@@ -5,16 +5,27 @@ BIN := $(VENV)/bin
 ARCHIVE ?= demo-archive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: page demo test test-crash validate check format serve bench evaluate install
+.PHONY: page demo test test-crash validate check lock format serve bench evaluate install
 
 install: $(VENV)/installed
 
-# A new pyproject.toml or constraints file installs again.
-$(VENV)/installed: pyproject.toml constraints.txt
+# A new pyproject.toml or lock installs again. Every file that pip downloads must have the hash that the lock has.
+$(VENV)/installed: pyproject.toml setup.py requirements/development.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/development.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
+
+# Writes the lock anew after a change of dependencies, with the versions it has. `make lock UPGRADE=1` takes the newest.
+# runtime.txt is for the container image; development.txt adds what tests, checks and training need.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--annotation-style line --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+lock:
+	test -x $(BIN)/uv || $(MAKE) install
+	$(COMPILE) pyproject.toml --extra all --extra training --group dev --output-file requirements/development.txt
+	$(COMPILE) pyproject.toml --extra all --constraint requirements/development.txt --output-file requirements/runtime.txt
+	$(BIN)/python requirements/check.py
 
 demo: install
 	$(BIN)/python -m demo
@@ -38,6 +49,7 @@ validate: install .venv-validate/bin/stac-api-validator
 	.venv-validate/bin/pip install --quiet stac-api-validator==0.6.8
 
 check: install
+	$(BIN)/python requirements/check.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import subprocess
 import tomllib
 from distutils.core import run_setup
 from fnmatch import fnmatch
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 import setuptools  # noqa: F401 - provides distutils where Python has none of its own
 import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
 from typer.main import get_command
 
-import bandsight
 from bandsight.cli import app
 from search_api.health import router
 from search_api.settings import ApiSettings
@@ -83,15 +85,46 @@ def test_every_package_of_the_project_is_copied(monkeypatch: pytest.MonkeyPatch)
     assert {project["project"]["readme"], *project["project"]["license-files"]} <= set(copied())
 
 
-def test_the_step_that_reads_the_dependencies_finds_them() -> None:
-    step = next(rest for rest in values("RUN") if "tomllib" in rest)
-    code = re.search(r'python -c "(.*?)" >', step)
-    assert code
-    ast.parse(code[1])
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    pattern = re.search(r"grep -E '(.*?)'", step)
-    assert pattern
-    assert [re.split("[<>=]", name)[0] for name in wanted if re.search(pattern[1], name)] == ["torch", "torchvision"]
+def steps_of_the_processor_variant() -> tuple[str, str]:
+    """The two awk programs that divide the lock."""
+    torch, locked = re.findall(r"awk '(.*?)'", next(rest for rest in values("RUN") if "awk" in rest))
+    return torch, locked
+
+
+def locked_names(lock: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9][\w.-]*)==", lock, re.MULTILINE))
+
+
+def test_the_processor_variant_leaves_out_torch_and_what_only_torch_needs() -> None:
+    lock = ROOT / "requirements/runtime.txt"
+    torch, locked = (
+        subprocess.run(["awk", program, lock], capture_output=True, text=True, check=True).stdout
+        for program in steps_of_the_processor_variant()
+    )
+    assert re.fullmatch(r"torch==[\d.]+\ntorchvision==[\d.]+\n", torch)
+    left_out = locked_names(lock.read_text()) - locked_names(locked)
+    needed_by_faiss = {name for name in locked_names(lock.read_text()) if name.endswith("-cu12")}
+    assert needed_by_faiss
+    assert not left_out & needed_by_faiss
+    assert left_out >= {"torch", "torchvision", "triton", "nvidia-cublas", "nvidia-cudnn-cu13", "cuda-bindings"}
+    assert all(name.startswith(("torch", "triton", "cuda-", "nvidia-")) for name in left_out)
+    hashes = locked.count("--hash=sha256:")
+    assert hashes > len(locked_names(locked))
+
+
+def test_the_image_has_a_gdal_that_reads_deflate64_from_zips() -> None:
+    """GDAL 3.12 came with rasterio 1.5, which has wheels from Python 3.12 on."""
+    python = re.search(r"python:(3\.\d+)", dict(rest.split("=", 1) for rest in values("ARG"))["BASE"])
+    assert python
+    pins = [
+        Requirement(line.rstrip(" \\"))
+        for line in (ROOT / "requirements/runtime.txt").read_text().splitlines()
+        if line.startswith("rasterio==")
+    ]
+    (pin,) = (
+        pin for pin in pins if pin.marker is None or pin.marker.evaluate({"python_full_version": f"{python[1]}.0"})
+    )
+    assert Version(str(pin.specifier).removeprefix("==")) >= Version("1.5")
 
 
 def test_base_images_are_pinned() -> None:
@@ -161,4 +194,4 @@ def test_compose_builds_the_file_with_arguments_it_knows(compose: dict) -> None:
         build = service["build"]
         assert (ROOT / "docker" / build["context"] / build["dockerfile"]).is_file()
         assert set(build["args"]) <= declared
-        assert service["image"].startswith(f"bandsight:{bandsight.__version__}-")
+        assert service["image"] == "bandsight:${VARIANT:-cpu}"
