@@ -92,7 +92,7 @@ def numbers(data: bytes) -> np.ma.MaskedArray[Any, Any]:
         ImageError: As `decode_query_image`.
     """
     with _opened(data, MAX_PIXELS) as dataset:
-        return np.ma.masked_invalid(_read(dataset, _not_opacity(dataset)))
+        return np.ma.masked_invalid(_read(dataset, _colours(dataset)))
 
 
 def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
@@ -149,22 +149,36 @@ def _bands(
     dataset: "DatasetReader", wavelengths: Sequence[float] | None
 ) -> tuple[list[int], tuple[float, ...], list[tuple[float, float, Decibel | None]]]:
     """Return the bands that are not opacity, their wavelengths, and what is said of each one's scaling, if of all."""
-    bands = _not_opacity(dataset)
+    bands = _colours(dataset)
     said = [said_stretch(dataset.tags(i)) for i in bands]
     own = [one for one in said if one is not None]
     waves = _wavelengths([dataset.tags(i, ns="IMAGERY") for i in bands], wavelengths)
     return bands, waves, own if len(own) == len(said) else []
 
 
-def _not_opacity(dataset: "DatasetReader") -> list[int]:
+def _colours(dataset: "DatasetReader") -> list[int]:
+    """Return the numbers of the bands that are not opacity."""
     return [i for i, interp in enumerate(dataset.colorinterp, 1) if interp.name != "alpha"]
 
 
 def _read(dataset: "DatasetReader", bands: list[int]) -> np.ma.MaskedArray[Any, Any]:
+    """Return bands, shape (bands, rows, columns), north up, masked where the file says that there is no data."""
+    from bandsight.raster.masks import file_mask
+    from bandsight.raster.orientation import north_up, turned
+    from bandsight.raster.windows import read_mask
+
     shrink = max(1.0, max(dataset.width, dataset.height) / _LONGEST_PX)
-    shape = (len(bands), max(1, int(dataset.height / shrink)), max(1, int(dataset.width / shrink)))
-    values: np.ma.MaskedArray[Any, Any] = dataset.read(bands, out_shape=shape, masked=True)
-    return np.abs(values) if np.iscomplexobj(values) else values
+    shape = (max(1, int(dataset.height / shrink)), max(1, int(dataset.width / shrink)))
+    values = dataset.read(bands, out_shape=(len(bands), *shape))
+    seen = read_mask(dataset, file_mask(dataset, bands), bands, None, shape)
+    masked = np.ma.MaskedArray(
+        values, np.zeros(values.shape, bool) if seen is None else ~seen | np.zeros(values.shape, bool)
+    )
+    if not dataset.transform.is_identity:
+        upright, _, _ = north_up(dataset.transform, dataset.width, dataset.height)
+        step = ~dataset.transform @ upright
+        masked = np.ma.MaskedArray(turned(masked.data, step), turned(np.ma.getmaskarray(masked), step))
+    return np.abs(masked) if np.iscomplexobj(masked) else masked
 
 
 def _as_said(

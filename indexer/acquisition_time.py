@@ -23,10 +23,12 @@ _STAMP = re.compile(
 _LANDSAT = re.compile(r"L[COTEM]\d\d{3}\d{3}(\d{4})(\d{3})")
 
 
-def acquired(paths: Iterable[PurePath], tags: Mapping[str, str]) -> datetime | None:
-    """Return the acquisition in UTC, None when nothing says it."""
-    paths = list(paths)
-    return _from_tags(tags) or _from_names(paths)
+def acquired(paths: Iterable[PurePath], tags: Mapping[str, str]) -> tuple[datetime | None, str]:
+    """Return the acquisition in UTC and what states it; (None, "") where nothing does."""
+    if (when := _from_tags(tags)) is not None:
+        return when, "the file's metadata"
+    when = _from_names(list(paths))
+    return when, "the file name" if when else ""
 
 
 def _from_tags(tags: Mapping[str, str]) -> datetime | None:

@@ -138,7 +138,7 @@ class CheckpointFolder:
 def _about(scene: RasterScene, layout: TilePlan, model: str) -> dict[str, str]:
     """Return what must be the same for parts to fit: a scene may be read in another way by another version."""
     record = scene.record
-    how = (record.stretch, record.bands, record.transform, record.crs, scene.nodata, layout, model)
+    how = (record.stretch, record.bands, record.transform, record.crs, record.decisions, layout, model)
     return {"key": record.key, "href": record.href, "how": hashlib.sha256(repr(how).encode()).hexdigest()}
 
 

@@ -37,10 +37,10 @@ def scene_text(scene: RasterScene) -> str:
     ]
     lines += [
         f"  {band.name:<13}{band.wavelength_um:g} µm  {low:g} to {high:g} become 0 to 255"
-        for band, low, high in zip(record.bands, scene.low, scene.high, strict=True)
+        for band, low, high in zip(record.bands, scene.raster.scaling.low, scene.raster.scaling.high, strict=True)
     ]
-    if scene.quality:
-        lines.append(f"  quality band: {scene.quality.quality.name}")
+    if scene.raster.quality:
+        lines.append(f"  quality band: {scene.raster.quality.quality.name}")
     return "\n".join(lines)
 
 

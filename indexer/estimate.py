@@ -14,8 +14,8 @@ from bandsight.errors import BandsightError
 from bandsight.model.protocol import Encoder
 from bandsight.sensors.profile import Profile
 from indexer.folders import roots_of
+from indexer.identity import scene_key
 from indexer.reader_pool import InlineReader, ProcessReader, RetryingReader
-from indexer.scene import scene_key
 from indexer.sources import find_scenes
 from indexer.stac_query import StacQuery
 from indexer.tiling import Tiling, open_tiled
@@ -108,7 +108,7 @@ def estimate(
                 found.failed.append(reason if source.name in reason else f"{source.name}: {reason}")
                 continue
             found.scenes += 1
-            found.tiles[tuple(band.wavelength_um for band in scene.bands)] += len(layout)
+            found.tiles[tuple(band.wavelength_um for band in scene.raster.bands)] += len(layout)
     finally:
         readers.close()
     for wavelengths, tiles in found.tiles.items():

@@ -19,11 +19,12 @@ from bandsight.sensors.profile import Profile
 from indexer.batches import Batches
 from indexer.checkpoints import CheckpointFolder
 from indexer.folders import roots_of
+from indexer.identity import scene_key
 from indexer.job_record import JobRecord
 from indexer.progress import CompositeProgress, NullProgress, Progress
 from indexer.reader import ReadTile, read_tiles
 from indexer.reader_pool import InlineReader, ProcessReader, Readers, RetryingReader
-from indexer.scene import RasterScene, scene_key
+from indexer.scene import RasterScene
 from indexer.scene_task import SceneTask
 from indexer.scheduling import ahead, interleaved
 from indexer.source import Source
@@ -344,7 +345,7 @@ class _Job:
 
     def _forget(self, work: SceneTask) -> None:
         """Drop the parts of a scene that failed; what was read from far away may still be of use to another try."""
-        if work.in_parts and not any(is_remote(band.href) for band in work.scene.bands):
+        if work.in_parts and not any(is_remote(band.href) for band in work.scene.raster.bands):
             self._writer.drop(work)
 
     def encoded(self, tiles: int, seconds: float) -> None:

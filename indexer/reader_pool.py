@@ -163,7 +163,7 @@ def _is_away(args: tuple[Any, ...]) -> bool:
         if isinstance(arg, Source):
             return any(is_remote(href) for href in arg.hrefs)
         if isinstance(arg, RasterScene):
-            return any(is_remote(band.href) for band in arg.bands)
+            return any(is_remote(band.href) for band in arg.raster.bands)
     return False
 
 

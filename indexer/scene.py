@@ -1,128 +1,85 @@
 """Opens a scene: which bands, on which grid, where on Earth, and how its numbers become 0..255."""
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from affine import Affine
+from rasterio.crs import CRS
 from rasterio.io import DatasetReader
 
 from bandsight.catalog.records import SceneRecord
 from bandsight.errors import SceneError
 from bandsight.geo.footprint import footprint
 from bandsight.raster.bands import BandRef
-from bandsight.raster.drivers import check_local, local_file, raster_path, stored
+from bandsight.raster.byte_scaling import ByteScaling
+from bandsight.raster.decisions import BandDecision, Decisions, FileDecision, QualityDecision
+from bandsight.raster.drivers import raster_path, stored
+from bandsight.raster.masks import file_mask
+from bandsight.raster.open_files import OpenFiles
+from bandsight.raster.orientation import is_aligned, north_up, swaps_axes
+from bandsight.raster.scene_raster import FileGrid, QualityBand, SceneRaster, Transform
+from bandsight.sensors.listing import rule_text
 from bandsight.sensors.match import Match, match
 from bandsight.sensors.profile import Profile
-from bandsight.sensors.quality import Quality
 from bandsight.sensors.raster_info import RasterInfo
-from bandsight.sensors.scaling import Decibel, Scaling
 from indexer.acquisition_time import acquired
 from indexer.datetimes import parse_time
-from indexer.georeferencing import aligned, check_degrees, crs_of, crs_text, gsd_m, transform_of
+from indexer.georeferencing import check_degrees, crs_of, crs_text, gsd_m, transform_of
 from indexer.product_metadata import SceneMetadata, read_product_metadata
-from indexer.remote import remote_version
-from indexer.sidecar import Sidecar, read_sidecar, sidecar_path
+from indexer.sidecar import Sidecar, read_sidecar
 from indexer.source import Source
-from indexer.stretch_limits import limits
+from indexer.stretch_limits import StretchLimits, limits
 from indexer.subdatasets import open_rasters
 
-_HASHED_BYTES = 1 << 16
 # Largest block that is decoded in one piece.
 _MAX_BLOCK = 512 << 20
-
-Transform = tuple[float, float, float, float, float, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SceneQuality:
-    """The quality band, to be read beside the others."""
-
-    quality: Quality
-    """What its numbers mean."""
-    href: str
-    """File."""
-    transform: Affine
-    """Its affine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RasterScene:
-    """All that reading tiles needs; holds no open file, so threads can share it."""
+    """An opened scene: what the catalog keeps of it, and what reading its tiles needs; no open file."""
 
     record: SceneRecord
     """What the catalog will keep."""
-    bands: tuple[BandRef, ...]
-    """In the order in which the model sees them."""
-    transform: Transform
-    """Affine of the reference grid, the finest of the bands."""
-    width: int
-    """Columns of the reference grid."""
-    height: int
-    """Rows of the reference grid."""
+    raster: SceneRaster
+    """How its pixels are read."""
     block: tuple[int, int]
     """Rows and columns of the pieces in which it is stored."""
     number_bytes: int
     """Bytes that a stored number takes."""
-    file_transforms: Mapping[str, Affine]
-    """Affine of each file."""
-    nodata: float | None
-    """Value that means no data, beside NaN and masks."""
-    fill_values: tuple[float, ...]
-    """A pixel that has one of these in every band holds no data."""
-    to_db: Decibel | None
-    """SAR amplitudes or powers become dB first."""
-    low: tuple[float, ...]
-    """Value that becomes 0, for each band."""
-    high: tuple[float, ...]
-    """Value that becomes 255, for each band."""
-    quality: SceneQuality | None = None
-    """Its quality band, where there is one."""
-
-    @property
-    def files(self) -> dict[str, list[int]]:
-        """Positions in `bands` of the bands in each file: what lies together is read together."""
-        found: dict[str, list[int]] = {}
-        for position, band in enumerate(self.bands):
-            found.setdefault(band.href, []).append(position)
-        return found
 
 
-def scene_key(source: Source, options: Mapping[str, Any]) -> str:
-    """Return a scene's identity: names, sizes, times and ends of its files, their sidecars, and how it is tiled.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Opened:
+    """The files of a scene and all that is stated about them."""
 
-    Of a remote file count its URL and what the item that named it says of its version; where that says nothing, size
-    and ETag (or time of change), which its server is asked for.
+    source: Source
+    datasets: Mapping[str, DatasetReader]
+    """Open files, by href."""
+    sidecars: Mapping[str, Sidecar]
+    """What the user states about each."""
+    metadata: SceneMetadata
+    """What a catalogue or the product states."""
+    matched: Match
+    """The profile and the bands."""
 
-    Raises:
-        SceneError: A file cannot be read.
-    """
-    source.check()
-    digest = hashlib.sha256(repr(sorted(options.items())).encode())
-    for href in source.hrefs:
-        path = local_file(href)
-        if path is None:
-            digest.update(f"{href}|{source.version or remote_version(href)}|".encode())
-            continue
-        check_local(path, href)
-        digest.update(f"{href}|{source.version}|".encode())
-        for file in (path, sidecar_path(path)):
-            try:
-                if file is not path and not file.is_file():
-                    continue
-                facts = file.stat()
-                digest.update(f"{file.name}|{facts.st_size}|{facts.st_mtime_ns}|".encode())
-                with file.open("rb") as opened:
-                    digest.update(opened.read(_HASHED_BYTES))
-                    opened.seek(max(0, facts.st_size - _HASHED_BYTES))
-                    digest.update(opened.read(_HASHED_BYTES))
-            except OSError as error:
-                raise SceneError(f"{file}: cannot be read ({error.strerror}); check the path and its rights") from error
-    return digest.hexdigest()
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Grid:
+    """The grid of a scene, north up: that of the finest file that is used."""
+
+    reference: str
+    """That file."""
+    crs: CRS
+    transform: Affine
+    width: int
+    height: int
+    transforms: Mapping[str, Affine]
+    """From each used file's pixels to the CRS."""
 
 
 def open_scene(
@@ -147,88 +104,176 @@ def open_scene(
         SensorError: No sensor profile fits.
     """
     source.check()
-    said = read_product_metadata(source.hrefs) if source.said is None else source.said
+    metadata = read_product_metadata(source.hrefs) if source.metadata is None else source.metadata
     datasets: dict[str, DatasetReader] = {}
     try:
         open_rasters(source.hrefs, datasets)
         sidecars = {href: read_sidecar(href) for href in datasets}
-        infos = [_info(href, datasets[href], sidecars[href], said) for href in datasets]
-        matched = match(infos, sensor, profiles)
-        return _settle(source, key, datasets, sidecars, said, matched, dict(tiling), sensor)
+        infos = [_info(href, datasets[href], sidecars[href], metadata) for href in datasets]
+        opened = _Opened(
+            source=source,
+            datasets=datasets,
+            sidecars=sidecars,
+            metadata=metadata,
+            matched=match(infos, sensor, profiles),
+        )
+        return _settle(opened, key, dict(tiling), sensor)
     finally:
         for dataset in datasets.values():
             dataset.close()
 
 
-def _settle(
-    source: Source,
-    key: str,
-    datasets: Mapping[str, DatasetReader],
-    sidecars: Mapping[str, Sidecar],
-    said: SceneMetadata,
-    matched: Match,
-    tiling: dict[str, Any],
-    sensor: str | None,
-) -> RasterScene:
-    used = {m.href: datasets[m.href] for m in matched.bands}
-    for href, dataset in used.items():
-        _check_blocks(href, dataset)
-    transforms = {href: transform_of(dataset, sidecars[href]) for href, dataset in used.items()}
-    reference = min(used, key=lambda href: abs(transforms[href].determinant))
-    dataset, affine = used[reference], transforms[reference]
-    crs = crs_of(dataset, sidecars[reference])
-    check_degrees(affine, crs, dataset.width, dataset.height, source.name)
-    for href, other in used.items():
-        if crs_of(other, sidecars[href]) != crs or not aligned(transforms[href], affine):
-            raise SceneError(
-                f"{source.name}: {raster_path(href).name} lies on another grid than {raster_path(reference).name}; "
-                "the bands of a scene need one CRS and one orientation"
-            )
-    nodata = dataset.nodata if dataset.nodata is not None else matched.profile.nodata
-    nodata = None if nodata is None or math.isnan(nodata) else float(nodata)
-    sun = said.properties.get("view:sun_elevation")
-    elevation = float(sun) if isinstance(sun, int | float) and math.isfinite(sun) else None
-    scaling, low, high = limits(used, matched, nodata, source.name, said.scales, elevation)
-    transform: Transform = (affine.a, affine.b, affine.c, affine.d, affine.e, affine.f)
-    where = footprint(transform, crs_text(crs), 0, 0, dataset.width, dataset.height)
+def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | None) -> RasterScene:
+    grid = _grid(opened)
+    dataset, profile = opened.datasets[grid.reference], opened.matched.profile
+    nodata, nodata_from = _nodata(dataset, profile)
+    bands = tuple(
+        BandRef(name=m.band.name, wavelength_um=m.band.wavelength_um, href=m.href, index=m.index)
+        for m in opened.matched.bands
+    )
+    draft = SceneRaster(
+        key=f"{key}|{opened.source.hrefs[0]}",
+        name=opened.source.name,
+        bands=bands,
+        crs=crs_text(grid.crs),
+        transform=_six(grid.transform),
+        width=grid.width,
+        height=grid.height,
+        files={href: _file_grid(opened, grid, href) for href in grid.transforms},
+        nodata=nodata,
+        fill_values=profile.fill_values,
+        quality=_quality(opened, grid),
+        scaling=ByteScaling(low=(0.0,) * len(bands), high=(255.0,) * len(bands)),
+    )
+    stretched = limits(
+        draft,
+        OpenFiles(opened.datasets),
+        opened.matched,
+        {href: (scale, offset, opened.metadata.by) for href, (scale, offset) in opened.metadata.scales.items()},
+        _sun_elevation(opened.metadata),
+    )
+    raster = replace(draft, scaling=ByteScaling(to_db=stretched.to_db, low=stretched.low, high=stretched.high))
+    when, when_from = _datetime(opened, dataset)
+    decisions = _decisions(opened, raster, stretched, {"nodata_from": nodata_from, "datetime_from": when_from})
+    where = footprint(raster.transform, raster.crs, 0, 0, raster.width, raster.height)
     record = SceneRecord(
         key=key,
-        href=source.hrefs[0],
-        name=source.name,
-        collection=matched.profile.collection,
-        sensor=matched.profile.name,
-        datetime=_datetime(source, sidecars, said, dataset),
-        crs=crs_text(crs),
-        transform=transform,
-        width=dataset.width,
-        height=dataset.height,
-        gsd_m=gsd_m(affine, crs, dataset.height),
-        bands=tuple(
-            BandRef(name=m.band.name, wavelength_um=m.band.wavelength_um, href=m.href, index=m.index)
-            for m in matched.bands
-        ),
-        stretch=_stretch(scaling, low, high),
-        properties={**said.properties, "bandsight:bands_from": matched.origin},
+        href=opened.source.hrefs[0],
+        name=opened.source.name,
+        collection=profile.collection,
+        sensor=profile.name,
+        datetime=when,
+        crs=raster.crs,
+        transform=raster.transform,
+        width=raster.width,
+        height=raster.height,
+        gsd_m=gsd_m(grid.transform, grid.crs, raster.height),
+        bands=bands,
+        stretch=_stretch(stretched),
+        properties={**opened.metadata.properties, "bandsight:bands_from": opened.matched.origin},
         geometry=where.geometry,
         boxes=tuple(where.boxes),
         tiling=tiling,
-        source={**source.as_dict(), "sensor": sensor},
+        source={**opened.source.as_dict(), "sensor": sensor},
+        decisions=decisions.as_dict(),
     )
+    block = dataset.block_shapes[0]
     return RasterScene(
         record=record,
-        bands=record.bands,
-        transform=transform,
-        width=dataset.width,
-        height=dataset.height,
-        block=dataset.block_shapes[0],
+        raster=raster,
+        block=block[::-1] if swaps_axes(~grid.transforms[grid.reference] @ grid.transform) else block,
         number_bytes=np.dtype(dataset.dtypes[0]).itemsize,
-        file_transforms=transforms,
-        nodata=nodata,
-        fill_values=matched.profile.fill_values,
-        to_db=scaling.to_db,
-        low=low,
-        high=high,
-        quality=_quality(matched, datasets, sidecars, affine),
+    )
+
+
+def _grid(opened: _Opened) -> _Grid:
+    """Return the scene's grid.
+
+    Raises:
+        SceneError: The scene cannot be placed on Earth, or its bands lie on grids that do not fit together.
+    """
+    used = {m.href: opened.datasets[m.href] for m in opened.matched.bands}
+    for href, dataset in used.items():
+        _check_blocks(href, dataset)
+    name, sidecars = opened.source.name, opened.sidecars
+    transforms = {href: transform_of(dataset, sidecars[href]) for href, dataset in used.items()}
+    reference = min(used, key=lambda href: abs(transforms[href].determinant))
+    dataset = used[reference]
+    crs = crs_of(dataset, sidecars[reference])
+    transform, width, height = north_up(transforms[reference], dataset.width, dataset.height)
+    check_degrees(transform, crs, width, height, name)
+    for href, other in used.items():
+        if crs_of(other, sidecars[href]) != crs or not is_aligned(~transforms[href] @ transform):
+            raise SceneError(
+                f"{name}: {raster_path(href).name} lies on another grid than {raster_path(reference).name}; "
+                "the bands of a scene need one CRS and parallel grids"
+            )
+    return _Grid(reference=reference, crs=crs, transform=transform, width=width, height=height, transforms=transforms)
+
+
+def _file_grid(opened: _Opened, grid: _Grid, href: str) -> FileGrid:
+    used = [m.index for m in opened.matched.bands if m.href == href]
+    return FileGrid(transform=grid.transforms[href], mask=file_mask(opened.datasets[href], used))
+
+
+def _six(transform: Affine) -> Transform:
+    return (transform.a, transform.b, transform.c, transform.d, transform.e, transform.f)
+
+
+def _nodata(dataset: DatasetReader, profile: Profile) -> tuple[float | None, str]:
+    """Return the value without data, and what states it."""
+    stated = dataset.nodata
+    value, by = (stated, "the file") if stated is not None else (profile.nodata, "the profile")
+    return (None, "") if value is None or math.isnan(value) else (float(value), by)
+
+
+def _sun_elevation(metadata: SceneMetadata) -> float | None:
+    """Return the height of the sun, degrees, where a number is stated."""
+    sun = metadata.properties.get("view:sun_elevation")
+    return float(sun) if isinstance(sun, int | float) and math.isfinite(sun) else None
+
+
+def _decisions(opened: _Opened, raster: SceneRaster, stretched: StretchLimits, given: Mapping[str, str]) -> Decisions:
+    """Return what was decided, to be kept with the scene."""
+    matched, datasets = opened.matched, opened.datasets
+    quality = raster.quality
+    rules = dict.fromkeys(rule_text(rule) for rule in stretched.rules)
+    return Decisions(
+        profile=matched.profile.name,
+        title=matched.profile.title,
+        profile_from=matched.profile.file or "shipped",
+        bands_from=matched.origin,
+        evidence=matched.evidence,
+        bands=tuple(
+            BandDecision(
+                wavelength_from=matched.wavelengths_from,
+                common_name=m.band.common_name,
+                fwhm_um=m.band.fwhm_um,
+                frequency_ghz=m.band.frequency_ghz,
+                polarisation=m.band.polarisation,
+                scale=scale,
+                offset=offset,
+                scale_from=stated if (scale, offset) != (1, 0) else "",
+                path_reflectance=air,
+            )
+            for m, (scale, offset, stated), air in zip(
+                matched.bands, stretched.scales, stretched.path_reflectance, strict=True
+            )
+        ),
+        files=tuple(
+            FileDecision(href=href, transform=_six(one.transform), dtype=datasets[href].dtypes[0], mask=one.mask)
+            for href, one in raster.files.items()
+        ),
+        nodata=raster.nodata,
+        nodata_from=given["nodata_from"],
+        fill_values=raster.fill_values,
+        collar=raster.collar,
+        quality=None if quality is None else QualityDecision.of(quality.quality, quality.href, _six(quality.transform)),
+        scaling="; ".join(rules),
+        sun_elevation_deg=_sun_elevation(opened.metadata) if matched.profile.toa_reflectance else None,
+        datetime_from=given["datetime_from"],
+        crs_from="the user's sidecar" if any(one.crs for one in opened.sidecars.values()) else "the file",
+        styles=matched.profile.styles,
     )
 
 
@@ -251,42 +296,48 @@ def _interleaved(dataset: DatasetReader) -> bool:
     return bool(dataset.interleaving) and dataset.interleaving.name == "pixel"
 
 
-def _stretch(scaling: Scaling, low: Sequence[float], high: Sequence[float]) -> dict[str, Any]:
-    return {
-        "kind": scaling.kind,
-        "to_db": scaling.to_db,
-        "low": list(low),
-        "high": list(high),
-        "quantity": scaling.quantity,
-        "scale": scaling.scale,
-        "offset": scaling.offset,
+def _stretch(stretched: StretchLimits) -> dict[str, Any]:
+    """Return the scaling as the catalog keeps it."""
+    first, kinds = stretched.rules[0], [rule.kind for rule in stretched.rules]
+    kept = {
+        "kind": first.kind,
+        "to_db": stretched.to_db,
+        "low": list(stretched.low),
+        "high": list(stretched.high),
+        "quantity": first.quantity,
+        "scale": first.scale,
+        "offset": first.offset,
     }
+    return kept if len(set(kinds)) == 1 else {**kept, "kinds": kinds}
 
 
-def _datetime(
-    source: Source, sidecars: Mapping[str, Sidecar], said: SceneMetadata, dataset: DatasetReader
-) -> datetime | None:
-    """Return the acquisition: the user's word, the product's or catalogue's, the file's own, its name."""
-    text = next((sidecar.datetime for sidecar in sidecars.values() if sidecar.datetime), None)
+def _datetime(opened: _Opened, dataset: DatasetReader) -> tuple[datetime | None, str]:
+    """Return the acquisition, and what states it: the user, the product or catalogue, the file itself, or its name."""
+    text = next((sidecar.datetime for sidecar in opened.sidecars.values() if sidecar.datetime), None)
     when = parse_time(text) if text else None
     if text and when is None:
-        raise SceneError(f"{source.name}: datetime {text!r} in its sidecar; need RFC 3339, e.g. 2020-05-01T10:00:00Z")
-    return when or said.acquired or acquired([raster_path(href) for href in source.hrefs], stored(dataset).tags())
+        raise SceneError(
+            f"{opened.source.name}: datetime {text!r} in its sidecar; need RFC 3339, e.g. 2020-05-01T10:00:00Z"
+        )
+    if when is not None:
+        return when, "the user's sidecar"
+    if opened.metadata.acquired is not None:
+        return opened.metadata.acquired, opened.metadata.by
+    return acquired([raster_path(href) for href in opened.source.hrefs], stored(dataset).tags())
 
 
-def _quality(
-    matched: Match, datasets: Mapping[str, DatasetReader], sidecars: Mapping[str, Sidecar], affine: Affine
-) -> SceneQuality | None:
-    if matched.quality is None:
+def _quality(opened: _Opened, grid: _Grid) -> QualityBand | None:
+    matched = opened.matched.quality
+    if matched is None:
         return None
-    href = matched.quality.href
-    transform = transform_of(datasets[href], sidecars[href])
-    if not aligned(transform, affine):
+    href = matched.href
+    transform = transform_of(opened.datasets[href], opened.sidecars[href])
+    if not is_aligned(~transform @ grid.transform):
         raise SceneError(f"{href}: lies on another grid than the bands of its scene; leave it out or warp it")
-    return SceneQuality(quality=matched.quality.quality, href=href, transform=transform)
+    return QualityBand(quality=matched.quality, href=href, transform=transform)
 
 
-def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, said: SceneMetadata) -> RasterInfo:
+def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, metadata: SceneMetadata) -> RasterInfo:
     raw = stored(dataset)
     band_tags = [{**raw.tags(i), **raw.tags(i, ns="IMAGERY")} for i in range(1, dataset.count + 1)]
     return RasterInfo(
@@ -300,7 +351,7 @@ def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, said: SceneMetada
         colorinterp=tuple(interp.name for interp in dataset.colorinterp),
         wavelengths_um=sidecar.wavelengths_um,
         sensor=sidecar.sensor,
-        said=said.bands.get(href, ()),
-        said_by=said.by,
-        hints=said.hints,
+        stated=metadata.bands.get(href, ()),
+        stated_by=metadata.by,
+        hints=metadata.hints,
     )

@@ -62,7 +62,7 @@ class SceneTask:
     @property
     def wavelengths(self) -> Wavelengths:
         """Centre wavelength of each band, µm."""
-        return tuple(band.wavelength_um for band in self.scene.bands)
+        return tuple(band.wavelength_um for band in self.scene.raster.bands)
 
     @property
     def done(self) -> bool:
@@ -124,7 +124,7 @@ class SceneTask:
         """Return the records of a part's tiles, in order."""
         windows = [self.layout.window(number) for number in part.numbers.tolist()]
         sides = [(window.col_off, window.row_off, window.width, window.height) for window in windows]
-        grounds = footprints(self.scene.transform, self.scene.record.crs, sides)
+        grounds = footprints(self.scene.raster.transform, self.scene.record.crs, sides)
         shares = zip(part.valid_fraction.tolist(), part.cloud_fraction.tolist(), strict=True)
         return [
             TileRecord(

@@ -17,8 +17,8 @@ class Source:
     """Short name for people."""
     hrefs: tuple[str, ...]
     """What `open_raster` takes; files of this machine by their absolute paths, sorted."""
-    said: SceneMetadata | None = None
-    """What the catalogue that named it says; None where the product's own metadata are to be looked for."""
+    metadata: SceneMetadata | None = None
+    """What the catalogue that names it states; None where the product's own metadata files are to be read."""
     version: str = ""
     """Of remote files: what tells a change, e.g. the item's `updated`."""
     problem: str = ""
@@ -42,16 +42,16 @@ class Source:
             "name": self.name,
             "hrefs": list(self.hrefs),
             "version": self.version,
-            "said": None if self.said is None else self.said.as_dict(),
+            "said": None if self.metadata is None else self.metadata.as_dict(),
         }
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> "Source":
         """Return what `as_dict` was made of."""
-        said = kept.get("said")
+        stated = kept.get("said")
         return cls(
             name=kept["name"],
             hrefs=tuple(kept["hrefs"]),
             version=kept.get("version", ""),
-            said=None if said is None else SceneMetadata.from_dict(said),
+            metadata=None if stated is None else SceneMetadata.from_dict(stated),
         )

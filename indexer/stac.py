@@ -158,7 +158,7 @@ def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
     bands = {hrefs[key]: listed for key, asset in assets.items() if (listed := _bands(asset))}
     applied = item.properties.get("earthsearch:boa_offset_applied") is True
     scales = {hrefs[key]: scale for key, asset in assets.items() if (scale := _scale(asset, offset_applied=applied))}
-    said = SceneMetadata(
+    metadata = SceneMetadata(
         by=f"STAC item {item.id}",
         acquired=item.datetime or parse_time(str(item.properties.get("start_datetime", ""))),
         properties={key: value for key, value in item.properties.items() if key not in _TIMES},
@@ -169,7 +169,7 @@ def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
     return Source(
         name=str(item.id),
         hrefs=tuple(hrefs.values()) or (origin or str(item.id),),
-        said=said,
+        metadata=metadata,
         version=str(item.properties.get("updated", "")),
         problem=problem,
     )

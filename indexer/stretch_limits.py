@@ -1,148 +1,190 @@
 """Settles how a scene's numbers become 0..255, from its profile and from a look at the scene."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
 
 from bandsight.errors import SceneError
+from bandsight.raster.open_files import OpenFiles
+from bandsight.raster.samples import sample_values
+from bandsight.raster.scene_raster import SceneRaster
 from bandsight.sensors.match import Match
-from bandsight.sensors.scaling import Scaling, decibel, percentile_limits
+from bandsight.sensors.scaling import Decibel, Scaling, decibel, percentile_limits
 from indexer.path_radiance import DARKEST, path_reflectance, sun_height
 
-# Longest side of the overview from which a percentile stretch is computed.
-_OVERVIEW_PX = 1024
-# Most values of one file in that overview, over all its bands.
-_OVERVIEW_VALUES = 40_000_000
 # Bands of longer waves are heat.
 _REFLECTIVE_UM = 3.0
-# Share of a band's range that is left to the air at most.
+# Largest share of a band's range that is left to the air.
 _MOST_AIR = 0.6
+
+Scale = tuple[float, float, str]
+"""Scale and offset from stored numbers to physical values, and what states them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StretchLimits:
+    """How a scene's numbers become bytes, band by band."""
+
+    rules: tuple[Scaling, ...]
+    """The rule of each band; bands of one data type have one rule."""
+    low: tuple[float, ...]
+    """Stored number (dB where the rule says so) that becomes 0, for each band."""
+    high: tuple[float, ...]
+    """The one that becomes 255."""
+    scales: tuple[Scale, ...]
+    """From stored numbers to physical values, for each band."""
+    path_reflectance: tuple[float | None, ...]
+    """What the air adds in each band; None where it was not estimated."""
+
+    @property
+    def to_db(self) -> Decibel | None:
+        """What becomes dB first."""
+        return self.rules[0].to_db
 
 
 def limits(
-    used: Mapping[str, DatasetReader],
+    raster: SceneRaster,
+    files: OpenFiles,
     matched: Match,
-    nodata: float | None,
-    name: str,
-    scales: Mapping[str, tuple[float, float]],
+    scales: Mapping[str, Scale],
     sun_elevation: float | None = None,
-) -> tuple[Scaling, tuple[float, ...], tuple[float, ...]]:
-    """Return the rule that holds for the scene, and the stored values that become 0 and 255, for each band.
+) -> StretchLimits:
+    """Return the rules that hold for a scene, and the stored numbers that become 0 and 255 in each band.
 
     Args:
-        used: Open files, by href.
+        raster: The scene; its scaling is not looked at.
+        files: Its files.
         matched: The profile and the bands.
-        nodata: Value without data.
-        name: The scene's, for errors.
-        scales: (scale, offset) of the files whose product or catalogue states them, by href.
+        scales: Of the files whose product or catalogue states them, by href.
         sun_elevation: Degrees above the horizon, where the product or catalogue states it.
 
     Raises:
-        SceneError: No rule of the profile is for such numbers, or there are none.
+        SceneError: No rule of the profile fits such numbers, or there are none.
     """
-    bands = [m.band for m in matched.bands]
-    first = used[matched.bands[0].href]
-    rules = matched.profile.rules_for(first.dtypes[0])
-    samples: list[NDArray[np.float32]] = []
-    if any(rule.kind == "percentile" or rule.plausible for rule in rules):
-        samples = _overviews(used, matched, nodata)
-        if not all(len(sample) for sample in samples):
-            raise SceneError(f"{name}: no valid pixel in it, so there is nothing to index")
-    rule, samples = _plausible(rules, samples, matched.profile.name, name)
-    if rule.kind == "as_is":
-        return rule, (0.0,) * len(bands), (255.0,) * len(bands)
-    if rule.kind == "linear":
-        own = [_of_file(rule, used[m.href], m.index, scales.get(m.href)) for m in matched.bands]
-        light = _light(matched, sun_elevation)
-        begin = [part * (o.low if b.low is None else b.low) for o, b, part in zip(own, bands, light, strict=True)]
-        end = [part * (o.high if b.high is None else b.high) for o, b, part in zip(own, bands, light, strict=True)]
-        if matched.profile.hazy:
-            samples = samples or _overviews(used, matched, nodata)
-            air = _air(matched, [o.physical(s) for o, s in zip(own, samples, strict=True)], sun_elevation)
-            begin = [max(b, min(a, b + _MOST_AIR * (e - b))) for b, e, a in zip(begin, end, air, strict=True)]
-        low, high = ([o.stored(v) for o, v in zip(own, values, strict=True)] for values in (begin, end))
-        return rule, tuple(low), tuple(high)
-    pairs = percentile_limits(samples, [band.wavelength_um for band in bands])
-    return rule, tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
+    kinds = [files.dataset(band.href).dtypes[band.index - 1] for band in raster.bands]
+    samples = _Samples(raster, files)
+    rules: list[Scaling] = [Scaling(kind="as_is")] * len(kinds)
+    low, high = [0.0] * len(kinds), [255.0] * len(kinds)
+    for dtype in dict.fromkeys(kinds):
+        at = [position for position, kind in enumerate(kinds) if kind == dtype]
+        rule = _plausible(matched.profile.rules_for(dtype), samples, at, matched.profile.name, raster.name)
+        for position in at:
+            rules[position] = rule
+        if rule.kind == "percentile":
+            waves = [matched.bands[position].band.wavelength_um for position in at]
+            pairs = percentile_limits([samples.seen_by(rule, position) for position in at], waves)
+            for position, (begin, end) in zip(at, pairs, strict=True):
+                low[position], high[position] = begin, end
+    if len({rule.to_db for rule in rules}) > 1:
+        raise SceneError(f"{raster.name}: some of its bands are amplitudes, others not; index them as two scenes")
+    own = [_of_file(rule, files, m.href, m.index, scales) for rule, m in zip(rules, matched.bands, strict=True)]
+    air = _linear(matched, rules, [scaled for scaled, _ in own], samples, sun_elevation, low, high)
+    return StretchLimits(
+        rules=tuple(rules),
+        low=tuple(low),
+        high=tuple(high),
+        scales=tuple((scaled.scale, scaled.offset, stated) for scaled, stated in own),
+        path_reflectance=tuple(air),
+    )
 
 
-def _plausible(
-    rules: Sequence[Scaling], samples: list[NDArray[np.float32]], sensor: str, name: str
-) -> tuple[Scaling, list[NDArray[np.float32]]]:
-    """Return the first rule whose numbers these can be, and the samples as it sees them."""
+class _Samples:
+    """The valid numbers of each band, read when they are first needed."""
+
+    def __init__(self, raster: SceneRaster, files: OpenFiles) -> None:
+        self._raster, self._files = raster, files
+        self._read: list[NDArray[np.float32]] | None = None
+
+    def of(self, position: int) -> NDArray[np.float32]:
+        """Return a band's numbers as they are stored, shape (numbers,).
+
+        Raises:
+            SceneError: A band has none.
+        """
+        if self._read is None:
+            self._read = sample_values(self._raster, self._files)
+            if not all(len(sample) for sample in self._read):
+                raise SceneError(f"{self._raster.name}: no valid pixel in it, so there is nothing to index")
+        return self._read[position]
+
+    def seen_by(self, rule: Scaling, position: int) -> NDArray[np.float32]:
+        """Return them as a rule takes them."""
+        return decibel(self.of(position), rule.to_db) if rule.to_db else self.of(position)
+
+
+def _plausible(rules: Sequence[Scaling], samples: _Samples, at: Sequence[int], sensor: str, name: str) -> Scaling:
+    """Return the first rule that these bands' numbers fit."""
     found = []
     for rule in rules:
-        seen = [decibel(sample, rule.to_db) for sample in samples] if rule.to_db else samples
         if rule.plausible is None:
-            return rule, seen
-        middle = float(np.median([np.median(sample) for sample in seen]))
+            return rule
+        middle = float(np.median([np.median(samples.seen_by(rule, position)) for position in at]))
         if rule.plausible[0] <= middle <= rule.plausible[1]:
-            return rule, seen
+            return rule
         found.append(f"{rule.plausible[0]:g} to {rule.plausible[1]:g}" + (" after dB" if rule.to_db else ""))
-    middle = float(np.median([np.median(sample) for sample in samples]))
+    middle = float(np.median([np.median(samples.of(position)) for position in at]))
     raise SceneError(
         f"{name}: its numbers have median {middle:g}, sensor {sensor} has {' or '.join(found)}; "
         "choose another --sensor or convert the scene"
     )
 
 
-def _light(matched: Match, sun_elevation: float | None) -> list[float]:
-    """Return, for each band, the share of reflectance that its numbers are, as the sun stood: 1 where they are all."""
-    if matched.profile.sun_corrected or sun_elevation is None:
-        return [1.0] * len(matched.bands)
-    height = sun_height(sun_elevation)
-    return [height if m.band.wavelength_um < _REFLECTIVE_UM else 1.0 for m in matched.bands]
+def _linear(
+    matched: Match,
+    rules: Sequence[Scaling],
+    own: Sequence[Scaling],
+    samples: _Samples,
+    sun_elevation: float | None,
+    low: list[float],
+    high: list[float],
+) -> list[float | None]:
+    """Fill in the ends of the bands with a linear rule; return what the air adds in each band."""
+    at = [position for position, rule in enumerate(rules) if rule.kind == "linear"]
+    air: list[float | None] = [None] * len(rules)
+    if at and matched.profile.toa_reflectance:
+        air = _air(matched, at, own, samples, sun_elevation)
+    for position in at:
+        band, rule = matched.bands[position].band, own[position]
+        light = _light(matched, band.wavelength_um, sun_elevation)
+        begin = light * (rule.low if band.low is None else band.low)
+        end = light * (rule.high if band.high is None else band.high)
+        added = air[position]
+        if added is not None:
+            begin = max(begin, min(added, begin + _MOST_AIR * (end - begin)))
+        low[position], high[position] = rule.stored(begin), rule.stored(end)
+    return air
 
 
-def _air(matched: Match, reflectance: Sequence[NDArray[np.float32]], sun_elevation: float | None) -> list[float]:
-    """Return what the air adds in each band; nothing to heat, which the ground sends out itself."""
+def _light(matched: Match, wavelength_um: float, sun_elevation: float | None) -> float:
+    """Return the share of reflectance that a band's numbers are, as the sun stood: 1 where they are all of it."""
+    if matched.profile.sun_corrected or sun_elevation is None or wavelength_um >= _REFLECTIVE_UM:
+        return 1.0
+    return sun_height(sun_elevation)
+
+
+def _air(
+    matched: Match, at: Sequence[int], own: Sequence[Scaling], samples: _Samples, sun_elevation: float | None
+) -> list[float | None]:
+    """Return what the air adds in each band; None for heat, which the ground sends out itself."""
     waves = np.array([m.band.wavelength_um for m in matched.bands])
-    known = [i for i, sample in enumerate(reflectance) if waves[i] < _REFLECTIVE_UM and len(sample)]
-    darkest = [float(np.percentile(reflectance[i], DARKEST)) for i in known]
-    out = [0.0] * len(waves)
+    known = [position for position in at if waves[position] < _REFLECTIVE_UM]
+    darkest = [float(np.percentile(own[position].physical(samples.of(position)), DARKEST)) for position in known]
+    out: list[float | None] = [None] * len(waves)
     corrected = matched.profile.sun_corrected
     found = path_reflectance(waves[known], darkest, sun_elevation=sun_elevation, sun_corrected=corrected)
-    for i, air in zip(known, found, strict=True):
-        out[i] = float(air)
+    for position, added in zip(known, found, strict=True):
+        out[position] = float(added)
     return out
 
 
-def _of_file(rule: Scaling, dataset: DatasetReader, index: int, said: tuple[float, float] | None) -> Scaling:
+def _of_file(
+    rule: Scaling, files: OpenFiles, href: str, index: int, scales: Mapping[str, Scale]
+) -> tuple[Scaling, str]:
     """Return the rule with the scale that the product or the file states, where the rule is for scaled integers."""
-    scale, offset = said or (dataset.scales[index - 1], dataset.offsets[index - 1])
+    dataset = files.dataset(href)
+    scale, offset, stated = scales.get(href) or (dataset.scales[index - 1], dataset.offsets[index - 1], "the file")
     if rule.scale == 1 or (scale, offset) == (1, 0) or scale <= 0:
-        return rule
-    return replace(rule, scale=scale, offset=offset)
-
-
-def _overviews(used: Mapping[str, DatasetReader], matched: Match, nodata: float | None) -> list[NDArray[np.float32]]:
-    """Return the valid values of each band, from a picture of the scene small enough to be held at once."""
-    found: dict[tuple[str, int], NDArray[np.float32]] = {}
-    for path, dataset in used.items():
-        indexes = [m.index for m in matched.bands if m.href == path]
-        pixels = dataset.width * dataset.height
-        shrink = max(1.0, math.sqrt(pixels * len(indexes) / _OVERVIEW_VALUES), math.sqrt(pixels) / _OVERVIEW_PX)
-        shape = (len(indexes), math.ceil(dataset.height / shrink), math.ceil(dataset.width / shrink))
-        try:
-            data = dataset.read(indexes, out_shape=shape, resampling=Resampling.nearest)
-            seen = dataset.read_masks(indexes, out_shape=shape, resampling=Resampling.nearest) > 0
-        except RasterioError as error:
-            reason = (str(error).splitlines() or ["?"])[0]
-            raise SceneError(f"{path}: cannot be read ({reason}); get the file again") from error
-        values = np.abs(data) if np.iscomplexobj(data) else data
-        if nodata is not None:
-            seen &= values != nodata
-        for fill in matched.profile.fill_values:
-            seen &= ~(values == fill).all(axis=0)
-        for index, band, valid in zip(indexes, values, seen, strict=True):
-            # Larger numbers than float32 has are none here, as they are none in a tile.
-            with np.errstate(over="ignore"):
-                numbers = np.asarray(band[valid], np.float32)
-            found[path, index] = numbers[np.isfinite(numbers)]
-    return [found[m.href, m.index] for m in matched.bands]
+        return rule, "the profile"
+    return replace(rule, scale=scale, offset=offset), stated

@@ -101,18 +101,18 @@ def shape_of(grid: TileGrid, scene: RasterScene, tile_px: int) -> ReadShape:
 
     What is read together shares blocks, which are then decoded once; and so it should be about as large as some blocks.
     """
-    most = max(1, _VALUES_PER_READ // (len(scene.bands) * tile_px**2))
+    most = max(1, _VALUES_PER_READ // (len(scene.raster.bands) * tile_px**2))
     block_rows, block_cols = scene.block
     rows, cols = len(grid.rows), len(grid.cols)
-    if 2 * block_cols >= scene.width:
+    if 2 * block_cols >= scene.raster.width:
         # Strips: whole rows, as far as they go.
         across = min(cols, most)
         down = max(1, min(_ROWS_PER_READ, most // across))
         return ReadShape(lane_rows=down, down=down, across=across)
-    two_columns = 2 * len(scene.bands) * scene.number_bytes * block_rows * block_cols
+    two_columns = 2 * len(scene.raster.bands) * scene.number_bytes * block_rows * block_cols
     blocks = max(1, min(_BLOCKS_PER_LANE, _BYTES_PER_LANE // two_columns - 1))
     # As many lanes as two readers share evenly.
-    lanes = 2 * _parts(_parts(scene.height, blocks * block_rows), 2)
+    lanes = 2 * _parts(_parts(scene.raster.height, blocks * block_rows), 2)
     lane_rows = _parts(rows, lanes)
     down = _parts(lane_rows, _parts(lane_rows, min(_ROWS_PER_READ, most)))
     return ReadShape(lane_rows=lane_rows, down=down, across=max(1, min(cols, most // down)))

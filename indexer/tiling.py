@@ -44,27 +44,28 @@ class Tiling:
         """Return how a scene is cut, all scales; a coarse scale only where the scene fills half a window.
 
         Raises:
-            SceneError: There are too many tiles to be of use: a lying header, or tiles far too small.
+            SceneError: There are too many tiles to be of use: a corrupt header, or tiles far too small.
         """
         step = max(1, round(self.tile_px * (1 - self.overlap))) * min(self.scales)
-        expected = scene.width * scene.height / step**2
+        expected = scene.raster.width * scene.raster.height / step**2
         if expected > _MAX_TILES:
             raise SceneError(
-                f"{scene.record.name}: {scene.width} × {scene.height} pixels make about {expected:.0f} tiles, at most "
-                f"{_MAX_TILES} are taken from one scene; is its header right? Else choose larger --tile-px or --scales"
+                f"{scene.record.name}: {scene.raster.width} × {scene.raster.height} pixels "
+                f"make about {expected:.0f} tiles, at most {_MAX_TILES} are indexed of one scene; check its header, or "
+                "choose a larger --tile-px or --scales"
             )
         grids = [
             tile_windows(
-                transform=scene.transform,
+                transform=scene.raster.transform,
                 crs=scene.record.crs,
-                width=scene.width,
-                height=scene.height,
+                width=scene.raster.width,
+                height=scene.raster.height,
                 tile_px=self.tile_px,
                 scale=scale,
                 overlap=self.overlap,
             )
             for scale in self.scales
-            if scale == 1 or max(scene.width, scene.height) * 2 >= self.tile_px * scale
+            if scale == 1 or max(scene.raster.width, scene.raster.height) * 2 >= self.tile_px * scale
         ]
         shapes = [shape_of(grid, scene, self.tile_px) for grid in grids]
         return TilePlan(grids=tuple(grids), shapes=tuple(shapes))

@@ -7,8 +7,9 @@ from typing import Any
 
 from bandsight.evaluation.datasets import LabelledImage
 from bandsight.geo.grid import TileWindow
+from indexer.identity import scene_key
 from indexer.reader import read_tiles
-from indexer.scene import RasterScene, open_scene, scene_key
+from indexer.scene import RasterScene, open_scene
 from indexer.sources import find_scenes
 
 
@@ -46,7 +47,7 @@ def _tiles(name: str, entry: dict[str, Any], root: Path) -> list[MediumTile]:
         left, top = first + row["at"][0] * side, row["at"][1] * side
         window = TileWindow(cell="", scale=1, col_off=left, row_off=top, width=side, height=side)
         pixels = read_tiles(scene, [window], tile_px=side, min_valid=0)[0].pixels
-        waves = tuple(band.wavelength_um for band in scene.bands)
+        waves = tuple(band.wavelength_um for band in scene.raster.bands)
         image = LabelledImage(key=f"{name}/{left},{top}", pixels=pixels, wavelengths=waves, cls=None)
-        out.append(MediumTile(image, frozenset(row["labels"]), left + side / 2 > (first + scene.width) / 2))
+        out.append(MediumTile(image, frozenset(row["labels"]), left + side / 2 > (first + scene.raster.width) / 2))
     return out

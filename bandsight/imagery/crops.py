@@ -9,7 +9,9 @@ from rasterio.io import MemoryFile
 
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import QueryError, SceneError
-from bandsight.imagery.pixels import read_extent
+from bandsight.imagery.scene_raster import raster_of
+from bandsight.raster.open_files import OpenFiles
+from bandsight.raster.windows import read_bands
 from bandsight.sensors.stretch_tags import stretch_tags
 
 
@@ -35,9 +37,10 @@ def crop(scene: Scene, tile: Tile, *, scale: int | None = None, max_bytes: int) 
             f"at most {max_bytes:,} are allowed, so ask for a larger scale"
         )
     extent = (tile.col_off, tile.row_off, tile.col_off + cols * step, tile.row_off + rows * step)
-    values, valid = read_extent(scene, scene.bands, extent, (rows, cols))
-    kind = np.result_type(*values)
-    stack = np.stack([layer.astype(kind) for layer in values])
+    with OpenFiles() as files:
+        window = read_bands(raster_of(scene), range(len(scene.bands)), extent, (rows, cols), files=files)
+    kind = np.result_type(*window.values)
+    stack = np.stack([layer.astype(kind) for layer in window.values])
     placed = Affine(*scene.transform) @ Affine.translation(tile.col_off, tile.row_off) @ Affine.scale(step)
     try:
         # The mask inside, not in a file beside it.
@@ -58,7 +61,7 @@ def crop(scene: Scene, tile: Tile, *, scale: int | None = None, max_bytes: int) 
                 interleave="band",
             ) as out:
                 out.write(stack)
-                out.write_mask(valid.any(axis=0))
+                out.write_mask(window.valid.any(axis=0))
                 out.update_tags(
                     TIFFTAG_DATETIME="" if scene.datetime is None else scene.datetime.strftime("%Y:%m:%d %H:%M:%S"),
                     TIFFTAG_IMAGEDESCRIPTION=f"tile {tile.id} of {scene.name} ({scene.sensor})",

@@ -18,10 +18,11 @@ from rio_tiler.mosaic import mosaic_reader
 from bandsight.catalog.records import Scene
 from bandsight.errors import QueryError, SceneError
 from bandsight.geo.box import LonLatBox
-from bandsight.imagery.ground import TargetGrid, read_ground
-from bandsight.imagery.pixels import MAX_DECODED, decoded_pixels
 from bandsight.imagery.rendering import RenderSpec, render
+from bandsight.imagery.scene_raster import raster_of
 from bandsight.raster.drivers import open_raster
+from bandsight.raster.warp import TargetGrid, read_warped
+from bandsight.raster.windows import MAX_DECODED, decoded_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,31 +83,34 @@ def map_ground(z: int, x: int, y: int, size: int) -> TargetGrid:
     )
 
 
-def scene_tile(scene: Scene, spec: RenderSpec, ground: TargetGrid, *, most: int = MAX_DECODED) -> Picture:
+def scene_tile(scene: Scene, spec: RenderSpec, target: TargetGrid, *, max_decoded: int = MAX_DECODED) -> Picture:
     """Return a scene on a tile of a map.
 
     Raises:
         SceneError: A file of the scene is gone or cannot be read.
         QueryError: Too much would have to be decoded.
     """
-    rgb, seen = render(scene, spec, *read_ground(scene, spec.reads, ground, most=most))
+    raster = raster_of(scene)
+    positions = raster.positions(spec.reads)
+    values, valid = read_warped(raster, positions, scene.boxes, target, max_decoded=max_decoded)
+    rgb, seen = render(scene, spec, values, valid)
     return Picture(rgb=rgb, seen=seen)
 
 
-def mosaic_tile(scenes: Sequence[Scene], spec_of: Callable[[Scene], RenderSpec | None], ground: TargetGrid) -> Picture:
+def mosaic_tile(scenes: Sequence[Scene], spec_of: Callable[[Scene], RenderSpec | None], target: TargetGrid) -> Picture:
     """Return several scenes on a tile of a map, the first one on top; what cannot be read is left out.
 
     Args:
         scenes: In their order; reading stops when nothing is see-through any more.
         spec_of: How a scene is shown; None to leave it out.
-        ground: The tile.
+        target: The tile.
     """
 
     def read(scene: Scene) -> ImageData:
         spec = spec_of(scene)
         if spec is None:
             raise SceneError(f"{scene.name}: has no such bands")
-        made = scene_tile(scene, spec, ground, most=_MOSAIC_DECODED)
+        made = scene_tile(scene, spec, target, max_decoded=_MOSAIC_DECODED)
         mask = np.broadcast_to(~made.seen, (3, *made.seen.shape))
         return ImageData(np.ma.MaskedArray(np.moveaxis(made.rgb, -1, 0), mask.copy()))
 
@@ -115,7 +119,7 @@ def mosaic_tile(scenes: Sequence[Scene], spec_of: Callable[[Scene], RenderSpec |
             list(scenes), read, threads=0, chunk_size=max(1, len(scenes)), allowed_exceptions=_SKIPPED
         )
     except EmptyMosaicError:
-        nothing = np.zeros((ground.height, ground.width), bool)
+        nothing = np.zeros((target.height, target.width), bool)
         return Picture(rgb=np.zeros((*nothing.shape, 3), np.uint8), seen=nothing)
     rgb = np.ascontiguousarray(np.moveaxis(image.array.filled(0), 0, -1)).astype(np.uint8)
     return Picture(rgb=rgb, seen=np.asarray(~np.ma.getmaskarray(image.array).all(axis=0)))

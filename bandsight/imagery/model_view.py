@@ -5,9 +5,10 @@ from numpy.typing import NDArray
 
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import SceneError
-from bandsight.imagery.pixels import read_extent
-from bandsight.raster.filling import filled
-from bandsight.sensors.scaling import decibel, stretch
+from bandsight.imagery.scene_raster import raster_of
+from bandsight.raster.byte_scaling import masked_to_bytes
+from bandsight.raster.open_files import OpenFiles
+from bandsight.raster.windows import read_window
 
 
 def model_view(scene: Scene, tile: Tile) -> NDArray[np.uint8]:
@@ -19,15 +20,11 @@ def model_view(scene: Scene, tile: Tile) -> NDArray[np.uint8]:
     Raises:
         SceneError: A file is gone or cannot be read, or holds no data there any more.
     """
+    raster = raster_of(scene)
     shape = (max(1, tile.height // tile.scale), max(1, tile.width // tile.scale))
     extent = (tile.col_off, tile.row_off, tile.col_off + tile.width, tile.row_off + tile.height)
-    layers, valid = read_extent(scene, scene.bands, extent, shape)
-    # As the indexer: a pixel is empty where every band is.
-    seen = np.asarray(valid.any(axis=0), bool)
-    if not seen.any():
+    with OpenFiles() as files:
+        window = read_window(raster, extent, shape, files)
+    if not window.valid.any():
         raise SceneError(f"{scene.name}: no data in tile {tile.id} any more; is it still the file that was indexed?")
-    values = filled(np.stack([layer.astype(np.float32) for layer in layers]), seen)
-    if kind := scene.stretch.get("to_db"):
-        values = decibel(values, "amplitude" if kind is True else kind)
-    limits = zip(scene.stretch["low"], scene.stretch["high"], strict=True)
-    return np.stack([stretch(band, low, high) for band, (low, high) in zip(values, limits, strict=True)])
+    return masked_to_bytes(raster.scaling, window.values, window.valid)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bandsight.catalog.records import Scene
 from bandsight.errors import QueryError
-from bandsight.imagery.pixels import profile_of
+from bandsight.imagery.scene_raster import decisions_of, shipped_profile
 from bandsight.raster.bands import BandRef
 from bandsight.sensors.scaling import decibel, stretch
 from bandsight.sensors.styles import RATIO, Style, styles_of
@@ -36,14 +36,19 @@ class RenderSpec:
 
 
 def scene_styles(scene: Scene) -> tuple[Style, ...]:
-    """Return the styles that suit a scene, the one to begin with first."""
-    profile = profile_of(scene.sensor)
+    """Return the styles that suit a scene, the one to begin with first.
+
+    They come from the profile that it was indexed with; for a scene that an older version has indexed, from the
+    shipped profile of that name.
+    """
+    decided, profile = decisions_of(scene), shipped_profile(scene.sensor)
+    own = decided.styles if decided is not None else profile.styles if profile else ()
     first: dict[tuple[str, int], BandRef] = {}
     for band in scene.bands:
         # One stored band may stand for several: models see grey as three equal bands.
         first.setdefault((band.href, band.index), band)
     bands = [(band.name, band.wavelength_um) for band in first.values()]
-    return styles_of(bands, profile.styles) if profile else styles_of(bands)
+    return styles_of(bands, own)
 
 
 def render_spec(

@@ -4,8 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.catalog.records import Scene, Tile
-from bandsight.imagery.pixels import read_extent
 from bandsight.imagery.rendering import RenderSpec, render, render_spec
+from bandsight.imagery.scene_raster import raster_of
+from bandsight.raster.open_files import OpenFiles
+from bandsight.raster.windows import read_bands
 
 
 def thumbnail(scene: Scene, tile: Tile, size: int = 128, spec: RenderSpec | None = None) -> NDArray[np.uint8]:
@@ -22,7 +24,9 @@ def thumbnail(scene: Scene, tile: Tile, size: int = 128, spec: RenderSpec | None
     """
     shown = spec or render_spec(scene, own_stretch=True)
     extent = (tile.col_off, tile.row_off, tile.col_off + tile.width, tile.row_off + tile.height)
-    values, valid = read_extent(scene, shown.reads, extent, (size, size))
-    picture, seen = render(scene, shown, values, valid)
+    raster = raster_of(scene)
+    with OpenFiles() as files:
+        window = read_bands(raster, raster.positions(shown.reads), extent, (size, size), files=files)
+    picture, seen = render(scene, shown, window.values, window.valid)
     picture[~seen] = 0
     return picture

@@ -26,7 +26,7 @@ def profile_text(profile: Profile) -> str:
         lines.append(f"no data where every band is: {', '.join(f'{value:g}' for value in profile.fill_values)}")
     for dtype, rules in profile.scaling.items():
         lines += [f"scaling ({dtype}): {rule_text(rule)}" for rule in rules]
-    if profile.hazy:
+    if profile.toa_reflectance:
         lines.append("reflectance begins above what the air of each scene adds to it")
     lines += [f"quality band: {quality.name}" for quality in profile.quality]
     if profile.product:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from bandsight.errors import SensorError
+from bandsight.sensors.evidence import Evidence
 from bandsight.sensors.profile import Band, Layout, Profile, load_profiles, profile_named
 from bandsight.sensors.quality import Quality
 from bandsight.sensors.raster_info import BandMetadata, RasterInfo
@@ -45,7 +46,11 @@ class Match:
     bands: tuple[MatchedBand, ...]
     """In the order for the model."""
     origin: str
-    """What said which bands these are, for people."""
+    """What states which bands these are, for people."""
+    wavelengths_from: str = "the profile"
+    """What states their wavelengths."""
+    evidence: tuple[Evidence, ...] = ()
+    """All that speaks for the profile."""
     quality: MatchedQuality | None = None
     """Its quality band, where there is one."""
 
@@ -116,7 +121,7 @@ def _place(info: RasterInfo) -> str:
 
 def _origin(profile: Profile, files: Sequence[RasterInfo]) -> str:
     if profile.product and any(profile.product.search(hint) for hint in files[0].hints):
-        return f"product named by {files[0].said_by}"
+        return f"product named by {files[0].stated_by}"
     if _is_product(profile, files):
         return "file names"
     said = _described(files[0])
@@ -131,7 +136,7 @@ def _by_wavelengths(
     if forced is None and len(fits) == 1 and _is_enough(*fits[0], files) and not waves.from_user:
         profile, found = fits[0]
         found = [replace(m, band=_told(m.band, waves, m)) for m in found]
-        return _chosen(profile, found, files, waves.origin)
+        return replace(_chosen(profile, found, files, waves.origin), wavelengths_from=waves.origin)
     profile = forced if forced is not None and not forced.bands else _spectral(files, known)
     everything = [
         MatchedBand(
@@ -148,7 +153,7 @@ def _by_wavelengths(
         if (value := waves.centres.get((info.href, index))) is not None
     ]
     kept = tuple(m for m in everything if not any(a <= m.band.wavelength_um <= b for a, b in profile.skip_um))
-    return Match(profile=profile, bands=kept or tuple(everything), origin=waves.origin)
+    return Match(profile=profile, bands=kept or tuple(everything), origin=waves.origin, wavelengths_from=waves.origin)
 
 
 def _told(band: Band, waves: Wavelengths, matched: MatchedBand) -> Band:
@@ -181,7 +186,7 @@ def _bands(profile: Profile, files: Sequence[RasterInfo], *, forced: bool) -> li
 
 def _of_file(profile: Profile, info: RasterInfo) -> Band | None:
     """Return the band that a file of one band holds: as its source says, else by its name."""
-    said = info.said[0] if info.said else BandMetadata()
+    said = info.stated[0] if info.stated else BandMetadata()
     name = (said.name or "").lower()
     by_word = next((band for band in profile.bands if name and band.name.lower() == name), None)
     by_file = next((band for band in profile.bands if band.file and band.file.search(info.path.stem)), None)
@@ -204,8 +209,8 @@ def _layout(profile: Profile, info: RasterInfo, *, forced: bool) -> list[tuple[i
 
 
 def _described(info: RasterInfo) -> list[str]:
-    if info.said:
-        return [(band.name or "").strip().lower() for band in info.said]
+    if info.stated:
+        return [(band.name or "").strip().lower() for band in info.stated]
     return [(text or "").strip().lower() for text in info.descriptions]
 
 

@@ -92,7 +92,7 @@ class Profile:
     """Its quality bands; the first whose names fit is used."""
     styles: tuple[Style, ...] = ()
     """Pictures for people; where empty they are derived from the wavelengths."""
-    hazy: bool = False
+    toa_reflectance: bool = False
     """`linear` rules give reflectance at the top of the atmosphere, from which what the air adds is taken away."""
     sun_corrected: bool = True
     """That reflectance is for the sun's light as it falls, less the lower the sun stands."""
@@ -100,6 +100,8 @@ class Profile:
     """Found in the path of products whose numbers are `offset_dn` higher than the rules say."""
     offset_dn: float = 0.0
     """Added by the operator to the stored numbers of those products."""
+    file: str | None = None
+    """The user's file that it was read from; None for a shipped profile."""
 
     def band(self, name: str) -> Band:
         """Return a band by name."""
@@ -136,7 +138,7 @@ def load_profiles(folder: Path | None = None) -> tuple[Profile, ...]:
         return shipped
     if not folder.is_dir():
         raise SensorError(f"{folder}: no such folder; pass one with profiles as TOML files, see docs/sensors.md")
-    own = {path.stem: _read(path) for path in sorted(folder.glob("*.toml"))}
+    own = {path.stem: replace(_read(path), file=str(path)) for path in sorted(folder.glob("*.toml"))}
     if not own:
         raise SensorError(f"{folder}: no *.toml in it; put one file for each sensor there, see docs/sensors.md")
     together = {profile.name: profile for profile in shipped} | own
@@ -176,6 +178,11 @@ def _read(path: Path) -> Profile:
 
 
 def _profile(name: str, said: dict[str, Any]) -> Profile:
+    if "file" in said:
+        raise ValueError("unknown file")
+    if "hazy" in said:
+        # Its name in earlier versions.
+        said["toa_reflectance"] = said.pop("hazy")
     bands = tuple(_table(Band, band) for band in said.pop("bands", []))
     for band in bands:
         if not 0 < band.wavelength_um < 100:  # noqa: PLR2004

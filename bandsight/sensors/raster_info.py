@@ -42,9 +42,9 @@ class RasterInfo:
     """The user's word on the bands, µm."""
     sensor: str | None = None
     """The user's word on the sensor."""
-    said: tuple[BandMetadata, ...] = ()
+    stated: tuple[BandMetadata, ...] = ()
     """What a STAC item or the product's metadata says about each band; empty where they say nothing."""
-    said_by: str = ""
+    stated_by: str = ""
     """Which of them it was, for people."""
     hints: tuple[str, ...] = ()
     """Names that the product's metadata give to it (product id, platform), to be recognised like file names."""

@@ -61,14 +61,14 @@ def _user(files: Sequence[RasterInfo]) -> Wavelengths | None:
 
 
 def _beside(files: Sequence[RasterInfo]) -> Wavelengths | None:
-    complete = all(len(info.said) == info.count for info in files)
-    if not complete or not all(band.wavelength_um for info in files for band in info.said):
+    complete = all(len(info.stated) == info.count for info in files)
+    if not complete or not all(band.wavelength_um for info in files for band in info.stated):
         return None
     return Wavelengths(
-        origin=files[0].said_by,
-        centres=_keyed(files, lambda info, i: info.said[i].wavelength_um),
-        widths=_positive(files, lambda info, i: info.said[i].fwhm_um),
-        names={(f.href, i): band.name for f in files for i, band in enumerate(f.said, 1) if band.name},
+        origin=files[0].stated_by,
+        centres=_keyed(files, lambda info, i: info.stated[i].wavelength_um),
+        widths=_positive(files, lambda info, i: info.stated[i].fwhm_um),
+        names={(f.href, i): band.name for f in files for i, band in enumerate(f.stated, 1) if band.name},
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from bandsight.archive import Archive
 from bandsight.catalog.records import Hit, Scene
 from bandsight.geo.box import LonLatBox, around
-from bandsight.stac.bands import band_object
+from bandsight.stac.bands import band_objects
 
 # Properties that collections sum up: as ranges, and as sets of so many values at most.
 _RANGES = ("eo:cloud_cover", "view:off_nadir", "view:sun_elevation")
@@ -90,8 +90,10 @@ def _holding(name: str, scenes: list[Scene], tiles: int, boxes: list[LonLatBox])
     rows = [{"gsd": scene.gsd_m, **scene.properties} for scene in scenes]
     bands: dict[tuple[str, str, float], dict[str, Any]] = {}
     for scene in scenes:
-        for band in scene.bands:
-            bands.setdefault((scene.sensor, band.name, band.wavelength_um), band_object(scene.sensor, band))
+        keys = [(scene.sensor, band.name, band.wavelength_um) for band in scene.bands]
+        if not bands.keys() >= set(keys):
+            for key, described in zip(keys, band_objects(scene), strict=True):
+                bands.setdefault(key, described)
     return Holding(
         name=name,
         tiles=tiles,

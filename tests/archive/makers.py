@@ -67,7 +67,7 @@ def scene(number: int, *, version: int = 0) -> SceneRecord:
         geometry=polygon(boxes_of(number)),
         boxes=boxes_of(number),
         source=None if number % 2 else {"hrefs": [f"/scenes/{number}.tif"]},
-        decisions=None if number % 3 else {"version": 1, "nodata": 0.0},
+        decisions=None if number % 3 else {"version": 1, "profile": "camera", "nodata": 0.0},
         identity=None if number % 4 else f"file:{number}",
         start_datetime=datetime(2020, 1, 1, tzinfo=UTC) if number % 5 == 4 else None,
         end_datetime=datetime(2020, 1, 9, tzinfo=UTC) if number % 5 == 4 else None,

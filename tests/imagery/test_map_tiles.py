@@ -11,9 +11,9 @@ from rasterio.control import GroundControlPoint
 
 from bandsight.catalog.records import Scene
 from bandsight.errors import QueryError, SceneError
-from bandsight.imagery import pixels
 from bandsight.imagery.map_tiles import map_ground, mosaic_tile, native_zoom, scene_tile, zooms
 from bandsight.imagery.rendering import render_spec
+from bandsight.raster import windows
 from bandsight.raster.drivers import open_raster
 from tests import rasters
 from tests.imagery.makers import ground, ground_picture, on_grid, places, scene_at, tile_at, write_ground
@@ -126,7 +126,7 @@ def test_bands_of_several_files_and_pixel_sizes_lie_on_each_other(tmp_path: Path
 def test_overviews_are_used_and_a_scene_without_them_is_refused_from_afar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pixels, "MAX_DECODED", 20_000)
+    monkeypatch.setattr(windows, "MAX_DECODED", 20_000)
     import bandsight.imagery.map_tiles as module
 
     monkeypatch.setattr(module, "MAX_DECODED", 20_000)
@@ -136,11 +136,11 @@ def test_overviews_are_used_and_a_scene_without_them_is_refused_from_afar(
     assert 0 < least <= greatest
     ground_far = map_ground(*tile_at(15.02, 45.13, 5), 256)
     with pytest.raises(QueryError, match=r"a\.tif.*zoom in.*gdaladdo"):
-        scene_tile(scene, render_spec(scene), ground_far, most=20_000)
+        scene_tile(scene, render_spec(scene), ground_far, max_decoded=20_000)
     with rasterio.open(tmp_path / "a.tif", "r+") as out:
         out.build_overviews([2, 4, 8, 16])
     assert zooms(scene, render_spec(scene))[0] == 0
-    assert scene_tile(scene, render_spec(scene), ground_far, most=20_000).seen.any()
+    assert scene_tile(scene, render_spec(scene), ground_far, max_decoded=20_000).seen.any()
 
 
 def test_nodata_and_what_is_no_number_are_see_through(tmp_path: Path) -> None:

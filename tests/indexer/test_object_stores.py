@@ -3,9 +3,9 @@
 import pytest
 
 from bandsight.search.engine import nearest
+from indexer.identity import scene_key
 from indexer.pipeline import index
 from indexer.remote import remote_version
-from indexer.scene import scene_key
 from indexer.source import Source
 from tests.indexer.object_stores import serving
 from tests.rasters import picture, write

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from bandsight.sensors.profile import load_profiles
+from indexer.identity import scene_key
 from indexer.path_radiance import path_reflectance
-from indexer.scene import open_scene, scene_key
+from indexer.scene import open_scene
 from indexer.sources import find_scenes
 from tests.rasters import picture, write
 
@@ -81,20 +82,20 @@ def test_a_scene_from_the_top_of_the_atmosphere_begins_above_its_air(tmp_path):
     found, air = scene(tmp_path, "L1C")
     assert found.record.sensor == "sentinel2_l1c"
     known = VAPOUR == 1
-    np.testing.assert_allclose(np.array(found.low)[known] / 10_000, air[known], atol=0.002)
-    assert found.high == pytest.approx([3000] * 6)
-    assert found.record.stretch["low"] == list(found.low)
+    np.testing.assert_allclose(np.array(found.raster.scaling.low)[known] / 10_000, air[known], atol=0.002)
+    assert found.raster.scaling.high == pytest.approx([3000] * 6)
+    assert found.record.stretch["low"] == list(found.raster.scaling.low)
 
 
 def test_haze_leaves_a_range_to_the_ground(tmp_path):
     found, _ = scene(tmp_path, "L1C", haze=0.5)
-    assert (np.array(found.low) <= 0.6 * np.array(found.high)).all()
+    assert (np.array(found.raster.scaling.low) <= 0.6 * np.array(found.raster.scaling.high)).all()
 
 
 def test_a_scene_without_its_air_begins_at_nothing(tmp_path):
     found, _ = scene(tmp_path, "L2A")
     assert found.record.sensor == "sentinel2_l2a"
-    assert found.low == pytest.approx([0] * 6)
+    assert found.raster.scaling.low == pytest.approx([0] * 6)
 
 
 def landsat(folder, sun):
@@ -117,10 +118,10 @@ def test_landsat_of_a_low_sun_is_as_bright_as_its_ground(tmp_path, sun, light):
     found = landsat(tmp_path, sun)
     assert found.record.sensor == "landsat89"
     # Where nothing says how high the sun stood, its numbers are taken as they are; below 15 degrees for those of 15.
-    np.testing.assert_allclose(np.array(found.high) * 0.00002 - 0.1, 0.3 * light, atol=1e-4)
-    assert (np.array(found.low) * 0.00002 - 0.1 <= 0.6 * 0.3 * light + 1e-4).all()
+    np.testing.assert_allclose(np.array(found.raster.scaling.high) * 0.00002 - 0.1, 0.3 * light, atol=1e-4)
+    assert (np.array(found.raster.scaling.low) * 0.00002 - 0.1 <= 0.6 * 0.3 * light + 1e-4).all()
 
 
 def test_profiles_say_whose_reflectance_has_air_in_it():
-    hazy = {one.name: one.sun_corrected for one in load_profiles() if one.hazy}
+    hazy = {one.name: one.sun_corrected for one in load_profiles() if one.toa_reflectance}
     assert hazy == {"sentinel2_l1c": True, "landsat89": False}

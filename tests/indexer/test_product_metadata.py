@@ -138,10 +138,10 @@ def test_a_safe_folder_is_one_scene_of_the_finest_files_with_its_own_wavelengths
     assert (record.sensor, record.properties["bandsight:bands_from"]) == ("sentinel2_l2a", "MTD_MSIL2A.xml")
     assert [band.wavelength_um for band in record.bands] == pytest.approx([0.4921, 0.559, 0.665])
     assert [Path(band.href).name[-11:] for band in record.bands] == ["B02_10m.tif", "B03_10m.tif", "B04_10m.tif"]
-    assert scene.low == pytest.approx((1000, 1000, 900))
-    assert scene.high == pytest.approx((4000, 4000, 3900))
-    assert scene.quality is not None
-    assert "SCL" in scene.quality.href
+    assert scene.raster.scaling.low == pytest.approx((1000, 1000, 900))
+    assert scene.raster.scaling.high == pytest.approx((4000, 4000, 3900))
+    assert scene.raster.quality is not None
+    assert "SCL" in scene.raster.quality.href
     assert record.name == "S2B_MSIL2A_20220216T102101_N0400_R065_T33UUU_20220216T130911"
     assert record.properties["eo:cloud_cover"] == 5.5
     assert record.properties["view:sun_elevation"] == 24

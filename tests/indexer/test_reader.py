@@ -1,5 +1,4 @@
 import socket
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from affine import Affine
 
 from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
-from bandsight.raster.byte_scaling import to_bytes
+from bandsight.raster.byte_scaling import ByteScaling, to_bytes
 from indexer.acquisition_time import acquired
 from indexer.datetimes import parse_time
 from indexer.reader import read_tiles
@@ -26,7 +25,11 @@ def opened(path, sensor=None):
 
 def windows_of(scene, tile_px=32):
     return tile_windows(
-        transform=scene.transform, crs=scene.record.crs, width=scene.width, height=scene.height, tile_px=tile_px
+        transform=scene.raster.transform,
+        crs=scene.record.crs,
+        width=scene.raster.width,
+        height=scene.raster.height,
+        tile_px=tile_px,
     )
 
 
@@ -104,13 +107,12 @@ def test_readers_share_no_more_than_a_row_of_blocks_with_each_other(tmp_path, ti
 
 @pytest.mark.parametrize("kind", ["uint8", "int8", "uint16", "int16"])
 @pytest.mark.parametrize("to_db", [None, "amplitude"])
-def test_whole_numbers_become_by_table_what_they_become_by_arithmetic(tmp_path, kind, to_db):
+def test_whole_numbers_become_by_table_what_they_become_by_arithmetic(kind, to_db):
     limits = np.iinfo(kind)
     values = np.random.default_rng(1).integers(limits.min, limits.max, (3, 40, 50), kind, endpoint=True)
-    scene = replace(opened(write(tmp_path / "a.tif", picture(3, 40, 50))), to_db=to_db)
     for low, high in (((0.0,) * 3, (255.0,) * 3), ((-20.0, 3.5, 100.0), (40.0, 60.2, 3000.0))):
-        own = replace(scene, low=low, high=high, record=replace(scene.record, key=f"{kind}{to_db}{low}"))
-        np.testing.assert_array_equal(to_bytes(own, values), to_bytes(own, values.astype(np.float32)))
+        scaling = ByteScaling(to_db=to_db, low=low, high=high)
+        np.testing.assert_array_equal(to_bytes(scaling, values), to_bytes(scaling, values.astype(np.float32)))
 
 
 def test_a_rotated_scene_is_read_on_its_own_grid(tmp_path):
@@ -143,7 +145,9 @@ def test_heights_that_no_place_has_are_no_data_though_the_header_does_not_say_so
     seen = values.copy()
     values[0, :8] = written
     scene = opened(write(tmp_path / "a_dem.tif", values, origin=(320_000, 5_760_000)))
-    assert (scene.low[0], scene.high[0]) == pytest.approx(tuple(np.percentile(seen[0, 8:], (1, 99))))
+    assert (scene.raster.scaling.low[0], scene.raster.scaling.high[0]) == pytest.approx(
+        tuple(np.percentile(seen[0, 8:], (1, 99)))
+    )
     tile = read_tiles(scene, windows_of(scene), tile_px=32, min_valid=0)[0]
     assert tile.valid_fraction == pytest.approx(0.75)
 
@@ -152,7 +156,7 @@ def test_numbers_beyond_float32_are_no_data(tmp_path):
     values = picture(1, 32, 32, dtype="float64")
     values[0, :8] = 1e300
     scene = opened(write(tmp_path / "a_dem.tif", values, origin=(320_000, 5_760_000)))
-    assert scene.high[0] < 256
+    assert scene.raster.scaling.high[0] < 256
 
 
 def test_metres_under_a_crs_of_degrees_are_refused(tmp_path):
@@ -203,7 +207,7 @@ def test_the_scale_that_a_file_states_wins_over_the_profiles(tmp_path):
         with rasterio.open(path, "r+") as dataset:
             dataset.scales, dataset.offsets = (0.0002,), (-0.1,)
     scene = opened(tmp_path / "h")
-    assert [scene.low[0], scene.high[0]] == pytest.approx([500, 2000])
+    assert [scene.raster.scaling.low[0], scene.raster.scaling.high[0]] == pytest.approx([500, 2000])
 
 
 @pytest.mark.parametrize(
@@ -217,13 +221,13 @@ def test_the_scale_that_a_file_states_wins_over_the_profiles(tmp_path):
     ],
 )
 def test_names_say_when_a_scene_was_taken(tmp_path, name, expected):
-    found = acquired([tmp_path / "folder" / name], {})
+    found, _ = acquired([tmp_path / "folder" / name], {})
     assert (found.isoformat() if found else None) == expected
 
 
 def test_metadata_wins_over_names():
     assert str(parse_time("2020:05:01 10:00:00")) == "2020-05-01 10:00:00+00:00"
-    found = acquired([], {"TIFFTAG_DATETIME": "2020:05:01 10:00:00", "ACQUISITIONDATETIME": "2019-01-01T00:00:00Z"})
+    found, _ = acquired([], {"TIFFTAG_DATETIME": "2020:05:01 10:00:00", "ACQUISITIONDATETIME": "2019-01-01T00:00:00Z"})
     assert str(found) == "2019-01-01 00:00:00+00:00"
 
 
@@ -240,7 +244,7 @@ def test_a_coarse_tile_is_read_from_overviews(tmp_path):
         dataset.write(np.full((3, 128, 128), 7, np.uint8))
     scene = opened(path)
     (window,) = tile_windows(
-        transform=scene.transform, crs=scene.record.crs, width=128, height=128, tile_px=32, scale=4
+        transform=scene.raster.transform, crs=scene.record.crs, width=128, height=128, tile_px=32, scale=4
     )
     np.testing.assert_array_equal(read_tiles(scene, [window], tile_px=32, min_valid=0)[0].pixels, expected)
 
@@ -365,4 +369,4 @@ def test_overviews_beside_a_scene_are_used(tmp_path):
         dataset.build_overviews([2])
     assert (tmp_path / "a.tif.ovr").is_file()
     overviews_named(path, ":::BASE:::a.tif.ovr")
-    assert opened(path).width == 600
+    assert opened(path).raster.width == 600

@@ -12,10 +12,10 @@ from bandsight.errors import SceneError
 from bandsight.raster.drivers import open_raster
 from bandsight.search.engine import nearest
 from indexer import pipeline
+from indexer.identity import scene_key
 from indexer.pipeline import index
 from indexer.reader_pool import InlineReader, RetryingReader
 from indexer.remote import remote_version
-from indexer.scene import scene_key
 from indexer.source import Source
 from indexer.sources import check_inputs, find_scenes
 from tests.rasters import picture, write

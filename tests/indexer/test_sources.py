@@ -16,9 +16,10 @@ from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
 from bandsight.raster.drivers import open_raster
 from indexer import description
+from indexer.identity import scene_key
 from indexer.pipeline import index
 from indexer.reader import read_tiles
-from indexer.scene import open_scene, scene_key
+from indexer.scene import open_scene
 from indexer.sources import find_scenes
 from tests.indexer.test_product_metadata import safe
 from tests.rasters import picture, write
@@ -35,7 +36,11 @@ def opened(source):
 
 def first_tile(scene) -> np.ndarray:
     windows = tile_windows(
-        transform=scene.transform, crs=scene.record.crs, width=scene.width, height=scene.height, tile_px=32
+        transform=scene.raster.transform,
+        crs=scene.record.crs,
+        width=scene.raster.width,
+        height=scene.raster.height,
+        tile_px=32,
     )
     return read_tiles(scene, windows[:1], tile_px=32, min_valid=0)[0].pixels
 
@@ -146,7 +151,7 @@ def test_a_container_stands_for_the_bands_in_it(tmp_path):
         assert (dataset.count, len(dataset.subdatasets)) == (0, 3)
     scene = opened(find_scenes([path])[0])
     assert scene.record.sensor == "sentinel2_l2a"
-    assert [(band.name, band.href) for band in scene.bands] == [
+    assert [(band.name, band.href) for band in scene.raster.bands] == [
         (name, f"netcdf:{path}:{name}") for name in ("B01", "B02", "B03")
     ]
     for band, numbers in zip(("B01", "B02", "B03"), values, strict=True):
@@ -193,7 +198,7 @@ def test_object_stores_are_read_through_gdals_file_systems():
 
 _SEEN = """
 import sys
-from indexer.scene import scene_key
+from indexer.identity import scene_key
 from indexer.sources import find_scenes
 for source in find_scenes(sys.argv[1:]):
     try:
@@ -290,7 +295,7 @@ def test_a_folder_that_gets_another_band_file_is_still_one_scene(tmp_path, archi
     write(folder / "T33UUT_20200101T101031_B01.tif", picture(1, 40, 40, dtype="uint16") * 20)
     assert index([folder], archive=archive, model=encoder).scenes == 1
     (scene,) = archive.scenes()
-    assert [band.name for band in scene.bands] == ["B01", "B02", "B03", "B04"]
+    assert [band.name for band in scene.raster.bands] == ["B01", "B02", "B03", "B04"]
     assert archive.tile_count == 4
 
 

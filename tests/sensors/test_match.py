@@ -350,7 +350,7 @@ def test_the_users_wavelengths_win_over_those_of_the_file() -> None:
 def test_a_catalogue_wins_over_the_file_and_names_the_bands() -> None:
     tags = tuple({"CENTRAL_WAVELENGTH_UM": v} for v in ("0.4", "0.5"))
     said = (BandMetadata(name="x", wavelength_um=0.7, fwhm_um=0.02), BandMetadata(name="y", wavelength_um=1.6))
-    found = match([_info("cube.tif", 2, band_tags=tags, said=said, said_by="STAC item a")])
+    found = match([_info("cube.tif", 2, band_tags=tags, stated=said, stated_by="STAC item a")])
     assert found.origin == "STAC item a"
     assert [(m.band.name, m.band.wavelength_um, m.band.fwhm_um) for m in found.bands] == [
         ("x", 0.7, 0.02),
@@ -373,7 +373,7 @@ def test_wavelengths_of_band_files_make_one_scene_and_alpha_needs_none() -> None
         (_info("m_4709963_se_14_1_20090818.tif", 4, "uint8"), "file names"),
         (_info("scene.tif", 3, descriptions=("Red", "Green", "Blue")), "band descriptions"),
         (_info("x.tif", 3, "uint8", colorinterp=RGBX[:3]), "colour interpretation"),
-        (_info("x.tif", 1, "int16", hints=("SRTM_dem",), said_by="x_MTL.txt"), "product named by x_MTL.txt"),
+        (_info("x.tif", 1, "int16", hints=("SRTM_dem",), stated_by="x_MTL.txt"), "product named by x_MTL.txt"),
         (_info("x.tif", 3, "uint8", sensor="rgb"), "the user named the sensor"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

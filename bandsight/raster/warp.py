@@ -1,6 +1,7 @@
-"""Reads a scene onto another grid: the part of it that lies in a box of the map."""
+"""Reads a scene onto another grid, for example a tile of a web map."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,11 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.warp import reproject, transform
 
-from bandsight.catalog.records import Scene
 from bandsight.errors import SceneError
 from bandsight.geo.box import LonLatBox
-from bandsight.imagery.pixels import MAX_DECODED, Extent, read_extent
-from bandsight.raster.bands import BandRef
+from bandsight.raster.open_files import OpenFiles
+from bandsight.raster.scene_raster import Extent, SceneRaster
+from bandsight.raster.windows import MAX_DECODED, read_bands
 
 LON_LAT = CRS.from_epsg(4326)
 # Points along each side of a box when it is carried to another CRS; edges are curved there.
@@ -54,42 +55,54 @@ class TargetGrid:
         return np.asarray(rows[:, None] & cols[None, :])
 
 
-def read_ground(
-    scene: Scene, bands: tuple[BandRef, ...], ground: TargetGrid, *, most: int = MAX_DECODED
+def read_warped(
+    raster: SceneRaster,
+    positions: Sequence[int],
+    boxes: Sequence[LonLatBox],
+    target: TargetGrid,
+    *,
+    max_decoded: int = MAX_DECODED,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return bands on a grid, and where they have data, both (bands, rows, columns).
 
-    The catalog says where the scene lies, not its files: those may have no CRS, or only control points.
+    The scene's grid is as it was decided at indexing: its files may have no CRS, or only control points.
+
+    Args:
+        raster: The scene.
+        positions: Positions of the bands in the scene.
+        boxes: Boxes of the scene's footprint.
+        target: The grid.
+        max_decoded: Most stored pixels of a band that are decoded.
 
     Raises:
         SceneError: A file is gone, or cannot be read.
         QueryError: Too much would have to be decoded.
     """
-    out = np.full((len(bands), ground.height, ground.width), np.nan, np.float32)
-    crs = CRS.from_string(scene.crs)
-    for box in scene.boxes:
-        shared = _shared(_grown(box), ground.box)
-        if shared is None:
-            continue
-        found = _extent(scene, crs, shared)
-        if found is None:
-            continue
-        extent, shift = found
-        size = _size(extent, shared, ground)
-        values, valid = read_extent(scene, bands, extent, size, most=most)
-        left, top, right, bottom = extent
-        step = Affine.translation(left, top) @ Affine.scale((right - left) / size[1], (bottom - top) / size[0])
-        placed = Affine.translation(shift, 0) @ Affine(*scene.transform) @ step
-        numbers = np.where(valid, np.stack([np.asarray(data, np.float32) for data in values]), np.nan)
-        part = _warped(numbers.astype(np.float32, copy=False), placed, crs, ground)
-        # Projections answer far from where they are meant for, too: only the scene's own box is taken.
-        fresh = np.isnan(out) & ground.inside(shared)
-        out[fresh] = part[fresh]
+    out = np.full((len(positions), target.height, target.width), np.nan, np.float32)
+    crs, grid = CRS.from_string(raster.crs), Affine(*raster.transform)
+    with OpenFiles() as files:
+        for box in boxes:
+            shared = _shared(_grown(box), target.box)
+            found = None if shared is None else _extent(raster, crs, shared)
+            if shared is None or found is None:
+                continue
+            extent, shift = found
+            size = _size(extent, shared, target)
+            window = read_bands(raster, positions, extent, size, files=files, max_decoded=max_decoded)
+            left, top, right, bottom = extent
+            step = Affine.translation(left, top) @ Affine.scale((right - left) / size[1], (bottom - top) / size[0])
+            placed = Affine.translation(shift, 0) @ grid @ step
+            stack = np.stack([np.asarray(data, np.float32) for data in window.values])
+            numbers = np.where(window.valid, stack, np.nan)
+            part = _warped(numbers.astype(np.float32, copy=False), placed, crs, target)
+            # Projections answer far from where they are meant for, too: only the scene's own box is taken.
+            fresh = np.isnan(out) & target.inside(shared)
+            out[fresh] = part[fresh]
     return out, np.isfinite(out)
 
 
-def _warped(values: NDArray[np.float32], placed: Affine, crs: CRS, ground: TargetGrid) -> NDArray[np.float32]:
-    made = np.full((len(values), ground.height, ground.width), np.nan, np.float32)
+def _warped(values: NDArray[np.float32], placed: Affine, crs: CRS, target: TargetGrid) -> NDArray[np.float32]:
+    made = np.full((len(values), target.height, target.width), np.nan, np.float32)
     if not np.isfinite(values).any():
         return made
     options: dict[str, Any] = {"src_nodata": np.nan, "dst_nodata": np.nan, "resampling": Resampling.bilinear}
@@ -101,26 +114,26 @@ def _warped(values: NDArray[np.float32], placed: Affine, crs: CRS, ground: Targe
             made,
             src_transform=placed,
             src_crs=crs,
-            dst_transform=ground.transform,
-            dst_crs=ground.crs,
+            dst_transform=target.transform,
+            dst_crs=target.crs,
             **options,
         )
     except RasterioError as error:
-        raise SceneError(f"{crs}: cannot be carried to {ground.crs} ({error})") from error
+        raise SceneError(f"{crs}: cannot be carried to {target.crs} ({error})") from error
     return made
 
 
-def _extent(scene: Scene, crs: CRS, box: LonLatBox) -> tuple[Extent, float] | None:
+def _extent(raster: SceneRaster, crs: CRS, box: LonLatBox) -> tuple[Extent, float] | None:
     """Return which pixels of a scene a box covers, and how far its CRS must be shifted to lie there, degrees."""
     lon, lat = (
         side.ravel()
         for side in np.meshgrid(np.linspace(box.west, box.east, _DENSE), np.linspace(box.south, box.north, _DENSE))
     )
-    to_pixels = ~Affine(*scene.transform)
+    to_pixels = ~Affine(*raster.transform)
     if crs.is_geographic:
         # A scene beside ±180° may well be stored at 181°, or at -181°, or from 0 to 360°.
         x, y = lon, lat
-        middle = (Affine(*scene.transform) @ (scene.width / 2, scene.height / 2))[0]
+        middle = (Affine(*raster.transform) @ (raster.width / 2, raster.height / 2))[0]
         shift = 360.0 * round((float(lon.mean()) - middle) / 360)
         x = x - shift
     else:
@@ -131,8 +144,8 @@ def _extent(scene: Scene, crs: CRS, box: LonLatBox) -> tuple[Extent, float] | No
     if not len(x):
         return None
     cols, rows = to_pixels @ (x, y)
-    left, right = _bounds(cols, scene.width)
-    top, bottom = _bounds(rows, scene.height)
+    left, right = _bounds(cols, raster.width)
+    top, bottom = _bounds(rows, raster.height)
     return None if left >= right or top >= bottom else ((left, top, right, bottom), shift)
 
 
@@ -141,15 +154,15 @@ def _bounds(values: NDArray[np.float64], size: int) -> tuple[int, int]:
     return max(0, math.floor(values.min() - more)), min(size, math.ceil(values.max() + more))
 
 
-def _size(extent: Extent, shared: LonLatBox, ground: TargetGrid) -> tuple[int, int]:
+def _size(extent: Extent, shared: LonLatBox, target: TargetGrid) -> tuple[int, int]:
     """Return the rows and columns at which an extent is read: about as fine as it is shown."""
     left, top, right, bottom = extent
     lon, lat = (
         [shared.west, shared.east, shared.west, shared.east],
         [shared.south, shared.south, shared.north, shared.north],
     )
-    x, y = transform(LON_LAT, ground.crs, lon, lat)
-    cols, rows = ~ground.transform @ (np.asarray(x), np.asarray(y))
+    x, y = transform(LON_LAT, target.crs, lon, lat)
+    cols, rows = ~target.transform @ (np.asarray(x), np.asarray(y))
     # The longer side counts: a rotated or polar scene may lie across.
     shown = max(float(np.ptp(cols)), float(np.ptp(rows)), 1.0) * _OVERSAMPLING
     finer = max(1.0, max(right - left, bottom - top) / (shown + 2 * _MARGIN))

@@ -1,0 +1,78 @@
+"""The files of a scene while it is read: each is opened once, when it is first needed."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from affine import Affine
+from rasterio.io import DatasetReader
+
+from bandsight.raster.drivers import open_raster
+from bandsight.raster.masks import FileMask, file_mask
+from bandsight.raster.scene_raster import SceneRaster
+
+
+class OpenFiles:
+    """Open files of one scene; for one thread, and closed by who made it."""
+
+    def __init__(self, opened: Mapping[str, DatasetReader] | None = None) -> None:
+        """Prepare.
+
+        Args:
+            opened: Files that are open already, by href; their owner closes them.
+        """
+        self._opened = dict(opened or {})
+        self._datasets: dict[str, DatasetReader] = {}
+        self._masks: dict[str, FileMask] = {}
+
+    def dataset(self, href: str) -> DatasetReader:
+        """Return an open file of a scene.
+
+        Raises:
+            SceneError: There is no such file, or no driver can read it.
+        """
+        found = self._opened.get(href, self._datasets.get(href))
+        if found is None:
+            found = self._datasets[href] = open_raster(href)
+        return found
+
+    def mask(self, raster: SceneRaster, href: str) -> FileMask:
+        """Return how a file says where it has data."""
+        known = raster.files.get(href)
+        if known is not None:
+            return known.mask
+        if href not in self._masks:
+            used = [band.index for band in raster.bands if band.href == href]
+            self._masks[href] = file_mask(self.dataset(href), used)
+        return self._masks[href]
+
+    def transform(self, raster: SceneRaster, href: str) -> Affine:
+        """Return the way from a file's pixels to the scene's CRS.
+
+        Of a scene that an older version has indexed, a file of the scene's size lies on the scene's grid, also where a
+        sidecar and not the file says where that is.
+        """
+        known = raster.files.get(href)
+        if known is not None:
+            return known.transform
+        dataset, grid = self.dataset(href), Affine(*raster.transform)
+        same = (dataset.width, dataset.height) == (raster.width, raster.height)
+        if same or dataset.transform.is_identity:
+            found: Affine = grid @ Affine.scale(raster.width / dataset.width, raster.height / dataset.height)
+            return found
+        own: Affine = dataset.transform
+        return own
+
+    def close(self) -> None:
+        """Close all files."""
+        while self._datasets:
+            self._datasets.popitem()[1].close()
+        self._masks.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,80 @@
+"""Grids that do not point north: which of the eight orientations a file has, and its pixels turned north up."""
+
+import math
+from typing import TypeVar
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+
+T = TypeVar("T", bound=np.generic)
+
+# A grid that lies across its CRS by more than this is warped, not turned: degrees.
+_ASKEW_DEG = 0.5
+# How far two grids may be from parallel, as a share of a pixel.
+_PARALLEL = 1e-6
+
+
+def north_up(transform: Affine, width: int, height: int) -> tuple[Affine, int, int]:
+    """Return the transform and size of the same ground with columns counted east and rows counted south.
+
+    Args:
+        transform: From pixels to the CRS.
+        width: Columns.
+        height: Rows.
+    """
+    if abs(transform.a) < abs(transform.d):
+        transform, width, height = transform @ Affine(0, 1, 0, 1, 0, 0), height, width
+    if transform.a < 0:
+        transform = transform @ Affine.translation(width, 0) @ Affine.scale(-1, 1)
+    if transform.e > 0:
+        transform = transform @ Affine.translation(0, height) @ Affine.scale(1, -1)
+    return transform, width, height
+
+
+def is_askew(transform: Affine) -> bool:
+    """Say whether a grid is rotated against its CRS by something else than right angles, or sheared."""
+    east = math.degrees(math.atan2(transform.d, transform.a)) % 90
+    down = math.degrees(math.atan2(transform.e, transform.b)) % 90
+    return any(min(angle, 90 - angle) > _ASKEW_DEG for angle in (east, down))
+
+
+def is_aligned(step: Affine) -> bool:
+    """Say whether two grids differ by scale, offset, flips and right angles only.
+
+    Args:
+        step: From the pixels of one grid to those of the other.
+    """
+    straight, across = max(abs(step.a), abs(step.e)), max(abs(step.b), abs(step.d))
+    return bool(min(straight, across) < _PARALLEL * max(straight, across) and abs(step.determinant) > 0)
+
+
+def swaps_axes(step: Affine) -> bool:
+    """Say whether columns of the scene run along rows of the file.
+
+    Args:
+        step: From the scene's pixels to the file's.
+    """
+    return abs(step.a) < abs(step.b)
+
+
+def turned(data: NDArray[T], step: Affine) -> NDArray[T]:
+    """Return pixels read from a file as the scene's grid has them, a view where nothing is to be turned.
+
+    Args:
+        data: Shape (..., rows, columns), as the file has them.
+        step: From the scene's pixels to the file's.
+    """
+    down, across = step.e, step.a
+    if swaps_axes(step):
+        data, down, across = data.swapaxes(-1, -2), step.b, step.d
+    if across < 0:
+        data = data[..., ::-1]
+    if down < 0:
+        data = data[..., ::-1, :]
+    return data
+
+
+def file_shape(shape: tuple[int, int], step: Affine) -> tuple[int, int]:
+    """Return the rows and columns to read from a file for an array of the scene's rows and columns."""
+    return shape[::-1] if swaps_axes(step) else shape

@@ -1,0 +1,47 @@
+"""A look at a whole scene: the valid numbers of each band, few enough to be held at once."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+
+from bandsight.errors import SceneError
+from bandsight.raster.open_files import OpenFiles
+from bandsight.raster.scene_raster import SceneRaster
+from bandsight.raster.windows import band_validity, bands_by_file, first_line, read_mask
+
+# Longest side of the overview that is looked at, pixels, and most values of one file in it, over all its bands.
+_OVERVIEW_PX = 1024
+_OVERVIEW_VALUES = 40_000_000
+
+
+def sample_values(raster: SceneRaster, files: OpenFiles) -> list[NDArray[np.float32]]:
+    """Return the valid numbers of each band, shape (numbers,) each, from a picture of the scene that fits in memory.
+
+    Raises:
+        SceneError: A file cannot be read.
+    """
+    found: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(raster.bands)
+    for href, positions in bands_by_file(raster, range(len(raster.bands))).items():
+        dataset = files.dataset(href)
+        indexes = [raster.bands[position].index for position in positions]
+        pixels = dataset.width * dataset.height
+        shrink = max(1.0, math.sqrt(pixels * len(indexes) / _OVERVIEW_VALUES), math.sqrt(pixels) / _OVERVIEW_PX)
+        shape = (math.ceil(dataset.height / shrink), math.ceil(dataset.width / shrink))
+        try:
+            data = dataset.read(indexes, out_shape=(len(indexes), *shape), resampling=Resampling.nearest)
+            mask = read_mask(dataset, files.mask(raster, href), indexes, None, shape)
+        except RasterioError as error:
+            raise SceneError(f"{href}: cannot be read ({first_line(error)}); get the file again") from error
+        values: NDArray[Any] = np.abs(data) if np.iscomplexobj(data) else data
+        finite = np.isfinite(values) if values.dtype.kind == "f" else None
+        seen = band_validity(raster, values, finite, mask)
+        for position, band, valid in zip(positions, values, seen, strict=True):
+            # Larger numbers than float32 has are none here, as they are none in a tile.
+            with np.errstate(over="ignore"):
+                numbers = np.asarray(band[valid], np.float32)
+            found[position] = numbers[np.isfinite(numbers)]
+    return found

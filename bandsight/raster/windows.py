@@ -1,0 +1,445 @@
+"""Reads windows of a scene's grid: the one way to pixels for the indexer, pictures and crops."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from bandsight.errors import QueryError, SceneError
+from bandsight.raster.masks import WHOLE_NUMBERS, FileMask, everywhere
+from bandsight.raster.open_files import OpenFiles
+from bandsight.raster.orientation import file_shape, turned
+from bandsight.raster.scene_raster import Extent, SceneRaster
+
+# Most stored pixels of one band that are decoded for one picture. Without overviews, a picture of a whole scene needs
+# all of them: this is a Sentinel-2 scene of 10 m and some more.
+MAX_DECODED = 150_000_000
+# Pixels of a coarse window are made of so many by so many finer ones, where values without data must be told first.
+_FINER = 4
+# Transforms are multiplied with an error; windows closer to whole pixels than this are meant to lie on them.
+_NOISE_PX = 1e-3
+# A coarse pixel holds data where half of its mask does.
+_HALF = 128
+
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PixelWindow:
+    """The pixels of a window, all bands, as the model is to see them."""
+
+    values: NDArray[Any]
+    """Stored numbers, shape (bands, rows, columns): as they are stored where all files hold one type of whole numbers
+    of at most 16 bits, else float32."""
+    valid: NDArray[np.bool_]
+    """Where there is data, shape (rows, columns): somewhere in each file, and no fill."""
+    cloud: NDArray[np.bool_] | None
+    """Where there is cloud or its shadow, shape (rows, columns); None without a quality band."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BandWindow:
+    """Some bands of a window, each as it is stored."""
+
+    values: list[NDArray[Any]]
+    """One array for each band, shape (rows, columns); 0 without data; complex numbers as amplitudes."""
+    valid: NDArray[np.bool_]
+    """Where each band has data, shape (bands, rows, columns)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Inside:
+    """The part of a window that lies within the scene."""
+
+    extent: tuple[float, float, float, float]
+    """Left, top, right, bottom in pixels of the scene."""
+    rows: slice
+    """In the window."""
+    cols: slice
+    """In the window."""
+
+    @property
+    def shape(self) -> Shape:
+        return self.rows.stop - self.rows.start, self.cols.stop - self.cols.start
+
+    @property
+    def at(self) -> tuple[slice, slice]:
+        return self.rows, self.cols
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Decoded:
+    """Some bands of one file."""
+
+    values: NDArray[Any]
+    """Shape (bands, rows, columns)."""
+    finite: NDArray[np.bool_] | None
+    """Where the numbers are numbers, same shape; None where they can be nothing else."""
+    mask: NDArray[np.bool_] | None
+    """Where the file's mask says that there is data, shape (bands or 1, rows, columns); None for everywhere."""
+
+
+def read_window(raster: SceneRaster, extent: Extent, shape: Shape, files: OpenFiles) -> PixelWindow:
+    """Read all bands of a window, as the model is to see it.
+
+    Args:
+        raster: The scene.
+        extent: The window; may stick out of the scene.
+        shape: Rows and columns of the result; means where that is coarser than the files.
+        files: The scene's files.
+
+    Raises:
+        SceneError: A file cannot be read there.
+    """
+    inside = _inside(raster, extent, shape)
+    cloud = None if raster.quality is None else np.zeros(shape, bool)
+    valid = np.zeros(shape, bool)
+    if inside is None:
+        return PixelWindow(values=np.zeros((len(raster.bands), *shape), np.float32), valid=valid, cloud=cloud)
+    finer = _finer(raster, inside, files)
+    decoded = {
+        href: _read_file(raster, href, positions, inside, files, finer=finer)
+        for href, positions in bands_by_file(raster, range(len(raster.bands))).items()
+    }
+    kinds = {found.values.dtype for found in decoded.values()}
+    kind = kinds.pop() if len(kinds) == 1 and kinds <= WHOLE_NUMBERS else np.dtype(np.float32)
+    values = _assembled(raster, decoded, kind, inside, shape, finer)
+    there = _valid(raster, values, decoded, inside, finer)
+    if finer > 1:
+        values, there = _reduced(values, there, finer, coarsest=finer == _step(inside))
+        if inside.shape != shape:
+            whole = np.zeros((len(values), *shape), kind)
+            whole[:, *inside.at] = values
+            values = whole
+    valid[inside.at] = there
+    if raster.quality is not None and cloud is not None:
+        numbers = _read_quality(raster, inside, files)
+        cloud[inside.at] = raster.quality.quality.cloudy(numbers)
+        valid[inside.at] &= ~raster.quality.quality.empty(numbers)
+    return PixelWindow(values=values, valid=valid, cloud=cloud)
+
+
+def read_bands(
+    raster: SceneRaster,
+    positions: Sequence[int],
+    extent: Extent,
+    shape: Shape,
+    *,
+    files: OpenFiles,
+    max_decoded: int = MAX_DECODED,
+) -> BandWindow:
+    """Read some bands of a window, each as it is stored and with its own mask.
+
+    Args:
+        raster: The scene.
+        positions: Positions of the bands in the scene.
+        extent: The window; may stick out of the scene.
+        shape: Rows and columns of the result; means where that is coarser than the files.
+        files: The scene's files.
+        max_decoded: Most stored pixels of a band that are decoded.
+
+    Raises:
+        SceneError: A file is gone, or cannot be read there.
+        QueryError: Too much would have to be decoded.
+    """
+    valid = np.zeros((len(positions), *shape), bool)
+    inside = _inside(raster, extent, shape)
+    if inside is None:
+        return BandWindow(values=[np.zeros(shape, np.float32) for _ in positions], valid=valid)
+    values: list[NDArray[Any]] = [np.empty(0)] * len(positions)
+    for href, own in bands_by_file(raster, positions).items():
+        found = _read_file(raster, href, [positions[at] for at in own], inside, files, max_decoded=max_decoded)
+        seen = band_validity(raster, found.values, found.finite, found.mask)
+        if raster.collar is not None:
+            seen = seen & ~_in_collar(raster, found.values, inside)
+        shown = np.where(seen, found.values, 0).astype(found.values.dtype, copy=False)
+        for at, band, mask in zip(own, shown, seen, strict=True):
+            values[at] = np.zeros(shape, band.dtype)
+            values[at][inside.at], valid[at][inside.at] = band, mask
+    return BandWindow(values=values, valid=valid)
+
+
+def band_validity(
+    raster: SceneRaster, values: NDArray[Any], finite: NDArray[np.bool_] | None, mask: NDArray[np.bool_] | None
+) -> NDArray[np.bool_]:
+    """Return where each of some bands has data, shape (bands, rows, columns).
+
+    Args:
+        raster: The scene.
+        values: Bands of one file, shape (bands, rows, columns).
+        finite: Where they are numbers, same shape; None for everywhere.
+        mask: Where the file's mask says that there is data, shape (bands or 1, rows, columns); None for everywhere.
+    """
+    seen = np.ones(values.shape, bool)
+    for one in (finite, mask):
+        if one is not None:
+            seen &= one
+    if raster.nodata is not None:
+        seen &= values != raster.nodata
+    for fill in raster.fill_values:
+        seen &= ~everywhere(values, fill)
+    return seen
+
+
+def decoded_pixels(dataset: DatasetReader, width: float, height: float, shape: Shape) -> float:
+    """Return how many stored pixels of a band are decoded for a window, from the overview that fits."""
+    step = min(width / shape[1], height / shape[0])
+    finest = max((factor for factor in dataset.overviews(1) if factor <= step), default=1)
+    return width * height / finest**2
+
+
+def first_line(error: BaseException) -> str:
+    """Return what went wrong, in GDAL's words where rasterio only says that something did."""
+    while isinstance(error, RasterioError) and error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _inside(raster: SceneRaster, extent: Extent, shape: Shape) -> _Inside | None:
+    """Return the part of a window inside the scene, in whole pixels of the result; None where there is none."""
+    left, top, right, bottom = extent
+    col0, col1, x0, x1 = _span(left, right, shape[1], raster.width)
+    row0, row1, y0, y1 = _span(top, bottom, shape[0], raster.height)
+    if col1 <= col0 or row1 <= row0:
+        return None
+    return _Inside(extent=(x0, y0, x1, y1), rows=slice(row0, row1), cols=slice(col0, col1))
+
+
+def _span(start: int, end: int, count: int, size: int) -> tuple[int, int, float, float]:
+    """Return the first pixel of a window inside the scene, the one after the last, and the extent of these.
+
+    A coarse pixel of which a part lies outside holds no data, unless the scene is not as wide as one.
+    """
+    step = (end - start) / count
+    first = max(0, math.ceil(-start / step - 1e-9))
+    last = min(count, math.floor((size - start) / step + 1e-9))
+    if last <= first and start < size and end > 0:
+        last = min(count, first + 1) if size - start > first * step else first
+    return first, last, start + first * step, min(start + last * step, float(size))
+
+
+def bands_by_file(raster: SceneRaster, positions: Sequence[int]) -> dict[str, list[int]]:
+    """Return, by href, the places in `positions` of the bands in each file: what lies together is read together."""
+    found: dict[str, list[int]] = {}
+    for at, position in enumerate(positions):
+        found.setdefault(raster.bands[position].href, []).append(at)
+    return found
+
+
+def _step(inside: _Inside) -> int:
+    """Return how many pixels of the scene a pixel of the window spans, rounded."""
+    left, _, right, _ = inside.extent
+    return max(1, round((right - left) / inside.shape[1]))
+
+
+def _finer(raster: SceneRaster, inside: _Inside, files: OpenFiles) -> int:
+    """Return into how many pixels along each side a coarse pixel is divided before values without data are told.
+
+    GDAL leaves out of a mean what the file's own mask leaves out. Values that only the profile knows it would mix in.
+    """
+    step = _step(inside)
+    if step == 1 or (raster.nodata is None and not raster.fill_values and raster.collar is None):
+        return 1
+    kinds = {files.mask(raster, href).kind for href in {band.href for band in raster.bands}}
+    known = kinds <= {"alpha", "mask"} or ("none" not in kinds and set(raster.fill_values) <= {raster.nodata})
+    return 1 if known and raster.collar is None else min(step, _FINER)
+
+
+def _assembled(
+    raster: SceneRaster,
+    decoded: dict[str, _Decoded],
+    kind: np.dtype[Any],
+    inside: _Inside,
+    shape: Shape,
+    finer: int,
+) -> NDArray[Any]:
+    """Return all bands in the scene's order; without a border that lies outside when they are to be reduced."""
+    size = (inside.shape[0] * finer, inside.shape[1] * finer) if finer > 1 else shape
+    if len(decoded) == 1 and inside.shape == shape:
+        ((_, only),) = decoded.items()
+        return _as_kind(only.values, kind)
+    values = np.zeros((len(raster.bands), *size), kind)
+    at = np.s_[:, :] if finer > 1 else inside.at
+    for href, positions in bands_by_file(raster, range(len(raster.bands))).items():
+        for position, band in zip(positions, decoded[href].values, strict=True):
+            values[position][at] = _as_kind(band, kind)
+    return values
+
+
+def _as_kind(values: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
+    """Return numbers as another type; what is too large for float32 becomes 0."""
+    if values.dtype == kind:
+        return values
+    with np.errstate(over="ignore"):
+        return np.asarray(np.nan_to_num(values.astype(kind), copy=False, posinf=0, neginf=0))
+
+
+def _valid(
+    raster: SceneRaster, values: NDArray[Any], decoded: dict[str, _Decoded], inside: _Inside, finer: int
+) -> NDArray[np.bool_]:
+    """Return where the scene has data inside a window: in some band of each file, and no fill in all bands."""
+    own = values if finer > 1 else values[:, *inside.at]
+    valid = np.ones(own.shape[1:], bool)
+    for found in decoded.values():
+        # As GDAL's dataset mask: a band may well have the nodata value as a number. What is not a number cannot be
+        # read as one, though.
+        if found.finite is not None:
+            valid &= found.finite.all(axis=0)
+        if found.mask is not None:
+            valid &= found.mask.any(axis=0)
+        if raster.nodata is not None:
+            valid &= ~everywhere(found.values, raster.nodata)
+    for fill in raster.fill_values:
+        valid &= ~everywhere(own, fill)
+    if raster.collar is not None:
+        valid &= ~_in_collar(raster, own, inside)
+    return valid
+
+
+def _in_collar(raster: SceneRaster, values: NDArray[Any], inside: _Inside) -> NDArray[np.bool_]:
+    """Return which pixels of bands belong to the scene's empty border."""
+    assert raster.collar is not None
+    rows, cols = values.shape[1:]
+    near = raster.collar.window(inside.extent, (rows, cols), (raster.width, raster.height))
+    return near & raster.collar.is_empty(values) if near.any() else near
+
+
+def _reduced(
+    values: NDArray[Any], valid: NDArray[np.bool_], finer: int, *, coarsest: bool
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return means of the valid pixels of each block, and the blocks of which at least half is valid."""
+    if not coarsest and not valid.all():
+        # The finer pixels are means themselves: those beside empty ones may be mixed.
+        padded = np.pad(valid, 1, constant_values=True)
+        rows, cols = valid.shape
+        valid = valid & np.logical_and.reduce(
+            [padded[row : row + rows, col : col + cols] for row in range(3) for col in range(3)]
+        )
+    bands, rows, cols = values.shape
+    blocks = values.reshape(bands, rows // finer, finer, cols // finer, finer)
+    seen = valid.reshape(rows // finer, finer, cols // finer, finer)
+    count = seen.sum(axis=(1, 3))
+    total = np.where(seen, blocks, 0).sum(axis=(2, 4), dtype=np.float64)
+    mean = total / np.maximum(count, 1)
+    if values.dtype.kind in "iu":
+        mean = np.floor(mean + 0.5)
+    return mean.astype(values.dtype), count * 2 >= finer**2
+
+
+def _read_file(
+    raster: SceneRaster,
+    href: str,
+    positions: Sequence[int],
+    inside: _Inside,
+    files: OpenFiles,
+    *,
+    finer: int = 1,
+    max_decoded: float = math.inf,
+) -> _Decoded:
+    """Return some bands of one file as the scene's grid has them, and where the file says that they have data."""
+    indexes = [raster.bands[position].index for position in positions]
+    shape = (inside.shape[0] * finer, inside.shape[1] * finer)
+    try:
+        dataset = files.dataset(href)
+        step = ~files.transform(raster, href) @ Affine(*raster.transform)
+        window = _window(dataset, step, inside.extent)
+        if window is None:
+            empty = np.zeros((len(indexes), *shape), dataset.dtypes[indexes[0] - 1])
+            return _Decoded(values=_real(empty), finite=None, mask=np.zeros(empty.shape, bool))
+        own = file_shape(shape, step)
+        if (found := decoded_pixels(dataset, window.width, window.height, own)) > max_decoded:
+            raise QueryError(
+                f"{raster.name}: one picture would need {found:,.0f} decoded pixels, at most {max_decoded:,} are "
+                "allowed; zoom in, or add overviews to the file (gdaladdo)"
+            )
+        same = (window.width, window.height) == (own[1], own[0])
+        how = Resampling.nearest if same else Resampling.average if window.width > own[1] else Resampling.bilinear
+        data = _real(dataset.read(indexes, window=window, out_shape=(len(indexes), *own), resampling=how))
+        mask = read_mask(dataset, files.mask(raster, href), indexes, window, own)
+    except (RasterioError, IndexError, ValueError) as error:
+        # IndexError: no such band; ValueError: the window lies outside. Then it is another file than the indexed one.
+        raise SceneError(
+            f"{href}: cannot be read ({first_line(error)}); get the file again, or index it again if it has changed"
+        ) from error
+    finite = np.isfinite(data) if data.dtype.kind == "f" else None
+    if finite is not None and not finite.all():
+        data = np.where(finite, data, 0).astype(data.dtype, copy=False)
+    return _Decoded(
+        values=turned(data, step),
+        finite=None if finite is None else turned(finite, step),
+        mask=None if mask is None else turned(mask, step),
+    )
+
+
+def read_mask(
+    dataset: DatasetReader, mask: FileMask, indexes: Sequence[int], window: Window | None, shape: Shape
+) -> NDArray[np.bool_] | None:
+    """Return where bands have data by the file's own mask.
+
+    Args:
+        dataset: The open file.
+        mask: How it says so.
+        indexes: Numbers of the bands, from 1.
+        window: Means of it where the result is coarser; None for the nearest pixels of the whole file.
+        shape: Rows and columns of the result, as the file has them.
+
+    Returns:
+        Shape (bands or 1, rows, columns); None for everywhere.
+    """
+    if mask.kind == "none":
+        return None
+    coarse = window is not None and window.width > shape[1]
+    if mask.alpha is not None:
+        coarse = coarse and dataset.dtypes[mask.alpha - 1] == "uint8"
+        how = Resampling.average if coarse else Resampling.nearest
+        found = dataset.read([mask.alpha], window=window, out_shape=(1, *shape), resampling=how)
+    else:
+        how = Resampling.average if coarse else Resampling.nearest
+        found = dataset.read_masks(list(indexes), window=window, out_shape=(len(indexes), *shape), resampling=how)
+    return np.asarray(found >= _HALF if coarse else found > 0, np.bool_)
+
+
+def _read_quality(raster: SceneRaster, inside: _Inside, files: OpenFiles) -> NDArray[np.integer]:
+    """Return the numbers of the quality band, never mixed with each other."""
+    assert raster.quality is not None
+    href = raster.quality.href
+    step = ~raster.quality.transform @ Affine(*raster.transform)
+    try:
+        dataset = files.dataset(href)
+        window = _window(dataset, step, inside.extent)
+        if window is None:
+            return np.zeros(inside.shape, np.int64)
+        own = file_shape(inside.shape, step)
+        numbers = dataset.read(1, window=window, out_shape=own, resampling=Resampling.nearest)
+    except (RasterioError, ValueError) as error:
+        raise SceneError(f"{href}: cannot be read ({first_line(error)}); get the file again") from error
+    return turned(np.asarray(numbers, np.int64), step)
+
+
+def _window(dataset: DatasetReader, step: Affine, extent: tuple[float, float, float, float]) -> Window | None:
+    """Return an extent of the scene's grid in a file's own pixels; None where the file does not reach."""
+    left, top, right, bottom = extent
+    (x0, y0), (x1, y1) = step @ (left, top), step @ (right, bottom)
+    x0, x1, y0, y1 = (_snapped(value) for value in (min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)))
+    x0, y0 = max(x0, 0.0), max(y0, 0.0)
+    x1, y1 = min(x1, float(dataset.width)), min(y1, float(dataset.height))
+    return Window(x0, y0, x1 - x0, y1 - y0) if x1 > x0 and y1 > y0 else None
+
+
+def _snapped(value: float) -> float:
+    """Return a place in pixels without the noise of multiplied transforms."""
+    near = round(value)
+    return float(near) if abs(value - near) < _NOISE_PX else value
+
+
+def _real(data: NDArray[Any]) -> NDArray[Any]:
+    """Return complex numbers as amplitudes, others as they are."""
+    return np.asarray(np.abs(data)) if np.iscomplexobj(data) else data
