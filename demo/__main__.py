@@ -5,18 +5,20 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bandsight.archive import Archive
-from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.cli.contact_sheet import contact_sheet
-from bandsight.cli.formatting import table
+from bandsight.cli.formatting import hits_of, table
 from bandsight.errors import BandsightError
 from bandsight.model import load_model
-from bandsight.query_image import decode_query_image
-from bandsight.search.answers import Answer, by_image, by_text, by_tile
+from bandsight.search.items import ResultPage
+from bandsight.search.request import request_of
+from bandsight.search.run import search
+from bandsight.search.searcher import Searcher
 from demo.scenes import fetch
 from indexer.pipeline import index
 from indexer.progress import console_progress
@@ -26,13 +28,13 @@ _CACHE, _ARCHIVE, _SHEET = Path(".cache/demo"), Path("demo-archive"), Path("demo
 _TOP = 6
 # A picture of 0.1 m, and by how much coarser it is cut: the model knows ground from 0.3 m up.
 _FINE, _COARSER = "aerial_osbs", 3
-_TEXTS = (
-    ("a lake surrounded by fields", Filter()),
-    ("farmland divided into fields", Filter()),
-    ("bare mountains", Filter()),
-    ("a village with houses", Filter(sensors=("sentinel2_l1c", "sentinel2_l2a"))),
-    ("trees seen from above", Filter(sensors=("rgb",))),
-    ("farmland", Filter(sensors=("aviris",))),
+_TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("a lake surrounded by fields", ()),
+    ("farmland divided into fields", ()),
+    ("bare mountains", ()),
+    ("a village with houses", ("sentinel2_l1c", "sentinel2_l2a")),
+    ("trees seen from above", ("rgb",)),
+    ("farmland", ("aviris",)),
 )
 
 
@@ -55,28 +57,32 @@ def main() -> int:
             summary = index(paths, archive=archive, model=encoder, tiling=tiling, progress=progress)
             failed |= bool(summary.failed)
             print(summary.text())
-    rows: list[tuple[str, Answer]] = []
+    rows: list[tuple[str, ResultPage]] = []
     with Archive.open(_ARCHIVE) as archive:
-        for text, wanted in _TEXTS:
-            sensors = "".join(f" --sensor {name}" for name in wanted.sensors)
-            print(f'\n$ bandsight search "{text}"{sensors} --archive {_ARCHIVE} --top {_TOP}')
-            rows.append((f'"{text}"{sensors}', by_text(archive, encoder, text, _TOP, wanted)))
+        searcher = Searcher(archive, encoder)
+
+        def show(command: str, title: str, example: dict[str, Any], sensors: Sequence[str] = ()) -> None:
+            options = "".join(f" --sensor {name}" for name in sensors)
+            print(f"\n$ bandsight {command}{options} --archive {_ARCHIVE} --top {_TOP}")
+            rows.append((f"{title}{options}", _found(searcher, example, _TOP, sensors)))
             print(table(rows[-1][1]))
+
+        for text, sensors in _TEXTS:
+            show(f'search "{text}"', f'"{text}"', {"text": text}, sensors)
         picture = scenes["query"] / "forest_from_the_air.png"
-        print(f"\n$ bandsight search --image {picture} --archive {_ARCHIVE} --top {_TOP}")
-        pixels, waves = decode_query_image(picture.read_bytes())
-        rows.append((f"the picture {picture.name}", by_image(archive, encoder, pixels, waves, _TOP, Filter())))
-        print(table(rows[-1][1]))
-        radar = by_text(archive, encoder, "water", 1, Filter(sensors=("sentinel1",))).hits[0].tile.id
-        print(f"\n$ bandsight similar {radar} --sensor sentinel1 --archive {_ARCHIVE} --top {_TOP}")
-        like = by_tile(archive, radar, _TOP, replace(Filter(), sensors=("sentinel1",)))
-        rows.append((f"like radar tile {radar} --sensor sentinel1", like))
-        print(table(like))
-        contact_sheet([(title, answer.hits) for title, answer in rows], _SHEET)
+        show(f"search --image {picture}", f"the picture {picture.name}", {"image": {"data": picture.read_bytes()}})
+        radar = hits_of(_found(searcher, {"text": "water"}, 1, ("sentinel1",)))[0].tile.id
+        show(f"similar {radar}", f"like radar tile {radar}", {"id": radar}, ("sentinel1",))
+        contact_sheet([(title, hits_of(page)) for title, page in rows], _SHEET)
     print(f"\nindexed and searched in {time.monotonic() - began:.0f} s; the hits as pictures: {_SHEET}")
     if os.environ.get("CI") == "true" or not sys.stdin.isatty():
         return 1 if failed else 0
     return subprocess.call([sys.executable, "-m", "bandsight.cli", "serve", "--archive", str(_ARCHIVE)])  # noqa: S603
+
+
+def _found(searcher: Searcher, example: dict[str, Any], top: int, sensors: Sequence[str]) -> ResultPage:
+    filters = {"sensors": list(sensors)} if sensors else {}
+    return search(searcher, request_of({"semantic": {"positive": [example]}, "limit": top, **filters}))
 
 
 if __name__ == "__main__":

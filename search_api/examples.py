@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from bandsight.archive import Archive
 from bandsight.model.protocol import Encoder
-from bandsight.search.answers import calibrated
 from bandsight.search.engine import nearest
+from bandsight.search.probabilities import calibrated
 
 # What people look for first, in the words that they use; in no order.
 CANDIDATES = (
@@ -46,13 +48,13 @@ def examples(archive: Archive, encoder: Encoder, candidates: Sequence[str] = CAN
     """
     texts = encoder.embed_texts(list(candidates))
     found: list[tuple[float, str, int, float]] = []
-    for text, vector, hits in zip(candidates, texts, nearest(archive, texts, _DEPTH), strict=True):
+    for text, hits in zip(candidates, nearest(archive, texts, _DEPTH), strict=True):
         if not hits:
             continue
-        answer = calibrated(encoder, hits, archive.vectors([hit.tile.id for hit in hits]), vector[None])
-        for hit, chance, match in zip(hits, answer.probabilities, answer.matches, strict=True):
-            level = encoder.threshold(hit.scene.wavelengths_um)
-            if chance is not None and match is not False:
+        cosines = np.array([[hit.score] for hit in hits], np.float32)
+        for hit in calibrated(encoder, hits, cosines):
+            level, chance = encoder.threshold(hit.scene.wavelengths_um), hit.probability
+            if chance is not None and hit.match is not False:
                 # How far above its own level: so sensors of different levels compare.
                 found.append((chance / level if level else chance, text, hit.tile.id, chance))
     chosen: list[dict[str, Any]] = []

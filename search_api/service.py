@@ -42,9 +42,7 @@ class Service:
     """Answers searches within the server's limits."""
 
     def __post_init__(self) -> None:
-        searcher = Searcher(
-            archive=self.archive, encoder=self.encoder, decode=self._decode, max_hits=self.settings.max_hits
-        )
+        searcher = Searcher(self.archive, self.encoder, self._decode, max_hits=self.settings.max_hits)
         object.__setattr__(self, "searcher", searcher)
 
     def _decode(self, data: bytes, wavelengths: Sequence[float] | None) -> tuple[NDArray[np.uint8], tuple[float, ...]]:

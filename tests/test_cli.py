@@ -78,10 +78,10 @@ def test_a_sentence_ranks_tiles(bandsight, tmp_path):
     found = json.loads(out_file.read_text())
     # A heading, the hits, and a last line where the model finds none of them likely.
     assert len(out.splitlines()) == 4 + found["nothing_matches"]
-    assert ("none of these is likely" in out) == found["nothing_matches"]
-    assert [f["properties"]["rank"] for f in found["features"]] == [1, 2, 3]
-    assert found["features"][0]["properties"]["scene"] == "water.tif"
-    assert all(0 < f["properties"]["probability"] < 1 for f in found["features"])
+    assert ("No good matches" in out) == found["nothing_matches"]
+    assert [f["properties"]["bandsight:rank"] for f in found["features"]] == [1, 2, 3]
+    assert found["features"][0]["properties"]["title"] == "water.tif"
+    assert all(0 < f["properties"]["bandsight:probability"] < 1 for f in found["features"])
     with Image.open(sheet) as picture_of_hits:
         assert picture_of_hits.width > 500
 
@@ -91,32 +91,35 @@ def test_a_picture_ranks_tiles_and_json_goes_to_stdout(bandsight, tmp_path):
     code, out, _ = bandsight("search", "--image", str(tmp_path / "q.png"), "--top", "1", "--json")
     found = json.loads(out)
     assert code == 0
-    assert found["features"][0]["properties"]["scene"] == "water.tif"
-    assert found["features"][0]["properties"]["probability"] is None
+    assert found["features"][0]["properties"]["title"] == "water.tif"
+    assert found["features"][0]["properties"]["bandsight:probability"] is None
 
 
 def test_filters_narrow_and_an_empty_answer_says_what_there_is(bandsight):
     _, out, _ = bandsight("search", "x", "--datetime", "2020-05-01", "--json", "--top", "99")
-    assert {f["properties"]["scene"] for f in json.loads(out)["features"]} == {"a_20200501.tif"}
-    code, out, _ = bandsight("search", "x", "--sensor", "sentinel9")
+    assert {f["properties"]["title"] for f in json.loads(out)["features"]} == {"a_20200501.tif"}
+    code, _, err = bandsight("search", "x", "--sensor", "sentinel9")
+    assert code == 1
+    assert "sensors: found 'sentinel9', unknown to this archive; there are" in err
+    code, out, _ = bandsight("search", "x", "--bbox", "0,0,1,1")
     assert code == 0
-    assert "no tile matches" in out
+    assert "No tiles match these filters" in out
     assert "rgb" in out
 
 
 def test_similar_by_id_and_by_point_leaves_the_tile_itself_out(bandsight):
     _, out, _ = bandsight("search", "open water", "--top", "1", "--json")
     hit = json.loads(out)["features"][0]
-    tile = hit["properties"]["tile_id"]
+    tile = int(hit["id"])
     code, out, _ = bandsight("similar", str(tile), "--json", "--top", "50")
-    ids = [f["properties"]["tile_id"] for f in json.loads(out)["features"]]
+    ids = [int(f["id"]) for f in json.loads(out)["features"]]
     assert code == 0
     assert ids
     assert tile not in ids
     ring = hit["geometry"]["coordinates"][0]
     lon, lat = (sum(point[axis] for point in ring[:-1]) / (len(ring) - 1) for axis in (0, 1))
     code, out, _ = bandsight("similar", "--at", f"{lon},{lat}", "--json", "--top", "50")
-    assert [f["properties"]["tile_id"] for f in json.loads(out)["features"]] == ids
+    assert [int(f["id"]) for f in json.loads(out)["features"]] == ids
 
 
 def test_classes_status_and_verify(bandsight):
@@ -136,7 +139,7 @@ def test_classes_status_and_verify(bandsight):
     [
         (["search", ""], "the text is empty"),
         (["search", "a" * 10_000], "10000 characters; at most 1000"),
-        (["search"], "pass either a sentence or --image"),
+        (["search"], "found no example; pass a sentence, --image FILE"),
         (["search", "--image", "/nowhere.png"], "cannot be read"),
         (["search", "x", "--bbox", "1,2,3"], "found 3 numbers"),
         (["search", "x", "--datetime", "yesterday"], "no date"),
@@ -294,14 +297,14 @@ def test_an_answer_says_when_nothing_in_it_is_a_match(bandsight, monkeypatch):
 
     monkeypatch.setattr(ClipEncoder, "threshold", lambda *_: 1.0)
     _, out, _ = bandsight("search", "a steel works", "--top", "2")
-    assert out.splitlines()[-1].startswith("none of these is likely to be right")
+    assert out.splitlines()[-1].startswith("No good matches")
     _, out, _ = bandsight("search", "a steel works", "--top", "2", "--json")
     found = json.loads(out)
     assert found["nothing_matches"] is True
-    assert [f["properties"]["match"] for f in found["features"]] == [False, False]
+    assert [f["properties"]["bandsight:match"] for f in found["features"]] == [False, False]
     monkeypatch.setattr(ClipEncoder, "threshold", lambda *_: 0.0)
     _, out, _ = bandsight("search", "a steel works", "--top", "2")
-    assert "none of these" not in out
+    assert "No good matches" not in out
 
 
 def test_a_model_is_measured_on_a_folder_of_classes(run, capsys, monkeypatch, tmp_path):
@@ -335,7 +338,7 @@ def test_a_picture_of_other_bands_is_searched_by_with_their_wavelengths(bandsigh
     assert code == 0
     assert out.strip()
     for asked, said in ((("--image", str(path), "--wavelengths", "0.49,x"), "need numbers in µm"),
-                        (("lake", "--wavelengths", "0.5"), "they go with --image")):  # fmt: skip
+                        (("lake", "--wavelengths", "0.5"), "pass --image FILE with it")):  # fmt: skip
         code, _, err = bandsight("search", *asked)
         assert code == 1
         assert said in err

@@ -139,7 +139,7 @@ class Tile(TileRecord):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One answer of a search."""
+    """One result of a search."""
 
     tile: Tile
     """The place."""
@@ -149,5 +149,11 @@ class Hit:
     """Cosine with the query, -1..1."""
     rank: int
     """1 is best."""
+    probability: float | None = None
+    """That the tile shows what the sentence says; None where the query has no sentence, or no calibration applies."""
+    match: bool | None = None
+    """Whether the probability reaches the model's threshold for this imagery; None where it has none."""
+    matched: str | None = None
+    """The example that the tile is most like."""
     vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """The tile's vector, where it was asked for, shape (dim,)."""

@@ -1,50 +1,30 @@
-"""Ranked hits in the forms people take them away in: GeoJSON, and a table for the terminal."""
+"""Results as people read them in a terminal, and as the GeoJSON that they save."""
 
 from typing import Any
 
 from bandsight.catalog.records import Hit, ModelIdentity
-from bandsight.search.answers import Answer
+from bandsight.search.items import ResultPage
+from bandsight.stac.documents import page_facts, server_facts
+from bandsight.stac.items import item_of
+
+_HEADINGS = ("rank", "score", "prob", "tile", "sensor", "date", "lon", "lat", "scene")
+NO_MATCH = "No good matches: the archive may hold nothing of the kind. These are the closest results."
 
 
-def feature(hit: Hit, probability: float | None = None, match: bool | None = None) -> dict[str, Any]:
-    """Return a hit as a GeoJSON Feature; coordinates are lon, lat in EPSG:4326."""
-    tile, scene = hit.tile, hit.scene
-    when = scene.datetime
-    return {
-        "type": "Feature",
-        "id": str(tile.id),
-        "geometry": tile.geometry,
-        "properties": {
-            "rank": hit.rank,
-            "score": round(hit.score, 6),
-            "probability": None if probability is None else round(probability, 6),
-            "match": match,
-            "tile_id": tile.id,
-            "scene": scene.name,
-            "href": scene.href,
-            "collection": scene.collection,
-            "sensor": scene.sensor,
-            "datetime": when.isoformat().replace("+00:00", "Z") if when else None,
-            "gsd": scene.gsd_m,
-            "cell": tile.cell,
-            "scale": tile.scale,
-            "window": [tile.col_off, tile.row_off, tile.width, tile.height],
-            "valid_fraction": round(tile.valid_fraction, 4),
-            "cloud_fraction": None if tile.cloud_fraction is None else round(tile.cloud_fraction, 4),
-        },
-    }
-
-
-def feature_collection(answer: Answer, *, model: ModelIdentity, generation: int) -> dict[str, Any]:
-    """Return hits as a GeoJSON FeatureCollection that names the model and the archive's generation."""
-    return {
+def feature_collection(page: ResultPage, model: ModelIdentity) -> dict[str, Any]:
+    """Return a page of results as a FeatureCollection of STAC Items, as the API writes them but for its links."""
+    made: dict[str, Any] = {
         "type": "FeatureCollection",
-        "model": model.name,
-        "model_digest": model.digest,
-        "generation": generation,
-        "nothing_matches": answer.nothing_matches,
-        "features": [feature(*row) for row in zip(answer.hits, answer.probabilities, answer.matches, strict=True)],
+        "features": [item_of(row, None, model, page.generation) for row in page.rows],
+        "numberReturned": len(page.rows),
+        **server_facts(model, page.generation),
+        **page_facts(page.nothing_matches),
     }
+    if page.matched is not None:
+        made["numberMatched"] = page.matched
+    if page.next is not None:
+        made["token"] = page.next
+    return made
 
 
 def centre(hit: Hit) -> tuple[float, float]:
@@ -53,41 +33,50 @@ def centre(hit: Hit) -> tuple[float, float]:
     return (box.west + box.east) / 2, (box.south + box.north) / 2
 
 
-def table(answer: Answer) -> str:
-    """Return hits as aligned lines of text; a last line says so when none of them is good enough to be a match."""
-    rows = [("rank", "score", "prob", "tile", "sensor", "date", "lon", "lat", "scene")]
-    for hit, probability in zip(answer.hits, answer.probabilities, strict=True):
-        lon, lat = centre(hit)
-        rows.append(
-            (
-                str(hit.rank),
-                f"{hit.score:.3f}",
-                "-" if probability is None else f"{probability:.2f}",
-                str(hit.tile.id),
-                hit.scene.sensor,
-                hit.scene.datetime.date().isoformat() if hit.scene.datetime else "-",
-                f"{lon:.4f}",
-                f"{lat:.4f}",
-                hit.scene.name,
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+def hits_of(page: ResultPage) -> list[Hit]:
+    """Return the hits among the rows of a page."""
+    return [row for row in page.rows if isinstance(row, Hit)]
+
+
+def table(page: ResultPage) -> str:
+    """Return hits as aligned lines of text; a last line says when none of them is a good match."""
+    rows = [_HEADINGS, *(_cells(hit) for hit in hits_of(page))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    if answer.nothing_matches:
-        lines.append("none of these is likely to be right: the archive may hold nothing of the kind")
+    if page.nothing_matches:
+        lines.append(NO_MATCH)
     return "\n".join(lines)
 
 
+def _cells(hit: Hit) -> tuple[str, ...]:
+    lon, lat = centre(hit)
+    return (
+        str(hit.rank),
+        f"{hit.score:.3f}",
+        "-" if hit.probability is None else f"{hit.probability:.2f}",
+        str(hit.tile.id),
+        hit.scene.sensor,
+        hit.scene.datetime.date().isoformat() if hit.scene.datetime else "-",
+        f"{lon:.4f}",
+        f"{lat:.4f}",
+        hit.scene.name,
+    )
+
+
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """Return a number with its noun, e.g. `1 scene`, `2 scenes`."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def status_text(stats: dict[str, Any]) -> str:
-    """Return what `Archive.stats` says as lines of text."""
+    """Return the statistics of an archive as lines of text."""
     lines = []
     for name, value in stats.items():
         if name == "collections":
             for row in value:
-                times = " to ".join(str(row[end].date()) for end in ("start", "end") if row[end]) or "time unknown"
-                lines.append(
-                    f"  {row['collection']} ({row['sensor']}): {row['scenes']} scenes, {row['tiles']} tiles, {times}"
-                )
+                times = " to ".join(str(row[end].date()) for end in ("start", "end") if row[end]) or "date unknown"
+                held = f"{counted(row['scenes'], 'scene')}, {counted(row['tiles'], 'tile')}"
+                lines.append(f"  {row['collection']} ({row['sensor']}): {held}, {times}")
         elif name == "failed_scenes":
             lines.append(f"failed scenes: {len(value)}")
             lines += [f"  {reason}" if href in reason else f"  {href}: {reason}" for href, reason, _ in value]

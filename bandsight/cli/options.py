@@ -45,3 +45,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print GeoJSON instead 
 PlainJsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Write the hits as GeoJSON here.")]
 SheetOption = Annotated[Path | None, typer.Option("--sheet", help="Write a contact sheet (PNG) of the hits here.")]
+IntersectsOption = Annotated[
+    Path | None, typer.Option("--intersects", help="GeoJSON file: only tiles that meet its geometry.")
+]
+FilterOption = Annotated[
+    str | None, typer.Option("--filter", help='CQL2 text, e.g. "eo:cloud_cover" < 10 AND gsd <= 10.')
+]
+TokenOption = Annotated[str | None, typer.Option("--token", help="The next page of a search, from the page before.")]

@@ -1,12 +1,14 @@
-"""The commands that ask an archive: by sentence, by picture, by tile, by classes."""
+"""The commands that search an archive: by sentences, pictures, tiles and places, and by classes."""
 
 import json
+from collections.abc import Sequence
+from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bandsight.cli import loading as opening
+from bandsight.cli import loading
 from bandsight.cli.base import app
 from bandsight.cli.loading import say
 from bandsight.cli.options import (
@@ -15,6 +17,8 @@ from bandsight.cli.options import (
     CollectionOption,
     DatetimeOption,
     DeviceOption,
+    FilterOption,
+    IntersectsOption,
     JsonOption,
     MaxCloudOption,
     ModelOption,
@@ -22,6 +26,7 @@ from bandsight.cli.options import (
     PlainJsonOption,
     SensorOption,
     SheetOption,
+    TokenOption,
     TopOption,
     WavelengthsOption,
 )
@@ -29,50 +34,106 @@ from bandsight.errors import QueryError
 
 if TYPE_CHECKING:
     from bandsight.archive import Archive
-    from bandsight.attributes.filters import Filter
-    from bandsight.search.answers import Answer
+    from bandsight.search.items import ResultPage
+    from bandsight.search.searcher import Searcher
+
+GroupBy = Literal["scene", "place", "collection", "sensor"]
+Strategy = Literal["average", "best"]
+# As many as --top allows.
+_MAX_HITS = 10_000
 
 
 @app.command()
 def search(
     archive: ArchiveOption,
-    text: Annotated[str | None, typer.Argument(help="What the place looks like.")] = None,
-    image: Annotated[Path | None, typer.Option("--image", help="Search by this picture instead.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="[SENTENCE]...", help="What the place looks like.")
+    ] = None,
+    image: Annotated[list[Path] | None, typer.Option("--image", help="A picture as an example; repeatable.")] = None,
     wavelengths: WavelengthsOption = None,
+    like: Annotated[list[int] | None, typer.Option("--like", help="A tile as an example; repeatable.")] = None,
+    at: Annotated[
+        list[str] | None, typer.Option("--at", help="lon,lat: the tiles there as an example; repeatable.")
+    ] = None,
+    unlike: Annotated[list[str] | None, typer.Option("--not", help="A sentence to stay away from; repeatable.")] = None,
+    unlike_image: Annotated[
+        list[Path] | None, typer.Option("--not-image", help="A picture to stay away from; repeatable.")
+    ] = None,
+    unlike_tile: Annotated[
+        list[int] | None, typer.Option("--not-like", help="A tile to stay away from; repeatable.")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="Weights of sentences, pictures, tiles, points, in this order, e.g. 2,1."),
+    ] = None,
+    strategy: Annotated[
+        Strategy, typer.Option("--combine", help="average: one mix of all examples; best: the nearest of them counts.")
+    ] = "average",
+    min_score: Annotated[float | None, typer.Option("--min-score", min=-1, max=1, help="Least score.")] = None,
+    min_probability: Annotated[
+        float | None, typer.Option("--min-probability", min=0, max=1, help="Least probability of a sentence.")
+    ] = None,
+    group_by: Annotated[GroupBy | None, typer.Option("--group-by", help="Few results for each of these.")] = None,
+    group_limit: Annotated[
+        int | None, typer.Option("--group-limit", min=1, max=1000, help="Most results of a group; default 1.")
+    ] = None,
+    max_overlap: Annotated[
+        float | None, typer.Option("--max-overlap", min=0, max=1, help="Most ground that two results share.")
+    ] = None,
+    diversity: Annotated[
+        float, typer.Option("--diversity", min=0, max=1, help="How much being unlike better results counts.")
+    ] = 0.0,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare every tile, whatever index there is.")] = False,
     bbox: BboxOption = None,
+    intersects: IntersectsOption = None,
     when: DatetimeOption = None,
     collection: CollectionOption = None,
     sensor: SensorOption = None,
     max_cloud: MaxCloudOption = None,
+    cql2: FilterOption = None,
     top: TopOption = 10,
+    token: TokenOption = None,
     as_json: JsonOption = False,
     out: OutOption = None,
     sheet: SheetOption = None,
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Rank tiles by a sentence or by a picture."""
-    from bandsight.query_image import decode_query_image
-    from bandsight.search.answers import by_image, by_text
-    from bandsight.search.query_text import check_text
-
-    if (text is None) == (image is None):
-        raise QueryError("query: pass either a sentence or --image FILE")
-    if wavelengths is not None and image is None:
-        raise QueryError("--wavelengths: they go with --image FILE")
-    waves = opening.wavelengths(wavelengths)
-    wanted = _filter(bbox, when, collection, sensor, max_cloud)
-    sentence = check_text(text) if text is not None else None
-    picture = decode_query_image(opening.read(image), waves) if image is not None else None
-    with opening.open_archive(archive) as opened:
-        encoder = opening.load(model or opened.model.name, device)
-        opened.check_model(opening.identity(encoder))
-        if sentence is not None:
-            answer = by_text(opened, encoder, sentence, top, wanted)
-        else:
-            pixels, bands = picture or decode_query_image(b"")
-            answer = by_image(opened, encoder, pixels, bands, top, wanted)
-        _answer(opened, answer, sentence or str(image), as_json=as_json, out=out, sheet=sheet)
+    """Rank tiles by sentences, pictures, tiles or places, near some examples and away from others."""
+    waves = loading.wavelengths(wavelengths)
+    if waves is not None and not image and not unlike_image:
+        raise QueryError("--wavelengths: found no picture; pass --image FILE with it")
+    positive: list[dict[str, Any]] = [
+        *({"text": text} for text in texts or ()),
+        *({"image": _picture(path, waves)} for path in image or ()),
+        *({"id": tile} for tile in like or ()),
+        *({"point": _point(text)} for text in at or ()),
+    ]
+    negative: list[dict[str, Any]] = [
+        *({"text": text} for text in unlike or ()),
+        *({"image": _picture(path, waves)} for path in unlike_image or ()),
+        *({"id": tile} for tile in unlike_tile or ()),
+    ]
+    if not positive and not negative:
+        raise QueryError("query: found no example; pass a sentence, --image FILE, --like TILE or --at LON,LAT")
+    semantic = {
+        "positive": _weighted(positive, weights),
+        "negative": negative,
+        "strategy": strategy,
+        "min_score": min_score,
+        "min_probability": min_probability,
+        "group_by": group_by,
+        "group_limit": group_limit,
+        "overlap": max_overlap,
+        "diversity": diversity,
+        "exact": exact,
+    }
+    filters = _filters(bbox, intersects, when, collection, sensor, max_cloud, cql2)
+    title = ", ".join([*(texts or ()), *map(str, image or ()), *(f"tile {tile}" for tile in like or ())]) or "places"
+    with loading.open_archive(archive) as opened:
+        searcher = _searcher(opened, model, device)
+        page = _run(searcher, {"semantic": semantic, "limit": top, "token": token, **filters})
+        _show(opened, page, title, as_json=as_json, out=out, sheet=sheet)
 
 
 @app.command()
@@ -81,25 +142,27 @@ def similar(
     tile_id: Annotated[int | None, typer.Argument(help="A tile that search has found.")] = None,
     at: Annotated[str | None, typer.Option("--at", help="lon,lat: the tile that covers this point instead.")] = None,
     bbox: BboxOption = None,
+    intersects: IntersectsOption = None,
     when: DatetimeOption = None,
     collection: CollectionOption = None,
     sensor: SensorOption = None,
     max_cloud: MaxCloudOption = None,
+    cql2: FilterOption = None,
     top: TopOption = 10,
+    token: TokenOption = None,
     as_json: JsonOption = False,
     out: OutOption = None,
     sheet: SheetOption = None,
 ) -> None:
-    """Rank tiles by their likeness to one of the archive; needs no model."""
-    from bandsight.search.answers import by_tile
-
+    """Rank tiles by how much they look like one tile of the archive; loads no model."""
     if (tile_id is None) == (at is None):
-        raise QueryError("query: pass either a tile id or --at lon,lat")
-    with opening.open_archive(archive) as opened:
+        raise QueryError("query: pass either a tile id or --at LON,LAT")
+    filters = _filters(bbox, intersects, when, collection, sensor, max_cloud, cql2)
+    with loading.open_archive(archive) as opened:
         chosen = _tile_at(opened, at) if tile_id is None and at is not None else tile_id
-        assert chosen is not None
-        answer = by_tile(opened, chosen, top, _filter(bbox, when, collection, sensor, max_cloud))
-        _answer(opened, answer, f"similar to tile {chosen}", as_json=as_json, out=out, sheet=sheet)
+        semantic = {"positive": [{"id": chosen}]}
+        page = _run(_searcher(opened, None, "cpu"), {"semantic": semantic, "limit": top, "token": token, **filters})
+        _show(opened, page, f"similar to tile {chosen}", as_json=as_json, out=out, sheet=sheet)
 
 
 @app.command()
@@ -115,78 +178,150 @@ def classify(
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Give every tile the label it fits best, with a probability for each label."""
+    """Give every tile the label that fits it best, with a probability for each label."""
+    from bandsight.attributes.filters import Filter
     from bandsight.search.zero_shot import check_labels, classify_tiles, summary
 
     sentences = check_labels([name.strip() for name in labels.split(",") if name.strip()])
-    wanted = _filter(bbox, when, collection, sensor, max_cloud)
-    with opening.open_archive(archive) as opened:
-        encoder = opening.load(model or opened.model.name, device)
-        opened.check_model(opening.identity(encoder))
-        rows = classify_tiles(opened, encoder, sentences, wanted)
+    where = Filter.parse(
+        bbox=bbox, datetime=when, collections=collection or (), sensors=sensor or (), max_cloud_fraction=max_cloud
+    )
+    with loading.open_archive(archive) as opened:
+        rows = classify_tiles(opened, _searcher(opened, model, device).encoder, sentences, where)
     typer.echo(json.dumps(rows, indent=1) if as_json else summary(rows, list(sentences)))
 
 
-def _filter(
-    bbox: str | None,
-    when: str | None,
-    collection: list[str] | None,
-    sensor: list[str] | None,
-    max_cloud: float | None,
-) -> "Filter":
-    from bandsight.attributes.filters import Filter
+def _searcher(opened: "Archive", model: str | None, device: str) -> "Searcher":
+    """Return a searcher that loads the model when a sentence or a picture needs it."""
+    from bandsight.search.searcher import Searcher
 
-    return Filter.parse(
-        bbox=bbox, datetime=when, collections=collection or (), sensors=sensor or (), max_cloud_fraction=max_cloud
-    )
+    def load() -> Any:
+        encoder = loading.load(model or opened.model.name, device)
+        opened.check_model(loading.identity(encoder))
+        return encoder
+
+    return Searcher(opened, load, max_hits=_MAX_HITS)
+
+
+def _run(searcher: "Searcher", body: dict[str, Any]) -> "ResultPage":
+    from bandsight.search.request import request_of
+    from bandsight.search.run import search as run
+
+    return run(searcher, request_of({name: value for name, value in body.items() if value is not None}))
+
+
+def _picture(path: Path, wavelengths: list[float] | None) -> dict[str, Any]:
+    return {"data": loading.read(path), **({} if wavelengths is None else {"wavelengths": wavelengths})}
+
+
+def _point(text: str) -> list[float]:
+    from bandsight.geo.box import LonLatBox
+
+    lon, _, lat = text.partition(",")
+    box = LonLatBox.from_text(f"{lon},{lat},{lon},{lat}")
+    return [box.west, box.south]
+
+
+def _weighted(examples: list[dict[str, Any]], weights: str | None) -> list[dict[str, Any]]:
+    if weights is None:
+        return examples
+    try:
+        numbers = [float(part) for part in weights.split(",")]
+    except ValueError as error:
+        raise QueryError(f"--weights {weights}: need numbers separated by commas, e.g. 2,1") from error
+    if len(numbers) != len(examples):
+        raise QueryError(f"--weights: found {len(numbers)} for {len(examples)} examples; pass one for each")
+    return [{**example, "weight": weight} for example, weight in zip(examples, numbers, strict=True)]
+
+
+def _filters(
+    bbox: str | None,
+    intersects: Path | None,
+    when: str | None,
+    collection: Sequence[str] | None,
+    sensor: Sequence[str] | None,
+    max_cloud: float | None,
+    cql2: str | None,
+) -> dict[str, Any]:
+    """Return filters as the members of a request."""
+    from bandsight.attributes.filters import parse_interval
+    from bandsight.geo.box import LonLatBox
+
+    clauses = [cql2] if cql2 else []
+    if max_cloud is not None:
+        clauses.append(f'"bandsight:cloud_fraction" <= {max_cloud}')
+    interval = None
+    if when is not None:
+        ends = (None if end is None else end.astimezone(UTC) for end in parse_interval(when))
+        interval = "/".join(".." if end is None else end.isoformat().replace("+00:00", "Z") for end in ends)
+    box = LonLatBox.from_text(bbox) if bbox is not None else None
+    return {
+        "bbox": None if box is None else [box.west, box.south, box.east, box.north],
+        "intersects": None if intersects is None else _geometry(intersects),
+        "datetime": interval,
+        "collections": list(collection) if collection else None,
+        "sensors": list(sensor) if sensor else None,
+        "filter": " AND ".join(f"({clause})" for clause in clauses) or None,
+        "filter-lang": "cql2-text" if clauses else None,
+    }
+
+
+def _geometry(path: Path) -> dict[str, Any]:
+    """Return the geometry of a GeoJSON file: a geometry, a feature, or a collection of one feature."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise QueryError(f"--intersects {path}: cannot be read as GeoJSON ({error}); pass a file with one") from error
+    features = found.get("features") if isinstance(found, dict) else None
+    if isinstance(features, list) and len(features) == 1:
+        found = features[0]
+    geometry = found.get("geometry", found) if isinstance(found, dict) else found
+    if not isinstance(geometry, dict) or "type" not in geometry or "features" in geometry:
+        raise QueryError(f"--intersects {path}: found no single geometry; pass a GeoJSON geometry or one feature")
+    return geometry
 
 
 def _tile_at(opened: "Archive", at: str) -> int:
     """Return the tile whose middle is nearest to a point that it covers."""
     from bandsight.geo.box import LonLatBox
 
-    lon, _, lat = at.partition(",")
-    point = LonLatBox.from_text(f"{lon},{lat},{lon},{lat}")
-    ids = opened.tiles_in(point)
+    lon, lat = _point(at)
+    ids = opened.tiles_in(LonLatBox(west=lon, south=lat, east=lon, north=lat))
     if not ids:
         raise QueryError(f"--at {at}: no tile of the archive covers this point")
 
     def off(tile_id: int) -> float:
         box = opened.tile(tile_id).boxes[0]
-        return abs(box.west + box.east - 2 * point.west) + abs(box.south + box.north - 2 * point.south)
+        return abs(box.west + box.east - 2 * lon) + abs(box.south + box.north - 2 * lat)
 
     return min(ids, key=off)
 
 
-def _answer(
-    opened: "Archive",
-    answer: "Answer",
-    title: str,
-    *,
-    as_json: bool,
-    out: Path | None,
-    sheet: Path | None,
+def _show(
+    opened: "Archive", page: "ResultPage", title: str, *, as_json: bool, out: Path | None, sheet: Path | None
 ) -> None:
     from bandsight.cli.contact_sheet import contact_sheet
-    from bandsight.cli.formatting import feature_collection, table
+    from bandsight.cli.formatting import feature_collection, hits_of, table
 
     if as_json or out is not None:
-        found = feature_collection(answer, model=opened.model, generation=opened.generation)
+        found = json.dumps(feature_collection(page, opened.model))
         if out is not None:
-            out.write_text(json.dumps(found), encoding="utf-8")
+            out.write_text(found, encoding="utf-8")
         if as_json:
-            typer.echo(json.dumps(found))
+            typer.echo(found)
     if not as_json:
-        typer.echo(table(answer) if answer.hits else _nothing(opened))
+        typer.echo(table(page) if page.rows else _no_results(opened))
+    if page.next is not None:
+        say(f"more results: --token {page.next}")
     if sheet is not None:
-        contact_sheet([(title, answer.hits)], sheet)
+        contact_sheet([(title, hits_of(page))], sheet)
         say(f"contact sheet: {sheet}")
 
 
-def _nothing(opened: "Archive") -> str:
+def _no_results(opened: "Archive") -> str:
     held = opened.collections()
     collections, sensors = ({str(row[name]) for row in held} for name in ("collection", "sensor"))
     return (
-        "no tile matches the filters; the archive has the collections "
-        f"{', '.join(sorted(collections)) or 'none'} and the sensors {', '.join(sorted(sensors)) or 'none'}"
+        f"No tiles match these filters. Collections: {', '.join(sorted(collections)) or 'none'}. "
+        f"Sensors: {', '.join(sorted(sensors)) or 'none'}."
     )

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
+from bandsight.catalog.records import Hit
 from bandsight.errors import NotFoundError
-from bandsight.search.items import Answer, ItemQuery, answer
-from bandsight.search.rankings import Ranking
-from bandsight.stac.items import scene_item, tile_item
+from bandsight.search.items import ItemQuery, ResultPage, answer
+from bandsight.search.question_ranking import Ranking
+from bandsight.stac.items import item_of
 from bandsight.stac.links import Root
 
 PAGE = 1000
@@ -55,8 +56,8 @@ class Walk:
         """The commit that the first page is of."""
         self.matched = self._first.matched
         """How many items there were, whether or not they are asked for."""
-        self.facts = self._first.facts
-        """What the answer says as a whole."""
+        self.nothing_matches = self._first.nothing_matches
+        """Whether no hit is likely to be right; None for lists."""
 
     def __iter__(self) -> Iterator[Rows]:
         """Yield the items page by page."""
@@ -69,15 +70,13 @@ class Walk:
             self._query = replace(self._query, limit=min(PAGE, left), token=page.next)
             page = answer(self._archive, self._query, self._ranking)
 
-    def _rows(self, page: Answer) -> Rows:
-        items = [
-            scene_item(scene, self._root) if tile is None else tile_item(tile, scene, self._root, facts)
-            for tile, scene, facts in page.rows
-        ]
+    def _rows(self, page: ResultPage) -> Rows:
+        items = [item_of(row, self._root, self._archive.model, page.generation) for row in page.rows]
         if not self._vectors:
             return Rows(items, None)
-        found = self._vectors_of([tile.id for tile, _, _ in page.rows if tile is not None])
-        return Rows(items, [None if tile is None else found.get(tile.id) for tile, _, _ in page.rows])
+        tiles = [row.tile if isinstance(row, Hit) else row[0] for row in page.rows]
+        found = self._vectors_of([tile.id for tile in tiles if tile is not None])
+        return Rows(items, [None if tile is None else found.get(tile.id) for tile in tiles])
 
     def _vectors_of(self, ids: list[int]) -> dict[int, NDArray[np.float32]]:
         """Return the vectors of tiles; without those that were removed since the page was read."""

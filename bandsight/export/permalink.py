@@ -5,7 +5,8 @@ from typing import Any
 
 from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
-from bandsight.search.rankings import RankedPage, Ranking
+from bandsight.search.question_ranking import Ranking
+from bandsight.search.ranking import Page
 from bandsight.search.saved import Hits
 
 
@@ -22,11 +23,11 @@ class AsRegistered:
         self._ranking, self._then = rank(), then
 
     @property
-    def said(self) -> Any:
+    def key(self) -> Any:
         """The question, and whose hits are meant."""
-        return {"then": self._ranking.said, "generation": self._then.generation}
+        return {"then": self._ranking.key, "generation": self._then.generation}
 
-    def page(self, wanted: Filter, k: int, after: list[Any] | None) -> RankedPage:
+    def page(self, wanted: Filter, k: int, after: list[Any] | None) -> Page:
         """Return the k best of them behind a place; see `Ranking`."""
         return self._ranking.page(_only(self._then.ids, wanted), k, after)
 

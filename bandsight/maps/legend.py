@@ -6,6 +6,7 @@ import numpy as np
 
 from bandsight.maps.scores import Field
 from bandsight.search.resolve import Question
+from bandsight.search.scorers import MeanScorer
 from bandsight.search.searcher import Searcher
 from bandsight.search.thresholds import Bands, least_cosine
 
@@ -19,9 +20,8 @@ def probability_marks(searcher: Searcher, question: Question, field: Field) -> l
     None where a score is not the cosine with the likeliest sentence: with examples of other kinds, negatives, or an
     average of several.
     """
-    query = question.query
-    only_texts = len(question.texts) == len(query.positives) and not len(query.negatives)
-    if not only_texts or (query.strategy == "average" and len(query.positives) > 1):
+    only_texts = len(question.texts) == len(question.positives) and not len(question.negatives)
+    if not only_texts or (len(question.positives) > 1 and isinstance(question.scorer, MeanScorer)):
         return []
     rows = np.unique(field.scene_at)
     kinds: dict[Bands, set[str]] = {}

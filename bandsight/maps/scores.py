@@ -13,7 +13,6 @@ from bandsight.attributes.columns import SceneColumns
 from bandsight.attributes.filters import Filter
 from bandsight.maps.rasterize import Ground
 from bandsight.search.resolve import Question
-from bandsight.search.scorers import average, pooled
 
 # Questions whose scores are kept: 4 bytes a tile each, and some 44 for its ground, once a filter.
 _KEPT = 8
@@ -81,15 +80,9 @@ class Fields:
 
 def scanned(archive: Archive, question: Question, wanted: Filter) -> Field:
     """Scan the vectors; examples are scored as all others are."""
-    query, generation = question.query, archive.generation
-    count = len(query.positives)
-    if query.strategy == "average":
-        found = archive.similarities(average(query.positives, query.negatives, query.weights)[None], wanted)
-        scores = found.scores[0]
-    else:
-        found = archive.similarities(np.concatenate([query.positives, query.negatives]), wanted)
-        near = found.scores[:count].max(axis=0, initial=-np.inf)
-        scores = pooled(near, found.scores[count:].max(axis=0) if len(query.negatives) else None)
+    generation = archive.generation
+    found = archive.similarities(question.scorer.directions, wanted)
+    scores = question.scorer.combine(found.scores)
     return Field(
         ids=found.selection.ids,
         scores=np.ascontiguousarray(scores, np.float32),

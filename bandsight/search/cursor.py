@@ -1,19 +1,14 @@
-"""Where a page ended: enough to go on from there, over the same tiles, whatever has been added since."""
+"""Where a page of a ranking ended: enough to go on from there, over the same tiles, whatever was added since."""
 
-import base64
-import binascii
-import hashlib
-import struct
+import math
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bandsight.attributes.filters import Filter
+from bandsight.attributes.item_ids import MAX_ID
 from bandsight.errors import QueryError
-from bandsight.search.result_selection import Arrangement
 
-_LAYOUT = struct.Struct("<f q q 8s")
+BAD_PLACE = "token: found one that no page of this ranking gave; pass the token of the page before, unchanged"
+_PARTS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,38 +21,27 @@ class Cursor:
     """Of the last hit."""
     up_to: int
     """Newest tile of the first page's generation; later ones are left out."""
-    question: bytes
-    """Digest of what was asked: a cursor goes on with the same question only."""
+    shown: int
+    """How many hits this page and those before have."""
 
     @classmethod
-    def parse(cls, token: str) -> "Cursor":
-        """Read a token.
+    def of_place(cls, place: list[Any]) -> "Cursor":
+        """Read what `place` wrote.
 
         Raises:
-            QueryError: It is none of ours.
+            QueryError: It is something else.
         """
-        try:
-            score, tile_id, up_to, question = _LAYOUT.unpack(base64.urlsafe_b64decode(token.encode("ascii")))
-        except (ValueError, binascii.Error, struct.error) as error:
-            raise QueryError(f"token {token!r}: not one of a former page; pass a page's own token") from error
-        cursor = cls(score=score, tile_id=tile_id, up_to=up_to, question=question)
-        if cursor.token() != token:
-            raise QueryError(f"token {token!r}: not one of a former page; pass a page's own token")
-        return cursor
+        if len(place) != _PARTS or type(place[0]) not in {int, float} or not math.isfinite(place[0]):
+            raise QueryError(BAD_PLACE)
+        if not all(type(number) is int and 0 <= number <= MAX_ID for number in place[1:]):
+            raise QueryError(BAD_PLACE)
+        score, tile_id, up_to, shown = place
+        return cls(score=float(score), tile_id=tile_id, up_to=up_to, shown=shown)
 
-    def token(self) -> str:
-        """Return the cursor as text that is safe in a URL."""
-        return base64.urlsafe_b64encode(_LAYOUT.pack(self.score, self.tile_id, self.up_to, self.question)).decode(
-            "ascii"
-        )
+    def place(self) -> list[Any]:
+        """Return the cursor as JSON values."""
+        return [self.score, self.tile_id, self.up_to, self.shown]
 
     def precedes(self, score: float, tile_id: int) -> bool:
-        """Say whether a hit comes behind the page's last."""
+        """Say whether a hit comes after the page's last."""
         return (-score, tile_id) > (-self.score, self.tile_id)
-
-
-def digest(vectors: NDArray[np.float32], wanted: Filter, arrangement: Arrangement, strategy: str) -> bytes:
-    """Return eight bytes that tell one question from another."""
-    said = hashlib.blake2b(np.ascontiguousarray(vectors).tobytes(), digest_size=8)
-    said.update(repr((wanted, arrangement, strategy)).encode())
-    return said.digest()

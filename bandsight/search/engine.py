@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive, CommitIntervenedError, View
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit
-from bandsight.errors import NotFoundError, QueryError
-from bandsight.search.cursor import Cursor, digest
+from bandsight.errors import QueryError
+from bandsight.search.cursor import Cursor
 from bandsight.search.listing import Key, Listing, Mark, bounded, read, scenes_passing, window
-from bandsight.search.ranking import Hydrate, Page, Rank, page, rank_best
-from bandsight.search.result_selection import Arrangement
-from bandsight.search.scorers import Query, average
+from bandsight.search.ranking import Hydrate, Page, Rank, page, ranked_from
+from bandsight.search.result_selection import ResultSelection
+from bandsight.search.scorers import Scorer
 
 
 def nearest(
@@ -45,24 +45,24 @@ def nearest(
 
 def find(
     archive: Archive,
-    query: Query,
+    scorer: Scorer,
     k: int,
     where: Filter | None = None,
-    arrangement: Arrangement | None = None,
+    selection: ResultSelection | None = None,
     *,
-    after: Cursor | None = None,
+    after: list[Any] | None = None,
     only: Sequence[int] | None = None,
     exact: bool = False,
     with_vectors: bool = False,
 ) -> Page:
-    """Return a page of the tiles that fit a query of one or many examples.
+    """Return a page of tiles, best score first.
 
     Args:
         archive: The archive.
-        query: Positive and negative examples.
+        scorer: Scores tiles.
         k: Most hits, at least 1.
         where: Which tiles count; all when None.
-        arrangement: Which of the ranked tiles are shown; all when None.
+        selection: Which of the ranked tiles are shown; all when None.
         after: The `next` of the page before. Pages over the same tiles neither repeat nor miss one, whatever is added
             meanwhile; tiles of a scene that is replaced or removed meanwhile are gone.
         only: Ids of tiles that count, beside the filter; they may grow from page to page.
@@ -70,32 +70,26 @@ def find(
         with_vectors: Return each hit's vector.
 
     Raises:
-        NotFoundError: A tile of the query is not in the archive.
-        QueryError: The query, the filter or the cursor cannot be used.
+        QueryError: The scorer, the filter or the place cannot be used.
     """
     _check_k(k)
-    arrangement, where = arrangement or Arrangement(), where or Filter()
+    selection, where = selection or ResultSelection(), where or Filter()
+    cursor = None if after is None else Cursor.of_place(after)
 
     def answer(view: View) -> Page:
-        positives = _examples(view, query.positives, query.positive_tiles)
-        negatives = _examples(view, query.negatives, query.negative_tiles)
-        question = digest(np.concatenate([positives, negatives]), where, arrangement, query.strategy)
-        if after is not None and after.question != question:
-            raise QueryError("token: it belongs to another question; repeat the first page's with it")
-        # Decided once, for all that is ranked and for how many there are.
-        chosen = view.choose(_among(where, query, after, only))
-        if query.strategy == "average":
-            aim = average(positives, negatives, query.weights)[None]
-            rank: Rank = lambda n: chosen.search(aim, n, exact=exact)[0]  # noqa: E731
-        else:
-            rank = partial(rank_best, view.store, chosen, positives, negatives, exact=exact)
+        view.checked(scorer.directions)
+        # Decided once, for the ranking and for the count.
+        chosen = view.choose(_among(where, cursor, only))
+        rank: Rank = lambda n: scorer.rank(chosen, view.vectors, n, exact=exact)  # noqa: E731
         hydrate: Hydrate = lambda ranked: view.hits([ranked])[0]  # noqa: E731
-        hits, more = page(rank, hydrate, view.vectors, k, arrangement, after, chosen.count)
+        hits, more = page(rank, hydrate, view.vectors, k, selection, cursor, chosen.count)
+        before = 0 if cursor is None else cursor.shown
         end = None
         if more:
             last = hits[-1]
-            newest = view.newest[0] if after is None else after.up_to
-            end = Cursor(score=last.score, tile_id=last.tile.id, up_to=newest, question=question)
+            newest = view.newest[0] if cursor is None else cursor.up_to
+            end = Cursor(score=last.score, tile_id=last.tile.id, up_to=newest, shown=before + len(hits)).place()
+        hits = ranked_from(hits, before + 1)
         if with_vectors:
             rows = view.vectors([hit.tile.id for hit in hits])
             hits = [replace(hit, vector=row) for hit, row in zip(hits, rows, strict=True)]
@@ -143,25 +137,13 @@ def browse(
     return archive.read(answer)
 
 
-def _among(where: Filter, query: Query, after: Cursor | None, only: Sequence[int] | None) -> Filter:
-    """Return which tiles are ranked: without the examples, and on later pages without what was added since."""
-    among = replace(
-        where,
-        exclude=(*where.exclude, *query.tiles),
-        up_to=where.up_to if after is None else min(after.up_to, where.up_to or after.up_to),
-    )
+def _among(where: Filter, cursor: Cursor | None, only: Sequence[int] | None) -> Filter:
+    """Return which tiles are ranked: on later pages without those that were added since the first."""
+    up_to = where.up_to if cursor is None else min(cursor.up_to, where.up_to or cursor.up_to)
+    among = replace(where, up_to=up_to)
     if only is None:
         return among
     return Filter(all_of=(among, ~Filter(exclude=tuple(only)))) if only else Filter(up_to=-1)
-
-
-def _examples(view: View, vectors: NDArray[np.float32], tiles: Sequence[int]) -> NDArray[np.float32]:
-    given = view.checked(vectors if len(vectors) else np.empty((0, view.dim), np.float32))
-    if not tiles:
-        return given
-    if missing := view.store.missing(tiles):
-        raise NotFoundError(f"tile {missing[0]}: this archive holds no such tile; ids come from a search")
-    return np.concatenate([given, view.vectors(tiles)])
 
 
 def _check_k(k: int) -> None:

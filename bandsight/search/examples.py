@@ -35,10 +35,10 @@ class Resolved:
     """Tiles of the archive that it is made of."""
     weight: float
     """How much it counts."""
-    kept: Example
-    """The same example for later: its picture as a vector."""
-    frozen: Example
-    """The same example from page to page: its places too, whatever is indexed there meanwhile."""
+    saved_form: Example
+    """The example as it is saved: a picture as its vector."""
+    page_form: Example
+    """The example as later pages repeat it: places too as vectors, whatever is indexed there meanwhile."""
 
 
 def resolve(searcher: Searcher, examples: Sequence[Example]) -> list[Resolved]:
@@ -58,16 +58,16 @@ def resolve(searcher: Searcher, examples: Sequence[Example]) -> list[Resolved]:
             found.append(_resolved(example, mean, label=", ".join(own), is_text=True))
         elif example.image is not None:
             vector, label = searcher.embed_picture(example.image)[0], f"image {number}"
-            kept = _as_vector(searcher, example, vector, label)
-            found.append(_resolved(example, vector, label=label, kept=kept, frozen=kept))
+            saved_form = _as_vector(searcher, example, vector, label)
+            found.append(_resolved(example, vector, label=label, saved_form=saved_form, page_form=saved_form))
         elif example.vector is not None:
             vector, own_tiles = _given(searcher, example.vector), tuple(example.vector.tiles)
             found.append(_resolved(example, vector, label=f"vector {number}", tiles=own_tiles))
         else:
             ids, label = _tiles(searcher.archive, example, number)
             vector = unit(searcher.archive.vectors(ids))
-            frozen = None if example.id is not None else _as_vector(searcher, example, vector, label, ids)
-            found.append(_resolved(example, vector, label=label, tiles=tuple(ids), frozen=frozen))
+            page_form = None if example.id is not None else _as_vector(searcher, example, vector, label, ids)
+            found.append(_resolved(example, vector, label=label, tiles=tuple(ids), page_form=page_form))
     return found
 
 
@@ -91,8 +91,8 @@ def _resolved(
     label: str,
     is_text: bool = False,
     tiles: tuple[int, ...] = (),
-    kept: Example | None = None,
-    frozen: Example | None = None,
+    saved_form: Example | None = None,
+    page_form: Example | None = None,
 ) -> Resolved:
     return Resolved(
         vector=vector,
@@ -100,15 +100,15 @@ def _resolved(
         is_text=is_text,
         tiles=tiles,
         weight=1.0 if example.weight is None else example.weight,
-        kept=kept or example,
-        frozen=frozen or example,
+        saved_form=saved_form or example,
+        page_form=page_form or example,
     )
 
 
 def _as_vector(
     searcher: Searcher, example: Example, vector: NDArray[np.float32], label: str, tiles: Sequence[int] = ()
 ) -> Example:
-    said = Vector(data=vector.astype("<f4").tobytes(), digest=searcher.encoder.digest, tiles=list(tiles))
+    said = Vector(data=vector.astype("<f4").tobytes(), digest=searcher.archive.model.digest, tiles=list(tiles))
     return Example(vector=said, weight=example.weight, label=example.label or label)
 
 
@@ -117,14 +117,14 @@ def _texts(example: Example) -> list[str]:
 
 
 def _given(searcher: Searcher, said: Vector) -> NDArray[np.float32]:
-    encoder = searcher.encoder
-    if said.digest != encoder.digest:
+    model = searcher.archive.model
+    if said.digest != model.digest:
         raise QueryError(
-            f"vector: it is of model {said.digest[:12]!r}, this server has {encoder.name} ({encoder.digest[:12]}); "
+            f"vector: it is of model {said.digest[:12]!r}, this server has {model.name} ({model.digest[:12]}); "
             "send what it was made from"
         )
-    if len(said.data) != 4 * encoder.dim:
-        raise QueryError(f"vector: found {len(said.data)} bytes; need {encoder.dim} numbers of float32")
+    if len(said.data) != 4 * model.dim:
+        raise QueryError(f"vector: found {len(said.data)} bytes; need {model.dim} numbers of float32")
     vector = np.frombuffer(said.data, "<f4").astype(np.float32)
     norm = float(np.linalg.norm(vector.astype(np.float64)))
     if not abs(norm - 1) < _UNIT:

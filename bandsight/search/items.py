@@ -1,5 +1,6 @@
-"""A question about items as a value, and its answer: listed from the catalog, or in an order of meaning."""
+"""Queries for items, and pages of them: listed from the catalog, or in the order of a question."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -8,14 +9,14 @@ from bandsight.archive import Archive
 from bandsight.attributes.cql2 import NOTHING, Kind, to_filter
 from bandsight.attributes.filters import Filter
 from bandsight.attributes.item_ids import MAX_ID, scene_ids, scenes_collection, tile_ids, tiles_collection
-from bandsight.catalog.records import Scene, Tile
+from bandsight.catalog.records import Hit
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.search.engine import browse
 from bandsight.search.fields import Fields
-from bandsight.search.listing import Key, Mark
-from bandsight.search.rankings import Ranking
+from bandsight.search.listing import Key, Mark, Row
+from bandsight.search.question_ranking import Ranking
 from bandsight.search.searcher import Searcher
-from bandsight.search.token import Token, bad_token, question_of
+from bandsight.search.token import Token, bad_token, query_digest
 
 # A mark in a token: the values of the order, kind, id, newest tile, newest scene.
 _MARK_PARTS = 5
@@ -41,8 +42,8 @@ class ItemQuery:
     """Keys to sort by; by id when empty, by meaning under a ranking."""
     fields: Fields = field(default_factory=Fields)
     """Which parts of the items are shown."""
-    said: Any = None
-    """What tells this question from another, as JSON."""
+    key: Any = None
+    """What tells this query from others, as JSON values."""
 
     def of(self, kind: Kind, archive: Archive) -> Filter | None:
         """Return the filter of tiles, or of scenes by themselves; None when none of them is asked for.
@@ -72,29 +73,29 @@ class ItemQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A page of items, before they are written as STAC."""
+class ResultPage:
+    """A page of items."""
 
-    rows: list[tuple[Tile | None, Scene, dict[str, Any]]]
-    """Tile (None for a scene by itself), scene, further properties."""
+    rows: Sequence[Hit | Row]
+    """Hits in the order of a ranking, or listed tiles and scenes."""
     matched: int | None
-    """How many there are on all pages."""
+    """How many there are on all pages; None where only making them would tell."""
     next: str | None
     """Token of the next page."""
     generation: int
-    """The commit that was asked."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """What the answer says as a whole."""
+    """The commit that was read."""
+    nothing_matches: bool | None = None
+    """Whether no hit is likely to be right; None for lists and for later pages."""
 
 
-def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Answer:
+def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> ResultPage:
     """Return a page of the items that a query asks for.
 
     Raises:
         QueryError: The query or its token cannot be answered as asked.
     """
     check_names(archive, query)
-    question = question_of([query.said, None if ranking is None else ranking.said])
+    question = query_digest([query.key, None if ranking is None else ranking.key])
     place = None
     if query.token is not None:
         archive.refresh()
@@ -109,8 +110,8 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Answe
             archive, query.limit, query.of("tile", archive), query.of("scene", archive), query.order, after=after
         )
         end = listing.next
-        return Answer(
-            rows=[(tile, scene, {}) for tile, scene in listing.rows],
+        return ResultPage(
+            rows=listing.rows,
             matched=listing.matched,
             next=None if end is None else token(listing.generation, _place(end)),
             generation=listing.generation,
@@ -119,19 +120,17 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Answe
         raise QueryError("sortby: a search by meaning is in the order of its scores; drop sortby, or the question")
     wanted = query.of("tile", archive)
     page = ranking.page(NOTHING if wanted is None else wanted, query.limit, place)
-    return Answer(
-        rows=[(hit.tile, hit.scene, facts) for hit, facts in page.hits],
+    return ResultPage(
+        rows=page.hits,
         matched=page.matched,
         next=None if page.next is None else token(page.generation, page.next),
         generation=page.generation,
-        facts=page.facts,
+        nothing_matches=page.nothing_matches,
     )
 
 
-def one_item(
-    archive: Archive, collection: str, item: str, ranking: Ranking | None
-) -> tuple[Tile | None, Scene, dict[str, Any]]:
-    """Return the tile or scene that an item id of a collection means, and further properties.
+def one_item(archive: Archive, collection: str, item: str, ranking: Ranking | None) -> Hit | Row:
+    """Return the tile or scene that an item id of a collection stands for, as a hit where there is a ranking.
 
     Args:
         archive: Where it is looked for.

@@ -1,8 +1,9 @@
 """Search requests: the members of a body, and the item query they mean."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bandsight.attributes import cql2 as filter_language
 from bandsight.attributes import datetimes as times
@@ -24,7 +25,7 @@ from bandsight.search.token import MAX_CHARS as _TOKEN_CHARS
 Crs = Literal["http://www.opengis.net/def/crs/OGC/1.3/CRS84"]
 CRS84: Crs = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 Language = Literal["cql2-text", "cql2-json"]
-_NAME_CHARS = 1000
+_NAME_CHARS, _QUOTED_CHARS = 1000, 60
 Name = Annotated[str, Field(min_length=1, max_length=_NAME_CHARS)]
 
 
@@ -124,7 +125,7 @@ class RegisterBody(Filters):
 
     def asked(self, question: Question) -> dict[str, Any]:
         """Return what is kept of it: its pictures as vectors."""
-        return echo(self, question.kept, exclude={"title", "hits"})
+        return echo(self, question.saved_form, exclude={"title", "hits"})
 
 
 def echo(body: Filters, semantic: Semantic | None, exclude: set[str] | None = None) -> dict[str, Any]:
@@ -139,6 +140,24 @@ def echo(body: Filters, semantic: Semantic | None, exclude: set[str] | None = No
     if body.semantic is not None and semantic is not None:
         again["semantic"] = semantic.model_dump(mode="json", exclude_defaults=True)
     return again
+
+
+def request_of(values: Mapping[str, Any]) -> SearchBody:
+    """Return a search request from the members of a body.
+
+    Args:
+        values: As `SearchBody` has them; pictures may be bytes.
+
+    Raises:
+        QueryError: A member is unknown, or has a value that cannot be used.
+    """
+    try:
+        return SearchBody.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"]) or "request"
+        message = first["msg"].removeprefix("Value error, ")
+        raise QueryError(f"{where}: found {str(first['input'])[:_QUOTED_CHARS]!r}; {message}") from error
 
 
 def query_of_body(body: ItemFilters, max_hits: int) -> ItemQuery:
@@ -199,7 +218,7 @@ def item_query(
         check_vertices(intersects, "intersects")
         area = Area.from_geojson(intersects)
     start, end = (None, None) if datetime is None else times.interval(datetime)
-    said = {
+    key = {
         "collections": sorted(set(collections or ())),
         "ids": sorted(set(ids or ())),
         "area": None if area is None else area.key.hex(),
@@ -217,7 +236,7 @@ def item_query(
         token=token,
         order=order,
         fields=fields or Fields(),
-        said=said,
+        key=key,
     )
 
 

@@ -1,4 +1,4 @@
-"""A question by meaning, understood: vectors, thresholds and arrangement, ready to be ranked or mapped."""
+"""From a request by meaning to a question: vectors, scorer, thresholds and selection, ready to be ranked or mapped."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,63 +11,74 @@ from bandsight.search.examples import Resolved, resolve
 from bandsight.search.limits import MAX_TERMS
 from bandsight.search.query_text import check_text
 from bandsight.search.question import Example, Semantic
-from bandsight.search.result_selection import Arrangement
-from bandsight.search.scorers import Query
+from bandsight.search.result_selection import ResultSelection
+from bandsight.search.scorers import BestScorer, MeanScorer, Scorer
 from bandsight.search.searcher import Searcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Question:
-    """What is asked; made once a request."""
+    """A question by meaning; made once for each request."""
 
-    query: Query
-    """The examples as vectors."""
+    scorer: Scorer
+    """Scores tiles."""
+    positives: NDArray[np.float32]
+    """Vectors of the positive examples, shape (p, dim)."""
+    negatives: NDArray[np.float32]
+    """Vectors of the negative examples, shape (n, dim)."""
     labels: tuple[str, ...]
-    """What each positive is called."""
+    """What each positive example is called."""
     texts: NDArray[np.float32]
-    """Vectors of the positives that are sentences, shape (texts, dim): what probabilities are of."""
+    """Vectors of the positive sentences, shape (texts, dim): probabilities are about these."""
     exclude: tuple[int, ...]
-    """Tiles that are examples themselves; no answer shows them."""
-    arrangement: Arrangement
+    """Tiles that are examples; they are not among the results."""
+    selection: ResultSelection
     """Which of the ranked tiles are shown."""
     min_probability: float | None
-    """Hits that are less likely are not shown."""
+    """Least probability of a hit."""
     exact: bool
     """Look at every tile."""
-    kept: Semantic
-    """The same question for later: pictures as vectors."""
-    frozen: Semantic
-    """The same question from page to page: places as vectors too."""
+    saved_form: Semantic
+    """The request as it is saved: pictures as vectors."""
+    page_form: Semantic
+    """The request as later pages repeat it: places as vectors too."""
     key: str
-    """Tells it from other questions."""
+    """Tells the question from others."""
 
     @property
     def is_one(self) -> bool:
-        """True where it is one example and nothing else: a hit's score is its cosine to it."""
-        return len(self.query.positives) == 1 and not len(self.query.negatives)
+        """True for one positive example and nothing else: a hit's score is its cosine with it."""
+        return len(self.positives) == 1 and not len(self.negatives)
 
 
 def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
-    """Return what a question means.
+    """Return the question that a request by meaning stands for.
 
     Raises:
         QueryError: An example cannot be used, or the parts contradict each other.
-        NotFoundError: A tile that the archive does not hold.
+        NotFoundError: The archive does not hold a tile.
     """
-    positives = list(asked.positives())
-    made = resolve(searcher, [*positives, *asked.negative])
-    wanted, unwanted = made[: len(positives)], made[len(positives) :]
-    dim = searcher.encoder.dim
+    examples = list(asked.positives())
+    made = resolve(searcher, [*examples, *asked.negative])
+    wanted, unwanted = made[: len(examples)], made[len(examples) :]
+    dim = searcher.dim
     texts = _stacked([one.vector for one in wanted if one.is_text], dim)
     if asked.min_probability is not None and not len(texts):
-        raise QueryError("min_probability: only sentences have one, and none is among the positives; use min_score")
-    frozen = _plain(asked, [one.frozen for one in wanted], [one.frozen for one in unwanted])
+        raise QueryError(
+            "min_probability: found no sentence among the positive examples; only sentences have a probability, so use "
+            "min_score"
+        )
+    positives = _stacked([one.vector for one in wanted], dim)
+    negatives = _stacked([one.vector for one in unwanted], dim)
+    page_form = _with_examples(asked, [one.page_form for one in wanted], [one.page_form for one in unwanted])
     return Question(
-        query=_query(asked, wanted, unwanted, dim),
+        scorer=_scorer(asked, wanted, unwanted, positives, negatives),
+        positives=positives,
+        negatives=negatives,
         labels=tuple(one.label for one in wanted),
         texts=texts,
         exclude=tuple(sorted({tile for one in made for tile in one.tiles})),
-        arrangement=Arrangement(
+        selection=ResultSelection(
             min_score=asked.min_score,
             group_by=asked.group_by,
             per_group=asked.group_limit or 1,
@@ -76,14 +87,31 @@ def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
         ),
         min_probability=asked.min_probability,
         exact=asked.exact,
-        kept=_plain(asked, [one.kept for one in wanted], [one.kept for one in unwanted]),
-        frozen=frozen,
-        key=hashlib.blake2b(frozen.model_dump_json().encode(), digest_size=16).hexdigest(),
+        saved_form=_with_examples(asked, [one.saved_form for one in wanted], [one.saved_form for one in unwanted]),
+        page_form=page_form,
+        key=hashlib.blake2b(page_form.model_dump_json().encode(), digest_size=16).hexdigest(),
     )
 
 
+def question_of(searcher: Searcher, q: str | list[str] | None, semantic: Semantic | None) -> Question | None:
+    """Return the question of a request, None where it has none.
+
+    Args:
+        searcher: Archive and model.
+        q: The short form: a sentence, or alternatives.
+        semantic: The long form.
+
+    Raises:
+        QueryError: There are both, or the question cannot be used.
+    """
+    if q is not None and semantic is not None:
+        raise QueryError("q, semantic: found both; pass one of them")
+    asked = semantic if q is None else terms_of(q)
+    return None if asked is None else resolve_question(searcher, asked)
+
+
 def terms_of(q: str | list[str]) -> Semantic:
-    """Return the question that `q` is short for: alternatives, separated by commas or a list; the best counts.
+    """Return the request that `q` stands for: alternatives in a list or separated by commas, of which the best counts.
 
     Raises:
         QueryError: There is none, or there are too many, or one is too long.
@@ -98,24 +126,28 @@ def terms_of(q: str | list[str]) -> Semantic:
 
 
 def like_tile(tile_id: int) -> Semantic:
-    """Return the question what looks like a tile."""
+    """Return the request for tiles that look like one."""
     return Semantic(ids=[tile_id])
 
 
-def _query(asked: Semantic, wanted: list[Resolved], unwanted: list[Resolved], dim: int) -> Query:
-    positives = _stacked([one.vector for one in wanted], dim)
-    negatives = _stacked([one.vector for one in unwanted], dim)
+def _scorer(
+    asked: Semantic,
+    wanted: list[Resolved],
+    unwanted: list[Resolved],
+    positives: NDArray[np.float32],
+    negatives: NDArray[np.float32],
+) -> Scorer:
     if asked.strategy == "best":
-        return Query(positives=positives, negatives=negatives, strategy="best")
+        return BestScorer(positives, negatives)
     if len(negatives):
         # Their weighted mean counts as one.
         negatives = np.average(negatives, axis=0, weights=[one.weight for one in unwanted])[None].astype(np.float32)
     weights = tuple(one.weight for one in wanted)
-    return Query(positives=positives, negatives=negatives, weights=None if set(weights) == {1.0} else weights)
+    return MeanScorer(positives, negatives, None if set(weights) == {1.0} else weights)
 
 
-def _plain(asked: Semantic, positive: list[Example], negative: list[Example]) -> Semantic:
-    """Return a question with these examples, and no short form."""
+def _with_examples(asked: Semantic, positive: list[Example], negative: list[Example]) -> Semantic:
+    """Return a request with these examples in place of its own, short forms included."""
     short = dict.fromkeys(("text", "image", "ids", "points", "area"))
     return asked.model_copy(update={**short, "positive": positive, "negative": negative})
 

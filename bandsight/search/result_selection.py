@@ -1,4 +1,4 @@
-"""Which of the ranked tiles an answer shows: a least score, few of a kind, no two of the same ground, variety."""
+"""Which of the ranked tiles are shown: a least score, few of a group, no two of the same ground, variety."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,8 +24,8 @@ _GROUP: dict[str, Callable[[Hit], object]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrangement:
-    """How an answer is made from a ranking; by itself it shows the ranking as it is."""
+class ResultSelection:
+    """How results are chosen from a ranking; the default shows the ranking as it is."""
 
     min_score: float | None = None
     """Hits of a lower score are not shown."""
@@ -57,7 +57,7 @@ class Arrangement:
         return self.group_by is not None or self.max_overlap is not None
 
 
-def kept(ranking: Sequence[Hit], wanted: Arrangement) -> list[Hit]:
+def kept(ranking: Sequence[Hit], wanted: ResultSelection) -> list[Hit]:
     """Return the hits of a ranking, best first, that neither their group nor better ground crowds out.
 
     Whether a hit is kept depends on better ones only: a longer ranking keeps the same and adds to it.

@@ -10,22 +10,26 @@ from numpy.typing import NDArray
 
 from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
+from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
-from bandsight.search.rankings import BAD_PLACE, RankedPage, Ranking, number_in
+from bandsight.search.cursor import BAD_PLACE
+from bandsight.search.question_ranking import Ranking
+from bandsight.search.ranking import Page
 from bandsight.search.saved import Registered
 
 # Registered searches whose hits are kept in memory, of one generation each.
 _KEPT = 4
+_PLACE_PARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Top:
     """The hits of a registered search at one generation."""
 
-    hits: list[tuple[Hit, dict[str, Any]]]
+    hits: list[Hit]
     generation: int
-    facts: dict[str, Any]
+    nothing_matches: bool | None
 
 
 class Kept:
@@ -37,7 +41,7 @@ class Kept:
     @staticmethod
     def _top(source: "_Source", generation: int, up_to: int) -> _Top:  # noqa: ARG004  (part of what is remembered)
         page = source.rank().page(Filter(up_to=up_to, all_of=(source.wanted,)), source.search.hits, None)
-        return _Top(page.hits, page.generation, page.facts)
+        return _Top(page.hits, page.generation, page.nothing_matches)
 
 
 class _Source:
@@ -72,7 +76,7 @@ class TopRanking:
         self._source = _Source(search, rank, wanted)
 
     @property
-    def said(self) -> Any:
+    def key(self) -> Any:
         """The registered search."""
         return {"search": self._source.search.id}
 
@@ -84,21 +88,23 @@ class TopRanking:
         """Return all hits, as of now."""
         self._archive.refresh()
         top = self._kept.top(self._source, self._archive.generation, self._archive.newest_tile)
-        return [hit for hit, _ in top.hits]
+        return list(top.hits)
 
-    def page(self, wanted: Filter, k: int, after: list[Any] | None) -> RankedPage:
+    def page(self, wanted: Filter, k: int, after: list[Any] | None) -> Page:
         """Return the k best of the hits that also pass another filter; see `Ranking`."""
-        up_to = self._archive.newest_tile if after is None else number_in(after, 2)
+        up_to = self._archive.newest_tile if after is None else _checked(after)[2]
         top = self._kept.top(self._source, self._archive.generation, up_to)
-        passing = _among(np.array([hit.tile.id for hit, _ in top.hits], np.int64), self._archive.tile_ids(wanted))
+        passing = _among(np.array([hit.tile.id for hit in top.hits], np.int64), self._archive.tile_ids(wanted))
         hits = [one for one, passes in zip(top.hits, passing.tolist(), strict=True) if passes]
         behind = hits if after is None else _behind(hits, after)
         shown = behind[:k]
         end = None
         if len(behind) > k:
-            last = shown[-1][0]
+            last = shown[-1]
             end = [last.tile.id, last.score, up_to]
-        return RankedPage(hits=shown, next=end, matched=len(hits), generation=top.generation, facts=top.facts)
+        return Page(
+            hits=shown, next=end, matched=len(hits), generation=top.generation, nothing_matches=top.nothing_matches
+        )
 
 
 def _among(ids: NDArray[np.int64], ascending: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -109,12 +115,22 @@ def _among(ids: NDArray[np.int64], ascending: NDArray[np.int64]) -> NDArray[np.b
     return found
 
 
-def _behind(hits: list[tuple[Hit, dict[str, Any]]], after: list[Any]) -> list[tuple[Hit, dict[str, Any]]]:
+def _behind(hits: list[Hit], after: list[Any]) -> list[Hit]:
     """Return the hits behind a tile; if it is gone, those of a lower score."""
-    tile_id, score = number_in(after, 0), after[1]
-    if not isinstance(score, (int, float)):
-        raise QueryError(BAD_PLACE)
-    for at, (hit, _) in enumerate(hits):
+    tile_id, score, _ = after
+    for at, hit in enumerate(hits):
         if hit.tile.id == tile_id:
             return hits[at + 1 :]
-    return [(hit, facts) for hit, facts in hits if (-hit.score, hit.tile.id) > (-score, tile_id)]
+    return [hit for hit in hits if (-hit.score, hit.tile.id) > (-score, tile_id)]
+
+
+def _checked(place: list[Any]) -> list[Any]:
+    """Return a place [tile id, score, newest tile].
+
+    Raises:
+        QueryError: It is something else.
+    """
+    fine = len(place) == _PLACE_PARTS and type(place[1]) in {int, float}
+    if not fine or not all(type(number) is int and 0 <= number <= MAX_ID for number in (place[0], place[2])):
+        raise QueryError(BAD_PLACE)
+    return place

@@ -1,107 +1,203 @@
-"""What several vectors ask for together: their average, or the best of them, away from others."""
+"""Ways to score tiles: the mean of examples, the best of them, a linear classifier.
 
+To add one, write a class with the methods of `Scorer`; ranking, paging, heat maps and highlights use nothing else.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import QueryError
-from bandsight.vectors.scores import raw_scores
+from bandsight.vectors.port import Choice
+from bandsight.vectors.scores import Ranked, best, raw_scores
 
-Strategy = Literal["average", "best"]
+VectorsOf = Callable[[Sequence[int]], NDArray[np.float32]]
+"""Returns the vectors of tiles by id, shape (n, dim)."""
+
+_ALL = 2**40
+# How much further each attempt looks where negatives demoted hits.
+_GROWTH = 4
+# Float32 noise of unit vectors.
+_ZERO = 1e-6
 
 
-def _none() -> NDArray[np.float32]:
-    return np.empty((0, 0), np.float32)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Query:
-    """Examples of what is wanted and of what is not.
-
-    `average` looks for one vector: the mean of the positives (weighted, if weights are given), or, with negatives,
-    mean(positives) + mean(positives) - mean(negatives). `best` compares each tile with every example: its score is its
-    best cosine with a positive. With negatives, a tile nearer to one of them than to any positive is ranked below all
-    others, and scores are squeezed into 0..1, or -1..0 below. Both follow Qdrant's recommendation strategies
-    (qdrant/qdrant, lib/segment/src/vector_storage/query/reco_query.rs).
-    """
-
-    positives: NDArray[np.float32] = field(default_factory=_none)
-    """Unit vectors, shape (p, dim)."""
-    negatives: NDArray[np.float32] = field(default_factory=_none)
-    """Unit vectors, shape (n, dim)."""
-    positive_tiles: tuple[int, ...] = ()
-    """Tiles of the archive that are wanted examples; a search leaves them out of its answer."""
-    negative_tiles: tuple[int, ...] = ()
-    """Tiles of the archive that are unwanted examples; a search leaves them out of its answer."""
-    weights: tuple[float, ...] | None = None
-    """Of the positives, then the positive tiles, for `average`; equal when None."""
-    strategy: Strategy = "average"
-    """How the examples make one score."""
-
-    def __post_init__(self) -> None:
-        for name in ("positives", "negatives"):
-            vectors = np.asarray(getattr(self, name), np.float32)
-            if vectors.ndim != 2 or not np.isfinite(vectors).all():  # noqa: PLR2004
-                raise QueryError(f"query: {name} of shape {vectors.shape}; need finite numbers of shape (n, dim)")
-            object.__setattr__(self, name, vectors)
-        if self.strategy not in {"average", "best"}:
-            raise QueryError(f"query: strategy {self.strategy!r}; need average or best")
-        wanted = len(self.positives) + len(self.positive_tiles)
-        if not wanted and (self.strategy == "average" or not len(self.negatives) + len(self.negative_tiles)):
-            raise QueryError("query: no positive example; pass one (only `best` also takes negatives alone)")
-        if self.weights is None:
-            return
-        if self.strategy != "average":
-            raise QueryError("query: weights go with the strategy average")
-        if len(self.weights) != wanted:
-            raise QueryError(f"query: {len(self.weights)} weights for {wanted} positive examples; need one for each")
-        if not all(np.isfinite(weight) and weight > 0 for weight in self.weights):
-            raise QueryError(f"query: weights {self.weights}; need numbers above 0 (what is unwanted is a negative)")
+class Scorer(Protocol):
+    """Gives each tile one number; higher is better."""
 
     @property
-    def tiles(self) -> tuple[int, ...]:
-        """Tiles of the archive that are examples."""
-        return (*self.positive_tiles, *self.negative_tiles)
+    def directions(self) -> NDArray[np.float32]:
+        """Vectors whose cosines with a tile decide its score, shape (d, dim)."""
+
+    def combine(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the scores, shape (n,), of tiles by their cosines with the directions, shape (d, n)."""
+
+    def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:
+        """Return the min(k, count) best tiles of a choice with their scores.
+
+        Args:
+            among: The tiles that pass the filter.
+            vectors_of: Reads raw vectors.
+            k: Most tiles, at least 1.
+            exact: Look at every tile, whatever index there is.
+        """
 
 
-def average(
-    positives: NDArray[np.float32], negatives: NDArray[np.float32], weights: tuple[float, ...] | None
-) -> NDArray[np.float32]:
-    """Return the one unit vector that `average` looks for, shape (dim,).
+def scores_of(scorer: Scorer, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the score of each row, shape (n,), from the raw vectors, shape (n, dim)."""
+    return scorer.combine(np.stack([raw_scores(rows, direction) for direction in scorer.directions]))
+
+
+def unit_rows(rows: NDArray[np.float32] | None, name: str) -> NDArray[np.float32]:
+    """Return example vectors as finite float32 of shape (n, dim); none as shape (0, 0).
 
     Raises:
-        QueryError: The examples cancel out.
+        QueryError: They have another shape or are not finite.
     """
-    mean = np.average(positives.astype(np.float64), axis=0, weights=weights)
-    aim = mean if not len(negatives) else 2 * mean - negatives.astype(np.float64).mean(axis=0)
-    norm = float(np.linalg.norm(aim))
-    if norm < 1e-6:  # noqa: PLR2004  (float32 noise of unit vectors)
-        raise QueryError("query: its examples cancel out to nothing; leave some of them out")
-    return (aim / norm).astype(np.float32)
+    made = np.empty((0, 0), np.float32) if rows is None else np.asarray(rows, np.float32)
+    if made.ndim != 2 or not np.isfinite(made).all():  # noqa: PLR2004
+        raise QueryError(f"query: {name} of shape {made.shape}; need finite numbers of shape (n, dim)")
+    return made
 
 
-def best_scores(
-    rows: NDArray[np.float32], positives: NDArray[np.float32], negatives: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return the scores of rows under `best`, shape (n,)."""
-    return pooled(_highest(rows, positives), _highest(rows, negatives) if len(negatives) else None)
+@dataclass(frozen=True, slots=True, eq=False)
+class MeanScorer:
+    """The cosine with one vector: the mean of the positives or, with negatives, 2·mean(positives) - mean(negatives).
+
+    The same as Qdrant's strategy `average_vector` (qdrant/qdrant, lib/segment/src/vector_storage/query/reco_query.rs).
+    """
+
+    positives: NDArray[np.float32]
+    """Unit vectors, shape (p, dim), at least one."""
+    negatives: NDArray[np.float32] | None = None
+    """Unit vectors, shape (n, dim)."""
+    weights: Sequence[float] | None = None
+    """Of the positives, above 0; equal when None."""
+    directions: NDArray[np.float32] = field(init=False)
+    """The vector that is searched, shape (1, dim)."""
+
+    def __post_init__(self) -> None:
+        positives, negatives = unit_rows(self.positives, "positives"), unit_rows(self.negatives, "negatives")
+        if not len(positives):
+            raise QueryError("query: no positive example; pass one (only the strategy `best` takes negatives alone)")
+        if self.weights is not None and len(self.weights) != len(positives):
+            raise QueryError(
+                f"query: {len(self.weights)} weights for {len(positives)} positive examples; need one for each"
+            )
+        if not all(np.isfinite(weight) and weight > 0 for weight in self.weights or ()):
+            raise QueryError(f"query: weights {self.weights}; need numbers above 0 (for unlike, pass a negative)")
+        mean = np.average(positives.astype(np.float64), axis=0, weights=self.weights)
+        aim = 2 * mean - negatives.astype(np.float64).mean(axis=0) if len(negatives) else mean
+        norm = float(np.linalg.norm(aim))
+        if norm < _ZERO:
+            raise QueryError("query: its examples cancel out; leave some of them out")
+        object.__setattr__(self, "directions", (aim / norm).astype(np.float32)[None])
+
+    def combine(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the cosine itself; see `Scorer`."""
+        return np.asarray(cosines[0], np.float32)
+
+    def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:  # noqa: ARG002  (the port's)
+        """Return the nearest tiles; see `Scorer`."""
+        return among.search(self.directions, k, exact=exact)[0]
 
 
-def pooled(near: NDArray[np.float32], far: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """Return the scores under `best` of rows by their best cosine with a positive, and with a negative if there are."""
-    return near if far is None else np.where(near > far, squeezed(near), -squeezed(far)).astype(np.float32)
+@dataclass(frozen=True, slots=True, eq=False)
+class BestScorer:
+    """The best cosine with any positive.
+
+    With negatives, a tile nearer to one of them than to any positive ranks below all others, and scores are squeezed
+    into 0..1, or -1..0 below: Qdrant's strategy `best_score` (source as for `MeanScorer`).
+    """
+
+    positives: NDArray[np.float32] | None = None
+    """Unit vectors, shape (p, dim)."""
+    negatives: NDArray[np.float32] | None = None
+    """Unit vectors, shape (n, dim)."""
+    directions: NDArray[np.float32] = field(init=False)
+    """All examples, positives first, shape (p + n, dim)."""
+    count: int = field(init=False)
+    """How many of the directions are positives."""
+
+    def __post_init__(self) -> None:
+        positives, negatives = unit_rows(self.positives, "positives"), unit_rows(self.negatives, "negatives")
+        if not len(positives) + len(negatives):
+            raise QueryError("query: no example; pass at least one")
+        parts = [part for part in (positives, negatives) if len(part)]
+        object.__setattr__(self, "directions", np.concatenate(parts))
+        object.__setattr__(self, "count", len(positives))
+
+    def combine(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the best cosine, squeezed where there are negatives; see `Scorer`."""
+        near: NDArray[np.float32] = cosines[: self.count].max(axis=0, initial=-np.inf).astype(np.float32)
+        if self.count == len(self.directions):
+            return near
+        far = cosines[self.count :].max(axis=0).astype(np.float32)
+        return np.asarray(np.where(near > far, squeezed(near), -squeezed(far)), np.float32)
+
+    def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:
+        """Return the best tiles; see `Scorer`.
+
+        The best of a maximum are among the best of its parts. Negatives demote some of those, so the search goes
+        further until no unseen tile can be better than the k-th.
+        """
+        positives, has_negatives = self.directions[: self.count], self.count < len(self.directions)
+        if not self.count:
+            return self._rescored(among.search(self.directions[:1], _ALL, exact=True), vectors_of, k)
+        fetch = _GROWTH * k if has_negatives else k
+        while True:
+            parts = among.search(positives, fetch, exact=exact)
+            answer = self._rescored(parts, vectors_of, k)
+            if not has_negatives or any(len(ids) < fetch for ids, _ in parts):
+                return answer
+            unseen = squeezed(np.array([max(scores[-1] for _, scores in parts)], np.float32))[0]
+            if len(answer[1]) == k and answer[1][-1] > unseen:
+                return answer
+            fetch *= _GROWTH
+
+    def _rescored(self, parts: Sequence[Ranked], vectors_of: VectorsOf, k: int) -> Ranked:
+        ids = np.unique(np.concatenate([ids for ids, _ in parts]))
+        return best(ids, scores_of(self, vectors_of(ids.tolist())), k)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearScorer:
+    """The probability of a logistic regression on the vectors: sigmoid(weights · vector + bias)."""
+
+    weights: NDArray[np.float32]
+    """One weight for each number of a vector, shape (dim,)."""
+    bias: float
+    """Added before the sigmoid."""
+    directions: NDArray[np.float32] = field(init=False)
+    """The weights as a unit vector, shape (1, dim)."""
+    length: float = field(init=False)
+    """Length of the weights."""
+
+    def __post_init__(self) -> None:
+        weights = np.asarray(self.weights, np.float64)
+        length = float(np.linalg.norm(weights))
+        if weights.ndim != 1 or not np.isfinite(weights).all() or not np.isfinite(self.bias) or length < _ZERO:
+            raise QueryError(
+                f"classifier: weights of shape {weights.shape} and length {length:g}, bias {self.bias}; need finite "
+                "numbers of shape (dim,), not all 0"
+            )
+        object.__setattr__(self, "directions", (weights / length).astype(np.float32)[None])
+        object.__setattr__(self, "length", length)
+
+    def combine(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probabilities; see `Scorer`."""
+        logits = np.clip(self.length * cosines[0].astype(np.float64) + self.bias, -80, 80)
+        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+    def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:  # noqa: ARG002  (the port's)
+        """Return the most probable tiles: the order of the cosines is that of the probabilities; see `Scorer`."""
+        ids, cosines = among.search(self.directions, k, exact=exact)[0]
+        return best(ids, self.combine(cosines[None]), k)
 
 
 def squeezed(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return scores brought to 0..1 in the same order (Qdrant's `scaled_fast_sigmoid`)."""
+    """Return scores mapped to 0..1 in the same order (Qdrant's `scaled_fast_sigmoid`)."""
     bounded = np.where(np.isfinite(scores), scores, -1e30)
     return np.asarray(0.5 * (bounded / (1 + np.abs(bounded)) + 1), np.float32)
-
-
-def _highest(rows: NDArray[np.float32], examples: NDArray[np.float32]) -> NDArray[np.float32]:
-    highest = np.full(len(rows), -np.inf, np.float32)
-    for example in examples:
-        highest = np.maximum(highest, raw_scores(rows, example))
-    return highest

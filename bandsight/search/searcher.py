@@ -1,7 +1,7 @@
 """What a search works with: one archive, the model of its vectors, and a decoder of query images."""
 
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +15,50 @@ Decode = Callable[[bytes, Sequence[float] | None], tuple[NDArray[np.uint8], tupl
 """Decodes a query image: its bytes and the wavelengths given for it to pixels (C, H, W) and wavelengths in µm."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Searcher:
     """An open archive with the model that encodes queries for it; safe to share between threads."""
 
-    archive: Archive
-    """What is searched."""
-    encoder: Encoder
-    """Encodes queries."""
-    decode: Decode
-    """Decodes query images within the limits of the program."""
-    max_hits: int = 1000
-    """Most hits on a page."""
-    bands: SceneBands = field(default_factory=SceneBands)
-    """Wavelengths of scenes read so far."""
+    def __init__(
+        self,
+        archive: Archive,
+        encoder: Encoder | Callable[[], Encoder],
+        decode: Decode | None = None,
+        *,
+        max_hits: int = 1000,
+    ) -> None:
+        """Keep what a search works with.
+
+        Args:
+            archive: What is searched.
+            encoder: Encodes queries; a function is called once, when a sentence or picture needs it.
+            decode: Decodes query images; in this process when None.
+            max_hits: Most hits on a page.
+        """
+        self.archive = archive
+        self.max_hits = max_hits
+        self.bands = SceneBands()
+        self._decode = decode
+        self._loading = threading.Lock()
+        self._load = encoder if callable(encoder) else None
+        self._encoder: Encoder | None = None if callable(encoder) else encoder
+
+    @property
+    def encoder(self) -> Encoder:
+        """Encodes queries; loaded when it is first used.
+
+        Raises:
+            ModelError: It cannot be loaded, or is not the archive's.
+        """
+        with self._loading:
+            if self._encoder is None:
+                assert self._load is not None
+                self._encoder = self._load()
+            return self._encoder
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.archive.model.dim
 
     def embed_picture(self, picture: Picture) -> tuple[NDArray[np.float32], tuple[float, ...]]:
         """Return the unit vector of a picture, shape (dim,), and the wavelengths of its bands, µm.
@@ -38,6 +68,11 @@ class Searcher:
             BusyError: The decoders are busy with other pictures.
             WavelengthError: A wavelength is not in µm.
         """
-        pixels, wavelengths = self.decode(picture.data, picture.wavelengths)
+        decode = self._decode
+        if decode is None:
+            from bandsight.query_image import decode_query_image
+
+            decode = decode_query_image
+        pixels, wavelengths = decode(picture.data, picture.wavelengths)
         vector: NDArray[np.float32] = self.encoder.embed_pixels(pixels[None], wavelengths)[0]
         return vector, wavelengths

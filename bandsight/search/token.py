@@ -13,9 +13,9 @@ _PARTS = 3
 MAX_CHARS = 4000
 
 
-def question_of(said: Any) -> str:
-    """Return a digest that tells one question from another."""
-    return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=8).hexdigest()
+def query_digest(key: Any) -> str:
+    """Return a digest that tells one query from others."""
+    return hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

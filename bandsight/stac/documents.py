@@ -196,3 +196,8 @@ def _collection(holding: Holding, model: ModelIdentity, root: Root, *, of_scenes
 def server_facts(model: ModelIdentity, generation: int) -> dict[str, Any]:
     """Return what every page of items says of where it comes from."""
     return {"model": model.name, "model_digest": model.digest, "generation": generation}
+
+
+def page_facts(nothing_matches: bool | None) -> dict[str, Any]:
+    """Return what the first page of a ranking says as a whole; nothing for lists and later pages."""
+    return {} if nothing_matches is None else {"nothing_matches": nothing_matches}

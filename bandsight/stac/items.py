@@ -7,7 +7,7 @@ from typing import Any
 
 from bandsight.attributes.datetimes import rfc3339
 from bandsight.attributes.item_ids import scene_item_id, scenes_collection
-from bandsight.catalog.records import Scene, Tile
+from bandsight.catalog.records import Hit, ModelIdentity, Scene, Tile
 from bandsight.geo.box import LonLatBox, around
 from bandsight.stac.bands import data_assets
 from bandsight.stac.links import GEOJSON, GEOTIFF, Root, link
@@ -20,20 +20,50 @@ _EXTENSIONS = {
 }
 # STAC asks for an interval where the time is unknown: one that every image from the air lies in.
 _ANY_TIME = {"start_datetime": "1850-01-01T00:00:00Z", "end_datetime": "2150-01-01T00:00:00Z"}
-_PLACES = 4
+_PLACES, _SCORE_PLACES = 4, 6
 
 
-def tile_item(tile: Tile, scene: Scene, root: Root, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def item_of(
+    row: Hit | tuple[Tile | None, Scene], root: Root | None, model: ModelIdentity, generation: int
+) -> dict[str, Any]:
+    """Return a hit, a tile or a scene as an Item.
+
+    Args:
+        row: What to write.
+        root: The API that it is an item of; None where there is no server: then it links to the scene's files.
+        model: Model of the archive, which a hit names.
+        generation: The commit that was searched, which a hit names.
+    """
+    if isinstance(row, Hit):
+        return tile_item(row.tile, row.scene, root, hit_properties(row, model, generation))
+    tile, scene = row
+    return scene_item(scene, root) if tile is None else tile_item(tile, scene, root)
+
+
+def hit_properties(hit: Hit, model: ModelIdentity, generation: int) -> dict[str, Any]:
+    """Return what an Item says of a hit beside its tile: the one form of a hit everywhere."""
+    return {
+        "bandsight:rank": hit.rank,
+        "bandsight:score": round(hit.score, _SCORE_PLACES),
+        "bandsight:probability": None if hit.probability is None else round(hit.probability, _SCORE_PLACES),
+        "bandsight:match": hit.match,
+        "bandsight:matched": hit.matched,
+        "bandsight:model": model.name,
+        "bandsight:digest": model.digest,
+        "bandsight:generation": generation,
+    }
+
+
+def tile_item(tile: Tile, scene: Scene, root: Root | None, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return a tile as an Item.
 
     Args:
         tile: The tile.
         scene: Its scene.
-        root: The API that it is an item of.
+        root: The API that it is an item of; None where there is no server.
         facts: Further properties, of a hit.
     """
     item_id, scene_id = str(tile.id), scene_item_id(scene.id)
-    picture = root.shared(f"/tiles/{tile.id}/thumbnail.png")
     step = tile.scale
     a, b, c, d, e, f = scene.transform
     properties = {
@@ -55,6 +85,10 @@ def tile_item(tile: Tile, scene: Scene, root: Root, facts: Mapping[str, Any] | N
         **({} if tile.cloud_fraction is None else {"bandsight:cloud_fraction": round(tile.cloud_fraction, _PLACES)}),
         **(facts or {}),
     }
+    if root is None:
+        links = [link("derived_from", scene.href, "application/octet-stream", title=scene.name)]
+        return _item(item_id, scene.collection, tile.geometry, tile.boxes, properties, links, data_assets(scene))
+    picture = root.shared(f"/tiles/{tile.id}/thumbnail.png")
     links = [
         *_item_links(root, scene.collection, item_id),
         link("derived_from", root.whole.item(scenes_collection(scene.collection), scene_id), GEOJSON),
@@ -70,8 +104,8 @@ def tile_item(tile: Tile, scene: Scene, root: Root, facts: Mapping[str, Any] | N
     return _item(item_id, scene.collection, tile.geometry, tile.boxes, properties, links, assets)
 
 
-def scene_item(scene: Scene, root: Root) -> dict[str, Any]:
-    """Return a scene as an Item; its files are its assets."""
+def scene_item(scene: Scene, root: Root | None) -> dict[str, Any]:
+    """Return a scene as an Item; its files are its assets. Without a server (root None) it has no links."""
     collection, item_id = scenes_collection(scene.collection), scene_item_id(scene.id)
     properties = {
         **_properties(scene),
@@ -85,7 +119,7 @@ def scene_item(scene: Scene, root: Root) -> dict[str, Any]:
         scene.geometry,
         scene.boxes,
         properties,
-        [*_item_links(root, collection, item_id), _map_link(root, scene)],
+        [] if root is None else [*_item_links(root, collection, item_id), _map_link(root, scene)],
         data_assets(scene),
     )
 

@@ -107,7 +107,12 @@ def _file(
 
     def ending() -> dict[str, Any]:
         matched = {} if walk.matched is None else {"numberMatched": walk.matched}
-        return {**matched, **documents.server_facts(api.archive.model, walk.generation), **walk.facts, **said}
+        return {
+            **matched,
+            **documents.server_facts(api.archive.model, walk.generation),
+            **documents.page_facts(walk.nothing_matches),
+            **said,
+        }
 
     parts = _parts(api, walk, kind, vectors=vectors, ending=ending)
     # What fails while the first part is made is still an answer of its own, not a file that ends too early.

@@ -12,7 +12,7 @@ from bandsight.errors import QueryError
 from bandsight.imagery.model_view import model_view
 from bandsight.maps import pictures
 from bandsight.search.resolve import Question, resolve_question, terms_of
-from bandsight.search.scorers import average, best_scores
+from bandsight.search.scorers import scores_of
 from search_api.etag import cached
 from search_api.maps.heatmap import PNG, LookDep, file_answer
 from search_api.maps.state import MapState
@@ -68,11 +68,7 @@ def cell_scores(service: Service, question: Question, scene: Scene, tile: Tile) 
     Raises:
         SceneError: The tile's pixels cannot be read.
     """
-    query = question.query
     cells = service.encoder.dense(model_view(scene, tile)[None], scene.wavelengths_um)[0]
     rows = cells.reshape(-1, cells.shape[-1])
-    if query.strategy == "average":
-        scores = rows @ average(query.positives, query.negatives, query.weights)
-    else:
-        scores = best_scores(rows, query.positives, query.negatives)
+    scores = scores_of(question.scorer, rows)
     return np.asarray(scores.reshape(cells.shape[:2]), np.float32)

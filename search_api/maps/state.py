@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 
 from bandsight.maps.scores import Fields
 from bandsight.search.request import Filters
-from bandsight.search.resolve import Question
+from bandsight.search.resolve import Question, question_of
 from search_api.service import Service
-from search_api.stac.routes import question_of
 
 # Registered searches whose questions are kept.
 _QUESTIONS = 64
@@ -35,7 +34,7 @@ class MapState:
         key = (search_id, service.archive.generation)
         with self.lock:
             if key not in self.questions:
-                made = question_of(service, body.q, body.semantic)
+                made = question_of(service.searcher, body.q, body.semantic)
                 assert made is not None
                 self.questions[key] = made
                 while len(self.questions) > _QUESTIONS:

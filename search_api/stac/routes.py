@@ -11,15 +11,15 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from bandsight.archive import Archive
 from bandsight.attributes.item_ids import tiles_collection
 from bandsight.errors import NotFoundError, QueryError
-from bandsight.search.items import Answer, ItemQuery, answer, collection_names, one_item
+from bandsight.search.items import ItemQuery, ResultPage, answer, collection_names, one_item
 from bandsight.search.question import Semantic
-from bandsight.search.rankings import MeaningRanking, Ranking
+from bandsight.search.question_ranking import QuestionRanking, Ranking
 from bandsight.search.request import SearchBody, echo, query_of_body
-from bandsight.search.resolve import Question, resolve_question, terms_of
+from bandsight.search.resolve import Question, question_of
 from bandsight.search.saved_ranking import TopRanking
 from bandsight.stac import documents
 from bandsight.stac.collection_stats import Holding, of_hits
-from bandsight.stac.items import scene_item, tile_item
+from bandsight.stac.items import item_of
 from bandsight.stac.links import GEOJSON, JSON, Root, link
 from search_api.problem_schema import problems
 from search_api.request_bodies import body_of, described
@@ -103,25 +103,22 @@ class Api:
             raise QueryError(
                 f"{given[0]}: a registered search has an order of its own; narrow it by filters, or POST /search"
             )
-        return question_of(self.service, q, semantic)
+        return question_of(self.service.searcher, q, semantic)
+
+    def item(self, collection: str, item: str) -> dict[str, Any]:
+        """Return an item of a collection.
+
+        Raises:
+            NotFoundError: The collection holds no such item.
+        """
+        row = one_item(self.archive, collection, item, self.ranking(None))
+        return item_of(row, self.root, self.archive.model, self.archive.generation)
 
     def ranking(self, question: Question | None) -> Ranking | None:
         """Return the order of a question, or of a registered search; None for a list without one."""
         if self._hits is not None:
             return self._hits
-        return None if question is None else MeaningRanking(self.service.searcher, question)
-
-
-def question_of(service: Service, q: str | list[str] | None, semantic: Semantic | None) -> Question | None:
-    """Return a question, None where there is none.
-
-    Raises:
-        QueryError: There are two, or it cannot be answered as asked.
-    """
-    if q is not None and semantic is not None:
-        raise QueryError("q, semantic: found both; pass one of them")
-    asked = semantic if q is None else terms_of(q)
-    return None if asked is None else resolve_question(service.searcher, asked)
+        return None if question is None else QuestionRanking(self.service.searcher, question)
 
 
 def collection_pages(api: Api) -> list[dict[str, Any]]:
@@ -212,7 +209,7 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
     def item(api: ApiDep, collection_id: CollectionId, item_id: ItemId) -> Response:
         """Return a tile or a scene."""
         api.need_collection(collection_id)
-        return json_answer(_item(api.root, one_item(api.archive, collection_id, item_id, api.ranking(None))), GEOJSON)
+        return json_answer(api.item(collection_id, item_id), GEOJSON)
 
     @router.get("/search", responses=_LISTS | problems(400, 404), summary="Item Search")
     def search(api: ApiDep, asked: Annotated[SearchUrl, read_at_once(SearchUrl)]) -> Response:
@@ -231,7 +228,7 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
     ) -> Response:
         """Return a page of items; with `q` or `semantic`, tiles in the order of their meaning."""
         question = api.question(body.q, body.semantic)
-        again = echo(body, body.semantic if question is None else question.frozen)
+        again = echo(body, body.semantic if question is None else question.page_form)
         query = query_of_body(body, api.service.settings.max_hits)
         return page(api, query, api.ranking(question), api.root.at("search"), body=again)
 
@@ -274,14 +271,14 @@ def page(
         body: What the next page is to be asked with; None when the parameters of the URL say it.
     """
     found = answer(api.archive, query, ranking)
-    rows = [_item(api.root, row) for row in found.rows]
+    rows = [item_of(row, api.root, api.archive.model, found.generation) for row in found.rows]
     made: dict[str, Any] = {
         "type": "FeatureCollection",
         "features": [query.fields.apply(row) for row in rows],
         "links": [link("self", _with_params(api.request, here), GEOJSON), link("root", api.root.url), *more],
         "numberReturned": len(rows),
         **documents.server_facts(api.archive.model, found.generation),
-        **found.facts,
+        **documents.page_facts(found.nothing_matches),
     }
     if found.matched is not None:
         made["numberMatched"] = found.matched
@@ -290,12 +287,7 @@ def page(
     return json_answer(made, GEOJSON)
 
 
-def _item(root: Root, row: tuple[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-    tile, scene, facts = row
-    return scene_item(scene, root) if tile is None else tile_item(tile, scene, root, facts)
-
-
-def _next(request: Request, here: str, found: Answer, body: dict[str, Any] | None) -> dict[str, Any]:
+def _next(request: Request, here: str, found: ResultPage, body: dict[str, Any] | None) -> dict[str, Any]:
     if body is None:
         asked = urlencode({**request.query_params, "token": found.next})
         return link("next", f"{here}?{asked}", GEOJSON, method="GET")

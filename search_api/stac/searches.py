@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from bandsight.attributes.filters import Filter
 from bandsight.errors import ArchiveError, QueryError
 from bandsight.search.items import answer, filter_of
-from bandsight.search.rankings import MeaningRanking, Ranking
+from bandsight.search.question_ranking import QuestionRanking, Ranking
 from bandsight.search.request import Filters, RegisterBody, query_of_body
+from bandsight.search.resolve import question_of
 from bandsight.search.saved import Hits, Registered, Searches
 from bandsight.search.saved_ranking import TopRanking
 from bandsight.stac import documents
@@ -18,7 +19,7 @@ from search_api.problem_schema import problems
 from search_api.request_bodies import body_of, described
 from search_api.service import Service
 from search_api.stac import schemas
-from search_api.stac.routes import Api, json_answer, question_of, server_url, stac_router
+from search_api.stac.routes import Api, json_answer, server_url, stac_router
 from search_api.stac.url_params import reject_unknown_params, take_pictures
 
 router = APIRouter(tags=["Registered searches"], dependencies=[Depends(reject_unknown_params)])
@@ -61,18 +62,18 @@ def register(
 ) -> Response:
     """Keep a search by meaning, and return the root of the STAC API whose items are its hits."""
     service: Service = request.app.state.service
-    question = question_of(service, body.q, body.semantic)
+    question = question_of(service.searcher, body.q, body.semantic)
     if question is None:
         raise QueryError(
             "q, semantic: found neither; a registered search needs a question (a list without one is POST /search)"
         )
     query = query_of_body(body, service.settings.max_hits)
     # What cannot be answered is said now, not to whoever opens it.
-    answer(service.archive, query, MeaningRanking(service.searcher, question))
+    answer(service.archive, query, QuestionRanking(service.searcher, question))
     title = body.title.strip() or ", ".join(question.labels) or "what is unlike its examples"
     made = searches.add(title[:200], body.hits, body.asked(question))
     found = _top(request, made, read_body(made)).page(Filter(), made.hits, None)
-    searches.keep_hits(made.id, Hits(generation=found.generation, ids=tuple(hit.tile.id for hit, _ in found.hits)))
+    searches.keep_hits(made.id, Hits(generation=found.generation, ids=tuple(hit.tile.id for hit in found.hits)))
     shown = _shown(made, server_url(request))
     response = json_answer(shown, status=201)
     response.headers["Location"] = shown["links"][0]["href"]
@@ -128,9 +129,9 @@ def _top(request: Request, kept: Registered, body: Filters) -> TopRanking:
     wanted = filter_of(service.searcher, query_of_body(body, service.settings.max_hits))
 
     def rank() -> Ranking:
-        question = question_of(service, body.q, body.semantic)
+        question = question_of(service.searcher, body.q, body.semantic)
         assert question is not None
-        return MeaningRanking(service.searcher, question)
+        return QuestionRanking(service.searcher, question)
 
     return TopRanking(service.archive, request.app.state.stac.kept, kept, rank, wanted)
 

@@ -1,5 +1,6 @@
-"""Queries of many parts and arranged answers, against the same done slowly on every tile."""
+"""Scorers of many examples and selected results, against the same done slowly on every tile."""
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -9,12 +10,11 @@ from hypothesis import strategies as st
 from shapely.geometry import shape
 
 from bandsight.archive import Archive
-from bandsight.attributes.filters import Filter
-from bandsight.errors import NotFoundError, QueryError
+from bandsight.errors import QueryError
 from bandsight.search.cursor import Cursor
 from bandsight.search.engine import find, nearest
-from bandsight.search.result_selection import Arrangement
-from bandsight.search.scorers import Query
+from bandsight.search.result_selection import ResultSelection
+from bandsight.search.scorers import BestScorer, LinearScorer, MeanScorer, Scorer, scores_of
 from bandsight.vectors.local.search import Chosen
 from tests.archive.makers import DIM, MODEL, entry, filled, vectors
 
@@ -31,6 +31,12 @@ def archive(tmp_path_factory):
 def table(archive) -> tuple[list, np.ndarray]:
     hits = nearest(archive, vectors(1, 1), 10_000)[0]
     return hits, archive.vectors([hit.tile.id for hit in hits]).astype(np.float64)
+
+
+def scorer(positives=None, negatives=None, weights=None, strategy="average") -> Scorer:
+    if strategy == "best":
+        return BestScorer(positives, negatives)
+    return MeanScorer(positives, negatives, weights)
 
 
 def sigmoid(x):
@@ -54,7 +60,7 @@ def test_average_is_twice_the_wanted_less_the_unwanted(archive, seed, p, n, k):
     aim = wanted.mean(axis=0)
     if n:
         aim = aim + aim - unwanted.mean(axis=0)
-    page = find(archive, Query(positives=wanted, negatives=unwanted), k)
+    page = find(archive, scorer(positives=wanted, negatives=unwanted), k)
     expected = order(hits, rows @ (aim / np.linalg.norm(aim)))[:k]
     # Rounding may swap what differs in the seventh digit.
     assert Counter(found(page)) == Counter(expected)
@@ -74,7 +80,7 @@ def test_best_compares_each_tile_with_every_example(archive, seed, p, n, k):
         best = near[row].max() if p else -np.inf
         worst = far[row].max() if n else -np.inf
         scores.append(best if not n else (sigmoid(best) if best > worst else -sigmoid(worst)))
-    page = find(archive, Query(positives=wanted, negatives=unwanted, strategy="best"), k)
+    page = find(archive, scorer(positives=wanted, negatives=unwanted, strategy="best"), k)
     assert [hit.score for hit in page.hits] == pytest.approx(sorted(scores, reverse=True)[:k], abs=1e-6)
     assert Counter(found(page)) == Counter(order(hits, scores)[:k])
 
@@ -83,27 +89,12 @@ def test_weights_pull_the_average(archive):
     hits, rows = table(archive)
     two = vectors(3, 2)
     aim = 0.8 * two[0] + 0.2 * two[1]
-    page = find(archive, Query(positives=two, weights=(4, 1)), 20)
+    page = find(archive, scorer(positives=two, weights=(4, 1)), 20)
     assert found(page) == order(hits, rows @ (aim / np.linalg.norm(aim)))[:20]
 
 
-def test_tiles_of_the_query_are_examples_and_not_answers(archive):
-    page = find(archive, Query(positive_tiles=(3, 4), negative_tiles=(9,), strategy="best"), 10_000)
-    assert len(page.hits) == SCENES * TILES - 3
-    assert not {3, 4, 9} & set(found(page))
-    same = find(
-        archive,
-        Query(positives=archive.vectors([3, 4]), negatives=archive.vectors([9]), strategy="best"),
-        10_000,
-        Filter(exclude=(3, 4, 9)),
-    )
-    assert found(page) == found(same)
-    with pytest.raises(NotFoundError, match="tile 999"):
-        find(archive, Query(positive_tiles=(999,)), 1)
-
-
-ARRANGEMENTS = st.builds(
-    Arrangement,
+SELECTIONS = st.builds(
+    ResultSelection,
     min_score=st.none() | st.floats(-0.5, 0.5, width=32),
     group_by=st.none() | st.sampled_from(["scene", "place", "collection", "sensor"]),
     per_group=st.integers(1, 4),
@@ -111,7 +102,7 @@ ARRANGEMENTS = st.builds(
 )
 
 
-def arranged(hits, wanted: Arrangement) -> list[int]:
+def arranged(hits, wanted: ResultSelection) -> list[int]:
     """Look at each pair in turn."""
     keys = {
         "scene": lambda h: h.scene.id,
@@ -137,26 +128,26 @@ def arranged(hits, wanted: Arrangement) -> list[int]:
     return [hit.tile.id for hit in shown]
 
 
-@given(ARRANGEMENTS, st.integers(0, 20), st.sampled_from([5, 12, 40]), st.sampled_from(["average", "best"]))
+@given(SELECTIONS, st.integers(0, 20), st.sampled_from([5, 12, 40]), st.sampled_from(["average", "best"]))
 @settings(max_examples=40, suppress_health_check=QUIET, deadline=None)
 def test_pages_put_together_are_the_whole_arranged_ranking(archive, wanted, seed, k, strategy):
-    query = Query(positives=vectors(seed, 2), strategy=strategy)
+    query = scorer(positives=vectors(seed, 2), strategy=strategy)
     everything = find(archive, query, 10_000)
     expected = arranged(everything.hits, wanted)
     seen: list[int] = []
     page = find(archive, query, k, None, wanted)
     while True:
-        assert [hit.rank for hit in page.hits] == list(range(1, len(page.hits) + 1))
+        assert [hit.rank for hit in page.hits] == list(range(len(seen) + 1, len(seen) + len(page.hits) + 1))
         seen += found(page)
         if page.next is None:
             break
         assert len(page.hits) == k
-        page = find(archive, query, k, None, wanted, after=Cursor.parse(page.next.token()))
+        page = find(archive, query, k, None, wanted, after=json.loads(json.dumps(page.next)))
     assert seen == expected
 
 
 def test_pages_stay_the_same_while_tiles_are_added(tmp_path):
-    query = Query(positives=vectors(8, 1))
+    query = scorer(positives=vectors(8, 1))
     with filled(tmp_path / "a", 6) as archive:
         whole = found(find(archive, query, 999))
         page = find(archive, query, 7)
@@ -172,7 +163,7 @@ def test_pages_stay_the_same_while_tiles_are_added(tmp_path):
 
 
 def test_a_scene_replaced_between_pages_is_gone_and_nothing_comes_twice(tmp_path):
-    query = Query(positives=vectors(8, 1))
+    query = scorer(positives=vectors(8, 1))
     with filled(tmp_path / "a", 6) as archive:
         whole = find(archive, query, 999).hits
         first = find(archive, query, 5)
@@ -190,44 +181,35 @@ def test_variety_takes_the_best_first_and_then_what_is_unlike_it(tmp_path):
         for row, (x, y, z) in enumerate([(0.9, 0.43, 0.0), (0.89, 0.45, 0.0), (0.8, -0.6, 0.0), (0.1, 0.0, 0.99)]):
             rows[row, :3] = np.array([x, y, z]) / np.linalg.norm([x, y, z])
         archive.add([(scene, tiles, rows)])
-        query = Query(positives=np.eye(1, DIM, dtype=np.float32))
+        query = scorer(positives=np.eye(1, DIM, dtype=np.float32))
         assert found(find(archive, query, 2)) == [1, 2]
-        assert found(find(archive, query, 2, None, Arrangement(diversity=0.5))) == [1, 3]
-        assert found(find(archive, query, 4, None, Arrangement(diversity=0.01))) == [1, 2, 3, 4]
+        assert found(find(archive, query, 2, None, ResultSelection(diversity=0.5))) == [1, 3]
+        assert found(find(archive, query, 4, None, ResultSelection(diversity=0.01))) == [1, 2, 3, 4]
         page = find(archive, query, 2, with_vectors=True)
         np.testing.assert_array_equal(np.stack([hit.vector for hit in page.hits]), archive.vectors([1, 2]))
         assert find(archive, query, 1).hits[0].vector is None
-        with pytest.raises(QueryError, match="has one page"):
+        with pytest.raises(QueryError, match="have one page"):
             find(
                 archive,
                 query,
                 1,
                 None,
-                Arrangement(diversity=0.5),
-                after=find(archive, query, 1, None, Arrangement(diversity=0.5)).next or any_cursor(archive, query),
+                ResultSelection(diversity=0.5),
+                after=any_place(),
             )
 
 
-def any_cursor(archive, query) -> Cursor:
-    from bandsight.search.cursor import digest
-
-    question = digest(query.positives, Filter(), Arrangement(diversity=0.5), "average")
-    return Cursor(score=1.0, tile_id=1, up_to=4, question=question)
+def any_place() -> list:
+    return Cursor(score=1.0, tile_id=1, up_to=4, shown=1).place()
 
 
-def test_a_cursor_goes_on_with_its_own_question_only(archive):
-    cursor = find(archive, Query(positives=vectors(1, 1)), 3).next
-    for query, wanted, arrangement in (
-        (Query(positives=vectors(2, 1)), None, None),
-        (Query(positives=vectors(1, 1), strategy="best"), None, None),
-        (Query(positives=vectors(1, 1)), Filter(sensors=("one",)), None),
-        (Query(positives=vectors(1, 1)), None, Arrangement(group_by="scene")),
-    ):
-        with pytest.raises(QueryError, match="another question"):
-            find(archive, query, 3, wanted, arrangement, after=cursor)
-    for token in ("", "abc", "é", cursor.token()[:-4], cursor.token() + "AAAA"):
-        with pytest.raises(QueryError, match="not one of a former page"):
-            Cursor.parse(token)
+@pytest.mark.parametrize(
+    "place",
+    [[], [1.0, 1, 4], [1.0, 1, 4, 1, 1], ["1", 1, 4, 1], [float("nan"), 1, 4, 1], [1.0, -1, 4, 1], [1.0, 1, 4.5, 1]],
+)
+def test_a_place_that_no_page_gave_is_refused(archive, place):
+    with pytest.raises(QueryError, match="found one that no page of this ranking gave"):
+        find(archive, scorer(positives=vectors(1, 1)), 3, after=place)
 
 
 @pytest.mark.parametrize(
@@ -235,26 +217,25 @@ def test_a_cursor_goes_on_with_its_own_question_only(archive):
     [
         ({}, "no positive example"),
         ({"negatives": vectors(1, 1)}, "no positive example"),
+        ({"strategy": "best"}, "no example"),
         ({"positives": np.ones(DIM)}, "shape"),
         ({"positives": np.full((1, DIM), np.nan)}, "finite"),
-        ({"positives": vectors(1, 1), "strategy": "sum"}, "need average or best"),
         ({"positives": vectors(1, 2), "weights": (1,)}, "1 weights for 2"),
         ({"positives": vectors(1, 1), "weights": (-1,)}, "above 0"),
-        ({"positives": vectors(1, 1), "weights": (1,), "strategy": "best"}, "go with the strategy average"),
     ],
 )
 def test_a_query_that_cannot_be_is_refused(parts, message):
     with pytest.raises(QueryError, match=message):
-        Query(**parts)
+        scorer(**parts)
 
 
 def test_examples_that_cancel_out_and_other_lengths_are_refused(archive):
     with pytest.raises(QueryError, match="cancel out"):
-        find(archive, Query(positives=np.concatenate([vectors(1, 1), -vectors(1, 1)])), 1)
+        find(archive, scorer(positives=np.concatenate([vectors(1, 1), -vectors(1, 1)])), 1)
     with pytest.raises(QueryError, match="need finite numbers of shape"):
-        find(archive, Query(positives=np.ones((1, 3))), 1)
+        find(archive, scorer(positives=np.ones((1, 3))), 1)
     with pytest.raises(QueryError, match="at least 1"):
-        find(archive, Query(positives=vectors(1, 1)), 0)
+        find(archive, scorer(positives=vectors(1, 1)), 0)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +250,7 @@ def test_examples_that_cancel_out_and_other_lengths_are_refused(archive):
 )
 def test_an_arrangement_that_cannot_be_is_refused(parts, message):
     with pytest.raises(QueryError, match=message):
-        Arrangement(**parts)
+        ResultSelection(**parts)
 
 
 def test_a_first_page_asks_the_index_for_no_more_than_it_shows(archive, monkeypatch):
@@ -283,6 +264,50 @@ def test_a_first_page_asks_the_index_for_no_more_than_it_shows(archive, monkeypa
     monkeypatch.setattr(Chosen, "search", counted)
     every = SCENES * TILES
     for k, more in ((10, True), (every, False), (every + 1, False)):
-        page = find(archive, Query(positives=vectors(1, 1)), k)
+        page = find(archive, scorer(positives=vectors(1, 1)), k)
         assert (len(page.hits), page.next is not None, page.matched) == (min(k, every), more, every)
     assert asked == [10, every, every + 1]
+
+
+@given(st.integers(0, 50), st.integers(1, 120), st.floats(-3, 3))
+@settings(max_examples=20, suppress_health_check=QUIET, deadline=None)
+def test_a_linear_classifier_ranks_as_its_probabilities_do(archive, seed, k, bias):
+    _, rows = table(archive)
+    weights = 5 * vectors(seed, 1)[0]
+    probabilities = 1 / (1 + np.exp(-(rows @ weights.astype(np.float64) + bias)))
+    page = find(archive, LinearScorer(weights, bias), k)
+    assert [hit.score for hit in page.hits] == pytest.approx(sorted(probabilities, reverse=True)[:k], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "bias"), [(np.zeros(DIM), 0.0), (np.ones((2, DIM)), 0.0), (np.ones(DIM), float("nan"))]
+)
+def test_a_linear_classifier_needs_finite_weights(weights, bias):
+    with pytest.raises(QueryError, match="classifier: weights of shape"):
+        LinearScorer(weights, bias)
+
+
+class Coldest:
+    """A scorer of another kind: the tile least like an example, as somebody else would add it."""
+
+    def __init__(self, example: np.ndarray) -> None:
+        self.directions = -example[None]
+
+    def combine(self, cosines: np.ndarray) -> np.ndarray:
+        return cosines[0]
+
+    def rank(self, among, vectors_of, k, *, exact):
+        return among.search(self.directions, k, exact=exact)[0]
+
+
+def test_a_scorer_of_another_kind_ranks_pages_and_maps(archive):
+    hits, rows = table(archive)
+    example = vectors(3, 1)[0]
+    expected = order(hits, rows @ -example.astype(np.float64))
+    first = find(archive, Coldest(example), 7)
+    second = find(archive, Coldest(example), 7, after=first.next)
+    assert found(first) + found(second) == expected[:14]
+    assert [hit.rank for hit in second.hits] == list(range(8, 15))
+    assert scores_of(Coldest(example), archive.vectors(found(first))) == pytest.approx(
+        [hit.score for hit in first.hits], abs=1e-6
+    )

@@ -11,14 +11,21 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from bandsight.archive import Archive
-from bandsight.attributes.filters import Filter
 from bandsight.imagery.thumbnails import thumbnail
-from bandsight.search.answers import by_text, by_tile
+from bandsight.search.items import ResultPage
+from bandsight.search.request import request_of
+from bandsight.search.run import search
+from bandsight.search.searcher import Searcher
 from tests.fakes import FakeEmbedder
 from tests.search_api.conftest import SIDE
 
 HEATMAP = ("{z}/{x}/{y}.png", "tilejson.json", "legend.json", "legend.png")
 BERLIN = "13,50,16,54"
+
+
+def run(archive: Archive, example: dict, limit: int, **filters) -> ResultPage:
+    request = request_of({"semantic": {"positive": [example]}, "limit": limit, **filters})
+    return search(Searcher(archive, FakeEmbedder()), request)
 
 
 def ids(answer: dict) -> list[int]:
@@ -36,22 +43,22 @@ def test_a_sentence_gets_the_archives_own_ranking_as_items(client: TestClient, a
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/geo+json"
     answer = response.json()
-    expected = by_text(archive, FakeEmbedder(), "a lake", 5, Filter())
+    expected = run(archive, {"text": "a lake"}, 5)
     assert answer["type"] == "FeatureCollection"
     assert (answer["model"], answer["model_digest"]) == ("fake", "f" * 64)
     assert answer["generation"] == archive.generation
     assert (answer["numberMatched"], answer["numberReturned"]) == (12, 5)
-    assert ids(answer) == [hit.tile.id for hit in expected.hits]
-    for feature, hit, probability in zip(answer["features"], expected.hits, expected.probabilities, strict=True):
+    assert ids(answer) == [hit.tile.id for hit in expected.rows]
+    for feature, hit in zip(answer["features"], expected.rows, strict=True):
         facts = feature["properties"]
         assert feature["type"] == "Feature"
         assert feature["geometry"]["type"] in {"Polygon", "MultiPolygon"}
         assert facts["bandsight:rank"] == hit.rank
         assert facts["bandsight:score"] == pytest.approx(hit.score, abs=1e-6)
-        assert facts["bandsight:probability"] == pytest.approx(probability, abs=1e-6)
-        assert facts["bandsight:match"] is (probability >= FakeEmbedder().threshold(()))
+        assert facts["bandsight:probability"] == pytest.approx(hit.probability, abs=1e-6)
+        assert facts["bandsight:match"] is (hit.probability >= FakeEmbedder().threshold(()))
         assert facts["bandsight:matched"] == "a lake"
-    assert answer["nothing_matches"] is not any(expected.matches)
+    assert answer["nothing_matches"] is not any(hit.match for hit in expected.rows)
 
 
 def test_every_link_of_a_hit_leads_somewhere(client: TestClient) -> None:
@@ -97,7 +104,7 @@ def test_a_tile_across_the_antimeridian_is_cut_there(client: TestClient) -> None
 
 def test_likeness_to_a_tile_leaves_that_tile_out(client: TestClient, archive: Archive) -> None:
     tile_id = ids(client.get("/search", params={"q": "a lake", "limit": 1}).json())[0]
-    expected = [hit.tile.id for hit in by_tile(archive, tile_id, 100, Filter()).hits]
+    expected = [hit.tile.id for hit in run(archive, {"id": tile_id}, 100).rows]
     got = client.get(f"/tiles/{tile_id}/similar", params={"limit": 100}).json()
     assert ids(got) == expected
     assert tile_id not in expected
@@ -109,12 +116,12 @@ def test_likeness_to_a_tile_leaves_that_tile_out(client: TestClient, archive: Ar
         page = client.get(href).json()
         found += ids(page)
         href = next((link["href"] for link in page["links"] if link["rel"] == "next"), "")
-    assert found == [hit.tile.id for hit in by_tile(archive, tile_id, 100, Filter(sensors=("rgb",))).hits]
+    assert found == [hit.tile.id for hit in run(archive, {"id": tile_id}, 100, sensors=["rgb"]).rows]
 
 
 def test_the_picture_of_a_tile_finds_that_tile(client: TestClient, archive: Archive) -> None:
     photo = next(scene for scene in archive.scenes() if scene.name.startswith("photo"))
-    hits = [h for h in by_text(archive, FakeEmbedder(), "x", 12, Filter()).hits if h.scene.id == photo.id]
+    hits = [h for h in run(archive, {"text": "x"}, 12).rows if h.scene.id == photo.id]
     wanted = hits[2].tile
     data = png(thumbnail(photo, wanted, SIDE))
     body = json.dumps({"limit": 3})
