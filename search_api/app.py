@@ -15,7 +15,7 @@ from bandsight.stac.links import JSON
 from search_api import health, imagery, jobs, metrics, overview
 from search_api.access import Access, check_exposure
 from search_api.errors import add_handlers
-from search_api.export.routes import router as exports
+from search_api.export.routes import export_router
 from search_api.first_run import FirstRun, is_there
 from search_api.maps import class_routes, explain
 from search_api.maps import heatmap as heat
@@ -107,7 +107,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         stac_router(archive_api, landing=False),
         heat.router,
         class_routes.router,
-        exports,
+        export_router(),
         explain.router,
         searches.router,
         imagery.router,

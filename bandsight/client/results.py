@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _PAGE = 250
 _UPWARDS = frozenset({"root", "parent", "collection"})
-_FORMATS = {".geojson": "geojson", ".json": "geojson", ".csv": "csv", ".parquet": "geoparquet"}
 
 
 class Results:
@@ -116,17 +115,16 @@ class Results:
         """Write the items to a file as they arrive, however many: .geojson, .csv or .parquet.
 
         Args:
-            path: Where to.
-            vectors: Each tile's vector, too.
+            path: The file; its suffix decides the format.
+            vectors: Each tile's vector too.
 
         Raises:
-            QueryError: The suffix means no format.
+            QueryError: The suffix stands for no format.
         """
+        from bandsight.export.formats import format_of
+
         target = Path(path)
-        kind = _FORMATS.get(target.suffix.lower())
-        if kind is None:
-            raise QueryError(f"{target}: found {target.suffix or 'no suffix'}; need one of {', '.join(_FORMATS)}")
-        params = {"format": kind, "vectors": "true" if vectors else "false"}
+        params = {"format": format_of(target).name, "vectors": "true" if vectors else "false"}
         body = self._body | {"limit": self._limit}
         self._transfer.save(target, "POST", "/search/export", params=params, json=body)
         return target

@@ -1,7 +1,7 @@
-"""GeoParquet as stac-geoparquet has it.
+"""GeoParquet in the layout of stac-geoparquet.
 
-The types of its columns are known only when all items are, so it is made in a file, from items kept in another; memory
-holds some thousands of them at most.
+The types of its columns depend on all items. Items are therefore spooled to a file first, and the table is written to a
+second file; memory holds a few thousand items at most.
 """
 
 import json
@@ -14,68 +14,73 @@ import numpy as np
 import orjson
 
 from bandsight.errors import needs_extra
-from bandsight.export.pages import Walk
-from bandsight.export.text import VECTOR
+from bandsight.export.item_page import VECTOR
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from bandsight.export.pages import ResultPages
+
 _BATCH = 2000
-_SENT_BYTES = 2**20
+_PART_BYTES = 2**20
 
 
-def geoparquet(walk: Walk, dim: int | None) -> Iterator[bytes]:
-    """Yield a GeoParquet file.
+class GeoParquet:
+    """GeoParquet in the layout of stac-geoparquet; properties with values of several types become text."""
 
-    Args:
-        walk: The items.
-        dim: Length of a vector, for a column of them; None for none.
-    """
-    # Gone when it is closed, also when the client has gone away.
-    with tempfile.TemporaryDirectory(prefix="bandsight-export-") as folder:
-        made = Path(folder) / "items.parquet"
-        _write(walk, dim, Path(folder), made)
-        with made.open("rb") as file:
-            while part := file.read(_SENT_BYTES):
-                yield part
+    name = "geoparquet"
+    title = "GeoParquet"
+    media_type = "application/vnd.apache.parquet"
+    suffixes = (".parquet",)
+
+    def stream(self, pages: "ResultPages") -> Iterator[bytes]:
+        """Write the file, then yield it in parts; see `ExportFormat`."""
+        # The folder goes when the iterator is closed, also when the client disconnects.
+        with tempfile.TemporaryDirectory(prefix="bandsight-export-") as folder:
+            path = Path(folder) / "items.parquet"
+            _write(pages, Path(folder), path)
+            with path.open("rb") as file:
+                while part := file.read(_PART_BYTES):
+                    yield part
 
 
-def _write(walk: Walk, dim: int | None, folder: Path, made: Path) -> None:
+def _write(pages: "ResultPages", folder: Path, path: Path) -> None:
     with needs_extra("geoparquet", "GeoParquet export"):
         from stac_geoparquet.arrow import parse_stac_ndjson_to_arrow, to_parquet
 
+    dim = pages.vector_dim
     items, vectors = folder / "items.ndjson", folder / "vectors.f4"
     with items.open("wb") as lines, vectors.open("wb") as raw:
-        count, mixed = _spool(walk, dim, lines, raw)
+        count, mixed = _spool(pages, dim, lines, raw)
     if not count:
-        to_parquet(_nothing(dim), made)
+        to_parquet(_empty_table(dim), path)
         return
     if mixed:
         items = _as_text(items, folder / "text.ndjson", mixed)
     batches = parse_stac_ndjson_to_arrow(items, chunk_size=_BATCH)
-    to_parquet(batches if dim is None else _with_vectors(batches, vectors, dim), made, compression="zstd")
+    to_parquet(batches if dim is None else _with_vectors(batches, vectors, dim), path, compression="zstd")
 
 
-def _spool(walk: Walk, dim: int | None, lines: BinaryIO, raw: BinaryIO) -> tuple[int, set[str]]:
-    """Write items and vectors down; return how many, and the properties that are not of one kind throughout."""
+def _spool(pages: "ResultPages", dim: int | None, lines: BinaryIO, raw: BinaryIO) -> tuple[int, set[str]]:
+    """Write items and vectors to files; return how many, and the properties with values of several types."""
     kinds: dict[str, set[type]] = {}
     count = 0
-    for rows in walk:
-        for item in rows.items:
+    for page in pages:
+        for item in page.items:
             for name, value in item["properties"].items():
                 if value is not None:
                     kinds.setdefault(name, set()).add(float if type(value) is int else type(value))
             lines.write(orjson.dumps(item) + b"\n")
-        if dim is not None and rows.vectors is not None:
+        if dim is not None and page.vectors is not None:
             nothing = np.full(dim, np.nan, np.float32)
-            for vector in rows.vectors:
+            for vector in page.vectors:
                 raw.write((nothing if vector is None else vector).astype(np.float32).tobytes())
-        count += len(rows.items)
+        count += len(page.items)
     return count, {name for name, found in kinds.items() if len(found) > 1 or found & {dict}}
 
 
 def _as_text(source: Path, target: Path, names: set[str]) -> Path:
-    """Write items anew with some properties as text: a column has one type."""
+    """Copy items with some properties as text, because a column has one type."""
     with source.open("rb") as lines, target.open("wb") as out:
         for line in lines:
             item = orjson.loads(line)
@@ -109,7 +114,7 @@ def _with_vectors(batches: "pa.RecordBatchReader", file: Path, dim: int) -> "pa.
     return pa.RecordBatchReader.from_batches(batches.schema.append(field), joined())
 
 
-def _nothing(dim: int | None) -> "pa.Table":
+def _empty_table(dim: int | None) -> "pa.Table":
     import pyarrow as pa
 
     names: dict[str, Any] = {"type": pa.string(), "stac_version": pa.string(), "id": pa.string()}

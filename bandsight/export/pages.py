@@ -1,7 +1,7 @@
-"""Walks all pages of an answer, so that no more than one of them is held."""
+"""Results of any length as pages of STAC Items; only one page is in memory at a time."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit
 from bandsight.errors import NotFoundError
+from bandsight.export.item_page import ItemPage
 from bandsight.search.items import ItemQuery, ResultPage, answer
 from bandsight.search.question_ranking import Ranking
+from bandsight.stac.documents import page_facts, server_facts
 from bandsight.stac.items import item_of
 from bandsight.stac.links import Root
 
@@ -20,66 +22,82 @@ PAGE = 1000
 """Most items of a page."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Some of the items of an answer."""
-
-    items: list[dict[str, Any]]
-    """As STAC shows them."""
-    vectors: list[NDArray[np.float32] | None] | None
-    """The tile's vector for each item (None for a scene), where they were asked for."""
-
-
-class Walk:
-    """An answer of any length; its first page is read at once, so that what cannot be answered is said at once."""
+class ResultPages:
+    """The pages of a search; the first is read at once, so that a query that cannot be answered fails at once."""
 
     def __init__(
-        self, archive: Archive, query: ItemQuery, ranking: Ranking | None, root: Root, *, most: int, vectors: bool
+        self,
+        archive: Archive,
+        query: ItemQuery,
+        ranking: Ranking | None,
+        root: Root,
+        *,
+        most: int,
+        vectors: bool,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         """Read the first page.
 
         Args:
-            archive: What is asked.
-            query: Which items; its limit and token are not used.
-            ranking: Their order by meaning.
-            root: The API that they are items of.
-            most: So many items at most.
-            vectors: Read the vectors of tiles, too.
+            archive: The archive to search.
+            query: The filter and order; its limit and token are not used.
+            ranking: The order by meaning; None for a list.
+            root: The API that the items belong to.
+            most: Most items.
+            vectors: Read the vectors of tiles too.
+            facts: Further members of `summary`.
 
         Raises:
-            QueryError: The query cannot be answered as asked.
+            QueryError: The query cannot be answered.
         """
         self._archive, self._ranking, self._root, self._vectors = archive, ranking, root, vectors
         self._query, self._most = replace(query, limit=min(PAGE, most), token=None), most
+        self._extra = dict(facts or {})
         self._first = answer(archive, self._query, ranking)
         self.generation = self._first.generation
-        """The commit that the first page is of."""
-        self.matched = self._first.matched
-        """How many items there were, whether or not they are asked for."""
-        self.nothing_matches = self._first.nothing_matches
-        """Whether no hit is likely to be right; None for lists."""
+        """The commit that the first page comes from."""
 
-    def __iter__(self) -> Iterator[Rows]:
-        """Yield the items page by page."""
+    @property
+    def vector_dim(self) -> int | None:
+        """Length of a vector; None when no vectors were requested."""
+        return self._archive.model.dim if self._vectors else None
+
+    @property
+    def property_names(self) -> Iterable[str]:
+        """Names of the properties that scenes of the archive have."""
+        return self._archive.property_types()
+
+    def summary(self) -> dict[str, Any]:
+        """Return what describes the result as a whole: counts, model, generation."""
+        matched = {} if self._first.matched is None else {"numberMatched": self._first.matched}
+        return {
+            **matched,
+            **server_facts(self._archive.model, self.generation),
+            **page_facts(self._first.nothing_matches),
+            **self._extra,
+        }
+
+    def __iter__(self) -> Iterator[ItemPage]:
+        """Yield the pages."""
         page, left = self._first, self._most
         while True:
-            yield self._rows(page)
+            yield self._items(page)
             left -= len(page.rows)
             if page.next is None or left <= 0:
                 return
             self._query = replace(self._query, limit=min(PAGE, left), token=page.next)
             page = answer(self._archive, self._query, self._ranking)
 
-    def _rows(self, page: ResultPage) -> Rows:
+    def _items(self, page: ResultPage) -> ItemPage:
         items = [item_of(row, self._root, self._archive.model, page.generation) for row in page.rows]
         if not self._vectors:
-            return Rows(items, None)
+            return ItemPage(items, None)
         tiles = [row.tile if isinstance(row, Hit) else row[0] for row in page.rows]
         found = self._vectors_of([tile.id for tile in tiles if tile is not None])
-        return Rows(items, [None if tile is None else found.get(tile.id) for tile in tiles])
+        return ItemPage(items, [None if tile is None else found.get(tile.id) for tile in tiles])
 
     def _vectors_of(self, ids: list[int]) -> dict[int, NDArray[np.float32]]:
-        """Return the vectors of tiles; without those that were removed since the page was read."""
+        """Return the vectors of tiles, without those that were removed since the page was read."""
         try:
             return dict(zip(ids, self._archive.vectors(ids), strict=True)) if ids else {}
         except NotFoundError:

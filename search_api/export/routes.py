@@ -1,141 +1,162 @@
-"""Routes of exports: of a search, and of a registered one as it is now or as it was."""
+"""Routes that return results as one file: of a search, and of a registered search as it is now or as it was."""
 
-from collections.abc import Iterator
 from itertools import chain
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
+from pydantic import AfterValidator
 
-from bandsight.export.geoparquet import geoparquet
-from bandsight.export.pages import Walk
+from bandsight.errors import QueryError
+from bandsight.export.formats import ExportFormat, format_named, formats
+from bandsight.export.pages import ResultPages
 from bandsight.export.permalink import AsRegistered, gone_since
-from bandsight.export.text import geojson, table
+from bandsight.export.request import DEFAULT_ITEMS, MAX_ITEMS, ExportBody
 from bandsight.search.items import ItemQuery
 from bandsight.search.request import query_of_body
 from bandsight.search.saved_ranking import TopRanking
-from bandsight.stac import documents
-from bandsight.stac.links import GEOJSON
-from search_api.export.request import DEFAULT, MOST, ExportBody, Format, Vectors, names_of
+from bandsight.stac.links import JSON
 from search_api.middleware.head import wants_headers_only
 from search_api.problem_schema import problems
 from search_api.request_bodies import body_of, described
-from search_api.service import Service
-from search_api.stac.routes import Api
+from search_api.stac import schemas
+from search_api.stac.routes import Api, json_answer
 from search_api.stac.searches import SearchesDep, SearchId, api_of_search
 from search_api.stac.tiles import archive_api
 from search_api.stac.url_params import reject_unknown_params, take_pictures
 
-router = APIRouter(tags=["Export"], dependencies=[Depends(reject_unknown_params)])
 GENERATION, REGISTERED, GONE = "Bandsight-Generation", "Bandsight-Registered-Generation", "Bandsight-Gone"
-"""Headers: the commit that was asked, the one a search was registered at, and how many of its hits then are gone."""
-_TYPES = {"geojson": GEOJSON, "csv": "text/csv; charset=utf-8", "geoparquet": "application/vnd.apache.parquet"}
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "A file, sent while it is made",
-        "content": {
-            GEOJSON: {"schema": {"type": "object"}},
-            "text/csv": {"schema": {"type": "string"}},
-            _TYPES["geoparquet"]: {"schema": {"type": "string", "format": "binary"}},
-        },
-        "headers": {GENERATION: {"schema": {"type": "integer"}, "description": "The commit that was asked"}},
-    }
+"""Headers: the commit that was searched, the one a search was registered at, and how many of its hits then are gone."""
+_FORMATS: dict[str, Any] = {
+    "type": "object",
+    "required": ["formats"],
+    "properties": {
+        "formats": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "title", "media_type", "suffixes"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "title": {"type": "string"},
+                    "media_type": {"type": "string"},
+                    "suffixes": {"type": "array", "items": {"type": "string"}},
+                },
+            },
+        }
+    },
 }
 
 
-@router.post(
-    "/search/export",
-    responses=_ANSWERS | problems(400, 404, 413, 415, 422, 503),
-    response_class=Response,
-    summary="Export a search",
-    openapi_extra=described(ExportBody),
-)
-def export_search(
-    api: Annotated[Api, Depends(archive_api)],
-    body: Annotated[ExportBody, Depends(body_of(ExportBody, take_pictures))],
-    format: Format = "geojson",  # noqa: A002  (the parameter's name)
-    vectors: Vectors = False,
-) -> Response:
-    """Return all items of a search, up to `limit`, as one file."""
-    ranking = api.ranking(api.question(body.q, body.semantic))
-    query = query_of_body(body, api.service.settings.max_hits)
-    walk = Walk(api.archive, query, ranking, api.root, most=body.limit, vectors=vectors)
-    return _file(api, walk, format, "bandsight", vectors=vectors)
+def export_router() -> APIRouter:
+    """Return the routes, which offer the formats that exist now."""
+    router = APIRouter(tags=["Export"], dependencies=[Depends(reject_unknown_params)])
+    names = [one.name for one in formats()]
+    Format = Annotated[  # noqa: N806  (a type)
+        str,
+        AfterValidator(_known),
+        Query(description=", ".join(one.title for one in formats()), json_schema_extra={"enum": names}),
+    ]
+    Vectors = Annotated[bool, Query(description="Each tile's vector too: `bandsight:vector`")]  # noqa: N806  (a type)
+    files = _files()
 
+    @router.get("/export-formats", responses=schemas.of(JSON, _FORMATS) | problems(400), summary="Export formats")
+    def export_formats() -> Response:
+        """Return the formats of exports, the default first, with media types and file suffixes."""
+        rows = [
+            {"name": one.name, "title": one.title, "media_type": one.media_type, "suffixes": list(one.suffixes)}
+            for one in formats()
+        ]
+        return json_answer({"formats": rows})
 
-@router.get(
-    "/searches/{search_id}/export",
-    responses=_ANSWERS | problems(400, 404),
-    response_class=Response,
-    summary="Export a registered search",
-)
-def export_registered(
-    api: Annotated[Api, Depends(api_of_search)],
-    searches: SearchesDep,
-    search_id: SearchId,
-    format: Format = "geojson",  # noqa: A002  (the parameter's name)
-    vectors: Vectors = False,
-    limit: Annotated[int, Query(ge=1, le=MOST, description="Most items")] = DEFAULT,
-    as_registered: Annotated[
-        bool, Query(description="The hits that it had when it was registered, as far as they are still there")
-    ] = False,
-) -> Response:
-    """Return the hits of a registered search as one file: as they are now, or as they were.
-
-    Where nothing was committed since, both are the same. Header and answer say the generation of now and of then, and
-    how many of the hits of then are gone.
-    """
-    then = searches.hits_of(search_id)
-    name, ranking = f"search-{search_id}", api.ranking(None)
-    facts: dict[str, Any] = {}
-    if then is not None:
-        facts = {"registered_generation": then.generation, "gone": gone_since(api.archive, then)}
-    if wants_headers_only(api.request):
-        api.archive.refresh()
-        headers = _headers(api.archive.generation, format, name, facts)
-        return StreamingResponse([], media_type=_TYPES[format], headers=headers)
-    if then is not None and as_registered and isinstance(ranking, TopRanking):
-        ranking = AsRegistered(ranking.rank, then)
-    walk = Walk(api.archive, ItemQuery(), ranking, api.root, most=limit, vectors=vectors)
-    return _file(api, walk, format, name, vectors=vectors, facts=facts)
-
-
-def _file(
-    api: Api, walk: Walk, kind: str, name: str, *, vectors: bool, facts: dict[str, Any] | None = None
-) -> Response:
-    said = facts or {}
-
-    def ending() -> dict[str, Any]:
-        matched = {} if walk.matched is None else {"numberMatched": walk.matched}
-        return {
-            **matched,
-            **documents.server_facts(api.archive.model, walk.generation),
-            **documents.page_facts(walk.nothing_matches),
-            **said,
-        }
-
-    parts = _parts(api, walk, kind, vectors=vectors, ending=ending)
-    # What fails while the first part is made is still an answer of its own, not a file that ends too early.
-    service: Service = api.service
-    with service.exporting:
-        first = next(parts, b"")
-    return StreamingResponse(
-        chain([first], parts), media_type=_TYPES[kind], headers=_headers(walk.generation, kind, name, said)
+    @router.post(
+        "/search/export",
+        responses=files | problems(400, 404, 413, 415, 422, 503),
+        response_class=Response,
+        summary="Export a search",
+        openapi_extra=described(ExportBody),
     )
+    def export_search(
+        api: Annotated[Api, Depends(archive_api)],
+        body: Annotated[ExportBody, Depends(body_of(ExportBody, take_pictures))],
+        format: Format = names[0],  # noqa: A002  (the parameter's name)
+        vectors: Vectors = False,
+    ) -> Response:
+        """Return all items of a search, up to `limit`, as one file."""
+        ranking = api.ranking(api.question(body.q, body.semantic))
+        query = query_of_body(body, api.service.settings.max_hits)
+        pages = ResultPages(api.archive, query, ranking, api.root, most=body.limit, vectors=vectors)
+        return _file(api, pages, format_named(format), "bandsight", {})
+
+    @router.get(
+        "/searches/{search_id}/export",
+        responses=files | problems(400, 404),
+        response_class=Response,
+        summary="Export a registered search",
+    )
+    def export_registered(
+        api: Annotated[Api, Depends(api_of_search)],
+        searches: SearchesDep,
+        search_id: SearchId,
+        format: Format = names[0],  # noqa: A002  (the parameter's name)
+        vectors: Vectors = False,
+        limit: Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Most items")] = DEFAULT_ITEMS,
+        as_registered: Annotated[
+            bool, Query(description="The hits that it had when it was registered, without those that are gone")
+        ] = False,
+    ) -> Response:
+        """Return the hits of a registered search as one file: as they are now, or as they were.
+
+        Where nothing was committed since, both are the same. Headers and file give the generation now and then, and
+        how many of the hits of then are gone.
+        """
+        then = searches.hits_of(search_id)
+        name, ranking, chosen = f"search-{search_id}", api.ranking(None), format_named(format)
+        facts: dict[str, Any] = {}
+        if then is not None:
+            facts = {"registered_generation": then.generation, "gone": gone_since(api.archive, then)}
+        if wants_headers_only(api.request):
+            api.archive.refresh()
+            headers = _headers(api.archive.generation, chosen, name, facts)
+            return StreamingResponse([], media_type=chosen.media_type, headers=headers)
+        if then is not None and as_registered and isinstance(ranking, TopRanking):
+            ranking = AsRegistered(ranking.rank, then)
+        pages = ResultPages(api.archive, ItemQuery(), ranking, api.root, most=limit, vectors=vectors, facts=facts)
+        return _file(api, pages, chosen, name, facts)
+
+    return router
 
 
-def _headers(generation: int, kind: str, name: str, facts: dict[str, Any]) -> dict[str, str]:
-    headers = {**names_of(kind, name), GENERATION: str(generation)}
+def _known(name: str) -> str:
+    try:
+        return format_named(name).name
+    except QueryError as error:
+        raise ValueError(f"need one of {', '.join(one.name for one in formats())}") from error
+
+
+def _files() -> dict[int | str, dict[str, Any]]:
+    """Return how the OpenAPI document describes a file of each format."""
+    content = {}
+    for one in formats():
+        media_type = one.media_type.partition(";")[0]
+        schema = {"type": "string"} if media_type.startswith("text/") else {"type": "string", "format": "binary"}
+        content[media_type] = {"schema": {"type": "object"} if media_type.endswith("json") else schema}
+    header = {"schema": {"type": "integer"}, "description": "The commit that was searched"}
+    return {200: {"description": "A file, sent while it is made", "content": content, "headers": {GENERATION: header}}}
+
+
+def _file(api: Api, pages: ResultPages, chosen: ExportFormat, name: str, facts: dict[str, Any]) -> Response:
+    parts = chosen.stream(pages)
+    # An error while the first part is made still becomes a problem document, not a file that ends too early.
+    with api.service.exporting:
+        first = next(parts, b"")
+    headers = _headers(pages.generation, chosen, name, facts)
+    return StreamingResponse(chain([first], parts), media_type=chosen.media_type, headers=headers)
+
+
+def _headers(generation: int, chosen: ExportFormat, name: str, facts: dict[str, Any]) -> dict[str, str]:
+    file = f'attachment; filename="{name}{chosen.suffixes[0]}"'
+    headers = {"Content-Disposition": file, GENERATION: str(generation)}
     if facts:
         headers |= {REGISTERED: str(facts["registered_generation"]), GONE: str(len(facts["gone"]))}
     return headers
-
-
-def _parts(api: Api, walk: Walk, kind: str, *, vectors: bool, ending: Any) -> Iterator[bytes]:
-    match kind:
-        case "csv":
-            return table(walk, api.archive.property_types())
-        case "geoparquet":
-            return geoparquet(walk, api.archive.model.dim if vectors else None)
-        case _:
-            return geojson(walk, ending)

@@ -207,10 +207,10 @@ def test_an_answer_that_breaks_off_is_no_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from bandsight.export import pages as walk
+    from bandsight.export import pages as pages_module
 
-    monkeypatch.setattr(walk, "PAGE", 2)
-    rows, pages = walk.Walk._rows, []
+    monkeypatch.setattr(pages_module, "PAGE", 2)
+    rows, pages = pages_module.ResultPages._items, []
 
     def breaks(self, page):
         pages.append(page)
@@ -218,7 +218,7 @@ def test_an_answer_that_breaks_off_is_no_file(
             raise RuntimeError("the disk is gone")
         return rows(self, page)
 
-    monkeypatch.setattr(walk.Walk, "_rows", breaks)
+    monkeypatch.setattr(pages_module.ResultPages, "_items", breaks)
     with (
         Client(Transfer("http://archive.invalid", None, InProcess(app_of(archive)))) as client,
         pytest.raises(BandsightError, match=r"cannot be reached.*broke off"),

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import geopandas
@@ -16,7 +17,11 @@ import shapely
 from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive
-from bandsight.export import pages as walk
+from bandsight.errors import BandsightError
+from bandsight.export import formats
+from bandsight.export import pages as pages_module
+from bandsight.export.files import save
+from bandsight.export.pages import ResultPages
 from search_api.export import routes
 from tests.archive.makers import entry, filled
 from tests.search_api.stac.conftest import app_of
@@ -53,7 +58,7 @@ QUESTIONS = [
 
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walk, "PAGE", 7)
+    monkeypatch.setattr(pages_module, "PAGE", 7)
 
 
 @pytest.mark.parametrize("body", QUESTIONS)
@@ -168,14 +173,14 @@ def empty(tmp_path: Path):
 
 def test_no_more_than_a_page_of_items_is_held(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[int] = []
-    rows = walk.Walk._rows
+    rows = ResultPages._items
 
-    def counted(self: walk.Walk, page):
+    def counted(self: ResultPages, page):
         made = rows(self, page)
         held.append(len(made.items))
         return made
 
-    monkeypatch.setattr(walk.Walk, "_rows", counted)
+    monkeypatch.setattr(ResultPages, "_items", counted)
     for kind in ("geojson", "csv", "geoparquet"):
         held.clear()
         stac.post(f"/search/export?format={kind}", json={})
@@ -186,10 +191,10 @@ def test_no_more_than_a_page_of_items_is_held(stac: TestClient, monkeypatch: pyt
 def test_an_export_meets_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes meanwhile is left out, what goes meanwhile is gone; nothing else is missed or told twice."""
     with filled(tmp_path / "a", 6) as archive, TestClient(app_of(archive)) as client:
-        rows = walk.Walk._rows
+        rows = ResultPages._items
         pages = 0
 
-        def busy(self: walk.Walk, page):
+        def busy(self: ResultPages, page):
             nonlocal pages
             pages += 1
             if pages == 2:
@@ -197,7 +202,7 @@ def test_an_export_meets_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                 archive.remove([archive.scene(1).href])
             return rows(self, page)
 
-        monkeypatch.setattr(walk.Walk, "_rows", busy)
+        monkeypatch.setattr(ResultPages, "_items", busy)
         answer = client.post("/search/export?vectors=true", json={"collections": ["red", "green", "blue"]}).json()
         ids = [int(one["id"]) for one in answer["features"]]
         assert len(ids) == len(set(ids))
@@ -283,7 +288,7 @@ def test_head_has_the_headers_of_the_file_without_making_it(
     def work(*_: object, **__: object) -> None:
         raise AssertionError("HEAD makes nothing")
 
-    monkeypatch.setattr(routes, "Walk", work)
+    monkeypatch.setattr(routes, "ResultPages", work)
     monkeypatch.setattr(routes, "AsRegistered", work)
     head = stac.head(f"{link}{query}")
     assert (head.status_code, head.content) == (200, b"")
@@ -308,3 +313,60 @@ def test_a_bad_export_of_a_registered_search_is_named(stac: TestClient, query: s
     made = stac.post("/searches", json={"q": "a lake", "hits": 5}).json()
     assert_problem(stac.get(f"/searches/{made['id']}/export?{query}"), 400, *words)
     assert_problem(stac.get("/searches/0123456789abcdef/export"), 404, "0123456789abcdef")
+
+
+class Ids:
+    """A format of one id a line."""
+
+    name = "ids"
+    title = "Plain ids"
+    media_type = "text/plain"
+    suffixes = (".ids",)
+
+    def stream(self, pages: ResultPages) -> Iterator[bytes]:
+        for page in pages:
+            yield "".join(f"{item['id']}\n" for item in page.items).encode()
+
+
+def test_a_format_that_is_added_is_offered_everywhere(many: Archive, stac: TestClient) -> None:
+    assert_problem(stac.post("/search/export?format=ids", json={}), 400, "format", "'ids'")
+    formats.register(Ids())
+    try:
+        with TestClient(app_of(many)) as client:
+            listed = client.get("/export-formats").json()["formats"]
+            assert [one["name"] for one in listed] == ["geojson", "csv", "geoparquet", "ids"]
+            assert listed[-1] == {
+                "name": "ids",
+                "title": "Plain ids",
+                "media_type": "text/plain",
+                "suffixes": [".ids"],
+            }
+            document = client.get("/openapi.json").json()["paths"]
+            for path, method in (("/search/export", "post"), ("/searches/{search_id}/export", "get")):
+                described = document[path][method]
+                (parameter,) = [one for one in described["parameters"] if one["name"] == "format"]
+                assert parameter["schema"]["enum"] == ["geojson", "csv", "geoparquet", "ids"]
+                assert "text/plain" in described["responses"]["200"]["content"]
+            body = {"q": "a lake", "limit": 9}
+            response = client.post("/search/export?format=ids", json=body)
+            assert response.headers["content-type"].startswith("text/plain")
+            assert response.headers["content-disposition"] == 'attachment; filename="bandsight.ids"'
+            assert response.text.split() == [item["id"] for item in everything(client, body)][:9]
+        with pytest.raises(ValueError, match="taken"):
+            formats.register(Ids())
+    finally:
+        formats.unregister("ids")
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    def breaks() -> Iterator[bytes]:
+        yield b"begun"
+        raise RuntimeError("the disk is gone")
+
+    with pytest.raises(RuntimeError):
+        save(tmp_path / "a.csv", breaks())
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(BandsightError, match=r"nowhere/a\.csv: cannot be written.*folder"):
+        save(tmp_path / "nowhere" / "a.csv", [b"x"])
+    assert save(tmp_path / "a.csv", [b"x", b"y"]).read_bytes() == b"xy"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.csv"]

@@ -91,6 +91,10 @@ export const mosaic = (collection: string, options?: Options): Promise<TileJson>
 export type ClassMap = FeatureCollection<Polygon | MultiPolygon> & { shares: Record<string, { tiles: number; area: number }> };
 export const classMap = (body: Body, options?: Options): Promise<ClassMap> => postJson<ClassMap>("classify/map", body, options);
 
+export interface ExportFormat { name: string; title: string; suffixes: string[] }
+export const exportFormats = async (options?: Options): Promise<ExportFormat[]> =>
+  (await getJson<{ formats: ExportFormat[] }>("export-formats", options)).formats;
+
 export async function exported(format: string, body: Body, options?: Options): Promise<Blob> {
   return (await ask(`search/export?format=${format}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }, options)).blob();
 }

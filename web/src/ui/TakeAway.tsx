@@ -1,4 +1,6 @@
 // What leaves the page: a link, files, and the same question as Python and curl.
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import * as calls from "../api/calls";
 import { wordsOf } from "../api/http";
 import { permalink, say } from "../model/actions";
@@ -9,7 +11,17 @@ import { exportBody } from "../model/taking";
 import { Popover } from "./bits";
 import * as icons from "./icons";
 
-const FORMATS = [["geojson", "GeoJSON", "geojson"], ["csv", "CSV", "csv"], ["geoparquet", "GeoParquet", "parquet"]] as const;
+const formats = signal<calls.ExportFormat[]>([]);
+
+/** Ask the server for its formats, once. */
+async function loadFormats(): Promise<void> {
+  if (formats.value.length) return;
+  try {
+    formats.value = await calls.exportFormats();
+  } catch (error) {
+    say(`Formats: ${wordsOf(error)}`, undefined, true);
+  }
+}
 
 export async function copy(text: string, what: string): Promise<void> {
   try {
@@ -20,22 +32,31 @@ export async function copy(text: string, what: string): Promise<void> {
   }
 }
 
-async function download(format: (typeof FORMATS)[number], starred: boolean): Promise<void> {
-  say(`Preparing ${format[1]}…`);
+async function download(format: calls.ExportFormat, starred: boolean): Promise<void> {
+  say(`Preparing ${format.title}…`);
   try {
-    const blob = await calls.exported(format[0], exportBody(question.value, view.value.least, starred ? [...stars.value] : null));
+    const blob = await calls.exported(format.name, exportBody(question.value, view.value.least, starred ? [...stars.value] : null));
     const url = URL.createObjectURL(blob);
     const name = inWords(question.value).replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "bandsight";
-    Object.assign(document.createElement("a"), { href: url, download: `${name}.${format[2]}` }).click();
+    Object.assign(document.createElement("a"), { href: url, download: `${name}${format.suffixes[0] ?? ""}` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
-    say(`${format[1]} downloaded`);
+    say(`${format.title} downloaded`);
   } catch (error) {
-    say(`${format[1]}: ${wordsOf(error)}`, undefined, true);
+    say(`${format.title}: ${wordsOf(error)}`, undefined, true);
   }
 }
 
 /** Copy the address of all that is asked and seen. */
 export const copyLink = (): void => void permalink().then((link) => copy(link, "Link"), (error: unknown) => say(wordsOf(error), undefined, true));
+
+function Formats({ starred }: { starred: boolean }) {
+  useEffect(() => void loadFormats(), []);
+  return (
+    <div class="row">
+      {formats.value.map((format) => <button key={format.name} type="button" class="button grow" onClick={() => void download(format, starred)}>{format.title}</button>)}
+    </div>
+  );
+}
 
 export function TakeAway() {
   const kept = stars.value.size;
@@ -46,8 +67,8 @@ export function TakeAway() {
           <h2>Link</h2>
           <button type="button" onClick={copyLink}><icons.Share />Copy a link that restores all of this</button>
           <h2>Download {shown.value.length.toLocaleString("en")} places</h2>
-          <div class="row">{FORMATS.map((format) => <button key={format[0]} type="button" class="button grow" onClick={() => void download(format, false)}>{format[1]}</button>)}</div>
-          {kept > 0 && <><h2>Download the {kept} with ★</h2><div class="row">{FORMATS.map((format) => <button key={format[0]} type="button" class="button grow" onClick={() => void download(format, true)}>{format[1]}</button>)}</div></>}
+          <Formats starred={false} />
+          {kept > 0 && <><h2>Download the {kept} with ★</h2><Formats starred /></>}
           <h2>The same in code</h2>
           <div class="row">
             <button type="button" class="button grow" onClick={() => void copy(python(question.value), "Python")}>Copy as Python</button>
