@@ -22,7 +22,7 @@ import torch
 from rasterio.transform import from_origin
 from torch.utils.flop_counter import FlopCounterMode
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model import load_model
 from bandsight.model.architecture import build_model, wavelength_inputs
@@ -113,7 +113,7 @@ def indexing(encoder: ClipEncoder, folder: Path, side: int) -> dict[str, Any]:
         for _ in range(_BARE_BATCHES):
             encoder.embed_pixels(tiles, _WAVES)
         bare = _BARE_BATCHES * len(tiles) / (time.perf_counter() - began)
-        with Archive.create(folder / f"archive{number}", identity) as archive:
+        with ArchiveWriter.create(folder / f"archive{number}", identity) as archive:
             began = time.perf_counter()
             summary = index([scene], archive=archive, model=encoder, sensor="rgbn")
             job = summary.tiles / (time.perf_counter() - began)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
 from bandsight.geo.footprint import footprint
 from bandsight.model import load_model
@@ -40,7 +40,7 @@ def make(path: Path, tiles: int) -> None:
     encoder = load_model("embedded", "cpu")
     identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
     scenes = -(-tiles // _TILES**2)
-    with Archive.open_or_create(path, identity) as archive:
+    with ArchiveWriter.open_or_create(path, identity) as archive:
         for first in range(0, scenes, _SCENES_A_COMMIT):
             numbers = [n for n in range(first, min(first + _SCENES_A_COMMIT, scenes)) if not archive.has_scene(_key(n))]
             if numbers:

@@ -24,7 +24,7 @@ import torch
 from rasterio.transform import from_origin
 from torch.utils.flop_counter import FlopCounterMode
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.errors import ModelError
 from bandsight.model.architecture import build_model, wavelength_inputs
@@ -167,7 +167,7 @@ def _job(encoder: ClipEncoder, cogs: Sequence[Path], place: Path, batch: int, wo
     """Index scenes; return images/s and how busy the GPU was, by its own counters and by events around each batch."""
     identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
     notes = _Notes()
-    with Archive.create(place, identity) as archive, _gpu_busy(encoder.device) as busy:
+    with ArchiveWriter.create(place, identity) as archive, _gpu_busy(encoder.device) as busy:
         summary = index(
             cogs, archive=archive, model=encoder, batch_size=batch, workers=workers, isolate=True, progress=notes
         )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
 from bandsight.geo.footprint import footprint, footprints
 
@@ -32,7 +32,7 @@ def main() -> None:
     args = parser.parse_args()
     identity = ModelIdentity(name="made-up", digest="0" * 64, dim=_DIM, license="Apache-2.0")
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as name, Archive.create(Path(name) / "archive", identity) as archive:
+    with tempfile.TemporaryDirectory() as name, ArchiveWriter.create(Path(name) / "archive", identity) as archive:
         number = 0
         for thousand in range(-(-args.scenes // 1000)):
             rows.append({"tiles_before": thousand * 1000 * _SMALL, **_small(archive, number, 1000)})

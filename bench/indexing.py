@@ -24,7 +24,7 @@ import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.transform import from_origin
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model import load_model
 from bandsight.model.pending import PendingEmbeddings, Ready
@@ -197,7 +197,7 @@ def end_to_end(encoder: BatchEncoder, path: Path, folder: Path, rounds: int, wor
 def job(model: BatchEncoder, paths: Sequence[Path], place: Path, *, isolate: bool, workers: int) -> tuple[Cost, int]:
     """Index scenes into an empty archive; that this is made does not count, that its readers begin does."""
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
-    with Archive.create(place, identity) as archive:
+    with ArchiveWriter.create(place, identity) as archive:
         found = []
         how: Any = {"sensor": "rgbn", "isolate": isolate, "workers": workers}
         cost = timed(lambda: found.append(index(paths, archive=archive, model=model, **how)))

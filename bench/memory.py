@@ -18,7 +18,7 @@ import psutil
 import rasterio
 from rasterio.transform import from_origin
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from bench.indexing import Free
 from indexer.pipeline import index
@@ -70,7 +70,7 @@ def _measure(side: int, layout: str) -> dict[str, Any]:
         over = threading.Event()
         watch = threading.Thread(target=_watch, args=(readers, over))
         watch.start()
-        with Archive.create(Path(name) / "archive", identity) as archive:
+        with ArchiveWriter.create(Path(name) / "archive", identity) as archive:
             summary = index([scene], archive=archive, model=model, isolate=True)
         over.set()
         watch.join()

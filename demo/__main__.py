@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.cli.contact_sheet import contact_sheet
 from bandsight.cli.formatting import hits_of, table
@@ -51,7 +51,7 @@ def main() -> int:
     folders = [path for name, path in scenes.items() if name not in {"query", _FINE}]
     failed = False
     coarser = Tiling(tile_px=encoder.image_size, scales=(_COARSER,))
-    with Archive.open_or_create(_ARCHIVE, identity) as archive, console_progress() as progress:
+    with ArchiveWriter.open_or_create(_ARCHIVE, identity) as archive, console_progress() as progress:
         for paths, option, tiling in ((folders, "", None), ([scenes[_FINE]], f" --scales {_COARSER}", coarser)):
             print(f"$ bandsight index {' '.join(str(path) for path in paths)}{option} --archive {_ARCHIVE}")
             summary = index(paths, archive=archive, model=encoder, tiling=tiling, progress=progress)

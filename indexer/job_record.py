@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from bandsight.catalog.jobs import Counts, State
 from bandsight.errors import ArchiveError
 from indexer.progress import NullProgress
@@ -18,7 +18,7 @@ _BEAT_S = 2.0
 class JobRecord(NullProgress):
     """Listens to a job; what finds nothing to do leaves no record."""
 
-    def __init__(self, archive: Archive, kind: str, sources: Sequence[str], do: Callable[..., None]) -> None:
+    def __init__(self, archive: ArchiveWriter, kind: str, sources: Sequence[str], do: Callable[..., None]) -> None:
         """Prepare.
 
         Args:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from bandsight.errors import ArchiveError, BandsightError, SceneError
 from bandsight.model.protocol import BatchEncoder
 from bandsight.raster.drivers import is_remote
@@ -57,7 +57,7 @@ class SceneSpec:
 def index(
     paths: Iterable[str | Path],
     *,
-    archive: Archive,
+    archive: ArchiveWriter,
     model: BatchEncoder,
     sensor: str | None = None,
     profiles: Sequence[Profile] | None = None,
@@ -115,11 +115,11 @@ def index(
 def run(
     tasks: Sequence[SceneSpec],
     *,
-    archive: Archive,
+    archive: ArchiveWriter,
     model: BatchEncoder,
     asked: Sequence[str],
     kind: str = "index",
-    recorded_in: Archive | None = None,
+    recorded_in: ArchiveWriter | None = None,
     profiles: Sequence[Profile] | None = None,
     batch_size: int = 64,
     workers: int = 2,
@@ -170,9 +170,9 @@ class _Job:
     def __init__(
         self,
         *,
-        archive: Archive,
+        archive: ArchiveWriter,
         model: BatchEncoder,
-        record: tuple[Archive, str, Sequence[str]],
+        record: tuple[ArchiveWriter, str, Sequence[str]],
         profiles: Sequence[Profile] | None,
         batch_size: int,
         workers: int,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.archive import Archive
-from bandsight.archive.lifecycle import CATALOG_FILE
+from bandsight.archive import ArchiveWriter, archive_exists
+from bandsight.archive.admin import create_beside, swap_in
 from bandsight.catalog.records import ModelIdentity, Scene
 from bandsight.model.protocol import BatchEncoder, Encoder
 from indexer.pipeline import SceneSpec, run
@@ -23,7 +23,7 @@ _NAME = 16
 
 
 def reindex(
-    archive: Archive,
+    archive: ArchiveWriter,
     model: BatchEncoder,
     *,
     tile_px: int | None = None,
@@ -54,8 +54,8 @@ def reindex(
         return Summary(skipped_scenes=len(archive.scenes())), True
     path = place / model.digest[:_NAME]
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
-    there = (path / CATALOG_FILE).exists()
-    with Archive.open(path, write=True) if there else archive.create_beside(path, identity) as beside:
+    there = archive_exists(path)
+    with ArchiveWriter.open(path) if there else create_beside(archive, path, identity) as beside:
         beside.check_model(identity)
         scenes = archive.scenes()
         gone = {scene.href for scene in beside.scenes()} - {scene.href for scene in scenes}
@@ -68,7 +68,7 @@ def reindex(
             return summary, False
         if archive.index_figures["index"] != "none":
             beside.optimize(_texts(model, sentences))
-        archive.swap_in(beside)
+        swap_in(archive, beside)
     shutil.rmtree(place, ignore_errors=True)
     return summary, True
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from indexer.checkpoints import Checkpoint, CheckpointFolder
 from indexer.scene_task import SceneTask
 
@@ -17,7 +17,7 @@ _ROWS_AT_ONCE = 256
 class Writer:
     """Does all writes of a job, one after another, in the order in which they are asked for."""
 
-    def __init__(self, archive: Archive, model: str, committed: Callable[[int, int], None]) -> None:
+    def __init__(self, archive: ArchiveWriter, model: str, committed: Callable[[int, int], None]) -> None:
         """Prepare.
 
         Args:

@@ -3,12 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from bandsight.catalog.sqlite.tables import TILE_BOXES, Base
-
-
-def _ours(name: str | None, kind: str, _: object) -> bool:
-    # The R*Tree and its shadow tables are made by hand.
-    return not (kind == "table" and name is not None and name.startswith(TILE_BOXES))
+from bandsight.catalog.sqlite.tables import Base
 
 
 def run(connection: Connection) -> None:
@@ -16,7 +11,6 @@ def run(connection: Connection) -> None:
     context.configure(
         connection=connection.execution_options(writes=True),
         target_metadata=Base.metadata,
-        include_name=_ours,
         transaction_per_migration=True,
         render_as_batch=True,
     )

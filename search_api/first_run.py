@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bandsight.archive import CATALOG_FILE
+from bandsight.archive import archive_exists
 from bandsight.errors import BandsightError
 from search_api.errors import problem
 from search_api.page import page
@@ -19,7 +19,7 @@ _WITHOUT_ARCHIVE = ("/static/", "/healthz")
 
 def is_there(settings: ApiSettings) -> bool:
     """Say whether the archive exists, in whatever state."""
-    return (settings.archive / CATALOG_FILE).is_file()
+    return archive_exists(settings.archive)
 
 
 class FirstRun:

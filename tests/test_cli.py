@@ -237,7 +237,7 @@ def test_a_mistyped_sensor_is_said_before_anything_is_opened(run, capsys, monkey
 
 
 def test_jobs_are_told_while_they_run_and_afterwards(bandsight, archive, run, capsys, monkeypatch, tmp_path, scenes):
-    from bandsight.archive import Archive
+    from bandsight.archive import Archive, ArchiveWriter
     from bandsight.catalog.jobs import Counts
 
     code, out, _ = bandsight("jobs")
@@ -253,7 +253,7 @@ def test_jobs_are_told_while_they_run_and_afterwards(bandsight, archive, run, ca
     assert told["sources"] == [str(scenes)]
     code, _, err = bandsight("jobs", "99")
     assert (code, "job 99" in err) == (1, True)
-    with Archive.open(archive) as opened, Archive.create(tmp_path / "a", opened.model) as writer:
+    with Archive.open(archive) as opened, ArchiveWriter.create(tmp_path / "a", opened.model) as writer:
         writer.jobs.begin("index", ["/in"], Counts(scenes=9, tiles_per_s=4, remaining_s=300))
         _, out, _ = run(capsys, monkeypatch, "jobs", "--archive", str(tmp_path / "a"))
         assert [out.splitlines()[1].split()[at] for at in (2, -2, -1)] == ["running", "5", "min"]

@@ -4,7 +4,7 @@ import logging
 import threading
 
 from bandsight.errors import ArchiveError
-from bandsight.vectors.local.store import LocalVectorStore
+from bandsight.vectors.port import VectorStore
 
 # Due when so many tiles, and this share of all, are newer than the index: scanning them costs each query about as much
 # as the index itself does.
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 class IndexUpdater:
     """At most one thread that adds new tiles to a store's index; commits and searches go on meanwhile."""
 
-    def __init__(self, store: LocalVectorStore) -> None:
+    def __init__(self, store: VectorStore) -> None:
         self._store = store
         self._thread: threading.Thread | None = None
         self._saved = False

@@ -2,15 +2,14 @@
 
 import os
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bandsight.archive.lock import writing_process
 from bandsight.catalog.jobs import DIED, Counts, Job, State
-from bandsight.catalog.sqlite.catalog import Catalog
+from bandsight.catalog.port import CatalogDatabase
 from bandsight.errors import NotFoundError
 
 # Older jobs are forgotten; a folder that is watched makes many.
@@ -18,36 +17,33 @@ _KEPT = 1000
 # A job on another machine says so every few seconds that it lives, except while it shows a very large scene.
 _SILENT = timedelta(minutes=10)
 
-Transaction = Callable[[], AbstractContextManager[Catalog]]
-
 
 class JobLog:
     """Jobs are written by the archive's writer and read by anybody."""
 
-    def __init__(self, path: Path, reading: Transaction, writing: Transaction) -> None:
-        """Keep what opens transactions.
+    def __init__(self, folder: Path, database: CatalogDatabase) -> None:
+        """Read and write jobs in a catalog.
 
         Args:
-            path: The archive's folder.
-            reading: Opens one that reads.
-            writing: Opens one that writes; it fails where the archive is open for reading only.
+            folder: The archive's folder, where its writer's lock is.
+            database: The catalog.
         """
-        self._path, self._reading, self._writing = path, reading, writing
+        self._folder, self._database = folder, database
 
     def begin(self, kind: str, sources: Sequence[str], counts: Counts) -> int:
         """Remember a job of this process and return its id."""
-        with self._writing() as catalog:
+        with self._database.writing() as catalog:
             catalog.jobs.forget(_KEPT - 1)
             return catalog.jobs.begin(kind, sources, counts)
 
     def update(self, job_id: int, counts: Counts) -> None:
         """Remember how far a job is."""
-        with self._writing() as catalog:
+        with self._database.writing() as catalog:
             catalog.jobs.update(job_id, counts)
 
     def end(self, job_id: int, state: State, message: str, counts: Counts) -> None:
         """Remember how a job ended."""
-        with self._writing() as catalog:
+        with self._database.writing() as catalog:
             catalog.jobs.end(job_id, state, message, counts)
 
     def newest(self, limit: int = 100, before: int | None = None) -> list[Job]:
@@ -57,7 +53,7 @@ class JobLog:
             limit: At most so many.
             before: Only those with a lower id: the id of the last one of a former page.
         """
-        with self._reading() as catalog:
+        with self._database.reading() as catalog:
             return [self._as_it_is(job) for job in catalog.jobs.newest(limit, before)]
 
     def get(self, job_id: int) -> Job:
@@ -66,7 +62,7 @@ class JobLog:
         Raises:
             NotFoundError: There is none of this id.
         """
-        with self._reading() as catalog:
+        with self._database.reading() as catalog:
             job = catalog.jobs.get(job_id)
         if job is None:
             raise NotFoundError(f"job {job_id}: this archive remembers no such job; run: bandsight jobs")
@@ -79,7 +75,7 @@ class JobLog:
     def _is_dead(self, job: Job) -> bool:
         if datetime.now(UTC) - job.updated > _SILENT:
             return True
-        return job.host == socket.gethostname() and (writing_process(self._path) != job.pid or not _exists(job.pid))
+        return job.host == socket.gethostname() and (writing_process(self._folder) != job.pid or not _exists(job.pid))
 
 
 def _exists(pid: int) -> bool:

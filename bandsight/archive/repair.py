@@ -1,12 +1,12 @@
-"""Makes a damaged archive whole: rebuilds what is derived, sets aside what is damaged, names what is lost."""
+"""Repairs a damaged archive: rebuilds what is derived, sets aside what is damaged, names what is lost."""
 
 import numpy as np
 
 from bandsight.archive.tile_columns import tile_columns
-from bandsight.catalog.sqlite.catalog import Catalog
+from bandsight.attributes.segments import Segment
+from bandsight.catalog.port import CatalogWriter
 from bandsight.errors import ArchiveError
-from bandsight.vectors.local.folder import StoreFolder
-from bandsight.vectors.port import Segment
+from bandsight.vectors.port import VectorStore
 
 _LOST = "its {} were damaged and have been removed by repair; index it again"
 
@@ -14,8 +14,8 @@ _LOST = "its {} were damaged and have been removed by repair; index it again"
 class Repair:
     """One repair inside a write transaction."""
 
-    def __init__(self, catalog: Catalog, folder: StoreFolder) -> None:
-        self._catalog, self._folder = catalog, folder
+    def __init__(self, catalog: CatalogWriter, store: VectorStore) -> None:
+        self._catalog, self._store = catalog, store
         self.report: list[str] = []
         """What was done, one sentence each; empty when nothing was wrong."""
 
@@ -23,29 +23,21 @@ class Repair:
         """Repair the catalog and the segments that it names.
 
         Raises:
-            ArchiveError: The catalog's structure is damaged: nothing can be told from it.
+            ArchiveError: The catalog's structure is damaged: nothing can be read from it.
         """
         self._check_structure()
         scenes, tiles = self._catalog.damaged()
         self._drop(sorted({*scenes, *self._catalog.scenes_of(tiles)}), "rows in the catalog")
         self._catalog.remove_tiles(tiles)
-        segments = [Segment(**row) for row in self._catalog.segments()]
-        for segment in segments:
-            if self._folder.damage(segment, full=True):
+        for segment in self._catalog.segments():
+            if self._store.damage(segment):
                 self._replace(segment)
-        covered = [Segment(**row) for row in self._catalog.segments()]
+        covered = self._catalog.segments()
         gaps = np.array([0, *(one.last_id for one in covered)]), np.array([*(one.first_id for one in covered), 2**62])
         for after, before in zip(*gaps, strict=True):
             self._drop(self._catalog.scenes_of(self._catalog.tile_ids(int(after) + 1, int(before) - 1)), "vectors")
-        if any("R*Tree" in problem for problem in self._catalog.check()):
-            self._catalog.rebuild_boxes()
-            self.report.append("catalog.sqlite: the R*Tree of tile boxes was built anew")
         if self.report:
             self._catalog.advance()
-
-    def drop_derived(self) -> None:
-        """Delete derived files that are damaged; the next opening writes them anew."""
-        self.report += self._folder.drop_damaged_derived()
 
     def _check_structure(self) -> None:
         if not self._catalog.structure(thorough=True):
@@ -53,12 +45,11 @@ class Repair:
         self._catalog.reindex()
         if left := self._catalog.structure(thorough=True):
             raise ArchiveError(f"{left[0]}; the catalog cannot be repaired: restore it from a backup")
-        self.report.append("catalog.sqlite: its indexes were built anew")
+        self.report.append("catalog: its indexes were rebuilt")
 
     def _replace(self, segment: Segment) -> None:
-        """Put what can be trusted of a segment in its place."""
-        self._folder.set_aside(segment)
-        ids, rows = self._folder.salvage(segment)
+        """Replace a segment by its intact rows."""
+        ids, rows = self._store.salvage(segment)
         there = np.array(self._catalog.tile_ids(segment.first_id, segment.last_id), np.int64)
         lost = np.setdiff1d(there, ids)
         self._drop(self._catalog.scenes_of(lost.tolist()), "vectors")
@@ -67,15 +58,8 @@ class Repair:
         kept = int(alive.sum())
         if kept:
             columns = tile_columns(self._catalog, ids[alive])
-            fresh = self._folder.write(rows[alive], columns)
-            self._catalog.add_segment(
-                name=fresh.name,
-                first_id=fresh.first_id,
-                last_id=fresh.last_id,
-                count=fresh.count,
-                sha256=fresh.sha256,
-                generation=self._catalog.generation() + 1,
-            )
+            fresh = self._store.upsert(rows[alive], columns)
+            self._catalog.add_segment(fresh, self._catalog.generation() + 1)
         self.report.append(
             f"vectors/{segment.name}: damaged, copied to quarantine/; {kept} tiles kept, {len(lost)} vectors lost"
         )

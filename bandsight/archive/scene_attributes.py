@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bandsight.attributes.columns import SceneColumns, time_us
 from bandsight.attributes.filters import GSD
-from bandsight.catalog.sqlite.catalog import Catalog
+from bandsight.catalog.port import Catalog
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -4,8 +4,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Set as AbstractSet
 
+from bandsight.catalog.port import Catalog
 from bandsight.catalog.records import Scene
-from bandsight.catalog.sqlite.catalog import Catalog
 
 # Some 5 kB each.
 _MOST = 8192

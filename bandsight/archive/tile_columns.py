@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.columns import TileColumns
+from bandsight.catalog.port import Catalog
 from bandsight.catalog.records import TileRecord
-from bandsight.catalog.sqlite.catalog import Catalog
 from bandsight.errors import ArchiveError
 
 
@@ -22,9 +22,7 @@ def tile_columns(catalog: Catalog, ids: NDArray[np.int64]) -> TileColumns:
                 columns.cloud_fraction[at] = np.nan if cloud is None else cloud
                 columns.boxes[at] = np.array(sides, np.float64).reshape(2, 4)
             except (TypeError, ValueError) as error:
-                raise ArchiveError(
-                    f"catalog.sqlite: row {tile_id} of tiles cannot be read; run: bandsight repair"
-                ) from error
+                raise ArchiveError(f"catalog: row {tile_id} of tiles cannot be read; run: bandsight repair") from error
     return columns
 
 

@@ -1,30 +1,29 @@
-"""Compares catalog and vectors, row for row."""
+"""Compares the catalog with the vectors, row for row."""
 
 import numpy as np
 
-from bandsight.catalog.sqlite.catalog import Catalog
-from bandsight.vectors.local.store import LocalVectorStore
+from bandsight.catalog.port import Catalog
+from bandsight.vectors.port import VectorStore
 
 
-def verify(catalog: Catalog, store: LocalVectorStore, *, full: bool) -> list[str]:
+def problems_of(catalog: Catalog, store: VectorStore, *, full: bool) -> list[str]:
     """Return what is wrong, one sentence each.
 
     Args:
-        catalog: One transaction's view.
-        store: Shows the same generation.
+        catalog: One transaction.
+        store: Serves the same generation.
         full: Also read every row of the catalog and every vector, and compare checksums.
     """
     problems = catalog.check()
     if full:
         for ids, table in zip(catalog.damaged(), ("scenes", "tiles"), strict=True):
             problems += [
-                f"catalog.sqlite: row {row_id} of {table} does not match its checksum; run: bandsight repair"
-                for row_id in ids
+                f"catalog: row {row_id} of {table} does not match its checksum; run: bandsight repair" for row_id in ids
             ]
     covered, before = 0, 0
     for segment, alive in store.living():
         if segment.first_id <= before:
-            problems.append(f"catalog.sqlite: segment {segment.name} begins at tile {segment.first_id}, within another")
+            problems.append(f"catalog: segment {segment.name} begins at tile {segment.first_id}, within another")
         before = segment.last_id
         expected = np.array(catalog.tile_ids(segment.first_id, segment.last_id), np.int64)
         covered += len(expected)
@@ -36,7 +35,7 @@ def verify(catalog: Catalog, store: LocalVectorStore, *, full: bool) -> list[str
             )
     tiles, newest = catalog.counts()["tiles"], catalog.next_tile_id() - 1
     if covered != tiles:
-        problems.append(f"catalog.sqlite: {tiles} tiles, of which {covered} have vectors; run: bandsight repair")
+        problems.append(f"catalog: {tiles} tiles, of which {covered} have vectors; run: bandsight repair")
     if before > newest:
-        problems.append(f"catalog.sqlite: the next tile would be {newest + 1}, but there is a tile {before}")
+        problems.append(f"catalog: the next tile would be {newest + 1}, but there is a tile {before}")
     return problems + store.verify(full=full)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from bandsight.archive.scene_cache import SceneCache
 from bandsight.attributes.filters import Filter
 from bandsight.attributes.matching import Footprints
+from bandsight.catalog.port import Catalog
 from bandsight.catalog.records import Hit, Scene, Tile
-from bandsight.catalog.sqlite.catalog import Catalog
 from bandsight.errors import QueryError
 from bandsight.vectors.port import Choice, Selection, Similarities, VectorStore
 from bandsight.vectors.scores import Ranked

@@ -1,17 +1,16 @@
 """Puts scenes into catalog and store inside a transaction: what it adds exists once that commits."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive.tile_columns import fresh_columns
 from bandsight.attributes.columns import TileColumns
+from bandsight.catalog.port import CatalogWriter
 from bandsight.catalog.records import SceneRecord, TileRecord
-from bandsight.catalog.sqlite.catalog import Catalog
 from bandsight.errors import ArchiveError
-from bandsight.vectors.local.store import LocalVectorStore
+from bandsight.vectors.port import VectorStore
 
 Part = tuple[Sequence[TileRecord], NDArray[np.float32]]
 """Tiles of a scene, and a vector for each, shape (tiles, dim)."""
@@ -24,8 +23,8 @@ _TILES_A_FILE = 4096
 _Row = tuple[int, int, TileRecord]
 
 
-def add_scenes(catalog: Catalog, store: LocalVectorStore, batch: Batch) -> int:
-    """Add scenes, their vectors in one file, and return the generation; see `Archive.add`."""
+def add_scenes(catalog: CatalogWriter, store: VectorStore, batch: Batch) -> int:
+    """Add scenes, their vectors in one segment, and return the generation; see `ArchiveWriter.add`."""
     fresh = _distinct([entry for entry in batch if not catalog.has_scene(entry[0].key)])
     if not fresh:
         return catalog.generation()
@@ -38,8 +37,8 @@ def add_scenes(catalog: Catalog, store: LocalVectorStore, batch: Batch) -> int:
     return generation
 
 
-def add_in_parts(catalog: Catalog, store: LocalVectorStore, scene: SceneRecord, parts: Iterable[Part]) -> int:
-    """Add one scene, several parts in a file of vectors, and return the generation; see `Archive.add_in_parts`."""
+def add_in_parts(catalog: CatalogWriter, store: VectorStore, scene: SceneRecord, parts: Iterable[Part]) -> int:
+    """Add one scene, several parts to a segment, and return the generation; see `ArchiveWriter.add_in_parts`."""
     if catalog.has_scene(scene.key):
         return catalog.generation()
     generation = catalog.advance()
@@ -57,7 +56,7 @@ def add_in_parts(catalog: Catalog, store: LocalVectorStore, scene: SceneRecord, 
     return generation
 
 
-def _add_tiles(catalog: Catalog, name: str, scene_id: int, part: Part) -> list[_Row]:
+def _add_tiles(catalog: CatalogWriter, name: str, scene_id: int, part: Part) -> list[_Row]:
     tiles, vectors = part
     if len(tiles) != len(vectors):
         raise ArchiveError(f"{name}: {len(tiles)} tiles but {len(vectors)} vectors")
@@ -67,15 +66,15 @@ def _add_tiles(catalog: Catalog, name: str, scene_id: int, part: Part) -> list[_
 
 
 def _add_vectors(
-    catalog: Catalog,
-    store: LocalVectorStore,
+    catalog: CatalogWriter,
+    store: VectorStore,
     columns: Sequence[TileColumns],
     vectors: Sequence[NDArray[np.float32]],
     generation: int,
 ) -> None:
     if columns:
         segment = store.upsert(np.concatenate(vectors), TileColumns.join(columns))
-        catalog.add_segment(**asdict(segment), generation=generation)
+        catalog.add_segment(segment, generation)
 
 
 def _distinct(batch: Batch) -> Batch:

@@ -49,29 +49,29 @@ class View:
         object.__setattr__(self, "bounds", rounded_outwards(self.tiles.boxes) if kept is None else kept)
 
 
-def matching(view: View, wanted: Filter, footprints: Footprints) -> Mask:
+def matching(view: View, where: Filter, footprints: Footprints) -> Mask:
     """Return which tiles are alive and pass the filter, shape (n,).
 
     Args:
         view: The tiles.
-        wanted: The filter.
+        where: The filter.
         footprints: Asked for the tiles that a filter's area neither covers nor misses by their boxes alone.
 
     Raises:
         QueryError: The filter names a property, or a kind of value, that no scene has.
     """
-    if not view.living or wanted == _ANY:
+    if not view.living or where == _ANY:
         return view.alive
-    return view.alive & _decide(view, wanted, footprints, outcome=True)
+    return view.alive & _decide(view, where, footprints, outcome=True)
 
 
-def _decide(view: View, wanted: Filter, footprints: Footprints, *, outcome: bool) -> Mask:
+def _decide(view: View, where: Filter, footprints: Footprints, *, outcome: bool) -> Mask:
     """Return which tiles the filter surely holds for, or (`outcome` False) surely fails for."""
-    parts = _of_scenes(view, wanted, outcome=outcome) + _of_tiles(view, wanted, footprints, outcome=outcome)
-    parts += [_decide(view, part, footprints, outcome=outcome) for part in wanted.all_of]
-    parts += [_decide(view, part, footprints, outcome=not outcome) for part in wanted.none_of]
-    if wanted.any_of:
-        either = [_decide(view, part, footprints, outcome=outcome) for part in wanted.any_of]
+    parts = _of_scenes(view, where, outcome=outcome) + _of_tiles(view, where, footprints, outcome=outcome)
+    parts += [_decide(view, part, footprints, outcome=outcome) for part in where.all_of]
+    parts += [_decide(view, part, footprints, outcome=not outcome) for part in where.none_of]
+    if where.any_of:
+        either = [_decide(view, part, footprints, outcome=outcome) for part in where.any_of]
         parts.append((np.logical_or if outcome else np.logical_and).reduce(either))
     if not parts:
         return np.full(len(view.tiles), outcome)
@@ -79,24 +79,24 @@ def _decide(view: View, wanted: Filter, footprints: Footprints, *, outcome: bool
     return mask
 
 
-def _of_tiles(view: View, wanted: Filter, footprints: Footprints, *, outcome: bool) -> list[Mask]:
+def _of_tiles(view: View, where: Filter, footprints: Footprints, *, outcome: bool) -> list[Mask]:
     tiles, parts = view.tiles, []
-    if wanted.boxes:
-        parts.append(_meets_boxes(view, wanted.boxes))
-    if wanted.area is not None:
-        parts.append(_meets_area(view, wanted.area, footprints))
-    if wanted.min_valid_fraction is not None:
-        parts.append(tiles.valid_fraction >= wanted.min_valid_fraction)
-    if wanted.up_to is not None:
-        parts.append(tiles.ids <= wanted.up_to)
-    if wanted.exclude:
-        parts.append(_others(tiles.ids, wanted.exclude))
+    if where.boxes:
+        parts.append(_meets_boxes(view, where.boxes))
+    if where.area is not None:
+        parts.append(_meets_area(view, where.area, footprints))
+    if where.min_valid_fraction is not None:
+        parts.append(tiles.valid_fraction >= where.min_valid_fraction)
+    if where.up_to is not None:
+        parts.append(tiles.ids <= where.up_to)
+    if where.exclude:
+        parts.append(_others(tiles.ids, where.exclude))
     if not outcome:
         parts = [~part for part in parts]
-    if wanted.max_cloud_fraction is not None:
+    if where.max_cloud_fraction is not None:
         # NaN, an unknown share, is neither below nor above.
         share = tiles.cloud_fraction
-        parts.append(share <= wanted.max_cloud_fraction if outcome else share > wanted.max_cloud_fraction)
+        parts.append(share <= where.max_cloud_fraction if outcome else share > where.max_cloud_fraction)
     return parts
 
 
@@ -111,12 +111,12 @@ def _others(ids: NDArray[np.int64], left_out: Sequence[int]) -> Mask:
     return mask
 
 
-def _meets_boxes(view: View, wanted: tuple[LonLatBox, ...]) -> Mask:
+def _meets_boxes(view: View, where: tuple[LonLatBox, ...]) -> Mask:
     """Decide by the rounded boxes; where these touch to the last digit, and where there are two, by the boxes."""
     mask = np.zeros(len(view.tiles), bool)
     open_rows = [np.flatnonzero(np.isnan(view.bounds[0]))]
-    for box in wanted:
-        # The wanted box rounded inwards: a side equal to it may lie on either side of the number that was asked.
+    for box in where:
+        # The box rounded inwards: a side equal to it may lie on either side of the number that was asked.
         sides = rounded_outwards(np.array([[[box.east, box.north, box.west, box.south], [np.nan] * 4]]))[:, 0]
         west, south, east, north = view.bounds
         outer = (west <= sides[0]) & (south <= sides[1]) & (east >= sides[2]) & (north >= sides[3])
@@ -125,14 +125,14 @@ def _meets_boxes(view: View, wanted: tuple[LonLatBox, ...]) -> Mask:
         open_rows.append(np.flatnonzero(outer ^ inner))
     rows = np.concatenate(open_rows)
     rows = rows[~mask[rows]]
-    mask[rows] = _meet_boxes(view.tiles.boxes[rows], wanted)
+    mask[rows] = _meet_boxes(view.tiles.boxes[rows], where)
     return mask
 
 
-def _meet_boxes(boxes: NDArray[np.float64], wanted: tuple[LonLatBox, ...]) -> Mask:
+def _meet_boxes(boxes: NDArray[np.float64], where: tuple[LonLatBox, ...]) -> Mask:
     mask = np.zeros(len(boxes), bool)
     west, south, east, north = (boxes[:, :, side] for side in range(4))
-    for box in wanted:
+    for box in where:
         # NaN compares false, so a missing second box meets nothing.
         meets = (west <= box.east) & (east >= box.west) & (south <= box.north) & (north >= box.south)
         mask |= meets.any(axis=1)
@@ -154,23 +154,23 @@ def _meets_area(view: View, area: Area, footprints: Footprints) -> Mask:
     return mask
 
 
-def _of_scenes(view: View, wanted: Filter, *, outcome: bool) -> list[Mask]:
+def _of_scenes(view: View, where: Filter, *, outcome: bool) -> list[Mask]:
     """Decide once a scene, then spread over tiles."""
     scenes = view.scenes
     every = np.ones(len(scenes.ids), bool)
     parts: list[tuple[Mask, Mask]] = []
     timed = scenes.times_us != NO_TIME
-    if wanted.start:
-        parts.append((scenes.times_us >= time_us(wanted.start), timed))
-    if wanted.end:
-        parts.append((scenes.times_us <= time_us(wanted.end), timed))
-    if wanted.collections:
-        parts.append((np.isin(scenes.collections, wanted.collections), every))
-    if wanted.sensors:
-        parts.append((np.isin(scenes.sensors, wanted.sensors), every))
-    if wanted.scenes:
-        parts.append((np.isin(scenes.ids, wanted.scenes), every))
-    parts += [_of_property(scenes, condition) for condition in wanted.properties]
+    if where.start:
+        parts.append((scenes.times_us >= time_us(where.start), timed))
+    if where.end:
+        parts.append((scenes.times_us <= time_us(where.end), timed))
+    if where.collections:
+        parts.append((np.isin(scenes.collections, where.collections), every))
+    if where.sensors:
+        parts.append((np.isin(scenes.sensors, where.sensors), every))
+    if where.scenes:
+        parts.append((np.isin(scenes.ids, where.scenes), every))
+    parts += [_of_property(scenes, condition) for condition in where.properties]
     if not parts:
         return []
     if outcome:

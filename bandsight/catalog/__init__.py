@@ -1,1 +1,1 @@
-"""Scenes, tiles and segments in SQLite: what exists, where it lies, and since which commit."""
+"""Scenes, tiles and segments: which exist, where they are, and since which commit. `port` is what archives need."""

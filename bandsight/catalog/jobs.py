@@ -1,15 +1,8 @@
-"""Reads and writes what is remembered of jobs, inside a transaction that the archive holds."""
+"""Index jobs, as plain values: how far a job is and how it ended."""
 
-import os
-import socket
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
-
-from sqlalchemy import Connection, delete, func, insert, select, update
-
-from bandsight.catalog.sqlite.tables import JobFailureRow, JobRow
 
 # Of OGC API - Processes (OGC 18-062r2, table 15), so that they mean the same everywhere.
 State = Literal["running", "successful", "failed", "dismissed"]
@@ -79,89 +72,3 @@ class Job:
         }
         failures = [{"scene": scene, "href": href, "reason": reason} for scene, href, reason in self.failures]
         return {**asdict(self), **times, "sources": list(self.sources), "failures": failures}
-
-
-class Jobs:
-    """The statements of one connection."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._db = connection
-
-    def begin(self, kind: str, sources: Sequence[str], counts: Counts) -> int:
-        """Remember a job of this process and return its id; any that still counts as running has died."""
-        now = _now()
-        self._db.execute(
-            update(JobRow).where(JobRow.state == "running").values(state="failed", message=DIED, finished=None)
-        )
-        values = {
-            "kind": kind,
-            "state": "running",
-            "started": now,
-            "updated": now,
-            "message": "",
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "sources": list(sources),
-            "counts": asdict(counts),
-        }
-        key = self._db.execute(insert(JobRow).values(**values)).inserted_primary_key
-        assert key is not None
-        return int(key[0])
-
-    def update(self, job_id: int, counts: Counts) -> None:
-        """Remember how far it is."""
-        self._db.execute(update(JobRow).where(JobRow.id == job_id).values(updated=_now(), counts=asdict(counts)))
-
-    def add_failure(self, job_id: int, scene: str, href: str, reason: str) -> None:
-        """Remember that a scene failed in it."""
-        row = {"job_id": job_id, "scene": scene, "href": href, "reason": reason, "at": _now()}
-        self._db.execute(insert(JobFailureRow).values(**row))
-
-    def end(self, job_id: int, state: State, message: str, counts: Counts) -> None:
-        """Remember how it ended."""
-        now = _now()
-        values = {"state": state, "message": message, "counts": asdict(counts), "updated": now, "finished": now}
-        self._db.execute(update(JobRow).where(JobRow.id == job_id).values(**values))
-
-    def forget(self, keep: int) -> None:
-        """Forget all but the newest jobs."""
-        newest = select(func.coalesce(func.max(JobRow.id), 0)).scalar_subquery()
-        self._db.execute(delete(JobRow).where(JobRow.id <= newest - keep))
-
-    def newest(self, limit: int, before: int | None = None) -> list[Job]:
-        """Return jobs, newest first, without their failures.
-
-        Args:
-            limit: At most so many.
-            before: Only those with a lower id.
-        """
-        chosen = select(JobRow.__table__).order_by(JobRow.id.desc()).limit(limit)
-        if before is not None:
-            chosen = chosen.where(JobRow.id < before)
-        return [_job(row) for row in self._db.execute(chosen).mappings()]
-
-    def get(self, job_id: int) -> Job | None:
-        """Return a job with its failures, None when there is none of this id."""
-        row = self._db.execute(select(JobRow.__table__).where(JobRow.id == job_id)).mappings().first()
-        if row is None:
-            return None
-        columns = (JobFailureRow.scene, JobFailureRow.href, JobFailureRow.reason)
-        failed = select(*columns).where(JobFailureRow.job_id == job_id).order_by(JobFailureRow.id)
-        return _job(row, tuple((scene, href, reason) for scene, href, reason in self._db.execute(failed)))
-
-
-def _job(row: Any, failures: tuple[tuple[str, str, str], ...] = ()) -> Job:
-    values = {name: row[name] for name in ("id", "kind", "state", "message", "host", "pid")}
-    return Job(
-        **values,
-        started=row["started"].replace(tzinfo=UTC),
-        updated=row["updated"].replace(tzinfo=UTC),
-        finished=None if row["finished"] is None else row["finished"].replace(tzinfo=UTC),
-        sources=tuple(row["sources"]),
-        counts=Counts(**row["counts"]),
-        failures=failures,
-    )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

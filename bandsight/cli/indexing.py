@@ -64,7 +64,7 @@ def index(
     max_items: Annotated[int | None, typer.Option("--max-items", min=1, help="For stac:URL: at most so many.")] = None,
 ) -> None:
     """Tile and embed scenes into an archive; running it again adds only what is new or changed."""
-    from bandsight.archive import Archive
+    from bandsight.archive import ArchiveWriter, archive_exists
     from bandsight.sensors.profile import load_profiles, profile_named
     from indexer.estimate import estimate
     from indexer.gpu import unused_gpu
@@ -86,7 +86,7 @@ def index(
         datetime=when,
         max_items=max_items,
     )
-    exists = (archive / "catalog.sqlite").exists()
+    exists = archive_exists(archive)
     encoder = opening.load(model or (opening.stored_model(archive) if exists else "embedded"), device)
     say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
     if warning := unused_gpu(str(encoder.device)):
@@ -103,7 +103,7 @@ def index(
         return
     how: Any = {"tiling": tiling, "workers": workers, "isolate": True, "time_limit_s": time_limit, **what}
     with (
-        Archive.open_or_create(archive, opening.identity(encoder)) as opened,
+        ArchiveWriter.open_or_create(archive, opening.identity(encoder)) as opened,
         console_progress(quiet=quiet, log=log) as progress,
     ):
 

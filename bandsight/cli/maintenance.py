@@ -31,8 +31,10 @@ def verify(
     full: Annotated[bool, typer.Option("--full", help="Read every row and every vector.")] = False,
 ) -> None:
     """Check an archive's files against its catalog."""
+    from bandsight.archive import admin
+
     with opening.open_archive(archive) as opened:
-        problems = opened.verify(full=full)
+        problems = admin.verify(opened, full=full)
     for problem in problems:
         typer.echo(problem)
     if problems:
@@ -43,18 +45,18 @@ def verify(
 @app.command()
 def repair(archive: ArchiveOption) -> None:
     """Rebuild what is derived, set aside what is damaged, and name what is lost and to be indexed again."""
-    from bandsight.archive import Archive
+    from bandsight.archive import admin
 
-    for line in Archive.repair(archive) or ["nothing to repair"]:
+    for line in admin.repair(archive) or ["nothing to repair"]:
         typer.echo(line)
 
 
 @app.command()
 def compact(archive: ArchiveOption) -> None:
     """Drop deleted vectors and write small vector files together; searches go on meanwhile."""
-    from bandsight.archive import Archive
+    from bandsight.archive import ArchiveWriter
 
-    with Archive.open(archive, write=True) as opened:
+    with ArchiveWriter.open(archive) as opened:
         for name, value in opened.compact().items():
             typer.echo(f"{name}: {value}")
 
@@ -64,8 +66,10 @@ def backup(
     archive: ArchiveOption, target: Annotated[Path, typer.Argument(help="A new folder; it becomes an archive.")]
 ) -> None:
     """Copy an archive as one moment saw it, checked, while it is searched and written."""
+    from bandsight.archive import admin
+
     with opening.open_archive(archive) as opened:
-        typer.echo(f"{target}: generation {opened.back_up(target)}")
+        typer.echo(f"{target}: generation {admin.back_up(opened, target)}")
 
 
 @app.command()
@@ -74,9 +78,9 @@ def remove(
     hrefs: Annotated[list[str], typer.Argument(help="Scenes, as `index` was given them or as search names them.")],
 ) -> None:
     """Remove scenes with their tiles."""
-    from bandsight.archive import Archive
+    from bandsight.archive import ArchiveWriter
 
-    with Archive.open(archive, write=True) as opened:
+    with ArchiveWriter.open(archive) as opened:
         typer.echo(f"{len(hrefs)} scenes removed; generation {opened.remove([_known_as(href) for href in hrefs])}")
 
 
@@ -98,10 +102,10 @@ def optimize(
     device: DeviceOption = "auto",
 ) -> None:
     """Build or extend the search index where the archive is large enough to profit, and say what was measured."""
-    from bandsight.archive import Archive
+    from bandsight.archive import ArchiveWriter
     from bandsight.search.recall_queries import sentences
 
-    with Archive.open(archive, write=True) as opened:
+    with ArchiveWriter.open(archive) as opened:
         texts = None
         if not images_only and opened.worth_an_index:
             encoder = opening.load(model or opened.model.name, device)
@@ -114,6 +118,6 @@ def optimize(
 @app.command()
 def upgrade(archive: ArchiveOption) -> None:
     """Bring an archive made by an older Bandsight to this version's schema."""
-    from bandsight.archive import Archive
+    from bandsight.archive import admin
 
-    typer.echo(f"{archive}: schema {Archive.upgrade(archive)}")
+    typer.echo(f"{archive}: schema {admin.upgrade(archive)}")

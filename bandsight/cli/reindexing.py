@@ -34,7 +34,7 @@ def reindex(
     profiles: ProfilesOption = None,
 ) -> None:
     """Index all scenes again with another model; searches use the old vectors until all is done, then the new ones."""
-    from bandsight.archive import Archive
+    from bandsight.archive import ArchiveWriter
     from bandsight.search.recall_queries import sentences
     from bandsight.sensors.profile import load_profiles
     from indexer.gpu import unused_gpu
@@ -42,7 +42,7 @@ def reindex(
     from indexer.reindex import reindex as run
 
     known = load_profiles(profiles)
-    with Archive.open(archive, write=True) as opened, console_progress(quiet=quiet, log=log) as progress:
+    with ArchiveWriter.open(archive) as opened, console_progress(quiet=quiet, log=log) as progress:
         encoder = opening.load(model, device)
         say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
         if warning := unused_gpu(str(encoder.device)):

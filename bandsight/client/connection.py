@@ -33,13 +33,13 @@ def connect(where: str | Path, key: str | None = None, *, model: str | None = No
     """
     if str(where).startswith(("http://", "https://")):
         return Client(Transfer(str(where), key))
-    from bandsight.archive.lifecycle import check_there
+    from bandsight.archive import check_archive
     from bandsight.client.in_process import InProcess
     from search_api.app import create_app
     from search_api.settings import ApiSettings
 
     # A server waits for an archive to be made; whoever names a folder here means one that is there.
-    check_there(Path(where))
+    check_archive(where)
     # Nobody else can reach it, so no key of the environment counts.
     settings = ApiSettings(archive=Path(where), model=model, device=device, host="127.0.0.1", key=None, public_url=None)
     return Client(Transfer(_IN_PROCESS, None, InProcess(create_app(settings))))

@@ -1,31 +1,18 @@
-"""The port: what an archive asks of whatever keeps its vectors."""
+"""The vector store port: what an archive needs of the engine that keeps its vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.columns import SceneColumns, TileColumns
 from bandsight.attributes.filters import Filter
+from bandsight.attributes.matching import Footprints
+from bandsight.attributes.segments import Segment
 from bandsight.vectors.scores import Ranked
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """A run of vectors written in one go: the receipt that the catalog's commit makes valid."""
-
-    name: str
-    """Name of the file, without folder or suffix."""
-    first_id: int
-    """Tile id of its first row; the others ascend."""
-    last_id: int
-    """Tile id of its last row; no other segment has a row between the two."""
-    count: int
-    """Rows."""
-    sha256: str
-    """Checksum of the rows, hex."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +54,7 @@ class Similarities:
 
 
 class Choice(Protocol):
-    """The tiles that pass a filter, decided once for as many searches as are wanted, of one committed state."""
+    """The tiles that pass a filter, decided once for any number of searches of one committed state."""
 
     @property
     def count(self) -> int:
@@ -90,47 +77,56 @@ class VectorStore(Protocol):
         Args:
             vectors: Unit vectors, shape (n, dim).
             columns: Their attributes, row for row.
+
+        Raises:
+            ArchiveError: The vectors have another shape, are not finite, or cannot be written.
         """
 
     def show(self, snapshot: Snapshot) -> None:
-        """Serve this state from now on; searches under way keep the one they began with."""
+        """Serve this state from now on; searches under way keep the one they began with.
 
-    def search(self, queries: NDArray[np.float32], k: int, wanted: Filter, *, exact: bool = False) -> list[Ranked]:
+        Raises:
+            ArchiveError: A segment's data is missing or damaged.
+        """
+
+    # Searching
+
+    def search(self, queries: NDArray[np.float32], k: int, where: Filter, *, exact: bool = False) -> list[Ranked]:
         """Return the min(k, matching) nearest tiles of each query, scored on the raw vectors.
 
         Args:
             queries: Unit vectors, shape (q, dim).
             k: Most hits for each.
-            wanted: Which tiles count.
+            where: Which tiles count.
             exact: Look at every row, whatever index there is.
 
         Raises:
-            QueryError: The filter asks what cannot be known of these tiles.
+            QueryError: The filter cannot be applied to these tiles.
         """
 
-    def choose(self, wanted: Filter) -> Choice:
-        """Decide which tiles pass a filter, to be counted and searched.
+    def choose(self, where: Filter) -> Choice:
+        """Decide which tiles pass a filter, to count and search them.
 
         Raises:
-            QueryError: The filter asks what cannot be known of these tiles.
+            QueryError: The filter cannot be applied to these tiles.
         """
 
-    def select(self, wanted: Filter) -> Selection:
+    def select(self, where: Filter) -> Selection:
         """Return all tiles that pass a filter.
 
         Raises:
-            QueryError: The filter asks what cannot be known of these tiles.
+            QueryError: The filter cannot be applied to these tiles.
         """
 
-    def similarities(self, vectors: NDArray[np.float32], wanted: Filter) -> Similarities:
+    def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
         """Return the cosine of every tile that passes a filter with each of some vectors, shape (q, dim).
 
         Raises:
-            QueryError: The filter asks what cannot be known of these tiles.
+            QueryError: The filter cannot be applied to these tiles.
         """
 
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Return the vectors of tiles, shape (n, dim), in the order asked.
+        """Return the vectors of tiles, shape (n, dim), in the order of the ids.
 
         Raises:
             NotFoundError: A tile that the snapshot does not hold.
@@ -139,16 +135,97 @@ class VectorStore(Protocol):
     def missing(self, ids: Sequence[int]) -> list[int]:
         """Return which of some tiles the snapshot does not hold, ascending."""
 
-    def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = ...) -> dict[str, Any]:
-        """Build whatever makes searches faster and return its measured figures once it is served.
+    # The index, derived from the vectors
+
+    @property
+    def worth_an_index(self) -> bool:
+        """Whether `optimize` would build an index for what is shown."""
+
+    @property
+    def index_figures(self) -> dict[str, Any]:
+        """The index's kind (`index`, "none" without one), size, and measured recall."""
+
+    @property
+    def unindexed(self) -> int:
+        """How many rows are scanned because they are newer than the index; 0 without an index."""
+
+    def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int | None = None) -> dict[str, Any]:
+        """Build or extend the index, serve it, and return its measured figures.
 
         Args:
             texts: Vectors of sentences to measure with, shape (n, dim); they lie off the images' distribution.
-            budget_bytes: Memory for each vector.
+            budget_bytes: Memory for each vector; the engine's own default when None.
         """
 
+    def extend(self) -> bool:
+        """Add to the saved index the rows that it lacks, and return whether there is an index to serve next."""
+
+    # Maintenance
+
     def stats(self) -> dict[str, Any]:
-        """Return counts and sizes."""
+        """Return counts and sizes: `vectors`, `deleted_vectors`, `segments`, `vector_bytes`, `index`."""
+
+    def living(self) -> list[tuple[Segment, NDArray[np.int64]]]:
+        """Return each segment shown, and the ids of its tiles whose scene exists, ascending."""
+
+    def merge(self) -> tuple[list[Segment], list[Segment]]:
+        """Write segments without deleted rows, small ones together; a commit makes that valid.
+
+        Returns:
+            The segments to drop, and those that replace them; both empty where there is nothing to gain.
+        """
+
+    def remove_unnamed(self, named: set[str], newest: int) -> None:
+        """Delete what no commit names: a writer ended before its commit, or a compaction is done.
+
+        Args:
+            named: Segments that a commit names.
+            newest: Id of the newest tile; an index beyond it was not made from this catalog.
+        """
 
     def verify(self, *, full: bool) -> list[str]:
         """Return what is wrong with the stored vectors, one sentence each; `full` reads every row."""
+
+    def damage(self, segment: Segment) -> str | None:
+        """Return what is wrong with a segment, in one sentence, None when every row is intact."""
+
+    def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Keep a copy of a damaged segment aside; return ids and vectors of its rows that are intact."""
+
+    def repair_derived(self) -> list[str]:
+        """Delete damaged derived data, which is built again on use, and return what was done, one sentence each."""
+
+    # Moving
+
+    def copy_to(self, folder: Path, segments: Sequence[Segment]) -> bool:
+        """Copy segments, checked, and the index into a backup's folder; False where a segment is gone meanwhile.
+
+        Raises:
+            ArchiveError: A segment is damaged.
+            OSError: The folder cannot be written.
+        """
+
+    def adopt(self, beside: Self, segments: Sequence[Segment]) -> None:
+        """Take over the segments and the index of another store of the same kind, durably.
+
+        A commit makes the segments valid. The index is replaced at once; without that commit it is ignored.
+
+        Raises:
+            ArchiveError: The disk is full or refuses the write.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreContext:
+    """What a store may ask of the catalog, and how long its vectors are."""
+
+    dim: int
+    """Length of a vector."""
+    columns_of: Callable[[NDArray[np.int64]], TileColumns]
+    """Reads the attributes of tiles by id."""
+    footprints: Footprints
+    """Reads the footprints of tiles by id."""
+
+
+OpenStore = Callable[[str, StoreContext], VectorStore]
+"""Opens the vectors at a URL; an engine is one of these."""

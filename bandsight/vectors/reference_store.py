@@ -41,7 +41,7 @@ class ReferenceStore:
         self,
         queries: NDArray[np.float32],
         k: int,
-        wanted: Filter,
+        where: Filter,
         *,
         exact: bool = False,  # noqa: ARG002  (it always is)
     ) -> list[Ranked]:
@@ -51,7 +51,7 @@ class ReferenceStore:
         rows = [np.empty((0, self._dim), np.float64)]
         for name in self._shown:
             vectors, columns = self._written[name]
-            mask = matching(View(columns, self._scenes), wanted, self._footprints)
+            mask = matching(View(columns, self._scenes), where, self._footprints)
             ids.append(columns.ids[mask])
             rows.append(vectors[mask].astype(np.float64))
         all_ids, all_rows = np.concatenate(ids), np.concatenate(rows)
@@ -62,24 +62,24 @@ class ReferenceStore:
             answers.append((all_ids[best], scores[best]))
         return answers
 
-    def choose(self, wanted: Filter) -> Choice:
+    def choose(self, where: Filter) -> Choice:
         """Decide anew at each search; see `VectorStore`."""
-        return _Undecided(self, wanted)
+        return _Undecided(self, where)
 
-    def select(self, wanted: Filter) -> Selection:
+    def select(self, where: Filter) -> Selection:
         """Look at every row; see `VectorStore`."""
         assert self._scenes is not None
         ids, scene_at = [], []
         for name in self._shown:
             view = View(self._written[name][1], self._scenes)
-            for row in np.flatnonzero(matching(view, wanted, self._footprints)):
+            for row in np.flatnonzero(matching(view, where, self._footprints)):
                 ids.append(int(view.tiles.ids[row]))
                 scene_at.append(int(view.scene_at[row]))
         return Selection(ids=np.array(ids, np.int64), scene_at=np.array(scene_at, np.intp), scenes=self._scenes)
 
-    def similarities(self, vectors: NDArray[np.float32], wanted: Filter) -> Similarities:
+    def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
         """Score every matching row; see `VectorStore`."""
-        selection = self.select(wanted)
+        selection = self.select(where)
         rows = self.get(selection.ids.tolist())
         boxes = np.full((len(selection.ids), 2, 4), np.nan)
         for name in self._shown:
@@ -130,13 +130,13 @@ class _Undecided:
     """A `Choice` that looks at every row each time."""
 
     store: ReferenceStore
-    wanted: Filter
+    where: Filter
 
     @property
     def count(self) -> int:
         """How many tiles pass."""
-        return len(self.store.select(self.wanted).ids)
+        return len(self.store.select(self.where).ids)
 
     def search(self, queries: NDArray[np.float32], k: int, *, exact: bool = False) -> list[Ranked]:
         """Score every matching row; see `VectorStore`."""
-        return self.store.search(queries, k, self.wanted, exact=exact)
+        return self.store.search(queries, k, self.where, exact=exact)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from bandsight.search.engine import nearest
 from bench.engine import answering, made_up
 from bench.engine.fill import add, model
@@ -56,20 +56,20 @@ def fill(run: Run) -> dict[str, Any]:
     """Write vectors, catalog and columns, as an index job does."""
     if not run.given:
         made_up.write(run.vectors, run.dim, run.rows)
-    with Archive.open_or_create(run.archive, model(run.dim)) as archive:
+    with ArchiveWriter.open_or_create(run.archive, model(run.dim)) as archive:
         add(archive, np.load(run.vectors, mmap_mode="r")[: run.rows])
         return {"tiles": archive.tile_count}
 
 
 def compact(run: Run) -> dict[str, Any]:
     """Write the small segments of the commits together."""
-    with Archive.open(run.archive, write=True) as archive:
+    with ArchiveWriter.open(run.archive) as archive:
         return archive.compact()
 
 
 def optimize(run: Run) -> dict[str, Any]:
     """Build the index."""
-    with Archive.open(run.archive, write=True) as archive:
+    with ArchiveWriter.open(run.archive) as archive:
         return archive.optimize(run.sentences())
 
 
@@ -96,7 +96,7 @@ def append(run: Run) -> dict[str, Any]:
     """Add a tenth more tiles; they are found at once, and nothing is built anew."""
     count = run.rows // _APPENDED
     more = made_up.MadeUp(run.dim, run.rows).images(count, 77).astype(np.float16)
-    with Archive.open(run.archive, write=True) as archive:
+    with ArchiveWriter.open(run.archive) as archive:
         before = answering.time_queries(archive, run.queries())
         began = time.process_time()
         add(archive, more, first_scene=run.rows)

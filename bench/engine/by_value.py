@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from bandsight.attributes.columns import SceneColumns, TileColumns
 from bandsight.attributes.filters import Filter
+from bandsight.attributes.segments import Segment
 from bandsight.vectors.local.store import LocalVectorStore
-from bandsight.vectors.port import Segment, Snapshot
+from bandsight.vectors.port import Snapshot
 from bench.engine import made_up
 
 _SEGMENT, _PROBES = 50_000, 500

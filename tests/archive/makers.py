@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
 from bandsight.geo.box import LonLatBox
 from bandsight.geo.footprint import footprint
@@ -106,7 +106,7 @@ def entry(number: int, count: int = 4, *, version: int = 0) -> Entry:
 
 def filled(path: Path, scenes: int, count: int = 4) -> Archive:
     """Return an archive open for writing, two scenes a commit."""
-    archive = Archive.create(path, MODEL)
+    archive = ArchiveWriter.create(path, MODEL)
     for first in range(0, scenes, 2):
         archive.add([entry(n, count) for n in range(first, min(first + 2, scenes))])
     return archive

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from bandsight.archive import Archive
-from bandsight.archive import lifecycle as opening
+from bandsight.archive import Archive, ArchiveWriter
+from bandsight.archive.admin import verify
 from bandsight.archive.lock import WriterLock
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import ModelIdentity
+from bandsight.catalog.sqlite import database
 from bandsight.errors import ArchiveError, ArchiveLockedError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.geo.box import LonLatBox
 from bandsight.search.engine import nearest
@@ -50,7 +51,7 @@ def test_many_queries_at_once_are_as_one_by_one(archive):
     assert [[hit.tile.id for hit in hits] for hits in together] == [[hit.tile.id for hit in hits] for hits in alone]
 
 
-def test_a_place_is_found_through_the_tree_as_by_looking_at_every_tile(archive):
+def test_a_place_is_found_as_by_looking_at_every_tile(archive):
     everything = nearest(archive, vectors(1, 1), 10_000)[0]
     for number in range(0, 60, 3):
         west, south = -180 + number * 5.5, -60 + number * 1.7
@@ -73,7 +74,7 @@ def test_a_changed_scene_takes_the_place_of_its_old_self(tmp_path):
         hits = nearest(archive, vectors(1, 1), 99)[0]
         assert not old & {hit.tile.id for hit in hits}
         assert len(hits) == 4 * 3 + 6
-        assert archive.verify(full=True) == []
+        assert verify(archive, full=True) == []
         assert archive.stats()["deleted_vectors"] == 4
         with pytest.raises(NotFoundError, match=r"tile \d+: this archive holds no such tile"):
             archive.vectors([min(old)])
@@ -113,14 +114,14 @@ def test_searches_beside_a_writer_see_whole_commits(tmp_path):
 
 def test_a_second_writer_is_told_who_the_first_is(tmp_path):
     with filled(tmp_path / "a", 1):
-        script = "import sys, pathlib, bandsight.archive as m; m.Archive.open(pathlib.Path(sys.argv[1]), write=True)"
+        script = "import sys, pathlib, bandsight.archive as m; m.ArchiveWriter.open(pathlib.Path(sys.argv[1]))"
         second = subprocess.run(
             [sys.executable, "-c", script, str(tmp_path / "a")], capture_output=True, text=True, cwd=ROOT, check=False
         )
         assert f"process {os.getpid()} is writing to this archive" in second.stderr
         with pytest.raises(ArchiveLockedError):
-            Archive.open(tmp_path / "a", write=True)
-    Archive.open(tmp_path / "a", write=True).close()
+            ArchiveWriter.open(tmp_path / "a")
+    ArchiveWriter.open(tmp_path / "a").close()
 
 
 def test_an_archive_that_another_process_is_making_is_left_to_it(tmp_path):
@@ -128,30 +129,30 @@ def test_an_archive_that_another_process_is_making_is_left_to_it(tmp_path):
     unfinished.write_bytes(b"of the other")
     other = WriterLock(tmp_path)
     with pytest.raises(ArchiveLockedError, match="is writing to this archive"):
-        Archive.open_or_create(tmp_path, MODEL)
+        ArchiveWriter.open_or_create(tmp_path, MODEL)
     assert unfinished.read_bytes() == b"of the other"
     other.release()
-    Archive.open_or_create(tmp_path, MODEL).close()
+    ArchiveWriter.open_or_create(tmp_path, MODEL).close()
 
 
 @pytest.mark.parametrize("kind", [sqlite3.OperationalError, partial(OperationalError, "COMMIT", None)])
 def test_a_disk_that_is_full_before_there_is_an_archive_is_said_so(tmp_path, monkeypatch, kind):
     full = kind(sqlite3.OperationalError("database or disk is full"))
     with monkeypatch.context() as patched:
-        patched.setattr(opening, "migrate", Mock(side_effect=full))
+        patched.setattr(database, "migrate", Mock(side_effect=full))
         with pytest.raises(ArchiveError, match=r"no archive could be made .*disk is full.* run the same again"):
-            Archive.open_or_create(tmp_path / "a", MODEL)
+            ArchiveWriter.open_or_create(tmp_path / "a", MODEL)
     assert not list((tmp_path / "a").glob(".catalog*"))
-    Archive.open_or_create(tmp_path / "a", MODEL).close()
+    ArchiveWriter.open_or_create(tmp_path / "a", MODEL).close()
 
 
 def test_another_model_is_refused_with_the_way_out(tmp_path):
     filled(tmp_path / "a", 1).close()
     other = ModelIdentity(name="other", digest="0" * 64, dim=DIM, license="x")
     with pytest.raises(ModelMismatchError, match="pass --model fake"):
-        Archive.open_or_create(tmp_path / "a", other)
+        ArchiveWriter.open_or_create(tmp_path / "a", other)
     # The refusal lets go of the lock.
-    Archive.open(tmp_path / "a", write=True).close()
+    ArchiveWriter.open(tmp_path / "a").close()
 
 
 @pytest.mark.parametrize(
@@ -174,13 +175,13 @@ def test_what_is_no_archive_is_named(tmp_path):
     with pytest.raises(ArchiveError, match="cannot be read"):
         Archive.open(tmp_path)
     with pytest.raises(ArchiveError, match="here already"):
-        Archive.create(tmp_path, MODEL)
+        ArchiveWriter.create(tmp_path, MODEL)
 
 
-def test_reading_only_means_not_writing(tmp_path):
-    filled(tmp_path / "a", 1).close()
-    with Archive.open(tmp_path / "a") as archive, pytest.raises(ArchiveError, match="opened for reading"):
-        archive.add([entry(9)])
+def test_a_reader_beside_a_writer_has_nothing_that_writes(tmp_path):
+    with filled(tmp_path / "a", 1) as writer, Archive.open(tmp_path / "a") as reader:
+        assert {"add", "add_in_parts", "remove", "compact", "optimize", "record_failure"} <= set(dir(writer))
+        assert not {"add", "add_in_parts", "remove", "compact", "optimize", "record_failure"} & set(dir(reader))
 
 
 def test_what_is_derived_can_be_lost(tmp_path):
@@ -193,7 +194,7 @@ def test_what_is_derived_can_be_lost(tmp_path):
         file.unlink()
     with Archive.open(tmp_path / "a") as archive:
         assert [(hit.tile.id, hit.score) for hit in nearest(archive, vectors(1, 1), 50, wanted)[0]] == before
-        assert archive.verify(full=True) == []
+        assert verify(archive, full=True) == []
 
 
 def test_files_that_no_commit_names_go_at_the_next_write(tmp_path):
@@ -203,9 +204,9 @@ def test_files_that_no_commit_names_go_at_the_next_write(tmp_path):
         path.write_bytes(b"x")
     Archive.open(tmp_path / "a").close()
     assert all(path.exists() for path in stray)
-    with Archive.open(tmp_path / "a", write=True) as archive:
+    with ArchiveWriter.open(tmp_path / "a") as archive:
         assert not any(path.exists() for path in stray)
-        assert archive.verify(full=True) == []
+        assert verify(archive, full=True) == []
 
 
 def test_failures_are_kept_until_the_scene_comes(tmp_path):
@@ -230,7 +231,7 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path, monkeypatch)
         with pytest.raises(ArchiveError, match=r"cannot be written \(No space left on device\); nothing is lost"):
             archive.add([entry(5)])
         monkeypatch.setattr(os, "fsync", real)
-        assert archive.verify(full=True) == []
+        assert verify(archive, full=True) == []
         archive.add([entry(5)])
         assert len(nearest(archive, vectors(1, 1), 99)[0]) == 12
 
@@ -238,7 +239,7 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path, monkeypatch)
 def test_a_catalog_that_breaks_while_open_is_a_clear_error(tmp_path):
     with filled(tmp_path / "a", 2) as archive, Archive.open(tmp_path / "a") as reader:
         del archive
-        reader._engine.dispose()
+        reader.database.close()
         for suffix in ("", "-wal", "-shm"):
             Path(f"{tmp_path}/a/catalog.sqlite{suffix}").unlink(missing_ok=True)
         (tmp_path / "a" / "catalog.sqlite").write_bytes(b"garbage" * 1000)
@@ -249,5 +250,5 @@ def test_a_catalog_that_breaks_while_open_is_a_clear_error(tmp_path):
 def test_any_number_of_answers_may_be_under_way_each_with_a_further_read(tmp_path):
     with filled(tmp_path / "a", 1) as archive, ExitStack() as under_way:
         for _ in range(60):
-            under_way.enter_context(archive._reading())
+            under_way.enter_context(archive.database.reading())
         assert len(nearest(archive, vectors(1, 1), 3)[0]) == 3

@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive import index_updater as extension
+from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError
 from bandsight.search.engine import nearest
 from bandsight.vectors.local import ivf_build as building
@@ -30,12 +31,12 @@ def path(tmp_path, monkeypatch):
 def test_new_tiles_are_in_the_index_once_the_writer_is_done_and_open_readers_follow(path):
     with Archive.open(path) as reader:
         assert reader.index_figures["up_to_tile"] == 16
-        with Archive.open(path, write=True) as writer:
+        with ArchiveWriter.open(path) as writer:
             writer.add([entry(10), entry(11)])
         assert len(nearest(reader, vectors(10, 1), 99)[0]) == 24
         assert reader.index_figures["up_to_tile"] == 24
         assert reader.index_figures["rows"] == 24
-        assert reader.verify(full=True) == []
+        assert verify(reader, full=True) == []
 
 
 def test_commits_and_searches_go_on_while_the_index_is_extended(path, monkeypatch):
@@ -46,7 +47,7 @@ def test_commits_and_searches_go_on_while_the_index_is_extended(path, monkeypatc
         return real(store)
 
     monkeypatch.setattr(LocalVectorStore, "extend", slow)
-    with Archive.open(path, write=True) as writer:
+    with ArchiveWriter.open(path) as writer:
         writer.add([entry(10)])
         writer.add([entry(11)])
         assert len(nearest(writer, vectors(10, 1), 99)[0]) == 24
@@ -62,7 +63,7 @@ def test_an_index_that_cannot_be_written_is_a_warning_and_answers_stay_right(pat
         raise ArchiveError("index/ivf.faiss: no space")
 
     monkeypatch.setattr(faiss_store, "save_index", fails)
-    with Archive.open(path, write=True) as writer:
+    with ArchiveWriter.open(path) as writer:
         writer.add([entry(10)])
     assert "no space" in caplog.text
     with Archive.open(path) as reader:
@@ -73,6 +74,6 @@ def test_an_index_that_cannot_be_written_is_a_warning_and_answers_stay_right(pat
 def test_a_few_new_tiles_are_scanned_and_do_not_rewrite_the_index(path, monkeypatch):
     monkeypatch.setattr(extension, "_MANY", 100)
     monkeypatch.setattr(LocalVectorStore, "extend", pytest.fail)
-    with Archive.open(path, write=True) as writer:
+    with ArchiveWriter.open(path) as writer:
         writer.add([entry(10)])
         assert nearest(writer, vectors(10, 1), 1)[0][0].scene.name == "10.tif"

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import shape
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from bandsight.errors import QueryError
 from bandsight.search.cursor import Cursor
 from bandsight.search.engine import find, nearest
@@ -174,7 +174,7 @@ def test_a_scene_replaced_between_pages_is_gone_and_nothing_comes_twice(tmp_path
 
 
 def test_variety_takes_the_best_first_and_then_what_is_unlike_it(tmp_path):
-    with Archive.create(tmp_path / "a", MODEL) as archive:
+    with ArchiveWriter.create(tmp_path / "a", MODEL) as archive:
         scene, tiles, _ = entry(1, 4)
         rows = np.zeros((4, DIM), np.float32)
         # Two nearly alike that fit best, a third that fits less in another way, a fourth that hardly fits.

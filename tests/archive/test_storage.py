@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bandsight.archive import Archive
-from bandsight.catalog.sqlite.database import migrate, open_database
+from bandsight.archive import Archive, ArchiveWriter
+from bandsight.archive.admin import back_up, repair, upgrade, verify
+from bandsight.catalog.sqlite.engine import open_engine
+from bandsight.catalog.sqlite.schema import migrate
 from bandsight.errors import ArchiveError, BandsightError, NotFoundError
 from bandsight.search.engine import nearest
 from bandsight.vectors import atomic_io as durable
@@ -94,17 +96,17 @@ def test_damaged_vectors_are_found_named_and_set_aside_and_indexing_brings_them_
     damage(file, how)
     try:
         with Archive.open(path) as archive:
-            assert any(file.stem in problem for problem in archive.verify(full=True))
+            assert any(file.stem in problem for problem in verify(archive, full=True))
             # A score of a damaged row is never shown.
             with pytest.raises(ArchiveError, match="does not match its checksum"):
                 nearest(archive, vectors(1, 1), 10_000)
     except ArchiveError as error:
         assert file.name in str(error)  # noqa: PT017
         assert "bandsight repair" in str(error)  # noqa: PT017
-    report = Archive.repair(path)
+    report = repair(path)
     assert any(file.stem in line for line in report)
-    with Archive.open(path, write=True) as archive:
-        assert archive.verify(full=True) == []
+    with ArchiveWriter.open(path) as archive:
+        assert verify(archive, full=True) == []
         left = answers(archive)
         lost = {href for href, _, _ in before} - {href for href, _, _ in left}
         assert [row for row in before if row[0] not in lost] == left
@@ -124,9 +126,9 @@ def test_damage_to_what_is_derived_costs_no_answer(path, kind, how):
     damage(sorted(path.glob(kind))[0], how)
     with Archive.open(path) as archive:
         assert answers(archive) == before
-    report = Archive.repair(path)
+    report = repair(path)
     with Archive.open(path) as archive:
-        assert archive.verify(full=True) == []
+        assert verify(archive, full=True) == []
         assert answers(archive) == before
         assert archive.failures() == []
     # Columns are written anew when they are opened; an index without its facts is none.
@@ -138,10 +140,10 @@ def test_columns_that_say_something_else_than_the_catalog_are_found(path):
 
     file = sorted((path / "index").glob("seg-*.bsc"))[0]
     with Archive.open(path) as archive:
-        part = archive._store._state.shown[0].part
+        part = archive.store._state.shown[0].part
         columns = load_columns(file.with_suffix(""), part.columns.ids)
         save_columns(file.with_suffix(""), replace(columns, boxes=columns.boxes + 1))
-        assert any(file.stem in problem for problem in archive.verify(full=True))
+        assert any(file.stem in problem for problem in verify(archive, full=True))
 
 
 @pytest.mark.parametrize(
@@ -170,9 +172,9 @@ def test_a_changed_row_of_the_catalog_is_found_and_its_scene_named(path, stateme
         Archive.open(path) as archive,
     ):
         nearest(archive, vectors(1, 1), 10_000)
-    assert any("lost: /scenes/1.tif" in line for line in Archive.repair(path))
-    with Archive.open(path, write=True) as archive:
-        assert archive.verify(full=True) == []
+    assert any("lost: /scenes/1.tif" in line for line in repair(path))
+    with ArchiveWriter.open(path) as archive:
+        assert verify(archive, full=True) == []
         assert reindex_what_was_lost(archive) == {"/scenes/1.tif"}
         assert sorted(answers(archive)) == sorted(before)
 
@@ -193,7 +195,7 @@ def test_bits_flipped_anywhere_in_the_catalog_are_an_error_of_ours_or_change_not
         try:
             with Archive.open(path) as archive:
                 found = answers(archive)
-                problems = archive.verify(full=True)
+                problems = verify(archive, full=True)
             assert found == before or problems
             assert {row[2] for row in found} <= {row[2] for row in before}
         except BandsightError:
@@ -208,31 +210,19 @@ def test_a_catalog_cut_short_is_an_error_that_says_what_to_do(path):
     with pytest.raises(ArchiveError, match=r"catalog\.sqlite"), Archive.open(path) as archive:
         nearest(archive, vectors(1, 1), 10_000)
     with pytest.raises(ArchiveError, match=r"catalog\.sqlite|backup"):
-        Archive.repair(path)
-
-
-def test_a_tree_of_boxes_that_lost_some_is_found_and_built_anew(path):
-    connection = sqlite3.connect(path / "catalog.sqlite")
-    connection.execute("DELETE FROM tile_boxes WHERE id % 3 = 0")
-    connection.commit()
-    connection.close()
-    with Archive.open(path) as archive:
-        assert any("R*Tree misses" in problem for problem in archive.verify())
-    assert any("R*Tree" in line for line in Archive.repair(path))
-    with Archive.open(path) as archive:
-        assert archive.verify(full=True) == []
+        repair(path)
 
 
 def test_there_is_nothing_to_repair_in_a_whole_archive(path):
     with Archive.open(path) as archive:
         before = archive.stats(), answers(archive)
-    assert Archive.repair(path) == []
+    assert repair(path) == []
     with Archive.open(path) as archive:
         assert (archive.stats(), answers(archive)) == before
 
 
 def test_compaction_drops_what_is_deleted_and_keeps_ids_scores_and_readers(path):
-    with Archive.open(path) as reader, Archive.open(path, write=True) as archive:
+    with Archive.open(path) as reader, ArchiveWriter.open(path) as archive:
         archive.remove(["/scenes/5.tif"])
         before = [(hit.tile.id, hit.score) for hit in nearest(archive, vectors(1, 1), 10_000)[0]]
         assert len(before) == len(nearest(reader, vectors(1, 1), 10_000)[0])
@@ -242,7 +232,7 @@ def test_compaction_drops_what_is_deleted_and_keeps_ids_scores_and_readers(path)
         assert done["vector_bytes_after"] < done["vector_bytes_before"]
         for one in (archive, reader):
             assert [(hit.tile.id, hit.score) for hit in nearest(one, vectors(1, 1), 10_000)[0]] == before
-            assert one.verify(full=True) == []
+            assert verify(one, full=True) == []
         # The index goes on with the same ids.
         assert archive.stats()["index"]["index"] != "none"
         archive.add([entry(5)])
@@ -255,27 +245,27 @@ def test_compaction_drops_what_is_deleted_and_keeps_ids_scores_and_readers(path)
 
 def test_an_index_goes_on_when_the_newest_tiles_are_removed_and_compacted_away(path, monkeypatch):
     monkeypatch.setattr(building, "WORTH_IT", 10)
-    with Archive.open(path, write=True) as archive:
+    with ArchiveWriter.open(path) as archive:
         archive.optimize()
         archive.remove(["/scenes/21.tif"])
         archive.compact()
-    with Archive.open(path, write=True) as archive:
+    with ArchiveWriter.open(path) as archive:
         assert archive.stats()["index"]["rows"] == archive.stats()["tiles"] + TILES
-        assert archive.verify(full=True) == []
+        assert verify(archive, full=True) == []
 
 
 def test_an_index_of_tiles_that_an_older_catalog_never_had_goes(path, tmp_path, monkeypatch):
     monkeypatch.setattr(building, "WORTH_IT", 10)
     checkpoint(path)
     shutil.copytree(path, tmp_path / "older")
-    with Archive.open(path, write=True) as archive:
+    with ArchiveWriter.open(path) as archive:
         archive.add([entry(60)])
         archive.optimize()
     for name in ("ivf.faiss", "ivf.json"):
         shutil.copyfile(path / "index" / name, tmp_path / "older" / "index" / name)
     with Archive.open(tmp_path / "older") as archive:
         assert archive.index_figures == {"index": "none"}
-    with Archive.open(tmp_path / "older", write=True) as archive:
+    with ArchiveWriter.open(tmp_path / "older") as archive:
         archive.add([entry(61), entry(62)])
         assert not (tmp_path / "older" / "index" / "ivf.faiss").exists()
 
@@ -283,7 +273,7 @@ def test_an_index_of_tiles_that_an_older_catalog_never_had_goes(path, tmp_path, 
 def test_compaction_does_not_give_damage_a_new_checksum(path):
     file = sorted((path / "vectors").iterdir())[2]
     flip(file, file.stat().st_size - 5)
-    with Archive.open(path, write=True) as archive, pytest.raises(ArchiveError, match="run: bandsight repair"):
+    with ArchiveWriter.open(path) as archive, pytest.raises(ArchiveError, match="run: bandsight repair"):
         archive.compact()
 
 
@@ -294,11 +284,11 @@ def test_an_archive_emptied_and_compacted_can_be_filled_again(tmp_path):
         assert nearest(archive, vectors(1, 1), 5) == [[]]
         archive.add([entry(0)])
         assert min(hit.tile.id for hit in nearest(archive, vectors(1, 1), 5)[0]) == 9
-        assert archive.verify(full=True) == []
+        assert verify(archive, full=True) == []
 
 
 def test_removing_names_what_is_not_there_and_removes_nothing(path):
-    with Archive.open(path, write=True) as archive:
+    with ArchiveWriter.open(path) as archive:
         with pytest.raises(NotFoundError, match=r"/scenes/77\.tif: this archive holds no such scene"):
             archive.remove(["/scenes/1.tif", "/scenes/77.tif"])
         assert archive.stats()["scenes"] == SCENES + 2
@@ -306,7 +296,7 @@ def test_removing_names_what_is_not_there_and_removes_nothing(path):
 
 def test_a_backup_made_beside_a_writer_is_one_whole_generation(path, tmp_path):
     stop = threading.Event()
-    with Archive.open(path, write=True) as writer, Archive.open(path) as reader:
+    with ArchiveWriter.open(path) as writer, Archive.open(path) as reader:
 
         def write() -> None:
             for number in range(1000):
@@ -319,21 +309,21 @@ def test_a_backup_made_beside_a_writer_is_one_whole_generation(path, tmp_path):
         thread = threading.Thread(target=write)
         thread.start()
         try:
-            generations = [reader.back_up(tmp_path / f"copy{n}") for n in range(4)]
+            generations = [back_up(reader, tmp_path / f"copy{n}") for n in range(4)]
         finally:
             stop.set()
             thread.join()
     assert generations == sorted(generations)
     for n, generation in enumerate(generations):
-        with Archive.open(tmp_path / f"copy{n}", write=True) as copy:
+        with ArchiveWriter.open(tmp_path / f"copy{n}") as copy:
             assert copy.generation == generation
-            assert copy.verify(full=True) == []
+            assert verify(copy, full=True) == []
             names = [hit.scene.name for hit in nearest(copy, vectors(1, 1), 10_000)[0]]
             assert all(names.count(name) in {4, 5} for name in set(names))
             assert copy.stats()["index"]["index"] != "none"
             copy.add([entry(50)])
     with Archive.open(path) as archive, pytest.raises(ArchiveError, match="not empty"):
-        archive.back_up(tmp_path / "copy0")
+        back_up(archive, tmp_path / "copy0")
 
 
 def test_a_backup_of_damage_is_refused(path, tmp_path):
@@ -341,7 +331,7 @@ def test_a_backup_of_damage_is_refused(path, tmp_path):
     with Archive.open(path) as archive:
         flip(file, file.stat().st_size - 5)
         with pytest.raises(ArchiveError, match="then back up again"):
-            archive.back_up(tmp_path / "copy")
+            back_up(archive, tmp_path / "copy")
     assert not (tmp_path / "copy" / "catalog.sqlite").exists()
 
 
@@ -398,7 +388,7 @@ FAULTS = {
 @pytest.mark.parametrize("step", ["add", "replace", "compact", "optimize"])
 def test_a_disk_that_fails_is_one_clear_error_and_the_former_state_stays(path, monkeypatch, fault, step):
     monkeypatch.setattr(building, "WORTH_IT", 10)
-    with Archive.open(path, write=True) as archive:
+    with ArchiveWriter.open(path) as archive:
         before = answers(archive), archive.generation
         index = archive.stats()["index"]
         work = {
@@ -417,26 +407,26 @@ def test_a_disk_that_fails_is_one_clear_error_and_the_former_state_stays(path, m
             if step != "optimize":
                 assert reader.stats()["index"] == index
         work()
-        assert archive.verify(full=True) == []
+        assert verify(archive, full=True) == []
 
 
 def test_a_catalog_without_room_is_a_clear_error_and_the_former_state_stays(path):
-    with Archive.open(path, write=True) as archive:
+    with ArchiveWriter.open(path) as archive:
         before = answers(archive)
-        with archive._engine.connect() as connection:
+        with archive.database._engine.connect() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-        archive._engine.dispose()
+        archive.database._engine.dispose()
 
         from sqlalchemy import event
 
-        @event.listens_for(archive._engine, "connect")
+        @event.listens_for(archive.database._engine, "connect")
         def limit(connection, _):
             connection.execute(f"PRAGMA max_page_count = {pages + 1}")
 
         with pytest.raises(ArchiveError, match="disk is full"):
             archive.add([entry(n, 40) for n in range(30, 60)])
         assert answers(archive) == before
-        assert archive.verify(full=True) == []
+        assert verify(archive, full=True) == []
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
@@ -469,7 +459,7 @@ def old_archive(path: Path) -> None:
     import struct
 
     with Archive.open(path) as archive:
-        parts = [shown.part for shown in archive._store._state.shown]
+        parts = [shown.part for shown in archive.store._state.shown]
     connection = sqlite3.connect(path / "catalog.sqlite")
     for part in parts:
         body = np.asarray(part.file.rows).tobytes()
@@ -486,7 +476,7 @@ def old_archive(path: Path) -> None:
     connection.commit()
     connection.close()
     shutil.rmtree(path / "index")
-    engine = open_database(path / "catalog.sqlite")
+    engine = open_engine(path / "catalog.sqlite")
     migrate(engine, "0002")
     engine.dispose()
 
@@ -497,14 +487,14 @@ def test_an_archive_of_the_first_format_is_upgraded_searched_checked_and_compact
     old_archive(path)
     with pytest.raises(ArchiveError, match="run: bandsight upgrade --archive"):
         Archive.open(path)
-    Archive.upgrade(path)
-    with Archive.open(path, write=True) as archive:
+    upgrade(path)
+    with ArchiveWriter.open(path) as archive:
         assert answers(archive) == before
-        assert archive.verify(full=True) == []
+        assert verify(archive, full=True) == []
         assert archive.stats()["format_version"] == 2
         archive.add([entry(40)])
         archive.compact()
-        assert archive.verify(full=True) == []
+        assert verify(archive, full=True) == []
         assert len(answers(archive)) == len(before) + 4
     file = sorted((path / "vectors").iterdir())[0]
     assert file.read_bytes()[8] == 2
@@ -512,12 +502,12 @@ def test_an_archive_of_the_first_format_is_upgraded_searched_checked_and_compact
 
 def test_damage_in_the_first_format_is_found_and_all_of_the_file_is_lost(path):
     old_archive(path)
-    Archive.upgrade(path)
+    upgrade(path)
     file = sorted((path / "vectors").iterdir())[0]
     flip(file, file.stat().st_size - 5)
     with Archive.open(path) as archive:
-        assert "its rows do not match their checksum" in archive.verify(full=True)[0]
-    assert any("lost: /scenes/0.tif" in line for line in Archive.repair(path))
-    with Archive.open(path, write=True) as archive:
-        assert archive.verify(full=True) == []
+        assert "its rows do not match their checksum" in verify(archive, full=True)[0]
+    assert any("lost: /scenes/0.tif" in line for line in repair(path))
+    with ArchiveWriter.open(path) as archive:
+        assert verify(archive, full=True) == []
         assert reindex_what_was_lost(archive) >= {"/scenes/0.tif"}

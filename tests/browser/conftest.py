@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from indexer.pipeline import index
 from tests.browser import landscape
@@ -62,7 +62,7 @@ def archive(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "archive"
     model = load_model("embedded", "cpu")
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
-    with Archive.create(path, identity) as opened:
+    with ArchiveWriter.create(path, identity) as opened:
         summary = index([scenes], archive=opened, model=model)
     assert len(summary.failed) == 1
     return path

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model import load_model
 from indexer.pipeline import index
@@ -25,7 +25,7 @@ def test_every_cell_runs(tmp_path: Path) -> None:
     write(tmp_path / "scenes" / "S2A_MSIL1C_20200505T101031_N0209_R022_T33UUU_20200505T121212.tif", bands)
     model = load_model("embedded")
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
-    with Archive.create(tmp_path / "archive", identity) as archive:
+    with ArchiveWriter.create(tmp_path / "archive", identity) as archive:
         summary = index([tmp_path / "scenes"], archive=archive, model=model)
         assert not summary.failed
         assert "sentinel-2-l1c" in archive.collection_names()

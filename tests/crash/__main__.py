@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bandsight.archive import archive_exists
 from bandsight.archive import index_updater as extension
-from bandsight.archive.lifecycle import CATALOG_FILE
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local import recall_tuning as tuning
 from bandsight.vectors.local import store as faiss_store
@@ -78,7 +78,7 @@ def kill_once(path: Path, state: State, name: str | None, rng: np.random.Generat
     """Let a writer work until it is killed; return what the archive holds, and where it was killed, if it was."""
     first = STEPS[name].kind if name else None
     if first == "upgrade" or (first is None and rng.random() < 0.1):
-        if not (path / CATALOG_FILE).exists():
+        if not archive_exists(path):
             return state, None
         first = "upgrade"
         downgrade(path)

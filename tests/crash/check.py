@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
+from bandsight.archive.admin import upgrade, verify
 from bandsight.errors import ArchiveError
 from bandsight.search.engine import nearest
 from tests.archive.makers import vectors
@@ -19,16 +20,16 @@ def look(path: Path, allowed: list[State]) -> State:
         allowed: What it may hold.
     """
     try:
-        opened = Archive.open(path, write=True)
+        opened = ArchiveWriter.open(path)
     except ArchiveError as error:
         if "no Bandsight archive here" in str(error) and {} in allowed:
             return {}
         if "run: bandsight upgrade" not in str(error):
             raise
-        Archive.upgrade(path)
-        opened = Archive.open(path, write=True)
+        upgrade(path)
+        opened = ArchiveWriter.open(path)
     with opened as archive:
-        problems = archive.verify(full=True)
+        problems = verify(archive, full=True)
         assert not problems, problems
         scenes = archive.scenes()
         found = {int(Path(scene.href).stem): int(scene.key.rsplit("-", 1)[1]) for scene in scenes}

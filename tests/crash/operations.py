@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bandsight.archive import Archive
-from bandsight.archive.lifecycle import CATALOG_FILE
-from bandsight.catalog.sqlite.database import migrate, open_database
+from bandsight.archive import Archive, ArchiveWriter, archive_exists
+from bandsight.archive.admin import create_beside, swap_in, upgrade
+from bandsight.catalog.sqlite.engine import open_engine
+from bandsight.catalog.sqlite.schema import migrate
 from indexer.checkpoints import Checkpoint, CheckpointFolder
 from tests.archive.makers import MODEL, entry
 
@@ -66,11 +67,11 @@ def perform(path: Path, operations: Iterator[Operation], say: Callable[[str, Ope
     operation = next(operations)
     if operation["kind"] == "upgrade":
         say("begin", operation)
-        Archive.upgrade(path)
+        upgrade(path)
         say("done", operation)
         operation = next(operations)
-    there = (path / CATALOG_FILE).exists()
-    with Archive.open(path, write=True) if there else Archive.create(path, MODEL) as archive:
+    there = archive_exists(path)
+    with ArchiveWriter.open(path) if there else ArchiveWriter.create(path, MODEL) as archive:
         while operation is not None:
             say("begin", operation)
             _do(archive, operation)
@@ -80,7 +81,7 @@ def perform(path: Path, operations: Iterator[Operation], say: Callable[[str, Ope
 
 def downgrade(path: Path) -> None:
     """Turn an archive into one of an old schema."""
-    engine = open_database(path / CATALOG_FILE)
+    engine = open_engine(path / "catalog.sqlite")
     migrate(engine, "0002")
     engine.dispose()
     # The older version writes columns of its own.
@@ -111,10 +112,10 @@ def _reindex(archive: Archive) -> None:
     path = archive.path / "reindex" / model.name
     shutil.rmtree(path, ignore_errors=True)
     versions = {int(Path(scene.href).stem): int(scene.key.rsplit("-", 1)[1]) for scene in archive.scenes()}
-    with archive.create_beside(path, model) as beside:
+    with create_beside(archive, path, model) as beside:
         for number, version in versions.items():
             beside.add([entry(number, TILES, version=version)])
-        archive.swap_in(beside)
+        swap_in(archive, beside)
     shutil.rmtree(path)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from bandsight.errors import ModelChangedError
 from bandsight.search.engine import nearest
 from tests.archive.makers import MODEL, entry, vectors
@@ -28,7 +28,7 @@ def readers_beside_a_writer(path: Path, seconds: float) -> dict[str, int]:
     """
     shutil.rmtree(path, ignore_errors=True)
     start: State = dict.fromkeys(range(6), 0)
-    with Archive.create(path, MODEL) as archive:
+    with ArchiveWriter.create(path, MODEL) as archive:
         archive.add([entry(number, TILES) for number in start])
     until = time.monotonic() + seconds
     works = [lambda: _read(path, until)] * _READERS + [lambda: _work(path, start, until)]

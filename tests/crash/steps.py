@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bandsight.archive import Archive, archive, maintenance
-from bandsight.archive import swap as succession
-from bandsight.catalog.sqlite import checksums
-from bandsight.catalog.sqlite.catalog import Catalog
+from bandsight.archive import Archive
+from bandsight.archive import writer as archive_writer
+from bandsight.catalog.sqlite import checksums, database
+from bandsight.catalog.sqlite.catalog import SqliteCatalog
 from bandsight.vectors import atomic_io as durable
 from bandsight.vectors.local import column_files, folder, index_files
 from bandsight.vectors.local import store as faiss_store
@@ -35,27 +35,27 @@ STEPS = {
     "segment written, columns not": Step(folder, "save_columns", True, "add"),
     "columns written, not named": Step(column_files.Path, "write_bytes", False, "add"),
     "segment and columns written, not committed": Step(LocalVectorStore, "upsert", False, "add"),
-    "scene in, tiles not": Step(Catalog, "add_scene", False, "add"),
-    "old scene gone, new one not in": Step(Catalog, "add_scene", True, "replace"),
-    "tiles in, segment not": Step(Catalog, "add_tiles", False, "add"),
-    "segment in, not committed": Step(Catalog, "add_segment", False, "replace"),
+    "scene in, tiles not": Step(SqliteCatalog, "add_scene", False, "add"),
+    "old scene gone, new one not in": Step(SqliteCatalog, "add_scene", True, "replace"),
+    "tiles in, segment not": Step(SqliteCatalog, "add_tiles", False, "add"),
+    "segment in, not committed": Step(SqliteCatalog, "add_segment", False, "replace"),
     "part flushed, not named": Step(durable, "name_durably", True, "add in parts"),
     "part named, next one not begun": Step(CheckpointFolder, "write", False, "add in parts"),
-    "one part's rows in, the others not": Step(Catalog, "add_segment", False, "add in parts"),
-    "all parts in, not committed": Step(archive, "add_in_parts", False, "add in parts"),
+    "one part's rows in, the others not": Step(SqliteCatalog, "add_segment", False, "add in parts"),
+    "all parts in, not committed": Step(archive_writer, "add_in_parts", False, "add in parts"),
     "parts shown, not deleted": Step(CheckpointFolder, "drop", True, "add in parts"),
     "some parts deleted": Step(os, "unlink", False, "add in parts"),
-    "new archive made, nothing linked": Step(archive, "link_files", True, "reindex"),
-    "files linked, folder not flushed": Step(succession, "_link", False, "reindex"),
-    "files linked, nothing replaced": Step(archive, "attach", True, "reindex"),
-    "old scenes out, new ones not in": Step(Catalog, "advance", False, "reindex"),
-    "all rows replaced, not committed": Step(archive, "replace_rows", False, "reindex"),
-    "replaced, old files there": Step(archive, "detach", False, "reindex"),
-    "scenes removed, not committed": Step(Catalog, "remove_scenes", False, "remove"),
+    "new archive made, nothing linked": Step(LocalVectorStore, "adopt", True, "reindex"),
+    "files linked, folder not flushed": Step(folder, "_link", False, "reindex"),
+    "files linked, nothing replaced": Step(database, "attach", True, "reindex"),
+    "old scenes out, new ones not in": Step(SqliteCatalog, "advance", False, "reindex"),
+    "all rows replaced, not committed": Step(database, "replace_rows", False, "reindex"),
+    "replaced, old files there": Step(database, "detach", False, "reindex"),
+    "scenes removed, not committed": Step(SqliteCatalog, "remove_scenes", False, "remove"),
     "removal committed, not shown": Step(Archive, "refresh", True, "remove"),
     "merged files written, not committed": Step(StoreFolder, "merge", False, "compact"),
     "merged rows flushed, not named": Step(durable, "name_durably", True, "compact"),
-    "old segments out, new ones not in": Step(Catalog, "remove_segments", False, "compact"),
+    "old segments out, new ones not in": Step(SqliteCatalog, "remove_segments", False, "compact"),
     "compaction committed, old files there": Step(StoreFolder, "remove_unnamed", True, "compact"),
     "some old files gone": Step(Path, "unlink", False, "compact"),
     "index built, not written": Step(faiss_store, "save_index", True, "optimize"),
@@ -64,7 +64,7 @@ STEPS = {
     "facts written, index not served": Step(faiss_store, "save_index", False, "optimize"),
     "index extended beside commits, readers not told": Step(LocalVectorStore, "extend", False, "optimize"),
     "some checksums filled in": Step(checksums.zlib, "crc32", True, "upgrade"),
-    "schema new, lock held": Step(maintenance, "migrate", False, "upgrade"),
+    "schema new, lock held": Step(database, "migrate", False, "upgrade"),
 }
 
 

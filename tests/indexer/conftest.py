@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from tests.fakes import FakeEmbedder
 
@@ -19,5 +19,5 @@ def encoder() -> FakeEmbedder:
 
 @pytest.fixture
 def archive(tmp_path: Path, encoder: FakeEmbedder) -> Iterator[Archive]:
-    with Archive.create(tmp_path / "archive", identity(encoder)) as opened:
+    with ArchiveWriter.create(tmp_path / "archive", identity(encoder)) as opened:
         yield opened

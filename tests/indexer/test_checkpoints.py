@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
+from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError
 from bandsight.search.engine import nearest
 from indexer import pipeline, tile_plan
@@ -28,7 +29,8 @@ STEP = 16
 JOB = f"""
 import sys, time
 from pathlib import Path
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
+from bandsight.archive.admin import verify
 from indexer import tile_plan, pipeline
 from indexer.progress import NullProgress
 from tests.fakes import FakeEmbedder
@@ -44,7 +46,7 @@ class Telling(NullProgress):
         print("saved", flush=True)
 pipeline._COMMIT_TILES, tile_plan._VALUES_PER_READ = {STEP}, 4 * 3 * 32 * 32
 model = Counting()
-with Archive.open_or_create(Path(sys.argv[2]), identity(model)) as archive:
+with ArchiveWriter.open_or_create(Path(sys.argv[2]), identity(model)) as archive:
     print("ready", flush=True)
     pipeline.index([sys.argv[1]], archive=archive, model=model, batch_size=4, progress=Telling())
 """
@@ -102,7 +104,7 @@ def test_a_killed_job_goes_on_inside_a_scene_and_does_at_most_one_step_again(tmp
             kills += 1
         job.communicate()
         with Archive.open(path) as archive:
-            assert archive.verify(full=True) == []
+            assert verify(archive, full=True) == []
             tiles = archive.stats()["tiles"]
             # Nothing of it is seen before all of it is.
             assert tiles in {0, 256}
@@ -126,10 +128,10 @@ def test_a_scene_in_parts_is_the_scene_in_one_piece(tmp_path, encoder, small_ste
     found = []
     for name, step in (("parts", STEP), ("whole", 100_000)):
         monkeypatch.setattr(pipeline, "_COMMIT_TILES", step)
-        with Archive.create(tmp_path / name, identity(encoder)) as archive:
+        with ArchiveWriter.create(tmp_path / name, identity(encoder)) as archive:
             summary = index([scene], archive=archive, model=encoder, batch_size=8)
             found.append((rows(archive), dict(summary.skipped_tiles), archive.scenes()[0].properties))
-            assert archive.verify(full=True) == []
+            assert verify(archive, full=True) == []
     assert found[0] == found[1]
 
 
@@ -157,7 +159,7 @@ def test_a_damaged_part_is_done_again(tmp_path, archive, encoder, small_steps):
     parts[2].write_bytes(parts[2].read_bytes()[:100])
     index([scene], archive=archive, model=encoder, batch_size=4)
     assert len({row[1] for row in rows(archive)}) == archive.stats()["tiles"] == 256
-    assert archive.verify(full=True) == []
+    assert verify(archive, full=True) == []
 
 
 @pytest.mark.parametrize("change", ["scene", "tiling"])
@@ -170,7 +172,7 @@ def test_parts_of_what_has_changed_are_not_used(tmp_path, archive, encoder, smal
         write(scene, picture(3, 512, 512, seed=5), origin=(320_000, 5_760_000))
     index([scene], archive=archive, model=encoder, batch_size=4, tiling=tiling)
     found = rows(archive)
-    with Archive.create(tmp_path / "again", identity(encoder)) as other:
+    with ArchiveWriter.create(tmp_path / "again", identity(encoder)) as other:
         index([scene], archive=other, model=encoder, batch_size=4, tiling=tiling)
         assert rows(other) == found
     assert not list((archive.path / "pending").iterdir())

@@ -6,6 +6,7 @@ import numpy as np
 import psutil
 import pytest
 
+from bandsight.archive.admin import verify
 from bandsight.search.engine import nearest
 from indexer import pipeline
 from indexer.pipeline import index
@@ -53,14 +54,14 @@ def test_a_reader_cannot_read_outside_of_the_folders_of_the_scenes(tmp_path, arc
 
 
 def test_an_isolated_job_gives_the_same_tiles_and_vectors(tmp_path, encoder):
-    from bandsight.archive import Archive
+    from bandsight.archive import ArchiveWriter
     from tests.indexer.conftest import identity
 
     for number in range(3):
         write(tmp_path / "in" / f"{number}.tif", picture(3, 96, 160, seed=number))
     found = []
     for isolate in (False, True):
-        with Archive.create(tmp_path / f"archive{isolate}", identity(encoder)) as archive:
+        with ArchiveWriter.create(tmp_path / f"archive{isolate}", identity(encoder)) as archive:
             index([tmp_path / "in"], archive=archive, model=encoder, isolate=isolate)
             hits, _ = nearest(archive, encoder.embed_texts(["x"]), 999)[0], None
             found.append([(hit.scene.name, hit.tile.cell, hit.tile.valid_fraction, hit.score) for hit in hits])
@@ -146,7 +147,7 @@ def test_a_corpus_of_damaged_rasters_costs_nothing_but_its_own_scenes(tmp_path, 
     assert {"vrt.tif", "nan_dem.tif", "bomb_dem.tif", "zeros.tif"} <= set(failed)
     assert len(failed) > 150
     assert peak < 1 << 30
-    assert archive.verify(full=True) == []
+    assert verify(archive, full=True) == []
     vectors = nearest(archive, encoder.embed_texts(["x"]), 100_000)[0]
     assert np.isfinite([hit.score for hit in vectors]).all()
 

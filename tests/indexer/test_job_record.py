@@ -93,7 +93,7 @@ def test_only_the_newest_jobs_are_kept(archive, monkeypatch):
         job = archive.jobs.begin("index", [], Counts())
         archive.record_failure("/x", "why", job=job)
     assert [job.id for job in archive.jobs.newest()] == [5, 4, 3]
-    with archive._reading() as catalog:
+    with archive.database.reading() as catalog:
         from sqlalchemy import text
 
         assert set(catalog._db.execute(text("SELECT job_id FROM job_failures")).scalars()) == {3, 4, 5}

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError, SceneError
 from indexer import gpu, pipeline, writer
 from indexer.estimate import estimate
@@ -63,7 +64,7 @@ def test_the_first_failure_stops_the_job_on_demand_and_keeps_what_is_done(tmp_pa
     summary = index([tmp_path], archive=archive, model=encoder, fail_fast=True, workers=1)
     assert len(summary.failed) == 1
     assert summary.scenes < 10
-    assert archive.verify(full=True) == []
+    assert verify(archive, full=True) == []
 
 
 def test_a_disk_that_is_full_ends_the_job_with_its_reason(tmp_path, archive, encoder, monkeypatch):

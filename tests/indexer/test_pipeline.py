@@ -11,6 +11,7 @@ import pytest
 from rasterio.transform import from_origin
 
 from bandsight.archive import Archive
+from bandsight.archive.admin import verify
 from bandsight.attributes.filters import Filter
 from bandsight.errors import SceneError
 from bandsight.search.engine import nearest
@@ -53,7 +54,7 @@ def test_a_changed_scene_replaces_its_old_tiles(tmp_path, archive, encoder):
     assert summary.scenes == 1
     assert len(archive.scenes()) == 1
     assert not old & new
-    assert archive.verify(full=True) == []
+    assert verify(archive, full=True) == []
 
 
 def test_batches_are_filled_across_scenes_and_hold_one_band_list(tmp_path, archive, encoder):
@@ -185,7 +186,8 @@ def test_a_sidecar_places_a_picture_and_names_its_bands(tmp_path, archive, encod
 JOB = """
 import sys, time
 from pathlib import Path
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
+from bandsight.archive.admin import verify
 from indexer import pipeline
 from tests.fakes import FakeEmbedder
 from tests.indexer.conftest import identity
@@ -195,7 +197,7 @@ class Slow(FakeEmbedder):
         return super().embed_pixels(pixels, wavelengths)
 pipeline._COMMIT_TILES = 8
 model = Slow()
-with Archive.open_or_create(Path(sys.argv[2]), identity(model)) as archive:
+with ArchiveWriter.open_or_create(Path(sys.argv[2]), identity(model)) as archive:
     print("ready", flush=True)
     summary = pipeline.index([sys.argv[1]], archive=archive, model=model, batch_size=4)
 print(summary.tiles, summary.skipped_scenes)
@@ -227,7 +229,7 @@ def test_a_job_that_is_ended_at_any_moment_goes_on_where_it_was(tmp_path, how):
     job.communicate()
     assert job.returncode == 0
     with Archive.open(tmp_path / "archive") as archive:
-        assert archive.verify(full=True) == []
+        assert verify(archive, full=True) == []
         windows = [
             (hit.scene.href, hit.tile.col_off, hit.tile.row_off)
             for hit in nearest(archive, FakeEmbedder().embed_texts(["x"]), 10_000)[0]

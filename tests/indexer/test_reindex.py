@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
+from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError, ModelChangedError
 from bandsight.search.engine import nearest
 from indexer.pipeline import index
@@ -58,7 +59,7 @@ def test_an_archive_made_anew_holds_the_same_tiles_with_the_other_models_vectors
     assert {vector.shape for vector in after.values()} == {(8,)}
     assert min(hit.tile.id for hit in nearest(archive, other.embed_texts(["x"]), 99)[0]) > newest
     assert archive.generation == generation + 1
-    assert archive.verify(full=True) == []
+    assert verify(archive, full=True) == []
     assert not (archive.path / "reindex").exists()
     with Archive.open(archive.path) as again:
         assert tiles(again, other).keys() == before.keys()
@@ -103,7 +104,7 @@ def test_a_scene_that_fails_keeps_the_old_vectors_until_it_is_mended_or_given_up
     assert reindex(archive, back)[1] is False
     assert reindex(archive, back, drop_failed=True)[1] is True
     assert len(tiles(archive, back)) == 8
-    assert archive.verify(full=True) == []
+    assert verify(archive, full=True) == []
 
 
 def test_scenes_added_and_removed_between_two_tries_are_followed(tmp_path, archive, encoder):
@@ -122,7 +123,7 @@ def test_scenes_added_and_removed_between_two_tries_are_followed(tmp_path, archi
 
 
 def test_a_disk_that_fills_up_at_the_swap_leaves_the_old_archive(tmp_path, archive, encoder, monkeypatch):
-    from bandsight.archive import swap as succession
+    from bandsight.vectors.local import folder as store_folder
 
     index([scenes(tmp_path / "in", 2)], archive=archive, model=encoder)
 
@@ -130,19 +131,20 @@ def test_a_disk_that_fills_up_at_the_swap_leaves_the_old_archive(tmp_path, archi
         raise OSError(28, "No space left on device", "x")
 
     with monkeypatch.context() as patch:
-        patch.setattr(succession.os, "link", full)
-        patch.setattr(succession.shutil, "copyfile", full)
+        patch.setattr(store_folder.os, "link", full)
+        patch.setattr(store_folder.shutil, "copyfile", full)
         with pytest.raises(ArchiveError, match="No space left"):
             reindex(archive, Other())
     assert len(tiles(archive, encoder)) == 8
-    assert archive.verify(full=True) == []
+    assert verify(archive, full=True) == []
     assert reindex(archive, Other())[1] is True
 
 
 JOB = """
 import sys, time
 from pathlib import Path
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
+from bandsight.archive.admin import verify
 from indexer import pipeline
 from indexer.reindex import reindex
 from tests.indexer.test_reindex import Other
@@ -151,7 +153,7 @@ class Slow(Other):
         time.sleep(0.02)
         return super().embed_pixels(pixels, wavelengths)
 pipeline._COMMIT_TILES = 8
-with Archive.open(Path(sys.argv[1]), write=True) as archive:
+with ArchiveWriter.open(Path(sys.argv[1])) as archive:
     print("ready", flush=True)
     reindex(archive, Slow(), batch_size=4)
 """
@@ -159,7 +161,7 @@ with Archive.open(Path(sys.argv[1]), write=True) as archive:
 
 def test_a_killed_run_goes_on_where_it_was_and_one_of_both_archives_is_whole(tmp_path, encoder):
     path = tmp_path / "archive"
-    with Archive.create(path, identity(encoder)) as archive:
+    with ArchiveWriter.create(path, identity(encoder)) as archive:
         index([scenes(tmp_path / "in", 10)], archive=archive, model=encoder)
         before = tiles(archive, encoder).keys()
     done = False
@@ -179,7 +181,7 @@ def test_a_killed_run_goes_on_where_it_was_and_one_of_both_archives_is_whole(tmp
         job.communicate()
         assert job.returncode in ({0} if delay is None else {0, -signal.SIGKILL})
         with Archive.open(path) as archive:
-            assert archive.verify(full=True) == []
+            assert verify(archive, full=True) == []
             done = archive.model.name == "other"
             assert tiles(archive, Other() if done else encoder).keys() == before
     assert done
@@ -190,7 +192,7 @@ def test_an_archive_of_an_older_version_is_made_anew_from_the_files_of_its_bands
 
     index([scenes(tmp_path / "in", 2)], archive=archive, model=encoder)
     before = tiles(archive, encoder).keys()
-    with archive._writing() as catalog:
+    with archive.database.writing() as catalog:
         from bandsight.catalog.sqlite.checksums import row_checksum
         from bandsight.catalog.sqlite.tables import SceneRow
 

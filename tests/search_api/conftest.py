@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from indexer.pipeline import index
 from search_api.app import create_app
@@ -44,7 +44,7 @@ def archive_path(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     path = tmp_path_factory.mktemp("api") / "archive"
     model = FakeEmbedder()
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
-    with Archive.create(path, identity) as archive:
+    with ArchiveWriter.create(path, identity) as archive:
         summary = index([scenes], archive=archive, model=model)
     assert not summary.failed
     assert summary.tiles == 12

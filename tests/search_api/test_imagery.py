@@ -14,7 +14,7 @@ import rasterio
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from bandsight.catalog.records import ModelIdentity, Scene
 from indexer.pipeline import index
 from search_api.app import create_app
@@ -177,7 +177,7 @@ def movable(tmp_path: Path) -> Iterator[tuple[TestClient, Path, Archive]]:
         write(tmp_path / "scenes" / name, picture(3, 64, 64, seed=seed), origin=(1250.0 * grid, 18125.0 * grid))
     model = FakeEmbedder()
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
-    with Archive.create(tmp_path / "archive", identity) as archive:
+    with ArchiveWriter.create(tmp_path / "archive", identity) as archive:
         index([tmp_path / "scenes"], archive=archive, model=model)
         settings = ApiSettings(archive=archive.path)
         app = create_app(settings, Service(settings, archive, model))

@@ -3,7 +3,7 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from bandsight.catalog.jobs import Counts
 from search_api.app import create_app
 from search_api.service import Service
@@ -36,7 +36,7 @@ def test_jobs_come_in_pages_newest_first(serve, tmp_path, archive):
     from search_api.settings import ApiSettings
     from tests.fakes import FakeEmbedder
 
-    with Archive.create(tmp_path / "a", archive.model) as writer:
+    with ArchiveWriter.create(tmp_path / "a", archive.model) as writer:
         for number in range(5):
             writer.jobs.begin("index", [f"/in/{number}"], Counts(scenes=number))
         settings = ApiSettings(archive=writer.path)
@@ -64,7 +64,7 @@ def test_a_job_that_is_not_there_is_said_so(served):
 
 def test_urls_are_told_without_users_passwords_and_signatures(tmp_path, archive):
     secret = "https://me:secret@store.example/a.tif?sig=secret&x=1"
-    with Archive.create(tmp_path / "a", archive.model) as writer:
+    with ArchiveWriter.create(tmp_path / "a", archive.model) as writer:
         job = writer.jobs.begin("index", [secret], Counts())
         writer.record_failure(secret, f"{secret}: no raster ({secret}); need another", scene="a.tif", job=job)
         settings = ApiSettings(archive=writer.path)
@@ -87,7 +87,7 @@ def test_a_server_goes_on_with_the_new_model_of_an_archive_made_anew(tmp_path, s
     monkeypatch.setattr("bandsight.model.load_model", lambda name, _: models[name])
     model = models["fake"]
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
-    with Archive.create(tmp_path / "a", identity) as writer:
+    with ArchiveWriter.create(tmp_path / "a", identity) as writer:
         index([scenes], archive=writer, model=model)
         with TestClient(create_app(ApiSettings(archive=writer.path))) as client:
             assert client.get("/search?q=water").status_code == 200

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from search_api.app import create_app
 from search_api.examples import CANDIDATES, examples
 from search_api.service import Service
@@ -48,7 +48,7 @@ def test_examples_are_sentences_with_tiles_of_their_own(archive: Archive) -> Non
 
 def test_an_empty_archive_has_an_overview_too(tmp_path: Path, archive: Archive) -> None:
     settings = ApiSettings(archive=tmp_path / "empty")
-    with Archive.create(tmp_path / "empty", archive.model) as empty:
+    with ArchiveWriter.create(tmp_path / "empty", archive.model) as empty:
         client = TestClient(create_app(settings, Service(settings, empty, FakeEmbedder())))
         with client:
             said = client.get("/overview").json()

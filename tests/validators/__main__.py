@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx2
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from tests.archive.makers import MODEL, Entry, entry
 from tests.search_api.stac.conftest import app_of, served
 
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--only", choices=CLASSES, action="append", help="these classes of conformance, not all")
     given = parser.parse_args()
     wrong = 0
-    with tempfile.TemporaryDirectory() as folder, Archive.create(Path(folder) / "archive", MODEL) as archive:
+    with tempfile.TemporaryDirectory() as folder, ArchiveWriter.create(Path(folder) / "archive", MODEL) as archive:
         archive.add([dated(n) for n in range(12)])
         with served(app_of(archive)) as url:
             made = httpx2.post(f"{url}searches", json={"q": "a lake", "hits": 40}).json()

@@ -1,94 +1,198 @@
-"""Opens the SQLite file with the settings that durability needs, and moves its schema."""
+"""The catalog as one SQLite file: created, opened, upgraded, copied and replaced."""
 
+import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Self
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DatabaseError
 
+from bandsight.catalog.port import CatalogCopy
+from bandsight.catalog.records import ModelIdentity
+from bandsight.catalog.sqlite.catalog import SqliteCatalog
+from bandsight.catalog.sqlite.engine import clear_errors, open_engine
+from bandsight.catalog.sqlite.schema import HEAD, migrate, schema_version
+from bandsight.catalog.sqlite.swap import attach, detach, replace_rows
 from bandsight.errors import ArchiveError
 
-# The newest migration; a test compares it with Alembic's own answer.
-HEAD = "0006"
-_BUSY_TIMEOUT_MS = 10_000
+_FILE = "catalog.sqlite"
 
 
-def open_database(path: Path, *, wal: bool = True) -> Engine:
-    """Return an engine for a catalog file: WAL, foreign keys, full synchronisation, explicit transactions.
-
-    Args:
-        path: The file.
-        wal: Log beside the file, as an archive in use does; False leaves a copy as one file.
-    """
-    # As many connections as there are threads, and more: an answer under way may read again.
-    engine = create_engine(f"sqlite:///{path}", max_overflow=-1)
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, _: Any) -> None:
-        # The driver opens no transactions of its own; `_begin` below does.
-        connection.isolation_level = None
-        for pragma in (
-            f"busy_timeout = {_BUSY_TIMEOUT_MS}",
-            f"journal_mode = {'WAL' if wal else 'DELETE'}",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # A writer takes its lock at once: a read that later turns into a write could fail half-way.
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
+def catalog_url(folder: Path) -> str:
+    """Return the URL of the catalog in an archive's folder."""
+    return URL.create("sqlite", database=str(folder / _FILE)).render_as_string()
 
 
-def schema_version(engine: Engine) -> str | None:
-    """Return the migration that a catalog is at, None when it has no schema yet."""
-    with engine.connect() as connection:
-        if not connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")).first():
-            return None
-        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return None if version is None else str(version)
+def folder_of(url: str) -> Path:
+    """Return the folder of the archive that a `sqlite:///` URL names by its catalog or by the folder itself."""
+    path = Path(make_url(url).database or "")
+    return path.parent if path.name == _FILE else path
 
 
-def migrations_folder() -> Path:
-    """Return the folder with Alembic's `env.py` and the migrations.
+class SqliteDatabase:
+    """A `CatalogDatabase` in a file; safe to share between threads."""
 
-    An installed wheel has it inside the package, as `bandsight/migrations`. A checkout has it beside the package, with
-    or without an editable install. The folder depends on the running package only, never on `sys.path`, so a checkout
-    cannot apply the migrations of another version.
-    """
-    package = Path(__file__).parents[2]
-    installed = package / "migrations"
-    return installed if installed.is_dir() else package.parent / "migrations"
+    def __init__(self, url: str) -> None:
+        """Name the file; nothing is opened yet.
 
+        Args:
+            url: `sqlite:///` and a path, as SQLAlchemy has it.
+        """
+        self.url = url
+        self._folder = folder_of(url)
+        self._file = self._folder / _FILE
 
-def migrate(engine: Engine, revision: str = "head") -> None:
-    """Bring a catalog to a revision, up or down, in one transaction each step.
+    @cached_property
+    def _engine(self) -> Engine:
+        return open_engine(self._file)
 
-    Raises:
-        ArchiveError: The catalog is at a revision that this version does not know.
-    """
-    from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
+    def exists(self) -> bool:
+        """Return whether there is a catalog; see `CatalogDatabase`."""
+        return self._file.is_file()
 
-    config = Config()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    current = schema_version(engine)
-    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-    if current is not None and current not in known:
-        raise ArchiveError(
-            f"{engine.url.database}: its schema is {current}, newer than this Bandsight's {HEAD}; update Bandsight"
-        )
-    go_down = revision == "base" or (current is not None and revision in known and revision < current)
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
+    def create(self, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
+        """Create an empty catalog; see `CatalogDatabase`. It gets its name once it is complete."""
+        unfinished = self._folder / f".{_FILE}.new"
         try:
-            (command.downgrade if go_down else command.upgrade)(config, revision)
-        except CommandError as error:
-            raise ArchiveError(f"{engine.url.database}: cannot go to schema {revision} ({error})") from error
+            if self.exists():
+                raise ArchiveError(
+                    f"{self._folder}: there is an archive here already; open it, or choose another folder"
+                )
+            _drop(unfinished)
+            _fill(unfinished, model, first_tile, first_scene)
+            unfinished.replace(self._file)
+        except (DatabaseError, sqlite3.Error) as error:
+            _drop(unfinished)
+            reason = error.orig if isinstance(error, DatabaseError) else error
+            raise ArchiveError(
+                f"{self._folder}: no archive could be made ({reason}); check the disk's space and rights, then run "
+                "the same again"
+            ) from error
+
+    def open(self) -> ModelIdentity:
+        """Return the model of a catalog that this version can read; see `CatalogDatabase`."""
+        self._need_file()
+        try:
+            version = schema_version(self._engine)
+            with self._engine.connect() as connection:
+                model = SqliteCatalog(connection).model() if version == HEAD else None
+        except DatabaseError as error:
+            raise ArchiveError(f"{self._file}: cannot be read ({error.orig}); restore it from a backup") from error
+        if version is None:
+            raise ArchiveError(f"{self._file}: no catalog of Bandsight; choose another folder")
+        if version > HEAD:
+            raise ArchiveError(
+                f"{self._folder}: its schema is {version}, newer than this Bandsight's {HEAD}; update Bandsight"
+            )
+        if version != HEAD:
+            raise ArchiveError(
+                f"{self._folder}: its schema is {version}, this Bandsight needs {HEAD}; run: bandsight upgrade "
+                f"--archive {self._folder}"
+            )
+        if model is None:
+            raise ArchiveError(f"{self._file}: it names no model; restore it from a backup")
+        return model
+
+    def upgrade(self) -> str:
+        """Migrate the schema to this version's; see `CatalogDatabase`."""
+        self._need_file()
+        with clear_errors(self._file):
+            migrate(self._engine)
+        return HEAD
+
+    @contextmanager
+    def reading(self) -> Iterator[SqliteCatalog]:
+        """Open a transaction that reads; see `CatalogDatabase`."""
+        with clear_errors(self._file), self._engine.connect() as connection:
+            yield SqliteCatalog(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[SqliteCatalog]:
+        """Open a transaction that writes; see `CatalogDatabase`."""
+        with (
+            clear_errors(self._file),
+            self._engine.connect().execution_options(writes=True) as connection,
+            connection.begin(),
+        ):
+            yield SqliteCatalog(connection)
+
+    def copy_to(self, folder: Path) -> CatalogCopy:
+        """Copy the catalog as one transaction sees it; see `CatalogDatabase`."""
+        copied = folder / f".{_FILE}.new"
+        copied.unlink(missing_ok=True)
+        with clear_errors(self._file), self._engine.connect() as connection:
+            source = connection.connection.dbapi_connection
+            assert isinstance(source, sqlite3.Connection)
+            target = sqlite3.connect(copied)
+            source.backup(target)
+            # One file, without a log beside it.
+            target.execute("PRAGMA journal_mode = DELETE")
+            target.close()
+        _flush(copied)
+        engine = open_engine(copied, wal=False)
+        with engine.connect() as connection:
+            catalog = SqliteCatalog(connection)
+            generation, segments = catalog.generation(), tuple(catalog.segments())
+        engine.dispose()
+
+        def publish() -> None:
+            copied.replace(folder / _FILE)
+            _flush(folder)
+
+        return CatalogCopy(generation=generation, segments=segments, publish=publish)
+
+    def swap_in(self, beside: Self) -> int:
+        """Replace all rows by another catalog's; see `CatalogDatabase`."""
+        with clear_errors(self._file), self._engine.connect() as connection:
+            attach(connection, beside._file)
+            try:
+                with connection.execution_options(writes=True).begin():
+                    return replace_rows(connection, SqliteCatalog(connection))
+            finally:
+                detach(connection)
+
+    def size_bytes(self) -> int:
+        """Return the size of the file."""
+        return self._file.stat().st_size
+
+    def close(self) -> None:
+        """Release connections; a later call opens them again."""
+        if "_engine" in self.__dict__:
+            self._engine.dispose()
+
+    def _need_file(self) -> None:
+        if not self.exists():
+            raise ArchiveError(
+                f"{self._folder}: no Bandsight archive here; make one with: bandsight index SCENE --archive "
+                f"{self._folder}"
+            )
+
+
+def _drop(catalog: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{catalog}{suffix}").unlink(missing_ok=True)
+
+
+def _fill(unfinished: Path, model: ModelIdentity, first_tile: int, first_scene: int) -> None:
+    engine = open_engine(unfinished)
+    try:
+        migrate(engine)
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            SqliteCatalog(connection).create(model, first_tile=first_tile, first_scene=first_scene)
+        with engine.connect() as connection:
+            connection.connection.dbapi_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+    finally:
+        engine.dispose()
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

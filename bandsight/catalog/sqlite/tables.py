@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, ForeignKey, Index, MetaData
+from sqlalchemy import JSON, CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # Named constraints: Alembic can then alter them on SQLite.
@@ -15,10 +15,6 @@ _NAMES = {
     "pk": "pk_%(table_name)s",
 }
 
-# The R*Tree of tile boxes. SQLAlchemy has no type for virtual tables, so its DDL stands in the migration.
-# Row id = 2 × tile id + part. Its float32 bounds are rounded outwards: candidates, to be rechecked.
-TILE_BOXES = "tile_boxes"
-
 
 class Base(DeclarativeBase):
     """Base of the tables."""
@@ -28,7 +24,7 @@ class Base(DeclarativeBase):
 
 
 class ArchiveRow(Base):
-    """The one row that says what this archive is and how far it has come."""
+    """The one row about the archive itself: its model, its generation, its next tile id."""
 
     __tablename__ = "archive"
     __table_args__ = (CheckConstraint("id = 1", name="single"),)
@@ -54,7 +50,7 @@ class SceneRow(Base):
     name: Mapped[str]
     collection: Mapped[str] = mapped_column(index=True)
     sensor: Mapped[str] = mapped_column(index=True)
-    datetime: Mapped[dt.datetime | None] = mapped_column(DateTime, index=True)
+    datetime: Mapped[dt.datetime | None] = mapped_column(DateTime)
     crs: Mapped[str]
     transform: Mapped[list[Any]]
     width: Mapped[int]
@@ -80,7 +76,7 @@ class TileRow(Base):
     """A tile; the second box is null unless its footprint crosses ±180°."""
 
     __tablename__ = "tiles"
-    __table_args__ = (Index("ix_tiles_scene_id", "scene_id"), Index("ix_tiles_cell", "cell"))
+    __table_args__ = (Index("ix_tiles_scene_id", "scene_id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     scene_id: Mapped[int] = mapped_column(ForeignKey("scenes.id", ondelete="CASCADE"))
@@ -159,3 +155,33 @@ class JobFailureRow(Base):
     href: Mapped[str]
     reason: Mapped[str]
     at: Mapped[dt.datetime] = mapped_column(DateTime)
+
+
+class SavedSearchRow(Base):
+    """A saved search; fields as in `SavedSearch`."""
+
+    __tablename__ = "saved_searches"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str]
+    request: Mapped[dict[str, Any]]
+    created: Mapped[dt.datetime] = mapped_column(DateTime)
+    max_hits: Mapped[int]
+    status: Mapped[str]
+    hits: Mapped[int]
+    generation: Mapped[int | None]
+    model_digest: Mapped[str | None]
+
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (numbers give the order in which they were saved)
+
+
+class SavedSearchHitsRow(Base):
+    """Some consecutive hits of a saved search: int64 tile ids and float32 scores, little-endian."""
+
+    __tablename__ = "saved_search_hits"
+
+    search: Mapped[int] = mapped_column(ForeignKey("saved_searches.number", ondelete="CASCADE"), primary_key=True)
+    chunk: Mapped[int] = mapped_column(primary_key=True)
+    ids: Mapped[bytes] = mapped_column(LargeBinary)
+    scores: Mapped[bytes] = mapped_column(LargeBinary)

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.columns import TileColumns
+from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError
+from bandsight.vectors.atomic_io import cannot_write
 from bandsight.vectors.local.column_files import SUFFIX as COLUMNS
 from bandsight.vectors.local.column_files import load_columns, save_columns, sound_columns
 from bandsight.vectors.local.index_files import copy_index, drop_foreign, drop_index, index_problem
 from bandsight.vectors.local.segments import SUFFIX, OpenSegment, file_checksum, open_segment, salvage, write_segment
-from bandsight.vectors.port import Segment
 
 # Float16 rows of unit vectors: the norm is off by at most about this.
 _NORM_TOLERANCE = 5e-3
@@ -168,18 +169,45 @@ class StoreFolder:
         """Copy the search index, which costs time to build, to another archive's folder; columns cost none."""
         copy_index(self.derived, target / "index")
 
-    def adopt_derived(self, source: "StoreFolder") -> None:
-        """Take another archive's search index instead of the own one; columns cost nothing to be made anew.
+    def copy_segment(self, segment: Segment, target: Path) -> bool:
+        """Copy a segment to another archive's folder, checked; False when a compaction has deleted the file.
 
-        Who has the own one open keeps it. Until a commit brings its tiles, the new one is of no use to anybody.
+        Raises:
+            ArchiveError: It is damaged.
+            OSError: The copy cannot be written.
         """
-        drop_index(self.derived)
-        copy_index(source.derived, self.derived)
+        source = self.path_of(segment)
+        copy = target / "vectors" / source.name
+        copy.parent.mkdir(exist_ok=True)
+        try:
+            shutil.copyfile(source, copy)
+        except FileNotFoundError:
+            return False
+        _flush(copy)
+        if file_checksum(copy) != segment.sha256:
+            raise ArchiveError(f"{source}: does not match its checksum; run: bandsight repair, then back up again")
+        return True
 
-    @staticmethod
-    def checksum(path: Path) -> str:
-        """Return the checksum of a segment's file."""
-        return file_checksum(path)
+    def adopt(self, beside: "StoreFolder", segments: Sequence[Segment]) -> None:
+        """Give another folder's vector files, their columns and its index a second name here, durably.
+
+        Readers that have the own index open keep it. Until a commit brings its tiles, the new one is ignored.
+
+        Raises:
+            ArchiveError: The disk is full or refuses the write.
+        """
+        try:
+            for segment in segments:
+                _link(beside.path_of(segment), self.path_of(segment))
+                columns = f"{segment.name}{COLUMNS}"
+                if (beside.derived / columns).exists():
+                    _link(beside.derived / columns, self.derived / columns)
+            drop_index(self.derived)
+            copy_index(beside.derived, self.derived)
+            for folder in (self.vectors, self.derived):
+                _flush(folder)
+        except OSError as error:
+            raise cannot_write(Path(error.filename or self.vectors), error) from error
 
     def derived_bytes(self) -> int:
         """Return how much the derived files take on disk."""
@@ -196,3 +224,24 @@ class StoreFolder:
     def path_of(self, segment: Segment) -> Path:
         """Return where a segment's file lies."""
         return self.vectors / f"{segment.name}{SUFFIX}"
+
+
+def _link(source: Path, target: Path) -> None:
+    if target.exists():
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        # Another file system, or one without links.
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        shutil.copyfile(source, temporary)
+        _flush(temporary)
+        temporary.replace(target)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

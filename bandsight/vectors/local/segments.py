@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import write_durably
 from bandsight.vectors.local.fp16_scan import Fp16Rows
-from bandsight.vectors.port import Segment
 
 SUFFIX = ".bsv"
 _MAGIC = b"BSVECTOR"
@@ -192,9 +192,9 @@ def _mapped(file: BufferedReader, path: Path, segment: Segment, dim: int) -> Ope
     if version > _VERSION:
         raise ArchiveError(f"{path}: format version {version}, this Bandsight reads up to {_VERSION}; update Bandsight")
     size = os.fstat(file.fileno()).st_size
-    wanted = (dim, segment.first_id, segment.count, segment.sha256)
+    expected = (dim, segment.first_id, segment.count, segment.sha256)
     start = _rows_at(segment.count) if version == _VERSION else _HEADER.size
-    if (found_dim, first_id, count, digest.hex()) != wanted or size != start + 2 * dim * segment.count:
+    if (found_dim, first_id, count, digest.hex()) != expected or size != start + 2 * dim * segment.count:
         raise ArchiveError(
             f"{path}: holds {count} rows of {found_dim} from id {first_id} in {size} bytes, the catalog says "
             f"{segment.count} rows of {dim} from id {segment.first_id}; {_way_out(path.parent)}"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bandsight.attributes.columns import TileColumns
 from bandsight.attributes.filters import Filter
 from bandsight.attributes.matching import Footprints, Mask, View, matching
+from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import drop_page_cache
 from bandsight.vectors.local import ivf_build as building
@@ -24,7 +25,7 @@ from bandsight.vectors.local.recall_tuning import measured
 from bandsight.vectors.local.scan import chunks
 from bandsight.vectors.local.search import Chosen, answer, scan_parts
 from bandsight.vectors.local.snapshot import Masks, SegmentView, State, located
-from bandsight.vectors.port import Segment, Selection, Similarities, Snapshot
+from bandsight.vectors.port import Selection, Similarities, Snapshot
 from bandsight.vectors.scores import Ranked
 
 # An index that holds at least this share of the rows takes the others as they are; below it, it is trained anew.
@@ -95,24 +96,24 @@ class LocalVectorStore:
         shown = self._current().shown
         return self.folder.merge([one.part for one in shown], [one.view.alive for one in shown])
 
-    def search(self, queries: NDArray[np.float32], k: int, wanted: Filter, *, exact: bool = False) -> list[Ranked]:
+    def search(self, queries: NDArray[np.float32], k: int, where: Filter, *, exact: bool = False) -> list[Ranked]:
         """Search by index where that pays, else by exact scan; see `VectorStore`."""
-        return self.choose(wanted).search(queries, k, exact=exact)
+        return self.choose(where).search(queries, k, exact=exact)
 
-    def choose(self, wanted: Filter) -> Chosen:
+    def choose(self, where: Filter) -> Chosen:
         """Decide which tiles pass; see `VectorStore`."""
         state = self._current()
-        return Chosen(state, Masks.of([matching(shown.view, wanted, self._footprints) for shown in state.shown]))
+        return Chosen(state, Masks.of([matching(shown.view, where, self._footprints) for shown in state.shown]))
 
-    def select(self, wanted: Filter) -> Selection:
+    def select(self, where: Filter) -> Selection:
         """Return all tiles that pass; see `VectorStore`."""
         state = self._current()
-        return _selected(state, [matching(shown.view, wanted, self._footprints) for shown in state.shown])
+        return _selected(state, [matching(shown.view, where, self._footprints) for shown in state.shown])
 
-    def similarities(self, vectors: NDArray[np.float32], wanted: Filter) -> Similarities:
+    def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
         """Scan every row that passes; see `VectorStore`."""
         state = self._current()
-        masks = [matching(shown.view, wanted, self._footprints) for shown in state.shown]
+        masks = [matching(shown.view, where, self._footprints) for shown in state.shown]
         selection = _selected(state, masks)
         scores = np.empty((len(vectors), len(selection.ids)), np.float32)
         at = 0
@@ -141,14 +142,14 @@ class LocalVectorStore:
             lost += own[(held[rows] != own) | ~shown.view.alive[rows]].tolist()
         return lost
 
-    def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int = BUDGET_BYTES) -> dict[str, Any]:
+    def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int | None = None) -> dict[str, Any]:
         """Build an index, or add to the one there is what it lacks, and measure and serve it; see `VectorStore`."""
         state = self._current()
         began = time.monotonic()
         parts: list[Rows] = [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]
-        if sum(one.view.living for one in state.shown) < building.WORTH_IT:
+        if not self.worth_an_index:
             return {"index": "none", "reason": "small enough for exact scans"}
-        index = self._extended(state, parts) or build(parts, self._dim, budget_bytes)
+        index = self._extended(state, parts) or build(parts, self._dim, budget_bytes or BUDGET_BYTES)
 
         def ask(
             index: IvfIndex, k: int, allowed: Mask | None, width: Width | None, query: NDArray[np.float32]
@@ -179,6 +180,11 @@ class LocalVectorStore:
             return False
         save_index(self.folder.derived, replace(index, figures={**index.figures, "rows": len_of(parts)}))
         return True
+
+    @property
+    def worth_an_index(self) -> bool:
+        """Whether there are enough rows: fewer are scanned exactly in milliseconds."""
+        return sum(one.view.living for one in self._current().shown) >= building.WORTH_IT
 
     @property
     def unindexed(self) -> int:
@@ -231,6 +237,35 @@ class LocalVectorStore:
     def living(self) -> list[tuple[Segment, NDArray[np.int64]]]:
         """Return each segment and the ids of its tiles that live, ascending."""
         return [(one.part.segment, one.part.columns.ids[one.view.alive]) for one in self._current().shown]
+
+    def remove_unnamed(self, named: set[str], newest: int) -> None:
+        """Delete files that no commit names; see `VectorStore`."""
+        self.folder.remove_unnamed(named, newest)
+
+    def damage(self, segment: Segment) -> str | None:
+        """Read every row of a segment; see `VectorStore`."""
+        return self.folder.damage(segment, full=True)
+
+    def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Copy a damaged file to `quarantine/` and return its intact rows; see `VectorStore`."""
+        self.folder.set_aside(segment)
+        ids, rows = self.folder.salvage(segment)
+        return ids, rows.astype(np.float32)
+
+    def repair_derived(self) -> list[str]:
+        """Delete damaged columns and index files; see `VectorStore`."""
+        return self.folder.drop_damaged_derived()
+
+    def copy_to(self, folder: Path, segments: Sequence[Segment]) -> bool:
+        """Copy vector files and the index; see `VectorStore`."""
+        if not all(self.folder.copy_segment(segment, folder) for segment in segments):
+            return False
+        self.folder.copy_derived(folder)
+        return True
+
+    def adopt(self, beside: Self, segments: Sequence[Segment]) -> None:
+        """Link another store's files into this folder; see `VectorStore`."""
+        self.folder.adopt(beside.folder, segments)
 
     def _current(self) -> State:
         if self._state is None:

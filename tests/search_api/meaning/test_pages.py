@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 from shapely.geometry import shape
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from tests.archive.makers import entry, filled
 from tests.search_api.meaning.walk import ids, properties
 from tests.search_api.stac.conftest import app_of
@@ -25,7 +25,7 @@ SCENES, TILES, PAGE = 50, 100, 500
     ids=str,
 )
 def test_each_hit_comes_once_and_none_is_missed(tmp_path: Path, semantic: dict) -> None:
-    with Archive.create(tmp_path / "a", filled(tmp_path / "model", 0).model) as writer:
+    with ArchiveWriter.create(tmp_path / "a", filled(tmp_path / "model", 0).model) as writer:
         writer.add([entry(number, TILES) for number in range(SCENES)])
         examples = set()
         if "points" in semantic:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from fastapi.testclient import TestClient
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from tests.archive.makers import entry, filled
 from tests.search_api.stac.conftest import app_of
 
@@ -137,7 +137,7 @@ def test_more_than_the_most_is_the_most(stac: TestClient, many: Archive) -> None
 @pytest.mark.parametrize("asked", [{}, {"q": "a lake"}, {"q": "a lake,b"}, {"sortby": "-datetime"}], ids=str)
 def test_a_walk_of_5000_hits_beside_a_writer_gives_each_once(tmp_path: Path, asked: dict) -> None:
     """Scenes are added and replaced on every page; nothing comes twice, nothing that stays is missed."""
-    with Archive.create(tmp_path / "a", filled(tmp_path / "model", 0).model) as writer:
+    with ArchiveWriter.create(tmp_path / "a", filled(tmp_path / "model", 0).model) as writer:
         writer.add([entry(number, 100) for number in range(50)])
         with Archive.open(tmp_path / "a") as reader, TestClient(app_of(reader)) as client:
             tiles = {str(number) for number in range(1, 5001)}

@@ -1,0 +1,135 @@
+"""Operations on an archive as a whole: upgrade, repair, verify, back up, and replacement by another archive."""
+
+import os
+from pathlib import Path
+
+from bandsight.archive.lock import WriterLock
+from bandsight.archive.open import ENGINES, Engines, Where, locate
+from bandsight.archive.reader import Archive
+from bandsight.archive.repair import Repair
+from bandsight.archive.tile_columns import tile_columns
+from bandsight.archive.verification import problems_of
+from bandsight.archive.writer import ArchiveWriter
+from bandsight.catalog.records import ModelIdentity
+from bandsight.errors import ArchiveError
+from bandsight.vectors.atomic_io import cannot_write
+from bandsight.vectors.port import StoreContext
+
+# Ids of tiles and scenes are never used twice, and the older archive may grow while the newer one is made.
+_TILES_APART, _SCENES_APART = 10**9, 10**6
+# A copy that meets a compaction begins again; more than a few in a row is no accident.
+_ATTEMPTS = 5
+
+
+def upgrade(where: Where, engines: Engines = ENGINES) -> str:
+    """Migrate an archive to this version's schema and return the version.
+
+    Raises:
+        ArchiveError: There is no archive, or it comes from a newer version.
+        ArchiveLockedError: Another process is writing to it.
+    """
+    location = locate(where)
+    database = engines.catalog_of(location)
+    lock = WriterLock(location.folder) if database.exists() else None
+    try:
+        return database.upgrade()
+    finally:
+        database.close()
+        if lock is not None:
+            lock.release()
+
+
+def repair(where: Where, engines: Engines = ENGINES) -> list[str]:
+    """Make a damaged archive whole again and return what was done, one sentence each.
+
+    Derived data is built again. Damaged vector files are copied to `quarantine/`. Scenes whose rows or vectors are lost
+    are removed and named, so that indexing them again restores them.
+
+    Raises:
+        ArchiveError: The catalog itself cannot be read.
+        ArchiveLockedError: Another process is writing to it.
+    """
+    location = locate(where)
+    database = engines.catalog_of(location)
+    lock = WriterLock(location.folder) if database.exists() else None
+    try:
+        model = database.open()
+        with database.writing() as catalog:
+            context = StoreContext(
+                dim=model.dim, columns_of=lambda ids: tile_columns(catalog, ids), footprints=_no_footprints
+            )
+            store = engines.store_of(location)(location.vectors, context)
+            done = Repair(catalog, store)
+            done.run()
+        done.report += store.repair_derived()
+    finally:
+        database.close()
+        if lock is not None:
+            lock.release()
+    # Opening builds derived data again and deletes files that nothing names any more.
+    ArchiveWriter.open(location, engines).close()
+    return done.report
+
+
+def verify(archive: Archive, *, full: bool = False) -> list[str]:
+    """Return what is wrong with an archive, one sentence each; nothing is wrong when the list is empty.
+
+    Args:
+        archive: Open, for reading or writing.
+        full: Also read every row of the catalog and every vector, and compare checksums.
+    """
+    return archive.read(lambda view: problems_of(view.catalog, view.store, full=full))
+
+
+def back_up(archive: Archive, target: Path) -> int:
+    """Copy one generation to another folder, whole, while searches and writes continue; return which.
+
+    Raises:
+        ArchiveError: The target is not empty or cannot be written, or a file of the archive is damaged.
+    """
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        if any(target.iterdir()):
+            raise ArchiveError(f"{target}: not empty; choose a new folder for each backup")
+        for _ in range(_ATTEMPTS):
+            copy = archive.database.copy_to(target)
+            if archive.store.copy_to(target, copy.segments):
+                break
+        else:
+            raise ArchiveError(f"{target}: files were deleted while they were copied; run the backup again")
+        # The catalog gets its name last.
+        copy.publish()
+    except OSError as error:
+        raise cannot_write(Path(os.fsdecode(error.filename or target)), error) from error
+    return copy.generation
+
+
+def create_beside(archive: Archive, where: Where, model: ModelIdentity, engines: Engines = ENGINES) -> ArchiveWriter:
+    """Create an empty archive that can replace another one later (`swap_in`) and open it for writing."""
+    with archive.database.reading() as catalog:
+        first_tile, first_scene = catalog.next_tile_id() + _TILES_APART, catalog.newest_scene_id() + _SCENES_APART
+    return ArchiveWriter.create(where, model, engines, first_tile=first_tile, first_scene=first_scene)
+
+
+def swap_in(archive: ArchiveWriter, beside: ArchiveWriter) -> int:
+    """Replace all that an archive holds, and its model, by another archive's, in one commit; return the generation.
+
+    Searches continue until then. A reader that has the archive open gets a `ModelChangedError` and opens it again. Jobs
+    and saved searches stay. A crash before the commit leaves the archive as it was, with files that no commit names.
+
+    Raises:
+        ArchiveError: The other archive was not made by `create_beside`, or the disk is full.
+    """
+    # An index that is being extended would take the place of the other archive's.
+    archive.finish_index()
+    beside.finish_index()
+    with beside.database.reading() as catalog:
+        segments = catalog.segments()
+    archive.store.adopt(beside.store, segments)
+    generation = archive.database.swap_in(beside.database)
+    archive.reopen()
+    return generation
+
+
+def _no_footprints(_: object) -> None:
+    raise AssertionError("repair asks for no footprints")

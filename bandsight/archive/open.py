@@ -1,0 +1,135 @@
+"""Where the parts of an archive are, and the engines that open them: the one place that knows which engines exist."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from bandsight.catalog import sqlite
+from bandsight.catalog.port import CatalogDatabase
+from bandsight.errors import ArchiveError
+from bandsight.vectors import local
+from bandsight.vectors.port import OpenStore
+
+# A letter and a colon is a drive, not a scheme.
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where the parts of an archive are."""
+
+    catalog: str
+    """URL of the catalog."""
+    vectors: str
+    """URL of the vectors."""
+    folder: Path
+    """Folder of the writer's lock and of checkpoints of jobs."""
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+
+Where = str | Path | Location
+"""A folder, a URL (`file:///folder`, `sqlite:////folder/catalog.sqlite`), or the places of the parts one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engines:
+    """The engines that archives may be made of, by the scheme of their URL; to add one is to add a line here."""
+
+    catalogs: Mapping[str, Callable[[str], CatalogDatabase]] = field(
+        default_factory=lambda: {"sqlite": sqlite.SqliteDatabase}
+    )
+    """What opens a catalog."""
+    vectors: Mapping[str, OpenStore] = field(default_factory=lambda: {"file": local.open_store})
+    """What opens the vectors."""
+
+    def catalog_of(self, location: Location) -> CatalogDatabase:
+        """Return the database of an archive's catalog, not yet opened.
+
+        Raises:
+            ArchiveError: No engine opens such a URL.
+        """
+        scheme = _scheme_of(location.catalog)
+        if scheme not in self.catalogs:
+            raise _unknown("catalog", location.catalog, scheme, self.catalogs)
+        return self.catalogs[scheme](location.catalog)
+
+    def store_of(self, location: Location) -> OpenStore:
+        """Return what opens an archive's vectors.
+
+        Raises:
+            ArchiveError: No engine opens such a URL.
+        """
+        scheme = _scheme_of(location.vectors)
+        if scheme not in self.vectors:
+            raise _unknown("vectors", location.vectors, scheme, self.vectors)
+        return self.vectors[scheme]
+
+
+ENGINES = Engines()
+"""The engines of this version."""
+
+
+def locate(where: Where) -> Location:
+    """Return where the parts of an archive are.
+
+    Args:
+        where: A folder as a path or a `file://` URL, or a `sqlite:///` URL of the catalog in it.
+
+    Raises:
+        ArchiveError: The URL has a scheme that this version does not know.
+    """
+    if isinstance(where, Location):
+        return where
+    text = str(where)
+    scheme = _scheme_of(text)
+    if not scheme or Path(text).exists():
+        return _in_folder(Path(text))
+    if scheme == "file":
+        return _in_folder(Path(unquote(urlsplit(text).path)))
+    if text.startswith("sqlite:///"):
+        return _in_folder(sqlite.folder_of(text))
+    raise ArchiveError(
+        f"{text}: found the scheme {scheme}; this Bandsight opens archives as a folder, file:///FOLDER or "
+        "sqlite:////FOLDER/catalog.sqlite"
+    )
+
+
+def archive_exists(where: Where, engines: Engines = ENGINES) -> bool:
+    """Return whether there is an archive, of whatever version and in whatever state.
+
+    Raises:
+        ArchiveError: No engine opens such a URL.
+    """
+    return engines.catalog_of(locate(where)).exists()
+
+
+def check_archive(where: Where, engines: Engines = ENGINES) -> None:
+    """Refuse a place without an archive that this version can read.
+
+    Raises:
+        ArchiveError: There is none, it is damaged, or it is of another version.
+    """
+    database = engines.catalog_of(locate(where))
+    try:
+        database.open()
+    finally:
+        database.close()
+
+
+def _in_folder(folder: Path) -> Location:
+    return Location(catalog=sqlite.catalog_url(folder), vectors=folder.absolute().as_uri(), folder=folder)
+
+
+def _scheme_of(url: str) -> str:
+    found = _SCHEME.match(url)
+    return found[1].lower() if found else ""
+
+
+def _unknown(part: str, url: str, scheme: str, engines: Mapping[str, object]) -> ArchiveError:
+    return ArchiveError(
+        f"{url}: no engine keeps the {part} of an archive at {scheme or 'no scheme'}; there are {', '.join(engines)}"
+    )

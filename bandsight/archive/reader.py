@@ -1,0 +1,391 @@
+"""Reads one archive: one committed state at a time, the same for catalog and vectors."""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from bandsight.archive.job_log import JobLog
+from bandsight.archive.open import ENGINES, Engines, Where, locate
+from bandsight.archive.scene_attributes import SceneTable
+from bandsight.archive.scene_cache import SceneCache
+from bandsight.archive.tile_columns import tile_columns
+from bandsight.archive.view import CommitIntervenedError, View
+from bandsight.attributes.columns import TileColumns
+from bandsight.attributes.filters import Filter
+from bandsight.catalog.port import Catalog
+from bandsight.catalog.records import ModelIdentity, Scene, Tile
+from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError, NotFoundError
+from bandsight.geo.box import LonLatBox
+from bandsight.vectors.port import Similarities, Snapshot, StoreContext
+
+# A search that meets a commit between its vectors and its rows begins again; more than twice in a row is no accident.
+_ATTEMPTS = 5
+# Footprints of recent answers are kept: so many answers, of so many footprints (1 kB each) at most.
+_KEPT_ANSWERS, _KEPT_FOOTPRINTS = 32, 2000
+_FORMAT_VERSION = 2
+
+_T = TypeVar("_T")
+
+
+class Archive:
+    """Scenes, tiles and their vectors, open for reading; see docs/storage.md.
+
+    Any number of readers and one writer may have an archive open. Searches may run in many threads.
+    """
+
+    def __init__(self, where: Where, engines: Engines = ENGINES) -> None:
+        """Open an archive; see `open`."""
+        self.location = locate(where)
+        self.path = self.location.folder
+        self.database = engines.catalog_of(self.location)
+        self._engines = engines
+        self._refreshing = threading.Lock()
+        try:
+            self.reopen()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def open(cls, where: Where, engines: Engines = ENGINES) -> Self:
+        """Open an archive.
+
+        Args:
+            where: Its folder, or a URL; see `bandsight.archive.open.locate`.
+            engines: The engines that may open its parts.
+
+        Raises:
+            ArchiveError: There is none, it is damaged, or of a version or an engine that this Bandsight does not know.
+            ArchiveLockedError: Opened for writing, and another process is writing to it.
+        """
+        return cls(where, engines)
+
+    def reopen(self) -> None:
+        """Read the catalog's model and serve the newest commit, also where another model took the place of this one.
+
+        Raises:
+            ArchiveError: The archive is gone, damaged, or of another version.
+        """
+        self.model = self.database.open()
+        context = StoreContext(dim=self.model.dim, columns_of=self._read_columns, footprints=self._read_footprints)
+        self.store = self._engines.store_of(self.location)(self.location.vectors, context)
+        self._scene_table = SceneTable()
+        self._scenes = SceneCache()
+        self._footprints: dict[tuple[str, bytes], NDArray[np.object_]] = {}
+        self._generation = -1
+        self.refresh()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release files and connections."""
+        self.database.close()
+
+    # The state that is served
+
+    def read(self, answer: Callable[[View], _T]) -> _T:
+        """Return an answer made from one committed state; it is made again when a commit intervened.
+
+        Args:
+            answer: Reads what it needs from the state; it may be called several times.
+
+        Raises:
+            ArchiveError: Vectors and catalog disagree.
+            ModelChangedError: The archive has been indexed again with another model since it was opened.
+        """
+        for _ in range(_ATTEMPTS):
+            with suppress(CommitIntervenedError), self.database.reading() as catalog:
+                self._follow(catalog)
+                return answer(self._view(catalog))
+        raise ArchiveError(f"{self.path}: vectors and catalog disagree; run: bandsight verify --archive {self.path}")
+
+    def refresh(self) -> None:
+        """Move on to the newest commit."""
+        self.read(lambda _: None)
+
+    @property
+    def generation(self) -> int:
+        """Number of the commit that is served."""
+        return self._generation
+
+    def check_model(self, model: ModelIdentity) -> None:
+        """Refuse a model whose vectors cannot be compared with the archive's.
+
+        Raises:
+            ModelMismatchError: The digests differ.
+        """
+        if model.digest != self.model.digest:
+            raise ModelMismatchError(
+                f"{self.path}: holds vectors of model {self.model.name} ({self.model.digest[:12]}, {self.model.dim} "
+                f"numbers), found model {model.name} ({model.digest[:12]}, {model.dim} numbers); pass --model "
+                f"{self.model.name} with the same weights, or index into another archive"
+            )
+
+    @property
+    def worth_an_index(self) -> bool:
+        """True when `optimize` would build an index: smaller archives are scanned exactly in milliseconds."""
+        return self.store.worth_an_index
+
+    @property
+    def index_figures(self) -> dict[str, Any]:
+        """The search index's kind, size, width and measured recall."""
+        return self.store.index_figures
+
+    @property
+    def tile_count(self) -> int:
+        """How many tiles searches look at."""
+        return int(self.store.stats()["vectors"])
+
+    def stats(self) -> dict[str, Any]:
+        """Return what the archive holds, for people and for monitoring."""
+
+        def answer(view: View) -> dict[str, Any]:
+            return {
+                "archive": str(self.location),
+                "format_version": _FORMAT_VERSION,
+                "generation": view.generation,
+                "model": self.model.name,
+                "model_digest": self.model.digest,
+                "model_license": self.model.license,
+                "dim": self.model.dim,
+                **view.catalog.counts(),
+                "collections": view.catalog.summary(),
+                "catalog_bytes": self.database.size_bytes(),
+                **view.store.stats(),
+            }
+
+        return self.read(answer)
+
+    # Tiles
+
+    @property
+    def newest_tile(self) -> int:
+        """Id of the newest tile there ever was."""
+        with self.database.reading() as catalog:
+            return catalog.next_tile_id() - 1
+
+    def tile(self, tile_id: int) -> Tile:
+        """Return a tile.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        with self.database.reading() as catalog:
+            tile = catalog.tiles([tile_id]).get(tile_id)
+        if tile is None:
+            raise NotFoundError(f"tile {tile_id}: this archive holds no such tile; ids come from a search")
+        return tile
+
+    def tiles_by_id(self, ids: Sequence[int]) -> dict[int, Tile]:
+        """Return tiles by their ids; those that are gone are left out."""
+        with self.database.reading() as catalog:
+            return catalog.tiles(list(ids))
+
+    def tile_ids(self, where: Filter) -> NDArray[np.int64]:
+        """Return the ids of all tiles that pass a filter, ascending.
+
+        Raises:
+            QueryError: The filter cannot be answered as asked.
+        """
+        return self.read(lambda view: view.select(where).ids)
+
+    def tiles_in(self, box: LonLatBox, limit: int = 1000) -> list[int]:
+        """Return ids of the tiles whose box meets a box (a point is a box without extent), ascending."""
+        found: list[int] = self.tile_ids(Filter(boxes=tuple(box.split())))[:limit].tolist()
+        return found
+
+    def count(self, where: Filter) -> int:
+        """Return how many tiles pass a filter.
+
+        Raises:
+            QueryError: The filter cannot be answered as asked.
+        """
+        return self.tile_count if where.is_empty else len(self.tile_ids(where))
+
+    def footprints(self, ids: Sequence[int]) -> NDArray[np.object_]:
+        """Return the footprints of tiles as shapely geometries, in the order asked.
+
+        Raises:
+            NotFoundError: A tile that the archive does not hold.
+        """
+        try:
+            return self._read_footprints(np.asarray(ids, np.int64))
+        except CommitIntervenedError as error:
+            raise NotFoundError("tiles: one of them has been removed meanwhile; ask again") from error
+
+    def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Return the vectors of tiles, shape (n, dim), in the order asked.
+
+        Raises:
+            NotFoundError: A tile that the archive does not hold.
+        """
+        with self.database.reading() as catalog:
+            self._follow(catalog)
+        missing = self.store.missing(ids)
+        if missing:
+            raise NotFoundError(f"tile {missing[0]}: this archive holds no such tile; ids come from a search")
+        return self.store.get(ids)
+
+    def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
+        """Return the cosine of every tile that passes a filter with each of some vectors, shape (q, dim).
+
+        Raises:
+            QueryError: The filter or the vectors cannot be used as asked.
+        """
+        return self.read(lambda view: view.similarities(vectors, where))
+
+    # Scenes
+
+    def has_scene(self, key: str) -> bool:
+        """Say whether a scene of this identity has been indexed."""
+        with self.database.reading() as catalog:
+            return catalog.has_scene(key)
+
+    def scene(self, scene_id: int) -> Scene:
+        """Return a scene.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        with self.database.reading() as catalog:
+            scene = catalog.scenes([scene_id]).get(scene_id)
+        if scene is None:
+            raise NotFoundError(f"scene {scene_id}: this archive holds no such scene")
+        return scene
+
+    def scenes_by_id(self, ids: Sequence[int]) -> dict[int, Scene]:
+        """Return scenes by their ids, those that are gone left out."""
+        with self.database.reading() as catalog:
+            return catalog.scenes(list(ids))
+
+    def scenes(self) -> list[Scene]:
+        """Return every scene, in the order of their ids."""
+        with self.database.reading() as catalog:
+            return list(catalog.scenes().values())
+
+    def tiles_per_scene(self) -> dict[int, int]:
+        """Return how many tiles searches look at of each scene, by the scene's id."""
+
+        def answer(view: View) -> dict[int, int]:
+            found = view.select(Filter())
+            counts = np.bincount(found.scene_at, minlength=len(found.scenes.ids))
+            return {int(scene): int(count) for scene, count in zip(found.scenes.ids, counts, strict=True) if count}
+
+        return self.read(answer)
+
+    def failures(self) -> list[tuple[str, str, datetime]]:
+        """Return (href, reason, when) of scenes that could not be indexed."""
+        with self.database.reading() as catalog:
+            return catalog.failures()
+
+    def collections(self) -> list[dict[str, Any]]:
+        """Return scenes, tiles and times of each collection and sensor."""
+        with self.database.reading() as catalog:
+            return catalog.summary()
+
+    def property_types(self) -> dict[str, str]:
+        """Return for each property of scenes that filters can compare whether it is a number, a string or a boolean."""
+        scenes = self.read(lambda view: view.select(Filter(up_to=-1)).scenes)
+        return scenes.types()
+
+    def collection_names(self) -> list[str]:
+        """Return the names of all collections, in their order."""
+        with self.database.reading() as catalog:
+            return catalog.collection_names()
+
+    def sensor_names(self) -> list[str]:
+        """Return the names of the sensor profiles of all scenes, in their order."""
+        with self.database.reading() as catalog:
+            return catalog.sensor_names()
+
+    @property
+    def jobs(self) -> JobLog:
+        """The log of index jobs."""
+        return JobLog(self.path, self.database)
+
+    # Inside
+
+    def _view(self, catalog: Catalog) -> View:
+        return View(
+            catalog=catalog,
+            store=self.store,
+            scene_cache=self._scenes,
+            scene_footprints=self._read_scene_footprints,
+            dim=self.model.dim,
+        )
+
+    def _follow(self, catalog: Catalog) -> None:
+        """Show the store what this transaction sees, unless it serves that or something newer already."""
+        generation = catalog.generation()
+        if generation == self._generation:
+            return
+        model = catalog.model()
+        if model is None or model.digest != self.model.digest:
+            name = model.name if model else "none"
+            raise ModelChangedError(
+                f"{self.path}: it was made anew with model {name} (`bandsight reindex`) since it was opened with "
+                f"{self.model.name}"
+            )
+        with self._refreshing:
+            if generation > self._generation:
+                self._show(self._snapshot(catalog))
+                self._generation = generation
+
+    def _show(self, snapshot: Snapshot) -> None:
+        try:
+            self.store.show(snapshot)
+        except ArchiveError as error:
+            # A compaction may have taken files away since; then there is something newer to show.
+            with self.database.reading() as catalog:
+                if catalog.generation() > snapshot.generation:
+                    raise CommitIntervenedError from error
+            raise
+
+    def _snapshot(self, catalog: Catalog) -> Snapshot:
+        return Snapshot(
+            generation=catalog.generation(),
+            segments=tuple(catalog.segments()),
+            newest=catalog.next_tile_id() - 1,
+            scenes=self._scene_table.read(catalog),
+        )
+
+    def _read_columns(self, ids: NDArray[np.int64]) -> TileColumns:
+        with self.database.reading() as catalog:
+            return tile_columns(catalog, ids)
+
+    def _read_footprints(self, ids: NDArray[np.int64]) -> NDArray[np.object_]:
+        return self._kept_footprints("tiles", ids, lambda catalog: catalog.footprints(ids.tolist()))
+
+    def _read_scene_footprints(self, ids: NDArray[np.int64]) -> NDArray[np.object_]:
+        return self._kept_footprints("scenes", ids, lambda catalog: catalog.scene_footprints(ids.tolist()))
+
+    def _kept_footprints(
+        self, kind: str, ids: NDArray[np.int64], read: Callable[[Catalog], dict[int, str]]
+    ) -> NDArray[np.object_]:
+        # A search and the count of its matches need the same ones; a row never changes.
+        key = (kind, ids.tobytes())
+        kept = self._footprints.get(key)
+        if kept is not None:
+            return kept
+        with self.database.reading() as catalog:
+            found = read(catalog)
+        if len(found) < len(ids):
+            raise CommitIntervenedError
+        made = np.asarray(shapely.from_geojson([found[row_id] for row_id in ids.tolist()]), object)
+        if len(ids) <= _KEPT_FOOTPRINTS:
+            known = self._footprints
+            self._footprints = {**(known if len(known) < _KEPT_ANSWERS else {}), key: made}
+        return made

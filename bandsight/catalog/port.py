@@ -1,0 +1,250 @@
+"""The catalog port: what an archive needs of the database that names its scenes, tiles and segments.
+
+A catalog's transaction is the only commit point of an archive. Vectors are durable before the transaction that names
+their segment; a segment that no transaction names does not exist. An adapter reports a failure of its database as an
+`ArchiveError` with a way out, or as a `BusyError` where the same request may succeed later.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from bandsight.attributes.segments import Segment
+from bandsight.catalog.jobs import Counts, Job, State
+from bandsight.catalog.records import ModelIdentity, Scene, SceneRecord, Tile, TileRecord
+
+SceneAttributes = tuple[int, datetime | None, str, str, float | None, list[list[float]], dict[str, Any]]
+"""Of a scene: id, datetime, collection, sensor, gsd in m, boxes as (west, south, east, north), properties."""
+
+
+class JobRows(Protocol):
+    """Jobs within one transaction."""
+
+    def begin(self, kind: str, sources: Sequence[str], counts: Counts) -> int:
+        """Record a job of this process and return its id; a job that still counts as running has died."""
+
+    def update(self, job_id: int, counts: Counts) -> None:
+        """Record how far a job is."""
+
+    def add_failure(self, job_id: int, scene: str, href: str, reason: str) -> None:
+        """Record that a scene failed in a job."""
+
+    def end(self, job_id: int, state: State, message: str, counts: Counts) -> None:
+        """Record how a job ended."""
+
+    def forget(self, keep: int) -> None:
+        """Delete all but the newest jobs."""
+
+    def newest(self, limit: int, before: int | None = None) -> list[Job]:
+        """Return jobs, newest first, without their failures; only those with an id below `before`."""
+
+    def get(self, job_id: int) -> Job | None:
+        """Return a job with its failures, None when there is none with this id."""
+
+
+class Catalog(Protocol):
+    """One transaction's view of the catalog."""
+
+    @property
+    def jobs(self) -> JobRows:
+        """Jobs."""
+
+    def model(self) -> ModelIdentity | None:
+        """Return the archive's model, None where the catalog names none."""
+
+    def generation(self) -> int:
+        """Return the number of the last commit."""
+
+    def state(self) -> tuple[int, int]:
+        """Return the number of the last commit, and the newest tile id ever used."""
+
+    def next_tile_id(self) -> int:
+        """Return the id that the next tile gets."""
+
+    def newest_scene_id(self) -> int:
+        """Return the highest id of a scene, 0 when there is none."""
+
+    def has_scene(self, key: str) -> bool:
+        """Return whether a scene with this identity is present."""
+
+    def segments(self) -> list[Segment]:
+        """Return the committed segments, ascending by first id."""
+
+    def collection_names(self) -> list[str]:
+        """Return the names of all collections, sorted."""
+
+    def sensor_names(self) -> list[str]:
+        """Return the names of all sensor profiles, sorted."""
+
+    def scene_ids(self) -> list[int]:
+        """Return the ids of all scenes, ascending."""
+
+    def scene_attributes(self, after: int) -> Iterator[SceneAttributes]:
+        """Yield what filters read of the scenes beyond an id, ascending."""
+
+    def scene_ids_of(self, hrefs: Sequence[str]) -> dict[str, int]:
+        """Return ids of scenes by href; unknown hrefs are left out."""
+
+    def scenes_of(self, tile_ids: Sequence[int]) -> list[int]:
+        """Return the ids of the scenes that some tiles belong to."""
+
+    def hrefs(self, scene_ids: Sequence[int]) -> dict[int, str]:
+        """Return hrefs of scenes by id, even where the rest of a row is damaged."""
+
+    def scenes(self, ids: Sequence[int] | None = None) -> dict[int, Scene]:
+        """Return scenes by id, all of them when no ids are given.
+
+        Raises:
+            ArchiveError: A row is damaged.
+        """
+
+    def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
+        """Return tiles by id; unknown ids are left out.
+
+        Raises:
+            ArchiveError: A row is damaged.
+        """
+
+    def tile_ids(self, first_id: int, last_id: int) -> list[int]:
+        """Return the ids of the tiles in a range of ids, ascending."""
+
+    def tile_attributes(self, first_id: int, last_id: int) -> list[tuple[Any, ...]]:
+        """Return (id, scene id, valid and cloud fraction, the eight box sides) of the tiles in a range of ids."""
+
+    def footprints(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return footprints of tiles as GeoJSON text; unknown ids are left out."""
+
+    def scene_footprints(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return footprints of scenes as GeoJSON text; unknown ids are left out."""
+
+    def failures(self) -> list[tuple[str, str, datetime]]:
+        """Return (href, reason, when) of scenes that could not be indexed."""
+
+    def counts(self) -> dict[str, int]:
+        """Return the numbers of scenes, tiles and failures."""
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Return scenes, tiles and times of each collection and sensor."""
+
+    def check(self) -> list[str]:
+        """Return what is inconsistent inside the catalog, one sentence each."""
+
+    def structure(self, *, thorough: bool = False) -> list[str]:
+        """Return what the database reports as broken, one sentence each; `thorough` compares its indexes too."""
+
+    def damaged(self) -> tuple[list[int], list[int]]:
+        """Return the ids of scenes and of tiles whose rows are not what was written."""
+
+
+class CatalogWriter(Catalog, Protocol):
+    """A transaction that writes; it commits as a whole or not at all."""
+
+    def advance(self) -> int:
+        """Begin the next generation and return its number."""
+
+    def add_scene(self, scene: SceneRecord) -> int:
+        """Insert a scene, in place of those that it replaces, and return its id."""
+
+    def add_tiles(self, scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> None:
+        """Insert a scene's tiles under consecutive ids."""
+
+    def add_segment(self, segment: Segment, generation: int) -> None:
+        """Name a segment: from the commit on, its rows exist."""
+
+    def remove_segments(self, names: Sequence[str]) -> None:
+        """Drop the names of segments: from the commit on, their data may be deleted."""
+
+    def remove_scenes(self, ids: Sequence[int]) -> None:
+        """Delete scenes with their tiles."""
+
+    def remove_tiles(self, ids: Sequence[int]) -> None:
+        """Delete tiles."""
+
+    def record_failure(self, href: str, reason: str) -> None:
+        """Record why a scene could not be indexed."""
+
+    def reindex(self) -> None:
+        """Rebuild the database's own indexes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogCopy:
+    """A copy of a catalog that is not an archive yet."""
+
+    generation: int
+    """Commit that was copied."""
+    segments: tuple[Segment, ...]
+    """Segments that this commit names."""
+    publish: Callable[[], None]
+    """Makes the copy the catalog of its folder, once the vectors are there."""
+
+
+class CatalogDatabase(Protocol):
+    """The database of one catalog. Any number of transactions may read at once; one writes."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, for messages."""
+
+    def exists(self) -> bool:
+        """Return whether there is a catalog, of whatever version."""
+
+    def create(self, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
+        """Create an empty catalog; a crash leaves none.
+
+        Args:
+            model: Model whose vectors the archive will hold.
+            first_tile: Id of the first tile.
+            first_scene: Id of the first scene.
+
+        Raises:
+            ArchiveError: There is one already, or it cannot be written.
+        """
+
+    def open(self) -> ModelIdentity:
+        """Return the model of a catalog that this version can read.
+
+        Raises:
+            ArchiveError: There is none, it is damaged, or it is of another version.
+        """
+
+    def upgrade(self) -> str:
+        """Migrate the schema to this version's and return the version.
+
+        Raises:
+            ArchiveError: There is no catalog, or it comes from a newer version.
+        """
+
+    def reading(self) -> AbstractContextManager[Catalog]:
+        """Open a transaction that reads one committed state."""
+
+    def writing(self) -> AbstractContextManager[CatalogWriter]:
+        """Open a transaction that writes; leaving the block without an error commits it."""
+
+    def copy_to(self, folder: Path) -> CatalogCopy:
+        """Copy one committed state into a folder, beside searches and commits.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+
+    def swap_in(self, beside: Self) -> int:
+        """Replace all scenes, tiles, segments and the model by another catalog's, in one commit.
+
+        Jobs and saved searches stay.
+
+        Returns:
+            The generation that the commit makes.
+
+        Raises:
+            ArchiveError: Ids of the other catalog have been used here since it was created, or the disk is full.
+        """
+
+    def size_bytes(self) -> int:
+        """Return how much space the catalog takes."""
+
+    def close(self) -> None:
+        """Release connections."""

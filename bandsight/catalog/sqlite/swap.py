@@ -1,0 +1,48 @@
+"""Replaces all rows of a catalog by those of another one, in one transaction."""
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from bandsight.catalog.sqlite.catalog import SqliteCatalog
+from bandsight.catalog.sqlite.tables import ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
+from bandsight.errors import ArchiveError
+
+
+def attach(connection: Connection, beside: Path) -> None:
+    """Make another catalog visible to a connection, before its transaction begins."""
+    raw = connection.connection.dbapi_connection
+    assert isinstance(raw, sqlite3.Connection)
+    raw.execute("ATTACH DATABASE ? AS beside", (str(beside),))
+
+
+def detach(connection: Connection) -> None:
+    """Undo `attach`."""
+    raw = connection.connection.dbapi_connection
+    assert isinstance(raw, sqlite3.Connection)
+    raw.execute("DETACH DATABASE beside")
+
+
+def replace_rows(connection: Connection, catalog: SqliteCatalog) -> int:
+    """Replace all that the catalog holds by what the attached one holds, and return the generation.
+
+    Raises:
+        ArchiveError: Ids of the attached catalog have been used here since it was created.
+    """
+    newest = catalog.next_tile_id() - 1
+    first = connection.execute(text("SELECT min(first_id) FROM beside.segments")).scalar()
+    if first is not None and int(first) <= newest:
+        raise ArchiveError("the new vectors were made for an older state of this archive; run: bandsight reindex again")
+    generation = catalog.advance()
+    for name in ("scenes", "segments", "failures"):
+        # Tiles are deleted with their scenes.
+        connection.execute(text(f"DELETE FROM main.{name}"))  # noqa: S608  (a constant)
+    for row in (SceneRow, TileRow, SegmentRow, FailureRow):
+        names, table = ", ".join(column.name for column in row.__table__.columns), row.__tablename__
+        connection.execute(text(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM beside.{table}"))  # noqa: S608
+    connection.execute(text("UPDATE main.segments SET generation = :number"), {"number": generation})
+    taken = [column.name for column in ArchiveRow.__table__.columns if column.name.startswith("model_")]
+    values = ", ".join(f"{name} = (SELECT {name} FROM beside.archive)" for name in (*taken, "next_tile_id"))  # noqa: S608
+    connection.execute(text(f"UPDATE main.archive SET {values}"))  # noqa: S608  (constants)
+    return generation
