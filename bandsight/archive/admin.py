@@ -7,6 +7,7 @@ from bandsight.archive.lock import WriterLock
 from bandsight.archive.open import ENGINES, Engines, Where, locate
 from bandsight.archive.reader import Archive
 from bandsight.archive.repair import Repair
+from bandsight.archive.search_files import import_search_files
 from bandsight.archive.tile_columns import tile_columns
 from bandsight.archive.verification import problems_of
 from bandsight.archive.writer import ArchiveWriter
@@ -22,7 +23,7 @@ _ATTEMPTS = 5
 
 
 def upgrade(where: Where, engines: Engines = ENGINES) -> str:
-    """Migrate an archive to this version's schema and return the version.
+    """Migrate an archive to this version's schema, move what lies beside the catalog into it, and return the version.
 
     Raises:
         ArchiveError: There is no archive, or it comes from a newer version.
@@ -32,7 +33,9 @@ def upgrade(where: Where, engines: Engines = ENGINES) -> str:
     database = engines.catalog_of(location)
     lock = WriterLock(location.folder) if database.exists() else None
     try:
-        return database.upgrade()
+        version = database.upgrade()
+        import_search_files(location.folder, database)
+        return version
     finally:
         database.close()
         if lock is not None:

@@ -8,17 +8,19 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
+from bandsight.archive.footprint_cache import FootprintCache
 from bandsight.archive.job_log import JobLog
 from bandsight.archive.open import ENGINES, Engines, Where, locate
+from bandsight.archive.saved_searches import SavedSearches
 from bandsight.archive.scene_attributes import SceneTable
 from bandsight.archive.scene_cache import SceneCache
 from bandsight.archive.tile_columns import tile_columns
 from bandsight.archive.view import CommitIntervenedError, View
 from bandsight.attributes.columns import TileColumns
 from bandsight.attributes.filters import Filter
+from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.port import Catalog
 from bandsight.catalog.records import ModelIdentity, Scene, Tile
 from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError, NotFoundError
@@ -27,8 +29,6 @@ from bandsight.vectors.port import Similarities, Snapshot, StoreContext
 
 # A search that meets a commit between its vectors and its rows begins again; more than twice in a row is no accident.
 _ATTEMPTS = 5
-# Footprints of recent answers are kept: so many answers, of so many footprints (1 kB each) at most.
-_KEPT_ANSWERS, _KEPT_FOOTPRINTS = 32, 2000
 _FORMAT_VERSION = 2
 
 _T = TypeVar("_T")
@@ -74,11 +74,11 @@ class Archive:
             ArchiveError: The archive is gone, damaged, or of another version.
         """
         self.model = self.database.open()
-        context = StoreContext(dim=self.model.dim, columns_of=self._read_columns, footprints=self._read_footprints)
+        self._footprints = FootprintCache(self.database)
+        context = StoreContext(dim=self.model.dim, columns_of=self._read_columns, footprints=self._footprints.tiles)
         self.store = self._engines.store_of(self.location)(self.location.vectors, context)
         self._scene_table = SceneTable()
         self._scenes = SceneCache()
-        self._footprints: dict[tuple[str, bytes], NDArray[np.object_]] = {}
         self._generation = -1
         self.refresh()
 
@@ -222,7 +222,7 @@ class Archive:
             NotFoundError: A tile that the archive does not hold.
         """
         try:
-            return self._read_footprints(np.asarray(ids, np.int64))
+            return self._footprints.tiles(np.asarray(ids, np.int64))
         except CommitIntervenedError as error:
             raise NotFoundError("tiles: one of them has been removed meanwhile; ask again") from error
 
@@ -286,6 +286,15 @@ class Archive:
 
         return self.read(answer)
 
+    def changes(self, since: int) -> SceneChanges:
+        """Return which scenes have come and gone since a generation.
+
+        Args:
+            since: A generation of this archive; -1 for all that there is.
+        """
+        with self.database.reading() as catalog:
+            return catalog.changes(since)
+
     def failures(self) -> list[tuple[str, str, datetime]]:
         """Return (href, reason, when) of scenes that could not be indexed."""
         with self.database.reading() as catalog:
@@ -316,6 +325,11 @@ class Archive:
         """The log of index jobs."""
         return JobLog(self.path, self.database)
 
+    @property
+    def saved_searches(self) -> SavedSearches:
+        """Saved searches; a reader may write them too."""
+        return SavedSearches(self.database, self.model.digest)
+
     # Inside
 
     def _view(self, catalog: Catalog) -> View:
@@ -323,7 +337,7 @@ class Archive:
             catalog=catalog,
             store=self.store,
             scene_cache=self._scenes,
-            scene_footprints=self._read_scene_footprints,
+            scene_footprints=self._footprints.scenes,
             dim=self.model.dim,
         )
 
@@ -365,27 +379,3 @@ class Archive:
     def _read_columns(self, ids: NDArray[np.int64]) -> TileColumns:
         with self.database.reading() as catalog:
             return tile_columns(catalog, ids)
-
-    def _read_footprints(self, ids: NDArray[np.int64]) -> NDArray[np.object_]:
-        return self._kept_footprints("tiles", ids, lambda catalog: catalog.footprints(ids.tolist()))
-
-    def _read_scene_footprints(self, ids: NDArray[np.int64]) -> NDArray[np.object_]:
-        return self._kept_footprints("scenes", ids, lambda catalog: catalog.scene_footprints(ids.tolist()))
-
-    def _kept_footprints(
-        self, kind: str, ids: NDArray[np.int64], read: Callable[[Catalog], dict[int, str]]
-    ) -> NDArray[np.object_]:
-        # A search and the count of its matches need the same ones; a row never changes.
-        key = (kind, ids.tobytes())
-        kept = self._footprints.get(key)
-        if kept is not None:
-            return kept
-        with self.database.reading() as catalog:
-            found = read(catalog)
-        if len(found) < len(ids):
-            raise CommitIntervenedError
-        made = np.asarray(shapely.from_geojson([found[row_id] for row_id in ids.tolist()]), object)
-        if len(ids) <= _KEPT_FOOTPRINTS:
-            known = self._footprints
-            self._footprints = {**(known if len(known) < _KEPT_ANSWERS else {}), key: made}
-        return made

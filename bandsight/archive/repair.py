@@ -66,7 +66,7 @@ class Repair:
 
     def _drop(self, scene_ids: list[int], what: str) -> None:
         hrefs = self._catalog.hrefs(scene_ids)
-        self._catalog.remove_scenes(scene_ids)
+        self._catalog.remove_scenes(scene_ids, self._catalog.generation() + 1)
         for scene_id in scene_ids:
             href = hrefs.get(scene_id, f"scene {scene_id}")
             self._catalog.record_failure(href, _LOST.format(what))

@@ -147,7 +147,7 @@ class ArchiveWriter(Archive):
                 if href not in found:
                     raise NotFoundError(f"{href}: this archive holds no such scene; hrefs come from a search")
             generation = catalog.advance()
-            catalog.remove_scenes(list(found.values()))
+            catalog.remove_scenes(list(found.values()), generation)
         self.refresh()
         return generation
 

@@ -31,7 +31,7 @@ def add_scenes(catalog: CatalogWriter, store: VectorStore, batch: Batch) -> int:
     generation = catalog.advance()
     rows: list[_Row] = []
     for scene, tiles, vectors in fresh:
-        rows += _add_tiles(catalog, scene.name, catalog.add_scene(scene), (tiles, vectors))
+        rows += _add_tiles(catalog, scene.name, catalog.add_scene(scene, generation), (tiles, vectors))
     columns = [fresh_columns(rows)] if rows else []
     _add_vectors(catalog, store, columns, [vectors for _, _, vectors in fresh if len(vectors)], generation)
     return generation
@@ -42,7 +42,7 @@ def add_in_parts(catalog: CatalogWriter, store: VectorStore, scene: SceneRecord,
     if catalog.has_scene(scene.key):
         return catalog.generation()
     generation = catalog.advance()
-    scene_id = catalog.add_scene(scene)
+    scene_id = catalog.add_scene(scene, generation)
     columns: list[TileColumns] = []
     vectors: list[NDArray[np.float32]] = []
     for part in parts:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from bandsight.attributes.segments import Segment
+from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.jobs import Counts, Job, State
 from bandsight.catalog.records import ModelIdentity, Scene, SceneRecord, Tile, TileRecord
+from bandsight.catalog.saved_searches import SavedHits, SavedSearch, Status
 
 SceneAttributes = tuple[int, datetime | None, str, str, float | None, list[list[float]], dict[str, Any]]
 """Of a scene: id, datetime, collection, sensor, gsd in m, boxes as (west, south, east, north), properties."""
@@ -45,12 +47,44 @@ class JobRows(Protocol):
         """Return a job with its failures, None when there is none with this id."""
 
 
+class SavedSearchRows(Protocol):
+    """Saved searches within one transaction."""
+
+    def count(self) -> int:
+        """Return how many there are."""
+
+    def add(self, search: SavedSearch, hits: SavedHits) -> None:
+        """Insert a search with its hits."""
+
+    def set_hits(self, search_id: str, hits: SavedHits, *, status: Status, generation: int, model_digest: str) -> bool:
+        """Replace the hits of a search; False where there is no search with this id."""
+
+    def get(self, search_id: str) -> SavedSearch | None:
+        """Return a search, None where there is none with this id."""
+
+    def newest(self, limit: int, before: str | None = None) -> list[SavedSearch]:
+        """Return searches, newest first; only those saved before the one with the id `before`."""
+
+    def hits(self, search_id: str, start: int, stop: int) -> SavedHits:
+        """Return the hits of the ranks from `start` (0 is best) up to `stop`; it costs what these hits cost."""
+
+    def delete(self, search_id: str) -> bool:
+        """Delete a search with its hits; False where there is none with this id."""
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Return which of some ids are taken."""
+
+
 class Catalog(Protocol):
     """One transaction's view of the catalog."""
 
     @property
     def jobs(self) -> JobRows:
         """Jobs."""
+
+    @property
+    def saved_searches(self) -> SavedSearchRows:
+        """Saved searches."""
 
     def model(self) -> ModelIdentity | None:
         """Return the archive's model, None where the catalog names none."""
@@ -111,6 +145,9 @@ class Catalog(Protocol):
     def tile_ids(self, first_id: int, last_id: int) -> list[int]:
         """Return the ids of the tiles in a range of ids, ascending."""
 
+    def existing_tiles(self, ids: Sequence[int]) -> set[int]:
+        """Return which of some tiles exist."""
+
     def tile_attributes(self, first_id: int, last_id: int) -> list[tuple[Any, ...]]:
         """Return (id, scene id, valid and cloud fraction, the eight box sides) of the tiles in a range of ids."""
 
@@ -119,6 +156,9 @@ class Catalog(Protocol):
 
     def scene_footprints(self, ids: Sequence[int]) -> dict[int, str]:
         """Return footprints of scenes as GeoJSON text; unknown ids are left out."""
+
+    def changes(self, since: int) -> SceneChanges:
+        """Return which scenes have come and gone since a generation."""
 
     def failures(self) -> list[tuple[str, str, datetime]]:
         """Return (href, reason, when) of scenes that could not be indexed."""
@@ -145,8 +185,8 @@ class CatalogWriter(Catalog, Protocol):
     def advance(self) -> int:
         """Begin the next generation and return its number."""
 
-    def add_scene(self, scene: SceneRecord) -> int:
-        """Insert a scene, in place of those that it replaces, and return its id."""
+    def add_scene(self, scene: SceneRecord, generation: int) -> int:
+        """Insert a scene, in place of those that it replaces, and return its id; `generation` is this commit's."""
 
     def add_tiles(self, scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> None:
         """Insert a scene's tiles under consecutive ids."""
@@ -157,8 +197,8 @@ class CatalogWriter(Catalog, Protocol):
     def remove_segments(self, names: Sequence[str]) -> None:
         """Drop the names of segments: from the commit on, their data may be deleted."""
 
-    def remove_scenes(self, ids: Sequence[int]) -> None:
-        """Delete scenes with their tiles."""
+    def remove_scenes(self, ids: Sequence[int], generation: int) -> None:
+        """Delete scenes with their tiles; `generation` is this commit's."""
 
     def remove_tiles(self, ids: Sequence[int]) -> None:
         """Delete tiles."""

@@ -1,41 +1,83 @@
-"""The referee: a store in memory that does everything the slow, obvious way, for tests to compare with."""
+"""Reference implementation: a store in memory that does everything the slow, obvious way, to compare others with."""
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.columns import SceneColumns, TileColumns
 from bandsight.attributes.filters import Filter
-from bandsight.attributes.matching import Footprints, View, matching
-from bandsight.errors import NotFoundError
-from bandsight.vectors.port import Choice, Segment, Selection, Similarities, Snapshot
+from bandsight.attributes.matching import View, matching
+from bandsight.attributes.segments import Segment
+from bandsight.errors import ArchiveError, NotFoundError
+from bandsight.vectors.port import Selection, Similarities, Snapshot, StoreContext
 from bandsight.vectors.scores import Ranked
+
+Rows = tuple[NDArray[np.int64], NDArray[np.float16]]
+"""Ids and vectors of a segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceEngine:
+    """Opens reference stores by URL; what they have written lives as long as the engine."""
+
+    kept: dict[str, dict[str, Rows]] = field(default_factory=dict)
+    """Segments by URL and name."""
+
+    def open(self, url: str, context: StoreContext) -> "ReferenceStore":
+        """Open the store at a URL.
+
+        Args:
+            url: `memory:///FOLDER`; the folder is read where `ReferenceStore.copy_to` has filled it.
+            context: What the store may ask of the catalog.
+        """
+        if url not in self.kept:
+            folder = Path(unquote(urlsplit(url).path)) / "vectors"
+            files = {path.stem: np.load(path) for path in folder.glob("*.npz")}
+            self.kept[url] = {name: (file["ids"], file["rows"]) for name, file in files.items()}
+        return ReferenceStore(context, self.kept[url])
 
 
 class ReferenceStore:
-    """A `VectorStore` of plain NumPy arrays; nothing is approximated, nothing is kept after the process."""
+    """A `VectorStore` of plain NumPy arrays; nothing is approximated."""
 
-    def __init__(self, dim: int, footprints: Footprints) -> None:
-        self._dim = dim
-        self._footprints = footprints
-        self._written: dict[str, tuple[NDArray[np.float16], TileColumns]] = {}
-        self._shown: list[str] = []
+    def __init__(self, context: StoreContext, written: dict[str, Rows] | None = None) -> None:
+        """Open a store.
+
+        Args:
+            context: What the store may ask of the catalog.
+            written: Segments by name, shared between stores that are to see the same.
+        """
+        self._context = context
+        self._dim, self._footprints = context.dim, context.footprints
+        self._written = {} if written is None else written
+        self._columns: dict[str, TileColumns] = {}
+        self._shown: tuple[Segment, ...] = ()
         self._scenes: SceneColumns | None = None
 
     def upsert(self, vectors: NDArray[np.float32], columns: TileColumns) -> Segment:
         """Keep rows; see `VectorStore`."""
-        name = f"exact-{columns.ids[0]}"
-        self._written[name] = (vectors.astype(np.float16), columns)
-        first, last = int(columns.ids[0]), int(columns.ids[-1])
-        return Segment(name=name, first_id=first, last_id=last, count=len(columns), sha256="")
+        if vectors.shape != (len(columns), self._dim) or not np.isfinite(vectors).all():
+            raise ArchiveError(f"vectors: {vectors.shape}; need finite values of shape ({len(columns)}, {self._dim})")
+        rows = np.array(columns.ids), vectors.astype(np.float16)
+        digest, first, last = _digest(rows), int(columns.ids[0]), int(columns.ids[-1])
+        name = f"{first}-{digest[:12]}"
+        self._written[name], self._columns[name] = rows, columns
+        return Segment(name=name, first_id=first, last_id=last, count=len(columns), sha256=digest)
 
     def show(self, snapshot: Snapshot) -> None:
         """Serve this state; see `VectorStore`."""
-        self._shown = [segment.name for segment in snapshot.segments]
-        self._scenes = snapshot.scenes
+        for segment in snapshot.segments:
+            if segment.name not in self._written:
+                raise ArchiveError(f"vectors {segment.name}: missing; run: bandsight repair")
+            if segment.name not in self._columns:
+                self._columns[segment.name] = self._context.columns_of(self._written[segment.name][0])
+        self._shown, self._scenes = snapshot.segments, snapshot.scenes
 
     def search(
         self,
@@ -46,87 +88,181 @@ class ReferenceStore:
         exact: bool = False,  # noqa: ARG002  (it always is)
     ) -> list[Ranked]:
         """Score every matching row; see `VectorStore`."""
-        assert self._scenes is not None
-        ids = [np.empty(0, np.int64)]
-        rows = [np.empty((0, self._dim), np.float64)]
-        for name in self._shown:
-            vectors, columns = self._written[name]
-            mask = matching(View(columns, self._scenes), where, self._footprints)
-            ids.append(columns.ids[mask])
-            rows.append(vectors[mask].astype(np.float64))
-        all_ids, all_rows = np.concatenate(ids), np.concatenate(rows)
+        ids, rows = self._matching(where)
         answers = []
         for query in queries:
-            scores = (all_rows @ query.astype(np.float64)).astype(np.float32)
-            best = np.lexsort((all_ids, -scores))[:k]
-            answers.append((all_ids[best], scores[best]))
+            scores = (rows.astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
+            best = np.lexsort((ids, -scores))[:k]
+            answers.append((ids[best], scores[best]))
         return answers
 
-    def choose(self, where: Filter) -> Choice:
+    def choose(self, where: Filter) -> "LazyChoice":
         """Decide anew at each search; see `VectorStore`."""
-        return _Undecided(self, where)
+        return LazyChoice(self, where)
 
     def select(self, where: Filter) -> Selection:
         """Look at every row; see `VectorStore`."""
-        assert self._scenes is not None
-        ids, scene_at = [], []
-        for name in self._shown:
-            view = View(self._written[name][1], self._scenes)
-            for row in np.flatnonzero(matching(view, where, self._footprints)):
-                ids.append(int(view.tiles.ids[row]))
-                scene_at.append(int(view.scene_at[row]))
-        return Selection(ids=np.array(ids, np.int64), scene_at=np.array(scene_at, np.intp), scenes=self._scenes)
+        views = self._views()
+        masks = [matching(view, where, self._footprints) for view in views]
+        pairs = list(zip(views, masks, strict=True))
+        return Selection(
+            ids=np.concatenate([np.empty(0, np.int64), *(view.tiles.ids[mask] for view, mask in pairs)]),
+            scene_at=np.concatenate([np.empty(0, np.intp), *(view.scene_at[mask] for view, mask in pairs)]),
+            scenes=self._known_scenes(),
+        )
 
     def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
         """Score every matching row; see `VectorStore`."""
-        selection = self.select(where)
-        rows = self.get(selection.ids.tolist())
-        boxes = np.full((len(selection.ids), 2, 4), np.nan)
-        for name in self._shown:
-            columns = self._written[name][1]
-            for row, tile_id in enumerate(selection.ids):
-                if tile_id in columns.ids:
-                    boxes[row] = columns.boxes[int(tile_id) - int(columns.ids[0])]
+        _, rows = self._matching(where)
+        boxes = [view.tiles.boxes[matching(view, where, self._footprints)] for view in self._views()]
         scores = (vectors.astype(np.float64) @ rows.T.astype(np.float64)).astype(np.float32)
-        return Similarities(selection=selection, boxes=boxes, scores=scores)
+        return Similarities(
+            selection=self.select(where),
+            boxes=np.concatenate([np.empty((0, 2, 4), np.float64), *boxes]),
+            scores=scores,
+        )
 
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return rows by id; see `VectorStore`."""
+        held = {
+            int(tile_id): row
+            for segment in self._shown
+            for tile_id, row in zip(*self._written[segment.name], strict=True)
+        }
         out = np.empty((len(ids), self._dim), np.float32)
         for position, tile_id in enumerate(ids):
-            for name in self._shown:
-                vectors, columns = self._written[name]
-                if tile_id in columns.ids:
-                    out[position] = vectors[int(tile_id) - int(columns.ids[0])]
-                    break
-            else:
-                raise NotFoundError(f"tile {tile_id}: no such vector")
+            if tile_id not in held:
+                raise NotFoundError(f"tile {tile_id}: this archive holds no such vector; ids come from a search")
+            out[position] = held[tile_id]
         return out
 
     def missing(self, ids: Sequence[int]) -> list[int]:
         """Look at every row; see `VectorStore`."""
         return sorted(set(ids) - set(self.select(Filter()).ids.tolist()))
 
+    @property
+    def worth_an_index(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def index_figures(self) -> dict[str, Any]:
+        """No index."""
+        return {"index": "none"}
+
+    @property
+    def unindexed(self) -> int:
+        """No index."""
+        return 0
+
     def optimize(
         self,
         texts: NDArray[np.float32] | None = None,  # noqa: ARG002  (the port's signature)
         *,
-        budget_bytes: int = 0,  # noqa: ARG002
+        budget_bytes: int | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
-        """There is nothing to make faster."""
-        return {"index": "none"}
+        """Do nothing: there is no index."""
+        return self.index_figures
+
+    def extend(self) -> bool:
+        """Do nothing: there is no index."""
+        return False
 
     def stats(self) -> dict[str, Any]:
-        """Return the number of rows shown."""
-        return {"vectors": sum(len(self._written[name][1]) for name in self._shown)}
+        """Return counts and sizes; see `VectorStore`."""
+        rows, live = sum(segment.count for segment in self._shown), len(self.select(Filter()).ids)
+        return {
+            "vectors": live,
+            "deleted_vectors": rows - live,
+            "segments": len(self._shown),
+            "vector_bytes": 2 * rows * self._dim,
+            "index": self.index_figures,
+        }
 
-    def verify(self, *, full: bool) -> list[str]:  # noqa: ARG002  (the port's signature)
-        """Memory does not rot."""
+    def living(self) -> list[tuple[Segment, NDArray[np.int64]]]:
+        """Return each segment and its tiles whose scene exists; see `VectorStore`."""
+        pairs = zip(self._shown, self._views(), strict=True)
+        return [(segment, np.asarray(view.tiles.ids[view.alive])) for segment, view in pairs]
+
+    def merge(self) -> tuple[list[Segment], list[Segment]]:
+        """Write all living rows as one segment; see `VectorStore`."""
+        views = self._views()
+        if len(views) <= 1 and all(view.alive.all() for view in views):
+            return [], []
+        ids, rows = self._matching(Filter())
+        if not len(ids):
+            return list(self._shown), []
+        columns = TileColumns.join([view.tiles.take(np.flatnonzero(view.alive)) for view in views])
+        return list(self._shown), [self.upsert(rows.astype(np.float32), columns)]
+
+    def remove_unnamed(self, named: set[str], newest: int) -> None:  # noqa: ARG002  (no index to compare with)
+        """Forget segments that no commit names; see `VectorStore`."""
+        for name in set(self._written) - named:
+            del self._written[name]
+            self._columns.pop(name, None)
+
+    def verify(self, *, full: bool) -> list[str]:  # noqa: ARG002  (one way to look)
+        """Compare every segment with its checksum; see `VectorStore`."""
+        return [problem for segment in self._shown if (problem := self.damage(segment))]
+
+    def damage(self, segment: Segment) -> str | None:
+        """Compare a segment with its checksum; see `VectorStore`."""
+        rows = self._written.get(segment.name)
+        if rows is None:
+            return f"vectors {segment.name}: missing; run: bandsight repair"
+        if _digest(rows) != segment.sha256:
+            return f"vectors {segment.name}: do not match their checksum; run: bandsight repair"
+        return None
+
+    def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the rows of an intact segment: of a damaged one, no row can be trusted; see `VectorStore`."""
+        if self.damage(segment):
+            return np.empty(0, np.int64), np.empty((0, self._dim), np.float32)
+        ids, rows = self._written[segment.name]
+        return ids, rows.astype(np.float32)
+
+    def repair_derived(self) -> list[str]:
+        """Do nothing: nothing is derived."""
         return []
+
+    def copy_to(self, folder: Path, segments: Sequence[Segment]) -> bool:
+        """Write NumPy archives; see `VectorStore`."""
+        (folder / "vectors").mkdir(parents=True, exist_ok=True)
+        for segment in segments:
+            if segment.name not in self._written:
+                return False
+            if problem := self.damage(segment):
+                raise ArchiveError(f"{problem}, then back up again")
+            ids, rows = self._written[segment.name]
+            np.savez(folder / "vectors" / f"{segment.name}.npz", ids=ids, rows=rows)
+        return True
+
+    def adopt(self, beside: Self, segments: Sequence[Segment]) -> None:
+        """Share the rows of another store; see `VectorStore`."""
+        for segment in segments:
+            self._written[segment.name] = beside._written[segment.name]
+
+    def _known_scenes(self) -> SceneColumns:
+        if self._scenes is None:
+            raise ArchiveError("vector store: no snapshot shown yet")
+        return self._scenes
+
+    def _views(self) -> list[View]:
+        scenes = self._known_scenes()
+        return [View(self._columns[segment.name], scenes) for segment in self._shown]
+
+    def _matching(self, where: Filter) -> Rows:
+        """Return ids and vectors of the rows that pass."""
+        ids, rows = [np.empty(0, np.int64)], [np.empty((0, self._dim), np.float16)]
+        for segment, view in zip(self._shown, self._views(), strict=True):
+            mask = matching(view, where, self._footprints)
+            ids.append(view.tiles.ids[mask])
+            rows.append(self._written[segment.name][1][mask])
+        return np.concatenate(ids), np.concatenate(rows)
 
 
 @dataclass(frozen=True, slots=True)
-class _Undecided:
+class LazyChoice:
     """A `Choice` that looks at every row each time."""
 
     store: ReferenceStore
@@ -140,3 +276,8 @@ class _Undecided:
     def search(self, queries: NDArray[np.float32], k: int, *, exact: bool = False) -> list[Ranked]:
         """Score every matching row; see `VectorStore`."""
         return self.store.search(queries, k, self.where, exact=exact)
+
+
+def _digest(rows: Rows) -> str:
+    ids, values = rows
+    return hashlib.sha256(ids.astype("<i8").tobytes() + values.astype("<f2").tobytes()).hexdigest()

@@ -1,6 +1,9 @@
-"""One contract for every store; the NumPy store is the referee of the FAISS store."""
+"""One contract for every vector engine: `ENGINES` lists them, and the reference store says what the right answer is."""
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from bandsight.attributes.columns import SceneColumns, TileColumns
 from bandsight.attributes.filters import Filter, Property
+from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.geo.box import LonLatBox
 from bandsight.vectors.local import gpu_scan as device_rows
@@ -19,12 +23,11 @@ from bandsight.vectors.local import recall_tuning as tuning
 from bandsight.vectors.local import search as answering
 from bandsight.vectors.local import store as faiss_store
 from bandsight.vectors.local.store import LocalVectorStore
-from bandsight.vectors.port import Snapshot
-from bandsight.vectors.reference_store import ReferenceStore
+from bandsight.vectors.port import Snapshot, StoreContext
+from bandsight.vectors.reference_store import ReferenceEngine, ReferenceStore
 from tests.vectors.planning import always_by_index
 
 DIM, ROWS, SCENES = 16, 400, 20
-NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 def unit(rows: int, seed: int) -> np.ndarray:
@@ -79,18 +82,48 @@ def fill(store, alive: int = SCENES) -> None:
     store.show(Snapshot(generation=1, newest=ROWS, segments=tuple(segments), scenes=scenes(alive)))
 
 
-# The path of a GPU runs on torch's CPU device too; on a GPU itself where there is one.
-DEVICES = ["faiss", "torch-cpu", pytest.param("torch-cuda", marks=[pytest.mark.gpu, NO_GPU])]
+def columns_of(ids: np.ndarray) -> TileColumns:
+    """What the catalog says of tiles."""
+    every = TileColumns.join([*(columns(1 + n * ROWS // 4, ROWS // 4) for n in range(4)), columns(10_001, 50)])
+    return every.take(np.searchsorted(every.ids, ids))
 
 
-def faiss_store_on(folder, kind: str) -> LocalVectorStore:
-    device = kind.partition("-")[2] or None
-    return LocalVectorStore(folder, DIM, pytest.fail, footprints, lambda *_: device)
+def context() -> StoreContext:
+    return StoreContext(dim=DIM, columns_of=columns_of, footprints=footprints)
 
 
-@pytest.fixture(params=["exact", *DEVICES])
-def store(request, tmp_path):
-    made = ReferenceStore(DIM, footprints) if request.param == "exact" else faiss_store_on(tmp_path, request.param)
+def reference(url: str, given: StoreContext):
+    return REFERENCE.open(url, given)
+
+
+def local(url: str, given: StoreContext, device: str | None = None) -> LocalVectorStore:
+    folder = Path(urlsplit(url).path)
+    return LocalVectorStore(folder, given.dim, given.columns_of, given.footprints, lambda *_: device)
+
+
+REFERENCE = ReferenceEngine()
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+# To add an engine: what opens it, under a name. The path of a GPU runs on torch's CPU device too, and on a GPU itself.
+LOCAL = [
+    pytest.param(local, id="local"),
+    pytest.param(partial(local, device="cpu"), id="local, torch on the CPU"),
+    pytest.param(partial(local, device="cuda"), id="local, GPU", marks=[pytest.mark.gpu, NO_GPU]),
+]
+ENGINES = [pytest.param(reference, id="reference"), *LOCAL]
+
+
+def opened(engine, folder):
+    return engine(folder.as_uri() + "/", context())
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    return request.param
+
+
+@pytest.fixture
+def store(engine, tmp_path):
+    made = opened(engine, tmp_path)
     fill(made)
     return made
 
@@ -134,6 +167,128 @@ def test_tiles_of_a_scene_that_is_gone_are_gone(store):
     assert 0 < len(ids) < ROWS
 
 
+def assert_agree(found, expected) -> None:
+    for (ids, scores), (true_ids, true_scores) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ids, true_ids)
+        np.testing.assert_array_equal(scores, true_scores)
+
+
+def segments_of(store) -> list[Segment]:
+    return [segment for segment, _ in store.living()]
+
+
+def show(store, segments, alive: int = SCENES, newest: int = ROWS) -> None:
+    store.show(Snapshot(generation=9, newest=newest, segments=tuple(segments), scenes=scenes(alive)))
+
+
+def every_answer(store):
+    return [store.search(unit(1, seed), 10_000, Filter())[0] for seed in range(3)]
+
+
+def test_what_is_written_twice_is_there_once(store):
+    again = [store.upsert(rows(n), columns(1 + n * ROWS // 4, ROWS // 4)) for n in range(4)]
+    assert again == segments_of(store)
+
+
+def test_the_living_are_the_tiles_of_scenes_that_exist(store):
+    fill(store, alive=5)
+    living = store.living()
+    assert [segment.count for segment, _ in living] == [ROWS // 4] * 4
+    found = np.concatenate([ids for _, ids in living])
+    np.testing.assert_array_equal(found, store.select(Filter()).ids)
+    assert store.stats()["vectors"] == len(found)
+    assert store.stats()["deleted_vectors"] == ROWS - len(found)
+
+
+def test_missing_tiles_are_named_and_their_vectors_refused(store):
+    fill(store, alive=5)
+    there = store.select(Filter()).ids
+    gone = np.setdiff1d(np.arange(1, ROWS + 1), there)
+    assert store.missing([*gone[:3].tolist(), int(there[0]), ROWS + 7]) == [*gone[:3].tolist(), ROWS + 7]
+    with pytest.raises(NotFoundError):
+        store.get([int(there[0]), ROWS + 7])
+
+
+def test_merged_segments_answer_as_before_and_old_ones_can_go(store):
+    fill(store, alive=5)
+    before = every_answer(store)
+    old, new = store.merge()
+    assert sorted(segment.name for segment in old) == sorted(segment.name for segment in segments_of(store))
+    # Until a commit names them, nothing has changed.
+    assert_agree(every_answer(store), before)
+    show(store, new, alive=5)
+    store.remove_unnamed({segment.name for segment in new}, ROWS)
+    assert_agree(every_answer(store), before)
+    assert store.stats()["deleted_vectors"] == 0
+    assert store.verify(full=True) == []
+    assert store.merge() == ([], [])
+    with pytest.raises(ArchiveError, match="missing"):
+        show(store, old)
+
+
+def test_what_no_commit_names_goes_and_the_rest_stays(store):
+    before = every_answer(store)
+    lost = store.upsert(unit(1, 7), columns(ROWS + 1, 1))
+    store.remove_unnamed({segment.name for segment in segments_of(store)}, ROWS)
+    assert_agree(every_answer(store), before)
+    assert store.damage(lost)
+
+
+def test_a_store_that_is_opened_again_serves_what_was_written(engine, tmp_path):
+    first = opened(engine, tmp_path)
+    fill(first)
+    answers, segments = every_answer(first), segments_of(first)
+    again = opened(engine, tmp_path)
+    with pytest.raises(ArchiveError, match="no snapshot shown yet"):
+        again.select(Filter())
+    show(again, segments)
+    assert_agree(every_answer(again), answers)
+    assert again.verify(full=True) == []
+
+
+def test_sound_segments_are_salvaged_whole(store):
+    for number, segment in enumerate(segments_of(store)):
+        assert store.damage(segment) is None
+        ids, vectors = store.salvage(segment)
+        np.testing.assert_array_equal(ids, np.arange(segment.first_id, segment.last_id + 1))
+        np.testing.assert_array_equal(vectors, rows(number).astype(np.float16).astype(np.float32))
+
+
+def test_a_segment_that_is_not_there_is_damage_and_not_salvaged(store):
+    missing = replace(segments_of(store)[0], name="seg-000000000001-0123456789ab")
+    assert "run: bandsight repair" in store.damage(missing)
+    ids, vectors = store.salvage(missing)
+    assert len(ids) == len(vectors) == 0
+    assert store.repair_derived() == []
+
+
+def test_a_copy_is_opened_by_the_same_engine(engine, store, tmp_path):
+    target = tmp_path / "copy"
+    target.mkdir()
+    assert store.copy_to(target, segments_of(store))
+    copy = opened(engine, target)
+    show(copy, segments_of(store))
+    assert_agree(every_answer(copy), every_answer(store))
+    gone = replace(segments_of(store)[0], name="seg-000000000001-0123456789ab")
+    assert not store.copy_to(target, [gone])
+
+
+def test_segments_of_another_store_are_adopted(engine, store, tmp_path):
+    beside = opened(engine, tmp_path / "beside")
+    other = beside.upsert(unit(50, 77), columns(10_001, 50))
+    store.adopt(beside, [other])
+    show(store, [other], newest=10_050)
+    assert len(store.search(unit(1, 1), 10_000, Filter())[0][0]) == 50
+    assert int(store.search(unit(50, 77)[7:8], 1, Filter())[0][0][0]) == 10_008
+
+
+def test_figures_of_an_index_that_is_not_there(store):
+    assert not store.worth_an_index
+    assert store.index_figures["index"] == "none"
+    assert (store.unindexed, store.extend()) == (0, False)
+    assert store.optimize(unit(3, 1), budget_bytes=100)["index"] == "none"
+
+
 FILTERS = st.builds(
     Filter,
     boxes=st.lists(
@@ -160,15 +315,9 @@ FILTERS = st.builds(
 )
 
 
-def assert_agree(found, expected) -> None:
-    for (ids, scores), (true_ids, true_scores) in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(ids, true_ids)
-        np.testing.assert_array_equal(scores, true_scores)
-
-
-@pytest.fixture(scope="module", params=DEVICES)
+@pytest.fixture(scope="module", params=LOCAL)
 def both(request, tmp_path_factory):
-    pair = ReferenceStore(DIM, footprints), faiss_store_on(tmp_path_factory.mktemp("store"), request.param)
+    pair = ReferenceStore(context()), opened(request.param, tmp_path_factory.mktemp("store"))
     for made in pair:
         fill(made)
     return pair
@@ -176,7 +325,7 @@ def both(request, tmp_path_factory):
 
 @given(FILTERS, st.integers(1, 500), st.integers(100, 110))
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_faiss_answers_as_the_referee_to_the_last_bit(both, wanted, k, seed):
+def test_every_engine_answers_as_the_reference_to_the_last_bit(both, wanted, k, seed):
     referee, real = both
     # The second query meets many equal rows.
     queries = np.stack([unit(1, seed)[0], unit(3, 12345)[seed % 3]])
@@ -198,7 +347,7 @@ def indexed(tmp_path, monkeypatch):
     monkeypatch.setattr(building, "WORTH_IT", 100)
     monkeypatch.setattr(tuning, "FEW", 0)
     monkeypatch.setattr(answering, "plan", always_by_index)
-    referee, real = ReferenceStore(DIM, footprints), LocalVectorStore(tmp_path, DIM, pytest.fail, footprints)
+    referee, real = ReferenceStore(context()), opened(local, tmp_path)
     for made in (referee, real):
         fill(made)
     figures = real.optimize(unit(40, 4321))
@@ -233,7 +382,7 @@ def test_the_index_reaches_the_recall_that_it_claims(indexed):
 def test_the_budget_decides_how_short_the_codes_are(indexed, tmp_path):
     _, real, _ = indexed
     assert real.index_figures["index"] == "IVF80,PQ16x4fs"
-    other = LocalVectorStore(tmp_path / "other", DIM, pytest.fail, footprints)
+    other = opened(local, tmp_path / "other")
     fill(other)
     figures = other.optimize(budget_bytes=60)
     assert figures["index"] == "PCA8,IVF80,PQ8x4fs"
@@ -290,27 +439,26 @@ def test_a_saved_index_is_served_again_and_a_foreign_one_is_not(indexed):
     shown = Snapshot(
         generation=1, newest=ROWS, segments=tuple(p.part.segment for p in real._state.shown), scenes=scenes()
     )
-    again = LocalVectorStore(folder, DIM, pytest.fail, footprints)
+    again = opened(local, folder)
     again.show(shown)
     assert again.stats()["index"] == real.stats()["index"] != {"index": "none"}
-    other = LocalVectorStore(folder, DIM, pytest.fail, footprints)
+    other = opened(local, folder)
     other.show(Snapshot(generation=1, newest=ROWS // 2, segments=shown.segments[:2], scenes=scenes()))
     assert other.stats()["index"] == {"index": "none"}
     (folder / "index" / "ivf.faiss").write_bytes(b"garbage")
-    broken = LocalVectorStore(folder, DIM, pytest.fail, footprints)
+    broken = opened(local, folder)
     broken.show(shown)
     assert broken.stats()["index"] == {"index": "none"}
     assert len(broken.search(unit(1, 1), 10, Filter())[0][0]) == 10
 
 
-def test_vectors_that_are_no_numbers_are_refused(tmp_path):
-    with pytest.raises(ArchiveError, match="need finite values of shape"):
-        LocalVectorStore(tmp_path, DIM, pytest.fail, footprints).upsert(
-            np.full((2, DIM), np.nan, np.float32), columns(1, 2)
-        )
+def test_vectors_that_are_no_numbers_are_refused(store):
+    for values in (np.full((2, DIM), np.nan, np.float32), unit(3, 1), np.ones((2, DIM + 1), np.float32)):
+        with pytest.raises(ArchiveError, match="need finite values of shape"):
+            store.upsert(values, columns(ROWS + 1, 2))
 
 
-def test_likeness_is_the_cosine_of_every_tile_that_passes(store) -> None:
+def test_a_similarity_is_the_cosine_of_every_tile_that_passes(store) -> None:
     queries = unit(3, 9)
     there = LonLatBox(west=0, south=0, east=60, north=60)
     for wanted in (Filter(), Filter(collections=("c1",)), Filter(boxes=(there,))):
@@ -324,7 +472,7 @@ def test_likeness_is_the_cosine_of_every_tile_that_passes(store) -> None:
 
 
 def test_a_gpu_whose_memory_does_not_do_leaves_the_answer_to_the_cpu(tmp_path, monkeypatch, caplog):
-    referee, real = ReferenceStore(DIM, footprints), faiss_store_on(tmp_path, "torch-cpu")
+    referee, real = ReferenceStore(context()), opened(partial(local, device="cpu"), tmp_path)
     for made in (referee, real):
         fill(made)
 
@@ -337,7 +485,7 @@ def test_a_gpu_whose_memory_does_not_do_leaves_the_answer_to_the_cpu(tmp_path, m
         assert_agree(real.search(query, 7, Filter()), referee.search(query, 7, Filter()))
     assert "no room for scores" in caplog.text
     monkeypatch.setattr(torch, "from_numpy", full)
-    real = faiss_store_on(tmp_path, "torch-cpu")
+    real = opened(partial(local, device="cpu"), tmp_path)
     fill(real)
     assert_agree(real.search(query, 7, Filter()), referee.search(query, 7, Filter()))
     assert "for the vectors" in caplog.text

@@ -22,8 +22,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bandsight.attributes.segments import Segment
+from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.port import SceneAttributes
 from bandsight.catalog.records import ModelIdentity, Scene, SceneRecord, Tile, TileRecord
+from bandsight.catalog.sqlite.changes import added_generations, changes_since, record_removed
 from bandsight.catalog.sqlite.jobs import SqliteJobs
 from bandsight.catalog.sqlite.rows import (
     SIDES,
@@ -35,6 +37,7 @@ from bandsight.catalog.sqlite.rows import (
     tile_of,
     tile_rows,
 )
+from bandsight.catalog.sqlite.saved_searches import SqliteSavedSearches
 from bandsight.catalog.sqlite.tables import ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
 from bandsight.errors import ArchiveError
 
@@ -60,6 +63,7 @@ class SqliteCatalog:
     def __init__(self, connection: Connection) -> None:
         self._db = connection
         self.jobs = SqliteJobs(connection)
+        self.saved_searches = SqliteSavedSearches(connection)
 
     # The archive row
 
@@ -107,13 +111,17 @@ class SqliteCatalog:
         """Return the id that the next tile gets."""
         return int(self._db.execute(select(ArchiveRow.next_tile_id)).scalar_one())
 
-    def add_scene(self, scene: SceneRecord) -> int:
-        """Insert a scene, in place of those that it replaces, and return its id."""
-        for part in _parts(sorted(scene.replaced_hrefs)):
+    def add_scene(self, scene: SceneRecord, generation: int) -> int:
+        """Insert a scene, in place of those that it replaces; see `CatalogWriter`."""
+        hrefs = sorted(scene.replaced_hrefs)
+        replaced = added_generations(self._db, list(self.scene_ids_of(hrefs).values()))
+        for part in _parts(hrefs):
             self._db.execute(delete(SceneRow).where(SceneRow.href.in_(part)))
             self._db.execute(delete(FailureRow).where(FailureRow.href.in_(part)))
-        key = self._db.execute(insert(SceneRow).values(**scene_values(scene))).inserted_primary_key
+        values = scene_values(scene) | {"added_generation": generation}
+        key = self._db.execute(insert(SceneRow).values(**values)).inserted_primary_key
         assert key is not None
+        record_removed(self._db, replaced, generation, int(key[0]))
         return int(key[0])
 
     def add_tiles(self, scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> None:
@@ -133,9 +141,10 @@ class SqliteCatalog:
         for part in _parts(names):
             self._db.execute(delete(SegmentRow).where(SegmentRow.name.in_(part)))
 
-    def remove_scenes(self, ids: Sequence[int]) -> None:
-        """Delete scenes with their tiles."""
+    def remove_scenes(self, ids: Sequence[int], generation: int) -> None:
+        """Delete scenes with their tiles; see `CatalogWriter`."""
         for part in _parts(ids):
+            record_removed(self._db, added_generations(self._db, part), generation)
             self._db.execute(delete(SceneRow).where(SceneRow.id.in_(part)))
 
     def remove_tiles(self, ids: Sequence[int]) -> None:
@@ -225,6 +234,14 @@ class SqliteCatalog:
         chosen = TileRow.id.between(first_id, last_id)
         return list(self._db.execute(select(TileRow.id).where(chosen).order_by(TileRow.id)).scalars())
 
+    def existing_tiles(self, ids: Sequence[int]) -> set[int]:
+        """Return which of some tiles exist."""
+        return {
+            tile_id
+            for part in _parts(ids)
+            for tile_id in self._db.execute(select(TileRow.id).where(TileRow.id.in_(part))).scalars()
+        }
+
     def scenes_of(self, tile_ids: Sequence[int]) -> list[int]:
         """Return the ids of the scenes that some tiles are of."""
         return sorted(
@@ -304,6 +321,10 @@ class SqliteCatalog:
                 yield read(row)
         except UNREADABLE as error:
             raise damaged(row_id, of.__tablename__) from error
+
+    def changes(self, since: int) -> SceneChanges:
+        """Return which scenes have come and gone since a generation."""
+        return changes_since(self._db, since)
 
     def failures(self) -> list[tuple[str, str, datetime]]:
         """Return (href, reason, when) of scenes that could not be indexed."""

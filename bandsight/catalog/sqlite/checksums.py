@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 from sqlalchemy import DateTime, Float, Integer
 
-# A scene's id is not known before its row is written.
-_LEFT_OUT = {"scenes": {"id", "checksum"}, "tiles": {"checksum"}}
+# A scene's id is not known before its row is written; a swap changes the generation.
+_LEFT_OUT = {"scenes": {"id", "checksum", "added_generation"}, "tiles": {"checksum"}}
 # Columns that came later count where they have a value: rows that were there before keep their check.
 _LATER = {"source", "cloud_fraction", "decisions", "identity", "start_datetime", "end_datetime"}
 # Where a geometry's text is to stand.

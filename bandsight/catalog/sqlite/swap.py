@@ -6,6 +6,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from bandsight.catalog.sqlite.catalog import SqliteCatalog
+from bandsight.catalog.sqlite.changes import forget_changes
 from bandsight.catalog.sqlite.tables import ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
 from bandsight.errors import ArchiveError
 
@@ -41,6 +42,7 @@ def replace_rows(connection: Connection, catalog: SqliteCatalog) -> int:
     for row in (SceneRow, TileRow, SegmentRow, FailureRow):
         names, table = ", ".join(column.name for column in row.__table__.columns), row.__tablename__
         connection.execute(text(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM beside.{table}"))  # noqa: S608
+    forget_changes(connection, generation)
     connection.execute(text("UPDATE main.segments SET generation = :number"), {"number": generation})
     taken = [column.name for column in ArchiveRow.__table__.columns if column.name.startswith("model_")]
     values = ", ".join(f"{name} = (SELECT {name} FROM beside.archive)" for name in (*taken, "next_tile_id"))  # noqa: S608

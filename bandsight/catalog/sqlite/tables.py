@@ -37,6 +37,7 @@ class ArchiveRow(Base):
     model_digest: Mapped[str]
     model_dim: Mapped[int]
     model_license: Mapped[str]
+    changes_from: Mapped[int] = mapped_column(server_default="0")
 
 
 class SceneRow(Base):
@@ -68,6 +69,7 @@ class SceneRow(Base):
     identity: Mapped[str | None] = mapped_column(index=True)
     start_datetime: Mapped[dt.datetime | None] = mapped_column(DateTime)
     end_datetime: Mapped[dt.datetime | None] = mapped_column(DateTime)
+    added_generation: Mapped[int] = mapped_column(server_default="0", index=True)
 
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (a scene id is never used twice)
 
@@ -98,6 +100,19 @@ class TileRow(Base):
     north2: Mapped[float | None]
     checksum: Mapped[int] = mapped_column(server_default="0")
     cloud_fraction: Mapped[float | None]
+
+
+class RemovedSceneRow(Base):
+    """A scene that a commit has removed, and the one that took its place."""
+
+    __tablename__ = "removed_scenes"
+    __table_args__ = (Index("ix_removed_scenes_removed", "removed"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scene_id: Mapped[int]
+    added: Mapped[int]
+    removed: Mapped[int]
+    replaced_by: Mapped[int | None]
 
 
 class SegmentRow(Base):

@@ -1,0 +1,134 @@
+"""What an archive says has come and gone since a generation."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from bandsight.archive import Archive, ArchiveWriter
+from bandsight.archive.admin import back_up, create_beside, swap_in, upgrade, verify
+from bandsight.catalog.sqlite import changes
+from bandsight.catalog.sqlite.engine import open_engine
+from bandsight.catalog.sqlite.schema import migrate
+from tests.archive.makers import MODEL, entry, filled
+
+
+@pytest.fixture
+def archive(tmp_path):
+    with filled(tmp_path / "a", 4) as made:
+        yield made
+
+
+def id_of(archive, number: int) -> int:
+    return next(scene.id for scene in archive.scenes() if scene.href == f"/scenes/{number}.tif")
+
+
+def test_scenes_that_came_and_went_are_named(archive):
+    then, removed = archive.generation, id_of(archive, 1)
+    assert archive.changes(then).added == archive.changes(then).removed == ()
+    archive.add([entry(7), entry(8)])
+    archive.remove(["/scenes/1.tif"])
+    found = archive.changes(then)
+    assert not found.everything
+    assert found.generation == archive.generation
+    assert found.added == (id_of(archive, 7), id_of(archive, 8))
+    assert (found.removed, found.replaced) == ((removed,), {})
+    assert archive.changes(found.generation).added == ()
+
+
+def test_a_replaced_scene_names_the_one_in_its_place_across_several_replacements(archive):
+    then, old = archive.generation, id_of(archive, 2)
+    for version in (1, 2, 3):
+        archive.add([entry(2, version=version)])
+    found = archive.changes(then)
+    # Those in between were never seen.
+    assert (found.added, found.removed) == ((id_of(archive, 2),), (old,))
+    assert found.replaced == {old: id_of(archive, 2)}
+
+
+def test_a_scene_that_came_and_went_in_between_is_not_mentioned(archive):
+    then = archive.generation
+    archive.add([entry(9)])
+    archive.remove(["/scenes/9.tif"])
+    found = archive.changes(then)
+    assert (found.added, found.removed) == ((), ())
+
+
+def test_compaction_backup_and_reopening_keep_the_record(archive, tmp_path):
+    then, old = archive.generation, id_of(archive, 0)
+    archive.remove(["/scenes/0.tif"])
+    archive.compact()
+    back_up(archive, tmp_path / "copy")
+    with Archive.open(tmp_path / "copy") as copy:
+        assert copy.changes(then).removed == (old,)
+    archive.close()
+    with Archive.open(archive.path) as again:
+        assert again.changes(then).removed == (old,)
+
+
+def test_after_a_swap_everything_before_it_is_out_of_reach(archive, tmp_path):
+    then = archive.generation
+    with create_beside(archive, tmp_path / "b", replace(MODEL, name="other", digest="0" * 64)) as beside:
+        beside.add([entry(1), entry(2)])
+        swapped = swap_in(archive, beside)
+    found = archive.changes(then)
+    assert found.everything
+    assert found.added == tuple(sorted(scene.id for scene in archive.scenes()))
+    assert archive.changes(swapped).added == ()
+    archive.add([entry(5)])
+    assert archive.changes(swapped).added == (id_of(archive, 5),)
+
+
+def test_a_generation_that_never_was_here_is_out_of_reach(archive):
+    # A backup was put back.
+    assert archive.changes(archive.generation + 5).everything
+    assert archive.changes(-1).everything
+
+
+def test_only_so_many_removals_are_remembered_and_older_states_are_out_of_reach(archive, monkeypatch):
+    monkeypatch.setattr(changes, "_MAX_REMOVED", 2)
+    start = archive.generation
+    seen = []
+    for number in range(4):
+        archive.remove([f"/scenes/{number}.tif"])
+        seen.append(archive.generation)
+    assert archive.changes(start).everything
+    assert archive.changes(seen[0]).everything
+    assert len(archive.changes(seen[1]).removed) == 2
+    with archive.database.reading() as catalog:
+        assert catalog._db.execute(text("SELECT count(*) FROM removed_scenes")).scalar() == 2
+
+
+def test_an_upgraded_archive_knows_what_came_since_the_upgrade(tmp_path):
+    filled(tmp_path / "a", 3).close()
+    engine = open_engine(tmp_path / "a" / "catalog.sqlite")
+    migrate(engine, "0006")
+    engine.dispose()
+    upgrade(tmp_path / "a")
+    with ArchiveWriter.open(tmp_path / "a") as archive:
+        then = archive.generation
+        assert archive.changes(then).added == ()
+        assert archive.changes(then - 1).everything
+        archive.add([entry(9)])
+        assert archive.changes(then).added == (id_of(archive, 9),)
+        assert verify(archive, full=True) == []
+
+
+def test_any_sequence_of_commits_is_told_as_a_comparison_of_both_states_tells_it(tmp_path):
+    rng = np.random.default_rng(3)
+    with ArchiveWriter.create(tmp_path / "a", MODEL) as archive:
+        states = {0: {}}
+        for version in range(30):
+            there = {scene.href: scene.id for scene in archive.scenes()}
+            if there and rng.random() < 0.4:
+                archive.remove([str(rng.choice(sorted(there)))])
+            else:
+                archive.add([entry(int(rng.integers(6)), 1, version=version)])
+            states[archive.generation] = {scene.id: scene.href for scene in archive.scenes()}
+        now = states[archive.generation]
+        for generation, then in states.items():
+            found = archive.changes(generation)
+            assert found.added == tuple(sorted(set(now) - set(then)))
+            assert found.removed == tuple(sorted(set(then) - set(now)))
+            assert all(now[new] == then[old] for old, new in found.replaced.items())
