@@ -8,7 +8,7 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, ArchiveWriter
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Tile
 from bandsight.imagery.model_view import model_view
@@ -97,7 +97,7 @@ def test_the_model_view_is_what_the_model_got_for_every_sensor(tmp_path, tiling)
     encoder = Recorder()
     root = make_scenes(tmp_path / "scenes")
     dig_holes(root)
-    with Archive.create(tmp_path / "archive", identity(encoder)) as archive:
+    with ArchiveWriter.create(tmp_path / "archive", identity(encoder)) as archive:
         summary = index([root], archive=archive, model=encoder, tiling=tiling)
         assert summary.failed == []
         assert {scene.sensor for scene in archive.scenes()} == {profile.name for profile in load_profiles()}
@@ -115,7 +115,7 @@ def test_a_scene_of_a_users_profile_is_shown_as_it_was_indexed_after_the_profile
     (tmp_path / "profiles" / "field_camera.toml").write_text(PROFILE)
     encoder = Recorder()
     field_scene(tmp_path / "scenes" / "field_1.tif")
-    with Archive.create(tmp_path / "archive", identity(encoder)) as archive:
+    with ArchiveWriter.create(tmp_path / "archive", identity(encoder)) as archive:
         known = load_profiles(tmp_path / "profiles")
         summary = index([tmp_path / "scenes"], archive=archive, model=encoder, profiles=known)
         assert summary.failed == []
