@@ -94,7 +94,7 @@ class Bench:
         # None of them twice: what the server remembers of a sentence does not count.
         self._sentences = iter(f"{text}, number {n}" for n in range(1000) for text in sentences())
         # The vectors alone, without rows and hits.
-        self._store = archive._store  # noqa: SLF001
+        self._store = archive.store
 
     def questions(self) -> dict[str, Any]:
         """Time ten hits by meaning, each beside encode and search alone."""

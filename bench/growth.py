@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.archive import Archive, ArchiveWriter
+from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
 from bandsight.geo.footprint import footprint, footprints
 
@@ -60,7 +60,7 @@ def main() -> None:
     args.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def _small(archive: Archive, number: int, count: int) -> dict[str, float]:
+def _small(archive: ArchiveWriter, number: int, count: int) -> dict[str, float]:
     """Add small scenes and return what each took."""
     cpu, began = time.process_time(), time.perf_counter()
     for start in range(number, number + count, _COMMIT):

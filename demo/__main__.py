@@ -51,10 +51,10 @@ def main() -> int:
     folders = [path for name, path in scenes.items() if name not in {"query", _FINE}]
     failed = False
     coarser = Tiling(tile_px=encoder.image_size, scales=(_COARSER,))
-    with ArchiveWriter.open_or_create(_ARCHIVE, identity) as archive, console_progress() as progress:
+    with ArchiveWriter.open_or_create(_ARCHIVE, identity) as writer, console_progress() as progress:
         for paths, option, tiling in ((folders, "", None), ([scenes[_FINE]], f" --scales {_COARSER}", coarser)):
             print(f"$ bandsight index {' '.join(str(path) for path in paths)}{option} --archive {_ARCHIVE}")
-            summary = index(paths, archive=archive, model=encoder, tiling=tiling, progress=progress)
+            summary = index(paths, archive=writer, model=encoder, tiling=tiling, progress=progress)
             failed |= bool(summary.failed)
             print(summary.text())
     rows: list[tuple[str, ResultPage]] = []

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from bandsight.archive.footprint_cache import FootprintCache
 from bandsight.archive.lock import WriterLock
 from bandsight.archive.open import ENGINES, Engines, Where, locate
 from bandsight.archive.reader import Archive
@@ -59,7 +60,9 @@ def repair(where: Where, engines: Engines = ENGINES) -> list[str]:
         model = database.open()
         with database.writing() as catalog:
             context = StoreContext(
-                dim=model.dim, columns_of=lambda ids: tile_columns(catalog, ids), footprints=_no_footprints
+                dim=model.dim,
+                columns_of=lambda ids: tile_columns(catalog, ids),
+                footprints=FootprintCache(database).tiles,
             )
             store = engines.store_of(location)(location.vectors, context)
             done = Repair(catalog, store)
@@ -132,7 +135,3 @@ def swap_in(archive: ArchiveWriter, beside: ArchiveWriter) -> int:
     generation = archive.database.swap_in(beside.database)
     archive.reopen()
     return generation
-
-
-def _no_footprints(_: object) -> None:
-    raise AssertionError("repair asks for no footprints")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.archive import Archive
+from bandsight.archive import ArchiveWriter
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
 from bandsight.geo.box import LonLatBox
@@ -17,7 +17,7 @@ TILES_A_SCENE, _SCENES_A_COMMIT = 1000, 20
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def add(archive: Archive, vectors: NDArray[np.float16], first_scene: int = 0) -> None:
+def add(archive: ArchiveWriter, vectors: NDArray[np.float16], first_scene: int = 0) -> None:
     """Add vectors as scenes of a thousand tiles, twenty scenes a commit.
 
     Scenes stand side by side along the equator in an order drawn at random, each with its tiles strewn over it.
