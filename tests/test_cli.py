@@ -245,7 +245,7 @@ def test_jobs_are_told_while_they_run_and_afterwards(bandsight, archive, run, ca
     assert (code, head.split()[:3]) == (0, ["job", "kind", "state"])
     assert rows[-1].split()[:3] == ["1", "index", "successful"]
     code, out, _ = bandsight("jobs", "1")
-    assert "2 added, 0 there already, 1 failed, of 3" in out
+    assert "2 added, 0 already there, 1 failed, of 3" in out
     assert "broken.tif" in out.splitlines()[-1]
     _, out, _ = bandsight("jobs", "1", "--json")
     told = json.loads(out)
@@ -380,7 +380,7 @@ def test_a_scene_is_removed_by_the_name_it_was_indexed_by(run, capsys, monkeypat
     archive = ("--archive", str(tmp_path / "new"))
     assert run(capsys, monkeypatch, "index", "water.tif", *archive)[0] == 0
     code, out, _ = run(capsys, monkeypatch, "remove", "water.tif", *archive)
-    assert (code, "1 scenes removed" in out) == (0, True)
+    assert (code, "1 scene removed" in out) == (0, True)
     code, _, err = run(capsys, monkeypatch, "remove", "water.tif", *archive)
     assert (code, "water.tif: this archive holds no such scene" in err) == (1, True)
     code, _, err = run(capsys, monkeypatch, "remove", f"{'x' * 300}.tif", *archive)

@@ -1,4 +1,4 @@
-"""A contact sheet: one row of thumbnails for each query, score beneath each, to see whether the hits are right."""
+"""A contact sheet: a block of thumbnails for each query, to check results by eye."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,13 +37,13 @@ def contact_sheet(queries: Sequence[tuple[str, Sequence[Hit]]], path: Path, *, c
             draw.text((x, y + _THUMB + 2), f"{hit.score:.3f}  {hit.scene.sensor}", fill="black", font=font)
             draw.text((x, y + _THUMB + 15), f"tile {hit.tile.id}  {hit.scene.name}"[:26], fill="#666", font=font)
         if not hits:
-            draw.text((_GAP, top + _TITLE), "no tile matches", fill="#666", font=font)
+            draw.text((_GAP, top + _TITLE), "no results", fill="#666", font=font)
         top += height
     sheet.save(path)
 
 
 def _picture(hit: Hit) -> Image.Image:
-    """Return the hit's thumbnail, or a grey square where the scene can no longer be read."""
+    """Return the hit's thumbnail, or a grey square where the scene cannot be read."""
     try:
         return Image.fromarray(thumbnail(hit.scene, hit.tile, _THUMB))
     except BandsightError:

@@ -1,4 +1,4 @@
-"""Runs the command line; the edge at which our errors become one line."""
+"""Runs the command line and turns errors into one line on stderr."""
 
 import os
 import sys
@@ -9,20 +9,20 @@ from bandsight.errors import BandsightError
 
 
 def main() -> None:
-    """Run the command line; our errors become one line on stderr and exit code 1."""
+    """Run the command line; an error prints one line on stderr and exits with code 1."""
     try:
         app()
     except BandsightError as error:
         say(f"bandsight: {error}")
         sys.exit(1)
     except KeyboardInterrupt:
-        say("bandsight: stopped; what was committed is kept, run the same command to go on")
+        say("bandsight: stopped; committed scenes are kept, run the same command to continue")
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of our output has gone (e.g. `| head`); leave quietly.
+        # The reader of the output is gone, e.g. `| head`: exit quietly.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
         what = f"{error.filename or 'a file'}: {error.strerror}" if error.strerror else str(error)
-        say(f"bandsight: {what}; check the path, its rights and the disk's room")
+        say(f"bandsight: {what}; check the path, its permissions and the free disk space")
         sys.exit(1)

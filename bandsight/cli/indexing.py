@@ -1,4 +1,4 @@
-"""The commands that bring scenes in."""
+"""The command that indexes scenes."""
 
 import json
 from contextlib import nullcontext
@@ -44,16 +44,17 @@ def index(
     scales: Annotated[
         str, typer.Option("--scales", help="Native pixels along one pixel of a tile, e.g. 1,4 for two sets of tiles.")
     ] = "1",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how much there is to do.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the work.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first scene that fails.")] = False,
     watch: Annotated[
-        float | None, typer.Option("--watch", min=1, help="Look again every so many seconds, until Ctrl-C.")
+        float | None, typer.Option("--watch", min=1, help="Look for new scenes every so many seconds, until Ctrl-C.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
-    log: Annotated[Path | None, typer.Option("--log", help="Append JSON lines of what happens; - is stderr.")] = None,
+    log: Annotated[Path | None, typer.Option("--log", help="Append events as JSON lines; - is stderr.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary, or the estimate, as JSON.")] = False,
     time_limit: Annotated[
-        float, typer.Option("--time-limit", min=1, help="Seconds for opening a scene, and for reading some tiles.")
+        float,
+        typer.Option("--time-limit", min=1, help="Seconds to open a scene, or to read a batch of tiles."),
     ] = 120.0,
     profiles: ProfilesOption = None,
     collections: Annotated[
@@ -61,7 +62,7 @@ def index(
     ] = None,
     bbox: Annotated[str | None, typer.Option("--bbox", help="For stac:URL: west,south,east,north in degrees.")] = None,
     when: Annotated[str | None, typer.Option("--datetime", help="For stac:URL: moment or interval.")] = None,
-    max_items: Annotated[int | None, typer.Option("--max-items", min=1, help="For stac:URL: at most so many.")] = None,
+    max_items: Annotated[int | None, typer.Option("--max-items", min=1, help="For stac:URL: most items.")] = None,
 ) -> None:
     """Tile and embed scenes into an archive; running it again adds only what is new or changed."""
     from bandsight.archive import ArchiveWriter, archive_exists
@@ -78,7 +79,7 @@ def index(
     check_inputs(paths)
     levels, known = _whole_numbers(scales, "--scales"), load_profiles(profiles)
     if sensor:
-        # Now, and not of every scene.
+        # An unknown name is an error now, not once for each scene.
         profile_named(sensor, known)
     query = StacQuery(
         collections=tuple(name.strip() for name in (collections or "").split(",") if name.strip()),

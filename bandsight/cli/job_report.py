@@ -11,7 +11,7 @@ _SECONDS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 def job_table(jobs: Sequence[Job]) -> str:
     """Return jobs as aligned lines."""
     if not jobs:
-        return "no job is remembered yet"
+        return "no jobs yet"
     rows = [("job", "kind", "state", "started", "took", "scenes", "failed", "tiles", "tiles/s", "left")]
     for job in jobs:
         counts = job.counts
@@ -36,14 +36,14 @@ def job_table(jobs: Sequence[Job]) -> str:
 
 
 def job_text(job: Job) -> str:
-    """Return all that is known of a job."""
+    """Return everything known about a job."""
     counts = job.counts
     lines = [
         f"job {job.id} ({job.kind}): {job.state}" + (f", {job.message}" if job.message else ""),
         f"began {_at(job.started)} on {job.host} as process {job.pid}"
-        + (f", ended {_at(job.finished)}" if job.finished else f", last heard of {_at(job.updated)}"),
+        + (f", ended {_at(job.finished)}" if job.finished else f", last update {_at(job.updated)}"),
         f"sources: {', '.join(job.sources)}",
-        f"scenes: {counts.added} added, {counts.skipped} there already, {counts.failed} failed, of {counts.scenes}",
+        f"scenes: {counts.added} added, {counts.skipped} already there, {counts.failed} failed, of {counts.scenes}",
         f"tiles: {counts.tiles} of about {counts.tiles_expected} done, {counts.tiles_added} added",
         f"speed: {counts.tiles_per_s:.1f} tiles/s, model busy {counts.model_busy:.0%}",
     ]

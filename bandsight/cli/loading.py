@@ -1,4 +1,4 @@
-"""What commands open: models, archives, files."""
+"""Opens models, archives and files for the commands."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """Print to stderr, where what is no result belongs."""
+    """Print a message to stderr; stdout is for results."""
     typer.echo(text, err=True)
 
 
@@ -25,7 +25,7 @@ def load(source: str, device: str) -> "ClipEncoder":
 
 
 def identity(encoder: "ClipEncoder") -> Any:
-    """Return a model's identity, as archives keep it."""
+    """Return the identity of a model that an archive stores."""
     from bandsight.catalog.records import ModelIdentity
 
     return ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
@@ -39,16 +39,16 @@ def open_archive(path: Path) -> "Archive":
 
 
 def stored_model(path: Path) -> str:
-    """Return the name of the model that an archive was made with."""
+    """Return the name of an archive's model."""
     with open_archive(path) as opened:
         return opened.model.name
 
 
 def wavelengths(text: str | None) -> list[float] | None:
-    """Return what `--wavelengths` says, None where it is not given.
+    """Return the wavelengths of `--wavelengths`, None without it.
 
     Raises:
-        QueryError: They are no numbers.
+        QueryError: They are not numbers.
     """
     try:
         return [float(value) for value in text.split(",")] if text else None

@@ -1,4 +1,4 @@
-"""The commands that look after an archive."""
+"""The commands that maintain an archive."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption, Plai
 
 @app.command()
 def status(archive: ArchiveOption, as_json: PlainJsonOption = False) -> None:
-    """Say what an archive holds."""
+    """Show what an archive holds."""
     from bandsight.cli.formatting import status_text
 
     with opening.open_archive(archive) as opened:
@@ -30,7 +30,7 @@ def verify(
     archive: ArchiveOption,
     full: Annotated[bool, typer.Option("--full", help="Read every row and every vector.")] = False,
 ) -> None:
-    """Check an archive's files against its catalog."""
+    """Compare an archive's files with its catalog."""
     from bandsight.archive import admin
 
     with opening.open_archive(archive) as opened:
@@ -44,7 +44,7 @@ def verify(
 
 @app.command()
 def repair(archive: ArchiveOption) -> None:
-    """Rebuild what is derived, set aside what is damaged, and name what is lost and to be indexed again."""
+    """Rebuild derived files, set damaged files aside, and list the scenes to index again."""
     from bandsight.archive import admin
 
     for line in admin.repair(archive) or ["nothing to repair"]:
@@ -53,7 +53,7 @@ def repair(archive: ArchiveOption) -> None:
 
 @app.command()
 def compact(archive: ArchiveOption) -> None:
-    """Drop deleted vectors and write small vector files together; searches go on meanwhile."""
+    """Drop deleted vectors and merge small vector files; searches continue."""
     from bandsight.archive import ArchiveWriter
 
     with ArchiveWriter.open(archive) as opened:
@@ -63,9 +63,10 @@ def compact(archive: ArchiveOption) -> None:
 
 @app.command()
 def backup(
-    archive: ArchiveOption, target: Annotated[Path, typer.Argument(help="A new folder; it becomes an archive.")]
+    archive: ArchiveOption,
+    target: Annotated[Path, typer.Argument(help="New folder for the copy.")],
 ) -> None:
-    """Copy an archive as one moment saw it, checked, while it is searched and written."""
+    """Copy an archive at one commit, checksums compared; searches and writes continue."""
     from bandsight.archive import admin
 
     with opening.open_archive(archive) as opened:
@@ -75,33 +76,35 @@ def backup(
 @app.command()
 def remove(
     archive: ArchiveOption,
-    hrefs: Annotated[list[str], typer.Argument(help="Scenes, as `index` was given them or as search names them.")],
+    hrefs: Annotated[list[str], typer.Argument(help="Scenes: paths or URLs as indexed, or as search shows.")],
 ) -> None:
     """Remove scenes with their tiles."""
     from bandsight.archive import ArchiveWriter
+    from bandsight.cli.formatting import counted
 
     with ArchiveWriter.open(archive) as opened:
-        typer.echo(f"{len(hrefs)} scenes removed; generation {opened.remove([_known_as(href) for href in hrefs])}")
+        generation = opened.remove([_known_as(href) for href in hrefs])
+        typer.echo(f"{counted(len(hrefs), 'scene')} removed; generation {generation}")
 
 
 def _known_as(href: str) -> str:
-    """Return what an archive calls a scene: a file by its whole path, as indexing does; anything else as it is."""
+    """Return the href of a scene: the absolute path of a file, anything else unchanged."""
     path = Path(href).expanduser()
-    # Not Path.exists(), which fails where a name is longer than a file's can be.
+    # Path.exists() raises an error for names that are too long for a file.
     return str(path.absolute()) if os.path.exists(path) else href  # noqa: PTH110
 
 
 @app.command()
 def optimize(
     archive: ArchiveOption,
-    memory: Annotated[int, typer.Option("--memory", min=1, help="Bytes a vector that the index may take.")] = 200,
+    memory: Annotated[int, typer.Option("--memory", min=1, help="Bytes of memory for each vector.")] = 200,
     images_only: Annotated[
-        bool, typer.Option("--images-only", help="Measure no text queries; needs no model.")
+        bool, typer.Option("--images-only", help="Skip text queries when measuring recall; loads no model.")
     ] = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Build or extend the search index where the archive is large enough to profit, and say what was measured."""
+    """Build or extend the search index where the archive is large enough, and show its measured recall."""
     from bandsight.archive import ArchiveWriter
     from bandsight.search.recall_queries import sentences
 
@@ -117,7 +120,7 @@ def optimize(
 
 @app.command()
 def upgrade(archive: ArchiveOption) -> None:
-    """Bring an archive made by an older Bandsight to this version's schema."""
+    """Upgrade an archive from an older version of Bandsight."""
     from bandsight.archive import admin
 
     typer.echo(f"{archive}: schema {admin.upgrade(archive)}")

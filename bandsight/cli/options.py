@@ -1,4 +1,4 @@
-"""The options that several commands share."""
+"""Options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,10 @@ NewModelOption = Annotated[str, typer.Option("--model", help=f"{_MODELS}. {_LICE
 OtherModelOption = Annotated[str, typer.Option("--model", help=f"{_MODELS}. {_LICENCE}")]
 WavelengthsOption = Annotated[
     str | None,
-    typer.Option("--wavelengths", help="Of a TIFF's bands that does not say them, µm, e.g. 0.49,0.56,0.665,0.842."),
+    typer.Option(
+        "--wavelengths",
+        help="Wavelengths in µm of a TIFF that does not state them: 0.49,0.56,0.665,0.842.",
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", envvar="BANDSIGHT_DEVICE")]
 BboxOption = Annotated[
@@ -34,13 +37,18 @@ DatetimeOption = Annotated[
     str | None,
     typer.Option("--datetime", help="Day or interval: 2020-05-01, 2020-01-01/2020-12-31, ../2015-01-01."),
 ]
-CollectionOption = Annotated[list[str] | None, typer.Option("--collection", help="Only these; may be repeated.")]
-SensorOption = Annotated[list[str] | None, typer.Option("--sensor", help="Only these; may be repeated.")]
+CollectionOption = Annotated[list[str] | None, typer.Option("--collection", help="Only these; repeatable.")]
+SensorOption = Annotated[list[str] | None, typer.Option("--sensor", help="Only these; repeatable.")]
 MaxCloudOption = Annotated[
     float | None,
-    typer.Option("--max-cloud", min=0, max=1, help="Largest cloud share of a tile; without it, also where unknown."),
+    typer.Option(
+        "--max-cloud",
+        min=0,
+        max=1,
+        help="Largest cloud share of a tile; leaves out unknown shares.",
+    ),
 ]
-TopOption = Annotated[int, typer.Option("--top", "-k", min=1, max=10_000, help="How many tiles.")]
+TopOption = Annotated[int, typer.Option("--top", "-k", min=1, max=10_000, help="How many results.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print GeoJSON instead of a table.")]
 PlainJsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Write the hits as GeoJSON here.")]

@@ -1,4 +1,4 @@
-"""The command that makes an archive anew with another model."""
+"""The command that indexes an archive again with another model."""
 
 import json
 from pathlib import Path
@@ -18,22 +18,24 @@ def reindex(
     model: OtherModelOption,
     device: DeviceOption = "auto",
     tile_px: Annotated[
-        int | None, typer.Option("--tile-px", min=8, max=4096, help="Side of a tile, pixels; default: as it was.")
+        int | None, typer.Option("--tile-px", min=8, max=4096, help="Side of a tile, pixels; default: unchanged.")
     ] = None,
     drop_failed: Annotated[
-        bool, typer.Option("--drop-failed", help="Swap even if scenes fail, without them; else nothing is swapped.")
+        bool,
+        typer.Option("--drop-failed", help="Swap even if scenes fail, without them."),
     ] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Reader processes.")] = 2,
     time_limit: Annotated[
-        float, typer.Option("--time-limit", min=1, help="Seconds for opening a scene, and for reading some tiles.")
+        float,
+        typer.Option("--time-limit", min=1, help="Seconds to open a scene, or to read a batch of tiles."),
     ] = 120.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
-    log: Annotated[Path | None, typer.Option("--log", help="Append JSON lines of what happens; - is stderr.")] = None,
+    log: Annotated[Path | None, typer.Option("--log", help="Append events as JSON lines; - is stderr.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     profiles: ProfilesOption = None,
 ) -> None:
-    """Index all scenes again with another model; searches use the old vectors until all is done, then the new ones."""
+    """Index all scenes again with another model; searches use the old vectors until the job is complete."""
     from bandsight.archive import ArchiveWriter
     from bandsight.search.recall_queries import sentences
     from bandsight.sensors.profile import load_profiles
@@ -63,6 +65,6 @@ def reindex(
         served = opened.model.name
     typer.echo(json.dumps({**summary.as_dict(), "model": served}, indent=1) if as_json else summary.text())
     if not swapped:
-        say(f"not swapped: {served} is still served; mend these scenes and run this again, or pass --drop-failed")
+        say(f"not swapped: {served} is still served; fix these scenes and run the command again, or pass --drop-failed")
         raise typer.Exit(1)
     say(f"{archive}: model {served}")

@@ -1,4 +1,4 @@
-"""The commands about sensor profiles."""
+"""The commands for sensor profiles."""
 
 from typing import Annotated
 
@@ -38,7 +38,7 @@ def sensors_match(
     sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile; default: matched.")] = None,
     profiles: ProfilesOption = None,
 ) -> None:
-    """Show what a scene would be indexed as, and what said so; nothing is indexed."""
+    """Show what a scene would be indexed as, and the evidence; nothing is indexed."""
     from indexer.description import describe_scenes
 
     failed = False

@@ -18,7 +18,7 @@ def serve(
     device: DeviceOption = "auto",
     key: Annotated[
         str | None,
-        typer.Option("--key", help="What clients must send; better set as BANDSIGHT_KEY.", envvar="BANDSIGHT_KEY"),
+        typer.Option("--key", help="Key of the clients; safer as BANDSIGHT_KEY.", envvar="BANDSIGHT_KEY"),
     ] = None,
 ) -> None:
     """Serve the search API and the page."""
@@ -36,13 +36,13 @@ def serve(
     )
     check_exposure(settings)
     if not is_there(settings):
-        say(f"http://{host}:{port}/  (no archive at {archive} yet: the page says what to do; Ctrl-C ends it)")
+        say(f"http://{host}:{port}/  (no archive at {archive} yet: the page explains what to do)")
         uvicorn.run(create_app(settings), host=host, port=port, log_level="warning")
         return
     service = open_service(settings)
     try:
         freeze_gc()
-        say(f"http://{host}:{port}/  (model {service.encoder.name}, {service.encoder.license}; Ctrl-C ends it)")
+        say(f"http://{host}:{port}/  (model {service.encoder.name}, {service.encoder.license})")
         uvicorn.run(create_app(settings, service), host=host, port=port, log_level="warning")
     finally:
         service.archive.close()

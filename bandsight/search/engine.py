@@ -11,9 +11,8 @@ from bandsight.archive import Archive, CommitIntervenedError, View
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
-from bandsight.search.cursor import Cursor
-from bandsight.search.listing import Key, Listing, Mark, bounded, read, scenes_passing, window
-from bandsight.search.ranking import Hydrate, Page, Rank, page, ranked_from
+from bandsight.search.listing import Key, Listing, Position, bounded, read, scenes_passing, window
+from bandsight.search.ranking import Cursor, Hydrate, Page, Rank, page, ranked_from
 from bandsight.search.result_selection import ResultSelection
 from bandsight.search.scorers import Scorer
 
@@ -105,7 +104,7 @@ def browse(
     scenes: Filter | None = None,
     order: Sequence[Key] = (),
     *,
-    after: Mark | None = None,
+    after: Position | None = None,
 ) -> Listing:
     """Return a page of tiles and scenes without ranking, in the order of keys, then tiles first, then by id.
 

@@ -13,8 +13,7 @@ from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from bandsight.geo.vertices import check_vertices
-from bandsight.search.limits import MAX_AREA_TILES
-from bandsight.search.query_text import check_text
+from bandsight.search.limits import MAX_AREA_TILES, check_text
 from bandsight.search.question import Example, Vector
 from bandsight.search.searcher import Searcher
 
@@ -23,30 +22,30 @@ _UNIT = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Resolved:
-    """An example as the search knows it."""
+    """An example with its vector."""
 
     vector: NDArray[np.float32]
     """Unit vector, shape (dim,)."""
     label: str
-    """What hits are said to have matched."""
+    """Name of the example in results."""
     is_text: bool
-    """Whether it is made of sentences, so that probabilities are known."""
+    """Whether it is made of sentences, which have probabilities."""
     tiles: tuple[int, ...]
-    """Tiles of the archive that it is made of."""
+    """Tiles of the archive that it consists of."""
     weight: float
-    """How much it counts."""
+    """Its weight in the mean."""
     saved_form: Example
     """The example as it is saved: a picture as its vector."""
     page_form: Example
-    """The example as later pages repeat it: places too as vectors, whatever is indexed there meanwhile."""
+    """The example as later pages repeat it: places are vectors too, so that new scenes there change nothing."""
 
 
 def resolve(searcher: Searcher, examples: Sequence[Example]) -> list[Resolved]:
-    """Return what examples mean.
+    """Return examples with their vectors.
 
     Raises:
         QueryError: A text, picture, point or area cannot be used.
-        NotFoundError: A tile that the archive does not hold.
+        NotFoundError: The archive does not hold a tile.
     """
     sentences = [[check_text(text) for text in _texts(example)] for example in examples]
     flat = [one for several in sentences for one in several]
@@ -61,7 +60,7 @@ def resolve(searcher: Searcher, examples: Sequence[Example]) -> list[Resolved]:
             saved_form = _as_vector(searcher, example, vector, label)
             found.append(_resolved(example, vector, label=label, saved_form=saved_form, page_form=saved_form))
         elif example.vector is not None:
-            vector, own_tiles = _given(searcher, example.vector), tuple(example.vector.tiles)
+            vector, own_tiles = _checked(searcher, example.vector), tuple(example.vector.tiles)
             found.append(_resolved(example, vector, label=f"vector {number}", tiles=own_tiles))
         else:
             ids, label = _tiles(searcher.archive, example, number)
@@ -80,7 +79,7 @@ def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     mean = rows.astype(np.float64).mean(axis=0)
     norm = float(np.linalg.norm(mean))
     if norm < _UNIT:
-        raise QueryError("semantic: the parts of an example cancel out to nothing; split it into several")
+        raise QueryError("semantic: the parts of an example cancel out; split it into several examples")
     return np.asarray(mean / norm, np.float32)
 
 
@@ -108,24 +107,24 @@ def _resolved(
 def _as_vector(
     searcher: Searcher, example: Example, vector: NDArray[np.float32], label: str, tiles: Sequence[int] = ()
 ) -> Example:
-    said = Vector(data=vector.astype("<f4").tobytes(), digest=searcher.archive.model.digest, tiles=list(tiles))
-    return Example(vector=said, weight=example.weight, label=example.label or label)
+    made = Vector(data=vector.astype("<f4").tobytes(), digest=searcher.archive.model.digest, tiles=list(tiles))
+    return Example(vector=made, weight=example.weight, label=example.label or label)
 
 
 def _texts(example: Example) -> list[str]:
     return [example.text] if isinstance(example.text, str) else example.text or []
 
 
-def _given(searcher: Searcher, said: Vector) -> NDArray[np.float32]:
+def _checked(searcher: Searcher, given: Vector) -> NDArray[np.float32]:
     model = searcher.archive.model
-    if said.digest != model.digest:
+    if given.digest != model.digest:
         raise QueryError(
-            f"vector: it is of model {said.digest[:12]!r}, this server has {model.name} ({model.digest[:12]}); "
-            "send what it was made from"
+            f"vector: found one of model {given.digest[:12]!r}; this archive has {model.name} ({model.digest[:12]}), "
+            "so send the sentence or the picture instead"
         )
-    if len(said.data) != 4 * model.dim:
-        raise QueryError(f"vector: found {len(said.data)} bytes; need {model.dim} numbers of float32")
-    vector = np.frombuffer(said.data, "<f4").astype(np.float32)
+    if len(given.data) != 4 * model.dim:
+        raise QueryError(f"vector: found {len(given.data)} bytes; need {model.dim} numbers of float32")
+    vector = np.frombuffer(given.data, "<f4").astype(np.float32)
     norm = float(np.linalg.norm(vector.astype(np.float64)))
     if not abs(norm - 1) < _UNIT:
         raise QueryError(f"vector: found one of length {norm:g}; need finite numbers of length 1")
@@ -133,29 +132,29 @@ def _given(searcher: Searcher, said: Vector) -> NDArray[np.float32]:
 
 
 def _tiles(archive: Archive, example: Example, number: int) -> tuple[list[int], str]:
-    """Return the tiles that an example means, whatever their scene, scale and time, and what to call it."""
+    """Return the tiles of an example, of every scene, scale and date, and the name of the example."""
     if example.id is not None:
         return [example.id], f"tile {example.id}"
     if example.point is not None:
         lon, lat = example.point
         here = Area.from_box(LonLatBox(west=lon, south=lat, east=lon, north=lat))
-        ids = _meeting(archive, here, "point")
+        ids = _tiles_meeting(archive, here, "point")
         if not ids:
-            raise QueryError(f"point: no tile of this archive covers {lon:g},{lat:g}; pick a place that was indexed")
+            raise QueryError(f"point: no tile of this archive covers {lon:g},{lat:g}; choose a place that was indexed")
         return ids, f"point {lon:g},{lat:g}"
     assert example.area is not None
     check_vertices(example.area, "area")
     area = Area.from_geojson(example.area, "area")
-    ids = _meeting(archive, area, "area")
+    ids = _tiles_meeting(archive, area, "area")
     if not ids:
-        raise QueryError("area: no tile of this archive lies there; draw it where something was indexed")
+        raise QueryError("area: no tile of this archive lies there; draw it where scenes were indexed")
     shapely.prepare(area.geometry)
     inside = shapely.covers(area.geometry, archive.footprints(ids))
-    # Smaller than a tile: then the tiles that it lies in are meant.
+    # An area smaller than a tile stands for the tiles that it lies in.
     return [one for one, within in zip(ids, inside, strict=True) if within] or ids, f"area {number}"
 
 
-def _meeting(archive: Archive, area: Area, name: str) -> list[int]:
+def _tiles_meeting(archive: Archive, area: Area, name: str) -> list[int]:
     ids: list[int] = archive.tile_ids(Filter(area=area)).tolist()
     if len(ids) > MAX_AREA_TILES:
         raise QueryError(f"{name}: {len(ids):,} tiles lie there; at most {MAX_AREA_TILES:,} make an example")

@@ -1,4 +1,4 @@
-"""Queries for items, and pages of them: listed from the catalog, or in the order of a question."""
+"""Queries for items and pages of items: listed from the catalog, or in the order of a ranking."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,49 +13,49 @@ from bandsight.catalog.records import Hit
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.search.engine import browse
 from bandsight.search.fields import Fields
-from bandsight.search.listing import Key, Mark, Row
+from bandsight.search.listing import Key, Position, Row
 from bandsight.search.question_ranking import Ranking
 from bandsight.search.searcher import Searcher
 from bandsight.search.token import Token, bad_token, query_digest
 
-# A mark in a token: the values of the order, kind, id, newest tile, newest scene.
-_MARK_PARTS = 5
+# A position in a token: sort values, kind, id, newest tile, newest scene.
+_POSITION_PARTS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemQuery:
-    """Which items are asked for, and how many of them, in which order."""
+    """Which items to return, how many, and in which order."""
 
-    wanted: Filter = field(default_factory=Filter)
-    """Place and time, of tiles and scenes alike."""
+    where: Filter = field(default_factory=Filter)
+    """Conditions on place, time and sensor, of tiles and of scenes."""
     collections: tuple[str, ...] = ()
     """Their collection is one of these; any when empty."""
     ids: tuple[str, ...] = ()
     """Their id is one of these; any when empty."""
     filter: Any = None
-    """CQL2 JSON; None asks nothing."""
+    """CQL2 JSON; None for no condition."""
     limit: int = 10
     """Most items of the page."""
     token: str | None = None
-    """From a former page."""
+    """Token of the page before."""
     order: tuple[Key, ...] = ()
-    """Keys to sort by; by id when empty, by meaning under a ranking."""
+    """Keys to sort by; by id when empty. A ranking has its own order."""
     fields: Fields = field(default_factory=Fields)
     """Which parts of the items are shown."""
     key: Any = None
     """What tells this query from others, as JSON values."""
 
     def of(self, kind: Kind, archive: Archive) -> Filter | None:
-        """Return the filter of tiles, or of scenes by themselves; None when none of them is asked for.
+        """Return the filter of tiles, or of scenes; None when the query excludes that kind.
 
         Args:
             kind: Tiles or scenes.
-            archive: Knows its collections.
+            archive: The archive, for the names of its collections.
 
         Raises:
-            QueryError: The CQL2 filter cannot be answered as asked.
+            QueryError: The CQL2 filter cannot be applied.
         """
-        parts = [self.wanted]
+        parts = [self.where]
         if self.collections:
             named = [tiles_collection(name) for name in self.collections] if kind == "scene" else self.collections
             names = tuple(name for name in named if name is not None)
@@ -77,7 +77,7 @@ class ResultPage:
     """A page of items."""
 
     rows: Sequence[Hit | Row]
-    """Hits in the order of a ranking, or listed tiles and scenes."""
+    """Hits, best first, or listed tiles and scenes."""
     matched: int | None
     """How many there are on all pages; None where only making them would tell."""
     next: str | None
@@ -89,10 +89,10 @@ class ResultPage:
 
 
 def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> ResultPage:
-    """Return a page of the items that a query asks for.
+    """Return a page of the items of a query.
 
     Raises:
-        QueryError: The query or its token cannot be answered as asked.
+        QueryError: The query or its token cannot be used.
     """
     check_names(archive, query)
     question = query_digest([query.key, None if ranking is None else ranking.key])
@@ -105,7 +105,7 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Resul
         return Token(question=question, generation=generation, place=end).text()
 
     if ranking is None:
-        after = None if place is None else _mark(place, len(query.order), query.token or "")
+        after = None if place is None else _position(place, len(query.order), query.token or "")
         listing = browse(
             archive, query.limit, query.of("tile", archive), query.of("scene", archive), query.order, after=after
         )
@@ -117,9 +117,9 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Resul
             generation=listing.generation,
         )
     if query.order:
-        raise QueryError("sortby: a search by meaning is in the order of its scores; drop sortby, or the question")
-    wanted = query.of("tile", archive)
-    page = ranking.page(NOTHING if wanted is None else wanted, query.limit, place)
+        raise QueryError("sortby: a search by meaning is sorted by score; drop sortby, or drop q and semantic")
+    where = query.of("tile", archive)
+    page = ranking.page(NOTHING if where is None else where, query.limit, place)
     return ResultPage(
         rows=page.hits,
         matched=page.matched,
@@ -133,10 +133,10 @@ def one_item(archive: Archive, collection: str, item: str, ranking: Ranking | No
     """Return the tile or scene that an item id of a collection stands for, as a hit where there is a ranking.
 
     Args:
-        archive: Where it is looked for.
+        archive: The archive.
         collection: Name of a collection.
         item: Id of an item.
-        ranking: Of a registered search: only its hits are items then.
+        ranking: Of a saved search, whose hits are then the only items.
 
     Raises:
         NotFoundError: The collection holds no such item.
@@ -151,7 +151,7 @@ def one_item(archive: Archive, collection: str, item: str, ranking: Ranking | No
 
 
 def collection_names(archive: Archive) -> list[str]:
-    """Return the names of all collections: those of tiles, each followed by that of their scenes."""
+    """Return the names of all collections: each collection of tiles is followed by the collection of their scenes."""
     return [one for name in archive.collection_names() for one in (name, scenes_collection(name))]
 
 
@@ -163,7 +163,7 @@ def check_names(archive: Archive, query: ItemQuery) -> None:
     """
     for parameter, named, names_of in (
         ("collections", query.collections, partial(collection_names, archive)),
-        ("sensors", query.wanted.sensors, archive.sensor_names),
+        ("sensors", query.where.sensors, archive.sensor_names),
     ):
         known = names_of() if named else []
         unknown = [name for name in named if name not in known]
@@ -174,26 +174,28 @@ def check_names(archive: Archive, query: ItemQuery) -> None:
 
 
 def filter_of(searcher: Searcher, query: ItemQuery) -> Filter:
-    """Return the filter of the tiles that a query asks for.
+    """Return the filter of the tiles of a query.
 
     Raises:
-        QueryError: A collection or sensor is unknown, or the filter cannot be answered as asked.
+        QueryError: A collection or sensor is unknown, or the filter cannot be applied.
     """
     check_names(searcher.archive, query)
     return query.of("tile", searcher.archive) or NOTHING
 
 
-def _place(mark: Mark) -> list[Any]:
-    return [list(mark.values), mark.is_scene, mark.id, mark.tiles_up_to, mark.scenes_up_to]
+def _place(position: Position) -> list[Any]:
+    return [list(position.values), position.is_scene, position.id, position.tiles_up_to, position.scenes_up_to]
 
 
-def _mark(place: list[Any], keys: int, token: str) -> Mark:
-    if len(place) != _MARK_PARTS:
+def _position(place: list[Any], keys: int, token: str) -> Position:
+    if len(place) != _POSITION_PARTS:
         raise bad_token(token)
     values, is_scene, row_id, tiles_up_to, scenes_up_to = place
-    fine = isinstance(values, list) and len(values) == keys and isinstance(is_scene, bool)
-    fine = fine and all(value is None or isinstance(value, (str, int, float)) for value in values)
+    valid = isinstance(values, list) and len(values) == keys and isinstance(is_scene, bool)
+    valid = valid and all(value is None or isinstance(value, (str, int, float)) for value in values)
     numbers = (row_id, tiles_up_to, scenes_up_to)
-    if not fine or not all(type(number) is int and 0 <= number <= MAX_ID for number in numbers):
+    if not valid or not all(type(number) is int and 0 <= number <= MAX_ID for number in numbers):
         raise bad_token(token)
-    return Mark(values=tuple(values), is_scene=is_scene, id=row_id, tiles_up_to=tiles_up_to, scenes_up_to=scenes_up_to)
+    return Position(
+        values=tuple(values), is_scene=is_scene, id=row_id, tiles_up_to=tiles_up_to, scenes_up_to=scenes_up_to
+    )

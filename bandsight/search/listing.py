@@ -1,7 +1,7 @@
-"""Lists tiles and scenes in an order of their own, page by page, over what there was when the first page was made."""
+"""Lists tiles and scenes in the order of sort keys, page by page, as of the first page."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,69 +12,99 @@ from bandsight.attributes.columns import NO_TIME, SceneColumns
 from bandsight.attributes.filters import Filter, Scalar
 from bandsight.attributes.matching import Footprints, View, matching
 from bandsight.catalog.records import Scene, Tile
+from bandsight.errors import QueryError
+from bandsight.search.limits import MAX_KEYS
 from bandsight.vectors.port import Selection
 
 Row = tuple[Tile | None, Scene]
-"""A tile with its scene, or a scene by itself."""
+"""A tile with its scene, or (None, scene)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """One key of an order."""
+    """One sort key."""
 
     name: str
-    """`id`, `datetime`, `collection`, or a property of the scene; what lacks it comes last either way."""
+    """`id`, `datetime`, `collection`, or a property of the scene; rows without a value come last in both directions."""
     descending: bool = False
-    """Greatest first."""
+    """Largest value first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Position:
     """The last row of a page, and the newest tile and scene there were when the first page was made."""
 
     values: tuple[Scalar | None, ...]
-    """Of the row, for each key of the order."""
+    """The row's value for each sort key."""
     is_scene: bool
-    """Whether it is a scene."""
+    """Whether the row is a scene."""
     id: int
-    """Of the tile or scene."""
+    """Id of the tile or scene."""
     tiles_up_to: int
-    """Newest tile of the first page's generation; later ones are left out."""
+    """Newest tile when the first page was made; later tiles are left out."""
     scenes_up_to: int
-    """Newest scene of the first page's generation."""
+    """Newest scene when the first page was made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A part of a list."""
+    """A page of a list."""
 
     rows: list[Row]
-    """In their order."""
+    """Tiles and scenes, in order."""
     matched: int
-    """How many tiles and scenes pass, on all pages."""
-    next: Mark | None
-    """Goes on behind these rows; None when there is nothing more."""
+    """How many tiles and scenes all pages have."""
+    next: Position | None
+    """Where the next page starts; None on the last page."""
     generation: int
-    """The commit that was listed."""
+    """The commit that was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which rows a page has, before they are read."""
+    """The rows of a page before they are read."""
 
     is_scene: NDArray[np.bool_]
     ids: NDArray[np.int64]
     matched: int
-    next: Mark | None
+    next: Position | None
 
 
-def scenes_passing(scenes: SceneColumns, wanted: Filter, footprints: Footprints) -> NDArray[np.intp]:
-    """Return the rows of scenes that pass a filter; `exclude` and `up_to` mean ids of scenes here.
+def keys_of(pairs: Iterable[tuple[str, bool]]) -> tuple[Key, ...]:
+    """Return keys of (name, descending) pairs; a prefix `properties.` is dropped.
 
     Raises:
-        QueryError: The filter asks what cannot be known of these scenes.
+        QueryError: A name is empty or repeated, or there are too many.
     """
-    return np.flatnonzero(matching(View(scenes.as_tiles(), scenes), wanted, footprints))
+    keys = tuple(Key(name=name.strip().removeprefix("properties."), descending=down) for name, down in pairs)
+    names = [key.name for key in keys]
+    if len(keys) > MAX_KEYS:
+        raise QueryError(f"sortby: found {len(keys)} keys; at most {MAX_KEYS} are allowed")
+    if not all(names):
+        raise QueryError("sortby: found an empty name; need names of properties, e.g. -datetime,id")
+    if len(set(names)) < len(names):
+        raise QueryError(f"sortby: found a name twice in {', '.join(names)}; name each once")
+    return keys
+
+
+def parse_sortby(text: str) -> tuple[Key, ...]:
+    """Parse a URL parameter: names separated by commas, `-` before a name for descending order.
+
+    Raises:
+        QueryError: It cannot be read.
+    """
+    # A plus sign in a URL decodes to a space.
+    parts = [part.strip() for part in text.split(",")]
+    return keys_of((part.lstrip("+-"), part.startswith("-")) for part in parts)
+
+
+def scenes_passing(scenes: SceneColumns, where: Filter, footprints: Footprints) -> NDArray[np.intp]:
+    """Return the rows of scenes that pass a filter; `exclude` and `up_to` are ids of scenes here.
+
+    Raises:
+        QueryError: The filter cannot be applied to these scenes.
+    """
+    return np.flatnonzero(matching(View(scenes.as_tiles(), scenes), where, footprints))
 
 
 def window(
@@ -82,18 +112,18 @@ def window(
     scene_rows: NDArray[np.intp],
     k: int,
     order: Sequence[Key],
-    after: Mark | None,
+    after: Position | None,
     newest: tuple[int, int],
 ) -> Window:
-    """Return the page behind a mark of tiles and scenes in an order; equal ones go tiles first, then by id.
+    """Return the page of tiles and scenes after a position; ties put tiles first, then the lower id.
 
     Args:
         selection: The tiles.
         scene_rows: Rows of the scenes.
         k: Most rows of the page, at least 1.
-        order: Keys, the first one first.
+        order: Sort keys, most important first.
         after: Where the page before ended.
-        newest: Newest tile and scene, for the mark of a first page.
+        newest: Newest tile and scene, for the position of a first page.
 
     Raises:
         QueryError: A key that no scene has.
@@ -114,10 +144,10 @@ def window(
     keys += [(is_scene, after.is_scene if after else False), (ids, after.id if after else 0)]
     rows = np.arange(len(ids))
     if after is not None:
-        rows = np.flatnonzero(_behind(keys))
+        rows = np.flatnonzero(_after(keys))
     if order:
         if len(rows) > k:
-            # Sorting a million rows for the first ten of them would take most of the time.
+            # Sorting a million rows to take ten of them would take most of the time.
             first = keys[0][0][rows]
             rows = rows[first <= np.partition(first, k)[k]]
         rows = rows[np.lexsort([values[rows] for values, _ in reversed(keys)])]
@@ -127,7 +157,7 @@ def window(
         last = int(shown[-1])
         values = tuple(None if key.name == "id" else values_of[key.name][scene_at[last]] for key in order)
         up_to = newest if after is None else (after.tiles_up_to, after.scenes_up_to)
-        end = Mark(
+        end = Position(
             values=values,
             is_scene=bool(is_scene[last]),
             id=int(ids[last]),
@@ -137,11 +167,11 @@ def window(
     return Window(is_scene[shown], ids[shown], len(ids), end)
 
 
-def bounded(wanted: Filter | None, up_to: int) -> Filter:
-    """Return a filter that lets nothing pass that came later, or nothing at all for None."""
-    if wanted is None:
+def bounded(where: Filter | None, up_to: int) -> Filter:
+    """Return a filter that also excludes later rows; for None, one that excludes everything."""
+    if where is None:
         return Filter(up_to=-1)
-    return replace(wanted, up_to=up_to if wanted.up_to is None else min(up_to, wanted.up_to))
+    return replace(where, up_to=up_to if where.up_to is None else min(up_to, where.up_to))
 
 
 def read(
@@ -164,7 +194,7 @@ def read(
 
 
 def _values(scenes: SceneColumns, name: str) -> list[Scalar | None]:
-    """Return what each scene has of a key."""
+    """Return each scene's value of a sort key."""
     if name == "datetime":
         return [None if time == NO_TIME else time for time in scenes.times_us.tolist()]
     if name == "collection":
@@ -174,12 +204,12 @@ def _values(scenes: SceneColumns, name: str) -> list[Scalar | None]:
     return [value if isinstance(value, str) or _is_number(value) else None for value in values]
 
 
-def _ranks(values: list[Scalar | None], mark: Scalar | None, descending: bool) -> tuple[NDArray[np.int64], int]:
-    """Return numbers that order scenes as their values do, and the mark's; None is last, numbers come before text."""
-    there = {_sortable(value) for value in (*values, mark) if value is not None}
+def _ranks(values: list[Scalar | None], position: Scalar | None, descending: bool) -> tuple[NDArray[np.int64], int]:
+    """Return ranks that sort like the values, and the position's rank; None is last, numbers come before text."""
+    there = {_sortable(value) for value in (*values, position) if value is not None}
     rank = {value: number for number, value in enumerate(sorted(there, reverse=descending))}
     ranks = [len(rank) if value is None else rank[_sortable(value)] for value in values]
-    return np.array(ranks, np.int64), len(rank) if mark is None else rank[_sortable(mark)]
+    return np.array(ranks, np.int64), len(rank) if position is None else rank[_sortable(position)]
 
 
 def _is_number(value: object) -> bool:
@@ -190,9 +220,9 @@ def _sortable(value: Scalar) -> tuple[bool, float, str]:
     return (True, 0.0, value) if isinstance(value, str) else (False, value, "")
 
 
-def _behind(keys: list[tuple[NDArray[Any], Any]]) -> NDArray[np.bool_]:
-    """Return which rows come behind the mark, key by key from the last."""
-    behind = np.zeros(len(keys[0][0]), bool)
-    for values, mark in reversed(keys):
-        behind = (values > mark) | ((values == mark) & behind)
-    return behind
+def _after(keys: list[tuple[NDArray[Any], Any]]) -> NDArray[np.bool_]:
+    """Return which rows come after the position, compared key by key from the last."""
+    after = np.zeros(len(keys[0][0]), bool)
+    for values, position in reversed(keys):
+        after = (values > position) | ((values == position) & after)
+    return after

@@ -1,4 +1,4 @@
-"""The member `semantic` of a body: examples of what is wanted and of what is not."""
+"""The member `semantic` of a request: positive and negative examples, and how results are chosen."""
 
 import base64
 import binascii
@@ -24,7 +24,7 @@ _MAX_LON, _MAX_LAT = 180, 90
 
 
 def _decoded(value: object) -> object:
-    """Return the bytes that base64 text stands for; a data URL may stand before it."""
+    """Return the bytes of base64 text, with or without the prefix of a data URL."""
     if not isinstance(value, str):
         return value
     text = value.partition(",")[2] if value.startswith("data:") else value
@@ -65,32 +65,32 @@ class Picture(_Strict):
         default=None,
         min_length=1,
         max_length=MAX_WAVELENGTHS,
-        description="Of the bands, µm; for a GeoTIFF that names none",
+        description="Of the bands, µm; for a GeoTIFF that does not state them",
     )
 
 
 class Vector(_Strict):
-    """A vector that the server's model made: what is kept of a picture, and of places from page to page."""
+    """A vector of the archive's model: how saved searches keep pictures, and pages keep places."""
 
     data: Base64 = Field(description="float32, little-endian")
-    digest: str = Field(max_length=100, description="Of the model")
+    digest: str = Field(max_length=100, description="Digest of the model")
     tiles: list[TileId] = Field(
-        default=[], max_length=MAX_AREA_TILES, description="It is made of; no answer shows them"
+        default=[], max_length=MAX_AREA_TILES, description="Tiles that it was made from; they are not among the results"
     )
 
 
 class Example(_Strict):
     """One example: a sentence (or several that mean the same), a picture, a tile, a point, or an area."""
 
-    text: Texts | None = Field(default=None, description="Several sentences count as their mean")
+    text: Texts | None = Field(default=None, description="Several sentences count as one example, their mean")
     image: Picture | None = None
     id: TileId | None = Field(default=None, description="A tile")
-    point: Point | None = Field(default=None, description="longitude, latitude: the tiles that cover it, as their mean")
-    area: dict[str, Any] | None = Field(default=None, description="GeoJSON polygon: the tiles inside, as their mean")
+    point: Point | None = Field(default=None, description="longitude, latitude: the mean of the tiles that cover it")
+    area: dict[str, Any] | None = Field(default=None, description="GeoJSON polygon: the mean of the tiles inside")
     vector: Vector | None = None
-    weight: Weight | None = Field(default=None, description="1 when left out; for the strategy `average`")
+    weight: Weight | None = Field(default=None, description="Default 1; for the strategy `average`")
     label: str | None = Field(
-        default=None, min_length=1, max_length=1000, description="What `bandsight:matched` calls it"
+        default=None, min_length=1, max_length=1000, description="Its name in `bandsight:matched`"
     )
 
     @model_validator(mode="after")
@@ -102,7 +102,7 @@ class Example(_Strict):
 
 
 class Semantic(_Strict):
-    """A question by meaning."""
+    """A search by meaning."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -118,19 +118,17 @@ class Semantic(_Strict):
     points: list[Point] | None = Field(default=None, max_length=MAX_EXAMPLES, description="Positive examples, one each")
     area: dict[str, Any] | None = Field(default=None, description="A positive example")
     strategy: Literal["average", "best"] = Field(
-        default="average", description="average: one mix of all examples; best: the nearest of them counts"
+        default="average", description="average: the mean of all examples; best: the nearest example counts"
     )
     min_score: float | None = Field(default=None, ge=-1, le=1)
     min_probability: float | None = Field(default=None, ge=0, le=1, description="Of the likeliest positive sentence")
     group_by: Literal["scene", "place", "collection", "sensor"] | None = None
-    group_limit: int | None = Field(
-        default=None, ge=1, le=MAX_GROUP, description="Most hits of a group, 1 when left out"
-    )
+    group_limit: int | None = Field(default=None, ge=1, le=MAX_GROUP, description="Most results of a group; default 1")
     overlap: float | None = Field(
-        default=None, ge=0, le=1, description="Most shared ground of two hits, of the smaller one"
+        default=None, ge=0, le=1, description="Most ground that two results share, as part of the smaller one"
     )
-    diversity: float = Field(default=0.0, ge=0, le=1, description="How much being unlike the hits above counts")
-    exact: bool = Field(default=False, description="Look at every tile, whatever index there is")
+    diversity: float = Field(default=0.0, ge=0, le=1, description="Weight of being unlike better results")
+    exact: bool = Field(default=False, description="Compare every tile, whatever index there is")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -147,7 +145,7 @@ class Semantic(_Strict):
         return self
 
     def positives(self) -> Iterator[Example]:
-        """Give all positive examples, the short forms last."""
+        """Yield all positive examples, the short forms last."""
         yield from self.positive
         texts = [self.text] if isinstance(self.text, str) else self.text or ()
         yield from (Example(text=text) for text in texts)

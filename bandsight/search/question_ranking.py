@@ -8,11 +8,10 @@ import numpy as np
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit
 from bandsight.search.engine import find
-from bandsight.search.probabilities import calibrated, nothing_matches
+from bandsight.search.probabilities import calibrated, least_cosine, nothing_matches
 from bandsight.search.ranking import Page
 from bandsight.search.resolve import Question
 from bandsight.search.searcher import Searcher
-from bandsight.search.thresholds import least_cosine
 
 
 class Ranking(Protocol):

@@ -1,12 +1,11 @@
-"""Search requests: the members of a body, and the item query they mean."""
+"""Search requests: the members of a body, and the query that they stand for."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from bandsight.attributes import cql2 as filter_language
-from bandsight.attributes import datetimes as times
+from bandsight.attributes import cql2, datetimes
 from bandsight.attributes.filters import Filter
 from bandsight.attributes.item_ids import MAX_ID
 from bandsight.errors import QueryError
@@ -16,10 +15,9 @@ from bandsight.geo.vertices import check_vertices
 from bandsight.search.fields import Fields
 from bandsight.search.items import ItemQuery
 from bandsight.search.limits import MAX_KEYS, MAX_LIST, MAX_TERMS
-from bandsight.search.listing import Key
+from bandsight.search.listing import Key, keys_of
 from bandsight.search.question import Semantic
 from bandsight.search.resolve import Question
-from bandsight.search.sorting import keys_of
 from bandsight.search.token import MAX_CHARS as _TOKEN_CHARS
 
 Crs = Literal["http://www.opengis.net/def/crs/OGC/1.3/CRS84"]
@@ -30,7 +28,7 @@ Name = Annotated[str, Field(min_length=1, max_length=_NAME_CHARS)]
 
 
 def _bounded(limit: int) -> int:
-    """Return a limit as the link to the next page can say it: JSON has no larger integers there."""
+    """Return a limit that the link to the next page can hold as an integer of JSON."""
     return min(limit, MAX_ID)
 
 
@@ -76,7 +74,9 @@ class ItemFilters(BaseModel):
     )
     intersects: dict[str, Any] | None = Field(None, description="GeoJSON geometry; not together with bbox")
     datetime: str | None = Field(
-        None, max_length=times.MAX_CHARS, description="RFC 3339 instant, or interval start/end with .. for an open end"
+        None,
+        max_length=datetimes.MAX_CHARS,
+        description="RFC 3339 instant, or start/end with .. for an open end",
     )
     filter: dict[str, Any] | bool | str | None = Field(None, description="CQL2, as filter-lang says")
     filter_lang: Language = Field("cql2-json", alias="filter-lang")
@@ -161,7 +161,7 @@ def request_of(values: Mapping[str, Any]) -> SearchBody:
 
 
 def query_of_body(body: ItemFilters, max_hits: int) -> ItemQuery:
-    """Return what a body asks for.
+    """Return the query of a body.
 
     Args:
         body: The body.
@@ -206,7 +206,7 @@ def item_query(
     order: tuple[Key, ...] = (),
     fields: Fields | None = None,
 ) -> ItemQuery:
-    """Return what parameters ask for; see `ItemFilters` for their meaning.
+    """Return the query of some parameters; `ItemFilters` describes them.
 
     Raises:
         QueryError: A parameter cannot be read, or two contradict each other.
@@ -217,7 +217,7 @@ def item_query(
     if intersects is not None:
         check_vertices(intersects, "intersects")
         area = Area.from_geojson(intersects)
-    start, end = (None, None) if datetime is None else times.interval(datetime)
+    start, end = (None, None) if datetime is None else datetimes.interval(datetime)
     key = {
         "collections": sorted(set(collections or ())),
         "ids": sorted(set(ids or ())),
@@ -228,7 +228,7 @@ def item_query(
         "order": [[key.name, key.descending] for key in order],
     }
     return ItemQuery(
-        wanted=Filter(area=area, start=start, end=end, sensors=tuple(sensors or ())),
+        where=Filter(area=area, start=start, end=end, sensors=tuple(sensors or ())),
         collections=tuple(collections or ()),
         ids=tuple(ids or ()),
         filter=filter,
@@ -249,7 +249,7 @@ def cql2_filter(value: Any, language: Language) -> Any:
     if value is None:
         return None
     if language == "cql2-json":
-        return filter_language.parse_json(value)
+        return cql2.parse_json(value)
     if not isinstance(value, str):
         raise QueryError("filter: found JSON, but filter-lang says cql2-text; drop filter-lang, or pass text")
-    return filter_language.parse_text(value)
+    return cql2.parse_text(value)

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from bandsight.errors import QueryError
 from bandsight.search.examples import Resolved, resolve
-from bandsight.search.limits import MAX_TERMS
-from bandsight.search.query_text import check_text
+from bandsight.search.limits import MAX_TERMS, check_text
 from bandsight.search.question import Example, Semantic
 from bandsight.search.result_selection import ResultSelection
 from bandsight.search.scorers import BestScorer, MeanScorer, Scorer

@@ -53,33 +53,33 @@ class ResultSelection:
 
     @property
     def drops(self) -> bool:
-        """True when hits may be left out for the sake of better ones."""
+        """True when better hits can push others out."""
         return self.group_by is not None or self.max_overlap is not None
 
 
-def kept(ranking: Sequence[Hit], wanted: ResultSelection) -> list[Hit]:
-    """Return the hits of a ranking, best first, that neither their group nor better ground crowds out.
+def select(ranking: Sequence[Hit], selection: ResultSelection) -> list[Hit]:
+    """Return the hits of a ranking, best first, without those beyond their group's limit or on ground already taken.
 
-    Whether a hit is kept depends on better ones only: a longer ranking keeps the same and adds to it.
+    Whether a hit stays depends on better hits only, so a longer ranking keeps the same hits and adds to them.
     """
     counts: Counter[object] = Counter()
-    ground = _Ground()
+    ground = _TakenGround()
     chosen = []
     for hit in ranking:
-        if wanted.group_by is not None:
-            group = _GROUP[wanted.group_by](hit)
-            if counts[group] >= wanted.per_group:
+        if selection.group_by is not None:
+            group = _GROUP[selection.group_by](hit)
+            if counts[group] >= selection.per_group:
                 continue
-        if wanted.max_overlap is not None and not ground.take(hit, wanted.max_overlap):
+        if selection.max_overlap is not None and not ground.take(hit, selection.max_overlap):
             continue
-        if wanted.group_by is not None:
+        if selection.group_by is not None:
             counts[group] += 1
         chosen.append(hit)
     return chosen
 
 
 def mmr(vectors: NDArray[np.float32], scores: NDArray[np.float32], k: int, diversity: float) -> list[int]:
-    """Return the positions of k candidates in the order in which each adds most.
+    """Return the positions of k candidates by maximal marginal relevance.
 
     A candidate adds (1 - diversity) × score - diversity × its highest cosine with those taken before.
     """
@@ -89,21 +89,21 @@ def mmr(vectors: NDArray[np.float32], scores: NDArray[np.float32], k: int, diver
     while left and len(taken) < k:
         gains = (1 - diversity) * scores[left] - diversity * nearest[left]
         best = left.pop(int(np.argmax(gains)))
-        likeness = vectors @ vectors[best]
-        nearest = likeness if not taken else np.maximum(nearest, likeness)
+        similarities = vectors @ vectors[best]
+        nearest = similarities if not taken else np.maximum(nearest, similarities)
         taken.append(best)
     return taken
 
 
-class _Ground:
-    """The footprints that are taken."""
+class _TakenGround:
+    """Footprints of the hits taken so far."""
 
     def __init__(self) -> None:
         self._shapes: list[shapely.Geometry] = []
         self._bounds: list[tuple[float, float, float, float]] = []
 
     def take(self, hit: Hit, most: float) -> bool:
-        """Take a hit's ground and return True, unless too much of it is taken."""
+        """Add a hit's footprint and return True, or return False where too much of it is taken."""
         own = shape(hit.tile.geometry)
         west, south, east, north = own.bounds
         if self._bounds:

@@ -13,9 +13,8 @@ from bandsight.attributes.filters import Filter
 from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
-from bandsight.search.cursor import BAD_PLACE
 from bandsight.search.question_ranking import Ranking
-from bandsight.search.ranking import Page
+from bandsight.search.ranking import BAD_PLACE, Page
 from bandsight.search.saved import Registered
 
 # Registered searches whose hits are kept in memory, of one generation each.

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from bandsight.archive import Archive
 from bandsight.model.protocol import Encoder
+from bandsight.search.probabilities import SceneBands
 from bandsight.search.question import Picture
-from bandsight.search.thresholds import SceneBands
 
 Decode = Callable[[bytes, Sequence[float] | None], tuple[NDArray[np.uint8], tuple[float, ...]]]
 """Decodes a query image: its bytes and the wavelengths given for it to pixels (C, H, W) and wavelengths in µm."""

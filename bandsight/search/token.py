@@ -1,4 +1,4 @@
-"""Page tokens: where a page ended, of which question, at which generation; text that is safe in a URL."""
+"""Page tokens: where a page ended, for which query, at which generation; safe in a URL."""
 
 import base64
 import binascii
@@ -23,46 +23,46 @@ class Token:
     """Where a page ended."""
 
     question: str
-    """Digest of what was asked: a token goes on with the same question only."""
+    """Digest of the query: a token continues the same query only."""
     generation: int
-    """The commit that the page came from."""
+    """The commit that the page was read from."""
     place: list[Any]
-    """What whoever made the page needs to go on."""
+    """Where the next page starts, as the ranking or listing wrote it."""
 
     def text(self) -> str:
         """Return the token as text."""
-        said = json.dumps([self.question, self.generation, self.place], separators=(",", ":"))
-        return base64.urlsafe_b64encode(said.encode()).decode().rstrip("=")
+        values = json.dumps([self.question, self.generation, self.place], separators=(",", ":"))
+        return base64.urlsafe_b64encode(values.encode()).decode().rstrip("=")
 
     @classmethod
     def parse(cls, text: str, *, question: str, generation: int) -> "Token":
-        """Read a token that must belong to a question and to the archive that is served.
+        """Read a token of a query.
 
         Raises:
-            QueryError: It is none of ours, of another question, or of a generation that this archive never had.
+            QueryError: It is no token, of another query, or of a generation that this archive never had.
         """
         try:
-            said = json.loads(base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True))
+            values = json.loads(base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True))
         except (ValueError, binascii.Error, RecursionError) as error:
             raise bad_token(text) from error
-        if not isinstance(said, list) or len(said) != _PARTS:
+        if not isinstance(values, list) or len(values) != _PARTS:
             raise bad_token(text)
-        own_question, own_generation, place = said
+        own_question, own_generation, place = values
         if not isinstance(own_question, str) or type(own_generation) is not int or not isinstance(place, list):
             raise bad_token(text)
         if own_question != question:
             raise QueryError(
-                "token: it belongs to another question; repeat the first page's parameters with it (limit may differ)"
+                "token: it belongs to another question; repeat the parameters of the first page (limit may differ)"
             )
         if own_generation > generation:
             raise QueryError(
-                f"token: it is of generation {own_generation}, this archive is at {generation} and never was there "
-                "(restored from a backup?); begin anew without a token"
+                f"token: it is of generation {own_generation}, but this archive is at {generation} (restored from a "
+                "backup?); search again without a token"
             )
         return cls(question=own_question, generation=own_generation, place=place)
 
 
 def bad_token(text: str) -> QueryError:
-    """Return the refusal of a token that cannot be read."""
+    """Return the error for a token that cannot be read."""
     shown = text if len(text) <= 40 else f"{text[:40]}…"  # noqa: PLR2004
-    return QueryError(f"token: found {shown!r}; need one from the link `next` of a former page, unchanged")
+    return QueryError(f"token: found {shown!r}; need the one from the link `next` of the page before, unchanged")

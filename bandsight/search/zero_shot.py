@@ -11,8 +11,8 @@ from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
 from bandsight.model.protocol import Encoder
+from bandsight.search.limits import check_text
 from bandsight.search.prompt_templates import class_sentences
-from bandsight.search.query_text import check_text
 
 MAX_LABELS = 100
 # Of all labels together.
@@ -23,7 +23,7 @@ def check_labels(labels: Sequence[str] | Mapping[str, str | Sequence[str]]) -> d
     """Return the sentences that stand for each label: those given, or the templates.
 
     Raises:
-        QueryError: Fewer than two labels, too many, one twice, or a sentence that is no text.
+        QueryError: There are fewer than two labels, too many, a repeated one, or a sentence that cannot be used.
     """
     names = [check_text(label) for label in labels]
     if len(names) < 2 or len(names) > MAX_LABELS or len(set(names)) != len(names):  # noqa: PLR2004
@@ -47,11 +47,11 @@ def label_vectors(encoder: Encoder, sentences: Mapping[str, Sequence[str]]) -> N
 
 
 def classify_tiles(
-    archive: Archive, encoder: Encoder, sentences: Mapping[str, Sequence[str]], wanted: Filter
+    archive: Archive, encoder: Encoder, sentences: Mapping[str, Sequence[str]], where: Filter
 ) -> list[dict[str, Any]]:
     """Return a row for each tile that passes a filter; see `classified`."""
     vectors = label_vectors(encoder, sentences)
-    return classified(archive, encoder, list(sentences), vectors, archive.tile_ids(wanted).tolist())
+    return classified(archive, encoder, list(sentences), vectors, archive.tile_ids(where).tolist())
 
 
 def classified(
@@ -60,10 +60,10 @@ def classified(
     """Return a row for each tile: its id, its scene, the best label, and each label's own probability.
 
     Args:
-        archive: Holds the tiles.
-        encoder: Knows what a cosine is worth.
-        labels: Names.
-        vectors: Theirs, shape (labels, dim).
+        archive: The archive.
+        encoder: Its calibration turns cosines into probabilities.
+        labels: Names of the classes.
+        vectors: Their vectors, shape (labels, dim).
         ids: Tiles; those that are gone are left out.
     """
     tiles = archive.tiles_by_id(ids)
@@ -86,12 +86,12 @@ def classified(
 
 
 def rounded(labels: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float]:
-    """Return the probability of each label, shape (labels,), for people to read."""
+    """Return the rounded probability of each label."""
     return {label: round(float(p), 4) for label, p in zip(labels, probabilities, strict=True)}
 
 
 def summary(rows: list[dict[str, Any]], labels: Sequence[str]) -> str:
-    """Return how many tiles fell to each label and the surest of each, as lines of text."""
+    """Return the number of tiles of each label and its surest tiles, as lines of text."""
     counts = Counter(row["label"] for row in rows)
     lines = [f"{len(rows)} tiles"]
     for label in labels:

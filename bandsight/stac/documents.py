@@ -37,7 +37,7 @@ CONFORMS_TO = (
     MEANING,
 )
 _SORT = frozenset(name for name in CONFORMS_TO if name.endswith("#sort"))
-_ABOUT = "Satellite archives searched by meaning: tiles and the scenes they were cut from."
+_ABOUT = "Satellite archives searchable by meaning: tiles and the scenes that they were cut from."
 _NAMES = {
     "id": {"type": "string", "description": "Number of a tile, or scene-N"},
     "collection": {"type": "string"},
@@ -81,7 +81,7 @@ def landing_page(root: Root, names: list[str]) -> dict[str, Any]:
 
 
 def conformance(root: Root) -> dict[str, Any]:
-    """Return what an API conforms to."""
+    """Return the conformance document of an API."""
     return {"conformsTo": conforms_to(root)}
 
 
@@ -107,20 +107,20 @@ def collection_list(pages: list[dict[str, Any]], root: Root) -> dict[str, Any]:
 
 
 def queryables(root: Root, properties: dict[str, str]) -> dict[str, Any]:
-    """Return what filters may ask, as a JSON schema.
+    """Return the properties that filters can use, as a JSON schema.
 
     Args:
         root: The API.
         properties: Type (number, string, boolean) of each property of scenes by name.
     """
     own = {name: {"type": kind} for name, kind in properties.items()}
-    return _queryables(root.at("queryables"), "What filters may ask", own, closed=True)
+    return _queryables(root.at("queryables"), "Queryables", own, closed=True)
 
 
 def collection_queryables(root: Root, collection: str, holding: Holding) -> dict[str, Any]:
-    """Return what filters may ask of a collection, as a JSON schema.
+    """Return the properties that filters of a collection can use, as a JSON schema.
 
-    It is open: what only other collections have may be asked too, and is unknown of every item here.
+    Properties of other collections are allowed too; no item of this collection has them.
 
     Args:
         root: The API.
@@ -133,7 +133,7 @@ def collection_queryables(root: Root, collection: str, holding: Holding) -> dict
         **holding.queryables,
     }
     here = root.at("collections", collection, "queryables")
-    return _queryables(here, f"What filters may ask of {collection}", own, closed=False)
+    return _queryables(here, f"Queryables of {collection}", own, closed=False)
 
 
 def _queryables(here: str, title: str, properties: dict[str, Any], *, closed: bool) -> dict[str, Any]:
@@ -194,10 +194,10 @@ def _collection(holding: Holding, model: ModelIdentity, root: Root, *, of_scenes
 
 
 def server_facts(model: ModelIdentity, generation: int) -> dict[str, Any]:
-    """Return what every page of items says of where it comes from."""
+    """Return the model and the commit that every page of items names."""
     return {"model": model.name, "model_digest": model.digest, "generation": generation}
 
 
 def page_facts(nothing_matches: bool | None) -> dict[str, Any]:
-    """Return what the first page of a ranking says as a whole; nothing for lists and later pages."""
+    """Return `nothing_matches` for the first page of a ranking; nothing for lists and later pages."""
     return {} if nothing_matches is None else {"nothing_matches": nothing_matches}

@@ -18,7 +18,7 @@ _EXTENSIONS = {
     "proj": "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
     "view": "https://stac-extensions.github.io/view/v1.0.0/schema.json",
 }
-# STAC asks for an interval where the time is unknown: one that every image from the air lies in.
+# STAC requires an interval where the time is unknown: one that includes every image taken from above.
 _ANY_TIME = {"start_datetime": "1850-01-01T00:00:00Z", "end_datetime": "2150-01-01T00:00:00Z"}
 _PLACES, _SCORE_PLACES = 4, 6
 

@@ -1,4 +1,4 @@
-"""Where a STAC API hangs: the server's own root, or a registered search; makes the links of either."""
+"""Links of a STAC API: of the whole archive, or of a saved search."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +19,7 @@ class Root:
     server: str
     """The server's own root, absolute, without a slash at its end."""
     search: Registered | None = None
-    """The registered search whose hits are this API's items; None for the whole archive."""
+    """The saved search whose hits are this API's items; None for the whole archive."""
 
     @property
     def url(self) -> str:
@@ -28,7 +28,7 @@ class Root:
 
     @property
     def whole(self) -> "Root":
-        """The API of the whole archive: scenes are items of it, and of no registered search."""
+        """The API of the whole archive: scenes are items of it, never of a saved search."""
         return self if self.search is None else _whole(self.server)
 
     def at(self, *parts: str, **query: str | int) -> str:

@@ -13,8 +13,8 @@ from bandsight.geo.box import LonLatBox
 from bandsight.search.fields import Fields
 from bandsight.search.items import ItemQuery
 from bandsight.search.limits import MAX_LIST
+from bandsight.search.listing import parse_sortby
 from bandsight.search.request import CRS84, Crs, Language, cql2_filter, item_query
-from bandsight.search.sorting import parse_sortby
 from bandsight.search.token import MAX_CHARS as _TOKEN_CHARS
 from search_api.settings import ApiSettings
 

@@ -14,7 +14,7 @@ from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from bandsight.search.engine import browse, nearest
-from bandsight.search.listing import Key, Mark
+from bandsight.search.listing import Key, Position
 from tests.archive.makers import entry, filled
 
 SCENES, TILES = 12, 4
@@ -42,7 +42,7 @@ def name(row: Row) -> tuple[str, int]:
 
 def walk(archive: Archive, k: int, **asked: object) -> list[Row]:
     rows: list[Row] = []
-    after: Mark | None = None
+    after: Position | None = None
     while True:
         page = browse(archive, k, after=after, **asked)
         assert len(page.rows) == (k if page.next else len(page.rows))

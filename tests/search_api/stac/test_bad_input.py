@@ -101,7 +101,7 @@ def test_a_bad_list_parameter_is_named(stac: TestClient, path: str, query: str, 
         ("q=,,", ["q", "empty"]),
         ("q=" + "a" * 1001, ["1001", "1000"]),
         ("q=" + ",".join("abcdefghijklmnopq"), ["q", "17", "16"]),
-        ("q=a&sortby=id", ["sortby", "order of its scores"]),
+        ("q=a&sortby=id", ["sortby", "sorted by score"]),
         ("semantic={}", ["semantic", "not a parameter"]),
     ],
 )

@@ -179,7 +179,7 @@ def test_a_token_outlives_what_is_added_and_belongs_to_one_question(tmp_path: Pa
     with filled(tmp_path / "b", 2) as younger, TestClient(app_of(younger)) as client:
         refused = client.get("/search", params={"token": token})
         assert refused.status_code == 400
-        assert "generation 3, this archive is at 1" in refused.json()["detail"]
+        assert "generation 3, but this archive is at 1" in refused.json()["detail"]
 
 
 PLAIN = {"type", "stac_version", "id", "collection"}
