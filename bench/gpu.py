@@ -31,8 +31,8 @@ from bandsight.model.architecture import build_model, wavelength_inputs
 from bandsight.model.clip import ClipEncoder
 from bandsight.model.loader import load_model, pick_device
 from bandsight.model.preprocess import Preprocess
+from indexer.events import Event, Note
 from indexer.pipeline import index
-from indexer.progress import NullProgress
 
 _WAVES = (0.665, 0.56, 0.49)
 _SO400M: dict[str, Any] = {
@@ -183,14 +183,15 @@ def _job(encoder: ClipEncoder, cogs: Sequence[Path], place: Path, batch: int, wo
     }
 
 
-class _Notes(NullProgress):
+class _Notes:
     """Keeps what a job found worth saying."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def note(self, text: str) -> None:
-        self.texts.append(text)
+    def on(self, event: Event) -> None:
+        if isinstance(event, Note):
+            self.texts.append(event.text)
 
 
 @contextmanager

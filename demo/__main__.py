@@ -20,8 +20,8 @@ from bandsight.search.request import request_of
 from bandsight.search.run import search
 from bandsight.search.searcher import Searcher
 from demo.scenes import fetch
+from indexer.console import console_progress
 from indexer.pipeline import index
-from indexer.progress import console_progress
 from indexer.tiling import Tiling
 
 _CACHE, _ARCHIVE, _SHEET = Path(".cache/demo"), Path("demo-archive"), Path("demo-archive/sheet.png")

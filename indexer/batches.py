@@ -2,11 +2,13 @@
 
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bandsight.model.protocol import BatchEncoder
+from indexer.events import Note, TilesEncoded
+from indexer.progress import Progress
 from indexer.scene_task import PendingTile, Wavelengths
 
 if TYPE_CHECKING:
@@ -19,28 +21,18 @@ _BEGUN = 2
 _LONG_S = 120.0
 
 
-class Listener(Protocol):
-    """Told of what the model does."""
-
-    def encoded(self, tiles: int, seconds: float) -> None:
-        """The model took so long for so many tiles."""
-
-    def note(self, text: str) -> None:
-        """Something worth knowing was found or decided."""
-
-
 class Batches:
     """The tiles that wait for the model: less than one batch for each list of bands, and those it is at work on."""
 
-    def __init__(self, model: BatchEncoder, size: int, listener: Listener) -> None:
+    def __init__(self, model: BatchEncoder, size: int, progress: Progress) -> None:
         """Prepare.
 
         Args:
             model: Embeds.
             size: Tiles in one forward pass; halved for good when the device has too little memory.
-            listener: Told of each pass.
+            progress: Follows each pass.
         """
-        self._model, self.size, self._listener = model, size, listener
+        self._model, self.size, self._progress = model, size, progress
         self._waiting: dict[Wavelengths, list[PendingTile]] = {}
         self._begun: deque[tuple[list[PendingTile], PendingEmbeddings]] = deque()
         self._busy_s, self._tried = 0.0, False
@@ -64,25 +56,25 @@ class Batches:
     def _begin(self, wavelengths: Wavelengths) -> None:
         """Begin with one batch; what belongs to a scene that has failed meanwhile is dropped."""
         batch = self._waiting[wavelengths]
-        batch[:] = [slot for slot in batch if not slot.work.failed]
+        batch[:] = [pending for pending in batch if not pending.task.failed]
         now = batch[: self.size]
         if not now:
             return
-        pixels = np.stack([slot.tile.pixels for slot in now])
+        pixels = np.stack([pending.tile.pixels for pending in now])
         # Only now, that the next batch is ready.
         self._collect(_BEGUN - 1)
         try:
             if self._busy_s > _LONG_S and not self._tried and len(now) == self.size:
                 self._tried = True
                 if said := self._model.speed_up(pixels, wavelengths):
-                    self._listener.note(said)
+                    self._progress.on(Note(text=said))
             begun = self._model.begin_pixels(pixels, wavelengths)
         except Exception as error:
             if not _is_out_of_memory(error) or self.size == 1:
                 raise
             # Another try with half as many, and so from now on.
             self.size = max(1, len(now) // 2)
-            self._listener.note(f"too little memory for {len(now)} tiles at once; from now on {self.size}")
+            self._progress.on(Note(text=f"too little memory for {len(now)} tiles at once; from now on {self.size}"))
             return
         self._begun.append((now, begun))
         del batch[: len(now)]
@@ -92,11 +84,11 @@ class Batches:
         """Hand on what is embedded; wait until at most so many batches are not."""
         while self._begun and (len(self._begun) > most or self._begun[0][1].done()):
             slots, begun = self._begun.popleft()
-            for slot, vector in zip(slots, begun.result(), strict=True):
-                slot.work.embedded(slot, vector)
+            for pending, vector in zip(slots, begun.result(), strict=True):
+                pending.task.embedded(pending, vector)
             seconds = begun.seconds()
             self._busy_s += seconds
-            self._listener.encoded(len(slots), seconds)
+            self._progress.on(TilesEncoded(tiles=len(slots), seconds=seconds))
 
 
 def _is_out_of_memory(error: Exception) -> bool:

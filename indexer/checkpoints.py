@@ -65,16 +65,16 @@ class CheckpointFolder:
         self._next = 1
 
     @classmethod
-    def begun(cls, archive: Path, scene: RasterScene, layout: TilePlan, model: str) -> "CheckpointFolder":
+    def begun(cls, archive: Path, scene: RasterScene, plan: TilePlan, model: str) -> "CheckpointFolder":
         """Make a place for a scene's parts; what a former version of the scene has left goes.
 
         Args:
             archive: The archive's folder.
             scene: The scene.
-            layout: How it is cut.
+            plan: How it is cut.
             model: Digest of the model that embeds its tiles.
         """
-        about = _about(scene, layout, model)
+        about = _about(scene, plan, model)
         for old in (archive / "pending").glob(f"*/{_ABOUT}"):
             said = _read_about(old)
             if said is None or said["href"] == about["href"]:
@@ -86,9 +86,9 @@ class CheckpointFolder:
         return cls(folder, about)
 
     @classmethod
-    def find(cls, archive: Path, scene: RasterScene, layout: TilePlan, model: str) -> "CheckpointFolder | None":
+    def find(cls, archive: Path, scene: RasterScene, plan: TilePlan, model: str) -> "CheckpointFolder | None":
         """Return the place of the parts that a former run has left, None where there are none that fit."""
-        about = _about(scene, layout, model)
+        about = _about(scene, plan, model)
         folder = archive / "pending" / about["key"][:_NAME]
         if _read_about(folder / _ABOUT) != about:
             return None
@@ -135,10 +135,10 @@ class CheckpointFolder:
         return sorted(self._folder.glob("[0-9]*.npz"))
 
 
-def _about(scene: RasterScene, layout: TilePlan, model: str) -> dict[str, str]:
+def _about(scene: RasterScene, plan: TilePlan, model: str) -> dict[str, str]:
     """Return what must be the same for parts to fit: a scene may be read in another way by another version."""
     record = scene.record
-    how = (record.stretch, record.bands, record.transform, record.crs, record.decisions, layout, model)
+    how = (record.stretch, record.bands, record.transform, record.crs, record.decisions, plan, model)
     return {"key": record.key, "href": record.href, "how": hashlib.sha256(repr(how).encode()).hexdigest()}
 
 

@@ -102,13 +102,13 @@ def estimate(
                 if archive is not None and archive.has_scene(key):
                     found.skipped += 1
                     continue
-                scene, layout = readers.call(open_tiled, source, key, sensor, profiles, tiling)
+                scene, plan = readers.call(open_tiled, source, key, sensor, profiles, tiling)
             except BandsightError as error:
                 reason = str(error)
                 found.failed.append(reason if source.name in reason else f"{source.name}: {reason}")
                 continue
             found.scenes += 1
-            found.tiles[tuple(band.wavelength_um for band in scene.raster.bands)] += len(layout)
+            found.tiles[tuple(band.wavelength_um for band in scene.raster.bands)] += len(plan)
     finally:
         readers.close()
     for wavelengths, tiles in found.tiles.items():

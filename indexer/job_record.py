@@ -9,14 +9,23 @@ from dataclasses import replace
 from bandsight.archive import ArchiveWriter
 from bandsight.catalog.jobs import Counts, State
 from bandsight.errors import ArchiveError
-from indexer.progress import NullProgress
+from indexer.events import (
+    Committed,
+    Event,
+    JobStarted,
+    SceneFailed,
+    SceneOpened,
+    SceneSkipped,
+    TilesEncoded,
+    TilesLeftOut,
+)
 from indexer.summary import Summary
 
 _BEAT_S = 2.0
 
 
-class JobRecord(NullProgress):
-    """Listens to a job; what finds nothing to do leaves no record."""
+class JobRecord:
+    """Follows a job; one that finds nothing to do leaves no record."""
 
     def __init__(self, archive: ArchiveWriter, kind: str, sources: Sequence[str], do: Callable[..., None]) -> None:
         """Prepare.
@@ -34,48 +43,48 @@ class JobRecord(NullProgress):
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._beat = threading.Thread(target=self._tell, name="bandsight-job", daemon=True)
-        self._scenes = self._opened = self._with_tiles = self._failed = self._added = 0
+        self._scenes = self._looked_at = self._with_tiles = self._failed = self._added = 0
         self._tiles = self._tiles_seen = self._tiles_added = 0
         self._busy_s = 0.0
 
-    def begin(self, scenes: int) -> None:
-        """Count it."""
-        self._scenes, self._began = scenes, time.monotonic()
-
-    def scene_opened(self, name: str, tiles: int) -> None:  # noqa: ARG002  (as the interface has it)
-        """Count it."""
+    def on(self, event: Event) -> None:
+        """Count it, and remember the job once there is something to remember."""
         with self._lock:
-            self._opened += 1
-            self._with_tiles += tiles > 0
-            self._tiles_seen += tiles
-        if tiles:
+            remember = self._count(event)
+        if remember:
             self._remember()
+        if isinstance(event, SceneFailed):
+            # After the job's own row, in the writer's order.
+            name, href, reason = event.name, event.href, event.reason
+            self._do(lambda: self._archive.record_failure(href, reason, scene=name, job=self._id))
 
-    def scene_failed(self, name: str, reason: str) -> None:  # noqa: ARG002  (as above)
-        """Count it; `failed` remembers it."""
-        with self._lock:
-            self._failed += 1
-        self._remember()
-
-    def encoded(self, tiles: int, seconds: float) -> None:  # noqa: ARG002  (as above)
-        """Count it."""
-        with self._lock:
-            self._busy_s += seconds
-
-    def tiles_done(self, count: int) -> None:
-        """Count it."""
-        with self._lock:
-            self._tiles += count
-
-    def committed(self, scenes: int, tiles: int) -> None:
-        """Count it."""
-        with self._lock:
-            self._added += scenes
-            self._tiles_added += tiles
-
-    def failed(self, scene: str, href: str, reason: str) -> None:
-        """Remember a scene that failed."""
-        self._do(lambda: self._archive.record_failure(href, reason, scene=scene, job=self._id))
+    def _count(self, event: Event) -> bool:
+        """Count an event; say whether it makes the job worth a record."""
+        match event:
+            case JobStarted():
+                self._scenes, self._began = event.scenes, time.monotonic()
+            case SceneSkipped():
+                self._looked_at += 1
+            case SceneOpened():
+                self._looked_at += 1
+                self._with_tiles += event.tiles > 0
+                self._tiles_seen += event.tiles
+                return event.tiles > 0
+            case SceneFailed():
+                self._failed += 1
+                self._looked_at += not event.opened
+                return True
+            case TilesEncoded():
+                self._busy_s += event.seconds
+                self._tiles += event.tiles
+            case TilesLeftOut():
+                self._tiles += event.tiles
+            case Committed():
+                self._added += event.scenes
+                self._tiles_added += event.tiles
+            case _:
+                pass
+        return False
 
     def close(self, state: State, message: str, summary: Summary) -> None:
         """Remember how the job ended; for the writer's thread, or after it."""
@@ -106,13 +115,13 @@ class JobRecord(NullProgress):
     def _counts(self) -> Counts:
         with self._lock:
             seconds = max(time.monotonic() - self._began, 1e-6)
-            unopened = max(self._scenes - self._opened, 0)
-            expected = self._tiles_seen + round(self._tiles_seen / max(self._opened, 1) * unopened)
+            unopened = max(self._scenes - self._looked_at, 0)
+            expected = self._tiles_seen + round(self._tiles_seen / max(self._looked_at, 1) * unopened)
             speed = self._tiles / seconds
             return Counts(
                 scenes=self._scenes,
                 added=self._added,
-                skipped=max(self._opened - self._with_tiles - self._failed, 0),
+                skipped=max(self._looked_at - self._with_tiles - self._failed, 0),
                 failed=self._failed,
                 tiles=self._tiles,
                 tiles_expected=expected,

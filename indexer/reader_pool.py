@@ -23,7 +23,7 @@ _TIME_LIMIT_S = 120.0
 _START_S = 120.0
 
 
-class Readers(Protocol):
+class Reader(Protocol):
     """Runs functions of `indexer.reader` and the like; called from several threads at once."""
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -133,7 +133,7 @@ class ProcessReader:
 class RetryingReader:
     """Tries again what failed on a server or in an object store, after ever longer pauses."""
 
-    def __init__(self, readers: Readers, pauses_s: Sequence[float] = (1.0, 4.0)) -> None:
+    def __init__(self, readers: Reader, pauses_s: Sequence[float] = (1.0, 4.0)) -> None:
         self._readers, self._pauses_s, self._closed = readers, pauses_s, threading.Event()
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

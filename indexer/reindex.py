@@ -12,7 +12,8 @@ from bandsight.archive import ArchiveWriter, archive_exists
 from bandsight.archive.admin import create_beside, swap_in
 from bandsight.catalog.records import ModelIdentity, Scene
 from bandsight.model.protocol import BatchEncoder, Encoder
-from indexer.pipeline import SceneSpec, run
+from indexer.pipeline import run
+from indexer.scene_feed import SceneSpec
 from indexer.source import Source
 from indexer.summary import Summary
 from indexer.tiling import Tiling
@@ -61,9 +62,9 @@ def reindex(
         gone = {scene.href for scene in beside.scenes()} - {scene.href for scene in scenes}
         if gone:
             beside.remove(sorted(gone))
-        tasks = [_task(scene, tile_px) for scene in scenes]
+        specs = [_spec(scene, tile_px) for scene in scenes]
         asked = [f"{archive.path} with model {model.name}"]
-        summary = run(tasks, archive=beside, model=model, asked=asked, kind="reindex", recorded_in=archive, **options)
+        summary = run(specs, archive=beside, model=model, asked=asked, kind="reindex", recorded_in=archive, **options)
         if summary.failed and not drop_failed:
             return summary, False
         if archive.index_figures["index"] != "none":
@@ -77,7 +78,7 @@ def _texts(model: Encoder, sentences: Sequence[str]) -> NDArray[np.float32] | No
     return model.embed_texts(list(sentences)) if sentences else None
 
 
-def _task(scene: Scene, tile_px: int | None) -> SceneSpec:
+def _spec(scene: Scene, tile_px: int | None) -> SceneSpec:
     """Return how a scene is indexed again: as it was, from what it was opened from."""
     kept = scene.source
     sensor: str | None

@@ -21,7 +21,7 @@ Wavelengths = tuple[float, ...]
 class PendingTile:
     """A tile between its reader and its vector."""
 
-    work: "SceneTask"
+    task: "SceneTask"
     """Its scene."""
     read: int
     """Number of the read that it came with."""
@@ -38,7 +38,7 @@ class SceneTask:
     """A scene whose tiles are being read and embedded."""
 
     scene: RasterScene
-    layout: TilePlan
+    plan: TilePlan
     """How it is cut."""
     waiting: int
     """Reads not handled yet."""
@@ -46,7 +46,7 @@ class SceneTask:
     """Its place in the job: neighbours begin with different readers."""
     in_parts: bool = False
     """Some of it was handed out to be kept until all is there."""
-    parts: CheckpointFolder | None = None
+    checkpoints: CheckpointFolder | None = None
     """Where that lies; the writer's."""
     failed: bool = False
     """Given up; whatever still arrives is dropped."""
@@ -54,7 +54,7 @@ class SceneTask:
     """Tiles that are to be in the archive, those of former runs too."""
     cloud: tuple[float, int] = (0.0, 0)
     """Sum of the known cloud shares of these tiles, and how many are known."""
-    _slots: dict[int, list[PendingTile]] = field(default_factory=dict)
+    _pending: dict[int, list[PendingTile]] = field(default_factory=dict)
     """Tiles of each read that was handled and not handed out to be written."""
     _missing: dict[int, int] = field(default_factory=dict)
     """Of these, how many have no vector yet, for each read that lacks any."""
@@ -72,42 +72,42 @@ class SceneTask:
     @property
     def ready(self) -> int:
         """How many tiles `step` would return."""
-        return sum(len(slots) for read, slots in self._slots.items() if read not in self._missing)
+        return sum(len(pending) for read, pending in self._pending.items() if read not in self._missing)
 
     def take(self, read: Read, tiles: Sequence[ReadTile]) -> list[PendingTile]:
         """Take what a read has brought; return the tiles that the model must see."""
         self.waiting -= 1
-        slots = [
-            PendingTile(work=self, read=read.number, number=number, tile=tile)
+        pending = [
+            PendingTile(task=self, read=read.number, number=number, tile=tile)
             for number, tile in zip(read.numbers, tiles, strict=True)
             if tile.pixels.size
         ]
-        self._slots[read.number] = slots
-        if slots:
-            self._missing[read.number] = len(slots)
-        self.kept += len(slots)
+        self._pending[read.number] = pending
+        if pending:
+            self._missing[read.number] = len(pending)
+        self.kept += len(pending)
         total, known = self.cloud
-        shares = [slot.tile.cloud_fraction for slot in slots if slot.tile.cloud_fraction is not None]
+        shares = [one.tile.cloud_fraction for one in pending if one.tile.cloud_fraction is not None]
         self.cloud = total + sum(shares), known + len(shares)
-        return slots
+        return pending
 
-    def embedded(self, slot: PendingTile, vector: NDArray[np.float32]) -> None:
+    def embedded(self, pending: PendingTile, vector: NDArray[np.float32]) -> None:
         """Keep a tile's vector instead of its pixels."""
-        slot.vector, slot.tile = vector, replace(slot.tile, pixels=NOTHING)
-        self._missing[slot.read] -= 1
-        if not self._missing[slot.read]:
-            del self._missing[slot.read]
+        pending.vector, pending.tile = vector, replace(pending.tile, pixels=NOTHING)
+        self._missing[pending.read] -= 1
+        if not self._missing[pending.read]:
+            del self._missing[pending.read]
 
     def step(self) -> Checkpoint:
         """Hand out what is finished, to be written, and forget it."""
-        reads = sorted(read for read in self._slots if read not in self._missing)
-        slots = sorted((slot for read in reads for slot in self._slots.pop(read)), key=lambda slot: slot.number)
-        vectors = [slot.vector for slot in slots if slot.vector is not None]
-        shares = [slot.tile.cloud_fraction for slot in slots]
+        reads = sorted(read for read in self._pending if read not in self._missing)
+        done = sorted((one for read in reads for one in self._pending.pop(read)), key=lambda one: one.number)
+        vectors = [one.vector for one in done if one.vector is not None]
+        shares = [one.tile.cloud_fraction for one in done]
         return Checkpoint(
             reads=np.array(reads, np.int64),
-            numbers=np.array([slot.number for slot in slots], np.int64),
-            valid_fraction=np.array([slot.tile.valid_fraction for slot in slots], np.float64),
+            numbers=np.array([one.number for one in done], np.int64),
+            valid_fraction=np.array([one.tile.valid_fraction for one in done], np.float64),
             cloud_fraction=np.array([np.nan if share is None else share for share in shares], np.float64),
             vectors=np.stack(vectors) if vectors else np.empty((0, 0), np.float32),
         )
@@ -122,7 +122,7 @@ class SceneTask:
 
     def tile_records(self, part: Checkpoint) -> list[TileRecord]:
         """Return the records of a part's tiles, in order."""
-        windows = [self.layout.window(number) for number in part.numbers.tolist()]
+        windows = [self.plan.window(number) for number in part.numbers.tolist()]
         sides = [(window.col_off, window.row_off, window.width, window.height) for window in windows]
         grounds = footprints(self.scene.raster.transform, self.scene.record.crs, sides)
         shares = zip(part.valid_fraction.tolist(), part.cloud_fraction.tolist(), strict=True)

@@ -40,7 +40,7 @@ class Tiling:
         """Return it as the catalog keeps it."""
         return asdict(self) | {"scales": list(self.scales)}
 
-    def layout(self, scene: RasterScene) -> TilePlan:
+    def plan(self, scene: RasterScene) -> TilePlan:
         """Return how a scene is cut, all scales; a coarse scale only where the scene fills half a window.
 
         Raises:
@@ -76,4 +76,4 @@ def open_tiled(
 ) -> tuple[RasterScene, TilePlan]:
     """Open a scene and settle how it is cut."""
     scene = open_scene(source, key, sensor=sensor, profiles=profiles, tiling=tiling.as_dict())
-    return scene, tiling.layout(scene)
+    return scene, tiling.plan(scene)

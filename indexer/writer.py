@@ -33,17 +33,17 @@ class Writer:
         """Write finished scenes of one part in one commit; waits while too many writes are under way."""
         self.do(self._add, list(scenes))
 
-    def save(self, work: SceneTask, part: Checkpoint) -> None:
+    def save(self, task: SceneTask, part: Checkpoint) -> None:
         """Keep a part of a scene until the others are there."""
-        self.do(self._save, work, part)
+        self.do(self._save, task, part)
 
-    def show(self, work: SceneTask) -> None:
+    def show(self, task: SceneTask) -> None:
         """Write a finished scene whose parts were saved, in one commit."""
-        self.do(self._show, work)
+        self.do(self._show, task)
 
-    def drop(self, work: SceneTask) -> None:
+    def drop(self, task: SceneTask) -> None:
         """Delete the parts of a scene that failed."""
-        self.do(self._drop, work)
+        self.do(self._drop, task)
 
     def do(self, function: Callable[..., None], *args: object) -> None:
         """Have something else written in its turn."""
@@ -60,22 +60,22 @@ class Writer:
             self._thread.shutdown(wait=True)
 
     def _add(self, scenes: list[tuple[SceneTask, Checkpoint]]) -> None:
-        self._archive.add([(work.scene_record(), work.tile_records(part), part.vectors) for work, part in scenes])
+        self._archive.add([(task.scene_record(), task.tile_records(part), part.vectors) for task, part in scenes])
         self._committed(len(scenes), sum(len(part) for _, part in scenes))
 
-    def _save(self, work: SceneTask, part: Checkpoint) -> None:
-        if work.parts is None:
-            work.parts = CheckpointFolder.begun(self._archive.path, work.scene, work.layout, self._model)
-        work.parts.write(part)
+    def _save(self, task: SceneTask, part: Checkpoint) -> None:
+        if task.checkpoints is None:
+            task.checkpoints = CheckpointFolder.begun(self._archive.path, task.scene, task.plan, self._model)
+        task.checkpoints.write(part)
 
-    def _drop(self, work: SceneTask) -> None:
-        if work.parts is not None:
-            work.parts.drop()
+    def _drop(self, task: SceneTask) -> None:
+        if task.checkpoints is not None:
+            task.checkpoints.drop()
 
-    def _show(self, work: SceneTask) -> None:
-        assert work.parts is not None
-        pieces = (piece for part in work.parts.read() for piece in part.pieces(_ROWS_AT_ONCE))
-        parts = ((work.tile_records(piece), piece.vectors) for piece in pieces)
-        self._archive.add_in_parts(work.scene_record(), parts)
-        work.parts.drop()
-        self._committed(1, work.kept)
+    def _show(self, task: SceneTask) -> None:
+        assert task.checkpoints is not None
+        pieces = (piece for part in task.checkpoints.read() for piece in part.pieces(_ROWS_AT_ONCE))
+        parts = ((task.tile_records(piece), piece.vectors) for piece in pieces)
+        self._archive.add_in_parts(task.scene_record(), parts)
+        task.checkpoints.drop()
+        self._committed(1, task.kept)

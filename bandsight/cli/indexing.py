@@ -67,10 +67,10 @@ def index(
     """Tile and embed scenes into an archive; running it again adds only what is new or changed."""
     from bandsight.archive import ArchiveWriter, archive_exists
     from bandsight.sensors.profile import load_profiles, profile_named
+    from indexer.console import console_progress
     from indexer.estimate import estimate
     from indexer.gpu import unused_gpu
     from indexer.pipeline import index as run
-    from indexer.progress import console_progress
     from indexer.sources import check_inputs
     from indexer.stac_query import StacQuery
     from indexer.tiling import Tiling

@@ -39,8 +39,8 @@ def reindex(
     from bandsight.archive import ArchiveWriter
     from bandsight.search.recall_queries import sentences
     from bandsight.sensors.profile import load_profiles
+    from indexer.console import console_progress
     from indexer.gpu import unused_gpu
-    from indexer.progress import console_progress
     from indexer.reindex import reindex as run
 
     known = load_profiles(profiles)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from affine import Affine
 
@@ -56,7 +55,7 @@ class SceneRaster:
     """Columns of the scene's grid."""
     height: int
     """Rows of the scene's grid."""
-    files: Mapping[str, FileGrid] = field(default_factory=lambda: MappingProxyType({}))
+    files: Mapping[str, FileGrid] = field(default_factory=dict)
     """What was decided about each file, by href; a file without an entry is looked at when it is opened."""
     nodata: float | None = None
     """Value that means no data where every band has it, beside NaN and masks."""

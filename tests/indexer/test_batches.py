@@ -6,6 +6,7 @@ import numpy as np
 
 from bandsight.model.pending import Ready
 from indexer.batches import Batches
+from indexer.events import Note, TilesEncoded
 from tests.fakes import FakeEmbedder
 
 RGB_UM = (0.665, 0.56, 0.49)
@@ -14,28 +15,28 @@ RGB_UM = (0.665, 0.56, 0.49)
 class PendingTile:
     """A tile whose vector is asked for."""
 
-    def __init__(self, value, work):
+    def __init__(self, value, task):
         self.tile = SimpleNamespace(pixels=np.full((3, 32, 32), value, np.uint8))
-        self.work = work
+        self.task = task
 
 
 class SceneTask:
     def __init__(self):
         self.failed, self.vectors = False, {}
 
-    def embedded(self, slot, vector):
-        self.vectors[id(slot)] = vector
+    def embedded(self, one, vector):
+        self.vectors[id(one)] = vector
 
 
 class Listener:
     def __init__(self):
         self.passes, self.notes = [], []
 
-    def encoded(self, tiles, seconds):
-        self.passes.append((tiles, seconds))
-
-    def note(self, text):
-        self.notes.append(text)
+    def on(self, event):
+        if isinstance(event, TilesEncoded):
+            self.passes.append((event.tiles, event.seconds))
+        elif isinstance(event, Note):
+            self.notes.append(event.text)
 
 
 class Slow(FakeEmbedder):
@@ -73,34 +74,34 @@ class Away:
         return self.model.seconds
 
 
-def tiles(work, count):
-    return [PendingTile(value, work) for value in range(count)]
+def tiles(task, count):
+    return [PendingTile(value, task) for value in range(count)]
 
 
 def test_the_next_batch_is_begun_before_the_last_one_is_waited_for():
-    model, work, listener = Slow(), SceneTask(), Listener()
+    model, task, listener = Slow(), SceneTask(), Listener()
     batches = Batches(model, 4, listener)
-    slots = tiles(work, 18)
-    batches.add(RGB_UM, slots[:4])
-    assert (len(model.under_way), work.vectors) == (1, {})
-    batches.add(RGB_UM, slots[4:8])
-    assert (len(model.under_way), work.vectors) == (2, {})
-    batches.add(RGB_UM, slots[8:])
+    pending = tiles(task, 18)
+    batches.add(RGB_UM, pending[:4])
+    assert (len(model.under_way), task.vectors) == (1, {})
+    batches.add(RGB_UM, pending[4:8])
+    assert (len(model.under_way), task.vectors) == (2, {})
+    batches.add(RGB_UM, pending[8:])
     assert model.most == 2
     batches.flush()
     assert not model.under_way
     assert [count for count, _ in listener.passes] == [4, 4, 4, 4, 2]
-    expected = FakeEmbedder().embed_pixels(np.stack([slot.tile.pixels for slot in slots]), RGB_UM)
-    np.testing.assert_array_equal([work.vectors[id(slot)] for slot in slots], expected)
+    expected = FakeEmbedder().embed_pixels(np.stack([one.tile.pixels for one in pending]), RGB_UM)
+    np.testing.assert_array_equal([task.vectors[id(one)] for one in pending], expected)
 
 
 def test_what_is_done_is_handed_on_without_waiting():
-    model, work = Slow(), SceneTask()
+    model, task = Slow(), SceneTask()
     batches = Batches(model, 4, Listener())
-    batches.add(RGB_UM, tiles(work, 4))
+    batches.add(RGB_UM, tiles(task, 4))
     model.under_way[0].finished = True
-    batches.add(RGB_UM, tiles(work, 1))
-    assert len(work.vectors) == 4
+    batches.add(RGB_UM, tiles(task, 1))
+    assert len(task.vectors) == 4
 
 
 def test_a_scene_that_fails_while_the_device_works_disturbs_nobody():
@@ -117,12 +118,12 @@ def test_a_scene_that_fails_while_the_device_works_disturbs_nobody():
 def test_a_long_job_tries_once_to_be_faster_and_says_what_came_of_it():
     model, listener = Slow(seconds=70.0), Listener()
     batches = Batches(model, 4, listener)
-    work = SceneTask()
-    batches.add(RGB_UM, tiles(work, 40))
+    task = SceneTask()
+    batches.add(RGB_UM, tiles(task, 40))
     batches.flush()
     assert model.tried == 1
     assert listener.notes == ["twice as fast with 4"]
-    assert len(work.vectors) == 40
+    assert len(task.vectors) == 40
 
 
 def test_a_short_job_does_not_try():
@@ -134,7 +135,7 @@ def test_a_short_job_does_not_try():
 
 
 def test_too_little_memory_is_said(monkeypatch):
-    model, listener, work = FakeEmbedder(), Listener(), SceneTask()
+    model, listener, task = FakeEmbedder(), Listener(), SceneTask()
     begin = model.begin_pixels
 
     def cramped(pixels, wavelengths):
@@ -144,18 +145,18 @@ def test_too_little_memory_is_said(monkeypatch):
 
     monkeypatch.setattr(model, "begin_pixels", cramped)
     batches = Batches(model, 8, listener)
-    batches.add(RGB_UM, tiles(work, 8))
+    batches.add(RGB_UM, tiles(task, 8))
     batches.flush()
     assert listener.notes == [
         "too little memory for 8 tiles at once; from now on 4",
         "too little memory for 4 tiles at once; from now on 2",
     ]
-    assert len(work.vectors) == 8
+    assert len(task.vectors) == 8
 
 
 def test_vectors_that_are_there_are_handed_on_at_once():
-    work = SceneTask()
+    task = SceneTask()
     batches = Batches(FakeEmbedder(), 4, Listener())
-    batches.add(RGB_UM, tiles(work, 4))
-    assert len(work.vectors) == 4
+    batches.add(RGB_UM, tiles(task, 4))
+    assert len(task.vectors) == 4
     assert Ready(np.ones((1, 2), np.float32)).done()

@@ -14,10 +14,10 @@ from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError
 from bandsight.search.engine import nearest
-from indexer import pipeline, tile_plan
+from indexer import job, tile_plan
 from indexer.checkpoints import CheckpointFolder
+from indexer.events import CheckpointSaved
 from indexer.pipeline import index
-from indexer.progress import NullProgress
 from indexer.tiling import Tiling
 from tests.fakes import FakeEmbedder
 from tests.indexer.conftest import identity
@@ -29,10 +29,9 @@ STEP = 16
 JOB = f"""
 import sys, time
 from pathlib import Path
-from bandsight.archive import Archive, ArchiveWriter
-from bandsight.archive.admin import verify
-from indexer import tile_plan, pipeline
-from indexer.progress import NullProgress
+from bandsight.archive import ArchiveWriter
+from indexer import job, pipeline, tile_plan
+from indexer.events import CheckpointSaved
 from tests.fakes import FakeEmbedder
 from tests.indexer.conftest import identity
 class Counting(FakeEmbedder):
@@ -41,10 +40,11 @@ class Counting(FakeEmbedder):
         with Path(sys.argv[3]).open("a") as file:
             file.write(f"{{len(pixels)}}\\n")
         return super().embed_pixels(pixels, wavelengths)
-class Telling(NullProgress):
-    def saved(self, name, tiles):
-        print("saved", flush=True)
-pipeline._COMMIT_TILES, tile_plan._VALUES_PER_READ = {STEP}, 4 * 3 * 32 * 32
+class Telling:
+    def on(self, event):
+        if isinstance(event, CheckpointSaved):
+            print("saved", flush=True)
+job._COMMIT_TILES, tile_plan._VALUES_PER_READ = {STEP}, 4 * 3 * 32 * 32
 model = Counting()
 with ArchiveWriter.open_or_create(Path(sys.argv[2]), identity(model)) as archive:
     print("ready", flush=True)
@@ -52,14 +52,14 @@ with ArchiveWriter.open_or_create(Path(sys.argv[2]), identity(model)) as archive
 """
 
 
-class Breaking(NullProgress):
+class Breaking:
     """Stops a job, as Ctrl-C does, once so many parts are on disk."""
 
     def __init__(self, parts: int) -> None:
         self.left = parts
 
-    def saved(self, name, tiles):
-        self.left -= 1
+    def on(self, event):
+        self.left -= isinstance(event, CheckpointSaved)
         if not self.left:
             raise KeyboardInterrupt
 
@@ -67,7 +67,7 @@ class Breaking(NullProgress):
 @pytest.fixture
 def small_steps(monkeypatch):
 
-    monkeypatch.setattr(pipeline, "_COMMIT_TILES", STEP)
+    monkeypatch.setattr(job, "_COMMIT_TILES", STEP)
     monkeypatch.setattr(tile_plan, "_VALUES_PER_READ", 4 * 3 * 32 * 32)
 
 
@@ -127,7 +127,7 @@ def test_a_scene_in_parts_is_the_scene_in_one_piece(tmp_path, encoder, small_ste
     scene = write(tmp_path / "in" / "a.tif", values, nodata=0)
     found = []
     for name, step in (("parts", STEP), ("whole", 100_000)):
-        monkeypatch.setattr(pipeline, "_COMMIT_TILES", step)
+        monkeypatch.setattr(job, "_COMMIT_TILES", step)
         with ArchiveWriter.create(tmp_path / name, identity(encoder)) as archive:
             summary = index([scene], archive=archive, model=encoder, batch_size=8)
             found.append((rows(archive), dict(summary.skipped_tiles), archive.scenes()[0].properties))
@@ -190,7 +190,7 @@ def test_parts_left_of_a_scene_that_is_in_the_archive_go(tmp_path, archive, enco
 
 def test_a_scene_that_fails_in_its_midst_leaves_nothing(tmp_path, archive, encoder, small_steps, monkeypatch):
     scene = write(tmp_path / "a.tif", picture(3, 512, 512))
-    real, calls = pipeline.read_tiles, []
+    real, calls = job.read_tiles, []
 
     def failing(*args, **options):
         calls.append(args)
@@ -198,7 +198,7 @@ def test_a_scene_that_fails_in_its_midst_leaves_nothing(tmp_path, archive, encod
             raise ValueError("a hole in the file")
         return real(*args, **options)
 
-    monkeypatch.setattr(pipeline, "read_tiles", failing)
+    monkeypatch.setattr(job, "read_tiles", failing)
     summary = index([scene], archive=archive, model=encoder, batch_size=4, workers=1)
     assert "a hole in the file" in summary.failed[0][1]
     assert archive.stats()["tiles"] == 0

@@ -8,9 +8,9 @@ import pytest
 
 from bandsight.archive.admin import verify
 from bandsight.search.engine import nearest
-from indexer import pipeline
+from indexer import job
+from indexer.events import JobStarted, SceneFailed, SceneOpened
 from indexer.pipeline import index
-from indexer.progress import NullProgress
 from indexer.reader_pool import ProcessReader
 from indexer.tiling import Tiling
 from tests.indexer import damage, misbehaving
@@ -29,7 +29,7 @@ from tests.rasters import picture, write
     ],
 )
 def test_a_reader_that_misbehaves_costs_one_scene(tmp_path, archive, encoder, monkeypatch, name, reason):
-    monkeypatch.setattr(pipeline, "read_tiles", misbehaving.read_tiles)
+    monkeypatch.setattr(job, "read_tiles", misbehaving.read_tiles)
     for number, file in enumerate(("a.tif", name, "z.tif")):
         write(tmp_path / file, picture(3, 64, 64, seed=number))
     summary = index([tmp_path], archive=archive, model=encoder, isolate=True, workers=1, time_limit_s=4)
@@ -46,7 +46,7 @@ def test_a_reader_that_misbehaves_costs_one_scene(tmp_path, archive, encoder, mo
 def test_a_reader_cannot_read_outside_of_the_folders_of_the_scenes(tmp_path, archive, encoder, monkeypatch):
     secret = tmp_path / "secret"
     secret.write_text("do not tell")
-    monkeypatch.setattr(pipeline, "read_tiles", misbehaving.read_tiles)
+    monkeypatch.setattr(job, "read_tiles", misbehaving.read_tiles)
     write(tmp_path / "in" / f"curious={str(secret).replace('/', '|')}.tif", picture(3, 64, 64))
     summary = index([tmp_path / "in"], archive=archive, model=encoder, isolate=True, workers=1)
     assert "PermissionError" in summary.failed[0][1]
@@ -114,14 +114,15 @@ def test_a_corpus_of_damaged_rasters_costs_nothing_but_its_own_scenes(tmp_path, 
     last = [Path(shutil.copy(files[0], tmp_path / "in" / f"z{number}.tif")) for number in range(2)]
     peak = 0
 
-    class Watch(NullProgress):
+    class Watch:
         """Looks at the readers' memory whenever a scene has been opened."""
 
-        def begin(self, scenes):
-            assert scenes >= len(broken) + len(files)
-
-        def scene_opened(self, name, tiles):
+        def on(self, event):
             nonlocal peak
+            if isinstance(event, JobStarted):
+                assert event.scenes >= len(broken) + len(files)
+            if not isinstance(event, SceneOpened | SceneFailed):
+                return
             for child in psutil.Process().children(recursive=True):
                 try:
                     peak = max(peak, child.memory_info().rss)

@@ -7,10 +7,10 @@ import pytest
 
 from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError, SceneError
-from indexer import gpu, pipeline, writer
+from indexer import gpu, job, writer
+from indexer.console import console_progress
 from indexer.estimate import estimate
 from indexer.pipeline import index
-from indexer.progress import console_progress
 from indexer.reader_pool import InlineReader, RetryingReader
 from indexer.source import Source
 from indexer.tiling import Tiling
@@ -174,7 +174,7 @@ def test_a_gpu_that_does_nothing_is_said_loudly(monkeypatch):
 def test_reading_and_writing_go_on_while_the_model_works(tmp_path, archive, monkeypatch):
     """The first pass of the model waits for a read to end, the first commit for the model to be asked again."""
     scenes(tmp_path, 12)
-    real_add, real_read = archive.add, pipeline.read_tiles
+    real_add, real_read = archive.add, job.read_tiles
     counts, changed, together = Counter(), threading.Condition(), []
 
     def happened(what):
@@ -212,11 +212,11 @@ def test_reading_and_writing_go_on_while_the_model_works(tmp_path, archive, monk
         happened("read ended")
         return tiles
 
-    monkeypatch.setattr(pipeline, "_COMMIT_TILES", 4)
+    monkeypatch.setattr(job, "_COMMIT_TILES", 4)
     # Back-pressure is not what is looked at; what a job notes of itself is written in the same thread.
     monkeypatch.setattr(writer, "_PENDING", 100)
     monkeypatch.setattr(archive, "add", waiting_add)
-    monkeypatch.setattr(pipeline, "read_tiles", waiting_read)
+    monkeypatch.setattr(job, "read_tiles", waiting_read)
     summary = index([tmp_path], archive=archive, model=Waiting(), batch_size=4, workers=2)
     assert summary.tiles == 48
     assert together == [True, True]

@@ -15,7 +15,7 @@ from bandsight.archive.admin import verify
 from bandsight.attributes.filters import Filter
 from bandsight.errors import SceneError
 from bandsight.search.engine import nearest
-from indexer import pipeline
+from indexer import job
 from indexer.pipeline import index
 from indexer.tiling import Tiling
 from tests.fakes import FakeEmbedder
@@ -158,14 +158,14 @@ def test_a_failure_is_forgotten_once_the_scene_can_be_read(tmp_path, archive, en
 
 def test_a_reader_that_breaks_in_an_unforeseen_way_fails_one_scene(tmp_path, archive, encoder, monkeypatch):
     first, second = (write(tmp_path / f"{n}.tif", picture(3, 64, 64, seed=n)) for n in range(2))
-    real = pipeline.read_tiles
+    real = job.read_tiles
 
     def breaking(scene, windows, **options):
         if scene.record.href == str(first):
             raise MemoryError("as if")
         return real(scene, windows, **options)
 
-    monkeypatch.setattr(pipeline, "read_tiles", breaking)
+    monkeypatch.setattr(job, "read_tiles", breaking)
     summary = index([first, second], archive=archive, model=encoder)
     assert (summary.scenes, len(summary.failed)) == (1, 1)
     assert "MemoryError" in summary.failed[0][1]
@@ -186,16 +186,15 @@ def test_a_sidecar_places_a_picture_and_names_its_bands(tmp_path, archive, encod
 JOB = """
 import sys, time
 from pathlib import Path
-from bandsight.archive import Archive, ArchiveWriter
-from bandsight.archive.admin import verify
-from indexer import pipeline
+from bandsight.archive import ArchiveWriter
+from indexer import job, pipeline
 from tests.fakes import FakeEmbedder
 from tests.indexer.conftest import identity
 class Slow(FakeEmbedder):
     def embed_pixels(self, pixels, wavelengths):
         time.sleep(0.02)
         return super().embed_pixels(pixels, wavelengths)
-pipeline._COMMIT_TILES = 8
+job._COMMIT_TILES = 8
 model = Slow()
 with ArchiveWriter.open_or_create(Path(sys.argv[2]), identity(model)) as archive:
     print("ready", flush=True)

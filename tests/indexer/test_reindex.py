@@ -14,8 +14,8 @@ from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError, ModelChangedError
 from bandsight.search.engine import nearest
+from indexer.events import Committed
 from indexer.pipeline import index
-from indexer.progress import NullProgress
 from indexer.reindex import reindex
 from indexer.tiling import Tiling
 from tests.fakes import FakeEmbedder
@@ -73,9 +73,10 @@ def test_searches_go_on_with_the_old_model_until_the_new_one_is_complete(tmp_pat
     seen = []
     with Archive.open(archive.path) as reader:
 
-        class Looking(NullProgress):
-            def committed(self, scenes, tiles_added):
-                seen.append(len(tiles(reader, encoder)))
+        class Looking:
+            def on(self, event):
+                if isinstance(event, Committed):
+                    seen.append(len(tiles(reader, encoder)))
 
         expected = len(tiles(reader, encoder))
         reindex(archive, Other(), progress=Looking())
@@ -143,17 +144,16 @@ def test_a_disk_that_fills_up_at_the_swap_leaves_the_old_archive(tmp_path, archi
 JOB = """
 import sys, time
 from pathlib import Path
-from bandsight.archive import Archive, ArchiveWriter
-from bandsight.archive.admin import verify
-from indexer import pipeline
+from bandsight.archive import ArchiveWriter
+from indexer import job
 from indexer.reindex import reindex
 from tests.indexer.test_reindex import Other
 class Slow(Other):
     def embed_pixels(self, pixels, wavelengths):
         time.sleep(0.02)
         return super().embed_pixels(pixels, wavelengths)
-pipeline._COMMIT_TILES = 8
-with ArchiveWriter.open(Path(sys.argv[1])) as archive:
+job._COMMIT_TILES = 8
+with ArchiveWriter.open(Path(sys.argv[1]), write=True) as archive:
     print("ready", flush=True)
     reindex(archive, Slow(), batch_size=4)
 """

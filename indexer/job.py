@@ -1,0 +1,272 @@
+"""One indexing job: reads ahead of the model, batches of one band list across scenes, writes beside it."""
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+
+import numpy as np
+
+from bandsight.archive import ArchiveWriter
+from bandsight.errors import ArchiveError, BandsightError, SceneError
+from bandsight.model.protocol import BatchEncoder
+from bandsight.raster.drivers import is_remote
+from bandsight.sensors.profile import Profile
+from indexer.batches import Batches
+from indexer.checkpoints import CheckpointFolder
+from indexer.events import (
+    CheckpointSaved,
+    Committed,
+    JobFinished,
+    JobStarted,
+    SceneFailed,
+    SceneOpened,
+    SceneSkipped,
+    TilesLeftOut,
+)
+from indexer.executor import Executor
+from indexer.job_record import JobRecord
+from indexer.progress import CompositeProgress, Progress
+from indexer.reader import ReadTile, read_tiles
+from indexer.scene import RasterScene
+from indexer.scene_feed import SceneFeed, SceneSpec, new_askers
+from indexer.scene_task import SceneTask
+from indexer.scheduling import ahead, interleaved
+from indexer.source import Source
+from indexer.summary import Summary
+from indexer.tally import Tally
+from indexer.tile_plan import Read, TilePlan
+from indexer.writer import Writer
+
+# What is finished is written together, since a write waits for the disk; so much is done again after a kill.
+_COMMIT_TILES, _COMMIT_S = 2048, 15.0
+
+
+class Job:
+    """The state of one run. Reading and writing happen in threads, everything else in the caller's."""
+
+    def __init__(
+        self,
+        *,
+        archive: ArchiveWriter,
+        model: BatchEncoder,
+        record: tuple[ArchiveWriter, str, Sequence[str]],
+        profiles: Sequence[Profile] | None,
+        batch_size: int,
+        executor: Executor,
+        fail_fast: bool,
+        known_failures: set[str],
+        progress: Progress,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            archive: Open for writing, made for this model.
+            model: Embeds the tiles.
+            record: The archive that remembers the job, what the job is called, and what it was asked for.
+            profiles: Those to match; None for the shipped ones.
+            batch_size: Tiles in one forward pass.
+            executor: Opens scenes and reads tiles; closed at the end.
+            fail_fast: Stop at the first scene that fails.
+            known_failures: Keys of scenes that have failed before; new ones are added.
+            progress: Follows the job.
+        """
+        self._archive, self._model, self._executor = archive, model, executor
+        self._fail_fast, self._known_failures = fail_fast, known_failures
+        self._open: list[SceneTask] = []
+        self._writer = Writer(archive, model.digest, self._committed)
+        self._tally = Tally()
+        self._record = JobRecord(*record, self._writer.do)
+        self._progress: Progress = CompositeProgress([self._tally, self._record, progress])
+        self._batches = Batches(model, batch_size, self._progress)
+        self._askers = new_askers()
+        self._feed = SceneFeed(
+            archive=archive,
+            model=model.digest,
+            profiles=profiles,
+            executor=executor,
+            askers=self._askers,
+            known_failures=known_failures,
+            skipped=lambda source: self._progress.on(SceneSkipped(name=source.name)),
+            failed=self._fail_unopened,
+        )
+        self._committed_at = time.monotonic()
+        self._stopped = False
+
+    def run(self, specs: Sequence[SceneSpec]) -> Summary:
+        """Index scenes and return what was done."""
+        began, summary = time.monotonic(), self._tally.summary
+        self._progress.on(JobStarted(scenes=len(specs)))
+        try:
+            self._work(specs)
+        except BaseException as error:
+            summary.seconds = time.monotonic() - began
+            # The error itself is what must be reported, even where the archive takes no more records.
+            with suppress(ArchiveError):
+                if isinstance(error, KeyboardInterrupt):
+                    self._record.close("dismissed", "stopped; run the same command again to go on", summary)
+                else:
+                    self._record.close("failed", _reason(error), summary)
+            raise
+        summary.seconds = time.monotonic() - began
+        self._close_record(summary)
+        self._progress.on(JobFinished(summary=summary))
+        return summary
+
+    def _work(self, specs: Sequence[SceneSpec]) -> None:
+        try:
+            for task, read, future in ahead(self._reads(specs), 2 * self._executor.lanes):
+                self._take(task, read, future)
+                if self._stopped:
+                    break
+                self._commit_if_due()
+            if not self._stopped:
+                self._batches.flush()
+        finally:
+            # Also on Ctrl-C: what is finished is kept, what has not begun is not waited for.
+            self._askers.shutdown(wait=False, cancel_futures=True)
+            self._executor.close()
+            try:
+                self._commit(late=True)
+            finally:
+                self._writer.close()
+
+    def _close_record(self, summary: Summary) -> None:
+        failed = len(summary.failed)
+        if self._stopped:
+            self._record.close("failed", "stopped at the first scene that failed", summary)
+        else:
+            scenes = "1 scene" if failed == 1 else f"{failed} scenes"
+            self._record.close("successful", f"{scenes} failed" if failed else "", summary)
+
+    def _reads(self, specs: Sequence[SceneSpec]) -> Iterator[tuple[SceneTask, Read, Future[list[ReadTile]]]]:
+        """Yield reads as they are handed to their lanes."""
+        for turn, (spec, key, opening) in enumerate(self._feed.opened(specs)):
+            if self._stopped:
+                return
+            try:
+                scene, plan = opening.result()
+                task, reads, tiles = self._begun(scene, plan, turn)
+            except Exception as error:  # noqa: BLE001  (no bad scene stops a job, whatever is wrong with it)
+                self._fail_unopened(spec.source, key, error)
+                continue
+            self._progress.on(SceneOpened(name=spec.source.name, tiles=tiles))
+            self._open.append(task)
+            tiling = spec.tiling
+            options = {"tile_px": tiling.tile_px, "min_valid": tiling.min_valid, "max_cloud": tiling.max_cloud}
+            for read in interleaved(reads, self._executor.lanes):
+                if task.failed:
+                    # Nothing more of it is read.
+                    break
+                windows, kept = [plan.window(number) for number in read.numbers], {"kept_rows": read.lane_px}
+                # Reads of one lane go to one reader, which then has their blocks at hand.
+                lane = turn + read.lane
+                yield task, read, self._executor.submit(lane, read_tiles, scene, windows, **options, **kept)
+
+    def _begun(self, scene: RasterScene, plan: TilePlan, turn: int) -> tuple[SceneTask, Iterator[Read], int]:
+        """Return a scene's task, what is still to be read of it, and how many tiles that is."""
+        task = SceneTask(scene=scene, plan=plan, waiting=plan.read_count, turn=turn)
+        task.checkpoints = CheckpointFolder.find(self._archive.path, scene, plan, self._model.digest)
+        if task.checkpoints is None:
+            return task, plan.reads(), len(plan)
+        done: set[int] = set()
+        for saved in task.checkpoints.read():
+            done.update(saved.reads.tolist())
+            known = saved.cloud_fraction[~np.isnan(saved.cloud_fraction)]
+            task.kept += len(saved)
+            task.cloud = task.cloud[0] + float(known.sum()), task.cloud[1] + len(known)
+        task.in_parts = True
+        task.waiting -= len(done)
+        left = [read for read in plan.reads() if read.number not in done]
+        return task, iter(left), sum(len(read.numbers) for read in left)
+
+    def _take(self, task: SceneTask, read: Read, future: Future[list[ReadTile]]) -> None:
+        """Handle one finished read."""
+        try:
+            tiles = future.result()
+        except Exception as error:  # noqa: BLE001  (as above)
+            if not task.failed:
+                task.failed = True
+                self._fail_task(task, error)
+        if task.failed:
+            return
+        pending = task.take(read, tiles)
+        for reason in ("too cloudy", "too little valid data"):
+            left_out = sum(
+                not tile.pixels.size and bool(tile.cloud_fraction) == (reason == "too cloudy") for tile in tiles
+            )
+            if left_out:
+                self._progress.on(TilesLeftOut(tiles=left_out, reason=reason))
+        self._batches.add(task.wavelengths, pending)
+
+    def _committed(self, scenes: int, tiles: int) -> None:
+        self._progress.on(Committed(scenes=scenes, tiles=tiles))
+
+    def _commit_if_due(self) -> None:
+        ready = sum(task.ready for task in self._open)
+        late = time.monotonic() - self._committed_at > _COMMIT_S
+        if late:
+            # Small scenes of a rare band list must not wait for a batch that never fills.
+            self._batches.flush()
+        if ready >= _COMMIT_TILES or late:
+            self._commit(late=late)
+
+    def _commit(self, *, late: bool) -> None:
+        """Hand finished scenes to the writer, for one commit, and finished parts of large ones."""
+        self._committed_at = time.monotonic()
+        still, whole = [], []
+        for task in self._open:
+            if task.failed:
+                continue
+            if not task.done:
+                still.append(task)
+                if task.ready and (late or task.ready >= _COMMIT_TILES // 2):
+                    self._save(task)
+            elif not task.kept:
+                self._fail_empty(task)
+            elif task.in_parts:
+                self._save(task)
+                self._writer.show(task)
+            else:
+                whole.append((task, task.step()))
+        self._open = still
+        if whole:
+            self._writer.add(whole)
+
+    def _save(self, task: SceneTask) -> None:
+        task.in_parts = True
+        part = task.step()
+        if len(part.reads):
+            self._writer.save(task, part)
+            self._progress.on(CheckpointSaved(name=task.scene.record.name, tiles=len(part)))
+
+    def _fail_empty(self, task: SceneTask) -> None:
+        record, tiling = task.scene.record, task.scene.record.tiling
+        empty = SceneError(
+            f"{record.name}: no tile has at least {tiling['min_valid']:.0%} valid pixels"
+            + ("" if tiling["max_cloud"] == 1 else f" and at most {tiling['max_cloud']:.0%} cloud")
+            + "; nothing to index (lower --min-valid to keep sparser tiles)"
+        )
+        self._fail_task(task, empty)
+
+    def _fail_task(self, task: SceneTask, error: Exception) -> None:
+        """Report a scene that had been opened, and drop its checkpoints unless they came from far away."""
+        record = task.scene.record
+        self._fail(record.name, record.href, record.key, error, opened=True)
+        if task.in_parts and not any(is_remote(band.href) for band in record.bands):
+            self._writer.drop(task)
+
+    def _fail_unopened(self, source: Source, key: str, error: Exception) -> None:
+        self._fail(source.name, source.hrefs[0], key, error, opened=False)
+
+    def _fail(self, name: str, href: str, key: str, error: Exception, *, opened: bool) -> None:
+        reason = _reason(error)
+        if name not in reason and href not in reason:
+            reason = f"{name}: {reason}"
+        self._known_failures.add(key)
+        self._progress.on(SceneFailed(name=name, href=href, reason=reason, opened=opened))
+        self._stopped = self._stopped or self._fail_fast
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) if isinstance(error, BandsightError) else f"{type(error).__name__}: {error}"

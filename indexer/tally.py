@@ -1,0 +1,31 @@
+"""Counts what a job does, for its summary."""
+
+import threading
+
+from indexer.events import Committed, Event, SceneFailed, SceneSkipped, TilesEncoded, TilesLeftOut
+from indexer.summary import Summary
+
+
+class Tally:
+    """Keeps the summary of a job up to date."""
+
+    def __init__(self) -> None:
+        self.summary, self._lock = Summary(), threading.Lock()
+
+    def on(self, event: Event) -> None:
+        """Count it."""
+        with self._lock:
+            match event:
+                case SceneSkipped():
+                    self.summary.skipped_scenes += 1
+                case SceneFailed():
+                    self.summary.failed.append((event.name, event.reason))
+                case TilesEncoded():
+                    self.summary.encode_s += event.seconds
+                case TilesLeftOut():
+                    self.summary.skipped_tiles[event.reason] += event.tiles
+                case Committed():
+                    self.summary.scenes += event.scenes
+                    self.summary.tiles += event.tiles
+                case _:
+                    pass
