@@ -153,7 +153,7 @@ class Slow(Other):
         time.sleep(0.02)
         return super().embed_pixels(pixels, wavelengths)
 job._COMMIT_TILES = 8
-with ArchiveWriter.open(Path(sys.argv[1]), write=True) as archive:
+with ArchiveWriter.open(Path(sys.argv[1])) as archive:
     print("ready", flush=True)
     reindex(archive, Slow(), batch_size=4)
 """
