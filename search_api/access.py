@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bandsight.errors import SettingsError
-from search_api.errors import problem, shown
+from bandsight.search.validation import quoted
+from search_api.errors import problem
 from search_api.settings import ApiSettings
 
 # What a load balancer or an orchestrator asks without a key; it says nothing about the archive.
@@ -75,7 +76,7 @@ class Access:
             return
         request = Request(scope)
         if scope["method"] not in _SAFE and self._is_foreign(request):
-            origin = shown(request.headers.get("origin", ""))
+            origin = quoted(request.headers.get("origin", ""))
             said = f"Origin: found {origin}, which is not this server's page; BANDSIGHT_CORS_ORIGINS names who else may"
             await problem(_FORBIDDEN, said, request)(scope, receive, send)
             return
@@ -84,7 +85,7 @@ class Access:
             if self._is_own(_parts(f"//{host}")):
                 await self._app(scope, receive, send)
                 return
-            said = f"Host: found {shown(host)}; this server has no key, so it answers to localhost and to addresses"
+            said = f"Host: found {quoted(host)}; this server has no key, so it answers to localhost and to addresses"
             refusal = problem(_MISDIRECTED, f"{said}; set BANDSIGHT_PUBLIC_URL to its name, or a key", request)
             await refusal(scope, receive, send)
             return

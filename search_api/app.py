@@ -9,6 +9,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from bandsight import __version__
+from bandsight.export.request import ExportBody
+from bandsight.maps.request import ClassifyBody, HeatmapBody
 from bandsight.search.request import RegisterBody, SearchBody
 from bandsight.stac.documents import landing_page
 from bandsight.stac.links import JSON
@@ -19,7 +21,6 @@ from search_api.export.routes import export_router
 from search_api.first_run import FirstRun, is_there
 from search_api.maps import class_routes, explain
 from search_api.maps import heatmap as heat
-from search_api.maps.class_bodies import ClassifyBody
 from search_api.maps.state import MapState
 from search_api.metrics import Measured, Metrics
 from search_api.middleware.body_limit import BodyLimit
@@ -37,7 +38,7 @@ from search_api.stac.state import StacState
 from search_api.stac.tiles import archive_api
 
 # Bodies that routes read themselves, because they may come as a form.
-BODIES = (SearchBody, RegisterBody, ClassifyBody)
+BODIES = (SearchBody, RegisterBody, ExportBody, ClassifyBody, HeatmapBody)
 _COMPRESSED_ALREADY = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "image/tiff", "application/vnd.apache.parquet")
 _ABOUT = """Search satellite archives by meaning: a sentence, a picture or a tile in, ranked tiles out.
 

@@ -1,9 +1,7 @@
 """Every error leaves as RFC 9457 problem+json, in one shape, without a stack trace."""
 
 import logging
-import re
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -23,13 +21,10 @@ from bandsight.errors import (
     SceneError,
     WavelengthError,
 )
+from bandsight.search.validation import quoted, sentences_of
 
 _log = logging.getLogger(__name__)
-# Of a wrong value, and of a list of wrong values, so much is said.
-_SHOWN_CHARS, _SHOWN_ERRORS = 60, 8
 _DETAIL_CHARS = 1500
-_BOUNDS = ("greater_than_equal", "less_than_equal")
-_TYPE = re.compile(r"(?:list|dict)\[.*\]|constrained-\w+|str|bool")
 
 # Looked up along a class's __mro__, so that a new leaf needs no entry.
 _STATUS: dict[type, int] = {
@@ -82,7 +77,7 @@ def add_handlers(app: FastAPI) -> None:
     def _http(request: Request, error: HTTPException) -> JSONResponse:
         detail = str(error.detail)
         if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
-            detail = f"{shown(request.url.path)}: this server has no such page; /openapi.json describes those it has"
+            detail = f"{quoted(request.url.path)}: this server has no such page; /openapi.json describes those it has"
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = ", ".join(_methods(request))
@@ -97,38 +92,12 @@ def add_handlers(app: FastAPI) -> None:
         wrong_type = _wrong_media_type(request) if any(e["loc"][0] == "body" for e in errors) else None
         if wrong_type is not None:
             return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, wrong_type, request)
-        return problem(HTTPStatus.BAD_REQUEST, "; ".join(_sentence(e) for e in errors[:_SHOWN_ERRORS]), request)
+        return problem(HTTPStatus.BAD_REQUEST, sentences_of(errors), request)
 
     @app.exception_handler(Exception)
     def _unforeseen(request: Request, error: Exception) -> JSONResponse:
         _log.error("%s failed", request.url.path, exc_info=error)
         return problem(500, "an error of the server, not of the query; it has been logged", request)
-
-
-def shown(value: object) -> str:
-    """Return a wrong value as an error quotes it, cut where it is long."""
-    return _cut(repr(value))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
-
-
-def _sentence(error: dict[str, Any]) -> str:
-    """Say which parameter it is, what was found and what is allowed."""
-    where, *steps = error["loc"]
-    # Of a value that may be of several types, pydantic names the one that it tried.
-    named = [step for step in map(str, steps) if not _TYPE.fullmatch(step)] if where == "body" else steps
-    name = ".".join(str(step) for step in named if not isinstance(step, int)) or str(where)
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    if error["type"] == "missing":
-        return f"{name}: missing; this route needs it"
-    if error["type"] == "json_invalid":
-        return f"body: not JSON ({error.get('ctx', {}).get('error', message)})"
-    found = error.get("input")
-    # A number of a URL that was read as one is shown as one: by GET and POST it is wrong in the same words.
-    text = _cut(found) if error["type"] in _BOUNDS and isinstance(found, str) else shown(found)
-    return f"{name}: found {text}; {message[:1].lower()}{message[1:]}"
 
 
 def _methods(request: Request) -> list[str]:

@@ -1,10 +1,10 @@
-"""Which scores of a question mean which probability, for the legend of its map."""
+"""Which probability each score stands for, for the legend of a heat map."""
 
 from typing import Any
 
 import numpy as np
 
-from bandsight.maps.scores import Field
+from bandsight.maps.scores import ScoreField
 from bandsight.search.probabilities import Bands, least_cosine
 from bandsight.search.resolve import Question
 from bandsight.search.scorers import MeanScorer
@@ -14,11 +14,11 @@ _PROBABILITIES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _PLACES = 4
 
 
-def probability_marks(searcher: Searcher, question: Question, field: Field) -> list[dict[str, Any]]:
-    """Return scores with their probability and the sensors for which they mean it.
+def probability_marks(searcher: Searcher, question: Question, field: ScoreField) -> list[dict[str, Any]]:
+    """Return scores with their probability and the sensors that it is valid for.
 
-    None where a score is not the cosine with the likeliest sentence: with examples of other kinds, negatives, or an
-    average of several.
+    The list is empty where a score is not the cosine with the best sentence: with examples of other kinds, with
+    negatives, and for the average of several sentences.
     """
     only_texts = len(question.texts) == len(question.positives) and not len(question.negatives)
     if not only_texts or (len(question.positives) > 1 and isinstance(question.scorer, MeanScorer)):

@@ -1,4 +1,4 @@
-"""Paints boxes on a grid of pixels, in degrees or in Web Mercator: where several lie, the greatest value counts."""
+"""Paints boxes on a grid of pixels, in degrees or Web Mercator; where boxes overlap, the greatest value counts."""
 
 import math
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ _LARGE = 1 << 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
-    """Boxes to paint, as columns."""
+class TileBoxes:
+    """The boxes of tiles, as columns."""
 
     at: NDArray[np.intp]
-    """Which value each box shows, shape (boxes,)."""
+    """Index of the tile that each box belongs to, shape (boxes,)."""
     west: NDArray[np.float64]
     """Longitude, degrees; east, south and north likewise."""
     south: NDArray[np.float64]
@@ -39,21 +39,21 @@ class Ground:
     north: NDArray[np.float64]
 
     @classmethod
-    def of(cls, boxes: NDArray[np.float64]) -> "Ground":
-        """Return the ground of tiles by their boxes, shape (n, 2, 4); a NaN box is none."""
+    def of(cls, boxes: NDArray[np.float64]) -> "TileBoxes":
+        """Return the boxes of tiles from an array of shape (n, 2, 4); a box of NaN is absent."""
         there = np.isfinite(boxes[:, :, 0])
         tile, part = np.nonzero(there)
         west, south, east, north = np.ascontiguousarray(boxes[tile, part].T)
         return cls(at=tile, west=west, south=south, east=east, north=north)
 
     def areas(self) -> NDArray[np.float64]:
-        """Return the ground of each box, as shares of some unit, shape (boxes,)."""
+        """Return the area of each box in an arbitrary unit, shape (boxes,)."""
         south, north = np.radians(self.south), np.radians(self.north)
         return np.asarray((self.east - self.west) * (np.sin(north) - np.sin(south)), np.float64)
 
     @cached_property
     def box(self) -> LonLatBox | None:
-        """The narrowest box around all, None where there are none; as `bandsight.geo.box.around`, for millions."""
+        """The narrowest box around all; None when there is none. Like `bandsight.geo.box.around`, for millions."""
         if not len(self.at):
             return None
         order = np.argsort(self.west)
@@ -110,39 +110,39 @@ class Canvas:
         bounds = (west, south, east, north)
         return cls(crs=crs, bounds=bounds, width=min(max(wide, 1), MAX_SIDE), height=min(max(high, 1), MAX_SIDE))
 
-    def paint(self, ground: Ground, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def paint(self, boxes: TileBoxes, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the greatest value at each pixel, float32 (height, width), NaN where there is none.
 
         A box reaches from pixel edge to pixel edge, rounded, and over one pixel at least, so that neighbours neither
         overlap nor leave a gap.
 
         Args:
-            ground: The boxes.
-            values: Their tiles' values, shape (tiles,).
+            boxes: The boxes of the tiles.
+            values: The value of each tile, shape (tiles,).
         """
         out = np.full(self.width * self.height, -np.inf, np.float32)
         west, south, east, north = self.bounds
         step_x, step_y = (east - west) / self.width, (north - south) / self.height
         for turn in (0.0, _TURN):
-            near = self._near(ground, turn)
+            near = self._near(boxes, turn)
             if not len(near):
                 continue
-            left, right = (self._x(lons[near] + turn) for lons in (ground.west, ground.east))
-            low, high = (self._y(lats[near]) for lats in (ground.south, ground.north))
+            left, right = (self._x(lons[near] + turn) for lons in (boxes.west, boxes.east))
+            low, high = (self._y(lats[near]) for lats in (boxes.south, boxes.north))
             cols = _span((left - west) / step_x, (right - west) / step_x, self.width)
             rows = _span((north - high) / step_y, (north - low) / step_y, self.height)
-            _fill(out, self.width, cols, rows, values[ground.at[near]])
+            _fill(out, self.width, cols, rows, values[boxes.at[near]])
         out[np.isneginf(out)] = np.nan
         return out.reshape(self.height, self.width)
 
-    def _near(self, ground: Ground, turn: float) -> NDArray[np.intp]:
+    def _near(self, boxes: TileBoxes, turn: float) -> NDArray[np.intp]:
         """Return which boxes, moved by a turn, meet the canvas."""
         west, south, east, north = self.bounds
         if self.crs == "EPSG:3857":
             west, east = (x / _HALF_M * 180 for x in (west, east))
             south, north = (math.degrees(math.atan(math.sinh(y / _HALF_M * math.pi))) for y in (south, north))
-        across = (ground.west + turn < east) & (ground.east + turn > west)
-        return np.flatnonzero(across & (ground.south < north) & (ground.north > south))
+        across = (boxes.west + turn < east) & (boxes.east + turn > west)
+        return np.flatnonzero(across & (boxes.south < north) & (boxes.north > south))
 
     def _x(self, lons: NDArray[np.float64]) -> NDArray[np.float64]:
         return lons if self.crs == "EPSG:4326" else lons / 180 * _HALF_M

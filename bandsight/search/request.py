@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bandsight.attributes import cql2, datetimes
 from bandsight.attributes.filters import Filter
@@ -19,11 +19,12 @@ from bandsight.search.listing import Key, keys_of
 from bandsight.search.question import Semantic
 from bandsight.search.resolve import Question
 from bandsight.search.token import MAX_CHARS as _TOKEN_CHARS
+from bandsight.search.validation import validated
 
 Crs = Literal["http://www.opengis.net/def/crs/OGC/1.3/CRS84"]
 CRS84: Crs = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 Language = Literal["cql2-text", "cql2-json"]
-_NAME_CHARS, _QUOTED_CHARS = 1000, 60
+_NAME_CHARS = 1000
 Name = Annotated[str, Field(min_length=1, max_length=_NAME_CHARS)]
 
 
@@ -151,13 +152,7 @@ def request_of(values: Mapping[str, Any]) -> SearchBody:
     Raises:
         QueryError: A member is unknown, or has a value that cannot be used.
     """
-    try:
-        return SearchBody.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"]) or "request"
-        message = first["msg"].removeprefix("Value error, ")
-        raise QueryError(f"{where}: found {str(first['input'])[:_QUOTED_CHARS]!r}; {message}") from error
+    return validated(SearchBody, values)
 
 
 def query_of_body(body: ItemFilters, max_hits: int) -> ItemQuery:

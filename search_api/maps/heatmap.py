@@ -1,4 +1,4 @@
-"""Routes of heat maps: how well each place fits a question, as map tiles, pictures, GeoTIFF and legend."""
+"""Routes of heat maps: the score of every tile for a question, as map tiles, pictures, GeoTIFF and legend."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,169 +8,99 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
-from bandsight.maps import pictures
-from bandsight.maps.legend import probability_marks
-from bandsight.maps.rasterize import MAX_MERCATOR_LAT, MAX_SIDE, MAX_ZOOM, Canvas, Crs, Ground
-from bandsight.maps.scores import PERCENTILES, Field
+from bandsight.maps.heatmap import Heatmap, MapExtent, ScoreStyle, heatmap
+from bandsight.maps.pictures import ColorMap
+from bandsight.maps.rasterize import MAX_MERCATOR_LAT, MAX_SIDE, MAX_ZOOM, Canvas, Crs
+from bandsight.maps.request import HeatmapBody
 from bandsight.search.items import filter_of
 from bandsight.search.request import query_of_body
-from bandsight.search.resolve import Question, resolve_question, terms_of
-from bandsight.stac.links import JSON
+from bandsight.search.resolve import resolve_question, terms_of
+from bandsight.stac.links import GEOTIFF, JSON
 from search_api.etag import cached
+from search_api.maps.answers import FILE, MEDIA_TYPES, PNG, file_answer
 from search_api.maps.state import MapState
 from search_api.problem_schema import problems
+from search_api.request_bodies import body_of, described
 from search_api.service import Service
 from search_api.stac import schemas
 from search_api.stac.routes import json_answer, server_url
 from search_api.stac.searches import SearchesDep, SearchId, read_body
-from search_api.stac.url_params import AskedUrl, reject_unknown_params
+from search_api.stac.url_params import AskedUrl, reject_unknown_params, take_pictures
 
 router = APIRouter(tags=["Heat maps"], dependencies=[Depends(reject_unknown_params)])
-PNG, GEOTIFF = "image/png", "image/tiff; application=geotiff"
-_FILE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _TILEJSON: dict[str, Any] = {"type": "object", "required": ["tilejson", "tiles", "bounds", "minzoom", "maxzoom"]}
 _LEGEND: dict[str, Any] = {"type": "object", "required": ["range", "percentiles", "colormap", "marks", "generation"]}
 
 
-def file_answer(media_type: str) -> dict[int | str, dict[str, Any]]:
-    """Return what a route says of its answer, a file."""
-    made = {"description": "The answer", "content": {media_type: _FILE}}
-    return {200: made, 304: {"description": "The client has it already"}}
-
-
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """A question and where it is asked, ready to be painted."""
-
-    request: Request
-    question: Question
-    field: Field
-
-    @property
-    def service(self) -> Service:
-        """Archive and model."""
-        service: Service = self.request.app.state.service
-        return service
-
-    def png(self, canvas: Callable[[], Canvas], look: "Look") -> Response:
-        """Return the scores as a picture."""
-        extent, grid = look.extent(self.field), canvas()
-
-        def make() -> bytes:
-            return pictures.png(grid.paint(self.field.ground, self.field.scores), extent, look.colormap)
-
-        return self.answer(make, PNG)
-
-    def tiff(self, frame: "Frame") -> Response:
-        """Return the scores as a GeoTIFF."""
-        grid = frame.canvas(self.field.ground)
-        tags = {"GENERATION": str(self.field.generation), "MODEL": self.service.encoder.name}
-
-        def make() -> bytes:
-            return pictures.geotiff(grid.paint(self.field.ground, self.field.scores), grid, "score", tags)
-
-        return self.answer(make, GEOTIFF)
-
-    def marks(self) -> list[dict[str, Any]]:
-        """Return which scores mean which probability."""
-        return probability_marks(self.service.searcher, self.question, self.field)
-
-    def answer(self, make: Callable[[], bytes], media_type: str) -> Response:
-        """Return a file, or 304 to a client that has it."""
-        identity = (self.question.key, self.field.generation)
-        return cached(self.request, identity, lambda: Response(make(), media_type=media_type), seconds=0)
-
-
-def _mapped_search(request: Request, searches: SearchesDep, search_id: SearchId) -> Mapped:
-    """Return the map of a registered search."""
+def _of_search(request: Request, searches: SearchesDep, search_id: SearchId) -> Heatmap:
+    """Return the heat map of a registered search."""
     service: Service = request.app.state.service
     state: MapState = request.app.state.maps
     body = read_body(searches.get(search_id))
     question = state.question(service, search_id, body)
-    wanted = filter_of(service.searcher, query_of_body(body, service.settings.max_hits))
-    return Mapped(request, question, state.fields.of(service.archive, question, wanted))
+    where = filter_of(service.searcher, query_of_body(body, service.settings.max_hits))
+    return Heatmap(service.searcher, question, state.scores.of(service.archive, question, where))
 
 
-def _mapped_url(request: Request, asked: Annotated[AskedUrl, Depends()]) -> Mapped:
-    """Return the map of a question in the URL."""
+def _of_url(request: Request, asked: Annotated[AskedUrl, Depends()]) -> Heatmap:
+    """Return the heat map of a question in the URL."""
     service: Service = request.app.state.service
     state: MapState = request.app.state.maps
     question = resolve_question(service.searcher, terms_of(asked.q))
-    wanted = filter_of(service.searcher, asked.query(service.settings))
-    return Mapped(request, question, state.fields.of(service.archive, question, wanted))
+    where = filter_of(service.searcher, asked.query(service.settings))
+    return Heatmap(service.searcher, question, state.scores.of(service.archive, question, where))
 
 
-MappedSearch = Annotated[Mapped, Depends(_mapped_search)]
-MappedUrl = Annotated[Mapped, Depends(_mapped_url)]
-Side = Annotated[int | None, Query(ge=1, le=MAX_SIDE, description="Pixels; what keeps them square when left out")]
-Bbox = Annotated[
-    str | None,
-    Query(
-        max_length=1000, description="west,south,east,north; all tiles when left out", examples=["12.5,51.5,14,52.5"]
-    ),
-]
-
-
-@dataclass(kw_only=True)
-class Look:
-    """How scores become colours."""
-
-    colormap: Annotated[pictures.ColorMap, Query(description="Perceptually uniform")] = "magma"
+def _style(
+    colormap: Annotated[ColorMap, Query(description="Perceptually uniform")] = "magma",
     rescale: Annotated[
         str | None,
-        Query(max_length=100, description="Scores of the first and last colour; percentiles 2 and 99.9 when left out"),
-    ] = None
-
-    def extent(self, field: Field) -> tuple[float, float]:
-        """Return the scores that the first and the last colour stand for.
-
-        Raises:
-            QueryError: `rescale` is not two numbers that ascend.
-        """
-        return self.given() or field.range
-
-    def given(self) -> tuple[float, float] | None:
-        """Return what `rescale` says, None where it was left out.
-
-        Raises:
-            QueryError: It is not two numbers that ascend.
-        """
-        if self.rescale is None:
-            return None
-        try:
-            low, high = (float(part) for part in self.rescale.split(","))
-        except ValueError as error:
-            raise QueryError(f"rescale: found {self.rescale[:60]!r}; need two numbers, e.g. 0.1,0.3") from error
-        if not -10 <= low < high <= 10:  # noqa: PLR2004
-            raise QueryError(f"rescale: found {self.rescale[:60]!r}; need two scores, the lower one first")
-        return low, high
-
-
-LookDep = Annotated[Look, Depends()]
+        Query(max_length=100, description="Scores of the first and last colour; default percentiles 2 and 99.9"),
+    ] = None,
+) -> ScoreStyle:
+    return ScoreStyle.parse(colormap, rescale)
 
 
 @dataclass(kw_only=True)
-class Frame:
-    """Which part of the Earth a picture shows."""
+class ExtentParams:
+    """Parameters of the part of the Earth that a map shows."""
 
-    bbox: Bbox = None
-    width: Side = None
-    height: Side = None
-    crs: Annotated[Crs, Query(description="Of the picture")] = "EPSG:4326"
+    bbox: Annotated[
+        str | None,
+        Query(max_length=1000, description="west,south,east,north; default all tiles", examples=["12.5,51.5,14,52.5"]),
+    ] = None
+    width: Annotated[int | None, Query(ge=1, le=MAX_SIDE, description="Pixels; default keeps them square")] = None
+    height: Annotated[int | None, Query(ge=1, le=MAX_SIDE, description="Pixels; default keeps them square")] = None
+    crs: Annotated[Crs, Query(description="Of the map")] = "EPSG:4326"
 
-    def canvas(self, ground: Ground) -> Canvas:
-        """Return the grid of the box, or around all tiles.
+    def extent(self) -> MapExtent:
+        """Return the extent.
 
         Raises:
-            QueryError: There is nothing to show.
+            QueryError: The box cannot be read.
         """
-        box = ground.box if self.bbox is None else LonLatBox.from_text(self.bbox)
-        if box is None:
-            raise QueryError("bbox: missing, and no tile passes the filters; pass one to get an empty picture")
-        return Canvas.of_box(box, self.crs, self.width, self.height)
+        box = None if self.bbox is None else LonLatBox.from_text(self.bbox)
+        return MapExtent(box=box, width=self.width, height=self.height, crs=self.crs)
 
 
-FrameDep = Annotated[Frame, Depends()]
+SearchMap = Annotated[Heatmap, Depends(_of_search)]
+UrlMap = Annotated[Heatmap, Depends(_of_url)]
+StyleDep = Annotated[ScoreStyle, Depends(_style)]
+ExtentDep = Annotated[ExtentParams, Depends()]
+
+
+def _file(request: Request, shown: Heatmap, make: Callable[[], bytes], media_type: str) -> Response:
+    """Return a file, or 304 to a client that has it."""
+    return cached(request, shown.key, lambda: Response(make(), media_type=media_type), seconds=0)
+
+
+def _picture(request: Request, shown: Heatmap, canvas: Canvas, style: ScoreStyle) -> Response:
+    return _file(request, shown, lambda: shown.png(canvas, style), PNG)
+
+
+def _geotiff(request: Request, shown: Heatmap, params: ExtentParams) -> Response:
+    canvas = params.extent().canvas(shown.field.boxes)
+    return _file(request, shown, lambda: shown.geotiff(canvas), GEOTIFF)
 
 
 @router.get(
@@ -180,8 +110,9 @@ FrameDep = Annotated[Frame, Depends()]
     summary="Heat map as map tiles",
 )
 def tile(
-    mapped: MappedSearch,
-    look: LookDep,
+    request: Request,
+    shown: SearchMap,
+    style: StyleDep,
     z: Annotated[int, Path(ge=0, le=MAX_ZOOM)],
     x: Annotated[int, Path(ge=0)],
     y: Annotated[int, Path(ge=0)],
@@ -189,7 +120,7 @@ def tile(
     """Return a map tile (XYZ, Web Mercator, 256 pixels) of a registered search's scores."""
     if max(x, y) >= 2**z:
         raise QueryError(f"x, y: found {x}, {y}; at zoom {z} they are 0..{2**z - 1}")
-    return mapped.png(lambda: Canvas.of_tile(z, x, y), look)
+    return _picture(request, shown, Canvas.of_tile(z, x, y), style)
 
 
 @router.get(
@@ -197,17 +128,16 @@ def tile(
     responses=schemas.of(JSON, _TILEJSON) | problems(400, 404),
     summary="TileJSON of a heat map",
 )
-def tilejson(mapped: MappedSearch, look: LookDep, search_id: SearchId) -> Response:
+def tilejson(request: Request, shown: SearchMap, style: StyleDep, search_id: SearchId) -> Response:  # noqa: ARG001
     """Return where the map tiles are and what they cover."""
-    look.extent(mapped.field)
-    box = mapped.field.ground.box
+    box = shown.field.boxes.box
     bounds = [-180.0, -MAX_MERCATOR_LAT, 180.0, MAX_MERCATOR_LAT]
     if box is not None and box.west <= box.east:
         bounds = [box.west, box.south, box.east, box.north]
-    own = f"?{mapped.request.url.query}" if mapped.request.url.query else ""
-    tiles = f"{server_url(mapped.request)}/searches/{search_id}/heatmap/{{z}}/{{x}}/{{y}}.png{own}"
+    own = f"?{request.url.query}" if request.url.query else ""
+    tiles = f"{server_url(request)}/searches/{search_id}/heatmap/{{z}}/{{x}}/{{y}}.png{own}"
     made = {"tilejson": "3.0.0", "name": "heat map", "tiles": [tiles], "bounds": bounds, "scheme": "xyz"}
-    return json_answer({**made, "minzoom": 0, "maxzoom": MAX_ZOOM, "generation": mapped.field.generation})
+    return json_answer({**made, "minzoom": 0, "maxzoom": MAX_ZOOM, "generation": shown.field.generation})
 
 
 @router.get(
@@ -216,9 +146,9 @@ def tilejson(mapped: MappedSearch, look: LookDep, search_id: SearchId) -> Respon
     response_class=Response,
     summary="Heat map as a picture",
 )
-def picture(mapped: MappedSearch, look: LookDep, frame: FrameDep) -> Response:
+def picture(request: Request, shown: SearchMap, style: StyleDep, params: ExtentDep) -> Response:
     """Return a picture of a registered search's scores."""
-    return mapped.png(lambda: frame.canvas(mapped.field.ground), look)
+    return _picture(request, shown, params.extent().canvas(shown.field.boxes), style)
 
 
 @router.get(
@@ -227,9 +157,9 @@ def picture(mapped: MappedSearch, look: LookDep, frame: FrameDep) -> Response:
     response_class=Response,
     summary="Heat map as GeoTIFF",
 )
-def tiff(mapped: MappedSearch, frame: FrameDep) -> Response:
+def tiff(request: Request, shown: SearchMap, params: ExtentDep) -> Response:
     """Return a registered search's scores as a GeoTIFF: float32, -9999 where there is no tile."""
-    return mapped.tiff(frame)
+    return _geotiff(request, shown, params)
 
 
 @router.get(
@@ -237,19 +167,9 @@ def tiff(mapped: MappedSearch, frame: FrameDep) -> Response:
     responses=schemas.of(JSON, _LEGEND) | problems(400, 404),
     summary="Legend of a heat map",
 )
-def legend_json(mapped: MappedSearch, look: LookDep) -> Response:
+def legend_json(shown: SearchMap, style: StyleDep) -> Response:
     """Return which scores the colours stand for, and which probabilities where that is known."""
-    field = mapped.field
-    return json_answer(
-        {
-            "colormap": look.colormap,
-            "range": look.extent(field),
-            "percentiles": dict(zip(map(str, PERCENTILES), field.percentiles.tolist(), strict=True)),
-            "marks": mapped.marks(),
-            "tiles": len(field.ids),
-            "generation": field.generation,
-        }
-    )
+    return json_answer(shown.legend(style))
 
 
 @router.get(
@@ -258,11 +178,9 @@ def legend_json(mapped: MappedSearch, look: LookDep) -> Response:
     response_class=Response,
     summary="Legend of a heat map as a picture",
 )
-def legend_png(mapped: MappedSearch, look: LookDep) -> Response:
+def legend_png(request: Request, shown: SearchMap, style: StyleDep) -> Response:
     """Return the colours with their range and probabilities."""
-    extent = look.extent(mapped.field)
-    marks = [(mark["score"], f"{mark['probability']:.0%}") for mark in mapped.marks()]
-    return mapped.answer(lambda: pictures.legend(extent, look.colormap, marks), PNG)
+    return _file(request, shown, lambda: shown.legend_png(style), PNG)
 
 
 @router.get(
@@ -271,9 +189,9 @@ def legend_png(mapped: MappedSearch, look: LookDep) -> Response:
     response_class=Response,
     summary="Heat map of a sentence as a picture",
 )
-def picture_of_url(mapped: MappedUrl, look: LookDep, frame: FrameDep) -> Response:
-    """Return a picture of how well each place fits `q`; nothing is registered."""
-    return mapped.png(lambda: frame.canvas(mapped.field.ground), look)
+def picture_of_url(request: Request, shown: UrlMap, style: StyleDep, params: ExtentDep) -> Response:
+    """Return a picture of the score of each tile for `q`; nothing is registered."""
+    return _picture(request, shown, params.extent().canvas(shown.field.boxes), style)
 
 
 @router.get(
@@ -282,6 +200,28 @@ def picture_of_url(mapped: MappedUrl, look: LookDep, frame: FrameDep) -> Respons
     response_class=Response,
     summary="Heat map of a sentence as GeoTIFF",
 )
-def tiff_of_url(mapped: MappedUrl, frame: FrameDep) -> Response:
-    """Return how well each place fits `q` as a GeoTIFF; nothing is registered."""
-    return mapped.tiff(frame)
+def tiff_of_url(request: Request, shown: UrlMap, params: ExtentDep) -> Response:
+    """Return the score of each tile for `q` as a GeoTIFF; nothing is registered."""
+    return _geotiff(request, shown, params)
+
+
+@router.post(
+    "/heatmap",
+    responses={
+        200: {"description": "The heat map", "content": {PNG: FILE, GEOTIFF: FILE}},
+        **problems(400, 404, 413, 415, 422, 503),
+    },
+    response_class=Response,
+    summary="Heat map of a question of any kind",
+    openapi_extra=described(HeatmapBody),
+)
+def heatmap_of_body(
+    request: Request, body: Annotated[HeatmapBody, Depends(body_of(HeatmapBody, take_pictures))]
+) -> Response:
+    """Return the score of each tile for `q` or `semantic` as a picture or GeoTIFF; nothing is registered.
+
+    `bbox` and the other filters choose the tiles; `area` is the part of the Earth that the map shows.
+    """
+    service: Service = request.app.state.service
+    state: MapState = request.app.state.maps
+    return Response(heatmap(service.searcher, state.scores, body), media_type=MEDIA_TYPES[body.format])

@@ -1,10 +1,10 @@
-"""What the routes of maps keep between requests."""
+"""State of the routes of maps that lives between requests."""
 
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from bandsight.maps.scores import Fields
+from bandsight.maps.scores import ScoreCache
 from bandsight.search.request import Filters
 from bandsight.search.resolve import Question, question_of
 from search_api.service import Service
@@ -15,12 +15,12 @@ _QUESTIONS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapState:
-    """One app's memory."""
+    """State of one app."""
 
-    fields: Fields = field(default_factory=Fields)
+    scores: ScoreCache = field(default_factory=ScoreCache)
     """Scores of every tile."""
     questions: OrderedDict[tuple[str, int], Question] = field(default_factory=OrderedDict)
-    """Of registered searches, by id and generation: places mean other tiles once something is indexed there."""
+    """Questions of registered searches by id and generation; a commit can change the tiles that a place stands for."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while `questions` changes."""
 
@@ -28,8 +28,8 @@ class MapState:
         """Return the question of a registered search.
 
         Raises:
-            QueryError: It cannot be answered any more.
-            NotFoundError: A tile of it is gone.
+            QueryError: It can no longer be answered.
+            NotFoundError: A tile that is an example is gone.
         """
         key = (search_id, service.archive.generation)
         with self.lock:

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox, around
 from bandsight.maps import rasterize as canvas_module
-from bandsight.maps.rasterize import Canvas, Ground
+from bandsight.maps.rasterize import Canvas, TileBoxes
 
 
 def box(west: float, south: float, east: float, north: float) -> LonLatBox:
     return LonLatBox(west=west, south=south, east=east, north=north)
 
 
-def ground_of(tiles: list[list[LonLatBox]]) -> Ground:
+def boxes_of(tiles: list[list[LonLatBox]]) -> TileBoxes:
     boxes = np.full((len(tiles), 2, 4), np.nan)
     for row, parts in enumerate(tiles):
         for at, part in enumerate(parts):
             boxes[row, at] = part.west, part.south, part.east, part.north
-    return Ground.of(boxes)
+    return TileBoxes.of(boxes)
 
 
 def slowly(canvas: Canvas, tiles: list[list[LonLatBox]], values: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_the_greatest_value_of_the_tiles_that_cover_a_pixel_is_shown(
 ) -> None:
     values = np.random.default_rng(len(tiles)).normal(size=len(tiles)).astype(np.float32)
     canvas = Canvas.of_box(shown, "EPSG:4326", *size)
-    np.testing.assert_array_equal(canvas.paint(ground_of(tiles), values), slowly(canvas, tiles, values))
+    np.testing.assert_array_equal(canvas.paint(boxes_of(tiles), values), slowly(canvas, tiles, values))
 
 
 def test_portions_and_large_boxes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,18 +75,18 @@ def test_portions_and_large_boxes_change_nothing(monkeypatch: pytest.MonkeyPatch
     tiles = [[box(x, y, x + w, y + h)] for (x, y), (w, h) in zip(corners, rng.uniform(0.1, 20, (300, 2)), strict=True)]
     values = rng.normal(size=300).astype(np.float32)
     canvas = Canvas.of_box(box(-180, -90, 180, 90), "EPSG:4326", 300, 150)
-    whole = canvas.paint(ground_of(tiles), values)
+    whole = canvas.paint(boxes_of(tiles), values)
     for pixels, large in ((50, 10**9), (10**9, 5), (64, 64)):
         monkeypatch.setattr(canvas_module, "_PIXELS", pixels)
         monkeypatch.setattr(canvas_module, "_LARGE", large)
-        np.testing.assert_array_equal(canvas.paint(ground_of(tiles), values), whole)
+        np.testing.assert_array_equal(canvas.paint(boxes_of(tiles), values), whole)
 
 
 def test_neighbours_neither_overlap_nor_leave_a_gap() -> None:
     edges = np.linspace(-170, 170, 98)
     tiles = [[box(a, -30, b, 30)] for a, b in pairwise(edges)]
     shown = Canvas.of_box(box(-170, -30, 170, 30), "EPSG:4326", 1013, 7).paint(
-        ground_of(tiles), np.arange(97, dtype=np.float32)
+        boxes_of(tiles), np.arange(97, dtype=np.float32)
     )
     assert np.isfinite(shown).all()
     assert (np.diff(shown[0]) >= 0).all()
@@ -97,10 +97,10 @@ def test_map_tiles_of_a_zoom_together_are_the_canvas_of_the_world() -> None:
     rng = np.random.default_rng(1)
     tiles = [[box(x, y, x + 9, y + 6)] for x, y in rng.uniform([-170, -70], [160, 60], (40, 2))]
     values = rng.normal(size=40).astype(np.float32)
-    ground = ground_of(tiles)
-    rows = [np.concatenate([Canvas.of_tile(2, x, y).paint(ground, values) for x in range(4)], axis=1) for y in range(4)]
+    boxes = boxes_of(tiles)
+    rows = [np.concatenate([Canvas.of_tile(2, x, y).paint(boxes, values) for x in range(4)], axis=1) for y in range(4)]
     limit = canvas_module.MAX_MERCATOR_LAT
-    world = Canvas.of_box(box(-180, -limit, 180, limit), "EPSG:3857", 1024, 1024).paint(ground, values)
+    world = Canvas.of_box(box(-180, -limit, 180, limit), "EPSG:3857", 1024, 1024).paint(boxes, values)
     differs = (np.concatenate(rows) != world) & ~(np.isnan(np.concatenate(rows)) & np.isnan(world))
     # Rounding of an edge that lies at half a pixel.
     assert differs.mean() < 1e-3
@@ -117,7 +117,7 @@ def test_mercator_places_a_latitude_as_rasterio_does() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(places, min_size=1, max_size=9))
 def test_the_box_around_all_is_that_of_the_core(boxes: list[LonLatBox]) -> None:
-    found, expected = ground_of([[one] for one in boxes]).box, around(boxes)
+    found, expected = boxes_of([[one] for one in boxes]).box, around(boxes)
     assert found is not None
     assert (found.south, found.north) == (expected.south, expected.north)
 

@@ -203,10 +203,9 @@ def test_a_picture_and_a_place_are_two_questions(stac: TestClient) -> None:
 
 def test_too_many_pairs_of_tiles_and_labels_are_refused(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     from bandsight.maps import classes
-    from search_api.maps import class_routes
 
-    monkeypatch.setattr(classes, "_MOST", 100)
-    assert_problem(stac.post("/classify", json={"labels": ["a", "b", "c"]}), 400, "labels", "48", "narrow")
-    monkeypatch.setattr(classes, "_MOST", 10**9)
-    monkeypatch.setattr(class_routes, "_MOST_FEATURES", 10)
+    monkeypatch.setattr(classes, "_MAX_PAIRS", 100)
+    assert_problem(stac.post("/classify", json={"labels": ["a", "b", "c"]}), 400, "labels", "48", "smaller")
+    monkeypatch.setattr(classes, "_MAX_PAIRS", 10**9)
+    monkeypatch.setattr(classes, "_MAX_FEATURES", 10)
     assert_problem(stac.post("/classify/map", json={"labels": ["a", "b"]}), 400, "format", "48", "png")

@@ -232,3 +232,38 @@ def test_where_no_tile_passes_an_empty_picture_can_be_had(stac: TestClient) -> N
     asked = {"q": "a", "datetime": "1990-01-01T00:00:00Z", "bbox": WORLD, "width": 64}
     assert not picture(stac.get("/heatmap.png", params=asked))[..., 3].any()
     assert raster(stac.get("/heatmap.tif", params=asked).content)[0].mask.all()
+
+
+def test_a_question_of_any_kind_is_mapped_without_a_registered_search(stac: TestClient) -> None:
+    question = {"semantic": {"ids": [3], "negative": [{"text": "clouds"}]}, "collections": ["red"]}
+    search = register(stac, **question)
+    shape = {"width": 200, "height": 100}
+    kept = stac.get(f"{search}/heatmap.tif", params={"bbox": WORLD, **shape})
+    direct = stac.post("/heatmap", json={**question, "format": "tif", "area": [-180, -90, 180, 90], **shape})
+    assert direct.headers["content-type"].startswith("image/tiff")
+    np.testing.assert_array_equal(raster(direct.content)[0], raster(kept.content)[0])
+    style = {"colormap": "viridis"}
+    kept = stac.get(f"{search}/heatmap.png", params={"bbox": WORLD, "rescale": "-1,1", **shape, **style})
+    direct = stac.post(
+        "/heatmap", json={**question, "area": [-180, -90, 180, 90], "rescale": [-1, 1], **shape, **style}
+    )
+    np.testing.assert_array_equal(picture(direct), picture(kept))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({}, ["q, semantic", "neither"]),
+        ({"q": "a", "semantic": {"text": "b"}}, ["q, semantic", "both"]),
+        ({"q": "a", "format": "gif"}, ["format", "'gif'"]),
+        ({"q": "a", "width": 5000}, ["width", "4096"]),
+        ({"q": "a", "area": [1, 2, 3]}, ["area"]),
+        ({"q": "a", "area": [0, 60, 1, 50]}, ["north"]),
+        ({"q": "a", "rescale": [1, 0]}, ["rescale", "lower one first"]),
+        ({"q": "a", "colormap": "jet"}, ["colormap", "'jet'", "magma"]),
+        ({"q": "a", "limit": 5}, ["limit"]),
+        ({"q": "a", "datetime": "1990-01-01T00:00:00Z"}, ["area", "no tile"]),
+    ],
+)
+def test_a_bad_member_of_a_heat_map_is_named(stac: TestClient, body: dict, words: list[str]) -> None:
+    assert_problem(stac.post("/heatmap", json=body), 400, *words)

@@ -1,13 +1,13 @@
-"""Bodies of classification: labels, and what is to be told apart by them."""
+"""Bodies of requests for maps and classes."""
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from bandsight.errors import QueryError
+from bandsight.maps.pictures import ColorMap
 from bandsight.maps.rasterize import MAX_SIDE, Crs
 from bandsight.search.question import Picture
-from bandsight.search.request import ItemFilters
+from bandsight.search.request import Filters, ItemFilters
 from bandsight.search.zero_shot import MAX_LABELS
 
 _Sentence = Annotated[str, Field(max_length=10_000)]
@@ -16,13 +16,13 @@ Labels = (
     Annotated[list[_Sentence], Field(min_length=2, max_length=MAX_LABELS)]
     | Annotated[dict[str, _Sentences], Field(min_length=2, max_length=MAX_LABELS)]
 )
-_LABELS = Field(description="Names, or name → one sentence or several, whose mean stands for it")
+_LABELS = Field(description="Names, or name → one sentence or several, whose mean represents it")
 _SCENE = Field(default=None, max_length=100, pattern=r"^scene-\d{1,19}$", description="Item id of a scene: its tiles")
 _EXAMPLE: dict[str, Any] = {"labels": {"water": ["a lake", "a river"], "forest": "dense forest"}}
 
 
 class ClassifyBody(ItemFilters):
-    """Labels to tell tiles, or a picture, apart by."""
+    """Labels, and the tiles or the picture to classify by them."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"labels": ["forest", "lake"], "limit": 5}, _EXAMPLE]})
 
@@ -40,7 +40,7 @@ class ClassifyBody(ItemFilters):
 
 
 class ClassMapBody(ItemFilters):
-    """Labels to map the tiles of an area or of a scene by."""
+    """Labels, and the tiles to map by them."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**_EXAMPLE, "format": "geojson"}]})
 
@@ -53,12 +53,24 @@ class ClassMapBody(ItemFilters):
     legend: bool = Field(default=False, description="Draw the names beside the png, right of it")
 
 
-def take_picture(values: dict[str, Any], pictures: list[dict[str, Any]]) -> None:
-    """Put a form's picture into a body.
+class HeatmapBody(Filters):
+    """A question, the tiles to score by it, and the picture to make of the scores."""
 
-    Raises:
-        QueryError: There are several, or there is one already.
-    """
-    if len(pictures) > 1 or "image" in values:
-        raise QueryError(f"image: found {len(pictures) + ('image' in values)}; need one")
-    values["image"] = pictures[0]
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"q": "a lake", "area": [-60, -60, 60, 60], "width": 512, "format": "tif"}]}
+    )
+
+    format: Literal["png", "tif"] = "png"
+    area: list[float] | None = Field(
+        default=None,
+        min_length=4,
+        max_length=6,
+        description="west, south, east, north of the picture; default all tiles",
+    )
+    width: int | None = Field(default=None, ge=1, le=MAX_SIDE, description="Pixels")
+    height: int | None = Field(default=None, ge=1, le=MAX_SIDE, description="Pixels")
+    crs: Crs = Field(default="EPSG:4326", description="Of the picture")
+    colormap: ColorMap = Field(default="magma", description="Of a png; perceptually uniform")
+    rescale: list[float] | None = Field(
+        default=None, min_length=2, max_length=2, description="Scores of the first and last colour of a png"
+    )

@@ -1,0 +1,15 @@
+"""How the routes of maps describe the files that they return."""
+
+from typing import Any
+
+from bandsight.stac.links import GEOTIFF
+
+PNG = "image/png"
+FILE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+MEDIA_TYPES = {"png": PNG, "tif": GEOTIFF}
+
+
+def file_answer(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """Return how the OpenAPI document describes a route whose answer is a file."""
+    made = {"description": "The file", "content": {media_type: FILE}}
+    return {200: made, 304: {"description": "The client's copy is current"}}
