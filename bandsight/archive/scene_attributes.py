@@ -1,4 +1,4 @@
-"""What filters ask of scenes, kept in memory and read from the catalog only once a scene."""
+"""What filters read of scenes, kept in memory; each scene is read from the catalog once."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.columns import SceneColumns, time_us
-from bandsight.attributes.filters import GSD
+from bandsight.attributes.fields import FIELDS
 from bandsight.catalog.port import Catalog
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ class SceneTable:
     def read(self, catalog: Catalog) -> SceneColumns:
         """Return the scenes that a transaction sees."""
         fresh = catalog.scene_attributes(after=self._newest)
-        for scene_id, when, collection, sensor, gsd_m, boxes, properties in fresh:
-            own = properties if gsd_m is None else {GSD: gsd_m, **properties}
+        for scene_id, when, collection, sensor, boxes, properties, *values in fresh:
+            known = zip(FIELDS.scene, values, strict=True)
+            own = {**{field.stac_name: value for field, value in known if value is not None}, **properties}
             self._rows[scene_id] = (when, collection, sensor, boxes, own)
             self._newest = scene_id
         ids = catalog.scene_ids()

@@ -54,13 +54,17 @@ class View:
         """
         return self.store.choose(where)
 
-    def select(self, where: Filter) -> Selection:
+    def select(self, where: Filter, fields: Sequence[str] = ()) -> Selection:
         """Return all tiles that pass a filter.
+
+        Args:
+            where: Which tiles.
+            fields: Names of registered fields whose values are needed.
 
         Raises:
             QueryError: The filter cannot be applied to these tiles.
         """
-        return self.store.select(where)
+        return self.store.select(where, fields)
 
     def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
         """Return the cosine of every tile that passes a filter with each vector, shape (q, dim).

@@ -1,4 +1,4 @@
-"""Filterable attributes as columns: what filters ask of tiles and of scenes."""
+"""Attributes as columns: what filters read of tiles and of scenes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.attributes.fields import FIELDS
 from bandsight.errors import QueryError
 
 # So many properties are named where one is missing.
@@ -18,7 +19,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileColumns:
-    """What filters ask of tiles, row by row."""
+    """What filters read of tiles, row by row."""
 
     ids: NDArray[np.int64]
     """Tile ids, ascending, shape (n,)."""
@@ -26,10 +27,8 @@ class TileColumns:
     """Scene of each tile, shape (n,)."""
     boxes: NDArray[np.float64]
     """(west, south, east, north) of each tile, degrees, shape (n, 2, 4); the second box is NaN unless there are two."""
-    valid_fraction: NDArray[np.float64]
-    """Share of valid pixels, shape (n,)."""
-    cloud_fraction: NDArray[np.float64]
-    """Share of the valid pixels that are cloud, NaN where unknown, shape (n,)."""
+    values: Mapping[str, NDArray[np.float64]]
+    """Registered fields by name, NaN where unknown, each of shape (n,)."""
     bounds: NDArray[np.float32] | None = field(default=None, compare=False)
     """`rounded_outwards(boxes)`, where it has been kept: a quarter of the memory to go through."""
 
@@ -42,8 +41,7 @@ class TileColumns:
             ids=self.ids[rows],
             scene_ids=self.scene_ids[rows],
             boxes=self.boxes[rows],
-            valid_fraction=self.valid_fraction[rows],
-            cloud_fraction=self.cloud_fraction[rows],
+            values={name: values[rows] for name, values in self.values.items()},
         )
 
     @classmethod
@@ -54,8 +52,7 @@ class TileColumns:
             ids=ids,
             scene_ids=np.zeros(count, np.int64),
             boxes=np.full((count, 2, 4), np.nan),
-            valid_fraction=np.zeros(count),
-            cloud_fraction=np.full(count, np.nan),
+            values={one.name: np.full(count, np.nan) for one in FIELDS.tile},
         )
 
     @classmethod
@@ -65,19 +62,20 @@ class TileColumns:
             ids=np.concatenate([part.ids for part in parts]),
             scene_ids=np.concatenate([part.scene_ids for part in parts]),
             boxes=np.concatenate([part.boxes for part in parts]),
-            valid_fraction=np.concatenate([part.valid_fraction for part in parts]),
-            cloud_fraction=np.concatenate([part.cloud_fraction for part in parts]),
+            values={one.name: np.concatenate([part.values[one.name] for part in parts]) for one in FIELDS.tile},
         )
 
     def agrees(self, true: "TileColumns") -> bool:
-        """Say whether these rows say what the catalog says of those it still has (their scene is not 0)."""
+        """Return whether these rows are as the catalog has them, for those that it still has (their scene is not 0)."""
         there = true.scene_ids != 0
         return (
             np.array_equal(self.ids, true.ids)
             and np.array_equal(self.scene_ids[there], true.scene_ids[there])
             and np.array_equal(self.boxes[there], true.boxes[there], equal_nan=True)
-            and np.array_equal(self.valid_fraction[there], true.valid_fraction[there])
-            and np.array_equal(self.cloud_fraction[there], true.cloud_fraction[there], equal_nan=True)
+            and all(
+                np.array_equal(self.values[name][there], values[there], equal_nan=True)
+                for name, values in true.values.items()
+            )
         )
 
 
@@ -97,7 +95,7 @@ class PropertyColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneColumns:
-    """What filters ask of scenes; a tile whose scene is not here has been deleted."""
+    """What filters read of scenes; a tile whose scene is not here has been deleted."""
 
     ids: NDArray[np.int64]
     """Scene ids, ascending, shape (n,)."""
@@ -168,8 +166,7 @@ class SceneColumns:
             ids=self.ids,
             scene_ids=self.ids,
             boxes=self.boxes,
-            valid_fraction=np.ones(count),
-            cloud_fraction=np.full(count, np.nan),
+            values={one.name: np.full(count, np.nan if one.of_scene is None else one.of_scene) for one in FIELDS.tile},
         )
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import cql2
 
+from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.filters import Filter, Property, Scalar
 from bandsight.attributes.item_ids import scene_ids, scenes_collection, tile_ids, tiles_collection
 from bandsight.errors import QueryError
@@ -170,11 +171,9 @@ class _Reading:
                 if op != "=":
                     raise QueryError(f"filter: {name} {op}: names have no order here; use =, <> or in")
                 return self._named(name, _text(other, name))
-            case "bandsight:valid_fraction" | "bandsight:cloud_fraction":
-                share = _number(other, name)
-                return _valid(op, share) if name == "bandsight:valid_fraction" else _cloud(op, share)
             case _:
-                return Filter(properties=(Property(name=name, op=op, value=_scalar(other, name)),))
+                value = _scalar(other, name) if FIELDS.tile_field(name) is None else _number(other, name)
+                return Filter(properties=(Property(name=name, op=op, value=value),))
 
     def _collections(self, holds: Callable[[str, str], bool], value: str) -> Filter:
         called = (lambda name: name) if self.kind == "tile" else scenes_collection
@@ -197,9 +196,9 @@ class _Reading:
                 return Filter(scenes=ids) if ids else NOTHING
 
     def _is_null(self, name: str) -> Filter:
-        if name in {"datetime", "bandsight:cloud_fraction"}:
-            raise QueryError(f"filter: isNull: an unknown {name} cannot be asked for; it fits no comparison either")
-        if name in {"id", "geometry", "collection", "bandsight:sensor", "bandsight:scene", "bandsight:valid_fraction"}:
+        if name == "datetime":
+            raise QueryError("filter: isNull: an unknown datetime cannot be asked for; it fits no comparison either")
+        if name in {"id", "geometry", "collection", "bandsight:sensor", "bandsight:scene"}:
             return NOTHING
         return Filter(properties=(Property(name=name, op="is null"),))
 
@@ -288,45 +287,6 @@ def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise QueryError(f"filter: {name}: found {_quoted(value)}; need text")
     return value
-
-
-def _cloud(op: str, value: float) -> Filter:
-    """Compare the cloud share of a tile, of which the archive asks a largest value; it fails where it is unknown."""
-    below = math.nextafter(value, -math.inf)
-    known = Filter(max_cloud_fraction=1)
-    most: Callable[[float], Filter] = lambda share: (  # noqa: E731
-        known & ~known if share < 0 else Filter(max_cloud_fraction=min(share, 1))
-    )
-    match op:
-        case "<=":
-            return most(value)
-        case "<":
-            return most(below)
-        case ">":
-            return known & ~most(value)
-        case ">=":
-            return known & ~most(below)
-        case _:
-            return most(value) & ~most(below)
-
-
-def _valid(op: str, value: float) -> Filter:
-    """Compare the valid share of a tile, of which the archive asks a least value."""
-    above = math.nextafter(value, math.inf)
-    least: Callable[[float], Filter] = lambda share: (  # noqa: E731
-        Filter() if share <= 0 else NOTHING if share > 1 else Filter(min_valid_fraction=share)
-    )
-    match op:
-        case ">=":
-            return least(value)
-        case ">":
-            return least(above)
-        case "<":
-            return ~least(value)
-        case "<=":
-            return ~least(above)
-        case _:
-            return least(value) & ~least(above)
 
 
 def _time(op: str, first: datetime, last: datetime) -> Filter:

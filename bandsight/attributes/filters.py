@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
+from bandsight.attributes.fields import CLOUD_FRACTION, FIELDS, GSD
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
@@ -15,15 +16,13 @@ _OPEN = ("", "..")
 _OPERATORS = ("=", "<", "<=", ">", ">=", "in", "is null")
 CLOUD_COVER = "eo:cloud_cover"
 """STAC's name of the share of a scene under clouds, percent."""
-GSD = "gsd"
-"""STAC's name of the ground sample distance, m; every scene that knows its own has it."""
 
 Scalar = str | float | bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Property:
-    """A condition on one property of the scene. On a scene that lacks it, only `is null` holds."""
+    """A condition on one field of the tile or property of its scene. Where that is unknown, only `is null` holds."""
 
     name: str
     """STAC name, e.g. `eo:cloud_cover`."""
@@ -87,12 +86,8 @@ class Filter:
     """The scene is of one of these sensor profiles."""
     scenes: tuple[int, ...] = ()
     """The tile is of one of these scenes."""
-    min_valid_fraction: float | None = None
-    """At least this share of the tile's pixels is valid, 0..1."""
-    max_cloud_fraction: float | None = None
-    """At most this share of the tile's valid pixels is cloud, 0..1; unknown where its scene has no quality band."""
     properties: tuple[Property, ...] = ()
-    """What the scene's properties are; cloud cover and ground sample distance are two of them."""
+    """Conditions on registered fields of the tile (`bandsight.attributes.fields`) and on any property of its scene."""
     exclude: tuple[int, ...] = ()
     """The tile is none of these."""
     up_to: int | None = None
@@ -114,12 +109,6 @@ class Filter:
             when = getattr(self, name)
             if when is not None and when.tzinfo is None:
                 raise QueryError(f"filter: {name} {when.isoformat()} has no time zone; need UTC")
-        for what, share in (
-            ("least valid", self.min_valid_fraction),
-            ("largest cloud", self.max_cloud_fraction),
-        ):
-            if share is not None and not 0 <= share <= 1:
-                raise QueryError(f"filter: {what} fraction {share}; need 0..1")
 
     def __and__(self, other: "Filter") -> "Filter":
         return Filter(all_of=(self, other))
@@ -173,7 +162,15 @@ class Filter:
         if bbox is not None:
             box = LonLatBox.from_text(bbox) if isinstance(bbox, str) else LonLatBox.from_sequence(bbox)
         start, end = parse_interval(datetime) if datetime else (None, None)
-        bounds = ((CLOUD_COVER, "<=", max_cloud_cover), (GSD, ">=", min_gsd_m), (GSD, "<=", max_gsd_m))
+        bounds = (
+            (CLOUD_COVER, "<=", max_cloud_cover),
+            (GSD, ">=", min_gsd_m),
+            (GSD, "<=", max_gsd_m),
+            (CLOUD_FRACTION, "<=", max_cloud_fraction),
+        )
+        for name, _, value in bounds:
+            if value is not None and (field := FIELDS.tile_field(name)) is not None:
+                field.check(value)
         return cls(
             boxes=tuple(box.split()) if box else (),
             area=Area.from_geojson(intersects) if intersects is not None else None,
@@ -182,7 +179,6 @@ class Filter:
             collections=tuple(collections),
             sensors=tuple(sensors),
             exclude=tuple(exclude),
-            max_cloud_fraction=max_cloud_fraction,
             properties=(
                 *(Property(name=name, op=op, value=value) for name, op, value in bounds if value is not None),
                 *properties,

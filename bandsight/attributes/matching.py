@@ -1,6 +1,7 @@
 """A filter becomes a mask over rows: exact, in a few passes of NumPy, three-valued where something is unknown."""
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.columns import NO_TIME, PropertyColumn, SceneColumns, TileColumns, rounded_outwards, time_us
+from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.filters import Filter, Property, Scalar
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
@@ -18,6 +20,14 @@ Footprints = Callable[[NDArray[np.int64]], NDArray[np.object_]]
 
 Mask = NDArray[np.bool_]
 _ANY = Filter()
+_COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "in": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +95,31 @@ def _of_tiles(view: View, where: Filter, footprints: Footprints, *, outcome: boo
         parts.append(_meets_boxes(view, where.boxes))
     if where.area is not None:
         parts.append(_meets_area(view, where.area, footprints))
-    if where.min_valid_fraction is not None:
-        parts.append(tiles.valid_fraction >= where.min_valid_fraction)
     if where.up_to is not None:
         parts.append(tiles.ids <= where.up_to)
     if where.exclude:
         parts.append(_others(tiles.ids, where.exclude))
     if not outcome:
         parts = [~part for part in parts]
-    if where.max_cloud_fraction is not None:
-        # NaN, an unknown share, is neither below nor above.
-        share = tiles.cloud_fraction
-        parts.append(share <= where.max_cloud_fraction if outcome else share > where.max_cloud_fraction)
+    for condition in where.properties:
+        if (field := FIELDS.tile_field(condition.name)) is not None:
+            holds, known = _of_values(tiles.values[field.name], condition)
+            parts.append((holds if outcome else ~holds) & known)
     return parts
+
+
+def _of_values(values: NDArray[np.float64], condition: Property) -> tuple[Mask, Mask]:
+    """Return for which rows a condition on a field holds, and for which it is known to hold or not."""
+    known = ~np.isnan(values)
+    if condition.op == "is null":
+        return ~known, np.ones(len(values), bool)
+    compare = _COMPARE[condition.op]
+    holds = np.zeros(len(values), bool)
+    for value in condition.values:
+        if isinstance(value, (str, bool)):
+            raise QueryError(f"filter: {condition.name}: found {value!r}; need a number")
+        holds |= compare(values, value)
+    return holds, known
 
 
 def _others(ids: NDArray[np.int64], left_out: Sequence[int]) -> Mask:
@@ -170,7 +192,7 @@ def _of_scenes(view: View, where: Filter, *, outcome: bool) -> list[Mask]:
         parts.append((np.isin(scenes.sensors, where.sensors), every))
     if where.scenes:
         parts.append((np.isin(scenes.ids, where.scenes), every))
-    parts += [_of_property(scenes, condition) for condition in where.properties]
+    parts += [_of_property(scenes, one) for one in where.properties if FIELDS.tile_field(one.name) is None]
     if not parts:
         return []
     if outcome:
@@ -203,16 +225,5 @@ def _compare(column: PropertyColumn, condition: Property, value: Scalar) -> Mask
             "compare with a value of its own kind"
         )
     mask = np.zeros(len(present), bool)
-    own = values[present]
-    match condition.op:
-        case "=" | "in":
-            mask[present] = own == value
-        case "<":
-            mask[present] = own < value
-        case "<=":
-            mask[present] = own <= value
-        case ">":
-            mask[present] = own > value
-        case _:
-            mask[present] = own >= value
+    mask[present] = _COMPARE[condition.op](values[present], value)
     return mask

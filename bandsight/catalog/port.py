@@ -18,8 +18,9 @@ from bandsight.catalog.jobs import Counts, Job, State
 from bandsight.catalog.records import ModelIdentity, Scene, SceneRecord, Tile, TileRecord
 from bandsight.catalog.saved_searches import SavedHits, SavedSearch, Status
 
-SceneAttributes = tuple[int, datetime | None, str, str, float | None, list[list[float]], dict[str, Any]]
-"""Of a scene: id, datetime, collection, sensor, gsd in m, boxes as (west, south, east, north), properties."""
+SceneAttributes = tuple[Any, ...]
+"""Of a scene: id, datetime, collection, sensor, boxes as (west, south, east, north), properties, then the registered
+fields of scenes (`bandsight.attributes.fields`) in their order."""
 
 
 class JobRows(Protocol):
@@ -149,7 +150,7 @@ class Catalog(Protocol):
         """Return which of some tiles exist."""
 
     def tile_attributes(self, first_id: int, last_id: int) -> list[tuple[Any, ...]]:
-        """Return (id, scene id, valid and cloud fraction, the eight box sides) of the tiles in a range of ids."""
+        """Return (id, scene id, the eight box sides, then the registered fields) of the tiles in a range of ids."""
 
     def footprints(self, ids: Sequence[int]) -> dict[int, str]:
         """Return footprints of tiles as GeoJSON text; unknown ids are left out."""

@@ -1,6 +1,7 @@
 """What the catalog keeps, as plain values: scenes, tiles, hits and the identity of a model."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,7 +117,9 @@ class TileRecord:
     boxes: tuple[LonLatBox, ...]
     """Boxes of the footprint; two when it crosses ±180°."""
     cloud_fraction: float | None = None
-    """Share of the valid pixels that are cloud or its shadow, 0..1; None where no quality band says it."""
+    """Share of the valid pixels that are cloud or its shadow, 0..1; None where there is no quality band."""
+    attributes: Mapping[str, float | None] = field(default_factory=dict)
+    """Further fields of `bandsight.attributes.fields`, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from bandsight.archive import Archive, CommitIntervenedError, View
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
-from bandsight.search.listing import Key, Listing, Position, bounded, read, scenes_passing, window
+from bandsight.search.listing import Key, Listing, Position, bounded, read, scenes_passing, tile_fields, window
 from bandsight.search.ranking import Cursor, Hydrate, Page, Rank, page, ranked_from
 from bandsight.search.result_selection import ResultSelection
 from bandsight.search.scorers import Scorer
@@ -125,7 +125,7 @@ def browse(
     def answer(view: View) -> Listing:
         newest = view.newest
         up_to = newest if after is None else (after.tiles_up_to, after.scenes_up_to)
-        selection = view.select(bounded(tiles, up_to[0]))
+        selection = view.select(bounded(tiles, up_to[0]), tile_fields(order))
         passing = scenes_passing(selection.scenes, bounded(scenes, up_to[1]), view.scene_footprints)
         shown = window(selection, passing, k, order, after, newest)
         rows = read(shown, view.tiles, lambda ids: view.scenes(set(ids)))

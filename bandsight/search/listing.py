@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.columns import NO_TIME, SceneColumns
+from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.filters import Filter, Scalar
 from bandsight.attributes.matching import Footprints, View, matching
 from bandsight.catalog.records import Scene, Tile
@@ -25,7 +26,8 @@ class Key:
     """One sort key."""
 
     name: str
-    """`id`, `datetime`, `collection`, or a property of the scene; rows without a value come last in both directions."""
+    """`id`, `datetime`, `collection`, a registered field of tiles, or a property of the scene; rows without a value
+    come last in both directions."""
     descending: bool = False
     """Largest value first."""
 
@@ -131,16 +133,11 @@ def window(
     scenes = selection.scenes
     ids = np.concatenate([selection.ids, scenes.ids[scene_rows]])
     is_scene = np.arange(len(ids)) >= len(selection.ids)
-    scene_at = np.concatenate([selection.scene_at, scene_rows])
-    keys: list[tuple[NDArray[Any], Any]] = []
-    values_of = {key.name: _values(scenes, key.name) for key in order if key.name != "id"}
-    for at, key in enumerate(order):
-        if key.name == "id":
-            sign = -1 if key.descending else 1
-            keys.append((sign * ids, sign * after.id if after else 0))
-        else:
-            ranks, own = _ranks(values_of[key.name], after.values[at] if after else None, key.descending)
-            keys.append((ranks[scene_at], own))
+    columns = [_column(selection, scene_rows, ids, key.name) for key in order]
+    keys: list[tuple[NDArray[Any], Any]] = [
+        column.keys(after, at, descending=key.descending)
+        for at, (column, key) in enumerate(zip(columns, order, strict=True))
+    ]
     keys += [(is_scene, after.is_scene if after else False), (ids, after.id if after else 0)]
     rows = np.arange(len(ids))
     if after is not None:
@@ -155,7 +152,7 @@ def window(
     end = None
     if len(rows) > k:
         last = int(shown[-1])
-        values = tuple(None if key.name == "id" else values_of[key.name][scene_at[last]] for key in order)
+        values = tuple(column.value(last) for column in columns)
         up_to = newest if after is None else (after.tiles_up_to, after.scenes_up_to)
         end = Position(
             values=values,
@@ -165,6 +162,11 @@ def window(
             scenes_up_to=up_to[1],
         )
     return Window(is_scene[shown], ids[shown], len(ids), end)
+
+
+def tile_fields(order: Sequence[Key]) -> list[str]:
+    """Return the names of the registered fields of tiles among the sort keys."""
+    return [own.name for key in order if (own := FIELDS.tile_field(key.name)) is not None]
 
 
 def bounded(where: Filter | None, up_to: int) -> Filter:
@@ -191,6 +193,73 @@ def read(
             return None
         rows.append((tile, scene))
     return rows
+
+
+class _Ids:
+    """Orders rows by their ids."""
+
+    def __init__(self, ids: NDArray[np.int64]) -> None:
+        self._ids = ids
+
+    def keys(self, after: Position | None, at: int, *, descending: bool) -> tuple[NDArray[Any], Any]:  # noqa: ARG002
+        """Return numbers that order rows, and the number of the position."""
+        sign = -1 if descending else 1
+        return sign * self._ids, sign * after.id if after else 0
+
+    def value(self, row: int) -> Scalar | None:  # noqa: ARG002  (a position has the id beside its values)
+        """Return what a position keeps of a row."""
+        return None
+
+
+class _Numbers:
+    """Orders rows by a registered field of tiles; unknown values are last."""
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self._values = values
+
+    def keys(self, after: Position | None, at: int, *, descending: bool) -> tuple[NDArray[Any], Any]:
+        """Return numbers that order rows, and the number of the position."""
+        sign = -1.0 if descending else 1.0
+        mark = after.values[at] if after else None
+        own = sign * mark if isinstance(mark, (int, float)) else math.inf
+        return np.where(np.isnan(self._values), math.inf, sign * self._values), own
+
+    def value(self, row: int) -> Scalar | None:
+        """Return what a position keeps of a row."""
+        value = float(self._values[row])
+        return None if math.isnan(value) else value
+
+
+class _OfScenes:
+    """Orders rows by what their scenes have."""
+
+    def __init__(self, values: list[Scalar | None], scene_at: NDArray[np.intp]) -> None:
+        self._values, self._scene_at = values, scene_at
+
+    def keys(self, after: Position | None, at: int, *, descending: bool) -> tuple[NDArray[Any], Any]:
+        """Return numbers that order rows, and the number of the position."""
+        ranks, own = _ranks(self._values, after.values[at] if after else None, descending)
+        return ranks[self._scene_at], own
+
+    def value(self, row: int) -> Scalar | None:
+        """Return what a position keeps of a row."""
+        return self._values[self._scene_at[row]]
+
+
+def _column(
+    selection: Selection, scene_rows: NDArray[np.intp], ids: NDArray[np.int64], name: str
+) -> _Ids | _Numbers | _OfScenes:
+    """Return the column of a sort key.
+
+    Raises:
+        QueryError: No scene has it.
+    """
+    if name == "id":
+        return _Ids(ids)
+    if (own := FIELDS.tile_field(name)) is not None:
+        of_scene = math.nan if own.of_scene is None else own.of_scene
+        return _Numbers(np.concatenate([selection.values[own.name], np.full(len(scene_rows), of_scene)]))
+    return _OfScenes(_values(selection.scenes, name), np.concatenate([selection.scene_at, scene_rows]))
 
 
 def _values(scenes: SceneColumns, name: str) -> list[Scalar | None]:

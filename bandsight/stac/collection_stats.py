@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bandsight.archive import Archive
+from bandsight.attributes.fields import FIELDS
 from bandsight.catalog.records import Hit, Scene
 from bandsight.geo.box import LonLatBox, around
 from bandsight.stac.bands import band_objects
@@ -87,7 +88,7 @@ def _held(archive: Archive) -> dict[str, Holding]:
 
 def _holding(name: str, scenes: list[Scene], tiles: int, boxes: list[LonLatBox]) -> Holding:
     times = [scene.datetime.astimezone(UTC) for scene in scenes if scene.datetime is not None]
-    rows = [{"gsd": scene.gsd_m, **scene.properties} for scene in scenes]
+    rows = [FIELDS.properties_of(scene) for scene in scenes]
     bands: dict[tuple[str, str, float], dict[str, Any]] = {}
     for scene in scenes:
         keys = [(scene.sensor, band.name, band.wavelength_um) for band in scene.bands]

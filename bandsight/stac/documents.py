@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.item_ids import scenes_collection
 from bandsight.catalog.records import ModelIdentity
 from bandsight.stac.collection_stats import Holding
@@ -45,8 +46,7 @@ _NAMES = {
     "datetime": {"type": "string", "format": "date-time"},
     "bandsight:sensor": {"type": "string", "description": "Sensor profile"},
     "bandsight:scene": {"type": "string", "description": "Item id of the scene"},
-    "bandsight:valid_fraction": {"type": "number", "description": "Share of valid pixels, 0..1; of a scene 1"},
-    "bandsight:cloud_fraction": {"type": "number", "description": "Share of cloud among a tile's valid pixels, 0..1"},
+    **{field.stac_name: field.schema for field in FIELDS.tile},
 }
 
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.item_ids import scene_item_id, scenes_collection
 from bandsight.catalog.records import Hit, ModelIdentity, Scene, Tile
 from bandsight.geo.box import LonLatBox, around
@@ -20,7 +21,7 @@ _EXTENSIONS = {
 }
 # STAC requires an interval where the time is unknown: one that includes every image taken from above.
 _ANY_TIME = {"start_datetime": "1850-01-01T00:00:00Z", "end_datetime": "2150-01-01T00:00:00Z"}
-_PLACES, _SCORE_PLACES = 4, 6
+_SCORE_PLACES = 6
 
 
 def item_of(
@@ -81,8 +82,7 @@ def tile_item(tile: Tile, scene: Scene, root: Root | None, facts: Mapping[str, A
         "bandsight:cell": tile.cell,
         "bandsight:scale": tile.scale,
         "bandsight:window": [tile.col_off, tile.row_off, tile.width, tile.height],
-        "bandsight:valid_fraction": round(tile.valid_fraction, _PLACES),
-        **({} if tile.cloud_fraction is None else {"bandsight:cloud_fraction": round(tile.cloud_fraction, _PLACES)}),
+        **{name: value for field in FIELDS.tile for name, value in field.in_item(tile).items()},
         **(facts or {}),
     }
     if root is None:
@@ -171,14 +171,13 @@ def _item(
 
 
 def _properties(scene: Scene) -> dict[str, Any]:
-    own = {name: value for name, value in scene.properties.items() if _is_json(value)}
+    own = {name: value for name, value in FIELDS.properties_of(scene).items() if _is_json(value)}
     time: dict[str, Any] = {"datetime": None if scene.datetime is None else rfc3339(scene.datetime)}
     if scene.datetime is None and not {"start_datetime", "end_datetime"} <= set(own):
         time |= _ANY_TIME
-    gsd = {} if scene.gsd_m is None else {"gsd": scene.gsd_m}
     is_code = scene.crs.upper().startswith("EPSG:")
     crs = {"proj:code": scene.crs.upper()} if is_code else {"proj:code": None, "proj:wkt2": scene.crs}
-    return {**gsd, **own, **time, **crs, "title": scene.name, "bandsight:sensor": scene.sensor}
+    return {**own, **time, **crs, "title": scene.name, "bandsight:sensor": scene.sensor}
 
 
 def _is_json(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """The vector store port: what an archive needs of the engine that keeps its vectors."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -39,6 +39,8 @@ class Selection:
     """Row of each tile's scene among the scenes, shape (n,)."""
     scenes: SceneColumns
     """The scenes of that state."""
+    values: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """The fields that were asked for, by name, NaN where unknown, each of shape (n,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +113,12 @@ class VectorStore(Protocol):
             QueryError: The filter cannot be applied to these tiles.
         """
 
-    def select(self, where: Filter) -> Selection:
+    def select(self, where: Filter, fields: Sequence[str] = ()) -> Selection:
         """Return all tiles that pass a filter.
+
+        Args:
+            where: Which tiles.
+            fields: Names of registered fields whose values are needed.
 
         Raises:
             QueryError: The filter cannot be applied to these tiles.

@@ -100,7 +100,7 @@ class ReferenceStore:
         """Decide anew at each search; see `VectorStore`."""
         return LazyChoice(self, where)
 
-    def select(self, where: Filter) -> Selection:
+    def select(self, where: Filter, fields: Sequence[str] = ()) -> Selection:
         """Look at every row; see `VectorStore`."""
         views = self._views()
         masks = [matching(view, where, self._footprints) for view in views]
@@ -109,6 +109,10 @@ class ReferenceStore:
             ids=np.concatenate([np.empty(0, np.int64), *(view.tiles.ids[mask] for view, mask in pairs)]),
             scene_at=np.concatenate([np.empty(0, np.intp), *(view.scene_at[mask] for view, mask in pairs)]),
             scenes=self._known_scenes(),
+            values={
+                name: np.concatenate([np.empty(0), *(view.tiles.values[name][mask] for view, mask in pairs)])
+                for name in fields
+            },
         )
 
     def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:

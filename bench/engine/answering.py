@@ -175,7 +175,7 @@ def _filter_alone(archive: Archive, wanted: Filter) -> dict[str, float]:
 def _wests(archive: Archive, rows: int) -> NDArray[np.float64]:
     """Return the west side of each tile, in the order of ids, as the catalog has it."""
     with archive.database.reading() as catalog:
-        found = [west for _, _, _, _, west, *_ in catalog.tile_attributes(1, rows)]
+        found = [west for _, _, west, *_ in catalog.tile_attributes(1, rows)]
     return np.array(found, np.float64)
 
 

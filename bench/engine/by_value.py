@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.columns import SceneColumns, TileColumns
-from bandsight.attributes.filters import Filter
+from bandsight.attributes.fields import VALID_FRACTION
+from bandsight.attributes.filters import Filter, Property
 from bandsight.attributes.segments import Segment
 from bandsight.vectors.local.store import LocalVectorStore
 from bandsight.vectors.port import Snapshot
@@ -36,7 +37,8 @@ def by_value(
 
     def ask(query: NDArray[np.float32], k: int, bound: int) -> list[int]:
         # Turned round, so that `below` becomes the filter's `at least`.
-        wanted = Filter() if bound > highest else Filter(min_valid_fraction=1.0 - (bound - 0.5) / _NUMBERS)
+        least = Property(name=VALID_FRACTION, op=">=", value=1.0 - (bound - 0.5) / _NUMBERS)
+        wanted = Filter() if bound > highest else Filter(properties=(least,))
         ids: list[int] = (store.search(query[None], k, wanted)[0][0] - 1).tolist()
         return ids
 
@@ -68,8 +70,7 @@ def _columns(start: int, values: NDArray[np.int64]) -> TileColumns:
         ids=ids,
         scene_ids=np.ones(count, np.int64),
         boxes=boxes,
-        valid_fraction=1.0 - values / _NUMBERS,
-        cloud_fraction=np.full(count, np.nan),
+        values={"valid_fraction": 1.0 - values / _NUMBERS, "cloud_fraction": np.full(count, np.nan)},
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import mapping, shape
 
+from bandsight.attributes.fields import CLOUD_FRACTION, VALID_FRACTION
 from bandsight.attributes.filters import Filter, Property
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
@@ -59,6 +60,8 @@ ORDER = st.sampled_from(["=", "<", "<=", ">", ">="])
 PROPERTIES = st.one_of(
     st.builds(Property, name=st.just("eo:cloud_cover"), op=ORDER, value=st.integers(0, 100) | st.floats(0, 100)),
     st.builds(Property, name=st.just("eo:cloud_cover"), op=st.just("="), value=st.just("unknown")),
+    st.builds(Property, name=st.sampled_from([VALID_FRACTION, CLOUD_FRACTION]), op=ORDER, value=st.floats(0, 1)),
+    st.builds(Property, name=st.sampled_from([VALID_FRACTION, CLOUD_FRACTION]), op=st.just("is null")),
     st.builds(Property, name=st.just("gsd"), op=ORDER, value=st.sampled_from([10, 20.0, 25])),
     st.builds(Property, name=st.just("platform"), op=ORDER, value=st.sampled_from(["sat-a", "sat-b", "x"])),
     st.builds(Property, name=st.just("platform"), op=st.just("in"), value=st.just(("sat-a", "sat-c"))),
@@ -76,8 +79,6 @@ PLAIN = st.builds(
     collections=st.lists(st.sampled_from([*COLLECTIONS, "none"]), max_size=2).map(tuple),
     sensors=st.lists(st.sampled_from(SENSORS), max_size=1).map(tuple),
     scenes=st.lists(st.integers(1, SCENES), max_size=3).map(tuple),
-    min_valid_fraction=st.none() | st.floats(0, 1),
-    max_cloud_fraction=st.none() | st.floats(0, 1),
     properties=st.lists(PROPERTIES, max_size=2).map(tuple),
     exclude=st.lists(st.integers(1, SCENES * TILES), max_size=5).map(tuple),
     up_to=st.none() | st.integers(1, SCENES * TILES),
@@ -88,8 +89,6 @@ SINGLE = st.one_of(
     st.builds(Filter, area=AREAS),
     st.builds(Filter, start=TIMES),
     st.builds(Filter, sensors=st.just(("one",))),
-    st.builds(Filter, min_valid_fraction=st.floats(0, 1)),
-    st.builds(Filter, max_cloud_fraction=st.floats(0, 1)),
     st.builds(Filter, properties=PROPERTIES.map(lambda one: (one,))),
     PLAIN,
 )
@@ -122,15 +121,11 @@ def judge(hit, wanted: Filter) -> bool | None:
         said.append(scene.sensor in wanted.sensors)
     if wanted.scenes:
         said.append(scene.id in wanted.scenes)
-    if wanted.min_valid_fraction is not None:
-        said.append(tile.valid_fraction >= wanted.min_valid_fraction)
-    if wanted.max_cloud_fraction is not None:
-        share = tile.cloud_fraction
-        said.append(None if share is None else share <= wanted.max_cloud_fraction)
     if wanted.up_to is not None:
         said.append(tile.id <= wanted.up_to)
     said.append(tile.id not in wanted.exclude)
-    said += [judge_property({"gsd": scene.gsd_m, **scene.properties}, one) for one in wanted.properties]
+    of_tile = {VALID_FRACTION: tile.valid_fraction, CLOUD_FRACTION: tile.cloud_fraction}
+    said += [judge_property({"gsd": scene.gsd_m, **scene.properties, **of_tile}, one) for one in wanted.properties]
     said += [judge(hit, part) for part in wanted.all_of]
     said += [negated(judge(hit, part)) for part in wanted.none_of]
     if wanted.any_of:
@@ -276,10 +271,8 @@ def test_filters_that_cannot_be_are_refused():
         Filter(boxes=(LonLatBox(west=170, south=0, east=-170, north=1),))
     with pytest.raises(QueryError, match="no time zone"):
         Filter(start=datetime(2020, 1, 1))  # noqa: DTZ001
-    with pytest.raises(QueryError, match=r"need 0\.\.1"):
-        Filter(min_valid_fraction=2)
-    with pytest.raises(QueryError, match=r"largest cloud fraction -1; need 0\.\.1"):
-        Filter(max_cloud_fraction=-1)
+    with pytest.raises(QueryError, match=r"bandsight:cloud_fraction -1; need 0\.\.1"):
+        Filter.parse(max_cloud_fraction=-1)
 
 
 def test_words_for_cloud_and_resolution_are_properties():

@@ -67,7 +67,7 @@ def test_columns_come_back_as_they_were_and_take_no_memory_of_their_own(tmp_path
     assert loaded is not None
     assert loaded.agrees(made)
     np.testing.assert_array_equal(loaded.bounds, rounded_outwards(made.boxes))
-    for values in (loaded.ids, loaded.boxes, loaded.bounds, loaded.valid_fraction, loaded.scene_ids):
+    for values in (loaded.ids, loaded.boxes, loaded.bounds, loaded.values["valid_fraction"], loaded.scene_ids):
         base = values
         while isinstance(base.base, np.ndarray):
             base = base.base
@@ -87,3 +87,16 @@ def test_a_bit_flipped_anywhere_in_columns_is_found(tmp_path, offset):
     assert load_columns(tmp_path / "seg-1", made.ids) is None
     os.truncate(file, len(data) - 1)
     assert not sound_columns(file)
+
+
+def test_files_of_the_former_version_are_read_as_they_are(tmp_path):
+    made = columns(1, 500)
+    save_columns(tmp_path / "seg-1", made)
+    file = tmp_path / "seg-1.bsc"
+    data = bytearray(file.read_bytes())
+    # Version 2 had the same columns, and no fields in its header.
+    data[8], data[48:64] = 2, bytes(16)
+    file.write_bytes(data)
+    loaded = load_columns(tmp_path / "seg-1", made.ids)
+    assert loaded is not None
+    assert loaded.agrees(made)

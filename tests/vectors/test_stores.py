@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bandsight.attributes.columns import SceneColumns, TileColumns
+from bandsight.attributes.fields import CLOUD_FRACTION, VALID_FRACTION
 from bandsight.attributes.filters import Filter, Property
 from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError, NotFoundError
@@ -48,8 +49,10 @@ def columns(first: int, rows: int, scenes: int = SCENES) -> TileColumns:
         ids=np.arange(first, first + rows),
         scene_ids=rng.integers(1, scenes + 1, rows),
         boxes=boxes,
-        valid_fraction=rng.random(rows).round(2),
-        cloud_fraction=np.where(rng.random(rows) < 0.2, np.nan, rng.random(rows).round(2)),
+        values={
+            "valid_fraction": rng.random(rows).round(2),
+            "cloud_fraction": np.where(rng.random(rows) < 0.2, np.nan, rng.random(rows).round(2)),
+        },
     )
 
 
@@ -159,6 +162,16 @@ def test_a_selection_is_all_that_a_search_could_find_beside_its_scenes(store):
         assert len(selection.scene_at) == len(found)
         if wanted.scenes:
             assert set(selection.scenes.ids[selection.scene_at]) == {3, 4}
+
+
+def test_a_selection_has_the_fields_that_were_asked_for(store):
+    where = Filter(properties=(Property(name=VALID_FRACTION, op="<", value=0.5),))
+    found = store.select(where, ["cloud_fraction", "valid_fraction"])
+    expected = columns_of(found.ids)
+    assert 0 < len(found.ids) < ROWS
+    assert (found.values["valid_fraction"] < 0.5).all()
+    for name in ("cloud_fraction", "valid_fraction"):
+        np.testing.assert_array_equal(found.values[name], expected.values[name])
 
 
 def test_tiles_of_a_scene_that_is_gone_are_gone(store):
@@ -304,12 +317,14 @@ FILTERS = st.builds(
     collections=st.lists(st.sampled_from(["c0", "c1", "c9"]), max_size=2).map(tuple),
     sensors=st.lists(st.sampled_from(["s0", "s1"]), max_size=2).map(tuple),
     scenes=st.lists(st.integers(1, SCENES), max_size=4).map(tuple),
-    min_valid_fraction=st.none() | st.floats(0, 1),
-    max_cloud_fraction=st.none() | st.floats(0, 1),
     exclude=st.lists(st.integers(1, ROWS), max_size=5).map(tuple),
     properties=st.lists(
-        st.builds(Property, name=st.just("n"), op=st.sampled_from(["=", "<", ">="]), value=st.integers(-1, 5)),
-        max_size=1,
+        st.one_of(
+            st.builds(Property, name=st.just("n"), op=st.sampled_from(["=", "<", ">="]), value=st.integers(-1, 5)),
+            st.builds(Property, name=st.just(VALID_FRACTION), op=st.just(">="), value=st.floats(0, 1)),
+            st.builds(Property, name=st.just(CLOUD_FRACTION), op=st.just("<="), value=st.floats(0, 1)),
+        ),
+        max_size=2,
     ).map(tuple),
     up_to=st.none() | st.integers(1, ROWS),
 )
@@ -356,9 +371,10 @@ def indexed(tmp_path, monkeypatch):
     return referee, real, tmp_path
 
 
-@pytest.mark.parametrize(
-    "wanted", [Filter(), Filter(scenes=(3,)), Filter(sensors=("s1",)), Filter(min_valid_fraction=0.97)]
-)
+FEW_TILES = Filter(properties=(Property(name=VALID_FRACTION, op=">=", value=0.97),))
+
+
+@pytest.mark.parametrize("wanted", [Filter(), Filter(scenes=(3,)), Filter(sensors=("s1",)), FEW_TILES])
 def test_through_the_index_answers_are_full_and_scores_raw(indexed, wanted):
     referee, real, _ = indexed
     for seed in range(5):

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.segments import Segment
 from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.port import SceneAttributes
@@ -188,15 +189,8 @@ class SqliteCatalog:
 
     def scene_attributes(self, after: int) -> Iterator[SceneAttributes]:
         """Yield what filters read of the scenes beyond an id, ascending."""
-        columns = (
-            SceneRow.id,
-            SceneRow.datetime,
-            SceneRow.collection,
-            SceneRow.sensor,
-            SceneRow.gsd_m,
-            SceneRow.boxes,
-            SceneRow.properties,
-        )
+        names = ("id", "datetime", "collection", "sensor", "boxes", "properties", *(one.name for one in FIELDS.scene))
+        columns = [getattr(SceneRow, name) for name in names]
         try:
             for row in self._db.execute(select(*columns).where(SceneRow.id > after).order_by(SceneRow.id)):
                 after, when, *others = row
@@ -223,11 +217,11 @@ class SqliteCatalog:
         }
 
     def tile_attributes(self, first_id: int, last_id: int) -> list[tuple[Any, ...]]:
-        """Return (id, scene id, valid and cloud fraction, the eight box sides) of the tiles in a range of ids."""
-        columns = [TileRow.id, TileRow.scene_id, TileRow.valid_fraction, TileRow.cloud_fraction]
-        sides = [getattr(TileRow, f"{side}{part}") for part in ("", "2") for side in SIDES]
+        """Return what filters read of the tiles in a range of ids; see `Catalog`."""
+        names = (*(f"{side}{part}" for part in ("", "2") for side in SIDES), *(field.name for field in FIELDS.tile))
         chosen = TileRow.id.between(first_id, last_id)
-        return [tuple(row) for row in self._db.execute(select(*columns, *sides).where(chosen).order_by(TileRow.id))]
+        columns = (TileRow.id, TileRow.scene_id, *(getattr(TileRow, name) for name in names))
+        return [tuple(row) for row in self._db.execute(select(*columns).where(chosen).order_by(TileRow.id))]
 
     def tile_ids(self, first_id: int, last_id: int) -> list[int]:
         """Return the ids of the tiles in a range of ids, ascending."""

@@ -11,10 +11,14 @@ from typing import Any
 import orjson
 from sqlalchemy import DateTime, Float, Integer
 
+from bandsight.attributes.fields import FIELDS
+
 # A scene's id is not known before its row is written; a swap changes the generation.
 _LEFT_OUT = {"scenes": {"id", "checksum", "added_generation"}, "tiles": {"checksum"}}
 # Columns that came later count where they have a value: rows that were there before keep their check.
-_LATER = {"source", "cloud_fraction", "decisions", "identity", "start_datetime", "end_datetime"}
+_LATER = {"source", "decisions", "identity", "start_datetime", "end_datetime"} | {
+    field.name for field in FIELDS.tile if field.name != "valid_fraction"
+}
 # Where a geometry's text is to stand.
 _COORDINATES = ', "coordinates": '
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from bandsight.attributes.fields import FIELDS
 from bandsight.catalog.records import Scene, SceneRecord, Tile, TileRecord
 from bandsight.catalog.sqlite.checksums import checksum_by_text, geometry_text, is_as_written, row_checksum
 from bandsight.catalog.sqlite.tables import SceneRow, TileRow
@@ -18,7 +19,9 @@ SIDES = ("west", "south", "east", "north")
 TILE_COLUMNS = tuple(column.name for column in TileRow.__table__.columns)
 # A damaged value may fail in as many ways as there are readers of values.
 UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, AttributeError, QueryError)
-_TILE_FIELDS = tuple(name for name in TileRecord.__dataclass_fields__ if name != "boxes")
+_TILE_FIELDS = tuple(name for name in TileRecord.__dataclass_fields__ if name not in {"boxes", "attributes"})
+# Registered fields that `TileRecord` has no name for.
+_TILE_ATTRIBUTES = tuple(field.name for field in FIELDS.tile if field.name not in _TILE_FIELDS)
 _BOX_COLUMNS = (SIDES, tuple(f"{side}2" for side in SIDES))
 _NO_BOX = dict.fromkeys(_BOX_COLUMNS[1])
 _SCENE_TIMES = ("datetime", "start_datetime", "end_datetime")
@@ -42,6 +45,7 @@ def tile_rows(scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> list
     rows = []
     for tile_id, tile in enumerate(tiles, first_id):
         row: dict[str, Any] = {name: getattr(tile, name) for name in _TILE_FIELDS}
+        row |= {name: tile.attributes.get(name) for name in _TILE_ATTRIBUTES}
         row |= {"id": tile_id, "scene_id": scene_id, **_NO_BOX}
         for part, box in enumerate(tile.boxes):
             row |= dict(zip(_BOX_COLUMNS[part], sides_of(box), strict=True))
@@ -78,7 +82,11 @@ def tile_of(found: Any) -> Tile:
     if row["west2"] is not None:
         boxes.append(_box(row[f"{side}2"] for side in SIDES))
     return Tile(
-        id=row["id"], scene_id=row["scene_id"], **{name: row[name] for name in _TILE_FIELDS}, boxes=tuple(boxes)
+        id=row["id"],
+        scene_id=row["scene_id"],
+        **{name: row[name] for name in _TILE_FIELDS},
+        boxes=tuple(boxes),
+        attributes={name: row[name] for name in _TILE_ATTRIBUTES},
     )
 
 

@@ -3,8 +3,10 @@
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, MetaData
+from sqlalchemy import JSON, CheckConstraint, DateTime, Double, ForeignKey, Index, LargeBinary, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from bandsight.attributes.fields import FIELDS
 
 # Named constraints: Alembic can then alter them on SQLite.
 _NAMES = {
@@ -100,6 +102,12 @@ class TileRow(Base):
     north2: Mapped[float | None]
     checksum: Mapped[int] = mapped_column(server_default="0")
     cloud_fraction: Mapped[float | None]
+
+
+# Fields that were registered after this class was written: unknown of older tiles, so their columns may be null.
+for _field in FIELDS.tile:
+    if _field.name not in TileRow.__table__.columns:
+        setattr(TileRow, _field.name, mapped_column(Double, nullable=True))
 
 
 class RemovedSceneRow(Base):

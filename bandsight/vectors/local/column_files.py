@@ -1,9 +1,11 @@
-"""Attribute columns on disk, one file a segment: derived from the catalog, so a bad file is simply written anew.
+"""Attribute columns on disk, one file a segment: derived from the catalog, so a bad file is written anew.
 
-Layout of version 2, little-endian: 8 bytes magic, uint32 format version, uint32 rows, SHA-256 of what follows the
-header's 64 bytes, zeros to these; then column by column, each from a multiple of 64 bytes on: the sides of each tile's
-box rounded outwards to float32 (west, south, east, north), tile ids and scene ids (int64), the sides of both boxes, the
-fractions valid and cloudy (float64). Opened, they are memory-mapped, so that only what filters ask for takes memory.
+Layout of version 3, little-endian: 8 bytes magic, uint32 format version, uint32 rows, SHA-256 of what follows the
+header's 64 bytes, 16 bytes that tell which fields it has; then column by column, each from a multiple of 64 bytes on:
+the sides of each tile's box rounded outwards to float32 (west, south, east, north), tile ids and scene ids (int64), the
+sides of both boxes (float64), and each registered field (float64, NaN where unknown). Version 2 has zeros for the 16
+bytes, and the fields valid_fraction and cloud_fraction. A file of other fields than today's does not count. Opened,
+columns are memory-mapped, so that only what filters read takes memory.
 """
 
 import hashlib
@@ -18,31 +20,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.columns import TileColumns, rounded_outwards
+from bandsight.attributes.fields import FIELDS
 
 SUFFIX = ".bsc"
-_MAGIC, _VERSION = b"BSCOLUMN", 2
-_HEADER = struct.Struct("<8sII32s")
+_MAGIC, _VERSION = b"BSCOLUMN", 3
+_FIELDS_OF_VERSION_2 = ("valid_fraction", "cloud_fraction")
+_HEADER = struct.Struct("<8sII32s16s")
 _ALIGN, _PART = 64, 1 << 20
-# Name, type and number of each column.
-_LAYOUT = (
-    ("bounds", "<f4", 4),
-    ("ids", "<i8", 1),
-    ("scene_ids", "<i8", 1),
-    ("boxes", "<f8", 8),
-    ("valid", "<f8", 1),
-    ("cloud", "<f8", 1),
-)
+# Name, type and number of each column; fields come after them.
+_LAYOUT = (("bounds", "<f4", 4), ("ids", "<i8", 1), ("scene_ids", "<i8", 1), ("boxes", "<f8", 8))
 
 
 def save_columns(path: Path, columns: TileColumns) -> None:
-    """Write columns beside their segment's name; a disk that does not let us costs time at the next start, no more."""
+    """Write columns beside their segment's name; where the disk refuses, they are computed again at the next start."""
     body = bytearray(_size(len(columns)))
     values = dict(_views(np.frombuffer(body, np.uint8), len(columns)))
     values["bounds"][:] = rounded_outwards(columns.boxes)
     values["ids"][:], values["scene_ids"][:] = columns.ids, columns.scene_ids
     values["boxes"][:] = columns.boxes.reshape(-1, 8).T
-    values["valid"][:], values["cloud"][:] = columns.valid_fraction, columns.cloud_fraction
-    header = _HEADER.pack(_MAGIC, _VERSION, len(columns), hashlib.sha256(body).digest())
+    for name in _fields():
+        values[name][:] = columns.values[name]
+    header = _HEADER.pack(_MAGIC, _VERSION, len(columns), hashlib.sha256(body).digest(), _fields_digest())
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with suppress(OSError):
         temporary.write_bytes(header.ljust(_ALIGN, b"\0") + body)
@@ -70,8 +68,7 @@ def load_columns(path: Path, ids: NDArray[np.int64]) -> TileColumns | None:
         ids=values["ids"],
         scene_ids=values["scene_ids"],
         boxes=values["boxes"].T.reshape(count, 2, 4),
-        valid_fraction=values["valid"],
-        cloud_fraction=values["cloud"],
+        values={name: values[name] for name in _fields()},
         bounds=values["bounds"],
     )
 
@@ -85,8 +82,9 @@ def _sound(path: Path) -> int | None:
     """Return the rows of a file, None when it is not what was written; read, not mapped, so it takes no memory."""
     try:
         with path.open("rb") as file:
-            magic, version, count, digest = _HEADER.unpack_from(file.read(_ALIGN))
-            if (magic, version) != (_MAGIC, _VERSION) or path.stat().st_size != _ALIGN + _size(count):
+            magic, version, count, digest, fields = _HEADER.unpack_from(file.read(_ALIGN))
+            known = fields == _fields_digest() if version == _VERSION else version == 2 and _fields_are_of_version_2()  # noqa: PLR2004
+            if magic != _MAGIC or not known or path.stat().st_size != _ALIGN + _size(count):
                 return None
             found = hashlib.sha256()
             while part := file.read(_PART):
@@ -96,14 +94,30 @@ def _sound(path: Path) -> int | None:
     return count if found.digest() == digest else None
 
 
+def _fields() -> tuple[str, ...]:
+    return tuple(field.name for field in FIELDS.tile)
+
+
+def _fields_digest() -> bytes:
+    return hashlib.blake2b("\n".join(_fields()).encode(), digest_size=16).digest()
+
+
+def _fields_are_of_version_2() -> bool:
+    return _fields() == _FIELDS_OF_VERSION_2
+
+
+def _layout() -> tuple[tuple[str, str, int], ...]:
+    return (*_LAYOUT, *((name, "<f8", 1) for name in _fields()))
+
+
 def _size(count: int) -> int:
-    return sum(_padded(np.dtype(kind).itemsize * number * count) for _, kind, number in _LAYOUT)
+    return sum(_padded(np.dtype(kind).itemsize * number * count) for _, kind, number in _layout())
 
 
 def _views(body: NDArray[np.uint8], count: int) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield each column's name and values, of shape (n,) or (number, n)."""
     start = 0
-    for name, kind, number in _LAYOUT:
+    for name, kind, number in _layout():
         size = np.dtype(kind).itemsize * number * count
         values = body[start : start + size].view(kind)
         yield name, values if number == 1 else values.reshape(number, count)

@@ -105,10 +105,10 @@ class LocalVectorStore:
         state = self._current()
         return Chosen(state, Masks.of([matching(shown.view, where, self._footprints) for shown in state.shown]))
 
-    def select(self, where: Filter) -> Selection:
+    def select(self, where: Filter, fields: Sequence[str] = ()) -> Selection:
         """Return all tiles that pass; see `VectorStore`."""
         state = self._current()
-        return _selected(state, [matching(shown.view, where, self._footprints) for shown in state.shown])
+        return _selected(state, [matching(shown.view, where, self._footprints) for shown in state.shown], fields)
 
     def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
         """Scan every row that passes; see `VectorStore`."""
@@ -280,10 +280,14 @@ class LocalVectorStore:
         return out
 
 
-def _selected(state: State, masks: list[Mask]) -> Selection:
+def _selected(state: State, masks: list[Mask], fields: Sequence[str] = ()) -> Selection:
     pairs = [(shown.view, mask) for shown, mask in zip(state.shown, masks, strict=True)]
     return Selection(
         ids=np.concatenate([np.empty(0, np.int64), *(view.tiles.ids[mask] for view, mask in pairs)]),
         scene_at=np.concatenate([np.empty(0, np.intp), *(view.scene_at[mask] for view, mask in pairs)]),
         scenes=state.scenes,
+        values={
+            name: np.concatenate([np.empty(0), *(view.tiles.values[name][mask] for view, mask in pairs)])
+            for name in fields
+        },
     )
