@@ -243,7 +243,8 @@ class _OfScenes:
 
     def value(self, row: int) -> Scalar | None:
         """Return what a position keeps of a row."""
-        return self._values[self._scene_at[row]]
+        value: Scalar | None = self._values[int(self._scene_at[row])]
+        return value
 
 
 def _column(
