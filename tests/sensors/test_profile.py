@@ -119,7 +119,7 @@ def test_radar_says_its_frequency_and_polarisation() -> None:
         ("title = ", "TOMLDecodeError"),
         ('title = "x"\ncollection = "x"', "scaling"),
         ('title = "x"\ncollection = "x"\n[scaling.uint8]\nkind = "as_is"', "scaling.default"),
-        ('title = "x"\ncollection = "x"\nproduct = "("\n[scaling.default]\nkind = "as_is"', "error"),
+        ('title = "x"\ncollection = "x"\nproduct = "("\n[scaling.default]\nkind = "as_is"', "unterminated subpattern"),
         (
             'title = "x"\ncollection = "x"\nbands = [{ name = "b" }]\n[scaling.default]\nkind = "as_is"',
             "wavelength_um",
