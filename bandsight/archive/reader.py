@@ -337,7 +337,9 @@ class Archive:
             catalog=catalog,
             store=self.store,
             scene_cache=self._scenes,
+            tile_footprints=self._footprints.tiles,
             scene_footprints=self._footprints.scenes,
+            scene_columns=self._scene_columns,
             dim=self.model.dim,
         )
 
@@ -355,7 +357,9 @@ class Archive:
             )
         with self._refreshing:
             if generation > self._generation:
-                self._show(self._snapshot(catalog))
+                snapshot = self._snapshot(catalog)
+                self._show(snapshot)
+                self._scene_columns = snapshot.scenes
                 self._generation = generation
 
     def _show(self, snapshot: Snapshot) -> None:

@@ -144,6 +144,16 @@ class SavedSearches:
         if not found:
             raise _missing(search_id)
 
+    def all_hits(self, search_id: str) -> SavedHits:
+        """Return all hits of a search, also those whose tiles are gone.
+
+        Raises:
+            NotFoundError: There is no search with this id.
+        """
+        search = self.get(search_id)
+        with self._database.reading() as catalog:
+            return catalog.saved_searches.hits(search_id, 0, search.hits)
+
     def page(self, search_id: str, start: int = 0, limit: int = 100) -> HitsPage:
         """Return the hits of some consecutive ranks whose tiles still exist; it costs what these hits cost.
 

@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive.scene_cache import SceneCache
+from bandsight.archive.tile_columns import fresh_columns
+from bandsight.attributes.columns import SceneColumns
 from bandsight.attributes.filters import Filter
-from bandsight.attributes.matching import Footprints
+from bandsight.attributes.matching import Footprints, matching
+from bandsight.attributes.matching import View as Rows
 from bandsight.catalog.port import Catalog
 from bandsight.catalog.records import Hit, Scene, Tile
 from bandsight.errors import QueryError
@@ -31,8 +34,12 @@ class View:
     """Vectors of the same state."""
     scene_cache: SceneCache
     """Scenes read before."""
+    tile_footprints: Footprints
+    """Reads footprints of tiles by id."""
     scene_footprints: Footprints
     """Reads footprints of scenes by id."""
+    scene_columns: SceneColumns
+    """Attributes of all scenes."""
     dim: int
     """Length of a vector."""
 
@@ -81,6 +88,17 @@ class View:
             NotFoundError: The archive does not hold one of them.
         """
         return self.store.get(ids)
+
+    def passing(self, tiles: Sequence[Tile], where: Filter) -> set[int]:
+        """Return the ids of those tiles that pass a filter; it costs what these tiles cost.
+
+        Raises:
+            QueryError: The filter cannot be applied to these tiles.
+        """
+        ordered = sorted(tiles, key=lambda tile: tile.id)
+        columns = fresh_columns([(tile.id, tile.scene_id, tile) for tile in ordered])
+        mask = matching(Rows(columns, self.scene_columns), where, self.tile_footprints)
+        return set(columns.ids[mask].tolist())
 
     def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
         """Return tiles by id; those that are gone are left out."""

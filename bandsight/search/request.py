@@ -124,8 +124,8 @@ class RegisterBody(Filters):
     title: str = Field("", max_length=200, description="For people; the question when empty")
     hits: int = Field(1000, ge=1, le=10_000, description="Most hits that the search has")
 
-    def asked(self, question: Question) -> dict[str, Any]:
-        """Return what is kept of it: its pictures as vectors."""
+    def to_save(self, question: Question) -> dict[str, Any]:
+        """Return the request as it is saved: pictures as vectors."""
         return echo(self, question.saved_form, exclude={"title", "hits"})
 
 

@@ -1,141 +1,237 @@
-"""Searches that are kept under an id: one small file each, in the archive's folder."""
+"""Saved searches: saved with one run, and ranked again when something has been indexed since."""
 
-import json
-import re
-import secrets
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from bandsight.attributes.datetimes import rfc3339
-from bandsight.errors import ArchiveError, NotFoundError, QueryError
-from bandsight.vectors.atomic_io import cannot_write, write_durably
+import numpy as np
+from pydantic import ValidationError
 
-_FOLDER, _HITS = "searches", ".hits"
-_ID = re.compile(r"[0-9a-f]{16}")
-_MOST, _MOST_BYTES = 10_000, 2**20
+from bandsight.archive import Archive
+from bandsight.attributes.cql2 import NOTHING
+from bandsight.attributes.filters import Filter
+from bandsight.attributes.item_ids import MAX_ID
+from bandsight.catalog.records import Hit
+from bandsight.catalog.saved_searches import SavedHits, SavedSearch
+from bandsight.errors import ArchiveError, QueryError
+from bandsight.search.items import check_names
+from bandsight.search.question_ranking import QuestionRanking, Ranking
+from bandsight.search.ranking import BAD_PLACE, Page
+from bandsight.search.request import Filters, RegisterBody, query_of_body
+from bandsight.search.resolve import question_of
+from bandsight.search.searcher import Searcher
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registered:
-    """A search that was registered."""
-
-    id: str
-    """Sixteen hex digits."""
-    title: str
-    """For people."""
-    created: str
-    """UTC, RFC 3339."""
-    hits: int
-    """Most hits that it has."""
-    body: Mapping[str, Any]
-    """The body of the search, as POST /search takes it."""
+# Saved searches whose hits stay in memory, each at one generation.
+_MOST_CACHED = 8
+_PLACE_PARTS = 3
+_MAX_TITLE = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hits:
-    """What a search found when it was registered."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The hits of a saved search at one generation."""
 
+    hits: list[Hit]
     generation: int
-    """The commit that was searched."""
-    ids: tuple[int, ...]
-    """The tiles, best first."""
+    nothing_matches: bool | None
 
 
-class Searches:
-    """The registered searches of one archive."""
+class SavedRuns:
+    """The latest runs of saved searches; safe to share between threads."""
 
-    def __init__(self, archive: Path) -> None:
-        self._folder = archive / _FOLDER
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: OrderedDict[tuple[str, int, int], _Run] = OrderedDict()
 
-    def add(self, title: str, hits: int, body: Mapping[str, Any]) -> Registered:
-        """Keep a search and return it with its id.
+    def get(self, search_id: str, generation: int, up_to: int, run: Callable[[], Page]) -> _Run:
+        """Return the hits of a search, from memory or by running it.
 
-        Raises:
-            QueryError: There are too many.
-            ArchiveError: The disk does not let us.
+        Args:
+            search_id: The search.
+            generation: The commit that is served.
+            up_to: Newest tile that counts.
+            run: Runs the search.
         """
-        if len(self._paths()) >= _MOST:
-            raise QueryError(f"searches: found {_MOST:,} of them; delete some that nobody needs any more")
-        now = rfc3339(datetime.now(UTC).replace(microsecond=0))
-        made = Registered(id=secrets.token_hex(8), title=title, created=now, hits=hits, body=body)
-        path = self._path(made.id)
-        said = json.dumps(asdict(made), ensure_ascii=False).encode()
-        if len(said) > _MOST_BYTES:
-            raise QueryError(
-                f"search: it would take {len(said):,} bytes; at most {_MOST_BYTES:,} are kept, so simplify it"
-            )
-        try:
-            self._folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        write_durably(path, [said])
+        key = (search_id, generation, up_to)
+        with self._lock:
+            found = self._runs.get(key)
+        if found is None:
+            found = self.put(search_id, up_to, run())
+        return found
+
+    def put(self, search_id: str, up_to: int, page: Page) -> _Run:
+        """Keep the hits of a run."""
+        made = _Run(page.hits, page.generation, page.nothing_matches)
+        with self._lock:
+            self._runs[search_id, page.generation, up_to] = made
+            while len(self._runs) > _MOST_CACHED:
+                self._runs.popitem(last=False)
         return made
 
-    def keep_hits(self, search_id: str, hits: Hits) -> None:
-        """Keep what a search found, so that it can be shown as it was.
 
-        Raises:
-            ArchiveError: The disk does not let us.
-        """
-        write_durably(self._path(search_id).with_suffix(_HITS), [json.dumps(asdict(hits)).encode()])
+def save(searcher: Searcher, runs: SavedRuns, body: RegisterBody) -> SavedSearch:
+    """Save a search by meaning with the hits that it has now: one encoding, one search.
 
-    def hits_of(self, search_id: str) -> Hits | None:
-        """Return what a search found when it was registered; None where a former version did not keep it."""
-        try:
-            said = json.loads(self._path(search_id).with_suffix(_HITS).read_text(encoding="utf-8"))
-            return Hits(generation=int(said["generation"]), ids=tuple(int(one) for one in said["ids"]))
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
-
-    def get(self, search_id: str) -> Registered:
-        """Return a search.
-
-        Raises:
-            NotFoundError: There is none of this id.
-        """
-        path = self._path(search_id)
-        try:
-            return Registered(**json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError as error:
-            raise self._missing(search_id) from error
-        except (OSError, ValueError, TypeError) as error:
-            raise ArchiveError(f"{path}: cannot be read; delete it and register the search anew") from error
-
-    def all(self) -> list[Registered]:
-        """Return all searches, the newest first."""
-        found = []
-        for path in self._paths():
-            # Somebody may delete one while these are read.
-            with suppress(NotFoundError):
-                found.append(self.get(path.stem))
-        return sorted(found, key=lambda search: (search.created, search.id), reverse=True)
-
-    def delete(self, search_id: str) -> None:
-        """Forget a search.
-
-        Raises:
-            NotFoundError: There is none of this id.
-        """
-        try:
-            self._path(search_id).unlink()
-        except FileNotFoundError as error:
-            raise self._missing(search_id) from error
-        self._path(search_id).with_suffix(_HITS).unlink(missing_ok=True)
-
-    def _paths(self) -> list[Path]:
-        return [path for path in self._folder.glob("*.json") if _ID.fullmatch(path.stem)]
-
-    def _path(self, search_id: str) -> Path:
-        # The id becomes the name of a file: nothing else may.
-        if not _ID.fullmatch(search_id):
-            raise self._missing(search_id)
-        return self._folder / f"{search_id}.json"
-
-    def _missing(self, search_id: str) -> NotFoundError:
-        return NotFoundError(
-            f"search {search_id[:60]!r}: not registered here, or deleted; GET /searches lists those that are"
+    Raises:
+        QueryError: It is no search by meaning, it cannot be run, or there are too many saved searches.
+        NotFoundError: The archive does not hold a tile that is an example.
+    """
+    question = question_of(searcher, body.q, body.semantic)
+    if question is None:
+        raise QueryError(
+            "q, semantic: found neither; a saved search ranks tiles by meaning (POST /search lists items without)"
         )
+    archive = searcher.archive
+    ranking, where = QuestionRanking(searcher, question), _where(searcher, body)
+    archive.refresh()
+    up_to = archive.newest_tile
+    page = ranking.page(Filter(up_to=up_to, all_of=(where,)), body.hits, None)
+    title = body.title.strip() or ", ".join(question.labels) or "unlike its examples"
+    hits = SavedHits(
+        ids=np.array([hit.tile.id for hit in page.hits], np.int64),
+        scores=np.array([hit.score for hit in page.hits], np.float32),
+    )
+    saved = archive.saved_searches.add(
+        title[:_MAX_TITLE], body.to_save(question), max_hits=body.hits, hits=hits, generation=page.generation
+    )
+    runs.put(saved.id, up_to, page)
+    return saved
+
+
+def request_of_saved(saved: SavedSearch) -> Filters:
+    """Return the request of a saved search.
+
+    Raises:
+        ArchiveError: This version cannot read it.
+    """
+    try:
+        return Filters.model_validate(dict(saved.request))
+    except ValidationError as error:
+        raise ArchiveError(
+            f"search {saved.id}: it was saved by another version of Bandsight; delete it and save it again"
+        ) from error
+
+
+class SavedRanking:
+    """The hits of a saved search in their order; filters only narrow them.
+
+    A page costs what the hits cost: the search runs once after each commit, and filters look at its hits only.
+    """
+
+    def __init__(self, searcher: Searcher, runs: SavedRuns, saved: SavedSearch) -> None:
+        """Prepare.
+
+        Raises:
+            ArchiveError: This version cannot read the search.
+        """
+        self._searcher, self._runs, self._saved = searcher, runs, saved
+        self._request = request_of_saved(saved)
+
+    @property
+    def key(self) -> Any:
+        """The saved search."""
+        return {"search": self._saved.id}
+
+    def source(self) -> Ranking:
+        """Return the ranking of all tiles that the hits are the first of.
+
+        Raises:
+            QueryError: The question cannot be used any more.
+            NotFoundError: A tile that is an example is gone.
+        """
+        question = question_of(self._searcher, self._request.q, self._request.semantic)
+        if question is None:
+            raise ArchiveError(f"search {self._saved.id}: its question is missing; delete it and save it again")
+        return QuestionRanking(self._searcher, question)
+
+    def hits(self) -> list[Hit]:
+        """Return all hits as of now."""
+        self._searcher.archive.refresh()
+        return list(self._run(self._searcher.archive.newest_tile).hits)
+
+    def page(self, where: Filter, k: int, after: list[Any] | None) -> Page:
+        """Return the k best hits that pass another filter; see `Ranking`."""
+        archive = self._searcher.archive
+        up_to = archive.newest_tile if after is None else _checked(after)[2]
+        run = self._run(up_to)
+        hits = _passing(archive, run.hits, where)
+        following = hits if after is None else _following(hits, after)
+        shown = following[:k]
+        end = [shown[-1].tile.id, shown[-1].score, up_to] if len(following) > k else None
+        return Page(
+            hits=shown, next=end, matched=len(hits), generation=run.generation, nothing_matches=run.nothing_matches
+        )
+
+    def _run(self, up_to: int) -> _Run:
+        def run() -> Page:
+            where = Filter(up_to=up_to, all_of=(_where(self._searcher, self._request),))
+            return self.source().page(where, self._saved.max_hits, None)
+
+        return self._runs.get(self._saved.id, self._searcher.archive.generation, up_to, run)
+
+
+class RegisteredRanking:
+    """The hits that a search had when it was saved, as far as they still exist; filters only narrow them."""
+
+    def __init__(self, source: Ranking, ids: tuple[int, ...], generation: int) -> None:
+        """Prepare.
+
+        Args:
+            source: Ranks all tiles.
+            ids: The tiles that were hits.
+            generation: The commit that was searched.
+        """
+        self._source, self._ids, self._generation = source, ids, generation
+
+    @property
+    def key(self) -> Any:
+        """The ranking, and when its hits were found."""
+        return {"registered": self._source.key, "generation": self._generation}
+
+    def page(self, where: Filter, k: int, after: list[Any] | None) -> Page:
+        """Return the k best of these hits after a place; see `Ranking`."""
+        only = Filter(all_of=(where, ~Filter(exclude=self._ids))) if self._ids else Filter(up_to=-1)
+        return self._source.page(only, k, after)
+
+
+def registered_ids(archive: Archive, saved: SavedSearch) -> tuple[int, ...] | None:
+    """Return the tiles that were hits when a search was saved, best first; None where it has not been run."""
+    if saved.generation is None:
+        return None
+    return tuple(archive.saved_searches.all_hits(saved.id).ids.tolist())
+
+
+def _where(searcher: Searcher, request: Filters) -> Filter:
+    query = query_of_body(request, searcher.max_hits)
+    check_names(searcher.archive, query)
+    return query.of("tile", searcher.archive) or NOTHING
+
+
+def _passing(archive: Archive, hits: list[Hit], where: Filter) -> list[Hit]:
+    if where.is_empty or not hits:
+        return hits
+    passing = archive.read(lambda view: view.passing([hit.tile for hit in hits], where))
+    return [hit for hit in hits if hit.tile.id in passing]
+
+
+def _following(hits: list[Hit], after: list[Any]) -> list[Hit]:
+    """Return the hits after a tile; if it is gone, those of a lower score."""
+    tile_id, score, _ = after
+    for at, hit in enumerate(hits):
+        if hit.tile.id == tile_id:
+            return hits[at + 1 :]
+    return [hit for hit in hits if (-hit.score, hit.tile.id) > (-score, tile_id)]
+
+
+def _checked(place: list[Any]) -> list[Any]:
+    """Return a place: [tile id, score, newest tile].
+
+    Raises:
+        QueryError: It is something else.
+    """
+    valid = len(place) == _PLACE_PARTS and type(place[1]) in {int, float}
+    if not valid or not all(type(number) is int and 0 <= number <= MAX_ID for number in (place[0], place[2])):
+        raise QueryError(BAD_PLACE)
+    return place

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from bandsight.search.saved import Registered
+from bandsight.catalog.saved_searches import SavedSearch
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
@@ -18,7 +18,7 @@ class Root:
 
     server: str
     """The server's own root, absolute, without a slash at its end."""
-    search: Registered | None = None
+    search: SavedSearch | None = None
     """The saved search whose hits are this API's items; None for the whole archive."""
 
     @property

@@ -10,11 +10,10 @@ from pydantic import AfterValidator
 from bandsight.errors import QueryError
 from bandsight.export.formats import ExportFormat, format_named, formats
 from bandsight.export.pages import ResultPages
-from bandsight.export.permalink import AsRegistered, gone_since
 from bandsight.export.request import DEFAULT_ITEMS, MAX_ITEMS, ExportBody
 from bandsight.search.items import ItemQuery
 from bandsight.search.request import query_of_body
-from bandsight.search.saved_ranking import TopRanking
+from bandsight.search.saved import RegisteredRanking, registered_ids
 from bandsight.stac.links import JSON
 from search_api.middleware.head import wants_headers_only
 from search_api.problem_schema import problems
@@ -110,17 +109,20 @@ def export_router() -> APIRouter:
         Where nothing was committed since, both are the same. Headers and file give the generation now and then, and
         how many of the hits of then are gone.
         """
-        then = searches.hits_of(search_id)
+        saved = searches.get(search_id)
+        then = registered_ids(api.archive, saved)
         name, ranking, chosen = f"search-{search_id}", api.ranking(None), format_named(format)
         facts: dict[str, Any] = {}
         if then is not None:
-            facts = {"registered_generation": then.generation, "gone": gone_since(api.archive, then)}
+            there = api.archive.tiles_by_id(then)
+            gone = [tile_id for tile_id in then if tile_id not in there]
+            facts = {"registered_generation": saved.generation, "gone": gone}
         if wants_headers_only(api.request):
             api.archive.refresh()
             headers = _headers(api.archive.generation, chosen, name, facts)
             return StreamingResponse([], media_type=chosen.media_type, headers=headers)
-        if then is not None and as_registered and isinstance(ranking, TopRanking):
-            ranking = AsRegistered(ranking.rank, then)
+        if then is not None and as_registered and api.saved is not None and saved.generation is not None:
+            ranking = RegisteredRanking(api.saved.source(), then, saved.generation)
         pages = ResultPages(api.archive, ItemQuery(), ranking, api.root, most=limit, vectors=vectors, facts=facts)
         return _file(api, pages, chosen, name, facts)
 

@@ -8,13 +8,14 @@ from bandsight.attributes.item_ids import MAX_ID
 from bandsight.errors import QueryError
 from bandsight.maps.highlights import highlight_png
 from bandsight.search.resolve import resolve_question, terms_of
+from bandsight.search.saved import request_of_saved
 from search_api.etag import cached
 from search_api.maps.answers import PNG, file_answer
 from search_api.maps.heatmap import StyleDep
 from search_api.maps.state import MapState
 from search_api.problem_schema import problems
 from search_api.service import Service
-from search_api.stac.searches import SearchesDep, read_body
+from search_api.stac.searches import SearchesDep
 from search_api.stac.url_params import reject_unknown_params
 
 router = APIRouter(tags=["Tiles"], dependencies=[Depends(reject_unknown_params)])
@@ -43,7 +44,7 @@ def explain(
         question = resolve_question(service.searcher, terms_of(q))
     else:
         state: MapState = request.app.state.maps
-        question = state.question(service, search or "", read_body(searches.get(search or "")))
+        question = state.question(service, search or "", request_of_saved(searches.get(search or "")))
     tile = service.archive.tile(tile_id)
     scene = service.archive.scene(tile.scene_id)
 

@@ -15,6 +15,7 @@ from bandsight.maps.request import HeatmapBody
 from bandsight.search.items import filter_of
 from bandsight.search.request import query_of_body
 from bandsight.search.resolve import resolve_question, terms_of
+from bandsight.search.saved import request_of_saved
 from bandsight.stac.links import GEOTIFF, JSON
 from search_api.etag import cached
 from search_api.maps.answers import FILE, MEDIA_TYPES, PNG, file_answer
@@ -24,7 +25,7 @@ from search_api.request_bodies import body_of, described
 from search_api.service import Service
 from search_api.stac import schemas
 from search_api.stac.routes import json_answer, server_url
-from search_api.stac.searches import SearchesDep, SearchId, read_body
+from search_api.stac.searches import SearchesDep, SearchId
 from search_api.stac.url_params import AskedUrl, reject_unknown_params, take_pictures
 
 router = APIRouter(tags=["Heat maps"], dependencies=[Depends(reject_unknown_params)])
@@ -36,7 +37,7 @@ def _of_search(request: Request, searches: SearchesDep, search_id: SearchId) -> 
     """Return the heat map of a registered search."""
     service: Service = request.app.state.service
     state: MapState = request.app.state.maps
-    body = read_body(searches.get(search_id))
+    body = request_of_saved(searches.get(search_id))
     question = state.question(service, search_id, body)
     where = filter_of(service.searcher, query_of_body(body, service.settings.max_hits))
     return Heatmap(service.searcher, question, state.scores.of(service.archive, question, where))

@@ -1,7 +1,6 @@
-"""The routes of a STAC API, made once for the archive and once for every registered search."""
+"""The routes of a STAC API, made once for the archive and once for every saved search."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -16,7 +15,7 @@ from bandsight.search.question import Semantic
 from bandsight.search.question_ranking import QuestionRanking, Ranking
 from bandsight.search.request import SearchBody, echo, query_of_body
 from bandsight.search.resolve import Question, question_of
-from bandsight.search.saved_ranking import TopRanking
+from bandsight.search.saved import SavedRanking
 from bandsight.stac import documents
 from bandsight.stac.collection_stats import Holding, of_hits
 from bandsight.stac.items import item_of
@@ -37,8 +36,8 @@ _LISTS = schemas.of(GEOJSON, schemas.ITEMS)
 class Api:
     """What a route needs: the archive, the API it belongs to, and how that orders its items."""
 
-    def __init__(self, request: Request, root: Root, fixed: Callable[[], TopRanking] | None = None) -> None:
-        self.request, self.root, self._fixed = request, root, fixed
+    def __init__(self, request: Request, root: Root, saved: SavedRanking | None = None) -> None:
+        self.request, self.root, self.saved = request, root, saved
         self.service: Service = request.app.state.service
         self.state: StacState = request.app.state.stac
 
@@ -47,20 +46,15 @@ class Api:
         """The archive."""
         return self.service.archive
 
-    @cached_property
-    def _hits(self) -> TopRanking | None:
-        """The order of a registered search."""
-        return None if self._fixed is None else self._fixed()
-
     def names(self) -> list[str]:
-        """Return the collections that this API shows; of a registered search, those of its hits."""
-        if self._hits is not None:
-            return sorted({hit.scene.collection for hit in self._hits.hits()})
+        """Return the collections that this API shows; of a saved search, those of its hits."""
+        if self.saved is not None:
+            return sorted({hit.scene.collection for hit in self.saved.hits()})
         return collection_names(self.archive)
 
     def held(self) -> dict[str, Holding]:
-        """Return what each collection of tiles holds; of a registered search, only its hits."""
-        return self.state.holdings.of(self.archive) if self._hits is None else of_hits(self._hits.hits())
+        """Return what each collection of tiles holds; of a saved search, only its hits."""
+        return self.state.holdings.of(self.archive) if self.saved is None else of_hits(self.saved.hits())
 
     def holding(self, name: str) -> Holding:
         """Return what a collection holds.
@@ -77,7 +71,7 @@ class Api:
     def need_collection(self, name: str) -> None:
         """Refuse the items of a collection that is not there.
 
-        Of a registered search it may be one without a hit: a commit may take the last one while its pages are walked.
+        Of a saved search it may be one without a hit: a commit may take the last one while its pages are walked.
 
         Raises:
             NotFoundError: It is none of them.
@@ -96,12 +90,12 @@ class Api:
         """Return what is asked by meaning, None where nothing is.
 
         Raises:
-            QueryError: There are two questions, or one too many for a registered search.
+            QueryError: There are two questions, or one too many for a saved search.
         """
         given = [name for name, value in (("q", q), ("semantic", semantic)) if value is not None]
-        if given and self._fixed is not None:
+        if given and self.saved is not None:
             raise QueryError(
-                f"{given[0]}: a registered search has an order of its own; narrow it by filters, or POST /search"
+                f"{given[0]}: a saved search has an order of its own; narrow it by filters, or POST /search"
             )
         return question_of(self.service.searcher, q, semantic)
 
@@ -115,9 +109,9 @@ class Api:
         return item_of(row, self.root, self.archive.model, self.archive.generation)
 
     def ranking(self, question: Question | None) -> Ranking | None:
-        """Return the order of a question, or of a registered search; None for a list without one."""
-        if self._hits is not None:
-            return self._hits
+        """Return the order of a question, or of a saved search; None for a list without one."""
+        if self.saved is not None:
+            return self.saved
         return None if question is None else QuestionRanking(self.service.searcher, question)
 
 

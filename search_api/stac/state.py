@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bandsight.search.saved_ranking import Kept
+from bandsight.search.saved import SavedRuns
 from bandsight.stac.collection_stats import Holdings
 
 
@@ -12,5 +12,5 @@ class StacState:
 
     holdings: Holdings = field(default_factory=Holdings)
     """What each collection holds."""
-    kept: Kept = field(default_factory=Kept)
-    """Hits of registered searches."""
+    runs: SavedRuns = field(default_factory=SavedRuns)
+    """Hits of saved searches."""

@@ -1,15 +1,16 @@
-"""Registered searches: roots of their own, whose items are the hits."""
+"""Saved searches: roots of their own, whose items are the hits."""
 
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
-from bandsight.archive import Archive
+from bandsight.archive import Archive, saved_searches
 from bandsight.geo.box import LonLatBox
-from bandsight.search import saved as registered
+from bandsight.search import question_ranking
 from bandsight.stac.items import bbox
 from tests.archive.makers import entry, filled
+from tests.fakes import FakeEmbedder
 from tests.search_api.stac.conftest import app_of
 from tests.search_api.test_errors import assert_problem
 
@@ -145,12 +146,57 @@ def test_searches_are_kept_listed_and_deleted(tmp_path: Path) -> None:
             assert len(ids(client.get(f"{first}search"))) == 3
             assert client.delete(first.rstrip("/")).status_code == 204
             for gone in (client.get(first), client.get(f"{first}search"), client.delete(first.rstrip("/"))):
-                assert_problem(gone, 404, "not registered here, or deleted")
+                assert_problem(gone, 404, "not saved here, or deleted")
             assert len(client.get("/searches").json()["searches"]) == 1
             assert client.get(second).status_code == 200
-            (kept,) = (tmp_path / "a" / "searches").glob("*.json")
-            kept.write_text("{")
-            assert_problem(client.get(second), 503, kept.name, "delete it")
+
+
+def test_a_request_of_another_version_is_named(tmp_path: Path) -> None:
+    with filled(tmp_path / "a", 4) as archive:
+        kept = archive.saved_searches.add("old", {"q": "a lake", "colour": "red"}, max_hits=3)
+        with TestClient(app_of(archive), raise_server_exceptions=False) as client:
+            assert_problem(client.get(f"/searches/{kept.id}/search"), 503, kept.id, "delete it and save it again")
+            assert len(client.get("/searches").json()["searches"]) == 1
+
+
+def test_a_list_of_searches_comes_in_pages(tmp_path: Path) -> None:
+    with filled(tmp_path / "a", 4) as archive, TestClient(app_of(archive)) as client:
+        for number in range(5):
+            register(client, q=f"lake {number}")
+        whole = [one["id"] for one in client.get("/searches").json()["searches"]]
+        found, href = [], "/searches?limit=2"
+        while href:
+            page = client.get(href).json()
+            found += [one["id"] for one in page["searches"]]
+            href = next((link["href"] for link in page["links"] if link["rel"] == "next"), "")
+        assert found == whole
+        assert len(whole) == 5
+
+
+def test_saving_takes_one_encoding_and_one_search_and_pages_take_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"texts": 0, "searches": 0}
+
+    def counted(kind, call):
+        def wrapper(*args, **kwargs):
+            counts[kind] += 1
+            return call(*args, **kwargs)
+
+        return wrapper
+
+    monkeypatch.setattr(FakeEmbedder, "embed_texts", counted("texts", FakeEmbedder.embed_texts))
+    monkeypatch.setattr(question_ranking, "find", counted("searches", question_ranking.find))
+    with filled(tmp_path / "a", 10) as archive, TestClient(app_of(archive)) as client:
+        root = register(client, q="a lake", hits=15)
+        assert counts == {"texts": 1, "searches": 1}
+        page = client.get(f"{root}search?limit=4&collections=red")
+        assert ids(page)
+        assert ids(client.get(f"{root}search?limit=9"))
+        assert counts == {"texts": 1, "searches": 1}
+        archive.add([entry(100, 30)])
+        assert len(ids(client.get(f"{root}search?limit=100"))) == 15
+        assert counts == {"texts": 2, "searches": 2}
 
 
 def test_new_scenes_come_into_a_search_but_not_into_a_walk_under_way(tmp_path: Path) -> None:
@@ -190,7 +236,7 @@ def test_what_cannot_be_answered_is_not_registered(stac: TestClient, body: dict,
 
 def test_a_registered_search_takes_no_second_question(stac: TestClient, many: Archive) -> None:
     root = register(stac, q="a lake")
-    assert_problem(stac.get(f"{root}search", params={"q": "b"}), 400, "q: a registered search has an order of its own")
+    assert_problem(stac.get(f"{root}search", params={"q": "b"}), 400, "q: a saved search has an order of its own")
     assert_problem(stac.get(f"{root}search", params={"sortby": "id"}), 400, "sortby")
     assert_problem(stac.get(f"{root}collections/red.scenes/items"), 404, "red.scenes")
 
@@ -208,22 +254,6 @@ def test_a_registered_search_does_not_claim_to_sort(stac: TestClient) -> None:
 
 
 def test_a_search_of_many_bytes_is_not_kept(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registered, "_MOST_BYTES", 300)
-    assert_problem(stac.post("/searches", json={"q": "a" * 200}), 400, "search", "at most 300")
+    monkeypatch.setattr(saved_searches, "MAX_REQUEST_BYTES", 300)
+    assert_problem(stac.post("/searches", json={"q": "a" * 400}), 400, "search", "at most 300")
     assert stac.post("/searches", json={"q": "a"}).status_code == 201
-
-
-def test_a_search_that_is_deleted_while_all_are_read_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = registered.Searches(tmp_path)
-    here, gone = (kept.add("", 1, {"q": "a lake"}) for _ in range(2))
-    read = registered.Searches._paths
-
-    def deleting(self: registered.Searches) -> list[Path]:
-        paths = read(self)
-        (tmp_path / "searches" / f"{gone.id}.json").unlink()
-        return paths
-
-    monkeypatch.setattr(registered.Searches, "_paths", deleting)
-    assert kept.all() == [here]
