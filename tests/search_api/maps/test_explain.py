@@ -74,7 +74,7 @@ def test_a_given_range_shows_an_even_tile_evenly(client: TestClient) -> None:
         ("1/explain.png", 400, ["q, search", "none"]),
         ("1/explain.png?q=a&search=0123456789abcdef", 400, ["q, search", "both"]),
         ("1/explain.png?q=", 400, ["q", "empty"]),
-        ("1/explain.png?search=none", 404, ["none", "not registered"]),
+        ("1/explain.png?search=none", 404, ["none", "not saved"]),
         ("1/explain.png?q=a&size=8", 400, ["size", "16"]),
         ("1/explain.png?q=a&size=5000", 400, ["size", "1024"]),
         ("1/explain.png?q=a&rescale=1", 400, ["rescale"]),

@@ -225,7 +225,7 @@ def test_a_bad_parameter_of_a_map_without_search_is_named(stac: TestClient, quer
 
 def test_a_map_of_no_search_is_not_found(stac: TestClient) -> None:
     for path in ("heatmap.png", "heatmap.tif", "heatmap/0/0/0.png", "heatmap/tilejson.json", "heatmap/legend.json"):
-        assert_problem(stac.get(f"/searches/{'0' * 16}/{path}"), 404, "not registered")
+        assert_problem(stac.get(f"/searches/{'0' * 16}/{path}"), 404, "not saved")
 
 
 def test_where_no_tile_passes_an_empty_picture_can_be_had(stac: TestClient) -> None:
