@@ -51,11 +51,13 @@ class ArchiveWriter(Archive):
             ArchiveLockedError: Another process is creating one.
         """
         location = locate(where)
+        # Refused before anything is made.
+        database, _ = engines.catalog_of(location), engines.store_of(location)
         location.folder.mkdir(parents=True, exist_ok=True)
         # Created with the lock held: of two jobs that begin at once, one would put its catalog over the other's.
         lock = WriterLock(location.folder)
         try:
-            engines.catalog_of(location).create(model, first_tile=first_tile, first_scene=first_scene)
+            database.create(model, first_tile=first_tile, first_scene=first_scene)
         finally:
             lock.release()
         return cls(location, engines)
