@@ -18,11 +18,12 @@ from bandsight.attributes.filters import Filter, Property
 from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors.local import gpu_scan as device_rows
+from bandsight.vectors.local import gpu_faiss, gpu_scan
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local import recall_tuning as tuning
 from bandsight.vectors.local import search as answering
 from bandsight.vectors.local import store as faiss_store
+from bandsight.vectors.local.gpu_scan import Device
 from bandsight.vectors.local.store import LocalVectorStore
 from bandsight.vectors.port import Snapshot, StoreContext
 from bandsight.vectors.reference_store import ReferenceEngine, ReferenceStore
@@ -99,7 +100,19 @@ def reference(url: str, given: StoreContext):
     return REFERENCE.open(url, given)
 
 
-def local(url: str, given: StoreContext, device: str | None = None) -> LocalVectorStore:
+def knn_by_numpy(rows, query: np.ndarray, k: int):
+    """Stands in for FAISS on a GPU: half-precision products, summed in float32."""
+    scores = (rows.numpy().astype(np.float32) @ query.astype(np.float32)).astype(np.float32)
+    best = np.argsort(-scores, kind="stable")[:k]
+    return scores[best], best
+
+
+def on_gpu(url: str, given: StoreContext) -> LocalVectorStore:
+    """As a GPU is found at run time."""
+    return local(url, given, gpu_scan.device_for(ROWS, DIM))
+
+
+def local(url: str, given: StoreContext, device: Device | None = None) -> LocalVectorStore:
     folder = Path(urlsplit(url).path)
     return LocalVectorStore(folder, given.dim, given.columns_of, given.footprints, lambda *_: device)
 
@@ -109,8 +122,9 @@ NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA 
 # To add an engine: what opens it, under a name. The path of a GPU runs on torch's CPU device too, and on a GPU itself.
 LOCAL = [
     pytest.param(local, id="local"),
-    pytest.param(partial(local, device="cpu"), id="local, torch on the CPU"),
-    pytest.param(partial(local, device="cuda"), id="local, GPU", marks=[pytest.mark.gpu, NO_GPU]),
+    pytest.param(partial(local, device=Device("cpu")), id="local, torch on the CPU"),
+    pytest.param(partial(local, device=Device("cpu", knn_by_numpy)), id="local, the GPU's search on the CPU"),
+    pytest.param(on_gpu, id="local, GPU", marks=[pytest.mark.gpu, NO_GPU]),
 ]
 ENGINES = [pytest.param(reference, id="reference"), *LOCAL]
 
@@ -488,7 +502,7 @@ def test_a_similarity_is_the_cosine_of_every_tile_that_passes(store) -> None:
 
 
 def test_a_gpu_whose_memory_does_not_do_leaves_the_answer_to_the_cpu(tmp_path, monkeypatch, caplog):
-    referee, real = ReferenceStore(context()), opened(partial(local, device="cpu"), tmp_path)
+    referee, real = ReferenceStore(context()), opened(partial(local, device=Device("cpu")), tmp_path)
     for made in (referee, real):
         fill(made)
 
@@ -497,21 +511,33 @@ def test_a_gpu_whose_memory_does_not_do_leaves_the_answer_to_the_cpu(tmp_path, m
 
     query = unit(1, 5)
     with monkeypatch.context() as patch:
-        patch.setattr(device_rows.GpuRows, "_propose", full)
+        patch.setattr(gpu_scan.GpuRows, "_propose", full)
         assert_agree(real.search(query, 7, Filter()), referee.search(query, 7, Filter()))
     assert "no room for scores" in caplog.text
     monkeypatch.setattr(torch, "from_numpy", full)
-    real = opened(partial(local, device="cpu"), tmp_path)
+    real = opened(partial(local, device=Device("cpu")), tmp_path)
     fill(real)
     assert_agree(real.search(query, 7, Filter()), referee.search(query, 7, Filter()))
     assert "for the vectors" in caplog.text
 
 
+def test_a_gpu_that_faiss_cannot_use_is_searched_by_torch(tmp_path, caplog):
+    def fails(*_):
+        raise RuntimeError("CUDA error 209")
+
+    referee, real = ReferenceStore(context()), opened(partial(local, device=Device("cpu", fails)), tmp_path)
+    for made in (referee, real):
+        fill(made)
+    for _ in range(2):
+        assert_agree(real.search(unit(2, 5), 7, Filter()), referee.search(unit(2, 5), 7, Filter()))
+    assert caplog.text.count("CUDA error 209") == 1
+
+
 def test_vectors_that_do_not_fit_are_not_sent_to_a_gpu(monkeypatch):
-    monkeypatch.setattr(device_rows.faiss, "get_num_gpus", lambda: 1, raising=False)
+    monkeypatch.setattr(gpu_faiss.faiss, "get_num_gpus", lambda: 1, raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10 << 30, 16 << 30))
-    assert device_rows.device_for(1_000_000, 1152) == "cuda"
-    assert device_rows.device_for(10_000_000, 1152) is None
-    monkeypatch.setattr(device_rows.faiss, "get_num_gpus", lambda: 0, raising=False)
-    assert device_rows.device_for(1, 1152) is None
+    assert gpu_scan.device_for(1_000_000, 1152).name == "cuda"
+    assert gpu_scan.device_for(10_000_000, 1152) is None
+    monkeypatch.setattr(gpu_faiss.faiss, "get_num_gpus", lambda: 0, raising=False)
+    assert gpu_scan.device_for(1, 1152) is None

@@ -1,13 +1,14 @@
-"""Exact search on a GPU: all rows in half precision in its memory, scored by matrix products."""
+"""Exact search on a GPU: all rows in half precision in its memory, searched by FAISS, and under a filter by torch."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.vectors.local.gpu_faiss import MAX_K, Knn, has_gpu, knn_on_gpu
 from bandsight.vectors.local.scan import SLACK, slack
 from bandsight.vectors.local.segments import OpenSegment
 from bandsight.vectors.scores import Ranked, best, raw_scores
@@ -15,8 +16,6 @@ from bandsight.vectors.scores import Ranked, best, raw_scores
 if TYPE_CHECKING:
     import torch
 
-# Its type hints lack what only some builds have.
-_faiss: Any = faiss
 # Float16 rows are multiplied in float32 portions of so many rows: 32 Ki × 1152 × 4 bytes = 150 MB.
 _CHUNK = 1 << 15
 # Left free for the portions, the scores, and the model that may share the device.
@@ -24,13 +23,22 @@ _SPARE_BYTES = 2 << 30
 _log = logging.getLogger(__name__)
 
 
-def device_for(rows: int, dim: int) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where rows are searched instead of on the CPU."""
+
+    name: str
+    """Torch's name of it: `cuda`, or `cpu` in tests."""
+    knn: Knn | None = None
+    """Searches all rows; where some do not count, or without it, torch does."""
+
+
+def device_for(rows: int, dim: int) -> Device | None:
     """Return the device that rows of float16 fit into; None without one, or without room.
 
-    The one place where it is decided whether searches run on a GPU.
+    The one place that decides whether searches run on a GPU.
     """
-    # FAISS tells it at once; importing torch takes seconds, and nothing but a GPU needs it here.
-    if not getattr(_faiss, "get_num_gpus", int)():
+    if not has_gpu():
         return None
     import torch
 
@@ -41,20 +49,20 @@ def device_for(rows: int, dim: int) -> str | None:
     if needed > free:
         _log.info("%d vectors need %d bytes of the GPU, %d are free; searched on the CPU", rows, needed, free)
         return None
-    return "cuda"
+    return Device("cuda", knn_on_gpu)
 
 
 class GpuRows:
     """The rows of open segments on a device."""
 
-    def __init__(self, device: str, values: "Mapping[str, torch.Tensor]", files: Sequence[OpenSegment]) -> None:
+    def __init__(self, device: Device, values: "Mapping[str, torch.Tensor]", files: Sequence[OpenSegment]) -> None:
         """Keep what `load` copied."""
         self._device, self.values, self._files = device, values, files
 
     def scan(
         self, masks: Sequence[NDArray[np.bool_]], survivors: int, queries: NDArray[np.float32], k: int
     ) -> list[Ranked] | None:
-        """Return the k best rows of each query, None (and a line in the log) when the device's memory does not do.
+        """Return the k best rows of each query, None (and a warning in the log) when the device runs out of memory.
 
         Args:
             masks: Which rows of each segment count.
@@ -67,16 +75,18 @@ class GpuRows:
         try:
             return [self._best(masks, survivors, query, k) for query in queries]
         except torch.OutOfMemoryError as error:
-            _log.warning("the GPU's memory did not do for a search, done on the CPU: %s", error)
+            _log.warning("the GPU ran out of memory during a search, which the CPU does: %s", error)
             torch.cuda.empty_cache()
             return None
 
     def _best(self, masks: Sequence[NDArray[np.bool_]], survivors: int, query: NDArray[np.float32], k: int) -> Ranked:
         """Propose in float32 every row that may be among the best; raw scores decide, as in the scan on the CPU."""
         fetch = min(k + SLACK, survivors)
+        every = all(mask.all() for mask in masks)
         while True:
-            scores, parts, rows = self._propose(masks, query, fetch)
-            floor = scores[k - 1] - slack(query)
+            found = self._propose_by_faiss(query, fetch) if every else None
+            scores, parts, rows, off = found or (*self._propose(masks, query, fetch), slack(query))
+            floor = scores[k - 1] - off
             near = scores >= floor
             if fetch == survivors or not near.all():
                 break
@@ -89,13 +99,44 @@ class GpuRows:
             exact.append(raw_scores(file.sound(chosen), query))
         return best(np.concatenate(ids), np.concatenate(exact), k)
 
+    def _propose_by_faiss(
+        self, query: NDArray[np.float32], fetch: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], float] | None:
+        """Return what `_propose` does of all rows, and by how much scores may be off; None where torch has to do it.
+
+        FAISS takes the query in half precision. A row of length 1 then scores off by at most what the query loses, so
+        that a row among the true k best is at most twice that below the k-th score found.
+        """
+        knn = self._device.knn
+        if knn is None or fetch > MAX_K:
+            return None
+        half = query.astype(np.float16)
+        lost = float(np.linalg.norm(query.astype(np.float64) - half.astype(np.float64)))
+        scores, places, parts = [], [], []
+        try:
+            for number, file in enumerate(self._files):
+                values = self.values[file.name]
+                top, at = knn(values, half, min(fetch, len(values)))
+                scores.append(top)
+                places.append(at)
+                parts.append(np.full(len(at), number, np.int64))
+        except RuntimeError as error:
+            _log.warning("FAISS could not search on the GPU, torch does: %s", error)
+            self._device = Device(self._device.name)
+            return None
+        every = np.concatenate(scores)
+        best_first = np.argsort(-every, kind="stable")[:fetch]
+        # Rows in float16 are a little longer or shorter than 1.
+        off = 2 * 1.01 * lost + slack(query)
+        return every[best_first], np.concatenate(parts)[best_first], np.concatenate(places)[best_first], off
+
     def _propose(
         self, masks: Sequence[NDArray[np.bool_]], query: NDArray[np.float32], fetch: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
         """Return scores, segments and rows of the best, best first, each of shape (fetch,)."""
         import torch
 
-        asked = torch.from_numpy(query).to(self._device)
+        asked = torch.from_numpy(query).to(self._device.name)
         scores, places, parts = [], [], []
         with torch.inference_mode():
             for number, (file, mask) in enumerate(zip(self._files, masks, strict=True)):
@@ -105,7 +146,7 @@ class GpuRows:
                 own = torch.cat(
                     [values[start : start + _CHUNK].float() @ asked for start in range(0, len(mask), _CHUNK)]
                 )
-                own.masked_fill_(~torch.from_numpy(mask).to(self._device), -torch.inf)
+                own.masked_fill_(~torch.from_numpy(mask).to(self._device.name), -torch.inf)
                 top, at = own.topk(min(fetch, int(np.count_nonzero(mask))))
                 scores.append(top)
                 places.append(at)
@@ -115,10 +156,10 @@ class GpuRows:
         return top.cpu().numpy(), part.cpu().numpy(), place.cpu().numpy()
 
 
-def load(files: Sequence[OpenSegment], device: str | None, before: GpuRows | None) -> GpuRows | None:
+def load(files: Sequence[OpenSegment], device: Device | None, before: GpuRows | None) -> GpuRows | None:
     """Return segments on a device, those that are there already as they are.
 
-    None without a device, or (and a line in the log) when its memory does not do.
+    None without a device, or (with a warning in the log) when it runs out of memory.
     """
     if device is None or not files:
         return None
@@ -127,11 +168,11 @@ def load(files: Sequence[OpenSegment], device: str | None, before: GpuRows | Non
     there = before.values if before else {}
     try:
         values = {
-            file.name: there[file.name] if file.name in there else torch.from_numpy(np.array(file.rows)).to(device)
+            file.name: there[file.name] if file.name in there else torch.from_numpy(np.array(file.rows)).to(device.name)
             for file in files
         }
     except torch.OutOfMemoryError as error:
-        _log.warning("the GPU's memory did not do for the vectors, searched on the CPU: %s", error)
+        _log.warning("the GPU ran out of memory for the vectors, which the CPU searches: %s", error)
         torch.cuda.empty_cache()
         return None
     return GpuRows(device, values, files)

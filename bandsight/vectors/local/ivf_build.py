@@ -13,6 +13,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.vectors.local.gpu_faiss import clustering_on_gpu
 from bandsight.vectors.local.ivf import IvfIndex
 
 # Its type hints lack the constructors that its Python wrapper adds.
@@ -60,7 +61,8 @@ def build(parts: Sequence[Rows], dim: int, budget_bytes: int) -> IvfIndex:
     ivf.pq.cp.niter = _CODE_ROUNDS
     short = np.ascontiguousarray(sample @ projection.T)
     del sample
-    ivf.train(short)
+    with clustering_on_gpu(ivf, dims):
+        ivf.train(short)
     reach = _reach(short, ivf.quantizer, lists, total)
     linear = _faiss.LinearTransform(dim, dims, False)
     _faiss.copy_array_to_vector(projection.ravel(), linear.A)

@@ -17,7 +17,7 @@ from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import drop_page_cache
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local.folder import Part, StoreFolder
-from bandsight.vectors.local.gpu_scan import device_for, load
+from bandsight.vectors.local.gpu_scan import Device, device_for, load
 from bandsight.vectors.local.index_files import index_problem, index_stamp, load_index, save_index
 from bandsight.vectors.local.ivf import IvfIndex, Width
 from bandsight.vectors.local.ivf_build import BUDGET_BYTES, Rows, build, fill, len_of
@@ -41,7 +41,7 @@ class LocalVectorStore:
         dim: int,
         columns_of: Callable[[NDArray[np.int64]], TileColumns],
         footprints: Footprints,
-        choose_device: Callable[[int, int], str | None] = device_for,
+        choose_device: Callable[[int, int], Device | None] = device_for,
     ) -> None:
         """Open a store.
 
