@@ -1,4 +1,4 @@
-"""Extends the search index beside an index job, so that new tiles need not be scanned for long."""
+"""Extends the search index during an index job, so that new tiles are not scanned for long."""
 
 import logging
 import threading
@@ -22,7 +22,7 @@ class IndexUpdater:
         self._looked_at = 0
 
     def worth_a_look(self, newest: int) -> bool:
-        """Say whether so many tiles are new, up to this id, that extending may be due.
+        """Return whether so many tiles are new, up to this id, that extending may be due.
 
         To show a commit costs the more, the larger the archive is, so that is not done for each.
         """
@@ -40,7 +40,7 @@ class IndexUpdater:
             self._thread.start()
 
     def finish(self) -> bool:
-        """Wait for what is under way; say whether an index was saved that readers should be told of."""
+        """Wait for an extension under way; return whether an index was saved that readers do not know of yet."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None

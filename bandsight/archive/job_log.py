@@ -1,4 +1,4 @@
-"""What an archive remembers of its jobs, and whether one that says it runs still does."""
+"""The log of index jobs, and whether a job that is recorded as running still runs."""
 
 import os
 import socket
@@ -14,12 +14,12 @@ from bandsight.errors import NotFoundError
 
 # Older jobs are forgotten; a folder that is watched makes many.
 _KEPT = 1000
-# A job on another machine says so every few seconds that it lives, except while it shows a very large scene.
+# A job on another machine updates its row every few seconds, except while it commits a very large scene.
 _SILENT = timedelta(minutes=10)
 
 
 class JobLog:
-    """Jobs are written by the archive's writer and read by anybody."""
+    """The archive's writer writes jobs; anybody reads them."""
 
     def __init__(self, folder: Path, database: CatalogDatabase) -> None:
         """Read and write jobs in a catalog.
@@ -65,11 +65,11 @@ class JobLog:
         with self._database.reading() as catalog:
             job = catalog.jobs.get(job_id)
         if job is None:
-            raise NotFoundError(f"job {job_id}: this archive remembers no such job; run: bandsight jobs")
+            raise NotFoundError(f"job {job_id}: this archive has no such job; run: bandsight jobs")
         return self._as_it_is(job)
 
     def _as_it_is(self, job: Job) -> Job:
-        """Return a job as failed when it says that it runs, and does not."""
+        """Return a job as failed when it is recorded as running but does not run."""
         return replace(job, state="failed", message=DIED) if job.state == "running" and self._is_dead(job) else job
 
     def _is_dead(self, job: Job) -> bool:

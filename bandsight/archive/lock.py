@@ -1,4 +1,4 @@
-"""The single writer's lock: who holds it is said to whoever comes second."""
+"""The single writer's lock; a second writer learns who holds it."""
 
 import os
 from pathlib import Path
@@ -19,14 +19,14 @@ def writing_process(folder: Path) -> int | None:
 
 
 class WriterLock:
-    """Held by the one process that may write to an archive; the system lets go of it when the process ends."""
+    """Held by the one process that may write to an archive; the system releases it when the process ends."""
 
     def __init__(self, folder: Path) -> None:
         """Take the lock.
 
         Raises:
             ArchiveLockedError: Another process holds it.
-            ArchiveError: The folder does not let us write.
+            ArchiveError: The folder cannot be written.
         """
         self._writer = folder / _WRITER_FILE
         self._lock = FileLock(folder / _LOCK_FILE)

@@ -198,7 +198,7 @@ class Archive:
         """Return the ids of all tiles that pass a filter, ascending.
 
         Raises:
-            QueryError: The filter cannot be answered as asked.
+            QueryError: The filter cannot be applied to these tiles.
         """
         return self.read(lambda view: view.select(where).ids)
 
@@ -211,12 +211,12 @@ class Archive:
         """Return how many tiles pass a filter.
 
         Raises:
-            QueryError: The filter cannot be answered as asked.
+            QueryError: The filter cannot be applied to these tiles.
         """
         return self.tile_count if where.is_empty else len(self.tile_ids(where))
 
     def footprints(self, ids: Sequence[int]) -> NDArray[np.object_]:
-        """Return the footprints of tiles as shapely geometries, in the order asked.
+        """Return the footprints of tiles as shapely geometries, in the order of the ids.
 
         Raises:
             NotFoundError: A tile that the archive does not hold.
@@ -227,7 +227,7 @@ class Archive:
             raise NotFoundError("tiles: one of them has been removed meanwhile; ask again") from error
 
     def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Return the vectors of tiles, shape (n, dim), in the order asked.
+        """Return the vectors of tiles, shape (n, dim), in the order of the ids.
 
         Raises:
             NotFoundError: A tile that the archive does not hold.
@@ -243,14 +243,14 @@ class Archive:
         """Return the cosine of every tile that passes a filter with each of some vectors, shape (q, dim).
 
         Raises:
-            QueryError: The filter or the vectors cannot be used as asked.
+            QueryError: The filter or the vectors cannot be used.
         """
         return self.read(lambda view: view.similarities(vectors, where))
 
     # Scenes
 
     def has_scene(self, key: str) -> bool:
-        """Say whether a scene of this identity has been indexed."""
+        """Return whether a scene with this identity has been indexed."""
         with self.database.reading() as catalog:
             return catalog.has_scene(key)
 
@@ -352,7 +352,7 @@ class Archive:
         if model is None or model.digest != self.model.digest:
             name = model.name if model else "none"
             raise ModelChangedError(
-                f"{self.path}: it was made anew with model {name} (`bandsight reindex`) since it was opened with "
+                f"{self.path}: indexed again with model {name} (`bandsight reindex`) since it was opened with "
                 f"{self.model.name}"
             )
         with self._refreshing:

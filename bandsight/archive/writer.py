@@ -10,7 +10,7 @@ from bandsight.archive.index_updater import IndexUpdater
 from bandsight.archive.lock import WriterLock
 from bandsight.archive.open import ENGINES, Engines, Where, archive_exists, locate
 from bandsight.archive.reader import Archive
-from bandsight.archive.writing import Batch, Part, add_in_parts, add_scenes
+from bandsight.archive.writing import Batch, ScenePart, add_in_parts, add_scenes
 from bandsight.catalog.records import ModelIdentity, SceneRecord
 from bandsight.errors import ModelMismatchError, NotFoundError
 
@@ -125,7 +125,7 @@ class ArchiveWriter(Archive):
         self._extend_index()
         return generation
 
-    def add_in_parts(self, scene: SceneRecord, parts: Iterable[Part]) -> int:
+    def add_in_parts(self, scene: SceneRecord, parts: Iterable[ScenePart]) -> int:
         """Add one scene, however large, in one commit and return the generation it makes; as `add`.
 
         Args:

@@ -12,7 +12,7 @@ from bandsight.catalog.records import SceneRecord, TileRecord
 from bandsight.errors import ArchiveError
 from bandsight.vectors.port import VectorStore
 
-Part = tuple[Sequence[TileRecord], NDArray[np.float32]]
+ScenePart = tuple[Sequence[TileRecord], NDArray[np.float32]]
 """Tiles of a scene, and a vector for each, shape (tiles, dim)."""
 Batch = Sequence[tuple[SceneRecord, Sequence[TileRecord], NDArray[np.float32]]]
 """Scenes, each with all its tiles and their vectors."""
@@ -37,7 +37,7 @@ def add_scenes(catalog: CatalogWriter, store: VectorStore, batch: Batch) -> int:
     return generation
 
 
-def add_in_parts(catalog: CatalogWriter, store: VectorStore, scene: SceneRecord, parts: Iterable[Part]) -> int:
+def add_in_parts(catalog: CatalogWriter, store: VectorStore, scene: SceneRecord, parts: Iterable[ScenePart]) -> int:
     """Add one scene, several parts to a segment, and return the generation; see `ArchiveWriter.add_in_parts`."""
     if catalog.has_scene(scene.key):
         return catalog.generation()
@@ -56,7 +56,7 @@ def add_in_parts(catalog: CatalogWriter, store: VectorStore, scene: SceneRecord,
     return generation
 
 
-def _add_tiles(catalog: CatalogWriter, name: str, scene_id: int, part: Part) -> list[_Row]:
+def _add_tiles(catalog: CatalogWriter, name: str, scene_id: int, part: ScenePart) -> list[_Row]:
     tiles, vectors = part
     if len(tiles) != len(vectors):
         raise ArchiveError(f"{name}: {len(tiles)} tiles but {len(vectors)} vectors")

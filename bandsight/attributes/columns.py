@@ -110,7 +110,7 @@ class SceneColumns:
     properties: tuple[Mapping[str, Any], ...]
     """STAC properties of each scene."""
     made: dict[str, PropertyColumn] = field(default_factory=dict, compare=False, repr=False)
-    """Columns of the properties that were asked for; made once."""
+    """Columns of the properties used so far; each is made once."""
 
     def column(self, name: str) -> PropertyColumn | None:
         """Return a property as a column, None when no scene has it."""
@@ -160,7 +160,7 @@ class SceneColumns:
         return made
 
     def as_tiles(self) -> TileColumns:
-        """Return each scene as one tile that covers it, so that filters can be asked of scenes; ids are the scenes'."""
+        """Return each scene as one tile that covers it, so that filters apply to scenes; ids are the scenes'."""
         count = len(self.ids)
         return TileColumns(
             ids=self.ids,

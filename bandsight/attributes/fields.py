@@ -2,8 +2,8 @@
 
 One entry gives a field its column in the catalog and in the column files, its conditions in filters and in CQL2, its
 queryable with a JSON schema, its sort key, and its property in STAC items. To add one: an entry in `FIELDS`, a
-migration that adds the column, and whoever computes it puts it into `TileRecord.attributes`. Other properties of scenes
-need no entry: any STAC property of a scene can be filtered and sorted by.
+migration that adds the column, and the code that computes it and puts it into `TileRecord.attributes`. Other properties
+of scenes need no entry: any STAC property of a scene can be filtered and sorted by.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Which tiles a search may return: one value that the catalog and every vector store understand."""
+"""Which tiles a search may return: one value that every vector store understands."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +66,7 @@ class Property:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Conditions that must all hold; an empty one asks nothing.
+    """Conditions that must all hold; an empty filter lets every tile pass.
 
     `a & b`, `a | b` and `~a` combine filters. As in SQL and CQL2, a condition on what is unknown (no time, no such
     property) neither holds nor fails, so that neither it nor its negation lets a tile pass.
@@ -140,7 +140,7 @@ class Filter:
         max_cloud_fraction: float | None = None,
         properties: Iterable[Property] = (),
     ) -> "Filter":
-        """Return the filter that the words of a command line or of a STAC query mean.
+        """Return the filter of a command line's options or of a STAC query.
 
         Args:
             bbox: `west,south,east,north` in degrees, or four numbers; west > east crosses ±180°.

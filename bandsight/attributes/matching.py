@@ -16,7 +16,7 @@ from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 
 Footprints = Callable[[NDArray[np.int64]], NDArray[np.object_]]
-"""Gives the footprints (shapely geometries) of tiles by id, in the order asked."""
+"""Gives the footprints (shapely geometries) of tiles by id, in the order of the ids."""
 
 Mask = NDArray[np.bool_]
 _ANY = Filter()
@@ -31,7 +31,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class AttributeView:
     """The tiles of one segment beside the scenes of one snapshot."""
 
     tiles: TileColumns
@@ -59,13 +59,13 @@ class View:
         object.__setattr__(self, "bounds", rounded_outwards(self.tiles.boxes) if kept is None else kept)
 
 
-def matching(view: View, where: Filter, footprints: Footprints) -> Mask:
+def matching(view: AttributeView, where: Filter, footprints: Footprints) -> Mask:
     """Return which tiles are alive and pass the filter, shape (n,).
 
     Args:
         view: The tiles.
         where: The filter.
-        footprints: Asked for the tiles that a filter's area neither covers nor misses by their boxes alone.
+        footprints: Reads the footprints of tiles that a filter's area neither covers nor misses by their boxes alone.
 
     Raises:
         QueryError: The filter names a property, or a kind of value, that no scene has.
@@ -75,7 +75,7 @@ def matching(view: View, where: Filter, footprints: Footprints) -> Mask:
     return view.alive & _decide(view, where, footprints, outcome=True)
 
 
-def _decide(view: View, where: Filter, footprints: Footprints, *, outcome: bool) -> Mask:
+def _decide(view: AttributeView, where: Filter, footprints: Footprints, *, outcome: bool) -> Mask:
     """Return which tiles the filter surely holds for, or (`outcome` False) surely fails for."""
     parts = _of_scenes(view, where, outcome=outcome) + _of_tiles(view, where, footprints, outcome=outcome)
     parts += [_decide(view, part, footprints, outcome=outcome) for part in where.all_of]
@@ -89,7 +89,7 @@ def _decide(view: View, where: Filter, footprints: Footprints, *, outcome: bool)
     return mask
 
 
-def _of_tiles(view: View, where: Filter, footprints: Footprints, *, outcome: bool) -> list[Mask]:
+def _of_tiles(view: AttributeView, where: Filter, footprints: Footprints, *, outcome: bool) -> list[Mask]:
     tiles, parts = view.tiles, []
     if where.boxes:
         parts.append(_meets_boxes(view, where.boxes))
@@ -133,12 +133,12 @@ def _others(ids: NDArray[np.int64], left_out: Sequence[int]) -> Mask:
     return mask
 
 
-def _meets_boxes(view: View, where: tuple[LonLatBox, ...]) -> Mask:
+def _meets_boxes(view: AttributeView, where: tuple[LonLatBox, ...]) -> Mask:
     """Decide by the rounded boxes; where these touch to the last digit, and where there are two, by the boxes."""
     mask = np.zeros(len(view.tiles), bool)
     open_rows = [np.flatnonzero(np.isnan(view.bounds[0]))]
     for box in where:
-        # The box rounded inwards: a side equal to it may lie on either side of the number that was asked.
+        # The box rounded inwards: a side equal to it may lie on either side of the number in the filter.
         sides = rounded_outwards(np.array([[[box.east, box.north, box.west, box.south], [np.nan] * 4]]))[:, 0]
         west, south, east, north = view.bounds
         outer = (west <= sides[0]) & (south <= sides[1]) & (east >= sides[2]) & (north >= sides[3])
@@ -161,7 +161,7 @@ def _meet_boxes(boxes: NDArray[np.float64], where: tuple[LonLatBox, ...]) -> Mas
     return mask
 
 
-def _meets_area(view: View, area: Area, footprints: Footprints) -> Mask:
+def _meets_area(view: AttributeView, area: Area, footprints: Footprints) -> Mask:
     """Decide by boxes where they tell, by footprints along the border."""
     boxes = view.tiles.boxes
     near = np.flatnonzero(view.alive & _meets_boxes(view, area.boxes))
@@ -176,7 +176,7 @@ def _meets_area(view: View, area: Area, footprints: Footprints) -> Mask:
     return mask
 
 
-def _of_scenes(view: View, where: Filter, *, outcome: bool) -> list[Mask]:
+def _of_scenes(view: AttributeView, where: Filter, *, outcome: bool) -> list[Mask]:
     """Decide once a scene, then spread over tiles."""
     scenes = view.scenes
     every = np.ones(len(scenes.ids), bool)

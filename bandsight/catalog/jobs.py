@@ -32,7 +32,7 @@ class Counts:
     model_busy: float = 0.0
     """Share of the time that the model worked, 0..1."""
     remaining_s: float | None = None
-    """What it will still take at this speed; None where that cannot be told."""
+    """What it will still take at this speed; None where that is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +58,11 @@ class Job:
     pid: int
     """Its process there."""
     sources: tuple[str, ...]
-    """What it was asked to index."""
+    """The sources to index."""
     counts: Counts
     """How far it is."""
     failures: tuple[tuple[str, str, str], ...] = ()
-    """(scene, href, reason) of what failed; only where one job is asked for."""
+    """(scene, href, reason) of what failed; only where one job is read."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""

@@ -41,7 +41,7 @@ class SceneRecord:
     sensor: str
     """Name of the sensor profile."""
     datetime: dt.datetime | None
-    """Acquisition, UTC; None when nothing says it."""
+    """Acquisition, UTC; None where it is unknown."""
     crs: str
     """Coordinate reference system, `EPSG:n` or WKT."""
     transform: tuple[float, float, float, float, float, float]
@@ -159,4 +159,4 @@ class Hit:
     matched: str | None = None
     """The example that the tile is most like."""
     vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-    """The tile's vector, where it was asked for, shape (dim,)."""
+    """The tile's vector, where it was requested, shape (dim,)."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bandsight.attributes.columns import NO_TIME, SceneColumns
 from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.filters import Filter, Scalar
-from bandsight.attributes.matching import Footprints, View, matching
+from bandsight.attributes.matching import AttributeView, Footprints, matching
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import QueryError
 from bandsight.search.limits import MAX_KEYS
@@ -106,7 +106,7 @@ def scenes_passing(scenes: SceneColumns, where: Filter, footprints: Footprints) 
     Raises:
         QueryError: The filter cannot be applied to these scenes.
     """
-    return np.flatnonzero(matching(View(scenes.as_tiles(), scenes), where, footprints))
+    return np.flatnonzero(matching(AttributeView(scenes.as_tiles(), scenes), where, footprints))
 
 
 def window(

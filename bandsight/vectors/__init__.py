@@ -1,1 +1,1 @@
-"""The vectors of an archive: the store interface, the NumPy referee and the FAISS store."""
+"""The vectors of an archive: the store port, its reference implementation, and the local engine (FAISS)."""

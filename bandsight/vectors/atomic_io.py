@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever happens while they are written; memory of those that are mapped."""
+"""Files that are complete or absent, whatever happens during a write; memory of mapped files."""
 
 import mmap
 import os
@@ -16,7 +16,7 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Write a file under a temporary name, flush it to disk, give it its name, and flush the folder.
 
     Raises:
-        ArchiveError: The disk is full, or does not let us.
+        ArchiveError: The disk is full or refuses the write.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -50,7 +50,7 @@ def drop_page_cache(values: NDArray[Any]) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> ArchiveError:
-    """Return the error that says what to do."""
+    """Return the error, with the way out."""
     return ArchiveError(
         f"{path}: cannot be written ({error.strerror}); nothing is lost, make room or check its rights and "
         "run the command again"

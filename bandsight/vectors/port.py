@@ -40,7 +40,7 @@ class Selection:
     scenes: SceneColumns
     """The scenes of that state."""
     values: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    """The fields that were asked for, by name, NaN where unknown, each of shape (n,)."""
+    """The requested fields, by name, NaN where unknown, each of shape (n,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

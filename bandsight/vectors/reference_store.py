@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bandsight.attributes.columns import SceneColumns, TileColumns
 from bandsight.attributes.filters import Filter
-from bandsight.attributes.matching import View, matching
+from bandsight.attributes.matching import AttributeView, matching
 from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.vectors.port import Selection, Similarities, Snapshot, StoreContext
@@ -97,7 +97,7 @@ class ReferenceStore:
         return answers
 
     def choose(self, where: Filter) -> "LazyChoice":
-        """Decide anew at each search; see `VectorStore`."""
+        """Decide again at each search; see `VectorStore`."""
         return LazyChoice(self, where)
 
     def select(self, where: Filter, fields: Sequence[str] = ()) -> Selection:
@@ -251,9 +251,9 @@ class ReferenceStore:
             raise ArchiveError("vector store: no snapshot shown yet")
         return self._scenes
 
-    def _views(self) -> list[View]:
+    def _views(self) -> list[AttributeView]:
         scenes = self._known_scenes()
-        return [View(self._columns[segment.name], scenes) for segment in self._shown]
+        return [AttributeView(self._columns[segment.name], scenes) for segment in self._shown]
 
     def _matching(self, where: Filter) -> Rows:
         """Return ids and vectors of the rows that pass."""

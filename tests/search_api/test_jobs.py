@@ -95,7 +95,7 @@ def test_a_server_goes_on_with_the_new_model_of_an_archive_made_anew(tmp_path, s
             reindex(writer, models["other"])
             answer = client.get("/search?q=water")
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-            assert "made anew with model other" in answer.json()["detail"]
+            assert "indexed again with model other" in answer.json()["detail"]
             for _ in range(100):
                 answer = client.get("/search?q=water")
                 if answer.status_code == 200:

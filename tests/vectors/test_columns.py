@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bandsight.attributes.columns import TileColumns, rounded_outwards
 from bandsight.attributes.filters import Filter
-from bandsight.attributes.matching import View, matching
+from bandsight.attributes.matching import AttributeView, matching
 from bandsight.geo.box import LonLatBox
 from bandsight.vectors.local.column_files import load_columns, save_columns, sound_columns
 from tests.vectors.test_stores import columns, scenes
@@ -48,7 +48,7 @@ def test_rounded_boxes_decide_as_the_boxes_themselves_to_the_last_digit(tiles, w
         )
         for parts in tiles
     ]
-    found = matching(View(tiles_of(tiles), scenes(1)), Filter(boxes=asked), pytest.fail)
+    found = matching(AttributeView(tiles_of(tiles), scenes(1)), Filter(boxes=asked), pytest.fail)
     assert found.tolist() == expected
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bandsight.vectors.local import recall_tuning as tuning
-from bandsight.vectors.local.ivf import Width
+from bandsight.vectors.local.ivf import SearchParams
 from bandsight.vectors.local.ivf_build import build
 from bandsight.vectors.local.recall_probes import draw, true_neighbours
 from bandsight.vectors.local.search import plan
@@ -114,14 +114,14 @@ def test_candidates_pass_the_filter_and_come_once(index, parts, texts):
 
 
 def test_more_hits_than_were_measured_look_further_in_proportion():
-    width = Width(share=0.1, k=100, nprobe=40, fetch=300, query_ms=2.0)
+    width = SearchParams(share=0.1, k=100, nprobe=40, fetch=300, query_ms=2.0)
     assert width.of(70) == width
-    assert width.of(1000) == Width(share=0.1, k=1000, nprobe=400, fetch=3000, query_ms=20.0)
+    assert width.of(1000) == SearchParams(share=0.1, k=1000, nprobe=400, fetch=3000, query_ms=20.0)
 
 
 def test_the_way_that_was_measured_to_be_quicker_is_taken(index):
     widths = tuple(
-        Width(share=share, k=k, nprobe=3, fetch=40, query_ms=5.0) for share in (0.01, 1.0) for k in (10, 100)
+        SearchParams(share=share, k=k, nprobe=3, fetch=40, query_ms=5.0) for share in (0.01, 1.0) for k in (10, 100)
     )
     timed = replace(index, widths=widths, scan_us=0.2)
     assert plan(timed, 20_000, 1_000_000, 10) is None, "4 ms of scanning"

@@ -97,7 +97,7 @@ class SqliteCatalog:
 
     def state(self) -> tuple[int, int]:
         """Return the number of the last commit, and the newest tile there ever was."""
-        # Asked for at each search; as plain SQL it costs a fifth.
+        # Read at each search; as plain SQL it costs a fifth.
         row = self._db.exec_driver_sql("SELECT generation, next_tile_id FROM archive").one()
         return int(row[0]), int(row[1]) - 1
 
@@ -138,7 +138,7 @@ class SqliteCatalog:
         self._db.execute(insert(SegmentRow).values(**asdict(segment), generation=generation))
 
     def remove_segments(self, names: Sequence[str]) -> None:
-        """Name segments no longer: from the commit on, their files may go."""
+        """Drop the names of segments: from the commit on, their files may be deleted."""
         for part in _parts(names):
             self._db.execute(delete(SegmentRow).where(SegmentRow.name.in_(part)))
 
@@ -154,7 +154,7 @@ class SqliteCatalog:
             self._db.execute(delete(TileRow).where(TileRow.id.in_(part)))
 
     def record_failure(self, href: str, reason: str) -> None:
-        """Remember why a scene could not be indexed."""
+        """Record why a scene could not be indexed."""
         now = datetime.now(UTC).replace(tzinfo=None)
         row = {"href": href, "reason": reason, "at": now}
         self._db.execute(upsert(FailureRow).values(**row).on_conflict_do_update(index_elements=["href"], set_=row))
@@ -162,7 +162,7 @@ class SqliteCatalog:
     # Reading
 
     def has_scene(self, key: str) -> bool:
-        """Say whether a scene of this identity is there."""
+        """Return whether a scene with this identity is present."""
         return self._db.execute(select(SceneRow.id).where(SceneRow.key == key)).first() is not None
 
     def segments(self) -> list[Segment]:
@@ -351,7 +351,7 @@ class SqliteCatalog:
         return [dict(row) for row in rows]
 
     def reindex(self) -> None:
-        """Build the indexes of the tables anew."""
+        """Rebuild the indexes of the tables."""
         self._db.execute(text("REINDEX"))
 
     def structure(self, *, thorough: bool = False) -> list[str]:

@@ -38,7 +38,7 @@ def record_removed(
 
 
 def forget_changes(connection: Connection, generation: int) -> None:
-    """Start the record anew: all scenes have been replaced by others."""
+    """Clear the record: all scenes have been replaced by others."""
     connection.execute(delete(RemovedSceneRow))
     connection.execute(update(SceneRow).values(added_generation=generation))
     connection.execute(update(ArchiveRow).values(changes_from=generation))

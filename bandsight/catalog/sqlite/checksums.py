@@ -1,4 +1,4 @@
-"""A check of each row, since SQLite has none: a flipped bit in a catalog is told from what was written."""
+"""A checksum for each row, since SQLite has none: a flipped bit is found."""
 
 import datetime as dt
 import json
@@ -25,7 +25,7 @@ _COORDINATES = ', "coordinates": '
 
 def row_checksum(table: Any, row: Mapping[Any, Any]) -> int:
     """Return the CRC-32 of a row's values, the same before it is written and after it is read."""
-    return zlib.crc32(json.dumps(_said(table, row), sort_keys=True).encode())
+    return zlib.crc32(json.dumps(_values(table, row), sort_keys=True).encode())
 
 
 def geometry_text(geometry: Mapping[str, Any]) -> str:
@@ -40,7 +40,7 @@ def geometry_text(geometry: Mapping[str, Any]) -> str:
 def checksum_by_text(table: Any, row: Mapping[Any, Any], geometry: str) -> int | None:
     """Return `row_checksum` by the text of the row's geometry; None where the text is of another form than today's.
 
-    Writing a geometry anew takes most of the time of a check.
+    Writing a geometry again takes most of the time of a check.
     """
     kind, found, coordinates = geometry[:-1].partition(_COORDINATES)
     if not found or not kind.startswith("{") or not geometry.endswith("}"):
@@ -58,14 +58,14 @@ def checksum_by_text(table: Any, row: Mapping[Any, Any], geometry: str) -> int |
 
 
 def is_as_written(table: Any, row: Mapping[Any, Any], geometry: str) -> bool:
-    """Say whether a row surely fits its checksum, by the text of its geometry as it is stored.
+    """Return whether a row surely matches its checksum, by the text of its geometry as it is stored.
 
-    Stored text that is of another form than today's is not told; then `row_checksum` decides.
+    For stored text of another form than today's, it returns False; then `row_checksum` decides.
     """
     return bool(checksum_by_text(table, row, geometry) == row["checksum"])
 
 
-def _said(table: Any, row: Mapping[Any, Any]) -> list[Any]:
+def _values(table: Any, row: Mapping[Any, Any]) -> list[Any]:
     return [_plain(kind, row[name]) for name, kind in _columns(table) if name not in _LATER or row[name] is not None]
 
 

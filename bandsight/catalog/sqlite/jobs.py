@@ -20,7 +20,7 @@ class SqliteJobs:
         self._db = connection
 
     def begin(self, kind: str, sources: Sequence[str], counts: Counts) -> int:
-        """Remember a job of this process and return its id; any that still counts as running has died."""
+        """Record a job of this process and return its id; a job that still counts as running has died."""
         now = _now()
         self._db.execute(
             update(JobRow).where(JobRow.state == "running").values(state="failed", message=DIED, finished=None)
@@ -41,22 +41,22 @@ class SqliteJobs:
         return int(key[0])
 
     def update(self, job_id: int, counts: Counts) -> None:
-        """Remember how far it is."""
+        """Record how far it is."""
         self._db.execute(update(JobRow).where(JobRow.id == job_id).values(updated=_now(), counts=asdict(counts)))
 
     def add_failure(self, job_id: int, scene: str, href: str, reason: str) -> None:
-        """Remember that a scene failed in it."""
+        """Record that a scene failed in it."""
         row = {"job_id": job_id, "scene": scene, "href": href, "reason": reason, "at": _now()}
         self._db.execute(insert(JobFailureRow).values(**row))
 
     def end(self, job_id: int, state: State, message: str, counts: Counts) -> None:
-        """Remember how it ended."""
+        """Record how it ended."""
         now = _now()
         values = {"state": state, "message": message, "counts": asdict(counts), "updated": now, "finished": now}
         self._db.execute(update(JobRow).where(JobRow.id == job_id).values(**values))
 
     def forget(self, keep: int) -> None:
-        """Forget all but the newest jobs."""
+        """Delete all but the newest jobs."""
         newest = select(func.coalesce(func.max(JobRow.id), 0)).scalar_subquery()
         self._db.execute(delete(JobRow).where(JobRow.id <= newest - keep))
 
@@ -73,7 +73,7 @@ class SqliteJobs:
         return [_job(row) for row in self._db.execute(chosen).mappings()]
 
     def get(self, job_id: int) -> Job | None:
-        """Return a job with its failures, None when there is none of this id."""
+        """Return a job with its failures, None when there is none with this id."""
         row = self._db.execute(select(JobRow.__table__).where(JobRow.id == job_id)).mappings().first()
         if row is None:
             return None

@@ -1,4 +1,4 @@
-"""Attribute columns on disk, one file a segment: derived from the catalog, so a bad file is written anew.
+"""Attribute columns on disk, one file a segment: derived from the catalog, so a bad file is written again.
 
 Layout of version 3, little-endian: 8 bytes magic, uint32 format version, uint32 rows, SHA-256 of what follows the
 header's 64 bytes, 16 bytes that tell which fields it has; then column by column, each from a multiple of 64 bytes on:
@@ -74,7 +74,7 @@ def load_columns(path: Path, ids: NDArray[np.int64]) -> TileColumns | None:
 
 
 def sound_columns(path: Path) -> bool:
-    """Say whether a file is what was written."""
+    """Return whether a file is as it was written."""
     return _sound(path) is not None
 
 

@@ -20,13 +20,13 @@ from bandsight.vectors.local.segments import SUFFIX, OpenSegment, file_checksum,
 
 # Float16 rows of unit vectors: the norm is off by at most about this.
 _NORM_TOLERANCE = 5e-3
-# Merged segments grow up to this: large enough that few are open, small enough to be written anew in seconds.
+# Merged segments grow up to this: large enough that few are open, small enough to be rewritten in seconds.
 _MERGED_BYTES = 256 << 20
 _QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LoadedSegment:
     """One open segment with its attributes."""
 
     segment: Segment
@@ -59,7 +59,7 @@ class StoreFolder:
         save_columns(self.derived / segment.name, columns)
         return segment
 
-    def open(self, segment: Segment) -> Part:
+    def open(self, segment: Segment) -> LoadedSegment:
         """Open a segment.
 
         Raises:
@@ -75,7 +75,7 @@ class StoreFolder:
                 # A compaction took both files since, and the catalog may know nothing of these tiles any more.
                 raise ArchiveError(f"{self.path_of(segment)}: this vector file is missing; run: bandsight repair")
             save_columns(self.derived / segment.name, columns)
-        return Part(segment, file, columns)
+        return LoadedSegment(segment, file, columns)
 
     def remove_unnamed(self, named: set[str], newest: int) -> list[str]:
         """Delete files that no commit names (a writer died before its commit) and return their names.
@@ -92,7 +92,9 @@ class StoreFolder:
         drop_foreign(self.derived, newest)
         return sorted(path.name for path in stale)
 
-    def merge(self, parts: Sequence[Part], alive: Sequence[NDArray[np.bool_]]) -> tuple[list[Segment], list[Segment]]:
+    def merge(
+        self, parts: Sequence[LoadedSegment], alive: Sequence[NDArray[np.bool_]]
+    ) -> tuple[list[Segment], list[Segment]]:
         """Write segments without their deleted rows, small neighbours together.
 
         Returns:
@@ -136,7 +138,7 @@ class StoreFolder:
         which = f"tiles {bad[:5]}{' and more' if len(bad) > 5 else ''}" if bad else "its rows"  # noqa: PLR2004
         return f"{name}: {which} do not match their checksum; run: bandsight repair"
 
-    def problems(self, part: Part, *, full: bool) -> list[str]:
+    def problems(self, part: LoadedSegment, *, full: bool) -> list[str]:
         """Return what is wrong with a segment and its columns, one sentence each; `full` reads every row."""
         name = part.segment.name
         if damage := self.damage(part.segment, full=full):
@@ -153,17 +155,17 @@ class StoreFolder:
         return problems
 
     def drop_damaged_derived(self) -> list[str]:
-        """Delete derived files that are damaged and say which; the columns are written anew when next opened."""
-        said = []
+        """Delete damaged derived files and name them; columns are written again at the next opening."""
+        report = []
         for path in sorted(self.derived.glob(f"seg-*{COLUMNS}")):
             if not sound_columns(path):
                 path.unlink()
-                said.append(f"index/{path.name}: damaged, written anew")
+                report.append(f"index/{path.name}: damaged, written again")
         problem, _ = index_problem(self.derived)
         if problem:
             drop_index(self.derived)
-            said.append(f"{problem.partition(':')[0]}: damaged, deleted; run: bandsight optimize")
-        return said
+            report.append(f"{problem.partition(':')[0]}: damaged, deleted; run: bandsight optimize")
+        return report
 
     def copy_derived(self, target: Path) -> None:
         """Copy the search index, which costs time to build, to another archive's folder; columns cost none."""

@@ -25,7 +25,7 @@ first, both of shape (k,)."""
 
 
 def has_gpu() -> bool:
-    """Return whether this build of FAISS sees a GPU; unlike torch, it says so without an import of seconds."""
+    """Return whether this build of FAISS sees a GPU; importing torch to ask it would take seconds."""
     return bool(getattr(_faiss, "get_num_gpus", int)())
 
 
@@ -55,7 +55,7 @@ def knn_on_gpu(
     """Return the k best rows by FAISS's brute force on the GPU; a `Knn`. The rows are read where torch keeps them."""
     import torch
 
-    asked = torch.from_numpy(query).to(rows.device)
+    vector = torch.from_numpy(query).to(rows.device)
     scores, places = np.empty((1, k), np.float32), np.empty((1, k), np.int64)
     params = _faiss.GpuDistanceParams()
     params.metric = _faiss.METRIC_INNER_PRODUCT
@@ -64,7 +64,7 @@ def knn_on_gpu(
     params.vectorType = params.queryType = _faiss.DistanceDataType_F16
     params.vectors = _faiss.cast_integer_to_void_ptr(rows.data_ptr())
     params.numVectors = len(rows)
-    params.queries = _faiss.cast_integer_to_void_ptr(asked.data_ptr())
+    params.queries = _faiss.cast_integer_to_void_ptr(vector.data_ptr())
     params.numQueries = 1
     params.outDistances, params.outIndices = _faiss.swig_ptr(scores), _faiss.swig_ptr(places)
     params.device = -1 if rows.device.index is None else rows.device.index

@@ -136,7 +136,7 @@ class GpuRows:
         """Return scores, segments and rows of the best, best first, each of shape (fetch,)."""
         import torch
 
-        asked = torch.from_numpy(query).to(self._device.name)
+        vector = torch.from_numpy(query).to(self._device.name)
         scores, places, parts = [], [], []
         with torch.inference_mode():
             for number, (file, mask) in enumerate(zip(self._files, masks, strict=True)):
@@ -144,7 +144,7 @@ class GpuRows:
                     continue
                 values = self.values[file.name]
                 own = torch.cat(
-                    [values[start : start + _CHUNK].float() @ asked for start in range(0, len(mask), _CHUNK)]
+                    [values[start : start + _CHUNK].float() @ vector for start in range(0, len(mask), _CHUNK)]
                 )
                 own.masked_fill_(~torch.from_numpy(mask).to(self._device.name), -torch.inf)
                 top, at = own.topk(min(fetch, int(np.count_nonzero(mask))))

@@ -15,7 +15,7 @@ import numpy as np
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import cannot_write, name_durably, write_durably
 from bandsight.vectors.local.inverted_lists import attach_lists, without_lists, write_lists
-from bandsight.vectors.local.ivf import IvfIndex, Width
+from bandsight.vectors.local.ivf import IvfIndex, SearchParams
 
 # Its type hints lack the constructors that its Python wrapper adds.
 _faiss: Any = faiss
@@ -99,7 +99,7 @@ def _loaded(folder: Path, newest: int, *, writable: bool) -> IvfIndex | None:
         facts["up_to"],
         np.array(facts["reach"], np.float32),
         facts["slope"],
-        tuple(Width(**width) for width in facts["widths"]),
+        tuple(SearchParams(**width) for width in facts["widths"]),
         facts["figures"],
         facts["scan_us"],
         kept,
@@ -129,8 +129,8 @@ def index_problem(folder: Path) -> tuple[str | None, dict[str, Any] | None]:
             return f"index/{_FACTS}: does not match its checksum; run: bandsight repair, then optimize", None
         if facts["format_version"] != _VERSION:
             return f"index/{_FACTS}: format version {facts['format_version']}; run: bandsight optimize", None
-        for name, said in ((_FILE, facts["sha256"]), (_LISTS, facts["lists_sha256"])):
-            if said != _sha256(folder / name):
+        for name, expected in ((_FILE, facts["sha256"]), (_LISTS, facts["lists_sha256"])):
+            if expected != _sha256(folder / name):
                 return f"index/{name}: does not match its checksum; run: bandsight repair, then optimize", None
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         return f"index/{_FACTS}: cannot be read ({error}); run: bandsight repair, then optimize", None

@@ -102,14 +102,14 @@ def _viewed(raw: Any, sizes: Any, starts: Any, ids: Any, _: int) -> Any:
 
 def _copied(raw: Any, sizes: Any, starts: Any, ids: Any, block: int) -> Any:
     """Return lists in memory, as FAISS reads them from its own format (faiss/impl/index_write.cpp, `ilbl`)."""
-    said, first = [b"ilbl", struct.pack("<QQQQ", len(sizes), _BLOCKS, _ROWS_A_BLOCK, block)], 0
+    parts, first = [b"ilbl", struct.pack("<QQQQ", len(sizes), _BLOCKS, _ROWS_A_BLOCK, block)], 0
     for number, size in enumerate(sizes.tolist()):
         codes = raw[starts[number] : starts[number + 1]]
-        said += [struct.pack("<Q", size), ids[first : first + size].tobytes()]
-        said += [struct.pack("<Q", len(codes)), codes.tobytes()]
+        parts += [struct.pack("<Q", size), ids[first : first + size].tobytes()]
+        parts += [struct.pack("<Q", len(codes)), codes.tobytes()]
         first += size
     reader = _faiss.VectorIOReader()
-    _faiss.copy_array_to_vector(np.frombuffer(b"".join(said), np.uint8), reader.data)
+    _faiss.copy_array_to_vector(np.frombuffer(b"".join(parts), np.uint8), reader.data)
     return _faiss.read_InvertedLists(reader)
 
 

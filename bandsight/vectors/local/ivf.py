@@ -12,7 +12,7 @@ _faiss: Any = faiss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Width:
+class SearchParams:
     """How far a search looks so that it reaches the target."""
 
     share: float
@@ -26,12 +26,12 @@ class Width:
     query_ms: float = 0.0
     """Processor time of one query, as it was measured."""
 
-    def of(self, k: int) -> "Width":
+    def of(self, k: int) -> "SearchParams":
         """Return how far to look for k hits: for more than was measured, in proportion."""
         if k <= self.k:
             return self
         times = k / self.k
-        return Width(
+        return SearchParams(
             share=self.share,
             k=k,
             nprobe=int(self.nprobe * times),
@@ -59,7 +59,7 @@ class IvfIndex:
     """How far the best of a list lies beyond its centre, in units of `slope`, shape (lists,)."""
     slope: float
     """How much that counts; measured."""
-    widths: tuple[Width, ...]
+    widths: tuple[SearchParams, ...]
     """Ascending by share, then by k; below the first share, no width reaches the target."""
     figures: dict[str, Any]
     """Kind, size and measured recall."""
@@ -97,7 +97,7 @@ class IvfIndex:
         """How many rows it holds."""
         return int(self.faiss_index.ntotal)
 
-    def width(self, share: float, k: int) -> Width | None:
+    def width(self, share: float, k: int) -> SearchParams | None:
         """Return how far to look for k hits when a share of the rows passes; None when only an exact scan will do."""
         fitting = [width for width in self.widths if width.share <= share]
         if not fitting:
@@ -106,7 +106,7 @@ class IvfIndex:
         return next((width for width in nearest if width.k >= k), nearest[-1]).of(k)
 
     def candidates(
-        self, queries: NDArray[np.float32], width: Width, allowed: NDArray[np.bool_] | None
+        self, queries: NDArray[np.float32], width: SearchParams, allowed: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return likely neighbours, best first, padded with -1, and their codes' scores, both of shape (queries, some).
 

@@ -1,4 +1,4 @@
-"""Measures how far an index must look for the recall asked: for image and for text queries, free and filtered."""
+"""Measures how far an index must look to reach the target recall, for image and text queries, filtered or not."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.vectors.local.ivf import IvfIndex, Width
+from bandsight.vectors.local.ivf import IvfIndex, SearchParams
 from bandsight.vectors.local.ivf_build import Rows, len_of
 from bandsight.vectors.local.recall_probes import Probe, Sample, draw, true_neighbours
 
@@ -37,7 +37,7 @@ _SLOPES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 _STEP = 1.15
 _TIMED = 15
 
-Ask = Callable[[IvfIndex, int, NDArray[np.bool_] | None, Width | None, NDArray[np.float32]], object]
+Ask = Callable[[IvfIndex, int, NDArray[np.bool_] | None, SearchParams | None, NDArray[np.float32]], object]
 """Answers a query for k hits among allowed ids, by an index at a width or (None) by exact scan."""
 
 
@@ -56,8 +56,8 @@ class _Ranks:
         """Return the share of the first k true neighbours that rescoring so many candidates finds."""
         there = self.truth[:, :k] >= 0
         found = (there & (self.places[at][:, :k] < fetch)).sum(axis=1)
-        wanted = there.sum(axis=1)
-        return float(np.where(wanted > 0, found / np.maximum(wanted, 1), 1.0).mean())
+        expected = there.sum(axis=1)
+        return float(np.where(expected > 0, found / np.maximum(expected, 1), 1.0).mean())
 
 
 def measured(
@@ -78,18 +78,18 @@ def measured(
     truths = true_neighbours(parts, sample, max(KS))
     list_of = index.list_of()
     index = _steepest(index, sample, truths[0], list_of)
-    widths: list[Width] = []
+    widths: list[SearchParams] = []
     recall: list[dict[str, Any]] = []
     for share, allowed, truth in zip(sample.shares, sample.allowed, truths, strict=True):
         found = _narrowest(index, sample, allowed, truth, list_of, share)
-        said: dict[str, Any] = {"share": share}
+        row: dict[str, Any] = {"share": share}
         for k, (width, reached_recall, reached) in zip(KS, found, strict=True):
             timed = replace(width, query_ms=_time(partial(ask, index, width.k, allowed, width), sample))
-            said |= {f"nprobe_at_{k}": timed.nprobe, f"rescored_at_{k}": timed.fetch, f"ms_at_{k}": timed.query_ms}
-            said |= reached_recall
+            row |= {f"nprobe_at_{k}": timed.nprobe, f"rescored_at_{k}": timed.fetch, f"ms_at_{k}": timed.query_ms}
+            row |= reached_recall
             if reached:
                 widths.append(timed)
-        recall.append(said)
+        recall.append(row)
     scan_us = _scan_us(index, sample, ask)
     figures: dict[str, Any] = {
         "index": index.figures["index"],
@@ -140,7 +140,7 @@ def _narrowest(
     truth: NDArray[np.int64],
     list_of: NDArray[np.int32],
     share: float,
-) -> list[tuple[Width, dict[str, float], bool]]:
+) -> list[tuple[SearchParams, dict[str, float], bool]]:
     """Return, for each k, the cheapest width that reaches the target (the widest if none does) and its recall."""
     lists = index.lists
     look = min(lists, max(8, int(lists * _FIRST_LOOK / share)))
@@ -166,7 +166,7 @@ def _ranks(
     A narrower look sees the candidates of its lists in the same order. A neighbour beyond the last candidate of the
     wide look counts as missed, so recall is never said to be higher than it is.
     """
-    widest = Width(share=share, k=max(KS), nprobe=look, fetch=_FETCH[-1] + 1)
+    widest = SearchParams(share=share, k=max(KS), nprobe=look, fetch=_FETCH[-1] + 1)
     found, _ = index.candidates(sample.queries, widest, allowed)
     nearest = index.nearest_lists(sample.queries, look)
     steps = np.unique(np.minimum(look, np.ceil(_STEP ** np.arange(np.ceil(np.log(look) / np.log(_STEP)) + 1))))
@@ -193,25 +193,25 @@ def _ranks(
 
 def _cheapest(
     ranks: _Ranks, probes: Sequence[Probe], k: int, share: float, rows_a_list: float
-) -> tuple[Width, dict[str, float], bool]:
-    best: tuple[float, Width, dict[str, float]] | None = None
-    said: dict[str, float] = {}
+) -> tuple[SearchParams, dict[str, float], bool]:
+    best: tuple[float, SearchParams, dict[str, float]] | None = None
+    recalls: dict[str, float] = {}
     for at, lists in enumerate(ranks.lists.tolist()):
         for fetch in _FETCH:
             if fetch < k:
                 continue
             cost = lists * rows_a_list * (_SKIPPED + (1 - _SKIPPED) * share) + fetch * _RESCORE_AS_CODES
-            width = Width(share=share, k=k, nprobe=lists, fetch=fetch)
-            said = {
+            width = SearchParams(share=share, k=k, nprobe=lists, fetch=fetch)
+            recalls = {
                 f"recall_at_{k}_{probe.kind}": round(
                     _Ranks(ranks.lists, ranks.places[:, probe.rows], ranks.truth[probe.rows]).recall(at, k, fetch), 4
                 )
                 for probe in probes
             }
-            if min(said.values()) >= TARGET + _MARGIN and (best is None or cost < best[0]):
-                best = cost, width, said
+            if min(recalls.values()) >= TARGET + _MARGIN and (best is None or cost < best[0]):
+                best = cost, width, recalls
     if best is None:
-        return width, said, False
+        return width, recalls, False
     return best[1], best[2], True
 
 

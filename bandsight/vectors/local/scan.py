@@ -23,7 +23,7 @@ _SCORES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MaskedSegment:
     """The rows of one segment that a scan looks at."""
 
     file: OpenSegment
@@ -33,7 +33,7 @@ class Part:
     """How many do, at least 1."""
 
 
-def scan(parts: Sequence[Part], queries: NDArray[np.float32], k: int) -> list[Ranked]:
+def scan(parts: Sequence[MaskedSegment], queries: NDArray[np.float32], k: int) -> list[Ranked]:
     """Return the k best rows of each query; k is at most the number of rows that count."""
     block = max(1, _SCORES // k)
     return [
@@ -48,7 +48,7 @@ def slack(query: NDArray[np.float32]) -> float:
     return _EPSILON * max(1.0, float(np.linalg.norm(query)))
 
 
-def _scan_block(parts: Sequence[Part], queries: NDArray[np.float32], k: int) -> list[Ranked]:
+def _scan_block(parts: Sequence[MaskedSegment], queries: NDArray[np.float32], k: int) -> list[Ranked]:
     proposed = [_propose(part, queries, min(k + SLACK, part.count)) for part in parts]
     answers = []
     for number, query in enumerate(queries):
@@ -66,7 +66,9 @@ def _scan_block(parts: Sequence[Part], queries: NDArray[np.float32], k: int) -> 
     return answers
 
 
-def _propose(part: Part, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _propose(
+    part: MaskedSegment, queries: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return float32 scores and places of the rows that are likely best, both of shape (queries, k), best first."""
     if len(queries) < _MANY:
         return part.file.half.best(queries, k, None if part.count == len(part.mask) else part.mask)
@@ -85,7 +87,7 @@ def _propose(part: Part, queries: NDArray[np.float32], k: int) -> tuple[NDArray[
     return scores, at
 
 
-def chunks(part: Part) -> Iterator[NDArray[np.float32]]:
+def chunks(part: MaskedSegment) -> Iterator[NDArray[np.float32]]:
     """Yield the rows that count, in their order, some thousand at a time, as float32."""
     rows = np.flatnonzero(part.mask)
     for start in range(0, len(rows), _CHUNK):
@@ -94,7 +96,7 @@ def chunks(part: Part) -> Iterator[NDArray[np.float32]]:
         yield part.file.rows[slice(chosen[0], chosen[-1] + 1) if together else chosen].astype(np.float32)
 
 
-def _all_above(part: Part, query: NDArray[np.float32], floor: float, least: int) -> NDArray[np.int64]:
+def _all_above(part: MaskedSegment, query: NDArray[np.float32], floor: float, least: int) -> NDArray[np.int64]:
     """Return the places of all rows that reach a score, of which there are so many that some were cut off."""
     while True:
         least = min(2 * least, part.count)

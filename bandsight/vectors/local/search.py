@@ -6,13 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.vectors.local.fp16_scan import Fp16Rows
-from bandsight.vectors.local.ivf import IvfIndex, Width
-from bandsight.vectors.local.scan import Part as ScanPart
-from bandsight.vectors.local.scan import scan, slack
-from bandsight.vectors.local.snapshot import Masks, State, located
+from bandsight.vectors.local.ivf import IvfIndex, SearchParams
+from bandsight.vectors.local.scan import MaskedSegment, scan, slack
+from bandsight.vectors.local.snapshot import Masks, StoreState, located
 from bandsight.vectors.scores import Ranked, best, raw_scores
 
-# So many rows for each hit wanted, and this part of the candidates, tell how good a hit must be.
+# So many rows for each hit, and this share of the candidates, show how good a hit must be.
 _HEAD = 8
 # By so many standard deviations a code's score may fall shorter than is usual among the first.
 _DEVIATIONS = 4
@@ -22,7 +21,7 @@ _DEVIATIONS = 4
 class Chosen:
     """A `Choice`: the rows of one state that count."""
 
-    state: State
+    state: StoreState
     masks: Masks
 
     @property
@@ -43,7 +42,7 @@ class Chosen:
         return answer(state, masks, width, queries, k)
 
 
-def plan(index: IvfIndex, survivors: int, total: int, k: int) -> Width | None:
+def plan(index: IvfIndex, survivors: int, total: int, k: int) -> SearchParams | None:
     """Return how far the index should look, None where an exact scan of the survivors is as quick, or alone right.
 
     Both were timed when the index was measured.
@@ -54,7 +53,9 @@ def plan(index: IvfIndex, survivors: int, total: int, k: int) -> Width | None:
     return width
 
 
-def answer(state: State, masks: Masks, width: Width | None, queries: NDArray[np.float32], k: int) -> list[Ranked]:
+def answer(
+    state: StoreState, masks: Masks, width: SearchParams | None, queries: NDArray[np.float32], k: int
+) -> list[Ranked]:
     """Answer by index, or (width None) by exact scan; k is at most the number of survivors."""
     if state.index is None or width is None:
         return scan(scan_parts(state, masks), queries, k)
@@ -83,16 +84,16 @@ def answer(state: State, masks: Masks, width: Width | None, queries: NDArray[np.
     return answers
 
 
-def scan_parts(state: State, masks: Masks) -> list[ScanPart]:
+def scan_parts(state: StoreState, masks: Masks) -> list[MaskedSegment]:
     """Return the segments that have rows that count."""
     return [
-        ScanPart(shown.part.file, mask, count)
+        MaskedSegment(shown.part.file, mask, count)
         for shown, mask, count in zip(state.shown, masks.masks, masks.counts, strict=True)
         if count
     ]
 
 
-def _rows_of(state: State, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+def _rows_of(state: StoreState, ids: NDArray[np.int64]) -> NDArray[np.float16]:
     """Return the raw vectors of tiles, not compared with their checks, shape (n, dim)."""
     parts = [(chosen, file.take(rows)) for chosen, file, rows in located(state, ids)]
     values = np.empty((len(ids), parts[0][1].shape[1]), np.float16)
@@ -110,7 +111,7 @@ def _scores_of(values: NDArray[np.float16], query: NDArray[np.float32]) -> NDArr
 
 
 def _rescored(
-    state: State, ids: NDArray[np.int64], likely: NDArray[np.float32], query: NDArray[np.float32], k: int
+    state: StoreState, ids: NDArray[np.int64], likely: NDArray[np.float32], query: NDArray[np.float32], k: int
 ) -> Ranked:
     """Return the k best of some tiles by their raw vectors; those that are answered fit their checks.
 

@@ -43,7 +43,7 @@ class _Opened:
         os.close(self._own)
 
     def read(self, offsets: list[int], into: NDArray[np.uint8]) -> bool:
-        """Fill each row of a buffer from its offset on, and say whether that was possible.
+        """Fill each row of a buffer from its offset on, and return whether that was possible.
 
         A search reads a thousand rows: this loop is most of what rescoring them costs.
         """
@@ -171,10 +171,10 @@ def open_segment(folder: Path, segment: Segment, dim: int) -> OpenSegment:
     """Map a segment's file.
 
     Raises:
-        ArchiveError: The file is missing, cut short, or not what the catalog says.
+        ArchiveError: The file is missing, cut short, or does not match the catalog.
     """
     path = folder / f"{segment.name}{SUFFIX}"
-    # Opened once: a compaction that deletes the file meanwhile takes nothing from who has it open.
+    # Opened once: a compaction that deletes the file meanwhile takes nothing from those that have it open.
     try:
         with path.open("rb") as file:
             return _mapped(file, path, segment, dim)
@@ -196,7 +196,7 @@ def _mapped(file: BufferedReader, path: Path, segment: Segment, dim: int) -> Ope
     start = _rows_at(segment.count) if version == _VERSION else _HEADER.size
     if (found_dim, first_id, count, digest.hex()) != expected or size != start + 2 * dim * segment.count:
         raise ArchiveError(
-            f"{path}: holds {count} rows of {found_dim} from id {first_id} in {size} bytes, the catalog says "
+            f"{path}: holds {count} rows of {found_dim} from id {first_id} in {size} bytes, the catalog has "
             f"{segment.count} rows of {dim} from id {segment.first_id}; {_way_out(path.parent)}"
         )
     rows = np.memmap(file, "<f2", "r", start, (count, dim))
@@ -213,13 +213,13 @@ def _mapped(file: BufferedReader, path: Path, segment: Segment, dim: int) -> Ope
         opened=_Opened(file),
         start=start,
         first_id=first_id,
-        # From the file: what a catalog says of it may have been filled in by a migration.
+        # From the file: the catalog's value may come from a migration.
         last_id=int(ids[-1]),
     )
 
 
 def salvage(folder: Path, segment: Segment, dim: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-    """Return ids and vectors of the rows of a damaged file that fit their check; of version 1, nothing can be told."""
+    """Return ids and vectors of the rows of a damaged file that fit their check; of version 1, none can be checked."""
     try:
         data = (folder / f"{segment.name}{SUFFIX}").read_bytes()
     except OSError:

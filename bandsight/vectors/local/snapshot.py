@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.columns import SceneColumns
-from bandsight.attributes.matching import Mask, View
+from bandsight.attributes.matching import AttributeView, Mask
 from bandsight.errors import NotFoundError
-from bandsight.vectors.local.folder import Part
+from bandsight.vectors.local.folder import LoadedSegment
 from bandsight.vectors.local.gpu_scan import GpuRows
 from bandsight.vectors.local.ivf import IvfIndex
 from bandsight.vectors.local.segments import OpenSegment
@@ -19,12 +19,12 @@ from bandsight.vectors.local.segments import OpenSegment
 class SegmentView:
     """One open segment as a snapshot shows it."""
 
-    part: Part
-    view: View
+    part: LoadedSegment
+    view: AttributeView
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StoreState:
     """All that one search needs; replaced as a whole."""
 
     shown: tuple[SegmentView, ...]
@@ -61,7 +61,7 @@ class Masks:
         """How many rows there are."""
         return sum(len(mask) for mask in self.masks)
 
-    def split(self, parts: Sequence[Part], first_id: int, up_to: int) -> "tuple[Masks, Masks]":
+    def split(self, parts: Sequence[LoadedSegment], first_id: int, up_to: int) -> "tuple[Masks, Masks]":
         """Return the rows from one tile id up to another, and those outside."""
         if not parts or (parts[0].file.first_id >= first_id and parts[-1].file.last_id <= up_to):
             return self, Masks([], [])
@@ -73,7 +73,9 @@ class Masks:
         return Masks.of(inside), Masks.of(outside)
 
 
-def located(state: State, ids: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], OpenSegment, NDArray[np.int64]]]:
+def located(
+    state: StoreState, ids: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.intp], OpenSegment, NDArray[np.int64]]]:
     """Yield, for each segment that has some of the tiles, where these stand in `ids`, its file and their rows in it.
 
     Raises:

@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 
 from bandsight.attributes.columns import TileColumns
 from bandsight.attributes.filters import Filter
-from bandsight.attributes.matching import Footprints, Mask, View, matching
+from bandsight.attributes.matching import AttributeView, Footprints, Mask, matching
 from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import drop_page_cache
 from bandsight.vectors.local import ivf_build as building
-from bandsight.vectors.local.folder import Part, StoreFolder
+from bandsight.vectors.local.folder import LoadedSegment, StoreFolder
 from bandsight.vectors.local.gpu_scan import Device, device_for, load
 from bandsight.vectors.local.index_files import index_problem, index_stamp, load_index, save_index
-from bandsight.vectors.local.ivf import IvfIndex, Width
+from bandsight.vectors.local.ivf import IvfIndex, SearchParams
 from bandsight.vectors.local.ivf_build import BUDGET_BYTES, Rows, build, fill, len_of
 from bandsight.vectors.local.recall_tuning import measured
 from bandsight.vectors.local.scan import chunks
 from bandsight.vectors.local.search import Chosen, answer, scan_parts
-from bandsight.vectors.local.snapshot import Masks, SegmentView, State, located
+from bandsight.vectors.local.snapshot import Masks, SegmentView, StoreState, located
 from bandsight.vectors.port import Selection, Similarities, Snapshot
 from bandsight.vectors.scores import Ranked
 
-# An index that holds at least this share of the rows takes the others as they are; below it, it is trained anew.
+# An index that holds at least this share of the rows takes the others as they are; below it, it is trained again.
 _STILL_FITS = 0.5
 
 
@@ -56,8 +56,8 @@ class LocalVectorStore:
         self._dim = dim
         self._footprints = footprints
         self._choose_device = choose_device
-        self._open: dict[str, Part] = {}
-        self._state: State | None = None
+        self._open: dict[str, LoadedSegment] = {}
+        self._state: StoreState | None = None
 
     def upsert(self, vectors: NDArray[np.float32], columns: TileColumns) -> Segment:
         """Write rows durably; see `VectorStore`."""
@@ -72,7 +72,7 @@ class LocalVectorStore:
         """Serve this state; see `VectorStore`."""
         parts = tuple(self._open.get(segment.name) or self.folder.open(segment) for segment in snapshot.segments)
         self._open = {part.segment.name: part for part in parts}
-        shown = tuple(SegmentView(part, View(part.columns, snapshot.scenes)) for part in parts)
+        shown = tuple(SegmentView(part, AttributeView(part.columns, snapshot.scenes)) for part in parts)
         for part in parts:
             # Read once, to compare files and to find scenes; searches do without.
             drop_page_cache(part.columns.ids)
@@ -85,7 +85,7 @@ class LocalVectorStore:
         firsts = np.array([part.segment.first_id for part in parts], np.int64)
         device = self._choose_device(sum(len(part.file.rows) for part in parts), self._dim)
         on_device = load([part.file for part in parts], device, self._state.device if self._state else None)
-        self._state = State(shown, snapshot.scenes, index, stamp, firsts, on_device)
+        self._state = StoreState(shown, snapshot.scenes, index, stamp, firsts, on_device)
 
     def merge(self) -> tuple[list[Segment], list[Segment]]:
         """Write what is shown without its deleted rows, small segments together; a commit makes it valid.
@@ -132,11 +132,11 @@ class LocalVectorStore:
 
     def missing(self, ids: Sequence[int]) -> list[int]:
         """Return which of some tiles are not there, or no more; see `VectorStore`."""
-        state, asked = self._current(), np.unique(np.asarray(ids, np.int64))
-        at = np.searchsorted(state.firsts, asked, "right") - 1
-        lost: list[int] = asked[at < 0].tolist()
+        state, sorted_ids = self._current(), np.unique(np.asarray(ids, np.int64))
+        at = np.searchsorted(state.firsts, sorted_ids, "right") - 1
+        lost: list[int] = sorted_ids[at < 0].tolist()
         for number in np.unique(at[at >= 0]):
-            shown, own = state.shown[number], asked[at == number]
+            shown, own = state.shown[number], sorted_ids[at == number]
             held = shown.part.file.ids
             rows = np.minimum(np.searchsorted(held, own), len(held) - 1)
             lost += own[(held[rows] != own) | ~shown.view.alive[rows]].tolist()
@@ -152,7 +152,7 @@ class LocalVectorStore:
         index = self._extended(state, parts) or build(parts, self._dim, budget_bytes or BUDGET_BYTES)
 
         def ask(
-            index: IvfIndex, k: int, allowed: Mask | None, width: Width | None, query: NDArray[np.float32]
+            index: IvfIndex, k: int, allowed: Mask | None, width: SearchParams | None, query: NDArray[np.float32]
         ) -> object:
             masks = Masks.of(
                 [
@@ -169,7 +169,7 @@ class LocalVectorStore:
         return index.figures
 
     def extend(self) -> bool:
-        """Add to the saved index the rows that it lacks, at the widths measured before; say whether there is one.
+        """Add to the saved index the rows that it lacks, at the widths measured before; return whether there is one.
 
         What it saves is served from the next snapshot on.
         """
@@ -196,7 +196,7 @@ class LocalVectorStore:
         young = [one for one in state.shown if one.part.file.last_id > up_to]
         return sum(int(np.count_nonzero(one.view.alive & (one.part.columns.ids > up_to))) for one in young)
 
-    def _extended(self, state: State, parts: list[Rows]) -> IvfIndex | None:
+    def _extended(self, state: StoreState, parts: list[Rows]) -> IvfIndex | None:
         """Return the saved index with the rows that it lacks, None when there is none or it holds too little."""
         living = sum(one.view.living for one in state.shown)
         if state.index is None:
@@ -267,20 +267,20 @@ class LocalVectorStore:
         """Link another store's files into this folder; see `VectorStore`."""
         self.folder.adopt(beside.folder, segments)
 
-    def _current(self) -> State:
+    def _current(self) -> StoreState:
         if self._state is None:
             raise ArchiveError("vector store: no snapshot shown yet")
         return self._state
 
-    def _raw(self, state: State, ids: NDArray[np.int64]) -> NDArray[np.float16]:
-        """Return raw rows by tile id, in the order asked."""
+    def _raw(self, state: StoreState, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Return raw rows by tile id, in the order of the ids."""
         out = np.empty((len(ids), self._dim), np.float16)
         for chosen, file, rows in located(state, ids):
             out[chosen] = file.sound(rows)
         return out
 
 
-def _selected(state: State, masks: list[Mask], fields: Sequence[str] = ()) -> Selection:
+def _selected(state: StoreState, masks: list[Mask], fields: Sequence[str] = ()) -> Selection:
     pairs = [(shown.view, mask) for shown, mask in zip(state.shown, masks, strict=True)]
     return Selection(
         ids=np.concatenate([np.empty(0, np.int64), *(view.tiles.ids[mask] for view, mask in pairs)]),
