@@ -11,8 +11,7 @@ from bandsight.archive.scene_cache import SceneCache
 from bandsight.archive.tile_columns import fresh_columns
 from bandsight.attributes.columns import SceneColumns
 from bandsight.attributes.filters import Filter
-from bandsight.attributes.matching import Footprints, matching
-from bandsight.attributes.matching import View as Rows
+from bandsight.attributes.matching import AttributeView, Footprints, matching
 from bandsight.catalog.port import Catalog
 from bandsight.catalog.records import Hit, Scene, Tile
 from bandsight.errors import QueryError
@@ -97,7 +96,7 @@ class View:
         """
         ordered = sorted(tiles, key=lambda tile: tile.id)
         columns = fresh_columns([(tile.id, tile.scene_id, tile) for tile in ordered])
-        mask = matching(Rows(columns, self.scene_columns), where, self.tile_footprints)
+        mask = matching(AttributeView(columns, self.scene_columns), where, self.tile_footprints)
         return set(columns.ids[mask].tolist())
 
     def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
