@@ -187,7 +187,7 @@ def presses(browser: Any, url: str, hits: int, *, map_: bool = True) -> dict[str
 
     for name, key in (("next_place", "j"), ("keep", "s"), ("slider", "ArrowRight")):
         if name == "slider":
-            page.get_by_role("slider", name="Least probability").focus()
+            page.get_by_role("slider", name="Minimum probability").focus()
         page.evaluate(_WATCH)
         page.wait_for_timeout(1000)
         before = busy_ms()

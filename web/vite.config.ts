@@ -8,11 +8,11 @@ import { digest } from "./build/sources.mjs";
 
 const API = process.env["BANDSIGHT_API"] ?? "http://127.0.0.1:8000";
 
-// What is made at build time: the basemap, and the digest of the sources that tells a stale build.
-function made(): Plugin {
+// Files that the build generates: the basemap, the licences, and the digest of the sources that shows a stale build.
+function generated(): Plugin {
   const id = "virtual:basemap";
   return {
-    name: "bandsight-made",
+    name: "bandsight-generated",
     resolveId: (source) => (source === id ? `\0${id}` : null),
     load(source) {
       if (source !== `\0${id}`) return null;
@@ -26,9 +26,9 @@ function made(): Plugin {
   };
 }
 
-// The page stands at the server's root, its files under static/; all addresses are relative, for servers behind a prefix.
+// The page is at the server's root and its files are under static/. All URLs are relative, so that it works behind a path prefix.
 export default defineConfig({
-  plugins: [made()],
+  plugins: [generated()],
   publicDir: false,
   experimental: {
     renderBuiltUrl: (file, { hostType }) => (hostType === "html" ? `static/${file}` : { relative: true }),
@@ -41,7 +41,7 @@ export default defineConfig({
     target: "es2022",
     chunkSizeWarningLimit: 2000,
     modulePreload: { polyfill: false },
-    // .mjs is not known as JavaScript everywhere, and browsers start no worker from another type.
+    // Some servers do not know .mjs as JavaScript, and browsers refuse a worker of any other type.
     rollupOptions: { output: { assetFileNames: ({ names }) => (names[0]?.endsWith(".mjs") ? "map-worker-[hash].js" : "[name]-[hash][extname]") } },
   },
   server: { proxy: Object.fromEntries(["/search", "/version", "/collections", "/tiles", "/scenes", "/overview", "/jobs", "/classify", "/searches", "/heatmap"].map((path) => [path, API])) },

@@ -1,4 +1,4 @@
-"""A person's browser before a real server on a small archive."""
+"""A real browser, a real server and a small archive."""
 
 import os
 import socket
@@ -21,8 +21,8 @@ CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "runs" / "page"
 MARKUP = '<img src=x onerror="window.hacked=1">'
-"""A name that would run if it were ever taken for markup."""
-# Without a GPU the map is drawn by SwiftShader; the others keep the browser off the network.
+"""A name that would run a script if the page treated it as markup."""
+# Without a GPU, SwiftShader draws the map. The other flags keep the browser off the network.
 FLAGS = (
     "--no-sandbox",
     "--use-angle=swiftshader",
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One place at three dates, a photo of a hostile name, radar, and a file that is no raster."""
+    """Three dates of one place, an aerial photo with a hostile name, radar, and a file that is not a raster."""
     folder = tmp_path_factory.mktemp("page-scenes")
     for when, season in (("20170216T102101", 0.1), ("20170617T102021", 0.0), ("20170910T102021", 0.8)):
         landscape.sentinel2(folder / f"s2_{when[:8]}", when, seed=4, season=season)
@@ -117,7 +117,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, url: str):
-    """Return a function that opens the page for a person; what goes wrong in it unseen fails the test."""
+    """Return a function that opens the page. Script errors and policy violations fail the test."""
     contexts, wrong = [], []
 
     def go(address: str = "", *, at: str = url, width: int = 1280, height: int = 800, settle: bool = True, **options):
@@ -143,7 +143,7 @@ def open_page(browser, url: str):
 
 @pytest.fixture
 def shot(request: pytest.FixtureRequest):
-    """Keep a picture of the page for people to look at, in runs/page."""
+    """Save a screenshot in runs/page."""
 
     def keep(page, name: str) -> bytes:
         SHOTS.mkdir(parents=True, exist_ok=True)
@@ -152,28 +152,28 @@ def shot(request: pytest.FixtureRequest):
     return keep
 
 
-def ask(page, text: str) -> None:
-    """Type a sentence and wait for the places."""
+def search(page, text: str) -> None:
+    """Type a description and wait for the results."""
     page.fill("#q", text)
     page.keyboard.press("Enter")
-    settled(page)
+    wait_for_results(page)
 
 
-def settled(page) -> None:
-    """Wait until an answer stands."""
+def wait_for_results(page) -> None:
+    """Wait until the results are complete."""
     page.wait_for_selector(".results[aria-busy=false] .card")
     page.wait_for_function("() => !document.querySelector('.results-head .spinner')")
 
 
-def still(page) -> bytes:
-    """Wait until the map is wholly drawn, and return its picture."""
+def wait_for_map(page) -> bytes:
+    """Wait until the map is fully drawn, and return a screenshot of it."""
     page.wait_for_timeout(300)
     page.wait_for_selector(".map-frame[data-drawn=true]")
     return page.locator("[data-testid=map]").screenshot()
 
 
 def cards(page) -> list[int]:
-    """Return the tiles in the grid, best first, as far as they are drawn."""
+    """Return the ids of the rendered tiles in the grid, best first."""
     found = page.eval_on_selector_all(".card", "all => all.map(one => [+one.ariaPosInSet, +one.dataset.tile])")
     return [tile for _, tile in sorted(found)]
 

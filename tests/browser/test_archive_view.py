@@ -1,4 +1,4 @@
-"""The archive and its jobs."""
+"""The Archive tab: what the archive contains, and its indexing jobs."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 pytestmark = pytest.mark.browser
 
 
-def test_the_overview_shows_what_is_held(open_page, url: str, shot) -> None:
+def test_the_overview_shows_what_the_archive_contains(open_page, url: str, shot) -> None:
     page = open_page("#tab=archive")
     held = page.request.get(f"{url}overview").json()
     numbers = page.locator(".numbers")
@@ -15,18 +15,18 @@ def test_the_overview_shows_what_is_held(open_page, url: str, shot) -> None:
     assert str(held["tiles"]) in numbers.inner_text()
     rows = page.locator(".months tbody tr")
     assert rows.count() == len(held["sensors"])
-    # 2017-02 to 2020-05 in quarters: those of which nothing is held are there too.
+    # 2017-02 to 2020-05 in quarters, those without tiles included.
     assert page.get_by_role("heading", name="Tiles by sensor and quarter").count() == 1
     assert rows.first.locator(".cells span").count() == 14
     assert "2017-01 to 2017-03" in page.locator(".cells[aria-label]").last.get_attribute("aria-label")
-    assert page.get_by_text(held["model"]["license"]).count() == 1
-    assert page.get_by_text("Recall is 1 by construction").count() == 1
-    page.get_by_role("button", name="Show its coverage").click()
+    assert page.get_by_text("Research use only").count() == 1
+    assert page.get_by_text("Recall is 1.0").count() == 1
+    page.get_by_role("button", name="Show coverage").click()
     page.wait_for_timeout(1200)
     shot(page, "29-archive")
 
 
-def test_jobs_run_before_ones_eyes(open_page, shot) -> None:
+def test_a_running_job_shows_its_progress(open_page, shot) -> None:
     page = open_page()
     state = {"tiles": 120}
 
@@ -66,12 +66,12 @@ def test_jobs_run_before_ones_eyes(open_page, shot) -> None:
     page.locator(".job .state.successful").wait_for()
 
 
-def test_the_servers_own_jobs_are_shown(open_page, url: str) -> None:
+def test_the_jobs_of_the_server_are_listed(open_page, url: str) -> None:
     page = open_page("#tab=archive")
-    told = page.request.get(f"{url}jobs").json()["jobs"]
+    jobs = page.request.get(f"{url}jobs").json()["jobs"]
     page.get_by_label("Indexing jobs").wait_for()
-    if told:
+    if jobs:
         page.locator(".job").first.wait_for()
-        assert page.locator(".job").count() == len(told)
+        assert page.locator(".job").count() == len(jobs)
     else:
-        page.get_by_text("None yet.").wait_for()
+        page.get_by_text("No jobs yet.").wait_for()

@@ -1,4 +1,4 @@
-"""What may go wrong: hostile names, slow and failing answers, no archive yet."""
+"""Bad input and failures: hostile names, slow and failing responses, no archive yet."""
 
 import shutil
 import threading
@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import MARKUP, ask, settled
+from tests.browser.conftest import MARKUP, search, wait_for_results
 
 pytestmark = pytest.mark.browser
 
 
-def test_markup_in_names_labels_and_questions_stays_text(open_page, shot) -> None:
+def test_markup_in_names_labels_and_searches_is_text(open_page, shot) -> None:
     page = open_page("#q=a+lake&sensor=rgb")
-    settled(page)
+    wait_for_results(page)
     assert MARKUP in page.locator(".face-button").first.text_content()
     page.locator(".card .face-button").first.click()
     page.locator(".facts").get_by_text(MARKUP, exact=False).first.wait_for()
     shot(page, "25-hostile")
     page.keyboard.press("Escape")
-    ask(page, MARKUP.replace(",", " "))
-    page.get_by_role("button", name="Mix and weights").click()
-    page.get_by_label("Another sentence").fill(MARKUP)
-    page.get_by_role("button", name="More like this sentence").click()
+    search(page, MARKUP.replace(",", " "))
+    page.get_by_role("button", name="Examples and weights").click()
+    page.get_by_label("Add a description").fill(MARKUP)
+    page.get_by_role("button", name="More like this description").click()
     page.wait_for_selector(".chip.for")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Classes", exact=True).click()
@@ -38,7 +38,7 @@ def test_markup_in_names_labels_and_questions_stays_text(open_page, shot) -> Non
 
 @pytest.fixture
 def unwatched(browser, url: str):
-    """A page whose policy may be broken on purpose."""
+    """A page on which policy violations do not fail the test."""
     context = browser.new_context()
     page = context.new_page()
     page.goto(url)
@@ -47,7 +47,7 @@ def unwatched(browser, url: str):
     context.close()
 
 
-def test_the_policy_lets_nothing_inline_run(unwatched, url: str) -> None:
+def test_the_content_security_policy_blocks_inline_scripts(unwatched, url: str) -> None:
     page = unwatched
     policy = page.request.get(url, headers={"Accept": "text/html"}).headers["content-security-policy"]
     assert "script-src 'self';" in policy
@@ -62,7 +62,7 @@ def test_the_policy_lets_nothing_inline_run(unwatched, url: str) -> None:
     assert page.evaluate("window.ran") is None
 
 
-def test_a_failing_answer_is_shown_with_its_reason_and_tried_again(open_page, shot) -> None:
+def test_an_error_is_shown_with_its_reason_and_can_be_retried(open_page, shot) -> None:
     page = open_page()
     problem = {"title": "Service Unavailable", "status": 503, "detail": "the disk of the archive is gone"}
     page.route("**/search", lambda route: route.fulfill(status=503, json=problem))
@@ -72,41 +72,41 @@ def test_a_failing_answer_is_shown_with_its_reason_and_tried_again(open_page, sh
     shot(page, "26-failed")
     page.unroute("**/search")
     page.get_by_role("button", name="Try again").click()
-    settled(page)
+    wait_for_results(page)
 
 
-def test_a_server_that_cannot_be_reached_is_said(open_page) -> None:
+def test_an_unreachable_server_is_reported(open_page) -> None:
     page = open_page()
     page.route("**/search", lambda route: route.abort())
     page.fill("#q", "a lake")
     page.keyboard.press("Enter")
-    page.get_by_role("alert").get_by_text("The server cannot be reached").wait_for()
+    page.get_by_role("alert").get_by_text("Cannot reach the server").wait_for()
 
 
-def test_a_slow_answer_says_so_and_can_be_stopped(open_page, shot) -> None:
+def test_a_slow_search_says_so_and_can_be_stopped(open_page, shot) -> None:
     page = open_page()
     held = []
     page.route("**/search", lambda route: held.append(route))
     page.fill("#q", "a lake")
     page.keyboard.press("Enter")
-    page.get_by_text("takes longer than usual").wait_for()
+    page.get_by_text("taking longer than usual").wait_for()
     shot(page, "27-slow")
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Try again").wait_for()
     page.unroute("**/search")
     page.get_by_role("button", name="Try again").click()
-    settled(page)
+    wait_for_results(page)
 
 
-def test_an_answer_that_is_cut_off_is_a_failure(open_page) -> None:
+def test_a_truncated_response_is_an_error(open_page) -> None:
     page = open_page()
     page.route("**/search", lambda route: route.fulfill(status=200, body='{"features": ['))
     page.fill("#q", "a lake")
     page.keyboard.press("Enter")
-    page.get_by_text("cut off or is not JSON").wait_for()
+    page.get_by_text("incomplete or not valid JSON").wait_for()
 
 
-def test_the_newest_question_wins_over_a_slower_older_one(open_page) -> None:
+def test_the_newest_search_wins_over_a_slower_older_one(open_page) -> None:
     page = open_page()
     slow = threading.Event()
     held = []
@@ -122,7 +122,7 @@ def test_the_newest_question_wins_over_a_slower_older_one(open_page) -> None:
     page.fill("#q", "a lake")
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.querySelector('.results')?.ariaBusy === 'true'")
-    ask(page, "a village")
+    search(page, "a village")
     for route in held:
         route.continue_()
     page.wait_for_timeout(500)
@@ -130,20 +130,20 @@ def test_the_newest_question_wins_over_a_slower_older_one(open_page) -> None:
     assert page.locator(".results[aria-busy=false] .card").count() > 0
 
 
-def test_a_thumbnail_that_cannot_be_had_says_so(open_page) -> None:
+def test_a_missing_thumbnail_says_so(open_page) -> None:
     page = open_page()
     page.route("**/thumbnail.png*", lambda route: route.fulfill(status=410, json={"title": "Gone"}))
-    ask(page, "a lake")
-    page.locator(".card").get_by_text("no picture").first.wait_for()
+    search(page, "a lake")
+    page.locator(".card").get_by_text("No image").first.wait_for()
 
 
-def test_without_an_archive_the_page_says_what_to_do_and_goes_on_by_itself(
+def test_without_an_archive_the_page_says_what_to_do_and_continues_when_there_is_one(
     open_page, serve, archive: Path, tmp_path: Path, shot
 ) -> None:
     place = tmp_path / "mine"
     url = serve(place)
     page = open_page(at=url, settle=False)
-    page.get_by_text("There is no archive here yet").wait_for()
+    page.get_by_text("No archive yet").wait_for()
     assert page.get_by_text(f"bandsight index /data/scenes --archive {place}").count() == 1
     assert page.get_by_text("make demo").count() == 1
     answer = page.request.get(f"{url}collections")

@@ -1,11 +1,11 @@
-// The licences of what is built in, word for word, as they ask for.
+// The full licence texts of the bundled packages.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const BUILT_IN = ["maplibre-gl", "preact", "@preact/signals", "@preact/signals-core", "topojson-client", "world-atlas"];
+const BUNDLED = ["maplibre-gl", "preact", "@preact/signals", "@preact/signals-core", "topojson-client", "world-atlas"];
 
 export function licenses() {
-  return BUILT_IN.map((name) => {
+  return BUNDLED.map((name) => {
     const folder = join(import.meta.dirname, "..", "node_modules", name);
     const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
     const files = readdirSync(folder).filter((file) => /^licen[cs]e/i.test(file)).sort();

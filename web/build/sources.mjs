@@ -1,4 +1,4 @@
-// One digest of everything that the build is made from; a test compares it with the one that lies beside the build.
+// A digest of all sources of the build. A test compares it with the one in search_api/static.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";

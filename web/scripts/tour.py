@@ -42,8 +42,8 @@ class Film:
         self.times.append(time_ms)
         return frame
 
-    def freeze_gc(self) -> None:
-        """Wait for an answer."""
+    def wait_for_results(self) -> None:
+        """Wait until the results are there."""
         self.page.wait_for_selector(".results[aria-busy=false] .card", timeout=120_000)
 
 
@@ -76,7 +76,7 @@ def play(page: Any, film: Film) -> None:
         page.keyboard.type(part)
         film.take(260, still=False)
     page.keyboard.press("Enter")
-    film.freeze_gc()
+    film.wait_for_results()
     film.take(_LONG_MS)
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
@@ -86,14 +86,14 @@ def play(page: Any, film: Film) -> None:
     film.take(_LONG_MS)
     for key in ("+", "j", "+"):
         page.keyboard.press(key)
-        film.freeze_gc()
+        film.wait_for_results()
         page.wait_for_timeout(500)
         film.take()
     for _ in range(6):
         page.keyboard.press("j")
     film.take()
     page.keyboard.press("-")
-    film.freeze_gc()
+    film.wait_for_results()
     page.wait_for_timeout(4500)
     page.click("button[aria-label='Zoom out']")
     page.wait_for_timeout(1000)

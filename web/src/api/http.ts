@@ -1,7 +1,8 @@
-// Requests of the page: every one ends, by an answer, a time limit or the person; every failure says what happened.
+// Requests to the API. Every request ends: with a response, at its time limit, or when the caller aborts it.
+import { t } from "../i18n";
 
-/** A failure in words for people; `status` is 0 where no answer came. */
-export class Failure extends Error {
+/** An error with a message for people. `status` is 0 where there was no response. */
+export class RequestError extends Error {
   constructor(
     message: string,
     readonly status: number,
@@ -17,48 +18,48 @@ export interface Options {
 
 export const TIMEOUT_MS = 60_000;
 
-export async function ask(path: string, init: RequestInit, { signal, timeoutMs = TIMEOUT_MS }: Options = {}): Promise<Response> {
+export async function request(path: string, init: RequestInit, { signal, timeoutMs = TIMEOUT_MS }: Options = {}): Promise<Response> {
   const limit = AbortSignal.timeout(timeoutMs);
-  let answer: Response;
+  let response: Response;
   try {
-    answer = await fetch(path, { ...init, signal: signal ? AbortSignal.any([signal, limit]) : limit });
+    response = await fetch(path, { ...init, signal: signal ? AbortSignal.any([signal, limit]) : limit });
   } catch (error) {
     if (signal?.aborted) throw error;
-    if (limit.aborted) throw new Failure(`No answer within ${Math.round(timeoutMs / 1000)} seconds.`, 0);
-    throw new Failure("The server cannot be reached.", 0);
+    if (limit.aborted) throw new RequestError(t.errors.timeout(Math.round(timeoutMs / 1000)), 0);
+    throw new RequestError(t.errors.unreachable, 0);
   }
-  if (!answer.ok) throw new Failure(await reason(answer), answer.status);
-  return answer;
+  if (!response.ok) throw new RequestError(await problemDetail(response), response.status);
+  return response;
 }
 
 export async function getJson<T>(path: string, options?: Options): Promise<T> {
-  return json<T>(await ask(path, { headers: { Accept: "application/json" } }, options));
+  return parse<T>(await request(path, { headers: { Accept: "application/json" } }, options));
 }
 
 export async function postJson<T>(path: string, body: unknown, options?: Options): Promise<T> {
   const init = { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify(body) };
-  return json<T>(await ask(path, init, options));
+  return parse<T>(await request(path, init, options));
 }
 
-async function json<T>(answer: Response): Promise<T> {
+async function parse<T>(response: Response): Promise<T> {
   try {
-    return (await answer.json()) as T;
+    return (await response.json()) as T;
   } catch (error) {
     if (error instanceof DOMException) throw error;
-    throw new Failure("The answer was cut off or is not JSON.", answer.status);
+    throw new RequestError(t.errors.badResponse, response.status);
   }
 }
 
-async function reason(answer: Response): Promise<string> {
+async function problemDetail(response: Response): Promise<string> {
   try {
-    const problem = (await answer.json()) as { detail?: unknown; title?: unknown };
+    const problem = (await response.json()) as { detail?: unknown; title?: unknown };
     if (typeof problem.detail === "string") return problem.detail;
     if (typeof problem.title === "string") return problem.title;
   } catch {
-    // Not a problem document: a proxy's page, say.
+    // Not a problem document: an error page of a proxy, for example.
   }
-  return `The server answered ${answer.status} ${answer.statusText}.`;
+  return t.errors.status(response.status, response.statusText);
 }
 
 export const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError";
-export const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export const errorMessage = (error: unknown): string => (error instanceof Error ? error.message : String(error));

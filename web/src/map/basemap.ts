@@ -1,4 +1,4 @@
-// The quiet ground under everything: land, borders and names from Natural Earth, in the colours of the theme.
+// The basemap: land, borders and country names from Natural Earth, in the colours of the theme.
 import type { FeatureCollection } from "geojson";
 import type { GeometryCollection, Topology } from "topojson-specification";
 import type { LayerSpecification, StyleSpecification } from "maplibre-gl";
@@ -44,23 +44,23 @@ function graticule(): FeatureCollection {
   };
 }
 
-export interface Ground { land: FeatureCollection; borders: FeatureCollection; coast: FeatureCollection; names: FeatureCollection }
+export interface BasemapData { land: FeatureCollection; borders: FeatureCollection; coast: FeatureCollection; names: FeatureCollection }
 
-export async function ground(): Promise<Ground> {
+export async function loadBasemap(): Promise<BasemapData> {
   const topology = (await (await fetch(basemapUrl)).json()) as Topology<{ countries: GeometryCollection<{ name: string }> }>;
   const { countries } = topology.objects;
   const land = feature(topology, countries);
-  const one = (geometry: GeoJSON.Geometry): FeatureCollection => ({ type: "FeatureCollection", features: [{ type: "Feature", properties: {}, geometry }] });
+  const single = (geometry: GeoJSON.Geometry): FeatureCollection => ({ type: "FeatureCollection", features: [{ type: "Feature", properties: {}, geometry }] });
   return {
     land,
-    borders: one(mesh(topology, countries, (a, b) => a !== b)),
-    coast: one(mesh(topology, countries, (a, b) => a === b)),
-    names: { type: "FeatureCollection", features: land.features.flatMap(named) },
+    borders: single(mesh(topology, countries, (a, b) => a !== b)),
+    coast: single(mesh(topology, countries, (a, b) => a === b)),
+    names: { type: "FeatureCollection", features: land.features.flatMap(labelOf) },
   };
 }
 
-// A name stands in the middle of a country's largest part.
-function named(country: GeoJSON.Feature<GeoJSON.Geometry, { name: string }>): GeoJSON.Feature[] {
+// A label at the centroid of the country's largest polygon.
+function labelOf(country: GeoJSON.Feature<GeoJSON.Geometry, { name: string }>): GeoJSON.Feature[] {
   const { geometry } = country;
   const parts = geometry?.type === "Polygon" ? [geometry.coordinates] : geometry?.type === "MultiPolygon" ? geometry.coordinates : [];
   let best: { area: number; at: [number, number] } | null = null;

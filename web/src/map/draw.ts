@@ -1,4 +1,4 @@
-// Drawing a box or a polygon: by pointer; Enter or a double click closes, Escape gives up.
+// Drawing a box or a polygon with the pointer. Enter or a double click finishes, Escape cancels.
 import type { Polygon } from "geojson";
 import type { Map as MapLibre } from "maplibre-gl";
 
@@ -11,33 +11,33 @@ export const rectangle = ([x1, y1]: Point, [x2, y2]: Point): Polygon => {
 };
 const clamp = ([lon, lat]: Point): Point => [Math.min(180, Math.max(-180, lon)), Math.min(90, Math.max(-90, lat))];
 
-/** Follow the pointer until an area is closed; `show` sees it grow, `done` gets it, or null. */
-export function draw(map: MapLibre, shape: "box" | "polygon", show: (area: Polygon | null) => void, done: (area: Polygon | null) => void): Drawing {
+/** Draw an area: `preview` gets it while it grows, `done` gets it when it is finished, or null. */
+export function draw(map: MapLibre, shape: "box" | "polygon", preview: (area: Polygon | null) => void, done: (area: Polygon | null) => void): Drawing {
   const surface = map.getCanvasContainer();
   const canvas = map.getCanvas();
   const ring: Point[] = [];
-  let held: Point | null = null;
+  let start: Point | null = null;
   const at = (event: PointerEvent | MouseEvent): Point => {
     const frame = canvas.getBoundingClientRect();
     const { lng, lat } = map.unproject([event.clientX - frame.left, event.clientY - frame.top]);
     return clamp([lng, lat]);
   };
-  const open = (points: Point[]): Polygon => ({ type: "Polygon", coordinates: [[...points, points[0]!]] });
+  const closed = (points: Point[]): Polygon => ({ type: "Polygon", coordinates: [[...points, points[0]!]] });
   const finish = (area: Polygon | null): void => {
     stop();
     done(area);
   };
   const close = (): void => {
-    // A double click has put its place twice.
+    // A double click adds its point twice.
     const clean = ring.filter((point, index) => index === 0 || point.some((value, axis) => Math.abs(value - ring[index - 1]![axis]!) > 1e-9));
-    if (clean.length >= 3) finish(open(clean));
+    if (clean.length >= 3) finish(closed(clean));
   };
   const down = (event: PointerEvent): void => {
     if (event.button !== 0 || event.target !== canvas) return;
     event.preventDefault();
     event.stopPropagation();
     if (shape === "box") {
-      held = at(event);
+      start = at(event);
       surface.setPointerCapture(event.pointerId);
       return;
     }
@@ -45,19 +45,19 @@ export function draw(map: MapLibre, shape: "box" | "polygon", show: (area: Polyg
     const frame = canvas.getBoundingClientRect();
     if (first && ring.length >= 3 && Math.hypot(event.clientX - frame.left - first.x, event.clientY - frame.top - first.y) < 12) return close();
     ring.push(at(event));
-    if (ring.length > 1) show(open(ring));
+    if (ring.length > 1) preview(closed(ring));
   };
   const move = (event: PointerEvent): void => {
-    if (held) show(rectangle(held, at(event)));
-    else if (ring.length) show(open([...ring, at(event)]));
+    if (start) preview(rectangle(start, at(event)));
+    else if (ring.length) preview(closed([...ring, at(event)]));
   };
   const up = (event: PointerEvent): void => {
-    if (!held) return;
-    const [a, b] = [map.project(held), map.project(at(event))];
-    const area = rectangle(held, at(event));
-    held = null;
+    if (!start) return;
+    const [a, b] = [map.project(start), map.project(at(event))];
+    const area = rectangle(start, at(event));
+    start = null;
     if (Math.abs(a.x - b.x) > 4 && Math.abs(a.y - b.y) > 4) finish(area);
-    else show(null);
+    else preview(null);
   };
   const key = (event: KeyboardEvent): void => {
     if (event.key === "Escape") finish(null);
@@ -76,7 +76,7 @@ export function draw(map: MapLibre, shape: "box" | "polygon", show: (area: Polyg
     map.doubleClickZoom.enable();
     map.boxZoom.enable();
     canvas.style.cursor = "";
-    show(null);
+    preview(null);
   };
   map.dragPan.disable();
   map.doubleClickZoom.disable();

@@ -1,58 +1,58 @@
-// Hits on the map: areas where they are large enough to see, points where they are not.
+// Hits on the map: polygons where they are large enough to see, points where they are not.
 import type { FeatureCollection, MultiPolygon, Polygon } from "geojson";
 import type { CircleLayerSpecification, ExpressionSpecification, FillLayerSpecification, FilterSpecification, LineLayerSpecification } from "maplibre-gl";
 import { RAMP } from "../model/color";
 import { boxOf, type Hit } from "../model/hit";
 
-const SEEN_PX = 13;
-const EARTH_PX = 512;
+const MIN_VISIBLE_PX = 13;
+const WORLD_PX = 512;
 
-/** The zoom from which a footprint is wide enough to be seen as an area. */
-export function zoomOf(hit: { box: Hit["box"] }): number {
+/** The zoom from which a footprint is wide enough to be drawn as a polygon. */
+export function minZoomOf(hit: { box: Hit["box"] }): number {
   const wide = Math.max(1e-7, hit.box[2] - hit.box[0]);
-  return Math.min(22, Math.max(0, Math.log2((SEEN_PX * 360) / (EARTH_PX * wide))));
+  return Math.min(22, Math.max(0, Math.log2((MIN_VISIBLE_PX * 360) / (WORLD_PX * wide))));
 }
 
-export function areas(hits: readonly Hit[], warmth: (hit: Hit) => number): FeatureCollection {
+export function polygons(hits: readonly Hit[], relativeScore: (hit: Hit) => number): FeatureCollection {
   return {
     type: "FeatureCollection",
     features: hits.map((hit) => ({
-      type: "Feature", id: hit.id, geometry: hit.geometry, properties: { w: warmth(hit), p: hit.probability ?? 2, z: zoomOf(hit) },
+      type: "Feature", id: hit.id, geometry: hit.geometry, properties: { w: relativeScore(hit), p: hit.probability ?? 2, z: minZoomOf(hit) },
     })),
   };
 }
 
-export function points(hits: readonly Hit[], warmth: (hit: Hit) => number): FeatureCollection {
+export function points(hits: readonly Hit[], relativeScore: (hit: Hit) => number): FeatureCollection {
   return {
     type: "FeatureCollection",
     features: hits.map((hit) => ({
       type: "Feature", id: hit.id, geometry: { type: "Point", coordinates: hit.centre },
-      properties: { w: warmth(hit), p: hit.probability ?? 2, z: zoomOf(hit) },
+      properties: { w: relativeScore(hit), p: hit.probability ?? 2, z: minZoomOf(hit) },
     })),
   };
 }
 
-/** The middles of areas, for where they are too small to be seen. */
-export function middles(areas: FeatureCollection<Polygon | MultiPolygon>): FeatureCollection {
+/** The centres of polygons, for zooms at which these are too small. */
+export function centres(areas: FeatureCollection<Polygon | MultiPolygon>): FeatureCollection {
   return {
     type: "FeatureCollection",
     features: areas.features.map(({ geometry, properties }) => {
       const box = boxOf(geometry);
-      return { type: "Feature", geometry: { type: "Point", coordinates: [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2] }, properties: { ...properties, z: zoomOf({ box }) } };
+      return { type: "Feature", geometry: { type: "Point", coordinates: [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2] }, properties: { ...properties, z: minZoomOf({ box }) } };
     }),
   };
 }
 
-/** Dots of many hits are small: they would hide each other and the ground. */
-export const dot = (hits: number): { radius: number; stroke: number } => (hits > 1000 ? { radius: 3.5, stroke: 0.6 } : { radius: 5.5, stroke: 1.1 });
+/** The size of points: small for many hits, which would hide each other. */
+export const pointSize = (hits: number): { radius: number; stroke: number } => (hits > 1000 ? { radius: 3.5, stroke: 0.6 } : { radius: 5.5, stroke: 1.1 });
 
 const color: ExpressionSpecification = ["interpolate", ["linear"], ["get", "w"], ...RAMP.flat()] as unknown as ExpressionSpecification;
 
-/** A point gives way to its area at its own zoom: what is not seen is not even drawn. */
+/** Below its own zoom a hit is a point, above it a polygon; the other of the two is not drawn. */
 export const SMALL: FilterSpecification = [">", ["get", "z"], ["zoom"]];
 export const LARGE: FilterSpecification = ["<=", ["get", "z"], ["zoom"]];
 
-/** Warmer hits cover more, and none so much that the ground under it changes its colour. */
+/** Better hits have a stronger fill; all are light enough to see the imagery below. */
 export const FILL: ExpressionSpecification = ["+", 0.01, ["*", 0.09, ["get", "w"]]];
 
 export const LAYERS: readonly (FillLayerSpecification | LineLayerSpecification | CircleLayerSpecification)[] = [
@@ -67,9 +67,9 @@ export const LAYERS: readonly (FillLayerSpecification | LineLayerSpecification |
   },
 ];
 
-/** The filter of a layer of hits that hides what is less probable. */
-export function probable(layer: (typeof LAYERS)[number], least: number): FilterSpecification {
-  return least > 0 ? ["all", layer.filter as ExpressionSpecification, [">=", ["get", "p"], least]] : layer.filter!;
+/** The filter of a layer that hides hits below the minimum probability. */
+export function probabilityFilter(layer: (typeof LAYERS)[number], minProbability: number): FilterSpecification {
+  return minProbability > 0 ? ["all", layer.filter as ExpressionSpecification, [">=", ["get", "p"], minProbability]] : layer.filter!;
 }
 
 export const CLICKABLE = ["hits-fill", "hits-point"];

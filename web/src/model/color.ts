@@ -1,4 +1,4 @@
-// The one ramp of scores, cold to warm; readable on light, dark and imagery, and told apart by people who see fewer colours.
+// The colour ramp of scores, low to high: readable on light, dark and imagery, and with colour vision deficiency.
 export const RAMP: readonly [number, string][] = [
   [0, "#4b4fc4"],
   [0.25, "#8a4fc9"],
@@ -9,7 +9,7 @@ export const RAMP: readonly [number, string][] = [
 
 const channels = (hex: string): number[] => [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
 
-export function warm(share: number): string {
+export function rampColor(share: number): string {
   const at = Math.min(1, Math.max(0, share));
   const above = Math.max(1, RAMP.findIndex(([stop]) => stop >= at));
   const [low, from] = RAMP[above - 1]!;
@@ -22,8 +22,8 @@ export function warm(share: number): string {
 const CLASSES = ["#2f9e5b", "#2f7fd6", "#e0a100", "#cf4f4f", "#8b5bd6", "#16a3a8", "#d9669e", "#8a6d3b", "#7f8c99", "#a4c639"];
 export const classColor = (index: number): string => CLASSES[index] ?? `hsl(${(index * 137.5) % 360} 55% 50%)`;
 
-// What maps have taught everybody to read.
-const USUAL: readonly [RegExp, string][] = [
+// The colours that maps use for these classes.
+const CONVENTIONAL: readonly [RegExp, string][] = [
   [/water|lake|river|sea|ocean|pond|coast|reservoir/i, "#2f7fd6"],
   [/forest|wood|tree/i, "#2f8a4e"],
   [/farm|field|crop|agri|arable/i, "#e3b23c"],
@@ -36,14 +36,14 @@ const USUAL: readonly [RegExp, string][] = [
   [/industr|airport|harbour|port/i, "#8b5bd6"],
 ];
 
-/** A colour for each label: the usual one where there is one, no colour twice. */
+/** One colour for each label, conventional where possible, none twice. */
 export function classColors(labels: readonly string[]): string[] {
   const used = new Set<string>();
-  const made = labels.map((label) => {
-    const color = USUAL.find(([pattern, one]) => pattern.test(label) && !used.has(one))?.[1] ?? null;
+  const colors = labels.map((label) => {
+    const color = CONVENTIONAL.find(([pattern, one]) => pattern.test(label) && !used.has(one))?.[1] ?? null;
     if (color) used.add(color);
     return color;
   });
   const free = CLASSES.filter((color) => !used.has(color));
-  return made.map((color, at) => color ?? free.shift() ?? classColor(at + CLASSES.length));
+  return colors.map((color, at) => color ?? free.shift() ?? classColor(at + CLASSES.length));
 }

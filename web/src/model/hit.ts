@@ -1,4 +1,5 @@
-// A hit as the page needs it, read from a STAC Item or a feature of /tiles.
+// A hit as the page needs it, read from a STAC Item.
+import { t } from "../i18n";
 import type { Feature, Polygon, MultiPolygon, Position } from "geojson";
 
 export interface Hit {
@@ -24,13 +25,13 @@ export interface Hit {
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const number = (value: unknown): number | null => (typeof value === "number" && Number.isFinite(value) ? value : null);
 
-export function hitOf(item: Feature<Polygon | MultiPolygon> & { collection?: string }, place: number): Hit {
-  const all = (item.properties ?? {}) as Record<string, unknown>;
-  const own = (name: string): unknown => all[`bandsight:${name}`];
+export function hitOf(item: Feature<Polygon | MultiPolygon> & { collection?: string }, index: number): Hit {
+  const properties = (item.properties ?? {}) as Record<string, unknown>;
+  const own = (name: string): unknown => properties[`bandsight:${name}`];
   const box = boxOf(item.geometry);
   return {
     id: Number(item.id),
-    rank: number(own("rank")) ?? place + 1,
+    rank: number(own("rank")) ?? index + 1,
     score: number(own("score")),
     probability: number(own("probability")),
     match: typeof own("match") === "boolean" ? (own("match") as boolean) : null,
@@ -38,14 +39,14 @@ export function hitOf(item: Feature<Polygon | MultiPolygon> & { collection?: str
     geometry: item.geometry,
     centre: [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2],
     box,
-    time: text(all["datetime"]) || null,
-    title: text(all["title"]),
+    time: text(properties["datetime"]) || null,
+    title: text(properties["title"]),
     sensor: text(own("sensor")),
     collection: text(item.collection),
     scene: text(own("scene")),
     cell: text(own("cell")),
     scale: number(own("scale")) ?? 1,
-    properties: all,
+    properties,
   };
 }
 
@@ -55,7 +56,7 @@ function matchedOf(value: unknown): string | null {
   return null;
 }
 
-/** The box around a footprint; around its first part where ±180° cuts it in two. */
+/** The bounding box of a footprint; of its first part where the footprint crosses ±180°. */
 export function boxOf(geometry: Polygon | MultiPolygon): [number, number, number, number] {
   const ring: Position[] = (geometry.type === "Polygon" ? geometry.coordinates[0] : geometry.coordinates[0]?.[0]) ?? [];
   let [west, south, east, north] = [180, 90, -180, -90];
@@ -68,8 +69,8 @@ export function boxOf(geometry: Polygon | MultiPolygon): [number, number, number
   return [west, south, east, north];
 }
 
-/** The box around many. */
-export function around(hits: readonly { box: [number, number, number, number] }[]): [number, number, number, number] | null {
+/** The box that contains all of these. */
+export function unionBox(hits: readonly { box: [number, number, number, number] }[]): [number, number, number, number] | null {
   if (!hits.length) return null;
   let [west, south, east, north] = hits[0]!.box;
   for (const { box } of hits) {
@@ -81,12 +82,9 @@ export function around(hits: readonly { box: [number, number, number, number] }[
   return [west, south, east, north];
 }
 
-export const percent = (value: number): string =>
-  value >= 0.995 ? "100 %" : value < 0.005 ? "<1 %" : `${Math.round(value * 100)} %`;
+export const formatDate = (time: string | null): string => (time ? time.slice(0, 10) : t.common.unknownDate);
 
-export const dayOf = (time: string | null): string => (time ? time.slice(0, 10) : "no date");
-
-/** sentinel2_l2a → Sentinel-2 L2A, for people. */
+/** sentinel2_l2a → Sentinel-2 L2A. */
 export function sensorName(sensor: string): string {
   return sensor
     .split("_")
@@ -97,5 +95,5 @@ export function sensorName(sensor: string): string {
     .join(" ");
 }
 
-/** The same where there is little room: S2 L2A. */
+/** A short name for captions: S2 L2A. */
 export const shortSensor = (sensor: string): string => sensorName(sensor).replace(/^Sentinel-/, "S").replace(/^Landsat(\d+)? ?/, "L$1 ").trim();

@@ -1,4 +1,4 @@
-// Jobs as the page shows them, read from what GET /jobs says (OGC API - Processes, with our counts).
+// Indexing jobs, read from GET /jobs (OGC API - Processes with counts of Bandsight).
 
 export interface Job {
   id: string;
@@ -12,10 +12,10 @@ export interface Job {
   tiles: number;
   perSecond: number;
   leftSeconds: number | null;
-  began: string;
+  started: string;
 }
 
-export interface Failure { scene: string; href: string; reason: string }
+export interface SceneFailure { scene: string; href: string; reason: string }
 
 interface Counts { scenes: number; added: number; skipped: number; failed: number; tiles: number; tiles_per_s: number; remaining_s: number | null }
 export interface RawJob {
@@ -27,14 +27,14 @@ export interface RawJob {
   progress: number;
   "bandsight:sources": string[];
   "bandsight:counts": Counts;
-  "bandsight:failures"?: Failure[];
+  "bandsight:failures"?: SceneFailure[];
 }
 
 export function jobOf(raw: RawJob): Job {
   const counts = raw["bandsight:counts"];
   return {
     id: raw.jobID,
-    title: `${raw.processID} ${raw["bandsight:sources"].map((source) => source.replace(/\/$/, "").replace(/^.*\//, "")).join(", ")}`,
+    title: `${raw.processID}: ${raw["bandsight:sources"].map((source) => source.replace(/\/$/, "").replace(/^.*\//, "")).join(", ")}`,
     state: raw.status,
     message: raw.message,
     progress: raw.progress,
@@ -44,12 +44,6 @@ export function jobOf(raw: RawJob): Job {
     tiles: counts.tiles,
     perSecond: counts.tiles_per_s,
     leftSeconds: counts.remaining_s,
-    began: raw.started,
+    started: raw.started,
   };
-}
-
-export function inTime(seconds: number): string {
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return `${Math.round(seconds / 3600)} h`;
 }

@@ -1,15 +1,16 @@
-// What is asked: a sentence, examples for and against, and what narrows them. Plain values; every change makes a new one.
+// A question: a description, positive and negative examples, and filters. Plain immutable values.
+import { t } from "../i18n";
 import type { Polygon } from "geojson";
 
 export type Part =
   | { kind: "text"; text: string }
   | { kind: "tile"; id: number }
   | { kind: "point"; lon: number; lat: number }
-  | { kind: "picture"; name: string; data: string; preview: string | null; wavelengths: number[] | null }
-  /** What the server keeps of a picture in a registered search. */
+  | { kind: "image"; name: string; data: string; preview: string | null; wavelengths: number[] | null }
+  /** What the server stores of an image in a saved search. */
   | { kind: "vector"; name: string; vector: { data: string } };
 
-/** One example; `key` tells it from others and stays while its weight changes. */
+/** One example. `key` identifies it and does not depend on its weight. */
 export interface Example {
   key: string;
   sign: 1 | -1;
@@ -44,15 +45,16 @@ export const EMPTY: Question = {
   text: "", textWeight: 1, examples: [], strategy: "average", filters: NO_FILTERS, group: "", limit: 200,
 };
 
-/** Commas part the sentences of the search box; one that begins with a minus says what is not meant. */
-export function terms(text: string): { wanted: string[]; unwanted: string[] } {
+/** Split the text of the search box at commas; a part that begins with a minus is negative. */
+export function terms(text: string): { positive: string[]; negative: string[] } {
   const parts = text.split(",").map((part) => part.trim()).filter(Boolean);
-  const unwanted = parts.filter((part) => /^[-−–]\s*\S/.test(part)).map((part) => part.slice(1).trim());
-  return { wanted: parts.filter((part) => !/^[-−–]/.test(part)), unwanted };
+  const negative = parts.filter((part) => /^[-−–]\s*\S/.test(part)).map((part) => part.slice(1).trim());
+  return { positive: parts.filter((part) => !/^[-−–]/.test(part)), negative };
 }
 
-export function isAsked(question: Question): boolean {
-  return terms(question.text).wanted.length > 0 || question.examples.some((example) => example.sign > 0);
+/** A search needs a description or a positive example. */
+export function isSearchable(question: Question): boolean {
+  return terms(question.text).positive.length > 0 || question.examples.some((example) => example.sign > 0);
 }
 
 export function keyOf(part: Part): string {
@@ -60,46 +62,46 @@ export function keyOf(part: Part): string {
     case "text": return `x:${part.text}`;
     case "tile": return `t:${part.id}`;
     case "point": return `p:${part.lon.toFixed(6)},${part.lat.toFixed(6)}`;
-    case "picture": return `i:${part.name}:${part.data.length}`;
+    case "image": return `i:${part.name}:${part.data.length}`;
     case "vector": return `v:${part.name}:${part.vector.data.slice(0, 24)}`;
   }
 }
 
 export function nameOf(part: Part): string {
   switch (part.kind) {
-    case "text": return `“${part.text}”`;
-    case "tile": return `tile ${part.id}`;
+    case "text": return t.search.quoted(part.text);
+    case "tile": return t.search.tile(part.id);
     case "point": return `${part.lat.toFixed(4)}, ${part.lon.toFixed(4)}`;
-    case "picture": case "vector": return part.name;
+    case "image": case "vector": return part.name;
   }
 }
 
-/** Adds an example, or turns the one that is there; the same sign again takes it out. */
+/** Add an example or change its sign; the same sign again removes it. */
 export function withExample(question: Question, part: Part, sign: 1 | -1): Question {
   const key = keyOf(part);
-  const there = question.examples.find((example) => example.key === key);
+  const existing = question.examples.find((example) => example.key === key);
   const others = question.examples.filter((example) => example.key !== key);
-  if (there?.sign === sign) return { ...question, examples: others };
-  return { ...question, examples: [...others, { key, sign, weight: there?.weight ?? 1, part }] };
+  if (existing?.sign === sign) return { ...question, examples: others };
+  return { ...question, examples: [...others, { key, sign, weight: existing?.weight ?? 1, part }] };
 }
 
-function asExample(part: Part, weight: number): Record<string, unknown> {
-  const own = weight === 1 ? {} : { weight };
+function exampleBody(part: Part, weight: number): Record<string, unknown> {
+  const weighted = weight === 1 ? {} : { weight };
   switch (part.kind) {
-    case "text": return { text: part.text, ...own };
-    case "tile": return { id: part.id, ...own };
-    case "point": return { point: [part.lon, part.lat], ...own };
-    case "picture": {
+    case "text": return { text: part.text, ...weighted };
+    case "tile": return { id: part.id, ...weighted };
+    case "point": return { point: [part.lon, part.lat], ...weighted };
+    case "image": {
       const wavelengths = part.wavelengths ? { wavelengths: part.wavelengths } : {};
-      return { image: { data: part.data, ...wavelengths }, label: part.name, ...own };
+      return { image: { data: part.data, ...wavelengths }, label: part.name, ...weighted };
     }
-    case "vector": return { vector: part.vector, label: part.name, ...own };
+    case "vector": return { vector: part.vector, label: part.name, ...weighted };
   }
 }
 
 export type Body = Record<string, unknown>;
 
-/** The members of Item Search that the filters mean. */
+/** The filters as members of STAC Item Search. */
 export function filterMembers(filters: Filters): Body {
   const body: Body = {};
   if (filters.area) body["intersects"] = filters.area;
@@ -116,41 +118,39 @@ export function filterMembers(filters: Filters): Body {
   return body;
 }
 
-/** The body of POST /search, without how many hits and which fields. */
+/** The body of POST /search, without limit and fields. */
 export function toBody(question: Question): Body {
-  const { wanted, unwanted } = terms(question.text);
+  const text = terms(question.text);
   const body = filterMembers(question.filters);
   const positive = question.examples.filter((example) => example.sign > 0);
   const negative = question.examples.filter((example) => example.sign < 0);
-  const against = [
-    ...unwanted.map((text) => ({ text })),
-    ...negative.map((example) => asExample(example.part, example.weight)),
+  const negatives = [
+    ...text.negative.map((one) => ({ text: one })),
+    ...negative.map((example) => exampleBody(example.part, example.weight)),
   ];
   const semantic: Body = {};
-  // Sentences by themselves are alternatives; together with examples they are one part of a blend.
-  const alternatives = wanted.length > 1 && !positive.length;
-  if (alternatives) semantic["positive"] = wanted.map((text) => ({ text }));
-  else if (wanted.length && !positive.length) semantic["text"] = wanted[0];
+  // Without examples, several descriptions are alternatives; with examples, they are one part of the average.
+  const alternatives = text.positive.length > 1 && !positive.length;
+  if (alternatives) semantic["positive"] = text.positive.map((one) => ({ text: one }));
+  else if (text.positive.length && !positive.length) semantic["text"] = text.positive[0];
   else {
-    const own = question.textWeight === 1 ? {} : { weight: question.textWeight };
+    const weighted = question.textWeight === 1 ? {} : { weight: question.textWeight };
     semantic["positive"] = [
-      ...(wanted.length ? [{ text: wanted.length === 1 ? wanted[0] : wanted, ...own }] : []),
-      ...positive.map((example) => asExample(example.part, example.weight)),
+      ...(text.positive.length ? [{ text: text.positive.length === 1 ? text.positive[0] : text.positive, ...weighted }] : []),
+      ...positive.map((example) => exampleBody(example.part, example.weight)),
     ];
   }
-  if (against.length) semantic["negative"] = against;
+  if (negatives.length) semantic["negative"] = negatives;
   if (question.strategy === "best" || alternatives) semantic["strategy"] = "best";
   if (question.group) Object.assign(semantic, { group_by: question.group, group_limit: 1 });
   body["semantic"] = semantic;
   return body;
 }
 
-/** A question in words, for titles and lists. */
-export function inWords(question: Question): string {
-  const { wanted, unwanted } = terms(question.text);
-  const more = question.examples.filter((example) => example.sign > 0).map((example) => nameOf(example.part));
-  const less = question.examples.filter((example) => example.sign < 0).map((example) => nameOf(example.part));
-  const parts = [wanted.join(" or "), ...more.map((name) => `like ${name}`)];
-  parts.push(...unwanted.map((name) => `not ${name}`), ...less.map((name) => `not like ${name}`));
-  return parts.filter(Boolean).join(", ") || "everything";
+/** A short summary for titles and file names. */
+export function summary(question: Question): string {
+  const { positive, negative } = terms(question.text);
+  const names = (sign: 1 | -1): string[] => question.examples.filter((example) => example.sign === sign).map((example) => nameOf(example.part));
+  const parts = [positive.join(t.search.or), ...names(1).map(t.search.like), ...negative.map(t.search.not), ...names(-1).map(t.search.notLike)];
+  return parts.filter(Boolean).join(", ") || t.search.everything;
 }

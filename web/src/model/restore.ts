@@ -1,24 +1,25 @@
-// A registered search's body becomes a question again.
+// Turns the body of a saved search back into a question.
 import type { Polygon } from "geojson";
+import { t } from "../i18n";
 import { type Body, EMPTY, type Example, keyOf, NO_FILTERS, type Part, type Question } from "./question";
 
-/** Read a body as `toBody` writes it; what this page never writes is left out. */
-export function fromBody(body: Body, like: Question = EMPTY): Question {
+/** Read a body that `toBody` wrote. Text, filters and limits that the link holds come from `linked`. */
+export function fromBody(body: Body, linked: Question = EMPTY): Question {
   const semantic = (body["semantic"] ?? {}) as Record<string, unknown>;
   const positive = listOf(semantic["positive"]);
-  const isMain = (one: Record<string, unknown>): boolean => "text" in one;
-  const main = semantic["text"] ?? body["q"] ?? (like.text ? positive.find(isMain)?.["text"] : undefined);
-  const rest = positive.filter((one) => semantic["text"] !== undefined || !like.text || one !== positive.find(isMain));
-  const wanted = [main ?? []].flat().map(String);
+  const hasText = (example: Record<string, unknown>): boolean => "text" in example;
+  const main = semantic["text"] ?? body["q"] ?? (linked.text ? positive.find(hasText)?.["text"] : undefined);
+  const others = positive.filter((example) => semantic["text"] !== undefined || !linked.text || example !== positive.find(hasText));
+  const texts = [main ?? []].flat().map(String);
   return {
     ...EMPTY,
-    text: like.text || wanted.join(", "),
-    textWeight: like.textWeight,
-    examples: [...rest.flatMap((one) => exampleOf(one, 1)), ...negatives(semantic, like).flatMap((one) => exampleOf(one, -1))],
+    text: linked.text || texts.join(", "),
+    textWeight: linked.textWeight,
+    examples: [...others.flatMap((example) => exampleOf(example, 1)), ...negatives(semantic, linked).flatMap((example) => exampleOf(example, -1))],
     strategy: semantic["strategy"] === "best" ? "best" : "average",
-    filters: { ...NO_FILTERS, ...like.filters, area: (body["intersects"] as Polygon | undefined) ?? like.filters.area },
-    group: like.group,
-    limit: like.limit,
+    filters: { ...NO_FILTERS, ...linked.filters, area: (body["intersects"] as Polygon | undefined) ?? linked.filters.area },
+    group: linked.group,
+    limit: linked.limit,
   };
 }
 
@@ -26,22 +27,22 @@ function listOf(value: unknown): Record<string, unknown>[] {
   return Array.isArray(value) ? (value as Record<string, unknown>[]) : [];
 }
 
-// Sentences against stand in the search box already.
-function negatives(semantic: Record<string, unknown>, like: Question): Record<string, unknown>[] {
-  return listOf(semantic["negative"]).filter((one) => !(typeof one["text"] === "string" && like.text.includes(one["text"])));
+// Negative descriptions are in the search box already.
+function negatives(semantic: Record<string, unknown>, linked: Question): Record<string, unknown>[] {
+  return listOf(semantic["negative"]).filter(({ text }) => !(typeof text === "string" && linked.text.includes(text)));
 }
 
-function exampleOf(one: Record<string, unknown>, sign: 1 | -1): Example[] {
-  const weight = typeof one["weight"] === "number" ? one["weight"] : 1;
-  const part = partOf(one);
+function exampleOf(body: Record<string, unknown>, sign: 1 | -1): Example[] {
+  const weight = typeof body["weight"] === "number" ? body["weight"] : 1;
+  const part = partOf(body);
   return part ? [{ key: keyOf(part), sign, weight, part }] : [];
 }
 
-function partOf(one: Record<string, unknown>): Part | null {
-  if (typeof one["id"] === "number") return { kind: "tile", id: one["id"] };
-  if (one["text"] !== undefined) return { kind: "text", text: [one["text"]].flat().join(", ") };
-  if (Array.isArray(one["point"])) return { kind: "point", lon: Number(one["point"][0]), lat: Number(one["point"][1]) };
-  const vector = one["vector"] as { data?: unknown } | undefined;
+function partOf(body: Record<string, unknown>): Part | null {
+  if (typeof body["id"] === "number") return { kind: "tile", id: body["id"] };
+  if (body["text"] !== undefined) return { kind: "text", text: [body["text"]].flat().join(", ") };
+  if (Array.isArray(body["point"])) return { kind: "point", lon: Number(body["point"][0]), lat: Number(body["point"][1]) };
+  const vector = body["vector"] as { data?: unknown } | undefined;
   if (typeof vector?.data !== "string") return null;
-  return { kind: "vector", name: typeof one["label"] === "string" ? one["label"] : "picture", vector: vector as { data: string } };
+  return { kind: "vector", name: typeof body["label"] === "string" ? body["label"] : t.search.untitled, vector: vector as { data: string } };
 }

@@ -1,34 +1,34 @@
-// The present question as a curl command and as a call of the Python client.
+// The current question as a curl command and as Python code.
 import { type Body, type Question, toBody } from "./question";
 
 const base = (): string => new URL(".", document.baseURI).href.replace(/\/$/, "");
 
-// Pictures are shortened: they would fill the clipboard.
-function short(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value, (key, one: unknown) => (key === "data" && typeof one === "string" && one.length > 200 ? "BASE64_OF_YOUR_PICTURE" : one)));
+// Images are left out: they would fill the clipboard.
+function withoutImages(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value, (key, one: unknown) => (key === "data" && typeof one === "string" && one.length > 200 ? "BASE64_OF_YOUR_IMAGE" : one)));
 }
 
 export function curl(question: Question): string {
-  const body = JSON.stringify(short({ ...toBody(question), limit: question.limit }));
+  const body = JSON.stringify(withoutImages({ ...toBody(question), limit: question.limit }));
   return `curl -H 'Content-Type: application/json' -d '${body.replaceAll("'", "'\\''")}' '${base()}/search'`;
 }
 
 export function python(question: Question): string {
-  const { semantic, "filter-lang": _, ...filters } = short(toBody(question)) as Body;
-  const { text, ...more } = semantic as Body;
-  const named = Object.entries({ ...more, ...filters, limit: question.limit }).map(([name, value]) => `${name}=${literal(value)}`);
-  const words = [...(text === undefined ? [] : [literal(text)]), ...named];
+  const { semantic, "filter-lang": _, ...filters } = withoutImages(toBody(question)) as Body;
+  const { text, ...others } = semantic as Body;
+  const keywords = Object.entries({ ...others, ...filters, limit: question.limit }).map(([name, value]) => `${name}=${literal(value)}`);
+  const args = [...(text === undefined ? [] : [literal(text)]), ...keywords];
   return [
     "from bandsight import connect",
     "",
     `with connect(${literal(base())}) as archive:`,
-    `    for item in archive.search(${words.join(", ")}):`,
+    `    for item in archive.search(${args.join(", ")}):`,
     '        print(item.id, item.properties["bandsight:score"], item.bbox)',
     "",
   ].join("\n");
 }
 
-/** A value as Python writes it. */
+/** A value as a Python literal. */
 export function literal(value: unknown): string {
   if (value === null || value === undefined) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";

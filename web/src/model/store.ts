@@ -1,59 +1,59 @@
-// What the page knows, as signals; the functions that change it are in actions.ts.
+// The state of the page as signals. The functions that change it are in actions.ts.
 import { computed, signal } from "@preact/signals";
 import type { ClassMap, Overview } from "../api/calls";
-import { type View, read, START } from "./address";
 import type { Hit } from "./hit";
-import { EMPTY, isAsked, type Question } from "./question";
+import { fromHash, type View } from "./permalink";
+import { isSearchable, type Question } from "./question";
 
 export type Status =
   | { state: "idle" }
   | { state: "busy"; since: number }
-  | { state: "done"; matched: number; nothing: boolean; complete: boolean }
+  | { state: "done"; matched: number; noGoodMatch: boolean; complete: boolean }
   | { state: "failed"; reason: string };
 
-const linked = read(location.hash);
+const initial = fromHash(location.hash);
 
-export const question = signal<Question>(linked.question);
-export const view = signal<View>(linked.view);
+export const question = signal<Question>(initial.question);
+export const view = signal<View>(initial.view);
 export const status = signal<Status>({ state: "idle" });
 export const hits = signal<Hit[]>([]);
-/** The tile that the keyboard or a click stands on. */
-export const current = signal<number | null>(null);
-/** The tile under the pointer, wherever that is. */
+/** The tile that a key or a click selected. */
+export const selected = signal<number | null>(null);
+/** The tile under the pointer, in the list or on the map. */
 export const hovered = signal<number | null>(null);
 export const stars = signal<ReadonlySet<number>>(new Set());
 export const overview = signal<Overview | null>(null);
-export const overviewFailure = signal<{ text: string; status: number } | null>(null);
-export const help = signal(false);
-export const said = signal<{ text: string; undo?: () => void; bad?: boolean } | null>(null);
+export const overviewError = signal<{ text: string; status: number } | null>(null);
+export const helpOpen = signal(false);
+export const toast = signal<{ text: string; undo?: () => void; isError?: boolean } | null>(null);
 export const drawing = signal<"box" | "polygon" | null>(null);
-/** Id under which the present question is registered, for the heat map; null while it is not. */
+/** Id of the saved search that the heat map shows; null while there is none. */
 export const heatSearch = signal<string | null>(null);
 export const heatRange = signal<[number, number] | null>(null);
 export const classMap = signal<{ labels: string[]; map: ClassMap } | null>(null);
 
-// Parts of the view, for whom the rest of it is nothing new.
+// Parts of the view, so that a component renders again only when its own part changes.
 export const tab = computed(() => view.value.tab);
 export const tile = computed(() => view.value.tile);
 export const compare = computed(() => view.value.compare);
-export const least = computed(() => view.value.least);
-/** Hits that pass the probability slider, which acts at once and here. */
-export const shown = computed<Hit[]>(() =>
-  least.value > 0 ? hits.value.filter((hit) => hit.probability === null || hit.probability >= least.value) : hits.value,
+export const minProbability = computed(() => view.value.minProbability);
+/** Hits that pass the probability slider, which filters in the browser. */
+export const visibleHits = computed<Hit[]>(() =>
+  minProbability.value > 0 ? hits.value.filter((hit) => hit.probability === null || hit.probability >= minProbability.value) : hits.value,
 );
 export const byId = computed(() => new Map(hits.value.map((hit) => [hit.id, hit])));
-export const asked = computed(() => isAsked(question.value));
-/** How each tile stands as an example: 1 for, -1 against. */
-export const signs = computed(() => {
-  const made = new Map<number, 1 | -1>();
-  for (const { part, sign } of question.value.examples) if (part.kind === "tile") made.set(part.id, sign);
-  return made;
+export const searchable = computed(() => isSearchable(question.value));
+/** The sign of each tile that is an example: 1 or -1. */
+export const exampleSigns = computed(() => {
+  const signs = new Map<number, 1 | -1>();
+  for (const { part, sign } of question.value.examples) if (part.kind === "tile") signs.set(part.id, sign);
+  return signs;
 });
-/** The range of probabilities (or cosines) that colours mean. */
-export const range = computed<{ low: number; high: number; of: "probability" | "score" }>(() => {
-  // Where examples take part in the order, probabilities of one sentence would contradict it.
-  const mixed = question.value.examples.length > 0;
-  const of = !mixed && hits.value.some((hit) => hit.probability !== null) ? "probability" : "score";
+/** The range of probabilities (or cosines) that the colour ramp covers. */
+export const scoreRange = computed<{ low: number; high: number; of: "probability" | "score" }>(() => {
+  // With examples, hits are ranked by score: probabilities of a sentence would contradict that order.
+  const hasExamples = question.value.examples.length > 0;
+  const of = !hasExamples && hits.value.some((hit) => hit.probability !== null) ? "probability" : "score";
   const values = hits.value.map((hit) => hit[of]).filter((value) => value !== null);
   if (!values.length) return { low: 0, high: 1, of };
   let [low, high] = [Infinity, -Infinity];
@@ -64,14 +64,9 @@ export const range = computed<{ low: number; high: number; of: "probability" | "
   return { low, high: Math.max(high, low + 1e-6), of };
 });
 
-/** Where a hit lies between the worst and the best of its answer, 0..1: its colour. */
-export function warmth(hit: Hit): number {
-  const { low, high, of } = range.value;
+/** The score of a hit between the lowest (0) and the highest (1) of all hits: its colour. */
+export function relativeScore(hit: Hit): number {
+  const { low, high, of } = scoreRange.value;
   const value = hit[of];
   return value === null ? 0 : (value - low) / (high - low);
-}
-
-export function reset(): void {
-  question.value = EMPTY;
-  view.value = { ...START, camera: view.value.camera };
 }

@@ -1,13 +1,13 @@
-// Light or dark: what the system says, or what was chosen here.
+// Light or dark: the setting of the system, or the user's choice.
 import { computed, effect, signal } from "@preact/signals";
-import { setTheme, theme } from "./kept";
+import { setTheme, theme } from "./storage";
 
 const media = matchMedia("(prefers-color-scheme: dark)");
-const system = signal(media.matches);
-media.addEventListener("change", () => { system.value = media.matches; });
+const systemIsDark = signal(media.matches);
+media.addEventListener("change", () => { systemIsDark.value = media.matches; });
 
-export const dark = computed(() => (theme.value === "auto" ? system.value : theme.value === "dark"));
-export const toggle = (): void => setTheme(dark.value ? "light" : "dark");
+export const dark = computed(() => (theme.value === "auto" ? systemIsDark.value : theme.value === "dark"));
+export const toggleTheme = (): void => setTheme(dark.value ? "light" : "dark");
 
 effect(() => {
   document.documentElement.dataset["theme"] = dark.value ? "dark" : "light";

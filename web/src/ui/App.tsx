@@ -1,28 +1,30 @@
-// The one screen: question on top, map beside results.
+// The layout: search bar on top, map beside results.
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { Tab } from "../model/address";
-import { look } from "../model/actions";
+import { t } from "../i18n";
+import { updateView } from "../model/actions";
+import type { Tab } from "../model/permalink";
 import * as store from "../model/store";
-import { help, overview, overviewFailure } from "../model/store";
-import { dark, toggle } from "../model/theme";
-import { ArchiveView } from "./Archive";
-import { IconButton } from "./bits";
+import { helpOpen, overview, overviewError } from "../model/store";
+import { dark, toggleTheme } from "../model/theme";
+import { ArchiveView } from "./ArchiveView";
 import { Chips } from "./Chips";
 import { Classes } from "./Classes";
 import { Compare } from "./Compare";
+import { IconButton } from "./components";
 import { Detail } from "./Detail";
-import { Drop } from "./Drop";
+import { DropZone } from "./DropZone";
 import { FirstRun } from "./FirstRun";
 import { Help } from "./Help";
+import * as icons from "./icons";
 import { onKey } from "./keys";
 import { MapTools } from "./MapTools";
 import { Results } from "./Results";
 import { SearchBar } from "./SearchBar";
 import { Toast } from "./Toast";
-import * as icons from "./icons";
 
-const TABS: readonly (readonly [Tab, string])[] = [["search", "Search"], ["classes", "Classes"], ["archive", "Archive"]];
+const TABS: readonly (readonly [Tab, string])[] = [["search", t.app.search], ["classes", t.app.classes], ["archive", t.app.archive]];
+const PANEL_LABELS: Record<Tab, string> = { search: t.app.results, classes: t.app.classes, archive: t.app.archive };
 
 export function App() {
   const [tab, tile, compare] = [store.tab.value, store.tile.value, store.compare.value];
@@ -30,25 +32,25 @@ export function App() {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, []);
-  const missing = overview.value === null && overviewFailure.value?.status === 503;
-  if (missing) return <main class="alone"><FirstRun /><Toast /></main>;
+  const noArchive = overview.value === null && overviewError.value?.status === 503;
+  if (noArchive) return <main class="alone"><FirstRun /><Toast /></main>;
   return (
     <div class="app">
       <header class="top">
         <h1 class="brand"><icons.Brand /><span>Bandsight</span></h1>
         <SearchBar />
-        <nav class="tabs" aria-label="Views">
-          {TABS.map(([name, text]) => <button key={name} type="button" aria-current={tab === name ? "page" : undefined} onClick={() => look({ tab: name })}>{text}</button>)}
+        <nav class="tabs" aria-label={t.app.views}>
+          {TABS.map(([name, text]) => <button key={name} type="button" aria-current={tab === name ? "page" : undefined} onClick={() => updateView({ tab: name })}>{text}</button>)}
         </nav>
         <div class="top-tools">
-          <IconButton label={dark.value ? "Light colours" : "Dark colours"} onClick={toggle}>{dark.value ? <icons.Sun /> : <icons.Moon />}</IconButton>
-          <IconButton label="Keys and help" keys="?" onClick={() => { help.value = true; }}><icons.Help /></IconButton>
+          <IconButton label={dark.value ? t.app.lightTheme : t.app.darkTheme} onClick={toggleTheme}>{dark.value ? <icons.Sun /> : <icons.Moon />}</IconButton>
+          <IconButton label={t.app.help} keys="?" onClick={() => { helpOpen.value = true; }}><icons.Help /></IconButton>
         </div>
       </header>
       <Chips />
       <main class="screen">
-        <section class="map" aria-label="Map"><LaterMap /><MapTools /></section>
-        <section class="panel" aria-label={tab === "search" ? "Results" : tab === "classes" ? "Classes" : "Archive"}>
+        <section class="map" aria-label={t.app.map}><LazyMap /><MapTools /></section>
+        <section class="panel" aria-label={PANEL_LABELS[tab]}>
           <div class="view" hidden={tab !== "search" || tile !== null}><Results /></div>
           {tab === "search" && tile !== null && <Detail key={tile} id={tile} />}
           {tab === "classes" && <Classes />}
@@ -56,20 +58,20 @@ export function App() {
         </section>
       </main>
       {compare && <Compare key={compare.join()} ids={compare} />}
-      {help.value && <Help />}
+      {helpOpen.value && <Help />}
       <Toast />
-      <Drop />
+      <DropZone />
     </div>
   );
 }
 
-/** The map's code is most of the page's weight: it comes behind the first paint. */
-function LaterMap() {
+/** The map's code is most of the page's size: it loads after the first paint. */
+function LazyMap() {
   const [View, setView] = useState<ComponentType | null>(null);
   const [failed, setFailed] = useState(false);
   useEffect(() => {
     import("./MapView").then(({ MapView }) => setView(() => MapView), () => setFailed(true));
   }, []);
-  if (failed) return <p class="map-failed" role="alert">The map could not be loaded; everything else works. Reload to try again.</p>;
+  if (failed) return <p class="map-failed" role="alert">{t.app.mapNotLoaded}</p>;
   return View && <View />;
 }

@@ -1,103 +1,100 @@
-// One place in detail: large, in other band combinations, where in it the match lies, the same place at other times, its like.
+// One tile: large, in its band combinations, with what matched, on other dates, and similar tiles.
 import { useEffect, useRef, useState } from "preact/hooks";
 import * as calls from "../api/calls";
-import { exampleTile, look, registered, select, star, step } from "../model/actions";
-import { boxOf, dayOf, type Hit, percent, sensorName } from "../model/hit";
+import { formatPercent, t } from "../i18n";
+import { moveSelection, savedSearchId, select, toggleStar, toggleTileExample, updateView } from "../model/actions";
+import { boxOf, formatDate, type Hit, sensorName } from "../model/hit";
 import { terms } from "../model/question";
-import { asked, byId, hits, overview, question, signs, stars } from "../model/store";
-import { Badge, Failed, IconButton, Range, useLoaded, Waiting } from "./bits";
+import { byId, exampleSigns, hits, overview, question, searchable, stars } from "../model/store";
 import { Thumbnail } from "./Card";
-import { useMap } from "./mapState";
-import { copyLink } from "./TakeAway";
+import { ErrorMessage, IconButton, Loading, ScoreBadge, Slider, useAsync } from "./components";
+import { copyLink } from "./Export";
 import * as icons from "./icons";
+import { mapController } from "./mapController";
 
 export function Detail({ id }: { id: number }) {
-  const [loaded, retry] = useLoaded((signal) => (byId.value.has(id) ? Promise.resolve(byId.value.get(id)!) : calls.tile(id, { signal })), [id, byId.value.has(id)]);
-  const back = (): void => look({ tile: null });
-  // On a phone the map stands above: what was opened comes into view.
+  const isHit = byId.value.has(id);
+  const [tile, retry] = useAsync((signal) => (isHit ? Promise.resolve(byId.value.get(id)!) : calls.getTile(id, { signal })), [id, isHit]);
+  const back = (): void => updateView({ tile: null });
+  // On a phone the map is above the panel: scroll to what was opened.
   const top = useRef<HTMLElement>(null);
   useEffect(() => {
     if (matchMedia("(max-width: 800px)").matches) top.current?.scrollIntoView({ block: "start" });
   }, []);
   return (
-    <article ref={top} class="detail scroller" aria-label={`Tile ${id}`}>
+    <article ref={top} class="detail scroller" aria-label={t.detail.label(id)}>
       <header class="detail-head">
-        <button type="button" class="button" onClick={back}><icons.Back />{hits.value.length ? "Results" : "Back"}</button>
+        <button type="button" class="button" onClick={back}><icons.Back />{hits.value.length ? t.detail.results : t.detail.back}</button>
         <span class="grow" />
-        {byId.value.has(id) && <><IconButton label="Previous place" keys="k" onClick={() => step(-1)}><icons.Back /></IconButton><IconButton label="Next place" keys="j" onClick={() => step(1)}><icons.Next /></IconButton></>}
-        <IconButton label="Copy a link to this place" onClick={copyLink}><icons.Share /></IconButton>
-        <IconButton label="Zoom the map to it" keys="z" onClick={() => loaded.state === "done" && loaded.value && useMap.zoomTo(loaded.value)}><icons.Pin /></IconButton>
+        {isHit && <><IconButton label={t.detail.previous} keys="k" onClick={() => moveSelection(-1)}><icons.Back /></IconButton><IconButton label={t.detail.next} keys="j" onClick={() => moveSelection(1)}><icons.Next /></IconButton></>}
+        <IconButton label={t.detail.copyLink} onClick={copyLink}><icons.Share /></IconButton>
+        <IconButton label={t.detail.zoom} keys="z" onClick={() => tile.state === "done" && tile.value && mapController.zoomTo(tile.value)}><icons.Pin /></IconButton>
       </header>
-      {loaded.state === "busy" && <Waiting what="Reading the tile" />}
-      {loaded.state === "failed" && <Failed reason={loaded.reason} retry={retry} />}
-      {loaded.state === "done" && (loaded.value ? <Place key={id} hit={loaded.value} /> : <Failed reason={`There is no tile ${id} in this archive.`} />)}
+      {tile.state === "busy" && <Loading what={t.detail.loading} />}
+      {tile.state === "failed" && <ErrorMessage reason={tile.reason} retry={retry} />}
+      {tile.state === "done" && (tile.value ? <TileDetail key={id} hit={tile.value} /> : <ErrorMessage reason={t.detail.missing(id)} />)}
     </article>
   );
 }
 
-function Place({ hit }: { hit: Hit }) {
-  const sign = signs.value.get(hit.id);
+function TileDetail({ hit }: { hit: Hit }) {
+  const sign = exampleSigns.value.get(hit.id);
   return (
     <>
-      <Large hit={hit} />
+      <LargeImage hit={hit} />
       <div class="row actions">
-        <button type="button" class={`button plus ${sign === 1 ? "on" : ""}`} aria-pressed={sign === 1} onClick={() => exampleTile(hit.id, 1)}><icons.Plus />More like this</button>
-        <button type="button" class={`button minus ${sign === -1 ? "on" : ""}`} aria-pressed={sign === -1} onClick={() => exampleTile(hit.id, -1)}><icons.Minus />Less</button>
+        <button type="button" class={`button plus ${sign === 1 ? "on" : ""}`} aria-pressed={sign === 1} onClick={() => toggleTileExample(hit.id, 1)}><icons.Plus />{t.common.moreLikeThis}</button>
+        <button type="button" class={`button minus ${sign === -1 ? "on" : ""}`} aria-pressed={sign === -1} onClick={() => toggleTileExample(hit.id, -1)}><icons.Minus />{t.common.less}</button>
         <span class="grow" />
-        <IconButton label="Keep in the selection" keys="s" on={stars.value.has(hit.id)} class="star" onClick={() => star(hit.id)}><icons.Star /></IconButton>
-        <a class="icon-button" href={`tiles/${hit.id}/crop.tif`} download aria-label="Download all bands as GeoTIFF" title="Download all bands as GeoTIFF"><icons.Download /></a>
+        <IconButton label={t.common.star} keys="s" on={stars.value.has(hit.id)} class="star" onClick={() => toggleStar(hit.id)}><icons.Star /></IconButton>
+        <a class="icon-button" href={`tiles/${hit.id}/crop.tif`} download aria-label={t.detail.download} title={t.detail.download}><icons.Download /></a>
       </div>
-      <h2 class="clip" title={hit.title}>{sensorName(hit.sensor)} <span class="dim">{dayOf(hit.time)}</span></h2>
+      <h2 class="clip" title={hit.title}>{sensorName(hit.sensor)} <span class="dim">{formatDate(hit.time)}</span></h2>
       <Facts hit={hit} />
-      <Timeline hit={hit} />
-      <Similar hit={hit} />
+      <OtherDates hit={hit} />
+      <SimilarTiles hit={hit} />
     </>
   );
 }
 
-function Large({ hit }: { hit: Hit }) {
+/** The query string that tells /tiles/ID/explain.png what to explain. */
+async function explainQuery(): Promise<string> {
+  const { text, examples } = question.value;
+  const { positive, negative } = terms(text);
+  if (!examples.length && positive.length === 1 && !negative.length) return `q=${encodeURIComponent(positive[0]!)}`;
+  return `search=${await savedSearchId(question.value)}`;
+}
+
+function LargeImage({ hit }: { hit: Hit }) {
   const [style, setStyle] = useState<string | undefined>();
-  const [heat, setHeat] = useState(false);
-  const [strength, setStrength] = useState(0.75);
-  const [styles] = useLoaded((signal) => calls.styles(hit.id, { signal }), [hit.id]);
-  const [explain, setExplain] = useState<string | null>(null);
+  const [highlight, setHighlight] = useState(false);
+  const [opacity, setOpacity] = useState(0.75);
+  const [overlay, setOverlay] = useState<string | null>(null);
   const [failed, setFailed] = useState(false);
+  const [styles] = useAsync((signal) => calls.styles(hit.id, { signal }), [hit.id]);
   useEffect(() => {
-    if (!heat) return;
+    if (!highlight) return;
     let stale = false;
     setFailed(false);
-    const { text, examples } = question.value;
-    const plain = !examples.length && terms(text).wanted.length === 1 && !terms(text).unwanted.length;
-    const address = plain ? Promise.resolve(`q=${encodeURIComponent(terms(text).wanted[0]!)}`) : registered(question.value).then((id) => `search=${id}`);
-    address.then((query) => stale || setExplain(`tiles/${hit.id}/explain.png?${query}`), () => stale || setFailed(true));
+    explainQuery().then((query) => stale || setOverlay(`tiles/${hit.id}/explain.png?${query}`), () => stale || setFailed(true));
     return () => { stale = true; };
-  }, [heat, hit.id, question.value]);
-  // The first is the one to begin with: it is what thumbnails show.
-  const chosen = styles.state === "done" ? (styles.value.find((one) => one.name === style) ?? styles.value[0]) : undefined;
+  }, [highlight, hit.id, question.value]);
+  // The first style is the one of the thumbnails.
+  const chosen = styles.state === "done" ? (styles.value.find(({ name }) => name === style) ?? styles.value[0]) : undefined;
   return (
     <figure class="large">
       <div class="large-picture">
-        <Thumbnail id={hit.id} size={768} {...(style ? { style } : {})} alt={`Tile ${hit.id}`} />
-        {heat && explain && <img class="explain" src={explain} alt="Where in the tile the match lies" style={{ opacity: strength }} onError={() => setFailed(true)} />}
-        <Badge hit={hit} />
+        <Thumbnail id={hit.id} size={768} {...(style ? { style } : {})} alt={t.detail.label(hit.id)} />
+        {highlight && overlay && <img class="explain" src={overlay} alt={t.detail.highlighted} style={{ opacity }} onError={() => setFailed(true)} />}
+        <ScoreBadge hit={hit} />
       </div>
       <figcaption>
-        {styles.state === "done" && styles.value.length > 0 && (
-          <div class="styles" role="group" aria-label="Band combinations">
-            {styles.value.filter(isMix).map((one) => <button key={one.name} type="button" aria-pressed={chosen?.name === one.name} title={`${one.title} (${one.bands.join(", ")})`} onClick={() => setStyle(one.name)}>{one.title.replace(/:.*/, "")}</button>)}
-            {styles.value.some((one) => !isMix(one)) && (
-              <select aria-label="A single band" class={chosen && !isMix(chosen) ? "on" : ""} value={chosen && !isMix(chosen) ? chosen.name : ""} onChange={(event) => setStyle(event.currentTarget.value || undefined)}>
-                <option value="">Single band…</option>
-                {styles.value.filter((one) => !isMix(one)).map((one) => <option key={one.name} value={one.name}>{one.title}</option>)}
-              </select>
-            )}
-          </div>
-        )}
-        {asked.value && (
+        {styles.state === "done" && styles.value.length > 0 && <StyleButtons styles={styles.value} chosen={chosen} onChange={setStyle} />}
+        {searchable.value && (
           <div class="row heat-row">
-            <label class="check"><input type="checkbox" checked={heat} onChange={(event) => setHeat(event.currentTarget.checked)} />Where the match lies</label>
-            {heat && !failed && <Range label="Strength of the overlay" value={strength} min={0.1} max={1} step={0.05} onInput={setStrength} />}
-            {failed && <span class="hint">not to be had for this tile</span>}
+            <label class="check"><input type="checkbox" checked={highlight} onChange={(event) => setHighlight(event.currentTarget.checked)} />{t.detail.highlight}</label>
+            {highlight && !failed && <Slider label={t.detail.opacity} value={opacity} min={0.1} max={1} step={0.05} onInput={setOpacity} />}
+            {failed && <span class="hint">{t.detail.noHighlight}</span>}
           </div>
         )}
       </figcaption>
@@ -105,81 +102,115 @@ function Large({ hit }: { hit: Hit }) {
   );
 }
 
-const isMix = ({ bands }: calls.Style): boolean => bands.length > 1;
+const isSingleBand = ({ bands }: calls.Style): boolean => bands.length === 1;
 
+function StyleButtons({ styles, chosen, onChange }: { styles: readonly calls.Style[]; chosen: calls.Style | undefined; onChange: (name: string | undefined) => void }) {
+  const singleBands = styles.filter(isSingleBand);
+  const chosenBand = chosen && isSingleBand(chosen) ? chosen.name : "";
+  return (
+    <div class="styles" role="group" aria-label={t.detail.bandCombinations}>
+      {styles.filter((style) => !isSingleBand(style)).map((style) => <button key={style.name} type="button" aria-pressed={chosen?.name === style.name} title={`${style.title} (${style.bands.join(", ")})`} onClick={() => onChange(style.name)}>{style.title.replace(/:.*/, "")}</button>)}
+      {singleBands.length > 0 && (
+        <select aria-label={t.detail.singleBand} class={chosenBand ? "on" : ""} value={chosenBand} onChange={(event) => onChange(event.currentTarget.value || undefined)}>
+          <option value="">{t.detail.chooseBand}</option>
+          {singleBands.map((style) => <option key={style.name} value={style.name}>{style.title}</option>)}
+        </select>
+      )}
+    </div>
+  );
+}
+
+/** Properties that the panel shows elsewhere or that say little to people. */
 const HIDDEN = /^(datetime|title|proj:|bandsight:(window|sensor|rank|score|probability|match|matched|cell|model|digest|generation|scale))/;
 
 function Facts({ hit }: { hit: Hit }) {
   const [lon, lat] = hit.centre;
   const outline = overview.value?.coverage.features.find(({ properties }) => properties?.["title"] === hit.title && properties["collection"] === hit.collection);
+  const names = t.detail.facts;
   const rows: [string, string][] = [
-    ["Place", `${lat.toFixed(5)}, ${lon.toFixed(5)}`],
-    ...(hit.probability === null ? [] : [["Probability", percent(hit.probability)] as [string, string]]),
-    ...(hit.score === null ? [] : [["Score", hit.score.toFixed(3)] as [string, string]]),
-    ...(hit.matched ? [["Nearest to", hit.matched] as [string, string]] : []),
-    ["Scene", hit.title],
-    ["Collection", hit.collection],
-    ...(hit.scale > 1 ? [["Scale", `1 : ${hit.scale}`] as [string, string]] : []),
-    ...Object.entries(hit.properties).filter(([name, value]) => !HIDDEN.test(name) && ["string", "number", "boolean"].includes(typeof value)).map(([name, value]) => [label(name), shown(name, value)] as [string, string]),
-    ["Tile", String(hit.id)],
+    [names.location, `${lat.toFixed(5)}, ${lon.toFixed(5)}`],
+    ...(hit.probability === null ? [] : [[names.probability, formatPercent(hit.probability)] as [string, string]]),
+    ...(hit.score === null ? [] : [[names.score, hit.score.toFixed(3)] as [string, string]]),
+    ...(hit.matched ? [[names.matched, hit.matched] as [string, string]] : []),
+    [names.scene, hit.title],
+    [names.collection, hit.collection],
+    ...(hit.scale > 1 ? [[names.scale, t.detail.coarser(hit.scale)] as [string, string]] : []),
+    ...Object.entries(hit.properties)
+      .filter(([name, value]) => !HIDDEN.test(name) && ["string", "number", "boolean"].includes(typeof value))
+      .map(([name, value]) => [t.detail.properties[name] ?? name, propertyText(name, value)] as [string, string]),
+    [names.tile, String(hit.id)],
   ];
-  return <dl class="facts">{rows.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{name === "Scene" && outline ? <button type="button" class="link" title="Show the whole scene on the map" onClick={() => useMap.fitBox(boxOf(outline.geometry))}>{value}</button> : value}</dd></div>)}</dl>;
+  return (
+    <dl class="facts">
+      {rows.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{name === names.scene && outline ? <button type="button" class="link" title={t.detail.showScene} onClick={() => mapController.fitBox(boxOf(outline.geometry))}>{value}</button> : value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
 }
 
-const label = (name: string): string => ({ gsd: "Pixel size", "eo:cloud_cover": "Cloud", platform: "Platform", "bandsight:scene": "Scene id", "bandsight:valid_fraction": "Valid pixels", "bandsight:scale": "Level", "bandsight:bands_from": "Bands known from" })[name] ?? name;
-function shown(name: string, value: unknown): string {
+/** A property's value with its unit. */
+function propertyText(name: string, value: unknown): string {
   if (name === "gsd") return `${value} m`;
-  if (name === "eo:cloud_cover") return `${Math.round(Number(value))} %`;
-  if (name.endsWith("_fraction")) return `${Math.round(Number(value) * 100)} %`;
+  if (name === "eo:cloud_cover") return formatPercent(Number(value) / 100);
+  if (name.endsWith("_fraction")) return formatPercent(Number(value));
+  if (/^view:(sun_|off_nadir|incidence_angle|azimuth)/.test(name)) return `${Number(value).toFixed(1)}°`;
   return String(value);
 }
 
-/** Tiles of the same cell, in time. */
-function Timeline({ hit }: { hit: Hit }) {
-  const [loaded, retry] = useLoaded(
+/** Tiles of the same grid cell, by date. */
+function OtherDates({ hit }: { hit: Hit }) {
+  const [tiles, retry] = useAsync(
     async (signal) => {
       const body = { intersects: { type: "Point", coordinates: hit.centre }, sortby: [{ field: "datetime", direction: "asc" }], limit: 200 };
-      const found = await calls.list(body, { signal });
-      return found.filter((one) => one.cell === hit.cell || one.id === hit.id);
+      const found = await calls.listTiles(body, { signal });
+      return found.filter((tile) => tile.cell === hit.cell || tile.id === hit.id);
     },
     [hit.id],
   );
-  if (loaded.state === "failed") return <section><h3>At other times</h3><Failed reason={loaded.reason} retry={retry} /></section>;
-  if (loaded.state === "busy" || loaded.value.length < 2) return null;
+  if (tiles.state === "failed") return <section><h3>{t.detail.otherDates}</h3><ErrorMessage reason={tiles.reason} retry={retry} /></section>;
+  if (tiles.state === "busy" || tiles.value.length < 2) return null;
   return (
-    <section aria-label="The same place at other times">
-      <h3>The same place in time <span class="dim">{loaded.value.length} dates</span></h3>
+    <section aria-label={t.detail.otherDates}>
+      <h3>{t.detail.otherDates} <span class="dim">{t.detail.dates(tiles.value.length)}</span></h3>
       <ul class="strip">
-        {loaded.value.map((one) => (
-          <li key={one.id} class={one.id === hit.id ? "current" : ""}>
-            <button type="button" aria-label={`${dayOf(one.time)}${one.id === hit.id ? ", shown above" : ": compare"}`} title={one.id === hit.id ? "shown above" : "Compare"} disabled={one.id === hit.id} onClick={() => look({ compare: [one.id, hit.id] })}>
-              <Thumbnail id={one.id} size={128} /><span>{dayOf(one.time)}</span>
-            </button>
-          </li>
-        ))}
+        {tiles.value.map((tile) => {
+          const isShown = tile.id === hit.id;
+          const label = isShown ? t.detail.thisDate(formatDate(tile.time)) : t.detail.compareDate(formatDate(tile.time));
+          return (
+            <li key={tile.id} class={isShown ? "current" : ""}>
+              <button type="button" aria-label={label} title={label} disabled={isShown} onClick={() => updateView({ compare: [tile.id, hit.id] })}>
+                <Thumbnail id={tile.id} size={128} /><span>{formatDate(tile.time)}</span>
+              </button>
+            </li>
+          );
+        })}
       </ul>
     </section>
   );
 }
 
-function Similar({ hit }: { hit: Hit }) {
-  const [loaded, retry] = useLoaded(async (signal) => {
-    const found: Hit[] = [];
-    const answer = await calls.search({ semantic: { ids: [hit.id] } }, 13, () => undefined, { signal });
-    found.push(...answer.hits.filter((one) => one.id !== hit.id).slice(0, 12));
-    return found;
+const SIMILAR = 12;
+
+function SimilarTiles({ hit }: { hit: Hit }) {
+  const [similar, retry] = useAsync(async (signal) => {
+    const { hits: found } = await calls.search({ semantic: { ids: [hit.id] } }, SIMILAR + 1, () => undefined, { signal });
+    return found.filter((tile) => tile.id !== hit.id).slice(0, SIMILAR);
   }, [hit.id]);
   return (
-    <section aria-label="Places that look like it">
-      <h3>Looks like it</h3>
-      {loaded.state === "busy" && <Waiting what="Looking for its like" />}
-      {loaded.state === "failed" && <Failed reason={loaded.reason} retry={retry} />}
-      {loaded.state === "done" && (
+    <section aria-label={t.detail.similar}>
+      <h3>{t.detail.similar}</h3>
+      {similar.state === "busy" && <Loading what={t.detail.findingSimilar} />}
+      {similar.state === "failed" && <ErrorMessage reason={similar.reason} retry={retry} />}
+      {similar.state === "done" && (
         <ul class="strip wrapped">
-          {loaded.value.map((one) => (
-            <li key={one.id}>
-              <button type="button" aria-label={`Tile ${one.id}, likeness ${one.score?.toFixed(2) ?? "unknown"}`} onClick={() => { select(one.id); look({ tile: one.id }); }}><Thumbnail id={one.id} size={128} /><span>{one.score?.toFixed(2)}</span></button>
-              <button type="button" class="mini" aria-label={`Compare with tile ${one.id}`} title="Compare" onClick={() => look({ compare: [hit.id, one.id] })}><icons.Swipe /></button>
+          {similar.value.map((tile) => (
+            <li key={tile.id}>
+              <button type="button" aria-label={t.detail.similarTile(tile.id, tile.score?.toFixed(2) ?? t.card.unknown)} onClick={() => { select(tile.id); updateView({ tile: tile.id }); }}><Thumbnail id={tile.id} size={128} /><span>{tile.score?.toFixed(2)}</span></button>
+              <button type="button" class="mini" aria-label={t.detail.compareTile(tile.id)} title={t.common.compare} onClick={() => updateView({ compare: [hit.id, tile.id] })}><icons.Swipe /></button>
             </li>
           ))}
         </ul>
@@ -187,4 +218,3 @@ function Similar({ hit }: { hit: Hit }) {
     </section>
   );
 }
-

@@ -1,87 +1,92 @@
-// What narrows the search: place, time, collection, sensor, cloud, grouping.
-import { useState } from "preact/hooks";
+// The filters: area, date, collection, sensor, cloud cover, grouping.
 import type { Polygon } from "geojson";
-import { boxOf, sensorName } from "../model/hit";
+import { useState } from "preact/hooks";
+import { formatNumber, formatPercent, t } from "../i18n";
 import { rectangle } from "../map/draw";
-import { change, clearFilters, narrow } from "../model/actions";
+import { clearFilters, updateFilters, updateQuestion } from "../model/actions";
+import { boxOf, sensorName } from "../model/hit";
 import { type Grouping, LIMITS } from "../model/question";
 import { drawing, overview, question } from "../model/store";
-import { useMap } from "./mapState";
-import { Checks, Field, Popover, Range, Segments } from "./bits";
+import { CheckboxList, Field, Popover, SegmentedControl, Slider } from "./components";
 import * as icons from "./icons";
+import { mapController } from "./mapController";
 
-export const GROUPS: readonly (readonly [Grouping, string])[] = [["", "off"], ["scene", "scene"], ["place", "place"], ["sensor", "sensor"], ["collection", "collection"]];
+const GROUPS: readonly Grouping[] = ["", "scene", "place", "sensor", "collection"];
 
 export function Filters() {
   const { filters, group, limit } = question.value;
-  const held = overview.value;
-  const count = [filters.area, filters.from || filters.to, filters.collections.length, filters.sensors.length, filters.cloud !== null, group].filter(Boolean).length;
+  const archive = overview.value;
+  const active = [filters.area, filters.from || filters.to, filters.collections.length, filters.sensors.length, filters.cloud !== null, group].filter(Boolean).length;
+  const useMapView = (): void => {
+    const area = mapController.bounds();
+    if (area) updateFilters({ area });
+  };
   return (
-    <Popover label="Filters" side="right" wide button={<><icons.Funnel /><span class="wide-only">Filters</span>{count > 0 && <span class="count">{count}</span>}</>}>
+    <Popover label={t.filters.label} side="right" wide button={<><icons.Funnel /><span class="wide-only">{t.filters.label}</span>{active > 0 && <span class="count">{active}</span>}</>}>
       {(close) => (
         <div class="filters">
-          <Field label="Place">
+          <Field label={t.filters.area}>
             <div class="row">
-              <button type="button" class="button grow" onClick={() => { close(); drawing.value = "box"; }}><icons.Box /> Draw a box</button>
-              <button type="button" class="button grow" onClick={() => { close(); drawing.value = "polygon"; }}><icons.Shape /> Draw a polygon</button>
-              <button type="button" class="button grow" onClick={() => { const area = useMap.bounds(); if (area) narrow({ area }); }}><icons.Fit /> The area in view</button>
+              <button type="button" class="button grow" onClick={() => { close(); drawing.value = "box"; }}><icons.Box /> {t.common.drawBox}</button>
+              <button type="button" class="button grow" onClick={() => { close(); drawing.value = "polygon"; }}><icons.Shape /> {t.common.drawPolygon}</button>
+              <button type="button" class="button grow" onClick={useMapView}><icons.Fit /> {t.common.useMapView}</button>
             </div>
             <BoxFields area={filters.area} />
           </Field>
-          <Field label="Time">
+          <Field label={t.filters.date}>
             <div class="row">
-              <input type="date" class="grow" aria-label="From" value={filters.from} max={filters.to || undefined} onChange={(event) => narrow({ from: event.currentTarget.value })} />
-              <span class="dim">to</span>
-              <input type="date" class="grow" aria-label="To" value={filters.to} min={filters.from || undefined} onChange={(event) => narrow({ to: event.currentTarget.value })} />
+              <input type="date" class="grow" aria-label={t.filters.from} value={filters.from} max={filters.to || undefined} onChange={(event) => updateFilters({ from: event.currentTarget.value })} />
+              <span class="dim">{t.filters.until}</span>
+              <input type="date" class="grow" aria-label={t.filters.to} value={filters.to} min={filters.from || undefined} onChange={(event) => updateFilters({ to: event.currentTarget.value })} />
             </div>
           </Field>
           <div class="two">
-            <Field label="Collections">
-              <Checks label="Collections" of={(held?.collections ?? []).map(({ id, tiles }) => ({ id, name: id, count: tiles }))} chosen={filters.collections} onChange={(collections) => narrow({ collections })} />
+            <Field label={t.filters.collections}>
+              <CheckboxList label={t.filters.collections} options={(archive?.collections ?? []).map(({ id, tiles }) => ({ id, name: id, count: tiles }))} chosen={filters.collections} onChange={(collections) => updateFilters({ collections })} />
             </Field>
-            <Field label="Sensors">
-              <Checks label="Sensors" of={(held?.sensors ?? []).map(({ id, tiles }) => ({ id, name: sensorName(id), count: tiles }))} chosen={filters.sensors} onChange={(sensors) => narrow({ sensors })} />
+            <Field label={t.filters.sensors}>
+              <CheckboxList label={t.filters.sensors} options={(archive?.sensors ?? []).map(({ id, tiles }) => ({ id, name: sensorName(id), count: tiles }))} chosen={filters.sensors} onChange={(sensors) => updateFilters({ sensors })} />
             </Field>
           </div>
-          <Cloud />
-          <Field label="Only the best of each"><Segments label="Best of each" value={group} options={GROUPS} onChange={(value) => change({ group: value })} /></Field>
-          <Field label="Places to show"><Segments label="How many places" value={String(limit)} options={LIMITS.map((one) => [String(one), one.toLocaleString("en")] as const)} onChange={(value) => change({ limit: Number(value) })} /></Field>
-          <div class="row end"><button type="button" class="link" onClick={clearFilters}>Clear all filters</button></div>
+          <CloudCover />
+          <Field label={t.filters.group}><SegmentedControl label={t.filters.group} value={group} options={GROUPS.map((name) => [name, t.filters.groups[name]] as const)} onChange={(value) => updateQuestion({ group: value })} /></Field>
+          <Field label={t.filters.limit}><SegmentedControl label={t.filters.limit} value={String(limit)} options={LIMITS.map((value) => [String(value), formatNumber(value)] as const)} onChange={(value) => updateQuestion({ limit: Number(value) })} /></Field>
+          <div class="row end"><button type="button" class="link" onClick={clearFilters}>{t.filters.clear}</button></div>
         </div>
       )}
     </Popover>
   );
 }
 
-function Cloud() {
+function CloudCover() {
   const { cloud } = question.value.filters;
-  const [held, setHeld] = useState<number | null>(null);
-  const known = overview.value?.has_cloud_cover ?? false;
-  const value = held ?? cloud ?? 100;
+  const [dragged, setDragged] = useState<number | null>(null);
+  const available = overview.value?.has_cloud_cover ?? false;
+  const value = dragged ?? cloud ?? 100;
+  const text = formatPercent(value / 100);
   return (
-    <Field label="Cloud cover at most" value={known ? `${value} %` : "not known for these scenes"}>
-      {known && <Range label="Cloud cover at most" value={value} min={0} max={100} step={5} text={`${value} percent`} onInput={setHeld} onChange={(next) => { setHeld(null); narrow({ cloud: next >= 100 ? null : next }); }} />}
+    <Field label={t.filters.cloud} value={available ? text : t.filters.noCloud}>
+      {available && <Slider label={t.filters.cloud} value={value} min={0} max={100} step={5} text={text} onInput={setDragged} onChange={(next) => { setDragged(null); updateFilters({ cloud: next >= 100 ? null : next }); }} />}
     </Field>
   );
 }
 
-// The same as drawing, by keyboard: west, south, east, north.
+/** Typed bounds, for those who cannot draw: west, south, east, north. */
 function BoxFields({ area }: { area: Polygon | null }) {
   const box = area && boxOf(area);
-  const names = ["West", "South", "East", "North"] as const;
   const [typed, setTyped] = useState<(string | undefined)[]>([]);
-  const value = (at: number): string => typed[at] ?? (box ? String(Math.round(box[at]! * 1e5) / 1e5) : "");
+  const value = (side: number): string => typed[side] ?? (box ? String(Math.round(box[side]! * 1e5) / 1e5) : "");
   const apply = (): void => {
-    const numbers = names.map((_, at) => Number.parseFloat(value(at)));
+    const numbers = t.filters.sides.map((_, side) => Number.parseFloat(value(side)));
     if (numbers.every(Number.isFinite) && numbers[0]! < numbers[2]! && numbers[1]! < numbers[3]!) {
       setTyped([]);
-      narrow({ area: rectangle([numbers[0]!, numbers[1]!], [numbers[2]!, numbers[3]!]) });
+      updateFilters({ area: rectangle([numbers[0]!, numbers[1]!], [numbers[2]!, numbers[3]!]) });
     }
   };
   return (
     <div class="box-fields">
-      {names.map((name, at) => (
-        <label key={name}><span>{name}</span><input inputMode="decimal" placeholder="°" value={value(at)} onInput={(event) => { const next = [...typed]; next[at] = event.currentTarget.value; setTyped(next); }} onChange={apply} /></label>
+      {t.filters.sides.map((name, side) => (
+        <label key={name}><span>{name}</span><input inputMode="decimal" placeholder="°" value={value(side)} onInput={(event) => { const next = [...typed]; next[side] = event.currentTarget.value; setTyped(next); }} onChange={apply} /></label>
       ))}
     </div>
   );

@@ -1,32 +1,35 @@
-// No archive yet: what to do, in three lines. The page goes on by itself once the archive is there.
+// What to do while there is no archive. The page continues by itself once the archive can be opened.
 import { useEffect } from "preact/hooks";
+import { t } from "../i18n";
 import { loadOverview } from "../model/actions";
-import { overviewFailure } from "../model/store";
-import { copy } from "./TakeAway";
+import { overviewError } from "../model/store";
+import { copyText } from "./Export";
 import * as icons from "./icons";
 
-const AGAIN_MS = 3000;
+const RETRY_MS = 3000;
+/** The archive's path in the server's message. */
+const INDEX_COMMAND = /bandsight index \S+ --archive (.+)$/;
 
 export function FirstRun() {
   useEffect(() => {
-    const timer = setInterval(() => void loadOverview(), AGAIN_MS);
+    const timer = setInterval(() => void loadOverview(), RETRY_MS);
     return () => clearInterval(timer);
   }, []);
-  const path = /bandsight index SCENE --archive (.+)$/.exec(overviewFailure.value?.text ?? "")?.[1];
-  if (!path) return <div class="first-run"><h2>The archive cannot be opened</h2><p>{overviewFailure.value?.text}</p><p class="dim">This page goes on by itself once it can.</p></div>;
+  const path = INDEX_COMMAND.exec(overviewError.value?.text ?? "")?.[1];
+  if (!path) return <div class="first-run"><h2>{t.welcome.cannotOpen}</h2><p>{overviewError.value?.text}</p><p class="dim">{t.welcome.waits}</p></div>;
   return (
     <div class="first-run">
       <icons.Brand />
-      <h2>There is no archive here yet</h2>
+      <h2>{t.welcome.noArchive}</h2>
       <ol>
-        <li><span>Index your scenes:</span><Command text={`bandsight index /data/scenes --archive ${path}`} /></li>
-        <li><span>Or see the demo, real scenes of six sensors, from the source folder:</span><Command text="make demo" /></li>
-        <li><span>Keep this page open: it goes on by itself.</span></li>
+        <li><span>{t.welcome.indexScenes}</span><Command text={`bandsight index /data/scenes --archive ${path}`} /></li>
+        <li><span>{t.welcome.runDemo}</span><Command text="make demo" /></li>
+        <li><span>{t.welcome.keepOpen}</span></li>
       </ol>
     </div>
   );
 }
 
 function Command({ text }: { text: string }) {
-  return <button type="button" class="command" title="Copy" onClick={() => void copy(text, "Command")}><code>{text}</code></button>;
+  return <button type="button" class="command" title={t.common.copy} onClick={() => void copyText(text, t.export.what.command)}><code>{text}</code></button>;
 }

@@ -1,13 +1,17 @@
-// The grid of thumbnails: only the rows near the view exist, so ten thousand cost as much as thirty.
+// The grid of results. Only rows near the view are rendered, so ten thousand results cost as much as thirty.
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { t } from "../i18n";
 import type { Hit } from "../model/hit";
-import { current } from "../model/store";
+import { selected } from "../model/store";
 import { Card } from "./Card";
 
-const GAP = 10;
-const CAPTION = 25;
-const WISHED = 120;
+const GAP_PX = 10;
+const CAPTION_PX = 25;
+const CARD_PX = 120;
+
+const faceOf = (list: HTMLElement | null, id: number | null | undefined): HTMLElement | null | undefined =>
+  list?.querySelector<HTMLElement>(`[data-tile="${id}"] .face-button`);
 
 export function Grid({ hits, head }: { hits: readonly Hit[]; head: ComponentChildren }) {
   const scroller = useRef<HTMLDivElement>(null);
@@ -20,55 +24,61 @@ export function Grid({ hits, head }: { hits: readonly Hit[]; head: ComponentChil
       const next = { width: list.current?.clientWidth ?? node.clientWidth, height: Math.min(innerHeight, node.clientHeight || innerHeight) };
       setSize((before) => (before.width === next.width && before.height === next.height ? before : next));
     };
-    const watch = new ResizeObserver(measure);
-    watch.observe(node);
+    const observer = new ResizeObserver(measure);
+    observer.observe(node);
     measure();
-    // On a phone the page itself scrolls, not the panel.
-    const scrolled = (): void => setTop(Math.max(0, -(list.current!.getBoundingClientRect().top - node.getBoundingClientRect().top) - (node.scrollHeight > node.clientHeight + 1 ? 0 : Math.min(0, node.getBoundingClientRect().top))));
-    node.addEventListener("scroll", scrolled, { passive: true });
-    addEventListener("scroll", scrolled, { passive: true });
+    // On a phone the page scrolls, not the panel.
+    const onScroll = (): void => {
+      const nodeTop = node.getBoundingClientRect().top;
+      const pageScroll = scrolls(node) ? 0 : Math.min(0, nodeTop);
+      setTop(Math.max(0, nodeTop - list.current!.getBoundingClientRect().top - pageScroll));
+    };
+    node.addEventListener("scroll", onScroll, { passive: true });
+    addEventListener("scroll", onScroll, { passive: true });
     return () => {
-      watch.disconnect();
-      node.removeEventListener("scroll", scrolled);
-      removeEventListener("scroll", scrolled);
+      observer.disconnect();
+      node.removeEventListener("scroll", onScroll);
+      removeEventListener("scroll", onScroll);
     };
   }, []);
-  const columns = Math.max(2, Math.floor((size.width + GAP) / (WISHED + GAP)));
-  const side = (size.width - GAP * (columns - 1)) / columns;
-  const row = side + CAPTION + GAP;
+  const columns = Math.max(2, Math.floor((size.width + GAP_PX) / (CARD_PX + GAP_PX)));
+  const side = (size.width - GAP_PX * (columns - 1)) / columns;
+  const rowHeight = side + CAPTION_PX + GAP_PX;
   const rows = Math.ceil(hits.length / columns);
-  const first = Math.max(0, Math.floor(top / row) - 2);
-  const last = Math.min(rows, Math.ceil((top + size.height) / row) + 2);
-  // The current hit is brought into view, and gets the focus where the focus was in the grid.
-  const now = current.value;
+  const firstRow = Math.max(0, Math.floor(top / rowHeight) - 2);
+  const endRow = Math.min(rows, Math.ceil((top + size.height) / rowHeight) + 2);
+  // Scroll to the selected hit, and focus it where the grid had the focus.
+  const selectedId = selected.value;
   useEffect(() => {
-    const at = hits.findIndex((hit) => hit.id === now);
-    if (at < 0) return;
+    const index = hits.findIndex((hit) => hit.id === selectedId);
+    if (index < 0) return;
     const node = scroller.current!;
-    const y = list.current!.getBoundingClientRect().top - node.getBoundingClientRect().top + node.scrollTop + Math.floor(at / columns) * row;
-    if (node.scrollHeight > node.clientHeight + 1) {
+    const y = list.current!.getBoundingClientRect().top - node.getBoundingClientRect().top + node.scrollTop + Math.floor(index / columns) * rowHeight;
+    if (scrolls(node)) {
       if (y < node.scrollTop + 8) node.scrollTo({ top: y - 60 });
-      else if (y + row > node.scrollTop + node.clientHeight) node.scrollTo({ top: y + row - node.clientHeight + 12 });
+      else if (y + rowHeight > node.scrollTop + node.clientHeight) node.scrollTo({ top: y + rowHeight - node.clientHeight + 12 });
     }
-    if (list.current!.contains(document.activeElement)) requestAnimationFrame(() => list.current?.querySelector<HTMLElement>(`[data-tile="${now}"] .face-button`)?.focus({ preventScroll: true }));
-  }, [now]);
-  // A place that was taken as an example leaves the list: who works by keyboard goes on with the one in its stead.
-  const focus = document.activeElement;
-  const left = list.current?.contains(focus) && focus?.matches(":focus-visible") ? focus : null;
-  const before = left ? Number(left.closest<HTMLElement>(".card")?.ariaPosInSet ?? 1) - 1 : 0;
+    if (list.current!.contains(document.activeElement)) requestAnimationFrame(() => faceOf(list.current, selectedId)?.focus({ preventScroll: true }));
+  }, [selectedId]);
+  // A hit that becomes an example leaves the list. With the keyboard, the focus moves to the hit that takes its position.
+  const focused = document.activeElement;
+  const focusedCard = list.current?.contains(focused) && focused?.matches(":focus-visible") ? focused : null;
+  const focusedIndex = focusedCard ? Number(focusedCard.closest<HTMLElement>(".card")?.ariaPosInSet ?? 1) - 1 : 0;
   useLayoutEffect(() => {
-    if (left && !left.isConnected) list.current?.querySelector<HTMLElement>(`[data-tile="${hits[Math.min(before, hits.length - 1)]?.id}"] .face-button`)?.focus({ preventScroll: true });
+    if (focusedCard && !focusedCard.isConnected) faceOf(list.current, hits[Math.min(focusedIndex, hits.length - 1)]?.id)?.focus({ preventScroll: true });
   }, [hits]);
-  const seen = hits.slice(first * columns, last * columns);
+  const rendered = hits.slice(firstRow * columns, endRow * columns);
   return (
     <div class="scroller" ref={scroller}>
       {head}
-      <ul class="grid" ref={list} aria-label="Places found" style={{ height: `${Math.max(0, rows * row - GAP)}px` }}>
-        {seen.map((hit, index) => {
-          const at = first * columns + index;
-          return <Card key={hit.id} hit={hit} place={at} of={hits.length} side={side} x={(at % columns) * (side + GAP)} y={Math.floor(at / columns) * row} />;
+      <ul class="grid" ref={list} aria-label={t.results.list} style={{ height: `${Math.max(0, rows * rowHeight - GAP_PX)}px` }}>
+        {rendered.map((hit, offset) => {
+          const index = firstRow * columns + offset;
+          return <Card key={hit.id} hit={hit} index={index} total={hits.length} side={side} x={(index % columns) * (side + GAP_PX)} y={Math.floor(index / columns) * rowHeight} />;
         })}
       </ul>
     </div>
   );
 }
+
+const scrolls = (node: HTMLElement): boolean => node.scrollHeight > node.clientHeight + 1;

@@ -1,65 +1,67 @@
-// The map's own controls and its legend.
+// The controls on the map and its legend.
+import { formatPercent, t } from "../i18n";
 import { RAMP } from "../model/color";
-import { percent } from "../model/hit";
-import { asked, classMap, drawing, heatRange, hits, range, shown, view } from "../model/store";
-import { coloured } from "./Classes";
-import { IconButton, Popover } from "./bits";
-import { layers, showHeat, useMap } from "./mapState";
+import { classMap, drawing, heatRange, hits, scoreRange, searchable, view, visibleHits } from "../model/store";
+import { colorClasses } from "./Classes";
+import { IconButton, Popover } from "./components";
 import * as icons from "./icons";
+import { layers, mapController, showHeatMap } from "./mapController";
+
+const LAYERS = ["imagery", "footprints", "coverage"] as const;
 
 export function MapTools() {
-  const toggle = (shape: "box" | "polygon"): void => { drawing.value = drawing.value === shape ? null : shape; };
-  const set = (name: keyof typeof layers.value, on: boolean): void => { layers.value = { ...layers.value, [name]: on }; };
+  const toggleDrawing = (shape: "box" | "polygon"): void => { drawing.value = drawing.value === shape ? null : shape; };
   return (
     <>
-      <div class="map-tools" role="toolbar" aria-label="Map">
+      <div class="map-tools" role="toolbar" aria-label={t.map.tools}>
         <div class="tool-group">
-          <IconButton label="Zoom in" onClick={() => useMap.get()?.zoomIn()}><icons.Plus /></IconButton>
-          <IconButton label="Zoom out" onClick={() => useMap.get()?.zoomOut()}><icons.Minus /></IconButton>
-          <IconButton label="Fit the map to the results" keys="f" onClick={() => useMap.fit(shown.value)} disabled={!hits.value.length}><icons.Fit /></IconButton>
+          <IconButton label={t.map.zoomIn} onClick={() => mapController.get()?.zoomIn()}><icons.Plus /></IconButton>
+          <IconButton label={t.map.zoomOut} onClick={() => mapController.get()?.zoomOut()}><icons.Minus /></IconButton>
+          <IconButton label={t.map.fit} keys="f" onClick={() => mapController.fit(visibleHits.value)} disabled={!hits.value.length}><icons.Fit /></IconButton>
         </div>
         <div class="tool-group">
-          <IconButton label="Draw a box to search in" keys="b" on={drawing.value === "box"} onClick={() => toggle("box")}><icons.Box /></IconButton>
-          <IconButton label="Draw a polygon to search in" keys="p" on={drawing.value === "polygon"} onClick={() => toggle("polygon")}><icons.Shape /></IconButton>
+          <IconButton label={t.map.drawBox} keys="b" on={drawing.value === "box"} onClick={() => toggleDrawing("box")}><icons.Box /></IconButton>
+          <IconButton label={t.map.drawPolygon} keys="p" on={drawing.value === "polygon"} onClick={() => toggleDrawing("polygon")}><icons.Shape /></IconButton>
         </div>
         <div class="tool-group">
-          <IconButton label="Heat map of the question" keys="h" on={view.value.heat} disabled={!asked.value} onClick={() => showHeat(!view.value.heat)}><icons.Flame /></IconButton>
-          <Popover label="Layers" class="icon-button" button={<icons.Layers />}>
+          <IconButton label={t.map.heat} keys="h" on={view.value.heat} disabled={!searchable.value} onClick={() => showHeatMap(!view.value.heat)}><icons.Flame /></IconButton>
+          <Popover label={t.map.layers} class="icon-button" button={<icons.Layers />}>
             {() => (
               <div class="checks">
-                {([["imagery", "Imagery of the archive"], ["footprints", "Results"], ["coverage", "Outlines of scenes"]] as const).map(([name, text]) => (
-                  <label key={name} class="check"><input type="checkbox" checked={layers.value[name]} onChange={(event) => set(name, event.currentTarget.checked)} />{text}</label>
+                {LAYERS.map((name) => (
+                  <label key={name} class="check"><input type="checkbox" checked={layers.value[name]} onChange={(event) => { layers.value = { ...layers.value, [name]: event.currentTarget.checked }; }} />{t.map.layerNames[name]}</label>
                 ))}
-                <label class="check"><input type="checkbox" checked={view.value.heat} disabled={!asked.value} onChange={(event) => showHeat(event.currentTarget.checked)} />Heat map of the question</label>
+                <label class="check"><input type="checkbox" checked={view.value.heat} disabled={!searchable.value} onChange={(event) => showHeatMap(event.currentTarget.checked)} />{t.map.heat}</label>
               </div>
             )}
           </Popover>
         </div>
       </div>
       {drawing.value && (
-        <p class="draw-hint" role="status">{drawing.value === "box" ? "Drag a box on the map." : "Click each corner; double-click or Enter to finish."} <button type="button" class="link" onClick={() => { drawing.value = null; }}>Cancel (Esc)</button></p>
+        <p class="draw-hint" role="status">{drawing.value === "box" ? t.map.boxHint : t.map.polygonHint} <button type="button" class="link" onClick={() => { drawing.value = null; }}>{t.common.withKey(t.common.cancel, "Esc")}</button></p>
       )}
       <Legend />
-      <p class="attribution">Land and borders: Natural Earth</p>
+      <p class="attribution">{t.map.attribution}</p>
     </>
   );
 }
 
 function Legend() {
-  const { low, high, of } = range.value;
+  const { low, high, of } = scoreRange.value;
   const { tab, heat } = view.value;
   if (tab === "classes" && classMap.value) {
-    const { shares } = coloured(classMap.value.labels, classMap.value.map);
-    return <div class="legend" aria-label="Classes">{shares.map((one) => <span key={one.label} class="key"><i style={{ background: one.color }} />{one.label}</span>)}</div>;
+    const { shares } = colorClasses(classMap.value.labels, classMap.value.map);
+    return <div class="legend" aria-label={t.map.classLegend}>{shares.map(({ label, color }) => <span key={label} class="key"><i style={{ background: color }} />{label}</span>)}</div>;
   }
   if (tab !== "search" || !hits.value.length) return null;
-  const say_ = (value: number): string => (of === "probability" ? percent(value) : value.toFixed(2));
+  const format = (value: number): string => (of === "probability" ? formatPercent(value) : value.toFixed(2));
+  const name = of === "probability" ? t.map.probability : t.map.similarity;
+  const gradient = `linear-gradient(90deg, ${RAMP.map(([stop, color]) => `${color} ${stop * 100}%`).join(", ")})`;
   return (
-    <div class="legend" aria-label={of === "probability" ? "Colours: probability" : "Colours: likeness"}>
-      <span class="key">{of === "probability" ? "Probability" : "Likeness"}</span>
-      <span class="num">{say_(low)}</span><i class="ramp" style={{ background: `linear-gradient(90deg, ${RAMP.map(([stop, color]) => `${color} ${stop * 100}%`).join(", ")})` }} /><span class="num">{say_(high)}</span>
-      {heat && <><span class="key heat-key"><icons.Flame />Heat, score</span>{heatRange.value && <><span class="num">{heatRange.value[0].toFixed(2)}</span><i class="ramp magma" /><span class="num">{heatRange.value[1].toFixed(2)}</span></>}</>}
+    <div class="legend" aria-label={t.map.scale(name)}>
+      <span class="key">{name}</span>
+      <span class="num">{format(low)}</span><i class="ramp" style={{ background: gradient }} /><span class="num">{format(high)}</span>
+      {heat && <><span class="key heat-key"><icons.Flame />{t.map.heatLegend}</span>{heatRange.value && <><span class="num">{heatRange.value[0].toFixed(2)}</span><i class="ramp magma" /><span class="num">{heatRange.value[1].toFixed(2)}</span></>}</>}
     </div>
   );
 }
-

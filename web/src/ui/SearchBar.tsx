@@ -1,84 +1,84 @@
-// The search box: a sentence, former ones, sentences that work on this archive, and a picture.
+// The search box: a description, recent and suggested searches, and an image.
 import { useRef, useState } from "preact/hooks";
-import { example, say, searchText } from "../model/actions";
-import { forget, former } from "../model/kept";
-import { pictureOf } from "../model/picture";
+import { t } from "../i18n";
+import { notifyError, searchText, toggleExample } from "../model/actions";
+import { readImage } from "../model/image";
+import { clearHistory, recentSearches } from "../model/storage";
 import { overview, question } from "../model/store";
-import { wordsOf } from "../api/http";
+import { RichText } from "./components";
+import { Examples } from "./Examples";
 import { Filters } from "./Filters";
-import { Mix } from "./Mix";
 import * as icons from "./icons";
 
-export async function takePicture(file: File): Promise<void> {
+export async function searchByImage(file: File): Promise<void> {
   try {
-    example(await pictureOf(file), 1);
+    toggleExample(await readImage(file), 1);
   } catch (error) {
-    say(wordsOf(error), undefined, true);
+    notifyError(error);
   }
 }
 
 export function SearchBar() {
   const [draft, setDraft] = useState<string | null>(null);
   const [open, setOpen] = useState(false);
-  const [at, setAt] = useState(-1);
+  const [active, setActive] = useState(-1);
   const input = useRef<HTMLInputElement>(null);
   const file = useRef<HTMLInputElement>(null);
   const text = draft ?? question.value.text;
-  const like = text.trim().toLowerCase();
-  // All of them before anything new is typed; then those that have every word so far.
-  const fits = (one: string): boolean => one !== text && (like === question.value.text.toLowerCase() || like.split(/\s+/).every((word) => one.toLowerCase().includes(word)));
-  const recent = former.value.filter(fits).slice(0, 5);
-  const works = (overview.value?.examples ?? []).filter((one) => fits(one.text) && !recent.includes(one.text)).slice(0, 6);
-  const options = [...recent, ...works.map((one) => one.text)];
-  const submit = (value: string): void => {
+  const typed = text.trim().toLowerCase();
+  // All suggestions until the user types; then those that contain every word.
+  const fits = (option: string): boolean => option !== text && (typed === question.value.text.toLowerCase() || typed.split(/\s+/).every((word) => option.toLowerCase().includes(word)));
+  const recent = recentSearches.value.filter(fits).slice(0, 5);
+  const suggested = (overview.value?.examples ?? []).map((example) => example.text).filter((option) => fits(option) && !recent.includes(option)).slice(0, 6);
+  const options = [...recent, ...suggested];
+  const search = (value: string): void => {
     setDraft(null);
     setOpen(false);
-    setAt(-1);
+    setActive(-1);
     searchText(value);
   };
-  const key = (event: KeyboardEvent): void => {
+  const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       setOpen(true);
-      const by = event.key === "ArrowDown" ? 1 : -1;
-      const next = at + by;
-      setAt(next < -1 ? options.length - 1 : next >= options.length ? -1 : next);
+      const next = active + (event.key === "ArrowDown" ? 1 : -1);
+      setActive(next < -1 ? options.length - 1 : next >= options.length ? -1 : next);
     } else if (event.key === "Escape") {
       if (open) setOpen(false);
       else input.current?.blur();
     }
   };
   return (
-    <form class="search" role="search" onSubmit={(event) => { event.preventDefault(); submit(at >= 0 ? options[at]! : text); }}>
-      <div class="search-box" onFocusOut={(event) => { if (!event.currentTarget.contains(event.relatedTarget as Node)) { setOpen(false); setAt(-1); } }}>
+    <form class="search" role="search" onSubmit={(event) => { event.preventDefault(); search(active >= 0 ? options[active]! : text); }}>
+      <div class="search-box" onFocusOut={(event) => { if (!event.currentTarget.contains(event.relatedTarget as Node)) { setOpen(false); setActive(-1); } }}>
         <icons.Search />
         <input
           ref={input} id="q" class="search-input" type="text" role="combobox" enterkeyhint="search" autocomplete="off" spellcheck={false} maxLength={1000}
-          aria-label="What does the place look like?" aria-expanded={open && options.length > 0} aria-controls="suggestions" aria-autocomplete="list" aria-activedescendant={open && at >= 0 ? `suggestion-${at}` : undefined}
-          placeholder="Describe a place: a lake surrounded by fields" value={text}
-          onInput={(event) => { setDraft(event.currentTarget.value); setOpen(true); setAt(-1); }} onFocus={() => setOpen(true)} onClick={() => setOpen(true)} onKeyDown={key}
+          aria-label={t.search.label} aria-expanded={open && options.length > 0} aria-controls="suggestions" aria-autocomplete="list" aria-activedescendant={open && active >= 0 ? `suggestion-${active}` : undefined}
+          placeholder={t.search.placeholder} value={text}
+          onInput={(event) => { setDraft(event.currentTarget.value); setOpen(true); setActive(-1); }} onFocus={() => setOpen(true)} onClick={() => setOpen(true)} onKeyDown={onKeyDown}
         />
-        {text && <button type="button" class="bare" aria-label="Clear the sentence" title="Clear" onClick={() => { setDraft(""); input.current?.focus(); }}><icons.Close /></button>}
-        <button type="button" class="bare" aria-label="Search by a picture" title="Search by a picture: choose, drop or paste one; GeoTIFF too" onClick={() => file.current?.click()}><icons.Picture /></button>
-        <input ref={file} type="file" class="hidden" tabIndex={-1} aria-hidden="true" accept="image/png,image/jpeg,image/webp,image/tiff,.tif,.tiff" onChange={(event) => { const one = event.currentTarget.files?.[0]; if (one) void takePicture(one); event.currentTarget.value = ""; }} />
-        <button type="submit" class="go">Search</button>
+        {text && <button type="button" class="bare" aria-label={t.search.clear} title={t.common.clear} onClick={() => { setDraft(""); input.current?.focus(); }}><icons.Close /></button>}
+        <button type="button" class="bare" aria-label={t.search.byImage} title={t.search.byImageHint} onClick={() => file.current?.click()}><icons.Picture /></button>
+        <input ref={file} type="file" class="hidden" tabIndex={-1} aria-hidden="true" accept="image/png,image/jpeg,image/webp,image/tiff,.tif,.tiff" onChange={(event) => { const chosen = event.currentTarget.files?.[0]; if (chosen) void searchByImage(chosen); event.currentTarget.value = ""; }} />
+        <button type="submit" class="go">{t.search.submit}</button>
         {open && options.length > 0 && (
           <div class="suggestions">
-            <ul id="suggestions" role="listbox" aria-label="Suggestions">
-              {options.map((one, index) => (
-                <li key={one} id={`suggestion-${index}`} role="option" aria-selected={index === at} class={index === at ? "on" : ""} onPointerDown={(event) => { event.preventDefault(); submit(one); }}>
+            <ul id="suggestions" role="listbox" aria-label={t.search.suggestions}>
+              {options.map((option, index) => (
+                <li key={option} id={`suggestion-${index}`} role="option" aria-selected={index === active} class={index === active ? "on" : ""} onPointerDown={(event) => { event.preventDefault(); search(option); }}>
                   {index < recent.length ? <icons.Clock /> : <icons.Bolt />}
-                  <span class="grow">{one}</span>
-                  {index >= recent.length && <span class="dim">in this archive</span>}
+                  <span class="grow">{option}</span>
+                  {index >= recent.length && <span class="dim">{t.search.suggested}</span>}
                 </li>
               ))}
             </ul>
-            <p class="hint row"><span class="grow">Commas separate alternatives; a minus excludes: <i>river, canal, −town</i></span>
-              {former.value.length > 0 && <button type="button" class="link" onPointerDown={(event) => { event.preventDefault(); forget(); }}>Forget former searches</button>}</p>
+            <p class="hint row"><span class="grow"><RichText text={t.search.syntax} as="i" /></span>
+              {recentSearches.value.length > 0 && <button type="button" class="link" onPointerDown={(event) => { event.preventDefault(); clearHistory(); }}>{t.search.clearHistory}</button>}</p>
           </div>
         )}
       </div>
-      <Mix />
+      <Examples />
       <Filters />
     </form>
   );

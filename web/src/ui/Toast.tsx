@@ -1,17 +1,21 @@
-// A short word on what has just happened, with a way back where there is one.
+// A short message about the last action, with Undo where it can be undone.
 import { useEffect } from "preact/hooks";
-import { said } from "../model/store";
+import { t } from "../i18n";
+import { toast } from "../model/store";
+
+const SHORT_MS = 4000;
+const LONG_MS = 9000;
 
 export function Toast() {
-  const now = said.value;
+  const message = toast.value;
   useEffect(() => {
-    if (!now) return undefined;
-    const timer = setTimeout(() => { if (said.value === now) said.value = null; }, now.bad ? 9000 : 4000);
+    if (!message) return undefined;
+    const timer = setTimeout(() => { if (toast.value === message) toast.value = null; }, message.isError ? LONG_MS : SHORT_MS);
     return () => clearTimeout(timer);
-  }, [now]);
+  }, [message]);
   return (
     <div class="toasts" role="status" aria-live="polite">
-      {now && <div class={`toast ${now.bad ? "bad" : ""}`}><span>{now.text}</span>{now.undo && <button type="button" class="link" onClick={() => { said.value = null; now.undo!(); }}>Undo</button>}</div>}
+      {message && <div class={`toast ${message.isError ? "bad" : ""}`}><span>{message.text}</span>{message.undo && <button type="button" class="link" onClick={() => { toast.value = null; message.undo!(); }}>{t.common.undo}</button>}</div>}
     </div>
   );
 }

@@ -1,4 +1,4 @@
-"""An answer of ten thousand hits, as the server would page it."""
+"""Ten thousand results in pages, as the server would send them."""
 
 import json
 import math
@@ -6,8 +6,8 @@ import math
 TOTAL, PAGE = 10_000, 1000
 
 
-def answer(route) -> None:
-    """Fulfil POST /search with one page of them."""
+def respond(route) -> None:
+    """Fulfil POST /search with one page."""
     first = int((route.request.post_data_json or {}).get("token", "0"))
     items = [_item(at) for at in range(first, min(TOTAL, first + PAGE))]
     links = [{"rel": "next", "href": route.request.url, "body": {"token": str(first + PAGE)}}]

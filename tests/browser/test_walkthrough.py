@@ -1,24 +1,24 @@
-"""A stranger's five minutes: find by text, refine by places for and against, draw an area, take GeoJSON away."""
+"""A first visit: search by text, refine with examples, draw an area, export GeoJSON."""
 
 import json
 
 import pytest
 
-from tests.browser.conftest import ask, cards, chips, settled, still
+from tests.browser.conftest import cards, chips, search, wait_for_map, wait_for_results
 
 pytestmark = pytest.mark.browser
 
 
-def test_a_stranger_finds_refines_limits_and_takes_away(open_page, shot, tmp_path) -> None:
+def test_search_refine_filter_and_export(open_page, shot, tmp_path) -> None:
     page = open_page()
     page.wait_for_selector(".examples button")
-    still(page)
-    shot(page, "walk-1-arrives")
-    ask(page, "farmland divided into fields")
-    still(page)
-    shot(page, "walk-2-asks")
+    wait_for_map(page)
+    shot(page, "walk-1-welcome")
+    search(page, "farmland divided into fields")
+    wait_for_map(page)
+    shot(page, "walk-2-search")
     chosen = []
-    for place, name in ((1, "More like 1"), (2, "More like 2"), (3, "Less like 3")):
+    for place, name in ((1, "More like result 1"), (2, "More like result 2"), (3, "Less like result 3")):
         card = page.locator(f".card[aria-posinset='{place}']")
         chosen.append(int(card.get_attribute("data-tile")))
         card.hover()
@@ -26,15 +26,15 @@ def test_a_stranger_finds_refines_limits_and_takes_away(open_page, shot, tmp_pat
         page.wait_for_function(
             "many => document.querySelectorAll('.chip.for, .chip.against').length === many", arg=len(chosen)
         )
-        settled(page)
-    still(page)
-    shot(page, "walk-3-refines")
+        wait_for_results(page)
+    wait_for_map(page)
+    shot(page, "walk-3-refine")
     assert page.locator(".chip.for").count() == 2
     assert page.locator(".chip.against").count() == 1
     assert all(f"tile {tile}" in chips(page) for tile in chosen)
     page.locator(".card .face-button").first.click()
     page.wait_for_timeout(900)
-    still(page)
+    wait_for_map(page)
     page.get_by_role("button", name="Results", exact=True).click()
     page.get_by_role("button", name="Draw a box to search in").click()
     frame = page.locator("[data-testid=map]").bounding_box()
@@ -44,13 +44,13 @@ def test_a_stranger_finds_refines_limits_and_takes_away(open_page, shot, tmp_pat
     page.mouse.move(x, y, steps=4)
     page.mouse.move(x + 170, y + 170, steps=4)
     page.mouse.up()
-    page.wait_for_selector(".chip >> text=area")
-    settled(page)
-    still(page)
-    shot(page, "walk-4-limits")
+    page.wait_for_selector(".chip >> text=Area")
+    wait_for_results(page)
+    wait_for_map(page)
+    shot(page, "walk-4-area")
     tiles = cards(page)
     page.get_by_role("button", name="Export").click()
-    shot(page, "walk-5-takes")
+    shot(page, "walk-5-export")
     with page.expect_download() as download:
         page.get_by_role("button", name="GeoJSON", exact=True).click()
     download.value.save_as(tmp_path / "found.geojson")

@@ -1,22 +1,22 @@
-"""For everybody: keys, screen readers, dark, phones, and ten thousand places."""
+"""Accessibility and performance: keyboard, screen readers, dark theme, phones, ten thousand results."""
 
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.browser import many
-from tests.browser.conftest import ROOT, ask, cards, settled, still
+from tests.browser import many_results
+from tests.browser.conftest import ROOT, cards, search, wait_for_map, wait_for_results
 
 pytestmark = pytest.mark.browser
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 
 
-def test_everything_often_done_has_a_key(open_page, shot) -> None:
+def test_frequent_actions_have_keys(open_page, shot) -> None:
     page = open_page("#q=a+lake")
-    settled(page)
+    wait_for_results(page)
     page.keyboard.press("?")
-    page.get_by_role("dialog", name="Keys").wait_for()
+    page.get_by_role("dialog", name="Keyboard shortcuts").wait_for()
     shot(page, "20-keys")
     page.keyboard.press("Escape")
     page.keyboard.press("j")
@@ -31,7 +31,7 @@ def test_everything_often_done_has_a_key(open_page, shot) -> None:
     page.keyboard.press("s")
     page.wait_for_selector(".tool.star.on")
     page.keyboard.press("c")
-    page.get_by_label("Compare two places").wait_for()
+    page.get_by_label("Compare two tiles").wait_for()
     page.keyboard.press("Escape")
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "q"
@@ -39,9 +39,9 @@ def test_everything_often_done_has_a_key(open_page, shot) -> None:
     assert page.input_value("#q") == "jk+"
 
 
-def test_the_way_by_tab_begins_with_the_search_box_and_reaches_the_places(open_page) -> None:
+def test_tab_starts_at_the_search_box_and_reaches_the_results(open_page) -> None:
     page = open_page("#q=a+lake")
-    settled(page)
+    wait_for_results(page)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "q"
     page.keyboard.press("Escape")
@@ -50,7 +50,7 @@ def test_the_way_by_tab_begins_with_the_search_box_and_reaches_the_places(open_p
         if page.evaluate("document.activeElement.className") == "face-button":
             break
     else:
-        raise AssertionError("no place is reached")
+        raise AssertionError("no result is reached")
     assert page.evaluate("document.activeElement === document.querySelector('.card .face-button')")
     assert page.evaluate("document.activeElement.textContent").startswith("1")
 
@@ -78,23 +78,23 @@ def test_axe_finds_nothing_serious(open_page, state: str, scheme: str) -> None:
     assert not bad, bad
 
 
-def test_dark_follows_the_system_and_can_be_chosen(open_page, shot) -> None:
+def test_the_theme_follows_the_system_and_can_be_changed(open_page, shot) -> None:
     page = open_page("#q=a+lake", color_scheme="dark")
-    settled(page)
-    still(page)
+    wait_for_results(page)
+    wait_for_map(page)
     dark = page.evaluate("getComputedStyle(document.querySelector('.panel')).backgroundColor")
     shot(page, "21-dark")
-    page.get_by_role("button", name="Light colours").click()
+    page.get_by_role("button", name="Light theme").click()
     assert page.evaluate("getComputedStyle(document.querySelector('.panel')).backgroundColor") != dark
     page.reload()
     page.wait_for_selector(".app")
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
 
 
-def test_a_phone_stacks_map_and_places(open_page, shot) -> None:
+def test_a_phone_stacks_map_and_results(open_page, shot) -> None:
     page = open_page("#q=a+lake", width=390, height=844, has_touch=True, is_mobile=True)
-    settled(page)
-    still(page)
+    wait_for_results(page)
+    wait_for_map(page)
     shot(page, "22-phone")
     frame, panel = page.locator(".map").bounding_box(), page.locator(".panel").bounding_box()
     assert frame["width"] == panel["width"] == 390
@@ -112,24 +112,24 @@ def test_a_phone_stacks_map_and_places(open_page, shot) -> None:
     shot(page, "23-phone-detail")
 
 
-def test_ten_thousand_places_are_a_small_page(open_page, shot) -> None:
+def test_ten_thousand_results_render_few_cards(open_page, shot) -> None:
     page = open_page()
-    page.route("**/search", many.answer)
+    page.route("**/search", many_results.respond)
     page.goto(page.url.split("#")[0] + "#q=anything&n=10000")
     page.wait_for_function("() => document.querySelector('.results-head h2 b')?.textContent === '10,000'")
-    settled(page)
-    still(page)
+    wait_for_results(page)
+    wait_for_map(page)
     shot(page, "24-many")
-    assert page.locator(".card").count() < 80, "cards that nobody sees are made"
+    assert page.locator(".card").count() < 80, "cards outside the view are rendered"
     page.locator(".results .scroller").evaluate("node => node.scrollTo(0, node.scrollHeight)")
     page.wait_for_selector(".card[aria-posinset='10000']")
 
 
-def test_the_places_paint_before_their_thumbnails(open_page) -> None:
+def test_results_appear_before_their_thumbnails(open_page) -> None:
     page = open_page()
     held = []
     page.route("**/thumbnail.png*", lambda route: held.append(route))
-    ask(page, "a lake")
+    search(page, "a lake")
     assert page.locator(".card .badge").count() > 3
     assert page.locator(".card .picture.seen").count() == 0
     for route in held:
@@ -138,22 +138,22 @@ def test_the_places_paint_before_their_thumbnails(open_page) -> None:
     page.wait_for_selector(".card .picture.seen")
 
 
-def test_all_of_the_page_comes_from_the_server_and_is_light(open_page, url: str) -> None:
+def test_the_page_loads_from_its_server_only_and_is_small(open_page, url: str) -> None:
     page = open_page(settle=False)
-    asked: set[str] = set()
+    loaded: set[str] = set()
 
     def keep(request) -> None:
         assert request.url.startswith((url, "data:", "blob:")), request.url
         if "/static/" in request.url:
-            asked.add(request.url)
+            loaded.add(request.url)
 
     page.on("request", keep)
     page.reload()
     page.wait_for_selector(".map-frame[data-drawn=true]")
-    assert {Path(one).suffix for one in asked} >= {".js", ".css", ".json"}
+    assert {Path(one).suffix for one in loaded} >= {".js", ".css", ".json"}
     total = 0
-    for one in asked | {url}:
+    for one in loaded | {url}:
         request = Request(one, headers={"Accept": "text/html", "Accept-Encoding": "gzip"})  # noqa: S310
         with urlopen(request) as answer:  # noqa: S310
             total += len(answer.read())
-    assert 400_000 < total < 700_000, "page weight over the wire"
+    assert 400_000 < total < 700_000, "download size of the page"

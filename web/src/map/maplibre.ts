@@ -1,19 +1,18 @@
-// The map itself: made once, then told by functions what to show. Knows nothing of the controls around it.
+// The MapLibre map: created once, then changed by functions. It does not know the controls around it.
 import type { FeatureCollection, Polygon } from "geojson";
 import { type GeoJSONSource, Map as MapLibre, Popup, ScaleControl, setWorkerUrl } from "maplibre-gl";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
 import "maplibre-gl/dist/maplibre-gl.css";
-import { EMPTY, ground, palette, style } from "./basemap";
+import { EMPTY, loadBasemap, palette, style } from "./basemap";
 import * as footprints from "./footprints";
-import type { Box } from "./moves";
+import type { Box } from "./camera";
 
 setWorkerUrl(workerUrl);
 
+/** A path of the API as an absolute URL; {z}, {x} and {y} stay as they are. */
+export const absoluteUrl = (path: string): string => (/^[a-z]+:/.test(path) ? path : new URL(".", document.baseURI).href + path.replace(/^\//, ""));
 
-/** A path of the API as a whole address, with its braces left as they are. */
-export const absolute = (path: string): string => (/^[a-z]+:/.test(path) ? path : new URL(".", document.baseURI).href + path.replace(/^\//, ""));
-
-export function make(container: HTMLElement, dark: boolean, camera: { lon: number; lat: number; zoom: number } | null): MapLibre {
+export function createMap(container: HTMLElement, dark: boolean, camera: { lon: number; lat: number; zoom: number } | null): MapLibre {
   const map = new MapLibre({
     container,
     style: style(dark),
@@ -33,35 +32,35 @@ export function make(container: HTMLElement, dark: boolean, camera: { lon: numbe
   return map;
 }
 
-/** Add the layers that stay, bottom to top; imagery, heat and classes slip in between. */
-export function furnish(map: MapLibre): void {
-  const source = (id: string): void => void map.addSource(id, { type: "geojson", data: EMPTY });
-  for (const id of ["coverage", "coverage-points", "classes", "class-points", "area"]) source(id);
+/** Add the permanent layers, bottom to top. Imagery, heat map and classes are inserted between them. */
+export function addLayers(map: MapLibre): void {
+  const addSource = (id: string): void => void map.addSource(id, { type: "geojson", data: EMPTY });
+  for (const id of ["coverage", "coverage-points", "classes", "class-points", "area"]) addSource(id);
   map.addSource("hits", { type: "geojson", data: EMPTY, tolerance: 0.2 });
   map.addSource("points", { type: "geojson", data: EMPTY });
   map.addLayer({ id: "coverage-fill", type: "fill", source: "coverage", layout: { visibility: "none" }, paint: { "fill-color": "#6d7cff", "fill-opacity": 0.07 } });
   map.addLayer({ id: "coverage-line", type: "line", source: "coverage", paint: { "line-color": "#7f8cff", "line-width": 1.1, "line-opacity": 0.7, "line-dasharray": [3, 2] } });
   map.addLayer({ id: "coverage-point", type: "circle", source: "coverage-points", filter: footprints.SMALL, paint: { "circle-color": "#6674ee", "circle-radius": 4.5, "circle-stroke-color": "#ffffff", "circle-stroke-width": 1.2, "circle-opacity": 0.85 } });
-  map.addLayer({ id: "classes-fill", type: "fill", source: "classes", paint: { "fill-color": ["get", "color"], "fill-opacity": ["interpolate", ["linear"], ["get", "sure"], 0, 0.35, 1, 0.75] } });
+  map.addLayer({ id: "classes-fill", type: "fill", source: "classes", paint: { "fill-color": ["get", "color"], "fill-opacity": ["interpolate", ["linear"], ["get", "probability"], 0, 0.35, 1, 0.75] } });
   map.addLayer({ id: "classes-point", type: "circle", source: "class-points", filter: footprints.SMALL, paint: { "circle-color": ["get", "color"], "circle-radius": 5.5, "circle-stroke-color": "#ffffff", "circle-stroke-width": 1, "circle-opacity": 0.95 } });
   for (const layer of footprints.LAYERS) map.addLayer(layer);
   map.addLayer({ id: "area-fill", type: "fill", source: "area", paint: { "fill-color": "#5b6cff", "fill-opacity": 0.08 } });
   map.addLayer({ id: "area-line", type: "line", source: "area", paint: { "line-color": "#5b6cff", "line-width": 2, "line-dasharray": [2, 1.5] } });
-  void ground()
+  void loadBasemap()
     .then((data) => {
-      for (const [name, value] of Object.entries(data)) put(map, name, value as FeatureCollection);
+      for (const [name, value] of Object.entries(data)) setData(map, name, value as FeatureCollection);
     })
-    .catch(() => undefined); // without it the ground is one colour
+    .catch(() => undefined); // without it the background is one colour
 }
 
-export function put(map: MapLibre, source: string, data: FeatureCollection): void {
+export function setData(map: MapLibre, source: string, data: FeatureCollection): void {
   void map.getSource<GeoJSONSource>(source)?.setData(data);
 }
 
-export const area = (polygon: Polygon | null): FeatureCollection =>
+export const areaFeatures = (polygon: Polygon | null): FeatureCollection =>
   polygon ? { type: "FeatureCollection", features: [{ type: "Feature", properties: {}, geometry: polygon }] } : EMPTY;
 
-export function paint(map: MapLibre, dark: boolean): void {
+export function setTheme(map: MapLibre, dark: boolean): void {
   const colors = palette(dark);
   map.setPaintProperty("water", "background-color", colors.water);
   map.setPaintProperty("land", "fill-color", colors.land);
@@ -72,13 +71,13 @@ export function paint(map: MapLibre, dark: boolean): void {
   map.setPaintProperty("names", "text-halo-color", colors.halo);
 }
 
-/** Show tiles of pictures under the footprints, or none. */
-export function raster(map: MapLibre, id: string, tiles: { tiles: string[]; minzoom?: number; maxzoom?: number; bounds?: Box } | null, below: string, opacity = 1): void {
+/** Show raster tiles below the layer `below`; null removes them. */
+export function setRaster(map: MapLibre, id: string, tiles: { tiles: string[]; minzoom?: number; maxzoom?: number; bounds?: Box } | null, below: string, opacity = 1): void {
   if (map.getLayer(id)) map.removeLayer(id);
   if (map.getSource(id)) map.removeSource(id);
   if (!tiles) return;
   const { minzoom = 0, maxzoom = 22, bounds } = tiles;
-  map.addSource(id, { type: "raster", tiles: tiles.tiles.map(absolute), tileSize: 256, minzoom, maxzoom, ...(bounds ? { bounds } : {}) });
+  map.addSource(id, { type: "raster", tiles: tiles.tiles.map(absoluteUrl), tileSize: 256, minzoom, maxzoom, ...(bounds ? { bounds } : {}) });
   map.addLayer({ id, type: "raster", source: id, paint: { "raster-opacity": opacity, "raster-fade-duration": 150, "raster-resampling": "nearest" } }, below);
 }
 
@@ -86,9 +85,9 @@ export function inView(map: MapLibre, [lon, lat]: [number, number]): boolean {
   return map.getBounds().contains([lon, lat]);
 }
 
-export function popup(map: MapLibre, at: [number, number], content: HTMLElement, closed: () => void): Popup {
-  const made = new Popup({ closeButton: false, maxWidth: "none", className: "here", focusAfterOpen: false, offset: 6 });
-  made.setLngLat(at).setDOMContent(content).addTo(map);
-  made.on("close", closed);
-  return made;
+export function openPopup(map: MapLibre, at: [number, number], content: HTMLElement, onClose: () => void): Popup {
+  const popup = new Popup({ closeButton: false, maxWidth: "none", className: "here", focusAfterOpen: false, offset: 6 });
+  popup.setLngLat(at).setDOMContent(content).addTo(map);
+  popup.on("close", onClose);
+  return popup;
 }

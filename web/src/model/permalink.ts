@@ -1,4 +1,4 @@
-// The page's address: everything that is asked and seen stands behind the #, so that a link or a reload restores it.
+// The state of the page in the fragment of its URL, so that a link or a reload restores it.
 import type { Polygon, Position } from "geojson";
 import { EMPTY, type Example, type Grouping, keyOf, NO_FILTERS, type Part, type Question } from "./question";
 
@@ -8,22 +8,22 @@ export interface View {
   tab: Tab;
   tile: number | null;
   compare: [number, number] | null;
-  least: number;
+  minProbability: number;
   heat: boolean;
   classes: string[];
   camera: Camera | null;
 }
 
-export const START: View = { tab: "search", tile: null, compare: null, least: 0, heat: false, classes: [], camera: null };
+export const START: View = { tab: "search", tile: null, compare: null, minProbability: 0, heat: false, classes: [], camera: null };
 
 const TABS: readonly string[] = ["search", "classes", "archive"];
 const GROUPS: readonly string[] = ["", "scene", "place", "collection", "sensor"];
-const short = (value: number): string => String(Math.round(value * 1e6) / 1e6);
+const rounded = (value: number): string => String(Math.round(value * 1e6) / 1e6);
 
-export function write(question: Question, view: View): string {
-  const said = new URLSearchParams();
+export function toHash(question: Question, view: View): string {
+  const params = new URLSearchParams();
   const put = (name: string, value: string | number | false | null): void => {
-    if (value !== "" && value !== null && value !== false) said.append(name, String(value));
+    if (value !== "" && value !== null && value !== false) params.append(name, String(value));
   };
   const { filters } = question;
   put("q", question.text);
@@ -38,21 +38,21 @@ export function write(question: Question, view: View): string {
   put("cloud", filters.cloud);
   put("group", question.group);
   if (question.limit !== EMPTY.limit) put("n", question.limit);
-  if (view.least > 0) put("p", short(view.least));
+  if (view.minProbability > 0) put("p", rounded(view.minProbability));
   if (view.tab !== "search") put("tab", view.tab);
   put("tile", view.tile);
   put("compare", view.compare && view.compare.join("~"));
   if (view.heat) put("heat", 1);
   for (const label of view.classes) put("class", label);
   if (view.camera) put("map", [view.camera.zoom.toFixed(2), view.camera.lat.toFixed(5), view.camera.lon.toFixed(5)].join("/"));
-  return said.toString();
+  return params.toString();
 }
 
-export interface Address { question: Question; view: View; search: string | null }
+export interface Linked { question: Question; view: View; search: string | null }
 
-export function read(hash: string): Address {
-  const said = new URLSearchParams(hash.replace(/^#/, ""));
-  const text = (name: string): string => said.get(name) ?? "";
+export function fromHash(hash: string): Linked {
+  const params = new URLSearchParams(hash.replace(/^#/, ""));
+  const text = (name: string): string => params.get(name) ?? "";
   const number = (name: string): number | null => {
     const value = Number.parseFloat(text(name));
     return Number.isFinite(value) ? value : null;
@@ -63,15 +63,15 @@ export function read(hash: string): Address {
   const question: Question = {
     text: text("q").slice(0, 1000),
     textWeight: number("qw") ?? 1,
-    examples: said.getAll("ex").map(exampleOf).filter((example) => example !== null),
+    examples: params.getAll("ex").map(exampleOf).filter((example) => example !== null),
     strategy: text("strategy") === "best" ? "best" : "average",
     filters: {
       ...NO_FILTERS,
       area: areaOf(text("area")),
       from: day(text("from")),
       to: day(text("to")),
-      collections: said.getAll("collection"),
-      sensors: said.getAll("sensor"),
+      collections: params.getAll("collection"),
+      sensors: params.getAll("sensor"),
       cloud: number("cloud"),
     },
     group: (GROUPS.includes(group) ? group : "") as Grouping,
@@ -79,17 +79,17 @@ export function read(hash: string): Address {
   };
   const view: View = {
     tab: (TABS.includes(tab) ? tab : "search") as Tab,
-    tile: whole(text("tile")),
+    tile: integer(text("tile")),
     compare: compare.length === 2 && compare.every(Number.isSafeInteger) ? [compare[0]!, compare[1]!] : null,
-    least: Math.min(1, Math.max(0, number("p") ?? 0)),
+    minProbability: Math.min(1, Math.max(0, number("p") ?? 0)),
     heat: text("heat") === "1",
-    classes: said.getAll("class"),
+    classes: params.getAll("class"),
     camera: cameraOf(text("map")),
   };
   return { question, view, search: /^[0-9a-f]{16}$/.test(text("search")) ? text("search") : null };
 }
 
-function whole(text: string): number | null {
+function integer(text: string): number | null {
   return /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
@@ -102,16 +102,16 @@ function cameraOf(text: string): Camera | null {
   return [zoom, lat, lon].every((value) => Number.isFinite(value)) ? { zoom: zoom!, lat: lat!, lon: lon! } : null;
 }
 
-// A sign, a letter, the value, and its weight behind an asterisk: +t:17*1.5. Pictures are too large for an address.
+// Sign, kind, value and, after an asterisk, weight: +t:17*1.5. Images are too large for a URL.
 function exampleText({ sign, weight, part, key }: Example): string {
-  if (part.kind === "picture" || part.kind === "vector") return "";
-  return `${sign > 0 ? "+" : "-"}${key}${weight === 1 ? "" : `*${short(weight)}`}`;
+  if (part.kind === "image" || part.kind === "vector") return "";
+  return `${sign > 0 ? "+" : "-"}${key}${weight === 1 ? "" : `*${rounded(weight)}`}`;
 }
 
 function exampleOf(text: string): Example | null {
-  const found = /^([+-])([txp]):(.*?)(?:\*([\d.]+))?$/s.exec(text);
-  if (!found) return null;
-  const [, sign, kind, value, weight] = found as unknown as [string, string, string, string, string | undefined];
+  const match = /^([+-])([txp]):(.*?)(?:\*([\d.]+))?$/s.exec(text);
+  if (!match) return null;
+  const [, sign, kind, value, weight] = match as unknown as [string, string, string, string, string | undefined];
   const part = partOf(kind, value);
   if (!part) return null;
   return { key: keyOf(part), sign: sign === "+" ? 1 : -1, weight: weight ? Number(weight) || 1 : 1, part };
@@ -119,13 +119,13 @@ function exampleOf(text: string): Example | null {
 
 function partOf(kind: string, value: string): Part | null {
   if (kind === "x") return { kind: "text", text: value };
-  if (kind === "t") return whole(value) === null ? null : { kind: "tile", id: Number(value) };
+  if (kind === "t") return integer(value) === null ? null : { kind: "tile", id: Number(value) };
   const [lon, lat] = value.split(",").map(Number);
   return Number.isFinite(lon) && Number.isFinite(lat) ? { kind: "point", lon: lon!, lat: lat! } : null;
 }
 
 export function areaText(area: Polygon): string {
-  return (area.coordinates[0] ?? []).slice(0, -1).map(([lon, lat]) => `${short(lon!)} ${short(lat!)}`).join(",");
+  return (area.coordinates[0] ?? []).slice(0, -1).map(([lon, lat]) => `${rounded(lon!)} ${rounded(lat!)}`).join(",");
 }
 
 export function areaOf(text: string): Polygon | null {

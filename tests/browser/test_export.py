@@ -1,4 +1,4 @@
-"""Taking away: links that restore everything, files, code, saved selections."""
+"""Export: links that restore the page, files, code, bookmarks."""
 
 import json
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.browser.conftest import ask, cards, chips, settled, still
+from tests.browser.conftest import cards, chips, search, wait_for_map, wait_for_results
 
 pytestmark = pytest.mark.browser
 _CLIPBOARD = {"permissions": ["clipboard-read", "clipboard-write"]}
@@ -19,9 +19,9 @@ def _copied(page, name: str) -> str:
     return page.evaluate("navigator.clipboard.readText()")
 
 
-def test_a_link_restores_question_filters_examples_and_view(open_page) -> None:
+def test_a_link_restores_search_filters_examples_and_view(open_page) -> None:
     page = open_page(**_CLIPBOARD)
-    ask(page, "a lake")
+    search(page, "a lake")
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     page.keyboard.press("j")
@@ -31,44 +31,44 @@ def test_a_link_restores_question_filters_examples_and_view(open_page) -> None:
     page.get_by_role("checkbox", name="Sentinel-2 L1C").check()
     page.keyboard.press("Escape")
     page.wait_for_selector(".chip >> text=Sentinel-2 L1C")
-    settled(page)
+    wait_for_results(page)
     page.locator(".card .face-button").nth(1).click()
     page.wait_for_timeout(900)
-    still(page)
-    page.get_by_role("button", name="Copy a link to this place").click()
+    wait_for_map(page)
+    page.get_by_role("button", name="Copy a link to this tile").click()
     page.locator(".toast >> text=copied").wait_for()
     link = page.evaluate("navigator.clipboard.readText()")
-    before, said, tiles = chips(page), page.input_value("#q"), cards(page)
+    before, text, tiles = chips(page), page.input_value("#q"), cards(page)
     other = open_page(at=link)
     other.wait_for_selector(".detail .large")
-    assert other.input_value("#q") == said
+    assert other.input_value("#q") == text
     assert chips(other) == before
     assert cards(other) == tiles
     assert other.url.split("map=")[1] == link.split("map=")[1]
 
 
-def test_a_link_to_a_question_by_picture_is_kept_by_the_server(open_page, tmp_path, url) -> None:
+def test_a_search_with_an_image_is_saved_on_the_server_for_its_link(open_page, tmp_path, url) -> None:
     page = open_page(**_CLIPBOARD)
-    ask(page, "a lake")
+    search(page, "a lake")
     first = cards(page)[0]
     path = tmp_path / "place.png"
     path.write_bytes(page.request.get(f"{url}tiles/{first}/thumbnail.png").body())
     page.set_input_files("input[type=file]", path)
     page.wait_for_selector(".chip.for >> text=place.png")
-    settled(page)
+    wait_for_results(page)
     tiles = cards(page)
     link = _copied(page, "Copy a link")
     assert "search=" in link
     other = open_page(at=link)
     other.wait_for_selector(".chip.for >> text=place.png")
-    settled(other)
+    wait_for_results(other)
     assert cards(other) == tiles
 
 
 @pytest.mark.parametrize("name", ["GeoJSON", "CSV", "GeoParquet"])
-def test_places_are_downloaded_as_a_file(open_page, tmp_path, name: str) -> None:
+def test_results_are_downloaded_as_a_file(open_page, tmp_path, name: str) -> None:
     page = open_page("#q=a+lake&n=50")
-    settled(page)
+    wait_for_results(page)
     tiles = cards(page)
     page.get_by_role("button", name="Export").click()
     with page.expect_download() as download:
@@ -84,9 +84,9 @@ def test_places_are_downloaded_as_a_file(open_page, tmp_path, name: str) -> None
         assert path.read_bytes()[:4] == b"PAR1"
 
 
-def test_a_question_runs_elsewhere_as_curl_and_as_python(open_page) -> None:
+def test_a_search_runs_as_curl_and_as_python(open_page) -> None:
     page = open_page("#q=it's+a+lake&n=50", **_CLIPBOARD)
-    settled(page)
+    wait_for_results(page)
     tiles = cards(page)
     command = _copied(page, "Copy as curl")
     page.keyboard.press("Escape")
@@ -97,29 +97,29 @@ def test_a_question_runs_elsewhere_as_curl_and_as_python(open_page) -> None:
     assert [int(line.split()[0]) for line in printed.splitlines()][: len(tiles)] == tiles
 
 
-def test_a_selection_is_saved_and_comes_back(open_page, shot) -> None:
+def test_a_bookmark_restores_the_search_and_its_stars(open_page, shot) -> None:
     page = open_page("#q=a+lake")
-    settled(page)
+    wait_for_results(page)
     page.locator(".card").nth(2).hover()
-    page.get_by_role("button", name="Keep 3", exact=True).click()
-    page.get_by_role("button", name="Saved selections").click()
+    page.get_by_role("button", name="Star result 3", exact=True).click()
+    page.get_by_role("button", name="Bookmarks").click()
     page.get_by_label("Name").fill("lakes <i>I</i> like")
     page.get_by_role("button", name="Save", exact=True).click()
     page.goto(page.url.split("#")[0])
     page.get_by_role("link", name="lakes <i>I</i> like").wait_for()
     shot(page, "19-saved")
     page.get_by_role("link", name="lakes <i>I</i> like").click()
-    settled(page)
+    wait_for_results(page)
     assert page.input_value("#q") == "a lake"
     assert page.locator(".tool.star.on").count() == 1
 
 
-def test_back_and_forward_go_through_the_questions(open_page) -> None:
+def test_back_and_forward_go_through_the_searches(open_page) -> None:
     page = open_page()
-    ask(page, "a lake")
-    ask(page, "a village")
+    search(page, "a lake")
+    search(page, "a village")
     page.go_back()
     page.wait_for_function("() => document.querySelector('#q').value === 'a lake'")
-    settled(page)
+    wait_for_results(page)
     page.go_forward()
     page.wait_for_function("() => document.querySelector('#q').value === 'a village'")
