@@ -1,4 +1,4 @@
-"""Makes the README's pictures of the page from the demo archive: docs/img/page.webp and docs/img/tour.webp.
+"""Creates the screenshots of the README from the demo archive: docs/img/page.webp and docs/img/tour.webp.
 
 make demo && .venv/bin/python web/scripts/tour.py
 """
@@ -23,7 +23,7 @@ _FULL = """() => [...document.querySelectorAll(".view:not([hidden]) .card .pictu
 
 
 class Film:
-    """Pictures of the page, each with how long it is shown."""
+    """Screenshots of the page, each with its duration."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
@@ -31,7 +31,7 @@ class Film:
         self.times: list[int] = []
 
     def take(self, time_ms: int = _SHORT_MS, *, still: bool = True) -> Image.Image:
-        """Add what the page shows."""
+        """Add a screenshot."""
         if still:
             self.page.wait_for_timeout(300)
             self.page.wait_for_selector(".map-frame[data-drawn=true]", timeout=120_000)
@@ -48,7 +48,7 @@ class Film:
 
 
 def main() -> None:
-    """Use the page as a person would, and keep pictures."""
+    """Walk through the page and save the screenshots."""
     _OUT.mkdir(parents=True, exist_ok=True)
     from playwright.sync_api import sync_playwright
 
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def play(page: Any, film: Film) -> None:
-    """Find lakes, say more and less, look closer, see the heat map."""
+    """Search for lakes, add examples, zoom in, show the heat map, open a tile."""
     film.take(_LONG_MS)
     page.click("#q")
     for part in ("a lake", " surrounded", " by fields"):
