@@ -105,4 +105,4 @@ def test_the_command_indexes_and_searches_from_another_folder(environment: Path,
     run(command, "index", "scene.tif", "--archive", "a", folder=tmp_path)
     found = json.loads(run(command, "search", "a lake", "--archive", "a", "--top", "3", "--json", folder=tmp_path))
     assert len({feature["id"] for feature in found["features"]}) == 3
-    assert all(-1 <= feature["properties"]["score"] <= 1 for feature in found["features"])
+    assert all(-1 <= feature["properties"]["bandsight:score"] <= 1 for feature in found["features"])
