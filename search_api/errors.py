@@ -46,8 +46,8 @@ def status_of(error: BandsightError) -> int:
     return next(_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS)
 
 
-def problem(status: int, detail: str, request: Request) -> JSONResponse:
-    """Return a problem document."""
+def problem(status: int, detail: str, request: Request, error: str | None = None) -> JSONResponse:
+    """Return a problem document; `error` names the class that Python raises for it."""
     # What was found may be as long as a request; clients show this to people.
     detail = detail if len(detail) <= _DETAIL_CHARS else f"{detail[:_DETAIL_CHARS]}…"
     body = {
@@ -56,6 +56,7 @@ def problem(status: int, detail: str, request: Request) -> JSONResponse:
         "status": status,
         "detail": detail,
         "instance": request.url.path,
+        **({} if error is None else {"error": error}),
     }
     return JSONResponse(body, status, media_type="application/problem+json")
 
@@ -68,7 +69,7 @@ def add_handlers(app: FastAPI) -> None:
         status = status_of(error)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("%s: %s", request.url.path, error)
-        answer = problem(status, str(error), request)
+        answer = problem(status, str(error), request, type(error).__name__)
         if isinstance(error, BusyError):
             answer.headers["Retry-After"] = "10"
         return answer

@@ -14,14 +14,14 @@ from PIL import Image
 from bandsight.attributes.filters import Filter
 from bandsight.attributes.item_ids import MAX_ID, tiles_collection
 from bandsight.catalog.records import Scene, Tile
-from bandsight.errors import NotFoundError, QueryError, SceneError
+from bandsight.errors import NotFoundError, QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox, around
 from bandsight.imagery.crops import crop
 from bandsight.imagery.map_tiles import MAX_ZOOM, map_ground, mosaic_tile, native_zoom, scene_tile, zooms
 from bandsight.imagery.rendering import scene_styles
+from bandsight.imagery.scene_files import check_files
 from bandsight.imagery.thumbnails import thumbnail
-from bandsight.raster.drivers import local_file
 from bandsight.search.engine import browse
 from bandsight.search.listing import Key
 from bandsight.sensors.styles import Style
@@ -244,20 +244,11 @@ def collection_map_tile(
 
 def _tile(service: Service, tile_id: int) -> tuple[Tile, Scene]:
     tile = service.archive.tile(tile_id)
-    return tile, _there(service.archive.scene(tile.scene_id))
+    return tile, check_files(service.archive.scene(tile.scene_id))
 
 
 def _scene(service: Service, scene_id: str) -> Scene:
-    return _there(service.archive.scene(scene_number(scene_id)))
-
-
-def _there(scene: Scene) -> Scene:
-    """Refuse a scene whose file is gone, also to whoever still has its picture."""
-    for href in {band.href for band in scene.bands}:
-        file = local_file(href)
-        if file is not None and not file.is_file():
-            raise SceneError(f"{href}: no such file; check the path")
-    return scene
+    return check_files(service.archive.scene(scene_number(scene_id)))
 
 
 def _tiles_name(collection_id: str) -> str:

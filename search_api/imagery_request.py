@@ -8,10 +8,8 @@ from fastapi import Query
 from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.records import Scene
 from bandsight.errors import NotFoundError, QueryError
-from bandsight.imagery.rendering import RenderSpec, render_spec
-
-_MOST_RANGES = 3
-_PAIR = 2
+from bandsight.imagery.params import parse_spec
+from bandsight.imagery.rendering import RenderSpec
 
 
 @dataclass(kw_only=True)
@@ -40,15 +38,7 @@ class LookUrl:
         Raises:
             QueryError: A parameter cannot be read, or the scene has no such style or band.
         """
-        bands = None if self.bands is None else [part.strip() for part in self.bands.split(",")]
-        return render_spec(
-            scene,
-            style=self.style,
-            bands=bands,
-            rescale=None if self.rescale is None else _ranges(self.rescale),
-            colormap=self.colormap,
-            own_stretch=own_stretch,
-        )
+        return parse_spec(scene, self.style, self.bands, self.rescale, self.colormap, own_stretch=own_stretch)
 
     def if_any(self, scene: Scene) -> RenderSpec | None:
         """Return how a scene is shown, None where it has no such style or band."""
@@ -75,18 +65,3 @@ def scene_number(text: str) -> int:
     if number > MAX_ID:
         raise NotFoundError(f"scene {text!r}: this archive holds no such scene; ids come from a search")
     return number
-
-
-def _ranges(text: str) -> list[tuple[float, float]]:
-    how = "need low,high with low < high, once for all bands or once for each, e.g. 0,3000"
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise QueryError(f"rescale: found {text[:60]!r}, no numbers; {how}") from error
-    if len(numbers) % _PAIR or not 0 < len(numbers) <= _PAIR * _MOST_RANGES:
-        raise QueryError(f"rescale: found {len(numbers)} numbers; {how}")
-    pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-    # Also false for what is no number.
-    if not all(-1e30 < low < high < 1e30 for low, high in pairs):  # noqa: PLR2004
-        raise QueryError(f"rescale: found {text[:60]!r}; {how}")
-    return pairs

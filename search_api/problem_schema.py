@@ -14,6 +14,7 @@ SCHEMA: dict[str, Any] = {
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What was found, what is allowed, and where"},
         "instance": {"type": "string", "description": "The path that was asked for"},
+        "error": {"type": "string", "description": "Class of the error in Python, where it has one"},
     },
 }
 _WHEN = {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bandsight.archive import Archive
 from bandsight.catalog.records import ModelIdentity
+from bandsight.model.one_at_a_time import OneAtATime
 from bandsight.model.protocol import Encoder
 from bandsight.search.searcher import Searcher
 from search_api.decoding import Decoder
@@ -52,47 +53,6 @@ class Service:
         return self.decoder.decode(
             data, wavelengths, max_pixels=settings.max_pixels, time_limit_s=settings.max_decode_s
         )
-
-
-class OneAtATime:
-    """An encoder whose queries wait for one another: tokenizers are not safe in threads, and models use all cores."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self._lock = threading.Lock()
-        self.name = encoder.name
-        self.digest = encoder.digest
-        self.license = encoder.license
-        self.dim = encoder.dim
-        self.image_size = encoder.image_size
-
-    def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
-        """Return one unit vector per tile; see `Encoder`."""
-        with self._lock:
-            return self._encoder.embed_pixels(pixels, wavelengths)
-
-    def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
-        """Return one unit vector for each cell of each tile; see `Encoder`."""
-        with self._lock:
-            return self._encoder.dense(pixels, wavelengths)
-
-    def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
-        """Return one unit vector per sentence; see `Encoder`."""
-        with self._lock:
-            return self._encoder.embed_texts(texts)
-
-    def probabilities(
-        self,
-        image_vectors: NDArray[np.float32],
-        text_vectors: NDArray[np.float32],
-        wavelengths: Sequence[Sequence[float]] | None = None,
-    ) -> NDArray[np.float32]:
-        """Return how likely each image shows what each text says; see `Encoder`."""
-        return self._encoder.probabilities(image_vectors, text_vectors, wavelengths)
-
-    def threshold(self, wavelengths: Sequence[float]) -> float | None:
-        """Return the probability from which a hit counts as a match; see `Encoder`."""
-        return self._encoder.threshold(wavelengths)
 
 
 def open_service(settings: ApiSettings) -> Service:

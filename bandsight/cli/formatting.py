@@ -4,8 +4,7 @@ from typing import Any
 
 from bandsight.catalog.records import Hit, ModelIdentity
 from bandsight.search.items import ResultPage
-from bandsight.stac.documents import page_facts, server_facts
-from bandsight.stac.items import item_of
+from bandsight.stac.documents import item_collection
 
 _HEADINGS = ("rank", "score", "prob", "tile", "sensor", "date", "lon", "lat", "scene")
 NO_MATCH = "No good matches: the archive may hold nothing of the kind. These are the closest results."
@@ -13,15 +12,7 @@ NO_MATCH = "No good matches: the archive may hold nothing of the kind. These are
 
 def feature_collection(page: ResultPage, model: ModelIdentity) -> dict[str, Any]:
     """Return a page of results as a FeatureCollection of STAC Items, as the API writes them but for its links."""
-    made: dict[str, Any] = {
-        "type": "FeatureCollection",
-        "features": [item_of(row, None, model, page.generation) for row in page.rows],
-        "numberReturned": len(page.rows),
-        **server_facts(model, page.generation),
-        **page_facts(page.nothing_matches),
-    }
-    if page.matched is not None:
-        made["numberMatched"] = page.matched
+    made = item_collection(page, model, None)
     if page.next is not None:
         made["token"] = page.next
     return made

@@ -1,6 +1,8 @@
-"""The Python client: one way to ask a server and an archive folder alike, by the same HTTP API."""
+"""The Python client: one interface to an archive in a folder and to a server."""
 
-from bandsight.client.connection import Client, connect
+from bandsight.client.backend import SavedSearch
+from bandsight.client.client import Client
+from bandsight.client.connection import connect
 from bandsight.client.results import Results
 
-__all__ = ["Client", "Results", "connect"]
+__all__ = ["Client", "Results", "SavedSearch", "connect"]

@@ -1,11 +1,11 @@
-"""What a search found: Items, read a page at a time; as a table, as pictures, as a file."""
+"""Results of a search: Items, read a page at a time; as a table, as thumbnails, as a file."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bandsight.client.transfer import Transfer
+from bandsight.client.backend import Backend, ItemsPage, SavedSearch
 from bandsight.errors import QueryError, needs_extra
 
 if TYPE_CHECKING:
@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _PAGE = 250
+_QUOTED_CHARS = 60
+# pystac would follow these on its own.
 _UPWARDS = frozenset({"root", "parent", "collection"})
 
 
 class Results:
-    """The answer of a search, up to its limit; nothing is read before it is needed, and each page once."""
+    """The results of a search, up to its limit; pages are read when they are needed, each once."""
 
-    def __init__(self, transfer: Transfer, body: dict[str, Any], limit: int) -> None:
-        """Prepare.
+    def __init__(self, backend: Backend, body: dict[str, Any], limit: int) -> None:
+        """Prepare; nothing is read yet.
 
         Args:
-            transfer: Who is asked.
-            body: Of POST /search, without limit and token.
+            backend: Answers the search.
+            body: The body of POST /search, without limit.
             limit: Most items.
 
         Raises:
@@ -33,17 +35,17 @@ class Results:
         """
         if limit < 1:
             raise QueryError(f"limit: found {limit}; need at least 1")
-        self._transfer, self._body, self._limit = transfer, body, limit
+        self._backend, self._body, self._limit = backend, body, limit
         self._features: list[dict[str, Any]] = []
-        self._first: dict[str, Any] | None = None
-        self._token: str | None = None
+        self._first: ItemsPage | None = None
+        self._last: ItemsPage | None = None
 
     def __iter__(self) -> "Iterator[pystac.Item]":
-        """Yield Items, in the order of the search; without links upwards, which pystac would follow on its own."""
+        """Yield Items in the order of the search."""
         import pystac
 
         for feature in self.features():
-            links = [link for link in feature["links"] if link["rel"] not in _UPWARDS]
+            links = [link for link in feature.get("links", ()) if link["rel"] not in _UPWARDS]
             yield pystac.Item.from_dict({**feature, "links": links}, preserve_dict=True)
 
     def __len__(self) -> int:
@@ -51,9 +53,17 @@ class Results:
         return sum(1 for _ in self.features())
 
     def __repr__(self) -> str:
-        """Say what was asked."""
-        asked = ", ".join(name for name in self._body)
-        return f"<bandsight Results of {asked or 'everything'}: {len(self._features)} read, at most {self._limit}>"
+        """Return the query and how much of its results has been read; reads nothing."""
+        semantic = self._body.get("semantic", {})
+        likes = [_name(one) for one in semantic.get("positive", ())]
+        unlike = [f"not {_name(one)}" for one in semantic.get("negative", ())]
+        others = [name for name in self._body if name != "semantic"]
+        query = ", ".join([*likes, *unlike, *others]) or "all items"
+        found = "nothing read yet"
+        if self._first is not None:
+            matched = self._first.document.get("numberMatched")
+            found = f"{len(self._features)} read" + ("" if matched is None else f" of {matched} that match")
+        return f"<bandsight.Results {query[:200]}; limit {self._limit}, {found}>"
 
     def features(self) -> Iterator[dict[str, Any]]:
         """Yield the items as dictionaries (GeoJSON Features)."""
@@ -66,22 +76,22 @@ class Results:
 
     @property
     def matched(self) -> int | None:
-        """How many items there are whatever the limit, None where the server does not count them."""
-        found: int | None = self._page().get("numberMatched")
+        """Number of items that match, whatever the limit; None where only reading all of them would tell."""
+        found: int | None = self._document.get("numberMatched")
         return found
 
     @property
     def nothing_matches(self) -> bool:
-        """Whether the server says that no hit is likely to be right."""
-        return bool(self._page().get("nothing_matches"))
+        """Whether no hit is likely to be right."""
+        return bool(self._document.get("nothing_matches"))
 
     @property
     def generation(self) -> int:
-        """The archive's commit that was asked."""
-        return int(self._page()["generation"])
+        """The commit of the archive that was searched."""
+        return int(self._document["generation"])
 
     def to_geodataframe(self) -> "geopandas.GeoDataFrame":
-        """Return a row for each item: its id, its collection, its properties, its footprint (EPSG:4326).
+        """Return a row for each item: id, collection, properties and footprint (EPSG:4326).
 
         Raises:
             MissingExtraError: geopandas is not installed.
@@ -95,27 +105,42 @@ class Results:
         shapes = [shapely.geometry.shape(one["geometry"]) for one in found]
         return geopandas.GeoDataFrame(rows, geometry=shapes, crs="EPSG:4326")
 
-    def thumbnails(self, size: int = 128, **look: Any) -> "list[Image]":
+    def thumbnails(
+        self,
+        size: int = 128,
+        *,
+        style: str | None = None,
+        bands: str | Sequence[str] | None = None,
+        rescale: str | Sequence[float] | None = None,
+        colormap: str | None = None,
+        stretch: str = "tile",
+    ) -> "list[Image]":
         """Return a picture of each tile among the items.
 
         Args:
             size: Pixels along each side.
-            look: `style`, `bands`, `rescale`, `colormap`, `stretch`, as the API has them.
+            style: Name of a style of the sensor.
+            bands: One band, or three for red, green and blue; not together with a style.
+            rescale: Stored numbers that become 0 and 255: low, high, for all bands or for each.
+            colormap: Colours of a single band.
+            stretch: `tile` stretches each picture to its own content, `sensor` makes pictures comparable.
 
         Raises:
-            SceneError: A scene's file is gone.
+            SceneError: The file of a scene is missing.
         """
         from PIL import Image
 
-        hrefs = [one["assets"]["thumbnail"]["href"] for one in self.features() if "thumbnail" in one["assets"]]
-        params = {"size": size, **look}
-        return [Image.open(io.BytesIO(self._transfer.data("GET", href, params=params))) for href in hrefs]
+        params: dict[str, Any] = {"size": size, "stretch": stretch, "style": style, "colormap": colormap}
+        params |= {"bands": _joined(bands), "rescale": _joined(rescale)}
+        given = {name: value for name, value in params.items() if value is not None}
+        tiles = [int(one["id"]) for one in self.features() if one["id"].isdecimal()]
+        return [Image.open(io.BytesIO(self._backend.thumbnail(tile, given))) for tile in tiles]
 
     def export(self, path: str | Path, *, vectors: bool = False) -> Path:
-        """Write the items to a file as they arrive, however many: .geojson, .csv or .parquet.
+        """Write the items to a file, however many; the suffix decides the format: .geojson, .csv, .parquet.
 
         Args:
-            path: The file; its suffix decides the format.
+            path: The file.
             vectors: Each tile's vector too.
 
         Raises:
@@ -124,36 +149,47 @@ class Results:
         from bandsight.export.formats import format_of
 
         target = Path(path)
-        params = {"format": format_of(target).name, "vectors": "true" if vectors else "false"}
-        body = self._body | {"limit": self._limit}
-        self._transfer.save(target, "POST", "/search/export", params=params, json=body)
+        self._backend.export(self._body | {"limit": self._limit}, target, format_of(target), vectors=vectors)
         return target
 
-    def register(self, title: str = "") -> str:
-        """Keep the search on the server and return its URL: a STAC API of its hits, for QGIS, GDAL and pystac-client.
+    def register(self, title: str = "") -> SavedSearch:
+        """Save the search in the archive. A server shows its hits as a STAC API, for QGIS, GDAL and pystac-client.
 
         Raises:
-            QueryError: It is no search by meaning, or more than 10,000 hits are wanted.
+            QueryError: It is no search by meaning, or its limit is above 10,000.
         """
-        body = {**self._body, "hits": self._limit, **({"title": title} if title else {})}
-        made = self._transfer.json("POST", "/searches", json=body)
-        return next(str(link["href"]) for link in made["links"] if link["rel"] == "child")
+        return self._backend.register(self._body | {"hits": self._limit, **({"title": title} if title else {})})
 
-    def _page(self) -> dict[str, Any]:
+    @property
+    def _document(self) -> dict[str, Any]:
         if self._first is None:
             self._read()
         assert self._first is not None
-        return self._first
+        return self._first.document
 
     def _read(self) -> bool:
-        """Read the next page; say whether there was one with items."""
-        if self._first is not None and self._token is None:
-            return False
-        token = {} if self._token is None else {"token": self._token}
+        """Read the next page; return whether it has items."""
         limit = min(_PAGE, self._limit - len(self._features))
-        page = self._transfer.json("POST", "/search", json=self._body | {"limit": limit} | token)
-        following = next((link for link in page["links"] if link["rel"] == "next"), None)
-        self._token = None if following is None else following["body"]["token"]
-        self._first = self._first or page
-        self._features += page["features"]
-        return bool(page["features"])
+        if self._last is None:
+            page = self._backend.search(self._body, limit)
+            self._first = page
+        elif self._last.next is None:
+            return False
+        else:
+            page = self._last.next(limit)
+        self._last = page
+        found: list[dict[str, Any]] = page.document["features"]
+        self._features += found
+        return bool(found)
+
+
+def _name(given: dict[str, Any]) -> str:
+    """Return an example as `__repr__` shows it."""
+    for kind in ("text", "point", "id"):
+        if kind in given:
+            return f"tile {given[kind]}" if kind == "id" else repr(given[kind])[:_QUOTED_CHARS]
+    return next(iter(given), "example")
+
+
+def _joined(given: Any) -> str | None:
+    return given if given is None or isinstance(given, str) else ",".join(map(str, given))

@@ -30,7 +30,7 @@ class ResultPages:
         archive: Archive,
         query: ItemQuery,
         ranking: Ranking | None,
-        root: Root,
+        root: Root | None,
         *,
         most: int,
         vectors: bool,
@@ -42,7 +42,7 @@ class ResultPages:
             archive: The archive to search.
             query: The filter and order; its limit and token are not used.
             ranking: The order by meaning; None for a list.
-            root: The API that the items belong to.
+            root: The API that the items belong to; None where there is no server.
             most: Most items.
             vectors: Read the vectors of tiles too.
             facts: Further members of `summary`.

@@ -265,17 +265,8 @@ def page(
         body: What the next page is to be asked with; None when the parameters of the URL say it.
     """
     found = answer(api.archive, query, ranking)
-    rows = [item_of(row, api.root, api.archive.model, found.generation) for row in found.rows]
-    made: dict[str, Any] = {
-        "type": "FeatureCollection",
-        "features": [query.fields.apply(row) for row in rows],
-        "links": [link("self", _with_params(api.request, here), GEOJSON), link("root", api.root.url), *more],
-        "numberReturned": len(rows),
-        **documents.server_facts(api.archive.model, found.generation),
-        **documents.page_facts(found.nothing_matches),
-    }
-    if found.matched is not None:
-        made["numberMatched"] = found.matched
+    made = documents.item_collection(found, api.archive.model, api.root, query.fields)
+    made["links"] = [link("self", _with_params(api.request, here), GEOJSON), link("root", api.root.url), *more]
     if found.next is not None:
         made["links"].append(_next(api.request, here, found, body))
     return json_answer(made, GEOJSON)

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,49 +20,55 @@ from bandsight import connect
 from bandsight.archive import Archive
 from bandsight.client import Client
 from bandsight.client import connection as module
+from bandsight.client.backend import Backend, ItemsPage
 from bandsight.client.examples import examples
-from bandsight.client.in_process import InProcess
-from bandsight.client.transfer import Transfer
-from bandsight.errors import ArchiveError, BandsightError, MissingExtraError, NotFoundError, QueryError, SettingsError
-from search_api.service import Service
-from search_api.settings import ApiSettings
+from bandsight.client.remote import RemoteBackend
+from bandsight.errors import (
+    ArchiveError,
+    BandsightError,
+    MissingExtraError,
+    NotFoundError,
+    QueryError,
+    SettingsError,
+    WavelengthError,
+)
 from tests.fakes import FakeEmbedder
 from tests.search_api.stac.conftest import app_of, served
 
 
-@pytest.fixture(scope="module", params=["folder", "server"])
-def client(request: pytest.FixtureRequest, archive: Archive) -> Iterator[Client]:
-    if request.param == "folder":
-        with Client(Transfer("http://archive.invalid", None, InProcess(app_of(archive)))) as client:
-            yield client
-    else:
-        with served(app_of(archive)) as url, connect(url) as client:
-            yield client
-
-
-def test_a_folder_is_served_with_its_own_model_in_this_process(
-    archive: Archive,
-    archive_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_folder_is_searched_with_its_own_model_when_a_query_needs_it(
+    archive_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BANDSIGHT_KEY", "a key of another server")
-    monkeypatch.setenv("BANDSIGHT_PUBLIC_URL", "https://example.org/")
-    opened = []
+    loaded = []
 
-    def fake(settings: ApiSettings) -> Service:
-        opened.append(settings)
-        return Service(settings, Archive.open(settings.archive), FakeEmbedder())
+    def load(name: str, device: str) -> FakeEmbedder:
+        loaded.append((name, device))
+        return FakeEmbedder()
 
-    monkeypatch.setattr("search_api.app.open_service", fake)
-    with connect(archive_path) as client:
+    monkeypatch.setattr("bandsight.model.load_model", load)
+    with connect(archive_path, device="cpu") as client:
+        assert len(client.search(limit=3)) == 3
+        assert len(client.similar(5, limit=3)) == 3
+        assert loaded == []
         assert len(client.search("a lake", limit=3)) == 3
-    assert opened[0].archive == archive_path
-    assert opened[0].key is None
+        assert len(client.search("a river", limit=3)) == 3
+    assert loaded == [(FakeEmbedder().name, "cpu")]
+
+
+def test_a_folder_needs_no_web_framework(archive_path: Path) -> None:
+    code = (
+        "import sys; from bandsight import connect; client = connect(sys.argv[1]); client.search(limit=3).matched;"
+        "client.similar(5).matched; client.collections(); client.search(limit=2).export(sys.argv[1] + '.csv');"
+        "assert not {'fastapi', 'starlette', 'uvicorn', 'search_api', 'torch'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, archive_path], check=True)
 
 
 def test_a_folder_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="none"):
         connect(tmp_path / "none")
+    with pytest.raises(ArchiveError, match=r"ftp://example\.org/a: found the scheme ftp.*folder"):
+        connect("ftp://example.org/a")
 
 
 def test_results_are_items_in_the_order_of_the_search(client: Client, archive: Archive) -> None:
@@ -76,26 +82,40 @@ def test_results_are_items_in_the_order_of_the_search(client: Client, archive: A
     assert len(list(found)) == 12
 
 
+class Counting:
+    """A backend that notes the size of each page."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend, self.limits = backend, []
+
+    def __getattr__(self, name: str):
+        return getattr(self._backend, name)
+
+    def search(self, body: dict, limit: int) -> ItemsPage:
+        self.limits.append(limit)
+        return self._counted(self._backend.search(body, limit))
+
+    def _counted(self, page: ItemsPage) -> ItemsPage:
+        def following(limit: int) -> ItemsPage:
+            self.limits.append(limit)
+            return self._counted(page.next(limit))
+
+        return replace(page, next=None if page.next is None else following)
+
+
 def test_pages_are_read_as_they_are_needed_and_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bandsight.client.results._PAGE", 5)
-    asked: list[int] = []
-    json_of = client._transfer.json
-
-    def counted(method: str, path: str, **what):
-        asked.append(what["json"]["limit"])
-        return json_of(method, path, **what)
-
-    monkeypatch.setattr(client._transfer, "json", counted)
-    found = client.search("a lake", limit=12)
-    assert asked == []
+    counting = Counting(client._backend)
+    found = Client(counting).search("a lake", limit=12)
+    assert counting.limits == []
     walk = iter(found)
     next(walk)
-    assert asked == [5]
+    assert counting.limits == [5]
     ids = [item.id for item in found]
-    assert asked == [5, 5, 2]
+    assert counting.limits == [5, 5, 2]
     assert len(set(ids)) == len(ids) == 12
     assert [item.id for item in found] == ids
-    assert asked == [5, 5, 2]
+    assert counting.limits == [5, 5, 2]
 
 
 def test_filters_and_options_reach_the_server(client: Client, archive: Archive) -> None:
@@ -202,36 +222,41 @@ def test_an_export_that_fails_leaves_no_file(client: Client, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_an_answer_that_breaks_off_is_no_file(
-    archive: Archive,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_file_that_breaks_off_is_not_kept(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bandsight.export import pages as pages_module
 
     monkeypatch.setattr(pages_module, "PAGE", 2)
-    rows, pages = pages_module.ResultPages._items, []
+    items, pages = pages_module.ResultPages._items, []
 
     def breaks(self, page):
         pages.append(page)
         if len(pages) > 2:
             raise RuntimeError("the disk is gone")
-        return rows(self, page)
+        return items(self, page)
 
     monkeypatch.setattr(pages_module.ResultPages, "_items", breaks)
     with (
-        Client(Transfer("http://archive.invalid", None, InProcess(app_of(archive)))) as client,
-        pytest.raises(BandsightError, match=r"cannot be reached.*broke off"),
+        served(app_of(archive)) as url,
+        connect(url) as client,
+        pytest.raises(BandsightError, match="cannot be reached"),
     ):
         client.search("a lake", limit=10).export(tmp_path / "a.csv")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_registered_search_is_a_stac_api(client: Client) -> None:
-    url = client.search("a lake", limit=5).register("lakes")
-    landing = client._transfer.json("GET", url)
+def test_a_registered_search_of_a_server_is_a_stac_api(remote: Client) -> None:
+    url = remote.search("a lake", limit=5).register("lakes").url
+    landing = httpx2.get(url).json()
     assert landing["title"] == "lakes"
-    assert len(client._transfer.json("GET", f"{url}search?limit=100")["features"]) == 5
+    assert len(httpx2.get(f"{url}search?limit=100").json()["features"]) == 5
+
+
+def test_what_results_show_of_themselves(client: Client) -> None:
+    found = client.search("a lake", positive=5, negative="clouds", collections="rgb", limit=3)
+    assert repr(found) == "<bandsight.Results 'a lake', tile 5, not 'clouds', collections; limit 3, nothing read yet>"
+    assert len(found) == 3
+    assert repr(found).endswith("limit 3, 3 read of 7 that match>")
+    assert repr(client.search()) == "<bandsight.Results all items; limit 10, nothing read yet>"
 
 
 def test_labels_are_given_to_tiles_and_pictures(client: Client) -> None:
@@ -243,15 +268,13 @@ def test_labels_are_given_to_tiles_and_pictures(client: Client) -> None:
     assert {one["label"] for one in answer["image"]["ranked"]} == {"water", "forest"}
 
 
-def test_a_heat_map_is_a_picture_or_a_file(client: Client, tmp_path: Path) -> None:
-    before = client._transfer.json("GET", "/searches")["searches"]
+def test_a_heat_map_is_a_picture_or_a_file(client: Client, archive: Archive, tmp_path: Path) -> None:
     picture = client.heatmap("a lake", width=64, colormap="viridis", collections="sentinel-1-grd")
     assert picture.width == 64
     path = client.heatmap("a lake", tmp_path / "lakes.tif", negative="clouds", width=32)
     with rasterio.open(path) as scores:
         assert scores.width == 32
         assert scores.dtypes == ("float32",)
-    assert client._transfer.json("GET", "/searches")["searches"] == before
 
 
 def test_collections_and_single_items_are_read(client: Client) -> None:
@@ -275,42 +298,52 @@ def test_a_key_goes_along(archive: Archive) -> None:
     with served(app_of(archive, key=key)) as url:
         with connect(url, key) as client:
             assert len(client.search(limit=2)) == 2
-        with connect(url) as client, pytest.raises(SettingsError, match="key"):
-            list(client.search())
+        with pytest.raises(SettingsError, match="key"):
+            connect(url)
 
 
-def test_a_server_that_is_not_there_is_named() -> None:
-    with connect("http://127.0.0.1:9") as client, pytest.raises(BandsightError, match=r"127.0.0.1:9.*running"):
-        list(client.search())
+def test_a_server_that_is_not_there_is_named_at_once() -> None:
+    with pytest.raises(BandsightError, match=r"^http://127\.0\.0\.1:9: cannot be reached.*is the server running\?$"):
+        connect("http://127.0.0.1:9")
+    with pytest.raises(BandsightError, match=r"http://\[: cannot be reached"):
+        connect("http://[")
 
 
-def test_another_server_than_bandsight_is_named() -> None:
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(502, text="Bad gateway")
-
-    with (
-        Client(Transfer("http://example.org", None, httpx2.MockTransport(answer))) as client,
-        pytest.raises(BandsightError, match=r"502.*Bandsight server"),
-    ):
-        list(client.search())
-
-
-def test_links_that_lead_elsewhere_are_not_followed(archive: Archive) -> None:
-    """The key would go along."""
-    with (
-        served(app_of(archive, public_url="http://example.org")) as url,
-        connect(url) as client,
-        pytest.raises(BandsightError, match=r"example.org.*BANDSIGHT_PUBLIC_URL"),
-    ):
-        client.search(limit=1).thumbnails()
+@pytest.mark.parametrize(
+    ("status", "content", "words"),
+    [
+        (502, b"Bad gateway", r"502.*Bandsight server"),
+        (301, b"", r"301.*Bandsight server"),
+        (200, b"<html>", "something else answers there"),
+        (200, b'{"version": 1}', "something else answers there"),
+    ],
+)
+def test_another_server_than_bandsight_is_named(status: int, content: bytes, words: str) -> None:
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(status, content=content))
+    backend = RemoteBackend("http://example.org", None, transport)
+    with pytest.raises(BandsightError, match=rf"http://example\.org.*{words}"):
+        backend.check()
+    backend.close()
 
 
-def test_an_answer_that_nobody_reads_is_let_go(archive: Archive) -> None:
-    with InProcess(app_of(archive)) as transport, httpx2.Client(transport=transport) as http:
-        for _ in range(3):
-            with http.stream("POST", "http://archive.invalid/search/export", json={}) as answer:
-                assert next(answer.iter_bytes())
-        assert http.get("http://archive.invalid/healthz").status_code == 200
+def test_the_key_goes_only_to_the_server_that_was_named(archive: Archive) -> None:
+    """Links of a server may lead elsewhere: thumbnails do not follow them."""
+    with served(app_of(archive, public_url="http://example.org")) as url, connect(url) as client:
+        found = client.search("a lake", limit=1)
+        (feature,) = found.features()
+        assert feature["assets"]["thumbnail"]["href"].startswith("http://example.org/")
+        assert len(found.thumbnails()) == 1
+
+
+def test_a_class_that_the_problem_names_is_raised() -> None:
+    problem = {"detail": "x: wrong", "error": "WavelengthError"}
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(400, json=problem))
+    with pytest.raises(WavelengthError, match="x: wrong"):
+        RemoteBackend("http://example.org", None, transport).item(1)
+    # Nothing but errors of this package is made from a name that a server sends.
+    problem["error"] = "contextmanager"
+    with pytest.raises(QueryError, match="x: wrong"):
+        RemoteBackend("http://example.org", None, transport).item(1)
 
 
 def test_importing_the_package_stays_cheap() -> None:

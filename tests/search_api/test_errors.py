@@ -25,7 +25,9 @@ def assert_problem(response: httpx2.Response, status: int, *words: str) -> None:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     body = response.json()
-    assert set(body) == {"type", "title", "status", "detail", "instance"}
+    assert set(body) - {"error"} == {"type", "title", "status", "detail", "instance"}
+    if "error" in body:
+        assert issubclass(getattr(errors, body["error"]), errors.BandsightError)
     assert body["status"] == status
     assert body["instance"] == response.request.url.path
     assert "Traceback" not in body["detail"]

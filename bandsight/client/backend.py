@@ -1,0 +1,70 @@
+"""The port: what a client needs of an archive, whether it lies in a folder or behind a server."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from bandsight.export.formats import ExportFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsPage:
+    """A page of results."""
+
+    document: dict[str, Any]
+    """The FeatureCollection of STAC Items."""
+    next: Callable[[int], "ItemsPage"] | None
+    """Returns the next page of at most so many items; None on the last page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedSearch:
+    """A search that is saved in the archive."""
+
+    id: str
+    """Sixteen hex digits."""
+    title: str
+    """For people."""
+    hits: int
+    """Most hits that it has."""
+    url: str | None
+    """Root of the STAC API of its hits; None for an archive without a server: `bandsight serve` serves it."""
+
+
+class Backend(Protocol):
+    """Answers requests, whose bodies are those of the HTTP API.
+
+    Every method raises a BandsightError whose message names what was found and what is needed.
+    """
+
+    def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
+        """Return the first page of at most `limit` results; `body` is a `SearchBody` without limit."""
+
+    def item(self, tile_id: int) -> dict[str, Any]:
+        """Return a tile as a STAC Item."""
+
+    def collections(self) -> list[dict[str, Any]]:
+        """Return the STAC Collections."""
+
+    def crop(self, tile_id: int, path: Path) -> None:
+        """Write a tile as GeoTIFF: all bands as they are stored, with their wavelengths."""
+
+    def thumbnail(self, tile_id: int, params: dict[str, Any]) -> bytes:
+        """Return a tile as PNG; `params` are those of `/tiles/ID/thumbnail.png`."""
+
+    def classify(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the best labels; `body` is a `ClassifyBody`."""
+
+    def heatmap(self, body: dict[str, Any]) -> bytes:
+        """Return a PNG or GeoTIFF; `body` is a `HeatmapBody`."""
+
+    def export(self, body: dict[str, Any], path: Path, chosen: "ExportFormat", *, vectors: bool) -> None:
+        """Write results to a file; `body` is an `ExportBody`."""
+
+    def register(self, body: dict[str, Any]) -> SavedSearch:
+        """Save a search; `body` is a `RegisterBody`."""
+
+    def close(self) -> None:
+        """Release connections or files."""

@@ -1,0 +1,137 @@
+"""The client: one interface to an archive in a folder and to a server."""
+
+import io
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from bandsight.client.backend import Backend
+from bandsight.client.examples import picture
+from bandsight.client.requests import box, filters, plain, search_body, tile_id
+from bandsight.client.results import Results
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Client:
+    """Searches one archive; `connect` makes one."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release connections or files."""
+        self._backend.close()
+
+    def search(
+        self,
+        text: str | list[str] | None = None,
+        *,
+        positive: Any = None,
+        negative: Any = None,
+        limit: int = 10,
+        **options: Any,
+    ) -> Results:
+        """Return the places that look most like the examples; without examples, all that match the filters.
+
+        Args:
+            text: What the place looks like; a list for several examples.
+            positive: What it is like, one or a list: sentences, tiles (number or Item), places (lon, lat), polygons,
+                pictures.
+            negative: What it is unlike, likewise.
+            limit: Most items.
+            options: Filters of Item Search (`bbox`, `intersects`, `datetime`, `collections`, `ids`, `sensors`,
+                `filter`, `sortby`), and options of a search by meaning (`strategy`, `min_score`, `min_probability`,
+                `group_by`, `group_limit`, `overlap`, `diversity`, `exact`). `datetime` is text, a `datetime`, or a pair
+                of them (None for an open end); `sortby` may be text, with `-` before a name for descending order.
+
+        Raises:
+            QueryError: An example cannot be read. Other faults of a query are raised when results are read.
+        """
+        return Results(self._backend, plain(search_body(text, positive, negative, options)), limit)
+
+    def similar(self, item: Any, *, limit: int = 10, **options: Any) -> Results:
+        """Return the places that look like a tile (its number or Item), without the tile itself; see `search`."""
+        return self.search(positive=tile_id(item), limit=limit, **options)
+
+    def item(self, item: Any) -> dict[str, Any]:
+        """Return a tile as a STAC Item, a dictionary.
+
+        Args:
+            item: The tile's number, as a number or text, or its Item.
+
+        Raises:
+            NotFoundError: The archive does not hold it.
+        """
+        return self._backend.item(tile_id(item))
+
+    def collections(self) -> list[dict[str, Any]]:
+        """Return the STAC Collections as dictionaries, with extents, bands and summaries."""
+        return self._backend.collections()
+
+    def crop(self, item: Any, path: str | Path) -> Path:
+        """Write a tile (its number or Item) as GeoTIFF: every band as it is stored, with its wavelength.
+
+        Raises:
+            SceneError: The file of its scene is missing.
+        """
+        self._backend.crop(tile_id(item), Path(path))
+        return Path(path)
+
+    def classify(self, labels: list[str] | dict[str, Any], image: Any = None, **options: Any) -> dict[str, Any]:
+        """Return the best label of tiles or of a picture, with a probability for each label on its own.
+
+        Args:
+            labels: Names, or name → one sentence or several.
+            image: A picture (path, bytes, Pillow image) instead of tiles.
+            options: Filters of tiles, `scene`, `limit`, as POST /classify takes them.
+        """
+        body = {"labels": labels, **filters(options)} | ({} if image is None else {"image": picture(image)})
+        return self._backend.classify(plain(body))
+
+    def heatmap(
+        self,
+        text: str | list[str] | None = None,
+        path: str | Path | None = None,
+        *,
+        positive: Any = None,
+        negative: Any = None,
+        area: Any = None,
+        width: int = 512,
+        colormap: str = "magma",
+        **options: Any,
+    ) -> "Image | Path":
+        """Return a picture of the score of each place, or write it to a .png or .tif (the scores themselves).
+
+        Args:
+            text: See `search`, as for `positive`, `negative` and `options`.
+            path: The file; None to return a Pillow image.
+            positive: See `search`.
+            negative: See `search`.
+            area: West, south, east, north of the picture; all tiles when None.
+            width: Pixels.
+            colormap: magma, inferno, plasma, viridis or cividis.
+            options: See `search`.
+        """
+        from PIL import Image
+
+        body = search_body(text, positive, negative, options) | {"width": width, "colormap": colormap}
+        if area is not None:
+            body["area"] = box(area, "area")
+        if path is not None and Path(path).suffix.lower() in {".tif", ".tiff"}:
+            body["format"] = "tif"
+        data = self._backend.heatmap(plain(body))
+        if path is None:
+            return Image.open(io.BytesIO(data))
+        from bandsight.export.files import save
+
+        return save(Path(path), [data])

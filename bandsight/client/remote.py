@@ -1,0 +1,149 @@
+"""An archive behind a server: requests over HTTP, problem documents as errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from bandsight import errors
+from bandsight.client.backend import ItemsPage, SavedSearch
+from bandsight.errors import BandsightError, ImageError, NotFoundError, QueryError, SceneError, SettingsError
+
+if TYPE_CHECKING:
+    from bandsight.export.formats import ExportFormat
+
+# The first byte of a large export may take minutes; a server that is up accepts a connection at once.
+_TIMEOUT = httpx2.Timeout(300.0, connect=10.0)
+_CHECK_TIMEOUT_S = 20.0
+# For servers that do not name the class of an error.
+_ERRORS: dict[int, type[BandsightError]] = {
+    400: QueryError,
+    401: SettingsError,
+    404: NotFoundError,
+    410: SceneError,
+    413: QueryError,
+    415: QueryError,
+    422: ImageError,
+}
+
+
+class RemoteBackend:
+    """Speaks to one server; the key goes nowhere else."""
+
+    def __init__(self, url: str, key: str | None = None, transport: httpx2.BaseTransport | None = None) -> None:
+        """Prepare; see `check`.
+
+        Args:
+            url: Root of the server.
+            key: Its key, where it has one.
+            transport: How requests travel; over the network when None.
+        """
+        self.url = url.rstrip("/")
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._http = httpx2.Client(headers=headers, timeout=_TIMEOUT, transport=transport, follow_redirects=False)
+
+    def check(self) -> None:
+        """Refuse a URL where no Bandsight server answers.
+
+        Raises:
+            BandsightError: There is none, or it refuses the key.
+        """
+        answer = self._request("GET", "/version", timeout=_CHECK_TIMEOUT_S)
+        try:
+            known = "bandsight" in answer.json()
+        except ValueError:
+            known = False
+        if not known:
+            raise BandsightError(f"{self.url}: something else answers there; need the URL of a Bandsight server")
+
+    def close(self) -> None:
+        """Close connections."""
+        self._http.close()
+
+    def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
+        """Return the first page; see `Backend`."""
+        document = self._json("POST", "/search", json=body | {"limit": limit})
+        following = next((link["body"] for link in document["links"] if link["rel"] == "next"), None)
+        if following is None:
+            return ItemsPage(document=document, next=None)
+        return ItemsPage(document=document, next=lambda limit: self.search(following, limit))
+
+    def item(self, tile_id: int) -> dict[str, Any]:
+        """Return a tile; see `Backend`."""
+        return self._json("GET", f"/tiles/{tile_id}")
+
+    def collections(self) -> list[dict[str, Any]]:
+        """Return the collections; see `Backend`."""
+        found: list[dict[str, Any]] = self._json("GET", "/collections")["collections"]
+        return found
+
+    def crop(self, tile_id: int, path: Path) -> None:
+        """Write a tile as GeoTIFF; see `Backend`."""
+        self._save(path, "GET", f"/tiles/{tile_id}/crop.tif")
+
+    def thumbnail(self, tile_id: int, params: dict[str, Any]) -> bytes:
+        """Return a tile as PNG; see `Backend`."""
+        return self._request("GET", f"/tiles/{tile_id}/thumbnail.png", params=params).content
+
+    def classify(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the best labels; see `Backend`."""
+        return self._json("POST", "/classify", json=body)
+
+    def heatmap(self, body: dict[str, Any]) -> bytes:
+        """Return a heat map; see `Backend`."""
+        return self._request("POST", "/heatmap", json=body).content
+
+    def export(self, body: dict[str, Any], path: Path, chosen: "ExportFormat", *, vectors: bool) -> None:
+        """Write results to a file; see `Backend`."""
+        params = {"format": chosen.name, "vectors": "true" if vectors else "false"}
+        self._save(path, "POST", "/search/export", params=params, json=body)
+
+    def register(self, body: dict[str, Any]) -> SavedSearch:
+        """Save a search; see `Backend`."""
+        made = self._json("POST", "/searches", json=body)
+        url = next(str(link["href"]) for link in made["links"] if link["rel"] == "child")
+        return SavedSearch(id=made["id"], title=made["title"], hits=made["hits"], url=url)
+
+    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._request(method, path, **options).json()
+        return found
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        with self._as_ours():
+            answer = self._http.request(method, f"{self.url}{path}", **options)
+        if answer.is_error or answer.is_redirect:
+            raise _error(answer)
+        return answer
+
+    def _save(self, path: Path, method: str, route: str, **options: Any) -> None:
+        from bandsight.export.files import save
+
+        def parts() -> Iterator[bytes]:
+            with self._as_ours(), self._http.stream(method, f"{self.url}{route}", **options) as answer:
+                if answer.is_error or answer.is_redirect:
+                    answer.read()
+                    raise _error(answer)
+                yield from answer.iter_bytes()
+
+        save(path, parts())
+
+    @contextmanager
+    def _as_ours(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx2.TransportError, httpx2.InvalidURL) as error:
+            raise BandsightError(f"{self.url}: cannot be reached ({error}); is the server running?") from error
+
+
+def _error(answer: httpx2.Response) -> BandsightError:
+    try:
+        problem = answer.json()
+        detail, name = str(problem["detail"]), problem.get("error")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return BandsightError(f"{answer.url}: answers {answer.status_code} without a reason; is it a Bandsight server?")
+    named = getattr(errors, name, None) if isinstance(name, str) else None
+    if isinstance(named, type) and issubclass(named, BandsightError):
+        return named(detail)
+    return _ERRORS.get(answer.status_code, BandsightError)(detail)

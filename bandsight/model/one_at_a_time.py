@@ -1,0 +1,50 @@
+"""An encoder that several threads may use."""
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.model.protocol import Encoder
+
+
+class OneAtATime:
+    """An encoder that encodes one query at a time: tokenizers are not thread-safe, and a model uses all cores."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._lock = threading.Lock()
+        self.name = encoder.name
+        self.digest = encoder.digest
+        self.license = encoder.license
+        self.dim = encoder.dim
+        self.image_size = encoder.image_size
+
+    def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return one unit vector per tile; see `Encoder`."""
+        with self._lock:
+            return self._encoder.embed_pixels(pixels, wavelengths)
+
+    def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return one unit vector for each cell of each tile; see `Encoder`."""
+        with self._lock:
+            return self._encoder.dense(pixels, wavelengths)
+
+    def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return one unit vector per sentence; see `Encoder`."""
+        with self._lock:
+            return self._encoder.embed_texts(texts)
+
+    def probabilities(
+        self,
+        image_vectors: NDArray[np.float32],
+        text_vectors: NDArray[np.float32],
+        wavelengths: Sequence[Sequence[float]] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return how likely each image shows what each text says; see `Encoder`."""
+        return self._encoder.probabilities(image_vectors, text_vectors, wavelengths)
+
+    def threshold(self, wavelengths: Sequence[float]) -> float | None:
+        """Return the probability from which a hit counts as a match; see `Encoder`."""
+        return self._encoder.threshold(wavelengths)
