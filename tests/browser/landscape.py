@@ -1,4 +1,4 @@
-"""Ground that looks like ground from above: fields, a lake, woods and a village, in the bands of several sensors."""
+"""Synthetic landscapes: fields, a lake, forests and a village, in the bands of several sensors."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ _CROPS = (
 
 
 def landscape(seed: int, *, season: float = 0.0) -> NDArray[np.float32]:
-    """Return reflectance (6, SIDE, SIDE); `season` 0..1 dries the fields, which stay where they are."""
+    """Return reflectance (6, SIDE, SIDE); `season` from 0 to 1 dries the fields without moving them."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:SIDE, 0:SIDE]
     seeds = rng.uniform(0, SIDE, (90, 2))
@@ -48,14 +48,14 @@ def landscape(seed: int, *, season: float = 0.0) -> NDArray[np.float32]:
 
 
 def _smooth(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return noise without detail below some hundred metres, of mean 0."""
+    """Return noise of mean 0 without details smaller than a few hundred metres."""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(SIDE), np.fft.fftfreq(SIDE)))
     noise = np.fft.fft2(rng.normal(size=(SIDE, SIDE)))
     return np.fft.ifft2(noise * np.exp(-((frequency * 160) ** 2))).real
 
 
 def sentinel2(folder: Path, when: str, seed: int, *, season: float = 0.0) -> None:
-    """Write a folder of band files, as Sentinel-2 products have them."""
+    """Write a folder of band files like those of a Sentinel-2 product."""
     numbers = (landscape(seed, season=season) * 10_000).astype(np.uint16)
     for name, band in zip(("B02", "B03", "B04", "B08", "B11", "B12"), numbers, strict=True):
         write(
@@ -64,7 +64,7 @@ def sentinel2(folder: Path, when: str, seed: int, *, season: float = 0.0) -> Non
 
 
 def photo(path: Path, seed: int, origin: tuple[float, float]) -> None:
-    """Write a colour picture of half a metre a pixel."""
+    """Write a colour image with a pixel size of 0.5 m."""
     red_green_blue = landscape(seed)[[2, 1, 0]] / 0.25 * 255
     write(path, np.clip(red_green_blue, 1, 255).astype(np.uint8)[:, :256, :256], origin=origin, gsd=0.5)
 

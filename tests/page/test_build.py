@@ -1,4 +1,4 @@
-"""The built page that ships is the one that the sources make."""
+"""The committed build of the page is up to date with its sources."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ FILES = ("index.html", "package.json", "package-lock.json", "tsconfig.json", "vi
 
 
 def digest(root: Path) -> str:
-    """The digest of the sources, as web/build/sources.mjs makes it."""
+    """Return the digest of the sources as web/build/sources.mjs computes it."""
     found = [
         path.relative_to(root).as_posix()
         for folder in ("build", "src")
@@ -38,11 +38,11 @@ def test_a_changed_source_makes_the_build_stale(tmp_path: Path) -> None:
     assert digest(copy) != digest(WEB)
 
 
-def test_every_file_that_the_page_names_ships() -> None:
+def test_every_file_that_the_page_links_to_exists() -> None:
     text = (BUILT / "index.html").read_text()
-    named = re.findall(r'(?:src|href)="static/([^"]+)"', text)
-    assert len(named) >= 3
-    assert all((BUILT / name).is_file() for name in named)
+    linked = re.findall(r'(?:src|href)="static/([^"]+)"', text)
+    assert len(linked) >= 3
+    assert all((BUILT / name).is_file() for name in linked)
 
 
 def test_the_lockfile_names_no_other_registry() -> None:

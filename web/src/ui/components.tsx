@@ -9,7 +9,7 @@ import { byId, relativeScore, scoreRange } from "../model/store";
 
 type Children = ComponentChildren;
 
-/** A text of the catalogue; what stands in {braces} becomes the element `as`. */
+/** A text of the catalogue, with the parts in {braces} as elements `as`. */
 export function RichText({ text, as: Tag }: { text: string; as: "b" | "kbd" | "i" | "code" }) {
   return <>{text.split(/[{}]/).map((part, index) => (index % 2 ? <Tag key={index}>{part}</Tag> : part))}</>;
 }
