@@ -1,10 +1,11 @@
 """What an archive says has come and gone since a generation."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from sqlalchemy import text
 
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import back_up, create_beside, swap_in, upgrade, verify
@@ -87,7 +88,7 @@ def test_a_generation_that_never_was_here_is_out_of_reach(archive):
 
 
 def test_only_so_many_removals_are_remembered_and_older_states_are_out_of_reach(archive, monkeypatch):
-    monkeypatch.setattr(changes, "_MAX_REMOVED", 2)
+    monkeypatch.setattr(changes, "MAX_REMOVED", 2)
     start = archive.generation
     seen = []
     for number in range(4):
@@ -96,8 +97,8 @@ def test_only_so_many_removals_are_remembered_and_older_states_are_out_of_reach(
     assert archive.changes(start).everything
     assert archive.changes(seen[0]).everything
     assert len(archive.changes(seen[1]).removed) == 2
-    with archive.database.reading() as catalog:
-        assert catalog._db.execute(text("SELECT count(*) FROM removed_scenes")).scalar() == 2
+    with closing(sqlite3.connect(archive.path / "catalog.sqlite")) as connection:
+        assert connection.execute("SELECT count(*) FROM removed_scenes").fetchone() == (2,)
 
 
 def test_an_upgraded_archive_knows_what_came_since_the_upgrade(tmp_path):

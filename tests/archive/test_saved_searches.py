@@ -3,13 +3,15 @@
 import json
 import multiprocessing
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from bandsight.archive import Archive, ArchiveWriter, saved_searches
+from bandsight.archive import Archive, ArchiveWriter, Engines, saved_searches
 from bandsight.archive.admin import back_up, create_beside, swap_in, upgrade, verify
 from bandsight.catalog.saved_searches import SavedHits
+from bandsight.catalog.sqlite import SqliteDatabase
 from bandsight.errors import ArchiveError, BusyError, NotFoundError, QueryError
 from tests.archive.makers import MODEL, entry, filled
 
@@ -151,10 +153,11 @@ def test_processes_that_save_at_once_stay_within_the_limit_together(archive):
     assert len(archive.saved_searches.newest(100)) == 25
 
 
-def test_a_catalog_that_is_being_written_for_long_is_busy_and_not_broken(archive, reader):
-    with reader.database.reading() as catalog:
-        catalog._db.exec_driver_sql("PRAGMA busy_timeout = 50")
-    with archive.database.writing(), pytest.raises(BusyError, match="try again"):
+def test_a_catalog_that_is_being_written_for_long_is_busy_and_not_broken(archive):
+    impatient = Engines(catalogs={"sqlite": partial(SqliteDatabase, busy_timeout_s=0.05)})
+    with Archive.open(archive.path, impatient) as reader:
+        with archive.database.writing(), pytest.raises(BusyError, match="try again"):
+            reader.saved_searches.add("x", REQUEST, max_hits=9)
         reader.saved_searches.add("x", REQUEST, max_hits=9)
 
 

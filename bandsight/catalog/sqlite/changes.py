@@ -7,8 +7,8 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.sqlite.tables import ArchiveRow, RemovedSceneRow, SceneRow
 
-# Removals that are remembered, some 25 bytes each.
-_MAX_REMOVED = 100_000
+MAX_REMOVED = 100_000
+"""Removals that are remembered, some 25 bytes each."""
 
 
 def record_removed(
@@ -30,7 +30,7 @@ def record_removed(
     ]
     connection.execute(insert(RemovedSceneRow), rows)
     newest = connection.execute(select(func.max(RemovedSceneRow.id))).scalar_one()
-    old = RemovedSceneRow.id <= newest - _MAX_REMOVED
+    old = RemovedSceneRow.id <= newest - MAX_REMOVED
     forgotten = connection.execute(select(func.max(RemovedSceneRow.removed)).where(old)).scalar()
     if forgotten is not None:
         connection.execute(delete(RemovedSceneRow).where(old))

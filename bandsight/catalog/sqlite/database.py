@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from bandsight.catalog.port import CatalogCopy
 from bandsight.catalog.records import ModelIdentity
 from bandsight.catalog.sqlite.catalog import SqliteCatalog
-from bandsight.catalog.sqlite.engine import clear_errors, open_engine
+from bandsight.catalog.sqlite.engine import BUSY_TIMEOUT_S, clear_errors, open_engine
 from bandsight.catalog.sqlite.schema import HEAD, migrate, schema_version
 from bandsight.catalog.sqlite.swap import attach, detach, replace_rows
 from bandsight.errors import ArchiveError
@@ -37,19 +37,20 @@ def folder_of(url: str) -> Path:
 class SqliteDatabase:
     """A `CatalogDatabase` in a file; safe to share between threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         """Name the file; nothing is opened yet.
 
         Args:
             url: `sqlite:///` and a path, as SQLAlchemy has it.
+            busy_timeout_s: How long a transaction waits for another process to finish writing.
         """
-        self.url = url
+        self.url, self._busy_timeout_s = url, busy_timeout_s
         self._folder = folder_of(url)
         self._file = self._folder / _FILE
 
     @cached_property
     def _engine(self) -> Engine:
-        return open_engine(self._file)
+        return open_engine(self._file, busy_timeout_s=self._busy_timeout_s)
 
     def exists(self) -> bool:
         """Return whether there is a catalog; see `CatalogDatabase`."""

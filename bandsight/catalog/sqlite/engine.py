@@ -11,15 +11,17 @@ from sqlalchemy.exc import DatabaseError
 
 from bandsight.errors import ArchiveError, BusyError
 
-_BUSY_TIMEOUT_MS = 10_000
+BUSY_TIMEOUT_S = 10.0
+"""How long a transaction waits for another process to finish writing."""
 
 
-def open_engine(path: Path, *, wal: bool = True) -> Engine:
+def open_engine(path: Path, *, wal: bool = True, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
     """Return an engine for a catalog file: WAL, foreign keys, full synchronisation, explicit transactions.
 
     Args:
         path: The file.
         wal: Log beside the file, as an archive in use does; False leaves a copy as one file.
+        busy_timeout_s: How long a transaction waits for another process to finish writing.
     """
     # As many connections as there are threads, and more: an answer under way may read again.
     engine = create_engine(URL.create("sqlite", database=str(path)), max_overflow=-1)
@@ -29,7 +31,7 @@ def open_engine(path: Path, *, wal: bool = True) -> Engine:
         # The driver opens no transactions of its own; `_begin` below does.
         connection.isolation_level = None
         for pragma in (
-            f"busy_timeout = {_BUSY_TIMEOUT_MS}",
+            f"busy_timeout = {round(1000 * busy_timeout_s)}",
             f"journal_mode = {'WAL' if wal else 'DELETE'}",
             "synchronous = FULL",
             "foreign_keys = ON",
@@ -53,7 +55,7 @@ def clear_errors(path: Path) -> Iterator[None]:
     except DatabaseError as error:
         if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
             raise BusyError(
-                f"{path}: another process has been writing for {_BUSY_TIMEOUT_MS // 1000} s; try again in a moment"
+                f"{path}: another process has been writing to it for long; try again in a moment"
             ) from error
         raise ArchiveError(
             f"{path}: {error.orig}; check the disk's space and rights, then run: "
