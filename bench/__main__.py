@@ -28,7 +28,7 @@ from bandsight.model import load_model
 from bandsight.model.architecture import build_model, wavelength_inputs
 from bandsight.model.checkpoint import find_model
 from bandsight.model.clip import ClipEncoder
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from bandsight.search.request import request_of
 from bandsight.search.run import search
 from bandsight.search.searcher import Searcher

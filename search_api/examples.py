@@ -7,8 +7,8 @@ import numpy as np
 
 from bandsight.archive import Archive
 from bandsight.model.protocol import Encoder
-from bandsight.search.engine import nearest
-from bandsight.search.probabilities import calibrated
+from bandsight.search.question_ranking import calibrated
+from bandsight.search.ranking import nearest
 
 # What people look for first, in the words that they use; in no order.
 CANDIDATES = (

@@ -22,8 +22,7 @@ from bandsight.imagery.map_tiles import MAX_ZOOM, map_ground, mosaic_tile, nativ
 from bandsight.imagery.rendering import scene_styles
 from bandsight.imagery.scene_files import check_files
 from bandsight.imagery.thumbnails import thumbnail
-from bandsight.search.engine import browse
-from bandsight.search.listing import Key
+from bandsight.search.listing import Key, browse
 from bandsight.sensors.styles import Style
 from bandsight.stac.links import GEOTIFF, JSON
 from search_api.etag import cached

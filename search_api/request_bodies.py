@@ -12,7 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from bandsight.errors import QueryError
-from bandsight.search.limits import MAX_PICTURES
+from bandsight.search.question import MAX_PICTURES
 
 _M = TypeVar("_M", bound=BaseModel)
 _FORM, _JSON = "multipart/form-data", "application/json"

@@ -4,7 +4,7 @@ from typing import Any
 
 from bandsight.catalog.records import Hit, ModelIdentity
 from bandsight.search.items import ResultPage
-from bandsight.stac.documents import item_collection
+from bandsight.stac.items import item_collection
 
 _HEADINGS = ("rank", "score", "prob", "tile", "sensor", "date", "lon", "lat", "scene")
 NO_MATCH = "No good matches: the archive may hold nothing of the kind. These are the closest results."

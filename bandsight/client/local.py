@@ -23,7 +23,7 @@ from bandsight.search.searcher import Searcher
 from bandsight.search.validation import validated
 from bandsight.stac import documents
 from bandsight.stac.collection_stats import Holdings
-from bandsight.stac.items import tile_item
+from bandsight.stac.items import item_collection, tile_item
 from bandsight.stac.links import Root
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class LocalBackend:
 
     def _page(self, query: ItemQuery, ranking: Ranking | None) -> ItemsPage:
         found = answer(self._archive, query, ranking)
-        document = _plain(documents.item_collection(found, self._archive.model, None, query.fields))
+        document = _plain(item_collection(found, self._archive.model, None, query.fields))
         if found.next is None:
             return ItemsPage(document=document, next=None)
         # The question is resolved once: later pages are ranked by the same vectors, whatever is indexed meanwhile.

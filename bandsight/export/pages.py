@@ -14,8 +14,7 @@ from bandsight.errors import NotFoundError
 from bandsight.export.item_page import ItemPage
 from bandsight.search.items import ItemQuery, ResultPage, answer
 from bandsight.search.question_ranking import Ranking
-from bandsight.stac.documents import page_facts, server_facts
-from bandsight.stac.items import item_of
+from bandsight.stac.items import item_of, page_facts, server_facts
 from bandsight.stac.links import Root
 
 PAGE = 1000

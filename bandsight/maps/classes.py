@@ -21,7 +21,7 @@ from bandsight.search.question import Picture
 from bandsight.search.request import query_of_body
 from bandsight.search.searcher import Searcher
 from bandsight.search.zero_shot import check_labels, classified, label_vectors, rounded
-from bandsight.stac.documents import server_facts
+from bandsight.stac.items import server_facts
 
 # Labels × tiles, 4 bytes each.
 _MAX_PAIRS = 20_000_000

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from bandsight.maps.scores import ScoreField
-from bandsight.search.probabilities import Bands, least_cosine
+from bandsight.search.question_ranking import least_cosine
 from bandsight.search.resolve import Question
 from bandsight.search.scorers import MeanScorer
-from bandsight.search.searcher import Searcher
+from bandsight.search.searcher import Bands, Searcher
 
 _PROBABILITIES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _PLACES = 4

@@ -1,6 +1,10 @@
 """Queries for items and pages of items: listed from the catalog, or in the order of a ranking."""
 
-from collections.abc import Sequence
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,12 +15,157 @@ from bandsight.attributes.filters import Filter
 from bandsight.attributes.item_ids import MAX_ID, scene_ids, scenes_collection, tile_ids, tiles_collection
 from bandsight.catalog.records import Hit
 from bandsight.errors import NotFoundError, QueryError
-from bandsight.search.engine import browse
-from bandsight.search.fields import Fields
-from bandsight.search.listing import Key, Position, Row
+from bandsight.search.listing import Key, Position, Row, browse
 from bandsight.search.question_ranking import Ranking
 from bandsight.search.searcher import Searcher
-from bandsight.search.token import Token, bad_token, query_digest
+
+_PARTS = 3
+MAX_CHARS = 4000
+
+
+def query_digest(key: Any) -> str:
+    """Return a digest that tells one query from others."""
+    return hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """Where a page ended."""
+
+    question: str
+    """Digest of the query: a token continues the same query only."""
+    generation: int
+    """The commit that the page was read from."""
+    place: list[Any]
+    """Where the next page starts, as the ranking or listing wrote it."""
+
+    def text(self) -> str:
+        """Return the token as text."""
+        values = json.dumps([self.question, self.generation, self.place], separators=(",", ":"))
+        return base64.urlsafe_b64encode(values.encode()).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str, *, question: str, generation: int) -> "Token":
+        """Read a token of a query.
+
+        Raises:
+            QueryError: It is no token, of another query, or of a generation that this archive never had.
+        """
+        try:
+            values = json.loads(base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True))
+        except (ValueError, binascii.Error, RecursionError) as error:
+            raise bad_token(text) from error
+        if not isinstance(values, list) or len(values) != _PARTS:
+            raise bad_token(text)
+        own_question, own_generation, place = values
+        if not isinstance(own_question, str) or type(own_generation) is not int or not isinstance(place, list):
+            raise bad_token(text)
+        if own_question != question:
+            raise QueryError(
+                "token: it belongs to another question; repeat the parameters of the first page (limit may differ)"
+            )
+        if own_generation > generation:
+            raise QueryError(
+                f"token: it is of generation {own_generation}, but this archive is at {generation} (restored from a "
+                "backup?); search again without a token"
+            )
+        return cls(question=own_question, generation=own_generation, place=place)
+
+
+def bad_token(text: str) -> QueryError:
+    """Return the error for a token that cannot be read."""
+    shown = text if len(text) <= 40 else f"{text[:40]}…"  # noqa: PLR2004
+    return QueryError(f"token: found {shown!r}; need the one from the link `next` of the page before, unchanged")
+
+
+# What tells which item it is, and that it is one; stays beside what is included.
+_ALWAYS = frozenset({"type", "stac_version", "id", "collection"})
+# What makes a whole item: the default set of the fields extension.
+_DEFAULT = _ALWAYS | {"stac_extensions", "geometry", "bbox", "links", "assets", "properties.datetime"}
+_MAX = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """Paths into an item, like `properties.eo:cloud_cover`; empty shows all."""
+
+    include: frozenset[str] = frozenset()
+    """Only these are shown, beside what tells which item it is."""
+    exclude: frozenset[str] = frozenset()
+    """Left out."""
+    of_default: bool = False
+    """What is left out is left out of a whole item's least, not of all that there is."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Fields":
+        """Read the form of a URL: names separated by commas, `-` before what is left out.
+
+        Raises:
+            QueryError: There are too many.
+        """
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        return cls.of(
+            [name.lstrip("+ ") for name in names if not name.startswith("-")],
+            [name[1:] for name in names if name.startswith("-")],
+        )
+
+    @classmethod
+    def of(cls, include: Iterable[str], exclude: Iterable[str], *, of_default: bool = False) -> "Fields":
+        """Return fields of names.
+
+        Args:
+            include: See `include`.
+            exclude: See `exclude`.
+            of_default: See `of_default`.
+
+        Raises:
+            QueryError: There are too many.
+        """
+        fields = cls(include=frozenset(include), exclude=frozenset(exclude), of_default=of_default)
+        if len(fields.include) + len(fields.exclude) > _MAX:
+            raise QueryError(f"fields: found more than {_MAX} names; ask for fewer")
+        return fields
+
+    def apply(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Return the item with the fields that are asked for; one that is both included and excluded is shown."""
+        if not self.include and not self.exclude:
+            return item
+        wanted = _ALWAYS - self.exclude | self.include if self.include else _DEFAULT
+        shown = item
+        if self.include or self.of_default:
+            shown = {}
+            for path in sorted(wanted):
+                _copy(item, shown, path.split("."))
+        for path in self.exclude - self.include:
+            # A part of it may be asked for; then that is all that is there.
+            if not any(one.startswith(f"{path}.") for one in self.include):
+                shown = _without(shown, path.split("."))
+        return shown
+
+
+def _copy(source: Mapping[str, Any], target: dict[str, Any], steps: list[str]) -> None:
+    first, *rest = steps
+    if first not in source:
+        return
+    if rest and isinstance(source[first], dict):
+        inner = target.setdefault(first, {})
+        if isinstance(inner, dict):
+            if inner is source[first]:
+                return
+            _copy(source[first], inner, rest)
+    elif not rest:
+        target[first] = source[first]
+
+
+def _without(item: dict[str, Any], steps: list[str]) -> dict[str, Any]:
+    first, *rest = steps
+    if first not in item:
+        return item
+    if not rest:
+        return {name: value for name, value in item.items() if name != first}
+    inner = item[first]
+    return item | {first: _without(inner, rest)} if isinstance(inner, dict) else item
+
 
 # A position in a token: sort values, kind, id, newest tile, newest scene.
 _POSITION_PARTS = 5

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.archive import Archive, CommitIntervenedError
+from bandsight.archive import View as ArchiveView
 from bandsight.attributes.columns import NO_TIME, SceneColumns
 from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.filters import Filter, Scalar
 from bandsight.attributes.matching import AttributeView, Footprints, matching
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import QueryError
-from bandsight.search.limits import MAX_KEYS
+from bandsight.search.question import MAX_KEYS
 from bandsight.vectors.port import Selection
 
 Row = tuple[Tile | None, Scene]
@@ -63,7 +65,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class _Window:
     """The rows of a page before they are read."""
 
     is_scene: NDArray[np.bool_]
@@ -100,7 +102,47 @@ def parse_sortby(text: str) -> tuple[Key, ...]:
     return keys_of((part.lstrip("+-"), part.startswith("-")) for part in parts)
 
 
-def scenes_passing(scenes: SceneColumns, where: Filter, footprints: Footprints) -> NDArray[np.intp]:
+def browse(
+    archive: Archive,
+    k: int,
+    tiles: Filter | None = None,
+    scenes: Filter | None = None,
+    order: Sequence[Key] = (),
+    *,
+    after: Position | None = None,
+) -> Listing:
+    """Return a page of tiles and scenes without ranking, in the order of keys, then tiles first, then by id.
+
+    Args:
+        archive: The archive.
+        k: Most rows, at least 1.
+        tiles: Which tiles are listed; none when None.
+        scenes: Which scenes are listed, by themselves (`exclude` means their ids); none when None.
+        order: Keys, the first one first.
+        after: The `next` of the page before. Pages over the same rows neither repeat nor miss one, whatever is added
+            meanwhile; what is replaced or removed meanwhile is gone.
+
+    Raises:
+        QueryError: A filter or a key cannot be used, or k is below 1.
+    """
+    if k < 1:
+        raise QueryError(f"k: found {k}; need at least 1")
+
+    def answer(view: ArchiveView) -> Listing:
+        newest = view.newest
+        up_to = newest if after is None else (after.tiles_up_to, after.scenes_up_to)
+        selection = view.select(_bounded(tiles, up_to[0]), tile_fields(order))
+        passing = _scenes_passing(selection.scenes, _bounded(scenes, up_to[1]), view.scene_footprints)
+        shown = _window(selection, passing, k, order, after, newest)
+        rows = _read(shown, view.tiles, lambda ids: view.scenes(set(ids)))
+        if rows is None:
+            raise CommitIntervenedError
+        return Listing(rows=rows, matched=shown.matched, next=shown.next, generation=view.generation)
+
+    return archive.read(answer)
+
+
+def _scenes_passing(scenes: SceneColumns, where: Filter, footprints: Footprints) -> NDArray[np.intp]:
     """Return the rows of scenes that pass a filter; `exclude` and `up_to` are ids of scenes here.
 
     Raises:
@@ -109,14 +151,14 @@ def scenes_passing(scenes: SceneColumns, where: Filter, footprints: Footprints) 
     return np.flatnonzero(matching(AttributeView(scenes.as_tiles(), scenes), where, footprints))
 
 
-def window(
+def _window(
     selection: Selection,
     scene_rows: NDArray[np.intp],
     k: int,
     order: Sequence[Key],
     after: Position | None,
     newest: tuple[int, int],
-) -> Window:
+) -> _Window:
     """Return the page of tiles and scenes after a position; ties put tiles first, then the lower id.
 
     Args:
@@ -161,7 +203,7 @@ def window(
             tiles_up_to=up_to[0],
             scenes_up_to=up_to[1],
         )
-    return Window(is_scene[shown], ids[shown], len(ids), end)
+    return _Window(is_scene[shown], ids[shown], len(ids), end)
 
 
 def tile_fields(order: Sequence[Key]) -> list[str]:
@@ -169,15 +211,15 @@ def tile_fields(order: Sequence[Key]) -> list[str]:
     return [own.name for key in order if (own := FIELDS.tile_field(key.name)) is not None]
 
 
-def bounded(where: Filter | None, up_to: int) -> Filter:
+def _bounded(where: Filter | None, up_to: int) -> Filter:
     """Return a filter that also excludes later rows; for None, one that excludes everything."""
     if where is None:
         return Filter(up_to=-1)
     return replace(where, up_to=up_to if where.up_to is None else min(up_to, where.up_to))
 
 
-def read(
-    page: Window,
+def _read(
+    page: _Window,
     tiles_of: Callable[[list[int]], dict[int, Tile]],
     scenes_of: Callable[[list[int]], dict[int, Scene]],
 ) -> list[Row] | None:

@@ -1,18 +1,130 @@
-"""Turns a ranking into a page of hits: selection, cursor, variety."""
+"""Ranks tiles by a scorer, chooses which are shown, and pages through them."""
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
+from shapely.geometry import shape
 
+from bandsight.archive import Archive, View
+from bandsight.attributes.filters import Filter
 from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
-from bandsight.search.result_selection import ResultSelection, mmr, select
+from bandsight.search.scorers import Scorer
 from bandsight.vectors.scores import Ranked
+
+GroupBy = Literal["scene", "place", "collection", "sensor"]
+
+_GROUP: dict[str, Callable[[Hit], object]] = {
+    "scene": lambda hit: hit.scene.id,
+    "place": lambda hit: hit.tile.cell,
+    "collection": lambda hit: hit.scene.collection,
+    "sensor": lambda hit: hit.scene.sensor,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultSelection:
+    """How results are chosen from a ranking; the default shows the ranking as it is."""
+
+    min_score: float | None = None
+    """Hits of a lower score are not shown."""
+    group_by: GroupBy | None = None
+    """At most `per_group` hits are of one scene, place (cell of the tile grid), collection or sensor."""
+    per_group: int = 1
+    """Most hits of a group."""
+    max_overlap: float | None = None
+    """A hit is left out when it shares more than this part of the smaller of both footprints (0..1) with a better one,
+    of whatever scene, scale or time."""
+    diversity: float = 0.0
+    """Weight of being unlike the hits above, 0..1 (maximal marginal relevance, Carbonell and Goldstein 1998)."""
+
+    def __post_init__(self) -> None:
+        if self.group_by is not None and self.group_by not in _GROUP:
+            raise QueryError(f"group_by {self.group_by!r}; need one of {', '.join(_GROUP)}")
+        if self.per_group < 1:
+            raise QueryError(f"per_group {self.per_group}; need at least 1")
+        if self.max_overlap is not None and not 0 <= self.max_overlap <= 1:
+            raise QueryError(f"max_overlap {self.max_overlap}; need 0..1")
+        if not 0 <= self.diversity <= 1:
+            raise QueryError(f"diversity {self.diversity}; need 0..1")
+        if self.min_score is not None and not np.isfinite(self.min_score):
+            raise QueryError(f"min_score {self.min_score}; need a number")
+
+    @property
+    def drops(self) -> bool:
+        """True when better hits can push others out."""
+        return self.group_by is not None or self.max_overlap is not None
+
+
+def select(ranking: Sequence[Hit], selection: ResultSelection) -> list[Hit]:
+    """Return the hits of a ranking, best first, without those beyond their group's limit or on ground already taken.
+
+    Whether a hit stays depends on better hits only, so a longer ranking keeps the same hits and adds to them.
+    """
+    counts: Counter[object] = Counter()
+    ground = _TakenGround()
+    chosen = []
+    for hit in ranking:
+        if selection.group_by is not None:
+            group = _GROUP[selection.group_by](hit)
+            if counts[group] >= selection.per_group:
+                continue
+        if selection.max_overlap is not None and not ground.take(hit, selection.max_overlap):
+            continue
+        if selection.group_by is not None:
+            counts[group] += 1
+        chosen.append(hit)
+    return chosen
+
+
+def mmr(vectors: NDArray[np.float32], scores: NDArray[np.float32], k: int, diversity: float) -> list[int]:
+    """Return the positions of k candidates by maximal marginal relevance.
+
+    A candidate adds (1 - diversity) × score - diversity × its highest cosine with those taken before.
+    """
+    left = list(range(len(scores)))
+    nearest = np.zeros(len(scores), np.float32)
+    taken: list[int] = []
+    while left and len(taken) < k:
+        gains = (1 - diversity) * scores[left] - diversity * nearest[left]
+        best = left.pop(int(np.argmax(gains)))
+        similarities = vectors @ vectors[best]
+        nearest = similarities if not taken else np.maximum(nearest, similarities)
+        taken.append(best)
+    return taken
+
+
+class _TakenGround:
+    """Footprints of the hits taken so far."""
+
+    def __init__(self) -> None:
+        self._shapes: list[shapely.Geometry] = []
+        self._bounds: list[tuple[float, float, float, float]] = []
+
+    def take(self, hit: Hit, most: float) -> bool:
+        """Add a hit's footprint and return True, or return False where too much of it is taken."""
+        own = shape(hit.tile.geometry)
+        west, south, east, north = own.bounds
+        if self._bounds:
+            bounds = np.array(self._bounds)
+            near = np.flatnonzero(
+                (bounds[:, 0] < east) & (bounds[:, 2] > west) & (bounds[:, 1] < north) & (bounds[:, 3] > south)
+            )
+            others = np.array([self._shapes[at] for at in near], object)
+            smaller = np.minimum(own.area, shapely.area(others))
+            if (shapely.area(shapely.intersection(own, others)) > most * smaller).any():
+                return False
+        self._shapes.append(own)
+        self._bounds.append((west, south, east, north))
+        return True
+
 
 BAD_PLACE = "token: found one that no page of this ranking gave; pass the token of the page before, unchanged"
 _PARTS = 4
@@ -137,3 +249,97 @@ def page(
 def ranked_from(hits: list[Hit], first: int) -> list[Hit]:
     """Return hits with ranks that count from a first one."""
     return [hit if hit.rank == rank else replace(hit, rank=rank) for rank, hit in enumerate(hits, first)]
+
+
+def nearest(
+    archive: Archive, vectors: NDArray[np.float32], k: int, where: Filter | None = None, *, exact: bool = False
+) -> list[list[Hit]]:
+    """Return the min(k, matching) best tiles for each query vector, scored on the raw vectors.
+
+    Args:
+        archive: The archive.
+        vectors: Unit vectors, shape (q, dim).
+        k: Most hits for each, at least 1.
+        where: Which tiles count; all when None.
+        exact: Look at every tile that passes, whatever index there is.
+
+    Raises:
+        QueryError: The vectors have another length, are not finite, k is below 1, or the filter names a property that
+            no scene has.
+    """
+    _check_k(k)
+
+    def answer(view: View) -> list[list[Hit]]:
+        queries = view.checked(vectors)
+        return view.hits(view.store.search(queries, k, where or Filter(), exact=exact))
+
+    return archive.read(answer)
+
+
+def find(
+    archive: Archive,
+    scorer: Scorer,
+    k: int,
+    where: Filter | None = None,
+    selection: ResultSelection | None = None,
+    *,
+    after: list[Any] | None = None,
+    only: Sequence[int] | None = None,
+    exact: bool = False,
+    with_vectors: bool = False,
+) -> Page:
+    """Return a page of tiles, best score first.
+
+    Args:
+        archive: The archive.
+        scorer: Scores tiles.
+        k: Most hits, at least 1.
+        where: Which tiles count; all when None.
+        selection: Which of the ranked tiles are shown; all when None.
+        after: The `next` of the page before. Pages over the same tiles neither repeat nor miss one, whatever is added
+            meanwhile; tiles of a scene that is replaced or removed meanwhile are gone.
+        only: Ids of tiles that count, beside the filter; they may grow from page to page.
+        exact: Look at every tile that passes, whatever index there is.
+        with_vectors: Return each hit's vector.
+
+    Raises:
+        QueryError: The scorer, the filter or the place cannot be used.
+    """
+    _check_k(k)
+    selection, where = selection or ResultSelection(), where or Filter()
+    cursor = None if after is None else Cursor.of_place(after)
+
+    def answer(view: View) -> Page:
+        view.checked(scorer.directions)
+        # Decided once, for the ranking and for the count.
+        chosen = view.choose(_among(where, cursor, only))
+        rank: Rank = lambda n: scorer.rank(chosen, view.vectors, n, exact=exact)  # noqa: E731
+        hydrate: Hydrate = lambda ranked: view.hits([ranked])[0]  # noqa: E731
+        hits, more = page(rank, hydrate, view.vectors, k, selection, cursor, chosen.count)
+        before = 0 if cursor is None else cursor.shown
+        end = None
+        if more:
+            last = hits[-1]
+            newest = view.newest[0] if cursor is None else cursor.up_to
+            end = Cursor(score=last.score, tile_id=last.tile.id, up_to=newest, shown=before + len(hits)).place()
+        hits = ranked_from(hits, before + 1)
+        if with_vectors:
+            rows = view.vectors([hit.tile.id for hit in hits])
+            hits = [replace(hit, vector=row) for hit, row in zip(hits, rows, strict=True)]
+        return Page(hits=hits, next=end, matched=chosen.count, generation=view.generation)
+
+    return archive.read(answer)
+
+
+def _among(where: Filter, cursor: Cursor | None, only: Sequence[int] | None) -> Filter:
+    """Return which tiles are ranked: on later pages without those that were added since the first."""
+    up_to = where.up_to if cursor is None else min(cursor.up_to, where.up_to or cursor.up_to)
+    among = replace(where, up_to=up_to)
+    if only is None:
+        return among
+    return Filter(all_of=(among, ~Filter(exclude=tuple(only)))) if only else Filter(up_to=-1)
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise QueryError(f"k: found {k}; need at least 1")

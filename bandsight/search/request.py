@@ -12,13 +12,11 @@ from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from bandsight.geo.vertices import check_vertices
-from bandsight.search.fields import Fields
-from bandsight.search.items import ItemQuery
-from bandsight.search.limits import MAX_KEYS, MAX_LIST, MAX_TERMS
+from bandsight.search.items import MAX_CHARS as _TOKEN_CHARS
+from bandsight.search.items import Fields, ItemQuery
 from bandsight.search.listing import Key, keys_of
-from bandsight.search.question import Semantic
+from bandsight.search.question import MAX_KEYS, MAX_LIST, MAX_TERMS, Semantic
 from bandsight.search.resolve import Question
-from bandsight.search.token import MAX_CHARS as _TOKEN_CHARS
 from bandsight.search.validation import validated
 
 Crs = Literal["http://www.opengis.net/def/crs/OGC/1.3/CRS84"]

@@ -11,8 +11,8 @@ from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
 from bandsight.model.protocol import Encoder
-from bandsight.search.limits import check_text
 from bandsight.search.prompt_templates import class_sentences
+from bandsight.search.question import check_text
 
 MAX_LABELS = 100
 # Of all labels together.

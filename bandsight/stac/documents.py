@@ -7,10 +7,8 @@ from bandsight.attributes.datetimes import rfc3339
 from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.item_ids import scenes_collection
 from bandsight.catalog.records import ModelIdentity
-from bandsight.search.fields import Fields
-from bandsight.search.items import ResultPage
 from bandsight.stac.collection_stats import Holding
-from bandsight.stac.items import VERSION, extensions, item_of
+from bandsight.stac.items import VERSION, extensions
 from bandsight.stac.links import GEOJSON, Root, link
 
 SCHEMA = "application/schema+json"
@@ -193,35 +191,3 @@ def _collection(holding: Holding, model: ModelIdentity, root: Root, *, of_scenes
             "bandsight:model_license": [model.license],
         }
     return page
-
-
-def server_facts(model: ModelIdentity, generation: int) -> dict[str, Any]:
-    """Return the model and the commit that every page of items names."""
-    return {"model": model.name, "model_digest": model.digest, "generation": generation}
-
-
-def page_facts(nothing_matches: bool | None) -> dict[str, Any]:
-    """Return `nothing_matches` for the first page of a ranking; nothing for lists and later pages."""
-    return {} if nothing_matches is None else {"nothing_matches": nothing_matches}
-
-
-def item_collection(
-    page: ResultPage, model: ModelIdentity, root: Root | None, fields: Fields | None = None
-) -> dict[str, Any]:
-    """Return a page of results as a FeatureCollection, without links of its own.
-
-    Args:
-        page: The results.
-        model: Model of the archive.
-        root: The API that the items belong to; None where there is no server.
-        fields: Which parts of the items are shown; all when None.
-    """
-    items = [item_of(row, root, model, page.generation) for row in page.rows]
-    return {
-        "type": "FeatureCollection",
-        "features": items if fields is None else [fields.apply(item) for item in items],
-        "numberReturned": len(items),
-        **({} if page.matched is None else {"numberMatched": page.matched}),
-        **server_facts(model, page.generation),
-        **page_facts(page.nothing_matches),
-    }

@@ -10,6 +10,7 @@ from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.item_ids import scene_item_id, scenes_collection
 from bandsight.catalog.records import Hit, ModelIdentity, Scene, Tile
 from bandsight.geo.box import LonLatBox, around
+from bandsight.search.items import Fields, ResultPage
 from bandsight.stac.bands import data_assets
 from bandsight.stac.links import GEOJSON, GEOTIFF, Root, link
 
@@ -52,6 +53,38 @@ def hit_properties(hit: Hit, model: ModelIdentity, generation: int) -> dict[str,
         "bandsight:model": model.name,
         "bandsight:digest": model.digest,
         "bandsight:generation": generation,
+    }
+
+
+def server_facts(model: ModelIdentity, generation: int) -> dict[str, Any]:
+    """Return the model and the commit that every page of items names."""
+    return {"model": model.name, "model_digest": model.digest, "generation": generation}
+
+
+def page_facts(nothing_matches: bool | None) -> dict[str, Any]:
+    """Return `nothing_matches` for the first page of a ranking; nothing for lists and later pages."""
+    return {} if nothing_matches is None else {"nothing_matches": nothing_matches}
+
+
+def item_collection(
+    page: ResultPage, model: ModelIdentity, root: Root | None, fields: Fields | None = None
+) -> dict[str, Any]:
+    """Return a page of results as a FeatureCollection, without links of its own.
+
+    Args:
+        page: The results.
+        model: Model of the archive.
+        root: The API that the items belong to; None where there is no server.
+        fields: Which parts of the items are shown; all when None.
+    """
+    items = [item_of(row, root, model, page.generation) for row in page.rows]
+    return {
+        "type": "FeatureCollection",
+        "features": items if fields is None else [fields.apply(item) for item in items],
+        "numberReturned": len(items),
+        **({} if page.matched is None else {"numberMatched": page.matched}),
+        **server_facts(model, page.generation),
+        **page_facts(page.nothing_matches),
     }
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from bandsight.archive import ArchiveWriter
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from bench.engine import answering, made_up
 from bench.engine.fill import add, model
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from bench.engine import made_up
 from bench.engine.fill import resident, strip
 

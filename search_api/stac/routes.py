@@ -18,7 +18,7 @@ from bandsight.search.resolve import Question, question_of
 from bandsight.search.saved import SavedRanking
 from bandsight.stac import documents
 from bandsight.stac.collection_stats import Holding, of_hits
-from bandsight.stac.items import item_of
+from bandsight.stac.items import item_collection, item_of
 from bandsight.stac.links import GEOJSON, JSON, Root, link
 from search_api.problem_schema import problems
 from search_api.request_bodies import body_of, described
@@ -265,7 +265,7 @@ def page(
         body: What the next page is to be asked with; None when the parameters of the URL say it.
     """
     found = answer(api.archive, query, ranking)
-    made = documents.item_collection(found, api.archive.model, api.root, query.fields)
+    made = item_collection(found, api.archive.model, api.root, query.fields)
     made["links"] = [link("self", _with_params(api.request, here), GEOJSON), link("root", api.root.url), *more]
     if found.next is not None:
         made["links"].append(_next(api.request, here, found, body))

@@ -10,12 +10,11 @@ from fastapi import Depends, Query, Request
 from bandsight.attributes import datetimes as times
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
-from bandsight.search.fields import Fields
-from bandsight.search.items import ItemQuery
-from bandsight.search.limits import MAX_LIST
+from bandsight.search.items import MAX_CHARS as _TOKEN_CHARS
+from bandsight.search.items import Fields, ItemQuery
 from bandsight.search.listing import parse_sortby
+from bandsight.search.question import MAX_LIST
 from bandsight.search.request import CRS84, Crs, Language, cql2_filter, item_query
-from bandsight.search.token import MAX_CHARS as _TOKEN_CHARS
 from search_api.settings import ApiSettings
 
 _EXAMPLE = "2017-01-01T00:00:00Z/.."

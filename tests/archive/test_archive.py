@@ -23,7 +23,7 @@ from bandsight.catalog.records import ModelIdentity
 from bandsight.catalog.sqlite import database
 from bandsight.errors import ArchiveError, ArchiveLockedError, ModelMismatchError, NotFoundError, QueryError
 from bandsight.geo.box import LonLatBox
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from tests.archive.makers import DIM, MODEL, entry, filled, vectors
 
 ROOT = Path(__file__).parents[2]

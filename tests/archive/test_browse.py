@@ -13,8 +13,8 @@ from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
-from bandsight.search.engine import browse, nearest
-from bandsight.search.listing import Key, Position
+from bandsight.search.listing import Key, Position, browse
+from bandsight.search.ranking import nearest
 from tests.archive.makers import entry, filled
 
 SCENES, TILES = 12, 4

@@ -7,7 +7,7 @@ import pytest
 
 from bandsight.archive import Archive
 from bandsight.cli import loading as opening
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from bandsight.search.recall_queries import sentences
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local import recall_tuning as tuning

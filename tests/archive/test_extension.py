@@ -8,7 +8,7 @@ from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive import index_updater as extension
 from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local import search as answering
 from bandsight.vectors.local import store as faiss_store

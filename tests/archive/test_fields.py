@@ -28,7 +28,8 @@ from bandsight.archive.admin import repair, verify
 from bandsight.attributes.cql2 import parse_text, to_filter
 from bandsight.attributes.filters import Filter, Property
 from bandsight.catalog.sqlite.engine import open_engine
-from bandsight.search.engine import browse, nearest
+from bandsight.search.listing import browse
+from bandsight.search.ranking import nearest
 from bandsight.search.listing import Key
 from bandsight.stac.documents import queryables
 from bandsight.stac.items import tile_item

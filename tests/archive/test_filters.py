@@ -14,7 +14,7 @@ from bandsight.attributes.filters import Filter, Property
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from tests.archive.makers import COLLECTIONS, SENSORS, filled, polar, vectors
 
 SCENES, TILES = 30, 4

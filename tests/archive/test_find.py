@@ -11,9 +11,7 @@ from shapely.geometry import shape
 
 from bandsight.archive import ArchiveWriter
 from bandsight.errors import QueryError
-from bandsight.search.engine import find, nearest
-from bandsight.search.ranking import Cursor
-from bandsight.search.result_selection import ResultSelection
+from bandsight.search.ranking import Cursor, ResultSelection, find, nearest
 from bandsight.search.scorers import BestScorer, LinearScorer, MeanScorer, Scorer, scores_of
 from bandsight.vectors.local.search import Chosen
 from tests.archive.makers import DIM, MODEL, entry, filled, vectors

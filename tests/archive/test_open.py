@@ -7,7 +7,7 @@ from bandsight.archive.admin import back_up, create_beside, repair, swap_in, ver
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.sqlite import catalog_url
 from bandsight.errors import ArchiveError, ModelChangedError, NotFoundError
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from bandsight.vectors.reference_store import ReferenceEngine, ReferenceStore
 from tests.archive.makers import MODEL, entry, filled, vectors
 

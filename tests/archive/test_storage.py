@@ -16,7 +16,7 @@ from bandsight.archive.admin import back_up, repair, upgrade, verify
 from bandsight.catalog.sqlite.engine import open_engine
 from bandsight.catalog.sqlite.schema import migrate
 from bandsight.errors import ArchiveError, BandsightError, NotFoundError
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from bandsight.vectors import atomic_io as durable
 from bandsight.vectors.local import ivf_build as building
 from tests.archive.makers import entry, filled, vectors

@@ -15,7 +15,7 @@ from bandsight.catalog.sqlite.engine import open_engine
 from bandsight.catalog.sqlite.schema import HEAD, migrate, migrations_folder, schema_version
 from bandsight.catalog.sqlite.tables import Base
 from bandsight.errors import ArchiveError
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from tests.archive.makers import filled, vectors
 
 _SINCE_0006 = {"decisions": None, "identity": None, "start_datetime": None, "end_datetime": None}

@@ -7,7 +7,7 @@ import numpy as np
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import upgrade, verify
 from bandsight.errors import ArchiveError
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from tests.archive.makers import vectors
 from tests.crash.operations import TILES, State
 

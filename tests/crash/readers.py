@@ -11,7 +11,7 @@ import numpy as np
 
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.errors import ModelChangedError
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from tests.archive.makers import MODEL, entry, vectors
 from tests.crash.check import look
 from tests.crash.forks import finish, fork

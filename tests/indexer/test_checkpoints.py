@@ -13,7 +13,7 @@ import pytest
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from indexer import job, tile_plan
 from indexer.checkpoints import CheckpointFolder
 from indexer.events import CheckpointSaved

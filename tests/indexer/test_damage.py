@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from bandsight.archive.admin import verify
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from indexer import job
 from indexer.events import JobStarted, SceneFailed, SceneOpened
 from indexer.pipeline import index

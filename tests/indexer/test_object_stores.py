@@ -2,7 +2,7 @@
 
 import pytest
 
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from indexer.identity import scene_key
 from indexer.pipeline import index
 from indexer.remote import remote_version

@@ -14,7 +14,7 @@ from bandsight.archive import Archive
 from bandsight.archive.admin import verify
 from bandsight.attributes.filters import Filter
 from bandsight.errors import SceneError
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from indexer import job
 from indexer.pipeline import index
 from indexer.tiling import Tiling

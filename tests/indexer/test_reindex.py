@@ -13,7 +13,7 @@ import pytest
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError, ModelChangedError
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from indexer.events import Committed
 from indexer.pipeline import index
 from indexer.reindex import reindex

@@ -10,7 +10,7 @@ import pytest
 
 from bandsight.errors import SceneError
 from bandsight.raster.drivers import open_raster
-from bandsight.search.engine import nearest
+from bandsight.search.ranking import nearest
 from indexer import pipeline
 from indexer.identity import scene_key
 from indexer.pipeline import index

@@ -223,7 +223,7 @@ def test_what_is_not_there_is_named(stac: TestClient, path: str, words: list[str
     assert_problem(stac.get(path), 404, *words)
 
 
-@pytest.mark.parametrize("path", ["/conformance", "/collections", "/collections/red", "/queryables", "/searches"])
+@pytest.mark.parametrize("path", ["/conformance", "/collections", "/collections/red", "/queryables"])
 def test_routes_without_parameters_take_none(stac: TestClient, path: str) -> None:
     assert_problem(stac.get(f"{path}?limit=1"), 400, "limit", "not a parameter", "takes none")
 
