@@ -1,48 +1,105 @@
-"""When a scene was taken, from what its files say: metadata first, then the names that products carry."""
+"""When a scene was taken: by acquisition tags, then by the names of products, last by the date of the TIFF."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 
 from indexer.datetimes import parse_time
 
-# Tags that mean acquisition; TIFFTAG_DATETIME comes last, since some writers put the time of processing there.
-_TAGS = (
-    "ACQUISITIONDATETIME",
-    "DATATAKE_1_DATATAKE_SENSING_START",
-    "PRODUCT_START_TIME",
-    "acquired",
-    "datetime",
-    "TIFFTAG_DATETIME",
+# Tags that mean acquisition.
+_TAGS = ("ACQUISITIONDATETIME", "DATATAKE_1_DATATAKE_SENSING_START", "PRODUCT_START_TIME", "acquired", "datetime")
+# When a TIFF was written, which is when it was taken only by chance: it counts where nothing else states a time.
+_WRITTEN = "TIFFTAG_DATETIME"
+
+_DATE = r"((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
+_DASHED = r"((?:19|20)\d\d)-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+_CLOCK = r"([01]\d|2[0-3])([0-5]\d)([0-5]\d)"
+_Reader = Callable[[re.Match[str]], datetime | None]
+
+
+def _calendar(match: re.Match[str]) -> datetime | None:
+    """Return the time of year, month, day and, where they are there, hour, minute and second."""
+    year, month, day, *clock = match.groups()
+    text = f"{year}-{month}-{day}"
+    return parse_time(f"{text}T{clock[0]}:{clock[1]}:{clock[2]}" if clock and clock[0] else text)
+
+
+def _ordinal(match: re.Match[str]) -> datetime | None:
+    """Return the time of year, day of the year and, where they are there, hour, minute and second."""
+    year, day, *clock = match.groups()
+    if not 1 <= int(day) <= 366:  # noqa: PLR2004  (days of a leap year)
+        return None
+    when = datetime(int(year), 1, 1, tzinfo=UTC) + timedelta(days=int(day) - 1)
+    if clock and clock[0]:
+        when += timedelta(hours=int(clock[0]), minutes=int(clock[1]), seconds=int(clock[2]))
+    return when
+
+
+def _month_first(match: re.Match[str]) -> datetime | None:
+    """Return the time of month, day, year, hour, minute and second."""
+    month, day, year, *clock = match.groups()
+    return parse_time(f"{year}-{month}-{day}T{clock[0]}:{clock[1]}:{clock[2]}")
+
+
+def _two_digit_year(match: re.Match[str]) -> datetime | None:
+    """Return the day of a year of two digits, from 1980 on, month and day."""
+    year, month, day = match.groups()
+    century = "19" if int(year) >= 80 else "20"  # noqa: PLR2004  (the first year that they can mean)
+    return parse_time(f"{century}{year}-{month}-{day}")
+
+
+# In this order; the first that is found counts. Names of products before dates that anybody may write. A product's
+# sensing time comes first in its name, that of processing later.
+_NAMES: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), reader)
+    for pattern, reader in (
+        # HLS.L30.T17SLU.2020117T160901.v2.0: year, day of the year, time (LP DAAC).
+        (rf"(?<!\d)((?:19|20)\d\d)(\d{{3}})T{_CLOCK}(?!\d)", _ordinal),
+        # MOD09A1.A2020001.h18v03, VNP09GA.A2020001: year and day of the year (LP DAAC); EMIT and ECOSTRESS have dates.
+        (r"(?:^|[._])A((?:19|20)\d\d)(\d{3})(?=[._]|$)", _ordinal),
+        # Landsat scene id before Collection 1: sensor, path, row, year and day of the year (USGS).
+        (r"(?<![a-z])L[COTEM]\d\d{3}\d{3}((?:19|20)\d\d)(\d{3})", _ordinal),
+        # ASTER L1T: AST_L1T_003 05032000 040446: version, month, day, year, time (LP DAAC).
+        (rf"AST_L1[AT]_\d{{3}}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])((?:19|20)\d\d){_CLOCK}", _month_first),
+        # Fourteen digits: PRISMA, RapidEye.
+        (rf"(?<!\d){_DATE}{_CLOCK}(?!\d)", _calendar),
+        # Sentinel, AVIRIS-NG, EMIT, PlanetScope, SkySat and many others: date and time with T, t or _ between them.
+        (rf"(?<!\d){_DATE}T{_CLOCK}(?:\d{{2,3}})?(?!\d)", _calendar),
+        (rf"(?<!\d){_DATE}[_ ]{_CLOCK}(?!\d)", _calendar),
+        (rf"(?<!\d){_DASHED}[T_ ]([01]\d|2[0-3])[:-]?([0-5]\d)[:-]?([0-5]\d)", _calendar),
+        # AVIRIS: f970619t01p02r02, flight date and run (JPL).
+        (r"(?:^|/)f(\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])t\d\dp", _two_digit_year),
+        # Landsat product ids, NAIP and dates that people write.
+        (rf"(?<!\d){_DATE}(?!\d)", _calendar),
+        (r"(?<!\d)((?:19|20)\d\d)[-_](0[1-9]|1[0-2])[-_](0[1-9]|[12]\d|3[01])(?!\d)", _calendar),
+    )
 )
-_STAMP = re.compile(
-    r"(?<!\d)((?:19|20)\d\d)[-_]?(0[1-9]|1[0-2])[-_]?(0[1-9]|[12]\d|3[01])(?:[T_ ]([0-2]\d)([0-5]\d)([0-5]\d))?(?!\d)"
-)
-# Landsat scene id before Collection 1: sensor, path, row, year and day of year (USGS).
-_LANDSAT = re.compile(r"L[COTEM]\d\d{3}\d{3}(\d{4})(\d{3})")
 
 
 def acquired(paths: Iterable[PurePath], tags: Mapping[str, str]) -> tuple[datetime | None, str]:
-    """Return the acquisition in UTC and what states it; (None, "") where nothing does."""
-    if (when := _from_tags(tags)) is not None:
-        return when, "the file's metadata"
-    when = _from_names(list(paths))
-    return when, "the file name" if when else ""
+    """Return the acquisition in UTC and what states it; (None, "") where nothing does.
+
+    Args:
+        paths: The scene's files.
+        tags: Metadata of one of them.
+    """
+    for name in _TAGS:
+        if name in tags and (when := parse_time(tags[name])) is not None:
+            return when, "the file's metadata"
+    paths = list(paths)
+    for text in dict.fromkeys([path.name for path in paths] + [path.parent.name for path in paths]):
+        if (when := time_in_name(text)) is not None:
+            return when, "the file name"
+    when = parse_time(tags.get(_WRITTEN, ""))
+    return when, "TIFFTAG_DATETIME, when the file was written" if when else ""
 
 
-def _from_tags(tags: Mapping[str, str]) -> datetime | None:
-    found = (parse_time(tags[name]) for name in _TAGS if name in tags)
-    return next((value for value in found if value), None)
-
-
-def _from_names(paths: list[PurePath]) -> datetime | None:
-    for name in [path.name for path in paths] + [path.parent.name for path in paths]:
-        if match := _STAMP.search(name):
-            year, month, day, *clock = match.groups()
-            value = parse_time(f"{year}-{month}-{day}" + (f"T{clock[0]}:{clock[1]}:{clock[2]}" if clock[0] else ""))
-            if value:
-                return value
-        if match := _LANDSAT.search(name):
-            return datetime(int(match[1]), 1, 1, tzinfo=UTC) + timedelta(days=int(match[2]) - 1)
+def time_in_name(name: str) -> datetime | None:
+    """Return the acquisition that a product's name states, in UTC."""
+    for pattern, reader in _NAMES:
+        for match in pattern.finditer(name):
+            when = reader(match)
+            if when is not None:
+                return when
     return None

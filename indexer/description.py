@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from bandsight.catalog.records import SceneRecord
 from bandsight.errors import BandsightError
+from bandsight.raster.decisions import Decisions
 from bandsight.sensors.profile import load_profiles
 from indexer.scene import RasterScene, open_scene
 from indexer.sources import find_scenes
@@ -13,13 +15,13 @@ _LISTED = 13
 
 
 def describe_scenes(
-    paths: Iterable[str | Path], *, sensor: str | None = None, profiles: Path | None = None
+    paths: Iterable[str | Path], *, sensor: str | None = None, force: bool = False, profiles: Path | None = None
 ) -> Iterator[tuple[str, bool]]:
     """Yield (text, whether it can be indexed) for each scene under files and folders."""
     known = load_profiles(profiles)
     for source in find_scenes(paths, known):
         try:
-            yield scene_text(open_scene(source, "", sensor=sensor, profiles=known, tiling={})), True
+            yield scene_text(open_scene(source, "", sensor=sensor, force=force, profiles=known, tiling={})), True
         except BandsightError as error:
             yield str(error), False
         except Exception as error:  # noqa: BLE001  (as in a job: no bad scene hides the others, whatever is wrong with it)
@@ -29,11 +31,12 @@ def describe_scenes(
 def scene_text(scene: RasterScene) -> str:
     """Return what was settled about a scene, as lines of text."""
     record = scene.record
+    decided = Decisions.from_dict(record.decisions or {})
     box = ", ".join(f"{b.west:.4f},{b.south:.4f},{b.east:.4f},{b.north:.4f}" for b in record.boxes)
     lines = [
         f"{record.name}: {record.sensor}, bands by: {record.properties['bandsight:bands_from']}",
         f"  {record.width} × {record.height} pixels of {record.gsd_m:.3g} m, {record.crs}, bbox {box}",
-        f"  taken: {record.datetime.isoformat() if record.datetime else 'not said'}",
+        f"  taken: {_time_text(record, decided)}",
     ]
     lines += [
         f"  {band.name:<13}{band.wavelength_um:g} µm  {low:g} to {high:g} become 0 to 255"
@@ -41,7 +44,23 @@ def scene_text(scene: RasterScene) -> str:
     ]
     if scene.raster.quality:
         lines.append(f"  quality band: {scene.raster.quality.quality.name}")
+    lines += [f"  evidence: {one.kind} ({one.found}), {one.score:g}" for one in decided.evidence]
+    if decided.nodata is not None:
+        lines.append(f"  no data: {decided.nodata:g}, by {decided.nodata_from}")
+    if decided.collar is not None:
+        lines.append("  no data: the empty border of the picture")
+    lines += [f"  mask: {name}" for name in sorted({one.mask.kind for one in decided.files} - {"none"})]
+    lines += [f"  note: {text}" for text in scene.notes]
     return "\n".join(lines)
+
+
+def _time_text(record: SceneRecord, decided: Decisions) -> str:
+    if record.datetime is None and record.start_datetime is None:
+        return "date unknown"
+    if record.start_datetime is not None and record.end_datetime is not None:
+        return f"{record.start_datetime.isoformat()} to {record.end_datetime.isoformat()}, by {decided.datetime_from}"
+    assert record.datetime is not None
+    return f"{record.datetime.isoformat()}, by {decided.datetime_from}"
 
 
 def scenes_table(paths: Iterable[str | Path], sensors: Mapping[str, str] | None = None) -> str:

@@ -71,6 +71,7 @@ def estimate(
     archive: Archive | None,
     model: Encoder,
     sensor: str | None = None,
+    force: bool = False,
     profiles: Sequence[Profile] | None = None,
     query: StacQuery | None = None,
     batch_size: int = 64,
@@ -84,7 +85,8 @@ def estimate(
         paths: What names the scenes.
         archive: Where they would go; None where it does not exist yet.
         model: Would embed them.
-        sensor: Profile for all scenes.
+        sensor: Profile for scenes that match none by themselves.
+        force: `sensor` also overrides what scenes match by themselves.
         profiles: Those to match.
         query: What to ask of a `stac:URL`.
         batch_size: Tiles in one forward pass.
@@ -102,7 +104,7 @@ def estimate(
                 if archive is not None and archive.has_scene(key):
                     found.skipped += 1
                     continue
-                scene, plan = readers.call(open_tiled, source, key, sensor, profiles, tiling)
+                scene, plan = readers.call(open_tiled, source, key, sensor, profiles, tiling, force)
             except BandsightError as error:
                 reason = str(error)
                 found.failed.append(reason if source.name in reason else f"{source.name}: {reason}")

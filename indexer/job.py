@@ -19,6 +19,7 @@ from indexer.events import (
     Committed,
     JobFinished,
     JobStarted,
+    Note,
     SceneFailed,
     SceneOpened,
     SceneSkipped,
@@ -151,6 +152,8 @@ class Job:
                 self._fail_unopened(spec.source, key, error)
                 continue
             self._progress.on(SceneOpened(name=spec.source.name, tiles=tiles))
+            for text in scene.notes:
+                self._progress.on(Note(text=text))
             self._open.append(task)
             tiling = spec.tiling
             options = {"tile_px": tiling.tile_px, "min_valid": tiling.min_valid, "max_cloud": tiling.max_cloud}

@@ -24,6 +24,7 @@ def index(
     archive: ArchiveWriter,
     model: BatchEncoder,
     sensor: str | None = None,
+    force: bool = False,
     profiles: Sequence[Profile] | None = None,
     query: StacQuery | None = None,
     batch_size: int = 64,
@@ -42,7 +43,8 @@ def index(
         paths: What names the scenes, see `find_scenes`.
         archive: Open for writing, made for this model.
         model: Embeds the tiles; its input size is the tile size.
-        sensor: Profile for all scenes; None to match each.
+        sensor: Profile for scenes that match none by themselves.
+        force: `sensor` also overrides what scenes match by themselves.
         profiles: Those to match; None for the shipped ones.
         query: What to ask of a `stac:URL` among the inputs.
         batch_size: Tiles in one forward pass.
@@ -62,7 +64,10 @@ def index(
     """
     inputs = [str(path) for path in paths]
     cut = tiling or Tiling(tile_px=model.image_size)
-    specs = [SceneSpec(source=source, sensor=sensor, tiling=cut) for source in find_scenes(inputs, profiles, query)]
+    specs = [
+        SceneSpec(source=source, sensor=sensor, force=force, tiling=cut)
+        for source in find_scenes(inputs, profiles, query)
+    ]
     return run(
         specs,
         archive=archive,

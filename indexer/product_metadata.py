@@ -32,6 +32,10 @@ class SceneMetadata:
     """The item or file, for people."""
     acquired: datetime | None = None
     """Acquisition, UTC."""
+    start: datetime | None = None
+    """Start of the interval that a catalogue states, UTC."""
+    end: datetime | None = None
+    """Its end."""
     properties: Mapping[str, Any] = field(default_factory=dict)
     """Under STAC's names, e.g. `eo:cloud_cover`, `view:sun_elevation`, `platform`."""
     hints: tuple[str, ...] = ()
@@ -46,6 +50,8 @@ class SceneMetadata:
         return {
             "by": self.by,
             "acquired": None if self.acquired is None else self.acquired.isoformat(),
+            "start": None if self.start is None else self.start.isoformat(),
+            "end": None if self.end is None else self.end.isoformat(),
             "properties": dict(self.properties),
             "hints": list(self.hints),
             "bands": {href: [asdict(band) for band in bands] for href, bands in self.bands.items()},
@@ -57,12 +63,18 @@ class SceneMetadata:
         """Return what `as_dict` wrote."""
         return cls(
             by=kept["by"],
-            acquired=None if kept["acquired"] is None else datetime.fromisoformat(kept["acquired"]),
+            acquired=_time(kept["acquired"]),
+            start=_time(kept.get("start")),
+            end=_time(kept.get("end")),
             properties=kept["properties"],
             hints=tuple(kept["hints"]),
             bands={href: tuple(BandMetadata(**band) for band in bands) for href, bands in kept["bands"].items()},
             scales={href: (scale, offset) for href, (scale, offset) in kept["scales"].items()},
         )
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def read_product_metadata(hrefs: Sequence[str]) -> SceneMetadata:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from bandsight.catalog.records import SceneRecord
@@ -37,6 +38,8 @@ from indexer.subdatasets import open_rasters
 
 # Largest block that is decoded in one piece.
 _MAX_BLOCK = 512 << 20
+# Side of the overview in which an alpha band is looked at, pixels.
+_ALPHA_PX = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,6 +54,8 @@ class RasterScene:
     """Rows and columns of the pieces in which it is stored."""
     number_bytes: int
     """Bytes that a stored number takes."""
+    notes: tuple[str, ...] = ()
+    """What the user is to know about it, e.g. an option that was not applied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,6 +92,7 @@ def open_scene(
     key: str,
     *,
     sensor: str | None = None,
+    force: bool = False,
     profiles: Sequence[Profile] | None = None,
     tiling: Mapping[str, Any],
 ) -> RasterScene:
@@ -95,7 +101,8 @@ def open_scene(
     Args:
         source: The scene's files.
         key: Its identity, see `scene_key`.
-        sensor: Profile to use; None to match one.
+        sensor: Profile for a scene that matches none by itself.
+        force: `sensor` also overrides what the scene matches by itself.
         profiles: Those to match; None for the shipped ones.
         tiling: Parameters to keep with the scene.
 
@@ -115,9 +122,9 @@ def open_scene(
             datasets=datasets,
             sidecars=sidecars,
             metadata=metadata,
-            matched=match(infos, sensor, profiles),
+            matched=match(infos, sensor, profiles, force=force),
         )
-        return _settle(opened, key, dict(tiling), sensor)
+        return _settle(opened, key, dict(tiling), sensor if force or not opened.matched.not_applied else None)
     finally:
         for dataset in datasets.values():
             dataset.close()
@@ -163,6 +170,8 @@ def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | Non
         collection=profile.collection,
         sensor=profile.name,
         datetime=when,
+        start_datetime=opened.metadata.start,
+        end_datetime=opened.metadata.end,
         crs=raster.crs,
         transform=raster.transform,
         width=raster.width,
@@ -183,7 +192,19 @@ def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | Non
         raster=raster,
         block=block[::-1] if swaps_axes(~grid.transforms[grid.reference] @ grid.transform) else block,
         number_bytes=np.dtype(dataset.dtypes[0]).itemsize,
+        notes=_notes(opened),
     )
+
+
+def _notes(opened: _Opened) -> tuple[str, ...]:
+    matched = opened.matched
+    if not matched.not_applied:
+        return ()
+    text = (
+        f"{opened.source.name}: matches {matched.profile.name} by itself, so --sensor {matched.not_applied} was not "
+        "applied; pass --force to override"
+    )
+    return (text,)
 
 
 def _grid(opened: _Opened) -> _Grid:
@@ -321,8 +342,9 @@ def _datetime(opened: _Opened, dataset: DatasetReader) -> tuple[datetime | None,
         )
     if when is not None:
         return when, "the user's sidecar"
-    if opened.metadata.acquired is not None:
-        return opened.metadata.acquired, opened.metadata.by
+    metadata = opened.metadata
+    if metadata.acquired is not None or metadata.start is not None:
+        return metadata.acquired, metadata.by
     return acquired([raster_path(href) for href in opened.source.hrefs], stored(dataset).tags())
 
 
@@ -354,4 +376,21 @@ def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, metadata: SceneMe
         stated=metadata.bands.get(href, ()),
         stated_by=metadata.by,
         hints=metadata.hints,
+        platform=str(metadata.properties.get("platform") or ""),
+        true_alpha=_is_opacity(dataset),
     )
+
+
+def _is_opacity(dataset: DatasetReader) -> bool:
+    """Say whether the band that is tagged as alpha, if there is one, has the numbers of opacity only."""
+    alpha = [i for i, colour in enumerate(dataset.colorinterp, 1) if colour.name == "alpha"]
+    if not alpha:
+        return True
+    shape = (min(dataset.height, _ALPHA_PX), min(dataset.width, _ALPHA_PX))
+    try:
+        numbers = np.unique(dataset.read(alpha[-1], out_shape=shape))
+    except RasterioError:
+        # Reading the tiles will report it.
+        return True
+    full = (1, 255, np.iinfo(numbers.dtype).max) if numbers.dtype.kind in "iu" else (1, 255)
+    return bool(numbers[-1] in (0, *full) and np.isin(numbers, (0, numbers[-1])).all())

@@ -31,7 +31,9 @@ class SceneSpec:
     source: Source
     """Its files."""
     sensor: str | None = None
-    """Profile to use; None to match one."""
+    """Profile for a scene that matches none by itself."""
+    force: bool = False
+    """`sensor` also overrides what the scene matches by itself."""
     tiling: Tiling
     """How it is cut."""
 
@@ -79,7 +81,7 @@ class SceneFeed:
             if there or key in self.known_failures:
                 self.skipped(source)
                 continue
-            call = (open_tiled, source, key, spec.sensor, self.profiles, spec.tiling)
+            call = (open_tiled, source, key, spec.sensor, self.profiles, spec.tiling, spec.force)
             yield spec, key, self.executor.submit(number, *call)
 
     def _keys(self, specs: Sequence[SceneSpec]) -> Iterator[tuple[SceneSpec, Future[str]]]:

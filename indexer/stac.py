@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -160,9 +161,11 @@ def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
     scales = {hrefs[key]: scale for key, asset in assets.items() if (scale := _scale(asset, offset_applied=applied))}
     metadata = SceneMetadata(
         by=f"STAC item {item.id}",
-        acquired=item.datetime or parse_time(str(item.properties.get("start_datetime", ""))),
+        acquired=None if item.datetime is None else _utc(item.datetime),
+        start=parse_time(str(item.properties.get("start_datetime") or "")),
+        end=parse_time(str(item.properties.get("end_datetime") or "")),
         properties={key: value for key, value in item.properties.items() if key not in _TIMES},
-        hints=tuple(text for text in (item.id, item.collection_id, item.properties.get("platform")) if text),
+        hints=tuple(text for text in (item.id, item.collection_id) if text),
         bands=bands,
         scales=scales,
     )
@@ -173,6 +176,11 @@ def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
         version=str(item.properties.get("updated", "")),
         problem=problem,
     )
+
+
+def _utc(when: datetime) -> datetime:
+    """Return a time in UTC; one without a zone is."""
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -72,8 +72,13 @@ class Tiling:
 
 
 def open_tiled(
-    source: Source, key: str, sensor: str | None, profiles: Sequence[Profile] | None, tiling: Tiling
+    source: Source,
+    key: str,
+    sensor: str | None,
+    profiles: Sequence[Profile] | None,
+    tiling: Tiling,
+    force: bool = False,
 ) -> tuple[RasterScene, TilePlan]:
     """Open a scene and settle how it is cut."""
-    scene = open_scene(source, key, sensor=sensor, profiles=profiles, tiling=tiling.as_dict())
+    scene = open_scene(source, key, sensor=sensor, force=force, profiles=profiles, tiling=tiling.as_dict())
     return scene, tiling.plan(scene)

@@ -26,7 +26,10 @@ def index(
         ),
     ],
     archive: ArchiveOption,
-    sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile; default: matched.")] = None,
+    sensor: Annotated[
+        str | None, typer.Option("--sensor", help="Sensor profile for scenes that match none by themselves.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="--sensor also overrides what scenes match.")] = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
@@ -95,7 +98,14 @@ def index(
     tiling = Tiling(
         tile_px=tile_px or encoder.image_size, scales=levels, overlap=overlap, min_valid=min_valid, max_cloud=max_cloud
     )
-    what: Any = {"model": encoder, "sensor": sensor, "profiles": known, "query": query, "batch_size": batch_size}
+    what: Any = {
+        "model": encoder,
+        "sensor": sensor,
+        "force": force,
+        "profiles": known,
+        "query": query,
+        "batch_size": batch_size,
+    }
     if dry_run:
         with opening.open_archive(archive) if exists else nullcontext() as there:
             confined: Any = {"isolate": True, "time_limit_s": time_limit}

@@ -35,14 +35,17 @@ def sensors_show(
 @sensors.command("match")
 def sensors_match(
     paths: Annotated[list[str], typer.Argument(help="Scenes: files, or folders of scenes or of band files.")],
-    sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile; default: matched.")] = None,
+    sensor: Annotated[
+        str | None, typer.Option("--sensor", help="Sensor profile for scenes that match none by themselves.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="--sensor also overrides a match.")] = False,
     profiles: ProfilesOption = None,
 ) -> None:
     """Show what a scene would be indexed as, and the evidence; nothing is indexed."""
     from indexer.description import describe_scenes
 
     failed = False
-    for text, ok in describe_scenes(paths, sensor=sensor, profiles=profiles):
+    for text, ok in describe_scenes(paths, sensor=sensor, force=force, profiles=profiles):
         typer.echo(text)
         failed = failed or not ok
     if failed:

@@ -6,10 +6,14 @@ from pathlib import Path
 
 from bandsight.sensors.profile import Profile, load_profiles
 
-# What products ship beside their bands, and what is no picture; masks that a profile reads are not among them.
+# Layers that operators ship beside their bands and that are no picture, by their own names: Sentinel-2 (ESA, product
+# specification), Landsat Collection 2 (USGS, data format control book), HLS, and Planet's masks. Words such as SR_ or
+# QA_ alone say nothing: people use them in names of their own.
 _NO_PICTURE = re.compile(
-    r"[_\s,.-](QA60|QA_(?!PIXEL)\w+|ST_(?!B\d)\w+|MSK_\w+|SR_(?!B\d)\w+|TCI|PVI|AOT|WVP|CFMASK|CLDPRB|SNWPRB"
-    r"|[SV][AZ]A|udm2?)(_\d+m|_clip)*$",
+    r"[_\s,.-](?:QA60|TCI|PVI|AOT|WVP|CLDPRB|SNWPRB|CFMASK|MSK_(?:CLDPRB|SNWPRB|CLASSI|CLOUDS|DETFOO|QUALIT|TECQUA|DEFECT"
+    r"|NODATA|SATURA)\w*"
+    r"|QA_RADSAT|SR_QA_AEROSOL|SR_AEROSOL|SR_CLOUD_QA|SR_ATMOS_OPACITY|ST_(?:QA|ATRAN|CDIST|DRAD|EMIS|EMSD|TRAD|URAD)"
+    r"|[SV][AZ]A|udm2?)(?:_\d+m|_clip|_harmonized)*$",
     re.IGNORECASE,
 )
 

@@ -47,4 +47,8 @@ class RasterInfo:
     stated_by: str = ""
     """Which of them it was, for people."""
     hints: tuple[str, ...] = ()
-    """Names that the product's metadata give to it (product id, platform), to be recognised like file names."""
+    """Names that the product's metadata give to it (product id, collection), to be recognised like file names."""
+    platform: str = ""
+    """The platform, by the metadata: it says what usually comes from there, not what this file is."""
+    true_alpha: bool = True
+    """A band that is tagged as alpha holds opacity, not a picture: its numbers are 0 and full only."""

@@ -56,6 +56,8 @@ def make_scenes(root: Path) -> Path:
     _bands(root / "i_hls", "HLS.L30.T17SLU.2020117T160901.v2.0.{}.tif", ["B02", "B03", "B04", "B05"], signed)
     _bands(root / "j_hls", "HLS.S30.T17SLU.2020117T160901.v2.0.{}.tif", ["B02", "B03", "B04", "B8A"], signed)
     _bands(root / "k_modis", "MOD09A1.A2020001.h18v03.061.sur_refl_b0{}.tif", "1234567", signed)
+    _bands(root / "k_nbar", "MCD43A4.A2020001.h18v03.061.2020010_Nadir_Reflectance_Band{}.tif", "1234567", signed)
+    _bands(root / "k_dea", "ga_ls8c_nbart_3-1-0_088080_2020-05-25_final_band0{}.tif", "1234567", signed)
     _bands(root / "l_sentinel1", "S1A_IW_GRDH_1SDV_20180204T043253_{}.tif", ["VV", "VH"], db)
     _bands(root / "m_sentinel1_dn", "s1a-iw-grd-{}-20210101t043253-035946.tiff", ["vv", "vh"], dn)
     write(root / "n_naip" / "m_4709963_se_14_1_20120731.tif", picture(4, 64, 64), photometric="MINISBLACK", alpha="NO")

@@ -404,14 +404,17 @@ def test_hyperspectral_without_wavelengths_is_told_how_to_give_them() -> None:
 
 
 def test_what_nobody_knows_is_refused_with_the_way_out() -> None:
-    with pytest.raises(SensorError, match=r"5 bands of uint16.*--sensor.*wavelengths_um"):
+    with pytest.raises(SensorError, match=r"5 bands of uint16.*wavelengths_um") as caught:
         match([_info("what.tif", 5)])
+    # No sensor has five bands in one file.
+    assert "--sensor" not in str(caught.value)
 
 
 def test_single_band_without_a_word_names_the_sensors_of_one_band() -> None:
-    with pytest.raises(SensorError, match=r"elevation.*sar_x.*sentinel1") as caught:
+    with pytest.raises(SensorError, match=r"elevation.*sar_x") as caught:
         match([_info("x/a.tif", 1, "float32")])
-    assert "sentinel2" not in str(caught.value)
+    # Sentinel-1 needs to know which polarisation it is.
+    assert "sentinel" not in str(caught.value)
 
 
 def test_newer_sentinel_2_products_are_scaled_with_their_offset() -> None:
@@ -419,3 +422,99 @@ def test_newer_sentinel_2_products_are_scaled_with_their_offset() -> None:
     found = match(_files(folder + "/T33UUU_20220216T102049_{}_10m.jp2", ["B02", "B03", "B04", "B08"]))
     assert found.profile.name == "sentinel2_l2a"
     assert found.profile.rules_for("uint16")[0].stored(0) == pytest.approx(1000)
+
+
+S2_EE = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B11", "B12")
+
+
+def test_bands_that_are_numbered_without_zeros_are_the_same_bands() -> None:
+    found = match([_info("x/sentinel2_composite.tif", 12, descriptions=S2_EE)])
+    assert found.profile.name.startswith("sentinel2")
+    assert _names(found) == NO_CIRRUS
+
+
+def test_a_profile_that_explains_only_some_of_the_bands_is_never_chosen_silently() -> None:
+    # Four bands of Sentinel-2, three of which Landsat has as well; nothing says which level it is.
+    with pytest.raises(SensorError, match=r"--sensor \(sentinel2_l1c, sentinel2_l2a\)"):
+        match([_info("x/s2_2020_rgbn.tif", 4, descriptions=("B2", "B3", "B4", "B8"))])
+    info = _info("x/S2A_MSIL2A_20200101.tif", 4, descriptions=("B02", "B03", "B04", "NDVI"))
+    with pytest.raises(SensorError, match=r"sentinel2_l2a explains 3 of 4, not NDVI; pass --sensor sentinel2_l2a"):
+        match([info])
+    assert _names(match([info], "sentinel2_l2a", force=True)) == ["B02", "B03", "B04"]
+
+
+def test_the_advice_of_an_ambiguous_scene_leads_to_its_bands() -> None:
+    info = _info("x/s2_2020_rgbn.tif", 4, descriptions=("B2", "B3", "B4", "B8"))
+    for sensor in ("sentinel2_l1c", "sentinel2_l2a"):
+        assert _names(match([info], sensor)) == ["B02", "B03", "B04", "B08"]
+
+
+def test_every_sensor_that_a_refusal_names_explains_all_bands() -> None:
+    for info in (_info("x/a.tif", 1, "float32"), _info("x/a.tif", 4, "uint8", colorinterp=RGBX), _info("a.tif", 7)):
+        with pytest.raises(SensorError, match="--sensor") as caught:
+            match([info])
+        for name in str(caught.value).split("--sensor (")[1].split(")")[0].split(", "):
+            assert len({matched.index for matched in match([info], name).bands}) >= min(info.count, 6)
+
+
+def test_a_product_name_outranks_a_colour_tag_and_an_alpha_that_is_none_is_a_band() -> None:
+    colours = (*RGBX[:3], "alpha")
+    info = _info("m_4709963_se_14_1_20090818.tif", 4, "uint8", colorinterp=colours, true_alpha=False)
+    assert (match([info]).profile.name, len(match([info]).bands)) == ("rgbn", 4)
+    mosaic = _info("naip_mosaic.tif", 4, "uint8", colorinterp=colours, true_alpha=True)
+    assert match([mosaic]).profile.name == "rgb"
+
+
+def test_what_a_file_is_outranks_what_its_platform_usually_makes() -> None:
+    files = [
+        _info(f"f/LC08_L2SP_193024_20220601_20220601_02_T1_SR_B{n}.TIF", hints=("scene_42",), platform="landsat-8")
+        for n in (2, 3, 4)
+    ]
+    assert match(files).profile.name == "landsat89_sr"
+    assert (
+        match([_info(f"f/b{n}.tif", platform="landsat-8") for n in ("_B2", "_B3", "_B4")]).profile.name == "landsat89"
+    )
+
+
+@pytest.mark.parametrize(
+    ("info", "profile", "indexes"),
+    [
+        (_info("x.tif", 3, colorinterp=RGBX[:3]), "rgb", [1, 2, 3]),
+        (_info("x.tif", 4, colorinterp=("blue", "green", "red", "alpha")), "rgb", [3, 2, 1]),
+        (_info("x.tif", 5, "uint8", colorinterp=(*RGBX[:3], "nir", "alpha")), "rgbn", [1, 2, 3, 4]),
+        (_info("x.tif", 3, descriptions=("R", "G", "B")), "rgb", [1, 2, 3]),
+        (_info("x.tif", 1, "float32", descriptions=("Gamma0_VV",)), "sentinel1", [1]),
+        (_info("x.tif", 2, "float32", descriptions=("Sigma0_VH_db", "Sigma0_VV_db")), "sentinel1", [2, 1]),
+        (_info("x.tif", 1, "float32", descriptions=("elevation",)), "elevation", [1, 1, 1]),
+        (_info("LT05_172034_20010526/all_bands.tif", 7, "uint8"), "landsat45_tm", [1, 2, 3, 4, 5, 7]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_colours_and_descriptions_in_any_order_are_recognised(
+    info: RasterInfo, profile: str, indexes: list[int]
+) -> None:
+    found = match([info])
+    assert (found.profile.name, [matched.index for matched in found.bands]) == (profile, indexes)
+
+
+@pytest.mark.parametrize("name", ["campus_dem_survey_2020.tif", "red_river.tif", "SR_notes.tif", "st_louis.tif"])
+def test_words_inside_of_longer_names_decide_nothing(name: str) -> None:
+    with pytest.raises(SensorError, match="nothing says which bands"):
+        match([_info(f"x/{name}", 1, "float32")])
+
+
+def test_a_sensor_applies_to_what_matches_nothing_and_overrides_a_match_only_by_force() -> None:
+    rgb = _info("x.tif", 3, "uint8", colorinterp=RGBX[:3])
+    found = match([rgb], "landsat45_tm")
+    assert (found.profile.name, found.not_applied) == ("rgb", "landsat45_tm")
+    unknown = _info("x.tif", 4, "uint8", colorinterp=RGBX)
+    assert match([unknown], "bgrn").not_applied == ""
+    named = _info("S2A_MSIL2A_20200101.tif", 13, descriptions=tuple(S2))
+    assert match([named], "sentinel2_l1c").profile.name == "sentinel2_l2a"
+    assert match([named], "sentinel2_l1c", force=True).profile.name == "sentinel2_l1c"
+
+
+def test_all_evidence_is_kept() -> None:
+    found = match([_info("S2A_MSIL2A_20200101.tif", 3, descriptions=("B02", "B03", "B04"))])
+    assert {one.kind for one in found.evidence} >= {"product name", "band names"}
+    assert all(one.score > 0 and one.found for one in found.evidence)

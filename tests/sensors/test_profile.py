@@ -68,7 +68,7 @@ def test_an_unknown_sensor_is_refused_with_the_names_that_exist() -> None:
 def test_bytes_of_sentinel_2_are_as_they_are_and_other_types_are_reflectance() -> None:
     profile = profile_named("sentinel2_l1c")
     assert profile.rules_for("uint8")[0].kind == "as_is"
-    integers, floats = profile.rules_for("uint16")
+    (integers,), floats = profile.rules_for("uint16"), profile.rules_for("float32")[1]
     assert [integers.stored(value) for value in (0, 0.3)] == pytest.approx([0, 3000])
     assert [floats.stored(value) for value in (0, 0.3)] == pytest.approx([0, 0.3])
 
@@ -80,7 +80,8 @@ def test_the_offset_of_newer_sentinel_2_products_is_taken_from_their_path() -> N
     newer = Path(str(new).replace("N0400", "N0510"))
     assert profile.for_path(old) is profile
     for path in (new, newer):
-        integers, floats = profile.for_path(path).rules_for("uint16")
+        own = profile.for_path(path)
+        (integers,), floats = own.rules_for("uint16"), own.rules_for("float32")[1]
         assert [integers.stored(value) for value in (0, 0.3)] == pytest.approx([1000, 4000])
         assert floats.stored(0) == 0
         assert profile.for_path(path).rules_for("uint8") == profile.rules_for("uint8")

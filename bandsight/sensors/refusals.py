@@ -1,0 +1,86 @@
+"""What to say when no profile can be chosen: what was found, what is missing, and options that work."""
+
+from collections.abc import Sequence
+
+from bandsight.sensors.candidates import Candidate, candidate
+from bandsight.sensors.profile import Profile
+from bandsight.sensors.raster_info import RasterInfo
+
+# More names than these are no advice.
+_FEW = 6
+
+
+def too_few(found: Candidate, files: Sequence[RasterInfo]) -> str:
+    """Return that a profile's bands are incomplete."""
+    names, profile = [matched.band.name for matched in found.bands], found.profile
+    missing = [name for name in profile.default_bands if name not in names]
+    return (
+        f"{files[0].href}: found {', '.join(names)} of {profile.name}, need at least {profile.min_bands} of its bands; "
+        f"missing {', '.join(missing)}: put their files beside it, or {_wavelengths(files)}"
+    )
+
+
+def misfit(profile: Profile, files: Sequence[RasterInfo]) -> str:
+    """Return that files do not hold the bands of the profile that the user named."""
+    found = f"{files[0].count} bands" if len(files) == 1 else f"{len(files)} files"
+    if not profile.bands:
+        return f"{files[0].href}: {found} without wavelengths; {_wavelengths(files)}"
+    orders = " or ".join(sorted({" ".join(layout.bands) for layout in profile.layouts}))
+    single = f"a file with the bands {orders}" if orders else ""
+    several = "one file for each band, named like the operator's" if any(b.file for b in profile.bands) else ""
+    needed = ", or ".join(part for part in (single, several) if part)
+    return (
+        f"{files[0].href}: {found}, sensor {profile.name} needs {needed}; "
+        "choose another --sensor (see: bandsight sensors list)"
+    )
+
+
+def ambiguous(files: Sequence[RasterInfo], best: Sequence[Candidate]) -> str:
+    """Return that several profiles fit equally well."""
+    names = ", ".join(sorted(one.profile.name for one in best))
+    kinds = {"band names", "file names"}
+    found = "; ".join(sorted({one.found for each in best for one in each.evidence if one.kind in kinds}))
+    shown = f" ({found})" if found else ""
+    return (
+        f"{_found(files)}{shown}: more than one sensor profile fits; pass --sensor ({names}), or {_wavelengths(files)}"
+    )
+
+
+def unmatched(files: Sequence[RasterInfo], nearest: Sequence[Candidate], known: Sequence[Profile]) -> str:
+    """Return that no profile explains the files, and the few that the user could name."""
+    partial = [one for one in nearest if one.is_named and one.unexplained and one.is_enough]
+    few = [one for one in nearest if one.is_named and not one.unexplained and not one.is_enough]
+    if few and not partial:
+        return too_few(few[0], files)
+    fitting = sorted(profile.name for profile in known if _fits(profile, files))
+    choice = f"pass --sensor ({', '.join(fitting)}), or " if 0 < len(fitting) <= _FEW else ""
+    if partial:
+        first = partial[0]
+        left = ", ".join(first.unexplained[:_FEW]) + (", …" if len(first.unexplained) > _FEW else "")
+        total = len(first.bands) + len(first.unexplained)
+        take = f"pass --sensor {first.profile.name} --force to index only those, or "
+        return (
+            f"{_found(files)}: sensor {first.profile.name} explains {len(first.bands)} of {total}, not {left}; "
+            f"{take}{_wavelengths(files)}"
+        )
+    return f"{_found(files)}, and nothing says which bands these are; {choice}{_wavelengths(files)}"
+
+
+def _fits(profile: Profile, files: Sequence[RasterInfo]) -> bool:
+    """Say whether a user who names this profile gets all bands explained, and enough of them."""
+    found = candidate(profile, files, forced=True)
+    return found is not None and found.is_enough and not found.unexplained
+
+
+def _found(files: Sequence[RasterInfo]) -> str:
+    info = files[0]
+    found = f"{info.count} bands of {info.dtype}" if len(files) == 1 else f"{len(files)} band files"
+    if len(files) == 1 and info.count == 1:
+        found = f"1 band of {info.dtype}"
+    return f"{info.href}: {found}"
+
+
+def _wavelengths(files: Sequence[RasterInfo]) -> str:
+    count = files[0].count
+    what = "its wavelength" if count == 1 else f"the wavelengths of its {count} bands"
+    return f'write {{"wavelengths_um": […]}} with {what} into {files[0].path.name}.bandsight.json'
