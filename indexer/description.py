@@ -39,7 +39,7 @@ def scene_text(scene: RasterScene) -> str:
         f"  taken: {_time_text(record, decided)}",
     ]
     lines += [
-        f"  {band.name:<13}{band.wavelength_um:g} µm  {low:g} to {high:g} become 0 to 255"
+        f"  {band.name:<12} {band.wavelength_um:g} µm  {low:g} to {high:g} become 0 to 255"
         for band, low, high in zip(record.bands, scene.raster.scaling.low, scene.raster.scaling.high, strict=True)
     ]
     if scene.raster.quality:
@@ -57,10 +57,9 @@ def scene_text(scene: RasterScene) -> str:
 def _time_text(record: SceneRecord, decided: Decisions) -> str:
     if record.datetime is None and record.start_datetime is None:
         return "date unknown"
-    if record.start_datetime is not None and record.end_datetime is not None:
-        return f"{record.start_datetime.isoformat()} to {record.end_datetime.isoformat()}, by {decided.datetime_from}"
-    assert record.datetime is not None
-    return f"{record.datetime.isoformat()}, by {decided.datetime_from}"
+    interval = [time.isoformat() for time in (record.start_datetime, record.end_datetime) if time]
+    moment = [record.datetime.isoformat()] if record.datetime else []
+    return f"{', '.join([*moment, ' to '.join(interval)] if interval else moment)}, by {decided.datetime_from}"
 
 
 def scenes_table(paths: Iterable[str | Path], sensors: Mapping[str, str] | None = None) -> str:

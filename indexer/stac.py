@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pystac
 from pystac.stac_io import DefaultStacIO
@@ -14,24 +13,16 @@ from pystac.stac_io import DefaultStacIO
 from bandsight.errors import SceneError, needs_extra
 from bandsight.raster.drivers import is_remote, raster_path
 from bandsight.sensors.profile import Profile
-from bandsight.sensors.raster_info import BandMetadata
 from indexer.datetimes import parse_time
 from indexer.product_metadata import SceneMetadata
 from indexer.source import Source
+from indexer.stac_assets import bands, data_assets, href, scale
 from indexer.stac_query import StacQuery
 
-_RASTERS = (
-    "image/tiff",
-    "image/vnd.stac.geotiff",
-    "image/jp2",
-    "application/netcdf",
-    "application/x-netcdf",
-    "image/png",
-)
-_NO_DATA_ROLES = {"thumbnail", "overview", "visual", "metadata"}
-_NO_DATA_KEYS = {"thumbnail", "visual", "preview", "rendered_preview", "tilejson"}
+# Sentinel-2 (ESA, processing baseline 04.00): reflectance = (number - 1000) / 10000.
+_OFFSET_SINCE, _S2_SCALE, _S2_OFFSET = "04.00", 1e-4, -0.1
 # Times another way; the rest of an item's properties is kept under its own names.
-_TIMES = {"datetime", "start_datetime", "end_datetime", "created", "updated"}
+_TIMES = {"datetime", "created", "updated"}
 _HOW = "need a STAC item, item collection or catalogue"
 # What pystac raises of JSON that is not what it takes it for, and what looking at such an item does.
 _NOT_STAC = (pystac.STACError, pystac.STACTypeError, OSError, KeyError, TypeError, ValueError, AttributeError)
@@ -61,7 +52,8 @@ def items_of(href: str, unread: Unread) -> Iterator[pystac.Item]:
             yield from _each(said.get("features", []), path, unread)
         elif kind == "Feature":
             yield _item(said, path)
-        elif kind in {"Catalog", "Collection"}:
+        elif kind in {"Catalog", "Collection"} or (kind is None and "stac_version" in said and "links" in said):
+            # Before STAC 1.0, catalogues and collections have no type.
             root = pystac.read_file(path)
             assert isinstance(root, pystac.Catalog)
             yield from _below(root, unread)
@@ -147,18 +139,17 @@ def source_of(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
 
 
 def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
-    assets = _data_assets(item, profiles)
-    hrefs = {key: _href(asset) for key, asset in assets.items()}
+    assets = data_assets(item, profiles)
+    hrefs = {key: href(asset) for key, asset in assets.items()}
     origin = item.get_self_href() or ""
-    outside = [href for href in hrefs.values() if is_remote(origin) and not is_remote(href)]
+    outside = [place for place in hrefs.values() if is_remote(origin) and not is_remote(place)]
     problem = ""
     if not assets:
         problem = f"{item.id}: its STAC item has no raster among its assets ({', '.join(item.assets) or 'none'})"
     elif outside:
         problem = f"{item.id}: its remote STAC item names {outside[0]}, a file of this machine; it is not read"
-    bands = {hrefs[key]: listed for key, asset in assets.items() if (listed := _bands(asset))}
-    applied = item.properties.get("earthsearch:boa_offset_applied") is True
-    scales = {hrefs[key]: scale for key, asset in assets.items() if (scale := _scale(asset, offset_applied=applied))}
+    stated = {hrefs[key]: listed for key, asset in assets.items() if (listed := bands(asset))}
+    scales = _scales(item, {hrefs[key]: asset for key, asset in assets.items()})
     metadata = SceneMetadata(
         by=f"STAC item {item.id}",
         acquired=None if item.datetime is None else _utc(item.datetime),
@@ -166,7 +157,7 @@ def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
         end=parse_time(str(item.properties.get("end_datetime") or "")),
         properties={key: value for key, value in item.properties.items() if key not in _TIMES},
         hints=tuple(text for text in (item.id, item.collection_id) if text),
-        bands=bands,
+        bands=stated,
         scales=scales,
     )
     return Source(
@@ -176,6 +167,18 @@ def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
         version=str(item.properties.get("updated", "")),
         problem=problem,
     )
+
+
+def _scales(item: pystac.Item, assets: Mapping[str, pystac.Asset]) -> dict[str, tuple[float, float]]:
+    """Return (scale, offset) of each file that the item states them for, by href.
+
+    Sentinel-2's numbers are 1000 higher since processing baseline 04.00, unless a catalogue has taken that away.
+    """
+    applied = item.properties.get("earthsearch:boa_offset_applied") is True
+    found = {place: one for place, asset in assets.items() if (one := scale(asset, offset_applied=applied))}
+    baseline = str(item.properties.get("s2:processing_baseline") or "")
+    shifted = baseline >= _OFFSET_SINCE and not applied and not found
+    return dict.fromkeys(assets, (_S2_SCALE, _S2_OFFSET)) if baseline and shifted else found
 
 
 def _utc(when: datetime) -> datetime:
@@ -210,72 +213,3 @@ def _of_parquet(path: str) -> list[Any]:
 
 def _item(said: Mapping[str, Any], path: str) -> pystac.Item:
     return pystac.Item.from_dict(dict(said), href=path, preserve_dict=False)
-
-
-def _data_assets(item: pystac.Item, profiles: Sequence[Profile]) -> dict[str, pystac.Asset]:
-    """Return the assets that hold bands; where none says so, all rasters that are meant as data."""
-    rasters = {key: asset for key, asset in item.assets.items() if _is_raster(key, asset)}
-    masks = {key: asset for key, asset in rasters.items() if _is_quality(asset, profiles)}
-    banded = {key: asset for key, asset in rasters.items() if key not in masks and _bands(asset)}
-    if not banded:
-        return rasters
-    once: dict[tuple[Any, ...], str] = {}
-    for key, asset in banded.items():
-        # Some catalogues hold each band as COG and as JP2: the first of a kind is theirs to read from afar.
-        once.setdefault(tuple(_bands(asset)), key)
-    return {key: banded[key] for key in once.values()} | _one_mask(masks)
-
-
-def _one_mask(masks: Mapping[str, pystac.Asset]) -> dict[str, pystac.Asset]:
-    stems: dict[str, str] = {}
-    for key, asset in masks.items():
-        stems.setdefault(raster_path(asset.href).stem, key)
-    return {key: masks[key] for key in stems.values()}
-
-
-def _is_raster(key: str, asset: pystac.Asset) -> bool:
-    if key.lower() in _NO_DATA_KEYS or _NO_DATA_ROLES.intersection(asset.roles or ()):
-        return False
-    kind = (asset.media_type or "").split(";")[0].strip().lower()
-    endings = {".tif", ".tiff", ".jp2", ".nc", ".img"}
-    return kind in _RASTERS or (not kind and raster_path(asset.href).suffix.lower() in endings)
-
-
-def _is_quality(asset: pystac.Asset, profiles: Sequence[Profile]) -> bool:
-    stem = raster_path(asset.href).stem
-    return any(quality.file.search(stem) for profile in profiles for quality in profile.quality)
-
-
-def _bands(asset: pystac.Asset) -> tuple[BandMetadata, ...]:
-    """Return what an asset says about its bands: STAC 1.1 `bands`, or `eo:bands` before it."""
-    listed: Iterable[Mapping[str, Any]] = asset.extra_fields.get("bands") or asset.extra_fields.get("eo:bands") or ()
-    found = tuple(
-        BandMetadata(
-            name=band.get("name"),
-            common_name=band.get("eo:common_name", band.get("common_name")),
-            wavelength_um=_number(band.get("eo:center_wavelength", band.get("center_wavelength"))),
-            fwhm_um=_number(band.get("eo:full_width_half_max", band.get("full_width_half_max"))),
-        )
-        for band in listed
-    )
-    return found if any(band.name or band.common_name or band.wavelength_um for band in found) else ()
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _scale(asset: pystac.Asset, *, offset_applied: bool) -> tuple[float, float] | None:
-    fields = asset.extra_fields
-    listed = [fields, *(fields.get("bands") or ()), *(fields.get("raster:bands") or ())]
-    for said in listed:
-        scale = said.get("raster:scale", said.get("scale"))
-        if isinstance(scale, int | float) and scale > 0:
-            offset = said.get("raster:offset", said.get("offset", 0.0))
-            return float(scale), 0.0 if offset_applied else float(offset or 0.0)
-    return None
-
-
-def _href(asset: pystac.Asset) -> str:
-    href = asset.get_absolute_href() or asset.href
-    return unquote(urlsplit(href).path) if href.startswith("file://") else href

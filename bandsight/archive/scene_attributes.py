@@ -1,6 +1,7 @@
 """What filters read of scenes, kept in memory; each scene is read from the catalog once."""
 
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +9,6 @@ from numpy.typing import NDArray
 from bandsight.attributes.columns import SceneColumns, time_us
 from bandsight.attributes.fields import FIELDS
 from bandsight.catalog.port import Catalog
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 class SceneTable:
@@ -36,11 +34,21 @@ class SceneTable:
         return SceneColumns(
             ids=np.array(ids, np.int64),
             times_us=np.array([time_us(row[0]) for row in rows], np.int64),
+            starts_us=np.array([_end_us(row[0], row[4], "start_datetime") for row in rows], np.int64),
+            ends_us=np.array([_end_us(row[0], row[4], "end_datetime") for row in rows], np.int64),
             collections=np.array([row[1] for row in rows], np.str_),
             sensors=np.array([row[2] for row in rows], np.str_),
             boxes=_boxes([row[3] for row in rows]),
             properties=tuple(row[4] for row in rows),
         )
+
+
+def _end_us(moment: datetime | None, properties: dict[str, Any], name: str) -> int:
+    """Return an end of a scene's time interval, as `time_us`; its moment where it has no interval."""
+    try:
+        return time_us(datetime.fromisoformat(properties[name]).astimezone(UTC))
+    except (KeyError, TypeError, ValueError):
+        return time_us(moment)
 
 
 def _boxes(boxes: list[list[list[float]]]) -> NDArray[np.float64]:

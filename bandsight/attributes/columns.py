@@ -109,6 +109,10 @@ class SceneColumns:
     """(west, south, east, north) of each scene, degrees, shape (n, 2, 4); the second is NaN unless there are two."""
     properties: tuple[Mapping[str, Any], ...]
     """STAC properties of each scene."""
+    starts_us: NDArray[np.int64] | None = None
+    """Start of each scene's time interval, as `times_us`; None where all scenes are of a moment."""
+    ends_us: NDArray[np.int64] | None = None
+    """End of each scene's time interval."""
     made: dict[str, PropertyColumn] = field(default_factory=dict, compare=False, repr=False)
     """Columns of the properties used so far; each is made once."""
 

@@ -181,11 +181,14 @@ def _of_scenes(view: AttributeView, where: Filter, *, outcome: bool) -> list[Mas
     scenes = view.scenes
     every = np.ones(len(scenes.ids), bool)
     parts: list[tuple[Mask, Mask]] = []
-    timed = scenes.times_us != NO_TIME
+    # A scene of a time interval matches where the two intervals meet (OGC API - Features, parameter datetime).
+    starts = scenes.times_us if scenes.starts_us is None else scenes.starts_us
+    ends = scenes.times_us if scenes.ends_us is None else scenes.ends_us
+    timed = starts != NO_TIME
     if where.start:
-        parts.append((scenes.times_us >= time_us(where.start), timed))
+        parts.append((ends >= time_us(where.start), timed))
     if where.end:
-        parts.append((scenes.times_us <= time_us(where.end), timed))
+        parts.append((starts <= time_us(where.end), timed))
     if where.collections:
         parts.append((np.isin(scenes.collections, where.collections), every))
     if where.sensors:

@@ -140,8 +140,7 @@ def _product_evidence(profile: Profile, files: Sequence[RasterInfo]) -> list[Evi
             break
     if not found and first.platform and profile.product.search(first.platform):
         found.append(Evidence(kind="platform", found=first.platform, score=PLATFORM))
-    # Both say the same: the stronger one counts.
-    return found[:1]
+    return found
 
 
 def _of_one_file(profile: Profile, info: RasterInfo, *, named: bool, forced: bool) -> _Found | None:

@@ -139,10 +139,10 @@ def _best(files: Sequence[RasterInfo], known: Sequence[Profile]) -> Candidate:
 
 def _origin(chosen: Candidate, files: Sequence[RasterInfo]) -> str:
     kinds = {one.kind for one in chosen.evidence}
-    if "product name" in kinds:
-        return "file names"
     if kinds & {"product in metadata", "platform"}:
         return f"product named by {files[0].stated_by}"
+    if "product name" in kinds:
+        return "file names"
     return "band descriptions" if "band names" in kinds else "colour interpretation"
 
 

@@ -68,7 +68,7 @@ def test_blocks_of_tiles_read_together_are_what_each_is_alone(tmp_path, scale, o
     values = picture(3, 335, 401)
     values[:, 50:90, 60:140] = 0
     scene = opened(write(tmp_path / "a.tif", values, nodata=0, origin=(400_030.0, 5_800_070.0)))
-    layout = Tiling(tile_px=32, scales=(scale,), overlap=overlap).layout(scene)
+    layout = Tiling(tile_px=32, scales=(scale,), overlap=overlap).plan(scene)
     seen = []
     for read in layout.reads():
         windows = [layout.window(number) for number in read.numbers]
@@ -92,7 +92,7 @@ def test_readers_share_no_more_than_a_row_of_blocks_with_each_other(tmp_path, ti
         blockysize=64,
     )
     scene = opened(path)
-    layout = Tiling(tile_px=tile_px).layout(scene)
+    layout = Tiling(tile_px=tile_px).plan(scene)
     blocks = {}
     for read in layout.reads():
         windows = [layout.window(number) for number in read.numbers]

@@ -295,7 +295,7 @@ def test_a_folder_that_gets_another_band_file_is_still_one_scene(tmp_path, archi
     write(folder / "T33UUT_20200101T101031_B01.tif", picture(1, 40, 40, dtype="uint16") * 20)
     assert index([folder], archive=archive, model=encoder).scenes == 1
     (scene,) = archive.scenes()
-    assert [band.name for band in scene.raster.bands] == ["B01", "B02", "B03", "B04"]
+    assert [band.name for band in scene.bands] == ["B01", "B02", "B03", "B04"]
     assert archive.tile_count == 4
 
 

@@ -1,12 +1,14 @@
 import asyncio
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pystac
 import pytest
 
+from bandsight.attributes.filters import Filter
 from bandsight.errors import SceneError
 from indexer.pipeline import index
 from indexer.scene import open_scene
@@ -79,7 +81,7 @@ def test_an_item_gives_bands_wavelengths_scales_time_and_properties(scene, old):
     assert record.properties["eo:cloud_cover"] == 7.5
     assert record.properties["platform"] == "sentinel-2b"
     assert str(record.datetime) == "2022-02-16 10:21:01+00:00"
-    assert found.low == pytest.approx((0, 0, 0) if old else (1000, 1000, 1000))
+    assert found.raster.scaling.low == pytest.approx((0, 0, 0) if old else (1000, 1000, 1000))
     assert found.quality is not None
     assert found.quality.href.endswith("SCL.tif")
 
@@ -87,7 +89,7 @@ def test_an_item_gives_bands_wavelengths_scales_time_and_properties(scene, old):
 def test_an_offset_that_the_catalogue_has_applied_is_not_applied_again(scene):
     said = item("S2B_L2A", "./data/", **{"earthsearch:boa_offset_applied": True})
     (scene / "item.json").write_text(json.dumps(said))
-    assert opened(scene / "item.json").low == pytest.approx((0, 0, 0))
+    assert opened(scene / "item.json").raster.scaling.low == pytest.approx((0, 0, 0))
 
 
 def test_an_item_collection_a_catalogue_and_a_geoparquet_file_hold_the_same_scenes(scene):
@@ -251,3 +253,37 @@ def test_a_catalogue_whose_links_lead_in_circles_or_nowhere_gives_all_of_its_ite
     found = find_scenes([scene / "root.json"])
     assert sorted(source.name for source in found if not source.problem) == ["one", "two"]
     assert [Path(source.name).name for source in found if source.problem] == ["missing.json"]
+
+
+def test_an_interval_is_kept_searched_by_overlap_and_given_back(tmp_path, archive, encoder):
+    write(tmp_path / "rgb.tif", picture(3, 64, 64))
+    item = {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": "mosaic-2020",
+        "properties": {
+            "datetime": None,
+            "start_datetime": "2020-01-01T00:00:00Z",
+            "end_datetime": "2020-12-31T23:59:59Z",
+        },
+        "geometry": {"type": "Point", "coordinates": [13.5, 52.3]},
+        "bbox": [13.5, 52.3, 13.5, 52.3],
+        "links": [],
+        "assets": {"data": {"href": "./rgb.tif", "type": "image/tiff; application=geotiff", "roles": ["data"]}},
+    }
+    (tmp_path / "item.json").write_text(json.dumps(item))
+    assert index([tmp_path / "item.json"], archive=archive, model=encoder).failed == []
+    (scene,) = archive.scenes()
+    assert (scene.datetime, scene.start_datetime, scene.end_datetime) == (
+        None,
+        datetime(2020, 1, 1, tzinfo=UTC),
+        datetime(2020, 12, 31, 23, 59, 59, tzinfo=UTC),
+    )
+    assert scene.properties["start_datetime"] == "2020-01-01T00:00:00Z"
+
+    def found(start, end):
+        return len(archive.tile_ids(Filter(start=start, end=end)))
+
+    june, july = datetime(2020, 6, 1, tzinfo=UTC), datetime(2020, 7, 1, tzinfo=UTC)
+    assert found(june, july) == found(None, datetime(2020, 1, 1, tzinfo=UTC)) == found(None, None) > 0
+    assert found(datetime(2021, 1, 1, tzinfo=UTC), None) == found(None, datetime(2019, 12, 31, tzinfo=UTC)) == 0
