@@ -82,8 +82,8 @@ def test_an_item_gives_bands_wavelengths_scales_time_and_properties(scene, old):
     assert record.properties["platform"] == "sentinel-2b"
     assert str(record.datetime) == "2022-02-16 10:21:01+00:00"
     assert found.raster.scaling.low == pytest.approx((0, 0, 0) if old else (1000, 1000, 1000))
-    assert found.quality is not None
-    assert found.quality.href.endswith("SCL.tif")
+    assert found.raster.quality is not None
+    assert found.raster.quality.href.endswith("SCL.tif")
 
 
 def test_an_offset_that_the_catalogue_has_applied_is_not_applied_again(scene):
