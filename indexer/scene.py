@@ -17,6 +17,7 @@ from bandsight.errors import SceneError
 from bandsight.geo.footprint import footprint
 from bandsight.raster.bands import BandRef
 from bandsight.raster.byte_scaling import ByteScaling
+from bandsight.raster.collar import find_collar
 from bandsight.raster.decisions import BandDecision, Decisions, FileDecision, QualityDecision
 from bandsight.raster.drivers import raster_path, stored
 from bandsight.raster.masks import file_mask
@@ -152,9 +153,12 @@ def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | Non
         quality=_quality(opened, grid),
         scaling=ByteScaling(low=(0.0,) * len(bands), high=(255.0,) * len(bands)),
     )
+    files = OpenFiles(opened.datasets)
+    if _may_have_collar(draft, profile):
+        draft = replace(draft, collar=find_collar(draft, files))
     stretched = limits(
         draft,
-        OpenFiles(opened.datasets),
+        files,
         opened.matched,
         {href: (scale, offset, opened.metadata.by) for href, (scale, offset) in opened.metadata.scales.items()},
         _sun_elevation(opened.metadata),
@@ -205,6 +209,12 @@ def _notes(opened: _Opened) -> tuple[str, ...]:
         "applied; pass --force to override"
     )
     return (text,)
+
+
+def _may_have_collar(raster: SceneRaster, profile: Profile) -> bool:
+    """Say whether black at the edge may be an empty border: nothing else states where the scene has data."""
+    stated = any(one.mask.kind != "none" for one in raster.files.values())
+    return profile.collar and not stated and raster.nodata is None and 0 not in raster.fill_values
 
 
 def _grid(opened: _Opened) -> _Grid:

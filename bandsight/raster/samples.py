@@ -10,8 +10,9 @@ from rasterio.errors import RasterioError
 
 from bandsight.errors import SceneError
 from bandsight.raster.open_files import OpenFiles
+from bandsight.raster.orientation import swaps_axes, turned
 from bandsight.raster.scene_raster import SceneRaster
-from bandsight.raster.windows import band_validity, bands_by_file, first_line, read_mask
+from bandsight.raster.windows import band_validity, bands_by_file, first_line, read_mask, step_of
 
 # Longest side of the overview that is looked at, pixels, and most values of one file in it, over all its bands.
 _OVERVIEW_PX = 1024
@@ -39,9 +40,23 @@ def sample_values(raster: SceneRaster, files: OpenFiles) -> list[NDArray[np.floa
         values: NDArray[Any] = np.abs(data) if np.iscomplexobj(data) else data
         finite = np.isfinite(values) if values.dtype.kind == "f" else None
         seen = band_validity(raster, values, finite, mask)
+        if raster.collar is not None:
+            seen &= ~_in_collar(raster, files, href, values)
         for position, band, valid in zip(positions, values, seen, strict=True):
             # Larger numbers than float32 has are none here, as they are none in a tile.
             with np.errstate(over="ignore"):
                 numbers = np.asarray(band[valid], np.float32)
             found[position] = numbers[np.isfinite(numbers)]
     return found
+
+
+def _in_collar(raster: SceneRaster, files: OpenFiles, href: str, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which pixels of a whole file belong to the scene's empty border, shape (rows, columns)."""
+    assert raster.collar is not None
+    step = step_of(raster, files, href)
+    rows, cols = values.shape[1:]
+    shape = (cols, rows) if swaps_axes(step) else (rows, cols)
+    extent = (0.0, 0.0, float(raster.width), float(raster.height))
+    near = raster.collar.window(extent, shape, (raster.width, raster.height))
+    # The way back from the scene's orientation to the file's.
+    return np.asarray(turned(near, ~step) & raster.collar.is_empty(values), np.bool_)

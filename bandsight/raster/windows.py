@@ -196,6 +196,12 @@ def decoded_pixels(dataset: DatasetReader, width: float, height: float, shape: S
     return width * height / finest**2
 
 
+def step_of(raster: SceneRaster, files: OpenFiles, href: str) -> Affine:
+    """Return the way from the scene's pixels to those of one of its files."""
+    step: Affine = ~files.transform(raster, href) @ Affine(*raster.transform)
+    return step
+
+
 def first_line(error: BaseException) -> str:
     """Return what went wrong, in GDAL's words where rasterio only says that something did."""
     while isinstance(error, RasterioError) and error.__cause__ is not None:
@@ -349,7 +355,7 @@ def _read_file(
     shape = (inside.shape[0] * finer, inside.shape[1] * finer)
     try:
         dataset = files.dataset(href)
-        step = ~files.transform(raster, href) @ Affine(*raster.transform)
+        step = step_of(raster, files, href)
         window = _window(dataset, step, inside.extent)
         if window is None:
             empty = np.zeros((len(indexes), *shape), dataset.dtypes[indexes[0] - 1])

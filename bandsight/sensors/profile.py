@@ -90,6 +90,8 @@ class Profile:
     """Single files that hold several bands."""
     quality: tuple[Quality, ...] = ()
     """Its quality bands; the first whose names fit is used."""
+    collar: bool = True
+    """Black that is connected to the edge holds no data; not so where 0 is a number like any other, as of heights."""
     styles: tuple[Style, ...] = ()
     """Pictures for people; where empty they are derived from the wavelengths."""
     toa_reflectance: bool = False

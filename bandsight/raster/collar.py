@@ -1,0 +1,91 @@
+"""Finds the empty border around a picture: black that is connected to the edge, not black ground inside."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+
+from bandsight.errors import SceneError
+from bandsight.raster.masks import Collar
+from bandsight.raster.open_files import OpenFiles
+from bandsight.raster.orientation import file_shape, turned
+from bandsight.raster.scene_raster import SceneRaster
+from bandsight.raster.windows import first_line, step_of
+
+# Longest side of the picture in which the border is sought, pixels.
+_OVERVIEW_PX = 1024
+# A border fills at least this share of the scene: a dark pixel in a corner is none.
+_LEAST_SHARE = 0.002
+# Lossy compression leaves numbers up to this in black.
+_NOISE = 3
+_LOSSY = {"jpeg", "webp", "jpeg2000", "lerc"}
+
+
+def find_collar(raster: SceneRaster, files: OpenFiles) -> Collar | None:
+    """Return a scene's empty border, None where it has none.
+
+    Args:
+        raster: The scene; its files state no mask and no value without data.
+        files: Its files.
+
+    Raises:
+        SceneError: A file cannot be read.
+    """
+    shrink = max(1.0, max(raster.width, raster.height) / _OVERVIEW_PX)
+    shape = (math.ceil(raster.height / shrink), math.ceil(raster.width / shrink))
+    lossy = any(_is_lossy(files, href) for href in {band.href for band in raster.bands})
+    at_most = float(_NOISE if lossy else 0)
+    empty = np.ones(shape, bool)
+    for band in raster.bands:
+        dataset, step = files.dataset(band.href), step_of(raster, files, band.href)
+        try:
+            # Nearest pixels: a mean would hide black beside bright ground.
+            values = dataset.read(band.index, out_shape=file_shape(shape, step), resampling=Resampling.nearest)
+        except RasterioError as error:
+            raise SceneError(f"{band.href}: cannot be read ({first_line(error)}); get the file again") from error
+        values = turned(np.abs(values) if np.iscomplexobj(values) else values, step)
+        empty &= (values >= 0) & (values <= at_most)
+        if not empty.any():
+            return None
+    border = _connected_to_edge(empty)
+    if border.mean() < _LEAST_SHARE or border.all():
+        return None
+    # The coarse picture may have missed the border's own edge by a cell.
+    return Collar.of(_grown(border), at_most)
+
+
+def _is_lossy(files: OpenFiles, href: str) -> bool:
+    dataset = files.dataset(href)
+    compression = dataset.compression.value.lower() if dataset.compression else ""
+    return compression in _LOSSY or dataset.driver in {"JPEG", "JP2OpenJPEG"}
+
+
+def _connected_to_edge(empty: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the empty pixels that are connected to the edge, by sides, through empty ones."""
+    reached = np.zeros_like(empty)
+    reached[0], reached[-1] = empty[0], empty[-1]
+    reached[:, 0], reached[:, -1] = empty[:, 0], empty[:, -1]
+    while True:
+        before = int(reached.sum())
+        # Along rows and columns, there and back: each sweep carries as far as black goes without a turn.
+        for axis in (0, 1):
+            for backwards in (False, True):
+                _sweep(np.swapaxes(reached, 0, axis), np.swapaxes(empty, 0, axis), backwards=backwards)
+        if int(reached.sum()) == before:
+            return reached
+
+
+def _sweep(reached: NDArray[np.bool_], empty: NDArray[np.bool_], *, backwards: bool) -> None:
+    """Carry what is reached from row to row, in place."""
+    rows = range(len(reached) - 2, -1, -1) if backwards else range(1, len(reached))
+    for row in rows:
+        reached[row] |= reached[row + 1 if backwards else row - 1] & empty[row]
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    padded = np.pad(mask, 1)
+    rows, cols = mask.shape
+    parts = [padded[row : row + rows, col : col + cols] for row in range(3) for col in range(3)]
+    return np.asarray(np.logical_or.reduce(parts), np.bool_)
