@@ -1,5 +1,6 @@
 """The commands as a user types them; the embedded model is loaded once, in this process."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -84,6 +85,10 @@ def test_a_sentence_ranks_tiles(bandsight, tmp_path):
     assert all(0 < f["properties"]["bandsight:probability"] < 1 for f in found["features"])
     with Image.open(sheet) as picture_of_hits:
         assert picture_of_hits.width > 500
+    table = tmp_path / "hits.csv"
+    assert bandsight("search", "open water", "--top", "3", "--out", str(table))[0] == 0
+    with table.open(newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == [f["id"] for f in found["features"]]
 
 
 def test_a_picture_ranks_tiles_and_json_goes_to_stdout(bandsight, tmp_path):
@@ -149,7 +154,8 @@ def test_classes_status_and_verify(bandsight):
         (["index", "/nowhere"], "no such file or folder"),
         (["index", "stac:http://x", "--bbox", "1,2"], "found 2 numbers"),
         (["index", ".", "--scales", "1,x"], "need whole numbers separated by commas"),
-        (["search", "x", "--out", "/nowhere/x.json"], "/nowhere/x.json: No such file or directory; check the path"),
+        (["search", "x", "--out", "/nowhere/x.json"], "/nowhere/x.json: cannot be written (No such file or directory)"),
+        (["search", "x", "--out", "x.doc"], "x.doc: found .doc; need one of .geojson, .json, .csv, .parquet"),
     ],
 )
 def test_bad_input_is_one_sentence_on_stderr_and_exit_1(bandsight, arguments, message):

@@ -51,7 +51,7 @@ MaxCloudOption = Annotated[
 TopOption = Annotated[int, typer.Option("--top", "-k", min=1, max=10_000, help="How many results.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print GeoJSON instead of a table.")]
 PlainJsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Write the hits as GeoJSON here.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Write the hits here: .geojson, .csv or .parquet.")]
 SheetOption = Annotated[Path | None, typer.Option("--sheet", help="Write a contact sheet (PNG) of the hits here.")]
 IntersectsOption = Annotated[
     Path | None, typer.Option("--intersects", help="GeoJSON file: only tiles that meet its geometry.")

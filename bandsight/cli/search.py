@@ -302,14 +302,15 @@ def _show(
 ) -> None:
     from bandsight.cli.contact_sheet import contact_sheet
     from bandsight.cli.formatting import feature_collection, hits_of, table
+    from bandsight.export.files import save
+    from bandsight.export.formats import format_of
+    from bandsight.export.pages import SinglePage
 
-    if as_json or out is not None:
-        found = json.dumps(feature_collection(page, opened.model))
-        if out is not None:
-            out.write_text(found, encoding="utf-8")
-        if as_json:
-            typer.echo(found)
-    if not as_json:
+    if out is not None:
+        save(out, format_of(out).stream(SinglePage(opened, page)))
+    if as_json:
+        typer.echo(json.dumps(feature_collection(page, opened.model)))
+    else:
         typer.echo(table(page) if page.rows else _no_results(opened))
     if page.next is not None:
         say(f"more results: --token {page.next}")

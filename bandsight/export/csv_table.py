@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bandsight.export.pages import ResultPages
+    from bandsight.export.formats import Pages
 
 _FIRST = ("id", "collection", "datetime", "west", "south", "east", "north")
 _LAST = ("geometry", "other")
@@ -26,7 +26,7 @@ class Csv:
     media_type = "text/csv; charset=utf-8"
     suffixes = (".csv",)
 
-    def stream(self, pages: "ResultPages") -> Iterator[bytes]:
+    def stream(self, pages: "Pages") -> Iterator[bytes]:
         """Yield the file page by page; see `ExportFormat`."""
         columns: list[str] = []
         for page in pages:

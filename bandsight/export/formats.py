@@ -3,9 +3,9 @@
 To add one, write a class with the members of `ExportFormat` and add it to `_FORMATS`, or pass it to `register`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bandsight.errors import QueryError
 from bandsight.export.csv_table import Csv
@@ -13,7 +13,25 @@ from bandsight.export.geojson import GeoJson
 from bandsight.export.geoparquet import GeoParquet
 
 if TYPE_CHECKING:
-    from bandsight.export.pages import ResultPages
+    from bandsight.export.item_page import ItemPage
+
+
+class Pages(Protocol):
+    """Results as a format reads them; see `bandsight.export.pages.ResultPages`."""
+
+    @property
+    def vector_dim(self) -> int | None:
+        """Length of a vector; None when no vectors were requested."""
+
+    @property
+    def property_names(self) -> Iterable[str]:
+        """Names of the properties that scenes of the archive have."""
+
+    def summary(self) -> dict[str, Any]:
+        """Return what describes the result as a whole: counts, model, generation."""
+
+    def __iter__(self) -> "Iterator[ItemPage]":
+        """Yield the pages; only one is in memory at a time."""
 
 
 class ExportFormat(Protocol):
@@ -35,11 +53,11 @@ class ExportFormat(Protocol):
     def suffixes(self) -> tuple[str, ...]:
         """Suffixes of its files, in lower case with a dot; the first is the one that new files get."""
 
-    def stream(self, pages: "ResultPages") -> Iterator[bytes]:
+    def stream(self, pages: Pages) -> Iterator[bytes]:
         """Yield a file in parts.
 
         Args:
-            pages: The results; iterate once. Only one page is in memory at a time.
+            pages: The results; iterate once.
         """
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 if TYPE_CHECKING:
-    from bandsight.export.pages import ResultPages
+    from bandsight.export.formats import Pages
 
 
 class GeoJson:
@@ -17,7 +17,7 @@ class GeoJson:
     media_type = "application/geo+json"
     suffixes = (".geojson", ".json")
 
-    def stream(self, pages: "ResultPages") -> Iterator[bytes]:
+    def stream(self, pages: "Pages") -> Iterator[bytes]:
         """Yield the file page by page; see `ExportFormat`."""
         yield b'{"type":"FeatureCollection","features":['
         count = 0

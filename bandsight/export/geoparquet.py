@@ -19,7 +19,7 @@ from bandsight.export.item_page import VECTOR
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from bandsight.export.pages import ResultPages
+    from bandsight.export.formats import Pages
 
 _BATCH = 2000
 _PART_BYTES = 2**20
@@ -33,7 +33,7 @@ class GeoParquet:
     media_type = "application/vnd.apache.parquet"
     suffixes = (".parquet",)
 
-    def stream(self, pages: "ResultPages") -> Iterator[bytes]:
+    def stream(self, pages: "Pages") -> Iterator[bytes]:
         """Write the file, then yield it in parts; see `ExportFormat`."""
         # The folder goes when the iterator is closed, also when the client disconnects.
         with tempfile.TemporaryDirectory(prefix="bandsight-export-") as folder:
@@ -44,7 +44,7 @@ class GeoParquet:
                     yield part
 
 
-def _write(pages: "ResultPages", folder: Path, path: Path) -> None:
+def _write(pages: "Pages", folder: Path, path: Path) -> None:
     with needs_extra("geoparquet", "GeoParquet export"):
         from stac_geoparquet.arrow import parse_stac_ndjson_to_arrow, to_parquet
 
@@ -61,7 +61,7 @@ def _write(pages: "ResultPages", folder: Path, path: Path) -> None:
     to_parquet(batches if dim is None else _with_vectors(batches, vectors, dim), path, compression="zstd")
 
 
-def _spool(pages: "ResultPages", dim: int | None, lines: BinaryIO, raw: BinaryIO) -> tuple[int, set[str]]:
+def _spool(pages: "Pages", dim: int | None, lines: BinaryIO, raw: BinaryIO) -> tuple[int, set[str]]:
     """Write items and vectors to files; return how many, and the properties with values of several types."""
     kinds: dict[str, set[type]] = {}
     count = 0

@@ -14,11 +14,39 @@ from bandsight.errors import NotFoundError
 from bandsight.export.item_page import ItemPage
 from bandsight.search.items import ItemQuery, ResultPage, answer
 from bandsight.search.question_ranking import Ranking
-from bandsight.stac.items import item_of, page_facts, server_facts
+from bandsight.stac.items import item_collection, item_of, page_facts, server_facts
 from bandsight.stac.links import Root
 
 PAGE = 1000
 """Most items of a page."""
+
+
+class SinglePage:
+    """One page of results that is already there, as the command line has it."""
+
+    vector_dim: int | None = None
+    """There are no vectors."""
+
+    def __init__(self, archive: Archive, page: ResultPage) -> None:
+        self._archive, self._page = archive, page
+        self.generation = page.generation
+
+    @property
+    def property_names(self) -> Iterable[str]:
+        """Names of the properties that scenes of the archive have."""
+        return self._archive.property_types()
+
+    def summary(self) -> dict[str, Any]:
+        """Return what describes the result as a whole, with the token of the next page."""
+        document = item_collection(replace(self._page, rows=()), self._archive.model, None)
+        del document["type"], document["features"], document["numberReturned"]
+        return document | ({} if self._page.next is None else {"token": self._page.next})
+
+    def __iter__(self) -> Iterator[ItemPage]:
+        """Yield the page."""
+        yield ItemPage(
+            [item_of(row, None, self._archive.model, self._page.generation) for row in self._page.rows], None
+        )
 
 
 class ResultPages:
