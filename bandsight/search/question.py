@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -59,7 +59,6 @@ def check_text(text: str) -> str:
     return stripped
 
 
-_KINDS = ("text", "image", "id", "point", "area", "vector")
 _MAX_LON, _MAX_LAT = 180, 90
 
 
@@ -122,6 +121,9 @@ class Vector(_Strict):
 class Example(_Strict):
     """One example: a sentence (or several that mean the same), a picture, a tile, a point, or an area."""
 
+    kinds: ClassVar[tuple[str, ...]] = ("text", "image", "id", "point", "area", "vector")
+    """Members of which an example has one; `bandsight.search.examples` has a class for each."""
+
     text: Texts | None = Field(default=None, description="Several sentences count as one example, their mean")
     image: Picture | None = None
     id: TileId | None = Field(default=None, description="A tile")
@@ -135,10 +137,15 @@ class Example(_Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        given = [kind for kind in _KINDS if getattr(self, kind) is not None]
+        given = [kind for kind in self.kinds if getattr(self, kind) is not None]
         if len(given) != 1:
-            raise ValueError(f"found {' and '.join(given) or 'none of them'}; need one of {', '.join(_KINDS)}")
+            raise ValueError(f"found {' and '.join(given) or 'none of them'}; need one of {', '.join(self.kinds)}")
         return self
+
+    @property
+    def kind(self) -> str:
+        """Name of the member that is given."""
+        return next(kind for kind in self.kinds if getattr(self, kind) is not None)
 
 
 class Semantic(_Strict):

@@ -99,7 +99,7 @@ class MeanScorer:
         """Return the cosine itself; see `Scorer`."""
         return np.asarray(cosines[0], np.float32)
 
-    def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:  # noqa: ARG002  (the port's)
+    def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:
         """Return the nearest tiles; see `Scorer`."""
         return among.search(self.directions, k, exact=exact)[0]
 
@@ -191,7 +191,7 @@ class LinearScorer:
         logits = np.clip(self.length * cosines[0].astype(np.float64) + self.bias, -80, 80)
         return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
-    def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:  # noqa: ARG002  (the port's)
+    def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:
         """Return the most probable tiles: the order of the cosines is that of the probabilities; see `Scorer`."""
         ids, cosines = among.search(self.directions, k, exact=exact)[0]
         return best(ids, self.combine(cosines[None]), k)

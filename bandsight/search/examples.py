@@ -1,0 +1,248 @@
+"""Kinds of examples, one class each: sentences, pictures, tiles, points, areas, vectors.
+
+To add a kind, write a class with the methods of `ExampleKind`, list it in `KINDS`, and add its member to `Example`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from bandsight.archive import Archive
+from bandsight.attributes.filters import Filter
+from bandsight.errors import QueryError
+from bandsight.geo.area import Area
+from bandsight.geo.box import LonLatBox
+from bandsight.geo.vertices import check_vertices
+from bandsight.search.question import MAX_AREA_TILES, Example, Picture, Vector, check_text
+from bandsight.search.searcher import Searcher
+
+# Two unit vectors whose mean is shorter than this cancel out; a unit vector's length is off by less.
+_TOLERANCE = 1e-3
+Lifetime = Literal["always", "paging", "request"]
+"""How long the example means the same by itself: always; while a search is saved, but not from page to page, since new
+scenes change it; within the request only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Meaning:
+    """What an example stands for."""
+
+    vector: NDArray[np.float32]
+    """Unit vector, shape (dim,)."""
+    label: str
+    """Name of the example in results."""
+    is_text: bool = False
+    """Whether it is made of sentences, which have probabilities."""
+    tiles: tuple[int, ...] = ()
+    """Tiles of the archive that it consists of."""
+    lifetime: Lifetime = "always"
+    """When its vector is kept in its place."""
+
+
+class ExampleKind(Protocol):
+    """Turns examples of one kind into vectors."""
+
+    def sentences(self, value: Any) -> list[str]:
+        """Return the sentences of an example, which the model encodes together with those of others."""
+
+    def meaning(self, searcher: Searcher, value: Any, texts: NDArray[np.float32], number: int) -> Meaning:
+        """Return what an example stands for.
+
+        Args:
+            searcher: Archive and model.
+            value: The member of the example.
+            texts: Vectors of its sentences, shape (sentences, dim).
+            number: Position of the example, from 1.
+
+        Raises:
+            QueryError: It cannot be used.
+            NotFoundError: The archive does not hold a tile.
+        """
+
+
+class Sentences:
+    """One or several sentences that describe the same thing."""
+
+    def sentences(self, value: str | list[str]) -> list[str]:
+        """Return the sentences, checked; see `ExampleKind`."""
+        return [check_text(text) for text in ([value] if isinstance(value, str) else value)]
+
+    def meaning(self, searcher: Searcher, value: str | list[str], texts: NDArray[np.float32], number: int) -> Meaning:
+        """Return the mean of the sentences; see `ExampleKind`."""
+        return Meaning(vector=unit_mean(texts), label=", ".join(self.sentences(value)), is_text=True)
+
+
+class _Wordless:
+    """A kind without sentences."""
+
+    def sentences(self, value: Any) -> list[str]:
+        """Return none; see `ExampleKind`."""
+        return []
+
+
+class Pictures(_Wordless):
+    """A picture, encoded by the model."""
+
+    def meaning(self, searcher: Searcher, value: Picture, texts: NDArray[np.float32], number: int) -> Meaning:
+        """Return the vector of the picture; see `ExampleKind`."""
+        return Meaning(vector=searcher.embed_picture(value)[0], label=f"image {number}", lifetime="request")
+
+
+class TileIds(_Wordless):
+    """A tile of the archive."""
+
+    def meaning(self, searcher: Searcher, value: int, texts: NDArray[np.float32], number: int) -> Meaning:
+        """Return the vector of the tile; see `ExampleKind`."""
+        return Meaning(vector=unit_mean(searcher.archive.vectors([value])), label=f"tile {value}", tiles=(value,))
+
+
+class Points(_Wordless):
+    """A point: the mean of the tiles that cover it, of every scene, scale and date."""
+
+    def meaning(self, searcher: Searcher, value: list[float], texts: NDArray[np.float32], number: int) -> Meaning:
+        """Return the mean of the tiles there; see `ExampleKind`."""
+        lon, lat = value
+        here = Area.from_box(LonLatBox(west=lon, south=lat, east=lon, north=lat))
+        ids = _tiles_meeting(searcher.archive, here, "point")
+        if not ids:
+            raise QueryError(f"point: no tile of this archive covers {lon:g},{lat:g}; choose a place that was indexed")
+        return _of_tiles(searcher.archive, ids, f"point {lon:g},{lat:g}")
+
+
+class Areas(_Wordless):
+    """A polygon: the mean of the tiles inside, or, where it is smaller than a tile, of those that it lies in."""
+
+    def meaning(self, searcher: Searcher, value: dict[str, Any], texts: NDArray[np.float32], number: int) -> Meaning:
+        """Return the mean of the tiles there; see `ExampleKind`."""
+        check_vertices(value, "area")
+        area, archive = Area.from_geojson(value, "area"), searcher.archive
+        ids = _tiles_meeting(archive, area, "area")
+        if not ids:
+            raise QueryError("area: no tile of this archive lies there; draw it where scenes were indexed")
+        shapely.prepare(area.geometry)
+        inside = shapely.covers(area.geometry, archive.footprints(ids))
+        chosen = [one for one, within in zip(ids, inside, strict=True) if within] or ids
+        return _of_tiles(archive, chosen, f"area {number}")
+
+
+class Vectors(_Wordless):
+    """A vector of the archive's model, as saved searches and page tokens keep it."""
+
+    def meaning(self, searcher: Searcher, value: Vector, texts: NDArray[np.float32], number: int) -> Meaning:
+        """Return the vector; see `ExampleKind`."""
+        model = searcher.archive.model
+        if value.digest != model.digest:
+            raise QueryError(
+                f"vector: found one of model {value.digest[:12]!r}; this archive has {model.name} "
+                f"({model.digest[:12]}), so send the sentence or the picture instead"
+            )
+        if len(value.data) != 4 * model.dim:
+            raise QueryError(f"vector: found {len(value.data)} bytes; need {model.dim} numbers of float32")
+        vector = np.frombuffer(value.data, "<f4").astype(np.float32)
+        norm = float(np.linalg.norm(vector.astype(np.float64)))
+        if not abs(norm - 1) < _TOLERANCE:
+            raise QueryError(f"vector: found one of length {norm:g}; need finite numbers of length 1")
+        return Meaning(vector=vector, label=f"vector {number}", tiles=tuple(value.tiles))
+
+
+KINDS: Mapping[str, ExampleKind] = {
+    "text": Sentences(),
+    "image": Pictures(),
+    "id": TileIds(),
+    "point": Points(),
+    "area": Areas(),
+    "vector": Vectors(),
+}
+"""The kinds by the member of `Example`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ResolvedExample:
+    """An example with its vector."""
+
+    vector: NDArray[np.float32]
+    """Unit vector, shape (dim,)."""
+    label: str
+    """Name of the example in results."""
+    is_text: bool
+    """Whether it is made of sentences, which have probabilities."""
+    tiles: tuple[int, ...]
+    """Tiles of the archive that it consists of."""
+    weight: float
+    """Its weight in the mean."""
+    saved_form: Example
+    """The example as it is saved: a picture as its vector."""
+    page_form: Example
+    """The example as later pages repeat it: places are vectors too, so that new scenes there change nothing."""
+
+
+def resolve_examples(
+    searcher: Searcher, examples: Sequence[Example], kinds: Mapping[str, ExampleKind] = KINDS
+) -> list[ResolvedExample]:
+    """Return examples with their vectors; all sentences are encoded at once.
+
+    Args:
+        searcher: Archive and model.
+        examples: The examples.
+        kinds: What turns each kind into vectors.
+
+    Raises:
+        QueryError: An example cannot be used.
+        NotFoundError: The archive does not hold a tile.
+    """
+    values = [getattr(example, example.kind) for example in examples]
+    sentences = [kinds[example.kind].sentences(value) for example, value in zip(examples, values, strict=True)]
+    flat = [text for several in sentences for text in several]
+    vectors = searcher.encoder.embed_texts(flat) if flat else np.empty((0, searcher.dim), np.float32)
+    ends = np.cumsum([len(several) for several in sentences])
+    found = []
+    for number, (example, value, texts) in enumerate(
+        zip(examples, values, np.split(vectors, ends[:-1]) if examples else [], strict=True), 1
+    ):
+        meaning = kinds[example.kind].meaning(searcher, value, texts, number)
+        found.append(_resolved(searcher, example, meaning))
+    return found
+
+
+def unit_mean(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean of rows as a unit vector, shape (dim,).
+
+    Raises:
+        QueryError: They cancel out.
+    """
+    mean = rows.astype(np.float64).mean(axis=0)
+    norm = float(np.linalg.norm(mean))
+    if norm < _TOLERANCE:
+        raise QueryError("semantic: the parts of an example cancel out; split it into several examples")
+    return np.asarray(mean / norm, np.float32)
+
+
+def _resolved(searcher: Searcher, example: Example, meaning: Meaning) -> ResolvedExample:
+    label = example.label or meaning.label
+    data, digest = meaning.vector.astype("<f4").tobytes(), searcher.archive.model.digest
+    vector = Vector(data=data, digest=digest, tiles=list(meaning.tiles))
+    as_vector = Example(vector=vector, weight=example.weight, label=label)
+    return ResolvedExample(
+        vector=meaning.vector,
+        label=label,
+        is_text=meaning.is_text,
+        tiles=meaning.tiles,
+        weight=1.0 if example.weight is None else example.weight,
+        saved_form=as_vector if meaning.lifetime == "request" else example,
+        page_form=example if meaning.lifetime == "always" else as_vector,
+    )
+
+
+def _of_tiles(archive: Archive, ids: Sequence[int], label: str) -> Meaning:
+    return Meaning(vector=unit_mean(archive.vectors(ids)), label=label, tiles=tuple(ids), lifetime="paging")
+
+
+def _tiles_meeting(archive: Archive, area: Area, name: str) -> list[int]:
+    ids: list[int] = archive.tile_ids(Filter(area=area)).tolist()
+    if len(ids) > MAX_AREA_TILES:
+        raise QueryError(f"{name}: {len(ids):,} tiles lie there; at most {MAX_AREA_TILES:,} make an example")
+    return ids
