@@ -48,7 +48,7 @@ def test_another_kind_of_example_takes_one_class_and_one_member(tmp_path):
 
 
 def test_an_example_of_two_kinds_names_all_kinds():
-    with pytest.raises(ValueError, match="found text and newest; need one of text, image, .*, newest"):
+    with pytest.raises(ValueError, match=r"found text and newest; need one of text, image, .*, newest"):
         ExampleWithNewest(text="a lake", newest=True)
 
 
