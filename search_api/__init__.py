@@ -1,1 +1,1 @@
-"""The search API over HTTP, and the page."""
+"""The HTTP API for search, and the web page."""

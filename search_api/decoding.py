@@ -1,4 +1,4 @@
-"""Decodes pictures that somebody sends in processes of their own: what hangs or crashes there is ended by the clock."""
+"""Decodes query images in worker processes, so that one that hangs or crashes is ended by a time limit."""
 
 import json
 import threading
@@ -11,132 +11,136 @@ from numpy.typing import NDArray
 from bandsight.errors import ArchiveError, BusyError, ImageError
 from bandsight.raster import subprocesses
 
-_START_S = 120.0
-# Address space of a process. A picture of the largest size allowed takes some hundred MB of it.
-_MEMORY = 4 << 30
-# So long a request waits for others' pictures.
-_WAIT_S = 30.0
+_START_TIMEOUT_S = 120.0
+# Address space of a worker. The largest image allowed takes a few hundred MB.
+_MEMORY_BYTES = 4 << 30
+# How long a request waits for a free worker.
+_QUEUE_TIMEOUT_S = 30.0
 
 
 class Decoder:
-    """Some processes that decode, begun when they are first needed; safe to share between threads."""
+    """A pool of worker processes that decode images, started on demand; safe to share between threads."""
 
-    def __init__(self, count: int = 2, *, memory: int = _MEMORY, wait_s: float = _WAIT_S) -> None:
-        """Prepare.
+    def __init__(
+        self, workers: int = 2, *, memory_bytes: int = _MEMORY_BYTES, queue_timeout_s: float = _QUEUE_TIMEOUT_S
+    ) -> None:
+        """Create an empty pool.
 
         Args:
-            count: Most processes; further pictures wait.
-            memory: Address space of each, bytes.
-            wait_s: So long a picture waits for others, s.
+            workers: Most processes at once. Further images wait.
+            memory_bytes: Address space of each process.
+            queue_timeout_s: How long an image waits for a free process.
         """
-        self._memory, self._wait_s = memory, wait_s
-        self._turns, self._lock = threading.BoundedSemaphore(count), threading.Lock()
-        self._idle: list[_Process] = []
+        self._memory_bytes, self._queue_timeout_s = memory_bytes, queue_timeout_s
+        self._free, self._lock = threading.BoundedSemaphore(workers), threading.Lock()
+        self._idle: list[_Worker] = []
 
     def decode(
         self, data: bytes, wavelengths: Sequence[float] | None, *, max_pixels: int, time_limit_s: float
     ) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
-        """Return a picture's pixels, uint8 (C, H, W), and the wavelengths of its bands, µm; see `decode_query_image`.
+        """Return the pixels of an image, uint8 (C, H, W), and its wavelengths, µm; see `decode_query_image`.
 
         Raises:
-            ImageError: It cannot be decoded within the limits.
-            BusyError: Others' pictures take all the time.
+            ImageError: The image cannot be decoded within the limits.
+            BusyError: All workers stay busy with other images.
         """
-        if not self._turns.acquire(timeout=self._wait_s):
-            raise BusyError(f"query image: others have been decoded for {self._wait_s:g} s; send it again later")
+        if not self._free.acquire(timeout=self._queue_timeout_s):
+            raise BusyError(
+                f"query image: no decoder was free for {self._queue_timeout_s:g} s; send the image again later"
+            )
         try:
-            process = self._taken()
+            worker = self._checkout()
             try:
-                process.ask(data, wavelengths, max_pixels)
-                return process.answer(time_limit_s)
+                worker.send(data, wavelengths, max_pixels)
+                return worker.receive(time_limit_s)
             finally:
-                self._give_back(process)
+                self._checkin(worker)
         finally:
-            self._turns.release()
+            self._free.release()
 
     def close(self) -> None:
-        """End the processes that are idle; others begin where they are needed."""
+        """End the idle workers. New ones start on demand."""
         with self._lock:
             idle, self._idle = self._idle, []
-        for process in idle:
-            process.end()
+        for worker in idle:
+            worker.end()
 
-    def _taken(self) -> "_Process":
+    def _checkout(self) -> "_Worker":
         with self._lock:
-            process = self._idle.pop() if self._idle else None
-        if process is not None and not process.lives:
-            process.end()
-            process = None
-        return process or _Process(self._memory)
+            worker = self._idle.pop() if self._idle else None
+        if worker is not None and not worker.is_alive:
+            worker.end()
+            worker = None
+        return worker or _Worker(self._memory_bytes)
 
-    def _give_back(self, process: "_Process") -> None:
-        if not process.is_idle:
-            process.end()
+    def _checkin(self, worker: "_Worker") -> None:
+        if not worker.is_idle:
+            worker.end()
             return
         with self._lock:
-            self._idle.append(process)
+            self._idle.append(worker)
 
 
-class _Process:
-    """A decoding process and the connection to it."""
+class _Worker:
+    """A decoding process and the connection to it; see `search_api.decoder_process` for the protocol."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory_bytes: int) -> None:
         self.is_idle = False
-        """Whether it waits for a picture: all that was asked has been answered."""
-        self._connection, theirs = Pipe()
-        with theirs:
-            file = theirs.fileno()
-            self._popen = subprocesses.start("search_api.decoder_process", [str(file), str(memory)], [file])
-        if not self._connection.poll(_START_S) or self._received() is None:
+        """Whether the process has answered every request."""
+        self._connection, child_end = Pipe()
+        with child_end:
+            file = child_end.fileno()
+            self._popen = subprocesses.start("search_api.decoder_process", [str(file), str(memory_bytes)], [file])
+        if not self._connection.poll(_START_TIMEOUT_S) or self._message() is None:
             self.end()
-            raise ArchiveError("query image: the process that decodes did not begin; is the machine out of memory?")
+            raise ArchiveError("query image: the decoder process did not start; is the machine out of memory?")
         self.is_idle = True
 
     @property
-    def lives(self) -> bool:
-        """Whether it has not been ended from outside."""
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
         return self._popen.poll() is None
 
-    def ask(self, data: bytes, wavelengths: Sequence[float] | None, max_pixels: int) -> None:
-        """Send a picture."""
+    def send(self, data: bytes, wavelengths: Sequence[float] | None, max_pixels: int) -> None:
+        """Send an image."""
         self.is_idle = False
-        asked = {"wavelengths": None if wavelengths is None else list(wavelengths), "max_pixels": max_pixels}
+        request = {"wavelengths": None if wavelengths is None else list(wavelengths), "max_pixels": max_pixels}
         try:
-            self._connection.send_bytes(json.dumps(asked).encode())
+            self._connection.send_bytes(json.dumps(request).encode())
             self._connection.send_bytes(data)
         except OSError as error:
-            raise _died() from error
+            raise _crashed() from error
 
-    def answer(self, time_limit_s: float) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
-        """Return what the picture is."""
+    def receive(self, time_limit_s: float) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
+        """Return the pixels and wavelengths of the image that was sent."""
         if not self._connection.poll(time_limit_s):
             raise ImageError(f"query image: not decoded in {time_limit_s:g} s; send a smaller or simpler one")
-        said = self._received()
-        if said is None:
-            raise _died()
-        answer = json.loads(said)
-        if "error" in answer:
+        message = self._message()
+        if message is None:
+            raise _crashed()
+        response = json.loads(message)
+        if "error" in response:
             self.is_idle = True
-            raise ImageError(answer["error"])
-        pixels = self._received()
+            raise ImageError(response["error"])
+        pixels = self._message()
         if pixels is None:
-            raise _died()
+            raise _crashed()
         self.is_idle = True
-        return np.frombuffer(pixels, np.uint8).reshape(answer["shape"]), tuple(answer["wavelengths"])
+        return np.frombuffer(pixels, np.uint8).reshape(response["shape"]), tuple(response["wavelengths"])
 
     def end(self) -> None:
-        """End the process."""
+        """Kill the process."""
         self._connection.close()
         self._popen.kill()
         self._popen.wait()
 
-    def _received(self) -> bytes | None:
-        """Return a message, None where the process has died."""
+    def _message(self) -> bytes | None:
+        """Return the next message, None where the process has ended."""
         try:
             return self._connection.recv_bytes()
         except (EOFError, OSError):
             return None
 
 
-def _died() -> ImageError:
-    return ImageError("query image: whatever decoded it died of it; send it in another form, e.g. as PNG")
+def _crashed() -> ImageError:
+    return ImageError("query image: the decoder crashed; send the image in another format, e.g. as PNG")

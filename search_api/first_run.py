@@ -1,4 +1,4 @@
-"""Before there is an archive: the page says what to do, programs get a 503, and the server goes on once it is there."""
+"""Serves before the archive exists: the web page explains what to do, the API responds with 503 until then."""
 
 import asyncio
 from http import HTTPStatus
@@ -17,20 +17,15 @@ from search_api.settings import ApiSettings
 _WITHOUT_ARCHIVE = ("/static/", "/healthz")
 
 
-def is_there(settings: ApiSettings) -> bool:
-    """Say whether the archive exists, in whatever state."""
-    return archive_exists(settings.archive)
-
-
-class FirstRun:
-    """Middleware: opens the archive as soon as it is there, and answers in its place until then."""
+class FirstRunMiddleware:
+    """Opens the archive once it exists, and responds in its place until then."""
 
     def __init__(self, app: ASGIApp, *, owner: FastAPI, settings: ApiSettings) -> None:
         self._app, self._owner, self._settings = app, owner, settings
         self._lock = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or say that there is no archive yet."""
+        """Pass the request on, or explain that there is no archive yet."""
         if scope["type"] != "http" or scope["path"].startswith(_WITHOUT_ARCHIVE) or self._service is not None:
             await self._app(scope, receive, send)
             return
@@ -41,23 +36,23 @@ class FirstRun:
         elif scope["path"] == "/" and "text/html" in request.headers.get("accept", ""):
             await page()(scope, receive, send)
         else:
-            answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, reason, request)
-            answer.headers["Retry-After"] = "3"
-            await answer(scope, receive, send)
+            response = problem(HTTPStatus.SERVICE_UNAVAILABLE, reason, request)
+            response.headers["Retry-After"] = "3"
+            await response(scope, receive, send)
 
     @property
     def _service(self) -> Service | None:
-        found: Service | None = getattr(self._owner.state, "service", None)
-        return found
+        service: Service | None = getattr(self._owner.state, "service", None)
+        return service
 
     async def _open(self) -> str | None:
-        """Open the archive if it is there; return why not."""
+        """Open the archive; return the reason where that is not possible."""
         async with self._lock:
             if self._service is not None:
                 return None
             path = self._settings.archive
-            if not is_there(self._settings):
-                return f"{path}: no archive yet; make one with: bandsight index SCENE --archive {path}"
+            if not archive_exists(path):
+                return f"{path}: no archive yet; create one with: bandsight index SCENE --archive {path}"
             try:
                 self._owner.state.service = await asyncio.to_thread(open_service, self._settings)
                 freeze_gc()

@@ -1,20 +1,21 @@
-"""Whether the process lives, and whether it can answer: two questions of whoever runs it."""
+"""Routes for operators: liveness, readiness and versions."""
 
 from typing import Any
 
 import rasterio
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
 from bandsight import __version__
+from search_api.dependencies import ServiceDep
 from search_api.problem_schema import problems
 
 router = APIRouter()
 
 
-@router.get("/healthz", summary="Is the process alive?")
+@router.get("/healthz", summary="Liveness")
 async def healthz() -> dict[str, Any]:
-    """Answer, with the versions that bug reports need; a process that cannot is to be started anew."""
-    # Not in a thread: those may all wait for slow files.
+    """Return the versions that bug reports need. Restart the process when it does not respond."""
+    # Runs on the event loop: all worker threads may be waiting for slow files.
     return {
         "status": "ok",
         "bandsight": __version__,
@@ -24,9 +25,20 @@ async def healthz() -> dict[str, Any]:
     }
 
 
-@router.get("/readyz", summary="Can it answer queries?", responses=problems(503))
-def readyz(request: Request) -> dict[str, Any]:
-    """Look at the catalog; an error here means that queries would fail, so send none."""
-    archive = request.app.state.service.archive
-    archive.refresh()
-    return {"status": "ok", "generation": archive.generation}
+@router.get("/readyz", summary="Readiness", responses=problems(503))
+def readyz(service: ServiceDep) -> dict[str, Any]:
+    """Read the catalog. After an error, route no queries to this server."""
+    service.archive.refresh()
+    return {"status": "ok", "generation": service.archive.generation}
+
+
+@router.get("/version", summary="Versions, model and licence")
+def version(service: ServiceDep) -> dict[str, Any]:
+    """Return the program's version, the archive's generation, the model and its licence."""
+    model = service.archive.model
+    return {
+        "bandsight": __version__,
+        "generation": service.archive.generation,
+        "model": {"name": model.name, "digest": model.digest, "dim": model.dim, "license": model.license},
+        "index": service.archive.index_figures,
+    }

@@ -1,4 +1,4 @@
-"""Follows an archive that was made anew with another model: loads that model, and goes on without a restart."""
+"""Reloads the service, without a restart, after the archive was rebuilt with another model."""
 
 import logging
 import threading
@@ -14,29 +14,33 @@ from search_api.service import open_service
 from search_api.settings import ApiSettings
 
 _log = logging.getLogger(__name__)
-# A model loads in seconds; one that cannot be loaded is not tried at every request.
+# Loading a model takes seconds. After a failure, not every request tries again.
 _RETRY_S = 15.0
 
 
 def add_reload(app: FastAPI, settings: ApiSettings) -> None:
-    """Have an app open its archive and model again once the archive holds another model's vectors."""
-    lock, tried = threading.Lock(), [float("-inf")]
+    """Reopen the archive and its model whenever a request finds vectors of another model in it."""
+    lock = threading.Lock()
+    last_attempt = float("-inf")
 
     def load() -> None:
         try:
-            # Requests under way keep the former service; it goes with the last of them.
+            # Requests in progress keep the old service alive until they end.
             app.state.service = open_service(settings)
         except BandsightError as error:
-            _log.error("the archive's new model cannot be served: %s", error)
+            _log.error("cannot load the archive's new model: %s", error)
 
     @app.exception_handler(ModelChangedError)
-    def _changed(request: Request, error: ModelChangedError) -> JSONResponse:
+    def _reload(request: Request, error: ModelChangedError) -> JSONResponse:
+        nonlocal last_attempt
         with lock:
-            due = time.monotonic() - tried[0] > _RETRY_S
+            due = time.monotonic() - last_attempt > _RETRY_S
             if due:
-                tried[0] = time.monotonic()
+                last_attempt = time.monotonic()
         if due:
             threading.Thread(target=load, name="bandsight-reload", daemon=True).start()
-        answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; its new model is being loaded, ask again", request)
-        answer.headers["Retry-After"] = "5"
-        return answer
+        response = problem(
+            HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; its new model is being loaded, try again", request
+        )
+        response.headers["Retry-After"] = "5"
+        return response

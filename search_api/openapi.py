@@ -1,4 +1,4 @@
-"""The OpenAPI document as this server really answers: its own errors instead of FastAPI's, and its key."""
+"""The OpenAPI document: FastAPI's, with this server's error responses and key instead of FastAPI's defaults."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,16 +11,16 @@ from pydantic import BaseModel
 from bandsight.stac.documents import OPENAPI as MEDIA_TYPE
 from search_api.problem_schema import SCHEMA
 
-# What FastAPI says of validation, where this server answers 400 with a problem document.
-_FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
+# FastAPI's schemas of validation errors. This server responds with 400 and a problem document instead.
+_UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
-def describe(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
-    """Give an app its document.
+def add_openapi(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
+    """Add `/openapi.json` to an app.
 
     Args:
         app: The app.
-        bodies: Models that FastAPI does not know of.
+        bodies: Models of bodies that routes parse themselves, and FastAPI therefore does not know.
     """
 
     def document() -> dict[str, Any]:
@@ -36,20 +36,20 @@ def describe(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
 
 
 def _document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
-    made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    for operations in made["paths"].values():
+    schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    for operations in schema["paths"].values():
         for operation in operations.values():
             if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]
-    components = made.setdefault("components", {})
+    components = schema.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for body in bodies:
-        own = body.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= own.pop("$defs", {}) | {body.__name__: own}
-    for name in _FASTAPIS_OWN:
+        body_schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= body_schema.pop("$defs", {}) | {body.__name__: body_schema}
+    for name in _UNUSED_SCHEMAS:
         schemas.pop(name, None)
     schemas["Problem"] = SCHEMA
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    # Either: a server on loopback may have no key.
-    made["security"] = [{"key": []}, {}]
-    return made
+    # The key is optional: a server on loopback may have none.
+    schema["security"] = [{"key": []}, {}]
+    return schema

@@ -1,4 +1,4 @@
-"""What the archive holds, summed up once a generation: coverage, tiles by sensor and month, model, measured recall."""
+"""A summary of the archive: coverage, tiles by sensor and month, model, measured recall, example queries."""
 
 import threading
 from collections import Counter
@@ -11,46 +11,46 @@ from bandsight.attributes.datetimes import rfc3339
 from bandsight.attributes.item_ids import scene_item_id
 from bandsight.catalog.records import Scene
 from bandsight.geo.box import around
-from search_api.examples import examples
+from search_api.dependencies import ServiceDep, reject_unknown_params
+from search_api.example_queries import example_queries
 from search_api.problem_schema import problems
 from search_api.service import Service
-from search_api.stac.url_params import reject_unknown_params
 
-router = APIRouter(tags=["The archive"], dependencies=[Depends(reject_unknown_params)])
-# Footprints of scenes in one answer; beyond it every n-th is shown.
-_MOST_FOOTPRINTS = 5000
+router = APIRouter(tags=["Archive"], dependencies=[Depends(reject_unknown_params)])
+# With more scenes than this, the coverage contains every n-th footprint.
+_MAX_FOOTPRINTS = 5000
 _CLOUD = "eo:cloud_cover"
 
 
-class Overviews:
-    """Remembers the overview until the archive has moved on."""
+class OverviewCache:
+    """Caches the overview of the current generation."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: tuple[int, bytes] | None = None
+        self._entry: tuple[int, bytes] | None = None
 
-    def of(self, service: Service) -> bytes:
-        """Return the overview as JSON."""
+    def get(self, service: Service) -> bytes:
+        """Return the overview as JSON, built once per generation."""
         service.archive.refresh()
         with self._lock:
             generation = service.archive.generation
-            if self._made is None or self._made[0] != generation:
-                self._made = generation, orjson.dumps(_summed_up(service))
-            return self._made[1]
+            if self._entry is None or self._entry[0] != generation:
+                self._entry = generation, orjson.dumps(_summary(service))
+            return self._entry[1]
 
 
-def _overviews(request: Request) -> Overviews:
-    found: Overviews = request.app.state.overviews
-    return found
+def _cache(request: Request) -> OverviewCache:
+    cache: OverviewCache = request.app.state.overviews
+    return cache
 
 
-@router.get("/overview", responses=problems(400), summary="What the archive holds")
-def overview(request: Request, overviews: Annotated[Overviews, Depends(_overviews)]) -> Response:
-    """Return coverage, counts, model, the index's measured recall, and sentences that this archive can answer."""
-    return Response(overviews.of(request.app.state.service), media_type="application/json")
+@router.get("/overview", responses=problems(400), summary="Overview of the archive")
+def overview(service: ServiceDep, cache: Annotated[OverviewCache, Depends(_cache)]) -> Response:
+    """Return coverage, counts, the model, the measured recall of the index, and example queries."""
+    return Response(cache.get(service), media_type="application/json")
 
 
-def _summed_up(service: Service) -> dict[str, Any]:
+def _summary(service: Service) -> dict[str, Any]:
     archive = service.archive
     scenes, counts = archive.scenes(), archive.tiles_per_scene()
     months: Counter[tuple[str, str | None]] = Counter()
@@ -65,25 +65,25 @@ def _summed_up(service: Service) -> dict[str, Any]:
         "scenes": len(scenes),
         "failures": len(archive.failures()),
         "bbox": None if box is None else [box.west, box.south, box.east, box.north],
-        "collections": _held(scenes, counts, "collection"),
-        "sensors": _held(scenes, counts, "sensor"),
+        "collections": _counts_by(scenes, counts, "collection"),
+        "sensors": _counts_by(scenes, counts, "sensor"),
         "months": [
             {"sensor": sensor, "month": month, "tiles": tiles}
             for (sensor, month), tiles in sorted(months.items(), key=lambda row: (row[0][0], row[0][1] or ""))
         ],
         "has_cloud_cover": any(_CLOUD in scene.properties for scene in scenes),
         "coverage": _coverage(scenes, counts),
-        "coverage_complete": len(scenes) <= _MOST_FOOTPRINTS,
+        "coverage_complete": len(scenes) <= _MAX_FOOTPRINTS,
         "model": {"name": model.name, "digest": model.digest, "dim": model.dim, "license": model.license},
         "index": archive.index_figures,
-        "examples": examples(archive, service.encoder),
+        "examples": example_queries(archive, service.encoder),
     }
 
 
-def _held(scenes: list[Scene], counts: dict[int, int], by: str) -> list[dict[str, Any]]:
+def _counts_by(scenes: list[Scene], counts: dict[int, int], attribute: str) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     for scene in scenes:
-        name = getattr(scene, by)
+        name = getattr(scene, attribute)
         row = rows.setdefault(name, {"id": name, "tiles": 0, "scenes": 0, "sensors": set()})
         row["tiles"] += counts.get(scene.id, 0)
         row["scenes"] += 1
@@ -92,7 +92,7 @@ def _held(scenes: list[Scene], counts: dict[int, int], by: str) -> list[dict[str
 
 
 def _coverage(scenes: list[Scene], counts: dict[int, int]) -> dict[str, Any]:
-    step = -(-len(scenes) // _MOST_FOOTPRINTS) or 1
+    step = -(-len(scenes) // _MAX_FOOTPRINTS) or 1
     return {
         "type": "FeatureCollection",
         "features": [

@@ -1,4 +1,4 @@
-"""The page: built files that ship with the package, and the headers that keep it to itself."""
+"""The web page: the built files in the package, and their security headers."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
 _FOLDER = Path(__file__).parent / "static"
-# The page loads nothing but its own files and the API's answers. Pictures may come from what a person dropped (data,
-# blob). Styles are set through the DOM, never as markup, so that nothing inline is allowed.
+# The page loads only its own files and the API's responses. Images may come from files that a user dropped (data,
+# blob). Scripts set styles through the DOM, so inline styles are not allowed.
 _HEADERS = {
     "Vary": "Accept",
     "Cache-Control": "no-cache",
@@ -21,20 +21,20 @@ _HEADERS = {
 
 
 class BuiltFiles(StaticFiles):
-    """The built files; a name with a digest in it never means anything else."""
+    """The built files. Files with a content digest in their name never change."""
 
     def __init__(self) -> None:
         super().__init__(directory=_FOLDER)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Return a file."""
-        answer = await super().get_response(path, scope)
-        answer.headers["X-Content-Type-Options"] = "nosniff"
-        named_by_content = "-" in Path(path).stem
-        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if named_by_content else "no-cache"
-        return answer
+        """Return a file with its cache headers."""
+        response = await super().get_response(path, scope)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        has_digest = "-" in Path(path).stem
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if has_digest else "no-cache"
+        return response
 
 
 def page() -> Response:
-    """Return the page."""
+    """Return the web page."""
     return FileResponse(_FOLDER / "index.html", headers=_HEADERS)

@@ -1,4 +1,4 @@
-"""How errors stand in the OpenAPI document: one shape, one sentence for each status."""
+"""Error responses in the OpenAPI document: the schema of a problem, and a description for each status."""
 
 from typing import Any
 
@@ -12,29 +12,31 @@ SCHEMA: dict[str, Any] = {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What was found, what is allowed, and where"},
-        "instance": {"type": "string", "description": "The path that was asked for"},
-        "error": {"type": "string", "description": "Class of the error in Python, where it has one"},
+        "detail": {"type": "string", "description": "The parameter, what was found and what is allowed"},
+        "instance": {"type": "string", "description": "Path of the request"},
+        "error": {"type": "string", "description": "Class of the error in Python, where there is one"},
     },
 }
-_WHEN = {
-    400: "A parameter or the body cannot be answered as asked",
-    401: "The server's key is missing",
-    403: "Another site's page has sent it",
-    404: "There is no such thing here",
-    405: "The route does not take this method",
+_DESCRIPTIONS = {
+    400: "A parameter or the body is invalid",
+    401: "The key is missing or wrong",
+    403: "The request comes from the page of another site",
+    404: "Not found",
+    405: "The route does not accept this method",
     409: "The archive holds vectors of another model",
-    410: "The scene's file is gone",
+    410: "The file of the scene is missing",
     413: "The body is too large",
-    415: "The body is of another media type than the route takes",
-    421: "The host is not this server's, which has no key",
-    422: "The picture cannot be decoded",
-    503: "The archive cannot be read, or others' pictures are being decoded; `Retry-After` says when to ask again",
+    415: "The route does not accept this media type",
+    421: "The server has no key, and the host name is not its own",
+    422: "The image cannot be decoded",
+    503: "The archive cannot be read, or the image decoders are busy; `Retry-After` gives the delay in seconds",
 }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return what a route says of its errors: 401 and 421 everywhere, 403 where there are bodies."""
+    """Return the OpenAPI `responses` of errors. 401 and 421 are always included, 403 for routes with a body."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     always = {401, 421} | ({403} if 415 in statuses else set())  # noqa: PLR2004
-    return {status: {"description": _WHEN[status], "content": content} for status in sorted({*always, *statuses})}
+    return {
+        status: {"description": _DESCRIPTIONS[status], "content": content} for status in sorted({*always, *statuses})
+    }

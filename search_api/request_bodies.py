@@ -1,4 +1,4 @@
-"""Bodies that may bring pictures: JSON, or a form of the same JSON and files."""
+"""Request bodies with images: JSON, or a multipart form with the same JSON and files."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -14,39 +14,56 @@ from starlette.exceptions import HTTPException
 from bandsight.errors import QueryError
 from bandsight.search.question import MAX_PICTURES
 
-_M = TypeVar("_M", bound=BaseModel)
+_Body = TypeVar("_Body", bound=BaseModel)
 _FORM, _JSON = "multipart/form-data", "application/json"
 _FIELDS = ("body", "image", "wavelengths")
-# Of the form's field `body`, bytes.
-_MOST = 2**20
-_BAD = 400
+# Largest form field `body`.
+_MAX_BODY_BYTES = 2**20
+_BAD_REQUEST = 400
 
-Take = Callable[[dict[str, Any], list[dict[str, Any]]], None]
-"""Puts a form's pictures into the values of its body."""
+ImageSetter = Callable[[dict[str, Any], list[dict[str, Any]]], None]
+"""Adds the images of a form to the values of its body."""
 
 
-def body_of(model: type[_M], take: Take) -> Callable[[Request], Awaitable[_M]]:
-    """Return a dependency that reads a body in either form.
+def add_images(values: dict[str, Any], images: list[dict[str, Any]]) -> None:
+    """Add the images of a form to a search's body, as positive examples.
+
+    Raises:
+        QueryError: The body already has another kind of `semantic` query.
+    """
+    semantic = values.setdefault("semantic", {})
+    positive = semantic.setdefault("positive", []) if isinstance(semantic, dict) else None
+    if not isinstance(positive, list):
+        raise QueryError(
+            "semantic: found no object with a list `positive`; a form with files needs that list, or no `semantic`"
+        )
+    positive += [{"image": image} for image in images]
+
+
+def body_of(model: type[_Body], set_images: ImageSetter) -> Callable[[Request], Awaitable[_Body]]:
+    """Return a dependency that parses a body from JSON or from a form.
 
     Args:
-        model: The body.
-        take: Puts a form's pictures into it.
+        model: Model of the body.
+        set_images: Adds the images of a form to the body.
     """
 
-    async def read(request: Request) -> _M:
-        found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        packed = request.headers.get("content-encoding", "identity").strip().lower()
-        if packed not in {"", "identity"}:
-            raise HTTPException(415, f"Content-Encoding: found {packed[:60]}; bodies are taken as they are, unpacked")
-        request.state.media_type_is_right = True
-        if found == _FORM:
-            values = await _form(request, take)
-        elif found == _JSON or (found.startswith("application/") and found.endswith("+json")):
+    async def read(request: Request) -> _Body:
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"", "identity"}:
+            raise HTTPException(415, f"Content-Encoding: found {encoding[:60]}; send the body without compression")
+        request.state.media_type_checked = True
+        if media_type == _FORM:
+            values = await _form(request, set_images)
+        elif media_type == _JSON or (media_type.startswith("application/") and media_type.endswith("+json")):
             values = _json(await request.body())
-        elif not found and not await request.body():
+        elif not media_type and not await request.body():
             raise QueryError("body: missing; this route needs it")
         else:
-            raise HTTPException(415, f"Content-Type: found {found or 'none'}; this route takes {_JSON} or {_FORM}")
+            raise HTTPException(
+                415, f"Content-Type: found {media_type or 'none'}; this route accepts {_JSON} or {_FORM}"
+            )
         try:
             return model.model_validate(values)
         except ValidationError as error:
@@ -56,8 +73,8 @@ def body_of(model: type[_M], take: Take) -> Callable[[Request], Awaitable[_M]]:
     return read
 
 
-def described(model: type[BaseModel]) -> dict[str, Any]:
-    """Return how a route that uses `body_of` stands in the OpenAPI document; `search_api.openapi` adds the model."""
+def openapi_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route that uses `body_of`; `search_api.openapi` adds the model's schema."""
     form = {
         "type": "object",
         "properties": {
@@ -72,7 +89,7 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
                 "type": "array",
                 "items": {"type": "string"},
                 "maxItems": MAX_PICTURES,
-                "description": "µm by commas, one field for each image (empty where it needs none)",
+                "description": "Wavelengths in µm, separated by commas; one field per image, empty if not needed",
             },
         },
         "additionalProperties": False,
@@ -88,64 +105,66 @@ def _json(data: bytes) -> Any:
         raise QueryError(f"body: not JSON ({str(error)[:100]})") from error
     for name, value in values.items() if isinstance(values, dict) else ():
         if isinstance(value, int):
-            # How large it may be is said by its own bounds, as in a URL.
+            # The bounds of the field limit its size, as in a URL.
             continue
         try:
-            # Links to further pages say the body again.
+            # Links to further pages repeat the body.
             orjson.dumps(value)
         except TypeError as error:
             raise QueryError(
-                f"{name!r:.60}: found a value that cannot be said again ({error}); need whole characters, integers of "
-                "at most 64 bits and no more than 250 levels"
+                f"{name!r:.60}: found a value that JSON cannot represent ({error}); need valid Unicode, integers of at "
+                "most 64 bits and no more than 250 levels of nesting"
             ) from error
     return values
 
 
-async def _form(request: Request, take: Take) -> dict[str, Any]:
+async def _form(request: Request, set_images: ImageSetter) -> dict[str, Any]:
     try:
-        form = await request.form(max_files=MAX_PICTURES, max_fields=MAX_PICTURES + 1, max_part_size=_MOST)
+        form = await request.form(max_files=MAX_PICTURES, max_fields=MAX_PICTURES + 1, max_part_size=_MAX_BODY_BYTES)
     except HTTPException as error:
-        if error.status_code != _BAD:
+        if error.status_code != _BAD_REQUEST:
             raise
         raise QueryError(
-            f"body: a form that cannot be read ({error.detail.rstrip('.')}); need multipart/form-data with its "
-            f"boundary, at most {MAX_PICTURES} files, and beside them fields of at most {_MOST:,} bytes"
+            f"body: found a form that cannot be parsed ({error.detail.rstrip('.')}); need multipart/form-data with its "
+            f"boundary, at most {MAX_PICTURES} files, and other fields of at most {_MAX_BODY_BYTES:,} bytes"
         ) from error
     try:
         if unknown := [name for name in form if name not in _FIELDS]:
-            raise QueryError(f"{unknown[0][:60]}: not a field of this form; there are {', '.join(_FIELDS)}")
+            raise QueryError(f"{unknown[0][:60]}: not a field of this form; its fields are {', '.join(_FIELDS)}")
         values = _body(form)
-        take(values, await _pictures(form))
+        set_images(values, await _images(form))
     finally:
         await form.close()
     return values
 
 
 def _body(form: FormData) -> dict[str, Any]:
-    given = form.getlist("body")
-    if not given:
+    fields = form.getlist("body")
+    if not fields:
         return {}
-    if len(given) > 1 or not isinstance(given[0], str):
+    if len(fields) > 1 or not isinstance(fields[0], str):
         raise QueryError("body: found more than one, or a file; need one field of JSON")
-    values = _json(given[0].encode())
+    values = _json(fields[0].encode())
     if not isinstance(values, dict):
-        raise QueryError(f"body: found {given[0][:60]!r}; need a JSON object")
+        raise QueryError(f"body: found {fields[0][:60]!r}; need a JSON object")
     return values
 
 
-async def _pictures(form: FormData) -> list[dict[str, Any]]:
+async def _images(form: FormData) -> list[dict[str, Any]]:
     files = form.getlist("image")
-    waves = form.getlist("wavelengths")
+    wavelengths = form.getlist("wavelengths")
     if not files:
-        raise QueryError("image: missing; a form needs one file or more (without any, send JSON)")
-    if len(waves) not in {0, len(files)}:
-        raise QueryError(f"wavelengths: found {len(waves)} for {len(files)} images; need one field for each, or none")
-    made = []
-    for file, own in zip(files, waves or [""] * len(files), strict=True):
+        raise QueryError("image: missing; a form needs at least one file; without files, send JSON")
+    if len(wavelengths) not in {0, len(files)}:
+        raise QueryError(
+            f"wavelengths: found {len(wavelengths)} fields for {len(files)} images; need one field for each, or none"
+        )
+    images = []
+    for file, text in zip(files, wavelengths or [""] * len(files), strict=True):
         if not isinstance(file, UploadFile):
             raise QueryError("image: found text; need a file")
-        made.append({"data": await file.read(), "wavelengths": _numbers(own)})
-    return made
+        images.append({"data": await file.read(), "wavelengths": _numbers(text)})
+    return images
 
 
 def _numbers(text: str | UploadFile) -> list[float] | None:

@@ -1,4 +1,4 @@
-"""What the routes work with: one archive, one model, opened once."""
+"""The open archive, its model, and the resources that requests share."""
 
 import gc
 import os
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from bandsight.archive import Archive
 from bandsight.catalog.records import ModelIdentity
-from bandsight.model.one_at_a_time import OneAtATime
 from bandsight.model.protocol import Encoder
+from bandsight.model.serialized_encoder import SerializedEncoder
 from bandsight.search.searcher import Searcher
 from search_api.decoding import Decoder
 from search_api.middleware.body_limit import too_large
 from search_api.settings import ApiSettings
 
-# A GeoParquet file is made before any of it is sent.
-_EXPORTERS = 2
-# More than a page of a thousand items makes: such objects go with their last user, without the collector.
-_NEW_OBJECTS = 200_000
-# Pictures are made of files that may be slow to decode: as many at once as there are cores, and a few for the network.
-_DRAWERS = (os.cpu_count() or 1) + 2
+# An export builds its first part, and GeoParquet the whole file, before it sends anything.
+_CONCURRENT_EXPORTS = 2
+# More than a page of a thousand items allocates. Reference counting frees those objects without the collector.
+_GC_THRESHOLD = 200_000
+# One for each core, and a few more that wait for the network.
+_CONCURRENT_READS = (os.cpu_count() or 1) + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,14 @@ class Service:
     encoder: Encoder
     decoder: Decoder = field(default_factory=Decoder)
     """Decodes query images."""
-    exporting: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_EXPORTERS))
-    """Held while an export begins."""
-    drawing: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_DRAWERS))
-    """Held while a scene's pixels are read for a picture."""
+    exporting: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(_CONCURRENT_EXPORTS)
+    )
+    """Held while an export builds its first part."""
+    drawing: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_CONCURRENT_READS))
+    """Held while the pixels of a scene are read for a picture."""
     searcher: Searcher = field(init=False)
-    """Answers searches within the server's limits."""
+    """Runs searches within the server's limits."""
 
     def __post_init__(self) -> None:
         searcher = Searcher(self.archive, self.encoder, self._decode, max_hits=self.settings.max_hits)
@@ -56,11 +58,11 @@ class Service:
 
 
 def open_service(settings: ApiSettings) -> Service:
-    """Open archive and model.
+    """Open the archive and load its model.
 
     Raises:
         ArchiveError: The archive is missing or damaged.
-        ModelError: The model cannot be loaded, or is not the archive's.
+        ModelError: The model cannot be loaded, or is not the archive's model.
     """
     from bandsight.model import load_model
 
@@ -73,15 +75,15 @@ def open_service(settings: ApiSettings) -> Service:
     except BaseException:
         archive.close()
         raise
-    return Service(settings, archive, OneAtATime(encoder))
+    return Service(settings, archive, SerializedEncoder(encoder))
 
 
 def freeze_gc() -> None:
-    """Spare the garbage collector what a server has loaded and keeps to its end, and what lives for one answer.
+    """Exclude what is loaded at startup from garbage collection, and collect less often.
 
-    A page of a thousand items makes so many objects that the collector runs; going through the model's and the
-    libraries' objects each time took half of the page's time, going through the page's own a fifth of the rest.
+    A page of a thousand items allocates enough objects to trigger the collector. Traversing the objects of the model
+    and the libraries took half of the time of such a page; traversing the page's own took a fifth of the rest.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS)
+    gc.set_threshold(_GC_THRESHOLD)

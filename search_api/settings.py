@@ -1,4 +1,4 @@
-"""What an operator can set, from arguments or the environment (`BANDSIGHT_…`)."""
+"""Settings of the server, from arguments or environment variables (`BANDSIGHT_…`)."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ class ApiSettings(BaseSettings):
     archive: Path = Path("archive")
     """Folder of the archive to serve."""
     model: str | None = None
-    """Model that encodes queries; None for the archive's own."""
+    """Model that encodes queries; the archive's model when None."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     host: str = "127.0.0.1"
@@ -22,16 +22,16 @@ class ApiSettings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to bind."""
     key: SecretStr | None = None
-    """What clients must send, as a bearer token or a password; needed beyond loopback."""
+    """Secret that clients send as a bearer token or password; required unless the address is loopback."""
     public_url: str | None = None
-    """How clients reach the server, e.g. https://example.org/bandsight; None for what each request says."""
+    """URL at which clients reach the server, e.g. https://example.org/bandsight; taken from each request when None."""
     cors_origins: tuple[str, ...] = ()
-    """Origins whose pages may ask, e.g. of a STAC browser."""
+    """Origins whose web pages may use the API, e.g. that of a STAC browser."""
     max_upload_bytes: int = Field(default=20 * 2**20, gt=0)
     """Largest query image, bytes."""
     max_pixels: int = Field(default=50_000_000, gt=0)
     """Largest query image, pixels."""
     max_decode_s: float = Field(default=10.0, gt=0)
-    """Longest time that decoding a query image may take, s."""
+    """Time limit for decoding a query image, s."""
     max_hits: int = Field(default=1000, gt=0)
-    """Most hits in one answer."""
+    """Most hits per page."""

@@ -25,9 +25,9 @@ def serve(
     import uvicorn
     from pydantic import SecretStr
 
-    from search_api.access import check_exposure
+    from bandsight.archive import archive_exists
     from search_api.app import create_app
-    from search_api.first_run import is_there
+    from search_api.middleware.access import check_exposure
     from search_api.service import freeze_gc, open_service
     from search_api.settings import ApiSettings
 
@@ -35,7 +35,7 @@ def serve(
         archive=archive, model=model, device=device, host=host, port=port, key=SecretStr(key) if key else None
     )
     check_exposure(settings)
-    if not is_there(settings):
+    if not archive_exists(archive):
         say(f"http://{host}:{port}/  (no archive at {archive} yet: the page explains what to do)")
         uvicorn.run(create_app(settings), host=host, port=port, log_level="warning")
         return

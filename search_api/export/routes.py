@@ -15,14 +15,15 @@ from bandsight.search.items import ItemQuery
 from bandsight.search.request import query_of_body
 from bandsight.search.saved import RegisteredRanking, registered_ids
 from bandsight.stac.links import JSON
-from search_api.middleware.head import wants_headers_only
+from search_api.dependencies import reject_unknown_params
+from search_api.middleware.head import is_head
 from search_api.problem_schema import problems
-from search_api.request_bodies import body_of, described
+from search_api.request_bodies import add_images, body_of, openapi_body
+from search_api.responses import json_response
 from search_api.stac import schemas
-from search_api.stac.routes import Api, json_answer
+from search_api.stac.routes import Api
 from search_api.stac.searches import SearchesDep, SearchId, api_of_search
 from search_api.stac.tiles import archive_api
-from search_api.stac.url_params import reject_unknown_params, take_pictures
 
 GENERATION, REGISTERED, GONE = "Bandsight-Generation", "Bandsight-Registered-Generation", "Bandsight-Gone"
 """Headers: the commit that was searched, the one a search was registered at, and how many of its hits then are gone."""
@@ -59,25 +60,25 @@ def export_router() -> APIRouter:
     Vectors = Annotated[bool, Query(description="Each tile's vector too: `bandsight:vector`")]  # noqa: N806  (a type)
     files = _files()
 
-    @router.get("/export-formats", responses=schemas.of(JSON, _FORMATS) | problems(400), summary="Export formats")
+    @router.get("/export-formats", responses=schemas.success(JSON, _FORMATS) | problems(400), summary="Export formats")
     def export_formats() -> Response:
         """Return the formats of exports, the default first, with media types and file suffixes."""
         rows = [
             {"name": one.name, "title": one.title, "media_type": one.media_type, "suffixes": list(one.suffixes)}
             for one in formats()
         ]
-        return json_answer({"formats": rows})
+        return json_response({"formats": rows})
 
     @router.post(
         "/search/export",
         responses=files | problems(400, 404, 413, 415, 422, 503),
         response_class=Response,
         summary="Export a search",
-        openapi_extra=described(ExportBody),
+        openapi_extra=openapi_body(ExportBody),
     )
     def export_search(
         api: Annotated[Api, Depends(archive_api)],
-        body: Annotated[ExportBody, Depends(body_of(ExportBody, take_pictures))],
+        body: Annotated[ExportBody, Depends(body_of(ExportBody, add_images))],
         format: Format = names[0],  # noqa: A002  (the parameter's name)
         vectors: Vectors = False,
     ) -> Response:
@@ -117,7 +118,7 @@ def export_router() -> APIRouter:
             there = api.archive.tiles_by_id(then)
             gone = [tile_id for tile_id in then if tile_id not in there]
             facts = {"registered_generation": saved.generation, "gone": gone}
-        if wants_headers_only(api.request):
+        if is_head(api.request):
             api.archive.refresh()
             headers = _headers(api.archive.generation, chosen, name, facts)
             return StreamingResponse([], media_type=chosen.media_type, headers=headers)

@@ -8,13 +8,13 @@ from bandsight.errors import QueryError
 from bandsight.maps.classes import class_map, classify
 from bandsight.maps.request import ClassifyBody, ClassMapBody
 from bandsight.stac.links import GEOJSON, GEOTIFF, JSON
+from search_api.dependencies import reject_unknown_params
 from search_api.maps.answers import FILE, PNG
 from search_api.problem_schema import problems
-from search_api.request_bodies import body_of, described
+from search_api.request_bodies import body_of, openapi_body
+from search_api.responses import json_response
 from search_api.service import Service
 from search_api.stac import schemas
-from search_api.stac.routes import json_answer
-from search_api.stac.url_params import reject_unknown_params
 
 router = APIRouter(tags=["Classes"], dependencies=[Depends(reject_unknown_params)])
 _ANSWER: dict[str, Any] = {"type": "object", "required": ["labels", "model", "generation"]}
@@ -34,16 +34,16 @@ def _take_picture(values: dict[str, Any], pictures: list[dict[str, Any]]) -> Non
 
 @router.post(
     "/classify",
-    responses=schemas.of(JSON, _ANSWER) | problems(400, 404, 413, 415, 422, 503),
+    responses=schemas.success(JSON, _ANSWER) | problems(400, 404, 413, 415, 422, 503),
     summary="Zero-shot classes",
-    openapi_extra=described(ClassifyBody),
+    openapi_extra=openapi_body(ClassifyBody),
 )
 def classify_tiles(
     request: Request, body: Annotated[ClassifyBody, Depends(body_of(ClassifyBody, _take_picture))]
 ) -> Response:
     """Return the best label of tiles or of a picture, with a probability for each label on its own."""
     service: Service = request.app.state.service
-    return json_answer(classify(service.searcher, body))
+    return json_response(classify(service.searcher, body))
 
 
 @router.post(
@@ -60,4 +60,4 @@ def map_classes(request: Request, body: ClassMapBody) -> Response:
     made = class_map(service.searcher, body)
     if isinstance(made, bytes):
         return Response(made, media_type=GEOTIFF if body.format == "tif" else PNG)
-    return json_answer(made, GEOJSON)
+    return json_response(made, GEOJSON)

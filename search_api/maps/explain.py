@@ -9,6 +9,7 @@ from bandsight.errors import QueryError
 from bandsight.maps.highlights import highlight_png
 from bandsight.search.resolve import resolve_question, terms_of
 from bandsight.search.saved import request_of_saved
+from search_api.dependencies import reject_unknown_params
 from search_api.etag import cached
 from search_api.maps.answers import PNG, file_answer
 from search_api.maps.heatmap import StyleDep
@@ -16,7 +17,6 @@ from search_api.maps.state import MapState
 from search_api.problem_schema import problems
 from search_api.service import Service
 from search_api.stac.searches import SearchesDep
-from search_api.stac.url_params import reject_unknown_params
 
 router = APIRouter(tags=["Tiles"], dependencies=[Depends(reject_unknown_params)])
 

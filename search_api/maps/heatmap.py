@@ -17,16 +17,17 @@ from bandsight.search.request import query_of_body
 from bandsight.search.resolve import resolve_question, terms_of
 from bandsight.search.saved import request_of_saved
 from bandsight.stac.links import GEOTIFF, JSON
+from search_api.dependencies import reject_unknown_params, server_url
 from search_api.etag import cached
 from search_api.maps.answers import FILE, MEDIA_TYPES, PNG, file_answer
 from search_api.maps.state import MapState
 from search_api.problem_schema import problems
-from search_api.request_bodies import body_of, described
+from search_api.request_bodies import add_images, body_of, openapi_body
+from search_api.responses import json_response
 from search_api.service import Service
 from search_api.stac import schemas
-from search_api.stac.routes import json_answer, server_url
 from search_api.stac.searches import SearchesDep, SearchId
-from search_api.stac.url_params import AskedUrl, reject_unknown_params, take_pictures
+from search_api.stac.url_params import QuestionParams
 
 router = APIRouter(tags=["Heat maps"], dependencies=[Depends(reject_unknown_params)])
 _TILEJSON: dict[str, Any] = {"type": "object", "required": ["tilejson", "tiles", "bounds", "minzoom", "maxzoom"]}
@@ -43,7 +44,7 @@ def _of_search(request: Request, searches: SearchesDep, search_id: SearchId) -> 
     return Heatmap(service.searcher, question, state.scores.of(service.archive, question, where))
 
 
-def _of_url(request: Request, asked: Annotated[AskedUrl, Depends()]) -> Heatmap:
+def _of_url(request: Request, asked: Annotated[QuestionParams, Depends()]) -> Heatmap:
     """Return the heat map of a question in the URL."""
     service: Service = request.app.state.service
     state: MapState = request.app.state.maps
@@ -126,7 +127,7 @@ def tile(
 
 @router.get(
     "/searches/{search_id}/heatmap/tilejson.json",
-    responses=schemas.of(JSON, _TILEJSON) | problems(400, 404),
+    responses=schemas.success(JSON, _TILEJSON) | problems(400, 404),
     summary="TileJSON of a heat map",
 )
 def tilejson(request: Request, shown: SearchMap, style: StyleDep, search_id: SearchId) -> Response:  # noqa: ARG001
@@ -138,7 +139,7 @@ def tilejson(request: Request, shown: SearchMap, style: StyleDep, search_id: Sea
     own = f"?{request.url.query}" if request.url.query else ""
     tiles = f"{server_url(request)}/searches/{search_id}/heatmap/{{z}}/{{x}}/{{y}}.png{own}"
     made = {"tilejson": "3.0.0", "name": "heat map", "tiles": [tiles], "bounds": bounds, "scheme": "xyz"}
-    return json_answer({**made, "minzoom": 0, "maxzoom": MAX_ZOOM, "generation": shown.field.generation})
+    return json_response({**made, "minzoom": 0, "maxzoom": MAX_ZOOM, "generation": shown.field.generation})
 
 
 @router.get(
@@ -165,12 +166,12 @@ def tiff(request: Request, shown: SearchMap, params: ExtentDep) -> Response:
 
 @router.get(
     "/searches/{search_id}/heatmap/legend.json",
-    responses=schemas.of(JSON, _LEGEND) | problems(400, 404),
+    responses=schemas.success(JSON, _LEGEND) | problems(400, 404),
     summary="Legend of a heat map",
 )
 def legend_json(shown: SearchMap, style: StyleDep) -> Response:
     """Return which scores the colours stand for, and which probabilities where that is known."""
-    return json_answer(shown.legend(style))
+    return json_response(shown.legend(style))
 
 
 @router.get(
@@ -214,10 +215,10 @@ def tiff_of_url(request: Request, shown: UrlMap, params: ExtentDep) -> Response:
     },
     response_class=Response,
     summary="Heat map of a question of any kind",
-    openapi_extra=described(HeatmapBody),
+    openapi_extra=openapi_body(HeatmapBody),
 )
 def heatmap_of_body(
-    request: Request, body: Annotated[HeatmapBody, Depends(body_of(HeatmapBody, take_pictures))]
+    request: Request, body: Annotated[HeatmapBody, Depends(body_of(HeatmapBody, add_images))]
 ) -> Response:
     """Return the score of each tile for `q` or `semantic` as a picture or GeoTIFF; nothing is registered.
 

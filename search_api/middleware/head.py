@@ -1,29 +1,29 @@
-"""Answers HEAD wherever there is a GET (RFC 9110, 9.3.2): the same headers, no body."""
+"""Responds to HEAD wherever there is a GET route (RFC 9110, 9.3.2): same headers, no body."""
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_MARK = "bandsight.head"
+_SCOPE_KEY = "bandsight.head"
 
 
-def wants_headers_only(request: Request) -> bool:
-    """Say whether a request that comes as GET was HEAD: what costs much need not be made."""
-    return _MARK in request.scope
+def is_head(request: Request) -> bool:
+    """Return whether a request was HEAD before this middleware turned it into GET; routes can skip costly bodies."""
+    return _SCOPE_KEY in request.scope
 
 
-class Head:
-    """Middleware: asks for GET, and keeps the body back."""
+class HeadMiddleware:
+    """Turns HEAD into GET for the app, and drops the body of the response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on as GET if it is HEAD."""
+        """Pass the request on, as GET if it is HEAD."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
 
-        async def bare(message: Message) -> None:
+        async def send_without_body(message: Message) -> None:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-        await self._app({**scope, "method": "GET", _MARK: True}, receive, bare)
+        await self._app({**scope, "method": "GET", _SCOPE_KEY: True}, receive, send_without_body)

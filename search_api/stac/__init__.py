@@ -1,1 +1,1 @@
-"""The archive as a STAC API: tiles and scenes as Items, searched by filters and by meaning."""
+"""STAC API routes: tiles and scenes as Items, with filters and semantic search."""

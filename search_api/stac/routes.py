@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.archive import Archive
@@ -20,17 +19,19 @@ from bandsight.stac import documents
 from bandsight.stac.collection_stats import Holding, of_hits
 from bandsight.stac.items import item_collection, item_of
 from bandsight.stac.links import GEOJSON, JSON, Root, link
+from search_api.dependencies import inline_depends, reject_unknown_params
 from search_api.problem_schema import problems
-from search_api.request_bodies import body_of, described
+from search_api.request_bodies import add_images, body_of, openapi_body
+from search_api.responses import json_response
 from search_api.service import Service
 from search_api.stac import schemas
 from search_api.stac.state import StacState
-from search_api.stac.url_params import ListUrl, SearchUrl, read_at_once, reject_unknown_params, take_pictures
+from search_api.stac.url_params import ItemListParams, ItemSearchParams
 
 _MAX_NAME = 1000
 CollectionId = Annotated[str, Path(max_length=_MAX_NAME, description="Name of a collection")]
 ItemId = Annotated[str, Path(max_length=_MAX_NAME, description="Number of a tile, or scene-N")]
-_LISTS = schemas.of(GEOJSON, schemas.ITEMS)
+_LISTS = schemas.success(GEOJSON, schemas.ITEMS)
 
 
 class Api:
@@ -121,17 +122,6 @@ def collection_pages(api: Api) -> list[dict[str, Any]]:
     return [page for one in held for page in documents.collection_pages(one, api.archive.model, api.root)]
 
 
-def server_url(request: Request) -> str:
-    """Return the server's own root as clients reach it, without a slash at its end."""
-    service: Service = request.app.state.service
-    return (service.settings.public_url or str(request.base_url)).rstrip("/")
-
-
-def json_answer(value: Any, media_type: str = JSON, status: int = 200) -> Response:
-    """Return a document."""
-    return Response(orjson.dumps(value), status, media_type=media_type)
-
-
 def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -> APIRouter:
     """Return the routes of an API.
 
@@ -144,35 +134,35 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
 
     if landing:
 
-        @router.get("/", responses=schemas.of(JSON, schemas.CATALOG) | problems(404), summary="Landing page")
+        @router.get("/", responses=schemas.success(JSON, schemas.CATALOG) | problems(404), summary="Landing page")
         def landing_page(api: ApiDep) -> Response:
             """Return what this API is and where everything is."""
-            return json_answer(documents.landing_page(api.root, api.names()))
+            return json_response(documents.landing_page(api.root, api.names()))
 
     @router.get(
-        "/conformance", responses=schemas.of(JSON, schemas.CONFORMANCE) | problems(400, 404), summary="Conformance"
+        "/conformance", responses=schemas.success(JSON, schemas.CONFORMANCE) | problems(400, 404), summary="Conformance"
     )
     def conformance(api: ApiDep) -> Response:
         """Return the standards that this API conforms to."""
-        return json_answer(documents.conformance(api.root))
+        return json_response(documents.conformance(api.root))
 
     @router.get(
-        "/collections", responses=schemas.of(JSON, schemas.COLLECTIONS) | problems(400, 404), summary="Collections"
+        "/collections", responses=schemas.success(JSON, schemas.COLLECTIONS) | problems(400, 404), summary="Collections"
     )
     def collections(api: ApiDep) -> Response:
         """Return all collections with extents, bands and summaries."""
-        return json_answer(documents.collection_list(collection_pages(api), api.root))
+        return json_response(documents.collection_list(collection_pages(api), api.root))
 
     @router.get(
         "/collections/{collection_id}",
-        responses=schemas.of(JSON, schemas.COLLECTION) | problems(400, 404),
+        responses=schemas.success(JSON, schemas.COLLECTION) | problems(400, 404),
         summary="One collection",
     )
     def collection(api: ApiDep, collection_id: CollectionId) -> Response:
         """Return a collection with extents, bands and summaries."""
         for one in collection_pages(api):
             if one["id"] == collection_id:
-                return json_answer(one)
+                return json_response(one)
         raise api.no_collection(collection_id)
 
     @router.get(
@@ -181,7 +171,7 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
     def items(
         api: ApiDep,
         collection_id: CollectionId,
-        asked: Annotated[ListUrl, read_at_once(ListUrl)],
+        asked: Annotated[ItemListParams, inline_depends(ItemListParams)],
         collections: Annotated[
             str | None, Query(max_length=_MAX_NAME, description="This collection again, as pystac-client says it")
         ] = None,
@@ -197,16 +187,16 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
 
     @router.get(
         "/collections/{collection_id}/items/{item_id}",
-        responses=schemas.of(GEOJSON, schemas.ITEM) | problems(400, 404),
+        responses=schemas.success(GEOJSON, schemas.ITEM) | problems(400, 404),
         summary="One item",
     )
     def item(api: ApiDep, collection_id: CollectionId, item_id: ItemId) -> Response:
         """Return a tile or a scene."""
         api.need_collection(collection_id)
-        return json_answer(api.item(collection_id, item_id), GEOJSON)
+        return json_response(api.item(collection_id, item_id), GEOJSON)
 
     @router.get("/search", responses=_LISTS | problems(400, 404), summary="Item Search")
-    def search(api: ApiDep, asked: Annotated[SearchUrl, read_at_once(SearchUrl)]) -> Response:
+    def search(api: ApiDep, asked: Annotated[ItemSearchParams, inline_depends(ItemSearchParams)]) -> Response:
         """Return a page of items; with `q`, tiles in the order of their meaning."""
         ranking = api.ranking(api.question(asked.q, None))
         return page(api, asked.query(api.service.settings), ranking, api.root.at("search"))
@@ -215,11 +205,9 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
         "/search",
         responses=_LISTS | problems(400, 404, 413, 415, 422, 503),
         summary="Item Search",
-        openapi_extra=described(SearchBody),
+        openapi_extra=openapi_body(SearchBody),
     )
-    def search_by_post(
-        api: ApiDep, body: Annotated[SearchBody, Depends(body_of(SearchBody, take_pictures))]
-    ) -> Response:
+    def search_by_post(api: ApiDep, body: Annotated[SearchBody, Depends(body_of(SearchBody, add_images))]) -> Response:
         """Return a page of items; with `q` or `semantic`, tiles in the order of their meaning."""
         question = api.question(body.q, body.semantic)
         again = echo(body, body.semantic if question is None else question.page_form)
@@ -227,21 +215,23 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
         return page(api, query, api.ranking(question), api.root.at("search"), body=again)
 
     @router.get(
-        "/queryables", responses=schemas.of(documents.SCHEMA, schemas.ANY) | problems(400, 404), summary="Queryables"
+        "/queryables",
+        responses=schemas.success(documents.SCHEMA, schemas.ANY) | problems(400, 404),
+        summary="Queryables",
     )
     def queryables(api: ApiDep) -> Response:
         """Return what filters may ask, as a JSON schema."""
-        return json_answer(documents.queryables(api.root, api.archive.property_types()), documents.SCHEMA)
+        return json_response(documents.queryables(api.root, api.archive.property_types()), documents.SCHEMA)
 
     @router.get(
         "/collections/{collection_id}/queryables",
-        responses=schemas.of(documents.SCHEMA, schemas.ANY) | problems(400, 404),
+        responses=schemas.success(documents.SCHEMA, schemas.ANY) | problems(400, 404),
         summary="Queryables of a collection",
     )
     def collection_queryables(api: ApiDep, collection_id: CollectionId) -> Response:
         """Return what filters may ask of a collection, with the values that its scenes have, as a JSON schema."""
         made = documents.collection_queryables(api.root, collection_id, api.holding(collection_id))
-        return json_answer(made, documents.SCHEMA)
+        return json_response(made, documents.SCHEMA)
 
     return router
 
@@ -269,7 +259,7 @@ def page(
     made["links"] = [link("self", _with_params(api.request, here), GEOJSON), link("root", api.root.url), *more]
     if found.next is not None:
         made["links"].append(_next(api.request, here, found, body))
-    return json_answer(made, GEOJSON)
+    return json_response(made, GEOJSON)
 
 
 def _next(request: Request, here: str, found: ResultPage, body: dict[str, Any] | None) -> dict[str, Any]:

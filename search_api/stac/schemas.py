@@ -1,4 +1,4 @@
-"""How answers stand in the OpenAPI document: what a client may rely on, loose where the fields extension leaves out."""
+"""JSON schemas of responses in the OpenAPI document. Items are loose: the fields extension may omit anything."""
 
 from typing import Any
 
@@ -8,34 +8,34 @@ _LINK = {
     "properties": {"rel": {"type": "string"}, "href": {"type": "string"}, "type": {"type": "string"}},
 }
 _LINKS = {"type": "array", "items": _LINK}
-_NAMED = {"type": "string"}
+_STRING = {"type": "string"}
 ANY: dict[str, Any] = {"type": "object"}
 CATALOG: dict[str, Any] = {
     "type": "object",
     "required": ["type", "stac_version", "id", "description", "links", "conformsTo"],
     "properties": {
         "type": {"const": "Catalog"},
-        "stac_version": _NAMED,
-        "id": _NAMED,
-        "description": _NAMED,
+        "stac_version": _STRING,
+        "id": _STRING,
+        "description": _STRING,
         "links": _LINKS,
-        "conformsTo": {"type": "array", "items": _NAMED},
+        "conformsTo": {"type": "array", "items": _STRING},
     },
 }
 CONFORMANCE: dict[str, Any] = {
     "type": "object",
     "required": ["conformsTo"],
-    "properties": {"conformsTo": {"type": "array", "items": _NAMED}},
+    "properties": {"conformsTo": {"type": "array", "items": _STRING}},
 }
 COLLECTION: dict[str, Any] = {
     "type": "object",
     "required": ["type", "stac_version", "id", "description", "license", "extent", "links"],
     "properties": {
         "type": {"const": "Collection"},
-        "stac_version": _NAMED,
-        "id": _NAMED,
-        "description": _NAMED,
-        "license": _NAMED,
+        "stac_version": _STRING,
+        "id": _STRING,
+        "description": _STRING,
+        "license": _STRING,
         "extent": {"type": "object", "required": ["spatial", "temporal"]},
         "links": _LINKS,
         "summaries": {"type": "object"},
@@ -52,13 +52,13 @@ ITEM: dict[str, Any] = {
     "required": ["type", "stac_version", "id", "geometry", "bbox", "properties", "links", "assets", "collection"],
     "properties": {
         "type": {"const": "Feature"},
-        "id": _NAMED,
+        "id": _STRING,
         "geometry": {"type": "object"},
         "bbox": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
         "properties": {"type": "object", "required": ["datetime"]},
         "links": _LINKS,
         "assets": {"type": "object"},
-        "collection": _NAMED,
+        "collection": _STRING,
     },
 }
 ITEMS: dict[str, Any] = {
@@ -66,19 +66,19 @@ ITEMS: dict[str, Any] = {
     "required": ["type", "features", "links", "numberReturned", "generation", "model", "model_digest"],
     "properties": {
         "type": {"const": "FeatureCollection"},
-        # The fields extension may leave out anything of an item.
+        # The fields extension may omit any part of an item.
         "features": {"type": "array", "items": {"type": "object"}},
         "links": _LINKS,
         "numberMatched": {"type": "integer", "minimum": 0},
         "numberReturned": {"type": "integer", "minimum": 0},
         "generation": {"type": "integer"},
-        "model": _NAMED,
-        "model_digest": _NAMED,
+        "model": _STRING,
+        "model_digest": _STRING,
         "nothing_matches": {"type": "boolean"},
     },
 }
 
 
-def of(media_type: str, schema: dict[str, Any], status: int = 200) -> dict[int | str, dict[str, Any]]:
-    """Return what a route says of its good answer."""
-    return {status: {"description": "The answer", "content": {media_type: {"schema": schema}}}}
+def success(media_type: str, schema: dict[str, Any], status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI `responses` of a successful response."""
+    return {status: {"description": "Success", "content": {media_type: {"schema": schema}}}}

@@ -12,12 +12,13 @@ from bandsight.search.request import RegisterBody
 from bandsight.search.saved import SavedRanking, save
 from bandsight.stac import documents
 from bandsight.stac.links import GEOJSON, JSON, Root, link
+from search_api.dependencies import reject_unknown_params, server_url
 from search_api.problem_schema import problems
-from search_api.request_bodies import body_of, described
+from search_api.request_bodies import add_images, body_of, openapi_body
+from search_api.responses import json_response
 from search_api.service import Service
 from search_api.stac import schemas
-from search_api.stac.routes import Api, json_answer, server_url, stac_router
-from search_api.stac.url_params import reject_unknown_params, take_pictures
+from search_api.stac.routes import Api, stac_router
 
 router = APIRouter(tags=["Saved searches"], dependencies=[Depends(reject_unknown_params)])
 SearchId = Annotated[str, Path(max_length=100, description="Id of a saved search")]
@@ -51,22 +52,20 @@ def api_of_search(request: Request, search_id: SearchId) -> Api:
 @router.post(
     "/searches",
     status_code=201,
-    responses=schemas.of(JSON, _SEARCH, 201) | problems(400, 404, 413, 415, 422, 503),
+    responses=schemas.success(JSON, _SEARCH, 201) | problems(400, 404, 413, 415, 422, 503),
     summary="Save a search",
-    openapi_extra=described(RegisterBody),
+    openapi_extra=openapi_body(RegisterBody),
 )
-def register(
-    request: Request, body: Annotated[RegisterBody, Depends(body_of(RegisterBody, take_pictures))]
-) -> Response:
+def register(request: Request, body: Annotated[RegisterBody, Depends(body_of(RegisterBody, add_images))]) -> Response:
     """Save a search by meaning and return the root of the STAC API whose items are its hits."""
     service: Service = request.app.state.service
     shown = _document(save(service.searcher, request.app.state.stac.runs, body), server_url(request))
-    response = json_answer(shown, status=201)
+    response = json_response(shown, status=201)
     response.headers["Location"] = shown["links"][0]["href"]
     return response
 
 
-@router.get("/searches", responses=schemas.of(JSON, _LIST) | problems(400), summary="Saved searches")
+@router.get("/searches", responses=schemas.success(JSON, _LIST) | problems(400), summary="Saved searches")
 def saved_searches(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=_MOST_LISTED, description="Most searches")] = _MOST_LISTED,
@@ -79,7 +78,7 @@ def saved_searches(
     links = [link("self", f"{server}/searches"), link("root", f"{server}/")]
     if len(found) > limit:
         links.append(link("next", f"{server}/searches?{urlencode({'limit': limit, 'before': found[limit - 1].id})}"))
-    return json_answer({"searches": [_document(one, server) for one in found[:limit]], "links": links})
+    return json_response({"searches": [_document(one, server) for one in found[:limit]], "links": links})
 
 
 @router.delete(
@@ -94,12 +93,12 @@ def delete(request: Request, search_id: SearchId) -> Response:
 
 @router.get(
     "/searches/{search_id}",
-    responses=schemas.of(JSON, schemas.CATALOG) | problems(400, 404),
+    responses=schemas.success(JSON, schemas.CATALOG) | problems(400, 404),
     summary="Its landing page",
 )
 def landing(api: Annotated[Api, Depends(api_of_search)]) -> Response:
     """Return the landing page of the STAC API whose items are the search's hits."""
-    return json_answer(documents.landing_page(api.root, api.names()))
+    return json_response(documents.landing_page(api.root, api.names()))
 
 
 router.include_router(stac_router(api_of_search, landing=True), prefix="/searches/{search_id}")

@@ -1,13 +1,12 @@
-"""Parameters in URLs: what they ask for is what the members of a body ask for."""
+"""Query parameters of the STAC routes. Each means the same as the member of that name in a request body."""
 
-import inspect
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Query
 
-from bandsight.attributes import datetimes as times
+from bandsight.attributes import datetimes
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
 from bandsight.search.items import MAX_CHARS as _TOKEN_CHARS
@@ -17,46 +16,43 @@ from bandsight.search.question import MAX_LIST
 from bandsight.search.request import CRS84, Crs, Language, cql2_filter, item_query
 from search_api.settings import ApiSettings
 
-_EXAMPLE = "2017-01-01T00:00:00Z/.."
-_TEXT_CHARS = 20_000
-
-
-def take_pictures(values: dict[str, Any], pictures: list[dict[str, Any]]) -> None:
-    """Put a form's pictures into a search's body, as positive examples.
-
-    Raises:
-        QueryError: The body has a question of another kind.
-    """
-    semantic = values.setdefault("semantic", {})
-    positive = semantic.setdefault("positive", []) if isinstance(semantic, dict) else None
-    if not isinstance(positive, list):
-        raise QueryError("semantic: found no object with a list `positive`; need one, or none, beside files")
-    positive += [{"image": picture} for picture in pictures]
+_DATETIME_EXAMPLE = "2017-01-01T00:00:00Z/.."
+_MAX_CHARS = 20_000
 
 
 @dataclass(kw_only=True)
-class ListUrl:
-    """Parameters of a list of items."""
+class ItemListParams:
+    """Query parameters of a list of items."""
 
     bbox: Annotated[
         str | None, Query(max_length=1000, description="west,south,east,north", examples=["12.5,51.5,14.5,52.5"])
     ] = None
     datetime: Annotated[
-        str | None, Query(max_length=times.MAX_CHARS, description="RFC 3339 instant or interval", examples=[_EXAMPLE])
+        str | None,
+        Query(max_length=datetimes.MAX_CHARS, description="RFC 3339 instant or interval", examples=[_DATETIME_EXAMPLE]),
     ] = None
-    limit: Annotated[int, Query(ge=1, description="Most items; more than the server's most counts as that")] = 10
-    token: Annotated[str | None, Query(max_length=_TOKEN_CHARS, description="From the link `next`")] = None
-    sortby: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Properties, - for greatest first")] = None
-    fields: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Parts of items, - to leave out")] = None
-    filter: Annotated[str | None, Query(description="CQL2, as filter-lang says")] = None
+    limit: Annotated[
+        int,
+        Query(
+            ge=1, description="Most items per page; a larger value than the server allows counts as the server's limit"
+        ),
+    ] = 10
+    token: Annotated[str | None, Query(max_length=_TOKEN_CHARS, description="Page token, from the link `next`")] = None
+    sortby: Annotated[
+        str | None, Query(max_length=_MAX_CHARS, description="Properties to sort by; - for descending")
+    ] = None
+    fields: Annotated[str | None, Query(max_length=_MAX_CHARS, description="Item fields to include; - to exclude")] = (
+        None
+    )
+    filter: Annotated[str | None, Query(description="CQL2 expression in the language of filter-lang")] = None
     filter_lang: Annotated[Language, Query(alias="filter-lang")] = "cql2-text"
     filter_crs: Annotated[Crs, Query(alias="filter-crs")] = CRS84
 
     def query(self, settings: ApiSettings, **more: Any) -> ItemQuery:
-        """Return what the parameters ask.
+        """Return the query.
 
         Raises:
-            QueryError: A parameter cannot be read, or two contradict each other.
+            QueryError: A parameter cannot be parsed, or two contradict each other.
         """
         return item_query(
             settings.max_hits,
@@ -72,16 +68,18 @@ class ListUrl:
 
 
 @dataclass(kw_only=True)
-class LikeUrl(ListUrl):
-    """Parameters of Item Search where the question is said otherwise."""
+class FilterParams(ItemListParams):
+    """Query parameters of Item Search, without a text query."""
 
-    collections: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Names, separated by commas")] = None
-    ids: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Item ids, separated by commas")] = None
+    collections: Annotated[str | None, Query(max_length=_MAX_CHARS, description="Names, separated by commas")] = None
+    ids: Annotated[str | None, Query(max_length=_MAX_CHARS, description="Item ids, separated by commas")] = None
     intersects: Annotated[str | None, Query(description="GeoJSON geometry; not together with bbox")] = None
-    sensors: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Sensor profiles, by commas")] = None
+    sensors: Annotated[str | None, Query(max_length=_MAX_CHARS, description="Sensor profiles, separated by commas")] = (
+        None
+    )
 
     def query(self, settings: ApiSettings, **more: Any) -> ItemQuery:
-        """Return what the parameters ask; see `ListUrl`."""
+        """Return the query; see `ItemListParams`."""
         return super().query(
             settings,
             collections=_names(self.collections, "collections"),
@@ -93,33 +91,39 @@ class LikeUrl(ListUrl):
 
 
 @dataclass(kw_only=True)
-class SearchUrl(LikeUrl):
-    """Parameters of Item Search."""
+class ItemSearchParams(FilterParams):
+    """Query parameters of Item Search."""
 
     q: Annotated[
-        str | None, Query(description="What the place looks like; commas for alternatives", examples=["a lake"])
+        str | None,
+        Query(description="Text that describes the place; commas separate alternatives", examples=["a lake"]),
     ] = None
 
 
 @dataclass(kw_only=True)
-class AskedUrl:
-    """A question and filters, where nothing is listed: `bbox` is another matter there."""
+class QuestionParams:
+    """Query parameters of maps: a text query and filters. `bbox` has another meaning there."""
 
-    q: Annotated[str, Query(description="What the place looks like; commas for alternatives", examples=["a lake"])]
-    collections: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Names, separated by commas")] = None
+    q: Annotated[
+        str, Query(description="Text that describes the place; commas separate alternatives", examples=["a lake"])
+    ]
+    collections: Annotated[str | None, Query(max_length=_MAX_CHARS, description="Names, separated by commas")] = None
     datetime: Annotated[
-        str | None, Query(max_length=times.MAX_CHARS, description="RFC 3339 instant or interval", examples=[_EXAMPLE])
+        str | None,
+        Query(max_length=datetimes.MAX_CHARS, description="RFC 3339 instant or interval", examples=[_DATETIME_EXAMPLE]),
     ] = None
     intersects: Annotated[str | None, Query(description="GeoJSON geometry")] = None
-    sensors: Annotated[str | None, Query(max_length=_TEXT_CHARS, description="Sensor profiles, by commas")] = None
-    filter: Annotated[str | None, Query(description="CQL2, as filter-lang says")] = None
+    sensors: Annotated[str | None, Query(max_length=_MAX_CHARS, description="Sensor profiles, separated by commas")] = (
+        None
+    )
+    filter: Annotated[str | None, Query(description="CQL2 expression in the language of filter-lang")] = None
     filter_lang: Annotated[Language, Query(alias="filter-lang")] = "cql2-text"
 
     def query(self, settings: ApiSettings) -> ItemQuery:
-        """Return what the filters ask.
+        """Return the filters.
 
         Raises:
-            QueryError: A parameter cannot be read.
+            QueryError: A parameter cannot be parsed.
         """
         return item_query(
             settings.max_hits,
@@ -129,44 +133,6 @@ class AskedUrl:
             sensors=_names(self.sensors, "sensors"),
             filter=cql2_filter(self.filter, self.filter_lang),
         )
-
-
-def read_at_once(parameters: type) -> Any:
-    """Return the dependency that a dataclass of parameters is, without a change of threads.
-
-    As itself it would be made in a worker thread, though nothing in it waits; waking one costs a tenth of an answer.
-    """
-
-    async def made(**values: Any) -> Any:
-        return parameters(**values)
-
-    made.__signature__ = inspect.signature(parameters)  # type: ignore[attr-defined]
-    return Depends(made)
-
-
-async def reject_unknown_params(request: Request) -> None:
-    """Refuse parameters that a route does not have, and those that are given twice.
-
-    Raises:
-        QueryError: There is one.
-    """
-    if not request.scope["query_string"]:
-        return
-    known = {field.alias for field in _flat(request.scope["route"].dependant)}
-    seen: set[str] = set()
-    for name, _ in request.query_params.multi_items():
-        if name not in known:
-            there = f"there are {', '.join(sorted(known))}" if known else "it takes none"
-            raise QueryError(f"{name[:60]}: not a parameter of this route; {there}")
-        if name in seen:
-            raise QueryError(
-                f"{name}: found more than once; give it once, with commas between values where it is a list"
-            )
-        seen.add(name)
-
-
-def _flat(dependant: Any) -> list[Any]:
-    return [*dependant.query_params, *(field for inner in dependant.dependencies for field in _flat(inner))]
 
 
 def _names(text: str | None, name: str) -> list[str] | None:
@@ -186,7 +152,7 @@ def _geometry(text: str | None) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise QueryError(f"intersects: found {text[:60]!r}, no JSON; need a GeoJSON geometry") from error
+        raise QueryError(f"intersects: found {text[:60]!r}, which is not JSON; need a GeoJSON geometry") from error
     if not isinstance(value, dict):
         raise QueryError(f"intersects: found {text[:60]!r}; need a GeoJSON geometry")
     return value

@@ -229,10 +229,10 @@ def test_a_polygon_is_not_its_box(archive):
         ),
         ({"type": "Point", "coordinates": [0, 91]}, "latitudes -90..90"),
         ({"type": "Point", "coordinates": [500, 0]}, "longitudes -360..360"),
-        ({"type": "Point", "coordinates": [float("nan"), 0]}, "empty|no number"),
-        ({"type": "Circle", "coordinates": [0, 0]}, "cannot be read"),
-        ({"type": "Polygon", "coordinates": "here"}, "cannot be read"),
-        ({}, "cannot be read"),
+        ({"type": "Point", "coordinates": [float("nan"), 0]}, "empty|not a finite number"),
+        ({"type": "Circle", "coordinates": [0, 0]}, "not a GeoJSON geometry"),
+        ({"type": "Polygon", "coordinates": "here"}, "not a GeoJSON geometry"),
+        ({}, "not a GeoJSON geometry"),
     ],
 )
 def test_a_geometry_that_cannot_be_is_refused(geometry, message):

@@ -15,7 +15,7 @@ import bandsight.model
 from bandsight.errors import ModelMismatchError
 from search_api import service as service_module
 from search_api.app import create_app
-from search_api.service import OneAtATime
+from search_api.service import SerializedEncoder
 from search_api.settings import ApiSettings
 from tests.fakes import FakeEmbedder
 
@@ -74,7 +74,7 @@ def test_queries_wait_for_one_another_at_the_model() -> None:
             inside -= 1
             return super().embed_texts(texts)
 
-    encoder = OneAtATime(Watched())
+    encoder = SerializedEncoder(Watched())
     threads = [threading.Thread(target=encoder.embed_texts, args=(["a"],)) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -87,7 +87,7 @@ def test_queries_wait_for_one_another_at_the_model() -> None:
 def test_open_service_serialises_the_model(archive_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bandsight.model, "load_model", lambda *_: FakeEmbedder())
     service = service_module.open_service(ApiSettings(archive=archive_path))
-    assert isinstance(service.encoder, OneAtATime)
+    assert isinstance(service.encoder, SerializedEncoder)
     service.archive.close()
 
 

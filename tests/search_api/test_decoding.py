@@ -25,7 +25,7 @@ def png(side: int = 40, seed: int = 1) -> bytes:
 
 @pytest.fixture
 def decoder():
-    made = Decoder(1, wait_s=0.05)
+    made = Decoder(1, queue_timeout_s=0.05)
     yield made
     made.close()
 
@@ -76,7 +76,7 @@ def test_a_process_that_dies_costs_one_picture_at_most(decoder):
     os.kill(dies._popen.pid, signal.SIGSTOP)
     killer = threading.Timer(0.3, dies._popen.kill)
     killer.start()
-    with pytest.raises(ImageError, match="died of it"):
+    with pytest.raises(ImageError, match="the decoder crashed"):
         decode(decoder)
     killer.join()
     decode(decoder)

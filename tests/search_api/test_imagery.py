@@ -251,7 +251,7 @@ def test_a_file_that_was_replaced_by_a_redirection_is_not_followed(
         ("bands=red,green", ["bands", "2", "3"]),
         ("bands=red,green,blue,red", ["bands", "4"]),
         ("bands=red&style=natural", ["style, bands", "both"]),
-        ("rescale=", ["rescale", "no numbers"]),
+        ("rescale=", ["rescale", "not a list of numbers"]),
         ("rescale=1", ["rescale", "1 numbers", "low,high"]),
         ("rescale=5,1", ["rescale", "'5,1'", "low < high"]),
         ("rescale=nan,1", ["rescale", "nan"]),
@@ -304,7 +304,7 @@ def test_a_picture_that_is_not_there_is_named(client: TestClient, path: str, sta
 def test_a_crop_that_would_be_too_large_is_refused_before_it_is_read(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search_api.imagery._CROP_BYTES", 1000)
+    monkeypatch.setattr("search_api.imagery.tile_routes._MAX_CROP_BYTES", 1000)
     assert_problem(client.get("/tiles/1/crop.tif"), 400, "scale", "at most 1,000")
     assert client.get("/tiles/1/crop.tif?scale=8").status_code == 200
 

@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive, ArchiveWriter
 from search_api.app import create_app
-from search_api.examples import CANDIDATES, examples
+from search_api.example_queries import CANDIDATES, example_queries
 from search_api.service import Service
 from search_api.settings import ApiSettings
 from tests.fakes import FakeEmbedder
@@ -40,7 +40,7 @@ def test_tiles_per_scene_agree_with_a_count_of_the_tiles(archive: Archive) -> No
 
 
 def test_examples_are_sentences_with_tiles_of_their_own(archive: Archive) -> None:
-    found = examples(archive, FakeEmbedder())
+    found = example_queries(archive, FakeEmbedder())
     assert {one["text"] for one in found} <= set(CANDIDATES)
     assert len({one["tile"] for one in found}) == len(found)
     assert [one["probability"] for one in found] == sorted((one["probability"] for one in found), reverse=True)
@@ -59,5 +59,5 @@ def test_an_empty_archive_has_an_overview_too(tmp_path: Path, archive: Archive) 
 
 def test_the_overview_is_made_once_a_generation(client: TestClient, monkeypatch) -> None:
     first = client.get("/overview").content
-    monkeypatch.setattr("search_api.overview.examples", None)
+    monkeypatch.setattr("search_api.overview.example_queries", None)
     assert client.get("/overview").content == first

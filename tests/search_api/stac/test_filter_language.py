@@ -158,16 +158,16 @@ def test_anything_else_is_a_400_that_names_it(stac: TestClient, text: str, words
         ({"op": "s_intersects", "args": [{"property": "geometry"}, 5]}, ["s_intersects: found 5"]),
         ({"op": "s_intersects", "args": [{"property": "geometry"}, {"bbox": [0, 1]}]}, ["2 numbers"]),
         ({"op": "s_intersects", "args": [{"property": "geometry"}, {"bbox": ["a", 0, 1, 1]}]}, ["bbox"]),
-        ({"op": "s_intersects", "args": [{"property": "geometry"}, {"type": "Nothing"}]}, ["cannot be read"]),
+        ({"op": "s_intersects", "args": [{"property": "geometry"}, {"type": "Nothing"}]}, ["not a GeoJSON geometry"]),
         ({"op": "t_during", "args": [{"property": "datetime"}, {"interval": ["2020-01-01"]}]}, ["two ends"]),
         ({"op": "t_after", "args": [{"property": "datetime"}, {"timestamp": 5}]}, ["t_after"]),
-        ("platform = 'a'", ["no JSON"]),
+        ("platform = 'a'", ["not JSON"]),
     ],
 )
 def test_json_that_is_no_filter_says_where(stac: TestClient, said: object, words: list[str]) -> None:
     response = stac.post("/search", content=json.dumps({"filter": said}), headers={"Content-Type": "application/json"})
     assert_problem(
-        response, 400, "filter" if "2 numbers" not in words and "cannot be read" not in words else "", *words
+        response, 400, "filter" if "2 numbers" not in words and "not a GeoJSON geometry" not in words else "", *words
     )
 
 

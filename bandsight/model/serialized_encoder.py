@@ -1,4 +1,4 @@
-"""An encoder that several threads may use."""
+"""A thread-safe encoder."""
 
 import threading
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from bandsight.model.protocol import Encoder
 
 
-class OneAtATime:
-    """An encoder that encodes one query at a time: tokenizers are not thread-safe, and a model uses all cores."""
+class SerializedEncoder:
+    """An encoder that runs one query at a time. Tokenizers are not thread-safe, and models already use all cores."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
@@ -32,7 +32,7 @@ class OneAtATime:
             return self._encoder.dense(pixels, wavelengths)
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
-        """Return one unit vector per sentence; see `Encoder`."""
+        """Return one unit vector per text; see `Encoder`."""
         with self._lock:
             return self._encoder.embed_texts(texts)
 
@@ -42,9 +42,9 @@ class OneAtATime:
         text_vectors: NDArray[np.float32],
         wavelengths: Sequence[Sequence[float]] | None = None,
     ) -> NDArray[np.float32]:
-        """Return how likely each image shows what each text says; see `Encoder`."""
+        """Return the probability that each image shows what each text describes; see `Encoder`."""
         return self._encoder.probabilities(image_vectors, text_vectors, wavelengths)
 
     def threshold(self, wavelengths: Sequence[float]) -> float | None:
-        """Return the probability from which a hit counts as a match; see `Encoder`."""
+        """Return the probability at which a hit counts as a match; see `Encoder`."""
         return self._encoder.threshold(wavelengths)

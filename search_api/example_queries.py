@@ -1,0 +1,67 @@
+"""Example queries that have good matches in an archive, each with its best tile."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bandsight.archive import Archive
+from bandsight.model.protocol import Encoder
+from bandsight.search.ranking import nearest
+from bandsight.search.question_ranking import calibrated
+
+# Common queries, in no particular order.
+CANDIDATES = (
+    "a lake surrounded by fields",
+    "a river beside fields",
+    "a river through a forest",
+    "a dense forest",
+    "trees seen from above",
+    "farmland divided into fields",
+    "circular irrigated fields",
+    "a village with houses",
+    "a dense city",
+    "houses with gardens",
+    "an industrial area with large roofs",
+    "an airport with runways",
+    "a harbour with ships",
+    "a highway junction",
+    "a solar farm",
+    "a coast with a beach",
+    "open water",
+    "bare mountains",
+    "mountains with snow",
+    "desert sand",
+    "a quarry",
+    "grassland and pasture",
+    "a wetland with ponds",
+)
+# Nearest tiles to consider for each candidate, and most examples.
+_DEPTH = 24
+_MAX_EXAMPLES = 12
+
+
+def example_queries(archive: Archive, encoder: Encoder, candidates: Sequence[str] = CANDIDATES) -> list[dict[str, Any]]:
+    """Return the candidates with the most probable matches, best first; each tile appears once.
+
+    Where the model has match thresholds, a candidate needs a tile above its threshold.
+    """
+    texts = encoder.embed_texts(list(candidates))
+    found: list[tuple[float, str, int, float]] = []
+    for text, hits in zip(candidates, nearest(archive, texts, _DEPTH), strict=True):
+        if not hits:
+            continue
+        cosines = np.array([[hit.score] for hit in hits], np.float32)
+        for hit in calibrated(encoder, hits, cosines):
+            threshold, probability = encoder.threshold(hit.scene.wavelengths_um), hit.probability
+            if probability is not None and hit.match is not False:
+                # Thresholds differ by sensor, so the margin above the threshold is what compares.
+                margin = probability / threshold if threshold else probability
+                found.append((margin, text, hit.tile.id, probability))
+    examples: list[dict[str, Any]] = []
+    used: set[str | int] = set()
+    for _, text, tile, probability in sorted(found, reverse=True):
+        if not {text, tile} & used and len(examples) < _MAX_EXAMPLES:
+            used |= {text, tile}
+            examples.append({"text": text, "tile": tile, "probability": round(probability, 4)})
+    return examples

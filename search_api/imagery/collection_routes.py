@@ -1,0 +1,132 @@
+"""Routes for a collection: styles, TileJSON and map tiles of a mosaic of its newest scenes."""
+
+import math
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from bandsight.attributes.filters import Filter
+from bandsight.attributes.item_ids import tiles_collection
+from bandsight.catalog.records import Scene
+from bandsight.errors import NotFoundError, QueryError
+from bandsight.geo.area import Area
+from bandsight.imagery.map_tiles import map_ground, mosaic_tile, native_zoom
+from bandsight.imagery.rendering import scene_styles
+from bandsight.search.listing import Key, browse
+from bandsight.stac.links import JSON
+from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
+from search_api.etag import cached
+from search_api.imagery.documents import STYLES_SCHEMA, TILEJSON_SCHEMA, image_responses, styles_document, tilejson
+from search_api.imagery.params import CollectionId, MapRenderParamsDep, RenderParams, TileIndex, Zoom
+from search_api.responses import PNG, json_response, png_response
+from search_api.service import Service
+from search_api.stac.state import StacState
+
+router = APIRouter(tags=["Imagery"], dependencies=[Depends(reject_unknown_params)])
+MOSAIC_SCENES = 12
+"""Most scenes that one map tile of a mosaic reads."""
+# Most scenes that styles and TileJSON look at.
+_SAMPLED_SCENES = 100
+# A mosaic changes when scenes are indexed.
+_MOSAIC_MAX_AGE_S = 60
+
+
+@router.get(
+    "/collections/{collection_id}/styles",
+    responses=image_responses(JSON, STYLES_SCHEMA),
+    summary="Styles of a collection",
+)
+def styles_of_collection(service: ServiceDep, collection_id: CollectionId) -> Response:
+    """Return the band combinations that suit the sensors of a collection."""
+    scenes = _newest(service, _collection_filter(service, collection_id), _SAMPLED_SCENES)
+    sensors = {(scene.sensor, tuple(band.name for band in scene.bands)): scene for scene in reversed(scenes)}
+    styles = {style.name: style for scene in sensors.values() for style in scene_styles(scene)}
+    return json_response(styles_document(tuple(styles.values())))
+
+
+@router.get(
+    "/collections/{collection_id}/tilejson.json",
+    responses=image_responses(JSON, TILEJSON_SCHEMA),
+    summary="TileJSON of a collection",
+)
+def collection_tilejson(
+    request: Request, service: ServiceDep, collection_id: CollectionId, params: MapRenderParamsDep
+) -> Response:
+    """Describe the mosaic's map tiles (TileJSON 3.0). The tile URL repeats the query parameters."""
+    scenes = _newest(service, _collection_filter(service, collection_id), _SAMPLED_SCENES)
+    _require_renderable(scenes, params)
+    state: StacState = request.app.state.stac
+    holdings = state.holdings.of(service.archive)
+    name = _tiles_name(collection_id)
+    max_zoom = native_zoom(scenes)
+    # At lower zooms a map tile would show more scenes than it may read.
+    levels = 0 if holdings[name].scenes > MOSAIC_SCENES else max_zoom
+    side = max(max(scene.width, scene.height) for scene in scenes)
+    min_zoom = max(0, max_zoom - max(levels, int(math.log2(max(1, side // 128)))))
+    url = f"{server_url(request)}/collections/{quote(collection_id, safe='')}/tiles/{{z}}/{{x}}/{{y}}.png"
+    return json_response(tilejson(request, name, url, holdings[name].box, (min_zoom, max_zoom)))
+
+
+@router.get(
+    "/collections/{collection_id}/tiles/{z}/{x}/{y}.png",
+    responses=image_responses(PNG),
+    response_class=Response,
+    summary="Map tile of a collection",
+)
+def collection_map_tile(
+    request: Request,
+    service: ServiceDep,
+    collection_id: CollectionId,
+    z: Zoom,
+    x: TileIndex,
+    y: TileIndex,
+    params: MapRenderParamsDep,
+) -> Response:
+    """Render a collection's newest scenes on a map tile. Scenes without the requested bands are skipped."""
+    collection, ground = _collection_filter(service, collection_id), map_ground(z, x, y, int(params.size))
+    scenes = _newest(service, Filter(area=Area.from_box(ground.box), all_of=(collection,)), MOSAIC_SCENES)
+    _require_renderable(scenes, params)
+
+    def render() -> Response:
+        with service.drawing:
+            return png_response(mosaic_tile(scenes, params.render_spec_or_none, ground).rgba())
+
+    # The ETag depends on these scenes only, so indexing elsewhere does not invalidate it.
+    return cached(request, [scene.key for scene in scenes], render, seconds=_MOSAIC_MAX_AGE_S)
+
+
+def _tiles_name(collection_id: str) -> str:
+    return tiles_collection(collection_id) or collection_id
+
+
+def _collection_filter(service: Service, collection_id: str) -> Filter:
+    names = service.archive.collection_names()
+    name = _tiles_name(collection_id)
+    if name not in names:
+        choices = f"there are {', '.join(names[:20])}" if names else "this archive has no collections yet"
+        raise NotFoundError(f"collection_id: found {collection_id[:60]!r}; {choices}")
+    return Filter(collections=(name,))
+
+
+def _newest(service: Service, where: Filter, limit: int) -> list[Scene]:
+    order = (Key(name="datetime", descending=True), Key(name="id", descending=True))
+    return [scene for _, scene in browse(service.archive, limit, None, where, order).rows]
+
+
+def _require_renderable(scenes: Sequence[Scene], params: RenderParams) -> None:
+    """Reject parameters that fit none of the scenes.
+
+    Raises:
+        QueryError: They fit none; the error is that of the first scene.
+    """
+    first_error: QueryError | None = None
+    for scene in scenes:
+        try:
+            params.render_spec(scene)
+        except QueryError as error:
+            first_error = first_error or error
+        else:
+            return
+    if first_error is not None:
+        raise first_error
