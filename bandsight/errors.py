@@ -1,11 +1,11 @@
-"""Every error a user can meet: one base class, a leaf wherever somebody handles it differently."""
+"""Errors shown to users: one base class, and a subclass wherever callers handle an error differently."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class BandsightError(Exception):
-    """Base of all errors whose message is written for the user."""
+    """Base class of errors with a message for the user."""
 
 
 class WavelengthError(BandsightError):
@@ -17,27 +17,27 @@ class ModelError(BandsightError):
 
 
 class ModelMismatchError(ModelError):
-    """An archive holds vectors of another model than the one at hand."""
+    """An archive holds vectors of another model than the one in use."""
 
 
 class ModelChangedError(ModelMismatchError):
-    """An archive that is open has been given another model since, and must be opened anew."""
+    """An open archive was replaced by one with another model, and must be reopened."""
 
 
 class SensorError(BandsightError):
-    """No sensor profile fits, or the bands that a profile needs are not there."""
+    """No sensor profile matches, or the bands that a profile needs are missing."""
 
 
 class SettingsError(BandsightError):
-    """A program is set up in a way that it refuses to run in."""
+    """The settings of a program are invalid or unsafe."""
 
 
 class SceneError(BandsightError):
-    """A scene cannot be read or placed on Earth; the job goes on without it."""
+    """A scene cannot be read or georeferenced. The job continues without it."""
 
 
 class ArchiveError(BandsightError):
-    """An archive is missing, damaged, or of a format this version does not know."""
+    """An archive is missing, damaged, or of an unknown format."""
 
 
 class ArchiveLockedError(ArchiveError):
@@ -45,23 +45,23 @@ class ArchiveLockedError(ArchiveError):
 
 
 class NotFoundError(BandsightError):
-    """A tile or scene id that the archive does not hold."""
+    """The archive has no tile, scene or other object of this id."""
 
 
 class QueryError(BandsightError):
-    """A query or filter that cannot be answered as asked."""
+    """A query or filter is invalid."""
 
 
 class ImageError(QueryError):
-    """A query image that cannot be decoded within the limits."""
+    """A query image cannot be decoded within the limits."""
 
 
 class BusyError(BandsightError):
-    """Others take all that there is of something; the same request may be answered later."""
+    """A limited resource is in use; the same request may succeed later."""
 
 
 class MissingExtraError(BandsightError):
-    """A feature needs packages of an extra that is not installed."""
+    """A feature needs an extra that is not installed."""
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def needs_extra(extra: str, feature: str) -> Iterator[None]:
     """Explain how to install an extra when an import in the body fails.
 
     Args:
-        extra: Name of the extra, as `pip install 'bandsight[NAME]'` takes it.
+        extra: Name of the extra, as in `pip install 'bandsight[NAME]'`.
         feature: What the packages are needed for; it begins the message.
 
     Raises:

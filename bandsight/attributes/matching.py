@@ -170,9 +170,9 @@ def _meets_area(view: AttributeView, area: Area, footprints: Footprints) -> Mask
         own = near[~mask[near] & np.isfinite(boxes[near, part, 0])]
         mask[own] = area.covers(boxes[own, part])
     border = near[~mask[near]]
-    border = border[area.meets_boxes(boxes[border])]
+    border = border[area.intersects_boxes(boxes[border])]
     if len(border):
-        mask[border] = area.meets(footprints(view.tiles.ids[border]))
+        mask[border] = area.intersects(footprints(view.tiles.ids[border]))
     return mask
 
 

@@ -1,1 +1,1 @@
-"""Boxes, the tile grid and footprints: pure geometry, no rasters."""
+"""Geometry: boxes, areas, footprints and the tile grid. No rasters."""

@@ -1,4 +1,4 @@
-"""An area of interest as GeoJSON gives it, cut at ±180°, and its exact test against footprints."""
+"""Areas of interest: parsed from GeoJSON, split at ±180°, tested exactly against footprints."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,31 +15,32 @@ from shapely.geometry.base import BaseGeometry
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
 
-_HOW = "need a GeoJSON geometry in lon, lat degrees, cut at ±180° or written with longitudes beyond it"
-_TURN, _HALF = 360.0, 180.0
-_SURFACE = 2
+_ADVICE = "need a GeoJSON geometry in lon, lat degrees, split at ±180° or with longitudes beyond ±180°"
+_FULL_TURN, _HALF_TURN = 360.0, 180.0
+_SURFACE_DIM = 2
 
 
 @dataclass(frozen=True)
 class Area:
-    """A geometry that footprints are tested against; touching counts.
+    """A geometry to test footprints against. Touching counts as intersecting.
 
-    Sides are straight lines in degrees, as RFC 7946 (section 3.1.1) has them.
+    Edges are straight lines in degrees, as in RFC 7946 (section 3.1.1).
     """
 
     geometry: BaseGeometry
-    """Valid, every longitude within -180..180."""
+    """Valid, with all longitudes in -180..180."""
 
     @classmethod
     def from_geojson(cls, value: Mapping[str, Any], name: str = "intersects") -> "Area":
-        """Read a GeoJSON geometry, or a Feature around one; longitudes beyond ±180 go on on the other side.
+        """Parse a GeoJSON geometry, or a Feature with one. Longitudes beyond ±180 wrap around.
 
         Args:
             value: The geometry.
-            name: What errors call it.
+            name: Name of the parameter, for error messages.
 
         Raises:
-            QueryError: It is no geometry, is empty, has an open ring, crosses itself, or leaves the Earth.
+            QueryError: The value is not a geometry, is empty, has an open ring, intersects itself, or exceeds the
+                range of coordinates.
         """
         if value.get("type") == "Feature":
             value = value.get("geometry") or {}
@@ -47,40 +48,42 @@ class Area:
             geometry = shapely.force_2d(shape(value))
             open_rings = [ring for ring in _rings(value) if list(ring[0]) != list(ring[-1])]
         except (AttributeError, KeyError, TypeError, ValueError, IndexError, shapely.errors.ShapelyError) as error:
-            raise QueryError(f"{name}: cannot be read ({error}); {_HOW}") from error
+            raise QueryError(f"{name}: not a GeoJSON geometry ({error}); {_ADVICE}") from error
         if open_rings:
             first, last = (str(list(open_rings[0][end])) for end in (0, -1))
             raise QueryError(
-                f"{name}: found an open ring, from {first[:60]} to {last[:60]}; need its first position again as its "
-                "last (RFC 7946, section 3.1.6)"
+                f"{name}: found an open ring, from {first[:60]} to {last[:60]}; its last position must equal its "
+                "first (RFC 7946, section 3.1.6)"
             )
         if geometry.is_empty:
-            raise QueryError(f"{name}: found an empty geometry; {_HOW}")
+            raise QueryError(f"{name}: found an empty geometry; {_ADVICE}")
         if not np.isfinite(shapely.get_coordinates(geometry)).all():
-            raise QueryError(f"{name}: found a coordinate that is no number; {_HOW}")
+            raise QueryError(f"{name}: found a coordinate that is not a finite number; {_ADVICE}")
         if not geometry.is_valid:
-            raise QueryError(f"{name}: {shapely.is_valid_reason(geometry)}; need a geometry that does not cross itself")
-        west, south, east, north = geometry.bounds
-        if south < -90 or north > 90 or west < -_TURN or east > _TURN:  # noqa: PLR2004
             raise QueryError(
-                f"{name}: reaches {west:g},{south:g} to {east:g},{north:g}; need latitudes -90..90 and longitudes "
+                f"{name}: {shapely.is_valid_reason(geometry)}; need a geometry that does not intersect itself"
+            )
+        west, south, east, north = geometry.bounds
+        if south < -90 or north > 90 or west < -_FULL_TURN or east > _FULL_TURN:  # noqa: PLR2004
+            raise QueryError(
+                f"{name}: extends from {west:g},{south:g} to {east:g},{north:g}; need latitudes -90..90 and longitudes "
                 "-360..360"
             )
-        return cls(_within(geometry))
+        return cls(_wrap(geometry))
 
     @classmethod
-    def from_box(cls, wanted: LonLatBox) -> "Area":
-        """Return the ground of a box, a line or a point where it has no extent; it may cross ±180°."""
-        return cls(shapely.union_all([_ground(part) for part in wanted.split()]))
+    def from_box(cls, box_: LonLatBox) -> "Area":
+        """Return the area of a box, which may cross ±180°; a line or point where it has no extent."""
+        return cls(shapely.union_all([_box_geometry(part) for part in box_.split()]))
 
     @cached_property
     def key(self) -> bytes:
-        """The geometry as bytes: equal areas have equal keys."""
+        """The geometry as bytes. Equal areas have equal keys."""
         return bytes(shapely.to_wkb(self.geometry))
 
     @cached_property
     def boxes(self) -> tuple[LonLatBox, ...]:
-        """A box around each part."""
+        """Bounding box of each part."""
         return tuple(
             LonLatBox(west=west, south=south, east=east, north=north)
             for west, south, east, north in shapely.bounds(shapely.get_parts(self.geometry)).tolist()
@@ -88,43 +91,43 @@ class Area:
 
     @cached_property
     def _is_boxes(self) -> bool:
-        """Whether each part is a box; comparing sides is then all there is to do."""
+        """Whether each part is a box, so that comparing its sides is enough."""
         parts = shapely.get_parts(self.geometry)
         outlines = shapely.box(*shapely.bounds(parts).T)
-        return bool((shapely.get_dimensions(parts) == _SURFACE).all() and shapely.equals(parts, outlines).all())
+        return bool((shapely.get_dimensions(parts) == _SURFACE_DIM).all() and shapely.equals(parts, outlines).all())
 
     def covers(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which boxes (west, south, east, north), shape (n, 4), lie within the area's inside."""
+        """Return which boxes (west, south, east, north), shape (n, 4), lie in the interior of the area."""
         if self._is_boxes:
-            found = np.zeros(len(boxes), bool)
+            covered = np.zeros(len(boxes), bool)
             for part in self.boxes:
-                found |= (boxes[:, :2] > (part.west, part.south)).all(axis=1) & (
+                covered |= (boxes[:, :2] > (part.west, part.south)).all(axis=1) & (
                     boxes[:, 2:] < (part.east, part.north)
                 ).all(axis=1)
-            return found
+            return covered
         shapely.prepare(self.geometry)
         inside = shapely.contains_properly(self.geometry, shapely.box(*boxes.T))
         return np.asarray(inside, bool)
 
-    def meets_boxes(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return for which tiles one of two boxes meets the area, shape (n, 2, 4) to (n,); a NaN box meets nothing."""
+    def intersects_boxes(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which tiles, each of two boxes, intersect the area, shape (n, 2, 4) to (n,); NaN boxes never do."""
         west, south, east, north = (boxes[:, :, side] for side in range(4))
-        there = np.isfinite(west)
-        found = np.zeros(there.shape, bool)
-        found[there] = self.meets(shapely.box(west[there], south[there], east[there], north[there]))
-        return np.asarray(found.any(axis=1), bool)
+        finite = np.isfinite(west)
+        intersecting = np.zeros(finite.shape, bool)
+        intersecting[finite] = self.intersects(shapely.box(west[finite], south[finite], east[finite], north[finite]))
+        return np.asarray(intersecting.any(axis=1), bool)
 
-    def meets(self, footprints: NDArray[np.object_]) -> NDArray[np.bool_]:
+    def intersects(self, footprints: NDArray[np.object_]) -> NDArray[np.bool_]:
         """Return which footprints share a point with the area, shape (n,)."""
         shapely.prepare(self.geometry)
         return np.asarray(shapely.intersects(self.geometry, footprints), bool)
 
 
 def _rings(value: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
-    """Yield the rings of all polygons of a GeoJSON geometry that shapely, which closes them, has read."""
-    waiting = [value]
-    while waiting:
-        part = waiting.pop()
+    """Yield the rings of all polygons of a GeoJSON geometry. Shapely would close open ones silently."""
+    pending = [value]
+    while pending:
+        part = pending.pop()
         match part["type"].lower():
             case "polygon":
                 yield from filter(len, part["coordinates"])
@@ -132,23 +135,23 @@ def _rings(value: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
                 for polygon in part["coordinates"]:
                     yield from filter(len, polygon)
             case "geometrycollection":
-                waiting += part["geometries"]
+                pending += part["geometries"]
 
 
-def _ground(part: LonLatBox) -> BaseGeometry:
+def _box_geometry(part: LonLatBox) -> BaseGeometry:
     corners = [(part.west, part.south), (part.east, part.north)]
     if part.west == part.east or part.south == part.north:
         return Point(corners[0]) if corners[0] == corners[1] else LineString(corners)
     return box(part.west, part.south, part.east, part.north)
 
 
-def _within(geometry: BaseGeometry) -> BaseGeometry:
-    """Bring what lies beyond ±180° back from the other side."""
+def _wrap(geometry: BaseGeometry) -> BaseGeometry:
+    """Move parts beyond ±180° to the other side."""
     west, _, east, _ = geometry.bounds
-    if west >= -_HALF and east <= _HALF:
+    if west >= -_HALF_TURN and east <= _HALF_TURN:
         return geometry
     turns = [
-        translate(geometry.intersection(box(start, -90, start + _TURN, 90)), -start - _HALF)
-        for start in (-_HALF - _TURN, -_HALF, _HALF)
+        translate(geometry.intersection(box(start, -90, start + _FULL_TURN, 90)), -start - _HALF_TURN)
+        for start in (-_HALF_TURN - _FULL_TURN, -_HALF_TURN, _HALF_TURN)
     ]
     return shapely.union_all([part for part in turns if not part.is_empty])

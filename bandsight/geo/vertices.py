@@ -1,28 +1,32 @@
-"""Counts the vertices of a GeoJSON geometry before anything is computed with it."""
+"""Limits the number of vertices of a GeoJSON geometry, before anything costly is computed from it."""
 
 from typing import Any
 
 from bandsight.errors import QueryError
 
 MAX_VERTICES = 10_000
-"""Most vertices of a geometry."""
+"""Most vertices that a geometry may have."""
 
 
 def check_vertices(geometry: Any, name: str) -> None:
-    """Refuse a geometry with too many vertices.
+    """Check that a geometry does not have too many vertices.
+
+    Args:
+        geometry: GeoJSON geometry, Feature, or anything else.
+        name: Name of the parameter, for error messages.
 
     Raises:
-        QueryError: It has more.
+        QueryError: The geometry has more than `MAX_VERTICES`.
     """
-    found, waiting = 0, [geometry]
-    while waiting:
-        part = waiting.pop()
+    count, pending = 0, [geometry]
+    while pending:
+        part = pending.pop()
         if isinstance(part, dict):
-            waiting += [part.get("coordinates"), part.get("geometry"), part.get("geometries")]
+            pending += [part.get("coordinates"), part.get("geometry"), part.get("geometries")]
         elif isinstance(part, list):
             if part and isinstance(part[0], (int, float)):
-                found += 1
+                count += 1
             else:
-                waiting += part
-        if found > MAX_VERTICES:
-            raise QueryError(f"{name}: more than {MAX_VERTICES:,} vertices; simplify the geometry")
+                pending += part
+        if count > MAX_VERTICES:
+            raise QueryError(f"{name}: found more than {MAX_VERTICES:,} vertices; simplify the geometry")

@@ -1,4 +1,4 @@
-"""The encoders: one loader for DOFA-CLIP and for the small model that ships with the package."""
+"""Image-text encoders: one loader for DOFA-CLIP and for the small model in this package."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ __all__ = ["load_model"]
 
 
 def load_model(source: str = "embedded", device: str = "auto", *, check: bool = True) -> "ClipEncoder":
-    """Load a model; see `bandsight.model.loader.load_model`. Importing torch waits until this is called."""
+    """Load a model; see `bandsight.model.loader.load_model`. Torch is imported only when this is called."""
     from bandsight.model import loader
 
     return loader.load_model(source, device, check=check)

@@ -1,4 +1,4 @@
-"""Builds the open_clip model that a config names, with a wavelength input in place of the RGB one."""
+"""Builds an open_clip model from its config, with a wavelength-conditioned input stage instead of the RGB one."""
 
 import copy
 from collections.abc import Iterable, Iterator
@@ -22,14 +22,14 @@ from bandsight.model.checkpoint import DOFA
 from bandsight.model.indices import SpectralIndices
 from bandsight.model.patch_embed import DofaPatchEmbed, SpectralStem, WavelengthInput
 
-# A timm name with this in front, or `DOFA`, is that trunk with its input stage generated from wavelengths.
+# A timm name with this prefix, or with `DOFA`, is that trunk with an input stage generated from wavelengths.
 _SPECTRAL = "spectral_"
-# Between the names of trunks that see the same image side by side; one of them may be what is not learned.
-_BESIDE, _INDICES = "+", "indices"
+# Separates the names of trunks that see the same image, and names the one that is not learned.
+_SEPARATOR, _INDICES = "+", "indices"
 
 
 class SideBySide(nn.Module):
-    """Trunks that see the same image; what they find is laid end to end, and one head reads it."""
+    """Trunks that see the same image. Their features are concatenated, for one head."""
 
     def __init__(self, trunks: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -42,21 +42,21 @@ class SideBySide(nn.Module):
         return torch.cat([trunk(x) for trunk in self.trunks], dim=1)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Return features by cell (N, num_features, h, w)."""
+        """Return features per cell (N, num_features, h, w)."""
         parts: Iterable[Any] = self.trunks
         return torch.cat([trunk.forward_features(x) for trunk in parts], dim=1)
 
 
 def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, Any]) -> CustomTextCLIP:
-    """Return the model, weights not yet loaded.
+    """Return a model without its weights.
 
     Args:
         model_cfg: The `model_cfg` of an open_clip_config.json.
-        folder: Where the config lies; a text model named `./…` is looked up in it.
-        trunk_args: Arguments of timm's VisionTransformer for trunk names that timm does not know, by name.
+        folder: Folder of the config. A text model named `./…` is a subfolder of it.
+        trunk_args: By trunk name, arguments of timm's VisionTransformer for trunks that timm does not know.
 
     Raises:
-        ModelError: The config names a trunk that is neither known nor described, or lacks a section.
+        ModelError: The trunk is neither known to timm nor described, or a section of the config is missing.
     """
     cfg = copy.deepcopy(model_cfg)
     try:
@@ -70,25 +70,27 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
     kind = next((prefix for prefix in (DOFA, _SPECTRAL) if name.startswith(prefix)), None)
     if kind is None:
         raise ModelError(
-            f"{folder}: trunk {name!r} takes RGB only; need a name that begins with {DOFA!r} or {_SPECTRAL!r}"
+            f"{folder}: trunk {name!r} takes RGB only; need a name that starts with {DOFA!r} or {_SPECTRAL!r}"
         )
-    plain, *beside = name.removeprefix(kind).split(_BESIDE)
-    vision["timm_model_name"] = plain
+    main, *others = name.removeprefix(kind).split(_SEPARATOR)
+    vision["timm_model_name"] = main
     vision["timm_model_pretrained"] = False
-    described = trunk_args.get(name)
-    known = {plain} if described is not None else {_INDICES}
-    for unknown in [each for each in (plain, *beside) if each not in known and not timm.is_model(each)]:
+    args = trunk_args.get(name)
+    known = {main} if args is not None else {_INDICES}
+    for unknown in [each for each in (main, *others) if each not in known and not timm.is_model(each)]:
         raise ModelError(
             f"{folder}: timm does not know the trunk {unknown!r}; put its dimensions under {name!r} in trunk_args.json"
         )
     if str(text.get("hf_model_name", "")).startswith("./"):
-        own = folder / text["hf_model_name"]
-        # What is no folder would be looked for under this name on the hub, where anybody may have put it.
-        if not own.is_dir():
-            raise ModelError(f"{folder}: no folder {own.name}, which hf_model_name names; get the model again")
-        text["hf_model_name"] = str(own)
+        text_folder = folder / text["hf_model_name"]
+        # Without this check, the name would be looked up on the hub, where anyone may have registered it.
+        if not text_folder.is_dir():
+            raise ModelError(
+                f"{folder}: no folder {text_folder.name}, which hf_model_name names; download the model again"
+            )
+        text["hf_model_name"] = str(text_folder)
     cfg.pop("custom_text", None)
-    with _described_trunk(plain, described):
+    with _registered_trunk(main, args):
         model = CustomTextCLIP(**cfg)
     trunk = model.visual.trunk
     if kind == DOFA:
@@ -96,14 +98,14 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
         trunk.patch_embed = DofaPatchEmbed(patch, trunk.embed_dim)
         return model
     trunk.conv_stem = SpectralStem(trunk.conv_stem.weight, trunk.conv_stem.stride[0])
-    if beside:
-        model.visual.trunk = SideBySide([trunk, *(_beside(each) for each in beside)])
+    if others:
+        model.visual.trunk = SideBySide([trunk, *(_other_trunk(each) for each in others)])
         model.visual.head.proj = nn.Linear(model.visual.trunk.num_features, cfg["embed_dim"], bias=False)
     return model
 
 
-def _beside(name: str) -> nn.Module:
-    """Return what a name stands for that follows the first trunk's."""
+def _other_trunk(name: str) -> nn.Module:
+    """Return a trunk whose name follows that of the first."""
     if name == _INDICES:
         return SpectralIndices()
     trunk: Any = timm.create_model(name, num_classes=0)
@@ -112,31 +114,31 @@ def _beside(name: str) -> nn.Module:
 
 
 def dense_features(visual: TimmModel, image: Tensor) -> Tensor:
-    """Return what an image tower says of each cell of images (N, C, H, W), shape (N, h, w, D), not normalised.
+    """Return the embedding of each cell of images (N, C, H, W), shape (N, h, w, D), not normalised.
 
-    A convolutional trunk averages its cells, and its head is linear: the mean over the cells is the image's vector. A
-    vision transformer pools its patches by attention; each patch is pooled as if attention saw it alone, which leaves
-    the path of its value (source: Zhou et al., "Extract Free Dense Labels from CLIP", 2022, section 3.2).
+    A convolutional trunk averages its cells, and its head is linear, so the mean over the cells is the embedding of the
+    image. A vision transformer pools its patches by attention. Here each patch is pooled on its own, which leaves only
+    the value path of the attention (source: Zhou et al., "Extract Free Dense Labels from CLIP", 2022, section 3.2).
     """
-    found = visual.trunk.forward_features(image)
-    if found.ndim == 4:  # noqa: PLR2004
-        cells: Tensor = visual.head(found.permute(0, 2, 3, 1))
+    features = visual.trunk.forward_features(image)
+    if features.ndim == 4:  # noqa: PLR2004
+        cells: Tensor = visual.head(features.permute(0, 2, 3, 1))
         return cells
-    count, patches, width = found.shape
+    count, patches, width = features.shape
     height = visual.trunk.patch_embed.rows(image)
-    alone = visual.head(visual.trunk.forward_head(found.reshape(count * patches, 1, width)))
-    return torch.as_tensor(alone.reshape(count, height, patches // height, -1))
+    pooled = visual.head(visual.trunk.forward_head(features.reshape(count * patches, 1, width)))
+    return torch.as_tensor(pooled.reshape(count, height, patches // height, -1))
 
 
 def ignores_padding(model: CustomTextCLIP) -> bool:
-    """Say whether a model's text tower masks padding, so that shorter rows of ids give the same vectors."""
+    """Return whether the text tower masks padding, so that token ids without padding give the same vectors."""
     return isinstance(model.text, HFTextEncoder)
 
 
 def fold_batch_norm(tower: nn.Module) -> None:
-    """Fold every batch norm that follows a convolution into it; what the tower computes stays the same.
+    """Fold every batch norm that follows a convolution into that convolution; the output stays the same.
 
-    Works in place on a tower in eval mode; the activation that timm keeps inside its batch norms stays behind.
+    Works in place on a tower in eval mode. The activation inside timm's batch norm layers is kept.
     """
     for parent in list(tower.modules()):
         children = list(parent.named_children())
@@ -153,13 +155,13 @@ def fold_batch_norm(tower: nn.Module) -> None:
 
 
 def wavelength_inputs(model: nn.Module) -> list[WavelengthInput]:
-    """Return the input stages of a model that `build_model` made, one for each trunk."""
+    """Return the input stages of a model from `build_model`, one for each trunk."""
     return [part for part in model.modules() if isinstance(part, WavelengthInput)]
 
 
 @contextmanager
-def _described_trunk(name: str, args: dict[str, Any] | None) -> Iterator[None]:
-    """Make a VisionTransformer of these dimensions known to timm under this name, for as long as it is needed."""
+def _registered_trunk(name: str, args: dict[str, Any] | None) -> Iterator[None]:
+    """Register a VisionTransformer of these dimensions with timm, for the duration of the context."""
     if args is None:
         yield
         return
@@ -169,14 +171,14 @@ def _described_trunk(name: str, args: dict[str, Any] | None) -> Iterator[None]:
             kwargs.pop(extra, None)
         return VisionTransformer(**{**args, **kwargs})
 
-    # register_model insists on a module-level function.
-    known = timm_registry._model_entrypoints  # noqa: SLF001
-    before = known.get(name)
-    known[name] = entry
+    # timm's register_model accepts only module-level functions.
+    entrypoints = timm_registry._model_entrypoints  # noqa: SLF001
+    previous = entrypoints.get(name)
+    entrypoints[name] = entry
     try:
         yield
     finally:
-        if before is None:
-            del known[name]
+        if previous is None:
+            del entrypoints[name]
         else:
-            known[name] = before
+            entrypoints[name] = previous

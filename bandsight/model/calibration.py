@@ -1,4 +1,4 @@
-"""What a cosine is worth: probabilities and the level of a match, for each family of imagery."""
+"""Calibration: from cosines to probabilities, and match thresholds, for each family of imagery."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bandsight.errors import ModelError
 
 FILE = "calibration.json"
-# The families that are told apart; a model calibrates those it has data for, the rest takes its `default`.
+# A model calibrates the families that it has data for. The others use its `default`.
 FAMILIES = ("rgb", "multispectral", "radar", "thermal")
 _RADAR_UM, _VISIBLE_UM, _THERMAL_UM = 5.405, (0.4, 0.71), 3.0
 
@@ -26,7 +26,7 @@ class Platt:
     scale: float
     bias: float
     threshold: float | None = None
-    """Probability from which a hit counts as a match; None where nothing was measured."""
+    """Least probability of a match; None where it was not measured."""
 
     def probability(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return probabilities of cosines of any shape."""
@@ -35,25 +35,25 @@ class Platt:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A model's `default`, and what differs from it by family."""
+    """The default calibration of a model, and those of families."""
 
     default: Platt
     families: dict[str, Platt]
 
     def of(self, wavelengths: Sequence[float] | None) -> Platt:
-        """Return what holds for images with these bands, µm; None stands for red, green, blue."""
+        """Return the calibration for images with these bands, µm; None stands for red, green, blue."""
         return self.families.get("rgb" if wavelengths is None else family(wavelengths), self.default)
 
 
 def family(wavelengths: Sequence[float]) -> str:
-    """Return the family of imagery that a list of bands (µm, radar as its code 5.405) belongs to.
+    """Return the family of imagery of a list of bands, µm; radar has the code 5.405.
 
-    Elevation is coded as red, green, blue, so it counts as `rgb`.
+    Elevation is coded as red, green, blue, so it belongs to `rgb`.
     """
     return _family(tuple(wavelengths))
 
 
-# Asked of each hit of a page, and there are few lists.
+# Called for every hit of a page, with few distinct lists.
 @lru_cache(maxsize=256)
 def _family(wavelengths: tuple[float, ...]) -> str:
     if all(abs(value - _RADAR_UM) < 1e-3 for value in wavelengths):  # noqa: PLR2004
@@ -64,29 +64,29 @@ def _family(wavelengths: tuple[float, ...]) -> str:
     return "rgb" if all(low <= value <= high for value in wavelengths) else "multispectral"
 
 
-def read_calibration(folder: Path, own: Platt | None) -> Calibration | None:
-    """Read a model folder's calibration.json; None without one.
+def read_calibration(folder: Path, builtin: Platt | None) -> Calibration | None:
+    """Return the calibration in the calibration.json of a model folder, None where there is no such file.
 
     Args:
-        folder: The model's.
-        own: The model's own scale and bias, which hold where the file has no `default`.
+        folder: The model folder.
+        builtin: Scale and bias of the model itself, used where the file has no `default`.
 
     Raises:
-        ModelError: The file is not what it should be.
+        ModelError: The file is not a valid calibration.
     """
     path = folder / FILE
     if not path.is_file():
         return None
     try:
-        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        families = {name: _platt(entry) for name, entry in said["families"].items()}
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        families = {name: _platt(entry) for name, entry in document["families"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path}: not a calibration ({error!r}); get the model folder again") from error
+        raise ModelError(f"{path}: not a calibration ({error!r}); download the model again") from error
     if unknown := sorted(set(families) - {*FAMILIES, "default"}):
-        raise ModelError(f"{path}: unknown families {unknown}; need some of {[*FAMILIES, 'default']}")
-    default = families.pop("default", own)
+        raise ModelError(f"{path}: unknown families {unknown}; expected {[*FAMILIES, 'default']}")
+    default = families.pop("default", builtin)
     if default is None:
-        raise ModelError(f"{path}: no family 'default', and the model has no logit bias of its own; need one of them")
+        raise ModelError(f"{path}: no family 'default', and the model has no logit bias; need one of them")
     return Calibration(default, families)
 
 

@@ -1,4 +1,4 @@
-"""Finds and reads a model folder: config, trunk dimensions and weights, from disk or from the Hugging Face hub."""
+"""Finds and reads model folders (config, trunk dimensions, weights) on disk or on the Hugging Face hub."""
 
 import hashlib
 import json
@@ -20,20 +20,20 @@ _WEIGHTS = (
     "open_clip_pytorch_model.bin",
     "open_clip_model.bin",
 )
-# Auxiliary heads of DOFA-CLIP's training; no part of the encoders.
+# Auxiliary heads of DOFA-CLIP's training; the encoders do not use them.
 _TRAINING_ONLY = "translators."
-# A timm name with this in front is a trunk whose patch embedding is DOFA's.
+# A timm name with this prefix is a trunk with DOFA's patch embedding.
 DOFA = "dofa_"
-# A matrix `NAME` stored as int8 has the factor of each of its rows under `NAME:row_scale`.
+# An int8 matrix `NAME` has one scale factor per row, under `NAME:row_scale`.
 ROW_SCALE = ":row_scale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFolder:
-    """A model's files, read but not yet built."""
+    """The files of a model, before the model is built."""
 
     source: str
-    """What the user asked for."""
+    """Source that names the model, e.g. `embedded`."""
     path: Path
     """The folder."""
     config: dict[str, Any]
@@ -45,18 +45,18 @@ class ModelFolder:
 
     @property
     def license(self) -> str:
-        """Licence of the weights: the config's own word, else what the publisher's card says, else `unknown`."""
-        own = self.config.get("bandsight")
-        named = own.get("license") if isinstance(own, dict) else None
-        if named:
-            return str(named)
-        # Hub names are the same in any case.
+        """Licence of the weights: from the config, else from the publisher's model card, else `unknown`."""
+        section = self.config.get("bandsight")
+        license_ = section.get("license") if isinstance(section, dict) else None
+        if license_:
+            return str(license_)
+        # Hub names are case-insensitive.
         if self.source.lower().startswith(f"{_HUB}earthflow/"):
             return "CC-BY-NC-4.0"
         return "unknown; CC-BY-NC-4.0 if these are weights of DOFA-CLIP" if self._is_dofa() else "unknown"
 
     def _is_dofa(self) -> bool:
-        """Say whether the trunk is DOFA's, as it is where somebody downloaded DOFA-CLIP."""
+        """Return whether the trunk is DOFA's, as in a downloaded copy of DOFA-CLIP."""
         try:
             return str(self.config["model_cfg"]["vision_cfg"]["timm_model_name"]).startswith(DOFA)
         except (KeyError, TypeError):
@@ -71,13 +71,13 @@ class ModelFolder:
 
 
 def find_model(source: str) -> ModelFolder:
-    """Return the model folder that a source names.
+    """Return the model folder of a source.
 
     Args:
         source: `embedded`, `hf-hub:OWNER/NAME`, or `local-dir:PATH`.
 
     Raises:
-        ModelError: The source is of no known kind, or files are missing.
+        ModelError: The kind of source is unknown, or files are missing.
     """
     if source == EMBEDDED:
         path = Path(__file__).parent / "embedded"
@@ -106,10 +106,10 @@ def find_model(source: str) -> ModelFolder:
 
 
 def read_weights(folder: ModelFolder) -> dict[str, Tensor]:
-    """Return the state dict in float32, cleaned of wrappers (`state_dict`, `module.`) and training-only keys.
+    """Return the state dict in float32, without wrappers (`state_dict`, `module.`) and training-only keys.
 
     Raises:
-        ModelError: The file cannot be read as a checkpoint.
+        ModelError: The file is not a checkpoint.
     """
     try:
         if folder.weights.suffix == ".safetensors":
@@ -119,23 +119,23 @@ def read_weights(folder: ModelFolder) -> dict[str, Tensor]:
         else:
             state = torch.load(folder.weights, map_location="cpu", weights_only=True)
     except Exception as error:
-        # Torch's next lines say how to run the code that a checkpoint may hold.
+        # Torch's further lines explain how to run code from a checkpoint, which is not safe.
         reason = (str(error).splitlines() or [type(error).__name__])[0].split(". In PyTorch")[0]
         raise ModelError(
             f"model {folder.source}: {folder.weights.name} cannot be read as a checkpoint of tensors ({reason}); "
-            "get the file again, whole, from where the model is published"
+            "download the complete file again from its publisher"
         ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(
-            f"model {folder.source}: {folder.weights.name} holds something else than tensors by name; "
+            f"model {folder.source}: {folder.weights.name} contains other values than named tensors; "
             "need a state dict, or one under 'state_dict'"
         )
     state = {str(key).removeprefix("module."): value for key, value in state.items()}
-    if halves := _unpaired(state):
+    if unpaired := _unpaired(state):
         raise ModelError(
-            f"model {folder.source}: {folder.weights.name} has {len(halves)} int8 matrices without their row factors, "
-            f"or factors without their matrix: {', '.join(halves)}; get the complete checkpoint"
+            f"model {folder.source}: {folder.weights.name} has {len(unpaired)} int8 matrices without row factors, "
+            f"or row factors without a matrix: {', '.join(unpaired)}; download the complete checkpoint"
         )
     state = expand_int8(state)
     return {
@@ -146,7 +146,7 @@ def read_weights(folder: ModelFolder) -> dict[str, Tensor]:
 
 
 def expand_int8(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state dict whose int8 matrices are multiplied out to float32, their row factors gone."""
+    """Return a state dict with int8 matrices and their row factors replaced by float32 matrices."""
     return {
         key: value.float() * state[key + ROW_SCALE].float() if key + ROW_SCALE in state else value
         for key, value in state.items()
@@ -155,44 +155,47 @@ def expand_int8(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _unpaired(state: dict[str, Tensor]) -> list[str]:
-    """Return the int8 matrices without row factors, and the row factors without an int8 matrix."""
+    """Return the names of int8 matrices without row factors, and of row factors without an int8 matrix."""
     matrices = {key for key, value in state.items() if value.dtype == torch.int8}
     factors = {key.removesuffix(ROW_SCALE) for key in state if key.endswith(ROW_SCALE)}
     return sorted([*(matrices - factors), *(key + ROW_SCALE for key in factors - matrices)])
 
 
 def load_strictly(model: torch.nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Load a state dict that must fit key for key and shape for shape.
+    """Load a state dict whose keys and shapes must match exactly.
 
-    A loader that lets keys go missing gives a model that runs and answers nonsense (seen with text attention
-    weights of DOFA-CLIP mirrors), so every difference is an error that lists the keys.
+    A loader that tolerates missing keys gives a model that runs but returns nonsense. Some mirrors of DOFA-CLIP lack
+    text attention weights.
+
+    Raises:
+        ModelError: Keys are missing or unknown, or shapes differ; the message lists the keys.
     """
-    wanted = model.state_dict()
-    missing = sorted(set(wanted) - set(state))
-    extra = sorted(set(state) - set(wanted))
+    expected = model.state_dict()
+    missing = sorted(set(expected) - set(state))
+    extra = sorted(set(state) - set(expected))
     shapes = [
-        f"{key} is {tuple(state[key].shape)}, need {tuple(wanted[key].shape)}"
-        for key in sorted(set(wanted) & set(state))
-        if state[key].shape != wanted[key].shape
+        f"{key} is {tuple(state[key].shape)}, need {tuple(expected[key].shape)}"
+        for key in sorted(set(expected) & set(state))
+        if state[key].shape != expected[key].shape
     ]
-    for what, keys in (("misses", missing), ("has unknown", extra), ("has wrong shapes:", shapes)):
+    for what, keys in (("lacks", missing), ("has unknown", extra), ("has wrong shapes:", shapes)):
         if keys:
             raise ModelError(
                 f"model {source}: the checkpoint {what} {len(keys)} key(s): {', '.join(keys)}; "
-                "get the complete checkpoint that belongs to this config"
+                "download the complete checkpoint for this config"
             )
     model.load_state_dict(state)
 
 
 def _download(repository: str) -> Path:
-    """Return the local folder of a hub repository, from the hub's cache or fetched now."""
+    """Return the local folder of a hub repository, from the hub's cache or downloaded."""
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(repository, allow_patterns=["*.json", "open_clip*", "*.txt", "*.model"]))
     except Exception as error:
         raise ModelError(
-            f"model hf-hub:{repository}: cannot be fetched ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            f"model hf-hub:{repository}: cannot be downloaded ({type(error).__name__}: {str(error).splitlines()[0]}); "
             "check the name and the network, or download the repository elsewhere and pass local-dir:PATH"
         ) from error
 
@@ -201,7 +204,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelError(f"{path}: not JSON ({error}); get the file again") from error
+        raise ModelError(f"{path}: not JSON ({error}); download the file again") from error
     if not isinstance(value, dict):
-        raise ModelError(f"{path}: found a JSON {type(value).__name__}, need an object")
+        raise ModelError(f"{path}: found a JSON {type(value).__name__}; need an object")
     return value

@@ -1,4 +1,4 @@
-"""The encoder at work: an open_clip model behind the `Encoder` port."""
+"""`Encoder` implementation: an open_clip model for any list of bands."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -17,11 +17,11 @@ from bandsight.model.architecture import dense_features, wavelength_inputs
 from bandsight.model.calibration import FILE, Calibration, Platt, read_calibration
 from bandsight.model.pending import PendingEmbeddings, Ready
 from bandsight.model.preprocess import Preprocess
-from bandsight.model.torch_compile import compile_where_it_pays
-from bandsight.model.transfer import device_of
+from bandsight.model.torch_compile import compile_if_faster
+from bandsight.model.transfer import transfer_for
 from bandsight.model.wavelengths import check_wavelengths
 
-# Texts per forward pass: bounds memory, and more is no faster.
+# Texts per forward pass. Larger batches need more memory and are no faster.
 _TEXT_BATCH = 64
 
 
@@ -37,7 +37,7 @@ class ClipEncoder:
         device: torch.device,
         name: str,
         digest: str,
-        license: str,  # noqa: A002  (the field's word)
+        license: str,  # noqa: A002  (the name in open_clip and STAC)
         folder: Path | None = None,
     ) -> None:
         self._model = model.to(device).eval().requires_grad_(False)
@@ -46,8 +46,8 @@ class ClipEncoder:
         self._tokenizer = tokenizer
         self._lock = threading.Lock()
         self.device = device
-        self._feed = device_of(device)
-        # GPUs before Ampere only imitate it, and are slower so.
+        self._transfer = transfer_for(device)
+        # GPUs before Ampere emulate bf16, which is slower.
         self._bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         self.name = name
         self.digest = digest
@@ -59,35 +59,35 @@ class ClipEncoder:
         )
 
     def encode_image(self, image: Tensor, wavelengths: Sequence[float], *, normalize: bool = False) -> Tensor:
-        """Return image embeddings (N, D) of preprocessed images (N, C, H, W), one wavelength in µm for each band.
+        """Return embeddings (N, D) of preprocessed images (N, C, H, W) with one wavelength in µm for each band.
 
         Raises:
             WavelengthError: The counts differ, or a value is not a wavelength in µm.
         """
-        return self._see(self._model.visual, image, wavelengths, normalize)
+        return self._encode(self._model.visual, image, wavelengths, normalize)
 
     def encode_dense(self, image: Tensor, wavelengths: Sequence[float], *, normalize: bool = False) -> Tensor:
-        """Return embeddings by cell (N, h, w, D) of preprocessed images (N, C, H, W); see `dense_features`.
+        """Return embeddings per cell (N, h, w, D) of preprocessed images (N, C, H, W); see `dense_features`.
 
         Raises:
             WavelengthError: The counts differ, or a value is not a wavelength in µm.
         """
-        return self._see(partial(dense_features, self._model.visual), image, wavelengths, normalize)
+        return self._encode(partial(dense_features, self._model.visual), image, wavelengths, normalize)
 
-    def _see(
+    def _encode(
         self, tower: Callable[[Tensor], Tensor], image: Tensor, wavelengths: Sequence[float], normalize: bool
     ) -> Tensor:
         if image.ndim != 4:  # noqa: PLR2004
             raise WavelengthError(f"images: shape {tuple(image.shape)}; need (N, C, H, W)")
-        checked = check_wavelengths(wavelengths, image.shape[1])
+        values = check_wavelengths(wavelengths, image.shape[1])
         with self._lock, torch.inference_mode(), self._autocast():
             for stage in self._inputs:
-                stage.use(checked)
+                stage.use(values)
             out = tower(image.to(self.device)).float()
         return functional.normalize(out, dim=-1) if normalize else out
 
     def encode_text(self, texts: list[str] | Tensor, *, normalize: bool = False) -> Tensor:
-        """Return text embeddings (N, D) of sentences, or of token ids (N, context)."""
+        """Return embeddings (N, D) of texts, or of token ids (N, context)."""
         ids = texts if isinstance(texts, Tensor) else self._tokenizer(texts)
         with self._lock, torch.inference_mode(), self._autocast():
             parts = [self._model.text(part.to(self.device)).float() for part in torch.split(ids, _TEXT_BATCH)]
@@ -99,36 +99,37 @@ class ClipEncoder:
         return self.begin_pixels(pixels, wavelengths).result()
 
     def resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return uint8 tiles (N, C, H, W) as the image tower takes them; they give the vectors of the tiles given."""
+        """Return uint8 tiles (N, C, H, W) in the size of the image tower; their vectors equal those of `pixels`."""
         return self._preprocess.resized(pixels)
 
     def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> PendingEmbeddings:
-        """Begin to embed uint8 tiles (N, C, H, W) of any size; see `Encoder`."""
-        tiles = self._up(pixels, wavelengths)
+        """Start to embed uint8 tiles (N, C, H, W) of any size; see `BatchEncoder`."""
+        tiles = self._uploaded(pixels, wavelengths)
         if not len(tiles):
             return Ready(np.empty((0, self.dim), np.float32))
-        begun = self._feed.begin()
-        return self._feed.down(self.encode_image(self._preprocess.scaled(tiles), wavelengths, normalize=True), begun)
+        start = self._transfer.timestamp()
+        vectors = self.encode_image(self._preprocess.scaled(tiles), wavelengths, normalize=True)
+        return self._transfer.download(vectors, start)
 
     def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
-        """Compile the image tower for batches like this one, where it is on CUDA and that pays; see `Encoder`."""
+        """Compile the image tower for batches like this one, on CUDA and only if it is faster; see `BatchEncoder`."""
         if self.device.type != "cuda":
             return None
-        return compile_where_it_pays(
+        return compile_if_faster(
             self._model.visual.trunk, lambda: torch.from_numpy(self.embed_pixels(pixels, wavelengths))
         )
 
     def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return unit vectors float32 (N, h, w, D) of the cells of uint8 tiles (N, C, H, W); see `Encoder`."""
-        tiles = self._up(pixels, wavelengths)
+        tiles = self._uploaded(pixels, wavelengths)
         if not len(tiles):
-            raise ValueError("pixels: no tile; need at least one, for how many cells it has is not known before")
+            raise ValueError("pixels: found no tile; need at least one, because the number of cells depends on it")
         image = self._preprocess.scaled(tiles)
         vectors: NDArray[np.float32] = self.encode_dense(image, wavelengths, normalize=True).cpu().numpy()
         return vectors
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
-        """Return unit vectors float32 (N, D), one per sentence."""
+        """Return unit vectors float32 (N, D), one per text."""
         if not texts:
             return np.empty((0, self.dim), np.float32)
         vectors: NDArray[np.float32] = self.encode_text(texts, normalize=True).cpu().numpy()
@@ -146,41 +147,41 @@ class ClipEncoder:
         if wavelengths is None:
             return calibration.default.probability(cosines)
         out = np.empty_like(cosines)
-        levels = [calibration.of(bands) for bands in wavelengths]
-        for level in set(levels):
-            rows = [row for row, own in enumerate(levels) if own == level]
-            out[rows] = level.probability(cosines[rows])
+        calibrations = [calibration.of(bands) for bands in wavelengths]
+        for platt in set(calibrations):
+            rows = [row for row, other in enumerate(calibrations) if other == platt]
+            out[rows] = platt.probability(cosines[rows])
         return out
 
     def threshold(self, wavelengths: Sequence[float]) -> float | None:
-        """Return the probability from which a hit with these bands counts as a match; None where none was measured."""
+        """Return the least probability of a match for these bands; None where it was not measured."""
         return self._calibration.of(wavelengths).threshold
 
-    def _up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Tensor:
-        """Return tiles of the tower's size on its device, uint8: a quarter of what it takes, and scaled there."""
+    def _uploaded(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Tensor:
+        """Return tiles in the size of the tower on its device; uint8, because float32 would be four times as much."""
         if pixels.dtype != np.uint8 or pixels.ndim != 4:  # noqa: PLR2004
             raise ValueError(f"pixels: {pixels.dtype} {pixels.shape}; need uint8 (N, C, H, W)")
         check_wavelengths(wavelengths, pixels.shape[1])
-        return self._feed.up(np.require(self._preprocess.resized(pixels), requirements=["C", "W"]))
+        return self._transfer.upload(np.require(self._preprocess.resized(pixels), requirements=["C", "W"]))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._bf16)
 
 
 def _calibration(model: CustomTextCLIP, folder: Path | None, name: str) -> Calibration:
-    """Return what the folder says, else the model's own scale and bias.
+    """Return the calibration of the model folder, else the scale and bias of the model.
 
     Raises:
-        ModelError: There is neither, so the model's scores are no probabilities.
+        ModelError: There is neither, so the scores are not probabilities.
     """
-    own = None
+    builtin = None
     if model.logit_bias is not None:
-        own = Platt(scale=float(model.logit_scale.exp()), bias=float(model.logit_bias))
-    if folder is not None and (said := read_calibration(folder, own)) is not None:
-        return said
-    if own is None:
+        builtin = Platt(scale=float(model.logit_scale.exp()), bias=float(model.logit_bias))
+    if folder is not None and (calibration := read_calibration(folder, builtin)) is not None:
+        return calibration
+    if builtin is None:
         raise ModelError(
-            f"model {name}: it has no logit bias (init_logit_bias in its config), so its scores are no probabilities; "
-            f"need a model trained as SigLIP is, or a {FILE} in its folder with scale and bias of the family 'default'"
+            f"model {name}: it has no logit bias (init_logit_bias in its config), so its scores are not probabilities; "
+            f"need a SigLIP-style model, or a {FILE} in its folder with scale and bias of the family 'default'"
         )
-    return Calibration(own, {})
+    return Calibration(builtin, {})

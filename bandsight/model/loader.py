@@ -1,4 +1,4 @@
-"""One way to every model: find the folder, build the towers, load strictly, test, hand out."""
+"""Loads models: finds the folder, builds the towers, loads the weights strictly, runs a self-test."""
 
 import torch
 
@@ -18,14 +18,14 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
     Args:
         source: `embedded`, `hf-hub:earthflow/GeoLB-ViT-14-SigLIP-so400m-384-EO` (or its B-16 sibling), or
             `local-dir:PATH` of a folder with open_clip_config.json and weights.
-        device: `auto` (CUDA when there is one), `cpu`, `cuda`, or `cuda:N`.
-        check: Run the self-test; off only for weights that are random on purpose.
+        device: `auto` (CUDA when available), `cpu`, `cuda`, or `cuda:N`.
+        check: Run the self-test. Turn it off for random weights.
 
     Raises:
-        ModelError: Files are missing or do not fit, the device is not there, or the self-test fails.
+        ModelError: Files are missing or do not match, the device is not available, or the self-test fails.
     """
     folder = find_model(source)
-    where = pick_device(device)
+    torch_device = pick_device(device)
     try:
         model = build_model(folder.config.get("model_cfg", {}), folder.path, folder.trunk_args)
         size = int(folder.config["model_cfg"]["vision_cfg"]["image_size"])
@@ -34,19 +34,19 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
         raise
     except Exception as error:
         raise ModelError(
-            f"model {source}: its open_clip_config.json describes no model that can be built "
-            f"({type(error).__name__}: {error}); get the file again"
+            f"model {source}: no model can be built from its open_clip_config.json "
+            f"({type(error).__name__}: {error}); download the file again"
         ) from error
     load_strictly(model, read_weights(folder), source)
     fold_batch_norm(model.visual)
-    if where.type == "cpu":
+    if torch_device.type == "cpu":
         model.visual.trunk = onnx_trunk(model.visual.trunk)
     text_cfg = folder.config["model_cfg"]["text_cfg"]
     encoder = ClipEncoder(
         model,
         preprocess=preprocess,
         tokenizer=LazyTokenizer(text_cfg, folder.path, trim=ignores_padding(model)),
-        device=where,
+        device=torch_device,
         name=source,
         digest=folder.digest(),
         license=folder.license,
@@ -58,10 +58,10 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
 
 
 def pick_device(device: str) -> torch.device:
-    """Return the torch device that a name stands for; `auto` is CUDA when there is one.
+    """Return the torch device of a name; `auto` is CUDA when available.
 
     Raises:
-        ModelError: The name is unknown, or CUDA was asked for and is not there.
+        ModelError: The name is unknown, or the CUDA device is not available.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,6 +1,6 @@
-"""Runs a small convolutional trunk through ONNX Runtime on a CPU, which is about twice as fast there as PyTorch.
+"""Runs a small convolutional trunk in ONNX Runtime on a CPU, about twice as fast as in PyTorch.
 
-Only what follows the first convolution goes into the graph: that one's kernel is made anew for each list of bands.
+The graph starts after the first convolution, whose kernel depends on the list of bands.
 """
 
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from bandsight.model.architecture import SideBySide
 
-# The graph must say what the trunk says, to this cosine; it is asked once when the model is loaded.
-_SAME = 0.99999
+# Least cosine between the outputs of graph and trunk, checked when the model is loaded.
+_MIN_COSINE = 0.99999
 _OPSET = 17
 _POOLED, _CELLS = "pooled", "cells"
 
@@ -32,7 +32,7 @@ class OnnxTrunk(nn.Module):
         return self._run(_POOLED, x)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Return features by cell (N, num_features, h, w), before pooling."""
+        """Return features per cell (N, num_features, h, w), before pooling."""
         return self._run(_CELLS, x)
 
     def _run(self, output: str, x: Tensor) -> Tensor:
@@ -41,27 +41,27 @@ class OnnxTrunk(nn.Module):
 
 
 def onnx_trunk(trunk: Any) -> nn.Module:
-    """Return the trunk with a graph in place of its blocks; as it is where it is of another kind.
+    """Return a trunk that runs in ONNX Runtime; the given trunk where its architecture is not supported.
 
     Args:
         trunk: A timm EfficientNet without squeeze-and-excitation (the Lite family), batch norm folded, in eval mode;
-            or several of them side by side.
+            or several such trunks side by side.
     """
     if isinstance(trunk, SideBySide):
         return SideBySide(onnx_trunk(each) for each in trunk.trunks)
     graph = trunk_graph(trunk)
     if graph is None:
         return trunk  # type: ignore[no-any-return]
-    made = OnnxTrunk(trunk, session(graph))
+    onnx = OnnxTrunk(trunk, session(graph))
     with torch.inference_mode():
         image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
         trunk.conv_stem.use((0.665, 0.56, 0.49))
-        same = torch.cosine_similarity(made(image), trunk(image)).min()
-    return made if same > _SAME else trunk
+        cosine = torch.cosine_similarity(onnx(image), trunk(image)).min()
+    return onnx if cosine > _MIN_COSINE else trunk
 
 
 def trunk_graph(trunk: Any) -> bytes | None:
-    """Return everything after a trunk's first convolution as an ONNX model, or None where it is of another kind."""
+    """Return a trunk after its first convolution as an ONNX model; None where its architecture is not supported."""
     if not all(hasattr(trunk, name) for name in ("conv_stem", "bn1", "blocks", "conv_head", "bn2", "global_pool")):
         return None
     graph = _Graph()
@@ -83,25 +83,25 @@ def session(model: bytes) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    # Spinning threads would take the cores that the readers and the first convolution need.
+    # Spinning threads would occupy cores that the readers and the first convolution need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class _UnknownLayerError(Exception):
-    """A layer that the graph has no words for."""
+    """A layer that the graph builder does not support."""
 
 
 class _Graph:
-    """Nodes and weights gathered on the way through a trunk."""
+    """Builds an ONNX graph, layer by layer."""
 
     def __init__(self) -> None:
         self._nodes: list[Any] = []
         self._weights: list[Any] = []
 
     def chain(self, value: str, layers: Iterable[nn.Module]) -> str:
-        """Append layers one after the other; return the name of what comes out."""
+        """Append layers in sequence; return the name of the output."""
         for layer in layers:
             if isinstance(layer, nn.Conv2d):
                 value = self._convolution(value, layer)
@@ -120,7 +120,11 @@ class _Graph:
         return name
 
     def model(self, outputs: dict[str, str]) -> bytes:
-        """Return the model from the input `stem` to outputs, name → value."""
+        """Return the serialized model with the input `stem`.
+
+        Args:
+            outputs: Name of each output and the value that it returns.
+        """
         from onnx import TensorProto, helper
 
         for name, value in outputs.items():
@@ -133,8 +137,8 @@ class _Graph:
             self._weights,
         )
         opset = [helper.make_opsetid("", _OPSET)]
-        made: bytes = helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
-        return made
+        model: bytes = helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+        return model
 
     def _weight(self, value: Any) -> str:
         from onnx import numpy_helper
@@ -147,7 +151,7 @@ class _Graph:
         inputs = [value, self._weight(conv.weight.detach().numpy())]
         if conv.bias is not None:
             inputs.append(self._weight(conv.bias.detach().numpy()))
-        # timm's Conv2dSame pads as TensorFlow does, by the size of what it gets.
+        # timm's Conv2dSame pads as TensorFlow does, depending on the input size.
         if type(conv).__name__ == "Conv2dSame":
             padding: dict[str, Any] = {"auto_pad": "SAME_UPPER"}
         elif isinstance(conv.padding, tuple):

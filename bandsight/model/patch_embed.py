@@ -1,4 +1,4 @@
-"""The input stages whose kernels are generated from the wavelengths of the bands they are given."""
+"""Input stages with kernels generated from the wavelengths of the bands."""
 
 import math
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Kernels kept per module; an archive has a handful of band lists, so this is never reached in earnest.
+# Cached kernels per module. An archive has few distinct lists of bands.
 _CACHE_SIZE = 64
 
 
 class WavelengthInput(nn.Module):
-    """A convolution whose kernel depends on the list of wavelengths; cached per list when weights are fixed."""
+    """A convolution whose kernel depends on the wavelengths. Kernels are cached while gradients are off."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class WavelengthInput(nn.Module):
         self._cache: dict[tuple[tuple[float, ...], torch.device], tuple[Tensor, Tensor | None]] = {}
 
     def use(self, wavelengths: Sequence[float]) -> None:
-        """Say which bands the next images have (centre wavelengths, µm)."""
+        """Set the bands of the next images (centre wavelengths, µm)."""
         self._wavelengths = tuple(wavelengths)
 
     def generate(self, wavelengths: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -29,20 +29,20 @@ class WavelengthInput(nn.Module):
         raise NotImplementedError
 
     def kernel(self, device: torch.device) -> tuple[Tensor, Tensor | None]:
-        """Return the kernel and bias of the wavelengths in use, generated once per list while gradients are off."""
+        """Return the kernel and bias for the current wavelengths, from the cache while gradients are off."""
         key = (self._wavelengths, device)
         if not torch.is_grad_enabled() and key in self._cache:
             return self._cache[key]
         with torch.autocast(device.type, enabled=False):
-            made = self.generate(torch.tensor(self._wavelengths, dtype=torch.float32, device=device))
+            generated = self.generate(torch.tensor(self._wavelengths, dtype=torch.float32, device=device))
         if not torch.is_grad_enabled():
             if len(self._cache) >= _CACHE_SIZE:
                 self._cache.clear()
-            self._cache[key] = made
-        return made
+            self._cache[key] = generated
+        return generated
 
     def train(self, mode: bool = True) -> "WavelengthInput":
-        """Switch mode; weights may have moved, so kernels made before are dropped."""
+        """Switch mode and clear the cache, because training changes the weights."""
         self._cache.clear()
         return super().train(mode)
 
@@ -52,7 +52,7 @@ class WavelengthInput(nn.Module):
 
 
 class _ResidualMlp(nn.Module):
-    """x + relu(w2(relu(w1(x)))), upstream's `fclayer`."""
+    """x + relu(w2(relu(w1(x)))); `fclayer` in the original code."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -86,13 +86,13 @@ class _WeightGenerator(nn.Module):
 
 
 class DofaPatchEmbed(WavelengthInput):
-    """Patch embedding of DOFA-CLIP; parameter names are upstream's, so its checkpoints load as they are.
+    """Patch embedding of DOFA-CLIP. Parameters have the original names, so original checkpoints load unchanged.
 
     Source: Xiong et al., "DOFA-CLIP: Multimodal Vision-Language Foundation Models for Earth Observation" (2025),
     and the wavelength embedding of "Neural Plasticity-Inspired Multimodal Foundation Model" (DOFA, 2024), section 3.
     """
 
-    # Upstream multiplies kernel and bias by this.
+    # Factor of kernel and bias in the original code.
     scale = 0.01
 
     def __init__(self, patch: int, embed_dim: int, wave_dim: int = 128) -> None:
@@ -104,7 +104,7 @@ class DofaPatchEmbed(WavelengthInput):
     def wave_code(self, wavelengths: Tensor) -> Tensor:
         """Return the sin-cos code (C, 128) of wavelengths (C,) in µm.
 
-        Kept in float32 throughout: float64 changes the sines of these large arguments by 1.7e-4.
+        Computed in float32 throughout: in float64, the sines of these large arguments differ by 1.7e-4.
         """
         half = self.wave_dim // 2
         steps = torch.arange(half, dtype=torch.float32, device=wavelengths.device) / half
@@ -117,11 +117,11 @@ class DofaPatchEmbed(WavelengthInput):
         return kernel * self.scale, bias * self.scale
 
     def rows(self, x: Tensor) -> int:
-        """Return how many rows of patches images (N, C, H, W) have."""
+        """Return the number of rows of patches in images (N, C, H, W)."""
         return x.shape[2] // self.patch
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return patch tokens (N, patches, D), row by row; pixels beyond a whole patch are dropped."""
+        """Return patch tokens (N, patches, D), row by row. Pixels beyond the last whole patch are dropped."""
         kernel, bias = self.kernel(x.device)
         return functional.conv2d(x, kernel, bias, stride=self.patch).flatten(2).transpose(1, 2)
 
@@ -129,18 +129,18 @@ class DofaPatchEmbed(WavelengthInput):
 class SpectralStem(WavelengthInput):
     """First convolution of a small convolutional trunk, for any list of bands.
 
-    The bands are read as samples of a spectrum. At each of a fixed set of anchor wavelengths the spectrum is
-    estimated by kernel regression in log-wavelength and gated by how near the nearest band is; every anchor has its
-    own learned kernel. What the visible anchors lack in coverage is made up by a panchromatic kernel on the mean of
-    all bands. The map is linear in the pixels, so it collapses to one kernel (out, C, k, k) per wavelength list; it
-    is indifferent to band order, and 200 narrow bands weigh as much as 10 broad ones. With red, green and blue it
-    starts as the RGB kernels it was built from.
+    The bands are samples of a spectrum. Kernel regression in log-wavelength estimates the spectrum at a fixed set of
+    anchor wavelengths, gated by the distance of the nearest band. Each anchor has a learned kernel. Where the bands do
+    not cover the visible anchors, a panchromatic kernel on the mean of all bands fills in. The map is linear in the
+    pixels, so it reduces to one kernel (out, C, k, k) per list of wavelengths. It does not depend on the order of
+    bands, and 200 narrow bands weigh as much as 10 broad ones. For red, green and blue, it is initialised to the RGB
+    kernels that it was built from.
     """
 
-    # µm. Blue, green, red are the three that start from pretrained kernels; 5.405 is the code of SAR.
+    # µm. Blue, green and red start from pretrained kernels; 5.405 is the code of SAR.
     anchors = (0.443, 0.49, 0.56, 0.665, 0.705, 0.74, 0.783, 0.842, 0.945, 1.375, 1.61, 2.2, 3.9, 5.405, 11.0)
     _red, _green, _blue = 3, 2, 1
-    # Widths in log-wavelength: 5 % keeps blue (0.49) out of green (0.56); 6 % lets neighbours of one band pass.
+    # Widths in log-wavelength: 5% separates blue (0.49) from green (0.56); 6% passes variants of the same band.
     regression_width = 0.05
     gate_width = 0.06
 
@@ -156,7 +156,7 @@ class SpectralStem(WavelengthInput):
         self._bias: Tensor | None = None
 
     def fold(self, norm: nn.BatchNorm2d) -> None:
-        """Take in the batch norm that follows: kernels are linear in the learned ones, so scaling those is enough."""
+        """Fold in the batch norm that follows. Scaling the learned kernels is enough, as kernels are linear in them."""
         assert norm.running_var is not None
         assert norm.running_mean is not None
         with torch.no_grad():
@@ -167,7 +167,7 @@ class SpectralStem(WavelengthInput):
         self._cache.clear()
 
     def generate(self, wavelengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return kernel (out, C, k, k) for wavelengths (C,) in µm; a bias (out,) once a batch norm was folded in."""
+        """Return kernel (out, C, k, k) for wavelengths (C,) in µm, and a bias (out,) if a batch norm was folded in."""
         anchors = torch.tensor(self.anchors, dtype=torch.float32, device=wavelengths.device).log()
         squared = (anchors[:, None] - wavelengths.log()[None, :]) ** 2
         share = torch.softmax(-squared / (2 * self.regression_width**2), dim=1)

@@ -1,4 +1,4 @@
-"""Vectors between the moment when a model is given a batch, and the moment when they are there."""
+"""Embeddings that a model may still be computing."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,35 +8,35 @@ from numpy.typing import NDArray
 
 
 class PendingEmbeddings(Protocol):
-    """Vectors that a device is at work on; the caller goes on meanwhile."""
+    """Embeddings that a device computes in the background, similar to a `concurrent.futures.Future`."""
 
     def done(self) -> bool:
-        """Say whether `result` returns at once."""
+        """Return whether `result` returns immediately."""
 
     def result(self) -> NDArray[np.float32]:
-        """Wait for the vectors, shape (n, dim), row i for tile i."""
+        """Wait for the vectors and return them, shape (n, dim), row i for tile i."""
 
     def seconds(self) -> float:
-        """Wait, and return how long the device was at work."""
+        """Wait for the vectors and return the compute time of the device."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Vectors that are there already."""
+    """Embeddings that are already computed."""
 
     vectors: NDArray[np.float32]
     """Shape (n, dim)."""
     took_s: float = 0.0
-    """How long they have taken, seconds."""
+    """Compute time, seconds."""
 
     def done(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def result(self) -> NDArray[np.float32]:
-        """Return them."""
+        """Return the vectors."""
         return self.vectors
 
     def seconds(self) -> float:
-        """Return how long they have taken."""
+        """Return the compute time."""
         return self.took_s

@@ -1,4 +1,4 @@
-"""Turns uint8 tiles of any size into what a model's image tower takes, as its preprocess_cfg says."""
+"""Converts uint8 tiles of any size to the input of an image tower, according to its preprocess_cfg."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,15 +19,15 @@ class Preprocess:
     """Resize, then (x / 255 - mean) / std, the same for every band."""
 
     size: int
-    """Side of the square that the model takes, pixels."""
+    """Width and height of the model's input, pixels."""
     mean: float
     """Subtracted from values in 0..1."""
     std: float
-    """Divides what is left."""
+    """Divisor after the subtraction."""
     interpolation: str
     """`bicubic` or `bilinear`, as Pillow does it (antialiased)."""
     resize_mode: str
-    """`squash` ignores the aspect; `shortest` keeps it and crops the centre."""
+    """`squash` ignores the aspect ratio; `shortest` keeps it and crops the centre."""
 
     def __post_init__(self) -> None:
         if self.interpolation not in _FILTERS:
@@ -37,11 +37,13 @@ class Preprocess:
 
     @classmethod
     def from_config(cls, cfg: dict[str, Any], size: int) -> "Preprocess":
-        """Read an open_clip `preprocess_cfg`; the same mean and std must hold for all three of its channels."""
+        """Return the preprocessing of an open_clip `preprocess_cfg`. Mean and std must be the same for all channels."""
         mean, std = cfg.get("mean", 0.5), cfg.get("std", 0.5)
         for name, value in (("mean", mean), ("std", std)):
             if isinstance(value, list) and len(set(value)) != 1:
-                raise ModelError(f"preprocess_cfg: {name} {value} differs by channel; a model for any band needs one")
+                raise ModelError(
+                    f"preprocess_cfg: {name} {value} differs by channel; a model for any bands needs one value"
+                )
         return cls(
             size=size,
             mean=float(mean[0] if isinstance(mean, list) else mean),
@@ -51,18 +53,18 @@ class Preprocess:
         )
 
     def resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return tiles (N, C, H, W) of the model's size."""
+        """Return tiles (N, C, H, W) resized to the input size."""
         return pixels if pixels.shape[2:] == (self.size, self.size) else self._resize(pixels)
 
     def scaled(self, pixels: Tensor) -> Tensor:
-        """Return float32 of uint8 values, on whatever device they are."""
+        """Return uint8 values scaled and normalised to float32, on the same device."""
         return pixels.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
 
     def _resize(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         n, bands, height, width = pixels.shape
         to_h = to_w = self.size
         if self.resize_mode == "shortest":
-            # torchvision's Resize: the short side becomes `size`, the long one is truncated.
+            # As in torchvision's Resize: the short side becomes `size`, the long side is truncated.
             short = min(height, width)
             to_h, to_w = int(self.size * height / short), int(self.size * width / short)
         top, left = round((to_h - self.size) / 2), round((to_w - self.size) / 2)

@@ -1,4 +1,4 @@
-"""The port: what every program may ask of an image-text model, whichever library is behind it."""
+"""The interface of image-text models, independent of the library that implements them."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,19 +10,19 @@ from bandsight.model.pending import PendingEmbeddings
 
 
 class Encoder(Protocol):
-    """An image-text model whose image side takes any list of bands."""
+    """An image-text model that accepts images with any list of bands."""
 
     @property
     def name(self) -> str:
-        """What the model was loaded as, e.g. `embedded`."""
+        """Source of the model, e.g. `embedded`."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 over weights and preprocessing: equal digests give equal vectors."""
+        """SHA-256 of weights and preprocessing. Models with equal digests give equal vectors."""
 
     @property
     def license(self) -> str:
-        """Licence of the weights, an SPDX expression where there is one."""
+        """Licence of the weights, an SPDX expression where possible."""
 
     @property
     def dim(self) -> int:
@@ -30,14 +30,14 @@ class Encoder(Protocol):
 
     @property
     def image_size(self) -> int:
-        """Side of the square input, in pixels; the natural tile size."""
+        """Width and height of the input, pixels; the natural tile size."""
 
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return one unit vector per tile.
 
         Args:
-            pixels: Scaled to 0..255 as the sensor's profile says, shape (n, bands, height, width).
-            wavelengths: Centre wavelength of each band in µm, in the order of the bands.
+            pixels: Scaled to 0..255 by the sensor profile, shape (n, bands, height, width).
+            wavelengths: Centre wavelength of each band in µm, in band order.
 
         Returns:
             Vectors of L2 norm 1, shape (n, dim), row i for tile i.
@@ -47,21 +47,21 @@ class Encoder(Protocol):
         """
 
     def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
-        """Return one unit vector for each cell of each tile: where in a tile something is.
+        """Return one unit vector for each cell of each tile, to locate things in a tile.
 
         Args:
-            pixels: As `embed_pixels` takes them, at least one.
-            wavelengths: Likewise.
+            pixels: As in `embed_pixels`, at least one tile.
+            wavelengths: As in `embed_pixels`.
 
         Returns:
-            Shape (n, h, w, dim); cell (0, 0) is the upper left. How many cells there are is the model's affair.
+            Vectors, shape (n, h, w, dim); cell (0, 0) is the upper left. The model determines h and w.
 
         Raises:
             WavelengthError: The counts differ, or a value is not a wavelength in µm.
         """
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
-        """Return one unit vector per sentence, shape (n, dim)."""
+        """Return one unit vector per text, shape (n, dim)."""
 
     def probabilities(
         self,
@@ -69,31 +69,31 @@ class Encoder(Protocol):
         text_vectors: NDArray[np.float32],
         wavelengths: Sequence[Sequence[float]] | None = None,
     ) -> NDArray[np.float32]:
-        """Return the probability that each image shows what each text says, shape (images, texts).
+        """Return the probability that each image shows what each text describes, shape (images, texts).
 
         Args:
             image_vectors: Shape (images, dim).
             text_vectors: Shape (texts, dim).
-            wavelengths: The bands of each image, µm: probabilities are calibrated by family of imagery.
+            wavelengths: Bands of each image, µm. The calibration differs by family of imagery.
         """
 
     def threshold(self, wavelengths: Sequence[float]) -> float | None:
-        """Return the probability from which a hit with these bands counts as a match; None where none was measured."""
+        """Return the least probability of a match for these bands; None where it was not measured."""
 
 
 class BatchEncoder(Encoder, Protocol):
-    """An encoder that a job keeps busy, one batch behind the other."""
+    """An encoder for jobs, which can start a batch before the previous one has finished."""
 
     def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> PendingEmbeddings:
-        """Begin what `embed_pixels` does, and return before it is done where the model runs on a device of its own.
+        """Start `embed_pixels` on a batch. On a GPU, this returns before the vectors are computed.
 
         Raises:
             WavelengthError: The counts differ, or a value is not a wavelength in µm.
         """
 
     def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
-        """Try to be faster with batches like this one, which takes up to some minutes and pays in a long job.
+        """Try to optimise the model for batches like this one. It takes up to a few minutes, for use in long jobs.
 
         Returns:
-            What came of it, for the log; None where there is nothing to try.
+            The outcome, for the log; None where there is nothing to try.
         """

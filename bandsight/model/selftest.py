@@ -1,4 +1,4 @@
-"""A model that runs is not yet a model that works: the questions every sound one answers."""
+"""Self-test of a model: simple queries that every intact model answers correctly."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,41 +8,41 @@ from bandsight.model.protocol import Encoder
 
 RGB_UM = (0.665, 0.56, 0.49)
 _PROMPTS = ("an aerial photo of the open sea", "an aerial photo of a dense green forest")
-# Mirrors with dropped text weights give cosine ≈ 1 between any two prompts; sound models stay far below.
+# Checkpoints without text weights give cosine ≈ 1 between any two prompts; intact models stay far below.
 _COLLAPSED = 0.995
 
 
 def self_test(encoder: Encoder) -> None:
-    """Check that prompts are told apart and that two plain images rank the right prompt first.
+    """Check that two prompts have different vectors, and that two simple images rank the right prompt first.
 
     Raises:
-        ModelError: The model fails; its weights are damaged or do not belong to its config.
+        ModelError: The test fails: the weights are damaged or do not belong to the config.
     """
     texts = encoder.embed_texts(list(_PROMPTS))
     if not np.isfinite(texts).all() or float(texts[0] @ texts[1]) > _COLLAPSED:
         raise ModelError(
-            f"model {encoder.name}: its text side gives the same vector for different prompts "
-            f"(cosine {float(texts[0] @ texts[1]):.4f}); the checkpoint is damaged, get it again"
+            f"model {encoder.name}: its text tower gives the same vector for different prompts "
+            f"(cosine {float(texts[0] @ texts[1]):.4f}); the checkpoint is damaged, download it again"
         )
     images = encoder.embed_pixels(np.stack([_water(), _forest()]), RGB_UM)
     scores = images @ texts.T
-    # Rows: water, forest. The difference of differences is free of a model's liking for one prompt.
+    # Rows: water, forest. The difference of differences cancels a bias towards one prompt.
     margin = float(scores[0, 0] + scores[1, 1] - scores[0, 1] - scores[1, 0])
     if not margin > 0:
         raise ModelError(
-            f"model {encoder.name}: it takes water for forest (margin {margin:.3f}); "
+            f"model {encoder.name}: it confuses water with forest (margin {margin:.3f}); "
             "the checkpoint is damaged or does not belong to its config"
         )
 
 
 def _water(side: int = 224) -> NDArray[np.uint8]:
-    """Return an image of calm water: dark blue, hardly any texture."""
+    """Return an image of calm water: dark blue, with almost no texture."""
     noise = np.random.default_rng(0).normal(0, 3, (side, side))
     return _rgb(28 + noise, 62 + noise, 96 + noise)
 
 
 def _forest(side: int = 224) -> NDArray[np.uint8]:
-    """Return an image of a forest canopy: green crowns of a few pixels with dark gaps."""
+    """Return an image of a forest canopy: green crowns of a few pixels, with dark gaps."""
     coarse = np.random.default_rng(1).random((side // 4, side // 4))
     crowns = np.kron(coarse, np.ones((4, 4)))
     crowns = (crowns + np.roll(crowns, 2, 0) + np.roll(crowns, 2, 1) + np.roll(crowns, 1, 0)) / 4

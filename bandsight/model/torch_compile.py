@@ -1,4 +1,4 @@
-"""Has PyTorch compile the blocks of a transformer, where that is measured to be faster and to say the same."""
+"""Compiles the blocks of a transformer with torch.compile, if that is faster and gives the same vectors."""
 
 import statistics
 import time
@@ -7,63 +7,62 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-# Compiled blocks must say what the plain ones say, to this cosine (bf16 is rounded at other places), and be so much
-# faster.
-_SAME, _FASTER = 0.999, 1.03
+# Least cosine between the vectors of compiled and plain blocks (bf16 rounds differently), and least speed-up.
+_MIN_COSINE, _MIN_SPEEDUP = 0.999, 1.03
 _ROUNDS = 3
 
 
-def compile_where_it_pays(
+def compile_if_faster(
     trunk: nn.Module,
     embed: Callable[[], Tensor],
     *,
     compiler: Callable[[nn.Module], nn.Module] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> str:
-    """Compile a trunk's blocks in place; they stay as they were where that fails or is no faster.
+    """Compile the blocks of a trunk in place; restore the original blocks where that fails or is no faster.
 
     Args:
-        trunk: A timm VisionTransformer at work; any other is left alone.
-        embed: Embeds one batch with it, waits for the device, and returns unit vectors (n, dim).
-        compiler: Compiles one block; None for `torch.compile`, for batches of any size.
-        clock: Tells the time, seconds.
+        trunk: A timm VisionTransformer; others are left unchanged.
+        embed: Embeds one batch with the trunk, waits for the device, and returns unit vectors (n, dim).
+        compiler: Compiles one block; `torch.compile` for batches of any size when None.
+        clock: Returns the time in seconds.
 
     Returns:
-        What was found, in words for a log.
+        The outcome, for a log.
     """
     plain = getattr(trunk, "blocks", None)
     if not isinstance(plain, nn.Sequential) or not all(hasattr(block, "attn") for block in plain):
-        return "torch.compile: not tried, the image tower is no single transformer"
-    expected, before = _timed(embed, clock)
+        return "torch.compile: not tried, the image tower is not a single transformer"
+    expected, plain_s = _timed(embed, clock)
     try:
-        # Blocks are alike, so that one is compiled for all. The size of a batch is left open: the last one is smaller.
-        trunk.blocks = nn.Sequential(*map(compiler or _compiled, plain))
+        # All blocks share one compilation. The batch size is dynamic, because the last batch is smaller.
+        trunk.blocks = nn.Sequential(*map(compiler or _compile, plain))
         embed()
-        found, after = _timed(embed, clock)
-    except Exception as error:  # noqa: BLE001  (a compiler fails in its own ways; plain blocks work)
+        vectors, compiled_s = _timed(embed, clock)
+    except Exception as error:  # noqa: BLE001  (a compiler may raise anything; the plain blocks work)
         trunk.blocks = plain
         return f"torch.compile: off, it failed ({_first_line(error)})"
-    if torch.cosine_similarity(found.float(), expected.float()).min() < _SAME:
+    if torch.cosine_similarity(vectors.float(), expected.float()).min() < _MIN_COSINE:
         trunk.blocks = plain
-        return "torch.compile: off, compiled blocks do not say the same"
-    if before < _FASTER * after:
+        return "torch.compile: off, the compiled blocks give other vectors"
+    if plain_s < _MIN_SPEEDUP * compiled_s:
         trunk.blocks = plain
-        return f"torch.compile: off, it pays not ({before / after:.2f} times as fast)"
-    return f"torch.compile: on, {before / after:.2f} times as fast"
+        return f"torch.compile: off, no speed-up ({plain_s / compiled_s:.2f} times as fast)"
+    return f"torch.compile: on, {plain_s / compiled_s:.2f} times as fast"
 
 
-def _compiled(block: nn.Module) -> nn.Module:
-    made: nn.Module = torch.compile(block, dynamic=True)  # type: ignore[assignment]
-    return made
+def _compile(block: nn.Module) -> nn.Module:
+    compiled: nn.Module = torch.compile(block, dynamic=True)  # type: ignore[assignment]
+    return compiled
 
 
 def _timed(embed: Callable[[], Tensor], clock: Callable[[], float]) -> tuple[Tensor, float]:
-    """Return the vectors and the median of the times that they take."""
+    """Return the vectors and the median time of a call, seconds."""
     times = []
     for _ in range(_ROUNDS):
-        began = clock()
+        start = clock()
         vectors = embed()
-        times.append(clock() - began)
+        times.append(clock() - start)
     return vectors, statistics.median(times)
 
 

@@ -1,4 +1,4 @@
-"""Brings tiles to where a model runs, and vectors back: on CUDA while it computes something else."""
+"""Moves tiles to the device of a model and vectors back; on CUDA, while other batches are being computed."""
 
 import time
 from dataclasses import dataclass
@@ -12,92 +12,97 @@ from torch import Tensor
 from bandsight.model.pending import PendingEmbeddings, Ready
 
 
-class Device(Protocol):
-    """Where a model runs."""
+class Transfer(Protocol):
+    """Copies between host memory and the device of a model."""
 
-    def begin(self) -> Any:
-        """Return a mark of now, from which `down` counts."""
+    def timestamp(self) -> Any:
+        """Return the start of a computation, for `download`."""
 
-    def up(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return tiles as a tensor there; what is computed with it waits for it by itself."""
+    def upload(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Return tiles as a tensor on the device. Computations with the tensor wait for the copy."""
 
-    def down(self, vectors: Tensor, begun: Any) -> PendingEmbeddings:
-        """Return vectors on their way back."""
+    def download(self, vectors: Tensor, start: Any) -> PendingEmbeddings:
+        """Start to copy vectors to host memory.
+
+        Args:
+            vectors: Vectors on the device.
+            start: Timestamp from before their computation.
+        """
 
 
-class Host:
-    """A CPU: everything is there already, and done when a call returns."""
+class HostTransfer:
+    """No copies: the model runs on the CPU."""
 
-    def begin(self) -> float:
+    def timestamp(self) -> float:
         """Return the time."""
         return time.perf_counter()
 
-    def up(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return the same memory as a tensor."""
+    def upload(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Return a tensor that shares the memory of the array."""
         return torch.from_numpy(pixels)
 
-    def down(self, vectors: Tensor, begun: float) -> Ready:
-        """Return the same memory as an array."""
-        return Ready(vectors.numpy(), time.perf_counter() - begun)
+    def download(self, vectors: Tensor, start: float) -> Ready:
+        """Return an array that shares the memory of the tensor."""
+        return Ready(vectors.numpy(), time.perf_counter() - start)
 
 
-class Cuda:
-    """A GPU: copies go from and to pinned memory, those of tiles on a stream beside that of the arithmetic.
+class CudaTransfer:
+    """Copies through pinned memory. Uploads run on their own stream, beside the compute stream.
 
-    PyTorch keeps pinned memory and memory on the device from being used anew before the streams that they were handed
-    to are through with them (pytorch.org, "CUDA semantics", "Use pinned memory buffers").
+    PyTorch does not reuse pinned or device memory before the streams that use it have finished (pytorch.org, "CUDA
+    semantics", "Use pinned memory buffers").
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._copies = device, torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    def begin(self) -> Any:
-        """Return an event in the stream of the arithmetic."""
-        return self._mark()
+    def timestamp(self) -> Any:
+        """Return an event in the compute stream."""
+        return self._event()
 
-    def up(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return tiles that are still being copied while the arithmetic begun before goes on."""
+    def upload(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Return tiles that are copied while the compute stream works on earlier batches."""
         pinned = torch.from_numpy(pixels).pin_memory()
-        arithmetic = torch.cuda.current_stream(self._device)
+        compute = torch.cuda.current_stream(self._device)
         with torch.cuda.stream(self._copies):
             tiles = pinned.to(self._device, non_blocking=True)
-        arithmetic.wait_stream(self._copies)
-        tiles.record_stream(arithmetic)
+        compute.wait_stream(self._copies)
+        tiles.record_stream(compute)
         return tiles
 
-    def down(self, vectors: Tensor, begun: Any) -> "_Away":
-        """Return vectors that are still being computed."""
+    def download(self, vectors: Tensor, start: Any) -> "_CudaEmbeddings":
+        """Return vectors that may still be computed."""
         host = torch.empty(vectors.shape, dtype=vectors.dtype).pin_memory()
         host.copy_(vectors, non_blocking=True)
-        return _Away(host, begun, self._mark())
+        return _CudaEmbeddings(host, start, self._event())
 
-    def _mark(self) -> Any:
+    def _event(self) -> Any:
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record(torch.cuda.current_stream(self._device))
         return event
 
 
 @dataclass(frozen=True, slots=True)
-class _Away:
-    """Vectors on their way from a GPU."""
+class _CudaEmbeddings:
+    """Vectors that a GPU computes and copies to pinned memory."""
 
     host: Tensor
-    begun: Any
-    ended: Any
+    start: Any
+    end: Any
 
     def done(self) -> bool:
-        return bool(self.ended.query())
+        return bool(self.end.query())
 
     def result(self) -> NDArray[np.float32]:
-        self.ended.synchronize()
-        # Away from pinned memory, of which there is not much.
+        self.end.synchronize()
+        # Copied, because pinned memory is scarce.
         return self.host.numpy().copy()
 
     def seconds(self) -> float:
-        self.ended.synchronize()
-        return float(self.begun.elapsed_time(self.ended)) / 1000
+        self.end.synchronize()
+        return float(self.start.elapsed_time(self.end)) / 1000
 
 
-def device_of(where: torch.device) -> Device:
-    """Return how tiles come to a torch device."""
-    return Cuda(where) if where.type == "cuda" else Host()
+def transfer_for(device: torch.device) -> Transfer:
+    """Return the transfer for a torch device."""
+    return CudaTransfer(device) if device.type == "cuda" else HostTransfer()

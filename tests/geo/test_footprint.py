@@ -129,5 +129,5 @@ def test_an_unknown_crs_is_refused_by_name() -> None:
 
 
 def test_a_window_off_the_projection_is_refused() -> None:
-    with pytest.raises(SceneError, match="outside of where"):
+    with pytest.raises(SceneError, match="outside the area where"):
         footprint((1e6, 0.0, 1e9, 0.0, -1e6, 1e9), "EPSG:3035", 5, 7, 100, 100)

@@ -120,7 +120,7 @@ def test_the_self_test_refuses_texts_that_are_all_alike(model):
         self_test(spoilt)
 
 
-def test_the_self_test_refuses_a_model_that_takes_water_for_forest(model):
+def test_the_self_test_refuses_a_model_that_confuses_water_with_forest(model):
     spoilt = Broken(model, images=lambda pixels, waves: model.embed_pixels(pixels, waves)[::-1])
-    with pytest.raises(ModelError, match="takes water for forest"):
+    with pytest.raises(ModelError, match="confuses water with forest"):
         self_test(spoilt)
