@@ -1,4 +1,4 @@
-"""Stand-ins that obey the real Protocols: deterministic, small, counting what is asked of them."""
+"""Test doubles that implement the real protocols: small, deterministic, with records of their calls."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from bandsight.model.pending import Ready
 
 
 class FakeEmbedder:
-    """An `Encoder` of 16 dimensions: mean colour and texture of the tile; texts by their hash."""
+    """An `Encoder` of 16 dimensions: brightness by part of the tile for images, a hash for texts."""
 
     name = "fake"
     digest = "f" * 64
@@ -39,7 +39,7 @@ class FakeEmbedder:
         return None
 
     def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
-        """Two by two cells, each embedded as if it were a tile."""
+        """Return 2 × 2 cells, each embedded like a tile."""
         n = len(pixels)
         halves = [np.array_split(row, 2, axis=3) for row in np.array_split(pixels, 2, axis=2)]
         cells = [self.embed_pixels(np.ascontiguousarray(cell), wavelengths) for row in halves for cell in row]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bandsight.model import load_model
 from bandsight.model.architecture import SideBySide, wavelength_inputs
-from bandsight.model.indices import SpectralIndices
+from bandsight.model.spectral_indices import SpectralIndices
 from training.batches import Batches, SceneBatch
 from training.parts import Part
 from training.sentences import Meaning

@@ -19,8 +19,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bandsight.errors import ModelError
 from bandsight.model.checkpoint import DOFA
-from bandsight.model.indices import SpectralIndices
 from bandsight.model.patch_embed import DofaPatchEmbed, SpectralStem, WavelengthInput
+from bandsight.model.spectral_indices import SpectralIndices
 
 # A timm name with this prefix, or with `DOFA`, is that trunk with an input stage generated from wavelengths.
 _SPECTRAL = "spectral_"

@@ -1,4 +1,4 @@
-"""Areas against shapely's own slow answers."""
+"""Areas compared with shapely's exact predicates."""
 
 import numpy as np
 import pytest
@@ -21,20 +21,20 @@ BOXES = st.tuples(DEGREES, DEGREES, DEGREES, DEGREES).map(
 
 
 @given(BOXES, st.booleans(), st.lists(BOXES, max_size=20))
-def test_what_lies_within_a_box_is_told_by_its_sides(box, crosses, others):
+def test_boxes_within_a_box_are_found_by_comparing_sides(box, crosses, others):
     west, south, east, north = box
     area = Area.from_box(
         LonLatBox(west=east if crosses else west, south=south, east=west if crosses else east, north=north)
     )
-    found = area.covers(np.array(others, np.float64).reshape(-1, 4))
-    slow = [bool(shapely.contains_properly(area.geometry, shapely.box(*other))) for other in others]
-    # A box without extent is a line or a point here, and no surface for shapely.
+    covered = area.covers(np.array(others, np.float64).reshape(-1, 4))
+    expected = [bool(shapely.contains_properly(area.geometry, shapely.box(*other))) for other in others]
+    # An area without extent is a line or a point, which shapely does not treat as a surface.
     flat = [other[0] == other[2] or other[1] == other[3] for other in others]
-    for inside, truth, is_flat in zip(found.tolist(), slow, flat, strict=True):
+    for inside, truth, is_flat in zip(covered.tolist(), expected, flat, strict=True):
         assert inside == truth or is_flat
 
 
 @pytest.mark.parametrize("ring", [[[0, 0], [10, 0], [10, 10], [0, 0]], [[0, 0], [10, 1], [10, 10], [0, 10], [0, 0]]])
-def test_a_polygon_that_is_no_box_is_not_taken_for_one(ring):
+def test_a_polygon_that_is_not_a_box_is_not_treated_as_one(ring):
     area = Area.from_geojson({"type": "Polygon", "coordinates": [ring]})
     assert not area.covers(np.array([[0.1, 0.05, 9.9, 9.9]])).any()

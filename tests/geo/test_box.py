@@ -18,8 +18,8 @@ def boxes(draw: st.DrawFn) -> LonLatBox:
     return LonLatBox(west=draw(longitudes), south=south, east=draw(longitudes), north=north)
 
 
-def _holds(box: LonLatBox, lon: float, lat: float) -> bool:
-    """Brute force, without `split`."""
+def _contains(box: LonLatBox, lon: float, lat: float) -> bool:
+    """Reference implementation, without `split`."""
     if not box.south <= lat <= box.north:
         return False
     if box.west <= box.east:
@@ -38,7 +38,7 @@ def test_heights_of_a_bbox_of_six_are_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("", "not a (finite )?number"),
         ("1,2,3,x", "not a (finite )?number"),
@@ -52,8 +52,8 @@ def test_heights_of_a_bbox_of_six_are_ignored() -> None:
         ("0,50,1,40", "north of its north"),
     ],
 )
-def test_a_bad_box_is_refused_with_its_reason_and_the_way_out(text: str, says: str) -> None:
-    with pytest.raises(QueryError, match=says) as caught:
+def test_an_invalid_box_is_an_error_with_reason_and_advice(text: str, message: str) -> None:
+    with pytest.raises(QueryError, match=message) as caught:
         LonLatBox.from_text(text)
     assert "west,south,east,north" in str(caught.value)
 
@@ -68,32 +68,32 @@ def test_no_part_of_a_split_box_crosses_the_antimeridian(box: LonLatBox) -> None
 
 @settings(deadline=None)
 @given(boxes(), longitudes, st.floats(-90, 90))
-def test_splitting_keeps_every_point(box: LonLatBox, lon: float, lat: float) -> None:
-    assert any(_holds(part, lon, lat) for part in box.split()) == _holds(box, lon, lat)
+def test_splitting_preserves_every_point(box: LonLatBox, lon: float, lat: float) -> None:
+    assert any(_contains(part, lon, lat) for part in box.split()) == _contains(box, lon, lat)
 
 
 @settings(deadline=None)
 @given(boxes(), longitudes, st.floats(-90, 90))
-def test_a_box_intersects_a_point_when_it_holds_it(box: LonLatBox, lon: float, lat: float) -> None:
+def test_a_box_intersects_the_points_that_it_contains(box: LonLatBox, lon: float, lat: float) -> None:
     point = LonLatBox(west=lon, south=lat, east=lon, north=lat)
-    assert box.intersects(point) == _holds(box, lon, lat) == point.intersects(box)
+    assert box.intersects(point) == _contains(box, lon, lat) == point.intersects(box)
 
 
 @settings(deadline=None)
 @given(boxes(), boxes())
-def test_intersection_is_symmetric_and_every_box_meets_itself(one: LonLatBox, other: LonLatBox) -> None:
+def test_intersection_is_symmetric_and_reflexive(one: LonLatBox, other: LonLatBox) -> None:
     assert one.intersects(other) == other.intersects(one)
     assert one.intersects(one)
 
 
-def test_box_across_the_antimeridian_meets_both_sides_only() -> None:
+def test_a_box_across_the_antimeridian_intersects_both_sides_only() -> None:
     fiji = LonLatBox(west=177, south=-20, east=-178, north=-15)
     assert fiji.intersects(LonLatBox(west=178, south=-18, east=179, north=-17))
     assert fiji.intersects(LonLatBox(west=-180, south=-18, east=-179, north=-17))
     assert not fiji.intersects(LonLatBox(west=-10, south=-18, east=10, north=-17))
 
 
-def test_values_stay_as_given() -> None:
+def test_values_become_floats() -> None:
     box = LonLatBox.from_sequence((1, 2, 3, 4))
     assert math.isclose(box.west, 1)
     assert isinstance(box.west, float)
@@ -106,7 +106,7 @@ def test_values_stay_as_given() -> None:
 )
 @example(starts=[(180.0, 0.0, 0.0, 0.0)])
 @example(starts=[(180.0, 0.0, 0.0, 0.0), (-180.0, 0.0, 0.0, 0.0)])
-def test_the_box_around_boxes_holds_them_and_leaves_out_the_widest_gap(
+def test_the_box_around_boxes_contains_them_and_excludes_the_widest_gap(
     starts: list[tuple[float, float, float, float]],
 ) -> None:
     boxes = [

@@ -21,10 +21,10 @@ def _area_km2(geometry: dict[str, Any]) -> float:
     return abs(Geod(ellps="WGS84").geometry_area_perimeter(shape(geometry))[0]) / 1e6
 
 
-def _points_of(
+def _points_in_window(
     transform: Sequence[float], crs: str, width: int, height: int, count: int = 300
 ) -> list[tuple[float, float]]:
-    """Ground points inside a window, by plain reprojection."""
+    """Return points inside a window, reprojected one by one."""
     rng = np.random.default_rng(7)
     cols, rows = rng.uniform(0.02, 0.98, (2, count)) * [[width], [height]]
     a, b, c, d, e, f = transform
@@ -40,7 +40,7 @@ WINDOWS = {
     "degrees": ((0.001, 0.0, 12.0, 0.0, -0.001, 52.0), "EPSG:4326", 500, 500),
     "utm over the antimeridian": ((100.0, 0.0, 700000.0, 0.0, -100.0, 8100000.0), "EPSG:32760", 3000, 1000),
     "degrees over the antimeridian": ((0.01, 0.0, 178.0, 0.0, -0.01, -15.0), "EPSG:4326", 400, 300),
-    "degrees counted on beyond 180": ((0.01, 0.0, 181.0, 0.0, -0.01, -15.0), "EPSG:4326", 400, 300),
+    "degrees beyond 180": ((0.01, 0.0, 181.0, 0.0, -0.01, -15.0), "EPSG:4326", 400, 300),
     "north pole": ((1000.0, 0.0, -500000.0, 0.0, -1000.0, 500000.0), "EPSG:3995", 1000, 1000),
     "south pole": ((1000.0, 0.0, -300000.0, 0.0, -1000.0, 500000.0), "EPSG:3031", 1000, 1000),
     "south pole, rows upwards": ((1000.0, 0.0, -300000.0, 0.0, 1000.0, -500000.0), "EPSG:3031", 1000, 1000),
@@ -55,12 +55,12 @@ WINDOWS = {
 
 
 @pytest.mark.parametrize("name", WINDOWS)
-def test_a_footprint_holds_just_the_ground_of_its_window(name: str) -> None:
+def test_a_footprint_covers_the_points_of_its_window(name: str) -> None:
     transform, crs, width, height = WINDOWS[name]
     found = footprint(transform, crs, 0, 0, width, height)
     geometry = shape(found.geometry)
     assert geometry.is_valid
-    for lon, lat in _points_of(transform, crs, width, height):
+    for lon, lat in _points_in_window(transform, crs, width, height):
         assert geometry.buffer(1e-6).covers(Point(lon, lat)), (lon, lat)
         assert any(
             b.west - 1e-6 <= lon <= b.east + 1e-6 and b.south - 1e-6 <= lat <= b.north + 1e-6 for b in found.boxes
@@ -84,11 +84,11 @@ def test_a_footprint_has_the_area_of_its_window(name: str) -> None:
     transform, crs, width, height = WINDOWS[name]
     a, b, _, d, e, _ = transform
     expected = abs(a * e - b * d) * width * height / 1e6
-    # The projections are not true to area: UTM within 1 %, the polar ones within 7 % so near to the pole.
+    # The projections distort areas: UTM by up to 1%, the polar ones by up to 7% this close to the pole.
     assert _area_km2(footprint(transform, crs, 0, 0, width, height).geometry) == pytest.approx(expected, rel=0.07)
 
 
-def test_a_footprint_over_the_antimeridian_is_cut_and_has_two_boxes() -> None:
+def test_a_footprint_across_the_antimeridian_is_split_and_has_two_boxes() -> None:
     transform, crs, width, height = WINDOWS["degrees over the antimeridian"]
     found = footprint(transform, crs, 0, 0, width, height)
     assert found.geometry["type"] == "MultiPolygon"
@@ -98,7 +98,7 @@ def test_a_footprint_over_the_antimeridian_is_cut_and_has_two_boxes() -> None:
 
 
 @pytest.mark.parametrize("name", ["north pole", "south pole", "south pole, rows upwards"])
-def test_a_footprint_on_a_pole_reaches_it_and_goes_all_round(name: str) -> None:
+def test_a_footprint_with_a_pole_covers_all_longitudes(name: str) -> None:
     transform, crs, width, height = WINDOWS[name]
     (box,) = footprint(transform, crs, 0, 0, width, height).boxes
     assert (box.west, box.east) == (-180, 180)
@@ -111,7 +111,7 @@ def test_a_window_that_touches_the_antimeridian_stays_on_its_side() -> None:
     assert (box.west, box.east) == (179, 180)
 
 
-def test_offsets_are_in_pixels_of_the_window() -> None:
+def test_offsets_are_in_pixels() -> None:
     whole = footprint(UTM_10M, "EPSG:32633", 0, 0, 200, 200).boxes[0]
     part = footprint(UTM_10M, "EPSG:32633", 100, 100, 100, 100).boxes[0]
     assert whole.west < part.west < part.east <= whole.east + 1e-6
@@ -123,11 +123,11 @@ def test_wide_windows_follow_the_curve_of_their_sides() -> None:
     assert len(_rings(geometry)[0]) > 16
 
 
-def test_an_unknown_crs_is_refused_by_name() -> None:
+def test_an_unknown_crs_is_named() -> None:
     with pytest.raises(SceneError, match="EPSG:999999"):
         footprint(UTM_10M, "EPSG:999999", 0, 0, 10, 10)
 
 
-def test_a_window_off_the_projection_is_refused() -> None:
+def test_a_window_outside_the_projection_is_an_error() -> None:
     with pytest.raises(SceneError, match="outside the area where"):
         footprint((1e6, 0.0, 1e9, 0.0, -1e6, 1e9), "EPSG:3035", 5, 7, 100, 100)

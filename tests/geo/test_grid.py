@@ -12,17 +12,17 @@ from bandsight.geo.grid import TileWindow, tile_windows
 UTM = "EPSG:32633"
 
 
-def _ground(transform: tuple[float, ...], window: TileWindow) -> tuple[float, float]:
+def _corner(transform: tuple[float, ...], window: TileWindow) -> tuple[float, float]:
     """Return the upper left corner of a window in its CRS."""
     a, b, c, d, e, f = transform
     return (a * window.col_off + b * window.row_off + c, d * window.col_off + e * window.row_off + f)
 
 
-def _seen(windows: list[TileWindow], width: int, height: int) -> NDArray[np.int64]:
-    seen = np.zeros((height, width), np.int64)
+def _coverage(windows: list[TileWindow], width: int, height: int) -> NDArray[np.int64]:
+    counts = np.zeros((height, width), np.int64)
     for w in windows:
-        seen[max(w.row_off, 0) : w.row_off + w.height, max(w.col_off, 0) : w.col_off + w.width] += 1
-    return seen
+        counts[max(w.row_off, 0) : w.row_off + w.height, max(w.col_off, 0) : w.col_off + w.width] += 1
+    return counts
 
 
 def _inside(window: TileWindow, width: int, height: int) -> float:
@@ -32,13 +32,13 @@ def _inside(window: TileWindow, width: int, height: int) -> float:
 
 
 def _on_grid(window: TileWindow) -> bool:
-    """Say whether a window was left where the grid has it."""
+    """Return whether a window is at its grid position."""
     return re.fullmatch(r"-?\d+_-?\d+", window.cell.rsplit("/", 1)[1]) is not None
 
 
 @st.composite
 def rasters(draw: st.DrawFn) -> dict[str, Any]:
-    """Transforms on the shared grid or off it, north up or rotated."""
+    """Draw rasters on and off the shared grid, north up or rotated."""
     gsd = draw(st.sampled_from([0.5, 10.0, 30.0, 0.1]))
     west = draw(st.integers(-2000, 60000)) * gsd + draw(st.sampled_from([0, 0, 0.3 * gsd]))
     north = draw(st.integers(-20000, 60000)) * gsd
@@ -58,13 +58,13 @@ def rasters(draw: st.DrawFn) -> dict[str, Any]:
 def test_windows_cover_every_pixel_of_a_scene(raster: dict[str, Any]) -> None:
     side = raster["tile_px"] * raster["scale"]
     windows = tile_windows(**raster)
-    assert _seen(windows, raster["width"], raster["height"]).min() >= 1
+    assert _coverage(windows, raster["width"], raster["height"]).min() >= 1
     assert all((w.width, w.height, w.scale) == (side, side, raster["scale"]) for w in windows)
 
 
 @settings(deadline=None)
 @given(rasters(), st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]))
-def test_windows_of_a_large_scene_have_the_asked_share_inside(raster: dict[str, Any], share: float) -> None:
+def test_windows_of_a_large_scene_have_the_minimum_share_inside(raster: dict[str, Any], share: float) -> None:
     side = raster["tile_px"] * raster["scale"]
     raster["width"] += side
     raster["height"] += side
@@ -87,11 +87,11 @@ def test_overlapping_scenes_of_one_grid_share_cells(raster: dict[str, Any], cols
     raster["transform"] = (a, 0.0, c, 0.0, e, f)
     raster["width"], raster["height"] = raster["width"] + 400, raster["height"] + 400
     moved = raster | {"transform": (a, 0.0, c + cols * a, 0.0, e, f + rows * e)}
-    here = {w.cell: _ground(raster["transform"], w) for w in tile_windows(**raster) if _on_grid(w)}
-    there = {w.cell: _ground(moved["transform"], w) for w in tile_windows(**moved) if _on_grid(w)}
+    here = {w.cell: _corner(raster["transform"], w) for w in tile_windows(**raster) if _on_grid(w)}
+    there = {w.cell: _corner(moved["transform"], w) for w in tile_windows(**moved) if _on_grid(w)}
     for cell in here.keys() & there.keys():
         assert max(abs(p - q) for p, q in zip(here[cell], there[cell], strict=True)) < 1e-3 * a
-    # What lies on the grid in one scene and wholly inside the other is in the other, under the same name.
+    # Grid cells of one scene that lie inside the other scene are cells of that scene, with the same id.
     side = raster["tile_px"] * raster["scale"] * a
     left, top = moved["transform"][2], moved["transform"][5]
     right, bottom = left + moved["width"] * a, top + moved["height"] * e
@@ -107,7 +107,7 @@ def test_windows_are_anchored_to_multiples_of_the_tile_in_the_crs() -> None:
     regular = [w for w in windows if _on_grid(w)]
     assert len(regular) >= 11 * 5
     for window in regular:
-        x, y = _ground(transform, window)
+        x, y = _corner(transform, window)
         assert x % 1280 == 0
         assert y % 1280 == 0
     assert all(w.cell.startswith("EPSG:32633/10/128x1/") for w in windows)
@@ -123,7 +123,7 @@ def test_windows_are_anchored_to_multiples_of_the_tile_in_the_crs() -> None:
     ],
     ids=["between pixels", "rotated", "oblong pixels", "south up"],
 )
-def test_a_scene_off_the_grid_has_its_own_from_its_corner(transform: tuple[float, ...]) -> None:
+def test_a_scene_off_the_grid_has_a_grid_from_its_corner(transform: tuple[float, ...]) -> None:
     windows = tile_windows(transform=transform, crs=UTM, width=300, height=300, tile_px=128)
     assert (windows[0].col_off, windows[0].row_off) == (0, 0)
     assert all(window.cell.startswith("scene/128x1/") for window in windows)
@@ -135,13 +135,13 @@ def test_rounded_coordinates_still_count_as_on_the_grid() -> None:
     assert not any(window.cell.startswith("scene/") for window in windows)
 
 
-def test_a_small_scene_lies_in_the_middle_of_its_only_window() -> None:
+def test_a_small_scene_is_centred_in_its_only_window() -> None:
     (window,) = tile_windows(transform=(10.0, 0.0, 0.0, 0.0, -10.0, 0.0), crs=UTM, width=120, height=120, tile_px=128)
     assert (window.col_off, window.row_off) == (-4, -4)
 
 
 @pytest.mark.parametrize("field", ["width", "height", "tile_px", "scale"])
-def test_an_empty_raster_or_tile_is_refused(field: str) -> None:
+def test_sizes_must_be_positive(field: str) -> None:
     sizes = {"width": 10, "height": 10, "tile_px": 8, "scale": 1} | {field: 0}
     with pytest.raises(ValueError, match="need positive sizes"):
         tile_windows(transform=(1, 0, 0, 0, -1, 0), crs=UTM, **sizes)
@@ -172,7 +172,7 @@ def test_windows_that_overlap_cover_every_pixel_and_share_cells(width, height, o
         assert all(one[cell] == other[cell] for cell in shared)
 
 
-def test_neighbours_have_the_share_in_common_that_is_asked_for():
+def test_neighbours_overlap_by_the_given_share():
     found = tile_windows(
         transform=(10.0, 0.0, 0.0, 0.0, -10.0, 0.0), crs="EPSG:32633", width=256, height=64, tile_px=64, overlap=0.25
     )

@@ -14,13 +14,13 @@ WEIGHTS, CONFIG = "open_clip_model.safetensors", "open_clip_config.json"
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """A copy of the tiny model's folder, to be spoilt."""
+    """A copy of the tiny model's folder that tests may modify."""
     return Path(shutil.copytree(TINY, tmp_path / "tiny"))
 
 
 @pytest.fixture
 def change(tiny: Path) -> Callable[[Callable[[dict[str, Tensor]], dict[str, Tensor]]], str]:
-    """Return a function that rewrites the copy's weights and gives the copy's source name."""
+    """Return a function that edits the weights of the copy and returns its model source."""
 
     def rewrite(edit: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> str:
         save_file(edit(load_file(tiny / WEIGHTS)), tiny / WEIGHTS)
@@ -31,7 +31,7 @@ def change(tiny: Path) -> Callable[[Callable[[dict[str, Tensor]], dict[str, Tens
 
 @pytest.fixture
 def configure(tiny: Path) -> Callable[[Callable[[dict[str, Any]], object]], str]:
-    """Return a function that edits the copy's config and gives the copy's source name."""
+    """Return a function that edits the config of the copy and returns its model source."""
 
     def rewrite(edit: Callable[[dict[str, Any]], object]) -> str:
         config = json.loads((tiny / CONFIG).read_text())

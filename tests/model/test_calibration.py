@@ -7,7 +7,7 @@ from bandsight.errors import ModelError
 from bandsight.model import load_model
 from bandsight.model.calibration import FILE, Platt, family, read_calibration
 
-OWN = Platt(scale=10, bias=-5)
+BUILTIN = Platt(scale=10, bias=-5)
 RGB, S2, SAR = (0.66, 0.56, 0.49), (0.49, 0.56, 0.665, 0.842), (5.405, 5.405)
 
 
@@ -23,22 +23,22 @@ RGB, S2, SAR = (0.66, 0.56, 0.49), (0.49, 0.56, 0.665, 0.842), (5.405, 5.405)
         ((2.2,), "multispectral"),
     ],
 )
-def test_bands_belong_to_a_family(wavelengths, name):
+def test_bands_determine_the_family(wavelengths, name):
     assert family(wavelengths) == name
 
 
-def test_without_a_file_nothing_is_said_and_without_a_default_the_models_own_holds(tmp_path):
-    assert read_calibration(tmp_path, OWN) is None
+def test_without_a_file_there_is_no_calibration_and_without_a_default_the_models_bias_applies(tmp_path):
+    assert read_calibration(tmp_path, BUILTIN) is None
     (tmp_path / FILE).write_text('{"families": {"rgb": {"scale": 20, "bias": -4}}}')
-    assert read_calibration(tmp_path, OWN).of(SAR) == OWN
+    assert read_calibration(tmp_path, BUILTIN).of(SAR) == BUILTIN
     with pytest.raises(ModelError, match="no family 'default'"):
         read_calibration(tmp_path, None)
 
 
-def test_each_image_is_judged_by_its_familys_own_also_where_two_are_equal(tiny):
+def test_each_image_uses_the_calibration_of_its_family_even_if_two_are_equal(tiny):
     alike = {"scale": 20, "bias": -6, "threshold": 0.5}
-    said = {"rgb": alike, "radar": dict(alike), "multispectral": {"scale": 5, "bias": 1}}
-    (tiny / FILE).write_text(json.dumps({"families": said}))
+    families = {"rgb": alike, "radar": dict(alike), "multispectral": {"scale": 5, "bias": 1}}
+    (tiny / FILE).write_text(json.dumps({"families": families}))
     model = load_model(f"local-dir:{tiny}", "cpu", check=False)
     images = np.eye(model.dim, dtype=np.float32)[:4] * np.float32(0.3)
     texts = np.ones((1, model.dim), np.float32)
@@ -59,10 +59,10 @@ def test_a_model_without_a_bias_needs_the_file(tiny, change, configure):
     assert found.tolist() == [[0.5]]
 
 
-def test_a_family_has_its_own_and_the_others_the_default(tmp_path):
-    said = {"rgb": {"scale": 20, "bias": -4, "threshold": 0.3}, "default": {"scale": 12, "bias": -6}}
-    (tmp_path / FILE).write_text(json.dumps({"families": said}))
-    found = read_calibration(tmp_path, OWN)
+def test_families_without_an_entry_use_the_default(tmp_path):
+    families = {"rgb": {"scale": 20, "bias": -4, "threshold": 0.3}, "default": {"scale": 12, "bias": -6}}
+    (tmp_path / FILE).write_text(json.dumps({"families": families}))
+    found = read_calibration(tmp_path, BUILTIN)
     assert found.of(RGB) == Platt(scale=20, bias=-4, threshold=0.3)
     assert found.of(SAR) == Platt(scale=12, bias=-6)
     np.testing.assert_allclose(found.of(RGB).probability(np.array([0.2, 0.25])), [0.5, 1 / (1 + np.exp(-1))], rtol=1e-6)
@@ -82,10 +82,10 @@ def test_a_family_has_its_own_and_the_others_the_default(tmp_path):
 def test_a_damaged_file_is_named(tmp_path, text):
     (tmp_path / FILE).write_text(text)
     with pytest.raises(ModelError, match=r"calibration\.json: not a calibration"):
-        read_calibration(tmp_path, OWN)
+        read_calibration(tmp_path, BUILTIN)
 
 
 def test_an_unknown_family_is_named(tmp_path):
     (tmp_path / FILE).write_text('{"families": {"sonar": {"scale": 1, "bias": 0}}}')
     with pytest.raises(ModelError, match="sonar"):
-        read_calibration(tmp_path, OWN)
+        read_calibration(tmp_path, BUILTIN)

@@ -20,7 +20,7 @@ def model():
     return load_model("embedded", "cpu")
 
 
-def test_it_is_small_and_says_what_it_is(model):
+def test_it_is_small_and_has_a_model_card(model):
     assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 42e6
     assert (model.name, model.dim, model.image_size) == ("embedded", 384, 128)
     assert model.license == "LicenseRef-research-only"
@@ -30,15 +30,15 @@ def test_it_is_small_and_says_what_it_is(model):
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 12, 200])
-def test_it_takes_any_list_of_bands(model, bands):
+def test_it_accepts_any_list_of_bands(model, bands):
     pixels = np.random.default_rng(0).integers(0, 256, (2, bands, 96, 80), np.uint8)
     found = model.embed_pixels(pixels, np.linspace(0.4, 2.4, bands).tolist())
     assert found.shape == (2, 384)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
 
-def test_one_place_is_one_place_in_three_or_twelve_bands(model):
-    """Grey pictures: every band shows the same, so more bands must not move the vector far."""
+def test_a_place_in_three_and_in_twelve_bands_has_similar_vectors(model):
+    """In grey images all bands are equal, so more bands must not change the vector much."""
     places = [
         np.broadcast_to(picture.mean(axis=0).astype(np.uint8), (12, 224, 224)) for picture in (_water(), _forest())
     ]
@@ -48,16 +48,16 @@ def test_one_place_is_one_place_in_three_or_twelve_bands(model):
     assert (own > other).all()
 
 
-def test_words_rank_pictures(model):
+def test_texts_rank_images(model):
     images = model.embed_pixels(np.stack([_water(), _forest()]), RGB_UM)
     texts = model.embed_texts(["open water", "a dense green forest"])
     scores = images @ texts.T
     assert scores[0, 0] > scores[1, 0]
-    # Free of a picture's liking for all sentences, as in the self-test: drawn dark water is as near to a dense forest
-    # as the drawn forest is, which the card says.
+    # The difference of differences cancels the bias of an image towards all texts. The synthetic water is as close to
+    # "a dense green forest" as the synthetic forest is; see the model card.
     assert scores[1, 1] - scores[1, 0] > scores[0, 1] - scores[0, 0]
-    chances = model.probabilities(images, texts)
-    assert ((chances > 0) & (chances < 1)).all()
+    probabilities = model.probabilities(images, texts)
+    assert ((probabilities > 0) & (probabilities < 1)).all()
 
 
 def test_a_tile_is_the_mean_of_its_cells(model):
@@ -71,7 +71,7 @@ def test_a_tile_is_the_mean_of_its_cells(model):
     torch.testing.assert_close(mean, model.encode_image(image, RGB_UM), rtol=1e-3, atol=1e-4)
 
 
-def test_cells_say_where_in_a_tile_something_is(model):
+def test_cells_locate_things_in_a_tile(model):
     water, forest = _water(), _forest()
     half = np.concatenate([water[:, :, :112], forest[:, :, 112:]], axis=2)
     cells = model.dense(half[None], RGB_UM)[0]
@@ -80,12 +80,12 @@ def test_cells_say_where_in_a_tile_something_is(model):
     assert greener[:, -1].mean() > greener[:, 0].mean()
 
 
-def test_nothing_in_gives_nothing_out(model):
+def test_empty_input_gives_empty_output(model):
     assert model.embed_pixels(np.empty((0, 3, 9, 9), np.uint8), RGB_UM).shape == (0, 384)
     assert model.embed_texts([]).shape == (0, 384)
 
 
-def test_threads_with_other_bands_do_not_disturb_each_other(model):
+def test_threads_with_different_bands_do_not_interfere(model):
     rng = np.random.default_rng(1)
     jobs = [
         (rng.integers(0, 256, (1, len(w), 64, 64), np.uint8), w) for w in (RGB_UM, S2_UM, (5.405,)) for _ in range(4)
@@ -106,7 +106,7 @@ def test_threads_with_other_bands_do_not_disturb_each_other(model):
 
 
 class Broken:
-    """The real model with one side spoilt."""
+    """The real model with one broken tower."""
 
     def __init__(self, model, *, texts=None, images=None):
         self.name = model.name
@@ -114,13 +114,13 @@ class Broken:
         self.embed_pixels = images or model.embed_pixels
 
 
-def test_the_self_test_refuses_texts_that_are_all_alike(model):
-    spoilt = Broken(model, texts=lambda texts: np.repeat(model.embed_texts(texts[:1]), len(texts), axis=0))
+def test_the_self_test_rejects_identical_text_vectors(model):
+    broken = Broken(model, texts=lambda texts: np.repeat(model.embed_texts(texts[:1]), len(texts), axis=0))
     with pytest.raises(ModelError, match="same vector for different prompts"):
-        self_test(spoilt)
+        self_test(broken)
 
 
-def test_the_self_test_refuses_a_model_that_confuses_water_with_forest(model):
-    spoilt = Broken(model, images=lambda pixels, waves: model.embed_pixels(pixels, waves)[::-1])
+def test_the_self_test_rejects_a_model_that_confuses_water_with_forest(model):
+    broken = Broken(model, images=lambda pixels, waves: model.embed_pixels(pixels, waves)[::-1])
     with pytest.raises(ModelError, match="confuses water with forest"):
-        self_test(spoilt)
+        self_test(broken)

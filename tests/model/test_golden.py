@@ -1,4 +1,4 @@
-"""The loader against numbers of the original implementation of DOFA-CLIP."""
+"""Golden values from the original implementation of DOFA-CLIP."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def model():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_image_vectors_and_probabilities_are_the_originals(model, golden, case):
+def test_image_vectors_and_probabilities_equal_the_original(model, golden, case):
     waves = golden[f"{case}/wvs"].tolist()
     vectors = model.encode_image(torch.from_numpy(golden[f"{case}/image"]), waves, normalize=True).numpy()
     np.testing.assert_allclose(vectors, golden[f"{case}/embedding_norm"], atol=1e-5)
@@ -32,12 +32,12 @@ def test_image_vectors_and_probabilities_are_the_originals(model, golden, case):
     np.testing.assert_allclose(found, golden[f"{case}/probs"], atol=1e-5)
 
 
-def test_text_vectors_are_the_originals(model, golden):
+def test_text_vectors_equal_the_original(model, golden):
     found = model.encode_text(torch.from_numpy(golden["token_ids"]), normalize=True).numpy()
     np.testing.assert_allclose(found, golden["text_embedding_norm"], atol=1e-5)
 
 
-def test_generated_kernels_are_the_originals(model, golden):
+def test_generated_kernels_equal_the_original(model, golden):
     found = 0
     for case in CASES:
         if f"{case}/kernel" in golden:
@@ -50,7 +50,7 @@ def test_generated_kernels_are_the_originals(model, golden):
     assert found
 
 
-def test_wavelengths_in_nanometres_are_refused_and_would_have_been_wrong(model, golden):
+def test_wavelengths_in_nanometres_are_rejected_because_they_give_wrong_vectors(model, golden):
     nanometres = (golden["rgb/wvs"] * 1000).tolist()
     with pytest.raises(WavelengthError, match="looks like nanometres; need µm, so divide by 1000"):
         model.encode_image(torch.from_numpy(golden["rgb/image"]), nanometres)
@@ -58,7 +58,7 @@ def test_wavelengths_in_nanometres_are_refused_and_would_have_been_wrong(model, 
     assert np.abs(right - golden["rgb/embedding_wrong_wvs_in_nm"]).max() > 1e-3
 
 
-def test_the_order_of_bands_does_not_matter_as_long_as_wavelengths_go_with_them(model, golden):
+def test_band_order_does_not_matter_if_wavelengths_follow(model, golden):
     order = [4, 0, 8, 2, 1, 7, 3, 6, 5]
     image, waves = golden["s2_9/image"], golden["s2_9/wvs"]
     found = model.encode_image(torch.from_numpy(image[:, order].copy()), waves[order].tolist(), normalize=True)
@@ -67,32 +67,32 @@ def test_the_order_of_bands_does_not_matter_as_long_as_wavelengths_go_with_them(
 
 @pytest.mark.parametrize("mode", ["squash", "shortest"])
 @pytest.mark.parametrize("size", [48, 60])
-def test_preprocessing_is_the_originals_to_the_bit(mode, size):
-    kept = np.load(TINY / "preprocess.npz")
-    prepare = Preprocess(size=size, mean=0.5, std=0.5, interpolation="bicubic", resize_mode=mode)
-    resized = prepare.resized(kept["uint8_hwc"].transpose(2, 0, 1)[None])
-    found = prepare.scaled(torch.from_numpy(resized))[0].numpy()
-    np.testing.assert_array_equal(found, kept[f"{mode}_{size}"])
+def test_preprocessing_equals_the_original_bit_for_bit(mode, size):
+    golden_preprocessing = np.load(TINY / "preprocess.npz")
+    preprocess = Preprocess(size=size, mean=0.5, std=0.5, interpolation="bicubic", resize_mode=mode)
+    resized = preprocess.resized(golden_preprocessing["uint8_hwc"].transpose(2, 0, 1)[None])
+    found = preprocess.scaled(torch.from_numpy(resized))[0].numpy()
+    np.testing.assert_array_equal(found, golden_preprocessing[f"{mode}_{size}"])
 
 
 @pytest.mark.parametrize(
     ("waves", "message"),
     [
-        ((0.665, 0.56), "2 given for 3 bands"),
-        ((), "none given"),
+        ((0.665, 0.56), "found 2 for 3 bands"),
+        ((), "found none"),
         ((0.665, 0.56, 0.0), "not a wavelength"),
         ((0.665, -0.56, 0.49), "not a wavelength"),
         ((0.665, float("nan"), 0.49), "not a wavelength"),
         ((665, 560, 490), "looks like nanometres"),
     ],
 )
-def test_wavelengths_that_do_not_fit_are_refused(model, waves, message):
+def test_invalid_wavelengths_are_rejected(model, waves, message):
     with pytest.raises(WavelengthError, match=message):
         model.embed_pixels(np.zeros((1, 3, 48, 48), np.uint8), waves)
 
 
 @torch.inference_mode()
-def test_a_patch_is_pooled_by_the_path_of_its_value(model, golden):
+def test_a_patch_is_pooled_through_the_value_path(model, golden):
     image, waves = torch.from_numpy(golden["rgb/image"]), golden["rgb/wvs"].tolist()
     found = model.encode_dense(image, waves)
     assert found.shape == (len(image), 3, 3, model.dim)
@@ -104,13 +104,13 @@ def test_a_patch_is_pooled_by_the_path_of_its_value(model, golden):
     torch.testing.assert_close(found.flatten(1, 2), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_kernel_is_generated_once_for_each_list_of_wavelengths(golden, monkeypatch):
+def test_kernels_are_cached_per_list_of_wavelengths(golden, monkeypatch):
     model = load_model(f"local-dir:{TINY}", "cpu", check=False)
     (stage,) = wavelength_inputs(model._model)
-    asked = []
+    generated = []
     real = stage.generate
-    monkeypatch.setattr(stage, "generate", lambda waves: asked.append(tuple(waves.tolist())) or real(waves))
+    monkeypatch.setattr(stage, "generate", lambda waves: generated.append(tuple(waves.tolist())) or real(waves))
     for _ in range(3):
         for case in ("rgb", "bgr", "s2_9"):
             model.encode_image(torch.from_numpy(golden[f"{case}/image"]), golden[f"{case}/wvs"].tolist())
-    assert len(asked) == 3
+    assert len(generated) == 3

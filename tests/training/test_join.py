@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from bandsight.evaluation.datasets import LabelledImage
 from bandsight.model import load_model
-from bandsight.model.indices import SpectralIndices
+from bandsight.model.spectral_indices import SpectralIndices
 from training.batches import Batches
 from training.export import export, read_trunks
 from training.head import labelled_crops, train_head

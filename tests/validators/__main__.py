@@ -1,6 +1,6 @@
-"""Serves an archive of made-up scenes, and lets stac-api-validator judge it: `make validate`.
+"""Serves an archive of synthetic scenes and runs stac-api-validator on it: `make validate`.
 
-It looks for JSON schemas of STAC on the web; what it says of those is counted apart. The rest asks only the server.
+The validator downloads JSON schemas. Errors about these are counted separately; all other checks need only the server.
 """
 
 import argparse
@@ -18,62 +18,62 @@ from bandsight.archive import ArchiveWriter
 from tests.archive.makers import MODEL, Entry, entry
 from tests.search_api.stac.conftest import app_of, served
 
-# Not `sort`: the validator sends `"collections": "red"` there, a text where the standard has a list, which is a 400.
+# Not `sort`: for it the validator sends `"collections": "red"`, text instead of a list, to which a 400 is correct.
 CLASSES = ("core", "collections", "features", "item-search", "filter", "item-search#fields", "features#fields")
-# Where the validator looks for JSON schemas; without a network that part of it is not checked.
+# Host of the JSON schemas. Without a network, the validator cannot check them.
 SCHEMAS = "schemas.stacspec.org"
-# Made-up scenes lie all over the Earth.
+# The synthetic scenes are spread over the Earth.
 WORLD = '{"type": "Polygon", "coordinates": [[[-120, -60], [120, -60], [120, 60], [-120, 60], [-120, -60]]]}'
 
 
 def dated(number: int) -> Entry:
-    """Return a scene with its tiles; the validator takes it that every time is known."""
+    """Return a scene with its tiles. The validator assumes that every scene has a datetime."""
     scene, tiles, vectors = entry(number, 8)
     return replace(scene, datetime=scene.datetime or datetime(2020, 3, 1, tzinfo=UTC)), tiles, vectors
 
 
 def main() -> int:
-    """Run the validator; return 1 where it finds anything."""
+    """Run the validator; return 1 if it finds errors."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--validator", type=Path, required=True, help="stac-api-validator, of a venv of its own")
-    parser.add_argument("--only", choices=CLASSES, action="append", help="these classes of conformance, not all")
-    given = parser.parse_args()
-    wrong = 0
+    parser.add_argument(
+        "--validator", type=Path, required=True, help="stac-api-validator, from its own virtual environment"
+    )
+    parser.add_argument("--only", choices=CLASSES, action="append", help="only these conformance classes")
+    args = parser.parse_args()
+    errors = 0
     with tempfile.TemporaryDirectory() as folder, ArchiveWriter.create(Path(folder) / "archive", MODEL) as archive:
         archive.add([dated(n) for n in range(12)])
         with served(app_of(archive)) as url:
-            made = httpx2.post(f"{url}searches", json={"q": "a lake", "hits": 40}).json()
-            # The archive's own root, and that of a registered search: both are STAC APIs.
-            for root in (url, f"{url}searches/{made['id']}/"):
-                wrong += calibrated(given.validator, root, given.only or CLASSES)
-    return min(wrong, 1)
+            search = httpx2.post(f"{url}searches", json={"q": "a lake", "hits": 40}).json()
+            # The roots of the archive and of a saved search are both STAC APIs.
+            for root in (url, f"{url}searches/{search['id']}/"):
+                errors += validate(args.validator, root, args.only or CLASSES)
+    return min(errors, 1)
 
 
-def calibrated(validator: Path, root: str, classes: Sequence[str]) -> int:
-    """Print what the validator says of an API; return how much of it is wrong."""
+def validate(validator: Path, root: str, classes: Sequence[str]) -> int:
+    """Run the validator on an API and print its findings; return the number of errors."""
     command = [str(validator), "--root-url", root, "--collection", "red", "--geometry", WORLD]
     command += ["--fields-nested-property", "properties.platform"]
     command += [part for name in classes for part in ("--conformance", name)]
-    said = subprocess.run(command, check=False, capture_output=True, text=True)
-    warnings, errors = found(said.stdout, "Warnings:"), found(said.stdout, "Errors:")
-    unchecked = [line for line in errors if SCHEMAS in line]
-    wrong = [line for line in errors if SCHEMAS not in line]
-    if "Validating" not in said.stdout + said.stderr or "Traceback" in said.stdout + said.stderr:
-        wrong.append((said.stdout + said.stderr)[-2000:])
-    print(
-        f"{root}: {len(wrong)} errors, {len(warnings)} warnings, {len(unchecked)} not checked: no schemas ({SCHEMAS})"
-    )
-    for line in (*wrong, *warnings):
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    warnings, found = section(result.stdout, "Warnings:"), section(result.stdout, "Errors:")
+    unchecked = [line for line in found if SCHEMAS in line]
+    errors = [line for line in found if SCHEMAS not in line]
+    if "Validating" not in result.stdout + result.stderr or "Traceback" in result.stdout + result.stderr:
+        errors.append((result.stdout + result.stderr)[-2000:])
+    print(f"{root}: {len(errors)} errors, {len(warnings)} warnings, {len(unchecked)} not checked without {SCHEMAS}")
+    for line in (*errors, *warnings):
         print("  ", line[:300])
-    return len(wrong)
+    return len(errors)
 
 
-def found(text: str, heading: str) -> list[str]:
-    """Return the lines beneath a heading of the validator's."""
+def section(text: str, heading: str) -> list[str]:
+    """Return the list items below a heading in the output of the validator."""
     part = text.partition(f"{heading}\n")[2]
     lines = part.splitlines()
-    ends = next((at for at, line in enumerate(lines) if not line.startswith("- ")), len(lines))
-    return lines[:ends]
+    end = next((at for at, line in enumerate(lines) if not line.startswith("- ")), len(lines))
+    return lines[:end]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What makes the embedded model small and fast changes nothing that it says."""
+"""Optimisations of the embedded model do not change its vectors."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,10 @@ from torch import nn
 
 from bandsight.model.architecture import SideBySide, fold_batch_norm
 from bandsight.model.checkpoint import ROW_SCALE, expand_int8
-from bandsight.model.indices import SpectralIndices
 from bandsight.model.loader import load_model
 from bandsight.model.onnx_trunk import OnnxTrunk, onnx_trunk
 from bandsight.model.patch_embed import SpectralStem
+from bandsight.model.spectral_indices import SpectralIndices
 
 
 def _trunk() -> nn.Module:
@@ -28,7 +28,7 @@ def _trunk() -> nn.Module:
 
 
 @torch.inference_mode()
-def test_folding_batch_norm_changes_nothing():
+def test_folding_batch_norm_keeps_the_output():
     trunk = _trunk()
     images = {bands: torch.rand(2, len(bands), 64, 64) for bands in ((0.66, 0.56, 0.49), (0.84,), (5.405, 5.405))}
 
@@ -45,21 +45,21 @@ def test_folding_batch_norm_changes_nothing():
 
 
 @torch.inference_mode()
-def test_onnx_runtime_says_what_torch_says():
+def test_onnx_runtime_equals_torch():
     trunk = _trunk()
     fold_batch_norm(trunk)
-    made = onnx_trunk(trunk)
-    assert isinstance(made, OnnxTrunk)
+    onnx = onnx_trunk(trunk)
+    assert isinstance(onnx, OnnxTrunk)
     for bands in ((0.66, 0.56, 0.49), (0.84,), (5.405, 5.405)):
         image = torch.rand(3, len(bands), 96, 72) * 2 - 1
         trunk.conv_stem.use(bands)
-        torch.testing.assert_close(made(image), trunk(image), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(onnx(image), trunk(image), rtol=1e-3, atol=1e-4)
         cells = trunk.forward_features(image)
-        torch.testing.assert_close(made.forward_features(image), cells, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(onnx.forward_features(image), cells, rtol=1e-3, atol=1e-3)
 
 
 @torch.inference_mode()
-def test_trunks_side_by_side_say_what_each_says():
+def test_features_of_trunks_side_by_side_are_concatenated():
     pair = SideBySide([_trunk(), _trunk()])
     fold_batch_norm(pair)
     image = torch.rand(2, 3, 64, 64) * 2 - 1
@@ -67,14 +67,14 @@ def test_trunks_side_by_side_say_what_each_says():
         trunk.conv_stem.use((0.66, 0.56, 0.49))
     assert pair.num_features == 2560
     torch.testing.assert_close(pair(image), torch.cat([trunk(image) for trunk in pair.trunks], dim=1))
-    made = onnx_trunk(pair)
-    assert all(isinstance(trunk, OnnxTrunk) for trunk in made.trunks)
-    torch.testing.assert_close(made(image), pair(image), rtol=1e-3, atol=1e-4)
-    assert made.forward_features(image).shape == (2, 2560, 2, 2)
+    onnx = onnx_trunk(pair)
+    assert all(isinstance(trunk, OnnxTrunk) for trunk in onnx.trunks)
+    torch.testing.assert_close(onnx(image), pair(image), rtol=1e-3, atol=1e-4)
+    assert onnx.forward_features(image).shape == (2, 2560, 2, 2)
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "vit_tiny_patch16_224"])  # squeeze-and-excitation; attention
-def test_a_trunk_that_the_graph_has_no_words_for_stays_with_torch(name):
+def test_unsupported_trunks_stay_in_torch(name):
     trunk = timm.create_model(name, num_classes=0).eval()
     assert onnx_trunk(trunk) is trunk
 
@@ -84,7 +84,7 @@ def test_on_a_cpu_the_embedded_model_runs_in_onnx_runtime():
     assert [type(part) for part in trunk.trunks] == [OnnxTrunk, OnnxTrunk, SpectralIndices]
 
 
-def test_dropping_padding_changes_nothing():
+def test_dropping_padding_keeps_the_vectors():
     model = load_model("embedded", "cpu")
     texts = ["a lake", "an aerial photo of many houses beside a river with trees on both of its banks"]
     short = model._tokenizer(texts)
@@ -96,7 +96,7 @@ def test_dropping_padding_changes_nothing():
     np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_int8_rows_are_multiplied_out():
+def test_int8_matrices_are_expanded_with_their_row_factors():
     state = {
         "a.weight": torch.tensor([[1, -2], [127, 0]], dtype=torch.int8),
         f"a.weight{ROW_SCALE}": torch.tensor([[0.5], [0.01]], dtype=torch.float16),

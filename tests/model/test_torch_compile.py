@@ -1,4 +1,4 @@
-"""Compiled blocks are kept where they are faster and say the same."""
+"""Compiled blocks are used where they are faster and give the same vectors."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from bandsight.model import load_model
-from bandsight.model.torch_compile import compile_where_it_pays
+from bandsight.model.torch_compile import compile_if_faster
 from tests.model.conftest import TINY
 
 RGB_UM = (0.665, 0.56, 0.49)
@@ -19,7 +19,7 @@ def model():
 
 
 class Clock:
-    """Each look at it is one tick; a compiled block makes ticks shorter or longer."""
+    """Each call is one tick. A compiled block makes ticks shorter or longer."""
 
     def __init__(self):
         self.now, self.tick = 0.0, 1.0
@@ -29,8 +29,8 @@ class Clock:
         return self.now
 
 
-class Quick(nn.Module):
-    """A block that was compiled."""
+class CompiledBlock(nn.Module):
+    """Stands in for a compiled block."""
 
     def __init__(self, block, clock, tick, shift):
         super().__init__()
@@ -41,53 +41,53 @@ class Quick(nn.Module):
         return self.block(x) + self.shift * torch.arange(x.shape[-1])
 
 
-def tried(model, tick, shift=0.0):
+def compile_with(model, tick, shift=0.0):
     clock, trunk = Clock(), model._model.visual.trunk
-    said = compile_where_it_pays(
+    outcome = compile_if_faster(
         trunk,
         lambda: torch.from_numpy(model.embed_pixels(PIXELS, RGB_UM)),
-        compiler=lambda block: Quick(block, clock, tick, shift),
+        compiler=lambda block: CompiledBlock(block, clock, tick, shift),
         clock=clock,
     )
-    return said, isinstance(trunk.blocks[0], Quick)
+    return outcome, isinstance(trunk.blocks[0], CompiledBlock)
 
 
-def test_what_is_faster_is_kept(model):
-    assert tried(model, 0.5) == ("torch.compile: on, 2.00 times as fast", True)
+def test_faster_blocks_are_used(model):
+    assert compile_with(model, 0.5) == ("torch.compile: on, 2.00 times as fast", True)
 
 
-def test_what_is_not_faster_is_not_kept(model):
-    assert tried(model, 1.0) == ("torch.compile: off, it pays not (1.00 times as fast)", False)
+def test_blocks_that_are_no_faster_are_not_used(model):
+    assert compile_with(model, 1.0) == ("torch.compile: off, no speed-up (1.00 times as fast)", False)
 
 
-def test_what_says_something_else_is_not_kept(model):
-    assert tried(model, 0.5, shift=1.0) == ("torch.compile: off, compiled blocks do not say the same", False)
+def test_blocks_that_give_other_vectors_are_not_used(model):
+    assert compile_with(model, 0.5, shift=1.0) == ("torch.compile: off, the compiled blocks give other vectors", False)
 
 
-def test_a_compiler_that_fails_leaves_everything_as_it_was(model):
+def test_a_failing_compiler_leaves_the_plain_blocks(model):
     def broken(block):
         raise RuntimeError("no compiler\nat all")
 
     before = model.embed_pixels(PIXELS, RGB_UM)
-    said = compile_where_it_pays(model._model.visual.trunk, lambda: torch.empty(0), compiler=broken)
-    assert said == "torch.compile: off, it failed (RuntimeError: no compiler)"
+    outcome = compile_if_faster(model._model.visual.trunk, lambda: torch.empty(0), compiler=broken)
+    assert outcome == "torch.compile: off, it failed (RuntimeError: no compiler)"
     np.testing.assert_array_equal(model.embed_pixels(PIXELS, RGB_UM), before)
 
 
-def test_other_towers_and_other_devices_are_left_alone(model):
-    assert "not tried" in compile_where_it_pays(nn.Sequential(nn.ReLU()), lambda: torch.empty(0))
+def test_other_architectures_and_devices_are_not_compiled(model):
+    assert "not tried" in compile_if_faster(nn.Sequential(nn.ReLU()), lambda: torch.empty(0))
     assert model.speed_up(PIXELS, RGB_UM) is None
 
 
 def test_compiled_blocks_take_batches_of_any_size(model):
-    """PyTorch's own tracer, without the code generator behind it, which needs minutes."""
+    """Uses PyTorch's tracer without the code generator, which takes minutes."""
     before = model.embed_pixels(PIXELS, RGB_UM)
-    said = compile_where_it_pays(
+    outcome = compile_if_faster(
         model._model.visual.trunk,
         lambda: torch.from_numpy(model.embed_pixels(PIXELS, RGB_UM)),
         compiler=lambda block: torch.compile(block, dynamic=True, backend="eager"),
         clock=iter(np.cumsum([1.0] * 6 + [0.5] * 6)).__next__,
     )
-    assert said.startswith("torch.compile: on")
+    assert outcome.startswith("torch.compile: on")
     np.testing.assert_allclose(model.embed_pixels(PIXELS, RGB_UM), before, atol=1e-5)
     np.testing.assert_allclose(model.embed_pixels(PIXELS[:2], RGB_UM), before[:2], atol=1e-5)
