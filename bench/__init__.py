@@ -1,1 +1,1 @@
-"""Benchmarks against limits and peers."""
+"""Benchmarks against theoretical limits and other software."""

@@ -1,6 +1,6 @@
-"""Times indexing against the bare encoder, queries against their parts, and the start of the command line.
+"""Benchmarks indexing against the bare encoder, queries against their parts, and the start of the command line.
 
-Every figure is a ratio, or a median beside the thing it is compared with, of one run on one machine.
+Each figure is a ratio, or a median next to its reference, from one run on one machine.
 """
 
 import argparse
@@ -41,7 +41,7 @@ _WAVES = (0.66, 0.56, 0.46, 0.83)
 def main() -> None:
     """Run the benchmarks and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", type=int, default=2560, help="side of the scene that is indexed, pixels")
+    parser.add_argument("--side", type=int, default=2560, help="width and height of the scene, pixels")
     parser.add_argument("--out", type=Path, default=Path("bench/results/latest.json"))
     args = parser.parse_args()
     encoder = load_model("embedded")
@@ -59,9 +59,9 @@ def main() -> None:
 
 
 def towers(encoder: ClipEncoder) -> dict[str, Any]:
-    """Compare the image tower's arithmetic with what this machine's matrix product reaches, and time a sentence.
+    """Compare the throughput of the image tower with that of a matrix product, and time a text.
 
-    The two take turns, and the median of the ratios counts.
+    The two run alternately; the result is the median of the ratios.
     """
     side = encoder.image_size
     image = torch.zeros(64, 3, side, side)
@@ -87,7 +87,7 @@ def towers(encoder: ClipEncoder) -> dict[str, Any]:
 
 
 def _flop(side: int) -> int:
-    """Return the operations for one tile, counted in PyTorch: what runs in another runtime is not seen there."""
+    """Return the FLOP for one tile, counted in PyTorch, which cannot count other runtimes."""
     folder = find_model("embedded")
     model = build_model(folder.config["model_cfg"], folder.path, folder.trunk_args).eval()
     for stage in wavelength_inputs(model):
@@ -98,9 +98,9 @@ def _flop(side: int) -> int:
 
 
 def indexing(encoder: ClipEncoder, folder: Path, side: int) -> dict[str, Any]:
-    """Index a tiled, compressed scene of four bands; compare with embedding as many tiles from memory.
+    """Compare indexing a tiled, compressed scene of four bands with embedding as many tiles from memory.
 
-    Bare encoder and job take turns, and the median of the ratios counts: the machine may be shared.
+    Bare encoder and job run alternately, because the machine may be shared; the result is the median of the ratios.
     """
     scene = _scene(folder / "naip_scene.tif", side)
     tile_px = encoder.image_size
@@ -109,14 +109,14 @@ def indexing(encoder: ClipEncoder, folder: Path, side: int) -> dict[str, Any]:
     encoder.embed_pixels(tiles, _WAVES)
     rounds = []
     for number in range(_ROUNDS):
-        began = time.perf_counter()
+        start = time.perf_counter()
         for _ in range(_BARE_BATCHES):
             encoder.embed_pixels(tiles, _WAVES)
-        bare = _BARE_BATCHES * len(tiles) / (time.perf_counter() - began)
+        bare = _BARE_BATCHES * len(tiles) / (time.perf_counter() - start)
         with ArchiveWriter.create(folder / f"archive{number}", identity) as archive:
-            began = time.perf_counter()
+            start = time.perf_counter()
             summary = index([scene], archive=archive, model=encoder, sensor="rgbn")
-            job = summary.tiles / (time.perf_counter() - began)
+            job = summary.tiles / (time.perf_counter() - start)
         rounds.append((job / bare, job, bare))
     ratio, job, bare = sorted(rounds)[_ROUNDS // 2]
     return {
@@ -131,12 +131,12 @@ def indexing(encoder: ClipEncoder, folder: Path, side: int) -> dict[str, Any]:
 
 
 def queries(encoder: ClipEncoder, archive: Path) -> dict[str, Any]:
-    """Time whole queries; the model's share is timed beside them."""
+    """Time queries, and the part of the model in each."""
     with Archive.open(archive) as opened:
         tile = nearest(opened, encoder.embed_texts(["a river"]), 1)[0][0].tile.id
         pixels = np.random.default_rng(1).integers(0, 256, (3, 512, 512), np.uint8)
         waves = (0.665, 0.56, 0.49)
-        # The picture is decoded before: decoding is not what is timed.
+        # The image is already decoded, because decoding is not measured here.
         searcher = Searcher(opened, encoder, lambda *_: (pixels, waves))
 
         def ms(example: dict[str, Any]) -> float:
@@ -155,7 +155,7 @@ def queries(encoder: ClipEncoder, archive: Path) -> dict[str, Any]:
 
 
 def startup() -> dict[str, Any]:
-    """Time `bandsight --help` beside a bare Python."""
+    """Compare `bandsight --help` with starting Python alone."""
 
     def run(*arguments: str) -> float:
         return _median_ms(lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True), 7)
@@ -166,9 +166,9 @@ def startup() -> dict[str, Any]:
 def _median_ms(call: Callable[[], object], repeats: int = 20) -> float:
     times = []
     for _ in range(repeats):
-        began = time.perf_counter()
+        start = time.perf_counter()
         call()
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - start)
     return round(statistics.median(times) * 1000, 1)
 
 

@@ -1,8 +1,7 @@
-"""Times the API over loopback, from a second process, beside encode and search alone and an exact scan.
+"""Benchmarks the API over loopback against encoding and searching without HTTP, and against an exact scan.
 
-`python -m bench.api --archive DIR` (made by `bench.api_archive`): the server is started here; requests come one after
-another, and each is followed by the same question asked of model and vectors without HTTP, so that both meet the same
-load of a shared machine.
+`python -m bench.api --archive DIR` starts a server on an archive from `bench.api_archive`. Each request is followed by
+the same query on model and vectors without HTTP, so that both run under the same load of a shared machine.
 """
 
 import argparse
@@ -41,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--archive", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each round of several clients at once")
+    parser.add_argument("--seconds", type=float, default=10.0, help="duration of each round with concurrent clients")
     parser.add_argument("--out", type=Path, default=Path("bench/results/api.json"))
     args = parser.parse_args()
     encoder = load_model("embedded", "cpu")
@@ -50,8 +49,8 @@ def main() -> None:
         results = {
             "machine": {"cpus": os.cpu_count(), "python": platform.python_version()},
             "archive": {"tiles": archive.tile_count, "dim": encoder.dim, "index": archive.index_figures["index"]},
-            "ms": {**bench.questions(), **bench.listings()},
-            "at_once": bench.at_once(args.seconds),
+            "ms": {**bench.queries(), **bench.listings()},
+            "at_once": bench.concurrent(args.seconds),
             "heat_map": bench.heat_map(),
         }
     args.out.write_text(json.dumps(results, indent=1) + "\n")
@@ -59,7 +58,7 @@ def main() -> None:
 
 
 class Client:
-    """One connection that is kept."""
+    """A client with one persistent connection."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -67,22 +66,22 @@ class Client:
         self._used = time.monotonic()
 
     def send(self, method: str, path: str, body: Any = None) -> tuple[float, bytes]:
-        """Return the milliseconds to the last byte, and the answer."""
+        """Return the time to the last byte in ms, and the response body."""
         data = None if body is None else json.dumps(body).encode()
         headers = {} if data is None else {"Content-Type": "application/json"}
         if time.monotonic() - self._used > _IDLE_S:
-            # The server closes what is idle; a new connection is no part of the request.
+            # The server closes idle connections. The time to reconnect does not count.
             self._connection.close()
             self._connection.connect()
-        began = time.perf_counter()
+        start = time.perf_counter()
         self._connection.request(method, path, data, headers)
         response = self._connection.getresponse()
-        answer = response.read()
-        took = (time.perf_counter() - began) * 1000
+        content = response.read()
+        elapsed_ms = (time.perf_counter() - start) * 1000
         self._used = time.monotonic()
         if response.status >= _OK:
-            raise RuntimeError(f"{method} {path}: {response.status} {answer[:300]!r}")
-        return took, answer
+            raise RuntimeError(f"{method} {path}: {response.status} {content[:300]!r}")
+        return elapsed_ms, content
 
 
 class Bench:
@@ -91,32 +90,32 @@ class Bench:
     def __init__(self, client: Client, archive: Archive, encoder: Any, rounds: int) -> None:
         self._client, self._archive, self._encoder, self._rounds = client, archive, encoder, rounds
         self._rng = np.random.default_rng(1)
-        # None of them twice: what the server remembers of a sentence does not count.
+        # Each text is used once, because the server caches text embeddings.
         self._sentences = iter(f"{text}, number {n}" for n in range(1000) for text in sentences())
-        # The vectors alone, without rows and hits.
+        # The vector store alone, without metadata.
         self._store = archive.store
 
-    def questions(self) -> dict[str, Any]:
-        """Time ten hits by meaning, each beside encode and search alone."""
+    def queries(self) -> dict[str, Any]:
+        """Time queries for ten hits, each next to encoding and searching alone."""
 
         def text(filtered: bool) -> Callable[[], tuple[float, float]]:
             def once() -> tuple[float, float]:
                 sentence, other = next(self._sentences), next(self._sentences)
-                url, wanted = self._filter() if filtered else ({}, Filter())
+                url, where = self._filter() if filtered else ({}, Filter())
                 query = urlencode({"q": sentence.replace(",", ""), "limit": 10, **url})
-                took, _ = self._client.send("GET", f"/search?{query}")
-                began = time.perf_counter()
-                self._store.search(self._encoder.embed_texts([other]), 10, wanted)
-                return took, (time.perf_counter() - began) * 1000
+                elapsed_ms, _ = self._client.send("GET", f"/search?{query}")
+                start = time.perf_counter()
+                self._store.search(self._encoder.embed_texts([other]), 10, where)
+                return elapsed_ms, (time.perf_counter() - start) * 1000
 
             return once
 
         def similar() -> tuple[float, float]:
             tile = int(self._rng.integers(1, self._archive.tile_count))
-            took, _ = self._client.send("GET", f"/tiles/{tile}/similar?limit=10")
-            began = time.perf_counter()
+            elapsed_ms, _ = self._client.send("GET", f"/tiles/{tile}/similar?limit=10")
+            start = time.perf_counter()
             self._store.search(self._store.get([tile]), 10, Filter(exclude=(tile,)))
-            return took, (time.perf_counter() - began) * 1000
+            return elapsed_ms, (time.perf_counter() - start) * 1000
 
         return {
             "text": self._paired(text(filtered=False)),
@@ -125,7 +124,7 @@ class Bench:
         }
 
     def listings(self) -> dict[str, Any]:
-        """Time pages of items: ten and a thousand."""
+        """Time pages of ten and of a thousand items."""
 
         def plain(limit: int) -> Callable[[], float]:
             def once() -> float:
@@ -144,8 +143,8 @@ class Bench:
             "text_1000_items": _summary([ranked() for _ in range(few)]),
         }
 
-    def at_once(self, seconds: float) -> dict[str, Any]:
-        """Time several clients that ask at once, each without a pause: sentences with filters, likeness, lists."""
+    def concurrent(self, seconds: float) -> dict[str, Any]:
+        """Time concurrent clients that send text queries with filters, similarity queries and lists without a pause."""
         return {f"{count}_clients": self._load(count, seconds) for count in (1, 4, 16)}
 
     def _load(self, count: int, seconds: float) -> dict[str, Any]:
@@ -154,41 +153,41 @@ class Bench:
         times: dict[str, list[float]] = {kind: [] for kind in kinds}
         end = time.monotonic() + seconds
 
-        def ask(number: int) -> None:
+        def run(number: int) -> None:
             client, turn = Client(self._client.port), number
             while time.monotonic() < end:
                 kind = kinds[turn % len(kinds)]
                 times[kind].append(client.send("GET", urls[kind][turn % 200])[0])
                 turn += 1
 
-        threads = [threading.Thread(target=ask, args=(67 * number,)) for number in range(count)]
-        began = time.monotonic()
+        threads = [threading.Thread(target=run, args=(67 * number,)) for number in range(count)]
+        start = time.monotonic()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        answered = sum(len(found) for found in times.values())
-        rate = round(answered / (time.monotonic() - began), 1)
-        return {"requests_a_s": rate, **{kind: _summary(found) for kind, found in times.items()}}
+        count_all = sum(len(values) for values in times.values())
+        rate = round(count_all / (time.monotonic() - start), 1)
+        return {"requests_a_s": rate, **{kind: _summary(values) for kind, values in times.items()}}
 
     def _url(self, kind: str) -> str:
         if kind == "similar":
             return f"/tiles/{self._rng.integers(1, self._archive.tile_count)}/similar?limit=10"
         url, _ = self._filter()
-        asked = {"q": next(self._sentences).replace(",", "")} if kind == "text_with_filter" else {}
-        return f"/search?{urlencode({'limit': 10, **asked, **url})}"
+        query = {"q": next(self._sentences).replace(",", "")} if kind == "text_with_filter" else {}
+        return f"/search?{urlencode({'limit': 10, **query, **url})}"
 
     def heat_map(self) -> dict[str, Any]:
-        """Time a new question's heat map of all tiles beside an exact scan for ten hits, and further map tiles."""
+        """Time the first heat map tile of a new query next to an exact scan for ten hits, and further map tiles."""
         first, scans, later = [], [], []
         for _ in range(5):
-            _, made = self._client.send("POST", "/searches", {"q": next(self._sentences).replace(",", "")})
-            search = json.loads(made)["id"]
+            _, response = self._client.send("POST", "/searches", {"q": next(self._sentences).replace(",", "")})
+            search = json.loads(response)["id"]
             first.append(self._client.send("GET", f"/searches/{search}/heatmap/0/0/0.png")[0])
             vector = self._encoder.embed_texts([next(self._sentences)])
-            began = time.perf_counter()
+            start = time.perf_counter()
             self._store.search(vector, 10, Filter(), exact=True)
-            scans.append((time.perf_counter() - began) * 1000)
+            scans.append((time.perf_counter() - start) * 1000)
             tiles = [(z, x, y) for z in (2, 3) for x in range(1, 3) for y in range(1, 3)]
             later += [self._client.send("GET", f"/searches/{search}/heatmap/{z}/{x}/{y}.png")[0] for z, x, y in tiles]
             self._client.send("DELETE", f"/searches/{search}")
@@ -200,7 +199,7 @@ class Bench:
         }
 
     def _filter(self) -> tuple[dict[str, str], Filter]:
-        """Return a filter that lets through about a tenth: a box of a third of the Earth, and little cloud."""
+        """Return a filter that about a tenth of the tiles pass: a box over a third of the Earth, and little cloud."""
         west, south = float(self._rng.uniform(-180, 40)), float(self._rng.uniform(-60, 0))
         box = LonLatBox(west=west, south=south, east=west + 140, north=south + 70)
         clear = Property(name="eo:cloud_cover", op="<=", value=40)
@@ -213,10 +212,10 @@ class Bench:
     def _paired(self, once: Callable[[], tuple[float, float]]) -> dict[str, Any]:
         once()
         rounds = [once() for _ in range(self._rounds)]
-        overhead = [took - alone for took, alone in rounds]
+        overhead = [http - direct for http, direct in rounds]
         return {
-            "http": _summary([took for took, _ in rounds]),
-            "encode_and_search": _summary([alone for _, alone in rounds]),
+            "http": _summary([http for http, _ in rounds]),
+            "encode_and_search": _summary([direct for _, direct in rounds]),
             "overhead_p50": round(statistics.median(overhead), 2),
         }
 
@@ -248,7 +247,7 @@ def _ready(port: int, server: subprocess.Popen[bytes]) -> Client:
             time.sleep(0.2)
         else:
             return client
-    raise RuntimeError("the server does not answer; is the archive of another model? `bandsight serve` says")
+    raise RuntimeError("the server did not start; run `bandsight serve` to see why")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""An archive of made-up vectors and real metadata, for timing the API: scenes on UTM grids, tiles with true footprints.
+"""Creates an archive of synthetic vectors and realistic metadata for `bench.api`: scenes on UTM grids.
 
-`python -m bench.api_archive --archive DIR --tiles 1000000` goes on where it was stopped.
+`python -m bench.api_archive --archive DIR --tiles 1000000` resumes where it was interrupted.
 """
 
 import argparse
@@ -19,41 +19,43 @@ from bandsight.raster.bands import BandRef
 from bandsight.search.recall_queries import sentences
 
 _TILES, _TILE_PX, _GSD_M = 20, 128, 10.0
-_SCENES_A_COMMIT = 20
+_SCENES_PER_COMMIT = 20
 _COLLECTIONS = ("sentinel2_l2a", "landsat_l2", "naip")
 _BANDS = (("B02", 0.49), ("B03", 0.56), ("B04", 0.665), ("B08", 0.842))
-# Spread of tiles of one kind around it, per number of a vector: scenes look alike inside.
-_KINDS, _NOISE = 2000, 0.04
+# Number of cluster centres, and standard deviation of tiles around theirs, per component.
+_CLUSTERS, _NOISE = 2000, 0.04
 
 
 def main() -> None:
-    """Make the archive, put its vector files together, and make its search index."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--archive", type=Path, required=True)
     parser.add_argument("--tiles", type=int, default=1_000_000)
     args = parser.parse_args()
-    make(args.archive, args.tiles)
+    fill(args.archive, args.tiles)
 
 
-def make(path: Path, tiles: int) -> None:
-    """Fill an archive, leaving alone what it holds already."""
+def fill(path: Path, tiles: int) -> None:
+    """Add the missing scenes to an archive, compact it, and build its search index."""
     encoder = load_model("embedded", "cpu")
     identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
     scenes = -(-tiles // _TILES**2)
     with ArchiveWriter.open_or_create(path, identity) as archive:
-        for first in range(0, scenes, _SCENES_A_COMMIT):
-            numbers = [n for n in range(first, min(first + _SCENES_A_COMMIT, scenes)) if not archive.has_scene(_key(n))]
+        for first in range(0, scenes, _SCENES_PER_COMMIT):
+            numbers = [
+                n for n in range(first, min(first + _SCENES_PER_COMMIT, scenes)) if not archive.has_scene(_key(n))
+            ]
             if numbers:
                 archive.add([scene(n, encoder.dim) for n in numbers])
                 print(f"{archive.tile_count:,} tiles", flush=True)
-        # As whoever keeps an archive does: made in many commits, it is in as many files.
+        # Every commit wrote a vector file of its own.
         print(archive.compact(), flush=True)
         if archive.worth_an_index and archive.index_figures["index"] == "none":
             print(archive.optimize(encoder.embed_texts(sentences())), flush=True)
 
 
 def scene(number: int, dim: int) -> tuple[SceneRecord, list[TileRecord], NDArray[np.float32]]:
-    """Return a scene with its tiles and vectors, always the same for a number."""
+    """Return a scene with its tiles and vectors; `number` is the random seed."""
     rng = np.random.default_rng(number)
     zone, north = int(rng.integers(1, 61)), bool(rng.random() < 0.7)
     side = _TILES * _TILE_PX
@@ -103,13 +105,13 @@ def scene(number: int, dim: int) -> tuple[SceneRecord, list[TileRecord], NDArray
         boxes=whole.boxes,
     )
     noise = rng.normal(0, _NOISE, (len(tiles), dim)).astype(np.float32)
-    rows = _kinds(dim)[rng.integers(0, _KINDS, len(tiles))] + noise
+    rows = _cluster_centers(dim)[rng.integers(0, _CLUSTERS, len(tiles))] + noise
     return record, tiles, np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
 @cache
-def _kinds(dim: int) -> NDArray[np.float32]:
-    rows = np.random.default_rng(0).normal(size=(_KINDS, dim))
+def _cluster_centers(dim: int) -> NDArray[np.float32]:
+    rows = np.random.default_rng(0).normal(size=(_CLUSTERS, dim))
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 

@@ -1,11 +1,11 @@
-"""clip-retrieval's back end on an archive's vectors, beside Bandsight: ten hits for a vector that both are given.
+"""Compares Bandsight with clip-retrieval's back end on the same vectors: ten hits for a query vector.
 
-Its own model cannot be had without a network, so it is left out: a query is a vector, which it takes as
-`embedding_input` and Bandsight as an example's `vector`. Both scan exactly.
+clip-retrieval runs without its model, which needs a download. A query is a vector: `embedding_input` for
+clip-retrieval, `vector` of an example for Bandsight. Both scan exactly.
 
-    python -m bench.api_clip_back fill --archive DIR --folder FOLDER        writes what the other side reads
-    PEER/bin/python bench/api_clip_back.py serve FOLDER 8081                in a venv of its own, with clip-retrieval
-    python -m bench.api_clip_back ask --archive DIR --ours URL --theirs URL
+    python -m bench.api_clip_back fill --archive DIR --folder FOLDER        writes the files for clip-retrieval
+    PEER/bin/python bench/api_clip_back.py serve FOLDER 8081                in a virtual environment with clip-retrieval
+    python -m bench.api_clip_back compare --archive DIR --ours URL --theirs URL
 """
 
 import argparse
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 
 def fill(archive: Path, folder: Path) -> None:
-    """Write a FAISS index and its metadata."""
+    """Write a FAISS index and its metadata for clip-retrieval."""
     import faiss
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -39,7 +39,7 @@ def fill(archive: Path, folder: Path) -> None:
 
 
 def serve(folder: Path, port: int) -> None:
-    """Run clip-retrieval's server as it is, without a model."""
+    """Run clip-retrieval's server without a model."""
     import all_clip
     import flask
     from clip_retrieval.clip_back import clip_back
@@ -56,8 +56,8 @@ def serve(folder: Path, port: int) -> None:
     )
 
 
-def ask(archive: Path, ours: str, theirs: str, rounds: int, out: Path) -> None:
-    """Ask both in turn and write JSON."""
+def compare(archive: Path, ours: str, theirs: str, rounds: int, out: Path) -> None:
+    """Query both alternately and write JSON."""
     import numpy as np
 
     from bandsight.archive import Archive
@@ -73,30 +73,30 @@ def ask(archive: Path, ours: str, theirs: str, rounds: int, out: Path) -> None:
     clients = [Client(urlsplit(root).port or 80) for root in (ours, theirs)]
     times: list[list[float]] = [[], []]
     for vector in vectors.astype("<f4"):
-        said = {"data": base64.b64encode(vector.tobytes()).decode(), "digest": digest}
-        body = {"semantic": {"positive": [{"vector": said}]}, "limit": 10}
+        example = {"data": base64.b64encode(vector.tobytes()).decode(), "digest": digest}
+        body = {"semantic": {"positive": [{"vector": example}]}, "limit": 10}
         knn = {"embedding_input": vector.tolist(), "modality": "image", "num_images": 10, "indice_name": "tiles"}
-        first, here = clients[0].send("POST", "/search", body)
-        second, there = clients[1].send("POST", "/knn-service", knn)
-        same = [hit["id"] for hit in json.loads(here)["features"]]
-        if same != [hit["image_path"].removeprefix("tile ") for hit in json.loads(there)]:
-            sys.exit("the two find other tiles; fill the folder from this archive")
-        times[0].append(first)
-        times[1].append(second)
-    mine, other = (statistics.median(part[1:]) for part in times)
-    results: dict[str, Any] = {"ours_ms": round(mine, 2), "theirs_ms": round(other, 2)}
-    results["theirs_to_ours"] = round(other / mine, 2)
+        ours_ms, our_hits = clients[0].send("POST", "/search", body)
+        theirs_ms, their_hits = clients[1].send("POST", "/knn-service", knn)
+        our_ids = [hit["id"] for hit in json.loads(our_hits)["features"]]
+        if our_ids != [hit["image_path"].removeprefix("tile ") for hit in json.loads(their_hits)]:
+            sys.exit("the two find different tiles; fill the folder from this archive")
+        times[0].append(ours_ms)
+        times[1].append(theirs_ms)
+    our_median, their_median = (statistics.median(part[1:]) for part in times)
+    results: dict[str, Any] = {"ours_ms": round(our_median, 2), "theirs_ms": round(their_median, 2)}
+    results["theirs_to_ours"] = round(their_median / our_median, 2)
     out.write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1))
 
 
 def main() -> None:
-    """Do what is asked."""
+    """Run the command line."""
     if sys.argv[1:2] == ["serve"]:
         serve(Path(sys.argv[2]), int(sys.argv[3]))
         return
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("fill", "ask"))
+    parser.add_argument("command", choices=("fill", "compare"))
     parser.add_argument("--archive", type=Path, required=True)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--ours", default="")
@@ -104,10 +104,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--out", type=Path, default=Path("bench/results/api-clip-back.json"))
     args = parser.parse_args()
-    if args.what == "fill":
+    if args.command == "fill":
         fill(args.archive, args.folder)
     else:
-        ask(args.archive, args.ours, args.theirs, args.rounds, args.out)
+        compare(args.archive, args.ours, args.theirs, args.rounds, args.out)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Measures a large model on a GPU, bare, fed from memory and in whole jobs, beside the GPU's own matrix product.
+"""Benchmarks a large model on a GPU: alone, fed from memory, and in indexing jobs, against a matrix product.
 
-The image tower is DOFA-CLIP's so400m at 384 pixels with random weights: speed does not depend on them. FLOP are
-counted by PyTorch; the roofline is what a product of two large bf16 matrices reaches in the same run. Jobs index COGs
-on disk, readers and commits included. Needs CUDA; where there is none, it says so and ends.
+The image tower is DOFA-CLIP's so400m at 384 pixels with random weights, on which speed does not depend. PyTorch counts
+the FLOP. The roofline is the throughput of a product of two large bf16 matrices in the same run. Jobs index COGs on
+disk, including readers and commits. Needs CUDA.
 """
 
 import argparse
@@ -44,7 +44,7 @@ _SO400M: dict[str, Any] = {
         "timm_pool": "map",
         "timm_proj": "none",
     },
-    # Never asked: as small as it may be.
+    # Not used, therefore as small as possible.
     "text_cfg": {"context_length": 8, "vocab_size": 8, "width": 64, "heads": 1, "layers": 1},
 }
 _MATRIX = 8192
@@ -54,9 +54,9 @@ def main() -> None:
     """Run the benchmark and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--model", help="measure this one instead, e.g. local-dir:PATH")
-    parser.add_argument("--batch", type=int, default=64, help="tiles in one pass")
-    parser.add_argument("--side", type=int, default=9600, help="side of each scene, pixels")
+    parser.add_argument("--model", help="model to measure instead, e.g. local-dir:PATH")
+    parser.add_argument("--batch", type=int, default=64, help="tiles per batch")
+    parser.add_argument("--side", type=int, default=9600, help="width and height of each scene, pixels")
     parser.add_argument("--scenes", type=int, default=8)
     parser.add_argument("--workers", type=int, default=max(2, (os.cpu_count() or 2) // 2), help="reader processes")
     parser.add_argument("--out", type=Path, default=Path("bench/results/gpu.json"))
@@ -64,8 +64,8 @@ def main() -> None:
     try:
         device = pick_device(args.device)
     except ModelError as error:
-        sys.exit(f"nothing was measured: {error}")
-    encoder = load_model(args.model, args.device, check=False) if args.model else _random(device)
+        sys.exit(f"cannot run the benchmark: {error}")
+    encoder = load_model(args.model, args.device, check=False) if args.model else _random_model(device)
     results = measure(
         encoder, batch=args.batch, side=args.side, scenes=args.scenes, workers=args.workers, matrix=_MATRIX
     )
@@ -75,24 +75,24 @@ def main() -> None:
 
 
 def measure(encoder: ClipEncoder, *, batch: int, side: int, scenes: int, workers: int, matrix: int) -> dict[str, Any]:
-    """Measure the tower alone, with tiles from memory, and whole jobs; each plain and, where that pays, compiled."""
+    """Measure the tower alone, with tiles from memory, and in jobs; plain, and compiled where that is faster."""
     size, device = encoder.image_size, encoder.device
     flop = _flop(encoder)
-    roof = _roof(device, matrix)
+    roofline = _matmul_flops(device, matrix)
     found: dict[str, Any] = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "cpus": os.cpu_count(),
         "batch": batch,
         "gflop_per_image": round(flop / 1e9, 1),
-        "matrix_product_tflop_per_s": round(roof / 1e12, 1),
-        "roofline_images_per_s": round(roof / flop, 1),
+        "matrix_product_tflop_per_s": round(roofline / 1e12, 1),
+        "roofline_images_per_s": round(roofline / flop, 1),
     }
     pixels = np.random.default_rng(0).integers(0, 256, (batch, len(_WAVES), size, size), np.uint8)
 
     def both() -> dict[str, Any]:
         speeds = {"tower": _tower(encoder, batch), "from_memory": _from_memory(encoder, pixels)}
         return {
-            name: {"images_per_s": round(speed, 1), "of_roofline": round(speed * flop / roof, 3)}
+            name: {"images_per_s": round(speed, 1), "of_roofline": round(speed * flop / roofline, 3)}
             for name, speed in speeds.items()
         }
 
@@ -107,11 +107,11 @@ def measure(encoder: ClipEncoder, *, batch: int, side: int, scenes: int, workers
         if how in found:
             job, bare = found[how]["job"], found[how]["tower"]
             job["of_tower"] = round(job["images_per_s"] / bare["images_per_s"], 3)
-            job["of_roofline"] = round(job["images_per_s"] * flop / roof, 3)
+            job["of_roofline"] = round(job["images_per_s"] * flop / roofline, 3)
     return found
 
 
-def _random(device: torch.device) -> ClipEncoder:
+def _random_model(device: torch.device) -> ClipEncoder:
     torch.manual_seed(0)
     model = build_model(_SO400M, Path(), {})
     size = _SO400M["vision_cfg"]["image_size"]
@@ -127,9 +127,9 @@ def _random(device: torch.device) -> ClipEncoder:
 
 
 def _flop(encoder: ClipEncoder) -> int:
-    """Return the operations for one image, counted in the plain tower."""
+    """Return the FLOP for one image, counted in the plain tower."""
     image = torch.zeros(1, len(_WAVES), encoder.image_size, encoder.image_size)
-    for stage in wavelength_inputs(encoder._model):  # noqa: SLF001  (a benchmark may look inside)
+    for stage in wavelength_inputs(encoder._model):  # noqa: SLF001  (the benchmark needs the tower alone)
         stage.use(_WAVES)
     encoder.encode_image(image, _WAVES)
     with FlopCounterMode(display=False) as counter:
@@ -137,34 +137,34 @@ def _flop(encoder: ClipEncoder) -> int:
     return int(counter.get_total_flops())
 
 
-def _roof(device: torch.device, side: int) -> float:
-    """Return FLOP/s of a product of two square bf16 matrices."""
+def _matmul_flops(device: torch.device, side: int) -> float:
+    """Return the FLOP/s of a product of two square bf16 matrices."""
     a = torch.rand(side, side, device=device).to(torch.bfloat16)
     seconds = _seconds(lambda: a @ a, device)
     return float(2 * side**3 / seconds)
 
 
 def _tower(encoder: ClipEncoder, batch: int) -> float:
-    """Return images/s of the tower on a batch that is there already."""
+    """Return images/s of the tower on a batch that is already on the device."""
     image = torch.rand(batch, len(_WAVES), encoder.image_size, encoder.image_size, device=encoder.device) * 2 - 1
     return batch / _seconds(lambda: encoder.encode_image(image, _WAVES, normalize=True), encoder.device)
 
 
 def _from_memory(encoder: ClipEncoder, pixels: Any, passes: int = 20) -> float:
-    """Return images/s of tiles that come from this machine's memory, one batch begun behind the other."""
+    """Return images/s for tiles from host memory, with overlapping batches."""
     encoder.embed_pixels(pixels, _WAVES)
-    began = time.perf_counter()
+    start = time.perf_counter()
     last = encoder.begin_pixels(pixels, _WAVES)
     for _ in range(passes - 1):
         following = encoder.begin_pixels(pixels, _WAVES)
         last.result()
         last = following
     last.result()
-    return float(passes * len(pixels) / (time.perf_counter() - began))
+    return float(passes * len(pixels) / (time.perf_counter() - start))
 
 
 def _job(encoder: ClipEncoder, cogs: Sequence[Path], place: Path, batch: int, workers: int) -> dict[str, Any]:
-    """Index scenes; return images/s and how busy the GPU was, by its own counters and by events around each batch."""
+    """Index scenes; return images/s and the utilisation of the GPU, from its counters and from events per batch."""
     identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
     notes = _Notes()
     with ArchiveWriter.create(place, identity) as archive, _gpu_busy(encoder.device) as busy:
@@ -184,7 +184,7 @@ def _job(encoder: ClipEncoder, cogs: Sequence[Path], place: Path, batch: int, wo
 
 
 class _Notes:
-    """Keeps what a job found worth saying."""
+    """Records the notes of a job."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -196,13 +196,13 @@ class _Notes:
 
 @contextmanager
 def _gpu_busy(device: torch.device) -> Iterator[list[float]]:
-    """Yield a list that holds, afterwards, how busy the GPU was each tenth of a second, per cent."""
+    """Yield a list that is filled on exit with the GPU utilisation in percent, ten samples per second."""
     samples: list[float] = []
     if device.type != "cuda":
         yield samples
         return
-    which = str(torch.cuda.get_device_properties(device).uuid)
-    command = ["nvidia-smi", "-i", f"GPU-{which}", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+    uuid = str(torch.cuda.get_device_properties(device).uuid)
+    command = ["nvidia-smi", "-i", f"GPU-{uuid}", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
     with subprocess.Popen([*command, "-lms", "100"], stdout=subprocess.PIPE, text=True) as watch:
         yield samples
         watch.terminate()
@@ -213,7 +213,7 @@ def _gpu_busy(device: torch.device) -> Iterator[list[float]]:
 
 
 def _cog(path: Path, side: int, seed: int) -> Path:
-    """Write a picture with the grain of a photo as a COG."""
+    """Write an image with noise like that of a photo as a COG."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 200, (len(_WAVES), -(-side // 16), -(-side // 16)), np.uint8)
     values = np.kron(coarse, np.ones((1, 16, 16), np.uint8))[:, :side, :side]
@@ -227,7 +227,7 @@ def _cog(path: Path, side: int, seed: int) -> Path:
 
 
 def _seconds(call: Callable[[], object], device: torch.device, repeats: int = 10) -> float:
-    """Return what one call takes, many of them begun one behind the other; median of three rounds."""
+    """Return the time of one call in a sequence of asynchronous calls; median of three rounds."""
 
     def wait() -> None:
         if device.type == "cuda":
@@ -237,11 +237,11 @@ def _seconds(call: Callable[[], object], device: torch.device, repeats: int = 10
     rounds = []
     for _ in range(3):
         wait()
-        began = time.perf_counter()
+        start = time.perf_counter()
         for _ in range(repeats):
             call()
         wait()
-        rounds.append((time.perf_counter() - began) / repeats)
+        rounds.append((time.perf_counter() - start) / repeats)
     return statistics.median(rounds)
 
 

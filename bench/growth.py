@@ -1,7 +1,7 @@
-"""Measures what adding small scenes costs the catalog and the disk, while an archive grows to a million tiles.
+"""Benchmarks adding small scenes while an archive grows to a million tiles: time and disk space.
 
-Scenes are made up, four tiles each, and added as a job adds them: 512 in a commit. Between the measurements the archive
-is filled by scenes of many tiles. Processor time counts, since it does not depend on who else uses the machine.
+The scenes are synthetic, with four tiles each, and added like in a job, 512 per commit. Large scenes fill the archive
+between the measurements. The figures are CPU times, which do not depend on other load of the machine.
 """
 
 import argparse
@@ -19,39 +19,45 @@ from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
 from bandsight.geo.footprint import footprint, footprints
 
-_DIM, _SMALL, _COMMIT, _PART = 384, 4, 512, 2048
+_DIM, _TILES_PER_SCENE, _SCENES_PER_COMMIT, _PART = 384, 4, 512, 2048
 _CRS = "EPSG:32633"
 
 
 def main() -> None:
     """Run the benchmark and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=int, default=10_000, help="small scenes added to the empty archive")
-    parser.add_argument("--tiles", type=int, nargs="+", default=[250_000, 1_000_000], help="sizes to measure at")
+    parser.add_argument("--scenes", type=int, default=10_000, help="small scenes to add to the empty archive")
+    parser.add_argument(
+        "--tiles", type=int, nargs="+", default=[250_000, 1_000_000], help="archive sizes to measure at"
+    )
     parser.add_argument("--out", type=Path, default=Path("bench/results/growth.json"))
     args = parser.parse_args()
-    identity = ModelIdentity(name="made-up", digest="0" * 64, dim=_DIM, license="Apache-2.0")
+    identity = ModelIdentity(name="synthetic", digest="0" * 64, dim=_DIM, license="Apache-2.0")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name, ArchiveWriter.create(Path(name) / "archive", identity) as archive:
         number = 0
         for thousand in range(-(-args.scenes // 1000)):
-            rows.append({"tiles_before": thousand * 1000 * _SMALL, **_small(archive, number, 1000)})
+            rows.append(
+                {"tiles_before": thousand * 1000 * _TILES_PER_SCENE, **_add_small_scenes(archive, number, 1000)}
+            )
             number += 1000
             print(json.dumps(rows[-1]), flush=True)
-        held = number * _SMALL
+        held = number * _TILES_PER_SCENE
         for size in args.tiles:
             while held < size:
                 many = min(100_000, size - held)
                 archive.add_in_parts(_scene(number, 0), _parts(number, many))
                 number, held = number + 1, held + many
-            rows.append({"tiles_before": held, **_small(archive, number, 2000)})
-            number, held = number + 2000, held + 2000 * _SMALL
+            rows.append({"tiles_before": held, **_add_small_scenes(archive, number, 2000)})
+            number, held = number + 2000, held + 2000 * _TILES_PER_SCENE
             print(json.dumps(rows[-1]), flush=True)
         stats = archive.stats()
-    first = float(np.median([row["cpu_ms_per_scene"] for row in rows if row["tiles_before"] < args.scenes * _SMALL]))
+    first = float(
+        np.median([row["cpu_ms_per_scene"] for row in rows if row["tiles_before"] < args.scenes * _TILES_PER_SCENE])
+    )
     results = {
-        "tiles_per_scene": _SMALL,
-        "scenes_per_commit": _COMMIT,
+        "tiles_per_scene": _TILES_PER_SCENE,
+        "scenes_per_commit": _SCENES_PER_COMMIT,
         "rows": rows,
         "largest_to_first": round(rows[-1]["cpu_ms_per_scene"] / first, 3),
         "catalog_bytes_per_tile": round(stats["catalog_bytes"] / stats["tiles"], 1),
@@ -60,15 +66,15 @@ def main() -> None:
     args.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def _small(archive: ArchiveWriter, number: int, count: int) -> dict[str, float]:
-    """Add small scenes and return what each took."""
-    cpu, began = time.process_time(), time.perf_counter()
-    for start in range(number, number + count, _COMMIT):
-        chosen = range(start, min(start + _COMMIT, number + count))
-        archive.add([(_scene(n, 1), _tiles(n, _SMALL, 0), _vectors(n, _SMALL)) for n in chosen])
+def _add_small_scenes(archive: ArchiveWriter, number: int, count: int) -> dict[str, float]:
+    """Add small scenes; return the time per scene."""
+    cpu, start_time = time.process_time(), time.perf_counter()
+    for start in range(number, number + count, _SCENES_PER_COMMIT):
+        numbers = range(start, min(start + _SCENES_PER_COMMIT, number + count))
+        archive.add([(_scene(n, 1), _tiles(n, _TILES_PER_SCENE, 0), _vectors(n, _TILES_PER_SCENE)) for n in numbers])
     return {
         "cpu_ms_per_scene": round((time.process_time() - cpu) / count * 1000, 3),
-        "wall_ms_per_scene": round((time.perf_counter() - began) / count * 1000, 3),
+        "wall_ms_per_scene": round((time.perf_counter() - start_time) / count * 1000, 3),
     }
 
 
@@ -81,9 +87,9 @@ def _scene(number: int, kind: int) -> SceneRecord:
     ground = footprint(_transform(number), _CRS, 0, 0, 256, 256)
     return SceneRecord(
         key=f"{number}-{kind}",
-        href=f"/made-up/{number}.tif",
+        href=f"/synthetic/{number}.tif",
         name=f"{number}.tif",
-        collection="made-up",
+        collection="synthetic",
         sensor="rgb",
         datetime=None,
         crs=_CRS,
@@ -103,7 +109,7 @@ def _tiles(number: int, count: int, first: int) -> list[TileRecord]:
     grounds = footprints(_transform(number), _CRS, windows)
     return [
         TileRecord(
-            cell=f"made-up/{number}_{first + n}",
+            cell=f"synthetic/{number}_{first + n}",
             scale=1,
             col_off=int(window[0]),
             row_off=int(window[1]),

@@ -1,7 +1,7 @@
-"""Times whole jobs against the bare encoder, and reading alone against plain rasterio, for COG, strips and JP2.
+"""Benchmarks indexing against the bare encoder, and reading against plain rasterio, for COG, strips and JP2.
 
-Bare encoder, plain rasterio and job take turns in one run, and medians of ratios count: the machine may be shared.
-Beside wall time stands processor time, which does not count what others took of the machine.
+Bare encoder, rasterio and job run alternately, because the machine may be shared; results are medians of ratios. CPU
+time is reported next to wall time, because it does not depend on other load.
 """
 
 import argparse
@@ -38,18 +38,18 @@ _BARE_BATCHES, _BATCH = 8, 64
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What something took."""
+    """Time of a call."""
 
     wall_s: float
-    """By the clock."""
+    """Wall time, seconds."""
     cpu_s: float
-    """Of all processors, in this process and those that it began and has ended."""
+    """CPU time of this process and its finished children, seconds."""
 
 
-class Free:
-    """A model that costs nothing, so that only reading is left."""
+class NullEncoder:
+    """A model without computation, to measure reading alone."""
 
-    name, digest, license, dim, image_size = "free", "0" * 64, "Apache-2.0", 8, 128
+    name, digest, license, dim, image_size = "null", "0" * 64, "Apache-2.0", 8, 128
 
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return the same vector for every tile."""
@@ -57,7 +57,7 @@ class Free:
         return np.full((len(pixels), self.dim), self.dim**-0.5, np.float32)
 
     def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> PendingEmbeddings:
-        """Return what is done already."""
+        """Return the vectors immediately."""
         return Ready(self.embed_pixels(pixels, wavelengths))
 
     def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:  # noqa: ARG002  (as below)
@@ -65,34 +65,36 @@ class Free:
         return None
 
     def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
-        """Return the same vector as one cell of every tile."""
+        """Return one cell per tile, with the same vector."""
         return self.embed_pixels(pixels, wavelengths)[:, None, None]
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
-        """Return the same vector for every sentence."""
+        """Return the same vector for every text."""
         return np.full((len(texts), self.dim), self.dim**-0.5, np.float32)
 
     def probabilities(
         self,
         image_vectors: NDArray[np.float32],
         text_vectors: NDArray[np.float32],
-        wavelengths: Sequence[Sequence[float]] | None = None,  # noqa: ARG002  (as the interface has it)
+        wavelengths: Sequence[Sequence[float]] | None = None,  # noqa: ARG002  (the protocol has it)
     ) -> NDArray[np.float32]:
-        """Return one half for everything."""
+        """Return one half for every pair."""
         return np.full((len(image_vectors), len(text_vectors)), 0.5, np.float32)
 
     def threshold(self, wavelengths: Sequence[float]) -> float | None:  # noqa: ARG002  (as above)
-        """Return none."""
+        """Return None."""
         return None
 
 
 def main() -> None:
     """Run the benchmark and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", type=int, default=5120, help="side of the scenes, pixels")
+    parser.add_argument("--side", type=int, default=5120, help="width and height of the scenes, pixels")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of readers to try")
-    parser.add_argument("--scenes", type=int, default=4, help="scenes of a job that only reads: its start counts once")
+    parser.add_argument(
+        "--scenes", type=int, default=4, help="scenes per job without a model, to spread its start-up time"
+    )
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--out", type=Path, default=Path("bench/results/indexing.json"))
     args = parser.parse_args()
@@ -117,7 +119,7 @@ def main() -> None:
 
 
 def scenes(folder: Path, side: int) -> dict[str, Path]:
-    """Write one picture of four bands, with the grain of a photo, in each format."""
+    """Write an image of four bands, with noise like that of a photo, in each format."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 200, (len(WAVES), side // 16, side // 16), np.uint8)
     values = np.kron(coarse, np.ones((1, 16, 16), np.uint8)) + rng.integers(0, 16, (len(WAVES), side, side), np.uint8)
@@ -133,7 +135,7 @@ def scenes(folder: Path, side: int) -> dict[str, Path]:
 
 
 def reading(paths: Sequence[Path], folder: Path, rounds: int, workers: Sequence[int]) -> dict[str, Any]:
-    """Compare a job whose model costs nothing with rasterio reading each block of the same files once."""
+    """Compare a job without a model with rasterio reading each block of the same files once."""
     size = sum(_bytes(path) for path in paths)
     found: dict[str, Any] = {"mb": round(size / 1e6, 1)}
     for isolate in (False, True):
@@ -142,9 +144,9 @@ def reading(paths: Sequence[Path], folder: Path, rounds: int, workers: Sequence[
             for number in range(rounds):
                 plain = timed(lambda: _plain(*paths))
                 place = folder / f"read-{paths[0].stem}-{isolate}-{count}-{number}"
-                took, _ = job(Free(), paths, place, isolate=isolate, workers=count)
-                ratios.append(plain.wall_s / took.wall_s)
-                speeds.append((size / 1e6 / took.wall_s, size / 1e6 / plain.wall_s, plain.cpu_s / took.cpu_s))
+                cost, _ = job(NullEncoder(), paths, place, isolate=isolate, workers=count)
+                ratios.append(plain.wall_s / cost.wall_s)
+                speeds.append((size / 1e6 / cost.wall_s, size / 1e6 / plain.wall_s, plain.cpu_s / cost.cpu_s))
             middle = _middle(ratios)
             found[f"{count} {'processes' if isolate else 'threads'}"] = {
                 "mb_per_s": round(speeds[middle][0], 1),
@@ -157,7 +159,7 @@ def reading(paths: Sequence[Path], folder: Path, rounds: int, workers: Sequence[
 
 
 def end_to_end(encoder: BatchEncoder, path: Path, folder: Path, rounds: int, workers: Sequence[int]) -> dict[str, Any]:
-    """Compare whole jobs with the bare encoder on as many tiles, and with what encoder and rasterio take alone."""
+    """Compare jobs with the bare encoder on as many tiles, and with the sum of encoder and rasterio."""
     tile_px = encoder.image_size
     tiles = np.random.default_rng(0).integers(0, 256, (_BATCH, len(WAVES), tile_px, tile_px), np.uint8)
     encoder.embed_pixels(tiles, WAVES)
@@ -168,18 +170,18 @@ def end_to_end(encoder: BatchEncoder, path: Path, folder: Path, rounds: int, wor
             bare = timed(lambda: [encoder.embed_pixels(tiles, WAVES) for _ in range(_BARE_BATCHES)])
             plain = timed(lambda: _plain(path))
             place = folder / f"job-{path.stem}-{count}-{number}"
-            took, tiles_added = job(encoder, [path], place, isolate=True, workers=count)
+            cost, tiles_added = job(encoder, [path], place, isolate=True, workers=count)
             share = tiles_added / (_BARE_BATCHES * _BATCH)
             rows.append(
                 {
-                    "ratio": bare.wall_s * share / took.wall_s,
-                    "tiles_per_s": tiles_added / took.wall_s,
+                    "ratio": bare.wall_s * share / cost.wall_s,
+                    "tiles_per_s": tiles_added / cost.wall_s,
                     "bare_tiles_per_s": _BARE_BATCHES * _BATCH / bare.wall_s,
-                    # What must be computed at least, of what the job has computed.
-                    "cpu_encoder_of_job": bare.cpu_s * share / took.cpu_s,
-                    "cpu_needed_of_job": (bare.cpu_s * share + plain.cpu_s) / took.cpu_s,
-                    "needed_of_cores": (bare.cpu_s * share + plain.cpu_s) / (took.wall_s * (os.cpu_count() or 1)),
-                    # Where every core computes, no job is faster than this.
+                    # The share of the necessary work in the CPU time of the job.
+                    "cpu_encoder_of_job": bare.cpu_s * share / cost.cpu_s,
+                    "cpu_needed_of_job": (bare.cpu_s * share + plain.cpu_s) / cost.cpu_s,
+                    "needed_of_cores": (bare.cpu_s * share + plain.cpu_s) / (cost.wall_s * (os.cpu_count() or 1)),
+                    # The limit for any job when all cores are busy.
                     "limit": bare.cpu_s * share / (bare.cpu_s * share + plain.cpu_s),
                 }
             )
@@ -195,18 +197,18 @@ def end_to_end(encoder: BatchEncoder, path: Path, folder: Path, rounds: int, wor
 
 
 def job(model: BatchEncoder, paths: Sequence[Path], place: Path, *, isolate: bool, workers: int) -> tuple[Cost, int]:
-    """Index scenes into an empty archive; that this is made does not count, that its readers begin does."""
+    """Index scenes into an empty archive. The time includes starting the readers, but not creating the archive."""
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
     with ArchiveWriter.create(place, identity) as archive:
         found = []
-        how: Any = {"sensor": "rgbn", "isolate": isolate, "workers": workers}
-        cost = timed(lambda: found.append(index(paths, archive=archive, model=model, **how)))
+        options: Any = {"sensor": "rgbn", "isolate": isolate, "workers": workers}
+        cost = timed(lambda: found.append(index(paths, archive=archive, model=model, **options)))
     assert not found[0].failed, found[0].failed
     return cost, found[0].tiles
 
 
 def _copies(path: Path, count: int) -> list[Path]:
-    """Return as many scenes of a picture, which take no room of their own."""
+    """Return hard links to a scene."""
     copies = [path.with_name(f"{path.stem}_{number}{path.suffix}") for number in range(count)]
     for copy in copies:
         copy.hardlink_to(path)
@@ -226,11 +228,11 @@ def _bytes(path: Path) -> int:
 
 
 def timed(call: Callable[[], object]) -> Cost:
-    """Return what a call took."""
-    cpu, began = _cpu(), time.perf_counter()
+    """Return the time of a call."""
+    cpu, start = _cpu(), time.perf_counter()
     call()
-    wall = time.perf_counter() - began
-    # Readers that were ended count once they are reaped.
+    wall = time.perf_counter() - start
+    # The CPU time of readers counts once they are reaped.
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -1,7 +1,7 @@
-"""Measures the most memory that indexing takes for a small and for a very large scene, made sparse on the spot.
+"""Measures the peak memory of indexing a small and a very large scene, both written as sparse files.
 
-Each job runs in a process of its own, with a model that costs and weighs nothing (the libraries are there, as in every
-job). What counts is the high-water mark of resident memory of the job, and of its readers beside it.
+Each job runs in its own process, with a model that needs neither time nor memory; its libraries are loaded. The result
+is the peak resident memory of the job and of its readers.
 """
 
 import argparse
@@ -20,14 +20,14 @@ from rasterio.transform import from_origin
 
 from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
-from bench.indexing import Free
+from bench.indexing import NullEncoder
 from indexer.pipeline import index
 
 _SAMPLE_S = 0.1
 
 
-class Weighty(Free):
-    """As free, with vectors as long as the embedded model's."""
+class NullEncoder384(NullEncoder):
+    """With vectors as long as those of the embedded model."""
 
     dim = 384
 
@@ -35,7 +35,9 @@ class Weighty(Free):
 def main() -> None:
     """Run both jobs and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sides", type=int, nargs=2, default=[2000, 60_000], help="sides of the scenes, pixels")
+    parser.add_argument(
+        "--sides", type=int, nargs=2, default=[2000, 60_000], help="widths of the square scenes, pixels"
+    )
     parser.add_argument("--layout", choices=("tiles", "strips"), default="tiles")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("bench/results/memory.json"))
@@ -56,23 +58,23 @@ def main() -> None:
         **{f"{name}_ratio": round(large[name] / small[name], 3) for name in names},
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    kept = json.loads(args.out.read_text()) if args.out.exists() else {}
-    args.out.write_text(json.dumps({**kept, args.layout: results}, indent=1) + "\n")
+    previous = json.loads(args.out.read_text()) if args.out.exists() else {}
+    args.out.write_text(json.dumps({**previous, args.layout: results}, indent=1) + "\n")
     print(json.dumps(results, indent=1))
 
 
 def _measure(side: int, layout: str) -> dict[str, Any]:
-    model = Weighty()
+    model = NullEncoder384()
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
     with tempfile.TemporaryDirectory() as name:
         scene = _sparse(Path(name) / "rgb.tif", side, layout)
         readers: dict[int, int] = {}
-        over = threading.Event()
-        watch = threading.Thread(target=_watch, args=(readers, over))
+        stop = threading.Event()
+        watch = threading.Thread(target=_watch, args=(readers, stop))
         watch.start()
         with ArchiveWriter.create(Path(name) / "archive", identity) as archive:
             summary = index([scene], archive=archive, model=model, isolate=True)
-        over.set()
+        stop.set()
         watch.join()
     assert not summary.failed, summary.failed
     job = _peak(psutil.Process().pid)
@@ -85,18 +87,18 @@ def _measure(side: int, layout: str) -> dict[str, Any]:
     }
 
 
-def _watch(readers: dict[int, int], over: threading.Event) -> None:
-    """Keep the high-water mark of each child, the newest one: before its own program, it has ours."""
-    me = psutil.Process()
-    while not over.wait(_SAMPLE_S):
-        for child in me.children(recursive=True):
+def _watch(readers: dict[int, int], stop: threading.Event) -> None:
+    """Record the peak memory of each child. Only the last value counts: before exec, a child has the parent's peak."""
+    parent = psutil.Process()
+    while not stop.wait(_SAMPLE_S):
+        for child in parent.children(recursive=True):
             peak = _peak(child.pid)
             if peak:
                 readers[child.pid] = peak
 
 
 def _peak(pid: int) -> int:
-    """Return the most memory that a process has had resident, bytes; 0 when it is gone."""
+    """Return the peak resident memory of a process, bytes; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -105,7 +107,7 @@ def _peak(pid: int) -> int:
 
 
 def _sparse(path: Path, side: int, layout: str) -> Path:
-    """Write a scene of three bands of which nearly nothing is on disk, and which reads as whole."""
+    """Write a scene of three bands as a sparse file."""
     profile = {"driver": "GTiff", "width": side, "height": side, "count": 3, "dtype": "uint8", "photometric": "RGB"}
     place = {"crs": "EPSG:32633", "transform": from_origin(400_000, 5_800_000, 1, 1)}
     tiles = {"tiled": True, "blockxsize": 512, "blockysize": 512} if layout == "tiles" else {}

@@ -1,8 +1,8 @@
-"""Times the page in a browser: Enter to thumbnails beside the API's own time, presses among ten thousand hits.
+"""Benchmarks the page in a browser: from Enter to thumbnails against the API alone, and key presses with 10,000 hits.
 
     python -m bench.page --archive demo-archive [--chromium /usr/bin/chromium] [--out FILE]
 
-A browser that draws its map without a GPU is much slower than a person's; the ratios say more than the seconds.
+Without a GPU, the browser draws the map much more slowly than a user's browser, so ratios are more useful than times.
 """
 
 import argparse
@@ -30,16 +30,16 @@ FLAGS = (
     "--no-first-run",
 )
 _SENTENCES = ("a lake surrounded by fields", "a village with houses", "bare mountains", "a dense forest", "a river")
-_FIRST, _PRESSES, _MANY = 9, 12, 10_000
-# Browsers open so many connections to one host.
+_FIRST_CARDS, _PRESSES, _MANY = 9, 12, 10_000
+# Browsers open at most this many connections to one host.
 _CONNECTIONS = 6
-# Time of every press or pull until the next paint, by the browser's own account (Event Timing), its longest event.
+# Time from each interaction to the next paint: the longest event of the interaction, from the Event Timing API.
 _WATCH = """() => {
   window.presses = {};
   const longer = one => Math.max(one.duration, window.presses[one.interactionId] ?? 0);
-  const keep = one => { if (one.interactionId) window.presses[one.interactionId] = longer(one); };
+  const record = one => { if (one.interactionId) window.presses[one.interactionId] = longer(one); };
   window.watching?.disconnect();
-  window.watching = new PerformanceObserver(list => list.getEntries().forEach(keep));
+  window.watching = new PerformanceObserver(list => list.getEntries().forEach(record));
   window.watching.observe({ type: "event", durationThreshold: 16, buffered: false });
 }"""
 
@@ -61,7 +61,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=args.chromium, args=list(FLAGS))
         results = {
             "machine": {"cpus": os.cpu_count(), "load": round(os.getloadavg()[0], 1), "gpu": "none (SwiftShader)"},
-            "weight": weight(browser, url),
+            "weight": page_bytes(browser, url),
             "enter_to_thumbnails": enter_to_thumbnails(browser, url),
             "press_to_paint": {str(hits): presses(browser, url, hits) for hits in (50, _MANY)},
             "press_to_paint_without_map": {str(hits): presses(browser, url, hits, map_=False) for hits in (50, _MANY)},
@@ -79,8 +79,8 @@ def served(archive: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["serve", "--archive", str(archive), "--port", str(port)]
-    server = subprocess.Popen([sys.executable, "-c", "from bandsight.cli import main; main()", *words])
+    arguments = ["serve", "--archive", str(archive), "--port", str(port)]
+    server = subprocess.Popen([sys.executable, "-c", "from bandsight.cli import main; main()", *arguments])
     try:
         while True:
             try:
@@ -88,7 +88,7 @@ def served(archive: Path) -> Iterator[str]:
                     break
             except (URLError, OSError):
                 if server.poll() is not None:
-                    sys.exit(f"{archive}: the server ended; make the demo archive with: make demo")
+                    sys.exit(f"{archive}: the server ended; create the demo archive with: make demo")
                 time.sleep(0.2)
         yield f"http://127.0.0.1:{port}/"
     finally:
@@ -96,16 +96,16 @@ def served(archive: Path) -> Iterator[str]:
         server.wait()
 
 
-def weight(browser: Any, url: str) -> dict[str, int]:
-    """Return the bytes over the wire of a first visit: the page's own files, as the server compresses them."""
+def page_bytes(browser: Any, url: str) -> dict[str, int]:
+    """Return the compressed size of the files that a first visit downloads, bytes."""
     page = browser.new_page()
-    asked: set[str] = set()
-    page.on("request", lambda one: asked.add(one.url) if "/static/" in one.url else None)
+    urls: set[str] = set()
+    page.on("request", lambda one: urls.add(one.url) if "/static/" in one.url else None)
     page.goto(url)
     page.wait_for_selector(".map-frame[data-drawn=true]", timeout=120_000)
     page.close()
     sizes = {}
-    for one in sorted(asked | {url}):
+    for one in sorted(urls | {url}):
         headers = {"Accept": "text/html", "Accept-Encoding": "gzip"}
         with urlopen(Request(one, headers=headers), timeout=60) as answer:  # noqa: S310
             sizes[one.removeprefix(url) or "index.html"] = len(answer.read())
@@ -113,7 +113,7 @@ def weight(browser: Any, url: str) -> dict[str, int]:
 
 
 def enter_to_thumbnails(browser: Any, url: str) -> dict[str, float]:
-    """Compare Enter → places → first thumbnails in the browser with the same requests made by a plain client."""
+    """Compare Enter → places → first thumbnails in the browser with the same requests from a plain client."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.goto(url)
     page.wait_for_selector(".map-frame[data-drawn=true]", timeout=120_000)
@@ -122,12 +122,12 @@ def enter_to_thumbnails(browser: Any, url: str) -> dict[str, float]:
         api, pictures = _plain(url, sentence)
         page.context.clear_cookies()
         page.fill("#q", sentence)
-        begin = page.evaluate("performance.now()")
+        start = page.evaluate("performance.now()")
         page.keyboard.press("Enter")
         page.wait_for_selector(".results[aria-busy=false] .card", timeout=120_000)
-        cards = page.evaluate("performance.now()") - begin
-        page.wait_for_function(_SEEN, arg=_FIRST, timeout=120_000)
-        rows.append((api, pictures, cards, page.evaluate("performance.now()") - begin))
+        cards = page.evaluate("performance.now()") - start
+        page.wait_for_function(_SEEN, arg=_FIRST_CARDS, timeout=120_000)
+        rows.append((api, pictures, cards, page.evaluate("performance.now()") - start))
     page.close()
     api, pictures, cards, thumbnails = (statistics.median(column) for column in zip(*rows, strict=True))
     return {
@@ -141,14 +141,14 @@ def enter_to_thumbnails(browser: Any, url: str) -> dict[str, float]:
 
 
 def _plain(url: str, sentence: str) -> tuple[float, float]:
-    """Return the ms of a search and of its first thumbnails, asked without a browser, as many at once as one would."""
+    """Return the ms of a search and of its first thumbnails without a browser, with as many connections."""
     body = json.dumps(
         {"semantic": {"text": sentence}, "limit": 200, "fields": {"exclude": ["links", "assets"]}}
     ).encode()
-    began = time.perf_counter()
-    asked = Request(f"{url}search", body, {"Content-Type": "application/json"})  # noqa: S310
-    with urlopen(asked, timeout=120) as answer:  # noqa: S310
-        tiles = [item["id"] for item in json.load(answer)["features"][:_FIRST]]
+    start = time.perf_counter()
+    request = Request(f"{url}search", body, {"Content-Type": "application/json"})  # noqa: S310
+    with urlopen(request, timeout=120) as answer:  # noqa: S310
+        tiles = [item["id"] for item in json.load(answer)["features"][:_FIRST_CARDS]]
     searched = time.perf_counter()
 
     def picture(tile: str) -> int:
@@ -157,21 +157,26 @@ def _plain(url: str, sentence: str) -> tuple[float, float]:
 
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         list(pool.map(picture, tiles))
-    return (searched - began) * 1000, (time.perf_counter() - searched) * 1000
+    return (searched - start) * 1000, (time.perf_counter() - searched) * 1000
 
 
 def presses(browser: Any, url: str, hits: int, *, map_: bool = True) -> dict[str, Any]:
-    """Return the ms from a press to the next paint with so many hits in grid and map, and the main thread's part.
+    """Return the ms from a key press to the next paint, and the part of the main thread.
 
-    Where no GPU draws the map, a processor does, and the browser shows nothing else meanwhile: a page whose map is
-    hidden tells the page's own part. `main_thread_ms` is all that the page's main thread did for a press, before its
-    paint and after it.
+    Without a GPU, the CPU draws the map, which blocks the browser; a page with a hidden map shows the time of the page
+    alone. `main_thread_ms` is the total work of the main thread per press, before and after the paint.
+
+    Args:
+        browser: The browser.
+        url: Root of the server.
+        hits: Number of hits in grid and map.
+        map_: Show the map.
     """
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.route("**/search", lambda route: _many(route, hits))
     page.goto(f"{url}#q=anything&n={hits}")
-    counted = "most => document.querySelector('.results-head h2 b')?.textContent === most"
-    page.wait_for_function(counted, arg=f"{hits:,}", timeout=300_000)
+    shows_count = "most => document.querySelector('.results-head h2 b')?.textContent === most"
+    page.wait_for_function(shows_count, arg=f"{hits:,}", timeout=300_000)
     page.wait_for_function("() => !document.querySelector('.results-head .spinner')", timeout=300_000)
     page.wait_for_selector(".map-frame[data-drawn=true]", timeout=300_000)
     if not map_:
@@ -182,8 +187,8 @@ def presses(browser: Any, url: str, hits: int, *, map_: bool = True) -> dict[str
     session.send("Performance.enable")
 
     def busy_ms() -> float:
-        told = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
-        return 1000 * float(told["TaskDuration"])
+        metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+        return 1000 * float(metrics["TaskDuration"])
 
     for name, key in (("next_place", "j"), ("keep", "s"), ("slider", "ArrowRight")):
         if name == "slider":
@@ -195,14 +200,14 @@ def presses(browser: Any, url: str, hits: int, *, map_: bool = True) -> dict[str
             page.keyboard.press(key)
             page.wait_for_timeout(350)
         page.wait_for_timeout(1000)
-        worked = (busy_ms() - before) / _PRESSES
-        took = list(page.evaluate("window.presses").values())
-        # What is quicker than 16 ms is not told.
-        times = sorted([*took, *[16.0] * max(0, _PRESSES - len(took))])
+        main_thread_ms = (busy_ms() - before) / _PRESSES
+        durations = list(page.evaluate("window.presses").values())
+        # Event Timing does not report events shorter than 16 ms.
+        times = sorted([*durations, *[16.0] * max(0, _PRESSES - len(durations))])
         figures[name] = {
             "median_ms": statistics.median(times),
             "worst_ms": times[-1],
-            "main_thread_ms": round(worked, 1),
+            "main_thread_ms": round(main_thread_ms, 1),
             "presses": _PRESSES,
         }
     page.close()
@@ -211,14 +216,14 @@ def presses(browser: Any, url: str, hits: int, *, map_: bool = True) -> dict[str
 
 def _many(route: Any, hits: int) -> None:
     first = int((route.request.post_data_json or {}).get("token", "0"))
-    items = [_made(at) for at in range(first, min(hits, first + 1000))]
+    items = [_item(at) for at in range(first, min(hits, first + 1000))]
     more = [{"rel": "next", "href": route.request.url, "body": {"token": str(first + 1000)}}]
     answer = {"type": "FeatureCollection", "features": items, "numberMatched": hits, "nothing_matches": False}
     answer["links"] = more if first + 1000 < hits else []
     route.fulfill(status=200, content_type="application/geo+json", body=json.dumps(answer))
 
 
-def _made(at: int) -> dict[str, Any]:
+def _item(at: int) -> dict[str, Any]:
     row, column = divmod(at, 100)
     west, south = 10 + column * 0.02, 50 + row * 0.012
     ring = [[west, south], [west + 0.018, south], [west + 0.018, south + 0.011], [west, south + 0.011], [west, south]]
@@ -232,7 +237,13 @@ def _made(at: int) -> dict[str, Any]:
         "bandsight:match": at < _MANY // 2,
     }
     geometry = {"type": "Polygon", "coordinates": [ring]}
-    return {"type": "Feature", "id": str(at + 1), "collection": "made", "geometry": geometry, "properties": properties}
+    return {
+        "type": "Feature",
+        "id": str(at + 1),
+        "collection": "synthetic",
+        "geometry": geometry,
+        "properties": properties,
+    }
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Compares ways to run the embedded model's image tower on this CPU: speed in turns, and cosine to plain PyTorch.
+"""Compares runtimes for the embedded model's image tower on a CPU: speed, and cosine to plain PyTorch.
 
     python -m bench.runtimes /data/places
 
-One trunk of the tower is timed, from pixels already in memory; int8 is calibrated on random crops of the test's own
-images.
+The runtimes take turns on one trunk of the tower, with pixels in memory. The int8 model is calibrated on random crops
+of the same images.
 """
 
 import argparse
@@ -31,62 +31,62 @@ _BATCH, _ROUNDS = 32, 7
 
 
 def main() -> None:
-    """Print speed and agreement of each way as JSON."""
+    """Print speed and agreement of each runtime as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", type=Path, help="labelled images, a folder or tar as `bandsight evaluate` takes them")
+    parser.add_argument("images", type=Path, help="labelled images, a folder or tar as for `bandsight evaluate`")
     parser.add_argument("--model", default="embedded")
     args = parser.parse_args()
     folder = find_model(args.model)
     model = build_model(folder.config["model_cfg"], folder.path, folder.trunk_args)
     load_strictly(model, read_weights(folder), args.model)
     trunk: Any = model.eval().requires_grad_(False).visual.trunk
-    # Of trunks side by side the first: the others are built alike.
+    # The first of several trunks; the others have the same architecture.
     trunk = trunk.trunks[0] if isinstance(trunk, SideBySide) else trunk
     trunk.conv_stem.use(_RGB_UM)
     side = int(folder.config["model_cfg"]["vision_cfg"]["image_size"])
     preprocess = Preprocess.from_config(folder.config["preprocess_cfg"], side)
-    chosen = read_dataset(args.images, resized=preprocess.resized)[: 4 * _BATCH]
-    pixels = preprocess.scaled(torch.from_numpy(np.stack([image.pixels for image in chosen])))
+    images = read_dataset(args.images, resized=preprocess.resized)[: 4 * _BATCH]
+    pixels = preprocess.scaled(torch.from_numpy(np.stack([image.pixels for image in images])))
     batches = list(torch.split(pixels, _BATCH))
     with torch.inference_mode():
-        ways = _ways(trunk, batches)
-        for way in ways.values():
-            way(batches[0])
-        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        runtimes = _runtimes(trunk, batches)
+        for run in runtimes.values():
+            run(batches[0])
+        seconds: dict[str, list[float]] = {name: [] for name in runtimes}
         for _ in range(_ROUNDS):
-            for name, way in ways.items():
-                began = time.perf_counter()
-                way(batches[0])
-                seconds[name].append(time.perf_counter() - began)
-        plain = torch.cat([ways["PyTorch"](batch) for batch in batches])
+            for name, run in runtimes.items():
+                start = time.perf_counter()
+                run(batches[0])
+                seconds[name].append(time.perf_counter() - start)
+        plain = torch.cat([runtimes["PyTorch"](batch) for batch in batches])
         report = {}
-        for name, way in ways.items():
-            cosine = torch.cosine_similarity(plain, torch.cat([way(batch) for batch in batches]))
+        for name, run in runtimes.items():
+            cosine = torch.cosine_similarity(plain, torch.cat([run(batch) for batch in batches]))
             report[name] = {
                 "tiles_per_s": round(_BATCH / statistics.median(seconds[name]), 1),
                 "least_cosine_to_pytorch": round(float(cosine.min()), 6),
             }
-    print(json.dumps({"threads": torch.get_num_threads(), "side": side, "ways": report}, indent=1))
+    print(json.dumps({"threads": torch.get_num_threads(), "side": side, "runtimes": report}, indent=1))
 
 
-def _ways(trunk: Any, batches: list[Tensor]) -> dict[str, Callable[[Tensor], Tensor]]:
+def _runtimes(trunk: Any, batches: list[Tensor]) -> dict[str, Callable[[Tensor], Tensor]]:
     folded = copy.deepcopy(trunk)
     fold_batch_norm(folded)
-    last = copy.deepcopy(folded).to(memory_format=torch.channels_last)
+    channels_last = copy.deepcopy(folded).to(memory_format=torch.channels_last)
     graph = trunk_graph(folded)
-    assert graph is not None, "the embedded model's trunk is one that ONNX has words for"
+    assert graph is not None, "ONNX supports the trunk of the embedded model"
 
-    def through(run: Any) -> Callable[[Tensor], Tensor]:
-        return lambda x: torch.from_numpy(run.run(None, {"stem": folded.conv_stem(x).contiguous().numpy()})[0])
+    def in_onnx(onnx_session: Any) -> Callable[[Tensor], Tensor]:
+        return lambda x: torch.from_numpy(onnx_session.run(None, {"stem": folded.conv_stem(x).contiguous().numpy()})[0])
 
     stems = [folded.conv_stem(batch).contiguous().numpy() for batch in batches[1:]]
     return {
         "PyTorch": trunk,
         "batch norm folded": folded,
-        "folded, channels last": lambda x: last(x.contiguous(memory_format=torch.channels_last)),
+        "folded, channels last": lambda x: channels_last(x.contiguous(memory_format=torch.channels_last)),
         "folded, torch.compile": torch.compile(copy.deepcopy(folded)),
-        "folded, ONNX Runtime": through(session(graph)),
-        "folded, ONNX Runtime, int8": through(session(_int8(graph, stems))),
+        "folded, ONNX Runtime": in_onnx(session(graph)),
+        "folded, ONNX Runtime, int8": in_onnx(session(_int8(graph, stems))),
     }
 
 

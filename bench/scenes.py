@@ -1,4 +1,4 @@
-"""Prints a table of the scenes in folders, as docs/scenes.md has it: sensor, bands, wavelengths, footprint."""
+"""Prints a table of scenes for docs/scenes.md: sensor, bands, wavelengths, footprint."""
 
 import argparse
 from pathlib import Path
@@ -9,12 +9,16 @@ from indexer.description import scenes_table
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("paths", nargs="+", type=Path, help="Folders or files of scenes.")
+    parser.add_argument("paths", nargs="+", type=Path, help="Files or folders of scenes.")
     parser.add_argument(
-        "--sensor", action="append", default=[], metavar="PART=NAME", help="Profile of scenes with PART in their path."
+        "--sensor",
+        action="append",
+        default=[],
+        metavar="PART=NAME",
+        help="Sensor profile for scenes with PART in their path.",
     )
-    given = parser.parse_args()
-    print(scenes_table(given.paths, dict(pair.split("=", 1) for pair in given.sensor)), end="")
+    args = parser.parse_args()
+    print(scenes_table(args.paths, dict(pair.split("=", 1) for pair in args.sensor)), end="")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes stac-fastapi's back end on PostgreSQL hold the tiles of a served archive, for bench.api_beside:
-#   sh bench/api_beside.sh FOLDER http://127.0.0.1:8000/ 8080
-# Needs PostgreSQL with PostGIS (Debian: postgresql postgresql-15-postgis-3), run as root. Ends its own server at the end.
+# Loads the tiles of a served archive into pgstac and serves them with stac-fastapi, for bench.api_pgstac:
+#   sh bench/api_pgstac.sh FOLDER http://127.0.0.1:8000/ 8080
+# Needs PostgreSQL with PostGIS (Debian: postgresql postgresql-15-postgis-3), run as root. Stops its PostgreSQL server on exit.
 set -eu
 folder=$1 ours=${2%/} port=$3
 bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
@@ -21,7 +21,7 @@ psql -d postgres -qc "CREATE DATABASE bench" 2> /dev/null && {
 import json, sys
 for one in json.load(sys.stdin)['collections']:
     print(json.dumps(one))" > "$folder/collections.ndjson"
-    # Tiles alone; the scenes are in collections of their own.
+    # Only tiles; scenes are in separate collections.
     curl -s -H "Content-Type: application/json" -d '{"collections": ["sentinel2_l2a", "landsat_l2", "naip"], "limit": 1000000}' \
         "$ours/search/export" | python3 -c "
 import json, sys
