@@ -1,4 +1,4 @@
-"""What the STAC routes keep between requests."""
+"""State that the STAC routes keep between requests."""
 
 from dataclasses import dataclass, field
 
@@ -8,9 +8,9 @@ from bandsight.stac.collection_stats import Holdings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StacState:
-    """One app's memory."""
+    """Caches of one app."""
 
     holdings: Holdings = field(default_factory=Holdings)
-    """What each collection holds."""
+    """Extents and counts of each collection."""
     runs: SavedRuns = field(default_factory=SavedRuns)
     """Hits of saved searches."""
