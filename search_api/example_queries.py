@@ -7,8 +7,8 @@ import numpy as np
 
 from bandsight.archive import Archive
 from bandsight.model.protocol import Encoder
-from bandsight.search.ranking import nearest
 from bandsight.search.question_ranking import calibrated
+from bandsight.search.ranking import nearest
 
 # Common queries, in no particular order.
 CANDIDATES = (

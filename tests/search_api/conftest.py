@@ -1,4 +1,4 @@
-"""An archive of small real scenes, and the app that serves it."""
+"""An archive of small scenes, and an app that serves it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ DECIBELS = -25 + picture(2, 2 * SIDE, 2 * SIDE, seed=3).astype(np.float32) / 255
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three scenes: colour near Berlin, colour beside ±180°, radar near Berlin; 4, 4 and 4 tiles."""
+    """Three scenes of 4 tiles each: optical near Berlin, optical next to ±180°, radar near Berlin."""
     folder = tmp_path_factory.mktemp("scenes")
     grid = SIDE * 10
     near = (1250.0 * grid, 18125.0 * grid)
@@ -59,7 +59,7 @@ def archive(archive_path: Path) -> Iterator[Archive]:
 
 @pytest.fixture(scope="session")
 def serve(archive: Archive) -> Callable[..., TestClient]:
-    """Returns a client of an app with these settings; errors of the server come back as answers."""
+    """Returns a client of an app with these settings; server errors are returned as responses."""
 
     def make(**settings: object) -> TestClient:
         chosen = ApiSettings(archive=archive.path, **settings)

@@ -1,4 +1,4 @@
-"""Who may ask: the key, and what the server refuses to start as."""
+"""Access control: keys, hosts and origins, and settings with which the server does not start."""
 
 import base64
 from collections.abc import Callable
@@ -18,7 +18,7 @@ KEY = "correct horse battery"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "example.org", "::", "192.168.1.5"])  # noqa: S104
-def test_listening_beyond_this_machine_without_a_key_is_refused_at_the_start(host: str) -> None:
+def test_listening_beyond_this_machine_needs_a_key(host: str) -> None:
     with pytest.raises(SettingsError, match=rf"host {host}.*BANDSIGHT_KEY.*127\.0\.0\.1"):
         create_app(ApiSettings(host=host))
     create_app(ApiSettings(host=host, key=SecretStr(KEY)))
@@ -29,22 +29,22 @@ def test_on_this_machine_no_key_is_needed(host: str) -> None:
     create_app(ApiSettings(host=host))
 
 
-def test_a_key_that_can_be_guessed_is_refused() -> None:
+def test_a_short_key_is_rejected() -> None:
     with pytest.raises(SettingsError, match="5 characters; need at least 16"):
         create_app(ApiSettings(key=SecretStr("12345")))
 
 
-def test_the_command_refuses_in_one_line_before_it_loads_anything(
+def test_the_command_exits_with_one_line_before_loading_the_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ("serve", "--archive", str(tmp_path), "--host", "0.0.0.0")  # noqa: S104
-    code, _, said = run_command(capsys, monkeypatch, *arguments)
+    code, _, error = run_command(capsys, monkeypatch, *arguments)
     assert code == 1
-    assert "BANDSIGHT_KEY" in said
-    assert said.count("\n") == 1
+    assert "BANDSIGHT_KEY" in error
+    assert error.count("\n") == 1
 
 
-def test_with_a_key_set_nothing_but_health_answers_without_it(serve: Callable[..., TestClient]) -> None:
+def test_with_a_key_only_health_works_without_it(serve: Callable[..., TestClient]) -> None:
     with serve(key=SecretStr(KEY)) as client:
         for path in ("/", "/version", "/openapi.json", "/static/index.html", "/metrics", "/nowhere", "/tiles/1"):
             refused = client.get(path)
@@ -76,37 +76,37 @@ def test_the_key_comes_as_a_bearer_token_or_as_a_password(
         assert client.get("/version", headers={"Authorization": header.encode("latin-1")}).status_code == status
 
 
-def test_a_key_never_shows_in_settings_or_answers(serve: Callable[..., TestClient]) -> None:
+def test_the_key_never_appears_in_settings_or_responses(serve: Callable[..., TestClient]) -> None:
     assert KEY not in repr(ApiSettings(key=SecretStr(KEY)))
     with serve(key=SecretStr(KEY)) as client:
         assert KEY not in client.get("/version", headers={"Authorization": "Bearer x"}).text
 
 
-def test_pages_of_other_origins_may_ask_only_where_they_are_named(serve: Callable[..., TestClient]) -> None:
-    asked = {"Origin": "https://browser.example"}
+def test_only_configured_origins_may_use_the_api(serve: Callable[..., TestClient]) -> None:
+    headers = {"Origin": "https://browser.example"}
     with serve() as client:
-        assert "access-control-allow-origin" not in client.get("/version", headers=asked).headers
+        assert "access-control-allow-origin" not in client.get("/version", headers=headers).headers
     with serve(cors_origins=("https://browser.example",), key=SecretStr(KEY)) as client:
-        answer = client.options("/version", headers=asked | {"Access-Control-Request-Method": "GET"})
-        assert answer.headers["access-control-allow-origin"] == "https://browser.example"
+        response = client.options("/version", headers=headers | {"Access-Control-Request-Method": "GET"})
+        assert response.headers["access-control-allow-origin"] == "https://browser.example"
 
 
 @pytest.mark.parametrize("host", ["attacker.example", "attacker.example:8000", "127.0.0.1.attacker.example", "[::1"])
-def test_without_a_key_no_name_of_a_strangers_leads_here(serve: Callable[..., TestClient], host: str) -> None:
+def test_without_a_key_foreign_host_names_are_rejected(serve: Callable[..., TestClient], host: str) -> None:
     with serve() as client:
         for path in ("/", "/search", "/metrics", "/static/index.html"):
             assert_problem(client.get(path, headers={"Host": host}), 421, "Host", host, "BANDSIGHT_PUBLIC_URL")
         assert client.post("/searches", json={"q": "a lake"}, headers={"Host": host}).status_code == 421
         assert client.get("/healthz", headers={"Host": host}).status_code == 200
     with serve(key=SecretStr(KEY)) as client:
-        asked = {"Host": host, "Authorization": f"Bearer {KEY}"}
-        assert client.get("/version", headers=asked).status_code == 200
+        headers = {"Host": host, "Authorization": f"Bearer {KEY}"}
+        assert client.get("/version", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "192.168.1.5", "api", "maps.example.org"]
 )
-def test_names_of_this_machine_and_the_public_one_are_its_own(serve: Callable[..., TestClient], host: str) -> None:
+def test_local_names_and_the_public_name_are_accepted(serve: Callable[..., TestClient], host: str) -> None:
     with serve(public_url="https://Maps.example.org/bandsight") as client:
         assert client.get("/version", headers={"Host": host}).status_code == 200
 
@@ -120,24 +120,24 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize("asked", FOREIGN)
+@pytest.mark.parametrize("headers", FOREIGN)
 @pytest.mark.parametrize("key", [None, SecretStr(KEY)])
-def test_another_sites_page_registers_and_deletes_nothing(
-    serve: Callable[..., TestClient], key: SecretStr | None, asked: dict[str, str]
+def test_a_page_of_another_site_cannot_register_or_delete(
+    serve: Callable[..., TestClient], key: SecretStr | None, headers: dict[str, str]
 ) -> None:
     own = {} if key is None else {"Authorization": f"Bearer {KEY}"}
     form = {"files": {"body": (None, '{"q": "a lake"}')}}
     with serve(key=key) as client:
         before = client.get("/searches", headers=own).json()["searches"]
-        refused = client.post("/searches", headers=asked | own, **form)
-        assert_problem(refused, 403, "Origin", asked["Origin"][:10], "BANDSIGHT_CORS_ORIGINS")
-        assert client.delete("/searches/one", headers=asked | own).status_code == 403
+        refused = client.post("/searches", headers=headers | own, **form)
+        assert_problem(refused, 403, "Origin", headers["Origin"][:10], "BANDSIGHT_CORS_ORIGINS")
+        assert client.delete("/searches/one", headers=headers | own).status_code == 403
         assert client.get("/searches", headers=own).json()["searches"] == before
-        assert client.get("/version", headers=asked | own).status_code == 200
+        assert client.get("/version", headers=headers | own).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "headers",
     [
         {},
         {"Origin": "http://testserver"},
@@ -146,9 +146,9 @@ def test_another_sites_page_registers_and_deletes_nothing(
         {"Origin": "https://browser.example", "Sec-Fetch-Site": "cross-site"},
     ],
 )
-def test_programs_its_own_page_and_named_sites_register_searches(
-    serve: Callable[..., TestClient], asked: dict[str, str]
+def test_programs_the_page_and_configured_origins_can_register_searches(
+    serve: Callable[..., TestClient], headers: dict[str, str]
 ) -> None:
     origins = ("https://browser.example",)
     with serve(public_url="https://maps.example.org/bandsight", cors_origins=origins) as client:
-        assert client.post("/searches", json={"q": "a lake"}, headers=asked).status_code == 201
+        assert client.post("/searches", json={"q": "a lake"}, headers=headers).status_code == 201

@@ -1,4 +1,4 @@
-"""Starting and ending, settings, and the page."""
+"""Startup and shutdown, settings, and the web page."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ from tests.fakes import FakeEmbedder
 WEB = Path(__file__).parents[2] / "web"
 
 
-def test_a_model_that_is_not_the_archives_is_refused_at_the_start(
+def test_another_model_than_the_archives_is_rejected_at_startup(
     archive_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = FakeEmbedder()
@@ -34,16 +34,16 @@ def test_a_model_that_is_not_the_archives_is_refused_at_the_start(
 
 
 def test_an_app_opens_archive_and_model_by_its_settings(archive_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    calls = []
 
     def load(*arguments: str) -> FakeEmbedder:
-        asked.append(arguments)
+        calls.append(arguments)
         return FakeEmbedder()
 
     monkeypatch.setattr(bandsight.model, "load_model", load)
     with TestClient(create_app(ApiSettings(archive=archive_path, device="cpu"))) as client:
         assert client.get("/search", params={"q": "a lake"}).status_code == 200
-    assert asked == [("fake", "cpu")]
+    assert calls == [("fake", "cpu")]
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def test_importing_the_app_loads_no_model_library() -> None:
     assert "open_clip" not in out.stdout
 
 
-def test_queries_wait_for_one_another_at_the_model() -> None:
+def test_the_model_runs_one_query_at_a_time() -> None:
     inside, most = 0, 0
 
     class Watched(FakeEmbedder):
@@ -91,7 +91,7 @@ def test_open_service_serialises_the_model(archive_path: Path, monkeypatch: pyte
     service.archive.close()
 
 
-def test_the_page_and_its_parts_are_served(client: TestClient) -> None:
+def test_the_page_and_its_files_are_served(client: TestClient) -> None:
     page = client.get("/", headers={"Accept": "text/html,application/xhtml+xml"})
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
@@ -102,7 +102,7 @@ def test_the_page_and_its_parts_are_served(client: TestClient) -> None:
         assert client.get(f"/{part}").status_code == 200
 
 
-def test_the_page_asks_no_other_host_and_builds_no_markup_from_data() -> None:
+def test_the_page_contacts_no_other_host_and_builds_no_markup_from_data() -> None:
     for path in [*(WEB / "src").rglob("*.ts"), *(WEB / "src").rglob("*.tsx"), *(WEB / "src").rglob("*.css")]:
         # The name of SVG is no address that anybody asks.
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
@@ -111,10 +111,10 @@ def test_the_page_asks_no_other_host_and_builds_no_markup_from_data() -> None:
         assert not re.search(r"\son\w+=[\"']", text), path
 
 
-def test_the_page_asks_for_routes_that_exist(client: TestClient) -> None:
+def test_the_page_requests_existing_routes(client: TestClient) -> None:
     known = [re.sub(r"\{\w+\}", "X", path).lstrip("/") for path in client.get("/openapi.json").json()["paths"]]
     text = "".join(path.read_text(encoding="utf-8") for path in (WEB / "src").rglob("*.ts*"))
-    asked = set(re.findall(r"""(?:(?:getJson|postJson)(?:<[^(]*>)?\(|ask\()["`]([a-z]+[^"`?]*)""", text))
-    paths = {re.sub(r"\$\{[^}]+\}", "X", path) for path in asked}
+    requested = set(re.findall(r"""(?:(?:getJson|postJson)(?:<[^(]*>)?\(|ask\()["`]([a-z]+[^"`?]*)""", text))
+    paths = {re.sub(r"\$\{[^}]+\}", "X", path) for path in requested}
     assert {"search", "overview", "tiles/X/styles", "searches"} <= paths
     assert paths <= set(known), paths - set(known)

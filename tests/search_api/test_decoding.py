@@ -1,4 +1,4 @@
-"""Pictures are decoded in processes of their own, which the clock ends."""
+"""Query images are decoded in worker processes with a time limit."""
 
 import io
 import os
@@ -25,27 +25,27 @@ def png(side: int = 40, seed: int = 1) -> bytes:
 
 @pytest.fixture
 def decoder():
-    made = Decoder(1, queue_timeout_s=0.05)
-    yield made
-    made.close()
+    pool = Decoder(1, queue_timeout_s=0.05)
+    yield pool
+    pool.close()
 
 
 def decode(decoder, data=None, waves=None, limit_s=LONG_S):
     return decoder.decode(data or png(), waves, max_pixels=MAX_PIXELS, time_limit_s=limit_s)
 
 
-def test_pictures_come_back_as_decoded_here(decoder, tmp_path):
+def test_workers_decode_like_this_process(decoder, tmp_path):
     tiff = tmp_path / "five.tif"
     write(tiff, picture(5, 30, 20, seed=2))
     waves = (0.49, 0.56, 0.665, 0.842, 1.6)
-    for data, given in ((png(), None), (tiff.read_bytes(), waves)):
-        pixels, found = decode(decoder, data, given)
-        expected, expected_waves = decode_query_image(data, given)
+    for data, wavelengths in ((png(), None), (tiff.read_bytes(), waves)):
+        pixels, found = decode(decoder, data, wavelengths)
+        expected, expected_waves = decode_query_image(data, wavelengths)
         np.testing.assert_array_equal(pixels, expected)
         assert found == expected_waves
 
 
-def test_what_cannot_be_decoded_is_said_as_here_and_the_process_goes_on(decoder):
+def test_an_image_that_cannot_be_decoded_gives_the_same_error_and_the_worker_survives(decoder):
     decode(decoder)
     before = decoder._idle[0]
     for data in (b"GIF89a", b"<VRTDataset/>", png()[:-30]):
@@ -57,7 +57,7 @@ def test_what_cannot_be_decoded_is_said_as_here_and_the_process_goes_on(decoder)
     assert decoder._idle == [before]
 
 
-def test_a_picture_that_takes_too_long_costs_itself_only(decoder):
+def test_an_image_that_takes_too_long_affects_no_other(decoder):
     decode(decoder)
     stuck = decoder._idle[0]
     os.kill(stuck._popen.pid, signal.SIGSTOP)
@@ -67,7 +67,7 @@ def test_a_picture_that_takes_too_long_costs_itself_only(decoder):
     assert decode(decoder)[0].shape == (3, 40, 40)
 
 
-def test_a_process_that_dies_costs_one_picture_at_most(decoder):
+def test_a_crashed_process_affects_at_most_one_image(decoder):
     decode(decoder)
     os.kill(decoder._idle[0]._popen.pid, signal.SIGKILL)
     decoder._idle[0]._popen.wait()
@@ -82,7 +82,7 @@ def test_a_process_that_dies_costs_one_picture_at_most(decoder):
     decode(decoder)
 
 
-def test_pictures_wait_for_one_another_but_not_for_ever(decoder):
+def test_images_wait_for_a_worker_with_a_timeout(decoder):
     decode(decoder)
     os.kill(decoder._idle[0]._popen.pid, signal.SIGSTOP)
     failures = []
@@ -103,18 +103,18 @@ def test_pictures_wait_for_one_another_but_not_for_ever(decoder):
     assert len(failures) == 1
 
 
-def test_a_server_that_is_busy_says_when_to_come_back(client, monkeypatch):
+def test_a_busy_server_sends_retry_after(client, monkeypatch):
     def busy(*_args, **_options):
         raise BusyError("query image: others are being decoded")
 
     monkeypatch.setattr(Decoder, "decode", busy)
-    answer = client.post("/search", files={"image": png()})
-    assert answer.status_code == 503
-    assert answer.headers["Retry-After"] == "10"
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = client.post("/search", files={"image": png()})
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "10"
+    assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_the_time_of_a_picture_is_a_setting(serve, monkeypatch):
+def test_the_decoding_time_limit_is_a_setting(serve, monkeypatch):
     limits = []
 
     def decoded(self, data, wavelengths, *, max_pixels, time_limit_s):

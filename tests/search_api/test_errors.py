@@ -1,4 +1,4 @@
-"""The shape of errors: RFC 9457 problem+json with type, title, status, detail and instance, whatever went wrong."""
+"""All errors are RFC 9457 problem+json with type, title, status, detail and instance."""
 
 import base64
 import io
@@ -114,7 +114,7 @@ def test_a_bad_body_is_a_problem(client: TestClient, path: str, body: object, st
 @pytest.mark.parametrize(
     ("content", "status"), [(b"", 400), (b"{", 400), (b"\xff\xfe", 400), (b'{"text": "a"', 400), (b"[" * 5000, 400)]
 )
-def test_what_is_no_json_is_a_problem(client: TestClient, content: bytes, status: int) -> None:
+def test_malformed_json_is_a_problem(client: TestClient, content: bytes, status: int) -> None:
     assert_problem(client.post("/search", content=content, headers={"Content-Type": "application/json"}), status)
 
 
@@ -153,7 +153,7 @@ def test_a_bad_picture_is_a_problem(client: TestClient, data: bytes, status: int
         ({"body": '{"q": "a"}'}, 400, ["q, semantic", "both"]),
     ],
 )
-def test_a_bad_field_beside_a_picture_is_a_problem(
+def test_an_invalid_form_field_next_to_an_image_is_a_problem(
     client: TestClient, fields: dict[str, str | list[str]], status: int, words: list[str]
 ) -> None:
     out = io.BytesIO()
@@ -161,7 +161,7 @@ def test_a_bad_field_beside_a_picture_is_a_problem(
     assert_problem(client.post("/search", files={"image": out.getvalue()}, data=fields), status, *words)
 
 
-def test_a_form_without_a_picture_is_a_problem(client: TestClient) -> None:
+def test_a_form_without_an_image_is_a_problem(client: TestClient) -> None:
     multipart = {"body": (None, "{}")}
     assert_problem(client.post("/search", files=multipart), 400, "image", "missing")
     assert_problem(client.post("/search", files={"image": (None, "text")}), 400, "image", "text")
@@ -188,13 +188,13 @@ def test_a_wrong_method_names_the_right_ones(client: TestClient, path: str) -> N
     assert "GET" in response.headers["allow"]
 
 
-def test_an_upload_over_the_limit_is_refused_by_its_declared_length(serve: Callable[..., TestClient]) -> None:
+def test_an_upload_over_the_limit_is_rejected_by_its_declared_length(serve: Callable[..., TestClient]) -> None:
     with serve(max_upload_bytes=LIMIT) as client:
         response = client.post("/search", files={"image": bytes(LIMIT + 2**21)})
         assert_problem(response, 413, f"{LIMIT:,} bytes")
 
 
-def test_an_upload_a_little_over_the_limit_is_refused_too(serve: Callable[..., TestClient]) -> None:
+def test_an_upload_slightly_over_the_limit_is_rejected(serve: Callable[..., TestClient]) -> None:
     with serve(max_upload_bytes=LIMIT) as client:
         assert_problem(client.post("/search", files={"image": bytes(LIMIT + 1)}), 413, f"{LIMIT:,} bytes")
         assert_problem(client.post("/search", files={"image": bytes(LIMIT)}), 422, "no image")
@@ -215,12 +215,12 @@ def test_an_upload_of_unknown_length_is_cut_off_at_the_limit(serve: Callable[...
         assert_problem(client.post("/search", content=endless(), headers=headers), 413, f"{LIMIT:,} bytes")
 
 
-def test_a_body_of_json_has_a_limit_of_its_own(client: TestClient) -> None:
+def test_json_bodies_have_their_own_size_limit(client: TestClient) -> None:
     assert_problem(client.post("/search", json={"text": "a" * 2**24}), 413, "8,388,608 bytes")
     assert_problem(client.post("/nowhere", json={"text": "a" * 2**21}), 413, "1,048,576 bytes")
 
 
-def test_what_nobody_foresaw_is_a_problem_without_a_trace(
+def test_an_unexpected_error_is_a_problem_without_a_stack_trace(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
@@ -233,7 +233,7 @@ def test_what_nobody_foresaw_is_a_problem_without_a_trace(
     assert "secret" in caplog.text
 
 
-def test_a_scene_that_is_gone_leaves_its_tiles_but_not_its_thumbnails(
+def test_a_scene_without_its_file_keeps_its_tiles_but_not_its_thumbnails(
     client: TestClient, archive: Archive, tmp_path: Path
 ) -> None:
     tile = archive.tile(1)
@@ -248,12 +248,12 @@ def test_a_scene_that_is_gone_leaves_its_tiles_but_not_its_thumbnails(
     assert client.get("/tiles/1/thumbnail.png").status_code == 200
 
 
-def test_every_error_class_has_a_status_and_a_new_leaf_inherits_one() -> None:
+def test_every_error_class_has_a_status_and_subclasses_inherit_it() -> None:
     leaves = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.BandsightError)]
     assert all(400 <= status_of(leaf("x")) < 600 for leaf in leaves)
 
     class NewLeaf(errors.NotFoundError):
-        """Not in the table."""
+        """Has no entry in the table."""
 
     assert status_of(NewLeaf("x")) == 404
 
@@ -277,30 +277,30 @@ def test_head_has_the_headers_of_get_and_no_body(client: TestClient, path: str) 
         ("/classify", "POST"),
     ],
 )
-def test_a_method_that_is_not_there_is_answered_with_all_that_are(client: TestClient, path: str, methods: str) -> None:
+def test_a_wrong_method_gets_a_list_of_all_methods(client: TestClient, path: str, methods: str) -> None:
     refused = client.put(path)
     assert_problem(refused, 405, "PUT", methods)
     assert refused.headers["allow"] == methods
 
 
-def test_a_page_that_is_not_there_is_named(client: TestClient) -> None:
+def test_an_unknown_page_is_named(client: TestClient) -> None:
     assert_problem(client.get("/nowhere/at/all"), 404, "/nowhere/at/all", "/openapi.json")
 
 
 @pytest.mark.parametrize("path", ["/overview?foo=1", "/jobs?foo=1", "/jobs/1?foo=1"])
-def test_unknown_parameters_are_refused_everywhere(client: TestClient, path: str) -> None:
+def test_unknown_parameters_are_rejected_everywhere(client: TestClient, path: str) -> None:
     assert_problem(client.get(path), 400, "foo", "not a parameter")
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x"])
-def test_a_form_that_cannot_be_read_is_told_what_it_needs(client: TestClient, kind: str) -> None:
-    answer = client.post("/search", content=b'{"limit": 1}', headers={"Content-Type": kind})
-    assert_problem(answer, 400, "body", "boundary", "8 files")
+def test_an_invalid_form_gets_advice(client: TestClient, kind: str) -> None:
+    response = client.post("/search", content=b'{"limit": 1}', headers={"Content-Type": kind})
+    assert_problem(response, 400, "body", "boundary", "8 files")
 
 
-def test_types_of_the_program_are_not_in_errors(client: TestClient) -> None:
+def test_errors_do_not_expose_python_types(client: TestClient) -> None:
     for path, body in (("/classify", {"labels": []}), ("/search", {"semantic": {"text": []}})):
-        answer = client.post(path, json=body)
-        assert_problem(answer, 400, "at least")
-        assert "constrained" not in answer.text
-        assert "list[" not in answer.text
+        response = client.post(path, json=body)
+        assert_problem(response, 400, "at least")
+        assert "constrained" not in response.text
+        assert "list[" not in response.text

@@ -1,4 +1,4 @@
-"""GDAL itself, as rasterio and pyogrio bring it: it opens a served archive as a raster mosaic, and as features."""
+"""GDAL, from rasterio and pyogrio, opens a served archive as a raster mosaic and as features."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ def test_the_stacit_driver_mosaics_the_ground_of_tiles(url: str, archive: Archiv
 
 
 def ogr(code: str) -> Any:
-    """Run pyogrio in a process of its own: it does not let go of Python while it waits, and the server is here."""
+    """Run pyogrio in another process: it holds the GIL while it waits for the server in this one."""
     program = f"import json, pyogrio\nprint(json.dumps({code}))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Pictures over HTTP: the scenes of the archive and no other, kept by clients as long as they hold."""
+"""Imagery routes: only scenes of the archive, with ETags that are valid as long as the picture."""
 
 import io
 import json
@@ -59,7 +59,7 @@ def test_styles_suit_the_sensor(client: TestClient, archive: Archive) -> None:
     assert client.get(f"/collections/{radar.collection}/styles").json()["styles"] == styles
 
 
-def test_a_thumbnail_has_the_bands_and_the_stretch_that_are_asked_for(client: TestClient, archive: Archive) -> None:
+def test_a_thumbnail_has_the_requested_bands_and_stretch(client: TestClient, archive: Archive) -> None:
     photo, radar = scene_named(archive, "photo"), scene_named(archive, "S1A")
     tiles = {
         scene.id: client.get("/search", params={"collections": scene.collection, "limit": 1}).json()["features"][0][
@@ -113,7 +113,7 @@ def test_a_scene_beside_the_antimeridian_is_drawn_on_both_sides(client: TestClie
     assert bounds[2] == 180
 
 
-def test_a_copy_that_is_still_good_is_not_sent_again(client: TestClient, archive: Archive) -> None:
+def test_a_matching_etag_gets_304(client: TestClient, archive: Archive) -> None:
     scene = scene_named(archive, "photo")
     paths = [
         f"/tiles/{tile_of(archive, scene)}/thumbnail.png?size=64",
@@ -133,13 +133,13 @@ def test_a_copy_that_is_still_good_is_not_sent_again(client: TestClient, archive
         assert client.get(more).headers["etag"] != tag
 
 
-def test_what_a_key_protects_is_not_for_shared_caches(serve: Callable[..., TestClient]) -> None:
+def test_responses_behind_a_key_are_not_for_shared_caches(serve: Callable[..., TestClient]) -> None:
     with serve(key="0123456789abcdef") as client:
         response = client.get("/tiles/1/thumbnail.png", headers={"Authorization": "Bearer 0123456789abcdef"})
     assert response.headers["cache-control"].startswith("private")
 
 
-def test_a_crop_has_every_band_as_it_is_stored_and_its_wavelength(client: TestClient, archive: Archive) -> None:
+def test_a_crop_has_all_stored_bands_and_their_wavelengths(client: TestClient, archive: Archive) -> None:
     scene = scene_named(archive, "S1A")
     item = client.get("/search", params={"collections": scene.collection, "limit": 1}).json()["features"][0]
     response = client.get(f"/tiles/{item['id']}/crop.tif")
@@ -162,16 +162,16 @@ def test_a_crop_sent_back_as_a_query_finds_its_own_tile(client: TestClient, arch
     scene = scene_named(archive, part)
     for item in client.get("/search", params={"collections": scene.collection}).json()["features"]:
         data = client.get(f"/tiles/{item['id']}/crop.tif").content
-        answer = client.post("/search", files={"image": data}, data={"body": '{"limit": 1}'})
-        assert answer.status_code == 200, answer.text
-        found = answer.json()["features"][0]
+        response = client.post("/search", files={"image": data}, data={"body": '{"limit": 1}'})
+        assert response.status_code == 200, response.text
+        found = response.json()["features"][0]
         assert found["properties"]["bandsight:score"] > 0.9999
         assert found["id"] == item["id"]
 
 
 @pytest.fixture
 def movable(tmp_path: Path) -> Iterator[tuple[TestClient, Path, Archive]]:
-    """Two scenes of one place and its archive, all of which may be changed."""
+    """Two scenes of one place and their archive, which tests may modify."""
     grid = FakeEmbedder.image_size * 10
     for name, seed in (("photo_20200501.tif", 1), ("photo_20210501.tif", 2)):
         write(tmp_path / "scenes" / name, picture(3, 64, 64, seed=seed), origin=(1250.0 * grid, 18125.0 * grid))
@@ -194,7 +194,7 @@ def test_a_mosaic_shows_the_newest_scene(movable: tuple[TestClient, Path, Archiv
     assert (mosaic != picture_of(client.get(f"/scenes/{old.id}/{path}"))).any()
 
 
-def test_a_copy_of_a_mosaic_is_good_until_its_scenes_change(movable: tuple[TestClient, Path, Archive]) -> None:
+def test_the_etag_of_a_mosaic_is_valid_until_its_scenes_change(movable: tuple[TestClient, Path, Archive]) -> None:
     client, _, archive = movable
     new = scene_named(archive, "2021")
     path = f"/collections/{new.collection}/tiles/{map_tile_of(new)}.png"
@@ -205,7 +205,7 @@ def test_a_copy_of_a_mosaic_is_good_until_its_scenes_change(movable: tuple[TestC
     assert response.headers["etag"] != tag
 
 
-def test_a_scene_whose_file_is_gone_is_410_even_to_whoever_has_a_copy(
+def test_a_scene_without_its_file_is_410_even_with_a_matching_etag(
     movable: tuple[TestClient, Path, Archive],
 ) -> None:
     client, folder, archive = movable
@@ -297,11 +297,11 @@ def test_a_bad_parameter_of_a_picture_is_named(
         ("/collections/sentinel-1-grd/tilejson.json?bands=red", 400, ["bands", "'red'", "VV"]),
     ],
 )
-def test_a_picture_that_is_not_there_is_named(client: TestClient, path: str, status: int, words: list[str]) -> None:
+def test_an_unknown_picture_is_named(client: TestClient, path: str, status: int, words: list[str]) -> None:
     assert_problem(client.get(path), status, *words)
 
 
-def test_a_crop_that_would_be_too_large_is_refused_before_it_is_read(
+def test_a_crop_that_is_too_large_is_rejected_before_reading(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("search_api.imagery.tile_routes._MAX_CROP_BYTES", 1000)

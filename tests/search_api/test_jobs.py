@@ -17,7 +17,7 @@ def served(serve):
         yield client
 
 
-def test_a_finished_job_is_told_as_ogc_processes_has_it(served):
+def test_a_finished_job_follows_ogc_processes(served):
     (job,) = served.get("/jobs").json()["jobs"]
     assert (job["jobID"], job["processID"], job["type"]) == ("1", "index", "process")
     assert (job["status"], job["progress"], job["message"]) == ("successful", 100, "")
@@ -53,29 +53,29 @@ def test_jobs_come_in_pages_newest_first(serve, tmp_path, archive):
             assert seen == ["5", "4", "3", "2", "1"]
 
 
-def test_a_job_that_is_not_there_is_said_so(served):
-    answer = served.get("/jobs/99")
-    assert answer.status_code == 404
-    assert answer.headers["content-type"].startswith("application/problem+json")
-    assert "job 99" in answer.json()["detail"]
+def test_an_unknown_job_is_404(served):
+    response = served.get("/jobs/99")
+    assert response.status_code == 404
+    assert response.headers["content-type"].startswith("application/problem+json")
+    assert "job 99" in response.json()["detail"]
     assert served.get("/jobs/x").status_code == 400
     assert served.get("/jobs?limit=0").status_code == 400
 
 
-def test_urls_are_told_without_users_passwords_and_signatures(tmp_path, archive):
+def test_urls_of_jobs_have_no_credentials_or_signatures(tmp_path, archive):
     secret = "https://me:secret@store.example/a.tif?sig=secret&x=1"
     with ArchiveWriter.create(tmp_path / "a", archive.model) as writer:
         job = writer.jobs.begin("index", [secret], Counts())
         writer.record_failure(secret, f"{secret}: no raster ({secret}); need another", scene="a.tif", job=job)
         settings = ApiSettings(archive=writer.path)
         with TestClient(create_app(settings, Service(settings, writer, FakeEmbedder()))) as client:
-            told = client.get(f"/jobs/{job}").json()
-    assert "secret" not in str(told)
-    assert told["bandsight:sources"] == ["https://store.example/a.tif?…"]
-    assert told["bandsight:failures"][0]["reason"].startswith("https://store.example/a.tif?…: no raster (")
+            document = client.get(f"/jobs/{job}").json()
+    assert "secret" not in str(document)
+    assert document["bandsight:sources"] == ["https://store.example/a.tif?…"]
+    assert document["bandsight:failures"][0]["reason"].startswith("https://store.example/a.tif?…: no raster (")
 
 
-def test_a_server_goes_on_with_the_new_model_of_an_archive_made_anew(tmp_path, scenes, monkeypatch):
+def test_a_server_reloads_the_model_of_a_rebuilt_archive(tmp_path, scenes, monkeypatch):
     from bandsight.catalog.records import ModelIdentity
     from indexer.pipeline import index
     from indexer.reindex import reindex
@@ -93,14 +93,14 @@ def test_a_server_goes_on_with_the_new_model_of_an_archive_made_anew(tmp_path, s
             assert client.get("/search?q=water").status_code == 200
             assert client.get("/version").json()["model"]["name"] == "fake"
             reindex(writer, models["other"])
-            answer = client.get("/search?q=water")
-            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-            assert "indexed again with model other" in answer.json()["detail"]
+            response = client.get("/search?q=water")
+            assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+            assert "indexed again with model other" in response.json()["detail"]
             for _ in range(100):
-                answer = client.get("/search?q=water")
-                if answer.status_code == 200:
+                response = client.get("/search?q=water")
+                if response.status_code == 200:
                     break
                 time.sleep(0.05)
-            assert answer.json()["features"]
+            assert response.json()["features"]
             assert client.get("/version").json()["model"]["name"] == "other"
             assert [job["processID"] for job in client.get("/jobs").json()["jobs"]] == ["reindex", "index"]

@@ -1,4 +1,4 @@
-"""Liveness, readiness and figures for Prometheus."""
+"""Liveness, readiness and Prometheus metrics."""
 
 import pytest
 from fastapi.testclient import TestClient
@@ -37,13 +37,13 @@ def test_the_archive_shows_its_size_and_generation(client: TestClient, archive: 
     assert found["bandsight_archive_generation",] == archive.generation
 
 
-def test_what_failed_unforeseen_is_counted_too(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_errors_are_counted(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Archive, "tile", lambda *_: 1 / 0)
     client.get("/tiles/1")
     assert figures(client)["bandsight_http_requests_total", "GET", "/tiles/{tile_id}", "500"] == 1
 
 
-def test_a_process_whose_catalog_fails_is_alive_and_not_ready(
+def test_a_server_whose_catalog_fails_is_alive_but_not_ready(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: Archive) -> None:
@@ -54,7 +54,7 @@ def test_a_process_whose_catalog_fails_is_alive_and_not_ready(
     assert_problem(client.get("/readyz"), 503, "disk I/O error")
 
 
-def test_methods_that_clients_make_up_count_as_one(client: TestClient) -> None:
+def test_unknown_methods_share_one_label(client: TestClient) -> None:
     for method in ("FOO", "BAR"):
         assert client.request(method, "/tiles/1").status_code == 405
     found = figures(client)

@@ -1,4 +1,4 @@
-"""What the archive holds, in one answer."""
+"""The overview of the archive."""
 
 from pathlib import Path
 
@@ -12,17 +12,17 @@ from search_api.settings import ApiSettings
 from tests.fakes import FakeEmbedder
 
 
-def test_the_overview_counts_what_the_archive_counts(client: TestClient, archive: Archive) -> None:
-    said = client.get("/overview").json()
-    assert said["tiles"] == archive.tile_count == 12
-    assert said["scenes"] == len(archive.scenes()) == len(said["coverage"]["features"]) == 3
-    assert sum(row["tiles"] for row in said["sensors"]) == 12
-    assert sum(row["tiles"] for row in said["collections"]) == 12
-    assert sum(row["tiles"] for row in said["months"]) == 12
-    assert {row["month"] for row in said["months"]} == {"2020-05", "2020-07", "2021-06"}
-    assert said["model"]["digest"] == archive.model.digest
-    assert said["coverage_complete"] is True
-    assert said["index"]["index"] == "none"
+def test_the_overview_agrees_with_the_archive(client: TestClient, archive: Archive) -> None:
+    body = client.get("/overview").json()
+    assert body["tiles"] == archive.tile_count == 12
+    assert body["scenes"] == len(archive.scenes()) == len(body["coverage"]["features"]) == 3
+    assert sum(row["tiles"] for row in body["sensors"]) == 12
+    assert sum(row["tiles"] for row in body["collections"]) == 12
+    assert sum(row["tiles"] for row in body["months"]) == 12
+    assert {row["month"] for row in body["months"]} == {"2020-05", "2020-07", "2021-06"}
+    assert body["model"]["digest"] == archive.model.digest
+    assert body["coverage_complete"] is True
+    assert body["index"]["index"] == "none"
 
 
 def test_the_box_of_an_archive_on_both_sides_of_the_date_line_crosses_it(client: TestClient) -> None:
@@ -39,25 +39,25 @@ def test_tiles_per_scene_agree_with_a_count_of_the_tiles(archive: Archive) -> No
     assert archive.tiles_per_scene() == counted
 
 
-def test_examples_are_sentences_with_tiles_of_their_own(archive: Archive) -> None:
+def test_example_queries_have_distinct_tiles(archive: Archive) -> None:
     found = example_queries(archive, FakeEmbedder())
     assert {one["text"] for one in found} <= set(CANDIDATES)
     assert len({one["tile"] for one in found}) == len(found)
     assert [one["probability"] for one in found] == sorted((one["probability"] for one in found), reverse=True)
 
 
-def test_an_empty_archive_has_an_overview_too(tmp_path: Path, archive: Archive) -> None:
+def test_an_empty_archive_has_an_overview(tmp_path: Path, archive: Archive) -> None:
     settings = ApiSettings(archive=tmp_path / "empty")
     with ArchiveWriter.create(tmp_path / "empty", archive.model) as empty:
         client = TestClient(create_app(settings, Service(settings, empty, FakeEmbedder())))
         with client:
-            said = client.get("/overview").json()
-    assert said["tiles"] == said["scenes"] == 0
-    assert said["bbox"] is None
-    assert said["examples"] == []
+            body = client.get("/overview").json()
+    assert body["tiles"] == body["scenes"] == 0
+    assert body["bbox"] is None
+    assert body["examples"] == []
 
 
-def test_the_overview_is_made_once_a_generation(client: TestClient, monkeypatch) -> None:
+def test_the_overview_is_cached_per_generation(client: TestClient, monkeypatch) -> None:
     first = client.get("/overview").content
     monkeypatch.setattr("search_api.overview.example_queries", None)
     assert client.get("/overview").content == first

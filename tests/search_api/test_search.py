@@ -1,4 +1,4 @@
-"""Questions over HTTP against the archive asked directly."""
+"""Searches over HTTP, compared with searching the archive directly."""
 
 import base64
 import io
@@ -28,8 +28,8 @@ def run(archive: Archive, example: dict, limit: int, **filters) -> ResultPage:
     return search(Searcher(archive, FakeEmbedder()), request)
 
 
-def ids(answer: dict) -> list[int]:
-    return [int(feature["id"]) for feature in answer["features"]]
+def ids(response: dict) -> list[int]:
+    return [int(feature["id"]) for feature in response["features"]]
 
 
 def png(values: np.ndarray) -> bytes:
@@ -38,18 +38,18 @@ def png(values: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def test_a_sentence_gets_the_archives_own_ranking_as_items(client: TestClient, archive: Archive) -> None:
+def test_a_text_query_returns_the_archives_ranking_as_items(client: TestClient, archive: Archive) -> None:
     response = client.get("/search", params={"q": "a lake", "limit": 5})
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/geo+json"
-    answer = response.json()
+    page = response.json()
     expected = run(archive, {"text": "a lake"}, 5)
-    assert answer["type"] == "FeatureCollection"
-    assert (answer["model"], answer["model_digest"]) == ("fake", "f" * 64)
-    assert answer["generation"] == archive.generation
-    assert (answer["numberMatched"], answer["numberReturned"]) == (12, 5)
-    assert ids(answer) == [hit.tile.id for hit in expected.rows]
-    for feature, hit in zip(answer["features"], expected.rows, strict=True):
+    assert page["type"] == "FeatureCollection"
+    assert (page["model"], page["model_digest"]) == ("fake", "f" * 64)
+    assert page["generation"] == archive.generation
+    assert (page["numberMatched"], page["numberReturned"]) == (12, 5)
+    assert ids(page) == [hit.tile.id for hit in expected.rows]
+    for feature, hit in zip(page["features"], expected.rows, strict=True):
         facts = feature["properties"]
         assert feature["type"] == "Feature"
         assert feature["geometry"]["type"] in {"Polygon", "MultiPolygon"}
@@ -58,10 +58,10 @@ def test_a_sentence_gets_the_archives_own_ranking_as_items(client: TestClient, a
         assert facts["bandsight:probability"] == pytest.approx(hit.probability, abs=1e-6)
         assert facts["bandsight:match"] is (hit.probability >= FakeEmbedder().threshold(()))
         assert facts["bandsight:matched"] == "a lake"
-    assert answer["nothing_matches"] is not any(hit.match for hit in expected.rows)
+    assert page["nothing_matches"] is not any(hit.match for hit in expected.rows)
 
 
-def test_every_link_of_a_hit_leads_somewhere(client: TestClient) -> None:
+def test_every_link_of_a_hit_works(client: TestClient) -> None:
     feature = client.get("/search", params={"q": "a lake", "limit": 1}).json()["features"][0]
     rels = {"self", "parent", "collection", "root", "derived_from", "preview", "similar", "tilejson"}
     assert {link["rel"] for link in feature["links"]} == rels
@@ -86,23 +86,23 @@ def test_every_link_of_a_hit_leads_somewhere(client: TestClient) -> None:
         ({"collections": "rgb", "bbox": BERLIN, "datetime": "../2020-12-31T23:59:59Z"}, 4),
     ],
 )
-def test_a_filtered_search_returns_all_that_match_and_no_other(
+def test_a_filtered_search_returns_exactly_the_matching_items(
     client: TestClient, filters: dict[str, str], count: int
 ) -> None:
-    answer = client.get("/search", params={"q": "a lake", "limit": 100, **filters}).json()
-    assert len(answer["features"]) == answer["numberMatched"] == count
-    assert [feature["properties"]["bandsight:rank"] for feature in answer["features"]] == list(range(1, count + 1))
+    response = client.get("/search", params={"q": "a lake", "limit": 100, **filters}).json()
+    assert len(response["features"]) == response["numberMatched"] == count
+    assert [feature["properties"]["bandsight:rank"] for feature in response["features"]] == list(range(1, count + 1))
 
 
 def test_a_tile_across_the_antimeridian_is_cut_there(client: TestClient) -> None:
-    answer = client.get("/search", params={"q": "a lake", "bbox": "179.9,-17,-179.9,-15", "limit": 100}).json()
-    lons = [np.array(f["geometry"]["coordinates"], dtype=object).tolist() for f in answer["features"]]
+    response = client.get("/search", params={"q": "a lake", "bbox": "179.9,-17,-179.9,-15", "limit": 100}).json()
+    lons = [np.array(f["geometry"]["coordinates"], dtype=object).tolist() for f in response["features"]]
     flat = [float(lon) for lon in str(lons).replace("[", " ").replace("]", " ").replace(",", " ").split()[::2]]
     assert max(flat) == 180
     assert min(flat) == -180
 
 
-def test_likeness_to_a_tile_leaves_that_tile_out(client: TestClient, archive: Archive) -> None:
+def test_tiles_similar_to_a_tile_exclude_it(client: TestClient, archive: Archive) -> None:
     tile_id = ids(client.get("/search", params={"q": "a lake", "limit": 1}).json())[0]
     expected = [hit.tile.id for hit in run(archive, {"id": tile_id}, 100).rows]
     got = client.get(f"/tiles/{tile_id}/similar", params={"limit": 100}).json()
@@ -122,12 +122,12 @@ def test_likeness_to_a_tile_leaves_that_tile_out(client: TestClient, archive: Ar
 def test_the_picture_of_a_tile_finds_that_tile(client: TestClient, archive: Archive) -> None:
     photo = next(scene for scene in archive.scenes() if scene.name.startswith("photo"))
     hits = [h for h in run(archive, {"text": "x"}, 12).rows if h.scene.id == photo.id]
-    wanted = hits[2].tile
-    data = png(thumbnail(photo, wanted, SIDE))
+    target = hits[2].tile
+    data = png(thumbnail(photo, target, SIDE))
     body = json.dumps({"limit": 3})
-    answer = client.post("/search", files={"image": ("a.png", data)}, data={"body": body}).json()
-    assert ids(answer)[0] == wanted.id
-    assert answer["features"][0]["properties"]["bandsight:score"] == pytest.approx(1, abs=1e-3)
+    response = client.post("/search", files={"image": ("a.png", data)}, data={"body": body}).json()
+    assert ids(response)[0] == target.id
+    assert response["features"][0]["properties"]["bandsight:score"] == pytest.approx(1, abs=1e-3)
     body = json.dumps({"sensors": ["sentinel1"], "limit": 3})
     filtered = client.post("/search", files={"image": data}, data={"body": body}).json()
     assert {feature["properties"]["bandsight:sensor"] for feature in filtered["features"]} == {"sentinel1"}
@@ -138,22 +138,22 @@ def test_a_geotiff_of_other_bands_is_searched_with_its_wavelengths(client: TestC
     refused = client.post("/search", files={"image": data})
     assert refused.status_code == 422
     assert "wavelength" in refused.json()["detail"]
-    answer = client.post("/search", files={"image": data}, data={"wavelengths": "5.405, 5.405"})
-    assert answer.status_code == 200
-    assert len(answer.json()["features"]) == 10
+    response = client.post("/search", files={"image": data}, data={"wavelengths": "5.405, 5.405"})
+    assert response.status_code == 200
+    assert len(response.json()["features"]) == 10
     image = {"data": base64.b64encode(data).decode(), "wavelengths": [5.405, 5.405]}
-    assert ids(client.post("/search", json={"semantic": {"image": image}}).json()) == ids(answer.json())
+    assert ids(client.post("/search", json={"semantic": {"image": image}}).json()) == ids(response.json())
 
 
-def test_one_tile_is_its_item(client: TestClient, archive: Archive) -> None:
-    answer = client.get("/tiles/3").json()
+def test_a_tile_is_its_item(client: TestClient, archive: Archive) -> None:
+    response = client.get("/tiles/3").json()
     scene = archive.scene(archive.tile(3).scene_id)
-    assert answer == client.get(f"/collections/{scene.collection}/items/3").json()
-    assert "bandsight:score" not in answer["properties"]
-    assert answer["properties"]["title"] == scene.name
+    assert response == client.get(f"/collections/{scene.collection}/items/3").json()
+    assert "bandsight:score" not in response["properties"]
+    assert response["properties"]["title"] == scene.name
 
 
-def test_a_thumbnail_is_a_png_of_the_size_asked(client: TestClient) -> None:
+def test_a_thumbnail_is_a_png_of_the_requested_size(client: TestClient) -> None:
     response = client.get("/tiles/1/thumbnail.png", params={"size": 64})
     assert response.headers["content-type"] == "image/png"
     assert "max-age" in response.headers["cache-control"]
@@ -163,14 +163,14 @@ def test_a_thumbnail_is_a_png_of_the_size_asked(client: TestClient) -> None:
 
 def test_classes_are_given_to_the_tiles_that_match(client: TestClient) -> None:
     body = {"labels": ["forest", " lake "], "sensors": ["sentinel1"], "limit": 3}
-    answer = client.post("/classify", json=body).json()
-    assert answer["labels"] == ["forest", "lake"]
-    assert answer["matched"] == 4
-    assert len(answer["tiles"]) == 3
-    assert all(row["label"] in {"forest", "lake"} for row in answer["tiles"])
+    response = client.post("/classify", json=body).json()
+    assert response["labels"] == ["forest", "lake"]
+    assert response["matched"] == 4
+    assert len(response["tiles"]) == 3
+    assert all(row["label"] in {"forest", "lake"} for row in response["tiles"])
 
 
-def test_health_and_version_say_what_answers(client: TestClient) -> None:
+def test_health_and_version_report_versions_and_model(client: TestClient) -> None:
     assert client.get("/healthz").json().keys() >= {"status", "bandsight", "gdal", "proj"}
     assert client.get("/readyz").json()["status"] == "ok"
     version = client.get("/version").json()

@@ -92,7 +92,7 @@ def test_csv_has_a_row_for_each_item(stac: TestClient, body: dict) -> None:
         assert shapely.equals_exact(shape, shapely.from_geojson(json.dumps(item["geometry"])), 1e-6)
 
 
-def test_no_cell_is_a_formula(tmp_path: Path) -> None:
+def test_csv_cells_are_never_formulas(tmp_path: Path) -> None:
     scene, tiles, vectors = entry(0)
     for text in ("=1+1", "+1", "-1", "@x"):
         scene.properties["remark"] = text
@@ -102,7 +102,7 @@ def test_no_cell_is_a_formula(tmp_path: Path) -> None:
                 assert table_of(client.post("/search/export?format=csv", json={}))[0]["remark"] == f"'{text}"
 
 
-def test_without_its_packages_geoparquet_is_refused_with_what_to_install(
+def test_without_its_packages_geoparquet_names_the_extra_to_install(
     stac: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "stac_geoparquet.arrow", None)
@@ -132,7 +132,7 @@ def test_geoparquet_is_read_by_geopandas(stac: TestClient, tmp_path: Path, body:
 
 
 @pytest.mark.parametrize("kind", ["geojson", "csv", "geoparquet"])
-def test_vectors_come_along_on_wish(stac: TestClient, many: Archive, tmp_path: Path, kind: str) -> None:
+def test_vectors_are_included_on_request(stac: TestClient, many: Archive, tmp_path: Path, kind: str) -> None:
     body = {"collections": ["red", "red.scenes"]}
     response = stac.post(f"/search/export?format={kind}&vectors=true", json=body)
     if kind == "geojson":
@@ -171,7 +171,7 @@ def empty(tmp_path: Path):
         yield client
 
 
-def test_no_more_than_a_page_of_items_is_held(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_holds_one_page_in_memory(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[int] = []
     rows = ResultPages._items
 
@@ -188,7 +188,7 @@ def test_no_more_than_a_page_of_items_is_held(stac: TestClient, monkeypatch: pyt
         assert sum(held) == 60
 
 
-def test_an_export_meets_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_runs_beside_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes meanwhile is left out, what goes meanwhile is gone; nothing else is missed or told twice."""
     with filled(tmp_path / "a", 6) as archive, TestClient(app_of(archive)) as client:
         rows = ResultPages._items

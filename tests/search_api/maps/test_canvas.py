@@ -61,7 +61,7 @@ places = st.builds(
     shown=st.sampled_from([box(-180, -90, 180, 90), box(10, -20, 50, 40), box(170, -50, -160, 50)]),
     size=st.tuples(st.integers(1, 12), st.integers(1, 12)),
 )
-def test_the_greatest_value_of_the_tiles_that_cover_a_pixel_is_shown(
+def test_a_pixel_shows_the_maximum_of_the_tiles_that_cover_it(
     tiles: list[list[LonLatBox]], shown: LonLatBox, size: tuple[int, int]
 ) -> None:
     values = np.random.default_rng(len(tiles)).normal(size=len(tiles)).astype(np.float32)
@@ -69,7 +69,7 @@ def test_the_greatest_value_of_the_tiles_that_cover_a_pixel_is_shown(
     np.testing.assert_array_equal(canvas.paint(boxes_of(tiles), values), slowly(canvas, tiles, values))
 
 
-def test_portions_and_large_boxes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batch_size_and_large_boxes_do_not_change_the_map(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     corners = rng.uniform([-170, -80], [150, 60], (300, 2))
     tiles = [[box(x, y, x + w, y + h)] for (x, y), (w, h) in zip(corners, rng.uniform(0.1, 20, (300, 2)), strict=True)]
@@ -116,7 +116,7 @@ def test_mercator_places_a_latitude_as_rasterio_does() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(places, min_size=1, max_size=9))
-def test_the_box_around_all_is_that_of_the_core(boxes: list[LonLatBox]) -> None:
+def test_the_bbox_of_all_tiles_equals_that_of_the_archive(boxes: list[LonLatBox]) -> None:
     found, expected = boxes_of([[one] for one in boxes]).box, around(boxes)
     assert found is not None
     assert (found.south, found.north) == (expected.south, expected.north)
@@ -131,12 +131,12 @@ def test_the_box_around_all_is_that_of_the_core(boxes: list[LonLatBox]) -> None:
     ("shown", "crs"),
     [(box(0, 0, 0, 1), "EPSG:4326"), (box(0, 5, 1, 5), "EPSG:4326"), (box(0, 86, 1, 89), "EPSG:3857")],
 )
-def test_a_box_without_extent_is_refused(shown: LonLatBox, crs: str) -> None:
+def test_a_box_without_extent_is_rejected(shown: LonLatBox, crs: str) -> None:
     with pytest.raises(QueryError, match=r"bbox: found .* need one with an extent"):
         Canvas.of_box(shown, crs)
 
 
-def test_sides_keep_pixels_square_and_bounded() -> None:
+def test_pixels_are_square_and_sizes_are_limited() -> None:
     def sides(shown: LonLatBox, *given: int) -> tuple[int, int]:
         made = Canvas.of_box(shown, "EPSG:4326", *given)
         return made.width, made.height

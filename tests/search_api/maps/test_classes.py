@@ -65,7 +65,7 @@ def test_filters_ids_and_scenes_choose_the_tiles(stac: TestClient, many: Archive
     assert (len(few["tiles"]), few["matched"]) == (2, 48)
 
 
-def test_shares_are_of_ground(stac: TestClient, many: Archive, truth: dict[int, np.ndarray]) -> None:
+def test_shares_are_of_the_area(stac: TestClient, many: Archive, truth: dict[int, np.ndarray]) -> None:
     shares = ask(stac).json()["shares"]
     areas = dict.fromkeys(LABELS, 0.0)
     for tile_id, cosines in truth.items():
@@ -193,7 +193,7 @@ def test_a_bad_member_of_a_map_is_named(stac: TestClient, body: dict, words: lis
     assert_problem(stac.post("/classify/map", json={"labels": ["a", "b"], **body}), 400, *words)
 
 
-def test_a_picture_and_a_place_are_two_questions(stac: TestClient) -> None:
+def test_an_image_and_a_place_are_two_questions(stac: TestClient) -> None:
     body = {"labels": ["a", "b"], "image": {"data": "AAAA"}, "ids": ["1"]}
     assert_problem(stac.post("/classify", json=body), 400, "image, ids", "both")
     two = stac.post("/classify", files=[("image", b"x"), ("image", b"y")], data={"body": '{"labels": ["a", "b"]}'})
@@ -201,7 +201,7 @@ def test_a_picture_and_a_place_are_two_questions(stac: TestClient) -> None:
     assert_problem(stac.post("/classify", json={**body, "ids": None}), 400, "image, ids")
 
 
-def test_too_many_pairs_of_tiles_and_labels_are_refused(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_pairs_of_tiles_and_labels_are_rejected(stac: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     from bandsight.maps import classes
 
     monkeypatch.setattr(classes, "_MAX_PAIRS", 100)

@@ -61,7 +61,7 @@ def test_a_registered_search_explains_as_its_question_does(client: TestClient) -
     assert known.status_code == 304
 
 
-def test_a_given_range_shows_an_even_tile_evenly(client: TestClient) -> None:
+def test_a_uniform_tile_is_uniform_with_a_given_range(client: TestClient) -> None:
     everywhere = overlay(client.get("/tiles/9/explain.png", params={"q": "a", "rescale": "-3,-2"}))
     nowhere = overlay(client.get("/tiles/9/explain.png", params={"q": "a", "rescale": "2,3"}))
     assert (everywhere[..., 3] > 200).all()

@@ -43,7 +43,7 @@ def scores_of(archive: Archive, *texts: str) -> dict[int, float]:
     return dict(zip(ids, cosines.max(axis=1).tolist(), strict=True))
 
 
-def test_the_score_of_the_best_tile_lies_where_it_is(stac: TestClient, many: Archive) -> None:
+def test_the_maximum_of_the_map_is_at_the_best_tile(stac: TestClient, many: Archive) -> None:
     search = register(stac, q="a lake, a river")
     response = stac.get(f"{search}/heatmap.tif", params={"bbox": WORLD, "width": 1440, "height": 720})
     assert response.headers["content-type"].startswith("image/tiff")
@@ -110,7 +110,7 @@ def test_a_box_across_the_antimeridian_shows_both_sides(stac: TestClient, many: 
     np.testing.assert_allclose(values[:, 60], values[:, 140])
 
 
-def test_scores_are_scanned_once_until_something_is_indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_are_cached_until_the_archive_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with filled(tmp_path / "a", 8) as archive, TestClient(app_of(archive)) as client:
         scans = []
         scan = Archive.similarities
@@ -129,7 +129,7 @@ def test_scores_are_scanned_once_until_something_is_indexed(tmp_path: Path, monk
         assert client.get(f"{search}/heatmap/legend.json").json()["tiles"] == archive.tile_count
 
 
-def test_the_legend_says_which_scores_and_probabilities_the_colours_mean(stac: TestClient, many: Archive) -> None:
+def test_the_legend_maps_colours_to_scores_and_probabilities(stac: TestClient, many: Archive) -> None:
     legend = stac.get(f"{register(stac, q='a lake, b')}/heatmap/legend.json").json()
     scores = np.array(list(scores_of(many, "a lake", "b").values()))
     assert legend["tiles"] == len(scores)
@@ -228,7 +228,7 @@ def test_a_map_of_no_search_is_not_found(stac: TestClient) -> None:
         assert_problem(stac.get(f"/searches/{'0' * 16}/{path}"), 404, "not saved")
 
 
-def test_where_no_tile_passes_an_empty_picture_can_be_had(stac: TestClient) -> None:
+def test_without_matching_tiles_the_picture_is_empty(stac: TestClient) -> None:
     asked = {"q": "a", "datetime": "1990-01-01T00:00:00Z", "bbox": WORLD, "width": 64}
     assert not picture(stac.get("/heatmap.png", params=asked))[..., 3].any()
     assert raster(stac.get("/heatmap.tif", params=asked).content)[0].mask.all()

@@ -24,7 +24,7 @@ SCENES, TILES, PAGE = 50, 100, 500
     ],
     ids=str,
 )
-def test_each_hit_comes_once_and_none_is_missed(tmp_path: Path, semantic: dict) -> None:
+def test_paging_returns_each_hit_once(tmp_path: Path, semantic: dict) -> None:
     with ArchiveWriter.create(tmp_path / "a", filled(tmp_path / "model", 0).model) as writer:
         writer.add([entry(number, TILES) for number in range(SCENES)])
         examples = set()

@@ -91,7 +91,9 @@ def test_all_kinds_of_examples_are_mixed_by_weight(ask: Callable[..., dict], til
     assert scores == pytest.approx([float(tiles[one] @ aim) for one in ids(found)], abs=1e-5)
 
 
-def test_the_best_example_counts_and_is_named(ask: Callable[..., dict], tiles: dict[int, np.ndarray]) -> None:
+def test_the_best_example_determines_the_score_and_is_named(
+    ask: Callable[..., dict], tiles: dict[int, np.ndarray]
+) -> None:
     found = ask(text=["a lake", "a river"], ids=[3], strategy="best")
     examples = {"a lake": text("a lake"), "a river": text("a river"), "tile 3": tiles[3]}
     assert ids(found) == order(tiles, lambda row: max(row @ one for one in examples.values()), leave=(3,))
@@ -99,7 +101,7 @@ def test_the_best_example_counts_and_is_named(ask: Callable[..., dict], tiles: d
         assert facts["bandsight:matched"] == max(examples, key=lambda name: tiles[one] @ examples[name])
 
 
-def test_negatives_alone_rank_what_is_unlike_them(ask: Callable[..., dict], tiles: dict[int, np.ndarray]) -> None:
+def test_negatives_alone_rank_dissimilar_tiles(ask: Callable[..., dict], tiles: dict[int, np.ndarray]) -> None:
     found = ask(negative=[{"text": "a lake"}], strategy="best")
     assert ids(found) == order(tiles, lambda row: -(row @ text("a lake")))
     assert all(facts["bandsight:matched"] is None for facts in properties(found))
@@ -128,7 +130,7 @@ def test_an_area_means_the_tiles_inside_or_those_that_it_lies_in(
     assert ids(found) == order(tiles, lambda row: row @ mean([tiles[one] for one in meant]), leave=tuple(meant))
 
 
-def test_every_hit_says_where_it_comes_from(ask: Callable[..., dict], many: Archive) -> None:
+def test_every_hit_names_its_source(ask: Callable[..., dict], many: Archive) -> None:
     found = ask(text="a lake", limit=5)
     for rank, facts in enumerate(properties(found), 1):
         assert facts["bandsight:rank"] == rank
@@ -139,7 +141,7 @@ def test_every_hit_says_where_it_comes_from(ask: Callable[..., dict], many: Arch
 
 
 @pytest.mark.parametrize("least", [0.0, 0.3, 0.5, 0.9, 1.0])
-def test_unlikely_hits_are_left_out_and_counted(
+def test_improbable_hits_are_excluded_and_counted(
     ask: Callable[..., dict], tiles: dict[int, np.ndarray], least: float
 ) -> None:
     likely = {one: 1 / (1 + np.exp(-10 * max(row @ text("a lake"), row @ text("b")))) for one, row in tiles.items()}
@@ -152,7 +154,7 @@ def test_unlikely_hits_are_left_out_and_counted(
         assert found["nothing_matches"] is True
 
 
-def test_a_least_score_may_leave_nothing_and_says_so(ask: Callable[..., dict]) -> None:
+def test_a_minimum_score_may_exclude_all_hits_and_reports_it(ask: Callable[..., dict]) -> None:
     everything = ask(text="a lake")
     scores = [facts["bandsight:score"] for facts in properties(everything)]
     assert ids(ask(text="a lake", min_score=(scores[4] + scores[5]) / 2)) == ids(everything)[:5]
@@ -173,7 +175,7 @@ def test_groups_overlaps_and_variety(ask: Callable[..., dict], client: TestClien
     assert ids(ask(text="a lake", diversity=0.9, limit=8)) != ids(ask(text="a lake", limit=8))
 
 
-def test_filters_hold_beside_a_question(stac: TestClient, tiles: dict[int, np.ndarray], many: Archive) -> None:
+def test_filters_apply_to_text_queries(stac: TestClient, tiles: dict[int, np.ndarray], many: Archive) -> None:
     asked = {"collections": ["red"], "filter": {"op": "=", "args": [{"property": "platform"}, "sat-a"]}}
     plain = [int(one["id"]) for one in stac.post("/search", json={**asked, "limit": 100}).json()["features"]]
     found = stac.post("/search", json={**asked, "semantic": {"text": "a lake"}, "limit": 100}).json()
@@ -193,7 +195,7 @@ def test_filters_hold_beside_a_question(stac: TestClient, tiles: dict[int, np.nd
         {"text": "a", "overlap": 0.2},
     ],
 )
-def test_pages_together_are_the_whole(stac: TestClient, many: Archive, semantic: dict) -> None:
+def test_pages_concatenate_to_the_whole_result(stac: TestClient, many: Archive, semantic: dict) -> None:
     if "points" in semantic:
         there = shape(many.tile(5).geometry).centroid
         semantic = {**semantic, "points": [[there.x, there.y]]}
@@ -206,7 +208,7 @@ def test_pages_together_are_the_whole(stac: TestClient, many: Archive, semantic:
     assert b"image" not in repr(pages[0]["links"]).encode() or "data" not in repr(pages[0]["links"][0])
 
 
-def test_pictures_of_a_form_join_the_body(stac: TestClient) -> None:
+def test_images_of_a_form_become_positive_examples(stac: TestClient) -> None:
     first, second = png(1), png(2)
     body = '{"semantic": {"text": "a lake", "strategy": "best"}, "limit": 100}'
     by_form = stac.post("/search", files=[("image", first), ("image", second)], data={"body": body}).json()

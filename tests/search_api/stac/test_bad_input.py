@@ -109,7 +109,7 @@ def test_a_bad_search_parameter_is_named(stac: TestClient, query: str, words: li
     assert_problem(stac.get(f"/search?{query}"), 400, *words)
 
 
-def test_a_list_of_one_collection_is_not_asked_for_another(stac: TestClient) -> None:
+def test_items_of_a_collection_reject_another_collection(stac: TestClient) -> None:
     assert stac.get("/collections/red/items?collections=red").status_code == 200
     assert_problem(stac.get("/collections/red/items?collections=blue"), 400, "collections", "'blue'", "red")
 
@@ -162,7 +162,7 @@ def test_a_bad_member_of_a_body_is_named(stac: TestClient, body: object, words: 
     assert_problem(stac.post("/search", json=body), 400, *words)
 
 
-def test_names_that_the_archive_does_not_hold_are_refused(stac: TestClient, empty: TestClient) -> None:
+def test_unknown_names_are_rejected(stac: TestClient, empty: TestClient) -> None:
     for name, there in (("collections", "blue, blue.scenes"), ("sensors", "one, two")):
         bodies = [{name: ["none"]}, {name: ["none"], "q": "a lake"}]
         answers = [stac.get(f"/search?{name}=none"), stac.get(f"/tiles/1/similar?{name}=none")]
@@ -219,17 +219,17 @@ def test_a_limit_means_the_same_in_a_url_and_in_a_body(stac: TestClient, limit: 
         ("/collections/red/items/01", ["'01'"]),
     ],
 )
-def test_what_is_not_there_is_named(stac: TestClient, path: str, words: list[str]) -> None:
+def test_unknown_things_are_named(stac: TestClient, path: str, words: list[str]) -> None:
     assert_problem(stac.get(path), 404, *words)
 
 
 @pytest.mark.parametrize("path", ["/conformance", "/collections", "/collections/red", "/queryables"])
-def test_routes_without_parameters_take_none(stac: TestClient, path: str) -> None:
+def test_routes_without_parameters_reject_parameters(stac: TestClient, path: str) -> None:
     assert_problem(stac.get(f"{path}?limit=1"), 400, "limit", "not a parameter", "it has none")
 
 
 @pytest.mark.parametrize("path", ["/search", "/searches"])
-def test_other_media_types_and_broken_bodies(stac: TestClient, path: str) -> None:
+def test_wrong_media_types_and_malformed_bodies_are_problems(stac: TestClient, path: str) -> None:
     for media_type in ("text/plain", "application/xml", "image/png"):
         assert_problem(
             stac.post(path, content=b"{}", headers={"Content-Type": media_type}), 415, "Content-Type", "json"
@@ -249,17 +249,17 @@ def test_other_media_types_and_broken_bodies(stac: TestClient, path: str) -> Non
         b'{"filter": ' + b'{"op": "not", "args": [' * 300 + b"true" + b"]}" * 300 + b"}",
     ],
 )
-def test_a_body_that_a_link_could_not_say_again_is_refused(stac: TestClient, path: str, content: bytes) -> None:
+def test_a_body_that_a_next_link_cannot_repeat_is_rejected(stac: TestClient, path: str, content: bytes) -> None:
     response = stac.post(path, content=content, headers={"Content-Type": "application/json"})
     assert_problem(response, 400, content[2:8].decode().partition('"')[0], "64 bits")
 
 
-def test_half_a_character_of_a_form_is_refused(stac: TestClient) -> None:
+def test_half_a_surrogate_pair_in_a_form_is_rejected(stac: TestClient) -> None:
     form = {"body": (None, '{"q": "\\ud800"}'), "image": ("x.png", b"x")}
     assert_problem(stac.post("/search", files=form), 400, "'q'", "whole characters")
 
 
-def test_what_was_found_is_cut_where_it_is_long(stac: TestClient) -> None:
+def test_long_values_are_shortened_in_messages(stac: TestClient) -> None:
     response = stac.get("/search", params={"sortby": "x" * 15_000})
     assert_problem(response, 400, "xxx")
     assert response.json()["detail"].endswith("…")

@@ -69,7 +69,7 @@ def test_pystac_client_sorts_and_chooses_fields(client: Client) -> None:
     assert all(set(item["properties"]) == {"datetime"} for item in items)
 
 
-def test_a_client_that_knows_nothing_of_meaning_searches_the_root_of_a_registered_search(root: str) -> None:
+def test_a_plain_stac_client_searches_the_root_of_a_registered_search(root: str) -> None:
     made = httpx2.post(f"{root}searches", json={"q": "a lake", "hits": 20}).json()
     hits = Client.open(f"{root}searches/{made['id']}/")
     expected = httpx2.get(f"{root}search", params={"q": "a lake", "limit": 20}).json()["features"]

@@ -33,7 +33,7 @@ def drawn(archive: Archive) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_page_is_answered(root: str, drawn: str, command: str) -> None:
+def test_a_request_of_the_page_succeeds(root: str, drawn: str, command: str) -> None:
     root = drawn if PICTURES.search(command) else root
     _, *words = shlex.split(command)
     (url,) = [word for word in words if word.startswith("http://")]

@@ -87,7 +87,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "holds"), CASES, ids=[case[0] for case in CASES])
-def test_a_filter_is_what_python_says_it_is_in_both_languages(stac: TestClient, text: str, holds) -> None:
+def test_filters_in_both_languages_agree_with_python(stac: TestClient, text: str, holds) -> None:
     whole = stac.get("/search", params={"limit": 1000}).json()["features"]
     if "collection <>" in text or "collection = 'red')" in text:
         # A scene is in `red.scenes`, which is not `red`.
@@ -137,7 +137,7 @@ def test_a_filter_is_what_python_says_it_is_in_both_languages(stac: TestClient, 
         ("platform = '" + "a" * 10_000 + "'", ["10,0", "10000"]),
     ],
 )
-def test_anything_else_is_a_400_that_names_it(stac: TestClient, text: str, words: list[str]) -> None:
+def test_other_input_is_a_400_that_names_it(stac: TestClient, text: str, words: list[str]) -> None:
     response = stac.get("/search", params={"filter": text})
     assert_problem(response, 400, *[word for word in words if word != "10,0"])
 
@@ -164,14 +164,14 @@ def test_anything_else_is_a_400_that_names_it(stac: TestClient, text: str, words
         ("platform = 'a'", ["not JSON"]),
     ],
 )
-def test_json_that_is_no_filter_says_where(stac: TestClient, said: object, words: list[str]) -> None:
+def test_json_that_is_not_a_filter_names_the_position(stac: TestClient, said: object, words: list[str]) -> None:
     response = stac.post("/search", content=json.dumps({"filter": said}), headers={"Content-Type": "application/json"})
     assert_problem(
         response, 400, "filter" if "2 numbers" not in words and "not a GeoJSON geometry" not in words else "", *words
     )
 
 
-def test_filters_have_a_size() -> None:
+def test_filters_have_a_size_limit() -> None:
     deep: dict = {"op": "=", "args": [{"property": "a"}, 1]}
     for _ in range(40):
         deep = {"op": "not", "args": [deep]}

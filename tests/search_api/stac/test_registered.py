@@ -48,7 +48,7 @@ def test_its_items_are_the_first_hits_in_their_order(stac: TestClient) -> None:
     assert found == ids(answer)
 
 
-def test_filters_narrow_the_hits_and_do_not_bring_others(stac: TestClient) -> None:
+def test_filters_only_remove_hits(stac: TestClient) -> None:
     root = register(stac, q="a lake", hits=15, filter={"op": "=", "args": [{"property": "bandsight:sensor"}, "one"]})
     hits = ids(stac.get(f"{root}search", params={"limit": 100}))
     assert len(hits) == 15
@@ -136,7 +136,7 @@ def test_a_hit_by_its_id_is_the_hit_and_no_other_tile_is_an_item(stac: TestClien
     assert_problem(stac.get(f"{root}{path}"), 404, other["id"], "among the hits")
 
 
-def test_searches_are_kept_listed_and_deleted(tmp_path: Path) -> None:
+def test_searches_can_be_saved_listed_and_deleted(tmp_path: Path) -> None:
     with filled(tmp_path / "a", 4) as archive:
         with TestClient(app_of(archive)) as client:
             first, second = register(client, q="a lake", hits=3), register(client, q=["a", "b"])
@@ -199,7 +199,7 @@ def test_saving_takes_one_encoding_and_one_search_and_pages_take_none(
         assert counts == {"texts": 2, "searches": 2}
 
 
-def test_new_scenes_come_into_a_search_but_not_into_a_walk_under_way(tmp_path: Path) -> None:
+def test_new_scenes_appear_in_new_searches_but_not_in_paging_in_progress(tmp_path: Path) -> None:
     with filled(tmp_path / "a", 10) as archive, TestClient(app_of(archive)) as client:
         root = register(client, q="a lake", hits=20)
         page = client.get(f"{root}search", params={"limit": 8})
@@ -228,7 +228,7 @@ def test_new_scenes_come_into_a_search_but_not_into_a_walk_under_way(tmp_path: P
         ({"q": "a", "semantic": {"text": "a"}}, ["q, semantic", "both"]),
     ],
 )
-def test_what_cannot_be_answered_is_not_registered(stac: TestClient, body: dict, words: list[str]) -> None:
+def test_an_invalid_search_cannot_be_registered(stac: TestClient, body: dict, words: list[str]) -> None:
     before = stac.get("/searches").json()
     assert_problem(stac.post("/searches", json=body), 400, *words)
     assert stac.get("/searches").json() == before
@@ -242,7 +242,7 @@ def test_a_registered_search_takes_no_second_question(stac: TestClient, many: Ar
 
 
 @pytest.mark.parametrize("search_id", ["none", "..%2f..%2fcatalog", "0" * 16, "ABCDEF0123456789", "0" * 99, "%00"])
-def test_an_id_that_is_none_is_not_found(stac: TestClient, search_id: str) -> None:
+def test_an_invalid_id_is_404(stac: TestClient, search_id: str) -> None:
     assert stac.get(f"/searches/{search_id}/search").status_code == 404
     assert stac.delete(f"/searches/{search_id}").status_code == 404
 

@@ -56,7 +56,7 @@ def walk(client: TestClient, method: str, **asked: object) -> tuple[list[str], l
     ],
     ids=str,
 )
-def test_get_and_post_agree_to_the_letter(stac: TestClient, asked: dict) -> None:
+def test_get_and_post_return_identical_responses(stac: TestClient, asked: dict) -> None:
     params = dict(asked)
     for name in ("bbox", "collections", "ids", "sensors"):
         if name in asked:
@@ -86,7 +86,7 @@ def test_get_and_post_agree_to_the_letter(stac: TestClient, asked: dict) -> None
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("asked", [{}, {"q": "a lake"}, {"q": "a,b"}, {"sortby": "-eo:cloud_cover,datetime"}], ids=str)
-def test_pages_are_the_whole_answer_cut_in_pieces(stac: TestClient, method: str, asked: dict) -> None:
+def test_pages_are_slices_of_the_whole_result(stac: TestClient, method: str, asked: dict) -> None:
     if method == "POST" and "sortby" in asked:
         asked = {"sortby": [{"field": "eo:cloud_cover", "direction": "desc"}, {"field": "datetime"}]}
     found, matched = walk(stac, method, limit=7, **asked)
@@ -108,7 +108,7 @@ def test_a_box_asks_for_footprints_and_not_for_boxes_around_them(stac: TestClien
         assert ids(by_box) == ids(stac.post("/search", json={"intersects": area, "limit": 1000}).json())
 
 
-def test_meaning_keeps_to_filters_and_counts_them(stac: TestClient, many: Archive) -> None:
+def test_semantic_search_applies_filters_and_counts_matches(stac: TestClient, many: Archive) -> None:
     asked = {
         "q": "a lake",
         "collections": ["red"],
@@ -124,7 +124,7 @@ def test_meaning_keeps_to_filters_and_counts_them(stac: TestClient, many: Archiv
     assert {feature["properties"]["bandsight:matched"] for feature in answer["features"]} == {"a lake"}
 
 
-def test_more_than_the_most_is_the_most(stac: TestClient, many: Archive) -> None:
+def test_a_limit_above_the_maximum_is_the_maximum(stac: TestClient, many: Archive) -> None:
     with TestClient(app_of(many, max_hits=5)) as client:
         for limit in (5, 6, 10**9, 10**30):
             assert client.get("/search", params={"limit": limit}).json()["numberReturned"] == 5
@@ -135,7 +135,7 @@ def test_more_than_the_most_is_the_most(stac: TestClient, many: Archive) -> None
 
 
 @pytest.mark.parametrize("asked", [{}, {"q": "a lake"}, {"q": "a lake,b"}, {"sortby": "-datetime"}], ids=str)
-def test_a_walk_of_5000_hits_beside_a_writer_gives_each_once(tmp_path: Path, asked: dict) -> None:
+def test_paging_5000_hits_beside_a_writer_returns_each_once(tmp_path: Path, asked: dict) -> None:
     """Scenes are added and replaced on every page; nothing comes twice, nothing that stays is missed."""
     with ArchiveWriter.create(tmp_path / "a", filled(tmp_path / "model", 0).model) as writer:
         writer.add([entry(number, 100) for number in range(50)])
@@ -210,7 +210,7 @@ def test_fields_are_those_that_the_extension_names(stac: TestClient, fields: dic
     assert (None if properties is None else set(item["properties"])) == properties
 
 
-def test_without_names_an_item_is_whole(stac: TestClient) -> None:
+def test_without_the_fields_parameter_items_are_complete(stac: TestClient) -> None:
     body = {"collections": ["red"], "limit": 1}
     whole = stac.post("/search", json=body).json()["features"]
     for fields in ({}, {"include": None, "exclude": None}, {"include": [], "exclude": []}):
