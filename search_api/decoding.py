@@ -45,9 +45,7 @@ class Decoder:
             BusyError: All workers stay busy with other images.
         """
         if not self._free.acquire(timeout=self._queue_timeout_s):
-            raise BusyError(
-                f"query image: no decoder was free for {self._queue_timeout_s:g} s; send the image again later"
-            )
+            raise BusyError(f"query image: no decoder was free for {self._queue_timeout_s:g} s; send it again later")
         try:
             worker = self._checkout()
             try:

@@ -141,7 +141,7 @@ def test_a_bad_picture_is_a_problem(client: TestClient, data: bytes, status: int
     [
         ({"wavelengths": "0.6,red"}, 400, ["wavelengths", "0.6,red"]),
         ({"wavelengths": "0.6"}, 422, ["wavelengths"]),
-        ({"wavelengths": ["0.6", "0.5"]}, 400, ["wavelengths", "2 for 1 images"]),
+        ({"wavelengths": ["0.6", "0.5"]}, 400, ["wavelengths", "2 fields for 1 image"]),
         ({"limit": "3"}, 400, ["limit", "not a field", "body, image, wavelengths"]),
         ({"body": "{"}, 400, ["body", "JSON"]),
         ({"body": "5"}, 400, ["body", "'5'", "object"]),
