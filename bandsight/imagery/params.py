@@ -71,7 +71,7 @@ def _ranges(text: str) -> list[tuple[float, float]]:
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError as error:
-        raise QueryError(f"rescale: found {text[:60]!r}, no numbers; {how}") from error
+        raise QueryError(f"rescale: found {text[:60]!r}, which is not a list of numbers; {how}") from error
     if len(numbers) % _PAIR or not 0 < len(numbers) <= _PAIR * _MAX_RANGES:
         raise QueryError(f"rescale: found {len(numbers)} numbers; {how}")
     pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
