@@ -21,3 +21,12 @@ def test_decision_records_are_numbered_without_gaps() -> None:
     assert [record.name[:4] for record in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
     for number, record in enumerate(records, 1):
         assert record.read_text(encoding="utf-8").startswith(f"# {number}. "), record.name
+
+
+def test_the_architecture_page_names_files_that_exist_and_every_package() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    files = set(re.findall(r"`((?:bandsight|indexer|search_api|tests)/[\w./]+)`", text))
+    assert len(files) > 20
+    assert [name for name in sorted(files) if not (ROOT / name).exists()] == []
+    packages = {path.parent.name for path in (ROOT / "bandsight").glob("*/__init__.py")}
+    assert [name for name in sorted(packages) if f"bandsight.{name}" not in text] == []
