@@ -11,8 +11,8 @@ class ApiSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BANDSIGHT_", extra="ignore")
 
-    archive: Path = Path("archive")
-    """Folder of the archive to serve."""
+    archive: str | Path = "archive"
+    """Archive to serve: a folder or a URL."""
     model: str | None = None
     """Model that encodes queries; the archive's model when None."""
     device: str = "auto"

@@ -391,3 +391,13 @@ def test_a_scene_is_removed_by_the_name_it_was_indexed_by(run, capsys, monkeypat
     assert (code, "water.tif: this archive holds no such scene" in err) == (1, True)
     code, _, err = run(capsys, monkeypatch, "remove", f"{'x' * 300}.tif", *archive)
     assert (code, "this archive holds no such scene" in err) == (1, True)
+
+
+def test_an_archive_is_named_by_folder_or_url(run, capsys, monkeypatch, archive):
+    for where in (str(archive), f"file://{archive}", f"sqlite:///{archive}/catalog.sqlite"):
+        code, out, _ = run(capsys, monkeypatch, "status", "--archive", where, "--json")
+        assert code == 0
+        assert json.loads(out)["model"] == "embedded"
+    code, _, err = run(capsys, monkeypatch, "status", "--archive", "mongodb://host/archive")
+    assert code == 1
+    assert "found the scheme mongodb; this Bandsight opens archives as a folder" in err

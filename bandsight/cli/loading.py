@@ -31,16 +31,16 @@ def identity(encoder: "ClipEncoder") -> Any:
     return ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
 
 
-def open_archive(path: Path) -> "Archive":
+def open_archive(where: str) -> "Archive":
     """Open an archive for reading."""
     from bandsight.archive import Archive
 
-    return Archive.open(path)
+    return Archive.open(where)
 
 
-def stored_model(path: Path) -> str:
+def stored_model(where: str) -> str:
     """Return the name of an archive's model."""
-    with open_archive(path) as opened:
+    with open_archive(where) as opened:
         return opened.model.name
 
 

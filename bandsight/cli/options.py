@@ -9,7 +9,10 @@ ProfilesOption = Annotated[
     Path | None,
     typer.Option("--profiles", help="Folder of your own sensor profiles (TOML).", envvar="BANDSIGHT_PROFILES"),
 ]
-ArchiveOption = Annotated[Path, typer.Option("--archive", "-a", help="Archive folder.", envvar="BANDSIGHT_ARCHIVE")]
+ArchiveOption = Annotated[
+    str,
+    typer.Option("--archive", "-a", help="Archive: a folder or a URL.", envvar="BANDSIGHT_ARCHIVE"),
+]
 _LICENCE = "DOFA-CLIP weights (hf-hub:earthflow/...) are CC-BY-NC-4.0."
 _MODELS = "embedded, hf-hub:OWNER/NAME or local-dir:PATH"
 ModelOption = Annotated[
