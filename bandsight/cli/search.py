@@ -100,6 +100,7 @@ def search(
     device: DeviceOption = "auto",
 ) -> None:
     """Rank tiles by sentences, pictures, tiles or places, near some examples and away from others."""
+    _check_format(out)
     waves = loading.wavelengths(wavelengths)
     if waves is not None and not image and not unlike_image:
         raise QueryError("--wavelengths: found no picture; pass --image FILE with it")
@@ -155,6 +156,7 @@ def similar(
     sheet: SheetOption = None,
 ) -> None:
     """Rank tiles by how much they look like one tile of the archive; loads no model."""
+    _check_format(out)
     if (tile_id is None) == (at is None):
         raise QueryError("query: pass either a tile id or --at LON,LAT")
     filters = _filters(bbox, intersects, when, collection, sensor, max_cloud, cql2)
@@ -295,6 +297,14 @@ def _tile_at(opened: "Archive", at: str) -> int:
         return abs(box.west + box.east - 2 * lon) + abs(box.south + box.north - 2 * lat)
 
     return min(ids, key=off)
+
+
+def _check_format(out: Path | None) -> None:
+    """Refuse a suffix that no export format has, before the search runs."""
+    if out is not None:
+        from bandsight.export.formats import format_of
+
+        format_of(out)
 
 
 def _show(
