@@ -34,16 +34,16 @@ class ResultSelection:
     """How results are chosen from a ranking; the default shows the ranking as it is."""
 
     min_score: float | None = None
-    """Hits of a lower score are not shown."""
+    """Hits with a lower score are dropped."""
     group_by: GroupBy | None = None
-    """At most `per_group` hits are of one scene, place (cell of the tile grid), collection or sensor."""
+    """At most `per_group` hits are shown for each scene, place (cell of the tile grid), collection or sensor."""
     per_group: int = 1
-    """Most hits of a group."""
+    """Maximum number of hits for each group."""
     max_overlap: float | None = None
     """A hit is left out when it shares more than this part of the smaller of both footprints (0..1) with a better one,
     of whatever scene, scale or time."""
     diversity: float = 0.0
-    """Weight of being unlike the hits above, 0..1 (maximal marginal relevance, Carbonell and Goldstein 1998)."""
+    """Weight given to dissimilarity from higher-ranked hits, 0..1 (maximal marginal relevance, Carbonell and Goldstein 1998)."""
 
     def __post_init__(self) -> None:
         if self.group_by is not None and self.group_by not in _GROUP:
@@ -64,12 +64,12 @@ class ResultSelection:
 
 
 def select(ranking: Sequence[Hit], selection: ResultSelection) -> list[Hit]:
-    """Return the hits of a ranking, best first, without those beyond their group's limit or on ground already taken.
+    """Return the hits of a ranking, best first, without those that exceed their group's limit or overlap hits already chosen.
 
-    Whether a hit stays depends on better hits only, so a longer ranking keeps the same hits and adds to them.
+    Whether a hit stays depends only on better hits, so a longer ranking keeps the same hits and adds to them.
     """
     counts: Counter[object] = Counter()
-    ground = _TakenGround()
+    ground = _CoveredArea()
     chosen = []
     for hit in ranking:
         if selection.group_by is not None:
@@ -87,7 +87,7 @@ def select(ranking: Sequence[Hit], selection: ResultSelection) -> list[Hit]:
 def mmr(vectors: NDArray[np.float32], scores: NDArray[np.float32], k: int, diversity: float) -> list[int]:
     """Return the positions of k candidates by maximal marginal relevance.
 
-    A candidate adds (1 - diversity) × score - diversity × its highest cosine with those taken before.
+    A candidate's gain is (1 - diversity) × score - diversity × its highest cosine with those already selected.
     """
     left = list(range(len(scores)))
     nearest = np.zeros(len(scores), np.float32)
@@ -101,15 +101,15 @@ def mmr(vectors: NDArray[np.float32], scores: NDArray[np.float32], k: int, diver
     return taken
 
 
-class _TakenGround:
-    """Footprints of the hits taken so far."""
+class _CoveredArea:
+    """Footprints of the hits chosen so far."""
 
     def __init__(self) -> None:
         self._shapes: list[shapely.Geometry] = []
         self._bounds: list[tuple[float, float, float, float]] = []
 
     def take(self, hit: Hit, most: float) -> bool:
-        """Add a hit's footprint and return True, or return False where too much of it is taken."""
+        """Add a hit's footprint and return True, or return False if too much of it is already covered."""
         own = shape(hit.tile.geometry)
         west, south, east, north = own.bounds
         if self._bounds:
@@ -126,38 +126,38 @@ class _TakenGround:
         return True
 
 
-BAD_PLACE = "token: found one that no page of this ranking gave; pass the token of the page before, unchanged"
+BAD_PLACE = "token: found one that no page of this ranking gave; pass the token of the previous page, unchanged"
 _PARTS = 4
-# How much further each attempt looks when hits were dropped or demoted.
+# Each retry widens the search by this factor when hits were dropped or demoted.
 _GROWTH = 4
-# Candidates among which variety is sought, for each hit selection.
+# Candidates considered for diversity, per requested hit.
 _POOL = 5
 
 Rank = Callable[[int], Ranked]
-"""Gives the min(k, matching) best tiles."""
+"""Returns the min(k, matching) best tiles."""
 Hydrate = Callable[[Ranked], list[Hit]]
 """Reads the rows of ranked tiles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """The last hit of a page, and the newest tile there was when the first page was made."""
+    """The last hit of a page, and the newest tile that existed when the first page was made."""
 
     score: float
     """Of the last hit."""
     tile_id: int
     """Of the last hit."""
     up_to: int
-    """Newest tile of the first page's generation; later ones are left out."""
+    """Newest tile of the first page's generation; newer tiles are left out."""
     shown: int
-    """How many hits this page and those before have."""
+    """Number of hits returned so far, including this page."""
 
     @classmethod
     def of_place(cls, place: list[Any]) -> "Cursor":
-        """Read what `place` wrote.
+        """Parse the output of `place`.
 
         Raises:
-            QueryError: It is something else.
+            QueryError: It is not a valid place.
         """
         if len(place) != _PARTS or type(place[0]) not in {int, float} or not math.isfinite(place[0]):
             raise QueryError(BAD_PLACE)
@@ -180,11 +180,11 @@ class Page:
     """A page of a ranking."""
 
     hits: list[Hit]
-    """Best first; ranks go on from page to page."""
+    """Best first; ranks continue across pages."""
     next: list[Any] | None
     """Where the next page begins, as JSON values; None when there is nothing more."""
     matched: int | None
-    """How many hits all pages have together; None where only making them would tell."""
+    """Total number of hits on all pages; None if only computing them would tell."""
     generation: int
     """The commit that was searched."""
     nothing_matches: bool | None = None
@@ -208,16 +208,16 @@ def page(
         vectors: Reads vectors of tiles.
         k: Most hits.
         selection: Which of the ranked tiles are shown.
-        after: Where the page before ended.
+        after: Where the previous page ended.
         matched: How many tiles the ranking has.
 
     Raises:
-        QueryError: A cursor with diversity: that order is not the order of the scores.
+        QueryError: There is a cursor together with diversity, whose order is not that of the scores.
     """
     if after is not None and selection.diversity:
         raise QueryError("token: results with diversity have one page; raise limit instead")
     if after is None and selection == ResultSelection():
-        # Not one hit more to see whether there is another: an index may have to search further for it.
+        # No extra hit just to see whether there is another: an index may have to search further for it.
         return hydrate(rank(k)), matched > k
     pool = _POOL * k if selection.diversity else k
     fetch = (pool + 1) * (_GROWTH if selection.drops or after is not None else 1)
@@ -229,7 +229,7 @@ def page(
             complete = complete or not good.all()
             ids, scores = ids[good], scores[good]
         if after is not None and not selection.drops:
-            # Hits of earlier pages crowd nothing out, so they are not read again.
+            # Hits on earlier pages cannot displace later ones, so they are not read again.
             later = [after.precedes(float(score), int(tile)) for tile, score in zip(ids, scores, strict=True)]
             ids, scores = ids[later], scores[later]
         chosen = select(hydrate((ids, scores)), selection) if complete or len(ids) > pool else []
@@ -247,7 +247,7 @@ def page(
 
 
 def ranked_from(hits: list[Hit], first: int) -> list[Hit]:
-    """Return hits with ranks that count from a first one."""
+    """Return hits with ranks counted from `first`."""
     return [hit if hit.rank == rank else replace(hit, rank=rank) for rank, hit in enumerate(hits, first)]
 
 
@@ -260,11 +260,11 @@ def nearest(
         archive: The archive.
         vectors: Unit vectors, shape (q, dim).
         k: Most hits for each, at least 1.
-        where: Which tiles count; all when None.
-        exact: Look at every tile that passes, whatever index there is.
+        where: Which tiles are searched; all when None.
+        exact: Compare every tile that passes the filter, even if there is an index.
 
     Raises:
-        QueryError: The vectors have another length, are not finite, k is below 1, or the filter names a property that
+        QueryError: The vectors have the wrong length or are not finite, k is below 1, or the filter names a property that
             no scene has.
     """
     _check_k(k)
@@ -294,12 +294,12 @@ def find(
         archive: The archive.
         scorer: Scores tiles.
         k: Most hits, at least 1.
-        where: Which tiles count; all when None.
+        where: Which tiles are searched; all when None.
         selection: Which of the ranked tiles are shown; all when None.
-        after: The `next` of the page before. Pages over the same tiles neither repeat nor miss one, whatever is added
-            meanwhile; tiles of a scene that is replaced or removed meanwhile are gone.
-        only: Ids of tiles that count, beside the filter; they may grow from page to page.
-        exact: Look at every tile that passes, whatever index there is.
+        after: The `next` of the previous page. Pages neither repeat nor miss a tile, even if tiles are added in the
+            meantime; tiles of scenes that are replaced or removed in the meantime no longer appear.
+        only: Ids of the only tiles to search, in addition to the filter; the list may grow between pages.
+        exact: Compare every tile that passes the filter, even if there is an index.
         with_vectors: Return each hit's vector.
 
     Raises:
@@ -311,7 +311,7 @@ def find(
 
     def answer(view: View) -> Page:
         view.checked(scorer.directions)
-        # Decided once, for the ranking and for the count.
+        # The filter is evaluated once, for both the ranking and the count.
         chosen = view.choose(_among(where, cursor, only))
         rank: Rank = lambda n: scorer.rank(chosen, view.vectors, n, exact=exact)  # noqa: E731
         hydrate: Hydrate = lambda ranked: view.hits([ranked])[0]  # noqa: E731
@@ -332,7 +332,7 @@ def find(
 
 
 def _among(where: Filter, cursor: Cursor | None, only: Sequence[int] | None) -> Filter:
-    """Return which tiles are ranked: on later pages without those that were added since the first."""
+    """Return the filter of the tiles to rank; on later pages without tiles added since the first page."""
     up_to = where.up_to if cursor is None else min(cursor.up_to, where.up_to or cursor.up_to)
     among = replace(where, up_to=up_to)
     if only is None:
