@@ -43,7 +43,8 @@ class ResultSelection:
     """A hit is left out when it shares more than this part of the smaller of both footprints (0..1) with a better one,
     of whatever scene, scale or time."""
     diversity: float = 0.0
-    """Weight given to dissimilarity from higher-ranked hits, 0..1 (maximal marginal relevance, Carbonell and Goldstein 1998)."""
+    """Weight given to dissimilarity from higher-ranked hits, 0..1 (maximal marginal relevance,
+    Carbonell and Goldstein 1998)."""
 
     def __post_init__(self) -> None:
         if self.group_by is not None and self.group_by not in _GROUP:
@@ -64,7 +65,7 @@ class ResultSelection:
 
 
 def select(ranking: Sequence[Hit], selection: ResultSelection) -> list[Hit]:
-    """Return the hits of a ranking, best first, without those that exceed their group's limit or overlap hits already chosen.
+    """Return the hits of a ranking, best first, that neither exceed their group's limit nor overlap chosen hits.
 
     Whether a hit stays depends only on better hits, so a longer ranking keeps the same hits and adds to them.
     """
@@ -264,8 +265,8 @@ def nearest(
         exact: Compare every tile that passes the filter, even if there is an index.
 
     Raises:
-        QueryError: The vectors have the wrong length or are not finite, k is below 1, or the filter names a property that
-            no scene has.
+        QueryError: The vectors have the wrong length or are not finite, k is below 1, or the filter names a property
+            that no scene has.
     """
     _check_k(k)
 

@@ -264,7 +264,7 @@ NOWHERE = {"type": "Polygon", "coordinates": [[[0, 89], [1, 89], [1, 89.5], [0, 
         (
             {"area": {"type": "LineString", "coordinates": [[n / 99, 0] for n in range(10_001)]}},
             400,
-            ["area: found more"],
+            ["found more than"],
         ),
         ({"image": {"data": "!"}}, 400, ["semantic.image.data", "base64"]),
         ({"image": {"data": "AAAA"}}, 422, ["PNG"]),
