@@ -16,7 +16,7 @@ from bandsight.errors import ModelMismatchError, NotFoundError
 
 
 class ArchiveWriter(Archive):
-    """An archive open for its one writer, who also reads what it has written."""
+    """An archive opened for writing by its only writer, which can also read what it wrote."""
 
     def __init__(self, where: Where, engines: Engines = ENGINES) -> None:
         """Open an archive for writing; see `open`."""
@@ -42,19 +42,19 @@ class ArchiveWriter(Archive):
         Args:
             where: A folder, which need not exist, or a URL.
             model: The model.
-            engines: The engines that may keep its parts.
+            engines: Storage engines for its catalog and vectors.
             first_tile: Id of the first tile.
             first_scene: Id of the first scene.
 
         Raises:
-            ArchiveError: There is one already, or it cannot be written.
+            ArchiveError: The archive already exists, or it cannot be written.
             ArchiveLockedError: Another process is creating one.
         """
         location = locate(where)
-        # Refused before anything is made.
+        # Unsupported locations are rejected before anything is created.
         database, _ = engines.catalog_of(location), engines.store_of(location)
         location.folder.mkdir(parents=True, exist_ok=True)
-        # Created with the lock held: of two jobs that begin at once, one would put its catalog over the other's.
+        # Created while holding the lock: of two jobs starting at once, one would overwrite the other's catalog.
         lock = WriterLock(location.folder)
         try:
             database.create(model, first_tile=first_tile, first_scene=first_scene)
@@ -64,10 +64,10 @@ class ArchiveWriter(Archive):
 
     @classmethod
     def open_or_create(cls, where: Where, model: ModelIdentity, engines: Engines = ENGINES) -> "ArchiveWriter":
-        """Open an archive for writing; create it first where there is none.
+        """Open an archive for writing; create it first if it does not exist.
 
         Raises:
-            ModelMismatchError: It holds vectors of another model.
+            ModelMismatchError: It holds vectors of a different model.
         """
         if not archive_exists(where, engines):
             return cls.create(where, model, engines)
@@ -80,13 +80,13 @@ class ArchiveWriter(Archive):
         return opened
 
     def reopen(self) -> None:
-        """Serve the newest commit and delete what no commit names; see `Archive.reopen`."""
+        """Serve the newest commit and delete files that no commit references; see `Archive.reopen`."""
         super().reopen()
         self._updater = IndexUpdater(self.store)
-        self._remove_unnamed()
+        self._remove_unreferenced()
 
     def close(self) -> None:
-        """Release files and the writer's lock, once an index that is being extended is saved."""
+        """Release files and the writer's lock, after any index extension in progress has been saved."""
         try:
             self.finish_index()
         finally:
@@ -103,19 +103,19 @@ class ArchiveWriter(Archive):
 
     @property
     def tile_count(self) -> int:
-        """How many tiles there are, those of the last commit included."""
-        # Shown on demand: showing each commit would cost the more, the larger the archive is.
+        """Number of tiles, including those of the last commit."""
+        # Refreshed on demand: refreshing after every commit would cost more the larger the archive is.
         self.refresh()
         return super().tile_count
 
     @property
     def worth_an_index(self) -> bool:
-        """True when `optimize` would build an index, those of the last commit included."""
+        """Whether `optimize` would build an index, counting the tiles of the last commit."""
         self.refresh()
         return super().worth_an_index
 
     def add(self, batch: Batch) -> int:
-        """Add scenes with their tiles and vectors in one commit and return the generation it makes.
+        """Add scenes with their tiles and vectors in one commit and return the resulting generation.
 
         A scene whose key is present is skipped. A scene whose href, or one of whose band files, is present under
         another key replaces that scene.
@@ -126,7 +126,7 @@ class ArchiveWriter(Archive):
         return generation
 
     def add_in_parts(self, scene: SceneRecord, parts: Iterable[ScenePart]) -> int:
-        """Add one scene, however large, in one commit and return the generation it makes; as `add`.
+        """Add one scene, however large, in one commit and return the resulting generation; as `add`.
 
         Args:
             scene: The scene.
@@ -138,10 +138,10 @@ class ArchiveWriter(Archive):
         return generation
 
     def remove(self, hrefs: Sequence[str]) -> int:
-        """Remove scenes with their tiles in one commit and return the generation it makes.
+        """Remove scenes with their tiles in one commit and return the resulting generation.
 
         Raises:
-            NotFoundError: A scene that the archive does not hold; nothing is removed.
+            NotFoundError: A scene is not in the archive; then nothing is removed.
         """
         with self.database.writing() as catalog:
             found = catalog.scene_ids_of(hrefs)
@@ -154,13 +154,13 @@ class ArchiveWriter(Archive):
         return generation
 
     def record_failure(self, href: str, reason: str, *, scene: str = "", job: int | None = None) -> None:
-        """Record a scene that could not be indexed, until it can.
+        """Record that a scene could not be indexed, until it is.
 
         Args:
             href: Its file or folder.
-            reason: Why not.
+            reason: Why it failed.
             scene: Its name.
-            job: The job that it failed in, which keeps the record for good.
+            job: The job in which it failed; the job keeps the record.
         """
         with self.database.writing() as catalog:
             catalog.record_failure(href, reason)
@@ -168,9 +168,9 @@ class ArchiveWriter(Archive):
                 catalog.jobs.add_failure(job, scene or href, href, reason)
 
     def compact(self) -> dict[str, int]:
-        """Write segments without deleted rows and small ones together; return what that changed.
+        """Rewrite segments to drop deleted rows and merge small ones; return sizes before and after.
 
-        Searches continue meanwhile, and tiles keep their ids.
+        Searches continue in the meantime, and tiles keep their ids.
         """
         self.finish_index()
         self.refresh()
@@ -183,7 +183,7 @@ class ArchiveWriter(Archive):
                 for segment in new:
                     catalog.add_segment(segment, generation)
             self.refresh()
-            self._remove_unnamed()
+            self._remove_unreferenced()
         after = self.store.stats()
         return {
             f"{name}_{when}": stats[name]
@@ -192,16 +192,16 @@ class ArchiveWriter(Archive):
         }
 
     def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int | None = None) -> dict[str, Any]:
-        """Build the search index where the archive is large enough to profit; return its measured figures.
+        """Build the search index if the archive is large enough to benefit; return its measurements.
 
-        The index is trained on the archive's own vectors, and searches look as far as the recall measured on them
-        requires. An index that exists takes the rows that it lacks. Searches continue meanwhile, and readers switch
-        over by themselves.
+        The index is trained on the archive's own vectors; the search depth is set to meet the target recall measured on
+        them. An existing index is extended with the missing rows. Searches continue in the meantime, and readers switch
+        over automatically.
 
         Args:
             texts: Vectors of sentences (`bandsight.search.recall_queries`), to measure text queries too, shape
                 (n, dim).
-            budget_bytes: Memory that the index may take for each vector; the engine's own default when None.
+            budget_bytes: Memory budget of the index per vector, bytes; None for the engine's default.
         """
         self.finish_index()
         self.refresh()
@@ -213,7 +213,7 @@ class ArchiveWriter(Archive):
         return figures
 
     def finish_index(self) -> None:
-        """Wait until the index is extended, if it is being, and let readers know."""
+        """Wait for any index extension in progress, then notify readers."""
         if self._updater is not None and self._updater.finish():
             with self.database.writing() as catalog:
                 catalog.advance()
@@ -224,7 +224,7 @@ class ArchiveWriter(Archive):
             self.refresh()
             self._updater.start_if_due()
 
-    def _remove_unnamed(self) -> None:
+    def _remove_unreferenced(self) -> None:
         with self.database.reading() as catalog:
             named, newest = {segment.name for segment in catalog.segments()}, catalog.next_tile_id() - 1
         self.store.remove_unnamed(named, newest)
