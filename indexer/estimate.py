@@ -14,8 +14,9 @@ from bandsight.errors import BandsightError
 from bandsight.model.protocol import Encoder
 from bandsight.sensors.profile import Profile
 from indexer.folders import roots_of
-from indexer.identity import scene_key
+from indexer.identity import fingerprint
 from indexer.reader_pool import InlineReader, ProcessReader, RetryingReader
+from indexer.recognition import SceneSpec, recognise
 from indexer.sources import find_scenes
 from indexer.stac_query import StacQuery
 from indexer.tiling import Tiling, open_tiled
@@ -76,6 +77,7 @@ def estimate(
     query: StacQuery | None = None,
     batch_size: int = 64,
     tiling: Tiling,
+    remember: bool = False,
     isolate: bool = False,
     time_limit_s: float = 120.0,
 ) -> Estimate:
@@ -91,6 +93,7 @@ def estimate(
         query: What to ask of a `stac:URL`.
         batch_size: Tiles in one forward pass.
         tiling: How scenes would be cut.
+        remember: Scenes that are in the archive keep the tiling that they were indexed with.
         isolate: Open scenes in a process of their own, as a job does.
         time_limit_s: With `isolate`: for opening a scene.
     """
@@ -100,11 +103,14 @@ def estimate(
     try:
         for source in sources:
             try:
-                key = scene_key(source, {**tiling.as_dict(), "sensor": sensor, "model": model.digest})
-                if archive is not None and archive.has_scene(key):
-                    found.skipped += 1
-                    continue
-                scene, plan = readers.call(open_tiled, source, key, sensor, profiles, tiling, force)
+                spec = SceneSpec(source=source, sensor=sensor, force=force, tiling=tiling, remember=remember)
+                if archive is not None:
+                    known = recognise(archive, spec, fingerprint(source), model.digest)
+                    spec = known.spec
+                    if known.unchanged:
+                        found.skipped += 1
+                        continue
+                scene, plan = readers.call(open_tiled, source, "", spec.sensor, profiles, spec.tiling, force=spec.force)
             except BandsightError as error:
                 reason = str(error)
                 found.failed.append(reason if source.name in reason else f"{source.name}: {reason}")

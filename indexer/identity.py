@@ -1,11 +1,13 @@
-"""What tells a scene from another one, and from a changed version of itself."""
+"""What tells a scene from another one, wherever it lies, and from a changed version of itself."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bandsight.errors import SceneError
-from bandsight.raster.drivers import check_local, local_file
+from bandsight.raster.drivers import check_local, local_file, raster_path
 from indexer.remote import remote_version
 from indexer.sidecar import sidecar_path
 from indexer.source import Source
@@ -13,8 +15,72 @@ from indexer.source import Source
 _HASHED_BYTES = 1 << 16
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What a scene is, and which version of it."""
+
+    identity: str
+    """A STAC collection and item, URLs without what they are signed with, or names and content of files: the same
+    wherever the scene lies."""
+    version: str
+    """Changes when the scene's files or their sidecars do."""
+
+    def key(self, options: Mapping[str, Any]) -> str:
+        """Return the key of the scene as it is indexed with some options."""
+        text = repr((self.identity, self.version, sorted(options.items())))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprint(source: Source) -> Fingerprint:
+    """Return what a scene is and which version of it.
+
+    Raises:
+        SceneError: A file cannot be read.
+    """
+    source.check()
+    content, version = hashlib.sha256(), hashlib.sha256(source.version.encode())
+    for href in source.hrefs:
+        path = local_file(href)
+        if path is None:
+            content.update(f"{href.partition('?')[0]}|".encode())
+            version.update(f"{source.version or remote_version(href)}|".encode())
+            continue
+        check_local(path, href)
+        # A part of a file is named by what comes behind the file's own place.
+        content.update(f"{raster_path(href).name}|".encode())
+        for file in _with_sidecar(path):
+            try:
+                facts = file.stat()
+                version.update(f"{file.name}|{facts.st_size}|{facts.st_mtime_ns}|".encode())
+                ends = _ends(file, facts.st_size)
+            except OSError as error:
+                raise SceneError(f"{file}: cannot be read ({error.strerror}); check the path and its rights") from error
+            version.update(ends)
+            if file is path:
+                content.update(f"{file.name}|{facts.st_size}|".encode() + ends)
+    stated = source.metadata.identity if source.metadata else ""
+    own = f"sha256:{content.hexdigest()}"
+    # An item without a collection shares its id with items of other catalogues.
+    identity = stated if stated.startswith("stac:") and "/" in stated else f"{stated}|{own}" if stated else own
+    return Fingerprint(identity=identity, version=version.hexdigest())
+
+
+def _with_sidecar(path: Path) -> Iterator[Path]:
+    yield path
+    sidecar = sidecar_path(path)
+    if sidecar.is_file():
+        yield sidecar
+
+
+def _ends(file: Path, size: int) -> bytes:
+    with file.open("rb") as opened:
+        first = opened.read(_HASHED_BYTES)
+        opened.seek(max(0, size - _HASHED_BYTES))
+        return first + opened.read(_HASHED_BYTES)
+
+
 def scene_key(source: Source, options: Mapping[str, Any]) -> str:
-    """Return a scene's identity: names, sizes, times and ends of its files, their sidecars, and how it is tiled.
+    """Return the key that versions before fingerprints gave a scene; it depends on where the scene lies.
 
     Of a remote file count its URL and what the item that named it says of its version; where that says nothing, size
     and ETag (or time of change), which its server is asked for.

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +30,9 @@ from indexer.executor import Executor
 from indexer.job_record import JobRecord
 from indexer.progress import CompositeProgress, Progress
 from indexer.reader import ReadTile, read_tiles
+from indexer.recognition import Recognised, SceneSpec
 from indexer.scene import RasterScene
-from indexer.scene_feed import SceneFeed, SceneSpec, new_askers
+from indexer.scene_feed import SceneFeed, new_askers
 from indexer.scene_task import SceneTask
 from indexer.scheduling import ahead, interleaved
 from indexer.source import Source
@@ -89,6 +91,7 @@ class Job:
             askers=self._askers,
             known_failures=known_failures,
             skipped=lambda source: self._progress.on(SceneSkipped(name=source.name)),
+            moved=self._relocate,
             failed=self._fail_unopened,
         )
         self._committed_at = time.monotonic()
@@ -142,7 +145,8 @@ class Job:
 
     def _reads(self, specs: Sequence[SceneSpec]) -> Iterator[tuple[SceneTask, Read, Future[list[ReadTile]]]]:
         """Yield reads as they are handed to their lanes."""
-        for turn, (spec, key, opening) in enumerate(self._feed.opened(specs)):
+        for turn, (known, opening) in enumerate(self._feed.opened(specs)):
+            spec, key = known.spec, known.key
             if self._stopped:
                 return
             try:
@@ -201,6 +205,15 @@ class Job:
             if left_out:
                 self._progress.on(TilesLeftOut(tiles=left_out, reason=reason))
         self._batches.add(task.wavelengths, pending)
+
+    def _relocate(self, known: Recognised) -> None:
+        """Keep where the files of an unchanged scene lie now."""
+        scene, moved, source = known.scene, known.moved, known.spec.source.as_dict()
+        if scene is not None:
+            self._writer.do(self._move, scene.id, moved, source)
+
+    def _move(self, scene_id: int, moved: dict[str, str], source: dict[str, Any]) -> None:
+        self._archive.relocate({scene_id: moved}, {scene_id: source})
 
     def _committed(self, scenes: int, tiles: int) -> None:
         self._progress.on(Committed(scenes=scenes, tiles=tiles))

@@ -11,7 +11,7 @@ from indexer.folders import roots_of
 from indexer.job import Job
 from indexer.progress import NullProgress, Progress
 from indexer.reader_pool import InlineReader, ProcessReader, RetryingReader
-from indexer.scene_feed import SceneSpec
+from indexer.recognition import SceneSpec
 from indexer.sources import find_scenes
 from indexer.stac_query import StacQuery
 from indexer.summary import Summary
@@ -49,7 +49,8 @@ def index(
         query: What to ask of a `stac:URL` among the inputs.
         batch_size: Tiles in one forward pass.
         workers: Reader at work at once.
-        tiling: How scenes are cut; None for tiles of the model's input size.
+        tiling: How scenes are cut; None for what each scene was indexed with, tiles of the model's input size for
+            new ones.
         isolate: Decode in processes of their own: a crash, a hang or too much memory then costs one scene, and nothing
             is read outside of the folders of the scenes (on Linux).
         time_limit_s: With `isolate`: for opening a scene, and for reading some of its tiles.
@@ -65,7 +66,7 @@ def index(
     inputs = [str(path) for path in paths]
     cut = tiling or Tiling(tile_px=model.image_size)
     specs = [
-        SceneSpec(source=source, sensor=sensor, force=force, tiling=cut)
+        SceneSpec(source=source, sensor=sensor, force=force, tiling=cut, remember=tiling is None)
         for source in find_scenes(inputs, profiles, query)
     ]
     return run(

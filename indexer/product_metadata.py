@@ -28,6 +28,8 @@ _Element = ET.Element
 class SceneMetadata:
     """What something beside the rasters states about a scene: a STAC item or a product's metadata file; else empty."""
 
+    identity: str = ""
+    """What a catalogue calls the scene: `stac:COLLECTION/ITEM`, or `stac:ITEM` without a collection."""
     by: str = ""
     """The item or file, for people."""
     acquired: datetime | None = None
@@ -49,6 +51,7 @@ class SceneMetadata:
         """Return it as JSON values."""
         return {
             "by": self.by,
+            "identity": self.identity,
             "acquired": None if self.acquired is None else self.acquired.isoformat(),
             "start": None if self.start is None else self.start.isoformat(),
             "end": None if self.end is None else self.end.isoformat(),
@@ -63,6 +66,7 @@ class SceneMetadata:
         """Return what `as_dict` wrote."""
         return cls(
             by=kept["by"],
+            identity=kept.get("identity", ""),
             acquired=_time(kept["acquired"]),
             start=_time(kept.get("start")),
             end=_time(kept.get("end")),

@@ -13,7 +13,7 @@ from bandsight.archive.admin import create_beside, swap_in
 from bandsight.catalog.records import ModelIdentity, Scene
 from bandsight.model.protocol import BatchEncoder, Encoder
 from indexer.pipeline import run
-from indexer.scene_feed import SceneSpec
+from indexer.recognition import SceneSpec
 from indexer.source import Source
 from indexer.summary import Summary
 from indexer.tiling import Tiling

@@ -96,6 +96,8 @@ def open_scene(
     force: bool = False,
     profiles: Sequence[Profile] | None = None,
     tiling: Mapping[str, Any],
+    identity: str | None = None,
+    plain_key: str | None = None,
 ) -> RasterScene:
     """Open a scene and settle everything that must be known before its tiles are read.
 
@@ -106,6 +108,8 @@ def open_scene(
         force: `sensor` also overrides what the scene matches by itself.
         profiles: Those to match; None for the shipped ones.
         tiling: Parameters to keep with the scene.
+        identity: What it is, wherever it lies, to keep with the scene.
+        plain_key: Its key where `sensor` is not applied; None for the same.
 
     Raises:
         SceneError: A file is no raster, or the scene cannot be placed on Earth.
@@ -125,13 +129,15 @@ def open_scene(
             metadata=metadata,
             matched=match(infos, sensor, profiles, force=force),
         )
-        return _settle(opened, key, dict(tiling), sensor if force or not opened.matched.not_applied else None)
+        applied = force or not opened.matched.not_applied
+        own_key = key if applied or plain_key is None else plain_key
+        return _settle(opened, own_key, dict(tiling), sensor if applied else None, identity)
     finally:
         for dataset in datasets.values():
             dataset.close()
 
 
-def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | None) -> RasterScene:
+def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | None, identity: str | None) -> RasterScene:
     grid = _grid(opened)
     dataset, profile = opened.datasets[grid.reference], opened.matched.profile
     nodata, nodata_from = _nodata(dataset, profile)
@@ -189,6 +195,7 @@ def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | Non
         tiling=tiling,
         source={**opened.source.as_dict(), "sensor": sensor},
         decisions=decisions.as_dict(),
+        identity=identity,
     )
     block = dataset.block_shapes[0]
     return RasterScene(

@@ -152,6 +152,7 @@ def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
     scales = _scales(item, {hrefs[key]: asset for key, asset in assets.items()})
     metadata = SceneMetadata(
         by=f"STAC item {item.id}",
+        identity=f"stac:{item.collection_id}/{item.id}" if item.collection_id else f"stac:{item.id}",
         acquired=None if item.datetime is None else _utc(item.datetime),
         start=parse_time(str(item.properties.get("start_datetime") or "")),
         end=parse_time(str(item.properties.get("end_datetime") or "")),

@@ -77,8 +77,20 @@ def open_tiled(
     sensor: str | None,
     profiles: Sequence[Profile] | None,
     tiling: Tiling,
+    *,
     force: bool = False,
+    identity: str | None = None,
+    plain_key: str | None = None,
 ) -> tuple[RasterScene, TilePlan]:
-    """Open a scene and settle how it is cut."""
-    scene = open_scene(source, key, sensor=sensor, force=force, profiles=profiles, tiling=tiling.as_dict())
+    """Open a scene and settle how it is cut; see `open_scene`."""
+    scene = open_scene(
+        source,
+        key,
+        sensor=sensor,
+        force=force,
+        profiles=profiles,
+        tiling=tiling.as_dict(),
+        identity=identity,
+        plain_key=plain_key,
+    )
     return scene, tiling.plan(scene)

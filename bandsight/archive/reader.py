@@ -254,6 +254,17 @@ class Archive:
         with self.database.reading() as catalog:
             return catalog.has_scene(key)
 
+    def scenes_of_identity(self, identity: str) -> list[Scene]:
+        """Return the scenes with an identity, see `SceneRecord.identity`; none where it is unknown."""
+        with self.database.reading() as catalog:
+            return list(catalog.scenes(catalog.scene_ids_of_identity(identity)).values())
+
+    def scene_of_hrefs(self, hrefs: Sequence[str]) -> Scene | None:
+        """Return the scene that has one of some hrefs as its own, None where there is none."""
+        with self.database.reading() as catalog:
+            ids = list(catalog.scene_ids_of(hrefs).values())
+            return next(iter(catalog.scenes(ids[:1]).values())) if ids else None
+
     def scene(self, scene_id: int) -> Scene:
         """Return a scene.
 

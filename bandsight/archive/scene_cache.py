@@ -1,4 +1,4 @@
-"""Remembers scenes that were read: a row of the catalog never changes, and a scene's id is never used twice."""
+"""Remembers scenes that were read since the last commit."""
 
 import threading
 from collections import OrderedDict
@@ -17,6 +17,7 @@ class SceneCache:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: OrderedDict[int, Scene] = OrderedDict()
+        self._generation = -1
 
     def of(self, catalog: Catalog, ids: AbstractSet[int]) -> dict[int, Scene]:
         """Return scenes whose tiles were just found alive; those of unknown ids are left out.
@@ -24,7 +25,12 @@ class SceneCache:
         Raises:
             ArchiveError: A row is damaged.
         """
+        generation = catalog.generation()
         with self._lock:
+            if generation != self._generation:
+                # A commit may have changed where scenes lie.
+                self._known.clear()
+                self._generation = generation
             found = {one: self._known[one] for one in ids if one in self._known}
             for one in found:
                 self._known.move_to_end(one)

@@ -1,6 +1,6 @@
 """Writes to one archive: adds and removes scenes, and keeps its vectors compact and indexed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from bandsight.archive.index_updater import IndexUpdater
 from bandsight.archive.lock import WriterLock
 from bandsight.archive.open import ENGINES, Engines, Where, archive_exists, locate
 from bandsight.archive.reader import Archive
+from bandsight.archive.relocation import relocated
 from bandsight.archive.writing import Batch, ScenePart, add_in_parts, add_scenes
 from bandsight.catalog.records import ModelIdentity, SceneRecord
 from bandsight.errors import ModelMismatchError, NotFoundError
@@ -136,6 +137,26 @@ class ArchiveWriter(Archive):
             generation = add_in_parts(catalog, self.store, scene, parts)
         self._extend_index()
         return generation
+
+    def relocate(
+        self, moved: Mapping[int, Mapping[str, str]], sources: Mapping[int, dict[str, Any]] | None = None
+    ) -> int:
+        """Change where the files of scenes lie, in one commit, and return how many scenes changed.
+
+        Args:
+            moved: By the scene's id, each old href and its new one; prefixes of hrefs are not followed.
+            sources: By the scene's id, what it is opened from now; None to rewrite what there is.
+        """
+        changed = {scene_id: hrefs for scene_id, hrefs in moved.items() if hrefs}
+        if not changed:
+            return 0
+        with self.database.writing() as catalog:
+            catalog.advance()
+            scenes = catalog.scenes(list(changed))
+            for scene_id, scene in scenes.items():
+                source = None if sources is None else sources.get(scene_id)
+                catalog.update_scene(scene_id, relocated(scene, changed[scene_id], source))
+        return len(scenes)
 
     def remove(self, hrefs: Sequence[str]) -> int:
         """Remove scenes with their tiles in one commit and return the resulting generation.

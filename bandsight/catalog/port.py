@@ -105,6 +105,9 @@ class Catalog(Protocol):
     def has_scene(self, key: str) -> bool:
         """Return whether a scene with this identity is present."""
 
+    def scene_ids_of_identity(self, identity: str) -> list[int]:
+        """Return ids of the scenes with an identity, ascending."""
+
     def segments(self) -> list[Segment]:
         """Return the committed segments, ascending by first id."""
 
@@ -188,6 +191,9 @@ class CatalogWriter(Catalog, Protocol):
 
     def add_scene(self, scene: SceneRecord, generation: int) -> int:
         """Insert a scene, in place of those that it replaces, and return its id; `generation` is this commit's."""
+
+    def update_scene(self, scene_id: int, scene: SceneRecord) -> None:
+        """Rewrite where a scene lies; what filters read of it stays."""
 
     def add_tiles(self, scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> None:
         """Insert a scene's tiles under consecutive ids."""

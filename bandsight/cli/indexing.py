@@ -34,19 +34,24 @@ def index(
     device: DeviceOption = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Reader processes.")] = 2,
-    min_valid: Annotated[float, typer.Option("--min-valid", min=0, max=1, help="Least valid share of a tile.")] = 0.5,
+    min_valid: Annotated[
+        float | None, typer.Option("--min-valid", min=0, max=1, help="Least valid share of a tile; default 0.5.")
+    ] = None,
     max_cloud: Annotated[
-        float, typer.Option("--max-cloud", min=0, max=1, help="Largest cloud share of a tile, by the quality band.")
-    ] = 1.0,
+        float | None,
+        typer.Option("--max-cloud", min=0, max=1, help="Largest cloud share of a tile; default 1."),
+    ] = None,
     tile_px: Annotated[
         int | None, typer.Option("--tile-px", min=8, max=4096, help="Side of a tile, pixels; default: the model's.")
     ] = None,
     overlap: Annotated[
-        float, typer.Option("--overlap", min=0, max=0.9, help="Share of its side that a tile shares with the next.")
-    ] = 0.0,
+        float | None,
+        typer.Option("--overlap", min=0, max=0.9, help="Share of a side shared with the next tile; default 0."),
+    ] = None,
     scales: Annotated[
-        str, typer.Option("--scales", help="Native pixels along one pixel of a tile, e.g. 1,4 for two sets of tiles.")
-    ] = "1",
+        str | None,
+        typer.Option("--scales", help="Native pixels along one pixel of a tile, e.g. 1,4 for two sets; default 1."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the work.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first scene that fails.")] = False,
     watch: Annotated[
@@ -80,7 +85,8 @@ def index(
     from indexer.watch import watch as again_and_again
 
     check_inputs(paths)
-    levels, known = _whole_numbers(scales, "--scales"), load_profiles(profiles)
+    levels = None if scales is None else _whole_numbers(scales, "--scales")
+    known = load_profiles(profiles)
     if sensor:
         # An unknown name is an error now, not once for each scene.
         profile_named(sensor, known)
@@ -95,9 +101,10 @@ def index(
     say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
     if warning := unused_gpu(str(encoder.device)):
         say(warning)
-    tiling = Tiling(
-        tile_px=tile_px or encoder.image_size, scales=levels, overlap=overlap, min_valid=min_valid, max_cloud=max_cloud
-    )
+    given = {"tile_px": tile_px, "scales": levels, "overlap": overlap, "min_valid": min_valid, "max_cloud": max_cloud}
+    chosen: Any = {name: value for name, value in given.items() if value is not None}
+    # Without options, scenes keep those that they were indexed with.
+    tiling = Tiling(**{"tile_px": encoder.image_size, **chosen}) if chosen else None
     what: Any = {
         "model": encoder,
         "sensor": sensor,
@@ -109,7 +116,14 @@ def index(
     if dry_run:
         with opening.open_archive(archive) if exists else nullcontext() as there:
             confined: Any = {"isolate": True, "time_limit_s": time_limit}
-            expected = estimate(paths, archive=there, tiling=tiling, **confined, **what)
+            expected = estimate(
+                paths,
+                archive=there,
+                tiling=tiling or Tiling(tile_px=encoder.image_size),
+                remember=tiling is None,
+                **confined,
+                **what,
+            )
         typer.echo(json.dumps(expected.as_dict(), indent=1) if as_json else expected.text())
         return
     how: Any = {"tiling": tiling, "workers": workers, "isolate": True, "time_limit_s": time_limit, **what}

@@ -125,6 +125,10 @@ class SqliteCatalog:
         record_removed(self._db, replaced, generation, int(key[0]))
         return int(key[0])
 
+    def update_scene(self, scene_id: int, scene: SceneRecord) -> None:
+        """Rewrite a scene's row under its id; see `CatalogWriter`."""
+        self._db.execute(update(SceneRow).where(SceneRow.id == scene_id).values(**scene_values(scene)))
+
     def add_tiles(self, scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> None:
         """Insert a scene's tiles under consecutive ids."""
         if not tiles:
@@ -245,6 +249,11 @@ class SqliteCatalog:
                 for scene_id in self._db.execute(select(TileRow.scene_id).where(TileRow.id.in_(part))).scalars()
             }
         )
+
+    def scene_ids_of_identity(self, identity: str) -> list[int]:
+        """Return ids of the scenes with an identity, ascending."""
+        chosen = select(SceneRow.id).where(SceneRow.identity == identity).order_by(SceneRow.id)
+        return list(self._db.execute(chosen).scalars())
 
     def scene_ids_of(self, hrefs: Sequence[str]) -> dict[str, int]:
         """Return ids of scenes by href; unknown hrefs are left out."""

@@ -1,0 +1,124 @@
+"""Recognises scenes that an archive has already: moved, signed anew, or named by another path."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bandsight.archive import Archive
+from bandsight.catalog.records import Scene
+from bandsight.raster.drivers import local_file
+from indexer.identity import Fingerprint, scene_key
+from indexer.source import Source
+from indexer.tiling import Tiling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneSpec:
+    """A scene to be indexed, and how."""
+
+    source: Source
+    """Its files."""
+    sensor: str | None = None
+    """Profile for a scene that matches none by itself; None for what it was indexed with, if it was."""
+    force: bool = False
+    """`sensor` also overrides what the scene matches by itself."""
+    tiling: Tiling
+    """How it is cut."""
+    remember: bool = False
+    """A scene that is in the archive keeps the tiling that it was indexed with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognised:
+    """What is known of a scene before it is opened."""
+
+    spec: SceneSpec
+    """With the options that it was indexed with, where those are remembered."""
+    identity: str
+    """As the catalog keeps it."""
+    key: str
+    """As the catalog keeps it."""
+    plain_key: str
+    """The key where `spec.sensor` is not applied."""
+    scene: Scene | None = None
+    """The scene in the archive, of this or another version."""
+    unchanged: bool = False
+    """It is there as it would be indexed now."""
+
+    @property
+    def moved(self) -> dict[str, str]:
+        """Where its files were and where they are now; empty where nothing has moved."""
+        if self.scene is None or not self.unchanged:
+            return {}
+        kept = (self.scene.source or {}).get("hrefs", ())
+        pairs = zip(kept, self.spec.source.hrefs, strict=len(kept) == len(self.spec.source.hrefs))
+        return {old: new for old, new in pairs if old != new}
+
+
+def recognise(archive: Archive, spec: SceneSpec, found: Fingerprint, model: str) -> Recognised:
+    """Return whether a scene is in an archive, wherever it lay then, and with which options.
+
+    Args:
+        archive: The archive.
+        spec: The scene and the options that were given.
+        found: What it is.
+        model: Digest of the model.
+    """
+    identity = found.identity
+    scene = _same(archive, identity, spec.source)
+    if scene is None and archive.scenes_of_identity(identity):
+        # A copy: the file that was indexed is still where it was.
+        identity = f"{identity}|{spec.source.hrefs[0]}"
+        scene = _same(archive, identity, spec.source)
+    if scene is None:
+        scene = archive.scene_of_hrefs(spec.source.hrefs)
+    spec = _with_remembered(spec, scene)
+    options = {"model": model, **spec.tiling.as_dict()}
+    own = replace(found, identity=identity)
+    plain, key = own.key({**options, "sensor": None}), own.key({**options, "sensor": spec.sensor})
+    keys = {key, plain} if spec.sensor and not spec.force and _matched_by_itself(scene) else {key}
+    unchanged = scene is not None and (scene.key in keys or _is_legacy(scene, spec, options))
+    return Recognised(spec=spec, identity=identity, key=key, plain_key=plain, scene=scene, unchanged=unchanged)
+
+
+def _same(archive: Archive, identity: str, source: Source) -> Scene | None:
+    """Return the scene of an identity, unless its file still lies somewhere else."""
+    for scene in archive.scenes_of_identity(identity):
+        there, here = local_file(scene.href), local_file(source.hrefs[0])
+        if there is None or here is None or not there.exists() or _same_file(there, here):
+            return scene
+    return None
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _with_remembered(spec: SceneSpec, scene: Scene | None) -> SceneSpec:
+    if scene is None:
+        return spec
+    if spec.remember:
+        kept: Mapping[str, Any] = scene.tiling
+        known = {name: value for name, value in kept.items() if name in Tiling.__dataclass_fields__}
+        if "tile_px" in known:
+            spec = replace(spec, tiling=Tiling(**{**known, "scales": tuple(known.get("scales", (1,)))}))
+    if spec.sensor is None and (scene.source or {}).get("sensor"):
+        spec = replace(spec, sensor=(scene.source or {})["sensor"], force=True)
+    return spec
+
+
+def _matched_by_itself(scene: Scene | None) -> bool:
+    return scene is not None and scene.source is not None and scene.source.get("sensor") is None
+
+
+def _is_legacy(scene: Scene, spec: SceneSpec, options: Mapping[str, Any]) -> bool:
+    """Say whether a scene of an older version is unchanged, by the key that this version gave it."""
+    if scene.identity is not None:
+        return False
+    own = (scene.source or {}).get("sensor")
+    sensor = own if spec.sensor is None or not spec.force else spec.sensor
+    return scene.key == scene_key(spec.source, {**options, "sensor": sensor})
