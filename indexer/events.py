@@ -91,6 +91,8 @@ class Note:
 
     text: str
     """For people."""
+    scene: str = ""
+    """Name of the scene that it is about, if it is about one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,14 +51,20 @@ def zip_files(archive: Path) -> Iterator[Path]:
             yield path
 
 
-def scenes_of(files: Iterable[Path], profiles: Sequence[Profile]) -> list[Source]:
-    """Return the scenes that files make, in the order of their paths."""
+def scenes_of(files: Iterable[Path], profiles: Sequence[Profile], left_out: list[Path] | None = None) -> list[Source]:
+    """Return the scenes that files make, in the order of their paths.
+
+    Args:
+        files: Rasters.
+        profiles: They know the names of bands.
+        left_out: Gets the files that belong to a product and are no picture.
+    """
     homes: dict[Path, list[Path]] = {}
     for file in files:
         homes.setdefault(_home(file), []).append(file)
     sources = []
     for home, members in homes.items():
-        for stem, group in group_bands(members, profiles):
+        for stem, group in group_bands(members, profiles, left_out):
             sources.append(Source(name=_name(home, stem, group), hrefs=tuple(str(file) for file in _finest(group))))
     return sorted(sources, key=lambda source: source.hrefs)
 

@@ -157,7 +157,7 @@ class Job:
                 continue
             self._progress.on(SceneOpened(name=spec.source.name, tiles=tiles))
             for text in scene.notes:
-                self._progress.on(Note(text=text))
+                self._progress.on(Note(text=text, scene=spec.source.name))
             self._open.append(task)
             tiling = spec.tiling
             options = {"tile_px": tiling.tile_px, "min_valid": tiling.min_valid, "max_cloud": tiling.max_cloud}

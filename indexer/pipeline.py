@@ -65,9 +65,10 @@ def index(
     """
     inputs = [str(path) for path in paths]
     cut = tiling or Tiling(tile_px=model.image_size)
+    layers: list[Path] = []
+    sources = find_scenes(inputs, profiles, query, layers)
     specs = [
-        SceneSpec(source=source, sensor=sensor, force=force, tiling=cut, remember=tiling is None)
-        for source in find_scenes(inputs, profiles, query)
+        SceneSpec(source=source, sensor=sensor, force=force, tiling=cut, remember=tiling is None) for source in sources
     ]
     return run(
         specs,
@@ -83,6 +84,7 @@ def index(
         known_failures=known_failures,
         progress=progress,
         executor=executor,
+        left_out={"layers of a product that are no picture": [file.name for file in layers]} if layers else {},
     )
 
 
@@ -103,6 +105,7 @@ def run(
     known_failures: set[str] | None = None,
     progress: Progress | None = None,
     executor: Executor | None = None,
+    left_out: dict[str, list[str]] | None = None,
 ) -> Summary:
     """Index scenes, each in its own way; for the rest see `index`.
 
@@ -122,6 +125,7 @@ def run(
         known_failures: As `index`.
         progress: As `index`.
         executor: As `index`.
+        left_out: Names of files that are no scenes, by reason, for the summary.
     """
     if executor is None:
         roots = roots_of(spec.source for spec in specs)
@@ -138,4 +142,6 @@ def run(
         known_failures=set() if known_failures is None else known_failures,
         progress=progress or NullProgress(),
     )
-    return job.run(specs)
+    summary = job.run(specs)
+    summary.left_out = dict(left_out or {})
+    return summary

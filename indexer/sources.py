@@ -18,7 +18,10 @@ _PRODUCT_FILES = {"manifest.safe", "mtd_msil1c.xml", "mtd_msil2a.xml"}
 
 
 def find_scenes(
-    inputs: Iterable[str | Path], profiles: Sequence[Profile] | None = None, query: StacQuery | None = None
+    inputs: Iterable[str | Path],
+    profiles: Sequence[Profile] | None = None,
+    query: StacQuery | None = None,
+    left_out: list[Path] | None = None,
 ) -> list[Source]:
     """Return the scenes that inputs name, each once; what cannot be looked into is a source with a problem.
 
@@ -28,6 +31,7 @@ def find_scenes(
             `stac:URL` for a search.
         profiles: They know the names of band files; None for the shipped ones.
         query: What to ask of a `stac:URL`.
+        left_out: Gets the files that belong to a product and are no picture.
     """
     known = load_profiles() if profiles is None else profiles
     files: dict[Path, None] = {}
@@ -46,7 +50,7 @@ def find_scenes(
             sources.append(_unreadable(entry, error))
         except OSError as error:
             sources.append(_forbidden(error, entry))
-    together = sorted(sources, key=lambda source: source.hrefs) + scenes_of(files, known)
+    together = sorted(sources, key=lambda source: source.hrefs) + scenes_of(files, known, left_out)
     return list({(source.hrefs, source.problem): source for source in map(_sayable, together)}.values())
 
 

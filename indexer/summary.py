@@ -4,6 +4,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from bandsight.failure_groups import grouped
+
+_SHOWN = 3
+
 
 @dataclass(slots=True, kw_only=True)
 class Summary:
@@ -19,6 +23,10 @@ class Summary:
     """Tiles left out, by reason."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     """(scene, reason) of those that could not be indexed."""
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    """(scene, note) of options that were not applied, and the like."""
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    """Names of files that are no scenes of their own, by reason."""
     seconds: float = 0.0
     """From start to end."""
     encode_s: float = 0.0
@@ -31,6 +39,8 @@ class Summary:
             "tiles": self.tiles,
             "skipped_scenes": self.skipped_scenes,
             "skipped_tiles": dict(self.skipped_tiles),
+            "left_out": self.left_out,
+            "notes": [note for _, note in self.notes],
             "failed": [{"scene": scene, "reason": reason} for scene, reason in self.failed],
             "seconds": round(self.seconds, 3),
             "model_busy": round(self.encode_s / self.seconds, 3) if self.seconds else 0.0,
@@ -45,19 +55,30 @@ class Summary:
     def text(self) -> str:
         """Return the summary as lines of text."""
         lines = []
+        kept = _counted(self.skipped_scenes, "scene")
         if not self.scenes and not self.failed and not self.skipped_scenes:
             lines.append("nothing to do: no scene was found in what was named")
         elif not self.scenes and not self.failed:
-            lines.append(f"nothing to do: all {self.skipped_scenes} scenes are in the archive already")
+            lines.append(f"nothing to do: {kept} in the archive already, with the options of then")
         else:
             lines.append(
-                f"indexed {self.tiles} tiles of {self.scenes} scenes in {self.seconds:.1f} s "
+                f"indexed {_counted(self.tiles, 'tile')} of {_counted(self.scenes, 'scene')} in {self.seconds:.1f} s "
                 f"({self.tiles_per_s:.0f} tiles/s, {self.encode_s:.1f} s in the model)"
             )
             if self.skipped_scenes:
-                lines.append(f"{self.skipped_scenes} scenes were in the archive already")
-        lines += [f"skipped {count} tiles: {reason}" for reason, count in sorted(self.skipped_tiles.items())]
+                lines.append(f"{kept} in the archive already")
+        lines += [
+            f"left out {_counted(count, 'tile')}: {reason}" for reason, count in sorted(self.skipped_tiles.items())
+        ]
+        for reason, names in sorted(self.left_out.items()):
+            shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+            lines.append(f"left out {_counted(len(names), 'file')} ({shown}): {reason}")
+        lines += [f"note: {text}" for text in grouped(self.notes)]
         if self.failed:
-            lines.append(f"{len(self.failed)} scenes failed:")
-            lines += [f"  {reason}" if scene in reason else f"  {scene}: {reason}" for scene, reason in self.failed]
+            lines.append(f"{_counted(len(self.failed), 'scene')} failed:")
+            lines += [f"  {line}" for line in grouped(self.failed)]
         return "\n".join(lines)
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"

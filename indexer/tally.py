@@ -2,7 +2,7 @@
 
 import threading
 
-from indexer.events import Committed, Event, SceneFailed, SceneSkipped, TilesEncoded, TilesLeftOut
+from indexer.events import Committed, Event, Note, SceneFailed, SceneSkipped, TilesEncoded, TilesLeftOut
 from indexer.summary import Summary
 
 
@@ -20,6 +20,8 @@ class Tally:
                     self.summary.skipped_scenes += 1
                 case SceneFailed():
                     self.summary.failed.append((event.name, event.reason))
+                case Note() if event.scene:
+                    self.summary.notes.append((event.scene, event.text))
                 case TilesEncoded():
                     self.summary.encode_s += event.seconds
                 case TilesLeftOut():

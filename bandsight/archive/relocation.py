@@ -6,6 +6,9 @@ from typing import Any
 
 from bandsight.catalog.records import Scene
 
+# What may follow the place of a folder or file in a href.
+_AFTER = {"", "/", ":", "}", '"', "?"}
+
 
 def relocated(scene: Scene, hrefs: Mapping[str, str], source: dict[str, Any] | None = None) -> Scene:
     """Return a scene with new hrefs; nothing else of it changes.
@@ -43,3 +46,21 @@ def _renamed(value: Any, hrefs: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [_renamed(one, hrefs) for one in value]
     return _new(value, hrefs) if isinstance(value, str) else value
+
+
+def under(scene: Scene, old: str, new: str) -> dict[str, str]:
+    """Return the hrefs of a scene that lie under a folder or URL, each with the one under another.
+
+    Args:
+        scene: The scene.
+        old: Where they lay: a folder, a file or the beginning of a URL.
+        new: Where they lie now.
+    """
+    old, new = old.rstrip("/"), new.rstrip("/")
+    hrefs = {scene.href, *(band.href for band in scene.bands), *((scene.source or {}).get("hrefs", ()))}
+    hrefs |= {one["href"] for one in (scene.decisions or {}).get("files", ())}
+    return {
+        href: href.replace(old, new, 1)
+        for href in hrefs
+        if (at := href.find(old)) >= 0 and href[at + len(old) :][:1] in _AFTER
+    }

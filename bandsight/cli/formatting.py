@@ -3,6 +3,7 @@
 from typing import Any
 
 from bandsight.catalog.records import Hit, ModelIdentity
+from bandsight.failure_groups import grouped
 from bandsight.search.items import ResultPage
 from bandsight.stac.items import item_collection
 
@@ -70,7 +71,7 @@ def status_text(stats: dict[str, Any]) -> str:
                 lines.append(f"  {row['collection']} ({row['sensor']}): {held}, {times}")
         elif name == "failed_scenes":
             lines.append(f"failed scenes: {len(value)}")
-            lines += [f"  {reason}" if href in reason else f"  {href}: {reason}" for href, reason, _ in value]
+            lines += [f"  {line}" for line in grouped([(href, reason) for href, reason, _ in value])]
         elif name == "index":
             lines.append("index: " + ", ".join(f"{key} {fact}" for key, fact in value.items() if key != "filtered"))
             for row in value.get("filtered", ()):

@@ -10,6 +10,7 @@ import typer
 from bandsight.cli import loading as opening
 from bandsight.cli.base import app
 from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption, PlainJsonOption
+from bandsight.cli.relocating import missing_files
 
 
 @app.command()
@@ -40,6 +41,8 @@ def verify(
     if problems:
         raise typer.Exit(1)
     typer.echo("no problem found")
+    for line in missing_files(archive):
+        typer.echo(line)
 
 
 @app.command()

@@ -18,7 +18,9 @@ _NO_PICTURE = re.compile(
 )
 
 
-def group_bands(files: Iterable[Path], profiles: Sequence[Profile] | None = None) -> list[tuple[str, list[Path]]]:
+def group_bands(
+    files: Iterable[Path], profiles: Sequence[Profile] | None = None, left_out: list[Path] | None = None
+) -> list[tuple[str, list[Path]]]:
     """Return (common part of the names, files) of each scene among the files of one folder.
 
     Band files that differ in nothing but the band belong together, with their quality band. Any other file is a scene
@@ -27,6 +29,7 @@ def group_bands(files: Iterable[Path], profiles: Sequence[Profile] | None = None
     Args:
         files: Of one folder.
         profiles: They know the names of bands; None for the shipped ones.
+        left_out: Gets the files that belong to a product and are no picture.
     """
     known = load_profiles() if profiles is None else profiles
     groups: dict[str, list[Path]] = {}
@@ -50,7 +53,10 @@ def group_bands(files: Iterable[Path], profiles: Sequence[Profile] | None = None
             other += found
     out = [(key.rsplit("|", 1)[0].strip(" _-,."), group) for key, group in groups.items()]
     # Masks and the like whose product is not here were named on purpose.
-    out += [(file.stem, [file]) for file in other if not groups and not alone]
+    if not groups and not alone:
+        out += [(file.stem, [file]) for file in other]
+    elif left_out is not None:
+        left_out += other
     return out + [(file.stem, [file]) for file in alone]
 
 

@@ -17,6 +17,7 @@ from indexer.pipeline import index
 from indexer.source import Source
 from indexer.sources import find_scenes
 from indexer.tiling import Tiling
+from tests.commands import run_command
 from tests.fakes import FakeEmbedder
 from tests.indexer.conftest import identity
 from tests.rasters import picture, write
@@ -150,3 +151,28 @@ def test_an_item_is_known_by_collection_and_id(tmp_path, archive, collection):
     assert index([tmp_path / "elsewhere" / "item.json"], archive=archive, model=encoder).skipped_scenes == 1
     (scene,) = archive.scenes()
     assert (scene.identity or "").startswith(f"stac:{'c/' if collection else ''}one")
+
+
+def test_relocate_says_where_scenes_lie_now_and_verify_names_missing_files(tmp_path, encoder, capsys, monkeypatch):
+    def command(*arguments):
+        return run_command(capsys, monkeypatch, *arguments, "--archive", str(tmp_path / "archive"))
+
+    old, new = str(tmp_path / "old"), str(tmp_path / "new")
+    write(tmp_path / "old" / "a.tif", picture(3, 64, 64))
+    with ArchiveWriter.create(tmp_path / "archive", identity(encoder)) as archive:
+        index([old], archive=archive, model=encoder)
+        before = ids(archive)
+    (tmp_path / "old").rename(tmp_path / "new")
+    code, out, _ = command("verify")
+    assert code == 0
+    assert "a.tif is missing" in out
+    assert "bandsight relocate OLD NEW" in out
+    code, _, problem = command("relocate", old, str(tmp_path / "nowhere"))
+    assert code == 1
+    assert "nothing was changed" in problem
+    assert command("relocate", old, new)[1].strip() == "1 scene relocated"
+    assert "missing" not in command("verify")[1]
+    with ArchiveWriter.open(tmp_path / "archive") as archive:
+        assert ids(archive) == before
+        assert index([new], archive=archive, model=encoder).skipped_scenes == 1
+        assert archive.scenes()[0].href == str(tmp_path / "new" / "a.tif")
