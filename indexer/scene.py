@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from affine import Affine
@@ -19,7 +19,7 @@ from bandsight.raster.bands import BandRef
 from bandsight.raster.byte_scaling import ByteScaling
 from bandsight.raster.collar import find_collar
 from bandsight.raster.decisions import BandDecision, Decisions, FileDecision, QualityDecision
-from bandsight.raster.drivers import raster_path, stored
+from bandsight.raster.drivers import local_file, raster_path, stored
 from bandsight.raster.masks import file_mask
 from bandsight.raster.open_files import OpenFiles
 from bandsight.raster.orientation import is_aligned, north_up, swaps_axes
@@ -32,10 +32,13 @@ from indexer.acquisition_time import acquired
 from indexer.datetimes import parse_time
 from indexer.georeferencing import check_degrees, crs_of, crs_text, gsd_m, transform_of
 from indexer.product_metadata import SceneMetadata, read_product_metadata
-from indexer.sidecar import Sidecar, read_sidecar
+from indexer.sidecar import Sidecar, read_sidecar, sidecar_path
 from indexer.source import Source
 from indexer.stretch_limits import StretchLimits, limits
 from indexer.subdatasets import open_rasters
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Largest block that is decoded in one piece.
 _MAX_BLOCK = 512 << 20
@@ -120,7 +123,7 @@ def open_scene(
     datasets: dict[str, DatasetReader] = {}
     try:
         open_rasters(source.hrefs, datasets)
-        sidecars = {href: read_sidecar(href) for href in datasets}
+        sidecars = _by_part({href: read_sidecar(href) for href in datasets})
         infos = [_info(href, datasets[href], sidecars[href], metadata) for href in datasets]
         opened = _Opened(
             source=source,
@@ -393,9 +396,30 @@ def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, metadata: SceneMe
         stated=metadata.bands.get(href, ()),
         stated_by=metadata.by,
         hints=metadata.hints,
+        sidecar=_sidecar_name(href),
         platform=str(metadata.properties.get("platform") or ""),
         true_alpha=_is_opacity(dataset),
     )
+
+
+def _by_part(sidecars: Mapping[str, Sidecar]) -> dict[str, Sidecar]:
+    """Return sidecars with the wavelengths of a container's parts given to each part, in their order."""
+    parts: dict[Path | None, list[str]] = {}
+    for href in sidecars:
+        parts.setdefault(local_file(href), []).append(href)
+    found = dict(sidecars)
+    for file, hrefs in parts.items():
+        waves = sidecars[hrefs[0]].wavelengths_um
+        if file is not None and len(hrefs) > 1 and waves is not None and len(waves) == len(hrefs):
+            found |= {
+                href: replace(sidecars[href], wavelengths_um=(wave,)) for href, wave in zip(hrefs, waves, strict=True)
+            }
+    return found
+
+
+def _sidecar_name(href: str) -> str:
+    file = local_file(href)
+    return "" if file is None else sidecar_path(file).name
 
 
 def _is_opacity(dataset: DatasetReader) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rasterio.io import DatasetReader
 
 from bandsight.errors import SceneError
-from bandsight.raster.drivers import open_raster, raster_path
+from bandsight.raster.drivers import open_raster, raster_path, subdataset
 
 # A container with more parts than this is a data cube to be indexed part by part.
 _MAX_PARTS = 500
@@ -32,6 +32,13 @@ def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
     """Return the open parts of a container that are as large as its largest: the others are axes and tie points."""
     if len(parts) > _MAX_PARTS:
         raise SceneError(f"{href}: {len(parts)} rasters in it, at most {_MAX_PARTS} are looked at; name one of them")
+    foreign = next((part for part in parts if subdataset(part) is None), None)
+    if foreign is not None:
+        driver = foreign.partition(":")[0]
+        raise SceneError(
+            f"{href}: its rasters need GDAL's {driver} driver, which Bandsight does not use; convert them, for example: "
+            f"gdal_translate '{foreign}' out.tif"
+        )
     opened: dict[str, DatasetReader] = {}
     kept: dict[str, DatasetReader] = {}
     try:

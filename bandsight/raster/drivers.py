@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,7 @@ _REMOTE = {
     "az://": "/vsiaz/",
 }
 _IN_ZIP = re.compile(r"/vsizip/\{([^{}]+)\}/?(.*)")
-_SUBDATASET = re.compile(r'(netcdf|hdf5):"?([^":]+)"?:(?://)?(.+)', re.IGNORECASE)
+_SUBDATASET = re.compile(r'(netcdf|hdf5):(?:"([^"]+)"|([^":]+)):(?://)?(.+)', re.IGNORECASE)
 _NETWORK = {"GDAL_HTTP_MAX_RETRY": "4", "GDAL_HTTP_RETRY_DELAY": "1", "GDAL_HTTP_CONNECTTIMEOUT": "10"}
 _NETWORK |= {"GDAL_HTTP_TIMEOUT": "60"}
 
@@ -55,7 +56,17 @@ def placed_or_not() -> Iterator[None]:
     """Open rasters without a warning about missing georeference: whoever needs it says so in an error of its own."""
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield
+        before, sys.unraisablehook = sys.unraisablehook, _ignore_undecodable
+        try:
+            yield
+        finally:
+            sys.unraisablehook = before
+
+
+def _ignore_undecodable(problem: "sys.UnraisableHookArgs") -> None:
+    """Drop the traceback that rasterio leaves where a message of GDAL is no UTF-8: it only tells of that."""
+    if not isinstance(problem.exc_value, UnicodeDecodeError):
+        sys.__unraisablehook__(problem)
 
 
 def is_remote(href: str) -> bool:
@@ -93,15 +104,17 @@ def place_in_zip(archive: str | Path, inner: str) -> str:
 def subdataset(href: str) -> tuple[str, str] | None:
     """Return (file, name in it) of a part of a NetCDF or HDF5 file, None for any other raster."""
     found = _SUBDATASET.fullmatch(href)
-    return (found[2], found[3]) if found else None
+    return (found[2] or found[3], found[4].strip('"')) if found else None
 
 
 def local_file(href: str) -> Path | None:
     """Return the file on this machine that holds a raster, None for a remote one."""
     if is_remote(href):
         return None
-    inner, part = in_zip(href), subdataset(href)
-    return Path(inner[0] if inner else part[0] if part else href)
+    part = subdataset(href)
+    place = part[0] if part else href
+    inner = in_zip(place)
+    return Path(inner[0] if inner else place)
 
 
 def raster_path(href: str) -> PurePath:
@@ -142,7 +155,10 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetRe
             # Before anything asks for its overviews.
             _refuse_overviews_elsewhere(dataset, place)
             return _placed(dataset)
-    except (RasterioError, CPLE_BaseError) as error:
+    except SceneError:
+        raise
+    except (RasterioError, CPLE_BaseError, ValueError, UnicodeError) as error:
+        # ValueError: numbers in its metadata, such as RPCs, that are none; UnicodeError: text that is no UTF-8.
         reason = (str(error).splitlines() or ["?"])[0]
         if file is None:
             # Or another try would be told of this one, without a word to the server.
@@ -240,5 +256,9 @@ def _metric_crs(lon: float, lat: float) -> CRS:
 
 def gdal_name(href: str) -> str:
     """Return what GDAL calls a raster."""
+    part = subdataset(href)
+    if part is not None and ":" in part[1]:
+        # GDAL splits at colons that are not quoted.
+        return f'{href.partition(":")[0]}:"{part[0]}":"{part[1]}"'
     scheme = next((scheme for scheme in _REMOTE if href.startswith(scheme)), None)
     return href if scheme is None else _REMOTE[scheme] + href[len(scheme) :]

@@ -50,5 +50,7 @@ class RasterInfo:
     """Names that the product's metadata give to it (product id, collection), to be recognised like file names."""
     platform: str = ""
     """The platform, by the metadata: it says what usually comes from there, not what this file is."""
+    sidecar: str = ""
+    """Name of the file in which the user may state what this one does not."""
     true_alpha: bool = True
     """A band that is tagged as alpha holds opacity, not a picture: its numbers are 0 and full only."""

@@ -81,6 +81,11 @@ def _found(files: Sequence[RasterInfo]) -> str:
 
 
 def _wavelengths(files: Sequence[RasterInfo]) -> str:
-    count = files[0].count
-    what = "its wavelength" if count == 1 else f"the wavelengths of its {count} bands"
-    return f'write {{"wavelengths_um": […]}} with {what} into {files[0].path.name}.bandsight.json'
+    count, name = files[0].count, files[0].sidecar or f"{files[0].path.name}.bandsight.json"
+    if len(files) > 1 and len({info.sidecar for info in files}) == 1 and files[0].sidecar:
+        what = f"the wavelengths of its {len(files)} parts in this order: {', '.join(info.path.name for info in files)}"
+    elif len(files) > 1:
+        name, what = f"{name}, and so beside the others", "its wavelength"
+    else:
+        what = "its wavelength" if count == 1 else f"the wavelengths of its {count} bands"
+    return f'write {{"wavelengths_um": […]}} with {what} into {name}'

@@ -121,7 +121,7 @@ BAD = {
         lambda path: write(path, picture(3, 64, 64), crs=None, transform=from_origin(4e5, 5.8e6, 10, 10)),
         "no CRS",
     ),
-    "unknown_bands.tif": (lambda path: write(path, picture(5, 64, 64)), "--sensor"),
+    "unknown_bands.tif": (lambda path: write(path, picture(5, 64, 64)), "wavelengths_um"),
     "empty.tif": (lambda path: write(path, np.zeros((3, 64, 64), np.uint8), nodata=0), "no tile has at least"),
     "LC08_x_B4.tif": (lambda path: write(path, picture(1, 64, 64, dtype="uint16")), "need at least 3"),
 }

@@ -14,7 +14,7 @@ import rasterio.shutil
 
 from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
-from bandsight.raster.drivers import open_raster
+from bandsight.raster.drivers import gdal_name, local_file, open_raster
 from indexer import description
 from indexer.identity import scene_key
 from indexer.pipeline import index
@@ -333,3 +333,16 @@ def test_a_match_tells_of_all_scenes_whatever_is_wrong_with_one(tmp_path, monkey
     monkeypatch.setattr(description, "open_scene", broken)
     (first, ok), (_, also) = description.describe_scenes([tmp_path])
     assert (first, ok, also) == ("a.tif: RuntimeError: out of the blue", False, True)
+
+
+def test_rasters_of_a_container_that_only_another_driver_reads_are_refused_with_a_way_out(monkeypatch):
+    from indexer import subdatasets
+
+    with pytest.raises(SceneError, match=r"S104 driver.*gdal_translate"):
+        subdatasets._largest("/x/a.h5", ["S104:/x/a.h5:Group_001"])
+
+
+def test_a_variable_with_a_colon_in_its_name_has_a_name_for_gdal():
+    assert gdal_name("netcdf:/x/a.nc:VAR:NAME") == 'netcdf:"/x/a.nc":"VAR:NAME"'
+    assert gdal_name("netcdf:/x/a.nc:red") == "netcdf:/x/a.nc:red"
+    assert str(local_file("netcdf:/vsizip/{/x/s.zip}/a.nc:red")) == "/x/s.zip"
