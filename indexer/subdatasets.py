@@ -36,7 +36,7 @@ def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
     if foreign is not None:
         driver = foreign.partition(":")[0]
         raise SceneError(
-            f"{href}: its rasters need GDAL's {driver} driver, which Bandsight does not use; convert them, for example: "
+            f"{href}: its rasters need GDAL's {driver} driver, which Bandsight does not use; convert them: "
             f"gdal_translate '{foreign}' out.tif"
         )
     opened: dict[str, DatasetReader] = {}

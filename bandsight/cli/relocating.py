@@ -42,7 +42,7 @@ def relocate(
     typer.echo(f"{counted(changed, 'scene')} relocated")
 
 
-def missing_files(archive: Path) -> list[str]:
+def missing_files(archive: str) -> list[str]:
     """Return a line for scenes whose files are gone, the first few by name."""
     from bandsight.cli.formatting import counted
     from bandsight.raster.drivers import local_file
