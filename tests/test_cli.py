@@ -69,7 +69,7 @@ def test_indexing_again_does_nothing_but_names_what_failed(bandsight, scenes):
     code, out, _ = bandsight("index", str(scenes))
     assert code == 1
     assert "broken.tif" in out
-    assert "2 scenes were in the archive already" in out
+    assert "2 scenes in the archive already" in out
 
 
 def test_a_sentence_ranks_tiles(bandsight, tmp_path):

@@ -50,7 +50,7 @@ def find_collar(raster: SceneRaster, files: OpenFiles) -> Collar | None:
         if not empty.any():
             return None
     border = _connected_to_edge(empty)
-    if border.mean() < _LEAST_SHARE or border.all():
+    if border.mean() < _LEAST_SHARE:
         return None
     # The coarse picture may have missed the border's own edge by a cell.
     return Collar.of(_grown(border), at_most)

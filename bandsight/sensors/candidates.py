@@ -115,7 +115,8 @@ def described(info: RasterInfo) -> list[str]:
     """Return the name of each band: as the catalogue or product has it, else its description in the file."""
     if info.stated:
         return [band.name or "" for band in info.stated]
-    return [text or "" for text in info.descriptions]
+    # Some drivers of GDAL call the first band Band 1, and so on, which says nothing.
+    return ["" if plain(text) == f"band {index}" else text or "" for index, text in enumerate(info.descriptions, 1)]
 
 
 def is_opacity(info: RasterInfo, index: int) -> bool:
@@ -248,7 +249,7 @@ def _of_band_files(profile: Profile, files: Sequence[RasterInfo]) -> _Found | No
 
 def _of_file(profile: Profile, info: RasterInfo) -> Band | None:
     """Return the band that a file of one band holds: as its source states, else by its name."""
-    stated = info.stated[0] if info.stated else BandMetadata(name=info.descriptions[0] if info.descriptions else None)
+    stated = info.stated[0] if info.stated else BandMetadata(name=described(info)[0] if info.descriptions else None)
     name = stated.name or ""
     exact = next((band for band in profile.bands if name and is_exact(name, band)), None)
     by_file = next((band for band in profile.bands if band.file and band.file.search(info.path.stem)), None)

@@ -518,3 +518,10 @@ def test_all_evidence_is_kept() -> None:
     found = match([_info("S2A_MSIL2A_20200101.tif", 3, descriptions=("B02", "B03", "B04"))])
     assert {one.kind for one in found.evidence} >= {"product name", "band names"}
     assert all(one.score > 0 and one.found for one in found.evidence)
+
+
+def test_the_numbers_that_gdal_gives_to_bands_without_a_name_are_no_names() -> None:
+    names = ("Band 1", "Band 2", "Band 3")
+    assert match([_info("x.dat", 3, "uint8", descriptions=names, colorinterp=RGBX[:3])]).profile.name == "rgb"
+    with pytest.raises(SensorError, match="nothing says which bands"):
+        match([_info("x.dat", 3, "uint16", descriptions=names)])
