@@ -1,5 +1,6 @@
 """Opens the files of a scene; a NetCDF or HDF5 file that holds several rasters stands for those that are its bands."""
 
+import re
 from collections.abc import Iterable
 
 from rasterio.io import DatasetReader
@@ -10,6 +11,9 @@ from bandsight.raster.drivers import open_raster, raster_path, subdataset
 # A container with more parts than this is a data cube to be indexed part by part.
 _MAX_PARTS = 500
 _SHOWN = 8
+# In the name of a part of a NetCDF file, GDAL 3.12 has quotes around the path and GDAL 3.10 has none. Without them, a
+# scene has the same bands whichever of them reads it.
+_QUOTED = re.compile(r'^(netcdf):"([^":]+)":', re.IGNORECASE)
 
 
 def open_rasters(hrefs: Iterable[str], into: dict[str, DatasetReader]) -> None:
@@ -23,7 +27,7 @@ def open_rasters(hrefs: Iterable[str], into: dict[str, DatasetReader]) -> None:
         if dataset.count:
             into[href] = dataset
             continue
-        parts = dataset.subdatasets
+        parts = [_QUOTED.sub(r"\1:\2:", part) for part in dataset.subdatasets]
         dataset.close()
         into.update(_largest(href, parts))
 
