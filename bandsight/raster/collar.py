@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
+from rasterio.windows import Window
 
 from bandsight.errors import SceneError
 from bandsight.raster.masks import Collar
@@ -18,6 +19,8 @@ from bandsight.raster.windows import first_line, step_of
 _OVERVIEW_PX = 1024
 # A border fills at least this share of the scene: a dark pixel in a corner is none.
 _LEAST_SHARE = 0.002
+# Pixels along each side of a probe at the edge, and the share of it that is black in a border.
+_PROBE_PX, _PROBE_SHARE = 16, 0.25
 # Lossy compression leaves numbers up to this in black.
 _NOISE = 3
 _LOSSY = {"jpeg", "webp", "jpeg2000", "lerc"}
@@ -37,6 +40,8 @@ def find_collar(raster: SceneRaster, files: OpenFiles) -> Collar | None:
     shape = (math.ceil(raster.height / shrink), math.ceil(raster.width / shrink))
     lossy = any(_is_lossy(files, href) for href in {band.href for band in raster.bands})
     at_most = float(_NOISE if lossy else 0)
+    if not _is_black_at_edge(raster, files, at_most):
+        return None
     empty = np.ones(shape, bool)
     for band in raster.bands:
         dataset, step = files.dataset(band.href), step_of(raster, files, band.href)
@@ -54,6 +59,24 @@ def find_collar(raster: SceneRaster, files: OpenFiles) -> Collar | None:
         return None
     # The coarse picture may have missed the border's own edge by a cell.
     return Collar.of(_grown(border), at_most)
+
+
+def _is_black_at_edge(raster: SceneRaster, files: OpenFiles, at_most: float) -> bool:
+    """Say whether the first band is black in a corner or amid a side: most pictures need no further look.
+
+    Whole rows and columns would decode every block along the edge.
+    """
+    band = raster.bands[0]
+    dataset = files.dataset(band.href)
+    cols, rows = min(_PROBE_PX, dataset.width), min(_PROBE_PX, dataset.height)
+    lefts = {0, (dataset.width - cols) // 2, dataset.width - cols}
+    tops = {0, (dataset.height - rows) // 2, dataset.height - rows}
+    places = [(left, top) for left in lefts for top in tops if {left, top} & {0, max(lefts)} or top == max(tops)]
+    try:
+        probes = [dataset.read(band.index, window=Window(left, top, cols, rows)) for left, top in sorted(places)]
+    except RasterioError as error:
+        raise SceneError(f"{band.href}: cannot be read ({first_line(error)}); get the file again") from error
+    return any(bool((np.abs(probe) <= at_most).mean() > _PROBE_SHARE) for probe in probes)
 
 
 def _is_lossy(files: OpenFiles, href: str) -> bool:
