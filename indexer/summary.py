@@ -59,7 +59,7 @@ class Summary:
         if not self.scenes and not self.failed and not self.skipped_scenes:
             lines.append("nothing to do: no scene was found in what was named")
         elif not self.scenes and not self.failed:
-            lines.append(f"nothing to do: {kept} in the archive already, with the options of then")
+            lines.append(f"nothing to do: {kept} in the archive already, unchanged")
         else:
             lines.append(
                 f"indexed {_counted(self.tiles, 'tile')} of {_counted(self.scenes, 'scene')} in {self.seconds:.1f} s "
