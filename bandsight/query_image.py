@@ -4,18 +4,23 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader, MemoryFile
 
 from bandsight.errors import ImageError
+from bandsight.raster.drivers import placed_or_not
+from bandsight.raster.filling import filled
+from bandsight.raster.masks import file_mask
+from bandsight.raster.orientation import north_up, turned
+from bandsight.raster.windows import read_mask
 from bandsight.sensors.scaling import Decibel, decibel, stretch
 from bandsight.sensors.stretch_tags import said_stretch
-
-if TYPE_CHECKING:
-    from rasterio.io import DatasetReader
 
 RGB_UM = (0.665, 0.56, 0.49)
 MAX_PIXELS = 50_000_000
@@ -59,11 +64,17 @@ def decode_query_image(
         with _opened(data, max_pixels) as dataset:
             bands, waves, said = _bands(dataset, wavelengths)
             values = _read(dataset, bands)
-        if values.dtype == np.uint8:
-            return np.ascontiguousarray(values.filled(0)), waves
+        valid = np.asarray(~np.ma.getmaskarray(np.ma.masked_invalid(values)).all(axis=0), np.bool_)
+        if not valid.any():
+            raise ImageError("query image: it has no valid pixel; send one with data")
         if said:
-            return _as_said(values, said), waves
-        return _stretched(values, (limits or {}).get((str(values.dtype), waves))), waves
+            pixels = _as_said(values, said)
+        elif values.dtype == np.uint8:
+            pixels = np.ascontiguousarray(values.data)
+        else:
+            pixels = _stretched(values, (limits or {}).get((str(values.dtype), waves)))
+        # As in tiles that are indexed: the model would see black as something on the ground.
+        return filled(pixels, valid), waves
     pixels = _picture(data, max_pixels)
     if wavelengths is not None and tuple(wavelengths) != RGB_UM:
         raise ImageError("query image: a PNG or JPEG is red, green, blue; wavelengths go with a GeoTIFF")
@@ -122,14 +133,8 @@ def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(data: bytes, max_pixels: int) -> Iterator["DatasetReader"]:
+def _opened(data: bytes, max_pixels: int) -> Iterator[DatasetReader]:
     """Open a TIFF that is small enough; what GDAL says against it becomes an `ImageError`."""
-    from rasterio._err import CPLE_BaseError
-    from rasterio.errors import RasterioError
-    from rasterio.io import MemoryFile
-
-    from bandsight.raster.drivers import placed_or_not
-
     try:
         with MemoryFile(data) as memory:
             with placed_or_not():
@@ -146,7 +151,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator["DatasetReader"]:
 
 
 def _bands(
-    dataset: "DatasetReader", wavelengths: Sequence[float] | None
+    dataset: DatasetReader, wavelengths: Sequence[float] | None
 ) -> tuple[list[int], tuple[float, ...], list[tuple[float, float, Decibel | None]]]:
     """Return the bands that are not opacity, their wavelengths, and what is said of each one's scaling, if of all."""
     bands = _colours(dataset)
@@ -156,17 +161,13 @@ def _bands(
     return bands, waves, own if len(own) == len(said) else []
 
 
-def _colours(dataset: "DatasetReader") -> list[int]:
+def _colours(dataset: DatasetReader) -> list[int]:
     """Return the numbers of the bands that are not opacity."""
     return [i for i, interp in enumerate(dataset.colorinterp, 1) if interp.name != "alpha"]
 
 
-def _read(dataset: "DatasetReader", bands: list[int]) -> np.ma.MaskedArray[Any, Any]:
+def _read(dataset: DatasetReader, bands: list[int]) -> np.ma.MaskedArray[Any, Any]:
     """Return bands, shape (bands, rows, columns), north up, masked where the file says that there is no data."""
-    from bandsight.raster.masks import file_mask
-    from bandsight.raster.orientation import north_up, turned
-    from bandsight.raster.windows import read_mask
-
     shrink = max(1.0, max(dataset.width, dataset.height) / _LONGEST_PX)
     shape = (max(1, int(dataset.height / shrink)), max(1, int(dataset.width / shrink)))
     values = dataset.read(bands, out_shape=(len(bands), *shape))
@@ -195,8 +196,6 @@ def _stretched(
 ) -> NDArray[np.uint8]:
     """Return numbers of any kind as 0..255; what is masked or no number becomes 0."""
     seen = np.ma.masked_invalid(values)
-    if not seen.count():
-        raise ImageError("query image: it has no valid pixel; send one with data")
     if limits is not None:
         bands = zip(seen.astype(np.float32), limits, strict=True)
         return np.stack([stretch(np.ma.filled(band, low), low, high) for band, (low, high) in bands])
@@ -228,7 +227,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise ImageError(f"query image: {width}×{height} pixels; {_at_most(max_pixels)}")
 
 
-def _check_bytes(dataset: "DatasetReader", max_pixels: int) -> None:
+def _check_bytes(dataset: DatasetReader, max_pixels: int) -> None:
     size = dataset.width * dataset.height * sum(np.dtype(name).itemsize for name in dataset.dtypes)
     if size > max_pixels * _BYTES_PER_PIXEL:
         raise ImageError(

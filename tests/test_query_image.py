@@ -151,6 +151,16 @@ def test_nan_and_nodata_do_not_bend_the_stretch() -> None:
     assert 100 < pixels[:, 6:].mean() < 155
 
 
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+def test_what_holds_no_data_is_filled_as_in_indexed_tiles(kind: str) -> None:
+    values = RNG.integers(1, 256, (3, 20, 20)).astype(kind)
+    whole, _ = decode_query_image(geotiff(values[:, 5:]))
+    values[:, :5] = 0
+    pixels, _ = decode_query_image(geotiff(values, nodata=0))
+    np.testing.assert_array_equal(pixels[:, 5:], whole)
+    np.testing.assert_array_equal(pixels[:, :5], whole[:, 4::-1])
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -166,6 +176,7 @@ def test_nan_and_nodata_do_not_bend_the_stretch() -> None:
         (geotiff(np.zeros((2, 8, 8), np.uint8)), ["2 bands", "wavelength", "µm"]),
         (geotiff(np.zeros((1, 8, 8), np.uint8)), ["1 band", "wavelength"]),
         (geotiff(np.full((3, 8, 8), np.nan, np.float32)), ["no valid pixel"]),
+        (geotiff(np.zeros((3, 8, 8), np.uint8), nodata=0), ["no valid pixel"]),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_sentence(data: bytes, words: list[str]) -> None:

@@ -9,10 +9,12 @@ from rasterio.io import MemoryFile
 
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import QueryError, SceneError
-from bandsight.imagery.scene_raster import raster_of
+from bandsight.imagery.scene_raster import band_decisions, raster_of
 from bandsight.raster.open_files import OpenFiles
-from bandsight.raster.windows import read_bands
+from bandsight.raster.windows import read_bands, read_window
 from bandsight.sensors.stretch_tags import stretch_tags
+
+_RGB = ["red", "green", "blue"]
 
 
 def crop(scene: Scene, tile: Tile, *, scale: int | None = None, max_bytes: int) -> bytes:
@@ -37,9 +39,13 @@ def crop(scene: Scene, tile: Tile, *, scale: int | None = None, max_bytes: int) 
             f"at most {max_bytes:,} are allowed, so ask for a larger scale"
         )
     extent = (tile.col_off, tile.row_off, tile.col_off + cols * step, tile.row_off + rows * step)
+    raster = raster_of(scene)
     with OpenFiles() as files:
-        window = read_bands(raster_of(scene), range(len(scene.bands)), extent, (rows, cols), files=files)
+        window = read_bands(raster, range(len(scene.bands)), extent, (rows, cols), files=files)
+        # As the model saw it: in some band of each file, and by the quality band.
+        valid = read_window(raster, extent, (rows, cols), files).valid
     kind = np.result_type(*window.values)
+    colours = [band.common_name if band else None for band in band_decisions(scene)[: len(_RGB)]]
     stack = np.stack([layer.astype(kind) for layer in window.values])
     placed = Affine(*scene.transform) @ Affine.translation(tile.col_off, tile.row_off) @ Affine.scale(step)
     try:
@@ -55,13 +61,15 @@ def crop(scene: Scene, tile: Tile, *, scale: int | None = None, max_bytes: int) 
                 transform=placed,
                 compress="deflate",
                 predictor=3 if kind.kind == "f" else 2,
+                # Without it, GDAL takes the fourth of four bands of 8 bits for opacity.
+                photometric="RGB" if colours == _RGB else "MINISBLACK",
                 tiled=True,
                 blockxsize=256,
                 blockysize=256,
                 interleave="band",
             ) as out:
                 out.write(stack)
-                out.write_mask(window.valid.any(axis=0))
+                out.write_mask(valid)
                 out.update_tags(
                     TIFFTAG_DATETIME="" if scene.datetime is None else scene.datetime.strftime("%Y:%m:%d %H:%M:%S"),
                     TIFFTAG_IMAGEDESCRIPTION=f"tile {tile.id} of {scene.name} ({scene.sensor})",

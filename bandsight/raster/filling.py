@@ -1,10 +1,14 @@
 """What a model is shown where a tile has no data."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
+_Number = TypeVar("_Number", bound=np.number)
 
-def filled(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+
+def filled(values: NDArray[_Number], valid: NDArray[np.bool_]) -> NDArray[_Number]:
     """Fill what is not valid from what is: mirrored over the edge of the valid rows and columns, else the median.
 
     A model sees black borders as something on the ground; a mirror it takes for more of the same.

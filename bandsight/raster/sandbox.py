@@ -41,12 +41,18 @@ def read_only(roots: Iterable[str | Path]) -> bool:
     if ruleset < 0:
         return False
     code = [sys.prefix, sys.base_prefix, *(entry for entry in sys.path if entry)]
-    for path in {*_SYSTEM, *code, *(str(root) for root in roots)}:
+    for path in {*_SYSTEM, *code, *_packages(), *(str(root) for root in roots)}:
         _allow(libc, ruleset, path)
     libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     done = bool(libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
     os.close(ruleset)
     return done
+
+
+def _packages() -> set[str]:
+    """Return the folders of the packages loaded so far: those of an editable install lie outside of `sys.path`."""
+    top_level = [module for name, module in list(sys.modules.items()) if "." not in name]
+    return {str(path) for module in top_level for path in getattr(module, "__path__", ())}
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: str) -> None:

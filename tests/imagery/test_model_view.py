@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Tile
+from bandsight.imagery.crops import crop
 from bandsight.imagery.model_view import model_view
 from bandsight.imagery.rendering import render_spec, scene_styles
 from bandsight.imagery.thumbnails import thumbnail
+from bandsight.query_image import decode_query_image
 from bandsight.sensors.profile import load_profiles
 from indexer.pipeline import index
 from indexer.tiling import Tiling
@@ -85,7 +87,13 @@ def check(archive: Archive, encoder: Recorder) -> int:
     scenes = {scene.id: scene for scene in archive.scenes()}
     for tile in tiles_of(archive):
         scene = scenes[tile.scene_id]
-        assert model_view(scene, tile).tobytes() in encoder.seen, (scene.name, tile.cell, tile.scale)
+        view = model_view(scene, tile)
+        assert view.tobytes() in encoder.seen, (scene.name, tile.cell, tile.scale)
+        sent, wavelengths = decode_query_image(crop(scene, tile, max_bytes=1 << 30))
+        assert wavelengths == scene.wavelengths_um
+        # Coarse pixels beside empty ones are means of others in a crop.
+        unlike = (np.abs(sent.astype(int) - view) > 1).mean()
+        assert unlike <= (0 if tile.scale == 1 else 0.05), (scene.name, tile.cell, tile.scale)
         count += 1
     return count
 
