@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from bandsight.cli.base import app
 from bandsight.cli.loading import say
 from bandsight.cli.options import DeviceOption, NewModelOption, WavelengthsOption
 from bandsight.errors import QueryError
+
+if TYPE_CHECKING:
+    from bandsight.evaluation.splits import Split
 
 # So many of the images that are left out are named on the terminal; the file has all.
 _NAMED = 5
@@ -31,10 +34,21 @@ def evaluate(
         list[str] | None,
         typer.Option("--name", help="Name of the data in that hash, one for each DATA; default: the file's own."),
     ] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--split",
+            help="Only the images of a published test list: rsicd-test, ucm-test or nwpu-test, whose annotation file "
+            "lies with the images; or a file of names or annotations. One for all, or one for each DATA.",
+        ),
+    ] = None,
     wavelengths: WavelengthsOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write evaluation.json and evaluation.md here.")] = None,
 ) -> None:
-    """Measure a model on labelled images: retrieval, zero-shot classes, bands, wordings, calibration."""
+    """Measure a model on labelled images: retrieval, zero-shot classes, bands, wordings, calibration.
+
+    Every figure has a 95% interval.
+    """
     from bandsight.evaluation.datasets import read_dataset
     from bandsight.evaluation.evaluate import evaluate as run
     from bandsight.evaluation.report import markdown
@@ -42,22 +56,25 @@ def evaluate(
     names = name or [path.stem for path in data]
     if len(names) != len(data):
         raise QueryError(f"--name: {len(names)} for {len(data)} data sets; pass one for each, in their order")
+    splits = _splits(data, split or [])
     waves = opening.wavelengths(wavelengths)
     if out is not None:
         _make(out)
     encoder = opening.load(model, device)
     say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
     if part is not None:
-        split = ", ".join(f"{path} as {called!r}" for path, called in zip(data, names, strict=True))
-        say(f"part {part}: {split}; a part is one that a model never saw only if it was split by the same name")
+        named = ", ".join(f"{path} as {called!r}" for path, called in zip(data, names, strict=True))
+        say(f"part {part}: {named}; a part is one that a model never saw only if it was split by the same name")
     results = {}
-    for title, path, called in zip(_titles(data, names), data, names, strict=True):
+    for title, path, called, listed in zip(_titles(data, names), data, names, splits, strict=True):
         left_out: dict[str, str] = {}
-        images = read_dataset(path, part, called, waves, left_out=left_out, resized=encoder.resized)
+        images = read_dataset(path, part, called, waves, split=listed, left_out=left_out, resized=encoder.resized)
         _say_left_out(title, left_out)
         _say_classes(title, [image.cls for image in images])
-        split_by = {} if part is None else {"split_by_name": called}
-        results[title] = {**split_by, **run(encoder, images), **({"left_out": left_out} if left_out else {})}
+        which: dict[str, Any] = {} if part is None else {"split_by_name": called}
+        if listed is not None:
+            which |= {"split": listed.name, "split_images": len(listed.images)}
+        results[title] = {**which, **run(encoder, images), **({"left_out": left_out} if left_out else {})}
     table = markdown(encoder.name, results)
     typer.echo(table)
     if out is not None:
@@ -65,6 +82,23 @@ def evaluate(
         (out / "evaluation.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
         (out / "evaluation.md").write_text(table, encoding="utf-8")
         say(f"figures: {out / 'evaluation.json'}, {out / 'evaluation.md'}")
+
+
+def _splits(data: Sequence[Path], given: Sequence[str]) -> "list[Split | None]":
+    """Return the test list of each data set, None where there is none."""
+    from bandsight.evaluation.splits import read_split
+
+    if len(given) not in {0, 1, len(data)}:
+        raise QueryError(f"--split: {len(given)} for {len(data)} data sets; pass one for all, or one for each")
+    splits = (
+        [read_split(which, path) for which, path in zip(list(given) * (len(data) // len(given)), data, strict=True)]
+        if given
+        else []
+    )
+    for one in splits:
+        if one.published not in {None, len(one.images)}:
+            say(f"{one.name}: {one.file} lists {len(one.images):,} images; the published list has {one.published:,}")
+    return [*splits] or [None] * len(data)
 
 
 def _make(folder: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import ImageError, QueryError
+from bandsight.evaluation.splits import ListedImage, Split
 from bandsight.query_image import NumbersOf, decode_query_image, numbers, unscaled
 from bandsight.sensors.scaling import percentile_limits
 
@@ -44,6 +45,8 @@ class LabelledImage:
     """Its class as words, e.g. `dense residential`; None where there are captions only."""
     captions: tuple[str, ...] = ()
     """Sentences about it."""
+    gsd_m: tuple[float, float] | None = None
+    """Least and greatest ground sample distance that it may have, m; None where nothing says."""
 
 
 def read_dataset(
@@ -52,6 +55,7 @@ def read_dataset(
     name: str | None = None,
     wavelengths: Sequence[float] | None = None,
     *,
+    split: Split | None = None,
     left_out: dict[str, str] | None = None,
     resized: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
 ) -> list[LabelledImage]:
@@ -63,6 +67,7 @@ def read_dataset(
         part: `held-out`, `validation` or `train`, by a hash of `name/key`; None takes all.
         name: What the data set is called in that hash; default: the folder's or file's name.
         wavelengths: Of the bands of TIFFs that do not say them, µm.
+        split: A published test list: only its images, with its captions where it has any. They may lie in any folder.
         left_out: Takes the key of each image that cannot be used, and why; without it, the first of them is an error.
         resized: A model's own resizing, pixels (n, bands, height, width) to its input: a large set is then kept small.
 
@@ -78,12 +83,11 @@ def read_dataset(
     if not path.exists():
         raise QueryError(f"{path}: no such file or folder; pass a folder of class folders or a webdataset tar")
     title = name or path.stem
-    read = _folder if path.is_dir() else _tar
+    read = partial(_folder if path.is_dir() else _tar, unlabelled=split is not None)
     limits = _limits(read(path), wavelengths)
     images: list[LabelledImage] = []
-    for entry in read(path):
-        if part is not None and part_of(f"{title}/{entry.key}") != part:
-            continue
+    listed: dict[str, str] = {}
+    for entry in _chosen(read(path), path, title, part, split, listed):
         try:
             image = _decoded(entry, wavelengths, limits)
             images.append(image if resized is None else replace(image, pixels=resized(image.pixels[None])[0]))
@@ -91,6 +95,14 @@ def read_dataset(
             if left_out is None:
                 raise ImageError(f"{path}: {entry.key}: {error}") from error
             left_out[entry.key] = str(error)
+    if split is not None and part is None:
+        if not listed:
+            raise QueryError(
+                f"{path}: holds none of the {len(split.images):,} images of {split.name} ({next(iter(split.images))}, "
+                f"…); need files of those names"
+            )
+        if left_out is not None:
+            left_out |= {one: f"of {split.name}, not in the data" for one in split.images if one not in listed}
     if not images:
         raise QueryError(
             f"{path}: found no labelled image{f' of the part {part}' if part else ''}"
@@ -98,6 +110,21 @@ def read_dataset(
             f"({', '.join(_IMAGES)}), or a tar of KEY.jpg with KEY.json, KEY.cls or KEY.txt"
         )
     return images
+
+
+def _chosen(
+    entries: Iterator["_Entry"], path: Path, title: str, part: str | None, split: Split | None, listed: dict[str, str]
+) -> Iterator["_Entry"]:
+    """Yield the entries of a part and of a test list; `listed` gets the name of each in the list, and its key."""
+    for entry in entries:
+        if part is not None and part_of(f"{title}/{entry.key}") != part:
+            continue
+        if split is None:
+            yield entry
+        elif (name := split.find(entry.key)) is not None:
+            if (other := listed.setdefault(name, entry.key)) != entry.key:
+                raise QueryError(f"{path}: {other} and {entry.key} are both {name!r} of {split.name}; keep one of them")
+            yield _with_listed(entry, split.images[name])
 
 
 def _first(left_out: dict[str, str]) -> str:
@@ -149,6 +176,13 @@ class _Entry:
     cls: str | None
     captions: tuple[str, ...]
     tiff: bool
+    gsd_m: tuple[float, float] | None = None
+
+
+def _with_listed(entry: "_Entry", listed: ListedImage) -> "_Entry":
+    captions = tuple(text for text in map(tidy, listed.captions) if text)
+    cls = class_words(listed.cls) if listed.cls else entry.cls
+    return replace(entry, captions=captions or entry.captions, cls=cls)
 
 
 def _refused(reason: str) -> bytes:
@@ -156,7 +190,11 @@ def _refused(reason: str) -> bytes:
     raise ImageError(reason)
 
 
-def _folder(path: Path) -> Iterator[_Entry]:
+def _folder(path: Path, *, unlabelled: bool) -> Iterator[_Entry]:
+    if unlabelled:
+        for file in sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith(".")):
+            if file.suffix.lower() in _IMAGES:
+                yield _Entry(file.name, partial(_file, file), None, (), file.suffix.lower() in _TIFFS)
     for folder in sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
         cls, found = class_words(folder.name), False
         for file in sorted(folder.rglob("*")):
@@ -194,7 +232,7 @@ def _whole(path: Path) -> Iterator[None]:
         raise QueryError(f"{path}: a damaged tar, or one cut short ({error}); get the whole file") from error
 
 
-def _tar(path: Path) -> Iterator[_Entry]:
+def _tar(path: Path, *, unlabelled: bool) -> Iterator[_Entry]:
     try:
         tar = tarfile.open(path)  # noqa: SIM115  (closed below)
     except _DAMAGE as error:
@@ -215,19 +253,22 @@ def _tar(path: Path) -> Iterator[_Entry]:
                 continue
             key, tiff = image[: -len(suffix)], suffix.lower() in _TIFFS
             try:
-                cls, captions = _said({end: read(key + end) for end in _LABELS if key + end in members})
+                cls, captions, gsd_m = _said({end: read(key + end) for end in _LABELS if key + end in members})
             except ImageError as error:
                 yield _Entry(key, partial(_refused, str(error)), None, (), tiff)
                 continue
-            if cls is not None or captions:
-                yield _Entry(key, partial(read, image), cls, captions, tiff)
+            if cls is not None or captions or unlabelled:
+                yield _Entry(key, partial(read, image), cls, captions, tiff, gsd_m)
 
 
 _LABELS = (".json", ".cls", ".txt")
 
 
-def _said(files: dict[str, bytes]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the class and the captions that files beside an image say, by their suffixes; the later class wins."""
+def _said(files: dict[str, bytes]) -> tuple[str | None, tuple[str, ...], tuple[float, float] | None]:
+    """Return the class, the captions and the ground sample distance that files beside an image say, by their suffixes.
+
+    The later class wins.
+    """
     texts = {}
     for suffix, data in files.items():
         try:
@@ -236,6 +277,7 @@ def _said(files: dict[str, bytes]) -> tuple[str | None, tuple[str, ...]]:
             raise ImageError(f"{suffix}: not UTF-8 ({error.reason} at byte {error.start})") from error
     cls: str | None = None
     captions: list[str] = []
+    gsd_m = None
     if ".json" in texts:
         try:
             said = json.loads(texts[".json"])
@@ -245,6 +287,7 @@ def _said(files: dict[str, bytes]) -> tuple[str | None, tuple[str, ...]]:
             raise ImageError(f".json: found a JSON {type(said).__name__}, need an object with cls and captions")
         if said.get("cls") is not None:
             cls = str(said["cls"])
+        gsd_m = _range(said.get("gsd_m"))
         listed = said.get("captions") or []
         captions = [listed] if isinstance(listed, str) else listed
         if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
@@ -253,7 +296,16 @@ def _said(files: dict[str, bytes]) -> tuple[str | None, tuple[str, ...]]:
         cls = texts[".cls"].strip()
     captions = [*captions, *texts.get(".txt", "").splitlines()]
     tidied = tuple(text for text in map(tidy, captions) if text)
-    return (class_words(cls) if cls else None), tidied
+    return (class_words(cls) if cls else None), tidied, gsd_m
+
+
+def _range(said: Any) -> tuple[float, float] | None:
+    """Return a ground sample distance, one number or two, as a range; what is neither says nothing."""
+    values = said if isinstance(said, list) and len(said) == 2 else [said, said]  # noqa: PLR2004
+    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        return None
+    low, high = sorted(float(value) for value in values)
+    return (low, high) if 0 < low <= high < float("inf") else None
 
 
 def _decoded(entry: _Entry, said: Sequence[float] | None, limits: _Limits) -> LabelledImage:
@@ -261,7 +313,14 @@ def _decoded(entry: _Entry, said: Sequence[float] | None, limits: _Limits) -> La
         pixels, wavelengths = decode_query_image(entry.read(), said if entry.tiff else None, limits=limits)
     except ImageError as error:
         raise ImageError(str(error).removeprefix("query image: ")) from error
-    return LabelledImage(key=entry.key, pixels=pixels, wavelengths=wavelengths, cls=entry.cls, captions=entry.captions)
+    return LabelledImage(
+        key=entry.key,
+        pixels=pixels,
+        wavelengths=wavelengths,
+        cls=entry.cls,
+        captions=entry.captions,
+        gsd_m=entry.gsd_m,
+    )
 
 
 def _limits(entries: Iterator[_Entry], said: Sequence[float] | None) -> _Limits:

@@ -1,4 +1,8 @@
-"""Puts a model through all figures that a data set allows."""
+"""Puts a model through all figures that a data set allows, by the protocols that papers use.
+
+Retrieval: up to five captions an image, no two of them counted as equal, rank of the first own caption. Zero-shot: the
+mean of three prompts, average over the classes. Every figure has a 95% interval.
+"""
 
 import tomllib
 from collections.abc import Sequence
@@ -8,22 +12,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.evaluation.bootstrap import Bootstrap, Interval, interval
 from bandsight.evaluation.datasets import LabelledImage
 from bandsight.evaluation.metrics import (
-    by_class,
     calibration_curve,
+    macro,
     nothing_here,
     overlap,
+    own_ranks,
     precision_at,
-    recalls,
-    top1,
 )
 from bandsight.model.protocol import Encoder
 from bandsight.model.wavelengths import nearest_bands
-from bandsight.search.prompt_templates import class_sentences
+
+PROMPTS = ("a satellite image of {}", "an aerial photo of {}", "{}")
+"""How a class name becomes sentences; their mean stands for the class."""
 
 _BATCH = 64
 _TOP = 10
+_RECALLS = (1, 5, 10)
+# As many captions as the published sets have for each image; further ones are left out.
+_CAPTIONS = 5
+# Enough for these, which are counted image by image.
+_NOTHING_RESAMPLES = 200
+_MEDIANS = 1000
 _VISIBLE_UM = (0.66, 0.56, 0.485)
 # A band stands for red, green or blue when its centre is no farther off than this.
 _NEAR_UM = 0.04
@@ -75,11 +87,37 @@ def embed(encoder: Encoder, images: Sequence[LabelledImage]) -> NDArray[np.float
 
 
 def retrieval(encoder: Encoder, vectors: NDArray[np.float32], images: Sequence[LabelledImage]) -> dict[str, Any]:
-    """Return recalls between images, all of which have captions, and those."""
-    texts = sorted({caption for image in images for caption in image.captions})
-    truth = np.array([[text in captions for text in texts] for captions in (set(i.captions) for i in images)])
-    scores = vectors @ encoder.embed_texts(texts).T
-    return {"images": len(images), "sentences": len(texts), **recalls(scores, truth)}
+    """Return recalls between images, all of which have captions, and those, in percent.
+
+    The same words under two images are two captions, and only one of them is right for each image.
+    """
+    captions = [image.captions[:_CAPTIONS] for image in images]
+    sizes = np.array([len(own) for own in captions])
+    texts = sorted({caption for own in captions for caption in own})
+    at = {text: row for row, text in enumerate(texts)}
+    # Equal captions have exactly equal scores, so they are ranked in the order of the data set.
+    scores = (vectors @ encoder.embed_texts(texts).T)[:, [at[caption] for own in captions for caption in own]]
+    owner = np.repeat(np.arange(len(images)), sizes)
+    by_image, by_caption = own_ranks(scores, owner)
+    figures: dict[str, float] = {}
+    resampled: dict[str, NDArray[np.float64]] = {}
+    bootstrap = Bootstrap(len(images))
+    for k in _RECALLS:
+        figures[f"image_to_text_r{k}"] = round(100 * float((by_image < k).mean()), 2)
+        resampled[f"image_to_text_r{k}"] = 100 * bootstrap.mean(by_image < k)
+    for k in _RECALLS:
+        found = np.bincount(owner, by_caption < k, len(images))
+        figures[f"text_to_image_r{k}"] = round(100 * float(found.sum() / sizes.sum()), 2)
+        resampled[f"text_to_image_r{k}"] = 100 * bootstrap.mean(found, sizes)
+    figures["mean_recall"] = round(sum(figures.values()) / len(figures), 2)
+    resampled["mean_recall"] = np.mean(list(resampled.values()), axis=0)
+    return {
+        "images": len(images),
+        "captions": int(sizes.sum()),
+        "captions_per_image": [int(sizes.min()), int(sizes.max())],
+        **figures,
+        "intervals": {name: interval(values) for name, values in resampled.items()},
+    }
 
 
 def classification(
@@ -89,28 +127,71 @@ def classification(
     classes: Sequence[str],
     wavelengths: Sequence[Sequence[float]],
 ) -> dict[str, Any]:
-    """Return zero-shot figures with the mean of all templates, calibration, and "nothing matches"."""
+    """Return zero-shot figures with the mean of the prompts, calibration, and "nothing matches"."""
     weights = class_vectors(encoder, classes)
     scores = vectors @ weights.T
-    plain = vectors @ encoder.embed_texts(list(classes)).T
-    out: dict[str, Any] = {
-        "zero_shot": {
-            "classes": len(classes),
-            "top1": top1(scores, truth),
-            "top1_name_alone": top1(plain, truth),
-            # Of a class with fewer images no more can be found than it has.
-            "precision_at_10": {
-                name: round(precision_at(scores[:, c], truth[:, c], min(_TOP, int(truth[:, c].sum()))), 2)
-                for c, name in enumerate(classes)
-            },
-            "by_class": by_class(scores, truth, classes),
-        }
-    }
+    out: dict[str, Any] = {"zero_shot": zero_shot(scores, truth, classes)}
+    plain = (vectors @ encoder.embed_texts(list(classes)).T).argmax(axis=1)
+    own = truth.argmax(axis=1)
+    out["zero_shot"]["top1_name_alone"] = macro(plain == own, own)
+    out["zero_shot"]["intervals"]["top1_name_alone"] = interval(_macro_of(Bootstrap(len(own)), plain == own, own))
     chances = encoder.probabilities(vectors, weights, wavelengths)
     out["calibration"] = calibration_curve(chances, truth)
+    out["calibration"]["interval"] = _calibration_interval(chances, truth)
     if (nothing := nothing_matches(encoder, chances, truth, wavelengths)) is not None:
         out["nothing_matches"] = nothing
     return out
+
+
+def zero_shot(scores: NDArray[np.float32], truth: NDArray[np.bool_], classes: Sequence[str]) -> dict[str, Any]:
+    """Return how often the best class is the right one: the average over the classes, over all images, and of each.
+
+    Args:
+        scores: Cosines, shape (images, classes).
+        truth: Same shape; each image has one class.
+        classes: Their names.
+    """
+    own = truth.argmax(axis=1)
+    hits = scores.argmax(axis=1) == own
+    bootstrap = Bootstrap(len(own))
+    # Of a class with fewer images no more can be found than it has.
+    tops = [min(_TOP, int(truth[:, c].sum())) for c in range(len(classes))]
+    return {
+        "classes": len(classes),
+        "prompts": list(PROMPTS),
+        "top1": macro(hits, own),
+        "top1_of_all_images": round(100 * float(hits.mean()), 2),
+        "by_class": {name: round(100 * float(hits[own == c].mean()), 2) for c, name in enumerate(classes)},
+        "precision_at_10": {
+            name: round(precision_at(scores[:, c], truth[:, c], tops[c]), 2) for c, name in enumerate(classes)
+        },
+        "intervals": {
+            "top1": interval(_macro_of(bootstrap, hits, own)),
+            "top1_of_all_images": interval(100 * bootstrap.mean(hits)),
+            "by_class": {
+                name: interval(100 * bootstrap.mean(hits & (own == c), own == c)) for c, name in enumerate(classes)
+            },
+            "precision_at_10": {
+                name: interval(bootstrap.precision_at(scores[:, c], truth[:, c], tops[c]))
+                for c, name in enumerate(classes)
+            },
+        },
+    }
+
+
+def _macro_of(bootstrap: Bootstrap, hits: NDArray[np.bool_], own: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the average over the classes of each resample, percent; a class that it lacks does not count."""
+    each = [bootstrap.mean(hits & (own == c), own == c) for c in np.unique(own)]
+    return np.asarray(100 * np.nanmean(each, axis=0), np.float64)
+
+
+def _calibration_interval(chances: NDArray[np.float32], truth: NDArray[np.bool_], bins: int = 10) -> Interval | None:
+    """Return the interval of the expected calibration error of probabilities, shape (images, classes)."""
+    which = np.minimum((chances * bins).astype(int), bins - 1)
+    bootstrap = Bootstrap(len(chances))
+    gaps = [bootstrap.counts @ np.where(which == one, chances - truth, 0).sum(axis=1) for one in range(bins)]
+    pairs = bootstrap.counts.sum(axis=1) * truth.shape[1]
+    return interval(np.abs(gaps).sum(axis=0) / pairs, 4)
 
 
 def nothing_matches(
@@ -133,13 +214,17 @@ def nothing_matches(
     if len(known) < len(levels):
         return None
     each = sorted(set(known))
-    figures = nothing_here(chances, truth, np.array(known, np.float32)[:, None])
-    return {"threshold": each[0] if len(each) == 1 else each, **figures}
+    levels_of = np.array(known, np.float32)[:, None]
+    figures = nothing_here(chances, truth, levels_of)
+    draws = np.random.default_rng(0).integers(0, len(chances), (_NOTHING_RESAMPLES, len(chances)))
+    resampled = [nothing_here(chances[rows], truth[rows], levels_of[rows]) for rows in draws]
+    intervals = {name: interval(np.array([one[name] for one in resampled]), 4) for name in figures}
+    return {"threshold": each[0] if len(each) == 1 else each, **figures, "intervals": intervals}
 
 
 def class_vectors(encoder: Encoder, classes: Sequence[str]) -> NDArray[np.float32]:
-    """Return one unit vector per class: the mean over all templates, shape (classes, dim)."""
-    means = np.stack([encoder.embed_texts(class_sentences(name)).mean(axis=0) for name in classes])
+    """Return one unit vector per class: the mean over the prompts, shape (classes, dim)."""
+    means = np.stack([encoder.embed_texts([one.format(name) for one in PROMPTS]).mean(axis=0) for name in classes])
     unit: NDArray[np.float32] = means / np.linalg.norm(means, axis=1, keepdims=True)
     return unit
 
@@ -172,7 +257,12 @@ def band_agreement(
         "some_with_all": (embed(encoder, some) * everything).sum(axis=1),
         "different_places": apart,
     }
-    return {"images": len(rows), **{name: round(float(np.median(values)), 4) for name, values in same.items()}}
+    draws = np.random.default_rng(0).integers(0, len(rows), (_MEDIANS, len(rows)))
+    return {
+        "images": len(rows),
+        **{name: round(float(np.median(values)), 4) for name, values in same.items()},
+        "intervals": {name: interval(np.median(values[draws], axis=1), 4) for name, values in same.items()},
+    }
 
 
 def _bands(image: LabelledImage, keep: list[int]) -> LabelledImage:
@@ -188,4 +278,11 @@ def paraphrases(encoder: Encoder, vectors: NDArray[np.float32]) -> dict[str, Any
     for wordings in wishes:
         best = np.argsort(-(encoder.embed_texts(wordings) @ vectors.T), axis=1)[:, :_TOP]
         shares[wordings[0]] = round(overlap(list(best)), 3)
-    return {"wishes": len(wishes), "top10_overlap": round(float(np.mean(list(shares.values()))), 4), "each": shares}
+    each = np.array(list(shares.values()))
+    return {
+        "wishes": len(wishes),
+        "top10_overlap": round(float(each.mean()), 4),
+        # Over the wishes, not over the images.
+        "interval": interval(Bootstrap(len(each)).mean(each), 4),
+        "each": shares,
+    }

@@ -11,32 +11,31 @@ Scores = NDArray[np.float32]
 Truth = NDArray[np.bool_]
 
 
-def recalls(scores: Scores, truth: Truth) -> dict[str, float]:
-    """Return recall at 1, 5 and 10 both ways and their mean, percent.
+def own_ranks(scores: Scores, owner: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rank of the first own caption of each image, and of the own image of each caption; 0 is best.
 
-    A sentence shared by several images is one query, answered when any of its images is found.
+    Captions of the same words count as different ones: each has one image that it belongs to. Equal scores rank in the
+    order of the data set.
 
     Args:
-        scores: Cosines, shape (images, distinct sentences).
-        truth: Which sentence is of which image, same shape.
+        scores: Cosines, shape (images, captions).
+        owner: Which image each caption belongs to, shape (captions,); every image has at least one.
     """
-    out = {}
-    for name, s, t in (("image_to_text", scores, truth), ("text_to_image", scores.T, truth.T)):
-        ranked = np.take_along_axis(t, np.argsort(-s, axis=1)[:, :10], axis=1)
-        for k in (1, 5, 10):
-            out[f"{name}_r{k}"] = _percent(ranked[:, :k].any(axis=1))
-    return {**out, "mean_recall": round(sum(out.values()) / 6, 2)}
+    by_image = np.empty(len(scores), np.int64)
+    for image, row in enumerate(scores):
+        own = np.flatnonzero(owner == image)
+        first = own[row[own].argmax()]
+        by_image[image] = (row > row[first]).sum() + (row[:first] == row[first]).sum()
+    by_caption = np.empty(len(owner), np.int64)
+    for caption, image in enumerate(owner.tolist()):
+        column = scores[:, caption]
+        by_caption[caption] = (column > column[image]).sum() + (column[:image] == column[image]).sum()
+    return by_image, by_caption
 
 
-def top1(scores: Scores, truth: Truth) -> float:
-    """Return the share of images whose best class is a true one, percent; shape (images, classes)."""
-    return _percent(truth[np.arange(len(scores)), scores.argmax(axis=1)])
-
-
-def by_class(scores: Scores, truth: Truth, names: Sequence[str]) -> dict[str, float]:
-    """Return the share of each class's images that were given it, percent."""
-    best = scores.argmax(axis=1)
-    return {name: _percent(best[truth[:, c]] == c) for c, name in enumerate(names) if truth[:, c].any()}
+def macro(hits: NDArray[np.bool_], classes: NDArray[np.intp]) -> float:
+    """Return the mean over the classes of the share of hits in each, percent; both of shape (images,)."""
+    return round(100 * float(np.mean([hits[classes == one].mean() for one in np.unique(classes)])), 2)
 
 
 def precision_at(scores: Scores, relevant: NDArray[np.bool_], k: int = 10) -> float:
@@ -108,7 +107,3 @@ def nothing_here(probabilities: Scores, truth: Truth, threshold: float | Scores)
 
 def _ratio(a: int, b: int) -> float:
     return round(a / b, 4) if b else 0.0
-
-
-def _percent(hits: Any) -> float:
-    return round(100 * float(np.mean(hits)), 2)

@@ -16,7 +16,7 @@ def markdown(model: str, results: Mapping[str, Mapping[str, Any]]) -> str:
         "image→text R@1 / 5 / 10": lambda r: _three(r, "image_to_text"),
         "text→image R@1 / 5 / 10": lambda r: _three(r, "text_to_image"),
         "mean recall": lambda r: _number(r, "retrieval", "mean_recall"),
-        "zero-shot": lambda r: _number(r, "zero_shot", "top1", " %"),
+        "zero-shot, mean over classes": lambda r: _number(r, "zero_shot", "top1", "%"),
         "RGB with all bands; other places": lambda r: _two(r, "bands", "rgb_with_all", "different_places"),
         "wordings": lambda r: _number(r, "paraphrases", "top10_overlap"),
         "something matches: precision; recall": lambda r: _two(
@@ -34,14 +34,20 @@ def markdown(model: str, results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _three(result: Mapping[str, Any], way: str) -> str:
     found = result.get("retrieval")
-    return " / ".join(f"{found[f'{way}_r{k}']:.1f}" for k in (1, 5, 10)) if found else "-"
+    return " / ".join(_with_interval(found, f"{way}_r{k}") for k in (1, 5, 10)) if found else "-"
 
 
 def _two(result: Mapping[str, Any], section: str, first: str, second: str) -> str:
     found = result.get(section)
-    return f"{found[first]:g}; {found[second]:g}" if found else "-"
+    return f"{_with_interval(found, first)}; {_with_interval(found, second)}" if found else "-"
 
 
 def _number(result: Mapping[str, Any], section: str, key: str, unit: str = "") -> str:
     found = result.get(section)
-    return f"{found[key]:g}{unit}" if found else "-"
+    return _with_interval(found, key, unit) if found else "-"
+
+
+def _with_interval(found: Mapping[str, Any], key: str, unit: str = "") -> str:
+    """Return a figure with its 95% interval, where it has one."""
+    bounds = found.get("intervals", {}).get(key) or found.get("interval")
+    return f"{found[key]:g}{unit}" + (f" ({bounds[0]:g}–{bounds[1]:g})" if bounds else "")

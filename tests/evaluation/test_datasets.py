@@ -87,6 +87,15 @@ def test_what_is_wrong_beside_an_image_costs_that_image_alone(tmp_path, beside, 
     assert list(left_out) == ["b"]
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [(10, (10, 10)), ([30, 0.2], (0.2, 30)), ("10 m", None), ([1, 2, 3], None), (-1, None), (True, None)],
+)
+def test_the_ground_sample_distance_is_a_number_or_two(tmp_path, said, expected):
+    beside = {"a.png": _png(1), "a.json": json.dumps({"cls": "lake", "gsd_m": said}).encode()}
+    assert read_dataset(_tar_of(tmp_path / "set.tar", beside))[0].gsd_m == expected
+
+
 def test_captions_of_any_form_and_none(tmp_path):
     said = {"a.png": _png(1), "a.json": b'{"captions": "A long river."}', "b.png": _png(2), "b.txt": b"\n . \n"}
     (image,) = read_dataset(_tar_of(tmp_path / "set.tar", {**said, "c.png": _png(3), "c.json": b'{"captions": null}'}))

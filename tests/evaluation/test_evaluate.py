@@ -50,8 +50,11 @@ def test_a_perfect_model_gets_full_marks():
     ]
     found = evaluate(Oracle(classes), images)
     assert found["images"] == 12
-    assert found["retrieval"]["mean_recall"] == 100
+    # Four images of each class have the same words, and only one of the four is right for each caption.
+    assert found["retrieval"]["image_to_text_r1"] == found["retrieval"]["text_to_image_r1"] == 25
+    assert found["retrieval"]["image_to_text_r5"] == found["retrieval"]["text_to_image_r10"] == 100
     assert found["zero_shot"]["top1"] == found["zero_shot"]["top1_name_alone"] == 100
+    assert found["zero_shot"]["intervals"]["top1"] == (100, 100)
     assert found["nothing_matches"]["threshold"] == 0.9
     assert found["calibration"]["pairs"] == 36
     assert "bands" not in found
@@ -94,7 +97,40 @@ def test_images_without_captions_are_no_questions_of_retrieval():
         for n in range(8)
     ]
     found = evaluate(Oracle(["lake", "town"]), images)["retrieval"]
-    assert (found["images"], found["mean_recall"]) == (4, 100)
+    assert (found["images"], found["captions"], found["image_to_text_r5"]) == (4, 4, 100)
+
+
+def test_no_more_than_five_captions_of_an_image_count():
+    images = [
+        LabelledImage(
+            key=str(n),
+            pixels=np.full((3, 8, 8), n, np.uint8),
+            wavelengths=RGB,
+            cls=None,
+            captions=tuple(f"{'lake' if not n else 'town'} {c}" for c in range(7 - 4 * n)),
+        )
+        for n in range(2)
+    ]
+    found = evaluate(Oracle(["lake", "town"]), images)["retrieval"]
+    assert (found["captions"], found["captions_per_image"], found["mean_recall"]) == (8, [3, 5], 100)
+
+
+def test_every_figure_has_an_interval():
+    images = [_image(n, 5, FIVE, "ab"[n % 2], [f"caption {n}"]) for n in range(12)]
+    found = evaluate(FakeEmbedder(), images)
+    for section in ("retrieval", "zero_shot", "bands", "nothing_matches"):
+        for name, bounds in found[section]["intervals"].items():
+            for figure, (low, high) in (
+                zip(found[section][name].values(), bounds.values(), strict=True)
+                if isinstance(bounds, dict)
+                else [(found[section][name], bounds)]
+            ):
+                assert low <= high, name
+                assert figure >= 0, name
+    assert found["calibration"]["interval"]
+    assert found["paraphrases"]["interval"]
+    assert evaluate(FakeEmbedder(), images) == found
+    assert "–" in markdown("fake", {"a set": found})
 
 
 def test_each_image_is_a_match_by_the_level_of_its_own_bands():
@@ -169,7 +205,7 @@ def test_the_table_has_a_row_for_each_set_and_a_dash_where_nothing_was_measured(
     odd = markdown("fake", {"a|b\nc": {"images": 3}}).splitlines()[-1]
     assert odd.startswith("| a\\|b c | 3 |")
     assert rows[1].startswith("| a set | 3 | - ")
-    assert "50 %" in rows[2]
+    assert "50%" in rows[2]
 
 
 @pytest.mark.parametrize("cls", [None, "only one"])

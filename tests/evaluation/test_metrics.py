@@ -1,43 +1,65 @@
 import numpy as np
 import pytest
 
+from bandsight.evaluation.bootstrap import Bootstrap, interval
 from bandsight.evaluation.metrics import (
     average_precision,
-    by_class,
     calibration_curve,
+    macro,
     nothing_here,
     overlap,
+    own_ranks,
     precision_at,
-    recalls,
-    top1,
 )
 
 
-def test_recalls_count_a_query_once_any_of_its_answers_is_found():
-    truth = np.zeros((12, 13), bool)
-    truth[np.arange(12), np.arange(12)] = True
-    truth[[0, 1], 12] = True  # a sentence that two images share
-    scores = np.zeros(truth.shape, np.float32)
-    scores[truth] = 1
-    perfect = recalls(scores, truth)
-    assert perfect["mean_recall"] == 100
-    # The own sentence of image 0 becomes its worst; the shared one is still its best.
-    scores[0, 0] = -1
-    assert recalls(scores, truth)["image_to_text_r1"] == 100
-    assert recalls(scores, truth)["text_to_image_r1"] == pytest.approx(100 * 12 / 13, abs=0.01)
-    # Truth at rank 5 of 12 is found at 5 and at 10, not at 1.
-    scores = np.tile(np.arange(13, 0, -1, dtype=np.float32), (12, 1))
-    only = np.zeros((12, 13), bool)
-    only[:, 4] = True
-    found = recalls(scores, only)
-    assert [found[f"image_to_text_r{k}"] for k in (1, 5, 10)] == [0, 100, 100]
+def test_an_image_is_ranked_by_its_first_own_caption_and_equal_words_are_no_help():
+    # Captions 0 and 1 are of image 0, 2 and 3 of image 1; captions 0 and 2 have the same words.
+    owner = np.array([0, 0, 1, 1])
+    scores = np.array([[0.9, 0.1, 0.9, 0.2], [0.8, 0.3, 0.8, 0.4]], np.float32)
+    by_image, by_caption = own_ranks(scores, owner)
+    # Image 1 scores the words highest too, but the first of the equal captions belongs to image 0.
+    assert by_image.tolist() == [0, 1]
+    # Image 1 is second for caption 2, whose words are as right for image 0.
+    assert by_caption.tolist() == [0, 1, 1, 0]
 
 
-def test_top1_and_each_class():
-    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], np.float32)
-    truth = np.array([[1, 0], [0, 1], [0, 1]], bool)
-    assert top1(scores, truth) == pytest.approx(66.67)
-    assert by_class(scores, truth, ["a", "b"]) == {"a": 100, "b": 50}
+def test_ranks_are_those_of_a_full_sort():
+    rng = np.random.default_rng(0)
+    owner = np.repeat(np.arange(30), 5)
+    scores = rng.normal(size=(30, 150)).astype(np.float32)
+    by_image, by_caption = own_ranks(scores, owner)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    assert by_image.tolist() == [int(np.flatnonzero(owner[row] == image)[0]) for image, row in enumerate(order)]
+    columns = np.argsort(-scores, axis=0, kind="stable")
+    assert by_caption.tolist() == [int(np.flatnonzero(columns[:, c] == owner[c])[0]) for c in range(150)]
+
+
+def test_a_large_class_does_not_outweigh_a_small_one():
+    classes = np.array([0] * 8 + [1] * 2)
+    assert macro(classes == 0, classes) == 50
+    assert macro(np.array([True] * 9 + [False]), classes) == 75
+
+
+def test_intervals_hold_the_figure_narrow_with_more_images_and_repeat():
+    widths = []
+    for n in (40, 4000):
+        hits = np.arange(n) % 4 == 0
+        low, high = interval(Bootstrap(n).mean(hits), 4)
+        assert low < 0.25 < high
+        assert (low, high) == interval(Bootstrap(n).mean(hits), 4)
+        widths.append(high - low)
+    # The normal approximation: 2 x 1.96 x sqrt(0.25 x 0.75 / n).
+    assert widths[0] == pytest.approx(0.268, abs=0.03)
+    assert widths[1] == pytest.approx(0.0268, abs=0.005)
+
+
+def test_resampled_precision_counts_an_image_as_often_as_it_was_drawn():
+    bootstrap = Bootstrap(3)
+    bootstrap.counts = np.array([[1, 1, 1], [3, 0, 0], [0, 2, 1], [2, 1, 0]], np.float32)
+    found = bootstrap.precision_at(np.array([0.9, 0.5, 0.1], np.float32), np.array([True, False, True]), 2)
+    assert found.tolist() == [0.5, 1, 0, 1]
+    assert interval(np.array([np.nan])) is None
 
 
 def test_precision_and_overlap():
