@@ -161,8 +161,9 @@ def search(page, text: str) -> None:
 
 def wait_for_results(page) -> None:
     """Wait until the results are complete. Where the page shows an error instead, the test fails with its message."""
-    page.wait_for_selector(".results[aria-busy=false] :is(.card, [role=alert].failed)")
-    errors = page.locator(".results .failed").all_inner_texts()
+    failure = ".results > .notice > .failed"
+    page.wait_for_selector(f".results[aria-busy=false] .card, {failure}")
+    errors = page.locator(failure).all_inner_texts()
     assert not errors, errors
     page.wait_for_selector(".results[aria-busy=false] .card")
     page.wait_for_function("() => !document.querySelector('.results-head .spinner')")
