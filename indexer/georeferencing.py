@@ -10,7 +10,7 @@ from rasterio.io import DatasetReader
 from rasterio.transform import from_bounds
 
 from bandsight.errors import SceneError
-from bandsight.raster.drivers import stored
+from bandsight.raster.drivers import local_file, stored
 from indexer.sidecar import Sidecar, sidecar_path
 
 _METRES_PER_DEGREE = 111_320.0
@@ -29,18 +29,18 @@ def crs_of(dataset: DatasetReader, sidecar: Sidecar) -> CRS:
     if named and named.lower().startswith("+init="):
         # The PROJ 4 spelling, still found in files.
         named = named[len("+init=") :].upper()
-    path = Path(dataset.name)
+    name = stored(dataset).name
     if not named:
         raise SceneError(
-            f"{path}: no CRS, so it cannot be placed on Earth; write {sidecar_path(path).name} beside it with "
+            f"{name}: no CRS, so it cannot be placed on Earth; write {_sidecar_name(name)} beside it with "
             '{"crs": "EPSG:…", "bounds": [left, bottom, right, top]}'
         )
     try:
         crs = CRS.from_string(named)
     except CRSError as error:
-        raise SceneError(f"{path}: CRS {named!r} is not known; need EPSG:n or WKT") from error
+        raise SceneError(f"{name}: CRS {named!r} is not known; need EPSG:n or WKT") from error
     if not (crs.is_projected or crs.is_geographic):
-        raise SceneError(f"{path}: its CRS is neither projected nor geographic; give one in {sidecar_path(path).name}")
+        raise SceneError(f"{name}: its CRS is neither projected nor geographic; give one in {_sidecar_name(name)}")
     return crs
 
 
@@ -62,13 +62,18 @@ def transform_of(dataset: DatasetReader, sidecar: Sidecar) -> Affine:
         placed: Affine = from_bounds(*sidecar.bounds, dataset.width, dataset.height)
         return placed
     if dataset.transform.is_identity:
-        path = Path(dataset.name)
+        name = stored(dataset).name
         raise SceneError(
-            f"{path}: no georeference, so it cannot be placed on Earth; write {sidecar_path(path).name} beside it "
+            f"{name}: no georeference, so it cannot be placed on Earth; write {_sidecar_name(name)} beside it "
             'with {"crs": "EPSG:…", "bounds": [left, bottom, right, top]}'
         )
     own: Affine = dataset.transform
     return own
+
+
+def _sidecar_name(name: str) -> str:
+    """Return the name of a raster's sidecar; that of a part of a container is the container's."""
+    return sidecar_path(local_file(name) or Path(name)).name
 
 
 def check_degrees(affine: Affine, crs: CRS, width: int, height: int, name: str) -> None:

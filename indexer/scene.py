@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
@@ -118,6 +119,24 @@ def open_scene(
         SceneError: A file is no raster, or the scene cannot be placed on Earth.
         SensorError: No sensor profile fits.
     """
+    # Within an Env, GDAL's warnings go to the log and not to stderr.
+    with rasterio.Env():
+        return _open_scene(
+            source, key, sensor, profiles, force=force, tiling=tiling, identity=identity, plain_key=plain_key
+        )
+
+
+def _open_scene(
+    source: Source,
+    key: str,
+    sensor: str | None,
+    profiles: Sequence[Profile] | None,
+    *,
+    force: bool,
+    tiling: Mapping[str, Any],
+    identity: str | None,
+    plain_key: str | None,
+) -> RasterScene:
     source.check()
     metadata = read_product_metadata(source.hrefs) if source.metadata is None else source.metadata
     datasets: dict[str, DatasetReader] = {}

@@ -85,6 +85,10 @@ def _below(root: pystac.Catalog, unread: Unread) -> Iterator[pystac.Item]:
             if href in seen:
                 continue
             seen.add(href)
+            if href is not None and not is_remote(href) and not Path(href.removeprefix("file://")).exists():
+                problem = f"{href}: no such file, though {catalog.get_self_href()} links to it; get it, or fix the link"
+                unread(str(href), SceneError(problem))
+                continue
             try:
                 found = link.resolve_stac_object(root=root).target
             except _NOT_STAC as error:

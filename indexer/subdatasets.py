@@ -11,6 +11,8 @@ from bandsight.raster.drivers import open_raster, raster_path, subdataset
 # A container with more parts than this is a data cube to be indexed part by part.
 _MAX_PARTS = 500
 _SHOWN = 8
+# Products of hydrographic offices (IHO), by GDAL's driver.
+_NO_IMAGERY = {"S104": "water levels (S-104)", "S111": "surface currents (S-111)"}
 # In the name of a part of a NetCDF file, GDAL 3.12 has quotes around the path and GDAL 3.10 has none. Without them, a
 # scene has the same bands whichever of them reads it.
 _QUOTED = re.compile(r'^(netcdf):"([^":]+)":', re.IGNORECASE)
@@ -39,9 +41,11 @@ def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
     foreign = next((part for part in parts if subdataset(part) is None), None)
     if foreign is not None:
         driver = foreign.partition(":")[0]
+        if driver in _NO_IMAGERY:
+            raise SceneError(f"{href}: holds {_NO_IMAGERY[driver]}, which are no imagery; leave it out")
         raise SceneError(
             f"{href}: its rasters need GDAL's {driver} driver, which Bandsight does not use; convert them: "
-            f"gdal_translate '{foreign}' out.tif"
+            f"rio convert '{foreign}' out.tif"
         )
     opened: dict[str, DatasetReader] = {}
     kept: dict[str, DatasetReader] = {}

@@ -74,7 +74,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     app.state.maps = MapState()
     add_handlers(app)
     add_reload(app, settings)
-    add_openapi(app, BODY_MODELS)
+    add_openapi(app, BODY_MODELS, settings.public_url)
     _add_middleware(app, settings)
     _add_routes(app)
     return app

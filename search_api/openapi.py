@@ -15,17 +15,18 @@ from search_api.problem_schema import SCHEMA
 _UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
-def add_openapi(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
+def add_openapi(app: FastAPI, bodies: Sequence[type[BaseModel]], public_url: str | None = None) -> None:
     """Add `/openapi.json` to an app.
 
     Args:
         app: The app.
         bodies: Models of bodies that routes parse themselves, and FastAPI therefore does not know.
+        public_url: The server's URL as clients reach it, where a proxy serves it under another one.
     """
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, bodies)
+            app.openapi_schema = _document(app, bodies, public_url)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
@@ -35,8 +36,11 @@ def add_openapi(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
         return JSONResponse(document(), media_type=MEDIA_TYPE)
 
 
-def _document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
+def _document(app: FastAPI, bodies: Sequence[type[BaseModel]], public_url: str | None) -> dict[str, Any]:
     schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    if public_url:
+        # Paths are relative to it. Without it, clients take the address at which they found the document.
+        schema["servers"] = [{"url": public_url.rstrip("/")}]
     for operations in schema["paths"].values():
         for operation in operations.values():
             if "application/json" in operation["responses"].get("422", {}).get("content", {}):

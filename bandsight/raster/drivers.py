@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
+from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,17 +57,24 @@ def placed_or_not() -> Iterator[None]:
     """Open rasters without a warning about missing georeference: whoever needs it says so in an error of its own."""
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        before, sys.unraisablehook = sys.unraisablehook, _ignore_undecodable
+        before = sys.unraisablehook, sys.excepthook
+        sys.unraisablehook, sys.excepthook = _ignore_undecodable, _ignore_undecodable_printed
         try:
             yield
         finally:
-            sys.unraisablehook = before
+            sys.unraisablehook, sys.excepthook = before
 
 
 def _ignore_undecodable(problem: "sys.UnraisableHookArgs") -> None:
     """Drop the traceback that rasterio leaves where a message of GDAL is no UTF-8: it only tells of that."""
     if not isinstance(problem.exc_value, UnicodeDecodeError):
         sys.__unraisablehook__(problem)
+
+
+def _ignore_undecodable_printed(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
+    """Do the same for the first lines of that traceback, which Cython prints as of an error that nobody caught."""
+    if not isinstance(problem, UnicodeDecodeError):
+        sys.__excepthook__(kind, problem, trace)
 
 
 def is_remote(href: str) -> bool:
@@ -167,6 +175,11 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetRe
             raise SceneError(
                 f"{place}: connection to its server refused or not possible ({reason}); check the address and the "
                 "network, then run the same again"
+            ) from error
+        if isinstance(error, ValueError) and "convert string to float" in reason:
+            raise SceneError(
+                f"{place}: its RPCs hold text where numbers belong ({reason.partition(': ')[2]}); correct them, or "
+                "move the file that holds them away from it and give its place in a sidecar"
             ) from error
         raise SceneError(
             f"{place}: no raster that can be read ({reason}); need a complete file of one of {', '.join(drivers)}"

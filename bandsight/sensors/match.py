@@ -157,10 +157,12 @@ def _by_wavelengths(
         found = _chosen(replace(best[0], bands=bands), files, waves.origin)
         return replace(found, wavelengths_from=waves.origin)
     profile = given if given is not None and not given.bands else _spectral(files, known)
+    parts = refusals.are_parts(files)
     everything = [
         MatchedBand(
             band=Band(
-                name=waves.names.get((info.href, index)) or f"b{index}",
+                name=waves.names.get((info.href, index))
+                or (info.path.name if parts and info.count == 1 else f"b{index}"),
                 wavelength_um=value,
                 fwhm_um=waves.widths.get((info.href, index)),
             ),

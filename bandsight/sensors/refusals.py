@@ -14,9 +14,11 @@ def too_few(found: Candidate, files: Sequence[RasterInfo]) -> str:
     """Return that a profile's bands are incomplete."""
     names, profile = [matched.band.name for matched in found.bands], found.profile
     missing = [name for name in profile.default_bands if name not in names]
+    # Nobody can put a variable into a NetCDF file.
+    more = "" if are_parts(files) else "put their files beside it, or "
     return (
         f"{files[0].href}: found {', '.join(names)} of {profile.name}, need at least {profile.min_bands} of its bands; "
-        f"missing {', '.join(missing)}: put their files beside it, or {_wavelengths(files)}"
+        f"missing {', '.join(missing)}: {more}{_wavelengths(files)}"
     )
 
 
@@ -66,6 +68,11 @@ def unmatched(files: Sequence[RasterInfo], nearest: Sequence[Candidate], known: 
     return f"{_found(files)}, and nothing says which bands these are; {choice}{_wavelengths(files)}"
 
 
+def are_parts(files: Sequence[RasterInfo]) -> bool:
+    """Say whether files are parts of one container, such as variables of a NetCDF file."""
+    return len(files) > 1 and len({info.sidecar for info in files}) == 1 and bool(files[0].sidecar)
+
+
 def _fits(profile: Profile, files: Sequence[RasterInfo]) -> bool:
     """Say whether a user who names this profile gets all bands explained, and enough of them."""
     found = candidate(profile, files, forced=True)
@@ -82,7 +89,7 @@ def _found(files: Sequence[RasterInfo]) -> str:
 
 def _wavelengths(files: Sequence[RasterInfo]) -> str:
     count, name = files[0].count, files[0].sidecar or f"{files[0].path.name}.bandsight.json"
-    if len(files) > 1 and len({info.sidecar for info in files}) == 1 and files[0].sidecar:
+    if are_parts(files):
         what = f"the wavelengths of its {len(files)} parts in this order: {', '.join(info.path.name for info in files)}"
     elif len(files) > 1:
         name, what = f"{name}, and so beside the others", "its wavelength"

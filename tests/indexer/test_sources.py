@@ -13,7 +13,7 @@ import pytest
 import rasterio
 import rasterio.shutil
 
-from bandsight.errors import SceneError
+from bandsight.errors import SceneError, SensorError
 from bandsight.geo.grid import tile_windows
 from bandsight.raster.drivers import gdal_name, local_file, open_raster
 from indexer import description
@@ -158,6 +158,48 @@ def test_a_container_stands_for_the_bands_in_it(tmp_path):
     for band, numbers in zip(("B01", "B02", "B03"), values, strict=True):
         write(tmp_path / "tif" / f"S2A_MSIL2A_20200101T100000_{band}.tif", numbers[None])
     np.testing.assert_array_equal(first_tile(scene), first_tile(opened(find_scenes([tmp_path / "tif"])[0])))
+
+
+def test_the_advice_for_variables_without_wavelengths_works_in_a_file_and_in_a_zip(tmp_path):
+    path = _netcdf(tmp_path / "cube.nc", picture(2, 64, 64, dtype="uint16") * 20, "v")
+    with zipfile.ZipFile(tmp_path / "cube.zip", "w") as archive:
+        archive.write(path, "cube.nc")
+    for container in (path, tmp_path / "cube.zip"):
+        with pytest.raises(SensorError) as refused:
+            opened(find_scenes([container])[0])
+        advice = (
+            f'"wavelengths_um": […]}} with the wavelengths of its 2 parts in this order: v1, v2 into {container.name}'
+        )
+        assert advice in str(refused.value)
+        assert "put their files beside it" not in str(refused.value)
+        container.with_name(f"{container.name}.bandsight.json").write_text('{"wavelengths_um": [0.66, 0.84]}')
+        scene = opened(find_scenes([container])[0])
+        assert [(band.name, band.wavelength_um) for band in scene.raster.bands] == [("v1", 0.66), ("v2", 0.84)]
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_container_that_lies_nowhere_is_placed_by_the_sidecar_that_its_refusal_names(tmp_path):
+    with rasterio.open(write(tmp_path / "x.tif", picture(2, 64, 64), crs=None), "r+") as dataset:
+        dataset.update_tags(1, NETCDF_VARNAME="VAR:A")
+        dataset.update_tags(2, NETCDF_VARNAME="VAR:B")
+    rasterio.shutil.copy(tmp_path / "x.tif", tmp_path / "x.nc", driver="netCDF")
+    sidecar = tmp_path / "x.nc.bandsight.json"
+    sidecar.write_text('{"wavelengths_um": [0.66, 0.84]}')
+    (source,) = find_scenes([tmp_path / "x.nc"])
+    with pytest.raises(SceneError, match=r"write x\.nc\.bandsight\.json beside it"):
+        opened(source)
+    place = {"crs": "EPSG:32633", "bounds": [400000, 5000000, 400640, 5000640]}
+    sidecar.write_text(json.dumps({"wavelengths_um": [0.66, 0.84], **place}))
+    assert opened(source).record.gsd_m == pytest.approx(10)
+
+
+def test_a_message_of_gdal_that_is_no_utf_8_leaves_nothing_on_stderr(tmp_path, capfd):
+    path = tmp_path / "a.tif"
+    with rasterio.open(write(path, picture(3, 64, 64)), "r+") as dataset:
+        dataset.update_tags(KEY="value")
+    path.write_bytes(path.read_bytes().replace(b'<Item name="KEY"', b'<It\x8cm name="K"/', 1))
+    opened(find_scenes([path])[0])
+    assert capfd.readouterr().err == ""
 
 
 def test_a_part_of_a_container_is_a_scene_when_it_is_named(tmp_path):
@@ -336,10 +378,12 @@ def test_a_match_tells_of_all_scenes_whatever_is_wrong_with_one(tmp_path, monkey
     assert (first, ok, also) == ("a.tif: RuntimeError: out of the blue", False, True)
 
 
-def test_rasters_of_a_container_that_only_another_driver_reads_are_refused_with_a_way_out(monkeypatch):
+def test_rasters_of_a_container_that_only_another_driver_reads_are_refused_with_a_way_out():
     from indexer import subdatasets
 
-    with pytest.raises(SceneError, match=r"S104 driver.*gdal_translate"):
+    with pytest.raises(SceneError, match=r"S102 driver.*rio convert 'S102:/x/a\.h5:Group_001' out\.tif"):
+        subdatasets._largest("/x/a.h5", ["S102:/x/a.h5:Group_001"])
+    with pytest.raises(SceneError, match=r"water levels .* no imagery; leave it out"):
         subdatasets._largest("/x/a.h5", ["S104:/x/a.h5:Group_001"])
 
 

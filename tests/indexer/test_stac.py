@@ -92,6 +92,15 @@ def test_an_offset_that_the_catalogue_has_applied_is_not_applied_again(scene):
     assert opened(scene / "item.json").raster.scaling.low == pytest.approx((0, 0, 0))
 
 
+def test_a_file_to_which_a_catalogue_links_and_which_is_gone_is_named(tmp_path):
+    links = [{"rel": "child", "href": "./more/catalog.json"}]
+    catalog = {"id": "old", "stac_version": "1.0.0-beta.2", "description": "old", "links": links}
+    (tmp_path / "catalog.json").write_text(json.dumps(catalog))
+    (source,) = find_scenes([tmp_path / "catalog.json"])
+    gone, linked = tmp_path / "more/catalog.json", tmp_path / "catalog.json"
+    assert source.problem == f"{gone}: no such file, though {linked} links to it; get it, or fix the link"
+
+
 def test_an_item_collection_a_catalogue_and_a_geoparquet_file_hold_the_same_scenes(scene):
     import rustac
 

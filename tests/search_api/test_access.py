@@ -111,6 +111,13 @@ def test_local_names_and_the_public_name_are_accepted(serve: Callable[..., TestC
         assert client.get("/version", headers={"Host": host}).status_code == 200
 
 
+def test_the_openapi_document_names_the_public_url(serve: Callable[..., TestClient]) -> None:
+    with serve(public_url="https://maps.example.org/bandsight/") as client:
+        assert client.get("/openapi.json").json()["servers"] == [{"url": "https://maps.example.org/bandsight"}]
+    with serve() as client:
+        assert "servers" not in client.get("/openapi.json").json()
+
+
 FOREIGN = [
     {"Origin": "https://attacker.example"},
     {"Origin": "null"},
