@@ -15,7 +15,7 @@ from bandsight.maps.request import ClassifyBody, HeatmapBody
 from bandsight.search.request import RegisterBody, SearchBody
 from bandsight.stac.documents import landing_page
 from bandsight.stac.links import JSON
-from search_api import health, jobs, metrics, overview
+from search_api import health, jobs, metrics, overview, sign_in
 from search_api.errors import add_handlers
 from search_api.export.routes import export_router
 from search_api.first_run import FirstRunMiddleware
@@ -31,6 +31,7 @@ from search_api.openapi import add_openapi
 from search_api.page import BuiltFiles, page
 from search_api.responses import json_response
 from search_api.service import Service, open_service
+from search_api.sessions import Sessions, WrongKeyLimit
 from search_api.settings import ApiSettings
 from search_api.stac import schemas, searches, tiles
 from search_api.stac.routes import Api, stac_router
@@ -69,6 +70,8 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         openapi_url=None,
     )
     app.state.metrics = Metrics()
+    app.state.sessions = Sessions(settings.key.get_secret_value()) if settings.key else None
+    app.state.wrong_keys = WrongKeyLimit()
     app.state.stac = StacState()
     app.state.overviews = overview.OverviewCache()
     app.state.maps = MapState()
@@ -99,8 +102,9 @@ def _add_middleware(app: FastAPI, settings: ApiSettings) -> None:
     # Starlette runs the middleware that was added last first.
     app.add_middleware(FirstRunMiddleware, owner=app, settings=settings)
     app.add_middleware(BodyLimitMiddleware, max_upload_bytes=settings.max_upload_bytes)
-    key = settings.key.get_secret_value() if settings.key else None
-    app.add_middleware(AccessMiddleware, key=key, public_url=settings.public_url, origins=settings.cors_origins)
+    app.add_middleware(
+        AccessMiddleware, sessions=app.state.sessions, public_url=settings.public_url, origins=settings.cors_origins
+    )
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -127,6 +131,7 @@ def _add_routes(app: FastAPI) -> None:
         collection_routes.router,
         overview.router,
         jobs.router,
+        sign_in.router,
         health.router,
         metrics.router,
     ):

@@ -14,7 +14,7 @@ from search_api.page import page
 from search_api.service import Service, freeze_gc, open_service
 from search_api.settings import ApiSettings
 
-_WITHOUT_ARCHIVE = ("/static/", "/healthz")
+_WITHOUT_ARCHIVE = ("/static/", "/healthz", "/session")
 
 
 class FirstRunMiddleware:

@@ -1,9 +1,10 @@
 """The web page: the built files in the package, and their security headers."""
 
+from http import HTTPStatus
 from pathlib import Path
 
 from fastapi import Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -35,6 +36,15 @@ class BuiltFiles(StaticFiles):
         return response
 
 
-def page() -> Response:
-    """Return the web page."""
-    return FileResponse(_FOLDER / "index.html", headers=_HEADERS)
+def page(*, sign_in: bool = False) -> Response:
+    """Return the web page.
+
+    Args:
+        sign_in: Whether it asks for the key.
+    """
+    index = _FOLDER / "index.html"
+    if not sign_in:
+        return FileResponse(index, headers=_HEADERS)
+    text = index.read_text(encoding="utf-8").replace('<div id="app"', '<div id="app" data-sign-in', 1)
+    headers = _HEADERS | {"Cache-Control": "no-store", "WWW-Authenticate": 'Bearer realm="bandsight"'}
+    return HTMLResponse(text, HTTPStatus.UNAUTHORIZED, headers)

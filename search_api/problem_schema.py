@@ -29,6 +29,7 @@ _DESCRIPTIONS = {
     415: "The route does not accept this media type",
     421: "The server has no key, and the host name is not its own",
     422: "The image cannot be decoded",
+    429: "Too many wrong keys; `Retry-After` gives the delay in seconds",
     503: "The archive cannot be read, or the image decoders are busy; `Retry-After` gives the delay in seconds",
 }
 

@@ -3,22 +3,25 @@
 import base64
 import binascii
 import ipaddress
-import secrets
 from collections.abc import Sequence
-from urllib.parse import SplitResult, urlsplit
+from http import HTTPStatus
+from urllib.parse import SplitResult, quote, urlsplit
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bandsight.errors import SettingsError
 from bandsight.search.validation import quoted
 from search_api.errors import problem
+from search_api.page import page
+from search_api.sessions import Sessions
 from search_api.settings import ApiSettings
 
 # Load balancers and orchestrators call these without a key. They reveal nothing about the archive.
 _OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-_UNAUTHORIZED, _FORBIDDEN, _MISDIRECTED = 401, 403, 421
+# Browsers need these to sign in. The files are those of the package.
+_SIGN_IN_PATH, _SIGN_IN_FILES = "/session", "/static/"
 # Methods without side effects (RFC 9110, 9.2.1).
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Nobody can register names under these (RFC 6761).
@@ -56,20 +59,21 @@ def is_loopback(host: str) -> bool:
 class AccessMiddleware:
     """Checks the key, the host and the origin of each request.
 
-    401 without the key. Programs send the key as a bearer token; browsers, which prompt for it, as a password.
+    401 without the key. Programs send the key as a bearer token or as a password. Browsers get the page, which asks for
+    the key, and then send a session cookie.
 
     421 for a foreign host name on a server without a key. A web page could point its own domain at this machine (DNS
     rebinding) and read the archive in a visitor's browser.
 
     403 for a request that changes something and comes from the page of another site, unless that origin is allowed.
-    Such a page could not read the response, but it could register searches and use up time.
+    Such a page could not read the response, but it could register searches and use up time. The cookie allows changes
+    to the server's own page only.
     """
 
     def __init__(
-        self, app: ASGIApp, *, key: str | None, public_url: str | None = None, origins: Sequence[str] = ()
+        self, app: ASGIApp, *, sessions: Sessions | None, public_url: str | None = None, origins: Sequence[str] = ()
     ) -> None:
-        self._app, self._origins = app, frozenset(origins)
-        self._key = None if key is None else key.encode()
+        self._app, self._sessions, self._origins = app, sessions, frozenset(origins)
         self._public = _parts(public_url or "")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,46 +86,72 @@ class AccessMiddleware:
 
     def _refusal(self, request: Request) -> Response | None:
         """Return the error response to a request, None where it may pass."""
-        if request.method not in _SAFE_METHODS and self._is_cross_site(request):
+        changes = request.method not in _SAFE_METHODS
+        if changes and self._is_cross_site(request):
             origin = quoted(request.headers.get("origin", ""))
             return problem(
-                _FORBIDDEN,
+                HTTPStatus.FORBIDDEN,
                 f"Origin: found {origin}, which is not this server's page; allow other origins with "
                 "BANDSIGHT_CORS_ORIGINS",
                 request,
             )
-        if self._key is None:
-            host = request.headers.get("host", "")
-            if self._is_own_host(_parts(f"//{host}")):
+        if self._sessions is not None:
+            return self._refusal_by_key(request, self._sessions, changes=changes)
+        host = request.headers.get("host", "")
+        if self._is_own_host(_parts(f"//{host}")):
+            return None
+        return problem(
+            HTTPStatus.MISDIRECTED_REQUEST,
+            f"Host: found {quoted(host)}; a server without a key responds to localhost and IP addresses only; "
+            "set BANDSIGHT_PUBLIC_URL to its name, or set a key",
+            request,
+        )
+
+    def _refusal_by_key(self, request: Request, sessions: Sessions, *, changes: bool) -> Response | None:
+        path = request.scope["path"]
+        if path == _SIGN_IN_PATH or path.startswith(_SIGN_IN_FILES):
+            return None
+        found = _key(request.headers.get("authorization", ""))
+        if found is not None and sessions.is_key(found):
+            return None
+        if sessions.is_session(request.cookies.get(sessions.cookie)):
+            if not changes or self._is_own_page(request):
                 return None
             return problem(
-                _MISDIRECTED,
-                f"Host: found {quoted(host)}; a server without a key responds to localhost and IP addresses only; "
-                "set BANDSIGHT_PUBLIC_URL to its name, or set a key",
+                HTTPStatus.FORBIDDEN,
+                "Origin: found none of this server's page; a session cookie allows changes to that page only; other "
+                "clients send the key as 'Authorization: Bearer KEY'",
                 request,
             )
-        found = _key(request.headers.get("authorization", ""))
-        if found is not None and secrets.compare_digest(found, self._key):
-            return None
+        if _is_navigation(request):
+            return _ask_for_key(path, request.url.query)
         what = "no key" if found is None else "another key"
         response = problem(
-            _UNAUTHORIZED, f"Authorization: found {what}; need this server's key as 'Bearer KEY'", request
+            HTTPStatus.UNAUTHORIZED, f"Authorization: found {what}; need this server's key as 'Bearer KEY'", request
         )
-        # Programs send the bearer token; browsers, QGIS and GDAL can prompt for a password.
-        response.headers["WWW-Authenticate"] = 'Bearer realm="bandsight", Basic realm="bandsight", charset="UTF-8"'
+        # Programs send the bearer token; QGIS and GDAL can also send a password. Browsers would open a prompt of their
+        # own for Basic, over the page that asks for the key.
+        response.headers["WWW-Authenticate"] = 'Bearer realm="bandsight"'
+        if not _is_browser(request):
+            response.headers.append("WWW-Authenticate", 'Basic realm="bandsight", charset="UTF-8"')
         return response
 
     def _is_cross_site(self, request: Request) -> bool:
         """Return whether the page of another site sent a request. Programs send neither of the two headers."""
-        origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+        origin = request.headers.get("origin")
         if origin is None or origin in self._origins or "*" in self._origins:
             return False
+        return not self._is_own_page(request)
+
+    def _is_own_page(self, request: Request) -> bool:
+        """Return whether this server's page, or the user of the browser, sent a request."""
+        site = request.headers.get("sec-fetch-site")
         if site is not None:
-            return site not in {"same-origin", "none"}
+            return site in {"same-origin", "none"}
         # Browsers send Sec-Fetch-Site to https and localhost only.
-        sender = _parts(origin)
+        sender = _parts(request.headers.get("origin", ""))
         own = {request.headers.get("host"), self._public.netloc if self._public else None}
-        return sender is None or not sender.netloc or sender.netloc not in own
+        return sender is not None and bool(sender.netloc) and sender.netloc in own
 
     def _is_own_host(self, host: SplitResult | None) -> bool:
         """Return whether a host name cannot be a domain that someone else pointed at this server."""
@@ -143,6 +173,27 @@ def _parts(url: str) -> SplitResult | None:
         return urlsplit(url)
     except ValueError:
         return None
+
+
+def _is_navigation(request: Request) -> bool:
+    """Return whether a browser opens a page, rather than loading a part of one."""
+    mode = request.headers.get("sec-fetch-mode", "navigate")
+    return request.method == "GET" and mode == "navigate" and "text/html" in request.headers.get("accept", "")
+
+
+def _is_browser(request: Request) -> bool:
+    """Return whether a request comes from a web page. To hosts without https, browsers send no Sec-Fetch headers."""
+    return any(name in request.headers for name in ("sec-fetch-mode", "origin", "referer"))
+
+
+def _ask_for_key(path: str, query: str) -> Response:
+    """Return the page in the state in which it asks for the key, or a redirect to it that comes back afterwards."""
+    if path == "/":
+        return page(sign_in=True)
+    wanted = quote(f"{path.lstrip('/')}?{query}" if query else path.lstrip("/"), safe="")
+    # Relative, because a proxy may serve this under a prefix that the server does not know.
+    root = "../" * (path.count("/") - 1) or "./"
+    return RedirectResponse(f"{root}#next={wanted}", HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 
 
 def _key(header: str) -> bytes | None:

@@ -20,6 +20,8 @@ from tests.browser import landscape
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "runs" / "page"
+KEY = "correct horse battery"
+"""The key of the server at `keyed_url`."""
 MARKUP = '<img src=x onerror="window.hacked=1">'
 """A name that would run a script if the page treated it as markup."""
 # Without a GPU, SwiftShader draws the map. The other flags keep the browser off the network.
@@ -69,11 +71,11 @@ def archive(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], str]]:
-    """Start `bandsight serve` for an archive and return its address."""
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """Start `bandsight serve` for an archive, with settings as environment variables, and return its address."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(archive: Path) -> str:
+    def start(archive: Path, **settings: str) -> str:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -81,7 +83,9 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path],
         words = ["serve", "--archive", str(archive), "--port", str(port), "--device", "cpu"]
         log = tmp_path_factory.mktemp("server") / "log"
         with log.open("wb") as out:
-            running.append(subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, *words], cwd=ROOT, stderr=out))
+            command = [sys.executable, "-W", "ignore", "-c", code, *words]
+            environment = os.environ | settings
+            running.append(subprocess.Popen(command, cwd=ROOT, stderr=out, env=environment))
         url = f"http://127.0.0.1:{port}/"
         for _ in range(1800):
             try:
@@ -99,8 +103,14 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path],
 
 
 @pytest.fixture(scope="session")
-def url(serve: Callable[[Path], str], archive: Path) -> str:
+def url(serve: Callable[..., str], archive: Path) -> str:
     return serve(archive)
+
+
+@pytest.fixture(scope="session")
+def keyed_url(serve: Callable[..., str], archive: Path) -> str:
+    """The address of a server with a key."""
+    return serve(archive, BANDSIGHT_KEY=KEY)
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +160,12 @@ def shot(request: pytest.FixtureRequest):
         return page.screenshot(path=SHOTS / f"{name}.png")
 
     return keep
+
+
+def sign_in(page, key: str = KEY) -> None:
+    """Type the key and send it."""
+    page.get_by_label("Key", exact=True).fill(key)
+    page.keyboard.press("Enter")
 
 
 def search(page, text: str) -> None:

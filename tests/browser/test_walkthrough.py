@@ -4,13 +4,17 @@ import json
 
 import pytest
 
-from tests.browser.conftest import cards, chips, search, wait_for_map, wait_for_results
+from tests.browser.conftest import cards, chips, search, sign_in, wait_for_map, wait_for_results
 
 pytestmark = pytest.mark.browser
 
 
-def test_search_refine_filter_and_export(open_page, shot, tmp_path) -> None:
-    page = open_page()
+@pytest.mark.parametrize("server", ["url", "keyed_url"])
+def test_search_refine_filter_and_export(open_page, shot, tmp_path, request, server: str) -> None:
+    page = open_page(at=request.getfixturevalue(server), settle=False)
+    if server == "keyed_url":
+        sign_in(page)
+    page.wait_for_selector(".map-frame[data-ready]")
     page.wait_for_selector(".examples button")
     wait_for_map(page)
     shot(page, "walk-1-welcome")

@@ -1,6 +1,7 @@
 """Access control: keys, hosts and origins, and settings with which the server does not start."""
 
 import base64
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 
 from bandsight.errors import SettingsError
 from search_api.app import create_app
+from search_api.sessions import SESSION_DAYS, Sessions, WrongKeyLimit
 from search_api.settings import ApiSettings
 from tests.commands import run_command
 from tests.search_api.test_errors import assert_problem
@@ -46,10 +48,10 @@ def test_the_command_exits_with_one_line_before_loading_the_model(
 
 def test_with_a_key_only_health_works_without_it(serve: Callable[..., TestClient]) -> None:
     with serve(key=SecretStr(KEY)) as client:
-        for path in ("/", "/version", "/openapi.json", "/static/index.html", "/metrics", "/nowhere", "/tiles/1"):
+        for path in ("/", "/version", "/openapi.json", "/metrics", "/nowhere", "/tiles/1"):
             refused = client.get(path)
             assert_problem(refused, 401, "Authorization", "Bearer")
-            assert refused.headers["www-authenticate"].startswith("Bearer ")
+            assert [value.split()[0] for value in refused.headers.get_list("www-authenticate")] == ["Bearer", "Basic"]
         for path in ("/healthz", "/readyz"):
             assert client.get(path).status_code == 200
 
@@ -116,6 +118,141 @@ def test_the_openapi_document_names_the_public_url(serve: Callable[..., TestClie
         assert client.get("/openapi.json").json()["servers"] == [{"url": "https://maps.example.org/bandsight"}]
     with serve() as client:
         assert "servers" not in client.get("/openapi.json").json()
+
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def test_browsers_get_the_page_that_asks_for_the_key(serve: Callable[..., TestClient]) -> None:
+    with serve(key=SecretStr(KEY)) as client:
+        page = client.get("/", headers=HTML)
+        assert page.status_code == 401
+        assert page.headers["content-type"].startswith("text/html")
+        assert page.headers.get_list("www-authenticate") == ['Bearer realm="bandsight"']
+        assert page.headers["cache-control"] == "no-store"
+        assert '<div id="app" data-sign-in' in page.text
+        for file in re.findall(r'(?:href|src)="(static/[^"]+)"', page.text):
+            assert client.get(f"/{file}").status_code == 200
+
+
+def test_a_browser_that_opens_another_path_comes_back_to_it(serve: Callable[..., TestClient]) -> None:
+    with serve(key=SecretStr(KEY)) as client:
+        for path, location in (
+            ("/collections?limit=2", "./#next=collections%3Flimit%3D2"),
+            ("/tiles/1/crop.tif", "../../#next=tiles%2F1%2Fcrop.tif"),
+        ):
+            response = client.get(path, headers=HTML, follow_redirects=False)
+            assert (response.status_code, response.headers["location"]) == (303, location)
+        # A part of a page, e.g. an image, is no navigation.
+        assert client.get("/tiles/1/thumbnail.png", headers=HTML | {"Sec-Fetch-Mode": "no-cors"}).status_code == 401
+
+
+@pytest.mark.parametrize("mark", [{"Sec-Fetch-Mode": "cors"}, {"Referer": "http://testserver/"}])
+def test_browsers_are_not_told_of_passwords_and_show_no_prompt(
+    serve: Callable[..., TestClient], mark: dict[str, str]
+) -> None:
+    with serve(key=SecretStr(KEY)) as client:
+        refused = client.get("/overview", headers=mark)
+        assert refused.headers.get_list("www-authenticate") == ['Bearer realm="bandsight"']
+
+
+PAGE = {"Origin": "http://testserver"}
+
+
+def test_the_key_is_exchanged_for_a_cookie(serve: Callable[..., TestClient]) -> None:
+    with serve(key=SecretStr(KEY)) as client:
+        assert client.get("/session").json() == {"key_required": True, "signed_in": False}
+        assert_problem(client.post("/session", json={"key": f"{KEY}x"}, headers=PAGE), 401, "not the key")
+        assert client.get("/version").status_code == 401
+        response = client.post("/session", json={"key": KEY}, headers=PAGE)
+        assert response.json() == {"key_required": True, "signed_in": True}
+        cookie = response.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=lax" in cookie
+        assert "Path" not in cookie
+        assert "Secure" not in cookie
+        assert KEY not in cookie
+        assert client.get("/version").status_code == 200
+        assert client.get("/session").json() == {"key_required": True, "signed_in": True}
+        assert client.post("/searches", json={"q": "a lake"}, headers=PAGE).status_code == 201
+        assert "data-sign-in" not in client.get("/", headers=HTML).text
+        client.delete("/session", headers=PAGE)
+        assert client.get("/version").status_code == 401
+
+
+def test_over_https_the_cookie_is_secure(serve: Callable[..., TestClient]) -> None:
+    with serve(key=SecretStr(KEY)) as client:
+        headers = {"Origin": "https://testserver", "Sec-Fetch-Site": "same-origin"}
+        assert "Secure" in client.post("/session", json={"key": KEY}, headers=headers).headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "https://attacker.example", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": "http://testserver:81", "Sec-Fetch-Site": "same-site"},
+        # A page that may use the API with the key, but not with the cookie of this server's users.
+        {"Origin": "https://browser.example"},
+        {"Origin": "https://browser.example", "Sec-Fetch-Site": "cross-site"},
+    ],
+)
+def test_a_cookie_allows_changes_to_the_servers_own_page_only(
+    serve: Callable[..., TestClient], headers: dict[str, str]
+) -> None:
+    with serve(key=SecretStr(KEY), cors_origins=("https://browser.example",)) as client:
+        client.post("/session", json={"key": KEY}, headers=PAGE)
+        before = client.get("/searches").json()["searches"]
+        assert_problem(client.post("/searches", json={"q": "a sea"}, headers=headers), 403, "Origin")
+        assert client.delete("/searches/one", headers=headers).status_code == 403
+        assert client.get("/searches").json()["searches"] == before
+
+
+@pytest.mark.parametrize("value", ["", ".", "9999999999", "9999999999.", "x.y", f"9999999999.{'0' * 64}", "é.é"])
+def test_made_up_cookies_are_rejected(value: str) -> None:
+    assert not Sessions(KEY).is_session(value)
+    assert not Sessions(KEY).is_session(None)
+
+
+def test_a_session_ends_after_its_days_or_with_a_new_key() -> None:
+    now = 0.0
+    sessions = Sessions(KEY, lambda: now)
+    cookie = sessions.issue()
+    assert sessions.is_session(cookie)
+    assert not Sessions(f"{KEY}2", lambda: now).is_session(cookie)
+    assert Sessions(f"{KEY}2").cookie != sessions.cookie
+    now = SESSION_DAYS * 86_400.0
+    assert not sessions.is_session(cookie)
+
+
+def test_many_wrong_keys_from_one_address_have_to_wait(serve: Callable[..., TestClient]) -> None:
+    with serve(key=SecretStr(KEY)) as client:
+        for _ in range(10):
+            assert client.post("/session", json={"key": "a wrong one"}, headers=PAGE).status_code == 401
+        for key in ("a wrong one", KEY):
+            refused = client.post("/session", json={"key": key}, headers=PAGE)
+            assert_problem(refused, 429, "too many wrong keys", "try again in")
+            assert 0 < int(refused.headers["retry-after"]) <= 60
+        # Programs with the key are not affected.
+        assert client.get("/version", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+
+
+def test_wrong_keys_are_forgotten_after_a_minute() -> None:
+    now = 0.0
+    limit = WrongKeyLimit(lambda: now)
+    for _ in range(10):
+        limit.count("a")
+    assert limit.wait_s("a") == 60
+    assert limit.wait_s("b") == 0
+    now = 60.0
+    assert limit.wait_s("a") == 0
+
+
+def test_without_a_key_there_is_nothing_to_sign_in_to(client: TestClient) -> None:
+    assert client.get("/session").json() == {"key_required": False, "signed_in": False}
+    response = client.post("/session", json={"key": KEY}, headers=PAGE)
+    assert response.json() == {"key_required": False, "signed_in": False}
+    assert "set-cookie" not in response.headers
 
 
 FOREIGN = [

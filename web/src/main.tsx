@@ -2,8 +2,8 @@ import { render } from "preact";
 import "./style/base.css";
 import "./style/layout.css";
 import "./style/parts.css";
-import { start } from "./model/actions";
+import { begin } from "./model/session";
 import { App } from "./ui/App";
 
-start();
+begin();
 render(<App />, document.getElementById("app")!);

@@ -58,6 +58,11 @@ export async function getSavedSearch(id: string): Promise<SavedSearch | null> {
   return searches.find((search) => search.id === id) ?? null;
 }
 
+export interface Session { key_required: boolean; signed_in: boolean }
+export const getSession = (): Promise<Session> => getJson<Session>("session");
+export const signIn = (key: string): Promise<Session> => postJson<Session>("session", { key });
+export const signOut = (): Promise<Response> => request("session", { method: "DELETE" });
+
 export interface Example { text: string; tile: number; probability: number | null }
 export interface SensorMonth { sensor: string; month: string | null; tiles: number }
 export interface Overview {

@@ -17,6 +17,13 @@ export interface Options {
 }
 
 export const TIMEOUT_MS = 60_000;
+const UNAUTHORIZED = 401;
+
+let onUnauthorized = (): void => undefined;
+/** Set what happens when the server asks for the key. */
+export function whenUnauthorized(act: () => void): void {
+  onUnauthorized = act;
+}
 
 export async function request(path: string, init: RequestInit, { signal, timeoutMs = TIMEOUT_MS }: Options = {}): Promise<Response> {
   const limit = AbortSignal.timeout(timeoutMs);
@@ -27,6 +34,10 @@ export async function request(path: string, init: RequestInit, { signal, timeout
     if (signal?.aborted) throw error;
     if (limit.aborted) throw new RequestError(t.errors.timeout(Math.round(timeoutMs / 1000)), 0);
     throw new RequestError(t.errors.unreachable, 0);
+  }
+  if (response.status === UNAUTHORIZED) {
+    onUnauthorized();
+    throw new RequestError(t.errors.signedOut, response.status);
   }
   if (!response.ok) throw new RequestError(await problemDetail(response), response.status);
   return response;

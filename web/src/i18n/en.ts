@@ -20,6 +20,19 @@ export const en = {
     mapNotLoaded: "The map did not load. Search still works. Reload the page to try again.",
   },
 
+  signIn: {
+    title: "Sign in to Bandsight",
+    intro: "This server needs a key. Ask the person who runs it if you do not have one.",
+    expired: "You are signed out",
+    kept: "Your session has ended. Enter the key to continue. Everything on the page is kept.",
+    key: "Key",
+    submit: "Sign in",
+    busy: "Signing in…",
+    missing: "Enter the key.",
+    wrong: "This is not the key of this server.",
+    signOut: "Sign out",
+  },
+
   common: {
     close: "Close",
     cancel: "Cancel",
@@ -45,6 +58,7 @@ export const en = {
 
   errors: {
     timeout: (seconds: number): string => `No response within ${seconds} seconds.`,
+    signedOut: "Your session has ended. Sign in to continue.",
     unreachable: "Cannot reach the server.",
     badResponse: "The response is incomplete or not valid JSON.",
     status: (status: number, text: string): string => `The server returned ${status} ${text}`.trim() + ".",

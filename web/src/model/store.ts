@@ -24,6 +24,10 @@ export const hovered = signal<number | null>(null);
 export const stars = signal<ReadonlySet<number>>(new Set());
 export const overview = signal<Overview | null>(null);
 export const overviewError = signal<{ text: string; status: number } | null>(null);
+/** Whether the server asks for the key. It says so in the page, or later by its responses. */
+export const signedOut = signal(document.getElementById("app")?.hasAttribute("data-sign-in") ?? false);
+/** Whether this browser has signed in, and can therefore sign out. */
+export const canSignOut = signal(false);
 export const helpOpen = signal(false);
 export const toast = signal<{ text: string; undo?: () => void; isError?: boolean } | null>(null);
 export const drawing = signal<"box" | "polygon" | null>(null);

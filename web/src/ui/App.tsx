@@ -6,6 +6,7 @@ import { updateView } from "../model/actions";
 import type { Tab } from "../model/permalink";
 import * as store from "../model/store";
 import { helpOpen, overview, overviewError } from "../model/store";
+import { signOut } from "../model/session";
 import { dark, toggleTheme } from "../model/theme";
 import { ArchiveView } from "./ArchiveView";
 import { Chips } from "./Chips";
@@ -21,6 +22,7 @@ import { onKey } from "./keys";
 import { MapTools } from "./MapTools";
 import { Results } from "./Results";
 import { SearchBar } from "./SearchBar";
+import { SignInDialog, SignInPage } from "./SignIn";
 import { Toast } from "./Toast";
 
 const TABS: readonly (readonly [Tab, string])[] = [["search", t.app.search], ["classes", t.app.classes], ["archive", t.app.archive]];
@@ -32,6 +34,7 @@ export function App() {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, []);
+  if (store.signedOut.value && overview.value === null) return <SignInPage />;
   const noArchive = overview.value === null && overviewError.value?.status === 503;
   if (noArchive) return <main class="alone"><FirstRun /><Toast /></main>;
   return (
@@ -45,6 +48,7 @@ export function App() {
         <div class="top-tools">
           <IconButton label={dark.value ? t.app.lightTheme : t.app.darkTheme} onClick={toggleTheme}>{dark.value ? <icons.Sun /> : <icons.Moon />}</IconButton>
           <IconButton label={t.app.help} keys="?" onClick={() => { helpOpen.value = true; }}><icons.Help /></IconButton>
+          {store.canSignOut.value && <IconButton label={t.signIn.signOut} onClick={() => void signOut()}><icons.SignOut /></IconButton>}
         </div>
       </header>
       <Chips />
@@ -59,6 +63,7 @@ export function App() {
       </main>
       {compare && <Compare key={compare.join()} ids={compare} />}
       {helpOpen.value && <Help />}
+      {store.signedOut.value && <SignInDialog />}
       <Toast />
       <DropZone />
     </div>

@@ -5,7 +5,7 @@ import { errorMessage } from "../api/http";
 import { formatNumber, formatPercent, t } from "../i18n";
 import { rampColor } from "../model/color";
 import type { Hit } from "../model/hit";
-import { byId, relativeScore, scoreRange } from "../model/store";
+import { byId, relativeScore, scoreRange, signedOut } from "../model/store";
 
 type Children = ComponentChildren;
 
@@ -161,5 +161,7 @@ export function useAsync<T>(load: (signal: AbortSignal) => Promise<T>, dependenc
     );
     return () => controller.abort();
   }, [...dependencies, attempt]);
+  // What failed while the server asked for the key loads again once the user has signed in.
+  useEffect(() => { if (!signedOut.value && result.state === "failed") setAttempt(attempt + 1); }, [signedOut.value]);
   return [result, () => setAttempt(attempt + 1)];
 }

@@ -23,6 +23,7 @@ export const Flame = icon(<path d="M10 17c-3.2 0-5.2-2.2-5.2-4.9 0-2.5 1.7-3.9 2
 export const Sun = icon(<><circle cx="10" cy="10" r="3.2" /><path d="M10 2.500v1.800m0 11.400v1.800M2.5 10h1.800m11.4 0h1.800M4.7 4.7 6 6m8 8 1.3 1.300M4.7 15.3 6 14m8-8 1.3-1.3" /></>);
 export const Moon = icon(<path d="M16 11.800A6.5 6.5 0 0 1 8.2 4 6.5 6.5 0 1 0 16 11.800z" />);
 export const Help = icon(<><circle cx="10" cy="10" r="7" /><path d="M8 8a2 2 0 1 1 2.7 1.900c-.5.2-.7.5-.7 1.100v.3M10 14v.1" /></>);
+export const SignOut = icon(<path d="M8 3.500H4.500v13H8M12.500 6.500 16 10l-3.500 3.500M16 10H8" />);
 export const Back = icon(<path d="M12 4.5 6.5 10l5.5 5.5" />);
 export const Next = icon(<path d="M8 4.5 13.5 10 8 15.5" />);
 export const Share = icon(<><path d="M8.5 11.500a3 3 0 0 0 4.2 0l2.6-2.600a3 3 0 0 0-4.2-4.200L10 5.8" /><path d="M11.5 8.500a3 3 0 0 0-4.2 0l-2.6 2.600a3 3 0 0 0 4.2 4.200L10 14.2" /></>);
