@@ -1,6 +1,7 @@
 """Decodes a picture that somebody sends as a query: within limits, and with nothing that could reach other files."""
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
@@ -111,10 +112,11 @@ def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             # Our own limit below is stricter than Pillow's warning.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-                _check_size(*image.size, max_pixels)
+            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as stored:
+                _check_size(*stored.size, max_pixels)
                 # JPEG can be decoded at a fraction of its size.
-                image.draft("RGB", (_LONGEST_PX, _LONGEST_PX))
+                stored.draft("RGB", (_LONGEST_PX, _LONGEST_PX))
+                image = _turned_by_exif(stored)
                 if image.mode.startswith("I"):
                     # Grey of 16 bits, which convert() would clip at 255.
                     rgb = Image.fromarray(_stretched(np.ma.asarray(image))).convert("RGB")
@@ -130,6 +132,15 @@ def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
         raise ImageError(f"query image: damaged or cut short ({error}); send the whole file") from error
     rgb.thumbnail((_LONGEST_PX, _LONGEST_PX), Image.Resampling.BICUBIC)
     return np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
+
+
+def _turned_by_exif(stored: Image.Image) -> Image.Image:
+    """Return a picture as viewers show it: cameras store the rows of their sensor, and in EXIF how to turn them."""
+    try:
+        return ImageOps.exif_transpose(stored)
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
+        # Damaged EXIF says nothing; of damaged pixels, decoding them will tell.
+        return stored
 
 
 @contextmanager

@@ -57,7 +57,8 @@ def transform_of(dataset: DatasetReader, sidecar: Sidecar) -> Affine:
         SceneError: It has no georeference.
     """
     if sidecar.bounds and stored(dataset) is not dataset:
-        raise SceneError(f"{dataset.name}: it has ground control points of its own; leave bounds out of its sidecar")
+        own_place = "ground control points" if stored(dataset).transform.is_identity else "a rotated grid"
+        raise SceneError(f"{dataset.name}: it has {own_place} of its own; leave bounds out of its sidecar")
     if sidecar.bounds:
         placed: Affine = from_bounds(*sidecar.bounds, dataset.width, dataset.height)
         return placed

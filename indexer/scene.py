@@ -15,7 +15,7 @@ from rasterio.io import DatasetReader
 
 from bandsight.catalog.records import SceneRecord
 from bandsight.errors import SceneError
-from bandsight.geo.footprint import footprint
+from bandsight.geo.footprint import Footprint, footprint
 from bandsight.raster.bands import BandRef
 from bandsight.raster.byte_scaling import ByteScaling
 from bandsight.raster.collar import find_collar
@@ -23,7 +23,7 @@ from bandsight.raster.decisions import BandDecision, Decisions, FileDecision, Qu
 from bandsight.raster.drivers import local_file, raster_path, stored
 from bandsight.raster.masks import file_mask
 from bandsight.raster.open_files import OpenFiles
-from bandsight.raster.orientation import is_aligned, north_up, swaps_axes
+from bandsight.raster.orientation import is_aligned, is_askew, north_up, swaps_axes
 from bandsight.raster.scene_raster import FileGrid, QualityBand, SceneRaster, Transform
 from bandsight.sensors.listing import rule_text
 from bandsight.sensors.match import Match, match
@@ -194,7 +194,7 @@ def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | Non
     raster = replace(draft, scaling=ByteScaling(to_db=stretched.to_db, low=stretched.low, high=stretched.high))
     when, when_from = _datetime(opened, dataset)
     decisions = _decisions(opened, raster, stretched, {"nodata_from": nodata_from, "datetime_from": when_from})
-    where = footprint(raster.transform, raster.crs, 0, 0, raster.width, raster.height)
+    where = _footprint(raster, stored(dataset))
     record = SceneRecord(
         key=key,
         href=opened.source.hrefs[0],
@@ -229,6 +229,13 @@ def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | Non
     )
 
 
+def _footprint(raster: SceneRaster, raw: DatasetReader) -> Footprint:
+    """Return what a scene covers: of a rotated file, the ground under its own grid, not the empty corners around it."""
+    if is_askew(raw.transform) and not is_askew(Affine(*raster.transform)):
+        return footprint(_six(raw.transform), raster.crs, 0, 0, raw.width, raw.height)
+    return footprint(raster.transform, raster.crs, 0, 0, raster.width, raster.height)
+
+
 def _notes(opened: _Opened) -> tuple[str, ...]:
     matched = opened.matched
     if not matched.not_applied:
@@ -254,7 +261,7 @@ def _grid(opened: _Opened) -> _Grid:
     """
     used = {m.href: opened.datasets[m.href] for m in opened.matched.bands}
     for href, dataset in used.items():
-        _check_blocks(href, dataset)
+        _check_blocks(href, stored(dataset))
     name, sidecars = opened.source.name, opened.sidecars
     transforms = {href: transform_of(dataset, sidecars[href]) for href, dataset in used.items()}
     reference = min(used, key=lambda href: abs(transforms[href].determinant))
@@ -400,16 +407,16 @@ def _quality(opened: _Opened, grid: _Grid) -> QualityBand | None:
 
 def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, metadata: SceneMetadata) -> RasterInfo:
     raw = stored(dataset)
-    band_tags = [{**raw.tags(i), **raw.tags(i, ns="IMAGERY")} for i in range(1, dataset.count + 1)]
+    band_tags = [{**raw.tags(i), **raw.tags(i, ns="IMAGERY")} for i in range(1, raw.count + 1)]
     return RasterInfo(
         href=href,
         path=raster_path(href),
-        count=dataset.count,
-        dtype=dataset.dtypes[0],
-        descriptions=tuple(dataset.descriptions),
+        count=raw.count,
+        dtype=raw.dtypes[0],
+        descriptions=tuple(raw.descriptions),
         tags=raw.tags(),
         band_tags=tuple(band_tags),
-        colorinterp=tuple(interp.name for interp in dataset.colorinterp),
+        colorinterp=tuple(interp.name for interp in raw.colorinterp),
         wavelengths_um=sidecar.wavelengths_um,
         sensor=sidecar.sensor,
         stated=metadata.bands.get(href, ()),
@@ -417,7 +424,7 @@ def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, metadata: SceneMe
         hints=metadata.hints,
         sidecar=_sidecar_name(href),
         platform=str(metadata.properties.get("platform") or ""),
-        true_alpha=_is_opacity(dataset),
+        true_alpha=_is_opacity(raw),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import SceneError
+from bandsight.raster.drivers import stored
 from bandsight.raster.open_files import OpenFiles
 from bandsight.raster.samples import sample_values
 from bandsight.raster.scene_raster import SceneRaster
@@ -183,7 +184,7 @@ def _of_file(
     rule: Scaling, files: OpenFiles, href: str, index: int, scales: Mapping[str, Scale]
 ) -> tuple[Scaling, str]:
     """Return the rule with the scale that the product or the file states, where the rule is for scaled integers."""
-    dataset = files.dataset(href)
+    dataset = stored(files.dataset(href))
     scale, offset, stated = scales.get(href) or (dataset.scales[index - 1], dataset.offsets[index - 1], "the file")
     if rule.scale == 1 or (scale, offset) == (1, 0) or scale <= 0:
         return rule, "the profile"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from rasterio.io import DatasetReader
 
 from bandsight.errors import SceneError
-from bandsight.raster.drivers import open_raster, raster_path, subdataset
+from bandsight.raster.drivers import open_raster, raster_path, stored, subdataset
 
 # A container with more parts than this is a data cube to be indexed part by part.
 _MAX_PARTS = 500
@@ -57,7 +57,7 @@ def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
         kept = {part: d for part, d in pictures.items() if d.width * d.height == size}
         if not kept:
             raise SceneError(f"{href}: a container without rasters; {_names(parts)}")
-        if len(kept) > 1 and any(d.count > 1 for d in kept.values()):
+        if len(kept) > 1 and any(stored(d).count > 1 for d in kept.values()):
             raise SceneError(f"{href}: several rasters with several bands in it; name one: {_names(list(kept))}")
         return kept
     finally:

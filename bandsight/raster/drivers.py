@@ -24,6 +24,7 @@ from rasterio.vrt import WarpedVRT
 
 from bandsight.errors import SceneError
 from bandsight.raster.gdal_vsi import forget
+from bandsight.raster.orientation import is_askew, upright_grid
 
 # Drivers that redirect to other files or URLs (VRT, WMS, …) are not among them: a scene must not make us read what
 # the user did not name.
@@ -44,6 +45,8 @@ _NETWORK |= {"GDAL_HTTP_TIMEOUT": "60"}
 
 # What GDAL writes before the name of an overview file in the raster's own folder.
 _BESIDE = ":::BASE:::"
+
+_SOME_PLANE = 'LOCAL_CS["unknown",UNIT["metre",1]]'
 
 # Beyond, UTM zones are too narrow.
 _UTM_LAT = 84
@@ -135,14 +138,16 @@ def raster_path(href: str) -> PurePath:
     return PurePath(urlsplit(href).path if is_remote(href) else href)
 
 
-def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetReader:
+def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS, *, upright: bool = True) -> DatasetReader:
     """Return an open raster; the caller closes it.
 
-    One that is placed by ground control points or by RPCs alone is warped on the fly, to UTM or a polar projection.
+    One that is placed by ground control points or by RPCs alone is warped on the fly, to UTM or a polar projection; one
+    whose grid is rotated by something else than right angles, to a grid north up in its own CRS.
 
     Args:
         href: A path, a URL (http, https, s3, gs, az), a place in a zip, or a part of a NetCDF or HDF5 file.
         drivers: Those that may open it.
+        upright: Warp rotated grids.
 
     Raises:
         SceneError: There is no such file, or no driver can read it.
@@ -162,7 +167,7 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS) -> DatasetRe
             dataset = DatasetReader(gdal_name(place), driver=list(drivers))
             # Before anything asks for its overviews.
             _refuse_overviews_elsewhere(dataset, place)
-            return _placed(dataset)
+            return _placed(dataset, upright=upright)
     except SceneError:
         raise
     except (RasterioError, CPLE_BaseError, ValueError, UnicodeError) as error:
@@ -231,12 +236,42 @@ def _refuse_overviews_elsewhere(dataset: DatasetReader, place: str) -> None:
         )
 
 
-def _placed(dataset: DatasetReader) -> DatasetReader:
+def set_upright(dataset: DatasetReader) -> DatasetReader:
+    """Return a raster whose grid is rotated by something else than right angles on a grid north up; any other as it is.
+
+    Pixels keep their numbers: each is that of the nearest stored one. Outside of the stored picture is no data: the
+    file's own value for that, or opacity in a band after the stored ones.
+    """
+    grid = None
+    if is_askew(dataset.transform):
+        grid = upright_grid(dataset.transform, dataset.width, dataset.height)
+    if grid is None:
+        return dataset
+    # Within one CRS, whichever that is: a sidecar may state it.
+    crs = dataset.crs or CRS.from_wkt(_SOME_PLANE)
+    outside: dict[str, Any] = {"add_alpha": "alpha" not in {colour.name for colour in dataset.colorinterp}}
+    if dataset.nodata is not None:
+        outside = {"nodata": dataset.nodata}
+    transform, width, height = grid
+    warped: DatasetReader = WarpedVRT(
+        dataset,
+        src_crs=crs,
+        crs=crs,
+        transform=transform,
+        width=width,
+        height=height,
+        resampling=Resampling.nearest,
+        **outside,
+    )
+    return warped
+
+
+def _placed(dataset: DatasetReader, *, upright: bool) -> DatasetReader:
     points, crs = dataset.gcps
     if not all(math.isfinite(value) for point in points for value in (point.x, point.y)):
         points = []
     if not dataset.transform.is_identity or (not points and dataset.rpcs is None):
-        return dataset
+        return set_upright(dataset) if upright else dataset
     # Outside of the warped picture is no data; where the file has no value for that, 0 is it.
     options: dict[str, Any] = {"nodata": dataset.nodata if dataset.nodata is not None else 0}
     if points:

@@ -9,6 +9,7 @@ from rasterio.io import DatasetReader
 
 from bandsight.raster.drivers import open_raster
 from bandsight.raster.masks import FileMask, file_mask
+from bandsight.raster.orientation import is_askew
 from bandsight.raster.scene_raster import SceneRaster
 
 
@@ -25,15 +26,21 @@ class OpenFiles:
         self._datasets: dict[str, DatasetReader] = {}
         self._masks: dict[str, FileMask] = {}
 
-    def dataset(self, href: str) -> DatasetReader:
+    def dataset(self, href: str, raster: SceneRaster | None = None) -> DatasetReader:
         """Return an open file of a scene.
+
+        Args:
+            href: The file.
+            raster: The scene. Older versions have indexed rotated grids as they are stored; None for a scene that is
+                being indexed.
 
         Raises:
             SceneError: There is no such file, or no driver can read it.
         """
         found = self._opened.get(href, self._datasets.get(href))
         if found is None:
-            found = self._datasets[href] = open_raster(href)
+            upright = raster is None or not is_askew(Affine(*raster.transform))
+            found = self._datasets[href] = open_raster(href, upright=upright)
         return found
 
     def mask(self, raster: SceneRaster, href: str) -> FileMask:
@@ -43,7 +50,7 @@ class OpenFiles:
             return known.mask
         if href not in self._masks:
             used = [band.index for band in raster.bands if band.href == href]
-            self._masks[href] = file_mask(self.dataset(href), used)
+            self._masks[href] = file_mask(self.dataset(href, raster), used)
         return self._masks[href]
 
     def transform(self, raster: SceneRaster, href: str) -> Affine:
@@ -55,7 +62,7 @@ class OpenFiles:
         known = raster.files.get(href)
         if known is not None:
             return known.transform
-        dataset, grid = self.dataset(href), Affine(*raster.transform)
+        dataset, grid = self.dataset(href, raster), Affine(*raster.transform)
         same = (dataset.width, dataset.height) == (raster.width, raster.height)
         if same or dataset.transform.is_identity:
             found: Affine = grid @ Affine.scale(raster.width / dataset.width, raster.height / dataset.height)

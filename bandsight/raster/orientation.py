@@ -13,6 +13,8 @@ T = TypeVar("T", bound=np.generic)
 _ASKEW_DEG = 0.5
 # How far two grids may be from parallel, as a share of a pixel.
 _PARALLEL = 1e-6
+# A strip of a thousand lines in a hundred columns, at 45°, is an eighth of the picture around it.
+_MOST_EMPTY = 200
 
 
 def north_up(transform: Affine, width: int, height: int) -> tuple[Affine, int, int]:
@@ -37,6 +39,32 @@ def is_askew(transform: Affine) -> bool:
     east = math.degrees(math.atan2(transform.d, transform.a)) % 90
     down = math.degrees(math.atan2(transform.e, transform.b)) % 90
     return any(min(angle, 90 - angle) > _ASKEW_DEG for angle in (east, down))
+
+
+def upright_grid(transform: Affine, width: int, height: int) -> tuple[Affine, int, int] | None:
+    """Return the north-up grid of square pixels, as large as the stored ones, around a raster that lies askew.
+
+    Its origin is a multiple of its pixels, so that grids of one pixel size share their pixels.
+
+    Args:
+        transform: From pixels to the CRS.
+        width: Columns.
+        height: Rows.
+
+    Returns:
+        Transform, columns and rows; None where the raster is sheared so much that the grid would be mostly empty.
+    """
+    side = math.sqrt(abs(transform.determinant))
+    corners = [transform @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
+    if not (side > 0 and all(math.isfinite(value) for corner in corners for value in corner)):
+        return None
+    left, right = (pick(x for x, _ in corners) / side for pick in (min, max))
+    bottom, top = (pick(y for _, y in corners) / side for pick in (min, max))
+    west, north = math.floor(left + _PARALLEL), math.ceil(top - _PARALLEL)
+    columns, rows = math.ceil(right - _PARALLEL) - west, north - math.floor(bottom + _PARALLEL)
+    if columns * rows > _MOST_EMPTY * width * height:
+        return None
+    return Affine(side, 0, west * side, 0, -side, north * side), columns, rows
 
 
 def is_aligned(step: Affine) -> bool:

@@ -354,7 +354,7 @@ def _read_file(
     indexes = [raster.bands[position].index for position in positions]
     shape = (inside.shape[0] * finer, inside.shape[1] * finer)
     try:
-        dataset = files.dataset(href)
+        dataset = files.dataset(href, raster)
         step = step_of(raster, files, href)
         window = _window(dataset, step, inside.extent)
         if window is None:
@@ -419,7 +419,7 @@ def _read_quality(raster: SceneRaster, inside: _Inside, files: OpenFiles) -> NDA
     href = raster.quality.href
     step = ~raster.quality.transform @ Affine(*raster.transform)
     try:
-        dataset = files.dataset(href)
+        dataset = files.dataset(href, raster)
         window = _window(dataset, step, inside.extent)
         if window is None:
             return np.zeros(inside.shape, np.int64)

@@ -5,7 +5,6 @@ import pytest
 import rasterio
 import rasterio.control
 import rasterio.rpc
-from affine import Affine
 
 from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
@@ -113,15 +112,6 @@ def test_whole_numbers_become_by_table_what_they_become_by_arithmetic(kind, to_d
     for low, high in (((0.0,) * 3, (255.0,) * 3), ((-20.0, 3.5, 100.0), (40.0, 60.2, 3000.0))):
         scaling = ByteScaling(to_db=to_db, low=low, high=high)
         np.testing.assert_array_equal(to_bytes(scaling, values), to_bytes(scaling, values.astype(np.float32)))
-
-
-def test_a_rotated_scene_is_read_on_its_own_grid(tmp_path):
-    rotated = Affine.translation(400_000, 5_800_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
-    values = picture(3, 64, 64)
-    scene = opened(write(tmp_path / "a.tif", values, transform=rotated))
-    tile = read_tiles(scene, windows_of(scene)[:1], tile_px=32, min_valid=0)[0]
-    np.testing.assert_array_equal(tile.pixels, values[:, :32, :32])
-    assert tile.window.cell.startswith("scene/")
 
 
 def test_one_saturated_band_with_the_nodata_value_is_still_data(tmp_path):
