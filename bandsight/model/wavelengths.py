@@ -1,15 +1,11 @@
 """Checks lists of centre wavelengths in µm, and finds the bands nearest to given wavelengths."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from bandsight.errors import WavelengthError
-
-# The longest thermal bands are near 15 µm, and SAR has a code of a few µm (5.405 for C band, the DOFA convention).
-# Values above 100 are nanometres, or true radar wavelengths, which the models do not know.
-MAX_UM = 100.0
+from bandsight.wavelength_range import wavelength_problem
 
 
 def check_wavelengths(wavelengths: Sequence[float], bands: int | None = None) -> tuple[float, ...]:
@@ -30,15 +26,8 @@ def check_wavelengths(wavelengths: Sequence[float], bands: int | None = None) ->
             f"wavelengths: found {len(values)} for {bands} bands; pass one centre wavelength in µm for each band"
         )
     for position, value in enumerate(values):
-        if not math.isfinite(value) or value <= 0:
-            raise WavelengthError(
-                f"wavelengths: value {value:g} at position {position} is not a wavelength; need a positive number of µm"
-            )
-        if value > MAX_UM:
-            raise WavelengthError(
-                f"wavelengths: value {value:g} at position {position} looks like nanometres; need µm, "
-                f"so divide by 1000 ({value / 1000:g})"
-            )
+        if problem := wavelength_problem(value):
+            raise WavelengthError(f"wavelengths: value {value:g} at position {position} {problem}")
     return values
 
 

@@ -12,6 +12,7 @@ from bandsight.errors import SensorError
 from bandsight.sensors.quality import Quality
 from bandsight.sensors.scaling import Scaling
 from bandsight.sensors.styles import Style
+from bandsight.wavelength_range import wavelength_problem
 
 _FOLDER = Path(__file__).parent / "profiles"
 _T = TypeVar("_T")
@@ -187,8 +188,8 @@ def _profile(name: str, said: dict[str, Any]) -> Profile:
         said["toa_reflectance"] = said.pop("hazy")
     bands = tuple(_table(Band, band) for band in said.pop("bands", []))
     for band in bands:
-        if not 0 < band.wavelength_um < 100:  # noqa: PLR2004
-            raise ValueError(f"wavelength_um {band.wavelength_um} of {band.name}; need µm, e.g. 0.665 for red")
+        if problem := wavelength_problem(band.wavelength_um):
+            raise ValueError(f"wavelength_um {band.wavelength_um:g} of {band.name} {problem}")
     rules = {dtype: tuple(_rules(rule)) for dtype, rule in said.pop("scaling").items()}
     if "default" not in rules:
         raise ValueError("scaling.default is missing")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from bandsight.errors import SensorError
 from bandsight.sensors.raster_info import RasterInfo
+from bandsight.wavelength_range import wavelength_problem
 
-_LONGEST_UM = 100.0
 _UNITS_UM = {"micrometers": 1.0, "micrometer": 1.0, "um": 1.0, "µm": 1.0, "μm": 1.0, "microns": 1.0, "micron": 1.0}
 _UNITS_UM |= {"nanometers": 1e-3, "nanometer": 1e-3, "nm": 1e-3}
 
@@ -117,11 +117,8 @@ def _keyed(files: Sequence[RasterInfo], value_of: Callable[[RasterInfo, int], fl
             value = value_of(info, position)
             if value is None:
                 continue
-            if not 0 < value <= _LONGEST_UM:
-                hint = (
-                    "looks like nanometres; divide by 1000" if value > _LONGEST_UM else "need a positive number of µm"
-                )
-                raise SensorError(f"{info.href}: wavelength {value:g} of band {position + 1}: {hint}")
+            if problem := wavelength_problem(value):
+                raise SensorError(f"{info.href}: wavelength {value:g} of band {position + 1} {problem}")
             found[info.href, position + 1] = value
     return found
 

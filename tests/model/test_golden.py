@@ -84,6 +84,9 @@ def test_preprocessing_equals_the_original_bit_for_bit(mode, size):
         ((0.665, -0.56, 0.49), "not a wavelength"),
         ((0.665, float("nan"), 0.49), "not a wavelength"),
         ((665, 560, 490), "looks like nanometres"),
+        ((0.665, 0.56, 0.19), "not a wavelength of light or heat"),
+        ((0.665, 0.56, 301), "looks like nanometres"),
+        ((55465.8, 0.56, 0.49), "for radar the code 5.405"),
     ],
 )
 def test_invalid_wavelengths_are_rejected(model, waves, message):

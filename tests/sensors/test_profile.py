@@ -126,6 +126,7 @@ def test_radar_says_its_frequency_and_polarisation() -> None:
             "wavelength_um",
         ),
         (f'{HEAD}bands = [{{ name = "b", wavelength_um = 665 }}]\n{TAIL}', "need µm"),
+        (f'{HEAD}bands = [{{ name = "b", wavelength_um = 0.1 }}]\n{TAIL}', "need 0.2 to 300 µm"),
         (f'{HEAD}bands = [{{ name = "b", wavelength_um = "0.6" }}]\n{TAIL}', "wavelength_um is '0.6'; need a number"),
         (f'{HEAD}bands = [{{ name = "b", wavelength_um = 0.6, file = 5 }}]\n{TAIL}', "file is 5; need a pattern"),
         (f'{HEAD}min_bands = "3"\n{TAIL}', "min_bands is '3'; need a whole number"),
