@@ -22,6 +22,11 @@ def test_a_drawn_box_limits_the_results(open_page, shot) -> None:
     page.mouse.down()
     page.mouse.move(x + 10, y + 10)
     page.mouse.move(x + 40, y + 40)
+    # A busy page gets the click long after the release.
+    page.evaluate("""() => {
+      const stall = () => { const until = performance.now() + 800; while (performance.now() < until); };
+      addEventListener("pointerup", stall, { once: true });
+    }""")
     page.mouse.up()
     page.wait_for_selector(".chip >> text=Area")
     wait_for_results(page)

@@ -11,6 +11,20 @@ export const rectangle = ([x1, y1]: Point, [x2, y2]: Point): Polygon => {
 };
 const clamp = ([lon, lat]: Point): Point => [Math.min(180, Math.max(-180, lon)), Math.min(90, Math.max(-90, lat))];
 
+/** Ignore the click of the pointer press that finishes a drawing, however late it arrives. */
+function ignoreClick(surface: HTMLElement): void {
+  const stop = (): void => {
+    surface.removeEventListener("click", ignore, true);
+    removeEventListener("pointerdown", stop, true);
+  };
+  const ignore = (event: MouseEvent): void => {
+    event.stopPropagation();
+    stop();
+  };
+  surface.addEventListener("click", ignore, true);
+  addEventListener("pointerdown", stop, true);
+}
+
 /** Draw an area: `preview` gets it while it grows, `done` gets it when it is finished, or null. */
 export function draw(map: MapLibre, shape: "box" | "polygon", preview: (area: Polygon | null) => void, done: (area: Polygon | null) => void): Drawing {
   const surface = map.getCanvasContainer();
@@ -43,7 +57,10 @@ export function draw(map: MapLibre, shape: "box" | "polygon", preview: (area: Po
     }
     const first = ring[0] && map.project(ring[0]);
     const frame = canvas.getBoundingClientRect();
-    if (first && ring.length >= 3 && Math.hypot(event.clientX - frame.left - first.x, event.clientY - frame.top - first.y) < 12) return close();
+    if (first && ring.length >= 3 && Math.hypot(event.clientX - frame.left - first.x, event.clientY - frame.top - first.y) < 12) {
+      ignoreClick(surface);
+      return close();
+    }
     ring.push(at(event));
     if (ring.length > 1) preview(closed(ring));
   };
@@ -56,8 +73,10 @@ export function draw(map: MapLibre, shape: "box" | "polygon", preview: (area: Po
     const [a, b] = [map.project(start), map.project(at(event))];
     const area = rectangle(start, at(event));
     start = null;
-    if (Math.abs(a.x - b.x) > 4 && Math.abs(a.y - b.y) > 4) finish(area);
-    else preview(null);
+    if (Math.abs(a.x - b.x) > 4 && Math.abs(a.y - b.y) > 4) {
+      ignoreClick(surface);
+      finish(area);
+    } else preview(null);
   };
   const key = (event: KeyboardEvent): void => {
     if (event.key === "Escape") finish(null);

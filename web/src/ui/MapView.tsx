@@ -227,10 +227,6 @@ function followHeatMap(map: MapLibre): Stop {
   });
 }
 
-/** Clicks within this time after drawing belong to the drawing. */
-const AFTER_DRAWING_MS = 500;
-let drawnAt = -AFTER_DRAWING_MS;
-
 function followDrawing(map: MapLibre): Stop {
   return effect(() => {
     const shape = store.drawing.value;
@@ -238,7 +234,6 @@ function followDrawing(map: MapLibre): Stop {
     const preview = (area: Parameters<typeof maplibre.areaFeatures>[0]): void => maplibre.setData(map, "area", maplibre.areaFeatures(area ?? store.question.peek().filters.area));
     const drawing = draw(map, shape, preview, (area) => {
       store.drawing.value = null;
-      drawnAt = performance.now();
       if (!area) return;
       const { tab } = store.view.peek();
       updateFilters({ area });
@@ -267,8 +262,7 @@ function listen(map: MapLibre): Stop {
     store.hovered.value = null;
   };
   const onClick = (event: MapMouseEvent): void => {
-    // Releasing the pointer after drawing is not a click.
-    if (store.drawing.peek() || performance.now() - drawnAt < AFTER_DRAWING_MS) return;
+    if (store.drawing.peek()) return;
     const id = hitAt(event);
     if (id !== null) {
       select(id);
