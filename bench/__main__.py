@@ -26,8 +26,8 @@ from bandsight.archive import Archive, ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model import load_model
 from bandsight.model.architecture import build_model, wavelength_inputs
-from bandsight.model.checkpoint import find_model
 from bandsight.model.clip import ClipEncoder
+from bandsight.model.folder import find_model
 from bandsight.search.ranking import nearest
 from bandsight.search.request import request_of
 from bandsight.search.run import search

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from bandsight.evaluation.datasets import read_dataset
 from bandsight.model.architecture import SideBySide, build_model, fold_batch_norm
-from bandsight.model.checkpoint import find_model, load_strictly, read_weights
+from bandsight.model.checkpoint import load_strictly, read_weights
+from bandsight.model.folder import find_model
 from bandsight.model.onnx_trunk import session, trunk_graph
 from bandsight.model.preprocess import Preprocess
 

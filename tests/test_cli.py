@@ -277,6 +277,37 @@ def test_reindex_with_the_archives_own_model_changes_nothing(bandsight):
     assert json.loads(before)["generation"] == json.loads(now)["generation"]
 
 
+def test_indexing_again_does_not_load_the_model_where_there_is_nothing_to_do(tmp_path, run, capsys, monkeypatch):
+    scene, archive = write(tmp_path / "a.tif", picture(3, 128, 128)), tmp_path / "archive"
+    arguments = ["index", str(scene), "--archive", str(archive), "--quiet"]
+    assert run(capsys, monkeypatch, *arguments)[0] == 0
+    program = (
+        "import sys\nfrom bandsight import cli\nsys.argv[0] = 'bandsight'\ncli.main()\n"
+        "assert not {'torch', 'onnxruntime'} & set(sys.modules)"
+    )
+    again = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.startswith("nothing to do: 1 scene in the archive already, unchanged")
+    (tmp_path / "b.tif").write_bytes(scene.read_bytes())
+    arguments[1] = str(tmp_path)
+    code, out, err = run(capsys, monkeypatch, *arguments)
+    assert (code, "1 scene" in out, "model embedded" in err) == (0, True, True)
+
+
+def test_a_model_that_cannot_be_loaded_leaves_no_archive(tmp_path, capsys, monkeypatch):
+    scene, model = write(tmp_path / "a.tif", picture(3, 64, 64)), tmp_path / "model"
+    model.mkdir()
+    config = {"model_cfg": {"embed_dim": 8, "vision_cfg": {"image_size": 32}}}
+    (model / "open_clip_config.json").write_text(json.dumps(config))
+    (model / "open_clip_model.safetensors").write_bytes(b"nothing")
+    arguments = ["index", str(scene), "--archive", str(tmp_path / "archive"), "--model", f"local-dir:{model}"]
+    assert run_command(capsys, monkeypatch, *arguments)[0] == 1
+    assert not (tmp_path / "archive").exists()
+    (model / "open_clip_config.json").write_text("{}")
+    code, _, err = run_command(capsys, monkeypatch, *arguments)
+    assert (code, "lacks embed_dim or image_size" in err) == (1, True)
+
+
 def test_help_imports_nothing_heavy():
     script = (
         "import sys\nfrom bandsight.cli import app\n"

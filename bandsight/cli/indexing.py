@@ -14,6 +14,7 @@ from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption, Prof
 from bandsight.errors import QueryError
 
 if TYPE_CHECKING:
+    from bandsight.model.clip import ClipEncoder
     from indexer.summary import Summary
 
 
@@ -74,10 +75,10 @@ def index(
 ) -> None:
     """Tile and embed scenes into an archive; running it again adds only what is new or changed."""
     from bandsight.archive import ArchiveWriter, archive_exists
+    from bandsight.model.deferred import DeferredEncoder
     from bandsight.sensors.profile import load_profiles, profile_named
     from indexer.console import console_progress
     from indexer.estimate import estimate
-    from indexer.gpu import unused_gpu
     from indexer.pipeline import index as run
     from indexer.sources import check_inputs
     from indexer.stac_query import StacQuery
@@ -97,10 +98,11 @@ def index(
         max_items=max_items,
     )
     exists = archive_exists(archive)
-    encoder = opening.load(model or (opening.stored_model(archive) if exists else "embedded"), device)
-    say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
-    if warning := unused_gpu(str(encoder.device)):
-        say(warning)
+    source = model or (opening.stored_model(archive) if exists else "embedded")
+    encoder = DeferredEncoder(source, lambda: _loaded(source, device))
+    if not exists:
+        # All scenes are new, and an archive of a model that cannot be loaded is of no use.
+        encoder.load()
     given = {"tile_px": tile_px, "scales": levels, "overlap": overlap, "min_valid": min_valid, "max_cloud": max_cloud}
     chosen: Any = {name: value for name, value in given.items() if value is not None}
     # Without options, scenes keep those that they were indexed with.
@@ -139,6 +141,17 @@ def index(
     typer.echo(json.dumps(summary.as_dict(), indent=1) if as_json else summary.text())
     if summary.failed:
         raise typer.Exit(1)
+
+
+def _loaded(source: str, device: str) -> "ClipEncoder":
+    """Load a model, and say which it is and where it runs."""
+    from indexer.gpu import unused_gpu
+
+    encoder = opening.load(source, device)
+    say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
+    if warning := unused_gpu(str(encoder.device)):
+        say(warning)
+    return encoder
 
 
 def _whole_numbers(text: str, option: str) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from bandsight.errors import QueryError
 if TYPE_CHECKING:
     from bandsight.archive import Archive
     from bandsight.model.clip import ClipEncoder
+    from bandsight.model.protocol import Encoder
 
 
 def say(text: str) -> None:
@@ -24,7 +25,7 @@ def load(source: str, device: str) -> "ClipEncoder":
     return load_model(source, device)
 
 
-def identity(encoder: "ClipEncoder") -> Any:
+def identity(encoder: "Encoder") -> Any:
     """Return the identity of a model that an archive stores."""
     from bandsight.catalog.records import ModelIdentity
 

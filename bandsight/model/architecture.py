@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bandsight.errors import ModelError
-from bandsight.model.checkpoint import DOFA
+from bandsight.model.folder import DOFA
 from bandsight.model.patch_embed import DofaPatchEmbed, SpectralStem, WavelengthInput
 from bandsight.model.spectral_indices import SpectralIndices
 

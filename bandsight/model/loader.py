@@ -4,8 +4,9 @@ import torch
 
 from bandsight.errors import BandsightError, ModelError
 from bandsight.model.architecture import build_model, fold_batch_norm, ignores_padding
-from bandsight.model.checkpoint import find_model, load_strictly, read_weights
+from bandsight.model.checkpoint import load_strictly, read_weights
 from bandsight.model.clip import ClipEncoder
+from bandsight.model.folder import find_model
 from bandsight.model.onnx_trunk import onnx_trunk
 from bandsight.model.preprocess import Preprocess
 from bandsight.model.selftest import self_test

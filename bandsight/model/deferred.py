@@ -1,0 +1,89 @@
+"""A model that is loaded when it is first used: a job that has nothing to embed does without it."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.errors import ModelError
+from bandsight.model.folder import ModelFolder, find_model
+
+if TYPE_CHECKING:
+    from bandsight.model.clip import ClipEncoder
+    from bandsight.model.pending import PendingEmbeddings
+
+
+class DeferredEncoder:
+    """An encoder that knows at once which model it is; its weights are read and torch is imported by the first use."""
+
+    def __init__(self, source: str, load: Callable[[], "ClipEncoder"]) -> None:
+        """Find the model's files.
+
+        Args:
+            source: As `load_model`.
+            load: Loads it; called once, if at all.
+
+        Raises:
+            ModelError: Files are missing, or the config does not say what the model is.
+        """
+        folder = find_model(source)
+        self.name, self.license, self._load = source, folder.license, load
+        self.dim, self.image_size = _sizes(folder)
+        self.digest = folder.digest()
+        self._encoder: ClipEncoder | None = None
+
+    def load(self) -> "ClipEncoder":
+        """Return the model, loaded.
+
+        Raises:
+            ModelError: As `load_model`.
+        """
+        if self._encoder is None:
+            self._encoder = self._load()
+        return self._encoder
+
+    def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """As `Encoder`."""
+        return self.load().embed_pixels(pixels, wavelengths)
+
+    def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """As `Encoder`."""
+        return self.load().dense(pixels, wavelengths)
+
+    def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
+        """As `Encoder`."""
+        return self.load().embed_texts(texts)
+
+    def probabilities(
+        self,
+        image_vectors: NDArray[np.float32],
+        text_vectors: NDArray[np.float32],
+        wavelengths: Sequence[Sequence[float]] | None = None,
+    ) -> NDArray[np.float32]:
+        """As `Encoder`."""
+        return self.load().probabilities(image_vectors, text_vectors, wavelengths)
+
+    def threshold(self, wavelengths: Sequence[float]) -> float | None:
+        """As `Encoder`."""
+        return self.load().threshold(wavelengths)
+
+    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> "PendingEmbeddings":
+        """As `BatchEncoder`."""
+        return self.load().begin_pixels(pixels, wavelengths)
+
+    def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
+        """As `BatchEncoder`."""
+        return self.load().speed_up(pixels, wavelengths)
+
+
+def _sizes(folder: ModelFolder) -> tuple[int, int]:
+    """Return the length of a vector and the side of the input, pixels."""
+    try:
+        model = folder.config["model_cfg"]
+        return int(model["embed_dim"]), int(model["vision_cfg"]["image_size"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"model {folder.source}: its open_clip_config.json lacks embed_dim or image_size ({error}); download the "
+            "file again"
+        ) from error
