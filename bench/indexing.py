@@ -27,6 +27,7 @@ from rasterio.transform import from_origin
 from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model import load_model
+from bandsight.model.imagery import ImageryLike
 from bandsight.model.pending import PendingEmbeddings, Ready
 from bandsight.model.protocol import BatchEncoder
 from indexer.pipeline import index
@@ -76,12 +77,16 @@ class NullEncoder:
         self,
         image_vectors: NDArray[np.float32],
         text_vectors: NDArray[np.float32],
-        wavelengths: Sequence[Sequence[float]] | None = None,  # noqa: ARG002  (the protocol has it)
+        imagery: Sequence[ImageryLike] | None = None,  # noqa: ARG002  (the protocol has it)
     ) -> NDArray[np.float32]:
         """Return one half for every pair."""
         return np.full((len(image_vectors), len(text_vectors)), 0.5, np.float32)
 
-    def threshold(self, wavelengths: Sequence[float]) -> float | None:  # noqa: ARG002  (as above)
+    def threshold(self, imagery: ImageryLike) -> float | None:  # noqa: ARG002  (as above)
+        """Return None."""
+        return None
+
+    def uncalibrated(self, imagery: ImageryLike) -> str | None:  # noqa: ARG002  (as above)
         """Return None."""
         return None
 

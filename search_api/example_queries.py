@@ -7,6 +7,7 @@ import numpy as np
 
 from bandsight.archive import Archive
 from bandsight.model.protocol import Encoder
+from bandsight.search.imagery import imagery_of_hit
 from bandsight.search.question_ranking import calibrated
 from bandsight.search.ranking import nearest
 
@@ -53,7 +54,7 @@ def example_queries(archive: Archive, encoder: Encoder, candidates: Sequence[str
             continue
         cosines = np.array([[hit.score] for hit in hits], np.float32)
         for hit in calibrated(encoder, hits, cosines):
-            threshold, probability = encoder.threshold(hit.scene.wavelengths_um), hit.probability
+            threshold, probability = encoder.threshold(imagery_of_hit(hit)), hit.probability
             if probability is not None and hit.match is not False:
                 # Thresholds differ by sensor, so the margin above the threshold is what compares.
                 margin = probability / threshold if threshold else probability

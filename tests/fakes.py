@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.model.imagery import ImageryLike
 from bandsight.model.pending import Ready
 
 
@@ -53,12 +54,15 @@ class FakeEmbedder:
         self,
         image_vectors: NDArray[np.float32],
         text_vectors: NDArray[np.float32],
-        wavelengths: Sequence[Sequence[float]] | None = None,
+        imagery: Sequence[ImageryLike] | None = None,
     ) -> NDArray[np.float32]:
         return (1 / (1 + np.exp(-10 * image_vectors @ text_vectors.T))).astype(np.float32)
 
-    def threshold(self, wavelengths: Sequence[float]) -> float | None:
+    def threshold(self, imagery: ImageryLike) -> float | None:
         return 0.9
+
+    def uncalibrated(self, imagery: ImageryLike) -> str | None:
+        return None
 
 
 def _unit(rows: NDArray[np.floating]) -> NDArray[np.float32]:

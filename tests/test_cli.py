@@ -432,3 +432,34 @@ def test_an_archive_is_named_by_folder_or_url(run, capsys, monkeypatch, archive)
     code, _, err = run(capsys, monkeypatch, "status", "--archive", "mongodb://host/archive")
     assert code == 1
     assert "found the scheme mongodb; this Bandsight opens archives as a folder" in err
+
+
+def test_a_model_is_calibrated_and_the_calibration_is_used_when_it_is_opened(run, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("BANDSIGHT_CALIBRATIONS", str(tmp_path / "own"))
+    for cls, pixels in (("open water", _water()), ("dense green forest", _forest())):
+        (tmp_path / "places" / cls).mkdir(parents=True)
+        for number in range(30):
+            cut = pixels[:, 2 * number :, 3 * number :]
+            Image.fromarray(cut.transpose(1, 2, 0)).save(tmp_path / "places" / cls / f"{number}.png")
+    data = str(tmp_path / "places")
+    code, text, err = run(capsys, monkeypatch, "calibrate", data, "--name", "elevation")
+    assert code == 0
+    assert text.startswith("elevation: scale ")
+    assert "calibration error" in text
+    (file,) = (tmp_path / "own").glob("*.json")
+    assert str(file) in err
+    stored = json.loads(file.read_text())
+    assert stored["model_digest"] == file.stem
+    assert stored["families"]["elevation"]["held_out"]["images"] > 5
+    code, _, _ = run(capsys, monkeypatch, "calibrate", data, "--name", "radar_x")
+    assert code == 0
+    assert set(json.loads(file.read_text())["families"]) == {"elevation", "radar_x"}
+
+    from bandsight.model import load_model
+    from bandsight.model.imagery import Imagery
+
+    assert load_model(check=False).uncalibrated(Imagery(family="radar_x")) is None
+    code, _, err = run(capsys, monkeypatch, "calibrate", data, "--name", "sonar")
+    assert (code, "need one of rgb, multispectral" in err) == (1, True)
+    code, _, _ = run(capsys, monkeypatch, "calibrate", data, "--out", str(tmp_path / "calibration.json"))
+    assert set(json.loads((tmp_path / "calibration.json").read_text())["families"]) == {"rgb"}

@@ -154,6 +154,8 @@ class Hit:
     """1 is best."""
     probability: float | None = None
     """That the tile shows what the sentence says; None where the query has no sentence, or no calibration applies."""
+    probability_reason: str | None = None
+    """Why there is no probability; None where there is one, and where the query has no sentence."""
     match: bool | None = None
     """Whether the probability reaches the model's threshold for this imagery; None where it has none."""
     matched: str | None = None

@@ -2,12 +2,13 @@
 
 # The order of the help.
 from bandsight.cli import indexing, jobs, search, maintenance, relocating, reindexing  # noqa: I001
-from bandsight.cli import evaluate, serving, sensors
+from bandsight.cli import evaluate, calibrate, serving, sensors
 from bandsight.cli.base import app
 from bandsight.cli.entry_point import main
 
 __all__ = [
     "app",
+    "calibrate",
     "evaluate",
     "indexing",
     "jobs",

@@ -66,10 +66,10 @@ def evaluate(
         named = ", ".join(f"{path} as {called!r}" for path, called in zip(data, names, strict=True))
         say(f"part {part}: {named}; a part is one that a model never saw only if it was split by the same name")
     results = {}
-    for title, path, called, listed in zip(_titles(data, names), data, names, splits, strict=True):
+    for title, path, called, listed in zip(titles(data, names), data, names, splits, strict=True):
         left_out: dict[str, str] = {}
         images = read_dataset(path, part, called, waves, split=listed, left_out=left_out, resized=encoder.resized)
-        _say_left_out(title, left_out)
+        say_left_out(title, left_out, "evaluation.json names each (--out)")
         _say_classes(title, [image.cls for image in images])
         which: dict[str, Any] = {} if part is None else {"split_by_name": called}
         if listed is not None:
@@ -113,7 +113,7 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-def _titles(data: Sequence[Path], names: Sequence[str]) -> list[str]:
+def titles(data: Sequence[Path], names: Sequence[str]) -> list[str]:
     """Return what the data sets go by in the figures: their names, or where two have the same their paths."""
     count = Counter(names)
     titles = [called if count[called] == 1 else str(path) for path, called in zip(data, names, strict=True)]
@@ -123,11 +123,12 @@ def _titles(data: Sequence[Path], names: Sequence[str]) -> list[str]:
     return [title.encode("utf-8", "backslashreplace").decode("utf-8") for title in titles]
 
 
-def _say_left_out(title: str, left_out: dict[str, str]) -> None:
+def say_left_out(title: str, left_out: dict[str, str], where: str) -> None:
+    """Name the first of the images that are left out, and say where all are named."""
     for key, reason in [*left_out.items()][:_NAMED]:
         say(f"{title}: left out {key}: {reason}")
     if len(left_out) > _NAMED:
-        say(f"{title}: left out {len(left_out)} in all; evaluation.json names each (--out)")
+        say(f"{title}: left out {len(left_out)} in all; {where}")
 
 
 def _say_classes(title: str, classes: Sequence[str | None]) -> None:

@@ -81,9 +81,10 @@ class Results:
         return found
 
     @property
-    def nothing_matches(self) -> bool:
-        """Whether no hit is likely to be right."""
-        return bool(self._document.get("nothing_matches"))
+    def nothing_matches(self) -> bool | None:
+        """Whether no hit is likely to be right; None where that is not known, e.g. of imagery without a calibration."""
+        found: bool | None = self._document.get("nothing_matches")
+        return found
 
     @property
     def generation(self) -> int:

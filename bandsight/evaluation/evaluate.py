@@ -5,6 +5,7 @@ mean of three prompts, average over the classes. Every figure has a 95% interval
 """
 
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from bandsight.evaluation.metrics import (
     own_ranks,
     precision_at,
 )
+from bandsight.model.imagery import Imagery, ImageryLike, as_imagery, family
 from bandsight.model.protocol import Encoder
 from bandsight.model.wavelengths import nearest_bands
 
@@ -61,13 +63,18 @@ def evaluate(encoder: Encoder, images: Sequence[LabelledImage]) -> dict[str, Any
     if len(classes) > 1:
         rows = [row for row, image in enumerate(images) if image.cls is not None]
         truth = np.array([[images[row].cls == name for name in classes] for row in rows])
-        waves = [images[row].wavelengths for row in rows]
-        out |= classification(encoder, vectors[rows], truth, classes, waves)
+        out |= classification(encoder, vectors[rows], truth, classes, [imagery_of(images[row]) for row in rows])
     if (bands := band_agreement(encoder, images, vectors)) is not None:
         out["bands"] = bands
     if len(images) > _TOP:
         out["paraphrases"] = paraphrases(encoder, vectors)
     return out
+
+
+def imagery_of(image: LabelledImage) -> Imagery:
+    """Return what imagery a labelled image is; its ground sample distance where one and no range is given."""
+    low, high = image.gsd_m or (None, None)
+    return Imagery(family=family(image.wavelengths), gsd_m=low if low == high else None)
 
 
 def embed(encoder: Encoder, images: Sequence[LabelledImage]) -> NDArray[np.float32]:
@@ -125,7 +132,7 @@ def classification(
     vectors: NDArray[np.float32],
     truth: NDArray[np.bool_],
     classes: Sequence[str],
-    wavelengths: Sequence[Sequence[float]],
+    imagery: Sequence[ImageryLike],
 ) -> dict[str, Any]:
     """Return zero-shot figures with the mean of the prompts, calibration, and "nothing matches"."""
     weights = class_vectors(encoder, classes)
@@ -135,12 +142,31 @@ def classification(
     own = truth.argmax(axis=1)
     out["zero_shot"]["top1_name_alone"] = macro(plain == own, own)
     out["zero_shot"]["intervals"]["top1_name_alone"] = interval(_macro_of(Bootstrap(len(own)), plain == own, own))
-    chances = encoder.probabilities(vectors, weights, wavelengths)
-    out["calibration"] = calibration_curve(chances, truth)
-    out["calibration"]["interval"] = _calibration_interval(chances, truth)
-    if (nothing := nothing_matches(encoder, chances, truth, wavelengths)) is not None:
+    chances = encoder.probabilities(vectors, weights, imagery)
+    out |= calibration(encoder, chances, truth, imagery)
+    if (nothing := nothing_matches(encoder, chances, truth, imagery)) is not None:
         out["nothing_matches"] = nothing
     return out
+
+
+def calibration(
+    encoder: Encoder, chances: NDArray[np.float32], truth: NDArray[np.bool_], imagery: Sequence[ImageryLike]
+) -> dict[str, Any]:
+    """Return how far probabilities are from the truth, in all and by family; and why imagery has none, with counts."""
+    kinds = [as_imagery(one) for one in imagery]
+    reasons = Counter(reason for one in kinds if (reason := encoder.uncalibrated(one)) is not None)
+    out: dict[str, Any] = {"not_calibrated": dict(reasons)} if reasons else {}
+    known: NDArray[np.bool_] = np.isfinite(chances[:, 0])
+    if not known.any():
+        return out
+
+    def curve(rows: NDArray[np.bool_]) -> dict[str, Any]:
+        figures = calibration_curve(chances[rows], truth[rows])
+        return {**figures, "interval": _calibration_interval(chances[rows], truth[rows])}
+
+    families = sorted({one.family for one, there in zip(kinds, known, strict=True) if there})
+    by_family = {name: curve(known & np.array([one.family == name for one in kinds])) for name in families}
+    return {**out, "calibration": {**curve(known), "by_family": by_family}}
 
 
 def zero_shot(scores: NDArray[np.float32], truth: NDArray[np.bool_], classes: Sequence[str]) -> dict[str, Any]:
@@ -195,21 +221,21 @@ def _calibration_interval(chances: NDArray[np.float32], truth: NDArray[np.bool_]
 
 
 def nothing_matches(
-    encoder: Encoder, chances: NDArray[np.float32], truth: NDArray[np.bool_], wavelengths: Sequence[Sequence[float]]
+    encoder: Encoder, chances: NDArray[np.float32], truth: NDArray[np.bool_], imagery: Sequence[ImageryLike]
 ) -> dict[str, Any] | None:
-    """Return how often "something here matches" is right, each image judged by the level of its own bands.
+    """Return how often "something here matches" is right, each image judged by the level of its own family.
 
     Args:
         encoder: Whose levels.
         chances: Probabilities, shape (images, classes).
         truth: Same shape.
-        wavelengths: The bands of each image, µm.
+        imagery: What each image is.
 
     Returns:
-        `threshold`, a list where bands have levels of their own; the figures of `nothing_here`; None where some bands
-        have no level.
+        `threshold`, a list where families have levels of their own; the figures of `nothing_here`; None where some
+        images have no level.
     """
-    levels = [encoder.threshold(bands) for bands in wavelengths]
+    levels = [encoder.threshold(one) for one in imagery]
     known = [level for level in levels if level is not None]
     if len(known) < len(levels):
         return None

@@ -64,11 +64,12 @@ def calibration_curve(probabilities: Scores, truth: Truth, bins: int = 10) -> di
     """Return the mean probability and the share of true pairs by bin, and the expected calibration error.
 
     Args:
-        probabilities: Of pairs of image and sentence, any shape.
+        probabilities: Of pairs of image and sentence, any shape; pairs without one are NaN and left out.
         truth: Which pairs hold, same shape.
         bins: How many bins of equal width.
     """
-    p, t = probabilities.ravel(), truth.ravel()
+    known = np.isfinite(probabilities)
+    p, t = probabilities[known], truth[known]
     which = np.minimum((p * bins).astype(int), bins - 1)
     rows, error = [], 0.0
     for index in range(bins):

@@ -20,7 +20,7 @@ from bandsight.search.items import filter_of
 from bandsight.search.question import Picture
 from bandsight.search.request import query_of_body
 from bandsight.search.searcher import Searcher
-from bandsight.search.zero_shot import check_labels, classified, label_vectors, rounded
+from bandsight.search.zero_shot import check_labels, classified, label_vectors, number_or_none, rounded
 from bandsight.stac.items import server_facts
 
 # Labels × tiles, 4 bytes each.
@@ -104,9 +104,6 @@ def classify(searcher: Searcher, body: ClassifyBody) -> dict[str, Any]:
     field = class_field(archive, vectors, _filter(searcher, body))
     shown = field.ids[: min(body.limit, searcher.max_hits)].tolist()
     rows = classified(archive, searcher.encoder, labels, vectors, shown)
-    for row in rows:
-        probabilities = np.array([row["probabilities"][label] for label in labels], np.float32)
-        row["ranked"] = [one["label"] for one in ranked(labels, probabilities, probabilities)]
     return {
         "labels": labels,
         "matched": len(field.ids),
@@ -150,7 +147,7 @@ def ranked(
     return [
         {
             "label": labels[at],
-            "probability": round(float(probabilities[at]), _PLACES),
+            "probability": number_or_none(probabilities[at], _PLACES),
             "score": round(float(scores[at]), _PLACES),
         }
         for at in order
@@ -179,7 +176,12 @@ def _of_picture(
     vector, wavelengths = searcher.embed_picture(picture)
     probabilities = searcher.encoder.probabilities(vector[None], vectors, [wavelengths])[0]
     order = ranked(labels, vectors @ vector, probabilities)
-    return {"label": order[0]["label"], "probabilities": rounded(labels, probabilities), "ranked": order}
+    return {
+        "label": order[0]["label"],
+        "probabilities": rounded(labels, probabilities),
+        "probability_reason": searcher.encoder.uncalibrated(wavelengths),
+        "ranked": order,
+    }
 
 
 def _features(searcher: Searcher, field: ClassField, labels: list[str], vectors: NDArray[np.float32]) -> dict[str, Any]:
@@ -199,6 +201,7 @@ def _features(searcher: Searcher, field: ClassField, labels: list[str], vectors:
                 "label": row["label"],
                 "probability": row["probabilities"][row["label"]],
                 "probabilities": row["probabilities"],
+                "probability_reason": row["probability_reason"],
                 "scene": row["scene"],
             },
         }

@@ -1,6 +1,6 @@
 """Which probability each score stands for, for the legend of a heat map."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -8,7 +8,10 @@ from bandsight.maps.scores import ScoreField
 from bandsight.search.question_ranking import least_cosine
 from bandsight.search.resolve import Question
 from bandsight.search.scorers import MeanScorer
-from bandsight.search.searcher import Bands, Searcher
+from bandsight.search.searcher import Searcher
+
+if TYPE_CHECKING:
+    from bandsight.model.imagery import Imagery
 
 _PROBABILITIES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _PLACES = 4
@@ -24,15 +27,15 @@ def probability_marks(searcher: Searcher, question: Question, field: ScoreField)
     if not only_texts or (len(question.positives) > 1 and isinstance(question.scorer, MeanScorer)):
         return []
     rows = np.unique(field.scene_at)
-    kinds: dict[Bands, set[str]] = {}
-    for row, waves in zip(
-        rows.tolist(), searcher.bands.of(searcher.archive, field.scenes.ids[rows].tolist()), strict=True
-    ):
-        kinds.setdefault(waves, set()).add(str(field.scenes.sensors[row]))
+    kinds: dict[Imagery, set[str]] = {}
+    scenes = searcher.imagery.of(searcher.archive, field.scenes.ids[rows].tolist())
+    for row, imagery in zip(rows.tolist(), scenes, strict=True):
+        if imagery is not None:
+            kinds.setdefault(imagery, set()).add(str(field.scenes.sensors[row]))
     found: dict[tuple[float, float], set[str]] = {}
-    for waves, sensors in kinds.items():
+    for imagery, sensors in kinds.items():
         for probability in _PROBABILITIES:
-            score = least_cosine(searcher.encoder, waves, probability)
+            score = least_cosine(searcher.encoder, imagery, probability)
             if np.isfinite(score):
                 found.setdefault((probability, round(score, _PLACES)), set()).update(sensors)
     return [

@@ -2,9 +2,8 @@
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import ModelError
+from bandsight.model.imagery import FAMILIES, ImageryLike, as_imagery
 
 FILE = "calibration.json"
-# A model calibrates the families that it has data for. The others use its `default`.
-FAMILIES = ("rgb", "multispectral", "radar", "thermal")
-_RADAR_UM, _VISIBLE_UM, _THERMAL_UM = 5.405, (0.4, 0.71), 3.0
+NOT_CALIBRATED = "the model is not calibrated"
+# Names the folder of the calibrations that the user has fitted.
+_FOLDER_VARIABLE = "BANDSIGHT_CALIBRATIONS"
+# Imagery this much finer or coarser than what was fitted still counts as covered: metres in degrees are not exact.
+_GSD_MARGIN = 1.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,72 +29,108 @@ class Platt:
     bias: float
     threshold: float | None = None
     """Least probability of a match; None where it was not measured."""
+    gsd_m: tuple[float, float] | None = None
+    """Least and greatest ground sample distance of what it was fitted on, m; None where that is unknown."""
 
     def probability(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return probabilities of cosines of any shape."""
         return np.asarray(1 / (1 + np.exp(-(cosines * self.scale + self.bias))), np.float32)
 
+    def covers(self, gsd_m: float | None) -> bool:
+        """Return whether it holds for a ground sample distance; one that is unknown is taken to be covered."""
+        if gsd_m is None or self.gsd_m is None:
+            return True
+        return self.gsd_m[0] / _GSD_MARGIN <= gsd_m <= self.gsd_m[1] * _GSD_MARGIN
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The default calibration of a model, and those of families."""
+    """The calibrations of a model by family; families that it lacks have no probability."""
 
-    default: Platt
-    families: dict[str, Platt]
+    families: dict[str, Platt] = field(default_factory=dict)
 
-    def of(self, wavelengths: Sequence[float] | None) -> Platt:
-        """Return the calibration for images with these bands, µm; None stands for red, green, blue."""
-        return self.families.get("rgb" if wavelengths is None else family(wavelengths), self.default)
+    def of(self, imagery: ImageryLike) -> Platt | None:
+        """Return the calibration for imagery, None where there is none."""
+        one = as_imagery(imagery)
+        platt = self.families.get(one.family)
+        return platt if platt is not None and platt.covers(one.gsd_m) else None
+
+    def reason(self, imagery: ImageryLike) -> str | None:
+        """Return why imagery has no probability, None where it has one."""
+        one = as_imagery(imagery)
+        if not self.families:
+            return NOT_CALIBRATED
+        platt = self.families.get(one.family)
+        if platt is None:
+            return f"not calibrated for {FAMILIES.get(one.family, one.family)}"
+        if platt.covers(one.gsd_m) or platt.gsd_m is None:
+            return None
+        low, high = platt.gsd_m
+        fitted = f"{low:g} m" if low == high else f"{low:g} to {high:g} m"
+        return f"not calibrated for {FAMILIES[one.family]} of {one.gsd_m:g} m per pixel, only for {fitted}"
 
 
-def family(wavelengths: Sequence[float]) -> str:
-    """Return the family of imagery of a list of bands, µm; radar has the code 5.405.
+def user_file(digest: str) -> Path:
+    """Return where the user's own calibration of a model lies: named by the digest of its weights.
 
-    Elevation is coded as red, green, blue, so it belongs to `rgb`.
+    The folder is `$BANDSIGHT_CALIBRATIONS`, or `bandsight/calibrations` in the user's data folder
+    (`$XDG_DATA_HOME`, `~/.local/share`).
     """
-    return _family(tuple(wavelengths))
+    folder = os.environ.get(_FOLDER_VARIABLE)
+    if folder:
+        return Path(folder).expanduser() / f"{digest}.json"
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "bandsight" / "calibrations" / f"{digest}.json"
 
 
-# Called for every hit of a page, with few distinct lists.
-@lru_cache(maxsize=256)
-def _family(wavelengths: tuple[float, ...]) -> str:
-    if all(abs(value - _RADAR_UM) < 1e-3 for value in wavelengths):  # noqa: PLR2004
-        return "radar"
-    if all(value > _THERMAL_UM for value in wavelengths):
-        return "thermal"
-    low, high = _VISIBLE_UM
-    return "rgb" if all(low <= value <= high for value in wavelengths) else "multispectral"
-
-
-def read_calibration(folder: Path, builtin: Platt | None) -> Calibration | None:
-    """Return the calibration in the calibration.json of a model folder, None where there is no such file.
+def read_calibration(folder: Path | None, digest: str) -> Calibration:
+    """Return the calibration of a model: that in its folder, and the user's own, whose families take precedence.
 
     Args:
-        folder: The model folder.
-        builtin: Scale and bias of the model itself, used where the file has no `default`.
+        folder: The model folder, which may hold a calibration.json; None for none.
+        digest: Of the model's weights.
 
     Raises:
-        ModelError: The file is not a valid calibration.
+        ModelError: A file is not a valid calibration, or was fitted for other weights.
     """
-    path = folder / FILE
+    shipped = {} if folder is None else _families(folder / FILE, digest, "download the model again")
+    own = user_file(digest)
+    return Calibration(shipped | _families(own, digest, f"delete {own} and run bandsight calibrate again"))
+
+
+def _families(path: Path, digest: str, advice: str) -> dict[str, Platt]:
+    """Return the families of a file, none where there is no such file.
+
+    `default` of earlier versions is left out: it stood for imagery that nothing was fitted on.
+    """
     if not path.is_file():
-        return None
+        return {}
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        families = {name: _platt(entry) for name, entry in document["families"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path}: not a calibration ({error!r}); download the model again") from error
-    if unknown := sorted(set(families) - {*FAMILIES, "default"}):
-        raise ModelError(f"{path}: unknown families {unknown}; expected {[*FAMILIES, 'default']}")
-    default = families.pop("default", builtin)
-    if default is None:
-        raise ModelError(f"{path}: no family 'default', and the model has no logit bias; need one of them")
-    return Calibration(default, families)
+        families = {name: _platt(entry) for name, entry in document["families"].items() if name != "default"}
+        fitted_for = document.get("model_digest")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: not a calibration ({error!r}); {advice}") from error
+    if unknown := sorted(set(families) - set(FAMILIES)):
+        raise ModelError(f"{path}: unknown families {unknown}; expected some of {list(FAMILIES)}")
+    if fitted_for is not None and fitted_for != digest:
+        raise ModelError(
+            f"{path}: fitted for a model with other weights ({str(fitted_for)[:12]}, this one has {digest[:12]}); "
+            "delete it and run bandsight calibrate for this model"
+        )
+    return families
 
 
 def _platt(entry: dict[str, Any]) -> Platt:
-    threshold = entry.get("threshold")
+    threshold, gsd_m = entry.get("threshold"), entry.get("gsd_m")
     numbers = [float(entry["scale"]), float(entry["bias"]), *([] if threshold is None else [float(threshold)])]
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError(f"{numbers}: scale, bias and threshold must be finite")
-    return Platt(scale=numbers[0], bias=numbers[1], threshold=None if threshold is None else numbers[2])
+    if numbers[0] <= 0:
+        raise ValueError(f"scale {numbers[0]}: must be above 0, or the probability falls as the score rises")
+    if gsd_m is not None:
+        low, high = (float(value) for value in gsd_m)
+        if not 0 < low <= high < math.inf:
+            raise ValueError(f"gsd_m {gsd_m}: need the least and the greatest, above 0")
+        gsd_m = (low, high)
+    return Platt(scale=numbers[0], bias=numbers[1], threshold=None if threshold is None else numbers[2], gsd_m=gsd_m)

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from bandsight.errors import ModelError, WavelengthError
 from bandsight.model.architecture import dense_features, wavelength_inputs
-from bandsight.model.calibration import FILE, Calibration, Platt, read_calibration
+from bandsight.model.calibration import read_calibration
+from bandsight.model.imagery import ImageryLike
 from bandsight.model.pending import PendingEmbeddings, Ready
 from bandsight.model.preprocess import Preprocess
 from bandsight.model.torch_compile import compile_if_faster
@@ -52,7 +53,7 @@ class ClipEncoder:
         self.name = name
         self.digest = digest
         self.license = license
-        self._calibration = _calibration(model, folder, name)
+        self._calibration = read_calibration(folder, digest)
         self.image_size = preprocess.size
         self.dim = int(
             model.visual.head[-1].out_features if len(model.visual.head) else model.visual.trunk.num_features
@@ -139,23 +140,37 @@ class ClipEncoder:
         self,
         image_vectors: NDArray[np.float32],
         text_vectors: NDArray[np.float32],
-        wavelengths: Sequence[Sequence[float]] | None = None,
+        imagery: Sequence[ImageryLike] | None = None,
     ) -> NDArray[np.float32]:
         """Return sigmoid(cosine × scale + bias), shape (images, texts), each prompt on its own; see `Encoder`."""
-        calibration = self._calibration
         cosines = np.asarray(image_vectors @ text_vectors.T, np.float32)
-        if wavelengths is None:
-            return calibration.default.probability(cosines)
-        out = np.empty_like(cosines)
-        calibrations = [calibration.of(bands) for bands in wavelengths]
-        for platt in set(calibrations):
+        if imagery is None:
+            return self._own_probabilities(cosines)
+        out = np.full_like(cosines, np.nan)
+        calibrations = [self._calibration.of(one) for one in imagery]
+        for platt in {one for one in calibrations if one is not None}:
             rows = [row for row, other in enumerate(calibrations) if other == platt]
             out[rows] = platt.probability(cosines[rows])
         return out
 
-    def threshold(self, wavelengths: Sequence[float]) -> float | None:
-        """Return the least probability of a match for these bands; None where it was not measured."""
-        return self._calibration.of(wavelengths).threshold
+    def threshold(self, imagery: ImageryLike) -> float | None:
+        """Return the least probability of a match; None where it was not measured."""
+        platt = self._calibration.of(imagery)
+        return None if platt is None else platt.threshold
+
+    def uncalibrated(self, imagery: ImageryLike) -> str | None:
+        """Return why imagery has no probability, None where it has one."""
+        return self._calibration.reason(imagery)
+
+    def _own_probabilities(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the logit scale and bias of the model itself give, which nothing has been fitted on."""
+        if self._model.logit_bias is None:
+            raise ModelError(
+                f"model {self.name}: it has no logit bias (init_logit_bias in its config), so its scores are not "
+                "probabilities; fit a calibration: bandsight calibrate DATA --model MODEL"
+            )
+        scale, bias = float(self._model.logit_scale.exp()), float(self._model.logit_bias)
+        return np.asarray(1 / (1 + np.exp(-(cosines * scale + bias))), np.float32)
 
     def _uploaded(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Tensor:
         """Return tiles in the size of the tower on its device; uint8, because float32 would be four times as much."""
@@ -166,22 +181,3 @@ class ClipEncoder:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._bf16)
-
-
-def _calibration(model: CustomTextCLIP, folder: Path | None, name: str) -> Calibration:
-    """Return the calibration of the model folder, else the scale and bias of the model.
-
-    Raises:
-        ModelError: There is neither, so the scores are not probabilities.
-    """
-    builtin = None
-    if model.logit_bias is not None:
-        builtin = Platt(scale=float(model.logit_scale.exp()), bias=float(model.logit_bias))
-    if folder is not None and (calibration := read_calibration(folder, builtin)) is not None:
-        return calibration
-    if builtin is None:
-        raise ModelError(
-            f"model {name}: it has no logit bias (init_logit_bias in its config), so its scores are not probabilities; "
-            f"need a SigLIP-style model, or a {FILE} in its folder with scale and bias of the family 'default'"
-        )
-    return Calibration(builtin, {})

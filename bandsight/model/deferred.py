@@ -11,6 +11,7 @@ from bandsight.model.folder import ModelFolder, find_model
 
 if TYPE_CHECKING:
     from bandsight.model.clip import ClipEncoder
+    from bandsight.model.imagery import ImageryLike
     from bandsight.model.pending import PendingEmbeddings
 
 
@@ -59,14 +60,18 @@ class DeferredEncoder:
         self,
         image_vectors: NDArray[np.float32],
         text_vectors: NDArray[np.float32],
-        wavelengths: Sequence[Sequence[float]] | None = None,
+        imagery: "Sequence[ImageryLike] | None" = None,
     ) -> NDArray[np.float32]:
         """As `Encoder`."""
-        return self.load().probabilities(image_vectors, text_vectors, wavelengths)
+        return self.load().probabilities(image_vectors, text_vectors, imagery)
 
-    def threshold(self, wavelengths: Sequence[float]) -> float | None:
+    def threshold(self, imagery: "ImageryLike") -> float | None:
         """As `Encoder`."""
-        return self.load().threshold(wavelengths)
+        return self.load().threshold(imagery)
+
+    def uncalibrated(self, imagery: "ImageryLike") -> str | None:
+        """As `Encoder`."""
+        return self.load().uncalibrated(imagery)
 
     def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> "PendingEmbeddings":
         """As `BatchEncoder`."""

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.model.imagery import ImageryLike
 from bandsight.model.pending import PendingEmbeddings
 
 
@@ -67,18 +68,26 @@ class Encoder(Protocol):
         self,
         image_vectors: NDArray[np.float32],
         text_vectors: NDArray[np.float32],
-        wavelengths: Sequence[Sequence[float]] | None = None,
+        imagery: Sequence[ImageryLike] | None = None,
     ) -> NDArray[np.float32]:
         """Return the probability that each image shows what each text describes, shape (images, texts).
+
+        Rows of imagery that the model is not calibrated for are NaN.
 
         Args:
             image_vectors: Shape (images, dim).
             text_vectors: Shape (texts, dim).
-            wavelengths: Bands of each image, µm. The calibration differs by family of imagery.
+            imagery: What each image is; None for what the model's own logit scale and bias give, calibrated or not.
+
+        Raises:
+            ModelError: There is no imagery, and the model has no logit bias.
         """
 
-    def threshold(self, wavelengths: Sequence[float]) -> float | None:
-        """Return the least probability of a match for these bands; None where it was not measured."""
+    def threshold(self, imagery: ImageryLike) -> float | None:
+        """Return the least probability of a match for imagery; None where it was not measured."""
+
+    def uncalibrated(self, imagery: ImageryLike) -> str | None:
+        """Return why imagery has no probability, in words; None where it has one."""
 
 
 class BatchEncoder(Encoder, Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.model.imagery import ImageryLike
 from bandsight.model.protocol import Encoder
 
 
@@ -40,11 +41,15 @@ class SerializedEncoder:
         self,
         image_vectors: NDArray[np.float32],
         text_vectors: NDArray[np.float32],
-        wavelengths: Sequence[Sequence[float]] | None = None,
+        imagery: Sequence[ImageryLike] | None = None,
     ) -> NDArray[np.float32]:
         """Return the probability that each image shows what each text describes; see `Encoder`."""
-        return self._encoder.probabilities(image_vectors, text_vectors, wavelengths)
+        return self._encoder.probabilities(image_vectors, text_vectors, imagery)
 
-    def threshold(self, wavelengths: Sequence[float]) -> float | None:
+    def threshold(self, imagery: ImageryLike) -> float | None:
         """Return the probability at which a hit counts as a match; see `Encoder`."""
-        return self._encoder.threshold(wavelengths)
+        return self._encoder.threshold(imagery)
+
+    def uncalibrated(self, imagery: ImageryLike) -> str | None:
+        """Return why imagery has no probability; see `Encoder`."""
+        return self._encoder.uncalibrated(imagery)

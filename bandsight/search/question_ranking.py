@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit
+from bandsight.model.imagery import Imagery, ImageryLike
 from bandsight.model.protocol import Encoder
+from bandsight.search.imagery import at_scale, imagery_of_hit
 from bandsight.search.ranking import Page, find
 from bandsight.search.resolve import Question
 from bandsight.search.searcher import Searcher
@@ -22,6 +24,8 @@ _ONE: NDArray[np.float32] = np.ones((1, 1), np.float32)
 def calibrated(encoder: Encoder, hits: Sequence[Hit], cosines: NDArray[np.float32]) -> list[Hit]:
     """Return hits with their probability, of the likeliest sentence, and whether it reaches the threshold.
 
+    Hits of imagery that the model is not calibrated for get the reason instead.
+
     Args:
         encoder: Its calibration turns cosines into probabilities.
         hits: The hits.
@@ -29,31 +33,39 @@ def calibrated(encoder: Encoder, hits: Sequence[Hit], cosines: NDArray[np.float3
     """
     if not hits:
         return []
-    bands = [hit.scene.wavelengths_um for hit in hits]
-    # A probability depends on the cosine and the bands only, so cosines stand for vectors of one number.
-    columns = [encoder.probabilities(column[:, None], _ONE, bands)[:, 0] for column in cosines.T]
+    kinds = [imagery_of_hit(hit) for hit in hits]
+    # A probability depends on the cosine and the imagery only, so cosines stand for vectors of one number.
+    columns = [encoder.probabilities(column[:, None], _ONE, kinds)[:, 0] for column in cosines.T]
     values = np.max(columns, axis=0)
-    levels = {waves: encoder.threshold(waves) for waves in set(bands)}
-    return [
-        replace(hit, probability=float(value), match=None if level is None else bool(value >= level))
-        for hit, value, level in zip(hits, values, (levels[waves] for waves in bands), strict=True)
-    ]
+    known = {one: (encoder.threshold(one), encoder.uncalibrated(one)) for one in set(kinds)}
+    return [_judged(hit, float(value), *known[one]) for hit, value, one in zip(hits, values, kinds, strict=True)]
 
 
-def nothing_matches(hits: Sequence[Hit]) -> bool:
-    """Return True when thresholds are known and no hit reaches its own."""
-    return bool(hits) and not any(hit.match is not False for hit in hits)
+def _judged(hit: Hit, value: float, level: float | None, reason: str | None) -> Hit:
+    if not np.isfinite(value):
+        return replace(hit, probability_reason=reason)
+    return replace(hit, probability=value, match=None if level is None else bool(value >= level))
 
 
-def least_cosine(encoder: Encoder, wavelengths: Sequence[float], probability: float) -> float:
+def nothing_matches(hits: Sequence[Hit]) -> bool | None:
+    """Return whether no hit reaches its threshold; None where that is not known of all of them and none reaches it."""
+    if any(hit.match for hit in hits):
+        return False
+    return True if hits and all(hit.match is False for hit in hits) else None
+
+
+def least_cosine(encoder: Encoder, imagery: ImageryLike, probability: float) -> float:
     """Return the least cosine with at least this probability, infinity where none reaches it.
 
-    A probability grows with the cosine and depends on nothing but the bands, so a bisection over cosines finds it.
+    A probability grows with the cosine and depends on nothing but the imagery, so a bisection over cosines finds it.
+    Imagery without a probability never reaches one.
     """
 
     def of(cosine: float) -> float:
-        return float(encoder.probabilities(np.full((1, 1), cosine, np.float32), _ONE, [wavelengths])[0, 0])
+        return float(encoder.probabilities(np.full((1, 1), cosine, np.float32), _ONE, [imagery])[0, 0])
 
+    if encoder.uncalibrated(imagery) is not None:
+        return np.inf
     low, high = -1.0, 1.0
     if of(low) >= probability:
         return -np.inf
@@ -125,12 +137,20 @@ class QuestionRanking:
         if question.min_probability is None:
             return None
         found = searcher.archive.similarities(question.texts, among)
-        bands = searcher.bands.of(searcher.archive, found.selection.scenes.ids.tolist())
-        level = {one: least_cosine(searcher.encoder, one, question.min_probability) for one in set(bands)}
-        least = np.array([level[one] for one in bands], np.float64)
+        scenes = found.selection.scenes.ids.tolist()
+        kinds = dict(zip(scenes, searcher.imagery.of(searcher.archive, scenes), strict=True))
+        # How fine a tile's pixels are depends on its scale, which is read of those tiles only that may be likely.
+        level = {
+            one: least_cosine(searcher.encoder, replace(one, gsd_m=None), question.min_probability)
+            for one in set(kinds.values()) - {None}
+        }
+        least = np.array([level.get(kinds[scene], np.inf) for scene in scenes], np.float64)
         likely = found.scores.max(axis=0) >= least[found.selection.scene_at]
-        ids: list[int] = found.selection.ids[likely].tolist()
-        return ids
+        tiles = searcher.archive.tiles_by_id(found.selection.ids[likely].tolist())
+        return [tile.id for tile in tiles.values() if self._is_covered(kinds.get(tile.scene_id), tile.scale)]
+
+    def _is_covered(self, imagery: Imagery | None, scale: int) -> bool:
+        return imagery is not None and self._searcher.encoder.uncalibrated(at_scale(imagery, scale)) is None
 
     def _described(self, hits: list[Hit]) -> list[Hit]:
         """Return hits with their probability, their match and the example that each is most like."""

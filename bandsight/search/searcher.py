@@ -8,27 +8,11 @@ from numpy.typing import NDArray
 
 from bandsight.archive import Archive
 from bandsight.model.protocol import Encoder
+from bandsight.search.imagery import SceneImagery
 from bandsight.search.question import Picture
 
 Decode = Callable[[bytes, Sequence[float] | None], tuple[NDArray[np.uint8], tuple[float, ...]]]
 """Decodes a query image: its bytes and the wavelengths given for it to pixels (C, H, W) and wavelengths in µm."""
-
-
-Bands = tuple[float, ...]
-"""Wavelengths of a scene's bands, µm."""
-
-
-class SceneBands:
-    """A cache of the wavelengths of scenes, which never change."""
-
-    def __init__(self) -> None:
-        self._of: dict[int, Bands] = {}
-
-    def of(self, archive: Archive, scene_ids: Sequence[int]) -> list[Bands]:
-        """Return the wavelengths of scenes, µm; empty for a scene that is gone."""
-        if missing := [one for one in scene_ids if one not in self._of]:
-            self._of |= {one: scene.wavelengths_um for one, scene in archive.scenes_by_id(missing).items()}
-        return [self._of.get(one, ()) for one in scene_ids]
 
 
 class Searcher:
@@ -52,7 +36,7 @@ class Searcher:
         """
         self.archive = archive
         self.max_hits = max_hits
-        self.bands = SceneBands()
+        self.imagery = SceneImagery()
         self._decode = decode
         self._loading = threading.Lock()
         self._load = encoder if callable(encoder) else None

@@ -11,6 +11,7 @@ from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
 from bandsight.model.protocol import Encoder
+from bandsight.search.imagery import imagery_of
 from bandsight.search.prompt_templates import class_sentences
 from bandsight.search.question import check_text
 
@@ -57,7 +58,9 @@ def classify_tiles(
 def classified(
     archive: Archive, encoder: Encoder, labels: Sequence[str], vectors: NDArray[np.float32], ids: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """Return a row for each tile: its id, its scene, the best label, and each label's own probability.
+    """Return a row for each tile: its id, its scene, the best label, the order of the labels and their probabilities.
+
+    Imagery that the model is not calibrated for has no probabilities, but a reason.
 
     Args:
         archive: The archive.
@@ -72,22 +75,33 @@ def classified(
     if not there:
         return []
     rows = archive.vectors([tile.id for tile, _ in there])
-    probabilities = encoder.probabilities(rows, vectors, [scene.wavelengths_um for _, scene in there])
-    best = (rows @ vectors.T).argmax(axis=1)
+    kinds = [imagery_of(scene, tile.scale) for tile, scene in there]
+    probabilities = encoder.probabilities(rows, vectors, kinds)
+    reasons = {one: encoder.uncalibrated(one) for one in set(kinds)}
+    scores = rows @ vectors.T
+    order = np.argsort(-scores, axis=1, kind="stable").tolist()
     return [
         {
             "tile_id": tile.id,
             "scene": scene.name,
-            "label": labels[best[row]],
+            "label": labels[order[row][0]],
+            "score": round(float(scores[row].max()), 4),
             "probabilities": rounded(labels, probabilities[row]),
+            "probability_reason": reasons[kinds[row]],
+            "ranked": [labels[at] for at in order[row]],
         }
         for row, (tile, scene) in enumerate(there)
     ]
 
 
-def rounded(labels: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float]:
-    """Return the rounded probability of each label."""
-    return {label: round(float(p), 4) for label, p in zip(labels, probabilities, strict=True)}
+def rounded(labels: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float | None]:
+    """Return the rounded probability of each label, None where there is none."""
+    return {label: number_or_none(p, 4) for label, p in zip(labels, probabilities, strict=True)}
+
+
+def number_or_none(value: np.float32, places: int) -> float | None:
+    """Return a rounded number, None for NaN."""
+    return round(float(value), places) if np.isfinite(value) else None
 
 
 def summary(rows: list[dict[str, Any]], labels: Sequence[str]) -> str:
@@ -95,7 +109,16 @@ def summary(rows: list[dict[str, Any]], labels: Sequence[str]) -> str:
     counts = Counter(row["label"] for row in rows)
     lines = [f"{len(rows)} tiles"]
     for label in labels:
-        best = sorted((r for r in rows if r["label"] == label), key=lambda r: -r["probabilities"][label])[:5]
-        sure = ", ".join(f"{row['tile_id']} ({row['probabilities'][label]:.2f})" for row in best)
+        best = sorted((r for r in rows if r["label"] == label), key=lambda r: (-_sure(r, label), -r["score"]))[:5]
+        sure = ", ".join(f"{row['tile_id']} ({_shown(row['probabilities'][label])})" for row in best)
         lines.append(f"{label}: {counts[label]}" + (f"; surest tiles: {sure}" if sure else ""))
     return "\n".join(lines)
+
+
+def _sure(row: dict[str, Any], label: str) -> float:
+    probability: float | None = row["probabilities"][label]
+    return -1.0 if probability is None else probability
+
+
+def _shown(probability: float | None) -> str:
+    return "no probability" if probability is None else f"{probability:.2f}"

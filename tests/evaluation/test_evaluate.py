@@ -73,8 +73,8 @@ class Blind(FakeEmbedder):
     def embed_pixels(self, pixels, wavelengths):
         return np.eye(self.dim, dtype=np.float32)[[len(wavelengths)] * len(pixels)]
 
-    def threshold(self, wavelengths):
-        return 0.25 if len(wavelengths) == 3 else 0.5
+    def threshold(self, imagery):
+        return 0.25 if imagery.family == "rgb" else 0.5
 
 
 def test_agreement_of_bands_stands_beside_that_of_other_places():
@@ -138,6 +138,31 @@ def test_each_image_is_a_match_by_the_level_of_its_own_bands():
     for order in ([0, 1, 2], [1, 2, 0]):
         found = evaluate(Blind(), [images[i] for i in order])["nothing_matches"]
         assert found["threshold"] == [0.25, 0.5]
+
+
+class HalfCalibrated(FakeEmbedder):
+    """Calibrated for red, green and blue alone."""
+
+    def probabilities(self, image_vectors, text_vectors, imagery=None):
+        found = super().probabilities(image_vectors, text_vectors)
+        found[[one.family != "rgb" for one in imagery]] = np.nan
+        return found
+
+    def threshold(self, imagery):
+        return 0.5 if imagery.family == "rgb" else None
+
+    def uncalibrated(self, imagery):
+        return None if imagery.family == "rgb" else "not calibrated for multispectral imagery"
+
+
+def test_calibration_is_measured_by_family_and_what_has_none_is_named():
+    images = [_image(n, *((3, RGB) if n < 4 else (5, FIVE)), "ab"[n % 2]) for n in range(10)]
+    found = evaluate(HalfCalibrated(), images)
+    assert found["not_calibrated"] == {"not calibrated for multispectral imagery": 6}
+    assert list(found["calibration"]["by_family"]) == ["rgb"]
+    assert found["calibration"]["pairs"] == found["calibration"]["by_family"]["rgb"]["pairs"] == 8
+    assert "nothing_matches" not in found
+    assert "calibration" not in evaluate(HalfCalibrated(), images[4:])
 
 
 def test_precision_at_10_asks_no_class_for_more_images_than_it_has():

@@ -195,8 +195,10 @@ export const en = {
     zoom: (rank: number): string => `Zoom to result ${rank}`,
     zoomHint: "Zoom to this result",
     noImage: "No image",
-    score: (probability: string | null, match: boolean, similarity: string): string =>
-      `${probability === null ? "" : `Probability ${probability}${match ? " (likely match)" : ""}. `}Similarity ${similarity}.`,
+    rank: (rank: number): string => `#${rank}`,
+    noProbability: (reason: string): string => `none: ${reason}`,
+    score: (probability: string | null, reason: string | null, match: boolean, similarity: string): string =>
+      `${probability === null ? (reason ? `No probability: ${reason}. ` : "") : `Probability ${probability}${match ? " (likely match)" : ""}. `}Similarity ${similarity}.`,
     likelyMatch: "likely match",
     unknown: "unknown",
   },
@@ -428,7 +430,7 @@ export const en = {
       [["?"], "Show this list"],
     ] as readonly (readonly [readonly string[], string])[],
     scores:
-      "Similarity is the cosine between your search and a tile. The percentage is the calibrated probability that a tile shows what you described; ✓ marks likely matches. Searches with examples are ranked by similarity and have no probabilities.",
+      "Similarity is the cosine between your search and a tile. The percentage is the calibrated probability that a tile shows what you described; ✓ marks likely matches. Imagery that the model is not calibrated for has a rank (#) and no percentage. Searches with examples are ranked by similarity and have no probabilities.",
   },
 
   calendar: {

@@ -13,11 +13,14 @@ export function minZoomOf(hit: { box: Hit["box"] }): number {
   return Math.min(22, Math.max(0, Math.log2((MIN_VISIBLE_PX * 360) / (WORLD_PX * wide))));
 }
 
+/** What the filter compares with the minimum probability. */
+const filterValue = (hit: Hit): number => hit.probability ?? (hit.probabilityReason === null ? 2 : 0);
+
 export function polygons(hits: readonly Hit[], relativeScore: (hit: Hit) => number): FeatureCollection {
   return {
     type: "FeatureCollection",
     features: hits.map((hit) => ({
-      type: "Feature", id: hit.id, geometry: hit.geometry, properties: { w: relativeScore(hit), p: hit.probability ?? 2, z: minZoomOf(hit) },
+      type: "Feature", id: hit.id, geometry: hit.geometry, properties: { w: relativeScore(hit), p: filterValue(hit), z: minZoomOf(hit) },
     })),
   };
 }
@@ -27,7 +30,7 @@ export function points(hits: readonly Hit[], relativeScore: (hit: Hit) => number
     type: "FeatureCollection",
     features: hits.map((hit) => ({
       type: "Feature", id: hit.id, geometry: { type: "Point", coordinates: hit.centre },
-      properties: { w: relativeScore(hit), p: hit.probability ?? 2, z: minZoomOf(hit) },
+      properties: { w: relativeScore(hit), p: filterValue(hit), z: minZoomOf(hit) },
     })),
   };
 }

@@ -7,6 +7,8 @@ export interface Hit {
   rank: number;
   score: number | null;
   probability: number | null;
+  /** Why there is no probability, where the model has none for this imagery. */
+  probabilityReason: string | null;
   match: boolean | null;
   matched: string | null;
   geometry: Polygon | MultiPolygon;
@@ -34,6 +36,7 @@ export function hitOf(item: Feature<Polygon | MultiPolygon> & { collection?: str
     rank: number(own("rank")) ?? index + 1,
     score: number(own("score")),
     probability: number(own("probability")),
+    probabilityReason: text(own("probability_reason")) || null,
     match: typeof own("match") === "boolean" ? (own("match") as boolean) : null,
     matched: matchedOf(own("matched")),
     geometry: item.geometry,
@@ -49,6 +52,10 @@ export function hitOf(item: Feature<Polygon | MultiPolygon> & { collection?: str
     properties,
   };
 }
+
+/** Whether a hit passes a minimum probability; examples have none, imagery that the model is not calibrated for never does. */
+export const isLikelyEnough = (hit: Hit, minimum: number): boolean =>
+  minimum <= 0 || (hit.probability === null ? hit.probabilityReason === null : hit.probability >= minimum);
 
 function matchedOf(value: unknown): string | null {
   if (typeof value === "string") return value;

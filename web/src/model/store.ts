@@ -1,7 +1,7 @@
 // The state of the page as signals. The functions that change it are in actions.ts.
 import { computed, signal } from "@preact/signals";
 import type { ClassMap, Overview } from "../api/calls";
-import type { Hit } from "./hit";
+import { isLikelyEnough, type Hit } from "./hit";
 import { fromHash, type View } from "./permalink";
 import { isSearchable, type Question } from "./question";
 
@@ -43,7 +43,7 @@ export const compare = computed(() => view.value.compare);
 export const minProbability = computed(() => view.value.minProbability);
 /** Hits that pass the probability slider, which filters in the browser. */
 export const visibleHits = computed<Hit[]>(() =>
-  minProbability.value > 0 ? hits.value.filter((hit) => hit.probability === null || hit.probability >= minProbability.value) : hits.value,
+  minProbability.value > 0 ? hits.value.filter((hit) => isLikelyEnough(hit, minProbability.value)) : hits.value,
 );
 export const byId = computed(() => new Map(hits.value.map((hit) => [hit.id, hit])));
 export const searchable = computed(() => isSearchable(question.value));

@@ -15,6 +15,8 @@ import * as icons from "./icons";
 import { mapController } from "./mapController";
 
 const DEFAULT_LABELS = ["forest", "farmland", "water", "houses and roads", "bare ground"];
+// Opacity of a class without a probability.
+const UNKNOWN = 0.5;
 
 export interface Share { label: string; color: string; tiles: number; share: number }
 
@@ -23,7 +25,7 @@ export function colorClasses(labels: readonly string[], map: calls.ClassMap): { 
   const colors = classColors(labels);
   const features = map.features.map((feature) => {
     const { label, probability } = (feature.properties ?? {}) as { label?: unknown; probability?: unknown };
-    return { ...feature, properties: { label: String(label), color: colors[labels.indexOf(String(label))], probability: Number(probability), z: minZoomOf({ box: boxOf(feature.geometry) }) } };
+    return { ...feature, properties: { label: String(label), color: colors[labels.indexOf(String(label))], probability: probability === null ? UNKNOWN : Number(probability), z: minZoomOf({ box: boxOf(feature.geometry) }) } };
   });
   const shares = labels.map((label, index) => ({ label, color: colors[index]!, tiles: map.shares[label]?.tiles ?? 0, share: map.shares[label]?.area ?? 0 }));
   return { map: { ...map, features }, shares };

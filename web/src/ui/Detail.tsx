@@ -130,6 +130,7 @@ function Facts({ hit }: { hit: Hit }) {
   const rows: [string, string][] = [
     [names.location, `${lat.toFixed(5)}, ${lon.toFixed(5)}`],
     ...(hit.probability === null ? [] : [[names.probability, formatPercent(hit.probability)] as [string, string]]),
+    ...(hit.probabilityReason === null ? [] : [[names.probability, t.card.noProbability(hit.probabilityReason)] as [string, string]]),
     ...(hit.score === null ? [] : [[names.score, hit.score.toFixed(3)] as [string, string]]),
     ...(hit.matched ? [[names.matched, hit.matched] as [string, string]] : []),
     [names.scene, hit.title],

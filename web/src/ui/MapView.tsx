@@ -14,7 +14,7 @@ import { createHighlighter, type Highlight } from "../map/highlight";
 import * as maplibre from "../map/maplibre";
 import { notify, savedSearchId, select, updateFilters, updateView } from "../model/actions";
 import { rampColor } from "../model/color";
-import type { Hit } from "../model/hit";
+import { isLikelyEnough, type Hit } from "../model/hit";
 import * as store from "../model/store";
 import { dark } from "../model/theme";
 import { colorClasses } from "./Classes";
@@ -138,7 +138,7 @@ function followHits(map: MapLibre): Stop[] {
 function followHighlights(map: MapLibre): Stop[] {
   const highlight = createHighlighter(map);
   let lastSelected: number | null = null;
-  const isVisible = (hit: Hit | undefined): hit is Hit => hit !== undefined && (hit.probability === null || hit.probability >= store.minProbability.peek());
+  const isVisible = (hit: Hit | undefined): hit is Hit => hit !== undefined && isLikelyEnough(hit, store.minProbability.peek());
   const update = afterPaint(() => {
     const byId = store.byId.peek();
     const selected = store.selected.peek();

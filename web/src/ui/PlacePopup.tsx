@@ -55,11 +55,12 @@ function Tiles({ tiles, lon, lat, close }: { tiles: Hit[]; lon: number; lat: num
   );
 }
 
-interface Classified { tiles: { probabilities: Record<string, number> }[] }
+interface Classified { tiles: { ranked: string[]; probabilities: Record<string, number | null> }[] }
 
 function LandCover({ id }: { id: number }) {
   const [result] = useAsync((signal) => postJson<Classified>("classify", { labels: LAND_COVER, ids: [String(id)] }, { signal }), [id]);
   if (result.state !== "done") return <p class="hint">{result.state === "busy" ? "…" : ""}</p>;
-  const best = Object.entries(result.value.tiles[0]?.probabilities ?? {}).toSorted((a, b) => b[1] - a[1]).slice(0, 3);
-  return <ul class="words" aria-label={t.place.landCover}>{best.map(([label, probability]) => <li key={label}><span>{label}</span><span class="dim num">{formatPercent(probability)}</span></li>)}</ul>;
+  const tile = result.value.tiles[0];
+  const best = (tile?.ranked ?? []).slice(0, 3).map((label) => ({ label, probability: tile?.probabilities[label] ?? null }));
+  return <ul class="words" aria-label={t.place.landCover}>{best.map(({ label, probability }) => <li key={label}><span>{label}</span>{probability !== null && <span class="dim num">{formatPercent(probability)}</span>}</li>)}</ul>;
 }

@@ -66,10 +66,11 @@ export function Popover(props: { label: string; button: Children; class?: string
 /** The number that a hit is ranked by, its colour, and whether it is a likely match. */
 export function ScoreBadge({ hit }: { hit: Hit }) {
   const byProbability = hit.probability !== null && !(byId.value.has(hit.id) && scoreRange.value.of === "score");
-  const text = byProbability ? formatPercent(hit.probability!) : (hit.score?.toFixed(2) ?? "");
+  // Without a calibration the order is all that is known.
+  const text = byProbability ? formatPercent(hit.probability!) : hit.probabilityReason ? t.card.rank(hit.rank) : (hit.score?.toFixed(2) ?? "");
   if (!text) return null;
   const probability = hit.probability === null ? null : formatPercent(hit.probability);
-  const title = t.card.score(probability, hit.match ?? false, hit.score?.toFixed(3) ?? t.card.unknown);
+  const title = t.card.score(probability, hit.probabilityReason, hit.match ?? false, hit.score?.toFixed(3) ?? t.card.unknown);
   return (
     <span class={`badge ${hit.match ? "match" : ""}`} title={title}>
       <i style={{ background: rampColor(relativeScore(hit)) }} />

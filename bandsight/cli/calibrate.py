@@ -1,0 +1,97 @@
+"""The command that fits the probabilities of a model."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bandsight.cli import loading
+from bandsight.cli.base import app
+from bandsight.cli.evaluate import say_left_out, titles
+from bandsight.cli.loading import say
+from bandsight.cli.options import DeviceOption, NewModelOption, WavelengthsOption
+from bandsight.errors import QueryError
+
+
+@app.command()
+def calibrate(
+    data: Annotated[list[Path], typer.Argument(help="Folders of class folders of images, or webdataset tars.")],
+    model: NewModelOption = "embedded",
+    device: DeviceOption = "auto",
+    family: Annotated[
+        str | None,
+        typer.Option("--name", help="Family of the images, e.g. radar_x; default: told by their wavelengths."),
+    ] = None,
+    wavelengths: WavelengthsOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write instead, e.g. calibration.json of a model folder.")
+    ] = None,
+) -> None:
+    """Fit what a model's scores are worth on labelled images, so that results have probabilities and likely matches.
+
+    Each family of imagery is fitted on its own. Use images that the model was not trained on. The calibration is kept
+    for these weights in your data folder, beside those of other families, and used whenever the model is opened.
+    """
+    from bandsight.evaluation.datasets import LabelledImage, read_dataset
+    from bandsight.evaluation.evaluate import embed
+    from bandsight.evaluation.fitting import fit_families
+    from bandsight.model.calibration import user_file
+    from bandsight.model.imagery import FAMILIES
+    from bandsight.model.imagery import family as family_of
+
+    if family is not None and family not in FAMILIES:
+        raise QueryError(f"--name {family}: no such family of imagery; need one of {', '.join(FAMILIES)}")
+    waves = loading.wavelengths(wavelengths)
+    encoder = loading.load(model, device)
+    target = out or user_file(encoder.digest)
+    known = _read(target, encoder.digest)
+    images: dict[str, list[LabelledImage]] = {}
+    for title, path in zip(titles(data, [path.stem for path in data]), data, strict=True):
+        left_out: dict[str, str] = {}
+        images[title] = read_dataset(path, wavelengths=waves, left_out=left_out, resized=encoder.resized)
+        say_left_out(title, left_out, "bandsight evaluate --out names each")
+    fitted = fit_families(
+        encoder, lambda some: embed(encoder, some), images, lambda image: family or family_of(image.wavelengths)
+    )
+    _write(target, {"model": encoder.name, "model_digest": encoder.digest, "families": known | fitted})
+    for name, entry in fitted.items():
+        typer.echo(_line(FAMILIES[name], entry))
+    say(f"calibration: {target}")
+
+
+def _read(path: Path, digest: str) -> dict[str, Any]:
+    """Return the families that a file has already, where it is of the same weights."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        families: dict[str, Any] = document["families"]
+        return families if document.get("model_digest", digest) == digest else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise QueryError(f"{path}: cannot be written ({error.strerror}); pass another with --out") from error
+
+
+def _line(words: str, entry: dict[str, Any]) -> str:
+    held = entry["held_out"]
+    line = f"{words}: scale {entry['scale']:g}, bias {entry['bias']:g}, match from {entry['threshold']:.0%}"
+    line += f"; fitted on {entry['images']:,} images"
+    if "gsd_m" in entry:
+        line += " of {:g} to {:g} m".format(*entry["gsd_m"])
+    if not held["images"]:
+        return f"{line}; none left to check it on"
+    low, high = held["interval"]
+    return (
+        f"{line}; on {held['images']:,} others: calibration error {held['expected_calibration_error']:.3f} "
+        f"({low:.3f}–{high:.3f}), something matches: precision {held['archive_precision']:.2f}, "
+        f"recall {held['archive_recall']:.2f}"
+    )

@@ -1,0 +1,233 @@
+"""Fits what a cosine is worth: probabilities and the level of a match, for each family of imagery."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.errors import QueryError
+from bandsight.evaluation.bootstrap import Bootstrap, interval
+from bandsight.evaluation.datasets import LabelledImage
+from bandsight.evaluation.evaluate import PROMPTS
+from bandsight.evaluation.metrics import calibration_curve, nothing_here
+from bandsight.model.calibration import Platt
+from bandsight.model.protocol import Encoder
+
+_LEVELS = tuple(round(float(level), 2) for level in np.arange(0.02, 0.98, 0.01))
+# Share of the images that a calibration is checked on.
+_HELD_OUT = 0.3
+# With fewer images, the figures of a family say little.
+_MIN_IMAGES = 20
+_TOLERANCE, _MAX_STEPS = 1e-9, 100
+# Keeps the line finite where scores separate all pairs: a weak pull of the scale to 0.
+_RIDGE = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledScores:
+    """Cosines of the images of one data set with sentences, and which of them hold."""
+
+    cosines: NDArray[np.float32]
+    """Shape (images, sentences)."""
+    truth: NDArray[np.bool_]
+    """Same shape."""
+
+    def rows(self, chosen: NDArray[np.bool_]) -> "LabelledScores":
+        """Return some of the images."""
+        return LabelledScores(cosines=self.cosines[chosen], truth=self.truth[chosen])
+
+
+def class_scores(
+    encoder: Encoder, vectors: NDArray[np.float32], images: Sequence[LabelledImage], prompts: Sequence[str] = PROMPTS
+) -> LabelledScores:
+    """Return the cosines of images with the sentences of all their classes.
+
+    Each prompt is a sentence of its own, as in a search, and not averaged with others.
+
+    Args:
+        encoder: The model.
+        vectors: Of the images, shape (n, dim).
+        images: Images with classes, two or more.
+        prompts: Sentences with a place for the class.
+    """
+    classes = sorted({image.cls for image in images if image.cls is not None})
+    texts = encoder.embed_texts([one.format(name) for name in classes for one in prompts])
+    truth = np.array([[image.cls == name for name in classes for _ in prompts] for image in images])
+    return LabelledScores(cosines=np.asarray(vectors @ texts.T, np.float32), truth=truth)
+
+
+def fit(sets: Sequence[LabelledScores]) -> Platt:
+    """Return scale and bias by logistic regression on all pairs, and the level that tells best what is there.
+
+    The level balances precision and recall of "something here matches" (their harmonic mean), averaged over the data
+    sets.
+
+    Raises:
+        QueryError: There is no pair that holds or none that does not, or higher scores are not truer.
+    """
+    cosines = np.concatenate([one.cosines.ravel() for one in sets]).astype(np.float64)
+    truths = np.concatenate([one.truth.ravel() for one in sets]).astype(np.float64)
+    if not 0 < truths.sum() < len(truths):
+        raise QueryError(
+            "calibration: need images of at least two classes, so that some sentences hold and some do not"
+        )
+    scale, bias = _logistic(cosines, truths)
+    if scale <= 0:
+        raise QueryError(
+            "calibration: images score no higher with their own class than with others, so scores say nothing about "
+            "these images; check the class names and the wavelengths"
+        )
+    line = Platt(scale=scale, bias=bias)
+    best = max(_LEVELS, key=lambda level: (_balance(line, sets, level), -abs(level - 0.5)))
+    return Platt(scale=scale, bias=bias, threshold=best)
+
+
+def _logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+    """Return scale and bias of the most likely sigmoid(x × scale + bias), by Newton's method."""
+    spread = float(x.std()) or 1.0
+    inputs = np.stack([(x - x.mean()) / spread, np.ones_like(x)], axis=1)
+    share = float(y.mean())
+    line = np.array([1.0, np.log(share / (1 - share))])
+
+    def loss(at: NDArray[np.float64]) -> float:
+        logits = inputs @ at
+        return float(np.mean(np.logaddexp(0, logits) - y * logits) + _RIDGE * at[0] ** 2 / 2)
+
+    for _ in range(_MAX_STEPS):
+        chances = 1 / (1 + np.exp(-np.clip(inputs @ line, -500, 500)))
+        slope = inputs.T @ (chances - y) / len(y) + [_RIDGE * line[0], 0]
+        weighted = inputs * (chances * (1 - chances))[:, None]
+        curve = inputs.T @ weighted / len(y) + np.diag([_RIDGE, 1e-12])
+        step = np.linalg.solve(curve, slope)
+        # Halved until it helps: far from the optimum, a whole step may overshoot.
+        size = 1.0
+        while size > _TOLERANCE and loss(line - size * step) > loss(line):
+            size /= 2
+        line = line - size * step
+        if np.abs(size * step).max() < _TOLERANCE:
+            break
+    scale = float(line[0]) / spread
+    return scale, float(line[1]) - scale * float(x.mean())
+
+
+def _balance(line: Platt, sets: Sequence[LabelledScores], level: float) -> float:
+    """Return the harmonic mean of the precision and the recall of "something here matches", over data sets."""
+    found = [nothing_here(line.probability(one.cosines), one.truth, level) for one in sets]
+    precision = float(np.mean([figures["archive_precision"] for figures in found]))
+    recall = float(np.mean([figures["archive_recall"] for figures in found]))
+    return 2 * precision * recall / max(precision + recall, 1e-9)
+
+
+def fit_and_check(sets: Sequence[tuple[LabelledScores, Sequence[str]]]) -> dict[str, Any]:
+    """Return an entry of calibration.json: fitted on 70% of the images, with figures on the other 30%.
+
+    Args:
+        sets: Scores of each data set, and the key of each image, whose hash decides which part it is in.
+
+    Raises:
+        QueryError: There are too few images, or nothing can be fitted on them.
+    """
+    count = sum(len(keys) for _, keys in sets)
+    if count < _MIN_IMAGES:
+        raise QueryError(f"calibration: {count} images; need at least {_MIN_IMAGES} of a family")
+    fitted, held = [], []
+    for scores, keys in sets:
+        out = np.array([_share(key) < _HELD_OUT for key in keys])
+        fitted.append(scores.rows(~out))
+        held.append(scores.rows(out))
+    line = fit([one for one in fitted if len(one.truth)])
+    return {
+        "scale": round(line.scale, 4),
+        "bias": round(line.bias, 4),
+        "threshold": line.threshold,
+        "images": sum(len(one.truth) for one in fitted),
+        "pairs": sum(one.truth.size for one in fitted),
+        "true_pairs": int(sum(one.truth.sum() for one in fitted)),
+        "held_out": checked(line, [one for one in held if len(one.truth)]),
+    }
+
+
+def checked(line: Platt, sets: Sequence[LabelledScores]) -> dict[str, Any]:
+    """Return how well a calibration holds on images that it was not fitted on; figures are means over data sets."""
+    if not sets:
+        return {"images": 0}
+    curves = [calibration_curve(line.probability(one.cosines), one.truth) for one in sets]
+    found = [nothing_here(line.probability(one.cosines), one.truth, line.threshold or 0.5) for one in sets]
+    errors = [_resampled_error(line, one) for one in sets]
+    return {
+        "images": sum(len(one.truth) for one in sets),
+        "expected_calibration_error": round(float(np.mean([c["expected_calibration_error"] for c in curves])), 4),
+        "interval": interval(np.mean(errors, axis=0), 4),
+        **{name: round(float(np.mean([one[name] for one in found])), 4) for name in found[0]},
+        "bins": calibration_curve(
+            np.concatenate([line.probability(one.cosines).ravel() for one in sets]),
+            np.concatenate([one.truth.ravel() for one in sets]),
+        )["bins"],
+    }
+
+
+def _resampled_error(line: Platt, scores: LabelledScores, bins: int = 10) -> NDArray[np.float64]:
+    chances = line.probability(scores.cosines)
+    which = np.minimum((chances * bins).astype(int), bins - 1)
+    bootstrap = Bootstrap(len(chances))
+    gaps = [bootstrap.mean(np.where(which == one, chances - scores.truth, 0).sum(axis=1)) for one in range(bins)]
+    return np.asarray(np.abs(gaps).sum(axis=0) / scores.truth.shape[1], np.float64)
+
+
+def _share(key: str) -> float:
+    """Return a number 0..1 of a key, the same on every machine."""
+    return int.from_bytes(hashlib.sha256(f"calibration/{key}".encode()).digest()[:4], "big") / 2**32
+
+
+def gsd_range(images: Sequence[LabelledImage]) -> list[float] | None:
+    """Return the least and the greatest ground sample distance of images, m; None where not all of them state it."""
+    stated = [image.gsd_m for image in images if image.gsd_m is not None]
+    if not stated or len(stated) < len(images):
+        return None
+    return [min(low for low, _ in stated), max(high for _, high in stated)]
+
+
+Embed = Callable[[Sequence[LabelledImage]], NDArray[np.float32]]
+"""Returns unit vectors of images, shape (n, dim)."""
+
+
+def fit_families(
+    encoder: Encoder,
+    embed: Embed,
+    data: Mapping[str, Sequence[LabelledImage]],
+    family_of: Callable[[LabelledImage], str],
+) -> dict[str, dict[str, Any]]:
+    """Return entries of calibration.json for the families of imagery in data sets, by name.
+
+    Args:
+        encoder: The model.
+        embed: Embeds images with it.
+        data: Images by name of the data set; those without a class are left out.
+        family_of: Returns the family of an image.
+
+    Raises:
+        QueryError: No family has images of two classes, or one cannot be fitted.
+    """
+    parts: dict[str, dict[str, list[LabelledImage]]] = {}
+    for name, images in data.items():
+        for image in images:
+            if image.cls is not None:
+                parts.setdefault(family_of(image), {}).setdefault(name, []).append(image)
+    out: dict[str, dict[str, Any]] = {}
+    for family, by_set in sorted(parts.items()):
+        sets, used = [], []
+        for name, images in by_set.items():
+            if len({image.cls for image in images}) > 1:
+                keys = [f"{name}/{image.key}" for image in images]
+                sets.append((class_scores(encoder, embed(images), images), keys))
+                used += images
+        if not sets:
+            continue
+        gsd = gsd_range(used)
+        out[family] = {**fit_and_check(sets), **({} if gsd is None else {"gsd_m": gsd}), "data": sorted(by_set)}
+    if not out:
+        raise QueryError("calibration: no data set has images of two classes; need class folders or classes in the tar")
+    return out

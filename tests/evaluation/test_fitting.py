@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+
+from bandsight.errors import QueryError
+from bandsight.evaluation.datasets import LabelledImage
+from bandsight.evaluation.fitting import LabelledScores, fit, fit_families, gsd_range
+from tests.fakes import FakeEmbedder
+
+RGB, SAR = (0.665, 0.56, 0.49), (5.405,)
+
+
+def _scores(n: int, scale: float, bias: float, seed: int = 0) -> LabelledScores:
+    """Cosines whose truth follows a line."""
+    rng = np.random.default_rng(seed)
+    cosines = rng.uniform(-0.2, 0.6, (n, 10)).astype(np.float32)
+    chances = 1 / (1 + np.exp(-(cosines * scale + bias)))
+    return LabelledScores(cosines=cosines, truth=rng.uniform(size=cosines.shape) < chances)
+
+
+def test_the_line_that_made_the_truth_is_found():
+    line = fit([_scores(20_000, 12, -5)])
+    assert (line.scale, line.bias) == pytest.approx((12, -5), rel=0.05)
+
+
+def test_scores_that_separate_all_pairs_have_a_finite_line():
+    cosines = np.array([[0.5, 0.1], [0.1, 0.5]] * 20, np.float32)
+    line = fit([LabelledScores(cosines=cosines, truth=cosines > 0.3)])
+    assert np.isfinite([line.scale, line.bias]).all()
+    assert line.probability(np.array([0.5], np.float32))[0] > 0.95
+    assert line.probability(np.array([0.1], np.float32))[0] < 0.05
+
+
+def test_scores_that_say_nothing_or_the_opposite_are_refused():
+    with pytest.raises(QueryError, match="no higher with their own class"):
+        fit([_scores(2000, -12, 0)])
+    cosines = np.zeros((4, 2), np.float32)
+    with pytest.raises(QueryError, match="at least two classes"):
+        fit([LabelledScores(cosines=cosines, truth=np.ones((4, 2), bool))])
+
+
+class Sees(FakeEmbedder):
+    """A tile's first byte is its class; sentences about a class are near it, `noise` apart."""
+
+    classes = ("forest", "lake", "town")
+
+    def embed_texts(self, texts):
+        which = [next(i for i, name in enumerate(self.classes) if name in text) for text in texts]
+        return np.eye(self.dim, dtype=np.float32)[which]
+
+    def embed(self, images):
+        rng = np.random.default_rng(len(images))
+        rows = np.array([np.eye(self.dim)[image.pixels[0, 0, 0]] for image in images])
+        rows += rng.normal(0, 0.25, rows.shape)
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _images(n: int, waves: tuple[float, ...], gsd_m=(10.0, 10.0)) -> list[LabelledImage]:
+    return [
+        LabelledImage(
+            key=str(i),
+            pixels=np.full((len(waves), 4, 4), i % 3, np.uint8),
+            wavelengths=waves,
+            cls=Sees.classes[i % 3],
+            gsd_m=gsd_m,
+        )
+        for i in range(n)
+    ]
+
+
+def test_each_family_is_fitted_by_itself_and_checked_on_images_held_back():
+    model = Sees()
+    data = {"photos": _images(300, RGB), "radar": _images(90, SAR, (20.0, 20.0)), "more": _images(120, RGB, (0.5, 2.0))}
+    found = fit_families(model, model.embed, data, lambda image: "radar_x" if image.wavelengths == SAR else "rgb")
+    assert list(found) == ["radar_x", "rgb"]
+    assert found["rgb"]["gsd_m"] == [0.5, 10]
+    assert found["rgb"]["data"] == ["more", "photos"]
+    held = found["rgb"]["held_out"]
+    assert found["rgb"]["images"] + held["images"] == 420
+    assert 90 < held["images"] < 160
+    low, high = held["interval"]
+    assert 0 <= low <= high < 0.1
+    assert held["archive_recall"] > 0.9
+    assert found == fit_families(model, model.embed, data, lambda i: "radar_x" if i.wavelengths == SAR else "rgb")
+
+
+def test_data_that_nothing_can_be_fitted_on_is_refused():
+    model = Sees()
+    with pytest.raises(QueryError, match="need at least 20"):
+        fit_families(model, model.embed, {"few": _images(9, RGB)}, lambda _: "rgb")
+    with pytest.raises(QueryError, match="images of two classes"):
+        fit_families(model, model.embed, {"one": _images(90, RGB)[::3]}, lambda _: "rgb")
+
+
+def test_a_range_of_resolution_is_known_only_where_all_images_state_theirs():
+    images = _images(3, RGB)
+    assert gsd_range(images) == [10, 10]
+    assert gsd_range([*images, *_images(1, RGB, None)]) is None

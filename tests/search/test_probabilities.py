@@ -1,0 +1,114 @@
+"""Probabilities of hits: a number where the model is calibrated, else the reason why there is none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bandsight.archive import ArchiveWriter
+from bandsight.attributes.filters import Filter
+from bandsight.model.imagery import Imagery, as_imagery
+from bandsight.raster.bands import BandRef
+from bandsight.search.imagery import imagery_of
+from bandsight.search.question import Semantic
+from bandsight.search.question_ranking import QuestionRanking
+from bandsight.search.request import request_of
+from bandsight.search.resolve import resolve_question
+from bandsight.search.run import search
+from bandsight.search.searcher import Searcher
+from bandsight.search.zero_shot import check_labels, classify_tiles
+from bandsight.stac.items import item_collection
+from tests.archive.makers import MODEL, entry, scene
+from tests.fakes import FakeEmbedder
+
+REASON = "not calibrated for X-band radar"
+RADAR = (BandRef(name="X", wavelength_um=5.405, href="/x.tif", index=1),)
+
+
+class Calibrated(FakeEmbedder):
+    """Calibrated for red, green and blue of 10 to 20 m."""
+
+    def probabilities(self, image_vectors, text_vectors, imagery=None):
+        found = super().probabilities(image_vectors, text_vectors)
+        found[[self.uncalibrated(one) is not None for one in imagery]] = np.nan
+        return found
+
+    def threshold(self, imagery):
+        return 0.5 if self.uncalibrated(imagery) is None else None
+
+    def uncalibrated(self, imagery):
+        one = as_imagery(imagery)
+        if one.family != "rgb":
+            return REASON
+        return None if one.gsd_m is None or one.gsd_m <= 20 else "too coarse"
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Scene 0 has 10 m, scene 1 is X-band radar, scene 2 has 30 m."""
+    with ArchiveWriter.create(tmp_path / "archive", MODEL) as archive:
+        made = [entry(n) for n in range(3)]
+        radar = replace(made[1][0], sensor="sar_x", bands=RADAR)
+        archive.add([made[0], (radar, *made[1][1:]), made[2]])
+        yield archive
+
+
+def test_imagery_is_told_by_bands_sensor_and_frequency():
+    assert imagery_of(scene(0)) == Imagery(family="rgb", gsd_m=10)
+    assert imagery_of(scene(0), scale=4) == Imagery(family="rgb", gsd_m=40)
+    assert imagery_of(replace(scene(0), sensor="elevation")).family == "elevation"
+    radar = replace(scene(5), bands=RADAR)
+    assert imagery_of(radar) == Imagery(family="radar")
+    assert imagery_of(replace(radar, sensor="sar_x")).family == "radar_x"
+    own = replace(radar, sensor="my-radar", decisions={"version": 1, "bands": [{"frequency_ghz": 1.27}]})
+    assert imagery_of(own).family == "radar_other"
+
+
+def test_hits_that_calibration_does_not_cover_have_a_reason_and_no_tick(mixed):
+    searcher = Searcher(mixed, Calibrated())
+    page = QuestionRanking(searcher, resolve_question(searcher, Semantic(text="a lake"))).page(Filter(), 20, None)
+    reasons = {hit.scene.name: (hit.probability is None, hit.probability_reason) for hit in page.hits}
+    assert reasons == {"0.tif": (False, None), "1.tif": (True, REASON), "2.tif": (True, "too coarse")}
+    assert {hit.match for hit in page.hits if hit.probability is None} == {None}
+
+
+def test_items_carry_the_reason(mixed):
+    found = item_collection(
+        search(Searcher(mixed, Calibrated()), request_of({"q": "a lake", "limit": 12})), MODEL, None
+    )
+    for item in found["features"]:
+        facts = item["properties"]
+        assert (facts["bandsight:probability"] is None) == (facts["bandsight:probability_reason"] is not None)
+
+
+def test_whether_anything_matches_is_not_known_where_some_hits_have_no_threshold(mixed):
+    class Never(Calibrated):
+        def threshold(self, imagery):
+            return None if self.uncalibrated(imagery) else 1.1
+
+    def answer(encoder, **body):
+        return search(Searcher(mixed, encoder), request_of({"q": "a lake", **body})).nothing_matches
+
+    assert answer(Never()) is None
+    assert answer(Never(), collections=["red"]) is True
+
+    class Always(Never):
+        def threshold(self, imagery):
+            return None if self.uncalibrated(imagery) else 0.0
+
+    assert answer(Always()) is False
+
+
+def test_a_least_probability_leaves_out_what_has_none(mixed):
+    body = {"semantic": {"text": "a lake", "min_probability": 0.0001}, "limit": 20}
+    found = search(Searcher(mixed, Calibrated()), request_of(body))
+    assert {hit.scene.name for hit in found.rows} == {"0.tif"}
+    assert len(found.rows) == 4
+
+
+def test_classes_of_imagery_without_a_calibration_are_ranked_and_have_no_probability(mixed):
+    rows = classify_tiles(mixed, Calibrated(), check_labels(["a", "b"]), Filter())
+    assert {row["probability_reason"] for row in rows} == {None, REASON, "too coarse"}
+    for row in rows:
+        assert (row["probabilities"]["a"] is None) == (row["probability_reason"] is not None)
+        assert row["ranked"][0] == row["label"]
