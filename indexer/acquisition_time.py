@@ -62,8 +62,10 @@ _NAMES: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (r"(?<![a-z])L[COTEM]\d\d{3}\d{3}((?:19|20)\d\d)(\d{3})", _ordinal),
         # ASTER L1T: AST_L1T_003 05032000 040446: version, month, day, year, time (LP DAAC).
         (rf"AST_L1[AT]_\d{{3}}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])((?:19|20)\d\d){_CLOCK}", _month_first),
-        # Fourteen digits: PRISMA, RapidEye.
-        (rf"(?<!\d){_DATE}{_CLOCK}(?!\d)", _calendar),
+        # Fourteen digits: PRISMA, RapidEye; a fifteenth for tenths of a second: Pléiades and SPOT (Airbus).
+        (rf"(?<!\d){_DATE}{_CLOCK}\d?(?!\d)", _calendar),
+        # GOES-R: OR_ABI-L2-CMIPF-M6C01_G16_s20211231800208: start, year, day of the year, time, tenths (NOAA).
+        (rf"_s((?:19|20)\d\d)(\d{{3}}){_CLOCK}\d(?=_|$)", _ordinal),
         # Sentinel, AVIRIS-NG, EMIT, PlanetScope, SkySat and many others: date and time with T, t or _ between them.
         (rf"(?<!\d){_DATE}T{_CLOCK}(?:\d{{2,3}})?(?!\d)", _calendar),
         (rf"(?<!\d){_DATE}[_ ]{_CLOCK}(?!\d)", _calendar),

@@ -69,14 +69,14 @@ def scenes_table(paths: Iterable[str | Path], sensors: Mapping[str, str] | None 
         paths: Files, folders and whatever else `find_scenes` takes.
         sensors: Profiles for scenes that do not say theirs, by a part of their path.
     """
-    rows = ["| scene | sensor | bands by | bands, µm | pixels | CRS | footprint: west, south, east, north |"]
-    rows.append("|---|---|---|---|---|---|---|")
+    columns = ("scene", "sensor", "bands by", "bands, µm", "taken", "no data", "pixels", "CRS")
+    rows = [f"| {' | '.join(columns)} | footprint: west, south, east, north |", "|---" * 9 + "|"]
     for source in find_scenes(paths):
         sensor = next((name for part, name in (sensors or {}).items() if part in source.hrefs[0]), None)
         try:
             rows.append(_row(open_scene(source, "", sensor=sensor, tiling={})))
         except BandsightError as error:
-            rows.append(f"| {source.name} | refused: {str(error).partition(': ')[2]} | | | | | |")
+            rows.append(f"| {source.name} | refused: {str(error).partition(': ')[2]} | | | | | | | |")
     return "\n".join(rows) + "\n"
 
 
@@ -91,8 +91,29 @@ def _row(scene: RasterScene) -> str:
         record.sensor,
         record.properties["bandsight:bands_from"],
         bands,
+        _day(record),
+        _without_data(scene, Decisions.from_dict(record.decisions or {})),
         f"{record.width} × {record.height}",
         crs,
         boxes,
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _day(record: SceneRecord) -> str:
+    when = record.datetime or record.start_datetime
+    if when is None:
+        return ""
+    return f"{when:%Y-%m-%d}" if (when.hour, when.minute, when.second) == (0, 0, 0) else f"{when:%Y-%m-%d %H:%M:%S}"
+
+
+def _without_data(scene: RasterScene, decided: Decisions) -> str:
+    """Return what says where a scene has data: values, masks, the quality band."""
+    values = list(decided.fill_values)
+    if decided.nodata is not None:
+        values = [decided.nodata, *(value for value in values if value != decided.nodata)]
+    found = [", ".join(f"{value:g}" for value in values)] if values else []
+    found += sorted({one.mask.kind for one in decided.files} - {"none", "nodata"})
+    found += ["empty border"] if decided.collar is not None else []
+    found += [scene.raster.quality.quality.name] if scene.raster.quality else []
+    return "; ".join(found)

@@ -11,12 +11,15 @@ from bandsight.sensors.groups import group_bands
 from bandsight.sensors.profile import Profile
 from indexer.sidecar_files import zip_names
 from indexer.source import Source
+from indexer.unreadable import unreadable
 
 # What a folder is searched for; a file named by the user is tried whatever it is called.
 SUFFIXES = frozenset(
     {".tif", ".tiff", ".jp2", ".nc", ".h5", ".hdf5", ".he5"}
     | {".img", ".dat", ".bsq", ".bil", ".bip", ".png", ".jpg", ".jpeg"}
 )
+# Archives that are looked into.
+PACKED = frozenset({".zip", ".tar"})
 _SAFE = ".SAFE"
 # What a Sentinel product holds beside its measurements: previews, reports, masks.
 _SAFE_IMAGES = {"IMG_DATA", "measurement"}
@@ -25,7 +28,7 @@ _RESOLUTION = re.compile(r"_(\d\d)m$")
 
 
 def folder_files(folder: Path, unread: Callable[[OSError], object]) -> Iterator[Path]:
-    """Yield the rasters and zips in a folder and all folders in it, sorted; folders are read one after another.
+    """Yield the rasters, zips and tars in a folder and all folders in it, sorted; folders are read one after another.
 
     Args:
         folder: The outermost.
@@ -34,16 +37,16 @@ def folder_files(folder: Path, unread: Callable[[OSError], object]) -> Iterator[
     found = (Path(inside, name) for inside, _, names in os.walk(folder, onerror=unread) for name in names)
     for path in sorted(found):
         suffix = path.suffix.lower()
-        wanted = suffix in SUFFIXES or suffix == ".zip" or _has_header(path)
+        wanted = suffix in SUFFIXES or suffix in PACKED or unreadable(path) or _has_header(path)
         if wanted and _is_measurement(path) and path.is_file():
             yield path
 
 
 def zip_files(archive: Path) -> Iterator[Path]:
-    """Yield the rasters in a zip, as places that GDAL can open; zips in it are not looked into.
+    """Yield the rasters in a zip or tar, as places that GDAL can open; archives in it are not looked into.
 
     Raises:
-        SceneError: It is no zip.
+        SceneError: It is no zip or tar.
     """
     for name in sorted(zip_names(str(archive))):
         path = Path(place_in_zip(archive, name))

@@ -20,7 +20,7 @@ from bandsight.raster.bands import BandRef
 from bandsight.raster.byte_scaling import ByteScaling
 from bandsight.raster.collar import find_collar
 from bandsight.raster.decisions import BandDecision, Decisions, FileDecision, QualityDecision
-from bandsight.raster.drivers import local_file, raster_path, stored
+from bandsight.raster.drivers import local_file, raster_path, stored, subdataset
 from bandsight.raster.masks import file_mask
 from bandsight.raster.open_files import OpenFiles
 from bandsight.raster.orientation import is_aligned, is_askew, north_up, swaps_axes
@@ -233,7 +233,15 @@ def _footprint(raster: SceneRaster, raw: DatasetReader) -> Footprint:
     """Return what a scene covers: of a rotated file, the ground under its own grid, not the empty corners around it."""
     if is_askew(raw.transform) and not is_askew(Affine(*raster.transform)):
         return footprint(_six(raw.transform), raster.crs, 0, 0, raw.width, raw.height)
-    return footprint(raster.transform, raster.crs, 0, 0, raster.width, raster.height)
+    try:
+        return footprint(raster.transform, raster.crs, 0, 0, raster.width, raster.height)
+    except SceneError as error:
+        if "geostationary" not in raster.crs.lower():
+            raise
+        raise SceneError(
+            f"{raster.name}: seen from a geostationary satellite, and its edge lies in space; cut out a part of the "
+            "Earth: rio warp FILE out.tif --dst-crs EPSG:4326 --bounds WEST SOUTH EAST NORTH --res DEGREES"
+        ) from error
 
 
 def _notes(opened: _Opened) -> tuple[str, ...]:
@@ -413,7 +421,7 @@ def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, metadata: SceneMe
         path=raster_path(href),
         count=raw.count,
         dtype=raw.dtypes[0],
-        descriptions=tuple(raw.descriptions),
+        descriptions=_descriptions(href, raw),
         tags=raw.tags(),
         band_tags=tuple(band_tags),
         colorinterp=tuple(interp.name for interp in raw.colorinterp),
@@ -426,6 +434,14 @@ def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, metadata: SceneMe
         platform=str(metadata.properties.get("platform") or ""),
         true_alpha=_is_opacity(raw),
     )
+
+
+def _descriptions(href: str, raw: DatasetReader) -> tuple[str | None, ...]:
+    """Return the description of each band; a part of a container that has none is described by its own name."""
+    part = subdataset(href)
+    if part is None or raw.count > 1 or any(raw.descriptions):
+        return tuple(raw.descriptions)
+    return (part[1].rsplit("/", 1)[-1],)
 
 
 def _by_part(sidecars: Mapping[str, Sidecar]) -> dict[str, Sidecar]:

@@ -1,5 +1,6 @@
-"""Small files beside the rasters, in a folder or in a zip; a place in a zip is written as GDAL writes it."""
+"""Small files beside the rasters, in a folder, a zip or a tar; a place in these is written as GDAL writes it."""
 
+import tarfile
 import zipfile
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -34,28 +35,48 @@ def read_text(path: PurePath) -> str:
             with Path(path).open("rb") as file:
                 data = file.read(_MAX_BYTES + 1)
         else:
-            with zipfile.ZipFile(place[0]) as archive, archive.open(place[1]) as member:
-                data = member.read(_MAX_BYTES + 1)
-    except (OSError, zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
+            data = _read_packed(*place)
+    except (OSError, zipfile.BadZipFile, tarfile.TarError, KeyError, NotImplementedError, RuntimeError) as error:
         raise SceneError(f"{path}: cannot be read ({error}); get the product again") from error
     if len(data) > _MAX_BYTES:
         raise SceneError(f"{path}: larger than {_MAX_BYTES >> 20} MB, so it is no metadata file; take it away")
     return data.decode("utf-8", errors="replace")
 
 
+def _read_packed(archive: str, inner: str) -> bytes:
+    """Return the beginning of a file in a zip or tar."""
+    if is_tar(archive):
+        with tarfile.open(archive, "r:") as packed:
+            # tar writes ./ before names where it was given a folder.
+            known = set(packed.getnames())
+            member = packed.extractfile(inner if inner in known else f"./{inner}")
+            return b"" if member is None else member.read(_MAX_BYTES + 1)
+    with zipfile.ZipFile(archive) as zipped, zipped.open(inner) as file:
+        return file.read(_MAX_BYTES + 1)
+
+
+def is_tar(archive: str) -> bool:
+    """Say whether an archive is a tar, by its name."""
+    return archive.lower().endswith(".tar")
+
+
 @lru_cache(maxsize=16)
 def _names(archive: str, _changed_ns: int) -> tuple[str, ...]:
+    if is_tar(archive):
+        with tarfile.open(archive, "r:") as packed:
+            return tuple(member.name.removeprefix("./") for member in packed if member.isfile())
     with zipfile.ZipFile(archive) as opened:
         return tuple(name for name in opened.namelist() if not name.endswith("/"))
 
 
 def zip_names(archive: str) -> tuple[str, ...]:
-    """Return the files in a zip.
+    """Return the files in a zip or tar.
 
     Raises:
-        SceneError: It is no zip, or damaged.
+        SceneError: It is no zip or tar, or damaged.
     """
     try:
         return _names(archive, Path(archive).stat().st_mtime_ns)
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise SceneError(f"{archive}: no zip that can be read ({error}); get it again") from error
+    except (OSError, zipfile.BadZipFile, tarfile.TarError, ValueError, NotImplementedError) as error:
+        kind = "tar" if is_tar(archive) else "zip"
+        raise SceneError(f"{archive}: no {kind} that can be read ({error}); get it again") from error

@@ -1,15 +1,17 @@
 """From what the user names to scenes: files, folders, globs, lists, archives, catalogues and URLs."""
 
 import glob
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bandsight.errors import SceneError
 from bandsight.raster.drivers import check_remote, is_remote, raster_path, subdataset
 from bandsight.sensors.profile import Profile, load_profiles
-from indexer.folders import folder_files, scenes_of, zip_files
+from indexer.folders import PACKED, SUFFIXES, folder_files, scenes_of, zip_files
 from indexer.source import Source
 from indexer.stac_query import StacQuery
+from indexer.unreadable import swath_of, swath_problem, unreadable
+from indexer.vrt import vrt_files
 
 _STAC = "stac:"
 _ITEM_FILES = {".json", ".geojson", ".parquet", ".geoparquet"}
@@ -26,9 +28,9 @@ def find_scenes(
     """Return the scenes that inputs name, each once; what cannot be looked into is a source with a problem.
 
     Args:
-        inputs: Each a raster, a folder (searched with all folders in it), a glob, a zip, a text file with one input on
-            each line, a URL of a raster, a STAC item, item collection, catalogue or stac-geoparquet file, or
-            `stac:URL` for a search.
+        inputs: Each a raster, a folder (searched with all folders in it), a glob, a zip, a tar, a VRT, a text file
+            with one input on each line, a URL of a raster, a STAC item, item collection, catalogue or stac-geoparquet
+            file, or `stac:URL` for a search.
         profiles: They know the names of band files; None for the shipped ones.
         query: What to ask of a `stac:URL`.
         left_out: Gets the files that belong to a product and are no picture.
@@ -130,28 +132,48 @@ def _local(path: Path, sources: list[Source]) -> Iterator[Path]:
         sources.append(_forbidden(error, str(path)))
 
     if path.is_dir():
-        for file in folder_files(path, unread):
-            if file.suffix.lower() == ".zip":
-                try:
-                    yield from zip_files(file)
-                except SceneError as error:
-                    sources.append(_unreadable(str(file), error))
-            elif _leads_out(file, path):
-                problem = SceneError(f"{file}: a link to {file.resolve()}, outside of {path}; name that path itself")
-                sources.append(_unreadable(str(file), problem))
-            else:
-                yield file
-    elif lower.endswith(".zip"):
+        yield from _in_folder(path, sources, unread)
+    elif path.suffix.lower() in PACKED:
         yield from zip_files(path)
+    elif problem := unreadable(path):
+        sources.append(_refused(path, problem))
+    elif path.suffix.lower() == ".vrt":
+        yield from vrt_files(path)
     elif lower in _PRODUCT_FILES:
         yield from folder_files(path.parent, unread)
     elif path.stem.upper().endswith("_MTL"):
         stem = path.stem[: -len("_MTL")]
-        yield from (file for file in folder_files(path.parent, unread) if file.name.startswith(stem))
+        beside = (file for file in folder_files(path.parent, unread) if file.suffix.lower() in SUFFIXES)
+        yield from (file for file in beside if file.name.startswith(stem))
     elif lower.endswith(".hdr"):
         yield from _of_header(path)
     else:
         yield path
+
+
+def _in_folder(path: Path, sources: list[Source], unread: Callable[[OSError], None]) -> Iterator[Path]:
+    """Yield the rasters in a folder and all folders in it."""
+    swaths: set[Path] = set()
+    for file in folder_files(path, unread):
+        if file.suffix.lower() in PACKED:
+            try:
+                yield from zip_files(file)
+            except SceneError as error:
+                sources.append(_unreadable(str(file), error))
+        elif problem := unreadable(file):
+            sources.append(_refused(file, problem))
+        elif swath := swath_of(file):
+            swaths.add(swath)
+        elif _leads_out(file, path):
+            outside = SceneError(f"{file}: a link to {file.resolve()}, outside of {path}; name that path itself")
+            sources.append(_unreadable(str(file), outside))
+        else:
+            yield file
+    sources.extend(_refused(swath, swath_problem(swath)) for swath in sorted(swaths))
+
+
+def _refused(file: Path, problem: str) -> Source:
+    return Source(name=file.name, hrefs=(str(file),), problem=problem)
 
 
 def _of_header(header: Path) -> Iterator[Path]:

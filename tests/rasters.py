@@ -1,6 +1,7 @@
 """Small rasters for tests, written on the spot."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,4 +48,26 @@ def write(
         )
     with opened as dataset:
         dataset.write(values)
+    return path
+
+
+def variables(path: Path, names: Sequence[str], side: int = 64) -> Path:
+    """Write a NetCDF file (version 3, CF) with one variable (y, x) of whole numbers for each band, on a UTM grid."""
+    from rasterio.crs import CRS
+    from scipy.io import netcdf_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with netcdf_file(str(path), "w") as file:
+        for name, first, step in (("y", 5_800_000, -10), ("x", 400_000, 10)):
+            file.createDimension(name, side)
+            axis = file.createVariable(name, "d", (name,))
+            axis[:] = first + step * (np.arange(side) + 0.5)
+            axis.standard_name, axis.units = f"projection_{name}_coordinate".encode(), b"m"
+        grid = file.createVariable("spatial_ref", "i", ())
+        grid.crs_wkt = CRS.from_epsg(32633).to_wkt().encode()
+        grid.grid_mapping_name = b"transverse_mercator"
+        for number, name in enumerate(names):
+            band = file.createVariable(name, "h", ("y", "x"))
+            band[:] = picture(1, side, side, seed=number, dtype="int16")[0] * 10
+            band.grid_mapping = b"spatial_ref"
     return path

@@ -38,7 +38,7 @@ _REMOTE = {
     "gs://": "/vsigs/",
     "az://": "/vsiaz/",
 }
-_IN_ZIP = re.compile(r"/vsizip/\{([^{}]+)\}/?(.*)")
+_IN_ZIP = re.compile(r"/vsi(?:zip|tar)/\{([^{}]+)\}/?(.*)")
 _SUBDATASET = re.compile(r'(netcdf|hdf5):(?:"([^"]+)"|([^":]+)):(?://)?(.+)', re.IGNORECASE)
 _NETWORK = {"GDAL_HTTP_MAX_RETRY": "4", "GDAL_HTTP_RETRY_DELAY": "1", "GDAL_HTTP_CONNECTTIMEOUT": "10"}
 _NETWORK |= {"GDAL_HTTP_TIMEOUT": "60"}
@@ -102,14 +102,14 @@ def check_remote(href: str) -> None:
 
 
 def in_zip(href: str) -> tuple[str, str] | None:
-    """Return (zip file, place in it) of a raster in a zip, None for any other."""
+    """Return (file, place in it) of a raster in a zip or tar, None for any other."""
     found = _IN_ZIP.fullmatch(href)
     return (found[1], found[2].rstrip("/")) if found else None
 
 
 def place_in_zip(archive: str | Path, inner: str) -> str:
-    """Return the href of a file in a zip."""
-    return f"/vsizip/{{{archive}}}/{inner}"
+    """Return the href of a file in a zip or tar."""
+    return f"/vsi{'tar' if str(archive).lower().endswith('.tar') else 'zip'}/{{{archive}}}/{inner}"
 
 
 def subdataset(href: str) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ _COLOURS |= {"near infrared": "nir", "near-infrared": "nir", "near_infrared": "n
 _COLOURS |= {"coastal aerosol": "coastal", "coastal_aerosol": "coastal", "red edge": "rededge", "red_edge": "rededge"}
 # Beside the bands of a picture, and none themselves.
 _AUXILIARY = re.compile(
-    r"^(?:qa\w*|scl|cloud\w*|clp?|cld\w*|mask|\w*_mask|fill_?mask|fmask|alpha|udm2?|unusable\w*|valid\w*|aot|wvp|msk_\w+)$"
+    r"^(?:qa\w*|scl|cloud\w*|clp?|cld\w*|mask|\w*_mask|fill_?mask|fmask|alpha|udm2?|unusable\w*|valid\w*|aot|wvp|msk_\w+|quality\w*|\w+_flags?|dqf)$"
 )
 
 

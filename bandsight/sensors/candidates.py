@@ -230,6 +230,8 @@ def _of_band_files(profile: Profile, files: Sequence[RasterInfo]) -> _Found | No
     bands: dict[str, MatchedBand] = {}
     unexplained, exact, names = [], [], []
     for info in files:
+        if info.count == 1 and len(files) > 1 and is_auxiliary(described(info)[0]):
+            continue
         band = _of_file(profile, info) if info.count == 1 else None
         if band is None or band.name in bands:
             unexplained.append(info.path.name)

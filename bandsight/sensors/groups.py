@@ -7,12 +7,14 @@ from pathlib import Path
 from bandsight.sensors.profile import Profile, load_profiles
 
 # Layers that operators ship beside their bands and that are no picture, by their own names: Sentinel-2 (ESA, product
-# specification), Landsat Collection 2 (USGS, data format control book), HLS, and Planet's masks. Words such as SR_ or
-# QA_ alone say nothing: people use them in names of their own.
+# specification), Landsat Collection 2 (USGS, data format control book), HLS, MODIS land products (LP DAAC), and
+# Planet's masks. Words such as SR_ or QA_ alone say nothing: people use them in names of their own.
 _NO_PICTURE = re.compile(
     r"[_\s,.-](?:QA60|TCI|PVI|AOT|WVP|CLDPRB|SNWPRB|CFMASK|MSK_(?:CLDPRB|SNWPRB|CLASSI|CLOUDS|DETFOO|QUALIT|TECQUA|DEFECT"
     r"|NODATA|SATURA)\w*"
     r"|QA_RADSAT|SR_QA_AEROSOL|SR_AEROSOL|SR_CLOUD_QA|SR_ATMOS_OPACITY|ST_(?:QA|ATRAN|CDIST|DRAD|EMIS|EMSD|TRAD|URAD)"
+    r"|QC_(?:Day|Night)|(?:Day|Night)_view_(?:time|angl)|Clear_(?:day|night)_cov|Emis_3[12]|(?:16_days|monthly)_(?:NDVI|EVI"
+    r"|VI_Quality|view_zenith_angle|sun_zenith_angle|relative_azimuth_angle|composite_day_of_the_year)"
     r"|[SV][AZ]A|udm2?)(?:_\d+m|_clip|_harmonized)*$",
     re.IGNORECASE,
 )

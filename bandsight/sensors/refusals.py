@@ -7,7 +7,7 @@ from bandsight.sensors.profile import Profile
 from bandsight.sensors.raster_info import RasterInfo
 
 # More names than these are no advice.
-_FEW = 6
+_FEW, _FEW_SENSORS = 6, 8
 
 
 def too_few(found: Candidate, files: Sequence[RasterInfo]) -> str:
@@ -54,8 +54,13 @@ def unmatched(files: Sequence[RasterInfo], nearest: Sequence[Candidate], known: 
     few = [one for one in nearest if one.is_named and not one.unexplained and not one.is_enough]
     if few and not partial:
         return too_few(few[0], files)
+    if len(files) == 1 and files[0].colorinterp == ("palette",):
+        return (
+            f"{_found(files)} with a palette: numbers of colours or classes, no measurement; where it is a picture, "
+            "expand it: gdal_translate -expand rgb FILE out.tif"
+        )
     fitting = sorted(profile.name for profile in known if _fits(profile, files))
-    choice = f"pass --sensor ({', '.join(fitting)}), or " if 0 < len(fitting) <= _FEW else ""
+    choice = f"pass --sensor ({', '.join(fitting)}), or " if 0 < len(fitting) <= _FEW_SENSORS else ""
     if partial:
         first = partial[0]
         left = ", ".join(first.unexplained[:_FEW]) + (", …" if len(first.unexplained) > _FEW else "")

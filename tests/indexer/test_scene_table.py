@@ -3,19 +3,21 @@
 `python -m tests.indexer.test_scene_table` writes the table anew.
 """
 
+import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from affine import Affine
 
 from bandsight.sensors.profile import load_profiles
 from indexer.description import scenes_table
 from indexer.pipeline import index
 from indexer.sources import find_scenes
 from tests.indexer.test_product_metadata import safe
-from tests.rasters import picture, write
+from tests.rasters import picture, variables, write
 
 DOCS = Path(__file__).parents[2] / "docs" / "scenes.md"
 BEGIN, END = "<!-- made by tests/indexer/test_scene_table.py -->\n", "<!-- end -->\n"
@@ -72,6 +74,7 @@ def make_scenes(root: Path) -> Path:
     write(root / "v_rgb" / "orthophoto.tif", picture(3, 64, 64))
     write(root / "w_bgrn" / "described.tif", picture(4, 64, 64, dtype="uint16"))
     _describe(root / "w_bgrn" / "described.tif", ["Blue", "Green", "Red", "NIR"])
+    _more_products(root)
     for folder, name in (
         ("x_enmap", "ENMAP01-____L2A-DT0000001049_20220612T105735Z-SPECTRAL_IMAGE.tif"),
         ("y_prisma", "PRS_L2D_STD_20200725103423.tif"),
@@ -80,6 +83,41 @@ def make_scenes(root: Path) -> Path:
     ):
         _with_wavelengths(root / folder / name, [450, 650, 1400, 2200])
     return root
+
+
+def _more_products(root: Path) -> None:
+    """Write scenes of Airbus, ASTER, MODIS, VIIRS and Sentinel-3, a tar, a NetCDF file, and what lies askew."""
+    dn, byte = picture(1, 64, 64, dtype="uint16") * 20, picture(1, 64, 64)
+    signed = dn.astype("int16")
+    aster = "AST_L1T_00305032000040446_20150409135350_78838_ImageData{}.tif"
+    _bands(root / "wa_aster", aster, ["1", "2", "3N"], byte)
+    _bands(root / "wa_aster", aster, ["10", "11", "12", "13", "14"], dn)
+    four = picture(4, 64, 64, dtype="uint16") * 20
+    write(root / "wb_pleiades" / "IMG_PHR1A_PMS_202105210912345_ORT_R1C1.TIF", four)
+    write(root / "wb_spot" / "IMG_SPOT6_MS_202105210912345_ORT_R1C1.TIF", four)
+    write(root / "wb_neo" / "IMG_PNEO3_202105210912345_MS-FS_ORT_RGB_R1C1.TIF", four[:3])
+    write(root / "wb_neo" / "IMG_PNEO3_202105210912345_MS-FS_ORT_NED_R1C1.TIF", four[:3])
+    write(root / "wb_pan" / "IMG_PHR1B_P_202105210912345_ORT_R1C1.TIF", dn)
+    vi = "MOD13Q1.A2020001.h18v03.061.2020010224400._250m_16_days_{}.tif"
+    _bands(root / "wc_mod13", vi, [f"{name}_reflectance" for name in ("red", "NIR", "blue", "MIR")], signed)
+    _bands(root / "wc_mod13", vi, ["NDVI", "EVI", "VI_Quality", "pixel_reliability"], np.zeros((1, 64, 64), "int16"))
+    warm = picture(1, 64, 64, dtype="uint16") + 14000
+    _bands(root / "wc_mod11", "MOD11A1.A2020001.h18v03.061.2020010224400.{}.tif", ["LST_Day_1km", "QC_Day"], warm)
+    viirs = [f"I{number}_1" for number in (1, 2, 3)]
+    _bands(root / "wd_viirs", "VNP09GA.A2020001.h18v03.001.2020010224400_SurfReflect_{}.tif", viirs, signed)
+    olci = [f"Oa{number:02d}_radiance" for number in (4, 6, 8, 17)]
+    _bands(root / "we_olci", "S3A_OL_1_EFR____20200101T100000_20200101T100300_{}.tif", olci, dn)
+    landsat = "LC08_L2SP_016040_20220101_20220122_02_T1"
+    with tempfile.TemporaryDirectory() as folder:
+        _bands(Path(folder), f"{landsat}_SR_{{}}.TIF", [f"B{n}" for n in range(1, 8)], dn * 2 + 7000)
+        write(Path(folder) / f"{landsat}_QA_PIXEL.TIF", np.full((1, 64, 64), 21824, "uint16"))
+        (root / "wf_tar").mkdir()
+        with tarfile.open(root / "wf_tar" / f"{landsat}.tar", "w") as packed:
+            for file in sorted(Path(folder).iterdir()):
+                packed.add(file, file.name)
+    variables(root / "wg_netcdf" / "mosaic_20200501.nc", ["red", "green", "blue", "nir", "quality_flags"])
+    askew = Affine.translation(400_000, 5_800_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
+    write(root / "wh_rotated" / "orthophoto.tif", picture(3, 64, 64), transform=askew)
 
 
 def _describe(path: Path, names: Sequence[str]) -> None:

@@ -270,7 +270,8 @@ def test_described_bands_are_found_in_any_order() -> None:
 
 def test_four_bands_without_a_word_are_refused_with_both_candidates() -> None:
     with pytest.raises(
-        SensorError, match=r"rgbn\.tif: 4 bands of uint8.*--sensor \(bgrn, planetscope, rgbn, worldview\)"
+        SensorError,
+        match=r"rgbn\.tif: 4 bands of uint8.*\(bgrn, planetscope, pleiades, pleiades_neo, rgbn, spot67, worldview\)",
     ):
         match([_info("x/rgbn.tif", 4, "uint8", colorinterp=RGBX)])
 

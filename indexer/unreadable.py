@@ -1,0 +1,53 @@
+"""Products that Bandsight knows and cannot read as they are: why, and what to do."""
+
+import re
+from pathlib import Path
+
+# The first bytes of HDF4 (The HDF Group, HDF4 specification).
+_HDF4 = b"\x0e\x03\x13\x01"
+_PACKED_TWICE = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_EMIT = re.compile(r"EMIT_L\w+_(?:RFL|RAD|OBS|MIN)\w*_\d{8}T\d{6}_", re.IGNORECASE)
+
+
+def unreadable(file: Path) -> str | None:
+    """Return why a file of a known product cannot be read, and what to do; None for other files.
+
+    Args:
+        file: On this machine.
+    """
+    lower = file.name.lower()
+    if lower.endswith(_PACKED_TWICE):
+        return f"{file}: a compressed tar would be unpacked anew for every tile; unpack it: tar -xf {file.name}"
+    if lower.endswith(".hdf") and _begins_with(file, _HDF4):
+        return (
+            f"{file}: HDF4, which needs a driver that Bandsight's GDAL does not have; get the product as GeoTIFF "
+            "(NASA's AppEEARS converts it), or convert its bands with a GDAL that reads HDF4"
+        )
+    if _EMIT.match(file.name) and lower.endswith(".nc"):
+        return (
+            f"{file}: EMIT in the geometry of the sensor; orthorectify it by the lookup table in it (NASA's EMIT tools "
+            "write an ENVI file with wavelengths), and pass that"
+        )
+    return None
+
+
+def swath_of(file: Path) -> Path | None:
+    """Return the Sentinel-3 product in whose folder a file lies; None for other files."""
+    return next((parent for parent in file.parents if parent.suffix.upper() == ".SEN3"), None)
+
+
+def swath_problem(product: Path) -> str:
+    """Return why a Sentinel-3 product cannot be read as it is, and what to do."""
+    return (
+        f"{product}: Sentinel-3 in the geometry of the instrument; reproject it to GeoTIFF (SNAP: Raster, Geometric, "
+        "Reprojection), and pass that: its bands are known by their names, e.g. Oa08_radiance"
+    )
+
+
+def _begins_with(file: Path, magic: bytes) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(magic)) == magic
+    except OSError:
+        # Opening the raster will tell.
+        return False

@@ -1,0 +1,39 @@
+"""VRT files of GDAL, taken as lists of files: Bandsight never opens them as rasters, since they may name anything."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+from bandsight.errors import SceneError
+
+# One that names a hundred thousand files has some 30 MB.
+_MAX_BYTES = 64 << 20
+
+
+def vrt_files(vrt: Path) -> Iterator[Path]:
+    """Yield the files that a VRT names, each once.
+
+    Raises:
+        SceneError: It is no VRT, names no file, or one outside of its own folder.
+    """
+    try:
+        with vrt.open("rb") as opened:
+            data = opened.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise SceneError(f"{vrt}: cannot be read ({error.strerror}); check the path and its rights") from error
+    if len(data) > _MAX_BYTES or b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+        raise SceneError(f"{vrt}: no VRT as GDAL writes it; pass the files that it names instead")
+    try:
+        named = [element for element in ET.fromstring(data).iter("SourceFilename") if element.text]  # noqa: S314  (no entities)
+    except ET.ParseError as error:
+        raise SceneError(f"{vrt}: no VRT that can be read ({error}); pass the files that it names instead") from error
+    found: dict[Path, None] = {}
+    for element in named:
+        text = str(element.text).strip()
+        file = vrt.parent / text if element.get("relativeToVRT") == "1" else Path(text)
+        if not file.resolve().is_relative_to(vrt.parent.resolve()):
+            raise SceneError(f"{vrt}: names {text[:200]}, outside of its own folder; pass that file itself")
+        found[Path(file.parent.resolve(), file.name)] = None
+    if not found:
+        raise SceneError(f"{vrt}: names no files; pass the rasters that it is made of")
+    yield from found
