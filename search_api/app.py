@@ -25,6 +25,7 @@ from search_api.maps.state import MapState
 from search_api.metrics import Metrics, MetricsMiddleware
 from search_api.middleware.access import AccessMiddleware, check_exposure
 from search_api.middleware.body_limit import BodyLimitMiddleware
+from search_api.middleware.forwarded import ForwardedMiddleware, trusted_networks
 from search_api.middleware.head import HeadMiddleware
 from search_api.model_reload import add_reload
 from search_api.openapi import add_openapi
@@ -55,7 +56,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
             settings at startup, or as soon as the archive exists.
 
     Raises:
-        SettingsError: The server would listen beyond this machine without a key.
+        SettingsError: The server would listen beyond this machine without a key, or a trusted proxy is no address.
     """
     settings = settings or ApiSettings()
     check_exposure(settings)
@@ -69,6 +70,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         redoc_url=None,
         openapi_url=None,
     )
+    app.state.settings = settings
     app.state.metrics = Metrics()
     app.state.sessions = Sessions(settings.key.get_secret_value()) if settings.key else None
     app.state.wrong_keys = WrongKeyLimit()
@@ -77,7 +79,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     app.state.maps = MapState()
     add_handlers(app)
     add_reload(app, settings)
-    add_openapi(app, BODY_MODELS, settings.public_url)
+    add_openapi(app, BODY_MODELS)
     _add_middleware(app, settings)
     _add_routes(app)
     return app
@@ -114,6 +116,7 @@ def _add_middleware(app: FastAPI, settings: ApiSettings) -> None:
         )
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=_COMPRESSED_TYPES)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
+    app.add_middleware(ForwardedMiddleware, trusted=trusted_networks(settings.trusted_proxies))
     app.add_middleware(HeadMiddleware)
 
 

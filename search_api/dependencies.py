@@ -6,7 +6,9 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from bandsight.errors import QueryError
+from search_api.middleware.forwarded import prefix
 from search_api.service import Service
+from search_api.settings import ApiSettings
 
 
 def get_service(request: Request) -> Service:
@@ -20,7 +22,10 @@ ServiceDep = Annotated[Service, Depends(get_service)]
 
 def server_url(request: Request) -> str:
     """Return the root URL of the server as clients reach it, without a trailing slash."""
-    return (get_service(request).settings.public_url or str(request.base_url)).rstrip("/")
+    settings: ApiSettings = request.app.state.settings
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    return str(request.base_url).rstrip("/") + prefix(request.scope)
 
 
 def inline_depends(parameters: type) -> Any:

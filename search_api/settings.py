@@ -25,6 +25,8 @@ class ApiSettings(BaseSettings):
     """Secret that clients send as a bearer token or password; required unless the address is loopback."""
     public_url: str | None = None
     """URL at which clients reach the server, e.g. https://example.org/bandsight; taken from each request when None."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose X-Forwarded headers tell the client's address and the server's URL."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose web pages may use the API, e.g. that of a STAC browser."""
     max_upload_bytes: int = Field(default=20 * 2**20, gt=0)

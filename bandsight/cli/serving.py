@@ -37,12 +37,12 @@ def serve(
     check_exposure(settings)
     if not archive_exists(archive):
         say(f"http://{host}:{port}/  (no archive at {archive} yet: the page explains what to do)")
-        uvicorn.run(create_app(settings), host=host, port=port, log_level="warning")
+        uvicorn.run(create_app(settings), host=host, port=port, log_level="warning", proxy_headers=False)
         return
     service = open_service(settings)
     try:
         freeze_gc()
         say(f"http://{host}:{port}/  (model {service.encoder.name}, {service.encoder.license})")
-        uvicorn.run(create_app(settings, service), host=host, port=port, log_level="warning")
+        uvicorn.run(create_app(settings, service), host=host, port=port, log_level="warning", proxy_headers=False)
     finally:
         service.archive.close()

@@ -92,7 +92,7 @@ class AccessMiddleware:
             return problem(
                 HTTPStatus.FORBIDDEN,
                 f"Origin: found {origin}, which is not this server's page; allow other origins with "
-                "BANDSIGHT_CORS_ORIGINS",
+                "BANDSIGHT_CORS_ORIGINS; behind a proxy, set BANDSIGHT_PUBLIC_URL or BANDSIGHT_TRUSTED_PROXIES",
                 request,
             )
         if self._sessions is not None:

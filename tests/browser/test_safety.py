@@ -130,11 +130,19 @@ def test_the_newest_search_wins_over_a_slower_older_one(open_page) -> None:
     assert page.locator(".results[aria-busy=false] .card").count() > 0
 
 
-def test_a_missing_thumbnail_says_so(open_page) -> None:
+def test_a_missing_image_shows_its_reason(open_page, shot) -> None:
     page = open_page()
-    page.route("**/thumbnail.png*", lambda route: route.fulfill(status=410, json={"title": "Gone"}))
+    problem = {"title": "Gone", "status": 410, "detail": "the file of the scene is missing"}
+    for images in ("**/thumbnail.png*", "**/collections/*/tiles/**"):
+        page.route(images, lambda route: route.fulfill(status=410, json=problem))
     search(page, "a lake")
     page.locator(".card").get_by_text("No image").first.wait_for()
+    page.locator(".card").get_by_text("the file of the scene is missing").first.wait_for()
+    notice = page.locator(".map-problem")
+    notice.get_by_text("Some imagery is missing on the map: the file of the scene is missing").wait_for()
+    shot(page, "29-missing")
+    notice.get_by_role("button", name="Close").click()
+    notice.wait_for(state="detached")
 
 
 def test_without_an_archive_the_page_says_what_to_do_and_continues_when_there_is_one(

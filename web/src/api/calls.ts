@@ -2,7 +2,7 @@
 import type { Feature, FeatureCollection, MultiPolygon, Polygon } from "geojson";
 import { type Hit, hitOf } from "../model/hit";
 import type { Body } from "../model/question";
-import { getJson, type Options, postJson, request } from "./http";
+import { errorMessage, getJson, type Options, postJson, request } from "./http";
 
 type Item = Feature<Polygon | MultiPolygon> & { collection?: string };
 interface Link { rel: string; href: string; body?: { token?: string } }
@@ -90,8 +90,21 @@ export async function styles(id: number, options?: Options): Promise<Style[]> {
 }
 
 export interface TileJson { tiles: string[]; minzoom?: number; maxzoom?: number; bounds?: [number, number, number, number] }
-export const mosaicTileJson = (collection: string, options?: Options): Promise<TileJson> =>
-  getJson<TileJson>(`collections/${encodeURIComponent(collection)}/tilejson.json`, options);
+/** The TileJSON of a collection, with a relative tile URL: behind a proxy, the server may not know its own address. */
+export async function mosaicTileJson(collection: string, options?: Options): Promise<TileJson> {
+  const path = `collections/${encodeURIComponent(collection)}`;
+  return { ...(await getJson<TileJson>(`${path}/tilejson.json`, options)), tiles: [`${path}/tiles/{z}/{x}/{y}.png`] };
+}
+
+/** Why an image did not load; null where it loads now. */
+export async function imageProblem(path: string, options?: Options): Promise<string | null> {
+  try {
+    await request(path, {}, options);
+    return null;
+  } catch (error) {
+    return errorMessage(error);
+  }
+}
 
 export type ClassMap = FeatureCollection<Polygon | MultiPolygon> & { shares: Record<string, { tiles: number; area: number }> };
 export const classMap = (body: Body, options?: Options): Promise<ClassMap> => postJson<ClassMap>("classify/map", body, options);

@@ -61,13 +61,14 @@ async function parse<T>(response: Response): Promise<T> {
   }
 }
 
-async function problemDetail(response: Response): Promise<string> {
+/** What a problem document says; of anything else, e.g. an error page of a proxy, the status. */
+export async function problemDetail(response: Response): Promise<string> {
   try {
     const problem = (await response.json()) as { detail?: unknown; title?: unknown };
     if (typeof problem.detail === "string") return problem.detail;
     if (typeof problem.title === "string") return problem.title;
   } catch {
-    // Not a problem document: an error page of a proxy, for example.
+    // Not a problem document.
   }
   return t.errors.status(response.status, response.statusText);
 }

@@ -313,6 +313,7 @@ export const en = {
     probability: "Probability",
     similarity: "Similarity",
     heatLegend: "Heat map score",
+    imageryProblem: (reason: string): string => `Some imagery is missing on the map: ${reason}`,
     attribution: "Basemap: Natural Earth",
   },
 

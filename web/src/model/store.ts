@@ -30,6 +30,8 @@ export const signedOut = signal(document.getElementById("app")?.hasAttribute("da
 export const canSignOut = signal(false);
 export const helpOpen = signal(false);
 export const toast = signal<{ text: string; undo?: () => void; isError?: boolean } | null>(null);
+/** Why imagery is missing on the map. */
+export const imageryProblem = signal<string | null>(null);
 export const drawing = signal<"box" | "polygon" | null>(null);
 /** Id of the saved search that the heat map shows; null while there is none. */
 export const heatSearch = signal<string | null>(null);

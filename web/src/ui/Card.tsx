@@ -1,10 +1,10 @@
 // One hit in the grid: its thumbnail, its score, and buttons for more or less like it.
-import { useState } from "preact/hooks";
-import { thumbnail } from "../api/calls";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { imageProblem, thumbnail } from "../api/calls";
 import { t } from "../i18n";
 import { select, toggleStar, toggleTileExample, updateView } from "../model/actions";
 import { formatDate, type Hit, sensorName, shortSensor } from "../model/hit";
-import { exampleSigns, hovered, selected, stars } from "../model/store";
+import { exampleSigns, hovered, selected, signedOut, stars } from "../model/store";
 import { ScoreBadge } from "./components";
 import * as icons from "./icons";
 import { mapController } from "./mapController";
@@ -46,13 +46,26 @@ export function Card({ hit, index, total, side, x, y }: Props) {
   );
 }
 
-/** The thumbnail of a tile, or a text where the server has none. */
+/** The thumbnail of a tile, or the reason why there is none. */
 export function Thumbnail({ id, size, style, alt = "", eager = false }: { id: number; size: number; style?: string; alt?: string; eager?: boolean }) {
   const [state, setState] = useState<"wait" | "seen" | "failed">("wait");
+  const [reason, setReason] = useState("");
+  const tried = useRef(false);
   const src = thumbnail(id, size, style);
+  const explain = (): void => {
+    setState("failed");
+    // Browsers do not show scripts the response to an image.
+    void imageProblem(src).then((problem) => {
+      if (problem !== null) setReason(problem);
+      else if (!tried.current) setState("wait");
+      tried.current = true;
+    });
+  };
+  // What failed while the server asked for the key loads again once the user has signed in.
+  useEffect(() => { if (!signedOut.value && state === "failed") setState("wait"); }, [signedOut.value]);
   return (
     <span class={`picture ${state}`}>
-      {state === "failed" ? <span class="no-picture">{t.card.noImage}</span> : <img key={src} src={src} alt={alt} width={size} height={size} loading={eager ? "eager" : "lazy"} fetchpriority={eager ? "high" : "auto"} decoding="async" draggable={false} onLoad={() => setState("seen")} onError={() => setState("failed")} />}
+      {state === "failed" ? <span class="no-picture" title={reason}><b>{t.card.noImage}</b>{reason && <span class="why">{reason}</span>}</span> : <img key={src} src={src} alt={alt} width={size} height={size} loading={eager ? "eager" : "lazy"} fetchpriority={eager ? "high" : "auto"} decoding="async" draggable={false} onLoad={() => setState("seen")} onError={explain} />}
     </span>
   );
 }

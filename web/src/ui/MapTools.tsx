@@ -1,7 +1,7 @@
 // The controls on the map and its legend.
 import { formatPercent, t } from "../i18n";
 import { RAMP } from "../model/color";
-import { classMap, drawing, heatRange, hits, scoreRange, searchable, view, visibleHits } from "../model/store";
+import { classMap, drawing, heatRange, hits, imageryProblem, scoreRange, searchable, view, visibleHits } from "../model/store";
 import { colorClasses } from "./Classes";
 import { IconButton, Popover } from "./components";
 import * as icons from "./icons";
@@ -39,6 +39,9 @@ export function MapTools() {
       </div>
       {drawing.value && (
         <p class="draw-hint" role="status">{drawing.value === "box" ? t.map.boxHint : t.map.polygonHint} <button type="button" class="link" onClick={() => { drawing.value = null; }}>{t.common.withKey(t.common.cancel, "Esc")}</button></p>
+      )}
+      {imageryProblem.value !== null && (
+        <p class="map-problem" role="alert"><span class="grow">{t.map.imageryProblem(imageryProblem.value)}</span><IconButton label={t.common.close} onClick={() => { imageryProblem.value = null; }}><icons.Close /></IconButton></p>
       )}
       <Legend />
       <p class="attribution">{t.map.attribution}</p>

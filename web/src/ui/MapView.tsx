@@ -4,7 +4,7 @@ import type { Map as MapLibre, MapMouseEvent, Popup } from "maplibre-gl";
 import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import * as calls from "../api/calls";
-import { errorMessage } from "../api/http";
+import { errorMessage, problemDetail } from "../api/http";
 import { t } from "../i18n";
 import { EMPTY } from "../map/basemap";
 import { fit, prefersReducedMotion } from "../map/camera";
@@ -42,6 +42,7 @@ export function MapView() {
       const value = String(drawn);
       if (frame.current && frame.current.dataset["drawn"] !== value) frame.current.dataset["drawn"] = value;
     };
+    map.on("error", ({ error }) => void explainMissing(error));
     map.on("render", setDrawn(false));
     map.on("idle", setDrawn(true));
     map.once("style.load", () => {
@@ -61,6 +62,15 @@ export function MapView() {
       {error && <p class="map-failed" role="alert">{error}</p>}
     </>
   );
+}
+
+const UNAUTHORIZED = 401;
+
+/** Say why a map tile did not load. */
+async function explainMissing(error: { message: string; status?: number; statusText?: string; body?: Blob }): Promise<void> {
+  const { status, statusText = "", body } = error;
+  if (status === UNAUTHORIZED) store.signedOut.value = true;
+  else if (status !== undefined) store.imageryProblem.value = await problemDetail(new Response(body ?? null, { status, statusText }));
 }
 
 /** Run `act` after the next paint, once however often it is called: controls never wait for the map. */
@@ -182,14 +192,22 @@ function followLayers(map: MapLibre): Stop[] {
     }),
     effect(() => {
       const { imagery } = layers.value;
+      // Map tiles that failed while the server asked for the key load again once the user has signed in.
+      if (store.signedOut.value) mosaics.clear();
       for (const { id } of store.overview.value?.collections ?? []) {
         const layer = `imagery-${id}`;
         if (!imagery) {
           maplibre.setRaster(map, layer, null, "coverage-fill");
           mosaics.delete(id);
-        } else if (!mosaics.has(id)) {
+        } else if (!store.signedOut.value && !mosaics.has(id)) {
           mosaics.add(id);
-          calls.mosaicTileJson(id).then((tiles) => maplibre.setRaster(map, layer, tiles, "coverage-fill"), () => mosaics.delete(id));
+          calls.mosaicTileJson(id).then(
+            (tiles) => maplibre.setRaster(map, layer, tiles, "coverage-fill"),
+            (error: unknown) => {
+              mosaics.delete(id);
+              store.imageryProblem.value = errorMessage(error);
+            },
+          );
         }
       }
     }),

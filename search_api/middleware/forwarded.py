@@ -1,0 +1,86 @@
+"""Takes the address at which clients reach the server from the headers of a trusted proxy."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bandsight.errors import SettingsError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_PREFIX_KEY = "bandsight.prefix"
+_PREFIX = re.compile(r"(/[\w.~-]+)+")
+_HOST = re.compile(r"[\w.-]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?")
+
+
+def prefix(scope: Scope) -> str:
+    """Return the path under which the proxy serves this server, e.g. `/bandsight`; empty without one."""
+    found: str = scope.get(_PREFIX_KEY, "")
+    return found
+
+
+def trusted_networks(proxies: Sequence[str]) -> tuple[Network, ...]:
+    """Return addresses and networks of proxies.
+
+    Args:
+        proxies: Addresses (`127.0.0.1`) or networks (`172.16.0.0/12`).
+
+    Raises:
+        SettingsError: One of them is neither.
+    """
+    try:
+        return tuple(ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
+    except ValueError as error:
+        raise SettingsError(
+            f'BANDSIGHT_TRUSTED_PROXIES: {error}; need addresses or networks, e.g. \'["127.0.0.1", "172.16.0.0/12"]\''
+        ) from None
+
+
+class ForwardedMiddleware:
+    """Applies `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` of trusted proxies; ignores those of others.
+
+    Of several values in a header, the last one counts: it is the one that the trusted proxy added.
+    """
+
+    def __init__(self, app: ASGIApp, *, trusted: Sequence[Network]) -> None:
+        self._app, self._trusted = app, tuple(trusted)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, with the address that the client used."""
+        if scope["type"] == "http" and scope["client"] is not None and self._is_trusted(scope["client"][0]):
+            scope = self._as_sent(scope)
+        await self._app(scope, receive, send)
+
+    def _as_sent(self, scope: Scope) -> Scope:
+        headers = Headers(scope=scope)
+        sent = {**scope, "headers": list(scope["headers"])}
+        scheme, host, path = (_last(headers, name) for name in ("proto", "host", "prefix"))
+        if scheme in {"http", "https"}:
+            sent["scheme"] = scheme
+        if _HOST.fullmatch(host):
+            MutableHeaders(scope=sent)["host"] = host
+        if _PREFIX.fullmatch(path.rstrip("/")):
+            sent[_PREFIX_KEY] = path.rstrip("/")
+        client = self._client(headers.get("x-forwarded-for", ""))
+        if client is not None:
+            sent["client"] = (client, 0)
+        return sent
+
+    def _client(self, chain: str) -> str | None:
+        """Return the last address in a chain of proxies that is not a trusted proxy itself."""
+        addresses = [address.strip() for address in chain.split(",") if address.strip()]
+        return next((address for address in reversed(addresses) if not self._is_trusted(address)), None)
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(ip in network for network in self._trusted)
+
+
+def _last(headers: Headers, name: str) -> str:
+    return headers.get(f"x-forwarded-{name}", "").rpartition(",")[2].strip()
