@@ -29,7 +29,7 @@ def crs_of(dataset: DatasetReader, sidecar: Sidecar) -> CRS:
     if named and named.lower().startswith("+init="):
         # The PROJ 4 spelling, still found in files.
         named = named[len("+init=") :].upper()
-    name = stored(dataset).name
+    name = _shown(dataset)
     if not named:
         raise SceneError(
             f"{name}: no CRS, so it cannot be placed on Earth; write {_sidecar_name(name)} beside it with "
@@ -63,13 +63,19 @@ def transform_of(dataset: DatasetReader, sidecar: Sidecar) -> Affine:
         placed: Affine = from_bounds(*sidecar.bounds, dataset.width, dataset.height)
         return placed
     if dataset.transform.is_identity:
-        name = stored(dataset).name
+        name = _shown(dataset)
         raise SceneError(
             f"{name}: no georeference, so it cannot be placed on Earth; write {_sidecar_name(name)} beside it "
             'with {"crs": "EPSG:…", "bounds": [left, bottom, right, top]}'
         )
     own: Affine = dataset.transform
     return own
+
+
+def _shown(dataset: DatasetReader) -> str:
+    """Return a raster's name for people, without what its URL is signed with."""
+    name = str(stored(dataset).name)
+    return name.removeprefix("/vsicurl/").partition("?")[0] if name.startswith("/vsicurl/") else name
 
 
 def _sidecar_name(name: str) -> str:

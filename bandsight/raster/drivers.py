@@ -25,6 +25,7 @@ from rasterio.vrt import WarpedVRT
 from bandsight.errors import SceneError
 from bandsight.raster.gdal_vsi import forget
 from bandsight.raster.orientation import is_askew, upright_grid
+from bandsight.raster.signing import signed
 
 # Drivers that redirect to other files or URLs (VRT, WMS, …) are not among them: a scene must not make us read what
 # the user did not name.
@@ -172,7 +173,8 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS, *, upright: 
         raise
     except (RasterioError, CPLE_BaseError, ValueError, UnicodeError) as error:
         # ValueError: numbers in its metadata, such as RPCs, that are none; UnicodeError: text that is no UTF-8.
-        reason = (str(error).splitlines() or ["?"])[0]
+        # Signatures are nobody else's business.
+        reason = (str(error).splitlines() or ["?"])[0].replace(gdal_name(place), place)
         if file is None:
             # Or another try would be told of this one, without a word to the server.
             forget(gdal_name(place))
@@ -303,10 +305,17 @@ def _metric_crs(lon: float, lat: float) -> CRS:
 
 
 def gdal_name(href: str) -> str:
-    """Return what GDAL calls a raster."""
+    """Return what GDAL calls a raster; a URL that must be signed with a signature of now.
+
+    Raises:
+        SceneError: It cannot be signed.
+    """
     part = subdataset(href)
     if part is not None and ":" in part[1]:
         # GDAL splits at colons that are not quoted.
         return f'{href.partition(":")[0]}:"{part[0]}":"{part[1]}"'
     scheme = next((scheme for scheme in _REMOTE if href.startswith(scheme)), None)
-    return href if scheme is None else _REMOTE[scheme] + href[len(scheme) :]
+    if scheme is None:
+        return href
+    href = signed(href) if scheme.startswith("http") else href
+    return _REMOTE[scheme] + href[len(scheme) :]

@@ -7,7 +7,7 @@ from typing import Self
 from affine import Affine
 from rasterio.io import DatasetReader
 
-from bandsight.raster.drivers import open_raster
+from bandsight.raster.drivers import gdal_name, is_remote, open_raster
 from bandsight.raster.masks import FileMask, file_mask
 from bandsight.raster.orientation import is_askew
 from bandsight.raster.scene_raster import SceneRaster
@@ -25,6 +25,7 @@ class OpenFiles:
         self._opened = dict(opened or {})
         self._datasets: dict[str, DatasetReader] = {}
         self._masks: dict[str, FileMask] = {}
+        self._names: dict[str, str] = {}
 
     def dataset(self, href: str, raster: SceneRaster | None = None) -> DatasetReader:
         """Return an open file of a scene.
@@ -38,8 +39,13 @@ class OpenFiles:
             SceneError: There is no such file, or no driver can read it.
         """
         found = self._opened.get(href, self._datasets.get(href))
+        if found is not None and is_remote(href) and self._names.get(href, gdal_name(href)) != gdal_name(href):
+            # Its signature ends soon.
+            self._datasets.pop(href).close()
+            found = None
         if found is None:
             upright = raster is None or not is_askew(Affine(*raster.transform))
+            self._names[href] = gdal_name(href)
             found = self._datasets[href] = open_raster(href, upright=upright)
         return found
 
