@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARCHIVE ?= demo-archive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: page demo test test-crash validate check lock format serve bench evaluate install
+.PHONY: page demo test test-crash test-corpora validate check lock format serve bench evaluate install
 
 install: $(VENV)/installed
 
@@ -39,6 +39,11 @@ test: install
 # A stopped run goes on where it was.
 test-crash: install
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.crash --kills 500 --readers 120
+
+# What Bandsight takes each raster of public test corpora for (one folder for each clone in DIR), compared with
+# docs/corpora.csv; WRITE=1 writes that table anew.
+test-corpora: install
+	$(BIN)/python -W ignore -m bench.corpora $(DIR) $(if $(WRITE),--write)
 
 # stac-api-validator against a served archive. It pins what this project does not, so it has a venv of its own.
 validate: install .venv-validate/bin/stac-api-validator

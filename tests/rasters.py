@@ -1,5 +1,6 @@
 """Small rasters for tests, written on the spot."""
 
+import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
 RGB = ("red", "green", "blue")
+# Name, dimensions, attributes, type (3: int16, 4: int32, 6: float64) and values of a variable of a NetCDF file.
+_Variable = tuple[str, list[int], dict[str, str], int, NDArray[Any]]
 
 
 def picture(bands: int, height: int, width: int, seed: int = 0, dtype: str = "uint8") -> NDArray[Any]:
@@ -52,22 +56,39 @@ def write(
 
 
 def variables(path: Path, names: Sequence[str], side: int = 64) -> Path:
-    """Write a NetCDF file (version 3, CF) with one variable (y, x) of whole numbers for each band, on a UTM grid."""
-    from rasterio.crs import CRS
-    from scipy.io import netcdf_file
-
+    """Write a NetCDF file (classic format, CF) with a variable (y, x) of whole numbers for each band, on a UTM grid."""
+    wkt = CRS.from_epsg(32633).to_wkt()
+    found: list[_Variable] = []
+    for number, (name, first, step) in enumerate((("y", 5_800_000, -10), ("x", 400_000, 10))):
+        units = {"standard_name": f"projection_{name}_coordinate", "units": "m"}
+        found.append((name, [number], units, 6, (first + step * (np.arange(side) + 0.5)).astype(">f8")))
+    grid = {"crs_wkt": wkt, "grid_mapping_name": "transverse_mercator"}
+    found.append(("spatial_ref", [], grid, 4, np.zeros(1, ">i4")))
+    for number, name in enumerate(names):
+        values = picture(1, side, side, seed=number, dtype="int16")[0] * 10
+        found.append((name, [0, 1], {"grid_mapping": "spatial_ref"}, 3, values.astype(">i2")))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with netcdf_file(str(path), "w") as file:
-        for name, first, step in (("y", 5_800_000, -10), ("x", 400_000, 10)):
-            file.createDimension(name, side)
-            axis = file.createVariable(name, "d", (name,))
-            axis[:] = first + step * (np.arange(side) + 0.5)
-            axis.standard_name, axis.units = f"projection_{name}_coordinate".encode(), b"m"
-        grid = file.createVariable("spatial_ref", "i", ())
-        grid.crs_wkt = CRS.from_epsg(32633).to_wkt().encode()
-        grid.grid_mapping_name = b"transverse_mercator"
-        for number, name in enumerate(names):
-            band = file.createVariable(name, "h", ("y", "x"))
-            band[:] = picture(1, side, side, seed=number, dtype="int16")[0] * 10
-            band.grid_mapping = b"spatial_ref"
+    begin = len(_classic_header(found, side, 0))
+    path.write_bytes(_classic_header(found, side, begin) + b"".join(values.tobytes() for *_, values in found))
     return path
+
+
+def _classic_header(found: Sequence[_Variable], side: int, begin: int) -> bytes:
+    """Return the header of a NetCDF file (Unidata, classic format specification) whose data begin at a byte."""
+
+    def number(*values: int) -> bytes:
+        return struct.pack(f">{len(values)}I", *values)
+
+    def text(value: str) -> bytes:
+        data = value.encode()
+        return number(len(data)) + data + b"\0" * (-len(data) % 4)
+
+    out = b"CDF\x01" + number(0, 10, 2) + text("y") + number(side) + text("x") + number(side) + number(0, 0)
+    out += number(11, len(found))
+    for name, dimensions, attributes, kind, values in found:
+        out += text(name) + number(len(dimensions), *dimensions, 12, len(attributes))
+        for key, value in attributes.items():
+            out += text(key) + number(2) + text(value)
+        out += number(kind, values.nbytes, begin)
+        begin += values.nbytes
+    return out

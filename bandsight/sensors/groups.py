@@ -18,6 +18,13 @@ _NO_PICTURE = re.compile(
     r"|[SV][AZ]A|udm2?)(?:_\d+m|_clip|_harmonized)*$",
     re.IGNORECASE,
 )
+# The same by the product's name and its layer's: Copernicus DEM (ESA, product handbook: editing, filling, error and
+# water masks, quicklooks), Landsat of Geoscience Australia (angles and terrain), MCD43A4 (LP DAAC).
+_NO_PICTURE_OF = re.compile(
+    r"^Copernicus_DSM_.*_(?:(?:EDM|FLM|HEM|WBM|ACM|SRC)(?:_QL)?|QL)$|^ga_ls\w*_oa_(?!.*_fmask$)"
+    r"|^ga_ls.*_nbart-contiguity$|^M[COY]D43\w*\..*_Band_Mandatory_Quality_Band\d$",
+    re.IGNORECASE,
+)
 
 
 def group_bands(
@@ -42,7 +49,7 @@ def group_bands(
         stem, mask = _without_band(file.stem, known), _without_mask(file.stem, known)
         if mask is not None:
             masks.setdefault(f"{mask}|{file.suffix.lower()}", []).append(file)
-        elif _NO_PICTURE.search(file.stem):
+        elif _NO_PICTURE.search(file.stem) or _NO_PICTURE_OF.search(file.stem):
             other.append(file)
         elif stem is None:
             alone.append(file)

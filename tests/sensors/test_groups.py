@@ -55,3 +55,15 @@ def test_files_that_are_named_for_their_colour_alone_are_one_scene() -> None:
 def test_names_with_commas_and_blanks_are_understood() -> None:
     bands = [f"2018-10-13, Sentinel-2B L1C, {b}.tiff" for b in ("B02", "B03")]
     assert _names(*bands) == {"2018-10-13, Sentinel-2B L1C": bands}
+
+
+def test_layers_of_a_product_that_are_no_picture_are_left_out_by_the_products_name() -> None:
+    dem, dea = "Copernicus_DSM_COG_10_N53_00_W115_00", "_3-1-0_088080_2020-05-25_final_"
+    kept = [f"{dem}_DEM.tif", f"ga_ls8c_nbart{dea}band02.tif", "my_WBM.tif"]
+    layers = [f"{dem}_{name}.tif" for name in ("EDM", "FLM_QL", "HEM", "WBM", "DEM_QL", "DEM_ABS_QL")]
+    layers += [f"ga_ls8c_oa{dea}{name}.tif" for name in ("solar-zenith", "nbart-contiguity")]
+    layers += ["MCD43A4.A2022032.h14v10.061.2022041051831_BRDF_Albedo_Band_Mandatory_Quality_Band1.tif"]
+    left_out: list[Path] = []
+    groups = group_bands([Path(name) for name in kept + layers], left_out=left_out)
+    assert sorted(file.name for _, files in groups for file in files) == sorted(kept)
+    assert sorted(file.name for file in left_out) == sorted(layers)
