@@ -24,7 +24,11 @@ def probability_marks(searcher: Searcher, question: Question, field: ScoreField)
     negatives, and for the average of several sentences.
     """
     only_texts = len(question.texts) == len(question.positives) and not len(question.negatives)
-    if not only_texts or (len(question.positives) > 1 and isinstance(question.scorer, MeanScorer)):
+    if (
+        not only_texts
+        or question.unfamiliar is not None
+        or (len(question.positives) > 1 and isinstance(question.scorer, MeanScorer))
+    ):
         return []
     rows = np.unique(field.scene_at)
     kinds: dict[Imagery, set[str]] = {}

@@ -19,6 +19,7 @@ from bandsight.geo.box import LonLatBox
 from bandsight.geo.vertices import check_vertices
 from bandsight.search.question import MAX_AREA_TILES, Example, Picture, Vector, check_text
 from bandsight.search.searcher import Searcher
+from bandsight.search.wording import unfamiliar
 
 # Two unit vectors whose mean is shorter than this cancel out; a unit vector's length is off by less.
 _TOLERANCE = 1e-3
@@ -37,6 +38,8 @@ class Meaning:
     """Name of the example in results."""
     is_text: bool = False
     """Whether it is made of sentences, which have probabilities."""
+    unfamiliar: str | None = None
+    """Why its sentences have no probability all the same, in words; None where they have."""
     tiles: tuple[int, ...] = ()
     """Tiles of the archive that it consists of."""
     lifetime: Lifetime = "always"
@@ -73,7 +76,14 @@ class Sentences:
 
     def meaning(self, searcher: Searcher, value: str | list[str], texts: NDArray[np.float32], number: int) -> Meaning:
         """Return the mean of the sentences; see `ExampleKind`."""
-        return Meaning(vector=unit_mean(texts), label=", ".join(self.sentences(value)), is_text=True)
+        said = self.sentences(value)
+        reasons = [reason for text in said if (reason := unfamiliar(text)) is not None]
+        return Meaning(
+            vector=unit_mean(texts),
+            label=", ".join(said),
+            is_text=True,
+            unfamiliar=reasons[0] if reasons else None,
+        )
 
 
 class _Wordless:
@@ -170,6 +180,8 @@ class ResolvedExample:
     """Name of the example in results."""
     is_text: bool
     """Whether it is made of sentences, which have probabilities."""
+    unfamiliar: str | None
+    """Why its sentences have no probability all the same, in words; None where they have."""
     tiles: tuple[int, ...]
     """Tiles of the archive that it consists of."""
     weight: float
@@ -230,6 +242,7 @@ def _resolved(searcher: Searcher, example: Example, meaning: Meaning) -> Resolve
         vector=meaning.vector,
         label=label,
         is_text=meaning.is_text,
+        unfamiliar=meaning.unfamiliar,
         tiles=meaning.tiles,
         weight=1.0 if example.weight is None else example.weight,
         saved_form=as_vector if meaning.lifetime == "request" else example,

@@ -136,6 +136,8 @@ class QuestionRanking:
         question, searcher = self._question, self._searcher
         if question.min_probability is None:
             return None
+        if question.unfamiliar is not None:
+            return []
         found = searcher.archive.similarities(question.texts, among)
         scenes = found.selection.scenes.ids.tolist()
         kinds = dict(zip(scenes, searcher.imagery.of(searcher.archive, scenes), strict=True))
@@ -165,7 +167,9 @@ class QuestionRanking:
             nearest = (vectors @ question.positives.T).argmax(axis=1).tolist()
             matched = [question.labels[at] for at in nearest]
             cosines = vectors @ question.texts.T
-        if len(question.texts):
+        if question.unfamiliar is not None:
+            hits = [replace(hit, probability_reason=question.unfamiliar) for hit in hits]
+        elif len(question.texts):
             hits = calibrated(self._searcher.encoder, hits, cosines)
         return [replace(hit, matched=label) for hit, label in zip(hits, matched, strict=True)]
 

@@ -28,6 +28,8 @@ class Question:
     """What each positive example is called."""
     texts: NDArray[np.float32]
     """Vectors of the positive sentences, shape (texts, dim): probabilities are about these."""
+    unfamiliar: str | None
+    """Why these have no probability whatever the imagery, in words; None where they have."""
     exclude: tuple[int, ...]
     """Tiles that are examples; they are not among the results."""
     selection: ResultSelection
@@ -66,6 +68,7 @@ def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
             "min_probability: found no sentence among the positive examples; only sentences have a probability, so use "
             "min_score"
         )
+    reasons = [one.unfamiliar for one in wanted if one.unfamiliar is not None]
     positives = _stacked([one.vector for one in wanted], dim)
     negatives = _stacked([one.vector for one in unwanted], dim)
     page_form = _with_examples(asked, [one.page_form for one in wanted], [one.page_form for one in unwanted])
@@ -75,6 +78,7 @@ def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
         negatives=negatives,
         labels=tuple(one.label for one in wanted),
         texts=texts,
+        unfamiliar=reasons[0] if reasons else None,
         exclude=tuple(sorted({tile for one in made for tile in one.tiles})),
         selection=ResultSelection(
             min_score=asked.min_score,

@@ -112,3 +112,30 @@ def test_classes_of_imagery_without_a_calibration_are_ranked_and_have_no_probabi
     for row in rows:
         assert (row["probabilities"]["a"] is None) == (row["probability_reason"] is not None)
         assert row["ranked"][0] == row["label"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("12345", "not calibrated for questions without words"),
+        ("?! -", "not calibrated for questions without words"),
+        ("озеро среди полей", "not calibrated for questions in other scripts than Latin"),
+        ("湖", "not calibrated for questions in other scripts than Latin"),
+        ("ein See mit Feldern", "not calibrated for questions in other languages than English"),
+        ("forêt", "not calibrated for questions in other languages than English"),
+        ("water " * 41, "not calibrated for questions of more than 40 words"),
+        ("lake", None),
+        ("2 round storage tanks beside a river, seen from above", None),
+    ],
+)
+def test_questions_that_were_never_fitted_get_no_tick_on_any_imagery(mixed, text, reason):
+    class Sure(Calibrated):
+        def threshold(self, imagery):
+            return 0.0
+
+    page = search(Searcher(mixed, Sure()), request_of({"q": [text], "filter": None, "collections": ["red"]}))
+    assert {hit.probability_reason for hit in page.rows} == {reason}
+    assert {hit.match for hit in page.rows} == ({True} if reason is None else {None})
+    assert page.nothing_matches is (False if reason is None else None)
+    body = {"semantic": {"text": text, "min_probability": 0.01}, "collections": ["red"]}
+    assert len(search(Searcher(mixed, Sure()), request_of(body)).rows) == (4 if reason is None else 0)
