@@ -48,7 +48,7 @@ def rows_of(corpus: Path) -> Iterable[Row]:
 def _found(scene: RasterScene) -> Row:
     record, raster = scene.record, scene.raster
     when = record.datetime or record.start_datetime
-    masks = {one.mask.kind for one in raster.files.values()} - {"none"}
+    masks: set[str] = {str(one.mask.kind) for one in raster.files.values()} - {"none"}
     masks |= {"collar"} if raster.collar else set()
     masks |= {raster.quality.quality.name} if raster.quality else set()
     values = dict.fromkeys([*([] if raster.nodata is None else [raster.nodata]), *raster.fill_values])
