@@ -116,7 +116,8 @@ class LocalBackend:
         tile = self._archive.tile(tile_id)
         scene = check_files(self._archive.scene(tile.scene_id))
         out = io.BytesIO()
-        Image.fromarray(thumbnail(scene, tile, chosen.size, chosen.spec(scene))).save(out, "PNG")
+        picture = thumbnail(scene, tile, chosen.size, chosen.spec(scene), transparent=True)
+        Image.fromarray(picture).save(out, "PNG")
         return out.getvalue()
 
     def classify(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -10,14 +10,17 @@ from bandsight.raster.open_files import OpenFiles
 from bandsight.raster.windows import read_bands
 
 
-def thumbnail(scene: Scene, tile: Tile, size: int = 128, spec: RenderSpec | None = None) -> NDArray[np.uint8]:
-    """Return a picture of a tile, uint8 (size, size, 3); outside of the scene it is black.
+def thumbnail(
+    scene: Scene, tile: Tile, size: int = 128, spec: RenderSpec | None = None, *, transparent: bool = False
+) -> NDArray[np.uint8]:
+    """Return a picture of a tile, uint8 (size, size, 3); pixels without data are black.
 
     Args:
         scene: The scene that it was cut from.
         tile: The tile.
         size: Rows and columns of the picture, pixels.
         spec: Bands and stretch; None for the scene's first style, stretched to what is in the tile.
+        transparent: Whether to make pixels without data transparent; a picture that has some is (size, size, 4).
 
     Raises:
         SceneError: A file of the scene is gone or cannot be read.
@@ -29,4 +32,6 @@ def thumbnail(scene: Scene, tile: Tile, size: int = 128, spec: RenderSpec | None
         window = read_bands(raster, raster.positions(shown.reads), extent, (size, size), files=files)
     picture, seen = render(scene, shown, window.values, window.valid)
     picture[~seen] = 0
-    return picture
+    if not transparent or seen.all():
+        return picture
+    return np.dstack([picture, np.where(seen, 255, 0).astype(np.uint8)])

@@ -39,13 +39,13 @@ def tile_thumbnail(
         Query(description="tile: stretch to the tile's own values; sensor: same stretch for all tiles of the sensor"),
     ] = "tile",
 ) -> Response:
-    """Return a picture of a tile, read from its scene."""
+    """Return a picture of a tile, read from its scene. Pixels without data are transparent."""
     tile, scene = _tile_and_scene(service, tile_id)
     spec = params.render_spec(scene, own_stretch=stretch == "tile")
 
     def render() -> Response:
         with service.drawing:
-            return png_response(thumbnail(scene, tile, size, spec))
+            return png_response(thumbnail(scene, tile, size, spec, transparent=True))
 
     return cached(request, scene.key, render, seconds=SCENE_MAX_AGE_S)
 

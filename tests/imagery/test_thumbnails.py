@@ -151,6 +151,18 @@ def test_what_sticks_out_of_the_scene_is_black(tmp_path: Path) -> None:
     assert not thumbnail(scene, tile_of(64, 0), 32).any()
 
 
+def test_pixels_without_data_can_be_transparent(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.full((3, 64, 64), 200, np.uint8))
+    scene = scene_of([(0.665, path, 1), (0.56, path, 2), (0.48, path, 3)], AS_IS)
+    picture = thumbnail(scene, tile_of(48, -16), 32, transparent=True)
+    assert picture.shape == (32, 32, 4)
+    assert (picture[16:, :16] == (200, 200, 200, 255)).all()
+    assert not picture[:16].any()
+    assert not picture[:, 16:].any()
+    full = thumbnail(scene, tile_of(0, 0), 32, transparent=True)
+    np.testing.assert_array_equal(full, thumbnail(scene, tile_of(0, 0), 32))
+
+
 def test_nodata_is_black_and_does_not_bend_the_stretch(tmp_path: Path) -> None:
     values = np.tile(np.linspace(1000, 2000, 64, dtype=np.float32), (3, 64, 1))
     values[:, :, :8] = -9999
