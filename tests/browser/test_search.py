@@ -191,7 +191,10 @@ def test_weights_and_added_descriptions_change_the_order(open_page, shot) -> Non
     shot(page, "05-mix")
     assert cards(page) != before
     page.get_by_role("group", name="Combine").get_by_role("button", name="any").click()
-    page.wait_for_function("() => document.querySelector('.chips').innerText.includes('Combine: any')")
+    page.locator(".chips").get_by_text("Results match any one of these.").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Match all together").click()
+    page.locator(".chips").get_by_text("Results match all of these together.").wait_for()
 
 
 def test_commas_separate_alternatives_and_a_minus_excludes(open_page) -> None:
@@ -205,10 +208,43 @@ def test_commas_separate_alternatives_and_a_minus_excludes(open_page) -> None:
     assert semantic["strategy"] == "best"
 
 
-def test_a_dropped_image_starts_a_search(open_page, shot, scenes) -> None:
+@pytest.mark.parametrize(
+    ("text", "positive", "negative"),
+    [
+        ("lake -forest", ["lake"], ["forest"]),
+        ("lake -pine forest, river -town", ["lake", "river"], ["pine forest", "town"]),
+        ('lake -"pine forest" in winter', ["lake in winter"], ["pine forest"]),
+        ("“a lake, frozen” -“a town”", ["a lake, frozen"], ["a town"]),
+        ("- a village, a lake", ["a lake"], ["a village"]),
+        ("well-known peak - 2018", ["well-known peak - 2018"], []),
+    ],
+)
+def test_a_minus_excludes_without_a_comma(open_page, text: str, positive: list[str], negative: list[str]) -> None:
+    page = open_page(settle=False)
+    page.fill("#q", text)
+    with page.expect_request(lambda request: request.url.endswith("/search")) as sent:
+        page.keyboard.press("Enter")
+    semantic = sent.value.post_data_json["semantic"]
+    found = [semantic["text"]] if "text" in semantic else [one["text"] for one in semantic["positive"]]
+    assert found == positive
+    assert [one["text"] for one in semantic.get("negative", [])] == negative
+    if negative:
+        page.locator(".chip.words.not").first.wait_for()
+        shown = [one.strip() for one in page.locator(".chip.words.not").all_inner_texts()]
+        assert shown == [f"\N{MINUS SIGN} “{one}”" for one in negative]
+
+
+def test_an_excluded_term_is_shown_and_can_be_removed(open_page) -> None:
     page = open_page()
-    image = io.BytesIO()
-    Image.effect_noise((96, 96), 60).convert("RGB").save(image, "PNG")
+    search(page, "a lake -forest -town")
+    page.get_by_role("button", name="Remove not “forest”").click()
+    page.locator(".chip.words.not >> text=forest").wait_for(state="detached")
+    assert page.input_value("#q") == "a lake, -town"
+    wait_for_results(page)
+
+
+def drop(page, data: bytes) -> None:
+    """Drop an image on the page."""
     page.evaluate(
         """data => {
           const file = new File([new Uint8Array(data)], "place.png", { type: "image/png" });
@@ -217,12 +253,42 @@ def test_a_dropped_image_starts_a_search(open_page, shot, scenes) -> None:
           const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
           for (const name of ["dragover", "drop"]) window.dispatchEvent(new DragEvent(name, options));
         }""",
-        list(image.getvalue()),
+        list(data),
     )
     page.wait_for_selector(".chip.for >> text=place.png")
+
+
+@pytest.fixture(scope="module")
+def noise() -> bytes:
+    image = io.BytesIO()
+    Image.effect_noise((96, 96), 60).convert("RGB").save(image, "PNG")
+    return image.getvalue()
+
+
+def test_a_dropped_image_starts_a_search(open_page, shot, noise: bytes) -> None:
+    page = open_page()
+    drop(page, noise)
     wait_for_results(page)
     assert cards(page)
+    assert "Results match" not in chips(page)
     shot(page, "06-picture")
+
+
+def test_an_image_beside_a_description_says_how_they_are_combined(open_page, shot, noise: bytes) -> None:
+    page = open_page()
+    search(page, "a lake -town")
+    drop(page, noise)
+    page.get_by_role("status").get_by_text("Added. Results now match all of these together.").wait_for()
+    assert "+ “a lake”" in chips(page)
+    assert "Results match all of these together." in chips(page)
+    wait_for_results(page)
+    shot(page, "06-picture-and-text")
+    page.get_by_role("button", name="Match any one").click()
+    page.locator(".chips").get_by_text("Results match any one of these.").wait_for()
+    page.get_by_role("button", name="Remove “a lake”").click()
+    page.locator(".chip.combination").wait_for(state="detached")
+    assert page.input_value("#q") == "-town"
+    wait_for_results(page)
 
 
 def test_a_multiband_geotiff_finds_its_own_tile(open_page, url: str, tmp_path) -> None:

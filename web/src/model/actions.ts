@@ -4,7 +4,7 @@ import * as calls from "../api/calls";
 import { errorMessage, isAbort, RequestError } from "../api/http";
 import { t } from "../i18n";
 import * as permalink from "./permalink";
-import { EMPTY, type Example, type Filters, isSearchable, keyOf, NO_FILTERS, type Part, type Question, summary, toBody, withExample } from "./question";
+import { EMPTY, type Example, type Filters, isCombined, isSearchable, keyOf, NO_FILTERS, type Part, type Question, summary, toBody, withExample } from "./question";
 import { fromBody } from "./restore";
 import { addToHistory } from "./storage";
 import * as store from "./store";
@@ -33,6 +33,7 @@ export const updateView = (part: Partial<permalink.View>): void => {
 export function searchText(text: string): void {
   const { question } = store;
   if (text.trim()) addToHistory(text.trim());
+  if (text.trim() && !isSearchable({ ...question.value, text })) notify(t.errors.needsPositive);
   if (text === question.value.text && store.status.value.state !== "idle") void runSearch();
   else updateQuestion({ text });
 }
@@ -47,7 +48,12 @@ export function toggleExample(part: Part, sign: 1 | -1): void {
   }
   submit(after);
   const added = after.examples.some((example) => example.key === keyOf(part));
-  notify(added ? (sign > 0 ? t.examples.addedPositive : t.examples.addedNegative) : t.examples.removed, () => submit(before));
+  notify(added ? (sign > 0 ? addedMessage(after) : t.examples.addedNegative) : t.examples.removed, () => submit(before));
+}
+
+function addedMessage(question: Question): string {
+  if (!isCombined(question)) return t.examples.addedPositive;
+  return question.strategy === "best" ? t.examples.addedAny : t.examples.addedTogether;
 }
 
 export const toggleTileExample = (id: number, sign: 1 | -1): void => toggleExample({ kind: "tile", id }, sign);

@@ -45,11 +45,42 @@ export const EMPTY: Question = {
   text: "", textWeight: 1, examples: [], strategy: "average", filters: NO_FILTERS, group: "", limit: 200,
 };
 
-/** Split the text of the search box at commas; a part that begins with a minus is negative. */
+/** A comma, or a word or quoted phrase that may have a minus before it. */
+const TOKEN = /,|(?<minus>(?<![^\s,])[-−–])?(?:["“”](?<phrase>[^"“”]*)["“”]|(?<word>[^\s,"“”]+|["“”]))/g;
+
+/**
+ * Split the text of the search box. Commas separate alternatives. A minus excludes the word or words after it, up to the next comma or
+ * minus; a quoted phrase ends where its quotes do.
+ */
 export function terms(text: string): { positive: string[]; negative: string[] } {
-  const parts = text.split(",").map((part) => part.trim()).filter(Boolean);
-  const negative = parts.filter((part) => /^[-−–]\s*\S/.test(part)).map((part) => part.slice(1).trim());
-  return { positive: parts.filter((part) => !/^[-−–]/.test(part)), negative };
+  const [positive, negative]: [string[][], string[][]] = [[[]], []];
+  let current = positive[0]!;
+  let atStart = true;
+  const begin = (list: string[][]): void => { list.push((current = [])); };
+  for (const { 0: token, groups } of text.matchAll(TOKEN)) {
+    const { minus, phrase, word } = groups!;
+    if (token === ",") begin(positive);
+    else if (minus) begin(negative);
+    // A minus on its own counts where a term begins; elsewhere it is a dash.
+    if (atStart && word && /^[-−–]$/.test(word)) begin(negative);
+    else current.push(...[phrase ?? word ?? ""].map((one) => one.trim()).filter(Boolean));
+    if (minus && phrase !== undefined) current = positive.at(-1)!;
+    atStart = token === ",";
+  }
+  const joined = (list: string[][]): string[] => list.map((words) => words.join(" ")).filter(Boolean);
+  return { positive: joined(positive), negative: joined(negative) };
+}
+
+/** The text of the search box that has these terms. */
+export function textOf({ positive, negative }: { positive: readonly string[]; negative: readonly string[] }): string {
+  const quoted = (term: string): string => (term.includes(",") ? `"${term}"` : term);
+  return [...positive.map(quoted), ...negative.map((term) => `-${quoted(term)}`)].join(", ");
+}
+
+/** Whether several positive parts are combined: averaged, or any of them. Without examples, descriptions are alternatives. */
+export function isCombined(question: Question): boolean {
+  const positive = question.examples.filter((example) => example.sign > 0).length;
+  return positive > 1 || (positive === 1 && terms(question.text).positive.length > 0);
 }
 
 /** A search needs a description or a positive example. */

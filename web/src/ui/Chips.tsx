@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { formatLength, formatPercent, t } from "../i18n";
 import { clearAll, clearFilters, toggleExample, updateFilters, updateQuestion, updateView } from "../model/actions";
 import { boxOf, sensorName } from "../model/hit";
-import { type Example, nameOf } from "../model/question";
+import { type Example, type Filters, isCombined, nameOf, terms, textOf } from "../model/question";
 import { question, view } from "../model/store";
 import { PartIcon } from "./Examples";
 import * as icons from "./icons";
@@ -11,9 +11,13 @@ import * as icons from "./icons";
 export function Chips() {
   const { examples, filters, group, strategy } = question.value;
   const { minProbability } = view.value;
+  const text = terms(question.value.text);
+  const combined = isCombined(question.value);
   const chips = [
+    examples.some((example) => example.sign > 0) && text.positive.length > 0 && <TextChip key="text" text={text.positive.join(t.search.or)} onRemove={() => updateQuestion({ text: textOf({ ...text, positive: [] }) })} />,
+    ...text.negative.map((term) => <TextChip key={`n${term}`} text={term} negative onRemove={() => updateQuestion({ text: textOf({ ...text, negative: text.negative.filter((other) => other !== term) }) })} />),
     ...examples.map((example) => <ExampleChip key={example.key} example={example} />),
-    strategy === "best" && <Chip key="strategy" name={t.chips.any} onRemove={() => updateQuestion({ strategy: "average" })}>{t.chips.any}</Chip>,
+    combined && <Combination key="strategy" any={strategy === "best"} />,
     filters.area && <Chip key="area" name={t.chips.removeArea} onRemove={() => updateFilters({ area: null })}><icons.Shape />{areaName(boxOf(filters.area))}</Chip>,
     (filters.from || filters.to) && <Chip key="date" name={t.chips.removeDate} onRemove={() => updateFilters({ from: "", to: "" })}><icons.Clock />{dateName(filters.from, filters.to)}</Chip>,
     ...filters.collections.map((name) => <Chip key={`c${name}`} name={t.chips.collection(name)} onRemove={() => updateFilters({ collections: filters.collections.filter((other) => other !== name) })}>{name}</Chip>),
@@ -23,13 +27,32 @@ export function Chips() {
     minProbability > 0 && <Chip key="probability" name={t.chips.removeProbability} onRemove={() => updateView({ minProbability: 0 })}>{t.chips.probability(formatPercent(minProbability))}</Chip>,
   ].filter(Boolean);
   if (!chips.length) return null;
-  const hasFilters = chips.length > examples.length;
+  const hasFilters = minProbability > 0 || group !== "" || hasAny(filters);
   return (
     <div class="chips" role="group" aria-label={t.chips.label}>
       {chips}
       {hasFilters && <button type="button" class="link" onClick={clearFilters}>{t.chips.clearFilters}</button>}
       <button type="button" class="link" onClick={clearAll}>{t.chips.startOver}</button>
     </div>
+  );
+}
+
+const hasAny = ({ area, from, to, collections, sensors, cloud }: Filters): boolean =>
+  area !== null || from !== "" || to !== "" || collections.length > 0 || sensors.length > 0 || cloud !== null;
+
+/** A description of the search box, where it is combined with examples or excludes something. */
+function TextChip({ text, negative = false, onRemove }: { text: string; negative?: boolean; onRemove: () => void }) {
+  const name = t.search.quoted(text);
+  return <Chip kind={negative ? "words not" : "words"} name={negative ? t.search.not(name) : name} onRemove={onRemove}><span>{negative ? "−" : "+"} {name}</span></Chip>;
+}
+
+/** How descriptions and examples are combined, and a button to change it. */
+function Combination({ any }: { any: boolean }) {
+  return (
+    <span class="chip combination">
+      {any ? t.chips.matchAny : t.chips.matchTogether}
+      <button type="button" class="link" onClick={() => updateQuestion({ strategy: any ? "average" : "best" })}>{any ? t.chips.changeToTogether : t.chips.changeToAny}</button>
+    </span>
   );
 }
 
@@ -43,7 +66,7 @@ function ExampleChip({ example: { part, sign, weight } }: { example: Example }) 
   );
 }
 
-function Chip(props: { kind?: "for" | "against"; name: string; onRemove: () => void; children: ComponentChildren }) {
+function Chip(props: { kind?: "for" | "against" | "words" | "words not"; name: string; onRemove: () => void; children: ComponentChildren }) {
   return (
     <span class={`chip ${props.kind ?? ""}`}>
       {props.children}

@@ -10,7 +10,7 @@ export function Toast() {
   const message = toast.value;
   useEffect(() => {
     if (!message) return undefined;
-    const timer = setTimeout(() => { if (toast.value === message) toast.value = null; }, message.isError ? LONG_MS : SHORT_MS);
+    const timer = setTimeout(() => { if (toast.value === message) toast.value = null; }, message.isError || message.undo ? LONG_MS : SHORT_MS);
     return () => clearTimeout(timer);
   }, [message]);
   return (
