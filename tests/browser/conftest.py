@@ -24,6 +24,7 @@ KEY = "correct horse battery"
 """The key of the server at `keyed_url`."""
 MARKUP = '<img src=x onerror="window.hacked=1">'
 """A name that would run a script if the page treated it as markup."""
+START_TIMEOUT_S = 180
 # Without a GPU, SwiftShader draws the map. The other flags keep the browser off the network.
 FLAGS = (
     "--no-sandbox",
@@ -87,7 +88,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
             environment = os.environ | settings
             running.append(subprocess.Popen(command, cwd=ROOT, stderr=out, env=environment))
         url = f"http://127.0.0.1:{port}/"
-        for _ in range(1800):
+        for _ in range(START_TIMEOUT_S * 10):
             try:
                 with urlopen(f"{url}healthz", timeout=5):  # noqa: S310
                     return url

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import MARKUP, search, wait_for_results
+from tests.browser.conftest import START_TIMEOUT_S, MARKUP, search, wait_for_results
 
 pytestmark = pytest.mark.browser
 
@@ -159,4 +159,5 @@ def test_without_an_archive_the_page_says_what_to_do_and_continues_when_there_is
     assert answer.json()["detail"].startswith(str(place))
     shot(page, "28-first-run")
     shutil.copytree(archive, place)
-    page.wait_for_selector(".examples button")
+    # The server loads the model now: as long as a server may take to start.
+    page.wait_for_selector(".examples button", timeout=START_TIMEOUT_S * 1000)
