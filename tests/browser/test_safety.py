@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import START_TIMEOUT_S, MARKUP, search, wait_for_results
+from tests.browser.conftest import MARKUP, START_TIMEOUT_S, search, wait_for_results
 
 pytestmark = pytest.mark.browser
 
