@@ -1,283 +1,295 @@
-"""What a training step looks at: a batch of captioned images, or crops of one scene without captions."""
+"""What one training step sees: captioned images, and views of other sensors with captions, labels or twins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bandsight.evaluation.datasets import LabelledImage
 from bandsight.model.wavelengths import nearest_bands
-from training.augment import mosaic, random_air, random_light, random_views
+from training.data import RGB_UM, SETS, Example
 from training.ground import ground
 from training.measured import Measured
-from training.parts import Part
 from training.scenes import Stack
-from training.sentences import Meaning, Sentences
+from training.sentences import Sentences
 from training.simulate import add_clouds, add_snow, radar_look, relief
-from training.sky import clouds
 from training.spectra import SENSORS, WATER, imitate
+from training.student import Views
+from training.views import mosaic, random_light, random_view
 
-RGB_UM = (0.665, 0.56, 0.49)
 SAR_UM = 5.405
-_CLOUDS, _SNOW = 0.08, 0.05
-# Share of mosaics that are of sixteen parts and not of four, once imagery is wide.
-_FAR = 0.5
-# Share of scene crops that are measured radar or relief, once imagery is wide.
-_MEASURED = 0.12
-# Share of a scene's crops that are chosen for their label, and among how many.
-_FOR_LABEL, _TRIES = 0.5, 12
-# Share of a scene's crops that clouds are laid over: few scenes have clouds of their own.
-_OVERCAST = 0.12
-# Share of scene crops that are seen in red, green, blue alone.
-_RGB = 0.25
-# Share that is imitated ground, once imagery is wide.
-_GROUND = 0.35
-# Classes whose images may hold water; on the others what is dark or blue is shade.
-_WET = {"beach", "bridge", "golf course", "harbor", "park", "pond", "port", "resort", "river"}
-# Those whose dark even surfaces are water and not lawn or tarmac.
-_SMOOTH_WATER = {"beach", "bridge", "harbor", "pond", "port", "river"}
+# Sentences of each image in a step.
+OWN = 3
+# Shares of the captioned images: mosaics, clouds, snow, imitated bands, imitated radar, a single band.
+_MOSAICS, _CLOUDS, _SNOW = 0.08, 0.05, 0.03
+_IMITATED, _RADAR, _SINGLE = 0.08, 0.06, 0.04
+# Views in each group of another sensor.
+_GROUP = 8
+# Classes whose images may hold water; on the others, what is dark or blue is shade.
+_WET = {"beach", "bridge", "golf course", "harbor", "island", "lake", "park", "pond", "port", "resort", "river"}
+_WET |= {"sea or lake", "ship", "wetland"}
+# Classes whose dark and even surfaces are water, not lawn or tarmac.
+_SMOOTH_WATER = {"beach", "bridge", "harbor", "island", "lake", "pond", "port", "river", "sea or lake", "ship"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Batch:
-    """Views in groups of one list of bands each, what they mean, and a sentence for each."""
+    """Groups of views, and what is known of each view."""
 
-    groups: tuple[tuple[Tensor, tuple[float, ...]], ...]
-    meaning: Meaning
-    own: NDArray[np.int64]
-    images: NDArray[np.int64]
-    """Whose captions are true of each view; -1 where only its kind is known any more."""
+    groups: list[Views] = field(default_factory=list)
+    own: list[list[int]] = field(default_factory=list)
+    """Rows of sentences of each view, `OWN` of them; empty without."""
+    kinds: list[int] = field(default_factory=list)
+    """Kind of each view, -1 without one."""
+    twins: list[tuple[list[int], Views]] = field(default_factory=list)
+    """Which views show the ground of which views that the averaged model embeds, in order."""
+
+    def add(self, views: Tensor, wavelengths: tuple[float, ...], own: list[list[int]], kinds: list[int]) -> list[int]:
+        """Append a group; return the positions of its views."""
+        first = len(self.own)
+        self.groups.append((views, wavelengths))
+        self.own += own
+        self.kinds += kinds
+        return list(range(first, len(self.own)))
 
 
-@dataclass(frozen=True, slots=True)
-class SceneBatch:
-    """Crops of a scene: as the teacher sees them, some bands for the student, labels for some."""
+@dataclass(slots=True)
+class Sources:
+    """All that views are drawn from."""
 
-    whole: Tensor
-    whole_wavelengths: tuple[float, ...]
-    seen: Tensor
-    wavelengths: tuple[float, ...]
-    labelled: list[int]
-    """Which crops have a label."""
-    meaning: Meaning
-    own: NDArray[np.int64]
-    name: str
-    """Which scene, `radar`, or what is imitated."""
+    captioned: dict[str, list[Example]]
+    """By name of the set."""
+    hls: list[Example]
+    ships: list[Example]
+    thermal: list[Example]
+    pairs: list[tuple[Example, Example]]
+    stacks: list[Stack]
+    measured: list[Measured]
 
 
 class Batches:
-    """Draws batches; the generators decide everything, so equal seeds give equal batches."""
+    """Draws batches. All chance comes from the generators, so equal seeds give equal batches."""
 
-    def __init__(
-        self, images: list[LabelledImage], sentences: Sentences, stacks: list[Stack], measured: list[Measured]
-    ) -> None:
-        self.images, self.sentences, self.stacks, self.measured = images, sentences, stacks, measured
-        self.same_class = {
-            kind: np.flatnonzero(sentences.kind_of_image == kind) for kind in set(sentences.kind_of_image.tolist())
-        }
+    def __init__(self, sources: Sources, sentences: Sentences) -> None:
+        self.sources, self.sentences = sources, sentences
+        self.images = [image for images in sources.captioned.values() for image in images]
+        self.kinds = np.array([sentences.kind(image) for image in self.images])
+        self._of_kind = {kind: np.flatnonzero(self.kinds == kind) for kind in set(self.kinds.tolist())}
+        shown = [np.full(len(images), SETS[name][1]) for name, images in sources.captioned.items()]
+        weights = np.concatenate(shown)
+        self._share = weights / weights.sum()
+        self.epoch = int(weights.sum())
+        """Images in an epoch."""
 
-    def captioned(self, rows: list[int], part: Part, rng: np.random.Generator, torch_rng: torch.Generator) -> Batch:
-        """Return augmented views of images, with weather painted on some.
+    def draw(self, count: int, size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> Batch:
+        """Return a batch.
 
         Args:
-            rows: Which images.
-            part: How they are shown.
+            count: Number of captioned images.
+            size: Side of the views, pixels.
             rng: Source of chance.
             torch_rng: Source of chance for tensors.
         """
-        s, size, wide = self.sentences, part.size, part.wide
-        views = random_views([self.images[r].pixels for r in rows], size, torch_rng, area=(part.area, 1.0))
-        own = np.array([s.draw(r, part.prompts, rng) for r in rows])
-        images = np.array(rows)
-        vectors, kinds = s.means[rows].clone(), s.kind_of_image[rows].copy()
-        chance, mosaics = rng.random(len(rows)), part.mosaics
-        for i in np.flatnonzero(chance < mosaics).tolist():
-            parts = 16 if wide and rng.random() < _FAR else 4
-            beside = rng.choice(self.same_class[int(kinds[i])], parts - 1)
-            more = random_views([self.images[int(o)].pixels for o in beside], size, torch_rng, area=(0.3, 1.0))
-            views[i] = mosaic(torch.cat([views[i : i + 1], more]))
-            # Details of one part are not what the whole shows.
-            own[i], vectors[i] = rng.choice(s.of_kind[kinds[i]]), s.kind_means[kinds[i]]
-            images[i] = -1
+        batch = Batch()
+        self._captioned(batch, count, size, rng, torch_rng)
+        self._multispectral(batch, size, rng, torch_rng)
+        self._radar(batch, size, rng, torch_rng)
+        if rng.random() < 0.5:
+            self._one_band(batch, size, rng, torch_rng)
+        return batch
+
+    def _captioned(
+        self, batch: Batch, count: int, size: int, rng: np.random.Generator, torch_rng: torch.Generator
+    ) -> None:
+        rows = rng.choice(len(self.images), count, replace=False, p=self._share)
+        images = [self.images[row] for row in rows]
+        kinds = [int(kind) for kind in self.kinds[rows]]
+        views = torch.cat([random_view(image.pixels, size, rng, _area(rng)) for image in images])
+        own = [self.sentences.draw(image, kind, OWN, rng) for image, kind in zip(images, kinds, strict=True)]
+        chance = rng.random(count)
+        for i in np.flatnonzero(chance < _MOSAICS).tolist():
+            if kinds[i] < 0:
+                continue
+            beside = rng.choice(self._of_kind[kinds[i]], 3 if rng.random() < 0.6 else 15)
+            more = [random_view(self.images[other].pixels, size, rng, (0.4, 1.0)) for other in beside]
+            views[i] = mosaic(torch.cat([views[i : i + 1], *more]))
+            # Captions name details of one part; the whole shows the kind.
+            own[i] = [int(row) for row in rng.choice(self.sentences.of_kind[kinds[i]], OWN)]
         views = random_light(views, torch_rng)
-        cloudy = np.flatnonzero(chance > 1 - _CLOUDS * part.weather)
+        self._weather(views, chance, own, kinds, rng)
+        shown = rng.permutation(count)
+        parts = np.split(shown, np.cumsum([round(share * count) for share in (_IMITATED, _RADAR, _SINGLE)]))
+        white = set(np.flatnonzero((chance > 1 - _CLOUDS - _SNOW) & (chance < 1 - _CLOUDS)).tolist())
+        for part, kind in zip(parts, ("imitated", "radar", "single", "rgb"), strict=True):
+            seen, waves = views[part], _near_rgb(rng)
+            if kind == "imitated":
+                waves = _some_bands(SENSORS[int(rng.integers(len(SENSORS)))], rng)
+                seen = torch.cat([self._imitated(views[i : i + 1], images[i], waves, i in white, rng) for i in part])
+            elif kind == "radar":
+                waves = (SAR_UM,) * int(rng.integers(1, 3))
+                seen = radar_look(seen, rng, len(waves))
+            elif kind == "single":
+                waves = (float(rng.choice([0.49, 0.56, 0.58, 0.65, 0.665])),)
+                seen = seen.mean(dim=1, keepdim=True)
+            batch.add(seen, waves, [own[i] for i in part], [kinds[i] for i in part])
+
+    def _weather(
+        self,
+        views: Tensor,
+        chance: NDArray[np.float64],
+        own: list[list[int]],
+        kinds: list[int],
+        rng: np.random.Generator,
+    ) -> None:
+        cloudy = np.flatnonzero(chance > 1 - _CLOUDS)
         if len(cloudy):
             share = rng.uniform(0.1, 0.95, len(cloudy))
-            views[cloudy] = add_clouds(views[cloudy], share, rng, thin=wide)
+            views[cloudy] = add_clouds(views[cloudy], share, rng, thin=True)
             for i, covered in zip(cloudy.tolist(), share.tolist(), strict=True):
                 if covered > 0.3:
-                    self._say(i, "cloud" if covered > 0.6 else "some_cloud", own, vectors, kinds, rng)
-                    images[i] = -1
-        snowy = np.flatnonzero((chance > mosaics) & (chance < mosaics + _SNOW * part.weather))
+                    self._call(i, "cloud" if covered > 0.6 else "some_cloud", own, kinds, rng)
+        snowy = np.flatnonzero((chance > 1 - _CLOUDS - _SNOW) & (chance < 1 - _CLOUDS))
         if len(snowy):
             views[snowy] = add_snow(views[snowy], rng)
             for i in snowy[rng.random(len(snowy)) < 0.5].tolist():
-                self._say(i, "snow", own, vectors, kinds, rng)
-                images[i] = -1
-        others = round(part.other_bands * len(rows))
-        imitated = round(part.imitated * len(rows))
-        rgb, waves = views[others + imitated :], _near_rgb(rng)
-        groups = [(random_air(rgb, waves, torch_rng) if wide else rgb, waves), random_bands(views[:others], rng)]
-        order = [*range(others + imitated, len(rows)), *range(others)]
-        if imitated:
-            shown = range(others, others + imitated)
-            order += shown
-            sensor = SENSORS[int(rng.integers(len(SENSORS)))]
-            keep = rng.permutation(len(sensor))
-            count = len(sensor) if rng.random() < 0.5 else int(rng.integers(1, 5))
-            waves = tuple(sensor[int(b)] for b in keep[:count])
-            white = set(snowy.tolist())
-            classes = [self.images[rows[row]].cls for row in shown]
-            made = torch.cat(
-                [
-                    imitate(
-                        views[row : row + 1],
-                        waves,
-                        rng,
-                        snow=row in white,
-                        without=() if cls in _WET else WATER,
-                        smooth_is_water=cls in _SMOOTH_WATER,
-                    )
-                    for row, cls in zip(shown, classes, strict=True)
-                ]
-            )
-            groups.append((random_air(random_light(made, torch_rng), waves, torch_rng), waves))
-        return Batch(tuple(groups), Meaning(vectors[order], kinds[order]), own[order], images[order])
+                self._call(i, "snow", own, kinds, rng)
 
-    def scene(self, count: int, part: Part, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
-        """Return crops of one scene under random bands; now and then relief, radar or imitated ground instead."""
-        size, wide = part.size, part.wide
-        if rng.random() < 0.06:
-            views, labels = relief(count, size, rng)
-            return self._scene_batch("relief", views, views, RGB_UM, RGB_UM, list(labels), rng)
-        if wide and rng.random() < _MEASURED:
-            return self._measured(size, count, rng, torch_rng)
-        if wide and rng.random() < _GROUND:
-            return self.ground(count, part, rng, torch_rng)
-        stack = self.stacks[int(rng.integers(len(self.stacks)))]
-        height, width = stack.mask.shape
-        pixels = stack.pixels if rng.random() < 0.6 else stack.each_alone
-        crops: list[NDArray[np.uint8]] = []
-        labels_or_none: list[str | None] = []
-        for _ in range(count):
-            # Half of the crops are taken where they fall, half for a label that has been seldom so far.
-            tries = _TRIES if rng.random() < _FOR_LABEL else 1
-            windows = [_window(height, width, rng) for _ in range(tries)]
-            found = [stack.label(window) for window in windows]
-            seldom = min(range(tries), key=lambda i: (found[i] is None, labels_or_none.count(found[i])))
-            crops.append(pixels[:, *windows[seldom]])
-            labels_or_none.append(found[seldom])
-        views = random_views(crops, size, torch_rng, area=(0.8, 1.0))
-        waves = tuple(stack.wavelengths.tolist())
-        for i in np.flatnonzero(rng.random(count) < _OVERCAST).tolist():
-            over = clouds(size, waves, rng)
-            # Full brightness of a band is less than a cloud's.
-            views[i] = torch.from_numpy(over.over(views[i].numpy(), rng.uniform(0.9, 1.6))).clamp(0, 1)
-            labels_or_none[i] = labels_or_none[i] if over.label == "clear" else over.label
-        return self._some_bands(stack.name, views, waves, labels_or_none, part, rng, torch_rng)
+    def _call(self, i: int, label: str, own: list[list[int]], kinds: list[int], rng: np.random.Generator) -> None:
+        kinds[i] = self.sentences.label(label)
+        own[i] = [int(row) for row in rng.choice(self.sentences.of_kind[kinds[i]], OWN)]
 
-    def ground(
-        self, count: int, part: Part, rng: np.random.Generator, torch_rng: torch.Generator, *, rgb: float = _RGB
-    ) -> SceneBatch:
-        """Return views of imitated ground under random bands: red, green, blue alone in a share `rgb` of batches."""
-        made = ground(count, part.size, rng, part.weather)
-        return self._some_bands("ground", made.views, made.wavelengths, made.labels, part, rng, torch_rng, rgb=rgb)
+    def _imitated(
+        self, view: Tensor, image: Example, waves: tuple[float, ...], snow: bool, rng: np.random.Generator
+    ) -> Tensor:
+        dry = () if image.cls in _WET or image.cls is None else WATER
+        return imitate(view, waves, rng, snow=snow, without=dry, smooth_is_water=image.cls in _SMOOTH_WATER)
 
-    def _some_bands(
-        self,
-        name: str,
-        views: Tensor,
-        wavelengths: tuple[float, ...],
-        labels: list[str | None],
-        part: Part,
-        rng: np.random.Generator,
-        torch_rng: torch.Generator,
-        *,
-        rgb: float = _RGB,
-    ) -> SceneBatch:
-        """Return what the teacher sees, and under worse light some bands: often all, or red, green, blue, or any."""
-        bands = len(wavelengths)
-        visible = np.array(sorted(set(nearest_bands(wavelengths, RGB_UM))))
+    def _multispectral(self, batch: Batch, size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> None:
+        """Add views of several bands. The averaged model's vectors of all bands are their targets."""
         draw = rng.random()
         if draw < 0.3:
-            keep = rng.permutation(bands)
-        elif draw < 0.3 + rgb:
-            keep = visible
+            seen = [self.sources.hls[int(i)] for i in rng.choice(len(self.sources.hls), _GROUP, replace=False)]
+            whole = torch.cat([random_view(image.pixels, size, rng, (0.3, 1.0)) for image in seen])
+            waves = seen[0].wavelengths
+            kinds = [-1] * _GROUP
+            own = [self.sentences.draw(image, -1, OWN, rng) for image in seen]
+        elif draw < 0.75:
+            whole, waves, labels = self._scene(size, rng)
+            kinds, own = self._labelled(labels, rng)
         else:
-            keep = rng.permutation(bands)[: rng.integers(1, bands + 1)]
-        seen_waves = tuple(wavelengths[int(b)] for b in keep)
-        seen = random_light(views[:, keep], torch_rng)
-        if part.wide:
-            seen = random_air(seen, seen_waves, torch_rng)
-        # The captions have taught red, green and blue first; once other bands have meaning too, all bands know best.
-        whole = range(bands) if part.wide else visible.tolist()
-        whole_waves = tuple(wavelengths[b] for b in whole)
-        return self._scene_batch(name, views[:, [*whole]], seen, whole_waves, seen_waves, labels, rng)
+            made = ground(_GROUP, size, rng)
+            whole, waves = made.views, made.wavelengths
+            kinds, own = self._labelled(made.labels, rng)
+        keep = _kept(waves, rng)
+        views = random_light(whole[:, keep], torch_rng)
+        positions = batch.add(views, tuple(waves[band] for band in keep), own, kinds)
+        batch.twins.append((positions, (whole, waves)))
 
-    def _measured(self, size: int, count: int, rng: np.random.Generator, torch_rng: torch.Generator) -> SceneBatch:
-        source = self.measured[int(rng.integers(len(self.measured)))]
-        drawn = [source.crop(int(rng.integers(24, 96)), rng) for _ in range(count)]
-        views = random_views([pixels for pixels, _ in drawn], size, torch_rng, area=(0.8, 1.0))
-        waves = (SAR_UM,) * int(rng.integers(1, 3)) if source.radar else RGB_UM
-        views = views.repeat(1, len(waves), 1, 1)
-        seen = random_light(views, torch_rng) if source.radar else views
-        name = "radar" if source.radar else "heights"
-        return self._scene_batch(name, views, seen, waves, waves, [label for _, label in drawn], rng)
+    def _scene(self, size: int, rng: np.random.Generator) -> tuple[Tensor, tuple[float, ...], list[str | None]]:
+        stack = self.sources.stacks[int(rng.integers(len(self.sources.stacks)))]
+        height, width = stack.mask.shape
+        pixels = stack.pixels if rng.random() < 0.6 else stack.each_alone
+        crops, labels = [], []
+        for _ in range(_GROUP):
+            for _ in range(12):
+                side = int(min(rng.uniform(0.5, 1.5) * 96, height, width))
+                top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+                window = (slice(top, top + side), slice(left, left + side))
+                label = stack.label(window)
+                if (stack.mask[window] == 255).mean() < 0.1 and (label is not None or rng.random() < 0.3):
+                    break
+            crops.append(random_view(pixels[:, window[0], window[1]], size, rng, (0.95, 1.0)))
+            labels.append(label)
+        return torch.cat(crops), tuple(float(each) for each in stack.wavelengths), labels
 
-    def _scene_batch(
+    def _labelled(self, labels: list[str | None], rng: np.random.Generator) -> tuple[list[int], list[list[int]]]:
+        kinds = [self.sentences.label(label) for label in labels]
+        own = [
+            [int(row) for row in rng.choice(self.sentences.of_kind[kind], OWN)] if kind >= 0 else [] for kind in kinds
+        ]
+        return kinds, own
+
+    def _radar(self, batch: Batch, size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> None:
+        """Add radar: Sentinel-1 with its optical twin, ships, or a scene labelled by backscatter."""
+        draw = rng.random()
+        if draw < 0.72:
+            chosen = [self.sources.pairs[int(i)] for i in rng.choice(len(self.sources.pairs), _GROUP, replace=False)]
+            both = [np.concatenate([radar.pixels, optical.pixels]) for radar, optical in chosen]
+            whole = torch.cat([random_view(pixels, size, rng, (0.3, 1.0)) for pixels in both])
+            views = random_light(whole[:, :1], torch_rng)
+            if rng.random() < 0.5:
+                # VV beside VH, imitated: a few dB brighter, with speckle of its own.
+                views = torch.cat([views, (views + 0.1 + 0.04 * torch.randn(views.shape)).clamp(0, 1)], dim=1)
+            empty: list[list[int]] = [[] for _ in chosen]
+            positions = batch.add(views, (SAR_UM,) * views.shape[1], empty, [-1] * len(chosen))
+            batch.twins.append((positions, (whole[:, 1:], RGB_UM)))
+        elif draw < 0.87:
+            dual = [image for image in self.sources.ships if len(image.wavelengths) == 2]
+            seen = [dual[int(i)] for i in rng.choice(len(dual), _GROUP, replace=False)]
+            views = torch.cat([random_view(image.pixels, size, rng, (0.6, 1.0)) for image in seen])
+            keep = [0, 1] if rng.random() < 0.5 else [int(rng.integers(2))]
+            own = [self.sentences.draw(image, self.sentences.kind(image), OWN, rng) for image in seen]
+            kinds = [self.sentences.kind(image) for image in seen]
+            batch.add(random_light(views[:, keep], torch_rng), (SAR_UM,) * len(keep), own, kinds)
+        else:
+            scene = next(each for each in self.sources.measured if each.radar)
+            self._measured(batch, scene, size, (SAR_UM,), rng, torch_rng)
+
+    def _one_band(self, batch: Batch, size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> None:
+        """Add thermal imagery, or elevation."""
+        draw = rng.random()
+        if draw < 0.5:
+            seen = [self.sources.thermal[int(i)] for i in rng.choice(len(self.sources.thermal), _GROUP, replace=False)]
+            views = torch.cat([random_view(image.pixels, size, rng, (0.4, 1.0)) for image in seen])
+            own = [self.sentences.draw(image, -1, OWN, rng) for image in seen]
+            batch.add(random_light(views, torch_rng), seen[0].wavelengths, own, [-1] * _GROUP)
+        elif draw < 0.75:
+            views, labels = relief(_GROUP, size, rng)
+            kinds, own = self._labelled(list(labels), rng)
+            batch.add(views, RGB_UM, own, kinds)
+        else:
+            heights = next(each for each in self.sources.measured if not each.radar)
+            self._measured(batch, heights, size, RGB_UM, rng, torch_rng)
+
+    def _measured(
         self,
-        name: str,
-        whole: Tensor,
-        seen: Tensor,
-        whole_wavelengths: tuple[float, ...],
-        wavelengths: tuple[float, ...],
-        labels: list[str] | list[str | None],
+        batch: Batch,
+        scene: Measured,
+        size: int,
+        waves: tuple[float, ...],
         rng: np.random.Generator,
-    ) -> SceneBatch:
-        s = self.sentences
-        labelled = [i for i, label in enumerate(labels) if label is not None]
-        kinds = np.array([s.kind(label) for label in labels if label is not None], np.int64)
-        own = np.array([rng.choice(s.of_kind[kind]) for kind in kinds], np.int64)
-        return SceneBatch(
-            whole, whole_wavelengths, seen, wavelengths, labelled, Meaning(s.kind_means[kinds], kinds), own, name
-        )
-
-    def _say(
-        self,
-        i: int,
-        label: str,
-        own: NDArray[np.int64],
-        vectors: Tensor,
-        kinds: NDArray[np.int64],
-        rng: np.random.Generator,
+        torch_rng: torch.Generator,
     ) -> None:
-        kinds[i] = self.sentences.kind(label)
-        vectors[i] = self.sentences.kind_means[kinds[i]]
-        own[i] = rng.choice(self.sentences.of_kind[kinds[i]])
+        crops, labels = zip(*(scene.crop(int(rng.integers(64, 129)), rng) for _ in range(_GROUP)), strict=True)
+        views = torch.cat([random_view(crop, size, rng, (1.0, 1.0)) for crop in crops])
+        if scene.radar:
+            views = random_light(views, torch_rng)
+        kinds, own = self._labelled(list(labels), rng)
+        batch.add(views.repeat(1, len(waves), 1, 1) if views.shape[1] == 1 else views, waves, own, kinds)
 
 
-def _window(height: int, width: int, rng: np.random.Generator) -> tuple[slice, slice]:
-    """Return rows and columns of a square window of any side that lies anywhere."""
-    side = int(min(height, width, 24 * (256 / 24) ** rng.random()))
-    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    return slice(top, top + side), slice(left, left + side)
+def _area(rng: np.random.Generator) -> tuple[float, float]:
+    return (0.2, 0.5) if rng.random() < 0.12 else (0.5, 1.0)
 
 
 def _near_rgb(rng: np.random.Generator) -> tuple[float, ...]:
-    """Return red, green, blue as the sensors of the world have them, a little off each other's."""
-    return tuple(w * float(rng.uniform(0.985, 1.015)) for w in RGB_UM)
+    return tuple(float(um * rng.uniform(0.985, 1.015)) for um in RGB_UM)
 
 
-def random_bands(views: Tensor, rng: np.random.Generator) -> tuple[Tensor, tuple[float, ...]]:
-    """Shuffle RGB views or keep one or two of their bands, or pass them off as panchromatic or as radar."""
-    waves = _near_rgb(rng)
+def _some_bands(waves: tuple[float, ...], rng: np.random.Generator) -> tuple[float, ...]:
+    if rng.random() < 0.5:
+        return waves
+    count = int(rng.integers(2, len(waves) + 1))
+    return tuple(waves[int(band)] for band in sorted(rng.permutation(len(waves))[:count]))
+
+
+def _kept(waves: tuple[float, ...], rng: np.random.Generator) -> list[int]:
+    """Return which bands a view shows: all, red, green and blue, or any."""
     draw = rng.random()
-    if draw < 0.5:
-        keep = rng.permutation(3)[: rng.integers(1, 4)]
-        return views[:, keep], tuple(waves[int(k)] for k in keep)
-    if draw < 0.7:
-        return views.mean(dim=1, keepdim=True), (float(rng.uniform(0.5, 0.7)),)
-    channels = int(rng.integers(1, 3))
-    return radar_look(views, rng, channels), (SAR_UM,) * channels
+    if draw < 0.35:
+        return list(range(len(waves)))
+    if draw < 0.6:
+        return list(nearest_bands(waves, (0.66, 0.56, 0.49)))
+    count = int(rng.integers(1, min(len(waves), 10) + 1))
+    return sorted(int(band) for band in rng.permutation(len(waves))[:count])

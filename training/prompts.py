@@ -1,12 +1,9 @@
 """Sentences about classes and labels, and how people word a wish: for training beside the captions."""
 
-import re
 import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from bandsight.search.prompt_templates import TEMPLATES
 
@@ -34,13 +31,11 @@ a an the is are was were be of in on at to with and or there this that it its so
 beside by around between from into which while has have can see seen we it's
 """
 _STOP = frozenset(_LEFT_OUT.split())
-# How many of the words that have others change; how many captions stay sentences.
-_OTHER, _SENTENCE = 0.6, 0.5
 
 
 @cache
 def vocabulary() -> dict[str, Any]:
-    """Return vocabulary.toml: `classes`, `labels`, `words`, each name → phrases; `shared`: groups of the first two."""
+    """Return vocabulary.toml: `classes`, `labels`, each name → phrases; `shared`: groups of the first two."""
     return tomllib.loads((Path(__file__).parent / "vocabulary.toml").read_text(encoding="utf-8"))
 
 
@@ -53,28 +48,6 @@ def class_prompts(cls: str) -> list[str]:
 def label_prompts(label: str) -> list[str]:
     """Return the phrases of a label in a few templates."""
     return [template.format(phrase) for phrase in vocabulary()["labels"][label] for template in WORDINGS[:7]]
-
-
-@cache
-def _said() -> re.Pattern[str]:
-    found = sorted(vocabulary()["words"], key=len, reverse=True)
-    return re.compile(rf"\b(?:{'|'.join(found)})\b")
-
-
-def rephrased(caption: str, rng: np.random.Generator) -> str:
-    """Return a caption in other words: as a sentence still, or typed as a wish.
-
-    Args:
-        caption: A caption.
-        rng: Decides which words change, and what becomes of the whole.
-    """
-    words = vocabulary()["words"]
-
-    def other(found: re.Match[str]) -> str:
-        return str(rng.choice(words[found[0]])) if rng.random() < _OTHER else found[0]
-
-    said = _said().sub(other, caption)
-    return said if rng.random() < _SENTENCE else str(rng.choice(WORDINGS)).format(keywords(said))
 
 
 def keywords(caption: str) -> str:

@@ -1,7 +1,5 @@
-"""Every sentence of the recipe as a vector, and how far each is true of each image."""
+"""Every sentence that training uses, and which of them are true of which image."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,141 +8,127 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from bandsight.evaluation.datasets import LabelledImage
-from training.prompts import class_prompts, keywords, label_prompts, rephrased, vocabulary
-from training.text import sentence_vectors
+from training.data import Example
+from training.prompts import class_prompts, keywords, label_prompts, vocabulary
+from training.text import States, TunedLayers, first_states
 
-# How much a prompt of an image's own class is true of it; its own captions are 1.
-_OWN_CLASS = 0.92
-# Chances of keywords, and of a caption in other words.
-_KEYWORDS, _REPHRASED = 0.12, 0.15
-# How far the covariance of wordings is shrunk towards the identity.
-_SHRINK = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a batch of images means: unit vectors (n, 384), and a kind (n,) that prompts of the same kind name."""
-
-    vectors: Tensor
-    kinds: NDArray[np.int64]
+# Chance that keywords stand for a caption.
+_KEYWORDS = 0.1
+# A sentence that is not an image's own is partly true of it from this cosine with an own one, at most so much.
+_ALIKE, _PARTLY = 0.75, 0.6
+# Other spellings of a class, so that sets agree on it.
+_SAME = {
+    "agricultural": "farmland",
+    "parking": "parking lot",
+    "storage tank": "storage tanks",
+    "cloudy": "cloud",
+    "commercial": "commercial area",
+    "industrial": "industrial area",
+    "baseball field": "baseball diamond",
+    "port": "harbor",
+}
 
 
 class Sentences:
-    """The bank of all sentences; rows are sentences, kinds are classes and labels."""
+    """All sentences as rows. A kind is a class of a captioned set or a label of vocabulary.toml."""
 
-    def __init__(self, images: list[LabelledImage], cache: Path) -> None:
-        classes = sorted({image.cls for image in images if image.cls})
-        labels = sorted(vocabulary()["labels"])
-        self.kinds = [*classes, *(f"label {label}" for label in labels)]
-        captions = sorted({caption for image in images for caption in image.captions})
-        # One prompt may name several kinds: woods are a class of the captioned images and a label of the scenes.
+    def __init__(self, images: list[Example], cache: Path) -> None:
+        labels = [f"label {label}" for label in sorted(vocabulary()["labels"])]
+        classes = sorted({_SAME.get(image.cls, image.cls) for image in images if image.cls})
+        self.kinds = [*classes, *labels]
         prompts: dict[str, set[int]] = {}
-        for kind, cls in enumerate(classes):
-            for text in class_prompts(cls):
+        spellings: dict[str, list[str]] = {cls: [cls] for cls in classes}
+        for other, cls in _SAME.items():
+            spellings.setdefault(cls, [cls]).append(other)
+        for kind, name in enumerate(self.kinds):
+            said = (
+                label_prompts(name.removeprefix("label "))
+                if name in labels
+                else [text for cls in spellings[name] for text in class_prompts(cls)]
+            )
+            for text in said:
                 prompts.setdefault(text, set()).add(kind)
-        for kind, label in enumerate(labels, start=len(classes)):
-            for text in label_prompts(label):
-                prompts.setdefault(text, set()).add(kind)
-        rng = np.random.default_rng(0)
-        other = [rephrased(caption, rng) for caption in captions]
-        texts = [*captions, *(keywords(caption) for caption in captions), *other, *prompts]
-        self.texts = texts
-        self.vectors = _cached(texts, cache)
-        unit = functional.normalize(self.vectors, dim=-1)
-        self.unit = unit
-        self.first_prompt = 3 * len(captions)
-        self.names = np.zeros((len(texts), len(self.kinds)), bool)
-        for row_of_text, named in enumerate(prompts.values(), start=self.first_prompt):
-            self.names[row_of_text, list(named)] = True
-        self._own_names = self.names
-        self.of_kind = [np.flatnonzero(self.names[:, kind]) for kind in range(len(self.kinds))]
-        row = {caption: i for i, caption in enumerate(captions)}
-        self.captions = [np.array([row[t] for t in image.captions]) for image in images]
-        self.keywords = [rows + len(captions) for rows in self.captions]
-        self.rephrased = [rows + 2 * len(captions) for rows in self.captions]
-        kind_of_class = {cls: kind for kind, cls in enumerate(classes)}
-        self.kind_of_image = np.array([kind_of_class[str(image.cls)] for image in images])
-        self.means = functional.normalize(torch.stack([unit[rows].mean(0) for rows in self.captions]), dim=-1)
-        self.kind_means = functional.normalize(torch.stack([unit[rows].mean(0) for rows in self.of_kind]), dim=-1)
+        captions = sorted({caption for image in images for caption in image.captions})
+        row_of = {caption: row for row, caption in enumerate(captions)}
+        rows = {id(image): [row_of[text] for text in dict.fromkeys(image.captions)] for image in images}
+        short = sorted({each[0] for each in rows.values() if each})
+        self.texts = [*captions, *(keywords(captions[row]) for row in short), *prompts]
+        self.first_prompt = len(captions) + len(short)
+        # The caption that each row says; prompts say none.
+        self._says = np.concatenate([np.arange(len(captions)), short, np.full(len(prompts), -1)])
+        self._rows = {key: np.array(each) for key, each in rows.items()}
+        self._short = {row: len(captions) + i for i, row in enumerate(short)}
+        self._of_row = {self.first_prompt + i: frozenset(named) for i, named in enumerate(prompts.values())}
+        shared = [{self.kinds.index(name) for name in group if name in self.kinds} for group in vocabulary()["shared"]]
+        named = np.zeros((len(self.texts), len(self.kinds)), bool)
+        for row, kinds in self._of_row.items():
+            named[row, list(kinds)] = True
+        for group in shared:
+            columns = sorted(group)
+            named[:, columns] = named[:, columns].any(axis=1, keepdims=True)
+        self.named = torch.from_numpy(named)
+        self.of_kind = [np.flatnonzero(named[:, kind]) for kind in range(len(self.kinds))]
+        self.states = self._load(cache)
+        self.vectors = _vectors(self.states)
+        self.unit = functional.normalize(self.vectors, dim=-1)
 
-    def share_words(self, *, in_head: bool = False) -> None:
-        """Let labels and the classes that show the same thing go by each other's phrases from here on.
+    def _load(self, cache: Path) -> States:
+        if cache.is_file():
+            kept = torch.load(cache, weights_only=False)
+            if kept["texts"] == self.texts:
+                states: States = kept["states"]
+                return states
+        states = first_states(self.texts, TunedLayers.count)
+        torch.save({"texts": self.texts, "states": states}, cache)
+        return states
+
+    def kind(self, image: Example) -> int:
+        """Return the kind of an image's class, -1 without one."""
+        return self.kinds.index(_SAME.get(image.cls, image.cls)) if image.cls else -1
+
+    def label(self, label: str | None) -> int:
+        """Return the kind of a label of vocabulary.toml, -1 for None."""
+        return -1 if label is None else self.kinds.index(f"label {label}")
+
+    def draw(self, image: Example, kind: int, count: int, rng: np.random.Generator) -> list[int]:
+        """Return rows of sentences that are true of an image: captions, sometimes in other words, and a prompt.
 
         Args:
-            in_head: Also those of which only the joined head says so.
-        """
-        said = vocabulary()
-        self.names = self._own_names.copy()
-        # One group after the other: what a group got, a later one that shares a kind with it gets too.
-        for group in [*said["shared"], *(said["shared_in_head"] if in_head else [])]:
-            kinds = [self.kinds.index(name) for name in group if name in self.kinds]
-            self.names[:, kinds] = self.names[:, kinds].any(axis=1, keepdims=True)
-        self.of_kind = [np.flatnonzero(self.names[:, kind]) for kind in range(len(self.kinds))]
-
-    def whitening(self) -> Tensor:
-        """Return a projection (384, 384) that makes less of what differs between wordings of one thing.
-
-        It is the inverse square root of the covariance within the captions of an image and within the prompts of a
-        kind, shrunk towards the identity; source: linear discriminant analysis, as Fisher has it.
-        """
-        within = _within(self.unit, self.captions) + _within(self.unit, self.of_kind)
-        dim = len(within)
-        within = (within * dim / within.trace() + _SHRINK * torch.eye(dim)) / (1 + _SHRINK)
-        values, vectors = torch.linalg.eigh(within)
-        projection: Tensor = vectors @ torch.diag(values**-0.5) @ vectors.T
-        return projection
-
-    def kind(self, label: str) -> int:
-        """Return the kind of a label of vocabulary.toml."""
-        return self.kinds.index(f"label {label}")
-
-    def draw(self, image: int, prompts: float, rng: np.random.Generator) -> int:
-        """Return a sentence for an image: mostly a caption, else its keywords or other words, or a prompt of its class.
-
-        Args:
-            image: Which.
-            prompts: Chance of a prompt.
+            image: The image; without captions, all rows are prompts of its kind.
+            kind: Its kind, or -1.
+            count: Number of sentences.
             rng: Source of chance.
         """
-        chance = rng.random()
-        if chance < prompts:
-            return int(rng.choice(self.of_kind[self.kind_of_image[image]]))
-        chance -= prompts
-        rows = (
-            self.keywords
-            if chance < _KEYWORDS
-            else self.rephrased
-            if chance < _KEYWORDS + _REPHRASED
-            else self.captions
-        )
-        return int(rng.choice(rows[image]))
+        captions = self._rows.get(id(image), ())
+        prompts = 0 if kind < 0 else count if len(captions) == 0 else 1
+        rows = [int(row) for row in rng.choice(self.of_kind[kind], prompts)] if prompts else []
+        for _ in range(count - len(rows)):
+            row = int(rng.choice(captions))
+            rows.append(self._short.get(row, row) if rng.random() < _KEYWORDS * len(captions) else row)
+        return rows
 
-    def bank(self, rng: np.random.Generator, captions: int, prompts: int) -> NDArray[np.int64]:
-        """Return rows to tell images from: some captions, and some prompts of every kind.
+    def one_prompt_each(self, rng: np.random.Generator) -> list[int]:
+        """Return a row of a prompt of each kind."""
+        return [int(rng.choice(rows)) for rows in self.of_kind]
 
-        Prompts are few among all sentences; drawn evenly, a class that is rarely seen as wrong would win everywhere.
+    def truth(self, own: NDArray[np.int64], kinds: NDArray[np.int64], texts: NDArray[np.int64]) -> Tensor:
+        """Return how far each sentence is true of each image, in 0..1, shape (images, texts).
+
+        Args:
+            own: Rows of each image's own sentences, shape (images, n).
+            kinds: Kind of each image, -1 without one, shape (images,).
+            texts: Rows of the sentences asked about.
         """
-        chosen = [rng.integers(self.first_prompt, size=captions), *(rng.choice(rows, prompts) for rows in self.of_kind)]
-        return np.concatenate(chosen)
-
-    def true_of(self, meaning: Meaning, texts: NDArray[np.int64]) -> Tensor:
-        """Return how far each sentence is true of each image, shape (images, texts), 1 for sure."""
-        alike = meaning.vectors @ self.unit[texts].T
-        own = torch.from_numpy(self.names[texts].T[meaning.kinds])
-        return torch.where(own, alike.clamp_min(_OWN_CLASS), alike)
+        cosine = torch.einsum("ind,td->int", self.unit[own], self.unit[texts]).amax(dim=1)
+        partly = _PARTLY * ((cosine - _ALIKE) / (1 - _ALIKE)).clamp(0, 1)
+        says, asked = self._says[own][:, :, None], self._says[texts][None, None, :]
+        exact = (own[:, :, None] == texts[None, None, :]) | ((says == asked) & (says >= 0))
+        named = self.named[texts].T[np.maximum(kinds, 0)] & torch.from_numpy(kinds >= 0)[:, None]
+        return torch.where(torch.from_numpy(exact.any(axis=1)) | named, 1.0, partly)
 
 
-def _within(unit: Tensor, groups: Sequence[NDArray[np.int64]]) -> Tensor:
-    """Return the mean covariance within groups of rows."""
-    rows = torch.cat([unit[group] - unit[group].mean(dim=0) for group in groups])
-    return rows.T @ rows / (len(rows) - len(groups))
-
-
-def _cached(texts: list[str], cache: Path) -> Tensor:
-    if cache.is_file() and (kept := torch.load(cache, weights_only=True))["texts"] == texts:
-        vectors: Tensor = kept["vectors"]
-        return vectors
-    vectors = sentence_vectors(texts)
-    torch.save({"texts": texts, "vectors": vectors}, cache)
-    return vectors
+@torch.inference_mode()
+def _vectors(states: States) -> Tensor:
+    layers = TunedLayers()
+    rows = np.arange(len(states.lengths))
+    return torch.cat([layers(states, some) for some in np.array_split(rows, len(rows) // 512 + 1)]).clone()

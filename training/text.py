@@ -1,4 +1,4 @@
-"""The sentence encoder: MiniLM as published, its weights rounded to int8 as they are shipped, and frozen."""
+"""The sentence encoder: MiniLM with weights rounded to int8 as shipped; its last layers can be trained."""
 
 import json
 import shutil
@@ -59,22 +59,6 @@ def load_minilm() -> BertModel:
     return model
 
 
-def sentence_vectors(texts: list[str], batch: int = 256) -> Tensor:
-    """Return mean-pooled MiniLM vectors before any projection, not normalised, shape (n, 384)."""
-    model = load_minilm()
-    tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    out = torch.empty(len(texts), model.config.hidden_size)
-    with torch.inference_mode():
-        for start in range(0, len(order), batch):
-            rows = order[start : start + batch]
-            ids = tokenizer([texts[i] for i in rows], padding=True, truncation=True, max_length=64, return_tensors="pt")
-            hidden = model(**ids).last_hidden_state
-            mask = ids["attention_mask"].unsqueeze(-1)
-            out[rows] = (hidden * mask).sum(1) / mask.sum(1)
-    return out
-
-
 @dataclass(frozen=True, slots=True)
 class States:
     """What the encoder's last layers are given for each of many sentences, float16."""
@@ -110,18 +94,32 @@ def first_states(texts: list[str], last: int, batch: int = 256) -> States:
     return States(hidden, starts, lengths)
 
 
-def last_layers(count: int) -> nn.ModuleList:
-    """Return the last so many layers, to be trained."""
-    layers = load_minilm().encoder.layer[-count:]
-    layers.requires_grad_(True)
-    return layers
+class TunedLayers(nn.Module):
+    """The last layers of the encoder. They start from kept states, so the first layers run once for each sentence."""
 
+    count = 2
 
-def layer_state(layers: nn.Module) -> dict[str, Tensor]:
-    """Return the state of the last layers under the names that it has in the whole encoder."""
-    first = _LAYERS - len(list(layers.children()))
-    named = ((name.split(".", 1), value) for name, value in layers.state_dict().items())
-    return {f"encoder.layer.{first + int(number)}.{name}": value for (number, name), value in named}
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = load_minilm().encoder.layer[-self.count :]
+        self.layers.requires_grad_(True)
+
+    def forward(self, states: States, rows: NDArray[np.int64]) -> Tensor:
+        """Return mean-pooled vectors (n, 384) of sentences. Those of equal length run together, without padding."""
+        lengths = states.lengths[rows]
+        order = np.argsort(lengths, kind="stable")
+        parts = []
+        for length in np.unique(lengths).tolist():
+            hidden = states.of(rows[lengths == length], length)
+            for layer in self.layers:
+                hidden = layer(hidden)
+            parts.append(hidden.mean(dim=1))
+        return torch.cat(parts)[torch.from_numpy(np.argsort(order, kind="stable"))]
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """Return the layers' weights under the names that they have in the whole encoder."""
+        named = ((name.split(".", 1), value) for name, value in self.layers.state_dict().items())
+        return {f"encoder.layer.{_LAYERS - self.count + int(number)}.{name}": value for (number, name), value in named}
 
 
 def vocabulary_words(least: int = 4) -> list[str]:

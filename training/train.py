@@ -1,4 +1,4 @@
-"""Trains one of the embedded model's two trunks against frozen sentence vectors; resumable, seeded."""
+"""Trains the embedded model in one run; resumable and seeded."""
 
 import argparse
 import copy
@@ -13,142 +13,173 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
-from training.batches import Batches
-from training.captions import read_sets, training_images
-from training.evaluate import quick
+from training.batches import OWN, Batches, Sources
+from training.data import OTHER_SETS, SETS, read_examples, twins
 from training.export import export
-from training.losses import Memory, agreement, contrast, wordings
+from training.losses import agreement, contrast
+from training.measure import validation_figures
 from training.measured import read_measured
-from training.parts import EPOCHS, PARTS, part_of
-from training.plot import plot
 from training.scenes import read_stacks
 from training.sentences import Sentences
 from training.student import Student, follow
+from training.text import TunedLayers, first_states, vocabulary_words
 
-# glibc gives big blocks back to the system after every step and takes them again; kept, a step is 1.5 times as fast.
+# glibc returns large blocks to the system after every step; keeping them makes a step 1.5 times as fast.
 _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
-# The rate of learning falls as a cosine this many times as long as the first part, and after it to nothing.
-_FIRST_FALL = 2.5
-# What the terms of the loss weigh beside the captions' one; how much bands must agree once imagery is wide.
-_LABELS, _WORDINGS, _BANDS, _WIDE_BANDS = 0.4, 1.0, 1.0, 2.0
+# Side of a view until a share of the run is done: small views early save time.
+_SIZES = ((0.45, 96), (0.85, 112), (1.0, 128))
+# The sentence encoder's last layers are trained from this share of the run on.
+_TEXT_FROM = 0.5
+_TEXT_RATE = 1e-4
+# Weights of the terms beside the contrast.
+_TWINS, _STAY = 1.5, 2.0
+# Words in a step that must keep their vectors, so that what no caption says is not forgotten.
+_WORDS = 96
+# Further captions that images are told from, while sentence vectors are still fixed.
+_MORE_CAPTIONS = 256
+_AVERAGE = 0.998
+_CHECKPOINT_STEPS = 100
 
 
 def main() -> None:
     """Run or continue a training run."""
     if any(name not in os.environ for name in _KEEP_MEMORY):
-        os.execve(  # noqa: S606  (ourselves)
+        os.execve(  # noqa: S606  (this program)
             sys.executable, [sys.executable, "-m", "training.train", *sys.argv[1:]], os.environ | _KEEP_MEMORY
         )
     args = _arguments()
-    parts, epochs = PARTS[args.trunk], args.epochs or EPOCHS[args.trunk]
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    train = training_images(args.data)
-    validation = read_sets(args.data, "validation")
-    sentences = Sentences(train, args.out / "sentences.pt")
+    validation = {name: read_examples(args.data, name, "validation") for name in [*SETS, *OTHER_SETS]}
+    captioned = {name: read_examples(args.data, name, "train") for name in SETS}
+    hls, ships, thermal = (read_examples(args.data, name, "train") for name in ("hls", "ships", "thermal"))
     folder = args.data / "scenes"
-    batches = Batches(train, sentences, read_stacks(folder), read_measured(folder))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    student = Student()
-    student.start_text(sentences.whitening())
-    student.to(device)
-    student.trunk.to(memory_format=torch.channels_last)
-    average = copy.deepcopy(student).eval().requires_grad_(False)
-    slow = [p for name, p in student.named_parameters() if name.startswith(("trunk", "text_proj"))]
-    fast = [p for name, p in student.named_parameters() if not name.startswith(("trunk", "text_proj"))]
-    optimizer = torch.optim.AdamW(
-        [{"params": slow, "lr": args.lr}, {"params": fast, "lr": args.lr * 3}], weight_decay=0.02
+    sources = Sources(
+        captioned=captioned,
+        hls=hls,
+        ships=ships,
+        thermal=thermal,
+        pairs=twins(args.data, "train"),
+        stacks=read_stacks(folder),
+        measured=read_measured(folder),
     )
-    per_epoch = len(train) // args.batch
-    total = per_epoch * epochs
+    images = [image for each in captioned.values() for image in each]
+    sentences = Sentences([*images, *hls, *ships, *thermal], args.out / "sentences.pt")
+    batches = Batches(sources, sentences)
+    words = first_states(vocabulary_words(), TunedLayers.count)
+    student, layers = Student(), TunedLayers()
+    student.trunk.to(memory_format=torch.channels_last)
+    both = nn.ModuleDict({"student": student, "layers": layers})
+    average = copy.deepcopy(both).eval().requires_grad_(False)
+    followed = average["student"]
+    assert isinstance(followed, Student)
+    published = copy.deepcopy(layers).requires_grad_(False)
+    trunk = list(student.trunk.parameters())
+    rest = [parameter for name, parameter in student.named_parameters() if not name.startswith("trunk")]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": trunk, "lr": args.lr},
+            {"params": rest, "lr": 3 * args.lr},
+            {"params": layers.parameters(), "lr": _TEXT_RATE},
+        ],
+        weight_decay=0.02,
+    )
     peak = [group["lr"] for group in optimizer.param_groups]
     state_file, log_file = args.out / "state.pt", args.out / "log.json"
-    memory = Memory(4096)
     first, log = 0, []
     if state_file.is_file():
-        state = torch.load(state_file, map_location=device, weights_only=True)
-        student.load_state_dict(state["student"])
+        state = torch.load(state_file, weights_only=True)
+        both.load_state_dict(state["both"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
-        memory.rows.extend(state["memory"])
-        first, log = state["epoch"], json.loads(log_file.read_text())
-    for epoch in range(first, epochs):
-        rng, torch_rng = np.random.default_rng(args.seed + epoch), torch.Generator().manual_seed(args.seed + epoch)
-        torch.manual_seed(args.seed + epoch)
-        part = part_of(parts, epoch, epochs)
-        if part.wide:
-            sentences.share_words()
-        order = rng.permutation(len(train))
-        started, sums = time.monotonic(), {"caption": 0.0, "bands": 0.0, "labels": 0.0, "wordings": 0.0}
+        first, log = state["step"], json.loads(log_file.read_text())
+    print(f"{len(images)} captioned images, {len(sentences.texts)} sentences, {len(sentences.kinds)} kinds", flush=True)
+    sums: dict[str, float] = {}
+    started = time.monotonic()
+    for step in range(first, args.steps):
+        rng, torch_rng = np.random.default_rng((args.seed, step)), torch.Generator().manual_seed(args.seed + step)
+        torch.manual_seed(args.seed + step)
+        done = step / args.steps
+        size = next(size for until, size in _SIZES if done < until)
+        tune = done >= _TEXT_FROM
+        for group, lr in zip(optimizer.param_groups, peak, strict=True):
+            group["lr"] = lr * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-7
         student.train()
-        for step in range(per_epoch):
-            done = epoch * per_epoch + step
-            for group, lr in zip(optimizer.param_groups, peak, strict=True):
-                group["lr"] = lr * rate_of_learning(done, total, parts[0].until) + 1e-6
-            rows = order[step * args.batch : (step + 1) * args.batch].tolist()
-            batch = batches.captioned(rows, part, rng, torch_rng)
-            scenes = [batches.scene(count, part, rng, torch_rng) for count in part.crops]
-            groups = (*batch.groups, *((scene.seen, scene.wavelengths) for scene in scenes))
-            vectors = student.images(*((views.to(device), waves) for views, waves in groups))
-            image, *crops = torch.split(vectors, [len(rows), *(len(scene.seen) for scene in scenes)])
-            bank = sentences.bank(rng, captions=part.bank[0], prompts=part.bank[1])
-            captions = contrast(student, image, batch.meaning, batch.own, sentences, bank, memory)
-            memory.add(image, batch.meaning)
-            bands, labels = torch.zeros((), device=device), torch.zeros((), device=device)
-            for scene, seen in zip(scenes, crops, strict=True):
-                # Any bands should give the vector that the averaged model gives to the whole …
-                with torch.no_grad():
-                    target = average.images((scene.whole.to(device), scene.whole_wavelengths))
-                bands = bands + agreement(seen, target, among=part.wide) / len(scenes)
-                # … and be found by the sentences of its label.
-                if len(scene.labelled) >= 4:
-                    bank = sentences.bank(rng, captions=64, prompts=4)
-                    found = contrast(student, seen[scene.labelled], scene.meaning, scene.own, sentences, bank, None)
-                    labels = labels + found / len(scenes)
-            same = wordings(student, sentences, rows, rng)
-            loss = captions + (_WIDE_BANDS if part.wide else _BANDS) * bands + _LABELS * labels + _WORDINGS * same
-            terms = (("caption", captions), ("bands", bands), ("labels", labels), ("wordings", same))
-            for name, value in terms:
-                sums[name] += value.item()
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(student.parameters(), 5.0)
-            optimizer.step()
-            follow(average, student, min(0.995 if part.wide else 0.997, (1 + done) / (10 + done)))
-            if step % 20 == 0:
-                rate = (step + 1) * args.batch / (time.monotonic() - started)
-                print(f"epoch {epoch} step {step}/{per_epoch} loss {loss.item():.3f} {rate:.0f} images/s", flush=True)
-        row: dict[str, Any] = {"epoch": epoch, "size": part.size, "seconds": round(time.monotonic() - started)}
-        row |= {name: round(value / per_epoch, 4) for name, value in sums.items()}
-        export(args.out / "model", [average.trunk.state_dict()], average)
-        # Choices are made on this part, never on the held-out tenth.
-        row |= quick(args.out / "model", validation)
-        log.append(row)
-        print(json.dumps(row), flush=True)
-        kept = {"student": student.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
-        torch.save({**kept, "memory": list(memory.rows), "epoch": epoch + 1}, state_file.with_suffix(".new"))
-        state_file.with_suffix(".new").replace(state_file)
-        log_file.write_text(json.dumps(log, indent=1))
-        plot(log, args.out / "log.png")
+        batch = batches.draw(args.batch, size, rng, torch_rng)
+        vectors = student.images(*batch.groups)
+        with torch.no_grad():
+            targets = [followed.images(whole) for _, whole in batch.twins]
+        told = [i for i, own in enumerate(batch.own) if own]
+        own = np.array([batch.own[i] for i in told])
+        kinds = np.array([batch.kinds[i] for i in told])
+        rows = [*own[:, OWN - 2 :].flatten().tolist(), *sentences.one_prompt_each(rng)]
+        if not tune:
+            rows += rng.integers(sentences.first_prompt, size=_MORE_CAPTIONS).tolist()
+        texts = np.unique(rows)
+        sentence_vectors = layers(sentences.states, texts) if tune else sentences.vectors[texts]
+        terms = {
+            "contrast": contrast(
+                student, vectors[told], student.texts(sentence_vectors), sentences.truth(own, kinds, texts)
+            )
+        }
+        apart = [
+            agreement(vectors[positions], target) for (positions, _), target in zip(batch.twins, targets, strict=True)
+        ]
+        terms["twins"] = _TWINS * torch.stack(apart).mean() if apart else vectors.new_zeros(())
+        if tune:
+            some = rng.choice(len(words.lengths), _WORDS, replace=False)
+            with torch.no_grad():
+                kept = published(words, some)
+            terms["stay"] = _STAY * (1 - functional.cosine_similarity(layers(words, some), kept).mean())
+        loss = torch.stack([*terms.values()]).sum()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(both.parameters(), 5.0)
+        optimizer.step()
+        follow(average, both, min(_AVERAGE, (1 + step) / (10 + step)))
+        for name, term in terms.items():
+            sums[name] = sums.get(name, 0.0) + term.item()
+        if (step + 1) % 20 == 0:
+            rate = (step + 1 - first) / (time.monotonic() - started)
+            print(f"step {step + 1}/{args.steps} {size} px loss {loss.item():.3f} {rate:.2f} steps/s", flush=True)
+        if (step + 1) % _CHECKPOINT_STEPS == 0 or step + 1 == args.steps:
+            kept_state = {
+                "both": both.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            }
+            torch.save({**kept_state, "step": step + 1}, state_file.with_suffix(".new"))
+            state_file.with_suffix(".new").replace(state_file)
+            log_file.write_text(json.dumps(log, indent=1) + "\n")
+        if (step + 1) % args.every == 0 or step + 1 == args.steps:
+            write(args.out / "model", average)
+            row: dict[str, Any] = {"step": step + 1, "size": size, "seconds": round(time.monotonic() - started)}
+            row |= {name: round(value / args.every, 4) for name, value in sums.items()}
+            row |= validation_figures(args.out / "model", validation)
+            sums = {}
+            log.append(row)
+            print(json.dumps(row), flush=True)
+            log_file.write_text(json.dumps(log, indent=1) + "\n")
 
 
-def rate_of_learning(step: int, total: int, first_part: float) -> float:
-    """Return the share of the peak rate at a step: a short rise, a slow fall, and a fall to nothing after a share."""
-    first = first_part * total
-    slow = 0.5 + 0.5 * math.cos(math.pi * min(step, first) / (_FIRST_FALL * first))
-    last = 0.5 + 0.5 * math.cos(math.pi * max(step - first, 0) / (total - first))
-    return min(1.0, (step + 1) / 60) * slow * last
+def write(folder: Path, average: nn.ModuleDict) -> None:
+    """Write the averaged model as a model folder."""
+    student, layers = average["student"], average["layers"]
+    assert isinstance(student, Student)
+    assert isinstance(layers, TunedLayers)
+    export(folder, student, layers.encoder_state())
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the two tars and scenes/")
-    parser.add_argument("--out", type=Path, required=True, help="run folder: state, log, plot, model/")
-    parser.add_argument("--trunk", choices=sorted(PARTS), default="world", help="which of the two trunks to train")
-    parser.add_argument("--epochs", type=int, help="default: 18 for the world's trunk, 14 for the captions'")
-    parser.add_argument("--batch", type=int, default=112)
-    parser.add_argument("--lr", type=float, default=8e-4)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the tars, more/ and scenes/")
+    parser.add_argument("--out", type=Path, required=True, help="run folder: state, log, model/")
+    parser.add_argument("--steps", type=int, default=2600)
+    parser.add_argument("--every", type=int, default=400, help="steps between two rows of the log")
+    parser.add_argument("--batch", type=int, default=96, help="captioned images in a step")
+    parser.add_argument("--lr", type=float, default=6e-4, help="of the trunk; projections have three times as much")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

@@ -26,7 +26,7 @@ def test_it_is_small_and_has_a_model_card(model):
     assert model.license == "LicenseRef-research-only"
     card = (FOLDER / "MODEL_CARD.md").read_text()
     assert model.license in card
-    assert "held-out" in card
+    assert "never saw" in card
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 12, 200])
@@ -37,25 +37,30 @@ def test_it_accepts_any_list_of_bands(model, bands):
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
 
+# Reflectance of water and of trees in the bands of S2_UM, as a share of full brightness (0.3).
+WATER = (0.17, 0.17, 0.15, 0.07, 0.06, 0.05, 0.04, 0.03, 0.02, 0.02, 0.01, 0.01)
+TREES = (0.07, 0.08, 0.14, 0.09, 0.2, 0.55, 0.7, 0.78, 0.75, 0.7, 0.34, 0.14)
+
+
 def test_a_place_in_three_and_in_twelve_bands_has_similar_vectors(model):
-    """In grey images all bands are equal, so more bands must not change the vector much."""
-    places = [
-        np.broadcast_to(picture.mean(axis=0).astype(np.uint8), (12, 224, 224)) for picture in (_water(), _forest())
-    ]
-    few = model.embed_pixels(np.stack([place[:3] for place in places]), RGB_UM)
+    places = []
+    for picture, spectrum in ((_water(), WATER), (_forest(), TREES)):
+        texture = picture.mean(axis=0) / picture.mean()
+        bands = np.array(spectrum)[:, None, None] * texture * 255
+        places.append(np.clip(bands, 0, 255).astype(np.uint8))
     many = model.embed_pixels(np.stack(places), S2_UM)
-    own, other = np.diag(few @ many.T), np.diag((few @ many.T)[:, ::-1])
-    assert (own > other).all()
+    few = model.embed_pixels(np.stack([place[[3, 2, 1]] for place in places]), RGB_UM)
+    cosines = few @ many.T
+    assert (np.diag(cosines) > np.diag(cosines[:, ::-1])).all()
+    assert (np.diag(cosines) > 0.5).all()
 
 
 def test_texts_rank_images(model):
     images = model.embed_pixels(np.stack([_water(), _forest()]), RGB_UM)
     texts = model.embed_texts(["open water", "a dense green forest"])
     scores = images @ texts.T
-    assert scores[0, 0] > scores[1, 0]
-    # The difference of differences cancels the bias of an image towards all texts. The synthetic water is as close to
-    # "a dense green forest" as the synthetic forest is; see the model card.
-    assert scores[1, 1] - scores[1, 0] > scores[0, 1] - scores[0, 0]
+    assert (scores.argmax(axis=1) == [0, 1]).all()
+    assert (scores.argmax(axis=0) == [0, 1]).all()
     probabilities = model.probabilities(images, texts)
     assert ((probabilities > 0) & (probabilities < 1)).all()
 

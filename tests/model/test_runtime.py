@@ -81,7 +81,7 @@ def test_unsupported_trunks_stay_in_torch(name):
 
 def test_on_a_cpu_the_embedded_model_runs_in_onnx_runtime():
     trunk = load_model("embedded", "cpu")._model.visual.trunk
-    assert [type(part) for part in trunk.trunks] == [OnnxTrunk, OnnxTrunk, SpectralIndices]
+    assert [type(part) for part in trunk.trunks] == [OnnxTrunk, SpectralIndices]
 
 
 def test_dropping_padding_keeps_the_vectors():

