@@ -198,6 +198,7 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         *(f"/tiles/{{tile_id}}/{name}" for name in ("thumbnail.png", "styles", "crop.tif")),
         *(f"{one}/{name}" for one in drawn for name in ("styles", "tilejson.json", "tiles/{z}/{x}/{y}.png")),
         "/tiles/{tile_id}/explain.png",
+        "/session",
         "/classify",
         "/classify/map",
         "/heatmap",
