@@ -115,7 +115,7 @@ class Batches:
             more = [random_view(self.images[other].pixels, size, rng, (0.4, 1.0)) for other in beside]
             views[i] = mosaic(torch.cat([views[i : i + 1], *more]))
             # Captions name details of one part; the whole shows the kind.
-            own[i] = [int(row) for row in rng.choice(self.sentences.of_kind[kinds[i]], OWN)]
+            own[i] = self.sentences.prompts(kinds[i], OWN, rng)
         views = random_light(views, torch_rng)
         self._weather(views, chance, own, kinds, rng)
         shown = rng.permutation(count)
@@ -157,7 +157,7 @@ class Batches:
 
     def _call(self, i: int, label: str, own: list[list[int]], kinds: list[int], rng: np.random.Generator) -> None:
         kinds[i] = self.sentences.label(label)
-        own[i] = [int(row) for row in rng.choice(self.sentences.of_kind[kinds[i]], OWN)]
+        own[i] = self.sentences.prompts(kinds[i], OWN, rng)
 
     def _imitated(
         self, view: Tensor, image: Example, waves: tuple[float, ...], snow: bool, rng: np.random.Generator
@@ -205,9 +205,7 @@ class Batches:
 
     def _labelled(self, labels: list[str | None], rng: np.random.Generator) -> tuple[list[int], list[list[int]]]:
         kinds = [self.sentences.label(label) for label in labels]
-        own = [
-            [int(row) for row in rng.choice(self.sentences.of_kind[kind], OWN)] if kind >= 0 else [] for kind in kinds
-        ]
+        own = [self.sentences.prompts(kind, OWN, rng) if kind >= 0 else [] for kind in kinds]
         return kinds, own
 
     def _radar(self, batch: Batch, size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> None:

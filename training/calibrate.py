@@ -16,7 +16,6 @@ from bandsight.model.protocol import Encoder
 from demo.scenes import fetch
 from training.data import read_examples
 from training.evaluate import WISHES, rgb_of
-from training.measure import labelled
 from training.medium import MediumTile, read_medium
 
 # Asked about tiles of 10 to 30 m beside what they show: none of them shows any of these.
@@ -56,7 +55,7 @@ def calibrate(model: Path, data: Path, demo_scenes: Path) -> dict[str, Any]:
     tiles = [tile for tile in read_medium(data, demo_scenes) if not tile.east and tile.labels]
     rgb = []
     for name in _RGB_SETS:
-        images = [labelled(image) for image in read_examples(data, name, "validation")]
+        images = read_examples(data, name, "validation")
         keys = [f"{name}/{image.key}" for image in images]
         rgb.append((class_scores(encoder, embed(encoder, images), images), keys))
     rgb.append(_tile_scores(encoder, tiles, [rgb_of(tile.image) for tile in tiles]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.io import MemoryFile
 
-from bandsight.evaluation.datasets import class_words, tidy
+from bandsight.evaluation.datasets import LabelledImage, class_words, tidy
 
 RGB_UM = (0.665, 0.56, 0.49)
 # Tar of each set and the share of its images that an epoch shows. Small sets with captions by people are shown more
@@ -46,18 +46,9 @@ _STORED_PX = 192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
-    """One image, and what is said about it."""
+class Example(LabelledImage):
+    """A labelled image that may share its ground with another one."""
 
-    key: str
-    pixels: NDArray[np.uint8]
-    """Shape (bands, height, width)."""
-    wavelengths: tuple[float, ...]
-    """Centre of each band, µm."""
-    cls: str | None
-    """Its class as words."""
-    captions: tuple[str, ...]
-    """Sentences about it, as people type them."""
     pair: str | None = None
     """Name that images of the same ground share."""
 
@@ -118,10 +109,10 @@ def _tiff(content: bytes) -> NDArray[np.uint8]:
     return pixels
 
 
-def twins(data: Path, part: str) -> list[tuple[Example, Example]]:
-    """Return pairs of a Sentinel-1 image and the Sentinel-2 image of the same ground."""
+def paired(examples: list[Example]) -> list[tuple[Example, Example]]:
+    """Return pairs of a Sentinel-1 image and the Sentinel-2 image of the same ground, from the set `twins`."""
     pairs: dict[str, list[Example]] = {}
-    for example in read_examples(data, "twins", part):
+    for example in examples:
         pairs.setdefault(str(example.pair), []).append(example)
     whole = [sorted(pair, key=lambda each: len(each.wavelengths)) for pair in pairs.values() if len(pair) == 2]
     return [(radar, optical) for radar, optical in whole]

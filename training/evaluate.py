@@ -18,7 +18,7 @@ from bandsight.model.protocol import Encoder
 from bandsight.model.wavelengths import nearest_bands
 from demo.scenes import fetch
 from training.data import read_examples
-from training.measure import labelled, twin_figures
+from training.measure import twin_figures
 from training.medium import MediumTile, read_medium
 
 # What the six kinds of ground are asked as; five wordings each, and the mean over them counts.
@@ -62,7 +62,7 @@ def main() -> None:
     encoder = load_model(args.model)
     results: dict[str, Any] = {}
     for name in MEASURED:
-        results[name] = evaluate(encoder, [labelled(image) for image in read_examples(args.data, name, "validation")])
+        results[name] = evaluate(encoder, read_examples(args.data, name, "validation"))
     ground = medium(encoder, read_medium(args.data, args.cache / "scenes"))
     pairs = twin_figures(encoder, read_examples(args.data, "twins", "validation"))
     said = {

@@ -5,18 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from bandsight.evaluation.datasets import LabelledImage
 from bandsight.evaluation.evaluate import class_vectors, embed, retrieval, zero_shot
 from bandsight.model import load_model
 from bandsight.model.protocol import Encoder
-from training.data import Example
-
-
-def labelled(image: Example) -> LabelledImage:
-    """Return an example as the product's evaluation takes it."""
-    return LabelledImage(
-        key=image.key, pixels=image.pixels, wavelengths=image.wavelengths, cls=image.cls, captions=image.captions
-    )
+from training.data import Example, paired
 
 
 def validation_figures(model: Path, sets: dict[str, list[Example]]) -> dict[str, Any]:
@@ -26,10 +18,10 @@ def validation_figures(model: Path, sets: dict[str, list[Example]]) -> dict[str,
     for name, images in sets.items():
         if name == "twins" or not images:
             continue
-        vectors = embed(encoder, [labelled(image) for image in images])
+        vectors = embed(encoder, images)
         # Sentences from templates are the same for many images, which says nothing about retrieval.
         if np.mean([len(image.captions) for image in images]) > 2:
-            out[f"{name}_recall"] = retrieval(encoder, vectors, [labelled(image) for image in images])["mean_recall"]
+            out[f"{name}_recall"] = retrieval(encoder, vectors, images)["mean_recall"]
         classes = sorted({image.cls for image in images if image.cls})
         if len(classes) > 1:
             truth = np.array([[image.cls == cls for cls in classes] for image in images])
@@ -39,11 +31,8 @@ def validation_figures(model: Path, sets: dict[str, list[Example]]) -> dict[str,
 
 def twin_figures(encoder: Encoder, images: list[Example]) -> dict[str, float]:
     """Return how near radar images are to the optical images of the same ground."""
-    pairs: dict[str, list[Example]] = {}
-    for image in images:
-        pairs.setdefault(str(image.pair), []).append(image)
-    whole = [sorted(pair, key=lambda each: len(each.wavelengths)) for pair in pairs.values() if len(pair) == 2]
-    radar, optical = (embed(encoder, [labelled(pair[side]) for pair in whole]) for side in (0, 1))
+    whole = paired(images)
+    radar, optical = (embed(encoder, [pair[side] for pair in whole]) for side in (0, 1))
     found = (radar @ optical.T).argmax(axis=1) == np.arange(len(radar))
     return {
         "twins": len(whole),

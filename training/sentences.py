@@ -58,10 +58,9 @@ class Sentences:
         self._says = np.concatenate([np.arange(len(captions)), short, np.full(len(prompts), -1)])
         self._rows = {key: np.array(each) for key, each in rows.items()}
         self._short = {row: len(captions) + i for i, row in enumerate(short)}
-        self._of_row = {self.first_prompt + i: frozenset(named) for i, named in enumerate(prompts.values())}
         shared = [{self.kinds.index(name) for name in group if name in self.kinds} for group in vocabulary()["shared"]]
         named = np.zeros((len(self.texts), len(self.kinds)), bool)
-        for row, kinds in self._of_row.items():
+        for row, kinds in enumerate(prompts.values(), start=self.first_prompt):
             named[row, list(kinds)] = True
         for group in shared:
             columns = sorted(group)
@@ -101,11 +100,15 @@ class Sentences:
         """
         captions = self._rows.get(id(image), ())
         prompts = 0 if kind < 0 else count if len(captions) == 0 else 1
-        rows = [int(row) for row in rng.choice(self.of_kind[kind], prompts)] if prompts else []
+        rows = self.prompts(kind, prompts, rng) if prompts else []
         for _ in range(count - len(rows)):
             row = int(rng.choice(captions))
             rows.append(self._short.get(row, row) if rng.random() < _KEYWORDS * len(captions) else row)
         return rows
+
+    def prompts(self, kind: int, count: int, rng: np.random.Generator) -> list[int]:
+        """Return rows of prompts of a kind."""
+        return [int(row) for row in rng.choice(self.of_kind[kind], count)]
 
     def one_prompt_each(self, rng: np.random.Generator) -> list[int]:
         """Return a row of a prompt of each kind."""

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from training.batches import OWN, Batches, Sources
-from training.data import OTHER_SETS, SETS, read_examples, twins
+from training.data import OTHER_SETS, SETS, paired, read_examples
 from training.export import export
 from training.losses import agreement, contrast
 from training.measure import validation_figures
@@ -61,7 +61,7 @@ def main() -> None:
         hls=hls,
         ships=ships,
         thermal=thermal,
-        pairs=twins(args.data, "train"),
+        pairs=paired(read_examples(args.data, "twins", "train")),
         stacks=read_stacks(folder),
         measured=read_measured(folder),
     )

@@ -132,9 +132,14 @@ def _first(left_out: dict[str, str]) -> str:
     return f"{key}: {reason}" + (f", and {len(left_out) - 1} more" if len(left_out) > 1 else "")
 
 
+def share_of(name: str) -> float:
+    """Return a number in 0..1 that follows from a name by a hash; the same on every machine."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
+
+
 def part_of(name: str) -> str:
     """Say which part a name falls into; the same on every machine."""
-    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
+    share = share_of(name)
     if share < _HELD_OUT:
         return "held-out"
     return "validation" if share < _VALIDATION else "train"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.evaluation.bootstrap import Bootstrap, Interval, interval
+from bandsight.evaluation.bootstrap import Bootstrap, interval
 from bandsight.evaluation.datasets import LabelledImage
 from bandsight.evaluation.metrics import (
     calibration_curve,
@@ -162,7 +162,7 @@ def calibration(
 
     def curve(rows: NDArray[np.bool_]) -> dict[str, Any]:
         figures = calibration_curve(chances[rows], truth[rows])
-        return {**figures, "interval": _calibration_interval(chances[rows], truth[rows])}
+        return {**figures, "interval": interval(resampled_calibration_error(chances[rows], truth[rows]), 4)}
 
     families = sorted({one.family for one, there in zip(kinds, known, strict=True) if there})
     by_family = {name: curve(known & np.array([one.family == name for one in kinds])) for name in families}
@@ -211,13 +211,14 @@ def _macro_of(bootstrap: Bootstrap, hits: NDArray[np.bool_], own: NDArray[np.int
     return np.asarray(100 * np.nanmean(each, axis=0), np.float64)
 
 
-def _calibration_interval(chances: NDArray[np.float32], truth: NDArray[np.bool_], bins: int = 10) -> Interval | None:
-    """Return the interval of the expected calibration error of probabilities, shape (images, classes)."""
+def resampled_calibration_error(
+    chances: NDArray[np.float32], truth: NDArray[np.bool_], bins: int = 10
+) -> NDArray[np.float64]:
+    """Return the expected calibration error of each resample, for probabilities of shape (images, sentences)."""
     which = np.minimum((chances * bins).astype(int), bins - 1)
-    bootstrap = Bootstrap(len(chances))
-    gaps = [bootstrap.counts @ np.where(which == one, chances - truth, 0).sum(axis=1) for one in range(bins)]
-    pairs = bootstrap.counts.sum(axis=1) * truth.shape[1]
-    return interval(np.abs(gaps).sum(axis=0) / pairs, 4)
+    bootstrap, sizes = Bootstrap(len(chances)), np.full(len(chances), truth.shape[1])
+    gaps = [bootstrap.mean(np.where(which == one, chances - truth, 0).sum(axis=1), sizes) for one in range(bins)]
+    return np.asarray(np.abs(gaps).sum(axis=0), np.float64)
 
 
 def nothing_matches(

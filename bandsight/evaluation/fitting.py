@@ -1,6 +1,5 @@
 """Fits what a cosine is worth: probabilities and the level of a match, for each family of imagery."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import QueryError
-from bandsight.evaluation.bootstrap import Bootstrap, interval
-from bandsight.evaluation.datasets import LabelledImage
-from bandsight.evaluation.evaluate import PROMPTS
+from bandsight.evaluation.bootstrap import interval
+from bandsight.evaluation.datasets import LabelledImage, share_of
+from bandsight.evaluation.evaluate import PROMPTS, resampled_calibration_error
 from bandsight.evaluation.metrics import calibration_curve, nothing_here
 from bandsight.model.calibration import Platt
 from bandsight.model.protocol import Encoder
@@ -135,7 +134,7 @@ def fit_and_check(sets: Sequence[tuple[LabelledScores, Sequence[str]]]) -> dict[
         raise QueryError(f"calibration: {count} images; need at least {_MIN_IMAGES} of a family")
     fitted, held = [], []
     for scores, keys in sets:
-        out = np.array([_share(key) < _HELD_OUT for key in keys])
+        out = np.array([share_of(f"calibration/{key}") < _HELD_OUT for key in keys])
         fitted.append(scores.rows(~out))
         held.append(scores.rows(out))
     line = fit([one for one in fitted if len(one.truth)])
@@ -156,7 +155,7 @@ def checked(line: Platt, sets: Sequence[LabelledScores]) -> dict[str, Any]:
         return {"images": 0}
     curves = [calibration_curve(line.probability(one.cosines), one.truth) for one in sets]
     found = [nothing_here(line.probability(one.cosines), one.truth, line.threshold or 0.5) for one in sets]
-    errors = [_resampled_error(line, one) for one in sets]
+    errors = [resampled_calibration_error(line.probability(one.cosines), one.truth) for one in sets]
     return {
         "images": sum(len(one.truth) for one in sets),
         "expected_calibration_error": round(float(np.mean([c["expected_calibration_error"] for c in curves])), 4),
@@ -167,19 +166,6 @@ def checked(line: Platt, sets: Sequence[LabelledScores]) -> dict[str, Any]:
             np.concatenate([one.truth.ravel() for one in sets]),
         )["bins"],
     }
-
-
-def _resampled_error(line: Platt, scores: LabelledScores, bins: int = 10) -> NDArray[np.float64]:
-    chances = line.probability(scores.cosines)
-    which = np.minimum((chances * bins).astype(int), bins - 1)
-    bootstrap = Bootstrap(len(chances))
-    gaps = [bootstrap.mean(np.where(which == one, chances - scores.truth, 0).sum(axis=1)) for one in range(bins)]
-    return np.asarray(np.abs(gaps).sum(axis=0) / scores.truth.shape[1], np.float64)
-
-
-def _share(key: str) -> float:
-    """Return a number 0..1 of a key, the same on every machine."""
-    return int.from_bytes(hashlib.sha256(f"calibration/{key}".encode()).digest()[:4], "big") / 2**32
 
 
 def gsd_range(images: Sequence[LabelledImage]) -> list[float] | None:
