@@ -2,7 +2,7 @@
 
 Each folder in DIR is a corpus: a clone of GDAL's autotest, rasterio, rio-tiler, torchgeo, stactools, pystac, … Rasters
 are opened in reader processes, as by `bandsight index`, since corpora hold files that crash decoders. What differs from
-the table is printed, and the exit code is 1; corpora that are not in DIR are not compared. --write writes it anew.
+the table is printed, and the exit code is 1; corpora that are not in DIR are not compared. --write replaces it.
 """
 
 import argparse

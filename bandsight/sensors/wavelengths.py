@@ -22,9 +22,9 @@ class Wavelengths:
     centres: Mapping[BandKey, float]
     """Centre, µm."""
     widths: Mapping[BandKey, float] = field(default_factory=dict)
-    """Full width at half maximum, µm, as far as it is said."""
+    """Full width at half maximum, µm, if it is known."""
     names: Mapping[BandKey, str] = field(default_factory=dict)
-    """Name, as far as it is said."""
+    """Name, if it is known."""
     from_user: bool = False
     """The user's own word."""
 
