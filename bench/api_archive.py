@@ -15,6 +15,7 @@ from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
 from bandsight.geo.footprint import footprint
 from bandsight.model import load_model
+from bandsight.model.background import sentence_vectors
 from bandsight.raster.bands import BandRef
 from bandsight.search.recall_queries import sentences
 
@@ -51,7 +52,7 @@ def fill(path: Path, tiles: int) -> None:
         # Every commit wrote a vector file of its own.
         print(archive.compact(), flush=True)
         if archive.worth_an_index and archive.index_figures["index"] == "none":
-            print(archive.optimize(encoder.embed_texts(sentences())), flush=True)
+            print(archive.optimize(sentence_vectors(encoder, sentences())), flush=True)
 
 
 def scene(number: int, dim: int) -> tuple[SceneRecord, list[TileRecord], NDArray[np.float32]]:

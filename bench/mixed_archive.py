@@ -9,7 +9,6 @@ there are right ones), with 95% intervals over the questions, and the difference
 import argparse
 import json
 import tarfile
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from bandsight.evaluation.datasets import LabelledImage, read_dataset
 from bandsight.evaluation.evaluate import embed
 from bandsight.evaluation.splits import ListedImage, Split
 from bandsight.model import load_model
+from bandsight.model.background import background_sentences
 from bandsight.model.imagery import family
 from bandsight.model.protocol import Encoder
 
@@ -216,7 +216,7 @@ def read(data: Path, encoder: Encoder) -> Mixed:
         vectors=embed(encoder, images),
         classes=np.array([image.cls for image in images]),
         families=np.array([family(image.wavelengths) for image in images]),
-        background=encoder.embed_texts(background()),
+        background=encoder.embed_texts(background_sentences()),
     )
 
 
@@ -232,13 +232,6 @@ def _some(path: Path, most: int) -> Split:
                 taken[cls] += 1
                 chosen[name.removesuffix(".json")] = ListedImage()
     return Split(name=path.stem, file=path, images=chosen)
-
-
-def background() -> list[str]:
-    """Return the background concepts."""
-    text = (Path(__file__).parent / "background.toml").read_text(encoding="utf-8")
-    concepts: list[str] = tomllib.loads(text)["concepts"]
-    return concepts
 
 
 def measure(archive: Mixed, texts: NDArray[np.float32], way: Rank) -> dict[int, list[float]]:

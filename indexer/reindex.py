@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bandsight.archive import ArchiveWriter, archive_exists
 from bandsight.archive.admin import create_beside, swap_in
 from bandsight.catalog.records import ModelIdentity, Scene
+from bandsight.model.background import sentence_vectors
 from bandsight.model.protocol import BatchEncoder, Encoder
 from indexer.pipeline import run
 from indexer.recognition import SceneSpec
@@ -75,7 +76,7 @@ def reindex(
 
 
 def _texts(model: Encoder, sentences: Sequence[str]) -> NDArray[np.float32] | None:
-    return model.embed_texts(list(sentences)) if sentences else None
+    return sentence_vectors(model, list(sentences)) if sentences else None
 
 
 def _spec(scene: Scene, tile_px: int | None) -> SceneSpec:

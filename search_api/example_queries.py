@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from bandsight.archive import Archive
+from bandsight.model.background import sentence_vectors
 from bandsight.model.protocol import Encoder
 from bandsight.search.imagery import imagery_of_hit
 from bandsight.search.question_ranking import calibrated
@@ -47,7 +48,7 @@ def example_queries(archive: Archive, encoder: Encoder, candidates: Sequence[str
 
     Where the model has match thresholds, a candidate needs a tile above its threshold.
     """
-    texts = encoder.embed_texts(list(candidates))
+    texts = sentence_vectors(encoder, list(candidates))
     found: list[tuple[float, str, int, float]] = []
     for text, hits in zip(candidates, nearest(archive, texts, _DEPTH), strict=True):
         if not hits:

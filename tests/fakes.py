@@ -50,6 +50,8 @@ class FakeEmbedder:
         seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in texts]
         return _unit(np.stack([np.random.default_rng(s).normal(size=self.dim) for s in seeds]))
 
+    background = None
+
     def probabilities(
         self,
         image_vectors: NDArray[np.float32],

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bandsight.evaluation.datasets import LabelledImage
 from bandsight.evaluation.evaluate import PROMPTS, embed
-from bandsight.evaluation.fitting import LabelledScores, class_scores, fit_and_check
+from bandsight.evaluation.fitting import KeyedScores, LabelledScores, class_scores, fit_and_check
 from bandsight.model import load_model
-from bandsight.model.calibration import FILE
-from bandsight.model.protocol import Encoder
+from bandsight.model.background import background_mean, less_background
+from bandsight.model.calibration import FILE, background_entry
 from demo.scenes import fetch
 from training.data import read_examples
 from training.evaluate import WISHES, rgb_of
@@ -21,8 +21,8 @@ from training.medium import MediumTile, read_medium
 # Asked about tiles of 10 to 30 m beside what they show: none of them shows any of these.
 ABSENT = ("an airplane", "a stadium", "storage tanks", "sand dunes", "a container port", "a tennis court", "a volcano")
 # The sets of red, green and blue, and from and to which ground sample distance they and the tiles are, m.
-_RGB_SETS, _RGB_GSD_M = ("rsicd", "ucm", "nwpu", "eurosat"), [0.2, 30.0]
-_MULTISPECTRAL_GSD_M = [10.0, 30.0]
+_RGB_SETS = ("rsicd", "ucm", "nwpu", "eurosat")
+_GSD_M = {"rgb": [0.2, 30.0], "multispectral": [10.0, 30.0]}
 # A level of a match is given only if precision and recall of "something here matches" reach this on images that it was
 # not fitted on.
 _LEAST = 0.7
@@ -52,45 +52,47 @@ def calibrate(model: Path, data: Path, demo_scenes: Path) -> dict[str, Any]:
     """
     (model / FILE).unlink(missing_ok=True)
     encoder = load_model(f"local-dir:{model}", check=False)
+    mean = background_mean(encoder)
+
+    def embed_texts(texts: list[str]) -> NDArray[np.float32]:
+        return less_background(encoder.embed_texts(texts), mean)
+
     tiles = [tile for tile in read_medium(data, demo_scenes) if not tile.east and tile.labels]
-    rgb = []
+    rgb: list[KeyedScores] = []
     for name in _RGB_SETS:
         images = read_examples(data, name, "validation")
         keys = [f"{name}/{image.key}" for image in images]
-        rgb.append((class_scores(encoder, embed(encoder, images), images), keys))
-    rgb.append(_tile_scores(encoder, tiles, [rgb_of(tile.image) for tile in tiles]))
-    all_bands = _tile_scores(encoder, tiles, [tile.image for tile in tiles])
-    said = {
-        "model_digest": encoder.digest,
-        "families": {
-            "rgb": {**_fitted(rgb), "gsd_m": _RGB_GSD_M},
-            "multispectral": {**_fitted([all_bands]), "gsd_m": _MULTISPECTRAL_GSD_M},
-        },
-    }
+        rgb.append((class_scores(embed_texts, embed(encoder, images), images), keys))
+    asked = embed_texts([prompt.format(name) for name in _asked_of_tiles() for prompt in PROMPTS])
+    rgb.append(_tile_scores(asked, embed(encoder, [rgb_of(tile.image) for tile in tiles]), tiles))
+    all_bands = _tile_scores(asked, embed(encoder, [tile.image for tile in tiles]), tiles)
+    entries = fit_and_check({"rgb": rgb, "multispectral": [all_bands]})
+    for name, gsd_m in _GSD_M.items():
+        entries[name] = {**_sure(entries[name]), "gsd_m": gsd_m}
+    said = {"model_digest": encoder.digest, "background": background_entry(mean), "families": entries}
     (model / FILE).write_text(json.dumps(said, indent=1) + "\n")
     return said
 
 
-def _fitted(sets: list[tuple[LabelledScores, list[str]]]) -> dict[str, Any]:
-    """Return an entry of calibration.json, without a level of a match where that is too often wrong."""
-    entry = fit_and_check(sets)
+def _sure(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry of calibration.json without a level of a match where that is too often wrong."""
     checked = entry["held_out"]
     if min(checked["archive_precision"], checked["archive_recall"]) < _LEAST:
         entry["threshold"] = None
     return entry
 
 
-def _tile_scores(
-    encoder: Encoder, tiles: list[MediumTile], images: list[LabelledImage]
-) -> tuple[LabelledScores, list[str]]:
-    names = [*(wishes[0] for wishes in WISHES.values()), *ABSENT]
-    texts = encoder.embed_texts([prompt.format(name) for name in names for prompt in PROMPTS])
+def _asked_of_tiles() -> list[str]:
+    return [*(wishes[0] for wishes in WISHES.values()), *ABSENT]
+
+
+def _tile_scores(texts: NDArray[np.float32], vectors: NDArray[np.float32], tiles: list[MediumTile]) -> KeyedScores:
     shown = [[label in tile.labels for label in WISHES] + [False] * len(ABSENT) for tile in tiles]
     scores = LabelledScores(
-        cosines=np.asarray(embed(encoder, images) @ texts.T, np.float32),
+        cosines=np.asarray(vectors @ texts.T, np.float32),
         truth=np.repeat(np.array(shown), len(PROMPTS), axis=1),
     )
-    return scores, [f"tiles/{image.key}" for image in images]
+    return scores, [f"tiles/{tile.image.key}" for tile in tiles]
 
 
 if __name__ == "__main__":

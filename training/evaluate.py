@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bandsight.evaluation.evaluate import band_agreement, class_vectors, embed, 
 from bandsight.evaluation.metrics import average_precision, calibration_curve, precision_at
 from bandsight.evaluation.report import markdown
 from bandsight.model import load_model
+from bandsight.model.background import sentence_vectors
 from bandsight.model.protocol import Encoder
 from bandsight.model.wavelengths import nearest_bands
 from demo.scenes import fetch
@@ -95,13 +97,14 @@ def medium(encoder: Encoder, tiles: Sequence[MediumTile]) -> dict[str, Any]:
     out: dict[str, Any] = {"tiles": len(tiles)}
     views = {"all_bands": images, "rgb": [rgb_of(image) for image in images]}
     vectors = {bands: embed(encoder, seen) for bands, seen in views.items()}
+    asked = partial(sentence_vectors, encoder)
     for bands, rows in vectors.items():
         out[bands] = {}
         for label, wishes in WISHES.items():
             relevant = np.array([label in tile.labels for tile in tiles])
-            scores = encoder.embed_texts(list(wishes)) @ rows.T
+            scores = sentence_vectors(encoder, list(wishes)) @ rows.T
             each = [precision_at(row, relevant) for row in scores]
-            mean = precision_at(class_vectors(encoder, wishes[:1])[0] @ rows.T, relevant)
+            mean = precision_at(class_vectors(asked, wishes[:1])[0] @ rows.T, relevant)
             out[bands][label] = {
                 "tiles": int(relevant.sum()),
                 "precision_at_10": round(float(np.mean(each)), 3),
@@ -113,7 +116,7 @@ def medium(encoder: Encoder, tiles: Sequence[MediumTile]) -> dict[str, Any]:
     # Levels were set on the west of each scene.
     east = [i for i, tile in enumerate(tiles) if tile.east and tile.labels]
     truth = np.array([[label in tiles[i].labels for label in WISHES] for i in east])
-    weights = class_vectors(encoder, [wishes[0] for wishes in WISHES.values()])
+    weights = class_vectors(asked, [wishes[0] for wishes in WISHES.values()])
     for bands, seen in views.items():
         waves = [seen[i].wavelengths for i in east]
         chances = encoder.probabilities(vectors[bands][east], weights, waves)

@@ -25,7 +25,8 @@ def validation_figures(model: Path, sets: dict[str, list[Example]]) -> dict[str,
         classes = sorted({image.cls for image in images if image.cls})
         if len(classes) > 1:
             truth = np.array([[image.cls == cls for cls in classes] for image in images])
-            out[f"{name}_zero_shot"] = zero_shot(vectors @ class_vectors(encoder, classes).T, truth, classes)["top1"]
+            scores = vectors @ class_vectors(encoder.embed_texts, classes).T
+            out[f"{name}_zero_shot"] = zero_shot(scores, truth, classes)["top1"]
     return out | twin_figures(encoder, sets["twins"])
 
 

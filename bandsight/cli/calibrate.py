@@ -31,13 +31,15 @@ def calibrate(
 ) -> None:
     """Fit what a model's scores are worth on labelled images, so that results have probabilities and likely matches.
 
-    Each family of imagery is fitted on its own. Use images that the model was not trained on. The calibration is kept
-    for these weights in your data folder, beside those of other families, and used whenever the model is opened.
+    All families of imagery in the data share one line from scores to probabilities, so that order and probability
+    agree, and each has a level of a match of its own. Use images that the model was not trained on. The calibration is
+    kept for these weights in your data folder, beside those of other families, and used whenever the model is opened.
     """
     from bandsight.evaluation.datasets import LabelledImage, read_dataset
     from bandsight.evaluation.evaluate import embed
     from bandsight.evaluation.fitting import fit_families
-    from bandsight.model.calibration import user_file
+    from bandsight.model.background import background_mean, less_background
+    from bandsight.model.calibration import background_entry, user_file
     from bandsight.model.imagery import FAMILIES
     from bandsight.model.imagery import family as family_of
 
@@ -46,29 +48,43 @@ def calibrate(
     waves = loading.wavelengths(wavelengths)
     encoder = loading.load(model, device)
     target = out or user_file(encoder.digest)
-    known = _read(target, encoder.digest)
+    mean = encoder.background if encoder.background is not None else background_mean(encoder)
+    known = _read(target, encoder.digest, background_entry(mean))
+
     images: dict[str, list[LabelledImage]] = {}
     for title, path in zip(titles(data, [path.stem for path in data]), data, strict=True):
         left_out: dict[str, str] = {}
         images[title] = read_dataset(path, wavelengths=waves, left_out=left_out, resized=encoder.resized)
         say_left_out(title, left_out, "bandsight evaluate --out names each")
     fitted = fit_families(
-        encoder, lambda some: embed(encoder, some), images, lambda image: family or family_of(image.wavelengths)
+        lambda some: embed(encoder, some),
+        lambda texts: less_background(encoder.embed_texts(texts), mean),
+        images,
+        lambda image: family or family_of(image.wavelengths),
     )
-    _write(target, {"model": encoder.name, "model_digest": encoder.digest, "families": known | fitted})
+    _write(
+        target,
+        {
+            "model": encoder.name,
+            "model_digest": encoder.digest,
+            "background": background_entry(mean),
+            "families": known | fitted,
+        },
+    )
     for name, entry in fitted.items():
         typer.echo(_line(FAMILIES[name], entry))
     say(f"calibration: {target}")
 
 
-def _read(path: Path, digest: str) -> dict[str, Any]:
-    """Return the families that a file has already, where it is of the same weights."""
+def _read(path: Path, digest: str, background: dict[str, Any]) -> dict[str, Any]:
+    """Return the families that a file has already, where it is of the same weights and the same background."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         families: dict[str, Any] = document["families"]
-        return families if document.get("model_digest", digest) == digest else {}
+        same = document.get("model_digest", digest) == digest and document.get("background") == background
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+    return families if same else {}
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

@@ -109,6 +109,7 @@ def optimize(
 ) -> None:
     """Build or extend the search index where the archive is large enough, and show its measured recall."""
     from bandsight.archive import ArchiveWriter
+    from bandsight.model.background import sentence_vectors
     from bandsight.search.recall_queries import sentences
 
     with ArchiveWriter.open(archive) as opened:
@@ -116,7 +117,7 @@ def optimize(
         if not images_only and opened.worth_an_index:
             encoder = opening.load(model or opened.model.name, device)
             opened.check_model(opening.identity(encoder))
-            texts = encoder.embed_texts(sentences())
+            texts = sentence_vectors(encoder, sentences())
         for name, value in opened.optimize(texts, budget_bytes=memory).items():
             typer.echo(f"{name}: {value}")
 

@@ -6,7 +6,8 @@ mean of three prompts, average over the classes. Every figure has a 95% interval
 
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from bandsight.evaluation.metrics import (
     own_ranks,
     precision_at,
 )
+from bandsight.model.background import sentence_vectors
 from bandsight.model.imagery import Imagery, ImageryLike, as_imagery, family
 from bandsight.model.protocol import Encoder
 from bandsight.model.wavelengths import nearest_bands
@@ -135,14 +137,15 @@ def classification(
     imagery: Sequence[ImageryLike],
 ) -> dict[str, Any]:
     """Return zero-shot figures with the mean of the prompts, calibration, and "nothing matches"."""
-    weights = class_vectors(encoder, classes)
+    weights = class_vectors(encoder.embed_texts, classes)
     scores = vectors @ weights.T
     out: dict[str, Any] = {"zero_shot": zero_shot(scores, truth, classes)}
     plain = (vectors @ encoder.embed_texts(list(classes)).T).argmax(axis=1)
     own = truth.argmax(axis=1)
     out["zero_shot"]["top1_name_alone"] = macro(plain == own, own)
     out["zero_shot"]["intervals"]["top1_name_alone"] = interval(_macro_of(Bootstrap(len(own)), plain == own, own))
-    chances = encoder.probabilities(vectors, weights, imagery)
+    asked = class_vectors(partial(sentence_vectors, encoder), classes)
+    chances = encoder.probabilities(vectors, asked, imagery)
     out |= calibration(encoder, chances, truth, imagery)
     if (nothing := nothing_matches(encoder, chances, truth, imagery)) is not None:
         out["nothing_matches"] = nothing
@@ -249,9 +252,11 @@ def nothing_matches(
     return {"threshold": each[0] if len(each) == 1 else each, **figures, "intervals": intervals}
 
 
-def class_vectors(encoder: Encoder, classes: Sequence[str]) -> NDArray[np.float32]:
+def class_vectors(
+    embed_texts: Callable[[list[str]], NDArray[np.float32]], classes: Sequence[str]
+) -> NDArray[np.float32]:
     """Return one unit vector per class: the mean over the prompts, shape (classes, dim)."""
-    means = np.stack([encoder.embed_texts([one.format(name) for one in PROMPTS]).mean(axis=0) for name in classes])
+    means = np.stack([embed_texts([one.format(name) for one in PROMPTS]).mean(axis=0) for name in classes])
     unit: NDArray[np.float32] = means / np.linalg.norm(means, axis=1, keepdims=True)
     return unit
 
@@ -303,7 +308,7 @@ def paraphrases(encoder: Encoder, vectors: NDArray[np.float32]) -> dict[str, Any
     wishes: list[list[str]] = said["wishes"]
     shares = {}
     for wordings in wishes:
-        best = np.argsort(-(encoder.embed_texts(wordings) @ vectors.T), axis=1)[:, :_TOP]
+        best = np.argsort(-(sentence_vectors(encoder, wordings) @ vectors.T), axis=1)[:, :_TOP]
         shares[wordings[0]] = round(overlap(list(best)), 3)
     each = np.array(list(shares.values()))
     return {

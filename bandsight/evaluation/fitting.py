@@ -1,7 +1,7 @@
 """Fits what a cosine is worth: probabilities and the level of a match, for each family of imagery."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from bandsight.evaluation.datasets import LabelledImage, share_of
 from bandsight.evaluation.evaluate import PROMPTS, resampled_calibration_error
 from bandsight.evaluation.metrics import calibration_curve, nothing_here
 from bandsight.model.calibration import Platt
-from bandsight.model.protocol import Encoder
 
 _LEVELS = tuple(round(float(level), 2) for level in np.arange(0.02, 0.98, 0.01))
 # Share of the images that a calibration is checked on.
@@ -39,67 +38,84 @@ class LabelledScores:
         return LabelledScores(cosines=self.cosines[chosen], truth=self.truth[chosen])
 
 
+Embed = Callable[[Sequence[LabelledImage]], NDArray[np.float32]]
+"""Returns unit vectors of images, shape (n, dim)."""
+EmbedTexts = Callable[[list[str]], NDArray[np.float32]]
+"""Returns unit vectors of sentences, shape (n, dim)."""
+
+
 def class_scores(
-    encoder: Encoder, vectors: NDArray[np.float32], images: Sequence[LabelledImage], prompts: Sequence[str] = PROMPTS
+    embed_texts: EmbedTexts,
+    vectors: NDArray[np.float32],
+    images: Sequence[LabelledImage],
+    prompts: Sequence[str] = PROMPTS,
 ) -> LabelledScores:
     """Return the cosines of images with the sentences of all their classes.
 
     Each prompt is a sentence of its own, as in a search, and not averaged with others.
 
     Args:
-        encoder: The model.
+        embed_texts: Embeds sentences as searches do.
         vectors: Of the images, shape (n, dim).
         images: Images with classes, two or more.
         prompts: Sentences with a place for the class.
     """
     classes = sorted({image.cls for image in images if image.cls is not None})
-    texts = encoder.embed_texts([one.format(name) for name in classes for one in prompts])
+    texts = embed_texts([one.format(name) for name in classes for one in prompts])
     truth = np.array([[image.cls == name for name in classes for _ in prompts] for image in images])
     return LabelledScores(cosines=np.asarray(vectors @ texts.T, np.float32), truth=truth)
 
 
-def fit(sets: Sequence[LabelledScores]) -> Platt:
-    """Return scale and bias by logistic regression on all pairs, and the level that tells best what is there.
+def fit(families: Sequence[Sequence[LabelledScores]]) -> Platt:
+    """Return scale and bias by logistic regression on the pairs of all families, each family with equal weight.
 
-    The level balances precision and recall of "something here matches" (their harmonic mean), averaged over the data
-    sets.
+    One line for all of them keeps probabilities in the order of the scores, from whatever sensor the tiles are.
 
     Raises:
         QueryError: There is no pair that holds or none that does not, or higher scores are not truer.
     """
+    sets = [one for family in families for one in family]
     cosines = np.concatenate([one.cosines.ravel() for one in sets]).astype(np.float64)
     truths = np.concatenate([one.truth.ravel() for one in sets]).astype(np.float64)
+    sizes = [sum(one.truth.size for one in family) for family in families]
+    weights = np.concatenate([np.full(size, 1 / max(size, 1)) for size in sizes])
     if not 0 < truths.sum() < len(truths):
         raise QueryError(
             "calibration: need images of at least two classes, so that some sentences hold and some do not"
         )
-    scale, bias = _logistic(cosines, truths)
+    scale, bias = _logistic(cosines, truths, weights / weights.sum())
     if scale <= 0:
         raise QueryError(
             "calibration: images score no higher with their own class than with others, so scores say nothing about "
             "these images; check the class names and the wavelengths"
         )
-    line = Platt(scale=scale, bias=bias)
-    best = max(_LEVELS, key=lambda level: (_balance(line, sets, level), -abs(level - 0.5)))
-    return Platt(scale=scale, bias=bias, threshold=best)
+    return Platt(scale=scale, bias=bias)
 
 
-def _logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Return scale and bias of the most likely sigmoid(x × scale + bias), by Newton's method."""
+def with_level(line: Platt, sets: Sequence[LabelledScores]) -> Platt:
+    """Return a line with the level that tells best what is there.
+
+    It balances precision and recall of "something here matches" (their harmonic mean), averaged over the data sets.
+    """
+    return replace(line, threshold=max(_LEVELS, key=lambda level: (_balance(line, sets, level), -abs(level - 0.5))))
+
+
+def _logistic(x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[float, float]:
+    """Return scale and bias of the most likely sigmoid(x × scale + bias), by Newton's method; weights sum to 1."""
     spread = float(x.std()) or 1.0
     inputs = np.stack([(x - x.mean()) / spread, np.ones_like(x)], axis=1)
-    share = float(y.mean())
+    share = float(weights @ y)
     line = np.array([1.0, np.log(share / (1 - share))])
 
     def loss(at: NDArray[np.float64]) -> float:
         logits = inputs @ at
-        return float(np.mean(np.logaddexp(0, logits) - y * logits) + _RIDGE * at[0] ** 2 / 2)
+        return float(weights @ (np.logaddexp(0, logits) - y * logits) + _RIDGE * at[0] ** 2 / 2)
 
     for _ in range(_MAX_STEPS):
         chances = 1 / (1 + np.exp(-np.clip(inputs @ line, -500, 500)))
-        slope = inputs.T @ (chances - y) / len(y) + [_RIDGE * line[0], 0]
-        weighted = inputs * (chances * (1 - chances))[:, None]
-        curve = inputs.T @ weighted / len(y) + np.diag([_RIDGE, 1e-12])
+        slope = inputs.T @ (weights * (chances - y)) + [_RIDGE * line[0], 0]
+        weighted = inputs * (weights * chances * (1 - chances))[:, None]
+        curve = inputs.T @ weighted + np.diag([_RIDGE, 1e-12])
         step = np.linalg.solve(curve, slope)
         # Halved until it helps: far from the optimum, a whole step may overshoot.
         size = 1.0
@@ -120,33 +136,49 @@ def _balance(line: Platt, sets: Sequence[LabelledScores], level: float) -> float
     return 2 * precision * recall / max(precision + recall, 1e-9)
 
 
-def fit_and_check(sets: Sequence[tuple[LabelledScores, Sequence[str]]]) -> dict[str, Any]:
-    """Return an entry of calibration.json: fitted on 70% of the images, with figures on the other 30%.
+KeyedScores = tuple[LabelledScores, Sequence[str]]
+"""Scores of a data set, and the key of each image, whose hash decides whether the image is held back."""
+
+
+def fit_and_check(families: Mapping[str, Sequence[KeyedScores]]) -> dict[str, dict[str, Any]]:
+    """Return entries of calibration.json by family: fitted on 70% of the images, with figures on the other 30%.
+
+    All families share one line, and each has a level of a match of its own.
 
     Args:
-        sets: Scores of each data set, and the key of each image, whose hash decides which part it is in.
+        families: The data sets of each family.
 
     Raises:
         QueryError: There are too few images, or nothing can be fitted on them.
     """
+    parts = {name: _split(name, sets) for name, sets in families.items()}
+    line = fit([fitted for fitted, _ in parts.values()])
+    out = {}
+    for name, (fitted, held) in parts.items():
+        own = with_level(line, fitted)
+        out[name] = {
+            "scale": round(own.scale, 4),
+            "bias": round(own.bias, 4),
+            "threshold": own.threshold,
+            "images": sum(len(one.truth) for one in fitted),
+            "pairs": sum(one.truth.size for one in fitted),
+            "true_pairs": int(sum(one.truth.sum() for one in fitted)),
+            "held_out": checked(own, held),
+        }
+    return out
+
+
+def _split(family: str, sets: Sequence[KeyedScores]) -> tuple[list[LabelledScores], list[LabelledScores]]:
+    """Return what is fitted on and what is held back, without empty data sets."""
     count = sum(len(keys) for _, keys in sets)
     if count < _MIN_IMAGES:
-        raise QueryError(f"calibration: {count} images; need at least {_MIN_IMAGES} of a family")
+        raise QueryError(f"calibration: {count} images of {family}; need at least {_MIN_IMAGES} of a family")
     fitted, held = [], []
     for scores, keys in sets:
         out = np.array([share_of(f"calibration/{key}") < _HELD_OUT for key in keys])
         fitted.append(scores.rows(~out))
         held.append(scores.rows(out))
-    line = fit([one for one in fitted if len(one.truth)])
-    return {
-        "scale": round(line.scale, 4),
-        "bias": round(line.bias, 4),
-        "threshold": line.threshold,
-        "images": sum(len(one.truth) for one in fitted),
-        "pairs": sum(one.truth.size for one in fitted),
-        "true_pairs": int(sum(one.truth.sum() for one in fitted)),
-        "held_out": checked(line, [one for one in held if len(one.truth)]),
-    }
+    return [one for one in fitted if len(one.truth)], [one for one in held if len(one.truth)]
 
 
 def checked(line: Platt, sets: Sequence[LabelledScores]) -> dict[str, Any]:
@@ -176,21 +208,17 @@ def gsd_range(images: Sequence[LabelledImage]) -> list[float] | None:
     return [min(low for low, _ in stated), max(high for _, high in stated)]
 
 
-Embed = Callable[[Sequence[LabelledImage]], NDArray[np.float32]]
-"""Returns unit vectors of images, shape (n, dim)."""
-
-
 def fit_families(
-    encoder: Encoder,
     embed: Embed,
+    embed_texts: EmbedTexts,
     data: Mapping[str, Sequence[LabelledImage]],
     family_of: Callable[[LabelledImage], str],
 ) -> dict[str, dict[str, Any]]:
     """Return entries of calibration.json for the families of imagery in data sets, by name.
 
     Args:
-        encoder: The model.
-        embed: Embeds images with it.
+        embed: Embeds images.
+        embed_texts: Embeds sentences as searches do.
         data: Images by name of the data set; those without a class are left out.
         family_of: Returns the family of an image.
 
@@ -202,18 +230,21 @@ def fit_families(
         for image in images:
             if image.cls is not None:
                 parts.setdefault(family_of(image), {}).setdefault(name, []).append(image)
-    out: dict[str, dict[str, Any]] = {}
+    families: dict[str, list[KeyedScores]] = {}
+    more: dict[str, dict[str, Any]] = {}
     for family, by_set in sorted(parts.items()):
-        sets, used = [], []
+        sets: list[KeyedScores] = []
+        used: list[LabelledImage] = []
         for name, images in by_set.items():
             if len({image.cls for image in images}) > 1:
                 keys = [f"{name}/{image.key}" for image in images]
-                sets.append((class_scores(encoder, embed(images), images), keys))
+                sets.append((class_scores(embed_texts, embed(images), images), keys))
                 used += images
         if not sets:
             continue
         gsd = gsd_range(used)
-        out[family] = {**fit_and_check(sets), **({} if gsd is None else {"gsd_m": gsd}), "data": sorted(by_set)}
-    if not out:
+        families[family] = sets
+        more[family] = {**({} if gsd is None else {"gsd_m": gsd}), "data": sorted(by_set)}
+    if not families:
         raise QueryError("calibration: no data set has images of two classes; need class folders or classes in the tar")
-    return out
+    return {family: entry | more[family] for family, entry in fit_and_check(families).items()}

@@ -48,6 +48,8 @@ class Calibration:
     """The calibrations of a model by family; families that it lacks have no probability."""
 
     families: dict[str, Platt] = field(default_factory=dict)
+    background: NDArray[np.float32] | None = field(default=None, compare=False)
+    """Mean vector of ordinary sentences that was subtracted from those it was fitted on, shape (dim,)."""
 
     def of(self, imagery: ImageryLike) -> Platt | None:
         """Return the calibration for imagery, None where there is none."""
@@ -93,22 +95,36 @@ def read_calibration(folder: Path | None, digest: str) -> Calibration:
     Raises:
         ModelError: A file is not a valid calibration, or was fitted for other weights.
     """
-    shipped = {} if folder is None else _families(folder / FILE, digest, "download the model again")
+    none = Calibration()
+    shipped = none if folder is None else _read(folder / FILE, digest, "download the model again")
     own = user_file(digest)
-    return Calibration(shipped | _families(own, digest, f"delete {own} and run bandsight calibrate again"))
+    advice = f"delete {own} and run bandsight calibrate again"
+    fitted = _read(own, digest, advice)
+    if not fitted.families or not shipped.families:
+        return fitted if fitted.families else shipped
+    if not _same(shipped.background, fitted.background):
+        raise ModelError(f"{own}: fitted on scores with another background than the model's own calibration; {advice}")
+    return Calibration(shipped.families | fitted.families, shipped.background)
 
 
-def _families(path: Path, digest: str, advice: str) -> dict[str, Platt]:
-    """Return the families of a file, none where there is no such file.
+def _same(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.shape == other.shape and bool(np.allclose(one, other, atol=1e-4))
+
+
+def _read(path: Path, digest: str, advice: str) -> Calibration:
+    """Return the calibration of a file, an empty one where there is no such file.
 
     `default` of earlier versions is left out: it stood for imagery that nothing was fitted on.
     """
     if not path.is_file():
-        return {}
+        return Calibration()
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         families = {name: _platt(entry) for name, entry in document["families"].items() if name != "default"}
         fitted_for = document.get("model_digest")
+        background = _mean(document.get("background"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path}: not a calibration ({error!r}); {advice}") from error
     if unknown := sorted(set(families) - set(FAMILIES)):
@@ -118,7 +134,21 @@ def _families(path: Path, digest: str, advice: str) -> dict[str, Platt]:
             f"{path}: fitted for a model with other weights ({str(fitted_for)[:12]}, this one has {digest[:12]}); "
             "delete it and run bandsight calibrate for this model"
         )
-    return families
+    return Calibration(families, background)
+
+
+def _mean(entry: dict[str, Any] | None) -> NDArray[np.float32] | None:
+    if entry is None:
+        return None
+    mean = np.array(entry["mean"], np.float32)
+    if mean.ndim != 1 or not np.isfinite(mean).all():
+        raise ValueError(f"background of shape {mean.shape}: need finite numbers, one for each of a vector's")
+    return mean
+
+
+def background_entry(mean: NDArray[np.float32]) -> dict[str, Any]:
+    """Return the member `background` of a calibration that was fitted with a mean, shape (dim,), subtracted."""
+    return {"mean": [round(float(value), 5) for value in mean]}
 
 
 def _platt(entry: dict[str, Any]) -> Platt:

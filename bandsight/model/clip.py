@@ -54,10 +54,16 @@ class ClipEncoder:
         self.digest = digest
         self.license = license
         self._calibration = read_calibration(folder, digest)
+        self.background = self._calibration.background
         self.image_size = preprocess.size
         self.dim = int(
             model.visual.head[-1].out_features if len(model.visual.head) else model.visual.trunk.num_features
         )
+        if self.background is not None and len(self.background) != self.dim:
+            raise ModelError(
+                f"model {name}: its calibration subtracts a background of {len(self.background)} numbers, and its "
+                f"vectors have {self.dim}; run bandsight calibrate again"
+            )
 
     def encode_image(self, image: Tensor, wavelengths: Sequence[float], *, normalize: bool = False) -> Tensor:
         """Return embeddings (N, D) of preprocessed images (N, C, H, W) with one wavelength in µm for each band.
@@ -130,7 +136,7 @@ class ClipEncoder:
         return vectors
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
-        """Return unit vectors float32 (N, D), one per text."""
+        """Return unit vectors float32 (N, D), one per text; see `Encoder`."""
         if not texts:
             return np.empty((0, self.dim), np.float32)
         vectors: NDArray[np.float32] = self.encode_text(texts, normalize=True).cpu().numpy()

@@ -44,6 +44,11 @@ class DeferredEncoder:
             self._encoder = self._load()
         return self._encoder
 
+    @property
+    def background(self) -> NDArray[np.float32] | None:
+        """As `Encoder`."""
+        return self.load().background
+
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """As `Encoder`."""
         return self.load().embed_pixels(pixels, wavelengths)

@@ -33,6 +33,10 @@ class Encoder(Protocol):
     def image_size(self) -> int:
         """Width and height of the input, pixels; the natural tile size."""
 
+    @property
+    def background(self) -> NDArray[np.float32] | None:
+        """Mean vector of ordinary sentences, shape (dim,), which `sentence_vectors` subtracts; None for none."""
+
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return one unit vector per tile.
 
@@ -62,7 +66,10 @@ class Encoder(Protocol):
         """
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
-        """Return one unit vector per text, shape (n, dim)."""
+        """Return one unit vector per text, shape (n, dim).
+
+        Tiles are ranked by the vectors of `bandsight.model.background.sentence_vectors`.
+        """
 
     def probabilities(
         self,

@@ -21,6 +21,7 @@ class SerializedEncoder:
         self.license = encoder.license
         self.dim = encoder.dim
         self.image_size = encoder.image_size
+        self.background = encoder.background
 
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return one unit vector per tile; see `Encoder`."""

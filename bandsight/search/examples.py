@@ -17,6 +17,7 @@ from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from bandsight.geo.vertices import check_vertices
+from bandsight.model.background import sentence_vectors
 from bandsight.search.question import MAX_AREA_TILES, Example, Picture, Vector, check_text
 from bandsight.search.searcher import Searcher
 from bandsight.search.wording import unfamiliar
@@ -209,7 +210,7 @@ def resolve_examples(
     values = [getattr(example, example.kind) for example in examples]
     sentences = [kinds[example.kind].sentences(value) for example, value in zip(examples, values, strict=True)]
     flat = [text for several in sentences for text in several]
-    vectors = searcher.encoder.embed_texts(flat) if flat else np.empty((0, searcher.dim), np.float32)
+    vectors = sentence_vectors(searcher.encoder, flat) if flat else np.empty((0, searcher.dim), np.float32)
     ends = np.cumsum([len(several) for several in sentences])
     found = []
     for number, (example, value, texts) in enumerate(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
+from bandsight.model.background import sentence_vectors
 from bandsight.model.protocol import Encoder
 from bandsight.search.imagery import imagery_of
 from bandsight.search.prompt_templates import class_sentences
@@ -41,7 +42,7 @@ def check_labels(labels: Sequence[str] | Mapping[str, str | Sequence[str]]) -> d
 
 def label_vectors(encoder: Encoder, sentences: Mapping[str, Sequence[str]]) -> NDArray[np.float32]:
     """Return a unit vector for each label, the mean of its sentences, shape (labels, dim)."""
-    rows = encoder.embed_texts([text for texts in sentences.values() for text in texts])
+    rows = sentence_vectors(encoder, [text for texts in sentences.values() for text in texts])
     ends = np.cumsum([len(texts) for texts in sentences.values()])
     means = np.stack([part.mean(axis=0) for part in np.split(rows, ends[:-1])])
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)

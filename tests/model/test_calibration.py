@@ -119,6 +119,26 @@ def test_the_users_own_calibration_takes_precedence_family_by_family(tmp_path):
     assert read_calibration(tmp_path, "e" * 64).of(RGB).scale == 20
 
 
+def test_calibrations_of_other_backgrounds_are_not_mixed(tmp_path):
+    own, shipped = user_file(DIGEST), tmp_path / FILE
+    _write(shipped, {"rgb": {"scale": 20, "bias": -4}}, background={"mean": [0.5, 0.0]})
+    assert read_calibration(tmp_path, DIGEST).background.tolist() == [0.5, 0.0]
+    _write(own, {"radar": {"scale": 9, "bias": -3}}, background={"mean": [0.5, 0.0]})
+    assert set(read_calibration(tmp_path, DIGEST).families) == {"rgb", "radar"}
+    for other in ({}, {"background": {"mean": [0.1, 0.0]}}):
+        _write(own, {"radar": {"scale": 9, "bias": -3}}, **other)
+        with pytest.raises(ModelError, match=r"another background .*; delete .* and run bandsight calibrate again"):
+            read_calibration(tmp_path, DIGEST)
+    shipped.unlink()
+    assert read_calibration(tmp_path, DIGEST).background.tolist() == pytest.approx([0.1, 0.0])
+
+
+def test_a_background_of_another_length_is_refused(tiny):
+    _write(tiny / FILE, {"rgb": {"scale": 20, "bias": -4}}, background={"mean": [0.5, 0.0]})
+    with pytest.raises(ModelError, match="a background of 2 numbers"):
+        load_model(f"local-dir:{tiny}", "cpu", check=False)
+
+
 def test_the_users_calibrations_lie_in_the_users_data_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("BANDSIGHT_CALIBRATIONS")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
@@ -145,6 +165,9 @@ def test_a_calibration_of_other_weights_is_refused(tiny, tmp_path):
         '{"families": {"rgb": {"scale": "inf", "bias": 0}}}',
         '{"families": {"rgb": {"scale": -3, "bias": 0}}}',
         '{"families": {"rgb": {"scale": 3, "bias": 0, "gsd_m": [3, 1]}}}',
+        '{"families": {}, "background": {"mean": [[1]]}}',
+        '{"families": {}, "background": {"mean": [NaN]}}',
+        '{"families": {}, "background": {}}',
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, text):
