@@ -82,6 +82,7 @@ class NullEncoder:
         """Return one half for every pair."""
         return np.full((len(image_vectors), len(text_vectors)), 0.5, np.float32)
 
+    gsd_m = None
     background = None
 
     def threshold(self, imagery: ImageryLike) -> float | None:  # noqa: ARG002  (as above)

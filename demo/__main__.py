@@ -22,12 +22,10 @@ from bandsight.search.searcher import Searcher
 from demo.scenes import fetch
 from indexer.console import console_progress
 from indexer.pipeline import index
-from indexer.tiling import Tiling
 
 _CACHE, _ARCHIVE, _SHEET = Path(".cache/demo"), Path("demo-archive"), Path("demo-archive/sheet.png")
 _TOP = 6
 # A picture of 0.1 m, and by how much coarser it is cut: the model knows ground from 0.3 m up.
-_FINE, _COARSER = "aerial_osbs", 3
 _TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a lake surrounded by fields", ()),
     ("farmland divided into fields", ()),
@@ -48,15 +46,11 @@ def main() -> int:
     encoder = load_model("embedded")
     print(f"model {encoder.name} on {encoder.device}; its weights are licensed {encoder.license}")
     identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
-    folders = [path for name, path in scenes.items() if name not in {"query", _FINE}]
-    failed = False
-    coarser = Tiling(tile_px=encoder.image_size, scales=(_COARSER,))
+    folders = [path for name, path in scenes.items() if name != "query"]
     with ArchiveWriter.open_or_create(_ARCHIVE, identity) as writer, console_progress() as progress:
-        for paths, option, tiling in ((folders, "", None), ([scenes[_FINE]], f" --scales {_COARSER}", coarser)):
-            print(f"$ bandsight index {' '.join(str(path) for path in paths)}{option} --archive {_ARCHIVE}")
-            summary = index(paths, archive=writer, model=encoder, tiling=tiling, progress=progress)
-            failed |= bool(summary.failed)
-            print(summary.text())
+        print(f"$ bandsight index {' '.join(str(path) for path in folders)} --archive {_ARCHIVE}")
+        summary = index(folders, archive=writer, model=encoder, progress=progress)
+        print(summary.text())
     rows: list[tuple[str, ResultPage]] = []
     with Archive.open(_ARCHIVE) as archive:
         searcher = Searcher(archive, encoder)
@@ -76,7 +70,7 @@ def main() -> int:
         contact_sheet([(title, hits_of(page)) for title, page in rows], _SHEET)
     print(f"\nindexed and searched in {time.monotonic() - began:.0f} s; the hits as pictures: {_SHEET}")
     if os.environ.get("CI") == "true" or not sys.stdin.isatty():
-        return 1 if failed else 0
+        return 1 if summary.failed else 0
     return subprocess.call([sys.executable, "-m", "bandsight.cli", "serve", "--archive", str(_ARCHIVE)])  # noqa: S603
 
 

@@ -64,7 +64,7 @@ def index(
         What was added, skipped and failed. A scene that fails does not stop the job, unless `fail_fast` says so.
     """
     inputs = [str(path) for path in paths]
-    cut = tiling or Tiling(tile_px=model.image_size)
+    cut = tiling or Tiling.of_model(model)
     layers: list[Path] = []
     sources = find_scenes(inputs, profiles, query, layers)
     specs = [

@@ -103,9 +103,8 @@ def _with_remembered(spec: SceneSpec, scene: Scene | None) -> SceneSpec:
         return spec
     if spec.remember:
         kept: Mapping[str, Any] = scene.tiling
-        known = {name: value for name, value in kept.items() if name in Tiling.__dataclass_fields__}
-        if "tile_px" in known:
-            spec = replace(spec, tiling=Tiling(**{**known, "scales": tuple(known.get("scales", (1,)))}))
+        if "tile_px" in kept:
+            spec = replace(spec, tiling=Tiling.of_dict(kept))
     if spec.sensor is None and (scene.source or {}).get("sensor"):
         spec = replace(spec, sensor=(scene.source or {})["sensor"], force=True)
     return spec

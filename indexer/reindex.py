@@ -63,7 +63,7 @@ def reindex(
         gone = {scene.href for scene in beside.scenes()} - {scene.href for scene in scenes}
         if gone:
             beside.remove(sorted(gone))
-        specs = [_spec(scene, tile_px) for scene in scenes]
+        specs = [_spec(scene, tile_px, model) for scene in scenes]
         asked = [f"{archive.path} with model {model.name}"]
         summary = run(specs, archive=beside, model=model, asked=asked, kind="reindex", recorded_in=archive, **options)
         if summary.failed and not drop_failed:
@@ -79,7 +79,7 @@ def _texts(model: Encoder, sentences: Sequence[str]) -> NDArray[np.float32] | No
     return sentence_vectors(model, list(sentences)) if sentences else None
 
 
-def _spec(scene: Scene, tile_px: int | None) -> SceneSpec:
+def _spec(scene: Scene, tile_px: int | None, model: Encoder) -> SceneSpec:
     """Return how a scene is indexed again: as it was, from what it was opened from."""
     kept = scene.source
     sensor: str | None
@@ -89,8 +89,10 @@ def _spec(scene: Scene, tile_px: int | None) -> SceneSpec:
         source, sensor = Source(name=scene.name, hrefs=tuple(hrefs)), scene.sensor
     else:
         source, sensor = Source.from_dict(kept), kept.get("sensor")
-    said = {name: value for name, value in scene.tiling.items() if name in Tiling.__dataclass_fields__}
-    tiling = Tiling(**{**said, "scales": tuple(said.get("scales", (1,)))})
+    tiling = Tiling.of_dict(scene.tiling)
+    if not tiling.scales:
+        # The new model may know finer ground, or not say what it knows.
+        tiling = replace(tiling, finest_m=None if model.gsd_m is None else model.gsd_m[0])
     return SceneSpec(
         source=source, sensor=sensor, tiling=tiling if tile_px is None else replace(tiling, tile_px=tile_px)
     )

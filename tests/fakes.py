@@ -50,6 +50,7 @@ class FakeEmbedder:
         seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in texts]
         return _unit(np.stack([np.random.default_rng(s).normal(size=self.dim) for s in seeds]))
 
+    gsd_m = None
     background = None
 
     def probabilities(

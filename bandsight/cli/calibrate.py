@@ -39,7 +39,8 @@ def calibrate(
     from bandsight.evaluation.evaluate import embed
     from bandsight.evaluation.fitting import fit_families
     from bandsight.model.background import background_mean, less_background
-    from bandsight.model.calibration import background_entry, user_file
+    from bandsight.model.calibration import background_entry, shipped_calibration, user_file
+    from bandsight.model.folder import find_model
     from bandsight.model.imagery import FAMILIES
     from bandsight.model.imagery import family as family_of
 
@@ -48,9 +49,11 @@ def calibrate(
     waves = loading.wavelengths(wavelengths)
     encoder = loading.load(model, device)
     target = out or user_file(encoder.digest)
-    mean = encoder.background if encoder.background is not None else background_mean(encoder)
-    known = _read(target, encoder.digest, background_entry(mean))
-
+    shipped = shipped_calibration(find_model(model).path, encoder.digest)
+    # Families that the model comes with stay in use, so new ones are fitted on the same scores.
+    mean = shipped.background if shipped.families else background_mean(encoder)
+    background = None if mean is None else background_entry(mean)
+    known = _read(target, encoder.digest, background)
     images: dict[str, list[LabelledImage]] = {}
     for title, path in zip(titles(data, [path.stem for path in data]), data, strict=True):
         left_out: dict[str, str] = {}
@@ -67,7 +70,7 @@ def calibrate(
         {
             "model": encoder.name,
             "model_digest": encoder.digest,
-            "background": background_entry(mean),
+            "background": background,
             "families": known | fitted,
         },
     )
@@ -76,7 +79,7 @@ def calibrate(
     say(f"calibration: {target}")
 
 
-def _read(path: Path, digest: str, background: dict[str, Any]) -> dict[str, Any]:
+def _read(path: Path, digest: str, background: dict[str, Any] | None) -> dict[str, Any]:
     """Return the families that a file has already, where it is of the same weights and the same background."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

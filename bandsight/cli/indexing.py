@@ -51,7 +51,10 @@ def index(
     ] = None,
     scales: Annotated[
         str | None,
-        typer.Option("--scales", help="Native pixels along one pixel of a tile, e.g. 1,4 for two sets; default 1."),
+        typer.Option(
+            "--scales",
+            help="Native pixels along one pixel of a tile, e.g. 1,4 for two sets; default auto, by resolution.",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the work.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first scene that fails.")] = False,
@@ -86,7 +89,7 @@ def index(
     from indexer.watch import watch as again_and_again
 
     check_inputs(paths)
-    levels = None if scales is None else _whole_numbers(scales, "--scales")
+    levels = None if scales in {None, "auto"} else _whole_numbers(str(scales), "--scales")
     known = load_profiles(profiles)
     if sensor:
         # An unknown name is an error now, not once for each scene.
@@ -106,7 +109,7 @@ def index(
     given = {"tile_px": tile_px, "scales": levels, "overlap": overlap, "min_valid": min_valid, "max_cloud": max_cloud}
     chosen: Any = {name: value for name, value in given.items() if value is not None}
     # Without options, scenes keep those that they were indexed with.
-    tiling = Tiling(**{"tile_px": encoder.image_size, **chosen}) if chosen else None
+    tiling = Tiling.of_model(encoder, **chosen) if chosen or scales == "auto" else None
     what: Any = {
         "model": encoder,
         "sensor": sensor,
@@ -121,7 +124,7 @@ def index(
             expected = estimate(
                 paths,
                 archive=there,
-                tiling=tiling or Tiling(tile_px=encoder.image_size),
+                tiling=tiling or Tiling.of_model(encoder),
                 remember=tiling is None,
                 **confined,
                 **what,

@@ -95,8 +95,7 @@ def read_calibration(folder: Path | None, digest: str) -> Calibration:
     Raises:
         ModelError: A file is not a valid calibration, or was fitted for other weights.
     """
-    none = Calibration()
-    shipped = none if folder is None else _read(folder / FILE, digest, "download the model again")
+    shipped = shipped_calibration(folder, digest)
     own = user_file(digest)
     advice = f"delete {own} and run bandsight calibrate again"
     fitted = _read(own, digest, advice)
@@ -105,6 +104,11 @@ def read_calibration(folder: Path | None, digest: str) -> Calibration:
     if not _same(shipped.background, fitted.background):
         raise ModelError(f"{own}: fitted on scores with another background than the model's own calibration; {advice}")
     return Calibration(shipped.families | fitted.families, shipped.background)
+
+
+def shipped_calibration(folder: Path | None, digest: str) -> Calibration:
+    """Return the calibration in a model's folder, an empty one where there is none; see `read_calibration`."""
+    return Calibration() if folder is None else _read(folder / FILE, digest, "download the model again")
 
 
 def _same(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) -> bool:

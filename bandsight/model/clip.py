@@ -39,6 +39,7 @@ class ClipEncoder:
         name: str,
         digest: str,
         license: str,  # noqa: A002  (the name in open_clip and STAC)
+        gsd_m: tuple[float, float] | None = None,
         folder: Path | None = None,
     ) -> None:
         self._model = model.to(device).eval().requires_grad_(False)
@@ -53,6 +54,7 @@ class ClipEncoder:
         self.name = name
         self.digest = digest
         self.license = license
+        self.gsd_m = gsd_m
         self._calibration = read_calibration(folder, digest)
         self.background = self._calibration.background
         self.image_size = preprocess.size

@@ -30,6 +30,7 @@ class DeferredEncoder:
         """
         folder = find_model(source)
         self.name, self.license, self._load = source, folder.license, load
+        self.gsd_m = folder.gsd_m
         self.dim, self.image_size = _sizes(folder)
         self.digest = folder.digest()
         self._encoder: ClipEncoder | None = None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,28 @@ class ModelFolder:
         if self.source.lower().startswith(f"{_HUB}earthflow/"):
             return "CC-BY-NC-4.0"
         return "unknown; CC-BY-NC-4.0 if these are weights of DOFA-CLIP" if self._is_dofa() else "unknown"
+
+    @property
+    def gsd_m(self) -> tuple[float, float] | None:
+        """Least and greatest ground sample distance that it was trained on, m; None where the config does not say.
+
+        Raises:
+            ModelError: The config states something else.
+        """
+        section = self.config.get("bandsight")
+        stated = section.get("gsd_m") if isinstance(section, dict) else None
+        if stated is None:
+            return None
+        try:
+            low, high = (float(value) for value in stated)
+        except (TypeError, ValueError):
+            low, high = math.nan, math.nan
+        if not 0 < low <= high < math.inf:
+            raise ModelError(
+                f"model {self.source}: its config states gsd_m {stated}; need the least and the greatest, in metres, "
+                "e.g. [0.3, 30]"
+            )
+        return low, high
 
     def _is_dofa(self) -> bool:
         """Return whether the trunk is DOFA's, as in a downloaded copy of DOFA-CLIP."""

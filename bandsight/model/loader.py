@@ -51,6 +51,7 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
         name=source,
         digest=folder.digest(),
         license=folder.license,
+        gsd_m=folder.gsd_m,
         folder=folder.path,
     )
     if check:

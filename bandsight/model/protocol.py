@@ -34,6 +34,10 @@ class Encoder(Protocol):
         """Width and height of the input, pixels; the natural tile size."""
 
     @property
+    def gsd_m(self) -> tuple[float, float] | None:
+        """Least and greatest ground sample distance that it was trained on, m; None where its config does not say."""
+
+    @property
     def background(self) -> NDArray[np.float32] | None:
         """Mean vector of ordinary sentences, shape (dim,), which `sentence_vectors` subtracts; None for none."""
 

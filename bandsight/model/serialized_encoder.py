@@ -21,6 +21,7 @@ class SerializedEncoder:
         self.license = encoder.license
         self.dim = encoder.dim
         self.image_size = encoder.image_size
+        self.gsd_m = encoder.gsd_m
         self.background = encoder.background
 
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:

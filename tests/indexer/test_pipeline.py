@@ -16,8 +16,9 @@ from bandsight.attributes.filters import Filter
 from bandsight.errors import SceneError
 from bandsight.search.ranking import nearest
 from indexer import job
+from indexer.events import Note
 from indexer.pipeline import index
-from indexer.tiling import Tiling
+from indexer.tiling import Tiling, auto_scales
 from tests.fakes import FakeEmbedder
 from tests.rasters import picture, write
 
@@ -319,7 +320,37 @@ def test_a_scale_whose_tiles_are_far_larger_than_the_scene_is_left_out(tmp_path,
     assert {hit.tile.scale for hit in nearest(archive, encoder.embed_texts(["x"]), 99)[0]} == {1, 2}
 
 
-@pytest.mark.parametrize(("wrong", "says"), [({"scales": ()}, "whole numbers"), ({"overlap": 1.0}, "overlap 1")])
+@pytest.mark.parametrize(
+    ("gsd_m", "scales"),
+    [(None, (1,)), (0.1, (3, 12)), (0.24, (1, 4)), (0.3, (1, 4)), (0.9, (1, 4)), (1.0, (1,)), (10, (1,)), (500, (1,))],
+)
+def test_scales_suit_what_the_model_knows(gsd_m, scales):
+    assert auto_scales(gsd_m, 0.3) == scales
+    assert auto_scales(gsd_m, None) == (1,)
+
+
+def test_imagery_finer_than_the_model_knows_is_read_coarser_and_says_so(tmp_path, archive, encoder):
+    encoder.gsd_m = (30.0, 100.0)
+    scene = write(tmp_path / "a.tif", picture(3, 192, 192), origin=(320_000, 5_760_000))
+    notes = []
+
+    class Listener:
+        def on(self, event):
+            if isinstance(event, Note):
+                notes.append(event.text)
+
+    index([scene], archive=archive, model=encoder, progress=Listener())
+    assert {tile.scale for tile in archive.tiles_by_id(archive.tile_ids(Filter()).tolist()).values()} == {3}
+    (note,) = notes
+    assert note.startswith("a.tif: pixels of 10 m are finer than the 30 m that the model knows, so 3 × 3 of them are")
+    again = index([scene], archive=archive, model=encoder)
+    assert (again.scenes, again.skipped_scenes) == (0, 1)
+    own = index([scene], archive=archive, model=encoder, tiling=Tiling.of_model(encoder, scales=(1,)))
+    assert (own.scenes, own.tiles) == (1, 36)
+    assert archive.scenes()[0].tiling["scales"] == [1]
+
+
+@pytest.mark.parametrize(("wrong", "says"), [({"scales": (0,)}, "whole numbers"), ({"overlap": 1.0}, "overlap 1")])
 def test_tiles_that_cannot_be_are_refused(wrong, says):
     with pytest.raises(SceneError, match=says):
         Tiling(tile_px=32, **wrong)
