@@ -60,6 +60,10 @@ class BusyError(BandsightError):
     """A limited resource is in use; the same request may succeed later."""
 
 
+class EngineUnavailableError(BusyError):
+    """A database or a vector engine cannot be reached; the same request may succeed once it is back."""
+
+
 class MissingExtraError(BandsightError):
     """A feature needs an extra that is not installed."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bandsight.catalog import sqlite
+from bandsight.catalog import postgres, sqlite
 from bandsight.catalog.port import CatalogDatabase
 from bandsight.errors import ArchiveError
 from bandsight.vectors import local
@@ -40,7 +40,10 @@ class Engines:
     """The engines that archives may be made of, by the scheme of their URL; to add one is to add a line here."""
 
     catalogs: Mapping[str, Callable[[str], CatalogDatabase]] = field(
-        default_factory=lambda: {"sqlite": sqlite.SqliteDatabase}
+        default_factory=lambda: {
+            "sqlite": sqlite.SqliteDatabase,
+            "postgresql+psycopg": postgres.PostgresDatabase,
+        }
     )
     """What opens a catalog."""
     vectors: Mapping[str, OpenStore] = field(default_factory=lambda: {"file": local.open_store})
@@ -102,9 +105,14 @@ def archive_exists(where: Where, engines: Engines = ENGINES) -> bool:
     """Return whether there is an archive, of whatever version and in whatever state.
 
     Raises:
-        ArchiveError: No engine opens such a URL.
+        ArchiveError: No engine opens such a URL, or the database refuses the user.
+        EngineUnavailableError: The database does not answer.
     """
-    return engines.catalog_of(locate(where)).exists()
+    database = engines.catalog_of(locate(where))
+    try:
+        return database.exists()
+    finally:
+        database.close()
 
 
 def check_archive(where: Where, engines: Engines = ENGINES) -> None:

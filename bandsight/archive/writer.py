@@ -60,6 +60,7 @@ class ArchiveWriter(Archive):
         try:
             database.create(model, first_tile=first_tile, first_scene=first_scene)
         finally:
+            database.close()
             lock.release()
         return cls(location, engines)
 

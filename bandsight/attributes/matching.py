@@ -115,11 +115,21 @@ def _of_values(values: NDArray[np.float64], condition: Property) -> tuple[Mask, 
         return ~known, np.ones(len(values), bool)
     compare = _COMPARE[condition.op]
     holds = np.zeros(len(values), bool)
+    for value in numbers_of(condition):
+        holds |= compare(values, value)
+    return holds, known
+
+
+def numbers_of(condition: Property) -> list[float]:
+    """Return what a condition on a field of tiles compares with.
+
+    Raises:
+        QueryError: Text, true or false.
+    """
     for value in condition.values:
         if isinstance(value, (str, bool)):
             raise QueryError(f"filter: {condition.name}: found {value!r}; need a number")
-        holds |= compare(values, value)
-    return holds, known
+    return [float(value) for value in condition.values]
 
 
 def _others(ids: NDArray[np.int64], left_out: Sequence[int]) -> Mask:
@@ -178,7 +188,18 @@ def _meets_area(view: AttributeView, area: Area, footprints: Footprints) -> Mask
 
 def _of_scenes(view: AttributeView, where: Filter, *, outcome: bool) -> list[Mask]:
     """Decide once a scene, then spread over tiles."""
-    scenes = view.scenes
+    decided = decide_scenes(view.scenes, where, outcome=outcome)
+    return [] if decided is None else [decided[view.scene_at]]
+
+
+def decide_scenes(scenes: SceneColumns, where: Filter, *, outcome: bool) -> Mask | None:
+    """Return for which scenes a filter's own conditions on scenes surely hold, or (`outcome` False) surely fail.
+
+    None where it has none. Conditions on tiles, and filters inside this one, are left out.
+
+    Raises:
+        QueryError: The filter names a property, or a kind of value, that no scene has.
+    """
     every = np.ones(len(scenes.ids), bool)
     parts: list[tuple[Mask, Mask]] = []
     # A scene of a time interval matches where the two intervals meet (OGC API - Features, parameter datetime).
@@ -197,12 +218,13 @@ def _of_scenes(view: AttributeView, where: Filter, *, outcome: bool) -> list[Mas
         parts.append((np.isin(scenes.ids, where.scenes), every))
     parts += [_of_property(scenes, one) for one in where.properties if FIELDS.tile_field(one.name) is None]
     if not parts:
-        return []
+        return None
+    decided: Mask
     if outcome:
         decided = np.logical_and.reduce([holds & known for holds, known in parts])
     else:
         decided = np.logical_or.reduce([~holds & known for holds, known in parts])
-    return [decided[view.scene_at]]
+    return decided
 
 
 def _of_property(scenes: SceneColumns, condition: Property) -> tuple[Mask, Mask]:

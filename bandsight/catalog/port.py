@@ -12,6 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.attributes.columns import SceneColumns
+from bandsight.attributes.filters import Filter
 from bandsight.attributes.segments import Segment
 from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.jobs import Counts, Job, State
@@ -148,6 +153,18 @@ class Catalog(Protocol):
 
     def tile_ids(self, first_id: int, last_id: int) -> list[int]:
         """Return the ids of the tiles in a range of ids, ascending."""
+
+    def narrow(self, where: Filter, scenes: SceneColumns, limit: int) -> NDArray[np.int64] | None:
+        """Return ids of all tiles that may pass a filter, ascending, by the database's own indexes.
+
+        Args:
+            where: The filter.
+            scenes: The scenes of this state.
+            limit: Most tiles; the answer is None where there are more, and where the database has no such indexes.
+
+        Raises:
+            QueryError: The filter cannot be applied to these tiles.
+        """
 
     def existing_tiles(self, ids: Sequence[int]) -> set[int]:
         """Return which of some tiles exist."""

@@ -7,6 +7,8 @@ Revises:
 import sqlalchemy as sa
 from alembic import op
 
+from bandsight.catalog.sql.types import INTEGER
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -16,20 +18,20 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "archive",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("format_version", sa.Integer(), nullable=False),
-        sa.Column("generation", sa.Integer(), nullable=False),
-        sa.Column("next_tile_id", sa.Integer(), nullable=False),
+        sa.Column("id", INTEGER, nullable=False),
+        sa.Column("format_version", INTEGER, nullable=False),
+        sa.Column("generation", INTEGER, nullable=False),
+        sa.Column("next_tile_id", INTEGER, nullable=False),
         sa.Column("model_name", sa.String(), nullable=False),
         sa.Column("model_digest", sa.String(), nullable=False),
-        sa.Column("model_dim", sa.Integer(), nullable=False),
+        sa.Column("model_dim", INTEGER, nullable=False),
         sa.Column("model_license", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_archive"),
         sa.CheckConstraint("id = 1", name="ck_archive_single"),
     )
     op.create_table(
         "scenes",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", INTEGER, nullable=False),
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("href", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
@@ -38,8 +40,8 @@ def upgrade() -> None:
         sa.Column("datetime", sa.DateTime(), nullable=True),
         sa.Column("crs", sa.String(), nullable=False),
         sa.Column("transform", sa.JSON(), nullable=False),
-        sa.Column("width", sa.Integer(), nullable=False),
-        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("width", INTEGER, nullable=False),
+        sa.Column("height", INTEGER, nullable=False),
         sa.Column("gsd_m", sa.Double(), nullable=True),
         sa.Column("bands", sa.JSON(), nullable=False),
         sa.Column("stretch", sa.JSON(), nullable=False),
@@ -56,14 +58,14 @@ def upgrade() -> None:
         op.create_index(f"ix_scenes_{column}", "scenes", [column])
     op.create_table(
         "tiles",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("scene_id", sa.Integer(), nullable=False),
+        sa.Column("id", INTEGER, nullable=False),
+        sa.Column("scene_id", INTEGER, nullable=False),
         sa.Column("cell", sa.String(), nullable=False),
-        sa.Column("scale", sa.Integer(), nullable=False),
-        sa.Column("col_off", sa.Integer(), nullable=False),
-        sa.Column("row_off", sa.Integer(), nullable=False),
-        sa.Column("width", sa.Integer(), nullable=False),
-        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("scale", INTEGER, nullable=False),
+        sa.Column("col_off", INTEGER, nullable=False),
+        sa.Column("row_off", INTEGER, nullable=False),
+        sa.Column("width", INTEGER, nullable=False),
+        sa.Column("height", INTEGER, nullable=False),
         sa.Column("valid_fraction", sa.Double(), nullable=False),
         sa.Column("geometry", sa.JSON(), nullable=False),
         *(sa.Column(side, sa.Double(), nullable=False) for side in ("west", "south", "east", "north")),
@@ -73,19 +75,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_tiles_scene_id", "tiles", ["scene_id"])
     op.create_index("ix_tiles_cell", "tiles", ["cell"])
-    op.execute("CREATE VIRTUAL TABLE tile_boxes USING rtree(id, west, east, south, north)")
-    # The tree follows the table, whoever deletes.
-    op.execute(
-        "CREATE TRIGGER tile_boxes_follow AFTER DELETE ON tiles BEGIN "
-        "DELETE FROM tile_boxes WHERE id IN (2 * old.id, 2 * old.id + 1); END"
-    )
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("CREATE VIRTUAL TABLE tile_boxes USING rtree(id, west, east, south, north)")
+        # The tree follows the table, whoever deletes.
+        op.execute(
+            "CREATE TRIGGER tile_boxes_follow AFTER DELETE ON tiles BEGIN "
+            "DELETE FROM tile_boxes WHERE id IN (2 * old.id, 2 * old.id + 1); END"
+        )
     op.create_table(
         "segments",
         sa.Column("name", sa.String(), nullable=False),
-        sa.Column("first_id", sa.Integer(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("first_id", INTEGER, nullable=False),
+        sa.Column("count", INTEGER, nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
-        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("generation", INTEGER, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_segments"),
         sa.UniqueConstraint("first_id", name="uq_segments_first_id"),
     )
@@ -93,8 +96,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("segments")
-    op.execute("DROP TRIGGER tile_boxes_follow")
-    op.execute("DROP TABLE tile_boxes")
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DROP TRIGGER tile_boxes_follow")
+        op.execute("DROP TABLE tile_boxes")
     op.drop_table("tiles")
     op.drop_table("scenes")
     op.drop_table("archive")

@@ -7,7 +7,8 @@ Revises: 0002
 import sqlalchemy as sa
 from alembic import op
 
-from bandsight.catalog.sqlite.checksums import row_checksum
+from bandsight.catalog.sql.checksums import row_checksum
+from bandsight.catalog.sql.types import INTEGER
 
 revision = "0003"
 down_revision = "0002"
@@ -19,36 +20,37 @@ _PART = 1000
 # As they are after this step, whatever later ones add.
 _SCENES = sa.table(
     "scenes",
-    sa.column("id", sa.Integer),
+    sa.column("id", INTEGER),
     *(sa.column(name, sa.String) for name in ("key", "href", "name", "collection", "sensor")),
     sa.column("datetime", sa.DateTime),
     sa.column("crs", sa.String),
     sa.column("transform", sa.JSON),
-    *(sa.column(name, sa.Integer) for name in ("width", "height")),
+    *(sa.column(name, INTEGER) for name in ("width", "height")),
     sa.column("gsd_m", sa.Double),
     *(sa.column(name, sa.JSON) for name in ("bands", "stretch", "properties", "geometry", "boxes", "tiling")),
-    sa.column("checksum", sa.Integer),
+    sa.column("checksum", INTEGER),
 )
 _TILES = sa.table(
     "tiles",
-    *(sa.column(name, sa.Integer) for name in ("id", "scene_id")),
+    *(sa.column(name, INTEGER) for name in ("id", "scene_id")),
     sa.column("cell", sa.String),
-    *(sa.column(name, sa.Integer) for name in ("scale", "col_off", "row_off", "width", "height")),
+    *(sa.column(name, INTEGER) for name in ("scale", "col_off", "row_off", "width", "height")),
     sa.column("valid_fraction", sa.Double),
     sa.column("geometry", sa.JSON),
     *(sa.column(name, sa.Double) for name in ("west", "south", "east", "north", "west2", "south2", "east2", "north2")),
-    sa.column("checksum", sa.Integer),
+    sa.column("checksum", INTEGER),
 )
 
 
 def upgrade() -> None:
     for name in ("scenes", "tiles"):
-        op.add_column(name, sa.Column("checksum", sa.Integer(), nullable=False, server_default="0"))
-    op.add_column("segments", sa.Column("last_id", sa.Integer(), nullable=False, server_default="0"))
+        op.add_column(name, sa.Column("checksum", INTEGER, nullable=False, server_default="0"))
+    op.add_column("segments", sa.Column("last_id", INTEGER, nullable=False, server_default="0"))
     # Ids are consecutive, unless the archive was compacted before it was brought down to the former schema.
     following = "(SELECT min(f.first_id) FROM segments f WHERE f.first_id > segments.first_id)"
-    newest = f"(SELECT max(id) FROM tiles WHERE id < coalesce({following}, 1 << 62))"  # noqa: S608  (constants)
-    op.execute(f"UPDATE segments SET last_id = max(first_id + count - 1, coalesce({newest}, 0))")  # noqa: S608
+    newest = f"(SELECT max(id) FROM tiles WHERE id < coalesce({following}, {2**62}))"  # noqa: S608  (constants)
+    greatest = "max" if op.get_bind().dialect.name == "sqlite" else "greatest"
+    op.execute(f"UPDATE segments SET last_id = {greatest}(first_id + count - 1, coalesce({newest}, 0))")  # noqa: S608
     op.execute("UPDATE archive SET format_version = 2")
     connection = op.get_bind()
     for table in (_SCENES, _TILES):

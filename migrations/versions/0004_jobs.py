@@ -7,6 +7,8 @@ Revises: 0003
 import sqlalchemy as sa
 from alembic import op
 
+from bandsight.catalog.sql.types import INTEGER
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -16,7 +18,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "jobs",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", INTEGER, nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("started", sa.DateTime(), nullable=False),
@@ -24,7 +26,7 @@ def upgrade() -> None:
         sa.Column("finished", sa.DateTime(), nullable=True),
         sa.Column("message", sa.String(), nullable=False),
         sa.Column("host", sa.String(), nullable=False),
-        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("pid", INTEGER, nullable=False),
         sa.Column("sources", sa.JSON(), nullable=False),
         sa.Column("counts", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_jobs"),
@@ -32,8 +34,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "job_failures",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("id", INTEGER, nullable=False),
+        sa.Column("job_id", INTEGER, nullable=False),
         sa.Column("scene", sa.String(), nullable=False),
         sa.Column("href", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),

@@ -9,7 +9,8 @@ Revises: 0004
 import sqlalchemy as sa
 from alembic import op
 
-from bandsight.catalog.sqlite.checksums import row_checksum
+from bandsight.catalog.sql.checksums import row_checksum
+from bandsight.catalog.sql.types import INTEGER
 
 revision = "0005"
 down_revision = "0004"
@@ -21,25 +22,25 @@ _PART = 1000
 # As they are before this step, whatever later ones add.
 _SCENES = sa.table(
     "scenes",
-    sa.column("id", sa.Integer),
+    sa.column("id", INTEGER),
     *(sa.column(name, sa.String) for name in ("key", "href", "name", "collection", "sensor")),
     sa.column("datetime", sa.DateTime),
     sa.column("crs", sa.String),
     sa.column("transform", sa.JSON),
-    *(sa.column(name, sa.Integer) for name in ("width", "height")),
+    *(sa.column(name, INTEGER) for name in ("width", "height")),
     sa.column("gsd_m", sa.Double),
     *(sa.column(name, sa.JSON) for name in ("bands", "stretch", "properties", "geometry", "boxes", "tiling")),
-    sa.column("checksum", sa.Integer),
+    sa.column("checksum", INTEGER),
 )
 _TILES = sa.table(
     "tiles",
-    *(sa.column(name, sa.Integer) for name in ("id", "scene_id")),
+    *(sa.column(name, INTEGER) for name in ("id", "scene_id")),
     sa.column("cell", sa.String),
-    *(sa.column(name, sa.Integer) for name in ("scale", "col_off", "row_off", "width", "height")),
+    *(sa.column(name, INTEGER) for name in ("scale", "col_off", "row_off", "width", "height")),
     sa.column("valid_fraction", sa.Double),
     sa.column("geometry", sa.JSON),
     *(sa.column(name, sa.Double) for name in ("west", "south", "east", "north", "west2", "south2", "east2", "north2")),
-    sa.column("checksum", sa.Integer),
+    sa.column("checksum", INTEGER),
 )
 _ADDED = ((_TILES, "cloud_fraction"), (_SCENES, "source"))
 

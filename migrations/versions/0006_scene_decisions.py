@@ -9,7 +9,8 @@ Revises: 0005
 import sqlalchemy as sa
 from alembic import op
 
-from bandsight.catalog.sqlite.checksums import row_checksum
+from bandsight.catalog.sql.checksums import row_checksum
+from bandsight.catalog.sql.types import INTEGER
 
 revision = "0006"
 down_revision = "0005"
@@ -21,15 +22,15 @@ _ADDED = ("decisions", "identity", "start_datetime", "end_datetime")
 # As the table is before this step, whatever later steps add.
 _SCENES = sa.table(
     "scenes",
-    sa.column("id", sa.Integer),
+    sa.column("id", INTEGER),
     *(sa.column(name, sa.String) for name in ("key", "href", "name", "collection", "sensor")),
     sa.column("datetime", sa.DateTime),
     sa.column("crs", sa.String),
     sa.column("transform", sa.JSON),
-    *(sa.column(name, sa.Integer) for name in ("width", "height")),
+    *(sa.column(name, INTEGER) for name in ("width", "height")),
     sa.column("gsd_m", sa.Double),
     *(sa.column(name, sa.JSON) for name in ("bands", "stretch", "properties", "geometry", "boxes", "tiling")),
-    sa.column("checksum", sa.Integer),
+    sa.column("checksum", INTEGER),
     sa.column("source", sa.JSON(none_as_null=True)),
 )
 

@@ -7,6 +7,8 @@ Revises: 0006
 import sqlalchemy as sa
 from alembic import op
 
+from bandsight.catalog.sql.types import INTEGER
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
@@ -16,15 +18,15 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "saved_searches",
-        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("number", INTEGER, nullable=False),
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("title", sa.String(), nullable=False),
         sa.Column("request", sa.JSON(), nullable=False),
         sa.Column("created", sa.DateTime(), nullable=False),
-        sa.Column("max_hits", sa.Integer(), nullable=False),
+        sa.Column("max_hits", INTEGER, nullable=False),
         sa.Column("status", sa.String(), nullable=False),
-        sa.Column("hits", sa.Integer(), nullable=False),
-        sa.Column("generation", sa.Integer(), nullable=True),
+        sa.Column("hits", INTEGER, nullable=False),
+        sa.Column("generation", INTEGER, nullable=True),
         sa.Column("model_digest", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("number", name="pk_saved_searches"),
         sa.UniqueConstraint("id", name="uq_saved_searches_id"),
@@ -32,8 +34,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "saved_search_hits",
-        sa.Column("search", sa.Integer(), nullable=False),
-        sa.Column("chunk", sa.Integer(), nullable=False),
+        sa.Column("search", INTEGER, nullable=False),
+        sa.Column("chunk", INTEGER, nullable=False),
         sa.Column("ids", sa.LargeBinary(), nullable=False),
         sa.Column("scores", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("search", "chunk", name="pk_saved_search_hits"),

@@ -15,8 +15,9 @@ _UNUSED = (("tiles", "cell"), ("scenes", "datetime"))
 
 
 def upgrade() -> None:
-    op.execute("DROP TRIGGER tile_boxes_follow")
-    op.execute("DROP TABLE tile_boxes")
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DROP TRIGGER tile_boxes_follow")
+        op.execute("DROP TABLE tile_boxes")
     for table, column in _UNUSED:
         op.drop_index(f"ix_{table}_{column}", table)
 
@@ -24,6 +25,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table, column in _UNUSED:
         op.create_index(f"ix_{table}_{column}", table, [column])
+    if op.get_bind().dialect.name != "sqlite":
+        return
     op.execute("CREATE VIRTUAL TABLE tile_boxes USING rtree(id, west, east, south, north)")
     for part, suffix in enumerate(("", "2")):
         sides = ", ".join(f"{side}{suffix}" for side in ("west", "east", "south", "north"))

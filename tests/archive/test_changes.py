@@ -9,9 +9,9 @@ import pytest
 
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import back_up, create_beside, swap_in, upgrade, verify
-from bandsight.catalog.sqlite import changes
+from bandsight.catalog.sql import changes
+from bandsight.catalog.sql.schema import migrate
 from bandsight.catalog.sqlite.engine import open_engine
-from bandsight.catalog.sqlite.schema import migrate
 from tests.archive.makers import MODEL, entry, filled
 
 

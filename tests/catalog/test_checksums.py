@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bandsight.catalog.sqlite.checksums import checksum_by_text, geometry_text, is_as_written, row_checksum
-from bandsight.catalog.sqlite.tables import TileRow
+from bandsight.catalog.sql.checksums import checksum_by_text, geometry_text, is_as_written, row_checksum
+from bandsight.catalog.sql.tables import TileRow
 
 TABLE = TileRow.__table__
 

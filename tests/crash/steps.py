@@ -8,7 +8,8 @@ from typing import Any
 
 from bandsight.archive import Archive
 from bandsight.archive import writer as archive_writer
-from bandsight.catalog.sqlite import checksums, database
+from bandsight.catalog.sql import checksums
+from bandsight.catalog.sqlite import database
 from bandsight.catalog.sqlite.catalog import SqliteCatalog
 from bandsight.vectors import atomic_io as durable
 from bandsight.vectors.local import column_files, folder, index_files

@@ -1,363 +1,52 @@
 """The rows of one transaction on the SQLite catalog."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Select,
-    String,
-    bindparam,
-    cast,
-    delete,
-    func,
-    insert,
-    select,
-    text,
-    type_coerce,
-    update,
-)
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Table, insert, text
 
-from bandsight.attributes.fields import FIELDS
-from bandsight.attributes.segments import Segment
-from bandsight.catalog.changes import SceneChanges
-from bandsight.catalog.port import SceneAttributes
-from bandsight.catalog.records import ModelIdentity, Scene, SceneRecord, Tile, TileRecord
-from bandsight.catalog.sqlite.changes import added_generations, changes_since, record_removed
-from bandsight.catalog.sqlite.jobs import SqliteJobs
-from bandsight.catalog.sqlite.rows import (
-    SIDES,
-    TILE_COLUMNS,
-    UNREADABLE,
-    damaged,
-    scene_of,
-    scene_values,
-    tile_of,
-    tile_rows,
-)
-from bandsight.catalog.sqlite.saved_searches import SqliteSavedSearches
-from bandsight.catalog.sqlite.tables import ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
-from bandsight.errors import ArchiveError
+from bandsight.catalog.records import TileRecord
+from bandsight.catalog.sql.catalog import SqlCatalog, stored
+from bandsight.catalog.sql.rows import TILE_COLUMNS, tile_rows
 
-_T = TypeVar("_T")
-
-FORMAT_VERSION = 2
-# SQLite takes 32,766 variables in one statement; this keeps statements small.
-_IDS = 500
 _INSERT_TILE = f"INSERT INTO tiles ({', '.join(TILE_COLUMNS)}) VALUES ({', '.join('?' * len(TILE_COLUMNS))})"  # noqa: S608
-_AMONG = TileRow.id.in_(bindparam("ids", expanding=True))
-# Geometries as they were written: a page of a thousand tiles is read twice as fast.
-_TILES = select(
-    *(type_coerce(one, String).label(one.name) if one.name == "geometry" else one for one in TileRow.__table__.columns)
-).where(_AMONG)
-# Built once: building a statement takes as long as running it.
-_SCENES = select(SceneRow.__table__).order_by(SceneRow.id)
-_SOME_SCENES = _SCENES.where(SceneRow.id.in_(bindparam("ids", expanding=True)))
 
 
-class SqliteCatalog:
+# Inserted at a time.
+_ROWS = 1000
+
+
+class SqliteCatalog(SqlCatalog):
     """A `CatalogWriter` on one connection; a connection that only reads has no use for half of it."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._db = connection
-        self.jobs = SqliteJobs(connection)
-        self.saved_searches = SqliteSavedSearches(connection)
+    place = "catalog.sqlite"
 
-    # The archive row
+    def load(self, table: Table, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert whole rows; see `SqlCatalog`."""
+        statement = insert(stored(table))
+        names = [column.name for column in table.columns]
+        waiting = iter(rows)
+        while part := [dict(zip(names, row, strict=True)) for row in islice(waiting, _ROWS)]:
+            self._db.execute(statement, part)
 
-    def create(self, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
-        """Write the archive row of a new archive, and the ids from which its tiles and scenes count."""
-        self._db.execute(
-            insert(ArchiveRow).values(
-                id=1,
-                format_version=FORMAT_VERSION,
-                generation=0,
-                next_tile_id=first_tile,
-                **{f"model_{name}": value for name, value in asdict(model).items()},
-            )
-        )
-
-        if first_scene > 1:
-            row = {"seq": first_scene - 1}
-            self._db.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('scenes', :seq)"), row)
-
-    def model(self) -> ModelIdentity | None:
-        """Return the archive's model, None before `create`."""
-        row = self._db.execute(select(ArchiveRow.__table__)).mappings().first()
-        if row is None:
-            return None
-        return ModelIdentity(**{name: row[f"model_{name}"] for name in ModelIdentity.__dataclass_fields__})
-
-    def generation(self) -> int:
-        """Return the number of the last commit."""
-        return self.state()[0]
-
-    def state(self) -> tuple[int, int]:
-        """Return the number of the last commit, and the newest tile there ever was."""
-        # Read at each search; as plain SQL it costs a fifth.
-        row = self._db.exec_driver_sql("SELECT generation, next_tile_id FROM archive").one()
-        return int(row[0]), int(row[1]) - 1
-
-    def advance(self) -> int:
-        """Begin the next generation and return its number."""
-        self._db.execute(update(ArchiveRow).values(generation=ArchiveRow.generation + 1))
-        return self.generation()
-
-    # Writing
-
-    def next_tile_id(self) -> int:
-        """Return the id that the next tile gets."""
-        return int(self._db.execute(select(ArchiveRow.next_tile_id)).scalar_one())
-
-    def add_scene(self, scene: SceneRecord, generation: int) -> int:
-        """Insert a scene, in place of those that it replaces; see `CatalogWriter`."""
-        hrefs = sorted(scene.replaced_hrefs)
-        replaced = added_generations(self._db, list(self.scene_ids_of(hrefs).values()))
-        for part in _parts(hrefs):
-            self._db.execute(delete(SceneRow).where(SceneRow.href.in_(part)))
-            self._db.execute(delete(FailureRow).where(FailureRow.href.in_(part)))
-        values = scene_values(scene) | {"added_generation": generation}
-        key = self._db.execute(insert(SceneRow).values(**values)).inserted_primary_key
-        assert key is not None
-        record_removed(self._db, replaced, generation, int(key[0]))
-        return int(key[0])
-
-    def update_scene(self, scene_id: int, scene: SceneRecord) -> None:
-        """Rewrite a scene's row under its id; see `CatalogWriter`."""
-        self._db.execute(update(SceneRow).where(SceneRow.id == scene_id).values(**scene_values(scene)))
-
-    def add_tiles(self, scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> None:
-        """Insert a scene's tiles under consecutive ids."""
-        if not tiles:
-            return
+    def _insert_tiles(self, scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> None:
         # As plain SQL: for values that are plain already, all that SQLAlchemy does costs more than SQLite does.
         self._db.exec_driver_sql(_INSERT_TILE, tile_rows(scene_id, first_id, tiles))
-        self._db.execute(update(ArchiveRow).values(next_tile_id=first_id + len(tiles)))
 
-    def add_segment(self, segment: Segment, generation: int) -> None:
-        """Name a segment; see `CatalogWriter`."""
-        self._db.execute(insert(SegmentRow).values(**asdict(segment), generation=generation))
+    def begin_scenes_at(self, first_scene: int) -> None:
+        """Give the next scene this id or a later one; see `SqlCatalog`."""
+        row = {"seq": first_scene - 1}
+        self._db.execute(text("DELETE FROM sqlite_sequence WHERE name = 'scenes'"))
+        self._db.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('scenes', :seq)"), row)
 
-    def remove_segments(self, names: Sequence[str]) -> None:
-        """Drop the names of segments: from the commit on, their files may be deleted."""
-        for part in _parts(names):
-            self._db.execute(delete(SegmentRow).where(SegmentRow.name.in_(part)))
+    def next_scene_id(self) -> int:
+        """Return the id that the next scene gets; see `SqlCatalog`."""
+        newest = self._db.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'scenes'")).scalar()
+        return 1 + int(newest or 0)
 
-    def remove_scenes(self, ids: Sequence[int], generation: int) -> None:
-        """Delete scenes with their tiles; see `CatalogWriter`."""
-        for part in _parts(ids):
-            record_removed(self._db, added_generations(self._db, part), generation)
-            self._db.execute(delete(SceneRow).where(SceneRow.id.in_(part)))
-
-    def remove_tiles(self, ids: Sequence[int]) -> None:
-        """Delete tiles."""
-        for part in _parts(ids):
-            self._db.execute(delete(TileRow).where(TileRow.id.in_(part)))
-
-    def record_failure(self, href: str, reason: str) -> None:
-        """Record why a scene could not be indexed."""
-        now = datetime.now(UTC).replace(tzinfo=None)
-        row = {"href": href, "reason": reason, "at": now}
-        self._db.execute(upsert(FailureRow).values(**row).on_conflict_do_update(index_elements=["href"], set_=row))
-
-    # Reading
-
-    def has_scene(self, key: str) -> bool:
-        """Return whether a scene with this identity is present."""
-        return self._db.execute(select(SceneRow.id).where(SceneRow.key == key)).first() is not None
-
-    def segments(self) -> list[Segment]:
-        """Return the committed segments, ascending by first id."""
-        columns = (SegmentRow.name, SegmentRow.first_id, SegmentRow.last_id, SegmentRow.count, SegmentRow.sha256)
-        rows = self._db.execute(select(*columns).order_by(SegmentRow.first_id)).mappings()
-        return [Segment(**row) for row in rows]
-
-    def collection_names(self) -> list[str]:
-        """Return the names of all collections, in their order."""
-        return list(self._db.execute(select(SceneRow.collection).distinct().order_by(SceneRow.collection)).scalars())
-
-    def sensor_names(self) -> list[str]:
-        """Return the names of all sensor profiles, in their order."""
-        return list(self._db.execute(select(SceneRow.sensor).distinct().order_by(SceneRow.sensor)).scalars())
-
-    def newest_scene_id(self) -> int:
-        """Return the id of the newest scene there is, 0 when there is none."""
-        return int(self._db.execute(select(func.coalesce(func.max(SceneRow.id), 0))).scalar_one())
-
-    def scene_ids(self) -> list[int]:
-        """Return the ids of all scenes, ascending."""
-        return list(self._db.execute(select(SceneRow.id).order_by(SceneRow.id)).scalars())
-
-    def scene_attributes(self, after: int) -> Iterator[SceneAttributes]:
-        """Yield what filters read of the scenes beyond an id, ascending."""
-        names = ("id", "datetime", "collection", "sensor", "boxes", "properties", *(one.name for one in FIELDS.scene))
-        columns = [getattr(SceneRow, name) for name in names]
-        try:
-            for row in self._db.execute(select(*columns).where(SceneRow.id > after).order_by(SceneRow.id)):
-                after, when, *others = row
-                yield (after, when.replace(tzinfo=UTC) if when else None, *others)
-        except UNREADABLE as error:
-            raise ArchiveError(
-                f"catalog.sqlite: a row behind row {after} of scenes cannot be read; run: bandsight repair"
-            ) from error
-
-    def footprints(self, ids: Sequence[int]) -> dict[int, str]:
-        """Return footprints of tiles as GeoJSON text; unknown ids are left out."""
-        return self._geometries(TileRow, ids)
-
-    def scene_footprints(self, ids: Sequence[int]) -> dict[int, str]:
-        """Return footprints of scenes as GeoJSON text; unknown ids are left out."""
-        return self._geometries(SceneRow, ids)
-
-    def _geometries(self, of: type[TileRow | SceneRow], ids: Sequence[int]) -> dict[int, str]:
-        columns = (of.id, cast(of.geometry, String))
-        return {
-            row_id: geometry
-            for part in _parts(ids)
-            for row_id, geometry in self._db.execute(select(*columns).where(of.id.in_(part)))
-        }
-
-    def tile_attributes(self, first_id: int, last_id: int) -> list[tuple[Any, ...]]:
-        """Return what filters read of the tiles in a range of ids; see `Catalog`."""
-        names = (*(f"{side}{part}" for part in ("", "2") for side in SIDES), *(field.name for field in FIELDS.tile))
-        chosen = TileRow.id.between(first_id, last_id)
-        columns = (TileRow.id, TileRow.scene_id, *(getattr(TileRow, name) for name in names))
-        return [tuple(row) for row in self._db.execute(select(*columns).where(chosen).order_by(TileRow.id))]
-
-    def tile_ids(self, first_id: int, last_id: int) -> list[int]:
-        """Return the ids of the tiles in a range of ids, ascending."""
-        chosen = TileRow.id.between(first_id, last_id)
-        return list(self._db.execute(select(TileRow.id).where(chosen).order_by(TileRow.id)).scalars())
-
-    def existing_tiles(self, ids: Sequence[int]) -> set[int]:
-        """Return which of some tiles exist."""
-        return {
-            tile_id
-            for part in _parts(ids)
-            for tile_id in self._db.execute(select(TileRow.id).where(TileRow.id.in_(part))).scalars()
-        }
-
-    def scenes_of(self, tile_ids: Sequence[int]) -> list[int]:
-        """Return the ids of the scenes that some tiles are of."""
-        return sorted(
-            {
-                scene_id
-                for part in _parts(tile_ids)
-                for scene_id in self._db.execute(select(TileRow.scene_id).where(TileRow.id.in_(part))).scalars()
-            }
-        )
-
-    def scene_ids_of_identity(self, identity: str) -> list[int]:
-        """Return ids of the scenes with an identity, ascending."""
-        chosen = select(SceneRow.id).where(SceneRow.identity == identity).order_by(SceneRow.id)
-        return list(self._db.execute(chosen).scalars())
-
-    def scene_ids_of(self, hrefs: Sequence[str]) -> dict[str, int]:
-        """Return ids of scenes by href; unknown hrefs are left out."""
-        return {
-            href: scene_id
-            for part in _parts(hrefs)
-            for href, scene_id in self._db.execute(select(SceneRow.href, SceneRow.id).where(SceneRow.href.in_(part)))
-        }
-
-    def hrefs(self, scene_ids: Sequence[int]) -> dict[int, str]:
-        """Return hrefs of scenes by id, whatever else their rows hold."""
-        return {
-            scene_id: href
-            for part in _parts(scene_ids)
-            for scene_id, href in self._db.execute(select(SceneRow.id, SceneRow.href).where(SceneRow.id.in_(part)))
-        }
-
-    def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
-        """Return tiles by id; unknown ids are left out.
-
-        Raises:
-            ArchiveError: A row is damaged.
-        """
-        return {tile.id: tile for part in _parts(ids) for tile in self._sound(_TILES, TileRow, tile_of, part)}
-
-    def scenes(self, ids: Sequence[int] | None = None) -> dict[int, Scene]:
-        """Return scenes by id, all of them when no ids are given.
-
-        Raises:
-            ArchiveError: A row is damaged.
-        """
-        if ids is None:
-            return {scene.id: scene for scene in self._sound(_SCENES, SceneRow, scene_of)}
-        parts = (self._sound(_SOME_SCENES, SceneRow, scene_of, part) for part in _parts(ids))
-        return {scene.id: scene for part in parts for scene in part}
-
-    def damaged(self) -> tuple[list[int], list[int]]:
-        """Return the ids of scenes and of tiles whose rows are not what was written."""
-        return self._damaged_of(_SOME_SCENES, SceneRow, scene_of), self._damaged_of(_TILES, TileRow, tile_of)
-
-    def _damaged_of(self, rows: Select[Any], of: type[SceneRow | TileRow], read: Callable[[Any], _T]) -> list[int]:
-        bad: list[int] = []
-        for part in _parts(list(self._db.execute(select(of.id).order_by(of.id)).scalars())):
-            if not self._all_sound(rows, of, read, part):
-                bad += [row_id for row_id in part if not self._all_sound(rows, of, read, [row_id])]
-        return bad
-
-    def _all_sound(
-        self, rows: Select[Any], of: type[SceneRow | TileRow], read: Callable[[Any], _T], ids: Sequence[int]
-    ) -> bool:
-        try:
-            return len(list(self._sound(rows, of, read, ids))) == len(ids)
-        except ArchiveError:
-            return False
-
-    def _sound(
-        self,
-        rows: Select[Any],
-        of: type[SceneRow | TileRow],
-        read: Callable[[Any], _T],
-        ids: Sequence[int] | None = None,
-    ) -> Iterator[_T]:
-        """Yield what rows hold, once each fits its checksum; `ids` are the statement's, where it takes some."""
-        row_id: object = "?"
-        try:
-            for row in self._db.execute(rows, None if ids is None else {"ids": list(ids)}):
-                row_id = row.id
-                yield read(row)
-        except UNREADABLE as error:
-            raise damaged(row_id, of.__tablename__) from error
-
-    def changes(self, since: int) -> SceneChanges:
-        """Return which scenes have come and gone since a generation."""
-        return changes_since(self._db, since)
-
-    def failures(self) -> list[tuple[str, str, datetime]]:
-        """Return (href, reason, when) of scenes that could not be indexed."""
-        rows = self._db.execute(select(FailureRow.href, FailureRow.reason, FailureRow.at).order_by(FailureRow.href))
-        return [(href, reason, at.replace(tzinfo=UTC)) for href, reason, at in rows]
-
-    def counts(self) -> dict[str, int]:
-        """Return how many scenes, tiles and failures there are."""
-        return {
-            name: int(self._db.execute(select(func.count()).select_from(table)).scalar_one())
-            for name, table in (("scenes", SceneRow), ("tiles", TileRow), ("failed_scenes", FailureRow))
-        }
-
-    def summary(self) -> list[dict[str, Any]]:
-        """Return scenes, tiles and times of each collection and sensor."""
-        tiles = select(TileRow.scene_id, func.count().label("tiles")).group_by(TileRow.scene_id).subquery()
-        rows = self._db.execute(
-            select(
-                SceneRow.collection,
-                SceneRow.sensor,
-                func.count().label("scenes"),
-                func.coalesce(func.sum(tiles.c.tiles), 0).label("tiles"),
-                func.min(SceneRow.datetime).label("start"),
-                func.max(SceneRow.datetime).label("end"),
-            )
-            .outerjoin(tiles, tiles.c.scene_id == SceneRow.id)
-            .group_by(SceneRow.collection, SceneRow.sensor)
-            .order_by(SceneRow.collection, SceneRow.sensor)
-        ).mappings()
-        return [dict(row) for row in rows]
+    def settle(self) -> None:
+        """SQLite's ids go on behind those that were loaded by themselves; see `SqlCatalog`."""
 
     def reindex(self) -> None:
         """Rebuild the indexes of the tables."""
@@ -370,13 +59,8 @@ class SqliteCatalog:
 
     def check(self) -> list[str]:
         """Return what is inconsistent inside the catalog, one sentence each."""
-        problems = self.structure()
-        problems += [
-            f"catalog.sqlite: row {row[1]} of {row[0]} names a missing {row[2]}"
-            for row in self._db.execute(text("PRAGMA foreign_key_check"))
+        found: list[Any] = list(self._db.execute(text("PRAGMA foreign_key_check")))
+        return [
+            *self.structure(),
+            *(f"catalog.sqlite: row {row[1]} of {row[0]} names a missing {row[2]}" for row in found),
         ]
-        return problems
-
-
-def _parts(ids: Sequence[_T]) -> Iterable[Sequence[_T]]:
-    return (ids[start : start + _IDS] for start in range(0, len(ids), _IDS))

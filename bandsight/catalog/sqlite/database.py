@@ -8,19 +8,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 
 from bandsight.catalog.port import CatalogCopy
 from bandsight.catalog.records import ModelIdentity
+from bandsight.catalog.sql.schema import HEAD, check_version, migrate, schema_version
+from bandsight.catalog.sql.transfer import copy_all
 from bandsight.catalog.sqlite.catalog import SqliteCatalog
 from bandsight.catalog.sqlite.engine import BUSY_TIMEOUT_S, clear_errors, open_engine
-from bandsight.catalog.sqlite.schema import HEAD, migrate, schema_version
 from bandsight.catalog.sqlite.swap import attach, detach, replace_rows
 from bandsight.errors import ArchiveError
 
 _FILE = "catalog.sqlite"
+_UNFINISHED = f".{_FILE}.new"
 
 
 def catalog_url(folder: Path) -> str:
@@ -58,7 +60,7 @@ class SqliteDatabase:
 
     def create(self, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
         """Create an empty catalog; see `CatalogDatabase`. It gets its name once it is complete."""
-        unfinished = self._folder / f".{_FILE}.new"
+        unfinished = self._folder / _UNFINISHED
         try:
             if self.exists():
                 raise ArchiveError(
@@ -86,15 +88,7 @@ class SqliteDatabase:
             raise ArchiveError(f"{self._file}: cannot be read ({error.orig}); restore it from a backup") from error
         if version is None:
             raise ArchiveError(f"{self._file}: no catalog of Bandsight; choose another folder")
-        if version > HEAD:
-            raise ArchiveError(
-                f"{self._folder}: its schema is {version}, newer than this Bandsight's {HEAD}; update Bandsight"
-            )
-        if version != HEAD:
-            raise ArchiveError(
-                f"{self._folder}: its schema is {version}, this Bandsight needs {HEAD}; run: bandsight upgrade "
-                f"--archive {self._folder}"
-            )
+        check_version(self._folder, version)
         if model is None:
             raise ArchiveError(f"{self._file}: it names no model; restore it from a backup")
         return model
@@ -124,7 +118,7 @@ class SqliteDatabase:
 
     def copy_to(self, folder: Path) -> CatalogCopy:
         """Copy the catalog as one transaction sees it; see `CatalogDatabase`."""
-        copied = folder / f".{_FILE}.new"
+        copied = folder / _UNFINISHED
         copied.unlink(missing_ok=True)
         with clear_errors(self._file), self._engine.connect() as connection:
             source = connection.connection.dbapi_connection
@@ -134,18 +128,7 @@ class SqliteDatabase:
             # One file, without a log beside it.
             target.execute("PRAGMA journal_mode = DELETE")
             target.close()
-        _flush(copied)
-        engine = open_engine(copied, wal=False)
-        with engine.connect() as connection:
-            catalog = SqliteCatalog(connection)
-            generation, segments = catalog.generation(), tuple(catalog.segments())
-        engine.dispose()
-
-        def publish() -> None:
-            copied.replace(folder / _FILE)
-            _flush(folder)
-
-        return CatalogCopy(generation=generation, segments=segments, publish=publish)
+        return _finished_copy(folder)
 
     def swap_in(self, beside: Self) -> int:
         """Replace all rows by another catalog's; see `CatalogDatabase`."""
@@ -197,3 +180,40 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write_copy(folder: Path, source: Connection, first_scene: int) -> CatalogCopy:
+    """Copy a catalog from whatever database into a file; see `CatalogDatabase.copy_to`.
+
+    Args:
+        folder: The folder of the copy.
+        source: A transaction that reads one committed state.
+        first_scene: Id of the next scene.
+    """
+    copied = folder / _UNFINISHED
+    _drop(copied)
+    engine = open_engine(copied, wal=False)
+    try:
+        migrate(engine)
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            copy_all(source, SqliteCatalog(connection), first_scene=first_scene)
+    finally:
+        engine.dispose()
+    return _finished_copy(folder)
+
+
+def _finished_copy(folder: Path) -> CatalogCopy:
+    """Return what a complete copy holds, and how it gets its name."""
+    copied = folder / _UNFINISHED
+    _flush(copied)
+    engine = open_engine(copied, wal=False)
+    with engine.connect() as connection:
+        catalog = SqliteCatalog(connection)
+        generation, segments = catalog.generation(), tuple(catalog.segments())
+    engine.dispose()
+
+    def publish() -> None:
+        copied.replace(folder / _FILE)
+        _flush(folder)
+
+    return CatalogCopy(generation=generation, segments=segments, publish=publish)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from bandsight.catalog.sql.changes import forget_changes
+from bandsight.catalog.sql.tables import ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
 from bandsight.catalog.sqlite.catalog import SqliteCatalog
-from bandsight.catalog.sqlite.changes import forget_changes
-from bandsight.catalog.sqlite.tables import ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
 from bandsight.errors import ArchiveError
 
 

@@ -9,8 +9,8 @@ import orjson
 
 from bandsight.attributes.fields import FIELDS
 from bandsight.catalog.records import Scene, SceneRecord, Tile, TileRecord
-from bandsight.catalog.sqlite.checksums import checksum_by_text, geometry_text, is_as_written, row_checksum
-from bandsight.catalog.sqlite.tables import SceneRow, TileRow
+from bandsight.catalog.sql.checksums import checksum_by_text, geometry_text, is_as_written, row_checksum
+from bandsight.catalog.sql.tables import SceneRow, TileRow
 from bandsight.errors import ArchiveError, QueryError
 from bandsight.geo.box import LonLatBox
 from bandsight.raster.bands import BandRef
@@ -90,9 +90,9 @@ def tile_of(found: Any) -> Tile:
     )
 
 
-def damaged(row_id: object, table: str) -> ArchiveError:
+def damaged(place: str, row_id: object, table: str) -> ArchiveError:
     """Return the error for a row that is not what was written."""
-    return ArchiveError(f"catalog.sqlite: row {row_id} of {table} does not match its checksum; run: bandsight repair")
+    return ArchiveError(f"{place}: row {row_id} of {table} does not match its checksum; run: bandsight repair")
 
 
 def sides_of(box: LonLatBox) -> list[float]:
@@ -106,7 +106,7 @@ def _check(table: Any, row: Any) -> None:
 
 
 def _naive_utc(time: datetime | None) -> datetime | None:
-    """Return a time as SQLite stores it: UTC without a zone."""
+    """Return a time as it is stored: UTC without a zone."""
     return time.astimezone(UTC).replace(tzinfo=None) if time else None
 
 

@@ -1,4 +1,4 @@
-"""A checksum for each row, since SQLite has none: a flipped bit is found."""
+"""A checksum for each row: a flipped bit is found, and a row moved between engines is known to be the same."""
 
 import datetime as dt
 import json
@@ -13,8 +13,8 @@ from sqlalchemy import DateTime, Float, Integer
 
 from bandsight.attributes.fields import FIELDS
 
-# A scene's id is not known before its row is written; a swap changes the generation.
-_LEFT_OUT = {"scenes": {"id", "checksum", "added_generation"}, "tiles": {"checksum"}}
+# A scene's id is not known before its row is written; a swap changes the generation; tiles are counted as they come.
+_LEFT_OUT = {"scenes": {"id", "checksum", "added_generation", "tile_count"}, "tiles": {"checksum"}}
 # Columns that came later count where they have a value: rows that were there before keep their check.
 _LATER = {"source", "decisions", "identity", "start_datetime", "end_datetime"} | {
     field.name for field in FIELDS.tile if field.name != "valid_fraction"

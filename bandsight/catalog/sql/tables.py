@@ -3,7 +3,18 @@
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, Double, ForeignKey, Index, LargeBinary, MetaData
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from bandsight.attributes.fields import FIELDS
@@ -22,7 +33,13 @@ class Base(DeclarativeBase):
     """Base of the tables."""
 
     metadata = MetaData(naming_convention=_NAMES)
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012  (SQLAlchemy's own form)
+    # 64 bits everywhere; SQLite's integers have them, and count up by themselves only under this name.
+    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own form)
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        int: BigInteger().with_variant(Integer(), "sqlite"),
+        float: Double,
+    }
 
 
 class ArchiveRow(Base):
@@ -72,6 +89,7 @@ class SceneRow(Base):
     start_datetime: Mapped[dt.datetime | None] = mapped_column(DateTime)
     end_datetime: Mapped[dt.datetime | None] = mapped_column(DateTime)
     added_generation: Mapped[int] = mapped_column(server_default="0", index=True)
+    tile_count: Mapped[int] = mapped_column(server_default="0")
 
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (a scene id is never used twice)
 

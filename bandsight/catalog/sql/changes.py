@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from bandsight.catalog.changes import SceneChanges
-from bandsight.catalog.sqlite.tables import ArchiveRow, RemovedSceneRow, SceneRow
+from bandsight.catalog.sql.tables import ArchiveRow, RemovedSceneRow, SceneRow
 
 MAX_REMOVED = 100_000
 """Removals that are remembered, some 25 bytes each."""

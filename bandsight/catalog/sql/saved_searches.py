@@ -9,13 +9,13 @@ import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from bandsight.catalog.saved_searches import SavedHits, SavedSearch, Status
-from bandsight.catalog.sqlite.tables import SavedSearchHitsRow, SavedSearchRow
+from bandsight.catalog.sql.tables import SavedSearchHitsRow, SavedSearchRow
 
 # Hits in one row: a page reads the rows that it touches.
 _CHUNK = 256
 
 
-class SqliteSavedSearches:
+class SqlSavedSearches:
     """Saved searches within one transaction."""
 
     def __init__(self, connection: Connection) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from bandsight.catalog.jobs import DIED, Counts, Job, State
-from bandsight.catalog.sqlite.tables import JobFailureRow, JobRow
+from bandsight.catalog.sql.tables import JobFailureRow, JobRow
 
 
-class SqliteJobs:
+class SqlJobs:
     """Jobs within one transaction."""
 
     def __init__(self, connection: Connection) -> None:

@@ -1,0 +1,92 @@
+"""Copies a catalog row for row into another one, whatever database each is in; it goes on where it was stopped."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import JSON, Connection, Integer, String, Table, cast, func, select, tuple_
+
+from bandsight.catalog.sql.catalog import SqlCatalog
+from bandsight.catalog.sql.tables import ArchiveRow, Base
+from bandsight.errors import ArchiveError
+
+# Rows in memory at a time, and in one transaction of the target.
+ROWS = 20_000
+
+
+def data_tables() -> list[Table]:
+    """Return the tables as rows may be inserted; the archive's own row, which completes a copy, comes last."""
+    archive = ArchiveRow.__table__
+    return [*(table for table in Base.metadata.sorted_tables if table is not archive), archive]  # type: ignore[list-item]
+
+
+def copy_part(source: Connection, target: SqlCatalog, table: Table) -> int:
+    """Copy the next rows that the target lacks, and return how many they were; 0 when it has all of them.
+
+    Args:
+        source: A transaction that reads one committed state.
+        target: A transaction that writes. Its rows are the first ones of the source's, in the order of their keys.
+        table: The table.
+    """
+    keys = list(table.primary_key.columns)
+    last = target.connection.execute(select(*keys).order_by(*(key.desc() for key in keys)).limit(1)).first()
+    if last is not None and not _has_numbers(table):
+        return 0
+    rows = _next_rows(source, table, None if last is None else tuple(last))
+    if rows:
+        target.load(table, rows)
+    return len(rows)
+
+
+def differences(source: Connection, target: Connection, table: Table) -> Iterator[str]:
+    """Yield the first difference between two copies of a table, compared row for row, in one sentence."""
+    counts = [int(one.execute(select(func.count()).select_from(table)).scalar_one()) for one in (source, target)]
+    if counts[0] != counts[1]:
+        yield f"catalog: {table.name}: {counts[0]} rows, of which {counts[1]} were copied"
+        return
+    last: Any = None
+    while mine := _next_rows(source, table, last):
+        for one, other in zip(mine, _next_rows(target, table, last), strict=True):
+            if one != other:
+                yield f"catalog: {table.name}: row {_key(table, one)} differs from the copy"
+                return
+        last = _key(table, mine[-1])
+
+
+def copy_all(source: Connection, target: SqlCatalog, *, first_scene: int) -> None:
+    """Copy all that a catalog holds into an empty one, in one transaction.
+
+    Raises:
+        ArchiveError: The target's rows are not those of the source.
+    """
+    for table in data_tables():
+        if table.name == ArchiveRow.__tablename__:
+            target.begin_scenes_at(first_scene)
+            target.settle()
+        while copy_part(source, target, table):
+            pass
+    if target.model() is None:
+        raise ArchiveError("catalog: it names no model; restore it from a backup")
+
+
+def _has_numbers(table: Table) -> bool:
+    """Return whether rows are known by numbers: databases sort text in ways of their own."""
+    return all(isinstance(key.type, Integer) for key in table.primary_key.columns)
+
+
+def _next_rows(of: Connection, table: Table, last: tuple[Any, ...] | None) -> list[tuple[Any, ...]]:
+    """Return the rows behind a key, JSON as text; those of a table of text keys, of which there are few, at once."""
+    keys = list(table.primary_key.columns)
+    chosen = select(
+        *(cast(one, String).label(one.name) if isinstance(one.type, JSON) else one for one in table.columns)
+    )
+    if not _has_numbers(table):
+        rows = [] if last is not None else [tuple(row) for row in of.execute(chosen)]
+        return sorted(rows, key=lambda row: _key(table, row))
+    if last is not None:
+        chosen = chosen.where(tuple_(*keys) > tuple_(*last))
+    return [tuple(row) for row in of.execute(chosen.order_by(*keys).limit(ROWS))]
+
+
+def _key(table: Table, row: Sequence[Any]) -> tuple[Any, ...]:
+    names = [column.name for column in table.columns]
+    return tuple(row[names.index(key.name)] for key in table.primary_key.columns)

@@ -1,0 +1,6 @@
+"""Column types of the migrations: what they were when each was written, and the same on every database."""
+
+from sqlalchemy import BigInteger, Integer
+
+INTEGER = BigInteger().with_variant(Integer(), "sqlite")
+"""64 bits. SQLite's integers have them, and count up by themselves only under their own name."""

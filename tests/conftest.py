@@ -1,0 +1,48 @@
+"""Engines that tests share; tests that need one are marked `cluster`, and skipped outside `make test-cluster`."""
+
+import os
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from tests.cluster import servers
+
+_numbers = count()
+WANTED = "BANDSIGHT_TEST_CLUSTER"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get(WANTED):
+        return
+    skip = pytest.mark.skip(reason="needs servers of its own; run: make test-cluster")
+    for item in items:
+        if item.get_closest_marker("cluster"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.Server]:
+    """A PostgreSQL server with a database `plain` and, where the extension is installed, a database `postgis`."""
+    with servers.postgres() as server:
+        _make_databases(server)
+        yield server
+
+
+def _make_databases(server: servers.Server) -> None:
+    import psycopg
+
+    def run(database: str, *statements: str) -> None:
+        where = f"postgresql://{servers.USER}:secret@127.0.0.1:{server.port}/{database}"
+        with psycopg.connect(where, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    run("postgres", "CREATE DATABASE plain", "CREATE DATABASE postgis", "CREATE ROLE reader LOGIN PASSWORD 'only'")
+    run("postgis", "CREATE EXTENSION postgis")
+
+
+def postgres_url(server: servers.Server, database: str = "plain", schema: str | None = None) -> str:
+    """Return the URL of a catalog that does not exist yet."""
+    name = schema or f"test_{next(_numbers)}"
+    return f"postgresql+psycopg://{servers.USER}:secret@127.0.0.1:{server.port}/{database}?schema={name}"
