@@ -79,10 +79,10 @@ def providers(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "available"),
     [
-        *((folder, declared("stac", "geoparquet", "geopandas")) for folder in INSTALLED),
+        *((folder, declared("stac", "geoparquet", "geopandas", "cluster")) for folder in INSTALLED),
         ("demo", declared()),
         ("training", declared("training")),
-        ("tests", declared("stac", "geoparquet", "geopandas", group="dev")),
+        ("tests", declared("stac", "geoparquet", "geopandas", "cluster", group="dev")),
         ("bench", declared("stac", "geoparquet", "training", group="dev") | PEERS),
     ],
 )
