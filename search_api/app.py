@@ -15,7 +15,7 @@ from bandsight.maps.request import ClassifyBody, HeatmapBody
 from bandsight.search.request import RegisterBody, SearchBody
 from bandsight.stac.documents import landing_page
 from bandsight.stac.links import JSON
-from search_api import health, jobs, metrics, overview, sign_in
+from search_api import health, jobs, labels, metrics, overview, sign_in
 from search_api.errors import add_handlers
 from search_api.export.routes import export_router
 from search_api.first_run import FirstRunMiddleware
@@ -132,6 +132,7 @@ def _add_routes(app: FastAPI) -> None:
         tile_routes.router,
         scene_routes.router,
         collection_routes.router,
+        labels.router,
         overview.router,
         jobs.router,
         sign_in.router,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bandsight.archive.footprint_cache import FootprintCache
 from bandsight.archive.job_log import JobLog
+from bandsight.archive.labels import Labels
 from bandsight.archive.open import ENGINES, Engines, Where, locate
 from bandsight.archive.saved_searches import SavedSearches
 from bandsight.archive.scene_attributes import SceneTable
@@ -340,6 +341,11 @@ class Archive:
     def saved_searches(self) -> SavedSearches:
         """Saved searches; a reader may write them too."""
         return SavedSearches(self.database, self.model.digest)
+
+    @property
+    def labels(self) -> Labels:
+        """Labels and the classifiers trained on them; a reader may write them too."""
+        return Labels(self.database, self.model.digest)
 
     # Inside
 

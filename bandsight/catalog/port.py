@@ -5,7 +5,7 @@ their segment; a segment that no transaction names does not exist. An adapter re
 `ArchiveError` with a way out, or as a `BusyError` where the same request may succeed later.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.attributes.segments import Segment
 from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.jobs import Counts, Job, State
+from bandsight.catalog.labels import Classifier, Label, LabelCollection, TilePlace
 from bandsight.catalog.records import ModelIdentity, Scene, SceneRecord, Tile, TileRecord
 from bandsight.catalog.saved_searches import SavedHits, SavedSearch, Status
 
@@ -81,6 +82,52 @@ class SavedSearchRows(Protocol):
         """Return which of some ids are taken."""
 
 
+class LabelRows(Protocol):
+    """Labels and classifiers within one transaction."""
+
+    def collections(self) -> list[LabelCollection]:
+        """Return all collections, by name."""
+
+    def collection(self, name: str) -> LabelCollection | None:
+        """Return a collection, None where there is none of this name."""
+
+    def add_collection(self, name: str, sentences: Mapping[str, str]) -> None:
+        """Insert a collection; the name is not taken."""
+
+    def set_sentences(self, collection: int, sentences: Mapping[str, str]) -> None:
+        """Replace the classes of a collection and their sentences."""
+
+    def delete_collection(self, collection: int) -> None:
+        """Delete a collection with its labels and classifiers."""
+
+    def put(self, collection: int, labels: Sequence[Label]) -> None:
+        """Insert labels; one of the same tile and annotator is replaced."""
+
+    def remove(self, collection: int, tiles: Sequence[int], annotator: str | None) -> int:
+        """Delete the labels of tiles, of one annotator or of all, and return how many there were."""
+
+    def remove_by_id(self, ids: Sequence[int]) -> None:
+        """Delete labels by their ids."""
+
+    def labels(self, collection: int) -> list[Label]:
+        """Return the labels of a collection, oldest first."""
+
+    def count(self, collection: int) -> int:
+        """Return how many labels a collection has."""
+
+    def tile_at(self, place: TilePlace) -> int | None:
+        """Return the tile that lies at a place, None where there is none."""
+
+    def add_classifier(self, collection: int, classifier: Classifier) -> int:
+        """Insert a classifier as the newest version of its collection and return the version."""
+
+    def classifiers(self, collection: LabelCollection) -> list[Classifier]:
+        """Return all versions of a collection's classifier, newest first."""
+
+    def classifier(self, collection: LabelCollection, version: int | None) -> Classifier | None:
+        """Return a version of a collection's classifier, the newest for None; None where there is none."""
+
+
 class Catalog(Protocol):
     """One transaction's view of the catalog."""
 
@@ -91,6 +138,10 @@ class Catalog(Protocol):
     @property
     def saved_searches(self) -> SavedSearchRows:
         """Saved searches."""
+
+    @property
+    def labels(self) -> LabelRows:
+        """Labels and classifiers."""
 
     def model(self) -> ModelIdentity | None:
         """Return the archive's model, None where the catalog names none."""
@@ -298,7 +349,7 @@ class CatalogDatabase(Protocol):
     def swap_in(self, beside: Self) -> int:
         """Replace all scenes, tiles, segments and the model by another catalog's, in one commit.
 
-        Jobs and saved searches stay.
+        Jobs, saved searches and labels stay.
 
         Returns:
             The generation that the commit makes.

@@ -132,7 +132,7 @@ def search(
     filters = _filters(bbox, intersects, when, collection, sensor, max_cloud, cql2)
     title = ", ".join([*(texts or ()), *map(str, image or ()), *(f"tile {tile}" for tile in like or ())]) or "places"
     with loading.open_archive(archive) as opened:
-        searcher = _searcher(opened, model, device)
+        searcher = searcher_of(opened, model, device)
         page = _run(searcher, {"semantic": semantic, "limit": top, "token": token, **filters})
         _show(opened, page, title, as_json=as_json, out=out, sheet=sheet)
 
@@ -163,7 +163,7 @@ def similar(
     with loading.open_archive(archive) as opened:
         chosen = _tile_at(opened, at) if tile_id is None and at is not None else tile_id
         semantic = {"positive": [{"id": chosen}]}
-        page = _run(_searcher(opened, None, "cpu"), {"semantic": semantic, "limit": top, "token": token, **filters})
+        page = _run(searcher_of(opened, None, "cpu"), {"semantic": semantic, "limit": top, "token": token, **filters})
         _show(opened, page, f"similar to tile {chosen}", as_json=as_json, out=out, sheet=sheet)
 
 
@@ -189,11 +189,11 @@ def classify(
         bbox=bbox, datetime=when, collections=collection or (), sensors=sensor or (), max_cloud_fraction=max_cloud
     )
     with loading.open_archive(archive) as opened:
-        rows = classify_tiles(opened, _searcher(opened, model, device).encoder, sentences, where)
+        rows = classify_tiles(opened, searcher_of(opened, model, device).encoder, sentences, where)
     typer.echo(json.dumps(rows, indent=1) if as_json else summary(rows, list(sentences)))
 
 
-def _searcher(opened: "Archive", model: str | None, device: str) -> "Searcher":
+def searcher_of(opened: "Archive", model: str | None, device: str) -> "Searcher":
     """Return a searcher that loads the model when a sentence or a picture needs it."""
     from bandsight.search.searcher import Searcher
 

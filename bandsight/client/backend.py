@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bandsight.client.labels import LabelBackend
+
 if TYPE_CHECKING:
     from bandsight.export.formats import ExportFormat
 
@@ -38,6 +40,10 @@ class Backend(Protocol):
 
     Every method raises a BandsightError whose message names what was found and what is needed.
     """
+
+    @property
+    def labels(self) -> LabelBackend:
+        """Requests about labels."""
 
     def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
         """Return the first page of at most `limit` results; `body` is a `SearchBody` without limit."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bandsight.client.backend import Backend
 from bandsight.client.examples import picture
+from bandsight.client.labels import Labels
 from bandsight.client.requests import box, filters, plain, search_body, tile_id
 from bandsight.client.results import Results
 
@@ -97,6 +98,28 @@ class Client:
         """
         body = {"labels": labels, **filters(options)} | ({} if image is None else {"image": picture(image)})
         return self._backend.classify(plain(body))
+
+    def label_collections(self) -> list[dict[str, Any]]:
+        """Return the collections of labels with their classes and numbers of labels."""
+        found: list[dict[str, Any]] = self._backend.labels.collections()["collections"]
+        return found
+
+    def create_labels(self, name: str, classes: dict[str, str]) -> Labels:
+        """Make a collection of labels.
+
+        Args:
+            name: Letters, digits, and `.`, `_`, `-`.
+            classes: For each class, the sentence that describes it, e.g. `{"pond": "a pond"}`; empty for none.
+
+        Raises:
+            QueryError: The name is taken or cannot be used, or a class cannot.
+        """
+        self._backend.labels.create({"name": name, "classes": classes})
+        return self.labels(name)
+
+    def labels(self, name: str) -> Labels:
+        """Return a collection of labels by its name, whether or not it exists yet."""
+        return Labels(self._backend.labels, name)
 
     def heatmap(
         self,

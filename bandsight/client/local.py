@@ -10,6 +10,7 @@ import orjson
 from bandsight.archive import Archive
 from bandsight.client.backend import ItemsPage, SavedSearch
 from bandsight.export.request import ExportBody
+from bandsight.learning.service import LabelService
 from bandsight.maps.classes import classify
 from bandsight.maps.heatmap import heatmap
 from bandsight.maps.request import ClassifyBody, HeatmapBody
@@ -75,6 +76,11 @@ class LocalBackend:
     def close(self) -> None:
         """Close the archive."""
         self._archive.close()
+
+    @property
+    def labels(self) -> LabelService:
+        """Requests about labels; see `Backend`."""
+        return LabelService(self._searcher)
 
     def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
         """Return the first page; see `Backend`."""

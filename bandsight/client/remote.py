@@ -9,6 +9,7 @@ import httpx2
 
 from bandsight import errors
 from bandsight.client.backend import ItemsPage, SavedSearch
+from bandsight.client.remote_labels import RemoteLabels
 from bandsight.errors import BandsightError, ImageError, NotFoundError, QueryError, SceneError, SettingsError
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ class RemoteBackend:
     def close(self) -> None:
         """Close connections."""
         self._http.close()
+
+    @property
+    def labels(self) -> RemoteLabels:
+        """Requests about labels; see `Backend`."""
+        return RemoteLabels(self._request)
 
     def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
         """Return the first page; see `Backend`."""

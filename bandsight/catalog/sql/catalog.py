@@ -35,6 +35,7 @@ from bandsight.catalog.port import SceneAttributes
 from bandsight.catalog.records import ModelIdentity, Scene, SceneRecord, Tile, TileRecord
 from bandsight.catalog.sql.changes import added_generations, changes_since, record_removed
 from bandsight.catalog.sql.jobs import SqlJobs
+from bandsight.catalog.sql.labels import SqlLabels
 from bandsight.catalog.sql.rows import (
     SIDES,
     UNREADABLE,
@@ -73,6 +74,7 @@ class SqlCatalog(ABC):
         self.connection = connection
         self.jobs = SqlJobs(connection)
         self.saved_searches = SqlSavedSearches(connection)
+        self.labels = SqlLabels(connection)
 
     # The archive row
 

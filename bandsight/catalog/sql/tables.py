@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -226,3 +227,50 @@ class SavedSearchHitsRow(Base):
     chunk: Mapped[int] = mapped_column(primary_key=True)
     ids: Mapped[bytes] = mapped_column(LargeBinary)
     scores: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LabelCollectionRow(Base):
+    """A collection of labels; fields as in `LabelCollection`."""
+
+    __tablename__ = "label_collections"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    sentences: Mapped[dict[str, Any]]
+    created: Mapped[dt.datetime] = mapped_column(DateTime)
+
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (an id is never used twice)
+
+
+class LabelRow(Base):
+    """A label; fields as in `Label`. Its tile may be gone, so no key refers to the tiles."""
+
+    __tablename__ = "labels"
+    __table_args__ = (UniqueConstraint("collection", "tile", "annotator"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    collection: Mapped[int] = mapped_column(ForeignKey("label_collections.id", ondelete="CASCADE"))
+    tile: Mapped[int]
+    cls: Mapped[str]
+    annotator: Mapped[str]
+    created: Mapped[dt.datetime] = mapped_column(DateTime)
+    model_digest: Mapped[str]
+    scene: Mapped[str]
+    cell: Mapped[str]
+    scale: Mapped[int]
+    geometry: Mapped[dict[str, Any]]
+
+
+class ClassifierRow(Base):
+    """A version of a classifier; `weights` are those of its heads, float32, little-endian, one after the other."""
+
+    __tablename__ = "classifiers"
+
+    collection: Mapped[int] = mapped_column(ForeignKey("label_collections.id", ondelete="CASCADE"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    created: Mapped[dt.datetime] = mapped_column(DateTime)
+    model_digest: Mapped[str]
+    labels: Mapped[int]
+    heads: Mapped[list[Any]]
+    weights: Mapped[bytes] = mapped_column(LargeBinary)
+    report: Mapped[dict[str, Any]]

@@ -1,0 +1,134 @@
+"""Labels from Python: collections of labelled tiles, their classifiers, and the tiles to label next."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from bandsight.client.requests import tile_id
+
+
+class LabelBackend(Protocol):
+    """Answers requests about labels; `bandsight.learning.requests` has their bodies."""
+
+    def collections(self) -> dict[str, Any]:
+        """Return the collections."""
+
+    def create(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Make a collection."""
+
+    def add_classes(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Add classes, or change their sentences."""
+
+    def get(self, name: str) -> dict[str, Any]:
+        """Return a collection."""
+
+    def delete(self, name: str) -> None:
+        """Delete a collection."""
+
+    def add(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Label tiles."""
+
+    def remove(self, name: str, tile: int, annotator: str | None = None) -> dict[str, Any]:
+        """Delete the labels of a tile."""
+
+    def features(self, name: str) -> dict[str, Any]:
+        """Return the labels as GeoJSON."""
+
+    def load(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Label what features stand for."""
+
+    def reattach(self, name: str) -> dict[str, Any]:
+        """Move labels to the tiles that now lie where theirs were."""
+
+    def train(self, name: str) -> dict[str, Any]:
+        """Train the classifier."""
+
+    def classifiers(self, name: str) -> dict[str, Any]:
+        """Return all versions of the classifier."""
+
+    def proposals(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the tiles to label next."""
+
+
+class Labels:
+    """One collection of labels."""
+
+    def __init__(self, backend: LabelBackend, name: str) -> None:
+        self._backend, self.name = backend, name
+
+    def info(self) -> dict[str, Any]:
+        """Return classes, counts, conflicts and versions of the classifier."""
+        return self._backend.get(self.name)
+
+    def add_classes(self, classes: Mapping[str, str]) -> dict[str, Any]:
+        """Add classes with their sentences, or change the sentences of those that there are."""
+        return self._backend.add_classes(self.name, {"name": self.name, "classes": dict(classes)})
+
+    def add(self, cls: str, items: Any, annotator: str = "anonymous") -> int:
+        """Label tiles and return how many.
+
+        Args:
+            cls: A class of the collection, `none` or `skip`.
+            items: A tile's number or Item, or a list of them.
+            annotator: Who says so.
+
+        Raises:
+            NotFoundError: There is no such tile; then nothing is added.
+            QueryError: The class is not of this collection.
+        """
+        several = items if isinstance(items, (list, tuple, set)) else [items]
+        body = {"class": cls, "tiles": [tile_id(item) for item in several], "annotator": annotator}
+        return int(self._backend.add(self.name, body)["labels"])
+
+    def remove(self, item: Any, annotator: str | None = None) -> int:
+        """Delete the labels of a tile, of one annotator or of all, and return how many there were."""
+        return int(self._backend.remove(self.name, tile_id(item), annotator)["removed"])
+
+    def features(self) -> dict[str, Any]:
+        """Return the labels as a GeoJSON FeatureCollection, which `load` can read again."""
+        return self._backend.features(self.name)
+
+    def load(
+        self,
+        features: str | Path | Mapping[str, Any],
+        *,
+        class_property: str = "class",
+        cls: str | None = None,
+        annotator: str = "import",
+    ) -> dict[str, Any]:
+        """Label the tiles that points or polygons stand for, and return what was done.
+
+        Args:
+            features: A FeatureCollection, or a file (GeoJSON, GeoParquet).
+            class_property: Property with the class of a feature.
+            cls: Class of features without this property.
+            annotator: Name for labels without the property `annotator`.
+        """
+        if isinstance(features, (str, Path)):
+            from bandsight.learning.label_files import read_features
+
+            features = read_features(Path(features))
+        body = {"features": dict(features), "class_property": class_property, "annotator": annotator}
+        return self._backend.load(self.name, body if cls is None else body | {"class": cls})
+
+    def reattach(self) -> dict[str, Any]:
+        """Move labels to the tiles that now lie where theirs were, after scenes were indexed again."""
+        return self._backend.reattach(self.name)
+
+    def train(self) -> dict[str, Any]:
+        """Train the classifier and return its figures, warnings and likely mistakes."""
+        return self._backend.train(self.name)
+
+    def classifiers(self) -> list[dict[str, Any]]:
+        """Return all versions of the classifier, newest first."""
+        found: list[dict[str, Any]] = self._backend.classifiers(self.name)["classifiers"]
+        return found
+
+    def propose(self, limit: int = 20) -> list[dict[str, Any]]:
+        """Return the tiles whose labels would teach most, as STAC Items."""
+        found: list[dict[str, Any]] = self._backend.proposals(self.name, {"limit": limit})["features"]
+        return found
+
+    def delete(self) -> None:
+        """Delete the collection with its labels and classifiers."""
+        self._backend.delete(self.name)

@@ -1,0 +1,208 @@
+"""Trains one class against the rest: a linear head with a calibrated probability, checked on other places."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.evaluation.bootstrap import interval
+from bandsight.evaluation.metrics import average_precision, calibration_curve
+from bandsight.learning.folds import Groups, folds
+from bandsight.learning.logistic import Floats, fit_logistic, sigmoid
+
+# The strength of the prior is chosen among these by the log loss on other places; see bench/labels.py.
+_PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
+_DEFAULT_PENALTY = 0.3
+_RESAMPLES = 300
+_CURVE = (0.25, 0.5, 0.75, 1.0)
+# Fewer places with the class, or without it, give no figure worth showing.
+MIN_PLACES = 4
+# How strongly the line from logits to probabilities is held at "as they are".
+_LINE_PENALTY = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Examples:
+    """Labelled tiles as a head sees them."""
+
+    rows: Floats
+    """Features, shape (n, d)."""
+    positive: NDArray[np.bool_]
+    """Whether each shows the class, shape (n,)."""
+    groups: Groups
+    """The place of each, shape (n,)."""
+    direction: Floats | None
+    """Weights of the sentence that describes the class, in features, shape (d,); None without one."""
+    spread: float = 1.0
+    """Standard deviation of the sentence's scores over the archive."""
+
+    def take(self, chosen: NDArray[np.bool_]) -> "Examples":
+        """Return some of them."""
+        return Examples(
+            rows=self.rows[chosen],
+            positive=self.positive[chosen],
+            groups=self.groups[chosen],
+            direction=self.direction,
+            spread=self.spread,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainedHead:
+    """A head in the space of features, and what is known of it."""
+
+    weights: Floats
+    """Shape (d,)."""
+    bias: float
+    """The probability is sigmoid(weights · features + bias)."""
+    calibrated: bool
+    """Whether the probability was fitted to labels of other places than those trained on."""
+    probabilities: Floats | None
+    """Of each label by heads that did not see its place, shape (n,); None where there are too few places."""
+    figures: dict[str, Any]
+    """Figures on other places, each with its 95% interval, the learning curve, and the strength of the prior."""
+
+
+def train_head(examples: Examples) -> TrainedHead:
+    """Train a head; there is at least one label with the class and one without."""
+    split = folds(examples.groups, examples.positive)
+    if split is None or min(_places(examples)) < MIN_PLACES:
+        weights, bias = _fit(examples, _DEFAULT_PENALTY)
+        figures = {"penalty": _DEFAULT_PENALTY, "places": _place_counts(examples)}
+        return TrainedHead(weights=weights, bias=bias, calibrated=False, probabilities=None, figures=figures)
+    tried = {penalty: _held_out(examples, split, penalty) for penalty in _PENALTIES}
+    penalty = min(_PENALTIES, key=lambda one: (_log_loss(*_line(tried[one], examples), tried[one], examples), -one))
+    logits = tried[penalty]
+    slope, shift = _line(logits, examples)
+    weights, bias = _fit(examples, penalty)
+    known = np.empty(len(logits))
+    for one in np.unique(split):
+        # Each label's probability comes from a line that did not see it either.
+        here = split == one
+        known[here] = _apply(_line(logits[~here], examples.take(~here)), logits[here])
+    figures = {
+        "penalty": penalty,
+        "places": _place_counts(examples),
+        "folds": int(split.max()) + 1,
+        **_figures(examples, logits, known),
+        "learning_curve": _learning_curve(examples, split, penalty),
+    }
+    return TrainedHead(
+        weights=slope * weights, bias=slope * bias + shift, calibrated=True, probabilities=known, figures=figures
+    )
+
+
+def _fit(examples: Examples, penalty: float) -> tuple[Floats, float]:
+    """Return weights and bias; labels with and without the class count as much as each other."""
+    truth = examples.positive.astype(np.float64)
+    counts = np.where(examples.positive, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
+    centre = None
+    if examples.direction is not None:
+        centre = _sentence_weights(examples, truth, counts)
+    return fit_logistic(examples.rows, truth, penalty=penalty, weights=counts, centre=centre)
+
+
+def _sentence_weights(examples: Examples, truth: Floats, counts: Floats) -> Floats:
+    """Return the weights of the sentence alone, as strong as the labels bear out; zeros where they contradict it."""
+    assert examples.direction is not None
+    scores = examples.rows @ examples.direction / examples.spread
+    slope, _ = fit_logistic(scores[:, None], truth, penalty=1.0, weights=counts)
+    return examples.direction * (max(float(slope[0]), 0.0) / examples.spread)
+
+
+def _held_out(examples: Examples, split: Groups, penalty: float) -> Floats:
+    """Return the logit of each label by heads that did not see its place."""
+    logits = np.empty(len(split))
+    for one in np.unique(split):
+        here = split == one
+        weights, bias = _fit(examples.take(~here), penalty)
+        logits[here] = examples.rows[here] @ weights + bias
+    return logits
+
+
+def _line(logits: Floats, examples: Examples) -> tuple[float, float]:
+    """Return slope and shift from logits to those of calibrated probabilities, after Platt (1999).
+
+    Targets are pulled from 0 and 1 by the number of labels, half as far as Platt does (Jeffreys' prior); the slope is
+    held near 1 for the same reason.
+    """
+    positives = int(examples.positive.sum())
+    others = len(logits) - positives
+    targets = np.where(examples.positive, (positives + 0.5) / (positives + 1), 0.5 / (others + 1))
+    slope, shift = fit_logistic(logits[:, None], targets, penalty=_LINE_PENALTY, centre=np.ones(1))
+    return max(float(slope[0]), 0.0), shift
+
+
+def _apply(line: tuple[float, float], logits: Floats) -> Floats:
+    return sigmoid(line[0] * logits + line[1])
+
+
+def _log_loss(slope: float, shift: float, logits: Floats, examples: Examples) -> float:
+    moved = slope * logits + shift
+    return float((np.logaddexp(0, moved) - examples.positive * moved).mean())
+
+
+def _figures(examples: Examples, logits: Floats, probabilities: Floats) -> dict[str, Any]:
+    """Return figures with 95% intervals from resampling places."""
+    names, at = np.unique(examples.groups, return_inverse=True)
+    members = [np.flatnonzero(at == one) for one in range(len(names))]
+    rng = np.random.default_rng(0)
+    resampled: dict[str, list[float]] = {}
+    for _ in range(_RESAMPLES):
+        rows = np.concatenate([members[one] for one in rng.integers(0, len(names), len(names))])
+        for name, value in _point(logits[rows], probabilities[rows], examples.positive[rows]).items():
+            resampled.setdefault(name, []).append(value)
+    points = _point(logits, probabilities, examples.positive)
+    made: dict[str, Any] = {
+        name: {"value": round(value, 3), "interval": interval(np.array(resampled[name]), 3)}
+        for name, value in points.items()
+    }
+    made["calibration"] = calibration_curve(probabilities.astype(np.float32), examples.positive, bins=5)
+    return made
+
+
+def _point(logits: Floats, probabilities: Floats, positive: NDArray[np.bool_]) -> dict[str, float]:
+    yes = probabilities >= 0.5  # noqa: PLR2004
+    hits = float((yes & positive).sum())
+    nothing = float("nan")
+    return {
+        "average_precision": average_precision(logits.astype(np.float32), positive) if positive.any() else nothing,
+        "precision": hits / int(yes.sum()) if yes.any() else nothing,
+        "recall": hits / int(positive.sum()) if positive.any() else nothing,
+        "accuracy": float((yes == positive).mean()),
+    }
+
+
+def _learning_curve(examples: Examples, split: Groups, penalty: float) -> list[dict[str, float]]:
+    """Return the average precision on other places of heads trained on a part of the places."""
+    names = np.unique(examples.groups)
+    order = np.random.default_rng(0).permutation(names)
+    rank = np.argsort(order)[np.searchsorted(names, examples.groups)]
+    curve = []
+    for share in _CURVE:
+        kept = rank < max(2, round(share * len(names)))
+        logits, used = np.full(len(split), np.nan), []
+        for one in np.unique(split):
+            here = split == one
+            part = examples.take(kept & ~here)
+            if not part.positive.any() or part.positive.all():
+                continue
+            weights, bias = _fit(part, penalty)
+            logits[here] = examples.rows[here] @ weights + bias
+            used.append(len(part.positive))
+        known = np.isfinite(logits)
+        if used and examples.positive[known].any():
+            value = average_precision(logits[known].astype(np.float32), examples.positive[known])
+            curve.append({"labels": round(float(np.mean(used))), "average_precision": round(value, 3)})
+    return curve
+
+
+def _places(examples: Examples) -> tuple[int, int]:
+    groups, positive = examples.groups, examples.positive
+    return len(np.unique(groups[positive])), len(np.unique(groups[~positive]))
+
+
+def _place_counts(examples: Examples) -> dict[str, int]:
+    with_class, without = _places(examples)
+    return {"with": with_class, "without": without}

@@ -1,0 +1,153 @@
+"""Proposes the tiles whose labels would teach a classifier most: uncertain, typical of the archive, and diverse."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.attributes.filters import Filter
+from bandsight.catalog.labels import Classifier, Label, LabelCollection
+from bandsight.errors import QueryError
+from bandsight.learning.features import FeatureSpace
+from bandsight.learning.logistic import Floats, sigmoid
+from bandsight.learning.training import TooFewLabelsError, fit, sample_vectors
+from bandsight.search.searcher import Searcher
+
+MAX_PROPOSALS = 1000
+# The most uncertain tiles, among which the typical and diverse are chosen.
+_POOL = 2000
+# Tiles of the sample that tell how typical a tile is.
+_NEIGHBOURS = 10
+# Until there are labels of both kinds, so many of the best tiles of the sentence are proposed, and as many at random.
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A tile to label next."""
+
+    tile: int
+    """Its id."""
+    cls: str
+    """The class that it is uncertain about."""
+    probability: float | None
+    """Of that class; None before there is a classifier."""
+    gain: float
+    """How much its label is expected to teach, 0..1; for comparison within one list."""
+
+
+def propose(searcher: Searcher, name: str, count: int, where: Filter | None = None) -> list[Proposal]:
+    """Return tiles to label next, the most instructive first.
+
+    With labels, the classifier of all labels there are now is trained for it. Without labels of both kinds, half of the
+    tiles are the best by the sentences of the classes, and half are drawn at random.
+
+    Args:
+        searcher: Archive and model.
+        name: The collection.
+        count: Most tiles.
+        where: Which tiles may be proposed; all when None.
+
+    Raises:
+        NotFoundError: There is no such collection.
+        QueryError: The filter cannot be used, or there is neither a label nor a sentence.
+    """
+    if not 1 <= count <= MAX_PROPOSALS:
+        raise QueryError(f"limit: found {count}; need 1 to {MAX_PROPOSALS}")
+    archive = searcher.archive
+    collection, labels = archive.labels.get(name), archive.labels.labels(name)
+    among = where or Filter()
+    if labels:
+        among = Filter(exclude=tuple(sorted({label.tile for label in labels})), all_of=(among,))
+    try:
+        classifier = fit(searcher, collection, labels)
+    except TooFewLabelsError:
+        return _first(searcher, collection, labels, count, among)
+    return _instructive(searcher, classifier, labels, count, among)
+
+
+def _instructive(
+    searcher: Searcher, classifier: Classifier, labels: Sequence[Label], count: int, among: Filter
+) -> list[Proposal]:
+    archive = searcher.archive
+    weights = np.stack([head.weights for head in classifier.heads])
+    biases = np.array([head.bias for head in classifier.heads])
+    found = archive.similarities(weights, among)
+    if not len(found.selection.ids):
+        return []
+    chances = sigmoid(found.scores.astype(np.float64) + biases[:, None])
+    doubts = 1 - np.abs(2 * chances - 1)
+    doubt, unsure = doubts.max(axis=0), doubts.argmax(axis=0)
+    pool = np.argsort(-doubt, kind="stable")[: max(_POOL, 2 * count)]
+    sample = sample_vectors(archive)
+    space = FeatureSpace.of(sample)
+    candidates = _unit(space.features(archive.vectors(found.selection.ids[pool].tolist())))
+    typical = _typical(candidates, _unit(space.features(sample)))
+    known = sorted({label.tile for label in labels} & set(archive.tiles_by_id([label.tile for label in labels])))
+    labelled = _unit(space.features(archive.vectors(known)))
+    order, gains = _diverse(candidates, doubt[pool] * typical, labelled, count)
+    return [
+        Proposal(
+            tile=int(found.selection.ids[pool[at]]),
+            cls=classifier.heads[int(unsure[pool[at]])].cls,
+            probability=round(float(chances[unsure[pool[at]], pool[at]]), 3),
+            gain=round(gain, 3),
+        )
+        for at, gain in zip(order, gains, strict=True)
+    ]
+
+
+def _typical(candidates: Floats, sample: Floats) -> Floats:
+    """Return how near each candidate is to the archive's other tiles, 0..1, shape (n,)."""
+    near = candidates @ sample.T
+    count = min(_NEIGHBOURS, near.shape[1])
+    mean = np.partition(near, near.shape[1] - count, axis=1)[:, -count:].mean(axis=1)
+    return np.asarray(np.clip(mean, 0, 1), np.float64)
+
+
+def _diverse(candidates: Floats, values: Floats, labelled: Floats, count: int) -> tuple[list[int], list[float]]:
+    """Return candidates by their value times how unlike they are to all that is labelled or chosen before."""
+    nearest = (candidates @ labelled.T).max(axis=1) if len(labelled) else np.zeros(len(candidates))
+    left = np.ones(len(candidates), bool)
+    chosen, gains = [], []
+    for _ in range(min(count, len(candidates))):
+        gain = np.where(left, values * (1 - np.clip(nearest, 0, 1)), -1.0)
+        best = int(np.argmax(gain))
+        chosen.append(best)
+        gains.append(float(gain[best]))
+        left[best] = False
+        nearest = np.maximum(nearest, candidates @ candidates[best])
+    return chosen, gains
+
+
+def _first(
+    searcher: Searcher, collection: LabelCollection, labels: Sequence[Label], count: int, among: Filter
+) -> list[Proposal]:
+    """Return tiles for the first labels: half by the sentences, half at random."""
+    archive = searcher.archive
+    sentences = {cls: text for cls, text in collection.sentences.items() if text}
+    if not sentences and not labels:
+        raise QueryError(
+            f"labels {collection.name}: found neither a label nor a sentence, so there is nothing to propose by; label "
+            "some tiles that a search has found, or describe a class: bandsight label class"
+        )
+    proposals: dict[int, Proposal] = {}
+    per_class = max(1, count // 2 // max(1, len(sentences)))
+    if sentences:
+        found = archive.similarities(searcher.encoder.embed_texts(list(sentences.values())), among)
+        for cls, scores in zip(sentences, found.scores, strict=True):
+            for at in np.argsort(-scores, kind="stable")[:per_class].tolist():
+                tile = int(found.selection.ids[at])
+                proposals.setdefault(tile, Proposal(tile=tile, cls=cls, probability=None, gain=1.0))
+    ids = archive.tile_ids(among)
+    drawn = np.random.default_rng([_SEED, len(labels)]).permutation(ids)
+    for tile in drawn.tolist():
+        if len(proposals) >= count:
+            break
+        proposals.setdefault(tile, Proposal(tile=tile, cls=collection.classes[0], probability=None, gain=0.0))
+    return list(proposals.values())[:count]
+
+
+def _unit(rows: Floats) -> NDArray[np.float64]:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float64)

@@ -1,0 +1,52 @@
+"""The bodies of requests about labels, the same for the API, the client and the command line."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bandsight.learning.proposals import MAX_PROPOSALS
+from bandsight.search.question import TileId
+
+MAX_LABELS_A_REQUEST = 10_000
+Class = Annotated[str, Field(min_length=1, max_length=64)]
+Annotator = Annotated[str, Field(min_length=1, max_length=100, description="Who labels")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class NewCollection(_Strict):
+    """A collection of labels."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "ponds", "classes": {"pond": "a pond"}}]})
+
+    name: str = Field(min_length=1, max_length=64, description="Letters, digits, '.', '_' and '-'")
+    classes: dict[str, str] = Field(description="For each class, the sentence that describes it; empty for none")
+
+
+class NewLabels(_Strict):
+    """Labels of tiles."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"class": "pond", "tiles": [12, 17], "annotator": "ada"}]}
+    )
+
+    cls: Class = Field(alias="class", description="A class of the collection, none or skip")
+    tiles: list[TileId] = Field(min_length=1, max_length=MAX_LABELS_A_REQUEST)
+    annotator: Annotator = "anonymous"
+
+
+class ImportLabels(_Strict):
+    """Labels as GeoJSON."""
+
+    features: dict[str, Any] = Field(description="FeatureCollection of points or polygons; an export can be read again")
+    class_property: str = Field(default="class", min_length=1, max_length=100, description="Property with the class")
+    cls: Class | None = Field(default=None, alias="class", description="Class of features without this property")
+    annotator: Annotator = "import"
+
+
+class ProposalQuery(_Strict):
+    """Which tiles to propose."""
+
+    limit: int = Field(default=20, ge=1, le=MAX_PROPOSALS, description="Most tiles")

@@ -1,0 +1,145 @@
+"""Labels and classifiers as requests and documents: what the API, the client and the command line have in common."""
+
+from collections import Counter
+from typing import Any
+
+from bandsight.archive.labels import conflicts
+from bandsight.attributes.datetimes import rfc3339
+from bandsight.catalog.labels import Classifier, LabelCollection
+from bandsight.learning.label_files import as_geojson, import_features
+from bandsight.learning.proposals import propose
+from bandsight.learning.requests import ImportLabels, NewCollection, NewLabels, ProposalQuery
+from bandsight.learning.training import train
+from bandsight.search.searcher import Searcher
+from bandsight.search.validation import validated
+from bandsight.stac.items import tile_item
+from bandsight.stac.links import Root
+
+# Of a document; there may be thousands.
+_SHOWN = 100
+
+
+class LabelService:
+    """Answers requests about labels from an open archive; documents are JSON values."""
+
+    def __init__(self, searcher: Searcher, root: Root | None = None) -> None:
+        """Prepare.
+
+        Args:
+            searcher: Archive and model.
+            root: Where items are served, for their links; None without a server.
+        """
+        self._searcher, self._labels, self._root = searcher, searcher.archive.labels, root
+
+    def collections(self) -> dict[str, Any]:
+        """Return the collections."""
+        return {"collections": [{**_collection(one), "labels": count} for one, count in self._labels.all()]}
+
+    def create(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Make a collection; `body` is a `NewCollection`."""
+        asked = validated(NewCollection, body)
+        return _collection(self._labels.create(asked.name, asked.classes))
+
+    def add_classes(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Add classes, or change their sentences; `body` is a `NewCollection` of the same name."""
+        asked = validated(NewCollection, body | {"name": name})
+        return _collection(self._labels.add_classes(name, asked.classes))
+
+    def get(self, name: str) -> dict[str, Any]:
+        """Return a collection with its counts, conflicts and classifiers."""
+        collection, labels = self._labels.get(name), self._labels.labels(name)
+        found = conflicts(labels)
+        return {
+            **_collection(collection),
+            "labels": len(labels),
+            "tiles": len({label.tile for label in labels}),
+            "counts": dict(Counter(label.cls for label in labels)),
+            "annotators": dict(Counter(label.annotator for label in labels)),
+            "conflicts": len(found),
+            "conflicting": [
+                {"tile": one.tile, "classes": {cls: list(who) for cls, who in one.classes.items()}}
+                for one in found[:_SHOWN]
+            ],
+            "versions": [one.version for one in self._labels.classifiers(name)],
+        }
+
+    def delete(self, name: str) -> None:
+        """Delete a collection."""
+        self._labels.delete(name)
+
+    def add(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Label tiles; `body` is a `NewLabels`."""
+        asked = validated(NewLabels, body)
+        return {"labels": self._labels.add(name, dict.fromkeys(asked.tiles, asked.cls), asked.annotator)}
+
+    def remove(self, name: str, tile: int, annotator: str | None = None) -> dict[str, Any]:
+        """Delete the labels of a tile."""
+        return {"removed": self._labels.remove(name, [tile], annotator)}
+
+    def features(self, name: str) -> dict[str, Any]:
+        """Return the labels as GeoJSON."""
+        return as_geojson(self._labels.get(name), self._labels.labels(name))
+
+    def load(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Label what features stand for; `body` is an `ImportLabels`."""
+        asked = validated(ImportLabels, body)
+        return import_features(
+            self._searcher.archive,
+            name,
+            asked.features,
+            class_property=asked.class_property,
+            cls=asked.cls,
+            annotator=asked.annotator,
+        )
+
+    def reattach(self, name: str) -> dict[str, Any]:
+        """Move labels to the tiles that now lie where theirs were."""
+        moved, lost = self._labels.reattach(name)
+        return {"moved": moved, "lost": lost}
+
+    def train(self, name: str) -> dict[str, Any]:
+        """Train the classifier and return its document."""
+        return document_of(train(self._searcher, name))
+
+    def classifiers(self, name: str) -> dict[str, Any]:
+        """Return all versions of the classifier, newest first."""
+        return {"classifiers": [document_of(one) for one in self._labels.classifiers(name)]}
+
+    def proposals(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the tiles to label next as STAC Items; `body` is a `ProposalQuery`."""
+        asked = validated(ProposalQuery, body)
+        archive = self._searcher.archive
+        found = propose(self._searcher, name, asked.limit)
+        tiles = archive.tiles_by_id([one.tile for one in found])
+        scenes = archive.scenes_by_id(sorted({tile.scene_id for tile in tiles.values()}))
+        features = []
+        for one in found:
+            if one.tile not in tiles:
+                continue
+            item = tile_item(tiles[one.tile], scenes[tiles[one.tile].scene_id], self._root)
+            own = {"bandsight:class": one.cls, "bandsight:gain": one.gain}
+            own |= {} if one.probability is None else {"bandsight:class_probability": one.probability}
+            features.append({**item, "properties": {**item["properties"], **own}})
+        return {"type": "FeatureCollection", "features": features}
+
+
+def document_of(classifier: Classifier) -> dict[str, Any]:
+    """Return what is known of a classifier, as JSON values."""
+    return {
+        "name": classifier.name,
+        "version": classifier.version,
+        "created": rfc3339(classifier.created),
+        "model_digest": classifier.model_digest,
+        "labels": classifier.labels,
+        "classes": [head.cls for head in classifier.heads],
+        "calibrated": {head.cls: head.calibrated for head in classifier.heads},
+        "report": dict(classifier.report),
+    }
+
+
+def _collection(collection: LabelCollection) -> dict[str, Any]:
+    return {
+        "name": collection.name,
+        "classes": dict(collection.sentences),
+        "created": rfc3339(collection.created),
+    }

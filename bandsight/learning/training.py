@@ -1,0 +1,281 @@
+"""Trains the classifier of a collection of labels, and says how far it can be trusted."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.archive import Archive
+from bandsight.attributes.filters import Filter
+from bandsight.catalog.labels import NONE, SKIP, Classifier, Head, Label, LabelCollection
+from bandsight.errors import QueryError
+from bandsight.learning.features import FeatureSpace
+from bandsight.learning.folds import Groups, places
+from bandsight.learning.heads import MIN_PLACES, Examples, TrainedHead, train_head
+from bandsight.learning.logistic import Floats, sigmoid
+from bandsight.search.searcher import Searcher
+
+SAMPLE = 4000
+"""Tiles drawn at random to learn what the archive's vectors are like."""
+# Labels beyond that are drawn at random: a linear head learns little from more, and training stays within seconds.
+_MOST_TRAINED = 4000
+_MOST_MISTAKES = 20
+# A label is a likely mistake when other places give its class less than this probability.
+_UNLIKELY = 0.2
+# Unit vectors closer than this are of the same picture, for all that the model sees.
+_SAME = 0.999
+_ROUNDS = 200
+# What is looked for is rare: before the archive's own vectors count, about a twentieth of the tiles; and how much that
+# counts beside them. Without it, a class that the labels hardly tell apart would seem to be everywhere.
+_PRIOR_SHARE, _PRIOR_WEIGHT = 0.05, 0.3
+_LEAST_SHARE = 1e-4
+
+
+class TooFewLabelsError(QueryError):
+    """There is no label with a class, or none without it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingSet:
+    """Labelled tiles that exist, one class each."""
+
+    ids: NDArray[np.int64]
+    """Tiles, ascending, shape (n,)."""
+    classes: NDArray[np.str_]
+    """Class of each, shape (n,)."""
+    vectors: NDArray[np.float32]
+    """Shape (n, dim)."""
+    groups: Groups
+    """The place of each, shape (n,)."""
+    left_out: Mapping[str, int]
+    """How many tiles were left out, and why."""
+    contradictory: tuple[int, ...]
+    """Tiles that are left out because as many people say one thing as another."""
+
+
+def train(searcher: Searcher, name: str) -> Classifier:
+    """Train the classifier of a collection, keep it as its newest version, and return it.
+
+    Args:
+        searcher: Archive and model; the model is used where a class has a sentence.
+        name: The collection.
+
+    Raises:
+        NotFoundError: There is no such collection.
+        QueryError: The labels do not allow a classifier: none of a class, nothing without it, or of another model.
+    """
+    archive = searcher.archive
+    made = fit(searcher, archive.labels.get(name), archive.labels.labels(name))
+    return replace(made, version=archive.labels.add_classifier(made))
+
+
+def fit(searcher: Searcher, collection: LabelCollection, labels: Sequence[Label]) -> Classifier:
+    """Return a classifier of some labels, of version 0; see `train`."""
+    archive = searcher.archive
+    chosen = training_set(archive, collection, labels)
+    sample = sample_vectors(archive)
+    space = FeatureSpace.of(sample)
+    rows, background = space.features(chosen.vectors), space.features(sample)
+    sentences = [cls for cls in collection.classes if collection.sentences[cls]]
+    directions = {}
+    if sentences:
+        texts = searcher.encoder.embed_texts([collection.sentences[cls] for cls in sentences])
+        directions = {cls: space.direction(vector) for cls, vector in zip(sentences, texts, strict=True)}
+    heads, report = [], {}
+    mistakes: list[dict[str, Any]] = []
+    for cls in collection.classes:
+        positive = chosen.classes == cls
+        if not positive.any():
+            continue
+        direction = directions.get(cls)
+        spread = 1.0 if direction is None else float((background @ direction).std()) or 1.0
+        examples = Examples(
+            rows=rows, positive=positive, groups=chosen.groups, direction=direction, spread=max(spread, 1e-9)
+        )
+        trained = train_head(examples)
+        shift, share = share_of_archive(background @ trained.weights + trained.bias, float(positive.mean()), trained)
+        weights, bias = space.on_vectors(trained.weights, trained.bias + shift)
+        heads.append(Head(cls=cls, weights=weights.astype(np.float32), bias=bias, calibrated=trained.calibrated))
+        report[cls] = {"labels": int(positive.sum()), "share_of_archive": round(share, 4), **trained.figures}
+        mistakes += _mistakes(cls, chosen, positive, trained)
+    mistakes.sort(key=lambda one: one["probability"])
+    return Classifier(
+        name=collection.name,
+        version=0,
+        created=datetime.now(UTC).replace(microsecond=0),
+        model_digest=archive.model.digest,
+        labels=len(chosen.ids),
+        heads=tuple(heads),
+        report={
+            "classes": report,
+            "without": int((chosen.classes == NONE).sum()),
+            "places": int(chosen.groups.max()) + 1,
+            "left_out": dict(chosen.left_out),
+            "warnings": _warnings(collection, chosen, report),
+            "mistakes": mistakes[:_MOST_MISTAKES],
+        },
+    )
+
+
+def training_set(archive: Archive, collection: LabelCollection, labels: Sequence[Label]) -> TrainingSet:
+    """Return the labelled tiles that a classifier may learn from.
+
+    Raises:
+        QueryError: There are too few, or they are of another model.
+    """
+    name = collection.name
+    current = [label for label in labels if label.model_digest == archive.model.digest]
+    if labels and not current:
+        raise QueryError(
+            f"labels {name}: all {len(labels):,} are of tiles of another model, before `bandsight reindex`; run: "
+            f"bandsight label reattach {name}"
+        )
+    left_out: Counter[str] = Counter({"another model": len(labels) - len(current)})
+    votes: dict[int, Counter[str]] = defaultdict(Counter)
+    for label in current:
+        if label.cls == SKIP:
+            left_out["skipped"] += 1
+        elif label.cls != NONE and label.cls not in collection.classes:
+            left_out["a class that the collection no longer has"] += 1
+        else:
+            votes[label.tile][label.cls] += 1
+    decided, contradictory = {}, []
+    for tile, counts in votes.items():
+        (first, most), *others = counts.most_common(2)
+        if others and others[0][1] == most:
+            contradictory.append(tile)
+        else:
+            decided[tile] = first
+    left_out["contradictory"] = len(contradictory)
+    there = set(archive.tiles_by_id(sorted(decided)))
+    left_out["tiles that are gone"] = len(decided) - len(there)
+    ids = np.array(sorted(there), np.int64)
+    if len(ids) > _MOST_TRAINED:
+        left_out["beyond what training uses"] = len(ids) - _MOST_TRAINED
+        ids = np.sort(np.random.default_rng(0).choice(ids, _MOST_TRAINED, replace=False))
+    classes = np.array([decided[one] for one in ids.tolist()], np.str_)
+    _check_classes(collection, classes, contradictory)
+    return TrainingSet(
+        ids=ids,
+        classes=classes,
+        vectors=archive.vectors(ids.tolist()),
+        groups=places(archive.footprints(ids.tolist())),
+        left_out={reason: count for reason, count in left_out.items() if count},
+        contradictory=tuple(sorted(contradictory)),
+    )
+
+
+def sample_vectors(archive: Archive, most: int = SAMPLE) -> NDArray[np.float32]:
+    """Return the vectors of tiles drawn at random, the same in every run, shape (n, dim)."""
+
+    def answer(view: Any) -> NDArray[np.float32]:
+        ids = view.select(Filter()).ids
+        if len(ids) > most:
+            ids = np.sort(np.random.default_rng(0).choice(ids, most, replace=False))
+        found: NDArray[np.float32] = view.vectors(ids.tolist())
+        return found
+
+    return archive.read(answer)
+
+
+def share_of_archive(logits: Floats, share: float, trained: TrainedHead) -> tuple[float, float]:
+    """Return the shift of the logits that fits them to the archive, and the share of the archive that has the class.
+
+    Labels are chosen, not drawn: half of them may show what a hundredth of the archive shows. Their probabilities are
+    moved to the share at which the archive's own mean probability agrees with it (Saerens, Latinne and Decaestecker
+    2002), held near a small share where the labels hardly tell.
+
+    Args:
+        logits: Of tiles drawn at random, shape (n,).
+        share: Share of the labels that show the class.
+        trained: The head, whose labels with and without the class counted alike unless it is calibrated.
+    """
+    before = share if trained.calibrated else 0.5
+    before = min(max(before, _LEAST_SHARE), 1 - _LEAST_SHARE)
+    odds = np.exp(np.clip(logits, -50, 50))
+    now = before
+    for _ in range(_ROUNDS):
+        ratio = now / (1 - now) * (1 - before) / before
+        mean = float(np.mean(odds * ratio / (1 + odds * ratio)))
+        now = (mean + _PRIOR_WEIGHT * _PRIOR_SHARE) / (1 + _PRIOR_WEIGHT)
+        now = min(max(now, _LEAST_SHARE), 1 - _LEAST_SHARE)
+    shift = float(np.log(now / (1 - now)) - np.log(before / (1 - before)))
+    return shift, float(sigmoid(logits + shift).mean())
+
+
+def _check_classes(collection: LabelCollection, classes: NDArray[np.str_], contradictory: Sequence[int]) -> None:
+    name = collection.name
+    found = [cls for cls in collection.classes if (classes == cls).any()]
+    if not found:
+        looked_for = ", ".join(collection.classes)
+        doubt = (
+            f"; {len(contradictory)} tiles have as many labels for one class as for another" if contradictory else ""
+        )
+        raise TooFewLabelsError(
+            f"labels {name}: no tile is labelled {looked_for}{doubt}; label some that are: bandsight label add {name} "
+            f"--class {collection.classes[0]} TILE…"
+        )
+    if len(found) == 1 and not (classes != found[0]).any():
+        raise TooFewLabelsError(
+            f"labels {name}: all {len(classes)} are {found[0]}; a classifier also needs tiles that are not: bandsight "
+            f"label add {name} --class {NONE} TILE… (bandsight label propose {name} lists likely ones)"
+        )
+
+
+def _mistakes(cls: str, chosen: TrainingSet, positive: NDArray[np.bool_], trained: TrainedHead) -> list[dict[str, Any]]:
+    """Return the labels that heads trained on other places contradict."""
+    if trained.probabilities is None:
+        return []
+    agreement = np.where(positive, trained.probabilities, 1 - trained.probabilities)
+    return [
+        {
+            "tile": int(chosen.ids[at]),
+            "label": str(chosen.classes[at]),
+            "class": cls,
+            "probability": round(float(agreement[at]), 3),
+        }
+        for at in np.flatnonzero(agreement < _UNLIKELY).tolist()
+    ]
+
+
+def _warnings(collection: LabelCollection, chosen: TrainingSet, report: Mapping[str, Any]) -> list[str]:
+    made = []
+    for cls in collection.classes:
+        if cls not in report:
+            made.append(f"{cls}: no label; the classifier does not know this class")
+            continue
+        figures = report[cls]
+        seen = figures["places"]
+        if "average_precision" not in figures:
+            made.append(
+                f"{cls}: labels of {seen['with']} places with it and {seen['without']} without; from {MIN_PLACES} of "
+                "each on, there are figures and calibrated probabilities"
+            )
+            continue
+        low = (figures["average_precision"]["interval"] or (0.0, 1.0))[0]
+        if low <= figures["labels"] / len(chosen.ids):
+            made.append(
+                f"{cls}: on other places it ranks no better than chance; there are too few labels, they contradict "
+                "each other, or the model does not see what tells them apart"
+            )
+    if chosen.contradictory:
+        made.append(
+            f"{len(chosen.contradictory)} tiles are left out because as many labels say one class as another: "
+            f"{', '.join(map(str, chosen.contradictory[:10]))}"
+        )
+    made += _look_alikes(chosen)
+    return made
+
+
+def _look_alikes(chosen: TrainingSet) -> list[str]:
+    """Return a sentence about tiles that look the same and have different classes."""
+    near = chosen.vectors @ chosen.vectors.T > _SAME
+    first, second = np.nonzero(np.triu(near & (chosen.classes[:, None] != chosen.classes), 1))
+    if not len(first):
+        return []
+    pairs = [f"{chosen.ids[a]} and {chosen.ids[b]}" for a, b in zip(first[:5], second[:5], strict=True)]
+    return [f"{len(first)} pairs of tiles look the same and have different classes: {', '.join(pairs)}"]

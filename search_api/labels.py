@@ -1,0 +1,154 @@
+"""Routes for labels: collections of labelled tiles, their classifiers, and the tiles to label next."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from bandsight.attributes.item_ids import MAX_ID
+from bandsight.learning.proposals import MAX_PROPOSALS
+from bandsight.learning.requests import ImportLabels, NewCollection, NewLabels
+from bandsight.learning.service import LabelService
+from bandsight.stac.links import GEOJSON, JSON, Root
+from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
+from search_api.problem_schema import problems
+from search_api.responses import json_response
+from search_api.stac import schemas
+
+router = APIRouter(prefix="/labels", tags=["Labels"], dependencies=[Depends(reject_unknown_params)])
+Name = Annotated[str, Path(max_length=100, description="Name of a collection of labels")]
+_COLLECTION: dict[str, Any] = {"type": "object", "required": ["name", "classes", "created"]}
+_COLLECTIONS: dict[str, Any] = {"type": "object", "required": ["collections"]}
+_FEATURES: dict[str, Any] = {"type": "object", "required": ["type", "features"]}
+_CLASSIFIER: dict[str, Any] = {"type": "object", "required": ["name", "version", "labels", "classes", "report"]}
+_COUNTS: dict[str, Any] = {"type": "object"}
+
+
+async def _labels(request: Request, service: ServiceDep) -> LabelService:
+    return LabelService(service.searcher, Root(server=server_url(request)))
+
+
+LabelsDep = Annotated[LabelService, Depends(_labels)]
+
+
+@router.get("", responses=schemas.success(JSON, _COLLECTIONS) | problems(400), summary="Collections of labels")
+def collections(labels: LabelsDep) -> Response:
+    """Return each collection of labels with its classes and its number of labels."""
+    return json_response(labels.collections())
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=schemas.success(JSON, _COLLECTION, 201) | problems(400, 413, 415, 503),
+    summary="Make a collection",
+)
+def create(labels: LabelsDep, body: NewCollection) -> Response:
+    """Make an empty collection of labels."""
+    return json_response(labels.create(body.model_dump(by_alias=True)), status=201)
+
+
+@router.get("/{name}", responses=schemas.success(JSON, _COLLECTION) | problems(400, 404), summary="One collection")
+def collection(labels: LabelsDep, name: Name) -> Response:
+    """Return a collection with its counts, and the tiles to which annotators give different classes."""
+    return json_response(labels.get(name))
+
+
+@router.delete("/{name}", status_code=204, responses=problems(400, 403, 404, 503), summary="Delete a collection")
+def delete(labels: LabelsDep, name: Name) -> Response:
+    """Delete a collection with its labels and classifiers."""
+    labels.delete(name)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{name}/classes",
+    responses=schemas.success(JSON, _COLLECTION) | problems(400, 404, 413, 415, 503),
+    summary="Add classes",
+)
+def add_classes(labels: LabelsDep, name: Name, body: NewCollection) -> Response:
+    """Add classes to a collection, or change the sentences of those that it has."""
+    return json_response(labels.add_classes(name, body.model_dump(by_alias=True)))
+
+
+@router.get("/{name}/items", responses=schemas.success(GEOJSON, _FEATURES) | problems(400, 404), summary="Labels")
+def items(labels: LabelsDep, name: Name) -> Response:
+    """Return the labels as GeoJSON; `POST /labels/{name}/import` reads it again."""
+    return json_response(labels.features(name), GEOJSON)
+
+
+@router.post(
+    "/{name}/items",
+    status_code=201,
+    responses=schemas.success(JSON, _COUNTS, 201) | problems(400, 404, 413, 415, 503),
+    summary="Label tiles",
+)
+def add(labels: LabelsDep, name: Name, body: NewLabels) -> Response:
+    """Label tiles; a label that the annotator has given a tile before is replaced."""
+    return json_response(labels.add(name, body.model_dump(by_alias=True)), status=201)
+
+
+@router.delete(
+    "/{name}/items/{tile_id}",
+    responses=schemas.success(JSON, _COUNTS) | problems(400, 403, 404, 503),
+    summary="Remove labels of a tile",
+)
+def remove(
+    labels: LabelsDep,
+    name: Name,
+    tile_id: Annotated[int, Path(ge=0, le=MAX_ID, description="Id of a tile")],
+    annotator: Annotated[str | None, Query(max_length=100, description="Only this annotator's")] = None,
+) -> Response:
+    """Remove the labels of a tile and return how many there were."""
+    return json_response(labels.remove(name, tile_id, annotator))
+
+
+@router.post(
+    "/{name}/import",
+    status_code=201,
+    responses=schemas.success(JSON, _COUNTS, 201) | problems(400, 404, 413, 415, 503),
+    summary="Import labels",
+)
+def load(labels: LabelsDep, name: Name, body: ImportLabels) -> Response:
+    """Label the tiles that points and polygons stand for."""
+    return json_response(labels.load(name, body.model_dump(by_alias=True)), status=201)
+
+
+@router.post(
+    "/{name}/reattach",
+    responses=schemas.success(JSON, _COUNTS) | problems(400, 403, 404, 503),
+    summary="Reattach labels",
+)
+def reattach(labels: LabelsDep, name: Name) -> Response:
+    """Move labels to the tiles that now lie where theirs were, after scenes were indexed again."""
+    return json_response(labels.reattach(name))
+
+
+@router.post(
+    "/{name}/classifiers",
+    status_code=201,
+    responses=schemas.success(JSON, _CLASSIFIER, 201) | problems(400, 403, 404, 503),
+    summary="Train a classifier",
+)
+def train(labels: LabelsDep, name: Name) -> Response:
+    """Train the classifier of a collection, keep it as the newest version, and return its figures."""
+    return json_response(labels.train(name), status=201)
+
+
+@router.get("/{name}/classifiers", responses=schemas.success(JSON, _COUNTS) | problems(400, 404), summary="Classifiers")
+def classifiers(labels: LabelsDep, name: Name) -> Response:
+    """Return all versions of a collection's classifier, newest first."""
+    return json_response(labels.classifiers(name))
+
+
+@router.get(
+    "/{name}/proposals",
+    responses=schemas.success(GEOJSON, _FEATURES) | problems(400, 404),
+    summary="Tiles to label next",
+)
+def proposals(
+    labels: LabelsDep,
+    name: Name,
+    limit: Annotated[int, Query(ge=1, le=MAX_PROPOSALS, description="Most tiles")] = 20,
+) -> Response:
+    """Return the tiles whose labels would teach the classifier most, as STAC Items."""
+    return json_response(labels.proposals(name, {"limit": limit}), GEOJSON)
