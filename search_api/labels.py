@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.attributes.item_ids import MAX_ID
 from bandsight.learning.proposals import MAX_PROPOSALS
-from bandsight.learning.requests import ImportLabels, NewCollection, NewLabels
+from bandsight.learning.requests import AreaReport, ImportLabels, NewCollection, NewLabels
 from bandsight.learning.service import LabelService
 from bandsight.stac.links import GEOJSON, JSON, Root
 from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
@@ -30,6 +30,20 @@ async def _labels(request: Request, service: ServiceDep) -> LabelService:
 LabelsDep = Annotated[LabelService, Depends(_labels)]
 
 
+def _layer_query(
+    cls: Annotated[
+        str | None, Query(alias="class", max_length=64, description="The class; needed where there are several")
+    ] = None,
+    version: Annotated[int | None, Query(ge=1, le=10**9, description="Default the newest")] = None,
+    threshold: Annotated[float, Query(ge=0, le=1, description="Least probability")] = 0.5,
+) -> dict[str, Any]:
+    return {"class": cls, "version": version, "threshold": threshold}
+
+
+LayerDep = Annotated[dict[str, Any], Depends(_layer_query)]
+_LAYER: dict[str, Any] = {"type": "object", "required": ["classifier", "version", "tiles", "above"]}
+
+
 @router.get("", responses=schemas.success(JSON, _COLLECTIONS) | problems(400), summary="Collections of labels")
 def collections(labels: LabelsDep) -> Response:
     """Return each collection of labels with its classes and its number of labels."""
@@ -45,6 +59,14 @@ def collections(labels: LabelsDep) -> Response:
 def create(labels: LabelsDep, body: NewCollection) -> Response:
     """Make an empty collection of labels."""
     return json_response(labels.create(body.model_dump(by_alias=True)), status=201)
+
+
+@router.post(
+    "/area", responses=schemas.success(JSON, _COUNTS) | problems(400, 404, 413, 415), summary="Area of a class"
+)
+def area(labels: LabelsDep, body: AreaReport) -> Response:
+    """Return the area of a class with its 95% interval, from a sample whose tiles have been labelled."""
+    return json_response(labels.area_report(body.model_dump()))
 
 
 @router.get("/{name}", responses=schemas.success(JSON, _COLLECTION) | problems(400, 404), summary="One collection")
@@ -152,3 +174,62 @@ def proposals(
 ) -> Response:
     """Return the tiles whose labels would teach the classifier most, as STAC Items."""
     return json_response(labels.proposals(name, {"limit": limit}), GEOJSON)
+
+
+@router.get(
+    "/{name}/layer", responses=schemas.success(JSON, _LAYER) | problems(400, 404), summary="Layer of a classifier"
+)
+def layer(labels: LabelsDep, name: Name, query: LayerDep) -> Response:
+    """Score every tile of the archive, and return how many reach the threshold."""
+    return json_response(labels.layer(name, query))
+
+
+@router.get(
+    "/{name}/layer/tiles",
+    responses=schemas.success(GEOJSON, _FEATURES) | problems(400, 404),
+    summary="Tiles of a layer",
+)
+def layer_tiles(labels: LabelsDep, name: Name, query: LayerDep) -> Response:
+    """Return the tiles that reach the threshold, the most probable first."""
+    return json_response(labels.layer_features(name, query, "tiles"), GEOJSON)
+
+
+@router.get(
+    "/{name}/layer/polygons",
+    responses=schemas.success(GEOJSON, _FEATURES) | problems(400, 404),
+    summary="Polygons of a layer",
+)
+def layer_polygons(labels: LabelsDep, name: Name, query: LayerDep) -> Response:
+    """Return the ground of the tiles that reach the threshold as dissolved polygons."""
+    return json_response(labels.layer_features(name, query, "polygons"), GEOJSON)
+
+
+@router.get(
+    "/{name}/layer/changes",
+    responses=schemas.success(JSON, _COUNTS) | problems(400, 404),
+    summary="Changes between versions",
+)
+def layer_changes(
+    labels: LabelsDep,
+    name: Name,
+    query: LayerDep,
+    before: Annotated[int, Query(ge=1, le=10**9, description="The earlier version")],
+) -> Response:
+    """Return the tiles that came and went since an earlier version of the classifier."""
+    return json_response(labels.compare(name, query, before))
+
+
+@router.get(
+    "/{name}/area/sample",
+    responses=schemas.success(GEOJSON, _FEATURES) | problems(400, 404),
+    summary="Sample for an area estimate",
+)
+def area_sample(
+    labels: LabelsDep,
+    name: Name,
+    query: LayerDep,
+    tiles: Annotated[int, Query(ge=1, le=100_000, description="How many tiles")] = 200,
+    seed: Annotated[int, Query(ge=0, le=10**9, description="Of the random numbers")] = 0,
+) -> Response:
+    """Return a stratified random sample of the archive's places, to be labelled before POST /labels/area."""
+    return json_response(labels.area_sample(name, query, tiles, seed), GEOJSON)

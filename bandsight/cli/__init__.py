@@ -1,7 +1,7 @@
 """The command line: builds the objects that each command needs and passes the work on."""
 
 # The order of the help.
-from bandsight.cli import indexing, jobs, search, labels, maintenance, relocating, reindexing  # noqa: I001
+from bandsight.cli import indexing, jobs, search, labels, layers, maintenance, relocating, reindexing  # noqa: I001
 from bandsight.cli import evaluate, calibrate, serving, sensors
 from bandsight.cli.base import app
 from bandsight.cli.entry_point import main
@@ -13,6 +13,7 @@ __all__ = [
     "indexing",
     "jobs",
     "labels",
+    "layers",
     "main",
     "maintenance",
     "reindexing",

@@ -84,6 +84,10 @@ def search(
         float, typer.Option("--diversity", min=0, max=1, help="How much being unlike better results counts.")
     ] = 0.0,
     exact: Annotated[bool, typer.Option("--exact", help="Compare every tile, whatever index there is.")] = False,
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option("--classifier", help="Only tiles of a trained classifier: 'ponds > 0.8'; repeatable."),
+    ] = None,
     bbox: BboxOption = None,
     intersects: IntersectsOption = None,
     when: DatetimeOption = None,
@@ -117,7 +121,11 @@ def search(
     ]
     if not positive and not negative:
         raise QueryError("query: found no example; pass a sentence, --image FILE, --like TILE or --at LON,LAT")
+    trained = texts[0] if texts and len(texts) == 1 and texts[0].strip().startswith("classifier:") else None
+    if trained is not None:
+        positive = positive[1:]
     semantic = {
+        "classifier": trained,
         "positive": _weighted(positive, weights),
         "negative": negative,
         "strategy": strategy,
@@ -129,7 +137,7 @@ def search(
         "diversity": diversity,
         "exact": exact,
     }
-    filters = _filters(bbox, intersects, when, collection, sensor, max_cloud, cql2)
+    filters = _filters(bbox, intersects, when, collection, sensor, max_cloud, cql2) | {"classifiers": classifier}
     title = ", ".join([*(texts or ()), *map(str, image or ()), *(f"tile {tile}" for tile in like or ())]) or "places"
     with loading.open_archive(archive) as opened:
         searcher = searcher_of(opened, model, device)

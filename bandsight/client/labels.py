@@ -46,6 +46,21 @@ class LabelBackend(Protocol):
     def classifiers(self, name: str) -> dict[str, Any]:
         """Return all versions of the classifier."""
 
+    def layer(self, name: str, query: dict[str, Any]) -> dict[str, Any]:
+        """Return the summary of the layer that a classifier makes of the archive."""
+
+    def layer_features(self, name: str, query: dict[str, Any], kind: str) -> dict[str, Any]:
+        """Return the `tiles` above a threshold, or the `polygons` of their ground."""
+
+    def compare(self, name: str, query: dict[str, Any], before: int) -> dict[str, Any]:
+        """Return what changed since an earlier version of a classifier."""
+
+    def area_sample(self, name: str, query: dict[str, Any], tiles: int, seed: int = 0) -> dict[str, Any]:
+        """Return a stratified random sample to be labelled."""
+
+    def area_report(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the area of a class from a labelled sample."""
+
     def proposals(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the tiles to label next."""
 
@@ -124,6 +139,34 @@ class Labels:
         found: list[dict[str, Any]] = self._backend.classifiers(self.name)["classifiers"]
         return found
 
+    def layer(self, **options: Any) -> dict[str, Any]:
+        """Return the summary of the layer that the classifier makes of the archive.
+
+        Args:
+            options: `threshold` (default 0.5), `cls` where there are several classes, `version` (default the newest).
+        """
+        return self._backend.layer(self.name, _query(options))
+
+    def tiles(self, **options: Any) -> dict[str, Any]:
+        """Return the tiles above a threshold as GeoJSON, the most probable first; options as for `layer`."""
+        return self._backend.layer_features(self.name, _query(options), "tiles")
+
+    def polygons(self, **options: Any) -> dict[str, Any]:
+        """Return the ground of the tiles above a threshold as dissolved polygons; options as for `layer`."""
+        return self._backend.layer_features(self.name, _query(options), "polygons")
+
+    def compare(self, before: int, **options: Any) -> dict[str, Any]:
+        """Return the tiles that came and went since an earlier version; options as for `layer`."""
+        return self._backend.compare(self.name, _query(options), before)
+
+    def area_sample(self, tiles: int, *, seed: int = 0, **options: Any) -> dict[str, Any]:
+        """Return a stratified random sample of the archive's places, to be labelled; options as for `layer`."""
+        return self._backend.area_sample(self.name, _query(options), tiles, seed)
+
+    def area(self, sample: dict[str, Any], threshold: float = 0.5) -> dict[str, Any]:
+        """Return the area of the class with its 95% interval, from a sample whose tiles have been labelled."""
+        return self._backend.area_report({"sample": sample, "threshold": threshold})
+
     def propose(self, limit: int = 20) -> list[dict[str, Any]]:
         """Return the tiles whose labels would teach most, as STAC Items."""
         found: list[dict[str, Any]] = self._backend.proposals(self.name, {"limit": limit})["features"]
@@ -132,3 +175,7 @@ class Labels:
     def delete(self) -> None:
         """Delete the collection with its labels and classifiers."""
         self._backend.delete(self.name)
+
+
+def _query(options: dict[str, Any]) -> dict[str, Any]:
+    return {"class" if name == "cls" else name: value for name, value in options.items() if value is not None}

@@ -68,6 +68,26 @@ class RemoteLabels:
         """Return all versions of the classifier."""
         return self._json("GET", _path(name, "classifiers"))
 
+    def layer(self, name: str, query: dict[str, Any]) -> dict[str, Any]:
+        """Return the summary of a layer."""
+        return self._json("GET", _path(name, "layer"), params=query)
+
+    def layer_features(self, name: str, query: dict[str, Any], kind: str) -> dict[str, Any]:
+        """Return tiles or polygons of a layer."""
+        return self._json("GET", _path(name, "layer", kind), params=query)
+
+    def compare(self, name: str, query: dict[str, Any], before: int) -> dict[str, Any]:
+        """Return what changed since an earlier version."""
+        return self._json("GET", _path(name, "layer", "changes"), params={**query, "before": before})
+
+    def area_sample(self, name: str, query: dict[str, Any], tiles: int, seed: int = 0) -> dict[str, Any]:
+        """Return a stratified random sample."""
+        return self._json("GET", _path(name, "area", "sample"), params={**query, "tiles": tiles, "seed": seed})
+
+    def area_report(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the area of a class."""
+        return self._json("POST", "/labels/area", json=body)
+
     def proposals(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the tiles to label next."""
         return self._json("GET", _path(name, "proposals"), params=body)

@@ -6,7 +6,17 @@ from typing import Any
 from bandsight.client.examples import example, examples
 from bandsight.errors import QueryError
 
-SEMANTIC = ("strategy", "min_score", "min_probability", "group_by", "group_limit", "overlap", "diversity", "exact")
+SEMANTIC = (
+    "classifier",
+    "strategy",
+    "min_score",
+    "min_probability",
+    "group_by",
+    "group_limit",
+    "overlap",
+    "diversity",
+    "exact",
+)
 """Options of a search by meaning."""
 _MAX_ID = 2**63 - 1
 
@@ -23,6 +33,8 @@ def search_body(text: Any, positive: Any, negative: Any, options: dict[str, Any]
     Raises:
         QueryError: An example or a filter cannot be read.
     """
+    if isinstance(text, str) and text.strip().startswith("classifier:"):
+        options, text = {**options, "classifier": text}, None
     semantic = {name: options[name] for name in SEMANTIC if name in options}
     wanted, unwanted = [*examples(text), *examples(positive)], examples(negative)
     semantic |= {name: value for name, value in (("positive", wanted), ("negative", unwanted)) if value}

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from bandsight.learning.proposals import MAX_PROPOSALS
+from bandsight.search.classifiers import ClassifierTerm
 from bandsight.search.question import TileId
 
 MAX_LABELS_A_REQUEST = 10_000
@@ -44,6 +45,27 @@ class ImportLabels(_Strict):
     class_property: str = Field(default="class", min_length=1, max_length=100, description="Property with the class")
     cls: Class | None = Field(default=None, alias="class", description="Class of features without this property")
     annotator: Annotator = "import"
+
+
+class LayerQuery(_Strict):
+    """Which classifier to apply, and what counts as its class."""
+
+    cls: Class | None = Field(default=None, alias="class", description="The class; needed where there are several")
+    version: int | None = Field(
+        default=None, ge=1, le=10**9, description="Version of the classifier; default the newest"
+    )
+    threshold: float = Field(default=0.5, ge=0, le=1, description="Least probability")
+
+    def term(self, name: str) -> ClassifierTerm:
+        """Return the classifier of a collection that is meant."""
+        return ClassifierTerm(name=name, cls=self.cls, version=self.version)
+
+
+class AreaReport(_Strict):
+    """A sample whose tiles have been labelled."""
+
+    sample: dict[str, Any] = Field(description="The sample as it was drawn")
+    threshold: float = Field(default=0.5, ge=0, le=1, description="Probability from which on the map shows the class")
 
 
 class ProposalQuery(_Strict):

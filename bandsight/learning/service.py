@@ -6,9 +6,10 @@ from typing import Any
 from bandsight.archive.labels import conflicts
 from bandsight.attributes.datetimes import rfc3339
 from bandsight.catalog.labels import Classifier, LabelCollection
+from bandsight.learning import area, layers
 from bandsight.learning.label_files import as_geojson, import_features
 from bandsight.learning.proposals import propose
-from bandsight.learning.requests import ImportLabels, NewCollection, NewLabels, ProposalQuery
+from bandsight.learning.requests import AreaReport, ImportLabels, LayerQuery, NewCollection, NewLabels, ProposalQuery
 from bandsight.learning.training import train
 from bandsight.search.searcher import Searcher
 from bandsight.search.validation import validated
@@ -104,6 +105,38 @@ class LabelService:
     def classifiers(self, name: str) -> dict[str, Any]:
         """Return all versions of the classifier, newest first."""
         return {"classifiers": [document_of(one) for one in self._labels.classifiers(name)]}
+
+    def layer(self, name: str, query: dict[str, Any]) -> dict[str, Any]:
+        """Return the summary of the layer that a classifier makes of the archive; `query` is a `LayerQuery`."""
+        asked = validated(LayerQuery, query)
+        return layers.summary(layers.apply_classifier(self._searcher.archive, asked.term(name)), asked.threshold)
+
+    def layer_features(self, name: str, query: dict[str, Any], kind: str) -> dict[str, Any]:
+        """Return the `tiles` above a threshold, or the `polygons` of their ground; `query` is a `LayerQuery`."""
+        asked, archive = validated(LayerQuery, query), self._searcher.archive
+        made = layers.apply_classifier(archive, asked.term(name))
+        if kind == "polygons":
+            return layers.polygons(archive, made, asked.threshold)
+        return {
+            "type": "FeatureCollection",
+            "features": list(layers.tile_features(archive, made, asked.threshold)),
+        }
+
+    def compare(self, name: str, query: dict[str, Any], before: int) -> dict[str, Any]:
+        """Return what changed since an earlier version of a classifier; `query` is a `LayerQuery`."""
+        asked = validated(LayerQuery, query)
+        return layers.compare(self._searcher.archive, asked.term(name), before, asked.threshold)
+
+    def area_sample(self, name: str, query: dict[str, Any], tiles: int, seed: int = 0) -> dict[str, Any]:
+        """Return a stratified random sample to be labelled; `query` is a `LayerQuery`."""
+        archive = self._searcher.archive
+        made = layers.apply_classifier(archive, validated(LayerQuery, query).term(name))
+        return area.draw(archive, made, tiles, seed=seed)
+
+    def area_report(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the area of a class from a labelled sample; `body` is an `AreaReport`."""
+        asked = validated(AreaReport, body)
+        return area.report(self._searcher.archive, asked.sample, asked.threshold)
 
     def proposals(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the tiles to label next as STAC Items; `body` is a `ProposalQuery`."""

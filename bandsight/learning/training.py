@@ -135,21 +135,8 @@ def training_set(archive: Archive, collection: LabelCollection, labels: Sequence
             f"bandsight label reattach {name}"
         )
     left_out: Counter[str] = Counter({"another model": len(labels) - len(current)})
-    votes: dict[int, Counter[str]] = defaultdict(Counter)
-    for label in current:
-        if label.cls == SKIP:
-            left_out["skipped"] += 1
-        elif label.cls != NONE and label.cls not in collection.classes:
-            left_out["a class that the collection no longer has"] += 1
-        else:
-            votes[label.tile][label.cls] += 1
-    decided, contradictory = {}, []
-    for tile, counts in votes.items():
-        (first, most), *others = counts.most_common(2)
-        if others and others[0][1] == most:
-            contradictory.append(tile)
-        else:
-            decided[tile] = first
+    left_out["skipped"] = sum(label.cls == SKIP for label in current)
+    decided, contradictory = decided_classes(current)
     left_out["contradictory"] = len(contradictory)
     there = set(archive.tiles_by_id(sorted(decided)))
     left_out["tiles that are gone"] = len(decided) - len(there)
@@ -167,6 +154,22 @@ def training_set(archive: Archive, collection: LabelCollection, labels: Sequence
         left_out={reason: count for reason, count in left_out.items() if count},
         contradictory=tuple(sorted(contradictory)),
     )
+
+
+def decided_classes(labels: Sequence[Label]) -> tuple[dict[int, str], list[int]]:
+    """Return the class that most labels give each tile, and the tiles on which as many say one thing as another."""
+    votes: dict[int, Counter[str]] = defaultdict(Counter)
+    for label in labels:
+        if label.cls != SKIP:
+            votes[label.tile][label.cls] += 1
+    decided, contradictory = {}, []
+    for tile, counts in votes.items():
+        (first, most), *others = counts.most_common(2)
+        if others and others[0][1] == most:
+            contradictory.append(tile)
+        else:
+            decided[tile] = first
+    return decided, contradictory
 
 
 def sample_vectors(archive: Archive, most: int = SAMPLE) -> NDArray[np.float32]:

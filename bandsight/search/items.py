@@ -15,6 +15,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.attributes.item_ids import MAX_ID, scene_ids, scenes_collection, tile_ids, tiles_collection
 from bandsight.catalog.records import Hit
 from bandsight.errors import NotFoundError, QueryError
+from bandsight.search.classifiers import ClassifierTerm, passing
 from bandsight.search.listing import Key, Position, Row, browse
 from bandsight.search.question_ranking import Ranking
 from bandsight.search.searcher import Searcher
@@ -183,6 +184,8 @@ class ItemQuery:
     """Their id is one of these; any when empty."""
     filter: Any = None
     """CQL2 JSON; None for no condition."""
+    classifiers: tuple[str, ...] = ()
+    """Their tile reaches the threshold of each of these trained classifiers, e.g. `ponds > 0.8`."""
     limit: int = 10
     """Most items of the page."""
     token: str | None = None
@@ -204,6 +207,8 @@ class ItemQuery:
         Raises:
             QueryError: The CQL2 filter cannot be applied.
         """
+        if self.classifiers and kind == "scene":
+            return None
         parts = [self.where]
         if self.collections:
             named = [tiles_collection(name) for name in self.collections] if kind == "scene" else self.collections
@@ -218,6 +223,9 @@ class ItemQuery:
             parts.append(~Filter(exclude=ids))
         if self.filter is not None:
             parts.append(to_filter(self.filter, kind, archive.collection_names()))
+        for text in self.classifiers:
+            among = Filter(all_of=tuple(parts))
+            parts.append(passing(archive, ClassifierTerm.parse(text), among))
         return parts[0] if len(parts) == 1 else Filter(all_of=tuple(parts))
 
 

@@ -164,6 +164,11 @@ class Semantic(_Strict):
     ids: list[TileId] | None = Field(default=None, max_length=MAX_EXAMPLES, description="Positive examples, one each")
     points: list[Point] | None = Field(default=None, max_length=MAX_EXAMPLES, description="Positive examples, one each")
     area: dict[str, Any] | None = Field(default=None, description="A positive example")
+    classifier: str | None = Field(
+        default=None,
+        max_length=200,
+        description="A trained classifier instead of examples: NAME, NAME/CLASS or NAME@VERSION",
+    )
     strategy: Literal["average", "best"] = Field(
         default="average", description="average: the mean of all examples; best: the nearest example counts"
     )
@@ -181,6 +186,10 @@ class Semantic(_Strict):
     def _consistent(self) -> Self:
         positives = list(self.positives())
         count = len(positives) + len(self.negative)
+        if self.classifier is not None:
+            if count:
+                raise ValueError("classifier together with examples; pass one of them, or filter by `classifiers`")
+            return self
         if not positives and (self.strategy == "average" or not self.negative):
             raise ValueError("no positive example; pass text, image, ids, points, area or positive")
         if count > MAX_EXAMPLES:

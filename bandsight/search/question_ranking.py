@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.filters import Filter
+from bandsight.catalog.labels import Head
 from bandsight.catalog.records import Hit
 from bandsight.model.imagery import Imagery, ImageryLike
 from bandsight.model.protocol import Encoder
@@ -18,6 +19,7 @@ from bandsight.search.searcher import Searcher
 
 # Bisecting -1..1 this often reaches the resolution of float32.
 _HALVINGS = 30
+_TOO_FEW = "the classifier has labels of too few places for a calibrated probability"
 _ONE: NDArray[np.float32] = np.ones((1, 1), np.float32)
 
 
@@ -75,6 +77,13 @@ def least_cosine(encoder: Encoder, imagery: ImageryLike, probability: float) -> 
         middle = (low + high) / 2
         low, high = (low, middle) if of(middle) >= probability else (middle, high)
     return high
+
+
+def _classified(hits: Sequence[Hit], head: Head, label: str) -> list[Hit]:
+    """Return the hits of a classifier with its probability, where that was fitted on labels of other places."""
+    if head.calibrated:
+        return [replace(hit, probability=hit.score, matched=label) for hit in hits]
+    return [replace(hit, probability_reason=_TOO_FEW, matched=label) for hit in hits]
 
 
 class Ranking(Protocol):
@@ -157,6 +166,8 @@ class QuestionRanking:
     def _described(self, hits: list[Hit]) -> list[Hit]:
         """Return hits with their probability, their match and the example that each is most like."""
         question = self._question
+        if question.head is not None:
+            return _classified(hits, question.head, question.labels[0])
         if not hits or not len(question.positives):
             return hits
         if question.is_one:

@@ -81,6 +81,9 @@ class ItemFilters(BaseModel):
     filter_lang: Language = Field("cql2-json", alias="filter-lang")
     filter_crs: Crs = Field(CRS84, alias="filter-crs")
     sensors: list[Name] | None = Field(None, max_length=MAX_LIST, description="Sensor profiles")
+    classifiers: list[Name] | None = Field(
+        None, max_length=8, description="Trained classifiers with their thresholds, e.g. ponds > 0.8; all must hold"
+    )
 
 
 class Filters(ItemFilters):
@@ -180,6 +183,7 @@ def query_of_body(body: ItemFilters, max_hits: int) -> ItemQuery:
         datetime=body.datetime,
         filter=cql2_filter(body.filter, body.filter_lang),
         sensors=body.sensors,
+        classifiers=body.classifiers,
         **more,
     )
 
@@ -194,6 +198,7 @@ def item_query(
     datetime: str | None = None,
     filter: Any = None,  # noqa: A002  (STAC's name)
     sensors: list[str] | None = None,
+    classifiers: list[str] | None = None,
     limit: int = 10,
     token: str | None = None,
     order: tuple[Key, ...] = (),
@@ -220,11 +225,14 @@ def item_query(
         "sensors": sorted(set(sensors or ())),
         "order": [[key.name, key.descending] for key in order],
     }
+    if classifiers:
+        key["classifiers"] = sorted(set(classifiers))
     return ItemQuery(
         where=Filter(area=area, start=start, end=end, sensors=tuple(sensors or ())),
         collections=tuple(collections or ()),
         ids=tuple(ids or ()),
         filter=filter,
+        classifiers=tuple(classifiers or ()),
         limit=min(limit, max_hits),
         token=token,
         order=order,

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.catalog.labels import Head
 from bandsight.errors import QueryError
+from bandsight.search.classifiers import PREFIX, ClassifierTerm, is_term, scorer_of
 from bandsight.search.examples import ResolvedExample, resolve_examples
 from bandsight.search.question import MAX_TERMS, Example, Semantic, check_text
 from bandsight.search.ranking import ResultSelection
@@ -44,6 +46,8 @@ class Question:
     """The request as later pages repeat it: places as vectors too."""
     key: str
     """Tells the question from others."""
+    head: Head | None = None
+    """The trained classifier that scores, whose scores are probabilities; None for examples."""
 
     @property
     def is_one(self) -> bool:
@@ -58,6 +62,8 @@ def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
         QueryError: An example cannot be used, or the parts contradict each other.
         NotFoundError: The archive does not hold a tile.
     """
+    if asked.classifier is not None:
+        return _classifier_question(searcher, asked, asked.classifier)
     examples = list(asked.positives())
     made = resolve_examples(searcher, [*examples, *asked.negative])
     wanted, unwanted = made[: len(examples)], made[len(examples) :]
@@ -80,18 +86,50 @@ def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
         texts=texts,
         unfamiliar=reasons[0] if reasons else None,
         exclude=tuple(sorted({tile for one in made for tile in one.tiles})),
-        selection=ResultSelection(
-            min_score=asked.min_score,
-            group_by=asked.group_by,
-            per_group=asked.group_limit or 1,
-            max_overlap=asked.overlap,
-            diversity=asked.diversity,
-        ),
+        selection=_selection(asked),
         min_probability=asked.min_probability,
         exact=asked.exact,
         saved_form=_with_examples(asked, [one.saved_form for one in wanted], [one.saved_form for one in unwanted]),
         page_form=page_form,
         key=hashlib.blake2b(page_form.model_dump_json().encode(), digest_size=16).hexdigest(),
+    )
+
+
+def _classifier_question(searcher: Searcher, asked: Semantic, text: str) -> Question:
+    """Return the question of a trained classifier; later pages keep its version."""
+    term = ClassifierTerm.parse(text)
+    classifier, head = term.resolve(searcher.archive)
+    if asked.min_probability is not None:
+        raise QueryError("min_probability: the scores of a classifier are probabilities, so use min_score")
+    pinned = f"{classifier.name}/{head.cls}@{classifier.version}"
+    least = term.least if asked.min_score is None else asked.min_score
+    page_form = asked.model_copy(update={"classifier": pinned, "min_score": least})
+    nothing = np.empty((0, searcher.dim), np.float32)
+    return Question(
+        scorer=scorer_of(head),
+        positives=nothing,
+        negatives=nothing,
+        labels=(f"{PREFIX}{classifier.name}/{head.cls}",),
+        texts=nothing,
+        unfamiliar=None,
+        exclude=(),
+        selection=_selection(page_form),
+        min_probability=None,
+        exact=asked.exact,
+        saved_form=asked.model_copy(update={"min_score": least}),
+        page_form=page_form,
+        key=hashlib.blake2b(page_form.model_dump_json().encode(), digest_size=16).hexdigest(),
+        head=head,
+    )
+
+
+def _selection(asked: Semantic) -> ResultSelection:
+    return ResultSelection(
+        min_score=asked.min_score,
+        group_by=asked.group_by,
+        per_group=asked.group_limit or 1,
+        max_overlap=asked.overlap,
+        diversity=asked.diversity,
     )
 
 
@@ -118,6 +156,9 @@ def terms_of(q: str | list[str]) -> Semantic:
     Raises:
         QueryError: There is none, or there are too many, or one is too long.
     """
+    alone = q if isinstance(q, str) else q[0] if len(q) == 1 else ""
+    if is_term(alone):
+        return Semantic(classifier=alone.strip())
     parts = q.split(",") if isinstance(q, str) else q
     terms = [check_text(part) for part in parts if part.strip()]
     if not terms:

@@ -62,6 +62,13 @@ def test_from_a_sentence_to_a_classifier_on_the_command_line(bandsight, path: Pa
     assert json.loads(bandsight("train", "ponds", "--json")[1])["version"] == 2
     code, out, _ = bandsight("label", "propose", "ponds", "--json")
     assert {int(item["id"]) for item in json.loads(out)["features"]}.isdisjoint({*ponds, *others})
+    code, out, _ = bandsight("apply", "ponds", "--threshold", "0.5", "--out", str(tmp_path / "layer"))
+    assert (code, "polygons.geojson" in out) == (0, True)
+    assert "0 in version 1 only" in bandsight("apply", "ponds", "--compare", "1")[1]
+    assert len(bandsight("search", "classifier:ponds > 0.5", "--top", "5")[1].splitlines()) == 6
+    assert bandsight("area", "draw", "ponds", "--tiles", "60", "--out", str(tmp_path / "sample.geojson"))[0] == 0
+    code, _, err = bandsight("area", "report", str(tmp_path / "sample.geojson"))
+    assert (code, "are labelled; label at least 2" in err) == (1, True)
     assert bandsight("label", "export", "ponds", "--out", str(tmp_path / "ponds.geojson"))[0] == 0
     code, out, _ = bandsight("label", "import", "lakes", str(tmp_path / "ponds.geojson"))
     assert (code, out) == (0, "60 labels from 60 features\n")
@@ -88,12 +95,31 @@ def test_a_client_labels_trains_and_proposes(client: Client, archive: Archive, t
     assert made["classes"] == ["pond"]
     assert made["report"]["classes"]["pond"]["average_precision"]["value"] > 0.8
     assert [one["version"] for one in labels.classifiers()] == [1]
+    assert labels.layer(threshold=0.5)["above"] == len(labels.tiles()["features"]) > 20
+    assert labels.polygons(threshold=0.9)["features"]
+    labels.train()
+    assert (labels.compare(1)["gained"], labels.compare(1, threshold=0.7)["lost"]) == ([], [])
+    found = list(client.search("classifier:lakes > 0.5", limit=500).features())
+    assert [int(one["id"]) for one in found] == [one["id"] for one in labels.tiles()["features"]]
+    assert found[0]["properties"]["bandsight:probability"] == found[0]["properties"]["bandsight:score"]
+    filtered = client.search("forest", classifiers=["lakes/pond@1 > 0.5"], limit=500)
+    assert {one["id"] for one in filtered.features()} == {one["id"] for one in found}
+    with pytest.raises(NotFoundError, match="has no class 'sea'; it has pond"):
+        list(client.search("classifier:lakes/sea").features())
+    with pytest.raises(QueryError, match="need NAME, NAME/CLASS or NAME@VERSION"):
+        list(client.search("forest", classifiers=["lakes > often"]).features())
+    sample = labels.area_sample(60)
+    ponds_of = [one["id"] for one in sample["features"] if is_pond(place_of(archive, one["id"]))]
+    labels.add("pond", ponds_of)
+    labels.add("none", [one["id"] for one in sample["features"] if one["id"] not in ponds_of])
+    made = labels.area(sample)
+    assert made["interval_km2"][0] <= 0.2 * made["total_area_km2"] <= made["interval_km2"][1]
     proposed = labels.propose(5)
     assert len(proposed) == 5
     assert {"bandsight:gain", "bandsight:class", "bandsight:class_probability"} <= set(proposed[0]["properties"])
     (tmp_path / "all.geojson").write_text(json.dumps(labels.features()))
     copy = client.create_labels("copy", {"pond": ""})
-    assert copy.load(tmp_path / "all.geojson")["labels"] == 60
+    assert copy.load(tmp_path / "all.geojson")["labels"] == len(labels.features()["features"])
     assert copy.reattach() == {"moved": 0, "lost": 0}
     copy.delete()
     with pytest.raises(NotFoundError, match="no such collection"):

@@ -1,0 +1,182 @@
+"""The area of a class with its error, from a stratified random sample (Olofsson et al. 2014)."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.archive import Archive, View
+from bandsight.attributes.filters import Filter
+from bandsight.errors import QueryError
+from bandsight.learning.layers import Layer
+from bandsight.learning.training import decided_classes
+from bandsight.maps.rasterize import TileBoxes
+
+# Probabilities at which strata begin: surely not, perhaps, probably, surely.
+STRATA = (0.0, 0.1, 0.5, 0.9)
+# At least so many tiles of each stratum, so that its variance can be estimated.
+_LEAST = 10
+_EARTH_M = 6_371_007.2
+_Z95 = 1.959964
+_MIN_CHECKED = 2
+
+
+def draw(archive: Archive, layer: Layer, tiles: int, where: Filter | None = None, seed: int = 0) -> dict[str, Any]:
+    """Return a stratified random sample of the archive's places, to be labelled: GeoJSON with its design.
+
+    The population is the newest tile of each cell of the finest scale, so that ground seen on many dates counts once.
+    Strata are ranges of the classifier's probability; a third of the tiles are dealt out by area, the rest evenly.
+
+    Args:
+        archive: The archive.
+        layer: The classifier's probabilities.
+        tiles: How many tiles to draw.
+        where: Which tiles are the population.
+        seed: Of the random numbers.
+
+    Raises:
+        QueryError: There are too few tiles.
+    """
+    ids, areas = _population(archive, where)
+    chances = layer.probabilities[np.searchsorted(layer.ids, ids)]
+    stratum = np.searchsorted(np.array(STRATA[1:], np.float32), chances, "right")
+    held = [number for number in range(len(STRATA)) if (stratum == number).any()]
+    if tiles < _LEAST * len(held) or len(ids) < tiles:
+        raise QueryError(
+            f"tiles: found {tiles}; the archive has {len(ids):,} places in {len(held)} strata, so pass "
+            f"{_LEAST * len(held)} to {len(ids):,}"
+        )
+    weights = np.array([areas[stratum == number].sum() for number in held])
+    shares = weights / weights.sum()
+    rng = np.random.default_rng(seed)
+    features, design = [], []
+    for number, share, weight in zip(held, shares, weights, strict=True):
+        members = np.flatnonzero(stratum == number)
+        count = min(len(members), max(_LEAST, round(tiles * (share / 3 + 2 / 3 / len(held)))))
+        chosen = rng.choice(members, count, replace=False)
+        design.append(
+            {
+                "stratum": number,
+                "from": STRATA[number],
+                "places": len(members),
+                "area_km2": round(float(weight), 6),
+                "drawn": int(count),
+            }
+        )
+        grounds = archive.footprints(ids[chosen].tolist())
+        features += [
+            {
+                "type": "Feature",
+                "id": int(ids[at]),
+                "geometry": ground.__geo_interface__,
+                "properties": {"tile": int(ids[at]), "stratum": number, "probability": round(float(chances[at]), 4)},
+            }
+            for at, ground in zip(chosen.tolist(), grounds, strict=True)
+        ]
+    # In the order of labelling, nothing tells the stratum.
+    order = rng.permutation(len(features)).tolist()
+    return {
+        "type": "FeatureCollection",
+        "bandsight:design": {
+            "classifier": layer.classifier.name,
+            "class": layer.head.cls,
+            "version": layer.classifier.version,
+            "generation": layer.generation,
+            "seed": seed,
+            "strata": design,
+        },
+        "features": [features[at] for at in order],
+    }
+
+
+def report(archive: Archive, sample: dict[str, Any], threshold: float = 0.5) -> dict[str, Any]:
+    """Return the area of the class with its 95% interval, and the accuracy of the map, from a labelled sample.
+
+    The tiles of the sample are labelled in the classifier's own collection, by anybody; skipped ones are left out.
+
+    Args:
+        archive: The archive.
+        sample: As `draw` returned it.
+        threshold: Probability from which on the map shows the class; one of `STRATA`.
+
+    Raises:
+        QueryError: It is no sample, or too few of its tiles are labelled.
+        NotFoundError: The collection is gone.
+    """
+    design = sample.get("bandsight:design") if isinstance(sample, dict) else None
+    if not isinstance(design, dict) or not isinstance(sample.get("features"), list):
+        raise QueryError("sample: found no design in it; pass the file that bandsight area draw has written, unchanged")
+    said, _ = decided_classes(archive.labels.labels(design["classifier"]))
+    total = sum(stratum["area_km2"] for stratum in design["strata"])
+    share, variance, mapped, hits, rows = 0.0, 0.0, 0.0, 0.0, []
+    for stratum in design["strata"]:
+        own = [
+            one["properties"]["tile"]
+            for one in sample["features"]
+            if one["properties"]["stratum"] == stratum["stratum"]
+        ]
+        truth = [said[tile] == design["class"] for tile in own if tile in said]
+        if len(truth) < _MIN_CHECKED:
+            missing = [tile for tile in own if tile not in said]
+            raise QueryError(
+                f"sample: {len(truth)} of {len(own)} tiles of the stratum from {stratum['from']:g} on are labelled; "
+                f"label at least {_MIN_CHECKED}, better all: {', '.join(map(str, missing[:10]))}"
+            )
+        weight, seen = stratum["area_km2"] / total, float(np.mean(truth))
+        share += weight * seen
+        # Sampling without replacement: a stratum that was looked at as a whole adds no error.
+        unseen = 1 - len(truth) / stratum["places"]
+        # Half a tile of each kind is added: where none of the few that were looked at has the class, some may.
+        spread = (sum(truth) + 0.5) / (len(truth) + 1)
+        variance += weight**2 * unseen * spread * (1 - spread) / (len(truth) - 1)
+        on_map = stratum["from"] >= threshold
+        mapped += weight * on_map
+        hits += weight * seen * on_map
+        rows.append({**stratum, "labelled": len(truth), "with_class": int(sum(truth)), "on_map": on_map})
+    error = _Z95 * math.sqrt(variance)
+    return {
+        "class": design["class"],
+        "classifier": design["classifier"],
+        "version": design["version"],
+        "area_km2": round(share * total, 4),
+        "interval_km2": [round(max(0.0, share - error) * total, 4), round(min(1.0, share + error) * total, 4)],
+        "share": round(share, 5),
+        "standard_error": round(math.sqrt(variance), 5),
+        "mapped_area_km2": round(mapped * total, 4),
+        "total_area_km2": round(total, 4),
+        "users_accuracy": round(hits / mapped, 4) if mapped else None,
+        "producers_accuracy": round(hits / share, 4) if share else None,
+        "threshold": threshold,
+        "strata": rows,
+    }
+
+
+def _population(archive: Archive, where: Filter | None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the newest tile of each cell of the finest scale, ascending, and its area in km²."""
+
+    def answer(view: View) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        nothing = np.zeros((1, view.dim), np.float32)
+        found = view.similarities(nothing, where or Filter())
+        ids = found.selection.ids
+        times = found.selection.scenes.times_us[found.selection.scene_at] if len(ids) else np.empty(0, np.int64)
+        newest: dict[str, tuple[int, int]] = {}
+        for start in range(0, len(ids), 5000):
+            tiles = view.tiles(ids[start : start + 5000].tolist())
+            for at, one in enumerate(ids[start : start + 5000].tolist(), start):
+                if one in tiles and tiles[one].scale == 1:
+                    key = tiles[one].cell
+                    if key.startswith("scene/"):
+                        key = f"{tiles[one].scene_id}/{key}"
+                    newest[key] = max(newest.get(key, (-(2**63), -1)), (int(times[at]), at))
+        rows = np.array(sorted(at for _, at in newest.values()), np.intp)
+        boxes = TileBoxes.of(found.boxes)
+        areas = np.bincount(boxes.at, _area_km2(boxes), len(ids)).astype(np.float64)
+        return ids[rows], areas[rows]
+
+    return archive.read(answer)
+
+
+def _area_km2(boxes: TileBoxes) -> NDArray[np.float64]:
+    """Return the area of each box on the sphere of the Earth's area, km²."""
+    return np.asarray(np.radians(1) * boxes.areas() * (_EARTH_M / 1000) ** 2, np.float64)
