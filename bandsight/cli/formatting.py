@@ -1,5 +1,6 @@
 """Results as people read them in a terminal, and as the GeoJSON that they save."""
 
+import re
 from typing import Any
 
 from bandsight.catalog.records import Hit, ModelIdentity
@@ -8,6 +9,8 @@ from bandsight.search.items import ResultPage
 from bandsight.stac.items import item_collection
 
 _HEADINGS = ("rank", "score", "prob", "tile", "sensor", "date", "lon", "lat", "scene")
+# Figures of an index that tell what it finds, and how quickly: NAME_at_K or NAME_at_K_KIND.
+_MEASURED = re.compile(r"(?:recall|lists|ms|tolerance)_at_(\d+)")
 NO_MATCH = "No good matches: the archive may hold nothing of the kind. These are the closest results."
 
 
@@ -60,6 +63,21 @@ def counted(number: int, one: str, several: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
+def index_lines(figures: dict[str, Any]) -> list[str]:
+    """Return the figures of a search index as lines of text: its own, then recall by kind of query and by filter."""
+    own = {name: value for name, value in figures.items() if name != "filtered" and not _MEASURED.match(name)}
+    lines = ["index: " + ", ".join(f"{name} {value}" for name, value in own.items())]
+    for row in ({"share": 1, **figures}, *figures.get("filtered", ())):
+        for k in sorted({int(match[1]) for name in row if (match := _MEASURED.match(name))}):
+            kinds = {
+                name.removeprefix(f"recall_at_{k}_"): value for name, value in row.items() if f"recall_at_{k}_" in name
+            }
+            found = ", ".join(f"{kind.replace('_', ' ')} {value}" for kind, value in kinds.items())
+            under = "" if row["share"] == 1 else f" under filters that let {100 * row['share']:g}% pass"
+            lines.append(f"  recall@{k}{under}: {found} ({row.get(f'ms_at_{k}', '?')} ms)")
+    return lines
+
+
 def status_text(stats: dict[str, Any]) -> str:
     """Return the statistics of an archive as lines of text."""
     lines = []
@@ -73,10 +91,7 @@ def status_text(stats: dict[str, Any]) -> str:
             lines.append(f"failed scenes: {len(value)}")
             lines += [f"  {line}" for line in grouped([(href, reason) for href, reason, _ in value])]
         elif name == "index":
-            lines.append("index: " + ", ".join(f"{key} {fact}" for key, fact in value.items() if key != "filtered"))
-            for row in value.get("filtered", ()):
-                found = ", ".join(f"{key} {fact}" for key, fact in row.items() if key != "share")
-                lines.append(f"  under filters that let {100 * row['share']:g}% pass: {found}")
+            lines += index_lines(value)
         else:
             lines.append(f"{name.replace('_', ' ')}: {value}")
     return "\n".join(lines)

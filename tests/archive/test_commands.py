@@ -1,5 +1,6 @@
 """The commands that look after an archive, as a user types them; none needs a model."""
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from bandsight.cli import loading as opening
 from bandsight.search.ranking import nearest
 from bandsight.search.recall_queries import sentences
 from bandsight.vectors.local import ivf_build as building
+from bandsight.vectors.local import recall_probes
 from bandsight.vectors.local import recall_tuning as tuning
 from tests.archive.makers import MODEL, filled, vectors
 from tests.commands import run_command
@@ -72,6 +74,8 @@ def test_damage_found_by_verify_is_repaired_by_repair(bandsight, path):
 def test_an_index_is_built_measured_shown_and_served_to_readers_that_are_open(bandsight, path, monkeypatch):
     monkeypatch.setattr(building, "WORTH_IT", 10)
     monkeypatch.setattr(tuning, "FEW", 0)
+    monkeypatch.setattr(tuning, "SHARES", (1.0, 0.1))
+    monkeypatch.setattr(recall_probes, "EACH", 5)
     monkeypatch.setattr(opening, "load", lambda *_: FakeEmbedder())
     monkeypatch.setattr(opening, "identity", lambda _: MODEL)
     with Archive.open(path) as reader:
@@ -85,7 +89,10 @@ def test_an_index_is_built_measured_shown_and_served_to_readers_that_are_open(ba
         assert reader.index_figures["rows"] == 16
     _, out, _ = bandsight("status", "--archive", str(path))
     assert "index: index IVF16,PQ16x4fs, rows 16" in out
-    assert "under filters that let 10% pass: nprobe_at_10 " in out
+    kinds = ["image", "far image", "other sensor", "mixture", "text", "odd text", "random"]
+    for line in (r"  recall@10: ", r"  recall@100: ", r"  recall@10 under filters that let 10% pass: "):
+        found = next(found for found in out.splitlines() if found.startswith(line))
+        assert re.sub(r" [\d.]+", "", found.removeprefix(line)).startswith(", ".join(kinds) + " ("), found
     code, out, _ = bandsight("optimize", "--images-only", "--archive", str(path))
     assert "recall_at_10_image" in out
     assert "text" not in out

@@ -1,12 +1,14 @@
 """A saved index is opened whole, or not at all, while another one is being saved."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bandsight.vectors.local import index_files
 from bandsight.vectors.local.index_files import load_index, save_index
-from bandsight.vectors.local.ivf import IvfIndex
+from bandsight.vectors.local.ivf import IvfIndex, SearchParams
 from bandsight.vectors.local.ivf_build import build
 
 DIM = 16
@@ -31,7 +33,7 @@ def test_an_index_that_is_replaced_while_it_is_opened_is_not_mixed_with_the_othe
     monkeypatch.setattr(index_files, "attach_lists", attach)
     opened = load_index(tmp_path, 10_000)
     assert opened is not None
-    assert (opened.first_id, opened.up_to, opened.rows, len(opened.reach)) == (1001, 6000, 5000, other.lists)
+    assert (opened.first_id, opened.up_to, opened.rows, len(opened.spread)) == (1001, 6000, 5000, other.lists)
     held = np.flatnonzero(opened.list_of() >= 0)
     np.testing.assert_array_equal(held, np.arange(5000))
 
@@ -57,3 +59,23 @@ def test_an_index_of_far_ids_is_as_small_as_one_of_near_ids(tmp_path: Path) -> N
     opened = load_index(tmp_path, 10**12 + 299)
     assert opened is not None
     assert opened.span == 300
+
+
+def test_an_index_of_the_former_version_is_searched_at_an_unmeasured_tolerance(tmp_path: Path) -> None:
+    made_now = replace(made(1, 5000), widths=(SearchParams(share=1.0, k=10, tolerance=0.004, query_ms=1.5),))
+    save_index(tmp_path, made_now)
+    facts = json.loads((tmp_path / "ivf.json").read_text())
+    spread = np.array(facts.pop("spread"))
+    reach = spread * np.sqrt(np.log(np.maximum(made_now.sizes, 2)))
+    facts |= {"format_version": 4, "slope": 1.5, "reach": reach.tolist()}
+    facts["widths"] = [{"share": 1.0, "k": 10, "nprobe": 22, "fetch": 30, "query_ms": 1.5}]
+    facts["figures"] |= {"rows": 5000, "recall_at_10_image": 0.9951}
+    del facts["checksum"]
+    (tmp_path / "ivf.json").write_text(json.dumps({**facts, "checksum": index_files._facts_checksum(facts)}))
+    opened = load_index(tmp_path, 5000)
+    assert opened is not None
+    np.testing.assert_allclose(opened.spread, made_now.spread, rtol=1e-4)
+    assert opened.widths == (SearchParams(share=1.0, k=10, tolerance=0.002, query_ms=3.0),)
+    assert opened.figures["rows"] == 5000
+    assert "bandsight optimize" in opened.figures["recall"]
+    assert "recall_at_10_image" not in opened.figures

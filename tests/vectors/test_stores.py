@@ -18,7 +18,7 @@ from bandsight.attributes.filters import Filter, Property
 from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.geo.box import LonLatBox
-from bandsight.vectors.local import gpu_faiss, gpu_scan
+from bandsight.vectors.local import gpu_faiss, gpu_scan, recall_probes
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local import recall_tuning as tuning
 from bandsight.vectors.local import search as answering
@@ -375,6 +375,8 @@ def indexed(tmp_path, monkeypatch):
     """A store that uses its index for a few hundred rows as it would for millions, and its referee."""
     monkeypatch.setattr(building, "WORTH_IT", 100)
     monkeypatch.setattr(tuning, "FEW", 0)
+    monkeypatch.setattr(tuning, "SHARES", (1.0, 0.1, 0.001))
+    monkeypatch.setattr(recall_probes, "EACH", 20)
     monkeypatch.setattr(answering, "plan", always_by_index)
     referee, real = ReferenceStore(context()), opened(local, tmp_path)
     for made in (referee, real):
@@ -442,12 +444,12 @@ def test_a_width_that_was_not_measured_good_enough_is_not_used(indexed):
     _, real, _ = indexed
     index = real._state.index
     assert index.width(1.0, 100) == index.widths[-1]
-    assert index.width(0.5, 10).share == 0.3
+    assert index.width(0.5, 10).share == 0.1
     assert index.width(0.0001, 10) is None
     real._state = replace(real._state, index=replace(index, widths=()))
     monkey = pytest.MonkeyPatch()
     with monkey.context() as patch:
-        patch.setattr(type(index), "candidates", pytest.fail)
+        patch.setattr(type(index), "visit", pytest.fail)
         assert len(real.search(unit(1, 1), 5, Filter())[0][0]) == 5
 
 

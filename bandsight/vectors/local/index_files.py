@@ -11,6 +11,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import cannot_write, name_durably, write_durably
@@ -20,7 +21,9 @@ from bandsight.vectors.local.ivf import IvfIndex, SearchParams
 # Its type hints lack the constructors that its Python wrapper adds.
 _faiss: Any = faiss
 _FILE, _LISTS, _FACTS = "ivf.faiss", "ivf.lists", "ivf.json"
-_VERSION = 4
+_VERSION, _FORMER = 5, 4
+# Of an index whose recall has not been measured: half of what other indexes needed.
+_UNMEASURED = 0.002
 # Another index is saved every few minutes at most.
 _ATTEMPTS = 5
 
@@ -47,8 +50,7 @@ def save_index(folder: Path, index: IvfIndex) -> None:
             "up_to": index.up_to,
             "widths": [asdict(width) for width in index.widths],
             "figures": index.figures,
-            "slope": index.slope,
-            "reach": [round(value, 6) for value in index.reach.tolist()],
+            "spread": [round(value, 6) for value in index.spread.tolist()],
             "scan_us": index.scan_us,
         }
         (folder / _FACTS).unlink(missing_ok=True)
@@ -93,17 +95,34 @@ def _loaded(folder: Path, newest: int, *, writable: bool) -> IvfIndex | None:
     ivf.use_precomputed_table = -1
     ivf.precompute_table()
     kept = attach_lists(folder / _LISTS, ivf, writable=writable)
+    sizes = np.array([ivf.invlists.list_size(number) for number in range(ivf.nlist)])
+    if facts["format_version"] == _FORMER:
+        facts = _of_former(facts, sizes)
     return IvfIndex(
         index,
         facts["first_id"],
         facts["up_to"],
-        np.array(facts["reach"], np.float32),
-        facts["slope"],
+        np.array(facts["spread"], np.float32),
         tuple(SearchParams(**width) for width in facts["widths"]),
         facts["figures"],
         facts["scan_us"],
         kept,
     )
+
+
+def _of_former(facts: dict[str, Any], sizes: NDArray[np.int64]) -> dict[str, Any]:
+    """Return the facts of version 4, which visited a fixed number of lists, as those of today.
+
+    Its `reach` of a list was its spread times what the largest of so many normal numbers is beyond their mean.
+    """
+    spread = np.array(facts["reach"]) / np.sqrt(np.log(np.maximum(sizes, 2)))
+    known = {name: facts["figures"][name] for name in ("index", "rows") if name in facts["figures"]}
+    widths = [
+        {"share": width["share"], "k": width["k"], "tolerance": _UNMEASURED, "query_ms": 2 * width["query_ms"]}
+        for width in facts["widths"]
+    ]
+    note = {"recall": "not measured since an earlier version of Bandsight; run: bandsight optimize"}
+    return {**facts, "spread": np.where(spread > 0, spread, spread.max()), "widths": widths, "figures": known | note}
 
 
 def index_stamp(folder: Path) -> tuple[int, int] | None:
@@ -127,7 +146,7 @@ def index_problem(folder: Path) -> tuple[str | None, dict[str, Any] | None]:
         checksum = facts.pop("checksum")
         if checksum != _facts_checksum(facts):
             return f"index/{_FACTS}: does not match its checksum; run: bandsight repair, then optimize", None
-        if facts["format_version"] != _VERSION:
+        if facts["format_version"] not in (_VERSION, _FORMER):
             return f"index/{_FACTS}: format version {facts['format_version']}; run: bandsight optimize", None
         for name, expected in ((_FILE, facts["sha256"]), (_LISTS, facts["lists_sha256"])):
             if expected != _sha256(folder / name):

@@ -1,14 +1,18 @@
 """The search index: FAISS's inverted lists over short codes, as wide as measured recall asks."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.vectors.local.stopping import Outlook
+
 # Its type hints lack the constructors that its Python wrapper adds.
 _faiss: Any = faiss
+# So many rows of each list, at least, tell how many of it pass a filter.
+_SAMPLED = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,34 +23,31 @@ class SearchParams:
     """For filters that let at least this share of the rows pass, 0..1."""
     k: int
     """For up to so many hits."""
-    nprobe: int
-    """Lists visited."""
-    fetch: int
-    """Candidates rescored on raw vectors."""
+    tolerance: float
+    """A search ends when the lists left out are expected to hold no more than this share of its hits."""
     query_ms: float = 0.0
     """Processor time of one query, as it was measured."""
 
     def of(self, k: int) -> "SearchParams":
-        """Return how far to look for k hits: for more than was measured, in proportion."""
-        if k <= self.k:
-            return self
-        times = k / self.k
-        return SearchParams(
-            share=self.share,
-            k=k,
-            nprobe=int(self.nprobe * times),
-            fetch=int(self.fetch * times),
-            query_ms=self.query_ms * times,
-        )
+        """Return how far to look for k hits; more than were measured take time in proportion."""
+        return self if k <= self.k else replace(self, k=k, query_ms=self.query_ms * k / self.k)
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """The tiles that count in some searches."""
+
+    bits: NDArray[np.uint8]
+    """One bit a tile, by id from the index's `first_id` on."""
+    per_list: NDArray[np.float32]
+    """About how many there are in each list, shape (lists,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class IvfIndex:
     """A trained index and what it covers.
 
-    Lists are visited in the order of the best score that one may hold: its centre's score, and the more beyond it the
-    wider and fuller the list is. Sentences lie off the images' distribution, where many centres score nearly alike and
-    spread decides; by centres alone, they need to visit two to three times as many rows.
+    How well it finds what it holds is decided query by query (`ivf_search`, `stopping`).
     """
 
     faiss_index: Any
@@ -55,10 +56,8 @@ class IvfIndex:
     """Of the tiles that it may hold. FAISS keeps how far ids lie beyond it, so that masks are as short as can be."""
     up_to: int
     """It holds every tile up to this id that lived when it was built; ids are never used twice."""
-    reach: NDArray[np.float32]
-    """How far the best of a list lies beyond its centre, in units of `slope`, shape (lists,)."""
-    slope: float
-    """How much that counts; measured."""
+    spread: NDArray[np.float32]
+    """How far the rows of each list lie from its centre along one direction, root mean square, shape (lists,)."""
     widths: tuple[SearchParams, ...]
     """Ascending by share, then by k; below the first share, no width reaches the target."""
     figures: dict[str, Any]
@@ -71,6 +70,12 @@ class IvfIndex:
     _centres: NDArray[np.float32] = field(init=False, repr=False)
     ivf: Any = field(init=False, repr=False)
     """The inverted lists' side of it."""
+    sizes: NDArray[np.int64] = field(init=False, repr=False)
+    """How many rows each list holds, shape (lists,)."""
+    _sampled: NDArray[np.int64] = field(init=False, repr=False)
+    """Some ids of each list, list by list, counted from `first_id` on."""
+    _sampled_of: NDArray[np.int64] = field(init=False, repr=False)
+    """How many of each list, shape (lists,)."""
 
     def __post_init__(self) -> None:
         linear = _faiss.downcast_VectorTransform(self.faiss_index.chain.at(0))
@@ -81,6 +86,13 @@ class IvfIndex:
         object.__setattr__(self, "_projection", projection)
         object.__setattr__(self, "_centres", values.reshape(centres.ntotal, centres.d))
         object.__setattr__(self, "ivf", ivf)
+        sizes = np.array([ivf.invlists.list_size(number) for number in range(self.lists)], np.int64)
+        object.__setattr__(self, "sizes", sizes)
+        some = [self._ids_of(number)[:: max(1, size // _SAMPLED)] for number, size in enumerate(sizes.tolist()) if size]
+        object.__setattr__(self, "_sampled", np.concatenate([np.empty(0, np.int64), *some]))
+        sampled_of = np.zeros(self.lists, np.int64)
+        sampled_of[sizes > 0] = [len(ids) for ids in some]
+        object.__setattr__(self, "_sampled_of", sampled_of)
 
     @property
     def span(self) -> int:
@@ -105,63 +117,67 @@ class IvfIndex:
         nearest = [width for width in fitting if width.share == fitting[-1].share]
         return next((width for width in nearest if width.k >= k), nearest[-1]).of(k)
 
-    def candidates(
-        self, queries: NDArray[np.float32], width: SearchParams, allowed: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return likely neighbours, best first, padded with -1, and their codes' scores, both of shape (queries, some).
+    def passing(self, allowed: NDArray[np.bool_]) -> Passing:
+        """Prepare which tiles count, for any number of searches.
+
+        How many of a list count is estimated from some of its ids; a list none of whose ids passes may still hold one.
 
         Args:
-            queries: Unit vectors, shape (q, dim).
-            width: How far to look.
-            allowed: Which tiles count, by id from `first_id` on, shape (span,); all that it holds when None.
+            allowed: By id from `first_id` on, shape (span,).
         """
-        short = np.ascontiguousarray(queries @ self._projection.T)
-        scores = short @ self._centres.T
-        lists = self._order(queries, scores, min(width.nprobe, self.lists))
-        params = _faiss.SearchParametersIVF(nprobe=lists.shape[1])
-        if allowed is not None:
-            # Held by a name for as long as FAISS reads it.
-            bits = np.packbits(allowed, bitorder="little")
-            selector = _faiss.IDSelectorBitmap(bits)
-            params.sel = selector
+        ends = np.concatenate([[0], np.cumsum(self._sampled_of)])
+        passed = np.concatenate([[0], np.cumsum(allowed[self._sampled])])[ends]
+        share = (np.diff(passed) + passed[-1] / max(ends[-1], 1)) / (self._sampled_of + 1)
+        return Passing(np.packbits(allowed, bitorder="little"), np.asarray(share * self.sizes, np.float32))
+
+    def outlook(self, query: NDArray[np.float32], passing: Passing) -> tuple[NDArray[np.float32], Outlook]:
+        """Return a query in the index's own directions, shape (1, dims), and what each list may hold for it.
+
+        Args:
+            query: Shape (dim,).
+            passing: Which tiles count.
+        """
+        short = np.ascontiguousarray(query[None] @ self._projection.T)
+        spreads = self.spread * np.float32(np.linalg.norm(short))
+        return short, Outlook.of(passing.per_list, (short @ self._centres.T)[0], spreads)
+
+    def visit(
+        self, short: NDArray[np.float32], lists: NDArray[np.int64], outlook: Outlook, passing: Passing, fetch: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the rows of some lists whose codes score highest: ids and codes' scores, best first, `fetch` at most.
+
+        Args:
+            short: The query, as `outlook` gives it.
+            lists: Which lists.
+            outlook: Of this query.
+            passing: Which tiles count.
+            fetch: Most rows.
+        """
         lists = np.ascontiguousarray(lists, np.int64)
-        near = np.ascontiguousarray(np.take_along_axis(scores, lists, 1), np.float32)
-        count = min(width.fetch, self.rows)
-        found, ids = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
-        # The wrapper of the same name takes no parameters.
+        near = np.ascontiguousarray(outlook.centres[lists])
+        # Both are held by a name for as long as FAISS reads them.
+        selector = _faiss.IDSelectorBitmap(passing.bits)
+        params = _faiss.SearchParametersIVF(nprobe=len(lists), sel=selector)
+        count = min(fetch, int(self.sizes[lists].sum()))
+        found, ids = np.empty(count, np.float32), np.empty(count, np.int64)
         pointer = _faiss.swig_ptr
-        self.ivf.search_preassigned_c(
-            len(queries),
-            pointer(short),
-            count,
-            pointer(lists),
-            pointer(near),
-            pointer(found),
-            pointer(ids),
-            False,
-            params,
-        )
-        ids[ids >= 0] += self.first_id
-        return ids, found
-
-    def nearest_lists(self, queries: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-        """Return the lists that a search visits, in its order, shape (queries, count)."""
-        scores = (queries @ self._projection.T) @ self._centres.T
-        return self._order(queries, np.asarray(scores, np.float32), count)
-
-    def _order(self, queries: NDArray[np.float32], scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-        best = scores + self.slope * np.linalg.norm(queries, axis=1, keepdims=True) * self.reach
-        if count < self.lists:
-            first = np.argpartition(-best, count - 1, axis=1)[:, :count]
-            return np.take_along_axis(first, np.argsort(-np.take_along_axis(best, first, 1), axis=1), 1)
-        return np.argsort(-best, axis=1)
+        if count:
+            # The wrapper of the same name takes no parameters.
+            self.ivf.search_preassigned_c(
+                1, pointer(short), count, pointer(lists), pointer(near), pointer(found), pointer(ids), False, params
+            )
+        there = ids >= 0
+        return ids[there] + self.first_id, found[there]
 
     def list_of(self) -> NDArray[np.int32]:
         """Return the list of each tile, by id from `first_id` on, -1 for those it does not hold, shape (span,)."""
-        lists = self.ivf.invlists
         found = np.full(self.span, -1, np.int32)
         for number in range(self.lists):
-            size = lists.list_size(number)
-            if size:
-                found[_faiss.rev_swig_ptr(lists.get_ids(number), size)] = number
+            found[self._ids_of(number)] = number
         return found
+
+    def _ids_of(self, number: int) -> NDArray[np.int64]:
+        lists = self.ivf.invlists
+        size = lists.list_size(number)
+        ids: NDArray[np.int64] = _faiss.rev_swig_ptr(lists.get_ids(number), size) if size else np.empty(0, np.int64)
+        return ids

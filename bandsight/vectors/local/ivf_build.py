@@ -31,6 +31,8 @@ _LISTS = 4
 _TRAIN_PER_LIST, _ROUNDS = 40, 6
 # Rows for each of the 16 levels of a number, and rounds, that codes are trained with.
 _TRAIN_PER_LEVEL, _CODE_ROUNDS = 128, 8
+# One row in so many is kept out of training.
+_HELD_OUT = 32
 _CHUNK = 1 << 14
 
 Rows = tuple[NDArray[np.int64], NDArray[np.float16], NDArray[np.bool_]]
@@ -63,7 +65,7 @@ def build(parts: Sequence[Rows], dim: int, budget_bytes: int) -> IvfIndex:
     del sample
     with clustering_on_gpu(ivf, dims):
         ivf.train(short)
-    reach = _reach(short, ivf.quantizer, lists, total)
+    spread = _spread(short, ivf.quantizer, lists)
     linear = _faiss.LinearTransform(dim, dims, False)
     _faiss.copy_array_to_vector(projection.ravel(), linear.A)
     linear.is_trained = True
@@ -73,7 +75,7 @@ def build(parts: Sequence[Rows], dim: int, budget_bytes: int) -> IvfIndex:
     ivf.this.disown()
     kept = f"PCA{dims}," if dims < dim else ""
     first = int(parts[0][0][0])
-    return fill(IvfIndex(index, first, first - 1, reach, 0.0, (), {"index": kept + spec}), parts)
+    return fill(IvfIndex(index, first, first - 1, spread, (), {"index": kept + spec}), parts)
 
 
 def fill(index: IvfIndex, parts: Sequence[Rows]) -> IvfIndex:
@@ -109,17 +111,33 @@ def _projection(sample: NDArray[np.float32], dims: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(turn @ vectors[:, ::-1].T[:dims], np.float32)
 
 
-def _reach(short: NDArray[np.float32], quantizer: Any, lists: int, total: int) -> NDArray[np.float32]:
-    """Return how far beyond its centre the best of each list lies, as the largest of so many normal numbers does."""
+def _spread(short: NDArray[np.float32], quantizer: Any, lists: int) -> NDArray[np.float32]:
+    """Return how far the rows of each list lie from its centre along one direction, root mean square, shape (lists,).
+
+    The mean of all lists counts as one more row of each, so that a list of one row is not taken for a point.
+    """
     distances, nearest = quantizer.search(short, 1)
-    counts = np.bincount(nearest[:, 0], minlength=lists)
-    spread = np.bincount(nearest[:, 0], distances[:, 0], lists) / np.maximum(counts, 1) / short.shape[1]
-    held = counts * (total / max(len(short), 1))
-    return np.asarray(np.sqrt(spread * np.log(np.maximum(held, 2))), np.float32)
+    squares = np.bincount(nearest[:, 0], distances[:, 0], lists) + distances.mean()
+    counts = np.bincount(nearest[:, 0], minlength=lists) + 1
+    return np.asarray(np.sqrt(squares / counts / short.shape[1]), np.float32)
+
+
+def held_out(ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which tiles are never trained with, so that recall can be measured with them, shape (n,).
+
+    Rows that helped to place the centres lie closer to them than new images do.
+    """
+    # Multiplied by the golden ratio, neighbouring ids fall far apart.
+    mixed = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)
+    kept_out: NDArray[np.bool_] = mixed % np.uint64(_HELD_OUT) == 0
+    return kept_out
 
 
 def _sample(parts: Sequence[Rows], share: float) -> NDArray[np.float32]:
     rng = np.random.default_rng(0)
     return np.concatenate(
-        [rows[np.flatnonzero(alive & (rng.random(len(rows)) < share))].astype(np.float32) for _, rows, alive in parts]
+        [
+            rows[np.flatnonzero(alive & ~held_out(ids) & (rng.random(len(rows)) < share))].astype(np.float32)
+            for ids, rows, alive in parts
+        ]
     )

@@ -1,4 +1,8 @@
-"""Draws the queries that recall is measured with, and finds their true neighbours by brute force."""
+"""Draws the queries that recall is measured with, and finds their true neighbours by brute force.
+
+People send queries that no archive holds: images of other places and sensors, mixtures of examples, sentences. They are
+made from rows that were kept out of training, and from sentences.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.vectors.local.ivf_build import Rows, chunks
+from bandsight.vectors.local.ivf_build import Rows, chunks, held_out
 
-_IMAGES = 200
+EACH = 100
+"""Queries of each kind, at most."""
+# With fewer rows kept out of training, queries are drawn from all.
+_FEWEST = 20
+# A mixture is twice the mean of so many rows less the mean of so many others, as a search by examples asks.
+_MIXED = 3
+# Images from further away are moved by this share of the difference of two rows; another sensor's have lost contrast.
+_FURTHER, _CONTRAST = 0.5, 0.7
 # A filter lets neighbours pass together, as scenes and regions do.
 _RUN = 256
 
@@ -45,21 +56,36 @@ class Sample:
 def draw(
     parts: Sequence[Rows], texts: NDArray[np.float32] | None, shares: Sequence[float], first_id: int, span: int
 ) -> Sample:
-    """Return vectors of the archive, and of sentences, as queries, and filters of some shares, over a span of ids."""
+    """Return queries of each kind, and filters of some shares, over a span of ids.
+
+    Args:
+        parts: The archive's rows.
+        texts: Vectors of sentences, shape (n, dim).
+        shares: Of the rows, that filters let pass; the first is 1.
+        first_id: Of the tiles that masks speak of.
+        span: How many there are.
+    """
     rng = np.random.default_rng(0)
     ids = np.concatenate([ids[alive] for ids, _, alive in parts])
-    own = np.sort(rng.choice(ids, min(_IMAGES, len(ids)), replace=False))
-    queries = [np.concatenate([rows[np.isin(ids, own)] for ids, rows, _ in parts]).astype(np.float32)]
-    probes = [Probe("image", slice(0, len(own)))]
-    owners = [own]
+    kept_out = ids[held_out(ids)]
+    among = ids if len(kept_out) < _FEWEST else kept_out
+    own = np.sort(rng.choice(among, min(EACH, len(among)), replace=False))
+    images = np.concatenate([rows[np.isin(ids, own)] for ids, rows, _ in parts]).astype(np.float32)
+    kinds = {"image": images, **_beyond_images(images, rng)}
     if texts is not None and len(texts):
-        queries.append(np.asarray(texts, np.float32))
-        probes.append(Probe("text", slice(len(own), len(own) + len(texts))))
-        owners.append(np.full(len(texts), -1, np.int64))
+        kinds |= {"text": _some_rows(texts, rng), "odd_text": _odd_texts(texts, rng)}
+    kinds["random"] = _unit(rng.standard_normal(images.shape))
+    ends = np.cumsum([len(queries) for queries in kinds.values()]).tolist()
+    probes = [
+        Probe(kind, slice(end - len(queries), end)) for (kind, queries), end in zip(kinds.items(), ends, strict=True)
+    ]
+    # What is made from rows may have them as neighbours; only an image is left out of its own.
+    owners = np.full(ends[-1], -1, np.int64)
+    owners[: len(own)] = own
     allowed = [None if share == 1 else _some(ids - first_id, span, share, rng) for share in shares]
     return Sample(
-        queries=np.ascontiguousarray(np.concatenate(queries)),
-        own=np.concatenate(owners),
+        queries=np.ascontiguousarray(np.concatenate(list(kinds.values()))),
+        own=owners,
         probes=tuple(probes),
         shares=tuple(shares),
         allowed=tuple(allowed),
@@ -68,8 +94,13 @@ def draw(
     )
 
 
-def true_neighbours(parts: Sequence[Rows], sample: Sample, k: int) -> list[NDArray[np.int64]]:
-    """Return the nearest ids of each query for each share, padded with -1, shape (q, k); rows are read once."""
+def true_neighbours(
+    parts: Sequence[Rows], sample: Sample, k: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Return ids and scores of the nearest rows of each query for each share, both of shape (q, k), best first.
+
+    Padded with -1 and -inf. Rows are read once.
+    """
     best = [_Best(len(sample.queries), k) for _ in sample.shares]
     for ids, values in chunks(parts):
         scores = sample.queries @ values.T
@@ -99,9 +130,45 @@ class _Best:
             top = np.argpartition(-both, self._k - 1)[: self._k]
             self._scores[row], self._ids[row] = both[top], named[top]
 
-    def ranked(self) -> NDArray[np.int64]:
+    def ranked(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         order = np.argsort(-self._scores, axis=1, kind="stable")
-        return np.take_along_axis(self._ids, order, 1)
+        return np.take_along_axis(self._ids, order, 1), np.take_along_axis(self._scores, order, 1)
+
+
+def _beyond_images(images: NDArray[np.float32], rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    """Return queries made from rows: images from further away, those of another sensor, mixtures."""
+    count = len(images)
+
+    def drawn() -> NDArray[np.float32]:
+        return images[rng.integers(count, size=count)]
+
+    middle = images.mean(axis=0)
+    offset = (images[rng.integers(count)] - images[rng.integers(count)]) * np.float32(_FURTHER)
+    liked = np.mean([drawn() for _ in range(_MIXED)], axis=0)
+    disliked = np.mean([drawn() for _ in range(_MIXED)], axis=0)
+    return {
+        "far_image": _unit(images + np.float32(_FURTHER) * (drawn() - drawn())),
+        "other_sensor": _unit(middle + np.float32(_CONTRAST) * (images - middle) + offset),
+        "mixture": _unit(2 * liked - disliked),
+    }
+
+
+def _some_rows(values: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    chosen = np.sort(rng.choice(len(values), min(EACH, len(values)), replace=False))
+    return _unit(values[chosen])
+
+
+def _odd_texts(texts: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return what lies as far from the sentences as these from each other, and half again as far aside."""
+    one, two, three = (texts[rng.integers(len(texts), size=min(EACH, len(texts)))] for _ in range(3))
+    aside = _unit(rng.standard_normal(one.shape)) * np.float32(0.5)
+    return _unit(one + two - three + aside * np.linalg.norm(one, axis=1, keepdims=True))
+
+
+def _unit(values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return rows of length 1; a row of length 0 stays one."""
+    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(norms > 0, norms, 1), np.float32)
 
 
 def _some(places: NDArray[np.int64], span: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -19,9 +19,9 @@ from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local.folder import LoadedSegment, StoreFolder
 from bandsight.vectors.local.gpu_scan import Device, device_for, load
 from bandsight.vectors.local.index_files import index_problem, index_stamp, load_index, save_index
-from bandsight.vectors.local.ivf import IvfIndex, SearchParams
+from bandsight.vectors.local.ivf import IvfIndex
 from bandsight.vectors.local.ivf_build import BUDGET_BYTES, Rows, build, fill, len_of
-from bandsight.vectors.local.recall_tuning import measured
+from bandsight.vectors.local.recall_tuning import Ask, measured
 from bandsight.vectors.local.scan import chunks
 from bandsight.vectors.local.search import Chosen, answer, scan_parts
 from bandsight.vectors.local.snapshot import Masks, SegmentView, StoreState, located
@@ -151,18 +151,17 @@ class LocalVectorStore:
             return {"index": "none", "reason": "small enough for exact scans"}
         index = self._extended(state, parts) or build(parts, self._dim, budget_bytes or BUDGET_BYTES)
 
-        def ask(
-            index: IvfIndex, k: int, allowed: Mask | None, width: SearchParams | None, query: NDArray[np.float32]
-        ) -> object:
+        def prepare(index: IvfIndex, allowed: Mask | None) -> Ask:
             masks = Masks.of(
                 [
                     one.view.alive if allowed is None else allowed[one.part.columns.ids - index.first_id]
                     for one in state.shown
                 ]
             )
-            return answer(replace(state, index=index), masks, width, query, min(k, masks.survivors))
+            indexed = replace(state, index=index)
+            return lambda k, width, query: answer(indexed, masks, width, query[None], min(k, masks.survivors))[0]
 
-        index = measured(index, parts, texts, time.monotonic() - began, ask)
+        index = measured(index, parts, texts, time.monotonic() - began, prepare)
         save_index(self.folder.derived, index)
         served = load_index(self.folder.derived, index.up_to)
         self._state = replace(state, index=served, stamp=index_stamp(self.folder.derived))

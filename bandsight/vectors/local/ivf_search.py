@@ -1,0 +1,182 @@
+"""Searches the index for one query: visits lists until those left out can hardly hold a better hit.
+
+Codes propose, raw vectors decide. Each round visits some lists, reads the raw vectors of what may be a hit, and then
+asks what the lists left out are expected to hold above the k-th score found (`stopping`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.vectors.local.fp16_scan import Fp16Rows
+from bandsight.vectors.local.ivf import IvfIndex, Passing, SearchParams
+from bandsight.vectors.local.scan import slack
+from bandsight.vectors.local.snapshot import StoreState, located
+from bandsight.vectors.local.stopping import Outlook
+from bandsight.vectors.scores import Ranked, best, raw_scores
+
+# So many rows for each hit, and so many at least, show how good a hit must be.
+_HEAD, _LEAST_HEAD = 8, 64
+# By so many standard deviations a code's score may fall shorter than is usual among the first.
+_DEVIATIONS = 4
+# Rows that codes propose in one visit, for each hit and at least; where all of them may be hits, so many times as many.
+_FETCH, _LEAST_FETCH, _MORE = 16, 400, 8
+# The first visit goes to this share of the lists, at least to some, and to so many rows for each hit.
+_FIRST_SHARE, _FIRST_LISTS, _FIRST_ROWS = 1 / 128, 8, 40
+# The scale of an outlook is fitted to so many hits: ten alone would leave it to chance.
+_FITTED = 50
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the lists visited so far hold, the likely best first."""
+
+    ids: NDArray[np.int64]
+    likely: NDArray[np.float32]
+    """Scores of the codes."""
+    scores: NDArray[np.float32]
+    """Scores of the raw vectors, -inf where they have not been read."""
+
+    def add(self, ids: NDArray[np.int64], likely: NDArray[np.float32], *, again: bool) -> None:
+        """Take what a visit found; `again`, when some of it was found before."""
+        if again:
+            new = ~np.isin(ids, self.ids)
+            ids, likely = ids[new], likely[new]
+        both = np.concatenate([self.likely, likely])
+        order = np.argsort(-both, kind="stable")
+        self.ids = np.concatenate([self.ids, ids])[order]
+        self.scores = np.concatenate([self.scores, np.full(len(ids), -np.inf, np.float32)])[order]
+        self.likely = both[order]
+
+    def read(self, state: StoreState, query: NDArray[np.float32], k: int, most: int) -> float | None:
+        """Read what may be among the k best; return by how much less a code may score than its raw vector.
+
+        The first ones tell how good the k-th is at least, and the best of those read by how much codes' scores fall
+        short. Among the first, codes score too high rather than too low; the best by raw score are not chosen for that.
+
+        Args:
+            state: Where the vectors are.
+            query: Shape (dim,).
+            k: At least 1.
+            most: With more rows to read than this, None is returned: an exact scan is quicker.
+        """
+        promising = max(_HEAD * k, _LEAST_HEAD)
+        while True:
+            if min(promising, len(self.ids)) > most:
+                return None
+            self._read(state, query, np.arange(min(promising, len(self.ids))))
+            known = np.flatnonzero(self.scores > -np.inf)
+            top = known[np.argsort(-self.scores[known])[: max(2 * k, _LEAST_HEAD // 2)]]
+            short = self.scores[top] - self.likely[top]
+            deviation = max(short.std(), (self.scores[known] - self.likely[known]).std())
+            shortfall = float(max(short.max(), short.mean() + _DEVIATIONS * deviation)) + slack(query)
+            more = int(np.searchsorted(-self.likely, shortfall - self.kth(k), "right"))
+            if more <= promising:
+                return shortfall
+            promising = more
+
+    def kth(self, k: int) -> float:
+        """Return the k-th highest score read, -inf where there are fewer."""
+        if len(self.scores) < k:
+            return -np.inf
+        return float(np.partition(self.scores, len(self.scores) - k)[len(self.scores) - k])
+
+    def _read(self, state: StoreState, query: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
+        unread = rows[self.scores[rows] == -np.inf]
+        if len(unread):
+            self.scores[unread] = _scores_of(_rows_of(state, self.ids[unread]), query)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The hits of one query."""
+
+    ranked: Ranked
+    lists: int
+    """How many lists were visited."""
+
+
+def nearest_by_index(
+    state: StoreState,
+    index: IvfIndex,
+    passing: Passing,
+    params: SearchParams,
+    query: NDArray[np.float32],
+    k: int,
+    most: int,
+) -> Found | None:
+    """Return the k nearest of the tiles that count, fewer only when the index holds fewer.
+
+    Args:
+        state: Where the vectors are.
+        index: Of these vectors.
+        passing: Which tiles count.
+        params: How much may be left out.
+        query: Shape (dim,).
+        k: At least 1.
+        most: With more raw vectors to read than this, None is returned: an exact scan is quicker. That is so where
+            scores lie closer together than codes tell, as under a filter that leaves out all that is near.
+    """
+    short, outlook = index.outlook(query, passing)
+    seen = _Seen(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
+    visited = np.zeros(index.lists, bool)
+    lists = outlook.first_lists(max(_FIRST_LISTS, int(index.lists * _FIRST_SHARE)), _FIRST_ROWS * k)
+    while len(lists):
+        visited[lists] = True
+        fetch, again = max(_FETCH * k, _LEAST_FETCH), False
+        while True:
+            ids, likely = index.visit(short, lists, outlook, passing, fetch)
+            seen.add(ids, likely, again=again)
+            shortfall = seen.read(state, query, k, most) if len(seen.ids) else 0.0
+            if shortfall is None:
+                return None
+            if len(ids) < fetch or likely[-1] <= seen.kth(k) - shortfall:
+                break
+            if fetch > most:
+                return None
+            fetch, again = fetch * _MORE, True
+        floor = seen.kth(k)
+        if floor == -np.inf:
+            # As many lists again, in order.
+            order = outlook.first_lists(index.lists, 0)
+            lists = order[~visited[order]][: int(np.count_nonzero(visited))]
+        else:
+            lists = outlook.next_lists(visited, floor, _scale(outlook, visited, seen, k), params.tolerance * k)
+    return Found(_exact(state, seen, query, k), int(np.count_nonzero(visited)))
+
+
+def _scale(outlook: Outlook, visited: NDArray[np.bool_], seen: _Seen, k: int) -> float:
+    """Return the outlook's scale, fitted to the k best, or to some more where k is small."""
+    read = np.sort(seen.scores[seen.scores > -np.inf])[::-1]
+    fitted = max(k, min(_FITTED, len(read) // 2))
+    return outlook.scale(visited, float(read[fitted - 1]), fitted)
+
+
+def _exact(state: StoreState, seen: _Seen, query: NDArray[np.float32], k: int) -> Ranked:
+    """Return the k best by raw scores, once their vectors fit their checks; float32 proposes, as in a scan."""
+    k = min(k, len(seen.ids))
+    if k == 0:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    near = seen.ids[seen.scores >= seen.kth(k) - slack(query)]
+    scores = np.empty(len(near), np.float32)
+    for chosen, file, rows in located(state, near):
+        scores[chosen] = raw_scores(file.sound(rows), query)
+    return best(near, scores, k)
+
+
+def _rows_of(state: StoreState, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+    """Return the raw vectors of tiles, not compared with their checks, shape (n, dim)."""
+    parts = [(chosen, file.take(rows)) for chosen, file, rows in located(state, ids)]
+    values = np.empty((len(ids), parts[0][1].shape[1]), np.float16)
+    for chosen, taken in parts:
+        values[chosen] = taken
+    return values
+
+
+def _scores_of(values: NDArray[np.float16], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the score of each row in float32; by FAISS, since NumPy takes long to convert half precision."""
+    found, at = Fp16Rows(values).best(query[None], len(values))
+    scores = np.empty(len(values), np.float32)
+    scores[at[0]] = found[0]
+    return scores

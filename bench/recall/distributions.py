@@ -1,0 +1,165 @@
+"""Two made-up image-text models, unlike each other and unlike `bench.engine.made_up`, and the queries people send.
+
+`Clustered`: 400 clusters of uneven size whose centres and spreads follow an exponential spectrum, as the embeddings of
+a few kinds of scenes do. `Curved`: one sheet without clusters, a random two-layer network of 24 heavy-tailed numbers,
+as the embeddings of scenes that change gradually do. Both lie on a cone; sentences lie on another one, with a weaker
+image of the same content (the modality gap).
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+_CLUSTERS, _DECAY = 400, 48.0
+_LATENT, _HIDDEN = 24, 256
+_GAP, _MIXED = 0.9, 3
+
+
+class Distribution(Protocol):
+    """One made-up model."""
+
+    def images(self, count: int, seed: int) -> Vectors:
+        """Return images of the archive's kind, shape (count, dim)."""
+
+    def far_images(self, count: int, seed: int) -> Vectors:
+        """Return images of the same content that lie further from the archive's: haze, another season."""
+
+    def other_sensor(self, count: int, seed: int) -> Vectors:
+        """Return images of another sensor: all moved by the same offset, with less contrast."""
+
+    def sentences(self, count: int, seed: int) -> Vectors:
+        """Return sentences as they are measured with."""
+
+    def odd_sentences(self, count: int, seed: int) -> Vectors:
+        """Return sentences about something else, worded otherwise."""
+
+
+class Clustered:
+    """Clusters, an exponential spectrum, a text side with a gap."""
+
+    def __init__(self, dim: int, seed: int = 5) -> None:
+        """Draw cones, clusters and offsets for vectors of a length."""
+        rng = np.random.default_rng(seed)
+        spectrum = np.exp(-np.arange(dim) / _DECAY)
+        self._dim = dim
+        self._deviation = np.sqrt(spectrum / spectrum.sum()).astype(np.float32)
+        self._cones = unit(rng.normal(size=(2, dim))) * np.float32(0.7)
+        self._centres = rng.standard_normal((_CLUSTERS, dim), np.float32) * self._deviation
+        share = rng.gamma(0.7, size=_CLUSTERS) + 0.02
+        self._share = share / share.sum()
+        self._spread = rng.uniform(0.6, 1.1, (_CLUSTERS, 1)).astype(np.float32)
+        self._offset = rng.standard_normal(dim).astype(np.float32) * self._deviation * np.float32(0.6)
+        self._turn, _ = (part.astype(np.float32) for part in np.linalg.qr(rng.standard_normal((dim, dim))))
+
+    def images(self, count: int, seed: int) -> Vectors:  # noqa: D102  (see `Distribution`)
+        return self._drawn(count, seed)
+
+    def far_images(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        return self._drawn(count, seed, wider=1.6)
+
+    def other_sensor(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        return self._drawn(count, seed, contrast=0.6, offset=self._offset)
+
+    def sentences(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        return self._text(count, seed, content=0.5, noise=0.4)
+
+    def odd_sentences(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        return self._text(count, seed, content=0.1, noise=0.9)
+
+    def _drawn(
+        self, count: int, seed: int, wider: float = 1.0, contrast: float = 1.0, offset: Vectors | float = 0.0
+    ) -> Vectors:
+        rng = np.random.default_rng(seed)
+        own = rng.choice(_CLUSTERS, count, p=self._share)
+        noise = rng.standard_normal((count, self._dim), np.float32) * self._deviation
+        content = self._centres[own] + noise * self._spread[own] * np.float32(wider)
+        return unit((self._cones[0] + content * np.float32(contrast) + offset) @ self._turn)
+
+    def _text(self, count: int, seed: int, content: float, noise: float) -> Vectors:
+        rng = np.random.default_rng(seed)
+        own = rng.integers(_CLUSTERS, size=count)
+        strewn = rng.standard_normal((count, self._dim), np.float32) * self._deviation * np.float32(noise)
+        return unit((self._cones[1] + self._centres[own] * np.float32(content) + strewn) @ self._turn)
+
+
+class Curved:
+    """A random network's image of heavy-tailed numbers; text is another network's of the same numbers."""
+
+    def __init__(self, dim: int, seed: int = 6) -> None:
+        """Draw both networks for vectors of a length."""
+        rng = np.random.default_rng(seed)
+        self._first = (rng.standard_normal((_LATENT, _HIDDEN)) / _LATENT**0.5).astype(np.float32)
+        self._bias = rng.standard_normal(_HIDDEN).astype(np.float32)
+        self._second = (rng.standard_normal((_HIDDEN, dim)) / _HIDDEN**0.5).astype(np.float32)
+        self._text_second = (self._second * 0.6 + rng.standard_normal((_HIDDEN, dim)) / _HIDDEN**0.5 * 0.8).astype("f4")
+        self._gap = unit(rng.standard_normal((1, dim)))[0] * np.float32(_GAP)
+        self._offset = unit(rng.standard_normal((1, dim)))[0] * np.float32(0.3)
+        self._noise = np.float32(0.25 / dim**0.5)
+        self._latent_offset = rng.standard_normal(_LATENT).astype(np.float32) * np.float32(0.5)
+
+    def images(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        return self._image(self._latent(count, seed), seed)
+
+    def far_images(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        return self._image(self._latent(count, seed) * np.float32(1.3) + self._latent_offset, seed)
+
+    def other_sensor(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        return unit(self._image(self._latent(count, seed), seed) * np.float32(0.8) + self._offset)
+
+    def sentences(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        return unit(self._through(self._latent(count, seed) * np.float32(0.7), self._text_second) + self._gap)
+
+    def odd_sentences(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        strange = np.random.default_rng(seed + 1).standard_normal((count, self._second.shape[1]), np.float32)
+        return unit(self.sentences(count, seed) * np.float32(0.7) + unit(strange) * np.float32(0.7))
+
+    def _latent(self, count: int, seed: int) -> Vectors:
+        rng = np.random.default_rng(seed)
+        heavy = np.sqrt(rng.chisquare(5, (count, 1)) / 5).astype(np.float32)
+        return rng.standard_normal((count, _LATENT), np.float32) / heavy
+
+    def _image(self, latent: Vectors, seed: int) -> Vectors:
+        noise = np.random.default_rng(seed + 7).standard_normal((len(latent), self._second.shape[1]), np.float32)
+        return unit(self._through(latent, self._second) + noise * self._noise)
+
+    def _through(self, latent: Vectors, second: Vectors) -> Vectors:
+        return np.asarray(np.tanh(latent @ self._first + self._bias) @ second, np.float32)
+
+
+DISTRIBUTIONS: dict[str, Callable[[int], Distribution]] = {"clustered": Clustered, "curved": Curved}
+
+
+def queries(made: Distribution, count: int, seed: int = 90_000) -> dict[str, Vectors]:
+    """Return unit vectors of every kind of query; none is a row of an archive.
+
+    Args:
+        made: The model.
+        count: How many of each kind.
+        seed: Where the random numbers begin.
+    """
+    asked = {
+        "image": made.images(count, seed),
+        "far image": made.far_images(count, seed + 1),
+        "other sensor": made.other_sensor(count, seed + 2),
+        "mixture": _mixtures(made, count, seed + 3),
+        "sentence": made.sentences(count, seed + 4),
+        "odd sentence": made.odd_sentences(count, seed + 5),
+    }
+    dim = asked["image"].shape[1]
+    asked["random"] = unit(np.random.default_rng(seed + 6).standard_normal((count, dim)))
+    return asked
+
+
+def _mixtures(made: Distribution, count: int, seed: int) -> Vectors:
+    """Return twice the mean of liked images less the mean of disliked ones, as a search with both kinds asks."""
+    liked = made.images(count * _MIXED, seed + 50).reshape(count, _MIXED, -1)
+    disliked = made.images(count * _MIXED, seed + 51).reshape(count, _MIXED, -1)
+    return unit(2 * liked.mean(axis=1) - disliked.mean(axis=1))
+
+
+def unit(values: NDArray[np.floating]) -> Vectors:
+    """Return rows of length 1."""
+    return np.asarray(values / np.linalg.norm(values, axis=1, keepdims=True), np.float32)
