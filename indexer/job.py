@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from bandsight.archive import ArchiveWriter
 from bandsight.errors import ArchiveError, BandsightError, SceneError
+from bandsight.imagery.pyramids import Pyramids, render_pyramid
 from bandsight.model.protocol import BatchEncoder
 from bandsight.raster.drivers import is_remote
 from bandsight.sensors.profile import Profile
@@ -77,6 +78,7 @@ class Job:
         self._archive, self._model, self._executor = archive, model, executor
         self._fail_fast, self._known_failures = fail_fast, known_failures
         self._open: list[SceneTask] = []
+        self._pyramids, self._rendering = Pyramids(archive.path), set[Future[bytes | None]]()
         self._writer = Writer(archive, model.digest, self._committed)
         self._tally = Tally()
         self._record = JobRecord(*record, self._writer.do)
@@ -126,6 +128,7 @@ class Job:
                 self._commit_if_due()
             if not self._stopped:
                 self._batches.flush()
+                wait(set(self._rendering))
         finally:
             # Also on Ctrl-C: what is finished is kept, what has not begun is not waited for.
             self._askers.shutdown(wait=False, cancel_futures=True)
@@ -169,6 +172,22 @@ class Job:
                 # Reads of one lane go to one reader, which then has their blocks at hand.
                 lane = turn + read.lane
                 yield task, read, self._executor.submit(lane, read_tiles, scene, windows, **options, **kept)
+            self._render(task, turn)
+
+    def _render(self, task: SceneTask, turn: int) -> None:
+        """Have a scene rendered for the map, which is shown without that where it fails."""
+        record = task.scene.record
+        if task.failed or self._pyramids.has(record.key):
+            return
+
+        def save(done: Future[bytes | None]) -> None:
+            self._rendering.discard(done)
+            if not done.cancelled() and done.exception() is None and (data := done.result()) is not None:
+                self._pyramids.save(record.key, data)
+
+        rendered = self._executor.submit(turn, render_pyramid, record)
+        self._rendering.add(rendered)
+        rendered.add_done_callback(save)
 
     def _begun(self, scene: RasterScene, plan: TilePlan, turn: int) -> tuple[SceneTask, Iterator[Read], int]:
         """Return a scene's task, what is still to be read of it, and how many tiles that is."""

@@ -330,9 +330,14 @@ def _decisions(opened: _Opened, raster: SceneRaster, stretched: StretchLimits, g
                 offset=offset,
                 scale_from=stated if (scale, offset) != (1, 0) else "",
                 path_reflectance=air,
+                display_range=shown,
             )
-            for m, (scale, offset, stated), air in zip(
-                matched.bands, stretched.scales, stretched.path_reflectance, strict=True
+            for m, (scale, offset, stated), air, shown in zip(
+                matched.bands,
+                stretched.scales,
+                stretched.path_reflectance,
+                stretched.display_ranges,
+                strict=True,
             )
         ),
         files=tuple(

@@ -12,7 +12,7 @@ from bandsight.raster.open_files import OpenFiles
 from bandsight.raster.samples import sample_values
 from bandsight.raster.scene_raster import SceneRaster
 from bandsight.sensors.match import Match
-from bandsight.sensors.scaling import Decibel, Scaling, decibel, percentile_limits
+from bandsight.sensors.scaling import Decibel, Scaling, decibel, display_range, percentile_limits
 from indexer.path_radiance import DARKEST, path_reflectance, sun_height
 
 # Bands of longer waves are heat.
@@ -38,6 +38,8 @@ class StretchLimits:
     """From stored numbers to physical values, for each band."""
     path_reflectance: tuple[float | None, ...]
     """What the air adds in each band; None where it was not estimated."""
+    display_ranges: tuple[tuple[float, float] | None, ...]
+    """Dark and bright end of each band in pictures; None where the rule says it."""
 
     @property
     def to_db(self) -> Decibel | None:
@@ -68,12 +70,15 @@ def limits(
     samples = _Samples(raster, files)
     rules: list[Scaling] = [Scaling(kind="as_is")] * len(kinds)
     low, high = [0.0] * len(kinds), [255.0] * len(kinds)
+    shown: list[tuple[float, float] | None] = [None] * len(kinds)
     for dtype in dict.fromkeys(kinds):
         at = [position for position, kind in enumerate(kinds) if kind == dtype]
         rule = _plausible(matched.profile.rules_for(dtype), samples, at, matched.profile.name, raster.name)
         for position in at:
             rules[position] = rule
         if rule.kind == "percentile":
+            for position in at:
+                shown[position] = display_range(samples.seen_by(rule, position))
             waves = [matched.bands[position].band.wavelength_um for position in at]
             pairs = percentile_limits([samples.seen_by(rule, position) for position in at], waves)
             for position, (begin, end) in zip(at, pairs, strict=True):
@@ -88,6 +93,7 @@ def limits(
         high=tuple(high),
         scales=tuple((scaled.scale, scaled.offset, stated) for scaled, stated in own),
         path_reflectance=tuple(air),
+        display_ranges=tuple(shown),
     )
 
 

@@ -94,6 +94,7 @@ def _lifespan(settings: ApiSettings, service: Service | None) -> Callable[[FastA
         finally:
             if app.state.service is not None:
                 app.state.service.decoder.close()
+                app.state.service.pyramids.close()
             if service is None and app.state.service is not None:
                 app.state.service.archive.close()
 

@@ -16,6 +16,7 @@ from bandsight.model.serialized_encoder import SerializedEncoder
 from bandsight.search.searcher import Searcher
 from search_api.decoding import Decoder
 from search_api.middleware.body_limit import too_large
+from search_api.pyramid_filler import PyramidFiller
 from search_api.settings import ApiSettings
 
 # An export builds its first part, and GeoParquet the whole file, before it sends anything.
@@ -41,12 +42,15 @@ class Service:
     """Held while an export builds its first part."""
     drawing: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_CONCURRENT_READS))
     """Held while the pixels of a scene are read for a picture."""
+    pyramids: PyramidFiller = field(init=False)
+    """Scenes rendered ahead for the map."""
     searcher: Searcher = field(init=False)
     """Runs searches within the server's limits."""
 
     def __post_init__(self) -> None:
         searcher = Searcher(self.archive, self.encoder, self._decode, max_hits=self.settings.max_hits)
         object.__setattr__(self, "searcher", searcher)
+        object.__setattr__(self, "pyramids", PyramidFiller(self.archive.path))
 
     def _decode(self, data: bytes, wavelengths: Sequence[float] | None) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
         settings = self.settings

@@ -56,12 +56,15 @@ def repair(archive: ArchiveOption) -> None:
 
 @app.command()
 def compact(archive: ArchiveOption) -> None:
-    """Drop deleted vectors and merge small vector files; searches continue."""
+    """Drop deleted vectors, merge small vector files, and delete images of scenes that are gone; searches continue."""
     from bandsight.archive import ArchiveWriter
+    from bandsight.imagery.pyramids import Pyramids
 
     with ArchiveWriter.open(archive) as opened:
         for name, value in opened.compact().items():
             typer.echo(f"{name}: {value}")
+        keys = [scene.key for scene in opened.scenes()]
+        typer.echo(f"pyramids_removed: {Pyramids(opened.path).remove_others(keys)}")
 
 
 @app.command()

@@ -114,7 +114,7 @@ class Results:
         bands: str | Sequence[str] | None = None,
         rescale: str | Sequence[float] | None = None,
         colormap: str | None = None,
-        stretch: str = "tile",
+        stretch: str = "scene",
     ) -> "list[Image]":
         """Return a picture of each tile among the items.
 
@@ -124,7 +124,8 @@ class Results:
             bands: One band, or three for red, green and blue; not together with a style.
             rescale: Stored numbers that become 0 and 255: low, high, for all bands or for each.
             colormap: Colours of a single band.
-            stretch: `tile` stretches each picture to its own content, `sensor` makes pictures comparable.
+            stretch: `scene` is one stretch for the whole scene, as on the map; `tile` stretches each picture to its own
+                content.
 
         Raises:
             SceneError: The file of a scene is missing.

@@ -2,13 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from affine import Affine
 from morecantile import Tile as MapTile
-from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 from rio_tiler.constants import WEB_MERCATOR_TMS
 from rio_tiler.errors import EmptyMosaicError
@@ -18,6 +16,8 @@ from rio_tiler.mosaic import mosaic_reader
 from bandsight.catalog.records import Scene
 from bandsight.errors import QueryError, SceneError
 from bandsight.geo.box import LonLatBox
+from bandsight.imagery.picture import Picture
+from bandsight.imagery.pyramids import Pyramids
 from bandsight.imagery.rendering import RenderSpec, render
 from bandsight.imagery.scene_raster import raster_of
 from bandsight.raster.drivers import open_raster
@@ -36,21 +36,6 @@ _TILE_PX = 256
 _MOSAIC_DECODED = 16_000_000
 # A scene of a mosaic that is gone, or too large to be decoded, is left out.
 _SKIPPED = (SceneError, QueryError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """A picture with its see-through parts."""
-
-    rgb: NDArray[np.uint8]
-    """(rows, columns, 3)."""
-    seen: NDArray[np.bool_]
-    """Where it shows something, (rows, columns)."""
-
-    def rgba(self) -> NDArray[np.uint8]:
-        """Return it with an alpha channel, (rows, columns, 4); nothing is nothing, not black."""
-        alpha = np.where(self.seen, 255, 0).astype(np.uint8)
-        return np.dstack([self.rgb * self.seen[..., None], alpha])
 
 
 def map_ground(z: int, x: int, y: int, size: int) -> TargetGrid:
@@ -91,28 +76,46 @@ def scene_tile(scene: Scene, spec: RenderSpec, target: TargetGrid, *, max_decode
         QueryError: Too much would have to be decoded.
     """
     raster = raster_of(scene)
-    positions = raster.positions(spec.reads)
-    values, valid = read_warped(raster, positions, scene.boxes, target, max_decoded=max_decoded)
-    rgb, seen = render(scene, spec, values, valid)
-    return Picture(rgb=rgb, seen=seen)
+    step = _step(scene, target)
+    margin = spec.margin(step)
+    values, valid = read_warped(
+        raster, raster.positions(spec.reads), scene.boxes, target.grown(margin), max_decoded=max_decoded
+    )
+    inner = np.s_[margin : margin + target.height, margin : margin + target.width]
+    rgb, seen = render(spec, values, valid, step)
+    return Picture(rgb=rgb[inner], seen=seen[inner])
 
 
-def mosaic_tile(scenes: Sequence[Scene], spec_of: Callable[[Scene], RenderSpec | None], target: TargetGrid) -> Picture:
+def _step(scene: Scene, target: TargetGrid) -> float:
+    """Return how many pixels of a scene one of a web map's spans."""
+    lat = max(-_MAX_LAT, min(_MAX_LAT, (target.box.south + target.box.north) / 2))
+    return target.transform.a * math.cos(math.radians(lat)) / (scene.gsd_m or 10.0)
+
+
+def mosaic_tile(
+    scenes: Sequence[Scene],
+    spec_of: Callable[[Scene], RenderSpec | None],
+    target: TargetGrid,
+    pyramids: Pyramids | None = None,
+) -> Picture:
     """Return several scenes on a tile of a map, the first one on top; what cannot be read is left out.
 
     Args:
         scenes: In their order; reading stops when nothing is see-through any more.
         spec_of: How a scene is shown; None to leave it out.
         target: The tile.
+        pyramids: Scenes rendered ahead, where each is shown in its first style.
     """
 
     def read(scene: Scene) -> ImageData:
+        ready = pyramids.tile(scene, target) if pyramids else None
+        return _image(ready or drawn(scene))
+
+    def drawn(scene: Scene) -> Picture:
         spec = spec_of(scene)
         if spec is None:
             raise SceneError(f"{scene.name}: has no such bands")
-        made = scene_tile(scene, spec, target, max_decoded=_MOSAIC_DECODED)
-        mask = np.broadcast_to(~made.seen, (3, *made.seen.shape))
-        return ImageData(np.ma.MaskedArray(np.moveaxis(made.rgb, -1, 0), mask.copy()))
+        return scene_tile(scene, spec, target, max_decoded=_MOSAIC_DECODED)
 
     try:
         image, _ = mosaic_reader(
@@ -123,6 +126,11 @@ def mosaic_tile(scenes: Sequence[Scene], spec_of: Callable[[Scene], RenderSpec |
         return Picture(rgb=np.zeros((*nothing.shape, 3), np.uint8), seen=nothing)
     rgb = np.ascontiguousarray(np.moveaxis(image.array.filled(0), 0, -1)).astype(np.uint8)
     return Picture(rgb=rgb, seen=np.asarray(~np.ma.getmaskarray(image.array).all(axis=0)))
+
+
+def _image(made: Picture) -> ImageData:
+    mask = np.broadcast_to(~made.seen, (3, *made.seen.shape))
+    return ImageData(np.ma.MaskedArray(np.moveaxis(made.rgb, -1, 0), mask.copy()))
 
 
 def zooms(scene: Scene, spec: RenderSpec) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from bandsight.catalog.records import Scene
 from bandsight.errors import QueryError
 from bandsight.imagery.rendering import RenderSpec, render_spec
 
-Stretch = Literal["tile", "sensor"]
+Stretch = Literal["scene", "tile"]
 MIN_SIZE, MAX_SIZE = 16, 1024
 """Side of a thumbnail, pixels."""
 _MAX_RANGES = 3
@@ -25,7 +25,7 @@ class ThumbnailParams(BaseModel):
     bands: str | None = None
     rescale: str | None = None
     colormap: str | None = None
-    stretch: Stretch = "tile"
+    stretch: Stretch = "scene"
 
     def spec(self, scene: Scene) -> RenderSpec:
         """Return how a tile of a scene is shown; see `parse_spec`."""

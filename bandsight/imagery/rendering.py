@@ -2,21 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.catalog.records import Scene
 from bandsight.errors import QueryError
+from bandsight.imagery.despeckle import box_sum, despeckle_radius, despeckled
+from bandsight.imagery.display import Display, Tone, decibel_of, display_of, is_radar, toned
 from bandsight.imagery.scene_raster import decisions_of, shipped_profile
 from bandsight.raster.bands import BandRef
-from bandsight.sensors.scaling import decibel, stretch
+from bandsight.sensors.scaling import Decibel, decibel
 from bandsight.sensors.styles import RATIO, Style, styles_of
 
 # A tile stretched to itself: what is darker or brighter than these.
 _OWN_PERCENTILES = (0.5, 99.5)
 _COLOURS = 3
+# Single pixels without data are filled where more than this share of those so near has data.
+_HOLE_RADIUS, _HOLE_SHARE = 2, 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +33,20 @@ class RenderSpec:
     """The bands to be read."""
     ranges: tuple[tuple[float, float], ...]
     """What becomes 0 and 255, for each channel: stored numbers, dB where the scene is shown in dB."""
+    tone: Tone = "linear"
+    """The curve between these."""
+    to_db: Decibel | None = None
+    """What becomes dB first."""
+    speckle: Literal["decibel", "amplitude"] | None = None
+    """Radar of this kind is shown with less speckle."""
     colormap: str | None = None
     """Colours of a single channel, a name that rio-tiler knows."""
     own_stretch: bool = False
-    """Stretched to what is in the picture instead, so that something can be seen; it cannot be compared then."""
+    """Stretched to what is in the picture instead of the scene; it cannot be compared with others then."""
+
+    def margin(self, step: float) -> int:
+        """Return how many pixels beyond its edges a picture needs, with so many pixels of the scene in one of its."""
+        return despeckle_radius(step) if self.speckle else 0
 
 
 def scene_styles(scene: Scene) -> tuple[Style, ...]:
@@ -82,18 +96,28 @@ def render_spec(
     by_name = {band.name: (position, band) for position, band in enumerate(scene.bands)}
     reads = [by_name[name] for name in chosen.needs]
     at = {name: number for number, name in enumerate(chosen.needs)}
-    ranges = [_range(scene, chosen, n, [by_name[part][0] for part in _parts(b)]) for n, b in enumerate(chosen.bands)]
+    display = _display(scene, chosen, [[by_name[part][0] for part in _parts(band)] for band in chosen.bands])
+    ranges, tone = display.ranges, display.tone
     if rescale is not None:
         if len(rescale) not in {1, len(chosen.bands)}:
             raise QueryError(
                 f"rescale: found {len(rescale)} ranges for {len(chosen.bands)} bands; pass one low,high for all, "
                 "or one for each"
             )
-        ranges = list(rescale) * (len(chosen.bands) if len(rescale) == 1 else 1)
+        ranges = tuple(rescale) * (len(chosen.bands) if len(rescale) == 1 else 1)
+        # The numbers as they are.
+        tone = "linear"
     return RenderSpec(
         channels=tuple(tuple(at[part] for part in _parts(band)) for band in chosen.bands),
         reads=tuple(band for _, band in reads),
-        ranges=tuple(ranges),
+        ranges=ranges,
+        tone=tone,
+        to_db=decibel_of(scene),
+        speckle=None
+        if rescale is not None or not is_radar(scene)
+        else "amplitude"
+        if scene.stretch.get("kind") == "as_is"
+        else "decibel",
         colormap=colormap or chosen.colormap,
         # Eight bits are a picture already.
         own_stretch=own_stretch and rescale is None and scene.stretch.get("kind") != "as_is",
@@ -101,29 +125,57 @@ def render_spec(
 
 
 def render(
-    scene: Scene, spec: RenderSpec, values: Sequence[NDArray[Any]] | NDArray[np.float32], valid: NDArray[np.bool_]
+    spec: RenderSpec,
+    values: Sequence[NDArray[Any]] | NDArray[np.float32],
+    valid: NDArray[np.bool_],
+    step: float,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Return a picture, uint8 (rows, columns, 3), and where it shows something, bool (rows, columns).
 
     Args:
-        scene: The scene.
-        spec: How it is shown.
+        spec: How the scene is shown.
         values: Stored numbers of the bands in `spec.reads`, (rows, columns) each.
         valid: Where they have data, (bands, rows, columns).
+        step: So many pixels of the scene are one of the picture, along each side.
     """
     numbers = np.stack([np.asarray(layer, np.float32) for layer in values])
-    # A pixel that lacks one of the bands would be shown in a colour that is not its own.
-    seen = np.asarray(valid.all(axis=0) & np.isfinite(numbers).all(axis=0))
-    numbers = np.where(seen, numbers, 0).astype(np.float32)
-    to_db = scene.stretch.get("to_db")
-    if to_db:
-        numbers = decibel(numbers, "power" if to_db == "power" else "amplitude")
+    numbers, seen = _without_pinholes(numbers, valid & np.isfinite(numbers))
+    if spec.to_db:
+        numbers = decibel(numbers, spec.to_db)
+    if spec.speckle:
+        decibels, radius = spec.speckle == "decibel", spec.margin(step)
+        numbers = np.stack([despeckled(layer, seen, radius, decibel=decibels) for layer in numbers])
     layers = [numbers[c[0]] if len(c) == 1 else numbers[c[0]] - numbers[c[1]] for c in spec.channels]
-    ranges = _own_ranges(layers, seen) if spec.own_stretch and seen.any() else spec.ranges
-    shown = [stretch(layer, low, high) for layer, (low, high) in zip(layers, ranges, strict=True)]
+    ranges: Sequence[tuple[float, float]] = spec.ranges
+    tone = spec.tone
+    if spec.own_stretch and seen.any():
+        ranges, tone = _own_ranges(layers, seen), "linear"
+    shown = [toned(layer, low, high, tone) for layer, (low, high) in zip(layers, ranges, strict=True)]
     if spec.colormap is not None:
         return _coloured(shown[0], spec.colormap), seen
     return np.stack(shown * (_COLOURS if len(shown) == 1 else 1), axis=-1), seen
+
+
+def _without_pinholes(
+    numbers: NDArray[np.float32], valid: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Fill single pixels without data from those around them; return the numbers, and where all bands have some.
+
+    Dark water and white roofs may well have the number that means no data. A larger area without data stays empty: a
+    pixel that lacks one of the bands would be shown in a colour that is not its own.
+    """
+    seen = np.asarray(valid.all(axis=0))
+    numbers = np.where(valid, numbers, 0).astype(np.float32)
+    if seen.all() or not seen.any():
+        return numbers, seen
+    around = box_sum(seen.astype(np.float64), _HOLE_RADIUS)
+    holes = ~seen & (around > _HOLE_SHARE * (2 * _HOLE_RADIUS + 1) ** 2)
+    for layer, own in zip(numbers, valid, strict=True):
+        fill = holes & ~own
+        if fill.any():
+            mean = box_sum(np.where(seen, layer, 0).astype(np.float64), _HOLE_RADIUS) / np.maximum(around, 1)
+            layer[fill] = mean[fill]
+    return numbers, seen | holes
 
 
 def _chosen(scene: Scene, style: str | None, bands: Sequence[str] | None) -> Style:
@@ -151,17 +203,13 @@ def _parts(band: str) -> list[str]:
     return band.split(RATIO)
 
 
-def _range(scene: Scene, style: Style, channel: int, positions: Sequence[int]) -> tuple[float, float]:
-    """Return what becomes 0 and 255 of a channel."""
-    share = style.ranges[channel] if style.ranges else (0.0, 1.0)
-    if len(positions) > 1:
-        return share
-    kind = scene.stretch.get("kind")
-    if kind == "as_is":
-        return 0.0, 255.0
-    low, high = (float(scene.stretch[end][positions[0]]) for end in ("low", "high"))
-    # A stretch made from the scene's own numbers fits each band as it is.
-    return (low + share[0] * (high - low), low + share[1] * (high - low)) if kind == "linear" else (low, high)
+def _display(scene: Scene, style: Style, channels: Sequence[Sequence[int]]) -> Display:
+    """Return the stretch of a style; each channel is a band, or the ratio of two with a range of its own."""
+    shares = style.ranges or ((0.0, 1.0),) * len(channels)
+    single = [number for number, positions in enumerate(channels) if len(positions) == 1]
+    display = display_of(scene, [channels[number][0] for number in single], [shares[number] for number in single])
+    own = dict(zip(single, display.ranges, strict=True))
+    return Display(ranges=tuple(own.get(n, shares[n]) for n in range(len(channels))), tone=display.tone)
 
 
 def _own_ranges(layers: Sequence[NDArray[np.float32]], seen: NDArray[np.bool_]) -> list[tuple[float, float]]:

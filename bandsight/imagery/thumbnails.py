@@ -19,18 +19,25 @@ def thumbnail(
         scene: The scene that it was cut from.
         tile: The tile.
         size: Rows and columns of the picture, pixels.
-        spec: Bands and stretch; None for the scene's first style, stretched to what is in the tile.
+        spec: Bands and stretch; None for the scene's first style, with the stretch of the whole scene.
         transparent: Whether to make pixels without data transparent; a picture that has some is (size, size, 4).
 
     Raises:
         SceneError: A file of the scene is gone or cannot be read.
     """
-    shown = spec or render_spec(scene, own_stretch=True)
-    extent = (tile.col_off, tile.row_off, tile.col_off + tile.width, tile.row_off + tile.height)
-    raster = raster_of(scene)
+    shown = spec or render_spec(scene)
+    step = tile.width / size
+    margin = shown.margin(step)
+    # Beyond the edges, in the picture's own pixels.
+    beyond_x, beyond_y = margin * step, margin * tile.height / size
+    left, top = tile.col_off - beyond_x, tile.row_off - beyond_y
+    extent = (left, top, tile.col_off + tile.width + beyond_x, tile.row_off + tile.height + beyond_y)
+    raster, side = raster_of(scene), size + 2 * margin
     with OpenFiles() as files:
-        window = read_bands(raster, raster.positions(shown.reads), extent, (size, size), files=files)
-    picture, seen = render(scene, shown, window.values, window.valid)
+        window = read_bands(raster, raster.positions(shown.reads), extent, (side, side), files=files)
+    rgb, valid = render(shown, window.values, window.valid, step)
+    inner = np.s_[margin : margin + size, margin : margin + size]
+    picture, seen = rgb[inner], valid[inner]
     picture[~seen] = 0
     if not transparent or seen.all():
         return picture

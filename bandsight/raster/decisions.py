@@ -39,6 +39,8 @@ class BandDecision:
     """What states scale and offset."""
     path_reflectance: float | None = None
     """What the air adds to reflectance at the top of the atmosphere, as it was estimated from the scene."""
+    display_range: tuple[float, float] | None = None
+    """Dark and bright end in pictures of the scene, stored numbers (dB of radar); None where its scaling says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

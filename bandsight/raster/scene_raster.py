@@ -11,7 +11,7 @@ from bandsight.raster.masks import Collar, FileMask
 from bandsight.sensors.quality import Quality
 
 Transform = tuple[float, float, float, float, float, float]
-Extent = tuple[int, int, int, int]
+Extent = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels of a scene's grid; may stick out of the scene."""
 
 

@@ -45,6 +45,22 @@ class TargetGrid:
     box: LonLatBox
     """Around it; never across ±180°."""
 
+    def grown(self, margin: int) -> "TargetGrid":
+        """Return it with so many more pixels on each side; near the edges of the map fewer than that have a place."""
+        if margin == 0:
+            return self
+        placed = self.transform @ Affine.translation(-margin, -margin)
+        width, height = self.width + 2 * margin, self.height + 2 * margin
+        (west, east), (south, north) = (
+            (max(low - margin * (high - low) / size, -most), min(high + margin * (high - low) / size, most))
+            for low, high, size, most in (
+                (self.box.west, self.box.east, self.width, 180.0),
+                (self.box.south, self.box.north, self.height, 90.0),
+            )
+        )
+        box = LonLatBox(west=west, south=south, east=east, north=north)
+        return TargetGrid(crs=self.crs, transform=placed, width=width, height=height, box=box)
+
     def inside(self, box: LonLatBox) -> NDArray[np.bool_]:
         """Return which pixels lie in a box, (height, width)."""
         x = self.transform.c + self.transform.a * (np.arange(self.width) + 0.5)

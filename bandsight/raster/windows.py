@@ -219,7 +219,7 @@ def _inside(raster: SceneRaster, extent: Extent, shape: Shape) -> _Inside | None
     return _Inside(extent=(x0, y0, x1, y1), rows=slice(row0, row1), cols=slice(col0, col1))
 
 
-def _span(start: int, end: int, count: int, size: int) -> tuple[int, int, float, float]:
+def _span(start: float, end: float, count: int, size: int) -> tuple[int, int, float, float]:
     """Return the first pixel of a window inside the scene, the one after the last, and the extent of these.
 
     A coarse pixel of which a part lies outside holds no data, unless the scene is not as wide as one.

@@ -13,6 +13,8 @@ Decibel = Literal["amplitude", "power"]
 _DB_FACTOR = {"amplitude": 20.0, "power": 10.0}
 _FLOOR_DB = -120.0
 _PERCENTILES = (1.0, 99.0)
+# The same for pictures, each band by itself: its own dark end takes the blue of haze away.
+_DISPLAY_PERCENTILES = (0.5, 99.0)
 # Bands in here are stretched together, so that colours keep.
 _VISIBLE_UM = (0.44, 0.70)
 
@@ -75,6 +77,16 @@ def percentile_limits(
         for sample, is_visible in zip(samples, visible, strict=True)
     ]
     return [(float(low), float(high)) for low, high in pairs]
+
+
+def display_range(sample: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    """Return the dark and the bright end of a band in pictures of its scene.
+
+    Args:
+        sample: Its valid values, dB of radar; at least one.
+    """
+    low, high = np.percentile(sample, _DISPLAY_PERCENTILES)
+    return float(low), float(high)
 
 
 def stretch(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:

@@ -28,6 +28,8 @@ MOSAIC_SCENES = 12
 """Most scenes that one map tile of a mosaic reads."""
 # Most scenes that styles and TileJSON look at.
 _SAMPLED_SCENES = 100
+# Smaller scenes need no imagery, pixels of the map: there is an outline or a point.
+_LEAST_PX = 16
 # A mosaic changes when scenes are indexed.
 _MOSAIC_MAX_AGE_S = 60
 
@@ -60,10 +62,10 @@ def collection_tilejson(
     holdings = state.holdings.of(service.archive)
     name = _tiles_name(collection_id)
     max_zoom = native_zoom(scenes)
-    # At lower zooms a map tile would show more scenes than it may read.
-    levels = 0 if holdings[name].scenes > MOSAIC_SCENES else max_zoom
+    # At lower zooms a map tile would show more scenes than it may read, or scenes too small to be seen.
+    least_px = 128 if holdings[name].scenes > MOSAIC_SCENES else _LEAST_PX
     side = max(max(scene.width, scene.height) for scene in scenes)
-    min_zoom = max(0, max_zoom - max(levels, int(math.log2(max(1, side // 128)))))
+    min_zoom = max(0, max_zoom - int(math.log2(max(1, side // least_px))))
     url = f"{server_url(request)}/collections/{quote(collection_id, safe='')}/tiles/{{z}}/{{x}}/{{y}}.png"
     return json_response(tilejson(request, name, url, holdings[name].box, (min_zoom, max_zoom)))
 
@@ -90,8 +92,11 @@ def collection_map_tile(
 
     def render() -> Response:
         with service.drawing:
-            return png_response(mosaic_tile(scenes, params.render_spec_or_none, ground).rgba())
+            ready = service.pyramids if params.default else None
+            return png_response(mosaic_tile(scenes, params.render_spec_or_none, ground, ready).rgba())
 
+    if params.default:
+        service.pyramids.fill(scenes)
     # The ETag depends on these scenes only, so indexing elsewhere does not invalidate it.
     return cached(request, [scene.key for scene in scenes], render, seconds=_MOSAIC_MAX_AGE_S)
 

@@ -43,12 +43,17 @@ class RenderParams:
         str | None, Query(max_length=50, description="Colour map for a single band, e.g. inferno", examples=["inferno"])
     ] = None
 
+    @property
+    def default(self) -> bool:
+        """Whether scenes are shown in their first style."""
+        return self.style is self.bands is self.rescale is self.colormap is None
+
     def render_spec(self, scene: Scene, *, own_stretch: bool = False) -> RenderSpec:
         """Return how to render a scene.
 
         Args:
             scene: The scene.
-            own_stretch: Stretch each picture to its own values instead of the sensor's range.
+            own_stretch: Stretch each picture to its own values instead of the scene's range.
 
         Raises:
             QueryError: A parameter cannot be parsed, or the scene has no such style or band.

@@ -35,9 +35,9 @@ def tile_thumbnail(
     params: RenderParamsDep,
     size: Annotated[int, Query(ge=16, le=1024, description="Width and height, pixels")] = 256,
     stretch: Annotated[
-        Literal["tile", "sensor"],
-        Query(description="tile: stretch to the tile's own values; sensor: same stretch for all tiles of the sensor"),
-    ] = "tile",
+        Literal["scene", "tile"],
+        Query(description="scene: one stretch for the whole scene, as on the map; tile: the tile's own values"),
+    ] = "scene",
 ) -> Response:
     """Return a picture of a tile, read from its scene. Pixels without data are transparent."""
     tile, scene = _tile_and_scene(service, tile_id)

@@ -175,7 +175,7 @@ def test_crops_and_thumbnails_are_the_same(local: Client, remote: Client, tmp_pa
         {},
         {"style": "dual"},
         {"bands": ["VV"], "rescale": (-20, 0), "colormap": "viridis"},
-        {"stretch": "sensor"},
+        {"stretch": "tile"},
     ):
         pictures = [
             client.search("a lake", collections="sentinel-1-grd", limit=2).thumbnails(48, **options)

@@ -95,7 +95,7 @@ def test_without_red_green_and_blue_the_first_band_is_grey(waves: list[float]) -
     assert scene_styles(scene)[0].bands == ("b0",)
 
 
-def test_radar_is_grey_and_stretched_to_what_can_be_seen(tmp_path: Path) -> None:
+def test_a_single_band_is_grey_and_has_the_stretch_of_its_scene(tmp_path: Path) -> None:
     decibels = np.linspace(-25, 0, 64 * 64, dtype=np.float32).reshape(1, 64, 64)
     path = write(tmp_path / "s1.tif", decibels)
     picture = thumbnail(scene_of([(5.405, path, 1)], {**LINEAR, "low": [-25.0], "high": [0.0]}), tile_of(0, 0, 64), 64)

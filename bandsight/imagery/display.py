@@ -1,0 +1,152 @@
+"""How a scene is made to look natural on a screen: one stretch for the whole scene, haze removed, a gentle tone curve.
+
+Only pictures for people use this. What the model is given comes from `bandsight.raster.byte_scaling`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.catalog.records import Scene
+from bandsight.imagery.scene_raster import band_decisions, raster_of
+from bandsight.raster.open_files import OpenFiles
+from bandsight.raster.samples import sample_values
+from bandsight.sensors.scaling import Decibel, decibel, display_range
+
+Tone = Literal["linear", "soft", "reflectance"]
+"""`linear` changes nothing. `soft` brightens the dark half a little. `reflectance` does so too, and leaves room for
+what is brighter than the range: clouds, snow and sand keep their texture."""
+Range = tuple[float, float]
+_GAMMA = 1 / 1.2
+# Tones above this are pressed together so that none is lost: in reflectance, 0.3 is shown at 85%, 0.7 at 99%.
+_SHOULDER = 0.6
+# The model's estimate of the air takes the darkest ground for almost black. Dry land is not, and would turn orange.
+_HAZE = 0.8
+_COLOURS = 3
+# Bands of longer waves are heat.
+_REFLECTIVE_UM = 3.0
+# No band of a picture is stretched more than so many times as much as another: the noise of an even surface stays grey.
+_MOST_GAIN = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Display:
+    """The stretch of one picture, the same wherever the scene is shown."""
+
+    ranges: tuple[Range, ...]
+    """What becomes the darkest and the full tone, for each channel: stored numbers, dB of radar."""
+    tone: Tone = "linear"
+    """The curve between them."""
+
+
+def toned(values: NDArray[np.float32], low: float, high: float, tone: Tone) -> NDArray[np.uint8]:
+    """Return values as 0..255, any shape: `low` becomes 0, and `high` 255 unless the tone leaves room above it."""
+    # The least float32 is a common nodata value, and ends at 0 whether it overflows or not.
+    with np.errstate(over="ignore"):
+        share = np.maximum((values - np.float32(low)) / np.float32(max(high - low, 1e-12)), 0)
+    if tone != "linear":
+        share = share**_GAMMA
+    if tone == "reflectance":
+        above = 1 - _SHOULDER
+        share = np.where(share > _SHOULDER, 1 - above * np.exp((_SHOULDER - share) / above), share)
+    return np.asarray(np.rint(np.clip(share, 0, 1) * 255), np.uint8)
+
+
+def is_radar(scene: Scene) -> bool:
+    """Say whether a scene is radar: its bands have a frequency or a polarisation."""
+    known = band_decisions(scene)
+    return bool(known) and all(band is not None and bool(band.frequency_ghz or band.polarisation) for band in known)
+
+
+def decibel_of(scene: Scene) -> Decibel | None:
+    """Return what a scene's stored numbers are where they become dB before anything else, None where they do not."""
+    to_db = scene.stretch.get("to_db")
+    return ("power" if to_db == "power" else "amplitude") if to_db else None
+
+
+def display_of(scene: Scene, positions: Sequence[int], shares: Sequence[Range]) -> Display:
+    """Return how some bands of a scene are stretched, each in a channel of its own.
+
+    Args:
+        scene: The scene.
+        positions: Positions of the bands in the scene.
+        shares: What part of each band's range is shown, (0, 1) for all of it; a style may show more or less.
+
+    Raises:
+        SceneError: The range must be taken from the scene's pixels, and a file is gone or cannot be read.
+    """
+    kind, radar = scene.stretch.get("kind"), is_radar(scene)
+    if kind == "as_is" and not radar:
+        return Display(ranges=((0.0, 255.0),) * len(positions))
+    if kind == "linear":
+        heat = any(scene.bands[at].wavelength_um >= _REFLECTIVE_UM for at in positions)
+        if not heat and not radar and str(scene.stretch.get("quantity")).startswith("reflectance"):
+            return Display(ranges=_reflectance(scene, positions, shares), tone="reflectance")
+        ranges = [_part(*_model_range(scene, at), share) for at, share in zip(positions, shares, strict=True)]
+        return Display(ranges=tuple(ranges))
+    if len(positions) != _COLOURS and not radar:
+        return Display(ranges=tuple(_model_range(scene, at) for at in positions))
+    ends = _ends(scene)
+    own = [ends[at] for at in positions]
+    if radar:
+        return Display(ranges=tuple(own), tone="soft" if kind == "as_is" else "linear")
+    least = max(high - low for low, high in own) / _MOST_GAIN
+    return Display(ranges=tuple((low, low + max(high - low, least)) for low, high in own), tone="soft")
+
+
+def _model_range(scene: Scene, position: int) -> Range:
+    return float(scene.stretch["low"][position]), float(scene.stretch["high"][position])
+
+
+def _part(low: float, high: float, share: Range) -> Range:
+    return low + share[0] * (high - low), low + share[1] * (high - low)
+
+
+def _reflectance(scene: Scene, positions: Sequence[int], shares: Sequence[Range]) -> tuple[Range, ...]:
+    """Return the ranges of reflective bands: the ground's reflectance by one gain for all, so that hues stay true."""
+    known = band_decisions(scene)
+    found = []
+    for at, (begin, end) in zip(positions, shares, strict=True):
+        low, high = _model_range(scene, at)
+        band = known[at]
+        if scene.decisions is None or band is None:
+            found.append(_part(low, high, (begin, end)))
+            continue
+        air = _HAZE * (band.path_reflectance or 0.0)
+        zero, dark = -band.offset / band.scale, (air - band.offset) / band.scale
+        # On the way down and up, the air takes about as much from each as it adds.
+        span = (1 - 2 * air) * (high - zero)
+        found.append((dark + begin * span, dark + end * span))
+    return tuple(found)
+
+
+def _ends(scene: Scene) -> tuple[Range, ...]:
+    """Return the dark and the bright end of each band: as they were stored at indexing, or from the pixels."""
+    stored = [band.display_range for band in band_decisions(scene) if band is not None and band.display_range]
+    return tuple(stored) if len(stored) == len(scene.bands) else _measured(_Keyed(scene))
+
+
+class _Keyed:
+    """A scene as a key of a cache: equal keys have equal pixels."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    def __hash__(self) -> int:
+        return hash(self.scene.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Keyed) and self.scene.key == other.scene.key
+
+
+@lru_cache(maxsize=1024)
+def _measured(keyed: _Keyed) -> tuple[Range, ...]:
+    scene = keyed.scene
+    to_db = decibel_of(scene)
+    with OpenFiles() as files:
+        samples = sample_values(raster_of(scene), files)
+    return tuple(display_range(decibel(one, to_db) if to_db else one) for one in samples)
