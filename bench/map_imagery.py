@@ -2,8 +2,8 @@
 
     python -m bench.map_imagery --archive demo-archive [--out FILE]
 
-For each sentence, the view is the one that the page fits to its results, 1280 × 800 pixels, and the map tiles of every
-collection in it are requested as a browser does: six at a time, from the middle outwards. Every view is requested
+For each sentence, the view is the one that the page fits to its results, 1280 × 800 pixels, and its map
+tiles are requested as a browser does: six at a time, from the middle outwards. Every view is requested
 once, by a server that has just started, so that nothing is ready but the archive's own pyramids. Empty the folder
 `pyramids` of the archive to see what they are worth; the server writes them anew.
 """
@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from bench.page import served
@@ -25,6 +24,8 @@ from bench.page import served
 _SENTENCES = ("a lake surrounded by fields", "a village with houses", "bare mountains", "a dense forest", "a river")
 _WIDTH, _HEIGHT, _TILE_PX, _PAD, _MAX_ZOOM = 1280, 800, 256, 64, 16
 _CONNECTIONS, _TOP, _WITHIN_S = 6, 12, 1.0
+# As `nearBest` of the page: results farther away than so many times the size of the best one are not in the view.
+_MOST_WIDE = 24
 
 Box = tuple[float, float, float, float]
 
@@ -53,20 +54,13 @@ def main() -> None:
 def measure(url: str, text: str) -> dict[str, Any]:
     """Search, and request the map tiles of the view that the page moves to."""
     found = _get_json(f"{url}search", {"semantic": {"positive": [{"text": text}]}, "limit": _TOP})
-    zoom, view = fitted([tuple(one["bbox"]) for one in found["features"]])
-    requests = []
-    for collection in _get_json(f"{url}collections")["collections"]:
-        layer = f"{url}collections/{quote(collection['id'], safe='')}/tilejson.json"
-        try:
-            described = _get_json(layer)
-        except OSError:
-            continue  # Not a collection of tiles.
-        least, most = described["minzoom"], described["maxzoom"]
-        if zoom >= least:
-            requests += [
-                described["tiles"][0].replace("{z}", str(z)).replace("{x}", str(x)).replace("{y}", str(y))
-                for z, x, y in tiles_of(view, min(zoom, most), tuple(described["bounds"]))
-            ]
+    zoom, view = fitted(near_best([tuple(one["bbox"]) for one in found["features"]]))
+    described = _get_json(f"{url}imagery/tilejson.json")
+    least, most, bounds = described["minzoom"], described["maxzoom"], tuple(described["bounds"])
+    requests = [
+        described["tiles"][0].replace("{z}", str(z)).replace("{x}", str(x)).replace("{y}", str(y))
+        for z, x, y in (tiles_of(view, min(zoom, most), bounds) if zoom >= least else ())
+    ]
     began = time.perf_counter()
 
     def fetch(address: str) -> float:
@@ -85,7 +79,20 @@ def measure(url: str, text: str) -> dict[str, Any]:
     }
 
 
-def fitted(boxes: list[Any]) -> tuple[int, Box]:
+def near_best(boxes: list[Box]) -> list[Box]:
+    """Return the boxes that the page shows at once: the best, and in their order those that lie close enough to it."""
+    west, south, east, north = boxes[0]
+    wide, high = _MOST_WIDE * (east - west), _MOST_WIDE * (north - south)
+    kept = []
+    for box in boxes:
+        grown = min(west, box[0]), min(south, box[1]), max(east, box[2]), max(north, box[3])
+        if grown[2] - grown[0] <= wide and grown[3] - grown[1] <= high:
+            west, south, east, north = grown
+            kept.append(box)
+    return kept
+
+
+def fitted(boxes: list[Box]) -> tuple[int, Box]:
     """Return the zoom of map tiles and the box of the view that shows these boxes, as `fitBounds` of MapLibre does."""
     west, south = min(box[0] for box in boxes), min(box[1] for box in boxes)
     east, north = max(box[2] for box in boxes), max(box[3] for box in boxes)

@@ -16,6 +16,7 @@ from bandsight.search.request import RegisterBody, SearchBody
 from bandsight.stac.documents import landing_page
 from bandsight.stac.links import JSON
 from search_api import health, jobs, labels, metrics, overview, sign_in
+from search_api.basemap import basemap_of
 from search_api.errors import add_handlers
 from search_api.export.routes import export_router
 from search_api.first_run import FirstRunMiddleware
@@ -56,7 +57,8 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
             settings at startup, or as soon as the archive exists.
 
     Raises:
-        SettingsError: The server would listen beyond this machine without a key, or a trusted proxy is no address.
+        SettingsError: The server would listen beyond this machine without a key, a trusted proxy is no address, or the
+            background map is no XYZ or WMS address.
     """
     settings = settings or ApiSettings()
     check_exposure(settings)
@@ -71,6 +73,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         openapi_url=None,
     )
     app.state.settings = settings
+    app.state.basemap = basemap_of(settings.basemap_url, settings.basemap_attribution)
     app.state.metrics = Metrics()
     app.state.sessions = Sessions(settings.key.get_secret_value()) if settings.key else None
     app.state.wrong_keys = WrongKeyLimit()
@@ -106,7 +109,11 @@ def _add_middleware(app: FastAPI, settings: ApiSettings) -> None:
     app.add_middleware(FirstRunMiddleware, owner=app, settings=settings)
     app.add_middleware(BodyLimitMiddleware, max_upload_bytes=settings.max_upload_bytes)
     app.add_middleware(
-        AccessMiddleware, sessions=app.state.sessions, public_url=settings.public_url, origins=settings.cors_origins
+        AccessMiddleware,
+        sessions=app.state.sessions,
+        public_url=settings.public_url,
+        origins=settings.cors_origins,
+        basemap=app.state.basemap,
     )
     if settings.cors_origins:
         app.add_middleware(
@@ -148,7 +155,7 @@ def _add_routes(app: FastAPI) -> None:
     def root(request: Request, api: Annotated[Api, Depends(archive_api)]) -> Response:
         """Return the STAC landing page, or the web page to clients that accept HTML."""
         if "text/html" in request.headers.get("accept", ""):
-            return page()
+            return page(basemap=app.state.basemap)
         response = json_response(landing_page(api.root, api.names()))
         response.headers["Vary"] = "Accept"
         return response

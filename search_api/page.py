@@ -1,5 +1,6 @@
 """The web page: the built files in the package, and their security headers."""
 
+from html import escape
 from http import HTTPStatus
 from pathlib import Path
 
@@ -8,17 +9,21 @@ from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from search_api.basemap import Basemap
+
 _FOLDER = Path(__file__).parent / "static"
 # The page loads only its own files and the API's responses. Images may come from files that a user dropped (data,
 # blob). Scripts set styles through the DOM, so inline styles are not allowed.
 _HEADERS = {
     "Vary": "Accept",
     "Cache-Control": "no-cache",
-    "Content-Security-Policy": "default-src 'self'; script-src 'self'; worker-src 'self'; connect-src 'self'; "
-    "img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
+_POLICY = (
+    "default-src 'self'; script-src 'self'; worker-src 'self'; connect-src 'self'{more}; "
+    "img-src 'self' data: blob:{more}; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 
 
 class BuiltFiles(StaticFiles):
@@ -36,15 +41,23 @@ class BuiltFiles(StaticFiles):
         return response
 
 
-def page(*, sign_in: bool = False) -> Response:
+def page(*, sign_in: bool = False, basemap: Basemap | None = None) -> Response:
     """Return the web page.
 
     Args:
         sign_in: Whether it asks for the key.
+        basemap: The background map of the user's own; the page may load it from its server.
     """
     index = _FOLDER / "index.html"
+    origin = basemap.origin if basemap else None
+    headers = _HEADERS | {"Content-Security-Policy": _POLICY.format(more=f" {origin}" if origin else "")}
+    if not sign_in and basemap is None:
+        return FileResponse(index, headers=headers)
+    attributes = (" data-sign-in" if sign_in else "") + (
+        f' data-basemap="{escape(basemap.as_json())}"' if basemap else ""
+    )
+    text = index.read_text(encoding="utf-8").replace('<div id="app"', f'<div id="app"{attributes}', 1)
     if not sign_in:
-        return FileResponse(index, headers=_HEADERS)
-    text = index.read_text(encoding="utf-8").replace('<div id="app"', '<div id="app" data-sign-in', 1)
-    headers = _HEADERS | {"Cache-Control": "no-store", "WWW-Authenticate": 'Bearer realm="bandsight"'}
+        return HTMLResponse(text, headers=headers)
+    headers |= {"Cache-Control": "no-store", "WWW-Authenticate": 'Bearer realm="bandsight"'}
     return HTMLResponse(text, HTTPStatus.UNAUTHORIZED, headers)

@@ -29,6 +29,10 @@ class ApiSettings(BaseSettings):
     """Addresses or networks of proxies whose X-Forwarded headers tell the client's address and the server's URL."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose web pages may use the API, e.g. that of a STAC browser."""
+    basemap_url: str | None = None
+    """Background map of the page: an XYZ URL with {z}, {x} and {y}, or a WMS URL with its layers; offline when None."""
+    basemap_attribution: str = ""
+    """Who made the background map, shown on it."""
     max_upload_bytes: int = Field(default=20 * 2**20, gt=0)
     """Largest query image, bytes."""
     max_pixels: int = Field(default=50_000_000, gt=0)

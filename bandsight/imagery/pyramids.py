@@ -93,7 +93,7 @@ class Pyramids:
                 rasterio.open(path, driver="GTiff") as dataset,
             ):
                 step = target.transform.a / dataset.transform.a
-                if step < 1 - _NOISE:
+                if step < 1 - _NOISE and not _is_native(dataset, scene):
                     return None
                 left, top = ~dataset.transform @ (target.transform.c, target.transform.f)
                 return _window(dataset, left, top, step, (target.height, target.width))
@@ -183,6 +183,12 @@ def _encoded(pixels: NDArray[np.uint8], mask: NDArray[np.bool_], placed: Affine)
                 overview_resampling="average",
             )
         return bytes(made.read())
+
+
+def _is_native(dataset: rasterio.io.DatasetReader, scene: Scene) -> bool:
+    """Return whether a pyramid is as fine as its scene."""
+    lat = math.radians((scene.boxes[0].south + scene.boxes[0].north) / 2)
+    return bool(dataset.transform.a * math.cos(lat) <= (scene.gsd_m or 10.0) * (1 + _NOISE))
 
 
 def _window(

@@ -69,12 +69,18 @@ class RenderParams:
 
 
 @dataclass(kw_only=True)
-class MapRenderParams(RenderParams):
-    """How to render a scene as map tiles."""
+class MapTileSize:
+    """The size of map tiles."""
 
     size: Annotated[Literal["256", "512"], Query(description="Width and height of a map tile, pixels")] = "256"
 
 
+@dataclass(kw_only=True)
+class MapRenderParams(MapTileSize, RenderParams):
+    """How to render a scene as map tiles."""
+
+
+SizeDep = Annotated[MapTileSize, Depends()]
 RenderParamsDep = Annotated[RenderParams, Depends()]
 MapRenderParamsDep = Annotated[MapRenderParams, Depends()]
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bandsight.errors import SettingsError
 from bandsight.search.validation import quoted
+from search_api.basemap import Basemap
 from search_api.errors import problem
 from search_api.page import page
 from search_api.sessions import Sessions
@@ -71,8 +72,15 @@ class AccessMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, *, sessions: Sessions | None, public_url: str | None = None, origins: Sequence[str] = ()
+        self,
+        app: ASGIApp,
+        *,
+        sessions: Sessions | None,
+        public_url: str | None = None,
+        origins: Sequence[str] = (),
+        basemap: Basemap | None = None,
     ) -> None:
+        self._basemap = basemap
         self._app, self._sessions, self._origins = app, sessions, frozenset(origins)
         self._public = _parts(public_url or "")
 
@@ -124,7 +132,7 @@ class AccessMiddleware:
                 request,
             )
         if _is_navigation(request):
-            return _ask_for_key(path, request.url.query)
+            return self._ask_for_key(path, request.url.query)
         what = "no key" if found is None else "another key"
         response = problem(
             HTTPStatus.UNAUTHORIZED, f"Authorization: found {what}; need this server's key as 'Bearer KEY'", request
@@ -135,6 +143,15 @@ class AccessMiddleware:
         if not _is_browser(request):
             response.headers.append("WWW-Authenticate", 'Basic realm="bandsight", charset="UTF-8"')
         return response
+
+    def _ask_for_key(self, path: str, query: str) -> Response:
+        """Return the page in the state in which it asks for the key, or a redirect to it that comes back afterwards."""
+        if path == "/":
+            return page(sign_in=True, basemap=self._basemap)
+        wanted = quote(f"{path.lstrip('/')}?{query}" if query else path.lstrip("/"), safe="")
+        # Relative, because a proxy may serve this under a prefix that the server does not know.
+        root = "../" * (path.count("/") - 1) or "./"
+        return RedirectResponse(f"{root}#next={wanted}", HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 
     def _is_cross_site(self, request: Request) -> bool:
         """Return whether the page of another site sent a request. Programs send neither of the two headers."""
@@ -184,16 +201,6 @@ def _is_navigation(request: Request) -> bool:
 def _is_browser(request: Request) -> bool:
     """Return whether a request comes from a web page. To hosts without https, browsers send no Sec-Fetch headers."""
     return any(name in request.headers for name in ("sec-fetch-mode", "origin", "referer"))
-
-
-def _ask_for_key(path: str, query: str) -> Response:
-    """Return the page in the state in which it asks for the key, or a redirect to it that comes back afterwards."""
-    if path == "/":
-        return page(sign_in=True)
-    wanted = quote(f"{path.lstrip('/')}?{query}" if query else path.lstrip("/"), safe="")
-    # Relative, because a proxy may serve this under a prefix that the server does not know.
-    root = "../" * (path.count("/") - 1) or "./"
-    return RedirectResponse(f"{root}#next={wanted}", HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 
 
 def _key(header: str) -> bytes | None:

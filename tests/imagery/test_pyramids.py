@@ -51,12 +51,16 @@ def test_a_pyramid_looks_like_the_scene_at_every_zoom(tmp_path: Path, zoom: int)
     assert np.abs(ready.rgb[both].astype(int) - drawn.rgb[both]).mean() < 2
 
 
-def test_closer_views_come_from_the_file(tmp_path: Path) -> None:
-    scene = replace(write_ground(tmp_path / "s.tif", UTM, GRID, 300, 300), gsd_m=10.0)
+def test_closer_views_come_from_the_file_unless_the_pyramid_is_as_fine(tmp_path: Path) -> None:
+    scene = replace(write_ground(tmp_path / "s.tif", UTM, GRID, 3000, 300), gsd_m=10.0)
     pyramids = Pyramids(tmp_path)
     pyramids.save(scene.key, render_pyramid(scene) or b"")
-    close = map_ground(*middle_of(scene, 16), 256)
+    close = map_ground(*middle_of(scene, 15), 256)
     assert pyramids.tile(scene, close) is None
+    small = replace(write_ground(tmp_path / "small.tif", UTM, GRID, 300, 300), gsd_m=10.0, key="small")
+    pyramids.save("small", render_pyramid(small) or b"")
+    # Its pyramid has all that the file has.
+    assert pyramids.tile(small, map_ground(*middle_of(small, 17), 256)) is not None
     with_pyramid = mosaic_tile([scene], render_spec, close, pyramids)
     np.testing.assert_array_equal(with_pyramid.rgb, mosaic_tile([scene], render_spec, close).rgb)
 

@@ -90,11 +90,9 @@ export async function styles(id: number, options?: Options): Promise<Style[]> {
 }
 
 export interface TileJson { tiles: string[]; minzoom?: number; maxzoom?: number; bounds?: [number, number, number, number] }
-/** The TileJSON of a collection, with a relative tile URL: behind a proxy, the server may not know its own address. */
-export async function mosaicTileJson(collection: string, options?: Options): Promise<TileJson> {
-  const path = `collections/${encodeURIComponent(collection)}`;
-  return { ...(await getJson<TileJson>(`${path}/tilejson.json`, options)), tiles: [`${path}/tiles/{z}/{x}/{y}.png`] };
-}
+/** The TileJSON of all imagery, with a relative tile URL: behind a proxy, the server may not know its own address. */
+export const imageryTileJson = async (options?: Options): Promise<TileJson> =>
+  ({ ...(await getJson<TileJson>("imagery/tilejson.json", options)), tiles: ["imagery/tiles/{z}/{x}/{y}.png"] });
 
 /** Why an image did not load; null where it loads now. */
 export async function imageProblem(path: string, options?: Options): Promise<string | null> {

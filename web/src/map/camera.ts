@@ -8,4 +8,20 @@ export function fit(map: MapLibre, [west, south, east, north]: Box, maxZoom = 16
   map.fitBounds([[west, Math.max(-85, south)], [east, Math.min(85, north)]], { padding: pad, maxZoom, duration: prefersReducedMotion() ? 0 : 700 });
 }
 
+const MOST_WIDE = 24;
+
+/** The best of these, and in their order those that lie so close to it that all are large enough to be seen at once. */
+export function nearBest<T extends { box: Box }>(hits: readonly T[]): T[] {
+  const first = hits[0];
+  if (!first) return [];
+  let [west, south, east, north] = first.box;
+  const [wide, high] = [MOST_WIDE * (east - west), MOST_WIDE * (north - south)];
+  return hits.filter(({ box }) => {
+    const grown: Box = [Math.min(west, box[0]), Math.min(south, box[1]), Math.max(east, box[2]), Math.max(north, box[3])];
+    const near = grown[2] - grown[0] <= wide && grown[3] - grown[1] <= high;
+    if (near) [west, south, east, north] = grown;
+    return near;
+  });
+}
+
 export const prefersReducedMotion = (): boolean => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -20,7 +20,7 @@ export function polygons(hits: readonly Hit[], relativeScore: (hit: Hit) => numb
   return {
     type: "FeatureCollection",
     features: hits.map((hit) => ({
-      type: "Feature", id: hit.id, geometry: hit.geometry, properties: { w: relativeScore(hit), p: filterValue(hit), z: minZoomOf(hit) },
+      type: "Feature", id: hit.id, geometry: hit.geometry, properties: { w: relativeScore(hit), p: filterValue(hit), z: minZoomOf(hit), l: hit.match === true },
     })),
   };
 }
@@ -55,14 +55,14 @@ const color: ExpressionSpecification = ["interpolate", ["linear"], ["get", "w"],
 export const SMALL: FilterSpecification = [">", ["get", "z"], ["zoom"]];
 export const LARGE: FilterSpecification = ["<=", ["get", "z"], ["zoom"]];
 
-/** Better hits have a stronger fill; all are light enough to see the imagery below. */
-export const FILL: ExpressionSpecification = ["+", 0.01, ["*", 0.09, ["get", "w"]]];
+/** Likely hits have an outline, others a fill, stronger for better ones and light enough to see the imagery below. */
+export const FILL: ExpressionSpecification = ["case", ["get", "l"], 0.04, ["+", 0.04, ["*", 0.16, ["get", "w"]]]];
 
 export const LAYERS: readonly (FillLayerSpecification | LineLayerSpecification | CircleLayerSpecification)[] = [
   { id: "hits-fill", type: "fill", source: "hits", filter: LARGE, paint: { "fill-color": color, "fill-opacity": FILL } },
   {
     id: "hits-line", type: "line", source: "hits", filter: LARGE, layout: { "line-join": "round" },
-    paint: { "line-color": color, "line-width": 1.3, "line-opacity": ["+", 0.3, ["*", 0.7, ["get", "w"]]] },
+    paint: { "line-color": color, "line-width": 1.3, "line-opacity": ["case", ["get", "l"], ["+", 0.3, ["*", 0.7, ["get", "w"]]], 0] },
   },
   {
     id: "hits-point", type: "circle", source: "points", filter: SMALL, layout: { "circle-sort-key": ["get", "w"] },

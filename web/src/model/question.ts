@@ -93,9 +93,22 @@ export function keyOf(part: Part): string {
     case "text": return `x:${part.text}`;
     case "tile": return `t:${part.id}`;
     case "point": return `p:${part.lon.toFixed(6)},${part.lat.toFixed(6)}`;
-    case "image": return `i:${part.name}:${part.data.length}`;
-    case "vector": return `v:${part.name}:${part.vector.data.slice(0, 24)}`;
+    case "image": return `i:${part.name}:${digest(part.data)}`;
+    case "vector": return `v:${part.name}:${digest(part.vector.data)}`;
   }
+}
+
+/** A short digest of a text (cyrb53, 53 bits): two images of one name and size are two examples. */
+function digest(text: string): string {
+  let [high, low] = [0xdeadbeef, 0x41c6ce57];
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    high = Math.imul(high ^ code, 2654435761);
+    low = Math.imul(low ^ code, 1597334677);
+  }
+  high = Math.imul(high ^ (high >>> 16), 2246822507) ^ Math.imul(low ^ (low >>> 13), 3266489909);
+  low = Math.imul(low ^ (low >>> 16), 2246822507) ^ Math.imul(high ^ (high >>> 13), 3266489909);
+  return (4294967296 * (2097151 & low) + (high >>> 0)).toString(36);
 }
 
 export function nameOf(part: Part): string {

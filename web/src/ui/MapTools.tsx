@@ -5,9 +5,9 @@ import { classMap, drawing, heatRange, hits, imageryProblem, scoreRange, searcha
 import { colorClasses } from "./Classes";
 import { IconButton, Popover } from "./components";
 import * as icons from "./icons";
-import { layers, mapController, showHeatMap } from "./mapController";
+import { BASEMAP, layers, mapController, showHeatMap } from "./mapController";
 
-const LAYERS = ["imagery", "footprints", "coverage"] as const;
+const LAYERS = ["imagery", "footprints", "coverage", ...(BASEMAP ? ["background" as const] : [])] as const;
 
 export function MapTools() {
   const toggleDrawing = (shape: "box" | "polygon"): void => { drawing.value = drawing.value === shape ? null : shape; };
@@ -44,7 +44,7 @@ export function MapTools() {
         <p class="map-problem" role="alert"><span class="grow">{t.map.imageryProblem(imageryProblem.value)}</span><IconButton label={t.common.close} onClick={() => { imageryProblem.value = null; }}><icons.Close /></IconButton></p>
       )}
       <Legend />
-      <p class="attribution">{t.map.attribution}</p>
+      <p class="attribution">{BASEMAP?.attribution && layers.value.background ? BASEMAP.attribution : t.map.attribution}</p>
     </>
   );
 }

@@ -7,7 +7,7 @@ import * as calls from "../api/calls";
 import { errorMessage, problemDetail } from "../api/http";
 import { t } from "../i18n";
 import { EMPTY } from "../map/basemap";
-import { fit, prefersReducedMotion } from "../map/camera";
+import { fit, nearBest, prefersReducedMotion } from "../map/camera";
 import { draw } from "../map/draw";
 import * as footprints from "../map/footprints";
 import { createHighlighter, type Highlight } from "../map/highlight";
@@ -18,7 +18,7 @@ import { isLikelyEnough, type Hit } from "../model/hit";
 import * as store from "../model/store";
 import { dark } from "../model/theme";
 import { colorClasses } from "./Classes";
-import { layers, mapController } from "./mapController";
+import { BASEMAP, layers, mapController } from "./mapController";
 import { PlacePopup } from "./PlacePopup";
 
 type Stop = () => void;
@@ -91,10 +91,10 @@ const SLOW_MS = 500;
 const CLOSE_UP = 3.3;
 const TOP_HITS = 12;
 
-/** The hits to show first: the likely ones, or the top ones where none is likely or examples change the order. */
+/** The hits to show first: the likely ones, or the top ones where none is likely or examples change the order; only those near the best. */
 function hitsToShow(hits: readonly Hit[]): readonly Hit[] {
   const likely = store.scoreRange.peek().of === "score" ? [] : hits.filter((hit) => hit.match);
-  return likely.length ? likely : hits.slice(0, TOP_HITS);
+  return nearBest(likely.length ? likely : hits.slice(0, TOP_HITS));
 }
 
 /** Show hits, filter them by probability, and move to those of a new description. */
@@ -175,7 +175,7 @@ function followHighlights(map: MapLibre): Stop[] {
 
 /** Show the layers that are switched on: imagery, footprints, coverage, classes, the search area, the theme. */
 function followLayers(map: MapLibre): Stop[] {
-  const mosaics = new Set<string>();
+  let imageryShown = false;
   return [
     effect(() => maplibre.setData(map, "area", maplibre.areaFeatures(store.question.value.filters.area))),
     effect(() => maplibre.setTheme(map, dark.value)),
@@ -192,24 +192,25 @@ function followLayers(map: MapLibre): Stop[] {
     }),
     effect(() => {
       const { imagery } = layers.value;
+      map.setLayoutProperty("coverage-ground", "visibility", imagery ? "visible" : "none");
       // Map tiles that failed while the server asked for the key load again once the user has signed in.
-      if (store.signedOut.value) mosaics.clear();
-      for (const { id } of store.overview.value?.collections ?? []) {
-        const layer = `imagery-${id}`;
-        if (!imagery) {
-          maplibre.setRaster(map, layer, null, "coverage-fill");
-          mosaics.delete(id);
-        } else if (!store.signedOut.value && !mosaics.has(id)) {
-          mosaics.add(id);
-          calls.mosaicTileJson(id).then(
-            (tiles) => maplibre.setRaster(map, layer, tiles, "coverage-fill"),
-            (error: unknown) => {
-              mosaics.delete(id);
-              store.imageryProblem.value = errorMessage(error);
-            },
-          );
-        }
+      if (store.signedOut.value) imageryShown = false;
+      if (!imagery) {
+        maplibre.setRaster(map, "imagery", null, "coverage-fill");
+        imageryShown = false;
+      } else if (!store.signedOut.value && store.overview.value?.collections.length && !imageryShown) {
+        imageryShown = true;
+        calls.imageryTileJson().then(
+          (tiles) => { if (imageryShown) maplibre.setRaster(map, "imagery", tiles, "coverage-fill"); },
+          (error: unknown) => {
+            imageryShown = false;
+            store.imageryProblem.value = errorMessage(error);
+          },
+        );
       }
+    }),
+    effect(() => {
+      maplibre.setRaster(map, "background", layers.value.background && BASEMAP ? { tiles: [BASEMAP.tiles] } : null, "coverage-ground");
     }),
     effect(() => {
       const result = store.classMap.value;

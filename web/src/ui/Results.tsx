@@ -25,20 +25,20 @@ export function Results() {
 }
 
 const likelyCount = computed(() => visibleHits.value.filter((hit) => hit.match).length);
-/** Whether the model can say which hits are likely. */
-const calibrated = computed(() => hits.value.some((hit) => hit.match !== null));
 
 function Head() {
   const { value } = status;
   const count = visibleHits.value.length;
   const matched = value.state === "done" ? value.matched : 0;
-  const headline = matched > hits.value.length ? t.results.countOf(count, matched) : t.results.count(count);
+  const places = question.value.group === "place";
+  const headline = matched > hits.value.length ? t.results.countOf(count, matched, places) : t.results.count(count, places);
+  const noGoodMatch = value.state === "done" && value.noGoodMatch;
   return (
     <header class="results-head">
       <div class="row">
         <h2 class="grow">
           <span role="status">
-            {value.state === "busy" ? t.common.loading(t.results.searching) : <><RichText text={headline} as="b" />{calibrated.value && <span class="dim">{t.results.likely(likelyCount.value)}</span>}</>}
+            {value.state === "busy" ? t.common.loading(t.results.searching) : <><RichText text={headline} as="b" />{likelyCount.value > 0 && !noGoodMatch && <span class="dim">{t.results.likely(likelyCount.value)}</span>}</>}
           </span>
           {value.state === "done" && !value.complete && <span class="spinner" title={t.results.loadingMore} />}
         </h2>
@@ -46,7 +46,7 @@ function Head() {
         <Bookmarks />
         <Export />
       </div>
-      {value.state === "done" && value.noGoodMatch && <div class="nothing" role="alert"><p><RichText text={t.results.noGoodMatches} as="b" /></p><Suggestions /></div>}
+      {noGoodMatch && <div class="nothing" role="alert"><p><RichText text={t.results.noGoodMatches} as="b" /></p><Suggestions /></div>}
       <div class="histograms"><ProbabilityHistogram /><DateHistogram /></div>
       {count === 0 && hits.value.length > 0 && <p class="hint">{t.results.belowProbability} <button type="button" class="link" onClick={() => updateView({ minProbability: 0 })}>{t.results.showAll(hits.value.length)}</button></p>}
     </header>

@@ -9,7 +9,9 @@ import { updateView } from "../model/actions";
 import { boxOf, type Hit, unionBox } from "../model/hit";
 import { visibleHits } from "../model/store";
 
-export const layers = signal({ imagery: true, footprints: true, coverage: true });
+/** The background map that the server's settings name. */
+export const BASEMAP = JSON.parse(document.getElementById("app")?.dataset["basemap"] ?? "null") as { tiles: string; attribution: string } | null;
+export const layers = signal({ imagery: true, footprints: true, coverage: true, background: true });
 let map: MapLibre | null = null;
 
 export const mapController = {
