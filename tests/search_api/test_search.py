@@ -219,6 +219,8 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         "/healthz",
         "/readyz",
         "/metrics",
+        "/imagery/tilejson.json",
+        "/imagery/tiles/{z}/{x}/{y}.png",
     }
     assert all(operation.get("summary") for path in spec["paths"].values() for operation in path.values())
     for name, path in (("SearchBody", "/search"), ("RegisterBody", "/searches")):
