@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.archive.alerts import Alerts
 from bandsight.archive.footprint_cache import FootprintCache
 from bandsight.archive.job_log import JobLog
 from bandsight.archive.labels import Labels
@@ -346,6 +347,11 @@ class Archive:
     def labels(self) -> Labels:
         """Labels and the classifiers trained on them; a reader may write them too."""
         return Labels(self.database, self.model.digest)
+
+    @property
+    def alerts(self) -> Alerts:
+        """Subscriptions, and the alerts that commits have raised for them; a reader may write subscriptions too."""
+        return Alerts(self.database)
 
     # Inside
 

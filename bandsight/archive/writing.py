@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.archive.alerts import raise_alerts
 from bandsight.archive.tile_columns import fresh_columns
 from bandsight.attributes.columns import TileColumns
 from bandsight.catalog.port import CatalogWriter
@@ -73,8 +74,10 @@ def _add_vectors(
     generation: int,
 ) -> None:
     if columns:
-        segment = store.upsert(np.concatenate(vectors), TileColumns.join(columns))
+        rows, together = np.concatenate(vectors), TileColumns.join(columns)
+        segment = store.upsert(rows, together)
         catalog.add_segment(segment, generation)
+        raise_alerts(catalog, generation, together, rows)
 
 
 def _distinct(batch: Batch) -> Batch:

@@ -1,12 +1,13 @@
 """The command line: builds the objects that each command needs and passes the work on."""
 
 # The order of the help.
-from bandsight.cli import indexing, jobs, search, labels, layers, maintenance, relocating, reindexing  # noqa: I001
+from bandsight.cli import indexing, jobs, search, labels, layers, alerts, maintenance, relocating, reindexing  # noqa: I001
 from bandsight.cli import evaluate, calibrate, serving, sensors
 from bandsight.cli.base import app
 from bandsight.cli.entry_point import main
 
 __all__ = [
+    "alerts",
     "app",
     "calibrate",
     "evaluate",

@@ -137,7 +137,7 @@ def search(
         "diversity": diversity,
         "exact": exact,
     }
-    filters = _filters(bbox, intersects, when, collection, sensor, max_cloud, cql2) | {"classifiers": classifier}
+    filters = filters_of(bbox, intersects, when, collection, sensor, max_cloud, cql2) | {"classifiers": classifier}
     title = ", ".join([*(texts or ()), *map(str, image or ()), *(f"tile {tile}" for tile in like or ())]) or "places"
     with loading.open_archive(archive) as opened:
         searcher = searcher_of(opened, model, device)
@@ -167,7 +167,7 @@ def similar(
     _check_format(out)
     if (tile_id is None) == (at is None):
         raise QueryError("query: pass either a tile id or --at LON,LAT")
-    filters = _filters(bbox, intersects, when, collection, sensor, max_cloud, cql2)
+    filters = filters_of(bbox, intersects, when, collection, sensor, max_cloud, cql2)
     with loading.open_archive(archive) as opened:
         chosen = _tile_at(opened, at) if tile_id is None and at is not None else tile_id
         semantic = {"positive": [{"id": chosen}]}
@@ -244,7 +244,7 @@ def _weighted(examples: list[dict[str, Any]], weights: str | None) -> list[dict[
     return [{**example, "weight": weight} for example, weight in zip(examples, numbers, strict=True)]
 
 
-def _filters(
+def filters_of(
     bbox: str | None,
     intersects: Path | None,
     when: str | None,

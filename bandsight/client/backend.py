@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bandsight.client.alerts import AlertBackend
 from bandsight.client.labels import LabelBackend
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Backend(Protocol):
     @property
     def labels(self) -> LabelBackend:
         """Requests about labels."""
+
+    @property
+    def alerts(self) -> AlertBackend:
+        """Requests about subscriptions and alerts."""
 
     def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
         """Return the first page of at most `limit` results; `body` is a `SearchBody` without limit."""

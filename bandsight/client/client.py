@@ -121,6 +121,59 @@ class Client:
         """Return a collection of labels by its name, whether or not it exists yet."""
         return Labels(self._backend.labels, name)
 
+    def watch(
+        self,
+        text: str | None = None,
+        *,
+        positive: Any = None,
+        negative: Any = None,
+        rank: int | None = None,
+        min_score: float | None = None,
+        title: str = "",
+        webhook: str | None = None,
+        secret: str | None = None,
+        per_place: bool = True,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Match every commit from now on against a question, and return the subscription.
+
+        Args:
+            text: See `search`, as for `positive`, `negative` and `options`; `classifier:NAME > 0.8` for a classifier.
+            positive: See `search`.
+            negative: See `search`.
+            rank: A match is as good as the tile of this rank is now; 10 when neither this nor `min_score` is given.
+            min_score: Least score of a match instead.
+            title: For people.
+            webhook: URL that gets each alert as a CloudEvent.
+            secret: Key of the webhook's signatures; made up when None, and only this answer has it.
+            per_place: One alert for each place, whatever its dates.
+            options: See `search`.
+        """
+        body = search_body(text, positive, negative, options)
+        own = {"rank": rank, "min_score": min_score, "title": title, "webhook": webhook, "secret": secret}
+        body |= {name: value for name, value in own.items() if value is not None}
+        return self._backend.alerts.subscribe(plain(body | {"per_place": per_place}))
+
+    def subscriptions(self) -> list[dict[str, Any]]:
+        """Return all subscriptions, newest first."""
+        found: list[dict[str, Any]] = self._backend.alerts.subscriptions()["subscriptions"]
+        return found
+
+    def pause(self, subscription: str, *, paused: bool = True) -> dict[str, Any]:
+        """Stop matching commits against a subscription, or resume, and return it."""
+        return self._backend.alerts.pause(subscription, paused=paused)
+
+    def unsubscribe(self, subscription: str) -> None:
+        """Delete a subscription with its alerts."""
+        self._backend.alerts.unsubscribe(subscription)
+
+    def alerts(
+        self, limit: int = 100, *, before: int | None = None, subscription: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return alerts, newest first; `before` is the `number` of the last one of the page before."""
+        found: list[dict[str, Any]] = self._backend.alerts.alerts(limit, before, subscription)["alerts"]
+        return found
+
     def heatmap(
         self,
         text: str | list[str] | None = None,

@@ -1,12 +1,15 @@
 """An archive in a folder: searched in this process, without a server."""
 
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from bandsight.alerts.service import AlertService
+from bandsight.alerts.webhooks import ALLOW_VARIABLE, Targets
 from bandsight.archive import Archive
 from bandsight.client.backend import ItemsPage, SavedSearch
 from bandsight.export.request import ExportBody
@@ -81,6 +84,11 @@ class LocalBackend:
     def labels(self) -> LabelService:
         """Requests about labels; see `Backend`."""
         return LabelService(self._searcher)
+
+    @property
+    def alerts(self) -> AlertService:
+        """Requests about subscriptions and alerts; see `Backend`."""
+        return AlertService(self._searcher, Targets.parse(os.environ.get(ALLOW_VARIABLE)))
 
     def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
         """Return the first page; see `Backend`."""

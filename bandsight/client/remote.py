@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from bandsight import errors
+from bandsight.client.alerts import RemoteAlerts
 from bandsight.client.backend import ItemsPage, SavedSearch
 from bandsight.client.remote_labels import RemoteLabels
 from bandsight.errors import BandsightError, ImageError, NotFoundError, QueryError, SceneError, SettingsError
@@ -67,6 +68,11 @@ class RemoteBackend:
     def labels(self) -> RemoteLabels:
         """Requests about labels; see `Backend`."""
         return RemoteLabels(self._request)
+
+    @property
+    def alerts(self) -> RemoteAlerts:
+        """Requests about subscriptions and alerts; see `Backend`."""
+        return RemoteAlerts(self._request)
 
     def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
         """Return the first page; see `Backend`."""

@@ -33,6 +33,7 @@ from bandsight.attributes.segments import Segment
 from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.port import SceneAttributes
 from bandsight.catalog.records import ModelIdentity, Scene, SceneRecord, Tile, TileRecord
+from bandsight.catalog.sql.alerts import SqlAlerts
 from bandsight.catalog.sql.changes import added_generations, changes_since, record_removed
 from bandsight.catalog.sql.jobs import SqlJobs
 from bandsight.catalog.sql.labels import SqlLabels
@@ -75,6 +76,7 @@ class SqlCatalog(ABC):
         self.jobs = SqlJobs(connection)
         self.saved_searches = SqlSavedSearches(connection)
         self.labels = SqlLabels(connection)
+        self.alerts = SqlAlerts(connection)
 
     # The archive row
 

@@ -274,3 +274,53 @@ class ClassifierRow(Base):
     heads: Mapped[list[Any]]
     weights: Mapped[bytes] = mapped_column(LargeBinary)
     report: Mapped[dict[str, Any]]
+
+
+class SubscriptionRow(Base):
+    """A subscription; fields as in `Subscription`, its direction as float32, little-endian."""
+
+    __tablename__ = "subscriptions"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str]
+    request: Mapped[dict[str, Any]]
+    where: Mapped[dict[str, Any]]
+    direction: Mapped[bytes] = mapped_column(LargeBinary)
+    least: Mapped[float]
+    slope: Mapped[float]
+    bias: Mapped[float]
+    model_digest: Mapped[str]
+    created: Mapped[dt.datetime] = mapped_column(DateTime)
+    webhook: Mapped[str | None]
+    secret: Mapped[str]
+    per_place: Mapped[bool]
+    paused: Mapped[bool]
+
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (numbers give the order in which they were made)
+
+
+class AlertRow(Base):
+    """An alert; fields as in `Alert`. Its tile may be gone, so no key refers to the tiles."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        Index("ix_alerts_subscription_cell", "subscription", "cell"),
+        Index("ix_alerts_state_next_attempt", "state", "next_attempt"),
+        {"sqlite_autoincrement": True},
+    )
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    subscription: Mapped[str] = mapped_column(ForeignKey("subscriptions.id", ondelete="CASCADE"))
+    tile: Mapped[int]
+    cell: Mapped[str]
+    score: Mapped[float]
+    generation: Mapped[int]
+    created: Mapped[dt.datetime] = mapped_column(DateTime)
+    data: Mapped[dict[str, Any]]
+    state: Mapped[str]
+    attempts: Mapped[int]
+    next_attempt: Mapped[dt.datetime | None] = mapped_column(DateTime)
+    delivered: Mapped[dt.datetime | None] = mapped_column(DateTime)
+    error: Mapped[str]

@@ -1,0 +1,1 @@
+"""Subscriptions from requests, and alerts on their way out: webhooks and feeds."""

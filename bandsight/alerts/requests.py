@@ -1,0 +1,26 @@
+"""The bodies of requests about subscriptions."""
+
+from pydantic import ConfigDict, Field
+
+from bandsight.search.request import Filters
+
+
+class SubscribeBody(Filters):
+    """A question that every commit is matched against: an Item Search that goes on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"q": "a quarry", "rank": 20, "title": "new quarries"}]},
+    )
+
+    title: str = Field("", max_length=200, description="For people; the question when empty")
+    min_score: float | None = Field(
+        None, ge=-1, le=1, description="Least score: cosine, or probability of a classifier; not together with rank"
+    )
+    rank: int | None = Field(
+        None, ge=1, le=10_000, description="As good as the tile of this rank is now; default 10 without min_score"
+    )
+    webhook: str | None = Field(None, max_length=2000, description="URL that gets each alert as a CloudEvent")
+    secret: str | None = Field(
+        None, min_length=16, max_length=200, description="Key of the webhook's signatures; made up when missing"
+    )
+    per_place: bool = Field(default=True, description="One alert for each place, whatever its dates")

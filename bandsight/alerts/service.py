@@ -1,0 +1,93 @@
+"""Subscriptions and alerts as requests and documents: what the API, the client and the command line have in common."""
+
+from typing import Any
+
+import httpx2
+
+from bandsight.alerts.delivery import send_test
+from bandsight.alerts.requests import SubscribeBody
+from bandsight.alerts.subscribe import subscribe
+from bandsight.alerts.webhooks import Targets
+from bandsight.archive.alerts import score_of
+from bandsight.attributes.datetimes import rfc3339
+from bandsight.catalog.alerts import Alert, Subscription
+from bandsight.search.searcher import Searcher
+from bandsight.search.validation import validated
+
+
+class AlertService:
+    """Answers requests about subscriptions and alerts from an open archive; documents are JSON values."""
+
+    def __init__(self, searcher: Searcher, targets: Targets) -> None:
+        """Prepare.
+
+        Args:
+            searcher: Archive and model.
+            targets: Which webhooks may be called.
+        """
+        self._searcher, self._targets = searcher, targets
+        self._alerts = searcher.archive.alerts
+
+    def subscribe(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Keep a subscription; `body` is a `SubscribeBody`. Only this answer has the secret of its webhook."""
+        made = subscribe(self._searcher, validated(SubscribeBody, body), self._targets)
+        secret = {} if made.webhook is None else {"secret": made.secret}
+        return {**_subscription(made), **secret}
+
+    def subscriptions(self) -> dict[str, Any]:
+        """Return all subscriptions, newest first."""
+        return {"subscriptions": [_subscription(one) for one in self._alerts.subscriptions()]}
+
+    def subscription(self, subscription_id: str) -> dict[str, Any]:
+        """Return a subscription."""
+        return _subscription(self._alerts.subscription(subscription_id))
+
+    def pause(self, subscription_id: str, *, paused: bool) -> dict[str, Any]:
+        """Pause or resume a subscription."""
+        self._alerts.pause(subscription_id, paused=paused)
+        return self.subscription(subscription_id)
+
+    def unsubscribe(self, subscription_id: str) -> None:
+        """Delete a subscription with its alerts."""
+        self._alerts.unsubscribe(subscription_id)
+
+    def test(self, subscription_id: str) -> dict[str, Any]:
+        """Send a made-up alert to the webhook of a subscription."""
+        with httpx2.Client(trust_env=False) as http:
+            error = send_test(self._searcher.archive, self._targets, http, subscription_id)
+        return {"delivered": not error, "error": error}
+
+    def alerts(self, limit: int = 100, before: int | None = None, subscription: str | None = None) -> dict[str, Any]:
+        """Return alerts, newest first; `before` is the `number` of the last one of the page before."""
+        found = self._alerts.newest(limit, before, subscription)
+        return {"alerts": [_alert(one) for one in found], "counts": self._alerts.counts()}
+
+
+def _subscription(one: Subscription) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "title": one.title,
+        "created": rfc3339(one.created),
+        "request": dict(one.request),
+        "min_score": round(score_of(one, one.least), 6),
+        "webhook": one.webhook,
+        "per_place": one.per_place,
+        "paused": one.paused,
+    }
+
+
+def _alert(one: Alert) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "id": one.id,
+        "subscription": one.subscription,
+        "tile": one.tile,
+        "score": round(one.score, 6),
+        "generation": one.generation,
+        "created": rfc3339(one.created),
+        **one.data,
+        "state": one.state,
+        "attempts": one.attempts,
+        "delivered": None if one.delivered is None else rfc3339(one.delivered),
+        "error": one.error,
+    }

@@ -1,0 +1,91 @@
+"""From a request to a subscription: its question as one vector and a threshold, its filter as JSON."""
+
+import math
+import secrets
+from datetime import UTC, datetime
+
+import numpy as np
+
+from bandsight.alerts.requests import SubscribeBody
+from bandsight.alerts.webhooks import Targets
+from bandsight.attributes.filter_json import to_json
+from bandsight.catalog.alerts import Subscription
+from bandsight.errors import QueryError
+from bandsight.search.items import filter_of
+from bandsight.search.question_ranking import QuestionRanking
+from bandsight.search.request import echo, query_of_body
+from bandsight.search.resolve import Question, question_of
+from bandsight.search.scorers import LinearScorer
+from bandsight.search.searcher import Searcher
+
+_RANK = 10
+_MAX_TITLE = 200
+
+
+def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subscription:
+    """Keep a subscription and return it: from the next commit on, new tiles are matched against it.
+
+    Raises:
+        QueryError: It has no question, one of several alternatives, a filter that new scenes cannot meet, or a webhook
+            that may not be called.
+        NotFoundError: A tile or classifier is not there.
+    """
+    archive = searcher.archive
+    question = question_of(searcher, body.q, body.semantic)
+    if question is None:
+        raise QueryError("q, semantic: found neither; describe what to watch for")
+    if len(question.scorer.directions) != 1:
+        raise QueryError(
+            "q, semantic: alternatives (strategy best) cannot be watched together; make a subscription for each"
+        )
+    if question.min_probability is not None:
+        raise QueryError("min_probability: a subscription has a least score or a rank; pass min_score or rank")
+    for name in ("ids", "classifiers"):
+        if getattr(body, name):
+            raise QueryError(f"{name}: new tiles cannot meet this filter; leave it out (a classifier is watched as q)")
+    if body.webhook is not None:
+        targets.check(body.webhook)
+    where = filter_of(searcher, query_of_body(body, searcher.max_hits))
+    slope, bias = 0.0, 0.0
+    if isinstance(question.scorer, LinearScorer):
+        slope, bias = question.scorer.length, float(question.scorer.bias)
+    score = _threshold(searcher, body, question)
+    made = Subscription(
+        id=secrets.token_hex(8),
+        title=(body.title.strip() or ", ".join(question.labels))[:_MAX_TITLE],
+        request=echo(body, question.saved_form, exclude={"title", "webhook", "secret", "per_place"}),
+        where={} if where.is_empty else to_json(where),
+        direction=np.asarray(question.scorer.directions[0], np.float32),
+        least=_least_cosine(score, slope, bias),
+        slope=slope,
+        bias=bias,
+        model_digest=archive.model.digest,
+        created=datetime.now(UTC).replace(microsecond=0),
+        webhook=body.webhook,
+        secret=body.secret or secrets.token_urlsafe(32),
+        per_place=body.per_place,
+    )
+    archive.alerts.subscribe(made)
+    return made
+
+
+def _threshold(searcher: Searcher, body: SubscribeBody, question: Question) -> float:
+    """Return the least score of a match."""
+    least = question.selection.min_score if body.min_score is None else body.min_score
+    if least is not None:
+        if body.rank is not None:
+            raise QueryError("min_score, rank: found both; pass one of them")
+        return least
+    rank = body.rank or _RANK
+    where = filter_of(searcher, query_of_body(body, searcher.max_hits))
+    hits = QuestionRanking(searcher, question).page(where, rank, None).hits
+    if not hits:
+        raise QueryError(f"rank: found {rank}, but no tile passes the filters now, so it says nothing; pass min_score")
+    return hits[-1].score
+
+
+def _least_cosine(score: float, slope: float, bias: float) -> float:
+    if not slope:
+        return score
+    bounded = min(max(score, 1e-9), 1 - 1e-9)
+    return (math.log(bounded / (1 - bounded)) - bias) / slope

@@ -1,0 +1,27 @@
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from bandsight.alerts.webhooks import Targets
+from tests.alerts.receiver import Receiver, receiver
+from tests.learning.conftest import archive, path, searcher, template
+
+__all__ = ["archive", "path", "searcher", "template"]
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver() as made:
+        yield made
+
+
+@pytest.fixture
+def targets() -> Targets:
+    return Targets(allowed=("127.0.0.1",))
+
+
+@pytest.fixture
+def http() -> Iterator[httpx2.Client]:
+    with httpx2.Client(trust_env=False) as made:
+        yield made
