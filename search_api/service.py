@@ -68,11 +68,11 @@ def open_service(settings: ApiSettings) -> Service:
         ArchiveError: The archive is missing or damaged.
         ModelError: The model cannot be loaded, or is not the archive's model.
     """
-    from bandsight.model import load_model
+    from bandsight.model import load_for_queries
 
     archive = Archive.open(settings.archive)
     try:
-        encoder = load_model(settings.model or archive.model.name, settings.device)
+        encoder = load_for_queries(settings.model or archive.model.name, settings.device)
         archive.check_model(
             ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
         )

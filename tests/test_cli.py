@@ -38,6 +38,7 @@ def run():
 
     def runner(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(opening, "load", lambda *_: model)
+        monkeypatch.setattr(opening, "load_for_queries", lambda *_: model)
         return run_command(capsys, monkeypatch, *arguments)
 
     return runner
@@ -51,6 +52,7 @@ def archive(scenes, run, tmp_path_factory) -> Path:
         from bandsight.model import load_model
 
         patch.setattr(opening, "load", lambda *_: load_model("embedded", "cpu"))
+        patch.setattr(opening, "load_for_queries", lambda *_: load_model("embedded", "cpu"))
         with pytest.raises(SystemExit) as end:
             cli.main()
     assert end.value.code == 1  # broken.tif
@@ -182,6 +184,7 @@ def test_an_archive_of_another_model_is_refused(bandsight, archive, monkeypatch,
     fake.device = "cpu"
     monkeypatch.setattr(sys, "argv", ["bandsight", "search", "x", "--archive", str(archive)])
     monkeypatch.setattr(opening, "load", lambda *_: fake)
+    monkeypatch.setattr(opening, "load_for_queries", lambda *_: fake)
     with pytest.raises(SystemExit):
         cli.main()
     assert "pass --model embedded" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bandsight.catalog import postgres, sqlite
+from bandsight.catalog import sqlite
 from bandsight.catalog.port import CatalogDatabase
 from bandsight.errors import ArchiveError
 from bandsight.vectors import local
@@ -35,6 +35,13 @@ Where = str | Path | Location
 """A folder, a URL (`file:///folder`, `sqlite:////folder/catalog.sqlite`), or the places of the parts one by one."""
 
 
+def _postgres(url: str) -> CatalogDatabase:
+    """Open a catalog in PostgreSQL; imported when one is opened, because searches in a folder wait for each import."""
+    from bandsight.catalog import postgres
+
+    return postgres.PostgresDatabase(url)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engines:
     """The engines that archives may be made of, by the scheme of their URL; to add one is to add a line here."""
@@ -42,7 +49,7 @@ class Engines:
     catalogs: Mapping[str, Callable[[str], CatalogDatabase]] = field(
         default_factory=lambda: {
             "sqlite": sqlite.SqliteDatabase,
-            "postgresql+psycopg": postgres.PostgresDatabase,
+            "postgresql+psycopg": _postgres,
         }
     )
     """What opens a catalog."""

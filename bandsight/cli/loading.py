@@ -25,6 +25,13 @@ def load(source: str, device: str) -> "ClipEncoder":
     return load_model(source, device)
 
 
+def load_for_queries(source: str, device: str) -> "Encoder":
+    """Load a model to embed queries with, without PyTorch where its sentences need none."""
+    from bandsight.model import load_for_queries
+
+    return load_for_queries(source, device)
+
+
 def identity(encoder: "Encoder") -> Any:
     """Return the identity of a model that an archive stores."""
     from bandsight.catalog.records import ModelIdentity

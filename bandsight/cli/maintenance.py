@@ -118,7 +118,7 @@ def optimize(
     with ArchiveWriter.open(archive) as opened:
         texts = None
         if not images_only and opened.worth_an_index:
-            encoder = opening.load(model or opened.model.name, device)
+            encoder = opening.load_for_queries(model or opened.model.name, device)
             opened.check_model(opening.identity(encoder))
             texts = sentence_vectors(encoder, sentences())
         for name, value in opened.optimize(texts, budget_bytes=memory).items():

@@ -206,7 +206,7 @@ def searcher_of(opened: "Archive", model: str | None, device: str) -> "Searcher"
     from bandsight.search.searcher import Searcher
 
     def load() -> Any:
-        encoder = loading.load(model or opened.model.name, device)
+        encoder = loading.load_for_queries(model or opened.model.name, device)
         opened.check_model(loading.identity(encoder))
         return encoder
 
@@ -318,13 +318,13 @@ def _check_format(out: Path | None) -> None:
 def _show(
     opened: "Archive", page: "ResultPage", title: str, *, as_json: bool, out: Path | None, sheet: Path | None
 ) -> None:
-    from bandsight.cli.contact_sheet import contact_sheet
     from bandsight.cli.formatting import feature_collection, hits_of, table
-    from bandsight.export.files import save
-    from bandsight.export.formats import format_of
-    from bandsight.export.pages import SinglePage
 
     if out is not None:
+        from bandsight.export.files import save
+        from bandsight.export.formats import format_of
+        from bandsight.export.pages import SinglePage
+
         save(out, format_of(out).stream(SinglePage(opened, page)))
     if as_json:
         typer.echo(json.dumps(feature_collection(page, opened.model)))
@@ -333,6 +333,8 @@ def _show(
     if page.next is not None:
         say(f"more results: --token {page.next}")
     if sheet is not None:
+        from bandsight.cli.contact_sheet import contact_sheet
+
         contact_sheet([(title, hits_of(page))], sheet)
         say(f"contact sheet: {sheet}")
 

@@ -18,6 +18,7 @@ from bandsight.model.calibration import read_calibration
 from bandsight.model.imagery import ImageryLike
 from bandsight.model.pending import PendingEmbeddings, Ready
 from bandsight.model.preprocess import Preprocess
+from bandsight.model.probabilities import Probabilities
 from bandsight.model.torch_compile import compile_if_faster
 from bandsight.model.transfer import transfer_for
 from bandsight.model.wavelengths import check_wavelengths
@@ -56,6 +57,8 @@ class ClipEncoder:
         self.license = license
         self.gsd_m = gsd_m
         self._calibration = read_calibration(folder, digest)
+        bias = None if model.logit_bias is None else float(model.logit_bias)
+        self._probabilities = Probabilities(name, self._calibration, float(model.logit_scale), bias)
         self.background = self._calibration.background
         self.image_size = preprocess.size
         self.dim = int(
@@ -151,34 +154,15 @@ class ClipEncoder:
         imagery: Sequence[ImageryLike] | None = None,
     ) -> NDArray[np.float32]:
         """Return sigmoid(cosine × scale + bias), shape (images, texts), each prompt on its own; see `Encoder`."""
-        cosines = np.asarray(image_vectors @ text_vectors.T, np.float32)
-        if imagery is None:
-            return self._own_probabilities(cosines)
-        out = np.full_like(cosines, np.nan)
-        calibrations = [self._calibration.of(one) for one in imagery]
-        for platt in {one for one in calibrations if one is not None}:
-            rows = [row for row, other in enumerate(calibrations) if other == platt]
-            out[rows] = platt.probability(cosines[rows])
-        return out
+        return self._probabilities.of(image_vectors, text_vectors, imagery)
 
     def threshold(self, imagery: ImageryLike) -> float | None:
         """Return the least probability of a match; None where it was not measured."""
-        platt = self._calibration.of(imagery)
-        return None if platt is None else platt.threshold
+        return self._probabilities.threshold(imagery)
 
     def uncalibrated(self, imagery: ImageryLike) -> str | None:
         """Return why imagery has no probability, None where it has one."""
         return self._calibration.reason(imagery)
-
-    def _own_probabilities(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the logit scale and bias of the model itself give, which nothing has been fitted on."""
-        if self._model.logit_bias is None:
-            raise ModelError(
-                f"model {self.name}: it has no logit bias (init_logit_bias in its config), so its scores are not "
-                "probabilities; fit a calibration: bandsight calibrate DATA --model MODEL"
-            )
-        scale, bias = float(self._model.logit_scale.exp()), float(self._model.logit_bias)
-        return np.asarray(1 / (1 + np.exp(-(cosines * scale + bias))), np.float32)
 
     def _uploaded(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Tensor:
         """Return tiles in the size of the tower on its device; uint8, because float32 would be four times as much."""

@@ -18,12 +18,7 @@ def self_test(encoder: Encoder) -> None:
     Raises:
         ModelError: The test fails: the weights are damaged or do not belong to the config.
     """
-    texts = encoder.embed_texts(list(_PROMPTS))
-    if not np.isfinite(texts).all() or float(texts[0] @ texts[1]) > _COLLAPSED:
-        raise ModelError(
-            f"model {encoder.name}: its text tower gives the same vector for different prompts "
-            f"(cosine {float(texts[0] @ texts[1]):.4f}); the checkpoint is damaged, download it again"
-        )
+    texts = check_texts(encoder)
     images = encoder.embed_pixels(np.stack([_water(), _forest()]), RGB_UM)
     scores = images @ texts.T
     # Rows: water, forest. The difference of differences cancels a bias towards one prompt.
@@ -33,6 +28,21 @@ def self_test(encoder: Encoder) -> None:
             f"model {encoder.name}: it confuses water with forest (margin {margin:.3f}); "
             "the checkpoint is damaged or does not belong to its config"
         )
+
+
+def check_texts(encoder: Encoder) -> NDArray[np.float32]:
+    """Return the vectors of two prompts, shape (2, dim), after checking that they differ.
+
+    Raises:
+        ModelError: They are the same: the weights are damaged.
+    """
+    texts = encoder.embed_texts(list(_PROMPTS))
+    if not np.isfinite(texts).all() or float(texts[0] @ texts[1]) > _COLLAPSED:
+        raise ModelError(
+            f"model {encoder.name}: its text tower gives the same vector for different prompts "
+            f"(cosine {float(texts[0] @ texts[1]):.4f}); the checkpoint is damaged, download it again"
+        )
+    return texts
 
 
 def _water(side: int = 224) -> NDArray[np.uint8]:

@@ -76,7 +76,7 @@ def test_an_index_is_built_measured_shown_and_served_to_readers_that_are_open(ba
     monkeypatch.setattr(tuning, "FEW", 0)
     monkeypatch.setattr(tuning, "SHARES", (1.0, 0.1))
     monkeypatch.setattr(recall_probes, "EACH", 5)
-    monkeypatch.setattr(opening, "load", lambda *_: FakeEmbedder())
+    monkeypatch.setattr(opening, "load_for_queries", lambda *_: FakeEmbedder())
     monkeypatch.setattr(opening, "identity", lambda _: MODEL)
     with Archive.open(path) as reader:
         before = [hit.tile.id for hit in nearest(reader, vectors(1, 1), 99)[0]]
@@ -99,7 +99,7 @@ def test_an_index_is_built_measured_shown_and_served_to_readers_that_are_open(ba
 
 
 def test_a_small_archive_needs_no_index_and_no_model(bandsight, path, monkeypatch):
-    monkeypatch.setattr(opening, "load", pytest.fail)
+    monkeypatch.setattr(opening, "load_for_queries", pytest.fail)
     assert bandsight("optimize", "--archive", str(path))[:2] == (
         0,
         "index: none\nreason: small enough for exact scans\n",

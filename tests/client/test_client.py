@@ -45,7 +45,7 @@ def test_a_folder_is_searched_with_its_own_model_when_a_query_needs_it(
         loaded.append((name, device))
         return FakeEmbedder()
 
-    monkeypatch.setattr("bandsight.model.load_model", load)
+    monkeypatch.setattr("bandsight.model.load_for_queries", load)
     with connect(archive_path, device="cpu") as client:
         assert len(client.search(limit=3)) == 3
         assert len(client.similar(5, limit=3)) == 3

@@ -27,7 +27,7 @@ def test_another_model_than_the_archives_is_rejected_at_startup(
 ) -> None:
     other = FakeEmbedder()
     other.digest = "0" * 64
-    monkeypatch.setattr(bandsight.model, "load_model", lambda *_: other)
+    monkeypatch.setattr(bandsight.model, "load_for_queries", lambda *_: other)
     client = TestClient(create_app(ApiSettings(archive=archive_path)))
     with pytest.raises(ModelMismatchError, match="--model fake"), client:
         pass
@@ -40,7 +40,7 @@ def test_an_app_opens_archive_and_model_by_its_settings(archive_path: Path, monk
         calls.append(arguments)
         return FakeEmbedder()
 
-    monkeypatch.setattr(bandsight.model, "load_model", load)
+    monkeypatch.setattr(bandsight.model, "load_for_queries", load)
     with TestClient(create_app(ApiSettings(archive=archive_path, device="cpu"))) as client:
         assert client.get("/search", params={"q": "a lake"}).status_code == 200
     assert calls == [("fake", "cpu")]
@@ -85,7 +85,7 @@ def test_the_model_runs_one_query_at_a_time() -> None:
 
 
 def test_open_service_serialises_the_model(archive_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bandsight.model, "load_model", lambda *_: FakeEmbedder())
+    monkeypatch.setattr(bandsight.model, "load_for_queries", lambda *_: FakeEmbedder())
     service = service_module.open_service(ApiSettings(archive=archive_path))
     assert isinstance(service.encoder, SerializedEncoder)
     service.archive.close()

@@ -16,7 +16,7 @@ HTML = {"Accept": "text/html"}
 
 @pytest.fixture
 def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bandsight.model, "load_model", lambda *_: FakeEmbedder())
+    monkeypatch.setattr(bandsight.model, "load_for_queries", lambda *_: FakeEmbedder())
     with TestClient(create_app(ApiSettings(archive=tmp_path / "later"))) as client:
         yield client
 

@@ -84,7 +84,7 @@ def test_a_server_reloads_the_model_of_a_rebuilt_archive(tmp_path, scenes, monke
         name, digest, dim = "other", "0" * 64, 8
 
     models = {"fake": FakeEmbedder(), "other": Other()}
-    monkeypatch.setattr("bandsight.model.load_model", lambda name, _: models[name])
+    monkeypatch.setattr("bandsight.model.load_for_queries", lambda name, _: models[name])
     model = models["fake"]
     identity = ModelIdentity(name=model.name, digest=model.digest, dim=model.dim, license=model.license)
     with ArchiveWriter.create(tmp_path / "a", identity) as writer:
