@@ -30,7 +30,7 @@ from search_api.middleware.forwarded import ForwardedMiddleware, trusted_network
 from search_api.middleware.head import HeadMiddleware
 from search_api.model_reload import add_reload
 from search_api.openapi import add_openapi
-from search_api.page import BuiltFiles, page
+from search_api.page import BuiltFiles, api_docs, page
 from search_api.responses import json_response
 from search_api.service import Service, open_service
 from search_api.sessions import Sessions, WrongKeyLimit
@@ -62,7 +62,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     """
     settings = settings or ApiSettings()
     check_exposure(settings)
-    # FastAPI's documentation pages load scripts from other hosts, so they are off. /openapi.json stays.
+    # FastAPI's documentation pages load scripts from other hosts; ours does not.
     app = FastAPI(
         title="Bandsight",
         version=__version__,
@@ -149,6 +149,7 @@ def _add_routes(app: FastAPI) -> None:
         metrics.router,
     ):
         app.include_router(router)
+    app.add_api_route("/docs", api_docs, include_in_schema=False)
     # Not at the root: there, the mount would answer 404 where a route answers 405.
     app.mount("/static", BuiltFiles(), name="static")
 

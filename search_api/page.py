@@ -41,6 +41,11 @@ class BuiltFiles(StaticFiles):
         return response
 
 
+def api_docs() -> Response:
+    """Return the page that shows the API's documentation."""
+    return FileResponse(_FOLDER / "docs.html", headers=_HEADERS | {"Content-Security-Policy": _POLICY.format(more="")})
+
+
 def page(*, sign_in: bool = False, basemap: Basemap | None = None) -> Response:
     """Return the web page.
 

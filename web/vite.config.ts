@@ -42,7 +42,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 2000,
     modulePreload: { polyfill: false },
     // Some servers do not know .mjs as JavaScript, and browsers refuse a worker of any other type.
-    rollupOptions: { output: { assetFileNames: ({ names }) => (names[0]?.endsWith(".mjs") ? "map-worker-[hash].js" : "[name]-[hash][extname]") } },
+    rollupOptions: { input: ["index.html", "docs.html"], output: { assetFileNames: ({ names }) => (names[0]?.endsWith(".mjs") ? "map-worker-[hash].js" : "[name]-[hash][extname]") } },
   },
   server: { proxy: Object.fromEntries(["/search", "/version", "/collections", "/tiles", "/scenes", "/overview", "/jobs", "/classify", "/searches", "/heatmap"].map((path) => [path, API])) },
 });

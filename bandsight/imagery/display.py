@@ -25,7 +25,7 @@ _GAMMA = 1 / 1.2
 # Tones above this are pressed together so that none is lost: in reflectance, 0.3 is shown at 85%, 0.7 at 99%.
 _SHOULDER = 0.6
 # The model's estimate of the air takes the darkest ground for almost black. Dry land is not, and would turn orange.
-_HAZE = 0.8
+_HAZE = 0.9
 _COLOURS = 3
 # Bands of longer waves are heat.
 _REFLECTIVE_UM = 3.0

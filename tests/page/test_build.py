@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 WEB, BUILT = ROOT / "web", ROOT / "search_api" / "static"
-FILES = ("index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts")
+FILES = ("docs.html", "index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts")
 
 
 def digest(root: Path) -> str:

@@ -2,13 +2,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const BUNDLED = ["maplibre-gl", "preact", "@preact/signals", "@preact/signals-core", "topojson-client", "world-atlas"];
+const BUNDLED = ["maplibre-gl", "preact", "@preact/signals", "@preact/signals-core", "topojson-client", "world-atlas", "swagger-ui-dist"];
 
 export function licenses() {
   return BUNDLED.map((name) => {
     const folder = join(import.meta.dirname, "..", "node_modules", name);
     const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-    const files = readdirSync(folder).filter((file) => /^licen[cs]e/i.test(file)).sort();
+    const files = readdirSync(folder).filter((file) => /^(licen[cs]e|notice|swagger-ui-bundle.*licen[cs]e)/i.test(file)).sort();
     if (!files.length) throw new Error(`${name}: no licence file`);
     return `${name} ${version}\n\n${files.map((file) => readFileSync(join(folder, file), "utf8").trim()).join("\n\n")}\n`;
   }).join(`\n${"-".repeat(80)}\n\n`);

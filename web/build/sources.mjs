@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 
-const FILES = ["index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"];
+const FILES = ["docs.html", "index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"];
 const FOLDERS = ["build", "src"];
 
 export function digest(root) {

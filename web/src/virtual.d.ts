@@ -2,3 +2,7 @@ declare module "virtual:basemap" {
   const url: string;
   export default url;
 }
+
+declare module "swagger-ui-dist/swagger-ui-bundle.js" {
+  export default function SwaggerUI(options: Record<string, unknown>): unknown;
+}

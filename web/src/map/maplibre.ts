@@ -39,7 +39,7 @@ export function addLayers(map: MapLibre): void {
   map.addSource("hits", { type: "geojson", data: EMPTY, tolerance: 0.2 });
   map.addSource("points", { type: "geojson", data: EMPTY });
   // Under imagery that is still on its way, the map is not white.
-  map.addLayer({ id: "coverage-ground", type: "fill", source: "coverage", paint: { "fill-color": "#7d8a80", "fill-opacity": 0.55 } });
+  map.addLayer({ id: "coverage-ground", type: "fill", source: "coverage", paint: { "fill-color": "#7d8a80", "fill-opacity": 0.4 } });
   map.addLayer({ id: "coverage-fill", type: "fill", source: "coverage", layout: { visibility: "none" }, paint: { "fill-color": "#6d7cff", "fill-opacity": 0.07 } });
   map.addLayer({ id: "coverage-line", type: "line", source: "coverage", paint: { "line-color": "#7f8cff", "line-width": 1.1, "line-opacity": 0.7, "line-dasharray": [3, 2] } });
   map.addLayer({ id: "coverage-point", type: "circle", source: "coverage-points", filter: footprints.SMALL, paint: { "circle-color": "#6674ee", "circle-radius": 4.5, "circle-stroke-color": "#ffffff", "circle-stroke-width": 1.2, "circle-opacity": 0.85 } });
