@@ -25,6 +25,10 @@ from indexer.events import (
 )
 from indexer.progress import CompositeProgress, Progress
 
+# From so many columns on, the bar also names the scene and says how busy the model is.
+_WIDE = 120
+_WIDE_BAR, _NARROW_BAR = 40, 14
+
 
 class JsonLines:
     """Writes events as one JSON object on each line: begin, opened, failed, saved, committed, note, end."""
@@ -59,26 +63,32 @@ class JsonLines:
             self._file.flush()
 
 
-class _Bar:
+class Bar:
     """A bar of tiles; scenes not opened yet count with the mean of those that were."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: TextIO, width: int | None = None) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        console = Console(file=file, width=width, force_terminal=True if width else None)
+        # In 80 columns, all of it fits: what is cut would be the time that remains.
+        self._wide = console.width >= _WIDE
         self.bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=_WIDE_BAR if self._wide else _NARROW_BAR),
+            TextColumn("{task.fields[tiles]}"),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
-            console=Console(file=sys.stderr),
+            TextColumn("left"),
+            console=console,
         )
-        self._task = self.bar.add_task("reading", total=None, rate="")
+        self._task = self.bar.add_task("opening scenes", total=None, tiles="", rate="")
+        self._expected = 0
         self._scenes = self._looked_at = self._tiles = self._done = self._failed = 0
         self._busy_s, self._began = 0.0, time.monotonic()
 
     def on(self, event: Event) -> None:
+        """Show it."""
         match event:
             case JobStarted():
                 self._scenes, self._began = event.scenes, time.monotonic()
@@ -106,18 +116,29 @@ class _Bar:
         self._tiles += tiles
         expected = self._tiles + self._tiles / self._looked_at * (self._scenes - self._looked_at)
         failed = f", {self._failed} failed" if self._failed else ""
-        label = f"scene {self._looked_at}/{self._scenes}{failed} {name[:40]}"
-        self.bar.update(self._task, description=label, total=round(expected))
+        label = f"{self._looked_at}/{self._scenes} scenes{failed}" + (f"  {name[:30]}" if self._wide else "")
+        self._expected = round(expected)
+        self.bar.update(self._task, description=label, total=self._expected, tiles=self._counted())
+
+    def _counted(self) -> str:
+        return f"{_short(self._done)}/{_short(self._expected)} tiles"
 
     def _show_tiles(self, count: int) -> None:
         self._done += count
         speed = self.bar.tasks[0].speed
         busy = self._busy_s / max(time.monotonic() - self._began, 1e-6)
-        rate = f"{speed:.0f} tiles/s, model busy {busy:.0%}" if speed else ""
-        self.bar.update(self._task, completed=self._done, rate=rate)
+        rate = f"{speed:.0f}/s" + (f", model busy {busy:.0%}" if self._wide else "") if speed else ""
+        self.bar.update(self._task, completed=self._done, rate=rate, tiles=self._counted())
 
     def _print(self, text: str) -> None:
         self.bar.console.print(text, markup=False, highlight=False)
+
+
+def _short(count: int) -> str:
+    """Return a number in at most five characters, e.g. 8,532, 12.3k or 1.2M."""
+    if count < 10_000:  # noqa: PLR2004
+        return f"{count:,}"
+    return f"{count / 1000:.3g}k" if count < 999_500 else f"{count / 1e6:.3g}M"  # noqa: PLR2004
 
 
 @contextmanager
@@ -134,7 +155,7 @@ def console_progress(*, quiet: bool = False, log: Path | None = None) -> Iterato
             file = sys.stderr if str(log) == "-" else stack.enter_context(log.open("a", encoding="utf-8"))
             listeners.append(JsonLines(file))
         if not quiet and sys.stderr.isatty() and str(log) != "-":
-            bar = _Bar()
+            bar = Bar(sys.stderr)
             stack.enter_context(bar.bar)
             listeners.append(bar)
         yield CompositeProgress(listeners)

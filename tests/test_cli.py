@@ -2,16 +2,22 @@
 
 import csv
 import json
+import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from bandsight import cli
+from bandsight.catalog.records import Hit
 from bandsight.cli import loading as opening
+from bandsight.cli.contact_sheet import captions
+from bandsight.cli.serving import check_port
 from bandsight.model.selftest import _forest, _water
 from tests.commands import run_command
 from tests.rasters import picture, write
@@ -466,3 +472,29 @@ def test_a_model_is_calibrated_and_the_calibration_is_used_when_it_is_opened(run
     assert (code, "need one of rgb, multispectral" in err) == (1, True)
     code, _, _ = run(capsys, monkeypatch, "calibrate", data, "--out", str(tmp_path / "calibration.json"))
     assert set(json.loads((tmp_path / "calibration.json").read_text())["families"]) == {"rgb"}
+
+
+def test_serve_refuses_a_taken_port_before_it_loads_the_model(capsys, monkeypatch, tmp_path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        # There is no archive: without the port's check, it would be served, or missed.
+        arguments = ("serve", "--archive", str(tmp_path / "none"), "--port", str(port))
+        code, out, err = run_command(capsys, monkeypatch, *arguments)
+    assert code == 1
+    assert out == ""
+    assert f"127.0.0.1:{port}: cannot listen there" in err
+    assert "--port" in err
+    check_port("127.0.0.1", port)
+
+
+def test_a_contact_sheet_names_probability_and_date() -> None:
+    likely = hit(probability=0.724, when=datetime(2020, 5, 1, tzinfo=UTC))
+    assert captions(likely) == ("1.  72%  2020-05-01", "made_up, tile 7")
+    assert captions(hit(probability=None, when=None))[0] == "1.  similarity 0.250  date unknown"
+
+
+def hit(*, probability: float | None, when: datetime | None) -> Hit:
+    scene, tile = SimpleNamespace(datetime=when, sensor="made_up"), SimpleNamespace(id=7)
+    return Hit(tile=tile, scene=scene, score=0.25, rank=1, probability=probability)  # type: ignore[arg-type]

@@ -1,6 +1,8 @@
 """Which tiles a search may return: one value that every vector store understands."""
 
 import math
+import re
+from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +14,8 @@ from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 
 _DATE_LENGTH = len("2020-01-01")
+_YEAR_OR_MONTH = re.compile(r"\d{4}(-\d\d)?")
+_LAST_OF_DAY = timedelta(days=1, microseconds=-1)
 _OPEN = ("", "..")
 _OPERATORS = ("=", "<", "<=", ">", ">=", "in", "is null")
 CLOUD_COVER = "eo:cloud_cover"
@@ -187,7 +191,7 @@ class Filter:
 
 
 def parse_interval(text: str) -> tuple[datetime | None, datetime | None]:
-    """Return both ends (inclusive, UTC) of a day, an instant, or a STAC interval.
+    """Return both ends (inclusive, UTC) of a year, a month, a day, an instant, or a STAC interval of two of these.
 
     Raises:
         QueryError: The text is none of these, or the interval is empty.
@@ -195,17 +199,30 @@ def parse_interval(text: str) -> tuple[datetime | None, datetime | None]:
     parts = text.strip().split("/")
     if len(parts) > 2 or not any(part.strip() not in _OPEN for part in parts):  # noqa: PLR2004
         raise QueryError(
-            f"datetime {text!r}: need a day (2020-05-01), an instant (2020-05-01T10:00:00Z) or an interval "
-            "(2020-01-01/2020-12-31, ../2015-01-01)"
+            f"datetime {text!r}: need a year (2020), a month (2020-05), a day (2020-05-01), an instant "
+            "(2020-05-01T10:00:00Z) or an interval (2020-01-01/2020-12-31, ../2015)"
         )
     first, last = parts[0].strip(), parts[-1].strip()
-    start = None if first in _OPEN else _instant(first, text)
-    end = None if last in _OPEN else _instant(last, text)
-    if end is not None and len(last) == _DATE_LENGTH:
-        end += timedelta(days=1, microseconds=-1)
+    start = None if first in _OPEN else _first_instant(first, text)
+    end = None if last in _OPEN else _last_instant(last, text)
     if start and end and start > end:
         raise QueryError(f"datetime {text!r}: the interval ends before it starts; swap its ends")
     return start, end
+
+
+def _first_instant(text: str, whole: str) -> datetime:
+    if _YEAR_OR_MONTH.fullmatch(text):
+        return _instant(f"{text}-01" if "-" in text else f"{text}-01-01", whole)
+    return _instant(text, whole)
+
+
+def _last_instant(text: str, whole: str) -> datetime:
+    begin = _first_instant(text, whole)
+    if _YEAR_OR_MONTH.fullmatch(text):
+        months = 1 if "-" in text else 12
+        last = begin.replace(month=begin.month + months - 1)
+        return last.replace(day=monthrange(last.year, last.month)[1]) + _LAST_OF_DAY
+    return begin + _LAST_OF_DAY if len(text) == _DATE_LENGTH else begin
 
 
 def _instant(text: str, whole: str) -> datetime:
@@ -213,7 +230,7 @@ def _instant(text: str, whole: str) -> datetime:
         value = datetime.fromisoformat(text)
     except ValueError as error:
         raise QueryError(
-            f"datetime {whole!r}: {text!r} is no date; write it like 2020-05-01 or 2020-05-01T10:00:00Z"
+            f"datetime {whole!r}: {text!r} is no date; write it like 2020, 2020-05, 2020-05-01 or 2020-05-01T10:00:00Z"
         ) from error
     try:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -1,5 +1,6 @@
 """Opens models, archives and files for the commands."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ def say(text: str) -> None:
 
 def load(source: str, device: str) -> "ClipEncoder":
     """Load a model."""
+    if sys.stderr.isatty():
+        say(f"loading model {source} …")
     from bandsight.model import load_model
 
     return load_model(source, device)

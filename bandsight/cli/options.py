@@ -38,7 +38,9 @@ BboxOption = Annotated[
 ]
 DatetimeOption = Annotated[
     str | None,
-    typer.Option("--datetime", help="Day or interval: 2020-05-01, 2020-01-01/2020-12-31, ../2015-01-01."),
+    typer.Option(
+        "--datetime", help="Year, month, day or interval: 2020, 2020-05, 2020-05-01, 2020-01-01/2020-12-31, ../2015."
+    ),
 ]
 CollectionOption = Annotated[list[str] | None, typer.Option("--collection", help="Only these; repeatable.")]
 SensorOption = Annotated[list[str] | None, typer.Option("--sensor", help="Only these; repeatable.")]

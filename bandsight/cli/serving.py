@@ -1,5 +1,6 @@
 """The command that serves an archive over HTTP."""
 
+import socket
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from bandsight.cli.base import app
 from bandsight.cli.loading import say
 from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption
+from bandsight.errors import SettingsError
 
 
 @app.command()
@@ -35,6 +37,7 @@ def serve(
         archive=archive, model=model, device=device, host=host, port=port, key=SecretStr(key) if key else None
     )
     check_exposure(settings)
+    check_port(host, port)
     if not archive_exists(archive):
         say(f"http://{host}:{port}/  (no archive at {archive} yet: the page explains what to do)")
         uvicorn.run(create_app(settings), host=host, port=port, log_level="warning", proxy_headers=False)
@@ -46,3 +49,21 @@ def serve(
         uvicorn.run(create_app(settings, service), host=host, port=port, log_level="warning", proxy_headers=False)
     finally:
         service.archive.close()
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse an address where nothing can listen, before the model is loaded.
+
+    Raises:
+        SettingsError: The port is taken or may not be used, or the host is none of this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as tried:
+            # As the server does: a port whose last connections are still closing is free.
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"{host}:{port}: cannot listen there ({error.strerror}); pass another --port, or stop what uses it"
+        ) from error

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 # The first byte of a large export may take minutes; a server that is up accepts a connection at once.
 _TIMEOUT = httpx2.Timeout(300.0, connect=10.0)
-_CHECK_TIMEOUT_S = 20.0
+# A URL where nobody is at home should be known at once.
+_CHECK_TIMEOUT = httpx2.Timeout(20.0, connect=3.0)
 # For servers that do not name the class of an error.
 _ERRORS: dict[int, type[BandsightError]] = {
     400: QueryError,
@@ -52,7 +53,7 @@ class RemoteBackend:
         Raises:
             BandsightError: There is none, or it refuses the key.
         """
-        answer = self._request("GET", "/version", timeout=_CHECK_TIMEOUT_S)
+        answer = self._request("GET", "/version", timeout=_CHECK_TIMEOUT)
         try:
             known = "bandsight" in answer.json()
         except ValueError:

@@ -9,6 +9,10 @@ from bandsight.errors import QueryError
 @pytest.mark.parametrize(
     ("text", "start", "end"),
     [
+        ("2020", datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("2020-02", datetime(2020, 2, 1, tzinfo=UTC), datetime(2020, 2, 29, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("2019/2020-02", datetime(2019, 1, 1, tzinfo=UTC), datetime(2020, 2, 29, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("9999", datetime(9999, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
         ("2020-05-01", datetime(2020, 5, 1, tzinfo=UTC), datetime(2020, 5, 1, 23, 59, 59, 999999, tzinfo=UTC)),
         ("2020-05-01T10:00:00Z", datetime(2020, 5, 1, 10, tzinfo=UTC), datetime(2020, 5, 1, 10, tzinfo=UTC)),
         ("2020-05-01T10:00:00+02:00/..", datetime(2020, 5, 1, 8, tzinfo=UTC), None),

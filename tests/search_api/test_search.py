@@ -80,6 +80,8 @@ def test_every_link_of_a_hit_works(client: TestClient) -> None:
         ({"bbox": "0,0,1,1"}, 0),
         ({"datetime": "2021-01-01T00:00:00Z/.."}, 4),
         ({"datetime": "2020-05-01T00:00:00Z/2020-05-01T23:59:59Z"}, 4),
+        ({"datetime": "2020-05"}, 4),
+        ({"datetime": "2020/2020-05"}, 4),
         ({"sensors": "sentinel1"}, 4),
         ({"sensors": "sentinel1, rgb"}, 12),
         ({"collections": "rgb"}, 8),
