@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bandsight.model.wavelengths import nearest_bands
+from training.backscatter import SAR_UM, radar_ground
 from training.data import RGB_UM, SETS, Example
 from training.ground import ground
 from training.measured import Measured
@@ -18,14 +19,13 @@ from training.spectra import SENSORS, WATER, imitate
 from training.student import Views
 from training.views import mosaic, random_light, random_view
 
-SAR_UM = 5.405
 # Sentences of each image in a step.
 OWN = 3
 # Shares of the captioned images: mosaics, clouds, snow, imitated bands, imitated radar, a single band.
 _MOSAICS, _CLOUDS, _SNOW = 0.08, 0.05, 0.03
 _IMITATED, _RADAR, _SINGLE = 0.08, 0.06, 0.04
-# Views in each group of another sensor.
-_GROUP = 8
+# Views in each group of another sensor, and of imitated ground in optical bands and in radar.
+_GROUP, _GROUND, _RADAR_GROUND = 8, 16, 6
 # Classes whose images may hold water; on the others, what is dark or blue is shade.
 _WET = {"beach", "bridge", "golf course", "harbor", "island", "lake", "park", "pond", "port", "resort", "river"}
 _WET |= {"sea or lake", "ship", "wetland"}
@@ -94,6 +94,7 @@ class Batches:
         batch = Batch()
         self._captioned(batch, count, size, rng, torch_rng)
         self._multispectral(batch, size, rng, torch_rng)
+        self._ground(batch, size, rng, torch_rng)
         self._radar(batch, size, rng, torch_rng)
         if rng.random() < 0.5:
             self._one_band(batch, size, rng, torch_rng)
@@ -168,23 +169,30 @@ class Batches:
     def _multispectral(self, batch: Batch, size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> None:
         """Add views of several bands. The averaged model's vectors of all bands are their targets."""
         draw = rng.random()
-        if draw < 0.3:
+        if draw < 0.4:
             seen = [self.sources.hls[int(i)] for i in rng.choice(len(self.sources.hls), _GROUP, replace=False)]
             whole = torch.cat([random_view(image.pixels, size, rng, (0.3, 1.0)) for image in seen])
             waves = seen[0].wavelengths
             kinds = [-1] * _GROUP
             own = [self.sentences.draw(image, -1, OWN, rng) for image in seen]
-        elif draw < 0.75:
+        else:
             whole, waves, labels = self._scene(size, rng)
             kinds, own = self._labelled(labels, rng)
-        else:
-            made = ground(_GROUP, size, rng)
-            whole, waves = made.views, made.wavelengths
-            kinds, own = self._labelled(made.labels, rng)
         keep = _kept(waves, rng)
         views = random_light(whole[:, keep], torch_rng)
         positions = batch.add(views, tuple(waves[band] for band in keep), own, kinds)
         batch.twins.append((positions, (whole, waves)))
+
+    def _ground(self, batch: Batch, size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> None:
+        """Add imitated ground of 10 to 30 m, in some bands of a sensor and in radar."""
+        made = ground(_GROUND, size, rng)
+        kinds, own = self._labelled(made.labels, rng)
+        keep = _kept(made.wavelengths, rng)
+        views = random_light(made.views[:, keep], torch_rng)
+        batch.add(views, tuple(made.wavelengths[band] for band in keep), own, kinds)
+        echo = radar_ground(_RADAR_GROUND, size, rng)
+        kinds, own = self._labelled(echo.labels, rng)
+        batch.add(random_light(echo.views, torch_rng), echo.wavelengths, own, kinds)
 
     def _scene(self, size: int, rng: np.random.Generator) -> tuple[Tensor, tuple[float, ...], list[str | None]]:
         stack = self.sources.stacks[int(rng.integers(len(self.sources.stacks)))]

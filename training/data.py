@@ -21,7 +21,7 @@ RGB_UM = (0.665, 0.56, 0.49)
 SETS: dict[str, tuple[str, float]] = {
     "rsicd": ("aid_rsicd_train.tar", 1.0),
     "ucm": ("ucm_train.tar", 1.5),
-    "nwpu": ("more/nwpu_captions.tar", 1.25),
+    "nwpu": ("more/nwpu_captions.tar", 1.75),
     "eurosat": ("more/eurosat_rgb.tar", 0.6),
     "rsicd_other": ("more/rsicd_other.tar", 1.5),
     "uavic": ("more/uavic.tar", 1.5),

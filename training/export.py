@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from bandsight.model.checkpoint import expand_int8
 from training.student import BACKBONE, Student
-from training.text import shipped_minilm, write_tokenizer
+from training.text import TunedLayers, shipped_minilm, write_tokenizer
 
 WEIGHTS, _TRUNK = "open_clip_model.safetensors", "visual.trunk.trunks.0."
 TEXT = "text.transformer."
@@ -48,8 +49,19 @@ CONFIG: dict[str, Any] = {
         "interpolation": "bilinear",
         "resize_mode": "squash",
     },
-    "bandsight": {"license": "LicenseRef-research-only"},
+    "bandsight": {"license": "LicenseRef-research-only", "gsd_m": [0.3, 30.0]},
 }
+
+
+def load_exported(folder: Path, student: Student, layers: TunedLayers) -> None:
+    """Give a student and the tuned layers the weights of a folder that `export` wrote."""
+    weights = expand_int8(load_file(folder / WEIGHTS))
+    state = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    trunk = {name.removeprefix(_TRUNK): value for name, value in state.items() if name.startswith(_TRUNK)}
+    student.trunk.load_state_dict(trunk)
+    student.load_state_dict({name: state[shipped] for name, shipped in _HEAD.items()}, strict=False)
+    text = {name.removeprefix(TEXT): value for name, value in state.items() if name.startswith(TEXT)}
+    layers.load_encoder_state(text)
 
 
 def export(folder: Path, student: Student, text: Mapping[str, torch.Tensor]) -> None:

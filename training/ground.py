@@ -22,7 +22,7 @@ _SOILS = ("bright soil", "dark soil", "concrete", "asphalt")
 _PLANTS = ("green plants", "dark woods")
 _WATERS = ("clear water", "turbid water")
 # What a kind of place is made of; where it is made of several, noise lays them out.
-_PLACES = {
+PLACES = {
     "bare": (_SOILS, 0.3),
     "forest": (_PLANTS, 0.25),
     "farmland": (("green plants", "dry plants", "dark soil", "bright soil"), 0.2),
@@ -31,7 +31,11 @@ _PLACES = {
     "water": (_WATERS, 0.15),
     "shore": (_WATERS, 0.15),
     "mixed": ((*_PLANTS, *_SOILS, "dry plants"), 0.0),
+    # Houses on other ground, whose kinds of ground are drawn with it.
+    "village": ((), 0.0),
 }
+# Share of the ground that is built on in a village, and from which on other land with houses counts as one.
+_VILLAGE, _HAMLET = (0.1, 0.4), 0.08
 # Least and greatest side of fields and of what is built, pixels, and of how many kinds they are at least. Fields are of
 # a few pixels, or so wide that hardly one fits the view, and often much alike: all ploughed, or all green.
 _BLOCKS = {"farmland": (5.0, 80.0, 1), "city": (2.0, 6.0, 4)}
@@ -51,7 +55,7 @@ _COARSE, _LEAST = 0.6, 0.35
 # Share of views with haze, and most light that it scatters; without, woods are never as blue as water.
 _HAZY, _HAZE = 0.4, 0.1
 _BLUE_UM, _GREEN_UM = 0.49, 0.56
-_Shares = NDArray[np.float32]
+Shares = NDArray[np.float32]
 """Share of each kind of `_NAMES` in each pixel, shape (kinds, size, size)."""
 
 
@@ -77,8 +81,8 @@ def ground(n: int, size: int, rng: np.random.Generator, weather: float = 1.0) ->
     views = np.empty((n, len(waves), size, size), np.float32)
     labels: list[str | None] = []
     for row in range(n):
-        place = str(rng.choice([*_PLACES]))
-        shares, label = _covers(place, size, rng)
+        place = str(rng.choice([*PLACES]))
+        shares, label = covers(place, size, rng)
         own = spectra * rng.uniform(0.8, 1.25, (len(spectra), 1)) * rng.uniform(0.92, 1.08, spectra.shape)
         own[_WET] *= rng.uniform(0.7, 1.5) * (np.array(waves) / _GREEN_UM) ** -rng.uniform(0, 2.5)
         lit = np.tensordot(own.astype(np.float32).T, shares, axes=1) * _light(shares, place, size, rng)
@@ -92,26 +96,35 @@ def ground(n: int, size: int, rng: np.random.Generator, weather: float = 1.0) ->
     return Ground(seen, waves, labels)
 
 
-def _covers(place: str, size: int, rng: np.random.Generator) -> tuple[_Shares, str | None]:
-    """Return what covers each pixel, and the label."""
+def covers(place: str, size: int, rng: np.random.Generator) -> tuple[Shares, str | None]:
+    """Return what covers each pixel of a kind of place (a key of `PLACES`), and the label."""
     shares = np.zeros((len(_NAMES), size, size), np.float32)
+    if place == "village":
+        _lay(shares, str(rng.choice(["farmland", "forest", "bare"], p=[0.6, 0.25, 0.15])), rng)
+        if rng.random() < _LANED:
+            _cross(shares, rng)
+        _cover_with(shares, "city", rng.uniform(*_VILLAGE), rng)
+        return shares, "village"
     _lay(shares, place, rng)
     if place == "farmland" and rng.random() < _LANED:
         _cross(shares, rng)
     if place == "shore":
         _cover_with(shares, str(rng.choice(["forest", "farmland", "bare"])), rng.uniform(0.3, 0.7), rng)
         return shares, "shore"
-    strange = _PLACES[place][1]
+    strange = PLACES[place][1]
     if strange and rng.random() < 0.5:
         # A little of something else lies among it.
-        other = str(rng.choice([name for name in _PLACES if name not in {place, "shore", "mixed"}]))
-        _cover_with(shares, other, rng.uniform(0.02, strange), rng)
+        other = str(rng.choice([name for name in PLACES if name not in {place, "shore", "mixed", "village"}]))
+        share = rng.uniform(0.02, strange)
+        _cover_with(shares, other, share, rng)
+        if other == "city" and share > _HAMLET and place != "water":
+            return shares, "village"
     return shares, None if place == "mixed" else place
 
 
-def _lay(shares: _Shares, place: str, rng: np.random.Generator) -> None:
+def _lay(shares: Shares, place: str, rng: np.random.Generator) -> None:
     """Fill shares, all 0, with what a kind of place is made of."""
-    kinds, size = _PLACES[place][0], shares.shape[1]
+    kinds, size = PLACES[place][0], shares.shape[1]
     blocks = _BLOCKS.get(place)
     layout = _patches(size, len(kinds), rng) if blocks is None else _fields(size, len(kinds), blocks, rng)
     for kind, share in zip(kinds, layout, strict=True):
@@ -143,7 +156,7 @@ def _fields(size: int, count: int, blocks: tuple[float, float, int], rng: np.ran
     return np.asarray((which[None] == np.arange(count)[:, None, None]) * bright, np.float32)
 
 
-def _cover_with(shares: _Shares, place: str, share: float, rng: np.random.Generator) -> None:
+def _cover_with(shares: Shares, place: str, share: float, rng: np.random.Generator) -> None:
     """Lay another place over a share of the pixels, with a clear edge."""
     size = shares.shape[1]
     field = fractal(1, size, rng, (1.4, 2.4))[0]
@@ -154,7 +167,7 @@ def _cover_with(shares: _Shares, place: str, share: float, rng: np.random.Genera
     shares += over * inside
 
 
-def _cross(shares: _Shares, rng: np.random.Generator) -> None:
+def _cross(shares: Shares, rng: np.random.Generator) -> None:
     """Lay ways or hedges of one or two pixels straight through a view."""
     size = shares.shape[1]
     y, x = np.mgrid[:size, :size].astype(np.float32)
@@ -166,7 +179,7 @@ def _cross(shares: _Shares, rng: np.random.Generator) -> None:
         shares[_NAMES.index(str(rng.choice(_LANES)))] += lane
 
 
-def _light(shares: _Shares, place: str, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def _light(shares: Shares, place: str, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return how bright the sun makes each pixel: hills, crowns and stands of woods, the grain of what stands there.
 
     Bare ground has a relief always, and ploughed land hardly any: nothing else tells them apart where fields are wide.

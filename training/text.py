@@ -121,6 +121,14 @@ class TunedLayers(nn.Module):
         named = ((name.split(".", 1), value) for name, value in self.layers.state_dict().items())
         return {f"encoder.layer.{_LAYERS - self.count + int(number)}.{name}": value for (number, name), value in named}
 
+    def load_encoder_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take the layers' weights from a state of the whole encoder."""
+        for number, layer in enumerate(self.layers, start=_LAYERS - self.count):
+            prefix = f"encoder.layer.{number}."
+            layer.load_state_dict(
+                {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+            )
+
 
 def vocabulary_words(least: int = 4) -> list[str]:
     """Return the tokenizer's own words of some letters, alone and as what a picture shows."""

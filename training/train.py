@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from training.batches import OWN, Batches, Sources
 from training.data import OTHER_SETS, SETS, paired, read_examples
-from training.export import export
+from training.export import export, load_exported
 from training.losses import agreement, contrast
 from training.measure import validation_figures
 from training.measured import read_measured
@@ -70,12 +70,14 @@ def main() -> None:
     batches = Batches(sources, sentences)
     words = first_states(vocabulary_words(), TunedLayers.count)
     student, layers = Student(), TunedLayers()
+    published = copy.deepcopy(layers).requires_grad_(False)
+    if args.start is not None:
+        load_exported(args.start, student, layers)
     student.trunk.to(memory_format=torch.channels_last)
     both = nn.ModuleDict({"student": student, "layers": layers})
     average = copy.deepcopy(both).eval().requires_grad_(False)
     followed = average["student"]
     assert isinstance(followed, Student)
-    published = copy.deepcopy(layers).requires_grad_(False)
     trunk = list(student.trunk.parameters())
     rest = [parameter for name, parameter in student.named_parameters() if not name.startswith("trunk")]
     optimizer = torch.optim.AdamW(
@@ -103,7 +105,8 @@ def main() -> None:
         torch.manual_seed(args.seed + step)
         done = step / args.steps
         size = next(size for until, size in _SIZES if done < until)
-        tune = done >= _TEXT_FROM
+        # Weights to start from have a tuned sentence encoder already.
+        tune = args.start is not None or done >= _TEXT_FROM
         for group, lr in zip(optimizer.param_groups, peak, strict=True):
             group["lr"] = lr * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-7
         student.train()
@@ -176,6 +179,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the tars, more/ and scenes/")
     parser.add_argument("--out", type=Path, required=True, help="run folder: state, log, model/")
+    parser.add_argument("--start", type=Path, help="model folder whose weights the run starts from; default: ImageNet")
     parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--every", type=int, default=400, help="steps between two rows of the log")
     parser.add_argument("--batch", type=int, default=96, help="captioned images in a step")

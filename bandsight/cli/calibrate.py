@@ -31,8 +31,7 @@ def calibrate(
 ) -> None:
     """Fit what a model's scores are worth on labelled images, so that results have probabilities and likely matches.
 
-    All families of imagery in the data share one line from scores to probabilities, so that order and probability
-    agree, and each has a level of a match of its own. Use images that the model was not trained on. The calibration is
+    Each family of imagery is fitted on its own. Use images that the model was not trained on. The calibration is
     kept for these weights in your data folder, beside those of other families, and used whenever the model is opened.
     """
     from bandsight.evaluation.datasets import LabelledImage, read_dataset

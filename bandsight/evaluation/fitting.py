@@ -1,7 +1,7 @@
 """Fits what a cosine is worth: probabilities and the level of a match, for each family of imagery."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -66,56 +66,48 @@ def class_scores(
     return LabelledScores(cosines=np.asarray(vectors @ texts.T, np.float32), truth=truth)
 
 
-def fit(families: Sequence[Sequence[LabelledScores]]) -> Platt:
-    """Return scale and bias by logistic regression on the pairs of all families, each family with equal weight.
+def fit(sets: Sequence[LabelledScores]) -> Platt:
+    """Return scale and bias by logistic regression on all pairs, and the level that tells best what is there.
 
-    One line for all of them keeps probabilities in the order of the scores, from whatever sensor the tiles are.
+    The level balances precision and recall of "something here matches" (their harmonic mean), averaged over the data
+    sets.
 
     Raises:
         QueryError: There is no pair that holds or none that does not, or higher scores are not truer.
     """
-    sets = [one for family in families for one in family]
     cosines = np.concatenate([one.cosines.ravel() for one in sets]).astype(np.float64)
     truths = np.concatenate([one.truth.ravel() for one in sets]).astype(np.float64)
-    sizes = [sum(one.truth.size for one in family) for family in families]
-    weights = np.concatenate([np.full(size, 1 / max(size, 1)) for size in sizes])
     if not 0 < truths.sum() < len(truths):
         raise QueryError(
             "calibration: need images of at least two classes, so that some sentences hold and some do not"
         )
-    scale, bias = _logistic(cosines, truths, weights / weights.sum())
+    scale, bias = _logistic(cosines, truths)
     if scale <= 0:
         raise QueryError(
             "calibration: images score no higher with their own class than with others, so scores say nothing about "
             "these images; check the class names and the wavelengths"
         )
-    return Platt(scale=scale, bias=bias)
+    line = Platt(scale=scale, bias=bias)
+    best = max(_LEVELS, key=lambda level: (_balance(line, sets, level), -abs(level - 0.5)))
+    return Platt(scale=scale, bias=bias, threshold=best)
 
 
-def with_level(line: Platt, sets: Sequence[LabelledScores]) -> Platt:
-    """Return a line with the level that tells best what is there.
-
-    It balances precision and recall of "something here matches" (their harmonic mean), averaged over the data sets.
-    """
-    return replace(line, threshold=max(_LEVELS, key=lambda level: (_balance(line, sets, level), -abs(level - 0.5))))
-
-
-def _logistic(x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[float, float]:
-    """Return scale and bias of the most likely sigmoid(x × scale + bias), by Newton's method; weights sum to 1."""
+def _logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+    """Return scale and bias of the most likely sigmoid(x × scale + bias), by Newton's method."""
     spread = float(x.std()) or 1.0
     inputs = np.stack([(x - x.mean()) / spread, np.ones_like(x)], axis=1)
-    share = float(weights @ y)
+    share = float(y.mean())
     line = np.array([1.0, np.log(share / (1 - share))])
 
     def loss(at: NDArray[np.float64]) -> float:
         logits = inputs @ at
-        return float(weights @ (np.logaddexp(0, logits) - y * logits) + _RIDGE * at[0] ** 2 / 2)
+        return float(np.mean(np.logaddexp(0, logits) - y * logits) + _RIDGE * at[0] ** 2 / 2)
 
     for _ in range(_MAX_STEPS):
         chances = 1 / (1 + np.exp(-np.clip(inputs @ line, -500, 500)))
-        slope = inputs.T @ (weights * (chances - y)) + [_RIDGE * line[0], 0]
-        weighted = inputs * (weights * chances * (1 - chances))[:, None]
-        curve = inputs.T @ weighted + np.diag([_RIDGE, 1e-12])
+        slope = inputs.T @ (chances - y) / len(y) + [_RIDGE * line[0], 0]
+        weighted = inputs * (chances * (1 - chances))[:, None]
+        curve = inputs.T @ weighted / len(y) + np.diag([_RIDGE, 1e-12])
         step = np.linalg.solve(curve, slope)
         # Halved until it helps: far from the optimum, a whole step may overshoot.
         size = 1.0
@@ -143,7 +135,7 @@ KeyedScores = tuple[LabelledScores, Sequence[str]]
 def fit_and_check(families: Mapping[str, Sequence[KeyedScores]]) -> dict[str, dict[str, Any]]:
     """Return entries of calibration.json by family: fitted on 70% of the images, with figures on the other 30%.
 
-    All families share one line, and each has a level of a match of its own.
+    Each family has a line of its own: equal scores of different sensors are not equally likely to be right.
 
     Args:
         families: The data sets of each family.
@@ -151,19 +143,18 @@ def fit_and_check(families: Mapping[str, Sequence[KeyedScores]]) -> dict[str, di
     Raises:
         QueryError: There are too few images, or nothing can be fitted on them.
     """
-    parts = {name: _split(name, sets) for name, sets in families.items()}
-    line = fit([fitted for fitted, _ in parts.values()])
     out = {}
-    for name, (fitted, held) in parts.items():
-        own = with_level(line, fitted)
+    for name, sets in families.items():
+        fitted, held = _split(name, sets)
+        line = fit(fitted)
         out[name] = {
-            "scale": round(own.scale, 4),
-            "bias": round(own.bias, 4),
-            "threshold": own.threshold,
+            "scale": round(line.scale, 4),
+            "bias": round(line.bias, 4),
+            "threshold": line.threshold,
             "images": sum(len(one.truth) for one in fitted),
             "pairs": sum(one.truth.size for one in fitted),
             "true_pairs": int(sum(one.truth.sum() for one in fitted)),
-            "held_out": checked(own, held),
+            "held_out": checked(line, held),
         }
     return out
 

@@ -3,7 +3,7 @@
 import unicodedata
 
 _MAX_WORDS = 40
-# Little words of other languages that are none in English.
+# Little words of other languages that are none in English, nor parts of names that English has (Las Vegas, El Paso).
 _FOREIGN = frozenset(
     [
         "und",
@@ -25,9 +25,6 @@ _FOREIGN = frozenset(
         "dans",
         "du",
         "au",
-        "el",
-        "los",
-        "las",
         "una",
         "y",
         "en",
@@ -45,7 +42,6 @@ _FOREIGN = frozenset(
         "onde",
         "een",
         "het",
-        "van",
         "waar",
     ]
 )

