@@ -1,6 +1,6 @@
 """Attributes as columns: what filters read of tiles and of scenes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.fields import FIELDS
+from bandsight.attributes.zones import Zones
 from bandsight.errors import QueryError
 
 # So many properties are named where one is missing.
@@ -31,9 +32,18 @@ class TileColumns:
     """Registered fields by name, NaN where unknown, each of shape (n,)."""
     bounds: NDArray[np.float32] | None = field(default=None, compare=False)
     """`rounded_outwards(boxes)`, where it has been kept: a quarter of the memory to go through."""
+    made: dict[str, Zones] = field(default_factory=dict, compare=False, repr=False)
+    """The zones of the bounds, once a filter has needed them."""
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def zones(self, bounds: NDArray[np.float32]) -> Zones:
+        """Return the zones of the tiles' bounds, made once."""
+        found = self.made.get("bounds")
+        if found is None:
+            found = self.made["bounds"] = Zones.of(bounds)
+        return found
 
     def take(self, rows: NDArray[np.intp] | slice) -> "TileColumns":
         """Return some of the rows."""
@@ -115,6 +125,8 @@ class SceneColumns:
     """End of each scene's time interval."""
     made: dict[str, PropertyColumn] = field(default_factory=dict, compare=False, repr=False)
     """Columns of the properties used so far; each is made once."""
+    decided: dict[Hashable, NDArray[np.bool_] | None] = field(default_factory=dict, compare=False, repr=False)
+    """For which scenes the last filters hold; all segments of a search ask for the same."""
 
     def column(self, name: str) -> PropertyColumn | None:
         """Return a property as a column, None when no scene has it."""

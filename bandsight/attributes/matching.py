@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from bandsight.attributes.columns import NO_TIME, PropertyColumn, SceneColumns, TileColumns, rounded_outwards, time_us
 from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.filters import Filter, Property, Scalar
+from bandsight.attributes.zones import common, rows_of, spread
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
@@ -20,6 +22,8 @@ Footprints = Callable[[NDArray[np.int64]], NDArray[np.object_]]
 
 Mask = NDArray[np.bool_]
 _ANY = Filter()
+# Decisions about scenes that are kept, for so many filters.
+_KEPT = 32
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
     "in": operator.eq,
@@ -44,6 +48,8 @@ class AttributeView:
     """How many do."""
     bounds: NDArray[np.float32] = field(init=False)
     """The tiles' boxes, rounded outwards (`columns.rounded_outwards`), shape (4, n)."""
+    zone_scenes: NDArray[np.int32] = field(init=False)
+    """Row of the scene that all tiles of a run are of, -1 where they differ, shape (runs,); see `zones`."""
 
     def __post_init__(self) -> None:
         ids = self.scenes.ids
@@ -53,6 +59,7 @@ class AttributeView:
             at = np.minimum(np.searchsorted(ids, self.tiles.scene_ids), len(ids) - 1).astype(np.int32)
             alive = ids[at] == self.tiles.scene_ids
         object.__setattr__(self, "scene_at", at)
+        object.__setattr__(self, "zone_scenes", common(at))
         object.__setattr__(self, "alive", alive)
         object.__setattr__(self, "living", int(np.count_nonzero(alive)))
         kept = self.tiles.bounds
@@ -85,7 +92,9 @@ def _decide(view: AttributeView, where: Filter, footprints: Footprints, *, outco
         parts.append((np.logical_or if outcome else np.logical_and).reduce(either))
     if not parts:
         return np.full(len(view.tiles), outcome)
-    mask: Mask = (np.logical_and if outcome else np.logical_or).reduce(parts)
+    mask = parts[0]
+    for part in parts[1:]:
+        mask = mask & part if outcome else mask | part
     return mask
 
 
@@ -145,20 +154,42 @@ def _others(ids: NDArray[np.int64], left_out: Sequence[int]) -> Mask:
 
 def _meets_boxes(view: AttributeView, where: tuple[LonLatBox, ...]) -> Mask:
     """Decide by the rounded boxes; where these touch to the last digit, and where there are two, by the boxes."""
-    mask = np.zeros(len(view.tiles), bool)
-    open_rows = [np.flatnonzero(np.isnan(view.bounds[0]))]
+    count = len(view.tiles)
+    if not count:
+        return np.zeros(0, bool)
+    zones = view.tiles.zones(view.bounds)
+    mask, doubtful = np.zeros(count, bool), []
     for box in where:
-        # The box rounded inwards: a side equal to it may lie on either side of the number in the filter.
-        sides = rounded_outwards(np.array([[[box.east, box.north, box.west, box.south], [np.nan] * 4]]))[:, 0]
-        west, south, east, north = view.bounds
+        sides = _rounded_inwards(box)
+        # NaN compares false: runs with tiles of unknown bounds are neither missed nor met.
+        low, high = zones.least, zones.greatest
+        missed = (low[0] > sides[0]) | (low[1] > sides[1]) | (high[2] < sides[2]) | (high[3] < sides[3])
+        met = (high[0] < sides[0]) & (high[1] < sides[1]) & (low[2] > sides[2]) & (low[3] > sides[3])
+        if met.any():
+            mask |= spread(met, count)
+        runs = np.flatnonzero(~(missed | met))
+        if not len(runs):
+            continue
+        rows = rows_of(runs, count)
+        west, south, east, north = view.bounds[:, rows]
         outer = (west <= sides[0]) & (south <= sides[1]) & (east >= sides[2]) & (north >= sides[3])
         inner = (west < sides[0]) & (south < sides[1]) & (east > sides[2]) & (north > sides[3])
-        mask |= inner
-        open_rows.append(np.flatnonzero(outer ^ inner))
-    rows = np.concatenate(open_rows)
-    rows = rows[~mask[rows]]
-    mask[rows] = _meet_boxes(view.tiles.boxes[rows], where)
+        mask[rows[inner]] = True
+        doubtful.append(rows[(outer ^ inner) | np.isnan(west)])
+    if doubtful:
+        rows = np.concatenate(doubtful)
+        rows = rows[~mask[rows]]
+        mask[rows] = _meet_boxes(view.tiles.boxes[rows], where)
     return mask
+
+
+@lru_cache(maxsize=64)
+def _rounded_inwards(box: LonLatBox) -> NDArray[np.float32]:
+    """Return (east, north, west, south): a side equal to it may lie on either side of the number in the filter."""
+    sides: NDArray[np.float32] = rounded_outwards(
+        np.array([[[box.east, box.north, box.west, box.south], [np.nan] * 4]])
+    )[:, 0]
+    return sides
 
 
 def _meet_boxes(boxes: NDArray[np.float64], where: tuple[LonLatBox, ...]) -> Mask:
@@ -188,8 +219,20 @@ def _meets_area(view: AttributeView, area: Area, footprints: Footprints) -> Mask
 
 def _of_scenes(view: AttributeView, where: Filter, *, outcome: bool) -> list[Mask]:
     """Decide once a scene, then spread over tiles."""
-    decided = decide_scenes(view.scenes, where, outcome=outcome)
-    return [] if decided is None else [decided[view.scene_at]]
+    kept = view.scenes.decided
+    # By their text, properties that compare with 1 and with true differ.
+    own = (where.start, where.end, where.collections, where.sensors, where.scenes, repr(where.properties), outcome)
+    if own not in kept:
+        if len(kept) >= _KEPT:
+            kept.clear()
+        kept[own] = decide_scenes(view.scenes, where, outcome=outcome)
+    decided = kept.get(own)
+    if decided is None or not len(view.tiles):
+        return [] if decided is None else [np.zeros(0, bool)]
+    mask = spread(decided[view.zone_scenes], len(view.tiles))
+    rows = rows_of(np.flatnonzero(view.zone_scenes < 0), len(view.tiles))
+    mask[rows] = decided[view.scene_at[rows]]
+    return [mask]
 
 
 def decide_scenes(scenes: SceneColumns, where: Filter, *, outcome: bool) -> Mask | None:

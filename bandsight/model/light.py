@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 class LightEncoder(DeferredEncoder):
     """A model whose text tower runs in NumPy; the rest is loaded by the first use of an image."""
 
+    thread_safe_texts = True
+    """Whether several threads may embed sentences at once."""
+
     def __init__(
         self, source: str, load: Callable[[], "ClipEncoder"], tower: TextTower, logits: dict[str, float]
     ) -> None:

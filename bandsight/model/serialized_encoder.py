@@ -1,7 +1,9 @@
 """A thread-safe encoder."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +11,24 @@ from numpy.typing import NDArray
 from bandsight.model.imagery import ImageryLike
 from bandsight.model.protocol import Encoder
 
+# Sentences whose vectors are kept: pages of one search, and searches of many users, ask for the same.
+_KEPT = 2048
+
 
 class SerializedEncoder:
-    """An encoder that runs one query at a time. Tokenizers are not thread-safe, and models already use all cores."""
+    """An encoder that runs one query at a time, and remembers the vectors of sentences.
+
+    Tokenizers are not thread-safe, and models already use all cores. A text tower that is thread-safe (`LightEncoder`)
+    embeds sentences of several requests at once, beside a picture; not in one batch, because a sentence's last digits
+    would then depend on what others ask.
+    """
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._lock = threading.Lock()
+        self._text_lock = nullcontext() if getattr(encoder, "thread_safe_texts", False) else self._lock
+        self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._vectors_lock = threading.Lock()
         self.name = encoder.name
         self.digest = encoder.digest
         self.license = encoder.license
@@ -36,8 +49,21 @@ class SerializedEncoder:
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
         """Return one unit vector per text; see `Encoder`."""
-        with self._lock:
-            return self._encoder.embed_texts(texts)
+        with self._vectors_lock:
+            known = {text: self._vectors[text] for text in texts if text in self._vectors}
+            for text in known:
+                self._vectors.move_to_end(text)
+        new = list(dict.fromkeys(text for text in texts if text not in known))
+        if new:
+            with self._text_lock:
+                vectors = self._encoder.embed_texts(new)
+            known |= dict(zip(new, vectors, strict=True))
+            with self._vectors_lock:
+                # Copies: a row would keep the whole batch in memory.
+                self._vectors |= {text: known[text].copy() for text in new}
+                while len(self._vectors) > _KEPT:
+                    self._vectors.popitem(last=False)
+        return np.array([known[text] for text in texts], np.float32).reshape(len(texts), self.dim)
 
     def probabilities(
         self,

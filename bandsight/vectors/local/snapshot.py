@@ -62,14 +62,20 @@ class Masks:
         return sum(len(mask) for mask in self.masks)
 
     def split(self, parts: Sequence[LoadedSegment], first_id: int, up_to: int) -> "tuple[Masks, Masks]":
-        """Return the rows from one tile id up to another, and those outside."""
+        """Return the rows from one tile id up to another, and those outside; a mask without any is of no length."""
         if not parts or (parts[0].file.first_id >= first_id and parts[-1].file.last_id <= up_to):
             return self, Masks([], [])
-        inside = [
-            mask & (part.columns.ids >= first_id) & (part.columns.ids <= up_to)
-            for part, mask in zip(parts, self.masks, strict=True)
-        ]
-        outside = [mask & ~within for mask, within in zip(self.masks, inside, strict=True)]
+        inside, outside = [], []
+        for part, mask in zip(parts, self.masks, strict=True):
+            if first_id <= part.file.first_id and part.file.last_id <= up_to:
+                within, without = mask, mask[:0]
+            elif part.file.last_id < first_id or part.file.first_id > up_to:
+                within, without = mask[:0], mask
+            else:
+                within = mask & (part.columns.ids >= first_id) & (part.columns.ids <= up_to)
+                without = mask & ~within
+            inside.append(within)
+            outside.append(without)
         return Masks.of(inside), Masks.of(outside)
 
 

@@ -1,0 +1,100 @@
+"""Filters that read runs of tiles decide as filters that read each tile."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bandsight.attributes.columns import SceneColumns, TileColumns
+from bandsight.attributes.fields import FIELDS
+from bandsight.attributes.filters import Filter, Property
+from bandsight.attributes.matching import AttributeView, matching
+from bandsight.attributes.zones import RUN, common, rows_of, spread
+from bandsight.geo.box import LonLatBox
+
+SCENES = 9
+# Halves: sides of tiles and of filters are often equal.
+SIDE = st.integers(-8, 8).map(lambda value: value / 2)
+
+
+def scenes() -> SceneColumns:
+    return SceneColumns(
+        ids=np.arange(1, SCENES + 1, dtype=np.int64),
+        times_us=np.arange(SCENES, dtype=np.int64),
+        collections=np.array(["a", "b", "c"] * 3),
+        sensors=np.full(SCENES, "s"),
+        boxes=np.full((SCENES, 2, 4), np.nan),
+        properties=tuple({"cloud": number, "flag": number % 2 == 0, "one": 1} for number in range(SCENES)),
+    )
+
+
+def view_of(count: int, seed: int) -> AttributeView:
+    """Tiles of a few scenes, in runs that do not begin where zones do; some of two boxes, some of a deleted scene."""
+    rng = np.random.default_rng(seed)
+    scene_ids = np.sort(rng.integers(1, SCENES + 2, count))
+    west, south = rng.integers(-8, 8, (2, count)) / 2 + scene_ids % 3
+    boxes = np.full((count, 2, 4), np.nan)
+    boxes[:, 0] = np.stack([west, south, west + 0.5, south + 0.5], 1)
+    two = rng.random(count) < 0.02
+    boxes[two, 1] = boxes[two, 0] + 3
+    tiles = TileColumns(
+        ids=np.arange(1, count + 1, dtype=np.int64),
+        scene_ids=scene_ids,
+        boxes=boxes,
+        values={field.name: np.ones(count) for field in FIELDS.tile},
+    )
+    return AttributeView(tiles, scenes())
+
+
+def brute(view: AttributeView, where: Filter) -> list[bool]:
+    """The obvious way."""
+    found = []
+    for scene_id, pair in zip(view.tiles.scene_ids.tolist(), view.tiles.boxes, strict=True):
+        own = [box for box in pair.tolist() if not np.isnan(box[0])]
+        meets = not where.boxes or any(
+            west <= box.east and east >= box.west and south <= box.north and north >= box.south
+            for west, south, east, north in own
+            for box in where.boxes
+        )
+        clear = all(scene_id - 1 < one.value for one in where.properties)
+        there = scene_id <= SCENES and (not where.collections or "abc"[(scene_id - 1) % 3] in where.collections)
+        found.append(meets and clear and there)
+    return found
+
+
+@given(
+    st.integers(0, 5 * RUN + 3),
+    st.integers(0, 5),
+    st.lists(st.tuples(SIDE, SIDE, st.integers(0, 6), st.integers(0, 6)), max_size=2),
+    st.none() | st.integers(0, SCENES),
+    st.sampled_from([(), ("a",), ("b", "c")]),
+)
+@settings(max_examples=150, deadline=None)
+def test_boxes_and_scenes_are_decided_as_tile_by_tile(count, seed, boxes, cloud, collections):
+    where = Filter(
+        boxes=tuple(LonLatBox(west=w, south=s, east=w + dx / 2, north=s + dy / 2) for w, s, dx, dy in boxes),
+        properties=() if cloud is None else (Property(name="cloud", op="<", value=cloud),),
+        collections=collections,
+    )
+    view = view_of(count, seed)
+    assert matching(view, where, pytest.fail).tolist() == brute(view, where)
+
+
+def test_what_is_kept_of_scenes_is_of_the_same_filter():
+    view = view_of(700, 3)
+    both = Filter(properties=(Property(name="flag", op="=", value=True),))
+    assert 0 < matching(view, both, pytest.fail).sum() < view.living
+    one = Filter(properties=(Property(name="one", op="=", value=1),))
+    for _ in range(2):
+        assert matching(view, one, pytest.fail).sum() == view.living
+    nothing = Filter(none_of=(one,))
+    for _ in range(2):
+        assert not matching(view, nothing, pytest.fail).any()
+
+
+def test_runs_are_as_long_as_they_say():
+    values = np.repeat(np.arange(4, dtype=np.int32), [RUN, RUN - 1, 2, 5])
+    assert common(values).tolist() == [0, -1, -1] if RUN > 6 else True
+    assert rows_of(np.array([0, 2]), 2 * RUN + 6).tolist() == [*range(RUN), *range(2 * RUN, 2 * RUN + 6)]
+    assert spread(np.array([True, False]), RUN + 3).tolist() == [True] * RUN + [False] * 3
+    assert not len(common(np.empty(0, np.int32)))
