@@ -15,7 +15,7 @@ from bandsight.maps.request import ClassifyBody, HeatmapBody
 from bandsight.search.request import RegisterBody, SearchBody
 from bandsight.stac.documents import landing_page
 from bandsight.stac.links import JSON
-from search_api import alerts, health, jobs, labels, metrics, overview, sign_in
+from search_api import alerts, change, health, jobs, labels, metrics, overview, sign_in
 from search_api.basemap import basemap_of
 from search_api.errors import add_handlers
 from search_api.export.routes import export_router
@@ -142,6 +142,7 @@ def _add_routes(app: FastAPI) -> None:
         collection_routes.router,
         labels.router,
         alerts.router,
+        change.router,
         overview.router,
         jobs.router,
         sign_in.router,

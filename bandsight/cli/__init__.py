@@ -1,7 +1,7 @@
 """The command line: builds the objects that each command needs and passes the work on."""
 
 # The order of the help.
-from bandsight.cli import indexing, jobs, search, labels, layers, alerts, maintenance, relocating, reindexing  # noqa: I001
+from bandsight.cli import indexing, jobs, search, labels, layers, alerts, change, maintenance, relocating, reindexing  # noqa: I001
 from bandsight.cli import evaluate, calibrate, serving, sensors
 from bandsight.cli.base import app
 from bandsight.cli.entry_point import main
@@ -10,6 +10,7 @@ __all__ = [
     "alerts",
     "app",
     "calibrate",
+    "change",
     "evaluate",
     "indexing",
     "jobs",

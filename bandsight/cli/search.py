@@ -112,7 +112,7 @@ def search(
         *({"text": text} for text in texts or ()),
         *({"image": _picture(path, waves)} for path in image or ()),
         *({"id": tile} for tile in like or ()),
-        *({"point": _point(text)} for text in at or ()),
+        *({"point": point_of(text)} for text in at or ()),
     ]
     negative: list[dict[str, Any]] = [
         *({"text": text} for text in unlike or ()),
@@ -224,7 +224,8 @@ def _picture(path: Path, wavelengths: list[float] | None) -> dict[str, Any]:
     return {"data": loading.read(path), **({} if wavelengths is None else {"wavelengths": wavelengths})}
 
 
-def _point(text: str) -> list[float]:
+def point_of(text: str) -> list[float]:
+    """Return longitude and latitude of `LON,LAT`."""
     from bandsight.geo.box import LonLatBox
 
     lon, _, lat = text.partition(",")
@@ -295,7 +296,7 @@ def _tile_at(opened: "Archive", at: str) -> int:
     """Return the tile whose middle is nearest to a point that it covers."""
     from bandsight.geo.box import LonLatBox
 
-    lon, lat = _point(at)
+    lon, lat = point_of(at)
     ids = opened.tiles_in(LonLatBox(west=lon, south=lat, east=lon, north=lat))
     if not ids:
         raise QueryError(f"--at {at}: no tile of the archive covers this point")

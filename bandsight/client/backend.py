@@ -74,6 +74,12 @@ class Backend(Protocol):
     def export(self, body: dict[str, Any], path: Path, chosen: "ExportFormat", *, vectors: bool) -> None:
         """Write results to a file; `body` is an `ExportBody`."""
 
+    def change(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return places that differ between two periods; `body` is a `ChangeBody`."""
+
+    def timeline(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the dates of a place; `body` is a `TimelineBody`."""
+
     def register(self, body: dict[str, Any]) -> SavedSearch:
         """Save a search; `body` is a `RegisterBody`."""
 

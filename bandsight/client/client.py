@@ -121,6 +121,40 @@ class Client:
         """Return a collection of labels by its name, whether or not it exists yet."""
         return Labels(self._backend.labels, name)
 
+    def change(
+        self,
+        before: str,
+        after: str,
+        *,
+        was: str | None = None,
+        now: str | None = None,
+        like: Any = None,
+        limit: int = 20,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Return the places that changed most between two periods, as a GeoJSON FeatureCollection.
+
+        Args:
+            before: The earlier period, e.g. `2009-01-01/2012-12-31`.
+            after: The later period, e.g. `2018-01-01/..`.
+            was: What the places looked like then: a sentence, or `classifier:NAME`.
+            now: What they look like now.
+            like: A change to look for others of: the tile before and the tile after, instead of sentences.
+            limit: Most places.
+            options: `max_cloud`, `min_z`, and filters of Item Search.
+        """
+        body = filters(options) | {"before": before, "after": after, "was": was, "now": now, "limit": limit}
+        if like is not None:
+            body["like"] = [tile_id(item) for item in like]
+        return self._backend.change(plain({name: value for name, value in body.items() if value is not None}))
+
+    def timeline(self, lon: float, lat: float, text: str | None = None) -> list[dict[str, Any]]:
+        """Return the tiles that cover a place in the order of time, each with its score for a sentence."""
+        body = {"lon": float(lon), "lat": float(lat), "q": text}
+        found = self._backend.timeline({name: value for name, value in body.items() if value is not None})
+        dates: list[dict[str, Any]] = found["dates"]
+        return dates
+
     def watch(
         self,
         text: str | None = None,

@@ -11,6 +11,9 @@ import orjson
 from bandsight.alerts.service import AlertService
 from bandsight.alerts.webhooks import ALLOW_VARIABLE, Targets
 from bandsight.archive import Archive
+from bandsight.change.requests import ChangeBody, TimelineBody
+from bandsight.change.search import change_search
+from bandsight.change.timeline import timeline
 from bandsight.client.backend import ItemsPage, SavedSearch
 from bandsight.export.request import ExportBody
 from bandsight.learning.service import LabelService
@@ -153,6 +156,14 @@ class LocalBackend:
         write(
             path, chosen.stream(ResultPages(self._archive, query, ranking, None, most=request.limit, vectors=vectors))
         )
+
+    def change(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return places that differ between two periods; see `Backend`."""
+        return _plain(change_search(self._searcher, validated(ChangeBody, body)))
+
+    def timeline(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the dates of a place; see `Backend`."""
+        return _plain(timeline(self._searcher, validated(TimelineBody, body)))
 
     def register(self, body: dict[str, Any]) -> SavedSearch:
         """Save a search; see `Backend`."""

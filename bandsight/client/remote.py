@@ -113,6 +113,14 @@ class RemoteBackend:
         params = {"format": chosen.name, "vectors": "true" if vectors else "false"}
         self._save(path, "POST", "/search/export", params=params, json=body)
 
+    def change(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return places that differ between two periods; see `Backend`."""
+        return self._json("POST", "/change", json=body)
+
+    def timeline(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the dates of a place; see `Backend`."""
+        return self._json("GET", "/timeline", params=body)
+
     def register(self, body: dict[str, Any]) -> SavedSearch:
         """Save a search; see `Backend`."""
         made = self._json("POST", "/searches", json=body)

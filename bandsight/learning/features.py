@@ -50,9 +50,9 @@ class FeatureSpace:
         """Return the features of vectors, both of shape (n, dim)."""
         return np.asarray((vectors.astype(np.float64) - self.mean) @ self.forward, np.float64)
 
-    def direction(self, vector: NDArray[np.float32]) -> Floats:
-        """Return the weights whose score orders features as the cosine with a vector orders vectors, shape (dim,)."""
-        return np.asarray(self.backward @ vector.astype(np.float64), np.float64)
+    def direction(self, vectors: NDArray[np.float32]) -> Floats:
+        """Return the weights whose score orders features as the cosine with a vector orders vectors; both (…, dim)."""
+        return np.asarray(vectors.astype(np.float64) @ self.backward, np.float64)
 
     def on_vectors(self, weights: Floats, bias: float) -> tuple[Floats, float]:
         """Return weights and bias for raw vectors that score as these do for features."""

@@ -12,8 +12,9 @@ from bandsight.learning.folds import Groups, folds
 from bandsight.learning.logistic import Floats, fit_logistic, sigmoid
 
 # The strength of the prior is chosen among these by the log loss on other places; see bench/labels.py.
-_PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
+_PENALTIES = (0.1, 0.3, 1.0, 3.0)
 _DEFAULT_PENALTY = 0.3
+_SMALL = 1e-9
 _RESAMPLES = 300
 _CURVE = (0.25, 0.5, 0.75, 1.0)
 # Fewer places with the class, or without it, give no figure worth showing.
@@ -32,6 +33,8 @@ class Examples:
     """Whether each shows the class, shape (n,)."""
     groups: Groups
     """The place of each, shape (n,)."""
+    likeness: Floats
+    """For each, the weights that score others by their cosine with it, shape (n, d)."""
     direction: Floats | None
     """Weights of the sentence that describes the class, in features, shape (d,); None without one."""
     spread: float = 1.0
@@ -41,6 +44,7 @@ class Examples:
         """Return some of them."""
         return Examples(
             rows=self.rows[chosen],
+            likeness=self.likeness[chosen],
             positive=self.positive[chosen],
             groups=self.groups[chosen],
             direction=self.direction,
@@ -97,18 +101,24 @@ def _fit(examples: Examples, penalty: float) -> tuple[Floats, float]:
     """Return weights and bias; labels with and without the class count as much as each other."""
     truth = examples.positive.astype(np.float64)
     counts = np.where(examples.positive, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
-    centre = None
-    if examples.direction is not None:
-        centre = _sentence_weights(examples, truth, counts)
+    centre = _prior(examples, truth, counts)
     return fit_logistic(examples.rows, truth, penalty=penalty, weights=counts, centre=centre)
 
 
-def _sentence_weights(examples: Examples, truth: Floats, counts: Floats) -> Floats:
-    """Return the weights of the sentence alone, as strong as the labels bear out; zeros where they contradict it."""
-    assert examples.direction is not None
-    scores = examples.rows @ examples.direction / examples.spread
-    slope, _ = fit_logistic(scores[:, None], truth, penalty=1.0, weights=counts)
-    return examples.direction * (max(float(slope[0]), 0.0) / examples.spread)
+def _prior(examples: Examples, truth: Floats, counts: Floats) -> Floats:
+    """Return the weights that few labels start from: a mix of the sentence and of what the labels look like.
+
+    The average is 2·mean(with the class) - mean(without), as in a search by examples. Each counts as much as the
+    labels bear out; what they contradict does not count at all.
+    """
+    like, positive = examples.likeness, examples.positive
+    average = 2 * like[positive].mean(axis=0) - like[~positive].mean(axis=0)
+    parts = [average / max(float((examples.rows @ average).std()), _SMALL)]
+    if examples.direction is not None:
+        parts.append(examples.direction / examples.spread)
+    mix = np.stack(parts, axis=1)
+    shares, _ = fit_logistic(examples.rows @ mix, truth, penalty=1.0, weights=counts)
+    return np.asarray(mix @ np.maximum(shares, 0), np.float64)
 
 
 def _held_out(examples: Examples, split: Groups, penalty: float) -> Floats:

@@ -94,7 +94,12 @@ def fit(searcher: Searcher, collection: LabelCollection, labels: Sequence[Label]
         direction = directions.get(cls)
         spread = 1.0 if direction is None else float((background @ direction).std()) or 1.0
         examples = Examples(
-            rows=rows, positive=positive, groups=chosen.groups, direction=direction, spread=max(spread, 1e-9)
+            rows=rows,
+            likeness=space.direction(chosen.vectors),
+            positive=positive,
+            groups=chosen.groups,
+            direction=direction,
+            spread=max(spread, 1e-9),
         )
         trained = train_head(examples)
         shift, share = share_of_archive(background @ trained.weights + trained.bias, float(positive.mean()), trained)

@@ -22,7 +22,7 @@ from tests.search_api.stac.conftest import app_of, served
 
 @pytest.fixture
 def bandsight(capsys, monkeypatch, path):
-    monkeypatch.setattr(loading, "load", lambda *_: FakeEmbedder())
+    monkeypatch.setattr(loading, "load_for_queries", lambda *_: FakeEmbedder())
 
     def call(*arguments: str) -> tuple[int, str, str]:
         return run_command(capsys, monkeypatch, *arguments, "--archive", str(path))

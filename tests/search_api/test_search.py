@@ -214,6 +214,8 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         *(f"/labels/{{name}}/{part}" for part in ("classifiers", "proposals", "layer", "area/sample")),
         *(f"/labels/{{name}}/layer/{part}" for part in ("tiles", "polygons", "changes")),
         "/labels/area",
+        "/change",
+        "/timeline",
         "/subscriptions",
         *(f"/subscriptions/{{subscription_id}}{part}" for part in ("", "/pause", "/resume", "/test")),
         *(f"/alerts{part}" for part in ("", "/feed.json", "/atom.xml")),

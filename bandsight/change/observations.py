@@ -1,0 +1,176 @@
+"""What was seen of each place on each date: tiles joined by the ground that they share, not by the names of cells."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from bandsight.archive import Archive
+from bandsight.attributes.filters import Filter
+from bandsight.errors import QueryError
+from bandsight.vectors.port import Similarities
+
+# Tiles see the same place when they share this much of the smaller one, and neither is more than twice the other.
+_SHARED, _RATIO = 0.5, 2.0
+MAX_TILES = 500_000
+_LEAST_PLACES = 10
+_DAY_US = 86_400_000_000
+_YEAR_DAYS, _SEASON_DAYS = 365.25, 45.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Observations:
+    """A row for each place and scene that saw it, ordered by place, then by time."""
+
+    places: NDArray[np.int64]
+    """Tile that stands for each place: the newest of the later period, shape (places,)."""
+    place: NDArray[np.intp]
+    """Place of each observation, shape (n,)."""
+    tile: NDArray[np.int64]
+    """The tile that shares most ground with the place, shape (n,)."""
+    scene: NDArray[np.int64]
+    """The scene, shape (n,)."""
+    time_us: NDArray[np.int64]
+    """Time of the scene, µs since 1970, shape (n,)."""
+    later: NDArray[np.bool_]
+    """Whether it is of the later period, shape (n,)."""
+    score: NDArray[np.float64]
+    """Mean score of its tiles, weighted by the ground they share with the place, shape (n,)."""
+
+
+def observe(archive: Archive, directions: NDArray[np.float32], before: Filter, after: Filter) -> Observations:
+    """Return what was seen of the places of two periods.
+
+    Args:
+        archive: The archive.
+        directions: The score of a tile is its product with this, shape (1, dim).
+        before: Tiles of the earlier period.
+        after: Tiles of the later period.
+
+    Raises:
+        QueryError: A period has no tiles, or there are too many.
+    """
+    parts = []
+    for name, where in (("before", before), ("after", after)):
+        found = archive.similarities(directions, where)
+        count = len(found.selection.ids)
+        if not count:
+            raise QueryError(f"{name}: no tiles in this period pass the filters; choose another, or allow more cloud")
+        if count > MAX_TILES:
+            raise QueryError(f"{name}: {count:,} tiles; at most {MAX_TILES:,} are compared, so pass a bbox")
+        parts.append(found)
+    ids, boxes, times, scores = (np.concatenate([part[at] for part in map(_columns, parts)]) for at in range(4))
+    scenes = np.concatenate([one.selection.scenes.ids[one.selection.scene_at] for one in parts])
+    later = np.repeat([False, True], [len(one.selection.ids) for one in parts])
+    shapes = shapely.box(*boxes.T)
+    reference = _references(archive, ids, times, later)
+    reference = reference[_distinct(shapes[reference], times[reference])]
+    place, tile, share = _same_ground(shapes[reference], shapes)
+    keys = np.stack([place, scenes[tile]], axis=1)
+    _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    group = group.ravel()
+    weights = np.bincount(group, share)
+    means = np.bincount(group, share * scores[tile]) / weights
+    # Of each group, the tile that shares most.
+    best = np.lexsort((-share, group))[np.searchsorted(np.sort(group), np.arange(len(first)))]
+    order = np.lexsort((times[tile[best]], place[best]))
+    chosen = best[order]
+    return Observations(
+        places=ids[reference],
+        place=place[chosen],
+        tile=ids[tile[chosen]],
+        scene=scenes[tile[chosen]],
+        time_us=times[tile[chosen]],
+        later=later[tile[chosen]],
+        score=means[order],
+    )
+
+
+def levelled(observed: Observations) -> NDArray[np.float64]:
+    """Return the scores less what their scene shifts all of its places by: haze, light, season, sensor; shape (n,).
+
+    The shift of a scene is the median over its places of how far the score is from the place's own median. Scenes of
+    few places keep their scores: there, a change cannot be told from a shift.
+    """
+    _, place = np.unique(observed.place, return_inverse=True)
+    away = observed.score - _medians(observed.score, place)[place]
+    _, scene, counts = np.unique(observed.scene, return_inverse=True, return_counts=True)
+    shift = np.where(counts >= _LEAST_PLACES, _medians(away, scene), 0.0)
+    return np.asarray(observed.score - shift[scene], np.float64)
+
+
+def _medians(values: NDArray[np.float64], group: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the median of each group; groups are numbered from 0."""
+    order = np.lexsort((values, group))
+    ends = np.cumsum(np.bincount(group))
+    starts = ends - np.bincount(group)
+    ranked = values[order]
+    return np.asarray((ranked[(starts + ends - 1) // 2] + ranked[(starts + ends) // 2]) / 2, np.float64)
+
+
+def in_season(observed: Observations) -> NDArray[np.bool_]:
+    """Return which observations count: of the earlier ones, those of the season of later ones, where there are any.
+
+    Season: within 45 days of the day of the year of one of the later observations.
+    """
+    day = observed.time_us / _DAY_US % _YEAR_DAYS
+    keep = np.ones(len(day), bool)
+    starts = np.searchsorted(observed.place, np.arange(len(observed.places)))
+    ends = np.searchsorted(observed.place, np.arange(len(observed.places)), "right")
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        later = observed.later[start:end]
+        if later.all() or not later.any():
+            continue
+        apart = np.abs(day[start:end][:, None] - day[start:end][later])
+        near = np.minimum(apart, _YEAR_DAYS - apart).min(axis=1) <= _SEASON_DAYS
+        if (near & ~later).any():
+            keep[start:end] = later | near
+    return keep
+
+
+def _columns(
+    found: Similarities,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return ids, first boxes, times and scores of the tiles."""
+    times = found.selection.scenes.times_us[found.selection.scene_at]
+    return found.selection.ids, found.boxes[:, 0], times, found.scores[0].astype(np.float64)
+
+
+def _same_ground(
+    some: NDArray[np.object_], others: NDArray[np.object_]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Return which of some boxes see the same place as which of others, and how much of the smaller one they share."""
+    first, second = shapely.STRtree(others).query(some, predicate="intersects")
+    areas = np.stack([shapely.area(some[first]), shapely.area(others[second])])
+    shared = shapely.area(shapely.intersection(some[first], others[second])) / np.maximum(areas.min(axis=0), 1e-18)
+    alike = (shared >= _SHARED) & (areas.max(axis=0) <= _RATIO * areas.min(axis=0))
+    return first[alike], second[alike], shared[alike]
+
+
+def _distinct(shapes: NDArray[np.object_], times: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which boxes stand for places of their own: the newer one of two that see the same place."""
+    first, second, _ = _same_ground(shapes, shapes)
+    starts = np.searchsorted(first, np.arange(len(shapes) + 1))
+    kept, dropped = np.zeros(len(shapes), bool), np.zeros(len(shapes), bool)
+    for at in np.argsort(-times, kind="stable").tolist():
+        if not dropped[at]:
+            kept[at] = True
+            dropped[second[starts[at] : starts[at + 1]]] = True
+    return kept
+
+
+def _references(
+    archive: Archive, ids: NDArray[np.int64], times: NDArray[np.int64], later: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """Return the rows of the newest tile of each cell of the later period."""
+    rows = np.flatnonzero(later)
+    tiles = archive.tiles_by_id(ids[rows].tolist())
+    newest: dict[str, int] = {}
+    for row in rows[np.argsort(times[rows], kind="stable")].tolist():
+        tile = tiles.get(int(ids[row]))
+        if tile is not None:
+            # Cells of scenes with a grid of their own have the same names and lie anywhere.
+            own = tile.cell.startswith("scene/")
+            newest[f"{tile.scene_id}/{tile.cell}" if own else tile.cell] = row
+    return np.array(sorted(newest.values()), np.intp)

@@ -1,0 +1,122 @@
+"""The commands about time: what changed between two periods, and the timeline of a place."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bandsight.cli import loading
+from bandsight.cli.base import app
+from bandsight.cli.options import (
+    ArchiveOption,
+    BboxOption,
+    CollectionOption,
+    DeviceOption,
+    FilterOption,
+    IntersectsOption,
+    JsonOption,
+    ModelOption,
+    PlainJsonOption,
+    SensorOption,
+    TopOption,
+)
+from bandsight.errors import QueryError
+
+
+@app.command()
+def change(
+    archive: ArchiveOption,
+    before: Annotated[str, typer.Option("--before", help="The earlier period: 2009-01-01/2012-12-31.")],
+    after: Annotated[str, typer.Option("--after", help="The later period: 2018-01-01/.. for an open end.")],
+    was: Annotated[str | None, typer.Option("--was", help="What the places looked like: a sentence.")] = None,
+    now: Annotated[str | None, typer.Option("--now", help="What they look like now: a sentence.")] = None,
+    like: Annotated[
+        str | None, typer.Option("--like", help="A change to look for others of: TILE_BEFORE,TILE_AFTER.")
+    ] = None,
+    max_cloud: Annotated[
+        float, typer.Option("--max-cloud", min=0, max=1, help="Greatest cloud share of a tile.")
+    ] = 0.2,
+    min_z: Annotated[float, typer.Option("--min-z", min=0, max=100, help="Least robust z of a change.")] = 3.0,
+    bbox: BboxOption = None,
+    intersects: IntersectsOption = None,
+    collection: CollectionOption = None,
+    sensor: SensorOption = None,
+    cql2: FilterOption = None,
+    top: TopOption = 20,
+    as_json: JsonOption = False,
+    out: Annotated[Path | None, typer.Option("--out", help="GeoJSON file for the places.")] = None,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Rank places by how much they changed between two periods."""
+    from bandsight.change.requests import ChangeBody
+    from bandsight.change.search import change_search
+    from bandsight.cli.search import filters_of, searcher_of
+    from bandsight.export.files import save
+    from bandsight.search.validation import validated
+
+    body = {
+        "before": before,
+        "after": after,
+        "was": was,
+        "now": now,
+        "like": None if like is None else _pair(like),
+        "max_cloud": max_cloud,
+        "min_z": min_z,
+        "limit": top,
+        **filters_of(bbox, intersects, None, collection, sensor, None, cql2),
+    }
+    with loading.open_archive(archive) as opened:
+        asked = validated(ChangeBody, {name: value for name, value in body.items() if value is not None})
+        found = change_search(searcher_of(opened, model, device), asked)
+    if out is not None:
+        save(out, [json.dumps(found).encode()])
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(
+        f"{found['changed']:,} of {found['compared']:,} places that both periods show changed (z of {min_z:g} or more)"
+    )
+    for item in found["features"]:
+        own = item["properties"]
+        typer.echo(
+            f"z {own['z']:6.2f}  tile {own['tile_before']} -> {own['tile_after']}  first seen {own['first_seen']}, "
+            f"not yet {own['last_seen_before']}"
+        )
+
+
+@app.command()
+def timeline(
+    archive: ArchiveOption,
+    at: Annotated[str, typer.Option("--at", help="lon,lat of the place.")],
+    question: Annotated[str | None, typer.Argument(metavar="[SENTENCE]", help="What to score each date by.")] = None,
+    as_json: PlainJsonOption = False,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """List the tiles of a place in the order of time."""
+    from bandsight.change.requests import TimelineBody
+    from bandsight.change.timeline import timeline as dates_of
+    from bandsight.cli.search import point_of, searcher_of
+    from bandsight.search.validation import validated
+
+    lon, lat = point_of(at)
+    body = {"lon": lon, "lat": lat} | ({} if question is None else {"q": question})
+    with loading.open_archive(archive) as opened:
+        found = dates_of(searcher_of(opened, model, device), validated(TimelineBody, body))
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    for row in found["dates"]:
+        score = f"  score {row['score']:.3f}" if "score" in row else ""
+        alike = f"  like the date before {row['likeness']:.3f}" if "likeness" in row else ""
+        cloud = "" if row["cloud_fraction"] is None else f"  cloud {100 * row['cloud_fraction']:.0f}%"
+        typer.echo(f"{row['datetime'] or 'date unknown'}  tile {row['tile']}  {row['scene']}{cloud}{score}{alike}")
+
+
+def _pair(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise QueryError(f"--like {text}: need two tiles, TILE_BEFORE,TILE_AFTER") from error
