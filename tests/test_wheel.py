@@ -82,7 +82,14 @@ def test_the_metadata_has_the_version_of_the_package(wheel: Path) -> None:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = email.message_from_bytes(archive.read(name))
     assert metadata["Version"] == bandsight.__version__
-    assert set(metadata.get_all("Provides-Extra") or ()) == {"all", "cluster", "geopandas", "geoparquet", "stac", "training"}
+    assert set(metadata.get_all("Provides-Extra") or ()) == {
+        "all",
+        "cluster",
+        "geopandas",
+        "geoparquet",
+        "stac",
+        "training",
+    }
     assert metadata["License-Expression"] == "Apache-2.0"
 
 

@@ -10,7 +10,7 @@ from bandsight.catalog.records import Hit
 from bandsight.errors import BandsightError
 from bandsight.imagery.thumbnails import thumbnail
 
-_THUMB, _GAP, _TEXT = 144, 8, 30
+_THUMB, _GAP, _TEXT = 144, 8, 43
 _TITLE = 26
 # What fits below a thumbnail.
 _CAPTION_CHARS = 28
@@ -36,7 +36,7 @@ def contact_sheet(queries: Sequence[tuple[str, Sequence[Hit]]], path: Path, *, c
             x = _GAP + position % columns * (_THUMB + _GAP)
             y = top + _TITLE + position // columns * (_THUMB + _TEXT + _GAP)
             sheet.paste(_picture(hit), (x, y))
-            for line, (text, fill) in enumerate(zip(captions(hit), ("black", "#666"), strict=True)):
+            for line, (text, fill) in enumerate(zip(captions(hit), ("black", "#666", "#666"), strict=True)):
                 draw.text((x, y + _THUMB + 2 + 13 * line), text[:_CAPTION_CHARS], fill=fill, font=font)
         if not hits:
             draw.text((_GAP, top + _TITLE), "no results", fill="#666", font=font)
@@ -44,11 +44,11 @@ def contact_sheet(queries: Sequence[tuple[str, Sequence[Hit]]], path: Path, *, c
     sheet.save(path)
 
 
-def captions(hit: Hit) -> tuple[str, str]:
-    """Return what stands below a hit: how likely it is, or how similar, and its date; then its sensor and tile."""
-    sure = f"similarity {hit.score:.3f}" if hit.probability is None else f"{hit.probability:.0%}"
+def captions(hit: Hit) -> tuple[str, str, str]:
+    """Return what stands below a hit: how likely it is, or its score; its date; its sensor and tile."""
+    sure = f"score {hit.score:.3f}" if hit.probability is None else f"{hit.probability:.0%}"
     date = hit.scene.datetime.date().isoformat() if hit.scene.datetime else "date unknown"
-    return f"{hit.rank}.  {sure}  {date}", f"{hit.scene.sensor}, tile {hit.tile.id}"
+    return f"{hit.rank}.  {sure}", date, f"{hit.scene.sensor}, tile {hit.tile.id}"
 
 
 def _picture(hit: Hit) -> Image.Image:
