@@ -1,5 +1,6 @@
 """Routes for operators: liveness, readiness and versions."""
 
+from dataclasses import asdict
 from typing import Any
 
 import rasterio
@@ -35,10 +36,11 @@ def readyz(service: ServiceDep) -> dict[str, Any]:
 @router.get("/version", summary="Versions, model and licence")
 def version(service: ServiceDep) -> dict[str, Any]:
     """Return the program's version, the archive's generation, the model and its licence."""
-    model = service.archive.model
+    model, check = service.archive.model, service.searcher.check
     return {
         "bandsight": __version__,
         "generation": service.archive.generation,
         "model": {"name": model.name, "digest": model.digest, "dim": model.dim, "license": model.license},
         "index": service.archive.index_figures,
+        "recall_check": None if check is None else asdict(check.measured),
     }

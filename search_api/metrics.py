@@ -1,5 +1,6 @@
 """Prometheus metrics: requests by route and status, their duration, and the state of the archive."""
 
+import math
 import time
 
 from fastapi import APIRouter, Request, Response
@@ -33,6 +34,12 @@ class Metrics:
         )
         self.generation = Gauge("bandsight_archive_generation", "Generation of the archive", registry=registry)
         self.vectors = Gauge("bandsight_archive_vectors", "Tiles in the archive", registry=registry)
+        self.recall = Gauge(
+            "bandsight_search_recall", "Mean recall of the last searches repeated exactly", registry=registry
+        )
+        self.recall_checks = Gauge(
+            "bandsight_search_recall_checks", "Searches repeated exactly since the start", registry=registry
+        )
 
     def text(self) -> bytes:
         """Return the metrics in the Prometheus text format."""
@@ -80,4 +87,9 @@ def prometheus_metrics(request: Request, service: ServiceDep) -> Response:
     service.archive.refresh()
     metrics.generation.set(service.archive.generation)
     metrics.vectors.set(service.archive.tile_count)
+    check = service.searcher.check
+    if check is not None:
+        measured = check.measured
+        metrics.recall.set(math.nan if measured.recall is None else measured.recall)
+        metrics.recall_checks.set(measured.queries)
     return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -13,6 +13,7 @@ from bandsight.archive import Archive
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model.protocol import Encoder
 from bandsight.model.serialized_encoder import SerializedEncoder
+from bandsight.search.recall_check import RecallCheck
 from bandsight.search.searcher import Searcher
 from search_api.decoding import Decoder
 from search_api.middleware.body_limit import too_large
@@ -48,7 +49,8 @@ class Service:
     """Runs searches within the server's limits."""
 
     def __post_init__(self) -> None:
-        searcher = Searcher(self.archive, self.encoder, self._decode, max_hits=self.settings.max_hits)
+        check = RecallCheck(self.settings.recall_check_every)
+        searcher = Searcher(self.archive, self.encoder, self._decode, max_hits=self.settings.max_hits, check=check)
         object.__setattr__(self, "searcher", searcher)
         object.__setattr__(self, "pyramids", PyramidFiller(self.archive.path))
 

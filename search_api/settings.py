@@ -41,3 +41,5 @@ class ApiSettings(BaseSettings):
     """Time limit for decoding a query image, s."""
     max_hits: int = Field(default=1000, gt=0)
     """Most hits per page."""
+    recall_check_every: int = Field(default=500, ge=0)
+    """One search in so many is repeated exactly in the background, to measure the recall that users get; 0 for none."""

@@ -130,6 +130,7 @@ class QuestionRanking:
             only=self._likely(among),
             exact=question.exact,
             with_vectors=bool(len(question.positives)) and not question.is_one,
+            check=self._searcher.check,
         )
         hits = self._described(found.hits)
         # Whether anything matches is known from the best hits, which are on the first page.

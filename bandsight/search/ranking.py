@@ -16,6 +16,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
+from bandsight.search.recall_check import RecallCheck
 from bandsight.search.scorers import Scorer
 from bandsight.vectors.scores import Ranked
 
@@ -288,6 +289,7 @@ def find(
     only: Sequence[int] | None = None,
     exact: bool = False,
     with_vectors: bool = False,
+    check: RecallCheck | None = None,
 ) -> Page:
     """Return a page of tiles, best score first.
 
@@ -302,6 +304,7 @@ def find(
         only: Ids of the only tiles to search, in addition to the filter; the list may grow between pages.
         exact: Compare every tile that passes the filter, even if there is an index.
         with_vectors: Return each hit's vector.
+        check: Compares some searches with exact ones.
 
     Raises:
         QueryError: The scorer, the filter or the place cannot be used.
@@ -314,7 +317,14 @@ def find(
         view.checked(scorer.directions)
         # The filter is evaluated once, for both the ranking and the count.
         chosen = view.choose(_among(where, cursor, only))
-        rank: Rank = lambda n: scorer.rank(chosen, view.vectors, n, exact=exact)  # noqa: E731
+
+        def rank(n: int) -> Ranked:
+            found = scorer.rank(chosen, view.vectors, n, exact=exact)
+            # Without an index, every search is exact.
+            if check is not None and not exact and archive.index_figures["index"] != "none":
+                check.offer(found, lambda count: scorer.rank(chosen, view.vectors, count, exact=True))
+            return found
+
         hydrate: Hydrate = lambda ranked: view.hits([ranked])[0]  # noqa: E731
         hits, more = page(rank, hydrate, view.vectors, k, selection, cursor, chosen.count)
         before = 0 if cursor is None else cursor.shown

@@ -10,6 +10,7 @@ from bandsight.archive import Archive
 from bandsight.model.protocol import Encoder
 from bandsight.search.imagery import SceneImagery
 from bandsight.search.question import Picture
+from bandsight.search.recall_check import RecallCheck
 
 Decode = Callable[[bytes, Sequence[float] | None], tuple[NDArray[np.uint8], tuple[float, ...]]]
 """Decodes a query image: its bytes and the wavelengths given for it to pixels (C, H, W) and wavelengths in µm."""
@@ -25,6 +26,7 @@ class Searcher:
         decode: Decode | None = None,
         *,
         max_hits: int = 1000,
+        check: RecallCheck | None = None,
     ) -> None:
         """Keep what a search works with.
 
@@ -33,9 +35,11 @@ class Searcher:
             encoder: Encodes queries; a function is called once, when a sentence or picture needs it.
             decode: Decodes query images; in this process when None.
             max_hits: Most hits on a page.
+            check: Compares some searches with exact ones.
         """
         self.archive = archive
         self.max_hits = max_hits
+        self.check = check
         self.imagery = SceneImagery()
         self._decode = decode
         self._loading = threading.Lock()

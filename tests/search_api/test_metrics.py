@@ -1,11 +1,14 @@
 """Liveness, readiness and Prometheus metrics."""
 
+import math
+
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from bandsight.archive import Archive
 from bandsight.errors import ArchiveError
+from bandsight.search.recall_check import RecallCheck
 from tests.search_api.test_errors import assert_problem
 
 
@@ -60,3 +63,22 @@ def test_unknown_methods_share_one_label(client: TestClient) -> None:
     found = figures(client)
     assert found["bandsight_http_requests_total", "other", "/tiles/{tile_id}", "405"] == 2
     assert not any("FOO" in name for name in found)
+
+
+def test_the_recall_of_searches_is_measured_where_there_is_an_index(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = RecallCheck(1)
+    monkeypatch.setattr(client.app.state.service.searcher, "check", check)
+    body = {"semantic": {"positive": [{"id": 1}]}, "limit": 5}
+    assert client.post("/search", json=body).status_code == 200
+    check.wait()
+    found = figures(client)
+    assert found["bandsight_search_recall_checks",] == 0, "without an index, every search is exact"
+    assert math.isnan(found["bandsight_search_recall",])
+    monkeypatch.setattr(Archive, "index_figures", property(lambda _: {"index": "IVF"}))
+    assert client.post("/search", json=body).status_code == 200
+    check.wait()
+    found = figures(client)
+    assert (found["bandsight_search_recall_checks",], found["bandsight_search_recall",]) == (1, 1.0)
+    assert client.get("/version").json()["recall_check"] == {"queries": 1, "recall": 1.0, "lowest": 1.0}
