@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARCHIVE ?= demo-archive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: page demo test test-crash test-corpora validate check lock format serve bench evaluate install
+.PHONY: page docs demo test test-crash test-corpora validate check lock format serve bench evaluate install
 
 install: $(VENV)/installed
 
@@ -67,6 +67,11 @@ format: install
 # Builds the page anew from web/, byte for byte what ships in search_api/static; needs Node 20 or newer.
 page:
 	cd web && npm ci --no-audit --no-fund && npm run build
+
+# The documentation as a site in runs/site; a warning, such as a link that leads nowhere, is an error.
+docs: install
+	$(BIN)/python -W ignore -m docs.cli_reference
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 serve: install
 	$(BIN)/bandsight serve --archive $(ARCHIVE)

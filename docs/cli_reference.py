@@ -5,8 +5,8 @@ python -m docs.cli_reference
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import typer
 
 from bandsight.cli.base import app
@@ -28,9 +28,9 @@ def reference() -> str:
     return "\n".join(parts)
 
 
-def _helps(command: click.Command, name: str, parent: click.Context | None) -> Iterator[tuple[str, str]]:
+def _helps(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
     """Yield the name and the help of a command and of those below it."""
-    context = click.Context(command, info_name=name.rsplit(" ", 1)[-1], parent=parent, terminal_width=_COLUMNS)
+    context = command.context_class(command, info_name=name.rsplit(" ", 1)[-1], parent=parent, terminal_width=_COLUMNS)
     yield name, command.get_help(context)
     if hasattr(command, "list_commands"):
         for child in command.list_commands(context):

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 INSTALLED = ("bandsight", "indexer", "search_api", "migrations")
-OURS = {*INSTALLED, "training", "demo", "bench", "tests"}
+OURS = {*INSTALLED, "training", "demo", "bench", "docs", "tests"}
 
 # Declared, although no module of ours imports them.
 USED_BY_OTHERS = {
@@ -81,6 +81,7 @@ def providers(module: str) -> set[str]:
     [
         *((folder, declared("stac", "geoparquet", "geopandas", "cluster")) for folder in INSTALLED),
         ("demo", declared()),
+        ("docs", declared(group="dev")),
         ("training", declared("training")),
         ("tests", declared("stac", "geoparquet", "geopandas", "cluster", group="dev")),
         ("bench", declared("stac", "geoparquet", "training", group="dev") | PEERS),
