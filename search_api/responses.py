@@ -8,7 +8,9 @@ import orjson
 from fastapi import Response
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from bandsight.imagery.tile_mark import KEYWORD
 from bandsight.stac.links import JSON
 
 PNG = "image/png"
@@ -19,9 +21,12 @@ def json_response(value: Any, media_type: str = JSON, status: int = 200) -> Resp
     return Response(orjson.dumps(value), status, media_type=media_type)
 
 
-def png_response(picture: NDArray[np.uint8]) -> Response:
-    """Return a picture, shape (height, width, 3 or 4), as PNG."""
+def png_response(picture: NDArray[np.uint8], mark: str | None = None) -> Response:
+    """Return a picture, shape (height, width, 3 or 4), as PNG; `mark` is kept in it (`bandsight.imagery.tile_mark`)."""
     out = io.BytesIO()
+    text = PngInfo()
+    if mark is not None:
+        text.add_text(KEYWORD, mark)
     # Web maps request many pictures. Level 3 takes a third of the time of the default, for slightly larger files.
-    Image.fromarray(picture).save(out, "PNG", compress_level=3)
+    Image.fromarray(picture).save(out, "PNG", compress_level=3, pnginfo=text)
     return Response(out.getvalue(), media_type=PNG)

@@ -17,6 +17,7 @@ from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from bandsight.geo.vertices import check_vertices
+from bandsight.imagery.tile_mark import read_mark
 from bandsight.model.background import sentence_vectors
 from bandsight.search.question import MAX_AREA_TILES, Example, Picture, Vector, check_text
 from bandsight.search.searcher import Searcher
@@ -99,8 +100,11 @@ class Pictures(_Wordless):
     """A picture, encoded by the model."""
 
     def meaning(self, searcher: Searcher, value: Picture, texts: NDArray[np.float32], number: int) -> Meaning:
-        """Return the vector of the picture; see `ExampleKind`."""
-        return Meaning(vector=searcher.embed_picture(value)[0], label=f"image {number}", lifetime="request")
+        """Return the vector of the picture, or of the tile whose thumbnail it is; see `ExampleKind`."""
+        vector = _of_thumbnail(searcher.archive, value.data)
+        if vector is None:
+            vector = searcher.embed_picture(value)[0]
+        return Meaning(vector=vector, label=f"image {number}", lifetime="request")
 
 
 class TileIds(_Wordless):
@@ -253,6 +257,16 @@ def _resolved(searcher: Searcher, example: Example, meaning: Meaning) -> Resolve
 
 def _of_tiles(archive: Archive, ids: Sequence[int], label: str) -> Meaning:
     return Meaning(vector=unit_mean(archive.vectors(ids)), label=label, tiles=tuple(ids), lifetime="paging")
+
+
+def _of_thumbnail(archive: Archive, picture: bytes) -> NDArray[np.float32] | None:
+    """Return the unit vector of the tile that a picture says it shows; None where this archive has no such tile."""
+    mark = read_mark(picture)
+    tile = None if mark is None else archive.tiles_by_id([mark.tile]).get(mark.tile)
+    if mark is None or tile is None:
+        return None
+    scene = archive.scenes_by_id([tile.scene_id]).get(tile.scene_id)
+    return unit_mean(archive.vectors([tile.id])) if scene is not None and scene.key == mark.scene else None
 
 
 def _tiles_meeting(archive: Archive, area: Area, name: str) -> list[int]:

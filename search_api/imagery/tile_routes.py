@@ -9,6 +9,7 @@ from bandsight.imagery.crops import crop
 from bandsight.imagery.rendering import scene_styles
 from bandsight.imagery.scene_files import check_files
 from bandsight.imagery.thumbnails import thumbnail
+from bandsight.imagery.tile_mark import mark_of
 from bandsight.stac.links import GEOTIFF, JSON
 from search_api.dependencies import ServiceDep, reject_unknown_params
 from search_api.etag import cached
@@ -45,7 +46,7 @@ def tile_thumbnail(
 
     def render() -> Response:
         with service.drawing:
-            return png_response(thumbnail(scene, tile, size, spec, transparent=True))
+            return png_response(thumbnail(scene, tile, size, spec, transparent=True), mark_of(scene, tile))
 
     return cached(request, scene.key, render, seconds=SCENE_MAX_AGE_S)
 

@@ -1,5 +1,6 @@
 """Imagery routes: only scenes of the archive, with ETags that are valid as long as the picture."""
 
+import base64
 import io
 import json
 import math
@@ -13,10 +14,13 @@ import pytest
 import rasterio
 from fastapi.testclient import TestClient
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from bandsight.archive import Archive, ArchiveWriter
+from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import ModelIdentity, Scene
 from bandsight.imagery.rendering import scene_styles
+from bandsight.imagery.tile_mark import KEYWORD, TileMark, read_mark
 from indexer.pipeline import index
 from search_api.app import create_app
 from search_api.service import Service
@@ -84,6 +88,38 @@ def test_a_thumbnail_has_the_requested_bands_and_stretch(client: TestClient, arc
     assert own.max() == 255
     assert own.min() == 0
     assert np.ptp(whole[..., 0].astype(int)) < 255
+
+
+def test_a_thumbnail_as_query_picture_finds_its_own_tile_first(client: TestClient, archive: Archive) -> None:
+    ids = archive.tile_ids(Filter()).tolist()
+    assert len(ids) == 12
+    for tile in ids:
+        drawn = client.get(f"/tiles/{tile}/thumbnail.png", params={"size": 64}).content
+        first = client.post("/search", json=_asks(drawn)).json()["features"][0]
+        assert first["id"] == f"tile-{tile}" or first["id"] == str(tile)
+        assert first["properties"]["bandsight:score"] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_mark_of_another_archive_or_a_damaged_one_is_no_mark(client: TestClient, archive: Archive) -> None:
+    tile = archive.tile(int(archive.tile_ids(Filter())[0]))
+    scene = archive.scene(tile.scene_id)
+    assert read_mark(client.get(f"/tiles/{tile.id}/thumbnail.png").content) == TileMark(tile.id, scene.key)
+
+    def marked(text: str) -> bytes:
+        out, info = io.BytesIO(), PngInfo()
+        info.add_text(KEYWORD, text)
+        Image.new("RGB", (32, 32), "green").save(out, "PNG", pnginfo=info)
+        return out.getvalue()
+
+    plain = client.post("/search", json=_asks(marked("{}"))).json()["features"]
+    for text in ('{"tile": 1}', '{"tile": "1", "scene": ""}', "[", json.dumps({"tile": tile.id, "scene": "other"})):
+        assert client.post("/search", json=_asks(marked(text))).json()["features"] == plain
+    assert read_mark(b"") is None
+    assert read_mark(marked("{}")[:20]) is None
+
+
+def _asks(image: bytes) -> dict[str, object]:
+    return {"semantic": {"image": {"data": base64.b64encode(image).decode()}}, "limit": 3}
 
 
 def test_a_scene_and_its_collection_are_drawn_on_the_map(client: TestClient, archive: Archive) -> None:
