@@ -26,6 +26,8 @@ _GAMMA = 1 / 1.2
 _SHOULDER = 0.6
 # The model's estimate of the air takes the darkest ground for almost black. Dry land is not, and would turn orange.
 _HAZE = 0.9
+# What is darkest in blue and red, water and forest, reflects a little more in green: without this, soil turns purple.
+_GREEN_UM, _GREEN_REFLECTANCE = (0.5, 0.6), 0.01
 _COLOURS = 3
 # Bands of longer waves are heat.
 _REFLECTIVE_UM = 3.0
@@ -116,12 +118,20 @@ def _reflectance(scene: Scene, positions: Sequence[int], shares: Sequence[Range]
         if scene.decisions is None or band is None:
             found.append(_part(low, high, (begin, end)))
             continue
-        air = _HAZE * (band.path_reflectance or 0.0)
+        air = _haze(band.path_reflectance, scene.bands[at].wavelength_um)
         zero, dark = -band.offset / band.scale, (air - band.offset) / band.scale
         # On the way down and up, the air takes about as much from each as it adds.
         span = (1 - 2 * air) * (high - zero)
         found.append((dark + begin * span, dark + end * span))
     return tuple(found)
+
+
+def _haze(path_reflectance: float | None, wavelength_um: float) -> float:
+    """Return what is taken away from reflectance as haze."""
+    if path_reflectance is None:
+        return 0.0
+    greener = _GREEN_REFLECTANCE if _GREEN_UM[0] < wavelength_um < _GREEN_UM[1] else 0.0
+    return max(0.0, _HAZE * path_reflectance - greener)
 
 
 def _ends(scene: Scene) -> tuple[Range, ...]:

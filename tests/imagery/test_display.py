@@ -49,7 +49,9 @@ def reflectance_scene(path: Path, ground: NDArray[np.float64], air: tuple[float,
     """Return a scene of such ground, (bands, rows, columns), seen through air that adds and takes."""
     seen = np.stack([haze + (1 - 2 * haze) * band for haze, band in zip(air, ground, strict=True)])
     write(path, np.rint(seen * 10_000).astype(np.uint16), crs=UTM, transform=GRID)
-    bands = tuple(BandDecision(scale=0.0001, scale_from="the profile", path_reflectance=haze / 0.9) for haze in air)
+    # The estimate that indexing stores takes the darkest ground for almost black; see `_haze`.
+    paths = [(haze + (0.01 if haze and number == 1 else 0)) / 0.9 for number, haze in enumerate(air)]
+    bands = tuple(BandDecision(scale=0.0001, scale_from="the profile", path_reflectance=path) for path in paths)
     scene = scene_at(path, UTM, GRID, ground.shape[2], ground.shape[1], **REFLECTANCE)
     return replace(scene, gsd_m=10.0, decisions=Decisions(profile="made_up", bands=bands).as_dict())
 
