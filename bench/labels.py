@@ -208,6 +208,13 @@ def _interval(values: list[float]) -> Any:
 def _archive_of(encoder: ClipEncoder, vectors: NDArray[np.float32], path: Path) -> Searcher:
     """Return an archive of vectors, each a tile at a place of its own; the first has id 1."""
     identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
+    with ArchiveWriter.create(path, identity) as writer:
+        writer.add([(*archive_entry(len(vectors)), vectors)])
+    return Searcher(Archive.open(path), encoder)
+
+
+def archive_entry(count: int) -> tuple[SceneRecord, list[TileRecord]]:
+    """Return a scene of tiles, each at a place of its own."""
     whole = LonLatBox(west=-170, south=-80, east=170, north=80)
     scene = SceneRecord(
         key="bench",
@@ -227,7 +234,7 @@ def _archive_of(encoder: ClipEncoder, vectors: NDArray[np.float32], path: Path) 
         boxes=(whole,),
     )
     tiles = []
-    for number in range(len(vectors)):
+    for number in range(count):
         west, south = -170 + number % 300, -80 + number // 300
         box = LonLatBox(west=west * 1.0, south=south * 1.0, east=west + 0.1, north=south + 0.1)
         tiles.append(
@@ -243,9 +250,7 @@ def _archive_of(encoder: ClipEncoder, vectors: NDArray[np.float32], path: Path) 
                 boxes=(box,),
             )
         )
-    with ArchiveWriter.create(path, identity) as writer:
-        writer.add([(scene, tiles, vectors)])
-    return Searcher(Archive.open(path), encoder)
+    return scene, tiles
 
 
 def _polygon(box: LonLatBox) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The Markdown pages: their links lead to files, and decision records are numbered without gaps."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,27 @@ def test_the_architecture_page_names_files_that_exist_and_every_package() -> Non
     assert [name for name in sorted(files) if not (ROOT / name).exists()] == []
     packages = {path.parent.name for path in (ROOT / "bandsight").glob("*/__init__.py")}
     assert [name for name in sorted(packages) if f"bandsight.{name}" not in text] == []
+
+
+def _commands(page: str) -> list[str]:
+    """Return the commands of a page's indented blocks, without what stands behind two spaces."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    lines = re.findall(r"^    (bandsight .+)$", text, re.MULTILINE)
+    return [re.split(r"\s{2,}", line)[0] for line in lines]
+
+
+@pytest.mark.parametrize(
+    "command", [one for page in ("labels.md", "alerts.md", "change.md") for one in _commands(page)]
+)
+def test_a_command_of_a_tutorial_is_one_that_the_command_line_takes(command: str) -> None:
+    from typer.main import get_command
+
+    from bandsight import cli
+
+    group = get_command(cli.app)
+    words = shlex.split(command)[1:]
+    while hasattr(group, "commands"):
+        assert words[0] in group.commands, command
+        group = group.commands[words.pop(0)]
+    # Parses options and arguments without running anything.
+    group.make_context("bandsight", [*words, "--archive", "a"])

@@ -8,22 +8,43 @@ Groups = NDArray[np.intp]
 
 # Tiles closer than this share of their own side count as one place: neighbours show the same fields and clouds.
 _REACH = 0.5
+# Tiles that share more of the smaller one than this show the same ground.
+_SAME_GROUND = 0.5
+# Sides of a block in tiles, and from how many grounds, and which share of all, on an area is divided into blocks.
+_BLOCK, _CROWD, _CROWD_SHARE = 3.0, 8, 0.2
 
 
 def places(footprints: NDArray[np.object_]) -> Groups:
-    """Return the number of the place of each tile, shape (n,): tiles that overlap, touch or nearly touch share one.
+    """Return the number of the place of each tile, shape (n,).
+
+    Tiles that overlap, touch or nearly touch share a place. Where that joins too many tiles, as in a scene that is
+    labelled as a whole, the area is divided into square blocks of three tiles by three; all dates of a ground are in
+    one block.
 
     Args:
         footprints: Shapely geometries in degrees, shape (n,).
     """
-    boxes = shapely.bounds(footprints)
-    # Across ±180° a footprint has two parts, far apart in degrees; their union of boxes spans the Earth.
+    # Across ±180° a footprint has two parts, far apart in degrees.
     parts, owner = shapely.get_parts(footprints, return_index=True)
     boxes = shapely.bounds(parts)
     reach = _REACH * np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     wide = shapely.box(boxes[:, 0] - reach, boxes[:, 1] - reach, boxes[:, 2] + reach, boxes[:, 3] + reach)
     first, second = shapely.STRtree(parts).query(wide, predicate="intersects")
-    return _connected(len(footprints), owner[first], owner[second])
+    near = _connected(len(footprints), owner[first], owner[second])
+    smaller = np.minimum(shapely.area(parts[first]), shapely.area(parts[second]))
+    same = shapely.area(shapely.intersection(parts[first], parts[second])) > _SAME_GROUND * smaller
+    ground = _connected(len(footprints), owner[first[same]], owner[second[same]])
+    centres = shapely.get_coordinates(shapely.centroid(footprints))
+    middle = (
+        np.stack([np.bincount(ground, centres[:, side]) for side in range(2)], axis=1) / np.bincount(ground)[:, None]
+    )
+    bounds = shapely.bounds(footprints)
+    sides = _BLOCK * np.median(bounds[:, 2:] - bounds[:, :2], axis=0)
+    block = np.floor(middle[ground] / sides).astype(np.int64)
+    crowded = np.array([len(np.unique(ground[near == one])) for one in range(int(near.max()) + 1)])
+    divided = crowded[near] > max(_CROWD, _CROWD_SHARE * (int(ground.max()) + 1))
+    keys = np.column_stack([near, np.where(divided[:, None], block, 0)])
+    return np.unique(keys, axis=0, return_inverse=True)[1].ravel()
 
 
 def folds(groups: Groups, positive: NDArray[np.bool_], most: int = 5) -> Groups | None:

@@ -20,9 +20,9 @@ from bandsight.errors import QueryError
 from bandsight.search.classifiers import ClassifierTerm, scorer_of
 
 # Cells of the shared grid: CRS, pixel size, tile size and scale, then column and row. A + or - behind an index marks a
-# window that was moved to the edge of its scene.
+# window that was moved to the edge of its scene; it stands for the cell that the scene covers in part.
 _CELL = re.compile(
-    r"(?P<grid>(?P<crs>EPSG:\d+)/(?P<pixel>[0-9.e+-]+)/(?P<px>\d+)x(?P<scale>\d+))/(?P<x>-?\d+)_(?P<y>-?\d+)"
+    r"(?P<grid>(?P<crs>EPSG:\d+)/(?P<pixel>[0-9.e+-]+)/(?P<px>\d+)x(?P<scale>\d+))/(?P<x>-?\d+)[+-]?_(?P<y>-?\d+)[+-]?"
 )
 # Rows of the catalog in memory at a time.
 _PART = 5000
@@ -127,8 +127,8 @@ def polygons(archive: Archive, layer: Layer, threshold: float) -> dict[str, Any]
 def write_rasters(archive: Archive, layer: Layer, folder: Path) -> list[Path]:
     """Write a raster for each tile grid and return their paths: a pixel for each cell, COG, percent in 8 bits.
 
-    Where a cell has several dates, the greatest probability counts. Tiles of scenes with a grid of their own, and
-    windows moved to the edge of a scene, belong to no grid; the files of tiles and polygons have them.
+    Where a cell has several dates, the greatest probability counts. Tiles of scenes with a grid of their own, and tiles
+    that overlap their neighbours, belong to no grid; the files of tiles and polygons have them.
 
     Raises:
         QueryError: A grid spans more cells than a raster may have.

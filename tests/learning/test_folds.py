@@ -16,6 +16,16 @@ def test_tiles_that_overlap_touch_or_nearly_touch_are_one_place():
     assert found[4] == found[5] != found[0]
 
 
+def test_an_area_that_is_labelled_as_a_whole_is_divided_into_blocks_with_all_dates_of_a_ground_in_one():
+    lattice = [(x, y) for x in range(12) for y in range(12)]
+    shifted = [(x + 0.02, y - 0.03) for x, y in lattice]
+    found = places(squares(*lattice, *shifted))
+    assert np.array_equal(found[:144], found[144:])
+    counts = np.bincount(found)
+    assert len(counts) >= 16
+    assert counts.max() <= 2 * 16
+
+
 def test_a_footprint_across_the_antimeridian_is_near_its_neighbours_only():
     across = shapely.MultiPolygon([shapely.box(179.5, 0, 180, 1), shapely.box(-180, 0, -179.5, 1)])
     found = places(np.array([across, shapely.box(-179.4, 0, -178.4, 1), shapely.box(0, 0, 1, 1)], object))

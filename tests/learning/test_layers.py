@@ -74,7 +74,10 @@ def test_files_of_a_layer_can_be_opened_by_other_programs(trained, tmp_path):
 def test_a_raster_has_a_pixel_for_each_cell_of_the_grid_with_statistics_and_colours(tmp_path):
     with ArchiveWriter.create(tmp_path / "a", MODEL) as writer:
         record, tiles, rows = dated(range(50), 0)
-        tiles = [replace(one, cell=f"EPSG:32633/10/32x1/{5 + n % 10}_{-20 + n // 10}") for n, one in enumerate(tiles)]
+        tiles = [
+            replace(one, cell=f"EPSG:32633/10/32x1/{5 + n % 10}{'-' if n % 10 == 9 else ''}_{-20 + n // 10}")
+            for n, one in enumerate(tiles)
+        ]
         writer.add([(record, tiles, rows)])
     with Archive.open(tmp_path / "a") as archive:
         ids = archive.tile_ids(Filter())
