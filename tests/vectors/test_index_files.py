@@ -75,7 +75,7 @@ def test_an_index_of_the_former_version_is_searched_at_an_unmeasured_tolerance(t
     opened = load_index(tmp_path, 5000)
     assert opened is not None
     np.testing.assert_allclose(opened.spread, made_now.spread, rtol=1e-4)
-    assert opened.widths == (SearchParams(share=1.0, k=10, tolerance=0.002, query_ms=3.0),)
+    assert opened.widths == (SearchParams(share=1.0, k=10, tolerance=0.02, query_ms=3.0),)
     assert opened.figures["rows"] == 5000
     assert "bandsight optimize" in opened.figures["recall"]
     assert "recall_at_10_image" not in opened.figures

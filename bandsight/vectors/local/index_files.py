@@ -22,8 +22,8 @@ from bandsight.vectors.local.ivf import IvfIndex, SearchParams
 _faiss: Any = faiss
 _FILE, _LISTS, _FACTS = "ivf.faiss", "ivf.lists", "ivf.json"
 _VERSION, _FORMER = 5, 4
-# Of an index whose recall has not been measured: half of what other indexes needed.
-_UNMEASURED = 0.002
+# Of an index whose recall has not been measured: less than most indexes needed.
+_UNMEASURED = 0.02
 # Another index is saved every few minutes at most.
 _ATTEMPTS = 5
 

@@ -22,7 +22,7 @@ KS = (10, 100)
 SHARES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 FEW = 10_000
 # The first tolerance tried, which is halved until the target is reached, and the last.
-_FIRST, _LAST = 0.004, 0.0001
+_FIRST, _LAST = 0.1, 0.0001
 # Queries of each kind that filters are measured with.
 _FILTERED = 25
 _TIMED = 15

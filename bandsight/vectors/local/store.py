@@ -66,7 +66,14 @@ class LocalVectorStore:
                 f"vectors: {vectors.shape}, finite: {bool(np.isfinite(vectors).all())}; "
                 f"need finite values of shape ({len(columns)}, {self._dim})"
             )
-        return self.folder.write(vectors.astype(np.float16), columns)
+        rows = vectors.astype(np.float16)
+        empty = np.flatnonzero(~rows.any(axis=1))
+        if len(empty):
+            raise ArchiveError(
+                f"vectors: row {empty[0]} has length 0, and {len(empty) - 1} more; need unit vectors, since a vector "
+                "without a direction is like no other"
+            )
+        return self.folder.write(rows, columns)
 
     def show(self, snapshot: Snapshot) -> None:
         """Serve this state; see `VectorStore`."""
