@@ -63,14 +63,21 @@ def _matches(subscriptions: Sequence[Subscription], vectors: NDArray[np.float32]
     """Return for each subscription the rows that reach its threshold, with their cosines, the best first."""
     directions = np.stack([one.direction for one in subscriptions])
     least = np.array([one.least for one in subscriptions], np.float32)[:, None]
-    found: _Matches = defaultdict(list)
+    found: dict[int, list[tuple[NDArray[np.intp], NDArray[np.float32]]]] = defaultdict(list)
     for start in range(0, len(vectors), _BLOCK):
         # As vectors are stored, so that an alert and a search agree.
         rows = vectors[start : start + _BLOCK].astype(np.float16).astype(np.float32)
         cosines = directions @ rows.T
-        for number, row in zip(*np.nonzero(cosines >= least), strict=True):
-            found[int(number)].append((start + int(row), float(cosines[number, row])))
-    return {number: sorted(hits, key=lambda hit: -hit[1])[:MAX_MATCHES] for number, hits in found.items()}
+        matches = cosines >= least
+        for number in np.flatnonzero(matches.any(axis=1)).tolist():
+            own = np.flatnonzero(matches[number])
+            found[number].append((start + own, cosines[number, own]))
+    best: _Matches = {}
+    for number, parts in found.items():
+        own, values = (np.concatenate([part[side] for part in parts]) for side in range(2))
+        order = np.argsort(-values, kind="stable")[:MAX_MATCHES]
+        best[number] = list(zip(own[order].tolist(), values[order].tolist(), strict=True))
+    return best
 
 
 def _passing(

@@ -104,18 +104,12 @@ def report(archive: Archive, sample: dict[str, Any], threshold: float = 0.5) -> 
         QueryError: It is no sample, or too few of its tiles are labelled.
         NotFoundError: The collection is gone.
     """
-    design = sample.get("bandsight:design") if isinstance(sample, dict) else None
-    if not isinstance(design, dict) or not isinstance(sample.get("features"), list):
-        raise QueryError("sample: found no design in it; pass the file that bandsight area draw has written, unchanged")
+    design, tiles_of = _read_sample(sample)
     said, _ = decided_classes(archive.labels.labels(design["classifier"]))
     total = sum(stratum["area_km2"] for stratum in design["strata"])
     share, variance, mapped, hits, rows = 0.0, 0.0, 0.0, 0.0, []
     for stratum in design["strata"]:
-        own = [
-            one["properties"]["tile"]
-            for one in sample["features"]
-            if one["properties"]["stratum"] == stratum["stratum"]
-        ]
+        own = tiles_of.get(stratum["stratum"], [])
         truth = [said[tile] == design["class"] for tile in own if tile in said]
         if len(truth) < _MIN_CHECKED:
             missing = [tile for tile in own if tile not in said]
@@ -126,7 +120,7 @@ def report(archive: Archive, sample: dict[str, Any], threshold: float = 0.5) -> 
         weight, seen = stratum["area_km2"] / total, float(np.mean(truth))
         share += weight * seen
         # Sampling without replacement: a stratum that was looked at as a whole adds no error.
-        unseen = 1 - len(truth) / stratum["places"]
+        unseen = max(0.0, 1 - len(truth) / stratum["places"])
         # Half a tile of each kind is added: where none of the few that were looked at has the class, some may.
         spread = (sum(truth) + 0.5) / (len(truth) + 1)
         variance += weight**2 * unseen * spread * (1 - spread) / (len(truth) - 1)
@@ -150,6 +144,34 @@ def report(archive: Archive, sample: dict[str, Any], threshold: float = 0.5) -> 
         "threshold": threshold,
         "strata": rows,
     }
+
+
+def _read_sample(sample: dict[str, Any]) -> tuple[dict[str, Any], dict[int, list[int]]]:
+    """Return the design of a sample, and the tiles of each stratum.
+
+    Raises:
+        QueryError: It is no sample.
+    """
+    try:
+        design = sample["bandsight:design"]
+        tiles: dict[int, list[int]] = {}
+        for one in sample["features"]:
+            tiles.setdefault(int(one["properties"]["stratum"]), []).append(int(one["properties"]["tile"]))
+        strata = [
+            {
+                **{name: int(one[name]) for name in ("stratum", "places", "drawn")},
+                **{name: float(one[name]) for name in ("from", "area_km2")},
+            }
+            for one in design["strata"]
+        ]
+        named = {name: str(design[name]) for name in ("classifier", "class")} | {"version": int(design["version"])}
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise QueryError(
+            "sample: found no design in it; pass the file that bandsight area draw has written, unchanged"
+        ) from error
+    if not strata or not all(one["places"] > 0 and one["area_km2"] > 0 for one in strata):
+        raise QueryError("sample: its strata have no places; pass the file that bandsight area draw has written")
+    return {**named, "strata": strata}, tiles
 
 
 def _population(archive: Archive, where: Filter | None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -149,3 +149,17 @@ def test_an_area_without_labels_says_what_to_label(trained):
         area.report(trained.archive, {"features": []})
     with pytest.raises(QueryError, match="so pass"):
         area.draw(trained.archive, layer, 3)
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        {"bandsight:design": {}, "features": []},
+        {"bandsight:design": {"strata": [{}], "classifier": "ponds", "class": "pond", "version": 1}, "features": []},
+        {"bandsight:design": {"strata": [], "classifier": "ponds", "class": "pond", "version": 1}, "features": []},
+        {"bandsight:design": [], "features": [1]},
+    ],
+)
+def test_a_sample_that_was_not_drawn_here_is_refused(archive, sample):
+    with pytest.raises(QueryError, match="bandsight area draw has written"):
+        area.report(archive, sample)
