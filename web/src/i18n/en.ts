@@ -421,6 +421,7 @@ export const en = {
 
   help: {
     title: "Keyboard shortcuts",
+    apiDocs: "API documentation",
     shortcuts: [
       [["/"], "Go to the search box"],
       [["j", "k"], "Next, previous result"],

@@ -15,6 +15,7 @@ export function Help() {
         <header class="row"><h2 class="grow">{t.help.title}</h2><IconButton label={t.common.close} keys="Esc" onClick={close}><icons.Close /></IconButton></header>
         <dl class="keys">{t.help.shortcuts.map(([keys, what]) => <div key={what}><dt>{keys.map((key) => <kbd key={key}>{key}</kbd>)}</dt><dd>{what}</dd></div>)}</dl>
         <p class="hint">{t.help.scores}</p>
+        <p><a href="docs">{t.help.apiDocs}</a></p>
       </div>
     </dialog>
   );
