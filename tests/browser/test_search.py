@@ -274,6 +274,23 @@ def test_a_dropped_image_starts_a_search(open_page, shot, noise: bytes) -> None:
     shot(page, "06-picture")
 
 
+def test_two_images_of_one_name_and_size_are_two_examples(open_page) -> None:
+    page = open_page()
+    for grey in (40, 200):
+        image = io.BytesIO()
+        Image.new("RGB", (64, 64), (grey, grey, grey)).save(image, "PNG", compress_level=0)
+        drop(page, image.getvalue())
+        wait_for_results(page)
+    assert page.locator(".chip.for >> text=place.png").count() == 2
+
+
+def test_the_map_moves_close_enough_to_see_the_best_result_and_the_header_never_counts_none(open_page) -> None:
+    page = open_page()
+    search(page, "a lake")
+    page.wait_for_function("() => +(/map=([0-9.]+)/.exec(location.hash)?.[1] ?? 0) > 10")
+    assert " 0 likely" not in page.locator(".results-head").inner_text()
+
+
 def test_an_image_beside_a_description_says_how_they_are_combined(open_page, shot, noise: bytes) -> None:
     page = open_page()
     search(page, "a lake -town")
