@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARCHIVE ?= demo-archive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: page docs demo test test-crash test-corpora validate check lock format serve bench evaluate install
+.PHONY: page docs demo test test-cluster test-crash test-corpora validate check lock format serve bench evaluate install
 
 install: $(VENV)/installed
 
@@ -34,6 +34,11 @@ demo: install
 test: install
 	$(BIN)/python -m pytest tests/browser
 	$(BIN)/python -m pytest --ignore=tests/browser
+
+# The tests marked `cluster`: real PostgreSQL and Milvus servers, which this target installs, starts and stops.
+test-cluster: install
+	$(BIN)/python -m tests.cluster.install
+	BANDSIGHT_TEST_CLUSTER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster --ignore=tests/browser
 
 # The long form of tests/archive/test_crash.py: writers killed 500 times, then readers beside a writer for two minutes.
 # A stopped run goes on where it was.

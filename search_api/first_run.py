@@ -51,9 +51,9 @@ class FirstRunMiddleware:
             if self._service is not None:
                 return None
             path = self._settings.archive
-            if not archive_exists(path):
-                return f"{path}: no archive yet; create one with: bandsight index SCENE --archive {path}"
             try:
+                if not await asyncio.to_thread(archive_exists, path):
+                    return f"{path}: no archive yet; create one with: bandsight index SCENE --archive {path}"
                 self._owner.state.service = await asyncio.to_thread(open_service, self._settings)
                 freeze_gc()
             except BandsightError as error:

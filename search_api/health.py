@@ -28,8 +28,9 @@ async def healthz() -> dict[str, Any]:
 
 @router.get("/readyz", summary="Readiness", responses=problems(503))
 def readyz(service: ServiceDep) -> dict[str, Any]:
-    """Read the catalog. After an error, route no queries to this server."""
+    """Read the catalog and ask the vector engine. After an error, route no queries to this server."""
     service.archive.refresh()
+    service.archive.store.ping()
     return {"status": "ok", "generation": service.archive.generation}
 
 

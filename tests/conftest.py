@@ -29,6 +29,18 @@ def postgres_server() -> Iterator[servers.Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def milvus_server() -> Iterator[servers.Server]:
+    """A Milvus server."""
+    with servers.milvus() as server:
+        yield server
+
+
+def milvus_url(server: servers.Server) -> str:
+    """Return the URL of vectors under a name that was not used yet."""
+    return f"milvus://127.0.0.1:{server.port}/default/test_{next(_numbers)}"
+
+
 def _make_databases(server: servers.Server) -> None:
     import psycopg
 

@@ -1,6 +1,7 @@
 """Operations on an archive as a whole: upgrade, repair, verify, back up, and replacement by another archive."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from bandsight.archive.footprint_cache import FootprintCache
@@ -63,6 +64,7 @@ def repair(where: Where, engines: Engines = ENGINES) -> list[str]:
                 dim=model.dim,
                 columns_of=lambda ids: tile_columns(catalog, ids),
                 footprints=FootprintCache(database).tiles,
+                folder=location.folder,
             )
             store = engines.store_of(location)(location.vectors, context)
             done = Repair(catalog, store)
@@ -108,6 +110,52 @@ def back_up(archive: Archive, target: Path) -> int:
     except OSError as error:
         raise cannot_write(Path(os.fsdecode(error.filename or target)), error) from error
     return copy.generation
+
+
+def migrate_archive(
+    source: Where,
+    target: Where,
+    engines: Engines = ENGINES,
+    progress: Callable[[str, int], None] = lambda *_: None,
+) -> dict[str, int]:
+    """Copy an archive to other engines, with the same ids, and return how many rows it has; it can go on when stopped.
+
+    Rows are compared one by one, vectors by their checksums, before the copy becomes an archive. Searches of the source
+    go on; nobody may write to it. The search index is not copied to another engine: `optimize` builds it there.
+
+    Args:
+        source: An archive.
+        target: Where it shall be: a folder, or a file that names engines.
+        engines: The engines that may open its parts.
+        progress: Is told the table and the number of rows of each part.
+
+    Raises:
+        ArchiveError: There is an archive at the target, or a copy differs.
+        ArchiveLockedError: Another process is writing to one of the two.
+    """
+    place = locate(target)
+    database = engines.catalog_of(place)
+    engines.store_of(place)
+    with ArchiveWriter.open(source, engines) as archive:
+        if place.folder.resolve() == archive.path.resolve():
+            raise ArchiveError(f"{place}: the same folder as the source's; name another one")
+        place.folder.mkdir(parents=True, exist_ok=True)
+        lock = WriterLock(place.folder)
+        try:
+            with archive.database.reading() as catalog:
+                segments = catalog.segments()
+
+            def copy_vectors() -> None:
+                if not archive.store.copy_to(place.folder, segments):
+                    raise ArchiveError(f"{archive.path}: a vector file is missing; run: bandsight verify")
+
+            database.take_over(archive.database, copy_vectors, progress)
+        finally:
+            database.close()
+            lock.release()
+    with Archive.open(place, engines) as copied:
+        stats = copied.stats()
+    return {name: int(stats[name]) for name in ("scenes", "tiles", "vectors")}
 
 
 def create_beside(archive: Archive, where: Where, model: ModelIdentity, engines: Engines = ENGINES) -> ArchiveWriter:

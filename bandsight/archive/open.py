@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from bandsight.archive.config import CONFIG_FILE, ArchiveConfig, read_config
 from bandsight.catalog import sqlite
 from bandsight.catalog.port import CatalogDatabase
 from bandsight.errors import ArchiveError
 from bandsight.vectors import local
-from bandsight.vectors.port import OpenStore
+from bandsight.vectors.port import OpenStore, StoreContext, VectorStore
 
 # A letter and a colon is a drive, not a scheme.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
@@ -32,7 +33,8 @@ class Location:
 
 
 Where = str | Path | Location
-"""A folder, a URL (`file:///folder`, `sqlite:////folder/catalog.sqlite`), or the places of the parts one by one."""
+"""A folder, a URL (`file:///folder`, `sqlite:////folder/catalog.sqlite`), a file that says where the parts are
+(`bandsight.archive.config`), or their places one by one."""
 
 
 def _postgres(url: str) -> CatalogDatabase:
@@ -40,6 +42,13 @@ def _postgres(url: str) -> CatalogDatabase:
     from bandsight.catalog import postgres
 
     return postgres.PostgresDatabase(url)
+
+
+def _milvus(url: str, context: StoreContext) -> VectorStore:
+    """Open vectors in Milvus; imported when they are opened."""
+    from bandsight.vectors import milvus
+
+    return milvus.open_store(url, context)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +62,9 @@ class Engines:
         }
     )
     """What opens a catalog."""
-    vectors: Mapping[str, OpenStore] = field(default_factory=lambda: {"file": local.open_store})
+    vectors: Mapping[str, OpenStore] = field(
+        default_factory=lambda: {"file": local.open_store, "milvus": _milvus}
+    )
     """What opens the vectors."""
 
     def catalog_of(self, location: Location) -> CatalogDatabase:
@@ -87,10 +98,11 @@ def locate(where: Where) -> Location:
     """Return where the parts of an archive are.
 
     Args:
-        where: A folder as a path or a `file://` URL, or a `sqlite:///` URL of the catalog in it.
+        where: A folder as a path or a `file://` URL, a `sqlite:///` URL of the catalog in it, or a TOML file; a folder
+            with a file `archive.toml` is an archive on the engines that the file names.
 
     Raises:
-        ArchiveError: The URL has a scheme that this version does not know.
+        ArchiveError: The URL has a scheme that this version does not know, or the file is wrong.
     """
     if isinstance(where, Location):
         return where
@@ -136,6 +148,53 @@ def check_archive(where: Where, engines: Engines = ENGINES) -> None:
 
 
 def _in_folder(folder: Path) -> Location:
+    if folder.suffix == ".toml" and not folder.is_dir():
+        return _located(folder)
+    if (folder / CONFIG_FILE).is_file():
+        return _located(folder / CONFIG_FILE)
+    return embedded(folder)
+
+
+def _located(file: Path) -> Location:
+    found = read_config(file)
+    plain = embedded(found.folder)
+    location = Location(
+        catalog=found.catalog or plain.catalog, vectors=found.vectors or plain.vectors, folder=found.folder
+    )
+    own = sqlite.catalog_url(found.folder)
+    if location.catalog != own and sqlite.SqliteDatabase(own).exists():
+        raise ArchiveError(
+            f"{file}: names a catalog elsewhere, but there is one in {found.folder} too; move that folder's archive to "
+            "the engines with bandsight migrate-archive, or name another folder"
+        )
+    return location
+
+
+def check_engines(config: ArchiveConfig, engines: Engines = ENGINES) -> None:
+    """Refuse engines that are unknown, do not answer or refuse the user, before anything is created.
+
+    Raises:
+        ArchiveError: An engine is unknown or refuses the user, or there is an archive in the catalog already.
+        EngineUnavailableError: An engine does not answer.
+    """
+    plain = embedded(config.folder)
+    location = Location(
+        catalog=config.catalog or plain.catalog, vectors=config.vectors or plain.vectors, folder=config.folder
+    )
+    database, check = engines.catalog_of(location), engines.store_of(location)
+    try:
+        if database.exists():
+            raise ArchiveError(f"{database.url}: there is an archive here already; name another schema")
+    finally:
+        database.close()
+    if config.vectors and check is _milvus:
+        from bandsight.vectors import milvus
+
+        milvus.check(config.vectors)
+
+
+def embedded(folder: Path) -> Location:
+    """Return where the parts of an archive are that is a folder and nothing else."""
     return Location(catalog=sqlite.catalog_url(folder), vectors=folder.absolute().as_uri(), folder=folder)
 
 

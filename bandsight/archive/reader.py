@@ -77,7 +77,12 @@ class Archive:
         """
         self.model = self.database.open()
         self._footprints = FootprintCache(self.database)
-        context = StoreContext(dim=self.model.dim, columns_of=self._read_columns, footprints=self._footprints.tiles)
+        context = StoreContext(
+            dim=self.model.dim,
+            columns_of=self._read_columns,
+            footprints=self._footprints.tiles,
+            folder=self.location.folder,
+        )
         self.store = self._engines.store_of(self.location)(self.location.vectors, context)
         self._scene_table = SceneTable()
         self._scenes = SceneCache()

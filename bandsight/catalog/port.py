@@ -397,13 +397,30 @@ class CatalogDatabase(Protocol):
     def swap_in(self, beside: Self) -> int:
         """Replace all scenes, tiles, segments and the model by another catalog's, in one commit.
 
-        Jobs, saved searches and labels stay.
+        Jobs, saved searches and labels stay. The other catalog is of the same kind, or in a SQLite file.
 
         Returns:
             The generation that the commit makes.
 
         Raises:
             ArchiveError: Ids of the other catalog have been used here since it was created, or the disk is full.
+        """
+
+    def take_over(
+        self,
+        source: "CatalogDatabase",
+        before_completion: Callable[[], None],
+        progress: Callable[[str, int], None],
+    ) -> None:
+        """Become a copy of another catalog, with the same ids; it goes on where an earlier call was stopped.
+
+        Args:
+            source: The other catalog, in whatever database; nobody writes to it meanwhile.
+            before_completion: Runs when all rows are there and were compared, before the copy becomes an archive.
+            progress: Is told the table and the number of rows of each part.
+
+        Raises:
+            ArchiveError: There is an archive here already, or the rows differ in the end.
         """
 
     def size_bytes(self) -> int:

@@ -9,7 +9,7 @@ import typer
 
 from bandsight.cli import loading as opening
 from bandsight.cli.base import app
-from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption, PlainJsonOption
+from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption, NewModelOption, PlainJsonOption
 from bandsight.cli.relocating import missing_files
 
 
@@ -24,6 +24,59 @@ def status(archive: ArchiveOption, as_json: PlainJsonOption = False) -> None:
         typer.echo(json.dumps(stats, indent=1, default=str))
         return
     typer.echo(status_text(stats))
+
+
+@app.command()
+def init(
+    archive: ArchiveOption,
+    catalog: Annotated[
+        str | None, typer.Option("--catalog", help="postgresql+psycopg://USER@HOST/DATABASE?schema=NAME")
+    ] = None,
+    vectors: Annotated[str | None, typer.Option("--vectors", help="milvus://HOST:PORT/DATABASE/NAME")] = None,
+    model: NewModelOption = "embedded",
+    device: DeviceOption = "auto",
+) -> None:
+    """Create an empty archive in a folder, or on engines that the folder's archive.toml then names."""
+    from bandsight.archive import ArchiveWriter
+    from bandsight.archive.config import CONFIG_FILE, ArchiveConfig, write_config
+    from bandsight.archive.open import archive_exists, check_engines, embedded
+    from bandsight.errors import ArchiveError
+
+    folder = Path(archive)
+    if (folder / CONFIG_FILE).exists() or archive_exists(archive):
+        raise ArchiveError(f"{archive}: there is an archive here already; open it, or choose another folder")
+    if catalog is None and vectors is None:
+        with ArchiveWriter.create(embedded(folder), opening.identity(opening.load(model, device))):
+            typer.echo(f"{archive}: created")
+        return
+    config = ArchiveConfig(folder=folder, catalog=catalog, vectors=vectors)
+    check_engines(config)
+    identity = opening.identity(opening.load(model, device))
+    write_config(folder / CONFIG_FILE, config)
+    try:
+        ArchiveWriter.create(folder, identity).close()
+    except Exception:
+        (folder / CONFIG_FILE).unlink()
+        raise
+    typer.echo(f"{archive}: created; {CONFIG_FILE} in it names its engines")
+
+
+@app.command(name="migrate-archive")
+def migrate_archive(
+    source: Annotated[str, typer.Argument(help="Archive to copy: a folder, a URL or a TOML file.")],
+    target: Annotated[str, typer.Argument(help="Where it shall be: a new folder, or a TOML file that names engines.")],
+) -> None:
+    """Copy an archive to other engines, row for row; the same command goes on where it was stopped."""
+    from bandsight.archive import admin
+
+    done: dict[str, int] = {}
+
+    def progress(table: str, rows: int) -> None:
+        done[table] = done.get(table, 0) + rows
+        typer.echo(f"{table}: {done[table]:,} rows", err=True)
+
+    counts = admin.migrate_archive(source, target, progress=progress)
+    typer.echo(f"{target}: {counts['scenes']:,} scenes, {counts['tiles']:,} tiles, all compared")
 
 
 @app.command()

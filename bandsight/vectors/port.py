@@ -91,6 +91,13 @@ class VectorStore(Protocol):
             ArchiveError: A segment's data is missing or damaged.
         """
 
+    def ping(self) -> None:
+        """Ask the engine for a sign of life, if it is a server.
+
+        Raises:
+            EngineUnavailableError: It does not answer.
+        """
+
     # Searching
 
     def search(self, queries: NDArray[np.float32], k: int, where: Filter, *, exact: bool = False) -> list[Ranked]:
@@ -231,6 +238,8 @@ class StoreContext:
     """Reads the attributes of tiles by id."""
     footprints: Footprints
     """Reads the footprints of tiles by id."""
+    folder: Path | None = None
+    """The archive's folder, for an engine that keeps files there and something else elsewhere."""
 
 
 OpenStore = Callable[[str, StoreContext], VectorStore]

@@ -79,6 +79,9 @@ class ReferenceStore:
                 self._columns[segment.name] = self._context.columns_of(self._written[segment.name][0])
         self._shown, self._scenes = snapshot.segments, snapshot.scenes
 
+    def ping(self) -> None:
+        """Do nothing: there is no server."""
+
     def search(
         self,
         queries: NDArray[np.float32],

@@ -279,9 +279,12 @@ def test_a_backup_is_an_archive_in_a_folder(archive, tmp_path):
         assert copy.scenes()[-1].id == archive.scenes()[-1].id
 
 
-def test_all_rows_are_replaced_by_another_archives_in_one_commit(archive, where, new_url, tmp_path):
+@pytest.mark.parametrize("kind", ["alike", "in a folder"])
+def test_all_rows_are_replaced_by_another_archives_in_one_commit(archive, where, new_url, tmp_path, kind):
     other = ModelIdentity(name="other", digest="0" * 64, dim=MODEL.dim, license="x")
-    beside_at = Location(catalog=new_url("b"), vectors=(tmp_path / "b").as_uri(), folder=tmp_path / "b")
+    beside_at = tmp_path / "b"
+    if kind == "alike":
+        beside_at = Location(catalog=new_url("b"), vectors=(tmp_path / "b").as_uri(), folder=tmp_path / "b")
     kept = archive.saved_searches.add("t", {"q": "x"}, max_hits=5)
     with Archive.open(where) as reader, create_beside(archive, beside_at, other) as beside:
         beside.add([entry(8), entry(9)])

@@ -9,13 +9,18 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 USER = "bandsight"
 """The superuser of the PostgreSQL server."""
-_START_S = 90
+MILVUS_VENV = Path(__file__).parents[2] / ".venv-milvus"
+"""Environment of the package `milvus`, which carries the server."""
+_START_S = 120
+_ETCD_PORTS = (2379, 2380)
 
 
 class EngineMissingError(Exception):
@@ -56,30 +61,37 @@ class Server:
 
     def pause(self) -> None:
         """Stop its processes where they are: it takes connections, and does not answer."""
-        assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGSTOP)
+        for one in self._processes():
+            one.suspend()
 
     def go_on(self) -> None:
         """Undo `pause`."""
-        assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGCONT)
+        for one in self._processes():
+            one.resume()
 
     def log(self) -> str:
         """Return the end of what it wrote."""
         path = self.folder / "log"
         return path.read_text(errors="replace")[-2000:] if path.exists() else ""
 
+    def _processes(self) -> list[psutil.Process]:
+        """Return the process that was started, last, and all that it has started."""
+        assert self.process is not None
+        first = psutil.Process(self.process.pid)
+        return [*first.children(recursive=True), first]
+
     def _end(self, how: signal.Signals) -> None:
         if self.process is None:
             return
-        if self.process.poll() is None:
-            # Of its own group only: it began a session. PostgreSQL's workers have groups of their own and follow it.
-            os.killpg(self.process.pid, how)
-        try:
-            self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
+        mine = self._processes() if self.process.poll() is None else []
+        # Asked to end, the first one sees to the others; a crash takes all of them.
+        for one in mine if how is signal.SIGKILL else mine[-1:]:
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(how)
+        _, alive = psutil.wait_procs(mine, 60)
+        for one in alive:
+            one.kill()
+        self.process.wait(10)
         self.process = None
 
 
@@ -128,7 +140,7 @@ def postgres() -> Iterator[Server]:
             )
             command = [str(programs / "postgres"), "-D", str(data), "-p", str(server.port)]
             command += [word for setting in settings for word in ("-c", setting)]
-            return _popen(command, folder)
+            return _popen(command, folder, **_as_user())
 
         def ready(server: Server) -> bool:
             command = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(server.port)]
@@ -137,6 +149,52 @@ def postgres() -> Iterator[Server]:
         server = Server("PostgreSQL", free_port(), folder, start, ready)
         with _running(server):
             yield server
+
+
+@contextmanager
+def milvus() -> Iterator[Server]:
+    """Run a Milvus server of version 2.3.5, which PyPI has; one on a machine, for its etcd has fixed ports."""
+    program = milvus_program()
+    if taken := [port for port in _ETCD_PORTS if listens(port)]:
+        raise RuntimeError(f"Milvus needs port {taken[0]}, where something listens already: end it first")
+    with _folder() as folder:
+
+        def start(server: Server) -> subprocess.Popen[bytes]:
+            # A port that is taken ends it; without the option it would take another one, and tell nobody.
+            return _popen([str(program), "--data", str(folder / "data"), "--proxy-port", str(server.port)], folder)
+
+        with _running(server := Server("Milvus", free_port(), folder, start, _milvus_answers)):
+            yield server
+
+
+def _milvus_answers(server: Server) -> bool:
+    from pymilvus import MilvusClient, MilvusException
+
+    if not listens(server.port):
+        return False
+    try:
+        client = MilvusClient(uri=f"http://127.0.0.1:{server.port}", timeout=5)
+    except MilvusException:
+        return False
+    try:
+        client.list_collections()
+    except MilvusException:
+        return False
+    finally:
+        client.close()
+    return True
+
+
+def milvus_program() -> Path:
+    """Return the program that starts Milvus.
+
+    Raises:
+        EngineMissingError: It is not installed.
+    """
+    program = MILVUS_VENV / "bin" / "milvus-server"
+    if not program.exists():
+        raise EngineMissingError("Milvus is not installed")
+    return program
 
 
 def postgres_programs() -> Path:
@@ -178,7 +236,7 @@ def _folder() -> Iterator[Path]:
 def _popen(command: list[str], folder: Path, **options: object) -> subprocess.Popen[bytes]:
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
-            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, **_as_user(), **options
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, **options
         )
 
 

@@ -25,8 +25,10 @@ from bandsight.vectors.local import search as answering
 from bandsight.vectors.local import store as faiss_store
 from bandsight.vectors.local.gpu_scan import Device
 from bandsight.vectors.local.store import LocalVectorStore
+from bandsight.vectors.milvus import MilvusVectorStore, open_store
 from bandsight.vectors.port import Snapshot, StoreContext
 from bandsight.vectors.reference_store import ReferenceEngine, ReferenceStore
+from tests.conftest import milvus_url
 from tests.vectors.planning import always_by_index
 
 DIM, ROWS, SCENES = 16, 400, 20
@@ -126,7 +128,22 @@ LOCAL = [
     pytest.param(partial(local, device=Device("cpu", knn_by_numpy)), id="local, the GPU's search on the CPU"),
     pytest.param(on_gpu, id="local, GPU", marks=[pytest.mark.gpu, NO_GPU]),
 ]
-ENGINES = [pytest.param(reference, id="reference"), *LOCAL]
+MILVUS = pytest.param("milvus", id="milvus", marks=pytest.mark.cluster)
+ENGINES = [pytest.param(reference, id="reference"), *LOCAL, MILVUS]
+
+
+def engine_of(request):
+    """The engine of a parameter; Milvus needs a server, which the tests share."""
+    if request.param != "milvus":
+        return request.param
+    server = request.getfixturevalue("milvus_server")
+    names = {}
+
+    def on_milvus(url: str, given: StoreContext) -> MilvusVectorStore:
+        folder = Path(urlsplit(url).path)
+        return open_store(names.setdefault(folder, milvus_url(server)), replace(given, folder=folder))
+
+    return on_milvus
 
 
 def opened(engine, folder):
@@ -135,7 +152,7 @@ def opened(engine, folder):
 
 @pytest.fixture(params=ENGINES)
 def engine(request):
-    return request.param
+    return engine_of(request)
 
 
 @pytest.fixture
@@ -344,9 +361,9 @@ FILTERS = st.builds(
 )
 
 
-@pytest.fixture(scope="module", params=LOCAL)
+@pytest.fixture(scope="module", params=[*LOCAL, MILVUS])
 def both(request, tmp_path_factory):
-    pair = ReferenceStore(context()), opened(request.param, tmp_path_factory.mktemp("store"))
+    pair = ReferenceStore(context()), opened(engine_of(request), tmp_path_factory.mktemp("store"))
     for made in pair:
         fill(made)
     return pair

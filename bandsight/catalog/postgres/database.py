@@ -1,20 +1,22 @@
 """The catalog as a schema of a PostgreSQL database: created, opened, upgraded, copied and replaced."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, delete, text, update
 
-from bandsight.catalog.port import CatalogCopy
+from bandsight.catalog.port import CatalogCopy, CatalogDatabase
 from bandsight.catalog.postgres.catalog import PostgresCatalog
 from bandsight.catalog.postgres.engine import Place, clear_errors, open_engine
 from bandsight.catalog.records import ModelIdentity
+from bandsight.catalog.sql.catalog import SqlCatalog
 from bandsight.catalog.sql.changes import forget_changes
 from bandsight.catalog.sql.schema import HEAD, check_version, migrate, schema_version
 from bandsight.catalog.sql.tables import ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
+from bandsight.catalog.sql.transfer import copy_part, take_over
 from bandsight.catalog.sqlite.database import write_copy
 from bandsight.errors import ArchiveError
 
@@ -53,21 +55,39 @@ class PostgresDatabase:
 
     def create(self, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
         """Create an empty catalog, in one transaction; see `CatalogDatabase`."""
-        with self._creating() as catalog:
-            catalog.create(model, first_tile=first_tile, first_scene=first_scene)
-
-    @contextmanager
-    def _creating(self) -> Iterator[PostgresCatalog]:
-        """Open a transaction in which there are tables, and no rows yet."""
-        schema = self.place.schema
         with clear_errors(self.place), self._engine.connect() as connection, connection.begin():
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 1))"), {"name": schema})
-            if connection.execute(text("SELECT to_regclass(:name)"), {"name": f"{schema}.alembic_version"}).scalar():
+            if not self._create_tables(connection):
                 raise ArchiveError(f"{self.url}: there is an archive here already; open it, or choose another schema")
-            if not connection.execute(text("SELECT to_regnamespace(:name)"), {"name": schema}).scalar():
-                connection.execute(text(f"CREATE SCHEMA {schema}"))
-            migrate(connection, schema=schema)
-            yield PostgresCatalog(connection)
+            PostgresCatalog(connection).create(model, first_tile=first_tile, first_scene=first_scene)
+
+    def _create_tables(self, connection: Connection) -> bool:
+        """Create the schema and its tables, and return whether they were not there."""
+        schema = self.place.schema
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 1))"), {"name": schema})
+        if connection.execute(text("SELECT to_regclass(:name)"), {"name": f"{schema}.alembic_version"}).scalar():
+            return False
+        if not connection.execute(text("SELECT to_regnamespace(:name)"), {"name": schema}).scalar():
+            connection.execute(text(f"CREATE SCHEMA {schema}"))
+        migrate(connection, schema=schema)
+        return True
+
+    def take_over(
+        self,
+        source: CatalogDatabase,
+        before_completion: Callable[[], None],
+        progress: Callable[[str, int], None],
+    ) -> None:
+        """Become a copy of another catalog; see `CatalogDatabase`. Until it is complete, it has no archive row."""
+        with clear_errors(self.place), self._engine.connect() as connection, connection.begin():
+            self._create_tables(connection)
+            if PostgresCatalog(connection).model() is not None:
+                raise ArchiveError(f"{self.url}: there is an archive here already; choose another schema")
+        with source.reading() as rows:
+            assert isinstance(rows, SqlCatalog)
+            take_over(rows, self.writing, before_completion, progress)
+        with clear_errors(self.place), self._engine.connect() as connection, connection.begin():
+            # So that plans are good from the first query on.
+            connection.execute(text("ANALYZE"))
 
     def open(self) -> ModelIdentity:
         """Return the model of a catalog that this version can read; see `CatalogDatabase`."""
@@ -114,12 +134,12 @@ class PostgresDatabase:
         with self.reading() as catalog:
             return write_copy(folder, catalog.connection, catalog.next_scene_id())
 
-    def swap_in(self, beside: Self) -> int:
-        """Replace all rows by those of another schema of this database; see `CatalogDatabase`."""
-        if beside.place.url != self.place.url:
-            raise ArchiveError(f"{beside.url}: not in the database of {self.url}; choose another schema of that one")
-        with self.writing() as catalog:
-            return _replace_rows(catalog, beside.place.schema)
+    def swap_in(self, beside: CatalogDatabase) -> int:
+        """Replace all rows by those of another catalog, in whatever database it is; see `CatalogDatabase`."""
+        with beside.reading() as source, self.writing() as catalog:
+            if not isinstance(source, SqlCatalog):
+                raise ArchiveError(f"{beside.url}: its rows cannot be copied to {self.url}")
+            return _replace_rows(catalog, source)
 
     def size_bytes(self) -> int:
         """Return what the tables and their indexes take."""
@@ -140,28 +160,26 @@ class PostgresDatabase:
             self._engine.dispose()
 
 
-def _replace_rows(catalog: PostgresCatalog, other: str) -> int:
-    """Replace all that a catalog holds by what another schema holds, and return the generation.
+def _replace_rows(catalog: PostgresCatalog, source: SqlCatalog) -> int:
+    """Replace all that a catalog holds by what another one holds, and return the generation.
 
     Raises:
         ArchiveError: Ids of the other catalog have been used here since it was created.
     """
-    connection = catalog.connection
-    newest = catalog.next_tile_id() - 1
-    first = connection.execute(text(f"SELECT min(first_id) FROM {other}.segments")).scalar()  # noqa: S608  (checked)
-    if first is not None and int(first) <= newest:
+    segments, model = source.segments(), source.model()
+    if segments and segments[0].first_id < catalog.next_tile_id():
         raise ArchiveError("the new vectors were made for an older state of this archive; run: bandsight reindex again")
     generation = catalog.advance()
-    for name in ("scenes", "segments", "failures"):
-        # Tiles are deleted with their scenes.
-        connection.execute(text(f"DELETE FROM {name}"))  # noqa: S608  (a constant)
+    connection = catalog.connection
+    for row in (TileRow, SceneRow, SegmentRow, FailureRow):
+        connection.execute(delete(row))
     for row in (SceneRow, TileRow, SegmentRow, FailureRow):
-        names, table = ", ".join(column.name for column in row.__table__.columns), row.__tablename__
-        connection.execute(text(f"INSERT INTO {table} ({names}) SELECT {names} FROM {other}.{table}"))  # noqa: S608
-    catalog.begin_scenes_at(int(connection.execute(text("SELECT coalesce(max(id), 0) + 1 FROM scenes")).scalar_one()))
+        while copy_part(source.connection, catalog, row.__table__):  # type: ignore[arg-type]
+            pass
+    catalog.begin_scenes_at(max(catalog.next_scene_id(), source.next_scene_id()))
     forget_changes(connection, generation)
-    connection.execute(text("UPDATE segments SET generation = :number"), {"number": generation})
-    taken = [column.name for column in ArchiveRow.__table__.columns if column.name.startswith("model_")]
-    values = ", ".join(f"{name} = (SELECT {name} FROM {other}.archive)" for name in (*taken, "next_tile_id"))  # noqa: S608
-    connection.execute(text(f"UPDATE archive SET {values}"))  # noqa: S608  (constants)
+    connection.execute(update(SegmentRow).values(generation=generation))
+    assert model is not None
+    values = {f"model_{name}": value for name, value in asdict(model).items()}
+    connection.execute(update(ArchiveRow).values(**values, next_tile_id=source.next_tile_id()))
     return generation

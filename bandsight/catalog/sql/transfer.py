@@ -1,6 +1,7 @@
 """Copies a catalog row for row into another one, whatever database each is in; it goes on where it was stopped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import JSON, Connection, Integer, String, Table, cast, func, select, tuple_
@@ -55,17 +56,59 @@ def differences(source: Connection, target: Connection, table: Table) -> Iterato
 def copy_all(source: Connection, target: SqlCatalog, *, first_scene: int) -> None:
     """Copy all that a catalog holds into an empty one, in one transaction.
 
+    Args:
+        source: A transaction that reads one committed state.
+        target: A transaction that writes, with tables and no rows.
+        first_scene: Id of the next scene.
+
     Raises:
-        ArchiveError: The target's rows are not those of the source.
+        ArchiveError: The source is no archive.
     """
-    for table in data_tables():
-        if table.name == ArchiveRow.__tablename__:
-            target.begin_scenes_at(first_scene)
-            target.settle()
+    *tables, _ = data_tables()
+    for table in tables:
         while copy_part(source, target, table):
             pass
-    if target.model() is None:
+    complete(source, target, first_scene=first_scene)
+
+
+def complete(source: Connection, target: SqlCatalog, *, first_scene: int) -> None:
+    """Make a copy an archive: ids go on where the source's do, and the archive's own row comes last.
+
+    Raises:
+        ArchiveError: The source is no archive.
+    """
+    target.begin_scenes_at(first_scene)
+    target.settle()
+    if not copy_part(source, target, data_tables()[-1]):
         raise ArchiveError("catalog: it names no model; restore it from a backup")
+
+
+def take_over(
+    source: SqlCatalog,
+    writing: Callable[[], AbstractContextManager[SqlCatalog]],
+    before_completion: Callable[[], None],
+    progress: Callable[[str, int], None],
+) -> None:
+    """Copy a catalog, part by part, compare the copies row for row, and complete the copy; see `CatalogDatabase`.
+
+    Raises:
+        ArchiveError: The rows differ in the end.
+    """
+    *tables, _ = data_tables()
+    for table in tables:
+        while True:
+            with writing() as target:
+                count = copy_part(source.connection, target, table)
+            if not count:
+                break
+            progress(table.name, count)
+    with writing() as target:
+        for table in tables:
+            for difference in differences(source.connection, target.connection, table):
+                raise ArchiveError(f"{difference}; delete the copy, then run the same again")
+    before_completion()
+    with writing() as target:
+        complete(source.connection, target, first_scene=source.next_scene_id())
 
 
 def _has_numbers(table: Table) -> bool:

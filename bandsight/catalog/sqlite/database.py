@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,11 @@ from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 
-from bandsight.catalog.port import CatalogCopy
+from bandsight.catalog.port import CatalogCopy, CatalogDatabase
 from bandsight.catalog.records import ModelIdentity
+from bandsight.catalog.sql.catalog import SqlCatalog
 from bandsight.catalog.sql.schema import HEAD, check_version, migrate, schema_version
-from bandsight.catalog.sql.transfer import copy_all
+from bandsight.catalog.sql.transfer import copy_all, take_over
 from bandsight.catalog.sqlite.catalog import SqliteCatalog
 from bandsight.catalog.sqlite.engine import BUSY_TIMEOUT_S, clear_errors, open_engine
 from bandsight.catalog.sqlite.swap import attach, detach, replace_rows
@@ -139,6 +140,34 @@ class SqliteDatabase:
                     return replace_rows(connection, SqliteCatalog(connection))
             finally:
                 detach(connection)
+
+    def take_over(
+        self,
+        source: CatalogDatabase,
+        before_completion: Callable[[], None],
+        progress: Callable[[str, int], None],
+    ) -> None:
+        """Become a copy of another catalog; see `CatalogDatabase`. Until it is complete, it lacks its name."""
+        if self.exists():
+            raise ArchiveError(f"{self._folder}: there is an archive here already; choose another folder")
+        unfinished = self._folder / _UNFINISHED
+        engine = open_engine(unfinished, wal=False)
+
+        @contextmanager
+        def writing() -> Iterator[SqliteCatalog]:
+            with engine.connect().execution_options(writes=True) as connection, connection.begin():
+                yield SqliteCatalog(connection)
+
+        with clear_errors(unfinished), source.reading() as rows:
+            assert isinstance(rows, SqlCatalog)
+            try:
+                migrate(engine)
+                take_over(rows, writing, before_completion, progress)
+            finally:
+                engine.dispose()
+        _flush(unfinished)
+        unfinished.replace(self._file)
+        _flush(self._folder)
 
     def size_bytes(self) -> int:
         """Return the size of the file."""

@@ -181,6 +181,9 @@ class StoreFolder:
         source = self.path_of(segment)
         copy = target / "vectors" / source.name
         copy.parent.mkdir(exist_ok=True)
+        if copy.exists() and copy.stat().st_size > 0 and file_checksum(copy) == segment.sha256:
+            # Of a copy that was stopped.
+            return True
         try:
             shutil.copyfile(source, copy)
         except FileNotFoundError:

@@ -94,6 +94,9 @@ class LocalVectorStore:
         on_device = load([part.file for part in parts], device, self._state.device if self._state else None)
         self._state = StoreState(shown, snapshot.scenes, index, stamp, firsts, on_device)
 
+    def ping(self) -> None:
+        """Do nothing: there is no server."""
+
     def merge(self) -> tuple[list[Segment], list[Segment]]:
         """Write what is shown without its deleted rows, small segments together; a commit makes it valid.
 

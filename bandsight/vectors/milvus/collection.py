@@ -1,0 +1,310 @@
+"""One collection in a Milvus server: the only place that knows pymilvus. It keeps to what Milvus 2.3 and 2.6 share.
+
+Rows carry beside their vector what filters can be pushed down with: the tile's boxes, its registered fields, its scene,
+and the collection, sensor and time of the scene. Unknown numbers are `UNKNOWN`; an absent second box lies nowhere.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.attributes.columns import SceneColumns, TileColumns
+from bandsight.attributes.fields import FIELDS
+from bandsight.errors import ArchiveError, EngineUnavailableError, needs_extra
+
+UNKNOWN = -1e30
+"""Stands for a number that is not known: Milvus 2.3 has no null."""
+MAX_HITS = 16_384
+"""Most hits that Milvus returns."""
+BOX_FIELDS = tuple(f"{side}{part}" for part in ("", "2") for side in ("west", "south", "east", "north"))
+_NOWHERE = (1e3, 1e3, -1e3, -1e3)
+_TEXT_CHARS = 512
+# A graph of 16 neighbours; recall is set at search time, and measured.
+_INDEX = {"index_type": "HNSW", "metric_type": "IP", "params": {"M": 16, "efConstruction": 200}}
+_PARTITIONS = 16
+# Rows in one request: at 1152 numbers, 23 MB of at most 64.
+_ROWS = 5000
+_WAIT_S = 1800
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
+_REFUSED = re.compile("auth|permission|privilege|not authenticated|token", re.IGNORECASE)
+_GONE = re.compile("collection not found|can't find collection|not exist", re.IGNORECASE)
+
+_T = TypeVar("_T")
+
+
+class CollectionGoneError(Exception):
+    """The server has no such collection: it was dropped, or another one has taken its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a server is, and what an archive's collections are called there."""
+
+    uri: str
+    """`http://HOST:PORT`, https with TLS."""
+    token: str
+    """`USER:PASSWORD` or a token, empty for none."""
+    database: str
+    """Milvus database."""
+    name: str
+    """What the names of the archive's collections begin with."""
+    timeout_s: float
+    """Longest wait for an answer to a search."""
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Read `milvus://[USER:PASSWORD@]HOST:PORT/DATABASE/NAME?tls=true&timeout_s=10`.
+
+        Raises:
+            ArchiveError: A part is missing or wrong.
+        """
+        form = "milvus://[USER:PASSWORD@]HOST:PORT/DATABASE/NAME?tls=true"
+        try:
+            parts = urlsplit(url)
+            port = parts.port or 19530
+        except ValueError as error:
+            raise ArchiveError(f"vectors: {error}; need {form}") from error
+        path = [unquote(part) for part in parts.path.split("/") if part]
+        database, name = (["default", "bandsight"], ["default", *path], path)[min(len(path), 2)][:2]
+        options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        unknown = set(options) - {"tls", "timeout_s"}
+        if parts.scheme != "milvus" or not parts.hostname or len(path) > 2 or unknown:  # noqa: PLR2004
+            raise ArchiveError(f"vectors {_without_password(url)}: need {form}")
+        if not _NAME.fullmatch(name) or not _NAME.fullmatch(database):
+            raise ArchiveError(f"vectors: name {database}/{name}: need letters, digits and _, as in default/bandsight")
+        try:
+            timeout_s = float(options.get("timeout_s", "10"))
+        except ValueError as error:
+            raise ArchiveError(f"vectors: timeout_s={options['timeout_s']}: need a number") from error
+        tls = options.get("tls", "false").lower()
+        if tls not in {"true", "false"} or not timeout_s > 0:
+            raise ArchiveError(f"vectors: tls={tls}, timeout_s={timeout_s:g}: need true or false, and more than 0")
+        user = unquote(parts.username or "")
+        token = f"{user}:{unquote(parts.password)}" if parts.password is not None else user
+        scheme = "https" if tls == "true" else "http"
+        return cls(
+            uri=f"{scheme}://{parts.hostname}:{port}", token=token, database=database, name=name, timeout_s=timeout_s
+        )
+
+    def __str__(self) -> str:
+        return f"{self.uri.replace('https', 'milvus').replace('http', 'milvus')}/{self.database}/{self.name}"
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^@/]*@", "//***@", url)
+
+
+class Milvus:
+    """A connection to a server; safe to share between threads, and good again after the server was restarted."""
+
+    def __init__(self, place: Place) -> None:
+        """Connect.
+
+        Raises:
+            EngineUnavailableError: The server does not answer.
+            ArchiveError: It refuses the user, or has no such database.
+            MissingExtraError: The client is not installed.
+        """
+        with needs_extra("cluster", "vectors in Milvus"):
+            from pymilvus import MilvusClient
+        # It logs each failure with its trace; they are reported as errors of ours.
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+        self.place = place
+        with self._clear_errors():
+            self._client: Any = MilvusClient(
+                uri=place.uri, token=place.token, db_name=place.database, timeout=place.timeout_s
+            )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is a collection."""
+        return self._ask(lambda: bool(self._client.has_collection(name)))
+
+    def dim(self, name: str) -> int:
+        """Return the length of a collection's vectors."""
+        fields = self._ask(lambda: self._client.describe_collection(name))["fields"]
+        return next(int(field["params"]["dim"]) for field in fields if field["name"] == "vector")
+
+    def create(self, name: str, dim: int) -> None:
+        """Create an empty collection, indexed and loaded."""
+        from pymilvus import DataType
+
+        schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False, description="Bandsight tiles")
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
+        for field in ("scene_id", "start_us", "end_us"):
+            schema.add_field(field, DataType.INT64)
+        for field in (*BOX_FIELDS, *(one.name for one in FIELDS.tile)):
+            schema.add_field(field, DataType.DOUBLE)
+        schema.add_field("sensor", DataType.VARCHAR, max_length=_TEXT_CHARS)
+        schema.add_field("collection", DataType.VARCHAR, max_length=_TEXT_CHARS, is_partition_key=True)
+        index = self._client.prepare_index_params()
+        index.add_index("vector", **_INDEX)
+        self._ask(
+            lambda: self._client.create_collection(
+                name, schema=schema, index_params=index, num_partitions=_PARTITIONS, timeout=_WAIT_S
+            )
+        )
+
+    def drop(self, name: str) -> None:
+        """Delete a collection, if it exists."""
+        self._ask(lambda: self._client.drop_collection(name))
+
+    def names(self) -> list[str]:
+        """Return the names of all collections of the database."""
+        return list(self._ask(self._client.list_collections))
+
+    def upsert(self, name: str, vectors: NDArray[np.float32], tiles: TileColumns, scenes: SceneColumns) -> None:
+        """Write rows in place of those with the same ids; the scene of each must be there."""
+        for start in range(0, len(tiles), _ROWS):
+            part = slice(start, start + _ROWS)
+            rows = list(_rows(vectors[part], tiles.take(part), scenes))
+            self._ask(lambda rows=rows: self._client.upsert(name, rows, timeout=_WAIT_S))  # type: ignore[misc]
+
+    def delete(self, name: str, ids: NDArray[np.int64]) -> None:
+        """Delete rows; those that are gone do not matter."""
+        for start in range(0, len(ids), _ROWS):
+            part = ids[start : start + _ROWS].tolist()
+            self._ask(lambda part=part: self._client.delete(name, ids=part, timeout=_WAIT_S))  # type: ignore[misc]
+
+    def count(self, name: str, *, strong: bool) -> int:
+        """Return how many rows there are: as of now (`strong`), or as searches see them."""
+        level = "Strong" if strong else "Bounded"
+        found = self._ask(
+            lambda: self._client.query(name, filter="", output_fields=["count(*)"], consistency_level=level)
+        )
+        return int(found[0]["count(*)"])
+
+    def ids(self, name: str) -> NDArray[np.int64]:
+        """Return the ids of all rows, ascending."""
+        found: list[int] = []
+        while True:
+            after = f"id > {found[-1] if found else -(2**62)}"
+            rows = self._ask(
+                lambda after=after: self._client.query(  # type: ignore[misc]
+                    name, filter=after, output_fields=["id"], limit=MAX_HITS, consistency_level="Strong"
+                )
+            )
+            if not rows:
+                return np.array(found, np.int64)
+            found += sorted(int(row["id"]) for row in rows)
+
+    def settle(self, name: str, rows: int) -> None:
+        """Wait until all rows are durable, indexed, loaded and seen by searches.
+
+        Until then, Milvus leaves rows out of its answers without a word.
+
+        Raises:
+            EngineUnavailableError: That takes longer than half an hour.
+        """
+        limit = time.monotonic() + _WAIT_S
+        self._ask(lambda: self._client.flush(name, timeout=_WAIT_S))
+        self._ask(lambda: self._client.load_collection(name, timeout=_WAIT_S))
+        pause = 0.05
+        while not self._is_settled(name, rows):
+            if time.monotonic() > limit:
+                raise EngineUnavailableError(
+                    f"{self.place}: {name} is not indexed and loaded after {_WAIT_S} s; run: bandsight optimize again"
+                )
+            time.sleep(pause)
+            pause = min(2.0, pause * 1.5)
+
+    def _is_settled(self, name: str, rows: int) -> bool:
+        index = self._ask(lambda: self._client.describe_index(name, "vector"))
+        if int(index.get("pending_index_rows", 0)):
+            return False
+        return self.count(name, strong=False) == rows == self.count(name, strong=True)
+
+    def search(
+        self, name: str, queries: NDArray[np.float32], limit: int, ef: int, expression: str
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Return ids and scores of the nearest rows of each query, best first.
+
+        Args:
+            name: The collection.
+            queries: Shape (q, dim).
+            limit: Most hits of each.
+            ef: How many rows the search keeps in sight; at least `limit`.
+            expression: Which rows count, in Milvus's own language; all when empty.
+
+        Raises:
+            CollectionGoneError: There is no such collection.
+            EngineUnavailableError: The server does not answer in time.
+        """
+        params = {"metric_type": "IP", "params": {"ef": max(ef, limit)}}
+        found = self._ask(
+            lambda: self._client.search(
+                name,
+                data=list(np.ascontiguousarray(queries, np.float32)),
+                limit=limit,
+                filter=expression,
+                search_params=params,
+                consistency_level="Bounded",
+                timeout=self.place.timeout_s,
+            )
+        )
+        return [
+            (np.array([hit["id"] for hit in hits], np.int64), np.array([hit["distance"] for hit in hits], np.float32))
+            for hits in found
+        ]
+
+    def _ask(self, call: Callable[[], _T]) -> _T:
+        with self._clear_errors():
+            return call()
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        import grpc
+        from pymilvus import MilvusException
+
+        try:
+            yield
+        except (MilvusException, grpc.RpcError) as error:
+            message = " ".join(str(getattr(error, "message", "") or error).split())[:300]
+            if _GONE.search(message) and "database" not in message.split("[")[0]:
+                raise CollectionGoneError(message) from error
+            if _REFUSED.search(message):
+                raise ArchiveError(
+                    f"{self.place}: Milvus refuses the user ({message}); check user and password in the vectors' URL"
+                ) from error
+            if "database not found" in message:
+                raise ArchiveError(f"{self.place}: Milvus has no such database; create it, or name another") from error
+            raise EngineUnavailableError(
+                f"{self.place}: Milvus does not answer ({message}); try again when it is back"
+            ) from error
+
+
+def _rows(vectors: NDArray[np.float32], tiles: TileColumns, scenes: SceneColumns) -> Iterator[dict[str, Any]]:
+    at = np.searchsorted(scenes.ids, tiles.scene_ids)
+    starts = scenes.times_us if scenes.starts_us is None else scenes.starts_us
+    ends = scenes.times_us if scenes.ends_us is None else scenes.ends_us
+    boxes = np.where(np.isnan(tiles.boxes), np.array([_NOWHERE, _NOWHERE]), tiles.boxes).reshape(-1, 8)
+    fields = {one.name: np.nan_to_num(tiles.values[one.name], nan=UNKNOWN) for one in FIELDS.tile}
+    for row, scene in enumerate(at.tolist()):
+        yield {
+            "id": int(tiles.ids[row]),
+            "vector": vectors[row],
+            "scene_id": int(tiles.scene_ids[row]),
+            "start_us": int(starts[scene]),
+            "end_us": int(ends[scene]),
+            "sensor": short(str(scenes.sensors[scene])),
+            "collection": short(str(scenes.collections[scene])),
+            **dict(zip(BOX_FIELDS, boxes[row].tolist(), strict=True)),
+            **{name: float(values[row]) for name, values in fields.items()},
+        }
+
+
+def short(text: str) -> str:
+    """Return text as the server keeps it: so many bytes at most."""
+    return text.encode()[:_TEXT_CHARS].decode(errors="ignore")

@@ -1,0 +1,270 @@
+"""The store on Milvus: the segments of the local store, and an index of them in Milvus instead of in memory."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.attributes.filters import Filter
+from bandsight.attributes.matching import matching
+from bandsight.attributes.segments import Segment
+from bandsight.errors import ArchiveError
+from bandsight.vectors.local import ivf_build as building
+from bandsight.vectors.local.index_files import drop_index
+from bandsight.vectors.local.ivf_build import Rows
+from bandsight.vectors.local.snapshot import Masks, StoreState
+from bandsight.vectors.local.store import LocalVectorStore
+from bandsight.vectors.milvus.collection import CollectionGoneError, Milvus, Place
+from bandsight.vectors.milvus.facts import Facts, drop_facts, facts_stamp, load_facts, save_facts
+from bandsight.vectors.milvus.search import MilvusChoice
+from bandsight.vectors.milvus.tuning import measured
+from bandsight.vectors.port import Snapshot, StoreContext
+from bandsight.vectors.scores import Ranked
+
+# A collection that lacks more than this share of the tiles is made anew, not filled up.
+_STILL_FITS = 0.5
+
+
+def open_store(url: str, context: StoreContext) -> "MilvusVectorStore":
+    """Open the segments in the archive's folder, and connect to the server that indexes them.
+
+    Args:
+        url: `milvus://[USER:PASSWORD@]HOST:PORT/DATABASE/NAME`; see `bandsight.vectors.milvus.collection`.
+        context: What the store may ask of the catalog; with the archive's folder.
+
+    Raises:
+        EngineUnavailableError: The server does not answer.
+        ArchiveError: It refuses the user, or keeps vectors of another length under this archive's name.
+    """
+    if context.folder is None:
+        raise ArchiveError(f"{url}: vectors in Milvus need a folder of files too; give the archive one")
+    return MilvusVectorStore(context.folder, Milvus(Place.parse(url)), context)
+
+
+def check(url: str) -> None:
+    """Connect to a server, for the error that this may raise; see `open_store`."""
+    Milvus(Place.parse(url)).close()
+
+
+class MilvusVectorStore(LocalVectorStore):
+    """A `VectorStore`: files are written, shown, selected and scanned as by the local store; Milvus proposes hits."""
+
+    def __init__(self, folder: Path, milvus: Milvus, context: StoreContext) -> None:
+        """Open a store.
+
+        Args:
+            folder: The archive's folder.
+            milvus: The server.
+            context: What the store may ask of the catalog.
+        """
+        super().__init__(folder, context.dim, context.columns_of, context.footprints, lambda *_: None)
+        self._milvus = milvus
+        self._facts: Facts | None = None
+        self._facts_stamp: tuple[int, int] | None = None
+        self._newest = 0
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Serve this state; see `VectorStore`."""
+        super().show(snapshot)
+        if self._state is not None and self._state.index is not None:
+            # Of a former life on files alone.
+            drop_index(self.folder.derived)
+            self._state = replace(self._state, index=None, stamp=None)
+        self._newest = snapshot.newest
+        stamp = facts_stamp(self.folder.derived)
+        if stamp != self._facts_stamp or self._facts is None:
+            self._serve(load_facts(self.folder.derived))
+            self._facts_stamp = stamp
+
+    def ping(self) -> None:
+        """Ask the server for the archive's collection; see `VectorStore`."""
+        facts = self._facts
+        self._milvus.exists(self._milvus.place.name if facts is None else facts.collection)
+
+    def _serve(self, facts: Facts | None) -> None:
+        # One beyond the newest tile was not made from this catalog.
+        facts = None if facts is None or facts.up_to > self._newest else facts
+        if facts is not None and self._milvus.exists(facts.collection):
+            found = self._milvus.dim(facts.collection)
+            if found != self._dim:
+                raise ArchiveError(
+                    f"{self._milvus.place}: {facts.collection} holds vectors of {found} numbers, the archive's have "
+                    f"{self._dim}; name another server or name in the vectors' URL"
+                )
+        self._facts = facts
+
+    def search(self, queries: NDArray[np.float32], k: int, where: Filter, *, exact: bool = False) -> list[Ranked]:
+        """Search by Milvus where that pays, else by exact scan; see `VectorStore`."""
+        return self.choose(where).search(queries, k, exact=exact)
+
+    def choose(self, where: Filter) -> MilvusChoice:  # type: ignore[override]  (another `Choice`)
+        """Decide which tiles pass; see `VectorStore`."""
+        state, facts = self._current(), self._facts
+        masks = Masks.of([matching(shown.view, where, self._footprints) for shown in state.shown])
+        return MilvusChoice(state, masks, where, self._milvus, facts)
+
+    # The index
+
+    @property
+    def index_figures(self) -> dict[str, Any]:
+        """The index's kind, size, width and measured recall."""
+        facts = self._facts
+        return {"index": "none"} if facts is None else {**facts.figures, "up_to_tile": facts.up_to}
+
+    @property
+    def unindexed(self) -> int:
+        """How many rows are scanned because they are newer than the collection; none where there is none."""
+        facts = self._facts
+        if facts is None:
+            return 0
+        return sum(
+            int(np.count_nonzero(one.view.alive & (one.part.columns.ids > facts.up_to)))
+            for one in self._current().shown
+        )
+
+    def optimize(
+        self,
+        texts: NDArray[np.float32] | None = None,
+        *,
+        budget_bytes: int | None = None,  # noqa: ARG002  (the server's memory is its own)
+    ) -> dict[str, Any]:
+        """Fill a collection with every tile that lives, measure and serve it; see `VectorStore`."""
+        if not self.worth_an_index:
+            return {"index": "none", "reason": "small enough for exact scans"}
+        state = self._current()
+        began = time.monotonic()
+        facts = self._filled(state, self._usable(state) or self._new_collection())
+        facts = replace(facts, figures={"index": "Milvus HNSW16", "build_s": round(time.monotonic() - began, 1)})
+        began = time.monotonic()
+        facts = measured(self._milvus, facts, state, _parts(state), texts)
+        facts = replace(facts, figures={**facts.figures, "measure_s": round(time.monotonic() - began, 1)})
+        self._save(facts)
+        return facts.figures
+
+    def extend(self) -> bool:
+        """Add to the collection the tiles that it lacks, at the widths measured before; see `VectorStore`."""
+        state = self._current()
+        usable = self._usable(state)
+        if usable is None:
+            return False
+        facts = self._filled(state, usable)
+        save_facts(self.folder.derived, replace(facts, figures={**facts.figures, "rows": facts.rows}))
+        return True
+
+    def _usable(self, state: StoreState) -> Facts | None:
+        """Return the collection there is, None when there is none or it holds too little."""
+        facts = self._facts
+        if facts is None or not self._milvus.exists(facts.collection):
+            return None
+        held = sum(int((one.view.alive & (one.part.columns.ids <= facts.up_to)).sum()) for one in state.shown)
+        living = sum(one.view.living for one in state.shown)
+        return facts if held >= _STILL_FITS * living else None
+
+    def _new_collection(self) -> Facts:
+        """Create a collection under a name that was never used: readers keep the one before."""
+        name = f"{self._milvus.place.name}_{secrets.token_hex(6)}"
+        self._milvus.create(name, self._dim)
+        return Facts(collection=name, first_id=0, up_to=-1, rows=0)
+
+    def _filled(self, state: StoreState, facts: Facts) -> Facts:
+        """Write what the collection lacks, delete what it has too much, and wait until searches see all of it."""
+        held = self._milvus.ids(facts.collection) if facts.rows else np.empty(0, np.int64)
+        living = [one.part.columns.ids[one.view.alive] for one in state.shown]
+        every = np.concatenate([np.empty(0, np.int64), *living])
+        for one in state.shown:
+            ids = one.part.columns.ids
+            # Rows beyond the mark may stem from a writer that died, whose ids others have got since.
+            rows = np.flatnonzero(one.view.alive & ~(np.isin(ids, held) & (ids <= facts.up_to)))
+            if len(rows):
+                vectors = one.part.file.sound(rows).astype(np.float32)
+                self._milvus.upsert(facts.collection, vectors, one.part.columns.take(rows), state.scenes)
+        self._milvus.delete(facts.collection, np.setdiff1d(held, every))
+        self._milvus.settle(facts.collection, len(every))
+        first, last = (int(every[0]), int(every[-1])) if len(every) else (0, -1)
+        return replace(facts, first_id=first, up_to=last, rows=len(every))
+
+    def _save(self, facts: Facts) -> None:
+        save_facts(self.folder.derived, facts)
+        self._facts, self._facts_stamp = facts, facts_stamp(self.folder.derived)
+
+    @property
+    def worth_an_index(self) -> bool:
+        """Whether there are enough rows: fewer are scanned exactly in milliseconds."""
+        return sum(one.view.living for one in self._current().shown) >= building.WORTH_IT
+
+    # Maintenance
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts and sizes."""
+        return {**super().stats(), "vectors_in": str(self._milvus.place)}
+
+    def verify(self, *, full: bool) -> list[str]:
+        """Compare files with the catalog, and Milvus with the files; see `VectorStore`."""
+        return super().verify(full=full) + self._differences(full=full)
+
+    def _differences(self, *, full: bool) -> list[str]:
+        facts = self._facts
+        if facts is None:
+            return []
+        what = f"{self._milvus.place}: {facts.collection}"
+        try:
+            count = self._milvus.count(facts.collection, strong=True)
+            held = self._milvus.ids(facts.collection) if full else None
+        except CollectionGoneError:
+            return [f"{what}: is gone; run: bandsight repair, then optimize"]
+        if count < facts.rows:
+            return [f"{what}: {facts.rows - count} of {facts.rows} rows are missing; run: bandsight repair"]
+        if held is not None:
+            living = [one.part.columns.ids[one.view.alive] for one in self._current().shown]
+            expected = np.concatenate([np.empty(0, np.int64), *living])
+            lost = np.setdiff1d(expected[expected <= facts.up_to], held)
+            if len(lost):
+                return [f"{what}: {len(lost)} tiles are missing, first {lost[0]}; run: bandsight repair"]
+        return []
+
+    def repair_derived(self) -> list[str]:
+        """Delete damaged files, and a collection that does not hold what it should; see `VectorStore`."""
+        report = super().repair_derived()
+        facts = load_facts(self.folder.derived)
+        if facts is None:
+            return report
+        try:
+            sound = self._milvus.count(facts.collection, strong=True) >= facts.rows
+        except CollectionGoneError:
+            sound = False
+        if not sound:
+            drop_facts(self.folder.derived)
+            self._milvus.drop(facts.collection)
+            report.append(f"{self._milvus.place}: {facts.collection} was not whole, dropped; run: bandsight optimize")
+        return report
+
+    def remove_unnamed(self, named: set[str], newest: int) -> None:
+        """Delete files that no commit names, and collections that took too long or were replaced."""
+        super().remove_unnamed(named, newest)
+        facts = load_facts(self.folder.derived)
+        kept = None if facts is None else facts.collection
+        prefix = f"{self._milvus.place.name}_"
+        if facts is not None or self._facts is not None:
+            for name in self._milvus.names():
+                if name.startswith(prefix) and len(name) == len(prefix) + 12 and name != kept:
+                    self._milvus.drop(name)
+
+    def adopt(self, beside: Self, segments: Sequence[Segment]) -> None:
+        """Link another store's files into this folder, and take over its collection; see `VectorStore`."""
+        super().adopt(beside, segments)
+        # The other one may be a local store, with an index in files that nothing here would use.
+        drop_index(self.folder.derived)
+        facts = load_facts(beside.folder.derived)
+        if facts is None:
+            drop_facts(self.folder.derived)
+        else:
+            save_facts(self.folder.derived, facts)
+
+
+def _parts(state: StoreState) -> list[Rows]:
+    return [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]

@@ -1,0 +1,79 @@
+"""Installs what `make test-cluster` needs and is not there: PostgreSQL with PostGIS from Debian, Milvus from PyPI.
+
+    python -m tests.cluster.install
+
+It says in one sentence what is missing where it cannot install it, and fails.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+
+from tests.cluster.servers import MILVUS_VENV, EngineMissingError, milvus_program, postgres_programs
+
+_MILVUS = "milvus==2.3.5"
+_APT = ("apt-get", "-o", "DPkg::Lock::Timeout=120")
+
+
+def main() -> None:
+    """Install what is missing."""
+    try:
+        install_postgres()
+        install_milvus()
+    except (EngineMissingError, OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"make test-cluster: {error}")
+
+
+def install_postgres() -> None:
+    """Install PostgreSQL and PostGIS with apt-get, unless both are there.
+
+    Raises:
+        EngineMissingError: They cannot be installed here.
+    """
+    if _has_postgis():
+        return
+    way_out = "install PostgreSQL 15 with PostGIS 3 (Debian: postgresql-15 and postgresql-15-postgis-3), then again"
+    if shutil.which("apt-get") is None:
+        raise EngineMissingError(f"PostgreSQL with PostGIS is missing, and there is no apt-get; {way_out}")
+    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if root and shutil.which("sudo") is None:
+        raise EngineMissingError(f"PostgreSQL with PostGIS is missing, and only root may install it; {way_out}")
+    quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
+    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *_packages()]):
+        if subprocess.run([*root, *_APT, *command], check=False, **quiet).returncode:  # type: ignore[call-overload]
+            raise EngineMissingError(f"apt-get {command[0]} failed, see above; {way_out}")
+    if not _has_postgis():
+        raise EngineMissingError(f"the packages brought no PostGIS for the server there is; {way_out}")
+
+
+def _packages() -> list[str]:
+    try:
+        number = postgres_programs().parts[-2]
+    except EngineMissingError:
+        number = "15"
+    return [f"postgresql-{number}", f"postgresql-{number}-postgis-3"]
+
+
+def _has_postgis() -> bool:
+    try:
+        config = postgres_programs() / "pg_config"
+    except EngineMissingError:
+        return False
+    found = subprocess.run([str(config), "--sharedir"], capture_output=True, text=True, check=False)
+    return os.path.exists(f"{found.stdout.strip()}/extension/postgis.control")  # noqa: PTH110  (a text, not a path)
+
+
+def install_milvus() -> None:
+    """Make an environment with the server: it pins what this project does not."""
+    try:
+        milvus_program()
+    except EngineMissingError:
+        venv.create(MILVUS_VENV, with_pip=True)
+        pip = [str(MILVUS_VENV / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", _MILVUS]
+        subprocess.run([*pip, "setuptools"], check=True)
+
+
+if __name__ == "__main__":
+    main()
