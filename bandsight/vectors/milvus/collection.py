@@ -129,7 +129,7 @@ class Milvus:
 
     def exists(self, name: str) -> bool:
         """Return whether there is a collection."""
-        return self._ask(lambda: bool(self._client.has_collection(name)))
+        return self._ask(lambda: bool(self._client.has_collection(name, timeout=self.place.timeout_s)))
 
     def dim(self, name: str) -> int:
         """Return the length of a collection's vectors."""

@@ -102,7 +102,7 @@ class MilvusVectorStore(LocalVectorStore):
         """Search by Milvus where that pays, else by exact scan; see `VectorStore`."""
         return self.choose(where).search(queries, k, exact=exact)
 
-    def choose(self, where: Filter) -> MilvusChoice:  # type: ignore[override]  (another `Choice`)
+    def choose(self, where: Filter) -> MilvusChoice:  # type: ignore[override]
         """Decide which tiles pass; see `VectorStore`."""
         state, facts = self._current(), self._facts
         masks = Masks.of([matching(shown.view, where, self._footprints) for shown in state.shown])

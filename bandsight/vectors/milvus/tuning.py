@@ -15,7 +15,6 @@ from bandsight.vectors.local.snapshot import StoreState
 from bandsight.vectors.milvus.collection import Milvus
 from bandsight.vectors.milvus.expressions import expression_of
 from bandsight.vectors.milvus.facts import Facts, Width
-from bandsight.vectors.milvus.search import raw_scores_of
 
 # Other queries than the measured ones differ by about as much.
 _MARGIN = 0.004
@@ -35,11 +34,11 @@ def measured(
     truths = true_neighbours(parts, sample, max(KS))
     widths: list[Width] = []
     recall: list[dict[str, Any]] = []
-    for (share, where), truth in zip(filters, truths, strict=True):
+    for (share, where), (_, scores) in zip(filters, truths, strict=True):
         row: dict[str, Any] = {"share": round(share, 4)}
         for k in KS:
-            floors = _floors(state, sample, truth[:, :k])
-            ef, reached, found = _narrowest(milvus, facts, sample, floors, expression_of(where, state.scenes), k)
+            expression = expression_of(where, state.scenes)
+            ef, reached, found = _narrowest(milvus, facts, sample, scores[:, k - 1], expression, k)
             row |= {f"ef_at_{k}": ef, **reached}
             if found:
                 widths.append(Width(share=share, k=k, ef=ef))
@@ -47,6 +46,7 @@ def measured(
     figures: dict[str, Any] = {
         **facts.figures,
         "target_recall": TARGET,
+        **{f"recall_at_{k}": min(value for name, value in recall[0].items() if f"recall_at_{k}_" in name) for k in KS},
         **{name: value for name, value in recall[0].items() if name != "share"},
         "filtered": recall[1:],
     }
@@ -62,7 +62,11 @@ def _narrowest(
     expression: str,
     k: int,
 ) -> tuple[int, dict[str, float], bool]:
-    """Return the least width that reaches the target, its recall of each kind of query, and whether it does."""
+    """Return the least width that reaches the target, its recall of each kind of query, and whether it does.
+
+    A hit counts that is as good as the last true neighbour (`floors`, minus infinity where fewer than k tiles pass):
+    among equal tiles it does not matter which is found.
+    """
     recalls: dict[str, float] = {}
     ef = 0
     for ef in (one for one in _EFS if one > k):
@@ -79,17 +83,6 @@ def _narrowest(
         if min(recalls.values()) >= TARGET + _MARGIN:
             return ef, recalls, True
     return ef, recalls, False
-
-
-def _floors(state: StoreState, sample: Sample, truth: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the score of the last true neighbour of each query, minus infinity where there are fewer, shape (q,).
-
-    Recall counts hits that reach it: among equal tiles it does not matter which is found.
-    """
-    floors = np.full(len(truth), -np.inf, np.float32)
-    for row in np.flatnonzero(truth[:, -1] >= 0):
-        floors[row] = raw_scores_of(state, truth[row, -1:], sample.queries[row])[0]
-    return floors
 
 
 def _filters(state: StoreState) -> list[tuple[float, Filter]]:
@@ -112,13 +105,13 @@ def _filters(state: StoreState) -> list[tuple[float, Filter]]:
 
 def _with_filters(sample: Sample, state: StoreState, filters: Sequence[tuple[float, Filter]]) -> Sample:
     span = max(int(one.part.columns.ids[-1]) for one in state.shown) + 1 - sample.first_id
-    allowed: list[NDArray[np.bool_] | None] = [None]
+    masks: list[NDArray[np.bool_]] = []
     for _, where in filters[1:]:
         mask = np.zeros(span, bool)
         for one in state.shown:
             inside = np.isin(one.part.columns.scene_ids, where.scenes) & one.view.alive
             mask[one.part.columns.ids[inside] - sample.first_id] = True
-        allowed.append(mask)
-    counts = [sample.counts[0], *(int(np.count_nonzero(mask)) for mask in allowed[1:])]
+        masks.append(mask)
+    counts = (sample.counts[0], *(int(np.count_nonzero(mask)) for mask in masks))
     shares = tuple(share for share, _ in filters)
-    return replace(sample, shares=shares, allowed=tuple(allowed), counts=tuple(counts))
+    return replace(sample, shares=shares, allowed=(None, *masks), counts=counts)
