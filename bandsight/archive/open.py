@@ -62,9 +62,7 @@ class Engines:
         }
     )
     """What opens a catalog."""
-    vectors: Mapping[str, OpenStore] = field(
-        default_factory=lambda: {"file": local.open_store, "milvus": _milvus}
-    )
+    vectors: Mapping[str, OpenStore] = field(default_factory=lambda: {"file": local.open_store, "milvus": _milvus})
     """What opens the vectors."""
 
     def catalog_of(self, location: Location) -> CatalogDatabase:
