@@ -122,6 +122,8 @@ class Milvus:
             self._client: Any = MilvusClient(
                 uri=place.uri, token=place.token, db_name=place.database, timeout=place.timeout_s
             )
+            # The client may have got a connection that another one made: only an answer tells.
+            self._client.list_collections(timeout=place.timeout_s)
 
     def close(self) -> None:
         """Close the connection."""
