@@ -44,8 +44,8 @@ def test_an_unknown_scheme_is_one_sentence_with_the_way_out(url):
 
 
 def test_an_engine_that_is_not_registered_is_named_with_those_that_are(tmp_path):
-    where = Location(catalog=catalog_url(tmp_path), vectors="milvus://host/a", folder=tmp_path)
-    with pytest.raises(ArchiveError, match=r"no engine keeps the vectors .* at milvus; there are file"):
+    where = Location(catalog=catalog_url(tmp_path), vectors="faraway://host/a", folder=tmp_path)
+    with pytest.raises(ArchiveError, match=r"no engine keeps the vectors .* at faraway; there are file, milvus"):
         ArchiveWriter.create(where, MODEL)
     assert not archive_exists(tmp_path)
     where = Location(catalog="mysql://host/a", vectors=tmp_path.as_uri(), folder=tmp_path)
