@@ -21,8 +21,8 @@ Tone = Literal["linear", "soft", "reflectance"]
 """`linear` changes nothing. `soft` brightens the dark half a little. `reflectance` does so too, and leaves room for
 what is brighter than the range: clouds, snow and sand keep their texture."""
 Range = tuple[float, float]
-_GAMMA = 1 / 1.2
-# Tones above this are pressed together so that none is lost: in reflectance, 0.3 is shown at 85%, 0.7 at 99%.
+_GAMMA = 1 / 1.35
+# Tones above this are pressed together so that none is lost: in reflectance, 0.3 is shown at 85%, 0.7 at 98%.
 _SHOULDER = 0.6
 # The model's estimate of the air takes the darkest ground for almost black. Dry land is not, and would turn orange.
 _HAZE = 0.9

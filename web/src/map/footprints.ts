@@ -55,8 +55,8 @@ const color: ExpressionSpecification = ["interpolate", ["linear"], ["get", "w"],
 export const SMALL: FilterSpecification = [">", ["get", "z"], ["zoom"]];
 export const LARGE: FilterSpecification = ["<=", ["get", "z"], ["zoom"]];
 
-/** Likely hits have an outline, others a fill, stronger for better ones and light enough to see the imagery below. */
-export const FILL: ExpressionSpecification = ["case", ["get", "l"], 0.04, ["+", 0.04, ["*", 0.16, ["get", "w"]]]];
+/** Likely hits have an outline, the best of the others a fill; weak ones do not tint the imagery. */
+export const FILL: ExpressionSpecification = ["case", ["get", "l"], 0.04, ["*", 0.2, ["^", ["get", "w"], 2]]];
 
 export const LAYERS: readonly (FillLayerSpecification | LineLayerSpecification | CircleLayerSpecification)[] = [
   { id: "hits-fill", type: "fill", source: "hits", filter: LARGE, paint: { "fill-color": color, "fill-opacity": FILL } },
