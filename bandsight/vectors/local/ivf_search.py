@@ -20,6 +20,8 @@ from bandsight.vectors.scores import Ranked, best, raw_scores
 _HEAD, _LEAST_HEAD = 8, 64
 # By so many standard deviations a code's score may fall shorter than is usual among the first.
 _DEVIATIONS = 4
+# A code of 16 levels is off by this share of what it encodes (Max, "Quantizing for minimum distortion", 1960).
+_CODE_ERROR = 0.107
 # Rows that codes propose in one visit, for each hit and at least; where all of them may be hits, so many times as many.
 _FETCH, _LEAST_FETCH, _MORE = 16, 400, 8
 # The first visit goes to this share of the lists, at least to some, and to so many rows for each hit.
@@ -49,7 +51,9 @@ class _Seen:
         self.scores = np.concatenate([self.scores, np.full(len(ids), -np.inf, np.float32)])[order]
         self.likely = both[order]
 
-    def read(self, state: StoreState, query: NDArray[np.float32], k: int, most: int) -> float | None:
+    def read(
+        self, state: StoreState, query: NDArray[np.float32], k: int, most: int, least_deviation: float
+    ) -> float | None:
         """Read what may be among the k best; return by how much less a code may score than its raw vector.
 
         The first ones tell how good the k-th is at least, and the best of those read by how much codes' scores fall
@@ -60,6 +64,8 @@ class _Seen:
             query: Shape (dim,).
             k: At least 1.
             most: With more rows to read than this, None is returned: an exact scan is quicker.
+            least_deviation: How far codes are off at least, one standard deviation: hundreds of equal rows do not show
+                it.
         """
         promising = max(_HEAD * k, _LEAST_HEAD)
         while True:
@@ -69,7 +75,7 @@ class _Seen:
             known = np.flatnonzero(self.scores > -np.inf)
             top = known[np.argsort(-self.scores[known])[: max(2 * k, _LEAST_HEAD // 2)]]
             short = self.scores[top] - self.likely[top]
-            deviation = max(short.std(), (self.scores[known] - self.likely[known]).std())
+            deviation = max(short.std(), (self.scores[known] - self.likely[known]).std(), least_deviation)
             shortfall = float(max(short.max(), short.mean() + _DEVIATIONS * deviation)) + slack(query)
             more = int(np.searchsorted(-self.likely, shortfall - self.kth(k), "right"))
             if more <= promising:
@@ -128,7 +134,8 @@ def nearest_by_index(
         while True:
             ids, likely = index.visit(short, lists, outlook, passing, fetch)
             seen.add(ids, likely, again=again)
-            shortfall = seen.read(state, query, k, most) if len(seen.ids) else 0.0
+            deviation = _CODE_ERROR * float(outlook.spreads[lists].mean())
+            shortfall = seen.read(state, query, k, most, deviation) if len(seen.ids) else 0.0
             if shortfall is None:
                 return None
             if len(ids) < fetch or likely[-1] <= seen.kth(k) - shortfall:
