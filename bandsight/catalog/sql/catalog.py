@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import table as sql_table
+from sqlalchemy.exc import DatabaseError
 
 from bandsight.attributes.columns import SceneColumns
 from bandsight.attributes.fields import FIELDS
@@ -59,6 +60,8 @@ _AMONG = TileRow.id.in_(bindparam("ids", expanding=True))
 _TILES = select(
     *(cast(one, String).label(one.name) if one.name == "geometry" else one for one in TileRow.__table__.columns)
 ).where(_AMONG)
+# How SQLite words that a text is none.
+_NO_TEXT = "decode to UTF-8"
 # Built once: building a statement takes as long as running it.
 _SCENES = select(SceneRow.__table__).order_by(SceneRow.id)
 _SOME_SCENES = _SCENES.where(SceneRow.id.in_(bindparam("ids", expanding=True)))
@@ -365,6 +368,11 @@ class SqlCatalog(ABC):
                 row_id = row.id
                 yield read(row)
         except UNREADABLE as error:
+            raise damaged(self.place, row_id, of.__tablename__) from error
+        except DatabaseError as error:
+            # Only what says that a value is damaged: rows of a locked or full disk must not count as lost.
+            if _NO_TEXT not in str(error.orig):
+                raise
             raise damaged(self.place, row_id, of.__tablename__) from error
 
     def changes(self, since: int) -> SceneChanges:
