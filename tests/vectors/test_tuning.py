@@ -122,7 +122,7 @@ def test_a_tolerance_is_halved_until_each_kind_reaches_the_target_and_what_is_cl
     assert made.scan_us > 0
 
 
-def test_without_a_tolerance_that_does_no_width_is_claimed(index, parts):
+def test_without_a_tolerance_that_does_searches_scan(index, parts):
     def prepare(index, allowed):
         return lambda *_: Found((np.empty(0, np.int64), np.empty(0, np.float32)), 1)
 
@@ -130,8 +130,9 @@ def test_without_a_tolerance_that_does_no_width_is_claimed(index, parts):
     with patch.context() as patched:
         patched.setattr(tuning, "SHARES", (1.0,))
         made = tuning.measured(index, parts, None, 0.0, prepare)
-    assert made.widths == ()
     assert made.figures["recall_at_10_image"] == 0.0
+    for k in (1, 10, 50, 1000):
+        assert plan(replace(made, scan_us=10.0), 10**9, 10**9, k) is None
 
 
 def test_the_way_that_was_measured_to_be_quicker_is_taken(index):
