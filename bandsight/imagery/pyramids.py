@@ -52,8 +52,8 @@ class Pyramids:
         self._folder = archive / _FOLDER
 
     def path(self, key: str) -> Path:
-        """Return the file of a scene's pyramid."""
-        return self._folder / f"{key}.{_VERSION}.tif"
+        """Return the file of a scene's pyramid, a GeoTIFF that a scan for scenes does not take for one."""
+        return self._folder / f"{key}.{_VERSION}.pyramid"
 
     def has(self, key: str) -> bool:
         """Return whether a scene has a pyramid."""

@@ -24,7 +24,7 @@ def test_the_whole_page_works_under_a_path_and_a_second_name(open_page, behind_p
     tiles, failed = [], []
 
     def seen(response) -> None:
-        if response.url.endswith(".png") and "/collections/" in response.url:
+        if response.url.endswith(".png") and "/imagery/" in response.url:
             tiles.append(response.url)
         if response.status >= 400:
             failed.append((response.status, response.url))
