@@ -133,7 +133,7 @@ def test_the_newest_search_wins_over_a_slower_older_one(open_page) -> None:
 def test_a_missing_image_shows_its_reason(open_page, shot) -> None:
     page = open_page()
     problem = {"title": "Gone", "status": 410, "detail": "the file of the scene is missing"}
-    for images in ("**/thumbnail.png*", "**/collections/*/tiles/**"):
+    for images in ("**/thumbnail.png*", "**/imagery/tiles/**"):
         page.route(images, lambda route: route.fulfill(status=410, json=problem))
     search(page, "a lake")
     page.locator(".card").get_by_text("No image").first.wait_for()

@@ -311,11 +311,14 @@ def test_an_image_beside_a_description_says_how_they_are_combined(open_page, sho
 def test_a_multiband_geotiff_finds_its_own_tile(open_page, url: str, tmp_path) -> None:
     page = open_page()
     search(page, "a lake")
-    first = cards(page)[0]
     path = tmp_path / "crop.tif"
-    path.write_bytes(page.request.get(f"{url}tiles/{first}/crop.tif").body())
-    with rasterio.open(path) as crop:
-        assert crop.count >= 3
+    for first in cards(page):
+        path.write_bytes(page.request.get(f"{url}tiles/{first}/crop.tif").body())
+        with rasterio.open(path) as crop:
+            if crop.count >= 3:
+                break
+    else:
+        pytest.fail("no result has three bands")
     page.get_by_role("button", name="Start over").or_(
         page.get_by_role("button", name="Clear the description")
     ).first.click()
