@@ -2,7 +2,7 @@
 
 import http.client
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import urlsplit
@@ -37,18 +37,19 @@ def proxied(upstream: str, path: str, *, forwarded: bool, keep_host: bool = Fals
                 headers["X-Forwarded-Proto"] = "http"
                 headers["X-Forwarded-Host"] = self.headers["host"]
                 headers["X-Forwarded-Prefix"] = path
-            connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=120)
-            connection.request(self.command, self.path.removeprefix(path), body or None, headers)
-            response = connection.getresponse()
-            data = response.read()
-            self.send_response(response.status)
-            for name, value in response.getheaders():
-                if name.lower() not in _HOP_BY_HOP:
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-            connection.close()
+            with closing(http.client.HTTPConnection(target.hostname or "", target.port, timeout=120)) as connection:
+                connection.request(self.command, self.path.removeprefix(path), body or None, headers)
+                response = connection.getresponse()
+                data = response.read()
+            # A browser that has moved on hangs up before the answer is there.
+            with suppress(ConnectionError):
+                self.send_response(response.status)
+                for name, value in response.getheaders():
+                    if name.lower() not in _HOP_BY_HOP:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
 
         do_GET = do_POST = do_DELETE = forward  # noqa: N815
 
