@@ -5,11 +5,9 @@ woods scatter it back in any direction, and walls reflect it twice, so towns hav
 """
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
-from training.ground import PLACES, Ground, Shares, covers
+from training.ground import PLACES, Ground, Shares, covers, enlarged
 from training.simulate import fractal
 from training.spectra import KINDS
 
@@ -61,10 +59,7 @@ def radar_ground(n: int, size: int, rng: np.random.Generator) -> Ground:
         speckled = power * rng.gamma(looks, 1 / looks, power.shape)
         views[row] = np.clip((10 * np.log10(speckled + 1e-5) - full[0]) / (full[1] - full[0]), 0, 1)
         labels.append(label)
-    seen = torch.from_numpy(views)
-    if size < shown:
-        seen = functional.interpolate(seen, size=(shown, shown), mode="bicubic", align_corners=False).clamp(0, 1)
-    return Ground(seen, (SAR_UM,) * bands, labels)
+    return Ground(enlarged(views, shown), (SAR_UM,) * bands, labels)
 
 
 def _power(shares: Shares, place: str, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -90,10 +90,15 @@ def ground(n: int, size: int, rng: np.random.Generator, weather: float = 1.0) ->
         under, label = _weather(hazy, waves, label, rng, weather)
         views[row] = _stretched(under, waves, rng)
         labels.append(label)
+    return Ground(enlarged(views, shown), waves, labels)
+
+
+def enlarged(views: NDArray[np.float32], size: int) -> Tensor:
+    """Return views (n, bands, H, H) of 0..1 with sides of `size` pixels, as small tiles are shown to a model."""
     seen = torch.from_numpy(views)
-    if size < shown:
-        seen = functional.interpolate(seen, size=(shown, shown), mode="bicubic", align_corners=False).clamp(0, 1)
-    return Ground(seen, waves, labels)
+    if seen.shape[-1] == size:
+        return seen
+    return functional.interpolate(seen, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)
 
 
 def covers(place: str, size: int, rng: np.random.Generator) -> tuple[Shares, str | None]:

@@ -12,7 +12,7 @@ from open_clip.model import CustomTextCLIP
 from torch import Tensor
 from torch.nn import functional
 
-from bandsight.errors import ModelError, WavelengthError
+from bandsight.errors import WavelengthError
 from bandsight.model.architecture import dense_features, wavelength_inputs
 from bandsight.model.calibration import read_calibration
 from bandsight.model.imagery import ImageryLike
@@ -56,19 +56,14 @@ class ClipEncoder:
         self.digest = digest
         self.license = license
         self.gsd_m = gsd_m
-        self._calibration = read_calibration(folder, digest)
-        bias = None if model.logit_bias is None else float(model.logit_bias)
-        self._probabilities = Probabilities(name, self._calibration, float(model.logit_scale), bias)
-        self.background = self._calibration.background
         self.image_size = preprocess.size
         self.dim = int(
             model.visual.head[-1].out_features if len(model.visual.head) else model.visual.trunk.num_features
         )
-        if self.background is not None and len(self.background) != self.dim:
-            raise ModelError(
-                f"model {name}: its calibration subtracts a background of {len(self.background)} numbers, and its "
-                f"vectors have {self.dim}; run bandsight calibrate again"
-            )
+        calibration = read_calibration(folder, digest)
+        bias = None if model.logit_bias is None else float(model.logit_bias)
+        self._probabilities = Probabilities(name, calibration, float(model.logit_scale), bias, self.dim)
+        self.background = calibration.background
 
     def encode_image(self, image: Tensor, wavelengths: Sequence[float], *, normalize: bool = False) -> Tensor:
         """Return embeddings (N, D) of preprocessed images (N, C, H, W) with one wavelength in µm for each band.
@@ -162,7 +157,7 @@ class ClipEncoder:
 
     def uncalibrated(self, imagery: ImageryLike) -> str | None:
         """Return why imagery has no probability, None where it has one."""
-        return self._calibration.reason(imagery)
+        return self._probabilities.calibration.reason(imagery)
 
     def _uploaded(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Tensor:
         """Return tiles in the size of the tower on its device; uint8, because float32 would be four times as much."""

@@ -34,10 +34,8 @@ class LightEncoder(DeferredEncoder):
         self._tower = tower
         self._loading = threading.Lock()
         calibration = read_calibration(find_model(source).path, self.digest)
-        self._probabilities = Probabilities(source, calibration, logits.get("logit_scale"), logits.get("logit_bias"))
-        if calibration.background is not None and len(calibration.background) != self.dim:
-            # The whole model reports it.
-            self.load()
+        scale, bias = logits.get("logit_scale"), logits.get("logit_bias")
+        self._probabilities = Probabilities(source, calibration, scale, bias, self.dim)
 
     def load(self) -> "ClipEncoder":
         """Return the whole model, loaded once.

@@ -23,6 +23,16 @@ class Probabilities:
     """The model's own, as a logarithm."""
     logit_bias: float | None
     """The model's own; None where it was not trained with one."""
+    dim: int
+    """Length of the model's vectors."""
+
+    def __post_init__(self) -> None:
+        background = self.calibration.background
+        if background is not None and len(background) != self.dim:
+            raise ModelError(
+                f"model {self.model}: its calibration subtracts a background of {len(background)} numbers, and its "
+                f"vectors have {self.dim}; run bandsight calibrate again"
+            )
 
     def of(
         self,

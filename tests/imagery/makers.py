@@ -9,7 +9,8 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from bandsight.catalog.records import Scene
+from bandsight.catalog.records import Scene, Tile
+from bandsight.geo.box import LonLatBox
 from bandsight.geo.footprint import footprint
 from bandsight.raster.bands import BandRef
 from tests import rasters
@@ -91,3 +92,20 @@ def on_grid(
             best = cols, rows, inside
     assert best is not None
     return best
+
+
+def tile_of(col: int, row: int, side: int = 32) -> Tile:
+    """Return the tile of a window of a scene."""
+    return Tile(
+        id=1,
+        scene_id=1,
+        cell="x",
+        scale=1,
+        col_off=col,
+        row_off=row,
+        width=side,
+        height=side,
+        valid_fraction=1.0,
+        geometry={},
+        boxes=(LonLatBox(west=15, south=45, east=15.1, north=45.1),),
+    )

@@ -9,7 +9,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive, ArchiveWriter
-from bandsight.catalog.records import Scene, Tile
+from bandsight.catalog.records import Scene
 from bandsight.imagery.display import toned
 from bandsight.imagery.map_tiles import map_ground, scene_tile
 from bandsight.imagery.rendering import render_spec
@@ -18,7 +18,7 @@ from bandsight.raster.decisions import BandDecision, Decisions
 from indexer.pipeline import index
 from indexer.tiling import Tiling
 from tests.fakes import FakeEmbedder
-from tests.imagery.makers import scene_at, tile_at
+from tests.imagery.makers import scene_at, tile_at, tile_of
 from tests.indexer.conftest import identity
 from tests.rasters import write
 
@@ -27,22 +27,6 @@ UTM = "EPSG:32633"
 REFLECTANCE = {"kind": "linear", "quantity": "reflectance", "low": [0.0] * 3, "high": [3000.0] * 3}
 # Red, green, blue.
 AIR = (0.03, 0.06, 0.1)
-
-
-def tile_of(col: int, row: int, side: int) -> Tile:
-    return Tile(
-        id=1,
-        scene_id=1,
-        cell="x",
-        scale=1,
-        col_off=col,
-        row_off=row,
-        width=side,
-        height=side,
-        valid_fraction=1.0,
-        geometry={},
-        boxes=(),
-    )
 
 
 def reflectance_scene(path: Path, ground: NDArray[np.float64], air: tuple[float, ...] = (0.0,) * 3) -> Scene:

@@ -8,13 +8,14 @@ import pytest
 from affine import Affine
 from numpy.typing import NDArray
 
-from bandsight.catalog.records import Scene, Tile
+from bandsight.catalog.records import Scene
 from bandsight.errors import SceneError
 from bandsight.geo.box import LonLatBox
 from bandsight.imagery.rendering import scene_styles
 from bandsight.imagery.thumbnails import thumbnail
 from bandsight.raster.bands import BandRef
 from tests import rasters
+from tests.imagery.makers import tile_of
 
 GRID = Affine(10, 0, 500_000, 0, -10, 5_000_000)
 AS_IS = {"kind": "as_is", "to_db": False, "low": [0.0], "high": [255.0]}
@@ -44,22 +45,6 @@ def scene_of(bands: list[tuple[float, Path, int]], stretch: dict, width: int = 6
             for n, (wave, path, index) in enumerate(bands)
         ),
         stretch=stretch | {end: stretch[end] * (len(bands) // len(stretch[end])) for end in ("low", "high")},
-        geometry={},
-        boxes=(LonLatBox(west=15, south=45, east=15.1, north=45.1),),
-    )
-
-
-def tile_of(col: int, row: int, side: int = 32) -> Tile:
-    return Tile(
-        id=1,
-        scene_id=1,
-        cell="x",
-        scale=1,
-        col_off=col,
-        row_off=row,
-        width=side,
-        height=side,
-        valid_fraction=1.0,
         geometry={},
         boxes=(LonLatBox(west=15, south=45, east=15.1, north=45.1),),
     )

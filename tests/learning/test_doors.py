@@ -6,39 +6,27 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from bandsight import connect
 from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.cli import loading
 from bandsight.client.client import Client
-from bandsight.client.local import LocalBackend
 from bandsight.errors import NotFoundError, QueryError
-from bandsight.search.searcher import Searcher
-from tests.commands import run_command
+from tests.doors import client_of, commands_on
 from tests.fakes import FakeEmbedder
 from tests.learning.makers import is_pond, label_truly, place_of
-from tests.search_api.stac.conftest import app_of, served
+from tests.search_api.stac.conftest import app_of
 
 
 @pytest.fixture
 def bandsight(capsys, monkeypatch, path):
     monkeypatch.setattr(loading, "load", lambda *_: FakeEmbedder())
-    monkeypatch.setattr(loading, "load_for_queries", lambda *_: FakeEmbedder())
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        return run_command(capsys, monkeypatch, *arguments, "--archive", str(path))
-
-    return call
+    return commands_on(path, capsys, monkeypatch)
 
 
 @pytest.fixture(params=["local", "remote"])
 def client(request, path):
-    if request.param == "local":
-        with Client(LocalBackend(Searcher(Archive.open(path), FakeEmbedder))) as made:
-            yield made
-    else:
-        with Archive.open(path) as archive, served(app_of(archive)) as url, connect(url) as made:
-            yield made
+    with client_of(path, request.param) as made:
+        yield made
 
 
 def split(archive: Archive, count: int) -> tuple[list[int], list[int]]:

@@ -22,8 +22,6 @@ _SCENE_IDS = "pg_get_serial_sequence('scenes', 'id')"
 class PostgresCatalog(SqlCatalog):
     """A `CatalogWriter` on one connection."""
 
-    place = "catalog"
-
     def load(self, table: Table, rows: Iterable[Sequence[Any]]) -> None:
         """Insert whole rows by COPY; see `SqlCatalog`."""
         names = ", ".join(column.name for column in table.columns)

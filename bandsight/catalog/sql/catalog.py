@@ -60,8 +60,6 @@ _AMONG = TileRow.id.in_(bindparam("ids", expanding=True))
 _TILES = select(
     *(cast(one, String).label(one.name) if one.name == "geometry" else one for one in TileRow.__table__.columns)
 ).where(_AMONG)
-# How SQLite words that a text is none.
-_NO_TEXT = "decode to UTF-8"
 # Built once: building a statement takes as long as running it.
 _SCENES = select(SceneRow.__table__).order_by(SceneRow.id)
 _SOME_SCENES = _SCENES.where(SceneRow.id.in_(bindparam("ids", expanding=True)))
@@ -98,6 +96,10 @@ class SqlCatalog(ABC):
             self.begin_scenes_at(first_scene)
 
     # What engines differ in
+
+    def names_damage(self, error: DatabaseError) -> bool:  # noqa: ARG002  (engines know their errors)
+        """Say whether an error means that a stored value is damaged, and nothing else."""
+        return False
 
     @abstractmethod
     def load(self, table: Table, rows: Iterable[Sequence[Any]]) -> None:
@@ -370,8 +372,8 @@ class SqlCatalog(ABC):
         except UNREADABLE as error:
             raise damaged(self.place, row_id, of.__tablename__) from error
         except DatabaseError as error:
-            # Only what says that a value is damaged: rows of a locked or full disk must not count as lost.
-            if _NO_TEXT not in str(error.orig):
+            # Rows of a locked or full disk must not count as lost.
+            if not self.names_damage(error):
                 raise
             raise damaged(self.place, row_id, of.__tablename__) from error
 

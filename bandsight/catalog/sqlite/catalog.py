@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import Table, insert, text
+from sqlalchemy.exc import DatabaseError
 
 from bandsight.catalog.records import TileRecord
 from bandsight.catalog.sql.catalog import SqlCatalog, stored
@@ -21,6 +22,10 @@ class SqliteCatalog(SqlCatalog):
     """A `CatalogWriter` on one connection; a connection that only reads has no use for half of it."""
 
     place = "catalog.sqlite"
+
+    def names_damage(self, error: DatabaseError) -> bool:
+        """Say whether a text is none; see `SqlCatalog`."""
+        return "decode to UTF-8" in str(error.orig)
 
     def load(self, table: Table, rows: Iterable[Sequence[Any]]) -> None:
         """Insert whole rows; see `SqlCatalog`."""
