@@ -66,7 +66,7 @@ def migrate_archive(
     source: Annotated[str, typer.Argument(help="Archive to copy: a folder, a URL or a TOML file.")],
     target: Annotated[str, typer.Argument(help="Where it shall be: a new folder, or a TOML file that names engines.")],
 ) -> None:
-    """Copy an archive to other engines, row for row; the same command goes on where it was stopped."""
+    """Copy an archive to other engines, row for row. If it is stopped, run it again to continue."""
     from bandsight.archive import admin
 
     done: dict[str, int] = {}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # The first byte of a large export may take minutes; a server that is up accepts a connection at once.
 _TIMEOUT = httpx2.Timeout(300.0, connect=10.0)
-# A URL where nobody is at home should be known at once.
+# A URL where no server answers should fail quickly.
 _CHECK_TIMEOUT = httpx2.Timeout(20.0, connect=3.0)
 # For servers that do not name the class of an error.
 _ERRORS: dict[int, type[BandsightError]] = {

@@ -31,7 +31,7 @@ _GREEN_UM, _GREEN_REFLECTANCE = (0.5, 0.6), 0.01
 _COLOURS = 3
 # Bands of longer waves are heat.
 _REFLECTIVE_UM = 3.0
-# No band of a picture is stretched more than so many times as much as another: the noise of an even surface stays grey.
+# Largest ratio between the stretches of two bands of a picture, so that the noise of an even surface stays grey.
 _MOST_GAIN = 2.0
 
 

@@ -194,7 +194,7 @@ def _is_native(dataset: rasterio.io.DatasetReader, scene: Scene) -> bool:
 def _window(
     dataset: rasterio.io.DatasetReader, left: float, top: float, step: float, shape: tuple[int, int]
 ) -> Picture:
-    """Return a window of a pyramid as a picture of this shape; what lies beside the pyramid is transparent."""
+    """Return a window of a pyramid as a picture of this shape; what lies outside it is transparent."""
     rows, cols = shape
     rgb, seen = np.zeros((rows, cols, 3), np.uint8), np.zeros(shape, bool)
     first_col, last_col = _inside(left, step, cols, dataset.width)
@@ -212,7 +212,7 @@ def _window(
 
 
 def _inside(start: float, step: float, count: int, size: int) -> tuple[int, int]:
-    """Return the first of `count` pixels that lies in a pyramid `size` pixels wide, and the one after the last."""
+    """Return the range (start, stop) of `count` pixels that lies within a pyramid `size` pixels wide."""
     first = math.floor(-start / step + 1e-9)
     last = math.ceil((size - start) / step - 1e-9)
     return max(0, first), min(count, last)
