@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARCHIVE ?= demo-archive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: page docs demo test test-cluster test-crash test-corpora validate check lock format serve bench evaluate install
+.PHONY: page docs demo test test-cluster test-crash test-power test-corpora validate check lock format serve bench evaluate install
 
 install: $(VENV)/installed
 
@@ -44,6 +44,10 @@ test-cluster: install
 # A stopped run goes on where it was.
 test-crash: install
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.crash --kills 500 --readers 120
+
+# The long form of tests/archive/test_power_cuts.py: what 10,000 power cuts may leave of a writer's work. Needs strace.
+test-power: install
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.powercut --replays $(or $(REPLAYS),10000)
 
 # What Bandsight takes each raster of public test corpora for (one folder for each clone in DIR), compared with
 # docs/corpora.csv; WRITE=1 writes that table anew.

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.durable import flush, make_folder
 from bandsight.vectors.atomic_io import write_durably
 from indexer.scene import RasterScene
 from indexer.tile_plan import TilePlan
@@ -81,7 +82,10 @@ class CheckpointFolder:
                 shutil.rmtree(old.parent)
         folder = archive / "pending" / about["key"][:_NAME]
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        make_folder(folder)
+        # Of a job that was killed between making a folder and flushing it.
+        flush(folder.parent.parent)
+        flush(folder.parent)
         write_durably(folder / _ABOUT, [json.dumps(about).encode()])
         return cls(folder, about)
 

@@ -14,6 +14,7 @@ from bandsight.archive.tile_columns import tile_columns
 from bandsight.archive.verification import problems_of
 from bandsight.archive.writer import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
+from bandsight.durable import make_folder
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import cannot_write
 from bandsight.vectors.port import StoreContext
@@ -96,7 +97,7 @@ def back_up(archive: Archive, target: Path) -> int:
         ArchiveError: The target is not empty or cannot be written, or a file of the archive is damaged.
     """
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(target)
         if any(target.iterdir()):
             raise ArchiveError(f"{target}: not empty; choose a new folder for each backup")
         for _ in range(_ATTEMPTS):
@@ -139,7 +140,7 @@ def migrate_archive(
     with ArchiveWriter.open(source, engines) as archive:
         if place.folder.resolve() == archive.path.resolve():
             raise ArchiveError(f"{place}: the same folder as the source's; name another one")
-        place.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(place.folder)
         lock = WriterLock(place.folder)
         try:
             with archive.database.reading() as catalog:

@@ -13,6 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from bandsight.durable import flush, make_folder
 from bandsight.errors import ArchiveError
 
 CONFIG_FILE = "archive.toml"
@@ -72,10 +73,13 @@ def write_config(file: Path, config: ArchiveConfig) -> None:
     lines += [f"{key} = {_quoted(value)}" for key, value in places.items() if value]
     text = "\n".join(lines) + "\n"
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if _PASSWORD.search(text) else 0o644)
         with os.fdopen(handle, "w", encoding="utf-8") as opened:
             opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+        flush(file.parent)
     except FileExistsError as error:
         raise ArchiveError(f"{file}: there is an archive here already; open it, or choose another place") from error
     except OSError as error:

@@ -13,6 +13,7 @@ from bandsight.archive.reader import Archive
 from bandsight.archive.relocation import relocated
 from bandsight.archive.writing import Batch, ScenePart, add_in_parts, add_scenes
 from bandsight.catalog.records import ModelIdentity, SceneRecord
+from bandsight.durable import make_folder
 from bandsight.errors import ModelMismatchError, NotFoundError
 
 
@@ -54,7 +55,7 @@ class ArchiveWriter(Archive):
         location = locate(where)
         # Unsupported locations are rejected before anything is created.
         database, _ = engines.catalog_of(location), engines.store_of(location)
-        location.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(location.folder)
         # Created while holding the lock: of two jobs starting at once, one would overwrite the other's catalog.
         lock = WriterLock(location.folder)
         try:

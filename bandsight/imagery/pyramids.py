@@ -5,6 +5,7 @@ They are derived: without them the map is drawn from the scenes' files, as are c
 
 import logging
 import math
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,12 +62,19 @@ class Pyramids:
 
     def save(self, key: str, data: bytes) -> None:
         """Keep a scene's pyramid; a folder that cannot be written, or a full disk, is only logged."""
+        part: Path | None = None
         try:
             self._folder.mkdir(exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
+                part = Path(file.name)
                 file.write(data)
-            Path(file.name).replace(self.path(key))
+                file.flush()
+                # A power cut could leave the name without the bytes.
+                os.fsync(file.fileno())
+            part.replace(self.path(key))
         except OSError as error:
+            if part is not None:
+                part.unlink(missing_ok=True)
             _LOG.info("%s: no pyramid kept (%s)", key, error)
 
     def remove_others(self, keys: Sequence[str]) -> int:

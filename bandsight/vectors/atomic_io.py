@@ -3,12 +3,14 @@
 import mmap
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.durable import flush
 from bandsight.errors import ArchiveError
 
 
@@ -27,17 +29,16 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview]) -> None:
             os.fsync(file.fileno())
         name_durably(temporary, path)
     except OSError as error:
+        # On a full disk, what was written would take room from the next attempt.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
 
 
 def name_durably(temporary: Path, path: Path) -> None:
     """Give a finished and flushed file its name, for good."""
     temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush(path.parent)
 
 
 def drop_page_cache(values: NDArray[Any]) -> None:

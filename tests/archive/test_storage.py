@@ -401,6 +401,7 @@ def test_a_disk_that_fails_is_one_clear_error_and_the_former_state_stays(path, m
             FAULTS[fault](patch)
             with pytest.raises(ArchiveError, match=r"cannot be written .*(nothing is lost|works without)"):
                 work()
+        assert list(path.rglob(".*.tmp")) == []
         assert (answers(archive), archive.generation) == before
         with Archive.open(path) as reader:
             assert answers(reader) == before[0]

@@ -34,13 +34,13 @@ def look(path: Path, allowed: list[State]) -> State:
         scenes = archive.scenes()
         found = {int(Path(scene.href).stem): int(scene.key.rsplit("-", 1)[1]) for scene in scenes}
         assert found in allowed, (found, allowed)
-        _compare_rows(archive, found)
+        compare_rows(archive, found)
         named = {file.stem for file in (path / "vectors").iterdir()}
         assert len(named) == archive.stats()["segments"], named
     return found
 
 
-def _compare_rows(archive: Archive, state: State) -> None:
+def compare_rows(archive: Archive, state: State) -> None:
     """Compare every tile's vector, and searches, with what was written."""
     hits = nearest(archive, vectors(5, 1), 10_000)[0]
     names = [(int(Path(hit.scene.href).stem), hit.tile.col_off // 32) for hit in hits]

@@ -12,6 +12,7 @@ from bandsight.archive import Archive, ArchiveWriter, archive_exists
 from bandsight.archive.admin import create_beside, swap_in, upgrade
 from bandsight.catalog.sql.schema import migrate
 from bandsight.catalog.sqlite.engine import open_engine
+from bandsight.durable import flush
 from indexer.checkpoints import Checkpoint, CheckpointFolder
 from tests.archive.makers import MODEL, entry
 
@@ -74,22 +75,24 @@ def perform(path: Path, operations: Iterator[Operation], say: Callable[[str, Ope
     with ArchiveWriter.open(path) if there else ArchiveWriter.create(path, MODEL) as archive:
         while operation is not None:
             say("begin", operation)
-            _do(archive, operation)
+            change(archive, operation)
             say("done", operation)
             operation = next(operations, None)
 
 
 def downgrade(path: Path) -> None:
     """Turn an archive into one of an old schema."""
-    engine = open_engine(path / "catalog.sqlite")
-    migrate(engine, "0002")
-    engine.dispose()
     # The older version writes columns of its own.
     for file in (path / "index").glob("seg-*"):
         file.unlink()
+    flush(path / "index")
+    engine = open_engine(path / "catalog.sqlite")
+    migrate(engine, "0002")
+    engine.dispose()
 
 
-def _do(archive: Archive, operation: Operation) -> None:
+def change(archive: Archive, operation: Operation) -> None:
+    """Do one operation on an open archive."""
     match operation["kind"]:
         case "add" | "replace":
             archive.add([entry(number, TILES, version=operation["version"]) for number in operation["scenes"]])

@@ -11,7 +11,7 @@ from bandsight.archive import writer as archive_writer
 from bandsight.catalog.sql import checksums
 from bandsight.catalog.sqlite import database
 from bandsight.catalog.sqlite.catalog import SqliteCatalog
-from bandsight.vectors import atomic_io as durable
+from bandsight.vectors import atomic_io
 from bandsight.vectors.local import column_files, folder, index_files
 from bandsight.vectors.local import store as faiss_store
 from bandsight.vectors.local.folder import StoreFolder
@@ -30,8 +30,8 @@ class Step:
 
 
 STEPS = {
-    "rows written, not flushed": Step(durable.os, "fsync", True, "add"),
-    "rows flushed, not named": Step(durable, "name_durably", True, "add"),
+    "rows written, not flushed": Step(atomic_io.os, "fsync", True, "add"),
+    "rows flushed, not named": Step(atomic_io, "name_durably", True, "add"),
     "file named, folder not flushed": Step(Path, "replace", False, "add"),
     "segment written, columns not": Step(folder, "save_columns", True, "add"),
     "columns written, not named": Step(column_files.Path, "write_bytes", False, "add"),
@@ -40,14 +40,14 @@ STEPS = {
     "old scene gone, new one not in": Step(SqliteCatalog, "add_scene", True, "replace"),
     "tiles in, segment not": Step(SqliteCatalog, "add_tiles", False, "add"),
     "segment in, not committed": Step(SqliteCatalog, "add_segment", False, "replace"),
-    "part flushed, not named": Step(durable, "name_durably", True, "add in parts"),
+    "part flushed, not named": Step(atomic_io, "name_durably", True, "add in parts"),
     "part named, next one not begun": Step(CheckpointFolder, "write", False, "add in parts"),
     "one part's rows in, the others not": Step(SqliteCatalog, "add_segment", False, "add in parts"),
     "all parts in, not committed": Step(archive_writer, "add_in_parts", False, "add in parts"),
     "parts shown, not deleted": Step(CheckpointFolder, "drop", True, "add in parts"),
     "some parts deleted": Step(os, "unlink", False, "add in parts"),
     "new archive made, nothing linked": Step(LocalVectorStore, "adopt", True, "reindex"),
-    "files linked, folder not flushed": Step(folder, "_link", False, "reindex"),
+    "files linked, folder not flushed": Step(folder, "link_or_copy", False, "reindex"),
     "files linked, nothing replaced": Step(database, "attach", True, "reindex"),
     "old scenes out, new ones not in": Step(SqliteCatalog, "advance", False, "reindex"),
     "all rows replaced, not committed": Step(database, "replace_rows", False, "reindex"),
@@ -55,7 +55,7 @@ STEPS = {
     "scenes removed, not committed": Step(SqliteCatalog, "remove_scenes", False, "remove"),
     "removal committed, not shown": Step(Archive, "refresh", True, "remove"),
     "merged files written, not committed": Step(StoreFolder, "merge", False, "compact"),
-    "merged rows flushed, not named": Step(durable, "name_durably", True, "compact"),
+    "merged rows flushed, not named": Step(atomic_io, "name_durably", True, "compact"),
     "old segments out, new ones not in": Step(SqliteCatalog, "remove_segments", False, "compact"),
     "compaction committed, old files there": Step(StoreFolder, "remove_unnamed", True, "compact"),
     "some old files gone": Step(Path, "unlink", False, "compact"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bandsight import durable
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError, ModelChangedError
@@ -124,16 +125,14 @@ def test_scenes_added_and_removed_between_two_tries_are_followed(tmp_path, archi
 
 
 def test_a_disk_that_fills_up_at_the_swap_leaves_the_old_archive(tmp_path, archive, encoder, monkeypatch):
-    from bandsight.vectors.local import folder as store_folder
-
     index([scenes(tmp_path / "in", 2)], archive=archive, model=encoder)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "x")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_folder.os, "link", full)
-        patch.setattr(store_folder.shutil, "copyfile", full)
+        patch.setattr(durable.os, "link", full)
+        patch.setattr(durable.shutil, "copyfile", full)
         with pytest.raises(ArchiveError, match="No space left"):
             reindex(archive, Other())
     assert len(tiles(archive, encoder)) == 8

@@ -1,6 +1,5 @@
 """The catalog as one SQLite file: created, opened, upgraded, copied and replaced."""
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from bandsight.catalog.sql.transfer import copy_all, take_over
 from bandsight.catalog.sqlite.catalog import SqliteCatalog
 from bandsight.catalog.sqlite.engine import BUSY_TIMEOUT_S, clear_errors, open_engine
 from bandsight.catalog.sqlite.swap import attach, detach, replace_rows
+from bandsight.durable import flush
 from bandsight.errors import ArchiveError
 
 _FILE = "catalog.sqlite"
@@ -69,7 +69,9 @@ class SqliteDatabase:
                 )
             _drop(unfinished)
             _fill(unfinished, model, first_tile, first_scene)
+            flush(unfinished)
             unfinished.replace(self._file)
+            flush(self._folder)
         except (DatabaseError, sqlite3.Error) as error:
             _drop(unfinished)
             reason = error.orig if isinstance(error, DatabaseError) else error
@@ -165,9 +167,9 @@ class SqliteDatabase:
                 take_over(rows, writing, before_completion, progress)
             finally:
                 engine.dispose()
-        _flush(unfinished)
+        flush(unfinished)
         unfinished.replace(self._file)
-        _flush(self._folder)
+        flush(self._folder)
 
     def size_bytes(self) -> int:
         """Return the size of the file."""
@@ -203,14 +205,6 @@ def _fill(unfinished: Path, model: ModelIdentity, first_tile: int, first_scene: 
         engine.dispose()
 
 
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def write_copy(folder: Path, source: Connection, first_scene: int) -> CatalogCopy:
     """Copy a catalog from whatever database into a file; see `CatalogDatabase.copy_to`.
 
@@ -234,7 +228,7 @@ def write_copy(folder: Path, source: Connection, first_scene: int) -> CatalogCop
 def _finished_copy(folder: Path) -> CatalogCopy:
     """Return what a complete copy holds, and how it gets its name."""
     copied = folder / _UNFINISHED
-    _flush(copied)
+    flush(copied)
     engine = open_engine(copied, wal=False)
     with engine.connect() as connection:
         catalog = SqliteCatalog(connection)
@@ -243,6 +237,6 @@ def _finished_copy(folder: Path) -> CatalogCopy:
 
     def publish() -> None:
         copied.replace(folder / _FILE)
-        _flush(folder)
+        flush(folder)
 
     return CatalogCopy(generation=generation, segments=segments, publish=publish)

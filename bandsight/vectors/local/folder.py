@@ -1,7 +1,6 @@
 """The files of a store: segments and their columns, opened, written, merged, checked and set aside."""
 
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from bandsight.attributes.columns import TileColumns
 from bandsight.attributes.segments import Segment
+from bandsight.durable import copy_file, flush, link_or_copy, make_folder
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import cannot_write
 from bandsight.vectors.local.column_files import SUFFIX as COLUMNS
@@ -49,7 +49,7 @@ class StoreFolder:
         self._dim, self._columns_of = dim, columns_of
         for place in (self.vectors, self.derived):
             try:
-                place.mkdir(parents=True, exist_ok=True)
+                make_folder(place)
             except OSError as error:
                 raise ArchiveError(f"{place}: cannot be made ({error.strerror}); check the folder's rights") from error
 
@@ -180,15 +180,14 @@ class StoreFolder:
         """
         source = self.path_of(segment)
         copy = target / "vectors" / source.name
-        copy.parent.mkdir(exist_ok=True)
+        make_folder(copy.parent)
         if copy.exists() and copy.stat().st_size > 0 and file_checksum(copy) == segment.sha256:
             # Of a copy that was stopped.
             return True
         try:
-            shutil.copyfile(source, copy)
+            copy_file(source, copy)
         except FileNotFoundError:
             return False
-        _flush(copy)
         if file_checksum(copy) != segment.sha256:
             raise ArchiveError(f"{source}: does not match its checksum; run: bandsight repair, then back up again")
         return True
@@ -203,14 +202,12 @@ class StoreFolder:
         """
         try:
             for segment in segments:
-                _link(beside.path_of(segment), self.path_of(segment))
+                link_or_copy(beside.path_of(segment), self.path_of(segment))
                 columns = f"{segment.name}{COLUMNS}"
                 if (beside.derived / columns).exists():
-                    _link(beside.derived / columns, self.derived / columns)
-            drop_index(self.derived)
+                    link_or_copy(beside.derived / columns, self.derived / columns)
+            flush(self.vectors)
             copy_index(beside.derived, self.derived)
-            for folder in (self.vectors, self.derived):
-                _flush(folder)
         except OSError as error:
             raise cannot_write(Path(error.filename or self.vectors), error) from error
 
@@ -223,30 +220,11 @@ class StoreFolder:
         """Copy a damaged file to quarantine, where nothing reads it."""
         path = self.path_of(segment)
         if path.exists():
-            self._quarantine.mkdir(exist_ok=True)
-            shutil.copyfile(path, self._quarantine / path.name)
+            # The damaged file itself is deleted later: until then, its copy must be safe.
+            make_folder(self._quarantine)
+            copy_file(path, self._quarantine / path.name)
+            flush(self._quarantine)
 
     def path_of(self, segment: Segment) -> Path:
         """Return where a segment's file lies."""
         return self.vectors / f"{segment.name}{SUFFIX}"
-
-
-def _link(source: Path, target: Path) -> None:
-    if target.exists():
-        return
-    try:
-        os.link(source, target)
-    except OSError:
-        # Another file system, or one without links.
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        shutil.copyfile(source, temporary)
-        _flush(temporary)
-        temporary.replace(target)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.durable import copy_file, flush, make_folder
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import cannot_write, name_durably, write_durably
 from bandsight.vectors.local.inverted_lists import attach_lists, without_lists, write_lists
@@ -53,12 +53,15 @@ def save_index(folder: Path, index: IvfIndex) -> None:
             "spread": [round(value, 6) for value in index.spread.tolist()],
             "scan_us": index.scan_us,
         }
-        (folder / _FACTS).unlink(missing_ok=True)
+        # The old facts must be gone for good before files that they do not describe get the names that they do.
+        _drop_facts(folder)
         name_durably(lists, folder / _LISTS)
         name_durably(temporary, path)
     except RuntimeError as error:
+        _drop(temporary, lists)
         raise ArchiveError(f"{path}: cannot be written ({error}); the archive works without it, make room") from error
     except OSError as error:
+        _drop(temporary, lists)
         raise cannot_write(path, error) from error
     write_durably(folder / _FACTS, [json.dumps({"checksum": _facts_checksum(facts), **facts}, indent=1).encode()])
 
@@ -172,18 +175,34 @@ def drop_foreign(folder: Path, newest: int) -> None:
 
 def drop_index(folder: Path) -> None:
     """Delete the saved index."""
-    for name in (_FACTS, _FILE, _LISTS):
-        (folder / name).unlink(missing_ok=True)
+    _drop_facts(folder)
+    _drop(folder / _FILE, folder / _LISTS)
 
 
 def copy_index(folder: Path, target: Path) -> None:
-    """Copy the saved index if it is whole, also when another takes its place meanwhile."""
-    target.mkdir(exist_ok=True)
+    """Copy the saved index if it is whole, also when another takes its place meanwhile; replaces the one there is."""
+    make_folder(target)
+    drop_index(target)
     with suppress(FileNotFoundError):
-        for name in (_FILE, _LISTS, _FACTS):
-            shutil.copyfile(folder / name, target / name)
+        for name in (_FILE, _LISTS):
+            copy_file(folder / name, target / name)
+        flush(target)
+        copy_file(folder / _FACTS, target / _FACTS)
     if index_problem(target)[1] is None:
         drop_index(target)
+    flush(target)
+
+
+def _drop_facts(folder: Path) -> None:
+    """Delete the facts, for good: without them, the other files are no index."""
+    if (folder / _FACTS).exists():
+        (folder / _FACTS).unlink()
+        flush(folder)
+
+
+def _drop(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

@@ -13,6 +13,7 @@ from bandsight.attributes.columns import TileColumns
 from bandsight.attributes.filters import Filter
 from bandsight.attributes.matching import AttributeView, Footprints, Mask, matching
 from bandsight.attributes.segments import Segment
+from bandsight.durable import flush
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import drop_page_cache
 from bandsight.vectors.local import ivf_build as building
@@ -269,6 +270,8 @@ class LocalVectorStore:
         """Copy vector files and the index; see `VectorStore`."""
         if not all(self.folder.copy_segment(segment, folder) for segment in segments):
             return False
+        if segments:
+            flush(folder / "vectors")
         self.folder.copy_derived(folder)
         return True
 

@@ -1,0 +1,104 @@
+"""The short form of `make test-power`: what power cuts may leave of a writer's work, and the disk that forgets."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.powercut.disk import Disk, File, Folder
+from tests.powercut.recorder import can_record
+
+ROOT = Path(__file__).parents[2]
+
+
+def written(disk: Disk, name: str, data: bytes) -> File:
+    file = File()
+    disk.root.set(1, name, file)
+    file.write(2, 0, data)
+    return file
+
+
+def left(disk: Disk, path: Path, seeds: int = 60) -> list[dict[str, bytes]]:
+    """Return what is left after many power cuts."""
+    found = []
+    for seed in range(seeds):
+        target = path / str(seed)
+        disk.after_a_cut(np.random.default_rng(seed), target)
+        found.append({file.name: file.read_bytes() for file in target.iterdir() if file.is_file()})
+    return found
+
+
+def test_a_file_whose_folder_was_not_flushed_may_be_gone(tmp_path):
+    disk = Disk()
+    written(disk, "a", b"hello").flush()
+    found = left(disk, tmp_path)
+    assert {} in found
+    assert {"a": b"hello"} in found
+
+
+def test_a_file_that_was_named_and_not_flushed_may_be_torn_or_empty(tmp_path):
+    disk = Disk()
+    data = b"x" * 512 + b"y" * 512
+    written(disk, "a", data)
+    disk.root.flush()
+    contents = {one["a"] for one in left(disk, tmp_path)}
+    assert contents >= {b"", data, b"x" * 512}
+    assert any(content.endswith(b"\0") for content in contents)
+
+
+def test_what_was_flushed_stays(tmp_path):
+    disk = Disk()
+    written(disk, "a", b"hello").flush()
+    disk.root.flush()
+    assert all(one == {"a": b"hello"} for one in left(disk, tmp_path))
+
+
+def test_a_new_name_may_be_lost_or_kept_and_the_former_one_is_never_lost_with_it(tmp_path):
+    disk = Disk()
+    old, new = written(disk, "a", b"old"), File()
+    old.flush()
+    disk.root.set(3, "a.tmp", new)
+    new.write(4, 0, b"new")
+    new.flush()
+    disk.root.flush()
+    disk.root.set(5, "a", new, "a.tmp")
+    found = left(disk, tmp_path)
+    assert {one["a"] for one in found} == {b"old", b"new"}
+
+
+def test_a_folder_whose_own_name_was_lost_takes_its_files_with_it(tmp_path):
+    disk = Disk()
+    folder, file = Folder(), File()
+    disk.root.set(1, "inner", folder)
+    folder.set(2, "a", file)
+    file.flush()
+    folder.flush()
+    disk.after_a_cut(np.random.default_rng(0), tmp_path / "cut")
+    lost = [seed for seed in range(60) if not _has_inner(disk, tmp_path / f"seed{seed}", seed)]
+    assert 0 < len(lost) < 60
+
+
+def _has_inner(disk: Disk, target: Path, seed: int) -> bool:
+    disk.after_a_cut(np.random.default_rng(seed), target)
+    return (target / "inner" / "a").exists()
+
+
+@pytest.mark.skipif(not can_record(), reason="needs strace, which records what a writer does to the disk")
+def test_after_a_power_cut_all_that_was_reported_as_done_is_there_and_nothing_is_half_there(tmp_path):
+    job = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.powercut", "--replays", "80", "--folder", str(tmp_path / "cuts")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert job.returncode == 0, job.stderr[-4000:]
+    facts = json.loads(job.stdout)
+    assert facts["replays"] == 80
+    assert facts["different"] > 40
+    assert set(facts["lost"]) == {"nothing", "everything", "until", "names only", "any"}
