@@ -17,9 +17,8 @@ from bandsight.archive.labels import Labels
 from bandsight.archive.open import ENGINES, Engines, Where, locate
 from bandsight.archive.saved_searches import SavedSearches
 from bandsight.archive.scene_attributes import SceneTable
-from bandsight.archive.scene_cache import SceneCache
 from bandsight.archive.tile_columns import tile_columns
-from bandsight.archive.view import CommitIntervenedError, View
+from bandsight.archive.view import CommitIntervenedError, SceneCache, View
 from bandsight.attributes.columns import TileColumns
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.changes import SceneChanges

@@ -1,5 +1,7 @@
 """What one answer reads: a committed state of the archive, the same for vectors and rows."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -7,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.archive.scene_cache import SceneCache
 from bandsight.archive.tile_columns import fresh_columns
 from bandsight.attributes.columns import SceneColumns
 from bandsight.attributes.filters import Filter
@@ -18,9 +19,46 @@ from bandsight.errors import QueryError
 from bandsight.vectors.port import Choice, Selection, Similarities, VectorStore
 from bandsight.vectors.scores import Ranked
 
+# Scenes that are kept in memory, some 5 kB each.
+_MOST_SCENES = 8192
+
 
 class CommitIntervenedError(Exception):
     """A commit came between the vectors and the rows of an answer; the answer is made again."""
+
+
+class SceneCache:
+    """The scenes of recent hits, read since the last commit; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[int, Scene] = OrderedDict()
+        self._generation = -1
+
+    def of(self, catalog: Catalog, ids: AbstractSet[int]) -> dict[int, Scene]:
+        """Return the scenes of tiles that exist; unknown ids are left out.
+
+        Raises:
+            ArchiveError: A row is damaged.
+        """
+        generation = catalog.generation()
+        with self._lock:
+            if generation != self._generation:
+                # A commit may have changed where scenes lie.
+                self._known.clear()
+                self._generation = generation
+            found = {one: self._known[one] for one in ids if one in self._known}
+            for one in found:
+                self._known.move_to_end(one)
+        missing = sorted(ids - found.keys())
+        if missing:
+            fresh = catalog.scenes(missing)
+            found |= fresh
+            with self._lock:
+                self._known |= fresh
+                while len(self._known) > _MOST_SCENES:
+                    self._known.popitem(last=False)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

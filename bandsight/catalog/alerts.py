@@ -1,9 +1,9 @@
 """Subscriptions and alerts, as plain values: what is watched for, and what was found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,3 +79,46 @@ class Alert:
     """Why the last attempt failed."""
     number: int = field(default=0)
     """Row number: later ones are greater."""
+
+
+class AlertRows(Protocol):
+    """Subscriptions and alerts within one transaction."""
+
+    def count(self) -> int:
+        """Return how many subscriptions there are."""
+
+    def add(self, subscription: Subscription) -> None:
+        """Insert a subscription."""
+
+    def subscriptions(self, *, active: bool = False) -> list[Subscription]:
+        """Return subscriptions, newest first; only those that are not paused where `active`."""
+
+    def subscription(self, subscription_id: str) -> Subscription | None:
+        """Return a subscription, None where there is none with this id."""
+
+    def pause(self, subscription_id: str, *, paused: bool) -> bool:
+        """Pause or resume a subscription; False where there is none with this id."""
+
+    def delete(self, subscription_id: str) -> bool:
+        """Delete a subscription with its alerts; False where there is none with this id."""
+
+    def alerted_cells(self, subscription_id: str, cells: Sequence[str]) -> set[str]:
+        """Return which of some cells a subscription has alerts of."""
+
+    def record(self, alerts: Sequence[Alert]) -> int:
+        """Insert alerts, but for those whose id is known, and return how many are new."""
+
+    def newest(self, limit: int, before: int | None = None, subscription_id: str | None = None) -> list[Alert]:
+        """Return alerts, newest first; only those with a number below `before`, and of one subscription."""
+
+    def counts(self) -> dict[str, int]:
+        """Return how many alerts there are of each state."""
+
+    def claim(self, limit: int, now: datetime, lease_s: float, longest_s: float) -> list[Alert]:
+        """Return pending alerts that are due, oldest first; until `lease_s` later nobody else gets them.
+
+        Times further ahead than an attempt is ever put off (`longest_s`) were set by a wrong clock, and count as due.
+        """
+
+    def settle(self, alert: Alert) -> None:
+        """Write state, attempts, times and error of an alert."""

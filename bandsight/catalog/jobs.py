@@ -1,8 +1,9 @@
 """Index jobs, as plain values: how far a job is and how it ended."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 # Of OGC API - Processes (OGC 18-062r2, table 15), so that they mean the same everywhere.
 State = Literal["running", "successful", "failed", "dismissed"]
@@ -72,3 +73,28 @@ class Job:
         }
         failures = [{"scene": scene, "href": href, "reason": reason} for scene, href, reason in self.failures]
         return {**asdict(self), **times, "sources": list(self.sources), "failures": failures}
+
+
+class JobRows(Protocol):
+    """Jobs within one transaction."""
+
+    def begin(self, kind: str, sources: Sequence[str], counts: Counts) -> int:
+        """Record a job of this process and return its id; a job that still counts as running has died."""
+
+    def update(self, job_id: int, counts: Counts) -> None:
+        """Record how far a job is."""
+
+    def add_failure(self, job_id: int, scene: str, href: str, reason: str) -> None:
+        """Record that a scene failed in a job."""
+
+    def end(self, job_id: int, state: State, message: str, counts: Counts) -> None:
+        """Record how a job ended."""
+
+    def forget(self, keep: int) -> None:
+        """Delete all but the newest jobs."""
+
+    def newest(self, limit: int, before: int | None = None) -> list[Job]:
+        """Return jobs, newest first, without their failures; only those with an id below `before`."""
+
+    def get(self, job_id: int) -> Job | None:
+        """Return a job with its failures, None when there is none with this id."""

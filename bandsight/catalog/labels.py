@@ -1,9 +1,9 @@
 """Labels and classifiers, as plain values: who saw what on which tile, and what was learned from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,3 +99,49 @@ class Classifier:
     """One for each class."""
     report: Mapping[str, Any] = field(default_factory=dict)
     """Figures, warnings and likely mistakes, as JSON."""
+
+
+class LabelRows(Protocol):
+    """Labels and classifiers within one transaction."""
+
+    def collections(self) -> list[LabelCollection]:
+        """Return all collections, by name."""
+
+    def collection(self, name: str) -> LabelCollection | None:
+        """Return a collection, None where there is none of this name."""
+
+    def add_collection(self, name: str, sentences: Mapping[str, str]) -> None:
+        """Insert a collection; the name is not taken."""
+
+    def set_sentences(self, collection: int, sentences: Mapping[str, str]) -> None:
+        """Replace the classes of a collection and their sentences."""
+
+    def delete_collection(self, collection: int) -> None:
+        """Delete a collection with its labels and classifiers."""
+
+    def put(self, collection: int, labels: Sequence[Label]) -> None:
+        """Insert labels; one of the same tile and annotator is replaced."""
+
+    def remove(self, collection: int, tiles: Sequence[int], annotator: str | None) -> int:
+        """Delete the labels of tiles, of one annotator or of all, and return how many there were."""
+
+    def remove_by_id(self, ids: Sequence[int]) -> None:
+        """Delete labels by their ids."""
+
+    def labels(self, collection: int) -> list[Label]:
+        """Return the labels of a collection, oldest first."""
+
+    def count(self, collection: int) -> int:
+        """Return how many labels a collection has."""
+
+    def tile_at(self, place: TilePlace) -> int | None:
+        """Return the tile that lies at a place, None where there is none."""
+
+    def add_classifier(self, collection: int, classifier: Classifier) -> int:
+        """Insert a classifier as the newest version of its collection and return the version."""
+
+    def classifiers(self, collection: LabelCollection) -> list[Classifier]:
+        """Return all versions of a collection's classifier, newest first."""
+
+    def classifier(self, collection: LabelCollection, version: int | None) -> Classifier | None:
+        """Return a version of a collection's classifier, the newest for None; None where there is none."""

@@ -5,7 +5,7 @@ their segment; a segment that no transaction names does not exist. An adapter re
 `ArchiveError` with a way out, or as a `BusyError` where the same request may succeed later.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,158 +18,16 @@ from numpy.typing import NDArray
 from bandsight.attributes.columns import SceneColumns
 from bandsight.attributes.filters import Filter
 from bandsight.attributes.segments import Segment
-from bandsight.catalog.alerts import Alert, Subscription
+from bandsight.catalog.alerts import AlertRows
 from bandsight.catalog.changes import SceneChanges
-from bandsight.catalog.jobs import Counts, Job, State
-from bandsight.catalog.labels import Classifier, Label, LabelCollection, TilePlace
+from bandsight.catalog.jobs import JobRows
+from bandsight.catalog.labels import LabelRows
 from bandsight.catalog.records import ModelIdentity, Scene, SceneRecord, Tile, TileRecord
-from bandsight.catalog.saved_searches import SavedHits, SavedSearch, Status
+from bandsight.catalog.saved_searches import SavedSearchRows
 
 SceneAttributes = tuple[Any, ...]
 """Of a scene: id, datetime, collection, sensor, boxes as (west, south, east, north), properties, then the registered
 fields of scenes (`bandsight.attributes.fields`) in their order."""
-
-
-class JobRows(Protocol):
-    """Jobs within one transaction."""
-
-    def begin(self, kind: str, sources: Sequence[str], counts: Counts) -> int:
-        """Record a job of this process and return its id; a job that still counts as running has died."""
-
-    def update(self, job_id: int, counts: Counts) -> None:
-        """Record how far a job is."""
-
-    def add_failure(self, job_id: int, scene: str, href: str, reason: str) -> None:
-        """Record that a scene failed in a job."""
-
-    def end(self, job_id: int, state: State, message: str, counts: Counts) -> None:
-        """Record how a job ended."""
-
-    def forget(self, keep: int) -> None:
-        """Delete all but the newest jobs."""
-
-    def newest(self, limit: int, before: int | None = None) -> list[Job]:
-        """Return jobs, newest first, without their failures; only those with an id below `before`."""
-
-    def get(self, job_id: int) -> Job | None:
-        """Return a job with its failures, None when there is none with this id."""
-
-
-class SavedSearchRows(Protocol):
-    """Saved searches within one transaction."""
-
-    def count(self) -> int:
-        """Return how many there are."""
-
-    def add(self, search: SavedSearch, hits: SavedHits) -> None:
-        """Insert a search with its hits."""
-
-    def set_hits(self, search_id: str, hits: SavedHits, *, status: Status, generation: int, model_digest: str) -> bool:
-        """Replace the hits of a search; False where there is no search with this id."""
-
-    def get(self, search_id: str) -> SavedSearch | None:
-        """Return a search, None where there is none with this id."""
-
-    def newest(self, limit: int, before: str | None = None) -> list[SavedSearch]:
-        """Return searches, newest first; only those saved before the one with the id `before`."""
-
-    def hits(self, search_id: str, start: int, stop: int) -> SavedHits:
-        """Return the hits of the ranks from `start` (0 is best) up to `stop`; it costs what these hits cost."""
-
-    def delete(self, search_id: str) -> bool:
-        """Delete a search with its hits; False where there is none with this id."""
-
-    def known(self, ids: Sequence[str]) -> set[str]:
-        """Return which of some ids are taken."""
-
-
-class LabelRows(Protocol):
-    """Labels and classifiers within one transaction."""
-
-    def collections(self) -> list[LabelCollection]:
-        """Return all collections, by name."""
-
-    def collection(self, name: str) -> LabelCollection | None:
-        """Return a collection, None where there is none of this name."""
-
-    def add_collection(self, name: str, sentences: Mapping[str, str]) -> None:
-        """Insert a collection; the name is not taken."""
-
-    def set_sentences(self, collection: int, sentences: Mapping[str, str]) -> None:
-        """Replace the classes of a collection and their sentences."""
-
-    def delete_collection(self, collection: int) -> None:
-        """Delete a collection with its labels and classifiers."""
-
-    def put(self, collection: int, labels: Sequence[Label]) -> None:
-        """Insert labels; one of the same tile and annotator is replaced."""
-
-    def remove(self, collection: int, tiles: Sequence[int], annotator: str | None) -> int:
-        """Delete the labels of tiles, of one annotator or of all, and return how many there were."""
-
-    def remove_by_id(self, ids: Sequence[int]) -> None:
-        """Delete labels by their ids."""
-
-    def labels(self, collection: int) -> list[Label]:
-        """Return the labels of a collection, oldest first."""
-
-    def count(self, collection: int) -> int:
-        """Return how many labels a collection has."""
-
-    def tile_at(self, place: TilePlace) -> int | None:
-        """Return the tile that lies at a place, None where there is none."""
-
-    def add_classifier(self, collection: int, classifier: Classifier) -> int:
-        """Insert a classifier as the newest version of its collection and return the version."""
-
-    def classifiers(self, collection: LabelCollection) -> list[Classifier]:
-        """Return all versions of a collection's classifier, newest first."""
-
-    def classifier(self, collection: LabelCollection, version: int | None) -> Classifier | None:
-        """Return a version of a collection's classifier, the newest for None; None where there is none."""
-
-
-class AlertRows(Protocol):
-    """Subscriptions and alerts within one transaction."""
-
-    def count(self) -> int:
-        """Return how many subscriptions there are."""
-
-    def add(self, subscription: Subscription) -> None:
-        """Insert a subscription."""
-
-    def subscriptions(self, *, active: bool = False) -> list[Subscription]:
-        """Return subscriptions, newest first; only those that are not paused where `active`."""
-
-    def subscription(self, subscription_id: str) -> Subscription | None:
-        """Return a subscription, None where there is none with this id."""
-
-    def pause(self, subscription_id: str, *, paused: bool) -> bool:
-        """Pause or resume a subscription; False where there is none with this id."""
-
-    def delete(self, subscription_id: str) -> bool:
-        """Delete a subscription with its alerts; False where there is none with this id."""
-
-    def alerted_cells(self, subscription_id: str, cells: Sequence[str]) -> set[str]:
-        """Return which of some cells a subscription has alerts of."""
-
-    def record(self, alerts: Sequence[Alert]) -> int:
-        """Insert alerts, but for those whose id is known, and return how many are new."""
-
-    def newest(self, limit: int, before: int | None = None, subscription_id: str | None = None) -> list[Alert]:
-        """Return alerts, newest first; only those with a number below `before`, and of one subscription."""
-
-    def counts(self) -> dict[str, int]:
-        """Return how many alerts there are of each state."""
-
-    def claim(self, limit: int, now: datetime, lease_s: float, longest_s: float) -> list[Alert]:
-        """Return pending alerts that are due, oldest first; until `lease_s` later nobody else gets them.
-
-        Times further ahead than an attempt is ever put off (`longest_s`) were set by a wrong clock, and count as due.
-        """
-
-    def settle(self, alert: Alert) -> None:
-        """Write state, attempts, times and error of an alert."""
 
 
 class Catalog(Protocol):

@@ -1,9 +1,9 @@
 """Saved searches, as plain values: what was searched for, and the hits that it had."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,3 +49,31 @@ class SavedHits:
     def __post_init__(self) -> None:
         if self.ids.shape != self.scores.shape or self.ids.ndim != 1:
             raise ValueError(f"hits: {self.ids.shape} ids and {self.scores.shape} scores; need one score for each id")
+
+
+class SavedSearchRows(Protocol):
+    """Saved searches within one transaction."""
+
+    def count(self) -> int:
+        """Return how many there are."""
+
+    def add(self, search: SavedSearch, hits: SavedHits) -> None:
+        """Insert a search with its hits."""
+
+    def set_hits(self, search_id: str, hits: SavedHits, *, status: Status, generation: int, model_digest: str) -> bool:
+        """Replace the hits of a search; False where there is no search with this id."""
+
+    def get(self, search_id: str) -> SavedSearch | None:
+        """Return a search, None where there is none with this id."""
+
+    def newest(self, limit: int, before: str | None = None) -> list[SavedSearch]:
+        """Return searches, newest first; only those saved before the one with the id `before`."""
+
+    def hits(self, search_id: str, start: int, stop: int) -> SavedHits:
+        """Return the hits of the ranks from `start` (0 is best) up to `stop`; it costs what these hits cost."""
+
+    def delete(self, search_id: str) -> bool:
+        """Delete a search with its hits; False where there is none with this id."""
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Return which of some ids are taken."""

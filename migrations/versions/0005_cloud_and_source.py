@@ -9,7 +9,7 @@ Revises: 0004
 import sqlalchemy as sa
 from alembic import op
 
-from bandsight.catalog.sql.checksums import row_checksum
+from bandsight.catalog.sql.rows import row_checksum
 from bandsight.catalog.sql.types import INTEGER
 
 revision = "0005"

@@ -11,7 +11,7 @@ from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import back_up, create_beside, swap_in, upgrade, verify
 from bandsight.catalog.sql import changes
 from bandsight.catalog.sql.schema import migrate
-from bandsight.catalog.sqlite.engine import open_engine
+from bandsight.catalog.sqlite.database import open_engine
 from tests.archive.makers import MODEL, entry, filled
 
 

@@ -27,7 +27,7 @@ from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import repair, verify
 from bandsight.attributes.cql2 import parse_text, to_filter
 from bandsight.attributes.filters import Filter, Property
-from bandsight.catalog.sqlite.engine import open_engine
+from bandsight.catalog.sqlite.database import open_engine
 from bandsight.search.listing import browse
 from bandsight.search.ranking import nearest
 from bandsight.search.listing import Key

@@ -14,7 +14,7 @@ import pytest
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import back_up, repair, upgrade, verify
 from bandsight.catalog.sql.schema import migrate
-from bandsight.catalog.sqlite.engine import open_engine
+from bandsight.catalog.sqlite.database import open_engine
 from bandsight.errors import ArchiveError, BandsightError, NotFoundError
 from bandsight.search.ranking import nearest
 from bandsight.vectors import atomic_io as durable

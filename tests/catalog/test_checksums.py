@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bandsight.catalog.sql.checksums import checksum_by_text, geometry_text, is_as_written, row_checksum
+from bandsight.catalog.sql.rows import checksum_by_text, geometry_text, is_as_written, row_checksum
 from bandsight.catalog.sql.tables import TileRow
 
 TABLE = TileRow.__table__

@@ -13,7 +13,7 @@ from bandsight.archive.admin import upgrade, verify
 from bandsight.catalog.jobs import Counts
 from bandsight.catalog.sql.schema import HEAD, migrate, migrations_folder, schema_version
 from bandsight.catalog.sql.tables import Base
-from bandsight.catalog.sqlite.engine import open_engine
+from bandsight.catalog.sqlite.database import open_engine
 from bandsight.errors import ArchiveError
 from bandsight.search.ranking import nearest
 from tests.archive.makers import filled, vectors

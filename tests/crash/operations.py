@@ -11,7 +11,7 @@ import numpy as np
 from bandsight.archive import Archive, ArchiveWriter, archive_exists
 from bandsight.archive.admin import create_beside, swap_in, upgrade
 from bandsight.catalog.sql.schema import migrate
-from bandsight.catalog.sqlite.engine import open_engine
+from bandsight.catalog.sqlite.database import open_engine
 from bandsight.durable import flush
 from indexer.checkpoints import Checkpoint, CheckpointFolder
 from tests.archive.makers import MODEL, entry

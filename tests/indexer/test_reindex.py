@@ -192,7 +192,7 @@ def test_an_archive_of_an_older_version_is_made_anew_from_the_files_of_its_bands
     index([scenes(tmp_path / "in", 2)], archive=archive, model=encoder)
     before = tiles(archive, encoder).keys()
     with archive.database.writing() as catalog:
-        from bandsight.catalog.sql.checksums import row_checksum
+        from bandsight.catalog.sql.rows import row_checksum
         from bandsight.catalog.sql.tables import SceneRow
 
         catalog._db.execute(text("UPDATE scenes SET source = NULL"))

@@ -1,0 +1,324 @@
+"""Reads the rows of one transaction on a catalog in a relational database."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import (
+    Connection,
+    Select,
+    String,
+    bindparam,
+    cast,
+    func,
+    select,
+)
+from sqlalchemy.exc import DatabaseError
+
+from bandsight.attributes.columns import SceneColumns
+from bandsight.attributes.fields import FIELDS
+from bandsight.attributes.filters import Filter
+from bandsight.attributes.segments import Segment
+from bandsight.catalog.changes import SceneChanges
+from bandsight.catalog.port import SceneAttributes
+from bandsight.catalog.records import ModelIdentity, Scene, Tile
+from bandsight.catalog.sql.alerts import SqlAlerts
+from bandsight.catalog.sql.changes import changes_since
+from bandsight.catalog.sql.jobs import SqlJobs
+from bandsight.catalog.sql.labels import SqlLabels
+from bandsight.catalog.sql.rows import (
+    SIDES,
+    UNREADABLE,
+    damaged,
+    scene_of,
+    tile_of,
+)
+from bandsight.catalog.sql.saved_searches import SqlSavedSearches
+from bandsight.catalog.sql.tables import ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
+from bandsight.errors import ArchiveError
+
+_T = TypeVar("_T")
+
+# SQLite takes 32,766 variables in one statement, PostgreSQL 65,535; this keeps statements small.
+_IDS = 500
+_AMONG = TileRow.id.in_(bindparam("ids", expanding=True))
+# Geometries as they were written: a page of a thousand tiles is read twice as fast.
+_TILES = select(
+    *(cast(one, String).label(one.name) if one.name == "geometry" else one for one in TileRow.__table__.columns)
+).where(_AMONG)
+# Built once: building a statement takes as long as running it.
+_SCENES = select(SceneRow.__table__).order_by(SceneRow.id)
+_SOME_SCENES = _SCENES.where(SceneRow.id.in_(bindparam("ids", expanding=True)))
+
+
+class SqlReader(ABC):
+    """A `Catalog` on one connection; an engine adds what its SQL differs in."""
+
+    place = "catalog"
+    """What messages call the database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+        self.connection = connection
+
+    @cached_property
+    def jobs(self) -> SqlJobs:
+        """See `Catalog`."""
+        return SqlJobs(self._db)
+
+    @cached_property
+    def saved_searches(self) -> SqlSavedSearches:
+        """See `Catalog`."""
+        return SqlSavedSearches(self._db)
+
+    @cached_property
+    def labels(self) -> SqlLabels:
+        """See `Catalog`."""
+        return SqlLabels(self._db)
+
+    @cached_property
+    def alerts(self) -> SqlAlerts:
+        """See `Catalog`."""
+        return SqlAlerts(self._db)
+
+    def names_damage(self, error: DatabaseError) -> bool:  # noqa: ARG002  (engines know their errors)
+        """Say whether an error means that a stored value is damaged, and nothing else."""
+        return False
+
+    def model(self) -> ModelIdentity | None:
+        """Return the archive's model, None before `create`."""
+        row = self._db.execute(select(ArchiveRow.__table__)).mappings().first()
+        if row is None:
+            return None
+        return ModelIdentity(**{name: row[f"model_{name}"] for name in ModelIdentity.__dataclass_fields__})
+
+    def generation(self) -> int:
+        """Return the number of the last commit."""
+        return self.state()[0]
+
+    def state(self) -> tuple[int, int]:
+        """Return the number of the last commit, and the newest tile there ever was."""
+        # Read at each search; as plain SQL it costs a fifth.
+        row = self._db.exec_driver_sql("SELECT generation, next_tile_id FROM archive").one()
+        return int(row[0]), int(row[1]) - 1
+
+    def next_tile_id(self) -> int:
+        """Return the id that the next tile gets."""
+        return int(self._db.execute(select(ArchiveRow.next_tile_id)).scalar_one())
+
+    def has_scene(self, key: str) -> bool:
+        """Return whether a scene with this identity is present."""
+        return self._db.execute(select(SceneRow.id).where(SceneRow.key == key)).first() is not None
+
+    def segments(self) -> list[Segment]:
+        """Return the committed segments, ascending by first id."""
+        columns = (SegmentRow.name, SegmentRow.first_id, SegmentRow.last_id, SegmentRow.count, SegmentRow.sha256)
+        rows = self._db.execute(select(*columns).order_by(SegmentRow.first_id)).mappings()
+        return [Segment(**row) for row in rows]
+
+    def collection_names(self) -> list[str]:
+        """Return the names of all collections, in their order."""
+        return sorted(self._db.execute(select(SceneRow.collection).distinct()).scalars())
+
+    def sensor_names(self) -> list[str]:
+        """Return the names of all sensor profiles, in their order."""
+        return sorted(self._db.execute(select(SceneRow.sensor).distinct()).scalars())
+
+    def newest_scene_id(self) -> int:
+        """Return the id of the newest scene there is, 0 when there is none."""
+        return int(self._db.execute(select(func.coalesce(func.max(SceneRow.id), 0))).scalar_one())
+
+    def scene_ids(self) -> list[int]:
+        """Return the ids of all scenes, ascending."""
+        return list(self._db.execute(select(SceneRow.id).order_by(SceneRow.id)).scalars())
+
+    def scene_attributes(self, after: int) -> Iterator[SceneAttributes]:
+        """Yield what filters read of the scenes beyond an id, ascending."""
+        names = ("id", "datetime", "collection", "sensor", "boxes", "properties", *(one.name for one in FIELDS.scene))
+        columns = [getattr(SceneRow, name) for name in names]
+        try:
+            for row in self._db.execute(select(*columns).where(SceneRow.id > after).order_by(SceneRow.id)):
+                after, when, *others = row
+                yield (after, when.replace(tzinfo=UTC) if when else None, *others)
+        except UNREADABLE as error:
+            raise ArchiveError(
+                f"{self.place}: a row behind row {after} of scenes cannot be read; run: bandsight repair"
+            ) from error
+
+    def footprints(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return footprints of tiles as GeoJSON text; unknown ids are left out."""
+        return self._geometries(TileRow, ids)
+
+    def scene_footprints(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return footprints of scenes as GeoJSON text; unknown ids are left out."""
+        return self._geometries(SceneRow, ids)
+
+    def _geometries(self, of: type[TileRow | SceneRow], ids: Sequence[int]) -> dict[int, str]:
+        columns = (of.id, cast(of.geometry, String))
+        return {
+            row_id: geometry
+            for part in parts_of(ids)
+            for row_id, geometry in self._db.execute(select(*columns).where(of.id.in_(part)))
+        }
+
+    def tile_attributes(self, first_id: int, last_id: int) -> list[tuple[Any, ...]]:
+        """Return what filters read of the tiles in a range of ids; see `Catalog`."""
+        names = (*(f"{side}{part}" for part in ("", "2") for side in SIDES), *(field.name for field in FIELDS.tile))
+        chosen = TileRow.id.between(first_id, last_id)
+        columns = (TileRow.id, TileRow.scene_id, *(getattr(TileRow, name) for name in names))
+        return [tuple(row) for row in self._db.execute(select(*columns).where(chosen).order_by(TileRow.id))]
+
+    def narrow(self, where: Filter, scenes: SceneColumns, limit: int) -> NDArray[np.int64] | None:  # noqa: ARG002
+        """Return the tiles that may pass a filter; without an index for it, not from here; see `Catalog`."""
+        return None
+
+    def tile_ids(self, first_id: int, last_id: int) -> list[int]:
+        """Return the ids of the tiles in a range of ids, ascending."""
+        chosen = TileRow.id.between(first_id, last_id)
+        return list(self._db.execute(select(TileRow.id).where(chosen).order_by(TileRow.id)).scalars())
+
+    def existing_tiles(self, ids: Sequence[int]) -> set[int]:
+        """Return which of some tiles exist."""
+        return {
+            tile_id
+            for part in parts_of(ids)
+            for tile_id in self._db.execute(select(TileRow.id).where(TileRow.id.in_(part))).scalars()
+        }
+
+    def scenes_of(self, tile_ids: Sequence[int]) -> list[int]:
+        """Return the ids of the scenes that some tiles are of."""
+        return sorted(
+            {
+                scene_id
+                for part in parts_of(tile_ids)
+                for scene_id in self._db.execute(select(TileRow.scene_id).where(TileRow.id.in_(part))).scalars()
+            }
+        )
+
+    def scene_ids_of_identity(self, identity: str) -> list[int]:
+        """Return ids of the scenes with an identity, ascending."""
+        chosen = select(SceneRow.id).where(SceneRow.identity == identity).order_by(SceneRow.id)
+        return list(self._db.execute(chosen).scalars())
+
+    def scene_ids_of(self, hrefs: Sequence[str]) -> dict[str, int]:
+        """Return ids of scenes by href; unknown hrefs are left out."""
+        return {
+            href: scene_id
+            for part in parts_of(hrefs)
+            for href, scene_id in self._db.execute(select(SceneRow.href, SceneRow.id).where(SceneRow.href.in_(part)))
+        }
+
+    def hrefs(self, scene_ids: Sequence[int]) -> dict[int, str]:
+        """Return hrefs of scenes by id, whatever else their rows hold."""
+        return {
+            scene_id: href
+            for part in parts_of(scene_ids)
+            for scene_id, href in self._db.execute(select(SceneRow.id, SceneRow.href).where(SceneRow.id.in_(part)))
+        }
+
+    def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
+        """Return tiles by id; unknown ids are left out.
+
+        Raises:
+            ArchiveError: A row is damaged.
+        """
+        return {tile.id: tile for part in parts_of(ids) for tile in self._sound(_TILES, TileRow, tile_of, part)}
+
+    def scenes(self, ids: Sequence[int] | None = None) -> dict[int, Scene]:
+        """Return scenes by id, all of them when no ids are given.
+
+        Raises:
+            ArchiveError: A row is damaged.
+        """
+        if ids is None:
+            return {scene.id: scene for scene in self._sound(_SCENES, SceneRow, scene_of)}
+        parts = (self._sound(_SOME_SCENES, SceneRow, scene_of, part) for part in parts_of(ids))
+        return {scene.id: scene for part in parts for scene in part}
+
+    def damaged(self) -> tuple[list[int], list[int]]:
+        """Return the ids of scenes and of tiles whose rows are not what was written."""
+        return self._damaged_of(_SOME_SCENES, SceneRow, scene_of), self._damaged_of(_TILES, TileRow, tile_of)
+
+    def _damaged_of(self, rows: Select[Any], of: type[SceneRow | TileRow], read: Callable[[Any], _T]) -> list[int]:
+        bad: list[int] = []
+        for part in parts_of(list(self._db.execute(select(of.id).order_by(of.id)).scalars())):
+            if not self._all_sound(rows, of, read, part):
+                bad += [row_id for row_id in part if not self._all_sound(rows, of, read, [row_id])]
+        return bad
+
+    def _all_sound(
+        self, rows: Select[Any], of: type[SceneRow | TileRow], read: Callable[[Any], _T], ids: Sequence[int]
+    ) -> bool:
+        try:
+            return len(list(self._sound(rows, of, read, ids))) == len(ids)
+        except ArchiveError:
+            return False
+
+    def _sound(
+        self,
+        rows: Select[Any],
+        of: type[SceneRow | TileRow],
+        read: Callable[[Any], _T],
+        ids: Sequence[int] | None = None,
+    ) -> Iterator[_T]:
+        """Yield what rows hold, once each fits its checksum; `ids` are the statement's, where it takes some."""
+        row_id: object = "?"
+        try:
+            for row in self._db.execute(rows, None if ids is None else {"ids": list(ids)}):
+                row_id = row.id
+                yield read(row)
+        except UNREADABLE as error:
+            raise damaged(self.place, row_id, of.__tablename__) from error
+        except DatabaseError as error:
+            # Rows of a locked or full disk must not count as lost.
+            if not self.names_damage(error):
+                raise
+            raise damaged(self.place, row_id, of.__tablename__) from error
+
+    def changes(self, since: int) -> SceneChanges:
+        """Return which scenes have come and gone since a generation."""
+        return changes_since(self._db, since)
+
+    def failures(self) -> list[tuple[str, str, datetime]]:
+        """Return (href, reason, when) of scenes that could not be indexed."""
+        rows = self._db.execute(select(FailureRow.href, FailureRow.reason, FailureRow.at))
+        return sorted((href, reason, at.replace(tzinfo=UTC)) for href, reason, at in rows)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many scenes, tiles and failures there are."""
+        tiles = select(func.coalesce(func.sum(SceneRow.tile_count), 0))
+        scenes, failures = (select(func.count()).select_from(table) for table in (SceneRow, FailureRow))
+        counted = {"scenes": scenes, "tiles": tiles, "failed_scenes": failures}
+        return {name: int(self._db.execute(count).scalar_one()) for name, count in counted.items()}
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Return scenes, tiles and times of each collection and sensor."""
+        rows = self._db.execute(
+            select(
+                SceneRow.collection,
+                SceneRow.sensor,
+                func.count().label("scenes"),
+                func.sum(SceneRow.tile_count).label("tiles"),
+                func.min(SceneRow.datetime).label("start"),
+                func.max(SceneRow.datetime).label("end"),
+            ).group_by(SceneRow.collection, SceneRow.sensor)
+        ).mappings()
+        found = [{**row, "tiles": int(row["tiles"])} for row in rows]
+        return sorted(found, key=lambda row: (row["collection"], row["sensor"]))
+
+    @abstractmethod
+    def structure(self, *, thorough: bool = False) -> list[str]:
+        """Return what the database finds wrong with its files; see `Catalog`."""
+
+    @abstractmethod
+    def check(self) -> list[str]:
+        """Return what is inconsistent inside the catalog; see `Catalog`."""
+
+
+def parts_of(ids: Sequence[_T]) -> Iterable[Sequence[_T]]:
+    """Return ids in parts that one statement can take."""
+    return (ids[start : start + _IDS] for start in range(0, len(ids), _IDS))
