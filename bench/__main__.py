@@ -29,8 +29,7 @@ from bandsight.model.architecture import build_model, wavelength_inputs
 from bandsight.model.clip import ClipEncoder
 from bandsight.model.folder import find_model
 from bandsight.search.ranking import nearest
-from bandsight.search.request import request_of
-from bandsight.search.run import search
+from bandsight.search.request import request_of, search
 from bandsight.search.searcher import Searcher
 from indexer.pipeline import index
 

@@ -16,8 +16,7 @@ from bandsight.cli.formatting import hits_of, table
 from bandsight.errors import BandsightError
 from bandsight.model import load_model
 from bandsight.search.items import ResultPage
-from bandsight.search.request import request_of
-from bandsight.search.run import search
+from bandsight.search.request import request_of, search
 from bandsight.search.searcher import Searcher
 from demo.scenes import fetch
 from indexer.console import console_progress

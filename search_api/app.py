@@ -36,9 +36,8 @@ from search_api.service import Service, open_service
 from search_api.sessions import Sessions, WrongKeyLimit
 from search_api.settings import ApiSettings
 from search_api.stac import schemas, searches, tiles
-from search_api.stac.routes import Api, stac_router
+from search_api.stac.routes import Api, archive_api, stac_router
 from search_api.stac.state import StacState
-from search_api.stac.tiles import archive_api
 
 # FastAPI does not know the models of bodies that may also come as a form.
 BODY_MODELS = (SearchBody, RegisterBody, ExportBody, ClassifyBody, HeatmapBody)

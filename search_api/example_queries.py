@@ -8,8 +8,7 @@ import numpy as np
 from bandsight.archive import Archive
 from bandsight.model.background import sentence_vectors
 from bandsight.model.protocol import Encoder
-from bandsight.search.imagery import imagery_of_hit
-from bandsight.search.question_ranking import calibrated
+from bandsight.search.probabilities import calibrated, imagery_of_hit
 from bandsight.search.ranking import nearest
 
 # Common queries, in no particular order.

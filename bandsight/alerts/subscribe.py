@@ -12,7 +12,6 @@ from bandsight.attributes.filter_json import to_json
 from bandsight.catalog.alerts import Subscription
 from bandsight.errors import QueryError
 from bandsight.search.items import filter_of
-from bandsight.search.question_ranking import QuestionRanking
 from bandsight.search.request import echo, query_of_body
 from bandsight.search.resolve import Question, question_of
 from bandsight.search.scorers import LinearScorer
@@ -78,7 +77,7 @@ def _threshold(searcher: Searcher, body: SubscribeBody, question: Question) -> f
         return least
     rank = body.rank or _RANK
     where = filter_of(searcher, query_of_body(body, searcher.max_hits))
-    hits = QuestionRanking(searcher, question).page(where, rank, None).hits
+    hits = question.page(where, rank, None).hits
     if not hits:
         raise QueryError(f"rank: found {rank}, but no tile passes the filters now, so it says nothing; pass min_score")
     return hits[-1].score

@@ -215,7 +215,7 @@ def searcher_of(opened: "Archive", model: str | None, device: str) -> "Searcher"
 
 def _run(searcher: "Searcher", body: dict[str, Any]) -> "ResultPage":
     from bandsight.search.request import request_of
-    from bandsight.search.run import search as run
+    from bandsight.search.request import search as run
 
     return run(searcher, request_of({name: value for name, value in body.items() if value is not None}))
 

@@ -22,8 +22,8 @@ from bandsight.maps.heatmap import heatmap
 from bandsight.maps.request import ClassifyBody, HeatmapBody
 from bandsight.maps.scores import ScoreCache
 from bandsight.search.items import ItemQuery, answer
-from bandsight.search.question_ranking import QuestionRanking, Ranking
-from bandsight.search.request import Filters, RegisterBody, SearchBody, query_of_body
+from bandsight.search.ranking import Ranking
+from bandsight.search.request import RegisterBody, SearchBody, query_of_body
 from bandsight.search.resolve import question_of
 from bandsight.search.saved import SavedRuns, save
 from bandsight.search.searcher import Searcher
@@ -96,7 +96,8 @@ class LocalBackend:
     def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
         """Return the first page; see `Backend`."""
         request = validated(SearchBody, body | {"limit": limit})
-        return self._page(query_of_body(request, self._searcher.max_hits), self._ranking(request))
+        question = question_of(self._searcher, request.q, request.semantic)
+        return self._page(query_of_body(request, self._searcher.max_hits), question)
 
     def item(self, tile_id: int) -> dict[str, Any]:
         """Return a tile; see `Backend`."""
@@ -152,7 +153,7 @@ class LocalBackend:
 
         request = validated(ExportBody, body)
         query = query_of_body(request, self._searcher.max_hits)
-        ranking = self._ranking(request)
+        ranking = question_of(self._searcher, request.q, request.semantic)
         write(
             path, chosen.stream(ResultPages(self._archive, query, ranking, None, most=request.limit, vectors=vectors))
         )
@@ -169,10 +170,6 @@ class LocalBackend:
         """Save a search; see `Backend`."""
         made = save(self._searcher, SavedRuns(), validated(RegisterBody, body))
         return SavedSearch(id=made.id, title=made.title, hits=made.max_hits, url=None)
-
-    def _ranking(self, request: Filters) -> Ranking | None:
-        question = question_of(self._searcher, request.q, request.semantic)
-        return None if question is None else QuestionRanking(self._searcher, question)
 
     def _page(self, query: ItemQuery, ranking: Ranking | None) -> ItemsPage:
         found = answer(self._archive, query, ranking)

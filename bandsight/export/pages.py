@@ -13,7 +13,7 @@ from bandsight.catalog.records import Hit
 from bandsight.errors import NotFoundError
 from bandsight.export.item_page import ItemPage
 from bandsight.search.items import ItemQuery, ResultPage, answer
-from bandsight.search.question_ranking import Ranking
+from bandsight.search.ranking import Ranking
 from bandsight.stac.items import item_collection, item_of, page_facts, server_facts
 from bandsight.stac.links import Root
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bandsight.maps.scores import ScoreField
-from bandsight.search.question_ranking import least_cosine
+from bandsight.search.probabilities import least_cosine
 from bandsight.search.resolve import Question
 from bandsight.search.scorers import MeanScorer
 from bandsight.search.searcher import Searcher

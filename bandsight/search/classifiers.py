@@ -73,11 +73,6 @@ class ClassifierTerm:
         )
 
 
-def is_term(text: str) -> bool:
-    """Return whether a sentence is a classifier instead."""
-    return text.strip().startswith(PREFIX)
-
-
 def scorer_of(head: Head) -> LinearScorer:
     """Return the scorer of a head: scores are probabilities."""
     return LinearScorer(head.weights, head.bias)

@@ -19,9 +19,9 @@ from bandsight.geo.box import LonLatBox
 from bandsight.geo.vertices import check_vertices
 from bandsight.imagery.tile_mark import read_mark
 from bandsight.model.background import sentence_vectors
+from bandsight.search.probabilities import unfamiliar
 from bandsight.search.question import MAX_AREA_TILES, Example, Picture, Vector, check_text
 from bandsight.search.searcher import Searcher
-from bandsight.search.wording import unfamiliar
 
 # Two unit vectors whose mean is shorter than this cancel out; a unit vector's length is off by less.
 _TOLERANCE = 1e-3

@@ -17,7 +17,7 @@ from bandsight.catalog.records import Hit
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.search.classifiers import ClassifierTerm, passing
 from bandsight.search.listing import Key, Position, Row, browse
-from bandsight.search.question_ranking import Ranking
+from bandsight.search.ranking import Ranking
 from bandsight.search.searcher import Searcher
 
 _PARTS = 3

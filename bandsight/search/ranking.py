@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import shapely
@@ -191,6 +191,23 @@ class Page:
     """The commit that was searched."""
     nothing_matches: bool | None = None
     """Whether none of the best hits reaches the model's threshold; None where that is not known."""
+
+
+class Ranking(Protocol):
+    """An order of tiles."""
+
+    @property
+    def key(self) -> Any:
+        """What tells this order from another, as JSON values."""
+
+    def page(self, where: Filter, k: int, after: list[Any] | None) -> Page:
+        """Return the k best hits after a place among the tiles that pass a filter.
+
+        Pages neither repeat nor miss a hit, whatever is indexed meanwhile.
+
+        Raises:
+            QueryError: The question, the filter or the place cannot be used.
+        """
 
 
 def page(

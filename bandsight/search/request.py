@@ -1,4 +1,4 @@
-"""Search requests: the members of a body, and the query that they stand for."""
+"""Search requests: the members of a body, the query that they stand for, and the page of results."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -13,10 +13,11 @@ from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from bandsight.geo.vertices import check_vertices
 from bandsight.search.items import MAX_CHARS as _TOKEN_CHARS
-from bandsight.search.items import Fields, ItemQuery
+from bandsight.search.items import Fields, ItemQuery, ResultPage, answer
 from bandsight.search.listing import Key, keys_of
 from bandsight.search.question import MAX_KEYS, MAX_LIST, MAX_TERMS, Semantic
-from bandsight.search.resolve import Question
+from bandsight.search.resolve import Question, question_of
+from bandsight.search.searcher import Searcher
 from bandsight.search.validation import validated
 
 Crs = Literal["http://www.opengis.net/def/crs/OGC/1.3/CRS84"]
@@ -154,6 +155,21 @@ def request_of(values: Mapping[str, Any]) -> SearchBody:
         QueryError: A member is unknown, or has a value that cannot be used.
     """
     return validated(SearchBody, values)
+
+
+def search(searcher: Searcher, request: SearchBody) -> ResultPage:
+    """Return a page of results.
+
+    Args:
+        searcher: Archive and model.
+        request: What is searched for; without `q` and `semantic`, items are listed.
+
+    Raises:
+        QueryError: The request, its filter or its token cannot be used.
+        NotFoundError: A tile that is an example is not in the archive.
+    """
+    question = question_of(searcher, request.q, request.semantic)
+    return answer(searcher.archive, query_of_body(request, searcher.max_hits), question)
 
 
 def query_of_body(body: ItemFilters, max_hits: int) -> ItemQuery:

@@ -1,25 +1,35 @@
-"""From a request by meaning to a question: its examples as vectors, and a scorer."""
+"""From a request by meaning to a question: its examples as vectors, a scorer, and the ranking that it gives."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.attributes.filters import Filter
 from bandsight.catalog.labels import Head
+from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
-from bandsight.search.classifiers import PREFIX, ClassifierTerm, is_term, scorer_of
+from bandsight.model.imagery import Imagery
+from bandsight.search.classifiers import PREFIX, ClassifierTerm, scorer_of
 from bandsight.search.examples import ResolvedExample, resolve_examples
+from bandsight.search.probabilities import at_scale, calibrated, least_cosine
 from bandsight.search.question import MAX_TERMS, Example, Semantic, check_text
-from bandsight.search.ranking import ResultSelection
+from bandsight.search.ranking import Page, ResultSelection, find
 from bandsight.search.scorers import BestScorer, MeanScorer, Scorer
 from bandsight.search.searcher import Searcher
+
+_TOO_FEW = "the classifier has labels of too few places for a calibrated probability"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Question:
-    """A question by meaning; made once for each request."""
+    """A question by meaning, made once for each request: the `Ranking` of the tiles of an archive."""
 
+    searcher: Searcher
+    """The archive and the model."""
     scorer: Scorer
     """Scores tiles."""
     positives: NDArray[np.float32]
@@ -45,7 +55,7 @@ class Question:
     page_form: Semantic
     """The request as later pages repeat it: places as vectors too."""
     key: str
-    """Tells the question from others."""
+    """Tells the question from others; see `Ranking`."""
     head: Head | None = None
     """The trained classifier that scores, whose scores are probabilities; None for examples."""
 
@@ -53,6 +63,83 @@ class Question:
     def is_one(self) -> bool:
         """True for one positive example and nothing else: a hit's score is its cosine with it."""
         return len(self.positives) == 1 and not len(self.negatives)
+
+    def page(self, where: Filter, k: int, after: list[Any] | None) -> Page:
+        """Return the k best hits after a place; see `Ranking`."""
+        among = where
+        if self.exclude:
+            among = Filter(exclude=self.exclude, all_of=() if where.is_empty else (where,))
+        found = find(
+            self.searcher.archive,
+            self.scorer,
+            k,
+            among,
+            self.selection,
+            after=after,
+            only=self._likely(among),
+            exact=self.exact,
+            with_vectors=bool(len(self.positives)) and not self.is_one,
+            check=self.searcher.check,
+        )
+        hits = self._described(found.hits)
+        # Whether anything matches is known from the best hits, which are on the first page.
+        nothing = None if after is not None else _nothing_matches(hits) if hits else self._has_threshold
+        return replace(found, hits=hits, matched=self._matched(found, is_first=after is None), nothing_matches=nothing)
+
+    @property
+    def _has_threshold(self) -> bool:
+        return self.min_probability is not None or self.selection.min_score is not None
+
+    def _likely(self, among: Filter) -> list[int] | None:
+        """Return the tiles that are likely enough, None where no least probability is set."""
+        searcher = self.searcher
+        if self.min_probability is None:
+            return None
+        if self.unfamiliar is not None:
+            return []
+        found = searcher.archive.similarities(self.texts, among)
+        scenes = found.selection.scenes.ids.tolist()
+        kinds = dict(zip(scenes, searcher.imagery.of(searcher.archive, scenes), strict=True))
+        # How fine a tile's pixels are depends on its scale, which is read of those tiles only that may be likely.
+        level = {
+            one: least_cosine(searcher.encoder, replace(one, gsd_m=None), self.min_probability)
+            for one in set(kinds.values()) - {None}
+        }
+        least = np.array([level.get(kinds[scene], np.inf) for scene in scenes], np.float64)
+        likely = found.scores.max(axis=0) >= least[found.selection.scene_at]
+        tiles = searcher.archive.tiles_by_id(found.selection.ids[likely].tolist())
+        return [tile.id for tile in tiles.values() if self._is_covered(kinds.get(tile.scene_id), tile.scale)]
+
+    def _is_covered(self, imagery: Imagery | None, scale: int) -> bool:
+        return imagery is not None and self.searcher.encoder.uncalibrated(at_scale(imagery, scale)) is None
+
+    def _described(self, hits: list[Hit]) -> list[Hit]:
+        """Return hits with their probability, their match and the example that each is most like."""
+        if self.head is not None:
+            return _classified(hits, self.head, self.labels[0])
+        if not hits or not len(self.positives):
+            return hits
+        if self.is_one:
+            matched = [self.labels[0]] * len(hits)
+            cosines = np.array([[hit.score] for hit in hits], np.float32)
+        else:
+            vectors = np.stack([hit.vector for hit in hits if hit.vector is not None])
+            nearest = (vectors @ self.positives.T).argmax(axis=1).tolist()
+            matched = [self.labels[at] for at in nearest]
+            cosines = vectors @ self.texts.T
+        if self.unfamiliar is not None:
+            hits = [replace(hit, probability_reason=self.unfamiliar) for hit in hits]
+        elif len(self.texts):
+            hits = calibrated(self.searcher.encoder, hits, cosines)
+        return [replace(hit, matched=label) for hit, label in zip(hits, matched, strict=True)]
+
+    def _matched(self, found: Page, *, is_first: bool) -> int | None:
+        """Return how many hits there are on all pages, None where only making them would tell."""
+        if is_first and found.next is None:
+            return len(found.hits)
+        selection = self.selection
+        undecided = selection.drops or selection.diversity or selection.min_score is not None
+        return None if undecided else found.matched
 
 
 def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
@@ -79,6 +166,7 @@ def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
     negatives = _stacked([one.vector for one in unwanted], dim)
     page_form = _with_examples(asked, [one.page_form for one in wanted], [one.page_form for one in unwanted])
     return Question(
+        searcher=searcher,
         scorer=_scorer(asked, wanted, unwanted, positives, negatives),
         positives=positives,
         negatives=negatives,
@@ -106,6 +194,7 @@ def _classifier_question(searcher: Searcher, asked: Semantic, text: str) -> Ques
     page_form = asked.model_copy(update={"classifier": pinned, "min_score": least})
     nothing = np.empty((0, searcher.dim), np.float32)
     return Question(
+        searcher=searcher,
         scorer=scorer_of(head),
         positives=nothing,
         negatives=nothing,
@@ -157,7 +246,7 @@ def terms_of(q: str | list[str]) -> Semantic:
         QueryError: There is none, or there are too many, or one is too long.
     """
     alone = q if isinstance(q, str) else q[0] if len(q) == 1 else ""
-    if is_term(alone):
+    if alone.strip().startswith(PREFIX):
         return Semantic(classifier=alone.strip())
     parts = q.split(",") if isinstance(q, str) else q
     terms = [check_text(part) for part in parts if part.strip()]
@@ -197,3 +286,17 @@ def _with_examples(asked: Semantic, positive: list[Example], negative: list[Exam
 
 def _stacked(vectors: list[NDArray[np.float32]], dim: int) -> NDArray[np.float32]:
     return np.stack(vectors) if vectors else np.empty((0, dim), np.float32)
+
+
+def _nothing_matches(hits: Sequence[Hit]) -> bool | None:
+    """Return whether no hit reaches its threshold; None where that is not known of all of them and none reaches it."""
+    if any(hit.match for hit in hits):
+        return False
+    return True if hits and all(hit.match is False for hit in hits) else None
+
+
+def _classified(hits: Sequence[Hit], head: Head, label: str) -> list[Hit]:
+    """Return the hits of a classifier with its probability, where that was fitted on labels of other places."""
+    if head.calibrated:
+        return [replace(hit, probability=hit.score, matched=label) for hit in hits]
+    return [replace(hit, probability_reason=_TOO_FEW, matched=label) for hit in hits]

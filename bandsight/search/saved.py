@@ -17,8 +17,7 @@ from bandsight.catalog.records import Hit
 from bandsight.catalog.saved_searches import SavedHits, SavedSearch
 from bandsight.errors import ArchiveError, QueryError
 from bandsight.search.items import check_names
-from bandsight.search.question_ranking import QuestionRanking, Ranking
-from bandsight.search.ranking import BAD_PLACE, Page
+from bandsight.search.ranking import BAD_PLACE, Page, Ranking
 from bandsight.search.request import Filters, RegisterBody, query_of_body
 from bandsight.search.resolve import question_of
 from bandsight.search.searcher import Searcher
@@ -84,10 +83,9 @@ def save(searcher: Searcher, runs: SavedRuns, body: RegisterBody) -> SavedSearch
             "q, semantic: found neither; a saved search ranks tiles by meaning (POST /search lists items without)"
         )
     archive = searcher.archive
-    ranking, where = QuestionRanking(searcher, question), _where(searcher, body)
     archive.refresh()
     up_to = archive.newest_tile
-    page = ranking.page(Filter(up_to=up_to, all_of=(where,)), body.hits, None)
+    page = question.page(Filter(up_to=up_to, all_of=(_where(searcher, body),)), body.hits, None)
     title = body.title.strip() or ", ".join(question.labels) or "unlike its examples"
     hits = SavedHits(
         ids=np.array([hit.tile.id for hit in page.hits], np.int64),
@@ -144,7 +142,7 @@ class SavedRanking:
         question = question_of(self._searcher, self._request.q, self._request.semantic)
         if question is None:
             raise ArchiveError(f"search {self._saved.id}: its question is missing; delete it and save it again")
-        return QuestionRanking(self._searcher, question)
+        return question
 
     def hits(self) -> list[Hit]:
         """Return all hits as of now."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bandsight.archive import Archive
 from bandsight.model.protocol import Encoder
-from bandsight.search.imagery import SceneImagery
+from bandsight.search.probabilities import SceneImagery
 from bandsight.search.question import Picture
 from bandsight.search.recall_check import RecallCheck
 

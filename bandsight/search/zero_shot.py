@@ -12,7 +12,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
 from bandsight.model.background import sentence_vectors
 from bandsight.model.protocol import Encoder
-from bandsight.search.imagery import imagery_of
+from bandsight.search.probabilities import imagery_of
 from bandsight.search.prompt_templates import class_sentences
 from bandsight.search.question import check_text
 

@@ -21,9 +21,8 @@ from search_api.problem_schema import problems
 from search_api.request_bodies import add_images, body_of, openapi_body
 from search_api.responses import json_response
 from search_api.stac import schemas
-from search_api.stac.routes import Api
+from search_api.stac.routes import Api, archive_api
 from search_api.stac.searches import SearchesDep, SearchId, api_of_search
-from search_api.stac.tiles import archive_api
 
 GENERATION, REGISTERED, GONE = "Bandsight-Generation", "Bandsight-Registered-Generation", "Bandsight-Gone"
 """Headers: the commit that was searched, the one a search was registered at, and how many of its hits then are gone."""

@@ -11,7 +11,7 @@ from bandsight.attributes.item_ids import tiles_collection
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.search.items import ItemQuery, ResultPage, answer, collection_names, one_item
 from bandsight.search.question import Semantic
-from bandsight.search.question_ranking import QuestionRanking, Ranking
+from bandsight.search.ranking import Ranking
 from bandsight.search.request import SearchBody, echo, query_of_body
 from bandsight.search.resolve import Question, question_of
 from bandsight.search.saved import SavedRanking
@@ -19,7 +19,7 @@ from bandsight.stac import documents
 from bandsight.stac.collection_stats import Holding, of_hits
 from bandsight.stac.items import item_collection, item_of
 from bandsight.stac.links import GEOJSON, JSON, Root, link
-from search_api.dependencies import inline_depends, reject_unknown_params
+from search_api.dependencies import inline_depends, reject_unknown_params, server_url
 from search_api.problem_schema import problems
 from search_api.request_bodies import add_images, body_of, openapi_body
 from search_api.responses import json_response
@@ -111,9 +111,12 @@ class Api:
 
     def ranking(self, question: Question | None) -> Ranking | None:
         """Return the order of a question, or of a saved search; None for a list without one."""
-        if self.saved is not None:
-            return self.saved
-        return None if question is None else QuestionRanking(self.service.searcher, question)
+        return question if self.saved is None else self.saved
+
+
+async def archive_api(request: Request) -> Api:
+    """Return the API over the whole archive."""
+    return Api(request, Root(server=server_url(request)))
 
 
 def collection_pages(api: Api) -> list[dict[str, Any]]:

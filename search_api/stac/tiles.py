@@ -2,26 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Response
 
 from bandsight.attributes.item_ids import MAX_ID
 from bandsight.search.resolve import like_tile
 from bandsight.stac.items import tile_item
-from bandsight.stac.links import GEOJSON, Root
-from search_api.dependencies import inline_depends, reject_unknown_params, server_url
+from bandsight.stac.links import GEOJSON
+from search_api.dependencies import inline_depends, reject_unknown_params
 from search_api.problem_schema import problems
 from search_api.responses import json_response
 from search_api.stac import schemas
-from search_api.stac.routes import Api, page
+from search_api.stac.routes import Api, archive_api, page
 from search_api.stac.url_params import FilterParams
 
 router = APIRouter(tags=["Tiles"], dependencies=[Depends(reject_unknown_params)])
 TileId = Annotated[int, Path(ge=0, le=MAX_ID, description="Id of a tile, from a search")]
-
-
-async def archive_api(request: Request) -> Api:
-    """Return the API over the whole archive."""
-    return Api(request, Root(server=server_url(request)))
 
 
 ApiDep = Annotated[Api, Depends(archive_api)]

@@ -111,8 +111,7 @@ def next_token(client: Client, body: dict[str, Any]) -> str:
     if client._backend.__class__.__name__ == "RemoteBackend":
         document = client._backend._json("POST", "/search", json=body)
         return next(link["body"]["token"] for link in document["links"] if link["rel"] == "next")
-    from bandsight.search.request import SearchBody
-    from bandsight.search.run import search
+    from bandsight.search.request import SearchBody, search
     from bandsight.search.validation import validated
 
     token = search(client._backend._searcher, validated(SearchBody, body)).next

@@ -9,12 +9,10 @@ from bandsight.archive import ArchiveWriter
 from bandsight.attributes.filters import Filter
 from bandsight.model.imagery import Imagery, as_imagery
 from bandsight.raster.bands import BandRef
-from bandsight.search.imagery import imagery_of
+from bandsight.search.probabilities import imagery_of
 from bandsight.search.question import Semantic
-from bandsight.search.question_ranking import QuestionRanking
-from bandsight.search.request import request_of
+from bandsight.search.request import request_of, search
 from bandsight.search.resolve import resolve_question
-from bandsight.search.run import search
 from bandsight.search.searcher import Searcher
 from bandsight.search.zero_shot import check_labels, classify_tiles
 from bandsight.stac.items import item_collection
@@ -66,7 +64,7 @@ def test_imagery_is_told_by_bands_sensor_and_frequency():
 
 def test_hits_that_calibration_does_not_cover_have_a_reason_and_no_tick(mixed):
     searcher = Searcher(mixed, Calibrated())
-    page = QuestionRanking(searcher, resolve_question(searcher, Semantic(text="a lake"))).page(Filter(), 20, None)
+    page = resolve_question(searcher, Semantic(text="a lake")).page(Filter(), 20, None)
     reasons = {hit.scene.name: (hit.probability is None, hit.probability_reason) for hit in page.hits}
     assert reasons == {"0.tif": (False, None), "1.tif": (True, REASON), "2.tif": (True, "too coarse")}
     assert {hit.match for hit in page.hits if hit.probability is None} == {None}

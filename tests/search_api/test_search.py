@@ -13,8 +13,7 @@ from PIL import Image
 from bandsight.archive import Archive
 from bandsight.imagery.thumbnails import thumbnail
 from bandsight.search.items import ResultPage
-from bandsight.search.request import request_of
-from bandsight.search.run import search
+from bandsight.search.request import request_of, search
 from bandsight.search.searcher import Searcher
 from tests.fakes import FakeEmbedder
 from tests.search_api.conftest import SIDE

@@ -1,0 +1,189 @@
+"""Probabilities of hits: which imagery and which sentences a model's calibration covers, and what it gives for them."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.archive import Archive
+from bandsight.catalog.records import Hit, SceneRecord
+from bandsight.errors import SensorError
+from bandsight.model.imagery import Imagery, ImageryLike, family, radar_family
+from bandsight.model.protocol import Encoder
+from bandsight.sensors.profile import profile_named
+
+_ELEVATION = "elevation"
+# Bisecting -1..1 this often reaches the resolution of float32.
+_HALVINGS = 30
+_ONE: NDArray[np.float32] = np.ones((1, 1), np.float32)
+# The calibration was fitted on English sentences of at most this length.
+_MAX_WORDS = 40
+# Short words of other languages that are not English, nor parts of names that English has (Las Vegas, El Paso).
+_FOREIGN = frozenset(
+    [
+        "und",
+        "mit",
+        "der",
+        "das",
+        "ein",
+        "eine",
+        "zwischen",
+        "wo",
+        "sind",
+        "auf",
+        "im",
+        "le",
+        "les",
+        "une",
+        "et",
+        "avec",
+        "dans",
+        "du",
+        "au",
+        "una",
+        "y",
+        "en",
+        "del",
+        "donde",
+        "il",
+        "gli",
+        "uno",
+        "della",
+        "nel",
+        "dove",
+        "em",
+        "com",
+        "uma",
+        "onde",
+        "een",
+        "het",
+        "waar",
+    ]
+)
+
+
+def calibrated(encoder: Encoder, hits: Sequence[Hit], cosines: NDArray[np.float32]) -> list[Hit]:
+    """Return hits with their probability, of the likeliest sentence, and whether it reaches the threshold.
+
+    Hits of imagery that the model is not calibrated for get the reason instead.
+
+    Args:
+        encoder: Its calibration turns cosines into probabilities.
+        hits: The hits.
+        cosines: Of each hit with each sentence, shape (hits, sentences).
+    """
+    if not hits:
+        return []
+    kinds = [imagery_of_hit(hit) for hit in hits]
+    # A probability depends on the cosine and the imagery only, so cosines stand for vectors of one number.
+    columns = [encoder.probabilities(column[:, None], _ONE, kinds)[:, 0] for column in cosines.T]
+    values = np.max(columns, axis=0)
+    known = {one: (encoder.threshold(one), encoder.uncalibrated(one)) for one in set(kinds)}
+    return [_judged(hit, float(value), *known[one]) for hit, value, one in zip(hits, values, kinds, strict=True)]
+
+
+def _judged(hit: Hit, value: float, level: float | None, reason: str | None) -> Hit:
+    if not np.isfinite(value):
+        return replace(hit, probability_reason=reason)
+    return replace(hit, probability=value, match=None if level is None else bool(value >= level))
+
+
+def least_cosine(encoder: Encoder, imagery: ImageryLike, probability: float) -> float:
+    """Return the least cosine with at least this probability, infinity where none reaches it.
+
+    A probability grows with the cosine and depends on nothing but the imagery, so a bisection over cosines finds it.
+    Imagery without a probability never reaches one.
+    """
+
+    def of(cosine: float) -> float:
+        return float(encoder.probabilities(np.full((1, 1), cosine, np.float32), _ONE, [imagery])[0, 0])
+
+    if encoder.uncalibrated(imagery) is not None:
+        return np.inf
+    low, high = -1.0, 1.0
+    if of(low) >= probability:
+        return -np.inf
+    if of(high) < probability:
+        return np.inf
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if of(middle) >= probability else (middle, high)
+    return high
+
+
+def unfamiliar(text: str) -> str | None:
+    """Return why no probability holds for a question, in words; None where nothing speaks against it.
+
+    Only the wording is checked. A single foreign noun in plain letters is not recognised.
+    """
+    letters = [char for char in text if char.isalpha()]
+    if not letters:
+        return "not calibrated for questions without words"
+    latin = sum(unicodedata.name(char, "").startswith("LATIN") for char in letters)
+    if 2 * latin < len(letters):
+        return "not calibrated for questions in other scripts than Latin"
+    words = text.lower().split()
+    if len(words) > _MAX_WORDS:
+        return f"not calibrated for questions of more than {_MAX_WORDS} words"
+    if not "".join(letters).isascii() or _FOREIGN & {word.strip(".,;:!?\"'()") for word in words}:
+        return "not calibrated for questions in other languages than English"
+    return None
+
+
+def imagery_of(scene: SceneRecord, scale: int = 1) -> Imagery:
+    """Return what imagery the tiles of a scene are.
+
+    Args:
+        scene: The scene.
+        scale: Native pixels along each side of a pixel that the model saw.
+    """
+    return Imagery(
+        family=_ELEVATION if scene.sensor == _ELEVATION else _family(scene),
+        gsd_m=None if scene.gsd_m is None else scene.gsd_m * scale,
+    )
+
+
+def imagery_of_hit(hit: Hit) -> Imagery:
+    """Return what imagery a hit's tile is."""
+    return imagery_of(hit.scene, hit.tile.scale)
+
+
+def _family(scene: SceneRecord) -> str:
+    found = family(scene.wavelengths_um)
+    if found != "radar":
+        return found
+    # Models have one code for all radar, so wavelengths do not tell its bands.
+    frequency = _frequency_ghz(scene)
+    return found if frequency is None else radar_family(frequency)
+
+
+def _frequency_ghz(scene: SceneRecord) -> float | None:
+    """Return the frequency of a radar scene: as stored when it was indexed, else that of its sensor."""
+    bands = (scene.decisions or {}).get("bands") or [{}]
+    stored: float | None = bands[0].get("frequency_ghz")
+    if stored is not None:
+        return stored
+    try:
+        return next((band.frequency_ghz for band in profile_named(scene.sensor).bands), None)
+    except SensorError:
+        return None
+
+
+class SceneImagery:
+    """A cache of what imagery scenes are at native resolution, which never changes."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, Imagery | None] = {}
+
+    def of(self, archive: Archive, scene_ids: Sequence[int]) -> list[Imagery | None]:
+        """Return the imagery of scenes; None for a scene that is gone."""
+        if missing := [one for one in scene_ids if one not in self._of]:
+            self._of |= {one: imagery_of(scene) for one, scene in archive.scenes_by_id(missing).items()}
+        return [self._of.get(one) for one in scene_ids]
+
+
+def at_scale(imagery: Imagery, scale: int) -> Imagery:
+    """Return imagery read with fewer pixels: s means s×s native pixels in one."""
+    return imagery if imagery.gsd_m is None else replace(imagery, gsd_m=imagery.gsd_m * scale)

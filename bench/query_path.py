@@ -1,0 +1,140 @@
+"""Counts the modules and functions of Bandsight that one text query passes, from the request to GeoJSON.
+
+The archive is small and synthetic, the model is the embedded one. What runs only for the first query is not counted,
+nor is the middleware, which every request to the API passes.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import bandsight
+import indexer
+import search_api
+from bandsight.client import connect
+from bench.api_archive import fill
+
+_ROOTS = [Path(package.__file__ or "").parent for package in (bandsight, indexer, search_api)]
+# What every request passes, whatever it asks.
+_MIDDLEWARE = ("search_api/middleware/", "search_api/metrics.py", "search_api/first_run.py")
+_TEXT = "a river beside fields"
+_LIMIT = 10
+
+
+class Passed:
+    """Notes every function of Bandsight that runs while it watches, in any thread."""
+
+    def __init__(self) -> None:
+        self._watching = False
+        self._functions: set[tuple[str, str]] = set()
+        threading.setprofile(self._note)
+        sys.setprofile(self._note)
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[None]:
+        """Watch until the block ends."""
+        self._watching = True
+        try:
+            yield
+        finally:
+            self._watching = False
+
+    def figures(self) -> dict[str, Any]:
+        """Return how many modules and functions were passed, and the functions of each module; then forget them."""
+        modules: dict[str, list[str]] = {}
+        for file, name in sorted(self._functions):
+            modules.setdefault(file, []).append(name)
+        self._functions = set()
+        return {
+            "modules": len(modules),
+            "functions": sum(map(len, modules.values())),
+            "functions_of": {name: sorted(set(several)) for name, several in modules.items()},
+        }
+
+    def _note(self, frame: FrameType, event: str, _argument: object) -> None:
+        if event != "call" or not self._watching or frame.f_code.co_name.startswith("<"):
+            return
+        path = Path(frame.f_code.co_filename)
+        for root in _ROOTS:
+            if path.is_relative_to(root):
+                file = str(path.relative_to(root.parent))
+                if not file.startswith(_MIDDLEWARE):
+                    self._functions.add((file, frame.f_code.co_qualname))
+
+
+def main() -> None:
+    """Run the benchmark and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("bench/results/query-path.json"))
+    args = parser.parse_args()
+    passed = Passed()
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "archive"
+        fill(archive, 1200)
+        results = {
+            "api": _measured(passed, _api(archive)),
+            "command_line": _measured(passed, _command_line(archive)),
+            "local_client": _measured(passed, _local_client(archive)),
+        }
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(results, indent=1) + "\n")
+    for name, one in results.items():
+        print(f"{name}: {one['modules']} modules, {one['functions']} functions")
+
+
+def _measured(passed: Passed, ask: Callable[[], object]) -> dict[str, Any]:
+    for _ in range(3):
+        ask()
+    with passed.watch():
+        ask()
+    return passed.figures()
+
+
+def _api(archive: Path) -> Callable[[], object]:
+    from starlette.testclient import TestClient
+
+    from search_api.app import create_app
+    from search_api.settings import ApiSettings
+
+    client = TestClient(create_app(ApiSettings(archive=archive)), base_url="http://localhost")
+    client.__enter__()
+
+    def ask() -> None:
+        response = client.get("/search", params={"q": _TEXT, "limit": _LIMIT})
+        assert len(response.json()["features"]) == _LIMIT
+
+    return ask
+
+
+def _command_line(archive: Path) -> Callable[[], object]:
+    from bandsight.cli import main as run
+
+    def ask() -> None:
+        sys.argv = ["bandsight", "search", _TEXT, "--archive", str(archive), "--json", "--top", str(_LIMIT)]
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+            run()
+        assert len(json.loads(out.getvalue())["features"]) == _LIMIT
+
+    return ask
+
+
+def _local_client(archive: Path) -> Callable[[], object]:
+    client = connect(archive)
+
+    def ask() -> None:
+        assert len(list(client.search(_TEXT, limit=_LIMIT))) == _LIMIT
+
+    return ask
+
+
+if __name__ == "__main__":
+    main()
