@@ -1,7 +1,8 @@
 """Operations on an archive as a whole: upgrade, repair, verify, back up, and replacement by another archive."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bandsight.archive.footprint_cache import FootprintCache
@@ -90,8 +91,13 @@ def verify(archive: Archive, *, full: bool = False) -> list[str]:
     return archive.read(lambda view: problems_of(view.catalog, view.store, full=full))
 
 
-def back_up(archive: Archive, target: Path) -> int:
+def back_up(archive: Archive, target: Path, previous: Path | None = None) -> int:
     """Copy one generation to another folder, whole, while searches and writes continue; return which.
+
+    Args:
+        archive: Open.
+        target: An empty folder, or none yet.
+        previous: A former backup; vector files that it has are compared with their checksums and linked.
 
     Raises:
         ArchiveError: The target is not empty or cannot be written, or a file of the archive is damaged.
@@ -102,6 +108,8 @@ def back_up(archive: Archive, target: Path) -> int:
             raise ArchiveError(f"{target}: not empty; choose a new folder for each backup")
         for _ in range(_ATTEMPTS):
             copy = archive.database.copy_to(target)
+            if previous is not None:
+                _share(previous, target, [segment.name for segment in copy.segments])
             if archive.store.copy_to(target, copy.segments):
                 break
         else:
@@ -111,6 +119,15 @@ def back_up(archive: Archive, target: Path) -> int:
     except OSError as error:
         raise cannot_write(Path(os.fsdecode(error.filename or target)), error) from error
     return copy.generation
+
+
+def _share(previous: Path, target: Path, names: Sequence[str]) -> None:
+    """Link vector files of a former backup; where that is not possible, they are copied from the archive."""
+    make_folder(target / "vectors")
+    for name in names:
+        for file in (previous / "vectors").glob(f"{name}.*"):
+            with suppress(OSError):
+                os.link(file, target / "vectors" / file.name)
 
 
 def migrate_archive(

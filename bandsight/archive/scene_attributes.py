@@ -14,7 +14,7 @@ _Row = tuple[datetime | None, str, str, list[list[float]], dict[str, Any]]
 
 
 class SceneTable:
-    """Follows the catalog; a scene's row never changes, it only comes and goes."""
+    """Follows the catalog; a scene's row never changes, it only comes and goes, and may come back from a backup."""
 
     def __init__(self) -> None:
         self._rows: dict[int, _Row] = {}
@@ -27,6 +27,8 @@ class SceneTable:
         self._newest = max(fresh, default=self._newest)
         ids = catalog.scene_ids()
         alive = set(ids)
+        if alive - self._rows.keys():
+            self._rows = _rows_after(catalog, 0)
         for gone in [scene_id for scene_id in self._rows if scene_id not in alive]:
             del self._rows[gone]
         return _columns(ids, [self._rows[scene_id] for scene_id in ids])

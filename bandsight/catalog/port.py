@@ -264,6 +264,18 @@ class CatalogDatabase(Protocol):
             ArchiveError: Ids of the other catalog have been used here since it was created, or the disk is full.
         """
 
+    def replace_by(self, beside: Self) -> int:
+        """Replace every row by another catalog's, in one commit that is newer than those of both.
+
+        Ids of tiles go on behind the highest of both, so that none comes to mean another tile.
+
+        Returns:
+            The generation that the commit makes.
+
+        Raises:
+            ArchiveError: The catalog cannot do that, or the disk is full.
+        """
+
     def take_over(
         self,
         source: "CatalogDatabase",

@@ -1,14 +1,15 @@
 """The command line: builds the objects that each command needs and passes the work on."""
 
 # The order of the help.
-from bandsight.cli import indexing, jobs, search, labels, layers, alerts, change, maintenance, relocating, reindexing  # noqa: I001
-from bandsight.cli import evaluate, calibrate, serving, sensors
+from bandsight.cli import indexing, jobs, search, labels, layers, alerts, change, maintenance, backups  # noqa: I001
+from bandsight.cli import relocating, reindexing, evaluate, calibrate, serving, sensors
 from bandsight.cli.base import app
 from bandsight.cli.entry_point import main
 
 __all__ = [
     "alerts",
     "app",
+    "backups",
     "calibrate",
     "change",
     "evaluate",

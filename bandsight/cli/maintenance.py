@@ -121,18 +121,6 @@ def compact(archive: ArchiveOption) -> None:
 
 
 @app.command()
-def backup(
-    archive: ArchiveOption,
-    target: Annotated[Path, typer.Argument(help="New folder for the copy.")],
-) -> None:
-    """Copy an archive at one commit, checksums compared; searches and writes continue."""
-    from bandsight.archive import admin
-
-    with opening.open_archive(archive) as opened:
-        typer.echo(f"{target}: generation {admin.back_up(opened, target)}")
-
-
-@app.command()
 def remove(
     archive: ArchiveOption,
     hrefs: Annotated[list[str], typer.Argument(help="Scenes: paths or URLs as indexed, or as search shows.")],

@@ -36,6 +36,7 @@ def main() -> int:
         count = min(_EACH, args.replays - done)
         how += replay(args.folder, seed, count, args.only)
         done, seed = done + count, seed + 1
+        print(f"{done} of {args.replays} replays", file=sys.stderr)  # noqa: T201
         if args.only is not None:
             break
     looked = how.pop("looked at")

@@ -61,21 +61,29 @@ def look(root: Path, allowed: list[State], under_way: Operation | None, created:
         named = {file.stem for file in (path / "vectors").iterdir()}
         assert len(named) == archive.stats()["segments"], named
     _look_at_backups(root / "backups", allowed)
+    if archive_exists(root / "again"):
+        _look_at_copy(root / "again", allowed[-1]["again"])
+    else:
+        assert allowed[0]["again"] is None, "the restored archive is gone"
 
 
 def _look_at_backups(folder: Path, allowed: list[State]) -> None:
-    for name, scenes in allowed[-1]["backups"].items():
+    for name, content in allowed[-1]["backups"].items():
         path = folder / name.replace(" ", "-")
         if not archive_exists(path):
             assert name not in allowed[0]["backups"], f"{name} is gone"
             continue
-        seen = fingerprint(path), json.dumps(_plain(scenes))
-        if seen in _SEEN:
-            continue
-        _SEEN.add(seen)
-        with Archive.open(path) as copy:
-            assert (problems := verify(copy, full=True)) == [], problems
-            assert _found(copy)["scenes"] == _plain(scenes), name
+        _look_at_copy(path, content)
+
+
+def _look_at_copy(path: Path, content: State) -> None:
+    seen = fingerprint(path), json.dumps(content)
+    if seen in _SEEN:
+        return
+    _SEEN.add(seen)
+    with Archive.open(path) as copy:
+        assert (problems := verify(copy, full=True)) == [], problems
+        assert _found(copy) == {name: _plain(part) for name, part in content.items()}, path
 
 
 def _found(archive: Archive) -> State:

@@ -16,6 +16,7 @@ import numpy as np
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive import index_updater as extension
 from bandsight.archive.admin import back_up, upgrade
+from bandsight.archive.backups import restore
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.saved_searches import SavedHits
 from bandsight.vectors.local import ivf_build as building
@@ -28,10 +29,11 @@ from tests.vectors.planning import always_by_index
 
 Operation = dict[str, Any]
 State = dict[str, Any]
-"""`scenes` (version by number), `searches` (titles), `labels` (class by annotator), `backups` (scenes by folder),
-`parts` (number of parts of the scene that is on its way)."""
+"""`scenes` (version by number), `searches` (titles), `labels` (class by annotator), `backups` (all of these by
+folder), `again` (what the restored folder holds), `parts` (number of parts of the scene that is on its way)."""
 
-EMPTY: State = {"scenes": {}, "searches": [], "labels": {}, "backups": {}, "parts": 0}
+EMPTY: State = {"scenes": {}, "searches": [], "labels": {}, "backups": {}, "again": None, "parts": 0}
+_CONTENT = ("scenes", "searches", "labels")
 _WEIGHTS = {"scenes": 0.6, "save search": 0.1, "delete search": 0.05, "label": 0.1, "back up": 0.15}
 _OPERATIONS = 24
 
@@ -69,6 +71,13 @@ def main() -> None:
             say("begin", {"kind": "upgrade"})
             upgrade(path)
             say("done", {"kind": "upgrade"})
+
+    for kind in ("restore", "replace") if state["backups"] else ():
+        name = str(rng.choice(list(state["backups"])))
+        say("begin", {"kind": kind, "backup": name})
+        target = folder / ("again" if kind == "restore" else "archive")
+        restore(_backup(folder, name), target, replace=kind == "replace")
+        say("done", {"kind": kind, "backup": name})
 
 
 def _operations(
@@ -110,7 +119,11 @@ def then(state: State, operation: Operation) -> State:
         case "label":
             changed = {"labels": {**state["labels"], name: "pond"}}
         case "back up":
-            changed = {"backups": {**state["backups"], name: state["scenes"]}}
+            changed = {"backups": {**state["backups"], name: {part: state[part] for part in _CONTENT}}}
+        case "restore":
+            changed = {"again": state["backups"][operation["backup"]]}
+        case "replace":
+            changed = state["backups"][operation["backup"]]
     return state | changed
 
 
@@ -136,7 +149,11 @@ def _do(archive: ArchiveWriter, folder: Path, operation: Operation, say: Callabl
             archive.labels.add("places", {tile: "pond"}, name)
         case "back up":
             with Archive.open(archive.path) as reader:
-                back_up(reader, folder / "backups" / name.replace(" ", "-"))
+                back_up(reader, _backup(folder, name))
+
+
+def _backup(folder: Path, name: str) -> Path:
+    return folder / "backups" / name.replace(" ", "-")
 
 
 def checkpoints_of(archive: Archive, number: int, version: int) -> CheckpointFolder | None:

@@ -141,6 +141,12 @@ class PostgresDatabase:
                 raise ArchiveError(f"{beside.url}: its rows cannot be copied to {self.url}")
             return _replace_rows(catalog, source)
 
+    def replace_by(self, beside: CatalogDatabase) -> int:
+        """Refuse; see `CatalogDatabase`."""
+        raise ArchiveError(
+            f"{self.url}: restore {beside.url} with bandsight migrate-archive into another schema, then serve that one"
+        )
+
     def size_bytes(self) -> int:
         """Return what the tables and their indexes take."""
         size = text(

@@ -17,7 +17,7 @@ from bandsight.catalog.sql.catalog import SqlCatalog
 from bandsight.catalog.sql.schema import HEAD, check_version, migrate, schema_version
 from bandsight.catalog.sql.transfer import copy_all, take_over
 from bandsight.catalog.sqlite.catalog import SqliteCatalog
-from bandsight.catalog.sqlite.swap import attach, detach, replace_rows
+from bandsight.catalog.sqlite.swap import attach, detach, replace_every_row, replace_rows
 from bandsight.durable import flush
 from bandsight.errors import ArchiveError, BusyError
 
@@ -135,12 +135,20 @@ class SqliteDatabase:
         return _finished_copy(folder)
 
     def swap_in(self, beside: Self) -> int:
-        """Replace all rows by another catalog's; see `CatalogDatabase`."""
+        """Replace all scenes and their tiles by another catalog's; see `CatalogDatabase`."""
+        return self._with(beside, lambda connection: replace_rows(connection, SqliteCatalog(connection)))
+
+    def replace_by(self, beside: Self) -> int:
+        """Replace every row by another catalog's; see `CatalogDatabase`."""
+        return self._with(beside, replace_every_row)
+
+    def _with(self, beside: Self, change: Callable[[Connection], int]) -> int:
+        """Change rows in one transaction that also sees another catalog."""
         with clear_errors(self._file), self._engine.connect() as connection:
             attach(connection, beside._file)
             try:
                 with connection.execution_options(writes=True).begin():
-                    return replace_rows(connection, SqliteCatalog(connection))
+                    return change(connection)
             finally:
                 detach(connection)
 

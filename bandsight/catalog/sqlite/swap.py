@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from bandsight.catalog.sql.changes import forget_changes
 from bandsight.catalog.sql.tables import ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow
+from bandsight.catalog.sql.transfer import data_tables
 from bandsight.catalog.sqlite.catalog import SqliteCatalog
 from bandsight.errors import ArchiveError
 
@@ -47,4 +48,24 @@ def replace_rows(connection: Connection, catalog: SqliteCatalog) -> int:
     taken = [column.name for column in ArchiveRow.__table__.columns if column.name.startswith("model_")]
     values = ", ".join(f"{name} = (SELECT {name} FROM beside.archive)" for name in (*taken, "next_tile_id"))  # noqa: S608
     connection.execute(text(f"UPDATE main.archive SET {values}"))  # noqa: S608  (constants)
+    return generation
+
+
+def replace_every_row(connection: Connection) -> int:
+    """Replace every row of the catalog by those of the attached one, and return the generation; see `replace_by`."""
+    newest = [
+        connection.execute(text(f"SELECT generation, next_tile_id FROM {name}.archive")).one()  # noqa: S608  (a constant)
+        for name in ("main", "beside")
+    ]
+    generation, next_tile = 1 + max(int(row[0]) for row in newest), max(int(row[1]) for row in newest)
+    for table in reversed(data_tables()):
+        connection.execute(text(f"DELETE FROM main.{table.name}"))  # noqa: S608  (a constant)
+    for table in data_tables():
+        names = ", ".join(f'"{column.name}"' for column in table.columns)
+        connection.execute(text(f"INSERT INTO main.{table.name} ({names}) SELECT {names} FROM beside.{table.name}"))  # noqa: S608
+    # Servers follow the number, and hold ids of both.
+    values = {"generation": generation, "tile": next_tile}
+    connection.execute(text("UPDATE main.archive SET generation = :generation, next_tile_id = :tile"), values)
+    connection.execute(text("UPDATE main.segments SET generation = :generation"), {"generation": generation})
+    forget_changes(connection, generation)
     return generation
