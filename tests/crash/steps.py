@@ -8,7 +8,7 @@ from typing import Any
 
 from bandsight.archive import Archive
 from bandsight.archive import writer as archive_writer
-from bandsight.catalog.sql import checksums
+from bandsight.catalog.sql import rows
 from bandsight.catalog.sqlite import database
 from bandsight.catalog.sqlite.catalog import SqliteCatalog
 from bandsight.vectors import atomic_io
@@ -64,7 +64,7 @@ STEPS = {
     "index named, facts not written": Step(index_files, "name_durably", False, "optimize"),
     "facts written, index not served": Step(faiss_store, "save_index", False, "optimize"),
     "index extended beside commits, readers not told": Step(LocalVectorStore, "extend", False, "optimize"),
-    "some checksums filled in": Step(checksums.zlib, "crc32", True, "upgrade"),
+    "some checksums filled in": Step(rows.zlib, "crc32", True, "upgrade"),
     "schema new, lock held": Step(database, "migrate", False, "upgrade"),
 }
 
