@@ -48,7 +48,7 @@ def main() -> None:
         bench = Bench(client, archive, encoder, args.rounds)
         results = {
             "machine": {"cpus": os.cpu_count(), "python": platform.python_version()},
-            "archive": {"tiles": archive.tile_count, "dim": encoder.dim, "index": archive.index_figures["index"]},
+            "archive": {"tiles": archive.tile_count, "dim": encoder.dim, "index": archive.store.index_figures["index"]},
             "ms": {**bench.queries(), **bench.listings()},
             "at_once": bench.concurrent(args.seconds),
             "heat_map": bench.heat_map(),

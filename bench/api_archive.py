@@ -42,16 +42,15 @@ def fill(path: Path, tiles: int) -> None:
     identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
     scenes = -(-tiles // _TILES**2)
     with ArchiveWriter.open_or_create(path, identity) as archive:
+        known = {scene.key for scene in archive.scenes()}
         for first in range(0, scenes, _SCENES_PER_COMMIT):
-            numbers = [
-                n for n in range(first, min(first + _SCENES_PER_COMMIT, scenes)) if not archive.has_scene(_key(n))
-            ]
+            numbers = [n for n in range(first, min(first + _SCENES_PER_COMMIT, scenes)) if _key(n) not in known]
             if numbers:
                 archive.add([scene(n, encoder.dim) for n in numbers])
                 print(f"{archive.tile_count:,} tiles", flush=True)
         # Every commit wrote a vector file of its own.
         print(archive.compact(), flush=True)
-        if archive.worth_an_index and archive.index_figures["index"] == "none":
+        if archive.store.worth_an_index and archive.store.index_figures["index"] == "none":
             print(archive.optimize(sentence_vectors(encoder, sentences())), flush=True)
 
 

@@ -1,6 +1,6 @@
 """Recognises scenes that an archive has already: moved, signed anew, or named by another path."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,12 @@ def recognise(archive: Archive, spec: SceneSpec, found: Fingerprint, model: str)
     """
     identity = found.identity
     scene = _same(archive, identity, spec.source)
-    if scene is None and archive.scenes_of_identity(identity):
+    if scene is None and _of_identity(archive, identity):
         # A copy: the file that was indexed is still where it was.
         identity = f"{identity}|{spec.source.hrefs[0]}"
         scene = _same(archive, identity, spec.source)
     if scene is None:
-        scene = archive.scene_of_hrefs(spec.source.hrefs)
+        scene = _of_hrefs(archive, spec.source.hrefs)
     spec = _with_remembered(spec, scene)
     options = {"model": model, **spec.tiling.as_dict()}
     own = replace(found, identity=identity)
@@ -82,9 +82,22 @@ def recognise(archive: Archive, spec: SceneSpec, found: Fingerprint, model: str)
     return Recognised(spec=spec, identity=identity, key=key, plain_key=plain, scene=scene, unchanged=unchanged)
 
 
+def _of_identity(archive: Archive, identity: str) -> list[Scene]:
+    """Return the scenes with an identity (`SceneRecord.identity`); none where it is unknown."""
+    with archive.database.reading() as catalog:
+        return list(catalog.scenes(catalog.scene_ids_of_identity(identity)).values())
+
+
+def _of_hrefs(archive: Archive, hrefs: Sequence[str]) -> Scene | None:
+    """Return the scene that has one of some hrefs as its own, None where there is none."""
+    with archive.database.reading() as catalog:
+        ids = list(catalog.scene_ids_of(hrefs).values())
+        return next(iter(catalog.scenes(ids[:1]).values())) if ids else None
+
+
 def _same(archive: Archive, identity: str, source: Source) -> Scene | None:
     """Return the scene of an identity, unless its file still lies somewhere else."""
-    for scene in archive.scenes_of_identity(identity):
+    for scene in _of_identity(archive, identity):
         there, here = local_file(scene.href), local_file(source.hrefs[0])
         if there is None or here is None or not there.exists() or _same_file(there, here):
             return scene

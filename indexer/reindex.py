@@ -68,7 +68,7 @@ def reindex(
         summary = run(specs, archive=beside, model=model, asked=asked, kind="reindex", recorded_in=archive, **options)
         if summary.failed and not drop_failed:
             return summary, False
-        if archive.index_figures["index"] != "none":
+        if archive.store.index_figures["index"] != "none":
             beside.optimize(_texts(model, sentences))
         swap_in(archive, beside)
     shutil.rmtree(place, ignore_errors=True)

@@ -42,6 +42,6 @@ def version(service: ServiceDep) -> dict[str, Any]:
         "bandsight": __version__,
         "generation": service.archive.generation,
         "model": {"name": model.name, "digest": model.digest, "dim": model.dim, "license": model.license},
-        "index": service.archive.index_figures,
+        "index": service.archive.store.index_figures,
         "recall_check": None if check is None else asdict(check.measured),
     }

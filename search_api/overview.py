@@ -4,10 +4,13 @@ import threading
 from collections import Counter
 from typing import Annotated, Any
 
+import numpy as np
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
+from bandsight.archive import Archive, View
 from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.filters import Filter
 from bandsight.attributes.item_ids import scene_item_id
 from bandsight.catalog.records import Scene
 from bandsight.geo.box import around
@@ -50,9 +53,20 @@ def overview(service: ServiceDep, cache: Annotated[OverviewCache, Depends(_cache
     return Response(cache.get(service), media_type="application/json")
 
 
+def tiles_per_scene(archive: Archive) -> dict[int, int]:
+    """Return how many tiles searches look at of each scene, by the scene's id."""
+
+    def answer(view: View) -> dict[int, int]:
+        found = view.select(Filter())
+        counts = np.bincount(found.scene_at, minlength=len(found.scenes.ids))
+        return {int(scene): int(count) for scene, count in zip(found.scenes.ids, counts, strict=True) if count}
+
+    return archive.read(answer)
+
+
 def _summary(service: Service) -> dict[str, Any]:
     archive = service.archive
-    scenes, counts = archive.scenes(), archive.tiles_per_scene()
+    scenes, counts = archive.scenes(), tiles_per_scene(archive)
     months: Counter[tuple[str, str | None]] = Counter()
     for scene in scenes:
         month = None if scene.datetime is None else scene.datetime.strftime("%Y-%m")
@@ -63,7 +77,7 @@ def _summary(service: Service) -> dict[str, Any]:
         "generation": archive.generation,
         "tiles": sum(counts.values()),
         "scenes": len(scenes),
-        "failures": len(archive.failures()),
+        "failures": len(archive.jobs.failures()),
         "bbox": None if box is None else [box.west, box.south, box.east, box.north],
         "collections": _counts_by(scenes, counts, "collection"),
         "sensors": _counts_by(scenes, counts, "sensor"),
@@ -75,7 +89,7 @@ def _summary(service: Service) -> dict[str, Any]:
         "coverage": _coverage(scenes, counts),
         "coverage_complete": len(scenes) <= _MAX_FOOTPRINTS,
         "model": {"name": model.name, "digest": model.digest, "dim": model.dim, "license": model.license},
-        "index": archive.index_figures,
+        "index": archive.store.index_figures,
         "examples": example_queries(archive, service.encoder),
     }
 

@@ -68,6 +68,11 @@ class JobLog:
             raise NotFoundError(f"job {job_id}: this archive has no such job; run: bandsight jobs")
         return self._as_it_is(job)
 
+    def failures(self) -> list[tuple[str, str, datetime]]:
+        """Return (href, reason, when) of the scenes that could not be indexed, whatever the job."""
+        with self._database.reading() as catalog:
+            return catalog.failures()
+
     def _as_it_is(self, job: Job) -> Job:
         """Return a job as failed when it is recorded as running but does not run."""
         return replace(job, state="failed", message=DIED) if job.state == "running" and self._is_dead(job) else job

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -19,13 +18,12 @@ from bandsight.archive.saved_searches import SavedSearches
 from bandsight.archive.scene_attributes import SceneTable
 from bandsight.archive.tile_columns import tile_columns
 from bandsight.archive.view import CommitIntervenedError, SceneCache, View
-from bandsight.attributes.columns import TileColumns
+from bandsight.attributes.columns import SceneColumns, TileColumns
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.port import Catalog
 from bandsight.catalog.records import ModelIdentity, Scene, Tile
 from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError, NotFoundError
-from bandsight.geo.box import LonLatBox
 from bandsight.vectors.port import Similarities, Snapshot, StoreContext
 
 # A search that meets a commit between its vectors and its rows begins again; more than twice in a row is no accident.
@@ -141,16 +139,6 @@ class Archive:
             )
 
     @property
-    def worth_an_index(self) -> bool:
-        """True when `optimize` would build an index: smaller archives are scanned exactly in milliseconds."""
-        return self.store.worth_an_index
-
-    @property
-    def index_figures(self) -> dict[str, Any]:
-        """The search index's kind, size, width and measured recall."""
-        return self.store.index_figures
-
-    @property
     def tile_count(self) -> int:
         """How many tiles searches look at."""
         return int(self.store.stats()["vectors"])
@@ -208,11 +196,6 @@ class Archive:
         """
         return self.read(lambda view: view.select(where).ids)
 
-    def tiles_in(self, box: LonLatBox, limit: int = 1000) -> list[int]:
-        """Return ids of the tiles whose box meets a box (a point is a box without extent), ascending."""
-        found: list[int] = self.tile_ids(Filter(boxes=tuple(box.split())))[:limit].tolist()
-        return found
-
     def count(self, where: Filter) -> int:
         """Return how many tiles pass a filter.
 
@@ -255,22 +238,6 @@ class Archive:
 
     # Scenes
 
-    def has_scene(self, key: str) -> bool:
-        """Return whether a scene with this identity has been indexed."""
-        with self.database.reading() as catalog:
-            return catalog.has_scene(key)
-
-    def scenes_of_identity(self, identity: str) -> list[Scene]:
-        """Return the scenes with an identity, see `SceneRecord.identity`; none where it is unknown."""
-        with self.database.reading() as catalog:
-            return list(catalog.scenes(catalog.scene_ids_of_identity(identity)).values())
-
-    def scene_of_hrefs(self, hrefs: Sequence[str]) -> Scene | None:
-        """Return the scene that has one of some hrefs as its own, None where there is none."""
-        with self.database.reading() as catalog:
-            ids = list(catalog.scene_ids_of(hrefs).values())
-            return next(iter(catalog.scenes(ids[:1]).values())) if ids else None
-
     def scene(self, scene_id: int) -> Scene:
         """Return a scene.
 
@@ -293,15 +260,9 @@ class Archive:
         with self.database.reading() as catalog:
             return list(catalog.scenes().values())
 
-    def tiles_per_scene(self) -> dict[int, int]:
-        """Return how many tiles searches look at of each scene, by the scene's id."""
-
-        def answer(view: View) -> dict[int, int]:
-            found = view.select(Filter())
-            counts = np.bincount(found.scene_at, minlength=len(found.scenes.ids))
-            return {int(scene): int(count) for scene, count in zip(found.scenes.ids, counts, strict=True) if count}
-
-        return self.read(answer)
+    def scene_columns(self) -> SceneColumns:
+        """Return what filters read of all scenes."""
+        return self.read(lambda view: view.scene_columns)
 
     def changes(self, since: int) -> SceneChanges:
         """Return which scenes have come and gone since a generation.
@@ -311,31 +272,6 @@ class Archive:
         """
         with self.database.reading() as catalog:
             return catalog.changes(since)
-
-    def failures(self) -> list[tuple[str, str, datetime]]:
-        """Return (href, reason, when) of scenes that could not be indexed."""
-        with self.database.reading() as catalog:
-            return catalog.failures()
-
-    def collections(self) -> list[dict[str, Any]]:
-        """Return scenes, tiles and times of each collection and sensor."""
-        with self.database.reading() as catalog:
-            return catalog.summary()
-
-    def property_types(self) -> dict[str, str]:
-        """Return for each property of scenes that filters can compare whether it is a number, a string or a boolean."""
-        scenes = self.read(lambda view: view.select(Filter(up_to=-1)).scenes)
-        return scenes.types()
-
-    def collection_names(self) -> list[str]:
-        """Return the names of all collections, in their order."""
-        with self.database.reading() as catalog:
-            return catalog.collection_names()
-
-    def sensor_names(self) -> list[str]:
-        """Return the names of the sensor profiles of all scenes, in their order."""
-        with self.database.reading() as catalog:
-            return catalog.sensor_names()
 
     @property
     def jobs(self) -> JobLog:

@@ -111,12 +111,6 @@ class ArchiveWriter(Archive):
         self.refresh()
         return super().tile_count
 
-    @property
-    def worth_an_index(self) -> bool:
-        """Whether `optimize` would build an index, counting the tiles of the last commit."""
-        self.refresh()
-        return super().worth_an_index
-
     def add(self, batch: Batch) -> int:
         """Add scenes with their tiles and vectors in one commit and return the resulting generation.
 

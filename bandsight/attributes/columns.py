@@ -155,6 +155,14 @@ class SceneColumns:
             )
         return column
 
+    def collection_names(self) -> list[str]:
+        """Return the names of all collections, sorted."""
+        return sorted(set(self.collections.tolist()))
+
+    def sensor_names(self) -> list[str]:
+        """Return the names of all sensor profiles, sorted."""
+        return sorted(set(self.sensors.tolist()))
+
     def names(self) -> list[str]:
         """Return the names of all properties that some scene has."""
         return sorted({name for row in self.properties for name in row})

@@ -73,12 +73,6 @@ class Catalog(Protocol):
     def segments(self) -> list[Segment]:
         """Return the committed segments, ascending by first id."""
 
-    def collection_names(self) -> list[str]:
-        """Return the names of all collections, sorted."""
-
-    def sensor_names(self) -> list[str]:
-        """Return the names of all sensor profiles, sorted."""
-
     def scene_ids(self) -> list[int]:
         """Return the ids of all scenes, ascending."""
 

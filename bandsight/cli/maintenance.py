@@ -19,7 +19,7 @@ def status(archive: ArchiveOption, as_json: PlainJsonOption = False) -> None:
     from bandsight.cli.formatting import status_text
 
     with opening.open_archive(archive) as opened:
-        stats = {**opened.stats(), "failed_scenes": [list(row) for row in opened.failures()]}
+        stats = {**opened.stats(), "failed_scenes": [list(row) for row in opened.jobs.failures()]}
     if as_json:
         typer.echo(json.dumps(stats, indent=1, default=str))
         return
@@ -158,7 +158,8 @@ def optimize(
 
     with ArchiveWriter.open(archive) as opened:
         texts = None
-        if not images_only and opened.worth_an_index:
+        opened.refresh()
+        if not images_only and opened.store.worth_an_index:
             encoder = opening.load_for_queries(model or opened.model.name, device)
             opened.check_model(opening.identity(encoder))
             texts = sentence_vectors(encoder, sentences())

@@ -294,10 +294,12 @@ def _geometry(path: Path) -> dict[str, Any]:
 
 def _tile_at(opened: "Archive", at: str) -> int:
     """Return the tile whose middle is nearest to a point that it covers."""
+    from bandsight.attributes.filters import Filter
     from bandsight.geo.box import LonLatBox
 
     lon, lat = point_of(at)
-    ids = opened.tiles_in(LonLatBox(west=lon, south=lat, east=lon, north=lat))
+    here = LonLatBox(west=lon, south=lat, east=lon, north=lat)
+    ids: list[int] = opened.tile_ids(Filter(boxes=(here,))).tolist()
     if not ids:
         raise QueryError(f"--at {at}: no tile of the archive covers this point")
 
@@ -341,9 +343,8 @@ def _show(
 
 
 def _no_results(opened: "Archive") -> str:
-    held = opened.collections()
-    collections, sensors = ({str(row[name]) for row in held} for name in ("collection", "sensor"))
+    scenes = opened.scene_columns()
     return (
-        f"No tiles match these filters. Collections: {', '.join(sorted(collections)) or 'none'}. "
-        f"Sensors: {', '.join(sorted(sensors)) or 'none'}."
+        f"No tiles match these filters. Collections: {', '.join(scenes.collection_names()) or 'none'}. "
+        f"Sensors: {', '.join(scenes.sensor_names()) or 'none'}."
     )

@@ -34,7 +34,7 @@ class SinglePage:
     @property
     def property_names(self) -> Iterable[str]:
         """Names of the properties that scenes of the archive have."""
-        return self._archive.property_types()
+        return self._archive.scene_columns().types()
 
     def summary(self) -> dict[str, Any]:
         """Return what describes the result as a whole, with the token of the next page."""
@@ -92,7 +92,7 @@ class ResultPages:
     @property
     def property_names(self) -> Iterable[str]:
         """Names of the properties that scenes of the archive have."""
-        return self._archive.property_types()
+        return self._archive.scene_columns().types()
 
     def summary(self) -> dict[str, Any]:
         """Return what describes the result as a whole: counts, model, generation."""

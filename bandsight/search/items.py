@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from bandsight.archive import Archive
@@ -222,7 +221,7 @@ class ItemQuery:
                 return None
             parts.append(~Filter(exclude=ids))
         if self.filter is not None:
-            parts.append(to_filter(self.filter, kind, archive.collection_names()))
+            parts.append(to_filter(self.filter, kind, archive.scene_columns().collection_names()))
         for text in self.classifiers:
             among = Filter(all_of=tuple(parts))
             parts.append(passing(archive, ClassifierTerm.parse(text), among))
@@ -309,7 +308,7 @@ def one_item(archive: Archive, collection: str, item: str, ranking: Ranking | No
 
 def collection_names(archive: Archive) -> list[str]:
     """Return the names of all collections: each collection of tiles is followed by the collection of their scenes."""
-    return [one for name in archive.collection_names() for one in (name, scenes_collection(name))]
+    return [one for name in archive.scene_columns().collection_names() for one in (name, scenes_collection(name))]
 
 
 def check_names(archive: Archive, query: ItemQuery) -> None:
@@ -318,11 +317,14 @@ def check_names(archive: Archive, query: ItemQuery) -> None:
     Raises:
         QueryError: One of them is unknown.
     """
-    for parameter, named, names_of in (
-        ("collections", query.collections, partial(collection_names, archive)),
-        ("sensors", query.where.sensors, archive.sensor_names),
+    if not query.collections and not query.where.sensors:
+        return
+    scenes = archive.scene_columns()
+    collections = [one for name in scenes.collection_names() for one in (name, scenes_collection(name))]
+    for parameter, named, known in (
+        ("collections", query.collections, collections),
+        ("sensors", query.where.sensors, scenes.sensor_names()),
     ):
-        known = names_of() if named else []
         unknown = [name for name in named if name not in known]
         if unknown:
             found = ", ".join(repr(name[:60]) for name in unknown[:5])

@@ -338,7 +338,7 @@ def find(
         def rank(n: int) -> Ranked:
             found = scorer.rank(chosen, view.vectors, n, exact=exact)
             # Without an index, every search is exact.
-            if check is not None and not exact and archive.index_figures["index"] != "none":
+            if check is not None and not exact and archive.store.index_figures["index"] != "none":
                 check.offer(found, lambda count: scorer.rank(chosen, view.vectors, count, exact=True))
             return found
 

@@ -78,7 +78,9 @@ def _held(archive: Archive) -> dict[str, Holding]:
     for scene in archive.scenes():
         by_name.setdefault(scene.collection, []).append(scene)
     tiles: dict[str, int] = {}
-    for row in archive.collections():
+    with archive.database.reading() as catalog:
+        summary = catalog.summary()
+    for row in summary:
         tiles[row["collection"]] = tiles.get(row["collection"], 0) + row["tiles"]
     return {
         name: _holding(name, scenes, tiles.get(name, 0), [box for scene in scenes for box in scene.boxes])

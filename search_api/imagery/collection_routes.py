@@ -179,7 +179,7 @@ def _tiles_name(collection_id: str) -> str:
 
 
 def _collection_filter(service: Service, collection_id: str) -> Filter:
-    names = service.archive.collection_names()
+    names = service.archive.scene_columns().collection_names()
     name = _tiles_name(collection_id)
     if name not in names:
         choices = f"there are {', '.join(names[:20])}" if names else "this archive has no collections yet"

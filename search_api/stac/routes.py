@@ -77,7 +77,7 @@ class Api:
         Raises:
             NotFoundError: It is none of them.
         """
-        if name not in (self.names() if self.root.search is None else self.archive.collection_names()):
+        if name not in (self.names() if self.root.search is None else self.archive.scene_columns().collection_names()):
             raise self.no_collection(name)
 
     def no_collection(self, name: str) -> NotFoundError:
@@ -224,7 +224,7 @@ def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -
     )
     def queryables(api: ApiDep) -> Response:
         """Return what filters may ask, as a JSON schema."""
-        return json_response(documents.queryables(api.root, api.archive.property_types()), documents.SCHEMA)
+        return json_response(documents.queryables(api.root, api.archive.scene_columns().types()), documents.SCHEMA)
 
     @router.get(
         "/collections/{collection_id}/queryables",

@@ -57,7 +57,7 @@ def test_a_place_is_found_as_by_looking_at_every_tile(archive):
         west, south = -180 + number * 5.5, -60 + number * 1.7
         box = LonLatBox(west=west, south=south, east=min(west + 40, 180), north=south + 20)
         expected = sorted(hit.tile.id for hit in everything if any(box.intersects(own) for own in hit.tile.boxes))
-        assert archive.tiles_in(box) == expected
+        assert archive.tile_ids(Filter(boxes=tuple(box.split()))).tolist() == expected
 
 
 def test_the_same_key_twice_changes_nothing(tmp_path):
@@ -213,11 +213,11 @@ def test_failures_are_kept_until_the_scene_comes(tmp_path):
     with filled(tmp_path / "a", 1) as archive:
         archive.record_failure("/scenes/7.tif", "no CRS")
         archive.record_failure("/scenes/7.tif", "still no CRS")
-        href, reason, when = archive.failures()[0]
+        href, reason, when = archive.jobs.failures()[0]
         assert (href, reason) == ("/scenes/7.tif", "still no CRS")
         assert datetime.now(UTC) - when < timedelta(minutes=5)
         archive.add([entry(7)])
-        assert archive.failures() == []
+        assert archive.jobs.failures() == []
 
 
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path, monkeypatch):

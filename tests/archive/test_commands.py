@@ -80,13 +80,13 @@ def test_an_index_is_built_measured_shown_and_served_to_readers_that_are_open(ba
     monkeypatch.setattr(opening, "identity", lambda _: MODEL)
     with Archive.open(path) as reader:
         before = [hit.tile.id for hit in nearest(reader, vectors(1, 1), 99)[0]]
-        assert reader.index_figures == {"index": "none"}
+        assert reader.store.index_figures == {"index": "none"}
         code, out, _ = bandsight("optimize", "--archive", str(path))
         assert code == 0
         assert "recall_at_100_text: " in out
         assert "recall_at_10_image: 1.0" in out
         assert [hit.tile.id for hit in nearest(reader, vectors(1, 1), 99)[0]] == before
-        assert reader.index_figures["rows"] == 16
+        assert reader.store.index_figures["rows"] == 16
     _, out, _ = bandsight("status", "--archive", str(path))
     assert "index: index IVF16,PQ16x4fs, rows 16" in out
     kinds = ["image", "far image", "other sensor", "mixture", "text", "odd text", "random"]

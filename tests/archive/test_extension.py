@@ -30,12 +30,12 @@ def path(tmp_path, monkeypatch):
 
 def test_new_tiles_are_in_the_index_once_the_writer_is_done_and_open_readers_follow(path):
     with Archive.open(path) as reader:
-        assert reader.index_figures["up_to_tile"] == 16
+        assert reader.store.index_figures["up_to_tile"] == 16
         with ArchiveWriter.open(path) as writer:
             writer.add([entry(10), entry(11)])
         assert len(nearest(reader, vectors(10, 1), 99)[0]) == 24
-        assert reader.index_figures["up_to_tile"] == 24
-        assert reader.index_figures["rows"] == 24
+        assert reader.store.index_figures["up_to_tile"] == 24
+        assert reader.store.index_figures["rows"] == 24
         assert verify(reader, full=True) == []
 
 
@@ -52,10 +52,10 @@ def test_commits_and_searches_go_on_while_the_index_is_extended(path, monkeypatc
         writer.add([entry(11)])
         assert len(nearest(writer, vectors(10, 1), 99)[0]) == 24
         assert nearest(writer, vectors(11, 1), 1)[0][0].scene.name == "11.tif"
-        assert writer.index_figures["up_to_tile"] == 16
+        assert writer.store.index_figures["up_to_tile"] == 16
         held.set()
     with Archive.open(path) as reader:
-        assert reader.index_figures["up_to_tile"] == 24
+        assert reader.store.index_figures["up_to_tile"] == 24
 
 
 def test_an_index_that_cannot_be_written_is_a_warning_and_answers_stay_right(path, monkeypatch, caplog):
@@ -68,7 +68,7 @@ def test_an_index_that_cannot_be_written_is_a_warning_and_answers_stay_right(pat
     assert "no space" in caplog.text
     with Archive.open(path) as reader:
         assert nearest(reader, vectors(10, 1), 1)[0][0].scene.name == "10.tif"
-        assert reader.index_figures["up_to_tile"] == 16
+        assert reader.store.index_figures["up_to_tile"] == 16
 
 
 def test_a_few_new_tiles_are_scanned_and_do_not_rewrite_the_index(path, monkeypatch):

@@ -81,10 +81,10 @@ HOW = ["missing", "truncated", "empty", 0.0, 0.01, 0.2, 0.5, 0.77, 1.0]
 
 
 def reindex_what_was_lost(archive: Archive) -> set[str]:
-    lost = {href for href, _, _ in archive.failures()}
+    lost = {href for href, _, _ in archive.jobs.failures()}
     numbers = sorted(int(Path(href).stem) for href in lost)
     archive.add([entry(n, 5, version=1) if n == 3 else entry(n) for n in numbers])
-    assert archive.failures() == []
+    assert archive.jobs.failures() == []
     return lost
 
 
@@ -130,7 +130,7 @@ def test_damage_to_what_is_derived_costs_no_answer(path, kind, how):
     with Archive.open(path) as archive:
         assert verify(archive, full=True) == []
         assert answers(archive) == before
-        assert archive.failures() == []
+        assert archive.jobs.failures() == []
     # Columns are written anew when they are opened; an index without its facts is none.
     assert report or kind.endswith("bsc") or (kind, how) == ("index/ivf.json", "missing")
 
@@ -264,7 +264,7 @@ def test_an_index_of_tiles_that_an_older_catalog_never_had_goes(path, tmp_path, 
     for name in ("ivf.faiss", "ivf.json"):
         shutil.copyfile(path / "index" / name, tmp_path / "older" / "index" / name)
     with Archive.open(tmp_path / "older") as archive:
-        assert archive.index_figures == {"index": "none"}
+        assert archive.store.index_figures == {"index": "none"}
     with ArchiveWriter.open(tmp_path / "older") as archive:
         archive.add([entry(61), entry(62)])
         assert not (tmp_path / "older" / "index" / "ivf.faiss").exists()

@@ -82,6 +82,10 @@ def archive(where):
         yield made
 
 
+def scene_at(archive, href):
+    return next(scene for scene in archive.scenes() if scene.href == href)
+
+
 def answers(archive):
     return [(hit.tile, hit.scene, hit.score) for hit in nearest(archive, vectors(1, 1), 1000)[0]]
 
@@ -90,7 +94,7 @@ def test_what_was_written_is_read_again(archive, where):
     archive.add([polar(30, north=True), entry(9)])
     with Archive.open(where) as reader:
         for number in (*range(8), 9):
-            found = reader.scene_of_hrefs([f"/scenes/{number}.tif"])
+            found = scene_at(reader, f"/scenes/{number}.tif")
             assert found == replace_id(scene(number), found.id)
             ids = reader.tile_ids(filter_of(found.id))
             assert [strip(one) for one in reader.tiles_by_id(ids.tolist()).values()] == tiles(number, 4)
@@ -125,11 +129,11 @@ def test_scenes_are_replaced_moved_and_removed_and_counted(archive, where):
     assert (len(changes.added), len(changes.removed), len(changes.replaced)) == (1, 2, 1)
     with pytest.raises(NotFoundError):
         archive.remove(["/scenes/4.tif"])
-    moved = archive.scene_of_hrefs(["/scenes/0.tif"])
+    moved = scene_at(archive, "/scenes/0.tif")
     assert archive.relocate({moved.id: {"/scenes/0.tif": "/other/0.tif"}}) == 1
     assert archive.scene(moved.id).href == "/other/0.tif"
     assert archive.compact()["deleted_vectors_after"] == 0
-    totals = archive.collections()
+    totals = archive.stats()["collections"]
     assert sum(row["tiles"] for row in totals) == 7 * 4 - 2
     assert [row["collection"] for row in totals] == sorted(row["collection"] for row in totals)
     assert verify(archive, full=True) == []
@@ -192,7 +196,7 @@ def test_failures_jobs_and_saved_searches_are_kept(archive, where):
     archive.record_failure("/A.tif", "no")
     archive.jobs.update(job, Counts(scenes=2, failed=1))
     archive.jobs.end(job, "successful", "done", Counts(scenes=2, failed=1))
-    assert [(href, reason) for href, reason, _ in archive.failures()] == [("/A.tif", "no"), ("/z.tif", "why not")]
+    assert [(href, reason) for href, reason, _ in archive.jobs.failures()] == [("/A.tif", "no"), ("/z.tif", "why not")]
     found = archive.jobs.get(job)
     assert (found.state, found.counts.failed, found.failures) == ("successful", 1, (("z", "/z.tif", "why"),))
     assert [one.id for one in archive.jobs.newest()] == [job]
@@ -273,7 +277,7 @@ def test_a_backup_is_an_archive_in_a_folder(archive, tmp_path):
         assert answers(copy) == answers(archive)
         assert isinstance(copy.database, SqliteDatabase)
         assert verify(copy, full=True) == []
-        assert copy.failures() == archive.failures()
+        assert copy.jobs.failures() == archive.jobs.failures()
         copy.add([entry(50)])
         archive.add([entry(50)])
         assert copy.scenes()[-1].id == archive.scenes()[-1].id
@@ -323,7 +327,7 @@ def test_an_archive_of_another_vector_engine_runs_on_it(where):
 def test_dates_before_the_epoch_and_microseconds_are_kept(archive):
     when = datetime(1955, 3, 4, 5, 6, 7, 891011, tzinfo=UTC)
     archive.add([(replace(scene(60), datetime=when), tiles(60, 1), vectors(60, 1))])
-    assert archive.scene_of_hrefs(["/scenes/60.tif"]).datetime == when
+    assert scene_at(archive, "/scenes/60.tif").datetime == when
 
 
 def test_narrowing_needs_an_index(archive):

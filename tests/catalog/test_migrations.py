@@ -70,7 +70,7 @@ def test_down_and_up_again_keeps_scenes_and_tiles(tmp_path, step):
     with Archive.open(tmp_path / "a") as archive:
         assert [(hit.tile, hit.scene, hit.score) for hit in nearest(archive, vectors(1, 1), 99)[0]] == before
         assert verify(archive, full=True) == []
-        assert len(archive.failures()) == (0 if step < "0002" else 2)
+        assert len(archive.jobs.failures()) == (0 if step < "0002" else 2)
         assert [one.id for one in archive.jobs.newest()] == ([] if step < "0004" else [job])
 
 

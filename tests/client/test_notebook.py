@@ -28,7 +28,7 @@ def test_every_cell_runs(tmp_path: Path) -> None:
     with ArchiveWriter.create(tmp_path / "archive", identity) as archive:
         summary = index([tmp_path / "scenes"], archive=archive, model=model)
         assert not summary.failed
-        assert "sentinel-2-l1c" in archive.collection_names()
+        assert "sentinel-2-l1c" in archive.scene_columns().collection_names()
     script = tmp_path / "cells.py"
     # What a cell shows is computed, too.
     script.write_text("\n\n".join("".join(cell["source"]) for cell in CELLS))

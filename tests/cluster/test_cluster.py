@@ -23,6 +23,7 @@ from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.milvus import search as answering
 from indexer.pipeline import index
 from search_api.app import create_app
+from search_api.overview import tiles_per_scene
 from search_api.service import Service
 from search_api.settings import ApiSettings
 from tests.archive.makers import MODEL, entry, filled, polar, vectors
@@ -109,7 +110,7 @@ def test_both_are_whole_and_count_alike(pair):
     mine, theirs = embedded.stats(), cluster.stats()
     for name in ("scenes", "tiles", "failed_scenes", "collections", "vectors", "model_digest"):
         assert mine[name] == theirs[name], name
-    assert embedded.tiles_per_scene() == cluster.tiles_per_scene()
+    assert tiles_per_scene(embedded) == tiles_per_scene(cluster)
     assert embedded.changes(-1).added == cluster.changes(-1).added
 
 

@@ -144,17 +144,17 @@ def test_each_bad_scene_is_named_with_its_reason_and_the_job_goes_on(tmp_path, a
     for name, (_, reason) in BAD.items():
         text = next(text for _, text in summary.failed if name.removesuffix(".tif").removesuffix("_B4") in text)
         assert reason in text
-    assert len(archive.failures()) == len(BAD)
+    assert len(archive.jobs.failures()) == len(BAD)
 
 
 def test_a_failure_is_forgotten_once_the_scene_can_be_read(tmp_path, archive, encoder):
     scene = tmp_path / "a.tif"
     scene.write_text("not yet")
     index([scene], archive=archive, model=encoder)
-    assert len(archive.failures()) == 1
+    assert len(archive.jobs.failures()) == 1
     write(scene, picture(3, 64, 64))
     index([scene], archive=archive, model=encoder)
-    assert archive.failures() == []
+    assert archive.jobs.failures() == []
 
 
 def test_a_reader_that_breaks_in_an_unforeseen_way_fails_one_scene(tmp_path, archive, encoder, monkeypatch):

@@ -120,14 +120,6 @@ class SqlReader(ABC):
         rows = self._db.execute(select(*columns).order_by(SegmentRow.first_id)).mappings()
         return [Segment(**row) for row in rows]
 
-    def collection_names(self) -> list[str]:
-        """Return the names of all collections, in their order."""
-        return sorted(self._db.execute(select(SceneRow.collection).distinct()).scalars())
-
-    def sensor_names(self) -> list[str]:
-        """Return the names of all sensor profiles, in their order."""
-        return sorted(self._db.execute(select(SceneRow.sensor).distinct()).scalars())
-
     def newest_scene_id(self) -> int:
         """Return the id of the newest scene there is, 0 when there is none."""
         return int(self._db.execute(select(func.coalesce(func.max(SceneRow.id), 0))).scalar_one())
