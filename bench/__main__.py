@@ -28,6 +28,7 @@ from bandsight.model import load_model
 from bandsight.model.architecture import build_model, wavelength_inputs
 from bandsight.model.clip import ClipEncoder
 from bandsight.model.folder import find_model
+from bandsight.model.light import LightEncoder
 from bandsight.search.ranking import nearest
 from bandsight.search.request import request_of, search
 from bandsight.search.searcher import Searcher
@@ -57,20 +58,20 @@ def main() -> None:
     print(json.dumps(results, indent=1))
 
 
-def towers(encoder: ClipEncoder) -> dict[str, Any]:
+def towers(encoder: ClipEncoder | LightEncoder) -> dict[str, Any]:
     """Compare the throughput of the image tower with that of a matrix product, and time a text.
 
     The two run alternately; the result is the median of the ratios.
     """
     side = encoder.image_size
-    image = torch.zeros(64, 3, side, side)
+    image = np.zeros((64, 3, side, side), np.uint8)
     per_tile = _flop(side)
     a = torch.rand(2048, 2048)
     rounds = []
     for _ in range(_ROUNDS):
         seconds = _median_ms(lambda: a @ a, 5) / 1000
         matmul = 2 * 2048**3 / seconds
-        tiles = len(image) / (_median_ms(lambda: encoder.encode_image(image, (0.665, 0.56, 0.49)), 5) / 1000)
+        tiles = len(image) / (_median_ms(lambda: encoder.embed_pixels(image, (0.665, 0.56, 0.49)), 5) / 1000)
         rounds.append((tiles * per_tile / matmul, tiles, matmul))
     ratio, tiles, matmul = sorted(rounds)[_ROUNDS // 2]
     return {
@@ -96,7 +97,7 @@ def _flop(side: int) -> int:
     return int(counter.get_total_flops())
 
 
-def indexing(encoder: ClipEncoder, folder: Path, side: int) -> dict[str, Any]:
+def indexing(encoder: ClipEncoder | LightEncoder, folder: Path, side: int) -> dict[str, Any]:
     """Compare indexing a tiled, compressed scene of four bands with embedding as many tiles from memory.
 
     Bare encoder and job run alternately, because the machine may be shared; the result is the median of the ratios.
@@ -129,7 +130,7 @@ def indexing(encoder: ClipEncoder, folder: Path, side: int) -> dict[str, Any]:
     }
 
 
-def queries(encoder: ClipEncoder, archive: Path) -> dict[str, Any]:
+def queries(encoder: ClipEncoder | LightEncoder, archive: Path) -> dict[str, Any]:
     """Time queries, and the part of the model in each."""
     with Archive.open(archive) as opened:
         tile = nearest(opened, encoder.embed_texts(["a river"]), 1)[0][0].tile.id

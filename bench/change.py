@@ -25,7 +25,7 @@ from bandsight.change.requests import ChangeBody
 from bandsight.change.search import change_search
 from bandsight.evaluation.datasets import read_dataset
 from bandsight.model import load_model
-from bandsight.model.clip import ClipEncoder
+from bandsight.model.protocol import Encoder
 from bandsight.search.searcher import Searcher
 from bench.labels import archive_entry
 
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def _round(
-    encoder: ClipEncoder,
+    encoder: Encoder,
     args: argparse.Namespace,
     years: list[int],
     last: NDArray[np.uint8],
@@ -138,7 +138,7 @@ def _fitted(patch: NDArray[np.uint8], window: NDArray[np.uint8]) -> NDArray[np.u
     return np.asarray(np.clip(np.rint(made), 0, 255).reshape(window.shape), np.uint8)
 
 
-def _embedded(encoder: ClipEncoder, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _embedded(encoder: Encoder, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
     side = (encoder.image_size, encoder.image_size)
     rows: list[Any] = []
     for start in range(0, len(windows), 32):

@@ -35,7 +35,7 @@ from bandsight.learning.logistic import sigmoid
 from bandsight.learning.proposals import propose
 from bandsight.learning.training import fit
 from bandsight.model import load_model
-from bandsight.model.clip import ClipEncoder
+from bandsight.model.protocol import Encoder
 from bandsight.raster.bands import BandRef
 from bandsight.search.searcher import Searcher
 
@@ -77,7 +77,7 @@ def main() -> None:
         args.out.write_text(json.dumps(made, indent=1) + "\n")
 
 
-def encoded(encoder: ClipEncoder, path: Path, most: int, words: list[str]) -> Data:
+def encoded(encoder: Encoder, path: Path, most: int, words: list[str]) -> Data:
     """Return the vectors of images drawn from a data set."""
     import torch
 
@@ -109,7 +109,7 @@ def encoded(encoder: ClipEncoder, path: Path, most: int, words: list[str]) -> Da
     )
 
 
-def measured(encoder: ClipEncoder, data: Data, draws: int, labels: int, most: int) -> dict[str, Any]:
+def measured(encoder: Encoder, data: Data, draws: int, labels: int, most: int) -> dict[str, Any]:
     """Return all figures."""
     by_draw: dict[str, list[float]] = {}
     seconds: list[float] = []
@@ -205,7 +205,7 @@ def _interval(values: list[float]) -> Any:
     return interval(means, 4)
 
 
-def _archive_of(encoder: ClipEncoder, vectors: NDArray[np.float32], path: Path) -> Searcher:
+def _archive_of(encoder: Encoder, vectors: NDArray[np.float32], path: Path) -> Searcher:
     """Return an archive of vectors, each a tile at a place of its own; the first has id 1."""
     identity = ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
     with ArchiveWriter.create(path, identity) as writer:

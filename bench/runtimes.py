@@ -23,8 +23,8 @@ from torch import Tensor
 from bandsight.evaluation.datasets import read_dataset
 from bandsight.model.architecture import SideBySide, build_model, fold_batch_norm
 from bandsight.model.checkpoint import load_strictly, read_weights
+from bandsight.model.efficientnet import session, trunk_graph
 from bandsight.model.folder import find_model
-from bandsight.model.onnx_trunk import session, trunk_graph
 from bandsight.model.preprocess import Preprocess
 
 _RGB_UM = (0.665, 0.56, 0.49)
@@ -42,7 +42,10 @@ def main() -> None:
     load_strictly(model, read_weights(folder), args.model)
     trunk: Any = model.eval().requires_grad_(False).visual.trunk
     # The first of several trunks; the others have the same architecture.
-    trunk = trunk.trunks[0] if isinstance(trunk, SideBySide) else trunk
+    several = isinstance(trunk, SideBySide)
+    trunk = trunk.trunks[0] if several else trunk
+    prefix = "visual.trunk.trunks.0." if several else "visual.trunk."
+    graph = trunk_graph(_after_the_stem(read_weights(folder), prefix))
     trunk.conv_stem.use(_RGB_UM)
     side = int(folder.config["model_cfg"]["vision_cfg"]["image_size"])
     preprocess = Preprocess.from_config(folder.config["preprocess_cfg"], side)
@@ -50,7 +53,7 @@ def main() -> None:
     pixels = preprocess.scaled(torch.from_numpy(np.stack([image.pixels for image in images])))
     batches = list(torch.split(pixels, _BATCH))
     with torch.inference_mode():
-        runtimes = _runtimes(trunk, batches)
+        runtimes = _runtimes(trunk, graph, batches)
         for run in runtimes.values():
             run(batches[0])
         seconds: dict[str, list[float]] = {name: [] for name in runtimes}
@@ -70,12 +73,15 @@ def main() -> None:
     print(json.dumps({"threads": torch.get_num_threads(), "side": side, "runtimes": report}, indent=1))
 
 
-def _runtimes(trunk: Any, batches: list[Tensor]) -> dict[str, Callable[[Tensor], Tensor]]:
+def _after_the_stem(weights: dict[str, Tensor], prefix: str) -> dict[str, np.ndarray]:
+    own = {name.removeprefix(prefix): value.numpy() for name, value in weights.items() if name.startswith(prefix)}
+    return {name: value for name, value in own.items() if not name.startswith(("conv_stem.", "bn1."))}
+
+
+def _runtimes(trunk: Any, graph: bytes, batches: list[Tensor]) -> dict[str, Callable[[Tensor], Tensor]]:
     folded = copy.deepcopy(trunk)
     fold_batch_norm(folded)
     channels_last = copy.deepcopy(folded).to(memory_format=torch.channels_last)
-    graph = trunk_graph(folded)
-    assert graph is not None, "ONNX supports the trunk of the embedded model"
 
     def in_onnx(onnx_session: Any) -> Callable[[Tensor], Tensor]:
         return lambda x: torch.from_numpy(onnx_session.run(None, {"stem": folded.conv_stem(x).contiguous().numpy()})[0])

@@ -15,6 +15,7 @@ from bandsight.errors import QueryError
 
 if TYPE_CHECKING:
     from bandsight.model.clip import ClipEncoder
+    from bandsight.model.light import LightEncoder
     from indexer.summary import Summary
 
 
@@ -146,7 +147,7 @@ def index(
         raise typer.Exit(1)
 
 
-def _loaded(source: str, device: str) -> "ClipEncoder":
+def _loaded(source: str, device: str) -> "ClipEncoder | LightEncoder":
     """Load a model, and say which it is and where it runs."""
     from indexer.gpu import unused_gpu
 

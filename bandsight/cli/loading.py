@@ -11,6 +11,7 @@ from bandsight.errors import QueryError
 if TYPE_CHECKING:
     from bandsight.archive import Archive
     from bandsight.model.clip import ClipEncoder
+    from bandsight.model.light import LightEncoder
     from bandsight.model.protocol import Encoder
 
 
@@ -19,7 +20,7 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def load(source: str, device: str) -> "ClipEncoder":
+def load(source: str, device: str) -> "ClipEncoder | LightEncoder":
     """Load a model."""
     if sys.stderr.isatty():
         say(f"loading model {source} …")
@@ -29,7 +30,7 @@ def load(source: str, device: str) -> "ClipEncoder":
 
 
 def load_for_queries(source: str, device: str) -> "Encoder":
-    """Load a model to embed queries with, without PyTorch where its sentences need none."""
+    """Load a model to embed queries with, without PyTorch where its towers need none."""
     from bandsight.model import load_for_queries
 
     return load_for_queries(source, device)

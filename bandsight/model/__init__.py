@@ -4,24 +4,54 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bandsight.model.clip import ClipEncoder
+    from bandsight.model.light import LightEncoder
     from bandsight.model.protocol import Encoder
 
 __all__ = ["load_for_queries", "load_model"]
 
 
-def load_model(source: str = "embedded", device: str = "auto", *, check: bool = True) -> "ClipEncoder":
-    """Load a model; see `bandsight.model.loader.load_model`. Torch is imported only when this is called."""
-    from bandsight.model import loader
+def load_model(source: str = "embedded", device: str = "auto", *, check: bool = True) -> "ClipEncoder | LightEncoder":
+    """Load an image-text model for any sensor; on a CPU without PyTorch, where both of its towers are known.
 
-    return loader.load_model(source, device, check=check)
+    Args:
+        source: `embedded`, `hf-hub:earthflow/GeoLB-ViT-14-SigLIP-so400m-384-EO` (or its B-16 sibling), or
+            `local-dir:PATH` of a folder with open_clip_config.json and weights.
+        device: `auto` (CUDA when available), `cpu`, `cuda`, or `cuda:N`.
+        check: Run the self-test. Turn it off for random weights.
 
-
-def load_for_queries(source: str = "embedded", device: str = "auto") -> "Encoder":
-    """Load a model to embed queries with; see `bandsight.model.light.load_for_queries`.
-
-    Sentences are embedded without PyTorch where the model's text tower allows it, as the embedded model's does; PyTorch
-    is then imported by the first picture.
+    Raises:
+        ModelError: Files are missing or do not match, the device is not available, or the self-test fails.
     """
     from bandsight.model import light
 
-    return light.load_for_queries(source, device, lambda: load_model(source, device))
+    def whole() -> "ClipEncoder":
+        from bandsight.model import loader
+
+        return loader.load_model(source, device, check=check)
+
+    if device == "cpu" or (device == "auto" and not light.may_have_gpu()):
+        encoder = light.light_encoder(source, whole, check=check)
+        if encoder is not None and encoder.images() is not None:
+            return encoder
+    return whole()
+
+
+def load_for_queries(source: str = "embedded", device: str = "auto") -> "Encoder":
+    """Load a model to embed queries with; only for one asked for on a GPU, or of unknown towers, PyTorch is imported.
+
+    Args:
+        source: As `load_model`.
+        device: As `load_model`; `auto` is the CPU, which embeds a query in milliseconds, where the towers are known.
+
+    Raises:
+        ModelError: As `load_model`.
+    """
+    from bandsight.model import light
+
+    def whole() -> "ClipEncoder":
+        from bandsight.model import loader
+
+        return loader.load_model(source, device)
+
+    known = light.light_encoder(source, whole) if device in ("auto", "cpu") else None
+    return known or whole()

@@ -18,14 +18,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bandsight.errors import ModelError
-from bandsight.model.folder import DOFA
+from bandsight.model.folder import DOFA, INDICES, SEPARATOR, SPECTRAL
 from bandsight.model.patch_embed import DofaPatchEmbed, SpectralStem, WavelengthInput
 from bandsight.model.spectral_indices import SpectralIndices
-
-# A timm name with this prefix, or with `DOFA`, is that trunk with an input stage generated from wavelengths.
-_SPECTRAL = "spectral_"
-# Separates the names of trunks that see the same image, and names the one that is not learned.
-_SEPARATOR, _INDICES = "+", "indices"
 
 
 class SideBySide(nn.Module):
@@ -67,16 +62,16 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
             f"{folder}: the config has no {error}; need model_cfg with vision_cfg.timm_model_name and text_cfg, "
             "as DOFA-CLIP's open_clip_config.json has"
         ) from error
-    kind = next((prefix for prefix in (DOFA, _SPECTRAL) if name.startswith(prefix)), None)
+    kind = next((prefix for prefix in (DOFA, SPECTRAL) if name.startswith(prefix)), None)
     if kind is None:
         raise ModelError(
-            f"{folder}: trunk {name!r} takes RGB only; need a name that starts with {DOFA!r} or {_SPECTRAL!r}"
+            f"{folder}: trunk {name!r} takes RGB only; need a name that starts with {DOFA!r} or {SPECTRAL!r}"
         )
-    main, *others = name.removeprefix(kind).split(_SEPARATOR)
+    main, *others = name.removeprefix(kind).split(SEPARATOR)
     vision["timm_model_name"] = main
     vision["timm_model_pretrained"] = False
     args = trunk_args.get(name)
-    known = {main} if args is not None else {_INDICES}
+    known = {main} if args is not None else {INDICES}
     for unknown in [each for each in (main, *others) if each not in known and not timm.is_model(each)]:
         raise ModelError(
             f"{folder}: timm does not know the trunk {unknown!r}; put its dimensions under {name!r} in trunk_args.json"
@@ -106,7 +101,7 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
 
 def _other_trunk(name: str) -> nn.Module:
     """Return a trunk whose name follows that of the first."""
-    if name == _INDICES:
+    if name == INDICES:
         return SpectralIndices()
     trunk: Any = timm.create_model(name, num_classes=0)
     trunk.conv_stem = SpectralStem(trunk.conv_stem.weight, trunk.conv_stem.stride[0])

@@ -10,15 +10,15 @@ from bandsight.errors import ModelError
 from bandsight.model.folder import ModelFolder, find_model
 
 if TYPE_CHECKING:
-    from bandsight.model.clip import ClipEncoder
     from bandsight.model.imagery import ImageryLike
     from bandsight.model.pending import PendingEmbeddings
+    from bandsight.model.protocol import BatchEncoder
 
 
 class DeferredEncoder:
     """An encoder that knows at once which model it is; its weights are read and torch is imported by the first use."""
 
-    def __init__(self, source: str, load: Callable[[], "ClipEncoder"]) -> None:
+    def __init__(self, source: str, load: Callable[[], "BatchEncoder"]) -> None:
         """Find the model's files.
 
         Args:
@@ -33,9 +33,9 @@ class DeferredEncoder:
         self.gsd_m = folder.gsd_m
         self.dim, self.image_size = _sizes(folder)
         self.digest = folder.digest()
-        self._encoder: ClipEncoder | None = None
+        self._encoder: BatchEncoder | None = None
 
-    def load(self) -> "ClipEncoder":
+    def load(self) -> "BatchEncoder":
         """Return the model, loaded.
 
         Raises:

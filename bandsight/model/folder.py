@@ -20,6 +20,10 @@ _WEIGHTS = (
 )
 # A timm name with this prefix is a trunk with DOFA's patch embedding.
 DOFA = "dofa_"
+# With this one, its first convolution is generated from wavelengths.
+SPECTRAL = "spectral_"
+# Separates the names of trunks that see the same image, and names the one that is not learned.
+SEPARATOR, INDICES = "+", "indices"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,12 @@
-"""An encoder for queries: sentences are embedded without PyTorch, which only the first picture imports."""
+"""A model on a CPU without PyTorch: sentences in NumPy, pictures in ONNX Runtime, where its towers are known.
+
+The embedded model's are. Of a model whose text tower alone is known, the first picture loads the whole.
+"""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +15,12 @@ from numpy.typing import NDArray
 from bandsight.errors import ModelError
 from bandsight.model.calibration import read_calibration
 from bandsight.model.deferred import DeferredEncoder
-from bandsight.model.folder import find_model
+from bandsight.model.folder import ModelFolder, find_model
+from bandsight.model.image_tower import ImageTower, image_tower
 from bandsight.model.imagery import ImageryLike
+from bandsight.model.pending import PendingEmbeddings, Ready
 from bandsight.model.probabilities import Probabilities
-from bandsight.model.protocol import Encoder
-from bandsight.model.selftest import check_texts
+from bandsight.model.selftest import check_images, check_texts
 from bandsight.model.text_tower import TextTower, text_tower
 
 if TYPE_CHECKING:
@@ -22,20 +28,48 @@ if TYPE_CHECKING:
 
 
 class LightEncoder(DeferredEncoder):
-    """A model whose text tower runs in NumPy; the rest is loaded by the first use of an image."""
+    """A model whose sentences need no PyTorch, nor do its pictures where `image_tower` knows their tower."""
 
     thread_safe_texts = True
     """Whether several threads may embed sentences at once."""
+    device = "cpu"
+    """Where it runs."""
 
     def __init__(
-        self, source: str, load: Callable[[], "ClipEncoder"], tower: TextTower, logits: dict[str, float]
+        self,
+        source: str,
+        load: Callable[[], "ClipEncoder"],
+        tower: TextTower,
+        logits: dict[str, float],
+        *,
+        images: Callable[[ModelFolder], ImageTower | None] = image_tower,
+        check: bool = True,
     ) -> None:
+        """Take the text tower.
+
+        Args:
+            source: As `load_model`.
+            load: Loads the whole model, for an image tower of another kind.
+            tower: Embeds sentences.
+            logits: The model's logit scale and bias, by name.
+            images: Loads the image tower; called once, by the first picture.
+            check: Run the self-test, its second half by the first picture.
+
+        Raises:
+            ModelError: The self-test fails.
+        """
         super().__init__(source, load)
-        self._tower = tower
-        self._loading = threading.Lock()
+        self._load_whole = load
+        self._whole: ClipEncoder | None = None
+        self._tower, self._open_images, self._check = tower, images, check
+        self._tower_of_images: ImageTower | None = None
+        self._opened = False
+        self._loading = threading.RLock()
         calibration = read_calibration(find_model(source).path, self.digest)
         scale, bias = logits.get("logit_scale"), logits.get("logit_bias")
         self._probabilities = Probabilities(source, calibration, scale, bias, self.dim)
+        if check:
+            check_texts(self)
 
     def load(self) -> "ClipEncoder":
         """Return the whole model, loaded once.
@@ -44,12 +78,49 @@ class LightEncoder(DeferredEncoder):
             ModelError: As `load_model`.
         """
         with self._loading:
-            return super().load()
+            if self._whole is None:
+                self._whole = self._load_whole()
+            return self._whole
+
+    def images(self) -> ImageTower | None:
+        """Return what embeds pictures without PyTorch, None where the model has another kind of tower; loaded once.
+
+        Raises:
+            ModelError: The self-test fails.
+        """
+        with self._loading:
+            if not self._opened:
+                found = self._open_images(find_model(self.name))
+                if found and self._check:
+                    check_images(self.name, check_texts(self), found.embed)
+                self._tower_of_images, self._opened = found, True
+            return self._tower_of_images
 
     @property
     def background(self) -> NDArray[np.float32] | None:
         """As `Encoder`."""
         return self._probabilities.calibration.background
+
+    def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """As `Encoder`."""
+        return (tower.embed if (tower := self.images()) else self.load().embed_pixels)(pixels, wavelengths)
+
+    def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """As `Encoder`."""
+        return (self.images() or self.load()).dense(pixels, wavelengths)
+
+    def resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return uint8 tiles (N, C, H, W) in the size of the image tower; their vectors equal those of `pixels`."""
+        return (self.images() or self.load()).resized(pixels)
+
+    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> PendingEmbeddings:
+        """As `BatchEncoder`; on a CPU, nothing is gained by waiting."""
+        began = time.perf_counter()
+        vectors = self.embed_pixels(pixels, wavelengths)
+        return Ready(vectors, time.perf_counter() - began)
+
+    def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
+        """As `BatchEncoder`: there is nothing to try."""
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
         """As `Encoder`."""
@@ -73,24 +144,26 @@ class LightEncoder(DeferredEncoder):
         return self._probabilities.calibration.reason(imagery)
 
 
-def load_for_queries(source: str, device: str, load: Callable[[], "ClipEncoder"]) -> Encoder:
-    """Return an encoder for queries: one that embeds sentences without PyTorch, where the model has such a tower.
+def light_encoder(source: str, load: Callable[[], "ClipEncoder"], *, check: bool = True) -> LightEncoder | None:
+    """Return a model that embeds sentences without PyTorch, None where its text tower is of another kind.
 
     Args:
         source: As `load_model`.
-        device: As `load_model`. A model asked for on a GPU is loaded whole.
         load: Loads the whole model.
+        check: Run the self-test.
 
     Raises:
-        ModelError: As `load_model`, or the self-test of the text tower fails.
+        ModelError: As `load_model`.
     """
-    found = text_tower(find_model(source)) if device in ("auto", "cpu") else None
+    found = text_tower(find_model(source))
     if found is None:
-        return load()
-    tower, logits = found
+        return None
     try:
-        encoder = LightEncoder(source, load, tower, logits)
-        check_texts(encoder)
+        return LightEncoder(source, load, *found, check=check)
     except KeyError as error:
         raise ModelError(f"model {source}: its checkpoint lacks {error}; download the complete checkpoint") from error
-    return encoder
+
+
+def may_have_gpu() -> bool:
+    """Return whether PyTorch may find a CUDA device here, by the drivers' files; asking PyTorch takes seconds."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists() or not Path("/dev/null").exists()

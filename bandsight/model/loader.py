@@ -1,4 +1,4 @@
-"""Loads models: finds the folder, builds the towers, loads the weights strictly, runs a self-test."""
+"""Loads models into PyTorch: finds the folder, builds the towers, loads the weights strictly, runs a self-test."""
 
 import torch
 
@@ -7,14 +7,13 @@ from bandsight.model.architecture import build_model, fold_batch_norm, ignores_p
 from bandsight.model.checkpoint import load_strictly, read_weights
 from bandsight.model.clip import ClipEncoder
 from bandsight.model.folder import find_model
-from bandsight.model.onnx_trunk import onnx_trunk
 from bandsight.model.preprocess import Preprocess
 from bandsight.model.selftest import self_test
 from bandsight.model.tokenizer import LazyTokenizer
 
 
 def load_model(source: str = "embedded", device: str = "auto", *, check: bool = True) -> ClipEncoder:
-    """Load an image-text model for any sensor.
+    """Load an image-text model for any sensor into PyTorch.
 
     Args:
         source: `embedded`, `hf-hub:earthflow/GeoLB-ViT-14-SigLIP-so400m-384-EO` (or its B-16 sibling), or
@@ -40,8 +39,6 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
         ) from error
     load_strictly(model, read_weights(folder), source)
     fold_batch_norm(model.visual)
-    if torch_device.type == "cpu":
-        model.visual.trunk = onnx_trunk(model.visual.trunk)
     text_cfg = folder.config["model_cfg"]["text_cfg"]
     encoder = ClipEncoder(
         model,

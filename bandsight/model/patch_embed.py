@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bandsight.model.spectra import ANCHORS, BLUE, GATE_WIDTH, GREEN, RED, REGRESSION_WIDTH
+
 # Cached kernels per module. An archive has few distinct lists of bands.
 _CACHE_SIZE = 64
 
@@ -137,19 +139,12 @@ class SpectralStem(WavelengthInput):
     kernels that it was built from.
     """
 
-    # µm. Blue, green and red start from pretrained kernels; 5.405 is the code of SAR.
-    anchors = (0.443, 0.49, 0.56, 0.665, 0.705, 0.74, 0.783, 0.842, 0.945, 1.375, 1.61, 2.2, 3.9, 5.405, 11.0)
-    _red, _green, _blue = 3, 2, 1
-    # Widths in log-wavelength: 5% separates blue (0.49) from green (0.56); 6% passes variants of the same band.
-    regression_width = 0.05
-    gate_width = 0.06
-
     def __init__(self, rgb_kernel: Tensor, stride: int) -> None:
         super().__init__()
         self.stride = stride
         out, _, height, width = rgb_kernel.shape
-        kernels = torch.zeros(len(self.anchors), out, height, width)
-        for position, anchor in enumerate((self._red, self._green, self._blue)):
+        kernels = torch.zeros(len(ANCHORS), out, height, width)
+        for position, anchor in enumerate((RED, GREEN, BLUE)):
             kernels[anchor] = rgb_kernel[:, position].detach()
         self.anchor_kernels = nn.Parameter(kernels)
         self.pan_kernel = nn.Parameter(rgb_kernel.detach().sum(dim=1))
@@ -168,12 +163,12 @@ class SpectralStem(WavelengthInput):
 
     def generate(self, wavelengths: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return kernel (out, C, k, k) for wavelengths (C,) in µm, and a bias (out,) if a batch norm was folded in."""
-        anchors = torch.tensor(self.anchors, dtype=torch.float32, device=wavelengths.device).log()
+        anchors = torch.tensor(ANCHORS, dtype=torch.float32, device=wavelengths.device).log()
         squared = (anchors[:, None] - wavelengths.log()[None, :]) ** 2
-        share = torch.softmax(-squared / (2 * self.regression_width**2), dim=1)
-        gate = torch.exp(-squared.amin(dim=1) / (2 * self.gate_width**2))
+        share = torch.softmax(-squared / (2 * REGRESSION_WIDTH**2), dim=1)
+        gate = torch.exp(-squared.amin(dim=1) / (2 * GATE_WIDTH**2))
         kernel = torch.einsum("mohw,mc->ochw", self.anchor_kernels, gate[:, None] * share)
-        visible = (gate[self._red] + gate[self._green] + gate[self._blue]) / 3
+        visible = (gate[RED] + gate[GREEN] + gate[BLUE]) / 3
         pan = self.pan_kernel[:, None] / len(wavelengths) * (1 - visible)
         return kernel + pan, None if self._bias is None else self._bias.to(wavelengths.device)
 

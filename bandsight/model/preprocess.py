@@ -1,15 +1,16 @@
 """Converts uint8 tiles of any size to the input of an image tower, according to its preprocess_cfg."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from bandsight.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -56,9 +57,9 @@ class Preprocess:
         """Return tiles (N, C, H, W) resized to the input size."""
         return pixels if pixels.shape[2:] == (self.size, self.size) else self._resize(pixels)
 
-    def scaled(self, pixels: Tensor) -> Tensor:
+    def scaled(self, pixels: "Tensor") -> "Tensor":
         """Return uint8 values scaled and normalised to float32, on the same device."""
-        return pixels.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
+        return pixels.float().div_(255).sub_(self.mean).div_(self.std)
 
     def _resize(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         n, bands, height, width = pixels.shape

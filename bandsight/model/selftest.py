@@ -1,5 +1,7 @@
 """Self-test of a model: simple queries that every intact model answers correctly."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,14 +20,31 @@ def self_test(encoder: Encoder) -> None:
     Raises:
         ModelError: The test fails: the weights are damaged or do not belong to the config.
     """
-    texts = check_texts(encoder)
-    images = encoder.embed_pixels(np.stack([_water(), _forest()]), RGB_UM)
+    check_images(encoder.name, check_texts(encoder), encoder.embed_pixels)
+
+
+def check_images(
+    name: str,
+    texts: NDArray[np.float32],
+    embed: Callable[[NDArray[np.uint8], Sequence[float]], NDArray[np.float32]],
+) -> None:
+    """Check that two simple images rank the right prompt first.
+
+    Args:
+        name: Of the model, for messages.
+        texts: What `check_texts` returned.
+        embed: The model's `embed_pixels`.
+
+    Raises:
+        ModelError: They do not: the weights are damaged or do not belong to the config.
+    """
+    images = embed(np.stack([_water(), _forest()]), RGB_UM)
     scores = images @ texts.T
     # Rows: water, forest. The difference of differences cancels a bias towards one prompt.
     margin = float(scores[0, 0] + scores[1, 1] - scores[0, 1] - scores[1, 0])
     if not margin > 0:
         raise ModelError(
-            f"model {encoder.name}: it confuses water with forest (margin {margin:.3f}); "
+            f"model {name}: it confuses water with forest (margin {margin:.3f}); "
             "the checkpoint is damaged or does not belong to its config"
         )
 

@@ -1,4 +1,4 @@
-"""Measures recall@10 and @100 for every kind of query and filter, against brute force, on two made-up distributions.
+"""Measures recall@10 and @100 for every kind of query and filter, against brute force, on three made-up distributions.
 
     python -m bench.recall --folder /data/bench --rows 200000 --dim 512
 
@@ -113,7 +113,7 @@ def measure(store: LocalVectorStore, rows: NDArray[np.float16], asked: dict[str,
 
 
 def main() -> None:
-    """Measure both distributions."""
+    """Measure the distributions."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--dim", type=int, default=512)

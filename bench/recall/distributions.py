@@ -1,8 +1,10 @@
-"""Two made-up image-text models, unlike each other and unlike `bench.engine.made_up`, and the queries people send.
+"""Three made-up image-text models, unlike each other and unlike `bench.engine.made_up`, and the queries people send.
 
 `Clustered`: 400 clusters of uneven size whose centres and spreads follow an exponential spectrum, as the embeddings of
 a few kinds of scenes do. `Curved`: one sheet without clusters, a random two-layer network of 24 heavy-tailed numbers,
-as the embeddings of scenes that change gradually do. Both lie on a cone; sentences lie on another one, with a weaker
+as the embeddings of scenes that change gradually do. `Series`: a tree of kinds of places with sizes by Zipf's law, each
+place seen on many dates, with a power-law spectrum, heavy tails and some rows of no kind at all. Nothing of the search
+was chosen on `Series`. All lie on a cone; sentences lie on another one, with a weaker
 image of the same content (the modality gap).
 """
 
@@ -16,6 +18,8 @@ Vectors = NDArray[np.float32]
 _CLUSTERS, _DECAY = 400, 48.0
 _LATENT, _HIDDEN = 24, 256
 _GAP, _MIXED = 0.9, 3
+# Kinds of kinds, kinds, dates of a place, and the share of rows that are of no kind.
+_TOPS, _KINDS, _DATES, _STRAYS = 12, 900, 6, 0.01
 
 
 class Distribution(Protocol):
@@ -129,7 +133,70 @@ class Curved:
         return np.asarray(np.tanh(latent @ self._first + self._bias) @ second, np.float32)
 
 
-DISTRIBUTIONS: dict[str, Callable[[int], Distribution]] = {"clustered": Clustered, "curved": Curved}
+class Series:
+    """Kinds of places within kinds, and places within those, seen again and again."""
+
+    def __init__(self, dim: int, seed: int = 11) -> None:
+        """Draw kinds, places and the text side for vectors of a length."""
+        rng = np.random.default_rng(seed)
+        self._dim = dim
+        spectrum = 1.0 / np.arange(1, dim + 1) ** 0.9
+        turn, _ = np.linalg.qr(rng.standard_normal((dim, dim)))
+        self._axes = (np.sqrt(spectrum / spectrum.sum())[:, None] * turn).astype(np.float32)
+        tops, kinds = self._drawn(rng, _TOPS), self._drawn(rng, _KINDS)
+        self._kinds = tops[rng.integers(_TOPS, size=_KINDS)] * np.float32(0.8) + kinds * np.float32(0.6)
+        share = 1.0 / np.arange(1, _KINDS + 1)
+        self._share = share / share.sum()
+        self._cones = unit(rng.standard_normal((2, dim))) * np.float32(1.1)
+        self._offset = self._drawn(rng, 1)[0] * np.float32(0.5)
+        mixing = rng.standard_normal((dim, dim)) / dim**0.5
+        self._to_text = (0.5 * np.eye(dim) + 0.5 * mixing).astype(np.float32)
+
+    def images(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        return self._seen(count, seed)
+
+    def far_images(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        return self._seen(count, seed, date=0.8, place=0.9)
+
+    def other_sensor(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        return self._seen(count, seed, contrast=0.5, offset=self._offset)
+
+    def sentences(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        rng = np.random.default_rng(seed)
+        kinds = self._kinds[rng.integers(_KINDS, size=count)]
+        return unit(kinds @ self._to_text + self._drawn(rng, count) * np.float32(0.4) + self._cones[1])
+
+    def odd_sentences(self, count: int, seed: int) -> Vectors:  # noqa: D102
+        rng = np.random.default_rng(seed)
+        one, other = (self._kinds[rng.integers(_KINDS, size=count)] for _ in range(2))
+        strange = unit(rng.laplace(size=(count, self._dim)))
+        return unit((one - other) @ self._to_text * np.float32(0.7) + strange * np.float32(0.8) + self._cones[1])
+
+    def _seen(
+        self,
+        count: int,
+        seed: int,
+        date: float = 0.25,
+        place: float = 0.55,
+        contrast: float = 1.0,
+        offset: Vectors | float = 0.0,
+    ) -> Vectors:
+        rng = np.random.default_rng(seed)
+        places = -(-count // _DATES)
+        kinds = self._kinds[rng.choice(_KINDS, places, p=self._share)]
+        each = kinds + self._drawn(rng, places) * np.float32(place)
+        content = np.repeat(each, _DATES, axis=0)[:count] + self._drawn(rng, count) * np.float32(date)
+        strays = rng.random(count) < _STRAYS
+        content[strays] = self._drawn(rng, int(strays.sum())) * np.float32(1.5)
+        return unit(self._cones[0] + content * np.float32(contrast) + offset)
+
+    def _drawn(self, rng: np.random.Generator, count: int) -> Vectors:
+        """Return heavy-tailed vectors along the axes, of a length of about 1."""
+        heavy = np.sqrt(rng.chisquare(4, (count, 1)) / 4).astype(np.float32)
+        return rng.standard_normal((count, self._dim), np.float32) / heavy @ self._axes
+
+
+DISTRIBUTIONS: dict[str, Callable[[int], Distribution]] = {"clustered": Clustered, "curved": Curved, "series": Series}
 
 
 def queries(made: Distribution, count: int, seed: int = 90_000) -> dict[str, Vectors]:

@@ -7,7 +7,7 @@ import torch
 
 import bandsight.model
 from bandsight.errors import ModelError
-from bandsight.model import load_model
+from bandsight.model import load_model, loader
 from bandsight.model.selftest import RGB_UM, _forest, _water, self_test
 
 FOLDER = Path(bandsight.model.__file__).parent / "embedded"
@@ -71,9 +71,10 @@ def test_a_tile_is_the_mean_of_its_cells(model):
     assert cells.shape[0] == 2
     assert cells.shape[3] == 384
     np.testing.assert_allclose(np.linalg.norm(cells, axis=3), 1, atol=1e-5)
-    image = model._preprocess.scaled(torch.from_numpy(pixels))
-    mean = model.encode_dense(image, RGB_UM).mean(dim=(1, 2))
-    torch.testing.assert_close(mean, model.encode_image(image, RGB_UM), rtol=1e-3, atol=1e-4)
+    torch_model = loader.load_model("embedded", "cpu", check=False)
+    image = torch_model._preprocess.scaled(torch.from_numpy(torch_model.resized(pixels)))
+    mean = torch_model.encode_dense(image, RGB_UM).mean(dim=(1, 2))
+    torch.testing.assert_close(mean, torch_model.encode_image(image, RGB_UM), rtol=1e-3, atol=1e-4)
 
 
 def test_cells_locate_things_in_a_tile(model):

@@ -1,4 +1,4 @@
-"""Sentences are embedded without PyTorch, with the vectors that PyTorch gives; pictures load the whole model."""
+"""The embedded model on a CPU runs without PyTorch and gives the vectors that PyTorch gives."""
 
 import json
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from bandsight.archive import ArchiveWriter
@@ -14,19 +15,23 @@ from bandsight.catalog.records import ModelIdentity
 from bandsight.errors import ModelError
 from bandsight.model import load_for_queries, load_model
 from bandsight.model.folder import find_model
+from bandsight.model.image_tower import image_tower
 from bandsight.model.light import LightEncoder
+from bandsight.model.loader import load_model as load_into_torch
 from bandsight.model.text_tower import text_tower
 from bandsight.search.recall_queries import sentences
+from tests import rasters
 from tests.archive.makers import entry
 from tests.model.conftest import TINY
 
 ODD = ["", "Ünïcode Straße", "&amp;amp; lake \n\t x", "日本の湖", "a " * 200, "🙂 boats", "“quoted” – text", "mÃ¼ll"]
 HEAVY = ("torch", "open_clip", "timm", "transformers", "onnx", "onnxruntime", "torchvision", "psycopg")
+RUNTIME = ["onnx", "onnxruntime"]
 
 
 @pytest.fixture(scope="module")
 def whole():
-    return load_model("embedded", "cpu", check=False)
+    return load_into_torch("embedded", "cpu", check=False)
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +63,42 @@ def test_it_is_the_same_model_with_the_same_probabilities(whole, light):
         assert light.uncalibrated(family) == whole.uncalibrated(family)
 
 
-def test_a_picture_loads_the_whole_model_once(whole):
+def test_a_picture_loads_the_whole_model_once_where_the_image_tower_is_of_another_kind(whole):
     loads = []
     tower, logits = text_tower(find_model("embedded"))
-    light = LightEncoder("embedded", lambda: loads.append(1) or whole, tower, logits)
+    light = LightEncoder("embedded", lambda: loads.append(1) or whole, tower, logits, images=lambda _: None)
     pixels = np.random.default_rng(0).integers(0, 255, (2, 3, 128, 128), np.uint8)
     for _ in range(2):
         np.testing.assert_allclose(
             light.embed_pixels(pixels, (0.665, 0.56, 0.49)), whole.embed_pixels(pixels, (0.665, 0.56, 0.49)), atol=1e-6
         )
     assert len(loads) == 1
+    assert light.dense(pixels, (0.665, 0.56, 0.49)).shape == (2, 4, 4, whole.dim)
+
+
+def test_on_a_cpu_the_model_of_jobs_and_evaluations_is_the_light_one():
+    light = load_model("embedded", "cpu")
+    assert isinstance(light, LightEncoder)
+    assert light.device == "cpu"
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 3, 100, 90), np.uint8)
+    pending = light.begin_pixels(pixels, (0.665, 0.56, 0.49))
+    assert pending.done()
+    np.testing.assert_array_equal(pending.result(), light.embed_pixels(pixels, (0.665, 0.56, 0.49)))
+    np.testing.assert_array_equal(pending.result(), light.embed_pixels(light.resized(pixels), (0.665, 0.56, 0.49)))
+    assert not isinstance(load_model(f"local-dir:{TINY}", "cpu", check=False), LightEncoder)
+
+
+def test_weights_that_confuse_water_with_forest_are_rejected_by_the_first_picture():
+    class Upside:
+        """Gives every image the other one's vector."""
+
+        def embed(self, pixels, wavelengths):
+            return image_tower(find_model("embedded")).embed(pixels[::-1].copy(), wavelengths)
+
+    tower, logits = text_tower(find_model("embedded"))
+    light = LightEncoder("embedded", lambda: None, tower, logits, images=lambda _: Upside())
+    with pytest.raises(ModelError, match="confuses water with forest"):
+        light.embed_pixels(np.zeros((1, 3, 128, 128), np.uint8), (0.665, 0.56, 0.49))
 
 
 def test_other_models_and_gpus_are_loaded_whole():
@@ -119,6 +150,42 @@ with TestClient(create_app(ApiSettings(archive=Path({str(archive)!r})))) as clie
 """
     )
     assert imported == []
+
+
+def test_a_search_by_a_picture_imports_the_runtime_and_no_pytorch(tmp_path):
+    archive, picture = archive_of_embedded(tmp_path), picture_in(tmp_path)
+    words = ["search", "--archive", str(archive), "--image", str(picture)]
+    assert run(f"from bandsight.cli.entry_point import main\nsys.argv[1:] = {words!r}\nmain()") == RUNTIME
+
+
+def test_indexing_imports_the_runtime_and_no_pytorch(tmp_path):
+    rasters.write(tmp_path / "scene.tif", rasters.picture(3, 256, 256))
+    words = ["index", str(tmp_path / "scene.tif"), "--archive", str(tmp_path / "a"), "--device", "cpu", "--quiet"]
+    assert run(f"from bandsight.cli.entry_point import main\nsys.argv[1:] = {words!r}\nmain()") == RUNTIME
+
+
+def test_a_server_answers_a_picture_without_pytorch(tmp_path):
+    archive, picture = archive_of_embedded(tmp_path), picture_in(tmp_path)
+    imported = run(
+        f"""
+from pathlib import Path
+from fastapi.testclient import TestClient
+from search_api.app import create_app
+from search_api.settings import ApiSettings
+with TestClient(create_app(ApiSettings(archive=Path({str(archive)!r})))) as client:
+    answer = client.post("/search", files={{"image": Path({str(picture)!r}).read_bytes()}})
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["features"]) == 3
+"""
+    )
+    assert imported == RUNTIME
+
+
+def picture_in(folder: Path) -> Path:
+    """A PNG of noise."""
+    pixels = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "picture.png")
+    return folder / "picture.png"
 
 
 def archive_of_embedded(folder: Path) -> Path:

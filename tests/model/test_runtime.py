@@ -1,7 +1,6 @@
 """Optimisations of the embedded model do not change its vectors."""
 
 import numpy as np
-import pytest
 import timm
 import torch
 from torch import nn
@@ -9,9 +8,7 @@ from torch import nn
 from bandsight.model.architecture import SideBySide, fold_batch_norm
 from bandsight.model.checkpoint import ROW_SCALE, expand_int8
 from bandsight.model.loader import load_model
-from bandsight.model.onnx_trunk import OnnxTrunk, onnx_trunk
 from bandsight.model.patch_embed import SpectralStem
-from bandsight.model.spectral_indices import SpectralIndices
 
 
 def _trunk() -> nn.Module:
@@ -45,20 +42,6 @@ def test_folding_batch_norm_keeps_the_output():
 
 
 @torch.inference_mode()
-def test_onnx_runtime_equals_torch():
-    trunk = _trunk()
-    fold_batch_norm(trunk)
-    onnx = onnx_trunk(trunk)
-    assert isinstance(onnx, OnnxTrunk)
-    for bands in ((0.66, 0.56, 0.49), (0.84,), (5.405, 5.405)):
-        image = torch.rand(3, len(bands), 96, 72) * 2 - 1
-        trunk.conv_stem.use(bands)
-        torch.testing.assert_close(onnx(image), trunk(image), rtol=1e-3, atol=1e-4)
-        cells = trunk.forward_features(image)
-        torch.testing.assert_close(onnx.forward_features(image), cells, rtol=1e-3, atol=1e-3)
-
-
-@torch.inference_mode()
 def test_features_of_trunks_side_by_side_are_concatenated():
     pair = SideBySide([_trunk(), _trunk()])
     fold_batch_norm(pair)
@@ -67,21 +50,7 @@ def test_features_of_trunks_side_by_side_are_concatenated():
         trunk.conv_stem.use((0.66, 0.56, 0.49))
     assert pair.num_features == 2560
     torch.testing.assert_close(pair(image), torch.cat([trunk(image) for trunk in pair.trunks], dim=1))
-    onnx = onnx_trunk(pair)
-    assert all(isinstance(trunk, OnnxTrunk) for trunk in onnx.trunks)
-    torch.testing.assert_close(onnx(image), pair(image), rtol=1e-3, atol=1e-4)
-    assert onnx.forward_features(image).shape == (2, 2560, 2, 2)
-
-
-@pytest.mark.parametrize("name", ["efficientnet_b0", "vit_tiny_patch16_224"])  # squeeze-and-excitation; attention
-def test_unsupported_trunks_stay_in_torch(name):
-    trunk = timm.create_model(name, num_classes=0).eval()
-    assert onnx_trunk(trunk) is trunk
-
-
-def test_on_a_cpu_the_embedded_model_runs_in_onnx_runtime():
-    trunk = load_model("embedded", "cpu")._model.visual.trunk
-    assert [type(part) for part in trunk.trunks] == [OnnxTrunk, SpectralIndices]
+    assert pair.forward_features(image).shape == (2, 2560, 2, 2)
 
 
 def test_dropping_padding_keeps_the_vectors():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bandsight.model.spectra import LEVELS
 from bandsight.model.spectral_indices import SpectralIndices
 
 S2_UM = (0.49, 0.56, 0.665, 0.842, 1.61, 2.19)
@@ -29,7 +30,7 @@ def features_of(name, keep=range(6), size=64):
 def share_above(features, index, level):
     """Share of pixels whose index (ndvi, ndwi, mndwi, ndbi) is above a level."""
     names = ("ndvi", "ndwi", "mndwi", "ndbi")
-    return features[names.index(index) * len(SpectralIndices.levels) + SpectralIndices.levels.index(level)].item()
+    return features[names.index(index) * len(LEVELS) + LEVELS.index(level)].item()
 
 
 def test_water_vegetation_soil_and_snow_have_different_features():
