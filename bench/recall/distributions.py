@@ -193,7 +193,7 @@ class Series:
     def _drawn(self, rng: np.random.Generator, count: int) -> Vectors:
         """Return heavy-tailed vectors along the axes, of a length of about 1."""
         heavy = np.sqrt(rng.chisquare(4, (count, 1)) / 4).astype(np.float32)
-        return rng.standard_normal((count, self._dim), np.float32) / heavy @ self._axes
+        return np.asarray(rng.standard_normal((count, self._dim), np.float32) / heavy @ self._axes, np.float32)
 
 
 DISTRIBUTIONS: dict[str, Callable[[int], Distribution]] = {"clustered": Clustered, "curved": Curved, "series": Series}
