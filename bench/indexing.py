@@ -27,8 +27,9 @@ from rasterio.transform import from_origin
 from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model import load_model
-from bandsight.model.imagery import ImageryLike
+from bandsight.model.calibration import Calibration
 from bandsight.model.pending import PendingEmbeddings, Ready
+from bandsight.model.probabilities import Probabilities
 from bandsight.model.protocol import BatchEncoder
 from indexer.pipeline import index
 
@@ -73,25 +74,13 @@ class NullEncoder:
         """Return the same vector for every text."""
         return np.full((len(texts), self.dim), self.dim**-0.5, np.float32)
 
-    def probabilities(
-        self,
-        image_vectors: NDArray[np.float32],
-        text_vectors: NDArray[np.float32],
-        imagery: Sequence[ImageryLike] | None = None,  # noqa: ARG002  (the protocol has it)
-    ) -> NDArray[np.float32]:
-        """Return one half for every pair."""
-        return np.full((len(image_vectors), len(text_vectors)), 0.5, np.float32)
-
     gsd_m = None
     background = None
 
-    def threshold(self, imagery: ImageryLike) -> float | None:  # noqa: ARG002  (as above)
-        """Return None."""
-        return None
-
-    def uncalibrated(self, imagery: ImageryLike) -> str | None:  # noqa: ARG002  (as above)
-        """Return None."""
-        return None
+    @property
+    def probabilities(self) -> Probabilities:
+        """Nothing is calibrated."""
+        return Probabilities(self.name, Calibration(), None, None, self.dim)
 
 
 def main() -> None:

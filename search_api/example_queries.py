@@ -49,12 +49,12 @@ def example_queries(archive: Archive, encoder: Encoder, candidates: Sequence[str
     """
     texts = sentence_vectors(encoder, list(candidates))
     found: list[tuple[float, str, int, float]] = []
-    for text, hits in zip(candidates, nearest(archive, texts, _DEPTH), strict=True):
+    for text, vector, hits in zip(candidates, texts, nearest(archive, texts, _DEPTH), strict=True):
         if not hits:
             continue
         cosines = np.array([[hit.score] for hit in hits], np.float32)
-        for hit in calibrated(encoder, hits, cosines):
-            threshold, probability = encoder.threshold(imagery_of_hit(hit)), hit.probability
+        for hit in calibrated(encoder, hits, cosines, vector[None]):
+            threshold, probability = encoder.probabilities.threshold(imagery_of_hit(hit)), hit.probability
             if probability is not None and hit.match is not False:
                 # Thresholds differ by sensor, so the margin above the threshold is what compares.
                 margin = probability / threshold if threshold else probability

@@ -53,18 +53,20 @@ class FakeEmbedder:
     gsd_m = None
     background = None
 
-    def probabilities(
-        self,
-        image_vectors: NDArray[np.float32],
-        text_vectors: NDArray[np.float32],
-        imagery: Sequence[ImageryLike] | None = None,
+    @property
+    def probabilities(self) -> "FakeEmbedder":
+        """Itself: it says what its scores mean."""
+        return self
+
+    def of(
+        self, cosines: NDArray[np.float32], texts: NDArray[np.float32], imagery: Sequence[ImageryLike]
     ) -> NDArray[np.float32]:
-        return (1 / (1 + np.exp(-10 * image_vectors @ text_vectors.T))).astype(np.float32)
+        return (1 / (1 + np.exp(-10 * cosines))).astype(np.float32)
 
     def threshold(self, imagery: ImageryLike) -> float | None:
         return 0.9
 
-    def uncalibrated(self, imagery: ImageryLike) -> str | None:
+    def reason(self, imagery: ImageryLike, text: NDArray[np.float32] | None = None) -> str | None:
         return None
 
 

@@ -467,7 +467,7 @@ def test_a_model_is_calibrated_and_the_calibration_is_used_when_it_is_opened(run
     from bandsight.model import load_model
     from bandsight.model.imagery import Imagery
 
-    assert load_model(check=False).uncalibrated(Imagery(family="radar_x")) is None
+    assert load_model(check=False).probabilities.reason(Imagery(family="radar_x")) is None
     code, _, err = run(capsys, monkeypatch, "calibrate", data, "--name", "sonar")
     assert (code, "need one of rgb, multispectral" in err) == (1, True)
     code, _, _ = run(capsys, monkeypatch, "calibrate", data, "--out", str(tmp_path / "calibration.json"))

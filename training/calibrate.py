@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.evaluation.evaluate import PROMPTS, embed
-from bandsight.evaluation.fitting import KeyedScores, LabelledScores, class_scores, fit_and_check
+from bandsight.evaluation.evaluate import embed
+from bandsight.evaluation.fitting import KeyedScores, LabelledScores, class_scores, fit_and_check, questions
 from bandsight.model import load_model
 from bandsight.model.background import background_mean, less_background
 from bandsight.model.calibration import FILE, background_entry
@@ -18,7 +18,8 @@ from training.data import read_examples
 from training.evaluate import WISHES, rgb_of
 from training.medium import MediumTile, read_medium
 
-# Asked about tiles of 10 to 30 m beside what they show: none of them shows any of these.
+# Asked about red, green and blue tiles of 10 to 30 m beside what they show, since that calibration is to hold for any
+# question: none of them shows any of these.
 ABSENT = ("an airplane", "a stadium", "storage tanks", "sand dunes", "a container port", "a tennis court", "a volcano")
 # The sets of red, green and blue, and from and to which ground sample distance they and the tiles are, m.
 _RGB_SETS = ("rsicd", "ucm", "nwpu", "eurosat")
@@ -63,12 +64,15 @@ def calibrate(model: Path, data: Path, demo_scenes: Path) -> dict[str, Any]:
         images = read_examples(data, name, "validation")
         keys = [f"{name}/{image.key}" for image in images]
         rgb.append((class_scores(embed_texts, embed(encoder, images), images), keys))
-    asked = embed_texts([prompt.format(name) for name in _asked_of_tiles() for prompt in PROMPTS])
+    wishes = [wish for each in WISHES.values() for wish in each]
+    asked = embed_texts([*wishes, *ABSENT])
     rgb.append(_tile_scores(asked, embed(encoder, [rgb_of(tile.image) for tile in tiles]), tiles))
-    all_bands = _tile_scores(asked, embed(encoder, [tile.image for tile in tiles]), tiles)
+    all_bands = _tile_scores(asked[: len(wishes)], embed(encoder, [tile.image for tile in tiles]), tiles)
     entries = fit_and_check({"rgb": rgb, "multispectral": [all_bands]})
     for name, gsd_m in _GSD_M.items():
         entries[name] = {**_sure(entries[name]), "gsd_m": gsd_m}
+    # Six kinds of ground say nothing about questions for objects.
+    entries["multispectral"] |= questions(embed_texts, WISHES)
     said = {"model_digest": encoder.digest, "background": background_entry(mean), "families": entries}
     (model / FILE).write_text(json.dumps(said, indent=1) + "\n")
     return said
@@ -82,16 +86,13 @@ def _sure(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def _asked_of_tiles() -> list[str]:
-    return [*(wishes[0] for wishes in WISHES.values()), *ABSENT]
-
-
 def _tile_scores(texts: NDArray[np.float32], vectors: NDArray[np.float32], tiles: list[MediumTile]) -> KeyedScores:
-    shown = [[label in tile.labels for label in WISHES] + [False] * len(ABSENT) for tile in tiles]
-    scores = LabelledScores(
-        cosines=np.asarray(vectors @ texts.T, np.float32),
-        truth=np.repeat(np.array(shown), len(PROMPTS), axis=1),
-    )
+    """Return the scores of tiles with all wishes, and with further sentences that hold for none of them."""
+    shown = np.zeros((len(tiles), len(texts)), np.bool_)
+    labels = [label for label, wishes in WISHES.items() for _ in wishes]
+    for row, tile in enumerate(tiles):
+        shown[row, : len(labels)] = [label in tile.labels for label in labels]
+    scores = LabelledScores(cosines=np.asarray(vectors @ texts.T, np.float32), truth=shown)
     return scores, [f"tiles/{tile.image.key}" for tile in tiles]
 
 

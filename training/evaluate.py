@@ -119,7 +119,7 @@ def medium(encoder: Encoder, tiles: Sequence[MediumTile]) -> dict[str, Any]:
     weights = class_vectors(asked, [wishes[0] for wishes in WISHES.values()])
     for bands, seen in views.items():
         waves = [seen[i].wavelengths for i in east]
-        chances = encoder.probabilities(vectors[bands][east], weights, waves)
+        chances = encoder.probabilities.of(vectors[bands][east] @ weights.T, weights, waves)
         out[f"calibration_{bands}"] = calibration_curve(chances, truth)
         if (nothing := nothing_matches(encoder, chances, truth, waves)) is not None:
             out[f"nothing_matches_{bands}"] = {"questions": 2 * len(WISHES), **nothing}

@@ -105,6 +105,8 @@ def _line(words: str, entry: dict[str, Any]) -> str:
     line += f"; fitted on {entry['images']:,} images"
     if "gsd_m" in entry:
         line += " of {:g} to {:g} m".format(*entry["gsd_m"])
+    if "questions" in entry:
+        line += ", for questions like their classes only"
     if not held["images"]:
         return f"{line}; none left to check it on"
     low, high = held["interval"]

@@ -145,7 +145,7 @@ def classification(
     out["zero_shot"]["top1_name_alone"] = macro(plain == own, own)
     out["zero_shot"]["intervals"]["top1_name_alone"] = interval(_macro_of(Bootstrap(len(own)), plain == own, own))
     asked = class_vectors(partial(sentence_vectors, encoder), classes)
-    chances = encoder.probabilities(vectors, asked, imagery)
+    chances = encoder.probabilities.of(vectors @ asked.T, asked, imagery)
     out |= calibration(encoder, chances, truth, imagery)
     if (nothing := nothing_matches(encoder, chances, truth, imagery)) is not None:
         out["nothing_matches"] = nothing
@@ -157,7 +157,7 @@ def calibration(
 ) -> dict[str, Any]:
     """Return how far probabilities are from the truth, in all and by family; and why imagery has none, with counts."""
     kinds = [as_imagery(one) for one in imagery]
-    reasons = Counter(reason for one in kinds if (reason := encoder.uncalibrated(one)) is not None)
+    reasons = Counter(reason for one in kinds if (reason := encoder.probabilities.reason(one)) is not None)
     out: dict[str, Any] = {"not_calibrated": dict(reasons)} if reasons else {}
     known: NDArray[np.bool_] = np.isfinite(chances[:, 0])
     if not known.any():
@@ -239,7 +239,7 @@ def nothing_matches(
         `threshold`, a list where families have levels of their own; the figures of `nothing_here`; None where some
         images have no level.
     """
-    levels = [encoder.threshold(one) for one in imagery]
+    levels = [encoder.probabilities.threshold(one) for one in imagery]
     known = [level for level in levels if level is not None]
     if len(known) < len(levels):
         return None

@@ -12,11 +12,13 @@ from bandsight.evaluation.bootstrap import interval
 from bandsight.evaluation.datasets import LabelledImage, share_of
 from bandsight.evaluation.evaluate import PROMPTS, resampled_calibration_error
 from bandsight.evaluation.metrics import calibration_curve, nothing_here
-from bandsight.model.calibration import Platt
+from bandsight.model.calibration import Platt, questions_entry
 
 _LEVELS = tuple(round(float(level), 2) for level in np.arange(0.02, 0.98, 0.01))
 # Share of the images that a calibration is checked on.
 _HELD_OUT = 0.3
+# A calibration that was fitted on so many classes is taken to hold for any question.
+_MANY_CLASSES = 30
 # With fewer images, the figures of a family say little.
 _MIN_IMAGES = 20
 _TOLERANCE, _MAX_STEPS = 1e-9, 100
@@ -191,6 +193,25 @@ def checked(line: Platt, sets: Sequence[LabelledScores]) -> dict[str, Any]:
     }
 
 
+def questions(embed_texts: EmbedTexts, sentences: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return what a family's entry says of the questions that it holds for; empty where it was fitted on many classes.
+
+    A question is of their kind if it is as near to one of the sentences as no two sentences of different classes are
+    to each other.
+
+    Args:
+        embed_texts: Embeds sentences as searches do.
+        sentences: Of each class, two classes or more.
+    """
+    if len(sentences) >= _MANY_CLASSES:
+        return {}
+    texts = [text for own in sentences.values() for text in own]
+    of = np.repeat(np.arange(len(sentences)), [len(own) for own in sentences.values()])
+    vectors = embed_texts(texts)
+    apart = (vectors @ vectors.T)[of[:, None] != of]
+    return {"questions": questions_entry(texts, vectors, float(apart.max()))}
+
+
 def gsd_range(images: Sequence[LabelledImage]) -> list[float] | None:
     """Return the least and the greatest ground sample distance of images, m; None where not all of them state it."""
     stated = [image.gsd_m for image in images if image.gsd_m is not None]
@@ -235,7 +256,12 @@ def fit_families(
             continue
         gsd = gsd_range(used)
         families[family] = sets
-        more[family] = {**({} if gsd is None else {"gsd_m": gsd}), "data": sorted(by_set)}
+        asked = {image.cls: [one.format(image.cls) for one in PROMPTS] for image in used if image.cls is not None}
+        more[family] = {
+            **({} if gsd is None else {"gsd_m": gsd}),
+            **questions(embed_texts, asked),
+            "data": sorted(by_set),
+        }
     if not families:
         raise QueryError("calibration: no data set has images of two classes; need class folders or classes in the tar")
     return {family: entry | more[family] for family, entry in fit_and_check(families).items()}

@@ -174,12 +174,13 @@ def _of_picture(
     searcher: Searcher, picture: Picture, labels: list[str], vectors: NDArray[np.float32]
 ) -> dict[str, Any]:
     vector, wavelengths = searcher.embed_picture(picture)
-    probabilities = searcher.encoder.probabilities(vector[None], vectors, [wavelengths])[0]
-    order = ranked(labels, vectors @ vector, probabilities)
+    scores = vectors @ vector
+    probabilities = searcher.encoder.probabilities.of(scores[None], vectors, [wavelengths])[0]
+    order = ranked(labels, scores, probabilities)
     return {
         "label": order[0]["label"],
         "probabilities": rounded(labels, probabilities),
-        "probability_reason": searcher.encoder.uncalibrated(wavelengths),
+        "probability_reason": searcher.encoder.probabilities.reason(wavelengths),
         "ranked": order,
     }
 

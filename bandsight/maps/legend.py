@@ -39,7 +39,8 @@ def probability_marks(searcher: Searcher, question: Question, field: ScoreField)
     found: dict[tuple[float, float], set[str]] = {}
     for imagery, sensors in kinds.items():
         for probability in _PROBABILITIES:
-            score = least_cosine(searcher.encoder, imagery, probability)
+            # It does not say which sentence it is with, so each of them must have the probability.
+            score = max(least_cosine(searcher.encoder, imagery, text, probability) for text in question.texts)
             if np.isfinite(score):
                 found.setdefault((probability, round(score, _PLACES)), set()).update(sensors)
     return [

@@ -1,8 +1,10 @@
 """Calibration: from cosines to probabilities, and match thresholds, for each family of imagery."""
 
+import base64
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,20 @@ _FOLDER_VARIABLE = "BANDSIGHT_CALIBRATIONS"
 _GSD_MARGIN = 1.25
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Questions:
+    """The sentences that a calibration was fitted on, where they are so few that it holds for their like alone."""
+
+    vectors: NDArray[np.float32]
+    """Unit vectors as searches use them, shape (n, dim)."""
+    least_cosine: float
+    """With one of them, for a sentence to be of their kind."""
+
+    def cover(self, texts: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which sentences are of their kind, shape (m,), from unit vectors (m, dim)."""
+        return np.asarray((texts @ self.vectors.T).max(axis=1) >= self.least_cosine, np.bool_)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platt:
     """probability = sigmoid(cosine × scale + bias)."""
@@ -31,6 +47,8 @@ class Platt:
     """Least probability of a match; None where it was not measured."""
     gsd_m: tuple[float, float] | None = None
     """Least and greatest ground sample distance of what it was fitted on, m; None where that is unknown."""
+    questions: Questions | None = None
+    """What it holds for; None for any question."""
 
     def probability(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return probabilities of cosines of any shape."""
@@ -57,8 +75,13 @@ class Calibration:
         platt = self.families.get(one.family)
         return platt if platt is not None and platt.covers(one.gsd_m) else None
 
-    def reason(self, imagery: ImageryLike) -> str | None:
-        """Return why imagery has no probability, None where it has one."""
+    def reason(self, imagery: ImageryLike, text: NDArray[np.float32] | None = None) -> str | None:
+        """Return why imagery has no probability for a sentence, None where it has one.
+
+        Args:
+            imagery: The imagery.
+            text: Unit vector of the sentence as searches use it, shape (dim,); None for any.
+        """
         one = as_imagery(imagery)
         if not self.families:
             return NOT_CALIBRATED
@@ -66,7 +89,9 @@ class Calibration:
         if platt is None:
             return f"not calibrated for {FAMILIES.get(one.family, one.family)}"
         if platt.covers(one.gsd_m) or platt.gsd_m is None:
-            return None
+            if text is None or platt.questions is None or platt.questions.cover(text[None])[0]:
+                return None
+            return f"not calibrated for such a question about {FAMILIES[one.family]}"
         low, high = platt.gsd_m
         fitted = f"{low:g} m" if low == high else f"{low:g} to {high:g} m"
         return f"not calibrated for {FAMILIES[one.family]} of {one.gsd_m:g} m per pixel, only for {fitted}"
@@ -156,7 +181,7 @@ def background_entry(mean: NDArray[np.float32]) -> dict[str, Any]:
 
 
 def _platt(entry: dict[str, Any]) -> Platt:
-    threshold, gsd_m = entry.get("threshold"), entry.get("gsd_m")
+    threshold, gsd_m, asked = entry.get("threshold"), entry.get("gsd_m"), entry.get("questions")
     numbers = [float(entry["scale"]), float(entry["bias"]), *([] if threshold is None else [float(threshold)])]
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError(f"{numbers}: scale, bias and threshold must be finite")
@@ -167,4 +192,28 @@ def _platt(entry: dict[str, Any]) -> Platt:
         if not 0 < low <= high < math.inf:
             raise ValueError(f"gsd_m {gsd_m}: need the least and the greatest, above 0")
         gsd_m = (low, high)
-    return Platt(scale=numbers[0], bias=numbers[1], threshold=None if threshold is None else numbers[2], gsd_m=gsd_m)
+    return Platt(
+        scale=numbers[0],
+        bias=numbers[1],
+        threshold=None if threshold is None else numbers[2],
+        gsd_m=gsd_m,
+        questions=None if asked is None else _questions(asked),
+    )
+
+
+def _questions(entry: dict[str, Any]) -> Questions:
+    count, least = len(entry["sentences"]), float(entry["least_cosine"])
+    numbers = np.frombuffer(base64.b64decode(entry["vectors"], validate=True), "<f2").astype(np.float32)
+    vectors = numbers.reshape(count, -1)
+    if not np.isfinite(vectors).all() or not vectors.any(axis=1).all() or not -1 <= least <= 1:
+        raise ValueError(f"questions: need a vector of finite numbers for each sentence, and a cosine; found {least}")
+    return Questions(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), least)
+
+
+def questions_entry(sentences: Sequence[str], vectors: NDArray[np.float32], least_cosine: float) -> dict[str, Any]:
+    """Return the member `questions` of a family in calibration.json; see `Questions`.
+
+    The vectors are little-endian float16, one after the other, as base64.
+    """
+    encoded = base64.b64encode(vectors.astype("<f2").tobytes()).decode("ascii")
+    return {"sentences": list(sentences), "least_cosine": round(least_cosine, 3), "vectors": encoded}

@@ -15,7 +15,6 @@ from torch.nn import functional
 from bandsight.errors import WavelengthError
 from bandsight.model.architecture import dense_features, wavelength_inputs
 from bandsight.model.calibration import read_calibration
-from bandsight.model.imagery import ImageryLike
 from bandsight.model.pending import PendingEmbeddings, Ready
 from bandsight.model.preprocess import Preprocess
 from bandsight.model.probabilities import Probabilities
@@ -62,7 +61,7 @@ class ClipEncoder:
         )
         calibration = read_calibration(folder, digest)
         bias = None if model.logit_bias is None else float(model.logit_bias)
-        self._probabilities = Probabilities(name, calibration, float(model.logit_scale), bias, self.dim)
+        self.probabilities = Probabilities(name, calibration, float(model.logit_scale), bias, self.dim)
         self.background = calibration.background
 
     def encode_image(self, image: Tensor, wavelengths: Sequence[float], *, normalize: bool = False) -> Tensor:
@@ -141,23 +140,6 @@ class ClipEncoder:
             return np.empty((0, self.dim), np.float32)
         vectors: NDArray[np.float32] = self.encode_text(texts, normalize=True).cpu().numpy()
         return vectors
-
-    def probabilities(
-        self,
-        image_vectors: NDArray[np.float32],
-        text_vectors: NDArray[np.float32],
-        imagery: Sequence[ImageryLike] | None = None,
-    ) -> NDArray[np.float32]:
-        """Return sigmoid(cosine × scale + bias), shape (images, texts), each prompt on its own; see `Encoder`."""
-        return self._probabilities.of(image_vectors, text_vectors, imagery)
-
-    def threshold(self, imagery: ImageryLike) -> float | None:
-        """Return the least probability of a match; None where it was not measured."""
-        return self._probabilities.threshold(imagery)
-
-    def uncalibrated(self, imagery: ImageryLike) -> str | None:
-        """Return why imagery has no probability, None where it has one."""
-        return self._probabilities.calibration.reason(imagery)
 
     def _uploaded(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Tensor:
         """Return tiles in the size of the tower on its device; uint8, because float32 would be four times as much."""

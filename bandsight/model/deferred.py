@@ -10,8 +10,8 @@ from bandsight.errors import ModelError
 from bandsight.model.folder import ModelFolder, find_model
 
 if TYPE_CHECKING:
-    from bandsight.model.imagery import ImageryLike
     from bandsight.model.pending import PendingEmbeddings
+    from bandsight.model.probabilities import Probabilities
     from bandsight.model.protocol import BatchEncoder
 
 
@@ -62,22 +62,10 @@ class DeferredEncoder:
         """As `Encoder`."""
         return self.load().embed_texts(texts)
 
-    def probabilities(
-        self,
-        image_vectors: NDArray[np.float32],
-        text_vectors: NDArray[np.float32],
-        imagery: "Sequence[ImageryLike] | None" = None,
-    ) -> NDArray[np.float32]:
+    @property
+    def probabilities(self) -> "Probabilities":
         """As `Encoder`."""
-        return self.load().probabilities(image_vectors, text_vectors, imagery)
-
-    def threshold(self, imagery: "ImageryLike") -> float | None:
-        """As `Encoder`."""
-        return self.load().threshold(imagery)
-
-    def uncalibrated(self, imagery: "ImageryLike") -> str | None:
-        """As `Encoder`."""
-        return self.load().uncalibrated(imagery)
+        return self.load().probabilities
 
     def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> "PendingEmbeddings":
         """As `BatchEncoder`."""

@@ -17,7 +17,6 @@ from bandsight.model.calibration import read_calibration
 from bandsight.model.deferred import DeferredEncoder
 from bandsight.model.folder import ModelFolder, find_model
 from bandsight.model.image_tower import ImageTower, image_tower
-from bandsight.model.imagery import ImageryLike
 from bandsight.model.pending import PendingEmbeddings, Ready
 from bandsight.model.probabilities import Probabilities
 from bandsight.model.selftest import check_images, check_texts
@@ -101,6 +100,11 @@ class LightEncoder(DeferredEncoder):
         """As `Encoder`."""
         return self._probabilities.calibration.background
 
+    @property
+    def probabilities(self) -> Probabilities:
+        """As `Encoder`."""
+        return self._probabilities
+
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """As `Encoder`."""
         return (tower.embed if (tower := self.images()) else self.load().embed_pixels)(pixels, wavelengths)
@@ -125,23 +129,6 @@ class LightEncoder(DeferredEncoder):
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
         """As `Encoder`."""
         return self._tower.embed(texts)
-
-    def probabilities(
-        self,
-        image_vectors: NDArray[np.float32],
-        text_vectors: NDArray[np.float32],
-        imagery: Sequence[ImageryLike] | None = None,
-    ) -> NDArray[np.float32]:
-        """As `Encoder`."""
-        return self._probabilities.of(image_vectors, text_vectors, imagery)
-
-    def threshold(self, imagery: ImageryLike) -> float | None:
-        """As `Encoder`."""
-        return self._probabilities.threshold(imagery)
-
-    def uncalibrated(self, imagery: ImageryLike) -> str | None:
-        """As `Encoder`."""
-        return self._probabilities.calibration.reason(imagery)
 
 
 def light_encoder(source: str, load: Callable[[], "ClipEncoder"], *, check: bool = True) -> LightEncoder | None:

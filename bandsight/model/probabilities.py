@@ -36,28 +36,42 @@ class Probabilities:
 
     def of(
         self,
-        image_vectors: NDArray[np.float32],
-        text_vectors: NDArray[np.float32],
-        imagery: Sequence[ImageryLike] | None = None,
+        cosines: NDArray[np.float32],
+        texts: NDArray[np.float32],
+        imagery: Sequence[ImageryLike],
     ) -> NDArray[np.float32]:
-        """Return sigmoid(cosine × scale + bias), shape (images, texts), each prompt on its own; see `Encoder`."""
-        cosines = np.asarray(image_vectors @ text_vectors.T, np.float32)
-        if imagery is None:
-            return self._own(cosines)
-        out = np.full_like(cosines, np.nan)
+        """Return the probability that each image shows what each sentence describes, shape (images, sentences).
+
+        NaN where the model is not calibrated for the imagery, or not for such a sentence about it.
+
+        Args:
+            cosines: Of the images with the sentences, shape (images, sentences).
+            texts: Unit vectors of the sentences as searches use them, shape (sentences, dim).
+            imagery: What each image is.
+        """
+        out = np.full_like(cosines, np.nan, np.float32)
         calibrations = [self.calibration.of(one) for one in imagery]
-        for platt in {one for one in calibrations if one is not None}:
-            rows = [row for row, other in enumerate(calibrations) if other == platt]
-            out[rows] = platt.probability(cosines[rows])
+        for platt in {id(one): one for one in calibrations if one is not None}.values():
+            rows = np.array([other is platt for other in calibrations])
+            covered = np.ones(len(texts), np.bool_) if platt.questions is None else platt.questions.cover(texts)
+            out[rows] = np.where(covered, platt.probability(cosines[rows]), np.nan)
         return out
+
+    def reason(self, imagery: ImageryLike, text: NDArray[np.float32] | None = None) -> str | None:
+        """Return why there is no probability, in words, None where there is one; see `Calibration.reason`."""
+        return self.calibration.reason(imagery, text)
 
     def threshold(self, imagery: ImageryLike) -> float | None:
         """Return the least probability of a match; None where it was not measured."""
         platt = self.calibration.of(imagery)
         return None if platt is None else platt.threshold
 
-    def _own(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the logit scale and bias of the model itself give, which nothing has been fitted on."""
+    def own(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the logit scale and bias of the model itself give, which nothing has been fitted on.
+
+        Raises:
+            ModelError: The model has no logit bias.
+        """
         if self.logit_bias is None or self.logit_scale is None:
             raise ModelError(
                 f"model {self.model}: it has no logit bias (init_logit_bias in its config), so its scores are not "

@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.model.imagery import ImageryLike
 from bandsight.model.pending import PendingEmbeddings
+from bandsight.model.probabilities import Probabilities
 
 
 class Encoder(Protocol):
@@ -75,30 +75,9 @@ class Encoder(Protocol):
         Tiles are ranked by the vectors of `bandsight.model.background.sentence_vectors`.
         """
 
-    def probabilities(
-        self,
-        image_vectors: NDArray[np.float32],
-        text_vectors: NDArray[np.float32],
-        imagery: Sequence[ImageryLike] | None = None,
-    ) -> NDArray[np.float32]:
-        """Return the probability that each image shows what each text describes, shape (images, texts).
-
-        Rows of imagery that the model is not calibrated for are NaN.
-
-        Args:
-            image_vectors: Shape (images, dim).
-            text_vectors: Shape (texts, dim).
-            imagery: What each image is; None for what the model's own logit scale and bias give, calibrated or not.
-
-        Raises:
-            ModelError: There is no imagery, and the model has no logit bias.
-        """
-
-    def threshold(self, imagery: ImageryLike) -> float | None:
-        """Return the least probability of a match for imagery; None where it was not measured."""
-
-    def uncalibrated(self, imagery: ImageryLike) -> str | None:
-        """Return why imagery has no probability, in words; None where it has one."""
+    @property
+    def probabilities(self) -> Probabilities:
+        """What the model's scores mean."""
 
 
 class BatchEncoder(Encoder, Protocol):

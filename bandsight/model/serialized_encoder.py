@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.model.imagery import ImageryLike
+from bandsight.model.probabilities import Probabilities
 from bandsight.model.protocol import Encoder
 
 # Sentences whose vectors are kept: pages of one search, and searches of many users, ask for the same.
@@ -65,19 +65,7 @@ class SerializedEncoder:
                     self._vectors.popitem(last=False)
         return np.array([known[text] for text in texts], np.float32).reshape(len(texts), self.dim)
 
-    def probabilities(
-        self,
-        image_vectors: NDArray[np.float32],
-        text_vectors: NDArray[np.float32],
-        imagery: Sequence[ImageryLike] | None = None,
-    ) -> NDArray[np.float32]:
-        """Return the probability that each image shows what each text describes; see `Encoder`."""
-        return self._encoder.probabilities(image_vectors, text_vectors, imagery)
-
-    def threshold(self, imagery: ImageryLike) -> float | None:
-        """Return the probability at which a hit counts as a match; see `Encoder`."""
-        return self._encoder.threshold(imagery)
-
-    def uncalibrated(self, imagery: ImageryLike) -> str | None:
-        """Return why imagery has no probability; see `Encoder`."""
-        return self._encoder.uncalibrated(imagery)
+    @property
+    def probabilities(self) -> Probabilities:
+        """What the model's scores mean; see `Encoder`."""
+        return self._encoder.probabilities

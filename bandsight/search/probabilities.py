@@ -17,7 +17,6 @@ from bandsight.sensors.profile import profile_named
 _ELEVATION = "elevation"
 # Bisecting -1..1 this often reaches the resolution of float32.
 _HALVINGS = 30
-_ONE: NDArray[np.float32] = np.ones((1, 1), np.float32)
 # The calibration was fitted on English sentences of at most this length.
 _MAX_WORDS = 40
 # Short words of other languages that are not English, nor parts of names that English has (Las Vegas, El Paso).
@@ -64,24 +63,32 @@ _FOREIGN = frozenset(
 )
 
 
-def calibrated(encoder: Encoder, hits: Sequence[Hit], cosines: NDArray[np.float32]) -> list[Hit]:
+def calibrated(
+    encoder: Encoder, hits: Sequence[Hit], cosines: NDArray[np.float32], texts: NDArray[np.float32]
+) -> list[Hit]:
     """Return hits with their probability, of the likeliest sentence, and whether it reaches the threshold.
 
-    Hits of imagery that the model is not calibrated for get the reason instead.
+    Hits of imagery that the model is not calibrated for, or not for such sentences, get the reason instead.
 
     Args:
         encoder: Its calibration turns cosines into probabilities.
         hits: The hits.
         cosines: Of each hit with each sentence, shape (hits, sentences).
+        texts: Unit vectors of the sentences as searches use them, shape (sentences, dim).
     """
     if not hits:
         return []
-    kinds = [imagery_of_hit(hit) for hit in hits]
-    # A probability depends on the cosine and the imagery only, so cosines stand for vectors of one number.
-    columns = [encoder.probabilities(column[:, None], _ONE, kinds)[:, 0] for column in cosines.T]
-    values = np.max(columns, axis=0)
-    known = {one: (encoder.threshold(one), encoder.uncalibrated(one)) for one in set(kinds)}
+    kinds, meaning = [imagery_of_hit(hit) for hit in hits], encoder.probabilities
+    # A sentence without a probability counts for nothing beside one that has it.
+    values = np.fmax.reduce(meaning.of(cosines, texts, kinds), axis=1)
+    known = {one: (meaning.threshold(one), _reason(encoder, one, texts)) for one in set(kinds)}
     return [_judged(hit, float(value), *known[one]) for hit, value, one in zip(hits, values, kinds, strict=True)]
+
+
+def _reason(encoder: Encoder, imagery: Imagery, texts: NDArray[np.float32]) -> str | None:
+    """Return why imagery has no probability for any of the sentences, None where it has one for some."""
+    reasons = [encoder.probabilities.reason(imagery, text) for text in texts]
+    return None if None in reasons else reasons[0]
 
 
 def _judged(hit: Hit, value: float, level: float | None, reason: str | None) -> Hit:
@@ -90,17 +97,17 @@ def _judged(hit: Hit, value: float, level: float | None, reason: str | None) -> 
     return replace(hit, probability=value, match=None if level is None else bool(value >= level))
 
 
-def least_cosine(encoder: Encoder, imagery: ImageryLike, probability: float) -> float:
-    """Return the least cosine with at least this probability, infinity where none reaches it.
+def least_cosine(encoder: Encoder, imagery: ImageryLike, text: NDArray[np.float32], probability: float) -> float:
+    """Return the least cosine with a sentence (dim,) with at least this probability, infinity where none reaches it.
 
-    A probability grows with the cosine and depends on nothing but the imagery, so a bisection over cosines finds it.
+    For one sentence and imagery, a probability grows with the cosine, so a bisection over cosines finds it.
     Imagery without a probability never reaches one.
     """
 
     def of(cosine: float) -> float:
-        return float(encoder.probabilities(np.full((1, 1), cosine, np.float32), _ONE, [imagery])[0, 0])
+        return float(encoder.probabilities.of(np.full((1, 1), cosine, np.float32), text[None], [imagery])[0, 0])
 
-    if encoder.uncalibrated(imagery) is not None:
+    if encoder.probabilities.reason(imagery, text) is not None:
         return np.inf
     low, high = -1.0, 1.0
     if of(low) >= probability:

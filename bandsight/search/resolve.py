@@ -102,16 +102,20 @@ class Question:
         kinds = dict(zip(scenes, searcher.imagery.of(searcher.archive, scenes), strict=True))
         # How fine a tile's pixels are depends on its scale, which is read of those tiles only that may be likely.
         level = {
-            one: least_cosine(searcher.encoder, replace(one, gsd_m=None), self.min_probability)
+            one: [
+                least_cosine(searcher.encoder, replace(one, gsd_m=None), text, self.min_probability)
+                for text in self.texts
+            ]
             for one in set(kinds.values()) - {None}
         }
-        least = np.array([level.get(kinds[scene], np.inf) for scene in scenes], np.float64)
-        likely = found.scores.max(axis=0) >= least[found.selection.scene_at]
+        never = [np.inf] * len(self.texts)
+        least = np.array([level.get(kinds[scene], never) for scene in scenes], np.float64).reshape(-1, len(never)).T
+        likely = (found.scores >= least[:, found.selection.scene_at]).any(axis=0)
         tiles = searcher.archive.tiles_by_id(found.selection.ids[likely].tolist())
         return [tile.id for tile in tiles.values() if self._is_covered(kinds.get(tile.scene_id), tile.scale)]
 
     def _is_covered(self, imagery: Imagery | None, scale: int) -> bool:
-        return imagery is not None and self.searcher.encoder.uncalibrated(at_scale(imagery, scale)) is None
+        return imagery is not None and self.searcher.encoder.probabilities.reason(at_scale(imagery, scale)) is None
 
     def _described(self, hits: list[Hit]) -> list[Hit]:
         """Return hits with their probability, their match and the example that each is most like."""
@@ -130,7 +134,7 @@ class Question:
         if self.unfamiliar is not None:
             hits = [replace(hit, probability_reason=self.unfamiliar) for hit in hits]
         elif len(self.texts):
-            hits = calibrated(self.searcher.encoder, hits, cosines)
+            hits = calibrated(self.searcher.encoder, hits, cosines, self.texts)
         return [replace(hit, matched=label) for hit, label in zip(hits, matched, strict=True)]
 
     def _matched(self, found: Page, *, is_first: bool) -> int | None:

@@ -11,6 +11,7 @@ from bandsight.archive import Archive
 from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
 from bandsight.model.background import sentence_vectors
+from bandsight.model.imagery import Imagery
 from bandsight.model.protocol import Encoder
 from bandsight.search.probabilities import imagery_of
 from bandsight.search.prompt_templates import class_sentences
@@ -77,9 +78,9 @@ def classified(
         return []
     rows = archive.vectors([tile.id for tile, _ in there])
     kinds = [imagery_of(scene, tile.scale) for tile, scene in there]
-    probabilities = encoder.probabilities(rows, vectors, kinds)
-    reasons = {one: encoder.uncalibrated(one) for one in set(kinds)}
     scores = rows @ vectors.T
+    probabilities = encoder.probabilities.of(scores, vectors, kinds)
+    reasons = {one: _reason(encoder, one, vectors) for one in set(kinds)}
     order = np.argsort(-scores, axis=1, kind="stable").tolist()
     return [
         {
@@ -93,6 +94,12 @@ def classified(
         }
         for row, (tile, scene) in enumerate(there)
     ]
+
+
+def _reason(encoder: Encoder, imagery: Imagery, texts: NDArray[np.float32]) -> str | None:
+    """Return why some label has no probability for imagery, None where all have one."""
+    reasons = (encoder.probabilities.reason(imagery, text) for text in texts)
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def rounded(labels: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float | None]:

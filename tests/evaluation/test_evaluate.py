@@ -143,15 +143,15 @@ def test_each_image_is_a_match_by_the_level_of_its_own_bands():
 class HalfCalibrated(FakeEmbedder):
     """Calibrated for red, green and blue alone."""
 
-    def probabilities(self, image_vectors, text_vectors, imagery=None):
-        found = super().probabilities(image_vectors, text_vectors)
+    def of(self, cosines, texts, imagery):
+        found = super().of(cosines, texts, imagery)
         found[[one.family != "rgb" for one in imagery]] = np.nan
         return found
 
     def threshold(self, imagery):
         return 0.5 if imagery.family == "rgb" else None
 
-    def uncalibrated(self, imagery):
+    def reason(self, imagery, text=None):
         return None if imagery.family == "rgb" else "not calibrated for multispectral imagery"
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from bandsight.errors import QueryError
 from bandsight.evaluation.datasets import LabelledImage
-from bandsight.evaluation.fitting import LabelledScores, fit, fit_families, gsd_range
+from bandsight.evaluation.fitting import LabelledScores, fit, fit_families, gsd_range, questions
 from tests.fakes import FakeEmbedder
 
 RGB, SAR = (0.665, 0.56, 0.49), (5.405,)
@@ -93,6 +93,19 @@ def test_data_that_nothing_can_be_fitted_on_is_refused():
         fit_families(model.embed, model.embed_texts, {"few": _images(9, RGB)}, lambda _: "rgb")
     with pytest.raises(QueryError, match="images of two classes"):
         fit_families(model.embed, model.embed_texts, {"one": _images(90, RGB)[::3]}, lambda _: "rgb")
+
+
+def test_few_classes_hold_for_questions_nearer_to_them_than_they_are_to_each_other():
+    vectors = {"lake": [1, 0, 0], "pond": [0.8, 0.6, 0], "wood": [0.28, 0.96, 0], "trees": [0, 1, 0]}
+
+    def embed_texts(texts):
+        return np.array([vectors[text] for text in texts], np.float32)
+
+    said = questions(embed_texts, {"water": ["lake", "pond"], "forest": ["wood", "trees"]})["questions"]
+    assert said["sentences"] == list(vectors)
+    assert said["least_cosine"] == pytest.approx(0.8 * 0.28 + 0.6 * 0.96, abs=1e-3)
+    many = {str(n): [str(n)] for n in range(30)}
+    assert questions(lambda texts: np.eye(len(texts), dtype=np.float32), many) == {}
 
 
 def test_a_range_of_resolution_is_known_only_where_all_images_state_theirs():

@@ -5,7 +5,7 @@ import pytest
 
 from bandsight.errors import ModelError
 from bandsight.model import load_model
-from bandsight.model.calibration import FILE, Platt, read_calibration, user_file
+from bandsight.model.calibration import FILE, Platt, questions_entry, read_calibration, user_file
 from bandsight.model.imagery import Imagery, family, radar_family
 
 RGB, S2, SAR = (0.66, 0.56, 0.49), (0.49, 0.56, 0.665, 0.842), (5.405, 5.405)
@@ -81,21 +81,21 @@ def test_each_image_uses_the_calibration_of_its_family_even_if_two_are_equal(tin
     model = load_model(f"local-dir:{tiny}", "cpu", check=False)
     images = np.eye(model.dim, dtype=np.float32)[:5] * np.float32(0.3)
     texts = np.ones((1, model.dim), np.float32)
-    found = model.probabilities(images, texts, [RGB, SAR, S2, RGB, (10.9,)])
+    found = model.probabilities.of(images @ texts.T, texts, [RGB, SAR, S2, RGB, (10.9,)])
     expected = 1 / (1 + np.exp(-np.array([0.0, 0.0, 2.5, 0.0, np.nan])))
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-5)
-    assert model.threshold(SAR) == 0.5
-    assert model.threshold(S2) is None
-    assert model.threshold((10.9,)) is None
-    assert model.uncalibrated((10.9,)) == "not calibrated for thermal infrared imagery"
+    assert model.probabilities.threshold(SAR) == 0.5
+    assert model.probabilities.threshold(S2) is None
+    assert model.probabilities.threshold((10.9,)) is None
+    assert model.probabilities.reason((10.9,)) == "not calibrated for thermal infrared imagery"
 
 
 def test_the_models_own_scale_and_bias_are_no_calibration(tiny):
     model = load_model(f"local-dir:{tiny}", "cpu", check=False)
     rows = np.zeros((1, model.dim), np.float32)
-    assert np.isnan(model.probabilities(rows, rows, [RGB])).all()
-    assert model.uncalibrated(RGB) == "the model is not calibrated"
-    assert 0 < model.probabilities(rows, rows)[0, 0] < 1
+    assert np.isnan(model.probabilities.of(rows @ rows.T, rows, [RGB])).all()
+    assert model.probabilities.reason(RGB) == "the model is not calibrated"
+    assert 0 < model.probabilities.own(rows @ rows.T)[0, 0] < 1
 
 
 def test_a_model_without_a_bias_is_loaded_and_has_no_probabilities(tiny, change, configure):
@@ -104,10 +104,10 @@ def test_a_model_without_a_bias_is_loaded_and_has_no_probabilities(tiny, change,
     model = load_model(source, "cpu", check=False)
     rows = np.zeros((1, model.dim), np.float32)
     with pytest.raises(ModelError, match=r"no logit bias .* fit a calibration: bandsight calibrate"):
-        model.probabilities(rows, rows)
-    assert np.isnan(model.probabilities(rows, rows, [RGB])).all()
+        model.probabilities.own(rows @ rows.T)
+    assert np.isnan(model.probabilities.of(rows @ rows.T, rows, [RGB])).all()
     _write(tiny / FILE, {"rgb": {"scale": 10, "bias": 0}})
-    assert load_model(source, "cpu", check=False).probabilities(rows, rows, [RGB]).tolist() == [[0.5]]
+    assert load_model(source, "cpu", check=False).probabilities.of(rows @ rows.T, rows, [RGB]).tolist() == [[0.5]]
 
 
 def test_the_users_own_calibration_takes_precedence_family_by_family(tmp_path):
@@ -179,4 +179,25 @@ def test_a_damaged_file_is_named(tmp_path, text):
 def test_an_unknown_family_is_named(tmp_path):
     (tmp_path / FILE).write_text('{"families": {"sonar": {"scale": 1, "bias": 0}}}')
     with pytest.raises(ModelError, match="sonar"):
+        read_calibration(tmp_path, DIGEST)
+
+
+def test_a_calibration_of_few_classes_holds_for_questions_like_them_only(tiny):
+    dim = load_model(f"local-dir:{tiny}", "cpu", check=False).dim
+    lake, wood, airport = np.eye(dim, dtype=np.float32)[:3]
+    asked = questions_entry(["a lake", "a wood"], np.stack([lake, wood]), 0.4)
+    _write(tiny / FILE, {"multispectral": {"scale": 5, "bias": 0, "questions": asked}, "rgb": {"scale": 5, "bias": 0}})
+    meaning = load_model(f"local-dir:{tiny}", "cpu", check=False).probabilities
+    pond = (0.5 * lake + np.sqrt(0.75) * airport).astype(np.float32)
+    found = meaning.of(np.zeros((2, 3), np.float32), np.stack([lake, airport, pond]), [S2, RGB])
+    np.testing.assert_array_equal(found, [[0.5, np.nan, 0.5], [0.5, 0.5, 0.5]])
+    assert meaning.reason(S2, airport) == "not calibrated for such a question about multispectral imagery"
+    assert meaning.reason(S2, pond) is meaning.reason(S2) is meaning.reason(RGB, airport) is None
+
+
+@pytest.mark.parametrize("damage", [{"vectors": "no base64!"}, {"vectors": ""}, {"least_cosine": 2}])
+def test_damaged_questions_are_an_error_that_names_the_file(tmp_path, damage):
+    asked = questions_entry(["a lake"], np.ones((1, 4), np.float32), 0.4) | damage
+    _write(tmp_path / FILE, {"rgb": {"scale": 5, "bias": 0, "questions": asked}})
+    with pytest.raises(ModelError, match="not a calibration"):
         read_calibration(tmp_path, DIGEST)

@@ -53,14 +53,15 @@ def test_it_is_the_same_model_with_the_same_probabilities(whole, light):
         assert getattr(light, name) == getattr(whole, name)
     np.testing.assert_array_equal(light.background, whole.background)
     images, texts = np.eye(3, whole.dim, dtype=np.float32), whole.embed_texts(["a lake", "a road"])
-    np.testing.assert_allclose(light.probabilities(images, texts), whole.probabilities(images, texts), atol=1e-6)
+    cosines = images @ texts.T
+    np.testing.assert_allclose(light.probabilities.own(cosines), whole.probabilities.own(cosines), atol=1e-6)
     families = [(0.665, 0.56, 0.49), (5.405,), tuple(np.linspace(0.4, 2.4, 60))]
     np.testing.assert_array_equal(
-        light.probabilities(images, texts, families), whole.probabilities(images, texts, families)
+        light.probabilities.of(cosines, texts, families), whole.probabilities.of(cosines, texts, families)
     )
     for family in families:
-        assert light.threshold(family) == whole.threshold(family)
-        assert light.uncalibrated(family) == whole.uncalibrated(family)
+        assert light.probabilities.threshold(family) == whole.probabilities.threshold(family)
+        assert light.probabilities.reason(family) == whole.probabilities.reason(family)
 
 
 def test_a_picture_loads_the_whole_model_once_where_the_image_tower_is_of_another_kind(whole):

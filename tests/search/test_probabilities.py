@@ -26,15 +26,15 @@ RADAR = (BandRef(name="X", wavelength_um=5.405, href="/x.tif", index=1),)
 class Calibrated(FakeEmbedder):
     """Calibrated for red, green and blue of 10 to 20 m."""
 
-    def probabilities(self, image_vectors, text_vectors, imagery=None):
-        found = super().probabilities(image_vectors, text_vectors)
-        found[[self.uncalibrated(one) is not None for one in imagery]] = np.nan
+    def of(self, cosines, texts, imagery):
+        found = super().of(cosines, texts, imagery)
+        found[[self.reason(one) is not None for one in imagery]] = np.nan
         return found
 
     def threshold(self, imagery):
-        return 0.5 if self.uncalibrated(imagery) is None else None
+        return 0.5 if self.reason(imagery) is None else None
 
-    def uncalibrated(self, imagery):
+    def reason(self, imagery, text=None):
         one = as_imagery(imagery)
         if one.family != "rgb":
             return REASON
@@ -82,7 +82,7 @@ def test_items_carry_the_reason(mixed):
 def test_whether_anything_matches_is_not_known_where_some_hits_have_no_threshold(mixed):
     class Never(Calibrated):
         def threshold(self, imagery):
-            return None if self.uncalibrated(imagery) else 1.1
+            return None if self.reason(imagery) else 1.1
 
     def answer(encoder, **body):
         return search(Searcher(mixed, encoder), request_of({"q": "a lake", **body})).nothing_matches
@@ -92,7 +92,7 @@ def test_whether_anything_matches_is_not_known_where_some_hits_have_no_threshold
 
     class Always(Never):
         def threshold(self, imagery):
-            return None if self.uncalibrated(imagery) else 0.0
+            return None if self.reason(imagery) else 0.0
 
     assert answer(Always()) is False
 
@@ -102,6 +102,30 @@ def test_a_least_probability_leaves_out_what_has_none(mixed):
     found = search(Searcher(mixed, Calibrated()), request_of(body))
     assert {hit.scene.name for hit in found.rows} == {"0.tif"}
     assert len(found.rows) == 4
+
+
+def test_a_sentence_that_the_calibration_does_not_hold_for_has_a_reason_and_counts_for_nothing_beside_others(mixed):
+    strange = FakeEmbedder().embed_texts(["ships"])[0]
+
+    class FewQuestions(Calibrated):
+        def of(self, cosines, texts, imagery):
+            return np.where(texts @ strange > 0.99, np.nan, super().of(cosines, texts, imagery))
+
+        def reason(self, imagery, text=None):
+            odd = text is not None and text @ strange > 0.99
+            return "not calibrated for such a question" if odd else super().reason(imagery)
+
+    def hits(**semantic):
+        body = {"semantic": semantic, "collections": ["red"], "limit": 20}
+        return search(Searcher(mixed, FewQuestions()), request_of(body)).rows
+
+    assert {hit.probability_reason for hit in hits(text="ships")} == {"not calibrated for such a question"}
+    assert {hit.match for hit in hits(text="ships")} == {None}
+    assert hits(text="ships", min_probability=0.01) == []
+    lakes = {hit.tile.id: hit.probability for hit in hits(text="a lake")}
+    both = hits(text=["ships", "a lake"], strategy="best")
+    assert {hit.tile.id: pytest.approx(hit.probability) for hit in both} == lakes
+    assert len(hits(text=["ships", "a lake"], min_probability=0.01)) == len(lakes)
 
 
 def test_classes_of_imagery_without_a_calibration_are_ranked_and_have_no_probability(mixed):

@@ -137,8 +137,8 @@ def test_the_legend_maps_colours_to_scores_and_probabilities(stac: TestClient, m
     assert legend["percentiles"]["50.0"] == pytest.approx(np.median(scores), abs=1e-6)
     encoder = FakeEmbedder()
     for mark in legend["marks"]:
-        cosine, one = np.full((1, 1), mark["score"], np.float32), np.ones((1, 1), np.float32)
-        assert encoder.probabilities(cosine, one)[0, 0] == pytest.approx(mark["probability"], abs=1e-3)
+        cosine = np.full((1, 1), mark["score"], np.float32)
+        assert encoder.of(cosine, cosine, [])[0, 0] == pytest.approx(mark["probability"], abs=1e-3)
         assert mark["sensors"] == ["one", "two"]
     assert [mark["probability"] for mark in legend["marks"]] == [0.1, 0.25, 0.5, 0.75, 0.9]
     mixed = stac.get(f"{register(stac, semantic={'text': 'a', 'ids': [3]})}/heatmap/legend.json").json()
