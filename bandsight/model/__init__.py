@@ -23,14 +23,18 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
         ModelError: Files are missing or do not match, the device is not available, or the self-test fails.
     """
     from bandsight.model import light
+    from bandsight.model.folder import find_model
+
+    # Found once: a hub is asked each time.
+    folder = find_model(source)
 
     def whole() -> "ClipEncoder":
         from bandsight.model import loader
 
-        return loader.load_model(source, device, check=check)
+        return loader.load_folder(folder, device, check=check)
 
     if device == "cpu" or (device == "auto" and not light.may_have_gpu()):
-        encoder = light.light_encoder(source, whole, check=check)
+        encoder = light.light_encoder(folder, whole, check=check)
         if encoder is not None and encoder.images() is not None:
             return encoder
     return whole()
@@ -47,11 +51,14 @@ def load_for_queries(source: str = "embedded", device: str = "auto") -> "Encoder
         ModelError: As `load_model`.
     """
     from bandsight.model import light
+    from bandsight.model.folder import find_model
+
+    folder = find_model(source)
 
     def whole() -> "ClipEncoder":
         from bandsight.model import loader
 
-        return loader.load_model(source, device)
+        return loader.load_folder(folder, device, check=True)
 
-    known = light.light_encoder(source, whole) if device in ("auto", "cpu") else None
+    known = light.light_encoder(folder, whole) if device in ("auto", "cpu") else None
     return known or whole()

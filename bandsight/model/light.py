@@ -131,24 +131,26 @@ class LightEncoder(DeferredEncoder):
         return self._tower.embed(texts)
 
 
-def light_encoder(source: str, load: Callable[[], "ClipEncoder"], *, check: bool = True) -> LightEncoder | None:
+def light_encoder(folder: ModelFolder, load: Callable[[], "ClipEncoder"], *, check: bool = True) -> LightEncoder | None:
     """Return a model that embeds sentences without PyTorch, None where its text tower is of another kind.
 
     Args:
-        source: As `load_model`.
+        folder: The model's files.
         load: Loads the whole model.
         check: Run the self-test.
 
     Raises:
         ModelError: As `load_model`.
     """
-    found = text_tower(find_model(source))
+    found = text_tower(folder)
     if found is None:
         return None
     try:
-        return LightEncoder(source, load, *found, check=check)
+        return LightEncoder(folder.source, load, *found, check=check)
     except KeyError as error:
-        raise ModelError(f"model {source}: its checkpoint lacks {error}; download the complete checkpoint") from error
+        raise ModelError(
+            f"model {folder.source}: its checkpoint lacks {error}; download the complete checkpoint"
+        ) from error
 
 
 def may_have_gpu() -> bool:

@@ -6,7 +6,7 @@ from bandsight.errors import BandsightError, ModelError
 from bandsight.model.architecture import build_model, fold_batch_norm, ignores_padding
 from bandsight.model.checkpoint import load_strictly, read_weights
 from bandsight.model.clip import ClipEncoder
-from bandsight.model.folder import find_model
+from bandsight.model.folder import ModelFolder, find_model
 from bandsight.model.preprocess import Preprocess
 from bandsight.model.selftest import self_test
 from bandsight.model.tokenizer import LazyTokenizer
@@ -24,8 +24,12 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
     Raises:
         ModelError: Files are missing or do not match, the device is not available, or the self-test fails.
     """
-    folder = find_model(source)
-    torch_device = pick_device(device)
+    return load_folder(find_model(source), device, check=check)
+
+
+def load_folder(folder: ModelFolder, device: str, *, check: bool) -> ClipEncoder:
+    """Load a model whose files are found; see `load_model`."""
+    source, torch_device = folder.source, pick_device(device)
     try:
         model = build_model(folder.config.get("model_cfg", {}), folder.path, folder.trunk_args)
         size = int(folder.config["model_cfg"]["vision_cfg"]["image_size"])
