@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
@@ -35,8 +34,8 @@ from search_api.responses import json_response
 from search_api.service import Service, open_service
 from search_api.sessions import Sessions, WrongKeyLimit
 from search_api.settings import ApiSettings
-from search_api.stac import schemas, searches, tiles
-from search_api.stac.routes import Api, archive_api, stac_router
+from search_api.stac import routes, schemas, searches, tiles
+from search_api.stac.routes import ApiDep
 from search_api.stac.state import StacState
 
 # FastAPI does not know the models of bodies that may also come as a form.
@@ -130,7 +129,7 @@ def _add_middleware(app: FastAPI, settings: ApiSettings) -> None:
 def _add_routes(app: FastAPI) -> None:
     for router in (
         tiles.router,
-        stac_router(archive_api, landing=False),
+        routes.router,
         heatmap.router,
         class_routes.router,
         export_router(),
@@ -154,7 +153,7 @@ def _add_routes(app: FastAPI) -> None:
     app.mount("/static", BuiltFiles(), name="static")
 
     @app.get("/", responses=schemas.success(JSON, schemas.CATALOG), summary="Landing page, or the web page")
-    def root(request: Request, api: Annotated[Api, Depends(archive_api)]) -> Response:
+    def root(request: Request, api: ApiDep) -> Response:
         """Return the STAC landing page, or the web page to clients that accept HTML."""
         if "text/html" in request.headers.get("accept", ""):
             return page(basemap=app.state.basemap)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator
 
+from bandsight.catalog.saved_searches import SavedSearch
 from bandsight.errors import QueryError
 from bandsight.export.formats import ExportFormat, format_named, formats
 from bandsight.export.pages import ResultPages
@@ -21,8 +22,8 @@ from search_api.problem_schema import problems
 from search_api.request_bodies import add_images, body_of, openapi_body
 from search_api.responses import json_response
 from search_api.stac import schemas
-from search_api.stac.routes import Api, archive_api
-from search_api.stac.searches import SearchesDep, SearchId, api_of_search
+from search_api.stac.routes import Api, ApiDep
+from search_api.stac.searches import SearchesDep, SearchId
 
 GENERATION, REGISTERED, GONE = "Bandsight-Generation", "Bandsight-Registered-Generation", "Bandsight-Gone"
 """Headers: the commit that was searched, the one a search was registered at, and how many of its hits then are gone."""
@@ -47,9 +48,24 @@ _FORMATS: dict[str, Any] = {
 }
 
 
+def export_formats() -> Response:
+    """Return the formats of exports, the default first, with media types and file suffixes."""
+    rows = [
+        {"name": one.name, "title": one.title, "media_type": one.media_type, "suffixes": list(one.suffixes)}
+        for one in formats()
+    ]
+    return json_response({"formats": rows})
+
+
 def export_router() -> APIRouter:
     """Return the routes, which offer the formats that exist now."""
     router = APIRouter(tags=["Export"], dependencies=[Depends(reject_unknown_params)])
+    router.add_api_route(
+        "/export-formats",
+        export_formats,
+        responses=schemas.success(JSON, _FORMATS) | problems(400),
+        summary="Export formats",
+    )
     names = [one.name for one in formats()]
     Format = Annotated[  # noqa: N806  (a type)
         str,
@@ -59,15 +75,6 @@ def export_router() -> APIRouter:
     Vectors = Annotated[bool, Query(description="Each tile's vector too: `bandsight:vector`")]  # noqa: N806  (a type)
     files = _files()
 
-    @router.get("/export-formats", responses=schemas.success(JSON, _FORMATS) | problems(400), summary="Export formats")
-    def export_formats() -> Response:
-        """Return the formats of exports, the default first, with media types and file suffixes."""
-        rows = [
-            {"name": one.name, "title": one.title, "media_type": one.media_type, "suffixes": list(one.suffixes)}
-            for one in formats()
-        ]
-        return json_response({"formats": rows})
-
     @router.post(
         "/search/export",
         responses=files | problems(400, 404, 413, 415, 422, 503),
@@ -76,7 +83,7 @@ def export_router() -> APIRouter:
         openapi_extra=openapi_body(ExportBody),
     )
     def export_search(
-        api: Annotated[Api, Depends(archive_api)],
+        api: ApiDep,
         body: Annotated[ExportBody, Depends(body_of(ExportBody, add_images))],
         format: Format = names[0],  # noqa: A002  (the parameter's name)
         vectors: Vectors = False,
@@ -94,7 +101,7 @@ def export_router() -> APIRouter:
         summary="Export a registered search",
     )
     def export_registered(
-        api: Annotated[Api, Depends(api_of_search)],
+        api: ApiDep,
         searches: SearchesDep,
         search_id: SearchId,
         format: Format = names[0],  # noqa: A002  (the parameter's name)
@@ -109,24 +116,36 @@ def export_router() -> APIRouter:
         Where nothing was committed since, both are the same. Headers and file give the generation now and then, and
         how many of the hits of then are gone.
         """
-        saved = searches.get(search_id)
-        then = registered_ids(api.archive, saved)
-        name, ranking, chosen = f"search-{search_id}", api.ranking(None), format_named(format)
-        facts: dict[str, Any] = {}
-        if then is not None:
-            there = api.archive.tiles_by_id(then)
-            gone = [tile_id for tile_id in then if tile_id not in there]
-            facts = {"registered_generation": saved.generation, "gone": gone}
-        if is_head(api.request):
-            api.archive.refresh()
-            headers = _headers(api.archive.generation, chosen, name, facts)
-            return StreamingResponse([], media_type=chosen.media_type, headers=headers)
-        if then is not None and as_registered and api.saved is not None and saved.generation is not None:
-            ranking = RegisteredRanking(api.saved.source(), then, saved.generation)
-        pages = ResultPages(api.archive, ItemQuery(), ranking, api.root, most=limit, vectors=vectors, facts=facts)
-        return _file(api, pages, chosen, name, facts)
+        return _registered(
+            api,
+            searches.get(search_id),
+            format_named(format),
+            limit=limit,
+            vectors=vectors,
+            as_registered=as_registered,
+        )
 
     return router
+
+
+def _registered(
+    api: Api, saved: SavedSearch, chosen: ExportFormat, *, limit: int, vectors: bool, as_registered: bool
+) -> Response:
+    then = registered_ids(api.archive, saved)
+    name, ranking = f"search-{saved.id}", api.ranking(None)
+    facts: dict[str, Any] = {}
+    if then is not None:
+        there = api.archive.tiles_by_id(then)
+        gone = [tile_id for tile_id in then if tile_id not in there]
+        facts = {"registered_generation": saved.generation, "gone": gone}
+    if is_head(api.request):
+        api.archive.refresh()
+        headers = _headers(api.archive.generation, chosen, name, facts)
+        return StreamingResponse([], media_type=chosen.media_type, headers=headers)
+    if then is not None and as_registered and api.saved is not None and saved.generation is not None:
+        ranking = RegisteredRanking(api.saved.source(), then, saved.generation)
+    pages = ResultPages(api.archive, ItemQuery(), ranking, api.root, most=limit, vectors=vectors, facts=facts)
+    return _file(api, pages, chosen, name, facts)
 
 
 def _known(name: str) -> str:

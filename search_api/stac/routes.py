@@ -1,10 +1,11 @@
-"""The routes of a STAC API, made once for the archive and once for every saved search."""
+"""The routes of a STAC API: of the whole archive and, under another prefix, of each saved search."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from bandsight.archive import Archive
 from bandsight.attributes.item_ids import tiles_collection
@@ -31,6 +32,7 @@ from search_api.stac.url_params import ItemListParams, ItemSearchParams
 _MAX_NAME = 1000
 CollectionId = Annotated[str, Path(max_length=_MAX_NAME, description="Name of a collection")]
 ItemId = Annotated[str, Path(max_length=_MAX_NAME, description="Number of a tile, or scene-N")]
+router = APIRouter(tags=["STAC"], dependencies=[Depends(reject_unknown_params)])
 _LISTS = schemas.success(GEOJSON, schemas.ITEMS)
 
 
@@ -114,9 +116,23 @@ class Api:
         return question if self.saved is None else self.saved
 
 
-async def archive_api(request: Request) -> Api:
-    """Return the API over the whole archive."""
-    return Api(request, Root(server=server_url(request)))
+async def api_of(request: Request) -> Api:
+    """Return the API of a request: of a saved search where the path names one, else of the whole archive."""
+    search_id = request.path_params.get("search_id")
+    if search_id is None:
+        return Api(request, Root(server=server_url(request)))
+    return await run_in_threadpool(_api_of_search, request, search_id)
+
+
+def _api_of_search(request: Request, search_id: str) -> Api:
+    service: Service = request.app.state.service
+    saved = service.archive.saved_searches.get(search_id)
+    # An unreadable request is an error on every page.
+    ranking = SavedRanking(service.searcher, request.app.state.stac.runs, saved)
+    return Api(request, Root(server=server_url(request), search=saved), ranking)
+
+
+ApiDep = Annotated[Api, Depends(api_of)]
 
 
 def collection_pages(api: Api) -> list[dict[str, Any]]:
@@ -125,118 +141,107 @@ def collection_pages(api: Api) -> list[dict[str, Any]]:
     return [page for one in held for page in documents.collection_pages(one, api.archive.model, api.root)]
 
 
-def stac_router(api_of: Callable[..., Api | Awaitable[Api]], *, landing: bool) -> APIRouter:
-    """Return the routes of an API.
+@router.get(
+    "/conformance", responses=schemas.success(JSON, schemas.CONFORMANCE) | problems(400, 404), summary="Conformance"
+)
+def conformance(api: ApiDep) -> Response:
+    """Return the standards that this API conforms to."""
+    return json_response(documents.conformance(api.root))
 
-    Args:
-        api_of: Dependency that says which API a request is of.
-        landing: Make the landing page's route too.
-    """
-    router = APIRouter(tags=["STAC"], dependencies=[Depends(reject_unknown_params)])
-    ApiDep = Annotated[Api, Depends(api_of)]  # noqa: N806  (a type)
 
-    if landing:
+@router.get(
+    "/collections", responses=schemas.success(JSON, schemas.COLLECTIONS) | problems(400, 404), summary="Collections"
+)
+def collections(api: ApiDep) -> Response:
+    """Return all collections with extents, bands and summaries."""
+    return json_response(documents.collection_list(collection_pages(api), api.root))
 
-        @router.get("/", responses=schemas.success(JSON, schemas.CATALOG) | problems(404), summary="Landing page")
-        def landing_page(api: ApiDep) -> Response:
-            """Return what this API is and where everything is."""
-            return json_response(documents.landing_page(api.root, api.names()))
 
-    @router.get(
-        "/conformance", responses=schemas.success(JSON, schemas.CONFORMANCE) | problems(400, 404), summary="Conformance"
-    )
-    def conformance(api: ApiDep) -> Response:
-        """Return the standards that this API conforms to."""
-        return json_response(documents.conformance(api.root))
+@router.get(
+    "/collections/{collection_id}",
+    responses=schemas.success(JSON, schemas.COLLECTION) | problems(400, 404),
+    summary="One collection",
+)
+def collection(api: ApiDep, collection_id: CollectionId) -> Response:
+    """Return a collection with extents, bands and summaries."""
+    for one in collection_pages(api):
+        if one["id"] == collection_id:
+            return json_response(one)
+    raise api.no_collection(collection_id)
 
-    @router.get(
-        "/collections", responses=schemas.success(JSON, schemas.COLLECTIONS) | problems(400, 404), summary="Collections"
-    )
-    def collections(api: ApiDep) -> Response:
-        """Return all collections with extents, bands and summaries."""
-        return json_response(documents.collection_list(collection_pages(api), api.root))
 
-    @router.get(
-        "/collections/{collection_id}",
-        responses=schemas.success(JSON, schemas.COLLECTION) | problems(400, 404),
-        summary="One collection",
-    )
-    def collection(api: ApiDep, collection_id: CollectionId) -> Response:
-        """Return a collection with extents, bands and summaries."""
-        for one in collection_pages(api):
-            if one["id"] == collection_id:
-                return json_response(one)
-        raise api.no_collection(collection_id)
+@router.get(
+    "/collections/{collection_id}/items", responses=_LISTS | problems(400, 404), summary="Items of a collection"
+)
+def items(
+    api: ApiDep,
+    collection_id: CollectionId,
+    asked: Annotated[ItemListParams, inline_depends(ItemListParams)],
+    collections: Annotated[
+        str | None, Query(max_length=_MAX_NAME, description="This collection again, as pystac-client says it")
+    ] = None,
+) -> Response:
+    """Return a page of a collection's items."""
+    api.need_collection(collection_id)
+    if collections not in {None, collection_id}:
+        raise QueryError(f"collections: found {str(collections)[:60]!r} in a list of {collection_id}; use /search")
+    query = asked.query(api.service.settings, collections=[collection_id])
+    here = api.root.at("collections", collection_id)
+    more = [link("collection", here), link("parent", here)]
+    return page(api, query, api.ranking(None), f"{here}/items", more)
 
-    @router.get(
-        "/collections/{collection_id}/items", responses=_LISTS | problems(400, 404), summary="Items of a collection"
-    )
-    def items(
-        api: ApiDep,
-        collection_id: CollectionId,
-        asked: Annotated[ItemListParams, inline_depends(ItemListParams)],
-        collections: Annotated[
-            str | None, Query(max_length=_MAX_NAME, description="This collection again, as pystac-client says it")
-        ] = None,
-    ) -> Response:
-        """Return a page of a collection's items."""
-        api.need_collection(collection_id)
-        if collections not in {None, collection_id}:
-            raise QueryError(f"collections: found {str(collections)[:60]!r} in a list of {collection_id}; use /search")
-        query = asked.query(api.service.settings, collections=[collection_id])
-        here = api.root.at("collections", collection_id)
-        more = [link("collection", here), link("parent", here)]
-        return page(api, query, api.ranking(None), f"{here}/items", more)
 
-    @router.get(
-        "/collections/{collection_id}/items/{item_id}",
-        responses=schemas.success(GEOJSON, schemas.ITEM) | problems(400, 404),
-        summary="One item",
-    )
-    def item(api: ApiDep, collection_id: CollectionId, item_id: ItemId) -> Response:
-        """Return a tile or a scene."""
-        api.need_collection(collection_id)
-        return json_response(api.item(collection_id, item_id), GEOJSON)
+@router.get(
+    "/collections/{collection_id}/items/{item_id}",
+    responses=schemas.success(GEOJSON, schemas.ITEM) | problems(400, 404),
+    summary="One item",
+)
+def item(api: ApiDep, collection_id: CollectionId, item_id: ItemId) -> Response:
+    """Return a tile or a scene."""
+    api.need_collection(collection_id)
+    return json_response(api.item(collection_id, item_id), GEOJSON)
 
-    @router.get("/search", responses=_LISTS | problems(400, 404), summary="Item Search")
-    def search(api: ApiDep, asked: Annotated[ItemSearchParams, inline_depends(ItemSearchParams)]) -> Response:
-        """Return a page of items; with `q`, tiles in the order of their meaning."""
-        ranking = api.ranking(api.question(asked.q, None))
-        return page(api, asked.query(api.service.settings), ranking, api.root.at("search"))
 
-    @router.post(
-        "/search",
-        responses=_LISTS | problems(400, 404, 413, 415, 422, 503),
-        summary="Item Search",
-        openapi_extra=openapi_body(SearchBody),
-    )
-    def search_by_post(api: ApiDep, body: Annotated[SearchBody, Depends(body_of(SearchBody, add_images))]) -> Response:
-        """Return a page of items; with `q` or `semantic`, tiles in the order of their meaning."""
-        question = api.question(body.q, body.semantic)
-        again = echo(body, body.semantic if question is None else question.page_form)
-        query = query_of_body(body, api.service.settings.max_hits)
-        return page(api, query, api.ranking(question), api.root.at("search"), body=again)
+@router.get("/search", responses=_LISTS | problems(400, 404), summary="Item Search")
+def search(api: ApiDep, asked: Annotated[ItemSearchParams, inline_depends(ItemSearchParams)]) -> Response:
+    """Return a page of items; with `q`, tiles in the order of their meaning."""
+    ranking = api.ranking(api.question(asked.q, None))
+    return page(api, asked.query(api.service.settings), ranking, api.root.at("search"))
 
-    @router.get(
-        "/queryables",
-        responses=schemas.success(documents.SCHEMA, schemas.ANY) | problems(400, 404),
-        summary="Queryables",
-    )
-    def queryables(api: ApiDep) -> Response:
-        """Return what filters may ask, as a JSON schema."""
-        return json_response(documents.queryables(api.root, api.archive.scene_columns().types()), documents.SCHEMA)
 
-    @router.get(
-        "/collections/{collection_id}/queryables",
-        responses=schemas.success(documents.SCHEMA, schemas.ANY) | problems(400, 404),
-        summary="Queryables of a collection",
-    )
-    def collection_queryables(api: ApiDep, collection_id: CollectionId) -> Response:
-        """Return what filters may ask of a collection, with the values that its scenes have, as a JSON schema."""
-        made = documents.collection_queryables(api.root, collection_id, api.holding(collection_id))
-        return json_response(made, documents.SCHEMA)
+@router.post(
+    "/search",
+    responses=_LISTS | problems(400, 404, 413, 415, 422, 503),
+    summary="Item Search",
+    openapi_extra=openapi_body(SearchBody),
+)
+def search_by_post(api: ApiDep, body: Annotated[SearchBody, Depends(body_of(SearchBody, add_images))]) -> Response:
+    """Return a page of items; with `q` or `semantic`, tiles in the order of their meaning."""
+    question = api.question(body.q, body.semantic)
+    again = echo(body, body.semantic if question is None else question.page_form)
+    query = query_of_body(body, api.service.settings.max_hits)
+    return page(api, query, api.ranking(question), api.root.at("search"), body=again)
 
-    return router
+
+@router.get(
+    "/queryables",
+    responses=schemas.success(documents.SCHEMA, schemas.ANY) | problems(400, 404),
+    summary="Queryables",
+)
+def queryables(api: ApiDep) -> Response:
+    """Return what filters may ask, as a JSON schema."""
+    return json_response(documents.queryables(api.root, api.archive.scene_columns().types()), documents.SCHEMA)
+
+
+@router.get(
+    "/collections/{collection_id}/queryables",
+    responses=schemas.success(documents.SCHEMA, schemas.ANY) | problems(400, 404),
+    summary="Queryables of a collection",
+)
+def collection_queryables(api: ApiDep, collection_id: CollectionId) -> Response:
+    """Return what filters may ask of a collection, with the values that its scenes have, as a JSON schema."""
+    made = documents.collection_queryables(api.root, collection_id, api.holding(collection_id))
+    return json_response(made, documents.SCHEMA)
 
 
 def page(

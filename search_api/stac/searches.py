@@ -9,7 +9,7 @@ from bandsight.archive.saved_searches import SavedSearches
 from bandsight.attributes.datetimes import rfc3339
 from bandsight.catalog.saved_searches import SavedSearch
 from bandsight.search.request import RegisterBody
-from bandsight.search.saved import SavedRanking, save
+from bandsight.search.saved import save
 from bandsight.stac import documents
 from bandsight.stac.links import GEOJSON, JSON, Root, link
 from search_api.dependencies import reject_unknown_params, server_url
@@ -18,7 +18,8 @@ from search_api.request_bodies import add_images, body_of, openapi_body
 from search_api.responses import json_response
 from search_api.service import Service
 from search_api.stac import schemas
-from search_api.stac.routes import Api, stac_router
+from search_api.stac.routes import ApiDep
+from search_api.stac.routes import router as stac_router
 
 router = APIRouter(tags=["Saved searches"], dependencies=[Depends(reject_unknown_params)])
 SearchId = Annotated[str, Path(max_length=100, description="Id of a saved search")]
@@ -40,13 +41,11 @@ async def _saved_searches(request: Request) -> SavedSearches:
 SearchesDep = Annotated[SavedSearches, Depends(_saved_searches)]
 
 
-def api_of_search(request: Request, search_id: SearchId) -> Api:
-    """Return the API whose items are a saved search's hits."""
-    service: Service = request.app.state.service
-    saved = service.archive.saved_searches.get(search_id)
-    # An unreadable request is an error on every page.
-    ranking = SavedRanking(service.searcher, request.app.state.stac.runs, saved)
-    return Api(request, Root(server=server_url(request), search=saved), ranking)
+async def _search_id(search_id: SearchId) -> None:
+    """Name the parameter of the path, which `api_of` reads."""
+
+
+_of_search = APIRouter(prefix="/searches/{search_id}", dependencies=[Depends(_search_id)])
 
 
 @router.post(
@@ -91,17 +90,15 @@ def delete(request: Request, search_id: SearchId) -> Response:
     return Response(status_code=204)
 
 
-@router.get(
-    "/searches/{search_id}",
-    responses=schemas.success(JSON, schemas.CATALOG) | problems(400, 404),
-    summary="Its landing page",
-)
-def landing(api: Annotated[Api, Depends(api_of_search)]) -> Response:
+@_of_search.get("/", responses=schemas.success(JSON, schemas.CATALOG) | problems(400, 404), summary="Its landing page")
+@_of_search.get("", responses=schemas.success(JSON, schemas.CATALOG) | problems(400, 404), summary="Its landing page")
+def landing(api: ApiDep) -> Response:
     """Return the landing page of the STAC API whose items are the search's hits."""
     return json_response(documents.landing_page(api.root, api.names()))
 
 
-router.include_router(stac_router(api_of_search, landing=True), prefix="/searches/{search_id}")
+_of_search.include_router(stac_router)
+router.include_router(_of_search)
 
 
 def _document(search: SavedSearch, server: str) -> dict[str, Any]:

@@ -12,14 +12,11 @@ from search_api.dependencies import inline_depends, reject_unknown_params
 from search_api.problem_schema import problems
 from search_api.responses import json_response
 from search_api.stac import schemas
-from search_api.stac.routes import Api, archive_api, page
+from search_api.stac.routes import ApiDep, page
 from search_api.stac.url_params import FilterParams
 
 router = APIRouter(tags=["Tiles"], dependencies=[Depends(reject_unknown_params)])
 TileId = Annotated[int, Path(ge=0, le=MAX_ID, description="Id of a tile, from a search")]
-
-
-ApiDep = Annotated[Api, Depends(archive_api)]
 
 
 @router.get("/tiles/{tile_id}", responses=schemas.success(GEOJSON, schemas.ITEM) | problems(400, 404), summary="Tile")
