@@ -119,20 +119,14 @@ def index(
         "query": query,
         "batch_size": batch_size,
     }
+    what |= {"isolate": True, "time_limit_s": time_limit}
     if dry_run:
         with opening.open_archive(archive) if exists else nullcontext() as there:
-            confined: Any = {"isolate": True, "time_limit_s": time_limit}
-            expected = estimate(
-                paths,
-                archive=there,
-                tiling=tiling or Tiling.of_model(encoder),
-                remember=tiling is None,
-                **confined,
-                **what,
-            )
+            whole = tiling or Tiling.of_model(encoder)
+            expected = estimate(paths, archive=there, tiling=whole, remember=tiling is None, **what)
         typer.echo(json.dumps(expected.as_dict(), indent=1) if as_json else expected.text())
         return
-    how: Any = {"tiling": tiling, "workers": workers, "isolate": True, "time_limit_s": time_limit, **what}
+    how: Any = {"tiling": tiling, "workers": workers, **what}
     with (
         ArchiveWriter.open_or_create(archive, opening.identity(encoder)) as opened,
         console_progress(quiet=quiet, log=log) as progress,

@@ -2,6 +2,7 @@
 
 import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from rasterio import Env
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
@@ -44,23 +45,30 @@ def crop(scene: Scene, tile: Tile, *, scale: int | None = None, max_bytes: int) 
         window = read_bands(raster, range(len(scene.bands)), extent, (rows, cols), files=files)
         # As the model saw it: in some band of each file, and by the quality band.
         valid = read_window(raster, extent, (rows, cols), files).valid
-    kind = np.result_type(*window.values)
-    colours = [band.common_name if band else None for band in band_decisions(scene)[: len(_RGB)]]
-    stack = np.stack([layer.astype(kind) for layer in window.values])
     placed = Affine(*scene.transform) @ Affine.translation(tile.col_off, tile.row_off) @ Affine.scale(step)
+    title = f"tile {tile.id} of {scene.name} ({scene.sensor})"
+    stack = np.stack(window.values).astype(np.result_type(*window.values), copy=False)
+    return _geotiff(scene, stack, valid, placed, title)
+
+
+def _geotiff(
+    scene: Scene, stack: NDArray[np.generic], valid: NDArray[np.bool_], transform: Affine, title: str
+) -> bytes:
+    """Return bands of a scene, shape (bands, height, width), and the mask of valid pixels as a GeoTIFF."""
+    colours = [band.common_name if band else None for band in band_decisions(scene)[: len(_RGB)]]
     try:
         # The mask inside, not in a file beside it.
         with Env(GDAL_TIFF_INTERNAL_MASK=True), MemoryFile() as memory:
             with memory.open(
                 driver="GTiff",
-                width=cols,
-                height=rows,
+                width=stack.shape[2],
+                height=stack.shape[1],
                 count=len(stack),
-                dtype=kind.name,
+                dtype=stack.dtype.name,
                 crs=CRS.from_string(scene.crs),
-                transform=placed,
+                transform=transform,
                 compress="deflate",
-                predictor=3 if kind.kind == "f" else 2,
+                predictor=3 if stack.dtype.kind == "f" else 2,
                 # Without it, GDAL takes the fourth of four bands of 8 bits for opacity.
                 photometric="RGB" if colours == _RGB else "MINISBLACK",
                 tiled=True,
@@ -72,7 +80,7 @@ def crop(scene: Scene, tile: Tile, *, scale: int | None = None, max_bytes: int) 
                 out.write_mask(valid)
                 out.update_tags(
                     TIFFTAG_DATETIME="" if scene.datetime is None else scene.datetime.strftime("%Y:%m:%d %H:%M:%S"),
-                    TIFFTAG_IMAGEDESCRIPTION=f"tile {tile.id} of {scene.name} ({scene.sensor})",
+                    TIFFTAG_IMAGEDESCRIPTION=title,
                 )
                 for number, band in enumerate(scene.bands, 1):
                     out.set_band_description(number, band.name)
