@@ -19,7 +19,9 @@ from bandsight.search.listing import Key, Position, Row, browse
 from bandsight.search.ranking import Ranking
 from bandsight.search.searcher import Searcher
 
-_PARTS = 3
+# Of tokens: what they hold, and the queries that their digests are made of.
+_VERSION = 2
+_PARTS = 4
 MAX_CHARS = 4000
 
 
@@ -41,7 +43,7 @@ class Token:
 
     def text(self) -> str:
         """Return the token as text."""
-        values = json.dumps([self.question, self.generation, self.place], separators=(",", ":"))
+        values = json.dumps([_VERSION, self.question, self.generation, self.place], separators=(",", ":"))
         return base64.urlsafe_b64encode(values.encode()).decode().rstrip("=")
 
     @classmethod
@@ -49,15 +51,20 @@ class Token:
         """Read a token of a query.
 
         Raises:
-            QueryError: It is no token, of another query, or of a generation that this archive never had.
+            QueryError: It is no token, or one of another query or another version of Bandsight, or of a generation that
+                this archive never had.
         """
         try:
             values = json.loads(base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True))
         except (ValueError, binascii.Error, RecursionError) as error:
             raise bad_token(text) from error
-        if not isinstance(values, list) or len(values) != _PARTS:
+        if not isinstance(values, list) or not values:
             raise bad_token(text)
-        own_question, own_generation, place = values
+        if values[0] != _VERSION:
+            raise QueryError("token: it is from another version of Bandsight; search again without a token")
+        if len(values) != _PARTS:
+            raise bad_token(text)
+        _, own_question, own_generation, place = values
         if not isinstance(own_question, str) or type(own_generation) is not int or not isinstance(place, list):
             raise bad_token(text)
         if own_question != question:

@@ -15,7 +15,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.records import Hit
 from bandsight.catalog.saved_searches import SavedHits, SavedSearch
-from bandsight.errors import ArchiveError, QueryError
+from bandsight.errors import ArchiveError, NotFoundError, QueryError
 from bandsight.search.items import check_names
 from bandsight.search.ranking import BAD_PLACE, Page, Ranking
 from bandsight.search.request import Filters, RegisterBody, query_of_body
@@ -136,10 +136,17 @@ class SavedRanking:
         """Return the ranking of all tiles that the hits are the first of.
 
         Raises:
-            QueryError: The question cannot be used any more.
-            NotFoundError: A tile that is an example is gone.
+            QueryError: An example cannot be used any more.
+            NotFoundError: A tile or classifier that is an example is gone.
         """
-        question = question_of(self._searcher, self._request.q, self._request.semantic)
+        try:
+            question = question_of(self._searcher, self._request.q, self._request.semantic)
+        except (NotFoundError, QueryError) as error:
+            reason = str(error).partition(";")[0]
+            raise type(error)(
+                f"search {self._saved.id}: one of its examples cannot be used any more ({reason}); delete this search and "
+                "save one with other examples"
+            ) from error
         if question is None:
             raise ArchiveError(f"search {self._saved.id}: its question is missing; delete it and save it again")
         return question
@@ -152,6 +159,7 @@ class SavedRanking:
     def page(self, where: Filter, k: int, after: list[Any] | None) -> Page:
         """Return the k best hits that pass another filter; see `Ranking`."""
         archive = self._searcher.archive
+        archive.refresh()
         up_to = archive.newest_tile if after is None else _checked(after)[2]
         run = self._run(up_to)
         hits = _passing(archive, run.hits, where)

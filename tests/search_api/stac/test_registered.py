@@ -159,6 +159,29 @@ def test_a_request_of_another_version_is_named(tmp_path: Path) -> None:
             assert len(client.get("/searches").json()["searches"]) == 1
 
 
+def test_a_search_whose_example_is_gone_says_so_and_what_to_do(tmp_path: Path) -> None:
+    with filled(tmp_path / "a", 4) as archive, TestClient(app_of(archive)) as client:
+        root = register(client, semantic={"ids": [1]})
+        assert ids(client.get(f"{root}search"))
+        archive.remove([archive.scene(archive.tile(1).scene_id).href])
+        for path in ("", "search", "collections", "export"):
+            words = ["one of its examples cannot be used any more (tile 1:", "delete this search"]
+            assert_problem(client.get(f"{root}{path}"), 404, *words)
+        assert client.get("/searches").json()["searches"]
+
+
+def test_hits_of_a_removed_scene_are_gone_at_once(tmp_path: Path) -> None:
+    with (
+        filled(tmp_path / "a", 4) as archive,
+        Archive.open(tmp_path / "a") as reader,
+        TestClient(app_of(reader)) as client,
+    ):
+        root = register(client, q="a lake", hits=100)
+        assert len(ids(client.get(f"{root}search?limit=100"))) == 16
+        archive.remove(["/scenes/2.tif"])
+        assert len(ids(client.get(f"{root}search?limit=100"))) == 12
+
+
 def test_a_list_of_searches_comes_in_pages(tmp_path: Path) -> None:
     with filled(tmp_path / "a", 4) as archive, TestClient(app_of(archive)) as client:
         for number in range(5):
