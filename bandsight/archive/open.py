@@ -114,7 +114,7 @@ def locate(where: Where) -> Location:
         return _in_folder(sqlite.folder_of(text))
     raise ArchiveError(
         f"{text}: found the scheme {scheme}; this Bandsight opens archives as a folder, file:///FOLDER or "
-        "sqlite:////FOLDER/catalog.sqlite"
+        "sqlite:////FOLDER/catalog.sqlite, and archives on other engines by the file that names them (bandsight init)"
     )
 
 

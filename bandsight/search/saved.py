@@ -144,8 +144,8 @@ class SavedRanking:
         except (NotFoundError, QueryError) as error:
             reason = str(error).partition(";")[0]
             raise type(error)(
-                f"search {self._saved.id}: one of its examples cannot be used any more ({reason}); delete this search and "
-                "save one with other examples"
+                f"search {self._saved.id}: one of its examples cannot be used any more ({reason}); delete this search "
+                "and save one with other examples"
             ) from error
         if question is None:
             raise ArchiveError(f"search {self._saved.id}: its question is missing; delete it and save it again")
