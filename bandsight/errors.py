@@ -60,6 +60,14 @@ class BusyError(BandsightError):
     """A limited resource is in use; the same request may succeed later."""
 
 
+class ArchiveReplacedError(ArchiveError):
+    """An open archive was deleted, or replaced by another, and must be reopened."""
+
+
+class CancelledWorkError(BandsightError):
+    """Nobody waits for the result of this work any more."""
+
+
 class EngineUnavailableError(BusyError):
     """A database or a vector engine cannot be reached; the same request may succeed once it is back."""
 

@@ -5,7 +5,7 @@ import struct
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,13 @@ _MAX_BANDS = 512
 # A TIFF may hold many wide bands in few pixels, so its limit is on bytes; 8 is e.g. red, green, blue, near infrared in
 # 16 bits.
 _BYTES_PER_PIXEL = 8
+# A progressive JPEG is decoded once for each scan; cameras and web tools write about ten.
+_MAX_SCANS = 64
+# Images in a TIFF, of which the first is read: GDAL reads the list of all.
+_MAX_PAGES = 64
 # Reading takes so much longer the more pieces the pixels come in.
 _MAX_BLOCKS = 65_536
+_JPEG, _START_OF_SCAN = b"\xff\xd8\xff", b"\xff\xda"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NEEDED = "need a PNG, a JPEG or a GeoTIFF"
 _PERCENTILES = (2.0, 98.0)
@@ -108,6 +113,10 @@ def numbers(data: bytes) -> np.ma.MaskedArray[Any, Any]:
 
 
 def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
+    if (scans := _scans(data)) > _MAX_SCANS:
+        raise ImageError(
+            f"query image: a JPEG of {scans} scans; at most {_MAX_SCANS} are allowed, so save it as a baseline JPEG"
+        )
     try:
         with warnings.catch_warnings():
             # Our own limit below is stricter than Pillow's warning.
@@ -134,6 +143,30 @@ def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
 
 
+def _scans(data: bytes) -> int:
+    """Return how many scans a JPEG has, 0 for anything else; its markers tell, nothing is decoded."""
+    if not data.startswith(_JPEG):
+        return 0
+    # Within a scan, 0xFF is followed by 0, so that a marker stands for itself.
+    return data.count(_START_OF_SCAN)
+
+
+def _pages(data: bytes) -> int:
+    """Return how many images a TIFF lists, at most one more than allowed; none is decoded."""
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    is_big = data[2:4] in {b"+\0", b"\0+"}
+    width, entry, counted = (8, 20, 8) if is_big else (4, 12, 2)
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], order)
+
+    at, pages = number(8 if is_big else 4, width), 0
+    while 0 < at < len(data) and pages <= _MAX_PAGES:
+        pages += 1
+        at = number(at + counted + number(at, counted) * entry, width)
+    return pages
+
+
 def _turned_by_exif(stored: Image.Image) -> Image.Image:
     """Return a picture as viewers show it: cameras store the rows of their sensor, and in EXIF how to turn them."""
     try:
@@ -146,6 +179,8 @@ def _turned_by_exif(stored: Image.Image) -> Image.Image:
 @contextmanager
 def _opened(data: bytes, max_pixels: int) -> Iterator[DatasetReader]:
     """Open a TIFF that is small enough; what GDAL says against it becomes an `ImageError`."""
+    if _pages(data) > _MAX_PAGES:
+        raise ImageError(f"query image: a TIFF of more than {_MAX_PAGES} images; send the one to search with alone")
     try:
         with MemoryFile(data) as memory:
             with placed_or_not():

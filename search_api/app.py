@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI, Request, Response
+from anyio import to_thread
+from fastapi import Depends, FastAPI, Request, Response
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
@@ -15,31 +16,40 @@ from bandsight.search.request import RegisterBody, SearchBody
 from bandsight.stac.documents import landing_page
 from bandsight.stac.links import JSON
 from search_api import alerts, change, health, jobs, labels, metrics, overview, sign_in
+from search_api.admission import Admission
 from search_api.basemap import basemap_of
 from search_api.errors import add_handlers
 from search_api.export.routes import export_router
 from search_api.first_run import FirstRunMiddleware
 from search_api.imagery import collection_routes, scene_routes, tile_routes
+from search_api.instruments import Metrics
+from search_api.keys import Key, KeyFile, KeyRing
+from search_api.logs import audit
 from search_api.maps import class_routes, explain, heatmap
 from search_api.maps.state import MapState
-from search_api.metrics import Metrics, MetricsMiddleware
-from search_api.middleware.access import AccessMiddleware, check_exposure
-from search_api.middleware.body_limit import BodyLimitMiddleware
-from search_api.middleware.forwarded import ForwardedMiddleware, trusted_networks
+from search_api.middleware.access import AccessMiddleware, Limits
+from search_api.middleware.admission import AdmissionMiddleware, BodyBudget
+from search_api.middleware.forwarded import ForwardedMiddleware
 from search_api.middleware.head import HeadMiddleware
+from search_api.middleware.observe import ObserveMiddleware
 from search_api.model_reload import add_reload
 from search_api.openapi import add_openapi
 from search_api.page import BuiltFiles, api_docs, page
+from search_api.policies import WORKS
+from search_api.request_bodies import limit_json_work
 from search_api.responses import json_response
 from search_api.service import Service, open_service
-from search_api.sessions import Sessions, WrongKeyLimit
-from search_api.settings import ApiSettings
+from search_api.sessions import Sessions
+from search_api.settings import ApiSettings, check_settings, keys_path, trusted_networks
 from search_api.stac import routes, schemas, searches, tiles
 from search_api.stac.routes import ApiDep
 from search_api.stac.state import StacState
 
 # FastAPI does not know the models of bodies that may also come as a form.
 BODY_MODELS = (SearchBody, RegisterBody, ExportBody, ClassifyBody, HeatmapBody)
+_MB = 2**20
+# For files and sign-ins, which do not queue.
+_SPARE_THREADS = 8
 _COMPRESSED_TYPES = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "image/tiff", "application/vnd.apache.parquet")
 _DESCRIPTION = """Semantic search over satellite archives: send text, an image or a tile, get ranked tiles.
 
@@ -55,11 +65,10 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
             settings at startup, or as soon as the archive exists.
 
     Raises:
-        SettingsError: The server would listen beyond this machine without a key, a trusted proxy is no address, or the
-            background map is no XYZ or WMS address.
+        SettingsError: Settings contradict each other or are unsafe, or the keys cannot be read.
     """
     settings = settings or ApiSettings()
-    check_exposure(settings)
+    check_settings(settings)
     # FastAPI's documentation pages load scripts from other hosts; ours does not.
     app = FastAPI(
         title="Bandsight",
@@ -69,30 +78,51 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        dependencies=[Depends(limit_json_work)],
     )
     app.state.settings = settings
     app.state.basemap = basemap_of(settings.basemap_url, settings.basemap_attribution)
     app.state.metrics = Metrics()
-    app.state.sessions = Sessions(settings.key.get_secret_value()) if settings.key else None
-    app.state.wrong_keys = WrongKeyLimit()
-    app.state.stac = StacState()
-    app.state.overviews = overview.OverviewCache()
-    app.state.maps = MapState()
+    key = settings.key.get_secret_value() if settings.key else None
+    keys = KeyRing(key, KeyFile(keys_path(settings)), on_change=_audit_keys)
+    app.state.sessions = Sessions(keys, f"{settings.archive}:{settings.port}")
+    app.state.limits = Limits(per_minute=settings.rate, shares=settings.workers)
+    app.state.admission = Admission(
+        WORKS,
+        memory_bytes=settings.memory_mb * _MB,
+        max_waiting=settings.max_waiting,
+        max_waiting_per_client=settings.max_waiting_per_client,
+        max_wait_s=settings.queue_wait_s,
+    )
+    app.state.starting = app.state.draining = False
+    app.state.service = service
+    _forget(app)
     add_handlers(app)
-    add_reload(app, settings)
+    add_reload(app, settings, lambda: _forget(app))
     add_openapi(app, BODY_MODELS)
     _add_middleware(app, settings)
     _add_routes(app)
     return app
 
 
+def _forget(app: FastAPI) -> None:
+    """Begin with empty caches of the archive."""
+    app.state.stac = StacState()
+    app.state.overviews = overview.OverviewCache()
+    app.state.maps = MapState()
+
+
 def _lifespan(settings: ApiSettings, service: Service | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Admitted requests never wait for a thread.
+        to_thread.current_default_thread_limiter().total_tokens = sum(work.slots for work in WORKS) + _SPARE_THREADS
         app.state.service = service or (open_service(settings) if archive_exists(settings.archive) else None)
+        app.state.metrics.listen()
         try:
             yield
         finally:
+            app.state.metrics.stop()
             if app.state.service is not None:
                 app.state.service.decoder.close()
                 app.state.service.pyramids.close()
@@ -102,13 +132,27 @@ def _lifespan(settings: ApiSettings, service: Service | None) -> Callable[[FastA
     return lifespan
 
 
+def _audit_keys(keys: list[Key]) -> None:
+    audit("keys.changed", keys=sorted({key.name for key in keys}))
+
+
 def _add_middleware(app: FastAPI, settings: ApiSettings) -> None:
     # Starlette runs the middleware that was added last first.
     app.add_middleware(FirstRunMiddleware, owner=app, settings=settings)
-    app.add_middleware(BodyLimitMiddleware, max_upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(
+        AdmissionMiddleware,
+        admission=app.state.admission,
+        bodies=BodyBudget(settings.body_memory_mb * _MB),
+        metrics=app.state.metrics,
+        max_upload_bytes=settings.max_upload_bytes,
+        body_timeout_s=settings.body_timeout_s,
+    )
     app.add_middleware(
         AccessMiddleware,
         sessions=app.state.sessions,
+        limits=app.state.limits,
+        metrics=app.state.metrics,
+        any_host=settings.allow_anonymous,
         public_url=settings.public_url,
         origins=settings.cors_origins,
         basemap=app.state.basemap,
@@ -121,7 +165,7 @@ def _add_middleware(app: FastAPI, settings: ApiSettings) -> None:
             allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=_COMPRESSED_TYPES)
-    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
+    app.add_middleware(ObserveMiddleware, metrics=app.state.metrics, origins=settings.cors_origins)
     app.add_middleware(ForwardedMiddleware, trusted=trusted_networks(settings.trusted_proxies))
     app.add_middleware(HeadMiddleware)
 

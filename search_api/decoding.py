@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Sequence
+from contextvars import ContextVar
 from multiprocessing import Pipe
 
 import numpy as np
@@ -16,6 +18,14 @@ _START_TIMEOUT_S = 120.0
 _MEMORY_BYTES = 4 << 30
 # How long a request waits for a free worker.
 _QUEUE_TIMEOUT_S = 30.0
+
+
+_SECONDS_LEFT: ContextVar[list[float] | None] = ContextVar("bandsight_decoding_s", default=None)
+
+
+def begin_decoding(time_limit_s: float) -> None:
+    """Let the pictures of one request take so long together, wherever they are decoded."""
+    _SECONDS_LEFT.set([time_limit_s])
 
 
 class Decoder:
@@ -44,14 +54,23 @@ class Decoder:
             ImageError: The image cannot be decoded within the limits.
             BusyError: All workers stay busy with other images.
         """
+        left = _SECONDS_LEFT.get()
+        if left is not None and left[0] <= 0:
+            raise ImageError(
+                f"query image: the other images of this request took the {time_limit_s:g} s that all may take; send "
+                "fewer or simpler ones"
+            )
         if not self._free.acquire(timeout=self._queue_timeout_s):
             raise BusyError(f"query image: no decoder was free for {self._queue_timeout_s:g} s; send it again later")
         try:
             worker = self._checkout()
+            start = time.monotonic()
             try:
                 worker.send(data, wavelengths, max_pixels)
-                return worker.receive(time_limit_s)
+                return worker.receive(time_limit_s if left is None else min(time_limit_s, left[0]))
             finally:
+                if left is not None:
+                    left[0] -= time.monotonic() - start
                 self._checkin(worker)
         finally:
             self._free.release()

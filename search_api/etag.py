@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import Request, Response
 
 from bandsight import __version__
-from search_api.dependencies import get_service
 
 _NOT_MODIFIED = 304
 
@@ -24,7 +23,7 @@ def cached(request: Request, identity: Any, make: Callable[[], Response], *, sec
     parts = (__version__, request.url.path, request.url.query, identity)
     tag = f'"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
     # Shared caches must not store what a key protects.
-    scope = "public" if get_service(request).settings.key is None else "private"
+    scope = "private" if request.app.state.sessions.keys.needs_key else "public"
     headers = {"ETag": tag, "Cache-Control": f"{scope}, max-age={seconds}"}
     if _matches(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=_NOT_MODIFIED, headers=headers)

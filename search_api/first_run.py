@@ -14,7 +14,7 @@ from search_api.page import page
 from search_api.service import Service, freeze_gc, open_service
 from search_api.settings import ApiSettings
 
-_WITHOUT_ARCHIVE = ("/static/", "/healthz", "/session")
+_WITHOUT_ARCHIVE = ("/static/", "/healthz", "/startupz", "/session", "/metrics")
 
 
 class FirstRunMiddleware:
@@ -54,8 +54,11 @@ class FirstRunMiddleware:
             try:
                 if not await asyncio.to_thread(archive_exists, path):
                     return f"{path}: no archive yet; create one with: bandsight index SCENE --archive {path}"
+                self._owner.state.starting = True
                 self._owner.state.service = await asyncio.to_thread(open_service, self._settings)
                 freeze_gc()
             except BandsightError as error:
                 return str(error)
+            finally:
+                self._owner.state.starting = False
             return None

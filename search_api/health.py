@@ -4,13 +4,16 @@ from dataclasses import asdict
 from typing import Any
 
 import rasterio
-from fastapi import APIRouter
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Request
 
 from bandsight import __version__
-from search_api.dependencies import ServiceDep
+from search_api.dependencies import ServiceDep, get_service
+from search_api.errors import problem
 from search_api.problem_schema import problems
 
 router = APIRouter()
+_PROBE_THREADS = 2
 
 
 @router.get("/healthz", summary="Liveness")
@@ -26,12 +29,36 @@ async def healthz() -> dict[str, Any]:
     }
 
 
+@router.get("/startupz", summary="Startup", responses=problems(503))
+async def startupz(request: Request) -> Any:
+    """Return whether the server has started: archive and model are loaded, or there is no archive yet."""
+    if request.app.state.starting:
+        return problem(503, "start: the archive is being opened and its model loaded; try again", request)
+    return {"status": "ok" if request.app.state.service is not None else "no archive yet"}
+
+
 @router.get("/readyz", summary="Readiness", responses=problems(503))
-def readyz(service: ServiceDep) -> dict[str, Any]:
-    """Read the catalog and ask the vector engine. After an error, route no queries to this server."""
-    service.archive.refresh()
-    service.archive.store.ping()
-    return {"status": "ok", "generation": service.archive.generation}
+async def readyz(request: Request) -> Any:
+    """Read the catalog and ask the vector engine. After an error, or while the server stops, send it no queries."""
+    if request.app.state.draining:
+        return problem(503, "stop: this server finishes its last requests; send new ones to another", request)
+    service = get_service(request)
+
+    def ask() -> dict[str, Any]:
+        service.archive.refresh()
+        service.archive.store.ping()
+        return {"status": "ok", "generation": service.archive.generation}
+
+    # Threads of its own: all others may be waiting for slow files.
+    return await to_thread.run_sync(ask, limiter=_limiter(request))
+
+
+def _limiter(request: Request) -> CapacityLimiter:
+    state = request.app.state
+    if not hasattr(state, "probes"):
+        state.probes = CapacityLimiter(_PROBE_THREADS)
+    limiter: CapacityLimiter = state.probes
+    return limiter
 
 
 @router.get("/version", summary="Versions, model and licence")

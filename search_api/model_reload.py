@@ -1,14 +1,15 @@
-"""Reloads the service, without a restart, after the archive was rebuilt with another model."""
+"""Reopens the archive, without a restart, after it was rebuilt with another model, or replaced or restored."""
 
 import logging
 import threading
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from bandsight.errors import BandsightError, ModelChangedError
+from bandsight.errors import ArchiveReplacedError, BandsightError, ModelChangedError
 from search_api.errors import problem
 from search_api.service import open_service
 from search_api.settings import ApiSettings
@@ -18,8 +19,14 @@ _log = logging.getLogger(__name__)
 _RETRY_S = 15.0
 
 
-def add_reload(app: FastAPI, settings: ApiSettings) -> None:
-    """Reopen the archive and its model whenever a request finds vectors of another model in it."""
+def add_reload(app: FastAPI, settings: ApiSettings, forget: Callable[[], None]) -> None:
+    """Reopen the archive and its model whenever a request finds another archive, or vectors of another model, there.
+
+    Args:
+        app: The app.
+        settings: Its settings.
+        forget: Drops what was cached of the former archive.
+    """
     lock = threading.Lock()
     last_attempt = float("-inf")
 
@@ -27,11 +34,13 @@ def add_reload(app: FastAPI, settings: ApiSettings) -> None:
         try:
             # Requests in progress keep the old service alive until they end.
             app.state.service = open_service(settings)
+            forget()
         except BandsightError as error:
-            _log.error("cannot load the archive's new model: %s", error)
+            _log.error("cannot reopen the archive: %s", error)
 
+    @app.exception_handler(ArchiveReplacedError)
     @app.exception_handler(ModelChangedError)
-    def _reload(request: Request, error: ModelChangedError) -> JSONResponse:
+    def _reload(request: Request, error: BandsightError) -> JSONResponse:
         nonlocal last_attempt
         with lock:
             due = time.monotonic() - last_attempt > _RETRY_S
@@ -40,7 +49,7 @@ def add_reload(app: FastAPI, settings: ApiSettings) -> None:
         if due:
             threading.Thread(target=load, name="bandsight-reload", daemon=True).start()
         response = problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; its new model is being loaded, try again", request
+            HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; the archive is being opened again, try again", request
         )
         response.headers["Retry-After"] = "5"
         return response

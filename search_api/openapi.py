@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from bandsight.stac.documents import OPENAPI as MEDIA_TYPE
 from search_api.dependencies import server_url
-from search_api.problem_schema import SCHEMA
+from search_api.policies import PROBE, policy_of
+from search_api.problem_schema import SCHEMA, problems
 
 # FastAPI's schemas of validation errors. This server responds with 400 and a problem document instead.
 _UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")
@@ -38,12 +39,25 @@ def add_openapi(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
         return JSONResponse({**document(), "servers": servers}, media_type=MEDIA_TYPE)
 
 
+def _shared_problems(method: str, path: str, *, has_body: bool) -> dict[int | str, dict[str, Any]]:
+    """Return the errors that middleware may answer with in place of a route."""
+    policy = policy_of(method, path)
+    if policy.work is PROBE:
+        return {}
+    statuses = [403, 429, 503] if policy.work.waits else [403]
+    return problems(*statuses, *((400, 408, 413, 415) if has_body else ()))
+
+
 def _document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    for operations in schema["paths"].values():
-        for operation in operations.values():
-            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
-                del operation["responses"]["422"]
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            responses = operation["responses"]
+            if "application/json" in responses.get("422", {}).get("content", {}):
+                del responses["422"]
+            for status, response in _shared_problems(method.upper(), path, has_body="requestBody" in operation).items():
+                responses.setdefault(str(status), response)
+            operation["responses"] = dict(sorted(responses.items()))
     components = schema.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for body in bodies:

@@ -20,17 +20,18 @@ SCHEMA: dict[str, Any] = {
 _DESCRIPTIONS = {
     400: "A parameter or the body is invalid",
     401: "The key is missing or wrong",
-    403: "The request comes from the page of another site",
+    403: "The request comes from the page of another site, or the key lacks the scope of the route",
     404: "Not found",
     405: "The route does not accept this method",
+    408: "The body did not arrive in time",
     409: "The archive holds vectors of another model",
     410: "The file of the scene is missing",
     413: "The body is too large",
     415: "The route does not accept this media type",
     421: "The server has no key, and the host name is not its own",
     422: "The image cannot be decoded",
-    429: "Too many wrong keys; `Retry-After` gives the delay in seconds",
-    503: "The archive cannot be read, or the image decoders are busy; `Retry-After` gives the delay in seconds",
+    429: "A limit of the client: rate, quota, waiting requests or wrong keys; `Retry-After` gives the delay in seconds",
+    503: "The archive cannot be read, or too many requests wait; `Retry-After` gives the delay in seconds",
 }
 
 

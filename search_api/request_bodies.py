@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import orjson
@@ -13,6 +14,12 @@ from starlette.exceptions import HTTPException
 
 from bandsight.errors import QueryError
 from bandsight.search.question import MAX_PICTURES
+from search_api.caller import caller_of_request
+from search_api.decoding import begin_decoding
+from search_api.middleware.access import lacks_scope
+from search_api.policies import Scope
+from search_api.request_work import RequestWork
+from search_api.settings import ApiSettings
 
 _Body = TypeVar("_Body", bound=BaseModel)
 _FORM, _JSON = "multipart/form-data", "application/json"
@@ -65,12 +72,39 @@ def body_of(model: type[_Body], set_images: ImageSetter) -> Callable[[Request], 
                 415, f"Content-Type: found {media_type or 'none'}; this route accepts {_JSON} or {_FORM}"
             )
         try:
-            return model.model_validate(values)
+            body = model.model_validate(values)
         except ValidationError as error:
             errors = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
             raise RequestValidationError(errors) from error
+        _check_work(request, values)
+        return body
 
     return read
+
+
+async def limit_json_work(request: Request) -> None:
+    """Refuse JSON that asks for too much, on routes whose body FastAPI parses.
+
+    Raises:
+        QueryError: It does.
+    """
+    if request.method == "POST" and getattr(request.scope.get("route"), "body_field", None) is not None:
+        with suppress(ValueError, RecursionError):
+            # FastAPI has kept what it read; it has refused what is no JSON.
+            RequestWork.of(await request.json()).check(request.app.state.settings)
+
+
+def _check_work(request: Request, values: Any) -> None:
+    """Refuse a request that asks for too much, or sends pictures with a key that does not allow them."""
+    settings: ApiSettings = request.app.state.settings
+    work = RequestWork.of(values)
+    work.check(settings)
+    if not work.pictures:
+        return
+    caller = caller_of_request(request)
+    if Scope.PICTURES not in caller.scopes:
+        raise HTTPException(403, lacks_scope(caller.key or "", Scope.PICTURES))
+    begin_decoding(settings.max_decode_s)
 
 
 def openapi_body(model: type[BaseModel]) -> dict[str, Any]:

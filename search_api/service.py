@@ -1,8 +1,6 @@
 """The open archive, its model, and the resources that requests share."""
 
 import gc
-import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,12 +18,8 @@ from search_api.middleware.body_limit import too_large
 from search_api.pyramid_filler import PyramidFiller
 from search_api.settings import ApiSettings
 
-# An export builds its first part, and GeoParquet the whole file, before it sends anything.
-_CONCURRENT_EXPORTS = 2
 # More than a page of a thousand items allocates. Reference counting frees those objects without the collector.
 _GC_THRESHOLD = 200_000
-# One for each core, and a few more that wait for the network.
-_CONCURRENT_READS = (os.cpu_count() or 1) + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +31,6 @@ class Service:
     encoder: Encoder
     decoder: Decoder = field(default_factory=Decoder)
     """Decodes query images."""
-    exporting: threading.BoundedSemaphore = field(
-        default_factory=lambda: threading.BoundedSemaphore(_CONCURRENT_EXPORTS)
-    )
-    """Held while an export builds its first part."""
-    drawing: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_CONCURRENT_READS))
-    """Held while the pixels of a scene are read for a picture."""
     pyramids: PyramidFiller = field(init=False)
     """Scenes rendered ahead for the map."""
     searcher: Searcher = field(init=False)

@@ -1,69 +1,52 @@
-"""Session cookies of browsers, which replace the key, and a limit on wrong keys."""
+"""Session cookies of browsers, which replace the key."""
 
 import hashlib
 import hmac
 import math
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable
+
+from search_api.keys import Key, KeyRing
 
 SESSION_DAYS = 30
 """Days until a browser has to sign in again."""
 SESSION_S = SESSION_DAYS * 86_400
-# Keys have at least 16 characters, so this limit is against noise rather than against guessing.
-_MAX_WRONG_KEYS = 10
-_WRONG_KEYS_WINDOW_S = 60.0
-# Addresses whose wrong keys are remembered.
-_MAX_ADDRESSES = 10_000
 
 
 class Sessions:
-    """Issues and checks session cookies. They are signed with the key, so a new key ends all sessions."""
+    """Issues and checks session cookies. They are signed with the hash of a key, so they end with that key."""
 
-    def __init__(self, key: str, clock: Callable[[], float] = time.time) -> None:
-        self._key, self._clock = key.encode(), clock
-        # Browsers share the cookies of a host between its ports, and two servers on one host may have different keys.
-        self.cookie = f"bandsight-{self._sign('name')[:8]}"
+    def __init__(self, keys: KeyRing, server: str = "", clock: Callable[[], float] = time.time) -> None:
+        """Make cookies for the keys of a server.
+
+        Args:
+            keys: The keys.
+            server: Tells this server from others on the same host: browsers share cookies between ports.
+            clock: The time, s since 1970.
+        """
+        self.keys, self._clock = keys, clock
+        self.cookie = f"bandsight-{hashlib.sha256(server.encode()).hexdigest()[:8]}"
         """Name of the cookie."""
 
-    def is_key(self, found: bytes) -> bool:
-        """Return whether a client's key is this server's, in constant time."""
-        return secrets.compare_digest(found, self._key)
+    def issue(self, key: Key) -> str:
+        """Return the value of a new cookie: the key's id, when the session ends, and a signature."""
+        expires = math.ceil(self._clock()) + SESSION_S
+        if key.expires is not None:
+            expires = min(expires, int(key.expires.timestamp()))
+        return f"{key.id}.{expires}.{_sign(key, str(expires))}"
 
-    def issue(self) -> str:
-        """Return the value of a new cookie: when it expires, and a signature."""
-        expires = str(math.ceil(self._clock()) + SESSION_S)
-        return f"{expires}.{self._sign(expires)}"
-
-    def is_session(self, cookie: str | None) -> bool:
-        """Return whether a cookie is from this server and has not expired."""
-        expires, _, signature = (cookie or "").partition(".")
-        if not secrets.compare_digest(signature.encode(), self._sign(expires).encode()):
-            return False
-        return int(expires) > self._clock()
-
-    def _sign(self, text: str) -> str:
-        return hmac.new(self._key, f"bandsight session {text}".encode(), hashlib.sha256).hexdigest()
+    def key_of(self, cookie: str | None) -> Key | None:
+        """Return the key of a session, None where the cookie is not from this server or has expired."""
+        if not cookie:
+            return None
+        key_id, _, rest = cookie.partition(".")
+        expires, _, signature = rest.partition(".")
+        key = self.keys.by_id(key_id)
+        if key is None or not secrets.compare_digest(signature.encode(), _sign(key, expires).encode()):
+            return None
+        return key if int(expires) > self._clock() else None
 
 
-class WrongKeyLimit:
-    """Counts the wrong keys of each client address in the last minute."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._wrong: dict[str, deque[float]] = {}
-
-    def wait_s(self, address: str) -> int:
-        """Return for how many seconds an address may not try again; 0 when it may."""
-        times = self._wrong.get(address, deque())
-        since = self._clock() - _WRONG_KEYS_WINDOW_S
-        while times and times[0] <= since:
-            times.popleft()
-        return math.ceil(times[0] - since) if len(times) >= _MAX_WRONG_KEYS else 0
-
-    def count(self, address: str) -> None:
-        """Record a wrong key."""
-        if address not in self._wrong and len(self._wrong) >= _MAX_ADDRESSES:
-            self._wrong.pop(next(iter(self._wrong)))
-        self._wrong.setdefault(address, deque(maxlen=_MAX_WRONG_KEYS)).append(self._clock())
+def _sign(key: Key, text: str) -> str:
+    return hmac.new(key.hash.encode(), f"bandsight session {text}".encode(), hashlib.sha256).hexdigest()

@@ -1,15 +1,34 @@
-"""Settings of the server, from arguments or environment variables (`BANDSIGHT_…`)."""
+"""Settings of the server, from arguments or environment variables (`BANDSIGHT_…`), in one class for each concern."""
 
+import ipaddress
+import resource
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bandsight.errors import SettingsError
+from search_api.basemap import basemap_of
+from search_api.policies import WORKS
 
-class ApiSettings(BaseSettings):
-    """Settings of one API process."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# A shorter key could be guessed by trying.
+_MIN_KEY_CHARS = 16
+_MB = 2**20
+# Files of the archive and the model, pipes, and whatever else needs a descriptor.
+_OTHER_FILES = 200
+_DEFAULT_RATE = 6000
 
+
+class _Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BANDSIGHT_", extra="ignore")
+
+
+class ArchiveSettings(_Settings):
+    """What is served."""
 
     archive: str | Path = "archive"
     """Archive to serve: a folder or a URL."""
@@ -17,29 +36,306 @@ class ApiSettings(BaseSettings):
     """Model that encodes queries; the archive's model when None."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
+    recall_check_every: int = Field(default=500, ge=0)
+    """One search in so many is repeated exactly in the background, to measure the recall that users get; 0 for none."""
+
+
+class AddressSettings(_Settings):
+    """Where the server listens, and how clients reach it."""
+
     host: str = "127.0.0.1"
     """Address to bind."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to bind."""
-    key: SecretStr | None = None
-    """Secret that clients send as a bearer token or password; required unless the address is loopback."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that answer requests; each holds the model. Limits of clients are divided between them."""
     public_url: str | None = None
     """URL at which clients reach the server, e.g. https://example.org/bandsight; taken from each request when None."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks of proxies whose X-Forwarded headers tell the client's address and the server's URL."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose web pages may use the API, e.g. that of a STAC browser."""
+
+
+class AccessSettings(_Settings):
+    """Who may use the server, and how much."""
+
+    key: SecretStr | None = None
+    """A key that may do everything, sent as a bearer token or password; at least 16 characters."""
+    keys_file: Path | None = None
+    """File of further keys, see `bandsight keys`; keys.json in the archive's folder when None."""
+    allow_anonymous: bool = False
+    """Listen beyond this machine without a key, e.g. behind a proxy that checks users."""
+    rate_per_minute: int | None = Field(default=None, ge=0)
+    """Units of work per minute and address (a list 1, a search 2, a map or an export 10), 0 for no limit; when None, no
+    limit on loopback addresses and 6,000 elsewhere."""
+    audit_file: Path | None = None
+    """File of the audit log: sign-ins, refused keys, changes; standard error when None."""
+
+    @property
+    def rate(self) -> int:
+        """Units of work per minute and address; 0 for no limit."""
+        if self.rate_per_minute is not None:
+            return self.rate_per_minute
+        return 0 if is_loopback(getattr(self, "host", "")) else _DEFAULT_RATE
+
+
+class RequestSettings(_Settings):
+    """What one request may ask for; each limit is on the sum over the request."""
+
+    max_hits: int = Field(default=1000, gt=0)
+    """Most hits per page."""
+    max_sentences: int = Field(default=256, gt=0)
+    """Most sentences."""
+    max_characters: int = Field(default=64_000, gt=0)
+    """Most characters of all its sentences."""
+    max_values: int = Field(default=100_000, gt=0)
+    """Most numbers, names and other values of a JSON body."""
+    max_vertices: int = Field(default=50_000, gt=0)
+    """Most vertices of all its geometries."""
+    max_pictures: int = Field(default=8, gt=0)
+    """Most pictures."""
+    max_upload_bytes: int = Field(default=20 * _MB, gt=0)
+    """Most bytes of its pictures."""
+    max_pixels: int = Field(default=50_000_000, gt=0)
+    """Most pixels of a picture."""
+    max_decode_s: float = Field(default=10.0, gt=0)
+    """Time limit for decoding its pictures, s."""
+
+
+class QueueSettings(_Settings):
+    """How requests share the machine."""
+
+    memory_mb: int = Field(default=1024, gt=0)
+    """Memory that requests may reserve at once, MB."""
+    body_memory_mb: int = Field(default=256, gt=0)
+    """Bodies of requests that may be in memory at once, MB; half of it for one client."""
+    max_waiting: int = Field(default=256, gt=0)
+    """Requests that may wait for one kind of work; further ones get a 503."""
+    max_waiting_per_client: int = Field(default=64, gt=0)
+    """Those of one client; further ones get a 429."""
+    queue_wait_s: float = Field(default=15.0, gt=0)
+    """How long a request waits for its turn before it gets a 503, s."""
+
+
+class ConnectionSettings(_Settings):
+    """Connections and their time limits."""
+
+    max_connections: int = Field(default=800, gt=0)
+    """Open connections of a process; beyond, those that have waited longest for a request are closed."""
+    head_timeout_s: float = Field(default=10.0, gt=0)
+    """Time for the head of a request, s."""
+    body_timeout_s: float = Field(default=60.0, gt=0)
+    """Time for the body of a request, s."""
+    send_timeout_s: float = Field(default=60.0, gt=0)
+    """Time without progress after which a response is given up, s."""
+    keep_alive_s: int = Field(default=15, gt=0)
+    """How long an idle connection stays open, s; longer than a proxy's own limit avoids errors there."""
+    drain_s: float = Field(default=0.0, ge=0)
+    """How long the server still answers after a signal to stop, s; `/readyz` fails, so that balancers turn away."""
+    shutdown_s: int = Field(default=30, gt=0)
+    """Time for running requests after that, s."""
+
+
+class LogSettings(_Settings):
+    """Logs."""
+
+    log_format: Literal["text", "json"] = "text"
+    """Lines as text or JSON."""
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    """Least level of the application's lines."""
+    access_log: bool = False
+    """Write a line for each request."""
+
+
+class PageSettings(_Settings):
+    """The web page."""
+
     basemap_url: str | None = None
     """Background map of the page: an XYZ URL with {z}, {x} and {y}, or a WMS URL with its layers; offline when None."""
     basemap_attribution: str = ""
     """Who made the background map, shown on it."""
-    max_upload_bytes: int = Field(default=20 * 2**20, gt=0)
-    """Largest query image, bytes."""
-    max_pixels: int = Field(default=50_000_000, gt=0)
-    """Largest query image, pixels."""
-    max_decode_s: float = Field(default=10.0, gt=0)
-    """Time limit for decoding a query image, s."""
-    max_hits: int = Field(default=1000, gt=0)
-    """Most hits per page."""
-    recall_check_every: int = Field(default=500, ge=0)
-    """One search in so many is repeated exactly in the background, to measure the recall that users get; 0 for none."""
+
+
+CONCERNS: tuple[type[BaseSettings], ...] = (
+    ArchiveSettings,
+    AddressSettings,
+    AccessSettings,
+    RequestSettings,
+    QueueSettings,
+    ConnectionSettings,
+    LogSettings,
+    PageSettings,
+)
+
+
+class ApiSettings(
+    ArchiveSettings,
+    AddressSettings,
+    AccessSettings,
+    RequestSettings,
+    QueueSettings,
+    ConnectionSettings,
+    LogSettings,
+    PageSettings,
+):
+    """Settings of one API process."""
+
+
+def load_settings(**values: Any) -> ApiSettings:
+    """Return the settings from arguments and the environment, checked.
+
+    Raises:
+        SettingsError: Some cannot be used; the message names all of them.
+    """
+    try:
+        settings = ApiSettings(**values)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(one) for one in error.errors(include_url=False))) from None
+    check_settings(settings)
+    return settings
+
+
+def check_settings(settings: ApiSettings) -> None:
+    """Check settings together.
+
+    Raises:
+        SettingsError: Some contradict each other or are unsafe; the message names all of them and the way out.
+    """
+    found = [*_exposure(settings), *_addresses(settings), *_sizes(settings), *_times(settings)]
+    if found:
+        raise SettingsError("; ".join(found))
+
+
+def trusted_networks(proxies: Sequence[str]) -> tuple[Network, ...]:
+    """Return addresses and networks of proxies.
+
+    Args:
+        proxies: Addresses (`127.0.0.1`) or networks (`172.16.0.0/12`).
+
+    Raises:
+        SettingsError: One of them is neither.
+    """
+    try:
+        return tuple(ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
+    except ValueError as error:
+        raise SettingsError(
+            f'BANDSIGHT_TRUSTED_PROXIES: {error}; need addresses or networks, e.g. \'["127.0.0.1", "172.16.0.0/12"]\''
+        ) from None
+
+
+def is_trusted(address: str, networks: Sequence[Network]) -> bool:
+    """Return whether an address is one of trusted proxies."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(ip in network for network in networks)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def keys_path(settings: ApiSettings) -> Path:
+    """Return the file of the server's keys."""
+    from bandsight.archive.open import locate
+    from search_api.keys import KEYS_FILE
+
+    return settings.keys_file or locate(settings.archive).folder / KEYS_FILE
+
+
+def _exposure(settings: ApiSettings) -> list[str]:
+    found = []
+    if settings.key is not None and len(settings.key.get_secret_value()) < _MIN_KEY_CHARS:
+        found.append(
+            f"key: {len(settings.key.get_secret_value())} characters; need at least {_MIN_KEY_CHARS}, e.g. the output "
+            "of 'openssl rand -hex 16'"
+        )
+    is_safe = is_loopback(settings.host) or settings.key is not None or settings.allow_anonymous
+    if not is_safe and not keys_path(settings).exists():
+        found.append(
+            f"host {settings.host}: anyone who can reach this address could search the archive; set BANDSIGHT_KEY to a "
+            "secret that clients send as 'Authorization: Bearer …', make keys with 'bandsight keys add', listen on "
+            "127.0.0.1, or set BANDSIGHT_ALLOW_ANONYMOUS=true"
+        )
+    return found
+
+
+def _addresses(settings: ApiSettings) -> list[str]:
+    found = []
+    try:
+        trusted_networks(settings.trusted_proxies)
+    except SettingsError as error:
+        found.append(str(error))
+    urls = [("PUBLIC_URL", settings.public_url), *(("CORS_ORIGINS", url) for url in settings.cors_origins)]
+    found += [
+        f"BANDSIGHT_{name}: found {url[:100]!r}; need e.g. https://example.org"
+        for name, url in urls
+        if url is not None and url != "*" and not _is_url(url)
+    ]
+    try:
+        basemap_of(settings.basemap_url, settings.basemap_attribution)
+    except SettingsError as error:
+        found.append(str(error))
+    return found
+
+
+def _sizes(settings: ApiSettings) -> list[str]:
+    found = []
+    largest = max(work.memory_bytes for work in WORKS) // _MB
+    if settings.memory_mb < largest:
+        found.append(
+            f"BANDSIGHT_MEMORY_MB: found {settings.memory_mb}; one map may need {largest}, so set it to {largest} or "
+            "more"
+        )
+    upload_mb = -(-2 * settings.max_upload_bytes // _MB) + 4
+    if settings.body_memory_mb < upload_mb:
+        found.append(
+            f"BANDSIGHT_BODY_MEMORY_MB: found {settings.body_memory_mb}; half of it must hold an upload of "
+            f"BANDSIGHT_MAX_UPLOAD_BYTES={settings.max_upload_bytes}, so set it to {upload_mb} or more"
+        )
+    if settings.max_waiting_per_client > settings.max_waiting:
+        found.append(
+            f"BANDSIGHT_MAX_WAITING_PER_CLIENT: found {settings.max_waiting_per_client}, more than "
+            f"BANDSIGHT_MAX_WAITING={settings.max_waiting}; lower the former or raise the latter"
+        )
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if files != resource.RLIM_INFINITY and settings.max_connections > files - _OTHER_FILES:
+        found.append(
+            f"BANDSIGHT_MAX_CONNECTIONS: found {settings.max_connections}; this process may open {files} files and "
+            f"needs {_OTHER_FILES} for others, so set at most {max(1, files - _OTHER_FILES)}, or raise 'ulimit -n'"
+        )
+    return found
+
+
+def _times(settings: ApiSettings) -> list[str]:
+    found = []
+    if settings.audit_file is not None and not settings.audit_file.absolute().parent.is_dir():
+        found.append(f"BANDSIGHT_AUDIT_FILE: {settings.audit_file}: its folder does not exist; create it first")
+    if settings.drain_s > settings.shutdown_s * 10:
+        found.append(
+            f"BANDSIGHT_DRAIN_S: found {settings.drain_s:g}; at most ten times BANDSIGHT_SHUTDOWN_S="
+            f"{settings.shutdown_s} is sensible, so lower it"
+        )
+    return found
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def _sentence(error: Any) -> str:
+    name = "_".join(str(part) for part in error["loc"])
+    message = str(error["msg"])
+    secret = name == "key"
+    found = "a value" if secret else f"{error.get('input')!r:.60}"
+    return f"BANDSIGHT_{name.upper()}: found {found}; {message[:1].lower()}{message[1:]}"

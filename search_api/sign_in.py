@@ -7,8 +7,11 @@ from fastapi import APIRouter, Body, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from bandsight.stac.links import JSON
+from search_api.caller import address_of
 from search_api.dependencies import reject_unknown_params
 from search_api.errors import problem
+from search_api.logs import audit
+from search_api.middleware.access import too_many_wrong_keys
 from search_api.problem_schema import problems
 from search_api.responses import json_response
 from search_api.sessions import SESSION_S, Sessions
@@ -39,33 +42,33 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {200: {"description": "Success", "
 def session(request: Request) -> Response:
     """Return the state of the session. This route needs no key."""
     sessions = _sessions(request)
-    signed_in = sessions is not None and sessions.is_session(request.cookies.get(sessions.cookie))
+    signed_in = sessions.key_of(request.cookies.get(sessions.cookie)) is not None
     return _document(sessions, signed_in=signed_in)
 
 
-@router.post("/session", responses={**_RESPONSES, **problems(400, 401, 403, 415, 429)}, summary="Sign in")
+@router.post("/session", responses={**_RESPONSES, **problems(400, 401, 403, 413, 415, 429)}, summary="Sign in")
 def sign_in(request: Request, body: Annotated[SignInBody, Body()]) -> Response:
-    """Exchange the key for a session cookie. Programs send the key with each request instead."""
-    sessions, limit = _sessions(request), request.app.state.wrong_keys
-    if sessions is None:
-        return _document(None, signed_in=False)
-    address = request.client.host if request.client else ""
-    wait_s = limit.wait_s(address)
+    """Exchange a key for a session cookie. Programs send the key with each request instead."""
+    sessions, wrong_keys = _sessions(request), request.app.state.limits.wrong_keys
+    if not sessions.keys.needs_key:
+        return _document(sessions, signed_in=False)
+    address = address_of(request.scope)
+    wait_s = wrong_keys.wait_s(address)
     if wait_s:
-        response: Response = problem(
-            HTTPStatus.TOO_MANY_REQUESTS, f"key: too many wrong keys; try again in {wait_s} seconds", request
-        )
-        response.headers["Retry-After"] = str(wait_s)
-        return response
-    if not sessions.is_key(body.key.strip().encode()):
-        limit.count(address)
+        return too_many_wrong_keys(request, wait_s)
+    key = sessions.keys.find(body.key.strip().encode())
+    if key is None:
+        wrong_keys.count(address)
+        audit("key.wrong", client=address, method="POST", path="/session")
         return problem(HTTPStatus.UNAUTHORIZED, "key: not the key of this server", request)
+    wrong_keys.remember(address, key.id)
+    audit("session.begin", client=address, key=key.name)
     response = _document(sessions, signed_in=True)
     # Without a path, the browser takes the folder of this request: also right behind a proxy that serves a sub-path.
     # Lax, so that a link in an e-mail opens the page; requests that change something also need an Origin (access.py).
     secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
     response.set_cookie(
-        sessions.cookie, sessions.issue(), max_age=SESSION_S, path=None, secure=secure, httponly=True, samesite="lax"
+        sessions.cookie, sessions.issue(key), max_age=SESSION_S, path=None, secure=secure, httponly=True, samesite="lax"
     )
     return response
 
@@ -74,18 +77,21 @@ def sign_in(request: Request, body: Annotated[SignInBody, Body()]) -> Response:
 def sign_out(request: Request) -> Response:
     """Delete the session cookie."""
     sessions = _sessions(request)
+    key = sessions.key_of(request.cookies.get(sessions.cookie))
+    if key is not None:
+        audit("session.end", client=address_of(request.scope), key=key.name)
     response = _document(sessions, signed_in=False)
-    if sessions is not None:
+    if sessions.keys.needs_key:
         response.set_cookie(sessions.cookie, "", max_age=0, path=None, httponly=True, samesite="lax")
     return response
 
 
-def _sessions(request: Request) -> Sessions | None:
-    sessions: Sessions | None = request.app.state.sessions
+def _sessions(request: Request) -> Sessions:
+    sessions: Sessions = request.app.state.sessions
     return sessions
 
 
-def _document(sessions: Sessions | None, *, signed_in: bool) -> Response:
-    response = json_response({"key_required": sessions is not None, "signed_in": signed_in})
+def _document(sessions: Sessions, *, signed_in: bool) -> Response:
+    response = json_response({"key_required": sessions.keys.needs_key, "signed_in": signed_in})
     response.headers["Cache-Control"] = "no-store"
     return response

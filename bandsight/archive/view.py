@@ -16,6 +16,7 @@ from bandsight.attributes.matching import AttributeView, Footprints, matching
 from bandsight.catalog.port import Catalog
 from bandsight.catalog.records import Hit, Scene, Tile
 from bandsight.errors import QueryError
+from bandsight.stages import stage
 from bandsight.vectors.port import Choice, Selection, Similarities, VectorStore
 from bandsight.vectors.scores import Ranked
 
@@ -96,7 +97,8 @@ class View:
         Raises:
             QueryError: The filter cannot be applied to these tiles.
         """
-        return self.store.choose(where)
+        with stage("filter"):
+            return self.store.choose(where)
 
     def select(self, where: Filter, fields: Sequence[str] = ()) -> Selection:
         """Return all tiles that pass a filter.
@@ -108,7 +110,8 @@ class View:
         Raises:
             QueryError: The filter cannot be applied to these tiles.
         """
-        return self.store.select(where, fields)
+        with stage("filter"):
+            return self.store.select(where, fields)
 
     def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
         """Return the cosine of every tile that passes a filter with each vector, shape (q, dim).
@@ -116,7 +119,8 @@ class View:
         Raises:
             QueryError: The filter or the vectors cannot be used.
         """
-        return self.store.similarities(self.checked(vectors), where)
+        with stage("search"):
+            return self.store.similarities(self.checked(vectors), where)
 
     def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return the vectors of tiles, shape (n, dim), in the order of the ids.

@@ -31,6 +31,8 @@ Kind = Literal["tile", "scene"]
 MAX_CHARS = 10_000
 # The parser of text calls itself for every bracket and prefix: some thousands end the process.
 _MAX_DEPTH, _MAX_NODES, _MAX_PREFIXES = 32, 1000, 64
+MAX_VALUES = 2000
+"""Most values that the lists and comparisons of a filter may have together; vertices have a limit of their own."""
 # A wrong value is quoted in an error up to this length.
 _QUOTED_CHARS = 60
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
@@ -83,16 +85,26 @@ def parse_json(value: Any) -> Any:
             ) from error
     if not isinstance(value, (dict, bool)):
         raise QueryError(f"filter: found {_quoted(value)}; need an object with op and args, as CQL2 JSON has it")
-    nodes = 0
+    nodes = values = 0
     waiting: list[tuple[Any, int]] = [(value, 1)]
     while waiting:
         part, depth = waiting.pop()
         nodes += isinstance(part, dict)
+        values += not isinstance(part, (dict, list, bool))
+        if values > MAX_VALUES:
+            raise QueryError(f"filter: more than {MAX_VALUES:,} values; shorten its lists")
         if depth > _MAX_DEPTH or nodes > _MAX_NODES:
             raise QueryError(
                 f"filter: more than {_MAX_NODES} parts, or more than {_MAX_DEPTH} in one another; shorten it"
             )
-        inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        # Coordinates are counted where the geometry is read.
+        inner = (
+            (one for name, one in part.items() if name != "coordinates")
+            if isinstance(part, dict)
+            else part
+            if isinstance(part, list)
+            else ()
+        )
         waiting += [(one, depth + 1) for one in inner]
     return value
 

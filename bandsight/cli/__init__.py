@@ -2,7 +2,7 @@
 
 # The order of the help.
 from bandsight.cli import indexing, jobs, search, labels, layers, alerts, change, maintenance, backups  # noqa: I001
-from bandsight.cli import relocating, reindexing, evaluate, calibrate, serving, sensors
+from bandsight.cli import relocating, reindexing, evaluate, calibrate, serving, keys, sensors
 from bandsight.cli.base import app
 from bandsight.cli.entry_point import main
 
@@ -15,6 +15,7 @@ __all__ = [
     "evaluate",
     "indexing",
     "jobs",
+    "keys",
     "labels",
     "layers",
     "main",

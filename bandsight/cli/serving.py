@@ -22,31 +22,49 @@ def serve(
         str | None,
         typer.Option("--key", help="Key of the clients; safer as BANDSIGHT_KEY.", envvar="BANDSIGHT_KEY"),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", min=1, max=64, help="Processes that answer; each loads the model.", envvar="BANDSIGHT_WORKERS"
+        ),
+    ] = 1,
 ) -> None:
-    """Serve the search API and the page."""
-    import uvicorn
+    """Serve the search API and the page; docs/settings.md lists all settings.
+
+    SIGTERM ends it once running requests are answered. With several workers, SIGHUP replaces them one after another.
+    """
     from pydantic import SecretStr
 
     from bandsight.archive import archive_exists
-    from search_api.app import create_app
-    from search_api.middleware.access import check_exposure
+    from search_api.server import serve as run
     from search_api.service import freeze_gc, open_service
-    from search_api.settings import ApiSettings
+    from search_api.settings import load_settings
 
-    settings = ApiSettings(
-        archive=archive, model=model, device=device, host=host, port=port, key=SecretStr(key) if key else None
+    settings = load_settings(
+        archive=archive,
+        model=model,
+        device=device,
+        host=host,
+        port=port,
+        key=SecretStr(key) if key else None,
+        workers=workers,
     )
-    check_exposure(settings)
+    if settings.allow_anonymous and settings.key is None:
+        say("Anyone who can reach this server may use it (BANDSIGHT_ALLOW_ANONYMOUS), unless keys are made for it.")
     check_port(host, port)
     if not archive_exists(archive):
         say(f"http://{host}:{port}/  (no archive at {archive} yet: the page explains what to do)")
-        uvicorn.run(create_app(settings), host=host, port=port, log_level="warning", proxy_headers=False)
+        run(settings, None)
+        return
+    if workers > 1:
+        say(f"http://{host}:{port}/  ({workers} workers)")
+        run(settings, None)
         return
     service = open_service(settings)
     try:
         freeze_gc()
         say(f"http://{host}:{port}/  (model {service.encoder.name}, {service.encoder.license})")
-        uvicorn.run(create_app(settings, service), host=host, port=port, log_level="warning", proxy_headers=False)
+        run(settings, service)
     finally:
         service.archive.close()
 

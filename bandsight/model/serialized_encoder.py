@@ -2,17 +2,21 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.cancellation import check_cancelled
 from bandsight.model.probabilities import Probabilities
 from bandsight.model.protocol import Encoder
+from bandsight.stages import stage
 
 # Sentences whose vectors are kept: pages of one search, and searches of many users, ask for the same.
 _KEPT = 2048
+# Sentences embedded at a time: in between, others get their turn, and work that nobody waits for ends.
+_AT_ONCE = 16
 
 
 class SerializedEncoder:
@@ -40,12 +44,16 @@ class SerializedEncoder:
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return one unit vector per tile; see `Encoder`."""
         with self._lock:
-            return self._encoder.embed_pixels(pixels, wavelengths)
+            check_cancelled()
+            with stage("encode"):
+                return self._encoder.embed_pixels(pixels, wavelengths)
 
     def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return one unit vector for each cell of each tile; see `Encoder`."""
         with self._lock:
-            return self._encoder.dense(pixels, wavelengths)
+            check_cancelled()
+            with stage("encode"):
+                return self._encoder.dense(pixels, wavelengths)
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
         """Return one unit vector per text; see `Encoder`."""
@@ -55,15 +63,21 @@ class SerializedEncoder:
                 self._vectors.move_to_end(text)
         new = list(dict.fromkeys(text for text in texts if text not in known))
         if new:
-            with self._text_lock:
-                vectors = self._encoder.embed_texts(new)
-            known |= dict(zip(new, vectors, strict=True))
+            known |= dict(zip(new, self._embedded(new), strict=True))
             with self._vectors_lock:
                 # Copies: a row would keep the whole batch in memory.
                 self._vectors |= {text: known[text].copy() for text in new}
                 while len(self._vectors) > _KEPT:
                     self._vectors.popitem(last=False)
         return np.array([known[text] for text in texts], np.float32).reshape(len(texts), self.dim)
+
+    def _embedded(self, texts: list[str]) -> Iterator[NDArray[np.float32]]:
+        for start in range(0, len(texts), _AT_ONCE):
+            with self._text_lock:
+                check_cancelled()
+                with stage("encode"):
+                    vectors = self._encoder.embed_texts(texts[start : start + _AT_ONCE])
+            yield from vectors
 
     @property
     def probabilities(self) -> Probabilities:

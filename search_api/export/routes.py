@@ -92,7 +92,7 @@ def export_router() -> APIRouter:
         ranking = api.ranking(api.question(body.q, body.semantic))
         query = query_of_body(body, api.service.settings.max_hits)
         pages = ResultPages(api.archive, query, ranking, api.root, most=body.limit, vectors=vectors)
-        return _file(api, pages, format_named(format), "bandsight", {})
+        return _file(pages, format_named(format), "bandsight", {})
 
     @router.get(
         "/searches/{search_id}/export",
@@ -145,7 +145,7 @@ def _registered(
     if then is not None and as_registered and api.saved is not None and saved.generation is not None:
         ranking = RegisteredRanking(api.saved.source(), then, saved.generation)
     pages = ResultPages(api.archive, ItemQuery(), ranking, api.root, most=limit, vectors=vectors, facts=facts)
-    return _file(api, pages, chosen, name, facts)
+    return _file(pages, chosen, name, facts)
 
 
 def _known(name: str) -> str:
@@ -166,11 +166,10 @@ def _files() -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "A file, sent while it is made", "content": content, "headers": {GENERATION: header}}}
 
 
-def _file(api: Api, pages: ResultPages, chosen: ExportFormat, name: str, facts: dict[str, Any]) -> Response:
+def _file(pages: ResultPages, chosen: ExportFormat, name: str, facts: dict[str, Any]) -> Response:
     parts = chosen.stream(pages)
     # An error while the first part is made still becomes a problem document, not a file that ends too early.
-    with api.service.exporting:
-        first = next(parts, b"")
+    first = next(parts, b"")
     headers = _headers(pages.generation, chosen, name, facts)
     return StreamingResponse(chain([first], parts), media_type=chosen.media_type, headers=headers)
 

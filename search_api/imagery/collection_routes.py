@@ -20,6 +20,7 @@ from bandsight.raster.warp import TargetGrid
 from bandsight.search.listing import Key, browse
 from bandsight.stac.collection_stats import Holding
 from bandsight.stac.links import JSON
+from bandsight.stages import stage
 from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
 from search_api.etag import cached
 from search_api.imagery.documents import STYLES_SCHEMA, TILEJSON_SCHEMA, image_responses, styles_document, tilejson
@@ -115,7 +116,7 @@ def collection_map_tile(
     scenes = _newest(service, Filter(area=Area.from_box(ground.box), all_of=(collection,)), MOSAIC_SCENES)
     _require_renderable(scenes, params)
     ready = service.pyramids if params.default else None
-    return _mosaic(request, service, scenes, ground, params.render_spec_or_none, ready)
+    return _mosaic(request, scenes, ground, params.render_spec_or_none, ready)
 
 
 @router.get(
@@ -131,12 +132,11 @@ def archive_map_tile(
     ground = map_ground(z, x, y, int(params.size))
     scenes = _newest(service, Filter(area=Area.from_box(ground.box)), MOSAIC_SCENES)
     scenes.sort(key=lambda scene: scene_styles(scene)[0].name != "natural")
-    return _mosaic(request, service, scenes, ground, render_spec, service.pyramids)
+    return _mosaic(request, scenes, ground, render_spec, service.pyramids)
 
 
 def _mosaic(
     request: Request,
-    service: Service,
     scenes: Sequence[Scene],
     ground: TargetGrid,
     spec_of: Callable[[Scene], RenderSpec | None],
@@ -145,7 +145,7 @@ def _mosaic(
     def render() -> Response:
         if not scenes:
             return Response(_nothing(ground.width), media_type=PNG)
-        with service.drawing:
+        with stage("render"):
             return png_response(mosaic_tile(scenes, spec_of, ground, pyramids).rgba())
 
     if pyramids is not None:

@@ -8,6 +8,7 @@ from bandsight.imagery.map_tiles import map_ground, scene_tile, zooms
 from bandsight.imagery.rendering import scene_styles
 from bandsight.imagery.scene_files import check_files
 from bandsight.stac.links import JSON
+from bandsight.stages import stage
 from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
 from search_api.etag import cached
 from search_api.imagery.documents import STYLES_SCHEMA, TILEJSON_SCHEMA, image_responses, styles_document, tilejson
@@ -59,7 +60,7 @@ def scene_map_tile(
     ground, spec = map_ground(z, x, y, int(params.size)), params.render_spec(scene)
 
     def render() -> Response:
-        with service.drawing:
+        with stage("render"):
             return png_response(scene_tile(scene, spec, ground).rgba())
 
     return cached(request, scene.key, render, seconds=SCENE_MAX_AGE_S)

@@ -11,6 +11,7 @@ from bandsight.imagery.scene_files import check_files
 from bandsight.imagery.thumbnails import thumbnail
 from bandsight.imagery.tile_mark import mark_of
 from bandsight.stac.links import GEOTIFF, JSON
+from bandsight.stages import stage
 from search_api.dependencies import ServiceDep, reject_unknown_params
 from search_api.etag import cached
 from search_api.imagery.documents import STYLES_SCHEMA, image_responses, styles_document
@@ -45,7 +46,7 @@ def tile_thumbnail(
     spec = params.render_spec(scene, own_stretch=stretch == "tile")
 
     def render() -> Response:
-        with service.drawing:
+        with stage("render"):
             return png_response(thumbnail(scene, tile, size, spec, transparent=True), mark_of(scene, tile))
 
     return cached(request, scene.key, render, seconds=SCENE_MAX_AGE_S)
@@ -74,7 +75,7 @@ def tile_crop(
     tile, scene = _tile_and_scene(service, tile_id)
 
     def read() -> Response:
-        with service.drawing:
+        with stage("render"):
             data = crop(scene, tile, scale=scale, max_bytes=_MAX_CROP_BYTES)
         headers = {"Content-Disposition": f'attachment; filename="tile-{tile_id}.tif"'}
         return Response(data, media_type=GEOTIFF, headers=headers)

@@ -17,6 +17,7 @@ from bandsight.search.request import query_of_body
 from bandsight.search.resolve import resolve_question, terms_of
 from bandsight.search.saved import request_of_saved
 from bandsight.stac.links import GEOTIFF, JSON
+from bandsight.stages import stage
 from search_api.dependencies import reject_unknown_params, server_url
 from search_api.etag import cached
 from search_api.maps.answers import FILE, MEDIA_TYPES, PNG, file_answer
@@ -93,7 +94,12 @@ ExtentDep = Annotated[ExtentParams, Depends()]
 
 def _file(request: Request, shown: Heatmap, make: Callable[[], bytes], media_type: str) -> Response:
     """Return a file, or 304 to a client that has it."""
-    return cached(request, shown.key, lambda: Response(make(), media_type=media_type), seconds=0)
+
+    def painted() -> Response:
+        with stage("render"):
+            return Response(make(), media_type=media_type)
+
+    return cached(request, shown.key, painted, seconds=0)
 
 
 def _picture(request: Request, shown: Heatmap, canvas: Canvas, style: ScoreStyle) -> Response:

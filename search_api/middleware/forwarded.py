@@ -1,15 +1,12 @@
 """Takes the address at which clients reach the server from the headers of a trusted proxy."""
 
-import ipaddress
 import re
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bandsight.errors import SettingsError
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from search_api.settings import Network, is_trusted
 
 _PREFIX_KEY = "bandsight.prefix"
 _PREFIX = re.compile(r"(/[\w.~-]+)+")
@@ -20,23 +17,6 @@ def prefix(scope: Scope) -> str:
     """Return the path under which the proxy serves this server, e.g. `/bandsight`; empty without one."""
     found: str = scope.get(_PREFIX_KEY, "")
     return found
-
-
-def trusted_networks(proxies: Sequence[str]) -> tuple[Network, ...]:
-    """Return addresses and networks of proxies.
-
-    Args:
-        proxies: Addresses (`127.0.0.1`) or networks (`172.16.0.0/12`).
-
-    Raises:
-        SettingsError: One of them is neither.
-    """
-    try:
-        return tuple(ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
-    except ValueError as error:
-        raise SettingsError(
-            f'BANDSIGHT_TRUSTED_PROXIES: {error}; need addresses or networks, e.g. \'["127.0.0.1", "172.16.0.0/12"]\''
-        ) from None
 
 
 class ForwardedMiddleware:
@@ -75,11 +55,7 @@ class ForwardedMiddleware:
         return next((address for address in reversed(addresses) if not self._is_trusted(address)), None)
 
     def _is_trusted(self, address: str) -> bool:
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(ip in network for network in self._trusted)
+        return is_trusted(address, self._trusted)
 
 
 def _last(headers: Headers, name: str) -> str:

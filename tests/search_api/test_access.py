@@ -11,7 +11,9 @@ from pydantic import SecretStr
 
 from bandsight.errors import SettingsError
 from search_api.app import create_app
-from search_api.sessions import SESSION_DAYS, Sessions, WrongKeyLimit
+from search_api.keys import Key, KeyRing
+from search_api.rate_limits import WrongKeyLimit
+from search_api.sessions import SESSION_DAYS, Sessions
 from search_api.settings import ApiSettings
 from tests.commands import run_command
 from tests.search_api.test_errors import assert_problem
@@ -208,32 +210,42 @@ def test_a_cookie_allows_changes_to_the_servers_own_page_only(
         assert client.get("/searches").json()["searches"] == before
 
 
-@pytest.mark.parametrize("value", ["", ".", "9999999999", "9999999999.", "x.y", f"9999999999.{'0' * 64}", "é.é"])
+@pytest.mark.parametrize(
+    "value", ["", ".", "9999999999", "server.9999999999.", "x.y", f"server.9999999999.{'0' * 64}", "é.é", "server.é.é"]
+)
 def test_made_up_cookies_are_rejected(value: str) -> None:
-    assert not Sessions(KEY).is_session(value)
-    assert not Sessions(KEY).is_session(None)
+    assert Sessions(KeyRing(KEY)).key_of(value) is None
+    assert Sessions(KeyRing(KEY)).key_of(None) is None
+
+
+def server_key(ring: KeyRing) -> Key:
+    key = ring.by_id("server")
+    assert key is not None
+    return key
 
 
 def test_a_session_ends_after_its_days_or_with_a_new_key() -> None:
     now = 0.0
-    sessions = Sessions(KEY, lambda: now)
-    cookie = sessions.issue()
-    assert sessions.is_session(cookie)
-    assert not Sessions(f"{KEY}2", lambda: now).is_session(cookie)
-    assert Sessions(f"{KEY}2").cookie != sessions.cookie
+    ring = KeyRing(KEY)
+    sessions = Sessions(ring, "a", lambda: now)
+    cookie = sessions.issue(server_key(ring))
+    assert sessions.key_of(cookie) == server_key(ring)
+    assert Sessions(KeyRing(f"{KEY}2"), "a", lambda: now).key_of(cookie) is None
+    assert Sessions(ring, "b").cookie != sessions.cookie
     now = SESSION_DAYS * 86_400.0
-    assert not sessions.is_session(cookie)
+    assert sessions.key_of(cookie) is None
 
 
 def test_many_wrong_keys_from_one_address_have_to_wait(serve: Callable[..., TestClient]) -> None:
     with serve(key=SecretStr(KEY)) as client:
+        assert client.get("/version", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
         for _ in range(10):
             assert client.post("/session", json={"key": "a wrong one"}, headers=PAGE).status_code == 401
         for key in ("a wrong one", KEY):
             refused = client.post("/session", json={"key": key}, headers=PAGE)
             assert_problem(refused, 429, "too many wrong keys", "try again in")
             assert 0 < int(refused.headers["retry-after"]) <= 60
-        # Programs with the key are not affected.
+        # Programs whose key was right before are not affected.
         assert client.get("/version", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
 
 

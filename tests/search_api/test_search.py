@@ -224,6 +224,7 @@ def test_openapi_describes_every_route_with_examples(client: TestClient) -> None
         "/version",
         "/healthz",
         "/readyz",
+        "/startupz",
         "/metrics",
         "/imagery/tilejson.json",
         "/imagery/tiles/{z}/{x}/{y}.png",

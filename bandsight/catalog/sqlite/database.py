@@ -19,7 +19,7 @@ from bandsight.catalog.sql.transfer import copy_all, take_over
 from bandsight.catalog.sqlite.catalog import SqliteCatalog
 from bandsight.catalog.sqlite.swap import attach, detach, replace_every_row, replace_rows
 from bandsight.durable import flush
-from bandsight.errors import ArchiveError, BusyError
+from bandsight.errors import ArchiveError, ArchiveReplacedError, BusyError
 
 _FILE = "catalog.sqlite"
 _UNFINISHED = f".{_FILE}.new"
@@ -51,6 +51,7 @@ class SqliteDatabase:
         self.url, self._busy_timeout_s = url, busy_timeout_s
         self._folder = folder_of(url)
         self._file = self._folder / _FILE
+        self._opened: tuple[int, int] | None = None
 
     @cached_property
     def _engine(self) -> Engine:
@@ -85,6 +86,7 @@ class SqliteDatabase:
         """Return the model of a catalog that this version can read; see `CatalogDatabase`."""
         self._need_file()
         try:
+            self._opened = _identity(self._file)
             version = schema_version(self._engine)
             with self._engine.connect() as connection:
                 model = SqliteCatalog(connection).model() if version == HEAD else None
@@ -107,12 +109,14 @@ class SqliteDatabase:
     @contextmanager
     def reading(self) -> Iterator[SqliteCatalog]:
         """Open a transaction that reads; see `CatalogDatabase`."""
+        self._check_file()
         with clear_errors(self._file), self._engine.connect() as connection:
             yield SqliteCatalog(connection)
 
     @contextmanager
     def writing(self) -> Iterator[SqliteCatalog]:
         """Open a transaction that writes; see `CatalogDatabase`."""
+        self._check_file()
         with (
             clear_errors(self._file),
             self._engine.connect().execution_options(writes=True) as connection,
@@ -189,12 +193,31 @@ class SqliteDatabase:
         if "_engine" in self.__dict__:
             self._engine.dispose()
 
+    def _check_file(self) -> None:
+        """Refuse a file that is not the one that was opened: some connections would still read that one.
+
+        Raises:
+            ArchiveReplacedError: It is gone, or another one.
+        """
+        if self._opened is None or self._opened == (found := _identity(self._file)):
+            return
+        what = "gone" if found is None else "not the one that was opened"
+        raise ArchiveReplacedError(f"{self._file}: {what}; put the archive back, or open the new one")
+
     def _need_file(self) -> None:
         if not self.exists():
             raise ArchiveError(
                 f"{self._folder}: no Bandsight archive here; make one with: bandsight index SCENE --archive "
                 f"{self._folder}"
             )
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _drop(catalog: Path) -> None:
@@ -288,12 +311,13 @@ def clear_errors(path: Path) -> Iterator[None]:
     """Turn a failure of SQLite into an error of ours that names the catalog and the way out."""
     try:
         yield
-    except DatabaseError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+    except (DatabaseError, sqlite3.Error) as error:
+        # What a new connection is refused, e.g. by a read-only folder, SQLAlchemy does not wrap.
+        reason = error.orig if isinstance(error, DatabaseError) else error
+        if getattr(reason, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
             raise BusyError(
                 f"{path}: another process has been writing to it for long; try again in a moment"
             ) from error
         raise ArchiveError(
-            f"{path}: {error.orig}; check the disk's space and rights, then run: "
-            f"bandsight verify --archive {path.parent}"
+            f"{path}: {reason}; check the disk's space and rights, then run: bandsight verify --archive {path.parent}"
         ) from error

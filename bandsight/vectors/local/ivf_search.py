@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.stages import stage
 from bandsight.vectors.local.fp16_scan import Fp16Rows
 from bandsight.vectors.local.ivf import IvfIndex, Passing, SearchParams
 from bandsight.vectors.local.scan import slack
@@ -91,7 +92,8 @@ class _Seen:
     def _read(self, state: StoreState, query: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
         unread = rows[self.scores[rows] == -np.inf]
         if len(unread):
-            self.scores[unread] = _scores_of(_rows_of(state, self.ids[unread]), query)
+            with stage("rescore"):
+                self.scores[unread] = _scores_of(_rows_of(state, self.ids[unread]), query)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.stages import stage
 from bandsight.vectors.local.ivf import IvfIndex, SearchParams
 from bandsight.vectors.local.ivf_search import Found, nearest_by_index
 from bandsight.vectors.local.scan import MaskedSegment, scan
@@ -29,6 +30,10 @@ class Chosen:
 
     def search(self, queries: NDArray[np.float32], k: int, *, exact: bool = False) -> list[Ranked]:
         """Search by index where that pays, else by exact scan; see `VectorStore`."""
+        with stage("search"):
+            return self._search(queries, k, exact=exact)
+
+    def _search(self, queries: NDArray[np.float32], k: int, *, exact: bool) -> list[Ranked]:
         state, masks = self.state, self.masks
         queries = np.ascontiguousarray(queries, np.float32)
         k = min(k, masks.survivors)

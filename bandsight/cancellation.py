@@ -1,0 +1,30 @@
+"""Lets long work notice that nobody waits for its result any more."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from bandsight.errors import CancelledWorkError
+
+_IS_CANCELLED: ContextVar[Callable[[], bool] | None] = ContextVar("bandsight_is_cancelled", default=None)
+
+
+@contextmanager
+def cancelled_when(is_cancelled: Callable[[], bool]) -> Iterator[None]:
+    """Make `check_cancelled` raise in the body once a function returns True; threads started in it inherit this."""
+    token = _IS_CANCELLED.set(is_cancelled)
+    try:
+        yield
+    finally:
+        _IS_CANCELLED.reset(token)
+
+
+def check_cancelled() -> None:
+    """Raise if nobody waits for the current work; call it between its steps.
+
+    Raises:
+        CancelledWorkError: Nobody does.
+    """
+    is_cancelled = _IS_CANCELLED.get()
+    if is_cancelled is not None and is_cancelled():
+        raise CancelledWorkError("cancelled: the client has closed the connection")

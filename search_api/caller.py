@@ -1,0 +1,69 @@
+"""Who sends a request: an address, and the key it came with."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope as AsgiScope
+
+from search_api.policies import Scope
+
+_SCOPE_KEY = "bandsight.caller"
+# One customer usually has a whole network of this size.
+_IPV6_PREFIX = 64
+ANY = frozenset(Scope)
+"""All scopes: of a server without keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The client of one request."""
+
+    address: str
+    """Its address; of IPv6, its network."""
+    key: str | None = None
+    """Name of its key; None without one."""
+    scopes: frozenset[Scope] = ANY
+    """What it may do."""
+    rate_per_minute: int | None = None
+    """Limit of its key; the server's when None."""
+    quota_per_day: int | None = None
+    """Quota of its key; none when None."""
+
+    @property
+    def id(self) -> str:
+        """Tells clients apart: the same key at another address is another client."""
+        return self.address if self.key is None else f"{self.key}@{self.address}"
+
+
+def address_of(scope: AsgiScope) -> str:
+    """Return the address of a client, or its network for IPv6."""
+    client = scope.get("client")
+    if not client:
+        return ""
+    host: str = client[0]
+    if ":" not in host:
+        return host
+    try:
+        ip = ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.ip_network((ip, _IPV6_PREFIX), strict=False))
+
+
+def set_caller(scope: AsgiScope, caller: Caller) -> None:
+    """Keep the client with its request."""
+    scope[_SCOPE_KEY] = caller
+
+
+def caller_of(scope: AsgiScope) -> Caller:
+    """Return the client of a request; without access control, its address alone."""
+    found: Caller | None = scope.get(_SCOPE_KEY)
+    return found or Caller(address_of(scope))
+
+
+def caller_of_request(request: HTTPConnection) -> Caller:
+    """Return the client of a request."""
+    return caller_of(request.scope)

@@ -1,0 +1,75 @@
+"""Limits the work of a request: sentences, characters, pictures, values and vertices, each summed over its body."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bandsight.errors import QueryError
+from search_api.settings import RequestSettings
+
+_SENTENCES = frozenset({"text", "labels"})
+_PICTURE, _DATA, _COORDINATES = "image", "data", "coordinates"
+
+
+@dataclass(slots=True)
+class RequestWork:
+    """What the values of a body ask for."""
+
+    sentences: int = 0
+    characters: int = 0
+    pictures: int = 0
+    values: int = 0
+    vertices: int = 0
+
+    @classmethod
+    def of(cls, values: Any) -> "RequestWork":
+        """Return what a body asks for.
+
+        Args:
+            values: As JSON has them; pictures may be bytes.
+        """
+        work = cls()
+        pending: list[tuple[str, Any]] = [("", values)]
+        while pending:
+            name, value = pending.pop()
+            if isinstance(value, dict):
+                work.pictures += name == _PICTURE
+                # Each label is a sentence itself, or has its own.
+                work.values += len(value)
+                pending += [(name if name == "labels" else own, part) for own, part in value.items()]
+            elif isinstance(value, list):
+                if name == _COORDINATES and value and isinstance(value[0], (int, float)):
+                    work.vertices += 1
+                else:
+                    pending += [(name, part) for part in value]
+            else:
+                work.values += 1
+                work._add_text(name, value)
+        return work
+
+    def _add_text(self, name: str, value: object) -> None:
+        if not isinstance(value, str) or name == _DATA:
+            return
+        if name in _SENTENCES:
+            self.sentences += 1
+            self.characters += len(value)
+        elif name == "q":
+            self.sentences += value.count(",") + 1
+            self.characters += len(value)
+
+    def check(self, limits: RequestSettings) -> None:
+        """Check that a request stays within the limits.
+
+        Raises:
+            QueryError: It does not; the message names each sum that is too large.
+        """
+        found = list(self._excess(limits))
+        if found:
+            raise QueryError(f"body: {'; '.join(found)}; split it into several requests")
+
+    def _excess(self, limits: RequestSettings) -> Iterator[str]:
+        for name in ("sentences", "characters", "pictures", "values", "vertices"):
+            count, most = getattr(self, name), getattr(limits, f"max_{name}")
+            if count > most:
+                where = "of its sentences " if name == "characters" else ""
+                yield f"found {count:,} {name} {where}in all, where at most {most:,} are allowed"
