@@ -45,7 +45,7 @@ def _read_archive(metrics: Metrics, service: Service) -> None:
     metrics.generation.set(archive.generation)
     metrics.vectors.set(archive.tile_count)
     metrics.unindexed.set(archive.store.unindexed)
-    metrics.has_index.set(archive.index_figures.get("index") != "none")
+    metrics.has_index.set(archive.store.index_figures.get("index") != "none")
     states = Counter[str](job.state for job in archive.jobs.newest(100, None))
     for state in _JOB_STATES:
         metrics.jobs.labels(state).set(states.get(state, 0))

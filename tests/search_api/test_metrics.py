@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bandsight.archive import Archive
 from bandsight.errors import ArchiveError
 from bandsight.search.recall_check import RecallCheck
+from bandsight.vectors.local import LocalVectorStore
 from search_api.app import create_app
 from search_api.settings import ApiSettings
 from tests.search_api.test_errors import assert_problem
@@ -85,7 +86,7 @@ def test_the_recall_of_searches_is_measured_where_there_is_an_index(
     found = figures(client)
     assert found["bandsight_search_recall_checks",] == 0, "without an index, every search is exact"
     assert math.isnan(found["bandsight_search_recall",])
-    monkeypatch.setattr(Archive, "index_figures", property(lambda _: {"index": "IVF"}))
+    monkeypatch.setattr(LocalVectorStore, "index_figures", property(lambda _: {"index": "IVF"}))
     assert client.post("/search", json=body).status_code == 200
     check.wait()
     found = figures(client)
