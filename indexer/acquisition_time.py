@@ -15,6 +15,7 @@ _WRITTEN = "TIFFTAG_DATETIME"
 _DATE = r"((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
 _DASHED = r"((?:19|20)\d\d)-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
 _CLOCK = r"([01]\d|2[0-3])([0-5]\d)([0-5]\d)"
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _Reader = Callable[[re.Match[str]], datetime | None]
 
 
@@ -42,6 +43,12 @@ def _month_first(match: re.Match[str]) -> datetime | None:
     return parse_time(f"{year}-{month}-{day}T{clock[0]}:{clock[1]}:{clock[2]}")
 
 
+def _named_month(match: re.Match[str]) -> datetime | None:
+    """Return the time of a year of two digits, a month's name, day, hour, minute and second."""
+    year, month, day, *clock = match.groups()
+    return parse_time(f"20{year}-{_MONTHS.index(month.upper()) + 1:02d}-{day}T{clock[0]}:{clock[1]}:{clock[2]}")
+
+
 def _two_digit_year(match: re.Match[str]) -> datetime | None:
     """Return the day of a year of two digits, from 1980 on, month and day."""
     year, month, day = match.groups()
@@ -58,6 +65,8 @@ _NAMES: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (rf"(?<!\d)((?:19|20)\d\d)(\d{{3}})T{_CLOCK}(?!\d)", _ordinal),
         # MOD09A1.A2020001.h18v03, VNP09GA.A2020001: year and day of the year (LP DAAC); EMIT and ECOSTRESS have dates.
         (r"(?:^|[._])A((?:19|20)\d\d)(\d{3})(?=[._]|$)", _ordinal),
+        # The same as NASA's AppEEARS names them: MOD09A1.061_sur_refl_b01_doy2020001_aid0001, later with the time.
+        (rf"_doy((?:19|20)\d\d)(\d{{3}})(?:{_CLOCK})?(?=[_.]|$)", _ordinal),
         # Landsat scene id before Collection 1: sensor, path, row, year and day of the year (USGS).
         (r"(?<![a-z])L[COTEM]\d\d{3}\d{3}((?:19|20)\d\d)(\d{3})", _ordinal),
         # ASTER L1T: AST_L1T_003 05032000 040446: version, month, day, year, time (LP DAAC).
@@ -70,6 +79,9 @@ _NAMES: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (rf"(?<!\d){_DATE}T{_CLOCK}(?:\d{{2,3}})?(?!\d)", _calendar),
         (rf"(?<!\d){_DATE}[_ ]{_CLOCK}(?!\d)", _calendar),
         (rf"(?<!\d){_DASHED}[T_ ]([01]\d|2[0-3])[:-]?([0-5]\d)[:-]?([0-5]\d)", _calendar),
+        (rf"(?<!\d){_DASHED}-([01]\d|2[0-3])-([0-5]\d)-([0-5]\d)(?!\d)", _calendar),
+        # WorldView, GeoEye, QuickBird: 15AUG24101010-M2AS-500: year, month, day, time (Maxar).
+        (rf"(?:^|[_/])(\d\d)({'|'.join(_MONTHS)})(0[1-9]|[12]\d|3[01]){_CLOCK}-[MPS]\d", _named_month),
         # AVIRIS: f970619t01p02r02, flight date and run (JPL).
         (r"(?:^|/)f(\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])t\d\dp", _two_digit_year),
         # Landsat product ids, NAIP and dates that people write.
@@ -77,6 +89,10 @@ _NAMES: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (r"(?<!\d)((?:19|20)\d\d)[-_](0[1-9]|1[0-2])[-_](0[1-9]|[12]\d|3[01])(?!\d)", _calendar),
     )
 )
+
+
+# Sentinel-2 as it lies on AWS: tiles/33/U/UU/2022/2/16/0/R10m/B02.jp2.
+_TILE_FOLDERS = re.compile(r"/tiles/\d{1,2}/[A-Z]/[A-Z]{2}/((?:19|20)\d\d)/(1[0-2]|[1-9])/([12]\d|3[01]|[1-9])/\d+/")
 
 
 def acquired(paths: Iterable[PurePath], tags: Mapping[str, str]) -> tuple[datetime | None, str]:
@@ -93,6 +109,9 @@ def acquired(paths: Iterable[PurePath], tags: Mapping[str, str]) -> tuple[dateti
     for text in dict.fromkeys([path.name for path in paths] + [path.parent.name for path in paths]):
         if (when := time_in_name(text)) is not None:
             return when, "the file name"
+    for path in paths:
+        if found := _TILE_FOLDERS.search(path.as_posix()):
+            return datetime(int(found[1]), int(found[2]), int(found[3]), tzinfo=UTC), "the file's folders"
     when = parse_time(tags.get(_WRITTEN, ""))
     return when, "TIFFTAG_DATETIME, when the file was written" if when else ""
 

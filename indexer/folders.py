@@ -9,6 +9,7 @@ from pathlib import Path
 from bandsight.raster.drivers import in_zip, local_file, place_in_zip
 from bandsight.sensors.groups import group_bands
 from bandsight.sensors.profile import Profile
+from indexer.product_metadata import is_product_folder
 from indexer.sidecar_files import zip_names
 from indexer.source import Source
 from indexer.unreadable import unreadable
@@ -25,6 +26,11 @@ _SAFE = ".SAFE"
 _SAFE_IMAGES = {"IMG_DATA", "measurement"}
 # Sentinel-2's level 2A names the resolution of each file, in m.
 _RESOLUTION = re.compile(r"_(\d\d)m$")
+# The folder of each resolution in Sentinel-2's level 2A, also where the product is kept without its other parts.
+_RESOLUTION_FOLDER = re.compile(r"R(\d\d)m")
+_GRANULE = "GRANULE"
+# Sentinel-2 as it lies on AWS: tiles/33/U/UU/2022/2/16/0.
+_TILE = re.compile(r"/tiles/(\d{1,2}/[A-Z]/[A-Z]{2})/(\d{4}/\d{1,2}/\d{1,2})/(\d+)$")
 
 
 def folder_files(folder: Path, unread: Callable[[OSError], object]) -> Iterator[Path]:
@@ -92,13 +98,21 @@ def _has_header(path: Path) -> bool:
 
 def _is_measurement(path: Path) -> bool:
     parts = path.parts
-    inside = next((at for at, part in enumerate(parts) if part.upper().endswith(_SAFE)), None)
+    inside = next((at for at, part in enumerate(parts) if is_product_folder(part) and _is_whole(parts[at:])), None)
     return inside is None or bool(_SAFE_IMAGES.intersection(parts[inside:]))
+
+
+def _is_whole(parts: Sequence[str]) -> bool:
+    """Say whether a place, from a product's folder on, is one in the product as ESA packs it."""
+    return parts[0].upper().endswith(_SAFE) or _GRANULE in parts
 
 
 def _home(file: Path) -> Path:
     """Return the folder whose files make scenes together: a whole Sentinel product, else the file's own."""
-    return next((parent for parent in file.parents if parent.suffix.upper() == _SAFE), file.parent)
+    product = next((parent for parent in file.parents if is_product_folder(parent.name)), None)
+    if product is not None and _is_whole(file.relative_to(product.parent).parts):
+        return product
+    return file.parent.parent if _RESOLUTION_FOLDER.fullmatch(file.parent.name) else file.parent
 
 
 def _finest(group: Iterable[Path]) -> list[Path]:
@@ -107,16 +121,20 @@ def _finest(group: Iterable[Path]) -> list[Path]:
     for file in sorted(group):
         found = _RESOLUTION.search(file.stem)
         band, metres = (file.stem[: found.start()], int(found[1])) if found else (file.stem, 0)
+        if folder := _RESOLUTION_FOLDER.fullmatch(file.parent.name):
+            metres = int(folder[1])
         if band not in best or metres < best[band][0]:
             best[band] = metres, file
     return sorted(file for _, file in best.values())
 
 
 def _name(home: Path, stem: str, group: Sequence[Path]) -> str:
-    if home.suffix.upper() == _SAFE:
+    if is_product_folder(home.name) and _is_whole(group[0].relative_to(home.parent).parts):
         return home.stem
     if len(group) == 1:
         return group[0].name
+    if tile := _TILE.search(home.as_posix()):
+        return f"{tile[1].replace('/', '')}_{tile[2].replace('/', '-')}_{tile[3]}"
     zipped = in_zip(str(home))
     folder = Path(zipped[0]).stem if zipped and not zipped[1] else home.name
     return folder if not stem or stem == folder else f"{folder}/{stem}"

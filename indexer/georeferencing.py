@@ -10,6 +10,7 @@ from rasterio.io import DatasetReader
 from rasterio.transform import from_bounds
 
 from bandsight.errors import SceneError
+from bandsight.geo.footprint import footprint
 from bandsight.raster.drivers import local_file, stored
 from indexer.sidecar import Sidecar, sidecar_path
 
@@ -108,6 +109,25 @@ def aligned(one: Affine, other: Affine) -> bool:
     step = ~one @ other
     size = max(abs(step.a), abs(step.e))
     return bool(max(abs(step.b), abs(step.d)) < 1e-6 * size and step.a > 0 and step.e > 0)
+
+
+def check_disk(name: str, dataset: DatasetReader) -> None:
+    """Refuse a picture of the whole Earth as a geostationary satellite sees it: its edge lies in space.
+
+    Raises:
+        SceneError: It is one.
+    """
+    crs = dataset.crs
+    if crs is None or "geostationary" not in crs.to_wkt().lower():
+        return
+    t = dataset.transform
+    try:
+        footprint((t.a, t.b, t.c, t.d, t.e, t.f), crs_text(crs), 0, 0, dataset.width, dataset.height)
+    except SceneError as error:
+        raise SceneError(
+            f"{name}: seen from a geostationary satellite, and its edge lies in space; cut out a part of the "
+            "Earth: rio warp FILE out.tif --dst-crs EPSG:4326 --bounds WEST SOUTH EAST NORTH --res DEGREES"
+        ) from error
 
 
 def gsd_m(affine: Affine, crs: CRS, height: int) -> float:

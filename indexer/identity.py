@@ -20,8 +20,8 @@ class Fingerprint:
     """What a scene is, and which version of it."""
 
     identity: str
-    """A STAC collection and item, URLs without what they are signed with, or names and content of files: the same
-    wherever the scene lies."""
+    """A STAC collection and item, URLs without what they are signed with, or the content of files: the same wherever
+    the scene lies and whatever its files are called."""
     version: str
     """Changes when the scene's files or their sidecars do."""
 
@@ -38,16 +38,16 @@ def fingerprint(source: Source) -> Fingerprint:
         SceneError: A file cannot be read.
     """
     source.check()
-    content, version = hashlib.sha256(), hashlib.sha256(source.version.encode())
+    parts, version = [], hashlib.sha256(source.version.encode())
     for href in source.hrefs:
         path = local_file(href)
         if path is None:
-            content.update(f"{href.partition('?')[0]}|".encode())
+            parts.append(f"{href.partition('?')[0]}|".encode())
             version.update(f"{source.version or remote_version(href)}|".encode())
             continue
         check_local(path, href)
-        # A part of a file is named by what comes behind the file's own place.
-        content.update(f"{raster_path(href).name}|".encode())
+        # A part of a file is named by what comes behind the file's own place; the file's own name may change.
+        inner = "" if href == str(path) else raster_path(href).name
         for file in _with_sidecar(path):
             try:
                 facts = file.stat()
@@ -57,9 +57,11 @@ def fingerprint(source: Source) -> Fingerprint:
                 raise SceneError(f"{file}: cannot be read ({error.strerror}); check the path and its rights") from error
             version.update(ends)
             if file is path:
-                content.update(f"{file.name}|{facts.st_size}|".encode() + ends)
+                parts.append(f"{inner}|{facts.st_size}|".encode() + ends)
     stated = source.metadata.identity if source.metadata else ""
-    own = f"sha256:{content.hexdigest()}"
+    # In an order that does not depend on names.
+    digests = sorted(hashlib.sha256(part).digest() for part in parts)
+    own = f"sha256:{hashlib.sha256(b''.join(digests)).hexdigest()}"
     # An item without a collection shares its id with items of other catalogues.
     identity = stated if stated.startswith("stac:") and "/" in stated else f"{stated}|{own}" if stated else own
     return Fingerprint(identity=identity, version=version.hexdigest())

@@ -226,7 +226,7 @@ class Job:
         self._batches.add(task.wavelengths, pending)
 
     def _relocate(self, known: Recognised) -> None:
-        """Keep where the files of an unchanged scene lie now."""
+        """Keep where the files of a scene lie now."""
         scene, moved, source = known.scene, known.moved, known.spec.source.as_dict()
         if scene is not None:
             self._writer.do(self._move, scene.id, moved, source)

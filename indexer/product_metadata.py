@@ -16,6 +16,9 @@ from indexer.sidecar_files import list_folder, read_text
 
 _MTL_LINE = re.compile(r'^\s*(\w+)\s*=\s*"?([^"\n]*?)"?\s*$', re.MULTILINE)
 _S2_BAND = re.compile(r"_(B(?:0[1-9]|1[0-2]|8A))(?:_\d0m)?$")
+_PRODUCT_FOLDER = re.compile(
+    r".*\.SAFE|S2[A-D]_MSIL(?:1C|2A)_\d{8}T\d{6}_N\d{4}_R\d{3}_T\w{5}_\d{8}T\d{6}", re.IGNORECASE
+)
 _MTL_NUMBERS = {
     "CLOUD_COVER": "eo:cloud_cover",
     "SUN_ELEVATION": "view:sun_elevation",
@@ -88,16 +91,22 @@ def read_product_metadata(hrefs: Sequence[str]) -> SceneMetadata:
         SceneError: A metadata file is there but is damaged.
     """
     paths = {href: PurePath(href) for href in hrefs}
-    root = next((parent for parent in paths[hrefs[0]].parents if parent.suffix.upper() == ".SAFE"), None)
-    if root is not None:
-        return _safe(root, paths)
+    root = next((parent for parent in paths[hrefs[0]].parents if is_product_folder(parent.name)), None)
+    if root is not None and (found := _safe(root, paths)) is not None:
+        return found
     folder = paths[hrefs[0]].parent
     for file in list_folder(folder):
         if _belongs(file, "_MTL", paths.values()):
             return _mtl(folder / file)
         if _belongs(file, "-METADATA.XML", paths.values()):
-            return _enmap(folder / file, hrefs)
+            read = _desis if file.upper().startswith("DESIS") else _enmap
+            return read(folder / file, hrefs)
     return SceneMetadata()
+
+
+def is_product_folder(name: str) -> bool:
+    """Say whether a folder is that of a Sentinel product, with its ending .SAFE or, of Sentinel-2, without."""
+    return bool(_PRODUCT_FOLDER.fullmatch(name))
 
 
 def _belongs(file: str, ending: str, paths: Iterable[PurePath]) -> bool:
@@ -140,12 +149,12 @@ def _mtl(path: PurePath) -> SceneMetadata:
     return SceneMetadata(by=path.name, acquired=when, properties=properties, hints=hints)
 
 
-def _safe(root: PurePath, paths: Mapping[str, PurePath]) -> SceneMetadata:
+def _safe(root: PurePath, paths: Mapping[str, PurePath]) -> SceneMetadata | None:
     files = list_folder(root)
     product = next((name for name in files if re.fullmatch(r"MTD_MSIL(1C|2A)\.xml", name)), None)
     if product is not None:
         return _sentinel2(root, product, paths)
-    return _sentinel1(root) if "manifest.safe" in files else SceneMetadata()
+    return _sentinel1(root) if "manifest.safe" in files else None
 
 
 def _sentinel2(root: PurePath, product: str, paths: Mapping[str, PurePath]) -> SceneMetadata:
@@ -195,7 +204,7 @@ def _sentinel2_sun(paths: Mapping[str, PurePath]) -> dict[str, Any]:
             found = _numbers(texts, {"ZENITH_ANGLE": "zenith", "AZIMUTH_ANGLE": "view:sun_azimuth"})
             zenith = found.pop("zenith", None)
             return found if zenith is None else found | {"view:sun_elevation": 90 - zenith}
-        if parent.suffix.upper() == ".SAFE":
+        if is_product_folder(parent.name):
             break
     return {}
 
@@ -227,6 +236,26 @@ def _enmap(path: PurePath, hrefs: Sequence[str]) -> SceneMetadata:
     texts = _texts(tree)
     pictures = {href: bands for href in hrefs if "SPECTRAL_IMAGE" in PurePath(href).name.upper()}
     properties = {"platform": "enmap", **_numbers(texts, {"cloudCover": "eo:cloud_cover"})}
+    return SceneMetadata(
+        by=path.name, acquired=parse_time(texts.get("startTime", "")), properties=properties, bands=pictures
+    )
+
+
+def _desis(path: PurePath, hrefs: Sequence[str]) -> SceneMetadata:
+    """Read a DESIS METADATA.xml (DLR, DESIS product guide: wavelengths and widths are in nm)."""
+    tree = _xml(path)
+    bands = []
+    for node in _all(tree, "band"):
+        texts = _texts(node)
+        if "wavelengthCenterOfBand" in texts:
+            width = texts.get("wavelengthWidthOfBand")
+            centre = float(texts["wavelengthCenterOfBand"]) / 1000
+            bands.append(BandMetadata(wavelength_um=centre, fwhm_um=float(width) / 1000 if width else None))
+    texts = _texts(tree)
+    pictures = {href: tuple(bands) for href in hrefs if "SPECTRAL_IMAGE" in PurePath(href).name.upper()}
+    properties = {"platform": "iss", "instruments": ["desis"]} | _numbers(
+        texts, {"cloudCoverPercentage": "eo:cloud_cover"}
+    )
     return SceneMetadata(
         by=path.name, acquired=parse_time(texts.get("startTime", "")), properties=properties, bands=pictures
     )

@@ -49,14 +49,16 @@ class Recognised:
     @property
     def moved(self) -> dict[str, str]:
         """Where its files were and where they are now; empty where nothing has moved."""
-        if self.scene is None or not self.unchanged:
+        if self.scene is None:
             return {}
-        kept = (self.scene.source or {}).get("hrefs", ())
-        pairs = zip(kept, self.spec.source.hrefs, strict=len(kept) == len(self.spec.source.hrefs))
+        kept, now = (self.scene.source or {}).get("hrefs", ()), self.spec.source.hrefs
+        pairs = zip(kept, now, strict=True) if len(kept) == len(now) else ((self.scene.href, now[0]),)
         return {old: new for old, new in pairs if old != new}
 
 
-def recognise(archive: Archive, spec: SceneSpec, found: Fingerprint, model: str) -> Recognised:
+def recognise(
+    archive: Archive, spec: SceneSpec, found: Fingerprint, model: str, before: Mapping[str, Source] | None = None
+) -> Recognised:
     """Return whether a scene is in an archive, wherever it lay then, and with which options.
 
     Args:
@@ -64,10 +66,12 @@ def recognise(archive: Archive, spec: SceneSpec, found: Fingerprint, model: str)
         spec: The scene and the options that were given.
         found: What it is.
         model: Digest of the model.
+        before: Scenes of the same job that come before this one, by identity.
     """
     identity = found.identity
-    scene = _same(archive, identity, spec.source)
-    if scene is None and _of_identity(archive, identity):
+    first = (before or {}).get(identity)
+    scene = None if first else _same(archive, identity, spec.source)
+    if first or (scene is None and _of_identity(archive, identity)):
         # A copy: the file that was indexed is still where it was.
         identity = f"{identity}|{spec.source.hrefs[0]}"
         scene = _same(archive, identity, spec.source)
@@ -102,6 +106,12 @@ def _same(archive: Archive, identity: str, source: Source) -> Scene | None:
         if there is None or here is None or not there.exists() or _same_file(there, here):
             return scene
     return None
+
+
+def is_repeated(source: Source, first: Source) -> bool:
+    """Say whether a scene is one of the same identity once more, by another name or signature, and not a copy."""
+    one, other = local_file(source.hrefs[0]), local_file(first.hrefs[0])
+    return one is None or other is None or (source.hrefs == first.hrefs) or (one != other and _same_file(one, other))
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -4,13 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from bandsight.catalog.records import SceneRecord
@@ -20,31 +19,27 @@ from bandsight.raster.bands import BandRef
 from bandsight.raster.byte_scaling import ByteScaling
 from bandsight.raster.collar import find_collar
 from bandsight.raster.decisions import BandDecision, Decisions, FileDecision, QualityDecision
-from bandsight.raster.drivers import local_file, raster_path, stored, subdataset
+from bandsight.raster.drivers import raster_path, stored
 from bandsight.raster.masks import file_mask
 from bandsight.raster.open_files import OpenFiles
 from bandsight.raster.orientation import is_aligned, is_askew, north_up, swaps_axes
+from bandsight.raster.palette import with_bands
 from bandsight.raster.scene_raster import FileGrid, QualityBand, SceneRaster, Transform
 from bandsight.sensors.listing import rule_text
 from bandsight.sensors.match import Match, match
 from bandsight.sensors.profile import Profile
-from bandsight.sensors.raster_info import RasterInfo
 from indexer.acquisition_time import acquired
 from indexer.datetimes import parse_time
-from indexer.georeferencing import check_degrees, crs_of, crs_text, gsd_m, transform_of
+from indexer.file_facts import by_part, raster_info
+from indexer.georeferencing import check_degrees, check_disk, crs_of, crs_text, gsd_m, transform_of
 from indexer.product_metadata import SceneMetadata, read_product_metadata
-from indexer.sidecar import Sidecar, read_sidecar, sidecar_path
+from indexer.sidecar import Sidecar, read_sidecar
 from indexer.source import Source
 from indexer.stretch_limits import StretchLimits, limits
 from indexer.subdatasets import open_rasters
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 # Largest block that is decoded in one piece.
 _MAX_BLOCK = 512 << 20
-# Side of the overview in which an alpha band is looked at, pixels.
-_ALPHA_PX = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -142,15 +137,13 @@ def _open_scene(
     datasets: dict[str, DatasetReader] = {}
     try:
         open_rasters(source.hrefs, datasets)
-        sidecars = _by_part({href: read_sidecar(href) for href in datasets})
-        infos = [_info(href, datasets[href], sidecars[href], metadata) for href in datasets]
-        opened = _Opened(
-            source=source,
-            datasets=datasets,
-            sidecars=sidecars,
-            metadata=metadata,
-            matched=match(infos, sensor, profiles, force=force),
-        )
+        sidecars = by_part({href: read_sidecar(href) for href in datasets})
+        infos = [raster_info(href, datasets[href], sidecars[href], metadata) for href in datasets]
+        check_disk(source.name, next(iter(datasets.values())))
+        matched = match(infos, sensor, profiles, force=force)
+        for band in matched.bands:
+            datasets[band.href] = with_bands(datasets[band.href], band.index)
+        opened = _Opened(source=source, datasets=datasets, sidecars=sidecars, metadata=metadata, matched=matched)
         applied = force or not opened.matched.not_applied
         own_key = key if applied or plain_key is None else plain_key
         return _settle(opened, own_key, dict(tiling), sensor if applied else None, identity)
@@ -233,15 +226,7 @@ def _footprint(raster: SceneRaster, raw: DatasetReader) -> Footprint:
     """Return what a scene covers: of a rotated file, the ground under its own grid, not the empty corners around it."""
     if is_askew(raw.transform) and not is_askew(Affine(*raster.transform)):
         return footprint(_six(raw.transform), raster.crs, 0, 0, raw.width, raw.height)
-    try:
-        return footprint(raster.transform, raster.crs, 0, 0, raster.width, raster.height)
-    except SceneError as error:
-        if "geostationary" not in raster.crs.lower():
-            raise
-        raise SceneError(
-            f"{raster.name}: seen from a geostationary satellite, and its edge lies in space; cut out a part of the "
-            "Earth: rio warp FILE out.tif --dst-crs EPSG:4326 --bounds WEST SOUTH EAST NORTH --res DEGREES"
-        ) from error
+    return footprint(raster.transform, raster.crs, 0, 0, raster.width, raster.height)
 
 
 def _notes(opened: _Opened) -> tuple[str, ...]:
@@ -416,69 +401,3 @@ def _quality(opened: _Opened, grid: _Grid) -> QualityBand | None:
     if not is_aligned(~transform @ grid.transform):
         raise SceneError(f"{href}: lies on another grid than the bands of its scene; leave it out or warp it")
     return QualityBand(quality=matched.quality, href=href, transform=transform)
-
-
-def _info(href: str, dataset: DatasetReader, sidecar: Sidecar, metadata: SceneMetadata) -> RasterInfo:
-    raw = stored(dataset)
-    band_tags = [{**raw.tags(i), **raw.tags(i, ns="IMAGERY")} for i in range(1, raw.count + 1)]
-    return RasterInfo(
-        href=href,
-        path=raster_path(href),
-        count=raw.count,
-        dtype=raw.dtypes[0],
-        descriptions=_descriptions(href, raw),
-        tags=raw.tags(),
-        band_tags=tuple(band_tags),
-        colorinterp=tuple(interp.name for interp in raw.colorinterp),
-        wavelengths_um=sidecar.wavelengths_um,
-        sensor=sidecar.sensor,
-        stated=metadata.bands.get(href, ()),
-        stated_by=metadata.by,
-        hints=metadata.hints,
-        sidecar=_sidecar_name(href),
-        platform=str(metadata.properties.get("platform") or ""),
-        true_alpha=_is_opacity(raw),
-    )
-
-
-def _descriptions(href: str, raw: DatasetReader) -> tuple[str | None, ...]:
-    """Return the description of each band; a part of a container that has none is described by its own name."""
-    part = subdataset(href)
-    if part is None or raw.count > 1 or any(raw.descriptions):
-        return tuple(raw.descriptions)
-    return (part[1].rsplit("/", 1)[-1],)
-
-
-def _by_part(sidecars: Mapping[str, Sidecar]) -> dict[str, Sidecar]:
-    """Return sidecars with the wavelengths of a container's parts given to each part, in their order."""
-    parts: dict[Path | None, list[str]] = {}
-    for href in sidecars:
-        parts.setdefault(local_file(href), []).append(href)
-    found = dict(sidecars)
-    for file, hrefs in parts.items():
-        waves = sidecars[hrefs[0]].wavelengths_um
-        if file is not None and len(hrefs) > 1 and waves is not None and len(waves) == len(hrefs):
-            found |= {
-                href: replace(sidecars[href], wavelengths_um=(wave,)) for href, wave in zip(hrefs, waves, strict=True)
-            }
-    return found
-
-
-def _sidecar_name(href: str) -> str:
-    file = local_file(href)
-    return "" if file is None else sidecar_path(file).name
-
-
-def _is_opacity(dataset: DatasetReader) -> bool:
-    """Say whether the band that is tagged as alpha, if there is one, has the numbers of opacity only."""
-    alpha = [i for i, colour in enumerate(dataset.colorinterp, 1) if colour.name == "alpha"]
-    if not alpha:
-        return True
-    shape = (min(dataset.height, _ALPHA_PX), min(dataset.width, _ALPHA_PX))
-    try:
-        numbers = np.unique(dataset.read(alpha[-1], out_shape=shape))
-    except RasterioError:
-        # Reading the tiles will report it.
-        return True
-    full = (1, 255, np.iinfo(numbers.dtype).max) if numbers.dtype.kind in "iu" else (1, 255)
-    return bool(numbers[-1] in (0, *full) and np.isin(numbers, (0, numbers[-1])).all())

@@ -11,7 +11,7 @@ from bandsight.sensors.profile import Profile
 from indexer.checkpoints import CheckpointFolder
 from indexer.executor import Executor
 from indexer.identity import Fingerprint, fingerprint
-from indexer.recognition import Recognised, SceneSpec, recognise
+from indexer.recognition import Recognised, SceneSpec, is_repeated, recognise
 from indexer.scene import RasterScene
 from indexer.scheduling import ahead
 from indexer.source import Source
@@ -44,7 +44,7 @@ class SceneFeed:
     skipped: Callable[[Source], None]
     """Called for each scene that needs nothing."""
     moved: Callable[[Recognised], None]
-    """Called for each unchanged scene whose files lie somewhere else now."""
+    """Called for each scene whose files lie somewhere else now, or have other names."""
     failed: Callable[[Source, str, Exception], None]
     """Called for each scene that has no key: the scene, what stands in for its key, and the error."""
 
@@ -53,10 +53,16 @@ class SceneFeed:
         return ahead(self._openings(specs), _OPEN_AHEAD)
 
     def _openings(self, specs: Sequence[SceneSpec]) -> Iterator[tuple[Recognised, Opening]]:
+        before: dict[str, Source] = {}
         for number, (spec, pending) in enumerate(ahead(self._fingerprints(specs), _ASK_AHEAD)):
             source = spec.source
             try:
-                known = recognise(self.archive, spec, pending.result(), self.model)
+                found = pending.result()
+                first = before.setdefault(found.identity, source)
+                if first is not source and is_repeated(source, first):
+                    self.skipped(source)
+                    continue
+                known = recognise(self.archive, spec, found, self.model, before if first is not source else None)
             except Exception as error:  # noqa: BLE001  (no bad scene stops a job, whatever is wrong with it)
                 problem = f"{source.hrefs[0]}: {error}"
                 if problem in self.known_failures:
@@ -66,8 +72,9 @@ class SceneFeed:
                 continue
             if known.unchanged:
                 CheckpointFolder.drop_left(self.archive.path, known.key)
-                if known.moved:
-                    self.moved(known)
+            if known.moved:
+                # Also where it is indexed anew, so that it takes the place of what there was.
+                self.moved(known)
             if known.unchanged or known.key in self.known_failures:
                 self.skipped(source)
                 continue

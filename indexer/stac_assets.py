@@ -9,22 +9,29 @@ from urllib.parse import unquote, urlsplit
 import pystac
 
 from bandsight.raster.drivers import is_remote, raster_path
+from bandsight.sensors.band_names import bare_stem
+from bandsight.sensors.groups import is_no_picture
 from bandsight.sensors.profile import Profile
 from bandsight.sensors.raster_info import BandMetadata
 
 _RASTERS = (
     "image/tiff",
     "image/vnd.stac.geotiff",
+    "image/x.geotiff",
+    "image/geotiff",
+    "application/x-hdf5",
     "image/jp2",
     "application/netcdf",
     "application/x-netcdf",
     "image/png",
 )
+# Says nothing of what is in a file: its ending counts.
+_ANY_TYPE = {"", "application/octet-stream", "binary/octet-stream"}
 _ENDINGS = {".tif", ".tiff", ".jp2", ".nc", ".img"}
 _NO_DATA_ROLES = {"thumbnail", "overview", "visual", "metadata"}
 _NO_DATA_KEYS = {"thumbnail", "visual", "preview", "rendered_preview", "tilejson"}
 # Assets shown instead of data, which are indexed where an item has nothing else.
-_VISUAL = "visual"
+_VISUAL, _SHOWN = "visual", {"visual", "overview"}
 _METRES = re.compile(r"(?:^|[_-])(\d+)m$")
 
 
@@ -43,14 +50,16 @@ def data_assets(item: pystac.Item, profiles: Sequence[Profile]) -> dict[str, pys
         return _visual(item)
     masks = {key: asset for key, asset in rasters.items() if _is_quality(asset, profiles)}
     pictures = {key: asset for key, asset in rasters.items() if key not in masks}
+    named = {key: asset for key, asset in pictures.items() if not is_no_picture(raster_path(asset.href).stem)}
+    pictures = named or pictures
     chosen = _first_of(
         {key: asset for key, asset in pictures.items() if any(b.common_name or b.wavelength_um for b in bands(asset))},
         {key: asset for key, asset in pictures.items() if _is_known(asset, profiles)},
         {key: asset for key, asset in pictures.items() if bands(asset)},
     )
     if chosen is None:
-        with_role = {key: asset for key, asset in rasters.items() if "data" in (asset.roles or ())}
-        return with_role or rasters
+        with_role = {key: asset for key, asset in pictures.items() if "data" in (asset.roles or ())}
+        return (with_role or pictures or rasters) | _one_mask(masks)
     finest: dict[tuple[Any, ...], str] = {}
     for key in sorted(chosen, key=lambda one: _resolution(one, chosen[one])):
         # Some catalogues hold each band at several resolutions, or as COG and as JP2: the first of a kind is theirs to
@@ -61,7 +70,11 @@ def data_assets(item: pystac.Item, profiles: Sequence[Profile]) -> dict[str, pys
 
 def bands(asset: pystac.Asset) -> tuple[BandMetadata, ...]:
     """Return what an asset states about its bands: STAC 1.1 `bands`, or `eo:bands` before it; empty for nothing."""
-    listed: Iterable[Mapping[str, Any]] = asset.extra_fields.get("bands") or asset.extra_fields.get("eo:bands") or ()
+    listed: Iterable[Any] = asset.extra_fields.get("bands") or asset.extra_fields.get("eo:bands") or ()
+    if all(isinstance(band, int) for band in listed):
+        # Before STAC 0.8: places in the item's own list.
+        of_item = asset.owner.properties.get("eo:bands", []) if isinstance(asset.owner, pystac.Item) else []
+        listed = [of_item[at] for at in listed if 0 <= at < len(of_item)]
     found = tuple(
         BandMetadata(
             name=band.get("name"),
@@ -96,7 +109,9 @@ def href(asset: pystac.Asset) -> str:
     alternates = asset.extra_fields.get("alternate")
     others = alternates.values() if isinstance(alternates, Mapping) else ()
     places = [asset.get_absolute_href() or asset.href]
-    places += [str(one["href"]) for one in others if isinstance(one, Mapping) and one.get("href")]
+    owner = asset.owner.get_self_href() if asset.owner is not None else None
+    named = [str(one["href"]) for one in others if isinstance(one, Mapping) and one.get("href")]
+    places += [pystac.utils.make_absolute_href(place, owner) if owner else place for place in named]
     return next((local for place in places if _can_open(local := _local(place))), _local(places[0]))
 
 
@@ -121,7 +136,7 @@ def _visual(item: pystac.Item) -> dict[str, pystac.Asset]:
     found = {
         key: asset
         for key, asset in item.assets.items()
-        if _is_raster(asset) and (key.lower() == _VISUAL or _VISUAL in (asset.roles or ()))
+        if _is_raster(asset) and (key.lower() == _VISUAL or _SHOWN.intersection(asset.roles or ()))
     }
     return dict(list(found.items())[:1])
 
@@ -141,11 +156,11 @@ def _is_data(key: str, asset: pystac.Asset) -> bool:
 
 def _is_raster(asset: pystac.Asset) -> bool:
     kind = (asset.media_type or "").split(";")[0].strip().lower()
-    return kind in _RASTERS or (not kind and raster_path(asset.href).suffix.lower() in _ENDINGS)
+    return kind in _RASTERS or (kind in _ANY_TYPE and raster_path(asset.href).suffix.lower() in _ENDINGS)
 
 
 def _is_quality(asset: pystac.Asset, profiles: Sequence[Profile]) -> bool:
-    stem = raster_path(asset.href).stem
+    stem = bare_stem(raster_path(asset.href).stem)
     return any(quality.file.search(stem) for profile in profiles for quality in profile.quality)
 
 
@@ -156,7 +171,7 @@ def _is_known(asset: pystac.Asset, profiles: Sequence[Profile]) -> bool:
     return any(
         profile.product is not None
         and profile.product.search(place)
-        and any(band.file and band.file.search(path.stem) for band in profile.bands)
+        and any(band.file and band.file.search(bare_stem(path.stem)) for band in profile.bands)
         for profile in profiles
     )
 

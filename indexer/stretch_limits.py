@@ -118,7 +118,11 @@ class _Samples:
 
     def seen_by(self, rule: Scaling, position: int) -> NDArray[np.float32]:
         """Return them as a rule takes them."""
-        return decibel(self.of(position), rule.to_db) if rule.to_db else self.of(position)
+        numbers = self.of(position)
+        if not rule.to_db:
+            return numbers
+        # Zeros among the speckle are data, and have no dB.
+        return decibel(numbers[numbers > 0] if (numbers > 0).any() else numbers, rule.to_db)
 
 
 def _plausible(rules: Sequence[Scaling], samples: _Samples, at: Sequence[int], sensor: str, name: str) -> Scaling:

@@ -11,6 +11,8 @@ from bandsight.raster.drivers import open_raster, raster_path, stored, subdatase
 # A container with more parts than this is a data cube to be indexed part by part.
 _MAX_PARTS = 500
 _SHOWN = 8
+# Groups in NASA's EMIT products (LP DAAC, user guides).
+_EMIT_TABLE, _EMIT_PLACES = ":/location/glt_", (":/location/", ":/sensor_band_parameters/")
 # Products of hydrographic offices (IHO), by GDAL's driver.
 _NO_IMAGERY = {"S104": "water levels (S-104)", "S111": "surface currents (S-111)"}
 # In the name of a part of a NetCDF file, GDAL 3.12 has quotes around the path and GDAL 3.10 has none. Without them, a
@@ -29,9 +31,16 @@ def open_rasters(hrefs: Iterable[str], into: dict[str, DatasetReader]) -> None:
         if dataset.count:
             into[href] = dataset
             continue
-        parts = [_QUOTED.sub(r"\1:\2:", part) for part in dataset.subdatasets]
+        parts = _pictures([_QUOTED.sub(r"\1:\2:", part) for part in dataset.subdatasets])
         dataset.close()
         into.update(_largest(href, parts))
+
+
+def _pictures(parts: list[str]) -> list[str]:
+    """Return the parts of a container without those that only say where EMIT's pixels lie."""
+    if not any(_EMIT_TABLE in part for part in parts):
+        return parts
+    return [part for part in parts if not any(group in part for group in _EMIT_PLACES)]
 
 
 def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:

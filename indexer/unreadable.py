@@ -5,8 +5,8 @@ from pathlib import Path
 
 # The first bytes of HDF4 (The HDF Group, HDF4 specification).
 _HDF4 = b"\x0e\x03\x13\x01"
+_HIMAWARI = re.compile(r"HS_H\d\d_\d{8}_\d{4}_B\d\d_", re.IGNORECASE)
 _PACKED_TWICE = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_EMIT = re.compile(r"EMIT_L\w+_(?:RFL|RAD|OBS|MIN)\w*_\d{8}T\d{6}_", re.IGNORECASE)
 
 
 def unreadable(file: Path) -> str | None:
@@ -18,15 +18,15 @@ def unreadable(file: Path) -> str | None:
     lower = file.name.lower()
     if lower.endswith(_PACKED_TWICE):
         return f"{file}: a compressed tar would be unpacked anew for every tile; unpack it: tar -xf {file.name}"
+    if _HIMAWARI.match(file.name):
+        return (
+            f"{file}: Himawari Standard Data, which needs a driver that GDAL does not have; satpy reads it (its reader "
+            "ahi_hsd) and writes GeoTIFF: cut out a part of the Earth"
+        )
     if lower.endswith(".hdf") and _begins_with(file, _HDF4):
         return (
             f"{file}: HDF4, which needs a driver that Bandsight's GDAL does not have; get the product as GeoTIFF "
             "(NASA's AppEEARS converts it), or convert its bands with a GDAL that reads HDF4"
-        )
-    if _EMIT.match(file.name) and lower.endswith(".nc"):
-        return (
-            f"{file}: EMIT in the geometry of the sensor; orthorectify it by the lookup table in it (NASA's EMIT tools "
-            "write an ENVI file with wavelengths), and pass that"
         )
     return None
 

@@ -24,6 +24,7 @@ from rasterio.vrt import WarpedVRT
 
 from bandsight.errors import SceneError
 from bandsight.raster.gdal_vsi import forget
+from bandsight.raster.lookup_table import orthorectified
 from bandsight.raster.orientation import is_askew, upright_grid
 from bandsight.raster.signing import signed
 
@@ -143,7 +144,8 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS, *, upright: 
     """Return an open raster; the caller closes it.
 
     One that is placed by ground control points or by RPCs alone is warped on the fly, to UTM or a polar projection; one
-    whose grid is rotated by something else than right angles, to a grid north up in its own CRS.
+    whose grid is rotated by something else than right angles, to a grid north up in its own CRS. EMIT is orthorectified
+    by its lookup table.
 
     Args:
         href: A path, a URL (http, https, s3, gs, az), a place in a zip, or a part of a NetCDF or HDF5 file.
@@ -269,6 +271,7 @@ def set_upright(dataset: DatasetReader) -> DatasetReader:
 
 
 def _placed(dataset: DatasetReader, *, upright: bool) -> DatasetReader:
+    dataset = orthorectified(dataset)
     points, crs = dataset.gcps
     if not all(math.isfinite(value) for point in points for value in (point.x, point.y)):
         points = []

@@ -40,7 +40,12 @@ def file_mask(dataset: DatasetReader, used: Collection[int]) -> FileMask:
         dataset: The open file.
         used: Numbers of the bands that are read as data, from 1.
     """
-    alpha = [i for i, colour in enumerate(dataset.colorinterp, 1) if colour.name == "alpha" and i not in used]
+    described = zip(dataset.colorinterp, dataset.descriptions, strict=True)
+    alpha = [
+        i
+        for i, (colour, name) in enumerate(described, 1)
+        if i not in used and (colour.name == "alpha" or (name or "").strip().lower() in {"alpha", "opacity"})
+    ]
     if alpha:
         return FileMask(kind="alpha", alpha=alpha[-1])
     flags = {flag for index in used for flag in dataset.mask_flag_enums[index - 1]}

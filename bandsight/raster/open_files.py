@@ -10,6 +10,7 @@ from rasterio.io import DatasetReader
 from bandsight.raster.drivers import gdal_name, is_remote, open_raster
 from bandsight.raster.masks import FileMask, file_mask
 from bandsight.raster.orientation import is_askew
+from bandsight.raster.palette import with_bands
 from bandsight.raster.scene_raster import SceneRaster
 
 
@@ -46,7 +47,10 @@ class OpenFiles:
         if found is None:
             upright = raster is None or not is_askew(Affine(*raster.transform))
             self._names[href] = gdal_name(href)
-            found = self._datasets[href] = open_raster(href, upright=upright)
+            found = open_raster(href, upright=upright)
+            if raster is not None:
+                found = with_bands(found, max((band.index for band in raster.bands if band.href == href), default=1))
+            self._datasets[href] = found
         return found
 
     def mask(self, raster: SceneRaster, href: str) -> FileMask:

@@ -7,15 +7,24 @@ from bandsight.sensors.profile import Band
 
 _NUMBERED = re.compile(r"(?:band|b)[ _-]?0*(\d{1,2}a?)(?![0-9a-z])", re.IGNORECASE)
 _POLARISATION = re.compile(r"(?<![A-Za-z0-9])(VV|VH|HH|HV)(?![A-Za-z0-9])", re.IGNORECASE)
-_HEIGHT = re.compile(r"(?<![a-z])(?:elevation|height|altitude|dem|dsm|dtm)(?![a-z])", re.IGNORECASE)
+_HEIGHT = re.compile(r"(?<![a-z])(?:elevation|height|altitude|bathymetry|dem|dsm|dtm)(?![a-z])", re.IGNORECASE)
+# What services put behind the name of a band: NASA's AppEEARS the day of the year and its request, Copernicus Browser
+# that the numbers are not stretched.
+_BEHIND = re.compile(r"(?:_doy\d{7,13}(?:_aid\d+)?|_\(raw\))$", re.IGNORECASE)
 # Words for colours, as STAC's common names have them.
 _COLOURS = {"r": "red", "g": "green", "b": "blue", "n": "nir", "nir1": "nir", "nir2": "nir"}
 _COLOURS |= {"near infrared": "nir", "near-infrared": "nir", "near_infrared": "nir", "nearinfrared": "nir"}
 _COLOURS |= {"coastal aerosol": "coastal", "coastal_aerosol": "coastal", "red edge": "rededge", "red_edge": "rededge"}
 # Beside the bands of a picture, and none themselves.
 _AUXILIARY = re.compile(
-    r"^(?:qa\w*|scl|cloud\w*|clp?|cld\w*|mask|\w*_mask|fill_?mask|fmask|alpha|udm2?|unusable\w*|valid\w*|aot|wvp|msk_\w+|quality\w*|\w+_flags?|dqf)$"
+    r"^(?:qa\w*|scl|cloud\w*|clp?|cld\w*|mask|\w*_mask|fill_?mask|fmask|alpha|udm2?|unusable\w*|valid\w*|aot|wvp|msk_\w+|quality\w*|\w+_flags?|dqf"
+    r"|(?:projected_?)?(?:local_?)?incidence_?angle\w*|opacity)$"
 )
+
+
+def bare_stem(stem: str) -> str:
+    """Return a file's name, without suffix, up to the name of its band, where a service has put something behind it."""
+    return _BEHIND.sub("", stem)
 
 
 def plain(name: str | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bandsight.sensors.band_names import is_auxiliary, is_exact, is_height, named_band, plain
+from bandsight.sensors.band_names import bare_stem, is_auxiliary, is_exact, is_height, named_band, plain
 from bandsight.sensors.evidence import Evidence
 from bandsight.sensors.profile import Band, Layout, Profile
 from bandsight.sensors.raster_info import BandMetadata, RasterInfo
@@ -14,6 +14,7 @@ PRODUCT_IN_FILE, PRODUCT_IN_METADATA, PLATFORM = 8.0, 7.0, 2.0
 BAND_NAMES, COMMON_NAMES, FILE_NAMES, COLOURS, POSITION = 4.0, 2.5, 3.0, 2.0, 0.5
 IN_ORDER, GENERAL, DATA_TYPE = 1.0, 0.5, 0.25
 _ELEVATION = "elevation"
+_RGB = ("red", "green", "blue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +147,11 @@ def _product_evidence(profile: Profile, files: Sequence[RasterInfo]) -> list[Evi
 
 def _of_one_file(profile: Profile, info: RasterInfo, *, named: bool, forced: bool) -> _Found | None:
     """Return the bands of a single file: by their descriptions, by colours, or by their position."""
-    return _by_descriptions(profile, info) or _by_colours(profile, info) or _by_position(profile, info, named, forced)
+    return (
+        _by_descriptions(profile, info)
+        or _by_colours(profile, info, forced)
+        or _by_position(profile, info, named, forced)
+    )
 
 
 def _by_descriptions(profile: Profile, info: RasterInfo) -> _Found | None:
@@ -181,11 +186,17 @@ def _as_height(profile: Profile, info: RasterInfo, names: Sequence[str]) -> _Fou
     return _repeated(profile, info, Evidence(kind="band names", found=names[0], score=BAND_NAMES))
 
 
-def _by_colours(profile: Profile, info: RasterInfo) -> _Found | None:
+def _by_colours(profile: Profile, info: RasterInfo, forced: bool) -> _Found | None:
     """Return bands by GDAL's colour interpretation, in whatever order the file has them."""
     known = {layout.colorinterp for layout in profile.layouts if layout.colorinterp}
+    if info.colorinterp == ("palette",) and _RGB in known and info.dtype in {"uint8", "uint16"}:
+        bands = [MatchedBand(band=profile.band(name), href=info.href, index=i) for i, name in enumerate(_RGB, 1)]
+        return bands, [], [Evidence(kind="colours", found="a palette, expanded", score=COLOURS)]
     colours = [(index, colour) for index, colour in enumerate(info.colorinterp, 1) if colour != "alpha"]
     if not any(sorted(layout) == sorted(colour for _, colour in colours) for layout in known if layout):
+        return None
+    if len(colours) < info.count and not info.true_alpha and not forced:
+        # GDAL's writers tag the first four of any bands like this.
         return None
     by_colour = {band.common_name: band for band in profile.bands}
     bands = [MatchedBand(band=by_colour[colour], href=info.href, index=index) for index, colour in colours]
@@ -201,8 +212,10 @@ def _by_position(profile: Profile, info: RasterInfo, named: bool, forced: bool) 
     counts = [info.count] if not alpha or not info.true_alpha else []
     counts += [info.count - alpha] if alpha else []
     counts += [info.count] if forced and info.count not in counts else []
+    stem = bare_stem(info.path.stem)
+    layouts = sorted(profile.layouts, key=lambda one: not (one.file and one.file.search(stem)))
     for count in counts:
-        for layout in profile.layouts:
+        for layout in layouts:
             if layout.stored == count and (layout.dtype is None or forced or layout.dtype == info.dtype):
                 evidence = Evidence(kind="number of bands", found=f"{count} bands", score=POSITION)
                 if layout.repeat:
@@ -228,11 +241,19 @@ def _repeated(profile: Profile, info: RasterInfo, evidence: Evidence) -> _Found 
 def _of_band_files(profile: Profile, files: Sequence[RasterInfo]) -> _Found | None:
     """Return the bands of files that hold one band each."""
     bands: dict[str, MatchedBand] = {}
-    unexplained, exact, names = [], [], []
+    unexplained: list[str] = []
+    names: list[str] = []
+    exact: list[bool | None] = []
     for info in files:
         if info.count == 1 and len(files) > 1 and is_auxiliary(described(info)[0]):
             continue
-        band = _of_file(profile, info) if info.count == 1 else None
+        if info.count > 1:
+            placed = _placed_by_file(profile, info)
+            bands |= {matched.band.name: matched for matched in placed}
+            exact.append(None)
+            (names if placed else unexplained).append(info.path.name)
+            continue
+        band = _of_file(profile, info)
         if band is None or band.name in bands:
             unexplained.append(info.path.name)
             continue
@@ -249,11 +270,18 @@ def _of_band_files(profile: Profile, files: Sequence[RasterInfo]) -> _Found | No
     return list(bands.values()), unexplained, [Evidence(kind=kind, found=", ".join(names[:13]), score=score)]
 
 
+def _placed_by_file(profile: Profile, info: RasterInfo) -> list[MatchedBand]:
+    """Return the bands of one file of several, by what its name says of them; empty where it says nothing."""
+    found = [one for one in profile.layouts if one.file and one.file.search(bare_stem(info.path.stem))]
+    fitting = [one for one in found if one.stored == info.count]
+    return _placed(profile, info, fitting[0]) if fitting else []
+
+
 def _of_file(profile: Profile, info: RasterInfo) -> Band | None:
     """Return the band that a file of one band holds: as its source states, else by its name."""
     stated = info.stated[0] if info.stated else BandMetadata(name=described(info)[0] if info.descriptions else None)
     name = stated.name or ""
     exact = next((band for band in profile.bands if name and is_exact(name, band)), None)
-    by_file = next((band for band in profile.bands if band.file and band.file.search(info.path.stem)), None)
+    by_file = next((band for band in profile.bands if band.file and band.file.search(bare_stem(info.path.stem))), None)
     alike = [band for band in profile.bands if stated.common_name and band.common_name == stated.common_name]
     return exact or by_file or (alike[0] if len(alike) == 1 else None) or named_band(name, profile.bands)

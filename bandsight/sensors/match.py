@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from bandsight.errors import SensorError
 from bandsight.sensors import refusals
+from bandsight.sensors.band_names import bare_stem
 from bandsight.sensors.candidates import Candidate, MatchedBand, candidate, is_product, place
 from bandsight.sensors.evidence import Evidence
 from bandsight.sensors.profile import Band, Profile, load_profiles, profile_named
@@ -72,7 +73,9 @@ def match(
             of the bands.
     """
     known = load_profiles() if profiles is None else tuple(profiles)
-    pictures = [info for info in files if not _quality_of(info, known)] or list(files)
+    pictures = [info for info in files if not _quality_of(info, known)]
+    if not pictures:
+        raise SensorError(refusals.only_quality(files))
     beside = next((info.sensor for info in files if info.sensor), None)
     name = sensor or beside
     given = profile_named(name, known) if name else None
@@ -206,12 +209,16 @@ def _chosen(found: Candidate, files: Sequence[RasterInfo], origin: str) -> Match
 
 
 def _quality_of(info: RasterInfo, known: Sequence[Profile]) -> bool:
-    return info.count == 1 and any(q.file.search(info.path.stem) for profile in known for q in profile.quality)
+    return info.count == 1 and any(
+        q.file.search(bare_stem(info.path.stem)) for profile in known for q in profile.quality
+    )
 
 
 def _quality(profile: Profile, files: Sequence[RasterInfo]) -> MatchedQuality | None:
     for quality in profile.quality:
         for info in files:
-            if quality.file.search(info.path.stem) and (quality.path is None or quality.path.search(place(info))):
+            if quality.file.search(bare_stem(info.path.stem)) and (
+                quality.path is None or quality.path.search(place(info))
+            ):
                 return MatchedQuality(quality=quality, href=info.href)
     return None

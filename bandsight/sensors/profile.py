@@ -52,6 +52,8 @@ class Layout:
     """GDAL colour interpretation that says so by itself; None where the product's name must say it."""
     dtype: str | None = None
     """Data type it must have; None for any."""
+    file: re.Pattern[str] | None = None
+    """Finds it in the name of its file, without suffix, where a product has several files of several bands."""
     repeat: bool = False
     """The file holds one band, which stands for all of `bands`: models see grey as three equal bands."""
 

@@ -53,4 +53,10 @@ class RasterInfo:
     sidecar: str = ""
     """Name of the file in which the user may state what this one does not."""
     true_alpha: bool = True
-    """A band that is tagged as alpha holds opacity, not a picture: its numbers are 0 and full only."""
+    """A band that is tagged as alpha holds opacity, not a picture: its numbers are 0 and full, but for soft edges."""
+
+    @property
+    def pictured(self) -> tuple[int, ...]:
+        """Numbers of the bands that are not opacity, from 1."""
+        opaque = {"alpha"} if self.true_alpha else set()
+        return tuple(i for i, colour in enumerate(self.colorinterp, 1) if colour not in opaque)

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from bandsight.sensors.candidates import Candidate, candidate
+from bandsight.sensors.groups import is_no_picture
 from bandsight.sensors.profile import Profile
 from bandsight.sensors.raster_info import RasterInfo
 
 # More names than these are no advice.
-_FEW, _FEW_SENSORS = 6, 8
+_FEW, _FEW_SENSORS = 6, 12
 
 
 def too_few(found: Candidate, files: Sequence[RasterInfo]) -> str:
@@ -19,6 +20,14 @@ def too_few(found: Candidate, files: Sequence[RasterInfo]) -> str:
     return (
         f"{files[0].href}: found {', '.join(names)} of {profile.name}, need at least {profile.min_bands} of its bands; "
         f"missing {', '.join(missing)}: {more}{_wavelengths(files)}"
+    )
+
+
+def only_quality(files: Sequence[RasterInfo]) -> str:
+    """Return that there is a quality band or another layer of a product and no picture beside it."""
+    return (
+        f"{files[0].href}: by its name a layer that its product has beside the bands, which is no picture; leave it "
+        "out, or pass it with the bands of its scene"
     )
 
 
@@ -50,15 +59,12 @@ def ambiguous(files: Sequence[RasterInfo], best: Sequence[Candidate]) -> str:
 
 def unmatched(files: Sequence[RasterInfo], nearest: Sequence[Candidate], known: Sequence[Profile]) -> str:
     """Return that no profile explains the files, and the few that the user could name."""
+    if len(files) == 1 and is_no_picture(files[0].path.stem):
+        return only_quality(files)
     partial = [one for one in nearest if one.is_named and one.unexplained and one.is_enough]
     few = [one for one in nearest if one.is_named and not one.unexplained and not one.is_enough]
     if few and not partial:
         return too_few(few[0], files)
-    if len(files) == 1 and files[0].colorinterp == ("palette",):
-        return (
-            f"{_found(files)} with a palette: numbers of colours or classes, no measurement; where it is a picture, "
-            "expand it: gdal_translate -expand rgb FILE out.tif"
-        )
     fitting = sorted(profile.name for profile in known if _fits(profile, files))
     choice = f"pass --sensor ({', '.join(fitting)}), or " if 0 < len(fitting) <= _FEW_SENSORS else ""
     if partial:
@@ -81,7 +87,11 @@ def are_parts(files: Sequence[RasterInfo]) -> bool:
 def _fits(profile: Profile, files: Sequence[RasterInfo]) -> bool:
     """Say whether a user who names this profile gets all bands explained, and enough of them."""
     found = candidate(profile, files, forced=True)
-    return found is not None and found.is_enough and not found.unexplained
+    if found is None or not found.is_enough or found.unexplained:
+        return False
+    taken = {(matched.href, matched.index) for matched in found.bands}
+    # Without leaving out a band that is no opacity.
+    return len(files) > 1 or files[0].colorinterp == ("palette",) or len(taken) == len(files[0].pictured)
 
 
 def _found(files: Sequence[RasterInfo]) -> str:
@@ -93,7 +103,7 @@ def _found(files: Sequence[RasterInfo]) -> str:
 
 
 def _wavelengths(files: Sequence[RasterInfo]) -> str:
-    count, name = files[0].count, files[0].sidecar or f"{files[0].path.name}.bandsight.json"
+    count, name = len(files[0].pictured), files[0].sidecar or f"{files[0].path.name}.bandsight.json"
     if are_parts(files):
         what = f"the wavelengths of its {len(files)} parts in this order: {', '.join(info.path.name for info in files)}"
     elif len(files) > 1:

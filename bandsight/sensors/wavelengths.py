@@ -49,13 +49,19 @@ def _user(files: Sequence[RasterInfo]) -> Wavelengths | None:
         raise SensorError(
             f"{missing}: other files of its scene have wavelengths_um in their sidecar, this one has not; give all"
         )
+    values: dict[BandKey, float] = {}
     for info in files:
-        count = len(info.wavelengths_um or ())
-        if count != info.count:
-            raise SensorError(f"{info.href}: {count} wavelengths are given for {info.count} bands; give one for each")
+        given_um, numbers = info.wavelengths_um or (), info.pictured
+        if len(given_um) == info.count:
+            numbers = tuple(range(1, info.count + 1))
+        if len(given_um) != len(numbers):
+            raise SensorError(
+                f"{info.href}: {len(given_um)} wavelengths are given for {len(numbers)} bands; give one for each"
+            )
+        values |= {(info.href, number): value for number, value in zip(numbers, given_um, strict=True)}
     return Wavelengths(
         origin="the user's wavelengths_um",
-        centres=_keyed(files, lambda info, i: (info.wavelengths_um or ())[i]),
+        centres=_keyed(files, lambda info, i: values.get((info.href, i + 1))),
         from_user=True,
     )
 

@@ -34,11 +34,22 @@ from indexer.acquisition_time import acquired, time_in_name
         ("tile_20201340.tif", None),
         ("m_4309961_ne_14_1_20120711_20121015.tif", "2012-07-11T00:00:00+00:00"),
         ("f970619t01p02r02", "1997-06-19T00:00:00+00:00"),
+        ("MOD09A1.061_sur_refl_b01_doy2020117_aid0001", "2020-04-26T00:00:00+00:00"),
+        ("VNP09H1.001_SurfReflect_I1_doy2020117160901_aid0001", "2020-04-26T16:09:01+00:00"),
+        ("15AUG24101010-M2AS-500_P001", "2015-08-24T10:10:10+00:00"),
+        ("2023-01-01-10-11-12_UMBRA-04_GEC", "2023-01-01T10:11:12+00:00"),
+        ("2020-01-01-2020-01-31_mosaic", "2020-01-01T00:00:00+00:00"),
     ],
 )
 def test_names_of_products_state_when_they_were_taken(name, expected):
     found = time_in_name(name)
     assert (found.isoformat() if found else None) == expected
+
+
+def test_the_folders_of_sentinel_2_on_aws_state_the_day():
+    path = Path("/data/tiles/33/U/UU/2022/2/16/0/R10m/B02.jp2")
+    when, by = acquired([path], {"TIFFTAG_DATETIME": "2023:07:01 09:00:00"})
+    assert (when.isoformat(), by) == ("2022-02-16T00:00:00+00:00", "the file's folders")
 
 
 def test_the_date_of_writing_counts_only_where_nothing_else_states_a_time():

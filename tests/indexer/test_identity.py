@@ -55,6 +55,31 @@ def test_another_path_to_the_same_file_is_the_same_scene_and_a_copy_is_another(t
     assert len(archive.scenes()) == 2
 
 
+def test_copies_in_one_job_are_scenes_of_their_own_and_links_are_not(tmp_path, archive, encoder):
+    path = write(tmp_path / "a" / "x.tif", picture(3, 64, 64))
+    for name in ("b/x.tif", "c/y.tif"):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy2(path, tmp_path / name)
+    (tmp_path / "d").mkdir()
+    os.link(path, tmp_path / "d" / "z.tif")
+    (tmp_path / "d" / "w.tif").symlink_to(path)
+    summary = index([tmp_path], archive=archive, model=encoder)
+    assert (summary.scenes, summary.skipped_scenes, summary.failed) == (3, 2, [])
+    assert index([tmp_path], archive=archive, model=encoder).skipped_scenes == 5
+    assert len(archive.scenes()) == 3
+
+
+def test_a_renamed_file_takes_the_place_of_its_scene_and_is_judged_by_its_new_name(tmp_path, archive, encoder):
+    path = write(tmp_path / "x.tif", picture(3, 64, 64))
+    index([path], archive=archive, model=encoder)
+    path.rename(tmp_path / "mosaic_20200501.tif")
+    summary = index([tmp_path], archive=archive, model=encoder)
+    assert (summary.scenes, summary.failed) == (1, [])
+    (scene,) = archive.scenes()
+    assert scene.href == str(tmp_path / "mosaic_20200501.tif")
+    assert scene.datetime.isoformat().startswith("2020-05-01")
+
+
 def test_a_url_that_is_signed_anew_is_the_same_scene(tmp_path, archive, encoder, monkeypatch):
     write(tmp_path / "x.tif", picture(3, 64, 64))
     with serve(tmp_path) as site:
@@ -126,6 +151,9 @@ def test_moving_through_any_folders_leaves_key_and_identity(tmp_path_factory, fo
         target.parent.mkdir(exist_ok=True)
         path = Path(shutil.move(path, target))
         assert fingerprint(find_scenes([path])[0]) == first
+        path = path.rename(path.with_name(f"{folder}.tif"))
+        assert fingerprint(find_scenes([path])[0]).identity == first.identity
+        path = path.rename(path.with_name("a.tif"))
 
 
 @pytest.mark.parametrize("collection", ["c", None])

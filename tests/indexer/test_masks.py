@@ -5,6 +5,7 @@ import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 
+from bandsight.errors import SensorError
 from bandsight.raster.open_files import OpenFiles
 from bandsight.raster.windows import read_window
 from indexer.scene import open_scene
@@ -17,6 +18,13 @@ RGB = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
 def opened(path, sensor=None):
     (source,) = find_scenes([path])
     return open_scene(source, "key", sensor=sensor, tiling={})
+
+
+def valid(path):
+    """Return where a file holds data, as the model is to see the scene."""
+    raster = opened(path).raster
+    with OpenFiles() as files:
+        return read_window(raster, (0, 0, raster.width, raster.height), (raster.height, raster.width), files).valid
 
 
 def valid_pixels(scene, scale=1):
@@ -105,3 +113,32 @@ def test_coarse_pixels_that_are_half_empty_do_not_count_as_valid(tmp_path):
         scene = opened(write(tmp_path / name, values, origin=(320_000, 5_760_000), **options))
         # Of four pixels that make one, at least two must hold data: column 9 of the coarse ones has three of four.
         assert valid_pixels(scene, scale=4) == 32 * (32 - 9)
+
+
+def test_a_band_that_is_described_as_alpha_is_the_mask(tmp_path):
+    half = np.full((1, 64, 64), 65535, np.uint16)
+    half[:, :, :32] = 0
+    path = write(tmp_path / "x.tif", np.concatenate([picture(4, 64, 64, dtype="uint16") * 20, half]))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("red", "green", "blue", "nir", "Alpha")
+    assert valid(path)[:, 32:].all()
+    assert not valid(path)[:, :32].any()
+
+
+def test_soft_edges_are_opacity_and_what_has_other_numbers_is_not_guessed(tmp_path):
+    soft = np.full((1, 64, 64), 255, np.uint8)
+    soft[:, :, :2], soft[:, :, 2:4] = 0, 128
+    path = write(tmp_path / "x.tif", np.concatenate([picture(3, 64, 64), soft]), photometric="RGB", alpha="YES")
+    assert not valid(path)[:, :2].any()
+    infrared = write(tmp_path / "y.tif", picture(4, 64, 64), photometric="RGB", alpha="YES")
+    with pytest.raises(SensorError, match=r"4 bands of uint8.*--sensor \(.*rgbn"):
+        valid(infrared)
+
+
+def test_zeros_among_the_speckle_do_not_stretch_the_picture(tmp_path):
+    numbers = np.random.default_rng(0).rayleigh(60, (1, 128, 128)).astype(np.uint16) + 1
+    plain = opened(write(tmp_path / "a" / "s1a-iw-grd-vv-20210101t043253.tiff", numbers)).raster.scaling
+    numbers[:, ::5, ::3] = 0
+    found = opened(write(tmp_path / "b" / "s1a-iw-grd-vv-20210101t043253.tiff", numbers)).raster.scaling
+    assert found.low == pytest.approx(plain.low, abs=1)
+    assert found.high == pytest.approx(plain.high, abs=1)

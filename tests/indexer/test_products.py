@@ -4,9 +4,7 @@ import json
 import tarfile
 import zipfile
 
-import numpy as np
 import pytest
-import rasterio
 from rasterio.rio.main import main_group
 
 from bandsight.errors import BandsightError
@@ -95,14 +93,14 @@ def test_a_vrt_stands_for_the_files_that_it_names(tmp_path):
 def test_what_needs_another_program_first_is_refused_once_with_a_way_out(tmp_path):
     (tmp_path / "a.hdf").write_bytes(b"\x0e\x03\x13\x01" + bytes(64))
     (tmp_path / "b.tar.gz").write_bytes(b"x")
-    (tmp_path / "EMIT_L2A_RFL_001_20220827T091626_2223906_009.nc").write_bytes(b"x")
+    (tmp_path / "HS_H09_20230101_0000_B03_FLDK_R05_S0110.DAT").write_bytes(b"x")
     swath = tmp_path / "S3A_OL_1_EFR____20200101T100000.SEN3"
     swath.mkdir()
     for name in ("Oa04_radiance.nc", "Oa06_radiance.nc"):
         (swath / name).write_bytes(b"x")
     problems = sorted(source.problem for source in find_scenes([tmp_path]))
     assert [problem.partition(": ")[2][:24] for problem in problems] == [
-        "EMIT in the geometry of ",
+        "Himawari Standard Data, ",
         "Sentinel-3 in the geomet",
         "HDF4, which needs a driv",
         "a compressed tar would b",
@@ -120,20 +118,6 @@ def test_a_full_disk_is_refused_and_a_part_cut_out_as_advised_is_taken(tmp_path)
     advised += ["--bounds", "-100", "0", "-60", "30", "--res", "0.5"]
     main_group.main(advised, standalone_mode=False)
     assert opened(out).record.boxes[0].west == pytest.approx(-100)
-
-
-def test_a_palette_is_refused_and_what_it_expands_to_is_taken(tmp_path):
-    index = picture(1, 64, 64) % 3
-    path = write(tmp_path / "map.tif", index)
-    colours = {0: (250, 0, 0, 255), 1: (0, 250, 0, 255), 2: (0, 0, 250, 255)}
-    with rasterio.open(path, "r+") as dataset:
-        dataset.write_colormap(1, colours)
-    assert "with a palette" in refusal(path)
-    assert "gdal_translate -expand rgb FILE out.tif" in refusal(path)
-    # What that program writes.
-    table = np.array([colours[number][:3] for number in range(3)], np.uint8)
-    expanded = write(tmp_path / "out.tif", np.ascontiguousarray(table[index[0]].transpose(2, 0, 1)))
-    assert opened(expanded).record.sensor == "rgb"
 
 
 def test_aster_bands_of_a_file_tagged_as_colours_are_those_of_the_product(tmp_path):

@@ -3,6 +3,7 @@
 `python -m tests.indexer.test_scene_table` writes the table anew.
 """
 
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 from affine import Affine
 
 from bandsight.sensors.profile import load_profiles
@@ -21,6 +23,7 @@ from tests.rasters import picture, variables, write
 
 DOCS = Path(__file__).parents[2] / "docs" / "scenes.md"
 BEGIN, END = "<!-- made by tests/indexer/test_scene_table.py -->\n", "<!-- end -->\n"
+EMIT = Path(__file__).parents[1] / "fixtures" / "EMIT_L2A_RFL_001_20220827T091626_2223906_009.nc"
 S2 = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]
 
 
@@ -30,8 +33,6 @@ def _bands(folder: Path, pattern: str, bands: Sequence[str], values: Any) -> Non
 
 
 def _with_wavelengths(path: Path, waves: Sequence[float]) -> None:
-    import rasterio
-
     write(path, picture(len(waves), 64, 64, dtype="int16") * 20)
     with rasterio.open(path, "r+") as dataset:
         for band, wave in enumerate(waves, 1):
@@ -77,6 +78,7 @@ def make_scenes(root: Path) -> Path:
     _more_products(root)
     for folder, name in (
         ("x_enmap", "ENMAP01-____L2A-DT0000001049_20220612T105735Z-SPECTRAL_IMAGE.tif"),
+        ("x_desis", "DESIS-HSI-L2A-DT0483531728_001-20200929T103021-V0215-SPECTRAL_IMAGE.tif"),
         ("y_prisma", "PRS_L2D_STD_20200725103423.tif"),
         ("z_aviris", "f970619t01p02r02.tif"),
         ("zz_any", "cube.tif"),
@@ -96,6 +98,7 @@ def _more_products(root: Path) -> None:
     write(root / "wb_pleiades" / "IMG_PHR1A_PMS_202105210912345_ORT_R1C1.TIF", four)
     write(root / "wb_spot" / "IMG_SPOT6_MS_202105210912345_ORT_R1C1.TIF", four)
     write(root / "wb_neo" / "IMG_PNEO3_202105210912345_MS-FS_ORT_RGB_R1C1.TIF", four[:3])
+    write(root / "wb_neo4" / "IMG_PNEO4_202105210912345_PMS_ORT_R1C1.TIF", four)
     write(root / "wb_neo" / "IMG_PNEO3_202105210912345_MS-FS_ORT_NED_R1C1.TIF", four[:3])
     write(root / "wb_pan" / "IMG_PHR1B_P_202105210912345_ORT_R1C1.TIF", dn)
     vi = "MOD13Q1.A2020001.h18v03.061.2020010224400._250m_16_days_{}.tif"
@@ -107,6 +110,24 @@ def _more_products(root: Path) -> None:
     _bands(root / "wd_viirs", "VNP09GA.A2020001.h18v03.001.2020010224400_SurfReflect_{}.tif", viirs, signed)
     olci = [f"Oa{number:02d}_radiance" for number in (4, 6, 8, 17)]
     _bands(root / "we_olci", "S3A_OL_1_EFR____20200101T100000_20200101T100300_{}.tif", olci, dn)
+    slstr = [f"S{number}_radiance_an" for number in range(1, 7)]
+    _bands(root / "we_slstr", "S3A_SL_1_RBT____20200101T100000_20200101T100300_{}.tif", slstr, dn)
+    aws = root / "wi_aws" / "tiles" / "33" / "U" / "UU" / "2022" / "2" / "16" / "0"
+    _bands(aws / "R10m", "{}.tif", ["B02", "B03", "B04", "TCI"], dn)
+    _bands(aws / "R20m", "{}.tif", ["B02", "B05", "B11", "SCL"], dn)
+    browser = "2022-02-16-00:00_2022-02-16-23:59_Sentinel-2_L2A_{}_(Raw).tiff"
+    _bands(root / "wj_browser", browser, ["B02", "B03", "B04", "B08"], dn)
+    _bands(root / "wk_appeears", "MOD09A1.061_sur_refl_b0{}_doy2020001_aid0001.tif", "1234567", signed)
+    write(root / "wl_skysat" / "20200814_162132_ssc4d3_0021_analytic.tif", four)
+    write(root / "wl_skysat" / "20200814_162132_ssc4d3_0021_panchromatic.tif", dn)
+    write(root / "wl_rapideye" / "1234567_2012-05-05_RE3_3A_Analytic.tif", picture(5, 64, 64, dtype="uint16") * 20)
+    _bands(root / "wm_kompsat", "K3A_20200101120000_12345_12345678_L1G_{}.tif", ["PR", "PG", "PB", "PN"], dn)
+    write(root / "wn_spot" / "SPOT5_20100101" / "IMAGERY.TIF", picture(4, 64, 64), photometric="MINISBLACK", alpha="NO")
+    shutil.copy(EMIT, _made(root / "wo_emit") / EMIT.name)
+    numbers = picture(1, 64, 64) % 3
+    write(_made(root / "wp_palette") / "map.tif", numbers)
+    with rasterio.open(root / "wp_palette" / "map.tif", "r+") as dataset:
+        dataset.write_colormap(1, {0: (250, 0, 0, 255), 1: (0, 250, 0, 255), 2: (0, 0, 250, 255)})
     landsat = "LC08_L2SP_016040_20220101_20220122_02_T1"
     with tempfile.TemporaryDirectory() as folder:
         _bands(Path(folder), f"{landsat}_SR_{{}}.TIF", [f"B{n}" for n in range(1, 8)], dn * 2 + 7000)
@@ -120,9 +141,12 @@ def _more_products(root: Path) -> None:
     write(root / "wh_rotated" / "orthophoto.tif", picture(3, 64, 64), transform=askew)
 
 
-def _describe(path: Path, names: Sequence[str]) -> None:
-    import rasterio
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
 
+
+def _describe(path: Path, names: Sequence[str]) -> None:
     with rasterio.open(path, "r+") as dataset:
         dataset.descriptions = names
 

@@ -1,0 +1,159 @@
+"""Orthorectifies EMIT by the lookup table in its files: for each pixel on the ground the one of the sensor."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.enums import Interleaving, MaskFlags, Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from bandsight.errors import SceneError
+from bandsight.raster.views import DatasetView, asked, finer, nearest
+
+# Where the parts of a file lie (NASA LP DAAC, EMIT L1B and L2A user guides).
+_TABLE, _BANDS = "/location/glt_", "/sensor_band_parameters/"
+_NO_DATA = -9999.0
+# The sensor's lines are read in pieces of this size, all bands of each, since they are compressed together.
+_PIECE_PX = 128
+_LIKELY = 25
+_NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
+# GDAL counts lines of such files from below unless it is told not to.
+_FROM_ABOVE = {"GDAL_NETCDF_BOTTOMUP": "NO"}
+
+
+class Orthorectified(DatasetView):
+    """An EMIT picture on the ground; its bands have their wavelengths as metadata."""
+
+    nodata = _NO_DATA
+
+    def __init__(self, inner: DatasetReader, table: NDArray[np.int32], transform: Affine, crs: CRS) -> None:
+        """Take what belongs together.
+
+        Args:
+            inner: The picture in the geometry of the sensor.
+            table: Column and line of the sensor, from 1, for each pixel on the ground, shape (2, rows, columns); 0 for
+                none.
+            transform: From pixels on the ground to the CRS.
+            crs: The CRS.
+        """
+        super().__init__(inner)
+        self.transform, self.crs = transform, crs
+        self.height, self.width = self.shape = table.shape[1:]
+        self.nodatavals = (_NO_DATA,) * inner.count
+        self.mask_flag_enums = ([MaskFlags.all_valid],) * inner.count
+        self.block_shapes = [(_PIECE_PX, _PIECE_PX)] * inner.count
+        self.interleaving = Interleaving.band
+        self._table = table
+        self._waves = _wavelengths(str(inner.name), inner.count)
+
+    def tags(self, bidx: int = 0, ns: str | None = None) -> dict[str, str]:
+        """Return metadata of the file, or of a band: its wavelength and width, where they are known."""
+        if bidx == 0:
+            return dict(self.inner.tags(ns=ns))
+        if ns is not None or self._waves is None:
+            return {}
+        centre, width = self._waves[:, bidx - 1]
+        return {"wavelength": repr(float(centre)), "fwhm": repr(float(width)), "wavelength_units": "Nanometers"}
+
+    def overviews(self, _: int) -> list[int]:
+        """Return that there are none."""
+        return []
+
+    def read(
+        self,
+        indexes: int | Sequence[int] | None = None,
+        window: Window | None = None,
+        out_shape: tuple[int, ...] | None = None,
+        resampling: Resampling = Resampling.nearest,
+    ) -> NDArray[Any]:
+        """Return bands as rasterio does, -9999 where the sensor saw nothing; coarse pixels are means of what it saw."""
+        numbers, where, shape = asked(self, indexes, window, out_shape)
+        each = finer(where, shape, resampling)
+        rows = nearest(where.row_off, where.height, shape[0] * each, self.height)
+        cols = nearest(where.col_off, where.width, shape[1] * each, self.width)
+        found = self._sensed(numbers, self._table[:, rows[:, None], cols[None, :]])
+        if each > 1:
+            found = _means(found.reshape(len(numbers), shape[0], each, shape[1], each))
+        return found[0] if isinstance(indexes, int) else found
+
+    def _sensed(self, numbers: list[int], table: NDArray[np.int32]) -> NDArray[Any]:
+        """Return what the sensor saw at places of its table, shape (bands, rows, columns)."""
+        out = np.full((len(numbers), *table.shape[1:]), _NO_DATA, self.inner.dtypes[0])
+        rows, cols = np.nonzero((table > 0).all(axis=0))
+        x, y = table[0, rows, cols] - 1, table[1, rows, cols] - 1
+        pieces = (y // _PIECE_PX).astype(np.int64) * (self.inner.width // _PIECE_PX + 1) + x // _PIECE_PX
+        for piece in np.unique(pieces):
+            inside = pieces == piece
+            left, top = int(x[inside].min()), int(y[inside].min())
+            window = Window(left, top, int(x[inside].max()) - left + 1, int(y[inside].max()) - top + 1)
+            values = self.inner.read(numbers, window=window)
+            out[:, rows[inside], cols[inside]] = values[:, y[inside] - top, x[inside] - left]
+        if self.inner.nodata is not None:
+            out[out == self.inner.nodata] = _NO_DATA
+        return out
+
+
+def orthorectified(dataset: DatasetReader) -> DatasetReader:
+    """Return an EMIT picture as it lies on the ground, which closes the raster with it; any other raster as it is.
+
+    Raises:
+        SceneError: Its lookup table is not what it should be.
+    """
+    tags = dataset.tags()
+    six = [float(number) for number in _NUMBER.findall(tags.get("NC_GLOBAL#geotransform", ""))]
+    if dataset.driver != "netCDF" or len(six) != 6 or not dataset.transform.is_identity:  # noqa: PLR2004
+        return dataset
+    place = str(dataset.name)
+    try:
+        layers = [_layer(f"{_container(place)}:{_TABLE}{axis}") for axis in "xy"]
+    except RasterioError:
+        return dataset
+    table = np.stack(layers).astype(np.int32) if layers[0].shape == layers[1].shape else np.zeros((2, 0, 0), np.int32)
+    limits = np.array([dataset.width, dataset.height]).reshape(2, 1, 1)
+    # Negative: the nearest pixel, filled in.
+    table = np.abs(table)
+    if not table.size or (table > limits).any():
+        raise SceneError(f"{place}: its lookup table does not fit its picture; get the file again")
+    stated = tags.get("NC_GLOBAL#spatial_ref")
+    crs = CRS.from_wkt(stated) if stated else CRS.from_epsg(4326)
+    # Many a file has WGS 84 without its number.
+    crs = CRS.from_epsg(code) if (code := crs.to_epsg(confidence_threshold=_LIKELY)) else crs
+    dataset.close()
+    with rasterio.Env(**_FROM_ABOVE):
+        picture = DatasetReader(place, driver=["netCDF"])
+    return cast("DatasetReader", Orthorectified(picture, table, Affine.from_gdal(*six), crs))
+
+
+def _container(place: str) -> str:
+    return place.rsplit(":", 1)[0]
+
+
+def _layer(place: str) -> NDArray[Any]:
+    with rasterio.Env(**_FROM_ABOVE), DatasetReader(place, driver=["netCDF"]) as opened:
+        values = np.asarray(opened.read(1))
+        return np.where(values == opened.nodata, 0, values)
+
+
+def _wavelengths(place: str, count: int) -> NDArray[Any] | None:
+    """Return centre and width of each band, nm, shape (2, bands); None where the file does not say them."""
+    try:
+        found = [_layer(f"{_container(place)}:{_BANDS}{name}").ravel() for name in ("wavelengths", "fwhm")]
+    except RasterioError:
+        return None
+    return np.stack(found) if all(len(one) == count for one in found) else None
+
+
+def _means(parts: NDArray[Any]) -> NDArray[Any]:
+    """Return means over the finer pixels, shape (bands, rows, finer, columns, finer), that hold data."""
+    seen = parts != _NO_DATA
+    count = seen.sum(axis=(2, 4))
+    total = np.where(seen, parts, 0).sum(axis=(2, 4), dtype=np.float64)
+    mean = np.where(count * 2 >= parts.shape[2] * parts.shape[4], total / np.maximum(count, 1), _NO_DATA)
+    return mean.astype(parts.dtype)

@@ -1,0 +1,115 @@
+"""Pictures that are stored as numbers of colours, read as the red, green and blue of these colours."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from bandsight.raster.views import DatasetView, asked, finer
+
+_COLOURS = 3
+# Colours less opaque than this hold no data.
+_OPAQUE = 128
+
+
+class ExpandedPalette(DatasetView):
+    """A raster of one band with a palette, as a picture of three bands."""
+
+    def __init__(self, inner: DatasetReader) -> None:
+        """Take an open raster whose first band has a palette."""
+        super().__init__(inner)
+        self._table = np.zeros((np.iinfo(inner.dtypes[0]).max + 1, 4), np.uint8)
+        for number, colour in inner.colormap(1).items():
+            self._table[number] = colour
+        self._transparent = bool((self._table[list(inner.colormap(1)), 3] < _OPAQUE).any())
+
+    count = _COLOURS
+    indexes = (1, 2, 3)
+    dtypes = ("uint8",) * _COLOURS
+    colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+    descriptions = (None,) * _COLOURS
+    scales, offsets = (1.0,) * _COLOURS, (0.0,) * _COLOURS
+    # The number without data is that of a colour: it is known by the mask.
+    nodata = None
+    nodatavals = (None,) * _COLOURS
+
+    @property
+    def block_shapes(self) -> list[tuple[int, int]]:
+        """Rows and columns of the pieces in which it is stored."""
+        return list(self.inner.block_shapes) * _COLOURS
+
+    @property
+    def mask_flag_enums(self) -> tuple[list[MaskFlags], ...]:
+        """How it says where it has data, for each band."""
+        flags = list(self.inner.mask_flag_enums[0])
+        if self._transparent and MaskFlags.nodata not in flags:
+            flags = [MaskFlags.per_dataset]
+        return (flags,) * _COLOURS
+
+    def tags(self, bidx: int = 0, ns: str | None = None) -> dict[str, str]:
+        """Return the raster's metadata; the bands have none of their own."""
+        return {} if bidx else dict(self.inner.tags(ns=ns))
+
+    def overviews(self, _: int) -> list[int]:
+        """Return the factors of its overviews."""
+        return list(self.inner.overviews(1))
+
+    def read(
+        self,
+        indexes: int | Sequence[int] | None = None,
+        window: Window | None = None,
+        out_shape: tuple[int, ...] | None = None,
+        resampling: Resampling = Resampling.nearest,
+    ) -> NDArray[Any]:
+        """Return bands as rasterio does; colours are mixed, never their numbers."""
+        numbers, where, shape = asked(self, indexes, window, out_shape)
+        each = finer(where, shape, resampling)
+        colours = self._table[self._stored(where, (shape[0] * each, shape[1] * each))][..., :_COLOURS]
+        if each > 1:
+            parts = colours.reshape(shape[0], each, shape[1], each, _COLOURS)
+            colours = np.floor(parts.mean(axis=(1, 3)) + 0.5).astype(np.uint8)
+        found = np.stack([colours[..., number - 1] for number in numbers])
+        return found[0] if isinstance(indexes, int) else found
+
+    def read_masks(
+        self,
+        indexes: int | Sequence[int] | None = None,
+        window: Window | None = None,
+        out_shape: tuple[int, ...] | None = None,
+        resampling: Resampling = Resampling.nearest,  # noqa: ARG002  (as rasterio has it; masks are never mixed here)
+    ) -> NDArray[np.uint8]:
+        """Return 255 where a band has data, 0 elsewhere, as rasterio does."""
+        numbers, where, shape = asked(self, indexes, window, out_shape)
+        mask = self.inner.read_masks(1, window=where, out_shape=shape, resampling=Resampling.nearest)
+        mask = np.where(self._table[self._stored(where, shape), 3] < _OPAQUE, 0, mask).astype(np.uint8)
+        return mask if isinstance(indexes, int) else np.stack([mask] * len(numbers))
+
+    def _stored(self, window: Window, shape: tuple[int, int]) -> NDArray[Any]:
+        return np.asarray(self.inner.read(1, window=window, out_shape=shape, resampling=Resampling.nearest))
+
+
+def with_bands(dataset: DatasetReader, needed: int) -> DatasetReader:
+    """Return a raster that has a band of a number: one of a palette's colours, where it stores only their numbers.
+
+    Args:
+        dataset: An open raster, which what is returned closes.
+        needed: The largest number of a band that is read, from 1.
+    """
+    if dataset.count >= needed or not has_palette(dataset):
+        return dataset
+    return cast("DatasetReader", ExpandedPalette(dataset))
+
+
+def has_palette(dataset: DatasetReader) -> bool:
+    """Say whether a raster is a picture of one band whose numbers are those of colours."""
+    return bool(
+        dataset.count == 1
+        and dataset.colorinterp[0] is ColorInterp.palette
+        and dataset.dtypes[0] in {"uint8", "uint16"}
+        and not isinstance(dataset, WarpedVRT)
+    )

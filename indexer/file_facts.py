@@ -1,0 +1,93 @@
+"""What the files of a scene state about their bands: headers, sidecars, products and catalogues."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+
+from bandsight.raster.drivers import local_file, raster_path, stored, subdataset
+from bandsight.sensors.raster_info import RasterInfo
+from indexer.product_metadata import SceneMetadata
+from indexer.sidecar import Sidecar, sidecar_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Side of the overview in which an alpha band is looked at, pixels.
+_ALPHA_PX = 256
+# Of opacity that is not 0, so much is full: edges may be soft.
+_FULL_SHARE = 0.8
+
+
+def raster_info(href: str, dataset: DatasetReader, sidecar: Sidecar, metadata: SceneMetadata) -> RasterInfo:
+    """Return what an open file, its sidecar and its product or catalogue state about its bands."""
+    raw = stored(dataset)
+    band_tags = [{**raw.tags(i), **raw.tags(i, ns="IMAGERY")} for i in range(1, raw.count + 1)]
+    return RasterInfo(
+        href=href,
+        path=raster_path(href),
+        count=raw.count,
+        dtype=raw.dtypes[0],
+        descriptions=_descriptions(href, raw),
+        tags=raw.tags(),
+        band_tags=tuple(band_tags),
+        colorinterp=tuple(interp.name for interp in raw.colorinterp),
+        wavelengths_um=sidecar.wavelengths_um,
+        sensor=sidecar.sensor,
+        stated=metadata.bands.get(href, ()),
+        stated_by=metadata.by,
+        hints=metadata.hints,
+        sidecar=_sidecar_name(href),
+        platform=str(metadata.properties.get("platform") or ""),
+        true_alpha=_is_opacity(raw),
+    )
+
+
+def _descriptions(href: str, raw: DatasetReader) -> tuple[str | None, ...]:
+    """Return the description of each band; a part of a container that has none is described by its own name."""
+    part = subdataset(href)
+    if part is None or raw.count > 1 or any(raw.descriptions):
+        return tuple(raw.descriptions)
+    return (part[1].rsplit("/", 1)[-1],)
+
+
+def by_part(sidecars: Mapping[str, Sidecar]) -> dict[str, Sidecar]:
+    """Return sidecars with the wavelengths of a container's parts given to each part, in their order."""
+    parts: dict[Path | None, list[str]] = {}
+    for href in sidecars:
+        parts.setdefault(local_file(href), []).append(href)
+    found = dict(sidecars)
+    for file, hrefs in parts.items():
+        waves = sidecars[hrefs[0]].wavelengths_um
+        if file is not None and len(hrefs) > 1 and waves is not None and len(waves) == len(hrefs):
+            found |= {
+                href: replace(sidecars[href], wavelengths_um=(wave,)) for href, wave in zip(hrefs, waves, strict=True)
+            }
+    return found
+
+
+def _sidecar_name(href: str) -> str:
+    file = local_file(href)
+    return "" if file is None else sidecar_path(file).name
+
+
+def _is_opacity(dataset: DatasetReader) -> bool:
+    """Say whether the band that is tagged as alpha, if there is one, has the numbers of opacity.
+
+    These are 0 and full, but for soft edges; nothing but 0 is no opacity, since there would be no picture.
+    """
+    alpha = [i for i, colour in enumerate(dataset.colorinterp, 1) if colour.name == "alpha"]
+    if not alpha:
+        return True
+    shape = (min(dataset.height, _ALPHA_PX), min(dataset.width, _ALPHA_PX))
+    try:
+        numbers = dataset.read(alpha[-1], out_shape=shape)
+    except RasterioError:
+        # Reading the tiles will report it.
+        return True
+    full = (1, 255, np.iinfo(numbers.dtype).max) if numbers.dtype.kind in "iu" else (1, 255)
+    most = numbers.max()
+    return bool(most in full and (numbers[numbers != 0] == most).mean() >= _FULL_SHARE)
