@@ -10,7 +10,7 @@ __all__ = ["__version__", "connect"]
 
 
 def __getattr__(name: str) -> object:
-    # Loaded when it is asked for: whoever wants the version, or a module of the core, pays nothing for it.
+    # Loaded on first use, so that importing the version or a module of the core stays fast.
     if name == "connect":
         from bandsight.client import connect
 

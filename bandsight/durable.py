@@ -19,7 +19,7 @@ def flush(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that their names survive; one that is there already stays as it is.
+    """Make a folder and those above it, so that their names survive; one that exists is left unchanged.
 
     Raises:
         OSError: It cannot be made.

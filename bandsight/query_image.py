@@ -25,7 +25,7 @@ from bandsight.sensors.stretch_tags import said_stretch
 
 RGB_UM = (0.665, 0.56, 0.49)
 MAX_PIXELS = 50_000_000
-# Longest side handed on: the model's input is smaller, and this bounds memory whatever the band count.
+# Longest side handed on: the model's input is smaller, and this bounds memory for any number of bands.
 _LONGEST_PX = 1024
 _MAX_BANDS = 512
 # A TIFF may hold many wide bands in few pixels, so its limit is on bytes; 8 is e.g. red, green, blue, near infrared in
@@ -199,7 +199,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[DatasetReader]:
 def _bands(
     dataset: DatasetReader, wavelengths: Sequence[float] | None
 ) -> tuple[list[int], tuple[float, ...], list[tuple[float, float, Decibel | None]]]:
-    """Return the bands that are not opacity, their wavelengths, and what is said of each one's scaling, if of all."""
+    """Return the bands that are not opacity, their wavelengths, and the scaling of each, if all state theirs."""
     bands = _colours(dataset)
     said = [said_stretch(dataset.tags(i)) for i in bands]
     own = [one for one in said if one is not None]

@@ -6,7 +6,7 @@ from bandsight.search.request import Filters
 
 
 class SubscribeBody(Filters):
-    """A question that every commit is matched against: an Item Search that goes on."""
+    """A standing Item Search: every commit is matched against it."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"q": "a quarry", "rank": 20, "title": "new quarries"}]},
@@ -23,4 +23,4 @@ class SubscribeBody(Filters):
     secret: str | None = Field(
         None, min_length=16, max_length=200, description="Key of the webhook's signatures; made up when missing"
     )
-    per_place: bool = Field(default=True, description="One alert for each place, whatever its dates")
+    per_place: bool = Field(default=True, description="One alert per place, however many dates match")

@@ -1,4 +1,4 @@
-"""Sends signed events to webhooks, and only to addresses that a stranger may reach."""
+"""Sends signed events to webhooks, and only to public addresses or allowed ones."""
 
 import base64
 import hashlib

@@ -97,7 +97,7 @@ def back_up(archive: Archive, target: Path, previous: Path | None = None) -> int
     Args:
         archive: Open.
         target: An empty folder, or none yet.
-        previous: A former backup; vector files that it has are compared with their checksums and linked.
+        previous: An earlier backup; its vector files are compared with their checksums and linked.
 
     Raises:
         ArchiveError: The target is not empty or cannot be written, or a file of the archive is damaged.
@@ -122,7 +122,7 @@ def back_up(archive: Archive, target: Path, previous: Path | None = None) -> int
 
 
 def _share(previous: Path, target: Path, names: Sequence[str]) -> None:
-    """Link vector files of a former backup; where that is not possible, they are copied from the archive."""
+    """Link vector files of an earlier backup; where that is not possible, they are copied from the archive."""
     make_folder(target / "vectors")
     for name in names:
         for file in (previous / "vectors").glob(f"{name}.*"):
@@ -136,10 +136,10 @@ def migrate_archive(
     engines: Engines = ENGINES,
     progress: Callable[[str, int], None] = lambda *_: None,
 ) -> dict[str, int]:
-    """Copy an archive to other engines, with the same ids, and return how many rows it has; it can go on when stopped.
+    """Copy an archive to other engines, with the same ids, and return its numbers of rows; a stopped copy is resumed.
 
     Rows are compared one by one, vectors by their checksums, before the copy becomes an archive. Searches of the source
-    go on; nobody may write to it. The search index is not copied to another engine: `optimize` builds it there.
+    continue; writes are not allowed. The search index is not copied to another engine: `optimize` builds it there.
 
     Args:
         source: An archive.
@@ -187,7 +187,7 @@ def swap_in(archive: ArchiveWriter, beside: ArchiveWriter) -> int:
     """Replace all that an archive holds, and its model, by another archive's, in one commit; return the generation.
 
     Searches continue until then. A reader that has the archive open gets a `ModelChangedError` and opens it again. Jobs
-    and saved searches stay. A crash before the commit leaves the archive as it was, with files that no commit names.
+    and saved searches stay. A crash before the commit leaves the archive unchanged, with files that no commit names.
 
     Raises:
         ArchiveError: The other archive was not made by `create_beside`, or the disk is full.

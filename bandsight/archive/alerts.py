@@ -173,7 +173,7 @@ class Alerts:
         """
         with self._database.writing() as catalog:
             if catalog.alerts.count() >= MAX_SUBSCRIPTIONS:
-                raise QueryError(f"subscriptions: found {MAX_SUBSCRIPTIONS:,} of them; delete some that nobody needs")
+                raise QueryError(f"subscriptions: found {MAX_SUBSCRIPTIONS:,} of them; delete some of them")
             catalog.alerts.add(subscription)
 
     def subscriptions(self) -> list[Subscription]:
@@ -224,7 +224,7 @@ class Alerts:
             return catalog.alerts.counts()
 
     def claim(self, limit: int, now: datetime, *, lease_s: float, longest_s: float) -> list[Alert]:
-        """Return alerts to deliver now, oldest first; for `lease_s` nobody else gets them.
+        """Return alerts to deliver now, oldest first; no other caller gets them for `lease_s`.
 
         Args:
             limit: Most alerts.

@@ -45,7 +45,7 @@ def backups_in(folder: Path) -> list[Path]:
 
 
 def add_backup(archive: Archive, folder: Path, keep: int) -> MadeBackup:
-    """Add a backup to a series while searches and writes go on, and delete the oldest ones.
+    """Add a backup to a series while searches and writes continue, and delete the oldest ones.
 
     Vector files that the newest backup has are compared with their checksums and linked, not copied.
 
@@ -55,16 +55,16 @@ def add_backup(archive: Archive, folder: Path, keep: int) -> MadeBackup:
         keep: Backups that stay, the new one included; at least 1.
 
     Raises:
-        ArchiveError: The folder cannot be written, or a file of the archive is damaged. Former backups stay.
+        ArchiveError: The folder cannot be written, or a file of the archive is damaged. Earlier backups stay.
         ArchiveLockedError: Another backup is being added.
     """
     try:
         make_folder(folder)
         with FileLock(folder / "lock", timeout=0):
-            former = backups_in(folder)
+            earlier = backups_in(folder)
             target = folder / datetime.now(UTC).strftime(_NAME)
-            generation = back_up(archive, target, former[-1] if former else None)
-            kept = [*former, target][-keep:]
+            generation = back_up(archive, target, earlier[-1] if earlier else None)
+            kept = [*earlier, target][-keep:]
             # Older ones, and those that were never finished.
             old = [path for path in folder.glob("*") if _NAMED.fullmatch(path.name) and path not in kept]
             for path in old:
@@ -73,7 +73,7 @@ def add_backup(archive: Archive, folder: Path, keep: int) -> MadeBackup:
         raise ArchiveLockedError(f"{folder}: another backup is being made there; wait until it is done") from error
     except OSError as error:
         raise cannot_write(folder, error) from error
-    return MadeBackup(path=target, generation=generation, deleted=tuple(path for path in old if path in former))
+    return MadeBackup(path=target, generation=generation, deleted=tuple(path for path in old if path in earlier))
 
 
 def restore(source: Path, where: Where, *, replace: bool = False, engines: Engines = ENGINES) -> int:

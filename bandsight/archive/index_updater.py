@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 class IndexUpdater:
-    """At most one thread that adds new tiles to a store's index; commits and searches go on meanwhile."""
+    """At most one thread that adds new tiles to a store's index while commits and searches continue."""
 
     def __init__(self, store: VectorStore) -> None:
         self._store = store

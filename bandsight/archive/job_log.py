@@ -51,7 +51,7 @@ class JobLog:
 
         Args:
             limit: At most so many.
-            before: Only those with a lower id: the id of the last one of a former page.
+            before: Only those with a lower id: the id of the last one on the previous page.
         """
         with self._database.reading() as catalog:
             return [self._as_it_is(job) for job in catalog.jobs.newest(limit, before)]
@@ -69,7 +69,7 @@ class JobLog:
         return self._as_it_is(job)
 
     def failures(self) -> list[tuple[str, str, datetime]]:
-        """Return (href, reason, when) of the scenes that could not be indexed, whatever the job."""
+        """Return (href, reason, when) of the scenes that could not be indexed, in any job."""
         with self._database.reading() as catalog:
             return catalog.failures()
 

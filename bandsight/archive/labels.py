@@ -108,7 +108,7 @@ class Labels:
         Args:
             name: The collection.
             classes: For each tile, the class that it shows, `none` or `skip`.
-            annotator: Who says so.
+            annotator: Who labelled them.
 
         Raises:
             NotFoundError: There is no such collection, or no such tile; then nothing is added.
@@ -207,7 +207,7 @@ class Labels:
         return len(moved), lost
 
     def tiles_at(self, places: Sequence[TilePlace]) -> list[int | None]:
-        """Return the tile that now lies at each place, None where there is none."""
+        """Return the current tile at each place, None where there is none."""
         with self._database.reading() as catalog:
             return [catalog.labels.tile_at(place) for place in places]
 

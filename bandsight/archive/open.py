@@ -119,7 +119,7 @@ def locate(where: Where) -> Location:
 
 
 def archive_exists(where: Where, engines: Engines = ENGINES) -> bool:
-    """Return whether there is an archive, of whatever version and in whatever state.
+    """Return whether there is an archive, of any version and in any state.
 
     Raises:
         ArchiveError: No engine opens such a URL, or the database refuses the user.

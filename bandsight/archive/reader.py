@@ -213,7 +213,7 @@ class Archive:
         try:
             return self._footprints.tiles(np.asarray(ids, np.int64))
         except CommitIntervenedError as error:
-            raise NotFoundError("tiles: one of them has been removed meanwhile; ask again") from error
+            raise NotFoundError("tiles: one of them has just been removed; try again") from error
 
     def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return the vectors of tiles, shape (n, dim), in the order of the ids.

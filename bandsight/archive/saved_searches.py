@@ -91,7 +91,7 @@ class SavedSearches:
         with self._database.writing() as catalog:
             # Counted in the transaction that adds it, so that two processes together stay within the limit.
             if catalog.saved_searches.count() >= MAX_SEARCHES:
-                raise QueryError(f"searches: found {MAX_SEARCHES:,} of them; delete some that nobody needs any more")
+                raise QueryError(f"searches: found {MAX_SEARCHES:,} of them; delete some of them")
             catalog.saved_searches.add(made, hits or SavedHits())
         return made
 

@@ -110,7 +110,7 @@ def parse_json(value: Any) -> Any:
 
 
 def to_filter(expression: Any, kind: Kind, names: Sequence[str] = ()) -> Filter:
-    """Return the filter that an expression means of tiles, or of scenes by themselves.
+    """Return the filter that an expression stands for, of tiles or of scenes.
 
     Args:
         expression: CQL2 JSON.

@@ -37,7 +37,7 @@ class Field:
     maximum: float | None = None
     """Largest value there can be."""
     of_scene: float | None = None
-    """For a field of tiles: the value of a scene by itself, None where that is unknown."""
+    """For a field of tiles: the value that scenes have, None where it is unknown."""
     places: int | None = None
     """Decimal places in items; all where None."""
 

@@ -185,7 +185,7 @@ def _meets_boxes(view: AttributeView, where: tuple[LonLatBox, ...]) -> Mask:
 
 @lru_cache(maxsize=64)
 def _rounded_inwards(box: LonLatBox) -> NDArray[np.float32]:
-    """Return (east, north, west, south): a side equal to it may lie on either side of the number in the filter."""
+    """Return (east, north, west, south): a side equal to it may be on either side of the number in the filter."""
     sides: NDArray[np.float32] = rounded_outwards(
         np.array([[[box.east, box.north, box.west, box.south], [np.nan] * 4]])
     )[:, 0]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DeliveryState = Literal["listed", "pending", "delivered", "failed"]
-"""`listed`: it has no webhook, and lies in the list and the feeds. `pending`: it is to be delivered, for the first time
+"""`listed`: it has no webhook; it is in the list and the feeds. `pending`: it is to be delivered, for the first time
 or again. `failed`: it was tried for days, in vain."""
 
 
@@ -115,7 +115,7 @@ class AlertRows(Protocol):
         """Return how many alerts there are of each state."""
 
     def claim(self, limit: int, now: datetime, lease_s: float, longest_s: float) -> list[Alert]:
-        """Return pending alerts that are due, oldest first; until `lease_s` later nobody else gets them.
+        """Return pending alerts that are due, oldest first; no other caller gets them for `lease_s`.
 
         Times further ahead than an attempt is ever put off (`longest_s`) were set by a wrong clock, and count as due.
         """

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-# Of OGC API - Processes (OGC 18-062r2, table 15), so that they mean the same everywhere.
+# From OGC API - Processes (OGC 18-062r2, table 15).
 State = Literal["running", "successful", "failed", "dismissed"]
-DIED = "its process died; what was committed is kept, run the same command again to go on"
+DIED = "its process died; what was committed is kept, run the same command again to continue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,7 +135,7 @@ class LabelRows(Protocol):
         """Return how many labels a collection has."""
 
     def tile_at(self, place: TilePlace) -> int | None:
-        """Return the tile that lies at a place, None where there is none."""
+        """Return the tile at a place, None where there is none."""
 
     def add_classifier(self, collection: int, classifier: Classifier) -> int:
         """Insert a classifier as the newest version of its collection and return the version."""

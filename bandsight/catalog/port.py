@@ -205,7 +205,7 @@ class CatalogDatabase(Protocol):
         """Where it is, for messages."""
 
     def exists(self) -> bool:
-        """Return whether there is a catalog, of whatever version."""
+        """Return whether there is a catalog, of any version."""
 
     def create(self, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
         """Create an empty catalog; a crash leaves none.
@@ -261,7 +261,7 @@ class CatalogDatabase(Protocol):
     def replace_by(self, beside: Self) -> int:
         """Replace every row by another catalog's, in one commit that is newer than those of both.
 
-        Ids of tiles go on behind the highest of both, so that none comes to mean another tile.
+        New ids of tiles start after the highest of both, so that no id is used twice.
 
         Returns:
             The generation that the commit makes.
@@ -276,10 +276,10 @@ class CatalogDatabase(Protocol):
         before_completion: Callable[[], None],
         progress: Callable[[str, int], None],
     ) -> None:
-        """Become a copy of another catalog, with the same ids; it goes on where an earlier call was stopped.
+        """Become a copy of another catalog, with the same ids; a stopped copy is resumed.
 
         Args:
-            source: The other catalog, in whatever database; nobody writes to it meanwhile.
+            source: The other catalog, in any database; it must not change during the copy.
             before_completion: Runs when all rows are there and were compared, before the copy becomes an archive.
             progress: Is told the table and the number of rows of each part.
 

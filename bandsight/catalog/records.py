@@ -28,7 +28,7 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneRecord:
-    """One scene as it was indexed."""
+    """One indexed scene."""
 
     key: str
     """Identity of content and tiling: equal keys give equal tiles."""

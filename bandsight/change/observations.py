@@ -91,7 +91,7 @@ def levelled(observed: Observations) -> NDArray[np.float64]:
     """Return the scores less what their scene shifts all of its places by: haze, light, season, sensor; shape (n,).
 
     The shift of a scene is the median over its places of how far the score is from the place's own median. Scenes of
-    few places keep their scores: there, a change cannot be told from a shift.
+    few places keep their scores: there, a change cannot be distinguished from a shift.
     """
     _, place = np.unique(observed.place, return_inverse=True)
     away = observed.score - _medians(observed.score, place)[place]

@@ -44,7 +44,7 @@ def timeline(searcher: Searcher, body: TimelineBody) -> dict[str, Any]:
         scores = dict(zip(ids, values.tolist(), strict=True))
     latest = datetime.max.replace(tzinfo=UTC)
     ordered = sorted(tiles.values(), key=lambda tile: (scenes[tile.scene_id].datetime or latest, tile.id))
-    former: dict[tuple[str, int], int] = {}
+    previous: dict[tuple[str, int], int] = {}
     rows = []
     for tile in ordered:
         scene = scenes[tile.scene_id]
@@ -61,8 +61,8 @@ def timeline(searcher: Searcher, body: TimelineBody) -> dict[str, Any]:
         }
         if question is not None:
             row["score"] = round(scores[tile.id], 6)
-        if kind in former:
-            row["likeness"] = round(float(vectors[tile.id] @ vectors[former[kind]]), 6)
-        former[kind] = tile.id
+        if kind in previous:
+            row["likeness"] = round(float(vectors[tile.id] @ vectors[previous[kind]]), 6)
+        previous[kind] = tile.id
         rows.append(row)
     return {"lon": body.lon, "lat": body.lat, "dates": rows}

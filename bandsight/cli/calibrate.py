@@ -22,7 +22,7 @@ def calibrate(
     device: DeviceOption = "auto",
     family: Annotated[
         str | None,
-        typer.Option("--name", help="Family of the images, e.g. radar_x; default: told by their wavelengths."),
+        typer.Option("--name", help="Family of the images, e.g. radar_x; default: by their wavelengths."),
     ] = None,
     wavelengths: WavelengthsOption = None,
     out: Annotated[

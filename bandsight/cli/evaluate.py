@@ -102,7 +102,7 @@ def _splits(data: Sequence[Path], given: Sequence[str]) -> "list[Split | None]":
 
 
 def _make(folder: Path) -> None:
-    """Make a folder and see that it can be written to, before hours are spent on what is to lie there."""
+    """Make a folder and check that it can be written to, before hours are spent on its contents."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):

@@ -28,9 +28,7 @@ def index(
         ),
     ],
     archive: ArchiveOption,
-    sensor: Annotated[
-        str | None, typer.Option("--sensor", help="Sensor profile for scenes that match none by themselves.")
-    ] = None,
+    sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile for scenes that match none.")] = None,
     force: Annotated[bool, typer.Option("--force", help="--sensor also overrides what scenes match.")] = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",

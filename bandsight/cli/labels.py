@@ -122,7 +122,7 @@ def import_labels(
     cls: Annotated[str | None, typer.Option("--class", help="Class of features without this property.")] = None,
     annotator: AnnotatorOption = "import",
 ) -> None:
-    """Label the tiles that points cover or that lie in polygons."""
+    """Label the tiles that cover points or are inside polygons."""
     from bandsight.cli.formatting import counted
     from bandsight.learning.label_files import import_features, read_features
 

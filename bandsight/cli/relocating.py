@@ -30,7 +30,7 @@ def relocate(
         moved = {scene.id: hrefs for scene in opened.scenes() if (hrefs := under(scene, before, after))}
         if not moved:
             raise QueryError(
-                f"{old}: no scene lies there; see where they lie with: bandsight verify --archive {archive}"
+                f"{old}: no scene is there; list the paths of scenes with: bandsight verify --archive {archive}"
             )
         files = {href for hrefs in moved.values() for href in hrefs.values()}
         gone = sorted(href for href in files if (file := local_file(href)) is not None and not file.is_file())

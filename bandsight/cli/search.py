@@ -83,7 +83,7 @@ def search(
     diversity: Annotated[
         float, typer.Option("--diversity", min=0, max=1, help="How much being unlike better results counts.")
     ] = 0.0,
-    exact: Annotated[bool, typer.Option("--exact", help="Compare every tile, whatever index there is.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare every tile, without the index.")] = False,
     classifier: Annotated[
         list[str] | None,
         typer.Option("--classifier", help="Only tiles of a trained classifier: 'ponds > 0.8'; repeatable."),

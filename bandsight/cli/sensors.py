@@ -35,9 +35,7 @@ def sensors_show(
 @sensors.command("match")
 def sensors_match(
     paths: Annotated[list[str], typer.Argument(help="Scenes: files, or folders of scenes or of band files.")],
-    sensor: Annotated[
-        str | None, typer.Option("--sensor", help="Sensor profile for scenes that match none by themselves.")
-    ] = None,
+    sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile for scenes that match none.")] = None,
     force: Annotated[bool, typer.Option("--force", help="--sensor also overrides a match.")] = False,
     profiles: ProfilesOption = None,
 ) -> None:

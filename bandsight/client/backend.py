@@ -1,4 +1,4 @@
-"""The port: what a client needs of an archive, whether it lies in a folder or behind a server."""
+"""The port: what a client needs of an archive, in a folder or behind a server."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -180,7 +180,7 @@ class Client:
             title: For people.
             webhook: URL that gets each alert as a CloudEvent.
             secret: Key of the webhook's signatures; made up when None, and only this answer has it.
-            per_place: One alert for each place, whatever its dates.
+            per_place: One alert per place, however many dates match.
             options: See `search`.
         """
         body = search_body(text, positive, negative, options)

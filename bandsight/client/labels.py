@@ -85,7 +85,7 @@ class Labels:
         Args:
             cls: A class of the collection, `none` or `skip`.
             items: A tile's number or Item, or a list of them.
-            annotator: Who says so.
+            annotator: Who labels them.
 
         Raises:
             NotFoundError: There is no such tile; then nothing is added.

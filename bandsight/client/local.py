@@ -176,7 +176,7 @@ class LocalBackend:
         document = _plain(item_collection(found, self._archive.model, None, query.fields))
         if found.next is None:
             return ItemsPage(document=document, next=None)
-        # The question is resolved once: later pages are ranked by the same vectors, whatever is indexed meanwhile.
+        # The question is resolved once: later pages are ranked by the same vectors, even if scenes are added.
         after = replace(query, token=found.next)
         return ItemsPage(document=document, next=lambda limit: self._page(replace(after, limit=limit), ranking))
 

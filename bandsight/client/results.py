@@ -76,7 +76,7 @@ class Results:
 
     @property
     def matched(self) -> int | None:
-        """Number of items that match, whatever the limit; None where only reading all of them would tell."""
+        """Number of items that match, regardless of the limit; None until all of them have been read."""
         found: int | None = self._document.get("numberMatched")
         return found
 

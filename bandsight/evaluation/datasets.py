@@ -22,7 +22,7 @@ from bandsight.sensors.scaling import percentile_limits
 PARTS = ("held-out", "validation", "train")
 _TIFFS = (".tif", ".tiff")
 _IMAGES = (".png", ".jpg", ".jpeg", *_TIFFS)
-# Pictures that are none of those; where they lie among others, it is said that they are left out.
+# Pictures of other types; the report names those that are left out.
 _OTHER_IMAGES = (".webp", ".gif", ".bmp", ".jp2", ".heic", ".avif", ".npy", ".nc")
 # Images, and values of a band in each, from which a data set's scaling is settled, at most.
 _SAMPLE, _SAMPLE_VALUES = 512, 1024
@@ -33,7 +33,7 @@ _HELD_OUT, _VALIDATION = 0.1, 0.15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledImage:
-    """One image, and what is said about it."""
+    """One image with its class or captions."""
 
     key: str
     """Name within the data set."""
@@ -67,7 +67,7 @@ def read_dataset(
         part: `held-out`, `validation` or `train`, by a hash of `name/key`; None takes all.
         name: What the data set is called in that hash; default: the folder's or file's name.
         wavelengths: Of the bands of TIFFs that do not say them, µm.
-        split: A published test list: only its images, with its captions where it has any. They may lie in any folder.
+        split: A published test list: only its images, with its captions where it has any. They may be in any folder.
         left_out: Takes the key of each image that cannot be used, and why; without it, the first of them is an error.
         resized: A model's own resizing, pixels (n, bands, height, width) to its input: a large set is then kept small.
 
@@ -76,7 +76,7 @@ def read_dataset(
 
     Raises:
         QueryError: There is no such folder or tar, it is damaged, or there is nothing labelled in it that can be read.
-        ImageError: An image or what is said about it cannot be read, and `left_out` is not given.
+        ImageError: An image or its annotation cannot be read, and `left_out` is not given.
     """
     if part is not None and part not in PARTS:
         raise QueryError(f"part {part!r}: need one of {', '.join(PARTS)}")
@@ -344,7 +344,7 @@ def _limits(entries: Iterator[_Entry], said: Sequence[float] | None) -> _Limits:
             if sample.takes():
                 sample.add(numbers(data), rng)
         except ImageError:
-            # What cannot be read is said where it is asked for.
+            # An unreadable image is reported when it is read.
             continue
     return {key: percentile_limits(bands, key[1]) for key, sample in samples.items() if (bands := sample.bands())}
 

@@ -64,7 +64,7 @@ def read_split(which: str, data: Path) -> Split:
     """Read a published test list.
 
     Args:
-        which: A name (`rsicd-test`, `ucm-test`, `nwpu-test`), whose annotation file lies in the data's folder or
+        which: A name (`rsicd-test`, `ucm-test`, `nwpu-test`), whose annotation file is in the data's folder or
             beside it; or a file: names, one a line, or annotations in JSON, of which the images of `test` count.
         data: The data set.
 

@@ -97,7 +97,7 @@ class Area:
         return bool((shapely.get_dimensions(parts) == _SURFACE_DIM).all() and shapely.equals(parts, outlines).all())
 
     def covers(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which boxes (west, south, east, north), shape (n, 4), lie in the interior of the area."""
+        """Return which boxes (west, south, east, north), shape (n, 4), are in the interior of the area."""
         if self._is_boxes:
             covered = np.zeros(len(boxes), bool)
             for part in self.boxes:

@@ -213,7 +213,7 @@ def _display(scene: Scene, style: Style, channels: Sequence[Sequence[int]]) -> D
 
 
 def _own_ranges(layers: Sequence[NDArray[np.float32]], seen: NDArray[np.bool_]) -> list[tuple[float, float]]:
-    # Each band from its own dark end: takes the blue of haze away. No band is stretched more than twice as much as
+    # Each band from its own dark end: removes the blue of haze. No band is stretched more than twice as much as
     # another: the noise of an even surface stays grey.
     low, high = np.percentile(np.stack(layers)[:, seen], _OWN_PERCENTILES, axis=1)
     span = np.maximum(high - low, (high - low).max() / 2)

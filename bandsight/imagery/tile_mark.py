@@ -32,7 +32,7 @@ def mark_of(scene: SceneRecord, tile: Tile) -> str:
 
 
 def read_mark(data: bytes) -> TileMark | None:
-    """Return the mark of a picture; None where it has none, whatever it is."""
+    """Return the mark of a picture; None for a picture or other data without one."""
     if not data.startswith(_SIGNATURE):
         return None
     at = len(_SIGNATURE)

@@ -19,7 +19,7 @@ class FeatureSpace:
     """A linear map of vectors: centred, and scaled by the spread of the archive in each direction.
 
     Vectors of one archive lie close together: a few directions, such as the season or the sensor, vary far more than
-    those that tell a class. Few labels go further where each direction varies about as much as any other.
+    those that tell a class. Few labels suffice where all directions vary about equally.
     """
 
     mean: Floats

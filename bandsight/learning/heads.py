@@ -98,7 +98,7 @@ def train_head(examples: Examples) -> TrainedHead:
 
 
 def _fit(examples: Examples, penalty: float) -> tuple[Floats, float]:
-    """Return weights and bias; labels with and without the class count as much as each other."""
+    """Return weights and bias; labels with and without the class have equal weight."""
     truth = examples.positive.astype(np.float64)
     counts = np.where(examples.positive, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
     centre = _prior(examples, truth, counts)

@@ -18,7 +18,7 @@ from bandsight.errors import QueryError, needs_extra
 
 MAX_FEATURES = 200_000
 """Most features of a file."""
-# A polygon labels the tiles that lie in it with at least this share of their ground.
+# A polygon labels the tiles that have at least this share of their ground inside it.
 _INSIDE = 0.5
 _PLACE = ("scene", "cell", "scale")
 _NEEDED = "need a FeatureCollection of points or polygons in longitude and latitude, each with its class"
@@ -73,7 +73,7 @@ def import_features(
     """Label the tiles that features stand for, and return what was done.
 
     A feature that names a tile's scene, cell and scale, as exports do, labels that tile. A point labels the tiles that
-    cover it, of every date; a polygon labels the tiles of which half lies in it, or else those that cover its middle.
+    cover it, of every date; a polygon labels the tiles that are half inside it, or else those that cover its middle.
 
     Args:
         archive: The archive.
@@ -178,7 +178,7 @@ def _shapes(features: Sequence[Mapping[str, Any]]) -> NDArray[np.object_]:
 
 
 def _tiles_on(archive: Archive, shapes: NDArray[np.object_]) -> list[list[int]]:
-    """Return for each shape the tiles that cover the point, or of which half lies in the polygon."""
+    """Return for each shape the tiles that cover the point, or that are half inside the polygon."""
     if not len(shapes):
         return []
     # One pass over the boxes of all tiles: a file may have a hundred thousand features.

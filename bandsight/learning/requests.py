@@ -64,7 +64,7 @@ class LayerQuery(_Strict):
 class AreaReport(_Strict):
     """A sample whose tiles have been labelled."""
 
-    sample: dict[str, Any] = Field(description="The sample as it was drawn")
+    sample: dict[str, Any] = Field(description="The sample that was drawn")
     threshold: float = Field(default=0.5, ge=0, le=1, description="Probability from which on the map shows the class")
 
 

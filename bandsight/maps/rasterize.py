@@ -22,7 +22,7 @@ MAX_MERCATOR_LAT = 85.051128779806592
 _TURN = 360.0
 # Pixels painted at a time: 8 bytes each, and some more.
 _PIXELS = 1 << 22
-# Pixels of a rectangle that is painted by itself.
+# Pixels of a rectangle that is painted on its own.
 _LARGE = 1 << 12
 
 

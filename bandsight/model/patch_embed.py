@@ -135,7 +135,7 @@ class SpectralStem(WavelengthInput):
     anchor wavelengths, gated by the distance of the nearest band. Each anchor has a learned kernel. Where the bands do
     not cover the visible anchors, a panchromatic kernel on the mean of all bands fills in. The map is linear in the
     pixels, so it reduces to one kernel (out, C, k, k) per list of wavelengths. It does not depend on the order of
-    bands, and 200 narrow bands weigh as much as 10 broad ones. For red, green and blue, it is initialised to the RGB
+    bands, and 200 narrow bands have the weight of 10 broad ones. For red, green and blue, it is initialised to the RGB
     kernels that it was built from.
     """
 

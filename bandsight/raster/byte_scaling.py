@@ -31,7 +31,7 @@ class ByteScaling:
         """Return what the catalog keeps as a scene's `stretch`."""
         to_db = stretch.get("to_db")
         return cls(
-            # True: an archive from before power was told from amplitude.
+            # True: an archive from before power and amplitude were distinguished.
             to_db="amplitude" if to_db is True else to_db or None,
             low=tuple(float(value) for value in stretch["low"]),
             high=tuple(float(value) for value in stretch["high"]),

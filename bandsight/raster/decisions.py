@@ -1,6 +1,6 @@
 """What was decided about a scene when it was indexed, and where each decision came from; kept with the scene as JSON.
 
-Whatever shows or explains the scene reads this, not the profile, which may have changed or be gone.
+Pictures and explanations of the scene read this, not the profile, which may have changed or be gone.
 """
 
 import re
@@ -38,7 +38,7 @@ class BandDecision:
     scale_from: str = ""
     """What states scale and offset."""
     path_reflectance: float | None = None
-    """What the air adds to reflectance at the top of the atmosphere, as it was estimated from the scene."""
+    """What the air adds to reflectance at the top of the atmosphere, estimated from the scene."""
     display_range: tuple[float, float] | None = None
     """Dark and bright end in pictures of the scene, stored numbers (dB of radar); None where its scaling says it."""
 

@@ -59,7 +59,7 @@ _quiet = threading.Lock()
 
 @contextmanager
 def placed_or_not() -> Iterator[None]:
-    """Open rasters without a warning about missing georeference: whoever needs it says so in an error of its own."""
+    """Open rasters without a warning about missing georeference; code that needs it raises its own error."""
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         before = sys.unraisablehook, sys.excepthook
@@ -77,18 +77,18 @@ def _ignore_undecodable(problem: "sys.UnraisableHookArgs") -> None:
 
 
 def _ignore_undecodable_printed(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
-    """Do the same for the first lines of that traceback, which Cython prints as of an error that nobody caught."""
+    """Do the same for the first lines of that traceback, which Cython prints for an uncaught error."""
     if not isinstance(problem, UnicodeDecodeError):
         sys.__excepthook__(kind, problem, trace)
 
 
 def is_remote(href: str) -> bool:
-    """Say whether a raster lies on a server or in an object store."""
+    """Return whether a raster is on a server or in an object store."""
     return href.startswith(tuple(_REMOTE))
 
 
 def check_remote(href: str) -> None:
-    """Refuse a URL that names no file, whoever may be asked for it.
+    """Refuse a URL that names no file, before any request.
 
     Raises:
         SceneError: It has no server or bucket, or nothing behind it.
@@ -175,10 +175,10 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS, *, upright: 
         raise
     except (RasterioError, CPLE_BaseError, ValueError, UnicodeError) as error:
         # ValueError: numbers in its metadata, such as RPCs, that are none; UnicodeError: text that is no UTF-8.
-        # Signatures are nobody else's business.
+        # Signatures are secret.
         reason = (str(error).splitlines() or ["?"])[0].replace(gdal_name(place), place)
         if file is None:
-            # Or another try would be told of this one, without a word to the server.
+            # Otherwise GDAL would answer another attempt from its cache, without asking the server.
             forget(gdal_name(place))
         if "CURL error" in reason:
             raise SceneError(
@@ -226,7 +226,7 @@ def stored(dataset: DatasetReader) -> DatasetReader:
 
 
 def _refuse_overviews_elsewhere(dataset: DatasetReader, place: str) -> None:
-    """Refuse a raster whose overviews are said to lie in another folder or on a server.
+    """Refuse a raster that names overviews in another folder or on a server.
 
     Raises:
         SceneError: They are.
@@ -235,7 +235,7 @@ def _refuse_overviews_elsewhere(dataset: DatasetReader, place: str) -> None:
     if "/" in named or "\\" in named:
         dataset.close()
         raise SceneError(
-            f"{place}: its overviews are said to be {named[:200]!r}; need them in the file itself or beside it (delete "
+            f"{place}: it names overviews at {named[:200]!r}; need them in the file itself or beside it (delete "
             "OVERVIEW_FILE from its .aux.xml)"
         )
 
@@ -293,7 +293,7 @@ def _placed(dataset: DatasetReader, *, upright: bool) -> DatasetReader:
 
 
 def _middle(points: Sequence[GroundControlPoint]) -> tuple[float, float]:
-    """Return longitude and latitude amid points, which may lie on both sides of ±180°."""
+    """Return longitude and latitude amid points, which may be on both sides of ±180°."""
     first = points[0].x
     east = sum((point.x - first + 180) % 360 - 180 for point in points) / len(points)
     return first + east, sum(point.y for point in points) / len(points)

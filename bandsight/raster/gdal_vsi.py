@@ -10,7 +10,7 @@ import rasterio._base
 def headers(name: str) -> dict[str, str]:
     """Return the headers with which a server answers for a file, names in lower case; none where it does not.
 
-    The file is asked for anew each time.
+    The file is requested again each time.
 
     Args:
         name: What GDAL calls the file, e.g. `/vsicurl/https://…`.
@@ -33,7 +33,7 @@ def headers(name: str) -> dict[str, str]:
 
 
 def forget(name: str) -> None:
-    """Have GDAL ask for a remote file anew: it also keeps that one could not be had."""
+    """Have GDAL request a remote file again: it also caches failures."""
     library = _gdal()
     if library is not None:
         library.VSICurlPartialClearCache(name.encode())

@@ -66,7 +66,7 @@ class OpenFiles:
     def transform(self, raster: SceneRaster, href: str) -> Affine:
         """Return the way from a file's pixels to the scene's CRS.
 
-        Of a scene that an older version has indexed, a file of the scene's size lies on the scene's grid, also where a
+        Of a scene that an older version has indexed, a file of the scene's size is on the scene's grid, also where a
         sidecar and not the file says where that is.
         """
         known = raster.files.get(href)

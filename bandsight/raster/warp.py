@@ -62,7 +62,7 @@ class TargetGrid:
         return TargetGrid(crs=self.crs, transform=placed, width=width, height=height, box=box)
 
     def inside(self, box: LonLatBox) -> NDArray[np.bool_]:
-        """Return which pixels lie in a box, (height, width)."""
+        """Return which pixels are in a box, (height, width)."""
         x = self.transform.c + self.transform.a * (np.arange(self.width) + 0.5)
         y = self.transform.f + self.transform.e * (np.arange(self.height) + 0.5)
         lon = np.asarray(transform(self.crs, LON_LAT, x, np.full(self.width, y[0]))[0])
@@ -81,7 +81,7 @@ def read_warped(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return bands on a grid, and where they have data, both (bands, rows, columns).
 
-    The scene's grid is as it was decided at indexing: its files may have no CRS, or only control points.
+    The scene's grid was decided at indexing: its files may have no CRS, or only control points.
 
     Args:
         raster: The scene.
@@ -140,7 +140,7 @@ def _warped(values: NDArray[np.float32], placed: Affine, crs: CRS, target: Targe
 
 
 def _extent(raster: SceneRaster, crs: CRS, box: LonLatBox) -> tuple[Extent, float] | None:
-    """Return which pixels of a scene a box covers, and how far its CRS must be shifted to lie there, degrees."""
+    """Return which pixels of a scene a box covers, and how far its CRS must be shifted to meet the box, degrees."""
     lon, lat = (
         side.ravel()
         for side in np.meshgrid(np.linspace(box.west, box.east, _DENSE), np.linspace(box.south, box.north, _DENSE))

@@ -24,7 +24,7 @@ from bandsight.raster.scene_raster import Extent, SceneRaster
 MAX_DECODED = 150_000_000
 # Pixels of a coarse window are made of so many by so many finer ones, where values without data must be told first.
 _FINER = 4
-# Transforms are multiplied with an error; windows closer to whole pixels than this are meant to lie on them.
+# Multiplied transforms have rounding errors; windows this close to whole pixels are taken as whole pixels.
 _NOISE_PX = 1e-3
 # A coarse pixel holds data where half of its mask does.
 _HALF = 128
@@ -392,7 +392,7 @@ def read_mask(
 
     Args:
         dataset: The open file.
-        mask: How it says so.
+        mask: How the band marks them.
         indexes: Numbers of the bands, from 1.
         window: Means of it where the result is coarser; None for the nearest pixels of the whole file.
         shape: Rows and columns of the result, as the file has them.

@@ -129,7 +129,7 @@ class Points(_Wordless):
 
 
 class Areas(_Wordless):
-    """A polygon: the mean of the tiles inside, or, where it is smaller than a tile, of those that it lies in."""
+    """A polygon: the mean of the tiles inside, or, where it is smaller than a tile, of those around it."""
 
     def meaning(self, searcher: Searcher, value: dict[str, Any], texts: NDArray[np.float32], number: int) -> Meaning:
         """Return the mean of the tiles there; see `ExampleKind`."""
@@ -137,7 +137,7 @@ class Areas(_Wordless):
         area, archive = Area.from_geojson(value, "area"), searcher.archive
         ids = _tiles_meeting(archive, area, "area")
         if not ids:
-            raise QueryError("area: no tile of this archive lies there; draw it where scenes were indexed")
+            raise QueryError("area: this archive has no tiles there; draw it where scenes were indexed")
         shapely.prepare(area.geometry)
         inside = shapely.covers(area.geometry, archive.footprints(ids))
         chosen = [one for one, within in zip(ids, inside, strict=True) if within] or ids
@@ -272,5 +272,5 @@ def _of_thumbnail(archive: Archive, picture: bytes) -> NDArray[np.float32] | Non
 def _tiles_meeting(archive: Archive, area: Area, name: str) -> list[int]:
     ids: list[int] = archive.tile_ids(Filter(area=area)).tolist()
     if len(ids) > MAX_AREA_TILES:
-        raise QueryError(f"{name}: {len(ids):,} tiles lie there; at most {MAX_AREA_TILES:,} make an example")
+        raise QueryError(f"{name}: found {len(ids):,} tiles there; an example has at most {MAX_AREA_TILES:,}")
     return ids

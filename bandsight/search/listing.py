@@ -117,10 +117,10 @@ def browse(
         archive: The archive.
         k: Most rows, at least 1.
         tiles: Which tiles are listed; none when None.
-        scenes: Which scenes are listed, by themselves (`exclude` means their ids); none when None.
+        scenes: Which scenes are listed (`exclude` holds ids of scenes here); none when None.
         order: Keys, the first one first.
-        after: The `next` of the page before. Pages over the same rows neither repeat nor miss one, whatever is added
-            meanwhile; what is replaced or removed meanwhile is gone.
+        after: The `next` of the page before. Pages over the same rows neither repeat nor miss one, even if rows are
+            added in the meantime; rows that are replaced or removed are gone.
 
     Raises:
         QueryError: A filter or a key cannot be used, or k is below 1.

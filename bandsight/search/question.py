@@ -180,7 +180,7 @@ class Semantic(_Strict):
         default=None, ge=0, le=1, description="Most ground that two results share, as part of the smaller one"
     )
     diversity: float = Field(default=0.0, ge=0, le=1, description="Weight of being unlike better results")
-    exact: bool = Field(default=False, description="Compare every tile, whatever index there is")
+    exact: bool = Field(default=False, description="Compare every tile, without the index")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -42,7 +42,7 @@ class ResultSelection:
     """Maximum number of hits for each group."""
     max_overlap: float | None = None
     """A hit is left out when it shares more than this part of the smaller of both footprints (0..1) with a better one,
-    of whatever scene, scale or time."""
+    of any scene, scale or time."""
     diversity: float = 0.0
     """Weight given to dissimilarity from higher-ranked hits, 0..1 (maximal marginal relevance,
     Carbonell and Goldstein 1998)."""
@@ -203,7 +203,7 @@ class Ranking(Protocol):
     def page(self, where: Filter, k: int, after: list[Any] | None) -> Page:
         """Return the k best hits after a place among the tiles that pass a filter.
 
-        Pages neither repeat nor miss a hit, whatever is indexed meanwhile.
+        Pages neither repeat nor miss a hit, even if scenes are added in the meantime.
 
         Raises:
             QueryError: The question, the filter or the place cannot be used.

@@ -79,7 +79,7 @@ class RecallCheck:
         try:
             true = repeat(len(scores))[1]
         except BandsightError:
-            # The state is gone: a tile of the search was removed meanwhile.
+            # The state is gone: a tile of the search has been removed since.
             return
         # By score: of several equal tiles, any is as good as the others.
         share = float(np.count_nonzero(scores >= true[-1] - _EQUAL)) / len(true)

@@ -111,7 +111,7 @@ class SearchBody(Filters):
     limit: Annotated[int, AfterValidator(_bounded)] = Field(
         10, ge=1, description="Most items; more than the server's most counts as that"
     )
-    token: str | None = Field(None, max_length=_TOKEN_CHARS, description="From the link `next` of a former page")
+    token: str | None = Field(None, max_length=_TOKEN_CHARS, description="From the link `next` of the previous page")
     sortby: list[Sort] | None = Field(None, max_length=MAX_KEYS)
     fields: FieldsBody = Field(default_factory=FieldsBody)
 

@@ -41,7 +41,7 @@ class Question:
     texts: NDArray[np.float32]
     """Vectors of the positive sentences, shape (texts, dim): probabilities are about these."""
     unfamiliar: str | None
-    """Why these have no probability whatever the imagery, in words; None where they have."""
+    """Why these have no probability on any imagery, in words; None where they have one."""
     exclude: tuple[int, ...]
     """Tiles that are examples; they are not among the results."""
     selection: ResultSelection

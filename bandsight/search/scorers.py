@@ -41,7 +41,7 @@ class Scorer(Protocol):
             among: The tiles that pass the filter.
             vectors_of: Reads raw vectors.
             k: Most tiles, at least 1.
-            exact: Look at every tile, whatever index there is.
+            exact: Compare every tile, without the index.
         """
 
 

@@ -175,7 +175,7 @@ def _by_descriptions(profile: Profile, info: RasterInfo) -> _Found | None:
     order = [plain(name) for name in names if name]
     ordered = any([plain(band) for band in layout.bands] == order for layout in profile.layouts)
     short = ", ".join(name for name in names if name)
-    text = short if len(short) < 80 else f"{short[:80]}…"  # noqa: PLR2004  (as much as fits a line)
+    text = short if len(short) < 80 else f"{short[:80]}…"  # noqa: PLR2004  (what fits a line)
     evidence = [Evidence(kind="band names", found=text, score=score + (IN_ORDER if ordered else 0))]
     return list(bands.values()), unexplained, evidence
 
@@ -187,7 +187,7 @@ def _as_height(profile: Profile, info: RasterInfo, names: Sequence[str]) -> _Fou
 
 
 def _by_colours(profile: Profile, info: RasterInfo, forced: bool) -> _Found | None:
-    """Return bands by GDAL's colour interpretation, in whatever order the file has them."""
+    """Return bands by GDAL's colour interpretation, in any order."""
     known = {layout.colorinterp for layout in profile.layouts if layout.colorinterp}
     if info.colorinterp == ("palette",) and _RGB in known and info.dtype in {"uint8", "uint16"}:
         bands = [MatchedBand(band=profile.band(name), href=info.href, index=i) for i, name in enumerate(_RGB, 1)]

@@ -1,4 +1,4 @@
-"""Which files of a folder are bands of one scene, told by their names alone."""
+"""Which files of a folder are bands of one scene, by their names alone."""
 
 import re
 from collections.abc import Iterable, Sequence

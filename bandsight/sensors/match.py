@@ -46,7 +46,7 @@ class Match:
     quality: MatchedQuality | None = None
     """Its quality band, where there is one."""
     not_applied: str = ""
-    """The user's sensor, where the scene matches another one by itself."""
+    """The user's sensor, where the scene matches another one."""
 
 
 def match(
@@ -60,13 +60,13 @@ def match(
 
     In this order: the user's word on the wavelengths or in a sidecar; wavelengths in a STAC item, in the files' own
     metadata, in the product's metadata; then the profile for which most speaks: names of products, of band files and of
-    bands, colours. `sensor` is for scenes that match nothing by themselves.
+    bands, colours. `sensor` is for scenes that match nothing.
 
     Args:
         files: All files of the scene, quality bands too.
-        sensor: Profile for a scene that matches no profile by itself.
+        sensor: Profile for a scene that matches no profile.
         profiles: Those to choose from; None for the shipped ones.
-        force: `sensor` also overrides what the scene matches by itself.
+        force: `sensor` also overrides what the scene matches.
 
     Raises:
         SensorError: Nothing fits, several profiles fit equally well, bands are missing, or a profile explains only some
@@ -86,7 +86,7 @@ def match(
 
 
 def _own_match(files: Sequence[RasterInfo], known: Sequence[Profile], given: Profile) -> Match | None:
-    """Return what a scene matches by itself, where that is another profile than the user's; None where it is unsure."""
+    """Return the profile that a scene matches, where it is not the user's; None where it is unsure."""
     try:
         found = _decided(files, known, None)
     except SensorError:

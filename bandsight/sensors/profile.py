@@ -49,7 +49,7 @@ class Layout:
     bands: tuple[str, ...]
     """Band names in the order of the file."""
     colorinterp: tuple[str, ...] | None = None
-    """GDAL colour interpretation that says so by itself; None where the product's name must say it."""
+    """GDAL colour interpretation that identifies the layout; None where the product's name must."""
     dtype: str | None = None
     """Data type it must have; None for any."""
     file: re.Pattern[str] | None = None

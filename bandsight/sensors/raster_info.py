@@ -45,7 +45,7 @@ class RasterInfo:
     stated: tuple[BandMetadata, ...] = ()
     """What a STAC item or the product's metadata says about each band; empty where they say nothing."""
     stated_by: str = ""
-    """Which of them it was, for people."""
+    """Which one stated it, for people."""
     hints: tuple[str, ...] = ()
     """Names that the product's metadata give to it (product id, collection), to be recognised like file names."""
     platform: str = ""

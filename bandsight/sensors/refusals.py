@@ -15,7 +15,7 @@ def too_few(found: Candidate, files: Sequence[RasterInfo]) -> str:
     """Return that a profile's bands are incomplete."""
     names, profile = [matched.band.name for matched in found.bands], found.profile
     missing = [name for name in profile.default_bands if name not in names]
-    # Nobody can put a variable into a NetCDF file.
+    # Users cannot easily add a variable to a NetCDF file.
     more = "" if are_parts(files) else "put their files beside it, or "
     return (
         f"{files[0].href}: found {', '.join(names)} of {profile.name}, need at least {profile.min_bands} of its bands; "

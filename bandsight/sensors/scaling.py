@@ -13,7 +13,7 @@ Decibel = Literal["amplitude", "power"]
 _DB_FACTOR = {"amplitude": 20.0, "power": 10.0}
 _FLOOR_DB = -120.0
 _PERCENTILES = (1.0, 99.0)
-# The same for pictures, each band by itself: its own dark end takes the blue of haze away.
+# The same for pictures, each band on its own: its own dark end removes the blue of haze.
 _DISPLAY_PERCENTILES = (0.5, 99.0)
 # Bands in here are stretched together, so that colours keep.
 _VISIBLE_UM = (0.44, 0.70)
@@ -39,7 +39,7 @@ class Scaling:
     high: float = 255.0
     """Physical value that becomes 255."""
     plausible: tuple[float, float] | None = None
-    """The median of the scene's stored numbers (dB after `to_db`) lies in here, or the rule is not for them."""
+    """The median of the scene's stored numbers (dB after `to_db`) is in this range, or the rule does not apply."""
 
     def __post_init__(self) -> None:
         if self.kind not in {"as_is", "linear", "percentile"}:

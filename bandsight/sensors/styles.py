@@ -1,4 +1,4 @@
-"""Which bands make a picture for people: natural colour, false colours, radar, heat, and each band by itself."""
+"""Which bands make a picture for people: natural colour, false colours, radar, heat, and single bands."""
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence

@@ -18,7 +18,7 @@ class Wavelengths:
     """The wavelength of each band of a scene, keyed by (file, band number)."""
 
     origin: str
-    """What said so, for people."""
+    """Where it was found, for people."""
     centres: Mapping[BandKey, float]
     """Centre, µm."""
     widths: Mapping[BandKey, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Files that are complete or absent, whatever happens during a write; memory of mapped files."""
+"""Files that are complete or absent, even after a crash during a write; memory of mapped files."""
 
 import mmap
 import os

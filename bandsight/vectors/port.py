@@ -107,7 +107,7 @@ class VectorStore(Protocol):
             queries: Unit vectors, shape (q, dim).
             k: Most hits for each.
             where: Which tiles count.
-            exact: Look at every row, whatever index there is.
+            exact: Compare every row, without the index.
 
         Raises:
             QueryError: The filter cannot be applied to these tiles.
@@ -211,7 +211,7 @@ class VectorStore(Protocol):
     # Moving
 
     def copy_to(self, folder: Path, segments: Sequence[Segment]) -> bool:
-        """Copy segments, checked, and the index into a backup's folder; False where a segment is gone meanwhile.
+        """Copy segments, checked, and the index into a backup's folder; False where one has just been removed.
 
         Raises:
             ArchiveError: A segment is damaged.

@@ -348,7 +348,7 @@ def test_overviews_that_lie_elsewhere_are_refused_and_nothing_is_asked(tmp_path,
     path = write(tmp_path / "a.tif", picture(3, 600, 600))
     with socket.create_server(("127.0.0.1", 0)) as server:
         overviews_named(path, name.format(port=server.getsockname()[1]))
-        with pytest.raises(SceneError, match=r"a\.tif: its overviews are said to be .*a\.ovr.*OVERVIEW_FILE"):
+        with pytest.raises(SceneError, match=r"a\.tif: it names overviews at .*a\.ovr.*OVERVIEW_FILE"):
             opened(path)
         server.settimeout(0)
         with pytest.raises(BlockingIOError):

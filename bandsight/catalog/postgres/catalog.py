@@ -52,7 +52,7 @@ class PostgresCatalog(SqlCatalog):
         return int(row.last_value) + int(row.is_called)
 
     def settle(self) -> None:
-        """Let ids that count up by themselves go on behind the ones that were loaded; see `SqlCatalog`."""
+        """Continue generated ids after the ones that were loaded; see `SqlCatalog`."""
         for table in Base.metadata.sorted_tables:
             key = table.autoincrement_column
             if key is not None and table.name not in {"scenes", "tiles", "archive"}:

@@ -135,7 +135,7 @@ class PostgresDatabase:
             return write_copy(folder, catalog.connection, catalog.next_scene_id())
 
     def swap_in(self, beside: CatalogDatabase) -> int:
-        """Replace all rows by those of another catalog, in whatever database it is; see `CatalogDatabase`."""
+        """Replace all rows by those of another catalog, in any database; see `CatalogDatabase`."""
         with beside.reading() as source, self.writing() as catalog:
             if not isinstance(source, SqlCatalog):
                 raise ArchiveError(f"{beside.url}: its rows cannot be copied to {self.url}")
@@ -157,7 +157,7 @@ class PostgresDatabase:
             return int(catalog.connection.execute(size).scalar_one())
 
     def connect(self) -> Connection:
-        """Open a plain connection, for programs that look after transactions by themselves."""
+        """Open a plain connection, for programs that manage transactions themselves."""
         return self._engine.connect()
 
     def close(self) -> None:

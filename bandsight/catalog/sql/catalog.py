@@ -63,7 +63,7 @@ class SqlCatalog(SqlReader, ABC):
 
     @abstractmethod
     def settle(self) -> None:
-        """Let ids that count up by themselves go on behind the ones that were loaded."""
+        """Continue generated ids after the ones that were loaded."""
 
     def advance(self) -> int:
         """Begin the next generation and return its number."""

@@ -8,7 +8,7 @@ from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.sql.tables import ArchiveRow, RemovedSceneRow, SceneRow
 
 MAX_REMOVED = 100_000
-"""Removals that are remembered, some 25 bytes each."""
+"""Most removals that are kept, some 25 bytes each."""
 
 
 def record_removed(

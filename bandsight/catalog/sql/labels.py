@@ -88,7 +88,7 @@ class SqlLabels:
         return int(self._db.execute(chosen).scalar_one())
 
     def tile_at(self, place: TilePlace) -> int | None:
-        """Return the tile that lies at a place; see `LabelRows`."""
+        """Return the tile at a place; see `LabelRows`."""
         scene = select(SceneRow.id).where(SceneRow.href == place.scene).scalar_subquery()
         chosen = select(TileRow.id).where(
             TileRow.scene_id == scene, TileRow.cell == place.cell, TileRow.scale == place.scale

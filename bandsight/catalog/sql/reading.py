@@ -205,7 +205,7 @@ class SqlReader(ABC):
         }
 
     def hrefs(self, scene_ids: Sequence[int]) -> dict[int, str]:
-        """Return hrefs of scenes by id, whatever else their rows hold."""
+        """Return hrefs of scenes by id, even where the rest of a row is damaged."""
         return {
             scene_id: href
             for part in parts_of(scene_ids)

@@ -87,7 +87,7 @@ def scene_of(found: Any) -> Scene:
 
 
 def tile_of(found: Any) -> Tile:
-    """Return the tile of a row that matches its checksum; its geometry comes as it was written."""
+    """Return the tile of a row that matches its checksum; its geometry is the stored text."""
     row = dict(zip(TILE_COLUMNS, found, strict=True))
     written = row["geometry"]
     row["geometry"] = orjson.loads(written)

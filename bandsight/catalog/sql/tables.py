@@ -34,7 +34,7 @@ class Base(DeclarativeBase):
     """Base of the tables."""
 
     metadata = MetaData(naming_convention=_NAMES)
-    # 64 bits everywhere; SQLite's integers have them, and count up by themselves only under this name.
+    # 64 bits everywhere; SQLite generates ids only for a type of this name.
     type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own form)
         dict[str, Any]: JSON,
         list[Any]: JSON,

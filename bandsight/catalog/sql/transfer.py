@@ -1,4 +1,4 @@
-"""Copies a catalog row for row into another one, whatever database each is in; it goes on where it was stopped."""
+"""Copies a catalog row by row into another one, between any databases; a stopped copy is resumed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -72,7 +72,7 @@ def copy_all(source: Connection, target: SqlCatalog, *, first_scene: int) -> Non
 
 
 def complete(source: Connection, target: SqlCatalog, *, first_scene: int) -> None:
-    """Make a copy an archive: ids go on where the source's do, and the archive's own row comes last.
+    """Make a copy an archive: ids continue where the source's do, and the archive's own row comes last.
 
     Raises:
         ArchiveError: The source is no archive.

@@ -3,4 +3,4 @@
 from sqlalchemy import BigInteger, Integer
 
 INTEGER = BigInteger().with_variant(Integer(), "sqlite")
-"""64 bits. SQLite's integers have them, and count up by themselves only under their own name."""
+"""64 bits everywhere; SQLite generates ids only for a type named INTEGER."""

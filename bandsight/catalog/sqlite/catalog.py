@@ -51,7 +51,7 @@ class SqliteCatalog(SqlCatalog):
         return 1 + int(newest or 0)
 
     def settle(self) -> None:
-        """SQLite's ids go on behind those that were loaded by themselves; see `SqlCatalog`."""
+        """Do nothing: SQLite continues after the loaded ids; see `SqlCatalog`."""
 
     def reindex(self) -> None:
         """Rebuild the indexes of the tables."""

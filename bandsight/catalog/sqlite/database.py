@@ -238,7 +238,7 @@ def _fill(unfinished: Path, model: ModelIdentity, first_tile: int, first_scene: 
 
 
 def write_copy(folder: Path, source: Connection, first_scene: int) -> CatalogCopy:
-    """Copy a catalog from whatever database into a file; see `CatalogDatabase.copy_to`.
+    """Copy a catalog from any database into a file; see `CatalogDatabase.copy_to`.
 
     Args:
         folder: The folder of the copy.

@@ -74,7 +74,7 @@ def load_columns(path: Path, ids: NDArray[np.int64]) -> TileColumns | None:
 
 
 def sound_columns(path: Path) -> bool:
-    """Return whether a file is as it was written."""
+    """Return whether a file is intact."""
     return _sound(path) is not None
 
 

@@ -205,7 +205,7 @@ class Milvus:
     def settle(self, name: str, rows: int) -> None:
         """Wait until all rows are durable, indexed, loaded and seen by searches.
 
-        Until then, Milvus leaves rows out of its answers without a word.
+        Until then, Milvus silently leaves rows out of its answers.
 
         Raises:
             EngineUnavailableError: That takes longer than half an hour.

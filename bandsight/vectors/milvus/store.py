@@ -26,7 +26,7 @@ from bandsight.vectors.milvus.tuning import measured
 from bandsight.vectors.port import Snapshot, StoreContext
 from bandsight.vectors.scores import Ranked
 
-# A collection that lacks more than this share of the tiles is made anew, not filled up.
+# A collection that lacks more than this share of the tiles is built again, not filled up.
 _STILL_FITS = 0.5
 
 
@@ -72,7 +72,7 @@ class MilvusVectorStore(LocalVectorStore):
         """Serve this state; see `VectorStore`."""
         super().show(snapshot)
         if self._state is not None and self._state.index is not None:
-            # Of a former life on files alone.
+            # From before the archive moved to Milvus.
             drop_index(self.folder.derived)
             self._state = replace(self._state, index=None, stamp=None)
         self._newest = snapshot.newest
