@@ -5,7 +5,7 @@
 For each sentence, the view is the one that the page fits to its results, 1280 × 800 pixels, and its map
 tiles are requested as a browser does: six at a time, from the middle outwards. Every view is requested
 once, by a server that has just started, so that nothing is ready but the archive's own pyramids. Empty the folder
-`pyramids` of the archive to see what they are worth; the server writes them anew.
+`pyramids` of the archive to see what they are worth; the server writes them again.
 """
 
 import argparse

@@ -23,7 +23,7 @@ from bandsight.client import connect
 from bench.api_archive import fill
 
 _ROOTS = [Path(package.__file__ or "").parent for package in (bandsight, indexer, search_api)]
-# What every request passes, whatever it asks.
+# Every request passes these.
 _MIDDLEWARE = ("search_api/middleware/", "search_api/metrics.py", "search_api/first_run.py")
 _TEXT = "a river beside fields"
 _LIMIT = 10

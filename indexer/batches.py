@@ -14,7 +14,7 @@ from indexer.scene_task import PendingTile, Wavelengths
 if TYPE_CHECKING:
     from bandsight.model.pending import PendingEmbeddings
 
-# Batches that a device has before it: it goes on with the second while the first one's vectors are handed on and the
+# Batches that a device has before it: it computes the second while the first one's vectors are handed on and the
 # next one is made ready.
 _BEGUN = 2
 # From so much work of the model on, a job is long enough for what `speed_up` takes.
@@ -54,7 +54,7 @@ class Batches:
         self._collect(0)
 
     def _begin(self, wavelengths: Wavelengths) -> None:
-        """Begin with one batch; what belongs to a scene that has failed meanwhile is dropped."""
+        """Start one batch; tiles of scenes that have failed since are dropped."""
         batch = self._waiting[wavelengths]
         batch[:] = [pending for pending in batch if not pending.task.failed]
         now = batch[: self.size]

@@ -1,7 +1,7 @@
 """The finished parts of a scene that is not all there: one file each, kept until the whole scene is shown.
 
-They lie in `pending/` of the archive, a folder for each scene, named by its key. A part is whole or not there; a scene
-that is begun again goes on after its parts.
+They are in `pending/` of the archive, a folder for each scene, named by its key. A part is complete or absent; a scene
+that is started again continues after its parts.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ class CheckpointFolder:
 
     @classmethod
     def begun(cls, archive: Path, scene: RasterScene, plan: TilePlan, model: str) -> "CheckpointFolder":
-        """Make a place for a scene's parts; what a former version of the scene has left goes.
+        """Make a place for a scene's parts; parts of an earlier version of the scene are deleted.
 
         Args:
             archive: The archive's folder.
@@ -91,7 +91,7 @@ class CheckpointFolder:
 
     @classmethod
     def find(cls, archive: Path, scene: RasterScene, plan: TilePlan, model: str) -> "CheckpointFolder | None":
-        """Return the place of the parts that a former run has left, None where there are none that fit."""
+        """Return the place of the parts that an earlier run has left, None where none fit."""
         about = _about(scene, plan, model)
         folder = archive / "pending" / about["key"][:_NAME]
         if _read_about(folder / _ABOUT) != about:

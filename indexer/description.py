@@ -10,7 +10,7 @@ from bandsight.sensors.profile import load_profiles
 from indexer.scene import RasterScene, open_scene
 from indexer.sources import find_scenes
 
-# More bands than this are told by their ends.
+# With more bands than this, only the ends are listed.
 _LISTED = 13
 
 
@@ -24,7 +24,7 @@ def describe_scenes(
             yield scene_text(open_scene(source, "", sensor=sensor, force=force, profiles=known, tiling={})), True
         except BandsightError as error:
             yield str(error), False
-        except Exception as error:  # noqa: BLE001  (as in a job: no bad scene hides the others, whatever is wrong with it)
+        except Exception as error:  # noqa: BLE001  (as in a job: no bad scene hides the others)
             yield f"{source.name}: {type(error).__name__}: {error}", False
 
 
@@ -63,10 +63,10 @@ def _time_text(record: SceneRecord, decided: Decisions) -> str:
 
 
 def scenes_table(paths: Iterable[str | Path], sensors: Mapping[str, str] | None = None) -> str:
-    """Return a table (Markdown) of scenes: what each is indexed as, what said so, and where it lies.
+    """Return a table (Markdown) of scenes: what each is indexed as, the evidence, and where it is.
 
     Args:
-        paths: Files, folders and whatever else `find_scenes` takes.
+        paths: Files, folders and other inputs of `find_scenes`.
         sensors: Profiles for scenes that do not say theirs, by a part of their path.
     """
     columns = ("scene", "sensor", "bands by", "bands, µm", "taken", "no data", "pixels", "CRS")

@@ -87,8 +87,8 @@ def estimate(
         paths: What names the scenes.
         archive: Where they would go; None where it does not exist yet.
         model: Would embed them.
-        sensor: Profile for scenes that match none by themselves.
-        force: `sensor` also overrides what scenes match by themselves.
+        sensor: Profile for scenes that match none.
+        force: `sensor` also overrides what scenes match.
         profiles: Those to match.
         query: What to ask of a `stac:URL`.
         batch_size: Tiles in one forward pass.

@@ -14,7 +14,7 @@ from indexer.sidecar_files import zip_names
 from indexer.source import Source
 from indexer.unreadable import unreadable
 
-# What a folder is searched for; a file named by the user is tried whatever it is called.
+# What a folder is searched for; a file named by the user is tried under any name.
 SUFFIXES = frozenset(
     {".tif", ".tiff", ".jp2", ".nc", ".h5", ".hdf5", ".he5"}
     | {".img", ".dat", ".bsq", ".bil", ".bip", ".png", ".jpg", ".jpeg"}
@@ -38,7 +38,7 @@ def folder_files(folder: Path, unread: Callable[[OSError], object]) -> Iterator[
 
     Args:
         folder: The outermost.
-        unread: Told of each folder that cannot be looked into.
+        unread: Called with each folder that cannot be read.
     """
     found = (Path(inside, name) for inside, _, names in os.walk(folder, onerror=unread) for name in names)
     for path in sorted(found):
@@ -79,7 +79,7 @@ def scenes_of(files: Iterable[Path], profiles: Sequence[Profile], left_out: list
 
 
 def roots_of(sources: Iterable[Source]) -> list[str]:
-    """Return the folders in which the files of scenes lie, with what belongs to them; none that lies in another."""
+    """Return the folders that hold the files of scenes and what belongs to them; none is inside another."""
     found: set[Path] = set()
     for source in sources:
         for href in source.hrefs:

@@ -85,7 +85,7 @@ def _sidecar_name(name: str) -> str:
 
 
 def check_degrees(affine: Affine, crs: CRS, width: int, height: int, name: str) -> None:
-    """Refuse a raster that says it lies in degrees and does not: metres, mostly, under a geographic CRS.
+    """Refuse a raster with a geographic CRS whose coordinates are not degrees; mostly they are metres.
 
     Global grids may reach over a pole by half a pixel, and count longitudes from -180, 0 or -360.
 
@@ -99,8 +99,8 @@ def check_degrees(affine: Affine, crs: CRS, width: int, height: int, name: str) 
     east, north = (max(abs(corner[axis]) for corner in corners) for axis in (0, 1))
     if not (east <= _MOST_LON + pixel and north <= _MOST_LAT + pixel):
         raise SceneError(
-            f"{name}: lies in degrees, as its CRS says, and reaches to {east:g} in longitude and {north:g} in "
-            "latitude; give its real CRS in a sidecar, or mend its georeference"
+            f"{name}: its CRS is in degrees, but it extends to {east:g} in longitude and {north:g} in "
+            "latitude; give its real CRS in a sidecar, or correct its georeference"
         )
 
 

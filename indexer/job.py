@@ -110,7 +110,7 @@ class Job:
             # The error itself is what must be reported, even where the archive takes no more records.
             with suppress(ArchiveError):
                 if isinstance(error, KeyboardInterrupt):
-                    self._record.close("dismissed", "stopped; run the same command again to go on", summary)
+                    self._record.close("dismissed", "stopped; run the same command again to continue", summary)
                 else:
                     self._record.close("failed", _reason(error), summary)
             raise
@@ -155,7 +155,7 @@ class Job:
             try:
                 scene, plan = opening.result()
                 task, reads, tiles = self._begun(scene, plan, turn)
-            except Exception as error:  # noqa: BLE001  (no bad scene stops a job, whatever is wrong with it)
+            except Exception as error:  # noqa: BLE001  (no bad scene stops a job)
                 self._fail_unopened(spec.source, key, error)
                 continue
             self._progress.on(SceneOpened(name=spec.source.name, tiles=tiles))

@@ -43,8 +43,8 @@ def index(
         paths: What names the scenes, see `find_scenes`.
         archive: Open for writing, made for this model.
         model: Embeds the tiles; its input size is the tile size.
-        sensor: Profile for scenes that match none by themselves.
-        force: `sensor` also overrides what scenes match by themselves.
+        sensor: Profile for scenes that match none.
+        force: `sensor` also overrides what scenes match.
         profiles: Those to match; None for the shipped ones.
         query: What to ask of a `stac:URL` among the inputs.
         batch_size: Tiles in one forward pass.
@@ -61,7 +61,7 @@ def index(
             and `time_limit_s` describe.
 
     Returns:
-        What was added, skipped and failed. A scene that fails does not stop the job, unless `fail_fast` says so.
+        What was added, skipped and failed. A scene that fails does not stop the job, unless `fail_fast` is set.
     """
     inputs = [str(path) for path in paths]
     cut = tiling or Tiling.of_model(model)

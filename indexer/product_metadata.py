@@ -210,7 +210,7 @@ def _sentinel2_sun(paths: Mapping[str, PurePath]) -> dict[str, Any]:
 
 
 def _sentinel1(root: PurePath) -> SceneMetadata:
-    """Read manifest.safe; it is not a hint: its numbers' calibration is told by the names of its files."""
+    """Read manifest.safe; it is not a hint: the calibration of its numbers follows from the names of its files."""
     texts = _texts(_xml(root / "manifest.safe"))
     properties: dict[str, Any] = {"constellation": "sentinel-1", "instruments": ["c-sar"]}
     if {"familyName", "number"} <= set(texts):
@@ -269,7 +269,7 @@ def _xml(path: PurePath) -> _Element:
 
 
 def _all(tree: _Element, tag: str) -> Iterable[_Element]:
-    """Yield elements by local name, whatever their namespace."""
+    """Yield elements by local name, in any namespace."""
     return (node for node in tree.iter() if node.tag.rpartition("}")[2] == tag)
 
 

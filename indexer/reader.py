@@ -77,7 +77,7 @@ def read_tiles(
     read_together = read_window(raster, (left, top, right, bottom), shape, _files(raster))
     values, valid, cloud = read_together.values, read_together.valid, read_together.cloud
     scaled = to_bytes(raster.scaling, values)
-    # Mostly all of it is there, and no tile needs to be looked at by itself.
+    # Mostly all of it is there, and no tile needs to be checked on its own.
     whole = bool(valid.all())
     # Where every tile is kept they are views, which costs no copy; else one tile would hold the memory of all.
     own = np.ascontiguousarray if cloud is not None or not whole else np.asarray

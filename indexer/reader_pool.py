@@ -140,7 +140,7 @@ class RetryingReader:
         """Return what the function returns.
 
         Raises:
-            SceneError: The last try failed, or the first one of what lies on this machine.
+            SceneError: The last attempt failed, or the first one for a file on this machine.
         """
         for pause_s in self._pauses_s if _is_away(args) else ():
             try:
@@ -195,7 +195,7 @@ class _Process:
 
     def end(self) -> int:
         """End the process; return its exit code, negative for a signal that had ended it before."""
-        # One that waits for a call ends by itself.
+        # An idle one ends on its own.
         self.channel.close()
         try:
             return self._template.end(self._pid)

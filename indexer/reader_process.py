@@ -12,7 +12,7 @@ from bandsight.errors import BandsightError, SceneError
 from bandsight.raster import subprocesses
 from bandsight.raster.sandbox import limit_memory, read_only
 
-# The second one is loaded before the readers are forked, so that no call pays for it.
+# The second one is loaded before the readers are forked, so that no call waits for it.
 from indexer import reader, tiling  # noqa: F401
 from indexer.forkserver import answer
 from indexer.shared_memory import Channel
@@ -47,7 +47,7 @@ def _answer(channel: Channel, memory: int) -> None:
             answer = (None, error)
         except MemoryError:
             answer = (None, SceneError(f"it needs more than the {memory >> 20} MB that a reader may have"))
-        except Exception as error:  # noqa: BLE001  (whatever it is, it is the scene's, and is told with its name there)
+        except Exception as error:  # noqa: BLE001  (any error is the scene's, and is reported with its name)
             answer = (None, SceneError(f"{type(error).__name__}: {error}"))
         channel.send(answer)
 

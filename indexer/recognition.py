@@ -1,4 +1,4 @@
-"""Recognises scenes that an archive has already: moved, signed anew, or named by another path."""
+"""Recognises scenes that an archive has already: moved, with a new signature, or named by another path."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +20,9 @@ class SceneSpec:
     source: Source
     """Its files."""
     sensor: str | None = None
-    """Profile for a scene that matches none by itself; None for what it was indexed with, if it was."""
+    """Profile for a scene that matches none; None for what it was indexed with, if it was."""
     force: bool = False
-    """`sensor` also overrides what the scene matches by itself."""
+    """`sensor` also overrides what the scene matches."""
     tiling: Tiling
     """How it is cut."""
     remember: bool = False
@@ -34,7 +34,7 @@ class Recognised:
     """What is known of a scene before it is opened."""
 
     spec: SceneSpec
-    """With the options that it was indexed with, where those are remembered."""
+    """With the options that it was indexed with, where those are kept."""
     identity: str
     """As the catalog keeps it."""
     key: str

@@ -1,4 +1,4 @@
-"""Makes an archive anew with another model: beside the old one, which is searched meanwhile, then in its place."""
+"""Indexes an archive again with another model beside the old one, which is searched until the new one replaces it."""
 
 import shutil
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def reindex(
 ) -> tuple[Summary, bool]:
     """Index all scenes of an archive again with another model, then let that take the archive's place.
 
-    What is stopped goes on where it was. Nothing is swapped while a scene fails, and the old vectors are searched until
+    A stopped run is resumed. Nothing is swapped while a scene fails, and the old vectors are searched until
     then.
 
     Args:
@@ -80,7 +80,7 @@ def _texts(model: Encoder, sentences: Sequence[str]) -> NDArray[np.float32] | No
 
 
 def _spec(scene: Scene, tile_px: int | None, model: Encoder) -> SceneSpec:
-    """Return how a scene is indexed again: as it was, from what it was opened from."""
+    """Return how a scene is indexed again: from the same source, with the same options."""
     kept = scene.source
     sensor: str | None
     if kept is None:

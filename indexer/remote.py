@@ -7,7 +7,7 @@ from bandsight.raster.gdal_vsi import headers
 def remote_version(href: str) -> str:
     """Return size and ETag, or time of change, of a remote file; nothing where its server says neither.
 
-    The file is asked for anew each time, whatever GDAL has kept of it.
+    The file is requested again each time, past GDAL's cache.
     """
     be_patient()
     said = headers(gdal_name(href))

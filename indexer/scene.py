@@ -103,8 +103,8 @@ def open_scene(
     Args:
         source: The scene's files.
         key: Its identity, see `scene_key`.
-        sensor: Profile for a scene that matches none by itself.
-        force: `sensor` also overrides what the scene matches by itself.
+        sensor: Profile for a scene that matches none.
+        force: `sensor` also overrides what the scene matches.
         profiles: Those to match; None for the shipped ones.
         tiling: Parameters to keep with the scene.
         identity: What it is, wherever it lies, to keep with the scene.
@@ -234,7 +234,7 @@ def _notes(opened: _Opened) -> tuple[str, ...]:
     if not matched.not_applied:
         return ()
     text = (
-        f"{opened.source.name}: matches {matched.profile.name} by itself, so --sensor {matched.not_applied} was not "
+        f"{opened.source.name}: matches {matched.profile.name}, so --sensor {matched.not_applied} was not "
         "applied; pass --force to override"
     )
     return (text,)
@@ -250,7 +250,7 @@ def _grid(opened: _Opened) -> _Grid:
     """Return the scene's grid.
 
     Raises:
-        SceneError: The scene cannot be placed on Earth, or its bands lie on grids that do not fit together.
+        SceneError: The scene cannot be placed on Earth, or its bands are on grids that do not fit together.
     """
     used = {m.href: opened.datasets[m.href] for m in opened.matched.bands}
     for href, dataset in used.items():
@@ -265,7 +265,7 @@ def _grid(opened: _Opened) -> _Grid:
     for href, other in used.items():
         if crs_of(other, sidecars[href]) != crs or not is_aligned(~transforms[href] @ transform):
             raise SceneError(
-                f"{name}: {raster_path(href).name} lies on another grid than {raster_path(reference).name}; "
+                f"{name}: {raster_path(href).name} is on another grid than {raster_path(reference).name}; "
                 "the bands of a scene need one CRS and parallel grids"
             )
     return _Grid(reference=reference, crs=crs, transform=transform, width=width, height=height, transforms=transforms)
@@ -343,7 +343,7 @@ def _decisions(opened: _Opened, raster: SceneRaster, stretched: StretchLimits, g
 
 
 def _check_blocks(href: str, dataset: DatasetReader) -> None:
-    """Refuse a raster whose parts do not fit into memory: a bomb, or one that would be decoded anew for every tile.
+    """Refuse a raster whose parts do not fit into memory: a bomb, or one that is decoded again for every tile.
 
     Raises:
         SceneError: Its blocks are too large.
@@ -399,5 +399,5 @@ def _quality(opened: _Opened, grid: _Grid) -> QualityBand | None:
     href = matched.href
     transform = transform_of(opened.datasets[href], opened.sidecars[href])
     if not is_aligned(~transform @ grid.transform):
-        raise SceneError(f"{href}: lies on another grid than the bands of its scene; leave it out or warp it")
+        raise SceneError(f"{href}: is on another grid than the bands of its scene; leave it out or warp it")
     return QualityBand(quality=matched.quality, href=href, transform=transform)

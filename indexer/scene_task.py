@@ -49,9 +49,9 @@ class SceneTask:
     checkpoints: CheckpointFolder | None = None
     """Where that lies; the writer's."""
     failed: bool = False
-    """Given up; whatever still arrives is dropped."""
+    """Given up; results that still arrive are dropped."""
     kept: int = 0
-    """Tiles that are to be in the archive, those of former runs too."""
+    """Tiles that the archive will hold, including those of earlier runs."""
     cloud: tuple[float, int] = (0.0, 0)
     """Sum of the known cloud shares of these tiles, and how many are known."""
     _pending: dict[int, list[PendingTile]] = field(default_factory=dict)

@@ -21,7 +21,7 @@ def ahead(items: Iterator[T], count: int) -> Iterator[T]:
 
 
 def interleaved(reads: Iterable[Read], lanes: int) -> Iterator[Read]:
-    """Yield reads so that as many lanes as there are readers go on side by side."""
+    """Yield reads so that there is work for each reader at any time."""
     by_lane = (list(group) for _, group in groupby(reads, key=lambda read: read.lane))
     while together := list(islice(by_lane, lanes)):
         for step in zip_longest(*together):

@@ -34,7 +34,7 @@ def _part(base: NDArray[Any], shape: tuple[int, ...], offset: int, strides: tupl
 
 
 class Channel:
-    """One end. An answer's arrays lie in the shared memory until the next call is sent."""
+    """One end. An answer's arrays stay in the shared memory until the next call is sent."""
 
     def __init__(self, connection: Connection, memory: mmap.mmap | None) -> None:
         self.connection, self._memory = connection, memory

@@ -1,4 +1,4 @@
-"""A scene before it is opened: which files make it, and what is said about it."""
+"""A scene before it is opened: which files make it, and what is known about it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

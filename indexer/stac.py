@@ -28,7 +28,7 @@ _HOW = "need a STAC item, item collection or catalogue"
 _NOT_STAC = (pystac.STACError, pystac.STACTypeError, OSError, KeyError, TypeError, ValueError, AttributeError)
 
 Unread = Callable[[str, SceneError], object]
-"""Told of each item that cannot be read, by its name, while the others go on."""
+"""Called with the name of each item that cannot be read; the others are indexed."""
 
 
 def items_of(href: str, unread: Unread) -> Iterator[pystac.Item]:
@@ -36,7 +36,7 @@ def items_of(href: str, unread: Unread) -> Iterator[pystac.Item]:
 
     Args:
         href: The file.
-        unread: Told of each item, and of each catalogue below the first, that cannot be read.
+        unread: Called with each item, and each catalogue below the first, that cannot be read.
 
     Raises:
         SceneError: It cannot be read, or is none of these.

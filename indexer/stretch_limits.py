@@ -31,7 +31,7 @@ class StretchLimits:
     rules: tuple[Scaling, ...]
     """The rule of each band; bands of one data type have one rule."""
     low: tuple[float, ...]
-    """Stored number (dB where the rule says so) that becomes 0, for each band."""
+    """Stored number (dB where the rule is in dB) that becomes 0, for each band."""
     high: tuple[float, ...]
     """The one that becomes 255."""
     scales: tuple[Scale, ...]

@@ -21,7 +21,7 @@ _QUOTED = re.compile(r'^(netcdf):"([^":]+)":', re.IGNORECASE)
 
 
 def open_rasters(hrefs: Iterable[str], into: dict[str, DatasetReader]) -> None:
-    """Open the rasters of a scene into a dict by href; whoever owns the dict closes them.
+    """Open the rasters of a scene into a dict by href; the owner of the dict closes them.
 
     Raises:
         SceneError: A file cannot be read, or is a container in which no rasters of one size are found.

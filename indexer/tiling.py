@@ -35,7 +35,7 @@ class Tiling:
     min_valid: float = 0.5
     """Tiles with a smaller valid share of what lies within the scene are left out."""
     max_cloud: float = 1.0
-    """Tiles with a larger share of cloud are left out, where a quality band says so."""
+    """Tiles with a larger share of cloud are left out, where there is a quality band."""
     finest_m: float | None = None
     """Finest ground sample distance that the model knows, m, for `auto_scales`; None where that is unknown."""
 

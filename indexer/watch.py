@@ -13,7 +13,7 @@ def watch(
 
     Args:
         once: Indexes what is new; is given the keys of scenes that failed, so that only a changed one is tried again.
-        say: Told of each round that did something.
+        say: Called with a line for each round that did something.
         every_s: Seconds from the end of one round to the next.
         rounds: At most so many; None for no end but Ctrl-C.
 

@@ -23,7 +23,7 @@ class Writer:
         Args:
             archive: Open for writing.
             model: Digest of the job's model.
-            committed: Told of each commit, in the writer's thread: scenes, tiles.
+            committed: Called after each commit, in the writer's thread, with its numbers of scenes and tiles.
         """
         self._archive, self._model, self._committed = archive, model, committed
         self._thread = ThreadPoolExecutor(1, "bandsight-write")

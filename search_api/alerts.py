@@ -1,4 +1,4 @@
-"""Routes for subscriptions and alerts: Item Search that goes on, a list of alerts, and feeds."""
+"""Routes for subscriptions and alerts: standing searches, a list of alerts, and feeds."""
 
 import os
 from typing import Annotated, Any

@@ -10,7 +10,7 @@ from bandsight.catalog.records import Scene
 from bandsight.errors import BandsightError
 from bandsight.imagery.pyramids import Pyramids, render_pyramid
 
-# More scenes than this are not remembered as waiting; whoever looks at them again asks again.
+# More scenes than this are not kept waiting; the next view of one requests it again.
 _MOST_WAITING = 200
 _LOG = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from training.spectra import KINDS, SNOW, at
 _BLUER = 1.2
 _GREEN_UM, _HEAT_UM = 0.55, 3.0
 # Mean opacity from which a place is called cloudy, and from which it has some clouds. What is thinner, or has no shape,
-# may be called anything, down to what nobody sees.
+# may be called anything, down to what is invisible.
 _CLOUDY, _SOME, _UNSEEN = 0.3, 0.12, 0.05
 _VEILED = 0.5
 

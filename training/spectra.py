@@ -65,7 +65,7 @@ def imitate(
         rng: Draws how far each kind strays from its typical spectrum.
         snow: White is snow and not cloud.
         without: Kinds of ground that are known not to be there, which colour alone would take for others: `WATER`.
-        smooth_is_water: What is dark and even is water, whatever its colour: a green pond has no infrared of plants.
+        smooth_is_water: Dark and even ground of any colour is water: a green pond has no infrared of plants.
     """
     kinds = {name: spectrum for name, spectrum in KINDS.items() if name not in without}
     if snow:

@@ -2,7 +2,7 @@
 
     python -m bench.engine --rows 1000000 --dim 1152 --folder /data/bench
 
-Stages leave their figures in bench/results/engine-ROWSxDIM.json; a run that was stopped goes on with the next one. Run
+Stages leave their figures in bench/results/engine-ROWSxDIM.json; a stopped run continues with the next one. Run
 it with OMP_NUM_THREADS=1: then the time that the processor spent (`cpu_ms`) is what an idle core would take, and can be
 trusted where the machine is shared; wall times are given beside it. Queries of both sides take turns.
 """
@@ -74,7 +74,7 @@ def optimize(run: Run) -> dict[str, Any]:
 
 
 def sizes(run: Run) -> dict[str, Any]:
-    """Return what lies on disk, bytes a tile."""
+    """Return the size on disk, bytes per tile."""
     places = {"catalog": "catalog.sqlite*", "vectors": "vectors/*", "columns": "index/*.bsc", "index": "index/ivf*"}
     return {
         name: round(sum(path.stat().st_size for path in run.archive.glob(pattern)) / run.rows, 1)
@@ -93,7 +93,7 @@ def compare(run: Run) -> dict[str, Any]:
 
 
 def append(run: Run) -> dict[str, Any]:
-    """Add a tenth more tiles; they are found at once, and nothing is built anew."""
+    """Add a tenth more tiles; they are found at once, and nothing is rebuilt."""
     count = run.rows // _APPENDED
     more = made_up.MadeUp(run.dim, run.rows).images(count, 77).astype(np.float16)
     with ArchiveWriter.open(run.archive) as archive:

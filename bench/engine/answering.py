@@ -100,7 +100,7 @@ def given_queries(vectors: Path, texts: Path | None, rows: int) -> Queries:
 
 
 def _unfiltered(archive: Archive, flat: Any, queries: NDArray[np.float32]) -> dict[str, Any]:
-    # Before anything is timed: then the rows that are rescored lie in the page cache, as Flat's lie in its memory.
+    # Before anything is timed, so that the rescored rows are in the page cache, as Flat's are in its memory.
     recall = _recall(archive, queries, None, flat.search(queries, K)[1] + 1)
     ratios, cpu_ratios, mine, own, exact, exact_cpu = [], [], [], [], [], []
     for query in queries[:_ASKED]:

@@ -4,7 +4,7 @@ What was measured on 20,000 real crops of aerial images through the embedded mod
 length 0.53 (a cone); the spectrum falls quickly (16 directions hold 84 % of the variance, participation ratio 14); the
 nearest neighbour has cosine 0.96, the tenth 0.94, the hundredth 0.89. Made-up images are harder: a cone of 0.58, a
 spectrum that falls as 1/(i + 4), so that 64 directions hold 58 % (participation ratio 100), clusters of very uneven
-size (Pareto) and spread around centres, tenth neighbour at 0.79. Sentences lie on another cone, with half of a
+size (Pareto) and spread around centres, tenth neighbour at 0.79. Sentences are on another cone, with half of a
 cluster's centre and as much noise: the best image has cosine 0.33, the tenth 0.22, all others 0.0 ± 0.05. All is
 turned at random, so that no axis means anything.
 """

@@ -253,7 +253,7 @@ def _cpu_s() -> float:
 
 
 def _own_bytes() -> int:
-    """Return what these processes hold by themselves, mapped files left out."""
+    """Return the private memory of these processes, without mapped files."""
     held = 0
     for path in _family():
         lines = (path / "status").read_text().splitlines()

@@ -3,7 +3,7 @@
     sh bench/engine/peers.sh /data/venvs
     python -m bench.engine.peers --folder /data/bench --environments /data/venvs --rows 100000
 
-A run that was stopped goes on with the next engine. Each engine is built in a process of its own with its usual
+A stopped run continues with the next engine. Each engine is built in a process of its own with its usual
 settings and asked at several search widths, narrowest first. The processor time of a query counts (its mean, of all
 processes of the engine): the machine may be shared. A filter lets tiles pass whose number
 drawn at random is below a bound, which every engine can say in its own language.

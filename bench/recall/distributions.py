@@ -4,7 +4,7 @@
 a few kinds of scenes do. `Curved`: one sheet without clusters, a random two-layer network of 24 heavy-tailed numbers,
 as the embeddings of scenes that change gradually do. `Series`: a tree of kinds of places with sizes by Zipf's law, each
 place seen on many dates, with a power-law spectrum, heavy tails and some rows of no kind at all. Nothing of the search
-was chosen on `Series`. All lie on a cone; sentences lie on another one, with a weaker
+was chosen on `Series`. All are on a cone; sentences are on another one, with a weaker
 image of the same content (the modality gap).
 """
 

@@ -77,7 +77,7 @@ def upgrade() -> None:
     op.create_index("ix_tiles_cell", "tiles", ["cell"])
     if op.get_bind().dialect.name == "sqlite":
         op.execute("CREATE VIRTUAL TABLE tile_boxes USING rtree(id, west, east, south, north)")
-        # The tree follows the table, whoever deletes.
+        # The tree follows every deletion from the table.
         op.execute(
             "CREATE TRIGGER tile_boxes_follow AFTER DELETE ON tiles BEGIN "
             "DELETE FROM tile_boxes WHERE id IN (2 * old.id, 2 * old.id + 1); END"

@@ -1,4 +1,4 @@
-"""Scenes that could not be indexed are remembered with their reason.
+"""Records scenes that could not be indexed, with the reason.
 
 Revision ID: 0002
 Revises: 0001

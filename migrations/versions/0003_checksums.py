@@ -17,7 +17,7 @@ depends_on = None
 
 _PART = 1000
 
-# As they are after this step, whatever later ones add.
+# As they are after this step; later ones may add columns.
 _SCENES = sa.table(
     "scenes",
     sa.column("id", INTEGER),
@@ -46,7 +46,7 @@ def upgrade() -> None:
     for name in ("scenes", "tiles"):
         op.add_column(name, sa.Column("checksum", INTEGER, nullable=False, server_default="0"))
     op.add_column("segments", sa.Column("last_id", INTEGER, nullable=False, server_default="0"))
-    # Ids are consecutive, unless the archive was compacted before it was brought down to the former schema.
+    # Ids are consecutive, unless the archive was compacted before it was downgraded to the earlier schema.
     following = "(SELECT min(f.first_id) FROM segments f WHERE f.first_id > segments.first_id)"
     newest = f"(SELECT max(id) FROM tiles WHERE id < coalesce({following}, {2**62}))"  # noqa: S608  (constants)
     greatest = "max" if op.get_bind().dialect.name == "sqlite" else "greatest"

@@ -1,4 +1,4 @@
-"""Indexing jobs are remembered: what they were asked, how far they came, and which scenes failed.
+"""Records indexing jobs: their inputs, their progress, and which scenes failed.
 
 Revision ID: 0004
 Revises: 0003

@@ -19,7 +19,7 @@ depends_on = None
 
 _PART = 1000
 
-# As they are before this step, whatever later ones add.
+# As they are before this step; later ones may add columns.
 _SCENES = sa.table(
     "scenes",
     sa.column("id", INTEGER),

@@ -19,7 +19,7 @@ depends_on = None
 
 _PART = 1000
 _ADDED = ("decisions", "identity", "start_datetime", "end_datetime")
-# As the table is before this step, whatever later steps add.
+# As the table is before this step; later ones may add columns.
 _SCENES = sa.table(
     "scenes",
     sa.column("id", INTEGER),

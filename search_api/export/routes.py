@@ -1,4 +1,4 @@
-"""Routes that return results as one file: of a search, and of a registered search as it is now or as it was."""
+"""Routes that return results as one file: of a search, and of a saved one, with its hits of now or of then."""
 
 from itertools import chain
 from typing import Annotated, Any

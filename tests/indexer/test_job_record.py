@@ -75,7 +75,7 @@ def test_an_error_and_ctrl_c_are_told(folder, archive, monkeypatch):
 
     for error, state, message in (
         (RuntimeError("the model fell over"), "failed", "RuntimeError: the model fell over"),
-        (KeyboardInterrupt(), "dismissed", "stopped; run the same command again to go on"),
+        (KeyboardInterrupt(), "dismissed", "stopped; run the same command again to continue"),
     ):
         model = Broken()
         model.error = error

@@ -151,7 +151,7 @@ def test_numbers_beyond_float32_are_no_data(tmp_path):
 
 def test_metres_under_a_crs_of_degrees_are_refused(tmp_path):
     path = write(tmp_path / "a.tif", picture(3, 40, 40), crs="EPSG:4326", origin=(400_000, 5_800_000), gsd=10)
-    with pytest.raises(SceneError, match=r"a\.tif: lies in degrees, .* reaches to 400400 .* real CRS"):
+    with pytest.raises(SceneError, match=r"a\.tif: its CRS is in degrees, but it extends to 400400 .* real CRS"):
         opened(path)
 
 
