@@ -33,7 +33,7 @@ _NOT_BY_COOKIE = (
     "Origin: found none of this server's page; a session cookie allows changes to that page only; other clients send "
     "the key as 'Authorization: Bearer KEY'"
 )
-# Nobody can register names under these (RFC 6761).
+# Names under these cannot be registered (RFC 6761).
 _RESERVED_DOMAINS = (".localhost", ".invalid", ".test")
 
 
