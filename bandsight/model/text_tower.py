@@ -19,6 +19,8 @@ _PREFIX = "text.transformer."
 _ROW_SCALE = ":row_scale"
 # Of the only kind of tower this is.
 _POOLER, _PROJECTION, _CLEAN = "mean_pooler", "linear", "lower"
+# What a layer of attention is made of.
+_PARTS = ("query", "key", "value")
 # Score of a token that is padding.
 _MASKED = np.float32(-1e9)
 
@@ -31,8 +33,9 @@ class TextTower:
     def __init__(self, weights: Weights, config: dict[str, Any], tokenizer: Any, context: int) -> None:
         self._words = weights.pop("embeddings.word_embeddings.weight")
         self._word_scales = weights.pop(f"embeddings.word_embeddings.weight{_ROW_SCALE}", None)
-        self._weights = {name: _dense(weights, name) for name in weights if not name.endswith(_ROW_SCALE)}
         self._heads, self._layers = int(config["num_attention_heads"]), int(config["num_hidden_layers"])
+        dense = {name: _dense(weights, name) for name in weights if not name.endswith(_ROW_SCALE)}
+        self._weights = _laid_out(dense, self._layers)
         self._epsilon = np.float32(config["layer_norm_eps"])
         self._tokenizer = tokenizer
         tokenizer.enable_truncation(context)
@@ -40,7 +43,7 @@ class TextTower:
 
     def embed(self, texts: list[str]) -> NDArray[np.float32]:
         """Return unit vectors, shape (texts, dim)."""
-        dim = len(self._weights["proj.weight"])
+        dim = self._weights["proj.weight"].shape[1]
         parts = [self._embed(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH)]
         return np.concatenate([np.empty((0, dim), np.float32), *parts])
 
@@ -53,7 +56,7 @@ class TextTower:
         for number in range(self._layers):
             x = self._layer(f"encoder.layer.{number}.", x, hidden)
         pooled = (x * there[:, :, None]).sum(axis=1) / there.sum(axis=1, keepdims=True)
-        vectors = pooled @ self._weights["proj.weight"].T
+        vectors = pooled @ self._weights["proj.weight"]
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
     def _embedded(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -68,20 +71,18 @@ class TextTower:
         count, length, width = x.shape
         size = width // self._heads
 
-        def heads(part: str) -> NDArray[np.float32]:
-            value = self._linear(f"{name}attention.self.{part}", x)
-            return value.reshape(count, length, self._heads, size).transpose(0, 2, 1, 3)
-
-        scores = heads("query") @ heads("key").transpose(0, 1, 3, 2) / np.float32(size**0.5) + hidden
+        parts = self._linear(f"{name}attention.self", x).reshape(count, length, len(_PARTS), self._heads, size)
+        query, key, value = parts.transpose(2, 0, 3, 1, 4)
+        scores = query @ key.transpose(0, 1, 3, 2) / np.float32(size**0.5) + hidden
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
-        mixed = (weights @ heads("value")).transpose(0, 2, 1, 3).reshape(count, length, width)
+        mixed = (weights @ value).transpose(0, 2, 1, 3).reshape(count, length, width)
         x = self._normed(f"{name}attention.output.LayerNorm", x + self._linear(f"{name}attention.output.dense", mixed))
         inner = _gelu(self._linear(f"{name}intermediate.dense", x))
         return self._normed(f"{name}output.LayerNorm", x + self._linear(f"{name}output.dense", inner))
 
     def _linear(self, name: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        flat = x.reshape(-1, x.shape[-1]) @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        flat = x.reshape(-1, x.shape[-1]) @ self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
         return np.asarray(flat.reshape(*x.shape[:-1], -1), np.float32)
 
     def _normed(self, name: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -127,6 +128,21 @@ def _opened(folder: ModelFolder, name: str, context: int) -> tuple[TextTower, di
     except Exception:  # noqa: BLE001
         return None
     return TextTower(weights, config, tokenizer, context), logits
+
+
+def _laid_out(dense: dict[str, NDArray[np.float32]], layers: int) -> dict[str, NDArray[np.float32]]:
+    """Return weights with those of query, key and value side by side, and matrices of shape (inputs, outputs).
+
+    With so few rows as a sentence has, a product with a matrix laid out the other way takes half as long again.
+    """
+    for layer in range(layers):
+        own = f"encoder.layer.{layer}.attention.self"
+        for kind in ("weight", "bias"):
+            dense[f"{own}.{kind}"] = np.concatenate([dense.pop(f"{own}.{part}.{kind}") for part in _PARTS])
+    return {
+        name: np.ascontiguousarray(value.T) if value.ndim == 2 and "embeddings" not in name else value  # noqa: PLR2004
+        for name, value in dense.items()
+    }
 
 
 def _dense(weights: Weights, name: str) -> NDArray[np.float32]:

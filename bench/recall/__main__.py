@@ -28,6 +28,7 @@ from bandsight.vectors.local.snapshot import Masks
 from bandsight.vectors.local.store import LocalVectorStore
 from bandsight.vectors.port import Snapshot
 from bench.recall.distributions import DISTRIBUTIONS, Distribution, Vectors, queries
+from bench.recall.real import Embedded
 
 KS, QUERIES, SENTENCES = (10, 100), 50, 500
 _A_SEGMENT, _A_SCENE, _FIRST_SEED = 20_000, 1000, 1
@@ -119,12 +120,13 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--folder", type=Path, required=True, help="where vectors and index are kept")
     parser.add_argument("--only", choices=sorted(DISTRIBUTIONS), help="measure one distribution")
+    parser.add_argument("--images", type=Path, nargs="+", help="measure real embeddings, of the images of these tars")
     parser.add_argument("--results", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
-    out = args.results / f"recall-{args.rows}x{args.dim}.json"
+    out = args.results / f"recall-{args.rows}x{'real' if args.images else args.dim}.json"
     report: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
-    for name in [args.only] if args.only else DISTRIBUTIONS:
-        made = DISTRIBUTIONS[name](args.dim)
+    for name in ["real"] if args.images else [args.only] if args.only else DISTRIBUTIONS:
+        made: Distribution = Embedded(args.images) if args.images else DISTRIBUTIONS[name](args.dim)
         store, rows = filled(args.folder / f"{name}-{args.rows}x{args.dim}", made, args.rows)
         figures = store.index_figures
         if figures["index"] == "none":

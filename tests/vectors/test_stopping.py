@@ -67,3 +67,13 @@ def test_the_first_lists_are_as_many_as_hold_enough_rows():
     assert len(outlook.first_lists(5, 0)) == 5
     assert len(outlook.first_lists(5, 20 * ROWS)) == 20
     assert len(outlook.first_lists(5, 10**9)) == LISTS
+
+
+def test_lists_whose_centres_score_as_high_as_their_best_rows_do_not_end_a_search():
+    # The lists visited first hold no row above the floor, though half of them should; hits lie in the tails of others.
+    centres = np.concatenate([np.full(12, 0.10), np.full(LISTS - 12, 0.02)]).astype(np.float32)
+    outlook = Outlook.of(np.full(LISTS, ROWS, np.float32), centres, np.full(LISTS, 0.02, np.float32))
+    visited = np.arange(LISTS) < 12
+    scale = outlook.scale(visited, 0.09, 10)
+    assert scale == 1
+    assert len(outlook.next_lists(visited, 0.09, scale, 0.1))
