@@ -67,6 +67,9 @@ class Metrics:
         self.disk_free = gauge("bandsight_disk_free_bytes", "Free space on the disk of the archive")
         self.jobs = gauge("bandsight_jobs", "The newest hundred jobs by status", ("status",))
         self.recall = gauge("bandsight_search_recall", "Mean recall of the last searches repeated exactly")
+        self.index_recall = gauge(
+            "bandsight_index_recall", "Recall of the index for the worst kind of query, measured by optimize", ("k",)
+        )
         self.recall_checks = gauge("bandsight_search_recall_checks", "Searches repeated exactly since the start")
         self.reachable = gauge("bandsight_archive_readable", "1 if the archive could be read for these figures")
         self.started.set_to_current_time()

@@ -45,7 +45,12 @@ def _read_archive(metrics: Metrics, service: Service) -> None:
     metrics.generation.set(archive.generation)
     metrics.vectors.set(archive.tile_count)
     metrics.unindexed.set(archive.store.unindexed)
-    metrics.has_index.set(archive.store.index_figures.get("index") != "none")
+    figures = archive.store.index_figures
+    metrics.has_index.set(figures.get("index") != "none")
+    for k in ("10", "100"):
+        # An index of an earlier version has not been measured.
+        if (recall := figures.get(f"recall_at_{k}")) is not None:
+            metrics.index_recall.labels(k).set(recall)
     states = Counter[str](job.state for job in archive.jobs.newest(100, None))
     for state in _JOB_STATES:
         metrics.jobs.labels(state).set(states.get(state, 0))

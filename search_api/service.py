@@ -2,16 +2,19 @@
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
+from bandsight.archive.recall_record import keep_recall
+from bandsight.attributes.datetimes import rfc3339
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model.protocol import Encoder
 from bandsight.model.serialized_encoder import SerializedEncoder
-from bandsight.search.recall_check import RecallCheck
+from bandsight.search.recall_check import MeasuredRecall, RecallCheck
 from bandsight.search.searcher import Searcher
 from search_api.decoding import Decoder
 from search_api.middleware.body_limit import too_large
@@ -37,10 +40,13 @@ class Service:
     """Runs searches within the server's limits."""
 
     def __post_init__(self) -> None:
-        check = RecallCheck(self.settings.recall_check_every)
+        check = RecallCheck(self.settings.recall_check_every, self._keep_recall)
         searcher = Searcher(self.archive, self.encoder, self._decode, max_hits=self.settings.max_hits, check=check)
         object.__setattr__(self, "searcher", searcher)
         object.__setattr__(self, "pyramids", PyramidFiller(self.archive.path))
+
+    def _keep_recall(self, measured: MeasuredRecall) -> None:
+        keep_recall(self.archive.path, {**asdict(measured), "time": rfc3339(datetime.now(UTC))})
 
     def _decode(self, data: bytes, wavelengths: Sequence[float] | None) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
         settings = self.settings

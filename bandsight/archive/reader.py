@@ -14,6 +14,7 @@ from bandsight.archive.footprint_cache import FootprintCache
 from bandsight.archive.job_log import JobLog
 from bandsight.archive.labels import Labels
 from bandsight.archive.open import ENGINES, Engines, Where, locate
+from bandsight.archive.recall_record import kept_recall
 from bandsight.archive.saved_searches import SavedSearches
 from bandsight.archive.scene_attributes import SceneTable
 from bandsight.archive.tile_columns import tile_columns
@@ -159,6 +160,7 @@ class Archive:
                 "collections": view.catalog.summary(),
                 "catalog_bytes": self.database.size_bytes(),
                 **view.store.stats(),
+                "recall_check": kept_recall(self.path),
             }
 
         return self.read(answer)

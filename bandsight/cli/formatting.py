@@ -78,6 +78,16 @@ def index_lines(figures: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _recall_line(found: dict[str, Any] | None) -> str:
+    """Return what a server found when it repeated searches exactly."""
+    if found is None or found.get("recall") is None:
+        return "recall of searches: not measured yet; a server measures it (BANDSIGHT_RECALL_CHECK_EVERY)"
+    return (
+        f"recall of searches: {found['recall']} on average, {found['lowest']} at least, of "
+        f"{counted(found['queries'], 'search', 'searches')} that a server repeated exactly, at {found.get('time')}"
+    )
+
+
 def status_text(stats: dict[str, Any]) -> str:
     """Return the statistics of an archive as lines of text."""
     lines = []
@@ -92,6 +102,8 @@ def status_text(stats: dict[str, Any]) -> str:
             lines += [f"  {line}" for line in grouped([(href, reason) for href, reason, _ in value])]
         elif name == "index":
             lines += index_lines(value)
+        elif name == "recall_check":
+            lines.append(_recall_line(value))
         else:
             lines.append(f"{name.replace('_', ' ')}: {value}")
     return "\n".join(lines)

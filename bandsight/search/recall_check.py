@@ -31,9 +31,14 @@ class MeasuredRecall:
 class RecallCheck:
     """Repeats one search in so many; safe to share between threads. At most one repetition is under way."""
 
-    def __init__(self, every: int) -> None:
-        """Compare one search in `every`; none when 0."""
-        self._every = every
+    def __init__(self, every: int, keep: Callable[[MeasuredRecall], None] | None = None) -> None:
+        """Prepare.
+
+        Args:
+            every: Compare one search in so many; none when 0.
+            keep: Told of what has been found so far, after each comparison.
+        """
+        self._every, self._keep = every, keep
         self._searches, self._queries = 0, 0
         self._shares: deque[float] = deque(maxlen=_LAST)
         self._lock = threading.Lock()
@@ -86,3 +91,5 @@ class RecallCheck:
         with self._lock:
             self._queries += 1
             self._shares.append(min(1.0, share))
+        if self._keep is not None:
+            self._keep(self.measured)

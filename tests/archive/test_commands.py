@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bandsight.archive import Archive
+from bandsight.archive.recall_record import keep_recall
 from bandsight.cli import loading as opening
 from bandsight.search.ranking import nearest
 from bandsight.search.recall_queries import sentences
@@ -109,3 +110,13 @@ def test_a_small_archive_needs_no_index_and_no_model(bandsight, path, monkeypatc
 def test_the_sentences_that_recall_is_measured_with_are_many_and_differ():
     said = sentences()
     assert len(set(said)) == len(said) == 500
+
+
+def test_status_shows_the_recall_that_a_server_found(bandsight, path):
+    assert "recall of searches: not measured yet" in bandsight("status", "--archive", str(path))[1]
+    keep_recall(path, {"queries": 3, "recall": 0.99, "lowest": 0.9, "time": "2026-01-02T03:04:05Z"})
+    found = "0.99 on average, 0.9 at least, of 3 searches that a server repeated exactly, at 2026-01-02T03:04:05Z"
+    assert f"recall of searches: {found}" in bandsight("status", "--archive", str(path))[1]
+    (path / "index" / "recall-check.json").write_text("{")
+    assert "recall of searches: not measured yet" in bandsight("status", "--archive", str(path))[1]
+    assert bandsight("verify", "--full", "--archive", str(path))[0] == 0

@@ -63,3 +63,13 @@ def test_nothing_is_claimed_of_searches_that_cannot_be_repeated(every):
     check.offer(ranked(), gone)
     check.wait()
     assert check.measured.queries == 0
+
+
+def test_what_was_found_is_told_after_each_comparison():
+    told = []
+    check = RecallCheck(1, told.append)
+    for _ in range(2):
+        check.offer(ranked(1.0, 0.5), lambda _: ranked(1.0, 0.9))
+        check.wait()
+    assert [one.queries for one in told] == [1, 2]
+    assert told[-1] == MeasuredRecall(queries=2, recall=0.5, lowest=0.5)

@@ -153,3 +153,11 @@ def test_readiness_needs_no_thread_that_others_hold(client: TestClient, monkeypa
     assert client.get("/startupz").status_code == 200
     release.set()
     busy.result()
+
+
+def test_the_recall_that_optimize_measured_is_a_metric(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not any(name[0] == "bandsight_index_recall" for name in figures(client))
+    measured = {"index": "IVF", "recall_at_10": 0.995, "recall_at_100": 0.993}
+    monkeypatch.setattr(LocalVectorStore, "index_figures", property(lambda _: measured))
+    found = figures(client)
+    assert (found["bandsight_index_recall", "10"], found["bandsight_index_recall", "100"]) == (0.995, 0.993)
