@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from bandsight.alerts import feeds
 from bandsight.alerts.requests import SubscribeBody
 from bandsight.alerts.service import AlertService
-from bandsight.alerts.webhooks import ALLOW_VARIABLE, Targets
+from bandsight.alerts.webhooks import Targets
 from bandsight.stac.links import JSON
 from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
 from search_api.problem_schema import problems
@@ -24,7 +24,7 @@ _FEED_LENGTH = 100
 
 
 async def _alerts(service: ServiceDep) -> AlertService:
-    return AlertService(service.searcher, Targets.parse(os.environ.get(ALLOW_VARIABLE)))
+    return AlertService(service.searcher, Targets.of_environment(os.environ))
 
 
 AlertsDep = Annotated[AlertService, Depends(_alerts)]

@@ -1,15 +1,19 @@
-"""Delivers alerts to webhooks: at least once each, with the same id whenever it is sent again."""
+"""Delivers alerts to webhooks and by e-mail: at least once each, with the same id whenever it is sent again."""
 
+import hashlib
 import json
 import random
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
+import shapely
 
+from bandsight.alerts.schedule import send_at
 from bandsight.alerts.webhooks import Targets, send, signature
 from bandsight.archive import Archive
 from bandsight.attributes.datetimes import rfc3339
@@ -18,9 +22,14 @@ from bandsight.errors import NotFoundError, QueryError
 
 EVENT_TYPE = "org.bandsight.alert.v1"
 CLOUDEVENTS = "application/cloudevents+json"
+CLOUDEVENTS_BATCH = "application/cloudevents-batch+json"
 _BATCH = 20
+# Most alerts of a digest; more follow in another one.
+_DIGEST = 500
 _LEASE_S = 120.0
 _FIRST_S, LONGEST_S = 10.0, 6 * 3600.0
+# A daily digest before quiet hours is put off no longer than this.
+_FURTHEST_S = 2 * 86_400.0
 # With the waits above, some five days.
 MAX_ATTEMPTS = 30
 
@@ -67,27 +76,50 @@ def deliver_due(
 ) -> Delivered:
     """Deliver all alerts that are due, oldest first, and return what was done.
 
-    Each alert is marked after its receiver has taken it. A crash in between sends it again, with the same id.
+    Each alert is marked after its receiver has taken it. A crash in between sends it again, with the same id. Alerts
+    in quiet hours, and those of a digest before its time, are put off.
 
     Args:
         archive: The archive.
-        targets: Which webhooks may be called.
+        targets: Where alerts may be sent.
         http: Sends requests.
         now: The clock, UTC.
     """
-    done = Delivered()
-    while True:
-        due = archive.alerts.claim(_BATCH, now(), lease_s=_LEASE_S, longest_s=LONGEST_S)
-        for alert in due:
-            settled = _attempt(archive, targets, http, alert, now())
-            archive.alerts.settle(settled)
-            done = Delivered(
-                delivered=done.delivered + (settled.state == "delivered"),
-                failed=done.failed + (settled.state == "pending"),
-                given_up=done.given_up + (settled.state == "failed"),
-            )
-        if not due:
-            return done
+    states: Counter[str] = Counter()
+    while due := archive.alerts.claim(_BATCH, now(), lease_s=_LEASE_S, longest_s=_FURTHEST_S):
+        for together in _together(archive, due, now()):
+            before = {alert.id: alert.attempts for alert in together}
+            for alert in _attempt(archive, targets, http, together, now()):
+                archive.alerts.settle(alert)
+                if alert.attempts > before[alert.id]:
+                    states[alert.state] += 1
+    return Delivered(delivered=states["delivered"], failed=states["pending"], given_up=states["failed"])
+
+
+def _together(archive: Archive, due: list[Alert], now: datetime) -> Iterator[list[Alert]]:
+    """Yield what is sent in one message each: an alert, or all that are due of a subscription with a digest."""
+    sent: dict[str, Subscription | None] = {}
+    digests: dict[str, list[Alert]] = {}
+    for alert in due:
+        if alert.subscription not in sent:
+            sent[alert.subscription] = _subscription(archive, alert.subscription)
+        subscription = sent[alert.subscription]
+        if subscription is None or subscription.digest is None:
+            yield [alert]
+        else:
+            digests.setdefault(subscription.id, []).append(alert)
+    for subscription_id, own in digests.items():
+        more = archive.alerts.claim(
+            _DIGEST - len(own), now, lease_s=_LEASE_S, longest_s=_FURTHEST_S, subscription_id=subscription_id
+        )
+        yield own + more
+
+
+def _subscription(archive: Archive, subscription_id: str) -> Subscription | None:
+    try:
+        return archive.alerts.subscription(subscription_id)
+    except NotFoundError:
+        return None
 
 
 def deliver_forever(archive: Archive, targets: Targets, *, every_s: float, report: Callable[[str], None]) -> None:
@@ -95,7 +127,7 @@ def deliver_forever(archive: Archive, targets: Targets, *, every_s: float, repor
 
     Args:
         archive: The archive.
-        targets: Which webhooks may be called.
+        targets: Where alerts may be sent.
         every_s: Seconds between two looks.
         report: Takes a line about each round in which something was done.
     """
@@ -108,15 +140,17 @@ def deliver_forever(archive: Archive, targets: Targets, *, every_s: float, repor
 
 
 def send_test(archive: Archive, targets: Targets, http: httpx2.Client, subscription_id: str) -> str:
-    """Send a made-up alert to the webhook of a subscription; return an empty text when it was taken, else why not.
+    """Send a made-up alert of a subscription at once; return an empty text when it was taken, else why not.
 
     Raises:
         NotFoundError: There is no such subscription.
-        QueryError: It has no webhook, or one that may not be called.
+        QueryError: It is sent to nobody, or to where nothing may be sent.
     """
     subscription = archive.alerts.subscription(subscription_id)
-    if subscription.webhook is None:
-        raise QueryError(f"subscription {subscription_id}: it has no webhook to test; alerts are in the list and feeds")
+    if not subscription.is_sent:
+        raise QueryError(
+            f"subscription {subscription_id}: it has no webhook or email to test; alerts are in the list and feeds"
+        )
     now = datetime.now(UTC)
     alert = Alert(
         id=f"test-{int(now.timestamp())}",
@@ -128,16 +162,26 @@ def send_test(archive: Archive, targets: Targets, http: httpx2.Client, subscript
         created=now,
         data={"test": True},
     )
-    return _send(targets, http, subscription, alert, now)
+    return _send(targets, http, subscription, [alert], now)
 
 
-def _attempt(archive: Archive, targets: Targets, http: httpx2.Client, alert: Alert, now: datetime) -> Alert:
-    attempts = alert.attempts + 1
+def _attempt(
+    archive: Archive, targets: Targets, http: httpx2.Client, alerts: list[Alert], now: datetime
+) -> list[Alert]:
+    """Send alerts of one subscription in one message, and return them with what came of it."""
     try:
-        subscription = archive.alerts.subscription(alert.subscription)
-        error = _send(targets, http, subscription, alert, now)
+        subscription = archive.alerts.subscription(alerts[0].subscription)
+        times = [send_at(subscription, alert, now) for alert in alerts]
+        ready = [alert for alert, at in zip(alerts, times, strict=True) if at <= now]
+        later = [replace(alert, next_attempt=at) for alert, at in zip(alerts, times, strict=True) if at > now]
+        error = _send(targets, http, subscription, ready, now) if ready else ""
     except (QueryError, NotFoundError) as refused:
-        error = str(refused)
+        ready, later, error = alerts, [], str(refused)
+    return later + [_settled(alert, error, now) for alert in ready]
+
+
+def _settled(alert: Alert, error: str, now: datetime) -> Alert:
+    attempts = alert.attempts + 1
     if not error:
         return replace(alert, state="delivered", attempts=attempts, delivered=now, next_attempt=None, error="")
     if attempts >= MAX_ATTEMPTS:
@@ -145,19 +189,53 @@ def _attempt(archive: Archive, targets: Targets, http: httpx2.Client, alert: Ale
     return replace(alert, attempts=attempts, next_attempt=now + timedelta(seconds=wait_s(attempts)), error=error)
 
 
-def _send(targets: Targets, http: httpx2.Client, subscription: Subscription, alert: Alert, now: datetime) -> str:
+def _send(targets: Targets, http: httpx2.Client, subscription: Subscription, alerts: list[Alert], now: datetime) -> str:
+    events = [event_of(subscription, alert) for alert in alerts]
+    # The same for the same alerts sent again.
+    message_id = alerts[0].id if subscription.digest is None else _digest_id(alerts)
+    if subscription.email is not None:
+        # Checked again each time: the setting may have changed since.
+        targets.mail.check(subscription.email)
+        subject, text = mail_of(subscription, alerts)
+        return targets.mail.send(subscription.email, subject, text, message_id)
     assert subscription.webhook is not None
     # Checked again each time: a name may have got another address since.
     target = targets.check(subscription.webhook)
-    body = json.dumps(event_of(subscription, alert)).encode()
+    body = json.dumps(events[0] if subscription.digest is None else events).encode()
     timestamp = int(now.timestamp())
     headers = {
-        "Content-Type": CLOUDEVENTS,
-        "webhook-id": alert.id,
+        "Content-Type": CLOUDEVENTS if subscription.digest is None else CLOUDEVENTS_BATCH,
+        "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": signature(subscription.secret, alert.id, timestamp, body),
+        "webhook-signature": signature(subscription.secret, message_id, timestamp, body),
     }
     return send(http, target, body, headers)
+
+
+def _digest_id(alerts: list[Alert]) -> str:
+    return hashlib.blake2b("\n".join(alert.id for alert in alerts).encode(), digest_size=16).hexdigest()
+
+
+def mail_of(subscription: Subscription, alerts: list[Alert]) -> tuple[str, str]:
+    """Return subject and text of the message about some alerts of a subscription."""
+    number = "1 new place" if len(alerts) == 1 else f"{len(alerts)} new places"
+    lines = [
+        f"Bandsight watches for: {subscription.title}",
+        "",
+        *(_line(alert) for alert in alerts),
+        "",
+        f"You get this message because of the subscription {subscription.id}.",
+        f"To stop it: bandsight watch delete {subscription.id}",
+    ]
+    return f"{subscription.title}: {number}", "\n".join(lines)
+
+
+def _line(alert: Alert) -> str:
+    if alert.data.get("test"):
+        return "This is a test. Nothing was found."
+    lon, lat = shapely.from_geojson(json.dumps(alert.data["geometry"])).centroid.coords[0]
+    when = alert.data["datetime"] or "no date"
+    return f"- {lat:.5f}, {lon:.5f}  {when}  score {alert.score:.3f}  tile {alert.tile}  {alert.data['scene']}"
 
 
 def wait_s(attempts: int) -> float:

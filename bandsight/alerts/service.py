@@ -23,7 +23,7 @@ class AlertService:
 
         Args:
             searcher: Archive and model.
-            targets: Which webhooks may be called.
+            targets: Where alerts may be sent.
         """
         self._searcher, self._targets = searcher, targets
         self._alerts = searcher.archive.alerts
@@ -52,7 +52,7 @@ class AlertService:
         self._alerts.unsubscribe(subscription_id)
 
     def test(self, subscription_id: str) -> dict[str, Any]:
-        """Send a made-up alert to the webhook of a subscription."""
+        """Send a made-up alert to the webhook or the address of a subscription."""
         with httpx2.Client(trust_env=False) as http:
             error = send_test(self._searcher.archive, self._targets, http, subscription_id)
         return {"delivered": not error, "error": error}
@@ -71,6 +71,9 @@ def _subscription(one: Subscription) -> dict[str, Any]:
         "request": dict(one.request),
         "min_score": round(score_of(one, one.least), 6),
         "webhook": one.webhook,
+        "email": one.email,
+        "quiet": one.quiet,
+        "digest": one.digest,
         "per_place": one.per_place,
         "paused": one.paused,
     }

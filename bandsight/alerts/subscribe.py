@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from bandsight.alerts.requests import SubscribeBody
+from bandsight.alerts.schedule import quiet_hours
 from bandsight.alerts.webhooks import Targets
 from bandsight.attributes.filter_json import to_json
 from bandsight.catalog.alerts import Subscription
@@ -19,6 +20,8 @@ from bandsight.search.searcher import Searcher
 
 _RANK = 10
 _MAX_TITLE = 200
+# Members of the request that say what is done with alerts, not what is watched for.
+_NOT_ASKED = {"title", "webhook", "secret", "per_place", "email", "quiet", "digest"}
 
 
 def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subscription:
@@ -26,7 +29,7 @@ def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subs
 
     Raises:
         QueryError: It has no question, one of several alternatives, a filter that new scenes cannot meet, or a webhook
-            that may not be called.
+            or an address that nothing may be sent to.
         NotFoundError: A tile or classifier is not there.
     """
     archive = searcher.archive
@@ -42,8 +45,7 @@ def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subs
     for name in ("ids", "classifiers"):
         if getattr(body, name):
             raise QueryError(f"{name}: new tiles cannot meet this filter; leave it out (a classifier is watched as q)")
-    if body.webhook is not None:
-        targets.check(body.webhook)
+    _check_delivery(body, targets)
     where = filter_of(searcher, query_of_body(body, searcher.max_hits))
     slope, bias = 0.0, 0.0
     if isinstance(question.scorer, LinearScorer):
@@ -52,7 +54,7 @@ def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subs
     made = Subscription(
         id=secrets.token_hex(8),
         title=(body.title.strip() or ", ".join(question.labels))[:_MAX_TITLE],
-        request=echo(body, question.saved_form, exclude={"title", "webhook", "secret", "per_place"}),
+        request=echo(body, question.saved_form, exclude=_NOT_ASKED),
         where={} if where.is_empty else to_json(where),
         direction=np.asarray(question.scorer.directions[0], np.float32),
         least=_least_cosine(score, slope, bias),
@@ -63,9 +65,26 @@ def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subs
         webhook=body.webhook,
         secret=body.secret or secrets.token_urlsafe(32),
         per_place=body.per_place,
+        email=body.email,
+        quiet=body.quiet,
+        digest=body.digest,
     )
     archive.alerts.subscribe(made)
     return made
+
+
+def _check_delivery(body: SubscribeBody, targets: Targets) -> None:
+    """Check that alerts can be sent as a request says."""
+    if body.webhook is not None and body.email is not None:
+        raise QueryError("webhook, email: found both; make a subscription for each")
+    if body.webhook is not None:
+        targets.check(body.webhook)
+    if body.email is not None:
+        targets.mail.check(body.email)
+    if body.quiet is not None:
+        quiet_hours(body.quiet)
+    if (body.quiet or body.digest) and body.webhook is None and body.email is None:
+        raise QueryError("quiet, digest: alerts of this subscription are sent to nobody; add a webhook or an email")
 
 
 def _threshold(searcher: Searcher, body: SubscribeBody, question: Question) -> float:

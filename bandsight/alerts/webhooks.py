@@ -6,11 +6,12 @@ import hmac
 import ipaddress
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 import httpx2
 
+from bandsight.alerts.mail import Mail
 from bandsight.errors import QueryError
 
 ALLOW_VARIABLE = "BANDSIGHT_WEBHOOK_ALLOW"
@@ -42,17 +43,29 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """Which webhooks may be called."""
+    """Where alerts may be sent."""
 
     allowed: tuple[str, ...] = ()
     """Host names, addresses and networks (CIDR) beyond public ones, from the setting `BANDSIGHT_WEBHOOK_ALLOW`."""
     resolve: Resolve = resolve
     """Resolves host names."""
+    mail: Mail = field(default_factory=Mail)
+    """How e-mail is sent, and to whom."""
 
     @classmethod
-    def parse(cls, text: str | None) -> "Targets":
-        """Return the targets of a setting: names, addresses and networks, separated by commas."""
-        return cls(allowed=tuple(part.strip().lower() for part in (text or "").split(",") if part.strip()))
+    def of_environment(cls, environment: Mapping[str, str], allow: str | None = None) -> "Targets":
+        """Return what the settings allow.
+
+        Args:
+            environment: Has the settings.
+            allow: Names, addresses and networks separated by commas, instead of those of the setting.
+
+        Raises:
+            QueryError: The settings for e-mail contradict each other.
+        """
+        text = environment.get(ALLOW_VARIABLE, "") if allow is None else allow
+        allowed = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+        return cls(allowed=allowed, mail=Mail.of_environment(environment))
 
     def check(self, url: str) -> Target:
         """Return a webhook's address.

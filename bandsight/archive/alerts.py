@@ -134,8 +134,8 @@ def _alerts(
                     "datetime": None if scene.datetime is None else rfc3339(scene.datetime),
                     "geometry": dict(tile.geometry),
                 },
-                state="listed" if subscription.webhook is None else "pending",
-                next_attempt=None if subscription.webhook is None else now,
+                state="pending" if subscription.is_sent else "listed",
+                next_attempt=now if subscription.is_sent else None,
             )
         )
     return made
@@ -223,7 +223,9 @@ class Alerts:
         with self._database.reading() as catalog:
             return catalog.alerts.counts()
 
-    def claim(self, limit: int, now: datetime, *, lease_s: float, longest_s: float) -> list[Alert]:
+    def claim(
+        self, limit: int, now: datetime, *, lease_s: float, longest_s: float, subscription_id: str | None = None
+    ) -> list[Alert]:
         """Return alerts to deliver now, oldest first; no other caller gets them for `lease_s`.
 
         Args:
@@ -231,9 +233,10 @@ class Alerts:
             now: UTC.
             lease_s: How long a delivery may take; then the alert is due again.
             longest_s: How far ahead an attempt is put off at most.
+            subscription_id: Only of this subscription.
         """
         with self._database.writing() as catalog:
-            return catalog.alerts.claim(limit, now, lease_s, longest_s)
+            return catalog.alerts.claim(limit, now, lease_s, longest_s, subscription_id)
 
     def settle(self, alert: Alert) -> None:
         """Write the outcome of an attempt to deliver an alert."""

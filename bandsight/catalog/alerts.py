@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DeliveryState = Literal["listed", "pending", "delivered", "failed"]
-"""`listed`: it has no webhook; it is in the list and the feeds. `pending`: it is to be delivered, for the first time
-or again. `failed`: it was tried for days, in vain."""
+"""`listed`: it is sent to nobody; it is in the list and the feeds. `pending`: it is to be delivered, for the first
+time or again. `failed`: it was tried for days, in vain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,13 +38,24 @@ class Subscription:
     created: datetime
     """UTC."""
     webhook: str | None = None
-    """URL that alerts are sent to; None for the list and the feeds only."""
+    """URL that alerts are sent to; without it and `email`, alerts are in the list and the feeds only."""
     secret: str = ""
     """Key of the webhook's signatures."""
     per_place: bool = True
     """Whether a place (cell of the tile grid) raises one alert only."""
     paused: bool = False
     """Whether commits are not matched against it."""
+    email: str | None = None
+    """Address that alerts are sent to."""
+    quiet: str | None = None
+    """Hours in which nothing is sent, such as `22:00-07:00 Europe/Berlin`."""
+    digest: str | None = None
+    """`hourly` or `daily`: alerts are collected and sent together; None for each by itself."""
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether alerts are sent to somebody, beside the list and the feeds."""
+        return self.webhook is not None or self.email is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +125,10 @@ class AlertRows(Protocol):
     def counts(self) -> dict[str, int]:
         """Return how many alerts there are of each state."""
 
-    def claim(self, limit: int, now: datetime, lease_s: float, longest_s: float) -> list[Alert]:
-        """Return pending alerts that are due, oldest first; no other caller gets them for `lease_s`.
+    def claim(
+        self, limit: int, now: datetime, lease_s: float, longest_s: float, subscription_id: str | None = None
+    ) -> list[Alert]:
+        """Return pending alerts that are due, oldest first; until `lease_s` later nobody else gets them.
 
         Times further ahead than an attempt is ever put off (`longest_s`) were set by a wrong clock, and count as due.
         """

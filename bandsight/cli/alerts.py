@@ -1,8 +1,9 @@
 """The commands that watch for new tiles: subscriptions, alerts, and their delivery."""
 
 import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -55,6 +56,15 @@ def add_subscription(
     min_score: Annotated[float | None, typer.Option("--min-score", min=-1, max=1, help="Least score instead.")] = None,
     title: Annotated[str, typer.Option("--title", help="For people.")] = "",
     webhook: Annotated[str | None, typer.Option("--webhook", help="URL that gets each alert as a CloudEvent.")] = None,
+    email: Annotated[
+        str | None, typer.Option("--email", help="Address that gets alerts, over BANDSIGHT_SMTP_URL.")
+    ] = None,
+    quiet: Annotated[
+        str | None, typer.Option("--quiet", help="Hours without messages, e.g. '22:00-07:00 Europe/Berlin'.")
+    ] = None,
+    digest: Annotated[
+        Literal["hourly", "daily"] | None, typer.Option("--digest", help="Collect alerts and send them together.")
+    ] = None,
     secret_file: Annotated[
         Path | None, typer.Option("--secret-file", help="File with the key of the webhook's signatures.")
     ] = None,
@@ -78,6 +88,9 @@ def add_subscription(
         "min_score": min_score,
         "title": title,
         "webhook": webhook,
+        "email": email,
+        "quiet": quiet,
+        "digest": digest,
         "secret": None if secret_file is None else _secret(secret_file),
         "per_place": not every_date,
         **filters_of(bbox, intersects, None, collection, sensor, max_cloud, cql2),
@@ -100,7 +113,7 @@ def list_subscriptions(archive: ArchiveOption, as_json: PlainJsonOption = False)
         typer.echo(json.dumps(found, indent=1))
         return
     for one in found:
-        where = one["webhook"] or "list and feeds"
+        where = one["webhook"] or one["email"] or "list and feeds"
         typer.echo(
             f"{one['id']}: {one['title']}, from {one['min_score']:.3f}{', paused' if one['paused'] else ''}; {where}"
         )
@@ -154,7 +167,7 @@ def unsubscribe(archive: ArchiveOption, subscription: IdArgument) -> None:
 
 @watch_app.command("test")
 def send_test(archive: ArchiveOption, subscription: IdArgument, allow: AllowOption = None) -> None:
-    """Send a made-up alert to the webhook of a subscription."""
+    """Send a made-up alert to the webhook or the address of a subscription."""
     with loading.open_archive(archive) as opened:
         done = _service(opened, allow, None, "cpu").test(subscription)
     if not done["delivered"]:
@@ -170,13 +183,13 @@ def deliver(
     ] = None,
     allow: AllowOption = None,
 ) -> None:
-    """Deliver pending alerts to their webhooks, once or until stopped."""
+    """Deliver pending alerts to their webhooks and addresses, once or until stopped."""
     import httpx2
 
     from bandsight.alerts.delivery import deliver_due, deliver_forever
     from bandsight.alerts.webhooks import Targets
 
-    targets = Targets.parse(allow)
+    targets = Targets.of_environment(os.environ, allow)
     with loading.open_archive(archive) as opened:
         if every is not None:
             deliver_forever(opened, targets, every_s=every, report=say)
@@ -190,7 +203,7 @@ def _service(opened: Any, allow: str | None, model: str | None, device: str) -> 
     from bandsight.alerts.webhooks import Targets
     from bandsight.cli.search import searcher_of
 
-    return AlertService(searcher_of(opened, model, device), Targets.parse(allow))
+    return AlertService(searcher_of(opened, model, device), Targets.of_environment(os.environ, allow))
 
 
 def _secret(path: Path) -> str:

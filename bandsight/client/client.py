@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bandsight.client.backend import Backend
 from bandsight.client.examples import picture
@@ -166,6 +166,9 @@ class Client:
         title: str = "",
         webhook: str | None = None,
         secret: str | None = None,
+        email: str | None = None,
+        quiet: str | None = None,
+        digest: Literal["hourly", "daily"] | None = None,
         per_place: bool = True,
         **options: Any,
     ) -> dict[str, Any]:
@@ -180,11 +183,15 @@ class Client:
             title: For people.
             webhook: URL that gets each alert as a CloudEvent.
             secret: Key of the webhook's signatures; made up when None, and only this answer has it.
-            per_place: One alert per place, however many dates match.
+            email: Address that gets alerts, where the server may send to it.
+            quiet: Hours in which nothing is sent, e.g. `22:00-07:00 Europe/Berlin`.
+            digest: Collect alerts and send them together.
+            per_place: One alert for each place, whatever its dates.
             options: See `search`.
         """
         body = search_body(text, positive, negative, options)
         own = {"rank": rank, "min_score": min_score, "title": title, "webhook": webhook, "secret": secret}
+        own |= {"email": email, "quiet": quiet, "digest": digest}
         body |= {name: value for name, value in own.items() if value is not None}
         return self._backend.alerts.subscribe(plain(body | {"per_place": per_place}))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bandsight.alerts.service import AlertService
-from bandsight.alerts.webhooks import ALLOW_VARIABLE, Targets
+from bandsight.alerts.webhooks import Targets
 from bandsight.archive import Archive
 from bandsight.change.requests import ChangeBody, TimelineBody
 from bandsight.change.search import change_search
@@ -91,7 +91,7 @@ class LocalBackend:
     @property
     def alerts(self) -> AlertService:
         """Requests about subscriptions and alerts; see `Backend`."""
-        return AlertService(self._searcher, Targets.parse(os.environ.get(ALLOW_VARIABLE)))
+        return AlertService(self._searcher, Targets.of_environment(os.environ))
 
     def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
         """Return the first page; see `Backend`."""

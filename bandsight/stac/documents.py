@@ -17,6 +17,8 @@ QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 CONFORMANCE = "http://www.opengis.net/def/rel/ogc/1.0/conformance"
 MEANING = "urn:bandsight:conformance:meaning"
 """`q` and `semantic` rank tiles by meaning; hits carry `bandsight:score` and `bandsight:rank`."""
+SUBSCRIPTIONS = "urn:bandsight:conformance:subscriptions"
+"""An Item Search sent to `/subscriptions` goes on: each new item that answers it is an alert (docs/alerts.md)."""
 CONFORMS_TO = (
     "https://api.stacspec.org/v1.0.0/core",
     "https://api.stacspec.org/v1.0.0/collections",
@@ -36,6 +38,7 @@ CONFORMS_TO = (
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-cql2",
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions",
     MEANING,
+    SUBSCRIPTIONS,
 )
 _SORT = frozenset(name for name in CONFORMS_TO if name.endswith("#sort"))
 _ABOUT = "Satellite archives searchable by meaning: tiles and the scenes that they were cut from."

@@ -164,7 +164,7 @@ def test_a_test_delivery_reports_what_happened(searcher, hook, targets, path, ht
     hook.status = 500
     assert "answered 500" in send_test(searcher.archive, targets, http, made.id)
     silent = subscribe(searcher, SubscribeBody(q=SENTENCE), targets)
-    with pytest.raises(QueryError, match="no webhook to test"):
+    with pytest.raises(QueryError, match="no webhook or email to test"):
         send_test(searcher.archive, targets, http, silent.id)
 
 

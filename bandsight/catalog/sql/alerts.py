@@ -100,7 +100,9 @@ class SqlAlerts:
         chosen = select(AlertRow.state, func.count()).group_by(AlertRow.state)
         return {state: int(count) for state, count in self._db.execute(chosen)}
 
-    def claim(self, limit: int, now: datetime, lease_s: float, longest_s: float) -> list[Alert]:
+    def claim(
+        self, limit: int, now: datetime, lease_s: float, longest_s: float, subscription_id: str | None = None
+    ) -> list[Alert]:
         """Return alerts that are due, and take them out of the queue for a while; see `AlertRows`."""
         at = _naive(now)
         assert at is not None
@@ -110,6 +112,8 @@ class SqlAlerts:
             AlertRow.next_attempt > at + timedelta(seconds=longest_s + lease_s),
         )
         chosen = select(AlertRow.__table__).where(AlertRow.state == "pending", due)
+        if subscription_id is not None:
+            chosen = chosen.where(AlertRow.subscription == subscription_id)
         rows = list(self._db.execute(chosen.order_by(AlertRow.number).limit(limit)).mappings())
         if rows:
             taken = update(AlertRow).where(AlertRow.number.in_([row["number"] for row in rows]))

@@ -296,6 +296,9 @@ class SubscriptionRow(Base):
     secret: Mapped[str]
     per_place: Mapped[bool]
     paused: Mapped[bool]
+    email: Mapped[str | None]
+    quiet: Mapped[str | None]
+    digest: Mapped[str | None]
 
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (numbers give the order in which they were made)
 
