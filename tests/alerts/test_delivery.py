@@ -183,8 +183,12 @@ def test_killed_at_any_moment_every_alert_arrives_and_repetitions_have_the_same_
     start = multiprocessing.get_context("fork")
     for kill in range(6):
         process = start.Process(target=_commit_and_deliver, args=(path, 100 * kill))
+        received = len(hook.bodies)
         process.start()
-        time.sleep(0.25 + 0.07 * kill)
+        # Some way into its work, however slow the machine is.
+        while len(hook.bodies) < received + 3 + 4 * kill:
+            assert process.is_alive()
+            time.sleep(0.001)
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     clock = Clock()
