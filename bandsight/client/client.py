@@ -186,7 +186,7 @@ class Client:
             email: Address that gets alerts, where the server may send to it.
             quiet: Hours in which nothing is sent, e.g. `22:00-07:00 Europe/Berlin`.
             digest: Collect alerts and send them together.
-            per_place: One alert for each place, whatever its dates.
+            per_place: One alert per place, however many dates match.
             options: See `search`.
         """
         body = search_body(text, positive, negative, options)
