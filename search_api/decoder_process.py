@@ -1,6 +1,7 @@
 """A sandboxed process that decodes uploaded images: it can open no file, and may hang or crash on its own."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -15,6 +16,7 @@ from bandsight.errors import BandsightError, ImageError
 from bandsight.raster import drivers, subprocesses  # noqa: F401
 from bandsight.raster.sandbox import limit_memory, read_only
 
+_NICE = 10
 _PixelsAndWavelengths = tuple[NDArray[np.uint8], tuple[float, ...]]
 
 
@@ -55,6 +57,8 @@ def main(arguments: Sequence[str]) -> None:
         arguments: File descriptor of the connection, and address space in bytes.
     """
     subprocesses.begin()
+    # Searches by sentences come first: decoding takes what processor time they leave.
+    os.nice(_NICE)
     descriptor, memory_bytes = (int(argument) for argument in arguments)
     limit_memory(memory_bytes)
     read_only(())

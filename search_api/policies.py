@@ -60,7 +60,7 @@ TILE = Work("tile", _CPUS + 2, 48 * _MB, 1)
 PICTURE = Work("picture", 2, 256 * _MB, 5)
 """Searches by pictures, which must be decoded: they never hold up searches without."""
 PAINT = Work("paint", max(2, _CPUS // 2), 256 * _MB, 10)
-EXPORT = Work("export", 4, 128 * _MB, 10, holds=True)
+EXPORT = Work("export", max(2, _CPUS // 2), 128 * _MB, 10, holds=True)
 WORKS = (LIGHT, SEARCH, TILE, PICTURE, PAINT, EXPORT)
 """Kinds of work that queue."""
 

@@ -9,6 +9,7 @@ import orjson
 from fastapi.exceptions import RequestValidationError
 from fastapi.requests import Request
 from pydantic import BaseModel, ValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
@@ -27,6 +28,7 @@ _FIELDS = ("body", "image", "wavelengths")
 # Largest form field `body`.
 _MAX_BODY_BYTES = 2**20
 _BAD_REQUEST = 400
+_LARGE_BYTES = 2**16
 
 ImageSetter = Callable[[dict[str, Any], list[dict[str, Any]]], None]
 """Adds the images of a form to the values of its body."""
@@ -55,6 +57,17 @@ def body_of(model: type[_Body], set_images: ImageSetter) -> Callable[[Request], 
         set_images: Adds the images of a form to the body.
     """
 
+    def validate(values: Any, request: Request) -> tuple[_Body, int]:
+        try:
+            body = model.model_validate(values)
+        except ValidationError as error:
+            errors = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
+            raise RequestValidationError(errors) from error
+        limits: ApiSettings = request.app.state.settings
+        work = RequestWork.of(values, limits)
+        work.check(limits)
+        return body, work.pictures
+
     async def read(request: Request) -> _Body:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
@@ -64,19 +77,19 @@ def body_of(model: type[_Body], set_images: ImageSetter) -> Callable[[Request], 
         if media_type == _FORM:
             values = await _form(request, set_images)
         elif media_type == _JSON or (media_type.startswith("application/") and media_type.endswith("+json")):
-            values = _json(await request.body())
+            # Large ones would hold up the event loop, and with it everybody.
+            data = await request.body()
+            values = await run_in_threadpool(_json, data) if len(data) > _LARGE_BYTES else _json(data)
         elif not media_type and not await request.body():
             raise QueryError("body: missing; this route needs it")
         else:
             raise HTTPException(
                 415, f"Content-Type: found {media_type or 'none'}; this route accepts {_JSON} or {_FORM}"
             )
-        try:
-            body = model.model_validate(values)
-        except ValidationError as error:
-            errors = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
-            raise RequestValidationError(errors) from error
-        _check_work(request, values)
+        is_large = media_type == _FORM or len(await request.body()) > _LARGE_BYTES
+        body, pictures = await run_in_threadpool(validate, values, request) if is_large else validate(values, request)
+        if pictures:
+            _begin_pictures(request)
         return body
 
     return read
@@ -91,19 +104,16 @@ async def limit_json_work(request: Request) -> None:
     if request.method == "POST" and getattr(request.scope.get("route"), "body_field", None) is not None:
         with suppress(ValueError, RecursionError):
             # FastAPI has kept what it read; it has refused what is no JSON.
-            RequestWork.of(await request.json()).check(request.app.state.settings)
+            limits = request.app.state.settings
+            RequestWork.of(await request.json(), limits).check(limits)
 
 
-def _check_work(request: Request, values: Any) -> None:
-    """Refuse a request that asks for too much, or sends pictures with a key that does not allow them."""
-    settings: ApiSettings = request.app.state.settings
-    work = RequestWork.of(values)
-    work.check(settings)
-    if not work.pictures:
-        return
+def _begin_pictures(request: Request) -> None:
+    """Refuse pictures of a key that does not allow them; limit the time to decode them otherwise."""
     caller = caller_of_request(request)
     if Scope.PICTURES not in caller.scopes:
         raise HTTPException(403, lacks_scope(caller.key or "", Scope.PICTURES))
+    settings: ApiSettings = request.app.state.settings
     begin_decoding(settings.max_decode_s)
 
 

@@ -22,15 +22,16 @@ class RequestWork:
     vertices: int = 0
 
     @classmethod
-    def of(cls, values: Any) -> "RequestWork":
-        """Return what a body asks for.
+    def of(cls, values: Any, limits: RequestSettings) -> "RequestWork":
+        """Return what a body asks for; counting ends once it is too much.
 
         Args:
             values: As JSON has them; pictures may be bytes.
+            limits: The limits.
         """
         work = cls()
         pending: list[tuple[str, Any]] = [("", values)]
-        while pending:
+        while pending and work.values <= limits.max_values and work.vertices <= limits.max_vertices:
             name, value = pending.pop()
             if isinstance(value, dict):
                 work.pictures += name == _PICTURE
