@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--attack", choices=ATTACKS, help="attack the server at --port until standard input ends")
     parser.add_argument("--port", type=int)
     parser.add_argument("--before", type=Path, help="another checkout, for comparison")
+    parser.add_argument("--before-archive", type=Path, help="its archive, where it needs one of its own version")
     parser.add_argument("--seconds", type=float, default=12.0, help="duration of each attack")
     parser.add_argument("--only", nargs="*", help="names of attacks; none for the other figures alone")
     parser.add_argument("--out", type=Path, default=Path("bench/results/service.json"))
@@ -73,10 +74,13 @@ def main() -> None:
     results: dict[str, Any] = {
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]}
     }
-    for label, checkout in (("after", here), *([("before", args.before)] if args.before else ())):
+    checkouts = [("after", here, args.archive)]
+    if args.before:
+        checkouts.append(("before", args.before, args.before_archive or args.archive))
+    for label, checkout, archive in checkouts:
         results[label] = {}
         for name in attacks:
-            results[label][name] = under_attack(checkout, args.archive, name, args.seconds)
+            results[label][name] = under_attack(checkout, archive, name, args.seconds)
             args.out.write_text(json.dumps(results, indent=1) + "\n")
     results["middleware"] = asyncio.run(cost_of_middleware(args.archive))
     results["workers"] = {count: queries_per_s(here, args.archive, count, args.seconds) for count in (1, 2, 4)}

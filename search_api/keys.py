@@ -21,8 +21,6 @@ from bandsight.durable import flush
 from bandsight.errors import NotFoundError, SettingsError
 from search_api.policies import Scope
 
-KEYS_FILE = "keys.json"
-"""Name of the file in the archive's folder."""
 SERVER_KEY = "server"
 """Name of the key in the settings."""
 _VERSION = 1

@@ -243,8 +243,8 @@ def is_loopback(host: str) -> bool:
 
 def keys_path(settings: ApiSettings) -> Path:
     """Return the file of the server's keys."""
+    from bandsight.archive.admin import KEYS_FILE
     from bandsight.archive.open import locate
-    from search_api.keys import KEYS_FILE
 
     return settings.keys_file or locate(settings.archive).folder / KEYS_FILE
 

@@ -15,7 +15,7 @@ from bandsight.archive.tile_columns import tile_columns
 from bandsight.archive.verification import problems_of
 from bandsight.archive.writer import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
-from bandsight.durable import make_folder
+from bandsight.durable import copy_file, flush, make_folder
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import cannot_write
 from bandsight.vectors.port import StoreContext
@@ -24,6 +24,9 @@ from bandsight.vectors.port import StoreContext
 _TILES_APART, _SCENES_APART = 10**9, 10**6
 # A copy that meets a compaction begins again; more than a few in a row is no accident.
 _ATTEMPTS = 5
+KEYS_FILE = "keys.json"
+"""Name of the file in an archive's folder that has the keys of a server's clients, hashed."""
+_OWNER_ONLY = 0o600
 
 
 def upgrade(where: Where, engines: Engines = ENGINES) -> str:
@@ -114,11 +117,24 @@ def back_up(archive: Archive, target: Path, previous: Path | None = None) -> int
                 break
         else:
             raise ArchiveError(f"{target}: files were deleted while they were copied; run the backup again")
+        copy_keys(archive.path, target)
         # The catalog gets its name last.
         copy.publish()
     except OSError as error:
         raise cannot_write(Path(os.fsdecode(error.filename or target)), error) from error
     return copy.generation
+
+
+def copy_keys(source: Path, target: Path) -> None:
+    """Copy the keys of a server's clients from one folder to another, where there are any.
+
+    Raises:
+        OSError: They cannot be read or written.
+    """
+    if (source / KEYS_FILE).is_file():
+        copy_file(source / KEYS_FILE, target / KEYS_FILE)
+        (target / KEYS_FILE).chmod(_OWNER_ONLY)
+        flush(target)
 
 
 def _share(previous: Path, target: Path, names: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bandsight.archive.admin import back_up, upgrade, verify
+from bandsight.archive.admin import back_up, copy_keys, upgrade, verify
 from bandsight.archive.lock import WriterLock
 from bandsight.archive.open import ENGINES, Engines, Where, archive_exists, embedded, locate
 from bandsight.archive.reader import Archive
@@ -158,6 +158,7 @@ def _made(backup: Path, staging: Path, folder: Path, engines: Engines) -> int:
         for file in _files(staging / part):
             link_or_copy(file, folder / part / file.name)
         flush(folder / part)
+    copy_keys(backup, folder)
     # The catalog gets its name last: until then, there is no archive.
     (staging / _CATALOG).replace(folder / _CATALOG)
     flush(folder)

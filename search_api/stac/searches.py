@@ -1,8 +1,10 @@
 """Routes of saved searches: save, list, delete, and a STAC API for the hits of each."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
+import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.archive.saved_searches import SavedSearches
@@ -25,6 +27,7 @@ router = APIRouter(tags=["Saved searches"], dependencies=[Depends(reject_unknown
 SearchId = Annotated[str, Path(max_length=100, description="Id of a saved search")]
 # Of a page of the list.
 _MOST_LISTED = 100
+_MOST_BYTES = 2**19
 _SEARCH: dict[str, Any] = {"type": "object", "required": ["id", "title", "created", "hits", "search", "links"]}
 _LIST: dict[str, Any] = {
     "type": "object",
@@ -74,6 +77,7 @@ def saved_searches(
     service: Service = request.app.state.service
     server = server_url(request)
     found = service.archive.saved_searches.newest(limit + 1, before)
+    limit = _fitting(found[:limit])
     links = [link("self", f"{server}/searches"), link("root", f"{server}/")]
     if len(found) > limit:
         links.append(link("next", f"{server}/searches?{urlencode({'limit': limit, 'before': found[limit - 1].id})}"))
@@ -99,6 +103,16 @@ def landing(api: ApiDep) -> Response:
 
 _of_search.include_router(stac_router)
 router.include_router(_of_search)
+
+
+def _fitting(searches: Sequence[SavedSearch]) -> int:
+    """Return how many searches make a page: their requests may be large."""
+    size = 0
+    for count, search in enumerate(searches):
+        size += len(orjson.dumps(search.request))
+        if size > _MOST_BYTES and count:
+            return count
+    return len(searches)
 
 
 def _document(search: SavedSearch, server: str) -> dict[str, Any]:

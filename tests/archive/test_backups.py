@@ -8,7 +8,7 @@ import pytest
 
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive import backups as module
-from bandsight.archive.admin import back_up, verify
+from bandsight.archive.admin import KEYS_FILE, back_up, verify
 from bandsight.archive.backups import add_backup, backups_in, restore
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.saved_searches import SavedHits
@@ -203,3 +203,17 @@ def test_a_folder_without_backups_is_named(tmp_path):
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(ArchiveError, match="no backup here"):
             restore(folder, tmp_path / "again")
+
+
+def test_the_keys_of_a_server_are_part_of_a_backup_and_stay_where_an_archive_is_replaced(archive, tmp_path):
+    (archive.path / KEYS_FILE).write_text("then")
+    back_up(archive, tmp_path / "copy")
+    copied = tmp_path / "copy" / KEYS_FILE
+    assert copied.read_text() == "then"
+    assert copied.stat().st_mode & 0o777 == 0o600
+    restore(tmp_path / "copy", tmp_path / "restored")
+    assert (tmp_path / "restored" / KEYS_FILE).read_text() == "then"
+    (archive.path / KEYS_FILE).write_text("now")
+    archive.close()
+    restore(tmp_path / "copy", archive.path, replace=True)
+    assert (archive.path / KEYS_FILE).read_text() == "now"

@@ -196,6 +196,20 @@ def test_a_list_of_searches_comes_in_pages(tmp_path: Path) -> None:
         assert len(whole) == 5
 
 
+def test_a_page_of_the_list_is_never_large(tmp_path: Path) -> None:
+    names = ["x" * 900] * 700
+    with filled(tmp_path / "own", 2) as archive, TestClient(app_of(archive)) as client:
+        made = [client.post("/searches", json={"q": f"a lake {number}", "ids": names}) for number in range(3)]
+        assert [one.status_code for one in made] == [201] * 3
+        href, found = "/searches", []
+        while href:
+            page = client.get(href)
+            assert len(page.content) < 2**20
+            found += [one["id"] for one in page.json()["searches"]]
+            href = next((link["href"] for link in page.json()["links"] if link["rel"] == "next"), "")
+    assert found == [one.json()["id"] for one in reversed(made)]
+
+
 def test_saving_takes_one_encoding_and_one_search_and_pages_take_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
