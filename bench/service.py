@@ -174,7 +174,8 @@ def attack_until_told(name: str, port: int) -> None:
 
 def _plain(port: int, seconds: float) -> list[float]:
     """Send searches with new sentences for some seconds; return their times in s, infinite for failures."""
-    times, end = [], time.monotonic() + seconds
+    times: list[float] = []
+    end = time.monotonic() + seconds
     while time.monotonic() < end or not times:
         sentence = "+".join(_RNG.choice(_WORDS, 5)) + f"+{_RNG.integers(10**9)}"
         start = time.perf_counter()
@@ -252,7 +253,7 @@ def _many_values() -> bytes:
 
 def _half_heads(port: int, stop: threading.Event, answers: Counter[str]) -> None:
     """Hold connections open whose request never becomes complete."""
-    held = []
+    held: list[socket.socket] = []
     while not stop.is_set():
         if len(held) < 1100 // 8:
             one = socket.socket()
