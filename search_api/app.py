@@ -15,7 +15,7 @@ from bandsight.maps.request import ClassifyBody, HeatmapBody
 from bandsight.search.request import RegisterBody, SearchBody
 from bandsight.stac.documents import landing_page
 from bandsight.stac.links import JSON
-from search_api import alerts, change, health, jobs, labels, metrics, overview, sign_in
+from search_api import alerts, change, health, labels, metrics, overview, sign_in
 from search_api.admission import Admission
 from search_api.basemap import basemap_of
 from search_api.errors import add_handlers
@@ -36,6 +36,8 @@ from search_api.model_reload import add_reload
 from search_api.openapi import add_openapi
 from search_api.page import BuiltFiles, api_docs, page
 from search_api.policies import WORKS
+from search_api.processes import routes as processes
+from search_api.processes.runner import Runner
 from search_api.request_bodies import limit_json_work
 from search_api.responses import json_response
 from search_api.service import Service, open_service
@@ -96,6 +98,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     )
     app.state.starting = app.state.draining = False
     app.state.service = service
+    app.state.runner = None
     _forget(app)
     add_handlers(app)
     add_reload(app, settings, lambda: _forget(app))
@@ -119,10 +122,15 @@ def _lifespan(settings: ApiSettings, service: Service | None) -> Callable[[FastA
         to_thread.current_default_thread_limiter().total_tokens = sum(work.slots for work in WORKS) + _SPARE_THREADS
         app.state.service = service or (open_service(settings) if archive_exists(settings.archive) else None)
         app.state.metrics.listen()
+        if app.state.service is not None and settings.allow_writes and settings.run_jobs:
+            app.state.runner = Runner(app.state.service.archive, settings)
+            app.state.runner.start()
         try:
             yield
         finally:
             app.state.metrics.stop()
+            if app.state.runner is not None:
+                app.state.runner.close()
             if app.state.service is not None:
                 app.state.service.decoder.close()
                 app.state.service.pyramids.close()
@@ -186,7 +194,7 @@ def _add_routes(app: FastAPI) -> None:
         alerts.router,
         change.router,
         overview.router,
-        jobs.router,
+        processes.router,
         sign_in.router,
         health.router,
         metrics.router,

@@ -169,6 +169,17 @@ CONCERNS: tuple[type[BaseSettings], ...] = (
 )
 
 
+class JobSettings(_Settings):
+    """Which jobs the server takes."""
+
+    allow_writes: bool = False
+    """Take jobs over HTTP (GET /processes): index, remove, compact and others."""
+    source_roots: tuple[str, ...] = ()
+    """Folders and URLs under which jobs may read scenes and labelled images; none when empty."""
+    run_jobs: bool = True
+    """Work on jobs in this server; false leaves them to `bandsight work`."""
+
+
 class ApiSettings(
     ArchiveSettings,
     AddressSettings,
@@ -178,6 +189,7 @@ class ApiSettings(
     ConnectionSettings,
     LogSettings,
     PageSettings,
+    JobSettings,
 ):
     """Settings of one API process."""
 
@@ -202,7 +214,7 @@ def check_settings(settings: ApiSettings) -> None:
     Raises:
         SettingsError: Some contradict each other or are unsafe; the message names all of them and the way out.
     """
-    found = [*_exposure(settings), *_addresses(settings), *_sizes(settings), *_times(settings)]
+    found = [*_exposure(settings), *_addresses(settings), *_sizes(settings), *_times(settings), *_roots(settings)]
     if found:
         raise SettingsError("; ".join(found))
 
@@ -339,3 +351,11 @@ def _sentence(error: Any) -> str:
     secret = name == "key"
     found = "a value" if secret else f"{error.get('input')!r:.60}"
     return f"BANDSIGHT_{name.upper()}: found {found}; {message[:1].lower()}{message[1:]}"
+
+
+def _roots(settings: ApiSettings) -> list[str]:
+    return [
+        f"BANDSIGHT_SOURCE_ROOTS: found {root!r}; need absolute paths or URLs, e.g. '[\"/data/scenes\"]'"
+        for root in settings.source_roots
+        if "://" not in root and not root.startswith("/")
+    ]

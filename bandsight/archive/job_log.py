@@ -1,4 +1,4 @@
-"""The log of index jobs, and whether a job that is recorded as running still runs."""
+"""The log of jobs, and whether a job that is recorded as running still runs."""
 
 import os
 import socket
@@ -17,6 +17,9 @@ _KEPT = 1000
 # A job on another machine updates its row every few seconds, except while it commits a very large scene.
 _SILENT = timedelta(minutes=10)
 
+JOB_VARIABLE = "BANDSIGHT_JOB"
+"""Environment variable that tells a process the job of the queue that it works for."""
+
 
 class JobLog:
     """The archive's writer writes jobs; anybody reads them."""
@@ -31,8 +34,15 @@ class JobLog:
         self._folder, self._database = folder, database
 
     def begin(self, kind: str, sources: Sequence[str], counts: Counts) -> int:
-        """Remember a job of this process and return its id."""
+        """Remember a job of this process and return its id.
+
+        A process that works for the queue goes on with the queue's record.
+        """
+        own = _job_of_the_queue()
         with self._database.writing() as catalog:
+            if own is not None:
+                catalog.jobs.adopt(own, sources)
+                return own
             catalog.jobs.forget(_KEPT - 1)
             return catalog.jobs.begin(kind, sources, counts)
 
@@ -42,8 +52,11 @@ class JobLog:
             catalog.jobs.update(job_id, counts)
 
     def end(self, job_id: int, state: State, message: str, counts: Counts) -> None:
-        """Remember how a job ended."""
+        """Remember how a job ended; that of the queue is ended by whoever runs the queue."""
         with self._database.writing() as catalog:
+            if job_id == _job_of_the_queue():
+                catalog.jobs.update(job_id, counts)
+                return
             catalog.jobs.end(job_id, state, message, counts)
 
     def newest(self, limit: int = 100, before: int | None = None) -> list[Job]:
@@ -75,7 +88,8 @@ class JobLog:
 
     def _as_it_is(self, job: Job) -> Job:
         """Return a job as failed when it is recorded as running but does not run."""
-        return replace(job, state="failed", message=DIED) if job.state == "running" and self._is_dead(job) else job
+        may_be_dead = job.state == "running" and not job.queued
+        return replace(job, state="failed", message=DIED) if may_be_dead and self._is_dead(job) else job
 
     def _is_dead(self, job: Job) -> bool:
         if datetime.now(UTC) - job.updated > _SILENT:
@@ -92,3 +106,8 @@ def _exists(pid: int) -> bool:
         # It is another user's.
         return True
     return True
+
+
+def _job_of_the_queue() -> int | None:
+    found = os.environ.get(JOB_VARIABLE, "")
+    return int(found) if found.isdecimal() else None

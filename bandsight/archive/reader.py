@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bandsight.archive.alerts import Alerts
 from bandsight.archive.footprint_cache import FootprintCache
 from bandsight.archive.job_log import JobLog
+from bandsight.archive.job_queue import JobQueue
 from bandsight.archive.labels import Labels
 from bandsight.archive.open import ENGINES, Engines, Where, locate
 from bandsight.archive.recall_record import kept_recall
@@ -277,8 +278,13 @@ class Archive:
 
     @property
     def jobs(self) -> JobLog:
-        """The log of index jobs."""
+        """The log of jobs."""
         return JobLog(self.path, self.database)
+
+    @property
+    def job_queue(self) -> JobQueue:
+        """Jobs that wait for a server or a worker; a reader may add some."""
+        return JobQueue(self.path, self.database)
 
     @property
     def saved_searches(self) -> SavedSearches:

@@ -2,7 +2,7 @@
 
 # The order of the help.
 from bandsight.cli import indexing, jobs, search, labels, layers, alerts, change, maintenance, backups  # noqa: I001
-from bandsight.cli import relocating, reindexing, evaluate, calibrate, serving, keys, sensors
+from bandsight.cli import relocating, reindexing, export, working, evaluate, calibrate, serving, keys, sensors
 from bandsight.cli.base import app
 from bandsight.cli.entry_point import main
 
@@ -13,6 +13,7 @@ __all__ = [
     "calibrate",
     "change",
     "evaluate",
+    "export",
     "indexing",
     "jobs",
     "keys",
@@ -25,4 +26,5 @@ __all__ = [
     "search",
     "sensors",
     "serving",
+    "working",
 ]

@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -108,22 +108,22 @@ def repair(archive: ArchiveOption) -> None:
 
 
 @app.command()
-def compact(archive: ArchiveOption) -> None:
+def compact(archive: ArchiveOption, as_json: PlainJsonOption = False) -> None:
     """Drop deleted vectors, merge small vector files, and delete images of scenes that are gone; searches continue."""
     from bandsight.archive import ArchiveWriter
     from bandsight.imagery.pyramids import Pyramids
 
     with ArchiveWriter.open(archive) as opened:
-        for name, value in opened.compact().items():
-            typer.echo(f"{name}: {value}")
+        sizes = opened.compact()
         keys = [scene.key for scene in opened.scenes()]
-        typer.echo(f"pyramids_removed: {Pyramids(opened.path).remove_others(keys)}")
+        _print({**sizes, "pyramids_removed": Pyramids(opened.path).remove_others(keys)}, as_json=as_json)
 
 
 @app.command()
 def remove(
     archive: ArchiveOption,
     hrefs: Annotated[list[str], typer.Argument(help="Scenes: paths or URLs as indexed, or as search shows.")],
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Remove scenes with their tiles."""
     from bandsight.archive import ArchiveWriter
@@ -131,6 +131,9 @@ def remove(
 
     with ArchiveWriter.open(archive) as opened:
         generation = opened.remove([_known_as(href) for href in hrefs])
+    if as_json:
+        _print({"scenes_removed": len(hrefs), "generation": generation}, as_json=True)
+    else:
         typer.echo(f"{counted(len(hrefs), 'scene')} removed; generation {generation}")
 
 
@@ -150,6 +153,7 @@ def optimize(
     ] = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Build or extend the search index where the archive is large enough, and show its measured recall."""
     from bandsight.archive import ArchiveWriter
@@ -163,8 +167,7 @@ def optimize(
             encoder = opening.load_for_queries(model or opened.model.name, device)
             opened.check_model(opening.identity(encoder))
             texts = sentence_vectors(encoder, sentences())
-        for name, value in opened.optimize(texts, budget_bytes=memory).items():
-            typer.echo(f"{name}: {value}")
+        _print(opened.optimize(texts, budget_bytes=memory), as_json=as_json)
 
 
 @app.command()
@@ -173,3 +176,11 @@ def upgrade(archive: ArchiveOption) -> None:
     from bandsight.archive import admin
 
     typer.echo(f"{archive}: schema {admin.upgrade(archive)}")
+
+
+def _print(figures: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(figures, indent=1, default=str))
+        return
+    for name, value in figures.items():
+        typer.echo(f"{name}: {value}")

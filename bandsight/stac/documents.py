@@ -37,10 +37,16 @@ CONFORMS_TO = (
     "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json",
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-cql2",
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions",
+    *(
+        f"http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/{name}"
+        for name in ("core", "ogc-process-description", "json", "job-list", "dismiss")
+    ),
     MEANING,
     SUBSCRIPTIONS,
 )
-_SORT = frozenset(name for name in CONFORMS_TO if name.endswith("#sort"))
+PROCESSES = "http://www.opengis.net/def/rel/ogc/1.0/processes"
+JOB_LIST = "http://www.opengis.net/def/rel/ogc/1.0/job-list"
+_NOT_FOR_HITS = frozenset(name for name in CONFORMS_TO if name.endswith("#sort") or "/ogcapi-processes-1/" in name)
 _ABOUT = "Satellite archives searchable by meaning: tiles and the scenes that they were cut from."
 _NAMES = {
     "id": {"type": "string", "description": "Number of a tile, or scene-N"},
@@ -78,6 +84,7 @@ def landing_page(root: Root, names: list[str]) -> dict[str, Any]:
             link("search", root.at("search"), GEOJSON, method="POST", title="Item Search"),
             link(QUERYABLES, root.at("queryables"), SCHEMA),
             link("service-desc", root.shared("/openapi.json"), OPENAPI),
+            *(() if search else (link(PROCESSES, root.at("processes")), link(JOB_LIST, root.at("jobs")))),
             *(link("child", root.at("collections", name), title=name) for name in names),
         ],
     }
@@ -89,8 +96,8 @@ def conformance(root: Root) -> dict[str, Any]:
 
 
 def conforms_to(root: Root) -> list[str]:
-    """Return the classes of an API; the hits of a registered search have an order of their own."""
-    return [name for name in CONFORMS_TO if root.search is None or name not in _SORT]
+    """Return the classes of an API; the hits of a registered search have an order of their own, and no processes."""
+    return [name for name in CONFORMS_TO if root.search is None or name not in _NOT_FOR_HITS]
 
 
 def collection_pages(holding: Holding, model: ModelIdentity, root: Root) -> list[dict[str, Any]]:

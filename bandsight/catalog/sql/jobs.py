@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,9 @@ class SqlJobs:
         """Record a job of this process and return its id; a job that still counts as running has died."""
         now = _now()
         self._db.execute(
-            update(JobRow).where(JobRow.state == "running").values(state="failed", message=DIED, finished=None)
+            update(JobRow)
+            .where(JobRow.state == "running", JobRow.inputs.is_(None))
+            .values(state="failed", message=DIED, finished=None)
         )
         values = {
             "kind": kind,
@@ -58,7 +60,69 @@ class SqlJobs:
     def forget(self, keep: int) -> None:
         """Delete all but the newest jobs."""
         newest = select(func.coalesce(func.max(JobRow.id), 0)).scalar_subquery()
-        self._db.execute(delete(JobRow).where(JobRow.id <= newest - keep))
+        over = JobRow.state.not_in(["accepted", "running"])
+        self._db.execute(delete(JobRow).where(JobRow.id <= newest - keep, over))
+
+    def enqueue(self, kind: str, sources: Sequence[str], inputs: Mapping[str, Any]) -> int:
+        """Add a job to the queue and return its id."""
+        now = _now()
+        values = {"kind": kind, "state": "accepted", "created": now, "started": now, "updated": now, "message": ""}
+        values |= {"host": "", "pid": 0, "sources": list(sources), "counts": asdict(Counts()), "inputs": dict(inputs)}
+        key = self._db.execute(insert(JobRow).values(**values)).inserted_primary_key
+        assert key is not None
+        return int(key[0])
+
+    def waiting(self) -> int:
+        """Return how many jobs wait."""
+        return int(self._db.execute(select(func.count()).where(JobRow.state == "accepted")).scalar_one())
+
+    def take(self) -> int | None:
+        """Begin the oldest job that waits and return its id, None when none waits."""
+        oldest = self._db.execute(select(func.min(JobRow.id)).where(JobRow.state == "accepted")).scalar()
+        if oldest is None:
+            return None
+        now = _now()
+        values = {"state": "running", "started": now, "updated": now, "host": socket.gethostname(), "pid": os.getpid()}
+        values |= {"message": "", "attempts": JobRow.attempts + 1}
+        self._db.execute(update(JobRow).where(JobRow.id == oldest).values(**values))
+        return int(oldest)
+
+    def put_back(self, job_id: int, message: str) -> None:
+        """Let a job that runs wait again."""
+        values = {"state": "accepted", "updated": _now(), "message": message}
+        self._db.execute(update(JobRow).where(JobRow.id == job_id, JobRow.state == "running").values(**values))
+
+    def running(self) -> list[int]:
+        """Return the ids of the queue's jobs that are recorded as running."""
+        chosen = select(JobRow.id).where(JobRow.state == "running", JobRow.inputs.is_not(None)).order_by(JobRow.id)
+        return [int(found) for found in self._db.execute(chosen).scalars()]
+
+    def adopt(self, job_id: int, sources: Sequence[str]) -> None:
+        """Record what the process of a job of the queue works on."""
+        self._db.execute(update(JobRow).where(JobRow.id == job_id).values(sources=list(sources), updated=_now()))
+
+    def beat(self, job_id: int) -> bool:
+        """Record that a job still runs; return whether it should."""
+        still = update(JobRow).where(JobRow.id == job_id, JobRow.state == "running").values(updated=_now())
+        return self._db.execute(still).rowcount == 1
+
+    def finish(self, job_id: int, state: State, message: str, results: Mapping[str, Any] | None) -> None:
+        """Record how a job of the queue ended, unless it was dismissed meanwhile."""
+        now = _now()
+        values: dict[str, Any] = {"state": state, "message": message, "updated": now, "finished": now}
+        if results is not None:
+            values["results"] = dict(results)
+        self._db.execute(update(JobRow).where(JobRow.id == job_id, JobRow.state == "running").values(**values))
+
+    def dismiss(self, job_id: int) -> None:
+        """Take a job out of the queue, or have it stopped."""
+        now = _now()
+        values = {"state": "dismissed", "message": "dismissed by a request", "updated": now, "finished": now}
+        self._db.execute(update(JobRow).where(JobRow.id == job_id).values(**values))
+
+    def delete(self, job_id: int) -> None:
+        """Delete a job."""
+        self._db.execute(delete(JobRow).where(JobRow.id == job_id))
 
     def newest(self, limit: int, before: int | None = None) -> list[Job]:
         """Return jobs, newest first, without their failures.
@@ -92,6 +156,10 @@ def _job(row: Any, failures: tuple[tuple[str, str, str], ...] = ()) -> Job:
         sources=tuple(row["sources"]),
         counts=Counts(**row["counts"]),
         failures=failures,
+        created=None if row["created"] is None else row["created"].replace(tzinfo=UTC),
+        inputs=row["inputs"],
+        results=row["results"],
+        attempts=row["attempts"],
     )
 
 

@@ -181,6 +181,10 @@ class JobRow(Base):
     pid: Mapped[int]
     sources: Mapped[list[Any]]
     counts: Mapped[dict[str, Any]]
+    created: Mapped[dt.datetime | None] = mapped_column(DateTime)
+    inputs: Mapped[dict[str, Any] | None]
+    results: Mapped[dict[str, Any] | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
 
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (a job's id is never used twice)
 

@@ -1,0 +1,1 @@
+"""Jobs over HTTP, as in OGC API - Processes."""

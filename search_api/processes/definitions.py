@@ -1,0 +1,245 @@
+"""The processes: what each is given, the command that does it, and what OGC API - Processes says of it."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bandsight.errors import NotFoundError
+from bandsight.export.formats import format_named, formats
+from bandsight.export.request import ExportBody
+from bandsight.search.validation import validated
+
+_MOST_NAMES = 1000
+_Names = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=2000)]], Field(min_length=1, max_length=_MOST_NAMES)
+]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Text = Annotated[str, Field(min_length=1, max_length=200)]
+_Bbox = Annotated[list[float], Field(min_length=4, max_length=4)]
+
+
+class _Inputs(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class IndexInputs(_Inputs):
+    """What to index, as `bandsight index` takes it."""
+
+    sources: _Names = Field(description="Files, folders, globs, URLs, STAC files, stac:URL, under the server's roots")
+    sensor: _Text | None = Field(None, description="Sensor profile for scenes that match none by themselves")
+    min_valid: _Share | None = Field(None, description="Least valid share of a tile")
+    max_cloud: _Share | None = Field(None, description="Largest cloud share of a tile")
+    tile_px: int | None = Field(None, ge=8, le=4096, description="Side of a tile, pixels")
+    overlap: float | None = Field(None, ge=0, le=0.9, description="Share of a side shared with the next tile")
+    scales: str | None = Field(None, pattern=r"^(auto|\d+(,\d+)*)$", description="As --scales")
+    collections: _Names | None = Field(None, description="For stac:URL: only these")
+    bbox: _Bbox | None = Field(None, description="For stac:URL: west, south, east, north")
+    datetime: _Text | None = Field(None, description="For stac:URL: moment or interval")
+    max_items: int | None = Field(None, ge=1, description="For stac:URL: most items")
+
+
+class RemoveInputs(_Inputs):
+    """Scenes to remove."""
+
+    scenes: _Names = Field(description="Paths or URLs of scenes, as items have them")
+
+
+class OptimizeInputs(_Inputs):
+    """How to build the search index."""
+
+    memory: int | None = Field(None, ge=1, description="Bytes of memory for each vector")
+    images_only: bool = Field(False, description="Skip text queries when measuring recall")
+
+
+class CompactInputs(_Inputs):
+    """Nothing."""
+
+
+class ExportInputs(_Inputs):
+    """Results to write to a file."""
+
+    request: dict[str, Any] = Field(description="A request as POST /search/export takes it")
+    format: str = Field("geojson", description="As GET /export-formats lists them")
+    vectors: bool = Field(False, description="Each tile's vector too")
+
+
+class EvaluateInputs(_Inputs):
+    """Labelled images to measure the archive's model on."""
+
+    data: _Names = Field(description="Folders of class folders of images, or webdataset tars, under the server's roots")
+    part: _Text | None = Field(None, pattern="^(held-out|validation|train)$", description="Only this part")
+
+
+class ApplyInputs(_Inputs):
+    """A classifier to apply to the archive."""
+
+    classifier: _Text = Field(description="NAME, NAME/CLASS or NAME@VERSION")
+    threshold: _Share = Field(0.5, description="Least probability of the class")
+    bbox: _Bbox | None = Field(None, description="West, south, east, north")
+    datetime: _Text | None = Field(None, description="Moment or interval")
+    collections: _Names | None = Field(None, description="Only these")
+    sensors: _Names | None = Field(None, description="Only these")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A process."""
+
+    id: str
+    """What requests call it."""
+    title: str
+    """What people read."""
+    description: str
+    """One sentence."""
+    inputs: type[BaseModel]
+    """What it is given."""
+    command: Callable[[Any, Path], list[str]]
+    """Arguments of `bandsight`, from the inputs and the folder for its files."""
+    sources: Callable[[Any], Sequence[str]] = lambda _: ()
+    """What it reads outside of the archive, which must lie under the server's roots."""
+    check: Callable[[Any], object] = lambda _: None
+    """Raises a `QueryError` for inputs that their schema allows and the command would refuse."""
+    files: bool = False
+    """Whether it makes files."""
+
+    def validated(self, inputs: dict[str, Any]) -> BaseModel:
+        """Return the inputs.
+
+        Raises:
+            QueryError: One is unknown, missing, or cannot be used.
+        """
+        found = validated(self.inputs, inputs)
+        self.check(found)
+        return found
+
+
+def process_named(name: str) -> Process:
+    """Return a process.
+
+    Raises:
+        NotFoundError: There is none of this name.
+    """
+    if name not in PROCESSES:
+        raise NotFoundError(f"process {name[:60]!r}: there is none; there are {', '.join(PROCESSES)}")
+    return PROCESSES[name]
+
+
+def _options(**values: Any) -> list[str]:
+    """Return options of a command; None and False are left out, lists are repeated."""
+    made: list[str] = []
+    for name, value in values.items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            made.append(option)
+        elif value is not None and value is not False:
+            made += [f"{option}={one}" for one in (value if isinstance(value, list) else [value])]
+    return made
+
+
+def _listed(values: Sequence[object] | None) -> str | None:
+    return None if values is None else ",".join(str(value) for value in values)
+
+
+def _index(given: IndexInputs, _: Path) -> list[str]:
+    names = ("sensor", "min_valid", "max_cloud", "tile_px", "overlap", "scales", "datetime", "max_items")
+    options = _options(**{name: getattr(given, name) for name in names})
+    options += _options(collections=_listed(given.collections), bbox=_listed(given.bbox))
+    return ["index", "--json", "--quiet", *options, "--", *given.sources]
+
+
+def _remove(given: RemoveInputs, _: Path) -> list[str]:
+    return ["remove", "--json", "--", *given.scenes]
+
+
+def _optimize(given: OptimizeInputs, _: Path) -> list[str]:
+    return ["optimize", "--json", *_options(memory=given.memory, images_only=given.images_only)]
+
+
+def _export(given: ExportInputs, folder: Path) -> list[str]:
+    request = folder / ".request.json"
+    request.write_text(json.dumps(given.request), encoding="utf-8")
+    out = folder / f"results{format_named(given.format).suffixes[0]}"
+    return ["export", *_options(out=out, vectors=given.vectors), "--", str(request)]
+
+
+def _check_export(given: ExportInputs) -> None:
+    format_named(given.format)
+    validated(ExportBody, given.request)
+
+
+def _evaluate(given: EvaluateInputs, folder: Path) -> list[str]:
+    return ["evaluate", *_options(out=folder, part=given.part), "--", *given.data]
+
+
+def _apply(given: ApplyInputs, folder: Path) -> list[str]:
+    options = _options(
+        out=folder, threshold=given.threshold, bbox=_listed(given.bbox), datetime=given.datetime
+    ) + _options(collection=given.collections, sensor=given.sensors)
+    return ["apply", "--json", *options, "--", given.classifier]
+
+
+PROCESSES = {
+    one.id: one
+    for one in (
+        Process(
+            id="index",
+            title="Index scenes",
+            description="Tile and embed scenes into the archive; running it again adds only what is new or changed.",
+            inputs=IndexInputs,
+            command=_index,
+            sources=lambda given: given.sources,
+        ),
+        Process(
+            id="remove",
+            title="Remove scenes",
+            description="Remove scenes with their tiles; their files stay.",
+            inputs=RemoveInputs,
+            command=_remove,
+        ),
+        Process(
+            id="optimize",
+            title="Build the search index",
+            description="Build or extend the search index where the archive is large enough, and measure its recall.",
+            inputs=OptimizeInputs,
+            command=_optimize,
+        ),
+        Process(
+            id="compact",
+            title="Compact the archive",
+            description="Drop deleted vectors and merge small vector files; searches continue.",
+            inputs=CompactInputs,
+            command=lambda _given, _folder: ["compact", "--json"],
+        ),
+        Process(
+            id="export",
+            title="Export results",
+            description="Write all results of a search to a file: " + ", ".join(one.title for one in formats()) + ".",
+            inputs=ExportInputs,
+            command=_export,
+            check=_check_export,
+            files=True,
+        ),
+        Process(
+            id="evaluate",
+            title="Measure the model",
+            description="Measure the embedded model on labelled images: retrieval, classes, bands, calibration.",
+            inputs=EvaluateInputs,
+            command=_evaluate,
+            sources=lambda given: given.data,
+            files=True,
+        ),
+        Process(
+            id="apply-classifier",
+            title="Apply a classifier",
+            description="Score every tile with a trained classifier, and write a layer: tiles, polygons and rasters.",
+            inputs=ApplyInputs,
+            command=_apply,
+            files=True,
+        ),
+    )
+}
+"""All processes by id."""
