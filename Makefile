@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARCHIVE ?= demo-archive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: page docs demo test test-cluster test-crash test-power test-corpora validate check lock format serve bench evaluate install
+.PHONY: page docs sbom audit drill demo test test-cluster test-crash test-power test-corpora validate check lock format serve bench evaluate install
 
 install: $(VENV)/installed
 
@@ -61,6 +61,24 @@ validate: install .venv-validate/bin/stac-api-validator
 .venv-validate/bin/stac-api-validator:
 	$(PYTHON) -m venv .venv-validate
 	.venv-validate/bin/pip install --quiet stac-api-validator==0.6.8
+
+# All packages of the image with versions and hashes, as CycloneDX JSON, from the lock.
+sbom: .venv-sbom/bin/cyclonedx-py
+	mkdir -p runs
+	.venv-sbom/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --of JSON --output-file runs/sbom.json
+
+.venv-sbom/bin/cyclonedx-py:
+	$(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/pip install --quiet cyclonedx-bom==7.5.0
+
+# The lock against known vulnerabilities. It asks pypi.org: no current database of advisories can be installed.
+audit: .venv-audit/bin/pip-audit
+	.venv-audit/bin/pip-audit --requirement requirements/runtime.txt --require-hashes --disable-pip
+
+.venv-audit/bin/pip-audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet pip-audit==2.10.1
 
 check: install
 	$(BIN)/python requirements/check.py

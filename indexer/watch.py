@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from bandsight.errors import ArchiveLockedError, BusyError
 from indexer.summary import Summary
 
 
@@ -18,14 +19,21 @@ def watch(
         rounds: At most so many; None for no end but Ctrl-C.
 
     Returns:
-        The last round's summary.
+        The last round's summary. A round in which another process writes to the archive is left out.
     """
     failed: set[str] = set()
-    done = 0
+    done, summary, waits_for = 0, Summary(), ""
     while True:
-        summary = once(failed)
-        if summary.scenes or summary.failed:
-            say(summary.text())
+        try:
+            summary = once(failed)
+            waits_for = ""
+            if summary.scenes or summary.failed:
+                say(summary.text())
+        except (ArchiveLockedError, BusyError) as error:
+            # Others may write between rounds; said once, not every round.
+            if str(error) != waits_for:
+                waits_for = str(error)
+                say(f"{waits_for}; trying again every {every_s:g} s")
         done += 1
         if rounds is not None and done >= rounds:
             return summary

@@ -157,18 +157,6 @@ class PageSettings(_Settings):
     """Who made the background map, shown on it."""
 
 
-CONCERNS: tuple[type[BaseSettings], ...] = (
-    ArchiveSettings,
-    AddressSettings,
-    AccessSettings,
-    RequestSettings,
-    QueueSettings,
-    ConnectionSettings,
-    LogSettings,
-    PageSettings,
-)
-
-
 class JobSettings(_Settings):
     """Which jobs the server takes."""
 
@@ -178,6 +166,19 @@ class JobSettings(_Settings):
     """Folders and URLs under which jobs may read scenes and labelled images; none when empty."""
     run_jobs: bool = True
     """Work on jobs in this server; false leaves them to `bandsight work`."""
+
+
+CONCERNS: tuple[type[BaseSettings], ...] = (
+    ArchiveSettings,
+    AddressSettings,
+    AccessSettings,
+    RequestSettings,
+    QueueSettings,
+    ConnectionSettings,
+    LogSettings,
+    PageSettings,
+    JobSettings,
+)
 
 
 class ApiSettings(

@@ -1,9 +1,11 @@
 """The container files against the project: paths, commands and names in them must exist."""
 
 import ast
+import configparser
 import json
 import re
 import runpy
+import shutil
 import subprocess
 import tomllib
 from fnmatch import fnmatch
@@ -49,6 +51,10 @@ def compose() -> dict:
 def command_line_variables() -> set[str]:
     commands = get_command(app).commands.values()
     return {str(param.envvar) for command in commands for param in command.params if getattr(param, "envvar", None)}
+
+
+def known_variables() -> set[str]:
+    return command_line_variables() | {f"BANDSIGHT_{name.upper()}" for name in ApiSettings.model_fields}
 
 
 def is_ignored(path: str) -> bool:
@@ -153,10 +159,10 @@ def test_entry_point_and_command_exist() -> None:
 
 
 def test_variables_are_ones_the_command_line_or_the_api_reads(compose: dict) -> None:
-    named = set(environment()) | {name for service in compose["services"].values() for name in service["environment"]}
+    named = set(environment()) | {name for service in ours_of(compose).values() for name in service["environment"]}
     ours = {name for name in named if name.startswith("BANDSIGHT_")}
     assert ours >= {"BANDSIGHT_ARCHIVE", "BANDSIGHT_HOST", "BANDSIGHT_PORT"}
-    assert ours <= command_line_variables() | {f"BANDSIGHT_{name.upper()}" for name in ApiSettings.model_fields}
+    assert ours <= known_variables()
 
 
 def test_the_health_check_is_python_that_asks_a_real_route() -> None:
@@ -178,22 +184,101 @@ def test_ports_agree(compose: dict) -> None:
     assert published.endswith(f":{port}")
 
 
+def ours_of(compose: dict) -> dict[str, dict]:
+    """The services of our image."""
+    return {name: service for name, service in compose["services"].items() if name != "proxy"}
+
+
+def check_command(arguments: list[str]) -> None:
+    name, *rest = arguments
+    get_command(app).commands[name].make_context(name, [*rest, "--archive", "a"])
+
+
 def test_services_run_real_commands_on_one_archive(compose: dict) -> None:
-    services = compose["services"]
+    services = ours_of(compose)
+    assert set(services) == {"api", "indexer", "backup"}
     for service in services.values():
-        name, *arguments = service["command"]
-        get_command(app).commands[name].make_context(name, [*arguments, "--archive", "a"])
         assert f"archive:{environment()['BANDSIGHT_ARCHIVE']}" in service["volumes"]
-        assert f"models:{environment()['HF_HOME']}" in service["volumes"]
-        (scenes,) = (volume for volume in service["volumes"] if isinstance(volume, dict))
+    for name in ("api", "indexer"):
+        check_command(services[name]["command"])
+        assert f"models:{environment()['HF_HOME']}" in services[name]["volumes"]
+        (scenes,) = (volume for volume in services[name]["volumes"] if isinstance(volume, dict))
         assert scenes["read_only"]
-    assert services["indexer"]["profiles"] == ["index"]
     assert scenes["target"] in services["indexer"]["command"]
+    assert "--watch" in services["indexer"]["command"]
+    (loop,) = services["backup"]["command"]
+    command = re.search(r"bandsight (.*?);", loop.replace("${KEEP:-14}", "14"))
+    assert command
+    check_command(command[1].split())
+
+
+def test_services_are_confined(compose: dict) -> None:
+    for name, service in compose["services"].items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["restart"] == "unless-stopped", name
+        assert "mem_limit" in service, name
+        assert not service.get("privileged"), name
+    assert compose["services"]["indexer"]["stop_signal"] == "SIGINT"
+
+
+def test_the_proxy_passes_requests_to_the_api(compose: dict) -> None:
+    proxy = compose["services"]["proxy"]
+    assert proxy["profiles"] == ["tls"]
+    (file,) = (volume for volume in proxy["volumes"] if ":/etc/caddy/Caddyfile:" in volume)
+    text = (ROOT / "docker" / file.split(":")[0]).read_text()
+    assert f"reverse_proxy api:{environment()['BANDSIGHT_PORT']}" in text
+    assert "{$SITE:localhost}" in text
+
+
+UNITS = sorted((ROOT / "docker/systemd").glob("*.service"))
+
+
+def unit(path: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(path)
+    return parser
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_units_run_real_commands_confined_and_with_a_limit_of_memory(path: Path) -> None:
+    service = unit(path)["Service"]
+    program, *arguments = service["ExecStart"].split()
+    assert program.endswith("/bin/bandsight")
+    check_command(arguments)
+    assert service["User"] not in {"", "root"}
+    assert (service["ProtectSystem"], service["NoNewPrivileges"]) == ("strict", "yes")
+    assert service["ReadWritePaths"].split()[0] == "/var/lib/bandsight"
+    assert service["CapabilityBoundingSet"] == ""
+    assert "MemoryMax" in service
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docker/systemd").glob("*.timer")), ids=lambda path: path.stem)
+def test_timers_start_a_unit_that_is_there(path: Path) -> None:
+    assert unit(path)["Timer"]["Persistent"] == "yes"
+    assert path.with_suffix(".service") in UNITS
+
+
+def test_the_settings_of_the_units_are_ones_that_exist() -> None:
+    lines = (ROOT / "docker/systemd/bandsight.env").read_text().splitlines()
+    names = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+    assert {name for name in names if name.startswith("BANDSIGHT_")} <= known_variables()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze, which checks units")
+def test_systemd_finds_nothing_wrong_with_the_units() -> None:
+    files = [str(path) for path in (ROOT / "docker/systemd").iterdir() if path.suffix in {".service", ".timer"}]
+    checked = subprocess.run(["systemd-analyze", "verify", *files], capture_output=True, text=True, check=False)
+    lines = [line for line in checked.stderr.splitlines() if "docker/systemd" in line or line.startswith("bandsight-")]
+    # The program itself is not installed where the tests run.
+    assert [line for line in lines if "is not executable" not in line] == []
 
 
 def test_compose_builds_the_file_with_arguments_it_knows(compose: dict) -> None:
     declared = {rest.split("=")[0] for rest in values("ARG")}
-    for service in compose["services"].values():
+    for service in ours_of(compose).values():
         build = service["build"]
         assert (ROOT / "docker" / build["context"] / build["dockerfile"]).is_file()
         assert set(build["args"]) <= declared

@@ -116,7 +116,12 @@ def test_the_version_is_written_once() -> None:
 
     assert PROJECT["project"]["dynamic"] == ["version"]
     written = rf"\bbandsight\W+v?{re.escape(__version__)}\b|__version__ = "
-    files = [*ROOT.glob("*.toml"), *ROOT.glob("*.md"), *ROOT.glob("docker/*"), *ROOT.glob("docs/*.md")]
+    files = [
+        *ROOT.glob("*.toml"),
+        *ROOT.glob("*.md"),
+        *(path for path in ROOT.glob("docker/**/*") if path.is_file()),
+        *ROOT.glob("docs/*.md"),
+    ]
     files += [file for folder in INSTALLED for file in (ROOT / folder).rglob("*.py")]
     found = [str(file.relative_to(ROOT)) for file in files if re.search(written, file.read_text())]
     assert found == ["bandsight/__init__.py"]

@@ -82,7 +82,8 @@ def restore(source: Path, where: Where, *, replace: bool = False, engines: Engin
     Args:
         source: A backup, or the folder of a series, whose newest backup is taken. It stays as it is.
         where: Folder of the archive.
-        replace: Where there is an archive, replace all that it holds in one commit, while it is searched.
+        replace: Where there is an archive, replace all that it holds in one commit, while it is searched. Its keys
+            stay, so that none that was removed comes back.
         engines: The engines that may open its parts.
 
     Raises:

@@ -5,9 +5,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bandsight.errors import ArchiveError, ArchiveLockedError
+from bandsight.errors import ArchiveError, ArchiveLockedError, SettingsError
 
 _LOCK_FILE, _WRITER_FILE = "lock", "writer.pid"
+
+WAIT_VARIABLE = "BANDSIGHT_LOCK_WAIT_S"
+"""Environment variable: for how many seconds a command waits while another one writes; 0 when it is not set."""
 
 
 def writing_process(folder: Path) -> int | None:
@@ -22,7 +25,7 @@ class WriterLock:
     """Held by the one process that may write to an archive; the system releases it when the process ends."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the lock.
+        """Take the lock, after as many seconds as the environment allows to wait for it.
 
         Raises:
             ArchiveLockedError: Another process holds it.
@@ -31,7 +34,7 @@ class WriterLock:
         self._writer = folder / _WRITER_FILE
         self._lock = FileLock(folder / _LOCK_FILE)
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=_wait_s())
             self._writer.write_text(str(os.getpid()))
         except Timeout as error:
             raise ArchiveLockedError(
@@ -51,3 +54,14 @@ class WriterLock:
             return f"process {self._writer.read_text()}"
         except OSError:
             return "another process"
+
+
+def _wait_s() -> float:
+    text = os.environ.get(WAIT_VARIABLE, "0")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise SettingsError(f"{WAIT_VARIABLE}: found {text[:60]!r}; need seconds from 0 up, e.g. 600")
+    return seconds

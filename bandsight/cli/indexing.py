@@ -125,13 +125,12 @@ def index(
         typer.echo(json.dumps(expected.as_dict(), indent=1) if as_json else expected.text())
         return
     how: Any = {"tiling": tiling, "workers": workers, **what}
-    with (
-        ArchiveWriter.open_or_create(archive, opening.identity(encoder)) as opened,
-        console_progress(quiet=quiet, log=log) as progress,
-    ):
+    with console_progress(quiet=quiet, log=log) as progress:
 
         def once(failed: set[str]) -> "Summary":
-            return run(paths, archive=opened, fail_fast=fail_fast, known_failures=failed, progress=progress, **how)
+            # Between two rounds, others may write: compact, optimize, remove.
+            with ArchiveWriter.open_or_create(archive, opening.identity(encoder)) as opened:
+                return run(paths, archive=opened, fail_fast=fail_fast, known_failures=failed, progress=progress, **how)
 
         summary = again_and_again(once, typer.echo, watch) if watch is not None else once(set())
     typer.echo(json.dumps(summary.as_dict(), indent=1) if as_json else summary.text())

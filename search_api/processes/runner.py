@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bandsight.archive import Archive
 from bandsight.archive.job_log import JOB_VARIABLE
+from bandsight.archive.lock import WAIT_VARIABLE
 from bandsight.catalog.jobs import Job, State
 from bandsight.errors import BandsightError
 from search_api.processes.definitions import process_named
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _LOOK_S = 1.0
 # The process ends by itself when its standard input is closed, and kills itself after 20 s.
 _GRACE_S = 30.0
+# How long a job waits while another process writes to the archive.
+_WAIT_S = 3600
 _STDOUT, _STDERR = ".stdout", ".stderr"
 # Most of what a command prints that is kept as a result.
 _MOST_BYTES = 1 << 20
@@ -156,6 +159,8 @@ class Runner:
         own |= {"BANDSIGHT_ARCHIVE": str(settings.archive), "BANDSIGHT_DEVICE": settings.device}
         if settings.model is not None:
             own["BANDSIGHT_MODEL"] = settings.model
+        # An indexer that watches a folder lets others write between its rounds.
+        own.setdefault(WAIT_VARIABLE, str(_WAIT_S))
         return {**own, JOB_VARIABLE: str(job.id)}
 
     def _end(self, job: Job, state: State, message: str, results: dict[str, Any] | None = None) -> None:

@@ -1,12 +1,14 @@
 """Archives are opened by path or URL, and made of whatever engines are registered."""
 
+import threading
+
 import pytest
 
 from bandsight.archive import Archive, ArchiveWriter, Engines, Location, archive_exists, check_archive
 from bandsight.archive.admin import back_up, create_beside, repair, swap_in, verify
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.sqlite import catalog_url
-from bandsight.errors import ArchiveError, ModelChangedError, NotFoundError
+from bandsight.errors import ArchiveError, ModelChangedError, NotFoundError, SettingsError
 from bandsight.search.ranking import nearest
 from bandsight.vectors.reference_store import ReferenceEngine, ReferenceStore
 from tests.archive.makers import MODEL, entry, filled, vectors
@@ -121,3 +123,23 @@ def test_another_engine_is_repaired_and_swapped_like_the_local_one(tmp_path):
         assert answers(reader) == answers(archive)
         with pytest.raises(NotFoundError):
             archive.remove(["/scenes/1.tif"])
+
+
+def test_a_writer_waits_for_another_as_long_as_it_is_told(tmp_path, monkeypatch):
+    first = filled(tmp_path / "a", 2)
+    monkeypatch.setenv("BANDSIGHT_LOCK_WAIT_S", "60")
+    begun = threading.Event()
+
+    def write() -> None:
+        begun.set()
+        ArchiveWriter.open(tmp_path / "a").close()
+
+    second = threading.Thread(target=write)
+    second.start()
+    begun.wait()
+    first.close()
+    second.join(60)
+    assert not second.is_alive()
+    monkeypatch.setenv("BANDSIGHT_LOCK_WAIT_S", "soon")
+    with pytest.raises(SettingsError, match="BANDSIGHT_LOCK_WAIT_S: found 'soon'; need seconds from 0 up"):
+        ArchiveWriter.open(tmp_path / "a")

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from bandsight.archive.admin import verify
-from bandsight.errors import ArchiveError, SceneError
+from bandsight.errors import ArchiveError, ArchiveLockedError, SceneError
 from indexer import gpu, job, writer
 from indexer.console import console_progress
 from indexer.estimate import estimate
@@ -220,3 +220,19 @@ def test_reading_and_writing_go_on_while_the_model_works(tmp_path, archive, monk
     summary = index([tmp_path], archive=archive, model=Waiting(), batch_size=4, workers=2)
     assert summary.tiles == 48
     assert together == [True, True]
+
+
+def test_a_round_in_which_another_process_writes_is_left_out_and_said_once(tmp_path, archive, encoder):
+    scenes(tmp_path, 1)
+    rounds, said = [], []
+
+    def once(failed):
+        rounds.append(len(failed))
+        if len(rounds) < 3:
+            raise ArchiveLockedError("archive: process 7 is writing to this archive")
+        return index([tmp_path], archive=archive, model=encoder, known_failures=failed)
+
+    assert watch(once, said.append, 0.01, rounds=4).skipped_scenes == 1
+    assert said[0] == "archive: process 7 is writing to this archive; trying again every 0.01 s"
+    assert len(said) == 2
+    assert said[1].startswith("indexed ")
