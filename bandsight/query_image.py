@@ -15,6 +15,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from bandsight.errors import ImageError
+from bandsight.raster.bands import number_type
 from bandsight.raster.drivers import placed_or_not
 from bandsight.raster.filling import filled
 from bandsight.raster.masks import file_mask
@@ -98,7 +99,7 @@ def unscaled(data: bytes, wavelengths: Sequence[float] | None = None) -> Numbers
     with _opened(data, MAX_PIXELS) as dataset:
         _, waves, said = _bands(dataset, wavelengths)
         # Complex numbers are taken by their size.
-        kind = np.abs(np.zeros(0, dataset.dtypes[0])).dtype
+        kind = np.abs(np.zeros(0, number_type(dataset.dtypes[0]))).dtype
     return None if said or kind == np.uint8 else (str(kind), waves)
 
 
@@ -274,7 +275,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def _check_bytes(dataset: DatasetReader, max_pixels: int) -> None:
-    size = dataset.width * dataset.height * sum(np.dtype(name).itemsize for name in dataset.dtypes)
+    size = dataset.width * dataset.height * sum(number_type(name).itemsize for name in dataset.dtypes)
     if size > max_pixels * _BYTES_PER_PIXEL:
         raise ImageError(
             f"query image: {dataset.width}×{dataset.height} pixels of {dataset.count} bands ({dataset.dtypes[0]}) are "

@@ -1,5 +1,6 @@
 """What the files of a scene state about their bands: headers, sidecars, products and catalogues."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _ALPHA_PX = 256
 # Of opacity that is not 0, so much is full: edges may be soft.
 _FULL_SHARE = 0.8
+_NUMBERED = re.compile(r"Band\d+")
 
 
 def raster_info(href: str, dataset: DatasetReader, sidecar: Sidecar, metadata: SceneMetadata) -> RasterInfo:
@@ -51,7 +53,9 @@ def _descriptions(href: str, raw: DatasetReader) -> tuple[str | None, ...]:
     part = subdataset(href)
     if part is None or raw.count > 1 or any(raw.descriptions):
         return tuple(raw.descriptions)
-    return (part[1].rsplit("/", 1)[-1],)
+    name = part[1].rsplit("/", 1)[-1]
+    # GDAL itself calls variables of NetCDF files so, whatever is in them.
+    return (None if _NUMBERED.fullmatch(name) else name,)
 
 
 def by_part(sidecars: Mapping[str, Sidecar]) -> dict[str, Sidecar]:
@@ -77,7 +81,7 @@ def _sidecar_name(href: str) -> str:
 def _is_opacity(dataset: DatasetReader) -> bool:
     """Say whether the band that is tagged as alpha, if there is one, has the numbers of opacity.
 
-    These are 0 and full, but for soft edges; nothing but 0 is no opacity, since there would be no picture.
+    These are 0 and full, but for soft edges beside 0; nothing but 0 is no opacity, since there would be no picture.
     """
     alpha = [i for i, colour in enumerate(dataset.colorinterp, 1) if colour.name == "alpha"]
     if not alpha:
@@ -89,5 +93,6 @@ def _is_opacity(dataset: DatasetReader) -> bool:
         # Reading the tiles will report it.
         return True
     full = (1, 255, np.iinfo(numbers.dtype).max) if numbers.dtype.kind in "iu" else (1, 255)
-    most = numbers.max()
-    return bool(most in full and (numbers[numbers != 0] == most).mean() >= _FULL_SHARE)
+    most, seen = numbers.max(), numbers[numbers != 0]
+    least = _FULL_SHARE if seen.size < numbers.size else 1.0
+    return bool(most in full and (seen == most).mean() >= least)

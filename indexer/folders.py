@@ -43,7 +43,12 @@ def folder_files(folder: Path, unread: Callable[[OSError], object]) -> Iterator[
     found = (Path(inside, name) for inside, _, names in os.walk(folder, onerror=unread) for name in names)
     for path in sorted(found):
         suffix = path.suffix.lower()
-        wanted = suffix in SUFFIXES or suffix in PACKED or unreadable(path) or _has_header(path)
+        wanted = (
+            (suffix in SUFFIXES and not _is_data_alone(path))
+            or suffix in PACKED
+            or unreadable(path)
+            or _has_header(path)
+        )
         if wanted and _is_measurement(path) and path.is_file():
             yield path
 
@@ -89,6 +94,13 @@ def roots_of(sources: Iterable[Source]) -> list[str]:
                 with suppress(OSError, RuntimeError, ValueError):
                     found.update((_home(file), _home(file.resolve())))
     return sorted(str(folder) for folder in found if found.isdisjoint(folder.parents))
+
+
+def _is_data_alone(path: Path) -> bool:
+    """Say whether a file with the ending .dat has no ENVI header beside it: many programs write such files."""
+    return path.suffix.lower() == ".dat" and not any(
+        header.is_file() for header in (path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr"))
+    )
 
 
 def _has_header(path: Path) -> bool:

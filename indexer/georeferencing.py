@@ -73,6 +73,17 @@ def transform_of(dataset: DatasetReader, sidecar: Sidecar) -> Affine:
     return own
 
 
+def also_unplaced(dataset: DatasetReader, sidecar: Sidecar) -> str:
+    """Return what to add to another refusal where a raster also lies nowhere on Earth, and one answer mends both."""
+    try:
+        crs_of(dataset, sidecar)
+        transform_of(dataset, sidecar)
+    except SceneError:
+        name = _sidecar_name(_shown(dataset))
+        return f'; it lies nowhere on Earth either: put "crs" and "bounds" into {name}, too'
+    return ""
+
+
 def _shown(dataset: DatasetReader) -> str:
     """Return a raster's name for people, without what its URL is signed with."""
     name = str(stored(dataset).name)

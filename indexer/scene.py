@@ -6,16 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.io import DatasetReader
 
 from bandsight.catalog.records import SceneRecord
-from bandsight.errors import SceneError
+from bandsight.errors import SceneError, SensorError
 from bandsight.geo.footprint import Footprint, footprint
-from bandsight.raster.bands import BandRef
+from bandsight.raster.bands import BandRef, number_type
 from bandsight.raster.byte_scaling import ByteScaling
 from bandsight.raster.collar import find_collar
 from bandsight.raster.decisions import BandDecision, Decisions, FileDecision, QualityDecision
@@ -31,7 +30,7 @@ from bandsight.sensors.profile import Profile
 from indexer.acquisition_time import acquired
 from indexer.datetimes import parse_time
 from indexer.file_facts import by_part, raster_info
-from indexer.georeferencing import check_degrees, check_disk, crs_of, crs_text, gsd_m, transform_of
+from indexer.georeferencing import also_unplaced, check_degrees, check_disk, crs_of, crs_text, gsd_m, transform_of
 from indexer.product_metadata import SceneMetadata, read_product_metadata
 from indexer.sidecar import Sidecar, read_sidecar
 from indexer.source import Source
@@ -140,7 +139,11 @@ def _open_scene(
         sidecars = by_part({href: read_sidecar(href) for href in datasets})
         infos = [raster_info(href, datasets[href], sidecars[href], metadata) for href in datasets]
         check_disk(source.name, next(iter(datasets.values())))
-        matched = match(infos, sensor, profiles, force=force)
+        try:
+            matched = match(infos, sensor, profiles, force=force)
+        except SensorError as error:
+            first = next(iter(datasets))
+            raise SensorError(f"{error}{also_unplaced(datasets[first], sidecars[first])}") from error
         for band in matched.bands:
             datasets[band.href] = with_bands(datasets[band.href], band.index)
         opened = _Opened(source=source, datasets=datasets, sidecars=sidecars, metadata=metadata, matched=matched)
@@ -217,7 +220,7 @@ def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | Non
         record=record,
         raster=raster,
         block=block[::-1] if swaps_axes(~grid.transforms[grid.reference] @ grid.transform) else block,
-        number_bytes=np.dtype(dataset.dtypes[0]).itemsize,
+        number_bytes=number_type(dataset.dtypes[0]).itemsize,
         notes=_notes(opened),
     )
 
@@ -349,7 +352,7 @@ def _check_blocks(href: str, dataset: DatasetReader) -> None:
         SceneError: Its blocks are too large.
     """
     rows, cols = dataset.block_shapes[0]
-    size = rows * cols * np.dtype(dataset.dtypes[0]).itemsize * (dataset.count if _interleaved(dataset) else 1)
+    size = rows * cols * number_type(dataset.dtypes[0]).itemsize * (dataset.count if _interleaved(dataset) else 1)
     if size > _MAX_BLOCK:
         raise SceneError(
             f"{href}: its blocks of {cols} × {rows} pixels hold {size >> 20} MB each, at most {_MAX_BLOCK >> 20} MB "

@@ -67,7 +67,10 @@ def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
         if not kept:
             raise SceneError(f"{href}: a container without rasters; {_names(parts)}")
         if len(kept) > 1 and any(stored(d).count > 1 for d in kept.values()):
-            raise SceneError(f"{href}: several rasters with several bands in it; name one: {_names(list(kept))}")
+            raise SceneError(
+                f"{href}: several rasters with several bands in it; name one, e.g. {next(iter(kept))}, of "
+                f"{_names(list(kept))}"
+            )
         return kept
     finally:
         for part, dataset in opened.items():

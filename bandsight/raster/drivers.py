@@ -288,7 +288,13 @@ def _placed(dataset: DatasetReader, *, upright: bool) -> DatasetReader:
         crs, target = CRS.from_epsg(4326), _metric_crs(dataset.rpcs.long_off, dataset.rpcs.lat_off)
         # At the scene's own height: on a plane at sea level, what is high and seen from aside would lie km away.
         options |= {"SRC_METHOD": "RPC", "RPC_HEIGHT": dataset.rpcs.height_off}
-    warped: DatasetReader = WarpedVRT(dataset, src_crs=crs, crs=target, resampling=Resampling.bilinear, **options)
+    try:
+        warped: DatasetReader = WarpedVRT(dataset, src_crs=crs, crs=target, resampling=Resampling.bilinear, **options)
+    except (RasterioError, CPLE_BaseError):
+        if not points:
+            raise
+        # Too few of them, or all on one line: it lies nowhere, unless the user says where.
+        return dataset
     return warped
 
 

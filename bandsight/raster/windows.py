@@ -14,6 +14,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from bandsight.errors import QueryError, SceneError
+from bandsight.raster.bands import number_type
 from bandsight.raster.masks import WHOLE_NUMBERS, FileMask, everywhere
 from bandsight.raster.open_files import OpenFiles
 from bandsight.raster.orientation import file_shape, turned
@@ -358,7 +359,7 @@ def _read_file(
         step = step_of(raster, files, href)
         window = _window(dataset, step, inside.extent)
         if window is None:
-            empty = np.zeros((len(indexes), *shape), dataset.dtypes[indexes[0] - 1])
+            empty = np.zeros((len(indexes), *shape), number_type(dataset.dtypes[indexes[0] - 1]))
             return _Decoded(values=_real(empty), finite=None, mask=np.zeros(empty.shape, bool))
         own = file_shape(shape, step)
         if (found := decoded_pixels(dataset, window.width, window.height, own)) > max_decoded:

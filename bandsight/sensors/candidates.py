@@ -64,6 +64,11 @@ class Candidate:
         return bool(kinds & {"product name", "product in metadata", "platform", "band names", "colours"})
 
     @property
+    def by_colours_alone(self) -> bool:
+        """Say whether nothing but colour tags speaks for it."""
+        return not {one.kind for one in self.evidence} - {"colours", "general", "data type"}
+
+    @property
     def is_certain(self) -> bool:
         """Say whether more than words for colours speak for it, which many sensors share."""
         named = [one for one in self.evidence if one.kind == "band names"]
@@ -216,7 +221,8 @@ def _by_position(profile: Profile, info: RasterInfo, named: bool, forced: bool) 
     layouts = sorted(profile.layouts, key=lambda one: not (one.file and one.file.search(stem)))
     for count in counts:
         for layout in layouts:
-            if layout.stored == count and (layout.dtype is None or forced or layout.dtype == info.dtype):
+            named_so = layout.file is None or forced or layout.file.search(stem)
+            if layout.stored == count and named_so and (layout.dtype is None or forced or layout.dtype == info.dtype):
                 evidence = Evidence(kind="number of bands", found=f"{count} bands", score=POSITION)
                 if layout.repeat:
                     return _repeated(profile, info, evidence)

@@ -133,11 +133,20 @@ def _best(files: Sequence[RasterInfo], known: Sequence[Profile]) -> Candidate:
     best = [one for one in eligible if one.score == eligible[0].score]
     # What a product's own name says is not given up for a weaker match that happens to be complete.
     stronger = [one for one in every if one.is_named and one not in eligible and one.score == named]
-    if not best or (stronger and named > best[0].score + 1):
+    doubtful = best and best[0].by_colours_alone and _has_no_blue(files, known)
+    if not best or doubtful or (stronger and named > best[0].score + 1):
         raise SensorError(refusals.unmatched(files, stronger or every, known))
     if len(best) > 1:
         raise SensorError(refusals.ambiguous(files, best))
     return best[0]
+
+
+def _has_no_blue(files: Sequence[RasterInfo], known: Sequence[Profile]) -> bool:
+    """Say whether the file is named for a sensor that sees no blue: then its colour tags are the writer's default."""
+    return any(
+        profile.bands and is_product(profile, files) and not any(band.common_name == "blue" for band in profile.bands)
+        for profile in known
+    )
 
 
 def _origin(chosen: Candidate, files: Sequence[RasterInfo]) -> str:

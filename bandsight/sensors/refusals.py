@@ -1,6 +1,7 @@
 """What to say when no profile can be chosen: what was found, what is missing, and options that work."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bandsight.sensors.candidates import Candidate, candidate
 from bandsight.sensors.groups import is_no_picture
@@ -86,7 +87,11 @@ def are_parts(files: Sequence[RasterInfo]) -> bool:
 
 def _fits(profile: Profile, files: Sequence[RasterInfo]) -> bool:
     """Say whether a user who names this profile gets all bands explained, and enough of them."""
-    found = candidate(profile, files, forced=True)
+    if files[0].dtype.startswith("complex") and not any(band.polarisation for band in profile.bands):
+        # Only radar has those.
+        return False
+    own = [layout for layout in profile.layouts if len(files) > 1 or layout.dtype in {None, files[0].dtype}]
+    found = candidate(replace(profile, layouts=tuple(own)), files, forced=True)
     if found is None or not found.is_enough or found.unexplained:
         return False
     taken = {(matched.href, matched.index) for matched in found.bands}

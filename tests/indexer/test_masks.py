@@ -130,9 +130,12 @@ def test_soft_edges_are_opacity_and_what_has_other_numbers_is_not_guessed(tmp_pa
     soft[:, :, :2], soft[:, :, 2:4] = 0, 128
     path = write(tmp_path / "x.tif", np.concatenate([picture(3, 64, 64), soft]), photometric="RGB", alpha="YES")
     assert not valid(path)[:, :2].any()
-    infrared = write(tmp_path / "y.tif", picture(4, 64, 64), photometric="RGB", alpha="YES")
-    with pytest.raises(SensorError, match=r"4 bands of uint8.*--sensor \(.*rgbn"):
-        valid(infrared)
+    bright = np.maximum(picture(4, 64, 64), np.array([1, 1, 1, 255]).reshape(4, 1, 1)).astype(np.uint8)
+    bright[3, :8] = 200
+    for name, numbers in (("y.tif", picture(4, 64, 64)), ("z.tif", bright)):
+        infrared = write(tmp_path / name, numbers, photometric="RGB", alpha="YES")
+        with pytest.raises(SensorError, match=r"4 bands of uint8.*--sensor \(.*rgbn"):
+            valid(infrared)
 
 
 def test_zeros_among_the_speckle_do_not_stretch_the_picture(tmp_path):

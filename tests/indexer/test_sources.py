@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.transform import from_origin
 
 from bandsight.errors import SceneError, SensorError
 from bandsight.geo.grid import tile_windows
@@ -23,7 +26,7 @@ from indexer.reader import read_tiles
 from indexer.scene import open_scene
 from indexer.sources import find_scenes
 from tests.indexer.test_product_metadata import safe
-from tests.rasters import picture, write
+from tests.rasters import picture, variables, write
 from tests.web import serve
 
 
@@ -201,6 +204,54 @@ def test_a_message_of_gdal_that_is_no_utf_8_leaves_nothing_on_stderr(tmp_path, c
     path.write_bytes(path.read_bytes().replace(b'<Item name="KEY"', b'<It\x8cm name="K"/', 1))
     opened(find_scenes([path])[0])
     assert capfd.readouterr().err == ""
+
+
+def test_numbers_that_gdal_gives_to_variables_are_no_names_of_bands(tmp_path):
+    path = variables(tmp_path / "rgb.nc", ["Band1", "Band2", "Band3"])
+    (source,) = find_scenes([path])
+    with pytest.raises(SensorError, match=r"3 band files, and nothing says .*in this order: Band1, Band2, Band3"):
+        open_scene(source, "key", tiling={})
+
+
+def test_a_raster_without_bands_and_place_is_refused_once_and_taken_as_advised(tmp_path):
+    path = write(tmp_path / "a.tif", picture(5, 64, 64, dtype="uint16"), crs=None)
+    (source,) = find_scenes([path])
+    with pytest.raises(SensorError, match=r'wavelengths_um.*lies nowhere on Earth either: put "crs" and "bounds" into'):
+        open_scene(source, "key", tiling={})
+    said = {"wavelengths_um": [0.45, 0.55, 0.65, 0.75, 0.85], "crs": "EPSG:32633", "bounds": [0, 0, 640, 640]}
+    (tmp_path / "a.tif.bandsight.json").write_text(json.dumps(said))
+    assert len(open_scene(source, "key", tiling={}).record.bands) == 5
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_ground_control_points_that_place_nothing_give_way_to_the_sidecar(tmp_path):
+    path = write(tmp_path / "a.tif", picture(3, 64, 64), crs=None)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.gcps = ([GroundControlPoint(0, 0, 13.0, 52.0)], CRS.from_epsg(4326))
+    (source,) = find_scenes([path])
+    with pytest.raises(SceneError, match="cannot be placed on Earth; write"):
+        open_scene(source, "key", tiling={})
+    said = {"crs": "EPSG:32633", "bounds": [400_000, 5_800_000, 400_640, 5_800_640]}
+    (tmp_path / "a.tif.bandsight.json").write_text(json.dumps(said))
+    assert open_scene(source, "key", tiling={}).record.crs == "EPSG:32633"
+
+
+def test_complex_whole_numbers_are_read_as_amplitudes(tmp_path):
+    path = tmp_path / "s1a-iw1-slc-vv-20170111t043253.tiff"
+    options = {"driver": "GTiff", "width": 64, "height": 64, "count": 1, "dtype": "complex_int16", "crs": "EPSG:32633"}
+    with rasterio.open(path, "w", transform=from_origin(4e5, 58e5, 10, 10), **options) as dataset:
+        dataset.write((picture(1, 64, 64) * (1 + 1j)).astype("complex64"))
+    (source,) = find_scenes([path])
+    scene = open_scene(source, "key", tiling={})
+    assert scene.record.sensor == "sar_amplitude"
+    assert scene.number_bytes == 8
+
+
+def test_files_of_other_programs_that_end_in_dat_are_no_scenes_of_a_folder(tmp_path):
+    write(tmp_path / "a.tif", picture(3, 64, 64))
+    (tmp_path / "mesh.dat").write_bytes(b"x")
+    assert [source.name for source in find_scenes([tmp_path])] == ["a.tif"]
+    assert [source.name for source in find_scenes([tmp_path / "mesh.dat"])] == ["mesh.dat"]
 
 
 def test_a_part_of_a_container_is_a_scene_when_it_is_named(tmp_path):

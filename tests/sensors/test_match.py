@@ -531,3 +531,23 @@ def test_the_numbers_that_gdal_gives_to_bands_without_a_name_are_no_names() -> N
     assert match([_info("x.dat", 3, "uint8", descriptions=names, colorinterp=RGBX[:3])]).profile.name == "rgb"
     with pytest.raises(SensorError, match="nothing says which bands"):
         match([_info("x.dat", 3, "uint16", descriptions=names)])
+
+
+def test_a_name_of_a_sensor_that_sees_no_blue_outranks_the_colour_tags_that_writers_set_by_default() -> None:
+    with pytest.raises(SensorError, match=r"3 bands of uint8.*--sensor \(.*rgb, spot45"):
+        match([_info("x/Spot5-Gloucester-after.tif", 3, "uint8", colorinterp=RGBX[:3])])
+    assert match([_info("x/spotted_owl.tif", 3, "uint8", colorinterp=RGBX[:3])]).profile.name == "rgb"
+
+
+@pytest.mark.parametrize(
+    ("info", "missing"),
+    [
+        (_info("x.tif", 3, "float32"), "aster"),
+        (_info("x.tif", 3, "complex64"), "rgb"),
+        (_info("x.tif", 4, "uint8", colorinterp=(*RGBX[:3], "alpha"), true_alpha=False), "rgb,"),
+    ],
+)
+def test_sensors_of_other_types_or_fewer_bands_are_no_advice(info: RasterInfo, missing: str) -> None:
+    with pytest.raises(SensorError) as refused:
+        match([info])
+    assert missing not in str(refused.value).partition("--sensor")[2].partition(")")[0] + ","
