@@ -84,7 +84,8 @@ def _is_opacity(dataset: DatasetReader) -> bool:
     These are 0 and full, but for soft edges beside 0; nothing but 0 is no opacity, since there would be no picture.
     """
     alpha = [i for i, colour in enumerate(dataset.colorinterp, 1) if colour.name == "alpha"]
-    if not alpha:
+    if not alpha or dataset.driver == "PNG":
+        # PNG has no other fourth band (W3C, Portable Network Graphics).
         return True
     shape = (min(dataset.height, _ALPHA_PX), min(dataset.width, _ALPHA_PX))
     try:

@@ -74,6 +74,14 @@ def test_a_palette_is_indexed_as_its_expansion_is(tmp_path, archive, encoder):
     assert np.allclose(one, other)
 
 
+def test_the_fourth_band_of_a_png_is_opacity_whatever_its_numbers(tmp_path):
+    mixed = np.concatenate([EXPANDED, picture(1, 64, 64)]).transpose(1, 2, 0)
+    Image.fromarray(mixed, "RGBA").save(tmp_path / "a.png")
+    said = {"crs": "EPSG:32633", "bounds": [400_000, 5_799_360, 400_640, 5_800_000]}
+    (tmp_path / "a.png.bandsight.json").write_text(json.dumps(said))
+    assert opened(tmp_path / "a.png").record.sensor == "rgb"
+
+
 def test_the_name_of_a_product_outranks_a_palette(tmp_path):
     assert opened(with_palette(tmp_path / "srtm_dem.tif")).record.sensor == "elevation"
     with pytest.raises(SensorError, match="no picture; leave it out"):
