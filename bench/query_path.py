@@ -1,7 +1,7 @@
 """Counts the modules and functions of Bandsight that one text query passes, from the request to GeoJSON.
 
 The archive is small and synthetic, the model is the embedded one. What runs only for the first query is not counted,
-nor is the middleware, which every request to the API passes.
+nor are functions that a request for /conformance passes too.
 """
 
 import argparse
@@ -23,8 +23,6 @@ from bandsight.client import connect
 from bench.api_archive import fill
 
 _ROOTS = [Path(package.__file__ or "").parent for package in (bandsight, indexer, search_api)]
-# Every request passes these.
-_MIDDLEWARE = ("search_api/middleware/", "search_api/metrics.py", "search_api/first_run.py")
 _TEXT = "a river beside fields"
 _LIMIT = 10
 
@@ -47,17 +45,10 @@ class Passed:
         finally:
             self._watching = False
 
-    def figures(self) -> dict[str, Any]:
-        """Return how many modules and functions were passed, and the functions of each module; then forget them."""
-        modules: dict[str, list[str]] = {}
-        for file, name in sorted(self._functions):
-            modules.setdefault(file, []).append(name)
-        self._functions = set()
-        return {
-            "modules": len(modules),
-            "functions": sum(map(len, modules.values())),
-            "functions_of": {name: sorted(set(several)) for name, several in modules.items()},
-        }
+    def take(self) -> set[tuple[str, str]]:
+        """Return the functions that were passed, as (file, name), and forget them."""
+        found, self._functions = self._functions, set()
+        return found
 
     def _note(self, frame: FrameType, event: str, _argument: object) -> None:
         if event != "call" or not self._watching or frame.f_code.co_name.startswith("<"):
@@ -65,9 +56,7 @@ class Passed:
         path = Path(frame.f_code.co_filename)
         for root in _ROOTS:
             if path.is_relative_to(root):
-                file = str(path.relative_to(root.parent))
-                if not file.startswith(_MIDDLEWARE):
-                    self._functions.add((file, frame.f_code.co_qualname))
+                self._functions.add((str(path.relative_to(root.parent)), frame.f_code.co_qualname))
 
 
 def main() -> None:
@@ -80,7 +69,7 @@ def main() -> None:
         archive = Path(folder) / "archive"
         fill(archive, 1200)
         results = {
-            "api": _measured(passed, _api(archive)),
+            "api": _measured(passed, *_api(archive)),
             "command_line": _measured(passed, _command_line(archive)),
             "local_client": _measured(passed, _local_client(archive)),
         }
@@ -90,15 +79,28 @@ def main() -> None:
         print(f"{name}: {one['modules']} modules, {one['functions']} functions")
 
 
-def _measured(passed: Passed, ask: Callable[[], object]) -> dict[str, Any]:
-    for _ in range(3):
-        ask()
+def _measured(passed: Passed, ask: Callable[[], object], idle: Callable[[], object] = lambda: None) -> dict[str, Any]:
+    """Return how many modules and functions a query passes, and the functions of each module.
+
+    Args:
+        passed: Watches.
+        ask: Answers one query.
+        idle: Does all that is not part of a query; what it passes is left out.
+    """
+    for call in (ask, ask, idle, idle):
+        call()
+    with passed.watch():
+        idle()
+    common = passed.take()
     with passed.watch():
         ask()
-    return passed.figures()
+    modules: dict[str, list[str]] = {}
+    for file, name in sorted(passed.take() - common):
+        modules.setdefault(file, []).append(name)
+    return {"modules": len(modules), "functions": sum(map(len, modules.values())), "functions_of": modules}
 
 
-def _api(archive: Path) -> Callable[[], object]:
+def _api(archive: Path) -> tuple[Callable[[], object], Callable[[], object]]:
     from starlette.testclient import TestClient
 
     from search_api.app import create_app
@@ -111,7 +113,7 @@ def _api(archive: Path) -> Callable[[], object]:
         response = client.get("/search", params={"q": _TEXT, "limit": _LIMIT})
         assert len(response.json()["features"]) == _LIMIT
 
-    return ask
+    return ask, lambda: client.get("/conformance")
 
 
 def _command_line(archive: Path) -> Callable[[], object]:
