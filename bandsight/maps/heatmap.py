@@ -27,6 +27,8 @@ class ScoreStyle:
     """The colour map."""
     rescale: tuple[float, float] | None = None
     """Scores of the first and the last colour; percentiles 2 and 99.9 when None."""
+    fade: bool = False
+    """Whether a score is the more transparent the lower it is."""
 
     def __post_init__(self) -> None:
         if self.rescale is None:
@@ -99,7 +101,7 @@ class Heatmap:
     def png(self, canvas: Canvas, style: ScoreStyle) -> bytes:
         """Return the scores as a picture, transparent where there is no tile."""
         scores = canvas.paint(self.field.boxes, self.field.scores)
-        return pictures.png(scores, style.range_of(self.field), style.colormap)
+        return pictures.png(scores, style.range_of(self.field), style.colormap, fade=style.fade)
 
     def geotiff(self, canvas: Canvas) -> bytes:
         """Return the scores as a GeoTIFF: float32, `pictures.NODATA` where there is no tile."""

@@ -30,19 +30,20 @@ _OPAQUE = 210
 _GOLDEN = 0.381966
 
 
-def png(values: NDArray[np.float32], extent: tuple[float, float], colors: ColorMap) -> bytes:
+def png(values: NDArray[np.float32], extent: tuple[float, float], colors: ColorMap, *, fade: bool = False) -> bytes:
     """Return values (h, w) as a PNG; NaN is transparent.
 
     Args:
         values: What to show.
         extent: The values of the first and the last colour.
         colors: The colour map.
+        fade: Whether a value is the more transparent the lower it is.
     """
     low, high = extent
     seen = np.isfinite(values)
     share = np.where(seen, (values - low) / (high - low), 0)
     level = np.clip(share * (_STEPS - 1), 0, _STEPS - 1).round().astype(np.uint8)
-    return _indexed(np.where(seen, np.maximum(level, 1), 0), _table(colors))
+    return _indexed(np.where(seen, np.maximum(level, 1), 0), _faded(colors) if fade else _table(colors))
 
 
 def overlay(cells: NDArray[np.float32], extent: tuple[float, float], colors: ColorMap, size: int) -> bytes:
@@ -131,6 +132,14 @@ def class_colors(count: int) -> dict[int, tuple[int, int, int, int]]:
 
 
 @lru_cache
+def _faded(colors: ColorMap) -> NDArray[np.uint8]:
+    """Return the colours of levels with an opacity that rises with the level, shape (256, 4)."""
+    table = _table(colors).copy()
+    table[:, 3] = np.arange(_STEPS)
+    return table
+
+
+@lru_cache
 def _table(colors: ColorMap) -> NDArray[np.uint8]:
     """Return the colours of levels, shape (256, 4); level 0 is no value."""
     found = cmap.get(colors)
@@ -156,7 +165,7 @@ def _indexed(levels: NDArray[np.integer], table: NDArray[np.uint8]) -> bytes:
     picture = Image.fromarray(levels.astype(np.uint8))
     picture.putpalette(table[:, :3].tobytes(), "RGB")
     out = io.BytesIO()
-    picture.save(out, "PNG", transparency=0, compress_level=1)
+    picture.save(out, "PNG", transparency=table[:, 3].tobytes(), compress_level=1)
     return out.getvalue()
 
 

@@ -1,7 +1,7 @@
 """Routes of heat maps: the score of every tile for a question, as map tiles, pictures, GeoTIFF and legend."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -124,11 +124,12 @@ def tile(
     z: Annotated[int, Path(ge=0, le=MAX_ZOOM)],
     x: Annotated[int, Path(ge=0)],
     y: Annotated[int, Path(ge=0)],
+    fade: Annotated[bool, Query(description="The lower a score, the more transparent")] = False,
 ) -> Response:
     """Return a map tile (XYZ, Web Mercator, 256 pixels) of a registered search's scores."""
     if max(x, y) >= 2**z:
         raise QueryError(f"x, y: found {x}, {y}; at zoom {z} they are 0..{2**z - 1}")
-    return _picture(request, shown, Canvas.of_tile(z, x, y), style)
+    return _picture(request, shown, Canvas.of_tile(z, x, y), replace(style, fade=fade))
 
 
 @router.get(

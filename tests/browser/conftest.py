@@ -179,10 +179,15 @@ def search(page, text: str) -> None:
 def wait_for_results(page) -> None:
     """Wait until the results are complete. Where the page shows an error instead, the test fails with its message."""
     failure = ".results > .notice > .failed"
-    page.wait_for_selector(f".results[aria-busy=false] .card, {failure}")
+    settled = ".results[aria-busy=false]:is([data-refining=fresh], [data-refining=held])"
+    page.wait_for_selector(f"{settled} .card, {failure}")
     errors = page.locator(failure).all_inner_texts()
     assert not errors, errors
-    page.wait_for_selector(".results[aria-busy=false] .card")
+    # While the pointer is over the list, refined results wait for it to leave, or for this button.
+    held = page.get_by_role("button", name="Show the new results")
+    if held.count():
+        held.click()
+    page.wait_for_selector(".results[aria-busy=false][data-refining=fresh] .card")
     page.wait_for_function("() => !document.querySelector('.results-head .spinner')")
 
 
@@ -194,10 +199,11 @@ def wait_for_map(page) -> bytes:
 
 
 def cards(page) -> list[int]:
-    """Return the ids of the rendered tiles in the grid, best first."""
+    """Return the ids of the rendered tiles in the grid, one for each place, best first."""
     found = page.eval_on_selector_all(".card", "all => all.map(one => [+one.ariaPosInSet, +one.dataset.tile])")
     return [tile for _, tile in sorted(found)]
 
 
 def chips(page) -> str:
-    return page.locator(".chips").inner_text() if page.locator(".chips").count() else ""
+    """Return the texts of filters and examples."""
+    return "\n".join(page.locator(".chips, .tray").all_inner_texts())

@@ -52,7 +52,7 @@ def test_tab_starts_at_the_search_box_and_reaches_the_results(open_page) -> None
     else:
         raise AssertionError("no result is reached")
     assert page.evaluate("document.activeElement === document.querySelector('.card .face-button')")
-    assert page.evaluate("document.activeElement.textContent").startswith("1")
+    assert page.evaluate("document.activeElement.textContent").startswith("Result 1,")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

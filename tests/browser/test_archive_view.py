@@ -18,7 +18,7 @@ def test_the_overview_shows_what_the_archive_contains(open_page, url: str, shot)
     # 2017-02 to 2020-05 in quarters, those without tiles included.
     assert page.get_by_role("heading", name="Tiles by sensor and quarter").count() == 1
     assert rows.first.locator(".cells span").count() == 14
-    assert "2017-01 to 2017-03" in page.locator(".cells[aria-label]").last.get_attribute("aria-label")
+    assert "Jan 2017 to Mar 2017" in page.locator(".cells[aria-label]").last.get_attribute("aria-label")
     assert page.get_by_text("Research use only").count() == 1
     assert page.get_by_text("Recall is 1.0").count() == 1
     page.get_by_role("button", name="Show coverage").click()

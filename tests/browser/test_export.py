@@ -67,7 +67,7 @@ def test_a_search_with_an_image_is_saved_on_the_server_for_its_link(open_page, t
 
 @pytest.mark.parametrize("name", ["GeoJSON", "CSV", "GeoParquet"])
 def test_results_are_downloaded_as_a_file(open_page, tmp_path, name: str) -> None:
-    page = open_page("#q=a+lake&n=50")
+    page = open_page("#q=a+lake&n=50&group=tile")
     wait_for_results(page)
     tiles = cards(page)
     page.get_by_role("button", name="Export").click()
@@ -85,7 +85,7 @@ def test_results_are_downloaded_as_a_file(open_page, tmp_path, name: str) -> Non
 
 
 def test_a_search_runs_as_curl_and_as_python(open_page) -> None:
-    page = open_page("#q=it's+a+lake&n=50", **_CLIPBOARD)
+    page = open_page("#q=it's+a+lake&n=50&group=tile", **_CLIPBOARD)
     wait_for_results(page)
     tiles = cards(page)
     command = _copied(page, "Copy as curl")

@@ -167,7 +167,7 @@ def test_keys_add_positive_and_negative_examples(open_page, shot) -> None:
     assert cards(page) != before
     assert f"tile {before[0]}" in chips(page)
     shot(page, "04-examples")
-    page.locator(".chip.against button").click()
+    page.locator(".chip.against .bare").click()
     page.wait_for_selector(".chip.against", state="detached")
     page.get_by_role("button", name="Undo").click()
     page.wait_for_selector(".chip.against")
@@ -186,15 +186,15 @@ def test_weights_and_added_descriptions_change_the_order(open_page, shot) -> Non
     slider.focus()
     for _ in range(12):
         slider.press("ArrowRight")
-    page.wait_for_function("() => document.querySelector('.chips').innerText.includes('×')")
+    page.wait_for_function("() => document.querySelector('.tray').innerText.includes('×')")
     wait_for_results(page)
     shot(page, "05-mix")
     assert cards(page) != before
     page.get_by_role("group", name="Combine").get_by_role("button", name="any").click()
-    page.locator(".chips").get_by_text("Results match any one of these.").wait_for()
+    page.locator(".tray").get_by_text("Results match any one of these.").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Match all together").click()
-    page.locator(".chips").get_by_text("Results match all of these together.").wait_for()
+    page.locator(".tray").get_by_text("Results match all of these together.").wait_for()
 
 
 def test_commas_separate_alternatives_and_a_minus_excludes(open_page) -> None:
@@ -301,9 +301,9 @@ def test_an_image_beside_a_description_says_how_they_are_combined(open_page, sho
     wait_for_results(page)
     shot(page, "06-picture-and-text")
     page.get_by_role("button", name="Match any one").click()
-    page.locator(".chips").get_by_text("Results match any one of these.").wait_for()
+    page.locator(".tray").get_by_text("Results match any one of these.").wait_for()
     page.get_by_role("button", name="Remove “a lake”").click()
-    page.locator(".chip.combination").wait_for(state="detached")
+    page.locator(".combination").wait_for(state="detached")
     assert page.input_value("#q") == "-town"
     wait_for_results(page)
 

@@ -3,6 +3,11 @@ declare module "virtual:basemap" {
   export default url;
 }
 
+declare module "virtual:gazetteer" {
+  const url: string;
+  export default url;
+}
+
 declare module "swagger-ui-dist/swagger-ui-bundle.js" {
   export default function SwaggerUI(options: Record<string, unknown>): unknown;
 }

@@ -93,6 +93,18 @@ def test_map_tiles_show_what_the_picture_of_their_bounds_shows(stac: TestClient,
     assert not nothing[..., 3].any()
 
 
+def test_map_tiles_fade_where_scores_are_low(stac: TestClient) -> None:
+    search = register(stac, q="a lake")
+    address = f"{search}/heatmap/2/1/2.png"
+    plain, faded = (picture(stac.get(address, params=more)) for more in ({}, {"fade": "true"}))
+    seen = plain[..., 3] > 0
+    assert set(np.unique(plain[..., 3])) <= {0, 255}
+    np.testing.assert_array_equal(plain[seen][:, :3], faded[seen][:, :3])
+    # magma rises in brightness with the score: the brightest colour is also the most opaque.
+    brightness, opacity = faded[seen][:, :3].astype(int).sum(axis=1), faded[seen][:, 3]
+    assert opacity[brightness.argmax()] == opacity.max() > opacity[brightness.argmin()] == opacity.min()
+
+
 def tile_bounds(z: int, x: int, y: int) -> tuple[float, float, float, float]:
     half = 20037508.342789244
     side = 2 * half / 2**z

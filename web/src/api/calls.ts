@@ -14,12 +14,13 @@ const PAGE_SIZE = 1000;
 // Cards and footprints never show these, and they are most of an Item's size.
 const EXCLUDED_FIELDS = ["links", "assets", "stac_extensions", "bbox", "properties.proj:wkt2", "properties.proj:transform", "properties.proj:shape"];
 
-/** Search, page by page; `onPage` gets all hits so far after each page. */
-export async function search(body: Body, limit: number, onPage: (results: SearchResults) => void, options: Options): Promise<SearchResults> {
+/** Search, page by page; `onPage` gets all hits so far after each page. Beyond the limit, `wantsMore` decides. */
+export async function search(body: Body, limit: number, onPage: (results: SearchResults) => void, options: Options, wantsMore: (hits: Hit[]) => boolean = () => false): Promise<SearchResults> {
   const results: SearchResults = { hits: [], matched: 0, noGoodMatch: false };
   let token: string | undefined;
   do {
-    const pageSize = Math.min(PAGE_SIZE, limit - results.hits.length);
+    const left = limit - results.hits.length;
+    const pageSize = Math.min(PAGE_SIZE, left > 0 ? left : limit);
     const page = await postJson<Items>("search", { ...body, limit: pageSize, fields: { exclude: EXCLUDED_FIELDS }, ...(token ? { token } : {}) }, options);
     const before = results.hits.length;
     results.hits = [...results.hits, ...page.features.map((item, index) => hitOf(item, before + index))];
@@ -30,7 +31,7 @@ export async function search(body: Body, limit: number, onPage: (results: Search
     token = nextToken(page.links);
     onPage({ ...results });
     if (!page.features.length) break;
-  } while (token && results.hits.length < limit);
+  } while (token && (results.hits.length < limit || wantsMore(results.hits)));
   return results;
 }
 
@@ -44,6 +45,18 @@ export async function listTiles(body: Body, options?: Options): Promise<Hit[]> {
   const page = await postJson<Items>("search", { limit: 100, fields: { exclude: EXCLUDED_FIELDS }, ...body }, options);
   // A list that is not ranked also contains scenes.
   return page.features.filter((item) => Number.isInteger(Number(item.id))).map(hitOf);
+}
+
+const IDS_PER_REQUEST = 500;
+
+/** Tiles by their ids; ids that the archive no longer has are left out. */
+export async function getTiles(ids: readonly number[], options?: Options): Promise<Hit[]> {
+  const found: Hit[] = [];
+  for (let at = 0; at < ids.length; at += IDS_PER_REQUEST) {
+    const part = ids.slice(at, at + IDS_PER_REQUEST).map(String);
+    found.push(...(await listTiles({ ids: part, limit: part.length }, options)));
+  }
+  return found;
 }
 
 export async function getTile(id: number, options?: Options): Promise<Hit | null> {
@@ -120,3 +133,98 @@ export const heatLegend = (id: string, options?: Options): Promise<HeatLegend> =
 
 export const thumbnail = (id: number, size: number, style?: string): string =>
   `tiles/${id}/thumbnail.png?size=${size}${style ? `&style=${encodeURIComponent(style)}` : ""}`;
+
+// Labels, classifiers and their layers.
+export interface LabelCollection { name: string; classes: Record<string, string>; created: string; labels: number }
+export interface LabelDetails extends LabelCollection {
+  tiles: number;
+  counts: Record<string, number>;
+  annotators: Record<string, number>;
+  conflicts: number;
+  conflicting: { tile: number; classes: Record<string, string[]> }[];
+  versions: number[];
+}
+export interface Figure { value: number; interval: [number, number] | null }
+export interface ClassReport {
+  labels: number;
+  share_of_archive: number;
+  places: { with: number; without: number };
+  average_precision?: Figure;
+  precision?: Figure;
+  recall?: Figure;
+  calibration?: { expected_calibration_error: number };
+  learning_curve?: { labels: number; average_precision: number }[];
+}
+export interface Classifier {
+  name: string;
+  version: number;
+  created: string;
+  labels: number;
+  classes: string[];
+  calibrated: Record<string, boolean>;
+  report: {
+    classes: Record<string, ClassReport>;
+    places: number;
+    left_out: Record<string, number>;
+    warnings: string[];
+    mistakes: { tile: number; label: string; class: string; probability: number }[];
+  };
+}
+export interface LayerSummary { classifier: string; class: string; version: number; calibrated: boolean; threshold: number; tiles: number; above: number; expected_share: number; histogram: number[] }
+
+const labelsPath = (name: string, rest = ""): string => `labels/${encodeURIComponent(name)}${rest}`;
+export const labelCollections = async (options?: Options): Promise<LabelCollection[]> => (await getJson<{ collections: LabelCollection[] }>("labels", options)).collections;
+export const labelDetails = (name: string, options?: Options): Promise<LabelDetails> => getJson<LabelDetails>(labelsPath(name), options);
+export const createLabels = (name: string, classes: Record<string, string>): Promise<LabelCollection> => postJson<LabelCollection>("labels", { name, classes });
+export const deleteLabels = (name: string): Promise<Response> => request(labelsPath(name), { method: "DELETE" });
+export const addLabels = (name: string, cls: string, tiles: readonly number[], annotator: string): Promise<{ labels: number }> =>
+  postJson(labelsPath(name, "/items"), { class: cls, tiles, annotator });
+export const removeLabel = (name: string, tile: number, annotator: string): Promise<Response> =>
+  request(labelsPath(name, `/items/${tile}?annotator=${encodeURIComponent(annotator)}`), { method: "DELETE" });
+export const exportLabels = async (name: string): Promise<Blob> => (await request(labelsPath(name, "/items"), {})).blob();
+
+export interface Proposal { hit: Hit; cls: string; probability: number | null }
+export async function proposals(name: string, limit: number, options?: Options): Promise<Proposal[]> {
+  const { features } = await getJson<Items>(labelsPath(name, `/proposals?limit=${limit}`), options);
+  return features.map((item, index) => ({
+    hit: hitOf(item, index),
+    cls: String(item.properties?.["bandsight:class"] ?? ""),
+    probability: typeof item.properties?.["bandsight:class_probability"] === "number" ? item.properties["bandsight:class_probability"] : null,
+  }));
+}
+const TRAIN_TIMEOUT_MS = 600_000;
+export const trainClassifier = (name: string): Promise<Classifier> => postJson<Classifier>(labelsPath(name, "/classifiers"), {}, { timeoutMs: TRAIN_TIMEOUT_MS });
+export const classifiers = async (name: string, options?: Options): Promise<Classifier[]> => (await getJson<{ classifiers: Classifier[] }>(labelsPath(name, "/classifiers"), options)).classifiers;
+const layerQuery = (cls: string, threshold: number): string => `?class=${encodeURIComponent(cls)}&threshold=${threshold}`;
+export const layerSummary = (name: string, cls: string, threshold: number, options?: Options): Promise<LayerSummary> => getJson<LayerSummary>(labelsPath(name, `/layer${layerQuery(cls, threshold)}`), options);
+export const layerPolygons = async (name: string, cls: string, threshold: number): Promise<Blob> => (await request(labelsPath(name, `/layer/polygons${layerQuery(cls, threshold)}`), {}, { timeoutMs: TRAIN_TIMEOUT_MS })).blob();
+
+// Saved searches that go on, and their alerts.
+export interface Subscription { id: string; title: string; created: string; request: Body; min_score: number; webhook: string | null; per_place: boolean; paused: boolean }
+export interface Alert {
+  number: number;
+  id: string;
+  subscription: string;
+  tile: number;
+  score: number;
+  created: string;
+  scene?: string;
+  datetime?: string | null;
+  geometry?: Polygon | MultiPolygon;
+  state: "listed" | "pending" | "delivered" | "failed";
+  error: string;
+}
+export const subscriptions = async (options?: Options): Promise<Subscription[]> => (await getJson<{ subscriptions: Subscription[] }>("subscriptions", options)).subscriptions;
+export const subscribe = (body: Body): Promise<Subscription> => postJson<Subscription>("subscriptions", body);
+export const pauseSubscription = (id: string, paused: boolean): Promise<Subscription> => postJson<Subscription>(`subscriptions/${id}/${paused ? "pause" : "resume"}`, {});
+export const unsubscribe = (id: string): Promise<Response> => request(`subscriptions/${id}`, { method: "DELETE" });
+export const alerts = async (limit: number, before: number | null, options?: Options): Promise<Alert[]> =>
+  (await getJson<{ alerts: Alert[] }>(`alerts?limit=${limit}${before === null ? "" : `&before=${before}`}`, options)).alerts;
+
+// The dates of a place, and change between two periods.
+export interface TimelineDate { tile: number; datetime: string | null; scene: string; collection: string; sensor: string; gsd_m: number; scale: number; cloud_fraction: number | null; score?: number; likeness?: number }
+export const timeline = async (lon: number, lat: number, q: string | null, options?: Options): Promise<TimelineDate[]> =>
+  (await getJson<{ dates: TimelineDate[] }>(`timeline?lon=${lon}&lat=${lat}${q ? `&q=${encodeURIComponent(q)}` : ""}`, options)).dates;
+export interface ChangeProperties { z: number; before: number; after: number; tile_before: number; tile_after: number; first_seen: string | null; last_seen_before: string | null; dates_before: number; dates_after: number }
+export type Changes = FeatureCollection<Polygon | MultiPolygon, ChangeProperties> & { places: number; compared: number; changed: number };
+export const changes = (body: Body, options?: Options): Promise<Changes> => postJson<Changes>("change", body, options);

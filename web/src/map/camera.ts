@@ -4,8 +4,10 @@ import type { Map as MapLibre } from "maplibre-gl";
 export type Box = [number, number, number, number];
 
 export function fit(map: MapLibre, [west, south, east, north]: Box, maxZoom = 16): void {
+  // West of 180° and east of it: a box that crosses ±180°.
+  const end = east < west ? east + 360 : east;
   const pad = Math.min(64, map.getContainer().clientWidth / 8);
-  map.fitBounds([[west, Math.max(-85, south)], [east, Math.min(85, north)]], { padding: pad, maxZoom, duration: prefersReducedMotion() ? 0 : 700 });
+  map.fitBounds([[west, Math.max(-85, south)], [end, Math.min(85, north)]], { padding: pad, maxZoom, duration: prefersReducedMotion() ? 0 : 700 });
 }
 
 const MOST_WIDE = 24;

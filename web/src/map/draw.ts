@@ -1,6 +1,7 @@
 // Drawing a box or a polygon with the pointer. Enter or a double click finishes, Escape cancels.
 import type { Polygon } from "geojson";
 import type { Map as MapLibre } from "maplibre-gl";
+import { crossesItself } from "../model/geometry";
 
 type Point = [number, number];
 interface Drawing { stop: () => void }
@@ -9,7 +10,8 @@ export const rectangle = ([x1, y1]: Point, [x2, y2]: Point): Polygon => {
   const [w, e, s, n] = [Math.min(x1, x2), Math.max(x1, x2), Math.min(y1, y2), Math.max(y1, y2)];
   return { type: "Polygon", coordinates: [[[w, s], [e, s], [e, n], [w, n], [w, s]]] };
 };
-const clamp = ([lon, lat]: Point): Point => [Math.min(180, Math.max(-180, lon)), Math.min(90, Math.max(-90, lat))];
+/** Longitudes may lie beyond ±180°, so that an area can cross it. */
+const clamp = ([lon, lat]: Point): Point => [Math.min(540, Math.max(-540, lon)), Math.min(90, Math.max(-90, lat))];
 
 /** Ignore the click of the pointer press that finishes a drawing, however late it arrives. */
 function ignoreClick(surface: HTMLElement): void {
@@ -25,8 +27,8 @@ function ignoreClick(surface: HTMLElement): void {
   addEventListener("pointerdown", stop, true);
 }
 
-/** Draw an area: `preview` gets it while it grows, `done` gets it when it is finished, or null. */
-export function draw(map: MapLibre, shape: "box" | "polygon", preview: (area: Polygon | null) => void, done: (area: Polygon | null) => void): Drawing {
+/** Draw an area: `preview` gets it while it grows, `done` gets it when it is finished, or null. An outline that crosses itself is not finished. */
+export function draw(map: MapLibre, shape: "box" | "polygon", preview: (area: Polygon | null) => void, done: (area: Polygon | null) => void, onCross: () => void): Drawing {
   const surface = map.getCanvasContainer();
   const canvas = map.getCanvas();
   const ring: Point[] = [];
@@ -44,7 +46,9 @@ export function draw(map: MapLibre, shape: "box" | "polygon", preview: (area: Po
   const close = (): void => {
     // A double click adds its point twice.
     const clean = ring.filter((point, index) => index === 0 || point.some((value, axis) => Math.abs(value - ring[index - 1]![axis]!) > 1e-9));
-    if (clean.length >= 3) finish(closed(clean));
+    if (clean.length < 3) return;
+    if (crossesItself([...clean, clean[0]!])) onCross();
+    else finish(closed(clean));
   };
   const down = (event: PointerEvent): void => {
     if (event.button !== 0 || event.target !== canvas) return;
@@ -80,6 +84,10 @@ export function draw(map: MapLibre, shape: "box" | "polygon", preview: (area: Po
   };
   const key = (event: KeyboardEvent): void => {
     if (event.key === "Escape") finish(null);
+    else if (event.key === "Backspace" && shape === "polygon") {
+      ring.pop();
+      preview(ring.length > 1 ? closed(ring) : null);
+    }
     else if (event.key === "Enter" && shape === "polygon") close();
     else return;
     event.preventDefault();

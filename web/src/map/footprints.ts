@@ -16,11 +16,11 @@ export function minZoomOf(hit: { box: Hit["box"] }): number {
 /** What the filter compares with the minimum probability. */
 const filterValue = (hit: Hit): number => hit.probability ?? (hit.probabilityReason === null ? 2 : 0);
 
-export function polygons(hits: readonly Hit[], relativeScore: (hit: Hit) => number): FeatureCollection {
+export function polygons(hits: readonly Hit[], relativeScore: (hit: Hit) => number, isLikely: (hit: Hit) => boolean): FeatureCollection {
   return {
     type: "FeatureCollection",
     features: hits.map((hit) => ({
-      type: "Feature", id: hit.id, geometry: hit.geometry, properties: { w: relativeScore(hit), p: filterValue(hit), z: minZoomOf(hit), l: hit.match === true },
+      type: "Feature", id: hit.id, geometry: hit.geometry, properties: { w: relativeScore(hit), p: filterValue(hit), z: minZoomOf(hit), l: isLikely(hit) },
     })),
   };
 }

@@ -1,5 +1,5 @@
 // The MapLibre map: created once, then changed by functions. It does not know the controls around it.
-import type { FeatureCollection, Polygon } from "geojson";
+import type { FeatureCollection, MultiPolygon, Polygon } from "geojson";
 import { type GeoJSONSource, Map as MapLibre, Popup, ScaleControl, setWorkerUrl } from "maplibre-gl";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
 import "maplibre-gl/dist/maplibre-gl.css";
@@ -35,7 +35,7 @@ export function createMap(container: HTMLElement, dark: boolean, camera: { lon: 
 /** Add the permanent layers, bottom to top. Imagery, heat map and classes are inserted between them. */
 export function addLayers(map: MapLibre): void {
   const addSource = (id: string): void => void map.addSource(id, { type: "geojson", data: EMPTY });
-  for (const id of ["coverage", "coverage-points", "classes", "class-points", "area"]) addSource(id);
+  for (const id of ["coverage", "coverage-points", "classes", "class-points", "area", "measure"]) addSource(id);
   map.addSource("hits", { type: "geojson", data: EMPTY, tolerance: 0.2 });
   map.addSource("points", { type: "geojson", data: EMPTY });
   // Under imagery that is still on its way, the map is not white.
@@ -48,6 +48,8 @@ export function addLayers(map: MapLibre): void {
   for (const layer of footprints.LAYERS) map.addLayer(layer);
   map.addLayer({ id: "area-fill", type: "fill", source: "area", paint: { "fill-color": "#5b6cff", "fill-opacity": 0.08 } });
   map.addLayer({ id: "area-line", type: "line", source: "area", paint: { "line-color": "#5b6cff", "line-width": 2, "line-dasharray": [2, 1.5] } });
+  map.addLayer({ id: "measure-line", type: "line", source: "measure", filter: ["==", ["geometry-type"], "LineString"], paint: { "line-color": "#e0531f", "line-width": 2.5 } });
+  map.addLayer({ id: "measure-point", type: "circle", source: "measure", filter: ["==", ["geometry-type"], "Point"], paint: { "circle-color": "#ffffff", "circle-radius": 4, "circle-stroke-color": "#e0531f", "circle-stroke-width": 2 } });
   void loadBasemap()
     .then((data) => {
       for (const [name, value] of Object.entries(data)) setData(map, name, value as FeatureCollection);
@@ -59,7 +61,7 @@ export function setData(map: MapLibre, source: string, data: FeatureCollection):
   void map.getSource<GeoJSONSource>(source)?.setData(data);
 }
 
-export const areaFeatures = (polygon: Polygon | null): FeatureCollection =>
+export const areaFeatures = (polygon: Polygon | MultiPolygon | null): FeatureCollection =>
   polygon ? { type: "FeatureCollection", features: [{ type: "Feature", properties: {}, geometry: polygon }] } : EMPTY;
 
 export function setTheme(map: MapLibre, dark: boolean): void {
@@ -81,6 +83,11 @@ export function setRaster(map: MapLibre, id: string, tiles: { tiles: string[]; m
   const { minzoom = 0, maxzoom = 22, bounds } = tiles;
   map.addSource(id, { type: "raster", tiles: tiles.tiles.map(absoluteUrl), tileSize: 256, minzoom, maxzoom, ...(bounds ? { bounds } : {}) });
   map.addLayer({ id, type: "raster", source: id, paint: { "raster-opacity": opacity, "raster-fade-duration": 150, "raster-resampling": "nearest" } }, below);
+}
+
+/** Change the opacity of raster tiles that are shown. */
+export function setRasterOpacity(map: MapLibre, id: string, opacity: number): void {
+  if (map.getLayer(id)) map.setPaintProperty(id, "raster-opacity", opacity);
 }
 
 export function inView(map: MapLibre, [lon, lat]: [number, number]): boolean {

@@ -1,5 +1,5 @@
 // A hit as the page needs it, read from a STAC Item.
-import { t } from "../i18n";
+import { formatDay, t } from "../i18n";
 import type { Feature, Polygon, MultiPolygon, Position } from "geojson";
 
 export interface Hit {
@@ -76,6 +76,12 @@ export function boxOf(geometry: Polygon | MultiPolygon): [number, number, number
   return [west, south, east, north];
 }
 
+/** The box that contains all parts of an area. */
+export function boundsOf(area: Polygon | MultiPolygon): [number, number, number, number] {
+  if (area.type === "Polygon") return boxOf(area);
+  return unionBox(area.coordinates.map((coordinates) => ({ box: boxOf({ type: "Polygon", coordinates }) }))) ?? [-180, -90, 180, 90];
+}
+
 /** The box that contains all of these. */
 export function unionBox(hits: readonly { box: [number, number, number, number] }[]): [number, number, number, number] | null {
   if (!hits.length) return null;
@@ -89,7 +95,7 @@ export function unionBox(hits: readonly { box: [number, number, number, number] 
   return [west, south, east, north];
 }
 
-export const formatDate = (time: string | null): string => (time ? time.slice(0, 10) : t.common.unknownDate);
+export const formatDate = (time: string | null): string => (time ? formatDay(time) : t.common.unknownDate);
 
 /** sentinel2_l2a → Sentinel-2 L2A. */
 export function sensorName(sensor: string): string {
@@ -103,4 +109,4 @@ export function sensorName(sensor: string): string {
 }
 
 /** A short name for captions: S2 L2A. */
-export const shortSensor = (sensor: string): string => sensorName(sensor).replace(/^Sentinel-/, "S").replace(/^Landsat(\d+)? ?/, "L$1 ").trim();
+export const shortSensor = (sensor: string): string => sensorName(sensor).replace(/^Sentinel-/, "S").replace(/^Landsat(\d+)? ?/, "L$1 ").replace("RGB + NIR", "RGBN").replace("Worldview", "WV").trim();

@@ -1,6 +1,6 @@
 // A question: a description, positive and negative examples, and filters. Plain immutable values.
 import { t } from "../i18n";
-import type { Polygon } from "geojson";
+import type { MultiPolygon, Polygon } from "geojson";
 
 export type Part =
   | { kind: "text"; text: string }
@@ -18,16 +18,21 @@ export interface Example {
   part: Part;
 }
 
+export type Area = Polygon | MultiPolygon;
+
 export interface Filters {
-  area: Polygon | null;
+  area: Area | null;
   from: string;
   to: string;
   collections: string[];
   sensors: string[];
   cloud: number | null;
+  /** Trained classifiers with their thresholds, e.g. "ponds > 0.8". */
+  classifiers: string[];
 }
 
-export type Grouping = "" | "scene" | "place" | "collection" | "sensor";
+/** What one result is. Tiles of one place are grouped by the page, the others by the server. */
+export type Grouping = "place" | "tile" | "scene" | "collection" | "sensor";
 
 export interface Question {
   text: string;
@@ -39,10 +44,10 @@ export interface Question {
   limit: number;
 }
 
-export const NO_FILTERS: Filters = { area: null, from: "", to: "", collections: [], sensors: [], cloud: null };
+export const NO_FILTERS: Filters = { area: null, from: "", to: "", collections: [], sensors: [], cloud: null, classifiers: [] };
 export const LIMITS = [50, 200, 1000, 10000] as const;
 export const EMPTY: Question = {
-  text: "", textWeight: 1, examples: [], strategy: "average", filters: NO_FILTERS, group: "", limit: 200,
+  text: "", textWeight: 1, examples: [], strategy: "average", filters: NO_FILTERS, group: "place", limit: 200,
 };
 
 /** A comma, or a word or quoted phrase that may have a minus before it. */
@@ -155,12 +160,19 @@ export function filterMembers(filters: Filters): Body {
   }
   if (filters.collections.length) body["collections"] = filters.collections;
   if (filters.sensors.length) body["sensors"] = filters.sensors;
+  if (filters.classifiers.length) body["classifiers"] = filters.classifiers;
   if (filters.cloud !== null) {
     body["filter"] = { op: "<=", args: [{ property: "eo:cloud_cover" }, filters.cloud] };
     body["filter-lang"] = "cql2-json";
   }
   return body;
 }
+
+/** A trained classifier in place of a description. */
+const CLASSIFIER = /^classifier:\s*[\w.-]/;
+export const isClassifierSearch = (question: Question): boolean => CLASSIFIER.test(question.text.trim()) && !question.examples.length;
+
+const grouping = ({ group }: Question): Body => (group === "place" || group === "tile" ? {} : { group_by: group, group_limit: 1 });
 
 /** The body of POST /search, without limit and fields. */
 export function toBody(question: Question): Body {
@@ -175,6 +187,10 @@ export function toBody(question: Question): Body {
   const semantic: Body = {};
   // Without examples, several descriptions are alternatives; with examples, they are one part of the average.
   const alternatives = text.positive.length > 1 && !positive.length;
+  if (isClassifierSearch(question)) {
+    body["semantic"] = { classifier: question.text.trim(), ...grouping(question) };
+    return body;
+  }
   if (alternatives) semantic["positive"] = text.positive.map((one) => ({ text: one }));
   else if (text.positive.length && !positive.length) semantic["text"] = text.positive[0];
   else {
@@ -186,7 +202,7 @@ export function toBody(question: Question): Body {
   }
   if (negatives.length) semantic["negative"] = negatives;
   if (question.strategy === "best" || alternatives) semantic["strategy"] = "best";
-  if (question.group) Object.assign(semantic, { group_by: question.group, group_limit: 1 });
+  Object.assign(semantic, grouping(question));
   body["semantic"] = semantic;
   return body;
 }

@@ -1,14 +1,13 @@
 // Turns the body of a saved search back into a question.
-import type { Polygon } from "geojson";
 import { t } from "../i18n";
-import { type Body, EMPTY, type Example, keyOf, NO_FILTERS, type Part, type Question } from "./question";
+import { type Area, type Body, EMPTY, type Example, keyOf, NO_FILTERS, type Part, type Question } from "./question";
 
 /** Read a body that `toBody` wrote. Text, filters and limits that the link holds come from `linked`. */
 export function fromBody(body: Body, linked: Question = EMPTY): Question {
   const semantic = (body["semantic"] ?? {}) as Record<string, unknown>;
   const positive = listOf(semantic["positive"]);
   const hasText = (example: Record<string, unknown>): boolean => "text" in example;
-  const main = semantic["text"] ?? body["q"] ?? (linked.text ? positive.find(hasText)?.["text"] : undefined);
+  const main = semantic["classifier"] ?? semantic["text"] ?? body["q"] ?? (linked.text ? positive.find(hasText)?.["text"] : undefined);
   const others = positive.filter((example) => semantic["text"] !== undefined || !linked.text || example !== positive.find(hasText));
   const texts = [main ?? []].flat().map(String);
   return {
@@ -17,7 +16,7 @@ export function fromBody(body: Body, linked: Question = EMPTY): Question {
     textWeight: linked.textWeight,
     examples: [...others.flatMap((example) => exampleOf(example, 1)), ...negatives(semantic, linked).flatMap((example) => exampleOf(example, -1))],
     strategy: semantic["strategy"] === "best" ? "best" : "average",
-    filters: { ...NO_FILTERS, ...linked.filters, area: (body["intersects"] as Polygon | undefined) ?? linked.filters.area },
+    filters: { ...NO_FILTERS, ...linked.filters, area: (body["intersects"] as Area | undefined) ?? linked.filters.area },
     group: linked.group,
     limit: linked.limit,
   };

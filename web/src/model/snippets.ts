@@ -36,3 +36,11 @@ export function literal(value: unknown): string {
   if (typeof value === "object") return `{${Object.entries(value).map(([name, one]) => `${JSON.stringify(name)}: ${literal(one)}`).join(", ")}}`;
   return JSON.stringify(value);
 }
+
+/** A tile as an Item, and its bands as a file. */
+export function pythonForTile(id: number): string {
+  return ["from bandsight import connect", "", `with connect(${literal(base())}) as archive:`, `    item = archive.item(${id})`, "    print(item[\"properties\"])", `    archive.crop(${id}, "tile-${id}.tif")`, ""].join("\n");
+}
+
+/** The address of a scene's map tiles, for QGIS and others that read XYZ tiles. */
+export const tileUrl = (scene: string): string => `${base()}/scenes/${scene.replace(/^scene-/, "")}/tiles/{z}/{x}/{y}.png`;

@@ -1,5 +1,5 @@
 // Time in equal bins: months, or quarters, years and more where the archive covers many years.
-import { t } from "../i18n";
+import { formatMonth, t } from "../i18n";
 
 const BIN_MONTHS = [1, 3, 12, 60, 120] as const;
 const MAX_BINS = 36;
@@ -43,15 +43,15 @@ export class TimeBins {
 
   name(bin: number): string {
     const [from, to] = [this.begin(bin), this.begin(bin + 1) - 1];
-    if (this.months === 1) return isoMonth(from);
-    if (this.months < 12) return t.calendar.to(isoMonth(from), isoMonth(to));
+    if (this.months === 1) return formatMonth(from);
+    if (this.months < 12) return t.calendar.to(formatMonth(from), formatMonth(to));
     return this.months === 12 ? String(year(from)) : t.calendar.to(String(year(from)), String(year(to)));
   }
 
   /** The ends of an axis: months or years. */
   get ends(): [string, string] {
     const [from, to] = [this.first, this.begin(this.count) - 1];
-    return this.months < 12 ? [isoMonth(from), isoMonth(to)] : [String(year(from)), String(year(to))];
+    return this.months < 12 ? [formatMonth(from), formatMonth(to)] : [String(year(from)), String(year(to))];
   }
 
   get unit(): string {

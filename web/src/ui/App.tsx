@@ -8,7 +8,9 @@ import * as store from "../model/store";
 import { helpOpen, overview, overviewError } from "../model/store";
 import { signOut } from "../model/session";
 import { dark, toggleTheme } from "../model/theme";
+import { Alerts, countUnseen, unseen } from "./Alerts";
 import { ArchiveView } from "./ArchiveView";
+import { ChangeView } from "./ChangeView";
 import { Chips } from "./Chips";
 import { Classes } from "./Classes";
 import { Compare } from "./Compare";
@@ -19,14 +21,15 @@ import { FirstRun } from "./FirstRun";
 import { Help } from "./Help";
 import * as icons from "./icons";
 import { onKey } from "./keys";
+import { Labels } from "./Labels";
 import { MapTools } from "./MapTools";
 import { Results } from "./Results";
 import { SearchBar } from "./SearchBar";
 import { SignInDialog, SignInPage } from "./SignIn";
 import { Toast } from "./Toast";
+import { Tray } from "./Tray";
 
-const TABS: readonly (readonly [Tab, string])[] = [["search", t.app.search], ["classes", t.app.classes], ["archive", t.app.archive]];
-const PANEL_LABELS: Record<Tab, string> = { search: t.app.results, classes: t.app.classes, archive: t.app.archive };
+const TABS: readonly Tab[] = ["search", "labels", "classes", "change", "alerts", "archive"];
 
 export function App() {
   const [tab, tile, compare] = [store.tab.value, store.tile.value, store.compare.value];
@@ -34,6 +37,7 @@ export function App() {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, []);
+  useEffect(() => { if (overview.value !== null) void countUnseen(); }, [overview.value !== null]);
   if (store.signedOut.value && overview.value === null) return <SignInPage />;
   const noArchive = overview.value === null && overviewError.value?.status === 503;
   if (noArchive) return <main class="alone"><FirstRun /><Toast /></main>;
@@ -42,9 +46,6 @@ export function App() {
       <header class="top">
         <h1 class="brand"><icons.Brand /><span>Bandsight</span></h1>
         <SearchBar />
-        <nav class="tabs" aria-label={t.app.views}>
-          {TABS.map(([name, text]) => <button key={name} type="button" aria-current={tab === name ? "page" : undefined} onClick={() => updateView({ tab: name })}>{text}</button>)}
-        </nav>
         <div class="top-tools">
           <IconButton label={dark.value ? t.app.lightTheme : t.app.darkTheme} onClick={toggleTheme}>{dark.value ? <icons.Sun /> : <icons.Moon />}</IconButton>
           <IconButton label={t.app.help} keys="?" onClick={() => { helpOpen.value = true; }}><icons.Help /></IconButton>
@@ -54,10 +55,17 @@ export function App() {
       <Chips />
       <main class="screen">
         <section class="map" aria-label={t.app.map}><LazyMap /><MapTools /></section>
-        <section class="panel" aria-label={PANEL_LABELS[tab]}>
+        <section class="panel" aria-label={tab === "search" ? t.app.results : t.app.tabs[tab]}>
+          <nav class="tabs" aria-label={t.app.views}>
+            {TABS.map((name) => <button key={name} type="button" aria-current={tab === name ? "page" : undefined} onClick={() => updateView({ tab: name })}>{t.app.tabs[name]}{name === "alerts" && unseen.value > 0 && <span class="count" title={t.alerts.unseen(unseen.value)}>{unseen.value}</span>}</button>)}
+          </nav>
           <div class="view" hidden={tab !== "search" || tile !== null}><Results /></div>
           {tab === "search" && tile !== null && <Detail key={tile} id={tile} />}
+          {tab === "search" && <Tray />}
+          {tab === "labels" && <Labels />}
           {tab === "classes" && <Classes />}
+          {tab === "change" && <ChangeView />}
+          {tab === "alerts" && <Alerts />}
           {tab === "archive" && <ArchiveView />}
         </section>
       </main>

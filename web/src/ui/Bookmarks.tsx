@@ -1,7 +1,7 @@
 // Bookmarks: a search and its starred tiles, stored in this browser.
 import { useState } from "preact/hooks";
 import { t } from "../i18n";
-import { notify, updateView } from "../model/actions";
+import { notify, setStars, updateView } from "../model/actions";
 import * as permalink from "../model/permalink";
 import { summary } from "../model/question";
 import { addBookmark, bookmarks, deleteBookmark } from "../model/storage";
@@ -14,7 +14,7 @@ export function BookmarkList() {
     <ul class="saved">
       {bookmarks.value.map((bookmark) => (
         <li key={bookmark.name}>
-          <a class="grow clip" href={`#${bookmark.hash}`} onClick={(event) => { event.preventDefault(); stars.value = new Set(bookmark.tiles); location.hash = bookmark.hash; }}>{bookmark.name}</a>
+          <a class="grow clip" href={`#${bookmark.hash}`} onClick={(event) => { event.preventDefault(); setStars(bookmark.tiles); location.hash = bookmark.hash; }}>{bookmark.name}</a>
           <span class="dim num">{bookmark.tiles.length ? t.bookmarks.starred(bookmark.tiles.length) : ""}</span>
           <button type="button" class="bare" aria-label={t.common.delete(bookmark.name)} onClick={() => { deleteBookmark(bookmark.name); notify(t.bookmarks.deleted, () => addBookmark(bookmark)); }}><icons.Trash /></button>
         </li>
@@ -44,7 +44,8 @@ export function Bookmarks() {
             <button type="button" class="button primary" onClick={() => { add(); close(); }}>{t.bookmarks.save}</button>
           </div>
           {starred === 2 && <div class="row"><button type="button" class="button grow" onClick={() => { close(); updateView({ compare: [...stars.value] as [number, number] }); }}><icons.Swipe />{t.bookmarks.compareTwo}</button></div>}
-          {starred > 0 && <button type="button" class="link" onClick={() => { stars.value = new Set(); }}>{t.bookmarks.unstarAll}</button>}
+          {starred > 0 && <div class="row"><button type="button" class="button grow" onClick={() => { close(); updateView({ starred: true, tile: null, tab: "search" }); }}><icons.Star />{t.starred.show(starred)}</button></div>}
+          {starred > 0 && <button type="button" class="link" onClick={() => setStars([])}>{t.bookmarks.unstarAll}</button>}
           {bookmarks.value.length > 0 && <><h2>{t.bookmarks.label}</h2><BookmarkList /></>}
         </div>
       )}

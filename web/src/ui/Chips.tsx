@@ -1,33 +1,30 @@
 // One chip for each example and filter, with a button that removes it.
 import type { ComponentChildren } from "preact";
 import { formatLength, formatPercent, t } from "../i18n";
-import { clearAll, clearFilters, toggleExample, updateFilters, updateQuestion, updateView } from "../model/actions";
-import { boxOf, sensorName } from "../model/hit";
-import { type Example, type Filters, isCombined, nameOf, terms, textOf } from "../model/question";
+import { clearAll, clearFilters, updateFilters, updateQuestion, updateView } from "../model/actions";
+import { boundsOf, formatDate, sensorName } from "../model/hit";
+import { EMPTY, type Filters, terms, textOf } from "../model/question";
 import { question, view } from "../model/store";
-import { PartIcon } from "./Examples";
 import * as icons from "./icons";
 
 export function Chips() {
-  const { examples, filters, group, strategy } = question.value;
+  const { examples, filters, group } = question.value;
   const { minProbability } = view.value;
   const text = terms(question.value.text);
-  const combined = isCombined(question.value);
   const chips = [
     examples.some((example) => example.sign > 0) && text.positive.length > 0 && <TextChip key="text" text={text.positive.join(t.search.or)} onRemove={() => updateQuestion({ text: textOf({ ...text, positive: [] }) })} />,
     ...text.negative.map((term) => <TextChip key={`n${term}`} text={term} negative onRemove={() => updateQuestion({ text: textOf({ ...text, negative: text.negative.filter((other) => other !== term) }) })} />),
-    ...examples.map((example) => <ExampleChip key={example.key} example={example} />),
-    combined && <Combination key="strategy" any={strategy === "best"} />,
-    filters.area && <Chip key="area" name={t.chips.removeArea} onRemove={() => updateFilters({ area: null })}><icons.Shape />{areaName(boxOf(filters.area))}</Chip>,
+    filters.area && <Chip key="area" name={t.chips.removeArea} onRemove={() => updateFilters({ area: null })}><icons.Shape />{areaName(boundsOf(filters.area))}</Chip>,
     (filters.from || filters.to) && <Chip key="date" name={t.chips.removeDate} onRemove={() => updateFilters({ from: "", to: "" })}><icons.Clock />{dateName(filters.from, filters.to)}</Chip>,
     ...filters.collections.map((name) => <Chip key={`c${name}`} name={t.chips.collection(name)} onRemove={() => updateFilters({ collections: filters.collections.filter((other) => other !== name) })}>{name}</Chip>),
     ...filters.sensors.map((name) => <Chip key={`s${name}`} name={t.chips.sensor(sensorName(name))} onRemove={() => updateFilters({ sensors: filters.sensors.filter((other) => other !== name) })}>{sensorName(name)}</Chip>),
     filters.cloud !== null && <Chip key="cloud" name={t.chips.removeCloud} onRemove={() => updateFilters({ cloud: null })}>{t.chips.cloud(filters.cloud)}</Chip>,
-    group && <Chip key="group" name={t.chips.removeGroup} onRemove={() => updateQuestion({ group: "" })}>{t.chips.group(t.filters.groups[group])}</Chip>,
+    ...filters.classifiers.map((term) => <Chip key={`k${term}`} name={t.chips.classifier(term)} onRemove={() => updateFilters({ classifiers: filters.classifiers.filter((other) => other !== term) })}><icons.Tag />{term}</Chip>),
+    group !== EMPTY.group && <Chip key="group" name={t.chips.removeGroup} onRemove={() => updateQuestion({ group: EMPTY.group })}>{t.chips.group(t.filters.groups[group])}</Chip>,
     minProbability > 0 && <Chip key="probability" name={t.chips.removeProbability} onRemove={() => updateView({ minProbability: 0 })}>{t.chips.probability(formatPercent(minProbability))}</Chip>,
   ].filter(Boolean);
   if (!chips.length) return null;
-  const hasFilters = minProbability > 0 || group !== "" || hasAny(filters);
+  const hasFilters = minProbability > 0 || group !== EMPTY.group || hasAny(filters);
   return (
     <div class="chips" role="group" aria-label={t.chips.label}>
       {chips}
@@ -37,8 +34,8 @@ export function Chips() {
   );
 }
 
-const hasAny = ({ area, from, to, collections, sensors, cloud }: Filters): boolean =>
-  area !== null || from !== "" || to !== "" || collections.length > 0 || sensors.length > 0 || cloud !== null;
+const hasAny = ({ area, from, to, collections, sensors, cloud, classifiers }: Filters): boolean =>
+  area !== null || from !== "" || to !== "" || collections.length > 0 || sensors.length > 0 || cloud !== null || classifiers.length > 0;
 
 /** A description of the search box, where it is combined with examples or excludes something. */
 function TextChip({ text, negative = false, onRemove }: { text: string; negative?: boolean; onRemove: () => void }) {
@@ -46,27 +43,7 @@ function TextChip({ text, negative = false, onRemove }: { text: string; negative
   return <Chip kind={negative ? "words not" : "words"} name={negative ? t.search.not(name) : name} onRemove={onRemove}><span>{negative ? "−" : "+"} {name}</span></Chip>;
 }
 
-/** How descriptions and examples are combined, and a button to change it. */
-function Combination({ any }: { any: boolean }) {
-  return (
-    <span class="chip combination">
-      {any ? t.chips.matchAny : t.chips.matchTogether}
-      <button type="button" class="link" onClick={() => updateQuestion({ strategy: any ? "average" : "best" })}>{any ? t.chips.changeToTogether : t.chips.changeToAny}</button>
-    </span>
-  );
-}
-
-function ExampleChip({ example: { part, sign, weight } }: { example: Example }) {
-  const name = nameOf(part);
-  return (
-    <Chip kind={sign > 0 ? "for" : "against"} name={sign > 0 ? t.search.like(name) : t.search.notLike(name)} onRemove={() => toggleExample(part, sign)}>
-      <PartIcon part={part} />
-      <span>{sign > 0 ? "+" : "−"} {name}{weight !== 1 && <b> ×{weight.toFixed(1)}</b>}</span>
-    </Chip>
-  );
-}
-
-function Chip(props: { kind?: "for" | "against" | "words" | "words not"; name: string; onRemove: () => void; children: ComponentChildren }) {
+function Chip(props: { kind?: "words" | "words not"; name: string; onRemove: () => void; children: ComponentChildren }) {
   return (
     <span class={`chip ${props.kind ?? ""}`}>
       {props.children}
@@ -76,8 +53,8 @@ function Chip(props: { kind?: "for" | "against" | "words" | "words not"; name: s
 }
 
 function dateName(from: string, to: string): string {
-  if (from && to) return t.chips.between(from, to);
-  return from ? t.chips.since(from) : t.chips.until(to);
+  if (from && to) return t.chips.between(formatDate(from), formatDate(to));
+  return from ? t.chips.since(formatDate(from)) : t.chips.until(formatDate(to));
 }
 
 const KM_PER_DEGREE_LON = 111.32; // at the equator

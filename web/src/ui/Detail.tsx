@@ -1,16 +1,20 @@
 // One tile: large, in its band combinations, with what matched, on other dates, and similar tiles.
 import { useEffect, useRef, useState } from "preact/hooks";
 import * as calls from "../api/calls";
-import { formatPercent, t } from "../i18n";
+import { formatPercent, formatScore, t } from "../i18n";
 import { moveSelection, savedSearchId, select, toggleStar, toggleTileExample, updateView } from "../model/actions";
-import { boxOf, formatDate, type Hit, sensorName } from "../model/hit";
-import { terms } from "../model/question";
-import { byId, exampleSigns, hits, overview, question, searchable, stars } from "../model/store";
+import { formatDate, type Hit, sensorName } from "../model/hit";
+import { nameOf, summary, terms } from "../model/question";
+import { pythonForTile, tileUrl } from "../model/snippets";
+import { answered, byId, exampleSigns, hits, isByClassifier, isLikely, question, searchable, stars } from "../model/store";
 import { Thumbnail } from "./Card";
 import { ErrorMessage, IconButton, Loading, ScoreBadge, Slider, useAsync } from "./components";
-import { copyLink } from "./Export";
+import { copyLink, copyText } from "./Export";
+import { Facts } from "./Facts";
 import * as icons from "./icons";
 import { mapController } from "./mapController";
+import { Neighbours } from "./Neighbours";
+import { Timeline } from "./Timeline";
 
 export function Detail({ id }: { id: number }) {
   const isHit = byId.value.has(id);
@@ -50,9 +54,12 @@ function TileDetail({ hit }: { hit: Hit }) {
         <a class="icon-button" href={`tiles/${hit.id}/crop.tif`} download aria-label={t.detail.download} title={t.detail.download}><icons.Download /></a>
       </div>
       <h2 class="clip" title={hit.title}>{sensorName(hit.sensor)} <span class="dim">{formatDate(hit.time)}</span></h2>
+      <WhyMatched hit={hit} />
+      <Timeline hit={hit} />
       <Facts hit={hit} />
-      <OtherDates hit={hit} />
+      <Neighbours hit={hit} />
       <SimilarTiles hit={hit} />
+      <Elsewhere hit={hit} />
     </>
   );
 }
@@ -120,80 +127,6 @@ function StyleButtons({ styles, chosen, onChange }: { styles: readonly calls.Sty
   );
 }
 
-/** Properties that the panel shows elsewhere or that say little to people. */
-const HIDDEN = /^(datetime|title|proj:|bandsight:(window|sensor|rank|score|probability|match|matched|cell|model|digest|generation|scale))/;
-
-function Facts({ hit }: { hit: Hit }) {
-  const [lon, lat] = hit.centre;
-  const outline = overview.value?.coverage.features.find(({ properties }) => properties?.["title"] === hit.title && properties["collection"] === hit.collection);
-  const names = t.detail.facts;
-  const rows: [string, string][] = [
-    [names.location, `${lat.toFixed(5)}, ${lon.toFixed(5)}`],
-    ...(hit.probability === null ? [] : [[names.probability, formatPercent(hit.probability)] as [string, string]]),
-    ...(hit.probabilityReason === null ? [] : [[names.probability, t.card.noProbability(hit.probabilityReason)] as [string, string]]),
-    ...(hit.score === null ? [] : [[names.score, hit.score.toFixed(3)] as [string, string]]),
-    ...(hit.matched ? [[names.matched, hit.matched] as [string, string]] : []),
-    [names.scene, hit.title],
-    [names.collection, hit.collection],
-    ...(hit.scale > 1 ? [[names.scale, t.detail.coarser(hit.scale)] as [string, string]] : []),
-    ...Object.entries(hit.properties)
-      .filter(([name, value]) => !HIDDEN.test(name) && ["string", "number", "boolean"].includes(typeof value))
-      .map(([name, value]) => [t.detail.properties[name] ?? name, propertyText(name, value)] as [string, string]),
-    [names.tile, String(hit.id)],
-  ];
-  return (
-    <dl class="facts">
-      {rows.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{name === names.scene && outline ? <button type="button" class="link" title={t.detail.showScene} onClick={() => mapController.fitBox(boxOf(outline.geometry))}>{value}</button> : value}</dd>
-        </div>
-      ))}
-    </dl>
-  );
-}
-
-/** A property's value with its unit. */
-function propertyText(name: string, value: unknown): string {
-  if (name === "gsd") return `${value} m`;
-  if (name === "eo:cloud_cover") return formatPercent(Number(value) / 100);
-  if (name.endsWith("_fraction")) return formatPercent(Number(value));
-  if (/^view:(sun_|off_nadir|incidence_angle|azimuth)/.test(name)) return `${Number(value).toFixed(1)}°`;
-  return String(value);
-}
-
-/** Tiles of the same grid cell, by date. */
-function OtherDates({ hit }: { hit: Hit }) {
-  const [tiles, retry] = useAsync(
-    async (signal) => {
-      const body = { intersects: { type: "Point", coordinates: hit.centre }, sortby: [{ field: "datetime", direction: "asc" }], limit: 200 };
-      const found = await calls.listTiles(body, { signal });
-      return found.filter((tile) => tile.cell === hit.cell || tile.id === hit.id);
-    },
-    [hit.id],
-  );
-  if (tiles.state === "failed") return <section><h3>{t.detail.otherDates}</h3><ErrorMessage reason={tiles.reason} retry={retry} /></section>;
-  if (tiles.state === "busy" || tiles.value.length < 2) return null;
-  return (
-    <section aria-label={t.detail.otherDates}>
-      <h3>{t.detail.otherDates} <span class="dim">{t.detail.dates(tiles.value.length)}</span></h3>
-      <ul class="strip">
-        {tiles.value.map((tile) => {
-          const isShown = tile.id === hit.id;
-          const label = isShown ? t.detail.thisDate(formatDate(tile.time)) : t.detail.compareDate(formatDate(tile.time));
-          return (
-            <li key={tile.id} class={isShown ? "current" : ""}>
-              <button type="button" aria-label={label} title={label} disabled={isShown} onClick={() => updateView({ compare: [tile.id, hit.id] })}>
-                <Thumbnail id={tile.id} size={128} /><span>{formatDate(tile.time)}</span>
-              </button>
-            </li>
-          );
-        })}
-      </ul>
-    </section>
-  );
-}
-
 const SIMILAR = 12;
 
 function SimilarTiles({ hit }: { hit: Hit }) {
@@ -210,12 +143,41 @@ function SimilarTiles({ hit }: { hit: Hit }) {
         <ul class="strip wrapped">
           {similar.value.map((tile) => (
             <li key={tile.id}>
-              <button type="button" aria-label={t.detail.similarTile(tile.id, tile.score?.toFixed(2) ?? t.card.unknown)} onClick={() => { select(tile.id); updateView({ tile: tile.id }); }}><Thumbnail id={tile.id} size={128} /><span>{tile.score?.toFixed(2)}</span></button>
+              <button type="button" aria-label={t.detail.similarTile(tile.id, tile.score === null ? t.card.unknown : formatScore(tile.score))} onClick={() => { select(tile.id); updateView({ tile: tile.id }); }}><Thumbnail id={tile.id} size={128} /><span>{tile.score === null ? "" : formatScore(tile.score)}</span></button>
               <button type="button" class="mini" aria-label={t.detail.compareTile(tile.id)} title={t.common.compare} onClick={() => updateView({ compare: [hit.id, tile.id] })}><icons.Swipe /></button>
             </li>
           ))}
         </ul>
       )}
+    </section>
+  );
+}
+
+/** In words: what of the search this tile answers, and how sure that is. */
+function WhyMatched({ hit }: { hit: Hit }) {
+  if (!byId.value.has(hit.id)) return null;
+  const { examples } = answered.value;
+  const what = hit.matched ?? summary(answered.value);
+  const liked = examples.filter(({ sign }) => sign > 0).map(({ part }) => nameOf(part));
+  const text =
+    isByClassifier.value && hit.score !== null ? t.detail.whyClassifier(formatPercent(hit.score), what.replace(/^classifier:/, ""))
+    : examples.length ? t.detail.whyExamples(hit.score === null ? t.card.unknown : formatScore(hit.score), liked.length ? liked.join(", ") : what)
+    : hit.probability !== null ? t.detail.whyProbability(formatPercent(hit.probability), what, isLikely(hit))
+    : t.detail.whyRank(hit.rank, what);
+  return <p class="why">{text}{hit.probabilityReason && !examples.length && <span class="dim"> {t.detail.noProbability(hit.probabilityReason)}</span>}</p>;
+}
+
+/** The tile outside of this page: as Python, as a layer of QGIS, as a file. */
+function Elsewhere({ hit }: { hit: Hit }) {
+  return (
+    <section aria-label={t.detail.elsewhere}>
+      <h3>{t.detail.elsewhere}</h3>
+      <div class="row wrap">
+        <button type="button" class="button" onClick={() => void copyText(pythonForTile(hit.id), t.export.what.python)}>{t.export.python}</button>
+        <button type="button" class="button" title={t.detail.qgisHint} onClick={() => void copyText(tileUrl(hit.scene), t.export.what.address)}>{t.detail.qgis}</button>
+        <a class="button" href={`tiles/${hit.id}/crop.tif`} download>{t.detail.geotiff}</a>
+      </div>
+      <p class="hint">{t.detail.qgisHint}</p>
     </section>
   );
 }

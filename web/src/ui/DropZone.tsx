@@ -1,7 +1,7 @@
 // Images that are dropped or pasted anywhere on the page.
 import { useEffect, useState } from "preact/hooks";
 import { t } from "../i18n";
-import { searchByImage } from "./SearchBar";
+import { takeFile } from "./files";
 
 export function DropZone() {
   const [over, setOver] = useState(false);
@@ -18,13 +18,13 @@ export function DropZone() {
       event.preventDefault();
       setOver(false);
       const file = event.dataTransfer?.files[0];
-      if (file) void searchByImage(file);
+      if (file) void takeFile(file);
     };
     const paste = (event: ClipboardEvent): void => {
       const file = [...(event.clipboardData?.files ?? [])][0];
       if (!file) return;
       event.preventDefault();
-      void searchByImage(file);
+      void takeFile(file);
     };
     addEventListener("dragover", dragOver);
     addEventListener("dragleave", dragLeave);

@@ -11,8 +11,8 @@ import * as icons from "./icons";
 
 const TEXT_ICON = "“ ”";
 
-export function PartIcon({ part }: { part: Part }) {
-  if (part.kind === "tile") return <img class="face" src={thumbnail(part.id, 64)} alt="" />;
+export function PartIcon({ part, large = false }: { part: Part; large?: boolean }) {
+  if (part.kind === "tile") return <img class="face" src={thumbnail(part.id, large ? 128 : 64)} alt="" />;
   if (part.kind === "image" && part.preview) return <img class="face" src={part.preview} alt="" />;
   return <span class="face">{part.kind === "point" ? <icons.Pin /> : part.kind === "text" ? TEXT_ICON : <icons.Picture />}</span>;
 }

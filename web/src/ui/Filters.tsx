@@ -1,22 +1,22 @@
 // The filters: area, date, collection, sensor, cloud cover, grouping.
-import type { Polygon } from "geojson";
 import { useState } from "preact/hooks";
 import { formatNumber, formatPercent, t } from "../i18n";
 import { rectangle } from "../map/draw";
 import { clearFilters, updateFilters, updateQuestion } from "../model/actions";
-import { boxOf, sensorName } from "../model/hit";
-import { type Grouping, LIMITS } from "../model/question";
-import { drawing, overview, question } from "../model/store";
+import { boundsOf, sensorName } from "../model/hit";
+import { type Area, EMPTY, type Grouping, LIMITS } from "../model/question";
+import { drawing, editingArea, overview, question } from "../model/store";
+import { searchInFile } from "./files";
 import { CheckboxList, Field, Popover, SegmentedControl, Slider } from "./components";
 import * as icons from "./icons";
 import { mapController } from "./mapController";
 
-const GROUPS: readonly Grouping[] = ["", "scene", "place", "sensor", "collection"];
+const GROUPS: readonly Grouping[] = ["place", "tile", "scene", "sensor", "collection"];
 
 export function Filters() {
   const { filters, group, limit } = question.value;
   const archive = overview.value;
-  const active = [filters.area, filters.from || filters.to, filters.collections.length, filters.sensors.length, filters.cloud !== null, group].filter(Boolean).length;
+  const active = [filters.area, filters.from || filters.to, filters.collections.length, filters.sensors.length, filters.cloud !== null, filters.classifiers.length, group !== EMPTY.group].filter(Boolean).length;
   const useMapView = (): void => {
     const area = mapController.bounds();
     if (area) updateFilters({ area });
@@ -30,6 +30,10 @@ export function Filters() {
               <button type="button" class="button grow" onClick={() => { close(); drawing.value = "box"; }}><icons.Box /> {t.common.drawBox}</button>
               <button type="button" class="button grow" onClick={() => { close(); drawing.value = "polygon"; }}><icons.Shape /> {t.common.drawPolygon}</button>
               <button type="button" class="button grow" onClick={useMapView}><icons.Fit /> {t.common.useMapView}</button>
+            </div>
+            <div class="row">
+              {filters.area && <button type="button" class="button grow" onClick={() => { close(); editingArea.value = true; }}><icons.Edit /> {t.map.editArea}</button>}
+              <label class="button grow"><icons.Upload /> {t.filters.upload}<input type="file" class="hidden" accept=".geojson,.json,.kml" onChange={(event) => { const file = event.currentTarget.files?.[0]; if (file) { close(); void searchInFile(file); } event.currentTarget.value = ""; }} /></label>
             </div>
             <BoxFields area={filters.area} />
           </Field>
@@ -72,8 +76,8 @@ function CloudCover() {
 }
 
 /** Typed bounds, for those who cannot draw: west, south, east, north. */
-function BoxFields({ area }: { area: Polygon | null }) {
-  const box = area && boxOf(area);
+function BoxFields({ area }: { area: Area | null }) {
+  const box = area && boundsOf(area);
   const [typed, setTyped] = useState<(string | undefined)[]>([]);
   const value = (side: number): string => typed[side] ?? (box ? String(Math.round(box[side]! * 1e5) / 1e5) : "");
   const apply = (): void => {

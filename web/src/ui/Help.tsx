@@ -1,6 +1,7 @@
 // A dialog with all keyboard shortcuts.
 import { useEffect, useRef } from "preact/hooks";
-import { t } from "../i18n";
+import { LANGUAGE, LANGUAGES, t } from "../i18n";
+import { setLanguage } from "../model/storage";
 import { helpOpen } from "../model/store";
 import { IconButton } from "./components";
 import * as icons from "./icons";
@@ -15,6 +16,8 @@ export function Help() {
         <header class="row"><h2 class="grow">{t.help.title}</h2><IconButton label={t.common.close} keys="Esc" onClick={close}><icons.Close /></IconButton></header>
         <dl class="keys">{t.help.shortcuts.map(([keys, what]) => <div key={what}><dt>{keys.map((key) => <kbd key={key}>{key}</kbd>)}</dt><dd>{what}</dd></div>)}</dl>
         <p class="hint">{t.help.scores}</p>
+        <p class="hint">{t.help.attribution}</p>
+        <p class="row"><label class="row grow">{t.app.language}<select aria-label={t.app.language} value={LANGUAGE} onChange={(event) => { setLanguage(event.currentTarget.value); location.reload(); }}>{Object.entries(LANGUAGES).map(([tag, name]) => <option key={tag} value={tag} lang={tag}>{name}</option>)}</select></label></p>
         <p><a href="docs">{t.help.apiDocs}</a></p>
       </div>
     </dialog>

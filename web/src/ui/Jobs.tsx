@@ -1,7 +1,7 @@
 // Indexing jobs: their progress, and which scenes failed and why.
 import { useEffect, useState } from "preact/hooks";
 import { errorMessage, getJson } from "../api/http";
-import { formatDuration, t } from "../i18n";
+import { formatDuration, formatTime, t } from "../i18n";
 import { loadOverview } from "../model/actions";
 import { type Job, jobOf, type RawJob } from "../model/jobs";
 import { ErrorMessage, Loading, RichText, useAsync } from "./components";
@@ -55,7 +55,7 @@ function JobRow({ job }: { job: Job }) {
     t.jobs.tiles(job.tiles),
     running && job.perSecond > 0 && t.jobs.rate(job.perSecond),
     running && job.leftSeconds !== null && t.jobs.left(formatDuration(job.leftSeconds)),
-    !running && t.jobs.started(job.started.slice(0, 16).replace("T", " ")),
+    !running && t.jobs.started(formatTime(job.started)),
   ].filter(Boolean);
   return (
     <li class={`job ${job.state}`}>

@@ -1,5 +1,6 @@
 // The map. It follows the store; clicks and the pointer on it become actions.
 import { computed, effect } from "@preact/signals";
+import type { Polygon } from "geojson";
 import type { Map as MapLibre, MapMouseEvent, Popup } from "maplibre-gl";
 import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -9,12 +10,16 @@ import { t } from "../i18n";
 import { EMPTY } from "../map/basemap";
 import { fit, nearBest, prefersReducedMotion } from "../map/camera";
 import { draw } from "../map/draw";
+import { editArea } from "../map/editArea";
 import * as footprints from "../map/footprints";
 import { createHighlighter, type Highlight } from "../map/highlight";
 import * as maplibre from "../map/maplibre";
+import { measure } from "../map/measure";
 import { notify, savedSearchId, select, updateFilters, updateView } from "../model/actions";
 import { rampColor } from "../model/color";
+import { crossesItself } from "../model/geometry";
 import { isLikelyEnough, type Hit } from "../model/hit";
+import { current, layer, layerOpacity } from "../model/labelling";
 import * as store from "../model/store";
 import { dark } from "../model/theme";
 import { colorClasses } from "./Classes";
@@ -47,7 +52,7 @@ export function MapView() {
     map.on("idle", setDrawn(true));
     map.once("style.load", () => {
       maplibre.addLayers(map);
-      stops.push(...followHits(map), ...followHighlights(map), ...followLayers(map), followHeatMap(map), followDrawing(map), listen(map));
+      stops.push(...followHits(map), ...followHighlights(map), ...followLayers(map), followHeatMap(map), ...followClassifier(map), followDrawing(map), followEditing(map), listen(map));
       frame.current?.setAttribute("data-ready", "true");
     });
     return () => {
@@ -93,7 +98,7 @@ const TOP_HITS = 12;
 
 /** The hits to show first: the likely ones, or the top ones where none is likely or examples change the order; only those near the best. */
 function hitsToShow(hits: readonly Hit[]): readonly Hit[] {
-  const likely = store.scoreRange.peek().of === "score" ? [] : hits.filter((hit) => hit.match);
+  const likely = hits.filter(store.isLikely);
   return nearBest(likely.length ? likely : hits.slice(0, TOP_HITS));
 }
 
@@ -110,16 +115,18 @@ function followHits(map: MapLibre): Stop[] {
   }, () => frameMs);
   return [
     effect(() => {
-      const hits = store.hits.value;
-      maplibre.setData(map, "hits", footprints.polygons(hits, store.relativeScore));
+      // One footprint for each place: those of other dates would only darken it.
+      const hits = store.places.value.map(({ lead }) => lead);
+      maplibre.setData(map, "hits", footprints.polygons(hits, store.relativeScore, store.isLikely));
       maplibre.setData(map, "points", footprints.points(hits, store.relativeScore));
       const size = footprints.pointSize(hits.length);
       map.setPaintProperty("hits-point", "circle-radius", size.radius);
       map.setPaintProperty("hits-point", "circle-stroke-width", size.stroke);
       if (!hits.length) return;
       const best = hitsToShow(hits);
-      const { text } = store.question.peek();
-      if (shownText !== text || !best.some((hit) => maplibre.inView(map, hit.centre))) later(() => mapController.fit(best, footprints.minZoomOf(best[0]!) + CLOSE_UP));
+      const { text, examples } = store.answered.peek();
+      // A search that is refined leaves the map where it is.
+      if (shownText !== text || (!examples.length && !best.some((hit) => maplibre.inView(map, hit.centre)))) later(() => mapController.fit(best, footprints.minZoomOf(best[0]!) + CLOSE_UP));
       shownText = text;
     }),
     effect(() => {
@@ -128,7 +135,7 @@ function followHits(map: MapLibre): Stop[] {
     }),
     effect(() => {
       // Zoom to an opened tile unless it is visible already.
-      const hit = store.tile.value === null ? undefined : store.byId.peek().get(store.tile.value);
+      const hit = store.tile.value === null ? undefined : store.byId.value.get(store.tile.value);
       if (hit && (map.getZoom() < footprints.minZoomOf(hit) + 1.8 || !maplibre.inView(map, hit.centre))) later(() => mapController.zoomTo(hit));
     }),
     effect(() => {
@@ -148,6 +155,7 @@ function followHits(map: MapLibre): Stop[] {
 function followHighlights(map: MapLibre): Stop[] {
   const highlight = createHighlighter(map);
   let lastSelected: number | null = null;
+  const queued = (): Hit | null => (store.tab.peek() === "labels" ? (current.peek()?.hit ?? null) : null);
   const isVisible = (hit: Hit | undefined): hit is Hit => hit !== undefined && isLikelyEnough(hit, store.minProbability.peek());
   const update = afterPaint(() => {
     const byId = store.byId.peek();
@@ -160,6 +168,8 @@ function followHighlights(map: MapLibre): Stop[] {
         if (isVisible(hit)) highlights.push({ hit, color: rampColor(store.relativeScore(hit)), selected: id === selected });
       }
     }
+    const tile = queued();
+    if (tile) highlights.push({ hit: tile, color: "#ffc24b", selected: true });
     highlight(highlights);
     const hit = selected === lastSelected || selected === null ? undefined : byId.get(selected);
     if (hit && !maplibre.inView(map, hit.centre)) map.easeTo({ center: hit.centre, duration: prefersReducedMotion() ? 0 : 500 });
@@ -167,7 +177,7 @@ function followHighlights(map: MapLibre): Stop[] {
   });
   return [
     effect(() => {
-      for (const signal of [store.hovered, store.selected, store.hits, store.minProbability, store.tab, layers]) void signal.value;
+      for (const signal of [store.hovered, store.selected, store.hits, store.minProbability, store.tab, layers, current]) void signal.value;
       update();
     }),
   ];
@@ -176,8 +186,9 @@ function followHighlights(map: MapLibre): Stop[] {
 /** Show the layers that are switched on: imagery, footprints, coverage, classes, the search area, the theme. */
 function followLayers(map: MapLibre): Stop[] {
   let imageryShown = false;
+  const area = computed(() => store.question.value.filters.area);
   return [
-    effect(() => maplibre.setData(map, "area", maplibre.areaFeatures(store.question.value.filters.area))),
+    effect(() => maplibre.setData(map, "area", maplibre.areaFeatures(area.value))),
     effect(() => maplibre.setTheme(map, dark.value)),
     effect(() => {
       const { footprints: hits, coverage } = layers.value;
@@ -236,7 +247,7 @@ function followHeatMap(map: MapLibre): Stop {
         if (store.question.peek() !== question || !store.view.peek().heat) return;
         store.heatSearch.value = id;
         void calls.heatLegend(id).then((legend) => { store.heatRange.value = legend.range; }, () => undefined);
-        maplibre.setRaster(map, "heat", { tiles: [`searches/${id}/heatmap/{z}/{x}/{y}.png`] }, "classes-fill", 0.8);
+        maplibre.setRaster(map, "heat", { tiles: [`searches/${id}/heatmap/{z}/{x}/{y}.png?fade=true`] }, "classes-fill", store.heatOpacity.peek());
       },
       (error: unknown) => {
         updateView({ heat: false });
@@ -246,10 +257,51 @@ function followHeatMap(map: MapLibre): Stop {
   });
 }
 
+/** Show the probabilities of a classifier while its layer is switched on, and follow the sliders of both layers. */
+function followClassifier(map: MapLibre): Stop[] {
+  return [
+    effect(() => {
+      const shown = layer.value;
+      maplibre.setRaster(map, "layer", shown && { tiles: [`searches/${shown.search}/heatmap/{z}/{x}/{y}.png?colormap=${LAYER_COLORS}&rescale=0,1&fade=true`] }, "classes-fill", layerOpacity.peek());
+    }),
+    effect(() => maplibre.setRasterOpacity(map, "layer", layerOpacity.value)),
+    effect(() => maplibre.setRasterOpacity(map, "heat", store.heatOpacity.value)),
+  ];
+}
+
+const LAYER_COLORS = "viridis";
+const MOST_HANDLES = 120;
+
+/** Let the corners of the search area be dragged while it is edited. */
+function followEditing(map: MapLibre): Stop {
+  const active = computed(() => store.editingArea.value && !store.drawing.value);
+  return effect(() => {
+    const on = active.value;
+    const area = on ? store.question.peek().filters.area : null;
+    if (!area || area.type !== "Polygon" || area.coordinates.length !== 1 || area.coordinates[0]!.length > MOST_HANDLES) {
+      if (on) later(() => { store.editingArea.value = false; if (area) notify(t.errors.notEditable, undefined, true); });
+      return undefined;
+    }
+    const preview = (shown: Polygon): void => maplibre.setData(map, "area", maplibre.areaFeatures(shown));
+    const editing = editArea(map, area, { corner: t.map.corner, add: t.map.addCorner }, preview, (changed) => {
+      if (crossesItself(changed.coordinates[0]!)) {
+        notify(t.errors.areaCrosses, undefined, true);
+        return false;
+      }
+      const { tab } = store.view.peek();
+      updateFilters({ area: changed });
+      updateView({ tab });
+      return true;
+    });
+    return editing.stop;
+  });
+}
+
 function followDrawing(map: MapLibre): Stop {
   return effect(() => {
     const shape = store.drawing.value;
     if (!shape) return undefined;
+    if (shape === "measure") return measure(map, (line) => { store.measured.value = line; }, () => { store.drawing.value = null; }).stop;
     const preview = (area: Parameters<typeof maplibre.areaFeatures>[0]): void => maplibre.setData(map, "area", maplibre.areaFeatures(area ?? store.question.peek().filters.area));
     const drawing = draw(map, shape, preview, (area) => {
       store.drawing.value = null;
@@ -257,7 +309,7 @@ function followDrawing(map: MapLibre): Stop {
       const { tab } = store.view.peek();
       updateFilters({ area });
       updateView({ tab });
-    });
+    }, () => notify(t.errors.drawingCrosses, undefined, true));
     return drawing.stop;
   });
 }

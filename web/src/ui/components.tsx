@@ -2,10 +2,10 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { errorMessage } from "../api/http";
-import { formatNumber, formatPercent, t } from "../i18n";
+import { formatNumber, formatPercent, formatScore, t } from "../i18n";
 import { rampColor } from "../model/color";
 import type { Hit } from "../model/hit";
-import { byId, relativeScore, scoreRange, signedOut } from "../model/store";
+import { byId, isByClassifier, isLikely, relativeScore, scoreRange, signedOut } from "../model/store";
 
 type Children = ComponentChildren;
 
@@ -63,21 +63,33 @@ export function Popover(props: { label: string; button: Children; class?: string
   );
 }
 
-/** The number that a hit is ranked by, its colour, and whether it is a likely match. */
-export function ScoreBadge({ hit }: { hit: Hit }) {
-  const byProbability = hit.probability !== null && !(byId.value.has(hit.id) && scoreRange.value.of === "score");
-  // Without a calibration the order is all that is known.
-  const text = byProbability ? formatPercent(hit.probability!) : hit.probabilityReason ? t.card.rank(hit.rank) : (hit.score?.toFixed(2) ?? "");
+/**
+ * The one number of a hit: its probability where that is known and decides the order, its position where the model is not calibrated for
+ * its imagery, its similarity otherwise.
+ */
+export function ScoreBadge({ hit, rank }: { hit: Hit; rank?: number }) {
+  const isResult = byId.value.has(hit.id);
+  const byScore = isResult && scoreRange.value.of === "score" && !isByClassifier.value;
+  const likely = isLikely(hit);
+  const text = scoreText(hit, rank ?? hit.rank, byScore);
   if (!text) return null;
   const probability = hit.probability === null ? null : formatPercent(hit.probability);
-  const title = t.card.score(probability, hit.probabilityReason, hit.match ?? false, hit.score?.toFixed(3) ?? t.card.unknown);
+  const title = t.card.score(probability, hit.probabilityReason, likely, hit.score === null ? t.card.unknown : formatScore(hit.score));
   return (
-    <span class={`badge ${hit.match ? "match" : ""}`} title={title}>
-      <i style={{ background: rampColor(relativeScore(hit)) }} />
+    <span class={`badge ${likely ? "match" : ""}`} title={title}>
+      {isResult && <i style={{ background: rampColor(relativeScore(hit)) }} />}
       {text}
-      {hit.match && <span class="tick" aria-label={t.card.likelyMatch}>✓</span>}
+      {likely && <span class="tick" aria-label={t.card.likelyMatch}>✓</span>}
     </span>
   );
+}
+
+/** The number of a hit as text; see `ScoreBadge`. */
+export function scoreText(hit: Hit, rank: number, byScore: boolean): string {
+  if (isByClassifier.value && hit.score !== null) return formatPercent(hit.score);
+  if (hit.probability !== null && !byScore) return formatPercent(hit.probability);
+  if (hit.probabilityReason !== null && !byScore) return t.card.rank(rank);
+  return hit.score === null ? "" : formatScore(hit.score);
 }
 
 export function Field(props: { label: string; value?: Children; children: Children; hint?: string }) {

@@ -34,6 +34,16 @@ export const Bolt = icon(<path d="m11 3-6 8h4.500L9 17l6-8h-4.500z" />);
 export const Pin = icon(<><path d="M10 17s5-4.6 5-8.600A5 5 0 0 0 5 8.400C5 12.4 10 17 10 17z" /><circle cx="10" cy="8.4" r="1.7" /></>);
 export const Check = icon(<path d="m4.5 10.5 3.5 3.5 7.5-8" />);
 export const Trash = icon(<path d="M4 6h12M8 6V4h4v2m-6.5 0 .7 10h7.600l.7-10" />);
+export const Tag = icon(<><path d="M3.5 4.500v5l7 7 6-6-7-7h-5z" /><circle cx="7" cy="7.500" r="1" /></>);
+export const GridView = icon(<><rect x="3.500" y="3.500" width="5" height="5" rx="1" /><rect x="11.500" y="3.500" width="5" height="5" rx="1" /><rect x="3.500" y="11.500" width="5" height="5" rx="1" /><rect x="11.500" y="11.500" width="5" height="5" rx="1" /></>);
+export const Rows = icon(<path d="M3.500 5h13M3.500 10h13M3.500 15h13" />);
+export const Ruler = icon(<><path d="m3 13.500 10.500-10.500 3.500 3.500L6.500 17z" /><path d="m6 10.500 1.500 1.500m1-4 1.500 1.500m1-4 1.500 1.500" /></>);
+export const Bell = icon(<><path d="M5.500 13.500V9a4.500 4.500 0 0 1 9 0v4.500l1.500 1.500h-12z" /><path d="M8.500 17h3" /></>);
+export const Pause = icon(<path d="M7 5v10M13 5v10" />);
+export const Play = icon(<path d="M6.500 4.500v11l9-5.500z" />);
+export const Upload = icon(<path d="M10 12.500v-9m-3.500 3L10 3l3.500 3.500M3.500 13.500v3h13v-3" />);
+export const Edit = icon(<path d="m4 16 .8-3.500 8.500-8.500 2.700 2.700-8.500 8.500zM11.500 5.800l2.700 2.700" />);
+export const Undo = icon(<><path d="M4 8.500h8a4 4 0 0 1 0 8H8" /><path d="M7 5 3.500 8.500 7 12" /></>);
 export const Brand = () => (
   <svg viewBox="0 0 32 32" width="26" height="26" aria-hidden="true">
     <path d="M5 11.5 16 5.500l11 6-11 6z" fill="#ffb938" />

@@ -20,10 +20,12 @@ export const mapController = {
   bounds(): Polygon | null {
     if (!map) return null;
     const bounds = map.getBounds();
-    return rectangle([Math.max(-180, bounds.getWest()), Math.max(-90, bounds.getSouth())], [Math.min(180, bounds.getEast()), Math.min(90, bounds.getNorth())]);
+    const [west, east] = [bounds.getWest(), bounds.getEast()];
+    const whole = east - west >= 360;
+    return rectangle([whole ? -180 : west, Math.max(-90, bounds.getSouth())], [whole ? 180 : east, Math.min(90, bounds.getNorth())]);
   },
-  fitBox(box: [number, number, number, number]): void {
-    if (map) fit(map, box);
+  fitBox(box: [number, number, number, number], maxZoom?: number): void {
+    if (map) fit(map, box, maxZoom);
   },
   fitFeatures(features: FeatureCollection<Polygon | MultiPolygon>): void {
     const box = unionBox(features.features.map(({ geometry }) => ({ box: boxOf(geometry) })));
