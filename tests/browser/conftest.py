@@ -183,10 +183,9 @@ def wait_for_results(page) -> None:
     page.wait_for_selector(f"{settled} .card, {failure}")
     errors = page.locator(failure).all_inner_texts()
     assert not errors, errors
-    # While the pointer is over the list, refined results wait for it to leave, or for this button.
-    held = page.get_by_role("button", name="Show the new results")
-    if held.count():
-        held.click()
+    # While the pointer is over the list, refined results wait for it to leave.
+    if page.locator(".results[data-refining=held]").count():
+        page.mouse.move(10, 10)
     page.wait_for_selector(".results[aria-busy=false][data-refining=fresh] .card")
     page.wait_for_function("() => !document.querySelector('.results-head .spinner')")
 

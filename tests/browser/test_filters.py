@@ -78,7 +78,7 @@ def test_dragging_across_the_date_histogram_filters_by_date(open_page, shot) -> 
     page.mouse.down()
     page.mouse.move(frame["x"] + frame["width"] * 0.03, frame["y"] + 10, steps=3)
     page.mouse.up()
-    page.wait_for_selector(".chip >> text=Feb 1, 2017")
+    page.wait_for_selector(".chip >> text=2017")
     wait_for_results(page)
     days = set(page.locator(".caption .num").all_inner_texts())
     assert days == {"Feb 16, 2017"}

@@ -47,7 +47,7 @@ function Tiles({ tiles, lon, lat, close }: { tiles: Hit[]; lon: number; lat: num
       </div>
       {tiles.length > 1 && <ul class="strip">{tiles.slice(1, 9).map((tile) => <li key={tile.id}><button type="button" aria-label={t.place.openDate(tile.id, formatDate(tile.time))} onClick={() => open(tile.id)}><Thumbnail id={tile.id} size={64} /><span>{tile.time ? tile.time.slice(2, 7) : "–"}</span></button></li>)}</ul>}
       <div class="row">
-        <button type="button" class={`button plus grow ${sign === 1 ? "on" : ""}`} onClick={() => toggleTileExample(first.id, 1)}><icons.Plus />{t.place.findMore}</button>
+        <button type="button" class={`button plus grow ${sign === 1 ? "on" : ""}`} onClick={() => { updateView({ tile: null }); toggleTileExample(first.id, 1); }}><icons.Plus />{t.place.findMore}</button>
         <button type="button" class={`button minus ${sign === -1 ? "on" : ""}`} aria-label={t.common.lessLikeThis} onClick={() => toggleTileExample(first.id, -1)}><icons.Minus />{t.common.less}</button>
       </div>
       {tiles.length > 1 && <button type="button" class="link" onClick={() => toggleExample({ kind: "point", lon, lat }, 1)}>{t.place.useAll(tiles.length)}</button>}

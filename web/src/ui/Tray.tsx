@@ -22,11 +22,9 @@ export function Tray() {
         {hasTiles && <button type="button" class="button" onClick={() => updateView({ tab: "labels", labels: null })}><icons.Tag />{t.tray.labelThese}</button>}
       </div>
       <p class="row wrap tray-state">
-        {refining.value === "waiting" || refining.value === "busy" ? <span role="status"><span class="spinner" aria-hidden="true" />{t.tray.updating}</span> : null}
-        {refining.value === "held" && <span role="status">{t.tray.held}</span>}
-        {refining.value === "fresh" && combined && <span class="combination">{strategy === "best" ? t.chips.matchAny : t.chips.matchTogether}</span>}
-        {refining.value === "fresh" && combined && <button type="button" class="link" onClick={() => updateQuestion({ strategy: strategy === "best" ? "average" : "best" })}>{strategy === "best" ? t.chips.changeToTogether : t.chips.changeToAny}</button>}
-        <span class="grow" />
+        {combined && <span class="combination">{strategy === "best" ? t.chips.matchAny : t.chips.matchTogether}</span>}
+        {combined && <button type="button" class="link" onClick={() => updateQuestion({ strategy: strategy === "best" ? "average" : "best" })}>{strategy === "best" ? t.chips.changeToTogether : t.chips.changeToAny}</button>}
+        <span class="grow" role="status">{refining.value === "held" ? t.tray.held : refining.value !== "fresh" && <><span class="spinner" aria-hidden="true" />{t.tray.updating}</>}</span>
         <button type="button" class="link" onClick={() => updateQuestion({ examples: [] })}>{t.tray.clear}</button>
       </p>
     </section>
