@@ -1,8 +1,10 @@
-"""From + and − on results to a classifier and its layer on the map."""
+"""From examples among the results to a classifier and its layer on the map."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.browser.conftest import wait_for_map, wait_for_results
@@ -11,26 +13,13 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def new_labels(page_name: str, url: str):
-    """Delete the collection of a test, before and after it."""
-    from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
-
-    def delete() -> None:
-        try:
-            with urlopen(Request(f"{url}labels/{page_name}", method="DELETE")):  # noqa: S310
-                pass
-        except HTTPError as error:
-            assert error.code == 404
-
-    delete()
-    yield page_name
-    delete()
-
-
-@pytest.fixture
-def page_name() -> str:
-    return "lake"
+def new_labels(url: str) -> Iterator[str]:
+    """The name of a collection that the test makes; it is deleted before and after."""
+    name = "lake"
+    with httpx2.Client() as http:
+        http.delete(f"{url}labels/{name}")
+        yield name
+        http.delete(f"{url}labels/{name}")
 
 
 def test_examples_become_labels_and_labels_a_layer_on_the_map(open_page, url: str, shot, new_labels: str) -> None:
@@ -44,7 +33,7 @@ def test_examples_become_labels_and_labels_a_layer_on_the_map(open_page, url: st
     page.get_by_role("button", name="Start labelling").click()
     page.get_by_role("heading", name="Does this tile show a lake?").wait_for()
     counts = page.locator(".label-counts")
-    assert "lake 2" in counts.inner_text()
+    counts.get_by_text("lake 2").wait_for()
     shot(page, "35-queue")
     # Yes, no, skip and undo, each by its key.
     seen = []

@@ -1,4 +1,4 @@
-"""Results are places: dates and scales of one spot are one result; sensors, order, table and starred places are one click away."""
+"""Results are places: dates and scales of one spot are one result. Sensors, order, table and stars."""
 
 import pytest
 
@@ -11,11 +11,14 @@ _CLIPBOARD = {"permissions": ["clipboard-read", "clipboard-write"]}
 def test_the_dates_of_a_place_are_one_result_with_a_strip_of_dates(open_page) -> None:
     page = open_page("#q=a+lake&sensor=sentinel2_l1c")
     wait_for_results(page)
-    boxes = page.evaluate("""async ids => {
+    boxes = page.evaluate(
+        """async ids => {
       const body = JSON.stringify({ ids: ids.map(String), limit: ids.length });
       const answer = await fetch("search", { method: "POST", headers: { "Content-Type": "application/json" }, body });
       return (await answer.json()).features.map(one => one.bbox);
-    }""", cards(page))
+    }""",
+        cards(page),
+    )
     for at, one in enumerate(boxes):
         for other in boxes[at + 1 :]:
             assert _shared(one, other) < 0.5, "two results show one place"
@@ -90,7 +93,7 @@ def test_results_are_sorted_by_date_and_shown_as_a_table(open_page, shot) -> Non
     shot(page, "32-table")
     wide, seen = page.locator(".results .scroller").evaluate("node => [node.scrollWidth, node.clientWidth]")
     assert wide <= seen, "the table is wider than its panel"
-    page.get_by_role("button", name="Open result 2").click()
+    page.get_by_role("button", name="Open result 2", exact=True).click()
     page.locator(".detail").wait_for()
     assert "layout=table" in page.evaluate("new Promise(done => setTimeout(() => done(location.hash), 400))")
 

@@ -359,6 +359,7 @@ export const de: Messages = {
     find: "Wandel suchen",
     finding: "Zeiträume werden verglichen",
     results: "Veränderte Orte",
+    largest: "Die größten Unterschiede zeigen",
     summary: (changed, compared) => `${count(changed, "Ort fällt", "Orte fallen")} auf, von ${compared}, die in beiden Zeiträumen zu sehen sind. Prüfen Sie sie: Jahreszeit oder Wolken können wie Wandel aussehen.`,
     compare: (before, after) => `Kachel ${before} vorher mit Kachel ${after} nachher vergleichen`,
     firstSeen: (day) => `Zuerst gesehen ${day}`,

@@ -355,6 +355,7 @@ export const en = {
     find: "Find changes",
     finding: "Comparing the periods",
     results: "Places that changed",
+    largest: "Show the largest differences",
     summary: (changed: number, compared: string): string => `${count(changed, "place stands out", "places stand out")} of ${compared} seen in both periods. Check them: a season or a cloud can look like a change.`,
     compare: (before: number, after: number): string => `Compare tile ${before} before with tile ${after} after`,
     firstSeen: (day: string): string => `First seen ${day}`,

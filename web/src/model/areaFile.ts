@@ -56,12 +56,17 @@ function polygonsOf(value: unknown): Position[][][] {
   }
 }
 
+/** The contents of all elements of a name. A DOMParser would do the same, but its reports of errors violate the page's content policy. */
+const contents = (text: string, name: string): string[] =>
+  [...text.matchAll(new RegExp(`<(?:\\w+:)?${name}\\b[^>]*>([\\s\\S]*?)</(?:\\w+:)?${name}\\s*>`, "g"))].map(([, inner]) => inner!);
+
 function fromKml(text: string, name: string): Position[][][] {
-  const document = new DOMParser().parseFromString(text, "application/xml");
-  if (document.getElementsByTagName("parsererror").length) throw new Error(t.errors.areaFormat(name));
-  const rings = (node: Element, boundary: string): Position[][] =>
-    [...node.getElementsByTagNameNS("*", boundary)].flatMap((one) => [...one.getElementsByTagNameNS("*", "coordinates")]).map(({ textContent }) => closed(coordinates(textContent ?? ""))).filter((ring) => ring.length > 3);
-  return [...document.getElementsByTagNameNS("*", "Polygon")].map((node) => [...rings(node, "outerBoundaryIs"), ...rings(node, "innerBoundaryIs")]).filter((polygon) => polygon.length > 0);
+  const kml = text.replace(/<!--[\s\S]*?-->/g, "");
+  const found = contents(kml, "Polygon");
+  if (found.length !== (kml.match(/<(?:\w+:)?Polygon\b/g)?.length ?? 0) || !/<\/(?:\w+:)?kml\s*>/.test(kml)) throw new Error(t.errors.areaFormat(name));
+  const rings = (polygon: string, boundary: string): Position[][] =>
+    contents(polygon, boundary).flatMap((one) => contents(one, "coordinates")).map((one) => closed(coordinates(one))).filter((ring) => ring.length > 3);
+  return found.map((polygon) => [...rings(polygon, "outerBoundaryIs"), ...rings(polygon, "innerBoundaryIs")]).filter((polygon) => polygon.length > 0);
 }
 
 /** "lon,lat[,height]" separated by spaces. */

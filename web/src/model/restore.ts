@@ -1,14 +1,16 @@
 // Turns the body of a saved search back into a question.
 import { t } from "../i18n";
-import { type Area, type Body, EMPTY, type Example, keyOf, NO_FILTERS, type Part, type Question } from "./question";
+import { type Area, type Body, EMPTY, type Example, type Filters, keyOf, NO_FILTERS, type Part, type Question } from "./question";
 
 /** Read a body that `toBody` wrote. Text, filters and limits that the link holds come from `linked`. */
 export function fromBody(body: Body, linked: Question = EMPTY): Question {
   const semantic = (body["semantic"] ?? {}) as Record<string, unknown>;
   const positive = listOf(semantic["positive"]);
   const hasText = (example: Record<string, unknown>): boolean => "text" in example;
-  const main = semantic["classifier"] ?? semantic["text"] ?? body["q"] ?? (linked.text ? positive.find(hasText)?.["text"] : undefined);
-  const others = positive.filter((example) => semantic["text"] !== undefined || !linked.text || example !== positive.find(hasText));
+  // One description alone is what the search box holds.
+  const inBox = linked.text || (positive.length === 1 && semantic["text"] === undefined) ? positive.find(hasText) : undefined;
+  const main = semantic["classifier"] ?? semantic["text"] ?? body["q"] ?? inBox?.["text"];
+  const others = positive.filter((example) => semantic["text"] !== undefined || example !== inBox);
   const texts = [main ?? []].flat().map(String);
   return {
     ...EMPTY,
@@ -16,9 +18,23 @@ export function fromBody(body: Body, linked: Question = EMPTY): Question {
     textWeight: linked.textWeight,
     examples: [...others.flatMap((example) => exampleOf(example, 1)), ...negatives(semantic, linked).flatMap((example) => exampleOf(example, -1))],
     strategy: semantic["strategy"] === "best" ? "best" : "average",
-    filters: { ...NO_FILTERS, ...linked.filters, area: (body["intersects"] as Area | undefined) ?? linked.filters.area },
+    filters: { ...(linked === EMPTY ? filtersOf(body) : linked.filters), area: (body["intersects"] as Area | undefined) ?? linked.filters.area },
     group: linked.group,
     limit: linked.limit,
+  };
+}
+
+/** The filters of a body that no link accompanies. */
+function filtersOf(body: Body): Filters {
+  const [from, to] = typeof body["datetime"] === "string" ? body["datetime"].split("/") : [];
+  const day = (time: string | undefined): string => (time && time !== ".." ? time.slice(0, 10) : "");
+  const names = (name: string): string[] => (Array.isArray(body[name]) ? body[name].map(String) : []);
+  const args = (body["filter"] as { args?: unknown[] } | undefined)?.args;
+  return {
+    ...NO_FILTERS,
+    from: day(from), to: day(to),
+    collections: names("collections"), sensors: names("sensors"), classifiers: names("classifiers"),
+    cloud: typeof args?.[1] === "number" ? args[1] : null,
   };
 }
 

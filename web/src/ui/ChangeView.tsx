@@ -34,13 +34,14 @@ export function ChangeView() {
     setResult(next);
   };
   const put = (part: Partial<Form>): void => setForm({ ...form, ...part });
-  const find = async (): Promise<void> => {
+  /** Find changes that stand out, or with a least z of 0 the largest differences, whether they do or not. */
+  const find = async (leastZ?: number): Promise<void> => {
     show({ state: "busy" });
     const { area, collections, sensors, cloud, classifiers } = question.value.filters;
     const filters = filterMembers({ area, collections, sensors, cloud, classifiers, from: "", to: "" });
     const sentences = { ...(form.was.trim() ? { was: form.was.trim() } : {}), ...(form.now.trim() ? { now: form.now.trim() } : {}) };
     try {
-      show({ state: "done", value: await calls.changes({ ...filters, before: `../${form.until}`, after: `${form.from}/..`, ...sentences, limit: 60 }) });
+      show({ state: "done", value: await calls.changes({ ...filters, before: `../${form.until}`, after: `${form.from}/..`, ...sentences, ...(leastZ === undefined ? {} : { min_z: leastZ }), limit: 60 }) });
     } catch (error) {
       show({ state: "failed", reason: errorMessage(error) });
     }
@@ -61,16 +62,17 @@ export function ChangeView() {
       </form>
       {result.state === "busy" && <Loading what={t.change.finding} />}
       {result.state === "failed" && <ErrorMessage reason={result.reason} retry={() => void find()} />}
-      {result.state === "done" && <Found changes={result.value} />}
+      {result.state === "done" && <Found changes={result.value} showAll={() => void find(0)} />}
     </div>
   );
 }
 
-function Found({ changes }: { changes: calls.Changes }) {
+function Found({ changes, showAll }: { changes: calls.Changes; showAll: () => void }) {
   const download = (): void => saveFile(new Blob([JSON.stringify(changes)], { type: "application/geo+json" }), "changes.geojson");
   return (
     <section aria-label={t.change.results}>
       <div class="row"><p class="grow" role="status">{t.change.summary(changes.changed, formatNumber(changes.compared))}</p>{changes.features.length > 0 && <button type="button" class="button" onClick={download}><icons.Download />GeoJSON</button>}</div>
+      {!changes.features.length && <button type="button" class="button" onClick={showAll}>{t.change.largest}</button>}
       <ul class="changes">
         {changes.features.map(({ geometry, properties: one }) => (
           <li key={one.tile_after}>

@@ -62,6 +62,12 @@ export function SearchBar() {
     setActive(-1);
     searchText(value);
   };
+  const submit = (): void => {
+    const at = coordinatesOf(text);
+    if (active >= 0) choose(active);
+    else if (at) goTo({ name: text.trim(), region: "", ...at });
+    else search(text);
+  };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
@@ -74,7 +80,7 @@ export function SearchBar() {
     }
   };
   return (
-    <form class="search" role="search" onSubmit={(event) => { event.preventDefault(); if (active >= 0) choose(active); else if (coordinatesOf(text) && towns[0]) goTo(towns[0]); else search(text); }}>
+    <form class="search" role="search" onSubmit={(event) => { event.preventDefault(); submit(); }}>
       <div class="search-box" onFocusOut={(event) => { if (!event.currentTarget.contains(event.relatedTarget as Node)) { setOpen(false); setActive(-1); } }}>
         <icons.Search />
         <input

@@ -1,0 +1,37 @@
+"""Change between two periods, with both pictures of each place."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def test_places_that_differ_between_two_periods_are_compared(open_page, shot) -> None:
+    page = open_page("#tab=change")
+    page.get_by_label("Before (until)").fill("2017-06-30")
+    page.get_by_label("After (from)").fill("2017-07-01")
+    page.get_by_label("It is now").fill("dry fields")
+    page.get_by_role("button", name="Find changes").click()
+    found = page.get_by_label("Places that changed")
+    found.get_by_text("seen in both periods").wait_for()
+    # The same season is compared: whether any place stands out is not what this test is about.
+    largest = found.get_by_role("button", name="Show the largest differences")
+    if largest.count():
+        largest.click()
+    found.locator(".changes li").first.wait_for()
+    found.locator(".changes button").first.click()
+    page.get_by_label("Compare two tiles").wait_for()
+    page.wait_for_function("() => document.querySelectorAll('.swipe .picture.seen').length === 2")
+    shot(page, "44-change")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Archive", exact=True).click()
+    page.get_by_role("button", name="Change", exact=True).click()
+    assert page.get_by_label("It is now").input_value() == "dry fields", "what was asked is lost"
+
+
+def test_a_period_without_scenes_says_so(open_page) -> None:
+    page = open_page("#tab=change", settle=False)
+    page.get_by_label("Before (until)").fill("1999-12-31")
+    page.get_by_label("After (from)").fill("2000-01-01")
+    page.get_by_label("It was").fill("a forest")
+    page.get_by_role("button", name="Find changes").click()
+    page.get_by_role("alert").get_by_text("before").wait_for()
