@@ -161,3 +161,34 @@ def test_without_an_archive_the_page_says_what_to_do_and_continues_when_there_is
     shutil.copytree(archive, place)
     # The server loads the model now: as long as a server may take to start.
     page.wait_for_selector(".examples button", timeout=START_TIMEOUT_S * 1000)
+
+
+def test_a_server_that_goes_away_and_comes_back_is_asked_again(open_page) -> None:
+    page = open_page()
+    search(page, "a lake")
+    page.route("**/search", lambda route: route.abort())
+    page.route("**/healthz", lambda route: route.abort())
+    page.fill("#q", "a village")
+    page.keyboard.press("Enter")
+    page.get_by_text("The server does not answer.").wait_for()
+    page.unroute("**/search")
+    page.unroute("**/healthz")
+    page.get_by_text("The server does not answer.").wait_for(state="detached")
+    wait_for_results(page)
+    assert page.input_value("#q") == "a village"
+
+
+def test_an_archive_that_has_changed_under_the_page_is_noticed(open_page) -> None:
+    page = open_page()
+    page.wait_for_selector(".examples button")
+
+    def later(route) -> None:
+        response = route.fetch()
+        body = response.json()
+        for item in body["features"]:
+            item["properties"]["bandsight:generation"] += 1
+        route.fulfill(response=response, json=body)
+
+    page.route("**/search", later)
+    with page.expect_request("**/overview"):
+        search(page, "a lake")

@@ -25,6 +25,12 @@ export function whenUnauthorized(act: () => void): void {
   onUnauthorized = act;
 }
 
+let onUnreachable = (): void => undefined;
+/** Set what happens when the server does not answer at all. */
+export function whenUnreachable(act: () => void): void {
+  onUnreachable = act;
+}
+
 export async function request(path: string, init: RequestInit, { signal, timeoutMs = TIMEOUT_MS }: Options = {}): Promise<Response> {
   const limit = AbortSignal.timeout(timeoutMs);
   let response: Response;
@@ -33,6 +39,7 @@ export async function request(path: string, init: RequestInit, { signal, timeout
   } catch (error) {
     if (signal?.aborted) throw error;
     if (limit.aborted) throw new RequestError(t.errors.timeout(Math.round(timeoutMs / 1000)), 0);
+    onUnreachable();
     throw new RequestError(t.errors.unreachable, 0);
   }
   if (response.status === UNAUTHORIZED) {

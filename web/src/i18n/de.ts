@@ -64,6 +64,7 @@ export const de: Messages = {
     timeout: (seconds) => `Keine Antwort innerhalb von ${seconds} Sekunden.`,
     signedOut: "Ihre Sitzung ist abgelaufen. Melden Sie sich an, um fortzufahren.",
     unreachable: "Der Server ist nicht erreichbar.",
+    reconnecting: "Der Server antwortet nicht. Die Seite macht weiter, sobald er es tut.",
     badResponse: "Die Antwort ist unvollständig oder kein gültiges JSON.",
     status: (status, text) => `Der Server antwortete ${status} ${text}`.trim() + ".",
     imageTooLarge: (name, size, limit) => `${name} hat ${formatNumber(size)} MB. Erlaubt sind ${limit} MB.`,

@@ -60,6 +60,7 @@ export const en = {
     timeout: (seconds: number): string => `No response within ${seconds} seconds.`,
     signedOut: "Your session has ended. Sign in to continue.",
     unreachable: "Cannot reach the server.",
+    reconnecting: "The server does not answer. The page continues when it does.",
     badResponse: "The response is incomplete or not valid JSON.",
     status: (status: number, text: string): string => `The server returned ${status} ${text}`.trim() + ".",
     imageTooLarge: (name: string, size: number, limit: number): string => `${name} is ${size} MB. The limit is ${limit} MB.`,

@@ -162,6 +162,12 @@ export function cancelSearch(): void {
   store.status.value = { state: "failed", reason: t.errors.stopped };
 }
 
+/** Where results come from a later commit than the page knows, or from another archive, its overview is loaded again. */
+function noticeCommit(hit: Hit | undefined): void {
+  const generation = hit?.properties["bandsight:generation"];
+  if (typeof generation === "number" && store.overview.value && generation !== store.overview.value.generation) void loadOverview();
+}
+
 /** Send the current question to the server. */
 export async function runSearch(): Promise<void> {
   running?.abort();
@@ -199,6 +205,7 @@ export async function runSearch(): Promise<void> {
     };
     const results = await calls.search(toBody(question), question.limit, (page) => show(page, false), { signal: controller.signal }, wantsMore(question));
     show(results, true);
+    noticeCommit(results.hits[0]);
   } catch (error) {
     if (controller.signal.aborted || isAbort(error)) return;
     store.status.value = { state: "failed", reason: errorMessage(error) };

@@ -1,7 +1,7 @@
 // Signing in and out. The key itself is never stored: the server exchanges it for a cookie that scripts cannot read.
 import { batch } from "@preact/signals";
 import * as calls from "../api/calls";
-import { whenUnauthorized } from "../api/http";
+import { whenUnauthorized, whenUnreachable } from "../api/http";
 import { loadOverview, notifyError, runSearch, start } from "./actions";
 import * as store from "./store";
 
@@ -9,8 +9,29 @@ import * as store from "./store";
 const next = store.signedOut.value ? new URLSearchParams(location.hash.slice(1)).get("next") : null;
 let started = false;
 
+const RETRY_MS = 2000;
+/** Where the server lives but a request keeps failing, it is not asked for ever. */
+const MOST_RETRIES = 5;
+let retries = 0;
+let watching = false;
+
+/** Wait until the server answers again, then load what failed in the meantime. */
+async function waitForServer(): Promise<void> {
+  if (watching) return;
+  watching = true;
+  store.offline.value = true;
+  while (!(await fetch("healthz").then(({ ok }) => ok, () => false))) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  watching = false;
+  store.offline.value = false;
+  if (retries++ >= MOST_RETRIES) return;
+  if (store.overview.value === null) await loadOverview();
+  if (store.status.value.state === "failed") await runSearch();
+  if (store.status.value.state === "done") retries = 0;
+}
+
 /** Start the page, or wait for the key. */
 export function begin(): void {
+  whenUnreachable(() => void waitForServer());
   whenUnauthorized(() => { store.signedOut.value = true; });
   if (store.signedOut.value) return;
   started = true;

@@ -39,6 +39,8 @@ export const overviewError = signal<{ text: string; status: number } | null>(nul
 export const signedOut = signal(document.getElementById("app")?.hasAttribute("data-sign-in") ?? false);
 /** Whether this browser has signed in, and can therefore sign out. */
 export const canSignOut = signal(false);
+/** Whether the server does not answer at present. */
+export const offline = signal(false);
 export const helpOpen = signal(false);
 export const toast = signal<{ text: string; undo?: () => void; isError?: boolean } | null>(null);
 /** Why imagery is missing on the map. */

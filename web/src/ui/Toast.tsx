@@ -1,7 +1,7 @@
 // A short message about the last action, with Undo where it can be undone.
 import { useEffect } from "preact/hooks";
 import { t } from "../i18n";
-import { toast } from "../model/store";
+import { offline, toast } from "../model/store";
 
 const SHORT_MS = 4000;
 const LONG_MS = 9000;
@@ -15,6 +15,7 @@ export function Toast() {
   }, [message]);
   return (
     <div class="toasts" role="status" aria-live="polite">
+      {offline.value && <div class="toast bad"><span class="spinner" aria-hidden="true" />{t.errors.reconnecting}</div>}
       {message && <div class={`toast ${message.isError ? "bad" : ""}`}><span>{message.text}</span>{message.undo && <button type="button" class="link" onClick={() => { toast.value = null; message.undo!(); }}>{t.common.undo}</button>}</div>}
     </div>
   );
