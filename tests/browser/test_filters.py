@@ -89,6 +89,18 @@ def test_dragging_across_the_date_histogram_filters_by_date(open_page, shot) -> 
     )
 
 
+def test_the_time_slider_filters_by_keyboard(open_page) -> None:
+    page = open_page("#q=farmland&sensor=sentinel2_l1c")
+    wait_for_results(page)
+    first = page.get_by_role("slider", name="First period")
+    first.press("ArrowRight")
+    page.wait_for_selector(".chip >> text=2017")
+    wait_for_results(page)
+    assert "Feb 16, 2017" not in page.locator(".caption .num").all_inner_texts()
+    first.press("ArrowLeft")
+    page.wait_for_selector(".chip >> text=2017", state="detached")
+
+
 def test_sensors_and_collections_are_chips(open_page, shot) -> None:
     page = open_page()
     search(page, "fields")

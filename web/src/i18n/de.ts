@@ -220,7 +220,9 @@ export const de: Messages = {
     date: "Datum",
     allDates: "alle Daten",
     dragDates: "ziehen zum Filtern",
-    dateHistogram: (unit, from, to) => `Ergebnisse je ${unit}, ${from} bis ${to}. Mit der Tastatur filtern Sie über die Daten unter Filter.`,
+    firstPeriod: "Erster Zeitraum",
+    lastPeriod: "Letzter Zeitraum",
+    dateHistogram: (unit, from, to) => `Ergebnisse je ${unit}, ${from} bis ${to}. Mit der Tastatur filtern Sie über die Regler darunter.`,
   },
 
   tray: {

@@ -216,7 +216,9 @@ export const en = {
     date: "Date",
     allDates: "all dates",
     dragDates: "drag to filter",
-    dateHistogram: (unit: string, from: string, to: string): string => `Results by ${unit}, ${from} to ${to}. To filter by keyboard, use the dates under Filters.`,
+    firstPeriod: "First period",
+    lastPeriod: "Last period",
+    dateHistogram: (unit: string, from: string, to: string): string => `Results by ${unit}, ${from} to ${to}. To filter by keyboard, use the sliders below.`,
   },
 
   tray: {

@@ -98,7 +98,30 @@ export function DateHistogram() {
         {archiveCounts.map((count, bin) => count > 0 && <rect key={`h${bin}`} x={bin + 0.1} width={0.8} y={18.6} height={1.4} class="held" />)}
         {bars(counts, (bin) => (bin + 1 <= low || bin >= high ? "var(--bar-off)" : "var(--bar)"))}
       </svg>
+      <TimeSlider bins={bins} low={Math.floor(low)} end={Math.ceil(high)} preview={setDragged} />
       <Axis bins={bins} />
+    </div>
+  );
+}
+
+/** The first and the last period as two thumbs on one track; the filter changes when a thumb is let go. */
+function TimeSlider({ bins, low, end, preview }: { bins: TimeBins; low: number; end: number; preview: (range: [number, number] | null) => void }) {
+  const apply = (first: number, last: number): void => {
+    preview(null);
+    const all = first === 0 && last === bins.count - 1;
+    updateFilters(all ? { from: "", to: "" } : { from: firstDay(bins.begin(first)), to: lastDay(bins.begin(last + 1) - 1) });
+  };
+  const last = Math.max(low, end - 1);
+  const thumb = (label: string, value: number, limits: (next: number) => [number, number]) => (
+    <input type="range" aria-label={label} aria-valuetext={bins.name(value)} min={0} max={bins.count - 1} step={1} value={value}
+      onInput={(event) => { const [from, to] = limits(Number(event.currentTarget.value)); preview([from, to + 1]); }}
+      onChange={(event) => apply(...limits(Number(event.currentTarget.value)))} />
+  );
+  if (bins.count < 2) return null;
+  return (
+    <div class="range-pair">
+      {thumb(t.results.firstPeriod, low, (next) => [Math.min(next, last), last])}
+      {thumb(t.results.lastPeriod, last, (next) => [low, Math.max(next, low)])}
     </div>
   );
 }
