@@ -271,6 +271,7 @@ export const de: Messages = {
     download: "Labels als GeoJSON herunterladen",
     confirmDelete: (name, value) => `${name} mit ${labels(value)} und allen Klassifikatoren löschen? Das lässt sich nicht rückgängig machen.`,
     deleted: (name) => `${name} gelöscht`,
+    anonymous: "anonym",
     annotator: "Ihr Name, bei jedem Label gespeichert",
     none: "ohne",
     skipped: "übersprungen",

@@ -267,6 +267,7 @@ export const en = {
     download: "Download the labels as GeoJSON",
     confirmDelete: (name: string, value: number): string => `Delete ${name} with its ${count(value, "label", "labels")} and classifiers? This cannot be undone.`,
     deleted: (name: string): string => `${name} deleted`,
+    anonymous: "anonymous",
     annotator: "Your name, kept with each label",
     none: "without",
     skipped: "skipped",

@@ -34,7 +34,7 @@ export function Bookmarks() {
     notify(t.bookmarks.saved);
   };
   return (
-    <Popover label={t.bookmarks.label} class="icon-button" side="right" button={<><icons.Star />{starred > 0 && <span class="count" aria-hidden="true">{starred}</span>}</>}>
+    <Popover label={t.bookmarks.label} class="icon-button" side="right" button={<><icons.Star />{starred > 0 && <span class="count" data-count={starred} />}</>}>
       {(close) => (
         <div>
           <h2>{t.bookmarks.title}</h2>

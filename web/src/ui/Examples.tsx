@@ -31,7 +31,7 @@ export function Examples() {
     toggleExample({ kind: "text", text: description }, sign);
   };
   return (
-    <Popover label={t.examples.label} class="button" side="right" wide button={<><icons.Sliders /><span class="wide-only">{t.examples.button}</span>{examples.length > 0 && <span class="count" aria-hidden="true">{examples.length}</span>}</>}>
+    <Popover label={t.examples.label} class="button" side="right" wide button={<><icons.Sliders /><span class="wide-only">{t.examples.button}</span>{examples.length > 0 && <span class="count" data-count={examples.length} />}</>}>
       {() => (
         <div class="mix">
           <h2>{t.examples.title}</h2>

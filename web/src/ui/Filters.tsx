@@ -22,7 +22,7 @@ export function Filters() {
     if (area) updateFilters({ area });
   };
   return (
-    <Popover label={t.filters.label} side="right" wide button={<><icons.Funnel /><span class="wide-only">{t.filters.label}</span>{active > 0 && <span class="count" aria-hidden="true">{active}</span>}</>}>
+    <Popover label={t.filters.label} side="right" wide button={<><icons.Funnel /><span class="wide-only">{t.filters.label}</span>{active > 0 && <span class="count" data-count={active} />}</>}>
       {(close) => (
         <div class="filters">
           <Field label={t.filters.area}>

@@ -112,7 +112,7 @@ function Collection({ name }: { name: string }) {
           <Counts details={details} />
           <QueueView classes={Object.keys(details.classes)} sentences={details.classes} />
           <ClassifierPanel details={details} />
-          <label class="field annotator"><span class="field-head">{t.labels.annotator}</span><input value={annotator.value} maxLength={100} placeholder="anonymous" onChange={(event) => setAnnotator(event.currentTarget.value)} /></label>
+          <label class="field annotator"><span class="field-head">{t.labels.annotator}</span><input value={annotator.value} maxLength={100} placeholder={t.labels.anonymous} onChange={(event) => setAnnotator(event.currentTarget.value)} /></label>
         </>
       )}
     </>
