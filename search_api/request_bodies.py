@@ -19,7 +19,7 @@ from search_api.caller import caller_of_request
 from search_api.decoding import begin_decoding
 from search_api.middleware.access import lacks_scope
 from search_api.policies import Scope
-from search_api.request_work import RequestWork
+from search_api.request_work import RequestWork, check_commas
 from search_api.settings import ApiSettings
 
 _Body = TypeVar("_Body", bound=BaseModel)
@@ -57,6 +57,10 @@ def body_of(model: type[_Body], set_images: ImageSetter) -> Callable[[Request], 
         set_images: Adds the images of a form to the body.
     """
 
+    def parse(data: bytes, request: Request) -> Any:
+        check_commas(data, request.app.state.settings)
+        return _json(data)
+
     def validate(values: Any, request: Request) -> tuple[_Body, int]:
         try:
             body = model.model_validate(values)
@@ -79,7 +83,7 @@ def body_of(model: type[_Body], set_images: ImageSetter) -> Callable[[Request], 
         elif media_type == _JSON or (media_type.startswith("application/") and media_type.endswith("+json")):
             # Large ones would hold up the event loop, and with it everybody.
             data = await request.body()
-            values = await run_in_threadpool(_json, data) if len(data) > _LARGE_BYTES else _json(data)
+            values = await run_in_threadpool(parse, data, request) if len(data) > _LARGE_BYTES else _json(data)
         elif not media_type and not await request.body():
             raise QueryError("body: missing; this route needs it")
         else:

@@ -8,7 +8,23 @@ from bandsight.errors import QueryError
 from search_api.settings import RequestSettings
 
 _SENTENCES = frozenset({"text", "labels"})
+# Between its numbers, and behind it.
+_COMMAS_OF_VERTEX = 3
 _PICTURE, _DATA, _COORDINATES = "image", "data", "coordinates"
+
+
+def check_commas(data: bytes, limits: RequestSettings) -> None:
+    """Refuse JSON that must hold too many values, before it is parsed: each has a comma behind it, or ends a list.
+
+    Raises:
+        QueryError: It does.
+    """
+    most = limits.max_values + limits.max_characters + _COMMAS_OF_VERTEX * limits.max_vertices
+    if (found := data.count(b",")) > most:
+        raise QueryError(
+            f"body: found {found:,} commas, so more values than the {limits.max_values:,} that are allowed in all; "
+            "split it into several requests"
+        )
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 # Connections of one address, as a share of all.
 _SHARE = 2
 _HEALTH_S = 300
+_SWITCH_S = 0.0005
 _SETTINGS = "BANDSIGHT_WORKER_SETTINGS"
 _FILES_BESIDE = 200
 
@@ -182,8 +184,7 @@ def serve(settings: ApiSettings, service: Service | None) -> None:
         service: An open archive and model, which the caller closes; None to open the archive when it exists, or with
             several workers, in each of them.
     """
-    _log_as(settings)
-    raise_file_limit()
+    _prepare(settings)
     if settings.workers == 1:
         Server(ServerConfig(create_app(settings, service), settings)).run()
         return
@@ -200,8 +201,7 @@ def worker_app() -> FastAPI:
     settings = ApiSettings.model_validate_json(os.environ[_SETTINGS])
     if key := os.environ.get("BANDSIGHT_KEY"):
         settings = ApiSettings(**settings.model_dump(exclude_unset=True, exclude={"key"}), key=key)  # type: ignore[arg-type]
-    _log_as(settings)
-    raise_file_limit()
+    _prepare(settings)
     app = create_app(settings)
     _WORKER_APP[:] = [app]
     freeze_gc()
@@ -217,7 +217,11 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _log_as(settings: ApiSettings) -> None:
+def _prepare(settings: ApiSettings) -> None:
+    """Set up this process."""
+    raise_file_limit()
+    # A search takes the interpreter's lock many times. Beside a thread that keeps it, each time waits so long.
+    sys.setswitchinterval(_SWITCH_S)
     audit = None if settings.audit_file is None else str(settings.audit_file)
     set_up_logging(settings.log_format, settings.log_level, access_log=settings.access_log, audit_file=audit)
 

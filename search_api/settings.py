@@ -89,9 +89,9 @@ class RequestSettings(_Settings):
     """Most sentences."""
     max_characters: int = Field(default=64_000, gt=0)
     """Most characters of all its sentences."""
-    max_values: int = Field(default=100_000, gt=0)
+    max_values: int = Field(default=50_000, gt=0)
     """Most numbers, names and other values of a JSON body."""
-    max_vertices: int = Field(default=50_000, gt=0)
+    max_vertices: int = Field(default=20_000, gt=0)
     """Most vertices of all its geometries."""
     max_pictures: int = Field(default=8, gt=0)
     """Most pictures."""

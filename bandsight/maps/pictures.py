@@ -15,7 +15,7 @@ from rasterio.io import MemoryFile
 from rasterio.transform import from_bounds
 from rio_tiler.colormap import cmap
 
-from bandsight.maps.rasterize import Canvas
+from bandsight.maps.rasterize import Canvas, strips
 
 ColorMap = Literal["magma", "inferno", "plasma", "viridis", "cividis"]
 """Perceptually uniform colour maps (matplotlib's, by way of rio-tiler)."""
@@ -40,10 +40,13 @@ def png(values: NDArray[np.float32], extent: tuple[float, float], colors: ColorM
         fade: Whether a value is the more transparent the lower it is.
     """
     low, high = extent
-    seen = np.isfinite(values)
-    share = np.where(seen, (values - low) / (high - low), 0)
-    level = np.clip(share * (_STEPS - 1), 0, _STEPS - 1).round().astype(np.uint8)
-    return _indexed(np.where(seen, np.maximum(level, 1), 0), _faded(colors) if fade else _table(colors))
+    levels = np.zeros(values.shape, np.uint8)
+    for rows in strips(values.shape):
+        seen = np.isfinite(values[rows])
+        share = np.where(seen, (values[rows] - low) / (high - low), 0)
+        level = np.clip(share * (_STEPS - 1), 0, _STEPS - 1).round().astype(np.uint8)
+        levels[rows] = np.where(seen, np.maximum(level, 1), 0)
+    return _indexed(levels, _faded(colors) if fade else _table(colors))
 
 
 def overlay(cells: NDArray[np.float32], extent: tuple[float, float], colors: ColorMap, size: int) -> bytes:
@@ -82,7 +85,9 @@ def classes_png(classes: NDArray[np.uint8], legend_of: Sequence[str] = ()) -> by
 
 def geotiff(values: NDArray[np.float32], canvas: Canvas, description: str, tags: dict[str, str]) -> bytes:
     """Return values as a GeoTIFF, float32, with `NODATA` where there are none."""
-    data = np.where(np.isfinite(values), values, np.float32(NODATA)).astype(np.float32)
+    data = np.empty(values.shape, np.float32)
+    for rows in strips(values.shape):
+        data[rows] = np.where(np.isfinite(values[rows]), values[rows], np.float32(NODATA))
     return _geotiff(data, canvas, NODATA, description, tags, None)
 
 
@@ -162,7 +167,7 @@ def _class_table() -> NDArray[np.uint8]:
 
 
 def _indexed(levels: NDArray[np.integer], table: NDArray[np.uint8]) -> bytes:
-    picture = Image.fromarray(levels.astype(np.uint8))
+    picture = Image.fromarray(levels.astype(np.uint8, copy=False))
     picture.putpalette(table[:, :3].tobytes(), "RGB")
     out = io.BytesIO()
     picture.save(out, "PNG", transparency=table[:, 3].tobytes(), compress_level=1)

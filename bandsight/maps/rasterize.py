@@ -1,6 +1,7 @@
 """Paints boxes on a grid of pixels, in degrees or Web Mercator; where boxes overlap, the greatest value counts."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -20,8 +21,9 @@ _SIDE = 1024
 _HALF_M = math.pi * 6_378_137.0
 MAX_MERCATOR_LAT = 85.051128779806592
 _TURN = 360.0
-# Pixels painted at a time: 8 bytes each, and some more.
-_PIXELS = 1 << 22
+# Pixels painted at a time, some 50 bytes each: a large picture needs little memory beside itself, and between its parts
+# other threads run.
+_PIXELS = 1 << 20
 # Pixels of a rectangle that is painted on its own.
 _LARGE = 1 << 12
 
@@ -132,8 +134,10 @@ class Canvas:
             cols = _span((left - west) / step_x, (right - west) / step_x, self.width)
             rows = _span((north - high) / step_y, (north - low) / step_y, self.height)
             _fill(out, self.width, cols, rows, values[boxes.at[near]])
-        out[np.isneginf(out)] = np.nan
-        return out.reshape(self.height, self.width)
+        grid = out.reshape(self.height, self.width)
+        for strip in strips(grid.shape):
+            grid[strip][np.isneginf(grid[strip])] = np.nan
+        return grid
 
     def _near(self, boxes: TileBoxes, turn: float) -> NDArray[np.intp]:
         """Return which boxes, moved by a turn, meet the canvas."""
@@ -149,6 +153,14 @@ class Canvas:
 
     def _y(self, lats: NDArray[np.float64]) -> NDArray[np.float64]:
         return lats if self.crs == "EPSG:4326" else _mercator(lats)
+
+
+def strips(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield the rows of a picture in strips of limited size."""
+    height, width = shape
+    step = max(1, _PIXELS // max(1, width))
+    for top in range(0, height, step):
+        yield slice(top, top + step)
 
 
 def _mercator(lats: NDArray[np.float64]) -> NDArray[np.float64]:
