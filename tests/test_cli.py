@@ -493,6 +493,7 @@ def test_a_contact_sheet_names_probability_and_date() -> None:
     likely = hit(probability=0.724, when=datetime(2020, 5, 1, tzinfo=UTC))
     assert captions(likely) == ("1.  72%", "2020-05-01", "made_up, tile 7")
     assert captions(hit(probability=None, when=None))[:2] == ("1.  score 0.250", "date unknown")
+    assert captions(likely, ranked=False) == ("tile 7", "2020-05-01", "made_up")
 
 
 def hit(*, probability: float | None, when: datetime | None) -> Hit:

@@ -1,7 +1,9 @@
 """The documentation as a site: it builds without a warning, the command line's page is current, the tutorial works."""
 
+import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,6 +11,8 @@ import time
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
+
+import pytest
 
 from docs.cli_reference import PAGE, reference
 from tests.browser import landscape
@@ -57,6 +61,99 @@ def test_every_command_of_the_tutorial_works(tmp_path: Path) -> None:
     assert "limit 5" in done.stdout
     (serve,) = [one for one in commands if one.startswith("bandsight serve")]
     check_that_it_serves(serve.split()[1:], tmp_path, environment)
+
+
+@pytest.fixture(scope="module")
+def three_dates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with an archive of three dates of one place, and a further scene beside it."""
+    folder = tmp_path_factory.mktemp("tutorials")
+    for when, season in (("20170617T102021", 0.0), ("20180622T102021", 0.7), ("20180915T102021", 1.0)):
+        landscape.sentinel2(folder / "scenes" / when[:8], when, seed=4, season=season)
+    for east in range(3):
+        landscape.photo(
+            folder / "scenes" / f"photo_{east}.tif", seed=7 + east, origin=(390_000.0 + 2000 * east, 5.81e6)
+        )
+    landscape.sentinel2(folder / "new-scenes" / "s2", "20190617T102021", seed=9)
+    run(["bandsight index scenes --archive my-archive"], folder)
+    return folder
+
+
+def run(commands: list[str], folder: Path, more: str = "", **settings: str) -> str:
+    """Run commands, then Python, in one process: starting one takes longer than what the commands do."""
+    script = folder / "commands.py"
+    script.write_text(RUNNER.format(commands=commands) + more)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", **settings}
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=folder, capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def told(page: str) -> tuple[list[str], str]:
+    """Return the commands of a page of docs/, and its Python."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    python = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return re.findall(r"^    (bandsight .+)$", text, re.MULTILINE), "".join(python)
+
+
+def test_every_command_of_the_tutorial_on_ponds_works(three_dates: Path, tmp_path: Path) -> None:
+    shutil.copytree(three_dates, tmp_path, dirs_exist_ok=True)
+    commands, _ = told("tutorial-ponds.md")
+    report = commands.index("bandsight area report sample.geojson")
+    said = run(commands[:report], tmp_path, BANDSIGHT_ARCHIVE="my-archive")
+    # The reader labels the tiles of the sample here.
+    drawn = [str(one["id"]) for one in json.loads((tmp_path / "sample.geojson").read_text())["features"]]
+    labels = [
+        f"bandsight label add ponds --class {cls} {' '.join(drawn[at::2])}" for at, cls in enumerate(("pond", "none"))
+    ]
+    assert "km²" in run([*labels, *commands[report:]], tmp_path, BANDSIGHT_ARCHIVE="my-archive")
+    assert len(commands) > 12
+    assert "ponds version 2: 20 labels" in said
+    assert {"polygons.geojson", "tiles.geojson", "layer.json"} <= {path.name for path in (tmp_path / "ponds").iterdir()}
+    assert (tmp_path / "queue.png").is_file()
+
+
+def test_every_command_of_the_tutorial_on_alerts_works(three_dates: Path, tmp_path: Path) -> None:
+    shutil.copytree(three_dates, tmp_path, dirs_exist_ok=True)
+    commands, receiver = told("tutorial-alert.md")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    (tmp_path / "receiver.py").write_text(receiver.replace("8900", port))
+    (tmp_path / "secret.txt").write_text("a secret of sixteen or more\n")
+    commands = [one.replace("8900", port) for one in commands]
+    settings = {"BANDSIGHT_ARCHIVE": "my-archive", "BANDSIGHT_WEBHOOK_ALLOW": "127.0.0.1"}
+    with subprocess.Popen([sys.executable, "receiver.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            wait_for_port(int(port), server)
+            said = run(commands, tmp_path, **settings)
+        finally:
+            server.terminate()
+        assert server.stdout is not None
+        printed = server.stdout.read()
+    assert "s2/T33UUU_20190617T102021  pending" in said
+    assert re.search(r"[1-9]\d* delivered, 0 to be repeated", said)
+    assert printed.startswith("a quarry s2/T33UUU_20190617T102021")
+
+
+def test_every_command_of_the_tutorial_on_change_works(three_dates: Path, tmp_path: Path) -> None:
+    shutil.copytree(three_dates, tmp_path, dirs_exist_ok=True)
+    commands, python = told("tutorial-change.md")
+    said = run(commands, tmp_path, python, BANDSIGHT_ARCHIVE="my-archive")
+    assert '"FeatureCollection"' in (tmp_path / "changes.geojson").read_text()
+    for date in ("2017-06-17", "2018-06-22", "2018-09-15"):
+        assert said.count(date) >= 2
+
+
+def wait_for_port(port: int, server: subprocess.Popen[str]) -> None:
+    for _ in range(START_TIMEOUT_S * 20):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert server.poll() is None
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens at {port}")
 
 
 RUNNER = """

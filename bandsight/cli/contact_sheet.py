@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from bandsight.catalog.records import Hit
@@ -14,15 +13,19 @@ _THUMB, _GAP, _TEXT = 144, 8, 43
 _TITLE = 26
 # What fits below a thumbnail.
 _CAPTION_CHARS = 28
+_NO_DATA, _UNREADABLE = "#f2f2f2", "#c8c8c8"
 
 
-def contact_sheet(queries: Sequence[tuple[str, Sequence[Hit]]], path: Path, *, columns: int = 6) -> None:
+def contact_sheet(
+    queries: Sequence[tuple[str, Sequence[Hit]]], path: Path, *, columns: int = 6, ranked: bool = True
+) -> None:
     """Write a PNG with a titled block of thumbnails for each query.
 
     Args:
         queries: Title and hits, best first.
         path: Where the picture goes.
         columns: Thumbnails in a row.
+        ranked: Whether scores of the hits mean something.
     """
     blocks = [(title, list(hits)) for title, hits in queries]
     heights = [_TITLE + max(1, -(-len(hits) // columns)) * (_THUMB + _TEXT + _GAP) + _GAP for _, hits in blocks]
@@ -36,7 +39,9 @@ def contact_sheet(queries: Sequence[tuple[str, Sequence[Hit]]], path: Path, *, c
             x = _GAP + position % columns * (_THUMB + _GAP)
             y = top + _TITLE + position // columns * (_THUMB + _TEXT + _GAP)
             sheet.paste(_picture(hit), (x, y))
-            for line, (text, fill) in enumerate(zip(captions(hit), ("black", "#666", "#666"), strict=True)):
+            for line, (text, fill) in enumerate(
+                zip(captions(hit, ranked=ranked), ("black", "#666", "#666"), strict=True)
+            ):
                 draw.text((x, y + _THUMB + 2 + 13 * line), text[:_CAPTION_CHARS], fill=fill, font=font)
         if not hits:
             draw.text((_GAP, top + _TITLE), "no results", fill="#666", font=font)
@@ -44,16 +49,23 @@ def contact_sheet(queries: Sequence[tuple[str, Sequence[Hit]]], path: Path, *, c
     sheet.save(path)
 
 
-def captions(hit: Hit) -> tuple[str, str, str]:
-    """Return what stands below a hit: how likely it is, or its score; its date; its sensor and tile."""
-    sure = f"score {hit.score:.3f}" if hit.probability is None else f"{hit.probability:.0%}"
+def captions(hit: Hit, *, ranked: bool = True) -> tuple[str, str, str]:
+    """Return what stands below a hit: how likely it is, or its score; its date; its sensor and tile.
+
+    Tiles that are not ranked have their number first.
+    """
     date = hit.scene.datetime.date().isoformat() if hit.scene.datetime else "date unknown"
+    if not ranked:
+        return f"tile {hit.tile.id}", date, hit.scene.sensor
+    sure = f"score {hit.score:.3f}" if hit.probability is None else f"{hit.probability:.0%}"
     return f"{hit.rank}.  {sure}", date, f"{hit.scene.sensor}, tile {hit.tile.id}"
 
 
 def _picture(hit: Hit) -> Image.Image:
-    """Return the hit's thumbnail, or a grey square where the scene cannot be read."""
+    """Return the hit's thumbnail, pale where there is no data; a grey square where the scene cannot be read."""
     try:
-        return Image.fromarray(thumbnail(hit.scene, hit.tile, _THUMB))
+        shown = Image.fromarray(thumbnail(hit.scene, hit.tile, _THUMB, transparent=True)).convert("RGBA")
     except BandsightError:
-        return Image.fromarray(np.full((_THUMB, _THUMB, 3), 200, np.uint8))
+        return Image.new("RGB", (_THUMB, _THUMB), _UNREADABLE)
+    under = Image.new("RGBA", shown.size, _NO_DATA)
+    return Image.alpha_composite(under, shown).convert("RGB")

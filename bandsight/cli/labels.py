@@ -244,7 +244,7 @@ def _write_sheet(opened: Any, found: list[dict[str, Any]], sheet: Path) -> None:
         Hit(tile=tile, scene=scenes[tile.scene_id], score=0.0, rank=rank)
         for rank, tile in enumerate((tiles[int(item["id"])] for item in found), 1)
     ]
-    contact_sheet([("to label", hits)], sheet)
+    contact_sheet([("to label", hits)], sheet, ranked=False)
     say(f"contact sheet: {sheet}")
 
 

@@ -42,6 +42,11 @@ def draw(archive: Archive, layer: Layer, tiles: int, where: Filter | None = None
     chances = layer.probabilities[np.searchsorted(layer.ids, ids)]
     stratum = np.searchsorted(np.array(STRATA[1:], np.float32), chances, "right")
     held = [number for number in range(len(STRATA)) if (stratum == number).any()]
+    if len(ids) < _LEAST * len(held):
+        raise QueryError(
+            f"area: the archive has {len(ids):,} places in {len(held)} strata; need at least {_LEAST * len(held)} for "
+            "a sample, so look at all of them instead"
+        )
     if tiles < _LEAST * len(held) or len(ids) < tiles:
         raise QueryError(
             f"tiles: found {tiles}; the archive has {len(ids):,} places in {len(held)} strata, so pass "

@@ -102,7 +102,12 @@ def fit(searcher: Searcher, collection: LabelCollection, labels: Sequence[Label]
             spread=max(spread, 1e-9),
         )
         trained = train_head(examples)
-        shift, share = share_of_archive(background @ trained.weights + trained.bias, float(positive.mean()), trained)
+        shift, share = share_of_archive(
+            background @ trained.weights + trained.bias,
+            float(positive.mean()),
+            trained,
+            least=int(positive.sum()) / archive.tile_count,
+        )
         weights, bias = space.on_vectors(trained.weights, trained.bias + shift)
         heads.append(Head(cls=cls, weights=weights.astype(np.float32), bias=bias, calibrated=trained.calibrated))
         report[cls] = {"labels": int(positive.sum()), "share_of_archive": round(share, 4), **trained.figures}
@@ -190,7 +195,7 @@ def sample_vectors(archive: Archive, most: int = SAMPLE) -> NDArray[np.float32]:
     return archive.read(answer)
 
 
-def share_of_archive(logits: Floats, share: float, trained: TrainedHead) -> tuple[float, float]:
+def share_of_archive(logits: Floats, share: float, trained: TrainedHead, *, least: float) -> tuple[float, float]:
     """Return the shift of the logits that fits them to the archive, and the share of the archive that has the class.
 
     Labels are chosen, not drawn: half of them may show what a hundredth of the archive shows. Their probabilities are
@@ -201,6 +206,7 @@ def share_of_archive(logits: Floats, share: float, trained: TrainedHead) -> tupl
         logits: Of tiles drawn at random, shape (n,).
         share: Share of the labels that show the class.
         trained: The head, whose labels with and without the class counted alike unless it is calibrated.
+        least: Share of the archive that is labelled with the class.
     """
     before = share if trained.calibrated else 0.5
     before = min(max(before, _LEAST_SHARE), 1 - _LEAST_SHARE)
@@ -210,7 +216,7 @@ def share_of_archive(logits: Floats, share: float, trained: TrainedHead) -> tupl
         ratio = now / (1 - now) * (1 - before) / before
         mean = float(np.mean(odds * ratio / (1 + odds * ratio)))
         now = (mean + _PRIOR_WEIGHT * _PRIOR_SHARE) / (1 + _PRIOR_WEIGHT)
-        now = min(max(now, _LEAST_SHARE), 1 - _LEAST_SHARE)
+        now = min(max(now, least, _LEAST_SHARE), 1 - _LEAST_SHARE)
     shift = float(np.log(now / (1 - now)) - np.log(before / (1 - before)))
     return shift, float(sigmoid(logits + shift).mean())
 
