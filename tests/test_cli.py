@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -218,7 +219,8 @@ def test_sensors_are_listed_shown_and_matched(run, capsys, monkeypatch, scenes, 
 
 def test_a_profile_of_the_docs_is_taken_from_the_users_folder(run, capsys, monkeypatch, tmp_path):
     text = (Path(__file__).parents[1] / "docs" / "sensors.md").read_text()
-    block = text[text.index("    title = ") :].split("\n\nA new shipped profile")[0]
+    # An indented block ends where a line begins at the margin.
+    block = re.split(r"\n(?=\S)", text[text.index("    title = ") :])[0]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "drone5.toml").write_text("\n".join(line[4:] for line in block.splitlines()))
     write(tmp_path / "IMG_0001_1.tif", picture(5, 64, 64, dtype="uint16") * 40)
