@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from bandsight.vectors.local import index_files
-from bandsight.vectors.local.index_files import load_index, save_index
+from bandsight.vectors.local.apart import Apart
+from bandsight.vectors.local.index_files import copy_index, drop_index, index_problem, load_index, save_index
 from bandsight.vectors.local.ivf import IvfIndex, SearchParams
 from bandsight.vectors.local.ivf_build import build
 
@@ -79,3 +80,37 @@ def test_an_index_of_the_former_version_is_searched_at_an_unmeasured_tolerance(t
     assert opened.figures["rows"] == 5000
     assert "bandsight optimize" in opened.figures["recall"]
     assert "recall_at_10_image" not in opened.figures
+
+
+def test_rows_kept_apart_are_saved_checked_and_copied(tmp_path: Path) -> None:
+    index = made(1, 300)
+    apart = Apart(np.array([5, 9], np.int64), np.ones((2, index.faiss_index.d), np.float16), 0.7)
+    (tmp_path / "a").mkdir()
+    save_index(tmp_path / "a", replace(index, apart=apart))
+    copy_index(tmp_path / "a", tmp_path / "b")
+    opened = load_index(tmp_path / "b", 300)
+    assert opened is not None
+    assert opened.apart is not None
+    assert (opened.apart.ids.tolist(), opened.apart.floor) == ([5, 9], 0.7)
+    np.testing.assert_array_equal(opened.apart.rows, apart.rows)
+    (tmp_path / "b" / "ivf.apart").write_bytes(b"garbage")
+    assert "ivf.apart: does not match its checksum" in str(index_problem(tmp_path / "b")[0])
+    assert load_index(tmp_path / "b", 300) is None
+    drop_index(tmp_path / "b")
+    assert not list((tmp_path / "b").iterdir())
+
+
+def test_an_index_of_version_5_keeps_none_apart_until_rows_are_added(tmp_path: Path) -> None:
+    save_index(tmp_path, made(1, 300))
+    facts = json.loads((tmp_path / "ivf.json").read_text())
+    facts["format_version"] = 5
+    for name in ("apart", "apart_sha256", "checksum"):
+        del facts[name]
+    (tmp_path / "ivf.apart").unlink()
+    (tmp_path / "ivf.json").write_text(json.dumps({**facts, "checksum": index_files._facts_checksum(facts)}))
+    opened = load_index(tmp_path, 300, writable=True)
+    assert opened is not None
+    assert opened.apart is not None
+    assert opened.apart.floor is None
+    copy_index(tmp_path, tmp_path / "b")
+    assert load_index(tmp_path / "b", 300) is not None

@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from bandsight.durable import copy_file, flush, make_folder
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import cannot_write, name_durably, write_durably
+from bandsight.vectors.local.apart import Apart
 from bandsight.vectors.local.inverted_lists import attach_lists, without_lists, write_lists
 from bandsight.vectors.local.ivf import IvfIndex, SearchParams
 
 # Its type hints lack the constructors that its Python wrapper adds.
 _faiss: Any = faiss
-_FILE, _LISTS, _FACTS = "ivf.faiss", "ivf.lists", "ivf.json"
-_VERSION, _FORMER = 5, 4
+_FILE, _LISTS, _APART, _FACTS = "ivf.faiss", "ivf.lists", "ivf.apart", "ivf.json"
+# Version 5 keeps no rows apart; version 4 visited a fixed number of lists.
+_VERSION, _WITHOUT_APART, _FORMER = 6, 5, 4
+_PARTS = (_FILE, _LISTS, _APART)
 # Of an index whose recall has not been measured: less than most indexes needed.
 _UNMEASURED = 0.02
 # Another index is saved every few minutes at most.
@@ -35,17 +38,21 @@ def save_index(folder: Path, index: IvfIndex) -> None:
         ArchiveError: The disk is full, or does not let us.
     """
     path = folder / _FILE
-    temporary, lists = folder / f".{_FILE}.tmp", folder / f".{_LISTS}.tmp"
+    temporary, lists, rows = (folder / f".{name}.tmp" for name in (_FILE, _LISTS, _APART))
+    apart = index.apart or Apart.empty(index.faiss_index.d)
     try:
         without_lists(index.ivf, lambda: _faiss.write_index(index.faiss_index, str(temporary)))
         write_lists(lists, index.ivf)
-        for written in (temporary, lists):
+        rows.write_bytes(apart.ids.astype("<i8").tobytes() + apart.rows.astype("<f2").tobytes())
+        for written in (temporary, lists, rows):
             with written.open("rb+") as file:
                 os.fsync(file.fileno())
         facts = {
             "format_version": _VERSION,
             "sha256": _sha256(temporary),
             "lists_sha256": _sha256(lists),
+            "apart_sha256": _sha256(rows),
+            "apart": {"rows": len(apart.ids), "floor": apart.floor},
             "first_id": index.first_id,
             "up_to": index.up_to,
             "widths": [asdict(width) for width in index.widths],
@@ -55,13 +62,14 @@ def save_index(folder: Path, index: IvfIndex) -> None:
         }
         # The old facts must be gone for good before files that they do not describe get the names that they do.
         _drop_facts(folder)
+        name_durably(rows, folder / _APART)
         name_durably(lists, folder / _LISTS)
         name_durably(temporary, path)
     except RuntimeError as error:
-        _drop(temporary, lists)
+        _drop(temporary, lists, rows)
         raise ArchiveError(f"{path}: cannot be written ({error}); the archive works without it, make room") from error
     except OSError as error:
-        _drop(temporary, lists)
+        _drop(temporary, lists, rows)
         raise cannot_write(path, error) from error
     write_durably(folder / _FACTS, [json.dumps({"checksum": _facts_checksum(facts), **facts}, indent=1).encode()])
 
@@ -109,8 +117,18 @@ def _loaded(folder: Path, newest: int, *, writable: bool) -> IvfIndex | None:
         tuple(SearchParams(**width) for width in facts["widths"]),
         facts["figures"],
         facts["scan_us"],
+        _apart(folder, facts, index.d),
         kept,
     )
+
+
+def _apart(folder: Path, facts: dict[str, Any], dim: int) -> Apart:
+    """Return the rows kept apart; none where an earlier version looked for none."""
+    if facts["format_version"] != _VERSION:
+        return Apart.empty(dim)
+    count, raw = facts["apart"]["rows"], (folder / _APART).read_bytes()
+    ids = np.frombuffer(raw, "<i8", count)
+    return Apart(ids, np.frombuffer(raw, "<f2", count * dim, ids.nbytes).reshape(count, dim), facts["apart"]["floor"])
 
 
 def _of_former(facts: dict[str, Any], sizes: NDArray[np.int64]) -> dict[str, Any]:
@@ -149,9 +167,12 @@ def index_problem(folder: Path) -> tuple[str | None, dict[str, Any] | None]:
         checksum = facts.pop("checksum")
         if checksum != _facts_checksum(facts):
             return f"index/{_FACTS}: does not match its checksum; run: bandsight repair, then optimize", None
-        if facts["format_version"] not in (_VERSION, _FORMER):
+        if facts["format_version"] not in (_VERSION, _WITHOUT_APART, _FORMER):
             return f"index/{_FACTS}: format version {facts['format_version']}; run: bandsight optimize", None
-        for name, expected in ((_FILE, facts["sha256"]), (_LISTS, facts["lists_sha256"])):
+        sums = {_FILE: facts["sha256"], _LISTS: facts["lists_sha256"]}
+        if facts["format_version"] == _VERSION:
+            sums[_APART] = facts["apart_sha256"]
+        for name, expected in sums.items():
             if expected != _sha256(folder / name):
                 return f"index/{name}: does not match its checksum; run: bandsight repair, then optimize", None
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
@@ -165,7 +186,7 @@ def drop_foreign(folder: Path, newest: int) -> None:
     The latter is left behind where an older catalog was put back; its ids will come to mean other tiles.
     """
     if not (folder / _FACTS).exists():
-        for name in (_FILE, _LISTS):
+        for name in _PARTS:
             (folder / name).unlink(missing_ok=True)
         return
     with suppress(OSError, ValueError, KeyError, TypeError):
@@ -176,7 +197,7 @@ def drop_foreign(folder: Path, newest: int) -> None:
 def drop_index(folder: Path) -> None:
     """Delete the saved index."""
     _drop_facts(folder)
-    _drop(folder / _FILE, folder / _LISTS)
+    _drop(*(folder / name for name in _PARTS))
 
 
 def copy_index(folder: Path, target: Path) -> None:
@@ -184,8 +205,10 @@ def copy_index(folder: Path, target: Path) -> None:
     make_folder(target)
     drop_index(target)
     with suppress(FileNotFoundError):
-        for name in (_FILE, _LISTS):
-            copy_file(folder / name, target / name)
+        for name in _PARTS:
+            # An index of an earlier version has fewer.
+            if (folder / name).exists():
+                copy_file(folder / name, target / name)
         flush(target)
         copy_file(folder / _FACTS, target / _FACTS)
     if index_problem(target)[1] is None:

@@ -7,6 +7,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.vectors.local.apart import Apart
 from bandsight.vectors.local.stopping import Outlook
 
 # Its type hints lack the constructors that its Python wrapper adds.
@@ -64,6 +65,8 @@ class IvfIndex:
     """Kind, size and measured recall."""
     scan_us: float = 0.0
     """Processor time of the exact scan for one row that passes a filter, as it was measured."""
+    apart: Apart | None = None
+    """Rows that every search scores by their raw vectors; None is none."""
     kept: Any = None
     """What its lists lie in, if that is not its own memory."""
     _projection: NDArray[np.float32] = field(init=False, repr=False)
@@ -168,6 +171,19 @@ class IvfIndex:
             )
         there = ids >= 0
         return ids[there] + self.first_id, found[there]
+
+    def distances(
+        self, ids: NDArray[np.int64], vectors: NDArray[np.float32], of: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Return how far rows lie from their list's centre, in the index's own directions, shape (n,).
+
+        Args:
+            ids: Tile ids, shape (n,).
+            vectors: Shape (n, dim).
+            of: What `list_of` returned.
+        """
+        aside = vectors @ self._projection.T - self._centres[of[ids - self.first_id]]
+        return np.asarray(np.sqrt(np.einsum("ij,ij->i", aside, aside)), np.float32)
 
     def list_of(self) -> NDArray[np.int32]:
         """Return the list of each tile, by id from `first_id` on, -1 for those it does not hold, shape (span,)."""

@@ -13,6 +13,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.vectors.local.apart import Apart, far_rows
 from bandsight.vectors.local.gpu_faiss import clustering_on_gpu
 from bandsight.vectors.local.ivf import IvfIndex
 
@@ -80,9 +81,29 @@ def build(parts: Sequence[Rows], dim: int, budget_bytes: int) -> IvfIndex:
 
 def fill(index: IvfIndex, parts: Sequence[Rows]) -> IvfIndex:
     """Add the rows that an index does not hold yet; a trained index takes them as they come."""
-    for ids, values in chunks(parts, after=index.up_to):
+    before = index.up_to
+    for ids, values in chunks(parts, after=before):
         index.faiss_index.add_with_ids(values, ids - index.first_id)
-    return replace(index, up_to=max(index.up_to, int(parts[-1][0][-1])))
+    # Made again: what it knows of its lists is from before.
+    filled = replace(index, up_to=max(before, int(parts[-1][0][-1])))
+    return replace(filled, apart=_kept_apart(filled, parts, before))
+
+
+def _kept_apart(index: IvfIndex, parts: Sequence[Rows], before: int) -> Apart:
+    """Return the rows kept apart and those that join them: of rows after an id, or of all where none was looked at."""
+    known = index.apart or Apart.empty(parts[0][1].shape[1])
+    lists = index.list_of()
+    looked: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+    for ids, values in chunks(parts, after=-1 if known.floor is None else before):
+        held = lists[ids - index.first_id] >= 0
+        looked.append((ids[held], index.distances(ids[held], values[held], lists)))
+    if not looked:
+        return known
+    seen_ids, distances = (np.concatenate(part) for part in zip(*looked, strict=True))
+    far, floor = far_rows(distances, known)
+    chosen = seen_ids[far]
+    rows = [rows[np.isin(ids, chosen)] for ids, rows, _ in parts]
+    return Apart(np.concatenate([known.ids, chosen]), np.concatenate([known.rows, *rows]), floor)
 
 
 def len_of(parts: Sequence[Rows]) -> int:

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.stages import stage
+from bandsight.vectors.local.apart import Apart
 from bandsight.vectors.local.fp16_scan import Fp16Rows
 from bandsight.vectors.local.ivf import IvfIndex, Passing, SearchParams
 from bandsight.vectors.local.scan import slack
 from bandsight.vectors.local.snapshot import StoreState, located
-from bandsight.vectors.local.stopping import Outlook
+from bandsight.vectors.local.stopping import UNFITTED, Outlook
 from bandsight.vectors.scores import Ranked, best, raw_scores
 
 # So many rows for each hit, and so many at least, show how good a hit must be.
@@ -40,6 +41,10 @@ class _Seen:
     """Scores of the codes."""
     scores: NDArray[np.float32]
     """Scores of the raw vectors, -inf where they have not been read."""
+    apart_ids: NDArray[np.int64]
+    """Rows kept apart, which the others do not contain."""
+    apart_scores: NDArray[np.float32]
+    """Scores of their raw vectors, best first."""
 
     def add(self, ids: NDArray[np.int64], likely: NDArray[np.float32], *, again: bool) -> None:
         """Take what a visit found; `again`, when some of it was found before."""
@@ -85,9 +90,10 @@ class _Seen:
 
     def kth(self, k: int) -> float:
         """Return the k-th highest score read, -inf where there are fewer."""
-        if len(self.scores) < k:
+        scores = np.concatenate([self.scores, self.apart_scores])
+        if len(scores) < k:
             return -np.inf
-        return float(np.partition(self.scores, len(self.scores) - k)[len(self.scores) - k])
+        return float(np.partition(scores, len(scores) - k)[len(scores) - k])
 
     def _read(self, state: StoreState, query: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
         unread = rows[self.scores[rows] == -np.inf]
@@ -127,15 +133,19 @@ def nearest_by_index(
             scores lie closer together than codes tell, as under a filter that leaves out all that is near.
     """
     short, outlook = index.outlook(query, passing)
-    seen = _Seen(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
+    apart = index.apart or Apart.empty(len(query))
+    some = max(_FETCH * k, _LEAST_FETCH)
+    nothing = np.empty(0, np.float32)
+    seen = _Seen(np.empty(0, np.int64), nothing, nothing, *apart.best(query, some, passing.bits, index.first_id))
     visited = np.zeros(index.lists, bool)
     lists = outlook.first_lists(max(_FIRST_LISTS, int(index.lists * _FIRST_SHARE)), _FIRST_ROWS * k)
     while len(lists):
         visited[lists] = True
-        fetch, again = max(_FETCH * k, _LEAST_FETCH), False
+        fetch, again = some, False
         while True:
             ids, likely = index.visit(short, lists, outlook, passing, fetch)
-            seen.add(ids, likely, again=again)
+            others = apart.others(ids)
+            seen.add(ids[others], likely[others], again=again)
             deviation = _CODE_ERROR * float(outlook.spreads[lists].mean())
             shortfall = seen.read(state, query, k, most, deviation) if len(seen.ids) else 0.0
             if shortfall is None:
@@ -156,18 +166,24 @@ def nearest_by_index(
 
 
 def _scale(outlook: Outlook, visited: NDArray[np.bool_], seen: _Seen, k: int) -> float:
-    """Return the outlook's scale, fitted to the k best, or to some more where k is small."""
+    """Return the outlook's scale, fitted to the k best, or to some more where k is small.
+
+    Rows kept apart tell nothing of lists: they were found without visiting any.
+    """
     read = np.sort(seen.scores[seen.scores > -np.inf])[::-1]
-    fitted = max(k, min(_FITTED, len(read) // 2))
+    if not len(read):
+        return UNFITTED
+    fitted = min(len(read), max(k, min(_FITTED, len(read) // 2)))
     return outlook.scale(visited, float(read[fitted - 1]), fitted)
 
 
 def _exact(state: StoreState, seen: _Seen, query: NDArray[np.float32], k: int) -> Ranked:
     """Return the k best by raw scores, once their vectors fit their checks; float32 proposes, as in a scan."""
-    k = min(k, len(seen.ids))
+    k = min(k, len(seen.ids) + len(seen.apart_ids))
     if k == 0:
         return np.empty(0, np.int64), np.empty(0, np.float32)
-    near = seen.ids[seen.scores >= seen.kth(k) - slack(query)]
+    floor = seen.kth(k) - slack(query)
+    near = np.concatenate([seen.ids[seen.scores >= floor], seen.apart_ids[seen.apart_scores >= floor]])
     scores = np.empty(len(near), np.float32)
     for chosen, file, rows in located(state, near):
         scores[chosen] = raw_scores(file.sound(rows), query)

@@ -23,6 +23,8 @@ SHARES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 FEW = 10_000
 # The first tolerance tried, which is halved until the target is reached, and the last.
 _FIRST, _LAST = 0.1, 0.0001
+# A recall that stays as it is while the tolerance becomes so many times smaller is not the tolerance's.
+_NO_GAIN = 4
 # Queries of each kind that filters are measured with.
 _FILTERED = 25
 _TIMED = 15
@@ -89,10 +91,13 @@ def _loosest(
 ) -> tuple[SearchParams, dict[str, float], bool]:
     """Return the first of ever smaller tolerances that reaches the target for each kind, and what it reaches.
 
-    A kind that has reached it is not measured again: with a smaller tolerance it finds no less.
+    A kind that has reached it is not measured again: with a smaller tolerance it finds no less. Nor is one that is
+    above the target and finds no more with a quarter of a tolerance: what it lacks lies in lists that were visited.
     """
     k, figures = width.k, dict[str, float]()
     left: Sequence[Probe] = sample.probes
+    since: dict[str, float] = {}
+    needed = width.tolerance
     while True:
         for probe in left:
             own = (
@@ -101,12 +106,24 @@ def _loosest(
                 else slice(probe.rows.start, min(probe.rows.stop, probe.rows.start + _FILTERED))
             )
             found = [ask(k + 1, width, query) for query in sample.queries[own]]
-            figures[f"recall_at_{k}_{probe.kind}"] = _recall(found, truth[own, :k], sample.own[own])
+            recall = _recall(found, truth[own, :k], sample.own[own])
+            if recall > figures.get(f"recall_at_{k}_{probe.kind}", -1.0):
+                since[probe.kind] = width.tolerance
+            figures[f"recall_at_{k}_{probe.kind}"] = recall
             figures[f"lists_at_{k}_{probe.kind}"] = round(float(np.mean([one.lists for one in found])), 1)
-        left = [probe for probe in left if figures[f"recall_at_{k}_{probe.kind}"] < TARGET + _MARGIN]
+        settled = [
+            probe for probe in left if _settled(figures[f"recall_at_{k}_{probe.kind}"], since[probe.kind], width)
+        ]
+        needed = min([needed, *(since[probe.kind] for probe in settled)])
+        left = [probe for probe in left if probe not in settled]
         if not left or width.tolerance <= _LAST:
-            return width, figures, not left
+            return width if left else replace(width, tolerance=needed), figures, not left
         width = replace(width, tolerance=width.tolerance / 2)
+
+
+def _settled(recall: float, since: float, width: SearchParams) -> bool:
+    """Return whether a smaller tolerance is not needed, or of no use, for a recall reached since a tolerance."""
+    return recall >= TARGET + _MARGIN or (recall >= TARGET and width.tolerance <= since / _NO_GAIN)
 
 
 def _recall(found: Sequence[Found], truth: NDArray[np.float32], own: NDArray[np.int64]) -> float:

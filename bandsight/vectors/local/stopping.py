@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 # Scales that a fit can yield, and its steps: to 1%. Queries of every kind were fitted between 0.6 and 3.7.
 _LEAST, _MOST, _STEPS = 0.4, 8.0, 9
 # Without a fit: the spreads as they were measured.
-_UNFITTED = 1.0
+UNFITTED = 1.0
 # A list of equal rows has no spread; a few units in the last place of float32 keep the arithmetic finite.
 _NARROWEST = 1e-6
 # Lists are visited first by centre and so many spreads.
@@ -58,7 +58,7 @@ class Outlook:
         rows = self.rows[visited]
         above = (floor - self.centres[visited]) / self.spreads[visited]
         if float(rows @ upper_tail(above / np.float32(_LEAST))) > count:
-            return _UNFITTED
+            return UNFITTED
         low, high = np.log(_LEAST), np.log(_MOST)
         for _ in range(_STEPS):
             middle = (low + high) / 2
