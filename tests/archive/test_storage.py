@@ -119,7 +119,9 @@ def test_damaged_vectors_are_found_named_and_set_aside_and_indexing_brings_them_
 
 
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("kind", ["index/seg-*.bsc", "index/ivf.faiss", "index/ivf.lists", "index/ivf.apart", "index/ivf.json"])
+@pytest.mark.parametrize(
+    "kind", ["index/seg-*.bsc", "index/ivf.faiss", "index/ivf.lists", "index/ivf.apart", "index/ivf.json"]
+)
 def test_damage_to_what_is_derived_costs_no_answer(path, kind, how):
     with Archive.open(path) as archive:
         before = answers(archive)
