@@ -72,7 +72,7 @@ sbom: .venv-sbom/bin/cyclonedx-py
 	$(PYTHON) -m venv .venv-sbom
 	.venv-sbom/bin/pip install --quiet cyclonedx-bom==7.5.0
 
-# The lock against known vulnerabilities. It asks pypi.org: no current database of advisories can be installed.
+# The lock against known vulnerabilities. It asks the package index, because no current database of advisories can be installed.
 audit: .venv-audit/bin/pip-audit
 	.venv-audit/bin/pip-audit --requirement requirements/runtime.txt --require-hashes --disable-pip
 
