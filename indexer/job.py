@@ -93,6 +93,7 @@ class Job:
             askers=self._askers,
             known_failures=known_failures,
             skipped=lambda source: self._progress.on(SceneSkipped(name=source.name)),
+            noted=lambda source, text: self._progress.on(Note(text=text, scene=source.name)),
             moved=self._relocate,
             failed=self._fail_unopened,
         )

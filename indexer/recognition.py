@@ -8,6 +8,7 @@ from typing import Any
 from bandsight.archive import Archive
 from bandsight.catalog.records import Scene
 from bandsight.raster.drivers import local_file
+from bandsight.sensors.refusals import not_applied
 from indexer.identity import Fingerprint, scene_key
 from indexer.source import Source
 from indexer.tiling import Tiling
@@ -45,6 +46,16 @@ class Recognised:
     """The scene in the archive, of this or another version."""
     unchanged: bool = False
     """It is there as it would be indexed now."""
+
+    @property
+    def note(self) -> str:
+        """What the user is to know of a scene that is left as it is; empty for nothing."""
+        given = self.spec.sensor
+        if not given or self.spec.force or not _matched_by_itself(self.scene) or self.scene is None:
+            return ""
+        if given == self.scene.sensor:
+            return ""
+        return not_applied(self.scene.name, self.scene.sensor, given)
 
     @property
     def moved(self) -> dict[str, str]:

@@ -27,6 +27,7 @@ from bandsight.raster.scene_raster import FileGrid, QualityBand, SceneRaster, Tr
 from bandsight.sensors.listing import rule_text
 from bandsight.sensors.match import Match, match
 from bandsight.sensors.profile import Profile
+from bandsight.sensors.refusals import not_applied
 from indexer.acquisition_time import acquired
 from indexer.datetimes import parse_time
 from indexer.file_facts import by_part, raster_info
@@ -236,11 +237,7 @@ def _notes(opened: _Opened) -> tuple[str, ...]:
     matched = opened.matched
     if not matched.not_applied:
         return ()
-    text = (
-        f"{opened.source.name}: matches {matched.profile.name}, so --sensor {matched.not_applied} was not "
-        "applied; pass --force to override"
-    )
-    return (text,)
+    return (not_applied(opened.source.name, matched.profile.name, matched.not_applied),)
 
 
 def _may_have_collar(raster: SceneRaster, profile: Profile) -> bool:

@@ -43,6 +43,8 @@ class SceneFeed:
     """Keys of scenes that have failed before and are not tried again."""
     skipped: Callable[[Source], None]
     """Called for each scene that needs nothing."""
+    noted: Callable[[Source, str], None]
+    """Called with what the user is to know of a scene that needs nothing."""
     moved: Callable[[Recognised], None]
     """Called for each scene whose files lie somewhere else now, or have other names."""
     failed: Callable[[Source, str, Exception], None]
@@ -77,6 +79,8 @@ class SceneFeed:
                 self.moved(known)
             if known.unchanged or known.key in self.known_failures:
                 self.skipped(source)
+                if known.unchanged and known.note:
+                    self.noted(source, known.note)
                 continue
             own = known.spec
             call = (open_tiled, source, known.key, own.sensor, self.profiles, own.tiling)

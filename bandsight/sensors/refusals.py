@@ -32,6 +32,11 @@ def only_quality(files: Sequence[RasterInfo]) -> str:
     )
 
 
+def not_applied(scene: str, matched: str, sensor: str) -> str:
+    """Return that a scene matches another profile than the user's, and how the user's is applied."""
+    return f"{scene}: matches {matched}, so --sensor {sensor} was not applied; pass --force to override"
+
+
 def misfit(profile: Profile, files: Sequence[RasterInfo]) -> str:
     """Return that files do not hold the bands of the profile that the user named."""
     found = f"{files[0].count} bands" if len(files) == 1 else f"{len(files)} files"

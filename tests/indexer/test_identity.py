@@ -113,6 +113,8 @@ def test_a_sensor_for_one_file_leaves_its_neighbour_alone(tmp_path, archive, enc
     assert len(index([tmp_path], archive=archive, model=encoder).failed) == 1
     summary = index([tmp_path], archive=archive, model=encoder, sensor="bgrn")
     assert (summary.scenes, summary.skipped_scenes) == (1, 1)
+    note = "known.tif: matches rgb, so --sensor bgrn was not applied; pass --force to override"
+    assert summary.notes == [("known.tif", note)]
     assert set(before) <= set(ids(archive))
     assert {scene.name: scene.sensor for scene in archive.scenes()} == {"known.tif": "rgb", "unknown.tif": "bgrn"}
     # New scenes with the sensor at once: the one that matches by itself is indexed as what it is.
