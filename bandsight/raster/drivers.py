@@ -26,6 +26,7 @@ from bandsight.errors import SceneError
 from bandsight.raster.gdal_vsi import forget
 from bandsight.raster.lookup_table import orthorectified
 from bandsight.raster.orientation import is_askew, upright_grid
+from bandsight.raster.palette import has_palette
 from bandsight.raster.signing import signed
 
 # Drivers that redirect to other files or URLs (VRT, WMS, …) are not among them: a scene must not make us read what
@@ -289,7 +290,9 @@ def _placed(dataset: DatasetReader, *, upright: bool) -> DatasetReader:
         # At the scene's own height: on a plane at sea level, what is high and seen from aside would lie km away.
         options |= {"SRC_METHOD": "RPC", "RPC_HEIGHT": dataset.rpcs.height_off}
     try:
-        warped: DatasetReader = WarpedVRT(dataset, src_crs=crs, crs=target, resampling=Resampling.bilinear, **options)
+        # Numbers of colours cannot be mixed.
+        how = Resampling.nearest if has_palette(dataset) else Resampling.bilinear
+        warped: DatasetReader = WarpedVRT(dataset, src_crs=crs, crs=target, resampling=how, **options)
     except (RasterioError, CPLE_BaseError):
         if not points:
             raise

@@ -21,12 +21,14 @@ class ExpandedPalette(DatasetView):
     """A raster of one band with a palette, as a picture of three bands."""
 
     def __init__(self, inner: DatasetReader) -> None:
-        """Take an open raster whose first band has a palette."""
+        """Take an open raster whose first band, as it is stored, has a palette."""
         super().__init__(inner)
-        self._table = np.zeros((np.iinfo(inner.dtypes[0]).max + 1, 4), np.uint8)
-        for number, colour in inner.colormap(1).items():
+        stored = _stored(inner)
+        colours = stored.colormap(1)
+        self._table = np.zeros((np.iinfo(stored.dtypes[0]).max + 1, 4), np.uint8)
+        for number, colour in colours.items():
             self._table[number] = colour
-        self._transparent = bool((self._table[list(inner.colormap(1)), 3] < _OPAQUE).any())
+        self._transparent = bool((self._table[list(colours), 3] < _OPAQUE).any())
 
     count = _COLOURS
     indexes = (1, 2, 3)
@@ -47,7 +49,7 @@ class ExpandedPalette(DatasetView):
     def mask_flag_enums(self) -> tuple[list[MaskFlags], ...]:
         """How it says where it has data, for each band."""
         flags = list(self.inner.mask_flag_enums[0])
-        if self._transparent and MaskFlags.nodata not in flags:
+        if (self._transparent and MaskFlags.nodata not in flags) or MaskFlags.alpha in flags:
             flags = [MaskFlags.per_dataset]
         return (flags,) * _COLOURS
 
@@ -107,9 +109,11 @@ def with_bands(dataset: DatasetReader, needed: int) -> DatasetReader:
 
 def has_palette(dataset: DatasetReader) -> bool:
     """Say whether a raster is a picture of one band whose numbers are those of colours."""
-    return bool(
-        dataset.count == 1
-        and dataset.colorinterp[0] is ColorInterp.palette
-        and dataset.dtypes[0] in {"uint8", "uint16"}
-        and not isinstance(dataset, WarpedVRT)
-    )
+    stored = _stored(dataset)
+    one = stored.count == 1 and stored.colorinterp[0] is ColorInterp.palette
+    return one and stored.dtypes[0] in {"uint8", "uint16"}
+
+
+def _stored(dataset: DatasetReader) -> DatasetReader:
+    found: DatasetReader = dataset.src_dataset if isinstance(dataset, WarpedVRT) else dataset
+    return found

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from PIL import Image
 
 from bandsight.attributes.filters import Filter
@@ -72,6 +73,21 @@ def test_a_palette_is_indexed_as_its_expansion_is(tmp_path, archive, encoder):
     assert index([tmp_path], archive=archive, model=encoder).scenes == 2
     one, other = np.split(archive.vectors(sorted(archive.tile_ids(Filter()).tolist())), 2)
     assert np.allclose(one, other)
+
+
+def test_palettes_of_any_orientation_are_read_north_up(tmp_path):
+    south_up = with_palette(
+        tmp_path / "south.tif", NUMBERS[:, ::-1].copy(), transform=Affine(10, 0, 400_000, 0, 10, 5_799_360)
+    )
+    assert np.array_equal(pixels(opened(south_up)).values, EXPANDED)
+    askew = Affine.translation(400_000, 5_800_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
+    turned = opened(with_palette(tmp_path / "turned.tif", transform=askew)).raster
+    expanded = opened(write(tmp_path / "expanded.tif", np.ascontiguousarray(EXPANDED), transform=askew)).raster
+    extent, shape = (0, 0, turned.width, turned.height), (turned.height, turned.width)
+    with OpenFiles() as files, OpenFiles() as others:
+        one, other = read_window(turned, extent, shape, files), read_window(expanded, extent, shape, others)
+    assert np.array_equal(one.valid, other.valid)
+    assert np.array_equal(one.values[:, one.valid], other.values[:, other.valid])
 
 
 def test_the_fourth_band_of_a_png_is_opacity_whatever_its_numbers(tmp_path):
