@@ -338,10 +338,14 @@ async def _call(asgi: Any, app: Any, headers: list[tuple[bytes, bytes]]) -> None
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    async def send(_: Any) -> None:
-        return
+    statuses = []
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status"))
 
     await asgi(scope, receive, send)
+    if statuses[0] != http.HTTPStatus.OK:
+        raise RuntimeError(f"the request got a {statuses[0]}")
 
 
 def queries_per_s(checkout: Path, archive: Path, workers: int, seconds: float) -> dict[str, float]:
