@@ -49,6 +49,10 @@ test-crash: install
 test-power: install
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.powercut --replays $(or $(REPLAYS),10000)
 
+# Eight clients, an indexer, backups and compactions at once, while things break; the short form is tests/test_drill.py.
+drill: install
+	$(BIN)/python -W ignore -m tests.drill --seconds $(or $(SECONDS),600)
+
 # What Bandsight takes each raster of public test corpora for (one folder for each clone in DIR), compared with
 # docs/corpora.csv; WRITE=1 writes that table anew.
 test-corpora: install

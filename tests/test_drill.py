@@ -1,0 +1,35 @@
+"""The short form of `make drill`: a service while its workers, its indexer, its disk and its archive fail."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def test_a_service_in_which_everything_fails_once_loses_nothing_and_never_answers_wrongly(tmp_path):
+    command = [sys.executable, "-W", "ignore", "-m", "tests.drill", "--seconds", "8"]
+    done = subprocess.run(
+        [*command, "--folder", str(tmp_path / "drill"), "--port", str(free_port())],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    log = tmp_path / "drill" / "log"
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:] + (log.read_text()[-3000:] if log.exists() else "")
+    facts = json.loads(done.stdout)
+    assert facts["problems"] == []
+    assert facts["answers"]["list"] >= 1
+    assert facts["answers"]["search"] >= 1
