@@ -78,7 +78,7 @@ def add_handlers(app: FastAPI) -> None:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("%s: %s", request.url.path, error)
         response = problem(status, str(error), request, type(error).__name__)
-        if isinstance(error, BusyError):
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
             response.headers["Retry-After"] = "10"
         return response
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from bandsight import errors
 from bandsight.archive import Archive
+from bandsight.archive.saved_searches import SavedSearches
 from search_api.errors import status_of
 from tests.rasters import picture, write
 from tests.test_query_image import bomb
@@ -304,3 +305,13 @@ def test_errors_do_not_expose_python_types(client: TestClient) -> None:
         assert_problem(response, 400, "at least")
         assert "constrained" not in response.text
         assert "list[" not in response.text
+
+
+def test_an_archive_that_cannot_be_written_says_when_to_come_back(client, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise errors.ArchiveError("catalog.sqlite: database or disk is full")
+
+    monkeypatch.setattr(SavedSearches, "add", full)
+    response = client.post("/searches", json={"q": "a pond"})
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "10")
+    assert "disk is full" in response.json()["detail"]
