@@ -52,6 +52,11 @@ _TILES = select(
 ).where(_AMONG)
 # Built once: building a statement takes as long as running it.
 _SCENES = select(SceneRow.__table__).order_by(SceneRow.id)
+# An archive is opened by these columns: statements on mapped classes would have SQLAlchemy configure all of them first.
+_SCENE, _SEGMENT = SceneRow.__table__.c, SegmentRow.__table__.c
+_SEGMENTS = select(*(_SEGMENT[name] for name in ("name", "first_id", "last_id", "count", "sha256"))).order_by(
+    _SEGMENT.first_id
+)
 _SOME_SCENES = _SCENES.where(SceneRow.id.in_(bindparam("ids", expanding=True)))
 
 
@@ -108,7 +113,7 @@ class SqlReader(ABC):
 
     def next_tile_id(self) -> int:
         """Return the id that the next tile gets."""
-        return int(self._db.execute(select(ArchiveRow.next_tile_id)).scalar_one())
+        return self.state()[1] + 1
 
     def has_scene(self, key: str) -> bool:
         """Return whether a scene with this identity is present."""
@@ -116,24 +121,23 @@ class SqlReader(ABC):
 
     def segments(self) -> list[Segment]:
         """Return the committed segments, ascending by first id."""
-        columns = (SegmentRow.name, SegmentRow.first_id, SegmentRow.last_id, SegmentRow.count, SegmentRow.sha256)
-        rows = self._db.execute(select(*columns).order_by(SegmentRow.first_id)).mappings()
+        rows = self._db.execute(_SEGMENTS).mappings()
         return [Segment(**row) for row in rows]
 
     def newest_scene_id(self) -> int:
         """Return the id of the newest scene there is, 0 when there is none."""
-        return int(self._db.execute(select(func.coalesce(func.max(SceneRow.id), 0))).scalar_one())
+        return int(self._db.execute(select(func.coalesce(func.max(_SCENE.id), 0))).scalar_one())
 
     def scene_ids(self) -> list[int]:
         """Return the ids of all scenes, ascending."""
-        return list(self._db.execute(select(SceneRow.id).order_by(SceneRow.id)).scalars())
+        return list(self._db.execute(select(_SCENE.id).order_by(_SCENE.id)).scalars())
 
     def scene_attributes(self, after: int) -> Iterator[SceneAttributes]:
         """Yield what filters read of the scenes beyond an id, ascending."""
         names = ("id", "datetime", "collection", "sensor", "boxes", "properties", *(one.name for one in FIELDS.scene))
-        columns = [getattr(SceneRow, name) for name in names]
+        columns = [_SCENE[name] for name in names]
         try:
-            for row in self._db.execute(select(*columns).where(SceneRow.id > after).order_by(SceneRow.id)):
+            for row in self._db.execute(select(*columns).where(_SCENE.id > after).order_by(_SCENE.id)):
                 after, when, *others = row
                 yield (after, when.replace(tzinfo=UTC) if when else None, *others)
         except UNREADABLE as error:
