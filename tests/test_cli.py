@@ -341,16 +341,16 @@ def test_every_command_and_its_options_have_help():
 
 
 def test_an_answer_says_when_nothing_in_it_is_a_match(bandsight, monkeypatch):
-    from bandsight.model.clip import ClipEncoder
+    from bandsight.model.probabilities import Probabilities
 
-    monkeypatch.setattr(ClipEncoder, "threshold", lambda *_: 1.0)
+    monkeypatch.setattr(Probabilities, "threshold", lambda *_: 1.0)
     _, out, _ = bandsight("search", "a steel works", "--top", "2")
     assert out.splitlines()[-1].startswith("No good matches")
     _, out, _ = bandsight("search", "a steel works", "--top", "2", "--json")
     found = json.loads(out)
     assert found["nothing_matches"] is True
     assert [f["properties"]["bandsight:match"] for f in found["features"]] == [False, False]
-    monkeypatch.setattr(ClipEncoder, "threshold", lambda *_: 0.0)
+    monkeypatch.setattr(Probabilities, "threshold", lambda *_: 0.0)
     _, out, _ = bandsight("search", "a steel works", "--top", "2")
     assert "No good matches" not in out
 
