@@ -58,6 +58,11 @@ _UTM_LAT = 84
 _quiet = threading.Lock()
 
 
+# Filters belong to the process, and several threads open rasters at once, so one thread cannot change them for itself.
+# Code that needs a georeference raises its own error.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
+
 @contextmanager
 def placed_or_not() -> Iterator[None]:
     """Open rasters without a warning about missing georeference; code that needs it raises its own error."""
