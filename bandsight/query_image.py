@@ -16,7 +16,7 @@ from rasterio.io import DatasetReader, MemoryFile
 
 from bandsight.errors import ImageError
 from bandsight.raster.bands import number_type
-from bandsight.raster.drivers import placed_or_not
+from bandsight.raster.drivers import without_tracebacks
 from bandsight.raster.filling import filled
 from bandsight.raster.masks import file_mask
 from bandsight.raster.orientation import north_up, turned
@@ -184,7 +184,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[DatasetReader]:
         raise ImageError(f"query image: a TIFF of more than {_MAX_PAGES} images; send the one to search with alone")
     try:
         with MemoryFile(data) as memory:
-            with placed_or_not():
+            with without_tracebacks():
                 dataset = memory.open(driver="GTiff")
             with dataset:
                 _check_size(dataset.width, dataset.height, max_pixels)

@@ -54,9 +54,8 @@ _SOME_PLANE = 'LOCAL_CS["unknown",UNIT["metre",1]]'
 # Beyond, UTM zones are too narrow.
 _UTM_LAT = 84
 
-# Filters of warnings belong to the whole process, so only one thread at a time may change them.
+# Hooks belong to the whole process, so only one thread at a time may change them.
 _quiet = threading.Lock()
-
 
 # Filters belong to the process, and several threads open rasters at once, so one thread cannot change them for itself.
 # Code that needs a georeference raises its own error.
@@ -64,10 +63,9 @@ warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 @contextmanager
-def placed_or_not() -> Iterator[None]:
-    """Open rasters without a warning about missing georeference; code that needs it raises its own error."""
-    with _quiet, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+def without_tracebacks() -> Iterator[None]:
+    """Open rasters without the tracebacks that rasterio prints where a message of GDAL is no UTF-8."""
+    with _quiet:
         before = sys.unraisablehook, sys.excepthook
         sys.unraisablehook, sys.excepthook = _ignore_undecodable, _ignore_undecodable_printed
         try:
@@ -171,7 +169,7 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS, *, upright: 
     if file is None:
         be_patient()
     try:
-        with rasterio.Env(**options), placed_or_not():
+        with rasterio.Env(**options), without_tracebacks():
             # rasterio.open() takes one driver; its reader takes several.
             dataset = DatasetReader(gdal_name(place), driver=list(drivers))
             # Before anything asks for its overviews.

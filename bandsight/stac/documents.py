@@ -18,7 +18,7 @@ CONFORMANCE = "http://www.opengis.net/def/rel/ogc/1.0/conformance"
 MEANING = "urn:bandsight:conformance:meaning"
 """`q` and `semantic` rank tiles by meaning; hits carry `bandsight:score` and `bandsight:rank`."""
 SUBSCRIPTIONS = "urn:bandsight:conformance:subscriptions"
-"""An Item Search sent to `/subscriptions` goes on: each new item that answers it is an alert (docs/alerts.md)."""
+"""An Item Search sent to `/subscriptions` stands: each new item that answers it is an alert (docs/alerts.md)."""
 CONFORMS_TO = (
     "https://api.stacspec.org/v1.0.0/core",
     "https://api.stacspec.org/v1.0.0/collections",
