@@ -254,10 +254,16 @@ def _of_band_files(profile: Profile, files: Sequence[RasterInfo]) -> _Found | No
         if info.count == 1 and len(files) > 1 and is_auxiliary(described(info)[0]):
             continue
         if info.count > 1:
-            placed = _placed_by_file(profile, info)
+            by_name = _by_descriptions(profile, info)
+            if by_name is not None and not by_name[1]:
+                placed = by_name[0]
+                exact.append(by_name[2][0].score >= BAND_NAMES)
+                names += [matched.band.name for matched in placed]
+            else:
+                placed = _placed_by_file(profile, info)
+                exact.append(None)
+                (names if placed else unexplained).append(info.path.name)
             bands |= {matched.band.name: matched for matched in placed}
-            exact.append(None)
-            (names if placed else unexplained).append(info.path.name)
             continue
         band = _of_file(profile, info)
         if band is None or band.name in bands:

@@ -551,3 +551,26 @@ def test_sensors_of_other_types_or_fewer_bands_are_no_advice(info: RasterInfo, m
     with pytest.raises(SensorError) as refused:
         match([info])
     assert missing not in str(refused.value).partition("--sensor")[2].partition(")")[0] + ","
+
+
+def test_files_of_several_bands_whose_catalogue_names_and_measures_them_keep_the_product_s_profile() -> None:
+    product = "ast/AST_L1T_00305032000040446_20150409135350_78838"
+    parts = {"VNIR": ("Band1", "Band2", "Band3N"), "TIR": ("Band10", "Band11", "Band12", "Band13", "Band14")}
+    centres = {"VNIR": (0.56, 0.66, 0.82), "TIR": (8.3, 8.65, 9.11, 10.6, 11.3)}
+    files = [
+        _info(
+            f"{product}.{part}.tif",
+            len(bands),
+            "uint8" if part == "VNIR" else "uint16",
+            stated=tuple(
+                BandMetadata(name=f"{part}_{band}", wavelength_um=um)
+                for band, um in zip(bands, centres[part], strict=True)
+            ),
+            stated_by="STAC item",
+        )
+        for part, bands in parts.items()
+    ]
+    found = match(files)
+    assert found.profile.name == "aster"
+    assert [matched.band.wavelength_um for matched in found.bands] == [*centres["VNIR"], *centres["TIR"]]
+    assert len({matched.href for matched in found.bands}) == 2
