@@ -93,9 +93,10 @@ def verify(
         typer.echo(problem)
     if problems:
         raise typer.Exit(1)
-    typer.echo("no problem found")
-    for line in missing_files(archive):
+    missing = missing_files(archive)
+    for line in missing:
         typer.echo(line)
+    typer.echo("no problem found in the archive itself" if missing else "no problem found")
 
 
 @app.command()
