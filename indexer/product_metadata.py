@@ -1,4 +1,4 @@
-"""Reads the metadata files that products carry: Landsat's MTL, Sentinel's SAFE, EnMAP's METADATA.XML."""
+"""Reads the metadata files that products carry: Landsat's MTL, Sentinel's SAFE, EnMAP's METADATA.XML, Airbus' DIMAP."""
 
 import json
 import re
@@ -24,6 +24,10 @@ _MTL_NUMBERS = {
     "SUN_ELEVATION": "view:sun_elevation",
     "SUN_AZIMUTH": "view:sun_azimuth",
 }
+# What Pléiades and SPOT call their bands in DIMAP files, and Pléiades Neo; the profiles' names of them.
+_DIMAP_BANDS = {"B0": "B0_blue", "B1": "B1_green", "B2": "B2_red", "B3": "B3_nir"}
+_DIMAP_BANDS |= {name: f"PNEO_{name}" for name in ("R", "G", "B", "NIR", "RE", "DB")}
+_TO_UM = {"micrometer": 1.0, "micrometers": 1.0, "um": 1.0, "nanometer": 1e-3, "nanometers": 1e-3, "nm": 1e-3}
 _Element = ET.Element
 
 
@@ -96,6 +100,8 @@ def read_product_metadata(hrefs: Sequence[str]) -> SceneMetadata:
         return found
     folder = paths[hrefs[0]].parent
     for file in list_folder(folder):
+        if _is_dimap_of(file, paths.values()):
+            return _dimap(folder / file, paths)
         if _belongs(file, "_MTL", paths.values()):
             return _mtl(folder / file)
         if _belongs(file, "-METADATA.XML", paths.values()):
@@ -259,6 +265,66 @@ def _desis(path: PurePath, hrefs: Sequence[str]) -> SceneMetadata:
     return SceneMetadata(
         by=path.name, acquired=parse_time(texts.get("startTime", "")), properties=properties, bands=pictures
     )
+
+
+def _is_dimap_of(file: str, paths: Iterable[PurePath]) -> bool:
+    """Say whether a file is the DIMAP file of one of the rasters: DIM_X.XML is that of IMG_X_R1C1.TIF."""
+    name = file.upper()
+    if not (name.startswith("DIM_") and name.endswith(".XML")):
+        return False
+    # The files of one of several pictures of a product say which: IMG_X_RGB_R1C1.TIF.
+    return any(path.name.upper().startswith(f"IMG_{name[4:-4]}_") for path in paths)
+
+
+def _dimap(path: PurePath, paths: Mapping[str, PurePath]) -> SceneMetadata:
+    """Read a DIM_*.XML of Pléiades, Pléiades Neo or SPOT 6 and 7 (Airbus, user guides: DIMAP version 2).
+
+    The order of the bands of each file is in `Raster_Index_List`, which older products lack.
+    """
+    tree = _xml(path)
+    ranges = {
+        texts["BAND_ID"]: texts for node in _all(tree, "Band_Spectral_Range") if "BAND_ID" in (texts := _texts(node))
+    }
+    common = _dimap_order(tree)
+    bands = {}
+    for href, file in paths.items():
+        groups = (group for group in _all(tree, "Data_Files") if _names_file(group, file.name))
+        order = next(filter(None, map(_dimap_order, groups)), common)
+        if order:
+            bands[href] = tuple(_dimap_band(name, ranges.get(name, {})) for name in order)
+    texts = _texts(tree)
+    names = {
+        "CLOUD_COVERAGE": "eo:cloud_cover",
+        "SUN_ELEVATION": "view:sun_elevation",
+        "SUN_AZIMUTH": "view:sun_azimuth",
+    }
+    day, clock = texts.get("IMAGING_DATE"), texts.get("IMAGING_TIME", "00:00:00")
+    when = parse_time(f"{day}T{clock[:8]}") if day else None
+    return SceneMetadata(by=path.name, acquired=when, properties=_numbers(texts, names), bands=bands)
+
+
+def _names_file(group: _Element, name: str) -> bool:
+    return any(PurePath(node.get("href", "")).name.upper() == name.upper() for node in _all(group, "DATA_FILE_PATH"))
+
+
+def _dimap_order(tree: _Element) -> list[str]:
+    """Return the bands of a file in its order; empty where that is not said."""
+    listed = [_texts(node) for node in _all(tree, "Raster_Index")]
+    try:
+        order = sorted((int(texts["BAND_INDEX"]), texts["BAND_ID"]) for texts in listed)
+    except (KeyError, ValueError):
+        return []
+    return [name for _, name in order] if [number for number, _ in order] == [*range(1, len(order) + 1)] else []
+
+
+def _dimap_band(name: str, texts: Mapping[str, str]) -> BandMetadata:
+    known = _DIMAP_BANDS.get(name, name)
+    factor = _TO_UM.get(texts.get("MEASURE_UNIT", "").lower())
+    found = _numbers(texts, {"MIN": "low", "MAX": "high"})
+    if factor is None or len(found) < 2:  # noqa: PLR2004  (both ends)
+        return BandMetadata(name=known)
+    low, high = found["low"] * factor, found["high"] * factor
+    return BandMetadata(name=known, wavelength_um=(low + high) / 2, fwhm_um=high - low)
 
 
 def _xml(path: PurePath) -> _Element:

@@ -75,6 +75,36 @@ ENMAP = """<level_X><temporalCoverage><startTime>2022-06-12T10:57:35Z</startTime
 </bandCharacterisation></level_X>"""
 
 
+def dimap(groups: dict[str, list[str]], unit: str = "micrometer") -> str:
+    """Return a DIMAP file: the bands of each file in its order."""
+    ends = {"B0": (0.45, 0.53), "B1": (0.51, 0.59), "B2": (0.62, 0.70), "B3": (0.775, 0.915)}
+    ends |= {"R": (0.62, 0.69), "G": (0.53, 0.59), "B": (0.45, 0.52)}
+    ends |= {"NIR": (0.77, 0.88), "RE": (0.70, 0.75), "DB": (0.40, 0.45)}
+    factor = 1000 if unit == "nanometer" else 1
+    files = "".join(
+        f'<Data_Files><Data_File tile_R="1" tile_C="1"><DATA_FILE_PATH href="{file}"/></Data_File><Raster_Display>'
+        "<Raster_Index_List>"
+        + "".join(
+            f"<Raster_Index><BAND_ID>{band}</BAND_ID><BAND_INDEX>{index}</BAND_INDEX></Raster_Index>"
+            for index, band in enumerate(bands, 1)
+        )
+        + "</Raster_Index_List></Raster_Display></Data_Files>"
+        for file, bands in groups.items()
+    )
+    ranges = "".join(
+        f"<Band_Spectral_Range><BAND_ID>{band}</BAND_ID><MEASURE_UNIT>{unit}</MEASURE_UNIT>"
+        f"<MIN>{ends[band][0] * factor}</MIN><MAX>{ends[band][1] * factor}</MAX></Band_Spectral_Range>"
+        for bands in groups.values()
+        for band in bands
+    )
+    return (
+        f"<Dimap_Document><CLOUD_COVERAGE>7.5</CLOUD_COVERAGE>{ranges}<Data_Access>{files}</Data_Access>"
+        "<Located_Geometric_Values><SUN_AZIMUTH>150.5</SUN_AZIMUTH><SUN_ELEVATION>40.25</SUN_ELEVATION>"
+        "</Located_Geometric_Values><Strip_Source><IMAGING_DATE>2021-05-21</IMAGING_DATE>"
+        "<IMAGING_TIME>09:12:34.5</IMAGING_TIME></Strip_Source></Dimap_Document>"
+    )
+
+
 def opened(path: Path):
     (source,) = find_scenes([path])
     return open_scene(source, "key", tiling={})
@@ -206,3 +236,40 @@ def test_an_envi_header_is_believed_when_it_says_its_unit(tmp_path, units, waves
         record = opened(path).record
         assert record.properties["bandsight:bands_from"] == "band metadata"
         assert [band.wavelength_um for band in record.bands] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("unit", ["micrometer", "nanometer"])
+@pytest.mark.parametrize("order", [["B2", "B1", "B0", "B3"], ["B0", "B1", "B2", "B3"]])
+def test_a_dimap_file_says_in_which_order_pleiades_has_its_bands(tmp_path, order, unit):
+    product = "PHR1A_PMS_202105210912345_ORT_1234"
+    write(tmp_path / f"IMG_{product}_R1C1.TIF", picture(4, 64, 64, dtype="uint16") * 20)
+    (tmp_path / f"DIM_{product}.XML").write_text(dimap({f"IMG_{product}_R1C1.TIF": order}, unit))
+    scene = opened(tmp_path)
+    record = scene.record
+    assert record.sensor == "pleiades"
+    assert [band.index for band in record.bands] == [order.index(name) + 1 for name in ("B2", "B1", "B0", "B3")]
+    assert [band.wavelength_um for band in record.bands] == pytest.approx([0.66, 0.55, 0.49, 0.845])
+    assert record.datetime.isoformat() == "2021-05-21T09:12:34+00:00"
+    assert record.properties["eo:cloud_cover"] == 7.5
+    assert record.properties["view:sun_elevation"] == 40.25
+
+
+def test_a_dimap_file_names_the_bands_of_each_file_of_pleiades_neo(tmp_path):
+    product = "PNEO3_202105210912345_MS-FS_ORT_PWOI_000012345_1_2_F_1"
+    files = {f"IMG_{product}_RGB_R1C1.TIF": ["B", "G", "R"], f"IMG_{product}_NED_R1C1.TIF": ["DB", "RE", "NIR"]}
+    for name in files:
+        write(tmp_path / name, picture(3, 64, 64, dtype="uint16") * 20)
+    (tmp_path / f"DIM_{product}.XML").write_text(dimap(files))
+    record = opened(tmp_path).record
+    assert record.sensor == "pleiades_neo"
+    assert [band.wavelength_um for band in record.bands] == pytest.approx([0.425, 0.485, 0.56, 0.655, 0.725, 0.825])
+    assert [band.index for band in record.bands] == [1, 1, 2, 3, 2, 3]
+
+
+def test_a_dimap_file_without_an_order_of_bands_leaves_it_to_the_profile(tmp_path):
+    product = "PHR1A_PMS_202105210912345_ORT_1234"
+    write(tmp_path / f"IMG_{product}_R1C1.TIF", picture(4, 64, 64, dtype="uint16") * 20)
+    (tmp_path / f"DIM_{product}.XML").write_text(dimap({}))
+    record = opened(tmp_path).record
+    assert (record.sensor, [band.index for band in record.bands]) == ("pleiades", [1, 2, 3, 4])
+    assert record.properties["view:sun_azimuth"] == 150.5
