@@ -46,6 +46,7 @@ from search_api.settings import ApiSettings, check_settings, keys_path, trusted_
 from search_api.stac import routes, schemas, searches, tiles
 from search_api.stac.routes import ApiDep
 from search_api.stac.state import StacState
+from search_api.tracing import trace_requests
 
 # FastAPI does not know the models of bodies that may also come as a form.
 BODY_MODELS = (SearchBody, RegisterBody, ExportBody, ClassifyBody, HeatmapBody)
@@ -105,6 +106,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     add_openapi(app, BODY_MODELS)
     _add_middleware(app, settings)
     _add_routes(app)
+    app.state.stop_tracing = trace_requests(app) if settings.traces else None
     return app
 
 
@@ -129,6 +131,9 @@ def _lifespan(settings: ApiSettings, service: Service | None) -> Callable[[FastA
             yield
         finally:
             app.state.metrics.stop()
+            if app.state.stop_tracing is not None:
+                # It waits for the last traces to be sent.
+                await to_thread.run_sync(app.state.stop_tracing)
             if app.state.runner is not None:
                 app.state.runner.close()
             if app.state.service is not None:

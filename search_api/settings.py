@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from bandsight.errors import SettingsError
 from search_api.basemap import basemap_of
 from search_api.policies import WORKS
+from search_api.tracing import check_tracing
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # A shorter key could be guessed by trying.
@@ -146,6 +147,8 @@ class LogSettings(_Settings):
     """Least level of the application's lines."""
     access_log: bool = False
     """Write a line for each request."""
+    traces: bool = False
+    """Send traces of requests with OpenTelemetry; its own variables, e.g. OTEL_EXPORTER_OTLP_ENDPOINT, say where to."""
 
 
 class PageSettings(_Settings):
@@ -216,6 +219,7 @@ def check_settings(settings: ApiSettings) -> None:
         SettingsError: Some contradict each other or are unsafe; the message names all of them and the way out.
     """
     found = [*_exposure(settings), *_addresses(settings), *_sizes(settings), *_times(settings), *_roots(settings)]
+    found += check_tracing() if settings.traces else []
     if found:
         raise SettingsError("; ".join(found))
 

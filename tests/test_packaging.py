@@ -79,11 +79,11 @@ def providers(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "available"),
     [
-        *((folder, declared("stac", "geoparquet", "geopandas", "cluster")) for folder in INSTALLED),
+        *((folder, declared("stac", "geoparquet", "geopandas", "cluster", "tracing")) for folder in INSTALLED),
         ("demo", declared()),
         ("docs", declared(group="dev")),
         ("training", declared("training")),
-        ("tests", declared("stac", "geoparquet", "geopandas", "cluster", group="dev")),
+        ("tests", declared("stac", "geoparquet", "geopandas", "cluster", "tracing", group="dev")),
         ("bench", declared("stac", "geoparquet", "training", group="dev") | PEERS),
     ],
 )
