@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bandsight.archive import ArchiveWriter
-from bandsight.errors import ArchiveError, BandsightError, SceneError
+from bandsight.errors import ArchiveError, BandsightError, BusyError, SceneError
 from bandsight.imagery.pyramids import Pyramids, render_pyramid
 from bandsight.model.protocol import BatchEncoder
 from bandsight.raster.drivers import is_remote
@@ -78,7 +78,7 @@ class Job:
         self._archive, self._model, self._executor = archive, model, executor
         self._fail_fast, self._known_failures = fail_fast, known_failures
         self._open: list[SceneTask] = []
-        self._pyramids, self._rendering = Pyramids(archive.path), set[Future[bytes | None]]()
+        self._pyramids, self._rendering = Pyramids(archive.path, archive.files), set[Future[bytes | None]]()
         self._writer = Writer(archive, model.digest, self._committed)
         self._tally = Tally()
         self._record = JobRecord(*record, self._writer.do)
@@ -178,8 +178,9 @@ class Job:
     def _render(self, task: SceneTask, turn: int) -> None:
         """Have a scene rendered for the map, which is shown without that where it fails."""
         record = task.scene.record
-        if task.failed or self._pyramids.has(record.key):
-            return
+        with suppress(BusyError):
+            if task.failed or self._pyramids.has(record.key):
+                return
 
         def save(done: Future[bytes | None]) -> None:
             self._rendering.discard(done)

@@ -43,7 +43,7 @@ class Service:
         check = RecallCheck(self.settings.recall_check_every, self._keep_recall)
         searcher = Searcher(self.archive, self.encoder, self._decode, max_hits=self.settings.max_hits, check=check)
         object.__setattr__(self, "searcher", searcher)
-        object.__setattr__(self, "pyramids", PyramidFiller(self.archive.path))
+        object.__setattr__(self, "pyramids", PyramidFiller(self.archive.path, self.archive.files))
 
     def _keep_recall(self, measured: MeasuredRecall) -> None:
         keep_recall(self.archive.path, {**asdict(measured), "time": rfc3339(datetime.now(UTC))})

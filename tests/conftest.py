@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from tests.cluster import servers
+from tests.cluster import object_storage, servers
 
 _numbers = count()
 WANTED = "BANDSIGHT_TEST_CLUSTER"
@@ -34,6 +34,19 @@ def milvus_server() -> Iterator[servers.Server]:
     """A Milvus server."""
     with servers.milvus() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[servers.Server]:
+    """An S3 server with a bucket `bandsight`."""
+    with object_storage.object_storage() as server:
+        yield server
+
+
+def files_url(server: servers.Server, bucket: str = "bandsight", prefix: str | None = None, **options: object) -> str:
+    """Return the URL of files under a prefix that was not used yet."""
+    name = f"test-{next(_numbers)}" if prefix is None else prefix
+    return object_storage.files_url(server, bucket, name, **options)
 
 
 def milvus_url(server: servers.Server) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from bandsight.archive.claims import check_own, claim
 from bandsight.archive.footprint_cache import FootprintCache
 from bandsight.archive.lock import WriterLock
 from bandsight.archive.open import ENGINES, Engines, Where, locate
@@ -64,12 +65,16 @@ def repair(where: Where, engines: Engines = ENGINES) -> list[str]:
     lock = WriterLock(location.folder) if database.exists() else None
     try:
         model = database.open()
+        files = engines.files_of(location)
         with database.writing() as catalog:
+            if files is not None:
+                check_own(files, catalog.archive_id())
             context = StoreContext(
                 dim=model.dim,
                 columns_of=lambda ids: tile_columns(catalog, ids),
                 footprints=FootprintCache(database).tiles,
                 folder=location.folder,
+                files=files,
             )
             store = engines.store_of(location)(location.vectors, context)
             done = Repair(catalog, store)
@@ -174,13 +179,18 @@ def migrate_archive(
         if place.folder.resolve() == archive.path.resolve():
             raise ArchiveError(f"{place}: the same folder as the source's; name another one")
         make_folder(place.folder)
+        files = engines.files_of(place)
         lock = WriterLock(place.folder)
         try:
             with archive.database.reading() as catalog:
-                segments = catalog.segments()
+                segments, archive_id = catalog.segments(), catalog.archive_id()
+            if files is not None:
+                if archive.files is not None and str(archive.files) == str(files):
+                    raise ArchiveError(f"files {files}: the same place as the source's; name another prefix")
+                claim(files, archive_id)
 
             def copy_vectors() -> None:
-                if not archive.store.copy_to(place.folder, segments):
+                if not archive.store.copy_to(place.folder, segments, files):
                     raise ArchiveError(f"{archive.path}: a vector file is missing; run: bandsight verify")
 
             database.take_over(archive.database, copy_vectors, progress)

@@ -1,8 +1,9 @@
 """A small TOML file says which engines an archive is on, so that every command takes it as it takes a folder.
 
-    folder = "."                                                      # vectors as files, checkpoints, the writer's lock
+    folder = "."                                                      # checkpoints, the writer's lock, copies of files
     catalog = "postgresql+psycopg://bandsight@db/geo?schema=alps"     # without it: SQLite in the folder
     vectors = "milvus://milvus:19530/default/alps"                    # without it: FAISS in the folder
+    files = "s3://bucket/alps?endpoint=https://storage"               # without it: vectors and pictures in the folder
 
 `${NAME}` stands for an environment variable, for passwords. A relative folder counts from the file's own.
 """
@@ -19,7 +20,7 @@ from bandsight.errors import ArchiveError
 CONFIG_FILE = "archive.toml"
 """Name of the file in an archive's folder."""
 
-_KEYS = ("folder", "catalog", "vectors")
+_KEYS = ("folder", "catalog", "vectors", "files")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _PASSWORD = re.compile(r"//[^/@]*:[^/@$]+@")
 
@@ -29,11 +30,13 @@ class ArchiveConfig:
     """What such a file says."""
 
     folder: Path
-    """Folder of the files that every machine must see: vectors, checkpoints, the writer's lock."""
+    """Folder of files: every machine must see it, unless `files` are elsewhere; then each machine has its own."""
     catalog: str | None = None
     """URL of the catalog; None for SQLite in the folder."""
     vectors: str | None = None
     """URL of the vectors; None for files in the folder alone."""
+    files: str | None = None
+    """URL of the object storage that keeps vectors and pictures; None for the folder."""
 
 
 def read_config(file: Path) -> ArchiveConfig:
@@ -54,10 +57,15 @@ def read_config(file: Path) -> ArchiveConfig:
         if not isinstance(value, str) or not value:
             raise ArchiveError(f"{file}: {key}: found {value!r}; need text")
     values = {key: _filled(file, key, value) for key, value in found.items()}
+    if "://" in values.get("folder", ""):
+        raise ArchiveError(
+            f"{file}: folder: found {values['folder']}; need a folder of this machine, and the URL in files"
+        )
     return ArchiveConfig(
         folder=(file.parent / values.get("folder", ".")).absolute(),
         catalog=values.get("catalog"),
         vectors=values.get("vectors"),
+        files=values.get("files"),
     )
 
 
@@ -67,7 +75,7 @@ def write_config(file: Path, config: ArchiveConfig) -> None:
     Raises:
         ArchiveError: It exists already, or cannot be written.
     """
-    places = {"catalog": config.catalog, "vectors": config.vectors}
+    places = {"catalog": config.catalog, "vectors": config.vectors, "files": config.files}
     same = config.folder.absolute() == file.parent.absolute()
     lines = [f"folder = {_quoted('.' if same else str(config.folder))}"]
     lines += [f"{key} = {_quoted(value)}" for key, value in places.items() if value]

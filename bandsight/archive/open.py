@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from bandsight.archive.claims import check_free
 from bandsight.archive.config import CONFIG_FILE, ArchiveConfig, read_config
 from bandsight.catalog import sqlite
 from bandsight.catalog.port import CatalogDatabase
 from bandsight.errors import ArchiveError
+from bandsight.objects.cached import CachedObjects
 from bandsight.vectors import local
 from bandsight.vectors.port import OpenStore, StoreContext, VectorStore
 
@@ -27,6 +29,8 @@ class Location:
     """URL of the vectors."""
     folder: Path
     """Folder of the writer's lock and of checkpoints of jobs."""
+    files: str | None = None
+    """URL of the object storage that keeps vectors and pictures; None for the folder."""
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -64,6 +68,8 @@ class Engines:
     """What opens a catalog."""
     vectors: Mapping[str, OpenStore] = field(default_factory=lambda: {"file": local.open_store, "milvus": _milvus})
     """What opens the vectors."""
+    files: Mapping[str, Callable[[str, Path], CachedObjects]] = field(default_factory=lambda: {"s3": CachedObjects})
+    """What opens object storage."""
 
     def catalog_of(self, location: Location) -> CatalogDatabase:
         """Return the database of an archive's catalog, not yet opened.
@@ -86,6 +92,19 @@ class Engines:
         if scheme not in self.vectors:
             raise _unknown("vectors", location.vectors, scheme, self.vectors)
         return self.vectors[scheme]
+
+    def files_of(self, location: Location) -> CachedObjects | None:
+        """Return the object storage that keeps an archive's files, None where they are in its folder.
+
+        Raises:
+            ArchiveError: No engine opens such a URL, or a part of it is wrong.
+        """
+        if location.files is None:
+            return None
+        scheme = _scheme_of(location.files)
+        if scheme not in self.files:
+            raise _unknown("files", location.files, scheme, self.files)
+        return self.files[scheme](location.files, location.folder)
 
 
 ENGINES = Engines()
@@ -155,17 +174,29 @@ def _in_folder(folder: Path) -> Location:
 
 def _located(file: Path) -> Location:
     found = read_config(file)
-    plain = embedded(found.folder)
-    location = Location(
-        catalog=found.catalog or plain.catalog, vectors=found.vectors or plain.vectors, folder=found.folder
-    )
+    location = _location_of(found)
     own = sqlite.catalog_url(found.folder)
     if location.catalog != own and sqlite.SqliteDatabase(own).exists():
         raise ArchiveError(
             f"{file}: names a catalog elsewhere, but there is one in {found.folder} too; move that folder's archive to "
             "the engines with bandsight migrate-archive, or name another folder"
         )
+    if found.files is not None and any(found.folder.glob("vectors/seg-*")):
+        raise ArchiveError(
+            f"{file}: names files elsewhere, but there are vector files in {found.folder} too; move that folder's "
+            "archive with bandsight migrate-archive, or name another folder"
+        )
     return location
+
+
+def _location_of(config: ArchiveConfig) -> Location:
+    plain = embedded(config.folder)
+    return Location(
+        catalog=config.catalog or plain.catalog,
+        vectors=config.vectors or plain.vectors,
+        folder=config.folder,
+        files=config.files,
+    )
 
 
 def check_engines(config: ArchiveConfig, engines: Engines = ENGINES) -> None:
@@ -175,10 +206,7 @@ def check_engines(config: ArchiveConfig, engines: Engines = ENGINES) -> None:
         ArchiveError: An engine is unknown or refuses the user, or there is an archive in the catalog already.
         EngineUnavailableError: An engine does not answer.
     """
-    plain = embedded(config.folder)
-    location = Location(
-        catalog=config.catalog or plain.catalog, vectors=config.vectors or plain.vectors, folder=config.folder
-    )
+    location = _location_of(config)
     database, check = engines.catalog_of(location), engines.store_of(location)
     try:
         if database.exists():
@@ -189,6 +217,8 @@ def check_engines(config: ArchiveConfig, engines: Engines = ENGINES) -> None:
         from bandsight.vectors import milvus
 
         milvus.check(config.vectors)
+    if (files := engines.files_of(location)) is not None:
+        check_free(files)
 
 
 def embedded(folder: Path) -> Location:

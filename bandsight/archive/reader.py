@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive.alerts import Alerts
+from bandsight.archive.claims import check_own
 from bandsight.archive.footprint_cache import FootprintCache
 from bandsight.archive.job_log import JobLog
 from bandsight.archive.job_queue import JobQueue
@@ -26,6 +27,7 @@ from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.port import Catalog
 from bandsight.catalog.records import ModelIdentity, Scene, Tile
 from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError, NotFoundError
+from bandsight.objects.store import ObjectMissingError
 from bandsight.vectors.port import Similarities, Snapshot, StoreContext
 
 # A search that meets a commit between its vectors and its rows begins again; more than twice in a row is no accident.
@@ -75,12 +77,17 @@ class Archive:
             ArchiveError: The archive is gone, damaged, or of another version.
         """
         self.model = self.database.open()
+        self.files = self._engines.files_of(self.location)
+        if self.files is not None:
+            with self.database.reading() as catalog:
+                check_own(self.files, catalog.archive_id())
         self._footprints = FootprintCache(self.database)
         context = StoreContext(
             dim=self.model.dim,
             columns_of=self._read_columns,
             footprints=self._footprints.tiles,
             folder=self.location.folder,
+            files=self.files,
         )
         self.store = self._engines.store_of(self.location)(self.location.vectors, context)
         self._scene_table = SceneTable()
@@ -112,10 +119,17 @@ class Archive:
             ArchiveError: Vectors and catalog disagree.
             ModelChangedError: The archive has been indexed again with another model since it was opened.
         """
+        swept: ObjectMissingError | None = None
         for _ in range(_ATTEMPTS):
-            with suppress(CommitIntervenedError), self.database.reading() as catalog:
-                self._follow(catalog)
-                return answer(self._view(catalog))
+            try:
+                with suppress(CommitIntervenedError), self.database.reading() as catalog:
+                    self._follow(catalog)
+                    return answer(self._view(catalog))
+            except ObjectMissingError as error:
+                # A compaction has swept a file that this state still named.
+                swept = error
+        if swept is not None:
+            raise swept
         raise ArchiveError(f"{self.path}: vectors and catalog disagree; run: bandsight verify --archive {self.path}")
 
     def refresh(self) -> None:

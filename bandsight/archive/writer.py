@@ -1,11 +1,13 @@
 """Writes to one archive: adds and removes scenes, and keeps its vectors compact and indexed."""
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.archive.claims import check_writable, claim
 from bandsight.archive.index_updater import IndexUpdater
 from bandsight.archive.lock import WriterLock
 from bandsight.archive.open import ENGINES, Engines, Where, archive_exists, locate
@@ -14,7 +16,7 @@ from bandsight.archive.relocation import relocated
 from bandsight.archive.writing import Batch, ScenePart, add_in_parts, add_scenes
 from bandsight.catalog.records import ModelIdentity, SceneRecord
 from bandsight.durable import make_folder
-from bandsight.errors import ModelMismatchError, NotFoundError
+from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError
 
 
 class ArchiveWriter(Archive):
@@ -28,6 +30,12 @@ class ArchiveWriter(Archive):
         if archive_exists(location, engines):
             self._lock = WriterLock(location.folder)
         super().__init__(location, engines)
+        if self.files is not None:
+            try:
+                check_writable(self.files)
+            except BaseException:
+                self.close()
+                raise
 
     @classmethod
     def create(
@@ -58,8 +66,11 @@ class ArchiveWriter(Archive):
         make_folder(location.folder)
         # Created while holding the lock: of two jobs starting at once, one would overwrite the other's catalog.
         lock = WriterLock(location.folder)
+        archive_id = secrets.token_hex(8)
         try:
-            database.create(model, first_tile=first_tile, first_scene=first_scene)
+            if (files := engines.files_of(location)) is not None and not database.exists():
+                claim(files, archive_id)
+            database.create(model, archive_id=archive_id, first_tile=first_tile, first_scene=first_scene)
         finally:
             database.close()
             lock.release()
@@ -195,6 +206,8 @@ class ArchiveWriter(Archive):
         old, new = self.store.merge()
         if old:
             with self.database.writing() as catalog:
+                if not {segment.name for segment in old} <= {segment.name for segment in catalog.segments()}:
+                    raise ArchiveError(f"{self.path}: another process has merged these files meanwhile; run it again")
                 catalog.remove_segments([segment.name for segment in old])
                 generation = catalog.advance()
                 for segment in new:
@@ -242,6 +255,7 @@ class ArchiveWriter(Archive):
             self._updater.start_if_due()
 
     def _remove_unreferenced(self) -> None:
-        with self.database.reading() as catalog:
+        # No other process can be between writing a file and naming it.
+        with self.database.writing() as catalog:
             named, newest = {segment.name for segment in catalog.segments()}, catalog.next_tile_id() - 1
-        self.store.remove_unnamed(named, newest)
+            self.store.remove_unnamed(named, newest)

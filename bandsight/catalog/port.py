@@ -52,6 +52,9 @@ class Catalog(Protocol):
     def model(self) -> ModelIdentity | None:
         """Return the archive's model, None where the catalog names none."""
 
+    def archive_id(self) -> str:
+        """Return what the archive is known by, 16 hex digits; copies of an archive have the same."""
+
     def generation(self) -> int:
         """Return the number of the last commit."""
 
@@ -207,11 +210,14 @@ class CatalogDatabase(Protocol):
     def exists(self) -> bool:
         """Return whether there is a catalog, of any version."""
 
-    def create(self, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
+    def create(
+        self, model: ModelIdentity, *, archive_id: str | None = None, first_tile: int = 1, first_scene: int = 1
+    ) -> None:
         """Create an empty catalog; a crash leaves none.
 
         Args:
             model: Model whose vectors the archive will hold.
+            archive_id: What it will be known by; None for a new one.
             first_tile: Id of the first tile.
             first_scene: Id of the first scene.
 

@@ -33,6 +33,7 @@ def init(
         str | None, typer.Option("--catalog", help="postgresql+psycopg://USER@HOST/DATABASE?schema=NAME")
     ] = None,
     vectors: Annotated[str | None, typer.Option("--vectors", help="milvus://HOST:PORT/DATABASE/NAME")] = None,
+    files: Annotated[str | None, typer.Option("--files", help="s3://BUCKET/PREFIX?endpoint=https://HOST")] = None,
     model: NewModelOption = "embedded",
     device: DeviceOption = "auto",
 ) -> None:
@@ -45,11 +46,11 @@ def init(
     folder = Path(archive)
     if (folder / CONFIG_FILE).exists() or archive_exists(archive):
         raise ArchiveError(f"{archive}: there is an archive here already; open it, or choose another folder")
-    if catalog is None and vectors is None:
+    if catalog is None and vectors is None and files is None:
         with ArchiveWriter.create(embedded(folder), opening.identity(opening.load(model, device))):
             typer.echo(f"{archive}: created")
         return
-    config = ArchiveConfig(folder=folder, catalog=catalog, vectors=vectors)
+    config = ArchiveConfig(folder=folder, catalog=catalog, vectors=vectors, files=files)
     check_engines(config)
     identity = opening.identity(opening.load(model, device))
     write_config(folder / CONFIG_FILE, config)
@@ -117,7 +118,7 @@ def compact(archive: ArchiveOption, as_json: PlainJsonOption = False) -> None:
     with ArchiveWriter.open(archive) as opened:
         sizes = opened.compact()
         keys = [scene.key for scene in opened.scenes()]
-        _print({**sizes, "pyramids_removed": Pyramids(opened.path).remove_others(keys)}, as_json=as_json)
+        _print({**sizes, "pyramids_removed": Pyramids(opened.path, opened.files).remove_others(keys)}, as_json=as_json)
 
 
 @app.command()

@@ -22,10 +22,13 @@ from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
 from bandsight.catalog.records import Scene, SceneRecord
+from bandsight.errors import BandsightError
 from bandsight.geo.box import LonLatBox
 from bandsight.imagery.picture import Picture
 from bandsight.imagery.rendering import render, render_spec
 from bandsight.imagery.scene_raster import raster_of
+from bandsight.objects.cached import CachedObjects
+from bandsight.objects.store import ObjectMissingError
 from bandsight.raster.warp import TargetGrid, read_warped
 
 MAX_PX = 2048
@@ -47,21 +50,42 @@ _LOG = logging.getLogger(__name__)
 
 
 class Pyramids:
-    """The pyramids of an archive, in a folder beside its vectors."""
+    """The pyramids of an archive, in a folder beside its vectors, or on object storage."""
 
-    def __init__(self, archive: Path) -> None:
-        self._folder = archive / _FOLDER
+    def __init__(self, archive: Path, files: CachedObjects | None = None) -> None:
+        """Name the place.
+
+        Args:
+            archive: The archive's folder.
+            files: Object storage that keeps the archive's files; None for the folder.
+        """
+        self._folder, self._files = archive / _FOLDER, files
 
     def path(self, key: str) -> Path:
         """Return the file of a scene's pyramid, a GeoTIFF that a scan for scenes does not take for one."""
-        return self._folder / f"{key}.{_VERSION}.pyramid"
+        return self._folder / _name(key)
 
     def has(self, key: str) -> bool:
-        """Return whether a scene has a pyramid."""
-        return self.path(key).exists()
+        """Return whether a scene has a pyramid.
+
+        Raises:
+            EngineUnavailableError: The storage does not answer.
+        """
+        if self._files is None:
+            return self.path(key).exists()
+        return self._files.cache.has(_name(key)) or self._files.objects.exists(f"{_FOLDER}/{_name(key)}")
 
     def save(self, key: str, data: bytes) -> None:
-        """Keep a scene's pyramid; a folder that cannot be written, or a full disk, is only logged."""
+        """Keep a scene's pyramid; a place that cannot be written, or a full disk, is only logged."""
+        if self._files is None:
+            self._save_here(key, data)
+            return
+        try:
+            self._files.objects.put(f"{_FOLDER}/{_name(key)}", data)
+        except BandsightError as error:
+            _LOG.info("%s: no pyramid kept (%s)", key, error)
+
+    def _save_here(self, key: str, data: bytes) -> None:
         part: Path | None = None
         try:
             self._folder.mkdir(exist_ok=True)
@@ -79,6 +103,14 @@ class Pyramids:
 
     def remove_others(self, keys: Sequence[str]) -> int:
         """Delete all pyramids but those of these scenes; return how many there were."""
+        if self._files is not None:
+            names = {f"{_FOLDER}/{_name(key)}" for key in keys}
+            # Young ones may be of scenes that another machine is about to commit.
+            least = self._files.objects.place.keep_unnamed_s
+            entries = self._files.objects.list(f"{_FOLDER}/")
+            gone = [entry.key for entry in entries if entry.key not in names and entry.age_s >= least]
+            self._files.objects.delete(gone)
+            return len(gone)
         kept = {self.path(key) for key in keys}
         others = [path for path in self._folder.glob("*") if path not in kept] if self._folder.is_dir() else []
         for path in others:
@@ -91,9 +123,12 @@ class Pyramids:
         Args:
             scene: The scene.
             target: A grid in Web Mercator.
+
+        Raises:
+            EngineUnavailableError: The storage does not answer.
         """
-        path = self.path(scene.key)
-        if not path.exists():
+        path = self._local(scene.key)
+        if path is None:
             return None
         try:
             with (
@@ -108,6 +143,22 @@ class Pyramids:
         except (RasterioError, OSError) as error:
             _LOG.info("%s: cannot be read (%s)", path, error)
             return None
+
+    def _local(self, key: str) -> Path | None:
+        """Return the file of a scene's pyramid on this machine, None where there is no pyramid."""
+        if self._files is None:
+            path = self.path(key)
+            return path if path.exists() else None
+        objects, name = self._files.objects, f"{_FOLDER}/{_name(key)}"
+        try:
+            size = 0 if self._files.cache.has(_name(key)) else objects.size(name)
+            return self._files.cache.use(_name(key), size, lambda path: objects.download(name, path), lambda path: path)
+        except ObjectMissingError:
+            return None
+
+
+def _name(key: str) -> str:
+    return f"{key}.{_VERSION}.pyramid"
 
 
 def render_pyramid(scene: SceneRecord) -> bytes | None:

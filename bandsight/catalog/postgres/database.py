@@ -53,12 +53,16 @@ class PostgresDatabase:
         with clear_errors(self.place):
             return schema_version(self._engine, self.place.schema) is not None
 
-    def create(self, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
+    def create(
+        self, model: ModelIdentity, *, archive_id: str | None = None, first_tile: int = 1, first_scene: int = 1
+    ) -> None:
         """Create an empty catalog, in one transaction; see `CatalogDatabase`."""
         with clear_errors(self.place), self._engine.connect() as connection, connection.begin():
             if not self._create_tables(connection):
                 raise ArchiveError(f"{self.url}: there is an archive here already; open it, or choose another schema")
-            PostgresCatalog(connection).create(model, first_tile=first_tile, first_scene=first_scene)
+            PostgresCatalog(connection).create(
+                model, archive_id=archive_id, first_tile=first_tile, first_scene=first_scene
+            )
 
     def _create_tables(self, connection: Connection) -> bool:
         """Create the schema and its tables, and return whether they were not there."""

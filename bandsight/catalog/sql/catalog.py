@@ -1,5 +1,6 @@
 """Reads and writes the rows of one transaction on a catalog in a relational database."""
 
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -35,11 +36,14 @@ FORMAT_VERSION = 2
 class SqlCatalog(SqlReader, ABC):
     """A `CatalogWriter` on one connection; an engine adds what its SQL differs in."""
 
-    def create(self, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
+    def create(
+        self, model: ModelIdentity, *, archive_id: str | None = None, first_tile: int = 1, first_scene: int = 1
+    ) -> None:
         """Write the archive row of a new archive, and the ids from which its tiles and scenes count."""
         self._db.execute(
             insert(ArchiveRow).values(
                 id=1,
+                archive_id=archive_id or secrets.token_hex(8),
                 format_version=FORMAT_VERSION,
                 generation=0,
                 next_tile_id=first_tile,

@@ -101,6 +101,10 @@ class SqlReader(ABC):
             return None
         return ModelIdentity(**{name: row[f"model_{name}"] for name in ModelIdentity.__dataclass_fields__})
 
+    def archive_id(self) -> str:
+        """Return what the archive is known by; see `Catalog`."""
+        return str(self._db.execute(select(ArchiveRow.archive_id)).scalar() or "")
+
     def generation(self) -> int:
         """Return the number of the last commit."""
         return self.state()[0]

@@ -58,6 +58,7 @@ class ArchiveRow(Base):
     model_dim: Mapped[int]
     model_license: Mapped[str]
     changes_from: Mapped[int] = mapped_column(server_default="0")
+    archive_id: Mapped[str] = mapped_column(server_default="")
 
 
 class SceneRow(Base):

@@ -61,7 +61,9 @@ class SqliteDatabase:
         """Return whether there is a catalog; see `CatalogDatabase`."""
         return self._file.is_file()
 
-    def create(self, model: ModelIdentity, *, first_tile: int = 1, first_scene: int = 1) -> None:
+    def create(
+        self, model: ModelIdentity, *, archive_id: str | None = None, first_tile: int = 1, first_scene: int = 1
+    ) -> None:
         """Create an empty catalog; see `CatalogDatabase`. It gets its name once it is complete."""
         unfinished = self._folder / _UNFINISHED
         try:
@@ -70,7 +72,7 @@ class SqliteDatabase:
                     f"{self._folder}: there is an archive here already; open it, or choose another folder"
                 )
             _drop(unfinished)
-            _fill(unfinished, model, first_tile, first_scene)
+            _fill(unfinished, model, archive_id, first_tile, first_scene)
             flush(unfinished)
             unfinished.replace(self._file)
             flush(self._folder)
@@ -225,12 +227,14 @@ def _drop(catalog: Path) -> None:
         Path(f"{catalog}{suffix}").unlink(missing_ok=True)
 
 
-def _fill(unfinished: Path, model: ModelIdentity, first_tile: int, first_scene: int) -> None:
+def _fill(unfinished: Path, model: ModelIdentity, archive_id: str | None, first_tile: int, first_scene: int) -> None:
     engine = open_engine(unfinished)
     try:
         migrate(engine)
         with engine.connect().execution_options(writes=True) as connection, connection.begin():
-            SqliteCatalog(connection).create(model, first_tile=first_tile, first_scene=first_scene)
+            SqliteCatalog(connection).create(
+                model, archive_id=archive_id, first_tile=first_tile, first_scene=first_scene
+            )
         with engine.connect() as connection:
             connection.connection.dbapi_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
     finally:

@@ -17,4 +17,4 @@ def open_store(url: str, context: StoreContext) -> LocalVectorStore:
         context: What the store may ask of the catalog.
     """
     folder = Path(unquote(urlsplit(url).path))
-    return LocalVectorStore(folder, context.dim, context.columns_of, context.footprints)
+    return LocalVectorStore(folder, context.dim, context.columns_of, context.footprints, files=context.files)

@@ -1,6 +1,7 @@
 """The files of a store: segments and their columns, opened, written, merged, checked and set aside."""
 
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,16 @@ from numpy.typing import NDArray
 
 from bandsight.attributes.columns import TileColumns
 from bandsight.attributes.segments import Segment
-from bandsight.durable import copy_file, flush, link_or_copy, make_folder
+from bandsight.durable import flush, link_or_copy, make_folder
 from bandsight.errors import ArchiveError
+from bandsight.objects.cached import MARKER, CachedObjects
 from bandsight.vectors.atomic_io import cannot_write
 from bandsight.vectors.local.column_files import SUFFIX as COLUMNS
 from bandsight.vectors.local.column_files import load_columns, save_columns, sound_columns
-from bandsight.vectors.local.index_files import copy_index, drop_foreign, drop_index, index_problem
-from bandsight.vectors.local.segments import SUFFIX, OpenSegment, file_checksum, open_segment, salvage, write_segment
+from bandsight.vectors.local.index_files import INDEX_FILES, copy_index, drop_foreign, drop_index, index_problem
+from bandsight.vectors.local.index_mirror import IndexMirror
+from bandsight.vectors.local.places import FolderPlace, ObjectPlace, SegmentPlace
+from bandsight.vectors.local.segments import SUFFIX, OpenSegment, damaged_ids, encode_segment, file_checksum, salvage
 
 # Float16 rows of unit vectors: the norm is off by at most about this.
 _NORM_TOLERANCE = 5e-3
@@ -37,13 +41,22 @@ class LoadedSegment:
 class StoreFolder:
     """Knows where files lie and nothing of searching."""
 
-    def __init__(self, folder: Path, dim: int, columns_of: Callable[[NDArray[np.int64]], TileColumns]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dim: int,
+        columns_of: Callable[[NDArray[np.int64]], TileColumns],
+        files: CachedObjects | None = None,
+        index_files: Sequence[str] = INDEX_FILES,
+    ) -> None:
         """Keep the places.
 
         Args:
             folder: The archive's folder; segments live in `vectors/`, what is derived from them in `index/`.
             dim: Length of a vector.
             columns_of: Reads the attributes of tiles from the catalog when their file is gone.
+            files: Object storage that segments live in, and the index too; None for the folder.
+            index_files: The files that an index may have, its facts last.
         """
         self.vectors, self.derived, self._quarantine = folder / "vectors", folder / "index", folder / _QUARANTINE
         self._dim, self._columns_of = dim, columns_of
@@ -52,11 +65,38 @@ class StoreFolder:
                 make_folder(place)
             except OSError as error:
                 raise ArchiveError(f"{place}: cannot be made ({error.strerror}); check the folder's rights") from error
+        self.place: SegmentPlace = FolderPlace(self.vectors) if files is None else ObjectPlace(files, self.derived)
+        self._mirror = None if files is None else IndexMirror(files, self.derived, index_files)
+        self._files = files
+
+    def ping(self) -> None:
+        """Ask the object storage for a sign of life, if the files are there; see `VectorStore.ping`."""
+        if self._files is not None:
+            self._files.objects.get(MARKER)
+
+    def publish(self) -> None:
+        """Let other machines follow to the index that was saved here, if they do not see this folder."""
+        if self._mirror is not None:
+            self._mirror.publish()
+
+    def follow(self, named: set[str]) -> None:
+        """Bring the index here to what another machine published, and drop what belongs to no segment any more.
+
+        Args:
+            named: Segments of the state that is shown next.
+        """
+        if self._mirror is not None:
+            self._mirror.follow()
+            for path in self.derived.glob("seg-*"):
+                if path.stem not in named:
+                    path.unlink(missing_ok=True)
 
     def write(self, vectors: NDArray[np.float16], columns: TileColumns) -> Segment:
         """Write rows durably and return their receipt."""
-        segment = write_segment(self.vectors, columns.ids, vectors)
+        segment, parts = encode_segment(columns.ids, vectors)
+        self.place.write(segment, parts)
         save_columns(self.derived / segment.name, columns)
+        self.place.put_columns(segment, self.columns_path_of(segment))
         return segment
 
     def open(self, segment: Segment) -> LoadedSegment:
@@ -65,13 +105,16 @@ class StoreFolder:
         Raises:
             ArchiveError: Its file is missing or damaged.
         """
-        file = open_segment(self.vectors, segment, self._dim)
+        file = self.place.open(segment, self._dim)
         columns = load_columns(self.derived / segment.name, file.ids)
+        if columns is None and self.place.fetch_columns(segment, self.columns_path_of(segment)):
+            columns = load_columns(self.derived / segment.name, file.ids)
         if columns is None:
             # The ids are in the columns too; where the two differ, either file may be the damaged one.
-            file.sound(np.arange(segment.count))
+            if not self.place.trusts_heads():
+                file.sound(np.arange(segment.count))
             columns = self._columns_of(np.asarray(file.ids))
-            if not self.path_of(segment).exists():
+            if not self.place.exists(segment):
                 # A compaction took both files since, and the catalog may know nothing of these tiles any more.
                 raise ArchiveError(f"{self.path_of(segment)}: this vector file is missing; run: bandsight repair")
             save_columns(self.derived / segment.name, columns)
@@ -84,13 +127,15 @@ class StoreFolder:
             named: Segments that a commit names.
             newest: Id of the newest tile; an index beyond it was not made from this catalog.
         """
-        stale = [path for path in self.vectors.iterdir() if path.suffix != SUFFIX or path.stem not in named]
-        stale += [path for path in self.derived.glob("seg-*") if path.stem not in named]
+        removed = self.place.remove_unnamed(named)
+        stale = [path for path in self.derived.glob("seg-*") if path.stem not in named]
         stale += list(self.derived.glob(".*.tmp"))
         for path in stale:
-            path.unlink()
+            path.unlink(missing_ok=True)
         drop_foreign(self.derived, newest)
-        return sorted(path.name for path in stale)
+        if self._mirror is not None:
+            self._mirror.remove_unnamed()
+        return sorted([*removed, *(path.name for path in stale)])
 
     def merge(
         self, parts: Sequence[LoadedSegment], alive: Sequence[NDArray[np.bool_]]
@@ -123,18 +168,17 @@ class StoreFolder:
 
     def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
         """Return ids and vectors of the rows of a damaged file that can be trusted."""
-        return salvage(self.vectors, segment, self._dim)
+        return salvage(self.place.read(segment), segment, self._dim)
 
     def damage(self, segment: Segment, *, full: bool) -> str | None:
         """Return how a segment's file is damaged, None when it is not; `full` reads every row."""
         name = f"vectors/{segment.name}{SUFFIX}"
         try:
-            file = open_segment(self.vectors, segment, self._dim)
-            if not full or file_checksum(self.path_of(segment)) == segment.sha256:
+            if self.place.check(segment, self._dim, full=full):
                 return None
         except (ArchiveError, OSError) as error:
             return str(error)
-        bad = [int(file.ids[row]) for row in file.damaged()]
+        bad = damaged_ids(self.place.read(segment), segment, self._dim)
         which = f"tiles {bad[:5]}{' and more' if len(bad) > 5 else ''}" if bad else "its rows"  # noqa: PLR2004
         return f"{name}: {which} do not match their checksum; run: bandsight repair"
 
@@ -157,6 +201,8 @@ class StoreFolder:
     def drop_damaged_derived(self) -> list[str]:
         """Delete damaged derived files and name them; columns are written again at the next opening."""
         report = []
+        if self._mirror is not None:
+            self._mirror.follow()
         for path in sorted(self.derived.glob(f"seg-*{COLUMNS}")):
             if not sound_columns(path):
                 path.unlink()
@@ -164,7 +210,12 @@ class StoreFolder:
         problem, _ = index_problem(self.derived)
         if problem:
             drop_index(self.derived)
-            report.append(f"{problem.partition(':')[0]}: damaged, deleted; run: bandsight optimize")
+            if self._mirror is not None:
+                self._mirror.again()
+            if self._mirror is not None and (self.derived / INDEX_FILES[-1]).exists():
+                report.append(f"{problem.partition(':')[0]}: damaged, copied again")
+            else:
+                report.append(f"{problem.partition(':')[0]}: damaged, deleted; run: bandsight optimize")
         return report
 
     def copy_derived(self, target: Path) -> None:
@@ -178,18 +229,38 @@ class StoreFolder:
             ArchiveError: It is damaged.
             OSError: The copy cannot be written.
         """
-        source = self.path_of(segment)
-        copy = target / "vectors" / source.name
+        copy = target / "vectors" / self.path_of(segment).name
         make_folder(copy.parent)
         if copy.exists() and copy.stat().st_size > 0 and file_checksum(copy) == segment.sha256:
             # Of a copy that was stopped.
             return True
         try:
-            copy_file(source, copy)
+            self.place.copy_to(segment, copy.parent)
         except FileNotFoundError:
             return False
         if file_checksum(copy) != segment.sha256:
-            raise ArchiveError(f"{source}: does not match its checksum; run: bandsight repair, then back up again")
+            raise ArchiveError(
+                f"{self.path_of(segment)}: does not match its checksum; run: bandsight repair, then back up again"
+            )
+        return True
+
+    def upload_segment(self, segment: Segment, files: CachedObjects) -> bool:
+        """Copy a segment and its columns to object storage, checked; False when the file is gone."""
+        other = ObjectPlace(files, self.derived)
+        with tempfile.TemporaryDirectory(dir=self.derived.parent, prefix=".copy-") as name:
+            path = self.path_of(segment)
+            if self._files is not None:
+                try:
+                    self.place.copy_to(segment, Path(name))
+                except FileNotFoundError:
+                    return False
+                path = Path(name) / path.name
+            if not path.exists():
+                return False
+            if file_checksum(path) != segment.sha256:
+                raise ArchiveError(f"{path.name}: does not match its checksum; run: bandsight repair, then copy again")
+            other.take(segment, path)
+        other.put_columns(segment, self.columns_path_of(segment))
         return True
 
     def adopt(self, beside: "StoreFolder", segments: Sequence[Segment]) -> None:
@@ -202,10 +273,10 @@ class StoreFolder:
         """
         try:
             for segment in segments:
-                link_or_copy(beside.path_of(segment), self.path_of(segment))
-                columns = f"{segment.name}{COLUMNS}"
-                if (beside.derived / columns).exists():
-                    link_or_copy(beside.derived / columns, self.derived / columns)
+                self.place.take(segment, beside.path_of(segment))
+                if beside.columns_path_of(segment).exists():
+                    link_or_copy(beside.columns_path_of(segment), self.columns_path_of(segment))
+                    self.place.put_columns(segment, self.columns_path_of(segment))
             flush(self.vectors)
             copy_index(beside.derived, self.derived)
         except OSError as error:
@@ -218,13 +289,16 @@ class StoreFolder:
 
     def set_aside(self, segment: Segment) -> None:
         """Copy a damaged file to quarantine, where nothing reads it."""
-        path = self.path_of(segment)
-        if path.exists():
+        if self.place.exists(segment):
             # The damaged file itself is deleted later: until then, its copy must be safe.
             make_folder(self._quarantine)
-            copy_file(path, self._quarantine / path.name)
+            self.place.copy_to(segment, self._quarantine)
             flush(self._quarantine)
 
     def path_of(self, segment: Segment) -> Path:
-        """Return where a segment's file lies."""
+        """Return where a segment's file lies, where it lies in this folder."""
         return self.vectors / f"{segment.name}{SUFFIX}"
+
+    def columns_path_of(self, segment: Segment) -> Path:
+        """Return where the columns of a segment lie."""
+        return self.derived / f"{segment.name}{COLUMNS}"

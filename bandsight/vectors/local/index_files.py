@@ -25,6 +25,8 @@ _FILE, _LISTS, _APART, _FACTS = "ivf.faiss", "ivf.lists", "ivf.apart", "ivf.json
 # Version 5 keeps no rows apart; version 4 visited a fixed number of lists.
 _VERSION, _WITHOUT_APART, _FORMER = 6, 5, 4
 _PARTS = (_FILE, _LISTS, _APART)
+INDEX_FILES = (*_PARTS, _FACTS)
+"""The files of an index, its facts last."""
 # Of an index whose recall has not been measured: less than most indexes needed.
 _UNMEASURED = 0.02
 # Another index is saved every few minutes at most.

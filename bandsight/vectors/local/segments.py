@@ -10,22 +10,23 @@ import hashlib
 import os
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError
-from bandsight.vectors.atomic_io import write_durably
 from bandsight.vectors.local.fp16_scan import Fp16Rows
 
 SUFFIX = ".bsv"
 _MAGIC = b"BSVECTOR"
 _VERSION = 2
-_HEADER = struct.Struct("<8sIIQQ32s")
+HEADER = struct.Struct("<8sIIQQ32s")
 _CHECK_BYTES, _ID_BYTES, _ALIGN = 4, 8, 64
 _PART = 1 << 24
 
@@ -51,39 +52,110 @@ class _Opened:
         return sum(read(own, (row,), offset) for row, offset in zip(into, offsets, strict=True)) == into.nbytes
 
 
+class Body(Protocol):
+    """The vectors of a segment, wherever they are."""
+
+    @property
+    def rows(self) -> NDArray[np.float16]:
+        """All of them, memory-mapped, shape (n, dim)."""
+
+    @property
+    def on_demand(self) -> NDArray[np.float16]:
+        """The same, or what can be indexed like it and gets them when it is."""
+
+    @property
+    def half(self) -> Fp16Rows:
+        """Scores them where they lie."""
+
+    def take(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
+        """Return some of them, not compared with their checks.
+
+        Raises:
+            ArchiveError: They cannot be read.
+        """
+
+    def forget(self) -> bool:
+        """Drop a copy that turned out to be damaged, and return whether there may be a better one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenSegment:
-    """A segment's file, memory-mapped."""
+class MappedBody:
+    """The vectors of a file on this machine."""
 
     name: str
     """Name of the file, for messages."""
-    ids: NDArray[np.int64]
-    """Tile ids, ascending, shape (n,)."""
     rows: NDArray[np.float16]
-    """Vectors, shape (n, dim)."""
-    checks: NDArray[np.uint32] | None
-    """Check of each row, shape (n,); None in version 1."""
+    """See `Body`."""
     half: Fp16Rows
-    """Scores the rows where they lie."""
+    """See `Body`."""
     opened: _Opened
     """The file."""
     start: int
     """Where the vectors begin in it, bytes."""
+
+    @property
+    def on_demand(self) -> NDArray[np.float16]:
+        """All of them: only what is looked at is read."""
+        return self.rows
+
+    def take(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
+        """Return some rows, read from the file; see `Body`."""
+        dim = self.rows.shape[1]
+        taken = np.empty((len(rows), dim), np.float16)
+        offsets = (self.start + 2 * dim * rows.astype(np.int64)).tolist()
+        try:
+            whole = self.opened.read(offsets, taken.view(np.uint8))
+        except OSError as error:
+            raise ArchiveError(f"{self.name}: cannot be read ({error.strerror}); run: bandsight verify") from error
+        if not whole:
+            raise ArchiveError(f"{self.name}: ends within its rows; run: bandsight repair")
+        return taken
+
+    def forget(self) -> bool:
+        """Keep it: there is no other copy."""
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSegment:
+    """A segment, open for reading."""
+
+    name: str
+    """Name of the file, for messages."""
+    ids: NDArray[np.int64]
+    """Tile ids, ascending, memory-mapped, shape (n,)."""
+    checks: NDArray[np.uint32] | None
+    """Check of each row, shape (n,); None in version 1."""
+    body: Body
+    """The vectors."""
     first_id: int
     """Tile id of the first row."""
     last_id: int
     """Tile id of the last row, by the file."""
 
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def rows(self) -> NDArray[np.float16]:
+        """Vectors, shape (n, dim)."""
+        return self.body.rows
+
+    @property
+    def half(self) -> Fp16Rows:
+        """Scores the rows where they lie."""
+        return self.body.half
+
     @property
     def gapless(self) -> bool:
         """Whether the ids are consecutive, so that none has to be looked up."""
-        return int(self.ids[0]) == self.first_id and self.last_id - self.first_id + 1 == len(self.rows)
+        return int(self.ids[0]) == self.first_id and self.last_id - self.first_id + 1 == len(self)
 
     def rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Return the row of each tile id, None when one is not here."""
         if self.gapless:
             at = ids - self.first_id
-            return at if not len(at) or (at.min() >= 0 and at.max() < len(self.rows)) else None
+            return at if not len(at) or (at.min() >= 0 and at.max() < len(self)) else None
         at = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
         return at if np.array_equal(self.ids[at], ids) else None
 
@@ -100,27 +172,12 @@ class OpenSegment:
             marked[self.ids[mask] - first_id] = True
 
     def take(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
-        """Return some rows, read from the file and not compared with their checks.
+        """Return some rows, not compared with their checks.
 
         Raises:
             ArchiveError: The file cannot be read, or has become shorter.
         """
-        dim = self.rows.shape[1]
-        taken = np.empty((len(rows), dim), np.float16)
-        offsets = (self.start + 2 * dim * rows.astype(np.int64)).tolist()
-        try:
-            whole = self.opened.read(offsets, taken.view(np.uint8))
-        except OSError as error:
-            raise ArchiveError(f"{self.name}: cannot be read ({error.strerror}); run: bandsight verify") from error
-        if not whole:
-            raise ArchiveError(f"{self.name}: ends within its rows; run: bandsight repair")
-        return taken
-
-    def damaged(self) -> list[int]:
-        """Return the rows that do not fit their check."""
-        if self.checks is None:
-            return []
-        return [row for row, check in enumerate(self.checks) if _check(int(self.ids[row]), self.rows[row]) != check]
+        return self.body.take(rows)
 
     def sound(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
         """Return some rows, once they fit their checks: what is answered, copied and given out is what was written.
@@ -129,7 +186,13 @@ class OpenSegment:
             ArchiveError: One does not.
         """
         taken = self.take(rows)
-        self.need_sound(rows, taken)
+        try:
+            self.need_sound(rows, taken)
+        except ArchiveError:
+            if not self.body.forget():
+                raise
+            taken = self.take(rows)
+            self.need_sound(rows, taken)
         return taken
 
     def need_sound(self, rows: NDArray[np.intp], taken: NDArray[np.float16]) -> None:
@@ -146,29 +209,30 @@ class OpenSegment:
                 raise ArchiveError(f"{self.name}: tile {tile_id} does not match its checksum; run: bandsight repair")
 
 
-def write_segment(folder: Path, ids: NDArray[np.int64], vectors: NDArray[np.float16]) -> Segment:
-    """Write rows so that they survive a power cut, and return the receipt.
+def encode_segment(
+    ids: NDArray[np.int64], vectors: NDArray[np.float16]
+) -> tuple[Segment, Iterable[bytes | memoryview]]:
+    """Return the receipt of some rows, and the bytes of their file.
 
     Args:
-        folder: Where segments live.
         ids: Tile id of each row, ascending, shape (n,).
         vectors: Shape (n, dim).
     """
     rows = np.ascontiguousarray(vectors, "<f2")
     checks = np.array([_check(int(i), row) for i, row in zip(ids, rows, strict=True)], "<u4")
     parts = [ids.astype("<i8").tobytes(), checks.tobytes()]
-    parts.append(bytes(_rows_at(len(ids)) - _HEADER.size - sum(len(part) for part in parts)))
+    parts.append(bytes(rows_at(len(ids)) - HEADER.size - sum(len(part) for part in parts)))
     digest = hashlib.sha256(b"".join(parts))
     digest.update(rows.data)
     first, last = int(ids[0]), int(ids[-1])
-    header = _HEADER.pack(_MAGIC, _VERSION, rows.shape[1], first, len(ids), digest.digest())
+    header = HEADER.pack(_MAGIC, _VERSION, rows.shape[1], first, len(ids), digest.digest())
     name = f"seg-{first:012d}-{digest.hexdigest()[:12]}"
-    write_durably(folder / f"{name}{SUFFIX}", (header, *parts, rows.data))
-    return Segment(name=name, first_id=first, last_id=last, count=len(ids), sha256=digest.hexdigest())
+    segment = Segment(name=name, first_id=first, last_id=last, count=len(ids), sha256=digest.hexdigest())
+    return segment, (header, *parts, rows.data)
 
 
 def open_segment(folder: Path, segment: Segment, dim: int) -> OpenSegment:
-    """Map a segment's file.
+    """Map a segment's file in a folder.
 
     Raises:
         ArchiveError: The file is missing, cut short, or does not match the catalog.
@@ -185,51 +249,74 @@ def open_segment(folder: Path, segment: Segment, dim: int) -> OpenSegment:
 
 
 def _mapped(file: BufferedReader, path: Path, segment: Segment, dim: int) -> OpenSegment:
-    header = file.read(_HEADER.size)
-    if len(header) < _HEADER.size or header[:8] != _MAGIC:
-        raise ArchiveError(f"{path}: no vector file of Bandsight; {_way_out(path.parent)}")
-    _, version, found_dim, first_id, count, digest = _HEADER.unpack(header)
-    if version > _VERSION:
-        raise ArchiveError(f"{path}: format version {version}, this Bandsight reads up to {_VERSION}; update Bandsight")
     size = os.fstat(file.fileno()).st_size
-    expected = (dim, segment.first_id, segment.count, segment.sha256)
-    start = _rows_at(segment.count) if version == _VERSION else _HEADER.size
-    if (found_dim, first_id, count, digest.hex()) != expected or size != start + 2 * dim * segment.count:
-        raise ArchiveError(
-            f"{path}: holds {count} rows of {found_dim} from id {first_id} in {size} bytes, the catalog has "
-            f"{segment.count} rows of {dim} from id {segment.first_id}; {_way_out(path.parent)}"
-        )
-    rows = np.memmap(file, "<f2", "r", start, (count, dim))
-    ids, checks = np.arange(first_id, first_id + count, dtype=np.int64), None
-    if version == _VERSION:
-        ids = np.memmap(file, "<i8", "r", _HEADER.size, (count,))
-        checks = np.memmap(file, "<u4", "r", _HEADER.size + _ID_BYTES * count, (count,))
+    version = checked_version(file.read(HEADER.size), size, segment, dim, path, _way_out(path.parent))
+    ids, checks = mapped_head(file, version, segment)
     return OpenSegment(
         name=path.name,
         ids=ids,
-        rows=rows,
         checks=checks,
-        half=Fp16Rows(rows),
-        opened=_Opened(file),
-        start=start,
-        first_id=first_id,
+        body=mapped_body(file, path.name, segment, dim),
+        first_id=segment.first_id,
         # From the file: the catalog's value may come from a migration.
         last_id=int(ids[-1]),
     )
 
 
-def salvage(folder: Path, segment: Segment, dim: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+def checked_version(header: bytes, size: int, segment: Segment, dim: int, path: object, way_out: str) -> int:
+    """Return the version of a file that is the one which the catalog names.
+
+    Args:
+        header: Its first bytes.
+        size: How many it has.
+        segment: What the catalog knows of it.
+        dim: Length of a vector.
+        path: Its name, for messages.
+        way_out: What to do where it is another one.
+
+    Raises:
+        ArchiveError: It is another one.
+    """
+    if len(header) < HEADER.size or header[:8] != _MAGIC:
+        raise ArchiveError(f"{path}: no vector file of Bandsight; {way_out}")
+    _, version, found_dim, first_id, count, digest = HEADER.unpack(header[: HEADER.size])
+    if version > _VERSION:
+        raise ArchiveError(f"{path}: format version {version}, this Bandsight reads up to {_VERSION}; update Bandsight")
+    expected = (dim, segment.first_id, segment.count, segment.sha256)
+    start = rows_at(segment.count) if version == _VERSION else HEADER.size
+    if (found_dim, first_id, count, digest.hex()) != expected or size != start + 2 * dim * segment.count:
+        raise ArchiveError(
+            f"{path}: holds {count} rows of {found_dim} from id {first_id} in {size} bytes, the catalog has "
+            f"{segment.count} rows of {dim} from id {segment.first_id}; {way_out}"
+        )
+    return int(version)
+
+
+def mapped_head(
+    file: BufferedReader, version: int, segment: Segment
+) -> tuple[NDArray[np.int64], NDArray[np.uint32] | None]:
+    """Map the ids of a file that begins like a segment, and the checks that it has."""
+    if version != _VERSION:
+        return np.arange(segment.first_id, segment.first_id + segment.count, dtype=np.int64), None
+    ids = np.memmap(file, "<i8", "r", HEADER.size, (segment.count,))
+    return ids, np.memmap(file, "<u4", "r", HEADER.size + _ID_BYTES * segment.count, (segment.count,))
+
+
+def mapped_body(file: BufferedReader, name: str, segment: Segment, dim: int) -> MappedBody:
+    """Map the vectors of a file."""
+    start = os.fstat(file.fileno()).st_size - 2 * dim * segment.count
+    rows = np.memmap(file, "<f2", "r", start, (segment.count, dim))
+    return MappedBody(name=name, rows=rows, half=Fp16Rows(rows), opened=_Opened(file), start=start)
+
+
+def salvage(data: bytes, segment: Segment, dim: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
     """Return ids and vectors of the rows of a damaged file that fit their check; of version 1, none can be checked."""
-    try:
-        data = (folder / f"{segment.name}{SUFFIX}").read_bytes()
-    except OSError:
-        data = b""
     count = segment.count
     # The catalog's numbers count, so that a damaged header loses nothing.
-    data = data.ljust(_rows_at(count) + 2 * dim * count, b"\0")
-    ids = np.frombuffer(data, "<i8", count, _HEADER.size)
-    checks = np.frombuffer(data, "<u4", count, _HEADER.size + _ID_BYTES * count)
-    rows = np.frombuffer(data, "<f2", dim * count, _rows_at(count)).reshape(count, dim)
+    data = data.ljust(rows_at(count) + 2 * dim * count, b"\0")
+    ids = np.frombuffer(data, "<i8", count, HEADER.size)
+    checks = np.frombuffer(data, "<u4", count, HEADER.size + _ID_BYTES * count)
+    rows = np.frombuffer(data, "<f2", dim * count, rows_at(count)).reshape(count, dim)
     good = [
         row
         for row in range(count)
@@ -238,19 +325,34 @@ def salvage(folder: Path, segment: Segment, dim: int) -> tuple[NDArray[np.int64]
     return ids[good].astype(np.int64), rows[good]
 
 
-def file_checksum(path: Path) -> str:
-    """Return the SHA-256 of what follows a segment's header, hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        file.seek(_HEADER.size)
-        while part := file.read(_PART):
-            digest.update(part)
+def damaged_ids(data: bytes, segment: Segment, dim: int) -> list[int]:
+    """Return the tiles of a damaged file whose rows do not fit their check; of version 1, none can be checked."""
+    count = segment.count
+    if len(data) != rows_at(count) + 2 * dim * count:
+        return []
+    ids = np.frombuffer(data, "<i8", count, HEADER.size)
+    sound, _ = salvage(data, segment, dim)
+    return np.setdiff1d(ids, sound).tolist()  # type: ignore[no-any-return]
+
+
+def checksum(parts: Iterable[bytes]) -> str:
+    """Return the SHA-256 of what follows a segment's header, hex; the first part has at least the header."""
+    digest, skip = hashlib.sha256(), HEADER.size
+    for part in parts:
+        digest.update(part[skip:])
+        skip = 0
     return digest.hexdigest()
 
 
-def _rows_at(count: int) -> int:
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of what follows the header of a segment's file, hex."""
+    with path.open("rb") as file:
+        return checksum(iter(lambda: file.read(_PART), b""))
+
+
+def rows_at(count: int) -> int:
     """Return where the vectors begin."""
-    end = _HEADER.size + (_ID_BYTES + _CHECK_BYTES) * count
+    end = HEADER.size + (_ID_BYTES + _CHECK_BYTES) * count
     return -(-end // _ALIGN) * _ALIGN
 
 

@@ -15,11 +15,12 @@ from bandsight.attributes.matching import AttributeView, Footprints, Mask, match
 from bandsight.attributes.segments import Segment
 from bandsight.durable import flush
 from bandsight.errors import ArchiveError
+from bandsight.objects.cached import CachedObjects
 from bandsight.vectors.atomic_io import drop_page_cache
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local.folder import LoadedSegment, StoreFolder
 from bandsight.vectors.local.gpu_scan import Device, device_for, load
-from bandsight.vectors.local.index_files import index_problem, index_stamp, load_index, save_index
+from bandsight.vectors.local.index_files import INDEX_FILES, index_problem, index_stamp, load_index, save_index
 from bandsight.vectors.local.ivf import IvfIndex
 from bandsight.vectors.local.ivf_build import BUDGET_BYTES, Rows, build, fill, len_of
 from bandsight.vectors.local.recall_tuning import Ask, measured
@@ -43,6 +44,8 @@ class LocalVectorStore:
         columns_of: Callable[[NDArray[np.int64]], TileColumns],
         footprints: Footprints,
         choose_device: Callable[[int, int], Device | None] = device_for,
+        files: CachedObjects | None = None,
+        index_files: Sequence[str] = INDEX_FILES,
     ) -> None:
         """Open a store.
 
@@ -52,8 +55,10 @@ class LocalVectorStore:
             columns_of: Reads the attributes of tiles from the catalog when their file is gone.
             footprints: Reads footprints of tiles from the catalog.
             choose_device: Names a device for so many rows of a length, or None for the CPU.
+            files: Object storage that keeps the files; None for the folder.
+            index_files: The files that an index may have, its facts last.
         """
-        self.folder = StoreFolder(folder, dim, columns_of)
+        self.folder = StoreFolder(folder, dim, columns_of, files, index_files)
         self._dim = dim
         self._footprints = footprints
         self._choose_device = choose_device
@@ -78,6 +83,7 @@ class LocalVectorStore:
 
     def show(self, snapshot: Snapshot) -> None:
         """Serve this state; see `VectorStore`."""
+        self.folder.follow({segment.name for segment in snapshot.segments})
         parts = tuple(self._open.get(segment.name) or self.folder.open(segment) for segment in snapshot.segments)
         self._open = {part.segment.name: part for part in parts}
         shown = tuple(SegmentView(part, AttributeView(part.columns, snapshot.scenes)) for part in parts)
@@ -91,12 +97,13 @@ class LocalVectorStore:
         else:
             index = load_index(self.folder.derived, snapshot.newest)
         firsts = np.array([part.segment.first_id for part in parts], np.int64)
-        device = self._choose_device(sum(len(part.file.rows) for part in parts), self._dim)
+        device = self._choose_device(sum(len(part.file) for part in parts), self._dim)
         on_device = load([part.file for part in parts], device, self._state.device if self._state else None)
         self._state = StoreState(shown, snapshot.scenes, index, stamp, firsts, on_device)
 
     def ping(self) -> None:
-        """Do nothing: there is no server."""
+        """Ask the object storage, if the files are there; see `VectorStore`."""
+        self.folder.ping()
 
     def merge(self) -> tuple[list[Segment], list[Segment]]:
         """Write what is shown without its deleted rows, small segments together; a commit makes it valid.
@@ -157,7 +164,7 @@ class LocalVectorStore:
         """Build an index, or add to the one there is what it lacks, and measure and serve it; see `VectorStore`."""
         state = self._current()
         began = time.monotonic()
-        parts: list[Rows] = [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]
+        parts = parts_of(state)
         if not self.worth_an_index:
             return {"index": "none", "reason": "small enough for exact scans"}
         index = self._extended(state, parts) or build(parts, self._dim, budget_bytes or BUDGET_BYTES)
@@ -174,6 +181,7 @@ class LocalVectorStore:
 
         index = measured(index, parts, texts, time.monotonic() - began, prepare)
         save_index(self.folder.derived, index)
+        self.folder.publish()
         served = load_index(self.folder.derived, index.up_to)
         self._state = replace(state, index=served, stamp=index_stamp(self.folder.derived))
         return index.figures
@@ -184,11 +192,12 @@ class LocalVectorStore:
         What it saves is served from the next snapshot on.
         """
         state = self._current()
-        parts: list[Rows] = [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]
+        parts = parts_of(state)
         index = self._extended(state, parts)
         if index is None:
             return False
         save_index(self.folder.derived, replace(index, figures={**index.figures, "rows": len_of(parts)}))
+        self.folder.publish()
         return True
 
     @property
@@ -266,8 +275,10 @@ class LocalVectorStore:
         """Delete damaged columns and index files; see `VectorStore`."""
         return self.folder.drop_damaged_derived()
 
-    def copy_to(self, folder: Path, segments: Sequence[Segment]) -> bool:
-        """Copy vector files and the index; see `VectorStore`."""
+    def copy_to(self, folder: Path, segments: Sequence[Segment], files: CachedObjects | None = None) -> bool:
+        """Copy vector files, and the index into a folder; see `VectorStore`."""
+        if files is not None:
+            return all(self.folder.upload_segment(segment, files) for segment in segments)
         if not all(self.folder.copy_segment(segment, folder) for segment in segments):
             return False
         if segments:
@@ -278,6 +289,7 @@ class LocalVectorStore:
     def adopt(self, beside: Self, segments: Sequence[Segment]) -> None:
         """Link another store's files into this folder; see `VectorStore`."""
         self.folder.adopt(beside.folder, segments)
+        self.folder.publish()
 
     def _current(self) -> StoreState:
         if self._state is None:
@@ -290,6 +302,11 @@ class LocalVectorStore:
         for chosen, file, rows in located(state, ids):
             out[chosen] = file.sound(rows)
         return out
+
+
+def parts_of(state: StoreState) -> list[Rows]:
+    """Return ids, vectors and life of the rows of each segment, as an index is made from them."""
+    return [(one.part.columns.ids, one.part.file.body.on_demand, one.view.alive) for one in state.shown]
 
 
 def _selected(state: StoreState, masks: list[Mask], fields: Sequence[str] = ()) -> Selection:

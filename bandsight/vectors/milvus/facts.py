@@ -11,6 +11,8 @@ from typing import Any
 from bandsight.vectors.atomic_io import write_durably
 
 _FILE, _VERSION = "milvus.json", 1
+INDEX_FILES = (_FILE,)
+"""The files of an index in Milvus, beside the segments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,10 @@ from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local.index_files import drop_index
-from bandsight.vectors.local.ivf_build import Rows
 from bandsight.vectors.local.snapshot import Masks, StoreState
-from bandsight.vectors.local.store import LocalVectorStore
+from bandsight.vectors.local.store import LocalVectorStore, parts_of
 from bandsight.vectors.milvus.collection import CollectionGoneError, Milvus, Place
-from bandsight.vectors.milvus.facts import Facts, drop_facts, facts_stamp, load_facts, save_facts
+from bandsight.vectors.milvus.facts import INDEX_FILES, Facts, drop_facts, facts_stamp, load_facts, save_facts
 from bandsight.vectors.milvus.search import MilvusChoice
 from bandsight.vectors.milvus.tuning import measured
 from bandsight.vectors.port import Snapshot, StoreContext
@@ -62,7 +61,15 @@ class MilvusVectorStore(LocalVectorStore):
             milvus: The server.
             context: What the store may ask of the catalog.
         """
-        super().__init__(folder, context.dim, context.columns_of, context.footprints, lambda *_: None)
+        super().__init__(
+            folder,
+            context.dim,
+            context.columns_of,
+            context.footprints,
+            lambda *_: None,
+            files=context.files,
+            index_files=INDEX_FILES,
+        )
         self._milvus = milvus
         self._facts: Facts | None = None
         self._facts_stamp: tuple[int, int] | None = None
@@ -83,6 +90,7 @@ class MilvusVectorStore(LocalVectorStore):
 
     def ping(self) -> None:
         """Ask the server for the archive's collection; see `VectorStore`."""
+        super().ping()
         facts = self._facts
         self._milvus.exists(self._milvus.place.name if facts is None else facts.collection)
 
@@ -141,7 +149,7 @@ class MilvusVectorStore(LocalVectorStore):
         facts = self._filled(state, self._usable(state) or self._new_collection())
         facts = replace(facts, figures={"index": "Milvus HNSW16", "build_s": round(time.monotonic() - began, 1)})
         began = time.monotonic()
-        facts = measured(self._milvus, facts, state, _parts(state), texts)
+        facts = measured(self._milvus, facts, state, parts_of(state), texts)
         facts = replace(facts, figures={**facts.figures, "measure_s": round(time.monotonic() - began, 1)})
         self._save(facts)
         return facts.figures
@@ -154,6 +162,7 @@ class MilvusVectorStore(LocalVectorStore):
             return False
         facts = self._filled(state, usable)
         save_facts(self.folder.derived, replace(facts, figures={**facts.figures, "rows": facts.rows}))
+        self.folder.publish()
         return True
 
     def _usable(self, state: StoreState) -> Facts | None:
@@ -190,6 +199,7 @@ class MilvusVectorStore(LocalVectorStore):
 
     def _save(self, facts: Facts) -> None:
         save_facts(self.folder.derived, facts)
+        self.folder.publish()
         self._facts, self._facts_stamp = facts, facts_stamp(self.folder.derived)
 
     @property
@@ -239,6 +249,7 @@ class MilvusVectorStore(LocalVectorStore):
             sound = False
         if not sound:
             drop_facts(self.folder.derived)
+            self.folder.publish()
             self._milvus.drop(facts.collection)
             report.append(f"{self._milvus.place}: {facts.collection} was not whole, dropped; run: bandsight optimize")
         return report
@@ -264,7 +275,4 @@ class MilvusVectorStore(LocalVectorStore):
             drop_facts(self.folder.derived)
         else:
             save_facts(self.folder.derived, facts)
-
-
-def _parts(state: StoreState) -> list[Rows]:
-    return [(one.part.columns.ids, one.part.file.rows, one.view.alive) for one in state.shown]
+        self.folder.publish()

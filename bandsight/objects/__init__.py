@@ -1,0 +1,1 @@
+"""Files on S3-compatible storage, and the copies of them that a machine keeps."""

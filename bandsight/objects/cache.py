@@ -1,0 +1,169 @@
+"""Copies of remote files on this machine's disk, the least recently used of which make room for others."""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
+from zlib import crc32
+
+from bandsight.durable import make_folder
+from bandsight.errors import ArchiveError
+
+# So many files may be filled at a time.
+_LOCKS = 64
+# What a process that died left half written.
+_STALE_S = 3600
+_ATTEMPTS = 5
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What was made of a file, such as its mapping; it counts while the file has its name."""
+
+    inode: int
+    value: Any
+
+
+class FileCache:
+    """A folder of files that may be lost at any time; threads and processes may share it.
+
+    Its files take at most the limit; a file larger than that stays until the next one is needed. A file that makes room
+    while another thread or process has it open takes its space until that is done with it.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int) -> None:
+        """Use a folder.
+
+        Args:
+            folder: Made where it is missing.
+            limit_bytes: Most bytes of its files.
+
+        Raises:
+            ArchiveError: It cannot be made.
+        """
+        self._folder, self._limit = folder, limit_bytes
+        self._locks = [Lock() for _ in range(_LOCKS)]
+        self._room = Lock()
+        self._coming = 0
+        self._loaded: dict[str, _Loaded] = {}
+        try:
+            make_folder(folder)
+        except OSError as error:
+            raise ArchiveError(f"{folder}: cannot be made ({error.strerror}); check the folder's rights") from error
+
+    def use(self, name: str, size: int, fill: Callable[[Path], None], load: Callable[[Path], _T]) -> _T:
+        """Return what is made of a file, which is filled first where it is missing.
+
+        Args:
+            name: Of the file; always of the same content.
+            size: Its bytes.
+            fill: Writes them to a path. What it raises is passed on, and nothing is kept.
+            load: Makes something of the file; kept as long as the file.
+
+        Raises:
+            ArchiveError: The folder cannot be written.
+        """
+        with self._lock_of(name):
+            path = self._folder / name
+            for _ in range(_ATTEMPTS):
+                if (known := self._known(name, path)) is not None:
+                    return known.value  # type: ignore[no-any-return]
+                if not path.exists():
+                    self._filled(path, size, fill)
+                # Another process may make room at this very moment.
+                with suppress(FileNotFoundError):
+                    _used(path)
+                    loaded = _Loaded(path.stat().st_ino, load(path))
+                    self._loaded[name] = loaded
+                    return loaded.value  # type: ignore[no-any-return]
+        raise ArchiveError(f"{path}: deleted as often as it is filled; raise cache_gb in the archive's file")
+
+    def has(self, name: str) -> bool:
+        """Return whether a file is here."""
+        return (self._folder / name).exists()
+
+    def forget(self, name: str) -> None:
+        """Drop a file that turned out to be damaged."""
+        with self._lock_of(name):
+            self._loaded.pop(name, None)
+            (self._folder / name).unlink(missing_ok=True)
+
+    @property
+    def size_bytes(self) -> int:
+        """What its files take."""
+        return sum(size for _, size, _ in self._files())
+
+    def _known(self, name: str, path: Path) -> _Loaded | None:
+        """Return what was made of a file that still has its name, and note that it was used."""
+        loaded = self._loaded.get(name)
+        if loaded is None:
+            return None
+        try:
+            if path.stat().st_ino != loaded.inode:
+                raise FileNotFoundError
+            _used(path)
+        except OSError:
+            # Another process has made room; the mapping would keep the space taken.
+            self._loaded.pop(name, None)
+            return None
+        return loaded
+
+    def _filled(self, path: Path, size: int, fill: Callable[[Path], None]) -> None:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with self._room:
+                self._make_room(size)
+                self._coming += size
+            try:
+                fill(temporary)
+                temporary.replace(path)
+            finally:
+                with self._room:
+                    self._coming -= size
+        except OSError as error:
+            raise ArchiveError(
+                f"{path}: cannot be written ({error.strerror}); make room, or lower cache_gb in the archive's file"
+            ) from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def _make_room(self, size: int) -> None:
+        files = sorted(self._files())
+        taken = sum(own for _, own, _ in files) + self._coming + size
+        for _, own, path in files:
+            if taken <= self._limit:
+                break
+            path.unlink(missing_ok=True)
+            self._loaded.pop(path.name, None)
+            taken -= own
+        for name in [name for name in list(self._loaded) if not (self._folder / name).exists()]:
+            self._loaded.pop(name, None)
+
+    def _files(self) -> list[tuple[int, int, Path]]:
+        """Return when each file was used last, its bytes and its path; what others left half written is deleted."""
+        found = []
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    stat = entry.stat()
+                    if not entry.name.endswith(".tmp"):
+                        found.append((stat.st_mtime_ns, stat.st_size, Path(entry.path)))
+                    elif time.time() - stat.st_mtime > _STALE_S:
+                        Path(entry.path).unlink(missing_ok=True)
+        return found
+
+    def _lock_of(self, name: str) -> Lock:
+        return self._locks[crc32(name.encode()) % _LOCKS]
+
+
+def _used(path: Path) -> None:
+    """Note that a file was used; the system's own clock for files is some milliseconds coarse."""
+    now = time.time_ns()
+    os.utime(path, ns=(now, now))

@@ -1,0 +1,173 @@
+"""The search index of an archive on object storage: its files travel as a whole, named by one small object.
+
+`index/current.json` names each file and its checksum; the files themselves never change (`index/SHA-FILE`). Machines
+that search follow it, and the one that writes replaces it. What it names is derived: if it is lost, it is built again.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock
+
+from bandsight.errors import ArchiveError
+from bandsight.objects.cached import CachedObjects
+from bandsight.objects.store import ObjectMissingError
+from bandsight.vectors.atomic_io import cannot_write
+
+_CURRENT, _KNOWN, _LOCK = "index/current.json", ".mirror.json", ".mirror.lock"
+_CHARS = 24
+_log = logging.getLogger(__name__)
+
+
+class IndexMirror:
+    """The files of an index in a folder of this machine, as they are on object storage."""
+
+    def __init__(self, files: CachedObjects, folder: Path, names: Sequence[str]) -> None:
+        """Name the places.
+
+        Args:
+            files: The storage.
+            folder: Where the index is used.
+            names: Files that an index may have. A file's facts come behind it: they make it valid.
+        """
+        self._objects, self._folder, self._names = files.objects, folder, names
+        self._seen = b""
+
+    def publish(self) -> None:
+        """Upload the index of this machine, and let the others follow.
+
+        Raises:
+            ArchiveError: The storage refuses it.
+            EngineUnavailableError: It does not answer.
+        """
+        with self._lock():
+            found = {name: _sha256(self._folder / name) for name in self._names if (self._folder / name).exists()}
+            for name, digest in found.items():
+                key = _key(name, digest)
+                if not self._objects.exists(key):
+                    self._objects.put(key, (self._folder / name).read_bytes())
+            text = json.dumps(found, indent=1).encode()
+            self._objects.put(_CURRENT, text)
+            self._know(found)
+            self._seen = text
+
+    def follow(self) -> None:
+        """Bring the index of this machine to what was published last.
+
+        Raises:
+            ArchiveError: The storage refuses it, or the folder cannot be written.
+            EngineUnavailableError: It does not answer.
+        """
+        try:
+            text = self._objects.get(_CURRENT)
+        except ObjectMissingError:
+            return
+        if text == self._seen:
+            return
+        with self._lock():
+            try:
+                self._bring(_named(text, self._names))
+            except OSError as error:
+                raise cannot_write(Path(error.filename or self._folder), error) from error
+        self._seen = text
+
+    def again(self) -> None:
+        """Get the index once more: the files of this machine turned out to be damaged."""
+        with self._lock():
+            self._know({})
+        self._seen = b""
+        self.follow()
+
+    def remove_unnamed(self) -> None:
+        """Delete files that nothing names, once they are so old that no machine is about to follow to them."""
+        try:
+            named = _named(self._objects.get(_CURRENT), self._names)
+        except ObjectMissingError:
+            named = {}
+        kept = {_CURRENT, *(_key(name, digest) for name, digest in named.items())}
+        least = self._objects.place.keep_unnamed_s
+        self._objects.delete(
+            [one.key for one in self._objects.list("index/") if one.key not in kept and one.age_s >= least]
+        )
+
+    def _bring(self, named: dict[str, str]) -> None:
+        known = self._known()
+        changed = [
+            name
+            for name in self._names
+            if named.get(name) != known.get(name) or (name in named and not (self._folder / name).exists())
+        ]
+        if not changed:
+            return
+        self._know({})
+        fetched: dict[str, Path] = {}
+        try:
+            for name in changed:
+                if name in named:
+                    fetched[name] = self._download(name, named[name])
+            # The facts go first and come last: without them, the other files are no index.
+            for name in reversed(self._names):
+                if name in changed:
+                    (self._folder / name).unlink(missing_ok=True)
+            for name in self._names:
+                if name in fetched:
+                    fetched[name].replace(self._folder / name)
+        except ObjectMissingError as error:
+            # Replaced at this moment, or lost; then tiles are scanned.
+            _log.warning("the search index could not be followed, tiles are scanned instead: %s", error)
+            return
+        finally:
+            for path in fetched.values():
+                path.unlink(missing_ok=True)
+        self._know(named)
+
+    def _download(self, name: str, digest: str) -> Path:
+        path = self._folder / f".{name}.{os.getpid()}.tmp"
+        self._objects.download(_key(name, digest), path)
+        if _sha256(path) != digest:
+            path.unlink()
+            raise ObjectMissingError(f"{self._objects.place}/{_key(name, digest)}: does not match its checksum")
+        return path
+
+    def _known(self) -> dict[str, str]:
+        try:
+            return _named((self._folder / _KNOWN).read_bytes(), self._names)
+        except OSError:
+            return {}
+
+    def _know(self, named: dict[str, str]) -> None:
+        path = self._folder / _KNOWN
+        temporary = path.with_name(f"{_KNOWN}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(json.dumps(named))
+            temporary.replace(path)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def _lock(self) -> FileLock:
+        return FileLock(self._folder / _LOCK)
+
+
+def _named(text: bytes, names: Sequence[str]) -> dict[str, str]:
+    """Return what an object or a file of this kind names; nothing where it cannot be read."""
+    try:
+        found = json.loads(text)
+        return {name: str(found[name]) for name in names if name in found}
+    except (ValueError, TypeError):
+        return {}
+
+
+def _key(name: str, digest: str) -> str:
+    return f"index/{digest[:_CHARS]}-{name}"
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ArchiveError(f"{path}: cannot be read ({error.strerror}); run: bandsight optimize") from error
