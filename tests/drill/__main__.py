@@ -151,6 +151,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8765)
     parser.add_argument("--own-disk", action="store_true", help="the folder's disk may be a mount of this process")
     args = parser.parse_args()
+    # A shell starts what runs in the background with interrupts ignored, and the indexer would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     mounts = ["unshare", "--mount", "--map-root-user"]
     if not args.own_disk and shutil.which("unshare") and subprocess.run([*mounts, "true"], check=False).returncode == 0:
         os.execvp(mounts[0], [*mounts, sys.executable, *sys.orig_argv[1:], "--own-disk"])
