@@ -58,9 +58,12 @@ class NullEncoder:
         assert pixels.shape[1] == len(wavelengths)
         return np.full((len(pixels), self.dim), self.dim**-0.5, np.float32)
 
-    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> PendingEmbeddings:
+    def begin_pixels(
+        self, pixels: NDArray[np.uint8], wavelengths: Sequence[float], cells: int = 0
+    ) -> PendingEmbeddings:
         """Return the vectors immediately."""
-        return Ready(self.embed_pixels(pixels, wavelengths))
+        parts = np.full((len(pixels), cells, cells, self.dim), self.dim**-0.5, np.float32) if cells else None
+        return Ready(self.embed_pixels(pixels, wavelengths), parts=parts)
 
     def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:  # noqa: ARG002  (as below)
         """Do nothing."""

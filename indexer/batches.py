@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bandsight.model.protocol import BatchEncoder
+from bandsight.vectors.cells import CellCodes
 from indexer.events import Note, TilesEncoded
 from indexer.progress import Progress
 from indexer.scene_task import PendingTile, Wavelengths
@@ -14,6 +15,7 @@ from indexer.scene_task import PendingTile, Wavelengths
 if TYPE_CHECKING:
     from bandsight.model.pending import PendingEmbeddings
 
+_Kind = tuple[Wavelengths, int]
 # Batches that a device has before it: it computes the second while the first one's vectors are handed on and the
 # next one is made ready.
 _BEGUN = 2
@@ -33,29 +35,30 @@ class Batches:
             progress: Follows each pass.
         """
         self._model, self.size, self._progress = model, size, progress
-        self._waiting: dict[Wavelengths, list[PendingTile]] = {}
+        self._waiting: dict[_Kind, list[PendingTile]] = {}
         self._begun: deque[tuple[list[PendingTile], PendingEmbeddings]] = deque()
         self._busy_s, self._tried = 0.0, False
 
-    def add(self, wavelengths: Wavelengths, slots: Iterable[PendingTile]) -> None:
-        """Take tiles of one list of bands, and have embedded what fills a batch."""
-        batch = self._waiting.setdefault(wavelengths, [])
+    def add(self, wavelengths: Wavelengths, slots: Iterable[PendingTile], cells: int = 0) -> None:
+        """Take tiles of one list of bands and as many cells along a side, and have embedded what fills a batch."""
+        kind = (wavelengths, cells)
+        batch = self._waiting.setdefault(kind, [])
         batch += slots
         while len(batch) >= self.size:
-            self._begin(wavelengths)
+            self._begin(kind)
         self._collect(_BEGUN)
 
     def flush(self) -> None:
         """Embed all that waits."""
-        for wavelengths, batch in list(self._waiting.items()):
+        for kind, batch in list(self._waiting.items()):
             while batch:
-                self._begin(wavelengths)
-            del self._waiting[wavelengths]
+                self._begin(kind)
+            del self._waiting[kind]
         self._collect(0)
 
-    def _begin(self, wavelengths: Wavelengths) -> None:
+    def _begin(self, kind: "_Kind") -> None:
         """Start one batch; tiles of scenes that have failed since are dropped."""
-        batch = self._waiting[wavelengths]
+        batch, (wavelengths, cells) = self._waiting[kind], kind
         batch[:] = [pending for pending in batch if not pending.task.failed]
         now = batch[: self.size]
         if not now:
@@ -68,7 +71,7 @@ class Batches:
                 self._tried = True
                 if said := self._model.speed_up(pixels, wavelengths):
                     self._progress.on(Note(text=said))
-            begun = self._model.begin_pixels(pixels, wavelengths)
+            begun = self._model.begin_pixels(pixels, wavelengths, cells)
         except Exception as error:
             if not _is_out_of_memory(error) or self.size == 1:
                 raise
@@ -84,8 +87,10 @@ class Batches:
         """Hand on what is embedded; wait until at most so many batches are not."""
         while self._begun and (len(self._begun) > most or self._begun[0][1].done()):
             slots, begun = self._begun.popleft()
-            for pending, vector in zip(slots, begun.result(), strict=True):
-                pending.task.embedded(pending, vector)
+            vectors, cells = begun.result(), begun.cells()
+            records = [None] * len(vectors) if cells is None else CellCodes.encode(cells).records
+            for pending, vector, own in zip(slots, vectors, records, strict=True):
+                pending.task.embedded(pending, vector, own)
             seconds = begun.seconds()
             self._busy_s += seconds
             self._progress.on(TilesEncoded(tiles=len(slots), seconds=seconds))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bandsight.durable import flush, make_folder
 from bandsight.vectors.atomic_io import write_durably
+from bandsight.vectors.cells import CellCodes
 from indexer.scene import RasterScene
 from indexer.tile_plan import TilePlan
 
@@ -40,6 +41,13 @@ class Checkpoint:
     """Share of cloud among them, NaN where unknown, shape (n,)."""
     vectors: NDArray[np.float32]
     """Unit vectors, shape (n, dim)."""
+    cells: NDArray[np.uint8]
+    """Records of the tiles' cells, as `bandsight.vectors.cells`, shape (n, side × side, bytes); (n, 0, 0) for none."""
+
+    @property
+    def cell_codes(self) -> CellCodes | None:
+        """The tiles' cells, None where they have none."""
+        return CellCodes(self.cells) if self.cells.size else None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -54,6 +62,7 @@ class Checkpoint:
                 valid_fraction=self.valid_fraction[rows],
                 cloud_fraction=self.cloud_fraction[rows],
                 vectors=self.vectors[rows],
+                cells=self.cells[rows],
             )
 
 
@@ -157,7 +166,9 @@ def _read_about(file: Path) -> dict[str, str] | None:
 def _read_part(file: Path) -> Checkpoint | None:
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            found = {one.name: arrays[one.name] for one in fields(Checkpoint)}
+            # Earlier versions knew no cells.
+            known = {"cells": np.empty((len(arrays["numbers"]), 0, 0), np.uint8), **arrays}
+            found = {one.name: known[one.name] for one in fields(Checkpoint)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     return Checkpoint(**{**found, "vectors": found["vectors"].astype(np.float32)})

@@ -225,7 +225,7 @@ class Job:
             )
             if left_out:
                 self._progress.on(TilesLeftOut(tiles=left_out, reason=reason))
-        self._batches.add(task.wavelengths, pending)
+        self._batches.add(task.wavelengths, pending, task.cells)
 
     def _relocate(self, known: Recognised) -> None:
         """Keep where the files of a scene lie now."""

@@ -31,6 +31,8 @@ class PendingTile:
     """Its pixels, until it has a vector."""
     vector: NDArray[np.float32] | None = None
     """Its vector, shape (dim,)."""
+    cells: NDArray[np.uint8] | None = None
+    """Records of its cells, as `bandsight.vectors.cells`; None where they are not wanted."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -65,6 +67,11 @@ class SceneTask:
         return tuple(band.wavelength_um for band in self.scene.raster.bands)
 
     @property
+    def cells(self) -> int:
+        """Cells along a side of a tile that get vectors of their own; 0 for none."""
+        return int(self.scene.record.tiling.get("cells", 0))
+
+    @property
     def done(self) -> bool:
         """Say whether all of its tiles are embedded."""
         return not self.waiting and not self._missing
@@ -91,9 +98,11 @@ class SceneTask:
         self.cloud = total + sum(shares), known + len(shares)
         return pending
 
-    def embedded(self, pending: PendingTile, vector: NDArray[np.float32]) -> None:
-        """Keep a tile's vector instead of its pixels."""
-        pending.vector, pending.tile = vector, replace(pending.tile, pixels=NOTHING)
+    def embedded(
+        self, pending: PendingTile, vector: NDArray[np.float32], cells: NDArray[np.uint8] | None = None
+    ) -> None:
+        """Keep a tile's vector, and the records of its cells, instead of its pixels."""
+        pending.vector, pending.cells, pending.tile = vector, cells, replace(pending.tile, pixels=NOTHING)
         self._missing[pending.read] -= 1
         if not self._missing[pending.read]:
             del self._missing[pending.read]
@@ -103,6 +112,7 @@ class SceneTask:
         reads = sorted(read for read in self._pending if read not in self._missing)
         done = sorted((one for read in reads for one in self._pending.pop(read)), key=lambda one: one.number)
         vectors = [one.vector for one in done if one.vector is not None]
+        cells = [one.cells for one in done if one.cells is not None]
         shares = [one.tile.cloud_fraction for one in done]
         return Checkpoint(
             reads=np.array(reads, np.int64),
@@ -110,6 +120,7 @@ class SceneTask:
             valid_fraction=np.array([one.tile.valid_fraction for one in done], np.float64),
             cloud_fraction=np.array([np.nan if share is None else share for share in shares], np.float64),
             vectors=np.stack(vectors) if vectors else np.empty((0, 0), np.float32),
+            cells=np.stack(cells) if cells else np.empty((len(done), 0, 0), np.uint8),
         )
 
     def scene_record(self) -> SceneRecord:

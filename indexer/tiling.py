@@ -7,6 +7,7 @@ from typing import Any
 
 from bandsight.errors import SceneError
 from bandsight.geo.grid import tile_windows
+from bandsight.model.cells import MOST
 from bandsight.model.protocol import Encoder
 from bandsight.sensors.profile import Profile
 from indexer.scene import RasterScene, open_scene
@@ -20,6 +21,7 @@ _FINER = 1.25
 # Ground sample distance, m, below which a second set of tiles is cut, coarser by this factor: what is larger than a
 # fine tile fits in one of those.
 _FINE_M, _WIDER = 1.0, 4
+_LEAST_CELLS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,8 @@ class Tiling:
     """Tiles with a larger share of cloud are left out, where there is a quality band."""
     finest_m: float | None = None
     """Finest ground sample distance that the model knows, m, for `auto_scales`; None where that is unknown."""
+    cells: int = 0
+    """Cells along a side of a tile that get vectors of their own; 0 for none."""
 
     @classmethod
     def of_model(cls, model: Encoder, **options: Any) -> "Tiling":
@@ -57,6 +61,8 @@ class Tiling:
             raise SceneError(f"tiles of {self.tile_px} pixels at scales {self.scales}; need whole numbers from 1 up")
         if not 0 <= self.overlap < 1:
             raise SceneError(f"overlap {self.overlap:g}; need at least 0 and less than 1, e.g. 0.25")
+        if self.cells and not _LEAST_CELLS <= self.cells <= MOST:
+            raise SceneError(f"cells {self.cells}; need {_LEAST_CELLS} to {MOST} along a side of a tile, or 0 for none")
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as the catalog keeps it."""
@@ -64,6 +70,8 @@ class Tiling:
         if self.finest_m is None:
             # Scenes of earlier versions, which knew no such thing, keep their keys.
             del kept["finest_m"]
+        if not self.cells:
+            del kept["cells"]
         return kept
 
     def scales_of(self, gsd_m: float | None) -> tuple[int, ...]:

@@ -60,7 +60,10 @@ class Writer:
             self._thread.shutdown(wait=True)
 
     def _add(self, scenes: list[tuple[SceneTask, Checkpoint]]) -> None:
-        self._archive.add([(task.scene_record(), task.tile_records(part), part.vectors) for task, part in scenes])
+        batch = [(task.scene_record(), task.tile_records(part), part.vectors) for task, part in scenes]
+        parts = {record.key: part.cell_codes for (record, _, _), (_, part) in zip(batch, scenes, strict=True)}
+        cells = {key: codes for key, codes in parts.items() if codes is not None}
+        self._archive.add(batch, cells)
         self._committed(len(scenes), sum(len(part) for _, part in scenes))
 
     def _save(self, task: SceneTask, part: Checkpoint) -> None:
@@ -75,7 +78,7 @@ class Writer:
     def _show(self, task: SceneTask) -> None:
         assert task.checkpoints is not None
         pieces = (piece for part in task.checkpoints.read() for piece in part.pieces(_ROWS_AT_ONCE))
-        parts = ((task.tile_records(piece), piece.vectors) for piece in pieces)
+        parts = ((task.tile_records(piece), piece.vectors, piece.cell_codes) for piece in pieces)
         self._archive.add_in_parts(task.scene_record(), parts)
         task.checkpoints.drop()
         self._committed(1, task.kept)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.model.cells import check_cells
 from bandsight.model.imagery import ImageryLike
 from bandsight.model.pending import Ready
 
@@ -33,8 +34,12 @@ class FakeEmbedder:
         parts = np.stack([part.mean(axis=1) for part in np.array_split(flat, self.dim, axis=1)], axis=1)
         return _unit(parts + np.linspace(1, 2, self.dim, dtype=np.float32))
 
-    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Ready:
-        return Ready(self.embed_pixels(pixels, wavelengths))
+    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float], cells: int = 0) -> Ready:
+        vectors = self.embed_pixels(pixels, wavelengths)
+        if not cells:
+            return Ready(vectors)
+        check_cells(self.name, (2, 2), cells)
+        return Ready(vectors, parts=self.dense(pixels, wavelengths))
 
     def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
         return None

@@ -4,11 +4,21 @@ import numpy as np
 
 from bandsight.archive.tile_columns import tile_columns
 from bandsight.attributes.segments import Segment
-from bandsight.catalog.port import CatalogWriter
+from bandsight.catalog.port import Catalog, CatalogWriter
 from bandsight.errors import ArchiveError
 from bandsight.vectors.port import VectorStore
 
 _LOST = "its {} were damaged and have been removed by repair; index it again"
+
+
+def cells_expected(catalog: Catalog, segment: Segment) -> int:
+    """Return how many cells along a side the tiles of a segment were indexed with; 0 for none, or where none is left.
+
+    The tiles of one segment have the same number.
+    """
+    first = catalog.tile_ids(segment.first_id, segment.last_id)[:1]
+    scenes = catalog.scenes(catalog.scenes_of(first)) if first else {}
+    return max((int(scene.tiling.get("cells", 0)) for scene in scenes.values()), default=0)
 
 
 class Repair:
@@ -30,8 +40,9 @@ class Repair:
         self._drop(sorted({*scenes, *self._catalog.scenes_of(tiles)}), "rows in the catalog")
         self._catalog.remove_tiles(tiles)
         for segment in self._catalog.segments():
-            if self._store.damage(segment):
-                self._replace(segment)
+            cells = cells_expected(self._catalog, segment)
+            if self._store.damage(segment, cells):
+                self._replace(segment, cells)
         covered = self._catalog.segments()
         gaps = np.array([0, *(one.last_id for one in covered)]), np.array([*(one.first_id for one in covered), 2**62])
         for after, before in zip(*gaps, strict=True):
@@ -47,9 +58,11 @@ class Repair:
             raise ArchiveError(f"{left[0]}; the catalog cannot be repaired: restore it from a backup")
         self.report.append("catalog: its indexes were rebuilt")
 
-    def _replace(self, segment: Segment) -> None:
-        """Replace a segment by its intact rows."""
-        ids, rows = self._store.salvage(segment)
+    def _replace(self, segment: Segment, expected: int) -> None:
+        """Replace a segment by its intact rows; `expected` are the cells along a side of its tiles."""
+        ids, rows, cells = self._store.salvage(segment)
+        if expected and (cells is None or cells.side != expected):
+            ids, rows, cells = ids[:0], rows[:0], None
         there = np.array(self._catalog.tile_ids(segment.first_id, segment.last_id), np.int64)
         lost = np.setdiff1d(there, ids)
         self._drop(self._catalog.scenes_of(lost.tolist()), "vectors")
@@ -58,7 +71,9 @@ class Repair:
         kept = int(alive.sum())
         if kept:
             columns = tile_columns(self._catalog, ids[alive])
-            fresh = self._store.upsert(rows[alive], columns)
+            fresh = self._store.upsert(
+                rows[alive], columns, None if cells is None else cells.take(np.flatnonzero(alive))
+            )
             self._catalog.add_segment(fresh, self._catalog.generation() + 1)
         self.report.append(
             f"vectors/{segment.name}: damaged, copied to quarantine/; {kept} tiles kept, {len(lost)} vectors lost"

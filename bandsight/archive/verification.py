@@ -1,8 +1,12 @@
 """Compares the catalog with the vectors, row for row."""
 
+from contextlib import suppress
+
 import numpy as np
 
+from bandsight.archive.repair import cells_expected
 from bandsight.catalog.port import Catalog
+from bandsight.errors import ArchiveError
 from bandsight.vectors.port import VectorStore
 
 
@@ -27,6 +31,13 @@ def problems_of(catalog: Catalog, store: VectorStore, *, full: bool) -> list[str
         before = segment.last_id
         expected = np.array(catalog.tile_ids(segment.first_id, segment.last_id), np.int64)
         covered += len(expected)
+        # What is damaged is reported below.
+        with suppress(ArchiveError):
+            if len(alive) and (cells := cells_expected(catalog, segment)) and not store.cells(alive[:1].tolist()):
+                problems.append(
+                    f"vectors/{segment.name}: the {cells} × {cells} cells of its tiles are missing; "
+                    "run: bandsight repair"
+                )
         if not np.array_equal(alive, expected):
             differ = np.setxor1d(alive, expected)
             problems.append(

@@ -17,6 +17,7 @@ from bandsight.catalog.port import Catalog
 from bandsight.catalog.records import Hit, Scene, Tile
 from bandsight.errors import QueryError
 from bandsight.stages import stage
+from bandsight.vectors.cells import CellCodes
 from bandsight.vectors.port import Choice, Selection, Similarities, VectorStore
 from bandsight.vectors.scores import Ranked
 
@@ -129,6 +130,10 @@ class View:
             NotFoundError: The archive does not hold one of them.
         """
         return self.store.get(ids)
+
+    def cells(self, ids: Sequence[int]) -> list[tuple[NDArray[np.intp], CellCodes]]:
+        """Return the cells of tiles by id; see `VectorStore.cells`."""
+        return self.store.cells(ids)
 
     def passing(self, tiles: Sequence[Tile], where: Filter) -> set[int]:
         """Return the ids of those tiles that pass a filter; it costs what these tiles cost.

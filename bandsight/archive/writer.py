@@ -13,7 +13,7 @@ from bandsight.archive.lock import WriterLock
 from bandsight.archive.open import ENGINES, Engines, Where, archive_exists, locate
 from bandsight.archive.reader import Archive
 from bandsight.archive.relocation import relocated
-from bandsight.archive.writing import Batch, ScenePart, add_in_parts, add_scenes
+from bandsight.archive.writing import Batch, CellsOf, ScenePart, add_in_parts, add_scenes
 from bandsight.catalog.records import ModelIdentity, SceneRecord
 from bandsight.durable import make_folder
 from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError
@@ -122,14 +122,18 @@ class ArchiveWriter(Archive):
         self.refresh()
         return super().tile_count
 
-    def add(self, batch: Batch) -> int:
+    def add(self, batch: Batch, cells: CellsOf | None = None) -> int:
         """Add scenes with their tiles and vectors in one commit and return the resulting generation.
 
         A scene whose key is present is skipped. A scene whose href, or one of whose band files, is present under
         another key replaces that scene.
+
+        Args:
+            batch: The scenes.
+            cells: The cells of the tiles of those that have any, in the order of the tiles.
         """
         with self.database.writing() as catalog:
-            generation = add_scenes(catalog, self.store, batch)
+            generation = add_scenes(catalog, self.store, batch, cells)
         self._extend_index()
         return generation
 
@@ -138,7 +142,7 @@ class ArchiveWriter(Archive):
 
         Args:
             scene: The scene.
-            parts: Its tiles and their vectors; only one part is held in memory at a time.
+            parts: Its tiles, their vectors and cells; only one part is held in memory at a time.
         """
         with self.database.writing() as catalog:
             generation = add_in_parts(catalog, self.store, scene, parts)

@@ -141,6 +141,23 @@ class Tile(TileRecord):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BestCell:
+    """The cell of a tile that matches best."""
+
+    row: int
+    """From the top, 0 first."""
+    column: int
+    """From the left, 0 first."""
+    side: int
+    """Cells along a side of the tile."""
+
+    def window(self, tile: TileRecord) -> tuple[float, float, float, float]:
+        """Return its first column and row, columns and rows in its scene, native pixels."""
+        width, height = tile.width / self.side, tile.height / self.side
+        return tile.col_off + self.column * width, tile.row_off + self.row * height, width, height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """One result of a search."""
 
@@ -160,5 +177,7 @@ class Hit:
     """Whether the probability reaches the model's threshold for this imagery; None where it has none."""
     matched: str | None = None
     """The example that the tile is most like."""
+    cell: BestCell | None = None
+    """The cell that the score is of; None for a score of the whole tile."""
     vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """The tile's vector, where it was requested, shape (dim,)."""

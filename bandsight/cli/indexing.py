@@ -55,6 +55,15 @@ def index(
             help="Native pixels along one pixel of a tile, e.g. 1,4 for two sets; default auto, by resolution.",
         ),
     ] = None,
+    cells: Annotated[
+        int | None,
+        typer.Option(
+            "--cells",
+            min=0,
+            max=8,
+            help="Embed N × N parts of each tile too, for search --by-cell; default 0.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the work.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first scene that fails.")] = False,
     watch: Annotated[
@@ -106,6 +115,7 @@ def index(
         # All scenes are new, and an archive of a model that cannot be loaded is of no use.
         encoder.load()
     given = {"tile_px": tile_px, "scales": levels, "overlap": overlap, "min_valid": min_valid, "max_cloud": max_cloud}
+    given["cells"] = cells
     chosen: Any = {name: value for name, value in given.items() if value is not None}
     # Without options, scenes keep those that they were indexed with.
     tiling = Tiling.of_model(encoder, **chosen) if chosen or scales == "auto" else None

@@ -83,6 +83,9 @@ def search(
     diversity: Annotated[
         float, typer.Option("--diversity", min=0, max=1, help="How much being unlike better results counts.")
     ] = 0.0,
+    by_cell: Annotated[
+        bool, typer.Option("--by-cell", help="Rank by the best part of each tile, of scenes indexed with --cells.")
+    ] = False,
     exact: Annotated[bool, typer.Option("--exact", help="Compare every tile, without the index.")] = False,
     classifier: Annotated[
         list[str] | None,
@@ -136,6 +139,7 @@ def search(
         "overlap": max_overlap,
         "diversity": diversity,
         "exact": exact,
+        "by_cell": by_cell,
     }
     filters = filters_of(bbox, intersects, when, collection, sensor, max_cloud, cql2) | {"classifiers": classifier}
     title = ", ".join([*(texts or ()), *map(str, image or ()), *(f"tile {tile}" for tile in like or ())]) or "places"

@@ -52,8 +52,9 @@ class Client:
             limit: Most items.
             options: Filters of Item Search (`bbox`, `intersects`, `datetime`, `collections`, `ids`, `sensors`,
                 `filter`, `sortby`), and options of a search by meaning (`strategy`, `min_score`, `min_probability`,
-                `group_by`, `group_limit`, `overlap`, `diversity`, `exact`). `datetime` is text, a `datetime`, or a pair
-                of them (None for an open end); `sortby` may be text, with `-` before a name for descending order.
+                `group_by`, `group_limit`, `overlap`, `diversity`, `exact`, `by_cell`). `datetime` is text, a
+                `datetime`, or a pair of them (None for an open end); `sortby` may be text, with `-` before a name for
+                descending order.
 
         Raises:
             QueryError: An example cannot be read. Other faults of a query are raised when results are read.

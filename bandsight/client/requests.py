@@ -16,6 +16,7 @@ SEMANTIC = (
     "overlap",
     "diversity",
     "exact",
+    "by_cell",
 )
 """Options of a search by meaning."""
 _MAX_ID = 2**63 - 1

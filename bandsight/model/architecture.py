@@ -15,6 +15,7 @@ from open_clip.timm_model import TimmModel
 from timm.models import _registry as timm_registry
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bandsight.errors import ModelError
@@ -40,6 +41,13 @@ class SideBySide(nn.Module):
         """Return features per cell (N, num_features, h, w)."""
         parts: Iterable[Any] = self.trunks
         return torch.cat([trunk.forward_features(x) for trunk in parts], dim=1)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Return pooled features (N, num_features) of features per cell, as `forward` does of images."""
+        sizes = [int(getattr(trunk, "num_features", 0)) for trunk in self.trunks]
+        parts: Iterable[Any] = self.trunks
+        split = zip(parts, torch.split(features, sizes, dim=1), strict=True)
+        return torch.cat([trunk.forward_head(own) for trunk, own in split], dim=1)
 
 
 def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, Any]) -> CustomTextCLIP:
@@ -115,7 +123,24 @@ def dense_features(visual: TimmModel, image: Tensor) -> Tensor:
     image. A vision transformer pools its patches by attention. Here each patch is pooled on its own, which leaves only
     the value path of the attention (source: Zhou et al., "Extract Free Dense Labels from CLIP", 2022, section 3.2).
     """
+    return _cells_of(visual, visual.trunk.forward_features(image), image)
+
+
+def embedding_and_cells(visual: TimmModel, image: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+    """Return the embeddings (N, D) of images (N, C, H, W) and unit vectors (N, cells, cells, D) of their cells.
+
+    The trunk runs once; the cells are means of `dense_features`. Where these are fewer, there are that many cells.
+    """
     features = visual.trunk.forward_features(image)
+    dense = functional.normalize(_cells_of(visual, features, image).float(), dim=-1)
+    size = (min(cells, dense.shape[1]), min(cells, dense.shape[2]))
+    pooled = functional.adaptive_avg_pool2d(dense.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
+    embedding: Tensor = visual.head(visual.trunk.forward_head(features))
+    return embedding, functional.normalize(pooled, dim=-1)
+
+
+def _cells_of(visual: TimmModel, features: Tensor, image: Tensor) -> Tensor:
+    """Return the embedding of each cell from the trunk's features; see `dense_features`."""
     if features.ndim == 4:  # noqa: PLR2004
         cells: Tensor = visual.head(features.permute(0, 2, 3, 1))
         return cells

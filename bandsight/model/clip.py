@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,14 +14,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from bandsight.errors import WavelengthError
-from bandsight.model.architecture import dense_features, wavelength_inputs
+from bandsight.model.architecture import dense_features, embedding_and_cells, wavelength_inputs
 from bandsight.model.calibration import read_calibration
+from bandsight.model.cells import check_cells
 from bandsight.model.pending import PendingEmbeddings, Ready
 from bandsight.model.preprocess import Preprocess
 from bandsight.model.probabilities import Probabilities
 from bandsight.model.torch_compile import compile_if_faster
 from bandsight.model.transfer import transfer_for
 from bandsight.model.wavelengths import check_wavelengths
+
+Out = TypeVar("Out")
 
 # Texts per forward pass. Larger batches need more memory and are no faster.
 _TEXT_BATCH = 64
@@ -70,7 +74,8 @@ class ClipEncoder:
         Raises:
             WavelengthError: The counts differ, or a value is not a wavelength in µm.
         """
-        return self._encode(self._model.visual, image, wavelengths, normalize)
+        out = self._run(self._model.visual, image, wavelengths).float()
+        return functional.normalize(out, dim=-1) if normalize else out
 
     def encode_dense(self, image: Tensor, wavelengths: Sequence[float], *, normalize: bool = False) -> Tensor:
         """Return embeddings per cell (N, h, w, D) of preprocessed images (N, C, H, W); see `dense_features`.
@@ -78,19 +83,17 @@ class ClipEncoder:
         Raises:
             WavelengthError: The counts differ, or a value is not a wavelength in µm.
         """
-        return self._encode(partial(dense_features, self._model.visual), image, wavelengths, normalize)
+        out = self._run(partial(dense_features, self._model.visual), image, wavelengths).float()
+        return functional.normalize(out, dim=-1) if normalize else out
 
-    def _encode(
-        self, tower: Callable[[Tensor], Tensor], image: Tensor, wavelengths: Sequence[float], normalize: bool
-    ) -> Tensor:
+    def _run(self, tower: Callable[[Tensor], Out], image: Tensor, wavelengths: Sequence[float]) -> Out:
         if image.ndim != 4:  # noqa: PLR2004
             raise WavelengthError(f"images: shape {tuple(image.shape)}; need (N, C, H, W)")
         values = check_wavelengths(wavelengths, image.shape[1])
         with self._lock, torch.inference_mode(), self._autocast():
             for stage in self._inputs:
                 stage.use(values)
-            out = tower(image.to(self.device)).float()
-        return functional.normalize(out, dim=-1) if normalize else out
+            return tower(image.to(self.device))
 
     def encode_text(self, texts: list[str] | Tensor, *, normalize: bool = False) -> Tensor:
         """Return embeddings (N, D) of texts, or of token ids (N, context)."""
@@ -108,14 +111,22 @@ class ClipEncoder:
         """Return uint8 tiles (N, C, H, W) in the size of the image tower; their vectors equal those of `pixels`."""
         return self._preprocess.resized(pixels)
 
-    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> PendingEmbeddings:
+    def begin_pixels(
+        self, pixels: NDArray[np.uint8], wavelengths: Sequence[float], cells: int = 0
+    ) -> PendingEmbeddings:
         """Start to embed uint8 tiles (N, C, H, W) of any size; see `BatchEncoder`."""
         tiles = self._uploaded(pixels, wavelengths)
         if not len(tiles):
-            return Ready(np.empty((0, self.dim), np.float32))
+            parts = np.empty((0, cells, cells, self.dim), np.float32) if cells else None
+            return Ready(np.empty((0, self.dim), np.float32), parts=parts)
         start = self._transfer.timestamp()
-        vectors = self.encode_image(self._preprocess.scaled(tiles), wavelengths, normalize=True)
-        return self._transfer.download(vectors, start)
+        image = self._preprocess.scaled(tiles)
+        if not cells:
+            return self._transfer.download(self.encode_image(image, wavelengths, normalize=True), start)
+        tower = partial(embedding_and_cells, self._model.visual, cells=cells)
+        vectors, dense = self._run(tower, image, wavelengths)
+        check_cells(self.name, (dense.shape[1], dense.shape[2]), cells)
+        return self._transfer.download(functional.normalize(vectors.float(), dim=-1), start, dense.float())
 
     def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
         """Compile the image tower for batches like this one, on CUDA and only if it is faster; see `BatchEncoder`."""

@@ -67,9 +67,11 @@ class DeferredEncoder:
         """As `Encoder`."""
         return self.load().probabilities
 
-    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> "PendingEmbeddings":
+    def begin_pixels(
+        self, pixels: NDArray[np.uint8], wavelengths: Sequence[float], cells: int = 0
+    ) -> "PendingEmbeddings":
         """As `BatchEncoder`."""
-        return self.load().begin_pixels(pixels, wavelengths)
+        return self.load().begin_pixels(pixels, wavelengths, cells)
 
     def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
         """As `BatchEncoder`."""

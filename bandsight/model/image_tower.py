@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.model import spectra
+from bandsight.model.cells import averages, check_cells, pooled_cells, pooling, unit
 from bandsight.model.efficientnet import (
     BIAS,
     CELLS,
@@ -70,6 +71,27 @@ class ImageTower:
             [self._cells(tiles[start : start + _BATCH], waves) for start in range(0, len(tiles), _BATCH)]
         )
 
+    def with_cells(
+        self, name: str, pixels: NDArray[np.uint8], wavelengths: Sequence[float], cells: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return unit vectors of tiles, as `embed`, and of their cells, shape (n, cells, cells, dim), in one pass.
+
+        Raises:
+            ModelError: There are more cells than the model `name` tells apart.
+            WavelengthError: As `embed`.
+        """
+        tiles, waves = self._prepared(pixels, wavelengths)
+        vectors = [np.empty((0, len(self._head)), np.float32)]
+        parts = [np.empty((0, cells, cells, len(self._head)), np.float32)]
+        for start in range(0, len(tiles), _BATCH):
+            x = self._scaled(tiles[start : start + _BATCH])
+            found = [trunk.both(x, waves) for trunk in self._trunks]
+            vectors.append(unit(np.concatenate([pooled for pooled, _ in found], axis=1) @ self._head.T))
+            dense = self._dense([features for _, features in found])
+            check_cells(name, (dense.shape[1], dense.shape[2]), cells)
+            parts.append(pooled_cells(dense, cells))
+        return np.concatenate(vectors), np.concatenate(parts)
+
     def resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return tiles in the size of the tower; their vectors equal those of `pixels`."""
         return self._preprocess.resized(pixels)
@@ -88,12 +110,16 @@ class ImageTower:
 
     def _pooled(self, tiles: NDArray[np.uint8], waves: Waves) -> NDArray[np.float32]:
         x = self._scaled(tiles)
-        return _unit(np.concatenate([trunk.pooled(x, waves) for trunk in self._trunks], axis=1) @ self._head.T)
+        return unit(np.concatenate([trunk.pooled(x, waves) for trunk in self._trunks], axis=1) @ self._head.T)
 
     def _cells(self, tiles: NDArray[np.uint8], waves: Waves) -> NDArray[np.float32]:
         x = self._scaled(tiles)
-        features = np.concatenate([trunk.cells(x, waves) for trunk in self._trunks], axis=1)
-        return _unit(np.ascontiguousarray(features.transpose(0, 2, 3, 1)) @ self._head.T)
+        return self._dense([trunk.cells(x, waves) for trunk in self._trunks])
+
+    def _dense(self, features: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return unit vectors (n, h, w, dim) from each trunk's features per cell."""
+        together = np.concatenate(features, axis=1)
+        return unit(np.ascontiguousarray(together.transpose(0, 2, 3, 1)) @ self._head.T)
 
 
 class Trunk:
@@ -114,13 +140,18 @@ class Trunk:
 
     def pooled(self, x: NDArray[np.float32], waves: Waves) -> NDArray[np.float32]:
         """Return features (n, features) of images (n, bands, h, w)."""
-        return self._run(POOLED, x, waves)
+        return self._run([POOLED], x, waves)[0]
 
     def cells(self, x: NDArray[np.float32], waves: Waves) -> NDArray[np.float32]:
         """Return features (n, features, h / 32, w / 32) of images (n, bands, h, w)."""
-        return self._run(CELLS, x, waves)
+        return self._run([CELLS], x, waves)[0]
 
-    def _run(self, output: str, x: NDArray[np.float32], waves: Waves) -> NDArray[np.float32]:
+    def both(self, x: NDArray[np.float32], waves: Waves) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return what `pooled` and `cells` return, in one pass."""
+        pooled, cells = self._run([POOLED, CELLS], x, waves)
+        return pooled, cells
+
+    def _run(self, outputs: list[str], x: NDArray[np.float32], waves: Waves) -> list[NDArray[np.float32]]:
         with self._lock:
             kernel = self._kernels.get(waves)
             if kernel is None:
@@ -128,7 +159,7 @@ class Trunk:
                     self._kernels.clear()
                 kernel = self._kernels[waves] = self._kernel(waves)
         stem = self._stem.run(None, {PIXELS: x, KERNEL: kernel, BIAS: self._bias})[0]
-        found: NDArray[np.float32] = self._session.run([output], {STEM: stem})[0]
+        found: list[NDArray[np.float32]] = self._session.run(outputs, {STEM: stem})
         return found
 
     def _kernel(self, waves: Waves) -> NDArray[np.float32]:
@@ -153,7 +184,12 @@ class IndexFeatures:
 
     def pooled(self, x: NDArray[np.float32], waves: Waves) -> NDArray[np.float32]:
         """Return features (n, features) of images (n, bands, h, w): the mean over the cells."""
-        return np.asarray(self.cells(x, waves).mean(axis=(2, 3)), np.float32)
+        return self.both(x, waves)[0]
+
+    def both(self, x: NDArray[np.float32], waves: Waves) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return what `pooled` and `cells` return, in one pass."""
+        cells = self.cells(x, waves)
+        return np.asarray(cells.mean(axis=(2, 3)), np.float32), cells
 
     def cells(self, x: NDArray[np.float32], waves: Waves) -> NDArray[np.float32]:
         """Return features (n, features, h / 32, w / 32) of images (n, bands, h, w)."""
@@ -171,11 +207,11 @@ class IndexFeatures:
         for (a, b), gate in zip(spectra.PAIRS, gates, strict=False):
             index = (bands[:, a] - bands[:, b]) / (bands[:, a] + bands[:, b] + np.float32(spectra.DARK))
             for level in spectra.LEVELS:
-                out[:, number] = gate * _averages(_step(index, level, spectra.INDEX_STEP), *size)
+                out[:, number] = gate * averages(_step(index, level, spectra.INDEX_STEP), *size)
                 number += 1
         for (a, _), gate in zip(spectra.BRIGHT, gates[len(spectra.PAIRS) :], strict=True):
             for level in spectra.BRIGHT_LEVELS:
-                out[:, number] = gate * _averages(_step(bands[:, a], level, spectra.BRIGHT_STEP), *size)
+                out[:, number] = gate * averages(_step(bands[:, a], level, spectra.BRIGHT_STEP), *size)
                 number += 1
         return out
 
@@ -238,36 +274,11 @@ def _step(values: NDArray[np.float32], level: float, width: float) -> NDArray[np
     return np.asarray(np.clip((values - np.float32(level)) / np.float32(width) + np.float32(0.5), 0, 1), np.float32)
 
 
-def _averages(values: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
-    """Return averages over a grid of cells, as PyTorch's adaptive average pooling: cells may share pixels."""
-    height, width = values.shape[-2:]
-    pooled = _pooling(height, _spread(height, rows)) @ values @ _pooling(width, _spread(width, columns)).T
-    return np.asarray(pooled, np.float32)
-
-
 def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return averages of 2 × 2 pixels; the last row or column may be of one."""
     height, width = values.shape[-2:]
-    return np.asarray(_pooling(height, _pairs(height)) @ values @ _pooling(width, _pairs(width)).T, np.float32)
-
-
-def _spread(pixels: int, cells: int) -> list[tuple[int, int]]:
-    return [(cell * pixels // cells, -(-(cell + 1) * pixels // cells)) for cell in range(cells)]
+    return np.asarray(pooling(height, _pairs(height)) @ values @ pooling(width, _pairs(width)).T, np.float32)
 
 
 def _pairs(pixels: int) -> list[tuple[int, int]]:
     return [(begin, min(begin + 2, pixels)) for begin in range(0, pixels, 2)]
-
-
-def _pooling(pixels: int, cells: list[tuple[int, int]]) -> NDArray[np.float32]:
-    """Return a matrix (cells, pixels) that averages along one side."""
-    matrix = np.zeros((len(cells), pixels), np.float32)
-    for row, (begin, end) in zip(matrix, cells, strict=True):
-        row[begin:end] = 1 / (end - begin)
-    return matrix
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return vectors of length 1, as PyTorch's `normalize`: one of length 0 stays."""
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(norms, np.float32(1e-12)), np.float32)

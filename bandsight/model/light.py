@@ -117,11 +117,19 @@ class LightEncoder(DeferredEncoder):
         """Return uint8 tiles (N, C, H, W) in the size of the image tower; their vectors equal those of `pixels`."""
         return (self.images() or self.load()).resized(pixels)
 
-    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> PendingEmbeddings:
+    def begin_pixels(
+        self, pixels: NDArray[np.uint8], wavelengths: Sequence[float], cells: int = 0
+    ) -> PendingEmbeddings:
         """As `BatchEncoder`; on a CPU, nothing is gained by waiting."""
         began = time.perf_counter()
-        vectors = self.embed_pixels(pixels, wavelengths)
-        return Ready(vectors, time.perf_counter() - began)
+        tower = self.images()
+        if tower is None:
+            return self.load().begin_pixels(pixels, wavelengths, cells)
+        if not cells:
+            vectors = tower.embed(pixels, wavelengths)
+            return Ready(vectors, time.perf_counter() - began)
+        vectors, parts = tower.with_cells(self.name, pixels, wavelengths, cells)
+        return Ready(vectors, time.perf_counter() - began, parts)
 
     def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
         """As `BatchEncoder`: there is nothing to try."""

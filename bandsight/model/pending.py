@@ -16,6 +16,9 @@ class PendingEmbeddings(Protocol):
     def result(self) -> NDArray[np.float32]:
         """Wait for the vectors and return them, shape (n, dim), row i for tile i."""
 
+    def cells(self) -> NDArray[np.float32] | None:
+        """Wait for the vectors of cells and return them, shape (n, cells, cells, dim); None where none were asked."""
+
     def seconds(self) -> float:
         """Wait for the vectors and return the compute time of the device."""
 
@@ -28,6 +31,8 @@ class Ready:
     """Shape (n, dim)."""
     took_s: float = 0.0
     """Compute time, seconds."""
+    parts: NDArray[np.float32] | None = None
+    """Of the cells, shape (n, cells, cells, dim); None where none were asked."""
 
     def done(self) -> bool:
         """Return True."""
@@ -36,6 +41,10 @@ class Ready:
     def result(self) -> NDArray[np.float32]:
         """Return the vectors."""
         return self.vectors
+
+    def cells(self) -> NDArray[np.float32] | None:
+        """Return the vectors of the cells."""
+        return self.parts
 
     def seconds(self) -> float:
         """Return the compute time."""

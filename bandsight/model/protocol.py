@@ -83,10 +83,18 @@ class Encoder(Protocol):
 class BatchEncoder(Encoder, Protocol):
     """An encoder for jobs, which can start a batch before the previous one has finished."""
 
-    def begin_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> PendingEmbeddings:
+    def begin_pixels(
+        self, pixels: NDArray[np.uint8], wavelengths: Sequence[float], cells: int = 0
+    ) -> PendingEmbeddings:
         """Start `embed_pixels` on a batch. On a GPU, this returns before the vectors are computed.
 
+        Args:
+            pixels: As in `embed_pixels`.
+            wavelengths: As in `embed_pixels`.
+            cells: Cells along a side of a tile whose vectors are wanted too, averages of `dense`; 0 for none.
+
         Raises:
+            ModelError: There are more cells than `dense` has along a side.
             WavelengthError: The counts differ, or a value is not a wavelength in µm.
         """
 

@@ -61,4 +61,8 @@ class SpectralIndices(WavelengthInput):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features (N, num_features) of images (N, C, H, W): the mean over the cells."""
-        return self.forward_features(x).mean(dim=(2, 3))
+        return self.forward_head(self.forward_features(x))
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Return the features (N, num_features) of those of cells: their mean."""
+        return features.mean(dim=(2, 3))

@@ -21,12 +21,13 @@ class Transfer(Protocol):
     def upload(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Return tiles as a tensor on the device. Computations with the tensor wait for the copy."""
 
-    def download(self, vectors: Tensor, start: Any) -> PendingEmbeddings:
+    def download(self, vectors: Tensor, start: Any, cells: Tensor | None = None) -> PendingEmbeddings:
         """Start to copy vectors to host memory.
 
         Args:
             vectors: Vectors on the device.
             start: Timestamp from before their computation.
+            cells: Vectors of cells on the device.
         """
 
 
@@ -41,9 +42,9 @@ class HostTransfer:
         """Return a tensor that shares the memory of the array."""
         return torch.from_numpy(pixels)
 
-    def download(self, vectors: Tensor, start: float) -> Ready:
-        """Return an array that shares the memory of the tensor."""
-        return Ready(vectors.numpy(), time.perf_counter() - start)
+    def download(self, vectors: Tensor, start: float, cells: Tensor | None = None) -> Ready:
+        """Return arrays that share the memory of the tensors."""
+        return Ready(vectors.numpy(), time.perf_counter() - start, None if cells is None else cells.numpy())
 
 
 class CudaTransfer:
@@ -70,11 +71,10 @@ class CudaTransfer:
         tiles.record_stream(compute)
         return tiles
 
-    def download(self, vectors: Tensor, start: Any) -> "_CudaEmbeddings":
+    def download(self, vectors: Tensor, start: Any, cells: Tensor | None = None) -> "_CudaEmbeddings":
         """Return vectors that may still be computed."""
-        host = torch.empty(vectors.shape, dtype=vectors.dtype).pin_memory()
-        host.copy_(vectors, non_blocking=True)
-        return _CudaEmbeddings(host, start, self._event())
+        parts = None if cells is None else _to_host(cells)
+        return _CudaEmbeddings(_to_host(vectors), parts, start, self._event())
 
     def _event(self) -> Any:
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -82,11 +82,19 @@ class CudaTransfer:
         return event
 
 
+def _to_host(vectors: Tensor) -> Tensor:
+    """Return pinned memory that vectors are being copied to."""
+    host = torch.empty(vectors.shape, dtype=vectors.dtype).pin_memory()
+    host.copy_(vectors, non_blocking=True)
+    return host
+
+
 @dataclass(frozen=True, slots=True)
 class _CudaEmbeddings:
     """Vectors that a GPU computes and copies to pinned memory."""
 
     host: Tensor
+    parts: Tensor | None
     start: Any
     end: Any
 
@@ -97,6 +105,10 @@ class _CudaEmbeddings:
         self.end.synchronize()
         # Copied, because pinned memory is scarce.
         return self.host.numpy().copy()
+
+    def cells(self) -> NDArray[np.float32] | None:
+        self.end.synchronize()
+        return None if self.parts is None else self.parts.numpy().copy()
 
     def seconds(self) -> float:
         self.end.synchronize()

@@ -180,10 +180,17 @@ class Semantic(_Strict):
         default=None, ge=0, le=1, description="Most ground that two results share, as part of the smaller one"
     )
     diversity: float = Field(default=0.0, ge=0, le=1, description="Weight of being unlike better results")
+    by_cell: bool = Field(
+        default=False,
+        description="Rank by the best cell of each tile, for things smaller than a tile, where scenes were indexed "
+        "with --cells; the hits have bandsight:best_cell",
+    )
     exact: bool = Field(default=False, description="Compare every tile, without the index")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.by_cell and self.min_probability is not None:
+            raise ValueError("min_probability: cells have no probability; use min_score with by_cell")
         positives = list(self.positives())
         count = len(positives) + len(self.negative)
         if self.classifier is not None:

@@ -16,6 +16,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
+from bandsight.search.by_cell import POOL, CellScorer
 from bandsight.search.recall_check import RecallCheck
 from bandsight.search.scorers import Scorer
 from bandsight.vectors.scores import Ranked
@@ -307,6 +308,7 @@ def find(
     exact: bool = False,
     with_vectors: bool = False,
     check: RecallCheck | None = None,
+    by_cell: bool = False,
 ) -> Page:
     """Return a page of tiles, best score first.
 
@@ -322,9 +324,10 @@ def find(
         exact: Compare every tile that passes the filter, even if there is an index.
         with_vectors: Return each hit's vector.
         check: Compares some searches with exact ones.
+        by_cell: Rank by the best cell of each tile; see `CellScorer`.
 
     Raises:
-        QueryError: The scorer, the filter or the place cannot be used.
+        QueryError: The scorer, the filter or the place cannot be used, or no tile has cells.
     """
     _check_k(k)
     selection, where = selection or ResultSelection(), where or Filter()
@@ -334,27 +337,29 @@ def find(
         view.checked(scorer.directions)
         # The filter is evaluated once, for both the ranking and the count.
         chosen = view.choose(_among(where, cursor, only))
+        cells = CellScorer(scorer, view.cells) if by_cell else None
+        count = chosen.count if cells is None or exact else min(chosen.count, POOL)
 
         def rank(n: int) -> Ranked:
-            found = scorer.rank(chosen, view.vectors, n, exact=exact)
+            found = (cells or scorer).rank(chosen, view.vectors, n, exact=exact)
             # Without an index, every search is exact.
-            if check is not None and not exact and archive.store.index_figures["index"] != "none":
+            if check is not None and cells is None and not exact and archive.store.index_figures["index"] != "none":
                 check.offer(found, lambda count: scorer.rank(chosen, view.vectors, count, exact=True))
             return found
 
         hydrate: Hydrate = lambda ranked: view.hits([ranked])[0]  # noqa: E731
-        hits, more = page(rank, hydrate, view.vectors, k, selection, cursor, chosen.count)
+        hits, more = page(rank, hydrate, view.vectors, k, selection, cursor, count)
         before = 0 if cursor is None else cursor.shown
         end = None
         if more:
             last = hits[-1]
             newest = view.newest[0] if cursor is None else cursor.up_to
             end = Cursor(score=last.score, tile_id=last.tile.id, up_to=newest, shown=before + len(hits)).place()
-        hits = ranked_from(hits, before + 1)
+        hits = ranked_from(hits if cells is None else cells.located(hits), before + 1)
         if with_vectors:
             rows = view.vectors([hit.tile.id for hit in hits])
             hits = [replace(hit, vector=row) for hit, row in zip(hits, rows, strict=True)]
-        return Page(hits=hits, next=end, matched=chosen.count, generation=view.generation)
+        return Page(hits=hits, next=end, matched=count, generation=view.generation)
 
     return archive.read(answer)
 

@@ -13,6 +13,7 @@ from bandsight.catalog.labels import Head
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
 from bandsight.model.imagery import Imagery
+from bandsight.search.by_cell import REASON
 from bandsight.search.classifiers import PREFIX, ClassifierTerm, scorer_of
 from bandsight.search.examples import ResolvedExample, resolve_examples
 from bandsight.search.probabilities import at_scale, calibrated, least_cosine
@@ -50,6 +51,8 @@ class Question:
     """Least probability of a hit."""
     exact: bool
     """Look at every tile."""
+    by_cell: bool
+    """Rank by the best cell of each tile."""
     saved_form: Semantic
     """The request as it is saved: pictures as vectors."""
     page_form: Semantic
@@ -80,6 +83,7 @@ class Question:
             exact=self.exact,
             with_vectors=bool(len(self.positives)) and not self.is_one,
             check=self.searcher.check,
+            by_cell=self.by_cell,
         )
         hits = self._described(found.hits)
         # Whether anything matches is known from the best hits, which are on the first page.
@@ -119,8 +123,10 @@ class Question:
 
     def _described(self, hits: list[Hit]) -> list[Hit]:
         """Return hits with their probability, their match and the example that each is most like."""
-        if self.head is not None:
+        if self.head is not None and not self.by_cell:
             return _classified(hits, self.head, self.labels[0])
+        if self.head is not None:
+            return [replace(hit, probability_reason=REASON, matched=self.labels[0]) for hit in hits]
         if not hits or not len(self.positives):
             return hits
         if self.is_one:
@@ -176,11 +182,12 @@ def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
         negatives=negatives,
         labels=tuple(one.label for one in wanted),
         texts=texts,
-        unfamiliar=reasons[0] if reasons else None,
+        unfamiliar=REASON if asked.by_cell and len(texts) else reasons[0] if reasons else None,
         exclude=tuple(sorted({tile for one in made for tile in one.tiles})),
         selection=_selection(asked),
         min_probability=asked.min_probability,
         exact=asked.exact,
+        by_cell=asked.by_cell,
         saved_form=_with_examples(asked, [one.saved_form for one in wanted], [one.saved_form for one in unwanted]),
         page_form=page_form,
         key=hashlib.blake2b(page_form.model_dump_json().encode(), digest_size=16).hexdigest(),
@@ -209,6 +216,7 @@ def _classifier_question(searcher: Searcher, asked: Semantic, text: str) -> Ques
         selection=_selection(page_form),
         min_probability=None,
         exact=asked.exact,
+        by_cell=asked.by_cell,
         saved_form=asked.model_copy(update={"min_score": least}),
         page_form=page_form,
         key=hashlib.blake2b(page_form.model_dump_json().encode(), digest_size=16).hexdigest(),

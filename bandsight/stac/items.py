@@ -8,8 +8,9 @@ from typing import Any
 from bandsight.attributes.datetimes import rfc3339
 from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.item_ids import scene_item_id, scenes_collection
-from bandsight.catalog.records import Hit, ModelIdentity, Scene, Tile
+from bandsight.catalog.records import BestCell, Hit, ModelIdentity, Scene, Tile
 from bandsight.geo.box import LonLatBox, around
+from bandsight.geo.footprint import footprint
 from bandsight.search.items import Fields, ResultPage
 from bandsight.stac.bands import data_assets
 from bandsight.stac.links import GEOJSON, GEOTIFF, Root, link
@@ -44,6 +45,7 @@ def item_of(
 
 def hit_properties(hit: Hit, model: ModelIdentity, generation: int) -> dict[str, Any]:
     """Return what an Item says of a hit beside its tile: the one form of a hit everywhere."""
+    cell = {} if hit.cell is None else {"bandsight:best_cell": _cell(hit, hit.cell)}
     return {
         "bandsight:rank": hit.rank,
         "bandsight:score": round(hit.score, _SCORE_PLACES),
@@ -54,6 +56,20 @@ def hit_properties(hit: Hit, model: ModelIdentity, generation: int) -> dict[str,
         "bandsight:model": model.name,
         "bandsight:digest": model.digest,
         "bandsight:generation": generation,
+        **cell,
+    }
+
+
+def _cell(hit: Hit, cell: BestCell) -> dict[str, Any]:
+    """Return the cell that a score is of: where it is in its tile, and its footprint."""
+    scene = hit.scene
+    ground = footprint(scene.transform, scene.crs, *cell.window(hit.tile))
+    return {
+        "row": cell.row,
+        "column": cell.column,
+        "side": cell.side,
+        "bbox": bbox(ground.boxes),
+        "geometry": ground.geometry,
     }
 
 

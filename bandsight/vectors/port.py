@@ -13,6 +13,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.attributes.matching import Footprints
 from bandsight.attributes.segments import Segment
 from bandsight.objects.cached import CachedObjects
+from bandsight.vectors.cells import CellCodes
 from bandsight.vectors.scores import Ranked
 
 
@@ -74,12 +75,13 @@ class VectorStore(Protocol):
     the only commit point. Deletion is a snapshot without the scene.
     """
 
-    def upsert(self, vectors: NDArray[np.float32], columns: TileColumns) -> Segment:
+    def upsert(self, vectors: NDArray[np.float32], columns: TileColumns, cells: CellCodes | None = None) -> Segment:
         """Write rows durably and return their receipt; ids ascend. Writing the same rows again is safe.
 
         Args:
             vectors: Unit vectors, shape (n, dim).
             columns: Their attributes, row for row.
+            cells: Their cells, row for row; None where they have none.
 
         Raises:
             ArchiveError: The vectors have another shape, are not finite, or cannot be written.
@@ -146,6 +148,16 @@ class VectorStore(Protocol):
             NotFoundError: A tile that the snapshot does not hold.
         """
 
+    def cells(self, ids: Sequence[int]) -> list[tuple[NDArray[np.intp], CellCodes]]:
+        """Return the cells of tiles: where those that have as many a tile stand in `ids`, and their cells.
+
+        Tiles without cells are left out.
+
+        Raises:
+            NotFoundError: A tile that the snapshot does not hold.
+            ArchiveError: The cells of one are damaged.
+        """
+
     def missing(self, ids: Sequence[int]) -> list[int]:
         """Return which of some tiles the snapshot does not hold, ascending."""
 
@@ -177,7 +189,7 @@ class VectorStore(Protocol):
     # Maintenance
 
     def stats(self) -> dict[str, Any]:
-        """Return counts and sizes: `vectors`, `deleted_vectors`, `segments`, `vector_bytes`, `index`."""
+        """Return counts and sizes: `vectors`, `deleted_vectors`, `segments`, `vector_bytes`, `cell_bytes`, `index`."""
 
     def living(self) -> list[tuple[Segment, NDArray[np.int64]]]:
         """Return each segment shown, and the ids of its tiles whose scene exists, ascending."""
@@ -200,11 +212,16 @@ class VectorStore(Protocol):
     def verify(self, *, full: bool) -> list[str]:
         """Return what is wrong with the stored vectors, one sentence each; `full` reads every row."""
 
-    def damage(self, segment: Segment) -> str | None:
-        """Return what is wrong with a segment, in one sentence, None when every row is intact."""
+    def damage(self, segment: Segment, cells: int = 0) -> str | None:
+        """Return what is wrong with a segment, in one sentence, None when every row is intact.
 
-    def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Keep a copy of a damaged segment aside; return ids and vectors of its rows that are intact."""
+        Args:
+            segment: The segment.
+            cells: Cells along a side of its tiles; 0 where they need not have any.
+        """
+
+    def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float32], CellCodes | None]:
+        """Keep a copy of a damaged segment aside; return ids, vectors and cells of its rows that are intact."""
 
     def repair_derived(self) -> list[str]:
         """Delete damaged derived data, which is built again on use, and return what was done, one sentence each."""

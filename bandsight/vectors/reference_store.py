@@ -16,6 +16,7 @@ from bandsight.attributes.matching import AttributeView, matching
 from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError, NotFoundError
 from bandsight.objects.cached import CachedObjects
+from bandsight.vectors.cells import CellCodes
 from bandsight.vectors.port import Selection, Similarities, Snapshot, StoreContext
 from bandsight.vectors.scores import Ranked
 
@@ -29,6 +30,8 @@ class ReferenceEngine:
 
     kept: dict[str, dict[str, Rows]] = field(default_factory=dict)
     """Segments by URL and name."""
+    cells: dict[str, CellCodes] = field(default_factory=dict)
+    """Cells by the name of their segment."""
 
     def open(self, url: str, context: StoreContext) -> "ReferenceStore":
         """Open the store at a URL.
@@ -41,19 +44,27 @@ class ReferenceEngine:
             folder = Path(unquote(urlsplit(url).path)) / "vectors"
             files = {path.stem: np.load(path) for path in folder.glob("*.npz")}
             self.kept[url] = {name: (file["ids"], file["rows"]) for name, file in files.items()}
-        return ReferenceStore(context, self.kept[url])
+            self.cells.update({name: CellCodes(file["cells"]) for name, file in files.items() if "cells" in file})
+        return ReferenceStore(context, self.kept[url], self.cells)
 
 
 class ReferenceStore:
     """A `VectorStore` of plain NumPy arrays; nothing is approximated."""
 
-    def __init__(self, context: StoreContext, written: dict[str, Rows] | None = None) -> None:
+    def __init__(
+        self,
+        context: StoreContext,
+        written: dict[str, Rows] | None = None,
+        cells: dict[str, CellCodes] | None = None,
+    ) -> None:
         """Open a store.
 
         Args:
             context: What the store may ask of the catalog.
             written: Segments by name, shared between stores that are to see the same.
+            cells: Cells by the name of their segment, shared likewise.
         """
+        self._cells = {} if cells is None else cells
         self._context = context
         self._dim, self._footprints = context.dim, context.footprints
         self._written = {} if written is None else written
@@ -61,7 +72,7 @@ class ReferenceStore:
         self._shown: tuple[Segment, ...] = ()
         self._scenes: SceneColumns | None = None
 
-    def upsert(self, vectors: NDArray[np.float32], columns: TileColumns) -> Segment:
+    def upsert(self, vectors: NDArray[np.float32], columns: TileColumns, cells: CellCodes | None = None) -> Segment:
         """Keep rows; see `VectorStore`."""
         if vectors.shape != (len(columns), self._dim) or not np.isfinite(vectors).all():
             raise ArchiveError(f"vectors: {vectors.shape}; need finite values of shape ({len(columns)}, {self._dim})")
@@ -69,6 +80,8 @@ class ReferenceStore:
         digest, first, last = _digest(rows), int(columns.ids[0]), int(columns.ids[-1])
         name = f"{first}-{digest[:12]}"
         self._written[name], self._columns[name] = rows, columns
+        if cells is not None:
+            self._cells[name] = cells
         return Segment(name=name, first_id=first, last_id=last, count=len(columns), sha256=digest)
 
     def show(self, snapshot: Snapshot) -> None:
@@ -144,6 +157,22 @@ class ReferenceStore:
             out[position] = held[tile_id]
         return out
 
+    def cells(self, ids: Sequence[int]) -> list[tuple[NDArray[np.intp], CellCodes]]:
+        """Look tile by tile; see `VectorStore`."""
+        held = {
+            int(tile_id): (segment.name, row)
+            for segment in self._shown
+            for row, tile_id in enumerate(self._written[segment.name][0])
+        }
+        found = []
+        for position, tile_id in enumerate(ids):
+            if tile_id not in held:
+                raise NotFoundError(f"tile {tile_id}: this archive holds no such vector; ids come from a search")
+            name, row = held[tile_id]
+            if name in self._cells:
+                found.append((np.array([position]), self._cells[name].take(np.array([row]))))
+        return found
+
     def missing(self, ids: Sequence[int]) -> list[int]:
         """Look at every row; see `VectorStore`."""
         return sorted(set(ids) - set(self.select(Filter()).ids.tolist()))
@@ -184,6 +213,7 @@ class ReferenceStore:
             "deleted_vectors": rows - live,
             "segments": len(self._shown),
             "vector_bytes": 2 * rows * self._dim,
+            "cell_bytes": sum(self._cells[one.name].records.nbytes for one in self._shown if one.name in self._cells),
             "index": self.index_figures,
         }
 
@@ -200,6 +230,9 @@ class ReferenceStore:
         ids, rows = self._matching(Filter())
         if not len(ids):
             return list(self._shown), []
+        if any(segment.name in self._cells for segment in self._shown):
+            # Which tiles have cells would have to be kept apart.
+            return [], []
         columns = TileColumns.join([view.tiles.take(np.flatnonzero(view.alive)) for view in views])
         return list(self._shown), [self.upsert(rows.astype(np.float32), columns)]
 
@@ -213,8 +246,10 @@ class ReferenceStore:
         """Compare every segment with its checksum; see `VectorStore`."""
         return [problem for segment in self._shown if (problem := self.damage(segment))]
 
-    def damage(self, segment: Segment) -> str | None:
+    def damage(self, segment: Segment, cells: int = 0) -> str | None:
         """Compare a segment with its checksum; see `VectorStore`."""
+        if cells and segment.name not in self._cells:
+            return f"vectors {segment.name}: its cells are missing; run: bandsight repair"
         rows = self._written.get(segment.name)
         if rows is None:
             return f"vectors {segment.name}: missing; run: bandsight repair"
@@ -222,12 +257,12 @@ class ReferenceStore:
             return f"vectors {segment.name}: do not match their checksum; run: bandsight repair"
         return None
 
-    def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float32], CellCodes | None]:
         """Return the rows of an intact segment: of a damaged one, no row can be trusted; see `VectorStore`."""
         if self.damage(segment):
-            return np.empty(0, np.int64), np.empty((0, self._dim), np.float32)
+            return np.empty(0, np.int64), np.empty((0, self._dim), np.float32), None
         ids, rows = self._written[segment.name]
-        return ids, rows.astype(np.float32)
+        return ids, rows.astype(np.float32), self._cells.get(segment.name)
 
     def repair_derived(self) -> list[str]:
         """Do nothing: nothing is derived."""
@@ -247,13 +282,19 @@ class ReferenceStore:
             if problem := self.damage(segment):
                 raise ArchiveError(f"{problem}, then back up again")
             ids, rows = self._written[segment.name]
-            np.savez(folder / "vectors" / f"{segment.name}.npz", ids=ids, rows=rows)
+            file = folder / "vectors" / f"{segment.name}.npz"
+            if segment.name in self._cells:
+                np.savez(file, ids=ids, rows=rows, cells=self._cells[segment.name].records)
+            else:
+                np.savez(file, ids=ids, rows=rows)
         return True
 
     def adopt(self, beside: Self, segments: Sequence[Segment]) -> None:
         """Share the rows of another store; see `VectorStore`."""
         for segment in segments:
             self._written[segment.name] = beside._written[segment.name]
+            if segment.name in beside._cells:
+                self._cells[segment.name] = beside._cells[segment.name]
 
     def _known_scenes(self) -> SceneColumns:
         if self._scenes is None:

@@ -36,6 +36,7 @@ class IndexInputs(_Inputs):
     tile_px: int | None = Field(None, ge=8, le=4096, description="Side of a tile, pixels")
     overlap: float | None = Field(None, ge=0, le=0.9, description="Share of a side shared with the next tile")
     scales: str | None = Field(None, pattern=r"^(auto|\d+(,\d+)*)$", description="As --scales")
+    cells: int | None = Field(None, ge=0, le=8, description="Cells along a side of a tile that are embedded too")
     collections: _Names | None = Field(None, description="For stac:URL: only these")
     bbox: _Bbox | None = Field(None, description="For stac:URL: west, south, east, north")
     datetime: _Text | None = Field(None, description="For stac:URL: moment or interval")
@@ -145,7 +146,7 @@ def _listed(values: Sequence[object] | None) -> str | None:
 
 
 def _index(given: IndexInputs, _: Path) -> list[str]:
-    names = ("sensor", "min_valid", "max_cloud", "tile_px", "overlap", "scales", "datetime", "max_items")
+    names = ("sensor", "min_valid", "max_cloud", "tile_px", "overlap", "scales", "cells", "datetime", "max_items")
     options = _options(**{name: getattr(given, name) for name in names})
     options += _options(collections=_listed(given.collections), bbox=_listed(given.bbox))
     return ["index", "--json", "--quiet", *options, "--", *given.sources]

@@ -24,7 +24,8 @@ class SceneTask:
     def __init__(self):
         self.failed, self.vectors = False, {}
 
-    def embedded(self, one, vector):
+    def embedded(self, one, vector, cells):
+        assert cells is None
         self.vectors[id(one)] = vector
 
 
@@ -46,7 +47,7 @@ class Slow(FakeEmbedder):
         super().__init__()
         self.under_way, self.most, self.seconds, self.tried = [], 0, seconds, 0
 
-    def begin_pixels(self, pixels, wavelengths):
+    def begin_pixels(self, pixels, wavelengths, cells=0):
         begun = Away(self, self.embed_pixels(pixels, wavelengths))
         self.under_way.append(begun)
         self.most = max(self.most, len(self.under_way))
@@ -68,6 +69,9 @@ class Away:
         self.finished = True
         self.model.under_way.remove(self)
         return self.vectors
+
+    def cells(self):
+        assert self.finished
 
     def seconds(self):
         assert self.finished
@@ -138,10 +142,10 @@ def test_too_little_memory_is_said(monkeypatch):
     model, listener, task = FakeEmbedder(), Listener(), SceneTask()
     begin = model.begin_pixels
 
-    def cramped(pixels, wavelengths):
+    def cramped(pixels, wavelengths, cells=0):
         if len(pixels) > 3:
             raise MemoryError
-        return begin(pixels, wavelengths)
+        return begin(pixels, wavelengths, cells)
 
     monkeypatch.setattr(model, "begin_pixels", cramped)
     batches = Batches(model, 8, listener)

@@ -293,7 +293,7 @@ def test_a_store_that_is_opened_again_serves_what_was_written(engine, tmp_path):
 def test_sound_segments_are_salvaged_whole(store):
     for number, segment in enumerate(segments_of(store)):
         assert store.damage(segment) is None
-        ids, vectors = store.salvage(segment)
+        ids, vectors, _ = store.salvage(segment)
         np.testing.assert_array_equal(ids, np.arange(segment.first_id, segment.last_id + 1))
         np.testing.assert_array_equal(vectors, rows(number).astype(np.float16).astype(np.float32))
 
@@ -301,7 +301,7 @@ def test_sound_segments_are_salvaged_whole(store):
 def test_a_segment_that_is_not_there_is_damage_and_not_salvaged(store):
     missing = replace(segments_of(store)[0], name="seg-000000000001-0123456789ab")
     assert "run: bandsight repair" in store.damage(missing)
-    ids, vectors = store.salvage(missing)
+    ids, vectors, _ = store.salvage(missing)
     assert len(ids) == len(vectors) == 0
     assert store.repair_derived() == []
 

@@ -15,6 +15,8 @@ from bandsight.durable import flush, link_or_copy, make_folder
 from bandsight.errors import ArchiveError
 from bandsight.objects.cached import MARKER, CachedObjects
 from bandsight.vectors.atomic_io import cannot_write
+from bandsight.vectors.cells import CellCodes
+from bandsight.vectors.local.cell_files import CellFile, CellFolder
 from bandsight.vectors.local.column_files import SUFFIX as COLUMNS
 from bandsight.vectors.local.column_files import load_columns, save_columns, sound_columns
 from bandsight.vectors.local.index_files import INDEX_FILES, copy_index, drop_foreign, drop_index, index_problem
@@ -27,6 +29,9 @@ _NORM_TOLERANCE = 5e-3
 # Merged segments grow up to this: large enough that few are open, small enough to be rewritten in seconds.
 _MERGED_BYTES = 256 << 20
 _QUARANTINE = "quarantine"
+_NO_CELLS = (
+    "tiles with cells, which archives with files on object storage do not keep; index their scenes with --cells 0"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,15 @@ class LoadedSegment:
     segment: Segment
     file: OpenSegment
     columns: TileColumns
+    cells: CellFile | None = None
+    """The cells of its tiles; None where they have none, or where these are damaged."""
+    cells_problem: ArchiveError | None = None
+    """How the cells are damaged."""
+
+    @property
+    def cells_shape(self) -> tuple[int, ...]:
+        """Shape of the records of a tile's cells; empty where it has none."""
+        return () if self.cells is None else self.cells.codes.records.shape[1:]
 
 
 class StoreFolder:
@@ -68,6 +82,7 @@ class StoreFolder:
         self.place: SegmentPlace = FolderPlace(self.vectors) if files is None else ObjectPlace(files, self.derived)
         self._mirror = None if files is None else IndexMirror(files, self.derived, index_files)
         self._files = files
+        self.cell_files = CellFolder(self.vectors, dim)
 
     def ping(self) -> None:
         """Ask the object storage for a sign of life, if the files are there; see `VectorStore.ping`."""
@@ -91,9 +106,17 @@ class StoreFolder:
                 if path.stem not in named:
                     path.unlink(missing_ok=True)
 
-    def write(self, vectors: NDArray[np.float16], columns: TileColumns) -> Segment:
-        """Write rows durably and return their receipt."""
+    def write(self, vectors: NDArray[np.float16], columns: TileColumns, cells: CellCodes | None = None) -> Segment:
+        """Write rows durably and return their receipt.
+
+        Raises:
+            ArchiveError: The disk or the storage refuses the write, or there are cells and the files are on object
+                storage.
+        """
         segment, parts = encode_segment(columns.ids, vectors)
+        if cells is not None:
+            self._need_a_folder()
+            self.cell_files.write(segment.name, columns.ids, cells)
         self.place.write(segment, parts)
         save_columns(self.derived / segment.name, columns)
         self.place.put_columns(segment, self.columns_path_of(segment))
@@ -118,7 +141,14 @@ class StoreFolder:
                 # A compaction took both files since, and the catalog may know nothing of these tiles any more.
                 raise ArchiveError(f"{self.path_of(segment)}: this vector file is missing; run: bandsight repair")
             save_columns(self.derived / segment.name, columns)
-        return LoadedSegment(segment, file, columns)
+        try:
+            cells = self.cell_files.open(segment.name, file.ids)
+        except ArchiveError as error:
+            # Searches by whole tiles do without.
+            return LoadedSegment(segment, file, columns, None, error)
+        if cells is None and self._files is None and not self.place.exists(segment):
+            raise ArchiveError(f"{self.path_of(segment)}: this vector file is missing; run: bandsight repair")
+        return LoadedSegment(segment, file, columns, cells)
 
     def remove_unnamed(self, named: set[str], newest: int) -> list[str]:
         """Delete files that no commit names (a writer died before its commit) and return their names.
@@ -128,6 +158,8 @@ class StoreFolder:
             newest: Id of the newest tile; an index beyond it was not made from this catalog.
         """
         removed = self.place.remove_unnamed(named)
+        # After the vector files: who finds no cells beside one finds that there are none.
+        self.cell_files.remove_unnamed(named)
         stale = [path for path in self.derived.glob("seg-*") if path.stem not in named]
         stale += list(self.derived.glob(".*.tmp"))
         for path in stale:
@@ -145,11 +177,15 @@ class StoreFolder:
         Returns:
             The segments that are to go, and those that take their place.
         """
+        for part in parts:
+            if part.cells_problem is not None:
+                raise part.cells_problem
         groups: list[list[int]] = []
         size = 0
         for number, mask in enumerate(alive):
             own = int(mask.sum()) * self._dim * 2
-            if not groups or size + own > _MERGED_BYTES:
+            same_cells = groups and parts[groups[-1][-1]].cells_shape == parts[number].cells_shape
+            if not same_cells or size + own > _MERGED_BYTES:
                 groups.append([])
                 size = 0
             groups[-1].append(number)
@@ -163,19 +199,38 @@ class StoreFolder:
             rows = np.concatenate([parts[number].file.sound(np.flatnonzero(alive[number])) for number in group])
             if len(rows):
                 columns = TileColumns.join([parts[n].columns.take(np.flatnonzero(alive[n])) for n in group])
-                new.append(self.write(rows, columns))
+                cells = [one.sound(np.flatnonzero(alive[n])) for n in group if (one := parts[n].cells) is not None]
+                new.append(self.write(rows, columns, CellCodes.join(cells) if cells else None))
         return old, new
 
-    def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-        """Return ids and vectors of the rows of a damaged file that can be trusted."""
-        return salvage(self.place.read(segment), segment, self._dim)
+    def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float16], CellCodes | None]:
+        """Return ids, vectors and cells of the rows of a damaged file that can be trusted.
 
-    def damage(self, segment: Segment, *, full: bool) -> str | None:
-        """Return how a segment's file is damaged, None when it is not; `full` reads every row."""
+        Where there are cells, a row counts whose cells can be trusted too.
+        """
+        ids, rows = salvage(self.place.read(segment), segment, self._dim)
+        if not self.cell_files.has(segment.name):
+            return ids, rows, None
+        try:
+            known = np.asarray(self.place.open(segment, self._dim).ids)
+        except ArchiveError:
+            known = ids
+        good, cells = self.cell_files.salvage(segment.name, known, ids)
+        return ids[good], rows[good], cells
+
+    def damage(self, segment: Segment, *, full: bool, cells: int = 0) -> str | None:
+        """Return how a segment's files are damaged, None when they are not.
+
+        Args:
+            segment: The segment.
+            full: Read every row.
+            cells: Cells along a side of its tiles; 0 where they need not have any.
+        """
         name = f"vectors/{segment.name}{SUFFIX}"
         try:
             if self.place.check(segment, self._dim, full=full):
-                return None
+                ids = self.place.open(segment, self._dim).ids
+                return self.cell_files.damage(segment.name, ids, full=full, side=cells)
         except (ArchiveError, OSError) as error:
             return str(error)
         bad = damaged_ids(self.place.read(segment), segment, self._dim)
@@ -231,6 +286,8 @@ class StoreFolder:
         """
         copy = target / "vectors" / self.path_of(segment).name
         make_folder(copy.parent)
+        # Before the vector file, which a compaction deletes first: where there are no cells any more, it is gone.
+        self.cell_files.copy(segment.name, copy.parent)
         if copy.exists() and copy.stat().st_size > 0 and file_checksum(copy) == segment.sha256:
             # Of a copy that was stopped.
             return True
@@ -246,6 +303,8 @@ class StoreFolder:
 
     def upload_segment(self, segment: Segment, files: CachedObjects) -> bool:
         """Copy a segment and its columns to object storage, checked; False when the file is gone."""
+        if self.cell_files.has(segment.name):
+            raise ArchiveError(f"vectors/{segment.name}: {_NO_CELLS}")
         other = ObjectPlace(files, self.derived)
         with tempfile.TemporaryDirectory(dir=self.derived.parent, prefix=".copy-") as name:
             path = self.path_of(segment)
@@ -273,6 +332,9 @@ class StoreFolder:
         """
         try:
             for segment in segments:
+                if beside.cell_files.has(segment.name):
+                    self._need_a_folder()
+                    self.cell_files.take(segment.name, beside.vectors)
                 self.place.take(segment, beside.path_of(segment))
                 if beside.columns_path_of(segment).exists():
                     link_or_copy(beside.columns_path_of(segment), self.columns_path_of(segment))
@@ -293,7 +355,12 @@ class StoreFolder:
             # The damaged file itself is deleted later: until then, its copy must be safe.
             make_folder(self._quarantine)
             self.place.copy_to(segment, self._quarantine)
+            self.cell_files.set_aside(segment.name, self._quarantine)
             flush(self._quarantine)
+
+    def _need_a_folder(self) -> None:
+        if self._files is not None:
+            raise ArchiveError(f"{self._files}: {_NO_CELLS}")
 
     def path_of(self, segment: Segment) -> Path:
         """Return where a segment's file lies, where it lies in this folder."""

@@ -11,6 +11,7 @@ from bandsight.errors import ArchiveError
 from bandsight.objects.cached import CachedObjects
 from bandsight.objects.store import ObjectMissingError
 from bandsight.vectors.atomic_io import cannot_write, write_durably
+from bandsight.vectors.local.cell_files import SUFFIX as CELLS
 from bandsight.vectors.local.column_files import SUFFIX as COLUMNS
 from bandsight.vectors.local.remote_body import RemoteBody, key_of
 from bandsight.vectors.local.segments import (
@@ -141,7 +142,8 @@ class FolderPlace:
 
     def remove_unnamed(self, named: set[str]) -> list[str]:
         """Delete files that no commit names."""
-        stale = [path for path in self._folder.iterdir() if path.suffix != SUFFIX or path.stem not in named]
+        paths = [path for path in self._folder.iterdir() if path.suffix != CELLS]
+        stale = [path for path in paths if path.suffix != SUFFIX or path.stem not in named]
         for path in stale:
             path.unlink()
         return [path.name for path in stale]

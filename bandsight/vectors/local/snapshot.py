@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from bandsight.attributes.columns import SceneColumns
 from bandsight.attributes.matching import AttributeView, Mask
 from bandsight.errors import NotFoundError
+from bandsight.vectors.cells import CellCodes
 from bandsight.vectors.local.folder import LoadedSegment
 from bandsight.vectors.local.gpu_scan import GpuRows
 from bandsight.vectors.local.ivf import IvfIndex
@@ -79,10 +80,40 @@ class Masks:
         return Masks.of(inside), Masks.of(outside)
 
 
+def cells_of(state: StoreState, ids: NDArray[np.int64]) -> list[tuple[NDArray[np.intp], CellCodes]]:
+    """Return where those tiles that have as many cells stand in `ids`, and their cells, compared with their checks.
+
+    Raises:
+        NotFoundError: No segment has one of them.
+        ArchiveError: The cells of one are damaged.
+    """
+    found: dict[tuple[int, ...], list[tuple[NDArray[np.intp], CellCodes]]] = {}
+    for chosen, number, rows in located_in(state, ids):
+        part = state.shown[number].part
+        if part.cells_problem is not None:
+            raise part.cells_problem
+        if part.cells is not None:
+            found.setdefault(part.cells_shape, []).append((chosen, part.cells.sound(rows)))
+    return [
+        (np.concatenate([chosen for chosen, _ in parts]), CellCodes.join([codes for _, codes in parts]))
+        for parts in found.values()
+    ]
+
+
 def located(
     state: StoreState, ids: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.intp], OpenSegment, NDArray[np.int64]]]:
     """Yield, for each segment that has some of the tiles, where these stand in `ids`, its file and their rows in it.
+
+    Raises:
+        NotFoundError: No segment has one of them.
+    """
+    for chosen, number, rows in located_in(state, ids):
+        yield chosen, state.shown[number].part.file, rows
+
+
+def located_in(state: StoreState, ids: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], int, NDArray[np.int64]]]:
+    """Yield, for each segment that has some of the tiles, where these stand in `ids`, its number and their rows in it.
 
     Raises:
         NotFoundError: No segment has one of them.
@@ -94,4 +125,4 @@ def located(
         rows = file.rows_of(ids[chosen]) if file else None
         if file is None or rows is None:
             raise NotFoundError(f"tile {ids[chosen].max()}: this archive holds no such vector; ids come from a search")
-        yield chosen, file, rows
+        yield chosen, int(number), rows

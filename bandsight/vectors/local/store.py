@@ -17,6 +17,7 @@ from bandsight.durable import flush
 from bandsight.errors import ArchiveError
 from bandsight.objects.cached import CachedObjects
 from bandsight.vectors.atomic_io import drop_page_cache
+from bandsight.vectors.cells import CellCodes
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local.folder import LoadedSegment, StoreFolder
 from bandsight.vectors.local.gpu_scan import Device, device_for, load
@@ -26,7 +27,7 @@ from bandsight.vectors.local.ivf_build import BUDGET_BYTES, Rows, build, fill, l
 from bandsight.vectors.local.recall_tuning import Ask, measured
 from bandsight.vectors.local.scan import chunks
 from bandsight.vectors.local.search import Chosen, answer, scan_parts
-from bandsight.vectors.local.snapshot import Masks, SegmentView, StoreState, located
+from bandsight.vectors.local.snapshot import Masks, SegmentView, StoreState, cells_of, located
 from bandsight.vectors.port import Selection, Similarities, Snapshot
 from bandsight.vectors.scores import Ranked
 
@@ -65,7 +66,7 @@ class LocalVectorStore:
         self._open: dict[str, LoadedSegment] = {}
         self._state: StoreState | None = None
 
-    def upsert(self, vectors: NDArray[np.float32], columns: TileColumns) -> Segment:
+    def upsert(self, vectors: NDArray[np.float32], columns: TileColumns, cells: CellCodes | None = None) -> Segment:
         """Write rows durably; see `VectorStore`."""
         if vectors.shape != (len(columns), self._dim) or not np.isfinite(vectors).all():
             raise ArchiveError(
@@ -79,7 +80,7 @@ class LocalVectorStore:
                 f"vectors: row {empty[0]} has length 0, and {len(empty) - 1} more; need unit vectors, since a vector "
                 "without a direction is like no other"
             )
-        return self.folder.write(rows, columns)
+        return self.folder.write(rows, columns, cells)
 
     def show(self, snapshot: Snapshot) -> None:
         """Serve this state; see `VectorStore`."""
@@ -147,6 +148,10 @@ class LocalVectorStore:
     def get(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return raw rows as float32; see `VectorStore`."""
         return self._raw(self._current(), np.asarray(ids, np.int64)).astype(np.float32)
+
+    def cells(self, ids: Sequence[int]) -> list[tuple[NDArray[np.intp], CellCodes]]:
+        """Read the cells of tiles; see `VectorStore`."""
+        return cells_of(self._current(), np.asarray(ids, np.int64))
 
     def missing(self, ids: Sequence[int]) -> list[int]:
         """Return which of some tiles are not there, or no more; see `VectorStore`."""
@@ -236,6 +241,7 @@ class LocalVectorStore:
             "deleted_vectors": rows - live,
             "segments": len(state.shown),
             "vector_bytes": rows * self._dim * 2,
+            "cell_bytes": sum(one.part.cells.codes.records.nbytes for one in state.shown if one.part.cells),
             "index_bytes": self.folder.derived_bytes(),
             "index": self.index_figures,
         }
@@ -261,15 +267,15 @@ class LocalVectorStore:
         """Delete files that no commit names; see `VectorStore`."""
         self.folder.remove_unnamed(named, newest)
 
-    def damage(self, segment: Segment) -> str | None:
+    def damage(self, segment: Segment, cells: int = 0) -> str | None:
         """Read every row of a segment; see `VectorStore`."""
-        return self.folder.damage(segment, full=True)
+        return self.folder.damage(segment, full=True, cells=cells)
 
-    def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float32], CellCodes | None]:
         """Copy a damaged file to `quarantine/` and return its intact rows; see `VectorStore`."""
         self.folder.set_aside(segment)
-        ids, rows = self.folder.salvage(segment)
-        return ids, rows.astype(np.float32)
+        ids, rows, cells = self.folder.salvage(segment)
+        return ids, rows.astype(np.float32), cells
 
     def repair_derived(self) -> list[str]:
         """Delete damaged columns and index files; see `VectorStore`."""
