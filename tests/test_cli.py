@@ -145,7 +145,7 @@ def test_classes_status_and_verify(bandsight):
     assert "broken.tif" in out
     code, out, _ = bandsight("status", "--json")
     assert json.loads(out)["model"] == "embedded"
-    assert bandsight("verify", "--full")[:2] == (0, "no problem found\n")
+    assert bandsight("verify", "--full")[:2] == (0, "no problems found\n")
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_every_command_of_the_tutorial_on_alerts_works(three_dates: Path, tmp_pa
         assert server.stdout is not None
         printed = server.stdout.read()
     assert "s2/T33UUU_20190617T102021  pending" in said
-    assert re.search(r"[1-9]\d* delivered, 0 to be repeated", said)
+    assert re.search(r"[1-9]\d* delivered, 0 to be retried", said)
     assert printed.startswith("a quarry s2/T33UUU_20190617T102021")
 
 

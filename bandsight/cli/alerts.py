@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bandsight.alerts.service import AlertService
 
 watch_app = typer.Typer(
-    help="Get a message when a new scene shows what you look for: subscriptions, alerts and their delivery.",
+    help="Watch for new scenes: subscriptions, alerts and their delivery.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -39,7 +39,7 @@ AllowOption = Annotated[
     str | None,
     typer.Option(
         "--allow",
-        help="Webhook hosts, addresses and networks to allow beyond public ones.",
+        help="Hosts, addresses and networks that webhooks may reach in addition to public ones.",
         envvar="BANDSIGHT_WEBHOOK_ALLOW",
     ),
 ]
@@ -51,13 +51,23 @@ def add_subscription(
     question: Annotated[str, typer.Argument(help='What to watch for: a sentence, or "classifier:NAME > 0.8".')],
     rank: Annotated[
         int | None,
-        typer.Option("--rank", min=1, max=10_000, help="As good as the tile of this rank is now; default 10."),
+        typer.Option(
+            "--rank",
+            min=1,
+            max=10_000,
+            help="Alert on tiles at least as good as the current tile of this rank; default: 10.",
+        ),
     ] = None,
-    min_score: Annotated[float | None, typer.Option("--min-score", min=-1, max=1, help="Least score instead.")] = None,
-    title: Annotated[str, typer.Option("--title", help="For people.")] = "",
-    webhook: Annotated[str | None, typer.Option("--webhook", help="URL that gets each alert as a CloudEvent.")] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option("--min-score", min=-1, max=1, help="Alert on tiles with at least this score instead."),
+    ] = None,
+    title: Annotated[str, typer.Option("--title", help="Title shown in alerts.")] = "",
+    webhook: Annotated[
+        str | None, typer.Option("--webhook", help="URL that receives each alert as a CloudEvent.")
+    ] = None,
     email: Annotated[
-        str | None, typer.Option("--email", help="Address that gets alerts, over BANDSIGHT_SMTP_URL.")
+        str | None, typer.Option("--email", help="E-mail address that receives alerts, sent via BANDSIGHT_SMTP_URL.")
     ] = None,
     quiet: Annotated[
         str | None, typer.Option("--quiet", help="Hours without messages, e.g. '22:00-07:00 Europe/Berlin'.")
@@ -66,9 +76,11 @@ def add_subscription(
         Literal["hourly", "daily"] | None, typer.Option("--digest", help="Collect alerts and send them together.")
     ] = None,
     secret_file: Annotated[
-        Path | None, typer.Option("--secret-file", help="File with the key of the webhook's signatures.")
+        Path | None, typer.Option("--secret-file", help="File with the secret that signs webhook calls.")
     ] = None,
-    every_date: Annotated[bool, typer.Option("--every-date", help="Alert again for new dates of a place.")] = False,
+    every_date: Annotated[
+        bool, typer.Option("--every-date", help="Alert for every date of a place, not only once.")
+    ] = False,
     bbox: BboxOption = None,
     intersects: IntersectsOption = None,
     collection: CollectionOption = None,
@@ -79,7 +91,7 @@ def add_subscription(
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Match every commit from now on against a question."""
+    """Subscribe to a search: match it against every new commit."""
     from bandsight.cli.search import filters_of
 
     body = {
@@ -99,9 +111,9 @@ def add_subscription(
         made = _service(opened, allow, model, device).subscribe(
             {name: value for name, value in body.items() if value is not None}
         )
-    typer.echo(f"{made['id']}: {made['title']}, from score {made['min_score']:.3f} on")
+    typer.echo(f"{made['id']}: {made['title']}, score at least {made['min_score']:.3f}")
     if "secret" in made and secret_file is None:
-        say(f"secret of its signatures, shown only now: {made['secret']}")
+        say(f"webhook secret, shown only once: {made['secret']}")
 
 
 @watch_app.command("list")
@@ -114,18 +126,19 @@ def list_subscriptions(archive: ArchiveOption, as_json: PlainJsonOption = False)
         return
     for one in found:
         where = one["webhook"] or one["email"] or "list and feeds"
-        typer.echo(
-            f"{one['id']}: {one['title']}, from {one['min_score']:.3f}{', paused' if one['paused'] else ''}; {where}"
-        )
+        paused = ", paused" if one["paused"] else ""
+        typer.echo(f"{one['id']}: {one['title']}, score at least {one['min_score']:.3f}{paused}; {where}")
     if not found:
-        typer.echo('no subscriptions yet; make one: bandsight watch add "a new quarry"')
+        typer.echo('no subscriptions yet; create one: bandsight watch add "a new quarry"')
 
 
 @watch_app.command()
 def alerts(
     archive: ArchiveOption,
-    subscription: Annotated[str | None, typer.Option("--subscription", help="Only of this subscription.")] = None,
-    top: Annotated[int, typer.Option("--top", "-k", min=1, max=1000, help="How many.")] = 20,
+    subscription: Annotated[
+        str | None, typer.Option("--subscription", help="Only alerts of this subscription.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", "-k", min=1, max=1000, help="Number of alerts.")] = 20,
     as_json: PlainJsonOption = False,
 ) -> None:
     """List the newest alerts."""
@@ -143,7 +156,7 @@ def alerts(
 
 @watch_app.command()
 def pause(archive: ArchiveOption, subscription: IdArgument) -> None:
-    """Stop matching commits against a subscription."""
+    """Pause a subscription."""
     with loading.open_archive(archive) as opened:
         opened.alerts.pause(subscription, paused=True)
     typer.echo(f"{subscription}: paused")
@@ -151,7 +164,7 @@ def pause(archive: ArchiveOption, subscription: IdArgument) -> None:
 
 @watch_app.command()
 def resume(archive: ArchiveOption, subscription: IdArgument) -> None:
-    """Match commits from now on against a subscription again."""
+    """Resume a paused subscription."""
     with loading.open_archive(archive) as opened:
         opened.alerts.pause(subscription, paused=False)
     typer.echo(f"{subscription}: resumed")
@@ -159,7 +172,7 @@ def resume(archive: ArchiveOption, subscription: IdArgument) -> None:
 
 @watch_app.command("delete")
 def unsubscribe(archive: ArchiveOption, subscription: IdArgument) -> None:
-    """Delete a subscription with its alerts."""
+    """Delete a subscription and its alerts."""
     with loading.open_archive(archive) as opened:
         opened.alerts.unsubscribe(subscription)
     typer.echo(f"{subscription}: deleted")
@@ -167,7 +180,7 @@ def unsubscribe(archive: ArchiveOption, subscription: IdArgument) -> None:
 
 @watch_app.command("test")
 def send_test(archive: ArchiveOption, subscription: IdArgument, allow: AllowOption = None) -> None:
-    """Send a made-up alert to the webhook or the address of a subscription."""
+    """Send a test alert to the webhook or e-mail address of a subscription."""
     with loading.open_archive(archive) as opened:
         done = _service(opened, allow, None, "cpu").test(subscription)
     if not done["delivered"]:
@@ -179,11 +192,12 @@ def send_test(archive: ArchiveOption, subscription: IdArgument, allow: AllowOpti
 def deliver(
     archive: ArchiveOption,
     every: Annotated[
-        float | None, typer.Option("--every", min=0.1, help="Seconds between two looks; without it, look once.")
+        float | None,
+        typer.Option("--every", min=0.1, help="Keep running, and check every so many seconds; default: check once."),
     ] = None,
     allow: AllowOption = None,
 ) -> None:
-    """Deliver pending alerts to their webhooks and addresses, once or until stopped."""
+    """Deliver pending alerts to webhooks and e-mail addresses."""
     import httpx2
 
     from bandsight.alerts.delivery import deliver_due, deliver_forever
@@ -195,7 +209,7 @@ def deliver(
             deliver_forever(opened, targets, every_s=every, report=say)
         with httpx2.Client(trust_env=False) as http:
             done = deliver_due(opened, targets, http)
-    typer.echo(f"{done.delivered} delivered, {done.failed} to be repeated, {done.given_up} given up")
+    typer.echo(f"{done.delivered} delivered, {done.failed} to be retried, {done.given_up} given up")
 
 
 def _service(opened: Any, allow: str | None, model: str | None, device: str) -> "AlertService":

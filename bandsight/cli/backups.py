@@ -13,18 +13,20 @@ from bandsight.cli.options import ArchiveOption
 @app.command()
 def backup(
     archive: ArchiveOption,
-    target: Annotated[Path, typer.Argument(help="New folder for the copy; with --keep, the folder of all backups.")],
+    target: Annotated[
+        Path, typer.Argument(help="New folder for the copy; with --keep, the folder that holds all backups.")
+    ],
     keep: Annotated[
         int | None,
         typer.Option(
             "--keep",
             min=1,
-            help="Add a backup named by the time to TARGET, sharing unchanged files with the one before, and delete "
-            "all but the newest so many.",
+            help="Add a backup named after the time to TARGET, share unchanged files with the previous one, and keep "
+            "only this many backups.",
         ),
     ] = None,
 ) -> None:
-    """Copy an archive at one commit, checksums compared; searches and writes continue."""
+    """Back up an archive at one commit, with checksums; searches and writes continue."""
     from bandsight.archive import admin, backups
 
     with opening.open_archive(archive) as opened:
@@ -40,12 +42,12 @@ def backup(
 @app.command()
 def restore(
     archive: ArchiveOption,
-    source: Annotated[Path, typer.Argument(help="A backup, or the folder of backups, for the newest one.")],
+    source: Annotated[Path, typer.Argument(help="A backup, or a folder of backups to use the newest one.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace all that the archive holds, while it is searched.")
+        bool, typer.Option("--replace", help="Replace the contents of an existing archive, while it is searched.")
     ] = False,
 ) -> None:
-    """Make an archive from a backup, checked in full; an older version's is upgraded."""
+    """Create an archive from a backup, verified in full, and upgraded if it is from an older version."""
     from bandsight.archive.backups import restore as restored
 
     typer.echo(f"{archive}: generation {restored(source, archive, replace=replace)}")

@@ -17,22 +17,24 @@ from bandsight.errors import QueryError
 
 @app.command()
 def calibrate(
-    data: Annotated[list[Path], typer.Argument(help="Folders of class folders of images, or webdataset tars.")],
+    data: Annotated[
+        list[Path], typer.Argument(help="Folders with one folder of images per class, or webdataset tars.")
+    ],
     model: NewModelOption = "embedded",
     device: DeviceOption = "auto",
     family: Annotated[
         str | None,
-        typer.Option("--name", help="Family of the images, e.g. radar_x; default: by their wavelengths."),
+        typer.Option("--name", help="Family of the images, e.g. radar_x; default: by wavelength."),
     ] = None,
     wavelengths: WavelengthsOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write instead, e.g. calibration.json of a model folder.")
+        Path | None, typer.Option("--out", help="File to write instead, e.g. calibration.json in a model folder.")
     ] = None,
 ) -> None:
-    """Fit what a model's scores are worth on labelled images, so that results have probabilities and likely matches.
+    """Fit a model's probabilities on labelled images.
 
-    Each family of imagery is fitted on its own. Use images that the model was not trained on. The calibration is
-    kept for these weights in your data folder, beside those of other families, and used whenever the model is opened.
+    Each family of imagery is fitted separately. Use images that the model was not trained on. The calibration is
+    stored in your data folder, next to those of other families, and used whenever a model with these weights is loaded.
     """
     from bandsight.evaluation.datasets import LabelledImage, read_dataset
     from bandsight.evaluation.evaluate import embed
@@ -106,9 +108,9 @@ def _line(words: str, entry: dict[str, Any]) -> str:
     if "gsd_m" in entry:
         line += " of {:g} to {:g} m".format(*entry["gsd_m"])
     if "questions" in entry:
-        line += ", for questions like their classes only"
+        line += ", only for questions like their classes"
     if not held["images"]:
-        return f"{line}; none left to check it on"
+        return f"{line}; no images left to check it on"
     low, high = held["interval"]
     return (
         f"{line}; on {held['images']:,} others: calibration error {held['expected_calibration_error']:.3f} "

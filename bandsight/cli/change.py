@@ -27,17 +27,15 @@ from bandsight.errors import QueryError
 @app.command()
 def change(
     archive: ArchiveOption,
-    before: Annotated[str, typer.Option("--before", help="The earlier period: 2009-01-01/2012-12-31.")],
-    after: Annotated[str, typer.Option("--after", help="The later period: 2018-01-01/.. for an open end.")],
-    was: Annotated[str | None, typer.Option("--was", help="What the places looked like: a sentence.")] = None,
-    now: Annotated[str | None, typer.Option("--now", help="What they look like now: a sentence.")] = None,
+    before: Annotated[str, typer.Option("--before", help="Earlier period, e.g. 2009-01-01/2012-12-31.")],
+    after: Annotated[str, typer.Option("--after", help="Later period, e.g. 2018-01-01/.. (open end).")],
+    was: Annotated[str | None, typer.Option("--was", help="Description of the places before.")] = None,
+    now: Annotated[str | None, typer.Option("--now", help="Description of the places after.")] = None,
     like: Annotated[
-        str | None, typer.Option("--like", help="A change to look for others of: TILE_BEFORE,TILE_AFTER.")
+        str | None, typer.Option("--like", help="Find changes like this one: TILE_BEFORE,TILE_AFTER.")
     ] = None,
-    max_cloud: Annotated[
-        float, typer.Option("--max-cloud", min=0, max=1, help="Greatest cloud share of a tile.")
-    ] = 0.2,
-    min_z: Annotated[float, typer.Option("--min-z", min=0, max=100, help="Least robust z of a change.")] = 3.0,
+    max_cloud: Annotated[float, typer.Option("--max-cloud", min=0, max=1, help="Maximum cloud share of a tile.")] = 0.2,
+    min_z: Annotated[float, typer.Option("--min-z", min=0, max=100, help="Minimum robust z-score of a change.")] = 3.0,
     bbox: BboxOption = None,
     intersects: IntersectsOption = None,
     collection: CollectionOption = None,
@@ -45,11 +43,11 @@ def change(
     cql2: FilterOption = None,
     top: TopOption = 20,
     as_json: JsonOption = False,
-    out: Annotated[Path | None, typer.Option("--out", help="GeoJSON file for the places.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the places to this GeoJSON file.")] = None,
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Rank places by how much they changed between two periods."""
+    """Find the places that changed most between two periods."""
     from bandsight.change.requests import ChangeBody
     from bandsight.change.search import change_search
     from bandsight.cli.search import filters_of, searcher_of
@@ -76,13 +74,13 @@ def change(
         typer.echo(json.dumps(found))
         return
     typer.echo(
-        f"{found['changed']:,} of {found['compared']:,} places that both periods show changed (z of {min_z:g} or more)"
+        f"{found['changed']:,} of {found['compared']:,} places seen in both periods changed (z of {min_z:g} or more)"
     )
     for item in found["features"]:
         own = item["properties"]
         typer.echo(
             f"z {own['z']:6.2f}  tile {own['tile_before']} -> {own['tile_after']}  first seen {own['first_seen']}, "
-            f"not yet {own['last_seen_before']}"
+            f"not before {own['last_seen_before']}"
         )
 
 
@@ -90,12 +88,14 @@ def change(
 def timeline(
     archive: ArchiveOption,
     at: Annotated[str, typer.Option("--at", help="lon,lat of the place.")],
-    question: Annotated[str | None, typer.Argument(metavar="[SENTENCE]", help="What to score each date by.")] = None,
+    question: Annotated[
+        str | None, typer.Argument(metavar="[SENTENCE]", help="Sentence to score each date with.")
+    ] = None,
     as_json: PlainJsonOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """List the tiles of a place in the order of time."""
+    """List the tiles of a place in order of date."""
     from bandsight.change.requests import TimelineBody
     from bandsight.change.timeline import timeline as dates_of
     from bandsight.cli.search import point_of, searcher_of
@@ -110,7 +110,7 @@ def timeline(
         return
     for row in found["dates"]:
         score = f"  score {row['score']:.3f}" if "score" in row else ""
-        alike = f"  like the date before {row['likeness']:.3f}" if "likeness" in row else ""
+        alike = f"  similarity to previous date {row['likeness']:.3f}" if "likeness" in row else ""
         cloud = "" if row["cloud_fraction"] is None else f"  cloud {100 * row['cloud_fraction']:.0f}%"
         typer.echo(f"{row['datetime'] or 'date unknown'}  tile {row['tile']}  {row['scene']}{cloud}{score}{alike}")
 

@@ -16,7 +16,7 @@ def main() -> None:
         say(f"bandsight: {error}")
         sys.exit(1)
     except KeyboardInterrupt:
-        say("bandsight: stopped; committed scenes are kept, run the same command to continue")
+        say("bandsight: stopped; committed scenes are kept, run the same command again to continue")
         sys.exit(130)
     except BrokenPipeError:
         # The reader of the output is gone, e.g. `| head`: exit quietly.

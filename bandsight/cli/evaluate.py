@@ -24,26 +24,31 @@ _NAMED = 5
 
 @app.command()
 def evaluate(
-    data: Annotated[list[Path], typer.Argument(help="Folders of class folders of images, or webdataset tars.")],
+    data: Annotated[
+        list[Path], typer.Argument(help="Folders with one folder of images per class, or webdataset tars.")
+    ],
     model: NewModelOption = "embedded",
     device: DeviceOption = "auto",
     part: Annotated[
-        str | None, typer.Option("--part", help="Only held-out, validation or train, by a hash of the names.")
+        str | None,
+        typer.Option("--part", help="Only this part: held-out, validation or train, by a hash of the names."),
     ] = None,
     name: Annotated[
         list[str] | None,
-        typer.Option("--name", help="Name of the data in that hash, one for each DATA; default: the file's own."),
+        typer.Option("--name", help="Name of the data in that hash, one per DATA; default: the file name."),
     ] = None,
     split: Annotated[
         list[str] | None,
         typer.Option(
             "--split",
-            help="Only the images of a published test list: rsicd-test, ucm-test or nwpu-test, whose annotation file "
-            "lies with the images; or a file of names or annotations. One for all, or one for each DATA.",
+            help="Only the images of a published test list: rsicd-test, ucm-test or nwpu-test, with the annotation "
+            "file next to the images; or a file of names or annotations. One for all, or one per DATA.",
         ),
     ] = None,
     wavelengths: WavelengthsOption = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write evaluation.json and evaluation.md here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write evaluation.json and evaluation.md to.")
+    ] = None,
 ) -> None:
     """Measure a model on labelled images: retrieval, zero-shot classes, bands, wordings, calibration.
 
@@ -55,7 +60,7 @@ def evaluate(
 
     names = name or [path.stem for path in data]
     if len(names) != len(data):
-        raise QueryError(f"--name: {len(names)} for {len(data)} data sets; pass one for each, in their order")
+        raise QueryError(f"--name: {len(names)} for {len(data)} data sets; pass one for each, in the same order")
     splits = _splits(data, split or [])
     waves = opening.wavelengths(wavelengths)
     if out is not None:
@@ -64,7 +69,10 @@ def evaluate(
     say(f"model {encoder.name} ({encoder.license}) on {encoder.device}")
     if part is not None:
         named = ", ".join(f"{path} as {called!r}" for path, called in zip(data, names, strict=True))
-        say(f"part {part}: {named}; a part is one that a model never saw only if it was split by the same name")
+        say(
+            f"part {part}: {named}; the model has not seen this part only if its training data was split by the same "
+            "name"
+        )
     results = {}
     for title, path, called, listed in zip(titles(data, names), data, names, splits, strict=True):
         left_out: dict[str, str] = {}
@@ -108,9 +116,7 @@ def _make(folder: Path) -> None:
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise QueryError(
-            f"--out {folder}: no folder that can be written to ({error.strerror}); pass another"
-        ) from error
+        raise QueryError(f"--out {folder}: cannot be written to ({error.strerror}); pass another folder") from error
 
 
 def titles(data: Sequence[Path], names: Sequence[str]) -> list[str]:
@@ -134,6 +140,6 @@ def say_left_out(title: str, left_out: dict[str, str], where: str) -> None:
 def _say_classes(title: str, classes: Sequence[str | None]) -> None:
     known = sorted({cls for cls in classes if cls is not None})
     if len(known) == 1:
-        say(f"{title}: one class ({known[0]}), so nothing to tell apart; need two for zero-shot figures")
+        say(f"{title}: one class ({known[0]}), so there is nothing to tell apart; zero-shot figures need two")
     if known and all(cls.isdigit() for cls in known):
-        say(f"{title}: its classes are numbers, which no sentence names; need class names as words")
+        say(f"{title}: its classes are numbers, which no sentence describes; use words as class names")

@@ -14,13 +14,13 @@ from bandsight.errors import QueryError
 @app.command()
 def export(
     archive: ArchiveOption,
-    request: Annotated[Path, typer.Argument(help="JSON file: a request as POST /search/export takes it.")],
+    request: Annotated[Path, typer.Argument(help="JSON file with a request, as for POST /search/export.")],
     out: Annotated[Path, typer.Option("--out", help="File to write: .geojson, .csv or .parquet.")],
-    vectors: Annotated[bool, typer.Option("--vectors", help="Each tile's vector too.")] = False,
+    vectors: Annotated[bool, typer.Option("--vectors", help="Include the vector of each tile.")] = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Write all results of a search request to a file, up to a million."""
+    """Write up to a million results of a search request to a file."""
     from bandsight.client.local import open_local
     from bandsight.export.formats import format_of
 
@@ -29,7 +29,7 @@ def export(
     except (OSError, ValueError) as error:
         raise QueryError(f"{request}: cannot be read as JSON ({error})") from error
     if not isinstance(body, dict):
-        raise QueryError(f"{request}: found {type(body).__name__}; need an object, as POST /search/export takes it")
+        raise QueryError(f"{request}: found {type(body).__name__}; need an object, as for POST /search/export")
     chosen = format_of(out)
     backend = open_local(archive, model, device)
     try:

@@ -11,7 +11,7 @@ from bandsight.stac.items import item_collection
 _HEADINGS = ("rank", "score", "prob", "tile", "sensor", "date", "lon", "lat", "scene")
 # Figures of an index that tell what it finds, and how quickly: NAME_at_K or NAME_at_K_KIND.
 _MEASURED = re.compile(r"(?:recall|lists|ms|tolerance)_at_(\d+)")
-NO_MATCH = "No good matches: the archive may hold nothing of the kind. These are the closest results."
+NO_MATCH = "No good matches: the archive may not contain this. These are the closest results."
 
 
 def feature_collection(page: ResultPage, model: ModelIdentity) -> dict[str, Any]:
@@ -81,10 +81,10 @@ def index_lines(figures: dict[str, Any]) -> list[str]:
 def _recall_line(found: dict[str, Any] | None) -> str:
     """Return what a server found when it repeated searches exactly."""
     if found is None or found.get("recall") is None:
-        return "recall of searches: not measured yet; a server measures it (BANDSIGHT_RECALL_CHECK_EVERY)"
+        return "recall of searches: not measured yet; a running server measures it (BANDSIGHT_RECALL_CHECK_EVERY)"
     return (
-        f"recall of searches: {found['recall']} on average, {found['lowest']} at least, of "
-        f"{counted(found['queries'], 'search', 'searches')} that a server repeated exactly, at {found.get('time')}"
+        f"recall of searches: {found['recall']} on average, {found['lowest']} at worst, in "
+        f"{counted(found['queries'], 'search', 'searches')} that a server repeated exactly at {found.get('time')}"
     )
 
 

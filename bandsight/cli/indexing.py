@@ -24,35 +24,40 @@ def index(
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="Scenes: files, folders, globs, zips, lists, URLs, STAC files, stac:URL (docs/indexing.md)."
+            help="Scenes: files, folders, globs, zips, lists, URLs, STAC files or stac:URL (docs/indexing.md)."
         ),
     ],
     archive: ArchiveOption,
     sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile for scenes that match none.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="--sensor also overrides what scenes match.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Let --sensor override the profile that a scene matches.")
+    ] = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Reader processes.")] = 2,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Number of reader processes.")] = 2,
     min_valid: Annotated[
-        float | None, typer.Option("--min-valid", min=0, max=1, help="Least valid share of a tile; default 0.5.")
+        float | None, typer.Option("--min-valid", min=0, max=1, help="Minimum valid share of a tile; default: 0.5.")
     ] = None,
     max_cloud: Annotated[
         float | None,
-        typer.Option("--max-cloud", min=0, max=1, help="Largest cloud share of a tile; default 1."),
+        typer.Option("--max-cloud", min=0, max=1, help="Maximum cloud share of a tile; default: 1."),
     ] = None,
     tile_px: Annotated[
-        int | None, typer.Option("--tile-px", min=8, max=4096, help="Side of a tile, pixels; default: the model's.")
+        int | None,
+        typer.Option("--tile-px", min=8, max=4096, help="Side of a tile in pixels; default: the model's input size."),
     ] = None,
     overlap: Annotated[
         float | None,
-        typer.Option("--overlap", min=0, max=0.9, help="Share of a side shared with the next tile; default 0."),
+        typer.Option(
+            "--overlap", min=0, max=0.9, help="Overlap of neighbouring tiles, as a share of the side; default: 0."
+        ),
     ] = None,
     scales: Annotated[
         str | None,
         typer.Option(
             "--scales",
-            help="Native pixels along one pixel of a tile, e.g. 1,4 for two sets; default auto, by resolution.",
+            help="Native pixels per pixel of a tile, e.g. 1,4 for two sets of tiles; default: auto, by resolution.",
         ),
     ] = None,
     cells: Annotated[
@@ -61,30 +66,36 @@ def index(
             "--cells",
             min=0,
             max=8,
-            help="Embed N × N parts of each tile too, for search --by-cell; default 0.",
+            help="Also embed N × N parts of each tile, for search --by-cell; default: 0.",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the work.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the work; write nothing.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first scene that fails.")] = False,
     watch: Annotated[
         float | None, typer.Option("--watch", min=1, help="Look for new scenes every so many seconds, until Ctrl-C.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
-    log: Annotated[Path | None, typer.Option("--log", help="Append events as JSON lines; - is stderr.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
+    log: Annotated[
+        Path | None, typer.Option("--log", help="Append events to this file as JSON lines; - is stderr.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary, or the estimate, as JSON.")] = False,
     time_limit: Annotated[
         float,
-        typer.Option("--time-limit", min=1, help="Seconds to open a scene, or to read a batch of tiles."),
+        typer.Option("--time-limit", min=1, help="Time limit in seconds to open a scene, or to read a batch of tiles."),
     ] = 120.0,
     profiles: ProfilesOption = None,
     collections: Annotated[
-        str | None, typer.Option("--collections", help="For stac:URL: only these, separated by commas.")
+        str | None, typer.Option("--collections", help="For stac:URL: only these collections, separated by commas.")
     ] = None,
-    bbox: Annotated[str | None, typer.Option("--bbox", help="For stac:URL: west,south,east,north in degrees.")] = None,
-    when: Annotated[str | None, typer.Option("--datetime", help="For stac:URL: moment or interval.")] = None,
-    max_items: Annotated[int | None, typer.Option("--max-items", min=1, help="For stac:URL: most items.")] = None,
+    bbox: Annotated[
+        str | None, typer.Option("--bbox", help="For stac:URL: area as west,south,east,north in degrees.")
+    ] = None,
+    when: Annotated[str | None, typer.Option("--datetime", help="For stac:URL: date or interval.")] = None,
+    max_items: Annotated[
+        int | None, typer.Option("--max-items", min=1, help="For stac:URL: maximum number of items.")
+    ] = None,
 ) -> None:
-    """Tile and embed scenes into an archive; running it again adds only what is new or changed."""
+    """Index scenes into an archive. Run it again to add only what is new or has changed."""
     from bandsight.archive import ArchiveWriter, archive_exists
     from bandsight.model.deferred import DeferredEncoder
     from bandsight.sensors.profile import load_profiles, profile_named

@@ -13,11 +13,11 @@ from bandsight.cli.options import ArchiveOption
 @app.command()
 def jobs(
     archive: ArchiveOption,
-    job_id: Annotated[int | None, typer.Argument(help="Show only this job, with the scenes that failed.")] = None,
-    last: Annotated[int, typer.Option("--last", min=1, max=1000, help="How many jobs, newest first.")] = 20,
+    job_id: Annotated[int | None, typer.Argument(help="Show only this job, with its failed scenes.")] = None,
+    last: Annotated[int, typer.Option("--last", min=1, max=1000, help="Number of jobs, newest first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """List jobs with their progress and the scenes that failed, also while a job is running."""
+    """List jobs with their progress and failed scenes, including running jobs."""
     from bandsight.cli.job_report import job_table, job_text
 
     with opening.open_archive(archive) as opened:

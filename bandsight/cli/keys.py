@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from search_api.keys import Key, KeyFile
     from search_api.policies import Scope
 
-keys_app = typer.Typer(help="Keys of a server's clients.", no_args_is_help=True)
+keys_app = typer.Typer(help="Manage the keys of a server's clients.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 KeysFileOption = Annotated[
     Path | None,
     typer.Option(
-        "--keys-file", help="File of the keys; default: in the archive's folder.", envvar="BANDSIGHT_KEYS_FILE"
+        "--keys-file", help="Key file; default: keys.json in the archive's folder.", envvar="BANDSIGHT_KEYS_FILE"
     ),
 ]
 NameArgument = Annotated[str, typer.Argument(help="Name of the client.")]
@@ -36,14 +36,18 @@ def add(
     archive: ArchiveOption,
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", help="read, pictures, write or admin; repeatable. Each includes read."),
+        typer.Option(
+            "--scope", help="Scope: read, pictures, write or admin; repeatable. Each includes read. Default: read."
+        ),
     ] = None,
-    expires: Annotated[str | None, typer.Option("--expires", help="After this time: 12h, 90d or 52w.")] = None,
-    rate: Annotated[int | None, typer.Option("--rate", help="Units of work per minute.")] = None,
-    quota: Annotated[int | None, typer.Option("--quota", help="Requests per day.")] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="Lifetime of the key: 12h, 90d or 52w; default: no expiry.")
+    ] = None,
+    rate: Annotated[int | None, typer.Option("--rate", help="Limit in units of work per minute.")] = None,
+    quota: Annotated[int | None, typer.Option("--quota", help="Limit in requests per day.")] = None,
     keys_file: KeysFileOption = None,
 ) -> None:
-    """Make a key and print it; it is shown only this once. A running server accepts it within a second."""
+    """Create a key and print it. It is shown only once; a running server accepts it within a second."""
     from search_api.keys import new_key
 
     key, text = new_key(
@@ -66,7 +70,7 @@ def list_keys(archive: ArchiveOption, keys_file: KeysFileOption = None, as_json:
         typer.echo(json.dumps([_facts(key) for key in keys], indent=1))
         return
     if not keys:
-        say("no keys; make one with: bandsight keys add NAME")
+        say("no keys; create one with: bandsight keys add NAME")
     for key in keys:
         facts = _facts(key)
         limits = [
@@ -78,7 +82,7 @@ def list_keys(archive: ArchiveOption, keys_file: KeysFileOption = None, as_json:
 
 @keys_app.command()
 def remove(name: NameArgument, archive: ArchiveOption, keys_file: KeysFileOption = None) -> None:
-    """Remove a key: its client and its browser sessions are refused within a second."""
+    """Remove a key. A running server rejects it and its browser sessions within a second."""
     count = _file(archive, keys_file).remove(name)
     _audit("keys.remove", name)
     say(f"{name}: removed" if count == 1 else f"{name}: {count} keys removed")
@@ -88,10 +92,10 @@ def remove(name: NameArgument, archive: ArchiveOption, keys_file: KeysFileOption
 def rotate(
     name: NameArgument,
     archive: ArchiveOption,
-    grace: Annotated[str, typer.Option("--grace", help="How long the former key still works: 12h, 7d.")] = "24h",
+    grace: Annotated[str, typer.Option("--grace", help="How long the old key remains valid: 12h, 7d.")] = "24h",
     keys_file: KeysFileOption = None,
 ) -> None:
-    """Make a new key with the scopes and limits of a former one, and print it."""
+    """Replace a key with a new one with the same scopes and limits, and print it."""
     text = _file(archive, keys_file).rotate(name, _duration(grace))
     _audit("keys.rotate", name)
     typer.echo(text)

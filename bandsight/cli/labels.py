@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bandsight.learning.service import LabelService
 
 label_app = typer.Typer(
-    help="Label tiles: collections of labels, import and export, and the tiles to label next.",
+    help="Label tiles: manage collections of labels, import and export them, and list the tiles to label next.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -24,16 +24,17 @@ app.add_typer(label_app, name="label")
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the collection of labels.")]
 ClassesArgument = Annotated[
-    list[str], typer.Argument(metavar="CLASS[=SENTENCE]...", help="Classes, each with the sentence that describes it.")
+    list[str],
+    typer.Argument(metavar="CLASS[=SENTENCE]...", help="Classes, optionally with a sentence that describes each."),
 ]
 AnnotatorOption = Annotated[
-    str, typer.Option("--annotator", help="Who labels.", envvar="BANDSIGHT_ANNOTATOR", show_default=True)
+    str, typer.Option("--annotator", help="Name of the annotator.", envvar="BANDSIGHT_ANNOTATOR", show_default=True)
 ]
 
 
 @label_app.command()
 def create(archive: ArchiveOption, name: NameArgument, classes: ClassesArgument) -> None:
-    """Make a collection of labels, e.g. bandsight label create ponds "pond=a pond"."""
+    """Create a collection of labels, e.g. bandsight label create ponds "pond=a pond"."""
     with loading.open_archive(archive) as opened:
         made = opened.labels.create(name, _classes(classes))
     typer.echo(f"{made.name}: {', '.join(made.classes)}")
@@ -57,12 +58,12 @@ def list_collections(archive: ArchiveOption) -> None:
     for one, count in found:
         typer.echo(f"{one.name}: {', '.join(one.classes)}; {counted(count, 'label')}")
     if not found:
-        typer.echo('no labels yet; make a collection: bandsight label create ponds "pond=a pond"')
+        typer.echo('no labels yet; create a collection: bandsight label create ponds "pond=a pond"')
 
 
 @label_app.command()
 def show(archive: ArchiveOption, name: NameArgument, as_json: PlainJsonOption = False) -> None:
-    """Show what a collection holds, and where annotators disagree."""
+    """Show the contents of a collection, and where annotators disagree."""
     with loading.open_archive(archive) as opened:
         found = _service(opened, None, "cpu").get(name)
     if as_json:
@@ -85,8 +86,8 @@ def show(archive: ArchiveOption, name: NameArgument, as_json: PlainJsonOption = 
 def add(
     archive: ArchiveOption,
     name: NameArgument,
-    tiles: Annotated[list[int], typer.Argument(metavar="TILE...", help="Tiles that search or propose has shown.")],
-    cls: Annotated[str, typer.Option("--class", help="What they show: a class, none or skip.")],
+    tiles: Annotated[list[int], typer.Argument(metavar="TILE...", help="Ids of tiles, from search or propose.")],
+    cls: Annotated[str, typer.Option("--class", help="What the tiles show: a class, none or skip.")],
     annotator: AnnotatorOption = "anonymous",
 ) -> None:
     """Label tiles."""
@@ -117,7 +118,7 @@ def import_labels(
     name: NameArgument,
     path: Annotated[Path, typer.Argument(help="GeoJSON or GeoParquet of points or polygons.")],
     class_property: Annotated[
-        str, typer.Option("--class-property", help="Property with the class of a feature.")
+        str, typer.Option("--class-property", help="Property that holds the class of a feature.")
     ] = "class",
     cls: Annotated[str | None, typer.Option("--class", help="Class of features without this property.")] = None,
     annotator: AnnotatorOption = "import",
@@ -144,7 +145,7 @@ def export(
     name: NameArgument,
     out: Annotated[Path, typer.Option("--out", help="GeoJSON file to write.")],
 ) -> None:
-    """Write the labels as GeoJSON, which import reads again."""
+    """Write the labels to a GeoJSON file, which `import` can read."""
     from bandsight.cli.formatting import counted
     from bandsight.export.files import save
 
@@ -156,12 +157,12 @@ def export(
 
 @label_app.command()
 def reattach(archive: ArchiveOption, name: NameArgument) -> None:
-    """Move labels to the tiles that now lie where theirs were, after scenes were indexed again."""
+    """Move labels to the current tiles at the same location, after scenes were indexed again."""
     from bandsight.cli.formatting import counted
 
     with loading.open_archive(archive) as opened:
         moved, lost = opened.labels.reattach(name)
-    typer.echo(f"{counted(moved, 'label')} moved, {lost} without a tile now")
+    typer.echo(f"{counted(moved, 'label')} moved, {lost} no longer have a tile")
 
 
 @label_app.command("delete")
@@ -176,15 +177,15 @@ def delete_collection(archive: ArchiveOption, name: NameArgument) -> None:
 def propose(
     archive: ArchiveOption,
     name: NameArgument,
-    top: Annotated[int, typer.Option("--top", "-k", min=1, max=1000, help="How many tiles.")] = 20,
+    top: Annotated[int, typer.Option("--top", "-k", min=1, max=1000, help="Number of tiles.")] = 20,
     sheet: Annotated[
-        Path | None, typer.Option("--sheet", help="Write a contact sheet (PNG) of the tiles here.")
+        Path | None, typer.Option("--sheet", help="Write a contact sheet of the tiles to this PNG file.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print GeoJSON instead of a table.")] = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """List the tiles whose labels would teach the classifier most."""
+    """List the tiles whose labels would improve the classifier most."""
     with loading.open_archive(archive) as opened:
         found = _service(opened, model, device).proposals(name, {"limit": top})["features"]
         if sheet is not None:
@@ -212,7 +213,7 @@ def train(
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Train the classifier of a collection of labels, and show how far it can be trusted."""
+    """Train a classifier on a collection of labels, and show how reliable it is."""
     with loading.open_archive(archive) as opened:
         made = _service(opened, model, device).train(name)
     typer.echo(json.dumps(made, indent=1) if as_json else _report_text(made))
@@ -250,7 +251,7 @@ def _write_sheet(opened: Any, found: list[dict[str, Any]], sheet: Path) -> None:
 
 def _report_text(made: dict[str, Any]) -> str:
     report = made["report"]
-    lines = [f"{made['name']} version {made['version']}: {made['labels']} labels of {report['places']} places"]
+    lines = [f"{made['name']} version {made['version']}: {made['labels']} labels in {report['places']} places"]
     for cls, own in report["classes"].items():
         lines.append(f"{cls}: {own['labels']} labels, about {100 * own['share_of_archive']:.1f}% of the archive")
         for name in ("average_precision", "precision", "recall"):

@@ -19,7 +19,7 @@ from bandsight.cli.options import (
 )
 
 area_app = typer.Typer(
-    help="Estimate the area of a class with its error, from a random sample that you label.",
+    help="Estimate the area of a class and its error from a random sample that you label.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -28,17 +28,18 @@ app.add_typer(area_app, name="area")
 TermArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="A trained classifier: NAME, NAME/CLASS or NAME@VERSION.")
 ]
-ThresholdOption = Annotated[float, typer.Option("--threshold", min=0, max=1, help="Least probability of the class.")]
+ThresholdOption = Annotated[float, typer.Option("--threshold", min=0, max=1, help="Minimum probability of the class.")]
 
 
 @app.command("apply")
 def apply_layer(
     archive: ArchiveOption,
     name: TermArgument,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the files of the layer.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write the layer to.")] = None,
     threshold: ThresholdOption = 0.5,
     compare: Annotated[
-        int | None, typer.Option("--compare", min=1, help="Show what changed since this version instead.")
+        int | None,
+        typer.Option("--compare", min=1, help="Show what changed since this version of the classifier instead."),
     ] = None,
     bbox: BboxOption = None,
     when: DatetimeOption = None,
@@ -46,7 +47,7 @@ def apply_layer(
     sensor: SensorOption = None,
     as_json: PlainJsonOption = False,
 ) -> None:
-    """Score every tile with a trained classifier, and write a layer: tiles, polygons and rasters."""
+    """Apply a trained classifier to every tile, and write a layer: tiles, polygons and rasters."""
     from bandsight.attributes.filters import Filter
     from bandsight.learning import layers
     from bandsight.search.classifiers import ClassifierTerm
@@ -75,7 +76,7 @@ def apply_layer(
             f"{made['tiles']:,} tiles reach {threshold:g}"
         )
         if not made["calibrated"]:
-            say("its probabilities are not calibrated; label more places, then train again")
+            say("the probabilities of this classifier are not calibrated; label more places, then train again")
         for file in made.get("files", ()):
             typer.echo(f"  {out}/{file}")
 
@@ -84,11 +85,11 @@ def apply_layer(
 def draw(
     archive: ArchiveOption,
     name: TermArgument,
-    out: Annotated[Path, typer.Option("--out", help="GeoJSON file for the sample.")],
-    tiles: Annotated[int, typer.Option("--tiles", min=1, max=100_000, help="How many tiles to draw.")] = 200,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random numbers.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="GeoJSON file to write the sample to.")],
+    tiles: Annotated[int, typer.Option("--tiles", min=1, max=100_000, help="Number of tiles to draw.")] = 200,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")] = 0,
 ) -> None:
-    """Draw a stratified random sample of places; label each of its tiles, then run: bandsight area report."""
+    """Draw a stratified random sample of tiles. Label all of them, then run: bandsight area report."""
     from bandsight.export.files import save
     from bandsight.learning.area import draw as drawn
     from bandsight.learning.layers import apply_classifier
@@ -103,11 +104,11 @@ def draw(
 @area_app.command("report")
 def area_report(
     archive: ArchiveOption,
-    sample: Annotated[Path, typer.Argument(help="The sample, as bandsight area draw has written it.")],
+    sample: Annotated[Path, typer.Argument(help="Sample file written by bandsight area draw.")],
     threshold: ThresholdOption = 0.5,
     as_json: PlainJsonOption = False,
 ) -> None:
-    """Estimate the area of the class from a sample whose tiles have been labelled."""
+    """Estimate the area of the class from a labelled sample."""
     from bandsight.learning.area import report
     from bandsight.learning.label_files import read_features
 

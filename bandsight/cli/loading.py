@@ -65,7 +65,7 @@ def wavelengths(text: str | None) -> list[float] | None:
     try:
         return [float(value) for value in text.split(",")] if text else None
     except ValueError as error:
-        raise QueryError(f"--wavelengths {text}: need numbers in µm separated by commas") from error
+        raise QueryError(f"--wavelengths {text}: need numbers in µm, separated by commas") from error
 
 
 def read(path: Path) -> bytes:

@@ -15,7 +15,7 @@ from bandsight.cli.relocating import missing_files
 
 @app.command()
 def status(archive: ArchiveOption, as_json: PlainJsonOption = False) -> None:
-    """Show what an archive holds."""
+    """Show the contents of an archive."""
     from bandsight.cli.formatting import status_text
 
     with opening.open_archive(archive) as opened:
@@ -37,7 +37,7 @@ def init(
     model: NewModelOption = "embedded",
     device: DeviceOption = "auto",
 ) -> None:
-    """Create an empty archive in a folder, or on engines that the folder's archive.toml then names."""
+    """Create an empty archive in a folder, or on other engines that archive.toml then names."""
     from bandsight.archive import ArchiveWriter
     from bandsight.archive.config import CONFIG_FILE, ArchiveConfig, write_config
     from bandsight.archive.open import archive_exists, check_engines, embedded
@@ -45,7 +45,7 @@ def init(
 
     folder = Path(archive)
     if (folder / CONFIG_FILE).exists() or archive_exists(archive):
-        raise ArchiveError(f"{archive}: there is an archive here already; open it, or choose another folder")
+        raise ArchiveError(f"{archive}: there is already an archive here; use it, or choose another folder")
     if catalog is None and vectors is None and files is None:
         with ArchiveWriter.create(embedded(folder), opening.identity(opening.load(model, device))):
             typer.echo(f"{archive}: created")
@@ -65,9 +65,9 @@ def init(
 @app.command(name="migrate-archive")
 def migrate_archive(
     source: Annotated[str, typer.Argument(help="Archive to copy: a folder, a URL or a TOML file.")],
-    target: Annotated[str, typer.Argument(help="Where it shall be: a new folder, or a TOML file that names engines.")],
+    target: Annotated[str, typer.Argument(help="Destination: a new folder, or a TOML file that names engines.")],
 ) -> None:
-    """Copy an archive to other engines, row for row. If it is stopped, run it again to continue."""
+    """Copy an archive to other engines, and compare every row. If interrupted, run it again to continue."""
     from bandsight.archive import admin
 
     done: dict[str, int] = {}
@@ -97,7 +97,7 @@ def verify(
     missing = missing_files(archive)
     for line in missing:
         typer.echo(line)
-    typer.echo("no problem found in the archive itself" if missing else "no problem found")
+    typer.echo("no problems found in the archive itself" if missing else "no problems found")
 
 
 @app.command()
@@ -111,7 +111,7 @@ def repair(archive: ArchiveOption) -> None:
 
 @app.command()
 def compact(archive: ArchiveOption, as_json: PlainJsonOption = False) -> None:
-    """Drop deleted vectors, merge small vector files, and delete images of scenes that are gone; searches continue."""
+    """Delete the vectors and map images of removed scenes, and merge small vector files; searches continue."""
     from bandsight.archive import ArchiveWriter
     from bandsight.imagery.pyramids import Pyramids
 
@@ -124,10 +124,10 @@ def compact(archive: ArchiveOption, as_json: PlainJsonOption = False) -> None:
 @app.command()
 def remove(
     archive: ArchiveOption,
-    hrefs: Annotated[list[str], typer.Argument(help="Scenes: paths or URLs as indexed, or as search shows.")],
+    hrefs: Annotated[list[str], typer.Argument(help="Scenes: their paths or URLs, as indexed or as shown by search.")],
     as_json: PlainJsonOption = False,
 ) -> None:
-    """Remove scenes with their tiles."""
+    """Remove scenes and their tiles from the archive."""
     from bandsight.archive import ArchiveWriter
     from bandsight.cli.formatting import counted
 
@@ -149,15 +149,15 @@ def _known_as(href: str) -> str:
 @app.command()
 def optimize(
     archive: ArchiveOption,
-    memory: Annotated[int, typer.Option("--memory", min=1, help="Bytes of memory for each vector.")] = 200,
+    memory: Annotated[int, typer.Option("--memory", min=1, help="Memory per vector in bytes.")] = 200,
     images_only: Annotated[
-        bool, typer.Option("--images-only", help="Skip text queries when measuring recall; loads no model.")
+        bool, typer.Option("--images-only", help="Measure recall without text queries, so that no model is loaded.")
     ] = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     as_json: PlainJsonOption = False,
 ) -> None:
-    """Build or extend the search index where the archive is large enough, and show its measured recall."""
+    """Build or extend the search index if the archive is large enough, and show its measured recall."""
     from bandsight.archive import ArchiveWriter
     from bandsight.model.background import sentence_vectors
     from bandsight.search.recall_queries import sentences

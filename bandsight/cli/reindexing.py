@@ -18,20 +18,22 @@ def reindex(
     model: OtherModelOption,
     device: DeviceOption = "auto",
     tile_px: Annotated[
-        int | None, typer.Option("--tile-px", min=8, max=4096, help="Side of a tile, pixels; default: unchanged.")
+        int | None, typer.Option("--tile-px", min=8, max=4096, help="Side of a tile in pixels; default: unchanged.")
     ] = None,
     drop_failed: Annotated[
         bool,
-        typer.Option("--drop-failed", help="Swap even if scenes fail, without them."),
+        typer.Option("--drop-failed", help="Continue without scenes that fail."),
     ] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Reader processes.")] = 2,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Number of reader processes.")] = 2,
     time_limit: Annotated[
         float,
-        typer.Option("--time-limit", min=1, help="Seconds to open a scene, or to read a batch of tiles."),
+        typer.Option("--time-limit", min=1, help="Time limit in seconds to open a scene, or to read a batch of tiles."),
     ] = 120.0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
-    log: Annotated[Path | None, typer.Option("--log", help="Append events as JSON lines; - is stderr.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
+    log: Annotated[
+        Path | None, typer.Option("--log", help="Append events to this file as JSON lines; - is stderr.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     profiles: ProfilesOption = None,
 ) -> None:

@@ -16,10 +16,10 @@ _SHOWN = 5
 @app.command()
 def relocate(
     archive: ArchiveOption,
-    old: Annotated[str, typer.Argument(help="Folder, file or beginning of a URL where scenes lay.")],
-    new: Annotated[str, typer.Argument(help="Where they lie now.")],
+    old: Annotated[str, typer.Argument(help="Previous folder, file or URL prefix of scenes.")],
+    new: Annotated[str, typer.Argument(help="Current folder, file or URL prefix.")],
 ) -> None:
-    """Change where the files of scenes lie, after a folder was moved; tiles and vectors stay."""
+    """Update the locations of scenes after a folder was moved; tiles and vectors stay."""
     from bandsight.archive import ArchiveWriter
     from bandsight.archive.relocation import under
     from bandsight.cli.formatting import counted
@@ -30,13 +30,14 @@ def relocate(
         moved = {scene.id: hrefs for scene in opened.scenes() if (hrefs := under(scene, before, after))}
         if not moved:
             raise QueryError(
-                f"{old}: no scene is there; list the paths of scenes with: bandsight verify --archive {archive}"
+                f"{old}: no scene is there; list scenes with missing files: bandsight verify --archive {archive}"
             )
         files = {href for hrefs in moved.values() for href in hrefs.values()}
         gone = sorted(href for href in files if (file := local_file(href)) is not None and not file.is_file())
         if gone:
             raise QueryError(
-                f"{gone[0]}: no such file, as of {counted(len(gone), 'file')} in all; nothing was changed, check {new}"
+                f"{gone[0]}: no such file ({counted(len(gone), 'file')} missing in all); nothing was changed, "
+                f"check {new}"
             )
         changed = opened.relocate(moved)
     typer.echo(f"{counted(changed, 'scene')} relocated")

@@ -47,49 +47,55 @@ _MAX_HITS = 10_000
 def search(
     archive: ArchiveOption,
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[SENTENCE]...", help="What the place looks like.")
+        list[str] | None, typer.Argument(metavar="[SENTENCE]...", help="Description of the place.")
     ] = None,
-    image: Annotated[list[Path] | None, typer.Option("--image", help="A picture as an example; repeatable.")] = None,
+    image: Annotated[list[Path] | None, typer.Option("--image", help="An image as an example; repeatable.")] = None,
     wavelengths: WavelengthsOption = None,
     like: Annotated[list[int] | None, typer.Option("--like", help="A tile as an example; repeatable.")] = None,
-    at: Annotated[
-        list[str] | None, typer.Option("--at", help="lon,lat: the tiles there as an example; repeatable.")
+    at: Annotated[list[str] | None, typer.Option("--at", help="A point as an example, as lon,lat; repeatable.")] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option("--not", help="A sentence as a negative example; repeatable.")
     ] = None,
-    unlike: Annotated[list[str] | None, typer.Option("--not", help="A sentence to stay away from; repeatable.")] = None,
     unlike_image: Annotated[
-        list[Path] | None, typer.Option("--not-image", help="A picture to stay away from; repeatable.")
+        list[Path] | None, typer.Option("--not-image", help="An image as a negative example; repeatable.")
     ] = None,
     unlike_tile: Annotated[
-        list[int] | None, typer.Option("--not-like", help="A tile to stay away from; repeatable.")
+        list[int] | None, typer.Option("--not-like", help="A tile as a negative example; repeatable.")
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option("--weights", help="Weights of sentences, pictures, tiles, points, in this order, e.g. 2,1."),
+        typer.Option("--weights", help="Weights of the sentences, images, tiles and points, in this order, e.g. 2,1."),
     ] = None,
     strategy: Annotated[
-        Strategy, typer.Option("--combine", help="average: one mix of all examples; best: the nearest of them counts.")
+        Strategy, typer.Option("--combine", help="average: the mean of all examples; best: the nearest example counts.")
     ] = "average",
-    min_score: Annotated[float | None, typer.Option("--min-score", min=-1, max=1, help="Least score.")] = None,
+    min_score: Annotated[float | None, typer.Option("--min-score", min=-1, max=1, help="Minimum score.")] = None,
     min_probability: Annotated[
-        float | None, typer.Option("--min-probability", min=0, max=1, help="Least probability of a sentence.")
+        float | None, typer.Option("--min-probability", min=0, max=1, help="Minimum probability of a sentence.")
     ] = None,
-    group_by: Annotated[GroupBy | None, typer.Option("--group-by", help="Few results for each of these.")] = None,
+    group_by: Annotated[
+        GroupBy | None, typer.Option("--group-by", help="Limit the number of results per group.")
+    ] = None,
     group_limit: Annotated[
-        int | None, typer.Option("--group-limit", min=1, max=1000, help="Most results of a group; default 1.")
+        int | None,
+        typer.Option("--group-limit", min=1, max=1000, help="Maximum number of results per group; default: 1."),
     ] = None,
     max_overlap: Annotated[
-        float | None, typer.Option("--max-overlap", min=0, max=1, help="Most ground that two results share.")
+        float | None,
+        typer.Option(
+            "--max-overlap", min=0, max=1, help="Maximum overlap of two results, as a share of the smaller one."
+        ),
     ] = None,
     diversity: Annotated[
-        float, typer.Option("--diversity", min=0, max=1, help="How much being unlike better results counts.")
+        float, typer.Option("--diversity", min=0, max=1, help="Weight of being different from better results.")
     ] = 0.0,
     by_cell: Annotated[
-        bool, typer.Option("--by-cell", help="Rank by the best part of each tile, of scenes indexed with --cells.")
+        bool, typer.Option("--by-cell", help="Rank tiles by their best part, for scenes indexed with --cells.")
     ] = False,
-    exact: Annotated[bool, typer.Option("--exact", help="Compare every tile, without the index.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare every tile instead of using the index.")] = False,
     classifier: Annotated[
         list[str] | None,
-        typer.Option("--classifier", help="Only tiles of a trained classifier: 'ponds > 0.8'; repeatable."),
+        typer.Option("--classifier", help="Only tiles that pass a trained classifier, e.g. 'ponds > 0.8'; repeatable."),
     ] = None,
     bbox: BboxOption = None,
     intersects: IntersectsOption = None,
@@ -106,11 +112,11 @@ def search(
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Rank tiles by sentences, pictures, tiles or places, near some examples and away from others."""
+    """Search by sentences, images, tiles or points, with positive and negative examples."""
     _check_format(out)
     waves = loading.wavelengths(wavelengths)
     if waves is not None and not image and not unlike_image:
-        raise QueryError("--wavelengths: found no picture; pass --image FILE with it")
+        raise QueryError("--wavelengths: found no image; pass --image FILE with it")
     positive: list[dict[str, Any]] = [
         *({"text": text} for text in texts or ()),
         *({"image": _picture(path, waves)} for path in image or ()),
@@ -152,8 +158,10 @@ def search(
 @app.command()
 def similar(
     archive: ArchiveOption,
-    tile_id: Annotated[int | None, typer.Argument(help="A tile that search has found.")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="lon,lat: the tile that covers this point instead.")] = None,
+    tile_id: Annotated[int | None, typer.Argument(help="Id of a tile, from a search.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="lon,lat of a point: use the tile that covers it instead.")
+    ] = None,
     bbox: BboxOption = None,
     intersects: IntersectsOption = None,
     when: DatetimeOption = None,
@@ -167,7 +175,7 @@ def similar(
     out: OutOption = None,
     sheet: SheetOption = None,
 ) -> None:
-    """Rank tiles by how much they look like one tile of the archive; loads no model."""
+    """Find tiles that look like one tile of the archive, without loading the model."""
     _check_format(out)
     if (tile_id is None) == (at is None):
         raise QueryError("query: pass either a tile id or --at LON,LAT")

@@ -22,10 +22,10 @@ def sensors_list(profiles: ProfilesOption = None) -> None:
 
 @sensors.command("show")
 def sensors_show(
-    name: Annotated[str, typer.Argument(help="Name of a profile, as `sensors list` shows it.")],
+    name: Annotated[str, typer.Argument(help="Name of a profile, from `bandsight sensors list`.")],
     profiles: ProfilesOption = None,
 ) -> None:
-    """Show one profile: bands, wavelengths, scaling, quality band."""
+    """Show a profile: bands, wavelengths, scaling and quality band."""
     from bandsight.sensors.listing import profile_text
     from bandsight.sensors.profile import load_profiles, profile_named
 
@@ -34,12 +34,12 @@ def sensors_show(
 
 @sensors.command("match")
 def sensors_match(
-    paths: Annotated[list[str], typer.Argument(help="Scenes: files, or folders of scenes or of band files.")],
+    paths: Annotated[list[str], typer.Argument(help="Scenes: files, or folders of scenes or band files.")],
     sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile for scenes that match none.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="--sensor also overrides a match.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Let --sensor override a match.")] = False,
     profiles: ProfilesOption = None,
 ) -> None:
-    """Show what a scene would be indexed as, and the evidence; nothing is indexed."""
+    """Show which sensor each scene matches, and why, without indexing."""
     from indexer.description import describe_scenes
 
     failed = False

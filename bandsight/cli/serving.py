@@ -15,23 +15,29 @@ from bandsight.errors import SettingsError
 def serve(
     archive: ArchiveOption,
     host: Annotated[str, typer.Option("--host", help="Address to bind.", envvar="BANDSIGHT_HOST")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, envvar="BANDSIGHT_PORT")] = 8000,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port to bind.", envvar="BANDSIGHT_PORT")
+    ] = 8000,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     key: Annotated[
         str | None,
-        typer.Option("--key", help="Key of the clients; safer as BANDSIGHT_KEY.", envvar="BANDSIGHT_KEY"),
+        typer.Option("--key", help="Key that clients must send; BANDSIGHT_KEY is safer.", envvar="BANDSIGHT_KEY"),
     ] = None,
     workers: Annotated[
         int,
         typer.Option(
-            "--workers", min=1, max=64, help="Processes that answer; each loads the model.", envvar="BANDSIGHT_WORKERS"
+            "--workers",
+            min=1,
+            max=64,
+            help="Number of worker processes; each loads the model.",
+            envvar="BANDSIGHT_WORKERS",
         ),
     ] = 1,
 ) -> None:
-    """Serve the search API and the page; docs/settings.md lists all settings.
+    """Serve the search API and the search page; docs/settings.md lists all settings.
 
-    SIGTERM ends it once running requests are answered. With several workers, SIGHUP replaces them one after another.
+    SIGTERM stops it after running requests have finished. With several workers, SIGHUP replaces them one by one.
     """
     from pydantic import SecretStr
 
@@ -50,7 +56,7 @@ def serve(
         workers=workers,
     )
     if settings.allow_anonymous and settings.key is None:
-        say("Anyone who can reach this server may use it (BANDSIGHT_ALLOW_ANONYMOUS), unless keys are made for it.")
+        say("Anyone who can reach this server can use it (BANDSIGHT_ALLOW_ANONYMOUS), unless it has keys.")
     check_port(host, port)
     if not archive_exists(archive):
         say(f"http://{host}:{port}/  (no archive at {archive} yet: the page explains what to do)")

@@ -15,12 +15,12 @@ def work(
     archive: ArchiveOption,
     source_root: Annotated[
         list[str] | None,
-        typer.Option("--source-root", help="Folder or URL under which jobs may read; default: BANDSIGHT_SOURCE_ROOTS."),
+        typer.Option("--source-root", help="Folder or URL from which jobs may read; default: BANDSIGHT_SOURCE_ROOTS."),
     ] = None,
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Run the jobs that a server accepts, until Ctrl-C; the server then has BANDSIGHT_RUN_JOBS=false."""
+    """Run the jobs that a server with BANDSIGHT_RUN_JOBS=false accepts, until Ctrl-C."""
     from bandsight.archive import Archive
     from search_api.processes.runner import Runner
     from search_api.settings import ApiSettings

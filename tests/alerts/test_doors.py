@@ -48,7 +48,7 @@ def test_from_a_question_to_a_message_on_the_command_line(bandsight, path, hook,
     assert "pending" in bandsight("watch", "alerts")[1]
     code, out, _ = bandsight("watch", "deliver")
     count = len(hook.events) - 1
-    assert (code, out) == (0, f"{count} delivered, 0 to be repeated, 0 given up\n")
+    assert (code, out) == (0, f"{count} delivered, 0 to be retried, 0 given up\n")
     assert json.loads(bandsight("watch", "alerts", "--json")[1])["counts"] == {"delivered": count}
     assert bandsight("watch", "pause", name)[0] == 0
     assert ", paused" in bandsight("watch", "list")[1]

@@ -67,7 +67,7 @@ def test_damage_found_by_verify_is_repaired_by_repair(bandsight, path):
     ]
     # The files of these scenes have never been there.
     code, out, problem = bandsight("verify", "--full", "--archive", str(path))
-    assert (code, out.splitlines()[-1], problem) == (0, "no problem found in the archive itself", "")
+    assert (code, out.splitlines()[-1], problem) == (0, "no problems found in the archive itself", "")
     assert "bandsight relocate OLD NEW" in out
     assert "/scenes/1.tif" in bandsight("status", "--archive", str(path))[1]
 
@@ -115,7 +115,7 @@ def test_the_sentences_that_recall_is_measured_with_are_many_and_differ():
 def test_status_shows_the_recall_that_a_server_found(bandsight, path):
     assert "recall of searches: not measured yet" in bandsight("status", "--archive", str(path))[1]
     keep_recall(path, {"queries": 3, "recall": 0.99, "lowest": 0.9, "time": "2026-01-02T03:04:05Z"})
-    found = "0.99 on average, 0.9 at least, of 3 searches that a server repeated exactly, at 2026-01-02T03:04:05Z"
+    found = "0.99 on average, 0.9 at worst, in 3 searches that a server repeated exactly at 2026-01-02T03:04:05Z"
     assert f"recall of searches: {found}" in bandsight("status", "--archive", str(path))[1]
     (path / "index" / "recall-check.json").write_text("{")
     assert "recall of searches: not measured yet" in bandsight("status", "--archive", str(path))[1]

@@ -54,7 +54,7 @@ def test_backing_up_and_restoring(run):
     backup, verified = commands("Back up")
     made = run(backup).partition(":")[0]
     shutil.copytree(made, "my-copy")
-    assert "no problem found" in run(verified)
+    assert "no problems found" in run(verified)
     fresh, replaced, moved, again = commands("Restore")
     run(fresh)
     check("restored-archive")

@@ -14,7 +14,7 @@ def test_the_page_asks_for_the_key_and_opens_the_linked_search(open_page, keyed_
     page.get_by_role("heading", name="Sign in to Bandsight").wait_for()
     shot(page, "30-sign-in")
     sign_in(page, "not this one")
-    page.get_by_role("alert").get_by_text("not the key of this server").wait_for()
+    page.get_by_role("alert").get_by_text("not valid on this server").wait_for()
     shot(page, "31-wrong-key")
     sign_in(page)
     wait_for_results(page)

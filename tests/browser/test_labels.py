@@ -29,7 +29,7 @@ def test_examples_become_labels_and_labels_a_layer_on_the_map(open_page, url: st
         page.locator(f".card[aria-posinset='{rank}']").hover()
         page.get_by_role("button", name=name, exact=True).click()
     page.get_by_role("button", name="Use as labels").click()
-    page.get_by_text("Your examples become its first labels: 2 with it, 0 without.").wait_for()
+    page.get_by_text("Your examples become its first labels: 2 positive, 0 negative.").wait_for()
     page.get_by_role("button", name="Start labelling").click()
     page.get_by_role("heading", name="Does this tile show a lake?").wait_for()
     counts = page.locator(".label-counts")
@@ -37,7 +37,7 @@ def test_examples_become_labels_and_labels_a_layer_on_the_map(open_page, url: st
     shot(page, "35-queue")
     # Yes, no, skip and undo, each by its key.
     seen = []
-    for key, text in (("a", "lake 3"), ("r", "without 1"), ("s", "skipped 1"), ("u", "skipped 0"), ("r", "without 2")):
+    for key, text in (("a", "lake 3"), ("r", "negative 1"), ("s", "skipped 1"), ("u", "skipped 0"), ("r", "negative 2")):
         seen.append(page.locator(".queue img").first.get_attribute("src"))
         page.keyboard.press(key)
         counts.get_by_text(text).wait_for()
@@ -45,7 +45,7 @@ def test_examples_become_labels_and_labels_a_layer_on_the_map(open_page, url: st
     assert seen[4] == seen[2], "undo does not bring the tile back"
     for at in range(3, 9):
         page.get_by_role("button", name="No r").click()
-        counts.get_by_text(f"without {at}", exact=True).wait_for()
+        counts.get_by_text(f"negative {at}", exact=True).wait_for()
     page.get_by_role("button", name="Train", exact=True).click()
     panel = page.get_by_label("Classifier", exact=True)
     panel.get_by_text("Version 1").wait_for()
@@ -62,7 +62,7 @@ def test_examples_become_labels_and_labels_a_layer_on_the_map(open_page, url: st
     assert page.locator("[data-testid=map]").screenshot() != shown
     slider.press("End")
     shot(page, "36-layer")
-    panel.get_by_role("button", name="List the best").click()
+    panel.get_by_role("button", name="List the best tiles").click()
     wait_for_results(page)
     assert page.input_value("#q") == "classifier:lake@1"
     held = page.request.get(f"{url}labels/{new_labels}").json()

@@ -170,10 +170,10 @@ def test_a_server_that_goes_away_and_comes_back_is_asked_again(open_page) -> Non
     page.route("**/healthz", lambda route: route.abort())
     page.fill("#q", "a village")
     page.keyboard.press("Enter")
-    page.get_by_text("The server does not answer.").wait_for()
+    page.get_by_text("The server is not responding.").wait_for()
     page.unroute("**/search")
     page.unroute("**/healthz")
-    page.get_by_text("The server does not answer.").wait_for(state="detached")
+    page.get_by_text("The server is not responding.").wait_for(state="detached")
     wait_for_results(page)
     assert page.input_value("#q") == "a village"
 

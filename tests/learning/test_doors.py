@@ -63,7 +63,7 @@ def test_from_a_sentence_to_a_classifier_on_the_command_line(bandsight, path: Pa
     assert (code, out) == (0, "60 labels from 60 features\n")
     assert "pond: 12 labels" in bandsight("label", "show", "lakes")[1]
     assert bandsight("label", "remove", "lakes", str(ponds[0]))[1] == "1 label removed\n"
-    assert bandsight("label", "reattach", "lakes")[1] == "0 labels moved, 0 without a tile now\n"
+    assert bandsight("label", "reattach", "lakes")[1] == "0 labels moved, 0 no longer have a tile\n"
     assert bandsight("label", "delete", "lakes")[0] == 0
     code, _, err = bandsight("label", "show", "lakes")
     assert (code, err) == (1, "bandsight: labels 'lakes': no such collection; there are: ponds\n")
