@@ -43,14 +43,14 @@ def subscriptions(alerts: AlertsDep) -> Response:
     summary="Subscribe to a search",
 )
 def subscribe(alerts: AlertsDep, body: SubscribeBody) -> Response:
-    """Match every commit from now on against a question; the answer alone has the secret of its webhook."""
+    """Match every new commit against a search. Only this response contains the secret of the webhook."""
     return json_response(alerts.subscribe(body.model_dump(by_alias=True, exclude_unset=True)), status=201)
 
 
 @router.get(
     "/subscriptions/{subscription_id}",
     responses=schemas.success(JSON, _SUBSCRIPTION) | problems(400, 404),
-    summary="One subscription",
+    summary="Subscription",
 )
 def subscription(alerts: AlertsDep, subscription_id: SubscriptionId) -> Response:
     """Return a subscription."""
@@ -61,7 +61,7 @@ def subscription(alerts: AlertsDep, subscription_id: SubscriptionId) -> Response
     "/subscriptions/{subscription_id}", status_code=204, responses=problems(400, 403, 404, 503), summary="Unsubscribe"
 )
 def unsubscribe(alerts: AlertsDep, subscription_id: SubscriptionId) -> Response:
-    """Delete a subscription with its alerts."""
+    """Delete a subscription and its alerts."""
     alerts.unsubscribe(subscription_id)
     return Response(status_code=204)
 
@@ -72,7 +72,7 @@ def unsubscribe(alerts: AlertsDep, subscription_id: SubscriptionId) -> Response:
     summary="Pause a subscription",
 )
 def pause(alerts: AlertsDep, subscription_id: SubscriptionId) -> Response:
-    """Stop matching commits against a subscription."""
+    """Stop matching new commits against a subscription."""
     return json_response(alerts.pause(subscription_id, paused=True))
 
 
@@ -82,28 +82,28 @@ def pause(alerts: AlertsDep, subscription_id: SubscriptionId) -> Response:
     summary="Resume a subscription",
 )
 def resume(alerts: AlertsDep, subscription_id: SubscriptionId) -> Response:
-    """Match commits from now on against a subscription again."""
+    """Match new commits against a paused subscription again."""
     return json_response(alerts.pause(subscription_id, paused=False))
 
 
 @router.post(
     "/subscriptions/{subscription_id}/test",
     responses=schemas.success(JSON, _ANY) | problems(400, 403, 404),
-    summary="Test a webhook",
+    summary="Send a test alert",
 )
 def test(alerts: AlertsDep, subscription_id: SubscriptionId) -> Response:
-    """Send a made-up alert to the webhook of a subscription, and return whether it was taken."""
+    """Send a test alert to the webhook or e-mail address of a subscription, and return whether it was accepted."""
     return json_response(alerts.test(subscription_id))
 
 
 @router.get("/alerts", responses=schemas.success(JSON, _ANY) | problems(400), summary="Alerts")
 def listed(
     alerts: AlertsDep,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Most alerts")] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of alerts")] = 100,
     before: Annotated[
-        int | None, Query(ge=1, le=2**53, description="Number of the last alert of the page before")
+        int | None, Query(ge=1, le=2**53, description="Number of the last alert on the previous page")
     ] = None,
-    subscription: Annotated[str | None, Query(max_length=100, description="Only of this subscription")] = None,
+    subscription: Annotated[str | None, Query(max_length=100, description="Only alerts of this subscription")] = None,
 ) -> Response:
     """Return alerts, newest first, with the state of their delivery."""
     return json_response(alerts.alerts(limit, before, subscription))

@@ -54,7 +54,7 @@ _MB = 2**20
 # For files and sign-ins, which do not queue.
 _SPARE_THREADS = 8
 _COMPRESSED_TYPES = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "image/tiff", "application/vnd.apache.parquet")
-_DESCRIPTION = """Semantic search over satellite archives: send text, an image or a tile, get ranked tiles.
+_DESCRIPTION = """Semantic search for satellite archives: send text, an image or a tile, and get ranked tiles.
 
 Coordinates are lon, lat in EPSG:4326; a bbox is west, south, east, north. Errors are RFC 9457 problem+json."""
 
@@ -209,9 +209,11 @@ def _add_routes(app: FastAPI) -> None:
     # Not at the root: there, the mount would answer 404 where a route answers 405.
     app.mount("/static", BuiltFiles(), name="static")
 
-    @app.get("/", responses=schemas.success(JSON, schemas.CATALOG), summary="Landing page, or the web page")
+    @app.get(
+        "/", responses=schemas.success(JSON, schemas.CATALOG), summary="Landing page, or the search page in browsers"
+    )
     def root(request: Request, api: ApiDep) -> Response:
-        """Return the STAC landing page, or the web page to clients that accept HTML."""
+        """Return the STAC landing page, or the search page to clients that accept HTML."""
         if "text/html" in request.headers.get("accept", ""):
             return page(basemap=app.state.basemap)
         response = json_response(landing_page(api.root, api.names()))

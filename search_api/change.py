@@ -21,23 +21,22 @@ _TIMELINE: dict[str, Any] = {"type": "object", "required": ["lon", "lat", "dates
 @router.post(
     "/change",
     responses=schemas.success(GEOJSON, _CHANGES) | problems(400, 404, 413, 415, 503),
-    summary="What changed between two periods",
+    summary="Find changes between two periods",
 )
 def changes(service: ServiceDep, body: ChangeBody) -> Response:
-    """Return the places that changed most, ranked against what usually differs between two dates."""
+    """Return the places that changed most, compared with the usual difference between two dates."""
     return json_response(change_search(service.searcher, body), GEOJSON)
 
 
-@router.get(
-    "/timeline", responses=schemas.success(JSON, _TIMELINE) | problems(400, 404), summary="The dates of a place"
-)
+@router.get("/timeline", responses=schemas.success(JSON, _TIMELINE) | problems(400, 404), summary="Timeline of a place")
 def dates(
     service: ServiceDep,
-    lon: Annotated[float, Query(ge=-180, le=180, description="Longitude, degrees")],
-    lat: Annotated[float, Query(ge=-90, le=90, description="Latitude, degrees")],
+    lon: Annotated[float, Query(ge=-180, le=180, description="Longitude in degrees")],
+    lat: Annotated[float, Query(ge=-90, le=90, description="Latitude in degrees")],
     q: Annotated[
-        str | None, Query(min_length=1, max_length=1000, description="A sentence, or classifier:NAME, to score")
+        str | None,
+        Query(min_length=1, max_length=1000, description="Sentence, or classifier:NAME, to score each date with"),
     ] = None,
 ) -> Response:
-    """Return the tiles that cover a place in the order of time, each with its score for a sentence."""
+    """Return the tiles that cover a place in order of date, each with its score for a sentence."""
     return json_response(timeline(service.searcher, TimelineBody(lon=lon, lat=lat, q=q)))

@@ -18,7 +18,7 @@ _PROBE_THREADS = 2
 
 @router.get("/healthz", summary="Liveness")
 async def healthz() -> dict[str, Any]:
-    """Return the versions that bug reports need. Restart the process when it does not respond."""
+    """Return the versions that bug reports need. If it does not respond, restart the process."""
     # Runs on the event loop: all worker threads may be waiting for slow files.
     return {
         "status": "ok",
@@ -31,7 +31,7 @@ async def healthz() -> dict[str, Any]:
 
 @router.get("/startupz", summary="Startup", responses=problems(503))
 async def startupz(request: Request) -> Any:
-    """Return whether the server has started: archive and model are loaded, or there is no archive yet."""
+    """Return whether the server has started: the archive and the model are loaded, or there is no archive yet."""
     if request.app.state.starting:
         return problem(503, "start: the archive is being opened and its model loaded; try again", request)
     return {"status": "ok" if request.app.state.service is not None else "no archive yet"}
@@ -39,7 +39,7 @@ async def startupz(request: Request) -> Any:
 
 @router.get("/readyz", summary="Readiness", responses=problems(503))
 async def readyz(request: Request) -> Any:
-    """Read the catalog and ask the vector engine. After an error, or while the server stops, send it no queries."""
+    """Check the catalog and the vector engine. After an error, or while the server stops, do not send it queries."""
     if request.app.state.draining:
         return problem(503, "stop: this server finishes its last requests; send new ones to another", request)
     service = get_service(request)

@@ -32,10 +32,10 @@ LabelsDep = Annotated[LabelService, Depends(_labels)]
 
 def _layer_query(
     cls: Annotated[
-        str | None, Query(alias="class", max_length=64, description="The class; needed where there are several")
+        str | None, Query(alias="class", max_length=64, description="The class; required if there are several")
     ] = None,
-    version: Annotated[int | None, Query(ge=1, le=10**9, description="Default the newest")] = None,
-    threshold: Annotated[float, Query(ge=0, le=1, description="Least probability")] = 0.5,
+    version: Annotated[int | None, Query(ge=1, le=10**9, description="Version; default: the newest")] = None,
+    threshold: Annotated[float, Query(ge=0, le=1, description="Minimum probability")] = 0.5,
 ) -> dict[str, Any]:
     return {"class": cls, "version": version, "threshold": threshold}
 
@@ -46,7 +46,7 @@ _LAYER: dict[str, Any] = {"type": "object", "required": ["classifier", "version"
 
 @router.get("", responses=schemas.success(JSON, _COLLECTIONS) | problems(400), summary="Collections of labels")
 def collections(labels: LabelsDep) -> Response:
-    """Return each collection of labels with its classes and its number of labels."""
+    """Return all collections of labels with their classes and numbers of labels."""
     return json_response(labels.collections())
 
 
@@ -54,10 +54,10 @@ def collections(labels: LabelsDep) -> Response:
     "",
     status_code=201,
     responses=schemas.success(JSON, _COLLECTION, 201) | problems(400, 413, 415, 503),
-    summary="Make a collection",
+    summary="Create a collection of labels",
 )
 def create(labels: LabelsDep, body: NewCollection) -> Response:
-    """Make an empty collection of labels."""
+    """Create an empty collection of labels."""
     return json_response(labels.create(body.model_dump(by_alias=True)), status=201)
 
 
@@ -65,19 +65,21 @@ def create(labels: LabelsDep, body: NewCollection) -> Response:
     "/area", responses=schemas.success(JSON, _COUNTS) | problems(400, 404, 413, 415), summary="Area of a class"
 )
 def area(labels: LabelsDep, body: AreaReport) -> Response:
-    """Return the area of a class with its 95% interval, from a sample whose tiles have been labelled."""
+    """Return the area of a class with its 95% interval, from a labelled sample."""
     return json_response(labels.area_report(body.model_dump()))
 
 
-@router.get("/{name}", responses=schemas.success(JSON, _COLLECTION) | problems(400, 404), summary="One collection")
+@router.get(
+    "/{name}", responses=schemas.success(JSON, _COLLECTION) | problems(400, 404), summary="Collection of labels"
+)
 def collection(labels: LabelsDep, name: Name) -> Response:
-    """Return a collection with its counts, and the tiles to which annotators give different classes."""
+    """Return a collection with its counts, and the tiles on which annotators disagree."""
     return json_response(labels.get(name))
 
 
 @router.delete("/{name}", status_code=204, responses=problems(400, 403, 404, 503), summary="Delete a collection")
 def delete(labels: LabelsDep, name: Name) -> Response:
-    """Delete a collection with its labels and classifiers."""
+    """Delete a collection and its labels and classifiers."""
     labels.delete(name)
     return Response(status_code=204)
 
@@ -85,16 +87,16 @@ def delete(labels: LabelsDep, name: Name) -> Response:
 @router.post(
     "/{name}/classes",
     responses=schemas.success(JSON, _COLLECTION) | problems(400, 404, 413, 415, 503),
-    summary="Add classes",
+    summary="Add classes to a collection",
 )
 def add_classes(labels: LabelsDep, name: Name, body: NewCollection) -> Response:
-    """Add classes to a collection, or change the sentences of those that it has."""
+    """Add classes to a collection, or change the sentences of existing ones."""
     return json_response(labels.add_classes(name, body.model_dump(by_alias=True)))
 
 
 @router.get("/{name}/items", responses=schemas.success(GEOJSON, _FEATURES) | problems(400, 404), summary="Labels")
 def items(labels: LabelsDep, name: Name) -> Response:
-    """Return the labels as GeoJSON; `POST /labels/{name}/import` reads it again."""
+    """Return the labels as GeoJSON, which `POST /labels/{name}/import` can read."""
     return json_response(labels.features(name), GEOJSON)
 
 
@@ -105,7 +107,7 @@ def items(labels: LabelsDep, name: Name) -> Response:
     summary="Label tiles",
 )
 def add(labels: LabelsDep, name: Name, body: NewLabels) -> Response:
-    """Label tiles; a label that the annotator has given a tile before is replaced."""
+    """Label tiles, replacing earlier labels of the same annotator."""
     return json_response(labels.add(name, body.model_dump(by_alias=True)), status=201)
 
 
@@ -118,9 +120,9 @@ def remove(
     labels: LabelsDep,
     name: Name,
     tile_id: Annotated[int, Path(ge=0, le=MAX_ID, description="Id of a tile")],
-    annotator: Annotated[str | None, Query(max_length=100, description="Only this annotator's")] = None,
+    annotator: Annotated[str | None, Query(max_length=100, description="Only labels of this annotator")] = None,
 ) -> Response:
-    """Remove the labels of a tile and return how many there were."""
+    """Remove the labels of a tile and return their number."""
     return json_response(labels.remove(name, tile_id, annotator))
 
 
@@ -131,7 +133,7 @@ def remove(
     summary="Import labels",
 )
 def load(labels: LabelsDep, name: Name, body: ImportLabels) -> Response:
-    """Label the tiles that points and polygons stand for."""
+    """Label the tiles that contain points or are inside polygons."""
     return json_response(labels.load(name, body.model_dump(by_alias=True)), status=201)
 
 
@@ -141,7 +143,7 @@ def load(labels: LabelsDep, name: Name, body: ImportLabels) -> Response:
     summary="Reattach labels",
 )
 def reattach(labels: LabelsDep, name: Name) -> Response:
-    """Move labels to the tiles that now lie where theirs were, after scenes were indexed again."""
+    """Move labels to the current tiles at the same location, after scenes were indexed again."""
     return json_response(labels.reattach(name))
 
 
@@ -152,7 +154,7 @@ def reattach(labels: LabelsDep, name: Name) -> Response:
     summary="Train a classifier",
 )
 def train(labels: LabelsDep, name: Name) -> Response:
-    """Train the classifier of a collection, keep it as the newest version, and return its figures."""
+    """Train a classifier on a collection, store it as the newest version, and return its figures."""
     return json_response(labels.train(name), status=201)
 
 
@@ -170,9 +172,9 @@ def classifiers(labels: LabelsDep, name: Name) -> Response:
 def proposals(
     labels: LabelsDep,
     name: Name,
-    limit: Annotated[int, Query(ge=1, le=MAX_PROPOSALS, description="Most tiles")] = 20,
+    limit: Annotated[int, Query(ge=1, le=MAX_PROPOSALS, description="Maximum number of tiles")] = 20,
 ) -> Response:
-    """Return the tiles whose labels would teach the classifier most, as STAC Items."""
+    """Return the tiles whose labels would improve the classifier most, as STAC Items."""
     return json_response(labels.proposals(name, {"limit": limit}), GEOJSON)
 
 
@@ -180,7 +182,7 @@ def proposals(
     "/{name}/layer", responses=schemas.success(JSON, _LAYER) | problems(400, 404), summary="Layer of a classifier"
 )
 def layer(labels: LabelsDep, name: Name, query: LayerDep) -> Response:
-    """Score every tile of the archive, and return how many reach the threshold."""
+    """Score every tile of the archive, and return the number of tiles that reach the threshold."""
     return json_response(labels.layer(name, query))
 
 
@@ -200,7 +202,7 @@ def layer_tiles(labels: LabelsDep, name: Name, query: LayerDep) -> Response:
     summary="Polygons of a layer",
 )
 def layer_polygons(labels: LabelsDep, name: Name, query: LayerDep) -> Response:
-    """Return the ground of the tiles that reach the threshold as dissolved polygons."""
+    """Return the area of the tiles that reach the threshold as dissolved polygons."""
     return json_response(labels.layer_features(name, query, "polygons"), GEOJSON)
 
 
@@ -215,7 +217,7 @@ def layer_changes(
     query: LayerDep,
     before: Annotated[int, Query(ge=1, le=10**9, description="The earlier version")],
 ) -> Response:
-    """Return the tiles that came and went since an earlier version of the classifier."""
+    """Return the tiles gained and lost since an earlier version of the classifier."""
     return json_response(labels.compare(name, query, before))
 
 
@@ -228,8 +230,8 @@ def area_sample(
     labels: LabelsDep,
     name: Name,
     query: LayerDep,
-    tiles: Annotated[int, Query(ge=1, le=100_000, description="How many tiles")] = 200,
-    seed: Annotated[int, Query(ge=0, le=10**9, description="Of the random numbers")] = 0,
+    tiles: Annotated[int, Query(ge=1, le=100_000, description="Number of tiles")] = 200,
+    seed: Annotated[int, Query(ge=0, le=10**9, description="Seed of the random numbers")] = 0,
 ) -> Response:
-    """Return a stratified random sample of the archive's places, to be labelled before POST /labels/area."""
+    """Return a stratified random sample of tiles, to be labelled before POST /labels/area."""
     return json_response(labels.area_sample(name, query, tiles, seed), GEOJSON)

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 def prometheus_metrics(request: Request) -> Response:
     """Return counters, durations and the state of the archive.
 
-    An archive that cannot be read is a figure too: `bandsight_archive_readable` is 0, and the rest stays.
+    If the archive cannot be read, `bandsight_archive_readable` is 0 and the other figures remain.
     """
     metrics: Metrics = request.app.state.metrics
     service: Service | None = request.app.state.service

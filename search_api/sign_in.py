@@ -24,7 +24,7 @@ class SignInBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    key: Annotated[str, Field(min_length=1, max_length=1000, description="The server's key")]
+    key: Annotated[str, Field(min_length=1, max_length=1000, description="A key of this server")]
 
 
 _SCHEMA = {
@@ -38,7 +38,7 @@ _SCHEMA = {
 _RESPONSES: dict[int | str, dict[str, Any]] = {200: {"description": "Success", "content": {JSON: {"schema": _SCHEMA}}}}
 
 
-@router.get("/session", responses={**_RESPONSES}, summary="Whether a key is needed, and whether this browser has one")
+@router.get("/session", responses={**_RESPONSES}, summary="State of the session")
 def session(request: Request) -> Response:
     """Return the state of the session. This route needs no key."""
     sessions = _sessions(request)
@@ -60,7 +60,7 @@ def sign_in(request: Request, body: Annotated[SignInBody, Body()]) -> Response:
     if key is None:
         wrong_keys.count(address)
         audit("key.wrong", client=address, method="POST", path="/session")
-        return problem(HTTPStatus.UNAUTHORIZED, "key: not the key of this server", request)
+        return problem(HTTPStatus.UNAUTHORIZED, "key: not valid on this server", request)
     wrong_keys.remember(address, key.id)
     audit("session.begin", client=address, key=key.name)
     response = _document(sessions, signed_in=True)

@@ -414,13 +414,13 @@ def test_data_sets_of_one_name_stay_apart_and_what_is_left_out_is_said(run, caps
     assert "--name: 1 for 2 data sets" in err
     code, _, err = run(capsys, monkeypatch, "evaluate", sets[0], "--out", str(Path(sets[0]) / "1" / "0.png"))
     assert code == 1
-    assert "no folder that can be written to" in err
+    assert "cannot be written to (File exists); pass another folder" in err
     empty = tmp_path / "other"
     code, _, err = run(capsys, monkeypatch, "evaluate", str(tmp_path / "nowhere"), "--out", str(empty))
     assert code == 1
     assert not list(empty.iterdir())
     code, _, err = run(capsys, monkeypatch, "evaluate", sets[0], "--part", "train", "--name", "ucm")
-    assert "as 'ucm'; a part is one that a model never saw only if" in err
+    assert "as 'ucm'; the model has not seen this part only if" in err
 
 
 def test_a_scene_is_removed_by_the_name_it_was_indexed_by(run, capsys, monkeypatch, scenes, tmp_path):

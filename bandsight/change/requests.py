@@ -9,13 +9,13 @@ from bandsight.search.question import TileId
 from bandsight.search.request import ItemFilters
 
 Interval = Annotated[
-    str, Field(max_length=datetimes.MAX_CHARS, description="Days or times: start/end, .. for an open end")
+    str, Field(max_length=datetimes.MAX_CHARS, description="Dates or date-times: start/end, with .. for an open end")
 ]
 Sentence = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class ChangeBody(ItemFilters):
-    """A search for change between two periods; the filters of Item Search, but for datetime, hold for both."""
+    """A search for changes between two periods. The filters of Item Search, except datetime, apply to both."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -32,14 +32,19 @@ class ChangeBody(ItemFilters):
 
     before: Interval
     after: Interval
-    was: Sentence | None = Field(default=None, description="What the place looked like, or classifier:NAME")
-    now: Sentence | None = Field(default=None, description="What it looks like now, or classifier:NAME")
+    was: Sentence | None = Field(default=None, description="Description of the place before, or classifier:NAME")
+    now: Sentence | None = Field(default=None, description="Description of the place after, or classifier:NAME")
     like: list[TileId] | None = Field(
-        default=None, min_length=2, max_length=2, description="A change to look for others of: a tile before, one after"
+        default=None,
+        min_length=2,
+        max_length=2,
+        description="Find changes like this one: a tile before and a tile after",
     )
-    max_cloud: float = Field(default=0.2, ge=0, le=1, description="Greatest cloud share of a tile; unknown shares pass")
-    min_z: float = Field(default=3.0, ge=0, le=100, description="Least robust z of a change")
-    limit: int = Field(default=20, ge=1, le=10_000, description="Most places")
+    max_cloud: float = Field(
+        default=0.2, ge=0, le=1, description="Maximum cloud share of a tile; tiles with an unknown share pass"
+    )
+    min_z: float = Field(default=3.0, ge=0, le=100, description="Minimum robust z-score of a change")
+    limit: int = Field(default=20, ge=1, le=10_000, description="Maximum number of places")
 
 
 class TimelineBody(BaseModel):
@@ -49,4 +54,4 @@ class TimelineBody(BaseModel):
 
     lon: float = Field(ge=-180, le=180)
     lat: float = Field(ge=-90, le=90)
-    q: Sentence | None = Field(default=None, description="A sentence, or classifier:NAME, whose score each date gets")
+    q: Sentence | None = Field(default=None, description="Sentence, or classifier:NAME, to score each date with")

@@ -167,7 +167,7 @@ def reattach(archive: ArchiveOption, name: NameArgument) -> None:
 
 @label_app.command("delete")
 def delete_collection(archive: ArchiveOption, name: NameArgument) -> None:
-    """Delete a collection with its labels and classifiers."""
+    """Delete a collection and its labels and classifiers."""
     with loading.open_archive(archive) as opened:
         opened.labels.delete(name)
     typer.echo(f"{name}: deleted")

@@ -90,7 +90,7 @@ class Client:
         return Path(path)
 
     def classify(self, labels: list[str] | dict[str, Any], image: Any = None, **options: Any) -> dict[str, Any]:
-        """Return the best label of tiles or of a picture, with a probability for each label on its own.
+        """Return the best label for tiles or an image, with an independent probability for each label.
 
         Args:
             labels: Names, or name → one sentence or several.
@@ -150,7 +150,7 @@ class Client:
         return self._backend.change(plain({name: value for name, value in body.items() if value is not None}))
 
     def timeline(self, lon: float, lat: float, text: str | None = None) -> list[dict[str, Any]]:
-        """Return the tiles that cover a place in the order of time, each with its score for a sentence."""
+        """Return the tiles that cover a place in order of date, each with its score for a sentence."""
         body = {"lon": float(lon), "lat": float(lat), "q": text}
         found = self._backend.timeline({name: value for name, value in body.items() if value is not None})
         dates: list[dict[str, Any]] = found["dates"]

@@ -13,7 +13,7 @@ DEFAULT_ITEMS = 10_000
 
 
 class ExportBody(SearchBody):
-    """A search whose results go into one file."""
+    """A search whose results are written to one file."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -24,7 +24,7 @@ class ExportBody(SearchBody):
         }
     )
 
-    limit: int = Field(DEFAULT_ITEMS, ge=1, le=MAX_ITEMS, description="Most items")
+    limit: int = Field(DEFAULT_ITEMS, ge=1, le=MAX_ITEMS, description="Maximum number of items")
     token: None = Field(None, description="An export has no pages")
 
     @model_validator(mode="after")

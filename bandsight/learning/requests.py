@@ -10,7 +10,7 @@ from bandsight.search.question import TileId
 
 MAX_LABELS_A_REQUEST = 10_000
 Class = Annotated[str, Field(min_length=1, max_length=64)]
-Annotator = Annotated[str, Field(min_length=1, max_length=100, description="Who labels")]
+Annotator = Annotated[str, Field(min_length=1, max_length=100, description="Name of the annotator")]
 
 
 class _Strict(BaseModel):
@@ -23,7 +23,7 @@ class NewCollection(_Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "ponds", "classes": {"pond": "a pond"}}]})
 
     name: str = Field(min_length=1, max_length=64, description="Letters, digits, '.', '_' and '-'")
-    classes: dict[str, str] = Field(description="For each class, the sentence that describes it; empty for none")
+    classes: dict[str, str] = Field(description="The sentence that describes each class; empty for none")
 
 
 class NewLabels(_Strict):
@@ -41,8 +41,10 @@ class NewLabels(_Strict):
 class ImportLabels(_Strict):
     """Labels as GeoJSON."""
 
-    features: dict[str, Any] = Field(description="FeatureCollection of points or polygons; an export can be read again")
-    class_property: str = Field(default="class", min_length=1, max_length=100, description="Property with the class")
+    features: dict[str, Any] = Field(description="FeatureCollection of points or polygons, or an export of labels")
+    class_property: str = Field(
+        default="class", min_length=1, max_length=100, description="Property that holds the class"
+    )
     cls: Class | None = Field(default=None, alias="class", description="Class of features without this property")
     annotator: Annotator = "import"
 
@@ -50,11 +52,11 @@ class ImportLabels(_Strict):
 class LayerQuery(_Strict):
     """Which classifier to apply, and what counts as its class."""
 
-    cls: Class | None = Field(default=None, alias="class", description="The class; needed where there are several")
+    cls: Class | None = Field(default=None, alias="class", description="The class; required if there are several")
     version: int | None = Field(
-        default=None, ge=1, le=10**9, description="Version of the classifier; default the newest"
+        default=None, ge=1, le=10**9, description="Version of the classifier; default: the newest"
     )
-    threshold: float = Field(default=0.5, ge=0, le=1, description="Least probability")
+    threshold: float = Field(default=0.5, ge=0, le=1, description="Minimum probability")
 
     def term(self, name: str) -> ClassifierTerm:
         """Return the classifier of a collection that is meant."""
@@ -64,11 +66,11 @@ class LayerQuery(_Strict):
 class AreaReport(_Strict):
     """A sample whose tiles have been labelled."""
 
-    sample: dict[str, Any] = Field(description="The sample that was drawn")
-    threshold: float = Field(default=0.5, ge=0, le=1, description="Probability from which on the map shows the class")
+    sample: dict[str, Any] = Field(description="A sample, as drawn by this API")
+    threshold: float = Field(default=0.5, ge=0, le=1, description="Minimum probability for the map to show the class")
 
 
 class ProposalQuery(_Strict):
     """Which tiles to propose."""
 
-    limit: int = Field(default=20, ge=1, le=MAX_PROPOSALS, description="Most tiles")
+    limit: int = Field(default=20, ge=1, le=MAX_PROPOSALS, description="Maximum number of tiles")

@@ -91,7 +91,7 @@ def class_field(archive: Archive, vectors: NDArray[np.float32], where: Filter) -
 
 
 def classify(searcher: Searcher, body: ClassifyBody) -> dict[str, Any]:
-    """Return the best label of tiles or of a picture, with a probability for each label on its own.
+    """Return the best label for tiles or an image, with an independent probability for each label.
 
     Raises:
         QueryError: The request cannot be answered.

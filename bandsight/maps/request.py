@@ -16,20 +16,22 @@ Labels = (
     Annotated[list[_Sentence], Field(min_length=2, max_length=MAX_LABELS)]
     | Annotated[dict[str, _Sentences], Field(min_length=2, max_length=MAX_LABELS)]
 )
-_LABELS = Field(description="Names, or name → one sentence or several, whose mean represents it")
-_SCENE = Field(default=None, max_length=100, pattern=r"^scene-\d{1,19}$", description="Item id of a scene: its tiles")
+_LABELS = Field(description="Names, or an object that gives each name one or more sentences, whose mean is used")
+_SCENE = Field(
+    default=None, max_length=100, pattern=r"^scene-\d{1,19}$", description="Item id of a scene, to use its tiles"
+)
 _EXAMPLE: dict[str, Any] = {"labels": {"water": ["a lake", "a river"], "forest": "dense forest"}}
 
 
 class ClassifyBody(ItemFilters):
-    """Labels, and the tiles or the picture to classify by them."""
+    """Labels, and the tiles or the image to classify."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"labels": ["forest", "lake"], "limit": 5}, _EXAMPLE]})
 
     labels: Labels = _LABELS
     scene: str | None = _SCENE
-    image: Picture | None = Field(default=None, description="A picture instead of tiles")
-    limit: int = Field(default=100, ge=1, description="Most tiles, in the order of their ids")
+    image: Picture | None = Field(default=None, description="An image to classify instead of tiles")
+    limit: int = Field(default=100, ge=1, description="Maximum number of tiles, in order of id")
 
     @model_validator(mode="after")
     def _one_subject(self) -> Self:
@@ -40,21 +42,21 @@ class ClassifyBody(ItemFilters):
 
 
 class ClassMapBody(ItemFilters):
-    """Labels, and the tiles to map by them."""
+    """Labels, and the tiles to map with them."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**_EXAMPLE, "format": "geojson"}]})
 
     labels: Labels = _LABELS
     scene: str | None = _SCENE
     format: Literal["geojson", "png", "tif"] = "geojson"
-    width: int | None = Field(default=None, ge=1, le=MAX_SIDE, description="Pixels of png and tif")
-    height: int | None = Field(default=None, ge=1, le=MAX_SIDE, description="Pixels of png and tif")
-    crs: Crs = Field(default="EPSG:4326", description="Of png and tif")
-    legend: bool = Field(default=False, description="Draw the names beside the png, right of it")
+    width: int | None = Field(default=None, ge=1, le=MAX_SIDE, description="Size of png and tif in pixels")
+    height: int | None = Field(default=None, ge=1, le=MAX_SIDE, description="Size of png and tif in pixels")
+    crs: Crs = Field(default="EPSG:4326", description="CRS of png and tif")
+    legend: bool = Field(default=False, description="Draw the names to the right of the png")
 
 
 class HeatmapBody(Filters):
-    """A question, the tiles to score by it, and the picture to make of the scores."""
+    """A search, the tiles to score, and the image to draw."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"q": "a lake", "area": [-60, -60, 60, 60], "width": 512, "format": "tif"}]}
@@ -65,12 +67,12 @@ class HeatmapBody(Filters):
         default=None,
         min_length=4,
         max_length=6,
-        description="west, south, east, north of the picture; default all tiles",
+        description="west, south, east, north of the image; default: all tiles",
     )
     width: int | None = Field(default=None, ge=1, le=MAX_SIDE, description="Pixels")
     height: int | None = Field(default=None, ge=1, le=MAX_SIDE, description="Pixels")
-    crs: Crs = Field(default="EPSG:4326", description="Of the picture")
-    colormap: ColorMap = Field(default="magma", description="Of a png; perceptually uniform")
+    crs: Crs = Field(default="EPSG:4326", description="CRS of the image")
+    colormap: ColorMap = Field(default="magma", description="Perceptually uniform colour map of a png")
     rescale: list[float] | None = Field(
-        default=None, min_length=2, max_length=2, description="Scores of the first and last colour of a png"
+        default=None, min_length=2, max_length=2, description="Scores of the first and the last colour of a png"
     )

@@ -97,42 +97,48 @@ class _Strict(BaseModel):
 
 
 class Picture(_Strict):
-    """A picture: PNG, JPEG or GeoTIFF of any bands."""
+    """An image: PNG, JPEG, or a GeoTIFF with any bands."""
 
     data: Base64
     wavelengths: list[float] | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_WAVELENGTHS,
-        description="Of the bands, µm; for a GeoTIFF that does not state them",
+        description="Wavelengths of the bands in µm, for a GeoTIFF that does not state them",
     )
 
 
 class Vector(_Strict):
-    """A vector of the archive's model: how saved searches keep pictures, and pages keep places."""
+    """A vector of the archive's model, as stored by saved searches in place of images and areas."""
 
     data: Base64 = Field(description="float32, little-endian")
     digest: str = Field(max_length=100, description="Digest of the model")
     tiles: list[TileId] = Field(
-        default=[], max_length=MAX_AREA_TILES, description="Tiles that it was made from; they are not among the results"
+        default=[],
+        max_length=MAX_AREA_TILES,
+        description="Tiles from which it was computed; they do not appear in the results",
     )
 
 
 class Example(_Strict):
-    """One example: a sentence (or several that mean the same), a picture, a tile, a point, or an area."""
+    """One example: a sentence (or several with the same meaning), an image, a tile, a point or an area."""
 
     kinds: ClassVar[tuple[str, ...]] = ("text", "image", "id", "point", "area", "vector")
     """Members of which an example has one; `bandsight.search.examples` has a class for each."""
 
-    text: Texts | None = Field(default=None, description="Several sentences count as one example, their mean")
+    text: Texts | None = Field(
+        default=None, description="One or more sentences; several count as one example, their mean"
+    )
     image: Picture | None = None
-    id: TileId | None = Field(default=None, description="A tile")
-    point: Point | None = Field(default=None, description="longitude, latitude: the mean of the tiles that cover it")
+    id: TileId | None = Field(default=None, description="Id of a tile")
+    point: Point | None = Field(
+        default=None, description="Longitude, latitude: the mean of the tiles that cover the point"
+    )
     area: dict[str, Any] | None = Field(default=None, description="GeoJSON polygon: the mean of the tiles inside")
     vector: Vector | None = None
-    weight: Weight | None = Field(default=None, description="Default 1; for the strategy `average`")
+    weight: Weight | None = Field(default=None, description="Weight for the strategy `average`; default: 1")
     label: str | None = Field(
-        default=None, min_length=1, max_length=1000, description="Its name in `bandsight:matched`"
+        default=None, min_length=1, max_length=1000, description="Name of the example in `bandsight:matched`"
     )
 
     @model_validator(mode="after")
@@ -149,7 +155,7 @@ class Example(_Strict):
 
 
 class Semantic(_Strict):
-    """A search by meaning."""
+    """A semantic search."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -159,10 +165,10 @@ class Semantic(_Strict):
 
     positive: list[Example] = Field(default=[], max_length=MAX_EXAMPLES)
     negative: list[Example] = Field(default=[], max_length=MAX_EXAMPLES)
-    text: Texts | None = Field(default=None, description="Positive examples, one each")
+    text: Texts | None = Field(default=None, description="Positive examples")
     image: Picture | None = Field(default=None, description="A positive example")
-    ids: list[TileId] | None = Field(default=None, max_length=MAX_EXAMPLES, description="Positive examples, one each")
-    points: list[Point] | None = Field(default=None, max_length=MAX_EXAMPLES, description="Positive examples, one each")
+    ids: list[TileId] | None = Field(default=None, max_length=MAX_EXAMPLES, description="Positive examples")
+    points: list[Point] | None = Field(default=None, max_length=MAX_EXAMPLES, description="Positive examples")
     area: dict[str, Any] | None = Field(default=None, description="A positive example")
     classifier: str | None = Field(
         default=None,
@@ -173,19 +179,23 @@ class Semantic(_Strict):
         default="average", description="average: the mean of all examples; best: the nearest example counts"
     )
     min_score: float | None = Field(default=None, ge=-1, le=1)
-    min_probability: float | None = Field(default=None, ge=0, le=1, description="Of the likeliest positive sentence")
-    group_by: Literal["scene", "place", "collection", "sensor"] | None = None
-    group_limit: int | None = Field(default=None, ge=1, le=MAX_GROUP, description="Most results of a group; default 1")
-    overlap: float | None = Field(
-        default=None, ge=0, le=1, description="Most ground that two results share, as part of the smaller one"
+    min_probability: float | None = Field(
+        default=None, ge=0, le=1, description="Minimum probability of the likeliest positive sentence"
     )
-    diversity: float = Field(default=0.0, ge=0, le=1, description="Weight of being unlike better results")
+    group_by: Literal["scene", "place", "collection", "sensor"] | None = None
+    group_limit: int | None = Field(
+        default=None, ge=1, le=MAX_GROUP, description="Maximum number of results per group; default: 1"
+    )
+    overlap: float | None = Field(
+        default=None, ge=0, le=1, description="Maximum overlap of two results, as a share of the smaller one"
+    )
+    diversity: float = Field(default=0.0, ge=0, le=1, description="Weight of being different from better results")
     by_cell: bool = Field(
         default=False,
-        description="Rank by the best cell of each tile, for things smaller than a tile, where scenes were indexed "
-        "with --cells; the hits have bandsight:best_cell",
+        description="Rank tiles by their best part, to find things smaller than a tile, if scenes were indexed with "
+        "--cells; hits then have bandsight:best_cell",
     )
-    exact: bool = Field(default=False, description="Compare every tile, without the index")
+    exact: bool = Field(default=False, description="Compare every tile instead of using the index")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

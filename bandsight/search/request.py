@@ -33,7 +33,7 @@ def _bounded(limit: int) -> int:
 
 
 class Sort(BaseModel):
-    """One key of an order."""
+    """A sort key."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -42,12 +42,12 @@ class Sort(BaseModel):
 
 
 class FieldsBody(BaseModel):
-    """Which parts of an item are shown."""
+    """The parts of an item to return."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     include: list[Name] | None = Field(
-        default=None, max_length=100, description="Only these; empty for an Item's least"
+        default=None, max_length=100, description="Fields to include; empty for the required members only"
     )
     exclude: list[Name] | None = Field(default=None, max_length=100)
 
@@ -72,18 +72,20 @@ class ItemFilters(BaseModel):
     bbox: list[float] | None = Field(
         None, min_length=4, max_length=6, description="west, south, east, north in degrees; west > east crosses ±180°"
     )
-    intersects: dict[str, Any] | None = Field(None, description="GeoJSON geometry; not together with bbox")
+    intersects: dict[str, Any] | None = Field(None, description="GeoJSON geometry; cannot be combined with bbox")
     datetime: str | None = Field(
         None,
         max_length=datetimes.MAX_CHARS,
-        description="RFC 3339 instant, or start/end with .. for an open end",
+        description="RFC 3339 date-time, or start/end with .. for an open end; also a year or a month",
     )
-    filter: dict[str, Any] | bool | str | None = Field(None, description="CQL2, as filter-lang says")
+    filter: dict[str, Any] | bool | str | None = Field(
+        None, description="CQL2 expression, in the language given by filter-lang"
+    )
     filter_lang: Language = Field("cql2-json", alias="filter-lang")
     filter_crs: Crs = Field(CRS84, alias="filter-crs")
     sensors: list[Name] | None = Field(None, max_length=MAX_LIST, description="Sensor profiles")
     classifiers: list[Name] | None = Field(
-        None, max_length=8, description="Trained classifiers with their thresholds, e.g. ponds > 0.8; all must hold"
+        None, max_length=8, description="Trained classifiers with thresholds, e.g. ponds > 0.8; all must hold"
     )
 
 
@@ -91,13 +93,15 @@ class Filters(ItemFilters):
     """Which items are asked for, and by which question."""
 
     q: str | Annotated[list[str], Field(max_length=MAX_TERMS)] | None = Field(
-        None, description="What the place looks like; a list, or commas, for alternatives"
+        None, description="Description of the place; use a list or commas for alternatives"
     )
-    semantic: Semantic | None = Field(None, description="A question of many parts, by meaning; not together with q")
+    semantic: Semantic | None = Field(
+        None, description="A semantic search with several parts; cannot be combined with q"
+    )
 
 
 class SearchBody(Filters):
-    """Item Search, with search by meaning."""
+    """Item Search with semantic search."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -109,22 +113,24 @@ class SearchBody(Filters):
     )
 
     limit: Annotated[int, AfterValidator(_bounded)] = Field(
-        10, ge=1, description="Most items; more than the server's most counts as that"
+        10, ge=1, description="Maximum number of items, reduced to the server's limit if it is larger"
     )
-    token: str | None = Field(None, max_length=_TOKEN_CHARS, description="From the link `next` of the previous page")
+    token: str | None = Field(
+        None, max_length=_TOKEN_CHARS, description="Page token, from the `next` link of the previous page"
+    )
     sortby: list[Sort] | None = Field(None, max_length=MAX_KEYS)
     fields: FieldsBody = Field(default_factory=FieldsBody)
 
 
 class RegisterBody(Filters):
-    """A search to keep."""
+    """A search to save."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"q": "a river beside fields", "title": "rivers", "hits": 200}]}
     )
 
-    title: str = Field("", max_length=200, description="For people; the question when empty")
-    hits: int = Field(1000, ge=1, le=10_000, description="Most hits that the search has")
+    title: str = Field("", max_length=200, description="Title; default: the search itself")
+    hits: int = Field(1000, ge=1, le=10_000, description="Maximum number of hits of the search")
 
     def to_save(self, question: Question) -> dict[str, Any]:
         """Return the request as it is saved: pictures as vectors."""

@@ -72,7 +72,7 @@ def landing_page(root: Root, names: list[str]) -> dict[str, Any]:
         "stac_version": VERSION,
         "id": "bandsight" if search is None else f"search-{search.id}",
         "title": "Bandsight" if search is None else search.title,
-        "description": _ABOUT if search is None else f"Hits of a registered search: {search.title}",
+        "description": _ABOUT if search is None else f"Results of a saved search: {search.title}",
         "conformsTo": conforms_to(root),
         "links": [
             link("self", root.url),

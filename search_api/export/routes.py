@@ -49,7 +49,7 @@ _FORMATS: dict[str, Any] = {
 
 
 def export_formats() -> Response:
-    """Return the formats of exports, the default first, with media types and file suffixes."""
+    """Return the export formats, the default first, with media types and file suffixes."""
     rows = [
         {"name": one.name, "title": one.title, "media_type": one.media_type, "suffixes": list(one.suffixes)}
         for one in formats()
@@ -72,7 +72,7 @@ def export_router() -> APIRouter:
         AfterValidator(_known),
         Query(description=", ".join(one.title for one in formats()), json_schema_extra={"enum": names}),
     ]
-    Vectors = Annotated[bool, Query(description="Each tile's vector too: `bandsight:vector`")]  # noqa: N806  (a type)
+    Vectors = Annotated[bool, Query(description="Include the vector of each tile as `bandsight:vector`")]  # noqa: N806  (a type)
     files = _files()
 
     @router.post(
@@ -98,7 +98,7 @@ def export_router() -> APIRouter:
         "/searches/{search_id}/export",
         responses=files | problems(400, 404),
         response_class=Response,
-        summary="Export a registered search",
+        summary="Export a saved search",
     )
     def export_registered(
         api: ApiDep,
@@ -106,15 +106,16 @@ def export_router() -> APIRouter:
         search_id: SearchId,
         format: Format = names[0],  # noqa: A002  (the parameter's name)
         vectors: Vectors = False,
-        limit: Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Most items")] = DEFAULT_ITEMS,
+        limit: Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Maximum number of items")] = DEFAULT_ITEMS,
         as_registered: Annotated[
-            bool, Query(description="The hits that it had when it was registered, without those that are gone")
+            bool,
+            Query(description="Export the hits from when the search was saved, without those that no longer exist"),
         ] = False,
     ) -> Response:
-        """Return the hits of a registered search as one file: as they are now, or as they were.
+        """Return the hits of a saved search as one file: as they are now, or as they were when it was saved.
 
-        Where nothing was committed since, both are the same. Headers and file give the generation now and then, and
-        how many of the hits of then are gone.
+        If nothing was committed in between, both are the same. Headers and file give both generations, and how many of
+        the original hits no longer exist.
         """
         return _registered(
             api,

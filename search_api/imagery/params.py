@@ -28,7 +28,7 @@ class RenderParams:
     style: Annotated[str | None, Query(max_length=200, description="Name of a style, from `styles`")] = None
     bands: Annotated[
         str | None,
-        Query(max_length=1000, description="One band, or three for red, green and blue; not together with style"),
+        Query(max_length=1000, description="One band, or three for red, green and blue; cannot be combined with style"),
     ] = None
     rescale: Annotated[
         str | None,
@@ -72,7 +72,7 @@ class RenderParams:
 class MapTileSize:
     """The size of map tiles."""
 
-    size: Annotated[Literal["256", "512"], Query(description="Width and height of a map tile, pixels")] = "256"
+    size: Annotated[Literal["256", "512"], Query(description="Width and height of a map tile in pixels")] = "256"
 
 
 @dataclass(kw_only=True)

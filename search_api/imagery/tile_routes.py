@@ -35,13 +35,15 @@ def tile_thumbnail(
     service: ServiceDep,
     tile_id: TileId,
     params: RenderParamsDep,
-    size: Annotated[int, Query(ge=16, le=1024, description="Width and height, pixels")] = 256,
+    size: Annotated[int, Query(ge=16, le=1024, description="Width and height in pixels")] = 256,
     stretch: Annotated[
         Literal["scene", "tile"],
-        Query(description="scene: one stretch for the whole scene, as on the map; tile: the tile's own values"),
+        Query(
+            description="scene: one stretch for the whole scene, as on the map; tile: stretch to the tile's own values"
+        ),
     ] = "scene",
 ) -> Response:
-    """Return a picture of a tile, read from its scene. Pixels without data are transparent."""
+    """Return an image of a tile, read from its scene. Pixels without data are transparent."""
     tile, scene = _tile_and_scene(service, tile_id)
     spec = params.render_spec(scene, own_stretch=stretch == "tile")
 
@@ -71,7 +73,7 @@ def tile_crop(
         Query(ge=1, le=4096, description="Scene pixels per output pixel along each side; default: the tile's own"),
     ] = None,
 ) -> Response:
-    """Return all stored bands of a tile with their wavelengths. The file can be sent back as a query image."""
+    """Return all stored bands of a tile with their wavelengths. The file can be used as a query image."""
     tile, scene = _tile_and_scene(service, tile_id)
 
     def read() -> Response:

@@ -41,7 +41,7 @@ def _take_picture(values: dict[str, Any], pictures: list[dict[str, Any]]) -> Non
 def classify_tiles(
     request: Request, body: Annotated[ClassifyBody, Depends(body_of(ClassifyBody, _take_picture))]
 ) -> Response:
-    """Return the best label of tiles or of a picture, with a probability for each label on its own."""
+    """Return the best label for tiles or an image, with an independent probability for each label."""
     service: Service = request.app.state.service
     return json_response(classify(service.searcher, body))
 
@@ -52,10 +52,10 @@ def classify_tiles(
         200: {"description": "The map", "content": {GEOJSON: {"schema": _MAP}, PNG: FILE, GEOTIFF: FILE}},
         **problems(400, 404, 413, 415),
     },
-    summary="A map of classes",
+    summary="Map of classes",
 )
 def map_classes(request: Request, body: ClassMapBody) -> Response:
-    """Return the best label of every tile of an area or scene: as footprints, as a picture, or as GeoTIFF."""
+    """Return the best label for every tile of an area or scene, as footprints, an image or a GeoTIFF."""
     service: Service = request.app.state.service
     made = class_map(service.searcher, body)
     if isinstance(made, bytes):

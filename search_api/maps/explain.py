@@ -32,11 +32,11 @@ def explain(
     searches: SearchesDep,
     style: StyleDep,
     tile_id: Annotated[int, Path(ge=0, le=MAX_ID, description="Id of a tile, from a search")],
-    q: Annotated[str | None, Query(description="What the place looks like; commas for alternatives")] = None,
-    search: Annotated[str | None, Query(max_length=100, description="Id of a registered search, instead of q")] = None,
-    size: Annotated[int, Query(ge=16, le=1024, description="Pixels")] = 256,
+    q: Annotated[str | None, Query(description="Description of the place; commas separate alternatives")] = None,
+    search: Annotated[str | None, Query(max_length=100, description="Id of a saved search, instead of q")] = None,
+    size: Annotated[int, Query(ge=16, le=1024, description="Width and height in pixels")] = 256,
 ) -> Response:
-    """Return an overlay for the tile's thumbnail: the better a part matches, the brighter and more opaque."""
+    """Return an overlay for the tile's thumbnail; parts that match better are brighter and more opaque."""
     service: Service = request.app.state.service
     if (q is None) == (search is None):
         raise QueryError(f"q, search: found {'none' if q is None else 'both'}; pass one of them")

@@ -55,10 +55,10 @@ def _of_url(request: Request, asked: Annotated[QuestionParams, Depends()]) -> He
 
 
 def _style(
-    colormap: Annotated[ColorMap, Query(description="Perceptually uniform")] = "magma",
+    colormap: Annotated[ColorMap, Query(description="Perceptually uniform colour map")] = "magma",
     rescale: Annotated[
         str | None,
-        Query(max_length=100, description="Scores of the first and last colour; default percentiles 2 and 99.9"),
+        Query(max_length=100, description="Scores of the first and the last colour; default: percentiles 2 and 99.9"),
     ] = None,
 ) -> ScoreStyle:
     return ScoreStyle.parse(colormap, rescale)
@@ -70,11 +70,15 @@ class ExtentParams:
 
     bbox: Annotated[
         str | None,
-        Query(max_length=1000, description="west,south,east,north; default all tiles", examples=["12.5,51.5,14,52.5"]),
+        Query(max_length=1000, description="west,south,east,north; default: all tiles", examples=["12.5,51.5,14,52.5"]),
     ] = None
-    width: Annotated[int | None, Query(ge=1, le=MAX_SIDE, description="Pixels; default keeps them square")] = None
-    height: Annotated[int | None, Query(ge=1, le=MAX_SIDE, description="Pixels; default keeps them square")] = None
-    crs: Annotated[Crs, Query(description="Of the map")] = "EPSG:4326"
+    width: Annotated[
+        int | None, Query(ge=1, le=MAX_SIDE, description="Size in pixels; by default, pixels are square")
+    ] = None
+    height: Annotated[
+        int | None, Query(ge=1, le=MAX_SIDE, description="Size in pixels; by default, pixels are square")
+    ] = None
+    crs: Annotated[Crs, Query(description="CRS of the map")] = "EPSG:4326"
 
     def extent(self) -> MapExtent:
         """Return the extent.
@@ -124,9 +128,9 @@ def tile(
     z: Annotated[int, Path(ge=0, le=MAX_ZOOM)],
     x: Annotated[int, Path(ge=0)],
     y: Annotated[int, Path(ge=0)],
-    fade: Annotated[bool, Query(description="The lower a score, the more transparent")] = False,
+    fade: Annotated[bool, Query(description="Make lower scores more transparent")] = False,
 ) -> Response:
-    """Return a map tile (XYZ, Web Mercator, 256 pixels) of a registered search's scores."""
+    """Return a map tile (XYZ, Web Mercator, 256 pixels) of the scores of a saved search."""
     if max(x, y) >= 2**z:
         raise QueryError(f"x, y: found {x}, {y}; at zoom {z} they are 0..{2**z - 1}")
     return _picture(request, shown, Canvas.of_tile(z, x, y), replace(style, fade=fade))
@@ -138,7 +142,7 @@ def tile(
     summary="TileJSON of a heat map",
 )
 def tilejson(request: Request, shown: SearchMap, style: StyleDep, search_id: SearchId) -> Response:  # noqa: ARG001
-    """Return where the map tiles are and what they cover."""
+    """Return the URL and the extent of the map tiles."""
     box = shown.field.boxes.box
     bounds = [-180.0, -MAX_MERCATOR_LAT, 180.0, MAX_MERCATOR_LAT]
     if box is not None and box.west <= box.east:
@@ -153,10 +157,10 @@ def tilejson(request: Request, shown: SearchMap, style: StyleDep, search_id: Sea
     "/searches/{search_id}/heatmap.png",
     responses=file_answer(PNG) | problems(400, 404),
     response_class=Response,
-    summary="Heat map as a picture",
+    summary="Heat map as an image",
 )
 def picture(request: Request, shown: SearchMap, style: StyleDep, params: ExtentDep) -> Response:
-    """Return a picture of a registered search's scores."""
+    """Return the scores of a saved search as an image."""
     return _picture(request, shown, params.extent().canvas(shown.field.boxes), style)
 
 
@@ -167,7 +171,7 @@ def picture(request: Request, shown: SearchMap, style: StyleDep, params: ExtentD
     summary="Heat map as GeoTIFF",
 )
 def tiff(request: Request, shown: SearchMap, params: ExtentDep) -> Response:
-    """Return a registered search's scores as a GeoTIFF: float32, -9999 where there is no tile."""
+    """Return the scores of a saved search as a GeoTIFF: float32, -9999 where there is no tile."""
     return _geotiff(request, shown, params)
 
 
@@ -177,7 +181,7 @@ def tiff(request: Request, shown: SearchMap, params: ExtentDep) -> Response:
     summary="Legend of a heat map",
 )
 def legend_json(shown: SearchMap, style: StyleDep) -> Response:
-    """Return which scores the colours stand for, and which probabilities where that is known."""
+    """Return the scores that the colours represent, and the probabilities if they are known."""
     return json_response(shown.legend(style))
 
 
@@ -185,7 +189,7 @@ def legend_json(shown: SearchMap, style: StyleDep) -> Response:
     "/searches/{search_id}/heatmap/legend.png",
     responses=file_answer(PNG) | problems(400, 404),
     response_class=Response,
-    summary="Legend of a heat map as a picture",
+    summary="Legend of a heat map as an image",
 )
 def legend_png(request: Request, shown: SearchMap, style: StyleDep) -> Response:
     """Return the colours with their range and probabilities."""
@@ -196,10 +200,10 @@ def legend_png(request: Request, shown: SearchMap, style: StyleDep) -> Response:
     "/heatmap.png",
     responses=file_answer(PNG) | problems(400),
     response_class=Response,
-    summary="Heat map of a sentence as a picture",
+    summary="Heat map of a sentence as an image",
 )
 def picture_of_url(request: Request, shown: UrlMap, style: StyleDep, params: ExtentDep) -> Response:
-    """Return a picture of the score of each tile for `q`; nothing is registered."""
+    """Return the score of each tile for `q` as an image, without saving the search."""
     return _picture(request, shown, params.extent().canvas(shown.field.boxes), style)
 
 
@@ -210,7 +214,7 @@ def picture_of_url(request: Request, shown: UrlMap, style: StyleDep, params: Ext
     summary="Heat map of a sentence as GeoTIFF",
 )
 def tiff_of_url(request: Request, shown: UrlMap, params: ExtentDep) -> Response:
-    """Return the score of each tile for `q` as a GeoTIFF; nothing is registered."""
+    """Return the score of each tile for `q` as a GeoTIFF, without saving the search."""
     return _geotiff(request, shown, params)
 
 
@@ -221,15 +225,15 @@ def tiff_of_url(request: Request, shown: UrlMap, params: ExtentDep) -> Response:
         **problems(400, 404, 413, 415, 422, 503),
     },
     response_class=Response,
-    summary="Heat map of a question of any kind",
+    summary="Heat map of any search",
     openapi_extra=openapi_body(HeatmapBody),
 )
 def heatmap_of_body(
     request: Request, body: Annotated[HeatmapBody, Depends(body_of(HeatmapBody, add_images))]
 ) -> Response:
-    """Return the score of each tile for `q` or `semantic` as a picture or GeoTIFF; nothing is registered.
+    """Return the score of each tile for `q` or `semantic` as an image or GeoTIFF, without saving the search.
 
-    `bbox` and the other filters choose the tiles; `area` is the part of the Earth that the map shows.
+    `bbox` and the other filters select the tiles; `area` is the area that the map shows.
     """
     service: Service = request.app.state.service
     state: MapState = request.app.state.maps

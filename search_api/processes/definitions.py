@@ -29,31 +29,39 @@ class _Inputs(BaseModel):
 class IndexInputs(_Inputs):
     """What to index, as `bandsight index` takes it."""
 
-    sources: _Names = Field(description="Files, folders, globs, URLs, STAC files, stac:URL, under the server's roots")
-    sensor: _Text | None = Field(None, description="Sensor profile for scenes that match none by themselves")
-    min_valid: _Share | None = Field(None, description="Least valid share of a tile")
-    max_cloud: _Share | None = Field(None, description="Largest cloud share of a tile")
-    tile_px: int | None = Field(None, ge=8, le=4096, description="Side of a tile, pixels")
-    overlap: float | None = Field(None, ge=0, le=0.9, description="Share of a side shared with the next tile")
-    scales: str | None = Field(None, pattern=r"^(auto|\d+(,\d+)*)$", description="As --scales")
-    cells: int | None = Field(None, ge=0, le=8, description="Cells along a side of a tile that are embedded too")
-    collections: _Names | None = Field(None, description="For stac:URL: only these")
+    sources: _Names = Field(
+        description="Files, folders, globs, URLs, STAC files or stac:URL, under the server's source roots"
+    )
+    sensor: _Text | None = Field(None, description="Sensor profile for scenes that match none")
+    min_valid: _Share | None = Field(None, description="Minimum valid share of a tile")
+    max_cloud: _Share | None = Field(None, description="Maximum cloud share of a tile")
+    tile_px: int | None = Field(None, ge=8, le=4096, description="Side of a tile in pixels")
+    overlap: float | None = Field(
+        None, ge=0, le=0.9, description="Overlap of neighbouring tiles, as a share of the side"
+    )
+    scales: str | None = Field(
+        None,
+        pattern=r"^(auto|\d+(,\d+)*)$",
+        description="Native pixels per pixel of a tile, e.g. 1,4 for two sets of tiles; auto goes by resolution",
+    )
+    cells: int | None = Field(None, ge=0, le=8, description="Also embed N × N parts of each tile")
+    collections: _Names | None = Field(None, description="For stac:URL: only these collections")
     bbox: _Bbox | None = Field(None, description="For stac:URL: west, south, east, north")
-    datetime: _Text | None = Field(None, description="For stac:URL: moment or interval")
-    max_items: int | None = Field(None, ge=1, description="For stac:URL: most items")
+    datetime: _Text | None = Field(None, description="For stac:URL: date or interval")
+    max_items: int | None = Field(None, ge=1, description="For stac:URL: maximum number of items")
 
 
 class RemoveInputs(_Inputs):
     """Scenes to remove."""
 
-    scenes: _Names = Field(description="Paths or URLs of scenes, as items have them")
+    scenes: _Names = Field(description="Paths or URLs of scenes, as given in items")
 
 
 class OptimizeInputs(_Inputs):
     """How to build the search index."""
 
-    memory: int | None = Field(None, ge=1, description="Bytes of memory for each vector")
-    images_only: bool = Field(False, description="Skip text queries when measuring recall")
+    memory: int | None = Field(None, ge=1, description="Memory per vector in bytes")
+    images_only: bool = Field(False, description="Measure recall without text queries")
 
 
 class CompactInputs(_Inputs):
@@ -63,15 +71,17 @@ class CompactInputs(_Inputs):
 class ExportInputs(_Inputs):
     """Results to write to a file."""
 
-    request: dict[str, Any] = Field(description="A request as POST /search/export takes it")
-    format: str = Field("geojson", description="As GET /export-formats lists them")
-    vectors: bool = Field(False, description="Each tile's vector too")
+    request: dict[str, Any] = Field(description="A request, as for POST /search/export")
+    format: str = Field("geojson", description="Name of a format, from GET /export-formats")
+    vectors: bool = Field(False, description="Include the vector of each tile")
 
 
 class EvaluateInputs(_Inputs):
     """Labelled images to measure the archive's model on."""
 
-    data: _Names = Field(description="Folders of class folders of images, or webdataset tars, under the server's roots")
+    data: _Names = Field(
+        description="Folders with one folder of images per class, or webdataset tars, under the server's source roots"
+    )
     part: _Text | None = Field(None, pattern="^(held-out|validation|train)$", description="Only this part")
 
 
@@ -79,11 +89,11 @@ class ApplyInputs(_Inputs):
     """A classifier to apply to the archive."""
 
     classifier: _Text = Field(description="NAME, NAME/CLASS or NAME@VERSION")
-    threshold: _Share = Field(0.5, description="Least probability of the class")
+    threshold: _Share = Field(0.5, description="Minimum probability of the class")
     bbox: _Bbox | None = Field(None, description="West, south, east, north")
-    datetime: _Text | None = Field(None, description="Moment or interval")
-    collections: _Names | None = Field(None, description="Only these")
-    sensors: _Names | None = Field(None, description="Only these")
+    datetime: _Text | None = Field(None, description="Date or interval")
+    collections: _Names | None = Field(None, description="Only these collections")
+    sensors: _Names | None = Field(None, description="Only these sensors")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +199,7 @@ PROCESSES = {
         Process(
             id="index",
             title="Index scenes",
-            description="Tile and embed scenes into the archive; running it again adds only what is new or changed.",
+            description="Index scenes into the archive. Run it again to add only what is new or has changed.",
             inputs=IndexInputs,
             command=_index,
             sources=lambda given: given.sources,
@@ -197,21 +207,21 @@ PROCESSES = {
         Process(
             id="remove",
             title="Remove scenes",
-            description="Remove scenes with their tiles; their files stay.",
+            description="Remove scenes and their tiles; the files of the scenes stay.",
             inputs=RemoveInputs,
             command=_remove,
         ),
         Process(
             id="optimize",
             title="Build the search index",
-            description="Build or extend the search index where the archive is large enough, and measure its recall.",
+            description="Build or extend the search index if the archive is large enough, and measure its recall.",
             inputs=OptimizeInputs,
             command=_optimize,
         ),
         Process(
             id="compact",
             title="Compact the archive",
-            description="Drop deleted vectors and merge small vector files; searches continue.",
+            description="Delete the vectors of removed scenes and merge small vector files; searches continue.",
             inputs=CompactInputs,
             command=lambda _given, _folder: ["compact", "--json"],
         ),
@@ -236,7 +246,7 @@ PROCESSES = {
         Process(
             id="apply-classifier",
             title="Apply a classifier",
-            description="Score every tile with a trained classifier, and write a layer: tiles, polygons and rasters.",
+            description="Apply a trained classifier to every tile, and write a layer: tiles, polygons and rasters.",
             inputs=ApplyInputs,
             command=_apply,
             files=True,

@@ -34,7 +34,7 @@ class Execution(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    inputs: dict[str, Any] = Field(default_factory=dict, description="As the process describes them")
+    inputs: dict[str, Any] = Field(default_factory=dict, description="Inputs, as described by the process")
 
 
 def may_write(request: Request) -> ApiSettings:
@@ -56,11 +56,11 @@ WritesDep = Annotated[ApiSettings, Depends(may_write)]
 
 @router.get("/processes", responses=problems(400), summary="Processes")
 def process_list() -> Response:
-    """Return what the server can be asked to do with the archive."""
+    """Return the processes that the server can run on the archive."""
     return _json(documents.process_list())
 
 
-@router.get("/processes/{process_id}", responses=problems(400, 404), summary="One process")
+@router.get("/processes/{process_id}", responses=problems(400, 404), summary="Process")
 def one_process(process_id: ProcessId) -> Response:
     """Return a process with the schemas of its inputs and outputs."""
     return _json(documents.process_description(process_named(process_id)))
@@ -79,7 +79,7 @@ def execute(
     process_id: ProcessId,
     body: Annotated[Execution, Body()],
 ) -> Response:
-    """Add a job to the queue, which survives a restart; its address is in `Location`."""
+    """Add a job to the queue, which survives restarts. Its URL is in `Location`."""
     process = process_named(process_id)
     inputs = process.validated(body.inputs)
     sources = process.sources(inputs)
@@ -94,7 +94,7 @@ def execute(
 @router.get("/jobs", responses=problems(400), summary="Jobs, newest first")
 def job_list(
     service: ServiceDep,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Most jobs per page")] = _DEFAULT_LIMIT,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of jobs per page")] = _DEFAULT_LIMIT,
     before: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only jobs with a lower id")] = None,
 ) -> Response:
     """Return the recorded jobs. A job whose process died has the status `failed`."""
@@ -105,7 +105,7 @@ def job_list(
     return _json({"jobs": [documents.job_status(job) for job in jobs], "links": links})
 
 
-@router.get("/jobs/{job_id}", responses=problems(400, 404), summary="One job")
+@router.get("/jobs/{job_id}", responses=problems(400, 404), summary="Job")
 def one_job(service: ServiceDep, job_id: JobId) -> Response:
     """Return the progress or outcome of a job, and each failed scene with the reason."""
     return _json(_with_failures(service.archive.jobs.get(job_id)))
@@ -113,7 +113,7 @@ def one_job(service: ServiceDep, job_id: JobId) -> Response:
 
 @router.delete("/jobs/{job_id}", responses=problems(400, 403, 404, 503), summary="Dismiss a job")
 def dismiss(request: Request, service: ServiceDep, settings: WritesDep, job_id: JobId) -> Response:
-    """Take a job out of the queue, stop it, or delete one that is over together with its files."""
+    """Remove a job from the queue, stop it, or delete a finished job together with its files."""
     job = service.archive.job_queue.dismiss(job_id)
     _tell_runner(request, service.archive, settings)
     return _json(documents.job_status(job))
@@ -121,7 +121,7 @@ def dismiss(request: Request, service: ServiceDep, settings: WritesDep, job_id: 
 
 @router.get("/jobs/{job_id}/results", responses=problems(400, 404), summary="Results of a job")
 def results(request: Request, service: ServiceDep, job_id: JobId) -> Response:
-    """Return what a job has made: a summary, and links to its files."""
+    """Return the results of a job: a summary, and links to its files."""
     job = _with_results(service.archive.jobs.get(job_id))
     made = dict(job.results or {})
     files = made.pop("files", [])
@@ -134,12 +134,15 @@ def results(request: Request, service: ServiceDep, job_id: JobId) -> Response:
 
 
 @router.get(
-    "/jobs/{job_id}/files/{name}", responses=problems(400, 404), response_class=FileResponse, summary="File of a job"
+    "/jobs/{job_id}/files/{name}",
+    responses=problems(400, 404),
+    response_class=FileResponse,
+    summary="Result file of a job",
 )
 def result_file(
     service: ServiceDep, job_id: JobId, name: Annotated[str, Path(max_length=200, description="Name of the file")]
 ) -> Response:
-    """Return a file that a job has made."""
+    """Return a result file of a job."""
     job = _with_results(service.archive.jobs.get(job_id))
     path = service.archive.job_queue.folder_of(job_id) / name
     # Only names that the job has recorded: nothing else of the folder, and nothing beside it.

@@ -31,7 +31,7 @@ from search_api.stac.url_params import ItemListParams, ItemSearchParams
 
 _MAX_NAME = 1000
 CollectionId = Annotated[str, Path(max_length=_MAX_NAME, description="Name of a collection")]
-ItemId = Annotated[str, Path(max_length=_MAX_NAME, description="Number of a tile, or scene-N")]
+ItemId = Annotated[str, Path(max_length=_MAX_NAME, description="Id of an item: the number of a tile, or scene-N")]
 router = APIRouter(tags=["STAC"], dependencies=[Depends(reject_unknown_params)])
 _LISTS = schemas.success(GEOJSON, schemas.ITEMS)
 
@@ -160,7 +160,7 @@ def collections(api: ApiDep) -> Response:
 @router.get(
     "/collections/{collection_id}",
     responses=schemas.success(JSON, schemas.COLLECTION) | problems(400, 404),
-    summary="One collection",
+    summary="Collection",
 )
 def collection(api: ApiDep, collection_id: CollectionId) -> Response:
     """Return a collection with extents, bands and summaries."""
@@ -178,7 +178,7 @@ def items(
     collection_id: CollectionId,
     asked: Annotated[ItemListParams, inline_depends(ItemListParams)],
     collections: Annotated[
-        str | None, Query(max_length=_MAX_NAME, description="This collection again, as pystac-client says it")
+        str | None, Query(max_length=_MAX_NAME, description="The name of this collection; pystac-client sends it")
     ] = None,
 ) -> Response:
     """Return a page of a collection's items."""
@@ -194,7 +194,7 @@ def items(
 @router.get(
     "/collections/{collection_id}/items/{item_id}",
     responses=schemas.success(GEOJSON, schemas.ITEM) | problems(400, 404),
-    summary="One item",
+    summary="Item",
 )
 def item(api: ApiDep, collection_id: CollectionId, item_id: ItemId) -> Response:
     """Return a tile or a scene."""
@@ -204,7 +204,7 @@ def item(api: ApiDep, collection_id: CollectionId, item_id: ItemId) -> Response:
 
 @router.get("/search", responses=_LISTS | problems(400, 404), summary="Item Search")
 def search(api: ApiDep, asked: Annotated[ItemSearchParams, inline_depends(ItemSearchParams)]) -> Response:
-    """Return a page of items; with `q`, tiles in the order of their meaning."""
+    """Return a page of items; with `q`, tiles ranked by how well they match."""
     ranking = api.ranking(api.question(asked.q, None))
     return page(api, asked.query(api.service.settings), ranking, api.root.at("search"))
 
@@ -216,7 +216,7 @@ def search(api: ApiDep, asked: Annotated[ItemSearchParams, inline_depends(ItemSe
     openapi_extra=openapi_body(SearchBody),
 )
 def search_by_post(api: ApiDep, body: Annotated[SearchBody, Depends(body_of(SearchBody, add_images))]) -> Response:
-    """Return a page of items; with `q` or `semantic`, tiles in the order of their meaning."""
+    """Return a page of items; with `q` or `semantic`, tiles ranked by how well they match."""
     question = api.question(body.q, body.semantic)
     again = echo(body, body.semantic if question is None else question.page_form)
     query = query_of_body(body, api.service.settings.max_hits)
@@ -229,7 +229,7 @@ def search_by_post(api: ApiDep, body: Annotated[SearchBody, Depends(body_of(Sear
     summary="Queryables",
 )
 def queryables(api: ApiDep) -> Response:
-    """Return what filters may ask, as a JSON schema."""
+    """Return the properties that filters can use, as a JSON schema."""
     return json_response(documents.queryables(api.root, api.archive.scene_columns().types()), documents.SCHEMA)
 
 
@@ -239,7 +239,7 @@ def queryables(api: ApiDep) -> Response:
     summary="Queryables of a collection",
 )
 def collection_queryables(api: ApiDep, collection_id: CollectionId) -> Response:
-    """Return what filters may ask of a collection, with the values that its scenes have, as a JSON schema."""
+    """Return the properties that filters of a collection can use, with the values of its scenes, as a JSON schema."""
     made = documents.collection_queryables(api.root, collection_id, api.holding(collection_id))
     return json_response(made, documents.SCHEMA)
 

@@ -59,7 +59,7 @@ _of_search = APIRouter(prefix="/searches/{search_id}", dependencies=[Depends(_se
     openapi_extra=openapi_body(RegisterBody),
 )
 def register(request: Request, body: Annotated[RegisterBody, Depends(body_of(RegisterBody, add_images))]) -> Response:
-    """Save a search by meaning and return the root of the STAC API whose items are its hits."""
+    """Save a semantic search and return the root of the STAC API whose items are its hits."""
     service: Service = request.app.state.service
     shown = _document(save(service.searcher, request.app.state.stac.runs, body), server_url(request))
     response = json_response(shown, status=201)
@@ -70,8 +70,10 @@ def register(request: Request, body: Annotated[RegisterBody, Depends(body_of(Reg
 @router.get("/searches", responses=schemas.success(JSON, _LIST) | problems(400), summary="Saved searches")
 def saved_searches(
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=_MOST_LISTED, description="Most searches")] = _MOST_LISTED,
-    before: Annotated[str | None, Query(max_length=100, description="Id of the last search of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=_MOST_LISTED, description="Maximum number of searches")] = _MOST_LISTED,
+    before: Annotated[
+        str | None, Query(max_length=100, description="Id of the last search on the previous page")
+    ] = None,
 ) -> Response:
     """Return a page of the saved searches, newest first."""
     service: Service = request.app.state.service
@@ -94,8 +96,12 @@ def delete(request: Request, search_id: SearchId) -> Response:
     return Response(status_code=204)
 
 
-@_of_search.get("/", responses=schemas.success(JSON, schemas.CATALOG) | problems(400, 404), summary="Its landing page")
-@_of_search.get("", responses=schemas.success(JSON, schemas.CATALOG) | problems(400, 404), summary="Its landing page")
+@_of_search.get(
+    "/", responses=schemas.success(JSON, schemas.CATALOG) | problems(400, 404), summary="Landing page of a saved search"
+)
+@_of_search.get(
+    "", responses=schemas.success(JSON, schemas.CATALOG) | problems(400, 404), summary="Landing page of a saved search"
+)
 def landing(api: ApiDep) -> Response:
     """Return the landing page of the STAC API whose items are the search's hits."""
     return json_response(documents.landing_page(api.root, api.names()))

@@ -32,7 +32,7 @@ def tile(api: ApiDep, tile_id: TileId) -> Response:
     summary="Similar tiles",
 )
 def similar(api: ApiDep, tile_id: TileId, params: Annotated[FilterParams, inline_depends(FilterParams)]) -> Response:
-    """Return a page of the tiles most similar to a tile, without it; a shorthand for `semantic` with its id."""
+    """Return a page of the tiles most similar to a tile; short for a `semantic` search with its id."""
     question = api.question(None, like_tile(tile_id))
     url = api.root.shared(f"/tiles/{tile_id}/similar")
     return page(api, params.query(api.service.settings), api.ranking(question), url)

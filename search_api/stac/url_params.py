@@ -29,22 +29,26 @@ class ItemListParams:
     ] = None
     datetime: Annotated[
         str | None,
-        Query(max_length=datetimes.MAX_CHARS, description="RFC 3339 instant or interval", examples=[_DATETIME_EXAMPLE]),
+        Query(
+            max_length=datetimes.MAX_CHARS,
+            description="RFC 3339 date-time or interval, a year, or a month",
+            examples=[_DATETIME_EXAMPLE],
+        ),
     ] = None
     limit: Annotated[
         int,
-        Query(
-            ge=1, description="Most items per page; a larger value than the server allows counts as the server's limit"
-        ),
+        Query(ge=1, description="Maximum number of items per page, reduced to the server's limit if it is larger"),
     ] = 10
-    token: Annotated[str | None, Query(max_length=_TOKEN_CHARS, description="Page token, from the link `next`")] = None
+    token: Annotated[str | None, Query(max_length=_TOKEN_CHARS, description="Page token, from the `next` link")] = None
     sortby: Annotated[
-        str | None, Query(max_length=_MAX_CHARS, description="Properties to sort by; - for descending")
+        str | None,
+        Query(max_length=_MAX_CHARS, description="Properties to sort by, separated by commas; - for descending order"),
     ] = None
-    fields: Annotated[str | None, Query(max_length=_MAX_CHARS, description="Item fields to include; - to exclude")] = (
-        None
-    )
-    filter: Annotated[str | None, Query(description="CQL2 expression in the language of filter-lang")] = None
+    fields: Annotated[
+        str | None,
+        Query(max_length=_MAX_CHARS, description="Item fields to include, separated by commas; - to exclude a field"),
+    ] = None
+    filter: Annotated[str | None, Query(description="CQL2 expression, in the language given by filter-lang")] = None
     filter_lang: Annotated[Language, Query(alias="filter-lang")] = "cql2-text"
     filter_crs: Annotated[Crs, Query(alias="filter-crs")] = CRS84
 
@@ -71,9 +75,11 @@ class ItemListParams:
 class FilterParams(ItemListParams):
     """Query parameters of Item Search, without a text query."""
 
-    collections: Annotated[str | None, Query(max_length=_MAX_CHARS, description="Names, separated by commas")] = None
+    collections: Annotated[
+        str | None, Query(max_length=_MAX_CHARS, description="Names of collections, separated by commas")
+    ] = None
     ids: Annotated[str | None, Query(max_length=_MAX_CHARS, description="Item ids, separated by commas")] = None
-    intersects: Annotated[str | None, Query(description="GeoJSON geometry; not together with bbox")] = None
+    intersects: Annotated[str | None, Query(description="GeoJSON geometry; cannot be combined with bbox")] = None
     sensors: Annotated[str | None, Query(max_length=_MAX_CHARS, description="Sensor profiles, separated by commas")] = (
         None
     )
@@ -96,7 +102,7 @@ class ItemSearchParams(FilterParams):
 
     q: Annotated[
         str | None,
-        Query(description="Text that describes the place; commas separate alternatives", examples=["a lake"]),
+        Query(description="Description of the place; commas separate alternatives", examples=["a lake"]),
     ] = None
 
 
@@ -104,19 +110,23 @@ class ItemSearchParams(FilterParams):
 class QuestionParams:
     """Query parameters of maps: a text query and filters. `bbox` has another meaning there."""
 
-    q: Annotated[
-        str, Query(description="Text that describes the place; commas separate alternatives", examples=["a lake"])
-    ]
-    collections: Annotated[str | None, Query(max_length=_MAX_CHARS, description="Names, separated by commas")] = None
+    q: Annotated[str, Query(description="Description of the place; commas separate alternatives", examples=["a lake"])]
+    collections: Annotated[
+        str | None, Query(max_length=_MAX_CHARS, description="Names of collections, separated by commas")
+    ] = None
     datetime: Annotated[
         str | None,
-        Query(max_length=datetimes.MAX_CHARS, description="RFC 3339 instant or interval", examples=[_DATETIME_EXAMPLE]),
+        Query(
+            max_length=datetimes.MAX_CHARS,
+            description="RFC 3339 date-time or interval, a year, or a month",
+            examples=[_DATETIME_EXAMPLE],
+        ),
     ] = None
     intersects: Annotated[str | None, Query(description="GeoJSON geometry")] = None
     sensors: Annotated[str | None, Query(max_length=_MAX_CHARS, description="Sensor profiles, separated by commas")] = (
         None
     )
-    filter: Annotated[str | None, Query(description="CQL2 expression in the language of filter-lang")] = None
+    filter: Annotated[str | None, Query(description="CQL2 expression, in the language given by filter-lang")] = None
     filter_lang: Annotated[Language, Query(alias="filter-lang")] = "cql2-text"
 
     def query(self, settings: ApiSettings) -> ItemQuery:
