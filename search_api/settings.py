@@ -34,44 +34,46 @@ class ArchiveSettings(_Settings):
     archive: str | Path = "archive"
     """Archive to serve: a folder or a URL."""
     model: str | None = None
-    """Model that encodes queries; the archive's model when None."""
+    """Model that encodes queries; default: the model of the archive."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device of the model: auto, cpu, cuda or cuda:N."""
     recall_check_every: int = Field(default=500, ge=0)
-    """One search in so many is repeated exactly in the background, to measure the recall that users get; 0 for none."""
+    """Repeat one in this many searches exactly in the background, to measure the recall that users get; 0 turns this
+    off."""
 
 
 class AddressSettings(_Settings):
-    """Where the server listens, and how clients reach it."""
+    """Address of the server."""
 
     host: str = "127.0.0.1"
     """Address to bind."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to bind."""
     workers: int = Field(default=1, ge=1, le=64)
-    """Processes that answer requests; each holds the model. Limits of clients are divided between them."""
+    """Number of worker processes; each loads the model. Client limits are divided between them."""
     public_url: str | None = None
-    """URL at which clients reach the server, e.g. https://example.org/bandsight; taken from each request when None."""
+    """Public URL of the server, e.g. https://example.org/bandsight; default: taken from each request."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses or networks of proxies whose X-Forwarded headers tell the client's address and the server's URL."""
+    """Addresses or networks of proxies whose X-Forwarded headers are trusted for the client's address and the server's
+    URL."""
     cors_origins: tuple[str, ...] = ()
-    """Origins whose web pages may use the API, e.g. that of a STAC browser."""
+    """Origins whose web pages may use the API, e.g. the origin of a STAC browser."""
 
 
 class AccessSettings(_Settings):
-    """Who may use the server, and how much."""
+    """Access."""
 
     key: SecretStr | None = None
-    """A key that may do everything, sent as a bearer token or password; at least 16 characters."""
+    """A key that allows everything, sent as a bearer token or password; at least 16 characters."""
     keys_file: Path | None = None
-    """File of further keys, see `bandsight keys`; keys.json in the archive's folder when None."""
+    """File with more keys, see `bandsight keys`; default: keys.json in the archive's folder."""
     allow_anonymous: bool = False
-    """Listen beyond this machine without a key, e.g. behind a proxy that checks users."""
+    """Listen on other addresses than localhost without a key, e.g. behind a proxy that authenticates users."""
     rate_per_minute: int | None = Field(default=None, ge=0)
-    """Units of work per minute and address (a list 1, a search 2, a map or an export 10), 0 for no limit; when None, no
+    """Units of work per minute and address (a list 1, a search 2, a map or an export 10), 0 for no limit; default: no
     limit on loopback addresses and 6,000 elsewhere."""
     audit_file: Path | None = None
-    """File of the audit log: sign-ins, refused keys, changes; standard error when None."""
+    """File for the audit log of sign-ins, rejected keys and changes; default: standard error."""
 
     @property
     def rate(self) -> int:
@@ -82,69 +84,71 @@ class AccessSettings(_Settings):
 
 
 class RequestSettings(_Settings):
-    """What one request may ask for; each limit is on the sum over the request."""
+    """Limits of one request, each for the request as a whole."""
 
     max_hits: int = Field(default=1000, gt=0)
-    """Most hits per page."""
+    """Maximum number of hits per page."""
     max_sentences: int = Field(default=256, gt=0)
-    """Most sentences."""
+    """Maximum number of sentences."""
     max_characters: int = Field(default=64_000, gt=0)
-    """Most characters of all its sentences."""
+    """Maximum number of characters in all sentences."""
     max_values: int = Field(default=50_000, gt=0)
-    """Most numbers, names and other values of a JSON body."""
+    """Maximum number of numbers, names and other values in a JSON body."""
     max_vertices: int = Field(default=20_000, gt=0)
-    """Most vertices of all its geometries."""
+    """Maximum number of vertices in all geometries."""
     max_pictures: int = Field(default=8, gt=0)
-    """Most pictures."""
+    """Maximum number of images."""
     max_upload_bytes: int = Field(default=20 * _MB, gt=0)
-    """Most bytes of its pictures."""
+    """Maximum size of all images in bytes."""
     max_pixels: int = Field(default=50_000_000, gt=0)
-    """Most pixels of a picture."""
+    """Maximum number of pixels of an image."""
     max_decode_s: float = Field(default=10.0, gt=0)
-    """Time limit for decoding its pictures, s."""
+    """Time limit for decoding all images, s."""
 
 
 class QueueSettings(_Settings):
-    """How requests share the machine."""
+    """Sharing the machine between requests."""
 
     memory_mb: int = Field(default=1024, gt=0)
-    """Memory that requests may reserve at once, MB."""
+    """Memory that requests can reserve at the same time, MB."""
     body_memory_mb: int = Field(default=256, gt=0)
-    """Bodies of requests that may be in memory at once, MB; half of it for one client."""
+    """Memory for request bodies, MB; one client can use half of it."""
     max_waiting: int = Field(default=256, gt=0)
-    """Requests that may wait for one kind of work; further ones get a 503."""
+    """Maximum number of requests that wait for one kind of work; more get a 503."""
     max_waiting_per_client: int = Field(default=64, gt=0)
-    """Those of one client; further ones get a 429."""
+    """Maximum number of waiting requests per client; more get a 429."""
     queue_wait_s: float = Field(default=15.0, gt=0)
     """How long a request waits for its turn before it gets a 503, s."""
 
 
 class ConnectionSettings(_Settings):
-    """Connections and their time limits."""
+    """Connections and time limits."""
 
     max_connections: int = Field(default=800, gt=0)
-    """Open connections of a process; beyond, those that have waited longest for a request are closed."""
+    """Maximum number of open connections per process; beyond that, the connections that have been idle longest are
+    closed."""
     head_timeout_s: float = Field(default=10.0, gt=0)
-    """Time for the head of a request, s."""
+    """Time limit for the head of a request, s."""
     body_timeout_s: float = Field(default=60.0, gt=0)
-    """Time for the body of a request, s."""
+    """Time limit for the body of a request, s."""
     send_timeout_s: float = Field(default=60.0, gt=0)
-    """Time without progress after which a response is given up, s."""
+    """Time without progress after which a response is aborted, s."""
     keep_alive_s: int = Field(default=15, gt=0)
-    """How long an idle connection stays open, s; longer than a proxy's own limit avoids errors there."""
+    """How long an idle connection stays open, s; set it higher than the limit of a proxy to avoid errors there."""
     drain_s: float = Field(default=0.0, ge=0)
-    """How long the server still answers after a signal to stop, s; `/readyz` fails, so that balancers turn away."""
+    """How long the server keeps answering after a stop signal, s; `/readyz` fails, so that load balancers stop sending
+    requests."""
     shutdown_s: int = Field(default=30, gt=0)
-    """Time for running requests after that, s."""
+    """Time limit for running requests after that, s."""
 
 
 class LogSettings(_Settings):
     """Logs."""
 
     log_format: Literal["text", "json"] = "text"
-    """Lines as text or JSON."""
+    """Format of log lines: text or json."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
-    """Least level of the application's lines."""
+    """Minimum level of application messages."""
     access_log: bool = False
     """Write a line for each request."""
     traces: bool = False
@@ -155,20 +159,21 @@ class PageSettings(_Settings):
     """The web page."""
 
     basemap_url: str | None = None
-    """Background map of the page: an XYZ URL with {z}, {x} and {y}, or a WMS URL with its layers; offline when None."""
+    """Background map of the page: an XYZ URL with {z}, {x} and {y}, or a WMS URL with its layers; default: the built-in
+    offline map."""
     basemap_attribution: str = ""
-    """Who made the background map, shown on it."""
+    """Attribution shown on the background map."""
 
 
 class JobSettings(_Settings):
-    """Which jobs the server takes."""
+    """Jobs."""
 
     allow_writes: bool = False
-    """Take jobs over HTTP (GET /processes): index, remove, compact and others."""
+    """Accept jobs over HTTP (GET /processes): index, remove, compact and others."""
     source_roots: tuple[str, ...] = ()
-    """Folders and URLs under which jobs may read scenes and labelled images; none when empty."""
+    """Folders and URLs from which jobs may read scenes and labelled images; none if empty."""
     run_jobs: bool = True
-    """Work on jobs in this server; false leaves them to `bandsight work`."""
+    """Run jobs in this server; false leaves them to `bandsight work`."""
 
 
 CONCERNS: tuple[type[BaseSettings], ...] = (
