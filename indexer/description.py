@@ -36,10 +36,10 @@ def scene_text(scene: RasterScene) -> str:
     lines = [
         f"{record.name}: {record.sensor}, bands by: {record.properties['bandsight:bands_from']}",
         f"  {record.width} × {record.height} pixels of {record.gsd_m:.3g} m, {record.crs}, bbox {box}",
-        f"  taken: {_time_text(record, decided)}",
+        f"  acquired: {_time_text(record, decided)}",
     ]
     lines += [
-        f"  {band.name:<12} {band.wavelength_um:g} µm  {low:g} to {high:g} become 0 to 255"
+        f"  {band.name:<12} {band.wavelength_um:g} µm  {low:g}..{high:g} becomes 0..255"
         for band, low, high in zip(record.bands, scene.raster.scaling.low, scene.raster.scaling.high, strict=True)
     ]
     if scene.raster.quality:
@@ -48,7 +48,7 @@ def scene_text(scene: RasterScene) -> str:
     if decided.nodata is not None:
         lines.append(f"  no data: {decided.nodata:g}, by {decided.nodata_from}")
     if decided.collar is not None:
-        lines.append("  no data: the empty border of the picture")
+        lines.append("  no data: the empty border of the image")
     lines += [f"  mask: {name}" for name in sorted({one.mask.kind for one in decided.files} - {"none"})]
     lines += [f"  note: {text}" for text in scene.notes]
     return "\n".join(lines)
@@ -69,7 +69,7 @@ def scenes_table(paths: Iterable[str | Path], sensors: Mapping[str, str] | None 
         paths: Files, folders and other inputs of `find_scenes`.
         sensors: Profiles for scenes that do not say theirs, by a part of their path.
     """
-    columns = ("scene", "sensor", "bands by", "bands, µm", "taken", "no data", "pixels", "CRS")
+    columns = ("scene", "sensor", "bands by", "bands, µm", "acquired", "no data", "pixels", "CRS")
     rows = [f"| {' | '.join(columns)} | footprint: west, south, east, north |", "|---" * 9 + "|"]
     for source in find_scenes(paths):
         sensor = next((name for part, name in (sensors or {}).items() if part in source.hrefs[0]), None)

@@ -60,7 +60,7 @@ class Estimate:
         cost = f"about {self.seconds:.0f} s in the model, {self.disk / 1e6:.1f} MB on disk"
         lines = [f"would index at most {tiles} tiles of {self.scenes} scenes: {cost}"]
         if self.skipped:
-            lines.append(f"{self.skipped} scenes are in the archive already")
+            lines.append(f"{self.skipped} scenes are already in the archive")
         if self.failed:
             lines += [f"{len(self.failed)} scenes would fail:", *(f"  {reason}" for reason in self.failed)]
         return "\n".join(lines)

@@ -57,16 +57,16 @@ class Summary:
         lines = []
         kept = _counted(self.skipped_scenes, "scene")
         if not self.scenes and not self.failed and not self.skipped_scenes:
-            lines.append("nothing to do: no scene was found in what was named")
+            lines.append("nothing to do: no scenes found in the given sources")
         elif not self.scenes and not self.failed:
-            lines.append(f"nothing to do: {kept} in the archive already, unchanged")
+            lines.append(f"nothing to do: {kept} already in the archive, unchanged")
         else:
             lines.append(
                 f"indexed {_counted(self.tiles, 'tile')} of {_counted(self.scenes, 'scene')} in {self.seconds:.1f} s "
                 f"({self.tiles_per_s:.0f} tiles/s, {self.encode_s:.1f} s in the model)"
             )
             if self.skipped_scenes:
-                lines.append(f"{kept} in the archive already")
+                lines.append(f"{kept} already in the archive")
         lines += [
             f"left out {_counted(count, 'tile')}: {reason}" for reason, count in sorted(self.skipped_tiles.items())
         ]

@@ -78,7 +78,7 @@ def test_indexing_again_does_nothing_but_names_what_failed(bandsight, scenes):
     code, out, _ = bandsight("index", str(scenes))
     assert code == 1
     assert "broken.tif" in out
-    assert "2 scenes in the archive already" in out
+    assert "2 scenes already in the archive" in out
 
 
 def test_a_sentence_ranks_tiles(bandsight, tmp_path):
@@ -298,7 +298,7 @@ def test_indexing_again_does_not_load_the_model_where_there_is_nothing_to_do(tmp
     )
     again = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
     assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout.startswith("nothing to do: 1 scene in the archive already, unchanged")
+    assert again.stdout.startswith("nothing to do: 1 scene already in the archive, unchanged")
     (tmp_path / "b.tif").write_bytes(scene.read_bytes())
     arguments[1] = str(tmp_path)
     code, out, err = run(capsys, monkeypatch, *arguments)

@@ -266,8 +266,8 @@ def _report_text(made: dict[str, Any]) -> str:
     lines += [f"left out: {count}, {reason}" for reason, count in report["left_out"].items()]
     lines += [f"note: {warning}" for warning in report["warnings"]]
     lines += [
-        f"check tile {one['tile']}: labelled {one['label']}, which other places make {100 * one['probability']:.0f}% "
-        f"likely ({one['class']})"
+        f"check tile {one['tile']}: labelled {one['label']}; judging by other places, this is "
+        f"{100 * one['probability']:.0f}% likely ({one['class']})"
         for one in report["mistakes"]
     ]
     return "\n".join(lines)

@@ -17,7 +17,7 @@ def profile_lines(profiles: Sequence[Profile]) -> Iterator[str]:
 def profile_text(profile: Profile) -> str:
     """Return all that a profile says, as lines of text."""
     lines = [f"{profile.name}: {profile.title}", f"collection: {profile.collection}", "bands:"]
-    lines += [_band(band, profile) for band in profile.bands] or ["  with their wavelengths, from the scene itself"]
+    lines += [_band(band, profile) for band in profile.bands] or ["  bands and wavelengths come from the scene itself"]
     for low, high in profile.skip_um:
         lines.append(f"  left out: {low:g} to {high:g} µm")
     if profile.nodata is not None:
@@ -27,7 +27,7 @@ def profile_text(profile: Profile) -> str:
     for dtype, rules in profile.scaling.items():
         lines += [f"scaling ({dtype}): {rule_text(rule)}" for rule in rules]
     if profile.toa_reflectance:
-        lines.append("reflectance begins above what the air of each scene adds to it")
+        lines.append("reflectance starts above the path radiance of each scene")
     lines += [f"quality band: {quality.name}" for quality in profile.quality]
     if profile.product:
         lines.append(f"recognised by: {profile.product.pattern}")

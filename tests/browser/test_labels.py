@@ -37,7 +37,13 @@ def test_examples_become_labels_and_labels_a_layer_on_the_map(open_page, url: st
     shot(page, "35-queue")
     # Yes, no, skip and undo, each by its key.
     seen = []
-    for key, text in (("a", "lake 3"), ("r", "negative 1"), ("s", "skipped 1"), ("u", "skipped 0"), ("r", "negative 2")):
+    for key, text in (
+        ("a", "lake 3"),
+        ("r", "negative 1"),
+        ("s", "skipped 1"),
+        ("u", "skipped 0"),
+        ("r", "negative 2"),
+    ):
         seen.append(page.locator(".queue img").first.get_attribute("src"))
         page.keyboard.press(key)
         counts.get_by_text(text).wait_for()

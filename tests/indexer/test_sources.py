@@ -413,7 +413,7 @@ def test_a_sidecar_of_other_types_is_refused_by_name(tmp_path, said, says):
 
 def test_where_no_scene_is_found_it_is_said_so(tmp_path, archive, encoder):
     (tmp_path / "empty").mkdir()
-    assert "no scene was found" in index([tmp_path / "empty"], archive=archive, model=encoder).text()
+    assert "no scenes found" in index([tmp_path / "empty"], archive=archive, model=encoder).text()
 
 
 def test_a_match_tells_of_all_scenes_whatever_is_wrong_with_one(tmp_path, monkeypatch):
