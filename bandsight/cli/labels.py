@@ -162,7 +162,7 @@ def reattach(archive: ArchiveOption, name: NameArgument) -> None:
 
     with loading.open_archive(archive) as opened:
         moved, lost = opened.labels.reattach(name)
-    typer.echo(f"{counted(moved, 'label')} moved, {lost} no longer have a tile")
+    typer.echo(f"{counted(moved, 'label')} moved, {counted(lost, 'label')} without a tile")
 
 
 @label_app.command("delete")

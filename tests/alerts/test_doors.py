@@ -39,9 +39,9 @@ def test_from_a_question_to_a_message_on_the_command_line(bandsight, path, hook,
     code, out, err = bandsight(
         "watch", "add", SENTENCE, "--min-score", "0.3", "--webhook", hook.url, "--title", "ponds"
     )
-    assert (code, "secret of its signatures, shown only now" in err) == (0, True)
+    assert (code, "webhook secret, shown only once" in err) == (0, True)
     name = out.partition(":")[0]
-    assert f"{name}: ponds, from 0.300" in bandsight("watch", "list")[1]
+    assert f"{name}: ponds, score at least 0.300" in bandsight("watch", "list")[1]
     assert bandsight("watch", "test", name)[1] == "delivered\n"
     assert bandsight("watch", "alerts")[1] == "no alerts yet\n"
     commit(path)

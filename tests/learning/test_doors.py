@@ -46,7 +46,7 @@ def test_from_a_sentence_to_a_classifier_on_the_command_line(bandsight, path: Pa
     assert bandsight("label", "add", "ponds", *map(str, others), "--class", "none", "--annotator", "ada")[0] == 0
     code, out, _ = bandsight("train", "ponds")
     assert code == 0
-    assert "ponds version 1: 60 labels of 60 places" in out
+    assert "ponds version 1: 60 labels in 60 places" in out
     assert "average precision" in out
     assert json.loads(bandsight("train", "ponds", "--json")[1])["version"] == 2
     code, out, _ = bandsight("label", "propose", "ponds", "--json")
@@ -63,7 +63,7 @@ def test_from_a_sentence_to_a_classifier_on_the_command_line(bandsight, path: Pa
     assert (code, out) == (0, "60 labels from 60 features\n")
     assert "pond: 12 labels" in bandsight("label", "show", "lakes")[1]
     assert bandsight("label", "remove", "lakes", str(ponds[0]))[1] == "1 label removed\n"
-    assert bandsight("label", "reattach", "lakes")[1] == "0 labels moved, 0 no longer have a tile\n"
+    assert bandsight("label", "reattach", "lakes")[1] == "0 labels moved, 0 labels without a tile\n"
     assert bandsight("label", "delete", "lakes")[0] == 0
     code, _, err = bandsight("label", "show", "lakes")
     assert (code, err) == (1, "bandsight: labels 'lakes': no such collection; there are: ponds\n")
