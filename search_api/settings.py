@@ -152,7 +152,7 @@ class LogSettings(_Settings):
     access_log: bool = False
     """Write a line for each request."""
     traces: bool = False
-    """Send traces of requests with OpenTelemetry; its own variables, e.g. OTEL_EXPORTER_OTLP_ENDPOINT, say where to."""
+    """Send OpenTelemetry traces of requests; OpenTelemetry's own variables, e.g. OTEL_EXPORTER_OTLP_ENDPOINT, set where."""
 
 
 class PageSettings(_Settings):

@@ -30,10 +30,15 @@ def status(archive: ArchiveOption, as_json: PlainJsonOption = False) -> None:
 def init(
     archive: ArchiveOption,
     catalog: Annotated[
-        str | None, typer.Option("--catalog", help="postgresql+psycopg://USER@HOST/DATABASE?schema=NAME")
+        str | None,
+        typer.Option("--catalog", help="URL of the catalog: postgresql+psycopg://USER@HOST/DATABASE?schema=NAME"),
     ] = None,
-    vectors: Annotated[str | None, typer.Option("--vectors", help="milvus://HOST:PORT/DATABASE/NAME")] = None,
-    files: Annotated[str | None, typer.Option("--files", help="s3://BUCKET/PREFIX?endpoint=https://HOST")] = None,
+    vectors: Annotated[
+        str | None, typer.Option("--vectors", help="URL of the search index: milvus://HOST:PORT/DATABASE/NAME")
+    ] = None,
+    files: Annotated[
+        str | None, typer.Option("--files", help="URL of the files: s3://BUCKET/PREFIX?endpoint=https://HOST")
+    ] = None,
     model: NewModelOption = "embedded",
     device: DeviceOption = "auto",
 ) -> None:
