@@ -152,7 +152,7 @@ class LogSettings(_Settings):
     access_log: bool = False
     """Write a line for each request."""
     traces: bool = False
-    """Send OpenTelemetry traces of requests; OpenTelemetry's own variables, e.g. OTEL_EXPORTER_OTLP_ENDPOINT, set where."""
+    """Send OpenTelemetry traces of requests to where its own variables say, e.g. OTEL_EXPORTER_OTLP_ENDPOINT."""
 
 
 class PageSettings(_Settings):
