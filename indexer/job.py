@@ -25,16 +25,18 @@ from indexer.events import (
     SceneFailed,
     SceneOpened,
     SceneSkipped,
+    TilesEncoded,
     TilesLeftOut,
 )
-from indexer.executor import Executor
+from indexer.executor import Executor, ExecutorError
 from indexer.job_record import JobRecord
+from indexer.patience import Patience
 from indexer.progress import CompositeProgress, Progress
-from indexer.reader import ReadTile, read_tiles
+from indexer.reader import ReadTile
 from indexer.recognition import Recognised, SceneSpec
 from indexer.scene import RasterScene
 from indexer.scene_feed import SceneFeed, new_askers
-from indexer.scene_task import SceneTask
+from indexer.scene_task import PendingTile, SceneTask
 from indexer.scheduling import ahead, interleaved
 from indexer.source import Source
 from indexer.summary import Summary
@@ -44,6 +46,8 @@ from indexer.writer import Writer
 
 # What is finished is written together, since a write waits for the disk; so much is done again after a kill.
 _COMMIT_TILES, _COMMIT_S = 2048, 15.0
+# How often scenes are looked for that other jobs are indexing.
+_OTHERS_S = 1.0
 
 
 class Job:
@@ -79,9 +83,10 @@ class Job:
         self._fail_fast, self._known_failures = fail_fast, known_failures
         self._open: list[SceneTask] = []
         self._pyramids, self._rendering = Pyramids(archive.path, archive.files), set[Future[bytes | None]]()
-        self._writer = Writer(archive, model.digest, self._committed)
+        self._patience = Patience(lambda text: self._progress.on(Note(text=text)))
+        self._writer = Writer(archive, model.digest, self._committed, self._patience)
         self._tally = Tally()
-        self._record = JobRecord(*record, self._writer.do)
+        self._record = JobRecord(*record, self._writer.do_patiently)
         self._progress: Progress = CompositeProgress([self._tally, self._record, progress])
         self._batches = Batches(model, batch_size, self._progress)
         self._askers = new_askers()
@@ -96,6 +101,7 @@ class Job:
             noted=lambda source, text: self._progress.on(Note(text=text, scene=source.name)),
             moved=self._relocate,
             failed=self._fail_unopened,
+            patience=self._patience,
         )
         self._committed_at = time.monotonic()
         self._stopped = False
@@ -109,7 +115,7 @@ class Job:
         except BaseException as error:
             summary.seconds = time.monotonic() - began
             # The error itself is what must be reported, even where the archive takes no more records.
-            with suppress(ArchiveError):
+            with suppress(ArchiveError, BusyError):
                 if isinstance(error, KeyboardInterrupt):
                     self._record.close("dismissed", "stopped; run the same command again to continue", summary)
                 else:
@@ -122,14 +128,17 @@ class Job:
 
     def _work(self, specs: Sequence[SceneSpec]) -> None:
         try:
-            for task, read, future in ahead(self._reads(specs), 2 * self._executor.lanes):
-                self._take(task, read, future)
-                if self._stopped:
-                    break
-                self._commit_if_due()
-            if not self._stopped:
-                self._batches.flush()
-                wait(set(self._rendering))
+            self._index(specs)
+            while self._feed.postponed and not self._stopped:
+                # Nothing is held while it waits, so that two jobs never wait for each other.
+                self._commit(late=True)
+                self._writer.drain()
+                time.sleep(_OTHERS_S)
+                others, self._feed.postponed[:] = list(self._feed.postponed), []
+                self._index(others)
+        except BaseException:
+            self._patience.end()
+            raise
         finally:
             # Also on Ctrl-C: what is finished is kept, what has not begun is not waited for.
             self._askers.shutdown(wait=False, cancel_futures=True)
@@ -138,6 +147,16 @@ class Job:
                 self._commit(late=True)
             finally:
                 self._writer.close()
+
+    def _index(self, specs: Sequence[SceneSpec]) -> None:
+        """Index scenes, but for those that other jobs are indexing; some are not written yet."""
+        for task, read, future in ahead(self._reads(specs), self._executor.ahead):
+            self._take(task, read, future)
+            if self._stopped:
+                return
+            self._commit_if_due()
+        self._batches.flush()
+        wait(set(self._rendering))
 
     def _close_record(self, summary: Summary) -> None:
         failed = len(summary.failed)
@@ -155,8 +174,11 @@ class Job:
                 return
             try:
                 scene, plan = opening.result()
-                task, reads, tiles = self._begun(scene, plan, turn)
+                task, reads, tiles = self._begun(scene, plan, turn, known.lease)
+            except ExecutorError:
+                raise
             except Exception as error:  # noqa: BLE001  (no bad scene stops a job)
+                self._feed.give_back(known.lease)
                 self._fail_unopened(spec.source, key, error)
                 continue
             self._progress.on(SceneOpened(name=spec.source.name, tiles=tiles))
@@ -172,7 +194,7 @@ class Job:
                 windows, kept = [plan.window(number) for number in read.numbers], {"kept_rows": read.lane_px}
                 # Reads of one lane go to one reader, which then has their blocks at hand.
                 lane = turn + read.lane
-                yield task, read, self._executor.submit(lane, read_tiles, scene, windows, **options, **kept)
+                yield task, read, self._executor.read_tiles(lane, scene, windows, **options, **kept)
             self._render(task, turn)
 
     def _render(self, task: SceneTask, turn: int) -> None:
@@ -191,9 +213,11 @@ class Job:
         self._rendering.add(rendered)
         rendered.add_done_callback(save)
 
-    def _begun(self, scene: RasterScene, plan: TilePlan, turn: int) -> tuple[SceneTask, Iterator[Read], int]:
+    def _begun(
+        self, scene: RasterScene, plan: TilePlan, turn: int, lease: str
+    ) -> tuple[SceneTask, Iterator[Read], int]:
         """Return a scene's task, what is still to be read of it, and how many tiles that is."""
-        task = SceneTask(scene=scene, plan=plan, waiting=plan.read_count, turn=turn)
+        task = SceneTask(scene=scene, plan=plan, waiting=plan.read_count, turn=turn, lease=lease)
         task.checkpoints = CheckpointFolder.find(self._archive.path, scene, plan, self._model.digest)
         if task.checkpoints is None:
             return task, plan.reads(), len(plan)
@@ -212,6 +236,8 @@ class Job:
         """Handle one finished read."""
         try:
             tiles = future.result()
+        except ExecutorError:
+            raise
         except Exception as error:  # noqa: BLE001  (as above)
             if not task.failed:
                 task.failed = True
@@ -220,12 +246,20 @@ class Job:
             return
         pending = task.take(read, tiles)
         for reason in ("too cloudy", "too little valid data"):
-            left_out = sum(
-                not tile.pixels.size and bool(tile.cloud_fraction) == (reason == "too cloudy") for tile in tiles
-            )
+            left_out = sum(not tile.kept and bool(tile.cloud_fraction) == (reason == "too cloudy") for tile in tiles)
             if left_out:
                 self._progress.on(TilesLeftOut(tiles=left_out, reason=reason))
-        self._batches.add(task.wavelengths, pending, task.cells)
+        if pending and pending[0].tile.vector is not None:
+            self._embedded(task, pending)
+        else:
+            self._batches.add(task.wavelengths, pending, task.cells)
+
+    def _embedded(self, task: SceneTask, pending: list[PendingTile]) -> None:
+        """Take tiles that came with their vectors."""
+        for one in pending:
+            assert one.tile.vector is not None
+            task.embedded(one, one.tile.vector, one.tile.cells)
+        self._progress.on(TilesEncoded(tiles=len(pending), seconds=sum(one.tile.encode_s for one in pending)))
 
     def _relocate(self, known: Recognised) -> None:
         """Keep where the files of a scene lie now."""
@@ -289,6 +323,7 @@ class Job:
     def _fail_task(self, task: SceneTask, error: Exception) -> None:
         """Report a scene that had been opened, and drop its checkpoints unless they came from far away."""
         record = task.scene.record
+        self._feed.give_back(task.lease)
         self._fail(record.name, record.href, record.key, error, opened=True)
         if task.in_parts and not any(is_remote(band.href) for band in record.bands):
             self._writer.drop(task)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bandsight.archive import ArchiveWriter
 from bandsight.catalog.jobs import Counts, State
-from bandsight.errors import ArchiveError
+from bandsight.errors import ArchiveError, BusyError
 from indexer.events import (
     Committed,
     Event,
@@ -108,7 +108,7 @@ class JobRecord:
     def _tell(self) -> None:
         while not self._over.wait(_BEAT_S):
             # While a large scene is being shown, the catalog is busy; the next beat will tell.
-            with suppress(ArchiveError):
+            with suppress(ArchiveError, BusyError):
                 assert self._id is not None
                 self._archive.jobs.update(self._id, self._counts())
 

@@ -1,6 +1,6 @@
 """The entry to indexing: from what the user names to a job that is done."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bandsight.archive import ArchiveWriter
@@ -35,7 +35,7 @@ def index(
     fail_fast: bool = False,
     known_failures: set[str] | None = None,
     progress: Progress | None = None,
-    executor: Executor | None = None,
+    executor: Executor | Callable[[Sequence[str]], Executor] | None = None,
 ) -> Summary:
     """Index scenes into an archive; scenes that are there already are left alone.
 
@@ -57,8 +57,8 @@ def index(
         fail_fast: Stop at the first scene that fails.
         known_failures: Keys of scenes that have failed before and are not tried again; new ones are added.
         progress: Follows the job.
-        executor: Opens scenes and reads tiles, closed at the end; None for one of `workers` lanes here, which `isolate`
-            and `time_limit_s` describe.
+        executor: Opens scenes and reads tiles, closed at the end; or what makes one, given the only folders and files
+            that it may read. None for one of `workers` lanes here, which `isolate` and `time_limit_s` describe.
 
     Returns:
         What was added, skipped and failed. A scene that fails does not stop the job, unless `fail_fast` is set.
@@ -104,7 +104,7 @@ def run(
     fail_fast: bool = False,
     known_failures: set[str] | None = None,
     progress: Progress | None = None,
-    executor: Executor | None = None,
+    executor: Executor | Callable[[Sequence[str]], Executor] | None = None,
     left_out: dict[str, list[str]] | None = None,
 ) -> Summary:
     """Index scenes, each in its own way; for the rest see `index`.
@@ -127,8 +127,10 @@ def run(
         executor: As `index`.
         left_out: Names of files that are no scenes, by reason, for the summary.
     """
-    if executor is None:
-        roots = roots_of(spec.source for spec in specs)
+    roots = roots_of(spec.source for spec in specs)
+    if callable(executor):
+        executor = executor(roots)
+    elif executor is None:
         reader = ProcessReader(roots, time_limit_s=time_limit_s) if isolate else InlineReader()
         executor = LocalExecutor(workers, RetryingReader(reader))
     job = Job(

@@ -35,6 +35,17 @@ class ReadTile:
     """Share of the window's pixels that hold data."""
     cloud_fraction: float | None = None
     """Share of those that are cloud or its shadow; None without a quality band."""
+    vector: NDArray[np.float32] | None = None
+    """Its unit vector, shape (dim,), where it was embedded in the place where it was read; it has no pixels then."""
+    cells: NDArray[np.uint8] | None = None
+    """Records of its cells, as `bandsight.vectors.cells`; None where they are not wanted, or not embedded yet."""
+    encode_s: float = 0.0
+    """Its share of the time that encoders there have worked, seconds."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the archive will hold it."""
+        return self.vector is not None or bool(self.pixels.size)
 
 
 def read_tiles(

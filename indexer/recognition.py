@@ -44,6 +44,8 @@ class Recognised:
     """The key where `spec.sensor` is not applied."""
     scene: Scene | None = None
     """The scene in the archive, of this or another version."""
+    lease: str = ""
+    """What jobs share out among themselves: the identity of its files."""
     unchanged: bool = False
     """It is there as it would be indexed now."""
 
@@ -94,7 +96,15 @@ def recognise(
     plain, key = own.key({**options, "sensor": None}), own.key({**options, "sensor": spec.sensor})
     keys = {key, plain} if spec.sensor and not spec.force and _matched_by_itself(scene) else {key}
     unchanged = scene is not None and (scene.key in keys or _is_legacy(scene, spec, options))
-    return Recognised(spec=spec, identity=identity, key=key, plain_key=plain, scene=scene, unchanged=unchanged)
+    return Recognised(
+        spec=spec,
+        identity=identity,
+        key=key,
+        plain_key=plain,
+        scene=scene,
+        lease=found.identity,
+        unchanged=unchanged,
+    )
 
 
 def _of_identity(archive: Archive, identity: str) -> list[Scene]:

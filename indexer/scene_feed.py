@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bandsight.archive import ArchiveWriter
+from bandsight.errors import BusyError
 from bandsight.raster.drivers import is_remote
 from bandsight.sensors.profile import Profile
 from indexer.checkpoints import CheckpointFolder
 from indexer.executor import Executor
 from indexer.identity import Fingerprint, fingerprint
+from indexer.patience import Patience
 from indexer.recognition import Recognised, SceneSpec, is_repeated, recognise
 from indexer.scene import RasterScene
 from indexer.scheduling import ahead
@@ -49,23 +51,41 @@ class SceneFeed:
     """Called for each scene whose files lie somewhere else now, or have other names."""
     failed: Callable[[Source, str, Exception], None]
     """Called for each scene that has no key: the scene, what stands in for its key, and the error."""
+    patience: Patience
+    """Waits while the archive's engines are away."""
+    postponed: list[SceneSpec] = field(default_factory=list)
+    """Scenes that other jobs are indexing into the same archive."""
+
+    def give_back(self, lease: str) -> None:
+        """Let other jobs have a scene that is in the archive now, or has failed."""
+        if self.archive.leases is not None:
+            self.archive.leases.give_back(lease)
 
     def opened(self, specs: Sequence[SceneSpec]) -> Iterator[tuple[Recognised, Opening]]:
         """Yield new and changed scenes, each opened some time before it is yielded."""
-        return ahead(self._openings(specs), _OPEN_AHEAD)
+        return ahead(self._openings(specs), max(_OPEN_AHEAD, self.executor.ahead // 8))
 
     def _openings(self, specs: Sequence[SceneSpec]) -> Iterator[tuple[Recognised, Opening]]:
         before: dict[str, Source] = {}
         for number, (spec, pending) in enumerate(ahead(self._fingerprints(specs), _ASK_AHEAD)):
-            source = spec.source
+            source, lease = spec.source, ""
             try:
                 found = pending.result()
                 first = before.setdefault(found.identity, source)
                 if first is not source and is_repeated(source, first):
                     self.skipped(source)
                     continue
-                known = recognise(self.archive, spec, found, self.model, before if first is not source else None)
+                if not self._take(found.identity):
+                    self.postponed.append(spec)
+                    continue
+                lease = found.identity
+                others = before if first is not source else None
+                known = self.patience.call(recognise, self.archive, spec, found, self.model, others)
+            except BusyError:
+                raise
             except Exception as error:  # noqa: BLE001  (no bad scene stops a job, whatever is wrong with it)
+                if lease:
+                    self.give_back(lease)
                 problem = f"{source.hrefs[0]}: {error}"
                 if problem in self.known_failures:
                     self.skipped(source)
@@ -79,6 +99,7 @@ class SceneFeed:
                 self.moved(known)
             if known.unchanged or known.key in self.known_failures:
                 self.skipped(source)
+                self.give_back(known.lease)
                 if known.unchanged and known.note:
                     self.noted(source, known.note)
                 continue
@@ -86,6 +107,10 @@ class SceneFeed:
             call = (open_tiled, source, known.key, own.sensor, self.profiles, own.tiling)
             more: dict[str, Any] = {"force": own.force, "identity": known.identity, "plain_key": known.plain_key}
             yield known, self.executor.submit(number, *call, **more)
+
+    def _take(self, lease: str) -> bool:
+        """Say whether no other job is indexing a scene."""
+        return self.archive.leases is None or self.patience.call(self.archive.leases.take, lease)
 
     def _fingerprints(self, specs: Sequence[SceneSpec]) -> Iterator[tuple[SceneSpec, Future[Fingerprint]]]:
         """Yield scenes as their fingerprints are taken; several servers are asked at once."""

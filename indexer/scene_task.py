@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,23 @@ from indexer.tile_plan import Read, TilePlan
 Wavelengths = tuple[float, ...]
 
 
+class Embeddable(Protocol):
+    """What tiles are embedded for."""
+
+    failed: bool
+    """Given up; its tiles need no vectors."""
+
+    def embedded(
+        self, pending: "PendingTile", vector: NDArray[np.float32], cells: NDArray[np.uint8] | None = None
+    ) -> None:
+        """Take the vector of one of its tiles, and the records of its cells."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class PendingTile:
     """A tile between its reader and its vector."""
 
-    task: "SceneTask"
+    task: "Embeddable"
     """Its scene."""
     read: int
     """Number of the read that it came with."""
@@ -48,6 +61,8 @@ class SceneTask:
     """Its place in the job: neighbours begin with different readers."""
     in_parts: bool = False
     """Some of it was handed out to be kept until all is there."""
+    lease: str = ""
+    """What other jobs on this archive leave to this one until the scene is in the archive."""
     checkpoints: CheckpointFolder | None = None
     """Where that lies; the writer's."""
     failed: bool = False
@@ -87,7 +102,7 @@ class SceneTask:
         pending = [
             PendingTile(task=self, read=read.number, number=number, tile=tile)
             for number, tile in zip(read.numbers, tiles, strict=True)
-            if tile.pixels.size
+            if tile.kept
         ]
         self._pending[read.number] = pending
         if pending:

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from bandsight.archive import ArchiveWriter
 from indexer.checkpoints import Checkpoint, CheckpointFolder
+from indexer.patience import Patience
 from indexer.scene_task import SceneTask
 
 # Writes handed over and not yet on disk: bounds memory.
@@ -17,14 +18,18 @@ _ROWS_AT_ONCE = 256
 class Writer:
     """Does all writes of a job, one after another, in the order in which they are asked for."""
 
-    def __init__(self, archive: ArchiveWriter, model: str, committed: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, archive: ArchiveWriter, model: str, committed: Callable[[int, int], None], patience: Patience
+    ) -> None:
         """Prepare.
 
         Args:
             archive: Open for writing.
             model: Digest of the job's model.
             committed: Called after each commit, in the writer's thread, with its numbers of scenes and tiles.
+            patience: Waits while the archive's engines are away.
         """
+        self._patience = patience
         self._archive, self._model, self._committed = archive, model, committed
         self._thread = ThreadPoolExecutor(1, "bandsight-write")
         self._pending: deque[Future[None]] = deque()
@@ -51,11 +56,19 @@ class Writer:
             self._pending.popleft().result()
         self._pending.append(self._thread.submit(function, *args))
 
+    def do_patiently(self, function: Callable[..., None], *args: object) -> None:
+        """As `do`, for what may be written again."""
+        self.do(self._patience.call, function, *args)
+
+    def drain(self) -> None:
+        """Wait until all is written that was asked for."""
+        while self._pending:
+            self._pending.popleft().result()
+
     def close(self) -> None:
         """Wait until all is written; an error of any write comes through here, if not before."""
         try:
-            while self._pending:
-                self._pending.popleft().result()
+            self.drain()
         finally:
             self._thread.shutdown(wait=True)
 
@@ -63,7 +76,9 @@ class Writer:
         batch = [(task.scene_record(), task.tile_records(part), part.vectors) for task, part in scenes]
         parts = {record.key: part.cell_codes for (record, _, _), (_, part) in zip(batch, scenes, strict=True)}
         cells = {key: codes for key, codes in parts.items() if codes is not None}
-        self._archive.add(batch, cells)
+        self._patience.call(self._archive.add, batch, cells)
+        for task, _ in scenes:
+            self._give_back(task)
         self._committed(len(scenes), sum(len(part) for _, part in scenes))
 
     def _save(self, task: SceneTask, part: Checkpoint) -> None:
@@ -77,8 +92,16 @@ class Writer:
 
     def _show(self, task: SceneTask) -> None:
         assert task.checkpoints is not None
-        pieces = (piece for part in task.checkpoints.read() for piece in part.pieces(_ROWS_AT_ONCE))
+        self._patience.call(self._add_in_parts, task, task.checkpoints)
+        task.checkpoints.drop()
+        self._give_back(task)
+        self._committed(1, task.kept)
+
+    def _add_in_parts(self, task: SceneTask, checkpoints: CheckpointFolder) -> None:
+        pieces = (piece for part in checkpoints.read() for piece in part.pieces(_ROWS_AT_ONCE))
         parts = ((task.tile_records(piece), piece.vectors, piece.cell_codes) for piece in pieces)
         self._archive.add_in_parts(task.scene_record(), parts)
-        task.checkpoints.drop()
-        self._committed(1, task.kept)
+
+    def _give_back(self, task: SceneTask) -> None:
+        if self._archive.leases is not None:
+            self._archive.leases.give_back(task.lease)

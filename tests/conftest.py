@@ -7,8 +7,11 @@ from itertools import count
 import pytest
 
 from tests.cluster import object_storage, servers
+from tests.cluster.ray_nodes import LOOPBACK, RayNodes, ray_nodes
 
 _numbers = count()
+# Before anything imports Ray.
+os.environ.update(LOOPBACK)
 WANTED = "BANDSIGHT_TEST_CLUSTER"
 
 
@@ -47,6 +50,20 @@ def files_url(server: servers.Server, bucket: str = "bandsight", prefix: str | N
     """Return the URL of files under a prefix that was not used yet."""
     name = f"test-{next(_numbers)}" if prefix is None else prefix
     return object_storage.files_url(server, bucket, name, **options)
+
+
+@pytest.fixture(scope="session")
+def ray_server() -> Iterator[RayNodes]:
+    """A Ray cluster of two nodes with a core each."""
+    with ray_nodes() as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def ray_cluster(ray_server: RayNodes) -> RayNodes:
+    """The same, with nodes in the place of those that a test has killed."""
+    ray_server.grow(2)
+    return ray_server
 
 
 def milvus_url(server: servers.Server) -> str:

@@ -39,15 +39,15 @@ def upgrade(where: Where, engines: Engines = ENGINES) -> str:
     """
     location = locate(where)
     database = engines.catalog_of(location)
-    lock = WriterLock(location.folder) if database.exists() else None
+    lock = WriterLock(location.folder, database) if database.exists() else None
     try:
         version = database.upgrade()
         import_search_files(location.folder, database)
         return version
     finally:
-        database.close()
         if lock is not None:
             lock.release()
+        database.close()
 
 
 def repair(where: Where, engines: Engines = ENGINES) -> list[str]:
@@ -62,7 +62,7 @@ def repair(where: Where, engines: Engines = ENGINES) -> list[str]:
     """
     location = locate(where)
     database = engines.catalog_of(location)
-    lock = WriterLock(location.folder) if database.exists() else None
+    lock = WriterLock(location.folder, database) if database.exists() else None
     try:
         model = database.open()
         files = engines.files_of(location)
@@ -81,9 +81,9 @@ def repair(where: Where, engines: Engines = ENGINES) -> list[str]:
             done.run()
         done.report += store.repair_derived()
     finally:
-        database.close()
         if lock is not None:
             lock.release()
+        database.close()
     # Opening builds derived data again and deletes files that nothing names any more.
     ArchiveWriter.open(location, engines).close()
     return done.report

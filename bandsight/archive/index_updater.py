@@ -3,20 +3,28 @@
 import logging
 import threading
 
-from bandsight.errors import ArchiveError
+from bandsight.catalog.port import Leases
+from bandsight.errors import ArchiveError, BusyError
 from bandsight.vectors.port import VectorStore
 
 # Due when so many tiles, and this share of all, are newer than the index: scanning them costs each query about as much
 # as the index itself does.
 _MANY, _SHARE = 20_000, 0.02
+_INDEX = "index"
 _log = logging.getLogger(__name__)
 
 
 class IndexUpdater:
     """At most one thread that adds new tiles to a store's index while commits and searches continue."""
 
-    def __init__(self, store: VectorStore) -> None:
-        self._store = store
+    def __init__(self, store: VectorStore, leases: Leases | None = None) -> None:
+        """Prepare.
+
+        Args:
+            store: What has the index.
+            leases: Where other processes write too: only one of them extends the index at a time.
+        """
+        self._store, self._leases = store, leases
         self._thread: threading.Thread | None = None
         self._saved = False
         self._looked_at = 0
@@ -49,6 +57,10 @@ class IndexUpdater:
 
     def _extend(self) -> None:
         try:
-            self._saved |= self._store.extend()
-        except ArchiveError as error:
+            if self._leases is None or self._leases.take(_INDEX):
+                self._saved |= self._store.extend()
+        except (ArchiveError, BusyError) as error:
             _log.warning("the search index was not extended, new tiles are scanned instead: %s", error)
+        finally:
+            if self._leases is not None:
+                self._leases.close()

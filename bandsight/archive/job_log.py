@@ -94,7 +94,10 @@ class JobLog:
     def _is_dead(self, job: Job) -> bool:
         if datetime.now(UTC) - job.updated > _SILENT:
             return True
-        return job.host == socket.gethostname() and (writing_process(self._folder) != job.pid or not _exists(job.pid))
+        if job.host != socket.gethostname():
+            return False
+        # Where jobs share the archive, none of them is its one writer.
+        return not _exists(job.pid) or (not self._database.shared and writing_process(self._folder) != job.pid)
 
 
 def _exists(pid: int) -> bool:

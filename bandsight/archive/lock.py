@@ -5,6 +5,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from bandsight.catalog.port import CatalogDatabase
 from bandsight.errors import ArchiveError, ArchiveLockedError, SettingsError
 
 _LOCK_FILE, _WRITER_FILE = "lock", "writer.pid"
@@ -22,15 +23,33 @@ def writing_process(folder: Path) -> int | None:
 
 
 class WriterLock:
-    """Held by the one process that may write to an archive; the system releases it when the process ends."""
+    """Held by the one process that may write to an archive; the system releases it when the process ends.
 
-    def __init__(self, folder: Path) -> None:
+    Where the catalog is on a server, which knows writers on other machines too, jobs may share the archive.
+    """
+
+    def __init__(self, folder: Path, database: CatalogDatabase | None = None, *, alone: bool = True) -> None:
         """Take the lock, after as many seconds as the environment allows to wait for it.
+
+        Args:
+            folder: The archive's folder.
+            database: The archive's catalog; None where it does not exist yet.
+            alone: Keep out all others; else only those that must be alone, where the catalog can tell them apart.
 
         Raises:
             ArchiveLockedError: Another process holds it.
             ArchiveError: The folder cannot be written.
         """
+        self._hold = None if database is None else database.hold(alone=alone, wait_s=_wait_s())
+        self._lock: FileLock | None = None
+        if alone or self._hold is None:
+            try:
+                self._lock_folder(folder)
+            except BaseException:
+                self.release()
+                raise
+
+    def _lock_folder(self, folder: Path) -> None:
         self._writer = folder / _WRITER_FILE
         self._lock = FileLock(folder / _LOCK_FILE)
         try:
@@ -46,8 +65,11 @@ class WriterLock:
 
     def release(self) -> None:
         """Let others write."""
-        self._writer.unlink(missing_ok=True)
-        self._lock.release()
+        if self._lock is not None and self._lock.is_locked:
+            self._writer.unlink(missing_ok=True)
+            self._lock.release()
+        if self._hold is not None:
+            self._hold.release()
 
     def _holder(self) -> str:
         try:

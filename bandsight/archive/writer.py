@@ -2,7 +2,8 @@
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +17,24 @@ from bandsight.archive.relocation import relocated
 from bandsight.archive.writing import Batch, CellsOf, ScenePart, add_in_parts, add_scenes
 from bandsight.catalog.records import ModelIdentity, SceneRecord
 from bandsight.durable import make_folder
-from bandsight.errors import ArchiveError, ModelMismatchError, NotFoundError
+from bandsight.errors import ArchiveError, BusyError, ModelMismatchError, NotFoundError
+
+if TYPE_CHECKING:
+    from bandsight.catalog.port import Leases
 
 
 class ArchiveWriter(Archive):
     """An archive opened for writing by its only writer, which can also read what it wrote."""
 
-    def __init__(self, where: Where, engines: Engines = ENGINES) -> None:
-        """Open an archive for writing; see `open`."""
+    def __init__(self, where: Where, engines: Engines = ENGINES, *, alone: bool = True) -> None:
+        """Open an archive for writing; see `open` and `open_or_create`."""
         location = locate(where)
         self._lock: WriterLock | None = None
         self._updater: IndexUpdater | None = None
+        self.leases: Leases | None = None
+        """Of scenes, where other processes may be writing too."""
         if archive_exists(location, engines):
-            self._lock = WriterLock(location.folder)
+            self._lock = WriterLock(location.folder, engines.catalog_of(location), alone=alone)
         super().__init__(location, engines)
         if self.files is not None:
             try:
@@ -36,6 +42,8 @@ class ArchiveWriter(Archive):
             except BaseException:
                 self.close()
                 raise
+        if not alone:
+            self.leases = self.database.leases()
 
     @classmethod
     def create(
@@ -46,6 +54,7 @@ class ArchiveWriter(Archive):
         *,
         first_tile: int = 1,
         first_scene: int = 1,
+        alone: bool = True,
     ) -> "ArchiveWriter":
         """Create an empty archive for a model's vectors and open it for writing.
 
@@ -55,6 +64,7 @@ class ArchiveWriter(Archive):
             engines: Storage engines for its catalog and vectors.
             first_tile: Id of the first tile.
             first_scene: Id of the first scene.
+            alone: As `open_or_create`.
 
         Raises:
             ArchiveError: The archive already exists, or it cannot be written.
@@ -74,18 +84,27 @@ class ArchiveWriter(Archive):
         finally:
             database.close()
             lock.release()
-        return cls(location, engines)
+        return cls(location, engines, alone=alone)
 
     @classmethod
-    def open_or_create(cls, where: Where, model: ModelIdentity, engines: Engines = ENGINES) -> "ArchiveWriter":
+    def open_or_create(
+        cls, where: Where, model: ModelIdentity, engines: Engines = ENGINES, *, alone: bool = True
+    ) -> "ArchiveWriter":
         """Open an archive for writing; create it first if it does not exist.
+
+        Args:
+            where: A folder, which need not exist, or a URL.
+            model: The model.
+            engines: Storage engines for its catalog and vectors.
+            alone: Keep out all other writers. Without that, others that do not insist on it may write at the same
+                time, where the catalog is on a server; they only add scenes.
 
         Raises:
             ModelMismatchError: It holds vectors of a different model.
         """
         if not archive_exists(where, engines):
-            return cls.create(where, model, engines)
-        opened = cls(where, engines)
+            return cls.create(where, model, engines, alone=alone)
+        opened = cls(where, engines, alone=alone)
         try:
             opened.check_model(model)
         except ModelMismatchError:
@@ -96,14 +115,18 @@ class ArchiveWriter(Archive):
     def reopen(self) -> None:
         """Serve the newest commit and delete files that no commit references; see `Archive.reopen`."""
         super().reopen()
-        self._updater = IndexUpdater(self.store)
-        self._remove_unreferenced()
+        self._updater = IndexUpdater(self.store, self.database.leases() if self.database.shared else None)
+        # Where others are writing for long, the next one that opens it will do it.
+        with suppress(BusyError):
+            self._remove_unreferenced()
 
     def close(self) -> None:
         """Release files and the writer's lock, after any index extension in progress has been saved."""
         try:
             self.finish_index()
         finally:
+            if self.leases is not None:
+                self.leases.close()
             super().close()
             if self._lock is not None:
                 self._lock.release()

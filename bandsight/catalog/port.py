@@ -200,6 +200,33 @@ class CatalogCopy:
     """Makes the copy the catalog of its folder, once the vectors are there."""
 
 
+class Hold(Protocol):
+    """The right to write, until it is released or its process ends."""
+
+    def release(self) -> None:
+        """Let others write."""
+
+
+class Leases(Protocol):
+    """Names that only one process works on at a time; a lease ends with its process. Safe to share between threads.
+
+    Leases save work and decide nothing: the commit does.
+    """
+
+    def take(self, name: str) -> bool:
+        """Lease a name, as often as one likes; return whether no other process has it.
+
+        Raises:
+            EngineUnavailableError: The database does not answer.
+        """
+
+    def give_back(self, name: str) -> None:
+        """End a lease."""
+
+    def close(self) -> None:
+        """End all leases."""
+
+
 class CatalogDatabase(Protocol):
     """The database of one catalog. Any number of transactions may read at once; one writes."""
 
@@ -244,6 +271,24 @@ class CatalogDatabase(Protocol):
 
     def writing(self) -> AbstractContextManager[CatalogWriter]:
         """Open a transaction that writes; leaving the block without an error commits it."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes may have it open for writing; then `hold` and `leases` give something."""
+
+    def hold(self, *, alone: bool, wait_s: float) -> Hold | None:
+        """Take the right to write; None where a lock on the archive's folder gives it.
+
+        Args:
+            alone: Keep out all other writers; else only those that must be alone.
+            wait_s: How long to wait for others, seconds.
+
+        Raises:
+            ArchiveLockedError: Another process has it.
+        """
+
+    def leases(self) -> Leases | None:
+        """Return leases for the writers that share this catalog; None where there is one writer at a time."""
 
     def copy_to(self, folder: Path) -> CatalogCopy:
         """Copy one committed state into a folder, beside searches and commits.

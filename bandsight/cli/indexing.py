@@ -9,6 +9,14 @@ import typer
 
 from bandsight.cli import loading as opening
 from bandsight.cli.base import app
+from bandsight.cli.executors import (
+    ExecutorName,
+    ExecutorOption,
+    RayAddressOption,
+    RayCpusOption,
+    RayWorkersOption,
+    ray_executor,
+)
 from bandsight.cli.loading import say
 from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption, ProfilesOption
 from bandsight.errors import QueryError
@@ -35,7 +43,9 @@ def index(
     model: ModelOption = None,
     device: DeviceOption = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Number of reader processes.")] = 2,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Number of reader processes; on Ray, of each worker.")
+    ] = 2,
     min_valid: Annotated[
         float | None, typer.Option("--min-valid", min=0, max=1, help="Minimum valid share of a tile; default: 0.5.")
     ] = None,
@@ -94,6 +104,10 @@ def index(
     max_items: Annotated[
         int | None, typer.Option("--max-items", min=1, help="For stac:URL: maximum number of items.")
     ] = None,
+    executor: ExecutorOption = ExecutorName.LOCAL,
+    ray_address: RayAddressOption = "auto",
+    ray_workers: RayWorkersOption = None,
+    ray_cpus: RayCpusOption = 2.0,
 ) -> None:
     """Index scenes into an archive. Run it again to add only what is new or has changed."""
     from bandsight.archive import ArchiveWriter, archive_exists
@@ -122,7 +136,8 @@ def index(
     exists = archive_exists(archive)
     source = model or (opening.stored_model(archive) if exists else "embedded")
     encoder = DeferredEncoder(source, lambda: _loaded(source, device))
-    if not exists:
+    on_ray = executor is ExecutorName.RAY
+    if not exists and not on_ray:
         # All scenes are new, and an archive of a model that cannot be loaded is of no use.
         encoder.load()
     given = {"tile_px": tile_px, "scales": levels, "overlap": overlap, "min_valid": min_valid, "max_cloud": max_cloud}
@@ -147,10 +162,14 @@ def index(
         return
     how: Any = {"tiling": tiling, "workers": workers, **what}
     with console_progress(quiet=quiet, log=log) as progress:
+        if on_ray:
+            setup: Any = {"readers": workers, "batch_size": batch_size, "time_limit_s": time_limit}
+            setup |= {"source": source, "device": device, "digest": encoder.digest, "progress": progress}
+            how["executor"] = ray_executor(ray_address, ray_workers, ray_cpus, **setup)
 
         def once(failed: set[str]) -> "Summary":
             # Between two rounds, others may write: compact, optimize, remove.
-            with ArchiveWriter.open_or_create(archive, opening.identity(encoder)) as opened:
+            with ArchiveWriter.open_or_create(archive, opening.identity(encoder), alone=False) as opened:
                 return run(paths, archive=opened, fail_fast=fail_fast, known_failures=failed, progress=progress, **how)
 
         summary = again_and_again(once, typer.echo, watch) if watch is not None else once(set())

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, delete, text, update
 from bandsight.catalog.port import CatalogCopy, CatalogDatabase
 from bandsight.catalog.postgres.catalog import PostgresCatalog
 from bandsight.catalog.postgres.engine import Place, clear_errors, open_engine
+from bandsight.catalog.postgres.leases import SceneLeases, WriterHold
 from bandsight.catalog.records import ModelIdentity
 from bandsight.catalog.sql.catalog import SqlCatalog
 from bandsight.catalog.sql.changes import forget_changes
@@ -132,6 +133,19 @@ class PostgresDatabase:
         ):
             connection.execute(_LOCK)
             yield PostgresCatalog(connection)
+
+    @property
+    def shared(self) -> bool:
+        """True; see `CatalogDatabase`."""
+        return True
+
+    def hold(self, *, alone: bool, wait_s: float) -> WriterHold:
+        """Take an advisory lock of the archive; see `CatalogDatabase`."""
+        return WriterHold(self._engine, self.place, alone=alone, wait_s=wait_s)
+
+    def leases(self) -> SceneLeases:
+        """Return advisory locks; see `CatalogDatabase`."""
+        return SceneLeases(self._engine, self.place)
 
     def copy_to(self, folder: Path) -> CatalogCopy:
         """Copy one committed state into a SQLite file; see `CatalogDatabase`."""

@@ -126,6 +126,17 @@ class SqliteDatabase:
         ):
             yield SqliteCatalog(connection)
 
+    @property
+    def shared(self) -> bool:
+        """False: one process has the archive open for writing."""
+        return False
+
+    def hold(self, *, alone: bool, wait_s: float) -> None:
+        """Do nothing: the lock on the archive's folder is enough."""
+
+    def leases(self) -> None:
+        """Return None: there is one writer."""
+
     def copy_to(self, folder: Path) -> CatalogCopy:
         """Copy the catalog as one transaction sees it; see `CatalogDatabase`."""
         copied = folder / _UNFINISHED

@@ -1,0 +1,1 @@
+from tests.indexer.conftest import archive, encoder  # noqa: F401  (fixtures)
