@@ -14,7 +14,7 @@ from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError
 from bandsight.search.ranking import nearest
-from indexer import job, tile_plan
+from indexer import executor, job, tile_plan
 from indexer.checkpoints import CheckpointFolder
 from indexer.events import CheckpointSaved
 from indexer.pipeline import index
@@ -190,7 +190,7 @@ def test_parts_left_of_a_scene_that_is_in_the_archive_go(tmp_path, archive, enco
 
 def test_a_scene_that_fails_in_its_midst_leaves_nothing(tmp_path, archive, encoder, small_steps, monkeypatch):
     scene = write(tmp_path / "a.tif", picture(3, 512, 512))
-    real, calls = job.read_tiles, []
+    real, calls = executor.read_tiles, []
 
     def failing(*args, **options):
         calls.append(args)
@@ -198,7 +198,7 @@ def test_a_scene_that_fails_in_its_midst_leaves_nothing(tmp_path, archive, encod
             raise ValueError("a hole in the file")
         return real(*args, **options)
 
-    monkeypatch.setattr(job, "read_tiles", failing)
+    monkeypatch.setattr(executor, "read_tiles", failing)
     summary = index([scene], archive=archive, model=encoder, batch_size=4, workers=1)
     assert "a hole in the file" in summary.failed[0][1]
     assert archive.stats()["tiles"] == 0

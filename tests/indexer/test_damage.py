@@ -8,7 +8,7 @@ import pytest
 
 from bandsight.archive.admin import verify
 from bandsight.search.ranking import nearest
-from indexer import job
+from indexer import executor
 from indexer.events import JobStarted, SceneFailed, SceneOpened
 from indexer.pipeline import index
 from indexer.reader_pool import ProcessReader
@@ -29,7 +29,7 @@ from tests.rasters import picture, write
     ],
 )
 def test_a_reader_that_misbehaves_costs_one_scene(tmp_path, archive, encoder, monkeypatch, name, reason):
-    monkeypatch.setattr(job, "read_tiles", misbehaving.read_tiles)
+    monkeypatch.setattr(executor, "read_tiles", misbehaving.read_tiles)
     for number, file in enumerate(("a.tif", name, "z.tif")):
         write(tmp_path / file, picture(3, 64, 64, seed=number))
     summary = index([tmp_path], archive=archive, model=encoder, isolate=True, workers=1, time_limit_s=4)
@@ -46,7 +46,7 @@ def test_a_reader_that_misbehaves_costs_one_scene(tmp_path, archive, encoder, mo
 def test_a_reader_cannot_read_outside_of_the_folders_of_the_scenes(tmp_path, archive, encoder, monkeypatch):
     secret = tmp_path / "secret"
     secret.write_text("do not tell")
-    monkeypatch.setattr(job, "read_tiles", misbehaving.read_tiles)
+    monkeypatch.setattr(executor, "read_tiles", misbehaving.read_tiles)
     write(tmp_path / "in" / f"curious={str(secret).replace('/', '|')}.tif", picture(3, 64, 64))
     summary = index([tmp_path / "in"], archive=archive, model=encoder, isolate=True, workers=1)
     assert "PermissionError" in summary.failed[0][1]

@@ -7,7 +7,7 @@ import pytest
 
 from bandsight.archive.admin import verify
 from bandsight.errors import ArchiveError, ArchiveLockedError, SceneError
-from indexer import gpu, job, writer
+from indexer import executor, gpu, job, writer
 from indexer.console import console_progress
 from indexer.estimate import estimate
 from indexer.pipeline import index
@@ -68,7 +68,7 @@ def test_the_first_failure_stops_the_job_on_demand_and_keeps_what_is_done(tmp_pa
 
 
 def test_a_disk_that_is_full_ends_the_job_with_its_reason(tmp_path, archive, encoder, monkeypatch):
-    def full(batch):
+    def full(*_):
         raise ArchiveError("no space left on device")
 
     monkeypatch.setattr(archive, "add", full)
@@ -174,7 +174,7 @@ def test_a_gpu_that_does_nothing_is_said_loudly(monkeypatch):
 def test_reading_and_writing_go_on_while_the_model_works(tmp_path, archive, monkeypatch):
     """The first pass of the model waits for a read to end, the first commit for the model to be asked again."""
     scenes(tmp_path, 12)
-    real_add, real_read = archive.add, job.read_tiles
+    real_add, real_read = archive.add, executor.read_tiles
     counts, changed, together = Counter(), threading.Condition(), []
 
     def happened(what):
@@ -199,9 +199,9 @@ def test_reading_and_writing_go_on_while_the_model_works(tmp_path, archive, monk
                     changed.wait_for(lambda: counts["add"] > 0, timeout=60)
             return super().embed_pixels(pixels, wavelengths)
 
-    def waiting_add(batch):
+    def waiting_add(*batch):
         first_waits("add", "model")
-        return real_add(batch)
+        return real_add(*batch)
 
     def waiting_read(*args, **options):
         if happened("read begun") > 2:
@@ -216,7 +216,7 @@ def test_reading_and_writing_go_on_while_the_model_works(tmp_path, archive, monk
     # Back-pressure is not what is looked at; what a job notes of itself is written in the same thread.
     monkeypatch.setattr(writer, "_PENDING", 100)
     monkeypatch.setattr(archive, "add", waiting_add)
-    monkeypatch.setattr(job, "read_tiles", waiting_read)
+    monkeypatch.setattr(executor, "read_tiles", waiting_read)
     summary = index([tmp_path], archive=archive, model=Waiting(), batch_size=4, workers=2)
     assert summary.tiles == 48
     assert together == [True, True]

@@ -110,7 +110,7 @@ def test_a_worker_with_another_model_or_version_is_refused(changed, words):
 class Broken(FakeEmbedder):
     """Its device has failed."""
 
-    def begin_pixels(self, pixels, wavelengths):
+    def begin_pixels(self, pixels, wavelengths, cells=0):
         raise RuntimeError("CUDA error: unspecified launch failure")
 
 
