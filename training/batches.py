@@ -169,7 +169,7 @@ class Batches:
     def _multispectral(self, batch: Batch, size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> None:
         """Add views of several bands. The averaged model's vectors of all bands are their targets."""
         draw = rng.random()
-        if draw < 0.4:
+        if draw < 0.4 and self.sources.hls:
             seen = [self.sources.hls[int(i)] for i in rng.choice(len(self.sources.hls), _GROUP, replace=False)]
             whole = torch.cat([random_view(image.pixels, size, rng, (0.3, 1.0)) for image in seen])
             waves = seen[0].wavelengths
@@ -230,7 +230,7 @@ class Batches:
             empty: list[list[int]] = [[] for _ in chosen]
             positions = batch.add(views, (SAR_UM,) * views.shape[1], empty, [-1] * len(chosen))
             batch.twins.append((positions, (whole[:, 1:], RGB_UM)))
-        elif draw < 0.87:
+        elif draw < 0.87 and self.sources.ships:
             dual = [image for image in self.sources.ships if len(image.wavelengths) == 2]
             seen = [dual[int(i)] for i in rng.choice(len(dual), _GROUP, replace=False)]
             views = torch.cat([random_view(image.pixels, size, rng, (0.6, 1.0)) for image in seen])

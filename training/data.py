@@ -54,7 +54,7 @@ class Example(LabelledImage):
 
 
 def read_examples(data: Path, name: str, part: str) -> list[Example]:
-    """Return the `train` or `validation` part of a set of `SETS` or `OTHER_SETS`.
+    """Return the `train` or `validation` part of a set of `SETS` or `OTHER_SETS`, or the `whole` set.
 
     The split keeps neighbours together where they are known: a Sentinel-1 product, a tenth of a degree of longitude, a
     drone flight. Elsewhere it is by image.
@@ -75,7 +75,7 @@ def read_examples(data: Path, name: str, part: str) -> list[Example]:
                 images[key] = (suffix, stream.read())
     for key, (suffix, content) in images.items():
         about = said[key]
-        if _part(name, key, about) != part:
+        if part not in {"whole", _part(name, key, about)}:
             continue
         pixels = _tiff(content) if suffix == ".tif" else _picture(content)
         waves = tuple(about.get("wavelengths_um", RGB_UM))

@@ -23,7 +23,7 @@ _PLANTS = ("green plants", "dark woods")
 _WATERS = ("clear water", "turbid water")
 # What a kind of place is made of; where it is made of several, noise lays them out.
 PLACES = {
-    "bare": (_SOILS, 0.3),
+    "bare": ((*_SOILS, "dry plants"), 0.3),
     "forest": (_PLANTS, 0.25),
     "farmland": (("green plants", "dry plants", "dark soil", "bright soil"), 0.2),
     # Towns lie among trees more than woods have houses in them.
@@ -34,6 +34,11 @@ PLACES = {
     # Houses on other ground, whose kinds of ground are drawn with it.
     "village": ((), 0.0),
 }
+# Bare ground is drawn twice as often as any other place: it has most looks, from sand to rock and dry steppe.
+_OFTEN = np.array([2.0 if place == "bare" else 1.0 for place in PLACES])
+_OFTEN /= _OFTEN.sum()
+# Share of bare ground that water has cut into ridges and gullies.
+_CUT = 0.5
 # Share of the ground that is built on in a village, and from which on other land with houses counts as one.
 _VILLAGE, _HAMLET = (0.1, 0.4), 0.08
 # Least and greatest side of fields and of what is built, pixels, and of how many kinds they are at least. Fields are of
@@ -81,7 +86,7 @@ def ground(n: int, size: int, rng: np.random.Generator, weather: float = 1.0) ->
     views = np.empty((n, len(waves), size, size), np.float32)
     labels: list[str | None] = []
     for row in range(n):
-        place = str(rng.choice([*PLACES]))
+        place = str(rng.choice([*PLACES], p=_OFTEN))
         shares, label = covers(place, size, rng)
         own = spectra * rng.uniform(0.8, 1.25, (len(spectra), 1)) * rng.uniform(0.92, 1.08, spectra.shape)
         own[_WET] *= rng.uniform(0.7, 1.5) * (np.array(waves) / _GREEN_UM) ** -rng.uniform(0, 2.5)
@@ -193,6 +198,9 @@ def _light(shares: Shares, place: str, size: int, rng: np.random.Generator) -> N
     water = shares[_WET].sum(axis=0)
     woods = shares[_NAMES.index("dark woods")] + shares[_NAMES.index("green plants")] * (place == "forest")
     height = fractal(1, size, rng, (1.6, 2.4))[0] * size
+    if place == "bare" and rng.random() < _CUT:
+        # Noise folded at its middle: crests with gullies between them.
+        height = -np.abs(height - np.median(height)) - 0.5 * np.abs(fractal(1, size, rng, (1.4, 2.0))[0] - 0.5) * size
     slope_y, slope_x = np.gradient(height)
     sun = rng.uniform(0, 2 * np.pi)
     shade = np.cos(sun) * slope_x + np.sin(sun) * slope_y

@@ -7,16 +7,18 @@ import math
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-from training.batches import OWN, Batches, Sources
-from training.data import OTHER_SETS, SETS, paired, read_examples
+from training.batches import OWN, Batch, Batches, Sources
+from training.data import OTHER_SETS, SETS, Example, paired, read_examples
 from training.export import export, load_exported
 from training.losses import agreement, contrast
 from training.measure import validation_figures
@@ -52,65 +54,124 @@ def main() -> None:
     args = _arguments()
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    validation = {name: read_examples(args.data, name, "validation") for name in [*SETS, *OTHER_SETS]}
-    captioned = {name: read_examples(args.data, name, "train") for name in SETS}
-    hls, ships, thermal = (read_examples(args.data, name, "train") for name in ("hls", "ships", "thermal"))
-    folder = args.data / "scenes"
+    sources, validation = read_sources(args.data, args.without)
+    captioned = [image for each in sources.captioned.values() for image in each]
+    sentences = Sentences([*captioned, *sources.hls, *sources.ships, *sources.thermal], args.out / "sentences.pt")
+    run = Run(Batches(sources, sentences), args)
+    print(
+        f"{len(captioned)} captioned images, {len(sentences.texts)} sentences, {len(sentences.kinds)} kinds", flush=True
+    )
+    sums: Counter[str] = Counter()
+    started, first = time.monotonic(), run.done
+    for step in range(first, args.steps):
+        size, terms = run.step(step)
+        sums.update(terms)
+        seconds = time.monotonic() - started
+        if (step + 1) % 20 == 0:
+            loss, rate = sum(terms.values()), (step + 1 - first) / seconds
+            print(f"step {step + 1}/{args.steps} {size} px loss {loss:.3f} {rate:.2f} steps/s", flush=True)
+        last = step + 1 == args.steps
+        if (step + 1) % args.every == 0 or last:
+            write(args.out / "model", run.average)
+            row = {"step": step + 1, "size": size, "seconds": round(seconds)}
+            row |= {name: round(value / args.every, 4) for name, value in sums.items()}
+            row |= validation_figures(args.out / "model", validation)
+            sums.clear()
+            run.log.append(row)
+            print(json.dumps(row), flush=True)
+        if (step + 1) % _CHECKPOINT_STEPS == 0 or last:
+            run.save(step + 1)
+
+
+def read_sources(data: Path, without: Collection[str]) -> tuple[Sources, dict[str, list[Example]]]:
+    """Return all that is trained on, and the images to validate on; of a set that is left out, all are for that."""
+    validation = {
+        name: read_examples(data, name, "whole" if name in without else "validation") for name in [*SETS, *OTHER_SETS]
+    }
+    train = {
+        name: [] if name in without else read_examples(data, name, "train")
+        for name in [*SETS, "hls", "ships", "thermal"]
+    }
+    folder = data / "scenes"
     sources = Sources(
-        captioned=captioned,
-        hls=hls,
-        ships=ships,
-        thermal=thermal,
-        pairs=paired(read_examples(args.data, "twins", "train")),
+        captioned={name: train[name] for name in SETS if train[name]},
+        hls=train["hls"],
+        ships=train["ships"],
+        thermal=train["thermal"],
+        pairs=paired(read_examples(data, "twins", "train")),
         stacks=read_stacks(folder),
         measured=read_measured(folder),
     )
-    images = [image for each in captioned.values() for image in each]
-    sentences = Sentences([*images, *hls, *ships, *thermal], args.out / "sentences.pt")
-    batches = Batches(sources, sentences)
-    words = first_states(vocabulary_words(), TunedLayers.count)
-    student, layers = Student(), TunedLayers()
-    published = copy.deepcopy(layers).requires_grad_(False)
-    if args.start is not None:
-        load_exported(args.start, student, layers)
-    student.trunk.to(memory_format=torch.channels_last)
-    both = nn.ModuleDict({"student": student, "layers": layers})
-    average = copy.deepcopy(both).eval().requires_grad_(False)
-    followed = average["student"]
-    assert isinstance(followed, Student)
-    trunk = list(student.trunk.parameters())
-    rest = [parameter for name, parameter in student.named_parameters() if not name.startswith("trunk")]
-    optimizer = torch.optim.AdamW(
-        [
+    return sources, validation
+
+
+class Run:
+    """What is trained, and its state in the run's folder. Equal seeds give equal steps, also of a run that goes on."""
+
+    def __init__(self, batches: Batches, args: argparse.Namespace) -> None:
+        self.batches, self.args = batches, args
+        self.words = first_states(vocabulary_words(), TunedLayers.count)
+        self.student, self.layers = Student(), TunedLayers()
+        self.published = copy.deepcopy(self.layers).requires_grad_(False)
+        if args.start is not None:
+            load_exported(args.start, self.student, self.layers)
+        self.student.trunk.to(memory_format=torch.channels_last)
+        self.both = nn.ModuleDict({"student": self.student, "layers": self.layers})
+        self.average = copy.deepcopy(self.both).eval().requires_grad_(False)
+        trunk = list(self.student.trunk.parameters())
+        rest = [parameter for name, parameter in self.student.named_parameters() if not name.startswith("trunk")]
+        groups = [
             {"params": trunk, "lr": args.lr},
             {"params": rest, "lr": 3 * args.lr},
-            {"params": layers.parameters(), "lr": _TEXT_RATE},
-        ],
-        weight_decay=0.02,
-    )
-    peak = [group["lr"] for group in optimizer.param_groups]
-    state_file, log_file = args.out / "state.pt", args.out / "log.json"
-    first, log = 0, []
-    if state_file.is_file():
-        state = torch.load(state_file, weights_only=True)
-        both.load_state_dict(state["both"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        first, log = state["step"], json.loads(log_file.read_text())
-    print(f"{len(images)} captioned images, {len(sentences.texts)} sentences, {len(sentences.kinds)} kinds", flush=True)
-    sums: dict[str, float] = {}
-    started = time.monotonic()
-    for step in range(first, args.steps):
+            {"params": self.layers.parameters(), "lr": _TEXT_RATE},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=0.02)
+        self._peak = [group["lr"] for group in self.optimizer.param_groups]
+        self._state, self._log = args.out / "state.pt", args.out / "log.json"
+        self.done = 0
+        """Steps done."""
+        self.log: list[dict[str, Any]] = []
+        """Rows of the log so far."""
+        if self._state.is_file():
+            state = torch.load(self._state, weights_only=True)
+            for name, part in self._parts().items():
+                part.load_state_dict(state[name])
+            self.done, self.log = state["step"], json.loads(self._log.read_text())
+
+    def _parts(self) -> dict[str, Any]:
+        return {"both": self.both, "average": self.average, "optimizer": self.optimizer}
+
+    def save(self, steps: int) -> None:
+        """Write the state after so many steps, and the log."""
+        new = self._state.with_suffix(".new")
+        torch.save({name: part.state_dict() for name, part in self._parts().items()} | {"step": steps}, new)
+        new.replace(self._state)
+        self._log.write_text(json.dumps(self.log, indent=1) + "\n")
+
+    def step(self, step: int) -> tuple[int, dict[str, float]]:
+        """Do one step; return the side of the views, pixels, and the terms of the loss."""
+        args, done = self.args, step / self.args.steps
         rng, torch_rng = np.random.default_rng((args.seed, step)), torch.Generator().manual_seed(args.seed + step)
         torch.manual_seed(args.seed + step)
-        done = step / args.steps
         size = next(size for until, size in _SIZES if done < until)
+        for group, lr in zip(self.optimizer.param_groups, self._peak, strict=True):
+            group["lr"] = lr * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-7
+        self.student.train()
         # Weights to start from have a tuned sentence encoder already.
         tune = args.start is not None or done >= _TEXT_FROM
-        for group, lr in zip(optimizer.param_groups, peak, strict=True):
-            group["lr"] = lr * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-7
-        student.train()
-        batch = batches.draw(args.batch, size, rng, torch_rng)
+        terms = self._terms(self.batches.draw(args.batch, size, rng, torch_rng), tune, rng)
+        self.optimizer.zero_grad()
+        torch.stack([*terms.values()]).sum().backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.both.parameters(), 5.0)
+        self.optimizer.step()
+        follow(self.average, self.both, min(_AVERAGE, (1 + step) / (10 + step)))
+        return size, {name: term.item() for name, term in terms.items()}
+
+    def _terms(self, batch: Batch, tune: bool, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Return the weighted terms of the loss; `tune`: the sentence encoder is trained too."""
+        student, sentences = self.student, self.batches.sentences
+        followed = self.average["student"]
+        assert isinstance(followed, Student)
         vectors = student.images(*batch.groups)
         with torch.no_grad():
             targets = [followed.images(whole) for _, whole in batch.twins]
@@ -121,50 +182,21 @@ def main() -> None:
         if not tune:
             rows += rng.integers(sentences.first_prompt, size=_MORE_CAPTIONS).tolist()
         texts = np.unique(rows)
-        sentence_vectors = layers(sentences.states, texts) if tune else sentences.vectors[texts]
-        terms = {
-            "contrast": contrast(
-                student, vectors[told], student.texts(sentence_vectors), sentences.truth(own, kinds, texts)
-            )
-        }
+        sentence_vectors = self.layers(sentences.states, texts) if tune else sentences.vectors[texts]
+        truth = sentences.truth(own, kinds, texts)
         apart = [
             agreement(vectors[positions], target) for (positions, _), target in zip(batch.twins, targets, strict=True)
         ]
-        terms["twins"] = _TWINS * torch.stack(apart).mean() if apart else vectors.new_zeros(())
+        terms = {
+            "contrast": contrast(student, vectors[told], student.texts(sentence_vectors), truth),
+            "twins": _TWINS * torch.stack(apart).mean() if apart else vectors.new_zeros(()),
+        }
         if tune:
-            some = rng.choice(len(words.lengths), _WORDS, replace=False)
+            some = rng.choice(len(self.words.lengths), _WORDS, replace=False)
             with torch.no_grad():
-                kept = published(words, some)
-            terms["stay"] = _STAY * (1 - functional.cosine_similarity(layers(words, some), kept).mean())
-        loss = torch.stack([*terms.values()]).sum()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(both.parameters(), 5.0)
-        optimizer.step()
-        follow(average, both, min(_AVERAGE, (1 + step) / (10 + step)))
-        for name, term in terms.items():
-            sums[name] = sums.get(name, 0.0) + term.item()
-        if (step + 1) % 20 == 0:
-            rate = (step + 1 - first) / (time.monotonic() - started)
-            print(f"step {step + 1}/{args.steps} {size} px loss {loss.item():.3f} {rate:.2f} steps/s", flush=True)
-        if (step + 1) % _CHECKPOINT_STEPS == 0 or step + 1 == args.steps:
-            kept_state = {
-                "both": both.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            }
-            torch.save({**kept_state, "step": step + 1}, state_file.with_suffix(".new"))
-            state_file.with_suffix(".new").replace(state_file)
-            log_file.write_text(json.dumps(log, indent=1) + "\n")
-        if (step + 1) % args.every == 0 or step + 1 == args.steps:
-            write(args.out / "model", average)
-            row: dict[str, Any] = {"step": step + 1, "size": size, "seconds": round(time.monotonic() - started)}
-            row |= {name: round(value / args.every, 4) for name, value in sums.items()}
-            row |= validation_figures(args.out / "model", validation)
-            sums = {}
-            log.append(row)
-            print(json.dumps(row), flush=True)
-            log_file.write_text(json.dumps(log, indent=1) + "\n")
+                kept = self.published(self.words, some)
+            terms["stay"] = _STAY * (1 - functional.cosine_similarity(self.layers(self.words, some), kept).mean())
+        return terms
 
 
 def write(folder: Path, average: nn.ModuleDict) -> None:
@@ -180,6 +212,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with the tars, more/ and scenes/")
     parser.add_argument("--out", type=Path, required=True, help="run folder: state, log, model/")
     parser.add_argument("--start", type=Path, help="model folder whose weights the run starts from; default: ImageNet")
+    parser.add_argument(
+        "--without",
+        nargs="*",
+        default=[],
+        choices=[*SETS, "hls", "ships"],
+        help="sets to leave out, to measure on them",
+    )
     parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--every", type=int, default=400, help="steps between two rows of the log")
     parser.add_argument("--batch", type=int, default=96, help="captioned images in a step")
