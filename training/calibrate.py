@@ -24,8 +24,8 @@ ABSENT = ("an airplane", "a stadium", "storage tanks", "sand dunes", "a containe
 # The sets of red, green and blue, and from and to which ground sample distance they and the tiles are, m.
 _RGB_SETS = ("rsicd", "ucm", "nwpu", "eurosat")
 _GSD_M = {"rgb": [0.2, 30.0], "multispectral": [10.0, 30.0]}
-# A level of a match is given only if precision and recall of "something here matches" reach this on images that it was
-# not fitted on.
+# A level of a match is given only if precision and recall of "something here matches" reach this, both on images that
+# it was not fitted on and on all images.
 _LEAST = 0.7
 
 
@@ -80,8 +80,10 @@ def calibrate(model: Path, data: Path, demo_scenes: Path) -> dict[str, Any]:
 
 def _sure(entry: dict[str, Any]) -> dict[str, Any]:
     """Return an entry of calibration.json without a level of a match where that is too often wrong."""
-    checked = entry["held_out"]
-    if min(checked["archive_precision"], checked["archive_recall"]) < _LEAST:
+    figures = [
+        entry[images][name] for images in ("held_out", "all") for name in ("archive_precision", "archive_recall")
+    ]
+    if min(figures) < _LEAST:
         entry["threshold"] = None
     return entry
 

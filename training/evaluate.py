@@ -88,7 +88,7 @@ def main() -> None:
 def pairs_markdown(pairs: dict[str, float]) -> str:
     """Return a line on radar images and their optical twins."""
     return (
-        f"Sentinel-1 and Sentinel-2 images of the same ground, {pairs['twins']} pairs from places that were left out: "
+        f"Sentinel-1 and Sentinel-2 images of the same ground, {pairs['twins_pairs']} pairs from places left out: "
         f"mean cosine {pairs['twins_cosine']:.2f}; the right optical image comes first for {pairs['twins_first']:.0f}% "
         "of the radar images.\n"
     )

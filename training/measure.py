@@ -36,7 +36,7 @@ def twin_figures(encoder: Encoder, images: list[Example]) -> dict[str, float]:
     radar, optical = (embed(encoder, [pair[side] for pair in whole]) for side in (0, 1))
     found = (radar @ optical.T).argmax(axis=1) == np.arange(len(radar))
     return {
-        "twins": len(whole),
+        "twins_pairs": len(whole),
         "twins_cosine": round(float((radar * optical).sum(axis=1).mean()), 3),
         "twins_first": round(100 * float(found.mean()), 1),
     }
