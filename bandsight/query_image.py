@@ -139,7 +139,7 @@ def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
         found = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
         raise ImageError(f"query image: {found}; {_at_most(max_pixels)}") from error
     except (OSError, SyntaxError, ValueError) as error:
-        raise ImageError(f"query image: damaged or cut short ({error}); send the whole file") from error
+        raise ImageError(f"query image: damaged or truncated ({error}); send the whole file") from error
     rgb.thumbnail((_LONGEST_PX, _LONGEST_PX), Image.Resampling.BICUBIC)
     return np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
 

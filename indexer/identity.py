@@ -54,7 +54,9 @@ def fingerprint(source: Source) -> Fingerprint:
                 version.update(f"{file.name}|{facts.st_size}|{facts.st_mtime_ns}|".encode())
                 ends = _ends(file, facts.st_size)
             except OSError as error:
-                raise SceneError(f"{file}: cannot be read ({error.strerror}); check the path and its rights") from error
+                raise SceneError(
+                    f"{file}: cannot be read ({error.strerror}); check the path and its permissions"
+                ) from error
             version.update(ends)
             if file is path:
                 parts.append(f"{inner}|{facts.st_size}|".encode() + ends)
@@ -110,5 +112,7 @@ def scene_key(source: Source, options: Mapping[str, Any]) -> str:
                     opened.seek(max(0, facts.st_size - _HASHED_BYTES))
                     digest.update(opened.read(_HASHED_BYTES))
             except OSError as error:
-                raise SceneError(f"{file}: cannot be read ({error.strerror}); check the path and its rights") from error
+                raise SceneError(
+                    f"{file}: cannot be read ({error.strerror}); check the path and its permissions"
+                ) from error
     return digest.hexdigest()

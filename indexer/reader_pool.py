@@ -76,11 +76,13 @@ class ProcessReader:
             process.channel.send((function, args, kwargs))
             if not process.channel.connection.poll(self._time_limit_s):
                 self._drop(process)
-                raise SceneError(f"not done in {self._time_limit_s:g} s; its reader was ended")
+                raise SceneError(f"not done in {self._time_limit_s:g} s; its reader was stopped")
             result, error = process.channel.receive()
         except (EOFError, OSError) as failure:
             code = self._drop(process)
-            raise SceneError(f"its reader died ({_cause(code)}), most likely of this file; get it again") from failure
+            raise SceneError(
+                f"its reader died ({_cause(code)}), probably because of this file; get it again"
+            ) from failure
         if error is not None:
             raise error
         found: T = result
@@ -111,14 +113,14 @@ class ProcessReader:
             try:
                 current = _Process(template, self._roots, self._memory)
             except OSError as error:
-                raise SceneError(f"its reader did not begin ({error}); is the machine out of memory?") from error
+                raise SceneError(f"its reader did not start ({error}); is the machine out of memory?") from error
             with self._lock:
                 # The template ends what the job's end finds no more.
                 self._all.append(current)
             self._mine.process = current
             if not current.ready():
                 raise SceneError(
-                    f"its reader did not begin ({_cause(self._drop(current))}); is the machine out of memory?"
+                    f"its reader did not start ({_cause(self._drop(current))}); is the machine out of memory?"
                 )
         return current
 

@@ -39,7 +39,7 @@ def read_text(path: PurePath) -> str:
     except (OSError, zipfile.BadZipFile, tarfile.TarError, KeyError, NotImplementedError, RuntimeError) as error:
         raise SceneError(f"{path}: cannot be read ({error}); get the product again") from error
     if len(data) > _MAX_BYTES:
-        raise SceneError(f"{path}: larger than {_MAX_BYTES >> 20} MB, so it is no metadata file; take it away")
+        raise SceneError(f"{path}: larger than {_MAX_BYTES >> 20} MB, so it is not a metadata file; remove it")
     return data.decode("utf-8", errors="replace")
 
 

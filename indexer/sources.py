@@ -87,7 +87,9 @@ def check_inputs(inputs: Iterable[str]) -> None:
             if not away and not Path(text).expanduser().exists():
                 raise SceneError(f"{text}: no such file or folder; pass paths of scenes")
         except OSError as error:
-            raise SceneError(f"{text}: cannot be read ({error.strerror}); check the path and its rights") from error
+            raise SceneError(
+                f"{text}: cannot be read ({error.strerror}); check the path and its permissions"
+            ) from error
 
 
 def _expanded(inputs: Iterable[str | Path], sources: list[Source]) -> Iterator[str]:
@@ -209,7 +211,9 @@ def _is_file(path: Path) -> bool:
 
 def _forbidden(error: OSError, name: str) -> Source:
     place = str(error.filename or name)
-    return _unreadable(place, SceneError(f"{place}: cannot be read ({error.strerror}); check the path and its rights"))
+    return _unreadable(
+        place, SceneError(f"{place}: cannot be read ({error.strerror}); check the path and its permissions")
+    )
 
 
 def _unreadable(name: str, error: SceneError) -> Source:

@@ -51,7 +51,7 @@ def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
     if foreign is not None:
         driver = foreign.partition(":")[0]
         if driver in _NO_IMAGERY:
-            raise SceneError(f"{href}: holds {_NO_IMAGERY[driver]}, which are no imagery; leave it out")
+            raise SceneError(f"{href}: holds {_NO_IMAGERY[driver]}, which are not imagery; leave it out")
         raise SceneError(
             f"{href}: its rasters need GDAL's {driver} driver, which Bandsight does not use; convert them: "
             f"rio convert '{foreign}' out.tif"

@@ -20,13 +20,13 @@ def vrt_files(vrt: Path) -> Iterator[Path]:
         with vrt.open("rb") as opened:
             data = opened.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise SceneError(f"{vrt}: cannot be read ({error.strerror}); check the path and its rights") from error
+        raise SceneError(f"{vrt}: cannot be read ({error.strerror}); check the path and its permissions") from error
     if len(data) > _MAX_BYTES or b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise SceneError(f"{vrt}: no VRT as GDAL writes it; pass the files that it names instead")
+        raise SceneError(f"{vrt}: not a VRT written by GDAL; pass the files that it names instead")
     try:
         named = [element for element in ET.fromstring(data).iter("SourceFilename") if element.text]  # noqa: S314  (no entities)
     except ET.ParseError as error:
-        raise SceneError(f"{vrt}: no VRT that can be read ({error}); pass the files that it names instead") from error
+        raise SceneError(f"{vrt}: not a readable VRT ({error}); pass the files that it names instead") from error
     found: dict[Path, None] = {}
     for element in named:
         text = str(element.text).strip()

@@ -119,7 +119,9 @@ class KeyFile:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise SettingsError(f"{self.path}: the keys cannot be read ({error.strerror}); check its rights") from error
+            raise SettingsError(
+                f"{self.path}: the keys cannot be read ({error.strerror}); check its permissions"
+            ) from error
         try:
             values = json.loads(text)
             return _keys_of(values)
@@ -137,9 +139,7 @@ class KeyFile:
         """
         keys, now = self.read(), datetime.now(UTC)
         if any(one.name == key.name and one.is_valid(now) for one in keys):
-            raise SettingsError(
-                f"key {key.name}: there is one already; replace it with: bandsight keys rotate {key.name}"
-            )
+            raise SettingsError(f"key {key.name}: it already exists; replace it with: bandsight keys rotate {key.name}")
         self._write([*(one for one in keys if one.name != key.name), key])
 
     def remove(self, name: str) -> int:
@@ -204,7 +204,7 @@ class KeyFile:
                 raise
         except OSError as error:
             raise SettingsError(
-                f"{self.path}: the keys cannot be written ({error.strerror}); check the disk and its rights"
+                f"{self.path}: the keys cannot be written ({error.strerror}); check the disk and its permissions"
             ) from error
 
 

@@ -430,9 +430,9 @@ def test_a_scene_is_removed_by_the_name_it_was_indexed_by(run, capsys, monkeypat
     code, out, _ = run(capsys, monkeypatch, "remove", "water.tif", *archive)
     assert (code, "1 scene removed" in out) == (0, True)
     code, _, err = run(capsys, monkeypatch, "remove", "water.tif", *archive)
-    assert (code, "water.tif: this archive holds no such scene" in err) == (1, True)
+    assert (code, "water.tif: this archive has no such scene" in err) == (1, True)
     code, _, err = run(capsys, monkeypatch, "remove", f"{'x' * 300}.tif", *archive)
-    assert (code, "this archive holds no such scene" in err) == (1, True)
+    assert (code, "this archive has no such scene" in err) == (1, True)
 
 
 def test_an_archive_is_named_by_folder_or_url(run, capsys, monkeypatch, archive):

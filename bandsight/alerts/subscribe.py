@@ -41,7 +41,7 @@ def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subs
             "q, semantic: alternatives (strategy best) cannot be watched together; make a subscription for each"
         )
     if question.min_probability is not None:
-        raise QueryError("min_probability: a subscription has a least score or a rank; pass min_score or rank")
+        raise QueryError("min_probability: a subscription has a minimum score or a rank; pass min_score or rank")
     for name in ("ids", "classifiers"):
         if getattr(body, name):
             raise QueryError(f"{name}: new tiles cannot meet this filter; leave it out (a classifier is watched as q)")
@@ -84,7 +84,7 @@ def _check_delivery(body: SubscribeBody, targets: Targets) -> None:
     if body.quiet is not None:
         quiet_hours(body.quiet)
     if (body.quiet or body.digest) and body.webhook is None and body.email is None:
-        raise QueryError("quiet, digest: alerts of this subscription are sent to nobody; add a webhook or an email")
+        raise QueryError("quiet, digest: this subscription has no recipient; add a webhook or an email")
 
 
 def _threshold(searcher: Searcher, body: SubscribeBody, question: Question) -> float:
@@ -98,7 +98,9 @@ def _threshold(searcher: Searcher, body: SubscribeBody, question: Question) -> f
     where = filter_of(searcher, query_of_body(body, searcher.max_hits))
     hits = question.page(where, rank, None).hits
     if not hits:
-        raise QueryError(f"rank: found {rank}, but no tile passes the filters now, so it says nothing; pass min_score")
+        raise QueryError(
+            f"rank: found {rank}, but no tile passes the filters now, so a rank has no meaning; pass min_score"
+        )
     return hits[-1].score
 
 

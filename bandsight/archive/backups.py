@@ -93,7 +93,7 @@ def restore(source: Path, where: Where, *, replace: bool = False, engines: Engin
     place = locate(where)
     if place != embedded(place.folder):
         raise ArchiveError(
-            f"{place}: names engines of its own; restore into a plain folder, then run: bandsight migrate-archive"
+            f"{place}: names other engines; restore into a plain folder, then run: bandsight migrate-archive"
         )
     backup = _backup_at(source)
     if backup.resolve() == place.folder.resolve():
@@ -101,7 +101,7 @@ def restore(source: Path, where: Where, *, replace: bool = False, engines: Engin
     there = archive_exists(place, engines)
     if there and not replace:
         raise ArchiveError(
-            f"{place}: there is an archive here already; choose another folder, move it away, or pass --replace to "
+            f"{place}: there is already an archive here; choose another folder, move it away, or pass --replace to "
             "replace all that it holds"
         )
     staging = place.folder / _STAGING

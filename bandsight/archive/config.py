@@ -50,7 +50,7 @@ def read_config(file: Path) -> ArchiveConfig:
     except OSError as error:
         raise ArchiveError(f"{file}: cannot be read ({error.strerror}); make it with: bandsight init") from error
     except ValueError as error:
-        raise ArchiveError(f"{file}: no TOML ({error})") from error
+        raise ArchiveError(f"{file}: not valid TOML ({error})") from error
     if unknown := sorted(set(found) - set(_KEYS)):
         raise ArchiveError(f"{file}: found {', '.join(unknown)}; an archive has {', '.join(_KEYS)}")
     for key, value in found.items():
@@ -89,9 +89,9 @@ def write_config(file: Path, config: ArchiveConfig) -> None:
             os.fsync(opened.fileno())
         flush(file.parent)
     except FileExistsError as error:
-        raise ArchiveError(f"{file}: there is an archive here already; open it, or choose another place") from error
+        raise ArchiveError(f"{file}: there is already an archive here; open it, or choose another place") from error
     except OSError as error:
-        raise ArchiveError(f"{file}: cannot be written ({error.strerror}); check the folder's rights") from error
+        raise ArchiveError(f"{file}: cannot be written ({error.strerror}); check the folder's permissions") from error
 
 
 def _filled(file: Path, key: str, value: str) -> str:

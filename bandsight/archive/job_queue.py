@@ -52,7 +52,7 @@ class JobQueue:
         """
         with self._database.writing() as catalog:
             if catalog.jobs.waiting() >= MAX_WAITING:
-                raise BusyError(f"jobs: {MAX_WAITING:,} wait already; dismiss some, or try again later")
+                raise BusyError(f"jobs: {MAX_WAITING:,} are already waiting; dismiss some, or try again later")
             catalog.jobs.forget(_KEPT - 1)
             return catalog.jobs.enqueue(kind, sources, inputs)
 
@@ -104,7 +104,7 @@ class JobQueue:
         with self._database.writing() as catalog:
             job = catalog.jobs.get(job_id)
             if job is None:
-                raise NotFoundError(f"job {job_id}: this archive has no such job; GET /jobs lists those that there are")
+                raise NotFoundError(f"job {job_id}: this archive has no such job; see GET /jobs")
             if not job.queued and job.state == "running":
                 raise QueryError(f"job {job_id}: runs in a shell (process {job.pid} on {job.host}); end it there")
             catalog.jobs.dismiss(job_id)

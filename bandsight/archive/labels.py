@@ -122,7 +122,7 @@ class Labels:
             tiles = catalog.tiles(list(classes))
             if missing := [tile for tile in classes if tile not in tiles]:
                 raise NotFoundError(
-                    f"tile {missing[0]}: this archive holds no such tile; ids come from a search"
+                    f"tile {missing[0]}: this archive has no such tile; ids come from a search"
                     + (f" ({len(missing):,} of {len(classes):,} are missing)" if len(missing) > 1 else "")
                 )
             if catalog.labels.count(collection.id) + len(classes) > MAX_LABELS:

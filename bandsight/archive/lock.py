@@ -61,7 +61,7 @@ class WriterLock:
             ) from error
         except OSError as error:
             self._lock.release()
-            raise ArchiveError(f"{folder}: cannot be written ({error.strerror}); check its rights") from error
+            raise ArchiveError(f"{folder}: cannot be written ({error.strerror}); check its permissions") from error
 
     def release(self) -> None:
         """Let others write."""

@@ -210,7 +210,7 @@ def check_engines(config: ArchiveConfig, engines: Engines = ENGINES) -> None:
     database, check = engines.catalog_of(location), engines.store_of(location)
     try:
         if database.exists():
-            raise ArchiveError(f"{database.url}: there is an archive here already; name another schema")
+            raise ArchiveError(f"{database.url}: there is already an archive here; name another schema")
     finally:
         database.close()
     if config.vectors and check is _milvus:

@@ -197,7 +197,7 @@ class Archive:
         with self.database.reading() as catalog:
             tile = catalog.tiles([tile_id]).get(tile_id)
         if tile is None:
-            raise NotFoundError(f"tile {tile_id}: this archive holds no such tile; ids come from a search")
+            raise NotFoundError(f"tile {tile_id}: this archive has no such tile; ids come from a search")
         return tile
 
     def tiles_by_id(self, ids: Sequence[int]) -> dict[int, Tile]:
@@ -242,7 +242,7 @@ class Archive:
             self._follow(catalog)
         missing = self.store.missing(ids)
         if missing:
-            raise NotFoundError(f"tile {missing[0]}: this archive holds no such tile; ids come from a search")
+            raise NotFoundError(f"tile {missing[0]}: this archive has no such tile; ids come from a search")
         return self.store.get(ids)
 
     def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
@@ -264,7 +264,7 @@ class Archive:
         with self.database.reading() as catalog:
             scene = catalog.scenes([scene_id]).get(scene_id)
         if scene is None:
-            raise NotFoundError(f"scene {scene_id}: this archive holds no such scene")
+            raise NotFoundError(f"scene {scene_id}: this archive has no such scene")
         return scene
 
     def scenes_by_id(self, ids: Sequence[int]) -> dict[int, Scene]:

@@ -202,7 +202,7 @@ class ArchiveWriter(Archive):
             found = catalog.scene_ids_of(hrefs)
             for href in hrefs:
                 if href not in found:
-                    raise NotFoundError(f"{href}: this archive holds no such scene; hrefs come from a search")
+                    raise NotFoundError(f"{href}: this archive has no such scene; hrefs come from a search")
             generation = catalog.advance()
             catalog.remove_scenes(list(found.values()), generation)
         self.refresh()

@@ -62,12 +62,12 @@ def parse_text(text: str) -> Any:
         depth += (sign == "(") - (sign == ")")
         deepest = max(deepest, depth)
     if deepest > _MAX_DEPTH or len(_PREFIXES.findall(bare)) > _MAX_PREFIXES:
-        raise QueryError(f"filter: found more than {_MAX_DEPTH} brackets in one another, or too many NOT, - and ^")
+        raise QueryError(f"filter: found more than {_MAX_DEPTH} nested brackets, or too many NOT, - and ^")
     try:
         return cql2.parse_text(text).to_json()
     except Exception as error:
         said = " ".join(str(error).split())
-        raise QueryError(f'filter: found no CQL2 text ({said[:200]}); e.g. "eo:cloud_cover" < 10') from error
+        raise QueryError(f'filter: not valid CQL2 text ({said[:200]}); e.g. "eo:cloud_cover" < 10') from error
 
 
 def parse_json(value: Any) -> Any:
@@ -81,10 +81,10 @@ def parse_json(value: Any) -> Any:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
             raise QueryError(
-                f"filter: found no JSON ({str(error)[:100]}); need CQL2 JSON, or filter-lang=cql2-text"
+                f"filter: not valid JSON ({str(error)[:100]}); need CQL2 JSON, or filter-lang=cql2-text"
             ) from error
     if not isinstance(value, (dict, bool)):
-        raise QueryError(f"filter: found {_quoted(value)}; need an object with op and args, as CQL2 JSON has it")
+        raise QueryError(f"filter: found {_quoted(value)}; need an object with op and args, as in CQL2 JSON")
     nodes = values = 0
     waiting: list[tuple[Any, int]] = [(value, 1)]
     while waiting:
@@ -95,7 +95,7 @@ def parse_json(value: Any) -> Any:
             raise QueryError(f"filter: more than {MAX_VALUES:,} values; shorten its lists")
         if depth > _MAX_DEPTH or nodes > _MAX_NODES:
             raise QueryError(
-                f"filter: more than {_MAX_NODES} parts, or more than {_MAX_DEPTH} in one another; shorten it"
+                f"filter: more than {_MAX_NODES} parts, or more than {_MAX_DEPTH} nested levels; shorten it"
             )
         # Coordinates are counted where the geometry is read.
         inner = (
@@ -137,7 +137,7 @@ class _Reading:
         lowered = op.lower()
         read = self._readers().get(lowered)
         if read is None:
-            raise QueryError(f"filter: operator {op[:60]!r} is not one of this server; there are {_OPERATORS}")
+            raise QueryError(f"filter: operator {op[:60]!r} is not supported; there are {_OPERATORS}")
         counts, how = read
         if not counts[0] <= len(args) <= counts[1]:
             needed = f"{counts[0]}" if counts[0] == counts[1] else f"at least {counts[0]}"
@@ -258,18 +258,14 @@ def _is_property(value: Any) -> bool:
 def _name(value: Any, op: str) -> str:
     if not _is_property(value):
         if isinstance(value, dict) and isinstance(value.get("op"), str):
-            raise QueryError(
-                f"filter: operator {value['op'][:60]!r} inside {op} is not one of this server; need a property"
-            )
+            raise QueryError(f"filter: operator {value['op'][:60]!r} inside {op} is not supported; need a property")
         raise QueryError(f"filter: {op}: found {_quoted(value)} where a property is needed")
     return str(value["property"]).removeprefix("properties.")
 
 
 def _scalar(value: Any, name: str) -> Scalar:
     if isinstance(value, dict) and isinstance(value.get("op"), str):
-        raise QueryError(
-            f"filter: operator {value['op'][:60]!r} is not one of this server; compare {name} with a value"
-        )
+        raise QueryError(f"filter: operator {value['op'][:60]!r} is not supported; compare {name} with a value")
     if _is_property(value):
         raise QueryError(f"filter: {name}: found another property; compare it with a value")
     if isinstance(value, dict) and len(value) == 1 and isinstance(value.get("timestamp", value.get("date")), str):
@@ -286,7 +282,8 @@ def _number(value: Any, name: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise QueryError(
-            f"filter: {name}: found {_quoted(value)}; need a finite number, or text or true or false where it is so"
+            f"filter: {name}: found {_quoted(value)}; need a finite number, text, true or false, "
+            "depending on the property"
         )
     return number
 

@@ -230,7 +230,8 @@ def _instant(text: str, whole: str) -> datetime:
         value = datetime.fromisoformat(text)
     except ValueError as error:
         raise QueryError(
-            f"datetime {whole!r}: {text!r} is no date; write it like 2020, 2020-05, 2020-05-01 or 2020-05-01T10:00:00Z"
+            f"datetime {whole!r}: {text!r} is not a date; write it like 2020, 2020-05, 2020-05-01 or "
+            "2020-05-01T10:00:00Z"
         ) from error
     try:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

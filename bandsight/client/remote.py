@@ -59,7 +59,7 @@ class RemoteBackend:
         except ValueError:
             known = False
         if not known:
-            raise BandsightError(f"{self.url}: something else answers there; need the URL of a Bandsight server")
+            raise BandsightError(f"{self.url}: not a Bandsight server; check the URL")
 
     def close(self) -> None:
         """Close connections."""

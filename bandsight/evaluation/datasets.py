@@ -234,7 +234,7 @@ def _whole(path: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise QueryError(f"{path}: a damaged tar, or one cut short ({error}); get the whole file") from error
+        raise QueryError(f"{path}: a damaged or truncated tar ({error}); get the whole file") from error
 
 
 def _tar(path: Path, *, unlabelled: bool) -> Iterator[_Entry]:

@@ -30,5 +30,5 @@ class ExportBody(SearchBody):
     @model_validator(mode="after")
     def _all_fields(self) -> Self:
         if "fields" in self.model_fields_set:
-            raise ValueError("fields: found some; an export has all of them")
+            raise ValueError("fields: an export contains all fields; leave it out")
         return self

@@ -128,7 +128,7 @@ def _features(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise QueryError(f"labels: found {len(found):,} features; at most {MAX_FEATURES:,} are read, so draw a sample")
     for number, feature in enumerate(found):
         if not isinstance(feature, dict) or not isinstance(feature.get("properties") or {}, dict):
-            raise QueryError(f"labels: feature {number} is no GeoJSON feature; {_NEEDED}")
+            raise QueryError(f"labels: feature {number} is not a GeoJSON feature; {_NEEDED}")
     return [{**feature, "properties": feature.get("properties") or {}} for feature in found]
 
 

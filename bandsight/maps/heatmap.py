@@ -138,7 +138,7 @@ def heatmap(searcher: Searcher, cache: ScoreCache, body: HeatmapBody) -> bytes:
     """
     question = question_of(searcher, body.q, body.semantic)
     if question is None:
-        raise QueryError("q, semantic: found neither; a heat map needs a question")
+        raise QueryError("q, semantic: found neither; a heat map needs a query")
     style = ScoreStyle(colormap=body.colormap, rescale=_pair(body.rescale))
     box = None if body.area is None else LonLatBox.from_sequence(body.area)
     extent = MapExtent(box=box, width=body.width, height=body.height, crs=body.crs)

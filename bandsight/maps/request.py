@@ -37,7 +37,7 @@ class ClassifyBody(ItemFilters):
     def _one_subject(self) -> Self:
         others = sorted(self.model_fields_set - {"labels", "image"})
         if self.image is not None and others:
-            raise ValueError(f"image, {', '.join(others)}: found both; a picture has no place in the archive")
+            raise ValueError(f"image, {', '.join(others)}: found both; an uploaded image has no location")
         return self
 
 

@@ -55,7 +55,9 @@ class FileCache:
         try:
             make_folder(folder)
         except OSError as error:
-            raise ArchiveError(f"{folder}: cannot be made ({error.strerror}); check the folder's rights") from error
+            raise ArchiveError(
+                f"{folder}: cannot be made ({error.strerror}); check the folder's permissions"
+            ) from error
 
     def use(self, name: str, size: int, fill: Callable[[Path], None], load: Callable[[Path], _T]) -> _T:
         """Return what is made of a file, which is filled first where it is missing.
@@ -82,7 +84,7 @@ class FileCache:
                     loaded = _Loaded(path.stat().st_ino, load(path))
                     self._loaded[name] = loaded
                     return loaded.value  # type: ignore[no-any-return]
-        raise ArchiveError(f"{path}: deleted as often as it is filled; raise cache_gb in the archive's file")
+        raise ArchiveError(f"{path}: deleted as fast as it is filled; raise cache_gb in the archive's file")
 
     def has(self, name: str) -> bool:
         """Return whether a file is here."""
@@ -128,7 +130,8 @@ class FileCache:
                     self._coming -= size
         except OSError as error:
             raise ArchiveError(
-                f"{path}: cannot be written ({error.strerror}); make room, or lower cache_gb in the archive's file"
+                f"{path}: cannot be written ({error.strerror}); free some space, or lower cache_gb in "
+                "the archive's file"
             ) from error
         finally:
             with suppress(OSError):

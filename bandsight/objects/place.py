@@ -54,7 +54,9 @@ class Place:
             raise ArchiveError(f"files {url}: need {FORM}")
         prefix = parts.path.strip("/")
         if not _BUCKET.fullmatch(parts.netloc):
-            raise ArchiveError(f"files: found the bucket {parts.netloc!r}; need 3 to 63 small letters, digits, . and -")
+            raise ArchiveError(
+                f"files: found the bucket {parts.netloc!r}; need 3 to 63 lowercase letters, digits, . and -"
+            )
         if not _PREFIX.fullmatch(prefix) or {"", ".", ".."} & set(prefix.split("/")[1:]):
             raise ArchiveError(
                 f"files: found the prefix {prefix!r}; need letters, digits and -_. between single slashes"

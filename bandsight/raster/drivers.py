@@ -214,7 +214,7 @@ def check_local(file: Path, place: str) -> None:
             raise SceneError(f"{place}: no such file; check the path")
         file.open("rb").close()
     except OSError as error:
-        raise SceneError(f"{place}: cannot be read ({error.strerror}); check the path and its rights") from error
+        raise SceneError(f"{place}: cannot be read ({error.strerror}); check the path and its permissions") from error
 
 
 def be_patient() -> None:

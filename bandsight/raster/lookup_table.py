@@ -120,7 +120,7 @@ def orthorectified(dataset: DatasetReader) -> DatasetReader:
     # Negative: the nearest pixel, filled in.
     table = np.abs(table)
     if not table.size or (table > limits).any():
-        raise SceneError(f"{place}: its lookup table does not fit its picture; get the file again")
+        raise SceneError(f"{place}: its lookup table does not fit its image; get the file again")
     stated = tags.get("NC_GLOBAL#spatial_ref")
     crs = CRS.from_wkt(stated) if stated else CRS.from_epsg(4326)
     # Many a file has WGS 84 without its number.

@@ -135,7 +135,7 @@ def _warped(values: NDArray[np.float32], placed: Affine, crs: CRS, target: Targe
             **options,
         )
     except RasterioError as error:
-        raise SceneError(f"{crs}: cannot be carried to {target.crs} ({error})") from error
+        raise SceneError(f"{crs}: cannot be transformed to {target.crs} ({error})") from error
     return made
 
 

@@ -364,7 +364,7 @@ def _read_file(
         own = file_shape(shape, step)
         if (found := decoded_pixels(dataset, window.width, window.height, own)) > max_decoded:
             raise QueryError(
-                f"{raster.name}: one picture would need {found:,.0f} decoded pixels, at most {max_decoded:,} are "
+                f"{raster.name}: one image would need {found:,.0f} decoded pixels, at most {max_decoded:,} are "
                 "allowed; zoom in, or add overviews to the file (gdaladdo)"
             )
         same = (window.width, window.height) == (own[1], own[0])

@@ -153,7 +153,7 @@ class Vectors(_Wordless):
         if value.digest != model.digest:
             raise QueryError(
                 f"vector: found one of model {value.digest[:12]!r}; this archive has {model.name} "
-                f"({model.digest[:12]}), so send the sentence or the picture instead"
+                f"({model.digest[:12]}), so send the sentence or the image instead"
             )
         if len(value.data) != 4 * model.dim:
             raise QueryError(f"vector: found {len(value.data)} bytes; need {model.dim} numbers of float32")

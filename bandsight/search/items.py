@@ -69,7 +69,7 @@ class Token:
             raise bad_token(text)
         if own_question != question:
             raise QueryError(
-                "token: it belongs to another question; repeat the parameters of the first page (limit may differ)"
+                "token: it belongs to another query; repeat the parameters of the first page (limit may differ)"
             )
         if own_generation > generation:
             raise QueryError(
@@ -280,7 +280,7 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Resul
             generation=listing.generation,
         )
     if query.order:
-        raise QueryError("sortby: a search by meaning is sorted by score; drop sortby, or drop q and semantic")
+        raise QueryError("sortby: semantic searches are sorted by score; drop sortby, or drop q and semantic")
     where = query.of("tile", archive)
     page = ranking.page(NOTHING if where is None else where, query.limit, place)
     return ResultPage(
@@ -302,13 +302,13 @@ def one_item(archive: Archive, collection: str, item: str, ranking: Ranking | No
         ranking: Of a saved search, whose hits are then the only items.
 
     Raises:
-        NotFoundError: The collection holds no such item.
+        NotFoundError: The collection has no such item.
     """
     found = answer(archive, ItemQuery(collections=(collection,), ids=(item,), limit=1), ranking).rows
     if not found:
         whose = "" if ranking is None else " among the hits of this search"
         raise NotFoundError(
-            f"item {item[:60]!r}: collection {collection} holds no such item{whose}; ids come from a search"
+            f"item {item[:60]!r}: collection {collection} has no such item{whose}; ids come from a search"
         )
     return found[0]
 

@@ -80,7 +80,7 @@ def save(searcher: Searcher, runs: SavedRuns, body: RegisterBody) -> SavedSearch
     question = question_of(searcher, body.q, body.semantic)
     if question is None:
         raise QueryError(
-            "q, semantic: found neither; a saved search ranks tiles by meaning (POST /search lists items without)"
+            "q, semantic: found neither; a saved search needs a query (POST /search lists items without one)"
         )
     archive = searcher.archive
     archive.refresh()
@@ -148,7 +148,7 @@ class SavedRanking:
                 "and save one with other examples"
             ) from error
         if question is None:
-            raise ArchiveError(f"search {self._saved.id}: its question is missing; delete it and save it again")
+            raise ArchiveError(f"search {self._saved.id}: its query is missing; delete it and save it again")
         return question
 
     def hits(self) -> list[Hit]:

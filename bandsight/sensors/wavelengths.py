@@ -47,7 +47,8 @@ def _user(files: Sequence[RasterInfo]) -> Wavelengths | None:
     if len(given) < len(files):
         missing = next(info.href for info in files if not info.wavelengths_um)
         raise SensorError(
-            f"{missing}: other files of its scene have wavelengths_um in their sidecar, this one has not; give all"
+            f"{missing}: other files of its scene have wavelengths_um in their sidecar, this one does "
+            "not; add them to all"
         )
     values: dict[BandKey, float] = {}
     for info in files:

@@ -53,6 +53,6 @@ def drop_page_cache(values: NDArray[Any]) -> None:
 def cannot_write(path: Path, error: OSError) -> ArchiveError:
     """Return the error, with the way out."""
     return ArchiveError(
-        f"{path}: cannot be written ({error.strerror}); nothing is lost, make room or check its rights and "
+        f"{path}: cannot be written ({error.strerror}); nothing is lost, make room or check its permissions and "
         "run the command again"
     )

@@ -153,7 +153,7 @@ class ReferenceStore:
         out = np.empty((len(ids), self._dim), np.float32)
         for position, tile_id in enumerate(ids):
             if tile_id not in held:
-                raise NotFoundError(f"tile {tile_id}: this archive holds no such vector; ids come from a search")
+                raise NotFoundError(f"tile {tile_id}: this archive has no such vector; ids come from a search")
             out[position] = held[tile_id]
         return out
 
@@ -167,7 +167,7 @@ class ReferenceStore:
         found = []
         for position, tile_id in enumerate(ids):
             if tile_id not in held:
-                raise NotFoundError(f"tile {tile_id}: this archive holds no such vector; ids come from a search")
+                raise NotFoundError(f"tile {tile_id}: this archive has no such vector; ids come from a search")
             name, row = held[tile_id]
             if name in self._cells:
                 found.append((np.array([position]), self._cells[name].take(np.array([row]))))

@@ -93,5 +93,5 @@ def scene_number(text: str) -> int:
     """
     number = int(text.removeprefix("scene-"))
     if number > MAX_ID:
-        raise NotFoundError(f"scene {text!r}: this archive holds no such scene; ids come from a search")
+        raise NotFoundError(f"scene {text!r}: this archive has no such scene; ids come from a search")
     return number

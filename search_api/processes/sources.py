@@ -24,7 +24,9 @@ def check_sources(sources: Sequence[str], roots: Sequence[str]) -> None:
     for source in sources:
         if not any(_lies_under(source, root) for root in roots):
             allowed = ", ".join(roots) or "none; set BANDSIGHT_SOURCE_ROOTS"
-            raise QueryError(f"sources: found {source[:200]!r}, which lies under none of the server's roots: {allowed}")
+            raise QueryError(
+                f"sources: found {source[:200]!r}, which is not under any of the server's source roots: {allowed}"
+            )
 
 
 def _lies_under(source: str, root: str) -> bool:

@@ -106,7 +106,7 @@ class Api:
         """Return an item of a collection.
 
         Raises:
-            NotFoundError: The collection holds no such item.
+            NotFoundError: The collection has no such item.
         """
         row = one_item(self.archive, collection, item, self.ranking(None))
         return item_of(row, self.root, self.archive.model, self.archive.generation)

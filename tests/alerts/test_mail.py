@@ -145,7 +145,7 @@ def test_a_test_message_is_sent_at_once(searcher, by_mail, path, http, office):
         ({"email": ADDRESS, "quiet": "07:00-07:00"}, "need two times"),
         ({"email": ADDRESS, "quiet": "22:00-07:00 Mars/Olympus"}, "need two times and a time zone"),
         ({"email": ADDRESS, "quiet": "22:00-07:00 ../../etc/passwd"}, "need two times and a time zone"),
-        ({"digest": "daily"}, "sent to nobody; add a webhook or an email"),
+        ({"digest": "daily"}, "has no recipient; add a webhook or an email"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(searcher, by_mail, body, words):

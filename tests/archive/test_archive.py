@@ -76,7 +76,7 @@ def test_a_changed_scene_takes_the_place_of_its_old_self(tmp_path):
         assert len(hits) == 4 * 3 + 6
         assert verify(archive, full=True) == []
         assert archive.stats()["deleted_vectors"] == 4
-        with pytest.raises(NotFoundError, match=r"tile \d+: this archive holds no such tile"):
+        with pytest.raises(NotFoundError, match=r"tile \d+: this archive has no such tile"):
             archive.vectors([min(old)])
 
 

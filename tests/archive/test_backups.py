@@ -139,7 +139,7 @@ def test_an_archive_is_replaced_in_one_commit_while_it_is_searched(archive, tmp_
 def test_an_archive_is_not_replaced_unless_that_is_said(archive, tmp_path):
     back_up(archive, tmp_path / "copy")
     archive.close()
-    with pytest.raises(ArchiveError, match=r"there is an archive here already; .* pass --replace"):
+    with pytest.raises(ArchiveError, match=r"there is already an archive here; .* pass --replace"):
         restore(tmp_path / "copy", tmp_path / "archive")
 
 

@@ -43,7 +43,7 @@ def test_removing_compacting_and_backing_up(bandsight, path, tmp_path):
     code, _, err = bandsight("remove", "/scenes/1.tif", "--archive", str(path))
     assert (code, err) == (
         1,
-        "bandsight: /scenes/1.tif: this archive holds no such scene; hrefs come from a search\n",
+        "bandsight: /scenes/1.tif: this archive has no such scene; hrefs come from a search\n",
     )
     code, out, _ = bandsight("status", "--archive", str(path))
     assert "catalog bytes: " in out

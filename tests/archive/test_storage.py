@@ -291,7 +291,7 @@ def test_an_archive_emptied_and_compacted_can_be_filled_again(tmp_path):
 
 def test_removing_names_what_is_not_there_and_removes_nothing(path):
     with ArchiveWriter.open(path) as archive:
-        with pytest.raises(NotFoundError, match=r"/scenes/77\.tif: this archive holds no such scene"):
+        with pytest.raises(NotFoundError, match=r"/scenes/77\.tif: this archive has no such scene"):
             archive.remove(["/scenes/1.tif", "/scenes/77.tif"])
         assert archive.stats()["scenes"] == SCENES + 2
 

@@ -212,7 +212,7 @@ def test_failures_jobs_and_saved_searches_are_kept(archive, where):
 
 def test_a_catalog_is_created_once(archive, where, database_of):
     assert database_of(where).exists()
-    with pytest.raises(ArchiveError, match="there is an archive here already"):
+    with pytest.raises(ArchiveError, match="there is already an archive here"):
         database_of(where).create(MODEL)
 
 
@@ -220,7 +220,7 @@ def test_no_archive_is_one_sentence_with_the_way_out(new_url, tmp_path, database
     (tmp_path / "none").mkdir()
     where = Location(catalog=new_url("none"), vectors=(tmp_path / "none").as_uri(), folder=tmp_path / "none")
     assert not database_of(where).exists()
-    with pytest.raises(ArchiveError, match="no Bandsight archive here; make one with: bandsight"):
+    with pytest.raises(ArchiveError, match="no Bandsight archive here; create one with: bandsight"):
         Archive.open(where)
 
 

@@ -145,7 +145,7 @@ def test_requests_that_cannot_be_answered_are_refused_in_one_sentence(searcher):
         ({"like": [1, 2]}, "pass either sentences or two tiles"),
         ({"now": FOREST}, "they mean the same to the model"),
         ({"before": "2008-01-01/2019-01-01"}, "the first period ends after the second one begins"),
-        ({"before": "soon"}, "is no date"),
+        ({"before": "soon"}, "is not a date"),
         ({"datetime": "2010-01-01T00:00:00Z/.."}, "a change has two periods"),
     ):
         with pytest.raises(QueryError, match=message):

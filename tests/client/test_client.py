@@ -314,8 +314,8 @@ def test_a_server_that_is_not_there_is_named_at_once() -> None:
     [
         (502, b"Bad gateway", r"502.*Bandsight server"),
         (301, b"", r"301.*Bandsight server"),
-        (200, b"<html>", "something else answers there"),
-        (200, b'{"version": 1}', "something else answers there"),
+        (200, b"<html>", "not a Bandsight server"),
+        (200, b'{"version": 1}', "not a Bandsight server"),
     ],
 )
 def test_another_server_than_bandsight_is_named(status: int, content: bytes, words: str) -> None:

@@ -135,7 +135,7 @@ def test_a_migration_that_was_stopped_goes_on_and_one_that_differs_is_refused(
     assert migrate_archive(tmp_path / "a", target, progress=lambda *part: again.append(part))["tiles"] == 40
     moved = sum(rows for table, rows in [*seen, *again] if table == "tiles")
     assert moved == 40
-    with pytest.raises(ArchiveError, match="there is an archive here already"):
+    with pytest.raises(ArchiveError, match="there is already an archive here"):
         migrate_archive(tmp_path / "a", target)
     # And back, into a folder that is as the first one was.
     migrate_archive(target, tmp_path / "c")
@@ -163,8 +163,8 @@ def test_init_makes_what_is_needed_and_refuses_what_cannot_work(postgres_server,
         assert archive.stats()["tiles"] == 0
         assert "secret" not in json.dumps(archive.stats(), default=str)
     for name, options, words in (
-        ("a", (), "there is an archive here already"),
-        ("b", ("--catalog", catalog), "there is an archive here already; name another schema"),
+        ("a", (), "there is already an archive here"),
+        ("b", ("--catalog", catalog), "there is already an archive here; name another schema"),
         ("c", ("--catalog", postgres_url(postgres_server), "--vectors", "milvus://127.0.0.1:1/default/a"), "Milvus"),
         ("d", ("--catalog", "mysql://h/a"), "no engine keeps the catalog"),
         ("e", ("--catalog", "postgresql+psycopg://h"), "need postgresql+psycopg://USER@HOST:PORT/DATABASE"),

@@ -21,7 +21,7 @@ from tests.rasters import picture, write
     ("name", "reason"),
     [
         ("crash.tif", "its reader died (signal 11)"),
-        ("hang.tif", "not done in 4 s; its reader was ended"),
+        ("hang.tif", "not done in 4 s; its reader was stopped"),
         ("odd.tif", "RuntimeError: as no one foresaw"),
         pytest.param(
             "hungry.tif", "needs more than", marks=pytest.mark.skipif(sys.platform != "linux", reason="needs rlimits")

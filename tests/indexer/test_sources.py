@@ -326,7 +326,7 @@ def test_what_the_user_may_not_read_is_named_and_the_rest_is_read(tmp_path):
     if re.search("ModuleNotFoundError|can't open|cannot open shared object", found.stderr):
         pytest.skip("no one but root can read the code")
     closed = ("away", "away/b.tif", "in/closed.tif", "in/locked", "list.txt")
-    way_out = "cannot be read (Permission denied); check the path and its rights"
+    way_out = "cannot be read (Permission denied); check the path and its permissions"
     expected = {*(f"SceneError {home / name}: {way_out}" for name in closed), "open.tif is read"}
     assert set(found.stdout.splitlines()) == expected, found.stderr
 

@@ -129,7 +129,7 @@ def test_bad_collections_classes_and_tiles_are_refused_in_one_sentence(searcher)
         labels.labels("lakes")
     with pytest.raises(QueryError, match="ponds has pond, and every collection has none and skip"):
         labels.add("ponds", {1: "lake"}, "ada")
-    with pytest.raises(NotFoundError, match="holds no such tile"):
+    with pytest.raises(NotFoundError, match="has no such tile"):
         labels.add("ponds", {1: "pond", 10**9: "pond"}, "ada")
     assert labels.labels("ponds") == []
     with pytest.raises(QueryError, match="annotator"):

@@ -77,7 +77,7 @@ def test_scenes_are_removed_and_the_archive_is_compacted(client, archive, tmp_pa
 def test_a_job_that_fails_says_why_and_has_no_results(client):
     job = until(client, run(client, "remove", scenes=["/scenes/99.tif"]), *OVER)
     assert job["status"] == "failed"
-    assert job["message"] == "/scenes/99.tif: this archive holds no such scene; hrefs come from a search"
+    assert job["message"] == "/scenes/99.tif: this archive has no such scene; hrefs come from a search"
     response = client.get(f"/jobs/{job['jobID']}/results")
     assert response.status_code == 404
     assert "it is failed: /scenes/99.tif" in response.json()["detail"]
@@ -205,14 +205,14 @@ def test_a_server_takes_no_jobs_unless_its_operator_allows_it(archive):
 @pytest.mark.parametrize(
     ("process", "inputs", "message"),
     [
-        ("index", {"sources": ["/etc/passwd"]}, "lies under none of the server's roots"),
-        ("index", {"sources": ["{in}/../secret"]}, "lies under none"),
-        ("index", {"sources": ["relative"]}, "lies under none"),
+        ("index", {"sources": ["/etc/passwd"]}, "is not under any of the server's source roots"),
+        ("index", {"sources": ["{in}/../secret"]}, "is not under any"),
+        ("index", {"sources": ["relative"]}, "is not under any"),
         ("index", {"sources": []}, "sources: found []"),
         ("index", {}, "sources: missing"),
         ("index", {"sources": ["{in}"], "tile_px": 1}, "tile_px: found 1"),
         ("index", {"sources": ["{in}"], "shell": "x"}, "shell: found"),
-        ("evaluate", {"data": ["/etc"]}, "lies under none"),
+        ("evaluate", {"data": ["/etc"]}, "is not under any"),
         ("export", {"request": {"limit": 0}}, "limit: found 0"),
         ("export", {"request": {}, "format": "exe"}, "exe"),
         ("apply-classifier", {"classifier": "x", "threshold": 2}, "threshold: found 2"),
@@ -272,7 +272,7 @@ def test_sources_under_a_root_are_allowed(source):
     ],
 )
 def test_sources_elsewhere_are_refused(source):
-    with pytest.raises(QueryError, match="lies under none of the server's roots"):
+    with pytest.raises(QueryError, match="is not under any of the server's source roots"):
         check_sources([source], ROOTS)
 
 
@@ -283,5 +283,5 @@ def test_a_link_that_leads_out_of_a_root_is_refused(tmp_path: Path):
     (root / "link").symlink_to(elsewhere)
     check_sources([f"{root}/a.tif"], [str(root)])
     for source in (f"{root}/link/a.tif", f"{root}/link/*.tif", f"{root}/link"):
-        with pytest.raises(QueryError, match="lies under none"):
+        with pytest.raises(QueryError, match="is not under any"):
             check_sources([source], [str(root)])

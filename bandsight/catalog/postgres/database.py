@@ -60,7 +60,7 @@ class PostgresDatabase:
         """Create an empty catalog, in one transaction; see `CatalogDatabase`."""
         with clear_errors(self.place), self._engine.connect() as connection, connection.begin():
             if not self._create_tables(connection):
-                raise ArchiveError(f"{self.url}: there is an archive here already; open it, or choose another schema")
+                raise ArchiveError(f"{self.url}: there is already an archive here; open it, or choose another schema")
             PostgresCatalog(connection).create(
                 model, archive_id=archive_id, first_tile=first_tile, first_scene=first_scene
             )
@@ -86,7 +86,7 @@ class PostgresDatabase:
         with clear_errors(self.place), self._engine.connect() as connection, connection.begin():
             self._create_tables(connection)
             if PostgresCatalog(connection).model() is not None:
-                raise ArchiveError(f"{self.url}: there is an archive here already; choose another schema")
+                raise ArchiveError(f"{self.url}: there is already an archive here; choose another schema")
         with source.reading() as rows:
             assert isinstance(rows, SqlCatalog)
             take_over(rows, self.writing, before_completion, progress)
@@ -100,7 +100,7 @@ class PostgresDatabase:
             version = schema_version(self._engine, self.place.schema)
             if version is None:
                 raise ArchiveError(
-                    f"{self.url}: no Bandsight archive here; make one with: bandsight init --archive FILE"
+                    f"{self.url}: no Bandsight archive here; create one with: bandsight init --archive FILE"
                 )
             check_version(self.url, version)
             with self.reading() as catalog:
@@ -112,7 +112,7 @@ class PostgresDatabase:
     def upgrade(self) -> str:
         """Migrate the schema to this version's; see `CatalogDatabase`."""
         if not self.exists():
-            raise ArchiveError(f"{self.url}: no Bandsight archive here; make one with: bandsight init --archive FILE")
+            raise ArchiveError(f"{self.url}: no Bandsight archive here; create one with: bandsight init --archive FILE")
         with clear_errors(self.place), self._engine.connect() as connection:
             migrate(connection, schema=self.place.schema)
         return HEAD

@@ -61,7 +61,8 @@ class Place:
         schema = str(own.pop("schema", "bandsight"))
         if not _SCHEMA.fullmatch(schema) or schema.startswith("pg_") or schema == "public":
             raise ArchiveError(
-                f"catalog: schema={schema}: need a name of its own of small letters, digits and _, such as bandsight"
+                f"catalog: schema={schema}: need a name of its own of lowercase letters, digits and "
+                "_, such as bandsight"
             )
         return cls(url=url.difference_update_query(_OWN), schema=schema, **_numbers(own))
 

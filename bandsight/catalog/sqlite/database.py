@@ -69,7 +69,7 @@ class SqliteDatabase:
         try:
             if self.exists():
                 raise ArchiveError(
-                    f"{self._folder}: there is an archive here already; open it, or choose another folder"
+                    f"{self._folder}: there is already an archive here; open it, or choose another folder"
                 )
             _drop(unfinished)
             _fill(unfinished, model, archive_id, first_tile, first_scene)
@@ -80,7 +80,8 @@ class SqliteDatabase:
             _drop(unfinished)
             reason = error.orig if isinstance(error, DatabaseError) else error
             raise ArchiveError(
-                f"{self._folder}: no archive could be made ({reason}); check the disk's space and rights, then run "
+                f"{self._folder}: no archive could be made ({reason}); check the disk's space and "
+                "permissions, then run "
                 "the same again"
             ) from error
 
@@ -95,7 +96,7 @@ class SqliteDatabase:
         except DatabaseError as error:
             raise ArchiveError(f"{self._file}: cannot be read ({error.orig}); restore it from a backup") from error
         if version is None:
-            raise ArchiveError(f"{self._file}: no catalog of Bandsight; choose another folder")
+            raise ArchiveError(f"{self._file}: not a Bandsight catalog; choose another folder")
         check_version(self._folder, version)
         if model is None:
             raise ArchiveError(f"{self._file}: it names no model; restore it from a backup")
@@ -177,7 +178,7 @@ class SqliteDatabase:
     ) -> None:
         """Become a copy of another catalog; see `CatalogDatabase`. Until it is complete, it lacks its name."""
         if self.exists():
-            raise ArchiveError(f"{self._folder}: there is an archive here already; choose another folder")
+            raise ArchiveError(f"{self._folder}: there is already an archive here; choose another folder")
         unfinished = self._folder / _UNFINISHED
         engine = open_engine(unfinished, wal=False)
 
@@ -220,7 +221,7 @@ class SqliteDatabase:
     def _need_file(self) -> None:
         if not self.exists():
             raise ArchiveError(
-                f"{self._folder}: no Bandsight archive here; make one with: bandsight index SCENE --archive "
+                f"{self._folder}: no Bandsight archive here; create one with: bandsight index SCENE --archive "
                 f"{self._folder}"
             )
 
@@ -331,8 +332,9 @@ def clear_errors(path: Path) -> Iterator[None]:
         reason = error.orig if isinstance(error, DatabaseError) else error
         if getattr(reason, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
             raise BusyError(
-                f"{path}: another process has been writing to it for long; try again in a moment"
+                f"{path}: another process has been writing to it for a long time; try again in a moment"
             ) from error
         raise ArchiveError(
-            f"{path}: {reason}; check the disk's space and rights, then run: bandsight verify --archive {path.parent}"
+            f"{path}: {reason}; check the disk's space and permissions, then run: bandsight verify --archive "
+            f"{path.parent}"
         ) from error

@@ -182,7 +182,7 @@ def open_cells(folder: Path, name: str, ids: NDArray[np.int64], dim: int) -> Cel
         with path.open("rb") as file:
             header = file.read(_HEADER.size)
             if len(header) < _HEADER.size or header[:8] != _MAGIC:
-                raise ArchiveError(f"{path}: no file of cells; {_WAY_OUT}")
+                raise ArchiveError(f"{path}: not a file of cells; {_WAY_OUT}")
             _, version, size, a_tile, _, count, _ = _HEADER.unpack(header)
             if version > _VERSION:
                 raise ArchiveError(

@@ -78,7 +78,9 @@ class StoreFolder:
             try:
                 make_folder(place)
             except OSError as error:
-                raise ArchiveError(f"{place}: cannot be made ({error.strerror}); check the folder's rights") from error
+                raise ArchiveError(
+                    f"{place}: cannot be made ({error.strerror}); check the folder's permissions"
+                ) from error
         self.place: SegmentPlace = FolderPlace(self.vectors) if files is None else ObjectPlace(files, self.derived)
         self._mirror = None if files is None else IndexMirror(files, self.derived, index_files)
         self._files = files

@@ -69,7 +69,9 @@ def save_index(folder: Path, index: IvfIndex) -> None:
         name_durably(temporary, path)
     except RuntimeError as error:
         _drop(temporary, lists, rows)
-        raise ArchiveError(f"{path}: cannot be written ({error}); the archive works without it, make room") from error
+        raise ArchiveError(
+            f"{path}: cannot be written ({error}); the archive works without it; free some disk space"
+        ) from error
     except OSError as error:
         _drop(temporary, lists, rows)
         raise cannot_write(path, error) from error

@@ -278,7 +278,7 @@ def checked_version(header: bytes, size: int, segment: Segment, dim: int, path: 
         ArchiveError: It is another one.
     """
     if len(header) < HEADER.size or header[:8] != _MAGIC:
-        raise ArchiveError(f"{path}: no vector file of Bandsight; {way_out}")
+        raise ArchiveError(f"{path}: not a Bandsight vector file; {way_out}")
     _, version, found_dim, first_id, count, digest = HEADER.unpack(header[: HEADER.size])
     if version > _VERSION:
         raise ArchiveError(f"{path}: format version {version}, this Bandsight reads up to {_VERSION}; update Bandsight")

@@ -124,5 +124,5 @@ def located_in(state: StoreState, ids: NDArray[np.int64]) -> Iterator[tuple[NDAr
         file = state.shown[number].part.file if number >= 0 else None
         rows = file.rows_of(ids[chosen]) if file else None
         if file is None or rows is None:
-            raise NotFoundError(f"tile {ids[chosen].max()}: this archive holds no such vector; ids come from a search")
+            raise NotFoundError(f"tile {ids[chosen].max()}: this archive has no such vector; ids come from a search")
         yield chosen, int(number), rows

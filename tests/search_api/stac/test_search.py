@@ -175,7 +175,7 @@ def test_a_token_outlives_what_is_added_and_belongs_to_one_question(tmp_path: Pa
         for asked in ({"collections": "red"}, {"q": "a lake"}, {"sortby": "id"}, {"bbox": "0,0,1,1"}):
             refused = client.get("/search", params={"token": token, **asked})
             assert refused.status_code == 400
-            assert "token: it belongs to another question" in refused.json()["detail"]
+            assert "token: it belongs to another query" in refused.json()["detail"]
     with filled(tmp_path / "b", 2) as younger, TestClient(app_of(younger)) as client:
         refused = client.get("/search", params={"token": token})
         assert refused.status_code == 400
