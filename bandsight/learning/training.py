@@ -260,25 +260,25 @@ def _warnings(collection: LabelCollection, chosen: TrainingSet, report: Mapping[
     made = []
     for cls in collection.classes:
         if cls not in report:
-            made.append(f"{cls}: no label; the classifier does not know this class")
+            made.append(f"{cls}: no labels; the classifier does not know this class")
             continue
         figures = report[cls]
         seen = figures["places"]
         if "average_precision" not in figures:
             made.append(
-                f"{cls}: labels of {seen['with']} places with it and {seen['without']} without; from {MIN_PLACES} of "
-                "each on, there are figures and calibrated probabilities"
+                f"{cls}: labels in {seen['with']} places with it and {seen['without']} without; with {MIN_PLACES} of "
+                "each, there are figures and calibrated probabilities"
             )
             continue
         low = (figures["average_precision"]["interval"] or (0.0, 1.0))[0]
         if low <= figures["labels"] / len(chosen.ids):
             made.append(
-                f"{cls}: on other places it ranks no better than chance; there are too few labels, they contradict "
-                "each other, or the model does not see what tells them apart"
+                f"{cls}: in other places, it ranks no better than chance; there are too few labels, they contradict "
+                "each other, or the model cannot tell them apart"
             )
     if chosen.contradictory:
         made.append(
-            f"{len(chosen.contradictory)} tiles are left out because as many labels say one class as another: "
+            f"{len(chosen.contradictory)} tiles are left out because their labels disagree evenly: "
             f"{', '.join(map(str, chosen.contradictory[:10]))}"
         )
     made += _look_alikes(chosen)
@@ -292,4 +292,5 @@ def _look_alikes(chosen: TrainingSet) -> list[str]:
     if not len(first):
         return []
     pairs = [f"{chosen.ids[a]} and {chosen.ids[b]}" for a, b in zip(first[:5], second[:5], strict=True)]
-    return [f"{len(first)} pairs of tiles look the same and have different classes: {', '.join(pairs)}"]
+    counted = "1 pair" if len(first) == 1 else f"{len(first)} pairs"
+    return [f"{counted} of similar tiles with different classes: {', '.join(pairs)}"]

@@ -72,7 +72,7 @@ def test_too_few_labels_are_said_and_advice_works(searcher):
     archive.labels.add("ponds", dict.fromkeys(others[:2], "none"), "ada")
     made = train(searcher, "ponds")
     assert not made.heads[0].calibrated
-    assert "from 4 of each on, there are figures" in made.report["warnings"][0]
+    assert "with 4 of each, there are figures" in made.report["warnings"][0]
 
 
 def test_annotators_who_disagree_are_reported_and_the_tile_is_left_out(searcher):
@@ -84,7 +84,7 @@ def test_annotators_who_disagree_are_reported_and_the_tile_is_left_out(searcher)
     assert (found.tile, dict(found.classes)) == (tile, {"none": ("bob",), "pond": ("ada",)})
     made = train(searcher, "ponds")
     assert made.labels == 49
-    assert any("as many labels say one class as another" in one for one in made.report["warnings"])
+    assert any("their labels disagree evenly" in one for one in made.report["warnings"])
 
 
 def test_labels_without_meaning_are_no_better_than_chance_and_that_is_said(searcher):
