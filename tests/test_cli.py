@@ -156,7 +156,7 @@ def test_classes_status_and_verify(bandsight):
         (["search"], "found no example; pass a sentence, --image FILE"),
         (["search", "--image", "/nowhere.png"], "cannot be read"),
         (["search", "x", "--bbox", "1,2,3"], "found 3 numbers"),
-        (["search", "x", "--datetime", "yesterday"], "no date"),
+        (["search", "x", "--datetime", "yesterday"], "is not a date"),
         (["similar", "999999"], "no such tile"),
         (["similar", "--at", "0,0"], "no tile of the archive covers"),
         (["classify", "--labels", "one"], "need 2 to 100"),

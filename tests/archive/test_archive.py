@@ -174,7 +174,7 @@ def test_what_is_no_archive_is_named(tmp_path):
     (tmp_path / "catalog.sqlite").write_bytes(b"garbage" * 1000)
     with pytest.raises(ArchiveError, match="cannot be read"):
         Archive.open(tmp_path)
-    with pytest.raises(ArchiveError, match="here already"):
+    with pytest.raises(ArchiveError, match="already an archive here"):
         ArchiveWriter.create(tmp_path, MODEL)
 
 

@@ -435,7 +435,7 @@ def test_rasters_of_a_container_that_only_another_driver_reads_are_refused_with_
 
     with pytest.raises(SceneError, match=r"S102 driver.*rio convert 'S102:/x/a\.h5:Group_001' out\.tif"):
         subdatasets._largest("/x/a.h5", ["S102:/x/a.h5:Group_001"])
-    with pytest.raises(SceneError, match=r"water levels .* no imagery; leave it out"):
+    with pytest.raises(SceneError, match=r"water levels .* not imagery; leave it out"):
         subdatasets._largest("/x/a.h5", ["S104:/x/a.h5:Group_001"])
 
 
