@@ -10,7 +10,7 @@ __all__ = ["__version__", "connect"]
 
 
 def __getattr__(name: str) -> object:
-    # Loaded on first use, so that importing the version or a module of the core stays fast.
+    # Loaded on first use, so that importing the version or a core module stays fast.
     if name == "connect":
         from bandsight.client import connect
 

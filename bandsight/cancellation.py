@@ -1,4 +1,4 @@
-"""Lets long work notice that nobody waits for its result any more."""
+"""Cooperative cancellation: lets long-running work stop once its result is no longer needed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ _IS_CANCELLED: ContextVar[Callable[[], bool] | None] = ContextVar("bandsight_is_
 
 @contextmanager
 def cancelled_when(is_cancelled: Callable[[], bool]) -> Iterator[None]:
-    """Make `check_cancelled` raise in the body once a function returns True; threads started in it inherit this."""
+    """Make `check_cancelled` raise in the body once `is_cancelled` returns True. Copies of the context inherit it."""
     token = _IS_CANCELLED.set(is_cancelled)
     try:
         yield
@@ -20,10 +20,10 @@ def cancelled_when(is_cancelled: Callable[[], bool]) -> Iterator[None]:
 
 
 def check_cancelled() -> None:
-    """Raise if nobody waits for the current work; call it between its steps.
+    """Raise if the current work has been cancelled. Call this between steps.
 
     Raises:
-        CancelledWorkError: Nobody does.
+        CancelledWorkError: The work has been cancelled.
     """
     is_cancelled = _IS_CANCELLED.get()
     if is_cancelled is not None and is_cancelled():

@@ -1,4 +1,4 @@
-"""What makes files and folders survive a power cut: a name is safe only once the folder that holds it was flushed."""
+"""Durable file operations. A new file survives a power cut only after its parent folder has been flushed, too."""
 
 import os
 import shutil
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def flush(path: Path) -> None:
-    """Write a file's bytes, or a folder's names, to the disk.
+    """Flush a file's content, or a folder's entries, to disk.
 
     Raises:
-        OSError: The disk fails.
+        OSError: The file or folder cannot be opened or flushed.
     """
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -19,10 +19,10 @@ def flush(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that their names survive; one that exists is left unchanged.
+    """Create a folder and its parents durably. Does nothing if it exists.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be created.
     """
     new = [folder, *folder.parents]
     missing = [one for one in new if not one.exists()]
@@ -32,10 +32,10 @@ def make_folder(folder: Path) -> None:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file under a temporary name, flush it, and name it; the caller flushes the folder.
+    """Copy a file atomically, through a flushed temporary file. The caller flushes the folder.
 
     Raises:
-        OSError: It cannot be read or written; then there is no copy.
+        OSError: The source cannot be read or the target not written; no partial copy is left.
     """
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -48,10 +48,10 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file that never changes a second name, or copy it where there are no links; one that is there stays.
+    """Hard-link an immutable file, or copy it if the file system has no hard links. Keeps an existing target.
 
     Raises:
-        OSError: It cannot be read or written.
+        OSError: The source cannot be read, or the target cannot be written.
     """
     if target.exists():
         return

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 
 class BandsightError(Exception):
-    """Base class of errors with a message for the user."""
+    """Base class for all errors that carry a message for the user."""
 
 
 class WavelengthError(BandsightError):
-    """A list of wavelengths does not fit the bands, or is not in µm."""
+    """Wavelengths do not match the bands, or are not in µm."""
 
 
 class ModelError(BandsightError):
@@ -17,27 +17,27 @@ class ModelError(BandsightError):
 
 
 class ModelMismatchError(ModelError):
-    """An archive holds vectors of another model than the one in use."""
+    """The archive's vectors were computed by a different model."""
 
 
 class ModelChangedError(ModelMismatchError):
-    """An open archive was replaced by one with another model, and must be reopened."""
+    """An open archive was replaced by one built with another model, and must be reopened."""
 
 
 class SensorError(BandsightError):
-    """No sensor profile matches, or the bands that a profile needs are missing."""
+    """No sensor profile matches, or bands required by the profile are missing."""
 
 
 class SettingsError(BandsightError):
-    """The settings of a program are invalid or unsafe."""
+    """The program's settings are invalid or unsafe."""
 
 
 class SceneError(BandsightError):
-    """A scene cannot be read or georeferenced. The job continues without it."""
+    """A scene cannot be read or georeferenced. The job skips it and continues."""
 
 
 class ArchiveError(BandsightError):
-    """An archive is missing, damaged, or of an unknown format."""
+    """An archive is missing, damaged, or in an unknown format."""
 
 
 class ArchiveLockedError(ArchiveError):
@@ -45,7 +45,7 @@ class ArchiveLockedError(ArchiveError):
 
 
 class NotFoundError(BandsightError):
-    """The archive has no tile, scene or other object of this id."""
+    """The archive has no tile, scene or other object with this id."""
 
 
 class QueryError(BandsightError):
@@ -53,11 +53,11 @@ class QueryError(BandsightError):
 
 
 class ImageError(QueryError):
-    """A query image cannot be decoded within the limits."""
+    """A query image is damaged, unsupported or too large."""
 
 
 class BusyError(BandsightError):
-    """A limited resource is in use; the same request may succeed later."""
+    """A limited resource is in use. Retrying later may succeed."""
 
 
 class ArchiveReplacedError(ArchiveError):
@@ -65,27 +65,27 @@ class ArchiveReplacedError(ArchiveError):
 
 
 class CancelledWorkError(BandsightError):
-    """Nobody waits for the result of this work any more."""
+    """The caller no longer needs the result, so the work was stopped."""
 
 
 class EngineUnavailableError(BusyError):
-    """A database or a vector engine cannot be reached; the same request may succeed once it is back."""
+    """A database or vector engine is unreachable. Retrying may succeed once it is back."""
 
 
 class MissingExtraError(BandsightError):
-    """A feature needs an extra that is not installed."""
+    """A feature needs an optional dependency that is not installed."""
 
 
 @contextmanager
 def needs_extra(extra: str, feature: str) -> Iterator[None]:
-    """Explain how to install an extra when an import in the body fails.
+    """Turn a failed import in the body into advice on which extra to install.
 
     Args:
         extra: Name of the extra, as in `pip install 'bandsight[NAME]'`.
-        feature: What the packages are needed for; it begins the message.
+        feature: What needs the package, e.g. `Clustering`; the message starts with it.
 
     Raises:
-        MissingExtraError: A package is not installed.
+        MissingExtraError: The package is not installed.
     """
     try:
         yield

@@ -1,20 +1,20 @@
-"""Groups scenes that failed for the same reason, so that a thousand of them are a few lines."""
+"""Groups failed scenes by reason, so that a thousand failures fit in a few lines."""
 
 import re
 from collections.abc import Iterable
 
 _SHOWN = 3
-# What differs between scenes that fail alike: their place, numbers, and what is quoted.
+# Parts of a message that vary between scenes with the same problem: paths, numbers and quoted text.
 _OWN = re.compile(
     r"'[^']*'|\"[^\"]*\"|\S*/\S*|\S+\.(?:tif|tiff|jp2|nc|h5|img|png|jpg|json|zip)\S*|\d+(?:[.,]\d+)*", re.IGNORECASE
 )
 
 
 def grouped(failures: Iterable[tuple[str, str]]) -> list[str]:
-    """Return a line for each reason, the most frequent first.
+    """Return one line per reason, most frequent first.
 
     Args:
-        failures: Scene and reason of each.
+        failures: (scene, reason) pairs.
     """
     groups: dict[str, list[tuple[str, str]]] = {}
     for scene, reason in failures:
@@ -32,6 +32,6 @@ def _line(rows: list[tuple[str, str]]) -> str:
 
 
 def _without(scene: str, reason: str) -> str:
-    """Return a reason without the place that it begins with."""
+    """Return a reason without the path it starts with."""
     place, found, rest = reason.partition(": ")
     return rest if found and (scene in place or place in scene or "/" in place or "." in place) else reason

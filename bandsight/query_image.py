@@ -1,4 +1,4 @@
-"""Decodes a picture that somebody sends as a query: within limits, and with nothing that could reach other files."""
+"""Decodes untrusted query images: size-limited, and with no access to other files."""
 
 import io
 import struct
@@ -22,28 +22,27 @@ from bandsight.raster.masks import file_mask
 from bandsight.raster.orientation import north_up, turned
 from bandsight.raster.windows import read_mask
 from bandsight.sensors.scaling import Decibel, decibel, stretch
-from bandsight.sensors.stretch_tags import said_stretch
+from bandsight.sensors.stretch_tags import read_stretch_tags
 
 RGB_UM = (0.665, 0.56, 0.49)
 MAX_PIXELS = 50_000_000
-# Longest side handed on: the model's input is smaller, and this bounds memory for any number of bands.
+# Longest side of the returned image. The model's input is smaller, and this bounds memory for any number of bands.
 _LONGEST_PX = 1024
 _MAX_BANDS = 512
-# A TIFF may hold many wide bands in few pixels, so its limit is on bytes; 8 is e.g. red, green, blue, near infrared in
-# 16 bits.
+# A TIFF may have many bands and wide data types, so it is limited by bytes; 8 fits e.g. four bands of 16 bits.
 _BYTES_PER_PIXEL = 8
-# A progressive JPEG is decoded once for each scan; cameras and web tools write about ten.
+# A progressive JPEG is decoded once per scan. Cameras and web tools write about ten.
 _MAX_SCANS = 64
-# Images in a TIFF, of which the first is read: GDAL reads the list of all.
+# Limit on images (IFDs) in a TIFF: only the first is used, but GDAL scans all directories.
 _MAX_PAGES = 64
-# Reading takes so much longer the more pieces the pixels come in.
+# Limit on blocks: reading time grows with their number.
 _MAX_BLOCKS = 65_536
 _JPEG, _START_OF_SCAN = b"\xff\xd8\xff", b"\xff\xda"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NEEDED = "need a PNG, a JPEG or a GeoTIFF"
 _PERCENTILES = (2.0, 98.0)
 NumbersOf = tuple[str, tuple[float, ...]]
-"""Data type, as NumPy names it, and wavelengths of a TIFF's numbers: what can be scaled by one rule."""
+"""NumPy data type and band wavelengths of a TIFF: images that agree in both share one scaling."""
 
 
 def decode_query_image(
@@ -53,61 +52,62 @@ def decode_query_image(
     max_pixels: int = MAX_PIXELS,
     limits: Mapping[NumbersOf, Sequence[tuple[float, float]]] | None = None,
 ) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
-    """Return a query image's pixels, uint8 (C, H, W), and the centre wavelength of each band in µm.
+    """Return the pixels of a query image, uint8 (C, H, W), and the centre wavelength of each band, µm.
 
     Args:
         data: The file's bytes: PNG, JPEG or GeoTIFF.
-        wavelengths: Of the bands, in µm; needed when the file has neither three bands nor wavelengths of its own.
-        max_pixels: Images with more are refused before they are decoded.
-        limits: What becomes 0 and 255 in each band of TIFFs of other than eight bits that do not say so themselves, by
-            data type and wavelengths; where it has none: the image's own 2nd and 98th percentile, over all bands.
+        wavelengths: Centre wavelength of each band, µm. Required unless the image has three bands or states its
+            wavelengths.
+        max_pixels: Larger images are rejected before decoding.
+        limits: Values mapped to 0 and 255 in each band, keyed by data type and wavelengths, for TIFFs that are not
+            8-bit and carry no stretch tags. Without an entry, the image's 2nd and 98th percentiles over all bands.
 
     Raises:
-        ImageError: It is no such image, damaged, too large, or its bands are unknown.
+        ImageError: The image is unsupported, damaged or too large, or its bands are unknown.
     """
     if not data:
         raise ImageError(f"query image: the file is empty; {_NEEDED}")
     if data[:4] in _TIFF:
         with _opened(data, max_pixels) as dataset:
-            bands, waves, said = _bands(dataset, wavelengths)
+            bands, waves, stretches = _bands(dataset, wavelengths)
             values = _read(dataset, bands)
         valid = np.asarray(~np.ma.getmaskarray(np.ma.masked_invalid(values)).all(axis=0), np.bool_)
         if not valid.any():
-            raise ImageError("query image: it has no valid pixel; send one with data")
-        if said:
-            pixels = _as_said(values, said)
+            raise ImageError("query image: it has no valid pixels; send an image with data")
+        if stretches:
+            pixels = _stretched_by_tags(values, stretches)
         elif values.dtype == np.uint8:
             pixels = np.ascontiguousarray(values.data)
         else:
             pixels = _stretched(values, (limits or {}).get((str(values.dtype), waves)))
-        # As in tiles that are indexed: the model would see black as something on the ground.
+        # Fill as for indexed tiles: the model would take black pixels for ground.
         return filled(pixels, valid), waves
     pixels = _picture(data, max_pixels)
     if wavelengths is not None and tuple(wavelengths) != RGB_UM:
-        raise ImageError("query image: a PNG or JPEG is red, green, blue; wavelengths go with a GeoTIFF")
+        raise ImageError("query image: a PNG or JPEG is red, green, blue; wavelengths are for GeoTIFFs only")
     return pixels, RGB_UM
 
 
 def unscaled(data: bytes, wavelengths: Sequence[float] | None = None) -> NumbersOf | None:
-    """Say of what kind a TIFF's numbers are where nothing says what they are as 0..255, else None; none is decoded.
+    """Return data type and wavelengths of a TIFF that needs a scaling to 0..255, or None; pixels are not decoded.
 
     Raises:
-        ImageError: As `decode_query_image`, but for damage among the pixels.
+        ImageError: See `decode_query_image`; damaged pixels are not noticed.
     """
     if data[:4] not in _TIFF:
         return None
     with _opened(data, MAX_PIXELS) as dataset:
-        _, waves, said = _bands(dataset, wavelengths)
-        # Complex numbers are taken by their size.
+        _, waves, stretches = _bands(dataset, wavelengths)
+        # Complex values are read as magnitudes.
         kind = np.abs(np.zeros(0, number_type(dataset.dtypes[0]))).dtype
-    return None if said or kind == np.uint8 else (str(kind), waves)
+    return None if stretches or kind == np.uint8 else (str(kind), waves)
 
 
 def numbers(data: bytes) -> np.ma.MaskedArray[Any, Any]:
-    """Return the numbers of a TIFF's bands as they are stored, (C, H, W), masked where there is no data.
+    """Return the stored values of a TIFF, shape (C, H, W), with nodata masked.
 
     Raises:
-        ImageError: As `decode_query_image`.
+        ImageError: See `decode_query_image`.
     """
     with _opened(data, MAX_PIXELS) as dataset:
         return np.ma.masked_invalid(_read(dataset, _colours(dataset)))
@@ -116,26 +116,26 @@ def numbers(data: bytes) -> np.ma.MaskedArray[Any, Any]:
 def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     if (scans := _scans(data)) > _MAX_SCANS:
         raise ImageError(
-            f"query image: a JPEG of {scans} scans; at most {_MAX_SCANS} are allowed, so save it as a baseline JPEG"
+            f"query image: a JPEG with {scans} scans; at most {_MAX_SCANS} are allowed, so save it as a baseline JPEG"
         )
     try:
         with warnings.catch_warnings():
-            # Our own limit below is stricter than Pillow's warning.
+            # The limit below is stricter than Pillow's warning.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as stored:
                 _check_size(*stored.size, max_pixels)
-                # JPEG can be decoded at a fraction of its size.
+                # Decode a JPEG at reduced size.
                 stored.draft("RGB", (_LONGEST_PX, _LONGEST_PX))
                 image = _turned_by_exif(stored)
                 if image.mode.startswith("I"):
-                    # Grey of 16 bits, which convert() would clip at 255.
+                    # 16-bit greyscale, which convert() would clip at 255.
                     rgb = Image.fromarray(_stretched(np.ma.asarray(image))).convert("RGB")
                 else:
                     rgb = image.convert("RGB")
     except UnidentifiedImageError as error:
         raise ImageError(f"query image: {_kind(data)}; {_NEEDED} of at most {max_pixels:,} pixels") from error
     except Image.DecompressionBombError as error:
-        # Pillow's own limit, from the header alone.
+        # Pillow rejects it from the header alone.
         found = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
         raise ImageError(f"query image: {found}; {_at_most(max_pixels)}") from error
     except (OSError, SyntaxError, ValueError) as error:
@@ -145,15 +145,15 @@ def _picture(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
 
 
 def _scans(data: bytes) -> int:
-    """Return how many scans a JPEG has, 0 for anything else; its markers tell, nothing is decoded."""
+    """Count the scans of a JPEG by its markers, without decoding; 0 for other formats."""
     if not data.startswith(_JPEG):
         return 0
-    # Within a scan, 0xFF is followed by 0, so that a marker stands for itself.
+    # Within a scan, 0xFF bytes are escaped (followed by 0), so this finds markers only.
     return data.count(_START_OF_SCAN)
 
 
 def _pages(data: bytes) -> int:
-    """Return how many images a TIFF lists, at most one more than allowed; none is decoded."""
+    """Count the images (IFDs) of a TIFF without decoding; stops at one more than allowed."""
     order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
     is_big = data[2:4] in {b"+\0", b"\0+"}
     width, entry, counted = (8, 20, 8) if is_big else (4, 12, 2)
@@ -169,19 +169,19 @@ def _pages(data: bytes) -> int:
 
 
 def _turned_by_exif(stored: Image.Image) -> Image.Image:
-    """Return a picture as viewers show it: cameras store the rows of their sensor, and in EXIF how to turn them."""
+    """Apply the EXIF orientation."""
     try:
         return ImageOps.exif_transpose(stored)
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
-        # Damaged EXIF says nothing; of damaged pixels, decoding them will tell.
+        # Ignore damaged EXIF; damaged pixels are reported when decoded.
         return stored
 
 
 @contextmanager
 def _opened(data: bytes, max_pixels: int) -> Iterator[DatasetReader]:
-    """Open a TIFF that is small enough; what GDAL says against it becomes an `ImageError`."""
+    """Open a TIFF after checking its size; GDAL errors become `ImageError`."""
     if _pages(data) > _MAX_PAGES:
-        raise ImageError(f"query image: a TIFF of more than {_MAX_PAGES} images; send the one to search with alone")
+        raise ImageError(f"query image: a TIFF with more than {_MAX_PAGES} images; send only the one to search with")
     try:
         with MemoryFile(data) as memory:
             with without_tracebacks():
@@ -200,21 +200,21 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[DatasetReader]:
 def _bands(
     dataset: DatasetReader, wavelengths: Sequence[float] | None
 ) -> tuple[list[int], tuple[float, ...], list[tuple[float, float, Decibel | None]]]:
-    """Return the bands that are not opacity, their wavelengths, and the scaling of each, if all state theirs."""
+    """Return the bands other than alpha, their wavelengths, and their stretches if all bands have stretch tags."""
     bands = _colours(dataset)
-    said = [said_stretch(dataset.tags(i)) for i in bands]
-    own = [one for one in said if one is not None]
+    stretches = [read_stretch_tags(dataset.tags(i)) for i in bands]
+    own = [one for one in stretches if one is not None]
     waves = _wavelengths([dataset.tags(i, ns="IMAGERY") for i in bands], wavelengths)
-    return bands, waves, own if len(own) == len(said) else []
+    return bands, waves, own if len(own) == len(stretches) else []
 
 
 def _colours(dataset: DatasetReader) -> list[int]:
-    """Return the numbers of the bands that are not opacity."""
+    """Return the indexes of all bands other than alpha, from 1."""
     return [i for i, interp in enumerate(dataset.colorinterp, 1) if interp.name != "alpha"]
 
 
 def _read(dataset: DatasetReader, bands: list[int]) -> np.ma.MaskedArray[Any, Any]:
-    """Return bands, shape (bands, rows, columns), north up, masked where the file says that there is no data."""
+    """Read bands, shape (bands, rows, columns), north up, with nodata masked."""
     shrink = max(1.0, max(dataset.width, dataset.height) / _LONGEST_PX)
     shape = (max(1, int(dataset.height / shrink)), max(1, int(dataset.width / shrink)))
     values = dataset.read(bands, out_shape=(len(bands), *shape))
@@ -229,19 +229,21 @@ def _read(dataset: DatasetReader, bands: list[int]) -> np.ma.MaskedArray[Any, An
     return np.abs(masked) if np.iscomplexobj(masked) else masked
 
 
-def _as_said(
-    values: np.ma.MaskedArray[Any, Any], said: Sequence[tuple[float, float, Decibel | None]]
+def _stretched_by_tags(
+    values: np.ma.MaskedArray[Any, Any], stretches: Sequence[tuple[float, float, Decibel | None]]
 ) -> NDArray[np.uint8]:
-    """Return a tile that this program cut from a scene as the model saw it."""
+    """Scale an exported tile by its stretch tags, to the values the model saw."""
     numbers = np.nan_to_num(np.ma.filled(values, 0).astype(np.float32), posinf=0, neginf=0)
-    layers = [decibel(layer, to_db) if to_db else layer for layer, (_, _, to_db) in zip(numbers, said, strict=True)]
-    return np.stack([stretch(layer, low, high) for layer, (low, high, _) in zip(layers, said, strict=True)])
+    layers = [
+        decibel(layer, to_db) if to_db else layer for layer, (_, _, to_db) in zip(numbers, stretches, strict=True)
+    ]
+    return np.stack([stretch(layer, low, high) for layer, (low, high, _) in zip(layers, stretches, strict=True)])
 
 
 def _stretched(
     values: np.ma.MaskedArray[Any, Any], limits: Sequence[tuple[float, float]] | None = None
 ) -> NDArray[np.uint8]:
-    """Return numbers of any kind as 0..255; what is masked or no number becomes 0."""
+    """Scale values to 0..255; masked and non-finite values become 0."""
     seen = np.ma.masked_invalid(values)
     if limits is not None:
         bands = zip(seen.astype(np.float32), limits, strict=True)
@@ -278,19 +280,20 @@ def _check_bytes(dataset: DatasetReader, max_pixels: int) -> None:
     size = dataset.width * dataset.height * sum(number_type(name).itemsize for name in dataset.dtypes)
     if size > max_pixels * _BYTES_PER_PIXEL:
         raise ImageError(
-            f"query image: {dataset.width}×{dataset.height} pixels of {dataset.count} bands ({dataset.dtypes[0]}) are "
-            f"{size:,} bytes; at most {max_pixels * _BYTES_PER_PIXEL:,} are allowed, so cut it or make it smaller"
+            f"query image: {dataset.width}×{dataset.height} pixels with {dataset.count} bands ({dataset.dtypes[0]}) "
+            "take "
+            f"{size:,} bytes; at most {max_pixels * _BYTES_PER_PIXEL:,} are allowed, so crop or downsample it"
         )
     pieces = sum(-(-dataset.height // rows) * -(-dataset.width // cols) for rows, cols in dataset.block_shapes)
     if pieces > _MAX_BLOCKS:
         raise ImageError(
-            f"query image: its pixels come in {pieces:,} blocks; at most {_MAX_BLOCKS:,} are allowed, so write it with "
+            f"query image: it has {pieces:,} blocks; at most {_MAX_BLOCKS:,} are allowed, so write it with "
             "larger blocks"
         )
 
 
 def _at_most(max_pixels: int) -> str:
-    return f"at most {max_pixels:,} are allowed, so cut it or make it smaller"
+    return f"at most {max_pixels:,} are allowed, so crop or downsample it"
 
 
 def _kind(data: bytes) -> str:
@@ -302,4 +305,4 @@ def _kind(data: bytes) -> str:
     ):
         if data.startswith(magic):
             return f"found {name}"
-    return "found something that is no image this program reads"
+    return "unknown image format"

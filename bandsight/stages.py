@@ -1,4 +1,4 @@
-"""Reports how long the stages of a search and of rendering take, to whoever measures them."""
+"""Reports the duration of each stage of searching and rendering to registered listeners."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,26 +6,26 @@ from contextlib import contextmanager
 from typing import Literal
 
 Stage = Literal["encode", "filter", "search", "rescore", "render"]
-"""A stage: a model encodes a query; a filter is applied; vectors are searched; candidates are rescored with full
-vectors; pixels are read and rendered."""
+"""Encoding a query, applying a filter, searching vectors, rescoring candidates with full-precision vectors, or reading
+and rendering pixels."""
 
 Listener = Callable[[Stage, float], None]
 _LISTENERS: list[Listener] = []
 
 
 def add_listener(listener: Listener) -> None:
-    """Call a function with each stage and its seconds, from the thread that ran it."""
+    """Call `listener(stage, seconds)` after each stage, in the thread that ran it."""
     _LISTENERS.append(listener)
 
 
 def remove_listener(listener: Listener) -> None:
-    """Stop calling a function."""
+    """Stop calling a listener."""
     _LISTENERS.remove(listener)
 
 
 @contextmanager
 def stage(name: Stage) -> Iterator[None]:
-    """Measure the body as a stage."""
+    """Time the body as a stage."""
     if not _LISTENERS:
         yield
         return

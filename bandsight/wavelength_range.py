@@ -1,16 +1,16 @@
-"""Which numbers can be the centre wavelength of a band, µm."""
+"""The valid range of centre wavelengths, in µm."""
 
 import math
 
-# From ultraviolet, where the air lets nothing through, to far infrared. Radar has codes within this range, 5.405 for
-# the C band (the DOFA convention): the models do not know its true wavelengths.
+# From ultraviolet, where the atmosphere becomes opaque, to far infrared. Radar bands use codes within this range (5.405
+# for C band, the DOFA convention), because the models were not trained on true radar wavelengths.
 MIN_UM, MAX_UM = 0.2, 300.0
-# No sensor has longer ones in nanometres; longer waves are radar's.
+# Larger values are not nanometres: no optical sensor reaches them, only radar.
 _LONGEST_NM = 20_000.0
 
 
 def wavelength_problem(value: float) -> str | None:
-    """Return what is wrong with a number as a wavelength, in words that follow the number; None for a wavelength."""
+    """Return why a number is not a wavelength, phrased to follow the number; None if it is valid."""
     if MIN_UM <= value <= MAX_UM:
         return None
     if not math.isfinite(value) or value <= 0:

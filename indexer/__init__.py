@@ -1,1 +1,1 @@
-"""Scenes in, tiles and vectors out."""
+"""Indexes scenes: reads their tiles, embeds them and writes them to an archive."""

@@ -1,4 +1,4 @@
-"""When a scene was taken: by acquisition tags, then by the names of products, last by the date of the TIFF."""
+"""Determines a scene's acquisition time from acquisition tags, product names, or finally the TIFF's date."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -7,9 +7,9 @@ from pathlib import PurePath
 
 from indexer.datetimes import parse_time
 
-# Tags that mean acquisition.
+# Tags with the acquisition time.
 _TAGS = ("ACQUISITIONDATETIME", "DATATAKE_1_DATATAKE_SENSING_START", "PRODUCT_START_TIME", "acquired", "datetime")
-# When a TIFF was written, which is when it was taken only by chance: it counts where nothing else states a time.
+# Time when the TIFF was written; only a fallback, because it is rarely the acquisition time.
 _WRITTEN = "TIFFTAG_DATETIME"
 
 _DATE = r"((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
@@ -20,14 +20,14 @@ _Reader = Callable[[re.Match[str]], datetime | None]
 
 
 def _calendar(match: re.Match[str]) -> datetime | None:
-    """Return the time of year, month, day and, where they are there, hour, minute and second."""
+    """Parse year, month, day and optionally hour, minute, second."""
     year, month, day, *clock = match.groups()
     text = f"{year}-{month}-{day}"
     return parse_time(f"{text}T{clock[0]}:{clock[1]}:{clock[2]}" if clock and clock[0] else text)
 
 
 def _ordinal(match: re.Match[str]) -> datetime | None:
-    """Return the time of year, day of the year and, where they are there, hour, minute and second."""
+    """Parse year, day of year and optionally hour, minute, second."""
     year, day, *clock = match.groups()
     if not 1 <= int(day) <= 366:  # noqa: PLR2004  (days of a leap year)
         return None
@@ -38,26 +38,26 @@ def _ordinal(match: re.Match[str]) -> datetime | None:
 
 
 def _month_first(match: re.Match[str]) -> datetime | None:
-    """Return the time of month, day, year, hour, minute and second."""
+    """Parse month, day, year, hour, minute, second."""
     month, day, year, *clock = match.groups()
     return parse_time(f"{year}-{month}-{day}T{clock[0]}:{clock[1]}:{clock[2]}")
 
 
 def _named_month(match: re.Match[str]) -> datetime | None:
-    """Return the time of a year of two digits, a month's name, day, hour, minute and second."""
+    """Parse a two-digit year, month name, day, hour, minute, second."""
     year, month, day, *clock = match.groups()
     return parse_time(f"20{year}-{_MONTHS.index(month.upper()) + 1:02d}-{day}T{clock[0]}:{clock[1]}:{clock[2]}")
 
 
 def _two_digit_year(match: re.Match[str]) -> datetime | None:
-    """Return the day of a year of two digits, from 1980 on, month and day."""
+    """Parse a two-digit year (from 1980 on), month and day."""
     year, month, day = match.groups()
-    century = "19" if int(year) >= 80 else "20"  # noqa: PLR2004  (the first year that they can mean)
+    century = "19" if int(year) >= 80 else "20"  # noqa: PLR2004  (the earliest possible year)
     return parse_time(f"{century}{year}-{month}-{day}")
 
 
-# In this order; the first that is found counts. Names of products before dates that anybody may write. A product's
-# sensing time comes first in its name, that of processing later.
+# Tried in order; the first match is used. Product names come before generic dates. In product names, the sensing time
+# comes before the processing time.
 _NAMES: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), reader)
     for pattern, reader in (
@@ -65,7 +65,7 @@ _NAMES: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (rf"(?<!\d)((?:19|20)\d\d)(\d{{3}})T{_CLOCK}(?!\d)", _ordinal),
         # MOD09A1.A2020001.h18v03, VNP09GA.A2020001: year and day of the year (LP DAAC); EMIT and ECOSTRESS have dates.
         (r"(?:^|[._])A((?:19|20)\d\d)(\d{3})(?=[._]|$)", _ordinal),
-        # The same as NASA's AppEEARS names them: MOD09A1.061_sur_refl_b01_doy2020001_aid0001, later with the time.
+        # Names of NASA's AppEEARS: MOD09A1.061_sur_refl_b01_doy2020001_aid0001, newer ones with the time.
         (rf"_doy((?:19|20)\d\d)(\d{{3}})(?:{_CLOCK})?(?=[_.]|$)", _ordinal),
         # Landsat scene id before Collection 1: sensor, path, row, year and day of the year (USGS).
         (r"(?<![a-z])L[COTEM]\d\d{3}\d{3}((?:19|20)\d\d)(\d{3})", _ordinal),
@@ -84,23 +84,23 @@ _NAMES: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (rf"(?:^|[_/])(\d\d)({'|'.join(_MONTHS)})(0[1-9]|[12]\d|3[01]){_CLOCK}-[MPS]\d", _named_month),
         # AVIRIS: f970619t01p02r02, flight date and run (JPL).
         (r"(?:^|/)f(\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])t\d\dp", _two_digit_year),
-        # Landsat product ids, NAIP and dates that people write.
+        # Landsat product ids, NAIP, and other dates.
         (rf"(?<!\d){_DATE}(?!\d)", _calendar),
         (r"(?<!\d)((?:19|20)\d\d)[-_](0[1-9]|1[0-2])[-_](0[1-9]|[12]\d|3[01])(?!\d)", _calendar),
     )
 )
 
 
-# Sentinel-2 as it lies on AWS: tiles/33/U/UU/2022/2/16/0/R10m/B02.jp2.
+# Layout of Sentinel-2 on AWS: tiles/33/U/UU/2022/2/16/0/R10m/B02.jp2.
 _TILE_FOLDERS = re.compile(r"/tiles/\d{1,2}/[A-Z]/[A-Z]{2}/((?:19|20)\d\d)/(1[0-2]|[1-9])/([12]\d|3[01]|[1-9])/\d+/")
 
 
 def acquired(paths: Iterable[PurePath], tags: Mapping[str, str]) -> tuple[datetime | None, str]:
-    """Return the acquisition in UTC and what states it; (None, "") where nothing does.
+    """Return the acquisition time (UTC) and its source; (None, "") if unknown.
 
     Args:
         paths: The scene's files.
-        tags: Metadata of one of them.
+        tags: Tags of one of the files.
     """
     for name in _TAGS:
         if name in tags and (when := parse_time(tags[name])) is not None:
@@ -113,11 +113,11 @@ def acquired(paths: Iterable[PurePath], tags: Mapping[str, str]) -> tuple[dateti
         if found := _TILE_FOLDERS.search(path.as_posix()):
             return datetime(int(found[1]), int(found[2]), int(found[3]), tzinfo=UTC), "the file's folders"
     when = parse_time(tags.get(_WRITTEN, ""))
-    return when, "TIFFTAG_DATETIME, when the file was written" if when else ""
+    return when, "TIFFTAG_DATETIME, the time the file was written" if when else ""
 
 
 def time_in_name(name: str) -> datetime | None:
-    """Return the acquisition that a product's name states, in UTC."""
+    """Return the acquisition time in a product name (UTC), or None."""
     for pattern, reader in _NAMES:
         for match in pattern.finditer(name):
             when = reader(match)

@@ -1,4 +1,4 @@
-"""Gathers tiles of one band list across scenes and has them embedded, one batch behind the other."""
+"""Batches tiles with the same bands across scenes, and embeds the batches in a pipeline."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from bandsight.model.pending import PendingEmbeddings
 
 _Kind = tuple[Wavelengths, int]
-# Batches that a device has before it: it computes the second while the first one's vectors are handed on and the
-# next one is made ready.
+# Number of batches queued on the device: it computes one while the previous one's vectors are passed on and the next
+# one is prepared.
 _BEGUN = 2
-# From so much work of the model on, a job is long enough for what `speed_up` takes.
+# Model time after which `speed_up` is worth trying, seconds.
 _LONG_S = 120.0
 
 
 class Batches:
-    """The tiles that wait for the model: less than one batch for each list of bands, and those it is at work on."""
+    """Tiles waiting for the model, less than a batch for each list of bands, and batches being computed."""
 
     def __init__(self, model: BatchEncoder, size: int, progress: Progress) -> None:
-        """Prepare.
+        """Initialize.
 
         Args:
-            model: Embeds.
-            size: Tiles in one forward pass; halved for good when the device has too little memory.
-            progress: Follows each pass.
+            model: Embeds the tiles.
+            size: Tiles per forward pass; permanently halved if the device runs out of memory.
+            progress: Receives events.
         """
         self._model, self.size, self._progress = model, size, progress
         self._waiting: dict[_Kind, list[PendingTile]] = {}
@@ -40,7 +40,7 @@ class Batches:
         self._busy_s, self._tried = 0.0, False
 
     def add(self, wavelengths: Wavelengths, slots: Iterable[PendingTile], cells: int = 0) -> None:
-        """Take tiles of one list of bands and as many cells along a side, and have embedded what fills a batch."""
+        """Add tiles with the same bands and number of cells along a side, and start every full batch."""
         kind = (wavelengths, cells)
         batch = self._waiting.setdefault(kind, [])
         batch += slots
@@ -49,7 +49,7 @@ class Batches:
         self._collect(_BEGUN)
 
     def flush(self) -> None:
-        """Embed all that waits."""
+        """Embed all waiting tiles."""
         for kind, batch in list(self._waiting.items()):
             while batch:
                 self._begin(kind)
@@ -57,14 +57,14 @@ class Batches:
         self._collect(0)
 
     def _begin(self, kind: "_Kind") -> None:
-        """Start one batch; tiles of scenes that have failed since are dropped."""
+        """Start one batch; drops tiles of scenes that have failed."""
         batch, (wavelengths, cells) = self._waiting[kind], kind
         batch[:] = [pending for pending in batch if not pending.task.failed]
         now = batch[: self.size]
         if not now:
             return
         pixels = np.stack([pending.tile.pixels for pending in now])
-        # Only now, that the next batch is ready.
+        # Collect only after the next batch is ready.
         self._collect(_BEGUN - 1)
         try:
             if self._busy_s > _LONG_S and not self._tried and len(now) == self.size:
@@ -75,16 +75,16 @@ class Batches:
         except Exception as error:
             if not _is_out_of_memory(error) or self.size == 1:
                 raise
-            # Another try with half as many, and so from now on.
+            # Retry with half the batch size, and keep it.
             self.size = max(1, len(now) // 2)
-            self._progress.on(Note(text=f"too little memory for {len(now)} tiles at once; from now on {self.size}"))
+            self._progress.on(Note(text=f"out of memory with {len(now)} tiles per batch; reduced to {self.size}"))
             return
         self._begun.append((now, begun))
         del batch[: len(now)]
         self._collect(_BEGUN)
 
     def _collect(self, most: int) -> None:
-        """Hand on what is embedded; wait until at most so many batches are not."""
+        """Pass on finished vectors; wait until at most `most` batches are pending."""
         while self._begun and (len(self._begun) > most or self._begun[0][1].done()):
             slots, begun = self._begun.popleft()
             vectors, cells = begun.result(), begun.cells()
@@ -97,5 +97,5 @@ class Batches:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # PyTorch's class, by name: this package does not know the library.
+    # Match PyTorch's class by name, to avoid importing it.
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

@@ -1,7 +1,7 @@
-"""The finished parts of a scene that is not all there: one file each, kept until the whole scene is shown.
+"""Checkpoints of unfinished scenes: one file per finished part, kept until the whole scene is committed.
 
-They are in `pending/` of the archive, a folder for each scene, named by its key. A part is complete or absent; a scene
-that is started again continues after its parts.
+They are in `pending/` in the archive, in a folder per scene, named by its key. Parts are written atomically, and a
+restarted scene continues after its existing parts.
 """
 
 import hashlib
@@ -23,22 +23,22 @@ from indexer.scene import RasterScene
 from indexer.tile_plan import TilePlan
 
 _ABOUT = "about.json"
-# Characters of a key: enough to tell scenes apart.
+# Number of characters of the key in folder names.
 _NAME = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Tiles of a scene that are read and embedded."""
+    """A part of a scene: tiles that have been read and embedded."""
 
     reads: NDArray[np.int64]
-    """Numbers of the reads that it holds in full, ascending, shape (reads,)."""
+    """Numbers of the reads it contains completely, ascending, shape (reads,)."""
     numbers: NDArray[np.int64]
     """Number of each tile in its scene, ascending, shape (n,)."""
     valid_fraction: NDArray[np.float64]
-    """Share of valid pixels, shape (n,)."""
+    """Fraction of valid pixels, shape (n,)."""
     cloud_fraction: NDArray[np.float64]
-    """Share of cloud among them, NaN where unknown, shape (n,)."""
+    """Cloudy fraction of the valid pixels, NaN if unknown, shape (n,)."""
     vectors: NDArray[np.float32]
     """Unit vectors, shape (n, dim)."""
     cells: NDArray[np.uint8]
@@ -53,7 +53,7 @@ class Checkpoint:
         return len(self.numbers)
 
     def pieces(self, tiles: int) -> "Iterator[Checkpoint]":
-        """Yield so many of its tiles at a time."""
+        """Yield chunks of at most `tiles` tiles."""
         for start in range(0, len(self), tiles):
             rows = slice(start, start + tiles)
             yield Checkpoint(
@@ -67,21 +67,21 @@ class Checkpoint:
 
 
 class CheckpointFolder:
-    """The parts of one scene."""
+    """The checkpoints of a scene."""
 
     def __init__(self, folder: Path, about: dict[str, str]) -> None:
-        """Keep the place; `begun` and `find` say it more clearly."""
+        """Initialize; use `create` or `find` instead."""
         self._folder, self._about = folder, about
         self._next = 1
 
     @classmethod
-    def begun(cls, archive: Path, scene: RasterScene, plan: TilePlan, model: str) -> "CheckpointFolder":
-        """Make a place for a scene's parts; parts of an earlier version of the scene are deleted.
+    def create(cls, archive: Path, scene: RasterScene, plan: TilePlan, model: str) -> "CheckpointFolder":
+        """Create the folder for a scene's parts. Deletes parts of an earlier version of the scene.
 
         Args:
             archive: The archive's folder.
             scene: The scene.
-            plan: How it is cut.
+            plan: The scene's tiles.
             model: Digest of the model that embeds its tiles.
         """
         about = _about(scene, plan, model)
@@ -92,7 +92,7 @@ class CheckpointFolder:
         folder = archive / "pending" / about["key"][:_NAME]
         shutil.rmtree(folder, ignore_errors=True)
         make_folder(folder)
-        # Of a job that was killed between making a folder and flushing it.
+        # Flush again, in case a job was killed between creating and flushing the folder.
         flush(folder.parent.parent)
         flush(folder.parent)
         write_durably(folder / _ABOUT, [json.dumps(about).encode()])
@@ -100,7 +100,7 @@ class CheckpointFolder:
 
     @classmethod
     def find(cls, archive: Path, scene: RasterScene, plan: TilePlan, model: str) -> "CheckpointFolder | None":
-        """Return the place of the parts that an earlier run has left, None where none fit."""
+        """Return the checkpoints left by an earlier run, or None if none match."""
         about = _about(scene, plan, model)
         folder = archive / "pending" / about["key"][:_NAME]
         if _read_about(folder / _ABOUT) != about:
@@ -112,27 +112,27 @@ class CheckpointFolder:
 
     @staticmethod
     def drop_left(archive: Path, key: str) -> None:
-        """Delete the parts of a scene that is in the archive, where a job died before it could."""
+        """Delete parts of a committed scene that a killed job left behind."""
         folder = archive / "pending" / key[:_NAME]
         if folder.exists():
             shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, part: Checkpoint) -> None:
-        """Write a part so that it survives a power cut.
+        """Write a part durably.
 
         Raises:
-            ArchiveError: The disk is full, or does not let us.
+            ArchiveError: The disk is full or not writable.
         """
         out = io.BytesIO()
         arrays = {one.name: getattr(part, one.name) for one in fields(part)}
-        # As the archive will keep them.
+        # Same precision as in the archive.
         arrays["vectors"] = part.vectors.astype(np.float16)
         np.savez(out, allow_pickle=False, **arrays)
         write_durably(self._folder / f"{self._next:06d}.npz", [out.getbuffer()])
         self._next += 1
 
     def read(self) -> Iterator[Checkpoint]:
-        """Yield all parts, in the order in which they were written; a damaged one is deleted, to be done again."""
+        """Yield all parts in the order they were written. Damaged ones are deleted, to be redone."""
         for file in self._files():
             part = _read_part(file)
             if part is None:
@@ -141,7 +141,7 @@ class CheckpointFolder:
                 yield part
 
     def drop(self) -> None:
-        """Delete all parts: the scene is in the archive, or will never be."""
+        """Delete all parts, because the scene was committed or failed."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _files(self) -> list[Path]:
@@ -149,7 +149,7 @@ class CheckpointFolder:
 
 
 def _about(scene: RasterScene, plan: TilePlan, model: str) -> dict[str, str]:
-    """Return what must be the same for parts to fit: a scene may be read in another way by another version."""
+    """Return what must match for parts to be reused. Other versions may read a scene differently."""
     record = scene.record
     how = (record.stretch, record.bands, record.transform, record.crs, record.decisions, plan, model)
     return {"key": record.key, "href": record.href, "how": hashlib.sha256(repr(how).encode()).hexdigest()}

@@ -1,4 +1,4 @@
-"""Progress for people and programs: a bar for terminals, and a log of JSON lines."""
+"""Progress reporting: a bar for terminals, and a log in JSON lines."""
 
 import json
 import sys
@@ -25,19 +25,19 @@ from indexer.events import (
 )
 from indexer.progress import CompositeProgress, Progress
 
-# From so many columns on, the bar also names the scene and says how busy the model is.
+# Minimum number of columns to show the scene's name and the model's utilisation.
 _WIDE = 120
 _WIDE_BAR, _NARROW_BAR = 40, 14
 
 
 class JsonLines:
-    """Writes events as one JSON object on each line: begin, opened, failed, saved, committed, note, end."""
+    """Writes events as JSON lines: begin, opened, failed, saved, committed, note, end."""
 
     def __init__(self, file: TextIO) -> None:
         self._file, self._lock = file, threading.Lock()
 
     def on(self, event: Event) -> None:
-        """Write it."""
+        """Write an event."""
         match event:
             case JobStarted():
                 self._write("begin", scenes=event.scenes)
@@ -64,14 +64,14 @@ class JsonLines:
 
 
 class Bar:
-    """A bar of tiles; scenes not opened yet count with the mean of those that were."""
+    """A progress bar in tiles. Unopened scenes count with the mean of opened ones."""
 
     def __init__(self, file: TextIO, width: int | None = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(file=file, width=width, force_terminal=True if width else None)
-        # In 80 columns, all of it fits: what is cut would be the time that remains.
+        # Everything fits in 80 columns; otherwise the remaining time would be cut off.
         self._wide = console.width >= _WIDE
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -88,7 +88,7 @@ class Bar:
         self._busy_s, self._began = 0.0, time.monotonic()
 
     def on(self, event: Event) -> None:
-        """Show it."""
+        """Show an event."""
         match event:
             case JobStarted():
                 self._scenes, self._began = event.scenes, time.monotonic()
@@ -135,7 +135,7 @@ class Bar:
 
 
 def _short(count: int) -> str:
-    """Return a number in at most five characters, e.g. 8,532, 12.3k or 1.2M."""
+    """Format a number in at most five characters, e.g. 8,532, 12.3k or 1.2M."""
     if count < 10_000:  # noqa: PLR2004
         return f"{count:,}"
     return f"{count / 1000:.3g}k" if count < 999_500 else f"{count / 1e6:.3g}M"  # noqa: PLR2004
@@ -143,11 +143,11 @@ def _short(count: int) -> str:
 
 @contextmanager
 def console_progress(*, quiet: bool = False, log: Path | None = None) -> Iterator[Progress]:
-    """Yield what follows a job: a bar where stderr is a terminal, and a log of JSON lines where one is given.
+    """Yield progress for a job: a bar if stderr is a terminal, and optionally a log in JSON lines.
 
     Args:
-        quiet: No bar.
-        log: File to append to; `-` is standard error.
+        quiet: Do not show the bar.
+        log: File to append to; `-` for standard error.
     """
     listeners: list[Progress] = []
     with ExitStack() as stack:

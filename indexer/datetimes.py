@@ -1,11 +1,11 @@
-"""Moments, as files and metadata write them."""
+"""Parses times in the formats of files and metadata."""
 
 import re
 from datetime import UTC, datetime
 
 
 def parse_time(text: str) -> datetime | None:
-    """Return a moment written as RFC 3339, as TIFF writes it, or as a bare date; None when it is none of these."""
+    """Parse an RFC 3339 time, TIFF time, or date; returns None for other text."""
     # TIFF 6.0: "YYYY:MM:DD HH:MM:SS".
     text = re.sub(r"^(\d{4}):(\d\d):(\d\d) ", r"\1-\2-\3T", text.strip())
     try:

@@ -1,4 +1,4 @@
-"""Says what a scene would be indexed as, without indexing it."""
+"""Describes how scenes would be indexed, without indexing them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,31 +10,31 @@ from bandsight.sensors.profile import load_profiles
 from indexer.scene import RasterScene, open_scene
 from indexer.sources import find_scenes
 
-# With more bands than this, only the ends are listed.
+# With more bands than this, only the first and last are listed.
 _LISTED = 13
 
 
 def describe_scenes(
     paths: Iterable[str | Path], *, sensor: str | None = None, force: bool = False, profiles: Path | None = None
 ) -> Iterator[tuple[str, bool]]:
-    """Yield (text, whether it can be indexed) for each scene under files and folders."""
+    """Yield (description, whether it can be indexed) for each scene in files and folders."""
     known = load_profiles(profiles)
     for source in find_scenes(paths, known):
         try:
             yield scene_text(open_scene(source, "", sensor=sensor, force=force, profiles=known, tiling={})), True
         except BandsightError as error:
             yield str(error), False
-        except Exception as error:  # noqa: BLE001  (as in a job: no bad scene hides the others)
+        except Exception as error:  # noqa: BLE001  (as in a job, one bad scene does not stop the others)
             yield f"{source.name}: {type(error).__name__}: {error}", False
 
 
 def scene_text(scene: RasterScene) -> str:
-    """Return what was settled about a scene, as lines of text."""
+    """Return a description of an opened scene."""
     record = scene.record
     decided = Decisions.from_dict(record.decisions or {})
     box = ", ".join(f"{b.west:.4f},{b.south:.4f},{b.east:.4f},{b.north:.4f}" for b in record.boxes)
     lines = [
-        f"{record.name}: {record.sensor}, bands by: {record.properties['bandsight:bands_from']}",
+        f"{record.name}: {record.sensor}, bands from: {record.properties['bandsight:bands_from']}",
         f"  {record.width} × {record.height} pixels of {record.gsd_m:.3g} m, {record.crs}, bbox {box}",
         f"  acquired: {_time_text(record, decided)}",
     ]
@@ -46,7 +46,7 @@ def scene_text(scene: RasterScene) -> str:
         lines.append(f"  quality band: {scene.raster.quality.quality.name}")
     lines += [f"  evidence: {one.kind} ({one.found}), {one.score:g}" for one in decided.evidence]
     if decided.nodata is not None:
-        lines.append(f"  no data: {decided.nodata:g}, by {decided.nodata_from}")
+        lines.append(f"  nodata: {decided.nodata:g}, from {decided.nodata_from}")
     if decided.collar is not None:
         lines.append("  no data: the empty border of the image")
     lines += [f"  mask: {name}" for name in sorted({one.mask.kind for one in decided.files} - {"none"})]
@@ -59,15 +59,15 @@ def _time_text(record: SceneRecord, decided: Decisions) -> str:
         return "date unknown"
     interval = [time.isoformat() for time in (record.start_datetime, record.end_datetime) if time]
     moment = [record.datetime.isoformat()] if record.datetime else []
-    return f"{', '.join([*moment, ' to '.join(interval)] if interval else moment)}, by {decided.datetime_from}"
+    return f"{', '.join([*moment, ' to '.join(interval)] if interval else moment)}, from {decided.datetime_from}"
 
 
 def scenes_table(paths: Iterable[str | Path], sensors: Mapping[str, str] | None = None) -> str:
-    """Return a table (Markdown) of scenes: what each is indexed as, the evidence, and where it is.
+    """Return a Markdown table of scenes: how each would be indexed, the evidence, and its footprint.
 
     Args:
         paths: Files, folders and other inputs of `find_scenes`.
-        sensors: Profiles for scenes that do not say theirs, by a part of their path.
+        sensors: Profiles for scenes that match none, by a part of their path.
     """
     columns = ("scene", "sensor", "bands by", "bands, µm", "acquired", "no data", "pixels", "CRS")
     rows = [f"| {' | '.join(columns)} | footprint: west, south, east, north |", "|---" * 9 + "|"]
@@ -85,7 +85,7 @@ def _row(scene: RasterScene) -> str:
     waves = [f"{band.wavelength_um:.4g}" for band in record.bands]
     bands = f"{len(waves)} bands, {waves[0]} to {waves[-1]}" if len(waves) > _LISTED else " ".join(waves)
     boxes = "; ".join(f"{b.west:.4f}, {b.south:.4f}, {b.east:.4f}, {b.north:.4f}" for b in record.boxes)
-    crs = record.crs if record.crs.startswith("EPSG") else "its own (WKT)"
+    crs = record.crs if record.crs.startswith("EPSG") else "custom (WKT)"
     cells = (
         record.name,
         record.sensor,
@@ -108,7 +108,7 @@ def _day(record: SceneRecord) -> str:
 
 
 def _without_data(scene: RasterScene, decided: Decisions) -> str:
-    """Return what says where a scene has data: values, masks, the quality band."""
+    """Return how nodata is determined: values, masks, the quality band."""
     values = list(decided.fill_values)
     if decided.nodata is not None:
         values = [decided.nodata, *(value for value in values if value != decided.nodata)]

@@ -1,4 +1,4 @@
-"""Says what a job would do, without doing it: scenes, tiles, time and disk."""
+"""Estimates scenes, tiles, time and disk space of a job, without running it."""
 
 import time
 from collections import Counter
@@ -21,30 +21,30 @@ from indexer.sources import find_scenes
 from indexer.stac_query import StacQuery
 from indexer.tiling import Tiling, open_tiled
 
-# float16 vectors. An archive of 113 small scenes had 1,296 bytes a tile in its catalog and 91 in its index; scenes of
-# many tiles need less for each.
+# float16 vectors. An archive of 113 small scenes had 1,296 bytes per tile in its catalog and 91 in its index; larger
+# scenes need less per tile.
 _BYTES_PER_VALUE, _BYTES_PER_TILE = 2, 1400
 
 
 @dataclass(slots=True, kw_only=True)
 class Estimate:
-    """What is to be expected."""
+    """Estimated cost of a job."""
 
     scenes: int = 0
-    """To be indexed."""
+    """Scenes to index."""
     skipped: int = 0
-    """In the archive already."""
+    """Scenes already in the archive."""
     failed: list[str] = field(default_factory=list)
-    """Reasons of those that cannot be opened."""
+    """Reasons why scenes cannot be opened."""
     tiles: Counter[tuple[float, ...]] = field(default_factory=Counter)
-    """At most, by list of bands."""
+    """Maximum number of tiles, by list of bands."""
     seconds: float = 0.0
-    """In the model, at the speed that it has now."""
+    """Time in the model, at its current speed."""
     disk: int = 0
-    """Bytes."""
+    """Disk space, bytes."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the estimate as JSON-serializable values."""
         return {
             "scenes": self.scenes,
             "skipped_scenes": self.skipped,
@@ -55,7 +55,7 @@ class Estimate:
         }
 
     def text(self) -> str:
-        """Return it as lines of text."""
+        """Return the estimate as text."""
         tiles = sum(self.tiles.values())
         cost = f"about {self.seconds:.0f} s in the model, {self.disk / 1e6:.1f} MB on disk"
         lines = [f"would index at most {tiles} tiles of {self.scenes} scenes: {cost}"]
@@ -81,21 +81,21 @@ def estimate(
     isolate: bool = False,
     time_limit_s: float = 120.0,
 ) -> Estimate:
-    """Open all scenes and time the model on noise; nothing is written.
+    """Open all scenes and time the model on noise, without writing anything.
 
     Args:
-        paths: What names the scenes.
-        archive: Where they would go; None where it does not exist yet.
-        model: Would embed them.
-        sensor: Profile for scenes that match none.
-        force: `sensor` also overrides what scenes match.
-        profiles: Those to match.
-        query: What to ask of a `stac:URL`.
-        batch_size: Tiles in one forward pass.
-        tiling: How scenes would be cut.
-        remember: Scenes that are in the archive keep the tiling that they were indexed with.
-        isolate: Open scenes in a process of their own, as a job does.
-        time_limit_s: With `isolate`: for opening a scene.
+        paths: Inputs that name scenes, see `find_scenes`.
+        archive: Target archive; None if it does not exist yet.
+        model: The model.
+        sensor: Profile for scenes that match no profile.
+        force: Apply `sensor` even to scenes that match another profile.
+        profiles: Profiles to match.
+        query: Query for `stac:URL` inputs.
+        batch_size: Tiles per forward pass.
+        tiling: Tiling parameters.
+        remember: Scenes already in the archive keep their tiling.
+        isolate: Open scenes in a separate process, as a job does.
+        time_limit_s: With `isolate`, time limit for opening a scene.
     """
     found = Estimate()
     sources = find_scenes(paths, profiles, query)
@@ -128,7 +128,7 @@ def estimate(
 def _seconds_per_tile(model: Encoder, wavelengths: tuple[float, ...], batch_size: int, tile_px: int) -> float:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (batch_size, len(wavelengths), tile_px, tile_px), np.uint8)
-    # The first pass also generates the kernel of this list of bands.
+    # Warm up: the first pass also generates the kernel for these bands.
     model.embed_pixels(pixels[:1], wavelengths)
     began = time.perf_counter()
     model.embed_pixels(pixels, wavelengths)

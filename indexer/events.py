@@ -1,4 +1,4 @@
-"""What happens in an indexing job, as values: one type for each event."""
+"""Events of an indexing job."""
 
 from dataclasses import dataclass
 
@@ -7,100 +7,100 @@ from indexer.summary import Summary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStarted:
-    """The scenes are known, and the job begins."""
+    """The job has started."""
 
     scenes: int
-    """To be looked at."""
+    """Number of scenes to process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSkipped:
-    """A scene is in the archive already, unchanged, or has failed before."""
+    """A scene was skipped: unchanged, or failed before."""
 
     name: str
-    """Of the scene."""
+    """Name of the scene."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneOpened:
-    """A scene is open."""
+    """A scene was opened."""
 
     name: str
-    """Of the scene."""
+    """Name of the scene."""
     tiles: int
-    """To be read."""
+    """Number of tiles to read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneFailed:
-    """A scene cannot be indexed."""
+    """A scene failed."""
 
     name: str
-    """Of the scene."""
+    """Name of the scene."""
     href: str
-    """Its first file."""
+    """First file of the scene."""
     reason: str
-    """For people."""
+    """Human-readable text."""
     opened: bool
-    """Whether it had been opened."""
+    """Whether the scene had been opened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TilesEncoded:
-    """The model has embedded tiles."""
+    """Tiles were embedded."""
 
     tiles: int
-    """How many."""
+    """Number of them."""
     seconds: float
-    """That the model took."""
+    """Time in the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TilesLeftOut:
-    """Tiles were read and are not embedded."""
+    """Tiles were read but excluded."""
 
     tiles: int
-    """How many."""
+    """Number of them."""
     reason: str
-    """For people."""
+    """Human-readable text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSaved:
-    """Some tiles of a scene are on disk; the scene is shown when all are."""
+    """Some tiles of a scene were saved; the scene is committed once all are."""
 
     name: str
-    """Of the scene."""
+    """Name of the scene."""
     tiles: int
-    """How many."""
+    """Number of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """Scenes are in the archive for good. Comes from the writer's thread."""
+    """Scenes were committed. Emitted by the writer's thread."""
 
     scenes: int
-    """How many."""
+    """Number of them."""
     tiles: int
-    """How many."""
+    """Number of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Something worth knowing was found or decided."""
+    """Something noteworthy happened."""
 
     text: str
-    """For people."""
+    """Human-readable text."""
     scene: str = ""
-    """Name of the scene that it is about, if it is about one."""
+    """Name of the scene it concerns, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFinished:
-    """The job is over."""
+    """The job has finished."""
 
     summary: Summary
-    """What it did."""
+    """Summary of the job."""
 
 
 Event = (

@@ -1,4 +1,4 @@
-"""Where scenes are opened and their tiles read: in threads and reader processes here, or elsewhere.
+"""Executors open scenes and read tiles, in local threads and reader processes or on other machines.
 
 An executor has lanes. Calls of one lane share what is open where they run, so they run one after another; lanes run
 side by side. A call is a module's function; its arguments and results can be pickled, so that a lane may be on another
@@ -29,20 +29,20 @@ class Executor(Protocol):
 
     @property
     def lanes(self) -> int:
-        """How many calls run side by side."""
+        """Number of concurrent lanes."""
 
     @property
     def ahead(self) -> int:
         """How many calls to have under way, so that no lane waits."""
 
     def submit(self, lane: int, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
-        """Return what a call will return; its error comes out of the future.
+        """Schedule a call and return its future.
 
         Args:
-            lane: Any whole number from 0; equal ones, modulo the lanes, share a lane.
-            function: A module's function.
-            args: Its arguments.
-            kwargs: Its keyword arguments.
+            lane: Any integer from 0, taken modulo the number of lanes.
+            function: A module-level function.
+            args: Positional arguments.
+            kwargs: Keyword arguments.
         """
 
     def read_tiles(
@@ -58,11 +58,11 @@ class Executor(Protocol):
         """
 
     def close(self) -> None:
-        """Drop calls that have not begun, and end what was started."""
+        """Cancel pending calls, and stop what was started."""
 
 
 class LocalExecutor:
-    """One thread for each lane; a reader decodes in it, or in a process for each thread."""
+    """One thread per lane; a reader decodes in the thread, or in one process per thread."""
 
     def __init__(self, lanes: int, reader: Reader) -> None:
         self._reader = reader
@@ -70,7 +70,7 @@ class LocalExecutor:
 
     @property
     def lanes(self) -> int:
-        """How many threads there are."""
+        """Number of threads."""
         return len(self._pools)
 
     @property
@@ -79,7 +79,7 @@ class LocalExecutor:
         return _AHEAD * self.lanes
 
     def submit(self, lane: int, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
-        """Hand a call to a lane's thread."""
+        """Schedule a call in a lane's thread."""
         pool = self._pools[lane % len(self._pools)]
         return pool.submit(self._reader.call, function, *args, **kwargs)
 
@@ -90,7 +90,7 @@ class LocalExecutor:
         return self.submit(lane, read_tiles, scene, windows, **options)
 
     def close(self) -> None:
-        """Drop calls that have not begun, and end the readers."""
+        """Cancel pending calls, and stop the readers."""
         for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
         self._reader.close()

@@ -1,4 +1,4 @@
-"""What the files of a scene state about their bands: headers, sidecars, products and catalogues."""
+"""Collects band metadata of a scene's files from headers, sidecars, products and catalogues."""
 
 import re
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ from indexer.sidecar import Sidecar, sidecar_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Side of the overview in which an alpha band is looked at, pixels.
+# Side of the overview used to inspect an alpha band, pixels.
 _ALPHA_PX = 256
-# Of opacity that is not 0, so much is full: edges may be soft.
+# Minimum fraction of non-zero alpha values that must be fully opaque; edges may be soft.
 _FULL_SHARE = 0.8
 _NUMBERED = re.compile(r"Band\d+")
 
 
 def raster_info(href: str, dataset: DatasetReader, sidecar: Sidecar, metadata: SceneMetadata) -> RasterInfo:
-    """Return what an open file, its sidecar and its product or catalogue state about its bands."""
+    """Return the metadata of an open file, from its header, sidecar, and product or catalogue."""
     raw = stored(dataset)
     band_tags = [{**raw.tags(i), **raw.tags(i, ns="IMAGERY")} for i in range(1, raw.count + 1)]
     return RasterInfo(
@@ -49,17 +49,17 @@ def raster_info(href: str, dataset: DatasetReader, sidecar: Sidecar, metadata: S
 
 
 def _descriptions(href: str, raw: DatasetReader) -> tuple[str | None, ...]:
-    """Return the description of each band; a part of a container that has none is described by its own name."""
+    """Return the description of each band; subdatasets without descriptions use their own name."""
     part = subdataset(href)
     if part is None or raw.count > 1 or any(raw.descriptions):
         return tuple(raw.descriptions)
     name = part[1].rsplit("/", 1)[-1]
-    # GDAL itself calls variables of NetCDF files so, whatever is in them.
+    # GDAL's default names for NetCDF variables carry no information.
     return (None if _NUMBERED.fullmatch(name) else name,)
 
 
 def by_part(sidecars: Mapping[str, Sidecar]) -> dict[str, Sidecar]:
-    """Return sidecars with the wavelengths of a container's parts given to each part, in their order."""
+    """Return sidecars with the wavelengths of a container distributed to its subdatasets, in order."""
     parts: dict[Path | None, list[str]] = {}
     for href in sidecars:
         parts.setdefault(local_file(href), []).append(href)
@@ -79,19 +79,20 @@ def _sidecar_name(href: str) -> str:
 
 
 def _is_opacity(dataset: DatasetReader) -> bool:
-    """Say whether the band that is tagged as alpha, if there is one, has the numbers of opacity.
+    """Return whether a band tagged as alpha, if any, has the values of an opacity mask.
 
-    These are 0 and full, but for soft edges beside 0; nothing but 0 is no opacity, since there would be no picture.
+    These are 0 and maximal, except for soft edges next to 0. All zeros is not opacity, because the image would be
+    empty.
     """
     alpha = [i for i, colour in enumerate(dataset.colorinterp, 1) if colour.name == "alpha"]
     if not alpha or dataset.driver == "PNG":
-        # PNG has no other fourth band (W3C, Portable Network Graphics).
+        # In PNG, the fourth band is always alpha (W3C, Portable Network Graphics).
         return True
     shape = (min(dataset.height, _ALPHA_PX), min(dataset.width, _ALPHA_PX))
     try:
         numbers = dataset.read(alpha[-1], out_shape=shape)
     except RasterioError:
-        # Reading the tiles will report it.
+        # Reading the tiles reports the error.
         return True
     full = (1, 255, np.iinfo(numbers.dtype).max) if numbers.dtype.kind in "iu" else (1, 255)
     most, seen = numbers.max(), numbers[numbers != 0]

@@ -1,4 +1,4 @@
-"""Which files of folders and zips make which scene: each raster is one, unless band files that belong together are."""
+"""Groups files in folders and zips into scenes: one per raster, except for band files that belong together."""
 
 import os
 import re
@@ -14,30 +14,30 @@ from indexer.sidecar_files import zip_names
 from indexer.source import Source
 from indexer.unreadable import unreadable
 
-# What a folder is searched for; a file named by the user is tried under any name.
+# Suffixes searched for in folders; files passed explicitly may have any name.
 SUFFIXES = frozenset(
     {".tif", ".tiff", ".jp2", ".nc", ".h5", ".hdf5", ".he5"}
     | {".img", ".dat", ".bsq", ".bil", ".bip", ".png", ".jpg", ".jpeg"}
 )
-# Archives that are looked into.
+# Archives that are searched.
 PACKED = frozenset({".zip", ".tar"})
 _SAFE = ".SAFE"
-# What a Sentinel product holds beside its measurements: previews, reports, masks.
+# Folders of measurements in a Sentinel product; others contain previews, reports and masks.
 _SAFE_IMAGES = {"IMG_DATA", "measurement"}
-# Sentinel-2's level 2A names the resolution of each file, in m.
+# Sentinel-2 L2A file names contain the resolution, m.
 _RESOLUTION = re.compile(r"_(\d\d)m$")
-# The folder of each resolution in Sentinel-2's level 2A, also where the product is kept without its other parts.
+# Folder per resolution in Sentinel-2 L2A, also if the product is incomplete.
 _RESOLUTION_FOLDER = re.compile(r"R(\d\d)m")
 _GRANULE = "GRANULE"
-# Sentinel-2 as it lies on AWS: tiles/33/U/UU/2022/2/16/0.
+# Layout of Sentinel-2 on AWS: tiles/33/U/UU/2022/2/16/0.
 _TILE = re.compile(r"/tiles/(\d{1,2}/[A-Z]/[A-Z]{2})/(\d{4}/\d{1,2}/\d{1,2})/(\d+)$")
 
 
 def folder_files(folder: Path, unread: Callable[[OSError], object]) -> Iterator[Path]:
-    """Yield the rasters, zips and tars in a folder and all folders in it, sorted; folders are read one after another.
+    """Yield the rasters, zips and tars in a folder and its subfolders, sorted, one folder at a time.
 
     Args:
-        folder: The outermost.
+        folder: The folder to search.
         unread: Called with each folder that cannot be read.
     """
     found = (Path(inside, name) for inside, _, names in os.walk(folder, onerror=unread) for name in names)
@@ -54,10 +54,10 @@ def folder_files(folder: Path, unread: Callable[[OSError], object]) -> Iterator[
 
 
 def zip_files(archive: Path) -> Iterator[Path]:
-    """Yield the rasters in a zip or tar, as places that GDAL can open; archives in it are not looked into.
+    """Yield the rasters in a zip or tar, as GDAL paths. Nested archives are ignored.
 
     Raises:
-        SceneError: It is no zip or tar.
+        SceneError: It is not a zip or tar.
     """
     for name in sorted(zip_names(str(archive))):
         path = Path(place_in_zip(archive, name))
@@ -66,12 +66,12 @@ def zip_files(archive: Path) -> Iterator[Path]:
 
 
 def scenes_of(files: Iterable[Path], profiles: Sequence[Profile], left_out: list[Path] | None = None) -> list[Source]:
-    """Return the scenes that files make, in the order of their paths.
+    """Group files into scenes, in order of their paths.
 
     Args:
         files: Rasters.
-        profiles: They know the names of bands.
-        left_out: Gets the files that belong to a product and are no picture.
+        profiles: Profiles that define band names.
+        left_out: List to which ancillary files are appended.
     """
     homes: dict[Path, list[Path]] = {}
     for file in files:
@@ -84,27 +84,27 @@ def scenes_of(files: Iterable[Path], profiles: Sequence[Profile], left_out: list
 
 
 def roots_of(sources: Iterable[Source]) -> list[str]:
-    """Return the folders that hold the files of scenes and what belongs to them; none is inside another."""
+    """Return the folders that contain scenes and their auxiliary files, without nested ones."""
     found: set[Path] = set()
     for source in sources:
         for href in source.hrefs:
             file = local_file(href)
             if file is not None:
-                # A link to itself, or a name that there cannot be, leads nowhere; opening it will tell.
+                # Circular links and invalid names are reported when the file is opened.
                 with suppress(OSError, RuntimeError, ValueError):
                     found.update((_home(file), _home(file.resolve())))
     return sorted(str(folder) for folder in found if found.isdisjoint(folder.parents))
 
 
 def _is_data_alone(path: Path) -> bool:
-    """Say whether a file with the ending .dat has no ENVI header beside it: many programs write such files."""
+    """Return whether a .dat file lacks an ENVI header; many programs write such files."""
     return path.suffix.lower() == ".dat" and not any(
         header.is_file() for header in (path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr"))
     )
 
 
 def _has_header(path: Path) -> bool:
-    """Say whether a file without a suffix is the data of an ENVI header beside it."""
+    """Return whether a file without a suffix is the data file of an ENVI header."""
     return not path.suffix and path.with_name(f"{path.name}.hdr").is_file()
 
 
@@ -115,12 +115,12 @@ def _is_measurement(path: Path) -> bool:
 
 
 def _is_whole(parts: Sequence[str]) -> bool:
-    """Say whether a place, from a product's folder on, is one in the product as ESA packs it."""
+    """Return whether a path, relative to a product's folder, follows ESA's product structure."""
     return parts[0].upper().endswith(_SAFE) or _GRANULE in parts
 
 
 def _home(file: Path) -> Path:
-    """Return the folder whose files make scenes together: a whole Sentinel product, else the file's own."""
+    """Return the folder whose files are grouped: the Sentinel product, else the file's folder."""
     product = next((parent for parent in file.parents if is_product_folder(parent.name)), None)
     if product is not None and _is_whole(file.relative_to(product.parent).parts):
         return product
@@ -128,7 +128,7 @@ def _home(file: Path) -> Path:
 
 
 def _finest(group: Iterable[Path]) -> list[Path]:
-    """Return the files of a scene, sorted, each band once: products hold some at several resolutions."""
+    """Return the files of a scene, sorted, with each band at its finest resolution only."""
     best: dict[str, tuple[int, Path]] = {}
     for file in sorted(group):
         found = _RESOLUTION.search(file.stem)

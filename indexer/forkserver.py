@@ -1,4 +1,4 @@
-"""The process that readers are forked from: it has loaded what they need, once, and never decodes anything itself."""
+"""Fork server: a template process that has loaded all modules and forks readers, but never decodes anything itself."""
 
 import os
 import signal
@@ -10,19 +10,19 @@ from collections.abc import Callable, Sequence
 
 from bandsight.raster import subprocesses
 
-# A request is a reader's number, 0 for a new one, which comes with its files; the answer a number or an exit code.
+# A request is a reader's pid, or 0 with files for a new one. The response is a pid or an exit code.
 _NUMBER = struct.Struct("<q")
 _MOST_FILES = 4
 _START_S = 120.0
-# What has died or was hung up on is about to be gone.
+# Grace period for a process that died or lost its connection.
 _GRACE_S, _LOOK_S = 0.05, 0.002
 
 
 class ForkServer:
-    """This process's side; called from several threads."""
+    """Client side of the fork server; thread-safe."""
 
     def __init__(self) -> None:
-        """Start it; that it has loaded everything is waited for with the first reader."""
+        """Start the process. The first `fork` waits until it is ready."""
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
         self._control.settimeout(_START_S)
@@ -30,10 +30,10 @@ class ForkServer:
             self._popen = subprocesses.start("indexer.reader_process", [str(theirs.fileno())], [theirs.fileno()])
 
     def fork(self, files: Sequence[int]) -> int:
-        """Return the process id of a new reader that has these open files.
+        """Fork a reader that inherits these open files, and return its process id.
 
         Raises:
-            OSError: It could not be begun.
+            OSError: The fork failed.
         """
         number = self._ask(0, files)
         if number < 0:
@@ -41,19 +41,19 @@ class ForkServer:
         return number
 
     def end(self, reader: int) -> int:
-        """End a reader; return its exit code, negative for a signal that had ended it before.
+        """Terminate a reader. Returns its exit code, negative if a signal had terminated it before.
 
         Raises:
-            OSError: The template has died, and the reader with it.
+            OSError: The fork server has died, and the reader with it.
         """
         return self._ask(reader)
 
     def alive(self) -> bool:
-        """Say whether it can be asked."""
+        """Return whether the fork server is running."""
         return self._popen.poll() is None
 
     def close(self) -> None:
-        """End it with all of its readers."""
+        """Stop the fork server and all its readers."""
         with self._lock:
             self._control.close()
             self._popen.wait()
@@ -63,16 +63,16 @@ class ForkServer:
             socket.send_fds(self._control, [_NUMBER.pack(number)], list(files))
             answer = self._control.recv(_NUMBER.size)
         if not answer:
-            raise ConnectionResetError("the process that readers are forked from has died")
+            raise ConnectionResetError("the fork server has died")
         return int(_NUMBER.unpack(answer)[0])
 
 
 def answer(control: socket.socket, serve: Callable[[list[int]], None]) -> None:
-    """Fork and end readers as the other side asks, until it hangs up; to be called before there are threads.
+    """Serve requests until the client disconnects. Must be called before any threads are started.
 
     Args:
         control: The connection to a `ForkServer`.
-        serve: What a reader does with its files.
+        serve: Main function of a reader, called with its files.
     """
     readers: set[int] = set()
     while True:
@@ -84,7 +84,7 @@ def answer(control: socket.socket, serve: Callable[[list[int]], None]) -> None:
             readers.remove(number)
             said = _ended(number)
         elif number:
-            # Ended before.
+            # Already terminated.
             said = -signal.SIGKILL
         else:
             said = _forked(control, files, serve)
@@ -95,7 +95,7 @@ def answer(control: socket.socket, serve: Callable[[list[int]], None]) -> None:
 
 
 def _forked(control: socket.socket, files: list[int], serve: Callable[[list[int]], None]) -> int:
-    """Return a new reader's process id, or an error's number below 0."""
+    """Return a new reader's process id, or a negative errno."""
     try:
         number = os.fork()
     except OSError as error:
@@ -110,12 +110,12 @@ def _forked(control: socket.socket, files: list[int], serve: Callable[[list[int]
         serve(files)
         code = 0
     finally:
-        # What belongs to the template is not the reader's to tidy up.
+        # Skip cleanup handlers, which belong to the fork server.
         os._exit(code)
 
 
 def _ended(reader: int) -> int:
-    """Return the exit code of a reader, ended now if it is still there."""
+    """Terminate a reader if it is still running, and return its exit code."""
     until = time.monotonic() + _GRACE_S
     while True:
         found, status = os.waitpid(reader, os.WNOHANG)

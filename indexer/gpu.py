@@ -1,13 +1,13 @@
-"""Notices a GPU that is there and does nothing: a job that could take an hour then takes a week."""
+"""Detects an unused GPU, which would make a job much slower than necessary."""
 
 from pathlib import Path
 
 
 def unused_gpu(device: str) -> str | None:
-    """Return a warning when the machine has an NVIDIA GPU but the model does not run on it.
+    """Return a warning if the machine has an NVIDIA GPU but the model does not use it.
 
     Args:
-        device: Where the model runs, e.g. `cpu` or `cuda:0`.
+        device: Device of the model, e.g. `cpu` or `cuda:0`.
     """
     if device.startswith("cuda") or not any(Path("/dev").glob("nvidia[0-9]*")):
         return None

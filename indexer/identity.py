@@ -1,4 +1,4 @@
-"""What tells a scene from another one, wherever it lies, and from a changed version of itself."""
+"""Fingerprints that identify a scene independent of its location, and detect changes."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -17,22 +17,22 @@ _HASHED_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """What a scene is, and which version of it."""
+    """Identity and version of a scene."""
 
     identity: str
-    """A STAC collection and item, URLs without what they are signed with, or the content of files: the same wherever
-    the scene lies and whatever its files are called."""
+    """A STAC collection and item, URLs without signatures, or a hash of the files' content; independent of location and
+    file names."""
     version: str
-    """Changes when the scene's files or their sidecars do."""
+    """Changes if the scene's files or sidecars change."""
 
     def key(self, options: Mapping[str, Any]) -> str:
-        """Return the key of the scene as it is indexed with some options."""
+        """Return the key of the scene for indexing options."""
         text = repr((self.identity, self.version, sorted(options.items())))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def fingerprint(source: Source) -> Fingerprint:
-    """Return what a scene is and which version of it.
+    """Return the fingerprint of a scene.
 
     Raises:
         SceneError: A file cannot be read.
@@ -46,7 +46,7 @@ def fingerprint(source: Source) -> Fingerprint:
             version.update(f"{source.version or remote_version(href)}|".encode())
             continue
         check_local(path, href)
-        # A part of a file is named by what comes behind the file's own place; the file's own name may change.
+        # Subdatasets are identified by their name inside the file, because the file may be renamed.
         inner = "" if href == str(path) else raster_path(href).name
         for file in _with_sidecar(path):
             try:
@@ -61,10 +61,10 @@ def fingerprint(source: Source) -> Fingerprint:
             if file is path:
                 parts.append(f"{inner}|{facts.st_size}|".encode() + ends)
     stated = source.metadata.identity if source.metadata else ""
-    # In an order that does not depend on names.
+    # Sort, so that the order does not depend on names.
     digests = sorted(hashlib.sha256(part).digest() for part in parts)
     own = f"sha256:{hashlib.sha256(b''.join(digests)).hexdigest()}"
-    # An item without a collection shares its id with items of other catalogues.
+    # Item ids without a collection are not unique across catalogues.
     identity = stated if stated.startswith("stac:") and "/" in stated else f"{stated}|{own}" if stated else own
     return Fingerprint(identity=identity, version=version.hexdigest())
 
@@ -84,10 +84,10 @@ def _ends(file: Path, size: int) -> bytes:
 
 
 def scene_key(source: Source, options: Mapping[str, Any]) -> str:
-    """Return the key that versions before fingerprints gave a scene; it depends on where the scene lies.
+    """Return the legacy scene key of versions before fingerprints, which depends on the location.
 
-    Of a remote file count its URL and what the item that named it says of its version; where that says nothing, size
-    and ETag (or time of change), which its server is asked for.
+    For remote files, uses the URL and the version stated by the STAC item, or else size and ETag (or modification time)
+    requested from the server.
 
     Raises:
         SceneError: A file cannot be read.

@@ -1,4 +1,4 @@
-"""One indexing job: reads ahead of the model, batches of one band list across scenes, writes beside it."""
+"""An indexing job: reads ahead of the model, batches tiles across scenes, and writes concurrently."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -44,14 +44,14 @@ from indexer.tally import Tally
 from indexer.tile_plan import Read, TilePlan
 from indexer.writer import Writer
 
-# What is finished is written together, since a write waits for the disk; so much is done again after a kill.
+# Commit interval: commits are batched because each waits for the disk. At most this much is redone after a kill.
 _COMMIT_TILES, _COMMIT_S = 2048, 15.0
 # How often scenes are looked for that other jobs are indexing.
 _OTHERS_S = 1.0
 
 
 class Job:
-    """The state of one run. Reading and writing happen in threads, everything else in the caller's."""
+    """The state of one run. Reads and writes run in other threads, everything else in the caller's."""
 
     def __init__(
         self,
@@ -66,18 +66,18 @@ class Job:
         known_failures: set[str],
         progress: Progress,
     ) -> None:
-        """Prepare.
+        """Initialize.
 
         Args:
-            archive: Open for writing, made for this model.
+            archive: Open for writing, created for this model.
             model: Embeds the tiles.
-            record: The archive that remembers the job, what the job is called, and what it was asked for.
-            profiles: Those to match; None for the shipped ones.
-            batch_size: Tiles in one forward pass.
-            executor: Opens scenes and reads tiles; closed at the end.
-            fail_fast: Stop at the first scene that fails.
-            known_failures: Keys of scenes that have failed before; new ones are added.
-            progress: Follows the job.
+            record: The archive that records the job, the kind of job, and its inputs.
+            profiles: Profiles to match; None for the built-in ones.
+            batch_size: Tiles per forward pass.
+            executor: Opens scenes and reads tiles. The job closes it.
+            fail_fast: Stop at the first failed scene.
+            known_failures: Keys of scenes that failed before; new ones are added.
+            progress: Receives events.
         """
         self._archive, self._model, self._executor = archive, model, executor
         self._fail_fast, self._known_failures = fail_fast, known_failures
@@ -107,7 +107,7 @@ class Job:
         self._stopped = False
 
     def run(self, specs: Sequence[SceneSpec]) -> Summary:
-        """Index scenes and return what was done."""
+        """Index scenes and return a summary."""
         began, summary = time.monotonic(), self._tally.summary
         self._progress.on(JobStarted(scenes=len(specs)))
         try:
@@ -140,7 +140,7 @@ class Job:
             self._patience.end()
             raise
         finally:
-            # Also on Ctrl-C: what is finished is kept, what has not begun is not waited for.
+            # Also on Ctrl-C: keep what is finished, and do not wait for pending work.
             self._askers.shutdown(wait=False, cancel_futures=True)
             self._executor.close()
             try:
@@ -161,13 +161,13 @@ class Job:
     def _close_record(self, summary: Summary) -> None:
         failed = len(summary.failed)
         if self._stopped:
-            self._record.close("failed", "stopped at the first scene that failed", summary)
+            self._record.close("failed", "stopped at the first failed scene", summary)
         else:
             scenes = "1 scene" if failed == 1 else f"{failed} scenes"
             self._record.close("successful", f"{scenes} failed" if failed else "", summary)
 
     def _reads(self, specs: Sequence[SceneSpec]) -> Iterator[tuple[SceneTask, Read, Future[list[ReadTile]]]]:
-        """Yield reads as they are handed to their lanes."""
+        """Submit reads to their lanes and yield them."""
         for turn, (known, opening) in enumerate(self._feed.opened(specs)):
             spec, key = known.spec, known.key
             if self._stopped:
@@ -189,16 +189,16 @@ class Job:
             options = {"tile_px": tiling.tile_px, "min_valid": tiling.min_valid, "max_cloud": tiling.max_cloud}
             for read in interleaved(reads, self._executor.lanes):
                 if task.failed:
-                    # Nothing more of it is read.
+                    # Skip the rest of the scene.
                     break
                 windows, kept = [plan.window(number) for number in read.numbers], {"kept_rows": read.lane_px}
-                # Reads of one lane go to one reader, which then has their blocks at hand.
+                # Reads in a lane go to the same reader, which has their blocks cached.
                 lane = turn + read.lane
                 yield task, read, self._executor.read_tiles(lane, scene, windows, **options, **kept)
             self._render(task, turn)
 
     def _render(self, task: SceneTask, turn: int) -> None:
-        """Have a scene rendered for the map, which is shown without that where it fails."""
+        """Render a scene's pyramid for the map; failures are ignored, because pyramids are optional."""
         record = task.scene.record
         with suppress(BusyError):
             if task.failed or self._pyramids.has(record.key):
@@ -262,7 +262,7 @@ class Job:
         self._progress.on(TilesEncoded(tiles=len(pending), seconds=sum(one.tile.encode_s for one in pending)))
 
     def _relocate(self, known: Recognised) -> None:
-        """Keep where the files of a scene lie now."""
+        """Record the new location of a scene's files."""
         scene, moved, source = known.scene, known.moved, known.spec.source.as_dict()
         if scene is not None:
             self._writer.do(self._move, scene.id, moved, source)
@@ -277,13 +277,13 @@ class Job:
         ready = sum(task.ready for task in self._open)
         late = time.monotonic() - self._committed_at > _COMMIT_S
         if late:
-            # Small scenes of a rare band list must not wait for a batch that never fills.
+            # Do not let small scenes with rare bands wait for a batch that never fills.
             self._batches.flush()
         if ready >= _COMMIT_TILES or late:
             self._commit(late=late)
 
     def _commit(self, *, late: bool) -> None:
-        """Hand finished scenes to the writer, for one commit, and finished parts of large ones."""
+        """Pass finished scenes to the writer as one commit, and finished parts of large scenes as checkpoints."""
         self._committed_at = time.monotonic()
         still, whole = [], []
         for task in self._open:
@@ -314,14 +314,14 @@ class Job:
     def _fail_empty(self, task: SceneTask) -> None:
         record, tiling = task.scene.record, task.scene.record.tiling
         empty = SceneError(
-            f"{record.name}: no tile has at least {tiling['min_valid']:.0%} valid pixels"
+            f"{record.name}: no tiles have at least {tiling['min_valid']:.0%} valid pixels"
             + ("" if tiling["max_cloud"] == 1 else f" and at most {tiling['max_cloud']:.0%} cloud")
             + "; nothing to index (lower --min-valid to keep sparser tiles)"
         )
         self._fail_task(task, empty)
 
     def _fail_task(self, task: SceneTask, error: Exception) -> None:
-        """Report a scene that had been opened, and drop its checkpoints unless they came from far away."""
+        """Report an opened scene as failed, and drop its checkpoints unless it is remote."""
         record = task.scene.record
         self._feed.give_back(task.lease)
         self._fail(record.name, record.href, record.key, error, opened=True)

@@ -1,4 +1,4 @@
-"""Keeps the archive's record of a job up to date, so that others can see how far it is, and afterwards how it went."""
+"""Records a job's progress and outcome in the archive, where others can see it."""
 
 import threading
 import time
@@ -25,16 +25,16 @@ _BEAT_S = 2.0
 
 
 class JobRecord:
-    """Follows a job; one that finds nothing to do leaves no record."""
+    """Records a job. Jobs without anything to do leave no record."""
 
     def __init__(self, archive: ArchiveWriter, kind: str, sources: Sequence[str], do: Callable[..., None]) -> None:
-        """Prepare.
+        """Initialize.
 
         Args:
             archive: Open for writing.
             kind: `index` or `reindex`.
-            sources: What is to be indexed.
-            do: Has something written in the writer's thread, in its turn.
+            sources: Inputs of the job.
+            do: Schedules a write in the writer's thread.
         """
         self._archive, self._kind, self._sources, self._do = archive, kind, sources, do
         self._id: int | None = None
@@ -48,18 +48,18 @@ class JobRecord:
         self._busy_s = 0.0
 
     def on(self, event: Event) -> None:
-        """Count it, and remember the job once there is something to remember."""
+        """Count an event, and create the record once there is something to record."""
         with self._lock:
             remember = self._count(event)
         if remember:
             self._remember()
         if isinstance(event, SceneFailed):
-            # After the job's own row, in the writer's order.
+            # The writer runs this after creating the job's row.
             name, href, reason = event.name, event.href, event.reason
             self._do(lambda: self._archive.record_failure(href, reason, scene=name, job=self._id))
 
     def _count(self, event: Event) -> bool:
-        """Count an event; say whether it makes the job worth a record."""
+        """Count an event. Returns whether it makes the job worth recording."""
         match event:
             case JobStarted():
                 self._scenes, self._began = event.scenes, time.monotonic()
@@ -87,7 +87,7 @@ class JobRecord:
         return False
 
     def close(self, state: State, message: str, summary: Summary) -> None:
-        """Remember how the job ended; for the writer's thread, or after it."""
+        """Record the outcome. Call this in the writer's thread or after it has ended."""
         self._over.set()
         if self._id is not None:
             self._beat.join()

@@ -1,4 +1,4 @@
-"""The entry to indexing: from what the user names to a job that is done."""
+"""Entry points for indexing."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -37,11 +37,11 @@ def index(
     progress: Progress | None = None,
     executor: Executor | Callable[[Sequence[str]], Executor] | None = None,
 ) -> Summary:
-    """Index scenes into an archive; scenes that are there already are left alone.
+    """Index scenes into an archive; unchanged scenes are skipped.
 
     Args:
-        paths: What names the scenes, see `find_scenes`.
-        archive: Open for writing, made for this model.
+        paths: Inputs that name scenes, see `find_scenes`.
+        archive: Open for writing, created for this model.
         model: Embeds the tiles; its input size is the tile size.
         sensor: Profile for scenes that match none.
         force: `sensor` also overrides what scenes match.
@@ -61,7 +61,7 @@ def index(
             that it may read. None for one of `workers` lanes here, which `isolate` and `time_limit_s` describe.
 
     Returns:
-        What was added, skipped and failed. A scene that fails does not stop the job, unless `fail_fast` is set.
+        Summary of added, skipped and failed scenes. A failed scene does not stop the job unless `fail_fast` is set.
     """
     inputs = [str(path) for path in paths]
     cut = tiling or Tiling.of_model(model)
@@ -84,7 +84,7 @@ def index(
         known_failures=known_failures,
         progress=progress,
         executor=executor,
-        left_out={"layers of a product that are no picture": [file.name for file in layers]} if layers else {},
+        left_out={"ancillary layers of a product": [file.name for file in layers]} if layers else {},
     )
 
 
@@ -107,25 +107,25 @@ def run(
     executor: Executor | Callable[[Sequence[str]], Executor] | None = None,
     left_out: dict[str, list[str]] | None = None,
 ) -> Summary:
-    """Index scenes, each in its own way; for the rest see `index`.
+    """Index scenes with individual options; see `index`.
 
     Args:
-        specs: The scenes.
-        archive: Open for writing, made for this model.
+        specs: The scenes and their options.
+        archive: Open for writing, created for this model.
         model: Embeds the tiles.
-        asked: What the job was asked for, for its record.
-        kind: What the job is called in its record.
-        recorded_in: The archive that remembers the job; None for the same.
-        profiles: As `index`.
-        batch_size: As `index`.
-        workers: As `index`.
-        isolate: As `index`.
-        time_limit_s: As `index`.
-        fail_fast: As `index`.
-        known_failures: As `index`.
-        progress: As `index`.
-        executor: As `index`.
-        left_out: Names of files that are no scenes, by reason, for the summary.
+        asked: Inputs of the job, for its record.
+        kind: Kind of job, for its record.
+        recorded_in: The archive that records the job; None for `archive`.
+        profiles: See `index`.
+        batch_size: See `index`.
+        workers: See `index`.
+        isolate: See `index`.
+        time_limit_s: See `index`.
+        fail_fast: See `index`.
+        known_failures: See `index`.
+        progress: See `index`.
+        executor: See `index`.
+        left_out: Names of skipped files by reason, for the summary.
     """
     roots = roots_of(spec.source for spec in specs)
     if callable(executor):

@@ -1,4 +1,4 @@
-"""Reads the metadata files that products carry: Landsat's MTL, Sentinel's SAFE, EnMAP's METADATA.XML, Airbus' DIMAP."""
+"""Reads product metadata files: Landsat MTL, Sentinel SAFE, EnMAP and DESIS METADATA.xml, Airbus DIMAP."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _MTL_NUMBERS = {
     "SUN_ELEVATION": "view:sun_elevation",
     "SUN_AZIMUTH": "view:sun_azimuth",
 }
-# What Pléiades and SPOT call their bands in DIMAP files, and Pléiades Neo; the profiles' names of them.
+# Band ids in DIMAP files of Pléiades and SPOT, then Pléiades Neo, mapped to the profiles' band names.
 _DIMAP_BANDS = {"B0": "B0_blue", "B1": "B1_green", "B2": "B2_red", "B3": "B3_nir"}
 _DIMAP_BANDS |= {name: f"PNEO_{name}" for name in ("R", "G", "B", "NIR", "RE", "DB")}
 _TO_UM = {"micrometer": 1.0, "micrometers": 1.0, "um": 1.0, "nanometer": 1e-3, "nanometers": 1e-3, "nm": 1e-3}
@@ -33,29 +33,29 @@ _Element = ET.Element
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneMetadata:
-    """What something beside the rasters states about a scene: a STAC item or a product's metadata file; else empty."""
+    """Metadata of a scene from a STAC item or a product metadata file; empty without either."""
 
     identity: str = ""
-    """What a catalogue calls the scene: `stac:COLLECTION/ITEM`, or `stac:ITEM` without a collection."""
+    """Id in a catalogue: `stac:COLLECTION/ITEM`, or `stac:ITEM` without a collection."""
     by: str = ""
-    """The item or file, for people."""
+    """Name of the item or file, for messages."""
     acquired: datetime | None = None
-    """Acquisition, UTC."""
+    """Acquisition time, UTC."""
     start: datetime | None = None
-    """Start of the interval that a catalogue states, UTC."""
+    """Start of the time interval in a catalogue, UTC."""
     end: datetime | None = None
-    """Its end."""
+    """End of the interval, UTC."""
     properties: Mapping[str, Any] = field(default_factory=dict)
-    """Under STAC's names, e.g. `eo:cloud_cover`, `view:sun_elevation`, `platform`."""
+    """STAC properties, e.g. `eo:cloud_cover`, `view:sun_elevation`, `platform`."""
     hints: tuple[str, ...] = ()
     """Product names, matched like file names."""
     bands: Mapping[str, tuple[BandMetadata, ...]] = field(default_factory=dict)
-    """The bands in each file, by href."""
+    """Bands of each file, by href."""
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """(scale, offset) from stored numbers to physical values, by href."""
+    """(scale, offset) from stored to physical values, by href."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the metadata as JSON-serializable values."""
         return {
             "by": self.by,
             "identity": self.identity,
@@ -70,7 +70,7 @@ class SceneMetadata:
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> "SceneMetadata":
-        """Return what `as_dict` wrote."""
+        """Return the metadata written by `as_dict`."""
         return cls(
             by=kept["by"],
             identity=kept.get("identity", ""),
@@ -89,10 +89,10 @@ def _time(text: str | None) -> datetime | None:
 
 
 def read_product_metadata(hrefs: Sequence[str]) -> SceneMetadata:
-    """Return what the product's metadata say about a scene; empty where there are none.
+    """Read the product metadata of a scene; empty if there is none.
 
     Raises:
-        SceneError: A metadata file is there but is damaged.
+        SceneError: A metadata file is damaged.
     """
     paths = {href: PurePath(href) for href in hrefs}
     root = next((parent for parent in paths[hrefs[0]].parents if is_product_folder(parent.name)), None)
@@ -111,16 +111,16 @@ def read_product_metadata(hrefs: Sequence[str]) -> SceneMetadata:
 
 
 def is_product_folder(name: str) -> bool:
-    """Say whether a folder is that of a Sentinel product, with its ending .SAFE or, of Sentinel-2, without."""
+    """Return whether a folder name is that of a Sentinel product, with or (for Sentinel-2) without .SAFE."""
     return bool(_PRODUCT_FOLDER.fullmatch(name))
 
 
 def _belongs(file: str, ending: str, paths: Iterable[PurePath]) -> bool:
-    """Say whether a metadata file is that of one of the rasters: a folder may hold several products."""
+    """Return whether a metadata file belongs to one of the rasters, because a folder may contain several products."""
     stem, found, suffix = file.upper().rpartition(ending.upper())
     if not found or suffix not in {"", ".TXT", ".JSON"}:
         return False
-    # Some MTL files are named for one of the bands.
+    # Some MTL files are named after a band.
     stem = stem.split("_B")[0]
     return bool(stem) and any(path.name.upper().startswith(stem) for path in paths)
 
@@ -129,7 +129,7 @@ def _mtl(path: PurePath) -> SceneMetadata:
     """Read a Landsat MTL file, as text or as JSON (USGS, Landsat Collection 2 data format control book)."""
     text = read_text(path)
     try:
-        # The first of a name counts: later groups repeat those of the level below.
+        # The first occurrence of a name is used; later groups repeat those of the lower processing level.
         pairs = _flat(json.loads(text)) if path.suffix.lower() == ".json" else _MTL_LINE.findall(text)
         values: dict[str, str] = {}
         for key, value in pairs:
@@ -196,13 +196,13 @@ def _sentinel2(root: PurePath, product: str, paths: Mapping[str, PurePath]) -> S
 
 
 def _centre_um(band: _Element) -> float | None:
-    """Return a band's centre wavelength; None where it is not said in nm, as the specification has it."""
+    """Return a band's centre wavelength, µm, or None unless it is stated in nm as specified."""
     centre = next(iter(_all(band, "CENTRAL")), None)
     return float(centre.text or 0) / 1000 if centre is not None and centre.get("unit") == "nm" else None
 
 
 def _sentinel2_sun(paths: Mapping[str, PurePath]) -> dict[str, Any]:
-    """Return the sun's angles from the granule's MTD_TL.xml."""
+    """Return the sun angles from the granule's MTD_TL.xml."""
     for parent in next(iter(paths.values())).parents:
         if "MTD_TL.xml" in list_folder(parent):
             sun = next(iter(_all(_xml(parent / "MTD_TL.xml"), "Mean_Sun_Angle")), None)
@@ -216,7 +216,7 @@ def _sentinel2_sun(paths: Mapping[str, PurePath]) -> dict[str, Any]:
 
 
 def _sentinel1(root: PurePath) -> SceneMetadata:
-    """Read manifest.safe; it is not a hint: the calibration of its numbers follows from the names of its files."""
+    """Read manifest.safe. It gives no hints, because file names determine the calibration."""
     texts = _texts(_xml(root / "manifest.safe"))
     properties: dict[str, Any] = {"constellation": "sentinel-1", "instruments": ["c-sar"]}
     if {"familyName", "number"} <= set(texts):
@@ -268,11 +268,11 @@ def _desis(path: PurePath, hrefs: Sequence[str]) -> SceneMetadata:
 
 
 def _is_dimap_of(file: str, paths: Iterable[PurePath]) -> bool:
-    """Say whether a file is the DIMAP file of one of the rasters: DIM_X.XML is that of IMG_X_R1C1.TIF."""
+    """Return whether a file is the DIMAP file of one of the rasters: DIM_X.XML describes IMG_X_R1C1.TIF."""
     name = file.upper()
     if not (name.startswith("DIM_") and name.endswith(".XML")):
         return False
-    # The files of one of several pictures of a product say which: IMG_X_RGB_R1C1.TIF.
+    # A product of several images names the image in between: IMG_X_RGB_R1C1.TIF.
     return any(path.name.upper().startswith(f"IMG_{name[4:-4]}_") for path in paths)
 
 
@@ -308,7 +308,7 @@ def _names_file(group: _Element, name: str) -> bool:
 
 
 def _dimap_order(tree: _Element) -> list[str]:
-    """Return the bands of a file in its order; empty where that is not said."""
+    """Return a file's band ids in file order, or an empty list if the metadata lack the order."""
     listed = [_texts(node) for node in _all(tree, "Raster_Index")]
     try:
         order = sorted((int(texts["BAND_INDEX"]), texts["BAND_ID"]) for texts in listed)
@@ -329,9 +329,9 @@ def _dimap_band(name: str, texts: Mapping[str, str]) -> BandMetadata:
 
 def _xml(path: PurePath) -> _Element:
     try:
-        return ET.fromstring(read_text(path))  # noqa: S314  (expat refuses entity bombs since 2.4; size is limited)
+        return ET.fromstring(read_text(path))  # noqa: S314  (expat rejects entity bombs since 2.4; size is limited)
     except ET.ParseError as error:
-        raise SceneError(f"{path}: no XML that can be read ({error}); get the product again") from error
+        raise SceneError(f"{path}: not readable XML ({error}); download the product again") from error
 
 
 def _all(tree: _Element, tag: str) -> Iterable[_Element]:
@@ -340,7 +340,7 @@ def _all(tree: _Element, tag: str) -> Iterable[_Element]:
 
 
 def _texts(tree: _Element) -> dict[str, str]:
-    """Return the first text of each local name."""
+    """Return the first text for each local name."""
     found: dict[str, str] = {}
     for node in tree.iter():
         if node.text and node.text.strip():
@@ -349,7 +349,7 @@ def _texts(tree: _Element) -> dict[str, str]:
 
 
 def _numbers(texts: Mapping[str, str], names: Mapping[str, str]) -> dict[str, float]:
-    """Return numbers under their STAC names; what is no number is left out."""
+    """Return numbers by STAC name; other values are omitted."""
     found = {}
     for name, key in names.items():
         try:

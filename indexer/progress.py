@@ -1,4 +1,4 @@
-"""Those who follow a job: the one-method protocol that a job reports to."""
+"""Progress listeners: the protocol that a job reports to."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,26 +7,26 @@ from indexer.events import Event
 
 
 class Progress(Protocol):
-    """Follows a job. `Committed` comes from another thread than the other events."""
+    """Receives the events of a job. `Committed` comes from a different thread than other events."""
 
     def on(self, event: Event) -> None:
-        """Something has happened."""
+        """Handle an event."""
 
 
 class NullProgress:
-    """Does nothing."""
+    """Ignores all events."""
 
     def on(self, event: Event) -> None:
         """Do nothing."""
 
 
 class CompositeProgress:
-    """Passes events on to several others."""
+    """Forwards events to several listeners."""
 
     def __init__(self, listeners: Sequence[Progress]) -> None:
         self._listeners = listeners
 
     def on(self, event: Event) -> None:
-        """Pass it on."""
+        """Forward an event."""
         for listener in self._listeners:
             listener.on(event)

@@ -1,4 +1,4 @@
-"""Reads the pixels of neighbouring tiles in one go and scales them for the model."""
+"""Reads the pixels of neighbouring tiles together and scales them for the model."""
 
 import threading
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from bandsight.raster.windows import read_window
 from indexer.scene import RasterScene
 
 NOTHING: NDArray[np.uint8] = np.empty((0, 0, 0), np.uint8)
-# Set in a process that does nothing but read: GDAL's cache of decoded blocks is the whole process's.
+# Set in processes that only read, because GDAL's block cache is process-wide.
 bounded_cache = False
 _CACHE_BYTES = 16 << 20, 128 << 20
-# What a thread has open: files of the scene that it works on.
+# Open files of the scene a thread works on.
 _of_thread = threading.local()
 
 
@@ -30,9 +30,9 @@ class ReadTile:
 
     window: TileWindow
     pixels: NDArray[np.uint8]
-    """Shape (bands, tile_px, tile_px); empty when too little is valid."""
+    """Shape (bands, tile_px, tile_px); empty if too few pixels are valid."""
     valid_fraction: float
-    """Share of the window's pixels that hold data."""
+    """Fraction of valid pixels in the window."""
     cloud_fraction: float | None = None
     """Share of those that are cloud or its shadow; None without a quality band."""
     vector: NDArray[np.float32] | None = None
@@ -61,11 +61,11 @@ def read_tiles(
 
     Args:
         scene: An open scene.
-        windows: Windows of one scale; all that lies between them is read too.
-        tile_px: Side of a tile, pixels.
-        min_valid: Tiles with a smaller valid share of what lies within the scene come back without pixels.
-        max_cloud: So do tiles of which a larger share is cloud, by the quality band.
-        kept_rows: Rows of the raster whose blocks are worth keeping for the next reads.
+        windows: Windows of one scale; their bounding box is read.
+        tile_px: Tile size, pixels.
+        min_valid: Minimum valid fraction of the pixels inside the scene; other tiles are returned without pixels.
+        max_cloud: Maximum cloudy fraction, by the quality band; other tiles are returned without pixels.
+        kept_rows: Raster rows whose blocks are worth caching for the next reads.
 
     Raises:
         SceneError: A file cannot be read there.
@@ -73,7 +73,7 @@ def read_tiles(
     raster, scale = scene.raster, windows[0].scale
     phases = [(window.col_off % scale, window.row_off % scale) for window in windows]
     if len(set(phases)) > 1:
-        # Tiles that were moved to the scene's edge fall between the pixels of the others at a coarse scale.
+        # At coarse scales, tiles moved to the scene's edge are not aligned with the pixels of the others.
         alike = [[at for at, own in enumerate(phases) if own == phase] for phase in dict.fromkeys(phases)]
         options = {"tile_px": tile_px, "min_valid": min_valid, "max_cloud": max_cloud, "kept_rows": kept_rows}
         read = [read_tiles(scene, [windows[at] for at in group], **options) for group in alike]  # type: ignore[arg-type]  # one dict of ints and floats
@@ -88,9 +88,10 @@ def read_tiles(
     read_together = read_window(raster, (left, top, right, bottom), shape, _files(raster))
     values, valid, cloud = read_together.values, read_together.valid, read_together.cloud
     scaled = to_bytes(raster.scaling, values)
-    # Mostly all of it is there, and no tile needs to be checked on its own.
+    # Usually everything is valid, and tiles need no individual checks.
     whole = bool(valid.all())
-    # Where every tile is kept they are views, which costs no copy; else one tile would hold the memory of all.
+    # Use views if all tiles are kept, to avoid copies; otherwise copy, so that one tile does not keep the memory of
+    # all.
     own = np.ascontiguousarray if cloud is not None or not whole else np.asarray
     tiles = []
     for window in windows:
@@ -99,7 +100,7 @@ def read_tiles(
         seen = valid[cut[1:]]
         share = 1.0 if whole else float(seen.mean())
         clouded = None if cloud is None or share == 0 else float(cloud[cut[1:]][seen].mean())
-        # What lies outside of the scene is not its fault: a scene smaller than a tile is a tile all the same.
+        # Only pixels inside the scene count, so that a scene smaller than a tile still yields one.
         if share == 0 or (not whole and seen.sum() < min_valid * _pixels_inside(raster, window)):
             tiles.append(ReadTile(window, NOTHING, share))
         elif clouded is not None and clouded > max_cloud:
@@ -112,7 +113,7 @@ def read_tiles(
 
 
 def _pixels_inside(raster: SceneRaster, window: TileWindow) -> float:
-    """Return how many pixels of a tile lie within the scene."""
+    """Return the number of a tile's pixels inside the scene."""
     cols = min(window.col_off + window.width, raster.width) - max(window.col_off, 0)
     rows = min(window.row_off + window.height, raster.height) - max(window.row_off, 0)
     return cols * rows / window.scale**2
@@ -129,7 +130,7 @@ def _files(raster: SceneRaster) -> OpenFiles:
 
 
 def _bound_cache(scene: RasterScene, rows: int, cols: int) -> None:
-    """Let GDAL keep the decoded blocks that the next reads share with this one, and hardly more."""
+    """Limit GDAL's block cache to what the next reads share with this one."""
     block_rows, block_cols = scene.block
     down = -(-rows // block_rows) + 1
     across = min(-(-cols // block_cols) + 1, -(-scene.raster.width // block_cols))
@@ -137,6 +138,6 @@ def _bound_cache(scene: RasterScene, rows: int, cols: int) -> None:
     least, most = _CACHE_BYTES
     needed = min(max(size * 5 // 4, least), most)
     if getattr(_of_thread, "cache", None) != needed:
-        # GDAL takes it at once; a process works on one scene at a time.
+        # Takes effect immediately; a process works on one scene at a time.
         set_gdal_config("GDAL_CACHEMAX", needed)
         _of_thread.cache = needed

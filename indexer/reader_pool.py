@@ -1,4 +1,4 @@
-"""Where rasters are decoded: right here, or in processes whose crash, hang or hunger costs one scene and no more."""
+"""Readers decode rasters in this process, or in isolated ones that may crash or hang at the cost of one scene."""
 
 import os
 import signal
@@ -24,20 +24,20 @@ _START_S = 120.0
 
 
 class Reader(Protocol):
-    """Runs functions of `indexer.reader` and the like; called from several threads at once."""
+    """Runs reading functions; thread-safe."""
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what the function returns; its errors come through."""
+        """Call the function and return its result; its errors propagate."""
 
     def close(self) -> None:
-        """End all that was begun."""
+        """Stop all processes."""
 
 
 class InlineReader:
-    """Decodes in this process: no start-up cost, no protection."""
+    """Decodes in this process: no start-up cost, no isolation."""
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what the function returns."""
+        """Call the function and return its result."""
         return function(*args, **kwargs)
 
     def close(self) -> None:
@@ -45,16 +45,16 @@ class InlineReader:
 
 
 class ProcessReader:
-    """Decodes in one process for each calling thread; one that dies or is too slow is replaced."""
+    """Decodes in one process per calling thread. Processes that die or time out are replaced."""
 
     def __init__(
         self, roots: Iterable[str | Path] = (), *, time_limit_s: float = _TIME_LIMIT_S, memory: int = _MEMORY
     ) -> None:
-        """Prepare; processes start when they are first needed.
+        """Initialize. Processes are started on first use.
 
         Args:
-            roots: The only folders and files that may be read, where the system can hold to that.
-            time_limit_s: For one call: opening a scene, or reading a row of tiles.
+            roots: The only folders and files that may be read, if the system can enforce this.
+            time_limit_s: Time limit per call: opening a scene, or one read.
             memory: Address space of a process, bytes.
         """
         self._roots = [str(root) for root in roots]
@@ -66,10 +66,10 @@ class ProcessReader:
         self._closed = False
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what the function returns.
+        """Call the function and return its result.
 
         Raises:
-            SceneError: The process died, or took too long; another takes its place.
+            SceneError: The process died or timed out; it is replaced.
         """
         process = self._process()
         try:
@@ -89,7 +89,7 @@ class ProcessReader:
         return found
 
     def close(self) -> None:
-        """End all processes."""
+        """Stop all processes."""
         with self._lock:
             self._closed = True
             begun, self._all = self._all, []
@@ -115,7 +115,7 @@ class ProcessReader:
             except OSError as error:
                 raise SceneError(f"its reader did not start ({error}); is the machine out of memory?") from error
             with self._lock:
-                # The template ends what the job's end finds no more.
+                # The fork server terminates processes that were started after the job ended.
                 self._all.append(current)
             self._mine.process = current
             if not current.ready():
@@ -133,34 +133,34 @@ class ProcessReader:
 
 
 class RetryingReader:
-    """Tries again what failed on a server or in an object store, after ever longer pauses."""
+    """Retries calls on remote scenes, with increasing delays."""
 
     def __init__(self, readers: Reader, pauses_s: Sequence[float] = (1.0, 4.0)) -> None:
         self._readers, self._pauses_s, self._closed = readers, pauses_s, threading.Event()
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what the function returns.
+        """Call the function and return its result.
 
         Raises:
-            SceneError: The last attempt failed, or the first one for a file on this machine.
+            SceneError: The last attempt failed, or the first one for a local file.
         """
         for pause_s in self._pauses_s if _is_away(args) else ():
             try:
                 return self._readers.call(function, *args, **kwargs)
             except SceneError as error:
-                # What is not there or not allowed will not be there in a second.
+                # Missing or forbidden files are not worth retrying.
                 if any(f"code: {status}" in str(error) for status in (401, 403, 404)) or self._closed.wait(pause_s):
                     raise
         return self._readers.call(function, *args, **kwargs)
 
     def close(self) -> None:
-        """End all that was begun, and wait no more."""
+        """Stop all processes and pending retries."""
         self._closed.set()
         self._readers.close()
 
 
 def _is_away(args: tuple[Any, ...]) -> bool:
-    """Say whether a call is about a remote scene."""
+    """Return whether a call is about a remote scene."""
     for arg in args:
         if isinstance(arg, Source):
             return any(is_remote(href) for href in arg.hrefs)
@@ -189,15 +189,15 @@ class _Process:
         self.channel.send((roots, memory))
 
     def ready(self) -> bool:
-        """Wait until it has begun, which is not the scene's time; say whether it has."""
+        """Wait until the process has started, which does not count against the time limit. Returns whether it has."""
         try:
             return self.channel.connection.poll(_START_S) and bool(self.channel.receive())
         except (EOFError, OSError):
             return False
 
     def end(self) -> int:
-        """End the process; return its exit code, negative for a signal that had ended it before."""
-        # An idle one ends on its own.
+        """Terminate the process. Returns its exit code, negative if a signal had terminated it before."""
+        # An idle process exits on its own.
         self.channel.close()
         try:
             return self._template.end(self._pid)

@@ -1,4 +1,4 @@
-"""Recognises scenes that an archive has already: moved, with a new signature, or named by another path."""
+"""Recognises scenes already in an archive, even if moved, re-signed, or passed by another path."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,42 +16,42 @@ from indexer.tiling import Tiling
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSpec:
-    """A scene to be indexed, and how."""
+    """A scene to index, with options."""
 
     source: Source
-    """Its files."""
+    """Files of the scene."""
     sensor: str | None = None
-    """Profile for a scene that matches none; None for what it was indexed with, if it was."""
+    """Profile for a scene that matches no profile; None for the one it was indexed with, if any."""
     force: bool = False
-    """`sensor` also overrides what the scene matches."""
+    """Apply `sensor` even if the scene matches another profile."""
     tiling: Tiling
-    """How it is cut."""
+    """Tiling parameters."""
     remember: bool = False
-    """A scene that is in the archive keeps the tiling that it was indexed with."""
+    """Whether a scene already in the archive keeps its tiling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recognised:
-    """What is known of a scene before it is opened."""
+    """What is known about a scene before it is opened."""
 
     spec: SceneSpec
-    """With the options that it was indexed with, where those are kept."""
+    """Spec with the options it was indexed with, if kept."""
     identity: str
     """As the catalog keeps it."""
     key: str
     """As the catalog keeps it."""
     plain_key: str
-    """The key where `spec.sensor` is not applied."""
+    """The key without applying `spec.sensor`."""
     scene: Scene | None = None
     """The scene in the archive, of this or another version."""
     lease: str = ""
     """What jobs share out among themselves: the identity of its files."""
     unchanged: bool = False
-    """It is there as it would be indexed now."""
+    """Whether indexing would change nothing."""
 
     @property
     def note(self) -> str:
-        """What the user is to know of a scene that is left as it is; empty for nothing."""
+        """Note for the user about a skipped scene; empty for none."""
         given = self.spec.sensor
         if not given or self.spec.force or not _matched_by_itself(self.scene) or self.scene is None:
             return ""
@@ -61,7 +61,7 @@ class Recognised:
 
     @property
     def moved(self) -> dict[str, str]:
-        """Where its files were and where they are now; empty where nothing has moved."""
+        """Old and new paths of moved files; empty if nothing moved."""
         if self.scene is None:
             return {}
         kept, now = (self.scene.source or {}).get("hrefs", ()), self.spec.source.hrefs
@@ -72,20 +72,20 @@ class Recognised:
 def recognise(
     archive: Archive, spec: SceneSpec, found: Fingerprint, model: str, before: Mapping[str, Source] | None = None
 ) -> Recognised:
-    """Return whether a scene is in an archive, wherever it lay then, and with which options.
+    """Look up a scene in an archive, independent of its location.
 
     Args:
         archive: The archive.
-        spec: The scene and the options that were given.
-        found: What it is.
+        spec: The scene and its options.
+        found: Fingerprint of the scene.
         model: Digest of the model.
-        before: Scenes of the same job that come before this one, by identity.
+        before: Earlier scenes of the same job, by identity.
     """
     identity = found.identity
     first = (before or {}).get(identity)
     scene = None if first else _same(archive, identity, spec.source)
     if first or (scene is None and _of_identity(archive, identity)):
-        # A copy: the file that was indexed is still where it was.
+        # A copy, because the indexed file still exists.
         identity = f"{identity}|{spec.source.hrefs[0]}"
         scene = _same(archive, identity, spec.source)
     if scene is None:
@@ -108,20 +108,20 @@ def recognise(
 
 
 def _of_identity(archive: Archive, identity: str) -> list[Scene]:
-    """Return the scenes with an identity (`SceneRecord.identity`); none where it is unknown."""
+    """Return the scenes with an identity (`SceneRecord.identity`)."""
     with archive.database.reading() as catalog:
         return list(catalog.scenes(catalog.scene_ids_of_identity(identity)).values())
 
 
 def _of_hrefs(archive: Archive, hrefs: Sequence[str]) -> Scene | None:
-    """Return the scene that has one of some hrefs as its own, None where there is none."""
+    """Return the scene with one of these hrefs, or None."""
     with archive.database.reading() as catalog:
         ids = list(catalog.scene_ids_of(hrefs).values())
         return next(iter(catalog.scenes(ids[:1]).values())) if ids else None
 
 
 def _same(archive: Archive, identity: str, source: Source) -> Scene | None:
-    """Return the scene of an identity, unless its file still lies somewhere else."""
+    """Return the scene with an identity, unless its file still exists elsewhere."""
     for scene in _of_identity(archive, identity):
         there, here = local_file(scene.href), local_file(source.hrefs[0])
         if there is None or here is None or not there.exists() or _same_file(there, here):
@@ -130,7 +130,7 @@ def _same(archive: Archive, identity: str, source: Source) -> Scene | None:
 
 
 def is_repeated(source: Source, first: Source) -> bool:
-    """Say whether a scene is one of the same identity once more, by another name or signature, and not a copy."""
+    """Return whether a scene is the same as another with the same identity, rather than a copy."""
     one, other = local_file(source.hrefs[0]), local_file(first.hrefs[0])
     return one is None or other is None or (source.hrefs == first.hrefs) or (one != other and _same_file(one, other))
 
@@ -159,7 +159,7 @@ def _matched_by_itself(scene: Scene | None) -> bool:
 
 
 def _is_legacy(scene: Scene, spec: SceneSpec, options: Mapping[str, Any]) -> bool:
-    """Say whether a scene of an older version is unchanged, by the key that this version gave it."""
+    """Return whether a scene indexed by an older version is unchanged, by its legacy key."""
     if scene.identity is not None:
         return False
     own = (scene.source or {}).get("sensor")

@@ -1,4 +1,4 @@
-"""Indexes an archive again with another model beside the old one, which is searched until the new one replaces it."""
+"""Reindexes an archive with another model, while the old vectors stay searchable until they are swapped."""
 
 import shutil
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from indexer.summary import Summary
 from indexer.tiling import Tiling
 
 _FOLDER = "reindex"
-# Characters of a digest: enough to tell models apart.
+# Number of characters of the digest in folder names.
 _NAME = 16
 
 
@@ -33,25 +33,24 @@ def reindex(
     sentences: Sequence[str] = (),
     **options: Any,
 ) -> tuple[Summary, bool]:
-    """Index all scenes of an archive again with another model, then let that take the archive's place.
+    """Reindex all scenes of an archive with another model, then swap in the result.
 
-    A stopped run is resumed. Nothing is swapped while a scene fails, and the old vectors are searched until
-    then.
+    Interrupted runs are resumed. Nothing is swapped if a scene fails; until then, searches use the old vectors.
 
     Args:
         archive: Open for writing.
-        model: Embeds the tiles from now on.
-        tile_px: Side of a tile; None for what each scene has.
-        drop_failed: Swap even so, without the scenes that failed.
-        sentences: To measure a search index with, where the archive has one.
-        options: As `indexer.pipeline.run`.
+        model: The new model.
+        tile_px: Tile size; None for that of each scene.
+        drop_failed: Swap even if scenes fail, dropping those.
+        sentences: Queries for tuning the search index, if the archive has one.
+        options: See `indexer.pipeline.run`.
 
     Returns:
-        What was done, and whether the archive has the model now.
+        The summary, and whether the archive has the new model.
     """
     place = archive.path / _FOLDER
     if archive.model.digest == model.digest:
-        # Of a run that ended after the swap, before it had tidied up.
+        # Left by a run that was killed between swap and cleanup.
         shutil.rmtree(place, ignore_errors=True)
         return Summary(skipped_scenes=len(archive.scenes())), True
     path = place / model.digest[:_NAME]
@@ -80,18 +79,18 @@ def _texts(model: Encoder, sentences: Sequence[str]) -> NDArray[np.float32] | No
 
 
 def _spec(scene: Scene, tile_px: int | None, model: Encoder) -> SceneSpec:
-    """Return how a scene is indexed again: from the same source, with the same options."""
+    """Return the spec for reindexing a scene from the same source with the same options."""
     kept = scene.source
     sensor: str | None
     if kept is None:
-        # Indexed by a version that did not keep that: from the files of its bands, by its sensor.
+        # Scenes of older versions lack a source; use the files of their bands and their sensor.
         hrefs = dict.fromkeys([scene.href, *(band.href for band in scene.bands)])
         source, sensor = Source(name=scene.name, hrefs=tuple(hrefs)), scene.sensor
     else:
         source, sensor = Source.from_dict(kept), kept.get("sensor")
     tiling = Tiling.of_dict(scene.tiling)
     if not tiling.scales:
-        # The new model may know finer ground, or not say what it knows.
+        # The new model may have a different finest resolution, or not state one.
         tiling = replace(tiling, finest_m=None if model.gsd_m is None else model.gsd_m[0])
     return SceneSpec(
         source=source, sensor=sensor, tiling=tiling if tile_px is None else replace(tiling, tile_px=tile_px)

@@ -1,13 +1,13 @@
-"""Asks servers and object stores what tells a file from a changed one; through GDAL, which has the credentials."""
+"""Requests version information of remote files, through GDAL, which has the credentials."""
 
 from bandsight.raster.drivers import be_patient, gdal_name
 from bandsight.raster.gdal_vsi import headers
 
 
 def remote_version(href: str) -> str:
-    """Return size and ETag, or time of change, of a remote file; nothing where its server says neither.
+    """Return size and ETag (or modification time) of a remote file; empty if the server states neither.
 
-    The file is requested again each time, past GDAL's cache.
+    Bypasses GDAL's cache.
     """
     be_patient()
     said = headers(gdal_name(href))

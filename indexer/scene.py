@@ -1,4 +1,4 @@
-"""Opens a scene: which bands, on which grid, where on Earth, and how its numbers become 0..255."""
+"""Opens a scene: determines its bands, grid, georeferencing and scaling."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -38,53 +38,53 @@ from indexer.source import Source
 from indexer.stretch_limits import StretchLimits, limits
 from indexer.subdatasets import open_rasters
 
-# Largest block that is decoded in one piece.
+# Maximum size of a block, bytes.
 _MAX_BLOCK = 512 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RasterScene:
-    """An opened scene: what the catalog keeps of it, and what reading its tiles needs; no open file."""
+    """An opened scene: its catalog record, and what is needed to read tiles. Contains no open files."""
 
     record: SceneRecord
-    """What the catalog will keep."""
+    """Record for the catalog."""
     raster: SceneRaster
-    """How its pixels are read."""
+    """How to read its pixels."""
     block: tuple[int, int]
-    """Rows and columns of the pieces in which it is stored."""
+    """Rows and columns of the stored blocks."""
     number_bytes: int
-    """Bytes that a stored number takes."""
+    """Bytes per stored value."""
     notes: tuple[str, ...] = ()
-    """What the user is to know about it, e.g. an option that was not applied."""
+    """Notes for the user, e.g. an option that was not applied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Opened:
-    """The files of a scene and all that is stated about them."""
+    """The open files of a scene and their metadata."""
 
     source: Source
     datasets: Mapping[str, DatasetReader]
     """Open files, by href."""
     sidecars: Mapping[str, Sidecar]
-    """What the user states about each."""
+    """Sidecar of each file."""
     metadata: SceneMetadata
-    """What a catalogue or the product states."""
+    """Metadata from a catalogue or product."""
     matched: Match
-    """The profile and the bands."""
+    """Matched profile and bands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Grid:
-    """The grid of a scene, north up: that of the finest file that is used."""
+    """The north-up grid of a scene, from its finest file."""
 
     reference: str
-    """That file."""
+    """The finest file."""
     crs: CRS
     transform: Affine
     width: int
     height: int
     transforms: Mapping[str, Affine]
-    """From each used file's pixels to the CRS."""
+    """Affine transform of each file to the CRS."""
 
 
 def open_scene(
@@ -98,23 +98,23 @@ def open_scene(
     identity: str | None = None,
     plain_key: str | None = None,
 ) -> RasterScene:
-    """Open a scene and settle everything that must be known before its tiles are read.
+    """Open a scene and determine everything needed to read its tiles.
 
     Args:
         source: The scene's files.
-        key: Its identity, see `scene_key`.
-        sensor: Profile for a scene that matches none.
-        force: `sensor` also overrides what the scene matches.
-        profiles: Those to match; None for the shipped ones.
-        tiling: Parameters to keep with the scene.
-        identity: What it is, wherever it lies, to keep with the scene.
-        plain_key: Its key where `sensor` is not applied; None for the same.
+        key: Key of the scene, see `Fingerprint.key`.
+        sensor: Profile for a scene that matches no profile.
+        force: Apply `sensor` even if the scene matches another profile.
+        profiles: Profiles to match; None for the built-in ones.
+        tiling: Tiling parameters to store with the scene.
+        identity: Identity independent of location, to store with the scene.
+        plain_key: Key without applying `sensor`; None for `key`.
 
     Raises:
-        SceneError: A file is no raster, or the scene cannot be placed on Earth.
-        SensorError: No sensor profile fits.
+        SceneError: A file is not a raster, or the scene is not georeferenced.
+        SensorError: No sensor profile matches.
     """
-    # Within an Env, GDAL's warnings go to the log and not to stderr.
+    # Within an Env, GDAL's warnings go to the log instead of stderr.
     with rasterio.Env():
         return _open_scene(
             source, key, sensor, profiles, force=force, tiling=tiling, identity=identity, plain_key=plain_key
@@ -227,7 +227,7 @@ def _settle(opened: _Opened, key: str, tiling: dict[str, Any], sensor: str | Non
 
 
 def _footprint(raster: SceneRaster, raw: DatasetReader) -> Footprint:
-    """Return what a scene covers: of a rotated file, the ground under its own grid, not the empty corners around it."""
+    """Return the footprint of a scene; for warped rotated files without the empty corners."""
     if is_askew(raw.transform) and not is_askew(Affine(*raster.transform)):
         return footprint(_six(raw.transform), raster.crs, 0, 0, raw.width, raw.height)
     return footprint(raster.transform, raster.crs, 0, 0, raster.width, raster.height)
@@ -241,7 +241,7 @@ def _notes(opened: _Opened) -> tuple[str, ...]:
 
 
 def _may_have_collar(raster: SceneRaster, profile: Profile) -> bool:
-    """Say whether black at the edge may be an empty border: nothing else states where the scene has data."""
+    """Return whether black at the edge may be a collar, because nothing else marks valid pixels."""
     stated = any(one.mask.kind != "none" for one in raster.files.values())
     return profile.collar and not stated and raster.nodata is None and 0 not in raster.fill_values
 
@@ -250,7 +250,7 @@ def _grid(opened: _Opened) -> _Grid:
     """Return the scene's grid.
 
     Raises:
-        SceneError: The scene cannot be placed on Earth, or its bands are on grids that do not fit together.
+        SceneError: The scene is not georeferenced, or its bands have incompatible grids.
     """
     used = {m.href: opened.datasets[m.href] for m in opened.matched.bands}
     for href, dataset in used.items():
@@ -265,7 +265,7 @@ def _grid(opened: _Opened) -> _Grid:
     for href, other in used.items():
         if crs_of(other, sidecars[href]) != crs or not is_aligned(~transforms[href] @ transform):
             raise SceneError(
-                f"{name}: {raster_path(href).name} is on another grid than {raster_path(reference).name}; "
+                f"{name}: {raster_path(href).name} has a different grid from {raster_path(reference).name}; "
                 "the bands of a scene need one CRS and parallel grids"
             )
     return _Grid(reference=reference, crs=crs, transform=transform, width=width, height=height, transforms=transforms)
@@ -281,20 +281,20 @@ def _six(transform: Affine) -> Transform:
 
 
 def _nodata(dataset: DatasetReader, profile: Profile) -> tuple[float | None, str]:
-    """Return the value without data, and what states it."""
+    """Return the nodata value and its source."""
     stated = dataset.nodata
     value, by = (stated, "the file") if stated is not None else (profile.nodata, "the profile")
     return (None, "") if value is None or math.isnan(value) else (float(value), by)
 
 
 def _sun_elevation(metadata: SceneMetadata) -> float | None:
-    """Return the height of the sun, degrees, where a number is stated."""
+    """Return the sun elevation, degrees, if stated."""
     sun = metadata.properties.get("view:sun_elevation")
     return float(sun) if isinstance(sun, int | float) and math.isfinite(sun) else None
 
 
 def _decisions(opened: _Opened, raster: SceneRaster, stretched: StretchLimits, given: Mapping[str, str]) -> Decisions:
-    """Return what was decided, to be kept with the scene."""
+    """Return the decisions to store with the scene."""
     matched, datasets = opened.matched, opened.datasets
     quality = raster.quality
     rules = dict.fromkeys(rule_text(rule) for rule in stretched.rules)
@@ -343,7 +343,7 @@ def _decisions(opened: _Opened, raster: SceneRaster, stretched: StretchLimits, g
 
 
 def _check_blocks(href: str, dataset: DatasetReader) -> None:
-    """Refuse a raster whose parts do not fit into memory: a bomb, or one that is decoded again for every tile.
+    """Check that the blocks of a raster fit in memory. Larger ones are bombs, or would be decoded again for every tile.
 
     Raises:
         SceneError: Its blocks are too large.
@@ -352,8 +352,8 @@ def _check_blocks(href: str, dataset: DatasetReader) -> None:
     size = rows * cols * number_type(dataset.dtypes[0]).itemsize * (dataset.count if _interleaved(dataset) else 1)
     if size > _MAX_BLOCK:
         raise SceneError(
-            f"{href}: its blocks of {cols} × {rows} pixels hold {size >> 20} MB each, at most {_MAX_BLOCK >> 20} MB "
-            "are read; rewrite it in tiles, e.g. with gdal_translate -of COG"
+            f"{href}: its blocks of {cols} × {rows} pixels have {size >> 20} MB each; at most {_MAX_BLOCK >> 20} MB "
+            "are allowed; convert it to a tiled format, e.g. with gdal_translate -of COG"
         )
 
 
@@ -362,7 +362,7 @@ def _interleaved(dataset: DatasetReader) -> bool:
 
 
 def _stretch(stretched: StretchLimits) -> dict[str, Any]:
-    """Return the scaling as the catalog keeps it."""
+    """Return the scaling in the catalog's format."""
     first, kinds = stretched.rules[0], [rule.kind for rule in stretched.rules]
     kept = {
         "kind": first.kind,
@@ -377,7 +377,7 @@ def _stretch(stretched: StretchLimits) -> dict[str, Any]:
 
 
 def _datetime(opened: _Opened, dataset: DatasetReader) -> tuple[datetime | None, str]:
-    """Return the acquisition, and what states it: the user, the product or catalogue, the file itself, or its name."""
+    """Return the acquisition time and its source: the user, the product or catalogue, the file, or its name."""
     text = next((sidecar.datetime for sidecar in opened.sidecars.values() if sidecar.datetime), None)
     when = parse_time(text) if text else None
     if text and when is None:
@@ -399,5 +399,5 @@ def _quality(opened: _Opened, grid: _Grid) -> QualityBand | None:
     href = matched.href
     transform = transform_of(opened.datasets[href], opened.sidecars[href])
     if not is_aligned(~transform @ grid.transform):
-        raise SceneError(f"{href}: is on another grid than the bands of its scene; leave it out or warp it")
+        raise SceneError(f"{href}: has a different grid from the bands of its scene; leave it out or warp it")
     return QualityBand(quality=matched.quality, href=href, transform=transform)

@@ -1,4 +1,4 @@
-"""Finds which scenes are new, and has them opened ahead of the one being read."""
+"""Finds new scenes, and opens them ahead of reading."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,8 +20,8 @@ from indexer.source import Source
 from indexer.tile_plan import TilePlan
 from indexer.tiling import open_tiled
 
-# Scenes opened ahead of the one being read: hides the time that headers and overviews take. Servers are asked for the
-# versions of more, at once.
+# Scenes opened ahead of the one being read, to hide the latency of headers and overviews. Versions of remote files are
+# requested for more scenes, concurrently.
 _OPEN_AHEAD, _ASK_AHEAD, _ASKERS = 3, 16, 8
 
 Opening = Future[tuple[RasterScene, TilePlan]]
@@ -29,26 +29,26 @@ Opening = Future[tuple[RasterScene, TilePlan]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneFeed:
-    """Yields the scenes that are to be indexed."""
+    """Yields the scenes to index."""
 
     archive: ArchiveWriter
-    """Where they go."""
+    """Target archive."""
     model: str
     """Digest of the model."""
     profiles: Sequence[Profile] | None
-    """Those to match; None for the shipped ones."""
+    """Profiles to match; None for the built-in ones."""
     executor: Executor
-    """Opens them."""
+    """Opens scenes."""
     askers: ThreadPoolExecutor
-    """Ask servers for the versions of remote files."""
+    """Threads that request versions of remote files."""
     known_failures: set[str]
-    """Keys of scenes that have failed before and are not tried again."""
+    """Keys of scenes that failed before and are not retried."""
     skipped: Callable[[Source], None]
-    """Called for each scene that needs nothing."""
+    """Called for each unchanged scene."""
     noted: Callable[[Source, str], None]
-    """Called with what the user is to know of a scene that needs nothing."""
+    """Called with a note about an unchanged scene."""
     moved: Callable[[Recognised], None]
-    """Called for each scene whose files lie somewhere else now, or have other names."""
+    """Called for each scene whose files were moved or renamed."""
     failed: Callable[[Source, str, Exception], None]
     """Called for each scene that has no key: the scene, what stands in for its key, and the error."""
     patience: Patience
@@ -95,7 +95,7 @@ class SceneFeed:
             if known.unchanged:
                 CheckpointFolder.drop_left(self.archive.path, known.key)
             if known.moved:
-                # Also where it is indexed anew, so that it takes the place of what there was.
+                # Also if it is indexed again, so that it replaces the old scene.
                 self.moved(known)
             if known.unchanged or known.key in self.known_failures:
                 self.skipped(source)
@@ -113,7 +113,7 @@ class SceneFeed:
         return self.archive.leases is None or self.patience.call(self.archive.leases.take, lease)
 
     def _fingerprints(self, specs: Sequence[SceneSpec]) -> Iterator[tuple[SceneSpec, Future[Fingerprint]]]:
-        """Yield scenes as their fingerprints are taken; several servers are asked at once."""
+        """Yield scenes with their fingerprints; remote ones are requested concurrently."""
         for spec in specs:
             if any(is_remote(href) for href in spec.source.hrefs):
                 yield spec, self.askers.submit(fingerprint, spec.source)
@@ -122,7 +122,7 @@ class SceneFeed:
 
 
 def new_askers() -> ThreadPoolExecutor:
-    """Return threads that ask servers."""
+    """Return a thread pool for requests to servers."""
     return ThreadPoolExecutor(_ASKERS, "bandsight-ask")
 
 
@@ -130,6 +130,6 @@ def _at_once(source: Source) -> Future[Fingerprint]:
     future: Future[Fingerprint] = Future()
     try:
         future.set_result(fingerprint(source))
-    except Exception as error:  # noqa: BLE001  (raised again where the scene is opened)
+    except Exception as error:  # noqa: BLE001  (raised again when the scene is opened)
         future.set_exception(error)
     return future

@@ -1,4 +1,4 @@
-"""A scene on its way through a job: what is read, what is embedded, and what may be written."""
+"""The state of a scene in a job: tiles read, embedded, and ready to be written."""
 
 import math
 from collections.abc import Sequence
@@ -32,20 +32,20 @@ class Embeddable(Protocol):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class PendingTile:
-    """A tile between its reader and its vector."""
+    """A tile that has been read but may not have a vector yet."""
 
     task: "Embeddable"
     """Its scene."""
     read: int
-    """Number of the read that it came with."""
+    """Number of its read."""
     number: int
-    """Its number in the scene."""
+    """Number of the tile in its scene."""
     tile: ReadTile
-    """Its pixels, until it has a vector."""
+    """The tile, with pixels until it has a vector."""
     vector: NDArray[np.float32] | None = None
-    """Its vector, shape (dim,)."""
+    """Vector of the tile, shape (dim,)."""
     cells: NDArray[np.uint8] | None = None
-    """Records of its cells, as `bandsight.vectors.cells`; None where they are not wanted."""
+    """Records of its cells, see `bandsight.vectors.cells`; None if not requested."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -54,27 +54,27 @@ class SceneTask:
 
     scene: RasterScene
     plan: TilePlan
-    """How it is cut."""
+    """Tiles of the scene."""
     waiting: int
-    """Reads not handled yet."""
+    """Number of unprocessed reads."""
     turn: int = 0
-    """Its place in the job: neighbours begin with different readers."""
+    """Position in the job, so that consecutive scenes start with different readers."""
     in_parts: bool = False
     """Some of it was handed out to be kept until all is there."""
     lease: str = ""
     """What other jobs on this archive leave to this one until the scene is in the archive."""
     checkpoints: CheckpointFolder | None = None
-    """Where that lies; the writer's."""
+    """Its checkpoints; owned by the writer."""
     failed: bool = False
-    """Given up; results that still arrive are dropped."""
+    """Whether it failed; late results are dropped."""
     kept: int = 0
-    """Tiles that the archive will hold, including those of earlier runs."""
+    """Number of tiles to commit, including those of earlier runs."""
     cloud: tuple[float, int] = (0.0, 0)
-    """Sum of the known cloud shares of these tiles, and how many are known."""
+    """Sum of the known cloudy fractions of these tiles, and their number."""
     _pending: dict[int, list[PendingTile]] = field(default_factory=dict)
-    """Tiles of each read that was handled and not handed out to be written."""
+    """Tiles of each processed read that has not been passed to the writer."""
     _missing: dict[int, int] = field(default_factory=dict)
-    """Of these, how many have no vector yet, for each read that lacks any."""
+    """Number of tiles without vectors in each incomplete read."""
 
     @property
     def wavelengths(self) -> Wavelengths:
@@ -83,21 +83,21 @@ class SceneTask:
 
     @property
     def cells(self) -> int:
-        """Cells along a side of a tile that get vectors of their own; 0 for none."""
+        """Number of cells along a side of a tile that get their own vectors; 0 for none."""
         return int(self.scene.record.tiling.get("cells", 0))
 
     @property
     def done(self) -> bool:
-        """Say whether all of its tiles are embedded."""
+        """Return whether all tiles are embedded."""
         return not self.waiting and not self._missing
 
     @property
     def ready(self) -> int:
-        """How many tiles `step` would return."""
+        """Number of tiles that `step` would return."""
         return sum(len(pending) for read, pending in self._pending.items() if read not in self._missing)
 
     def take(self, read: Read, tiles: Sequence[ReadTile]) -> list[PendingTile]:
-        """Take what a read has brought; return the tiles that the model must see."""
+        """Add the tiles of a read. Returns those to embed."""
         self.waiting -= 1
         pending = [
             PendingTile(task=self, read=read.number, number=number, tile=tile)
@@ -116,14 +116,14 @@ class SceneTask:
     def embedded(
         self, pending: PendingTile, vector: NDArray[np.float32], cells: NDArray[np.uint8] | None = None
     ) -> None:
-        """Keep a tile's vector, and the records of its cells, instead of its pixels."""
+        """Store a tile's vector and cell records, and drop its pixels."""
         pending.vector, pending.cells, pending.tile = vector, cells, replace(pending.tile, pixels=NOTHING)
         self._missing[pending.read] -= 1
         if not self._missing[pending.read]:
             del self._missing[pending.read]
 
     def step(self) -> Checkpoint:
-        """Hand out what is finished, to be written, and forget it."""
+        """Return finished tiles for writing, and forget them."""
         reads = sorted(read for read in self._pending if read not in self._missing)
         done = sorted((one for read in reads for one in self._pending.pop(read)), key=lambda one: one.number)
         vectors = [one.vector for one in done if one.vector is not None]
@@ -139,7 +139,7 @@ class SceneTask:
         )
 
     def scene_record(self) -> SceneRecord:
-        """Return the scene's record with the cloud cover of its tiles, where its metadata do not say it."""
+        """Return the scene's record, with the cloud cover of its tiles if its metadata does not state one."""
         record, (total, known) = self.scene.record, self.cloud
         if not known or "eo:cloud_cover" in record.properties:
             return record
@@ -147,7 +147,7 @@ class SceneTask:
         return replace(record, properties={**record.properties, "eo:cloud_cover": cover})
 
     def tile_records(self, part: Checkpoint) -> list[TileRecord]:
-        """Return the records of a part's tiles, in order."""
+        """Return the tile records of a part, in order."""
         windows = [self.plan.window(number) for number in part.numbers.tolist()]
         sides = [(window.col_off, window.row_off, window.width, window.height) for window in windows]
         grounds = footprints(self.scene.raster.transform, self.scene.record.crs, sides)

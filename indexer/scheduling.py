@@ -1,4 +1,4 @@
-"""In which order work is begun: some of it ahead, and lanes side by side."""
+"""Scheduling: lookahead and interleaving of lanes."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def ahead(items: Iterator[T], count: int) -> Iterator[T]:
-    """Yield items in order while keeping `count` more of them begun: bounded, so memory is too."""
+    """Yield items in order while keeping `count` more of them started."""
     begun: deque[T] = deque()
     for item in items:
         begun.append(item)
@@ -21,7 +21,7 @@ def ahead(items: Iterator[T], count: int) -> Iterator[T]:
 
 
 def interleaved(reads: Iterable[Read], lanes: int) -> Iterator[Read]:
-    """Yield reads so that there is work for each reader at any time."""
+    """Interleave reads of different lanes, so that every reader always has work."""
     by_lane = (list(group) for _, group in groupby(reads, key=lambda read: read.lane))
     while together := list(islice(by_lane, lanes)):
         for step in zip_longest(*together):

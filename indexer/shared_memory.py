@@ -1,4 +1,4 @@
-"""Calls and answers between a job and a reader: small ones over a connection, pixels through memory that both see."""
+"""Communication between a job and a reader: messages over a connection, pixels through shared memory."""
 
 import io
 import mmap
@@ -11,13 +11,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-# Room for the pixels of one answer; where they take more, or where the system has no such memory, they go over the
-# connection, which costs some copies.
+# Size of the shared memory. Larger results, and all on systems without it, are copied over the connection.
 _ROOM = 16 << 20
 
 
 class _Pickler(pickle.Pickler):
-    """Writes arrays that are parts of one array as what they are, so that this goes over once."""
+    """Pickles views of one array as views, so that the data is sent once."""
 
     def reducer_override(self, obj: Any) -> Any:
         base = getattr(obj, "base", None)
@@ -34,18 +33,18 @@ def _part(base: NDArray[Any], shape: tuple[int, ...], offset: int, strides: tupl
 
 
 class Channel:
-    """One end. An answer's arrays stay in the shared memory until the next call is sent."""
+    """One end of the channel."""
 
     def __init__(self, connection: Connection, memory: mmap.mmap | None) -> None:
         self.connection, self._memory = connection, memory
 
     @classmethod
     def joined(cls, connection: Connection, file: int) -> Self:
-        """Return the end for a connection and the descriptor of the shared memory, -1 for none."""
+        """Return a channel for a connection and a shared memory file descriptor, -1 for none."""
         return cls(connection, mmap.mmap(file, _ROOM) if file >= 0 else None)
 
     def send(self, value: Any) -> None:
-        """Send what can be pickled."""
+        """Send a picklable value."""
         arrays: list[pickle.PickleBuffer] = []
         out = io.BytesIO()
         _Pickler(out, protocol=5, buffer_callback=arrays.append).dump(value)
@@ -62,15 +61,15 @@ class Channel:
         self.connection.send((data, sizes))
 
     def receive(self) -> Any:
-        """Return what the other end has sent.
+        """Receive a value from the other end.
 
         Raises:
-            EOFError: The other end has gone.
+            EOFError: The other end has closed.
         """
         data, sizes = self.connection.recv()
         if self._memory is None or not sizes:
             return pickle.loads(data)  # noqa: S301  (our own process)
-        # One copy of all: what comes next takes the same place.
+        # Copy once, because the next message reuses the memory.
         with memoryview(self._memory) as shared, shared[: sum(sizes)] as used:
             whole = memoryview(bytearray(used))
         arrays, at = [], 0
@@ -80,14 +79,14 @@ class Channel:
         return pickle.loads(data, buffers=arrays)  # noqa: S301  (as above)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the channel."""
         self.connection.close()
         if self._memory is not None:
             self._memory.close()
 
 
 def shared_memory() -> int:
-    """Return the descriptor of memory that a process begun with it sees too, -1 where the system has none."""
+    """Return the file descriptor of memory that child processes can share, -1 if unsupported."""
     if sys.platform != "linux":
         return -1
     file = os.memfd_create("bandsight")

@@ -1,4 +1,4 @@
-"""What a user may say about a raster that does not say it itself: `FILE.bandsight.json` beside it."""
+"""Sidecars: metadata for a raster from the user, in `FILE.bandsight.json` next to it."""
 
 import json
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ _FIELDS = {"crs", "bounds", "datetime", "sensor", "wavelengths_um"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sidecar:
-    """The user's word about one raster; it wins over the file's own."""
+    """The user's metadata for a raster; takes precedence over the file's own."""
 
     crs: str | None = None
     """Coordinate reference system, e.g. `EPSG:32616`."""
     bounds: tuple[float, float, float, float] | None = None
-    """Outer edges (left, bottom, right, top) in that system."""
+    """Outer edges (left, bottom, right, top) in that CRS."""
     datetime: str | None = None
-    """Acquisition, RFC 3339."""
+    """Acquisition time, RFC 3339."""
     sensor: str | None = None
     """Name of a sensor profile."""
     wavelengths_um: tuple[float, ...] | None = None
@@ -28,10 +28,10 @@ class Sidecar:
 
 
 def read_sidecar(href: str) -> Sidecar:
-    """Return what the sidecar of a raster says, an empty one when there is none; a remote raster has none.
+    """Read the sidecar of a raster; empty if there is none, and for remote rasters.
 
     Raises:
-        SceneError: It is there but is not what it should be.
+        SceneError: The sidecar is invalid.
     """
     raster = local_file(href)
     path = sidecar_path(raster) if raster else None
@@ -43,10 +43,12 @@ def read_sidecar(href: str) -> Sidecar:
             raise SceneError(f"{path}: found a JSON {type(said).__name__}, need an object, see docs/sensors.md")
         unknown = set(said) - _FIELDS
         if unknown:
-            raise SceneError(f"{path}: unknown {', '.join(sorted(unknown))}; need some of {', '.join(sorted(_FIELDS))}")
+            raise SceneError(
+                f"{path}: unknown {', '.join(sorted(unknown))}; valid fields are {', '.join(sorted(_FIELDS))}"
+            )
         for name, example in (("crs", "EPSG:32616"), ("datetime", "2020-05-01T10:00:00Z"), ("sensor", "rgb")):
             if not isinstance(said.get(name), str | None):
-                raise SceneError(f'{path}: {name} is {said[name]!r}; need a text, e.g. "{example}"')
+                raise SceneError(f'{path}: {name} is {said[name]!r}; need text, e.g. "{example}"')
         for name in ("bounds", "wavelengths_um"):
             if not isinstance(said.get(name), list | None):
                 raise SceneError(f"{path}: {name} is {said[name]!r}; need a list of numbers")
@@ -66,5 +68,5 @@ def read_sidecar(href: str) -> Sidecar:
 
 
 def sidecar_path(raster: Path) -> Path:
-    """Return where the sidecar of a raster would be."""
+    """Return the sidecar path of a raster."""
     return raster.with_name(raster.name + SUFFIX)

@@ -1,4 +1,4 @@
-"""Small files beside the rasters, in a folder, a zip or a tar; a place in these is written as GDAL writes it."""
+"""Reads small auxiliary files next to rasters, in folders, zips and tars, by GDAL paths."""
 
 import tarfile
 import zipfile
@@ -8,12 +8,12 @@ from pathlib import Path, PurePath
 from bandsight.errors import SceneError
 from bandsight.raster.drivers import in_zip
 
-# Metadata files are a few MB at most; what is larger is no such file.
+# Maximum size of a metadata file.
 _MAX_BYTES = 16 << 20
 
 
 def list_folder(folder: PurePath) -> list[str]:
-    """Return the names in a folder, sorted; none where it is not a folder."""
+    """Return the names in a folder, sorted; empty if it is not a folder."""
     place = in_zip(str(folder))
     if place is None:
         return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
@@ -24,10 +24,10 @@ def list_folder(folder: PurePath) -> list[str]:
 
 
 def read_text(path: PurePath) -> str:
-    """Return a small text file.
+    """Read a small text file.
 
     Raises:
-        SceneError: It cannot be read, or is far too large to be one.
+        SceneError: It cannot be read, or is too large.
     """
     try:
         place = in_zip(str(path))
@@ -37,17 +37,17 @@ def read_text(path: PurePath) -> str:
         else:
             data = _read_packed(*place)
     except (OSError, zipfile.BadZipFile, tarfile.TarError, KeyError, NotImplementedError, RuntimeError) as error:
-        raise SceneError(f"{path}: cannot be read ({error}); get the product again") from error
+        raise SceneError(f"{path}: cannot be read ({error}); download the product again") from error
     if len(data) > _MAX_BYTES:
         raise SceneError(f"{path}: larger than {_MAX_BYTES >> 20} MB, so it is not a metadata file; remove it")
     return data.decode("utf-8", errors="replace")
 
 
 def _read_packed(archive: str, inner: str) -> bytes:
-    """Return the beginning of a file in a zip or tar."""
+    """Read the beginning of a file in a zip or tar."""
     if is_tar(archive):
         with tarfile.open(archive, "r:") as packed:
-            # tar writes ./ before names where it was given a folder.
+            # tar prefixes names with ./ if it was given a folder.
             known = set(packed.getnames())
             member = packed.extractfile(inner if inner in known else f"./{inner}")
             return b"" if member is None else member.read(_MAX_BYTES + 1)
@@ -56,7 +56,7 @@ def _read_packed(archive: str, inner: str) -> bytes:
 
 
 def is_tar(archive: str) -> bool:
-    """Say whether an archive is a tar, by its name."""
+    """Return whether an archive is a tar, by its name."""
     return archive.lower().endswith(".tar")
 
 
@@ -70,13 +70,13 @@ def _names(archive: str, _changed_ns: int) -> tuple[str, ...]:
 
 
 def zip_names(archive: str) -> tuple[str, ...]:
-    """Return the files in a zip or tar.
+    """Return the names of the files in a zip or tar.
 
     Raises:
-        SceneError: It is no zip or tar, or damaged.
+        SceneError: It is not a zip or tar, or damaged.
     """
     try:
         return _names(archive, Path(archive).stat().st_mtime_ns)
     except (OSError, zipfile.BadZipFile, tarfile.TarError, ValueError, NotImplementedError) as error:
         kind = "tar" if is_tar(archive) else "zip"
-        raise SceneError(f"{archive}: no {kind} that can be read ({error}); get it again") from error
+        raise SceneError(f"{archive}: not a readable {kind} ({error}); download it again") from error

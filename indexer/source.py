@@ -1,4 +1,4 @@
-"""A scene before it is opened: which files make it, and what is known about it."""
+"""Sources: the files of a scene and what is known about it before it is opened."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ class Source:
     """The files of one scene."""
 
     name: str
-    """Short name for people."""
+    """Short human-readable name."""
     hrefs: tuple[str, ...]
-    """What `open_raster` takes; files of this machine by their absolute paths, sorted."""
+    """Hrefs for `open_raster`; local files as absolute paths, sorted."""
     metadata: SceneMetadata | None = None
-    """What the catalogue that names it states; None where the product's own metadata files are to be read."""
+    """Metadata from a catalogue; None to read the product's metadata files."""
     version: str = ""
-    """Of remote files: what tells a change, e.g. the item's `updated`."""
+    """For remote files, a version marker, e.g. the item's `updated`."""
     problem: str = ""
-    """Why it cannot be opened, where that is known already."""
+    """Why it cannot be opened, if already known."""
 
     def check(self) -> None:
-        """Raise the problem, if there is one, and refuse URLs that name no file.
+        """Raise the problem, if any, and check that URLs name a file.
 
         Raises:
             SceneError: The scene cannot be opened.
@@ -37,7 +37,7 @@ class Source:
                 check_remote(href)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as the catalog keeps it, to be opened again."""
+        """Return the source in the catalog's format, to reopen it later."""
         return {
             "name": self.name,
             "hrefs": list(self.hrefs),
@@ -47,7 +47,7 @@ class Source:
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> "Source":
-        """Return what `as_dict` was made of."""
+        """Return the source serialized by `as_dict`."""
         stated = kept.get("said")
         return cls(
             name=kept["name"],

@@ -1,4 +1,4 @@
-"""From what the user names to scenes: files, folders, globs, lists, archives, catalogues and URLs."""
+"""Resolves inputs to scenes: files, folders, globs, lists, archives, catalogues and URLs."""
 
 import glob
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ from indexer.vrt import vrt_files
 
 _STAC = "stac:"
 _ITEM_FILES = {".json", ".geojson", ".parquet", ".geoparquet"}
-# The metadata file of a product, named instead of its folder.
+# Product metadata files that may be passed instead of the folder.
 _PRODUCT_FILES = {"manifest.safe", "mtd_msil1c.xml", "mtd_msil2a.xml"}
 
 
@@ -25,15 +25,15 @@ def find_scenes(
     query: StacQuery | None = None,
     left_out: list[Path] | None = None,
 ) -> list[Source]:
-    """Return the scenes that inputs name, each once; what cannot be looked into is a source with a problem.
+    """Return the scenes that inputs name, without duplicates. Unreadable inputs become sources with a problem.
 
     Args:
-        inputs: Each a raster, a folder (searched with all folders in it), a glob, a zip, a tar, a VRT, a text file
-            with one input on each line, a URL of a raster, a STAC item, item collection, catalogue or stac-geoparquet
-            file, or `stac:URL` for a search.
-        profiles: They know the names of band files; None for the shipped ones.
-        query: What to ask of a `stac:URL`.
-        left_out: Gets the files that belong to a product and are no picture.
+        inputs: Each is a raster, a folder (searched recursively), a glob, a zip, a tar, a VRT, a text file with one
+            input per line, a URL of a raster, a STAC item, item collection, catalogue or stac-geoparquet file, or
+            `stac:URL` for a search.
+        profiles: Profiles that define band names; None for the built-in ones.
+        query: Query for `stac:URL` inputs.
+        left_out: List to which ancillary files are appended.
     """
     known = load_profiles() if profiles is None else profiles
     files: dict[Path, None] = {}
@@ -41,7 +41,7 @@ def find_scenes(
     for entry in _expanded(inputs, sources):
         try:
             if entry.startswith(_STAC) or _is_item_file(entry):
-                # One by one: what was found before an error is kept.
+                # One by one, to keep what was found before an error.
                 for source in _of_stac(entry, known, query or StacQuery(), sources):
                     sources.append(source)  # noqa: PERF402
             elif is_remote(entry) or subdataset(entry):
@@ -62,7 +62,7 @@ def _is_item_file(entry: str) -> bool:
 
 
 def _of_stac(entry: str, profiles: Sequence[Profile], query: StacQuery, sources: list[Source]) -> Iterator[Source]:
-    # Loaded only where it is needed: it takes longer than all the rest.
+    # Imported lazily, because it takes longer than everything else.
     from indexer.stac import items_of, search_items, source_of
 
     def unread(name: str, error: SceneError) -> None:
@@ -73,10 +73,10 @@ def _of_stac(entry: str, profiles: Sequence[Profile], query: StacQuery, sources:
 
 
 def check_inputs(inputs: Iterable[str]) -> None:
-    """Refuse what the user surely mistyped, before a job is begun.
+    """Check inputs for likely typos before starting a job.
 
     Raises:
-        SceneError: A path of this machine does not exist, or a URL names no file.
+        SceneError: A local path does not exist, or a URL names no file.
     """
     for text in inputs:
         if is_remote(text):
@@ -93,14 +93,14 @@ def check_inputs(inputs: Iterable[str]) -> None:
 
 
 def _expanded(inputs: Iterable[str | Path], sources: list[Source]) -> Iterator[str]:
-    """Yield inputs with globs and text lists resolved."""
+    """Yield inputs with globs and text lists expanded."""
     for one in inputs:
         text = str(one)
         path = Path(text).expanduser()
         if glob.has_magic(text) and not is_remote(text) and not text.startswith(_STAC) and not path.exists():
             found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  (the pattern may be absolute)
             if not found:
-                sources.append(_unreadable(text, SceneError(f"{text}: no file matches; check the pattern")))
+                sources.append(_unreadable(text, SceneError(f"{text}: no files match; check the pattern")))
             yield from found
         elif path.suffix.lower() == ".txt" and _is_file(path) and not path.stem.upper().endswith("_MTL"):
             try:
@@ -108,7 +108,7 @@ def _expanded(inputs: Iterable[str | Path], sources: list[Source]) -> Iterator[s
             except OSError as error:
                 sources.append(_forbidden(error, text))
                 continue
-            # A list in a list is not followed: it may name itself.
+            # Nested lists are not followed, because they could be circular.
             lists = [one for one in listed if Path(one).suffix.lower() == ".txt"]
             yield from _expanded([one for one in listed if one not in lists], sources)
             yield from lists
@@ -117,7 +117,7 @@ def _expanded(inputs: Iterable[str | Path], sources: list[Source]) -> Iterator[s
 
 
 def _listed(path: Path) -> Iterator[str]:
-    """Yield the inputs in a text file: one on each line, relative to the file; # begins a remark."""
+    """Yield the inputs in a text file: one per line, relative to the file; # starts a comment."""
     for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         text = line.strip()
         if not text or text.startswith("#"):
@@ -127,7 +127,7 @@ def _listed(path: Path) -> Iterator[str]:
 
 
 def _local(path: Path, sources: list[Source]) -> Iterator[Path]:
-    """Yield the rasters that a path of this machine stands for."""
+    """Yield the rasters of a local path."""
     lower = path.name.lower()
 
     def unread(error: OSError) -> None:
@@ -154,7 +154,7 @@ def _local(path: Path, sources: list[Source]) -> Iterator[Path]:
 
 
 def _in_folder(path: Path, sources: list[Source], unread: Callable[[OSError], None]) -> Iterator[Path]:
-    """Yield the rasters in a folder and all folders in it."""
+    """Yield the rasters in a folder and its subfolders."""
     swaths: set[Path] = set()
     for file in folder_files(path, unread):
         if file.suffix.lower() in PACKED:
@@ -167,7 +167,7 @@ def _in_folder(path: Path, sources: list[Source], unread: Callable[[OSError], No
         elif swath := swath_of(file):
             swaths.add(swath)
         elif _leads_out(file, path):
-            outside = SceneError(f"{file}: a link to {file.resolve()}, outside of {path}; name that path itself")
+            outside = SceneError(f"{file}: a link to {file.resolve()}, outside {path}; pass that path itself")
             sources.append(_unreadable(str(file), outside))
         else:
             yield file
@@ -179,12 +179,12 @@ def _refused(file: Path, problem: str) -> Source:
 
 
 def _of_header(header: Path) -> Iterator[Path]:
-    """Yield the data file of an ENVI header: its name without .hdr, or with another ending."""
+    """Yield the data file of an ENVI header: its name without .hdr, or with another suffix."""
     bare = header.with_suffix("")
     ends = ("", ".img", ".dat", ".bsq", ".bil", ".bip", ".raw")
     found = next((file for end in ends if (file := Path(f"{bare}{end}")).is_file()), None)
     if found is None:
-        raise SceneError(f"{header}: its data file is not beside it; need {bare.name} or {bare.name}.img")
+        raise SceneError(f"{header}: its data file is missing; need {bare.name} or {bare.name}.img")
     yield found
 
 
@@ -193,16 +193,16 @@ def _leads_out(file: Path, root: Path) -> bool:
 
 
 def _sayable(source: Source) -> Source:
-    """Return a source as it is, or one with a problem where a name in it is no text: no catalogue could keep it."""
+    """Return a source, with a problem if a name is not valid text, because the catalog could not store it."""
     for text in (source.name, *source.hrefs):
         shown = text.encode(errors="backslashreplace").decode()
         if shown != text:
-            return _unreadable(shown, SceneError(f"{shown}: its name is not UTF-8, as a catalogue needs; rename it"))
+            return _unreadable(shown, SceneError(f"{shown}: its name is not valid UTF-8; rename it"))
     return source
 
 
 def _is_file(path: Path) -> bool:
-    """Say whether a path is a file that can be seen; of what cannot, opening it will tell."""
+    """Return whether a path is a file. Access errors are reported when it is opened."""
     try:
         return path.is_file()
     except OSError:

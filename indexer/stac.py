@@ -1,4 +1,4 @@
-"""Scenes out of STAC: items, item collections, static catalogues, API searches and stac-geoparquet files."""
+"""Reads scenes from STAC: items, item collections, static catalogues, API searches and stac-geoparquet files."""
 
 import asyncio
 import json
@@ -19,27 +19,27 @@ from indexer.source import Source
 from indexer.stac_assets import bands, data_assets, href, scale
 from indexer.stac_query import StacQuery
 
-# Sentinel-2 (ESA, processing baseline 04.00): reflectance = (number - 1000) / 10000.
+# Sentinel-2 (ESA, processing baseline 04.00): reflectance = (DN - 1000) / 10000.
 _OFFSET_SINCE, _S2_SCALE, _S2_OFFSET = "04.00", 1e-4, -0.1
-# Times another way; the rest of an item's properties is kept under its own names.
+# Time properties, which are handled separately; other properties are kept.
 _TIMES = {"datetime", "created", "updated"}
 _HOW = "need a STAC item, item collection or catalogue"
-# What pystac raises of JSON that is not what it takes it for, and what looking at such an item does.
+# Errors that pystac and access to an invalid item may raise.
 _NOT_STAC = (pystac.STACError, pystac.STACTypeError, OSError, KeyError, TypeError, ValueError, AttributeError)
 
 Unread = Callable[[str, SceneError], object]
-"""Called with the name of each item that cannot be read; the others are indexed."""
+"""Called with the name and error of each unreadable item; others are indexed."""
 
 
 def items_of(href: str, unread: Unread) -> Iterator[pystac.Item]:
-    """Yield the items of a STAC file: an item, an item collection, a catalogue with all below it, or stac-geoparquet.
+    """Yield the items of a STAC file: an item, an item collection, a catalogue (recursively), or stac-geoparquet.
 
     Args:
         href: The file.
-        unread: Called with each item, and each catalogue below the first, that cannot be read.
+        unread: Called with each unreadable item or child catalogue.
 
     Raises:
-        SceneError: It cannot be read, or is none of these.
+        SceneError: The file cannot be read, or is none of these.
     """
     path = href if is_remote(href) else str(Path(href).expanduser().absolute())
     if raster_path(path).suffix.lower() in {".parquet", ".geoparquet"}:
@@ -53,7 +53,7 @@ def items_of(href: str, unread: Unread) -> Iterator[pystac.Item]:
         elif kind == "Feature":
             yield _item(said, path)
         elif kind in {"Catalog", "Collection"} or (kind is None and "stac_version" in said and "links" in said):
-            # Before STAC 1.0, catalogues and collections have no type.
+            # Before STAC 1.0, catalogues and collections had no type.
             root = pystac.read_file(path)
             assert isinstance(root, pystac.Catalog)
             yield from _below(root, unread)
@@ -64,7 +64,7 @@ def items_of(href: str, unread: Unread) -> Iterator[pystac.Item]:
 
 
 def _each(features: Iterable[Any], path: str, unread: Unread) -> Iterator[pystac.Item]:
-    """Yield items of one file; one that is none does not cost the others."""
+    """Yield the items of a file, skipping invalid ones."""
     for number, feature in enumerate(features, 1):
         try:
             yield _item(feature, path)
@@ -74,7 +74,7 @@ def _each(features: Iterable[Any], path: str, unread: Unread) -> Iterator[pystac
 
 
 def _below(root: pystac.Catalog, unread: Unread) -> Iterator[pystac.Item]:
-    """Yield the items of a catalogue and of all below it, each catalogue once: their links may lead in circles."""
+    """Yield the items of a catalogue and its children, visiting each once because links may be circular."""
     waiting, seen = [root], {root.get_self_href()}
     while waiting:
         catalog = waiting.pop()
@@ -86,7 +86,7 @@ def _below(root: pystac.Catalog, unread: Unread) -> Iterator[pystac.Item]:
                 continue
             seen.add(href)
             if href is not None and not is_remote(href) and not Path(href.removeprefix("file://")).exists():
-                problem = f"{href}: no such file, though {catalog.get_self_href()} links to it; get it, or fix the link"
+                problem = f"{href}: no such file, but {catalog.get_self_href()} links to it; add it, or fix the link"
                 unread(str(href), SceneError(problem))
                 continue
             try:
@@ -105,10 +105,10 @@ def _no_stac(name: str, error: Exception) -> SceneError:
 
 
 def search_items(url: str, query: StacQuery) -> Iterator[pystac.Item]:
-    """Yield what a STAC API finds.
+    """Yield the items found by a STAC API.
 
     Raises:
-        SceneError: The API cannot be reached, or refuses the query.
+        SceneError: The API cannot be reached, or rejects the query.
         MissingExtraError: pystac-client is not installed.
     """
     with needs_extra("stac", "Searching a STAC API"):
@@ -133,7 +133,7 @@ def search_items(url: str, query: StacQuery) -> Iterator[pystac.Item]:
 def source_of(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
     """Return the scene that an item describes: its data assets and its quality band.
 
-    One whose fields are not what STAC says is a source with a problem.
+    Invalid items become sources with a problem.
     """
     try:
         return _source(item, profiles)
@@ -149,9 +149,9 @@ def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
     outside = [place for place in hrefs.values() if is_remote(origin) and not is_remote(place)]
     problem = ""
     if not assets:
-        problem = f"{item.id}: its STAC item has no raster among its assets ({', '.join(item.assets) or 'none'})"
+        problem = f"{item.id}: its STAC item has no raster assets ({', '.join(item.assets) or 'none'})"
     elif outside:
-        problem = f"{item.id}: its remote STAC item names {outside[0]}, a file of this machine; it is not read"
+        problem = f"{item.id}: its remote STAC item references {outside[0]}, a local file; this is not allowed"
     stated = {hrefs[key]: listed for key, asset in assets.items() if (listed := bands(asset))}
     scales = _scales(item, {hrefs[key]: asset for key, asset in assets.items()})
     metadata = SceneMetadata(
@@ -175,9 +175,9 @@ def _source(item: pystac.Item, profiles: Sequence[Profile]) -> Source:
 
 
 def _scales(item: pystac.Item, assets: Mapping[str, pystac.Asset]) -> dict[str, tuple[float, float]]:
-    """Return (scale, offset) of each file that the item states them for, by href.
+    """Return (scale, offset) of each file, by href, if stated by the item.
 
-    Sentinel-2's numbers are 1000 higher since processing baseline 04.00, unless a catalogue has taken that away.
+    Sentinel-2 values have an offset of 1000 since processing baseline 04.00, unless the catalogue removed it.
     """
     applied = item.properties.get("earthsearch:boa_offset_applied") is True
     found = {place: one for place, asset in assets.items() if (one := scale(asset, offset_applied=applied))}
@@ -187,7 +187,7 @@ def _scales(item: pystac.Item, assets: Mapping[str, pystac.Asset]) -> dict[str, 
 
 
 def _utc(when: datetime) -> datetime:
-    """Return a time in UTC; one without a zone is."""
+    """Return a time in UTC; naive times are UTC."""
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
@@ -212,7 +212,7 @@ def _of_parquet(path: str) -> list[Any]:
     try:
         features: list[Any] = asyncio.run(read())["features"]
     except Exception as error:
-        raise SceneError(f"{path}: no stac-geoparquet file that can be read ({error})") from error
+        raise SceneError(f"{path}: not a readable stac-geoparquet file ({error})") from error
     return features
 
 

@@ -1,4 +1,4 @@
-"""Which assets of a STAC item are its picture, and what they state about their bands."""
+"""Selects the data assets of a STAC item, and reads their band metadata."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ import pystac
 
 from bandsight.raster.drivers import is_remote, raster_path
 from bandsight.sensors.band_names import bare_stem
-from bandsight.sensors.groups import is_no_picture
+from bandsight.sensors.groups import is_ancillary
 from bandsight.sensors.profile import Profile
 from bandsight.sensors.raster_info import BandMetadata
 
@@ -25,32 +25,32 @@ _RASTERS = (
     "application/x-netcdf",
     "image/png",
 )
-# Says nothing of what is in a file: its ending counts.
+# Generic media types; use the file suffix instead.
 _ANY_TYPE = {"", "application/octet-stream", "binary/octet-stream"}
 _ENDINGS = {".tif", ".tiff", ".jp2", ".nc", ".img"}
 _NO_DATA_ROLES = {"thumbnail", "overview", "visual", "metadata"}
 _NO_DATA_KEYS = {"thumbnail", "visual", "preview", "rendered_preview", "tilejson"}
-# Assets shown instead of data, which are indexed where an item has nothing else.
+# Visual assets, which are indexed only if an item has nothing else.
 _VISUAL, _SHOWN = "visual", {"visual", "overview"}
 _METRES = re.compile(r"(?:^|[_-])(\d+)m$")
 
 
 def data_assets(item: pystac.Item, profiles: Sequence[Profile]) -> dict[str, pystac.Asset]:
-    """Return the assets that hold the bands of a picture, and its quality band.
+    """Return the assets with image bands, and the quality band.
 
-    Assets with wavelengths or common names count, else those that a profile knows by name, else all with band names,
-    else those in the role of data. An item that has only a visual asset is indexed by that.
+    Prefers assets with wavelengths or common names, then those a profile knows by name, then all with band names, then
+    those with the role data. An item with only a visual asset uses that.
 
     Args:
         item: The item.
-        profiles: They know the names of bands and of quality bands.
+        profiles: Profiles that define names of bands and quality bands.
     """
     rasters = {key: asset for key, asset in item.assets.items() if _is_data(key, asset)}
     if not rasters:
         return _visual(item)
     masks = {key: asset for key, asset in rasters.items() if _is_quality(asset, profiles)}
     pictures = {key: asset for key, asset in rasters.items() if key not in masks}
-    named = {key: asset for key, asset in pictures.items() if not is_no_picture(raster_path(asset.href).stem)}
+    named = {key: asset for key, asset in pictures.items() if not is_ancillary(raster_path(asset.href).stem)}
     pictures = named or pictures
     chosen = _first_of(
         {key: asset for key, asset in pictures.items() if any(b.common_name or b.wavelength_um for b in bands(asset))},
@@ -62,17 +62,17 @@ def data_assets(item: pystac.Item, profiles: Sequence[Profile]) -> dict[str, pys
         return (with_role or pictures or rasters) | _one_mask(masks)
     finest: dict[tuple[Any, ...], str] = {}
     for key in sorted(chosen, key=lambda one: _resolution(one, chosen[one])):
-        # Some catalogues hold each band at several resolutions, or as COG and as JP2: the first of a kind is theirs to
-        # read from afar.
+        # Some catalogues have each band at several resolutions, or as COG and JP2. Use the first, which is meant for
+        # remote access.
         finest.setdefault(tuple((b.name, b.common_name, b.wavelength_um) for b in bands(chosen[key])) or (key,), key)
     return {key: asset for key, asset in chosen.items() if key in finest.values()} | _one_mask(masks)
 
 
 def bands(asset: pystac.Asset) -> tuple[BandMetadata, ...]:
-    """Return what an asset states about its bands: STAC 1.1 `bands`, or `eo:bands` before it; empty for nothing."""
+    """Return the bands of an asset, from STAC 1.1 `bands` or the older `eo:bands`; empty if not stated."""
     listed: Iterable[Any] = asset.extra_fields.get("bands") or asset.extra_fields.get("eo:bands") or ()
     if all(isinstance(band, int) for band in listed):
-        # Before STAC 0.8: places in the item's own list.
+        # Before STAC 0.8, bands were indexes into the item's list.
         of_item = asset.owner.properties.get("eo:bands", []) if isinstance(asset.owner, pystac.Item) else []
         listed = [of_item[at] for at in listed if 0 <= at < len(of_item)]
     found = tuple(
@@ -88,11 +88,11 @@ def bands(asset: pystac.Asset) -> tuple[BandMetadata, ...]:
 
 
 def scale(asset: pystac.Asset, *, offset_applied: bool) -> tuple[float, float] | None:
-    """Return (scale, offset) from stored numbers to physical values; None where the asset does not state them.
+    """Return (scale, offset) from stored to physical values, or None if not stated.
 
     Args:
         asset: The asset.
-        offset_applied: The catalogue has added the offset to the numbers already.
+        offset_applied: Whether the catalogue already applied the offset.
     """
     fields = asset.extra_fields
     listed = [fields, *(fields.get("bands") or ()), *(fields.get("raster:bands") or ())]
@@ -105,7 +105,7 @@ def scale(asset: pystac.Asset, *, offset_applied: bool) -> tuple[float, float] |
 
 
 def href(asset: pystac.Asset) -> str:
-    """Return where an asset lies: its own href, or the first alternate one that can be opened."""
+    """Return the href of an asset, or its first alternate that can be opened."""
     alternates = asset.extra_fields.get("alternate")
     others = alternates.values() if isinstance(alternates, Mapping) else ()
     places = [asset.get_absolute_href() or asset.href]
@@ -116,7 +116,7 @@ def href(asset: pystac.Asset) -> str:
 
 
 def _local(place: str) -> str:
-    """Return a href as a path where it is one; `%20` in it is a space where no file has that name."""
+    """Return a href as a local path if it is one, unquoting `%20` unless a file has that name."""
     if place.startswith("file://"):
         return unquote(urlsplit(place).path)
     if "%" in place and not is_remote(place) and "://" not in place and not Path(place).exists():
@@ -165,7 +165,7 @@ def _is_quality(asset: pystac.Asset, profiles: Sequence[Profile]) -> bool:
 
 
 def _is_known(asset: pystac.Asset, profiles: Sequence[Profile]) -> bool:
-    """Say whether a file is a band by the name that the operator gives it."""
+    """Return whether a file name is that of a known band."""
     path = raster_path(asset.href)
     place = f"{path.parent.name}/{path.name}"
     return any(
@@ -177,7 +177,7 @@ def _is_known(asset: pystac.Asset, profiles: Sequence[Profile]) -> bool:
 
 
 def _resolution(key: str, asset: pystac.Asset) -> float:
-    """Return the pixel size that an asset states, m or degrees; infinity where it states none."""
+    """Return the pixel size of an asset, m or degrees; infinity if not stated."""
     fields = asset.extra_fields
     rows = [fields, *(fields.get("bands") or ()), *(fields.get("raster:bands") or ())]
     for row in rows:

@@ -1,17 +1,17 @@
-"""What to ask of a STAC API."""
+"""Queries for STAC APIs."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StacQuery:
-    """A search; empty for all that there is."""
+    """A STAC search; empty for everything."""
 
     collections: tuple[str, ...] = ()
-    """Only these; empty for all."""
+    """Collections to search; empty for all."""
     bbox: tuple[float, ...] | None = None
     """(west, south, east, north), degrees."""
     datetime: str | None = None
-    """Moment or interval, as STAC writes it."""
+    """Time or interval, in STAC format."""
     max_items: int | None = None
-    """At most so many scenes."""
+    """Maximum number of scenes."""

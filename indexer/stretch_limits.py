@@ -1,4 +1,4 @@
-"""Settles how a scene's numbers become 0..255, from its profile and from a look at the scene."""
+"""Determines a scene's scaling to 0..255, from its profile and sampled values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,35 +15,35 @@ from bandsight.sensors.match import Match
 from bandsight.sensors.scaling import Decibel, Scaling, decibel, display_range, percentile_limits
 from indexer.path_radiance import DARKEST, path_reflectance, sun_height
 
-# Bands of longer waves are heat.
+# Bands at longer wavelengths are thermal.
 _REFLECTIVE_UM = 3.0
-# Largest share of a band's range that is left to the air.
+# Maximum fraction of a band's range attributed to path radiance.
 _MOST_AIR = 0.6
 
 Scale = tuple[float, float, str]
-"""Scale and offset from stored numbers to physical values, and what states them."""
+"""Scale and offset from stored to physical values, and their source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StretchLimits:
-    """How a scene's numbers become bytes, band by band."""
+    """Scaling of a scene to bytes, band by band."""
 
     rules: tuple[Scaling, ...]
-    """The rule of each band; bands of one data type have one rule."""
+    """Rule of each band; bands with the same data type share a rule."""
     low: tuple[float, ...]
-    """Stored number (dB where the rule is in dB) that becomes 0, for each band."""
+    """Stored value (dB if the rule uses dB) that maps to 0, for each band."""
     high: tuple[float, ...]
-    """The one that becomes 255."""
+    """The same for 255."""
     scales: tuple[Scale, ...]
-    """From stored numbers to physical values, for each band."""
+    """Scale from stored to physical values, for each band."""
     path_reflectance: tuple[float | None, ...]
-    """What the air adds in each band; None where it was not estimated."""
+    """Path reflectance of each band; None if not estimated."""
     display_ranges: tuple[tuple[float, float] | None, ...]
-    """Dark and bright end of each band in pictures; None where the rule says it."""
+    """Display range of each band; None to use the rule's."""
 
     @property
     def to_db(self) -> Decibel | None:
-        """What becomes dB first."""
+        """Conversion to dB, applied first."""
         return self.rules[0].to_db
 
 
@@ -54,17 +54,17 @@ def limits(
     scales: Mapping[str, Scale],
     sun_elevation: float | None = None,
 ) -> StretchLimits:
-    """Return the rules that hold for a scene, and the stored numbers that become 0 and 255 in each band.
+    """Return the scaling rules of a scene, and the stored values that map to 0 and 255 in each band.
 
     Args:
-        raster: The scene; its scaling is not looked at.
-        files: Its files.
-        matched: The profile and the bands.
-        scales: Of the files whose product or catalogue states them, by href.
-        sun_elevation: Degrees above the horizon, where the product or catalogue states it.
+        raster: The scene; its scaling is ignored.
+        files: Open files of the scene.
+        matched: Matched profile and bands.
+        scales: Scales stated by the product or catalogue, by href.
+        sun_elevation: Degrees above the horizon, if stated by the product or catalogue.
 
     Raises:
-        SceneError: No rule of the profile fits such numbers, or there are none.
+        SceneError: No rule of the profile matches the values, or there are none.
     """
     kinds = [files.dataset(band.href).dtypes[band.index - 1] for band in raster.bands]
     samples = _Samples(raster, files)
@@ -84,7 +84,7 @@ def limits(
             for position, (begin, end) in zip(at, pairs, strict=True):
                 low[position], high[position] = begin, end
     if len({rule.to_db for rule in rules}) > 1:
-        raise SceneError(f"{raster.name}: some of its bands are amplitudes, others not; index them as two scenes")
+        raise SceneError(f"{raster.name}: some bands are amplitudes, others are not; index them as two scenes")
     own = [_of_file(rule, files, m.href, m.index, scales) for rule, m in zip(rules, matched.bands, strict=True)]
     air = _linear(matched, rules, [scaled for scaled, _ in own], samples, sun_elevation, low, high)
     return StretchLimits(
@@ -98,35 +98,35 @@ def limits(
 
 
 class _Samples:
-    """The valid numbers of each band, read when they are first needed."""
+    """Valid values of each band, read lazily."""
 
     def __init__(self, raster: SceneRaster, files: OpenFiles) -> None:
         self._raster, self._files = raster, files
         self._read: list[NDArray[np.float32]] | None = None
 
     def of(self, position: int) -> NDArray[np.float32]:
-        """Return a band's numbers as they are stored, shape (numbers,).
+        """Return the stored values of a band, shape (values,).
 
         Raises:
-            SceneError: A band has none.
+            SceneError: A band has no valid values.
         """
         if self._read is None:
             self._read = sample_values(self._raster, self._files)
             if not all(len(sample) for sample in self._read):
-                raise SceneError(f"{self._raster.name}: no valid pixel in it, so there is nothing to index")
+                raise SceneError(f"{self._raster.name}: no valid pixels, so there is nothing to index")
         return self._read[position]
 
     def seen_by(self, rule: Scaling, position: int) -> NDArray[np.float32]:
-        """Return them as a rule takes them."""
+        """Return the values as input of a rule, in dB if it uses dB."""
         numbers = self.of(position)
         if not rule.to_db:
             return numbers
-        # Zeros among the speckle are data, and have no dB.
+        # Zeros in speckle are valid data, but have no dB value.
         return decibel(numbers[numbers > 0] if (numbers > 0).any() else numbers, rule.to_db)
 
 
 def _plausible(rules: Sequence[Scaling], samples: _Samples, at: Sequence[int], sensor: str, name: str) -> Scaling:
-    """Return the first rule that these bands' numbers fit."""
+    """Return the first rule that is plausible for these bands' values."""
     found = []
     for rule in rules:
         if rule.plausible is None:
@@ -137,7 +137,7 @@ def _plausible(rules: Sequence[Scaling], samples: _Samples, at: Sequence[int], s
         found.append(f"{rule.plausible[0]:g} to {rule.plausible[1]:g}" + (" after dB" if rule.to_db else ""))
     middle = float(np.median([np.median(samples.of(position)) for position in at]))
     raise SceneError(
-        f"{name}: its numbers have median {middle:g}, sensor {sensor} has {' or '.join(found)}; "
+        f"{name}: its values have median {middle:g}, but sensor {sensor} has {' or '.join(found)}; "
         "choose another --sensor or convert the scene"
     )
 
@@ -151,7 +151,7 @@ def _linear(
     low: list[float],
     high: list[float],
 ) -> list[float | None]:
-    """Fill in the ends of the bands with a linear rule; return what the air adds in each band."""
+    """Set the limits of bands with a linear rule. Returns the path reflectance of each band."""
     at = [position for position, rule in enumerate(rules) if rule.kind == "linear"]
     air: list[float | None] = [None] * len(rules)
     if at and matched.profile.toa_reflectance:
@@ -169,7 +169,7 @@ def _linear(
 
 
 def _light(matched: Match, wavelength_um: float, sun_elevation: float | None) -> float:
-    """Return the share of reflectance that a band's numbers are, as the sun stood: 1 where they are all of it."""
+    """Return the factor by which uncorrected reflectance is reduced by the sun elevation; 1 if corrected."""
     if matched.profile.sun_corrected or sun_elevation is None or wavelength_um >= _REFLECTIVE_UM:
         return 1.0
     return sun_height(sun_elevation)
@@ -178,7 +178,7 @@ def _light(matched: Match, wavelength_um: float, sun_elevation: float | None) ->
 def _air(
     matched: Match, at: Sequence[int], own: Sequence[Scaling], samples: _Samples, sun_elevation: float | None
 ) -> list[float | None]:
-    """Return what the air adds in each band; None for heat, which the ground sends out itself."""
+    """Return the path reflectance of each band; None for thermal bands."""
     waves = np.array([m.band.wavelength_um for m in matched.bands])
     known = [position for position in at if waves[position] < _REFLECTIVE_UM]
     darkest = [float(np.percentile(own[position].physical(samples.of(position)), DARKEST)) for position in known]
@@ -193,7 +193,7 @@ def _air(
 def _of_file(
     rule: Scaling, files: OpenFiles, href: str, index: int, scales: Mapping[str, Scale]
 ) -> tuple[Scaling, str]:
-    """Return the rule with the scale that the product or the file states, where the rule is for scaled integers."""
+    """Return the rule with the scale stated by the product or file, if the rule is for scaled integers."""
     dataset = stored(files.dataset(href))
     scale, offset, stated = scales.get(href) or (dataset.scales[index - 1], dataset.offsets[index - 1], "the file")
     if rule.scale == 1 or (scale, offset) == (1, 0) or scale <= 0:

@@ -1,4 +1,4 @@
-"""Opens the files of a scene; a NetCDF or HDF5 file that holds several rasters stands for those that are its bands."""
+"""Opens the files of a scene, expanding NetCDF and HDF5 containers to the subdatasets with its bands."""
 
 import re
 from collections.abc import Iterable
@@ -8,15 +8,15 @@ from rasterio.io import DatasetReader
 from bandsight.errors import SceneError
 from bandsight.raster.drivers import open_raster, raster_path, stored, subdataset
 
-# A container with more parts than this is a data cube to be indexed part by part.
+# Maximum number of subdatasets; larger containers are data cubes whose parts must be passed individually.
 _MAX_PARTS = 500
 _SHOWN = 8
 # Groups in NASA's EMIT products (LP DAAC, user guides).
 _EMIT_TABLE, _EMIT_PLACES = ":/location/glt_", (":/location/", ":/sensor_band_parameters/")
 # Products of hydrographic offices (IHO), by GDAL's driver.
 _NO_IMAGERY = {"S104": "water levels (S-104)", "S111": "surface currents (S-111)"}
-# In the name of a part of a NetCDF file, GDAL 3.12 has quotes around the path and GDAL 3.10 has none. Without them, a
-# scene has the same bands whichever of them reads it.
+# GDAL 3.12 quotes the path in NetCDF subdataset names, GDAL 3.10 does not. Removing the quotes gives a scene the same
+# bands with both.
 _QUOTED = re.compile(r'^(netcdf):"([^":]+)":', re.IGNORECASE)
 
 
@@ -24,7 +24,7 @@ def open_rasters(hrefs: Iterable[str], into: dict[str, DatasetReader]) -> None:
     """Open the rasters of a scene into a dict by href; the owner of the dict closes them.
 
     Raises:
-        SceneError: A file cannot be read, or is a container in which no rasters of one size are found.
+        SceneError: A file cannot be read, or is a container without usable rasters.
     """
     for href in hrefs:
         dataset = open_raster(href)
@@ -37,16 +37,16 @@ def open_rasters(hrefs: Iterable[str], into: dict[str, DatasetReader]) -> None:
 
 
 def _pictures(parts: list[str]) -> list[str]:
-    """Return the parts of a container without those that only say where EMIT's pixels lie."""
+    """Return the subdatasets of a container, without EMIT's location layers."""
     if not any(_EMIT_TABLE in part for part in parts):
         return parts
     return [part for part in parts if not any(group in part for group in _EMIT_PLACES)]
 
 
 def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
-    """Return the open parts of a container that are as large as its largest: the others are axes and tie points."""
+    """Open the largest subdatasets of a container; smaller ones are axes and tie points."""
     if len(parts) > _MAX_PARTS:
-        raise SceneError(f"{href}: {len(parts)} rasters in it, at most {_MAX_PARTS} are looked at; name one of them")
+        raise SceneError(f"{href}: contains {len(parts)} rasters, at most {_MAX_PARTS} are supported; pass one of them")
     foreign = next((part for part in parts if subdataset(part) is None), None)
     if foreign is not None:
         driver = foreign.partition(":")[0]
@@ -68,7 +68,7 @@ def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
             raise SceneError(f"{href}: a container without rasters; {_names(parts)}")
         if len(kept) > 1 and any(stored(d).count > 1 for d in kept.values()):
             raise SceneError(
-                f"{href}: several rasters with several bands in it; name one, e.g. {next(iter(kept))}, of "
+                f"{href}: contains several rasters with several bands; pass one, e.g. {next(iter(kept))}, of "
                 f"{_names(list(kept))}"
             )
         return kept
@@ -80,4 +80,4 @@ def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
 
 def _names(parts: list[str]) -> str:
     shown = ", ".join(raster_path(part).name for part in parts[:_SHOWN])
-    return f"{shown}, …" if len(parts) > _SHOWN else shown or "nothing in it"
+    return f"{shown}, …" if len(parts) > _SHOWN else shown or "it is empty"

@@ -1,4 +1,4 @@
-"""What a job did, to be read by people and by programs."""
+"""Summary of an indexing job."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,29 +11,29 @@ _SHOWN = 3
 
 @dataclass(slots=True, kw_only=True)
 class Summary:
-    """Counts and reasons of one indexing job."""
+    """Counts, failures and notes of an indexing job."""
 
     scenes: int = 0
     """Scenes added or replaced."""
     tiles: int = 0
     """Tiles added."""
     skipped_scenes: int = 0
-    """Scenes that were there already, unchanged."""
+    """Unchanged scenes that were skipped."""
     skipped_tiles: Counter[str] = field(default_factory=Counter)
-    """Tiles left out, by reason."""
+    """Excluded tiles, by reason."""
     failed: list[tuple[str, str]] = field(default_factory=list)
-    """(scene, reason) of those that could not be indexed."""
+    """(scene, reason) of failed scenes."""
     notes: list[tuple[str, str]] = field(default_factory=list)
-    """(scene, note) of options that were not applied, and the like."""
+    """(scene, note), e.g. about options that were not applied."""
     left_out: dict[str, list[str]] = field(default_factory=dict)
-    """Names of files that are no scenes of their own, by reason."""
+    """Names of skipped files, by reason."""
     seconds: float = 0.0
-    """From start to end."""
+    """Duration of the job."""
     encode_s: float = 0.0
-    """Spent inside the model."""
+    """Time in the model."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the summary as JSON-serializable values."""
         return {
             "scenes": self.scenes,
             "tiles": self.tiles,
@@ -49,11 +49,11 @@ class Summary:
 
     @property
     def tiles_per_s(self) -> float:
-        """Tiles added for each second of the job."""
+        """Tiles added per second."""
         return self.tiles / self.seconds if self.seconds else 0.0
 
     def text(self) -> str:
-        """Return the summary as lines of text."""
+        """Return the summary as text."""
         lines = []
         kept = _counted(self.skipped_scenes, "scene")
         if not self.scenes and not self.failed and not self.skipped_scenes:

@@ -1,4 +1,4 @@
-"""Counts what a job does, for its summary."""
+"""Collects events into a summary."""
 
 import threading
 
@@ -13,7 +13,7 @@ class Tally:
         self.summary, self._lock = Summary(), threading.Lock()
 
     def on(self, event: Event) -> None:
-        """Count it."""
+        """Count an event."""
         with self._lock:
             match event:
                 case SceneSkipped():

@@ -1,4 +1,4 @@
-"""How a scene is cut: its tiles, made when they are asked for, and which of them are read together."""
+"""Tile plans: the tiles of a scene, created lazily, and how they are grouped into reads."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from bandsight.geo.grid import TileGrid, TileWindow
 from indexer.scene import RasterScene
 
-# Read together: pixels × bands, a few MB; rows of tiles.
+# Maximum size of a read: pixels × bands (a few MB), and rows of tiles.
 _VALUES_PER_READ, _ROWS_PER_READ = 2 << 20, 16
-# Rows of blocks in one lane, and bytes that two columns of them take when decoded. Where tiles do not
-# fall on blocks, one row of blocks more is decoded for each lane.
+# Rows of blocks per lane, and decoded size of two columns of them, bytes. If tiles are not aligned with blocks, each
+# lane decodes one more row of blocks.
 _BLOCKS_PER_LANE, _BYTES_PER_LANE = 8, 96 << 20
 
 
@@ -18,48 +18,48 @@ class Read:
     """Tiles that are read together."""
 
     number: int
-    """Its place among the reads of its scene."""
+    """Number of the read in its scene."""
     lane: int
-    """Reads of one lane share blocks with each other, with others nearly none."""
+    """Lane of the read. Reads in the same lane share blocks; different lanes hardly do."""
     first: tuple[int, ...]
-    """Number of the first tile of each row among the tiles of its scene."""
+    """Number, within the scene, of the first tile in each row."""
     across: int
-    """Tiles in each row."""
+    """Tiles per row."""
     lane_px: int
-    """Rows of the raster that its lane covers, whose blocks are wanted again by the lane's next reads."""
+    """Raster rows covered by the lane, whose blocks are reused by its next reads."""
 
     @property
     def numbers(self) -> list[int]:
-        """Numbers of its tiles, row by row."""
+        """Numbers of the tiles, row by row."""
         return [start + step for start in self.first for step in range(self.across)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadShape:
-    """How many tiles go together, of one grid."""
+    """Shape of the reads of a grid."""
 
     lane_rows: int
-    """Rows of tiles in a lane."""
+    """Rows of tiles per lane."""
     down: int
-    """Rows of tiles in a read, at most so many as in a lane."""
+    """Rows of tiles per read, at most `lane_rows`."""
     across: int
-    """Tiles in each of them."""
+    """Tiles per row of a read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TilePlan:
-    """How a scene is cut: tiles, made when they are asked for, and what is read together."""
+    """The tiles of a scene, created lazily, and their reads."""
 
     grids: tuple[TileGrid, ...]
-    """One for each scale."""
+    """One grid per scale."""
     shapes: tuple[ReadShape, ...]
-    """What is read together, of each grid."""
+    """Read shape of each grid."""
 
     def __len__(self) -> int:
         return sum(len(grid) for grid in self.grids)
 
     def window(self, number: int) -> TileWindow:
-        """Return a tile's window by its number in the scene."""
+        """Return the window of a tile by its number."""
         for grid in self.grids:
             if number < len(grid):
                 return grid[number]
@@ -67,7 +67,7 @@ class TilePlan:
         raise IndexError(number)
 
     def reads(self) -> Iterator[Read]:
-        """Yield all reads, lane by lane, each from left to right: what comes next shares blocks with what was."""
+        """Yield all reads, lane by lane and from left to right, so that consecutive reads share blocks."""
         number = lane = before = 0
         for grid, shape in zip(self.grids, self.shapes, strict=True):
             rows, cols = len(grid.rows), len(grid.cols)
@@ -85,7 +85,7 @@ class TilePlan:
 
     @property
     def read_count(self) -> int:
-        """How many reads there are."""
+        """Number of reads."""
         return sum(
             _parts(len(grid.cols), shape.across)
             * sum(
@@ -97,21 +97,21 @@ class TilePlan:
 
 
 def shape_of(grid: TileGrid, scene: RasterScene, tile_px: int) -> ReadShape:
-    """Return how many rows and columns of tiles are read together, and one after another by one reader.
+    """Return how many rows and columns of tiles to read together, and per lane.
 
-    What is read together shares blocks, which are then decoded once; and so it should be about as large as some blocks.
+    Tiles read together share decoded blocks, so a read should span a few blocks.
     """
     most = max(1, _VALUES_PER_READ // (len(scene.raster.bands) * tile_px**2))
     block_rows, block_cols = scene.block
     rows, cols = len(grid.rows), len(grid.cols)
     if 2 * block_cols >= scene.raster.width:
-        # Strips: whole rows, as far as they go.
+        # For strips, read whole rows if possible.
         across = min(cols, most)
         down = max(1, min(_ROWS_PER_READ, most // across))
         return ReadShape(lane_rows=down, down=down, across=across)
     two_columns = 2 * len(scene.raster.bands) * scene.number_bytes * block_rows * block_cols
     blocks = max(1, min(_BLOCKS_PER_LANE, _BYTES_PER_LANE // two_columns - 1))
-    # As many lanes as two readers share evenly.
+    # An even number of lanes, for two readers.
     lanes = 2 * _parts(_parts(scene.raster.height, blocks * block_rows), 2)
     lane_rows = _parts(rows, lanes)
     down = _parts(lane_rows, _parts(lane_rows, min(_ROWS_PER_READ, most)))
@@ -119,5 +119,5 @@ def shape_of(grid: TileGrid, scene: RasterScene, tile_px: int) -> ReadShape:
 
 
 def _parts(whole: int, part: int) -> int:
-    """Return how many parts of a size it takes."""
+    """Return the number of parts, rounded up."""
     return -(-whole // part)

@@ -1,4 +1,4 @@
-"""How scenes are cut into tiles."""
+"""Tiling parameters."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,61 +14,61 @@ from indexer.scene import RasterScene, open_scene
 from indexer.source import Source
 from indexer.tile_plan import TilePlan, shape_of
 
-# A scene of 1,000,000 × 300,000 pixels in tiles of 128: more than any sensor delivers in one file.
+# A scene of 1,000,000 × 300,000 pixels in tiles of 128 pixels: more than any sensor delivers in one file.
 _MAX_TILES = 20_000_000
-# Pixels this much finer than the finest that a model knows are as good.
+# Tolerance: pixels up to this factor finer than the model's finest resolution are fine.
 _FINER = 1.25
-# Ground sample distance, m, below which a second set of tiles is cut, coarser by this factor: what is larger than a
-# fine tile fits in one of those.
+# Ground sample distance, m, below which a second, coarser set of tiles is added, and its factor, for objects larger
+# than a fine tile.
 _FINE_M, _WIDER = 1.0, 4
 _LEAST_CELLS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tiling:
-    """How a scene is cut into tiles; part of its identity: other parameters make other tiles."""
+    """Tiling parameters of a scene. They are part of the scene's key, because they determine its tiles."""
 
     tile_px: int
-    """Side of a tile, pixels."""
+    """Tile size, pixels."""
     scales: tuple[int, ...] = (1,)
-    """Native pixels along one pixel of a tile; each gives a set of tiles. Empty for what `auto_scales` gives."""
+    """Native pixels per tile pixel, along each side; one set of tiles per scale. Empty for `auto_scales`."""
     overlap: float = 0.0
-    """Share of a tile's side that it has in common with its neighbour."""
+    """Fraction of the tile size that neighbours share."""
     min_valid: float = 0.5
-    """Tiles with a smaller valid share of what lies within the scene are left out."""
+    """Minimum valid fraction of a tile's pixels inside the scene."""
     max_cloud: float = 1.0
-    """Tiles with a larger share of cloud are left out, where there is a quality band."""
+    """Maximum cloudy fraction of a tile, if there is a quality band."""
     finest_m: float | None = None
-    """Finest ground sample distance that the model knows, m, for `auto_scales`; None where that is unknown."""
+    """Finest ground sample distance of the model, m, for `auto_scales`; None if unknown."""
     cells: int = 0
-    """Cells along a side of a tile that get vectors of their own; 0 for none."""
+    """Number of cells along a side of a tile that get their own vectors; 0 for none."""
 
     @classmethod
     def of_model(cls, model: Encoder, **options: Any) -> "Tiling":
-        """Return tiles of a model's input size, at scales that suit its resolution, unless options say otherwise."""
+        """Return the default tiling for a model: its input size, and scales that suit its resolution."""
         finest = None if model.gsd_m is None or options.get("scales") else model.gsd_m[0]
         auto: dict[str, Any] = {} if finest is None else {"scales": (), "finest_m": finest}
         return cls(**{"tile_px": model.image_size, **options, **auto})
 
     @classmethod
     def of_dict(cls, kept: Mapping[str, Any]) -> "Tiling":
-        """Return what `as_dict` gave."""
+        """Return the tiling serialized by `as_dict`."""
         known = {name: value for name, value in kept.items() if name in cls.__dataclass_fields__}
         return cls(**{**known, "scales": tuple(known.get("scales", (1,)))})
 
     def __post_init__(self) -> None:
         if self.tile_px < 1 or min(self.scales, default=1) < 1:
-            raise SceneError(f"tiles of {self.tile_px} pixels at scales {self.scales}; need whole numbers from 1 up")
+            raise SceneError(f"tiles of {self.tile_px} pixels at scales {self.scales}; need integers of at least 1")
         if not 0 <= self.overlap < 1:
             raise SceneError(f"overlap {self.overlap:g}; need at least 0 and less than 1, e.g. 0.25")
         if self.cells and not _LEAST_CELLS <= self.cells <= MOST:
             raise SceneError(f"cells {self.cells}; need {_LEAST_CELLS} to {MOST} along a side of a tile, or 0 for none")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as the catalog keeps it."""
+        """Return the parameters in the catalog's format."""
         kept = asdict(self) | {"scales": list(self.scales)}
         if self.finest_m is None:
-            # Scenes of earlier versions, which knew no such thing, keep their keys.
+            # Omit it, so that scenes of earlier versions keep their keys.
             del kept["finest_m"]
         if not self.cells:
             del kept["cells"]
@@ -79,10 +79,12 @@ class Tiling:
         return self.scales or auto_scales(gsd_m, self.finest_m)
 
     def plan(self, scene: RasterScene) -> TilePlan:
-        """Return how a scene is cut, all scales; a coarse scale only where the scene fills half a window.
+        """Return the tile plan of a scene over all scales.
+
+        Coarse scales are used only if the scene fills half a window.
 
         Raises:
-            SceneError: There are too many tiles to be of use: a corrupt header, or tiles far too small.
+            SceneError: There are too many tiles, because of a corrupt header or too small tiles.
         """
         scales = self.scales_of(scene.record.gsd_m)
         step = max(1, round(self.tile_px * (1 - self.overlap))) * min(scales)
@@ -90,7 +92,7 @@ class Tiling:
         if expected > _MAX_TILES:
             raise SceneError(
                 f"{scene.record.name}: {scene.raster.width} × {scene.raster.height} pixels "
-                f"make about {expected:.0f} tiles, at most {_MAX_TILES} are indexed of one scene; check its header, or "
+                f"make about {expected:.0f} tiles; at most {_MAX_TILES} per scene are allowed; check its header, or "
                 "choose a larger --tile-px or --scales"
             )
         grids = [
@@ -111,11 +113,11 @@ class Tiling:
 
 
 def auto_scales(gsd_m: float | None, finest_m: float | None) -> tuple[int, ...]:
-    """Return the scales at which a scene suits a model.
+    """Return the scales that suit a scene's and a model's resolution.
 
     Args:
-        gsd_m: Ground sample distance of the scene, m; None where it is unknown.
-        finest_m: Finest that the model knows, m; None where that is unknown.
+        gsd_m: Ground sample distance of the scene, m; None if unknown.
+        finest_m: Finest ground sample distance of the model, m; None if unknown.
     """
     if gsd_m is None or finest_m is None or gsd_m <= 0:
         return (1,)
@@ -134,7 +136,7 @@ def open_tiled(
     identity: str | None = None,
     plain_key: str | None = None,
 ) -> tuple[RasterScene, TilePlan]:
-    """Open a scene and settle how it is cut; see `open_scene`."""
+    """Open a scene and plan its tiles; see `open_scene`."""
     scene = open_scene(
         source,
         key,
@@ -149,7 +151,7 @@ def open_tiled(
     if not tiling.scales and min(scales) > 1:
         note = (
             f"{scene.record.name}: pixels of {scene.record.gsd_m:g} m are finer than the {tiling.finest_m:g} m that "
-            f"the model knows, so {min(scales)} × {min(scales)} of them are read as one (--scales 1 reads each)"
+            f"the model supports, so {min(scales)} × {min(scales)} pixels are averaged (--scales 1 to prevent this)"
         )
         scene = replace(scene, notes=(*scene.notes, note))
     return scene, tiling.plan(scene)

@@ -1,4 +1,4 @@
-"""Products that Bandsight knows and cannot read as they are: why, and what to do."""
+"""Known products that Bandsight cannot read directly: explains why, and what to do."""
 
 import re
 from pathlib import Path
@@ -10,37 +10,37 @@ _PACKED_TWICE = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 def unreadable(file: Path) -> str | None:
-    """Return why a file of a known product cannot be read, and what to do; None for other files.
+    """Return why a file of a known product cannot be read and what to do, or None for other files.
 
     Args:
-        file: On this machine.
+        file: A local file.
     """
     lower = file.name.lower()
     if lower.endswith(_PACKED_TWICE):
-        return f"{file}: a compressed tar would be unpacked anew for every tile; unpack it: tar -xf {file.name}"
+        return f"{file}: a compressed tar would be decompressed for every tile; unpack it: tar -xf {file.name}"
     if _HIMAWARI.match(file.name):
         return (
-            f"{file}: Himawari Standard Data, which needs a driver that GDAL does not have; satpy reads it (its reader "
-            "ahi_hsd) and writes GeoTIFF: cut out a part of the Earth"
+            f"{file}: Himawari Standard Data, which GDAL cannot read; satpy can (its reader "
+            "ahi_hsd) and writes GeoTIFF: crop a part of the Earth"
         )
     if lower.endswith(".hdf") and _begins_with(file, _HDF4):
         return (
-            f"{file}: HDF4, which needs a driver that Bandsight's GDAL does not have; get the product as GeoTIFF "
+            f"{file}: HDF4, which Bandsight's GDAL cannot read; download the product as GeoTIFF "
             "(NASA's AppEEARS converts it), or convert its bands with a GDAL that reads HDF4"
         )
     return None
 
 
 def swath_of(file: Path) -> Path | None:
-    """Return the Sentinel-3 product in whose folder a file lies; None for other files."""
+    """Return the Sentinel-3 product folder that contains a file, or None."""
     return next((parent for parent in file.parents if parent.suffix.upper() == ".SEN3"), None)
 
 
 def swath_problem(product: Path) -> str:
-    """Return why a Sentinel-3 product cannot be read as it is, and what to do."""
+    """Return why a Sentinel-3 product cannot be read directly, and what to do."""
     return (
-        f"{product}: Sentinel-3 in the geometry of the instrument; reproject it to GeoTIFF (SNAP: Raster, Geometric, "
-        "Reprojection), and pass that: its bands are known by their names, e.g. Oa08_radiance"
+        f"{product}: Sentinel-3 in instrument geometry; reproject it to GeoTIFF (SNAP: Raster, Geometric, "
+        "Reprojection), and pass that: its bands are recognised by name, e.g. Oa08_radiance"
     )
 
 
@@ -49,5 +49,5 @@ def _begins_with(file: Path, magic: bytes) -> bool:
         with file.open("rb") as opened:
             return opened.read(len(magic)) == magic
     except OSError:
-        # Opening the raster will tell.
+        # Opening the raster reports the error.
         return False

@@ -1,4 +1,4 @@
-"""VRT files of GDAL, taken as lists of files: Bandsight never opens them as rasters, since they may name anything."""
+"""Treats GDAL VRT files as lists of files. They are never opened as rasters, because they may reference anything."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -6,15 +6,15 @@ from pathlib import Path
 
 from bandsight.errors import SceneError
 
-# One that names a hundred thousand files has some 30 MB.
+# A VRT of a hundred thousand files has about 30 MB.
 _MAX_BYTES = 64 << 20
 
 
 def vrt_files(vrt: Path) -> Iterator[Path]:
-    """Yield the files that a VRT names, each once.
+    """Yield the files that a VRT references, without duplicates.
 
     Raises:
-        SceneError: It is no VRT, names no file, or one outside of its own folder.
+        SceneError: It is not a VRT, references no files, or files outside its own folder.
     """
     try:
         with vrt.open("rb") as opened:
@@ -32,8 +32,8 @@ def vrt_files(vrt: Path) -> Iterator[Path]:
         text = str(element.text).strip()
         file = vrt.parent / text if element.get("relativeToVRT") == "1" else Path(text)
         if not file.resolve().is_relative_to(vrt.parent.resolve()):
-            raise SceneError(f"{vrt}: names {text[:200]}, outside of its own folder; pass that file itself")
+            raise SceneError(f"{vrt}: references {text[:200]}, outside its own folder; pass that file itself")
         found[Path(file.parent.resolve(), file.name)] = None
     if not found:
-        raise SceneError(f"{vrt}: names no files; pass the rasters that it is made of")
+        raise SceneError(f"{vrt}: references no files; pass the rasters it consists of")
     yield from found

@@ -1,4 +1,4 @@
-"""Indexes what comes into folders, again and again, until it is told to stop."""
+"""Watches folders and indexes new scenes repeatedly."""
 
 import time
 from collections.abc import Callable
@@ -10,16 +10,16 @@ from indexer.summary import Summary
 def watch(
     once: Callable[[set[str]], Summary], say: Callable[[str], None], every_s: float, rounds: int | None = None
 ) -> Summary:
-    """Run a job again and again.
+    """Run a job repeatedly.
 
     Args:
-        once: Indexes what is new; is given the keys of scenes that failed, so that only a changed one is tried again.
-        say: Called with a line for each round that did something.
+        once: Runs the job; called with the keys of failed scenes, so that only changed ones are retried.
+        say: Called with a message for each round that did something.
         every_s: Seconds from the end of one round to the next.
-        rounds: At most so many; None for no end but Ctrl-C.
+        rounds: Maximum number of rounds; None to run until Ctrl-C.
 
     Returns:
-        The last round's summary. A round in which another process writes to the archive is left out.
+        The summary of the last round. Rounds in which another process holds the archive are skipped.
     """
     failed: set[str] = set()
     done, summary, waits_for = 0, Summary(), ""
@@ -30,7 +30,7 @@ def watch(
             if summary.scenes or summary.failed:
                 say(summary.text())
         except (ArchiveLockedError, BusyError) as error:
-            # Others may write between rounds; said once, not every round.
+            # Other processes may hold the archive; report this once, not every round.
             if str(error) != waits_for:
                 waits_for = str(error)
                 say(f"{waits_for}; trying again every {every_s:g} s")

@@ -1,4 +1,4 @@
-"""Writes to the archive in a thread of its own, so that the model never waits for the disk."""
+"""Writes to the archive in a separate thread, so that the model never waits for the disk."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,14 +9,14 @@ from indexer.checkpoints import Checkpoint, CheckpointFolder
 from indexer.patience import Patience
 from indexer.scene_task import SceneTask
 
-# Writes handed over and not yet on disk: bounds memory.
+# Maximum number of pending writes, to limit memory.
 _PENDING = 2
-# Rows of a large scene that are made before they are handed to the catalog; each takes some kB.
+# Rows of a large scene in memory at a time; each takes several kB.
 _ROWS_AT_ONCE = 256
 
 
 class Writer:
-    """Does all writes of a job, one after another, in the order in which they are asked for."""
+    """Performs all writes of a job sequentially, in order."""
 
     def __init__(
         self, archive: ArchiveWriter, model: str, committed: Callable[[int, int], None], patience: Patience
@@ -35,23 +35,23 @@ class Writer:
         self._pending: deque[Future[None]] = deque()
 
     def add(self, scenes: Sequence[tuple[SceneTask, Checkpoint]]) -> None:
-        """Write finished scenes of one part in one commit; waits while too many writes are under way."""
+        """Commit finished single-part scenes together. Blocks while too many writes are pending."""
         self.do(self._add, list(scenes))
 
     def save(self, task: SceneTask, part: Checkpoint) -> None:
-        """Keep a part of a scene until the others are there."""
+        """Save a checkpoint of a scene."""
         self.do(self._save, task, part)
 
     def show(self, task: SceneTask) -> None:
-        """Write a finished scene whose parts were saved, in one commit."""
+        """Commit a finished scene from its checkpoints."""
         self.do(self._show, task)
 
     def drop(self, task: SceneTask) -> None:
-        """Delete the parts of a scene that failed."""
+        """Delete the checkpoints of a failed scene."""
         self.do(self._drop, task)
 
     def do(self, function: Callable[..., None], *args: object) -> None:
-        """Have something else written in its turn."""
+        """Schedule another write."""
         while len(self._pending) >= _PENDING:
             self._pending.popleft().result()
         self._pending.append(self._thread.submit(function, *args))
@@ -66,7 +66,7 @@ class Writer:
             self._pending.popleft().result()
 
     def close(self) -> None:
-        """Wait until all is written; an error of any write comes through here, if not before."""
+        """Wait for all writes. Raises the error of any write that failed."""
         try:
             self.drain()
         finally:
@@ -83,7 +83,7 @@ class Writer:
 
     def _save(self, task: SceneTask, part: Checkpoint) -> None:
         if task.checkpoints is None:
-            task.checkpoints = CheckpointFolder.begun(self._archive.path, task.scene, task.plan, self._model)
+            task.checkpoints = CheckpointFolder.create(self._archive.path, task.scene, task.plan, self._model)
         task.checkpoints.write(part)
 
     def _drop(self, task: SceneTask) -> None:

@@ -1,4 +1,4 @@
-"""Decides which requests run now and which wait: slots for each kind of work, one memory budget, turns for clients."""
+"""Admission control: slots per kind of work, a shared memory budget, and fair shares for clients."""
 
 import asyncio
 import time
@@ -8,24 +8,24 @@ from dataclasses import dataclass, field
 
 from search_api.policies import Work
 
-# A client that sent nothing for so long does not take part in the shares.
+# Clients idle for longer do not count for fair shares.
 _ACTIVE_S = 5.0
-# More clients than this do not make the shares smaller.
+# Maximum number of clients that reduce each other's shares.
 _MOST_SHARES = 64
-# Clients that are remembered.
+# Maximum number of clients to remember.
 _MAX_CLIENTS = 10_000
 
 
 class OverloadedError(Exception):
-    """A request is refused because too many wait."""
+    """A request is rejected because too many are waiting."""
 
     def __init__(self, message: str, *, retry_after_s: int, by_client: bool) -> None:
-        """Keep what the response says.
+        """Initialize with the content of the response.
 
         Args:
-            message: For the client.
-            retry_after_s: When to try again.
-            by_client: Whether the client's own requests are the reason (429), not those of others (503).
+            message: Message for the client.
+            retry_after_s: Delay before a retry, seconds.
+            by_client: Whether the client's own requests are the cause (429) rather than others' (503).
         """
         super().__init__(message)
         self.retry_after_s, self.by_client = retry_after_s, by_client
@@ -33,7 +33,7 @@ class OverloadedError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A request that runs or waits."""
+    """A running or waiting request."""
 
     work: Work
     client: str
@@ -56,9 +56,9 @@ class _Queue:
 class Admission:
     """Admits requests; all methods run on the event loop.
 
-    A client may use all free slots while it is alone. Once others are active, each has its share, and whoever waits
-    longest since its last turn is next. A request's memory is reserved before it begins, at the most that its kind of
-    work may need.
+    A client may use all free slots while it is alone. Once others are active, each gets its share, and the client that
+    has waited longest since its last turn is next. A request's memory is reserved before it starts, at the maximum for
+    its kind of work.
     """
 
     def __init__(
@@ -71,15 +71,15 @@ class Admission:
         max_wait_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make an empty queue for each kind of work.
+        """Create an empty queue for each kind of work.
 
         Args:
             works: The kinds of work.
-            memory_bytes: Shared by all requests that run.
-            max_waiting: Most requests that wait for one kind of work.
-            max_waiting_per_client: Most of them from one client.
-            max_wait_s: How long a request waits.
-            clock: The time, s.
+            memory_bytes: Memory budget of all running requests.
+            max_waiting: Maximum number of waiting requests per kind of work.
+            max_waiting_per_client: The same per client.
+            max_wait_s: Maximum waiting time.
+            clock: Returns the time, s.
         """
         self._queues = {work.name: _Queue(work) for work in works}
         self.memory_bytes, self.memory_used = memory_bytes, 0
@@ -88,15 +88,15 @@ class Admission:
         self._seen: OrderedDict[str, float] = OrderedDict()
 
     def waiting(self) -> dict[str, int]:
-        """Return how many requests wait for each kind of work."""
+        """Return the number of waiting requests for each kind of work."""
         return {name: queue.count for name, queue in self._queues.items()}
 
     def running(self) -> dict[str, int]:
-        """Return how many requests of each kind of work run."""
+        """Return the number of running requests for each kind of work."""
         return {name: queue.running for name, queue in self._queues.items()}
 
     def enter_now(self, work: Work, client: str) -> Ticket | None:
-        """Return a slot and memory if there is no need to wait, else None."""
+        """Acquire a slot and memory if possible without waiting, or return None."""
         queue = self._queues[work.name]
         self._note(client)
         if queue.waiting.get(client) or not self._may_run(queue, client):
@@ -106,10 +106,10 @@ class Admission:
         return ticket
 
     async def enter(self, work: Work, client: str) -> Ticket:
-        """Wait for a slot and memory; `leave` gives them back.
+        """Wait for a slot and memory; `leave` releases them.
 
         Raises:
-            OverloadedError: Too many requests wait, or this one has waited for too long.
+            OverloadedError: Too many requests are waiting, or this one timed out.
         """
         at_once = self.enter_now(work, client)
         if at_once is not None:
@@ -119,7 +119,7 @@ class Admission:
         ticket.turn = asyncio.get_running_loop().create_future()
         queue.waiting.setdefault(client, deque()).append(ticket)
         queue.count += 1
-        # Other clients of this queue may have stopped, so that a slot is free after all.
+        # Other clients may have become idle, which frees a slot.
         self._dispatch(queue)
         try:
             async with asyncio.timeout(self._max_wait_s):
@@ -129,15 +129,14 @@ class Admission:
             if not isinstance(error, TimeoutError):
                 raise
             raise OverloadedError(
-                f"{work.name}: no free slot in {self._max_wait_s:g} s; other requests are being answered, try again "
-                "later",
+                f"{work.name}: no free slot within {self._max_wait_s:g} s; the server is busy, try again later",
                 retry_after_s=max(1, round(self._max_wait_s)),
                 by_client=False,
             ) from None
         return ticket
 
     def end_work(self, ticket: Ticket) -> None:
-        """Give back the slot: the response is made, and only has to be sent."""
+        """Release the slot, because the response only has to be sent."""
         if not ticket.slot:
             return
         ticket.slot = False
@@ -151,7 +150,7 @@ class Admission:
         self._dispatch(queue)
 
     def leave(self, ticket: Ticket) -> None:
-        """Give back slot and memory."""
+        """Release slot and memory."""
         if ticket.memory:
             ticket.memory = False
             self.memory_used -= ticket.work.memory_bytes
@@ -167,7 +166,7 @@ class Admission:
             self._seen.popitem(last=False)
 
     def _active(self) -> int:
-        """Return how many clients sent a request lately."""
+        """Return the number of recently active clients."""
         since, count = self._clock() - _ACTIVE_S, 0
         for when in reversed(self._seen.values()):
             if when < since or count >= _MOST_SHARES:
@@ -192,19 +191,19 @@ class Admission:
         own, name = len(queue.waiting.get(client, ())), queue.work.name
         if own >= self._max_per_client:
             raise OverloadedError(
-                f"{name}: {own} of your requests are waiting already; wait for their responses before sending more",
+                f"{name}: {own} of your requests are already waiting; wait for their responses before sending more",
                 retry_after_s=2,
                 by_client=True,
             )
         if queue.count >= self._max_waiting:
             raise OverloadedError(
-                f"{name}: {queue.count} requests are waiting already; try again later",
+                f"{name}: {queue.count} requests are already waiting; try again later",
                 retry_after_s=max(1, round(self._max_wait_s)),
                 by_client=False,
             )
 
     def _dispatch(self, queue: _Queue) -> None:
-        """Start what may run, the client first whose last turn is longest ago."""
+        """Start requests that may run, starting with the client whose last turn is longest ago."""
         started = True
         while started and queue.waiting:
             started = False
@@ -226,7 +225,7 @@ class Admission:
             ticket.turn.set_result(None)
 
     def _give_up(self, queue: _Queue, ticket: Ticket) -> None:
-        """Give back the turn of a request that nobody waits for any more."""
+        """Release the turn of an abandoned request."""
         if ticket.slot:
             self.leave(ticket)
             return

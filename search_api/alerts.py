@@ -1,4 +1,4 @@
-"""Routes for subscriptions and alerts: standing searches, a list of alerts, and feeds."""
+"""Routes for subscriptions, alerts and feeds."""
 
 import os
 from typing import Annotated, Any
@@ -105,7 +105,7 @@ def listed(
     ] = None,
     subscription: Annotated[str | None, Query(max_length=100, description="Only alerts of this subscription")] = None,
 ) -> Response:
-    """Return alerts, newest first, with the state of their delivery."""
+    """Return alerts, newest first, with their delivery state."""
     return json_response(alerts.alerts(limit, before, subscription))
 
 

@@ -48,10 +48,10 @@ from search_api.stac.routes import ApiDep
 from search_api.stac.state import StacState
 from search_api.tracing import trace_requests
 
-# FastAPI does not know the models of bodies that may also come as a form.
+# Models of bodies that may also be forms, which FastAPI does not know.
 BODY_MODELS = (SearchBody, RegisterBody, ExportBody, ClassifyBody, HeatmapBody)
 _MB = 2**20
-# For files and sign-ins, which do not queue.
+# Additional threads for files and sign-ins, which do not queue.
 _SPARE_THREADS = 8
 _COMPRESSED_TYPES = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "image/tiff", "application/vnd.apache.parquet")
 _DESCRIPTION = """Semantic search for satellite archives: send text, an image or a tile, and get ranked tiles.
@@ -63,16 +63,16 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     """Return the app.
 
     Args:
-        settings: Settings; read from the environment when None.
-        service: An open archive and model, which the caller closes. When None, the app opens the archive of the
-            settings at startup, or as soon as the archive exists.
+        settings: Settings; None to read them from the environment.
+        service: An open archive and model, which the caller closes. None to open the archive in the settings at
+            startup, or once it exists.
 
     Raises:
         SettingsError: Settings contradict each other or are unsafe, or the keys cannot be read.
     """
     settings = settings or ApiSettings()
     check_settings(settings)
-    # FastAPI's documentation pages load scripts from other hosts; ours does not.
+    # Replace FastAPI's documentation pages, which load scripts from other hosts.
     app = FastAPI(
         title="Bandsight",
         version=__version__,
@@ -111,7 +111,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
 
 
 def _forget(app: FastAPI) -> None:
-    """Begin with empty caches of the archive."""
+    """Reset the archive's caches."""
     app.state.stac = StacState()
     app.state.overviews = overview.OverviewCache()
     app.state.maps = MapState()
@@ -206,7 +206,7 @@ def _add_routes(app: FastAPI) -> None:
     ):
         app.include_router(router)
     app.add_api_route("/docs", api_docs, include_in_schema=False)
-    # Not at the root: there, the mount would answer 404 where a route answers 405.
+    # Not at the root, where the mount would return 404 instead of 405.
     app.mount("/static", BuiltFiles(), name="static")
 
     @app.get(

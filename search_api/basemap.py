@@ -1,4 +1,4 @@
-"""The background map of the user's own: an XYZ or WMS URL becomes tile URLs that the page may load."""
+"""Custom background maps: converts an XYZ or WMS URL to tile URLs for the web page."""
 
 import json
 import re
@@ -25,30 +25,30 @@ _WMS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basemap:
-    """A background map, as the page takes it."""
+    """A background map for the web page."""
 
     tiles: str
     """Tile URL, with `{z}`, `{x}` and `{y}` or `{bbox-epsg-3857}`."""
     attribution: str
-    """Who made it, as the map shows it."""
+    """Attribution shown on the map."""
 
     @property
     def origin(self) -> str | None:
-        """The other server that the page loads from, as a Content-Security-Policy names it; None for this one."""
+        """Origin of the tiles for the Content-Security-Policy; None for this server."""
         parts = urlsplit(self.tiles)
         return f"{parts.scheme}://{parts.netloc}" if parts.netloc else None
 
     def as_json(self) -> str:
-        """Return it as JSON."""
+        """Return the background map as JSON."""
         return json.dumps({"tiles": self.tiles, "attribution": self.attribution})
 
 
 def basemap_of(url: str | None, attribution: str) -> Basemap | None:
-    """Return the background map of the settings; None without one.
+    """Return the background map from the settings, or None.
 
     Args:
-        url: XYZ with `{z}`, `{x}`, `{y}`; any URL with `{bbox-epsg-3857}`; or a WMS address with `layers=`.
-        attribution: Who made it.
+        url: XYZ URL with `{z}`, `{x}`, `{y}`; any URL with `{bbox-epsg-3857}`; or a WMS URL with `layers=`.
+        attribution: Attribution of the map.
 
     Raises:
         SettingsError: The URL is none of these.
@@ -77,14 +77,14 @@ def _get_map(url: str) -> str:
     if rest["version"].startswith("1.3"):
         rest["crs"] = rest.pop("srs")
     more = [(name, value) for name, value in rest.items() if name not in names]
-    # MapLibre replaces the braces, which must stay as they are.
+    # MapLibre replaces the braces, so they must not be quoted.
     query = urlencode([*given, *more], quote_via=quote)
     return urlunsplit(parts._replace(query=f"{query}&bbox={_BBOX}"))
 
 
 def _refusal(url: str) -> SettingsError:
     return SettingsError(
-        f"BANDSIGHT_BASEMAP_URL: found {url[:200]!r}; need an XYZ address such as "
-        "https://tiles.example.org/{z}/{x}/{y}.png, or a WMS address with its layers such as "
+        f"BANDSIGHT_BASEMAP_URL: found {url[:200]!r}; need an XYZ URL such as "
+        "https://tiles.example.org/{z}/{x}/{y}.png, or a WMS URL with layers such as "
         "https://maps.example.org/wms?layers=topo"
     )

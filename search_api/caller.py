@@ -1,4 +1,4 @@
-"""Who sends a request: an address, and the key it came with."""
+"""The client of a request: address and key."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -9,30 +9,30 @@ from starlette.types import Scope as AsgiScope
 from search_api.policies import Scope
 
 _SCOPE_KEY = "bandsight.caller"
-# One customer usually has a whole network of this size.
+# A customer usually has a whole network of this size.
 _IPV6_PREFIX = 64
 ANY = frozenset(Scope)
-"""All scopes: of a server without keys."""
+"""All scopes, for servers without keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The client of one request."""
+    """The client of a request."""
 
     address: str
-    """Its address; of IPv6, its network."""
+    """IPv4 address, or IPv6 network."""
     key: str | None = None
-    """Name of its key; None without one."""
+    """Name of the key; None without one."""
     scopes: frozenset[Scope] = ANY
-    """What it may do."""
+    """Granted scopes."""
     rate_per_minute: int | None = None
-    """Limit of its key; the server's when None."""
+    """Rate limit of the key; None for the server's."""
     quota_per_day: int | None = None
-    """Quota of its key; none when None."""
+    """Quota of the key; None for no quota."""
 
     @property
     def id(self) -> str:
-        """Tells clients apart: the same key at another address is another client."""
+        """Id of the client. The same key at another address is another client."""
         return self.address if self.key is None else f"{self.key}@{self.address}"
 
 
@@ -54,12 +54,12 @@ def address_of(scope: AsgiScope) -> str:
 
 
 def set_caller(scope: AsgiScope, caller: Caller) -> None:
-    """Keep the client with its request."""
+    """Store the client with its request."""
     scope[_SCOPE_KEY] = caller
 
 
 def caller_of(scope: AsgiScope) -> Caller:
-    """Return the client of a request; without access control, its address alone."""
+    """Return the client of a request; without access control, only its address."""
     found: Caller | None = scope.get(_SCOPE_KEY)
     return found or Caller(address_of(scope))
 

@@ -1,4 +1,4 @@
-"""Routes for change: places that differ between two periods, and the timeline of a place."""
+"""Routes for change search and timelines."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""A sandboxed process that decodes uploaded images: it can open no file, and may hang or crash on its own."""
+"""A sandboxed process that decodes uploaded images. It cannot open files, and may hang or crash."""
 
 import json
 import os
@@ -21,10 +21,11 @@ _PixelsAndWavelengths = tuple[NDArray[np.uint8], tuple[float, ...]]
 
 
 def serve(connection: Connection, memory_bytes: int) -> None:
-    """Answer requests until the other end closes the connection.
+    """Serve requests until the other end closes the connection.
 
     A request is JSON (`wavelengths`, `max_pixels`) and the file. A response is JSON (`shape` and `wavelengths`, or
-    `error`) and the pixels. There are no pickles: through them, an attacker in this process could take over the server.
+    `error`) and the pixels. Pickle is not used, because an attacker who controls this process could use it to take over
+    the server.
     """
     connection.send_bytes(b"ready")
     while True:
@@ -46,7 +47,7 @@ def _decode(data: bytes, wavelengths: list[float] | None, max_pixels: int, memor
         return query_image.decode_query_image(data, wavelengths, max_pixels=max_pixels)
     except MemoryError as error:
         raise ImageError(
-            f"query image: decoding it needs more than the {memory_bytes >> 20} MB allowed; send a smaller one"
+            f"query image: decoding needs more than the {memory_bytes >> 20} MB allowed; send a smaller one"
         ) from error
 
 
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
         arguments: File descriptor of the connection, and address space in bytes.
     """
     subprocesses.begin()
-    # Searches by sentences come first: decoding takes what processor time they leave.
+    # Text queries have priority over decoding.
     os.nice(_NICE)
     descriptor, memory_bytes = (int(argument) for argument in arguments)
     limit_memory(memory_bytes)

@@ -1,4 +1,4 @@
-"""Decodes query images in worker processes, so that one that hangs or crashes is ended by a time limit."""
+"""Decodes query images in worker processes, which are killed if they hang or crash."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ _SECONDS_LEFT: ContextVar[list[float] | None] = ContextVar("bandsight_decoding_s
 
 
 def begin_decoding(time_limit_s: float) -> None:
-    """Let the pictures of one request take so long together, wherever they are decoded."""
+    """Limit the total decoding time of a request's images."""
     _SECONDS_LEFT.set([time_limit_s])
 
 
@@ -37,7 +37,7 @@ class Decoder:
         """Create an empty pool.
 
         Args:
-            workers: Most processes at once. Further images wait.
+            workers: Maximum number of processes. Other images wait.
             memory_bytes: Address space of each process.
             queue_timeout_s: How long an image waits for a free process.
         """
@@ -52,16 +52,16 @@ class Decoder:
 
         Raises:
             ImageError: The image cannot be decoded within the limits.
-            BusyError: All workers stay busy with other images.
+            BusyError: All workers are busy.
         """
         left = _SECONDS_LEFT.get()
         if left is not None and left[0] <= 0:
             raise ImageError(
-                f"query image: the other images of this request took the {time_limit_s:g} s that all may take; send "
+                f"query image: other images in this request used up the limit of {time_limit_s:g} s; send "
                 "fewer or simpler ones"
             )
         if not self._free.acquire(timeout=self._queue_timeout_s):
-            raise BusyError(f"query image: no decoder was free for {self._queue_timeout_s:g} s; send it again later")
+            raise BusyError(f"query image: no free decoder within {self._queue_timeout_s:g} s; try again later")
         try:
             worker = self._checkout()
             start = time.monotonic()
@@ -76,7 +76,7 @@ class Decoder:
             self._free.release()
 
     def close(self) -> None:
-        """End the idle workers. New ones start on demand."""
+        """Stop idle workers. New ones start on demand."""
         with self._lock:
             idle, self._idle = self._idle, []
         for worker in idle:
@@ -115,7 +115,7 @@ class _Worker:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process still runs."""
+        """Whether the process is still running."""
         return self._popen.poll() is None
 
     def send(self, data: bytes, wavelengths: Sequence[float] | None, max_pixels: int) -> None:
@@ -131,7 +131,7 @@ class _Worker:
     def receive(self, time_limit_s: float) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
         """Return the pixels and wavelengths of the image that was sent."""
         if not self._connection.poll(time_limit_s):
-            raise ImageError(f"query image: not decoded in {time_limit_s:g} s; send a smaller or simpler one")
+            raise ImageError(f"query image: not decoded within {time_limit_s:g} s; send a smaller or simpler one")
         message = self._message()
         if message is None:
             raise _crashed()
@@ -152,7 +152,7 @@ class _Worker:
         self._popen.wait()
 
     def _message(self) -> bytes | None:
-        """Return the next message, None where the process has ended."""
+        """Return the next message, or None if the process has ended."""
         try:
             return self._connection.recv_bytes()
         except (EOFError, OSError):

@@ -1,4 +1,4 @@
-"""Dependencies that routes share: the open service, the server's URL, and strict query parameters."""
+"""Shared dependencies of routes: the open service, the server's URL, and strict query parameters."""
 
 import inspect
 from typing import Annotated, Any
@@ -31,8 +31,8 @@ def server_url(request: Request) -> str:
 def inline_depends(parameters: type) -> Any:
     """Return a dependency that builds a dataclass of query parameters on the event loop.
 
-    FastAPI would build the dataclass in a worker thread. It does no blocking work, and waking a thread takes a tenth of
-    the time of a response.
+    FastAPI would build the dataclass in a worker thread, although this does not block; waking a thread takes a tenth of
+    the response time.
     """
 
     async def build(**values: Any) -> Any:
@@ -54,10 +54,10 @@ async def reject_unknown_params(request: Request) -> None:
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in known:
-            choices = f"it has {', '.join(sorted(known))}" if known else "it has none"
+            choices = f"valid parameters are {', '.join(sorted(known))}" if known else "it has no parameters"
             raise QueryError(f"{name[:60]}: not a parameter of this route; {choices}")
         if name in seen:
-            raise QueryError(f"{name}: found more than once; send it once, with commas between the values of a list")
+            raise QueryError(f"{name}: found more than once; send it once, with list values separated by commas")
         seen.add(name)
 
 

@@ -24,7 +24,7 @@ from bandsight.errors import (
 from bandsight.search.validation import quoted, sentences_of
 
 _log = logging.getLogger(__name__)
-# Most characters of the detail of a problem.
+# Maximum length of a problem's detail.
 _MAX_DETAIL_CHARS = 1500
 
 # Looked up along the __mro__ of an error's class, so a new subclass needs no entry.
@@ -52,11 +52,11 @@ def problem(status: int, detail: str, request: Request, error: str | None = None
 
     Args:
         status: HTTP status.
-        detail: Message; shortened if too long.
+        detail: Message; truncated if too long.
         request: The request.
-        error: Name of the class of the error in Python.
+        error: Name of the error's Python class.
     """
-    # The detail quotes the request, which may be long, and clients display it.
+    # The detail may quote a long request, and clients display it.
     detail = detail if len(detail) <= _MAX_DETAIL_CHARS else f"{detail[:_MAX_DETAIL_CHARS]}…"
     body = {
         "type": "about:blank",
@@ -86,11 +86,11 @@ def add_handlers(app: FastAPI) -> None:
     def _http_error(request: Request, error: HTTPException) -> JSONResponse:
         detail = str(error.detail)
         if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
-            detail = f"{quoted(request.url.path)}: this server has no such page; /openapi.json lists all pages"
+            detail = f"{quoted(request.url.path)}: not found; /openapi.json lists all paths"
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = ", ".join(_methods(request))
-            detail = f"method: found {request.method[:20]}; this page accepts {headers['Allow']}"
+            detail = f"method: found {request.method[:20]}; this path accepts {headers['Allow']}"
         response = problem(error.status_code, detail, request)
         response.headers.update(headers)
         return response
@@ -106,11 +106,11 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
         _log.error("%s failed", request.url.path, exc_info=error)
-        return problem(500, "an error in the server, not in the request; the server has logged it", request)
+        return problem(500, "internal server error; it has been logged", request)
 
 
 def _methods(request: Request) -> list[str]:
-    """Return the methods of a path. Several routes may share the path; the router reports only the first."""
+    """Return the methods of a path. Several routes may share a path, but the router reports only the first."""
     scope = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
     return [
         method
@@ -124,7 +124,7 @@ def _methods(request: Request) -> list[str]:
 
 
 def _wrong_media_type(request: Request) -> str | None:
-    """Return the message about a wrong media type; None when it is right or there is no body."""
+    """Return the message for a wrong media type, or None if it is right or there is no body."""
     found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     field = getattr(request.scope.get("route"), "body_field", None)
     needed = getattr(getattr(field, "field_info", None), "media_type", "application/json")

@@ -12,17 +12,17 @@ _NOT_MODIFIED = 304
 
 
 def cached(request: Request, identity: Any, make: Callable[[], Response], *, seconds: int) -> Response:
-    """Return a response with an ETag, or 304 where the client already has it.
+    """Return a response with an ETag, or 304 if the client already has it.
 
     Args:
-        request: The request. Its path and query are part of the ETag, as is the program's version.
+        request: The request. Its path and query and the program's version are part of the ETag.
         identity: What else the response depends on, e.g. the key of a scene or a generation.
-        make: Makes the response.
-        seconds: How long clients may use the response without asking again.
+        make: Creates the response.
+        seconds: How long clients may use the response without revalidation.
     """
     parts = (__version__, request.url.path, request.url.query, identity)
     tag = f'"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
-    # Shared caches must not store what a key protects.
+    # Shared caches must not store responses that need a key.
     scope = "private" if request.app.state.sessions.keys.needs_key else "public"
     headers = {"ETag": tag, "Cache-Control": f"{scope}, max-age={seconds}"}
     if _matches(request.headers.get("if-none-match", ""), tag):

@@ -37,7 +37,7 @@ CANDIDATES = (
     "grassland and pasture",
     "a wetland with ponds",
 )
-# Nearest tiles to consider for each candidate, and most examples.
+# Nearest tiles to consider for each candidate, and maximum number of examples.
 _DEPTH = 24
 _MAX_EXAMPLES = 12
 
@@ -45,7 +45,7 @@ _MAX_EXAMPLES = 12
 def example_queries(archive: Archive, encoder: Encoder, candidates: Sequence[str] = CANDIDATES) -> list[dict[str, Any]]:
     """Return the candidates with the most probable matches, best first; each tile appears once.
 
-    Where the model has match thresholds, a candidate needs a tile above its threshold.
+    If the model has match thresholds, a candidate needs a tile above its threshold.
     """
     texts = sentence_vectors(encoder, list(candidates))
     found: list[tuple[float, str, int, float]] = []
@@ -56,7 +56,7 @@ def example_queries(archive: Archive, encoder: Encoder, candidates: Sequence[str
         for hit in calibrated(encoder, hits, cosines, vector[None]):
             threshold, probability = encoder.probabilities.threshold(imagery_of_hit(hit)), hit.probability
             if probability is not None and hit.match is not False:
-                # Thresholds differ by sensor, so the margin above the threshold is what compares.
+                # Thresholds differ by sensor, so compare the margin above the threshold.
                 margin = probability / threshold if threshold else probability
                 found.append((margin, text, hit.tile.id, probability))
     examples: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Serves before the archive exists: the web page explains what to do, the API responds with 503 until then."""
+"""Serves while the archive does not exist yet: the web page explains what to do, and the API responds with 503."""
 
 import asyncio
 from http import HTTPStatus
@@ -18,7 +18,7 @@ _WITHOUT_ARCHIVE = ("/static/", "/healthz", "/startupz", "/session", "/metrics")
 
 
 class FirstRunMiddleware:
-    """Opens the archive once it exists, and responds in its place until then."""
+    """Opens the archive once it exists, and handles requests until then."""
 
     def __init__(self, app: ASGIApp, *, owner: FastAPI, settings: ApiSettings) -> None:
         self._app, self._owner, self._settings = app, owner, settings
@@ -46,7 +46,7 @@ class FirstRunMiddleware:
         return service
 
     async def _open(self) -> str | None:
-        """Open the archive; return the reason where that is not possible."""
+        """Open the archive. Returns the reason if that is not possible."""
         async with self._lock:
             if self._service is not None:
                 return None

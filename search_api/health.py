@@ -33,7 +33,7 @@ async def healthz() -> dict[str, Any]:
 async def startupz(request: Request) -> Any:
     """Return whether the server has started: the archive and the model are loaded, or there is no archive yet."""
     if request.app.state.starting:
-        return problem(503, "start: the archive is being opened and its model loaded; try again", request)
+        return problem(503, "start: the archive is being opened and its model loaded; try again later", request)
     return {"status": "ok" if request.app.state.service is not None else "no archive yet"}
 
 
@@ -41,7 +41,7 @@ async def startupz(request: Request) -> Any:
 async def readyz(request: Request) -> Any:
     """Check the catalog and the vector engine. After an error, or while the server stops, do not send it queries."""
     if request.app.state.draining:
-        return problem(503, "stop: this server finishes its last requests; send new ones to another", request)
+        return problem(503, "stop: this server is shutting down; send requests to another", request)
     service = get_service(request)
 
     def ask() -> dict[str, Any]:
@@ -49,7 +49,7 @@ async def readyz(request: Request) -> Any:
         service.archive.store.ping()
         return {"status": "ok", "generation": service.archive.generation}
 
-    # Threads of its own: all others may be waiting for slow files.
+    # Use separate threads, because all others may be waiting for slow files.
     return await to_thread.run_sync(ask, limiter=_limiter(request))
 
 

@@ -1,4 +1,4 @@
-"""Keys of clients: named, hashed, with scopes, expiry and limits, in a file that a running server reads again."""
+"""API keys: named, hashed, with scopes, expiry and limits, in a file that a running server reloads."""
 
 import hashlib
 import hmac
@@ -22,7 +22,7 @@ from bandsight.errors import NotFoundError, SettingsError
 from search_api.policies import Scope
 
 SERVER_KEY = "server"
-"""Name of the key in the settings."""
+"""Name of the key from the settings."""
 _VERSION = 1
 _NAME = re.compile(r"[\w.@-]{1,64}")
 _SECRET_BYTES = 32
@@ -34,24 +34,24 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key, without its secret."""
+    """An API key, without its secret."""
 
     name: str
-    """Name of whoever uses it; logs show it."""
+    """Name of the client, shown in logs."""
     id: str
-    """Part of the key, by which it is found."""
+    """Public part of the key, for lookup."""
     hash: str
-    """SHA-256 of the whole key, hexadecimal. Keys are random, so that a slow hash would add nothing."""
+    """SHA-256 of the whole key, hexadecimal. Keys are random, so a slow hash would not add security."""
     scopes: frozenset[Scope]
-    """What it allows."""
+    """Granted scopes."""
     created: datetime
-    """UTC."""
+    """Creation time, UTC."""
     expires: datetime | None = None
-    """UTC; None for never."""
+    """Expiry time, UTC; None for never."""
     rate_per_minute: int | None = None
-    """Units of work per minute; the server's limit when None."""
+    """Units of work per minute; None for the server's limit."""
     quota_per_day: int | None = None
-    """Requests per day (UTC); no quota when None."""
+    """Requests per day (UTC); None for no quota."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -59,7 +59,7 @@ class Key:
                 f"key: found the name {self.name[:80]!r}; need 1 to 64 letters, digits or . _ @ -, e.g. map-viewer"
             )
         if not self.scopes:
-            raise SettingsError(f"key {self.name}: found no scope; need one of {', '.join(Scope)}")
+            raise SettingsError(f"key {self.name}: has no scopes; need at least one of {', '.join(Scope)}")
         for name, value in (("rate_per_minute", self.rate_per_minute), ("quota_per_day", self.quota_per_day)):
             if value is not None and not 1 <= value <= _MAX_LIMIT:
                 raise SettingsError(f"key {self.name}: {name}: found {value}; need 1 to {_MAX_LIMIT:,}")
@@ -69,7 +69,7 @@ class Key:
         return Scope.ADMIN in self.scopes or scope in self.scopes or scope is Scope.READ
 
     def is_valid(self, now: datetime) -> bool:
-        """Return whether it has not expired."""
+        """Return whether the key has not expired."""
         return self.expires is None or now < self.expires
 
 
@@ -81,10 +81,10 @@ def new_key(
     rate_per_minute: int | None = None,
     quota_per_day: int | None = None,
 ) -> tuple[Key, str]:
-    """Return a new key, and the text that its client sends; the text is not kept.
+    """Create a key. Returns it and its secret text, which is not stored.
 
     Raises:
-        SettingsError: The name, the scopes or a limit cannot be used.
+        SettingsError: The name, the scopes or a limit is invalid.
     """
     key_id = secrets.token_hex(6)
     text = f"{_PREFIX}_{key_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
@@ -109,7 +109,7 @@ class KeyFile:
         self.path = path
 
     def read(self) -> list[Key]:
-        """Return the keys; none where there is no file.
+        """Return the keys; empty if there is no file.
 
         Raises:
             SettingsError: The file cannot be read.
@@ -127,7 +127,7 @@ class KeyFile:
             return _keys_of(values)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SettingsError(
-                f"{self.path}: not a file of keys ({error}); restore it from a backup, or delete it and make new keys "
+                f"{self.path}: not a key file ({error}); restore it from a backup, or delete it and create new keys "
                 "with: bandsight keys add"
             ) from error
 
@@ -135,7 +135,7 @@ class KeyFile:
         """Add a key.
 
         Raises:
-            SettingsError: There is a valid one of this name, or the file cannot be written.
+            SettingsError: A valid key has this name, or the file cannot be written.
         """
         keys, now = self.read(), datetime.now(UTC)
         if any(one.name == key.name and one.is_valid(now) for one in keys):
@@ -143,10 +143,10 @@ class KeyFile:
         self._write([*(one for one in keys if one.name != key.name), key])
 
     def remove(self, name: str) -> int:
-        """Remove the keys of a name, and return how many these were.
+        """Remove the keys with a name. Returns their number.
 
         Raises:
-            NotFoundError: There is none.
+            NotFoundError: No key has this name.
         """
         keys = self.read()
         left = [one for one in keys if one.name != name]
@@ -156,14 +156,14 @@ class KeyFile:
         return len(keys) - len(left)
 
     def rotate(self, name: str, grace: timedelta) -> str:
-        """Make a new key with the name, scopes and limits of one there is, and return its text.
+        """Create a new key with the name, scopes and limits of an existing one, and return its secret text.
 
         Args:
-            name: Of the key.
-            grace: How long the former key works beside the new one.
+            name: Name of the key.
+            grace: How long the old key stays valid.
 
         Raises:
-            NotFoundError: There is none.
+            NotFoundError: No key has this name.
         """
         keys, now = self.read(), datetime.now(UTC).replace(microsecond=0)
         old = max((one for one in keys if one.name == name), key=lambda one: one.created, default=None)
@@ -191,7 +191,7 @@ class KeyFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
             try:
-                # mkstemp lets only this user read the file.
+                # mkstemp makes the file readable for this user only.
                 with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                     json.dump(values, file, indent=1)
                     file.flush()
@@ -209,7 +209,7 @@ class KeyFile:
 
 
 class KeyRing:
-    """The keys that a server accepts; it notices changes of the file within a second."""
+    """The keys that a server accepts. Changes of the file take effect within a second."""
 
     def __init__(
         self,
@@ -221,9 +221,9 @@ class KeyRing:
         """Read the keys.
 
         Args:
-            server_key: The key in the settings, which may do everything.
-            file: Further keys.
-            clock: The time, s since 1970.
+            server_key: The key from the settings, with all scopes.
+            file: File with other keys.
+            clock: Returns the time, s since 1970.
             on_change: Called with the new keys after the file has changed.
 
         Raises:
@@ -249,12 +249,12 @@ class KeyRing:
 
     @property
     def needs_key(self) -> bool:
-        """Whether requests need a key: there is one, even if it has expired."""
+        """Whether requests need a key, which is the case if any key exists, even an expired one."""
         self._reload()
         return self._server is not None or bool(self._by_id)
 
     def find(self, text: bytes) -> Key | None:
-        """Return the key that a client sent, None where it is none of this server's or has expired."""
+        """Return the key that a client sent, or None if unknown or has expired."""
         self._reload()
         found = _hash(text)
         if self._server is not None and hmac.compare_digest(found, self._server.hash):
@@ -281,14 +281,14 @@ class KeyRing:
             if stamp == self._stamp:
                 return
             if stamp is None:
-                # An archive's folder may be unmounted for a moment; that must not open the server, nor close it.
-                _log.error("%s: gone; the keys that were read before stay valid", self._file.path)
+                # The archive's folder may be temporarily unmounted; this must neither open nor lock the server.
+                _log.error("%s: deleted; previously read keys stay valid", self._file.path)
                 self._stamp = stamp
                 return
             try:
                 keys = self._file.read()
             except SettingsError as error:
-                _log.error("%s; the keys that were read before stay valid", error)
+                _log.error("%s; previously read keys stay valid", error)
                 self._stamp = stamp
                 return
             self._stamp, self._by_id = stamp, {one.id: one for one in keys}
@@ -334,4 +334,4 @@ def _key_of(values: dict[str, Any]) -> Key:
 
 def _missing(name: str, keys: Sequence[Key]) -> NotFoundError:
     names = ", ".join(sorted({one.name for one in keys})) or "none"
-    return NotFoundError(f"key {name[:60]!r}: there is none of this name; there are: {names}")
+    return NotFoundError(f"key {name[:60]!r}: does not exist; existing keys: {names}")

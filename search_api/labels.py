@@ -1,4 +1,4 @@
-"""Routes for labels: collections of labelled tiles, their classifiers, and the tiles to label next."""
+"""Routes for label collections, classifiers and proposals."""
 
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from search_api.responses import json_response
 from search_api.stac import schemas
 
 router = APIRouter(prefix="/labels", tags=["Labels"], dependencies=[Depends(reject_unknown_params)])
-Name = Annotated[str, Path(max_length=100, description="Name of a collection of labels")]
+Name = Annotated[str, Path(max_length=100, description="Name of a label collection")]
 _COLLECTION: dict[str, Any] = {"type": "object", "required": ["name", "classes", "created"]}
 _COLLECTIONS: dict[str, Any] = {"type": "object", "required": ["collections"]}
 _FEATURES: dict[str, Any] = {"type": "object", "required": ["type", "features"]}
@@ -44,7 +44,7 @@ LayerDep = Annotated[dict[str, Any], Depends(_layer_query)]
 _LAYER: dict[str, Any] = {"type": "object", "required": ["classifier", "version", "tiles", "above"]}
 
 
-@router.get("", responses=schemas.success(JSON, _COLLECTIONS) | problems(400), summary="Collections of labels")
+@router.get("", responses=schemas.success(JSON, _COLLECTIONS) | problems(400), summary="Label collections")
 def collections(labels: LabelsDep) -> Response:
     """Return all collections of labels with their classes and numbers of labels."""
     return json_response(labels.collections())
@@ -192,7 +192,7 @@ def layer(labels: LabelsDep, name: Name, query: LayerDep) -> Response:
     summary="Tiles of a layer",
 )
 def layer_tiles(labels: LabelsDep, name: Name, query: LayerDep) -> Response:
-    """Return the tiles that reach the threshold, the most probable first."""
+    """Return the tiles that reach the threshold, most probable first."""
     return json_response(labels.layer_features(name, query, "tiles"), GEOJSON)
 
 

@@ -1,4 +1,4 @@
-"""Logs of the server: levels, JSON or text, one line for each event, and no line a thousand times."""
+"""Logging: text or JSON, one line per event, with repeated lines collapsed."""
 
 import json
 import logging
@@ -15,29 +15,29 @@ from typing import Any, Literal
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 REQUEST_ID: ContextVar[str] = ContextVar("bandsight_request_id", default="")
-"""Id of the request that is being answered."""
+"""Id of the current request."""
 ACCESS, AUDIT = "bandsight.access", "bandsight.audit"
-"""Names of the loggers of requests and of changes."""
+"""Names of the access and audit loggers."""
 _FIELDS = "fields"
-# Lines of one kind within a window beyond the first ones are counted, not written.
+# Within a window, only the first lines of a kind are written; the rest are counted.
 _WINDOW_S, _FIRST_LINES, _MAX_KINDS = 10.0, 5, 1000
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def clean(text: str) -> str:
-    """Return a text with control characters escaped, so that it stays on its line and cannot steer a terminal."""
+    """Escape control characters, so that a text stays on its line and cannot control a terminal."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 class LineFormatter(logging.Formatter):
-    """One line for each record, as text or JSON; fields are passed as `extra={"fields": {…}}`."""
+    """Formats records as single lines of text or JSON; fields are passed as `extra={"fields": {…}}`."""
 
     def __init__(self, form: LogFormat) -> None:
         super().__init__()
         self._form = form
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; a traceback is part of it."""
+        """Return the line, including any traceback."""
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         fields: dict[str, Any] = getattr(record, _FIELDS, {})
         message, request = record.getMessage(), REQUEST_ID.get()
@@ -52,7 +52,7 @@ class LineFormatter(logging.Formatter):
         parts += [f"{name}={_plain(value)}" for name, value in fields.items()]
         if request and "id" not in fields:
             parts.append(f"request={request}")
-        # Tracebacks keep their lines, indented, so that none can pass for an event.
+        # Indent the lines of tracebacks, so that they cannot be mistaken for events.
         lines = [" ".join(parts), *(f"  {line}" for line in trace.split("\n") if trace)]
         return "\n".join(clean(line) for line in lines)
 
@@ -63,9 +63,9 @@ def _plain(value: object) -> str:
 
 
 class CollapseFilter(logging.Filter):
-    """Passes the first lines of one kind in ten seconds, and then says how many more there were.
+    """Passes only the first lines of a kind within ten seconds, and reports how many were dropped.
 
-    Lines are of one kind when logger, level and template are the same. Access and audit lines always pass.
+    Lines with the same logger, level and template are of one kind. Access and audit lines always pass.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -74,7 +74,7 @@ class CollapseFilter(logging.Filter):
         self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a line is written."""
+        """Return whether to write a line."""
         if record.name in {ACCESS, AUDIT}:
             return True
         kind, now = (record.name, record.levelno, str(record.msg)[:200]), self._clock()
@@ -84,7 +84,7 @@ class CollapseFilter(logging.Filter):
             if now - since >= _WINDOW_S:
                 since, count = now, 0
                 if left_out:
-                    record.msg = f"{record.getMessage()} (and {left_out} more like it)"
+                    record.msg = f"{record.getMessage()} (and {left_out} similar lines)"
                     record.args = ()
             if kind not in self._seen and len(self._seen) >= _MAX_KINDS:
                 self._seen.clear()
@@ -96,10 +96,10 @@ def set_up_logging(form: LogFormat, level: LogLevel, *, access_log: bool, audit_
     """Write the logs of this process to standard error, and the audit log to its file.
 
     Args:
-        form: Of the lines.
-        level: Least level of the application's lines.
-        access_log: Whether each request is a line.
-        audit_file: File of the audit log, always JSON; standard error when None.
+        form: Format of the lines.
+        level: Minimum level of application logs.
+        access_log: Whether to log each request.
+        audit_file: File of the audit log, always JSON; None for standard error.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter(form))
@@ -122,7 +122,7 @@ def set_up_logging(form: LogFormat, level: LogLevel, *, access_log: bool, audit_
 
 
 def audit_to(file: str) -> None:
-    """Append the audit log to a file. Workers and commands share it; a renamed file is opened anew."""
+    """Append the audit log to a file, shared by workers and commands. A rotated file is reopened."""
     logger, handler = logging.getLogger(AUDIT), logging.handlers.WatchedFileHandler(file, encoding="utf-8", delay=True)
     handler.setFormatter(LineFormatter("json"))
     for former in logger.handlers:
@@ -133,12 +133,12 @@ def audit_to(file: str) -> None:
 
 
 def audit(event: str, **fields: Any) -> None:
-    """Write a line of the audit log: who did what, with what outcome."""
+    """Write a line to the audit log: actor, action and outcome."""
     logging.getLogger(AUDIT).info("%s", event, extra={_FIELDS: {"event": event, **fields}})
 
 
 def access_line(**fields: Any) -> None:
-    """Write the line of a request."""
+    """Write the access log line of a request."""
     logger = logging.getLogger(ACCESS)
     if logger.isEnabledFor(logging.INFO):
         logger.info("", extra={_FIELDS: fields})

@@ -1,4 +1,4 @@
-"""The route of Prometheus metrics."""
+"""Route for Prometheus metrics."""
 
 import logging
 import math
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
     responses={200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}},
 )
 def prometheus_metrics(request: Request) -> Response:
-    """Return counters, durations and the state of the archive.
+    """Return metrics of requests and of the archive.
 
     If the archive cannot be read, `bandsight_archive_readable` is 0 and the other figures remain.
     """
@@ -48,7 +48,7 @@ def _read_archive(metrics: Metrics, service: Service) -> None:
     figures = archive.store.index_figures
     metrics.has_index.set(figures.get("index") != "none")
     for k in ("10", "100"):
-        # An index of an earlier version has not been measured.
+        # Indexes of earlier versions have not been measured.
         if (recall := figures.get(f"recall_at_{k}")) is not None:
             metrics.index_recall.labels(k).set(recall)
     states = Counter[str](job.state for job in archive.jobs.newest(100, None))

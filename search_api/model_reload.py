@@ -1,4 +1,4 @@
-"""Reopens the archive, without a restart, after it was rebuilt with another model, or replaced or restored."""
+"""Reopens the archive without a restart after it was reindexed with another model, replaced or restored."""
 
 import logging
 import threading
@@ -15,17 +15,17 @@ from search_api.service import open_service
 from search_api.settings import ApiSettings
 
 _log = logging.getLogger(__name__)
-# Loading a model takes seconds. After a failure, not every request tries again.
+# Loading a model takes seconds. After a failure, requests do not retry immediately.
 _RETRY_S = 15.0
 
 
 def add_reload(app: FastAPI, settings: ApiSettings, forget: Callable[[], None]) -> None:
-    """Reopen the archive and its model whenever a request finds another archive, or vectors of another model, there.
+    """Reopen the archive and its model whenever a request finds that it was replaced or has another model.
 
     Args:
         app: The app.
         settings: Its settings.
-        forget: Drops what was cached of the former archive.
+        forget: Clears caches of the old archive.
     """
     lock = threading.Lock()
     last_attempt = float("-inf")
@@ -49,7 +49,7 @@ def add_reload(app: FastAPI, settings: ApiSettings, forget: Callable[[], None]) 
         if due:
             threading.Thread(target=load, name="bandsight-reload", daemon=True).start()
         response = problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; the archive is being opened again, try again", request
+            HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; the archive is being reopened, try again", request
         )
         response.headers["Retry-After"] = "5"
         return response

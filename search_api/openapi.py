@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, with this server's error responses and key instead of FastAPI's defaults."""
+"""The OpenAPI document: FastAPI's, but with this server's error responses and security scheme."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ def add_openapi(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
 
     Args:
         app: The app.
-        bodies: Models of bodies that routes parse themselves, and FastAPI therefore does not know.
+        bodies: Models of bodies that routes parse themselves, which FastAPI does not know.
     """
 
     def document() -> dict[str, Any]:
@@ -34,13 +34,13 @@ def add_openapi(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
 
     @app.get("/openapi.json", include_in_schema=False)
     def openapi(request: Request) -> Response:
-        # Without it, clients would take the root of the host, even behind a proxy that serves a sub-path.
+        # By default, clients would use the root of the host, even behind a proxy that serves a sub-path.
         servers = [{"url": server_url(request)}]
         return JSONResponse({**document(), "servers": servers}, media_type=MEDIA_TYPE)
 
 
 def _shared_problems(method: str, path: str, *, has_body: bool) -> dict[int | str, dict[str, Any]]:
-    """Return the errors that middleware may answer with in place of a route."""
+    """Return the errors that middleware may return."""
     policy = policy_of(method, path)
     if policy.work is PROBE:
         return {}
@@ -67,6 +67,6 @@ def _document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]
         schemas.pop(name, None)
     schemas["Problem"] = SCHEMA
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    # The key is optional: a server on loopback may have none.
+    # The key is optional, because a server on loopback may have none.
     schema["security"] = [{"key": []}, {}]
     return schema

@@ -1,4 +1,4 @@
-"""A summary of the archive: coverage, tiles by sensor and month, model, measured recall, example queries."""
+"""Overview of the archive: coverage, tiles by sensor and month, model, measured recall, example queries."""
 
 import threading
 from collections import Counter
@@ -54,7 +54,7 @@ def overview(service: ServiceDep, cache: Annotated[OverviewCache, Depends(_cache
 
 
 def tiles_per_scene(archive: Archive) -> dict[int, int]:
-    """Return how many tiles searches look at of each scene, by the scene's id."""
+    """Return the number of searchable tiles of each scene, by scene id."""
 
     def answer(view: View) -> dict[int, int]:
         found = view.select(Filter())

@@ -12,7 +12,7 @@ from starlette.types import Scope
 from search_api.basemap import Basemap
 
 _FOLDER = Path(__file__).parent / "static"
-# The page loads only its own files and the API's responses. Images may come from files that a user dropped (data,
+# The page loads only its own files and the API's responses. Images may come from files dropped by the user (data,
 # blob). Scripts set styles through the DOM, so inline styles are not allowed.
 _HEADERS = {
     "Vary": "Accept",
@@ -42,7 +42,7 @@ class BuiltFiles(StaticFiles):
 
 
 def api_docs() -> Response:
-    """Return the page that shows the API's documentation."""
+    """Return the API documentation page."""
     return FileResponse(_FOLDER / "docs.html", headers=_HEADERS | {"Content-Security-Policy": _POLICY.format(more="")})
 
 
@@ -50,8 +50,8 @@ def page(*, sign_in: bool = False, basemap: Basemap | None = None) -> Response:
     """Return the web page.
 
     Args:
-        sign_in: Whether it asks for the key.
-        basemap: The background map of the user's own; the page may load it from its server.
+        sign_in: Whether the page asks for the key.
+        basemap: Custom background map; the page is allowed to load it.
     """
     index = _FOLDER / "index.html"
     origin = basemap.origin if basemap else None

@@ -1,7 +1,7 @@
-"""What each route costs and which keys may use it, in one table.
+"""Cost and required scope of each route, in one table.
 
-A route that is not in the table needs the scope `admin` unless it only reads, and counts as light work; a test
-compares the table with the OpenAPI document, so that a new route is entered here.
+Routes missing from the table count as light work, and need the scope `admin` unless they only read. A test compares the
+table with the OpenAPI document.
 """
 
 import os
@@ -13,42 +13,42 @@ from functools import lru_cache
 
 _MB = 2**20
 _CPUS = os.cpu_count() or 1
-# Paths whose policy is remembered. Clients choose paths freely.
+# Number of paths with cached policies. Clients choose paths freely.
 _REMEMBERED = 4096
 
 
 class Scope(StrEnum):
-    """What a key allows."""
+    """Scopes of API keys."""
 
     READ = "read"
     """Read, and search by sentences, tiles and places."""
     PICTURES = "pictures"
-    """Search with pictures of one's own, which the server decodes."""
+    """Search with images, which the server decodes."""
     WRITE = "write"
     """Change saved searches, labels, classifiers and subscriptions."""
     ADMIN = "admin"
-    """Everything, also what is not listed here."""
+    """Everything, including routes that are not listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A kind of work: how many requests of it run at once, and what each may need."""
+    """A kind of work: its concurrency limit, and the memory and cost of a request."""
 
     name: str
     slots: int
-    """Requests that run at once."""
+    """Maximum number of concurrent requests."""
     memory_bytes: int
-    """What one request may need, at most."""
+    """Maximum memory of a request."""
     cost: int
-    """What one request counts towards a client's rate limit."""
+    """Cost of a request towards the client's rate limit."""
     waits: bool = True
     """Whether its requests queue for a slot."""
     holds: bool = False
-    """Whether a request keeps its slot until the last byte is sent, because it works while it sends."""
+    """Whether a request keeps its slot until the last byte is sent, because it computes while streaming."""
 
     @property
     def is_long(self) -> bool:
-        """Whether it pays to notice that the client has gone."""
+        """Whether requests take long enough to watch for disconnects."""
         return self.cost > 1
 
 
@@ -58,19 +58,19 @@ LIGHT = Work("light", 16, 8 * _MB, 1)
 SEARCH = Work("search", max(2, _CPUS), 64 * _MB, 2)
 TILE = Work("tile", _CPUS + 2, 48 * _MB, 1)
 PICTURE = Work("picture", 2, 256 * _MB, 5)
-"""Searches by pictures, which must be decoded: they never hold up searches without."""
+"""Searches with images, which must be decoded; they never block other searches."""
 PAINT = Work("paint", max(2, _CPUS // 2), 256 * _MB, 10)
 EXPORT = Work("export", max(2, _CPUS // 2), 128 * _MB, 10, holds=True)
 WORKS = (LIGHT, SEARCH, TILE, PICTURE, PAINT, EXPORT)
-"""Kinds of work that queue."""
+"""Kinds of work that are queued."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a route costs, and who may use it."""
+    """Cost and required scope of a route."""
 
     route: str
-    """The route, as the OpenAPI document names it; empty where there is none."""
+    """Path of the route in the OpenAPI document; empty if there is none."""
     work: Work
     """Kind of work."""
     scope: Scope | None
@@ -192,7 +192,7 @@ for _method, _route, _work, _scope in _TABLE:
 
 @lru_cache(_REMEMBERED)
 def policy_of(method: str, path: str) -> Policy:
-    """Return what a request costs and which scope it needs.
+    """Return the policy of a request.
 
     Args:
         method: HTTP method.

@@ -14,7 +14,7 @@ SCHEMA: dict[str, Any] = {
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "The parameter, what was found and what is allowed"},
         "instance": {"type": "string", "description": "Path of the request"},
-        "error": {"type": "string", "description": "Class of the error in Python, where there is one"},
+        "error": {"type": "string", "description": "Python class of the error, if any"},
     },
 }
 _DESCRIPTIONS = {
@@ -24,14 +24,14 @@ _DESCRIPTIONS = {
     404: "Not found",
     405: "The route does not accept this method",
     408: "The body did not arrive in time",
-    409: "The archive holds vectors of another model",
+    409: "The archive has vectors of another model",
     410: "The file of the scene is missing",
     413: "The body is too large",
     415: "The route does not accept this media type",
     421: "The server has no key, and the host name is not its own",
     422: "The image cannot be decoded",
-    429: "A limit of the client: rate, quota, waiting requests or wrong keys; `Retry-After` gives the delay in seconds",
-    503: "The archive cannot be read, or too many requests wait; `Retry-After` gives the delay in seconds",
+    429: "The client exceeded a limit: rate, quota, waiting requests or wrong keys; see `Retry-After` (seconds)",
+    503: "The archive cannot be read, or too many requests are waiting; `Retry-After` gives the delay in seconds",
 }
 
 

@@ -1,4 +1,4 @@
-"""Renders scenes for the map that were indexed without, one after another, while they are looked at."""
+"""Renders missing pyramids of scenes in the background when they are viewed."""
 
 import logging
 import threading
@@ -11,13 +11,13 @@ from bandsight.errors import BandsightError, BusyError
 from bandsight.imagery.pyramids import Pyramids, render_pyramid
 from bandsight.objects.cached import CachedObjects
 
-# More scenes than this are not kept waiting; the next view of one requests it again.
+# Maximum number of waiting scenes; others are requested again at their next view.
 _MOST_WAITING = 200
 _LOG = logging.getLogger(__name__)
 
 
 class PyramidFiller(Pyramids):
-    """The pyramids of a served archive. One thread adds those that are missing, where the folder can be written."""
+    """The pyramids of a served archive. A background thread adds missing ones if the folder is writable."""
 
     def __init__(self, archive: Path, files: CachedObjects | None = None) -> None:
         super().__init__(archive, files)
@@ -25,11 +25,11 @@ class PyramidFiller(Pyramids):
         self._lock = threading.Lock()
         self._waiting: set[str] = set()
         self._failed: set[str] = set()
-        # Of those on object storage, which is not asked while a request waits.
+        # Known pyramids on object storage, so that requests need not query it.
         self._there: set[str] = set()
 
     def fill(self, scenes: Sequence[Scene]) -> None:
-        """Have these scenes rendered, if they have no pyramid; return at once."""
+        """Schedule rendering of scenes without pyramids, without blocking."""
         for scene in scenes:
             with self._lock:
                 known = scene.key in self._waiting or scene.key in self._failed or scene.key in self._there
@@ -39,7 +39,7 @@ class PyramidFiller(Pyramids):
             self._thread.submit(self._render, scene)
 
     def close(self) -> None:
-        """Drop what has not begun."""
+        """Cancel pending renderings."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _render(self, scene: Scene) -> None:
@@ -51,12 +51,12 @@ class PyramidFiller(Pyramids):
                 self.save(scene.key, data)
             there = there or self.has(scene.key)
         except BusyError:
-            # The storage is away; the next view requests it again.
+            # The storage is unavailable; the next view requests it again.
             with self._lock:
                 self._waiting.discard(scene.key)
             return
         except BandsightError as error:
-            _LOG.info("%s: not rendered for the map (%s)", scene.name, error)
+            _LOG.info("%s: pyramid not rendered (%s)", scene.name, error)
         with self._lock:
             self._waiting.discard(scene.key)
             if not there:

@@ -1,4 +1,4 @@
-"""Limits of what one client may ask for: units of work per minute, requests per day, wrong keys per minute."""
+"""Limits per client: units of work per minute, requests per day, wrong keys per minute."""
 
 import math
 import time
@@ -8,24 +8,24 @@ from collections.abc import Callable
 _MINUTE_S, _DAY_S = 60.0, 86_400.0
 _MAX_CLIENTS = 10_000
 _MAX_WRONG_KEYS = 10
-# A client whose key was right lately is not held up by the wrong keys of others at its address.
+# A client with a recently valid key is not blocked by others' wrong keys from its address.
 _KNOWN_S = 3600.0
 
 
 class RateLimit:
-    """Token buckets: each client may spend a minute's units at once, and gets new ones steadily."""
+    """Token buckets: each client may spend a minute's units at once, and tokens refill steadily."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def spend(self, client: str, units: int, per_minute: int) -> int:
-        """Take units of a client; return 0, or where it has too few, in how many seconds it has enough.
+        """Take units from a client's bucket. Returns 0, or the seconds until it has enough.
 
         Args:
-            client: Who.
-            units: What the request costs.
-            per_minute: Its limit.
+            client: Id of the client.
+            units: Cost of the request.
+            per_minute: Limit of the client.
         """
         now = self._clock()
         left, since = self._buckets.get(client, (float(per_minute), now))
@@ -47,7 +47,7 @@ class Quota:
         self._used: dict[str, int] = {}
 
     def spend(self, key: str, per_day: int) -> int:
-        """Count a request; return 0, or where the quota is used up, the seconds until the next day."""
+        """Count a request. Returns 0, or the seconds until the next day if the quota is used up."""
         now = self._clock()
         day = int(now // _DAY_S)
         if day != self._day:
@@ -60,10 +60,10 @@ class Quota:
 
 
 class WrongKeyLimit:
-    """Counts the wrong keys of each address in the last minute; after ten, it has to wait.
+    """Counts wrong keys per address in the last minute; after ten, the address has to wait.
 
-    While an address waits, a right key is refused like a wrong one, so that guesses teach nothing; keys that were right
-    there within the last hour still work.
+    While an address waits, valid keys are rejected like wrong ones, so that guessing reveals nothing. Keys used
+    successfully from there within the last hour still work.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -72,7 +72,7 @@ class WrongKeyLimit:
         self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def wait_s(self, address: str) -> int:
-        """Return for how many seconds an address may not try again; 0 when it may."""
+        """Return the seconds until an address may try again; 0 for now."""
         times = self._wrong.get(address)
         if times is None:
             return 0
@@ -89,12 +89,12 @@ class WrongKeyLimit:
             self._wrong.popitem(last=False)
 
     def remember(self, address: str, key_id: str) -> None:
-        """Record that a key was right at an address."""
+        """Record that a key was valid at an address."""
         self._known[address, key_id] = self._clock()
         self._known.move_to_end((address, key_id))
         if len(self._known) > _MAX_CLIENTS:
             self._known.popitem(last=False)
 
     def knows(self, address: str, key_id: str) -> bool:
-        """Return whether a key was right at an address within the last hour."""
+        """Return whether a key was valid at an address within the last hour."""
         return self._clock() - self._known.get((address, key_id), -math.inf) < _KNOWN_S

@@ -31,7 +31,7 @@ _BAD_REQUEST = 400
 _LARGE_BYTES = 2**16
 
 ImageSetter = Callable[[dict[str, Any], list[dict[str, Any]]], None]
-"""Adds the images of a form to the values of its body."""
+"""Adds the images of a form to the values of the body."""
 
 
 def add_images(values: dict[str, Any], images: list[dict[str, Any]]) -> None:
@@ -44,7 +44,7 @@ def add_images(values: dict[str, Any], images: list[dict[str, Any]]) -> None:
     positive = semantic.setdefault("positive", []) if isinstance(semantic, dict) else None
     if not isinstance(positive, list):
         raise QueryError(
-            "semantic: found no object with a list `positive`; a form with files needs that list, or no `semantic`"
+            "semantic: not an object with a list `positive`; a form with files needs that list, or no `semantic`"
         )
     positive += [{"image": image} for image in images]
 
@@ -81,7 +81,7 @@ def body_of(model: type[_Body], set_images: ImageSetter) -> Callable[[Request], 
         if media_type == _FORM:
             values = await _form(request, set_images)
         elif media_type == _JSON or (media_type.startswith("application/") and media_type.endswith("+json")):
-            # Large ones would hold up the event loop, and with it everybody.
+            # Large bodies would block the event loop.
             data = await request.body()
             values = await run_in_threadpool(parse, data, request) if len(data) > _LARGE_BYTES else _json(data)
         elif not media_type and not await request.body():
@@ -100,20 +100,20 @@ def body_of(model: type[_Body], set_images: ImageSetter) -> Callable[[Request], 
 
 
 async def limit_json_work(request: Request) -> None:
-    """Refuse JSON that asks for too much, on routes whose body FastAPI parses.
+    """Limit the work of JSON bodies parsed by FastAPI.
 
     Raises:
-        QueryError: It does.
+        QueryError: The body exceeds the limits.
     """
     if request.method == "POST" and getattr(request.scope.get("route"), "body_field", None) is not None:
         with suppress(ValueError, RecursionError):
-            # FastAPI has kept what it read; it has refused what is no JSON.
+            # FastAPI caches the parsed body, and has already rejected invalid JSON.
             limits = request.app.state.settings
             RequestWork.of(await request.json(), limits).check(limits)
 
 
 def _begin_pictures(request: Request) -> None:
-    """Refuse pictures of a key that does not allow them; limit the time to decode them otherwise."""
+    """Check that the key allows images, and limit their decoding time."""
     caller = caller_of_request(request)
     if Scope.PICTURES not in caller.scopes:
         raise HTTPException(403, lacks_scope(caller.key or "", Scope.PICTURES))
@@ -153,10 +153,10 @@ def _json(data: bytes) -> Any:
         raise QueryError(f"body: not JSON ({str(error)[:100]})") from error
     for name, value in values.items() if isinstance(values, dict) else ():
         if isinstance(value, int):
-            # The bounds of the field limit its size, as in a URL.
+            # The field's constraints limit its size, as in a URL.
             continue
         try:
-            # Links to further pages repeat the body.
+            # Links to other pages repeat the body.
             orjson.dumps(value)
         except TypeError as error:
             raise QueryError(

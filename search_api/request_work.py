@@ -1,4 +1,4 @@
-"""Limits the work of a request: sentences, characters, pictures, values and vertices, each summed over its body."""
+"""Limits the work of a request: total sentences, characters, images, values and vertices in its body."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,28 +8,28 @@ from bandsight.errors import QueryError
 from search_api.settings import RequestSettings
 
 _SENTENCES = frozenset({"text", "labels"})
-# Between its numbers, and behind it.
+# Commas per vertex: between its numbers and after it.
 _COMMAS_OF_VERTEX = 3
 _PICTURE, _DATA, _COORDINATES = "image", "data", "coordinates"
 
 
 def check_commas(data: bytes, limits: RequestSettings) -> None:
-    """Refuse JSON that must hold too many values, before it is parsed: each has a comma behind it, or ends a list.
+    """Reject JSON with too many values before parsing it, by counting commas.
 
     Raises:
-        QueryError: It does.
+        QueryError: There are too many.
     """
     most = limits.max_values + limits.max_characters + _COMMAS_OF_VERTEX * limits.max_vertices
     if (found := data.count(b",")) > most:
         raise QueryError(
-            f"body: found {found:,} commas, so more values than the {limits.max_values:,} that are allowed in all; "
+            f"body: found {found:,} commas, so more than the {limits.max_values:,} values allowed in total; "
             "split it into several requests"
         )
 
 
 @dataclass(slots=True)
 class RequestWork:
-    """What the values of a body ask for."""
+    """The work that a body requests."""
 
     sentences: int = 0
     characters: int = 0
@@ -39,10 +39,10 @@ class RequestWork:
 
     @classmethod
     def of(cls, values: Any, limits: RequestSettings) -> "RequestWork":
-        """Return what a body asks for; counting ends once it is too much.
+        """Count the work of a body; stops once it exceeds the limits.
 
         Args:
-            values: As JSON has them; pictures may be bytes.
+            values: JSON values; images may be bytes.
             limits: The limits.
         """
         work = cls()
@@ -51,7 +51,7 @@ class RequestWork:
             name, value = pending.pop()
             if isinstance(value, dict):
                 work.pictures += name == _PICTURE
-                # Each label is a sentence itself, or has its own.
+                # Each label is a sentence, or has its own sentences.
                 work.values += len(value)
                 pending += [(name if name == "labels" else own, part) for own, part in value.items()]
             elif isinstance(value, list):
@@ -75,10 +75,10 @@ class RequestWork:
             self.characters += len(value)
 
     def check(self, limits: RequestSettings) -> None:
-        """Check that a request stays within the limits.
+        """Check that a request is within the limits.
 
         Raises:
-            QueryError: It does not; the message names each sum that is too large.
+            QueryError: It is not; the message names every exceeded limit.
         """
         found = list(self._excess(limits))
         if found:
@@ -88,5 +88,5 @@ class RequestWork:
         for name in ("sentences", "characters", "pictures", "values", "vertices"):
             count, most = getattr(self, name), getattr(limits, f"max_{name}")
             if count > most:
-                where = "of its sentences " if name == "characters" else ""
-                yield f"found {count:,} {name} {where}in all, where at most {most:,} are allowed"
+                where = "in sentences " if name == "characters" else ""
+                yield f"found {count:,} {name} {where}in total; at most {most:,} are allowed"

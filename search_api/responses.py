@@ -1,4 +1,4 @@
-"""Responses that routes share: JSON documents and PNG pictures."""
+"""Shared responses: JSON documents and PNG images."""
 
 import io
 from typing import Any
@@ -22,11 +22,11 @@ def json_response(value: Any, media_type: str = JSON, status: int = 200) -> Resp
 
 
 def png_response(picture: NDArray[np.uint8], mark: str | None = None) -> Response:
-    """Return a picture, shape (height, width, 3 or 4), as PNG; `mark` is kept in it (`bandsight.imagery.tile_mark`)."""
+    """Return an image, shape (height, width, 3 or 4), as PNG, optionally with a mark (`imagery.tile_mark`)."""
     out = io.BytesIO()
     text = PngInfo()
     if mark is not None:
         text.add_text(KEYWORD, mark)
-    # Web maps request many pictures. Level 3 takes a third of the time of the default, for slightly larger files.
+    # Web maps request many images. Level 3 takes a third of the default's time, for slightly larger files.
     Image.fromarray(picture).save(out, "PNG", compress_level=3, pnginfo=text)
     return Response(out.getvalue(), media_type=PNG)

@@ -1,4 +1,4 @@
-"""Runs the app: connections with time limits, graceful stops, and several workers."""
+"""Runs the app, with connection limits, graceful shutdown, and several workers."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ from search_api.service import Service, freeze_gc
 from search_api.settings import ApiSettings, is_trusted, trusted_networks
 
 _log = logging.getLogger(__name__)
-# Connections of one address, as a share of all.
+# An address may use at most one in this many connections.
 _SHARE = 2
 _HEALTH_S = 300
 _SWITCH_S = 0.0005
@@ -35,14 +35,14 @@ _FILES_BESIDE = 200
 
 
 class LimitedProtocol(H11Protocol):
-    """A connection that is closed when the head of a request does not arrive in time, or the client does not read.
+    """A connection that is closed if request headers do not arrive in time, or the client does not read.
 
-    When there are too many connections, the one closes that has waited longest for a request; a new one is turned away
-    only if all others are being answered.
+    If there are too many connections, the longest idle one is closed. A new connection is rejected only if all others
+    are active.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count the connection, and make room for it."""
+        """Register the connection, and make room for it."""
         super().connection_made(transport)
         self._settings = cast("ServerConfig", self.config).settings
         self._head_timer: asyncio.TimerHandle | None = None
@@ -54,12 +54,12 @@ class LimitedProtocol(H11Protocol):
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Unregister the connection."""
         self._cancel_timers()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; once a request's head is complete, its time limit ends."""
+        """Receive bytes. The time limit ends once the request's headers are complete."""
         if self._is_idle and self._head_timer is None:
             self._expect_head()
         super().data_received(data)
@@ -67,18 +67,18 @@ class LimitedProtocol(H11Protocol):
             self._cancel_head()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request."""
+        """Start waiting for the next request."""
         self._since = self.loop.time()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Begin to wait for a client that reads slowly."""
+        """Start the time limit for a slow client."""
         super().pause_writing()
         if self._send_timer is None:
             self._send_timer = self.loop.call_later(self._settings.send_timeout_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Go on writing."""
+        """Cancel the time limit for a slow client."""
         super().resume_writing()
         if self._send_timer is not None:
             self._send_timer.cancel()
@@ -86,7 +86,7 @@ class LimitedProtocol(H11Protocol):
 
     @property
     def _is_idle(self) -> bool:
-        """Whether no request is being answered."""
+        """Whether no request is in progress."""
         return self.cycle is None or self.cycle.response_complete
 
     def _expect_head(self) -> None:
@@ -109,7 +109,7 @@ class LimitedProtocol(H11Protocol):
             self._send_timer = None
 
     def _make_room(self) -> bool:
-        """Close another connection if there are too many; return whether there is room now."""
+        """Close another connection if there are too many. Returns whether there is room now."""
         most = self._settings.max_connections
         others = [one for one in self.connections if isinstance(one, LimitedProtocol) and one is not self]
         if self.client and not is_trusted(self.client[0], cast("ServerConfig", self.config).trusted):
@@ -122,7 +122,7 @@ class LimitedProtocol(H11Protocol):
 def _close_longest_idle(connections: list[LimitedProtocol]) -> bool:
     idle = [one for one in connections if one._is_idle and not one.transport.is_closing()]  # noqa: SLF001
     if not idle:
-        _log.warning("a connection was turned away: all %d that may be open are being answered", len(connections))
+        _log.warning("connection rejected: all %d allowed connections are active", len(connections))
         return False
     oldest = min(idle, key=lambda one: one._since)  # noqa: SLF001
     oldest.connections.discard(oldest)
@@ -131,7 +131,7 @@ def _close_longest_idle(connections: list[LimitedProtocol]) -> bool:
 
 
 class ServerConfig(uvicorn.Config):
-    """Settings of uvicorn, from those of this server."""
+    """Configures uvicorn from the server's settings."""
 
     def __init__(self, app: Any, settings: ApiSettings, **more: Any) -> None:
         self.settings, self.trusted = settings, trusted_networks(settings.trusted_proxies)
@@ -154,10 +154,10 @@ class ServerConfig(uvicorn.Config):
 
 
 class Server(uvicorn.Server):
-    """A server that goes on answering for a while after it was asked to stop."""
+    """A server that keeps serving for a while after a signal to stop."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop; where there is a time to drain, `/readyz` fails first and the rest is still answered."""
+        """Shut down. During the drain time, `/readyz` fails but other requests are still served."""
         config = cast("ServerConfig", self.config)
         app = _app_of(config)
         drain_s = config.settings.drain_s
@@ -180,9 +180,9 @@ def serve(settings: ApiSettings, service: Service | None) -> None:
     """Serve until a signal to stop.
 
     Args:
-        settings: Settings, checked.
-        service: An open archive and model, which the caller closes; None to open the archive when it exists, or with
-            several workers, in each of them.
+        settings: Checked settings.
+        service: An open archive and model, which the caller closes; None to open the archive once it exists, or in each
+            of several workers.
     """
     _prepare(settings)
     if settings.workers == 1:
@@ -197,7 +197,7 @@ def serve(settings: ApiSettings, service: Service | None) -> None:
 
 
 def worker_app() -> FastAPI:
-    """Return the app of a worker process, with the settings of the process that started it."""
+    """Return the app of a worker process, with the settings of its parent process."""
     settings = ApiSettings.model_validate_json(os.environ[_SETTINGS])
     if key := os.environ.get("BANDSIGHT_KEY"):
         settings = ApiSettings(**settings.model_dump(exclude_unset=True, exclude={"key"}), key=key)  # type: ignore[arg-type]
@@ -209,7 +209,7 @@ def worker_app() -> FastAPI:
 
 
 def raise_file_limit() -> None:
-    """Let this process open as many files as the system allows it; shells often start programs with fewer."""
+    """Raise the limit of open files to the system's maximum, because shells often set a lower one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = 1 << 16
     wanted = most if hard == resource.RLIM_INFINITY else min(hard, most)
@@ -218,9 +218,9 @@ def raise_file_limit() -> None:
 
 
 def _prepare(settings: ApiSettings) -> None:
-    """Set up this process."""
+    """Configure this process."""
     raise_file_limit()
-    # A search takes the interpreter's lock many times. Beside a thread that keeps it, each time waits so long.
+    # A search acquires the GIL many times; next to a CPU-bound thread, it waits this long each time.
     sys.setswitchinterval(_SWITCH_S)
     audit = None if settings.audit_file is None else str(settings.audit_file)
     set_up_logging(settings.log_format, settings.log_level, access_log=settings.access_log, audit_file=audit)
@@ -228,7 +228,7 @@ def _prepare(settings: ApiSettings) -> None:
 
 @contextmanager
 def _shared_metrics() -> Iterator[None]:
-    """Make a folder in which the workers share their metrics."""
+    """Create a folder for metrics shared by workers."""
     folder = Path(tempfile.mkdtemp(prefix="bandsight-metrics-"))
     os.environ[MULTIPROCESS_FOLDER] = str(folder)
     try:

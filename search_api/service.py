@@ -1,4 +1,4 @@
-"""The open archive, its model, and the resources that requests share."""
+"""The open archive, its model, and shared resources."""
 
 import gc
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from search_api.middleware.body_limit import too_large
 from search_api.pyramid_filler import PyramidFiller
 from search_api.settings import ApiSettings
 
-# More than a page of a thousand items allocates. Reference counting frees those objects without the collector.
+# More objects than a page of a thousand items allocates. Reference counting frees them without the collector.
 _GC_THRESHOLD = 200_000
 
 
@@ -35,7 +35,7 @@ class Service:
     decoder: Decoder = field(default_factory=Decoder)
     """Decodes query images."""
     pyramids: PyramidFiller = field(init=False)
-    """Scenes rendered ahead for the map."""
+    """Pre-rendered scenes for the map."""
     searcher: Searcher = field(init=False)
     """Runs searches within the server's limits."""
 
@@ -79,10 +79,10 @@ def open_service(settings: ApiSettings) -> Service:
 
 
 def freeze_gc() -> None:
-    """Exclude what is loaded at startup from garbage collection, and collect less often.
+    """Exclude objects loaded at startup from garbage collection, and collect less often.
 
-    A page of a thousand items allocates enough objects to trigger the collector. Traversing the objects of the model
-    and the libraries took half of the time of such a page; traversing the page's own took a fifth of the rest.
+    A page of a thousand items allocates enough objects to trigger the collector. Traversing objects of the model and
+    libraries took half of the time of such a page; traversing the page's own objects took a fifth of the rest.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Settings of the server, from arguments or environment variables (`BANDSIGHT_…`), in one class for each concern."""
+"""Server settings, from arguments or environment variables (`BANDSIGHT_…`), one class per concern."""
 
 import ipaddress
 import resource
@@ -16,10 +16,10 @@ from search_api.policies import WORKS
 from search_api.tracing import check_tracing
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-# A shorter key could be guessed by trying.
+# Shorter keys could be brute-forced.
 _MIN_KEY_CHARS = 16
 _MB = 2**20
-# Files of the archive and the model, pipes, and whatever else needs a descriptor.
+# File descriptors for the archive, the model, pipes and others.
 _OTHER_FILES = 200
 _DEFAULT_RATE = 6000
 
@@ -29,7 +29,7 @@ class _Settings(BaseSettings):
 
 
 class ArchiveSettings(_Settings):
-    """What is served."""
+    """Archive and model."""
 
     archive: str | Path = "archive"
     """Archive to serve: a folder or a URL."""
@@ -118,7 +118,7 @@ class QueueSettings(_Settings):
     max_waiting_per_client: int = Field(default=64, gt=0)
     """Maximum number of waiting requests per client; more get a 429."""
     queue_wait_s: float = Field(default=15.0, gt=0)
-    """How long a request waits for its turn before it gets a 503, s."""
+    """Maximum wait of a request before it gets a 503, s."""
 
 
 class ConnectionSettings(_Settings):
@@ -143,20 +143,20 @@ class ConnectionSettings(_Settings):
 
 
 class LogSettings(_Settings):
-    """Logs."""
+    """Logging."""
 
     log_format: Literal["text", "json"] = "text"
     """Format of log lines: text or json."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     """Minimum level of application messages."""
     access_log: bool = False
-    """Write a line for each request."""
+    """Log each request."""
     traces: bool = False
     """Send OpenTelemetry traces of requests to where its own variables say, e.g. OTEL_EXPORTER_OTLP_ENDPOINT."""
 
 
 class PageSettings(_Settings):
-    """The web page."""
+    """Web page."""
 
     basemap_url: str | None = None
     """Background map of the page: an XYZ URL with {z}, {x} and {y}, or a WMS URL with its layers; default: the built-in
@@ -204,10 +204,10 @@ class ApiSettings(
 
 
 def load_settings(**values: Any) -> ApiSettings:
-    """Return the settings from arguments and the environment, checked.
+    """Return checked settings from arguments and the environment.
 
     Raises:
-        SettingsError: Some cannot be used; the message names all of them.
+        SettingsError: Some are invalid; the message names all of them.
     """
     try:
         settings = ApiSettings(**values)
@@ -218,10 +218,10 @@ def load_settings(**values: Any) -> ApiSettings:
 
 
 def check_settings(settings: ApiSettings) -> None:
-    """Check settings together.
+    """Check the consistency of settings.
 
     Raises:
-        SettingsError: Some contradict each other or are unsafe; the message names all of them and the way out.
+        SettingsError: Some contradict each other or are unsafe; the message names all of them, with advice.
     """
     found = [*_exposure(settings), *_addresses(settings), *_sizes(settings), *_times(settings), *_roots(settings)]
     found += check_tracing() if settings.traces else []
@@ -230,13 +230,13 @@ def check_settings(settings: ApiSettings) -> None:
 
 
 def trusted_networks(proxies: Sequence[str]) -> tuple[Network, ...]:
-    """Return addresses and networks of proxies.
+    """Parse addresses and networks of proxies.
 
     Args:
         proxies: Addresses (`127.0.0.1`) or networks (`172.16.0.0/12`).
 
     Raises:
-        SettingsError: One of them is neither.
+        SettingsError: One is invalid.
     """
     try:
         return tuple(ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
@@ -247,7 +247,7 @@ def trusted_networks(proxies: Sequence[str]) -> tuple[Network, ...]:
 
 
 def is_trusted(address: str, networks: Sequence[Network]) -> bool:
-    """Return whether an address is one of trusted proxies."""
+    """Return whether an address belongs to a trusted proxy."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -256,7 +256,7 @@ def is_trusted(address: str, networks: Sequence[Network]) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address can be reached from this machine only."""
+    """Return whether an address is reachable only from this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -282,7 +282,7 @@ def _exposure(settings: ApiSettings) -> list[str]:
     if not is_safe and not keys_path(settings).exists():
         found.append(
             f"host {settings.host}: anyone who can reach this address could search the archive; set BANDSIGHT_KEY to a "
-            "secret that clients send as 'Authorization: Bearer …', make keys with 'bandsight keys add', listen on "
+            "secret that clients send as 'Authorization: Bearer …', create keys with 'bandsight keys add', listen on "
             "127.0.0.1, or set BANDSIGHT_ALLOW_ANONYMOUS=true"
         )
     return found
@@ -312,8 +312,7 @@ def _sizes(settings: ApiSettings) -> list[str]:
     largest = max(work.memory_bytes for work in WORKS) // _MB
     if settings.memory_mb < largest:
         found.append(
-            f"BANDSIGHT_MEMORY_MB: found {settings.memory_mb}; one map may need {largest}, so set it to {largest} or "
-            "more"
+            f"BANDSIGHT_MEMORY_MB: found {settings.memory_mb}; a map may need {largest}, so set it to {largest} or more"
         )
     upload_mb = -(-2 * settings.max_upload_bytes // _MB) + 4
     if settings.body_memory_mb < upload_mb:
@@ -329,8 +328,9 @@ def _sizes(settings: ApiSettings) -> list[str]:
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if files != resource.RLIM_INFINITY and settings.max_connections > files - _OTHER_FILES:
         found.append(
-            f"BANDSIGHT_MAX_CONNECTIONS: found {settings.max_connections}; this process may open {files} files and "
-            f"needs {_OTHER_FILES} for others, so set at most {max(1, files - _OTHER_FILES)}, or raise 'ulimit -n'"
+            f"BANDSIGHT_MAX_CONNECTIONS: found {settings.max_connections}; this process can open {files} files and "
+            f"needs {_OTHER_FILES} for other purposes, so set at most {max(1, files - _OTHER_FILES)}, or raise "
+            "'ulimit -n'"
         )
     return found
 
@@ -341,8 +341,8 @@ def _times(settings: ApiSettings) -> list[str]:
         found.append(f"BANDSIGHT_AUDIT_FILE: {settings.audit_file}: its folder does not exist; create it first")
     if settings.drain_s > settings.shutdown_s * 10:
         found.append(
-            f"BANDSIGHT_DRAIN_S: found {settings.drain_s:g}; at most ten times BANDSIGHT_SHUTDOWN_S="
-            f"{settings.shutdown_s} is sensible, so lower it"
+            f"BANDSIGHT_DRAIN_S: found {settings.drain_s:g}; must be at most ten times BANDSIGHT_SHUTDOWN_S="
+            f"{settings.shutdown_s}, so lower it"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Routes for browsers to sign in and out: they exchange the key for a session cookie."""
+"""Routes for browsers to sign in and out, exchanging the key for a session cookie."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ router = APIRouter(tags=["Session"], dependencies=[Depends(reject_unknown_params
 
 
 class SignInBody(BaseModel):
-    """The body of a sign-in."""
+    """Request body of a sign-in."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -64,8 +64,8 @@ def sign_in(request: Request, body: Annotated[SignInBody, Body()]) -> Response:
     wrong_keys.remember(address, key.id)
     audit("session.begin", client=address, key=key.name)
     response = _document(sessions, signed_in=True)
-    # Without a path, the browser takes the folder of this request: also right behind a proxy that serves a sub-path.
-    # Lax, so that a link in an e-mail opens the page; requests that change something also need an Origin (access.py).
+    # Without a path, the browser uses the folder of this request, which is also right behind a proxy that serves a
+    # sub-path. Lax, so that links in emails open the page; requests that make changes also need an Origin (access.py).
     secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
     response.set_cookie(
         sessions.cookie, sessions.issue(key), max_age=SESSION_S, path=None, secure=secure, httponly=True, samesite="lax"

@@ -1,1 +1,1 @@
-"""Subscriptions from requests, and alerts on their way out: webhooks and feeds."""
+"""Subscriptions, and delivery of alerts by webhook, e-mail and feed."""

@@ -1,4 +1,4 @@
-"""Delivers alerts to webhooks and by e-mail: at least once each, with the same id whenever it is sent again."""
+"""Delivers alerts by webhook and e-mail, at least once each; repeated messages keep their id."""
 
 import hashlib
 import json
@@ -24,26 +24,26 @@ EVENT_TYPE = "org.bandsight.alert.v1"
 CLOUDEVENTS = "application/cloudevents+json"
 CLOUDEVENTS_BATCH = "application/cloudevents-batch+json"
 _BATCH = 20
-# Most alerts of a digest; more follow in another one.
+# Maximum number of alerts per digest; the rest follow in another one.
 _DIGEST = 500
 _LEASE_S = 120.0
 _FIRST_S, LONGEST_S = 10.0, 6 * 3600.0
-# A daily digest before quiet hours is put off no longer than this.
+# Maximum delay of a daily digest that falls into quiet hours, seconds.
 _FURTHEST_S = 2 * 86_400.0
-# With the waits above, some five days.
+# About five days with the delays above.
 MAX_ATTEMPTS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """What one round did."""
+    """Outcome of one delivery round."""
 
     delivered: int = 0
-    """Alerts that a receiver took."""
+    """Number of alerts accepted by their receivers."""
     failed: int = 0
-    """Attempts that failed, to be repeated."""
+    """Number of failed attempts that will be retried."""
     given_up: int = 0
-    """Alerts that will not be sent again."""
+    """Number of alerts that will not be retried."""
 
 
 def event_of(subscription: Subscription, alert: Alert) -> dict[str, Any]:
@@ -74,16 +74,16 @@ def deliver_due(
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Delivered:
-    """Deliver all alerts that are due, oldest first, and return what was done.
+    """Deliver all due alerts, oldest first, and return the outcome.
 
-    Each alert is marked after its receiver has taken it. A crash in between sends it again, with the same id. Alerts
-    in quiet hours, and those of a digest before its time, are put off.
+    An alert is marked as delivered after its receiver accepted it; after a crash in between, it is sent again with the
+    same id. Alerts in quiet hours, and those waiting for a digest, are postponed.
 
     Args:
         archive: The archive.
         targets: Where alerts may be sent.
-        http: Sends requests.
-        now: The clock, UTC.
+        http: Client to send requests with.
+        now: Returns the current time, UTC.
     """
     states: Counter[str] = Counter()
     while due := archive.alerts.claim(_BATCH, now(), lease_s=_LEASE_S, longest_s=_FURTHEST_S):
@@ -97,7 +97,7 @@ def deliver_due(
 
 
 def _together(archive: Archive, due: list[Alert], now: datetime) -> Iterator[list[Alert]]:
-    """Yield what is sent in one message each: an alert, or all that are due of a subscription with a digest."""
+    """Yield the alerts of each message: a single one, or all due alerts of a subscription with a digest."""
     sent: dict[str, Subscription | None] = {}
     digests: dict[str, list[Alert]] = {}
     for alert in due:
@@ -123,33 +123,34 @@ def _subscription(archive: Archive, subscription_id: str) -> Subscription | None
 
 
 def deliver_forever(archive: Archive, targets: Targets, *, every_s: float, report: Callable[[str], None]) -> None:
-    """Deliver alerts as they come, until the process is stopped.
+    """Deliver alerts continuously until the process is stopped.
 
     Args:
         archive: The archive.
         targets: Where alerts may be sent.
-        every_s: Seconds between two looks.
-        report: Takes a line about each round in which something was done.
+        every_s: Seconds between rounds.
+        report: Receives a line about each round that did something.
     """
     with httpx2.Client(trust_env=False) as http:
         while True:
             done = deliver_due(archive, targets, http)
             if done != Delivered():
-                report(f"{done.delivered} delivered, {done.failed} to be repeated, {done.given_up} given up")
+                report(f"{done.delivered} delivered, {done.failed} to retry, {done.given_up} given up")
             time.sleep(every_s)
 
 
 def send_test(archive: Archive, targets: Targets, http: httpx2.Client, subscription_id: str) -> str:
-    """Send a made-up alert of a subscription at once; return an empty text when it was taken, else why not.
+    """Send a test alert of a subscription; return an empty string on success, else the error.
 
     Raises:
         NotFoundError: There is no such subscription.
-        QueryError: It is sent to nobody, or to where nothing may be sent.
+        QueryError: The subscription has no receiver, or its receiver is not allowed.
     """
     subscription = archive.alerts.subscription(subscription_id)
     if not subscription.is_sent:
         raise QueryError(
-            f"subscription {subscription_id}: it has no webhook or email to test; alerts are in the list and feeds"
+            f"subscription {subscription_id}: it has no webhook or email to test; its alerts appear only in the list "
+            "and feeds"
         )
     now = datetime.now(UTC)
     alert = Alert(
@@ -168,7 +169,7 @@ def send_test(archive: Archive, targets: Targets, http: httpx2.Client, subscript
 def _attempt(
     archive: Archive, targets: Targets, http: httpx2.Client, alerts: list[Alert], now: datetime
 ) -> list[Alert]:
-    """Send alerts of one subscription in one message, and return them with what came of it."""
+    """Send a subscription's alerts in one message, and return them with the outcome."""
     try:
         subscription = archive.alerts.subscription(alerts[0].subscription)
         times = [send_at(subscription, alert, now) for alert in alerts]
@@ -191,15 +192,15 @@ def _settled(alert: Alert, error: str, now: datetime) -> Alert:
 
 def _send(targets: Targets, http: httpx2.Client, subscription: Subscription, alerts: list[Alert], now: datetime) -> str:
     events = [event_of(subscription, alert) for alert in alerts]
-    # The same for the same alerts sent again.
+    # Stays the same when the same alerts are sent again.
     message_id = alerts[0].id if subscription.digest is None else _digest_id(alerts)
     if subscription.email is not None:
-        # Checked again each time: the setting may have changed since.
+        # Checked every time, because the setting may have changed.
         targets.mail.check(subscription.email)
         subject, text = mail_of(subscription, alerts)
         return targets.mail.send(subscription.email, subject, text, message_id)
     assert subscription.webhook is not None
-    # Checked again each time: a name may have got another address since.
+    # Checked every time, because the name may now resolve to another address.
     target = targets.check(subscription.webhook)
     body = json.dumps(events[0] if subscription.digest is None else events).encode()
     timestamp = int(now.timestamp())
@@ -217,14 +218,14 @@ def _digest_id(alerts: list[Alert]) -> str:
 
 
 def mail_of(subscription: Subscription, alerts: list[Alert]) -> tuple[str, str]:
-    """Return subject and text of the message about some alerts of a subscription."""
+    """Return subject and body of the message about a subscription's alerts."""
     number = "1 new place" if len(alerts) == 1 else f"{len(alerts)} new places"
     lines = [
         f"Bandsight watches for: {subscription.title}",
         "",
         *(_line(alert) for alert in alerts),
         "",
-        f"You get this message because of the subscription {subscription.id}.",
+        f"You receive this message because of subscription {subscription.id}.",
         f"To stop it: bandsight watch delete {subscription.id}",
     ]
     return f"{subscription.title}: {number}", "\n".join(lines)
@@ -232,13 +233,13 @@ def mail_of(subscription: Subscription, alerts: list[Alert]) -> tuple[str, str]:
 
 def _line(alert: Alert) -> str:
     if alert.data.get("test"):
-        return "This is a test. Nothing was found."
+        return "This is a test. No new place was found."
     lon, lat = shapely.from_geojson(json.dumps(alert.data["geometry"])).centroid.coords[0]
     when = alert.data["datetime"] or "no date"
     return f"- {lat:.5f}, {lon:.5f}  {when}  score {alert.score:.3f}  tile {alert.tile}  {alert.data['scene']}"
 
 
 def wait_s(attempts: int) -> float:
-    """Return the seconds until the next attempt: twice as long each time, up to six hours, a little by chance."""
+    """Return the seconds until the next attempt: exponential backoff up to six hours, with jitter."""
     wait: float = min(LONGEST_S, _FIRST_S * 2 ** min(attempts - 1, 20))
     return wait * random.uniform(0.8, 1.0)  # noqa: S311  (no secret)

@@ -1,4 +1,4 @@
-"""Sends alerts by e-mail, over the SMTP server of a setting and to addresses of a setting only."""
+"""Sends alerts by e-mail, only via the configured SMTP server and to the configured addresses."""
 
 import smtplib
 import ssl
@@ -18,21 +18,21 @@ _TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """How e-mail is sent, and to whom."""
+    """E-mail configuration: server, sender and allowed recipients."""
 
     url: str = field(default="", repr=False)
     """`smtp://user:password@host:587` (STARTTLS), `smtps://…:465` (TLS), or `smtp+plain://host:25` (neither)."""
     sender: str = ""
-    """Address that messages come from."""
+    """Sender address."""
     allowed: tuple[str, ...] = ()
-    """Addresses (`ada@example.org`) and domains (`@example.org`) that messages may go to, in lower case."""
+    """Allowed addresses (`ada@example.org`) and domains (`@example.org`), in lower case."""
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> "Mail":
-        """Return what the settings say.
+        """Read the configuration from environment variables.
 
         Raises:
-            QueryError: They contradict each other.
+            QueryError: The settings are inconsistent.
         """
         url, sender = environment.get(URL_VARIABLE, ""), environment.get(FROM_VARIABLE, "")
         allowed = tuple(part.strip().lower() for part in environment.get(ALLOW_VARIABLE, "").split(",") if part.strip())
@@ -41,32 +41,32 @@ class Mail:
         if urlsplit(url).scheme not in _PORTS or not urlsplit(url).hostname:
             raise QueryError(f"{URL_VARIABLE}: need a URL like smtp://user:password@mail.example.org:587")
         if not _is_address(sender):
-            raise QueryError(f"{FROM_VARIABLE}: found {sender!r}; need the address that alerts come from")
+            raise QueryError(f"{FROM_VARIABLE}: found {sender!r}; need the sender address of alerts")
         if not allowed:
-            raise QueryError(f"{ALLOW_VARIABLE}: found nothing; need the addresses or @domains that alerts may go to")
+            raise QueryError(f"{ALLOW_VARIABLE}: not set; need the addresses or @domains that alerts may be sent to")
         return cls(url=url, sender=sender, allowed=allowed)
 
     def check(self, address: str) -> None:
-        """Check that messages may go to an address.
+        """Check that messages may be sent to an address.
 
         Raises:
-            QueryError: It is no address, no server is set, or the setting does not name it.
+            QueryError: The address is invalid or not allowed, or no server is configured.
         """
         if not _is_address(address):
-            raise QueryError(f"email: found {address[:100]!r}; need one address, such as ada@example.org")
+            raise QueryError(f"email: found {address[:100]!r}; need one address, e.g. ada@example.org")
         if not self.url:
-            raise QueryError(f"email: no mail server is set up here; set {URL_VARIABLE}, or use a webhook or a feed")
+            raise QueryError(f"email: no mail server is configured; set {URL_VARIABLE}, or use a webhook or a feed")
         if not {address.lower(), "@" + address.lower().rpartition("@")[2]} & set(self.allowed):
             raise QueryError(f"email: {address} is not among the addresses and domains of {ALLOW_VARIABLE}")
 
     def send(self, address: str, subject: str, text: str, message_id: str) -> str:
-        """Send a message; return an empty text when the server took it, else why not.
+        """Send a message; return an empty string on success, else the error.
 
         Args:
             address: The recipient.
-            subject: One line.
+            subject: The subject line.
             text: The body.
-            message_id: The same for the same message sent again, so that mail programs show it once.
+            message_id: Id of the message; stays the same on retries, so that mail programs show it once.
         """
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = self.sender, address, " ".join(subject.split())

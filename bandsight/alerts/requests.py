@@ -1,4 +1,4 @@
-"""The bodies of requests about subscriptions."""
+"""Request bodies for subscriptions."""
 
 from typing import Literal
 
@@ -35,9 +35,9 @@ class SubscribeBody(Filters):
         None, max_length=254, description="E-mail address that receives alerts, if the server allows it"
     )
     quiet: str | None = Field(
-        None, max_length=100, description="Hours in which nothing is sent, e.g. `22:00-07:00 Europe/Berlin`"
+        None, max_length=100, description="Quiet hours without messages, e.g. `22:00-07:00 Europe/Berlin`"
     )
     digest: Literal["hourly", "daily"] | None = Field(
         None, description="Collect alerts and send them together, every hour on the hour or every day at 7:00"
     )
-    per_place: bool = Field(default=True, description="One alert per place, however many dates match")
+    per_place: bool = Field(default=True, description="Alert once per place, not for every date")

@@ -1,4 +1,4 @@
-"""When an alert may be sent: not in quiet hours, and together with others where a digest is wanted."""
+"""When alerts may be sent: outside quiet hours, and at the time of the digest."""
 
 import re
 from dataclasses import dataclass
@@ -10,24 +10,24 @@ from bandsight.catalog.alerts import Alert, Subscription
 from bandsight.errors import QueryError
 
 Digest = Literal["hourly", "daily"]
-# A daily digest goes out at this hour, UTC or in the time zone of the quiet hours.
+# Time of the daily digest, UTC or in the time zone of the quiet hours.
 DAILY_AT = time(7)
 _QUIET = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)(?: ([A-Za-z0-9_+/-]{1,64}))?")
 
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """A part of each day in which nothing is sent."""
+    """A daily period without messages."""
 
     start: time
-    """When it begins."""
+    """Start time."""
     end: time
-    """When it ends; before `start` where midnight lies between."""
+    """End time; earlier than `start` if the period spans midnight."""
     zone: ZoneInfo
-    """Whose time that is."""
+    """Time zone of both."""
 
     def over(self, at: datetime) -> datetime:
-        """Return the time itself, or the end of the quiet hours that it lies in; UTC."""
+        """Return the given time or, if it is in quiet hours, their end; UTC."""
         local = at.astimezone(self.zone)
         clock = local.time()
         across = self.end < self.start
@@ -39,10 +39,10 @@ class QuietHours:
 
 
 def quiet_hours(text: str) -> QuietHours:
-    """Return quiet hours such as `22:00-07:00 Europe/Berlin`; UTC without a time zone.
+    """Parse quiet hours such as `22:00-07:00 Europe/Berlin`; the time zone defaults to UTC.
 
     Raises:
-        QueryError: They cannot be read.
+        QueryError: The format or the time zone is invalid.
     """
     wrong = QueryError(f"quiet: found {text[:100]!r}; need two times and a time zone, as in 22:00-07:00 Europe/Berlin")
     found = _QUIET.fullmatch(text)
@@ -63,9 +63,9 @@ def send_at(subscription: Subscription, alert: Alert, now: datetime) -> datetime
     """Return the earliest time, now or later, at which an alert may be sent.
 
     Args:
-        subscription: Its quiet hours and its digest.
-        alert: When it was raised.
-        now: UTC.
+        subscription: The subscription with its quiet hours and digest.
+        alert: The alert.
+        now: Current time, UTC.
     """
     quiet = None if subscription.quiet is None else quiet_hours(subscription.quiet)
     at = now

@@ -1,4 +1,4 @@
-"""Subscriptions and alerts as requests and documents: what the API, the client and the command line have in common."""
+"""Requests about subscriptions and alerts, shared by the API, the client and the command line."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ from bandsight.search.validation import validated
 
 
 class AlertService:
-    """Answers requests about subscriptions and alerts from an open archive; documents are JSON values."""
+    """Handles requests about subscriptions and alerts of an open archive; results are JSON values."""
 
     def __init__(self, searcher: Searcher, targets: Targets) -> None:
-        """Prepare.
+        """Initialize.
 
         Args:
             searcher: Archive and model.
@@ -29,7 +29,7 @@ class AlertService:
         self._alerts = searcher.archive.alerts
 
     def subscribe(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Keep a subscription; `body` is a `SubscribeBody`. Only this answer has the secret of its webhook."""
+        """Create a subscription from a `SubscribeBody`; only this response includes the webhook's secret."""
         made = subscribe(self._searcher, validated(SubscribeBody, body), self._targets)
         secret = {} if made.webhook is None else {"secret": made.secret}
         return {**_subscription(made), **secret}
@@ -52,13 +52,13 @@ class AlertService:
         self._alerts.unsubscribe(subscription_id)
 
     def test(self, subscription_id: str) -> dict[str, Any]:
-        """Send a made-up alert to the webhook or the address of a subscription."""
+        """Send a test alert to a subscription's webhook or address."""
         with httpx2.Client(trust_env=False) as http:
             error = send_test(self._searcher.archive, self._targets, http, subscription_id)
         return {"delivered": not error, "error": error}
 
     def alerts(self, limit: int = 100, before: int | None = None, subscription: str | None = None) -> dict[str, Any]:
-        """Return alerts, newest first; `before` is the `number` of the last one of the page before."""
+        """Return alerts, newest first; `before` is the `number` of the last one on the previous page."""
         found = self._alerts.newest(limit, before, subscription)
         return {"alerts": [_alert(one) for one in found], "counts": self._alerts.counts()}
 

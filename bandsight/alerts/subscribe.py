@@ -1,4 +1,4 @@
-"""From a request to a subscription: its question as one vector and a threshold, its filter as JSON."""
+"""Creates subscriptions from requests: a vector, a threshold, and the filter as JSON."""
 
 import math
 import secrets
@@ -20,17 +20,17 @@ from bandsight.search.searcher import Searcher
 
 _RANK = 10
 _MAX_TITLE = 200
-# Members of the request that say what is done with alerts, not what is watched for.
+# Members of the request about delivery, not about what to watch for.
 _NOT_ASKED = {"title", "webhook", "secret", "per_place", "email", "quiet", "digest"}
 
 
 def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subscription:
-    """Keep a subscription and return it: from the next commit on, new tiles are matched against it.
+    """Create and return a subscription; new tiles are matched against it from the next commit on.
 
     Raises:
-        QueryError: It has no question, one of several alternatives, a filter that new scenes cannot meet, or a webhook
-            or an address that nothing may be sent to.
-        NotFoundError: A tile or classifier is not there.
+        QueryError: The request has no query or several alternatives, a filter that new scenes cannot pass, or a webhook
+            or address that is not allowed.
+        NotFoundError: A tile or classifier does not exist.
     """
     archive = searcher.archive
     question = question_of(searcher, body.q, body.semantic)
@@ -38,13 +38,13 @@ def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subs
         raise QueryError("q, semantic: found neither; describe what to watch for")
     if len(question.scorer.directions) != 1:
         raise QueryError(
-            "q, semantic: alternatives (strategy best) cannot be watched together; make a subscription for each"
+            "q, semantic: alternatives (strategy best) cannot be watched together; create a subscription for each"
         )
     if question.min_probability is not None:
         raise QueryError("min_probability: a subscription has a minimum score or a rank; pass min_score or rank")
     for name in ("ids", "classifiers"):
         if getattr(body, name):
-            raise QueryError(f"{name}: new tiles cannot meet this filter; leave it out (a classifier is watched as q)")
+            raise QueryError(f"{name}: new tiles cannot pass this filter; leave it out, and pass a classifier as q")
     _check_delivery(body, targets)
     where = filter_of(searcher, query_of_body(body, searcher.max_hits))
     slope, bias = 0.0, 0.0
@@ -74,9 +74,9 @@ def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subs
 
 
 def _check_delivery(body: SubscribeBody, targets: Targets) -> None:
-    """Check that alerts can be sent as a request says."""
+    """Check that alerts can be delivered as requested."""
     if body.webhook is not None and body.email is not None:
-        raise QueryError("webhook, email: found both; make a subscription for each")
+        raise QueryError("webhook, email: found both; create a subscription for each")
     if body.webhook is not None:
         targets.check(body.webhook)
     if body.email is not None:
@@ -88,7 +88,7 @@ def _check_delivery(body: SubscribeBody, targets: Targets) -> None:
 
 
 def _threshold(searcher: Searcher, body: SubscribeBody, question: Question) -> float:
-    """Return the least score of a match."""
+    """Return the minimum score of a match."""
     least = question.selection.min_score if body.min_score is None else body.min_score
     if least is not None:
         if body.rank is not None:

@@ -1,4 +1,4 @@
-"""Sends signed events to webhooks, and only to public addresses or allowed ones."""
+"""Sends signed events to webhooks, only at public or explicitly allowed addresses."""
 
 import base64
 import hashlib
@@ -19,26 +19,26 @@ MAX_URL_CHARS = 2000
 _TIMEOUT = httpx2.Timeout(10.0)
 _PORTS = {"http": 80, "https": 443}
 Resolve = Callable[[str, int], Sequence[str]]
-"""Returns the addresses of a host name."""
+"""Resolves a host name to addresses."""
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """Return the addresses of a host name, as the system resolves it."""
+    """Resolve a host name with the system's resolver."""
     return sorted({str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A webhook whose address has been checked."""
+    """A webhook with a checked address."""
 
     url: SplitResult
-    """As it was given."""
+    """The URL."""
     host: str
-    """Its host name, in lower case."""
+    """Host name, in lower case."""
     port: int
-    """Its port."""
+    """Port."""
     address: str
-    """The address to connect to: what was checked, so that the name cannot point elsewhere a moment later."""
+    """The checked address to connect to; prevents DNS rebinding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,35 +46,35 @@ class Targets:
     """Where alerts may be sent."""
 
     allowed: tuple[str, ...] = ()
-    """Host names, addresses and networks (CIDR) beyond public ones, from the setting `BANDSIGHT_WEBHOOK_ALLOW`."""
+    """Host names, addresses and networks (CIDR) allowed besides public ones (`BANDSIGHT_WEBHOOK_ALLOW`)."""
     resolve: Resolve = resolve
     """Resolves host names."""
     mail: Mail = field(default_factory=Mail)
-    """How e-mail is sent, and to whom."""
+    """E-mail configuration."""
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str], allow: str | None = None) -> "Targets":
-        """Return what the settings allow.
+        """Read the targets from environment variables.
 
         Args:
-            environment: Has the settings.
-            allow: Names, addresses and networks separated by commas, instead of those of the setting.
+            environment: Environment variables.
+            allow: Names, addresses and networks separated by commas; overrides the variable.
 
         Raises:
-            QueryError: The settings for e-mail contradict each other.
+            QueryError: The e-mail settings are inconsistent.
         """
         text = environment.get(ALLOW_VARIABLE, "") if allow is None else allow
         allowed = tuple(part.strip().lower() for part in text.split(",") if part.strip())
         return cls(allowed=allowed, mail=Mail.of_environment(environment))
 
     def check(self, url: str) -> Target:
-        """Return a webhook's address.
+        """Check a webhook's URL and return its target.
 
         Raises:
-            QueryError: The URL cannot be used, its host is unknown, or one of its addresses is not public.
+            QueryError: The URL is invalid, its host is unknown, or one of its addresses is not allowed.
         """
         if len(url) > MAX_URL_CHARS:
-            raise QueryError(f"webhook: its URL has {len(url)} characters; at most {MAX_URL_CHARS} are allowed")
+            raise QueryError(f"webhook: the URL has {len(url)} characters; at most {MAX_URL_CHARS} are allowed")
         try:
             parts = urlsplit(url)
             host, port = (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme, 0)
@@ -84,7 +84,8 @@ class Targets:
             ) from error
         if parts.scheme not in _PORTS or not host or parts.username is not None or parts.fragment:
             raise QueryError(
-                f"webhook: found {url[:100]!r}; need a URL like https://example.org/hook, without user name or fragment"
+                f"webhook: found {url[:100]!r}; need a URL like https://example.org/hook, without credentials or "
+                "fragment"
             )
         try:
             addresses = self.resolve(host, port)
@@ -121,15 +122,15 @@ class Targets:
 
 
 def signature(secret: str, event_id: str, timestamp: int, body: bytes) -> str:
-    """Return the signature of an event: HMAC-SHA256 of id, time and body, as Standard Webhooks has it."""
+    """Return the signature of an event as in Standard Webhooks: HMAC-SHA256 of id, timestamp and body."""
     signed = f"{event_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
 
 
 def send(http: httpx2.Client, target: Target, body: bytes, headers: Mapping[str, str]) -> str:
-    """Send an event to a checked address; return an empty text when it was taken, else why not.
+    """Send an event to a checked address; return an empty string on success, else the error.
 
-    Redirects are not followed: they could lead to an address that was not checked.
+    Redirects are not followed, because they could lead to an unchecked address.
     """
     address = f"[{target.address}]" if ":" in target.address else target.address
     url = target.url._replace(netloc=f"{address}:{target.port}").geturl()
@@ -148,4 +149,4 @@ def send(http: httpx2.Client, target: Target, body: bytes, headers: Mapping[str,
         return f"{target.host}: {type(error).__name__}: {str(error)[:200]}"
     if answer.is_success:
         return ""
-    return f"{target.host}: answered {answer.status_code}"
+    return f"{target.host}: HTTP status {answer.status_code}"

@@ -1,4 +1,4 @@
-"""Operations on an archive as a whole: upgrade, repair, verify, back up, and replacement by another archive."""
+"""Operations on a whole archive: upgrade, repair, verify, back up, migrate and replace."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -21,20 +21,20 @@ from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import cannot_write
 from bandsight.vectors.port import StoreContext
 
-# Ids of tiles and scenes are never used twice, and the older archive may grow while the newer one is made.
+# Ids of tiles and scenes are never reused, and the old archive may grow while the new one is built.
 _TILES_APART, _SCENES_APART = 10**9, 10**6
-# A copy that meets a compaction begins again; more than a few in a row is no accident.
+# A copy starts over after a concurrent compaction; more than a few in a row point to another problem.
 _ATTEMPTS = 5
 KEYS_FILE = "keys.json"
-"""Name of the file in an archive's folder that has the keys of a server's clients, hashed."""
+"""Name of the file in the archive's folder with the hashed API keys."""
 _OWNER_ONLY = 0o600
 
 
 def upgrade(where: Where, engines: Engines = ENGINES) -> str:
-    """Migrate an archive to this version's schema, move what lies beside the catalog into it, and return the version.
+    """Migrate an archive to this version's schema, import files kept outside the catalog, and return the version.
 
     Raises:
-        ArchiveError: There is no archive, or it comes from a newer version.
+        ArchiveError: There is no archive, or a newer version of Bandsight wrote it.
         ArchiveLockedError: Another process is writing to it.
     """
     location = locate(where)
@@ -51,10 +51,10 @@ def upgrade(where: Where, engines: Engines = ENGINES) -> str:
 
 
 def repair(where: Where, engines: Engines = ENGINES) -> list[str]:
-    """Make a damaged archive whole again and return what was done, one sentence each.
+    """Repair a damaged archive and return what was done, one sentence each.
 
-    Derived data is built again. Damaged vector files are copied to `quarantine/`. Scenes whose rows or vectors are lost
-    are removed and named, so that indexing them again restores them.
+    Derived data is rebuilt. Damaged vector files are copied to `quarantine/`. Scenes whose rows or vectors are lost are
+    removed and listed; indexing them again restores them.
 
     Raises:
         ArchiveError: The catalog itself cannot be read.
@@ -90,22 +90,22 @@ def repair(where: Where, engines: Engines = ENGINES) -> list[str]:
 
 
 def verify(archive: Archive, *, full: bool = False) -> list[str]:
-    """Return what is wrong with an archive, one sentence each; nothing is wrong when the list is empty.
+    """Return an archive's problems, one sentence each; the list is empty if there are none.
 
     Args:
-        archive: Open, for reading or writing.
+        archive: An archive open for reading or writing.
         full: Also read every row of the catalog and every vector, and compare checksums.
     """
     return archive.read(lambda view: problems_of(view.catalog, view.store, full=full))
 
 
 def back_up(archive: Archive, target: Path, previous: Path | None = None) -> int:
-    """Copy one generation to another folder, whole, while searches and writes continue; return which.
+    """Copy one generation of an archive to another folder while searches and writes continue; return the generation.
 
     Args:
-        archive: Open.
-        target: An empty folder, or none yet.
-        previous: An earlier backup; its vector files are compared with their checksums and linked.
+        archive: An open archive.
+        target: An empty or new folder.
+        previous: An earlier backup; its vector files are verified by checksum and hard-linked.
 
     Raises:
         ArchiveError: The target is not empty or cannot be written, or a file of the archive is damaged.
@@ -123,7 +123,7 @@ def back_up(archive: Archive, target: Path, previous: Path | None = None) -> int
         else:
             raise ArchiveError(f"{target}: files were deleted while they were copied; run the backup again")
         copy_keys(archive.path, target)
-        # The catalog gets its name last.
+        # The catalog is renamed into place last.
         copy.publish()
     except OSError as error:
         raise cannot_write(Path(os.fsdecode(error.filename or target)), error) from error
@@ -131,10 +131,10 @@ def back_up(archive: Archive, target: Path, previous: Path | None = None) -> int
 
 
 def copy_keys(source: Path, target: Path) -> None:
-    """Copy the keys of a server's clients from one folder to another, where there are any.
+    """Copy the API keys, if any, from one folder to another.
 
     Raises:
-        OSError: They cannot be read or written.
+        OSError: The file cannot be read or written.
     """
     if (source / KEYS_FILE).is_file():
         copy_file(source / KEYS_FILE, target / KEYS_FILE)
@@ -143,7 +143,7 @@ def copy_keys(source: Path, target: Path) -> None:
 
 
 def _share(previous: Path, target: Path, names: Sequence[str]) -> None:
-    """Link vector files of an earlier backup; where that is not possible, they are copied from the archive."""
+    """Hard-link vector files of an earlier backup; files that cannot be linked are later copied from the archive."""
     make_folder(target / "vectors")
     for name in names:
         for file in (previous / "vectors").glob(f"{name}.*"):
@@ -157,19 +157,19 @@ def migrate_archive(
     engines: Engines = ENGINES,
     progress: Callable[[str, int], None] = lambda *_: None,
 ) -> dict[str, int]:
-    """Copy an archive to other engines, with the same ids, and return its numbers of rows; a stopped copy is resumed.
+    """Copy an archive to other engines, keeping its ids, and return the row counts; an interrupted copy is resumed.
 
-    Rows are compared one by one, vectors by their checksums, before the copy becomes an archive. Searches of the source
-    continue; writes are not allowed. The search index is not copied to another engine: `optimize` builds it there.
+    Before the copy becomes an archive, rows are compared one by one and vectors by checksum. The source can be searched
+    but not written to meanwhile. The search index is not copied to another engine; `optimize` builds it there.
 
     Args:
         source: An archive.
-        target: Where it shall be: a folder, or a file that names engines.
+        target: Location of the copy: a folder, or a file that names engines.
         engines: The engines that may open its parts.
-        progress: Is told the table and the number of rows of each part.
+        progress: Called with the table and the number of rows copied, for each chunk.
 
     Raises:
-        ArchiveError: There is an archive at the target, or a copy differs.
+        ArchiveError: The target already has an archive, or the copy differs.
         ArchiveLockedError: Another process is writing to one of the two.
     """
     place = locate(target)
@@ -177,7 +177,7 @@ def migrate_archive(
     engines.store_of(place)
     with ArchiveWriter.open(source, engines) as archive:
         if place.folder.resolve() == archive.path.resolve():
-            raise ArchiveError(f"{place}: the same folder as the source's; name another one")
+            raise ArchiveError(f"{place}: is the source's folder; choose another one")
         make_folder(place.folder)
         files = engines.files_of(place)
         lock = WriterLock(place.folder)
@@ -210,15 +210,15 @@ def create_beside(archive: Archive, where: Where, model: ModelIdentity, engines:
 
 
 def swap_in(archive: ArchiveWriter, beside: ArchiveWriter) -> int:
-    """Replace all that an archive holds, and its model, by another archive's, in one commit; return the generation.
+    """Replace an archive's content and model with another archive's in one commit; return the generation.
 
-    Searches continue until then. A reader that has the archive open gets a `ModelChangedError` and opens it again. Jobs
-    and saved searches stay. A crash before the commit leaves the archive unchanged, with files that no commit names.
+    Searches continue until then. Readers that have the archive open get a `ModelChangedError` and must reopen it. Jobs
+    and saved searches stay. A crash before the commit leaves the archive unchanged, apart from unreferenced files.
 
     Raises:
         ArchiveError: The other archive was not made by `create_beside`, or the disk is full.
     """
-    # An index that is being extended would take the place of the other archive's.
+    # An index still being extended would overwrite the other archive's.
     archive.finish_index()
     beside.finish_index()
     with beside.database.reading() as catalog:

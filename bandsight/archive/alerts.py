@@ -1,4 +1,4 @@
-"""Matches commits against subscriptions, inside the commit's own transaction, and keeps what was found."""
+"""Matches each commit against the subscriptions within the commit's own transaction and stores the alerts."""
 
 import hashlib
 import json
@@ -22,25 +22,25 @@ from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import NotFoundError, QueryError
 
 MAX_SUBSCRIPTIONS = 10_000
-"""Most subscriptions of an archive."""
+"""Maximum number of subscriptions in an archive."""
 MAX_MATCHES = 1000
-"""Most alerts of a subscription for one segment, the best."""
-# Tiles compared at a time with all subscriptions: 10,000 × 1024 × 4 bytes = 40 MB.
+"""Maximum number of alerts per subscription and segment; the best are kept."""
+# Tiles compared with all subscriptions at once: 10,000 × 1024 × 4 bytes = 40 MB.
 _BLOCK = 1024
 
 _Matches = dict[int, list[tuple[int, float]]]
 
 
 def raise_alerts(catalog: CatalogWriter, generation: int, columns: TileColumns, vectors: NDArray[np.float32]) -> int:
-    """Record alerts for the tiles that a transaction adds, and return how many.
+    """Record alerts for the tiles that a transaction adds, and return their number.
 
-    They exist once the transaction commits, as the tiles do: neither without the other.
+    Alerts and tiles become visible together when the transaction commits.
 
     Args:
         catalog: The transaction.
-        generation: Of its commit.
+        generation: Generation of the commit.
         columns: Attributes of the tiles.
-        vectors: Their vectors, row for row.
+        vectors: Vectors of the tiles, in the same order, shape (n, dim).
     """
     model = catalog.model()
     digest = "" if model is None else model.digest
@@ -60,12 +60,12 @@ def raise_alerts(catalog: CatalogWriter, generation: int, columns: TileColumns, 
 
 
 def _matches(subscriptions: Sequence[Subscription], vectors: NDArray[np.float32]) -> _Matches:
-    """Return for each subscription the rows that reach its threshold, with their cosines, the best first."""
+    """Return the rows that reach each subscription's threshold with their cosines, best first."""
     directions = np.stack([one.direction for one in subscriptions])
     least = np.array([one.least for one in subscriptions], np.float32)[:, None]
     found: dict[int, list[tuple[NDArray[np.intp], NDArray[np.float32]]]] = defaultdict(list)
     for start in range(0, len(vectors), _BLOCK):
-        # As vectors are stored, so that an alert and a search agree.
+        # Rounded as in storage, so that alerts and searches agree.
         rows = vectors[start : start + _BLOCK].astype(np.float16).astype(np.float32)
         cosines = directions @ rows.T
         matches = cosines >= least
@@ -101,7 +101,7 @@ def _passing(
             try:
                 masks[key] = matching(view, from_json(where), footprints)
             except QueryError:
-                # A property that none of these scenes has: the condition holds for none of them.
+                # None of these scenes has the property, so none passes.
                 masks[key] = np.zeros(len(columns), bool)
         kept[number] = [hit for hit in hits if masks[key][hit[0]]]
     return kept
@@ -142,13 +142,13 @@ def _alerts(
 
 
 def alert_id(subscription: str, scene: Scene, tile: Tile) -> str:
-    """Return the id of an alert: the same whenever the same content is indexed again."""
+    """Return the id of an alert; it stays the same when the same content is indexed again."""
     text = f"{subscription}\n{scene.key}\n{tile.cell}\n{tile.scale}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def place_of(tile: Tile, scene: Scene) -> str:
-    """Return what tells a place from others: its cell, which only scenes on a shared grid have in common."""
+    """Return a key for a tile's place: its cell, qualified by the scene if the grid is the scene's own."""
     return f"{scene.href}#{tile.cell}" if tile.cell.startswith("scene/") else tile.cell
 
 
@@ -166,14 +166,14 @@ class Alerts:
         self._database = database
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Keep a subscription: from now on, every commit is matched against it.
+        """Store a subscription; every later commit is matched against it.
 
         Raises:
-            QueryError: There are too many.
+            QueryError: There are too many subscriptions.
         """
         with self._database.writing() as catalog:
             if catalog.alerts.count() >= MAX_SUBSCRIPTIONS:
-                raise QueryError(f"subscriptions: found {MAX_SUBSCRIPTIONS:,} of them; delete some of them")
+                raise QueryError(f"subscriptions: the limit of {MAX_SUBSCRIPTIONS:,} is reached; delete some")
             catalog.alerts.add(subscription)
 
     def subscriptions(self) -> list[Subscription]:
@@ -194,7 +194,7 @@ class Alerts:
         return found
 
     def pause(self, subscription_id: str, *, paused: bool) -> None:
-        """Pause or resume a subscription; commits in between are not matched later.
+        """Pause or resume a subscription; commits made while it is paused are never matched.
 
         Raises:
             NotFoundError: There is none with this id.
@@ -214,35 +214,35 @@ class Alerts:
                 raise _missing(subscription_id)
 
     def newest(self, limit: int = 100, before: int | None = None, subscription_id: str | None = None) -> list[Alert]:
-        """Return alerts, newest first; only those with a number below `before`, and of one subscription."""
+        """Return alerts, newest first, optionally only those with a number below `before` or of one subscription."""
         with self._database.reading() as catalog:
             return catalog.alerts.newest(limit, before, subscription_id)
 
     def counts(self) -> dict[str, int]:
-        """Return how many alerts there are of each state."""
+        """Return the number of alerts in each state."""
         with self._database.reading() as catalog:
             return catalog.alerts.counts()
 
     def claim(
         self, limit: int, now: datetime, *, lease_s: float, longest_s: float, subscription_id: str | None = None
     ) -> list[Alert]:
-        """Return alerts to deliver now, oldest first; no other caller gets them for `lease_s`.
+        """Claim alerts to deliver now, oldest first; no other caller gets them for `lease_s`.
 
         Args:
-            limit: Most alerts.
-            now: UTC.
-            lease_s: How long a delivery may take; then the alert is due again.
-            longest_s: How far ahead an attempt is put off at most.
-            subscription_id: Only of this subscription.
+            limit: Maximum number of alerts.
+            now: Current time, UTC.
+            lease_s: Seconds a delivery may take before the alert is due again.
+            longest_s: Maximum delay of the next attempt, seconds.
+            subscription_id: Only alerts of this subscription.
         """
         with self._database.writing() as catalog:
             return catalog.alerts.claim(limit, now, lease_s, longest_s, subscription_id)
 
     def settle(self, alert: Alert) -> None:
-        """Write the outcome of an attempt to deliver an alert."""
+        """Store the outcome of a delivery attempt."""
         with self._database.writing() as catalog:
             catalog.alerts.settle(alert)
 
 
 def _missing(subscription_id: str) -> NotFoundError:
-    return NotFoundError(f"subscription {subscription_id[:60]!r}: there is none; bandsight watch list shows all")
+    return NotFoundError(f"subscription {subscription_id[:60]!r}: not found; list all with: bandsight watch list")

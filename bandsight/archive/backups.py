@@ -1,4 +1,4 @@
-"""Backups in a series that share unchanged files, and archives made again from them."""
+"""Series of backups that share unchanged files, and restoring from them."""
 
 import re
 import shutil
@@ -22,18 +22,18 @@ _NAME = "%Y-%m-%dT%H-%M-%S-%fZ"
 _NAMED = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{6}Z")
 _STAGING = "restore"
 _CATALOG = "catalog.sqlite"
-# What a backup consists of.
+# Folders in a backup.
 _PARTS = ("vectors", "index")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeBackup:
-    """A backup that was made."""
+    """A completed backup."""
 
     path: Path
-    """Its folder, an archive."""
+    """Its folder, itself an archive."""
     generation: int
-    """Commit that it holds."""
+    """The archive generation it holds."""
     deleted: tuple[Path, ...]
     """Older backups that were deleted."""
 
@@ -47,12 +47,12 @@ def backups_in(folder: Path) -> list[Path]:
 def add_backup(archive: Archive, folder: Path, keep: int) -> MadeBackup:
     """Add a backup to a series while searches and writes continue, and delete the oldest ones.
 
-    Vector files that the newest backup has are compared with their checksums and linked, not copied.
+    Vector files already in the newest backup are verified by checksum and hard-linked instead of copied.
 
     Args:
-        archive: Open.
-        folder: Of the series; made where it is missing.
-        keep: Backups that stay, the new one included; at least 1.
+        archive: An open archive.
+        folder: Folder of the series; created if missing.
+        keep: Number of backups to keep, including the new one; at least 1.
 
     Raises:
         ArchiveError: The folder cannot be written, or a file of the archive is damaged. Earlier backups stay.
@@ -65,29 +65,29 @@ def add_backup(archive: Archive, folder: Path, keep: int) -> MadeBackup:
             target = folder / datetime.now(UTC).strftime(_NAME)
             generation = back_up(archive, target, earlier[-1] if earlier else None)
             kept = [*earlier, target][-keep:]
-            # Older ones, and those that were never finished.
+            # Older backups and incomplete ones.
             old = [path for path in folder.glob("*") if _NAMED.fullmatch(path.name) and path not in kept]
             for path in old:
                 shutil.rmtree(path)
     except Timeout as error:
-        raise ArchiveLockedError(f"{folder}: another backup is being made there; wait until it is done") from error
+        raise ArchiveLockedError(f"{folder}: another backup is running there; wait until it is done") from error
     except OSError as error:
         raise cannot_write(folder, error) from error
     return MadeBackup(path=target, generation=generation, deleted=tuple(path for path in old if path in earlier))
 
 
 def restore(source: Path, where: Where, *, replace: bool = False, engines: Engines = ENGINES) -> int:
-    """Make an archive from a backup, checked in full, and return its generation; an older schema is upgraded.
+    """Restore an archive from a fully verified backup and return its generation; an older schema is upgraded.
 
     Args:
-        source: A backup, or the folder of a series, whose newest backup is taken. It stays as it is.
+        source: A backup, or the folder of a series for its newest backup. It is not changed.
         where: Folder of the archive.
-        replace: Where there is an archive, replace all that it holds in one commit, while it is searched. Its keys
-            stay, so that none that was removed comes back.
+        replace: Replace the content of an existing archive in one commit; searches continue. The archive keeps its
+            current API keys, so revoked keys stay revoked.
         engines: The engines that may open its parts.
 
     Raises:
-        ArchiveError: There is no backup or it is damaged; there is an archive already; or the disk is full.
+        ArchiveError: There is no backup, it is damaged, an archive already exists, or the disk is full.
         ArchiveLockedError: Another process is writing to the archive.
     """
     place = locate(where)
@@ -97,7 +97,7 @@ def restore(source: Path, where: Where, *, replace: bool = False, engines: Engin
         )
     backup = _backup_at(source)
     if backup.resolve() == place.folder.resolve():
-        raise ArchiveError(f"{backup}: the backup itself; name the folder of the archive")
+        raise ArchiveError(f"{backup}: is the backup itself; pass the archive's folder")
     there = archive_exists(place, engines)
     if there and not replace:
         raise ArchiveError(
@@ -125,12 +125,12 @@ def _backup_at(source: Path) -> Path:
         return source
     series = backups_in(source) if source.is_dir() else []
     if not series:
-        raise ArchiveError(f"{source}: no backup here; name a folder that `bandsight backup` has written")
+        raise ArchiveError(f"{source}: no backup here; pass a folder that `bandsight backup` wrote")
     return series[-1]
 
 
 def _stage(backup: Path, staging: Path) -> None:
-    """Copy a backup's files durably, bring them to this version's schema, and check them in full."""
+    """Copy a backup's files durably, upgrade their schema, and verify them in full."""
     shutil.rmtree(staging, ignore_errors=True)
     make_folder(staging)
     for part in _PARTS:
@@ -147,9 +147,7 @@ def _stage(backup: Path, staging: Path) -> None:
     except ArchiveError as error:
         problems = [str(error)]
     if problems:
-        raise ArchiveError(
-            f"{backup}: the backup is damaged, restore an older one; found in a copy of it: {problems[0]}"
-        )
+        raise ArchiveError(f"{backup}: the backup is damaged, restore an older one; first problem: {problems[0]}")
 
 
 def _made(backup: Path, staging: Path, folder: Path, engines: Engines) -> int:
@@ -160,7 +158,7 @@ def _made(backup: Path, staging: Path, folder: Path, engines: Engines) -> int:
             link_or_copy(file, folder / part / file.name)
         flush(folder / part)
     copy_keys(backup, folder)
-    # The catalog gets its name last: until then, there is no archive.
+    # The catalog is renamed into place last; until then there is no archive.
     (staging / _CATALOG).replace(folder / _CATALOG)
     flush(folder)
     with Archive.open(embedded(folder), engines) as made:

@@ -17,7 +17,7 @@ def claim(files: CachedObjects, archive_id: str) -> None:
 
     Raises:
         ArchiveError: It is another archive's, or the storage refuses.
-        EngineUnavailableError: The storage does not answer.
+        EngineUnavailableError: The storage does not respond.
     """
     if not files.objects.put(MARKER, json.dumps({"archive": archive_id}).encode(), new=True):
         raise _taken(files, _owner(files))
@@ -36,7 +36,7 @@ def check_own(files: CachedObjects, archive_id: str) -> None:
 
     Raises:
         ArchiveError: It is another one's, or nobody's, or the storage refuses.
-        EngineUnavailableError: The storage does not answer.
+        EngineUnavailableError: The storage does not respond.
     """
     owner = _owner(files)
     if owner is None:

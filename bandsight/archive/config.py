@@ -1,11 +1,11 @@
-"""A small TOML file says which engines an archive is on, so that every command takes it as it takes a folder.
+"""TOML files that configure an archive's engines; every command accepts one in place of a folder.
 
     folder = "."                                                      # checkpoints, the writer's lock, copies of files
     catalog = "postgresql+psycopg://bandsight@db/geo?schema=alps"     # without it: SQLite in the folder
     vectors = "milvus://milvus:19530/default/alps"                    # without it: FAISS in the folder
     files = "s3://bucket/alps?endpoint=https://storage"               # without it: vectors and pictures in the folder
 
-`${NAME}` stands for an environment variable, for passwords. A relative folder counts from the file's own.
+`${NAME}` inserts an environment variable, e.g. a password. A relative folder is relative to the file.
 """
 
 import os
@@ -27,40 +27,38 @@ _PASSWORD = re.compile(r"//[^/@]*:[^/@$]+@")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveConfig:
-    """What such a file says."""
+    """Contents of an archive's TOML file."""
 
     folder: Path
-    """Folder of files: every machine must see it, unless `files` are elsewhere; then each machine has its own."""
+    """Folder of files; shared by all machines, or one per machine if `files` are elsewhere."""
     catalog: str | None = None
-    """URL of the catalog; None for SQLite in the folder."""
+    """URL of the catalog, or None for SQLite in the folder."""
     vectors: str | None = None
-    """URL of the vectors; None for files in the folder alone."""
+    """URL of the vectors, or None for files in the folder."""
     files: str | None = None
-    """URL of the object storage that keeps vectors and pictures; None for the folder."""
+    """URL of the object storage for vectors and pyramids, or None for the folder."""
 
 
 def read_config(file: Path) -> ArchiveConfig:
     """Read a file.
 
     Raises:
-        ArchiveError: It is missing, is no TOML, or a value is wrong.
+        ArchiveError: The file is missing, is not TOML, or has an invalid value.
     """
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ArchiveError(f"{file}: cannot be read ({error.strerror}); make it with: bandsight init") from error
+        raise ArchiveError(f"{file}: cannot be read ({error.strerror}); create it with: bandsight init") from error
     except ValueError as error:
         raise ArchiveError(f"{file}: not valid TOML ({error})") from error
     if unknown := sorted(set(found) - set(_KEYS)):
-        raise ArchiveError(f"{file}: found {', '.join(unknown)}; an archive has {', '.join(_KEYS)}")
+        raise ArchiveError(f"{file}: unknown keys {', '.join(unknown)}; allowed are {', '.join(_KEYS)}")
     for key, value in found.items():
         if not isinstance(value, str) or not value:
-            raise ArchiveError(f"{file}: {key}: found {value!r}; need text")
+            raise ArchiveError(f"{file}: {key}: found {value!r}; need a string")
     values = {key: _filled(file, key, value) for key, value in found.items()}
     if "://" in values.get("folder", ""):
-        raise ArchiveError(
-            f"{file}: folder: found {values['folder']}; need a folder of this machine, and the URL in files"
-        )
+        raise ArchiveError(f"{file}: folder: found {values['folder']}; need a local folder; set the URL as files")
     return ArchiveConfig(
         folder=(file.parent / values.get("folder", ".")).absolute(),
         catalog=values.get("catalog"),
@@ -70,10 +68,10 @@ def read_config(file: Path) -> ArchiveConfig:
 
 
 def write_config(file: Path, config: ArchiveConfig) -> None:
-    """Write a file; only its owner may read it where it has a password.
+    """Write a file, readable only by its owner if it contains a password.
 
     Raises:
-        ArchiveError: It exists already, or cannot be written.
+        ArchiveError: The file exists already or cannot be written.
     """
     places = {"catalog": config.catalog, "vectors": config.vectors, "files": config.files}
     same = config.folder.absolute() == file.parent.absolute()

@@ -1,4 +1,4 @@
-"""Keeps the footprints of recent answers: a search and the count of its matches need the same ones."""
+"""Cache of the footprints of recent results: a search and its count need the same ones."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from bandsight.archive.view import CommitIntervenedError
 from bandsight.catalog.port import Catalog, CatalogDatabase
 
-# So many answers, of so many footprints (1 kB each) at most.
+# Maximum number of cached results, and of footprints (1 kB each) per result.
 _ANSWERS, _FOOTPRINTS = 32, 2000
 
 
 class FootprintCache:
-    """Reads footprints as shapely geometries; a row never changes. Safe to share between threads."""
+    """Reads footprints as shapely geometries; they never change. Thread-safe."""
 
     def __init__(self, database: CatalogDatabase) -> None:
         self._database = database
@@ -24,7 +24,7 @@ class FootprintCache:
         """Return the footprints of tiles, in the order of the ids.
 
         Raises:
-            CommitIntervenedError: One of them is gone.
+            CommitIntervenedError: One of them was removed.
         """
         return self._of("tiles", ids, lambda catalog: catalog.footprints(ids.tolist()))
 
@@ -32,7 +32,7 @@ class FootprintCache:
         """Return the footprints of scenes, in the order of the ids.
 
         Raises:
-            CommitIntervenedError: One of them is gone.
+            CommitIntervenedError: One of them was removed.
         """
         return self._of("scenes", ids, lambda catalog: catalog.scene_footprints(ids.tolist()))
 

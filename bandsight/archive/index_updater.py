@@ -1,4 +1,4 @@
-"""Extends the search index during an index job, so that new tiles are not scanned for long."""
+"""Extends the search index during an indexing job, so that new tiles need not be scanned for long."""
 
 import logging
 import threading
@@ -7,15 +7,15 @@ from bandsight.catalog.port import Leases
 from bandsight.errors import ArchiveError, BusyError
 from bandsight.vectors.port import VectorStore
 
-# Due when so many tiles, and this share of all, are newer than the index: scanning them costs each query about as much
-# as the index itself does.
+# Due when this many tiles, and this fraction of all, are missing from the index: scanning them then costs a query about
+# as much as the index itself.
 _MANY, _SHARE = 20_000, 0.02
 _INDEX = "index"
 _log = logging.getLogger(__name__)
 
 
 class IndexUpdater:
-    """At most one thread that adds new tiles to a store's index while commits and searches continue."""
+    """Adds new tiles to a store's index in at most one thread while commits and searches continue."""
 
     def __init__(self, store: VectorStore, leases: Leases | None = None) -> None:
         """Prepare.
@@ -30,9 +30,9 @@ class IndexUpdater:
         self._looked_at = 0
 
     def worth_a_look(self, newest: int) -> bool:
-        """Return whether so many tiles are new, up to this id, that extending may be due.
+        """Return whether enough tiles are new, up to this id, that an extension may be due.
 
-        To show a commit costs the more, the larger the archive is, so that is not done for each.
+        Showing a commit costs more the larger the archive is, so not every commit is shown.
         """
         if newest - self._looked_at < _MANY:
             return False
@@ -40,7 +40,7 @@ class IndexUpdater:
         return True
 
     def start_if_due(self) -> None:
-        """Begin, unless that is under way already or there is too little to add."""
+        """Start extending, unless that is already running or there is too little to add."""
         if self._thread is not None and self._thread.is_alive():
             return
         if self._store.unindexed >= max(_MANY, _SHARE * int(self._store.stats()["vectors"])):
@@ -48,7 +48,7 @@ class IndexUpdater:
             self._thread.start()
 
     def finish(self) -> bool:
-        """Wait for an extension under way; return whether an index was saved that readers do not know of yet."""
+        """Wait for a running extension; return whether an index was saved that readers have not seen yet."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None

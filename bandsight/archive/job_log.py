@@ -1,4 +1,4 @@
-"""The log of jobs, and whether a job that is recorded as running still runs."""
+"""The job log, including whether jobs recorded as running are still alive."""
 
 import os
 import socket
@@ -12,31 +12,31 @@ from bandsight.catalog.jobs import DIED, Counts, Job, State
 from bandsight.catalog.port import CatalogDatabase
 from bandsight.errors import NotFoundError
 
-# Older jobs are forgotten; a folder that is watched makes many.
+# Older jobs are deleted; a watched folder creates many.
 _KEPT = 1000
 # A job on another machine updates its row every few seconds, except while it commits a very large scene.
 _SILENT = timedelta(minutes=10)
 
 JOB_VARIABLE = "BANDSIGHT_JOB"
-"""Environment variable that tells a process the job of the queue that it works for."""
+"""Environment variable with the id of the queued job that a process works on."""
 
 
 class JobLog:
-    """The archive's writer writes jobs; anybody reads them."""
+    """Jobs of an archive: written by its writer, readable by any process."""
 
     def __init__(self, folder: Path, database: CatalogDatabase) -> None:
-        """Read and write jobs in a catalog.
+        """Open the log in a catalog.
 
         Args:
-            folder: The archive's folder, where its writer's lock is.
+            folder: The archive's folder, with its writer's lock.
             database: The catalog.
         """
         self._folder, self._database = folder, database
 
     def begin(self, kind: str, sources: Sequence[str], counts: Counts) -> int:
-        """Remember a job of this process and return its id.
+        """Record a job of this process and return its id.
 
-        A process that works for the queue goes on with the queue's record.
+        A process working on a queued job continues that job's record.
         """
         own = _job_of_the_queue()
         with self._database.writing() as catalog:
@@ -47,12 +47,12 @@ class JobLog:
             return catalog.jobs.begin(kind, sources, counts)
 
     def update(self, job_id: int, counts: Counts) -> None:
-        """Remember how far a job is."""
+        """Record a job's progress."""
         with self._database.writing() as catalog:
             catalog.jobs.update(job_id, counts)
 
     def end(self, job_id: int, state: State, message: str, counts: Counts) -> None:
-        """Remember how a job ended; that of the queue is ended by whoever runs the queue."""
+        """Record how a job ended; for a queued job, only its counts, because the queue's worker records its end."""
         with self._database.writing() as catalog:
             if job_id == _job_of_the_queue():
                 catalog.jobs.update(job_id, counts)
@@ -63,8 +63,8 @@ class JobLog:
         """Return jobs, newest first, without their failures.
 
         Args:
-            limit: At most so many.
-            before: Only those with a lower id: the id of the last one on the previous page.
+            limit: Maximum number.
+            before: Only jobs with a lower id, e.g. that of the last one on the previous page.
         """
         with self._database.reading() as catalog:
             return [self._as_it_is(job) for job in catalog.jobs.newest(limit, before)]
@@ -73,7 +73,7 @@ class JobLog:
         """Return a job with its failures.
 
         Raises:
-            NotFoundError: There is none of this id.
+            NotFoundError: There is no job with this id.
         """
         with self._database.reading() as catalog:
             job = catalog.jobs.get(job_id)
@@ -82,12 +82,12 @@ class JobLog:
         return self._as_it_is(job)
 
     def failures(self) -> list[tuple[str, str, datetime]]:
-        """Return (href, reason, when) of the scenes that could not be indexed, in any job."""
+        """Return (href, reason, time) of the scenes that could not be indexed in any job."""
         with self._database.reading() as catalog:
             return catalog.failures()
 
     def _as_it_is(self, job: Job) -> Job:
-        """Return a job as failed when it is recorded as running but does not run."""
+        """Return a job, as failed if it is recorded as running but its process is gone."""
         may_be_dead = job.state == "running" and not job.queued
         return replace(job, state="failed", message=DIED) if may_be_dead and self._is_dead(job) else job
 
@@ -106,7 +106,7 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        # It is another user's.
+        # The process belongs to another user.
         return True
     return True
 

@@ -1,4 +1,4 @@
-"""A queue of jobs in the catalog, which survives restarts; one process at a time works on it."""
+"""A persistent job queue in the catalog; one process at a time works on it."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,27 +13,27 @@ from bandsight.catalog.port import CatalogDatabase
 from bandsight.errors import BusyError, NotFoundError, QueryError
 
 MAX_WAITING = 1000
-"""Most jobs that wait."""
+"""Maximum number of waiting jobs."""
 MAX_ATTEMPTS = 3
-"""How often a job is begun: one that ends its process each time would go on for ever."""
+"""How often a job is started, so that one that crashes its process is not retried forever."""
 _LOCK_FILE, _RESULTS = "jobs.lock", "results"
 _KEPT = 1000
 
 
 class JobQueue:
-    """Any process adds and dismisses jobs; the one that holds the lock takes them, one after the other."""
+    """Any process may add and dismiss jobs; the one that holds the lock runs them one after another."""
 
     def __init__(self, folder: Path, database: CatalogDatabase) -> None:
-        """Keep jobs in a catalog.
+        """Open the queue in a catalog.
 
         Args:
-            folder: The archive's folder, where files that jobs make lie in `results/`.
+            folder: The archive's folder; jobs write their files to `results/` in it.
             database: The catalog.
         """
         self._folder, self._database = folder, database
 
     def lock(self) -> FileLock | None:
-        """Take the lock of the one that works on the queue; None when another process has it."""
+        """Acquire the worker's lock and return it, or None if another process holds it."""
         lock = FileLock(self._folder / _LOCK_FILE)
         with suppress(Timeout):
             lock.acquire(timeout=0)
@@ -41,14 +41,14 @@ class JobQueue:
         return None
 
     def folder_of(self, job_id: int) -> Path:
-        """Return the folder of the files that a job makes; it need not exist."""
+        """Return the folder for a job's files; it may not exist yet."""
         return self._folder / _RESULTS / str(job_id)
 
     def add(self, kind: str, sources: Sequence[str], inputs: Mapping[str, Any]) -> int:
         """Add a job and return its id.
 
         Raises:
-            BusyError: Too many wait.
+            BusyError: Too many jobs are waiting.
         """
         with self._database.writing() as catalog:
             if catalog.jobs.waiting() >= MAX_WAITING:
@@ -57,7 +57,7 @@ class JobQueue:
             return catalog.jobs.enqueue(kind, sources, inputs)
 
     def take(self) -> int | None:
-        """Begin the oldest job that waits and return its id, None when none waits."""
+        """Start the oldest waiting job and return its id, or None if none is waiting."""
         with self._database.reading() as catalog:
             if not catalog.jobs.waiting():
                 return None
@@ -65,7 +65,7 @@ class JobQueue:
             return catalog.jobs.take()
 
     def recover(self) -> None:
-        """Let jobs wait again whose worker died, for whoever has just taken the lock; delete what no job owns."""
+        """Requeue jobs whose worker died, and delete files without a job; call it after acquiring the lock."""
         with self._database.writing() as catalog:
             for job_id in catalog.jobs.running():
                 job = catalog.jobs.get(job_id)
@@ -80,33 +80,33 @@ class JobQueue:
                     shutil.rmtree(place, ignore_errors=True)
 
     def put_back(self, job_id: int, message: str) -> None:
-        """Let a job that runs wait again."""
+        """Requeue a running job."""
         with self._database.writing() as catalog:
             catalog.jobs.put_back(job_id, message)
 
     def beat(self, job_id: int) -> bool:
-        """Record that a job still runs; return whether it should go on."""
+        """Record a heartbeat of a running job; return whether it should continue."""
         with self._database.writing() as catalog:
             return catalog.jobs.beat(job_id)
 
     def finish(self, job_id: int, state: State, message: str, results: Mapping[str, Any] | None = None) -> None:
-        """Record how a job ended, unless it was dismissed meanwhile."""
+        """Record how a job ended, unless it has been dismissed."""
         with self._database.writing() as catalog:
             catalog.jobs.finish(job_id, state, message, results)
 
     def dismiss(self, job_id: int) -> Job:
-        """Take a job out of the queue, stop it, or delete one that is over with its files; return it as dismissed.
+        """Remove a waiting job, stop a running one, or delete a finished one with its files; return it as dismissed.
 
         Raises:
-            NotFoundError: There is none of this id.
-            QueryError: It is not one of the queue and still runs.
+            NotFoundError: There is no job with this id.
+            QueryError: The job is running but was not queued.
         """
         with self._database.writing() as catalog:
             job = catalog.jobs.get(job_id)
             if job is None:
                 raise NotFoundError(f"job {job_id}: this archive has no such job; see GET /jobs")
             if not job.queued and job.state == "running":
-                raise QueryError(f"job {job_id}: runs in a shell (process {job.pid} on {job.host}); end it there")
+                raise QueryError(f"job {job_id}: runs in a shell (process {job.pid} on {job.host}); stop it there")
             catalog.jobs.dismiss(job_id)
             dismissed = catalog.jobs.get(job_id)
             if job.state not in {"accepted", "running"}:

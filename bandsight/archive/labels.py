@@ -1,4 +1,4 @@
-"""Labels and classifiers of an archive: any process may write them, whether or not it is the archive's writer."""
+"""Labels and classifiers of an archive; any process may write them, not only the archive's writer."""
 
 import re
 from collections import defaultdict
@@ -11,9 +11,9 @@ from bandsight.catalog.port import Catalog, CatalogDatabase
 from bandsight.errors import NotFoundError, QueryError
 
 MAX_LABELS = 200_000
-"""Most labels of a collection."""
+"""Maximum number of labels in a collection."""
 MAX_CLASSES = 50
-"""Most classes of a collection."""
+"""Maximum number of classes in a collection."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CLASS = re.compile(r"[^\x00-\x1f:/]{1,64}")
 _ANNOTATOR_CHARS = 100
@@ -22,55 +22,55 @@ _SENTENCE_CHARS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """One tile that annotators give different classes."""
+    """A tile to which annotators gave different classes."""
 
     tile: int
     """Id of the tile."""
     classes: Mapping[str, tuple[str, ...]]
-    """For each class, who gave it."""
+    """Annotators by class."""
 
 
 class Labels:
     """Short transactions on the catalog; SQLite lets one process write at a time and makes others wait for seconds."""
 
     def __init__(self, database: CatalogDatabase, model_digest: str) -> None:
-        """Keep labels in a catalog.
+        """Open the labels in a catalog.
 
         Args:
             database: The catalog.
-            model_digest: Model whose vectors the archive holds.
+            model_digest: Digest of the archive's model.
         """
         self._database, self._model_digest = database, model_digest
 
     # Collections
 
     def create(self, name: str, sentences: Mapping[str, str]) -> LabelCollection:
-        """Make a collection.
+        """Create a collection.
 
         Args:
             name: Letters, digits, and `.`, `_`, `-`.
-            sentences: For each class, the sentence that describes it, e.g. `{"pond": "a pond"}`.
+            sentences: A descriptive sentence for each class, e.g. `{"pond": "a pond"}`.
 
         Raises:
-            QueryError: The name is taken or cannot be used, or a class cannot.
+            QueryError: The name is taken or invalid, or a class is invalid.
         """
         if not _NAME.fullmatch(name):
             raise QueryError(f"labels: found the name {name[:60]!r}; need at most 64 letters, digits, '.', '_' or '-'")
         checked = _checked_classes(sentences)
         with self._database.writing() as catalog:
             if catalog.labels.collection(name) is not None:
-                raise QueryError(f"labels: there is a collection {name} already; choose another name, or delete it")
+                raise QueryError(f"labels: collection {name} already exists; choose another name, or delete it")
             catalog.labels.add_collection(name, checked)
             made = catalog.labels.collection(name)
         assert made is not None
         return made
 
     def add_classes(self, name: str, sentences: Mapping[str, str]) -> LabelCollection:
-        """Add classes to a collection, or change the sentences of those that it has.
+        """Add classes to a collection, or change the sentences of existing ones.
 
         Raises:
             NotFoundError: There is no such collection.
-            QueryError: A class cannot be used.
+            QueryError: A class is invalid.
         """
         with self._database.writing() as catalog:
             collection = _found(catalog, name)
@@ -81,13 +81,13 @@ class Labels:
         """Return a collection.
 
         Raises:
-            NotFoundError: There is none of this name.
+            NotFoundError: There is no such collection.
         """
         with self._database.reading() as catalog:
             return _found(catalog, name)
 
     def all(self) -> list[tuple[LabelCollection, int]]:
-        """Return each collection with its number of labels, by name."""
+        """Return the collections with their numbers of labels, sorted by name."""
         with self._database.reading() as catalog:
             return [(one, catalog.labels.count(one.id)) for one in catalog.labels.collections()]
 
@@ -95,7 +95,7 @@ class Labels:
         """Delete a collection with its labels and classifiers.
 
         Raises:
-            NotFoundError: There is none of this name.
+            NotFoundError: There is no such collection.
         """
         with self._database.writing() as catalog:
             catalog.labels.delete_collection(_found(catalog, name).id)
@@ -103,16 +103,16 @@ class Labels:
     # Labels
 
     def add(self, name: str, classes: Mapping[int, str], annotator: str) -> int:
-        """Label tiles; a label that the annotator has given a tile before is replaced. Returns how many are added.
+        """Label tiles, replacing the annotator's earlier labels of them; return the number added.
 
         Args:
             name: The collection.
-            classes: For each tile, the class that it shows, `none` or `skip`.
-            annotator: Who labelled them.
+            classes: The class, `none` or `skip`, by tile id.
+            annotator: Name of the annotator.
 
         Raises:
-            NotFoundError: There is no such collection, or no such tile; then nothing is added.
-            QueryError: A class is not of this collection, or there are too many labels.
+            NotFoundError: The collection or a tile does not exist; nothing is added.
+            QueryError: The collection lacks a class, or would have too many labels.
         """
         who = _checked_annotator(annotator)
         now = datetime.now(UTC).replace(microsecond=0)
@@ -127,8 +127,8 @@ class Labels:
                 )
             if catalog.labels.count(collection.id) + len(classes) > MAX_LABELS:
                 raise QueryError(
-                    f"labels: {name} would have more than {MAX_LABELS:,}; a classifier learns nothing more from so "
-                    "many, so draw a sample"
+                    f"labels: {name} would have more than {MAX_LABELS:,}; so many do not improve a "
+                    "classifier, so add only a sample"
                 )
             hrefs = catalog.hrefs(sorted({tile.scene_id for tile in tiles.values()}))
             catalog.labels.put(
@@ -150,7 +150,7 @@ class Labels:
         return len(classes)
 
     def remove(self, name: str, tiles: Sequence[int], annotator: str | None = None) -> int:
-        """Delete the labels of tiles, of one annotator or of all, and return how many there were.
+        """Delete the labels of tiles by one or all annotators, and return the number deleted.
 
         Raises:
             NotFoundError: There is no such collection.
@@ -168,10 +168,10 @@ class Labels:
             return catalog.labels.labels(_found(catalog, name).id)
 
     def reattach(self, name: str) -> tuple[int, int]:
-        """Move labels to the tiles that now lie where theirs were, after scenes were indexed again.
+        """Move labels to the tiles now at their locations, after scenes were reindexed.
 
         Returns:
-            How many labels were moved, and how many have no tile any more; those stay as they are.
+            The number of labels moved, and the number left unchanged because their tiles are gone.
 
         Raises:
             NotFoundError: There is no such collection.
@@ -207,14 +207,14 @@ class Labels:
         return len(moved), lost
 
     def tiles_at(self, places: Sequence[TilePlace]) -> list[int | None]:
-        """Return the current tile at each place, None where there is none."""
+        """Return the current tile at each place, or None."""
         with self._database.reading() as catalog:
             return [catalog.labels.tile_at(place) for place in places]
 
     # Classifiers
 
     def add_classifier(self, classifier: Classifier) -> int:
-        """Keep a classifier as the newest version of its collection and return the version.
+        """Store a classifier as its collection's newest version and return the version.
 
         Raises:
             NotFoundError: There is no such collection.
@@ -232,11 +232,11 @@ class Labels:
             return catalog.labels.classifiers(_found(catalog, name))
 
     def classifier(self, name: str, version: int | None = None) -> Classifier:
-        """Return a version of a collection's classifier, the newest for None.
+        """Return a version of a collection's classifier, by default the newest.
 
         Raises:
-            NotFoundError: There is no such collection, or it has no such version.
-            QueryError: It was trained on vectors of another model than the archive's.
+            NotFoundError: There is no such collection or version.
+            QueryError: It was trained on another model's vectors.
         """
         with self._database.reading() as catalog:
             found = catalog.labels.classifier(_found(catalog, name), version)
@@ -245,14 +245,14 @@ class Labels:
             raise NotFoundError(f"classifier {name}: the collection has {which}; run: bandsight train {name}")
         if found.model_digest != self._model_digest:
             raise QueryError(
-                f"classifier {name}: version {found.version} reads vectors of another model than the archive's since "
+                f"classifier {name}: version {found.version} was trained with another model, before "
                 f"`bandsight reindex`; run: bandsight label reattach {name}, then bandsight train {name}"
             )
         return found
 
 
 def conflicts(labels: Sequence[Label]) -> list[Conflict]:
-    """Return the tiles that annotators give different classes, by id."""
+    """Return the tiles on which annotators disagree, sorted by id."""
     said: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for label in labels:
         if label.cls != SKIP:
@@ -268,7 +268,7 @@ def _found(catalog: Catalog, name: str) -> LabelCollection:
     found = catalog.labels.collection(name)
     if found is None:
         known = ", ".join(one.name for one in catalog.labels.collections()) or "none yet"
-        raise NotFoundError(f"labels {name[:60]!r}: no such collection; there are: {known}")
+        raise NotFoundError(f"labels {name[:60]!r}: no such collection; existing: {known}")
     return found
 
 

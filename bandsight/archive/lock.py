@@ -1,4 +1,4 @@
-"""The single writer's lock; a second writer learns who holds it."""
+"""The single writer's lock, which tells a second writer who holds it."""
 
 import os
 from pathlib import Path
@@ -11,11 +11,11 @@ from bandsight.errors import ArchiveError, ArchiveLockedError, SettingsError
 _LOCK_FILE, _WRITER_FILE = "lock", "writer.pid"
 
 WAIT_VARIABLE = "BANDSIGHT_LOCK_WAIT_S"
-"""Environment variable: for how many seconds a command waits while another one writes; 0 when it is not set."""
+"""Environment variable with the seconds a command waits for another writer; default 0."""
 
 
 def writing_process(folder: Path) -> int | None:
-    """Return the process that is writing to an archive, or was when it died; None when none is."""
+    """Return the id of the process that writes to an archive, or did when it died; None if there is none."""
     try:
         return int((folder / _WRITER_FILE).read_text())
     except (OSError, ValueError):
@@ -57,7 +57,7 @@ class WriterLock:
             self._writer.write_text(str(os.getpid()))
         except Timeout as error:
             raise ArchiveLockedError(
-                f"{folder}: {self._holder()} is writing to this archive; wait until it is done, or end it"
+                f"{folder}: {self._holder()} is writing to this archive; wait until it is done, or stop it"
             ) from error
         except OSError as error:
             self._lock.release()
@@ -85,5 +85,5 @@ def _wait_s() -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise SettingsError(f"{WAIT_VARIABLE}: found {text[:60]!r}; need seconds from 0 up, e.g. 600")
+        raise SettingsError(f"{WAIT_VARIABLE}: found {text[:60]!r}; need a number of seconds of at least 0, e.g. 600")
     return seconds

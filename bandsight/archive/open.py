@@ -1,4 +1,4 @@
-"""Where the parts of an archive are, and the engines that open them: the one place that knows which engines exist."""
+"""Locates the parts of an archive and opens them; the only module that knows which engines exist."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from bandsight.objects.cached import CachedObjects
 from bandsight.vectors import local
 from bandsight.vectors.port import OpenStore, StoreContext, VectorStore
 
-# A letter and a colon is a drive, not a scheme.
+# A single letter is a drive, not a scheme.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
 
 
@@ -28,28 +28,28 @@ class Location:
     vectors: str
     """URL of the vectors."""
     folder: Path
-    """Folder of the writer's lock and of checkpoints of jobs."""
+    """Folder of the writer's lock and of checkpoints."""
     files: str | None = None
-    """URL of the object storage that keeps vectors and pictures; None for the folder."""
+    """URL of the object storage for vectors and pyramids, or None for the folder."""
 
     def __str__(self) -> str:
         return str(self.folder)
 
 
 Where = str | Path | Location
-"""A folder, a URL (`file:///folder`, `sqlite:////folder/catalog.sqlite`), a file that says where the parts are
-(`bandsight.archive.config`), or their places one by one."""
+"""A folder, a URL (`file:///folder`, `sqlite:////folder/catalog.sqlite`), a configuration file
+(`bandsight.archive.config`), or the location of each part."""
 
 
 def _postgres(url: str) -> CatalogDatabase:
-    """Open a catalog in PostgreSQL; imported when one is opened, because searches in a folder wait for each import."""
+    """Return a catalog in PostgreSQL; imported lazily to keep commands on local archives fast."""
     from bandsight.catalog import postgres
 
     return postgres.PostgresDatabase(url)
 
 
 def _milvus(url: str, context: StoreContext) -> VectorStore:
-    """Open vectors in Milvus; imported when they are opened."""
+    """Open vectors in Milvus; imported lazily."""
     from bandsight.vectors import milvus
 
     return milvus.open_store(url, context)
@@ -57,7 +57,7 @@ def _milvus(url: str, context: StoreContext) -> VectorStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engines:
-    """The engines that archives may be made of, by the scheme of their URL; to add one is to add a line here."""
+    """The engines available for archives, by URL scheme; to add one, add a line here."""
 
     catalogs: Mapping[str, Callable[[str], CatalogDatabase]] = field(
         default_factory=lambda: {
@@ -65,17 +65,17 @@ class Engines:
             "postgresql+psycopg": _postgres,
         }
     )
-    """What opens a catalog."""
+    """Functions that open a catalog."""
     vectors: Mapping[str, OpenStore] = field(default_factory=lambda: {"file": local.open_store, "milvus": _milvus})
-    """What opens the vectors."""
+    """Functions that open the vectors."""
     files: Mapping[str, Callable[[str, Path], CachedObjects]] = field(default_factory=lambda: {"s3": CachedObjects})
-    """What opens object storage."""
+    """Functions that open object storage."""
 
     def catalog_of(self, location: Location) -> CatalogDatabase:
-        """Return the database of an archive's catalog, not yet opened.
+        """Return an archive's catalog database, not opened yet.
 
         Raises:
-            ArchiveError: No engine opens such a URL.
+            ArchiveError: No engine supports the URL's scheme.
         """
         scheme = _scheme_of(location.catalog)
         if scheme not in self.catalogs:
@@ -83,10 +83,10 @@ class Engines:
         return self.catalogs[scheme](location.catalog)
 
     def store_of(self, location: Location) -> OpenStore:
-        """Return what opens an archive's vectors.
+        """Return the function that opens an archive's vectors.
 
         Raises:
-            ArchiveError: No engine opens such a URL.
+            ArchiveError: No engine supports the URL's scheme.
         """
         scheme = _scheme_of(location.vectors)
         if scheme not in self.vectors:
@@ -115,11 +115,11 @@ def locate(where: Where) -> Location:
     """Return where the parts of an archive are.
 
     Args:
-        where: A folder as a path or a `file://` URL, a `sqlite:///` URL of the catalog in it, or a TOML file; a folder
-            with a file `archive.toml` is an archive on the engines that the file names.
+        where: A folder as a path or `file://` URL, the `sqlite:///` URL of its catalog, or a TOML file. A folder's
+            `archive.toml`, if any, determines the engines.
 
     Raises:
-        ArchiveError: The URL has a scheme that this version does not know, or the file is wrong.
+        ArchiveError: The URL's scheme is unknown, or the file is invalid.
     """
     if isinstance(where, Location):
         return where
@@ -132,17 +132,17 @@ def locate(where: Where) -> Location:
     if text.startswith("sqlite:///"):
         return _in_folder(sqlite.folder_of(text))
     raise ArchiveError(
-        f"{text}: found the scheme {scheme}; this Bandsight opens archives as a folder, file:///FOLDER or "
-        "sqlite:////FOLDER/catalog.sqlite, and archives on other engines by the file that names them (bandsight init)"
+        f"{text}: unknown scheme {scheme}; pass a folder, file:///FOLDER, "
+        "sqlite:////FOLDER/catalog.sqlite or, for other engines, the archive's TOML file (bandsight init)"
     )
 
 
 def archive_exists(where: Where, engines: Engines = ENGINES) -> bool:
-    """Return whether there is an archive, of any version and in any state.
+    """Return whether an archive of any version exists, in any state.
 
     Raises:
-        ArchiveError: No engine opens such a URL, or the database refuses the user.
-        EngineUnavailableError: The database does not answer.
+        ArchiveError: No engine supports the URL's scheme, or the database rejects the user.
+        EngineUnavailableError: The database does not respond.
     """
     database = engines.catalog_of(locate(where))
     try:
@@ -152,10 +152,10 @@ def archive_exists(where: Where, engines: Engines = ENGINES) -> bool:
 
 
 def check_archive(where: Where, engines: Engines = ENGINES) -> None:
-    """Refuse a place without an archive that this version can read.
+    """Check that there is an archive that this version can read.
 
     Raises:
-        ArchiveError: There is none, it is damaged, or it is of another version.
+        ArchiveError: There is none, it is damaged, or it has another version.
     """
     database = engines.catalog_of(locate(where))
     try:
@@ -178,12 +178,12 @@ def _located(file: Path) -> Location:
     own = sqlite.catalog_url(found.folder)
     if location.catalog != own and sqlite.SqliteDatabase(own).exists():
         raise ArchiveError(
-            f"{file}: names a catalog elsewhere, but there is one in {found.folder} too; move that folder's archive to "
-            "the engines with bandsight migrate-archive, or name another folder"
+            f"{file}: configures a catalog elsewhere, but {found.folder} has one too; move that archive to "
+            "the engines with bandsight migrate-archive, or choose another folder"
         )
     if found.files is not None and any(found.folder.glob("vectors/seg-*")):
         raise ArchiveError(
-            f"{file}: names files elsewhere, but there are vector files in {found.folder} too; move that folder's "
+            f"{file}: configures files elsewhere, but {found.folder} has vector files too; move that "
             "archive with bandsight migrate-archive, or name another folder"
         )
     return location
@@ -200,11 +200,11 @@ def _location_of(config: ArchiveConfig) -> Location:
 
 
 def check_engines(config: ArchiveConfig, engines: Engines = ENGINES) -> None:
-    """Refuse engines that are unknown, do not answer or refuse the user, before anything is created.
+    """Check that engines exist, respond and accept the user, before anything is created.
 
     Raises:
-        ArchiveError: An engine is unknown or refuses the user, or there is an archive in the catalog already.
-        EngineUnavailableError: An engine does not answer.
+        ArchiveError: An engine is unknown or rejects the user, or the catalog already has an archive.
+        EngineUnavailableError: An engine does not respond.
     """
     location = _location_of(config)
     database, check = engines.catalog_of(location), engines.store_of(location)
@@ -222,7 +222,7 @@ def check_engines(config: ArchiveConfig, engines: Engines = ENGINES) -> None:
 
 
 def embedded(folder: Path) -> Location:
-    """Return where the parts of an archive are that is a folder and nothing else."""
+    """Return the locations of the parts of an archive that is a plain folder."""
     return Location(catalog=sqlite.catalog_url(folder), vectors=folder.absolute().as_uri(), folder=folder)
 
 
@@ -233,5 +233,6 @@ def _scheme_of(url: str) -> str:
 
 def _unknown(part: str, url: str, scheme: str, engines: Mapping[str, object]) -> ArchiveError:
     return ArchiveError(
-        f"{url}: no engine keeps the {part} of an archive at {scheme or 'no scheme'}; there are {', '.join(engines)}"
+        f"{url}: no engine for the {part} of an archive has the scheme {scheme or 'none'}; supported: "
+        f"{', '.join(engines)}"
     )

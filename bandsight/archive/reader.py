@@ -30,7 +30,7 @@ from bandsight.errors import ArchiveError, ModelChangedError, ModelMismatchError
 from bandsight.objects.store import ObjectMissingError
 from bandsight.vectors.port import Similarities, Snapshot, StoreContext
 
-# A search that meets a commit between its vectors and its rows begins again; more than twice in a row is no accident.
+# A search starts over if a commit intervenes between its vectors and its rows; repeated failures point to damage.
 _ATTEMPTS = 5
 _FORMAT_VERSION = 2
 
@@ -65,16 +65,16 @@ class Archive:
             engines: The engines that may open its parts.
 
         Raises:
-            ArchiveError: There is none, it is damaged, or of a version or an engine that this Bandsight does not know.
-            ArchiveLockedError: Opened for writing, and another process is writing to it.
+            ArchiveError: There is none, it is damaged, or its version or engine is unknown.
+            ArchiveLockedError: It is opened for writing, and another process is writing to it.
         """
         return cls(where, engines)
 
     def reopen(self) -> None:
-        """Read the catalog's model and serve the newest commit, also where another model took the place of this one.
+        """Reload the model's identity and serve the newest commit, even if the model has been replaced.
 
         Raises:
-            ArchiveError: The archive is gone, damaged, or of another version.
+            ArchiveError: The archive is gone, is damaged, or has another version.
         """
         self.model = self.database.open()
         self.files = self._engines.files_of(self.location)
@@ -107,17 +107,17 @@ class Archive:
         """Release files and connections."""
         self.database.close()
 
-    # The state that is served
+    # Served state
 
     def read(self, answer: Callable[[View], _T]) -> _T:
-        """Return an answer made from one committed state; it is made again when a commit intervened.
+        """Return a result computed from one committed state; it is recomputed if a commit intervenes.
 
         Args:
-            answer: Reads what it needs from the state; it may be called several times.
+            answer: Computes the result from the state; may be called several times.
 
         Raises:
             ArchiveError: Vectors and catalog disagree.
-            ModelChangedError: The archive has been indexed again with another model since it was opened.
+            ModelChangedError: The archive has been reindexed with another model since it was opened.
         """
         swept: ObjectMissingError | None = None
         for _ in range(_ATTEMPTS):
@@ -133,16 +133,16 @@ class Archive:
         raise ArchiveError(f"{self.path}: vectors and catalog disagree; run: bandsight verify --archive {self.path}")
 
     def refresh(self) -> None:
-        """Move on to the newest commit."""
+        """Serve the newest commit."""
         self.read(lambda _: None)
 
     @property
     def generation(self) -> int:
-        """Number of the commit that is served."""
+        """Generation being served."""
         return self._generation
 
     def check_model(self, model: ModelIdentity) -> None:
-        """Refuse a model whose vectors cannot be compared with the archive's.
+        """Check that a model's vectors are comparable with the archive's.
 
         Raises:
             ModelMismatchError: The digests differ.
@@ -156,11 +156,11 @@ class Archive:
 
     @property
     def tile_count(self) -> int:
-        """How many tiles searches look at."""
+        """Number of searchable tiles."""
         return int(self.store.stats()["vectors"])
 
     def stats(self) -> dict[str, Any]:
-        """Return what the archive holds, for people and for monitoring."""
+        """Return statistics of the archive, for display and monitoring."""
 
         def answer(view: View) -> dict[str, Any]:
             return {
@@ -184,7 +184,7 @@ class Archive:
 
     @property
     def newest_tile(self) -> int:
-        """Id of the newest tile there ever was."""
+        """Id of the newest tile ever added."""
         with self.database.reading() as catalog:
             return catalog.next_tile_id() - 1
 
@@ -192,7 +192,7 @@ class Archive:
         """Return a tile.
 
         Raises:
-            NotFoundError: There is none of this id.
+            NotFoundError: There is no tile with this id.
         """
         with self.database.reading() as catalog:
             tile = catalog.tiles([tile_id]).get(tile_id)
@@ -201,7 +201,7 @@ class Archive:
         return tile
 
     def tiles_by_id(self, ids: Sequence[int]) -> dict[int, Tile]:
-        """Return tiles by their ids; those that are gone are left out."""
+        """Return tiles by id; ids without a tile are omitted."""
         with self.database.reading() as catalog:
             return catalog.tiles(list(ids))
 
@@ -225,7 +225,7 @@ class Archive:
         """Return the footprints of tiles as shapely geometries, in the order of the ids.
 
         Raises:
-            NotFoundError: A tile that the archive does not hold.
+            NotFoundError: A tile is not in the archive.
         """
         try:
             return self._footprints.tiles(np.asarray(ids, np.int64))
@@ -236,7 +236,7 @@ class Archive:
         """Return the vectors of tiles, shape (n, dim), in the order of the ids.
 
         Raises:
-            NotFoundError: A tile that the archive does not hold.
+            NotFoundError: A tile is not in the archive.
         """
         with self.database.reading() as catalog:
             self._follow(catalog)
@@ -246,10 +246,10 @@ class Archive:
         return self.store.get(ids)
 
     def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
-        """Return the cosine of every tile that passes a filter with each of some vectors, shape (q, dim).
+        """Return the cosine of each tile that passes a filter with each vector, shape (q, dim).
 
         Raises:
-            QueryError: The filter or the vectors cannot be used.
+            QueryError: The filter or the vectors are invalid.
         """
         return self.read(lambda view: view.similarities(vectors, where))
 
@@ -259,7 +259,7 @@ class Archive:
         """Return a scene.
 
         Raises:
-            NotFoundError: There is none of this id.
+            NotFoundError: There is no scene with this id.
         """
         with self.database.reading() as catalog:
             scene = catalog.scenes([scene_id]).get(scene_id)
@@ -268,51 +268,51 @@ class Archive:
         return scene
 
     def scenes_by_id(self, ids: Sequence[int]) -> dict[int, Scene]:
-        """Return scenes by their ids, those that are gone left out."""
+        """Return scenes by id; ids without a scene are omitted."""
         with self.database.reading() as catalog:
             return catalog.scenes(list(ids))
 
     def scenes(self) -> list[Scene]:
-        """Return every scene, in the order of their ids."""
+        """Return all scenes, ordered by id."""
         with self.database.reading() as catalog:
             return list(catalog.scenes().values())
 
     def scene_columns(self) -> SceneColumns:
-        """Return what filters read of all scenes."""
+        """Return the filterable attributes of all scenes."""
         return self.read(lambda view: view.scene_columns)
 
     def changes(self, since: int) -> SceneChanges:
-        """Return which scenes have come and gone since a generation.
+        """Return the scenes added and removed since a generation.
 
         Args:
-            since: A generation of this archive; -1 for all that there is.
+            since: A generation of this archive, or -1 for everything.
         """
         with self.database.reading() as catalog:
             return catalog.changes(since)
 
     @property
     def jobs(self) -> JobLog:
-        """The log of jobs."""
+        """The job log."""
         return JobLog(self.path, self.database)
 
     @property
     def job_queue(self) -> JobQueue:
-        """Jobs that wait for a server or a worker; a reader may add some."""
+        """Jobs waiting for a server or a worker; readers may add jobs."""
         return JobQueue(self.path, self.database)
 
     @property
     def saved_searches(self) -> SavedSearches:
-        """Saved searches; a reader may write them too."""
+        """Saved searches; readers may write them too."""
         return SavedSearches(self.database, self.model.digest)
 
     @property
     def labels(self) -> Labels:
-        """Labels and the classifiers trained on them; a reader may write them too."""
+        """Labels and the classifiers trained on them; readers may write them too."""
         return Labels(self.database, self.model.digest)
 
     @property
     def alerts(self) -> Alerts:
-        """Subscriptions, and the alerts that commits have raised for them; a reader may write subscriptions too."""
+        """Subscriptions and the alerts that commits raised; readers may write subscriptions too."""
         return Alerts(self.database)
 
     # Inside
@@ -329,7 +329,7 @@ class Archive:
         )
 
     def _follow(self, catalog: Catalog) -> None:
-        """Show the store what this transaction sees, unless it serves that or something newer already."""
+        """Update the store to this transaction's state, unless it already serves that or a newer one."""
         generation = catalog.generation()
         if generation == self._generation:
             return
@@ -337,8 +337,7 @@ class Archive:
         if model is None or model.digest != self.model.digest:
             name = model.name if model else "none"
             raise ModelChangedError(
-                f"{self.path}: indexed again with model {name} (`bandsight reindex`) since it was opened with "
-                f"{self.model.name}"
+                f"{self.path}: reindexed with model {name} since it was opened with {self.model.name}"
             )
         with self._refreshing:
             if generation > self._generation:
@@ -351,7 +350,7 @@ class Archive:
         try:
             self.store.show(snapshot)
         except ArchiveError as error:
-            # A compaction may have taken files away since; then there is something newer to show.
+            # A compaction may have deleted the files; then there is a newer state to show.
             with self.database.reading() as catalog:
                 if catalog.generation() > snapshot.generation:
                     raise CommitIntervenedError from error

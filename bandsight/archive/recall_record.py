@@ -1,6 +1,6 @@
-"""What servers found when they repeated searches exactly, kept beside the index for `bandsight status`.
+"""Recall that servers measured by repeating searches exactly, stored beside the index for `bandsight status`.
 
-It is a note, not part of the archive: a server that may not write there keeps none, and a damaged one counts as none.
+It is not part of the archive: a server without write access stores nothing, and a damaged file is ignored.
 """
 
 import json
@@ -13,11 +13,11 @@ _FILE = "recall-check.json"
 
 
 def keep_recall(folder: Path, found: dict[str, Any]) -> None:
-    """Replace an archive's note; of several servers, the last one's counts.
+    """Store measured recall; the last of several servers wins.
 
     Args:
         folder: The archive's folder.
-        found: The figures, as JSON.
+        found: The figures, as JSON values.
     """
     place = folder / "index"
     temporary = place / f".{_FILE}.{os.getpid()}.tmp"
@@ -28,7 +28,7 @@ def keep_recall(folder: Path, found: dict[str, Any]) -> None:
 
 
 def kept_recall(folder: Path) -> dict[str, Any] | None:
-    """Return an archive's note, None where no server has left one.
+    """Return the stored recall, or None if no server has stored any.
 
     Args:
         folder: The archive's folder.

@@ -1,4 +1,4 @@
-"""A scene whose files lie somewhere else now."""
+"""Changes the hrefs of a scene whose files have moved."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,17 +6,17 @@ from typing import Any
 
 from bandsight.catalog.records import Scene
 
-# What may follow the place of a folder or file in a href.
+# Characters that may follow a folder or file within a href.
 _AFTER = {"", "/", ":", "}", '"', "?"}
 
 
 def relocated(scene: Scene, hrefs: Mapping[str, str], source: dict[str, Any] | None = None) -> Scene:
-    """Return a scene with new hrefs; nothing else of it changes.
+    """Return a scene with new hrefs, otherwise unchanged.
 
     Args:
         scene: The scene.
-        hrefs: Each old href and its new one.
-        source: What it is opened from now; None to rewrite what there is.
+        hrefs: New href for each old one.
+        source: New source of the scene, or None to rewrite the existing one.
     """
     kept = scene.source
     own = None if kept is None else {**kept, **(source or {"hrefs": [_new(one, hrefs) for one in kept["hrefs"]]})}
@@ -30,7 +30,7 @@ def relocated(scene: Scene, hrefs: Mapping[str, str], source: dict[str, Any] | N
 
 
 def _new(href: str, hrefs: Mapping[str, str]) -> str:
-    """Return where a file lies now; a part of a container moves with its file."""
+    """Return a file's new href; a part of a container moves with its file."""
     if href in hrefs:
         return hrefs[href]
     for old, new in hrefs.items():
@@ -40,7 +40,7 @@ def _new(href: str, hrefs: Mapping[str, str]) -> str:
 
 
 def _renamed(value: Any, hrefs: Mapping[str, str]) -> Any:
-    """Return JSON values with new hrefs, as values and as keys."""
+    """Replace hrefs in JSON values and keys."""
     if isinstance(value, dict):
         return {_new(key, hrefs): _renamed(one, hrefs) for key, one in value.items()}
     if isinstance(value, list):
@@ -49,12 +49,12 @@ def _renamed(value: Any, hrefs: Mapping[str, str]) -> Any:
 
 
 def under(scene: Scene, old: str, new: str) -> dict[str, str]:
-    """Return the hrefs of a scene that lie under a folder or URL, each with the one under another.
+    """Return the hrefs of a scene under a folder or URL, mapped to those under another.
 
     Args:
         scene: The scene.
-        old: Where they lay: a folder, a file or the beginning of a URL.
-        new: Where they lie now.
+        old: Old location: a folder, a file or a URL prefix.
+        new: New location.
     """
     old, new = old.rstrip("/"), new.rstrip("/")
     hrefs = {scene.href, *(band.href for band in scene.bands), *((scene.source or {}).get("hrefs", ()))}

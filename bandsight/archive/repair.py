@@ -1,4 +1,4 @@
-"""Repairs a damaged archive: rebuilds what is derived, sets aside what is damaged, names what is lost."""
+"""Repairs a damaged archive: rebuilds derived data, quarantines damaged files and lists lost scenes."""
 
 import numpy as np
 
@@ -27,13 +27,13 @@ class Repair:
     def __init__(self, catalog: CatalogWriter, store: VectorStore) -> None:
         self._catalog, self._store = catalog, store
         self.report: list[str] = []
-        """What was done, one sentence each; empty when nothing was wrong."""
+        """What was done, one sentence each; empty if nothing was wrong."""
 
     def run(self) -> None:
-        """Repair the catalog and the segments that it names.
+        """Repair the catalog and its segments.
 
         Raises:
-            ArchiveError: The catalog's structure is damaged: nothing can be read from it.
+            ArchiveError: The catalog's structure is damaged beyond repair.
         """
         self._check_structure()
         scenes, tiles = self._catalog.damaged()
@@ -59,7 +59,7 @@ class Repair:
         self.report.append("catalog: its indexes were rebuilt")
 
     def _replace(self, segment: Segment, expected: int) -> None:
-        """Replace a segment by its intact rows; `expected` are the cells along a side of its tiles."""
+        """Rewrite a segment with its intact rows; `expected` is the number of cells along a side of its tiles."""
         ids, rows, cells = self._store.salvage(segment)
         if expected and (cells is None or cells.side != expected):
             ids, rows, cells = ids[:0], rows[:0], None

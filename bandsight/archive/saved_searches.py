@@ -1,4 +1,4 @@
-"""Saved searches of an archive: any process may write them, whether or not it is the archive's writer."""
+"""Saved searches of an archive; any process may write them, not only the archive's writer."""
 
 import json
 import re
@@ -15,37 +15,37 @@ from bandsight.catalog.saved_searches import SavedHits, SavedSearch
 from bandsight.errors import ArchiveError, NotFoundError, QueryError
 
 MAX_SEARCHES = 10_000
-"""Most saved searches of an archive."""
+"""Maximum number of saved searches in an archive."""
 MAX_REQUEST_BYTES = 2**20
-"""Most bytes of a request as JSON."""
+"""Maximum size of a request as JSON, bytes."""
 _ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HitsPage:
-    """Some consecutive hits of a saved search."""
+    """A page of a saved search's hits."""
 
     search: SavedSearch
     """The search."""
     start: int
-    """Ranks before the first of these hits."""
+    """Number of hits before this page."""
     hits: SavedHits
-    """Those whose tiles still exist."""
+    """Hits whose tiles still exist."""
     removed: int
-    """How many hits of this page are left out because their tiles have been removed."""
+    """Number of hits omitted from this page because their tiles were removed."""
     next: int | None
-    """`start` of the next page, None behind the last one."""
+    """`start` of the next page, or None on the last page."""
 
 
 class SavedSearches:
     """Short transactions on the catalog; SQLite lets one process write at a time and makes others wait for seconds."""
 
     def __init__(self, database: CatalogDatabase, model_digest: str) -> None:
-        """Keep saved searches in a catalog.
+        """Open the saved searches in a catalog.
 
         Args:
             database: The catalog.
-            model_digest: Model whose vectors the archive holds.
+            model_digest: Digest of the archive's model.
         """
         self._database, self._model_digest = database, model_digest
 
@@ -58,25 +58,23 @@ class SavedSearches:
         hits: SavedHits | None = None,
         generation: int | None = None,
     ) -> SavedSearch:
-        """Save a search, with its hits where it has been run, and return it with its id.
+        """Save a search, with its hits if it has been run, and return it.
 
         Args:
-            title: For people.
-            request: The request, as JSON.
-            max_hits: Most hits that it may have.
-            hits: Its hits, best first; None to run it later (`set_hits`).
-            generation: Commit that was searched; needed with hits.
+            title: Display title.
+            request: The request, as JSON values.
+            max_hits: Maximum number of hits.
+            hits: Its hits, best first, or None to run it later (`set_hits`).
+            generation: Generation searched; required with hits.
 
         Raises:
             QueryError: There are too many saved searches, or the request is too large.
             ArchiveError: The catalog cannot be written.
-            BusyError: Another process has been writing for long.
+            BusyError: Another process holds the catalog for too long.
         """
         size = len(json.dumps(dict(request), ensure_ascii=False).encode())
         if size > MAX_REQUEST_BYTES:
-            raise QueryError(
-                f"search: its request takes {size:,} bytes; at most {MAX_REQUEST_BYTES:,} are saved, so simplify it"
-            )
+            raise QueryError(f"search: its request has {size:,} bytes, the limit is {MAX_REQUEST_BYTES:,}; simplify it")
         made = SavedSearch(
             id=secrets.token_hex(8),
             title=title,
@@ -89,14 +87,14 @@ class SavedSearches:
             model_digest=None if hits is None else self._model_digest,
         )
         with self._database.writing() as catalog:
-            # Counted in the transaction that adds it, so that two processes together stay within the limit.
+            # Counted in the transaction that adds it, so that concurrent processes stay within the limit.
             if catalog.saved_searches.count() >= MAX_SEARCHES:
-                raise QueryError(f"searches: found {MAX_SEARCHES:,} of them; delete some of them")
+                raise QueryError(f"searches: the limit of {MAX_SEARCHES:,} is reached; delete some")
             catalog.saved_searches.add(made, hits or SavedHits())
         return made
 
     def set_hits(self, search_id: str, hits: SavedHits, *, generation: int) -> SavedSearch:
-        """Replace the hits of a search by those of a new run.
+        """Replace the hits of a search with those of a new run.
 
         Raises:
             NotFoundError: There is no search with this id.
@@ -127,8 +125,8 @@ class SavedSearches:
         """Return searches, newest first.
 
         Args:
-            limit: At most so many.
-            before: Id of the last search of the page before.
+            limit: Maximum number.
+            before: Id of the last search on the previous page.
         """
         with self._database.reading() as catalog:
             return catalog.saved_searches.newest(limit, before)
@@ -145,7 +143,7 @@ class SavedSearches:
             raise _missing(search_id)
 
     def all_hits(self, search_id: str) -> SavedHits:
-        """Return all hits of a search, also those whose tiles are gone.
+        """Return all hits of a search, including those whose tiles are gone.
 
         Raises:
             NotFoundError: There is no search with this id.
@@ -155,16 +153,16 @@ class SavedSearches:
             return catalog.saved_searches.hits(search_id, 0, search.hits)
 
     def page(self, search_id: str, start: int = 0, limit: int = 100) -> HitsPage:
-        """Return the hits of some consecutive ranks whose tiles still exist; it costs what these hits cost.
+        """Return a page of hits whose tiles still exist; the cost depends on the page only.
 
         Args:
             search_id: The search.
-            start: Ranks before the first one.
-            limit: Most hits.
+            start: Number of hits to skip.
+            limit: Maximum number of hits.
 
         Raises:
             NotFoundError: There is no search with this id.
-            ArchiveError: The archive has been indexed with another model since, or all tiles of the search are gone.
+            ArchiveError: The archive has been reindexed with another model, or all tiles of the search are gone.
         """
         with self._database.reading() as catalog:
             search = catalog.saved_searches.get(search_id)
@@ -172,7 +170,7 @@ class SavedSearches:
                 raise _missing(search_id)
             if search.model_digest not in {None, self._model_digest}:
                 raise ArchiveError(
-                    f"search {search.id}: its hits are of another model than the archive's since `bandsight reindex`; "
+                    f"search {search.id}: its hits date from before `bandsight reindex` changed the model; "
                     "run it again, or delete it"
                 )
             hits = catalog.saved_searches.hits(search_id, start, start + limit)
@@ -198,4 +196,4 @@ class SavedSearches:
 
 
 def _missing(search_id: str) -> NotFoundError:
-    return NotFoundError(f"search {search_id[:60]!r}: not saved here, or deleted; GET /searches lists those that are")
+    return NotFoundError(f"search {search_id[:60]!r}: not saved here, or deleted; list them with GET /searches")

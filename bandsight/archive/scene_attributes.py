@@ -1,4 +1,4 @@
-"""What filters read of scenes, kept in memory; each scene is read from the catalog once."""
+"""The filterable attributes of scenes, cached in memory; each scene is read from the catalog once."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,14 +14,14 @@ _Row = tuple[datetime | None, str, str, list[list[float]], dict[str, Any]]
 
 
 class SceneTable:
-    """Follows the catalog; a scene's row never changes, it only comes and goes, and may come back from a backup."""
+    """A cache that follows the catalog; rows of scenes are added, removed or restored, but never change."""
 
     def __init__(self) -> None:
         self._rows: dict[int, _Row] = {}
         self._newest = 0
 
     def read(self, catalog: Catalog) -> SceneColumns:
-        """Return the scenes that a transaction sees."""
+        """Return the scenes visible to a transaction."""
         fresh = _rows_after(catalog, self._newest)
         self._rows |= fresh
         self._newest = max(fresh, default=self._newest)
@@ -35,7 +35,7 @@ class SceneTable:
 
 
 def scenes_after(catalog: Catalog, after: int) -> SceneColumns:
-    """Return the scenes beyond an id, which a transaction may have added itself."""
+    """Return the scenes above an id, including those added in the same transaction."""
     rows = _rows_after(catalog, after)
     return _columns(list(rows), list(rows.values()))
 
@@ -63,7 +63,7 @@ def _columns(ids: list[int], rows: list[_Row]) -> SceneColumns:
 
 
 def _end_us(moment: datetime | None, properties: dict[str, Any], name: str) -> int:
-    """Return an end of a scene's time interval, as `time_us`; its moment where it has no interval."""
+    """Return one end of a scene's time interval as `time_us`, or its datetime if it has no interval."""
     try:
         return time_us(datetime.fromisoformat(properties[name]).astimezone(UTC))
     except (KeyError, TypeError, ValueError):

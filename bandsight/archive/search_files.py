@@ -1,4 +1,4 @@
-"""Imports the saved searches that versions before catalog schema 0007 kept as files in the archive's folder."""
+"""Imports saved searches that versions before catalog schema 0007 stored as files in the archive's folder."""
 
 import json
 import re
@@ -17,13 +17,13 @@ _ID = re.compile(r"[0-9a-f]{16}")
 
 
 def import_search_files(folder: Path, database: CatalogDatabase) -> int:
-    """Move saved searches from files into the catalog and return how many; a crash leaves the files to be read again.
+    """Move saved searches from files into the catalog and return their number; safe to repeat after a crash.
 
-    Files that cannot be read stay where they are.
+    Unreadable files stay in place.
 
     Args:
         folder: The archive's folder.
-        database: Its catalog, of this version.
+        database: Its catalog, with this version's schema.
 
     Raises:
         ArchiveError: The catalog cannot be written.
@@ -32,7 +32,7 @@ def import_search_files(folder: Path, database: CatalogDatabase) -> int:
     if not place.is_dir():
         return 0
     found = [one for path in sorted(place.glob("*.json")) if (one := _read(path)) is not None]
-    # Oldest first, as they were saved.
+    # Oldest first, the order in which they were saved.
     found.sort(key=lambda one: (one[0].created, one[0].id))
     with database.writing() as catalog:
         taken = catalog.saved_searches.known([search.id for search, _ in found])
@@ -47,14 +47,14 @@ def import_search_files(folder: Path, database: CatalogDatabase) -> int:
             place.rmdir()
     except OSError as error:
         raise ArchiveError(
-            f"{place}: its searches are in the catalog, but their files cannot be deleted ({error.strerror}); delete "
+            f"{place}: its searches were imported, but the files cannot be deleted ({error.strerror}); delete "
             "the folder"
         ) from error
     return len(fresh)
 
 
 def _read(path: Path) -> tuple[SavedSearch, SavedHits] | None:
-    """Return the search of a file with its hits, None where it cannot be read."""
+    """Return the search in a file with its hits, or None if the file cannot be read."""
     if not _ID.fullmatch(path.stem):
         return None
     try:
@@ -76,7 +76,7 @@ def _read(path: Path) -> tuple[SavedSearch, SavedHits] | None:
 
 
 def _read_hits(path: Path) -> tuple[int | None, SavedHits]:
-    """Return the commit that was searched and the hits; nothing where there is no such file, or it is damaged."""
+    """Return the generation searched and the hits; empty if the file is missing or damaged."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         ids = np.array([int(one) for one in kept["ids"]], np.int64)

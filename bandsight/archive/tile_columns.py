@@ -1,4 +1,4 @@
-"""The columns that filters read of tiles, from the catalog and from tiles that are about to be added to it."""
+"""The filterable attributes of tiles, from the catalog or from tiles about to be added to it."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from bandsight.catalog.port import Catalog
 from bandsight.catalog.records import TileRecord
 from bandsight.errors import ArchiveError
 
-# Of both boxes.
+# Coordinates of both boxes.
 _SIDES = 8
 
 
 def tile_columns(catalog: Catalog, ids: NDArray[np.int64]) -> TileColumns:
-    """Return the attributes of tiles from the catalog; deleted tiles keep scene 0, which does not exist."""
+    """Return the attributes of tiles from the catalog; deleted tiles get scene 0, which does not exist."""
     columns = TileColumns.empty(ids)
     fields = [columns.values[field.name] for field in FIELDS.tile]
     for tile_id, scene_id, *numbers in catalog.tile_attributes(int(ids[0]), int(ids[-1])):

@@ -1,4 +1,4 @@
-"""Compares the catalog with the vectors, row for row."""
+"""Compares the catalog with the vectors, row by row."""
 
 from contextlib import suppress
 
@@ -11,11 +11,11 @@ from bandsight.vectors.port import VectorStore
 
 
 def problems_of(catalog: Catalog, store: VectorStore, *, full: bool) -> list[str]:
-    """Return what is wrong, one sentence each.
+    """Return the problems found, one sentence each.
 
     Args:
-        catalog: One transaction.
-        store: Serves the same generation.
+        catalog: A transaction.
+        store: The vectors, at the same generation.
         full: Also read every row of the catalog and every vector, and compare checksums.
     """
     problems = catalog.check()
@@ -27,7 +27,7 @@ def problems_of(catalog: Catalog, store: VectorStore, *, full: bool) -> list[str
     covered, before = 0, 0
     for segment, alive in store.living():
         if segment.first_id <= before:
-            problems.append(f"catalog: segment {segment.name} begins at tile {segment.first_id}, within another")
+            problems.append(f"catalog: segment {segment.name} starts at tile {segment.first_id}, within another")
         before = segment.last_id
         expected = np.array(catalog.tile_ids(segment.first_id, segment.last_id), np.int64)
         covered += len(expected)
@@ -41,12 +41,13 @@ def problems_of(catalog: Catalog, store: VectorStore, *, full: bool) -> list[str
         if not np.array_equal(alive, expected):
             differ = np.setxor1d(alive, expected)
             problems.append(
-                f"vectors/{segment.name}: {len(differ)} tiles are in one of file and catalog only, first {differ[0]}; "
+                f"vectors/{segment.name}: {len(differ)} tiles are only in the file or only in the catalog, first "
+                f"{differ[0]}; "
                 "run: bandsight repair"
             )
     tiles, newest = catalog.counts()["tiles"], catalog.next_tile_id() - 1
     if covered != tiles:
-        problems.append(f"catalog: {tiles} tiles, of which {covered} have vectors; run: bandsight repair")
+        problems.append(f"catalog: {covered} of {tiles} tiles have vectors; run: bandsight repair")
     if before > newest:
         problems.append(f"catalog: the next tile would be {newest + 1}, but there is a tile {before}")
     return problems + store.verify(full=full)

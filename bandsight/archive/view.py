@@ -1,4 +1,4 @@
-"""What one answer reads: a committed state of the archive, the same for vectors and rows."""
+"""A committed state of the archive, consistent between vectors and rows."""
 
 import threading
 from collections import OrderedDict
@@ -21,16 +21,16 @@ from bandsight.vectors.cells import CellCodes
 from bandsight.vectors.port import Choice, Selection, Similarities, VectorStore
 from bandsight.vectors.scores import Ranked
 
-# Scenes that are kept in memory, some 5 kB each.
+# Number of cached scenes, about 5 kB each.
 _MOST_SCENES = 8192
 
 
 class CommitIntervenedError(Exception):
-    """A commit came between the vectors and the rows of an answer; the answer is made again."""
+    """A commit intervened between reading vectors and rows; the result must be recomputed."""
 
 
 class SceneCache:
-    """The scenes of recent hits, read since the last commit; safe to share between threads."""
+    """A cache of the scenes of recent hits, cleared on commit; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,7 +38,7 @@ class SceneCache:
         self._generation = -1
 
     def of(self, catalog: Catalog, ids: AbstractSet[int]) -> dict[int, Scene]:
-        """Return the scenes of tiles that exist; unknown ids are left out.
+        """Return scenes by id; unknown ids are omitted.
 
         Raises:
             ArchiveError: A row is damaged.
@@ -46,7 +46,7 @@ class SceneCache:
         generation = catalog.generation()
         with self._lock:
             if generation != self._generation:
-                # A commit may have changed where scenes lie.
+                # A commit may have relocated scenes.
                 self._known.clear()
                 self._generation = generation
             found = {one: self._known[one] for one in ids if one in self._known}
@@ -65,14 +65,14 @@ class SceneCache:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One committed state of an archive, valid while the answer is made."""
+    """One committed state of an archive, valid during one `Archive.read`."""
 
     catalog: Catalog
-    """Rows, in one transaction."""
+    """The rows, in one transaction."""
     store: VectorStore
-    """Vectors of the same state."""
+    """The vectors of the same state."""
     scene_cache: SceneCache
-    """Scenes read before."""
+    """Recently read scenes."""
     tile_footprints: Footprints
     """Reads footprints of tiles by id."""
     scene_footprints: Footprints
@@ -84,16 +84,16 @@ class View:
 
     @property
     def generation(self) -> int:
-        """Number of the commit."""
+        """Generation of the state."""
         return self.catalog.generation()
 
     @property
     def newest(self) -> tuple[int, int]:
-        """Ids of the newest tile there ever was and of the newest scene."""
+        """Ids of the newest tile ever added and of the newest scene."""
         return self.catalog.state()[1], self.catalog.newest_scene_id()
 
     def choose(self, where: Filter) -> Choice:
-        """Decide which tiles pass a filter, to count and search them.
+        """Select the tiles that pass a filter, to count or search them.
 
         Raises:
             QueryError: The filter cannot be applied to these tiles.
@@ -105,8 +105,8 @@ class View:
         """Return all tiles that pass a filter.
 
         Args:
-            where: Which tiles.
-            fields: Names of registered fields whose values are needed.
+            where: The filter.
+            fields: Names of the registered fields whose values are needed.
 
         Raises:
             QueryError: The filter cannot be applied to these tiles.
@@ -115,10 +115,10 @@ class View:
             return self.store.select(where, fields)
 
     def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
-        """Return the cosine of every tile that passes a filter with each vector, shape (q, dim).
+        """Return the cosine of each tile that passes a filter with each vector, shape (q, dim).
 
         Raises:
-            QueryError: The filter or the vectors cannot be used.
+            QueryError: The filter or the vectors are invalid.
         """
         with stage("search"):
             return self.store.similarities(self.checked(vectors), where)
@@ -127,7 +127,7 @@ class View:
         """Return the vectors of tiles, shape (n, dim), in the order of the ids.
 
         Raises:
-            NotFoundError: The archive does not hold one of them.
+            NotFoundError: A tile is not in the archive.
         """
         return self.store.get(ids)
 
@@ -136,7 +136,7 @@ class View:
         return self.store.cells(ids)
 
     def passing(self, tiles: Sequence[Tile], where: Filter) -> set[int]:
-        """Return the ids of those tiles that pass a filter; it costs what these tiles cost.
+        """Return the ids of the given tiles that pass a filter; the cost depends on these tiles only.
 
         Raises:
             QueryError: The filter cannot be applied to these tiles.
@@ -147,18 +147,18 @@ class View:
         return set(columns.ids[mask].tolist())
 
     def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
-        """Return tiles by id; those that are gone are left out."""
+        """Return tiles by id; ids without a tile are omitted."""
         return self.catalog.tiles(ids)
 
     def scenes(self, ids: AbstractSet[int]) -> dict[int, Scene]:
-        """Return scenes by id; those that are gone are left out."""
+        """Return scenes by id; ids without a scene are omitted."""
         return self.scene_cache.of(self.catalog, ids)
 
     def hits(self, ranked: Sequence[Ranked]) -> list[list[Hit]]:
-        """Return ranked tiles with their rows.
+        """Return the hits of ranked tiles.
 
         Raises:
-            CommitIntervenedError: The row of a tile is gone.
+            CommitIntervenedError: A tile was removed.
         """
         ids = sorted({int(tile_id) for found, _ in ranked for tile_id in found})
         tiles = self.catalog.tiles(ids)
@@ -177,7 +177,7 @@ class View:
         """Return query vectors as float32 of shape (q, dim).
 
         Raises:
-            QueryError: They have another length or are not finite.
+            QueryError: Their length differs or they are not finite.
         """
         rows = np.atleast_2d(np.asarray(vectors, np.float32))
         if rows.shape[1:] != (self.dim,) or not np.isfinite(rows).all():

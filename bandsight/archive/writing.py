@@ -1,4 +1,4 @@
-"""Puts scenes into catalog and store inside a transaction: what it adds exists once that commits."""
+"""Adds scenes to catalog and store within a transaction; they become visible when it commits."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -17,20 +17,20 @@ from bandsight.vectors.port import VectorStore
 
 _Part = tuple[Sequence[TileRecord], NDArray[np.float32]]
 ScenePart = _Part | tuple[Sequence[TileRecord], NDArray[np.float32], CellCodes | None]
-"""Tiles of a scene, a vector for each, shape (tiles, dim), and their cells."""
+"""Tiles of a scene, their vectors, shape (tiles, dim), and their cells."""
 Batch = Sequence[tuple[SceneRecord, Sequence[TileRecord], NDArray[np.float32]]]
 """Scenes, each with all its tiles and their vectors."""
 CellsOf = Mapping[str, CellCodes]
 """The cells of a scene's tiles, by the scene's key."""
 
-# Vectors of a large scene in one file: large enough that few files are open, small enough for memory.
+# Vectors of a large scene per file: enough to keep the number of files low, few enough to fit in memory.
 _TILES_A_FILE = 4096
 
 _Row = tuple[int, int, TileRecord]
 
 
 def add_scenes(catalog: CatalogWriter, store: VectorStore, batch: Batch, cells: CellsOf | None = None) -> int:
-    """Add scenes, a segment for those with as many cells, and return the generation; see `ArchiveWriter.add`."""
+    """Add scenes, one segment per number of cells, and return the generation; see `ArchiveWriter.add`."""
     fresh = _distinct([entry for entry in batch if not catalog.has_scene(entry[0].key)])
     if not fresh:
         return catalog.generation()

@@ -1,1 +1,1 @@
-"""Filterable attributes of tiles and scenes: filters, columns, and how one is matched against the other."""
+"""Filterable attributes of tiles and scenes: filters, attribute columns, and matching one against the other."""

@@ -1,4 +1,4 @@
-"""Attributes as columns: what filters read of tiles and of scenes."""
+"""Attributes of tiles and scenes in columns, as filters read them."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.zones import Zones
 from bandsight.errors import QueryError
 
-# So many properties are named where one is missing.
+# Property names listed in an error.
 _NAMED = 12
 NO_TIME = np.iinfo(np.int64).min
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,33 +20,34 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileColumns:
-    """What filters read of tiles, row by row."""
+    """Filterable attributes of tiles, one row per tile."""
 
     ids: NDArray[np.int64]
     """Tile ids, ascending, shape (n,)."""
     scene_ids: NDArray[np.int64]
     """Scene of each tile, shape (n,)."""
     boxes: NDArray[np.float64]
-    """(west, south, east, north) of each tile, degrees, shape (n, 2, 4); the second box is NaN unless there are two."""
+    """(west, south, east, north) of each tile, degrees, shape (n, 2, 4); the second is NaN unless the tile crosses
+    ±180°."""
     values: Mapping[str, NDArray[np.float64]]
-    """Registered fields by name, NaN where unknown, each of shape (n,)."""
+    """Registered fields by name, each of shape (n,), NaN where unknown."""
     bounds: NDArray[np.float32] | None = field(default=None, compare=False)
-    """`rounded_outwards(boxes)`, where it has been kept: a quarter of the memory to go through."""
+    """`rounded_outwards(boxes)`, if stored: a quarter of the memory to scan."""
     made: dict[str, Zones] = field(default_factory=dict, compare=False, repr=False)
-    """The zones of the bounds, once a filter has needed them."""
+    """Cached zone map of the bounds, computed by the first filter that needs it."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def zones(self, bounds: NDArray[np.float32]) -> Zones:
-        """Return the zones of the tiles' bounds, made once."""
+        """Return the zone map of the tiles' bounds, computed once."""
         found = self.made.get("bounds")
         if found is None:
             found = self.made["bounds"] = Zones.of(bounds)
         return found
 
     def take(self, rows: NDArray[np.intp] | slice) -> "TileColumns":
-        """Return some of the rows."""
+        """Return a subset of the rows."""
         return TileColumns(
             ids=self.ids[rows],
             scene_ids=self.scene_ids[rows],
@@ -56,7 +57,7 @@ class TileColumns:
 
     @classmethod
     def empty(cls, ids: NDArray[np.int64]) -> "TileColumns":
-        """Return rows to be filled: of scene 0, which does not exist, without boxes."""
+        """Return rows to be filled in later: scene 0, which does not exist, and no boxes."""
         count = len(ids)
         return cls(
             ids=ids,
@@ -67,7 +68,7 @@ class TileColumns:
 
     @classmethod
     def join(cls, parts: "Sequence[TileColumns]") -> "TileColumns":
-        """Return the rows of several, one after the other."""
+        """Concatenate rows."""
         return cls(
             ids=np.concatenate([part.ids for part in parts]),
             scene_ids=np.concatenate([part.scene_ids for part in parts]),
@@ -76,7 +77,7 @@ class TileColumns:
         )
 
     def agrees(self, true: "TileColumns") -> bool:
-        """Return whether these rows are as the catalog has them, for those that it still has (their scene is not 0)."""
+        """Return whether these rows match the catalog's, ignoring tiles that the catalog no longer has (scene 0)."""
         there = true.scene_ids != 0
         return (
             np.array_equal(self.ids, true.ids)
@@ -91,26 +92,26 @@ class TileColumns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PropertyColumn:
-    """One property of every scene, by the kind of its values."""
+    """One property of all scenes, split by type."""
 
     numbers: NDArray[np.float64]
-    """The value where it is a number, else NaN, shape (n,)."""
+    """Numeric values, NaN elsewhere, shape (n,)."""
     texts: NDArray[np.object_]
-    """The value where it is text, else None, shape (n,)."""
+    """Text values, None elsewhere, shape (n,)."""
     flags: NDArray[np.object_]
-    """The value where it is true or false, else None, shape (n,)."""
+    """Boolean values, None elsewhere, shape (n,)."""
     known: NDArray[np.bool_]
-    """Whether there is a value at all, shape (n,)."""
+    """Whether the scene has the property, shape (n,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneColumns:
-    """What filters read of scenes; a tile whose scene is not here has been deleted."""
+    """Filterable attributes of scenes. A tile whose scene is missing here has been deleted."""
 
     ids: NDArray[np.int64]
     """Scene ids, ascending, shape (n,)."""
     times_us: NDArray[np.int64]
-    """Acquisition in µs since 1970 UTC, `NO_TIME` where unknown, shape (n,)."""
+    """Acquisition times, µs since 1970 UTC, `NO_TIME` where unknown, shape (n,)."""
     collections: NDArray[np.str_]
     """Collection of each scene, shape (n,)."""
     sensors: NDArray[np.str_]
@@ -120,30 +121,30 @@ class SceneColumns:
     properties: tuple[Mapping[str, Any], ...]
     """STAC properties of each scene."""
     starts_us: NDArray[np.int64] | None = None
-    """Start of each scene's time interval, as `times_us`; None where all scenes are of a moment."""
+    """Start of each scene's time interval, in the unit of `times_us`; None if all scenes have a single time."""
     ends_us: NDArray[np.int64] | None = None
     """End of each scene's time interval."""
     made: dict[str, PropertyColumn] = field(default_factory=dict, compare=False, repr=False)
-    """Columns of the properties used so far; each is made once."""
+    """Cache of property columns."""
     decided: dict[Hashable, NDArray[np.bool_] | None] = field(default_factory=dict, compare=False, repr=False)
-    """For which scenes the last filters hold; all segments of a search ask for the same."""
+    """Cache of recent filter results by scene, shared by all segments of a search."""
 
     def column(self, name: str) -> PropertyColumn | None:
-        """Return a property as a column, None when no scene has it."""
+        """Return a property column, or None if no scene has the property."""
         column = self.made.get(name)
         if column is None and any(name in row for row in self.properties):
             column = self.made[name] = _column([row.get(name) for row in self.properties])
         return column
 
     def need(self, name: str, asked_by: str) -> PropertyColumn:
-        """Return a property as a column.
+        """Return a property column.
 
         Args:
             name: The property.
-            asked_by: What errors begin with: the part of a query that names it.
+            asked_by: Part of the query that names the property; error messages start with it.
 
         Raises:
-            QueryError: No scene has it.
+            QueryError: No scene has the property.
         """
         column = self.column(name)
         if column is None:
@@ -151,7 +152,7 @@ class SceneColumns:
             shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
             raise QueryError(
                 f"{asked_by}: property {name}: no scene of this archive has it; "
-                + (f"there are {shown}" if names else "none has any")
+                + (f"available: {shown}" if names else "no scene has properties")
             )
         return column
 
@@ -164,11 +165,11 @@ class SceneColumns:
         return sorted(set(self.sensors.tolist()))
 
     def names(self) -> list[str]:
-        """Return the names of all properties that some scene has."""
+        """Return the names of all properties that occur in any scene."""
         return sorted({name for row in self.properties for name in row})
 
     def types(self) -> dict[str, str]:
-        """Return the JSON type of each property that has values of one; the more frequent one where there are two."""
+        """Return the JSON type of each property; the most frequent one if its values have several."""
         made = {}
         for name in self.names():
             column = self.column(name)
@@ -184,7 +185,7 @@ class SceneColumns:
         return made
 
     def as_tiles(self) -> TileColumns:
-        """Return each scene as one tile that covers it, so that filters apply to scenes; ids are the scenes'."""
+        """Return each scene as one tile that covers it, so that tile filters apply to scenes; ids are scene ids."""
         count = len(self.ids)
         return TileColumns(
             ids=self.ids,
@@ -195,9 +196,9 @@ class SceneColumns:
 
 
 def rounded_outwards(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return boxes as (west, south, east, north) in float32, no smaller than they are, shape (4, n).
+    """Return (west, south, east, north) in float32, rounded outwards, shape (4, n).
 
-    Rows of two boxes, or of none, are NaN: they can only be decided by their own numbers.
+    Rows with two boxes or none become NaN: they must be tested with the exact boxes.
 
     Args:
         boxes: Shape (n, 2, 4).
@@ -210,7 +211,7 @@ def rounded_outwards(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def time_us(when: datetime | None) -> int:
-    """Return µs since 1970 UTC, `NO_TIME` for None."""
+    """Return a time as µs since 1970 UTC, `NO_TIME` for None."""
     if when is None:
         return int(NO_TIME)
     delta = when - _EPOCH

@@ -1,8 +1,8 @@
-"""CQL2 as this server knows it: read as text or JSON, turned into the archive's own filters.
+"""Parses CQL2, text or JSON, into archive filters.
 
-`and`, `or`, `not`, comparisons of a property with a value, `in`, `between`, `isNull`, `s_intersects` with the geometry
-and `t_before`, `t_after`, `t_during`, `t_intersects`, `t_equals` with the time. Anything else is an error that names
-the operator.
+Supports `and`, `or`, `not`, comparisons of a property with a value, `in`, `between`, `isNull`, `s_intersects` with the
+geometry and `t_before`, `t_after`, `t_during`, `t_intersects`, `t_equals` with the time. Any other operator is an error
+that names it.
 """
 
 import json
@@ -26,14 +26,14 @@ from bandsight.geo.box import LonLatBox
 from bandsight.geo.vertices import check_vertices
 
 Kind = Literal["tile", "scene"]
-"""What a filter is asked of."""
+"""What a filter applies to."""
 
 MAX_CHARS = 10_000
-# The parser of text calls itself for every bracket and prefix: some thousands end the process.
+# The text parser recurses for every bracket and prefix; a few thousand overflow the stack and crash the process.
 _MAX_DEPTH, _MAX_NODES, _MAX_PREFIXES = 32, 1000, 64
 MAX_VALUES = 2000
-"""Most values that the lists and comparisons of a filter may have together; vertices have a limit of their own."""
-# A wrong value is quoted in an error up to this length.
+"""Maximum total number of values in a filter; vertices are limited separately."""
+# Invalid values are truncated to this length in errors.
 _QUOTED_CHARS = 60
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
 _PREFIXES = re.compile(r"\bnot\b|\^|[-+](?=\s*[-+])", re.IGNORECASE)
@@ -52,7 +52,7 @@ def parse_text(text: str) -> Any:
     """Return CQL2 text as CQL2 JSON.
 
     Raises:
-        QueryError: It is too long or too deep, or no CQL2.
+        QueryError: The text is too long, too deeply nested, or not CQL2.
     """
     if len(text) > MAX_CHARS:
         raise QueryError(f"filter: found {len(text)} characters; at most {MAX_CHARS} are allowed, so shorten it")
@@ -71,10 +71,10 @@ def parse_text(text: str) -> Any:
 
 
 def parse_json(value: Any) -> Any:
-    """Return CQL2 JSON given as text or as what it means, checked for size.
+    """Return CQL2 JSON, given as text or already parsed, after checking its size.
 
     Raises:
-        QueryError: It is no JSON, or too large or too deep.
+        QueryError: The value is not JSON, too large, or too deeply nested.
     """
     if isinstance(value, str):
         try:
@@ -97,7 +97,7 @@ def parse_json(value: Any) -> Any:
             raise QueryError(
                 f"filter: more than {_MAX_NODES} parts, or more than {_MAX_DEPTH} nested levels; shorten it"
             )
-        # Coordinates are counted where the geometry is read.
+        # Vertices are counted when the geometry is parsed.
         inner = (
             (one for name, one in part.items() if name != "coordinates")
             if isinstance(part, dict)
@@ -110,15 +110,15 @@ def parse_json(value: Any) -> Any:
 
 
 def to_filter(expression: Any, kind: Kind, names: Sequence[str] = ()) -> Filter:
-    """Return the filter that an expression stands for, of tiles or of scenes.
+    """Return an expression as a filter of tiles or scenes.
 
     Args:
         expression: CQL2 JSON.
-        kind: What it is asked of.
-        names: The archive's collections of tiles, for those who ask for their order.
+        kind: What the filter applies to.
+        names: The archive's tile collections; needed for order comparisons of collection names.
 
     Raises:
-        QueryError: It uses an operator, or compares what cannot be compared, as this server knows it.
+        QueryError: The expression uses an unsupported operator or comparison.
     """
     return _Reading(kind, tuple(names)).read(expression)
 
@@ -132,7 +132,7 @@ class _Reading:
         if isinstance(said, bool):
             return Filter() if said else NOTHING
         if not isinstance(said, dict) or not isinstance(said.get("op"), str) or not isinstance(said.get("args"), list):
-            raise QueryError(f"filter: found {_quoted(said)} where a condition is needed (op and args)")
+            raise QueryError(f"filter: found {_quoted(said)} where a condition (op and args) is needed")
         op, args = said["op"], said["args"]
         lowered = op.lower()
         read = self._readers().get(lowered)
@@ -145,7 +145,7 @@ class _Reading:
         return how(*args)
 
     def _readers(self) -> dict[str, tuple[tuple[int, int], Callable[..., Filter]]]:
-        """Return for each operator how many arguments it takes, and what it means of them."""
+        """Return the allowed argument counts and the reader of each operator."""
         two = (2, 2)
         compared = {op: (two, partial(self._compare, op)) for op in _FLIPPED}
         timed = {op: (two, partial(self._when, op)) for op in _TIMED}
@@ -176,12 +176,12 @@ class _Reading:
             case "datetime":
                 return _time(op, *_instant(other, f"datetime {op}"))
             case "geometry":
-                raise QueryError("filter: geometry: compare it by s_intersects")
+                raise QueryError("filter: geometry: compare it with s_intersects")
             case "collection" if op != "=":
                 return self._collections(_ORDER[op], _text(other, name))
             case "id" | "collection" | "bandsight:sensor" | "bandsight:scene":
                 if op != "=":
-                    raise QueryError(f"filter: {name} {op}: names have no order here; use =, <> or in")
+                    raise QueryError(f"filter: {name} {op}: names have no order; use =, <> or in")
                 return self._named(name, _text(other, name))
             case _:
                 value = _scalar(other, name) if FIELDS.tile_field(name) is None else _number(other, name)
@@ -209,7 +209,7 @@ class _Reading:
 
     def _is_null(self, name: str) -> Filter:
         if name == "datetime":
-            raise QueryError("filter: isNull: an unknown datetime cannot be asked for; it fits no comparison either")
+            raise QueryError("filter: isNull: datetime is not supported; scenes without a datetime match no comparison")
         if name in {"id", "geometry", "collection", "bandsight:sensor", "bandsight:scene"}:
             return NOTHING
         return Filter(properties=(Property(name=name, op="is null"),))
@@ -245,7 +245,7 @@ class _Reading:
                 )
             case "t_equals":
                 if start is None or start != end:
-                    raise QueryError("filter: t_equals: a time equals no interval; need a timestamp")
+                    raise QueryError("filter: t_equals: a time cannot equal an interval; need a timestamp")
                 return Filter(start=start, end=end)
             case _:
                 return Filter(start=start, end=end)
@@ -299,7 +299,7 @@ def _text(value: Any, name: str) -> str:
 
 
 def _time(op: str, first: datetime, last: datetime) -> Filter:
-    """Compare the time with an instant, or with a day from its first to its last moment."""
+    """Return the filter that compares the time with an instant, or with a day from its first to its last moment."""
     match op:
         case "=":
             return Filter(start=first, end=last)
@@ -351,6 +351,6 @@ def _instant(value: Any, where: str) -> tuple[datetime, datetime]:
 
 
 def _quoted(value: object) -> str:
-    """Return a wrong value as an error quotes it, cut where it is long."""
+    """Return an invalid value for an error message, truncated if long."""
     text = repr(value)
     return text if len(text) <= _QUOTED_CHARS else f"{text[:_QUOTED_CHARS]}…"

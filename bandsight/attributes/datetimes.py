@@ -1,4 +1,4 @@
-"""`datetime` as RFC 3339 has it."""
+"""The `datetime` parameter of OGC API and STAC, and RFC 3339 timestamps."""
 
 import re
 from datetime import datetime
@@ -14,12 +14,12 @@ _LEAP_SECOND = re.compile(r"(?<=:59):60(?=[.Z+-])")
 
 
 def interval(text: str) -> tuple[datetime | None, datetime | None]:
-    """Return both ends (inclusive, UTC) of an instant, a year, a month, or an interval.
+    """Return both ends (inclusive, UTC) of an instant, year, month or interval.
 
-    A day without a time is refused, as STAC API demands.
+    A date without a time is rejected, as STAC API requires.
 
     Raises:
-        QueryError: It is neither, ends before it begins, or has two open ends.
+        QueryError: The text is none of these, the interval ends before it starts, or both ends are open.
     """
     upper = text.upper()
     ends = upper.split("/")
@@ -27,14 +27,14 @@ def interval(text: str) -> tuple[datetime | None, datetime | None]:
     if wrong or len(ends) > 2 or _OPEN.issuperset(ends):  # noqa: PLR2004
         raise QueryError(
             f"datetime: found {(wrong or [text])[0]!r}; need RFC 3339 with a time zone (2020-05-01T10:00:00Z), a year "
-            "(2020) or a month (2020-05), or an interval of two, .. for one open end; "
-            "a day is 2020-05-01T00:00:00Z/2020-05-01T23:59:59Z"
+            "(2020) or a month (2020-05), or an interval of two of these, with .. for an open end; "
+            "for a day, use 2020-05-01T00:00:00Z/2020-05-01T23:59:59Z"
         )
-    # Python knows no leap seconds, and reads six digits of a second at most.
+    # Python has no leap seconds, and parses at most six decimals of a second.
     known = _FRACTION.sub(lambda found: f".{found[1][:6]}", _LEAP_SECOND.sub(":59", upper))
     return parse_interval(known)
 
 
 def rfc3339(when: datetime) -> str:
-    """Return a time in UTC as STAC writes it."""
+    """Return a UTC time in the RFC 3339 format of STAC."""
     return when.isoformat().replace("+00:00", "Z")

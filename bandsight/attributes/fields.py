@@ -1,9 +1,9 @@
-"""The registry of fields: the numbers of tiles and scenes that have a column, by which archives filter and sort.
+"""Registry of fields: numeric attributes of tiles and scenes with a column of their own, for filtering and sorting.
 
-One entry gives a field its column in the catalog and in the column files, its conditions in filters and in CQL2, its
-queryable with a JSON schema, its sort key, and its property in STAC items. To add one: an entry in `FIELDS`, a
-migration that adds the column, and the code that computes it and puts it into `TileRecord.attributes`. Other properties
-of scenes need no entry: any STAC property of a scene can be filtered and sorted by.
+One entry gives a field its column in the catalog and the column files, its filter and CQL2 conditions, its queryable
+with JSON schema, its sort key, and its property in STAC items. To add a field, add an entry to `FIELDS`, a migration
+for the column, and the code that computes the value and stores it in `TileRecord.attributes`. Other scene properties
+need no entry: any STAC property of a scene can be used for filtering and sorting.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,37 +13,37 @@ from typing import Any, Literal
 from bandsight.errors import QueryError
 
 VALID_FRACTION = "bandsight:valid_fraction"
-"""STAC name of the share of valid pixels of a tile."""
+"""STAC name for a tile's fraction of valid pixels."""
 CLOUD_FRACTION = "bandsight:cloud_fraction"
-"""STAC name of the share of cloud among the valid pixels of a tile."""
+"""STAC name for the cloudy fraction of a tile's valid pixels."""
 GSD = "gsd"
-"""STAC's name of the ground sample distance, m; every scene that knows its own has it."""
+"""STAC name for the ground sample distance, m."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A number that every tile, or every scene, has or lacks."""
+    """An optional numeric attribute of tiles or scenes."""
 
     of: Literal["tile", "scene"]
-    """What has it."""
+    """Whether tiles or scenes have this field."""
     name: str
-    """Name of its column in the catalog, and of its value in `TileRecord` or `SceneRecord`."""
+    """Name of the catalog column and of the value in `TileRecord` or `SceneRecord`."""
     stac_name: str
-    """Name of its property in STAC items, CQL2 and `sortby`."""
+    """Name of the property in STAC items, CQL2 and `sortby`."""
     description: str
-    """For the queryables."""
+    """Description in the queryables."""
     minimum: float | None = None
-    """Least value there can be."""
+    """Smallest valid value."""
     maximum: float | None = None
-    """Largest value there can be."""
+    """Largest valid value."""
     of_scene: float | None = None
-    """For a field of tiles: the value that scenes have, None where it is unknown."""
+    """For tile fields: the value for whole scenes, or None if unknown."""
     places: int | None = None
-    """Decimal places in items; all where None."""
+    """Decimal places in items; None for full precision."""
 
     @property
     def schema(self) -> dict[str, Any]:
-        """JSON schema of its values."""
+        """JSON schema of the field's values."""
         bounds = {"minimum": self.minimum, "maximum": self.maximum}
         return {
             "type": "number",
@@ -52,24 +52,24 @@ class Field:
         }
 
     def value_of(self, record: Any) -> float | None:
-        """Return the value of a tile or a scene, None where it is unknown."""
+        """Return the value of a tile or scene, or None if unknown."""
         value: float | None = getattr(record, self.name, None)
         if value is None and self.of == "tile":
             return record.attributes.get(self.name)  # type: ignore[no-any-return]
         return value
 
     def in_item(self, record: Any) -> dict[str, float]:
-        """Return its property in the item of a tile or a scene; nothing where it is unknown."""
+        """Return the STAC property of a tile or scene; empty if unknown."""
         value = self.value_of(record)
         if value is None:
             return {}
         return {self.stac_name: value if self.places is None else round(value, self.places)}
 
     def check(self, value: float) -> float:
-        """Return a value that can be one of its own.
+        """Return a value after checking its range.
 
         Raises:
-            QueryError: It is out of range.
+            QueryError: The value is out of range.
         """
         low, high = self.minimum, self.maximum
         if (low is not None and not value >= low) or (high is not None and not value <= high):
@@ -91,10 +91,10 @@ class Fields:
         """Register a field, before the catalog's tables are imported.
 
         Raises:
-            ValueError: One of its names is taken.
+            ValueError: The name or STAC name is already in use.
         """
         if any(field.name == one.name or field.stac_name == one.stac_name for one in self._fields):
-            raise ValueError(f"field {field.name} ({field.stac_name}): the name is taken")
+            raise ValueError(f"field {field.name} ({field.stac_name}): the name is already in use")
         self._fields.append(field)
 
     @property
@@ -108,7 +108,7 @@ class Fields:
         return tuple(field for field in self._fields if field.of == "scene")
 
     def tile_field(self, stac_name: str) -> Field | None:
-        """Return the field of tiles with a STAC name, None where there is none."""
+        """Return the tile field with a STAC name, or None."""
         return next((field for field in self._fields if field.of == "tile" and field.stac_name == stac_name), None)
 
     def properties_of(self, scene: Any) -> dict[str, Any]:
@@ -123,7 +123,7 @@ FIELDS = Fields(
             of="tile",
             name="valid_fraction",
             stac_name=VALID_FRACTION,
-            description="Share of valid pixels, 0..1; of a scene 1",
+            description="Fraction of valid pixels, 0..1; always 1 for scenes",
             minimum=0,
             maximum=1,
             of_scene=1,
@@ -133,7 +133,7 @@ FIELDS = Fields(
             of="tile",
             name="cloud_fraction",
             stac_name=CLOUD_FRACTION,
-            description="Share of cloud among a tile's valid pixels, 0..1",
+            description="Cloudy fraction of a tile's valid pixels, 0..1",
             minimum=0,
             maximum=1,
             places=4,
@@ -147,4 +147,4 @@ FIELDS = Fields(
         ),
     ]
 )
-"""The fields of this version."""
+"""The registered fields."""

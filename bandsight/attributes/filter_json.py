@@ -1,4 +1,4 @@
-"""Filters as JSON values and back, for filters that outlive their process."""
+"""Serializes filters to JSON and back, for filters that are stored."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ _NESTED = ("all_of", "any_of", "none_of")
 
 
 def to_json(where: Filter) -> dict[str, Any]:
-    """Return a filter as JSON values."""
+    """Return a filter as JSON-serializable values."""
     made: dict[str, Any] = {name: list(getattr(where, name)) for name in _PLAIN if getattr(where, name)}
     made |= {name: [to_json(one) for one in getattr(where, name)] for name in _NESTED if getattr(where, name)}
     if where.boxes:
@@ -36,7 +36,7 @@ def to_json(where: Filter) -> dict[str, Any]:
 
 
 def from_json(values: Mapping[str, Any]) -> Filter:
-    """Return the filter of JSON values that `to_json` made."""
+    """Return the filter serialized by `to_json`."""
     made: dict[str, Any] = {name: tuple(values[name]) for name in _PLAIN if name in values}
     made |= {name: tuple(from_json(one) for one in values[name]) for name in _NESTED if name in values}
     made |= {name: datetime.fromisoformat(values[name]) for name in ("start", "end") if name in values}

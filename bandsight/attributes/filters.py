@@ -1,4 +1,4 @@
-"""Which tiles a search may return: one value that every vector store understands."""
+"""Filters on tiles and scenes, in one form that every vector store understands."""
 
 import math
 import re
@@ -19,39 +19,40 @@ _LAST_OF_DAY = timedelta(days=1, microseconds=-1)
 _OPEN = ("", "..")
 _OPERATORS = ("=", "<", "<=", ">", ">=", "in", "is null")
 CLOUD_COVER = "eo:cloud_cover"
-"""STAC's name of the share of a scene under clouds, percent."""
+"""STAC name for a scene's cloud cover, percent."""
 
 Scalar = str | float | bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Property:
-    """A condition on one field of the tile or property of its scene. Where that is unknown, only `is null` holds."""
+    """A condition on a tile field or a property of the tile's scene. For unknown values, only `is null` holds."""
 
     name: str
     """STAC name, e.g. `eo:cloud_cover`."""
     op: str
-    """`=`, `<`, `<=`, `>`, `>=`, `in` or `is null`; what is not equal is `~` of what is."""
+    """`=`, `<`, `<=`, `>`, `>=`, `in` or `is null`; negate with `~` for not equal."""
     value: Scalar | tuple[Scalar, ...] | None = None
-    """What to compare with: a number or text (or true, false for `=`); several for `in`; none for `is null`."""
+    """A number, text or (for `=`) boolean to compare with; a tuple for `in`; None for `is null`."""
 
     def __post_init__(self) -> None:
         if self.op not in _OPERATORS:
             raise QueryError(f"filter: property {self.name}: operator {self.op!r}; need one of {', '.join(_OPERATORS)}")
         if self.op == "is null":
             if self.value is not None:
-                raise QueryError(f"filter: property {self.name}: `is null` compares with nothing, found {self.value!r}")
+                raise QueryError(f"filter: property {self.name}: `is null` takes no value, found {self.value!r}")
             return
         if (self.op == "in") != isinstance(self.value, tuple) or not self.values:
             raise QueryError(
-                f"filter: property {self.name} {self.op} {self.value!r}: `in` needs several values, the others one"
+                f"filter: property {self.name} {self.op} {self.value!r}: `in` takes a tuple of values, other "
+                "operators a single one"
             )
         for value in self.values:
             self._check(value)
 
     @property
     def values(self) -> tuple[Scalar, ...]:
-        """What to compare with, as several."""
+        """The values to compare with, as a tuple."""
         if self.value is None:
             return ()
         return self.value if isinstance(self.value, tuple) else (self.value,)
@@ -60,7 +61,7 @@ class Property:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not isinstance(value, get_args(Scalar)) and not number:
             raise QueryError(
-                f"filter: property {self.name}: found {value!r}; need a number or text, or `is null` for none"
+                f"filter: property {self.name}: found {value!r}; need a number or text, or the operator `is null`"
             )
         if number and not math.isfinite(value):  # type: ignore[arg-type]
             raise QueryError(f"filter: property {self.name}: found {value!r}; need a finite number")
@@ -70,44 +71,44 @@ class Property:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Conditions that must all hold; an empty filter lets every tile pass.
+    """Conditions that must all hold; an empty filter matches every tile.
 
-    `a & b`, `a | b` and `~a` combine filters. As in SQL and CQL2, a condition on what is unknown (no time, no such
-    property) neither holds nor fails, so that neither it nor its negation lets a tile pass.
+    Combine filters with `a & b`, `a | b` and `~a`. As in SQL and CQL2, a condition on an unknown value (no time, no
+    such property) is neither true nor false, so neither it nor its negation matches.
     """
 
     boxes: tuple[LonLatBox, ...] = ()
-    """The tile's box meets one of these (touching counts); none crosses ±180°."""
+    """The tile's box intersects one of these (touching counts). None may cross ±180°."""
     area: Area | None = None
-    """The tile's footprint meets this geometry, exactly."""
+    """The tile's exact footprint intersects this geometry."""
     start: datetime | None = None
-    """The scene is not older than this (UTC)."""
+    """Earliest acquisition time (UTC, inclusive)."""
     end: datetime | None = None
-    """The scene is not younger than this (UTC)."""
+    """Latest acquisition time (UTC, inclusive)."""
     collections: tuple[str, ...] = ()
-    """The scene is of one of these collections."""
+    """The scene belongs to one of these collections."""
     sensors: tuple[str, ...] = ()
-    """The scene is of one of these sensor profiles."""
+    """The scene has one of these sensor profiles."""
     scenes: tuple[int, ...] = ()
-    """The tile is of one of these scenes."""
+    """The tile belongs to one of these scenes."""
     properties: tuple[Property, ...] = ()
-    """Conditions on registered fields of the tile (`bandsight.attributes.fields`) and on any property of its scene."""
+    """Conditions on tile fields (`bandsight.attributes.fields`) and on any property of the scene."""
     exclude: tuple[int, ...] = ()
-    """The tile is none of these."""
+    """The tile is not one of these."""
     up_to: int | None = None
-    """The tile's id is at most this: it was there when that tile was the newest."""
+    """Largest tile id; limits the search to tiles that existed when this one was the newest."""
     all_of: "tuple[Filter, ...]" = ()
-    """All of these hold too."""
+    """All of these match."""
     any_of: "tuple[Filter, ...]" = ()
-    """At least one of these holds, if there are any."""
+    """At least one of these matches, if there are any."""
     none_of: "tuple[Filter, ...]" = ()
-    """Each of these fails."""
+    """None of these matches (each is false, not unknown)."""
 
     def __post_init__(self) -> None:
         for box in self.boxes:
             if box.west > box.east:
                 raise QueryError(
-                    f"filter: box {box.west:g} to {box.east:g} crosses ±180°; pass the parts of its split()"
+                    f"filter: box {box.west:g} to {box.east:g} crosses ±180°; pass the boxes returned by its split()"
                 )
         for name in ("start", "end"):
             when = getattr(self, name)
@@ -125,7 +126,7 @@ class Filter:
 
     @property
     def is_empty(self) -> bool:
-        """True when every tile passes."""
+        """Whether the filter matches every tile."""
         return self == Filter()
 
     @classmethod
@@ -144,7 +145,7 @@ class Filter:
         max_cloud_fraction: float | None = None,
         properties: Iterable[Property] = (),
     ) -> "Filter":
-        """Return the filter of a command line's options or of a STAC query.
+        """Return a filter from command-line options or STAC query parameters.
 
         Args:
             bbox: `west,south,east,north` in degrees, or four numbers; west > east crosses ±180°.
@@ -152,15 +153,15 @@ class Filter:
             collections: Names; empty means any.
             sensors: Names; empty means any.
             exclude: Tile ids to leave out.
-            intersects: GeoJSON geometry that the footprint meets.
-            max_cloud_cover: Most cloud cover of the scene, percent.
-            min_gsd_m: Least ground sample distance of the scene, m.
-            max_gsd_m: Greatest ground sample distance of the scene, m.
-            max_cloud_fraction: Largest cloud share of the tile itself, 0..1.
-            properties: Further conditions on properties of the scene.
+            intersects: GeoJSON geometry that footprints must intersect.
+            max_cloud_cover: Maximum cloud cover of the scene, percent.
+            min_gsd_m: Minimum ground sample distance of the scene, m.
+            max_gsd_m: Maximum ground sample distance of the scene, m.
+            max_cloud_fraction: Maximum cloudy fraction of the tile itself, 0..1.
+            properties: Further conditions on scene properties.
 
         Raises:
-            QueryError: A value cannot be read.
+            QueryError: A value is invalid.
         """
         box = None
         if bbox is not None:
@@ -191,7 +192,7 @@ class Filter:
 
 
 def parse_interval(text: str) -> tuple[datetime | None, datetime | None]:
-    """Return both ends (inclusive, UTC) of a year, a month, a day, an instant, or a STAC interval of two of these.
+    """Return both ends (inclusive, UTC) of a year, month, day, instant, or STAC interval of two of these.
 
     Raises:
         QueryError: The text is none of these, or the interval is empty.
@@ -236,4 +237,4 @@ def _instant(text: str, whole: str) -> datetime:
     try:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except OverflowError as error:
-        raise QueryError(f"datetime {whole!r}: {text!r} lies outside the years 1 to 9999 in UTC") from error
+        raise QueryError(f"datetime {whole!r}: {text!r} is outside the years 1 to 9999 in UTC") from error

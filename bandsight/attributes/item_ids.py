@@ -1,7 +1,7 @@
-"""How tiles, scenes and their collections are called in STAC.
+"""STAC ids of tiles, scenes and their collections.
 
-A tile is the item of its number; its scene is `scene-N`. A collection holds tiles; their scenes are in one of the same
-name with `.scenes` behind it.
+The item id of a tile is its number, that of a scene `scene-N`. The scenes of a tile collection are in a second
+collection named with the suffix `.scenes`.
 """
 
 import re
@@ -21,23 +21,23 @@ def scene_item_id(scene_id: int) -> str:
 
 
 def scenes_collection(collection: str) -> str:
-    """Return the collection that holds the scenes of a collection's tiles."""
+    """Return the scene collection that belongs to a tile collection."""
     return collection + _SUFFIX
 
 
 def tiles_collection(scenes: str) -> str | None:
-    """Return the collection whose scenes a collection holds, None when it holds tiles."""
+    """Return the tile collection that belongs to a scene collection, or None for a tile collection."""
     return scenes.removesuffix(_SUFFIX) if scenes.endswith(_SUFFIX) else None
 
 
 def tile_ids(items: list[str]) -> tuple[int, ...]:
-    """Return the numbers of those items that are tiles."""
+    """Return the tile ids among item ids; others are ignored."""
     return tuple(
         int(item) for item in items if _TILE.fullmatch(item) and str(int(item)) == item and int(item) <= MAX_ID
     )
 
 
 def scene_ids(items: list[str]) -> tuple[int, ...]:
-    """Return the numbers of those items that are scenes."""
+    """Return the scene ids among item ids; others are ignored."""
     found = [match[1] for match in map(_SCENE.fullmatch, items) if match]
     return tuple(int(number) for number in found if str(int(number)) == number and int(number) <= MAX_ID)

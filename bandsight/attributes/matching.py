@@ -1,4 +1,4 @@
-"""A filter becomes a mask over rows: exact, in a few passes of NumPy, three-valued where something is unknown."""
+"""Evaluates a filter as an exact mask over rows, with three-valued logic for unknown values."""
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +18,11 @@ from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 
 Footprints = Callable[[NDArray[np.int64]], NDArray[np.object_]]
-"""Gives the footprints (shapely geometries) of tiles by id, in the order of the ids."""
+"""Returns the footprints (shapely geometries) of tiles, in the order of their ids."""
 
 Mask = NDArray[np.bool_]
 _ANY = Filter()
-# Decisions about scenes that are kept, for so many filters.
+# Number of filters whose scene masks are cached.
 _KEPT = 32
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -36,20 +36,20 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class AttributeView:
-    """The tiles of one segment beside the scenes of one snapshot."""
+    """The tiles of one segment joined with the scenes of one snapshot."""
 
     tiles: TileColumns
     scenes: SceneColumns
     scene_at: NDArray[np.int32] = field(init=False)
-    """Row of each tile's scene among the scenes, shape (n,); any row for tiles that are deleted."""
+    """Row of each tile's scene in `scenes`, shape (n,); arbitrary for deleted tiles."""
     alive: Mask = field(init=False)
     """Whether each tile's scene exists, shape (n,)."""
     living: int = field(init=False)
-    """How many do."""
+    """Number of tiles whose scene exists."""
     bounds: NDArray[np.float32] = field(init=False)
     """The tiles' boxes, rounded outwards (`columns.rounded_outwards`), shape (4, n)."""
     zone_scenes: NDArray[np.int32] = field(init=False)
-    """Row of the scene that all tiles of a run are of, -1 where they differ, shape (runs,); see `zones`."""
+    """Row of the scene shared by all tiles of a run, -1 if mixed, shape (runs,); see `zones`."""
 
     def __post_init__(self) -> None:
         ids = self.scenes.ids
@@ -67,12 +67,13 @@ class AttributeView:
 
 
 def matching(view: AttributeView, where: Filter, footprints: Footprints) -> Mask:
-    """Return which tiles are alive and pass the filter, shape (n,).
+    """Return which tiles are alive and match the filter, shape (n,).
 
     Args:
         view: The tiles.
         where: The filter.
-        footprints: Reads the footprints of tiles that a filter's area neither covers nor misses by their boxes alone.
+        footprints: Reads footprints; called for tiles whose boxes alone do not decide whether they intersect the
+            filter's area.
 
     Raises:
         QueryError: The filter names a property, or a kind of value, that no scene has.
@@ -83,7 +84,7 @@ def matching(view: AttributeView, where: Filter, footprints: Footprints) -> Mask
 
 
 def _decide(view: AttributeView, where: Filter, footprints: Footprints, *, outcome: bool) -> Mask:
-    """Return which tiles the filter surely holds for, or (`outcome` False) surely fails for."""
+    """Return for which tiles the filter is definitely true, or (`outcome` False) definitely false."""
     parts = _of_scenes(view, where, outcome=outcome) + _of_tiles(view, where, footprints, outcome=outcome)
     parts += [_decide(view, part, footprints, outcome=outcome) for part in where.all_of]
     parts += [_decide(view, part, footprints, outcome=not outcome) for part in where.none_of]
@@ -118,7 +119,7 @@ def _of_tiles(view: AttributeView, where: Filter, footprints: Footprints, *, out
 
 
 def _of_values(values: NDArray[np.float64], condition: Property) -> tuple[Mask, Mask]:
-    """Return for which rows a condition on a field holds, and for which it is known to hold or not."""
+    """Return where a condition on a field is true, and where its value is known."""
     known = ~np.isnan(values)
     if condition.op == "is null":
         return ~known, np.ones(len(values), bool)
@@ -130,10 +131,10 @@ def _of_values(values: NDArray[np.float64], condition: Property) -> tuple[Mask, 
 
 
 def numbers_of(condition: Property) -> list[float]:
-    """Return what a condition on a field of tiles compares with.
+    """Return the values that a condition on a tile field compares with.
 
     Raises:
-        QueryError: Text, true or false.
+        QueryError: A value is text or a boolean.
     """
     for value in condition.values:
         if isinstance(value, (str, bool)):
@@ -142,7 +143,7 @@ def numbers_of(condition: Property) -> list[float]:
 
 
 def _others(ids: NDArray[np.int64], left_out: Sequence[int]) -> Mask:
-    """Return which of ascending ids are none of some others; to look each of these up is quick where they are few."""
+    """Return which ids (ascending) are not in `left_out`, by binary search if the latter are few."""
     mask = np.ones(len(ids), bool)
     some = np.asarray(left_out, np.int64)
     rows = np.searchsorted(ids, some)
@@ -153,7 +154,7 @@ def _others(ids: NDArray[np.int64], left_out: Sequence[int]) -> Mask:
 
 
 def _meets_boxes(view: AttributeView, where: tuple[LonLatBox, ...]) -> Mask:
-    """Decide by the rounded boxes; where these touch to the last digit, and where there are two, by the boxes."""
+    """Test with rounded boxes, and with exact ones where those touch or a tile has two boxes."""
     count = len(view.tiles)
     if not count:
         return np.zeros(0, bool)
@@ -161,7 +162,7 @@ def _meets_boxes(view: AttributeView, where: tuple[LonLatBox, ...]) -> Mask:
     mask, doubtful = np.zeros(count, bool), []
     for box in where:
         sides = _rounded_inwards(box)
-        # NaN compares false: runs with tiles of unknown bounds are neither missed nor met.
+        # NaN compares false, so runs with unknown bounds are undecided.
         low, high = zones.least, zones.greatest
         missed = (low[0] > sides[0]) | (low[1] > sides[1]) | (high[2] < sides[2]) | (high[3] < sides[3])
         met = (high[0] < sides[0]) & (high[1] < sides[1]) & (low[2] > sides[2]) & (low[3] > sides[3])
@@ -185,7 +186,7 @@ def _meets_boxes(view: AttributeView, where: tuple[LonLatBox, ...]) -> Mask:
 
 @lru_cache(maxsize=64)
 def _rounded_inwards(box: LonLatBox) -> NDArray[np.float32]:
-    """Return (east, north, west, south): a side equal to it may be on either side of the number in the filter."""
+    """Return (east, north, west, south) rounded to float32. A tile side equal to one of these needs the exact test."""
     sides: NDArray[np.float32] = rounded_outwards(
         np.array([[[box.east, box.north, box.west, box.south], [np.nan] * 4]])
     )[:, 0]
@@ -203,7 +204,7 @@ def _meet_boxes(boxes: NDArray[np.float64], where: tuple[LonLatBox, ...]) -> Mas
 
 
 def _meets_area(view: AttributeView, area: Area, footprints: Footprints) -> Mask:
-    """Decide by boxes where they tell, by footprints along the border."""
+    """Test with boxes where they suffice, and with footprints along the area's border."""
     boxes = view.tiles.boxes
     near = np.flatnonzero(view.alive & _meets_boxes(view, area.boxes))
     mask = np.zeros(len(boxes), bool)
@@ -218,9 +219,9 @@ def _meets_area(view: AttributeView, area: Area, footprints: Footprints) -> Mask
 
 
 def _of_scenes(view: AttributeView, where: Filter, *, outcome: bool) -> list[Mask]:
-    """Decide once a scene, then spread over tiles."""
+    """Evaluate conditions once per scene, then map to tiles."""
     kept = view.scenes.decided
-    # By their text, properties that compare with 1 and with true differ.
+    # Use repr, because 1 == True would confuse conditions on numbers and booleans.
     own = (where.start, where.end, where.collections, where.sensors, where.scenes, repr(where.properties), outcome)
     if own not in kept:
         if len(kept) >= _KEPT:
@@ -236,16 +237,16 @@ def _of_scenes(view: AttributeView, where: Filter, *, outcome: bool) -> list[Mas
 
 
 def decide_scenes(scenes: SceneColumns, where: Filter, *, outcome: bool) -> Mask | None:
-    """Return for which scenes a filter's own conditions on scenes surely hold, or (`outcome` False) surely fail.
+    """Return for which scenes a filter's own scene conditions are definitely true or false, by `outcome`.
 
-    None where it has none. Conditions on tiles, and filters inside this one, are left out.
+    Returns None if it has no such conditions. Ignores tile conditions and nested filters.
 
     Raises:
         QueryError: The filter names a property, or a kind of value, that no scene has.
     """
     every = np.ones(len(scenes.ids), bool)
     parts: list[tuple[Mask, Mask]] = []
-    # A scene of a time interval matches where the two intervals meet (OGC API - Features, parameter datetime).
+    # A scene with a time interval matches if the intervals intersect (OGC API - Features, parameter datetime).
     starts = scenes.times_us if scenes.starts_us is None else scenes.starts_us
     ends = scenes.times_us if scenes.ends_us is None else scenes.ends_us
     timed = starts != NO_TIME
@@ -271,7 +272,7 @@ def decide_scenes(scenes: SceneColumns, where: Filter, *, outcome: bool) -> Mask
 
 
 def _of_property(scenes: SceneColumns, condition: Property) -> tuple[Mask, Mask]:
-    """Return for which scenes a condition holds, and for which it is known to hold or not."""
+    """Return for which scenes a condition is true, and for which its value is known."""
     column = scenes.need(condition.name, "filter")
     if condition.op == "is null":
         return ~column.known, np.ones(len(scenes.ids), bool)
@@ -289,8 +290,8 @@ def _compare(column: PropertyColumn, condition: Property, value: Scalar) -> Mask
         kind, present, values = "a number", ~np.isnan(column.numbers), column.numbers
     if not present.any():
         raise QueryError(
-            f"filter: property {condition.name} {condition.op} {value!r}: in this archive it is never {kind}; "
-            "compare with a value of its own kind"
+            f"filter: property {condition.name} {condition.op} {value!r}: no scene of this archive has {kind} there; "
+            "compare with a value of the property's type"
         )
     mask = np.zeros(len(present), bool)
     mask[present] = _COMPARE[condition.op](values[present], value)

@@ -1,19 +1,19 @@
-"""The receipt that ties rows of a vector store to the commit that makes them valid."""
+"""Segments: the link between rows of a vector store and the catalog commit that makes them visible."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A run of vectors written in one go: it exists once a commit of the catalog names it."""
+    """A batch of vectors written together. It is part of the archive once a catalog commit references it."""
 
     name: str
-    """Name that the vector store knows it by."""
+    """Name in the vector store."""
     first_id: int
-    """Tile id of its first row; the others ascend."""
+    """Tile id of the first row; ids ascend."""
     last_id: int
-    """Tile id of its last row; no other segment has a row between the two."""
+    """Tile id of the last row. Ranges of segments do not overlap."""
     count: int
-    """Rows."""
+    """Number of rows."""
     sha256: str
     """Checksum of the rows, hex."""

@@ -1,1 +1,1 @@
-"""Scenes, tiles and segments: which exist, where they are, and since which commit. `port` is what archives need."""
+"""The catalog of scenes, tiles and segments. `port` defines the interface that archives use."""

@@ -1,4 +1,4 @@
-"""Jobs, as plain values: what waits, how far a job is and how it ended."""
+"""Jobs: their state, progress and outcome, as plain values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,79 +7,79 @@ from typing import Any, Literal, Protocol
 
 # From OGC API - Processes (OGC 18-062r2, table 15).
 State = Literal["accepted", "running", "successful", "failed", "dismissed"]
-DIED = "its process died; what was committed is kept, run the same command again to continue"
+DIED = "its process died; committed scenes are kept, run the same command again to continue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How far a job is."""
+    """Progress of a job."""
 
     scenes: int = 0
-    """To be looked at."""
+    """Scenes to process."""
     added: int = 0
-    """In the archive since."""
+    """Scenes added to the archive."""
     skipped: int = 0
-    """That were there already, unchanged."""
+    """Unchanged scenes that were skipped."""
     failed: int = 0
-    """That could not be indexed."""
+    """Scenes that could not be indexed."""
     tiles: int = 0
-    """Embedded, or left out, since it began."""
+    """Tiles processed so far: embedded or skipped."""
     tiles_expected: int = 0
-    """In all; scenes not opened yet count with the mean of those that were."""
+    """Expected total number of tiles; unopened scenes count with the mean of opened ones."""
     tiles_added: int = 0
-    """In the archive since."""
+    """Tiles added to the archive."""
     tiles_per_s: float = 0.0
-    """Tiles for each second of the job."""
+    """Tiles per second."""
     model_busy: float = 0.0
-    """Share of the time that the model worked, 0..1."""
+    """Fraction of time the model was busy, 0..1."""
     remaining_s: float | None = None
-    """What it will still take at this speed; None where that is unknown."""
+    """Estimated remaining time; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One run of `index` or `reindex`, or a job of the queue."""
+    """A run of `index` or `reindex`, or a queued job."""
 
     id: int
-    """Row id, never used twice."""
+    """Row id, never reused."""
     kind: str
-    """`index` or `reindex`, or the process of a job of the queue."""
+    """`index` or `reindex`, or the process id of a queued job."""
     state: State
-    """As OGC API - Processes has it; one that has died is `failed`."""
+    """State as defined by OGC API - Processes; `failed` if its process died."""
     started: datetime
     """UTC."""
     updated: datetime
-    """When it was last heard of, UTC."""
+    """Time of the last update, UTC."""
     finished: datetime | None
-    """UTC; None while it runs, and where it died."""
+    """End time, UTC; None while running or if its process died."""
     message: str
-    """In one sentence, how it stands or ended."""
+    """Status message, one sentence."""
     host: str
-    """Machine that it runs on."""
+    """Host it runs on."""
     pid: int
-    """Its process there."""
+    """Process id on that host."""
     sources: tuple[str, ...]
     """The sources to index."""
     counts: Counts
-    """How far it is."""
+    """Progress of the job."""
     failures: tuple[tuple[str, str, str], ...] = ()
-    """(scene, href, reason) of what failed; only where one job is read."""
+    """(scene, href, reason) of failed scenes; only filled for single jobs."""
     created: datetime | None = None
-    """When a job of the queue was accepted, UTC; None for others."""
+    """Time a queued job was accepted, UTC; None for others."""
     inputs: Mapping[str, Any] | None = None
-    """What a job of the queue is given; None for others."""
+    """Inputs of a queued job; None for others."""
     results: Mapping[str, Any] | None = None
-    """What a job of the queue has made; None until it has."""
+    """Results of a queued job; None until available."""
     attempts: int = 0
-    """How often a job of the queue was begun."""
+    """Number of times a queued job was started."""
 
     @property
     def queued(self) -> bool:
-        """Whether it is a job of the queue."""
+        """Whether this is a queued job."""
         return self.inputs is not None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the job as JSON-serializable values."""
         times = {
             name: None if when is None else when.isoformat(timespec="seconds").replace("+00:00", "Z")
             for name in ("created", "started", "updated", "finished")
@@ -93,16 +93,16 @@ class JobRows(Protocol):
     """Jobs within one transaction."""
 
     def begin(self, kind: str, sources: Sequence[str], counts: Counts) -> int:
-        """Record a job of this process and return its id; a job that still counts as running has died."""
+        """Record a job of this process and return its id. Marks jobs still recorded as running as died."""
 
     def update(self, job_id: int, counts: Counts) -> None:
-        """Record how far a job is."""
+        """Record the progress of a job."""
 
     def add_failure(self, job_id: int, scene: str, href: str, reason: str) -> None:
         """Record that a scene failed in a job."""
 
     def end(self, job_id: int, state: State, message: str, counts: Counts) -> None:
-        """Record how a job ended."""
+        """Record the outcome of a job."""
 
     def forget(self, keep: int) -> None:
         """Delete all but the newest jobs."""
@@ -113,34 +113,34 @@ class JobRows(Protocol):
         """Add a job to the queue and return its id."""
 
     def waiting(self) -> int:
-        """Return how many jobs wait."""
+        """Return the number of waiting jobs."""
 
     def take(self) -> int | None:
-        """Begin the oldest job that waits and return its id, None when none waits."""
+        """Start the oldest waiting job and return its id, or None if there is none."""
 
     def put_back(self, job_id: int, message: str) -> None:
-        """Let a job that runs wait again."""
+        """Return a running job to the queue."""
 
     def running(self) -> list[int]:
-        """Return the ids of the queue's jobs that are recorded as running."""
+        """Return the ids of queued jobs recorded as running."""
 
     def adopt(self, job_id: int, sources: Sequence[str]) -> None:
-        """Record what the process of a job of the queue works on."""
+        """Record the sources that a queued job works on."""
 
     def beat(self, job_id: int) -> bool:
-        """Record that a job still runs; return whether it should."""
+        """Record a heartbeat of a job. Returns whether it should continue."""
 
     def finish(self, job_id: int, state: State, message: str, results: Mapping[str, Any] | None) -> None:
-        """Record how a job of the queue ended, unless it was dismissed meanwhile."""
+        """Record the outcome of a queued job, unless it has been dismissed."""
 
     def dismiss(self, job_id: int) -> None:
-        """Take a job out of the queue, or have it stopped."""
+        """Remove a job from the queue, or request that it stop."""
 
     def delete(self, job_id: int) -> None:
         """Delete a job."""
 
     def newest(self, limit: int, before: int | None = None) -> list[Job]:
-        """Return jobs, newest first, without their failures; only those with an id below `before`."""
+        """Return jobs, newest first, without failures, optionally only with ids below `before`."""
 
     def get(self, job_id: int) -> Job | None:
-        """Return a job with its failures, None when there is none with this id."""
+        """Return a job with its failures, or None if there is none with this id."""

@@ -1,4 +1,4 @@
-"""Labels and classifiers, as plain values: who saw what on which tile, and what was learned from it."""
+"""Labels and classifiers, as plain values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,96 +9,96 @@ import numpy as np
 from numpy.typing import NDArray
 
 NONE = "none"
-"""The class of a tile that shows none of the classes of its collection."""
+"""Class of tiles that show none of the collection's classes."""
 SKIP = "skip"
-"""The class of a tile that somebody could not decide; nothing is learned from it, and it is not proposed again."""
+"""Class of tiles the annotator could not decide. They are not used for training and not proposed again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelCollection:
-    """A set of labelled tiles that answers one question."""
+    """A named set of labelled tiles."""
 
     id: int
     """Row id."""
     name: str
-    """What commands and filters call it."""
+    """Name in commands and filters."""
     sentences: Mapping[str, str]
-    """For each class, the sentence that describes it; `none` has none."""
+    """Sentence that describes each class; `none` has no sentence."""
     created: datetime
-    """UTC."""
+    """Creation time, UTC."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes that are looked for, in their order."""
+        """Names of the classes, in order."""
         return tuple(self.sentences)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TilePlace:
-    """Where a tile lies: enough to find it again after its scene has been indexed again."""
+    """Location of a tile, sufficient to find it after its scene was reindexed."""
 
     scene: str
     """Href of the scene."""
     cell: str
-    """Id of its cell on the tile grid."""
+    """Id of the grid cell."""
     scale: int
-    """Native pixels along each side of a tile pixel."""
+    """Native pixels per tile pixel, along each side."""
     geometry: Mapping[str, Any]
     """Footprint, GeoJSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """What one person says that one tile shows."""
+    """A label that an annotator gave to a tile."""
 
     tile: int
     """Id of the tile."""
     cls: str
     """A class of the collection, `none` or `skip`."""
     annotator: str
-    """Who says it."""
+    """Name of the annotator."""
     created: datetime
-    """UTC."""
+    """Creation time, UTC."""
     model_digest: str
-    """Model of the tile's vector at that time."""
+    """Digest of the model at that time."""
     place: TilePlace
-    """Where the tile lies."""
+    """Location of the tile."""
     id: int = 0
-    """Row id; 0 before it is in the catalog."""
+    """Row id; 0 before it is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Head:
-    """One class against the rest, on the raw vectors: its probability is sigmoid(weights · vector + bias)."""
+    """A one-vs-rest linear head on raw vectors: probability = sigmoid(weights · vector + bias)."""
 
     cls: str
     """The class."""
     weights: NDArray[np.float32]
     """Shape (dim,)."""
     bias: float
-    """Added before the sigmoid."""
+    """Bias term."""
     calibrated: bool
-    """Whether the probability was fitted on labels of other places than those trained on."""
+    """Whether the probability was calibrated on labels of places not used for training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Classifier:
-    """What was learned from the labels of a collection; a version never changes."""
+    """A classifier trained on the labels of a collection. Versions are immutable."""
 
     name: str
     """Name of the collection."""
     version: int
-    """From 1, one for each training."""
+    """Version number, from 1, incremented by each training."""
     created: datetime
-    """UTC."""
+    """Creation time, UTC."""
     model_digest: str
-    """Model whose vectors it reads."""
+    """Digest of the model whose vectors it takes."""
     labels: int
-    """How many labels it was trained on."""
+    """Number of labels it was trained on."""
     heads: tuple[Head, ...]
-    """One for each class."""
+    """One head per class."""
     report: Mapping[str, Any] = field(default_factory=dict)
-    """Figures, warnings and likely mistakes, as JSON."""
+    """Metrics, warnings and likely label errors, as JSON."""
 
 
 class LabelRows(Protocol):
@@ -108,10 +108,10 @@ class LabelRows(Protocol):
         """Return all collections, by name."""
 
     def collection(self, name: str) -> LabelCollection | None:
-        """Return a collection, None where there is none of this name."""
+        """Return a collection, or None if there is none with this name."""
 
     def add_collection(self, name: str, sentences: Mapping[str, str]) -> None:
-        """Insert a collection; the name is not taken."""
+        """Insert a collection. The name must not be in use."""
 
     def set_sentences(self, collection: int, sentences: Mapping[str, str]) -> None:
         """Replace the classes of a collection and their sentences."""
@@ -120,10 +120,10 @@ class LabelRows(Protocol):
         """Delete a collection with its labels and classifiers."""
 
     def put(self, collection: int, labels: Sequence[Label]) -> None:
-        """Insert labels; one of the same tile and annotator is replaced."""
+        """Insert labels. Replaces labels of the same tile and annotator."""
 
     def remove(self, collection: int, tiles: Sequence[int], annotator: str | None) -> int:
-        """Delete the labels of tiles, of one annotator or of all, and return how many there were."""
+        """Delete the labels of tiles, of one annotator or of all. Returns the number deleted."""
 
     def remove_by_id(self, ids: Sequence[int]) -> None:
         """Delete labels by their ids."""
@@ -132,10 +132,10 @@ class LabelRows(Protocol):
         """Return the labels of a collection, oldest first."""
 
     def count(self, collection: int) -> int:
-        """Return how many labels a collection has."""
+        """Return the number of labels in a collection."""
 
     def tile_at(self, place: TilePlace) -> int | None:
-        """Return the tile at a place, None where there is none."""
+        """Return the tile at a place, or None."""
 
     def add_classifier(self, collection: int, classifier: Classifier) -> int:
         """Insert a classifier as the newest version of its collection and return the version."""
@@ -144,4 +144,4 @@ class LabelRows(Protocol):
         """Return all versions of a collection's classifier, newest first."""
 
     def classifier(self, collection: LabelCollection, version: int | None) -> Classifier | None:
-        """Return a version of a collection's classifier, the newest for None; None where there is none."""
+        """Return a version of a collection's classifier (None for the newest), or None if there is none."""

@@ -1,8 +1,8 @@
-"""The catalog port: what an archive needs of the database that names its scenes, tiles and segments.
+"""The catalog port: the interface to the database of scenes, tiles and segments.
 
-A catalog's transaction is the only commit point of an archive. Vectors are durable before the transaction that names
-their segment; a segment that no transaction names does not exist. An adapter reports a failure of its database as an
-`ArchiveError` with a way out, or as a `BusyError` where the same request may succeed later.
+A catalog's transaction is the only commit point of an archive. Vectors are durable before the transaction that
+references their segment. A segment that is not referenced does not exist. Adapters report database failures as
+`ArchiveError` with advice, or as `BusyError` if retrying may succeed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +26,8 @@ from bandsight.catalog.records import ModelIdentity, Scene, SceneRecord, Tile, T
 from bandsight.catalog.saved_searches import SavedSearchRows
 
 SceneAttributes = tuple[Any, ...]
-"""Of a scene: id, datetime, collection, sensor, boxes as (west, south, east, north), properties, then the registered
-fields of scenes (`bandsight.attributes.fields`) in their order."""
+"""Scene id, datetime, collection, sensor, boxes as (west, south, east, north), properties, then the registered scene
+fields (`bandsight.attributes.fields`) in order."""
 
 
 class Catalog(Protocol):
@@ -50,10 +50,10 @@ class Catalog(Protocol):
         """Subscriptions and alerts."""
 
     def model(self) -> ModelIdentity | None:
-        """Return the archive's model, None where the catalog names none."""
+        """Return the archive's model, or None if the catalog has none."""
 
     def archive_id(self) -> str:
-        """Return what the archive is known by, 16 hex digits; copies of an archive have the same."""
+        """Return the archive's id, 16 hex digits; copies of an archive share it."""
 
     def generation(self) -> int:
         """Return the number of the last commit."""
@@ -62,13 +62,13 @@ class Catalog(Protocol):
         """Return the number of the last commit, and the newest tile id ever used."""
 
     def next_tile_id(self) -> int:
-        """Return the id that the next tile gets."""
+        """Return the id of the next tile."""
 
     def newest_scene_id(self) -> int:
-        """Return the highest id of a scene, 0 when there is none."""
+        """Return the highest scene id, 0 if there are none."""
 
     def has_scene(self, key: str) -> bool:
-        """Return whether a scene with this identity is present."""
+        """Return whether a scene with this key exists."""
 
     def scene_ids_of_identity(self, identity: str) -> list[int]:
         """Return ids of the scenes with an identity, ascending."""
@@ -80,26 +80,26 @@ class Catalog(Protocol):
         """Return the ids of all scenes, ascending."""
 
     def scene_attributes(self, after: int) -> Iterator[SceneAttributes]:
-        """Yield what filters read of the scenes beyond an id, ascending."""
+        """Yield the filterable attributes of scenes with ids above `after`, ascending."""
 
     def scene_ids_of(self, hrefs: Sequence[str]) -> dict[str, int]:
-        """Return ids of scenes by href; unknown hrefs are left out."""
+        """Return ids of scenes by href; unknown hrefs are omitted."""
 
     def scenes_of(self, tile_ids: Sequence[int]) -> list[int]:
-        """Return the ids of the scenes that some tiles belong to."""
+        """Return the ids of the scenes of tiles."""
 
     def hrefs(self, scene_ids: Sequence[int]) -> dict[int, str]:
         """Return hrefs of scenes by id, even where the rest of a row is damaged."""
 
     def scenes(self, ids: Sequence[int] | None = None) -> dict[int, Scene]:
-        """Return scenes by id, all of them when no ids are given.
+        """Return scenes by id, all of them if `ids` is None.
 
         Raises:
             ArchiveError: A row is damaged.
         """
 
     def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
-        """Return tiles by id; unknown ids are left out.
+        """Return tiles by id; unknown ids are omitted.
 
         Raises:
             ArchiveError: A row is damaged.
@@ -109,31 +109,31 @@ class Catalog(Protocol):
         """Return the ids of the tiles in a range of ids, ascending."""
 
     def narrow(self, where: Filter, scenes: SceneColumns, limit: int) -> NDArray[np.int64] | None:
-        """Return ids of all tiles that may pass a filter, ascending, by the database's own indexes.
+        """Return the ids of all tiles that may match a filter, ascending, using the database's indexes.
 
         Args:
             where: The filter.
-            scenes: The scenes of this state.
-            limit: Most tiles; the answer is None where there are more, and where the database has no such indexes.
+            scenes: The scenes at this state.
+            limit: Maximum number of tiles. Returns None if there are more, or if the database has no such indexes.
 
         Raises:
-            QueryError: The filter cannot be applied to these tiles.
+            QueryError: The filter does not apply to these tiles.
         """
 
     def existing_tiles(self, ids: Sequence[int]) -> set[int]:
-        """Return which of some tiles exist."""
+        """Return which of these tiles exist."""
 
     def tile_attributes(self, first_id: int, last_id: int) -> list[tuple[Any, ...]]:
-        """Return (id, scene id, the eight box sides, then the registered fields) of the tiles in a range of ids."""
+        """Return (id, scene id, eight box sides, registered fields…) of the tiles in a range of ids."""
 
     def footprints(self, ids: Sequence[int]) -> dict[int, str]:
-        """Return footprints of tiles as GeoJSON text; unknown ids are left out."""
+        """Return footprints of tiles as GeoJSON text; unknown ids are omitted."""
 
     def scene_footprints(self, ids: Sequence[int]) -> dict[int, str]:
-        """Return footprints of scenes as GeoJSON text; unknown ids are left out."""
+        """Return footprints of scenes as GeoJSON text; unknown ids are omitted."""
 
     def changes(self, since: int) -> SceneChanges:
-        """Return which scenes have come and gone since a generation."""
+        """Return the scenes added and removed since a generation."""
 
     def failures(self) -> list[tuple[str, str, datetime]]:
         """Return (href, reason, when) of scenes that could not be indexed."""
@@ -145,38 +145,38 @@ class Catalog(Protocol):
         """Return scenes, tiles and times of each collection and sensor."""
 
     def check(self) -> list[str]:
-        """Return what is inconsistent inside the catalog, one sentence each."""
+        """Return inconsistencies in the catalog, one sentence each."""
 
     def structure(self, *, thorough: bool = False) -> list[str]:
-        """Return what the database reports as broken, one sentence each; `thorough` compares its indexes too."""
+        """Return damage reported by the database, one sentence each; `thorough` also checks indexes."""
 
     def damaged(self) -> tuple[list[int], list[int]]:
-        """Return the ids of scenes and of tiles whose rows are not what was written."""
+        """Return the ids of scenes and tiles whose rows do not match their checksums."""
 
 
 class CatalogWriter(Catalog, Protocol):
-    """A transaction that writes; it commits as a whole or not at all."""
+    """An atomic write transaction."""
 
     def advance(self) -> int:
-        """Begin the next generation and return its number."""
+        """Start the next generation and return its number."""
 
     def add_scene(self, scene: SceneRecord, generation: int) -> int:
-        """Insert a scene, in place of those that it replaces, and return its id; `generation` is this commit's."""
+        """Insert a scene, deleting the ones it replaces, and return its id. `generation` is that of this commit."""
 
     def update_scene(self, scene_id: int, scene: SceneRecord) -> None:
-        """Rewrite where a scene lies; what filters read of it stays."""
+        """Update the location of a scene; its filterable attributes do not change."""
 
     def add_tiles(self, scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> None:
         """Insert a scene's tiles under consecutive ids."""
 
     def add_segment(self, segment: Segment, generation: int) -> None:
-        """Name a segment: from the commit on, its rows exist."""
+        """Reference a segment; its rows exist from this commit on."""
 
     def remove_segments(self, names: Sequence[str]) -> None:
-        """Drop the names of segments: from the commit on, their data may be deleted."""
+        """Remove references to segments; their data may be deleted after this commit."""
 
     def remove_scenes(self, ids: Sequence[int], generation: int) -> None:
-        """Delete scenes with their tiles; `generation` is this commit's."""
+        """Delete scenes with their tiles. `generation` is that of this commit."""
 
     def remove_tiles(self, ids: Sequence[int]) -> None:
         """Delete tiles."""
@@ -185,19 +185,19 @@ class CatalogWriter(Catalog, Protocol):
         """Record why a scene could not be indexed."""
 
     def reindex(self) -> None:
-        """Rebuild the database's own indexes."""
+        """Rebuild the database's indexes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogCopy:
-    """A copy of a catalog that is not an archive yet."""
+    """A copy of a catalog that is not published yet."""
 
     generation: int
-    """Commit that was copied."""
+    """Generation that was copied."""
     segments: tuple[Segment, ...]
-    """Segments that this commit names."""
+    """Segments of that generation."""
     publish: Callable[[], None]
-    """Makes the copy the catalog of its folder, once the vectors are there."""
+    """Publishes the copy as the catalog of its folder; call it after the vectors are copied."""
 
 
 class Hold(Protocol):
@@ -228,19 +228,19 @@ class Leases(Protocol):
 
 
 class CatalogDatabase(Protocol):
-    """The database of one catalog. Any number of transactions may read at once; one writes."""
+    """The database of one catalog. Supports concurrent readers and one writer."""
 
     @property
     def url(self) -> str:
-        """Where it is, for messages."""
+        """URL of the database, for messages."""
 
     def exists(self) -> bool:
-        """Return whether there is a catalog, of any version."""
+        """Return whether a catalog of any version exists."""
 
     def create(
         self, model: ModelIdentity, *, archive_id: str | None = None, first_tile: int = 1, first_scene: int = 1
     ) -> None:
-        """Create an empty catalog; a crash leaves none.
+        """Create an empty catalog, atomically.
 
         Args:
             model: Model whose vectors the archive will hold.
@@ -249,28 +249,28 @@ class CatalogDatabase(Protocol):
             first_scene: Id of the first scene.
 
         Raises:
-            ArchiveError: There is one already, or it cannot be written.
+            ArchiveError: A catalog already exists, or it cannot be written.
         """
 
     def open(self) -> ModelIdentity:
-        """Return the model of a catalog that this version can read.
+        """Open the catalog and return its model.
 
         Raises:
-            ArchiveError: There is none, it is damaged, or it is of another version.
+            ArchiveError: There is no catalog, it is damaged, or it has another version.
         """
 
     def upgrade(self) -> str:
-        """Migrate the schema to this version's and return the version.
+        """Migrate the schema to this version and return its number.
 
         Raises:
-            ArchiveError: There is no catalog, or it comes from a newer version.
+            ArchiveError: There is no catalog, or it is from a newer version.
         """
 
     def reading(self) -> AbstractContextManager[Catalog]:
-        """Open a transaction that reads one committed state."""
+        """Open a read transaction on one committed state."""
 
     def writing(self) -> AbstractContextManager[CatalogWriter]:
-        """Open a transaction that writes; leaving the block without an error commits it."""
+        """Open a write transaction; it commits when the block exits without an error."""
 
     @property
     def shared(self) -> bool:
@@ -291,34 +291,34 @@ class CatalogDatabase(Protocol):
         """Return leases for the writers that share this catalog; None where there is one writer at a time."""
 
     def copy_to(self, folder: Path) -> CatalogCopy:
-        """Copy one committed state into a folder, beside searches and commits.
+        """Copy one committed state into a folder, while searches and commits continue.
 
         Raises:
             OSError: The folder cannot be written.
         """
 
     def swap_in(self, beside: Self) -> int:
-        """Replace all scenes, tiles, segments and the model by another catalog's, in one commit.
+        """Replace all scenes, tiles, segments and the model with another catalog's, in one commit.
 
-        Jobs, saved searches and labels stay. The other catalog is of the same kind, or in a SQLite file.
+        Jobs, saved searches and labels are kept. The other catalog must be of the same kind, or a SQLite file.
 
         Returns:
-            The generation that the commit makes.
+            Generation of the commit.
 
         Raises:
-            ArchiveError: Ids of the other catalog have been used here since it was created, or the disk is full.
+            ArchiveError: Ids of the other catalog have since been used here, or the disk is full.
         """
 
     def replace_by(self, beside: Self) -> int:
-        """Replace every row by another catalog's, in one commit that is newer than those of both.
+        """Replace every row with another catalog's, in a commit newer than those of both.
 
-        New ids of tiles start after the highest of both, so that no id is used twice.
+        New tile ids start after the highest of both, so that no id is reused.
 
         Returns:
-            The generation that the commit makes.
+            Generation of the commit.
 
         Raises:
-            ArchiveError: The catalog cannot do that, or the disk is full.
+            ArchiveError: The catalog does not support this, or the disk is full.
         """
 
     def take_over(
@@ -327,19 +327,19 @@ class CatalogDatabase(Protocol):
         before_completion: Callable[[], None],
         progress: Callable[[str, int], None],
     ) -> None:
-        """Become a copy of another catalog, with the same ids; a stopped copy is resumed.
+        """Copy another catalog into this one, with the same ids. Resumes an interrupted copy.
 
         Args:
-            source: The other catalog, in any database; it must not change during the copy.
-            before_completion: Runs when all rows are there and were compared, before the copy becomes an archive.
-            progress: Is told the table and the number of rows of each part.
+            source: The other catalog, in any database. It must not change during the copy.
+            before_completion: Called after all rows were copied and compared, before the copy becomes an archive.
+            progress: Called with the table name and the number of rows of each chunk.
 
         Raises:
-            ArchiveError: There is an archive here already, or the rows differ in the end.
+            ArchiveError: There is already an archive here, or the copied rows differ.
         """
 
     def size_bytes(self) -> int:
-        """Return how much space the catalog takes."""
+        """Return the size of the catalog."""
 
     def close(self) -> None:
         """Release connections."""

@@ -1,4 +1,4 @@
-"""What the catalog keeps, as plain values: scenes, tiles, hits and the identity of a model."""
+"""Catalog records, as plain values: scenes, tiles, hits and model identities."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class ModelIdentity:
     """The model whose vectors an archive holds."""
 
     name: str
-    """What it was loaded as, e.g. `embedded`."""
+    """Source it was loaded from, e.g. `embedded`."""
     digest: str
     """SHA-256 of weights and preprocessing."""
     dim: int
@@ -28,20 +28,20 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneRecord:
-    """One indexed scene."""
+    """An indexed scene."""
 
     key: str
-    """Identity of content and tiling: equal keys give equal tiles."""
+    """Hash of content and tiling; equal keys mean equal tiles."""
     href: str
-    """Primary file or folder; one scene per href."""
+    """Primary file or folder; unique."""
     name: str
-    """Short name for people."""
+    """Short human-readable name."""
     collection: str
     """STAC collection."""
     sensor: str
     """Name of the sensor profile."""
     datetime: dt.datetime | None
-    """Acquisition, UTC; None where it is unknown."""
+    """Acquisition time, UTC; None if unknown."""
     crs: str
     """Coordinate reference system, `EPSG:n` or WKT."""
     transform: tuple[float, float, float, float, float, float]
@@ -53,41 +53,41 @@ class SceneRecord:
     gsd_m: float | None
     """Ground sample distance of the reference grid, m."""
     bands: tuple[BandRef, ...]
-    """In the order in which the model saw them."""
+    """Bands in the model's order."""
     stretch: dict[str, Any]
-    """How DN became 0..255: `{"kind": …, "low": [per band], "high": [per band]}`."""
+    """Scaling of stored values to 0..255: `{"kind": …, "low": [per band], "high": [per band]}`."""
     properties: dict[str, Any] = field(default_factory=dict)
-    """Further STAC properties."""
+    """Other STAC properties."""
     geometry: dict[str, Any]
     """Footprint, GeoJSON."""
     boxes: tuple[LonLatBox, ...]
-    """Boxes of the footprint; two when it crosses ±180°."""
+    """Bounding boxes of the footprint; two if it crosses ±180°."""
     tiling: dict[str, Any] = field(default_factory=dict)
-    """Tile size, scales, least valid share."""
+    """Tile size, scales, minimum valid fraction."""
     source: dict[str, Any] | None = None
-    """What it was opened from, to open it again; None where an older version has indexed it."""
+    """How to reopen the scene; None if an older version indexed it."""
     decisions: dict[str, Any] | None = None
-    """How its pixels are read and shown, and what each decision came from, as `bandsight.raster.decisions` writes it;
-    None where an older version has indexed it."""
+    """Decisions on reading and display, serialized by `bandsight.raster.decisions`; None if an older version indexed
+    it."""
     identity: str | None = None
-    """What the scene is, independent of where it lies: a STAC collection and item, a URL without its signature, or the
-    content of its files; None where an older version has indexed it."""
+    """Identity independent of location: a STAC collection and item, a URL without its signature, or a hash of the
+    files' content; None if an older version indexed it."""
     start_datetime: dt.datetime | None = None
-    """Start of its time interval, UTC; None for a scene of a single moment."""
+    """Start of the time interval, UTC; None for a single time."""
     end_datetime: dt.datetime | None = None
-    """End of its time interval, UTC."""
+    """End of the time interval, UTC."""
 
     @property
     def wavelengths_um(self) -> tuple[float, ...]:
-        """Centre wavelength of each band as the model saw them, µm."""
+        """Centre wavelength of each band as passed to the model, µm."""
         return tuple(band.wavelength_um for band in self.bands)
 
     @property
     def replaced_hrefs(self) -> frozenset[str]:
-        """Hrefs of scenes that this one takes the place of: its own and, of band files, each of them.
+        """Hrefs of scenes that this one replaces: its own, and those of its band files.
 
-        A folder that gets another band file is still the same scene, though the new one may now be the first. Items of
-        a catalogue may well share files.
+        If a folder gets another band file, it is still the same scene, though the new file may now be the first. This
+        does not apply to STAC items, which may share files.
         """
         source = self.source or {}
         files = () if source.get("said") is not None else source.get("hrefs", ())
@@ -96,30 +96,30 @@ class SceneRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileRecord:
-    """One tile of a scene."""
+    """A tile of a scene."""
 
     cell: str
-    """Id of its cell on the shared grid."""
+    """Id of the grid cell."""
     scale: int
-    """1 is native resolution; s means s×s native pixels in one."""
+    """Native pixels per tile pixel, along each side; 1 is native resolution."""
     col_off: int
-    """First column of its window, native pixels; may be negative."""
+    """First column of the window, native pixels; may be negative."""
     row_off: int
-    """First row of its window."""
+    """First row of the window."""
     width: int
-    """Columns of its window, native pixels."""
+    """Columns of the window, native pixels."""
     height: int
-    """Rows of its window."""
+    """Rows of the window."""
     valid_fraction: float
-    """Share of valid pixels, 0..1."""
+    """Fraction of valid pixels, 0..1."""
     geometry: dict[str, Any]
     """Footprint, GeoJSON."""
     boxes: tuple[LonLatBox, ...]
-    """Boxes of the footprint; two when it crosses ±180°."""
+    """Bounding boxes of the footprint; two if it crosses ±180°."""
     cloud_fraction: float | None = None
-    """Share of the valid pixels that are cloud or its shadow, 0..1; None where there is no quality band."""
+    """Fraction of valid pixels with cloud or cloud shadow, 0..1; None without a quality band."""
     attributes: Mapping[str, float | None] = field(default_factory=dict)
-    """Further fields of `bandsight.attributes.fields`, by name."""
+    """Other fields of `bandsight.attributes.fields`, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,49 +135,49 @@ class Tile(TileRecord):
     """A tile in the catalog."""
 
     id: int
-    """Row id, never used twice; also the id of its vector."""
+    """Row id, never reused; also the id of its vector."""
     scene_id: int
-    """The scene it was cut from."""
+    """Id of its scene."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BestCell:
-    """The cell of a tile that matches best."""
+    """The best-matching cell of a tile."""
 
     row: int
-    """From the top, 0 first."""
+    """Row of the cell, from 0 at the top."""
     column: int
-    """From the left, 0 first."""
+    """Column of the cell, from 0 at the left."""
     side: int
-    """Cells along a side of the tile."""
+    """Number of cells along each side of the tile."""
 
     def window(self, tile: TileRecord) -> tuple[float, float, float, float]:
-        """Return its first column and row, columns and rows in its scene, native pixels."""
+        """Return its column and row offset, width and height in the scene, native pixels."""
         width, height = tile.width / self.side, tile.height / self.side
         return tile.col_off + self.column * width, tile.row_off + self.row * height, width, height
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One result of a search."""
+    """A search result."""
 
     tile: Tile
-    """The place."""
+    """The matching tile."""
     scene: Scene
-    """What it was cut from."""
+    """The tile's scene."""
     score: float
-    """Cosine with the query, -1..1."""
+    """Cosine similarity with the query, -1..1."""
     rank: int
-    """1 is best."""
+    """Rank, from 1."""
     probability: float | None = None
-    """That the tile shows what the sentence says; None where the query has no sentence, or no calibration applies."""
+    """Probability that the tile shows what the sentence describes; None without a sentence or calibration."""
     probability_reason: str | None = None
-    """Why there is no probability; None where there is one, and where the query has no sentence."""
+    """Why there is no probability; None if there is one, or if the query has no sentence."""
     match: bool | None = None
-    """Whether the probability reaches the model's threshold for this imagery; None where it has none."""
+    """Whether the probability reaches the model's threshold for this imagery; None if there is none."""
     matched: str | None = None
-    """The example that the tile is most like."""
+    """The most similar example."""
     cell: BestCell | None = None
-    """The cell that the score is of; None for a score of the whole tile."""
+    """The cell that the score refers to; None if it refers to the whole tile."""
     vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-    """The tile's vector, where it was requested, shape (dim,)."""
+    """The tile's vector, if requested, shape (dim,)."""

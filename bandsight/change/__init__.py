@@ -1,1 +1,1 @@
-"""What changed: the timeline of a place, and places that differ between two periods."""
+"""Change search: the timeline of a place, and places that changed between two periods."""

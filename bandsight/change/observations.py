@@ -1,4 +1,4 @@
-"""What was seen of each place on each date: tiles joined by the ground that they share, not by the names of cells."""
+"""Observations of places over time, by joining tiles on overlapping ground rather than on cell ids."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,8 @@ from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
 from bandsight.vectors.port import Similarities
 
-# Tiles see the same place when they share this much of the smaller one, and neither is more than twice the other.
+# Tiles show the same place if they overlap by this fraction of the smaller one, and neither is more than twice as
+# large.
 _SHARED, _RATIO = 0.5, 2.0
 MAX_TILES = 500_000
 _LEAST_PLACES = 10
@@ -21,32 +22,32 @@ _YEAR_DAYS, _SEASON_DAYS = 365.25, 45.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Observations:
-    """A row for each place and scene that saw it, ordered by place, then by time."""
+    """One row per place and scene that covers it, ordered by place, then by time."""
 
     places: NDArray[np.int64]
-    """Tile that stands for each place: the newest of the later period, shape (places,)."""
+    """Tile that represents each place: the newest of the later period, shape (places,)."""
     place: NDArray[np.intp]
     """Place of each observation, shape (n,)."""
     tile: NDArray[np.int64]
-    """The tile that shares most ground with the place, shape (n,)."""
+    """The tile with the largest overlap with the place, shape (n,)."""
     scene: NDArray[np.int64]
     """The scene, shape (n,)."""
     time_us: NDArray[np.int64]
     """Time of the scene, µs since 1970, shape (n,)."""
     later: NDArray[np.bool_]
-    """Whether it is of the later period, shape (n,)."""
+    """Whether the observation is from the later period, shape (n,)."""
     score: NDArray[np.float64]
-    """Mean score of its tiles, weighted by the ground they share with the place, shape (n,)."""
+    """Mean score of the scene's tiles, weighted by their overlap with the place, shape (n,)."""
 
 
 def observe(archive: Archive, directions: NDArray[np.float32], before: Filter, after: Filter) -> Observations:
-    """Return what was seen of the places of two periods.
+    """Return the observations of all places in two periods.
 
     Args:
         archive: The archive.
-        directions: The score of a tile is its product with this, shape (1, dim).
-        before: Tiles of the earlier period.
-        after: Tiles of the later period.
+        directions: Vector whose dot product with a tile's vector is its score, shape (1, dim).
+        before: Filter for tiles of the earlier period.
+        after: Filter for tiles of the later period.
 
     Raises:
         QueryError: A period has no tiles, or there are too many.
@@ -56,9 +57,11 @@ def observe(archive: Archive, directions: NDArray[np.float32], before: Filter, a
         found = archive.similarities(directions, where)
         count = len(found.selection.ids)
         if not count:
-            raise QueryError(f"{name}: no tiles in this period pass the filters; choose another, or allow more cloud")
+            raise QueryError(
+                f"{name}: no tiles in this period match the filters; choose another period, or allow more cloud"
+            )
         if count > MAX_TILES:
-            raise QueryError(f"{name}: {count:,} tiles; at most {MAX_TILES:,} are compared, so pass a bbox")
+            raise QueryError(f"{name}: found {count:,} tiles; at most {MAX_TILES:,} can be compared, so pass a bbox")
         parts.append(found)
     ids, boxes, times, scores = (np.concatenate([part[at] for part in map(_columns, parts)]) for at in range(4))
     scenes = np.concatenate([one.selection.scenes.ids[one.selection.scene_at] for one in parts])
@@ -72,7 +75,7 @@ def observe(archive: Archive, directions: NDArray[np.float32], before: Filter, a
     group = group.ravel()
     weights = np.bincount(group, share)
     means = np.bincount(group, share * scores[tile]) / weights
-    # Of each group, the tile that shares most.
+    # The tile of each group with the largest overlap.
     best = np.lexsort((-share, group))[np.searchsorted(np.sort(group), np.arange(len(first)))]
     order = np.lexsort((times[tile[best]], place[best]))
     chosen = best[order]
@@ -88,10 +91,10 @@ def observe(archive: Archive, directions: NDArray[np.float32], before: Filter, a
 
 
 def levelled(observed: Observations) -> NDArray[np.float64]:
-    """Return the scores less what their scene shifts all of its places by: haze, light, season, sensor; shape (n,).
+    """Return scores corrected for shifts of whole scenes (haze, light, season, sensor), shape (n,).
 
-    The shift of a scene is the median over its places of how far the score is from the place's own median. Scenes of
-    few places keep their scores: there, a change cannot be distinguished from a shift.
+    The shift of a scene is the median over its places of the score minus the place's median score. Scenes with few
+    places are not corrected, because a change cannot be distinguished from a shift there.
     """
     _, place = np.unique(observed.place, return_inverse=True)
     away = observed.score - _medians(observed.score, place)[place]
@@ -110,9 +113,9 @@ def _medians(values: NDArray[np.float64], group: NDArray[np.intp]) -> NDArray[np
 
 
 def in_season(observed: Observations) -> NDArray[np.bool_]:
-    """Return which observations count: of the earlier ones, those of the season of later ones, where there are any.
+    """Return which observations to use: earlier ones only from the season of later ones, if there are any.
 
-    Season: within 45 days of the day of the year of one of the later observations.
+    The season is within 45 days of the day of the year of any later observation.
     """
     day = observed.time_us / _DAY_US % _YEAR_DAYS
     keep = np.ones(len(day), bool)
@@ -132,7 +135,7 @@ def in_season(observed: Observations) -> NDArray[np.bool_]:
 def _columns(
     found: Similarities,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return ids, first boxes, times and scores of the tiles."""
+    """Return ids, first boxes, times and scores of tiles."""
     times = found.selection.scenes.times_us[found.selection.scene_at]
     return found.selection.ids, found.boxes[:, 0], times, found.scores[0].astype(np.float64)
 
@@ -140,7 +143,7 @@ def _columns(
 def _same_ground(
     some: NDArray[np.object_], others: NDArray[np.object_]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Return which of some boxes see the same place as which of others, and how much of the smaller one they share."""
+    """Return pairs of boxes that show the same place, and their overlap as a fraction of the smaller one."""
     first, second = shapely.STRtree(others).query(some, predicate="intersects")
     areas = np.stack([shapely.area(some[first]), shapely.area(others[second])])
     shared = shapely.area(shapely.intersection(some[first], others[second])) / np.maximum(areas.min(axis=0), 1e-18)
@@ -149,7 +152,7 @@ def _same_ground(
 
 
 def _distinct(shapes: NDArray[np.object_], times: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which boxes stand for places of their own: the newer one of two that see the same place."""
+    """Return which boxes represent distinct places: the newest of those that show the same place."""
     first, second, _ = _same_ground(shapes, shapes)
     starts = np.searchsorted(first, np.arange(len(shapes) + 1))
     kept, dropped = np.zeros(len(shapes), bool), np.zeros(len(shapes), bool)
@@ -170,7 +173,7 @@ def _references(
     for row in rows[np.argsort(times[rows], kind="stable")].tolist():
         tile = tiles.get(int(ids[row]))
         if tile is not None:
-            # Cells of scenes with a grid of their own have the same names and lie anywhere.
+            # Scenes with their own grid reuse cell ids, so these do not identify a place.
             own = tile.cell.startswith("scene/")
             newest[f"{tile.scene_id}/{tile.cell}" if own else tile.cell] = row
     return np.array(sorted(newest.values()), np.intp)

@@ -1,4 +1,4 @@
-"""The bodies of requests about change."""
+"""Request bodies for change search."""
 
 from typing import Annotated
 
@@ -48,7 +48,7 @@ class ChangeBody(ItemFilters):
 
 
 class TimelineBody(BaseModel):
-    """A place, and what to compare its dates with."""
+    """A place, and an optional query to score its dates."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 

@@ -1,4 +1,4 @@
-"""Searches for change between two periods, ranked against what usually differs between two dates."""
+"""Searches for change between two periods, ranked relative to the usual variation between dates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,37 +24,37 @@ from bandsight.search.searcher import Searcher
 # From the median absolute deviation to the standard deviation of a normal distribution.
 _TO_SIGMA = 1.4826
 _SMALL = 1e-6
-# Earlier dates from which on a place's own history says how much it varies.
+# Minimum number of earlier dates to estimate a place's own variation.
 _HISTORY = 4
-# Two results share at most this much ground.
+# Maximum overlap of two results.
 _OVERLAP = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A place that differs between the periods."""
+    """A place that changed between the periods."""
 
     place: int
     """Row of the place in the observations."""
     before: float
-    """Median score of its earlier dates."""
+    """Median score of the earlier dates."""
     after: float
-    """Median score of its later dates."""
+    """Median score of the later dates."""
     z: float
-    """Robust z of the difference: in units of what differs between the periods elsewhere, and of its own history."""
+    """Robust z-score of the difference, relative to other places and to the place's own history."""
 
 
 def change_search(searcher: Searcher, body: ChangeBody) -> dict[str, Any]:
     """Return the places that changed most as a FeatureCollection, with a summary.
 
-    With `was` and `now`, the score of a tile is how much more it looks like `now` than like `was`; with `like`, how far
-    it lies along the difference of two tiles. What a scene shifts all of its places by is taken out first. The
-    difference of a place is that of the medians of its dates. It is ranked by a robust z: less the median of all
-    places, over the greater of their spread and the place's own.
+    With `was` and `now`, the score of a tile is how much more it looks like `now` than like `was`; with `like`, its
+    position along the difference of two tiles. Shifts of whole scenes are removed first. The difference of a place is
+    between the medians of its dates in each period. Places are ranked by a robust z-score: the difference minus the
+    median over all places, divided by the spread over all places or of the place's own history, whichever is larger.
 
     Raises:
-        QueryError: The request cannot be used, a period has no tiles, or no place is seen in both.
-        NotFoundError: A tile or classifier is not there.
+        QueryError: The request is invalid, a period has no tiles, or no place is covered in both.
+        NotFoundError: A tile or classifier does not exist.
     """
     direction = _direction(searcher, body)
     observed = observe(searcher.archive, direction[None], *_periods(searcher, body))
@@ -62,7 +62,7 @@ def change_search(searcher: Searcher, body: ChangeBody) -> dict[str, Any]:
     changes = ranked(observed, keep)
     if not changes:
         raise QueryError(
-            f"before, after: none of {len(observed.places):,} places is seen in both periods; widen one of them"
+            f"before, after: none of {len(observed.places):,} places is covered in both periods; extend one of them"
         )
     above = [one for one in changes if one.z >= body.min_z]
     shown = _apart(searcher, observed, above, body.limit)
@@ -76,7 +76,7 @@ def change_search(searcher: Searcher, body: ChangeBody) -> dict[str, Any]:
 
 
 def ranked(observed: Observations, keep: NDArray[np.bool_]) -> list[Change]:
-    """Return the places that are seen in both periods, the greatest change first."""
+    """Return the places covered in both periods, largest change first."""
     count = len(observed.places)
     level = levelled(observed)
     before, after, spread = (np.full(count, np.nan) for _ in range(3))
@@ -104,17 +104,17 @@ def ranked(observed: Observations, keep: NDArray[np.bool_]) -> list[Change]:
 
 
 def _direction(searcher: Searcher, body: ChangeBody) -> NDArray[np.float32]:
-    """Return the vector whose product with a tile's vector rises with the change, shape (dim,)."""
+    """Return the vector whose dot product with a tile's vector increases with the change, shape (dim,)."""
     archive = searcher.archive
     if body.like is not None:
         if body.was is not None or body.now is not None:
-            raise QueryError("like: found was or now as well; pass either sentences or two tiles")
+            raise QueryError("like: cannot be combined with was or now; pass either sentences or two tiles")
         first, second = archive.vectors(body.like).astype(np.float64)
         aim = second - first
     else:
         parts = [_of_sentence(searcher, text) for text in (body.was, body.now) if text is not None]
         if not parts:
-            raise QueryError("was, now, like: found none of them; say what to look for, e.g. now: bare ground")
+            raise QueryError("was, now, like: all missing; state what to look for, e.g. now: bare ground")
         if body.was is None:
             aim = parts[0]
         elif body.now is None:
@@ -123,7 +123,7 @@ def _direction(searcher: Searcher, body: ChangeBody) -> NDArray[np.float32]:
             aim = parts[1] - parts[0]
     norm = float(np.linalg.norm(aim))
     if norm < _SMALL:
-        raise QueryError("was, now: they mean the same to the model; describe what differs")
+        raise QueryError("was, now: equivalent to the model; describe how they differ")
     return np.asarray(aim / norm, np.float32)
 
 
@@ -147,13 +147,13 @@ def _periods(searcher: Searcher, body: ChangeBody) -> tuple[Filter, Filter]:
         made.append(replace(Filter(start=start, end=end), all_of=(where, clear | unknown)))
     if made[0].end is not None and made[1].start is not None and made[0].end > made[1].start:
         raise QueryError(
-            "before, after: the first period ends after the second one begins; swap them, or end it earlier"
+            "before, after: the first period ends after the second one starts; swap them, or end the first one earlier"
         )
     return made[0], made[1]
 
 
 def _apart(searcher: Searcher, observed: Observations, changes: Sequence[Change], limit: int) -> list[Change]:
-    """Return changes of which no two share more than half of their ground, the greatest first."""
+    """Return changes without overlaps of more than half, largest first."""
     chosen: list[Change] = []
     grounds: list[Any] = []
     for start in range(0, len(changes), 1000):

@@ -1,4 +1,4 @@
-"""The timeline of a place: every tile that covers it, in the order of time, with its score for a question."""
+"""The timeline of a place: all tiles that cover it, by date, with their scores for a query."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -19,19 +19,19 @@ _MOST = 10_000
 
 
 def timeline(searcher: Searcher, body: TimelineBody) -> dict[str, Any]:
-    """Return the tiles at a place by date, as JSON values; those without a date come last.
+    """Return the tiles at a place by date, as JSON-serializable values. Tiles without a date come last.
 
-    Each has its scene, date, cloud share, ground sample distance and scale, the score for the question where there is
-    one, and its likeness (cosine) to the date before of the same sensor and scale.
+    Each has its scene, date, cloudy fraction, ground sample distance and scale, the score if there is a query, and its
+    similarity (cosine) to the previous date of the same sensor and scale.
 
     Raises:
-        QueryError: No tile covers the place, or the question cannot be used.
+        QueryError: No tile covers the place, or the query is invalid.
     """
     archive = searcher.archive
     here = Area.from_box(LonLatBox(west=body.lon, south=body.lat, east=body.lon, north=body.lat))
     ids = archive.tile_ids(Filter(area=here)).tolist()
     if not ids:
-        raise QueryError(f"lon, lat: no tile of this archive covers {body.lon:g},{body.lat:g}; choose a place in it")
+        raise QueryError(f"lon, lat: no tile in this archive covers {body.lon:g},{body.lat:g}; choose a covered place")
     if len(ids) > _MOST:
         raise QueryError(f"lon, lat: {len(ids):,} tiles cover this place; at most {_MOST:,} are shown")
     tiles = archive.tiles_by_id(ids)

@@ -1,6 +1,6 @@
-"""The command line: builds the objects that each command needs and passes the work on."""
+"""The command line: each command builds the objects it needs and delegates the work."""
 
-# The order of the help.
+# Import order is the order in the help.
 from bandsight.cli import indexing, jobs, search, labels, layers, alerts, change, maintenance, backups  # noqa: I001
 from bandsight.cli import relocating, reindexing, export, working, evaluate, calibrate, serving, keys, sensors
 from bandsight.cli.base import app

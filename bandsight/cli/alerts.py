@@ -69,11 +69,9 @@ def add_subscription(
     email: Annotated[
         str | None, typer.Option("--email", help="E-mail address that receives alerts, sent via BANDSIGHT_SMTP_URL.")
     ] = None,
-    quiet: Annotated[
-        str | None, typer.Option("--quiet", help="Hours without messages, e.g. '22:00-07:00 Europe/Berlin'.")
-    ] = None,
+    quiet: Annotated[str | None, typer.Option("--quiet", help="Quiet hours, e.g. '22:00-07:00 Europe/Berlin'.")] = None,
     digest: Annotated[
-        Literal["hourly", "daily"] | None, typer.Option("--digest", help="Collect alerts and send them together.")
+        Literal["hourly", "daily"] | None, typer.Option("--digest", help="Send alerts together, hourly or daily.")
     ] = None,
     secret_file: Annotated[
         Path | None, typer.Option("--secret-file", help="File with the secret that signs webhook calls.")
@@ -224,4 +222,4 @@ def _secret(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise QueryError(f"{path}: cannot be read ({error}); pass a text file with the key") from error
+        raise QueryError(f"{path}: cannot be read ({error}); pass a text file with the secret") from error

@@ -1,4 +1,4 @@
-"""The commands that back an archive up and restore it."""
+"""Commands that back up and restore an archive."""
 
 from pathlib import Path
 from typing import Annotated

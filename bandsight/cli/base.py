@@ -1,4 +1,4 @@
-"""The command line's root, to which each group adds its commands."""
+"""The root application, to which each group adds its commands."""
 
 from typing import Annotated
 

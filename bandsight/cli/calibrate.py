@@ -1,4 +1,4 @@
-"""The command that fits the probabilities of a model."""
+"""The command that calibrates a model's probabilities."""
 
 import json
 import os
@@ -46,12 +46,12 @@ def calibrate(
     from bandsight.model.imagery import family as family_of
 
     if family is not None and family not in FAMILIES:
-        raise QueryError(f"--name {family}: no such family of imagery; need one of {', '.join(FAMILIES)}")
+        raise QueryError(f"--name {family}: unknown imagery family; need one of {', '.join(FAMILIES)}")
     waves = loading.wavelengths(wavelengths)
     encoder = loading.load(model, device)
     target = out or user_file(encoder.digest)
     shipped = shipped_calibration(find_model(model).path, encoder.digest)
-    # Families that the model comes with stay in use, so new ones are fitted on the same scores.
+    # The model's own families stay in use, so new ones are fitted on the same scores.
     mean = shipped.background if shipped.families else background_mean(encoder)
     background = None if mean is None else background_entry(mean)
     known = _read(target, encoder.digest, background)
@@ -59,7 +59,7 @@ def calibrate(
     for title, path in zip(titles(data, [path.stem for path in data]), data, strict=True):
         left_out: dict[str, str] = {}
         images[title] = read_dataset(path, wavelengths=waves, left_out=left_out, resized=encoder.resized)
-        say_left_out(title, left_out, "bandsight evaluate --out names each")
+        say_left_out(title, left_out, "bandsight evaluate --out lists them")
     fitted = fit_families(
         lambda some: embed(encoder, some),
         lambda texts: less_background(encoder.embed_texts(texts), mean),
@@ -81,7 +81,7 @@ def calibrate(
 
 
 def _read(path: Path, digest: str, background: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the families that a file has already, where it is of the same weights and the same background."""
+    """Return the families already in a file, if it has the same weights and background."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         families: dict[str, Any] = document["families"]
@@ -98,7 +98,7 @@ def _write(path: Path, document: dict[str, Any]) -> None:
         unfinished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         unfinished.replace(path)
     except OSError as error:
-        raise QueryError(f"{path}: cannot be written ({error.strerror}); pass another with --out") from error
+        raise QueryError(f"{path}: cannot be written ({error.strerror}); pass another file with --out") from error
 
 
 def _line(words: str, entry: dict[str, Any]) -> str:
@@ -113,7 +113,7 @@ def _line(words: str, entry: dict[str, Any]) -> str:
         return f"{line}; no images left to check it on"
     low, high = held["interval"]
     return (
-        f"{line}; on {held['images']:,} others: calibration error {held['expected_calibration_error']:.3f} "
+        f"{line}; on {held['images']:,} held-out images: calibration error {held['expected_calibration_error']:.3f} "
         f"({low:.3f}–{high:.3f}), something matches: precision {held['archive_precision']:.2f}, "
         f"recall {held['archive_recall']:.2f}"
     )

@@ -1,4 +1,4 @@
-"""The commands about time: what changed between two periods, and the timeline of a place."""
+"""Commands about time: changes between two periods, and the timeline of a place."""
 
 import json
 from pathlib import Path

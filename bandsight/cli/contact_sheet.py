@@ -1,4 +1,4 @@
-"""A contact sheet: a block of thumbnails for each query, to check results by eye."""
+"""Contact sheets: a block of thumbnails per query, to check results by eye."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from bandsight.imagery.thumbnails import thumbnail
 
 _THUMB, _GAP, _TEXT = 144, 8, 43
 _TITLE = 26
-# What fits below a thumbnail.
+# Characters that fit below a thumbnail.
 _CAPTION_CHARS = 28
 _NO_DATA, _UNREADABLE = "#f2f2f2", "#c8c8c8"
 
@@ -19,13 +19,13 @@ _NO_DATA, _UNREADABLE = "#f2f2f2", "#c8c8c8"
 def contact_sheet(
     queries: Sequence[tuple[str, Sequence[Hit]]], path: Path, *, columns: int = 6, ranked: bool = True
 ) -> None:
-    """Write a PNG with a titled block of thumbnails for each query.
+    """Write a PNG with a titled block of thumbnails per query.
 
     Args:
         queries: Title and hits, best first.
-        path: Where the picture goes.
-        columns: Thumbnails in a row.
-        ranked: Whether scores of the hits mean something.
+        path: PNG file to write.
+        columns: Thumbnails per row.
+        ranked: Whether the hits are ranked and their scores meaningful.
     """
     blocks = [(title, list(hits)) for title, hits in queries]
     heights = [_TITLE + max(1, -(-len(hits) // columns)) * (_THUMB + _TEXT + _GAP) + _GAP for _, hits in blocks]
@@ -50,9 +50,9 @@ def contact_sheet(
 
 
 def captions(hit: Hit, *, ranked: bool = True) -> tuple[str, str, str]:
-    """Return what stands below a hit: how likely it is, or its score; its date; its sensor and tile.
+    """Return the lines below a hit: rank and probability or score, date, sensor and tile.
 
-    Tiles that are not ranked have their number first.
+    For unranked hits, the first line is the tile.
     """
     date = hit.scene.datetime.date().isoformat() if hit.scene.datetime else "date unknown"
     if not ranked:
@@ -62,7 +62,7 @@ def captions(hit: Hit, *, ranked: bool = True) -> tuple[str, str, str]:
 
 
 def _picture(hit: Hit) -> Image.Image:
-    """Return the hit's thumbnail, pale where there is no data; a grey square where the scene cannot be read."""
+    """Return a hit's thumbnail, pale where there is no data, or a grey square if the scene cannot be read."""
     try:
         shown = Image.fromarray(thumbnail(hit.scene, hit.tile, _THUMB, transparent=True)).convert("RGBA")
     except BandsightError:

@@ -1,4 +1,4 @@
-"""Runs the command line and turns errors into one line on stderr."""
+"""Runs the command line and prints errors as one line on stderr."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ def main() -> None:
         say("bandsight: stopped; committed scenes are kept, run the same command again to continue")
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of the output is gone, e.g. `| head`: exit quietly.
+        # The output's reader is gone, e.g. `| head`: exit quietly.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The command that measures a model."""
+"""The command that evaluates a model."""
 
 import json
 from collections import Counter
@@ -18,7 +18,7 @@ from bandsight.errors import QueryError
 if TYPE_CHECKING:
     from bandsight.evaluation.splits import Split
 
-# So many of the images that are left out are named on the terminal; the file has all.
+# Number of omitted images named on the terminal; the file lists all.
 _NAMED = 5
 
 
@@ -50,7 +50,7 @@ def evaluate(
         Path | None, typer.Option("--out", help="Folder to write evaluation.json and evaluation.md to.")
     ] = None,
 ) -> None:
-    """Measure a model on labelled images: retrieval, zero-shot classes, bands, wordings, calibration.
+    """Evaluate a model on labelled images: retrieval, zero-shot classes, bands, wordings, calibration.
 
     Every figure has a 95% interval.
     """
@@ -77,7 +77,7 @@ def evaluate(
     for title, path, called, listed in zip(titles(data, names), data, names, splits, strict=True):
         left_out: dict[str, str] = {}
         images = read_dataset(path, part, called, waves, split=listed, left_out=left_out, resized=encoder.resized)
-        say_left_out(title, left_out, "evaluation.json names each (--out)")
+        say_left_out(title, left_out, "evaluation.json lists them (--out)")
         _say_classes(title, [image.cls for image in images])
         which: dict[str, Any] = {} if part is None else {"split_by_name": called}
         if listed is not None:
@@ -89,15 +89,15 @@ def evaluate(
         said = {"model": encoder.name, "model_digest": encoder.digest, "part": part, "results": results}
         (out / "evaluation.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
         (out / "evaluation.md").write_text(table, encoding="utf-8")
-        say(f"figures: {out / 'evaluation.json'}, {out / 'evaluation.md'}")
+        say(f"results: {out / 'evaluation.json'}, {out / 'evaluation.md'}")
 
 
 def _splits(data: Sequence[Path], given: Sequence[str]) -> "list[Split | None]":
-    """Return the test list of each data set, None where there is none."""
+    """Return the test list of each data set, or None."""
     from bandsight.evaluation.splits import read_split
 
     if len(given) not in {0, 1, len(data)}:
-        raise QueryError(f"--split: {len(given)} for {len(data)} data sets; pass one for all, or one for each")
+        raise QueryError(f"--split: found {len(given)} for {len(data)} data sets; pass one for all, or one for each")
     splits = (
         [read_split(which, path) for which, path in zip(list(given) * (len(data) // len(given)), data, strict=True)]
         if given
@@ -110,7 +110,7 @@ def _splits(data: Sequence[Path], given: Sequence[str]) -> "list[Split | None]":
 
 
 def _make(folder: Path) -> None:
-    """Make a folder and check that it can be written to, before hours are spent on its contents."""
+    """Create the output folder and check that it is writable before the long evaluation."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
@@ -120,21 +120,21 @@ def _make(folder: Path) -> None:
 
 
 def titles(data: Sequence[Path], names: Sequence[str]) -> list[str]:
-    """Return what the data sets go by in the figures: their names, or where two have the same their paths."""
+    """Return the titles of the data sets in the results: their names, or their paths if names repeat."""
     count = Counter(names)
     titles = [called if count[called] == 1 else str(path) for path, called in zip(data, names, strict=True)]
     if twice := [title for title, times in Counter(titles).items() if times > 1]:
         raise QueryError(f"{', '.join(twice)}: given twice; pass each data set once")
-    # A name that is no text to others must not keep figures from being written.
+    # A name that is not valid UTF-8 must not keep results from being written.
     return [title.encode("utf-8", "backslashreplace").decode("utf-8") for title in titles]
 
 
 def say_left_out(title: str, left_out: dict[str, str], where: str) -> None:
-    """Name the first of the images that are left out, and say where all are named."""
+    """Print the first omitted images, and where all are listed."""
     for key, reason in [*left_out.items()][:_NAMED]:
         say(f"{title}: left out {key}: {reason}")
     if len(left_out) > _NAMED:
-        say(f"{title}: left out {len(left_out)} in all; {where}")
+        say(f"{title}: left out {len(left_out)} in total; {where}")
 
 
 def _say_classes(title: str, classes: Sequence[str | None]) -> None:

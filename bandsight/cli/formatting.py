@@ -1,4 +1,4 @@
-"""Results as people read them in a terminal, and as the GeoJSON that they save."""
+"""Formats results as text for the terminal and as GeoJSON."""
 
 import re
 from typing import Any
@@ -9,13 +9,13 @@ from bandsight.search.items import ResultPage
 from bandsight.stac.items import item_collection
 
 _HEADINGS = ("rank", "score", "prob", "tile", "sensor", "date", "lon", "lat", "scene")
-# Figures of an index that tell what it finds, and how quickly: NAME_at_K or NAME_at_K_KIND.
+# Measured figures of an index, recall and speed: NAME_at_K or NAME_at_K_KIND.
 _MEASURED = re.compile(r"(?:recall|lists|ms|tolerance)_at_(\d+)")
 NO_MATCH = "No good matches: the archive may not contain this. These are the closest results."
 
 
 def feature_collection(page: ResultPage, model: ModelIdentity) -> dict[str, Any]:
-    """Return a page of results as a FeatureCollection of STAC Items, as the API writes them but for its links."""
+    """Return a page of results as a FeatureCollection of STAC Items, as in the API but without links."""
     made = item_collection(page, model, None)
     if page.next is not None:
         made["token"] = page.next
@@ -23,7 +23,7 @@ def feature_collection(page: ResultPage, model: ModelIdentity) -> dict[str, Any]
 
 
 def centre(hit: Hit) -> tuple[float, float]:
-    """Return lon, lat of the middle of a hit's first box."""
+    """Return lon, lat of the centre of a hit's first box."""
     box = hit.tile.boxes[0]
     return (box.west + box.east) / 2, (box.south + box.north) / 2
 
@@ -34,7 +34,7 @@ def hits_of(page: ResultPage) -> list[Hit]:
 
 
 def table(page: ResultPage) -> str:
-    """Return hits as aligned lines of text; a last line says when none of them is a good match."""
+    """Return hits as an aligned table, with a last line if none is a good match."""
     rows = [_HEADINGS, *(_cells(hit) for hit in hits_of(page))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -64,7 +64,7 @@ def counted(number: int, one: str, several: str | None = None) -> str:
 
 
 def index_lines(figures: dict[str, Any]) -> list[str]:
-    """Return the figures of a search index as lines of text: its own, then recall by kind of query and by filter."""
+    """Return the figures of a search index as lines: its own, then recall by kind of query and by filter."""
     own = {name: value for name, value in figures.items() if name != "filtered" and not _MEASURED.match(name)}
     lines = ["index: " + ", ".join(f"{name} {value}" for name, value in own.items())]
     for row in ({"share": 1, **figures}, *figures.get("filtered", ())):
@@ -79,7 +79,7 @@ def index_lines(figures: dict[str, Any]) -> list[str]:
 
 
 def _recall_line(found: dict[str, Any] | None) -> str:
-    """Return what a server found when it repeated searches exactly."""
+    """Return the recall that a server measured by repeating searches exactly."""
     if found is None or found.get("recall") is None:
         return "recall of searches: not measured yet; a running server measures it (BANDSIGHT_RECALL_CHECK_EVERY)"
     return (
@@ -89,7 +89,7 @@ def _recall_line(found: dict[str, Any] | None) -> str:
 
 
 def status_text(stats: dict[str, Any]) -> str:
-    """Return the statistics of an archive as lines of text."""
+    """Return an archive's statistics as text."""
     lines = []
     for name, value in stats.items():
         if name == "collections":

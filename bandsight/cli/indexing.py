@@ -82,7 +82,7 @@ def index(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the work; write nothing.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first scene that fails.")] = False,
     watch: Annotated[
-        float | None, typer.Option("--watch", min=1, help="Look for new scenes every so many seconds, until Ctrl-C.")
+        float | None, typer.Option("--watch", min=1, help="Check for new scenes every so many seconds, until Ctrl-C.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
     log: Annotated[
@@ -125,7 +125,7 @@ def index(
     levels = None if scales in {None, "auto"} else _whole_numbers(str(scales), "--scales")
     known = load_profiles(profiles)
     if sensor:
-        # An unknown name is an error now, not once for each scene.
+        # Report an unknown profile now, not once per scene.
         profile_named(sensor, known)
     query = StacQuery(
         collections=tuple(name.strip() for name in (collections or "").split(",") if name.strip()),
@@ -143,7 +143,7 @@ def index(
     given = {"tile_px": tile_px, "scales": levels, "overlap": overlap, "min_valid": min_valid, "max_cloud": max_cloud}
     given["cells"] = cells
     chosen: Any = {name: value for name, value in given.items() if value is not None}
-    # Without options, scenes keep those that they were indexed with.
+    # Without options, scenes keep the tiling they were indexed with.
     tiling = Tiling.of_model(encoder, **chosen) if chosen or scales == "auto" else None
     what: Any = {
         "model": encoder,
@@ -179,7 +179,7 @@ def index(
 
 
 def _loaded(source: str, device: str) -> "ClipEncoder | LightEncoder":
-    """Load a model, and say which it is and where it runs."""
+    """Load a model, and print its name and device."""
     from indexer.gpu import unused_gpu
 
     encoder = opening.load(source, device)
@@ -195,7 +195,7 @@ def _whole_numbers(text: str, option: str) -> tuple[int, ...]:
     except ValueError as error:
         raise QueryError(f"{option} {text}: need whole numbers separated by commas, e.g. 1,4") from error
     if min(numbers) < 1:
-        raise QueryError(f"{option} {text}: need numbers from 1 up, e.g. 1,4")
+        raise QueryError(f"{option} {text}: need numbers of at least 1, e.g. 1,4")
     return numbers
 
 

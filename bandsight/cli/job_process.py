@@ -1,7 +1,7 @@
 """A process that runs one command and ends with its parent: `python -m bandsight.cli.job_process index …`.
 
-The parent keeps the other end of standard input open. When it closes that, or dies, the command is stopped as by
-Ctrl-C, and killed when it does not end.
+The parent holds the other end of standard input open. When it closes it or dies, the command is interrupted as by
+Ctrl-C, and killed if it does not end in time.
 """
 
 import os
@@ -12,7 +12,7 @@ import time
 from bandsight.cli.entry_point import main
 
 GRACE_S = 20.0
-"""How long a command may take to end."""
+"""Seconds a command may take to end."""
 
 
 def _end_with_parent() -> None:

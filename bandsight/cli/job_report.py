@@ -1,4 +1,4 @@
-"""Jobs as lines of text."""
+"""Formats jobs as text."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ _SECONDS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def job_table(jobs: Sequence[Job]) -> str:
-    """Return jobs as aligned lines."""
+    """Return jobs as an aligned table."""
     if not jobs:
         return "no jobs yet"
     rows = [("job", "kind", "state", "started", "took", "scenes", "failed", "tiles", "tiles/s", "left")]
@@ -36,14 +36,14 @@ def job_table(jobs: Sequence[Job]) -> str:
 
 
 def job_text(job: Job) -> str:
-    """Return everything known about a job."""
+    """Return the details of a job."""
     counts = job.counts
     lines = [
         f"job {job.id} ({job.kind}): {job.state}" + (f", {job.message}" if job.message else ""),
-        f"began {_at(job.started)} on {job.host} as process {job.pid}"
+        f"started {_at(job.started)} on {job.host} as process {job.pid}"
         + (f", ended {_at(job.finished)}" if job.finished else f", last update {_at(job.updated)}"),
         f"sources: {', '.join(job.sources)}",
-        f"scenes: {counts.added} added, {counts.skipped} already there, {counts.failed} failed, of {counts.scenes}",
+        f"scenes: {counts.added} added, {counts.skipped} already indexed, {counts.failed} failed, of {counts.scenes}",
         f"tiles: {counts.tiles} of about {counts.tiles_expected} done, {counts.tiles_added} added",
         f"speed: {counts.tiles_per_s:.1f} tiles/s, model busy {counts.model_busy:.0%}",
     ]
@@ -62,6 +62,6 @@ def _took(job: Job) -> str:
 
 
 def _length(seconds: float) -> str:
-    """Return a time in its largest unit of which there are at least two, e.g. `95 s`, `3 h`."""
+    """Return a duration in the largest unit with a value of at least two, e.g. `95 s`, `3 h`."""
     size, unit = next((one for one in _SECONDS if seconds >= 2 * one[0]), _SECONDS[-1])
     return f"{seconds / size:.0f} {unit}"

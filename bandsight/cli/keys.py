@@ -1,4 +1,4 @@
-"""Commands for the keys of a server's clients."""
+"""Commands for API keys."""
 
 import json
 import re
@@ -131,7 +131,7 @@ def _scope(text: str) -> "Scope":
 def _duration(text: str) -> timedelta:
     found = re.fullmatch(r"(\d{1,5})([hdw])", text)
     if found is None:
-        raise SettingsError(f"found the time {text!r}; need a number and h, d or w, e.g. 90d")
+        raise SettingsError(f"found the duration {text!r}; need a number and h, d or w, e.g. 90d")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 

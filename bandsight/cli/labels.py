@@ -1,4 +1,4 @@
-"""The commands that label tiles and train classifiers."""
+"""Commands that label tiles and train classifiers."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ label_app = typer.Typer(
 )
 app.add_typer(label_app, name="label")
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the collection of labels.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the label collection.")]
 ClassesArgument = Annotated[
     list[str],
     typer.Argument(metavar="CLASS[=SENTENCE]...", help="Classes, optionally with a sentence that describes each."),
@@ -50,7 +50,7 @@ def add_class(archive: ArchiveOption, name: NameArgument, classes: ClassesArgume
 
 @label_app.command("list")
 def list_collections(archive: ArchiveOption) -> None:
-    """List the collections of labels."""
+    """List the label collections."""
     from bandsight.cli.formatting import counted
 
     with loading.open_archive(archive) as opened:
@@ -102,7 +102,7 @@ def add(
 def remove_labels(
     archive: ArchiveOption,
     name: NameArgument,
-    tiles: Annotated[list[int], typer.Argument(metavar="TILE...", help="Tiles whose labels to remove.")],
+    tiles: Annotated[list[int], typer.Argument(metavar="TILE...", help="Tile ids.")],
     annotator: Annotated[str | None, typer.Option("--annotator", help="Only this annotator's labels.")] = None,
 ) -> None:
     """Remove the labels of tiles."""
@@ -123,7 +123,7 @@ def import_labels(
     cls: Annotated[str | None, typer.Option("--class", help="Class of features without this property.")] = None,
     annotator: AnnotatorOption = "import",
 ) -> None:
-    """Label the tiles that cover points or are inside polygons."""
+    """Label the tiles that cover points or lie within polygons."""
     from bandsight.cli.formatting import counted
     from bandsight.learning.label_files import import_features, read_features
 
@@ -136,7 +136,7 @@ def import_labels(
     if done["conflicting"]:
         shown = ", ".join(map(str, done["conflicting"][:10]))
         number = counted(len(done["conflicting"]), "tile")
-        say(f"{number} left out, because features give them different classes: {shown}")
+        say(f"{number} left out, because features of different classes cover them: {shown}")
 
 
 @label_app.command()
@@ -202,7 +202,7 @@ def propose(
             f"gain {own['bandsight:gain']:.2f}  {(west + east) / 2:.4f} {(south + north) / 2:.4f}"
         )
     if not found:
-        typer.echo("no tiles are left to propose")
+        typer.echo("no tiles left to propose")
 
 
 @app.command()
@@ -227,11 +227,11 @@ def _service(opened: Any, model: str | None, device: str) -> "LabelService":
 
 
 def _classes(given: list[str]) -> dict[str, str]:
-    """Return the sentence of each class of `CLASS=SENTENCE` arguments."""
+    """Parse `CLASS=SENTENCE` arguments into sentences by class."""
     pairs = [text.partition("=") for text in given]
     made = {cls.strip(): sentence.strip() for cls, _, sentence in pairs}
     if len(made) < len(pairs):
-        raise QueryError(f"classes: found one more than once in {', '.join(given)}; name each once")
+        raise QueryError(f"classes: found one more than once in {', '.join(given)}; pass each once")
     return made
 
 

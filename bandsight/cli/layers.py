@@ -1,4 +1,4 @@
-"""The commands that apply a classifier to the archive and estimate the area of its class."""
+"""Commands that apply a classifier to the archive and estimate the area of its class."""
 
 import json
 from pathlib import Path
@@ -123,8 +123,8 @@ def area_report(
     whole, mapped = made["total_area_km2"], made["mapped_area_km2"]
     typer.echo(f"  {100 * made['share']:.2f}% of {whole:,.4g} km²; the map shows {mapped:,.4g} km²")
     for accuracy, meaning in (
-        ("users_accuracy", "of the map is right"),
-        ("producers_accuracy", "of the class is on the map"),
+        ("users_accuracy", "of the mapped area is correct"),
+        ("producers_accuracy", "of the class is mapped"),
     ):
         if made[accuracy] is not None:
             typer.echo(f"  {100 * made[accuracy]:.1f}% {meaning}")

@@ -1,4 +1,4 @@
-"""Opens models, archives and files for the commands."""
+"""Loads models and opens archives and files for the commands."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """Print a message to stderr; stdout is for results."""
+    """Print a message to stderr; stdout is reserved for results."""
     typer.echo(text, err=True)
 
 
@@ -30,14 +30,14 @@ def load(source: str, device: str) -> "ClipEncoder | LightEncoder":
 
 
 def load_for_queries(source: str, device: str) -> "Encoder":
-    """Load a model to embed queries with, without PyTorch where its towers need none."""
+    """Load a model to embed queries, without PyTorch if it is not needed."""
     from bandsight.model import load_for_queries
 
     return load_for_queries(source, device)
 
 
 def identity(encoder: "Encoder") -> Any:
-    """Return the identity of a model that an archive stores."""
+    """Return a model's identity, as archives store it."""
     from bandsight.catalog.records import ModelIdentity
 
     return ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
@@ -57,7 +57,7 @@ def stored_model(where: str) -> str:
 
 
 def wavelengths(text: str | None) -> list[float] | None:
-    """Return the wavelengths of `--wavelengths`, None without it.
+    """Parse `--wavelengths`; None without it.
 
     Raises:
         QueryError: They are not numbers.
@@ -69,7 +69,7 @@ def wavelengths(text: str | None) -> list[float] | None:
 
 
 def read(path: Path) -> bytes:
-    """Read a picture.
+    """Read an image file.
 
     Raises:
         QueryError: It cannot be read.

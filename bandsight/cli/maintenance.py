@@ -1,4 +1,4 @@
-"""The commands that maintain an archive."""
+"""Commands that maintain an archive."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def init(
     except Exception:
         (folder / CONFIG_FILE).unlink()
         raise
-    typer.echo(f"{archive}: created; {CONFIG_FILE} in it names its engines")
+    typer.echo(f"{archive}: created; {CONFIG_FILE} in it configures its engines")
 
 
 @app.command(name="migrate-archive")
@@ -107,7 +107,7 @@ def verify(
 
 @app.command()
 def repair(archive: ArchiveOption) -> None:
-    """Rebuild derived files, set damaged files aside, and list the scenes to index again."""
+    """Rebuild derived files, quarantine damaged files, and list the scenes to index again."""
     from bandsight.archive import admin
 
     for line in admin.repair(archive) or ["nothing to repair"]:
@@ -145,9 +145,9 @@ def remove(
 
 
 def _known_as(href: str) -> str:
-    """Return the href of a scene: the absolute path of a file, anything else unchanged."""
+    """Return a scene's href: the absolute path of a file, anything else unchanged."""
     path = Path(href).expanduser()
-    # Path.exists() raises an error for names that are too long for a file.
+    # Path.exists() raises an error for names too long for a file.
     return str(path.absolute()) if os.path.exists(path) else href  # noqa: PTH110
 
 

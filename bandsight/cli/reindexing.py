@@ -1,4 +1,4 @@
-"""The command that indexes an archive again with another model."""
+"""The command that reindexes an archive with another model."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def reindex(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     profiles: ProfilesOption = None,
 ) -> None:
-    """Index all scenes again with another model; searches use the old vectors until the job is complete."""
+    """Reindex all scenes with another model; searches use the old vectors until the job completes."""
     from bandsight.archive import ArchiveWriter
     from bandsight.search.recall_queries import sentences
     from bandsight.sensors.profile import load_profiles
@@ -67,6 +67,8 @@ def reindex(
         served = opened.model.name
     typer.echo(json.dumps({**summary.as_dict(), "model": served}, indent=1) if as_json else summary.text())
     if not swapped:
-        say(f"not swapped: {served} is still served; fix these scenes and run the command again, or pass --drop-failed")
+        say(
+            f"not switched: {served} is still in use; fix these scenes and run the command again, or pass --drop-failed"
+        )
         raise typer.Exit(1)
     say(f"{archive}: model {served}")

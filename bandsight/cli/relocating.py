@@ -1,4 +1,4 @@
-"""The command that says where the files of scenes lie now."""
+"""The command that updates scenes whose files have moved."""
 
 from pathlib import Path
 from typing import Annotated
@@ -44,7 +44,7 @@ def relocate(
 
 
 def missing_files(archive: str) -> list[str]:
-    """Return a line for scenes whose files are gone, the first few by name."""
+    """Return lines about scenes with missing files, naming the first few."""
     from bandsight.cli.formatting import counted
     from bandsight.raster.drivers import local_file
 
@@ -58,12 +58,12 @@ def missing_files(archive: str) -> list[str]:
     lines = [f"{name}: its file {href} is missing" for name, href in gone[:_SHOWN]]
     if gone:
         lines.append(
-            f"{counted(len(gone), 'file')} of scenes missing: searches work, pictures do not; if a folder was moved, "
+            f"{counted(len(gone), 'file')} of scenes missing: searches work, images do not; if a folder was moved, "
             f"run: bandsight relocate OLD NEW --archive {archive}"
         )
     return lines
 
 
 def _place(text: str) -> str:
-    """Return a local path as scenes have it, a URL as it is."""
+    """Return a local path as stored for scenes, a URL unchanged."""
     return text if "://" in text or text.startswith("/vsi") else str(Path(text).expanduser().absolute())

@@ -1,4 +1,4 @@
-"""The commands that search an archive: by sentences, pictures, tiles and places, and by classes."""
+"""Commands that search an archive by sentences, images, tiles, places and classes."""
 
 import json
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 GroupBy = Literal["scene", "place", "collection", "sensor"]
 Strategy = Literal["average", "best"]
-# As many as --top allows.
+# The maximum of --top.
 _MAX_HITS = 10_000
 
 
@@ -200,7 +200,7 @@ def classify(
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Give every tile the label that fits it best, with a probability for each label."""
+    """Assign each tile its most likely class, with the probability of each class."""
     from bandsight.attributes.filters import Filter
     from bandsight.search.zero_shot import check_labels, classify_tiles, summary
 
@@ -214,7 +214,7 @@ def classify(
 
 
 def searcher_of(opened: "Archive", model: str | None, device: str) -> "Searcher":
-    """Return a searcher that loads the model when a sentence or a picture needs it."""
+    """Return a searcher that loads the model when a sentence or an image needs it."""
     from bandsight.search.searcher import Searcher
 
     def load() -> Any:
@@ -237,7 +237,7 @@ def _picture(path: Path, wavelengths: list[float] | None) -> dict[str, Any]:
 
 
 def point_of(text: str) -> list[float]:
-    """Return longitude and latitude of `LON,LAT`."""
+    """Parse `LON,LAT`."""
     from bandsight.geo.box import LonLatBox
 
     lon, _, lat = text.partition(",")
@@ -266,7 +266,7 @@ def filters_of(
     max_cloud: float | None,
     cql2: str | None,
 ) -> dict[str, Any]:
-    """Return filters as the members of a request."""
+    """Return the filter options as members of a request."""
     from bandsight.attributes.filters import parse_interval
     from bandsight.geo.box import LonLatBox
 
@@ -290,11 +290,11 @@ def filters_of(
 
 
 def _geometry(path: Path) -> dict[str, Any]:
-    """Return the geometry of a GeoJSON file: a geometry, a feature, or a collection of one feature."""
+    """Read a geometry from a GeoJSON file: a geometry, a feature, or a collection of one feature."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise QueryError(f"--intersects {path}: cannot be read as GeoJSON ({error}); pass a file with one") from error
+        raise QueryError(f"--intersects {path}: cannot be read as GeoJSON ({error}); pass a GeoJSON file") from error
     features = found.get("features") if isinstance(found, dict) else None
     if isinstance(features, list) and len(features) == 1:
         found = features[0]
@@ -305,7 +305,7 @@ def _geometry(path: Path) -> dict[str, Any]:
 
 
 def _tile_at(opened: "Archive", at: str) -> int:
-    """Return the tile whose middle is nearest to a point that it covers."""
+    """Return the tile that covers a point with its centre nearest to it."""
     from bandsight.attributes.filters import Filter
     from bandsight.geo.box import LonLatBox
 
@@ -323,7 +323,7 @@ def _tile_at(opened: "Archive", at: str) -> int:
 
 
 def _check_format(out: Path | None) -> None:
-    """Refuse a suffix that no export format has, before the search runs."""
+    """Reject an unknown export suffix before the search runs."""
     if out is not None:
         from bandsight.export.formats import format_of
 

@@ -1,4 +1,4 @@
-"""The commands for sensor profiles."""
+"""Commands for sensor profiles."""
 
 from typing import Annotated
 

@@ -76,18 +76,19 @@ def serve(
 
 
 def check_port(host: str, port: int) -> None:
-    """Refuse an address where nothing can listen, before the model is loaded.
+    """Check that the address can be listened on before the model is loaded.
 
     Raises:
-        SettingsError: The port is taken or may not be used, or the host is none of this machine's.
+        SettingsError: The port is taken or not permitted, or the host is not an address of this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as tried:
-            # As the server does: a port whose last connections are still closing is free.
+            # As the server does: a port with closing connections counts as free.
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tried.bind(address)
     except OSError as error:
         raise SettingsError(
-            f"{host}:{port}: cannot listen there ({error.strerror}); pass another --port, or stop what uses it"
+            f"{host}:{port}: cannot listen there ({error.strerror}); pass another --port, or stop the process that "
+            "uses it"
         ) from error

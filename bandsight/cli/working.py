@@ -30,7 +30,7 @@ def work(
         settings.source_roots = tuple(source_root)
     with Archive.open(archive) as opened:
         runner = Runner(opened, settings)
-        # As Ctrl-C: the job that runs is stopped, and goes on with the next worker.
+        # Like Ctrl-C: the running job stops, and the next worker continues it.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         runner.start()
         say(f"working on the jobs of {archive}")

@@ -1,4 +1,4 @@
-"""The Python client: one interface to an archive in a folder and to a server."""
+"""The Python client, with one interface for local archives and servers."""
 
 from bandsight.client.backend import SavedSearch
 from bandsight.client.client import Client

@@ -7,10 +7,10 @@ from bandsight.client.remote_labels import Send
 
 
 class AlertBackend(Protocol):
-    """Answers requests about subscriptions and alerts; `bandsight.alerts.requests` has their bodies."""
+    """Handles requests about subscriptions and alerts; bodies are defined in `bandsight.alerts.requests`."""
 
     def subscribe(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Keep a subscription."""
+        """Create a subscription."""
 
     def subscriptions(self) -> dict[str, Any]:
         """Return all subscriptions."""
@@ -25,7 +25,7 @@ class AlertBackend(Protocol):
         """Delete a subscription with its alerts."""
 
     def test(self, subscription_id: str) -> dict[str, Any]:
-        """Send a made-up alert to a webhook."""
+        """Send a test alert to a webhook."""
 
     def alerts(self, limit: int = 100, before: int | None = None, subscription: str | None = None) -> dict[str, Any]:
         """Return alerts, newest first."""
@@ -35,7 +35,7 @@ class RemoteAlerts:
     """Sends requests about subscriptions and alerts to a server; see `AlertBackend`."""
 
     def __init__(self, send: Send) -> None:
-        """Prepare.
+        """Initialize.
 
         Args:
             send: Sends a request and raises the server's errors.
@@ -43,7 +43,7 @@ class RemoteAlerts:
         self._send = send
 
     def subscribe(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Keep a subscription."""
+        """Create a subscription."""
         return self._json("POST", "/subscriptions", json=body)
 
     def subscriptions(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class RemoteAlerts:
         self._send("DELETE", _path(subscription_id))
 
     def test(self, subscription_id: str) -> dict[str, Any]:
-        """Send a made-up alert to a webhook."""
+        """Send a test alert to a webhook."""
         return self._json("POST", _path(subscription_id, "test"))
 
     def alerts(self, limit: int = 100, before: int | None = None, subscription: str | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The port: what a client needs of an archive, in a folder or behind a server."""
+"""The backend port: what a client needs from a local archive or a server."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,27 +19,27 @@ class ItemsPage:
     document: dict[str, Any]
     """The FeatureCollection of STAC Items."""
     next: Callable[[int], "ItemsPage"] | None
-    """Returns the next page of at most so many items; None on the last page."""
+    """Returns the next page with at most the given number of items; None on the last page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedSearch:
-    """A search that is saved in the archive."""
+    """A saved search."""
 
     id: str
-    """Sixteen hex digits."""
+    """Sixteen hexadecimal digits."""
     title: str
-    """For people."""
+    """Human-readable title."""
     hits: int
-    """Most hits that it has."""
+    """Maximum number of hits."""
     url: str | None
-    """Root of the STAC API of its hits; None for an archive without a server: `bandsight serve` serves it."""
+    """Root of the STAC API of its hits; None for a local archive."""
 
 
 class Backend(Protocol):
-    """Answers requests, whose bodies are those of the HTTP API.
+    """Handles requests with the bodies of the HTTP API.
 
-    Every method raises a BandsightError whose message names what was found and what is needed.
+    Methods raise BandsightError with a message that states what was found and what is needed.
     """
 
     @property
@@ -60,10 +60,10 @@ class Backend(Protocol):
         """Return the STAC Collections."""
 
     def crop(self, tile_id: int, path: Path) -> None:
-        """Write a tile as GeoTIFF: all bands as they are stored, with their wavelengths."""
+        """Write a tile as GeoTIFF with all bands and their wavelengths."""
 
     def thumbnail(self, tile_id: int, params: dict[str, Any]) -> bytes:
-        """Return a tile as PNG; `params` are those of `/tiles/ID/thumbnail.png`."""
+        """Return a tile as PNG; `params` as for `/tiles/ID/thumbnail.png`."""
 
     def classify(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the best labels; `body` is a `ClassifyBody`."""
@@ -75,7 +75,7 @@ class Backend(Protocol):
         """Write results to a file; `body` is an `ExportBody`."""
 
     def change(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return places that differ between two periods; `body` is a `ChangeBody`."""
+        """Return places that changed between two periods; `body` is a `ChangeBody`."""
 
     def timeline(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the dates of a place; `body` is a `TimelineBody`."""

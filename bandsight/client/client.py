@@ -1,4 +1,4 @@
-"""The client: one interface to an archive in a folder and to a server."""
+"""The client, with one interface for local archives and servers."""
 
 import io
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """Searches one archive; `connect` makes one."""
+    """Client of one archive; create it with `connect`."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -42,14 +42,14 @@ class Client:
         limit: int = 10,
         **options: Any,
     ) -> Results:
-        """Return the places that look most like the examples; without examples, all that match the filters.
+        """Return the tiles most similar to the examples, or without examples, all that match the filters.
 
         Args:
-            text: What the place looks like; a list for several examples.
-            positive: What it is like, one or a list: sentences, tiles (number or Item), places (lon, lat), polygons,
-                pictures.
-            negative: What it is unlike, likewise.
-            limit: Most items.
+            text: Description of what to find; a list for several.
+            positive: Positive examples, one or a list: sentences, tiles (number or Item), places (lon, lat), polygons,
+                images.
+            negative: Negative examples, likewise.
+            limit: Maximum number of items.
             options: Filters of Item Search (`bbox`, `intersects`, `datetime`, `collections`, `ids`, `sensors`,
                 `filter`, `sortby`), and options of a search by meaning (`strategy`, `min_score`, `min_probability`,
                 `group_by`, `group_limit`, `overlap`, `diversity`, `exact`, `by_cell`). `datetime` is text, a
@@ -57,22 +57,22 @@ class Client:
                 descending order.
 
         Raises:
-            QueryError: An example cannot be read. Other faults of a query are raised when results are read.
+            QueryError: An example is invalid. Other errors are raised when results are read.
         """
         return Results(self._backend, plain(search_body(text, positive, negative, options)), limit)
 
     def similar(self, item: Any, *, limit: int = 10, **options: Any) -> Results:
-        """Return the places that look like a tile (its number or Item), without the tile itself; see `search`."""
+        """Return tiles similar to a tile (number or Item), excluding the tile itself; see `search`."""
         return self.search(positive=tile_id(item), limit=limit, **options)
 
     def item(self, item: Any) -> dict[str, Any]:
-        """Return a tile as a STAC Item, a dictionary.
+        """Return a tile as a STAC Item (a dictionary).
 
         Args:
-            item: The tile's number, as a number or text, or its Item.
+            item: The tile's number (int or str), or its Item.
 
         Raises:
-            NotFoundError: The archive does not hold it.
+            NotFoundError: The archive does not contain the tile.
         """
         return self._backend.item(tile_id(item))
 
@@ -81,10 +81,10 @@ class Client:
         return self._backend.collections()
 
     def crop(self, item: Any, path: str | Path) -> Path:
-        """Write a tile (its number or Item) as GeoTIFF: every band as it is stored, with its wavelength.
+        """Write a tile (number or Item) as GeoTIFF with all bands and their wavelengths.
 
         Raises:
-            SceneError: The file of its scene is missing.
+            SceneError: A file of its scene is missing.
         """
         self._backend.crop(tile_id(item), Path(path))
         return Path(path)
@@ -93,33 +93,33 @@ class Client:
         """Return the best label for tiles or an image, with an independent probability for each label.
 
         Args:
-            labels: Names, or name → one sentence or several.
-            image: A picture (path, bytes, Pillow image) instead of tiles.
-            options: Filters of tiles, `scene`, `limit`, as POST /classify takes them.
+            labels: Names, or a dictionary from name to one sentence or several.
+            image: An image (path, bytes, Pillow image) instead of tiles.
+            options: Tile filters, `scene` and `limit`, as in POST /classify.
         """
         body = {"labels": labels, **filters(options)} | ({} if image is None else {"image": picture(image)})
         return self._backend.classify(plain(body))
 
     def label_collections(self) -> list[dict[str, Any]]:
-        """Return the collections of labels with their classes and numbers of labels."""
+        """Return the label collections with their classes and label counts."""
         found: list[dict[str, Any]] = self._backend.labels.collections()["collections"]
         return found
 
     def create_labels(self, name: str, classes: dict[str, str]) -> Labels:
-        """Make a collection of labels.
+        """Create a label collection.
 
         Args:
             name: Letters, digits, and `.`, `_`, `-`.
-            classes: For each class, the sentence that describes it, e.g. `{"pond": "a pond"}`; empty for none.
+            classes: Sentence that describes each class, e.g. `{"pond": "a pond"}`; may be empty.
 
         Raises:
-            QueryError: The name is taken or cannot be used, or a class cannot.
+            QueryError: The name is in use or invalid, or a class is invalid.
         """
         self._backend.labels.create({"name": name, "classes": classes})
         return self.labels(name)
 
     def labels(self, name: str) -> Labels:
-        """Return a collection of labels by its name, whether or not it exists yet."""
+        """Return a label collection by name, whether or not it exists."""
         return Labels(self._backend.labels, name)
 
     def change(
@@ -138,10 +138,10 @@ class Client:
         Args:
             before: The earlier period, e.g. `2009-01-01/2012-12-31`.
             after: The later period, e.g. `2018-01-01/..`.
-            was: What the places looked like then: a sentence, or `classifier:NAME`.
+            was: What the places looked like before: a sentence, or `classifier:NAME`.
             now: What they look like now.
-            like: A change to look for others of: the tile before and the tile after, instead of sentences.
-            limit: Most places.
+            like: An example of the change, as a pair of tiles (before, after), instead of sentences.
+            limit: Maximum number of places.
             options: `max_cloud`, `min_z`, and filters of Item Search.
         """
         body = filters(options) | {"before": before, "after": after, "was": was, "now": now, "limit": limit}
@@ -173,21 +173,22 @@ class Client:
         per_place: bool = True,
         **options: Any,
     ) -> dict[str, Any]:
-        """Match every commit from now on against a question, and return the subscription.
+        """Subscribe to a query, which is matched against every future commit, and return the subscription.
 
         Args:
             text: See `search`, as for `positive`, `negative` and `options`; `classifier:NAME > 0.8` for a classifier.
             positive: See `search`.
             negative: See `search`.
-            rank: A match is as good as the tile of this rank is now; 10 when neither this nor `min_score` is given.
-            min_score: Least score of a match instead.
-            title: For people.
-            webhook: URL that gets each alert as a CloudEvent.
-            secret: Key of the webhook's signatures; made up when None, and only this answer has it.
-            email: Address that gets alerts, where the server may send to it.
-            quiet: Hours in which nothing is sent, e.g. `22:00-07:00 Europe/Berlin`.
-            digest: Collect alerts and send them together.
-            per_place: One alert per place, however many dates match.
+            rank: Matches must score at least as high as the tile that currently has this rank. Defaults to 10 without
+                `min_score`.
+            min_score: Minimum score of a match, instead of `rank`.
+            title: Human-readable title.
+            webhook: URL to which each alert is sent as a CloudEvent.
+            secret: Key for signing webhook requests. None generates one, which only this result contains.
+            email: Email address for alerts, if the server allows it.
+            quiet: Quiet hours without deliveries, e.g. `22:00-07:00 Europe/Berlin`.
+            digest: Send alerts as a digest.
+            per_place: At most one alert per place, however many dates match.
             options: See `search`.
         """
         body = search_body(text, positive, negative, options)
@@ -212,7 +213,7 @@ class Client:
     def alerts(
         self, limit: int = 100, *, before: int | None = None, subscription: str | None = None
     ) -> list[dict[str, Any]]:
-        """Return alerts, newest first; `before` is the `number` of the last one of the page before."""
+        """Return alerts, newest first. `before` is the `number` of the last alert of the previous page."""
         found: list[dict[str, Any]] = self._backend.alerts.alerts(limit, before, subscription)["alerts"]
         return found
 
@@ -228,15 +229,15 @@ class Client:
         colormap: str = "magma",
         **options: Any,
     ) -> "Image | Path":
-        """Return a picture of the score of each place, or write it to a .png or .tif (the scores themselves).
+        """Return a heat map of scores as an image, or write it to a .png or a .tif (raw scores).
 
         Args:
             text: See `search`, as for `positive`, `negative` and `options`.
-            path: The file; None to return a Pillow image.
+            path: Output file; None to return a Pillow image.
             positive: See `search`.
             negative: See `search`.
-            area: West, south, east, north of the picture; all tiles when None.
-            width: Pixels.
+            area: West, south, east, north of the image; None for all tiles.
+            width: Width, pixels.
             colormap: magma, inferno, plasma, viridis or cividis.
             options: See `search`.
         """

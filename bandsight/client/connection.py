@@ -1,4 +1,4 @@
-"""`connect`: to a server by its URL, or to an archive by its folder; both answer the same requests."""
+"""`connect` opens a client for a server or a local archive."""
 
 from pathlib import Path
 
@@ -6,16 +6,17 @@ from bandsight.client.client import Client
 
 
 def connect(where: str | Path, key: str | None = None, *, model: str | None = None, device: str = "auto") -> Client:
-    """Return a client of a server or of an archive.
+    """Return a client for a server or a local archive.
 
     Args:
-        where: http(s)://… of a server, or an archive: its folder, or a URL as `bandsight.archive.locate` takes it.
-        key: The server's key, where it has one.
-        model: For an archive: the model that encodes queries; None for the archive's own.
-        device: For an archive: auto, cpu, cuda or cuda:N.
+        where: URL of a server, http(s)://…, or an archive: its folder, or a URL supported by
+            `bandsight.archive.locate`.
+        key: API key of the server, if it requires one.
+        model: For archives: the model that encodes queries; None for the archive's own.
+        device: For archives: auto, cpu, cuda or cuda:N.
 
     Raises:
-        BandsightError: No Bandsight server answers there, or it refuses the key.
+        BandsightError: There is no Bandsight server at the URL, or it rejects the key.
         ArchiveError: There is no archive, or the URL has an unknown scheme.
     """
     if str(where).lower().startswith(("http://", "https://")):

@@ -1,4 +1,4 @@
-"""What a user gives as an example becomes what the API takes."""
+"""Converts examples to the JSON format of the API."""
 
 import base64
 import io
@@ -11,20 +11,20 @@ from typing import Any
 from bandsight.errors import QueryError
 
 _NEEDED = (
-    "need a sentence, a tile's number or Item, a place (lon, lat), a GeoJSON polygon, a picture (path, bytes, or a "
-    "Pillow image), or an example as POST /search takes it"
+    "need a sentence, a tile's number or Item, a place (lon, lat), a GeoJSON polygon, an image (path, bytes, or a "
+    "Pillow image), or an example as in POST /search"
 )
 
 
 def examples(given: Any) -> list[dict[str, Any]]:
-    """Return examples as `semantic` has them.
+    """Return examples in the format of `semantic`.
 
     Args:
-        given: One, or a list of them: a sentence, the number of a tile or its Item, a place (lon, lat), a GeoJSON
-            polygon, a picture (path, bytes or Pillow image), or an example as the API has it, e.g. with a weight.
+        given: One example or a list: a sentence, the number of a tile or its Item, a place (lon, lat), a GeoJSON
+            polygon, an image (path, bytes or Pillow image), or an example in the API format, e.g. with a weight.
 
     Raises:
-        QueryError: It is none of these, or a file cannot be read.
+        QueryError: An example is none of these, or a file cannot be read.
     """
     if given is None:
         return []
@@ -60,7 +60,7 @@ def example(given: Any) -> dict[str, Any]:
 
 
 def _of_mapping(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an example of a tile's Item, of GeoJSON, or as the API has it."""
+    """Return an example from a tile's Item, GeoJSON, or the API format."""
     if "bandsight:window" in given.get("properties", {}):
         return {"id": int(given["id"])}
     shape = given.get("geometry") if given.get("type") == "Feature" else given
@@ -68,11 +68,11 @@ def _of_mapping(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def picture(given: Any, wavelengths: Iterable[float] | None = None) -> dict[str, Any]:
-    """Return a picture as the API takes it.
+    """Return an image in the API format.
 
     Args:
         given: A path, the bytes of a file, or a Pillow image.
-        wavelengths: Of the bands of a GeoTIFF that does not name them, µm.
+        wavelengths: Wavelengths of the bands of a GeoTIFF that does not state them, µm.
 
     Raises:
         QueryError: The file cannot be read.

@@ -1,4 +1,4 @@
-"""Labels from Python: collections of labelled tiles, their classifiers, and the tiles to label next."""
+"""Label collections from Python: labels, classifiers, and tiles to label next."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,13 +8,13 @@ from bandsight.client.requests import tile_id
 
 
 class LabelBackend(Protocol):
-    """Answers requests about labels; `bandsight.learning.requests` has their bodies."""
+    """Handles requests about labels; bodies are defined in `bandsight.learning.requests`."""
 
     def collections(self) -> dict[str, Any]:
         """Return the collections."""
 
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Make a collection."""
+        """Create a collection."""
 
     def add_classes(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Add classes, or change their sentences."""
@@ -35,10 +35,10 @@ class LabelBackend(Protocol):
         """Return the labels as GeoJSON."""
 
     def load(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Label what features stand for."""
+        """Label the tiles at features."""
 
     def reattach(self, name: str) -> dict[str, Any]:
-        """Move labels to the tiles that now lie where theirs were."""
+        """Move labels to the tiles now at their locations."""
 
     def train(self, name: str) -> dict[str, Any]:
         """Train the classifier."""
@@ -47,16 +47,16 @@ class LabelBackend(Protocol):
         """Return all versions of the classifier."""
 
     def layer(self, name: str, query: dict[str, Any]) -> dict[str, Any]:
-        """Return the summary of the layer that a classifier makes of the archive."""
+        """Return the summary of a classifier's layer over the archive."""
 
     def layer_features(self, name: str, query: dict[str, Any], kind: str) -> dict[str, Any]:
-        """Return the `tiles` above a threshold, or the `polygons` of their ground."""
+        """Return the `tiles` above a threshold, or their dissolved `polygons`."""
 
     def compare(self, name: str, query: dict[str, Any], before: int) -> dict[str, Any]:
-        """Return what changed since an earlier version of a classifier."""
+        """Return the differences from an earlier version of a classifier."""
 
     def area_sample(self, name: str, query: dict[str, Any], tiles: int, seed: int = 0) -> dict[str, Any]:
-        """Return a stratified random sample to be labelled."""
+        """Return a stratified random sample to label."""
 
     def area_report(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the area of a class from a labelled sample."""
@@ -66,41 +66,41 @@ class LabelBackend(Protocol):
 
 
 class Labels:
-    """One collection of labels."""
+    """A label collection."""
 
     def __init__(self, backend: LabelBackend, name: str) -> None:
         self._backend, self.name = backend, name
 
     def info(self) -> dict[str, Any]:
-        """Return classes, counts, conflicts and versions of the classifier."""
+        """Return classes, counts, conflicts and classifier versions."""
         return self._backend.get(self.name)
 
     def add_classes(self, classes: Mapping[str, str]) -> dict[str, Any]:
-        """Add classes with their sentences, or change the sentences of those that there are."""
+        """Add classes with their sentences, or change the sentences of existing ones."""
         return self._backend.add_classes(self.name, {"name": self.name, "classes": dict(classes)})
 
     def add(self, cls: str, items: Any, annotator: str = "anonymous") -> int:
-        """Label tiles and return how many.
+        """Label tiles and return their number.
 
         Args:
             cls: A class of the collection, `none` or `skip`.
             items: A tile's number or Item, or a list of them.
-            annotator: Who labels them.
+            annotator: Name of the annotator.
 
         Raises:
-            NotFoundError: There is no such tile; then nothing is added.
-            QueryError: The class is not of this collection.
+            NotFoundError: A tile does not exist; nothing is added.
+            QueryError: The class does not belong to this collection.
         """
         several = items if isinstance(items, (list, tuple, set)) else [items]
         body = {"class": cls, "tiles": [tile_id(item) for item in several], "annotator": annotator}
         return int(self._backend.add(self.name, body)["labels"])
 
     def remove(self, item: Any, annotator: str | None = None) -> int:
-        """Delete the labels of a tile, of one annotator or of all, and return how many there were."""
+        """Delete the labels of a tile, of one annotator or of all. Returns the number deleted."""
         return int(self._backend.remove(self.name, tile_id(item), annotator)["removed"])
 
     def features(self) -> dict[str, Any]:
-        """Return the labels as a GeoJSON FeatureCollection, which `load` can read again."""
+        """Return the labels as a GeoJSON FeatureCollection, which `load` can import."""
         return self._backend.features(self.name)
 
     def load(
@@ -111,7 +111,7 @@ class Labels:
         cls: str | None = None,
         annotator: str = "import",
     ) -> dict[str, Any]:
-        """Label the tiles that points or polygons stand for, and return what was done.
+        """Label the tiles at points or polygons, and return a summary.
 
         Args:
             features: A FeatureCollection, or a file (GeoJSON, GeoParquet).
@@ -127,11 +127,11 @@ class Labels:
         return self._backend.load(self.name, body if cls is None else body | {"class": cls})
 
     def reattach(self) -> dict[str, Any]:
-        """Move labels to the tiles that now lie where theirs were, after scenes were indexed again."""
+        """Move labels to the tiles now at their locations, after scenes were reindexed."""
         return self._backend.reattach(self.name)
 
     def train(self) -> dict[str, Any]:
-        """Train the classifier and return its figures, warnings and likely mistakes."""
+        """Train the classifier and return its metrics, warnings and likely label errors."""
         return self._backend.train(self.name)
 
     def classifiers(self) -> list[dict[str, Any]]:
@@ -140,35 +140,35 @@ class Labels:
         return found
 
     def layer(self, **options: Any) -> dict[str, Any]:
-        """Return the summary of the layer that the classifier makes of the archive.
+        """Return the summary of the classifier's layer over the archive.
 
         Args:
-            options: `threshold` (default 0.5), `cls` where there are several classes, `version` (default the newest).
+            options: `threshold` (default 0.5), `cls` (required with several classes), `version` (default: newest).
         """
         return self._backend.layer(self.name, _query(options))
 
     def tiles(self, **options: Any) -> dict[str, Any]:
-        """Return the tiles above a threshold as GeoJSON, the most probable first; options as for `layer`."""
+        """Return the tiles above a threshold as GeoJSON, most probable first; options as for `layer`."""
         return self._backend.layer_features(self.name, _query(options), "tiles")
 
     def polygons(self, **options: Any) -> dict[str, Any]:
-        """Return the ground of the tiles above a threshold as dissolved polygons; options as for `layer`."""
+        """Return the tiles above a threshold as dissolved polygons; options as for `layer`."""
         return self._backend.layer_features(self.name, _query(options), "polygons")
 
     def compare(self, before: int, **options: Any) -> dict[str, Any]:
-        """Return the tiles that came and went since an earlier version; options as for `layer`."""
+        """Return the tiles gained and lost since an earlier version; options as for `layer`."""
         return self._backend.compare(self.name, _query(options), before)
 
     def area_sample(self, tiles: int, *, seed: int = 0, **options: Any) -> dict[str, Any]:
-        """Return a stratified random sample of the archive's places, to be labelled; options as for `layer`."""
+        """Return a stratified random sample of the archive's places to label; options as for `layer`."""
         return self._backend.area_sample(self.name, _query(options), tiles, seed)
 
     def area(self, sample: dict[str, Any], threshold: float = 0.5) -> dict[str, Any]:
-        """Return the area of the class with its 95% interval, from a sample whose tiles have been labelled."""
+        """Return the area of the class with its 95% interval, from a labelled sample."""
         return self._backend.area_report({"sample": sample, "threshold": threshold})
 
     def propose(self, limit: int = 20) -> list[dict[str, Any]]:
-        """Return the tiles whose labels would teach most, as STAC Items."""
+        """Return the most informative tiles to label next, as STAC Items."""
         found: list[dict[str, Any]] = self._backend.proposals(self.name, {"limit": limit})["features"]
         return found
 

@@ -1,4 +1,4 @@
-"""An archive in a folder: searched in this process, without a server."""
+"""Local archives: searched in this process, without a server."""
 
 import io
 import os
@@ -41,7 +41,7 @@ _MAX_CROP_BYTES = 256 * 2**20
 
 
 def open_local(where: str | Path, model: str | None, device: str) -> "LocalBackend":
-    """Open an archive; its model is loaded by the first request that needs it.
+    """Open an archive. The model is loaded by the first request that needs it.
 
     Args:
         where: Folder or URL of the archive.
@@ -49,7 +49,7 @@ def open_local(where: str | Path, model: str | None, device: str) -> "LocalBacke
         device: auto, cpu, cuda or cuda:N.
 
     Raises:
-        ArchiveError: There is none, or it cannot be read.
+        ArchiveError: There is no archive, or it cannot be read.
     """
     archive = Archive.open(where)
 
@@ -68,10 +68,10 @@ def open_local(where: str | Path, model: str | None, device: str) -> "LocalBacke
 
 
 class LocalBackend:
-    """Answers requests from an open archive; safe to share between threads."""
+    """Handles requests on an open archive; thread-safe."""
 
     def __init__(self, searcher: Searcher) -> None:
-        """Prepare.
+        """Initialize.
 
         Args:
             searcher: Archive and model; `close` closes the archive.
@@ -109,7 +109,7 @@ class LocalBackend:
         root = Root(server="")
         held = self._holdings.of(self._archive).values()
         pages = [page for one in held for page in documents.collection_pages(one, self._archive.model, root)]
-        # Without a server there is nothing to link to.
+        # Without a server, there is nothing to link to.
         return [_plain({**page, "links": []}) for page in pages]
 
     def crop(self, tile_id: int, path: Path) -> None:
@@ -159,7 +159,7 @@ class LocalBackend:
         )
 
     def change(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return places that differ between two periods; see `Backend`."""
+        """Return places that changed between two periods; see `Backend`."""
         return _plain(change_search(self._searcher, validated(ChangeBody, body)))
 
     def timeline(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -176,12 +176,12 @@ class LocalBackend:
         document = _plain(item_collection(found, self._archive.model, None, query.fields))
         if found.next is None:
             return ItemsPage(document=document, next=None)
-        # The question is resolved once: later pages are ranked by the same vectors, even if scenes are added.
+        # The query is resolved once, so that later pages use the same vectors even if scenes are added.
         after = replace(query, token=found.next)
         return ItemsPage(document=document, next=lambda limit: self._page(replace(after, limit=limit), ranking))
 
 
 def _plain(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy as JSON values, as a server sends it: callers may change it."""
+    """Return a JSON round-trip copy, as from a server, that callers may modify."""
     made: dict[str, Any] = orjson.loads(orjson.dumps(document))
     return made

@@ -1,4 +1,4 @@
-"""An archive behind a server: requests over HTTP, problem documents as errors."""
+"""Archives on a server: sends requests over HTTP and raises problem documents as errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ from bandsight.errors import BandsightError, ImageError, NotFoundError, QueryErr
 if TYPE_CHECKING:
     from bandsight.export.formats import ExportFormat
 
-# The first byte of a large export may take minutes; a server that is up accepts a connection at once.
+# The first byte of a large export may take minutes, but a running server accepts connections immediately.
 _TIMEOUT = httpx2.Timeout(300.0, connect=10.0)
-# A URL where no server answers should fail quickly.
+# A URL without a server should fail quickly.
 _CHECK_TIMEOUT = httpx2.Timeout(20.0, connect=3.0)
-# For servers that do not name the class of an error.
+# Fallback if the server does not name the error class.
 _ERRORS: dict[int, type[BandsightError]] = {
     400: QueryError,
     401: SettingsError,
@@ -33,25 +33,25 @@ _ERRORS: dict[int, type[BandsightError]] = {
 
 
 class RemoteBackend:
-    """Speaks to one server; the key goes nowhere else."""
+    """Client of one server. The key is sent only there."""
 
     def __init__(self, url: str, key: str | None = None, transport: httpx2.BaseTransport | None = None) -> None:
-        """Prepare; see `check`.
+        """Initialize without connecting; see `check`.
 
         Args:
             url: Root of the server.
-            key: Its key, where it has one.
-            transport: How requests travel; over the network when None.
+            key: API key of the server, if it requires one.
+            transport: HTTP transport; None for the network.
         """
         self.url = url.rstrip("/")
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._http = httpx2.Client(headers=headers, timeout=_TIMEOUT, transport=transport, follow_redirects=False)
 
     def check(self) -> None:
-        """Refuse a URL where no Bandsight server answers.
+        """Check that there is a Bandsight server at the URL.
 
         Raises:
-            BandsightError: There is none, or it refuses the key.
+            BandsightError: There is none, or it rejects the key.
         """
         answer = self._request("GET", "/version", timeout=_CHECK_TIMEOUT)
         try:
@@ -114,7 +114,7 @@ class RemoteBackend:
         self._save(path, "POST", "/search/export", params=params, json=body)
 
     def change(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return places that differ between two periods; see `Backend`."""
+        """Return places that changed between two periods; see `Backend`."""
         return self._json("POST", "/change", json=body)
 
     def timeline(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +163,9 @@ def _error(answer: httpx2.Response) -> BandsightError:
         problem = answer.json()
         detail, name = str(problem["detail"]), problem.get("error")
     except (ValueError, KeyError, TypeError, AttributeError):
-        return BandsightError(f"{answer.url}: answers {answer.status_code} without a reason; is it a Bandsight server?")
+        return BandsightError(
+            f"{answer.url}: returned status {answer.status_code} without a reason; is it a Bandsight server?"
+        )
     named = getattr(errors, name, None) if isinstance(name, str) else None
     if isinstance(named, type) and issubclass(named, BandsightError):
         return named(detail)

@@ -1,4 +1,4 @@
-"""Labels behind a server."""
+"""Labels on a server."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ class RemoteLabels:
     """Sends requests about labels to a server; see `LabelBackend`."""
 
     def __init__(self, send: Send) -> None:
-        """Prepare.
+        """Initialize.
 
         Args:
             send: Sends a request and raises the server's errors.
@@ -24,7 +24,7 @@ class RemoteLabels:
         return self._json("GET", "/labels")
 
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Make a collection."""
+        """Create a collection."""
         return self._json("POST", "/labels", json=body)
 
     def add_classes(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -53,11 +53,11 @@ class RemoteLabels:
         return self._json("GET", _path(name, "items"))
 
     def load(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Label what features stand for."""
+        """Label the tiles at features."""
         return self._json("POST", _path(name, "import"), json=body)
 
     def reattach(self, name: str) -> dict[str, Any]:
-        """Move labels to the tiles that now lie where theirs were."""
+        """Move labels to the tiles now at their locations."""
         return self._json("POST", _path(name, "reattach"))
 
     def train(self, name: str) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class RemoteLabels:
         return self._json("GET", _path(name, "layer", kind), params=query)
 
     def compare(self, name: str, query: dict[str, Any], before: int) -> dict[str, Any]:
-        """Return what changed since an earlier version."""
+        """Return the differences from an earlier version."""
         return self._json("GET", _path(name, "layer", "changes"), params={**query, "before": before})
 
     def area_sample(self, name: str, query: dict[str, Any], tiles: int, seed: int = 0) -> dict[str, Any]:

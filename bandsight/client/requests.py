@@ -1,4 +1,4 @@
-"""What Python users pass becomes the body of a request."""
+"""Converts Python arguments to request bodies."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -26,13 +26,13 @@ def search_body(text: Any, positive: Any, negative: Any, options: dict[str, Any]
     """Return the body of a search.
 
     Args:
-        text: Sentences; positive examples.
-        positive: Further positive examples.
+        text: Sentences as positive examples.
+        positive: Additional positive examples.
         negative: Negative examples.
         options: Filters of Item Search, and options of a search by meaning.
 
     Raises:
-        QueryError: An example or a filter cannot be read.
+        QueryError: An example or a filter is invalid.
     """
     if isinstance(text, str) and text.strip().startswith("classifier:"):
         options, text = {**options, "classifier": text}, None
@@ -44,10 +44,10 @@ def search_body(text: Any, positive: Any, negative: Any, options: dict[str, Any]
 
 
 def filters(given: dict[str, Any]) -> dict[str, Any]:
-    """Return filters as JSON: shapely geometries as GeoJSON, CQL2 as text, a single name as a list.
+    """Return filters as JSON: converts shapely geometries to GeoJSON, CQL2 to text, and single names to lists.
 
     Raises:
-        QueryError: A filter cannot be read.
+        QueryError: A filter is invalid.
     """
     made = {name: value for name, value in given.items() if value is not None}
     for name in ("collections", "ids", "sensors"):
@@ -73,10 +73,10 @@ def filters(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def box(given: Any, name: str) -> list[float]:
-    """Return the sides of a box as numbers; takes a sequence or the text of a URL.
+    """Parse a box from a sequence or comma-separated text.
 
     Raises:
-        QueryError: It cannot be read.
+        QueryError: The box is invalid.
     """
     try:
         return [float(side) for side in (given.split(",") if isinstance(given, str) else given)]
@@ -85,7 +85,7 @@ def box(given: Any, name: str) -> list[float]:
 
 
 def tile_id(given: Any) -> int:
-    """Return the id of a tile from its number, its text or its Item.
+    """Return the id of a tile from its number (int or str) or Item.
 
     Raises:
         QueryError: It is none of these.
@@ -97,10 +97,10 @@ def tile_id(given: Any) -> int:
 
 
 def plain(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body as JSON values, so that a folder and a server receive the same.
+    """Return a body as JSON values, so that local archives and servers receive the same.
 
     Raises:
-        QueryError: A member has a value that JSON cannot express.
+        QueryError: A value cannot be serialized as JSON.
     """
     import orjson
 
@@ -109,12 +109,12 @@ def plain(body: dict[str, Any]) -> dict[str, Any]:
         try:
             made[name] = orjson.loads(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
         except TypeError as error:
-            raise QueryError(f"{name}: found a value that JSON cannot express ({error})") from error
+            raise QueryError(f"{name}: found a value that cannot be serialized as JSON ({error})") from error
     return made
 
 
 def _instant(given: Any) -> str:
-    """Return one end of an interval in RFC 3339; None is an open end, a time without a zone is UTC."""
+    """Return one end of an interval in RFC 3339 format; None is an open end, naive times are UTC."""
     if given is None:
         return ".."
     if not isinstance(given, datetime):

@@ -1,4 +1,4 @@
-"""Results of a search: Items, read a page at a time; as a table, as thumbnails, as a file."""
+"""Search results: Items read page by page, or as a table, thumbnails or a file."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 _PAGE = 250
 _QUOTED_CHARS = 60
-# pystac would follow these on its own.
+# Removed, because pystac would follow these links.
 _UPWARDS = frozenset({"root", "parent", "collection"})
 
 
 class Results:
-    """The results of a search, up to its limit; pages are read when they are needed, each once."""
+    """The results of a search, up to its limit. Pages are read lazily, once each."""
 
     def __init__(self, backend: Backend, body: dict[str, Any], limit: int) -> None:
-        """Prepare; nothing is read yet.
+        """Initialize without reading anything.
 
         Args:
-            backend: Answers the search.
+            backend: Backend that runs the search.
             body: The body of POST /search, without limit.
-            limit: Most items.
+            limit: Maximum number of items.
 
         Raises:
             QueryError: The limit is below 1.
@@ -41,7 +41,7 @@ class Results:
         self._last: ItemsPage | None = None
 
     def __iter__(self) -> "Iterator[pystac.Item]":
-        """Yield Items in the order of the search."""
+        """Yield Items in order."""
         import pystac
 
         for feature in self.features():
@@ -49,11 +49,11 @@ class Results:
             yield pystac.Item.from_dict({**feature, "links": links}, preserve_dict=True)
 
     def __len__(self) -> int:
-        """Return how many items there are, at most the limit; reads them all."""
+        """Return the number of items, at most the limit. Reads all of them."""
         return sum(1 for _ in self.features())
 
     def __repr__(self) -> str:
-        """Return the query and how much of its results has been read; reads nothing."""
+        """Describe the query and how many results have been read, without reading any."""
         semantic = self._body.get("semantic", {})
         likes = [_name(one) for one in semantic.get("positive", ())]
         unlike = [f"not {_name(one)}" for one in semantic.get("negative", ())]
@@ -76,13 +76,13 @@ class Results:
 
     @property
     def matched(self) -> int | None:
-        """Number of items that match, regardless of the limit; None until all of them have been read."""
+        """Number of matching items, regardless of the limit; None if unknown."""
         found: int | None = self._document.get("numberMatched")
         return found
 
     @property
     def nothing_matches(self) -> bool | None:
-        """Whether no hit is likely to be right; None where that is not known, e.g. of imagery without a calibration."""
+        """Whether no hit is a likely match; None if unknown, e.g. for imagery without calibration."""
         found: bool | None = self._document.get("nothing_matches")
         return found
 
@@ -92,7 +92,7 @@ class Results:
         return int(self._document["generation"])
 
     def to_geodataframe(self) -> "geopandas.GeoDataFrame":
-        """Return a row for each item: id, collection, properties and footprint (EPSG:4326).
+        """Return a GeoDataFrame with one row per item: id, collection, properties and footprint (EPSG:4326).
 
         Raises:
             MissingExtraError: geopandas is not installed.
@@ -116,19 +116,19 @@ class Results:
         colormap: str | None = None,
         stretch: str = "scene",
     ) -> "list[Image]":
-        """Return a picture of each tile among the items.
+        """Return a thumbnail of each tile.
 
         Args:
-            size: Pixels along each side.
-            style: Name of a style of the sensor.
-            bands: One band, or three for red, green and blue; not together with a style.
-            rescale: Stored numbers that become 0 and 255: low, high, for all bands or for each.
-            colormap: Colours of a single band.
-            stretch: `scene` is one stretch for the whole scene, as on the map; `tile` stretches each picture to its own
-                content.
+            size: Width and height, pixels.
+            style: Name of one of the sensor's styles.
+            bands: One band, or three for red, green and blue; cannot be combined with a style.
+            rescale: Stored values mapped to 0 and 255: low, high, for all bands or for each.
+            colormap: Colormap for a single band.
+            stretch: `scene` uses one stretch for the whole scene, as on the map; `tile` stretches each image to its own
+                values.
 
         Raises:
-            SceneError: The file of a scene is missing.
+            SceneError: A file of a scene is missing.
         """
         from PIL import Image
 
@@ -139,14 +139,14 @@ class Results:
         return [Image.open(io.BytesIO(self._backend.thumbnail(tile, given))) for tile in tiles]
 
     def export(self, path: str | Path, *, vectors: bool = False) -> Path:
-        """Write the items to a file, however many; the suffix decides the format: .geojson, .csv, .parquet.
+        """Write the items to a file; the suffix selects the format: .geojson, .csv, .parquet.
 
         Args:
-            path: The file.
-            vectors: Each tile's vector too.
+            path: Output file.
+            vectors: Include each tile's vector.
 
         Raises:
-            QueryError: The suffix stands for no format.
+            QueryError: The suffix is unknown.
         """
         from bandsight.export.formats import format_of
 
@@ -155,10 +155,10 @@ class Results:
         return target
 
     def register(self, title: str = "") -> SavedSearch:
-        """Save the search in the archive. A server shows its hits as a STAC API, for QGIS, GDAL and pystac-client.
+        """Save the search in the archive. A server provides its hits as a STAC API, for QGIS, GDAL and pystac-client.
 
         Raises:
-            QueryError: It is no search by meaning, or its limit is above 10,000.
+            QueryError: It is not a search by meaning, or its limit is above 10,000.
         """
         return self._backend.register(self._body | {"hits": self._limit, **({"title": title} if title else {})})
 
@@ -170,7 +170,7 @@ class Results:
         return self._first.document
 
     def _read(self) -> bool:
-        """Read the next page; return whether it has items."""
+        """Read the next page. Returns whether it has items."""
         limit = min(_PAGE, self._limit - len(self._features))
         if self._last is None:
             page = self._backend.search(self._body, limit)
@@ -186,7 +186,7 @@ class Results:
 
 
 def _name(given: dict[str, Any]) -> str:
-    """Return an example as `__repr__` shows it."""
+    """Return an example as text for `__repr__`."""
     for kind in ("text", "point", "id"):
         if kind in given:
             return f"tile {given[kind]}" if kind == "id" else repr(given[kind])[:_QUOTED_CHARS]

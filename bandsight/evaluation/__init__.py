@@ -1,1 +1,1 @@
-"""Figures for any model on any labelled images: retrieval, zero-shot classes, bands, wordings, calibration."""
+"""Evaluation of models on labelled images: retrieval, zero-shot classification, bands, paraphrases, calibration."""

@@ -1,4 +1,4 @@
-"""Confidence intervals by the bootstrap: how far a figure depends on which images were in the data set."""
+"""Bootstrap confidence intervals over the images of a data set."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ Interval = tuple[float, float]
 
 _RESAMPLES = 1000
 _LEVEL = 95.0
-# Of a chunk of resamples × items, so that large sets stay within some 100 MB.
+# Chunk size, resamples × items, to limit memory to about 100 MB.
 _CELLS = 25_000_000
 
 
 class Bootstrap:
-    """Resamples of n images, drawn with replacement; the same in every run.
+    """Resamples of n images, drawn with replacement; deterministic.
 
-    What a figure is asked of stays the same, e.g. the gallery of a retrieval; only the images that are counted vary.
+    Only the evaluated images are resampled; the rest, e.g. the gallery of a retrieval, stays the same.
     """
 
     def __init__(self, n: int, seed: int = 0) -> None:
         """Draw the resamples.
 
         Args:
-            n: How many images there are.
-            seed: Of the random numbers.
+            n: Number of images.
+            seed: Seed of the random number generator.
         """
         rng = np.random.default_rng(seed)
         self.counts: NDArray[np.float32] = rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES).astype(np.float32)
@@ -34,8 +34,8 @@ class Bootstrap:
         """Return the mean of each resample, shape (resamples,).
 
         Args:
-            values: Of the images, shape (n,): each one's value, or its sum where it has several.
-            sizes: How many values each image has, shape (n,); one when None.
+            values: Value of each image, or sum of its values if it has several, shape (n,).
+            sizes: Number of values of each image, shape (n,); None means one each.
         """
         sums = self.counts @ np.asarray(values, np.float64)
         weights = self.counts @ (np.ones(self.counts.shape[1]) if sizes is None else np.asarray(sizes, np.float64))
@@ -43,12 +43,12 @@ class Bootstrap:
             return np.asarray(sums / weights, np.float64)
 
     def precision_at(self, scores: NDArray[np.float32], relevant: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
-        """Return the share of relevant images among the k best of each resample, shape (resamples,).
+        """Return precision at k for each resample, shape (resamples,).
 
         Args:
-            scores: Of the images, shape (n,).
-            relevant: Same shape.
-            k: How many count, at least 1.
+            scores: Score of each image, shape (n,).
+            relevant: Whether each image is relevant, shape (n,).
+            k: Number of top images, at least 1.
         """
         order = np.argsort(-scores, kind="stable")
         out = np.empty(len(self.counts), np.float64)
@@ -64,7 +64,7 @@ class Bootstrap:
 def interval(figures: NDArray[np.float64], places: int = 2) -> Interval | None:
     """Return the 95% interval of a figure from its values in the resamples.
 
-    Resamples that have no value, e.g. because they lack the class, are left out; None where all do.
+    Ignores resamples without a value, e.g. because they lack the class; returns None if none has one.
     """
     known = figures[np.isfinite(figures)]
     if not len(known):

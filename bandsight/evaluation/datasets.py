@@ -1,4 +1,4 @@
-"""Labelled images from a folder of class folders or from a webdataset tar."""
+"""Reads labelled images from a folder of class folders or a webdataset tar."""
 
 import hashlib
 import json
@@ -22,12 +22,12 @@ from bandsight.sensors.scaling import percentile_limits
 PARTS = ("held-out", "validation", "train")
 _TIFFS = (".tif", ".tiff")
 _IMAGES = (".png", ".jpg", ".jpeg", *_TIFFS)
-# Pictures of other types; the report names those that are left out.
+# Other image types; the report lists skipped ones.
 _OTHER_IMAGES = (".webp", ".gif", ".bmp", ".jp2", ".heic", ".avif", ".npy", ".nc")
-# Images, and values of a band in each, from which a data set's scaling is settled, at most.
+# Maximum number of images, and of values per band and image, to estimate a data set's scaling.
 _SAMPLE, _SAMPLE_VALUES = 512, 1024
 _Limits = dict[NumbersOf, list[tuple[float, float]]]
-# Shares of a hash: a tenth for figures alone, a twentieth to choose and calibrate on.
+# Hash ranges: 10% held out for evaluation, 5% for validation and calibration.
 _HELD_OUT, _VALIDATION = 0.1, 0.15
 
 
@@ -40,13 +40,13 @@ class LabelledImage:
     pixels: NDArray[np.uint8]
     """Shape (bands, height, width)."""
     wavelengths: tuple[float, ...]
-    """Centre of each band, µm."""
+    """Centre wavelength of each band, µm."""
     cls: str | None
-    """Its class as words, e.g. `dense residential`; None where there are captions only."""
+    """Class as words, e.g. `dense residential`; None if there are only captions."""
     captions: tuple[str, ...] = ()
-    """Sentences about it."""
+    """Captions of the image."""
     gsd_m: tuple[float, float] | None = None
-    """Least and greatest ground sample distance that it may have, m; None where nothing says."""
+    """Range of possible ground sample distances, m; None if unknown."""
 
 
 def read_dataset(
@@ -62,21 +62,22 @@ def read_dataset(
     """Read all images of a data set, or one part of it.
 
     Args:
-        path: A folder with a folder of images for each class; or a tar in webdataset layout: KEY.jpg (.png, .tif)
-            beside KEY.json with `cls` and `captions`, KEY.cls or KEY.txt.
+        path: A folder with a subfolder of images for each class, or a webdataset tar: KEY.jpg (.png, .tif) with
+            KEY.json (`cls` and `captions`), KEY.cls or KEY.txt.
         part: `held-out`, `validation` or `train`, by a hash of `name/key`; None takes all.
-        name: What the data set is called in that hash; default: the folder's or file's name.
-        wavelengths: Of the bands of TIFFs that do not say them, µm.
-        split: A published test list: only its images, with its captions where it has any. They may be in any folder.
-        left_out: Takes the key of each image that cannot be used, and why; without it, the first of them is an error.
-        resized: A model's own resizing, pixels (n, bands, height, width) to its input: a large set is then kept small.
+        name: Name of the data set in that hash; defaults to the name of the folder or file.
+        wavelengths: Wavelengths of the bands of TIFFs that do not state them, µm.
+        split: A published test list; restricts the data set to its images, with its captions if it has any. The images
+            may be in any folder.
+        left_out: Collects the key of each unusable image and the reason. If None, the first one raises an error.
+        resized: Resizes pixels (n, bands, height, width) to the model's input, to save memory.
 
-    TIFFs of other than eight bits are scaled alike, as parts of one scene are: by the 1st and 99th percentile over all
-    images of the same bands, visible bands together.
+    TIFFs that are not 8-bit share one scaling, like tiles of a scene: the 1st and 99th percentiles over all images with
+    the same bands, with visible bands together.
 
     Raises:
-        QueryError: There is no such folder or tar, it is damaged, or there is nothing labelled in it that can be read.
-        ImageError: An image or its annotation cannot be read, and `left_out` is not given.
+        QueryError: The folder or tar does not exist, is damaged, or contains no usable labelled images.
+        ImageError: An image or its annotation is invalid, and `left_out` is None.
     """
     if part is not None and part not in PARTS:
         raise QueryError(f"part {part!r}: need one of {', '.join(PARTS)}")
@@ -98,15 +99,16 @@ def read_dataset(
     if split is not None and part is None:
         if not listed:
             raise QueryError(
-                f"{path}: holds none of the {len(split.images):,} images of {split.name} ({next(iter(split.images))}, "
-                f"…); need files of those names"
+                f"{path}: contains none of the {len(split.images):,} images of {split.name} "
+                f"({next(iter(split.images))}, "
+                f"…); need files with these names"
             )
         if left_out is not None:
-            left_out |= {one: f"of {split.name}, not in the data" for one in split.images if one not in listed}
+            left_out |= {one: f"listed in {split.name}, but missing" for one in split.images if one not in listed}
     if not images:
         raise QueryError(
-            f"{path}: found no labelled image{f' of the part {part}' if part else ''}"
-            f"{f' that can be used ({_first(left_out)})' if left_out else ''}; need CLASS/IMAGE "
+            f"{path}: found no labelled images{f' in part {part}' if part else ''}"
+            f"{f', only unusable ones ({_first(left_out)})' if left_out else ''}; need CLASS/IMAGE "
             f"({', '.join(_IMAGES)}), or a tar of KEY.jpg with KEY.json, KEY.cls or KEY.txt"
         )
     return images
@@ -115,7 +117,7 @@ def read_dataset(
 def _chosen(
     entries: Iterator["_Entry"], path: Path, title: str, part: str | None, split: Split | None, listed: dict[str, str]
 ) -> Iterator["_Entry"]:
-    """Yield the entries of a part and of a test list; `listed` gets the name of each in the list, and its key."""
+    """Yield the entries of a part and a test list; records list name and key of each in `listed`."""
     for entry in entries:
         if part is not None and part_of(f"{title}/{entry.key}") != part:
             continue
@@ -123,7 +125,9 @@ def _chosen(
             yield entry
         elif (name := split.find(entry.key)) is not None:
             if (other := listed.setdefault(name, entry.key)) != entry.key:
-                raise QueryError(f"{path}: {other} and {entry.key} are both {name!r} of {split.name}; keep one of them")
+                raise QueryError(
+                    f"{path}: {other} and {entry.key} both match {name!r} of {split.name}; remove one of them"
+                )
             yield _with_listed(entry, split.images[name])
 
 
@@ -133,12 +137,12 @@ def _first(left_out: dict[str, str]) -> str:
 
 
 def share_of(name: str) -> float:
-    """Return a number in 0..1 that follows from a name by a hash; the same on every machine."""
+    """Hash a name to a number in 0..1; the same on every machine."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
 
 
 def part_of(name: str) -> str:
-    """Say which part a name falls into; the same on every machine."""
+    """Return the part that a name belongs to, by its hash; the same on every machine."""
     share = share_of(name)
     if share < _HELD_OUT:
         return "held-out"
@@ -146,12 +150,12 @@ def part_of(name: str) -> str:
 
 
 def tidy(caption: str) -> str:
-    """Return a caption as a person would type it: lower case, without the full stop."""
+    """Normalise a caption as a user would type it: lower case, without a full stop."""
     return " ".join(caption.lower().replace(" .", "").rstrip(". ").split())
 
 
 def class_words(name: str) -> str:
-    """Return a class name as words: `DenseResidential`, `dense_residential` and `denseresidential` alike."""
+    """Return a class name as words, e.g. from `DenseResidential`, `dense_residential` or `denseresidential`."""
     spaced = "".join(
         f" {char}" if char.isupper() and i and not name[i - 1].isupper() else char for i, char in enumerate(name)
     )
@@ -159,7 +163,7 @@ def class_words(name: str) -> str:
     return _RUN_TOGETHER.get(words, words)
 
 
-# Names that UC Merced's captions write as one word.
+# Class names of UC Merced that are written as one word.
 _RUN_TOGETHER = {
     "golfcourse": "golf course",
     "sparseresidential": "sparse residential",
@@ -177,7 +181,7 @@ _RUN_TOGETHER = {
 class _Entry:
     key: str
     read: Callable[[], bytes]
-    """To be called before the next entry is asked for; an `ImageError` says why there is nothing."""
+    """Returns the bytes. Call it before the next entry is yielded. Raises `ImageError` if unusable."""
     cls: str | None
     captions: tuple[str, ...]
     tiff: bool
@@ -191,7 +195,7 @@ def _with_listed(entry: "_Entry", listed: ListedImage) -> "_Entry":
 
 
 def _refused(reason: str) -> bytes:
-    """Stand for the reading of what is known to be of no use before it is read."""
+    """Raise for an entry that is known to be unusable."""
     raise ImageError(reason)
 
 
@@ -204,18 +208,18 @@ def _folder(path: Path, *, unlabelled: bool) -> Iterator[_Entry]:
         cls, found = class_words(folder.name), False
         for file in sorted(folder.rglob("*")):
             key, suffix = file.relative_to(path).as_posix(), file.suffix.lower()
-            # What begins with a dot is no picture but what systems note beside one.
+            # Dotfiles are metadata of the operating system.
             if file.name.startswith(".") or suffix not in (*_IMAGES, *_OTHER_IMAGES):
                 continue
             read = partial(_file, file)
             if suffix in _OTHER_IMAGES:
                 read = partial(_refused, f"a {suffix} file; need a PNG, a JPEG or a GeoTIFF")
             elif not file.is_file():
-                read = partial(_refused, "a link to nothing" if file.is_symlink() else "no file")
+                read = partial(_refused, "a broken link" if file.is_symlink() else "not a file")
             found = True
             yield _Entry(key, read, cls, (), suffix in _TIFFS)
         if not found:
-            yield _Entry(f"{folder.name}/", partial(_refused, "no image in this folder"), cls, (), tiff=False)
+            yield _Entry(f"{folder.name}/", partial(_refused, "no images in this folder"), cls, (), tiff=False)
 
 
 def _file(file: Path) -> bytes:
@@ -230,7 +234,7 @@ _DAMAGE = (tarfile.TarError, EOFError, zlib.error, OSError)
 
 @contextmanager
 def _whole(path: Path) -> Iterator[None]:
-    """Say of a tar that is damaged or cut short that it is."""
+    """Report damaged or truncated tars."""
     try:
         yield
     except _DAMAGE as error:
@@ -270,9 +274,9 @@ _LABELS = (".json", ".cls", ".txt")
 
 
 def _said(files: dict[str, bytes]) -> tuple[str | None, tuple[str, ...], tuple[float, float] | None]:
-    """Return the class, the captions and the ground sample distance that files beside an image say, by their suffixes.
+    """Return class, captions and ground sample distance from the label files of an image, by suffix.
 
-    The later class wins.
+    The last class wins.
     """
     texts = {}
     for suffix, data in files.items():
@@ -305,7 +309,7 @@ def _said(files: dict[str, bytes]) -> tuple[str | None, tuple[str, ...], tuple[f
 
 
 def _range(said: Any) -> tuple[float, float] | None:
-    """Return a ground sample distance, one number or two, as a range; what is neither says nothing."""
+    """Return a ground sample distance, given as a number or a pair, as a range; None if it is neither."""
     values = said if isinstance(said, list) and len(said) == 2 else [said, said]  # noqa: PLR2004
     if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
         return None
@@ -329,7 +333,7 @@ def _decoded(entry: _Entry, said: Sequence[float] | None, limits: _Limits) -> La
 
 
 def _limits(entries: Iterator[_Entry], said: Sequence[float] | None) -> _Limits:
-    """Return what becomes 0 and 255 in each band of TIFFs that do not say so, from some of them."""
+    """Return the values mapped to 0 and 255 in each band of TIFFs without stretch tags, from a sample."""
     rng = np.random.default_rng(0)
     samples: dict[NumbersOf, _Sample] = {}
     for entry in entries:
@@ -344,25 +348,25 @@ def _limits(entries: Iterator[_Entry], said: Sequence[float] | None) -> _Limits:
             if sample.takes():
                 sample.add(numbers(data), rng)
         except ImageError:
-            # An unreadable image is reported when it is read.
+            # Unreadable images are reported when they are read.
             continue
     return {key: percentile_limits(bands, key[1]) for key, sample in samples.items() if (bands := sample.bands())}
 
 
 class _Sample:
-    """Values of some of the images that can be scaled by one rule: of all while they are few, then of every n-th."""
+    """A sample of values from images that share a scaling: from all while there are few, then from every n-th."""
 
     def __init__(self) -> None:
         self._images: list[list[NDArray[np.float32]]] = []
         self._seen, self._step = 0, 1
 
     def takes(self) -> bool:
-        """Say whether it is this image's turn; asked once for each."""
+        """Return whether to sample this image; call this once per image."""
         self._seen += 1
         return (self._seen - 1) % self._step == 0
 
     def add(self, values: np.ma.MaskedArray[Any, Any], rng: np.random.Generator) -> None:
-        """Keep some values of each band."""
+        """Add a sample of each band."""
         valid = [band.compressed().astype(np.float32) for band in values]
         self._images.append([rng.choice(v, _SAMPLE_VALUES) if len(v) > _SAMPLE_VALUES else v for v in valid])
         if len(self._images) == _SAMPLE:
@@ -370,6 +374,6 @@ class _Sample:
             del self._images[1::2]
 
     def bands(self) -> list[NDArray[np.float32]]:
-        """Return the values of each band; nothing where a band has none."""
+        """Return the values of each band; empty if any band has none."""
         bands = [np.concatenate(values) for values in zip(*self._images, strict=True)]
         return bands if all(len(values) for values in bands) else []

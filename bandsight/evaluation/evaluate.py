@@ -1,7 +1,8 @@
-"""Puts a model through all figures that a data set allows, by the protocols that papers use.
+"""Computes all metrics that a data set allows, following published protocols.
 
-Retrieval: up to five captions an image, no two of them counted as equal, rank of the first own caption. Zero-shot: the
-mean of three prompts, average over the classes. Every figure has a 95% interval.
+Retrieval uses up to five captions per image, treats equal captions as distinct, and takes the rank of the first
+matching caption. Zero-shot classification uses the mean of three prompts and averages over classes. All metrics have
+95% intervals.
 """
 
 import tomllib
@@ -30,32 +31,32 @@ from bandsight.model.protocol import Encoder
 from bandsight.model.wavelengths import nearest_bands
 
 PROMPTS = ("a satellite image of {}", "an aerial photo of {}", "{}")
-"""How a class name becomes sentences; their mean stands for the class."""
+"""Prompts for a class name; a class is represented by their mean."""
 
 _BATCH = 64
 _TOP = 10
 _RECALLS = (1, 5, 10)
-# As many captions as the published sets have for each image; further ones are left out.
+# Number of captions per image in published sets; further ones are ignored.
 _CAPTIONS = 5
-# Enough for these, which are counted image by image.
+# Fewer resamples, because this metric is slow to compute.
 _NOTHING_RESAMPLES = 200
 _MEDIANS = 1000
 _VISIBLE_UM = (0.66, 0.56, 0.485)
-# A band stands for red, green or blue when its centre is no farther off than this.
+# Maximum distance of a band's centre from red, green or blue.
 _NEAR_UM = 0.04
 
 
 def evaluate(encoder: Encoder, images: Sequence[LabelledImage]) -> dict[str, Any]:
-    """Return every figure that the images allow; what they do not allow is left out.
+    """Compute every metric that the labels allow.
 
     Args:
         encoder: The model.
-        images: Labelled images; all of them count.
+        images: Labelled images; all of them are used.
 
     Returns:
-        `images`; `retrieval` where there are captions; `zero_shot`, `calibration` and `nothing_matches` where there
-        are two classes or more; `bands` where images have more than red, green and blue; `paraphrases` where there
-        are more than ten images.
+        `images`; `retrieval` if there are captions; `zero_shot`, `calibration` and `nothing_matches` if there are at
+        least two classes; `bands` if images have more than red, green and blue; `paraphrases` if there are more than
+        ten images.
     """
     vectors = embed(encoder, images)
     out: dict[str, Any] = {"images": len(images)}
@@ -74,15 +75,15 @@ def evaluate(encoder: Encoder, images: Sequence[LabelledImage]) -> dict[str, Any
 
 
 def imagery_of(image: LabelledImage) -> Imagery:
-    """Return what imagery a labelled image is; its ground sample distance where one and no range is given."""
+    """Return the imagery of a labelled image, with its ground sample distance if that is not a range."""
     low, high = image.gsd_m or (None, None)
     return Imagery(family=family(image.wavelengths), gsd_m=low if low == high else None)
 
 
 def embed(encoder: Encoder, images: Sequence[LabelledImage]) -> NDArray[np.float32]:
-    """Return unit vectors of images of any size and bands, shape (n, dim), in their order.
+    """Return unit vectors of images with any sizes and bands, shape (n, dim), in order.
 
-    The encoder resizes them, as it does for searches; images of one size and list of bands go together.
+    The encoder resizes them, as in searches. Images of the same size and bands are batched.
     """
     out = np.empty((len(images), encoder.dim), np.float32)
     alike: dict[tuple[tuple[float, ...], tuple[int, ...]], list[int]] = {}
@@ -96,15 +97,15 @@ def embed(encoder: Encoder, images: Sequence[LabelledImage]) -> NDArray[np.float
 
 
 def retrieval(encoder: Encoder, vectors: NDArray[np.float32], images: Sequence[LabelledImage]) -> dict[str, Any]:
-    """Return recalls between images, all of which have captions, and those, in percent.
+    """Return recalls in percent between images and captions; every image must have captions.
 
-    The same words under two images are two captions, and only one of them is right for each image.
+    Equal captions of two images count as distinct, and only its own is correct for each image.
     """
     captions = [image.captions[:_CAPTIONS] for image in images]
     sizes = np.array([len(own) for own in captions])
     texts = sorted({caption for own in captions for caption in own})
     at = {text: row for row, text in enumerate(texts)}
-    # Equal captions have exactly equal scores, so they are ranked in the order of the data set.
+    # Equal captions have equal scores, so they rank in the order of the data set.
     scores = (vectors @ encoder.embed_texts(texts).T)[:, [at[caption] for own in captions for caption in own]]
     owner = np.repeat(np.arange(len(images)), sizes)
     by_image, by_caption = own_ranks(scores, owner)
@@ -136,7 +137,7 @@ def classification(
     classes: Sequence[str],
     imagery: Sequence[ImageryLike],
 ) -> dict[str, Any]:
-    """Return zero-shot figures with the mean of the prompts, calibration, and "nothing matches"."""
+    """Return metrics for zero-shot classification with mean prompts, calibration, and "nothing matches"."""
     weights = class_vectors(encoder.embed_texts, classes)
     scores = vectors @ weights.T
     out: dict[str, Any] = {"zero_shot": zero_shot(scores, truth, classes)}
@@ -155,7 +156,7 @@ def classification(
 def calibration(
     encoder: Encoder, chances: NDArray[np.float32], truth: NDArray[np.bool_], imagery: Sequence[ImageryLike]
 ) -> dict[str, Any]:
-    """Return how far probabilities are from the truth, in all and by family; and why imagery has none, with counts."""
+    """Return calibration errors overall and by family, and why imagery has no probabilities, with counts."""
     kinds = [as_imagery(one) for one in imagery]
     reasons = Counter(reason for one in kinds if (reason := encoder.probabilities.reason(one)) is not None)
     out: dict[str, Any] = {"not_calibrated": dict(reasons)} if reasons else {}
@@ -173,17 +174,17 @@ def calibration(
 
 
 def zero_shot(scores: NDArray[np.float32], truth: NDArray[np.bool_], classes: Sequence[str]) -> dict[str, Any]:
-    """Return how often the best class is the right one: the average over the classes, over all images, and of each.
+    """Return top-1 accuracy: averaged over classes, over images, and per class.
 
     Args:
         scores: Cosines, shape (images, classes).
-        truth: Same shape; each image has one class.
-        classes: Their names.
+        truth: Correct pairs, same shape; each image has one class.
+        classes: Class names.
     """
     own = truth.argmax(axis=1)
     hits = scores.argmax(axis=1) == own
     bootstrap = Bootstrap(len(own))
-    # Of a class with fewer images no more can be found than it has.
+    # A class with fewer images limits k.
     tops = [min(_TOP, int(truth[:, c].sum())) for c in range(len(classes))]
     return {
         "classes": len(classes),
@@ -209,7 +210,7 @@ def zero_shot(scores: NDArray[np.float32], truth: NDArray[np.bool_], classes: Se
 
 
 def _macro_of(bootstrap: Bootstrap, hits: NDArray[np.bool_], own: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the average over the classes of each resample, percent; a class that it lacks does not count."""
+    """Return the class-averaged accuracy of each resample, percent; ignores classes missing from it."""
     each = [bootstrap.mean(hits & (own == c), own == c) for c in np.unique(own)]
     return np.asarray(100 * np.nanmean(each, axis=0), np.float64)
 
@@ -227,17 +228,17 @@ def resampled_calibration_error(
 def nothing_matches(
     encoder: Encoder, chances: NDArray[np.float32], truth: NDArray[np.bool_], imagery: Sequence[ImageryLike]
 ) -> dict[str, Any] | None:
-    """Return how often "something here matches" is right, each image judged by the level of its own family.
+    """Return how often "something here matches" is correct, with the threshold of each image's family.
 
     Args:
-        encoder: Whose levels.
+        encoder: Model that provides the thresholds.
         chances: Probabilities, shape (images, classes).
-        truth: Same shape.
-        imagery: What each image is.
+        truth: Correct pairs, same shape.
+        imagery: Imagery of each image.
 
     Returns:
-        `threshold`, a list where families have levels of their own; the figures of `nothing_here`; None where some
-        images have no level.
+        `threshold` (a list if it differs by family) and the metrics of `nothing_here`, or None if some images have no
+        threshold.
     """
     levels = [encoder.probabilities.threshold(one) for one in imagery]
     known = [level for level in levels if level is not None]
@@ -255,7 +256,7 @@ def nothing_matches(
 def class_vectors(
     embed_texts: Callable[[list[str]], NDArray[np.float32]], classes: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Return one unit vector per class: the mean over the prompts, shape (classes, dim)."""
+    """Return one unit vector per class, the mean over the prompts, shape (classes, dim)."""
     means = np.stack([embed_texts([one.format(name) for one in PROMPTS]).mean(axis=0) for name in classes])
     unit: NDArray[np.float32] = means / np.linalg.norm(means, axis=1, keepdims=True)
     return unit
@@ -264,9 +265,9 @@ def class_vectors(
 def band_agreement(
     encoder: Encoder, images: Sequence[LabelledImage], vectors: NDArray[np.float32]
 ) -> dict[str, Any] | None:
-    """Return how alike the vectors of one place are: all its bands against red, green, blue, and against fewer.
+    """Return the similarity of vectors of the same place: all bands versus RGB, and versus fewer bands.
 
-    Beside each median stands that of different places, all bands each: agreement means little where everything agrees.
+    Each median comes with that of different places (all bands), as a baseline.
     """
     rng = np.random.default_rng(0)
     rows, rgb_images, some = [], [], []
@@ -281,7 +282,7 @@ def band_agreement(
     if len(rows) < 2:  # noqa: PLR2004
         return None
     everything = vectors[rows]
-    # Each beside the next in some order, so none beside itself.
+    # Pair each image with the next in a random order, so that none is paired with itself.
     order = rng.permutation(len(rows))
     apart = (everything[order] * everything[np.roll(order, 1)]).sum(axis=1)
     same = {
@@ -303,7 +304,7 @@ def _bands(image: LabelledImage, keep: list[int]) -> LabelledImage:
 
 
 def paraphrases(encoder: Encoder, vectors: NDArray[np.float32]) -> dict[str, Any]:
-    """Return how far the ten best of five wordings of a wish agree (share in common, mean over pairs and wishes)."""
+    """Return the overlap of the top ten results for five paraphrases (mean over pairs and queries)."""
     said = tomllib.loads((Path(__file__).parent / "paraphrases.toml").read_text(encoding="utf-8"))
     wishes: list[list[str]] = said["wishes"]
     shares = {}
@@ -314,7 +315,7 @@ def paraphrases(encoder: Encoder, vectors: NDArray[np.float32]) -> dict[str, Any
     return {
         "wishes": len(wishes),
         "top10_overlap": round(float(each.mean()), 4),
-        # Over the wishes, not over the images.
+        # Resample queries, not images.
         "interval": interval(Bootstrap(len(each)).mean(each), 4),
         "each": shares,
     }

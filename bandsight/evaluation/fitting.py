@@ -1,4 +1,4 @@
-"""Fits what a cosine is worth: probabilities and the level of a match, for each family of imagery."""
+"""Fits calibrations: probabilities and match thresholds for each family of imagery."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ from bandsight.evaluation.metrics import calibration_curve, nothing_here
 from bandsight.model.calibration import Platt, questions_entry
 
 _LEVELS = tuple(round(float(level), 2) for level in np.arange(0.02, 0.98, 0.01))
-# Share of the images that a calibration is checked on.
+# Fraction of the images used to check a calibration.
 _HELD_OUT = 0.3
-# A calibration that was fitted on so many classes is taken to hold for any question.
+# A calibration fitted on at least this many classes is considered valid for any query.
 _MANY_CLASSES = 30
-# With fewer images, the figures of a family say little.
+# Minimum number of images of a family for meaningful metrics.
 _MIN_IMAGES = 20
 _TOLERANCE, _MAX_STEPS = 1e-9, 100
-# Keeps the line finite where scores separate all pairs: a weak pull of the scale to 0.
+# Weak ridge penalty that keeps the scale finite if scores separate all pairs.
 _RIDGE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledScores:
-    """Cosines of the images of one data set with sentences, and which of them hold."""
+    """Cosines between the images of a data set and sentences, and which pairs match."""
 
     cosines: NDArray[np.float32]
     """Shape (images, sentences)."""
     truth: NDArray[np.bool_]
-    """Same shape."""
+    """Whether each pair matches, same shape."""
 
     def rows(self, chosen: NDArray[np.bool_]) -> "LabelledScores":
-        """Return some of the images."""
+        """Return a subset of the images."""
         return LabelledScores(cosines=self.cosines[chosen], truth=self.truth[chosen])
 
 
@@ -52,15 +52,15 @@ def class_scores(
     images: Sequence[LabelledImage],
     prompts: Sequence[str] = PROMPTS,
 ) -> LabelledScores:
-    """Return the cosines of images with the sentences of all their classes.
+    """Return the cosines between images and the sentences of all classes.
 
-    Each prompt is a sentence of its own, as in a search, and not averaged with others.
+    Prompts are not averaged; each is a separate sentence, as in a search.
 
     Args:
         embed_texts: Embeds sentences as searches do.
-        vectors: Of the images, shape (n, dim).
-        images: Images with classes, two or more.
-        prompts: Sentences with a place for the class.
+        vectors: Vectors of the images, shape (n, dim).
+        images: Images of at least two classes.
+        prompts: Format strings with a placeholder for the class.
     """
     classes = sorted({image.cls for image in images if image.cls is not None})
     texts = embed_texts([one.format(name) for name in classes for one in prompts])
@@ -69,25 +69,23 @@ def class_scores(
 
 
 def fit(sets: Sequence[LabelledScores]) -> Platt:
-    """Return scale and bias by logistic regression on all pairs, and the level that tells best what is there.
+    """Fit scale and bias by logistic regression on all pairs, and the best match threshold.
 
     The level balances precision and recall of "something here matches" (their harmonic mean), averaged over the data
     sets: whole or in thirds, whichever is worse. The more images an archive has, the more likely one of them reaches a
     level, rightly or wrongly, and archives come in all sizes.
 
     Raises:
-        QueryError: There is no pair that holds or none that does not, or higher scores are not truer.
+        QueryError: All pairs match or none does, or matches do not have higher scores.
     """
     cosines = np.concatenate([one.cosines.ravel() for one in sets]).astype(np.float64)
     truths = np.concatenate([one.truth.ravel() for one in sets]).astype(np.float64)
     if not 0 < truths.sum() < len(truths):
-        raise QueryError(
-            "calibration: need images of at least two classes, so that some sentences hold and some do not"
-        )
+        raise QueryError("calibration: need images of at least two classes, so that some pairs match and some do not")
     scale, bias = _logistic(cosines, truths)
     if scale <= 0:
         raise QueryError(
-            "calibration: images score no higher with their own class than with others, so scores say nothing about "
+            "calibration: images do not score higher with their own class than with others, so scores mean nothing for "
             "these images; check the class names and the wavelengths"
         )
     line = Platt(scale=scale, bias=bias)
@@ -101,7 +99,7 @@ def fit(sets: Sequence[LabelledScores]) -> Platt:
 
 
 def _logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Return scale and bias of the most likely sigmoid(x × scale + bias), by Newton's method."""
+    """Return the maximum-likelihood scale and bias of sigmoid(x × scale + bias), by Newton's method."""
     spread = float(x.std()) or 1.0
     inputs = np.stack([(x - x.mean()) / spread, np.ones_like(x)], axis=1)
     share = float(y.mean())
@@ -117,7 +115,7 @@ def _logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, fl
         weighted = inputs * (chances * (1 - chances))[:, None]
         curve = inputs.T @ weighted / len(y) + np.diag([_RIDGE, 1e-12])
         step = np.linalg.solve(curve, slope)
-        # Halved until it helps: far from the optimum, a whole step may overshoot.
+        # Halve the step until the loss decreases, because a full step may overshoot far from the optimum.
         size = 1.0
         while size > _TOLERANCE and loss(line - size * step) > loss(line):
             size /= 2
@@ -129,7 +127,7 @@ def _logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, fl
 
 
 def _balance(line: Platt, sets: Sequence[LabelledScores], level: float) -> float:
-    """Return the harmonic mean of the precision and the recall of "something here matches", over data sets."""
+    """Return the harmonic mean of precision and recall of "something here matches", averaged over data sets."""
     found = [nothing_here(line.probability(one.cosines), one.truth, level) for one in sets]
     precision = float(np.mean([figures["archive_precision"] for figures in found]))
     recall = float(np.mean([figures["archive_recall"] for figures in found]))
@@ -137,19 +135,19 @@ def _balance(line: Platt, sets: Sequence[LabelledScores], level: float) -> float
 
 
 KeyedScores = tuple[LabelledScores, Sequence[str]]
-"""Scores of a data set, and the key of each image, whose hash decides whether the image is held back."""
+"""Scores of a data set, and the key of each image, whose hash decides whether the image is held out."""
 
 
 def fit_and_check(families: Mapping[str, Sequence[KeyedScores]]) -> dict[str, dict[str, Any]]:
-    """Return entries of calibration.json by family: fitted on 70% of the images, with figures on the other 30%.
+    """Return entries of calibration.json by family, fitted on 70% of the images and checked on the other 30%.
 
-    Each family has a line of its own: equal scores of different sensors are not equally likely to be right.
+    Families are fitted separately, because the same score means different probabilities for different sensors.
 
     Args:
         families: The data sets of each family.
 
     Raises:
-        QueryError: There are too few images, or nothing can be fitted on them.
+        QueryError: There are too few images, or the fit fails.
     """
     out = {}
     for name, sets in families.items():
@@ -169,10 +167,10 @@ def fit_and_check(families: Mapping[str, Sequence[KeyedScores]]) -> dict[str, di
 
 
 def _split(family: str, sets: Sequence[KeyedScores]) -> tuple[list[LabelledScores], list[LabelledScores]]:
-    """Return what is fitted on and what is held back, without empty data sets."""
+    """Split into training and held-out scores, without empty data sets."""
     count = sum(len(keys) for _, keys in sets)
     if count < _MIN_IMAGES:
-        raise QueryError(f"calibration: {count} images of {family}; need at least {_MIN_IMAGES} of a family")
+        raise QueryError(f"calibration: {count} images of {family}; need at least {_MIN_IMAGES} per family")
     fitted, held = [], []
     for scores, keys in sets:
         out = np.array([share_of(f"calibration/{key}") < _HELD_OUT for key in keys])
@@ -182,7 +180,7 @@ def _split(family: str, sets: Sequence[KeyedScores]) -> tuple[list[LabelledScore
 
 
 def checked(line: Platt, sets: Sequence[LabelledScores]) -> dict[str, Any]:
-    """Return how well a calibration holds on images that it was not fitted on; figures are means over data sets."""
+    """Return metrics of a calibration on held-out images, averaged over data sets."""
     if not sets:
         return {"images": 0}
     curves = [calibration_curve(line.probability(one.cosines), one.truth) for one in sets]
@@ -206,14 +204,14 @@ def something_here(line: Platt, sets: Sequence[LabelledScores]) -> dict[str, flo
 
 
 def questions(embed_texts: EmbedTexts, sentences: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Return what a family's entry says of the questions that it holds for; empty where it was fitted on many classes.
+    """Return the entry `questions` of a family; empty if it was fitted on many classes.
 
-    A question is of their kind if it is as near to one of the sentences as no two sentences of different classes are
-    to each other.
+    A query is covered if it is nearer to one of the sentences than any two sentences of different classes are to each
+    other.
 
     Args:
         embed_texts: Embeds sentences as searches do.
-        sentences: Of each class, two classes or more.
+        sentences: Sentences of each class, for at least two classes.
     """
     if len(sentences) >= _MANY_CLASSES:
         return {}
@@ -225,7 +223,7 @@ def questions(embed_texts: EmbedTexts, sentences: Mapping[str, Sequence[str]]) -
 
 
 def gsd_range(images: Sequence[LabelledImage]) -> list[float] | None:
-    """Return the least and the greatest ground sample distance of images, m; None where not all of them state it."""
+    """Return the range of ground sample distances, m, or None unless all images state it."""
     stated = [image.gsd_m for image in images if image.gsd_m is not None]
     if not stated or len(stated) < len(images):
         return None
@@ -238,16 +236,16 @@ def fit_families(
     data: Mapping[str, Sequence[LabelledImage]],
     family_of: Callable[[LabelledImage], str],
 ) -> dict[str, dict[str, Any]]:
-    """Return entries of calibration.json for the families of imagery in data sets, by name.
+    """Return entries of calibration.json for the families of imagery in data sets, by family.
 
     Args:
         embed: Embeds images.
         embed_texts: Embeds sentences as searches do.
-        data: Images by name of the data set; those without a class are left out.
+        data: Images by data set; those without a class are ignored.
         family_of: Returns the family of an image.
 
     Raises:
-        QueryError: No family has images of two classes, or one cannot be fitted.
+        QueryError: No family has images of two classes, or a fit fails.
     """
     parts: dict[str, dict[str, list[LabelledImage]]] = {}
     for name, images in data.items():

@@ -1,4 +1,4 @@
-"""The figures themselves: plain functions of scores and truths."""
+"""Metrics, as pure functions of scores and ground truth."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -12,14 +12,14 @@ Truth = NDArray[np.bool_]
 
 
 def own_ranks(scores: Scores, owner: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rank of the first own caption of each image, and of the own image of each caption; 0 is best.
+    """Return the rank of each image's first own caption, and of each caption's own image; 0 is best.
 
-    Captions of the same words count as different ones: each has one image that it belongs to. Equal scores rank in the
-    order of the data set.
+    Captions with the same words count as distinct, each belonging to one image. Equal scores rank in the order of the
+    data set.
 
     Args:
         scores: Cosines, shape (images, captions).
-        owner: Which image each caption belongs to, shape (captions,); every image has at least one.
+        owner: Image of each caption, shape (captions,); every image has at least one.
     """
     by_image = np.empty(len(scores), np.int64)
     for image, row in enumerate(scores):
@@ -34,20 +34,20 @@ def own_ranks(scores: Scores, owner: NDArray[np.intp]) -> tuple[NDArray[np.int64
 
 
 def macro(hits: NDArray[np.bool_], classes: NDArray[np.intp]) -> float:
-    """Return the mean over the classes of the share of hits in each, percent; both of shape (images,)."""
+    """Return the hit rate averaged over classes, percent; both inputs have shape (images,)."""
     return round(100 * float(np.mean([hits[classes == one].mean() for one in np.unique(classes)])), 2)
 
 
 def precision_at(scores: Scores, relevant: NDArray[np.bool_], k: int = 10) -> float:
-    """Return the share of the k best rows that are relevant; both of shape (rows,)."""
+    """Return the fraction of the top k rows that are relevant; both inputs have shape (rows,)."""
     return float(relevant[np.argsort(-scores)[:k]].mean())
 
 
 def average_precision(scores: Scores, relevant: NDArray[np.bool_]) -> float:
-    """Return the mean precision at the rank of each relevant row; both of shape (rows,), 0 where none is relevant.
+    """Return the mean precision at the rank of each relevant row, 0 if none is; inputs have shape (rows,).
 
-    Unlike precision at 10 it sees the whole ranking, so it still tells rankings apart where many rows are relevant; one
-    by chance comes to about the share of relevant rows.
+    Unlike precision at 10, it covers the whole ranking, so it still discriminates if many rows are relevant. A random
+    ranking scores about the fraction of relevant rows.
     """
     hits = relevant[np.argsort(-scores)]
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
@@ -55,18 +55,18 @@ def average_precision(scores: Scores, relevant: NDArray[np.bool_]) -> float:
 
 
 def overlap(rankings: Sequence[NDArray[np.int64]]) -> float:
-    """Return the mean share that two of several top lists have in common."""
+    """Return the mean overlap between pairs of top-k lists."""
     shared = [len(np.intersect1d(a, b)) / len(a) for a, b in combinations(rankings, 2)]
     return float(np.mean(shared))
 
 
 def calibration_curve(probabilities: Scores, truth: Truth, bins: int = 10) -> dict[str, Any]:
-    """Return the mean probability and the share of true pairs by bin, and the expected calibration error.
+    """Return the mean probability and the fraction of true pairs by bin, and the expected calibration error.
 
     Args:
-        probabilities: Of pairs of image and sentence, any shape; pairs without one are NaN and left out.
-        truth: Which pairs hold, same shape.
-        bins: How many bins of equal width.
+        probabilities: Probabilities of image-sentence pairs, any shape; NaN pairs are ignored.
+        truth: Whether each pair matches, same shape.
+        bins: Number of bins of equal width.
     """
     known = np.isfinite(probabilities)
     p, t = probabilities[known], truth[known]
@@ -82,15 +82,15 @@ def calibration_curve(probabilities: Scores, truth: Truth, bins: int = 10) -> di
 
 
 def nothing_here(probabilities: Scores, truth: Truth, threshold: float | Scores) -> dict[str, float]:
-    """Return precision and recall of "something here matches", asked of archives with and without each class.
+    """Return precision and recall of "something here matches", for archives with and without each class.
 
-    Each class is asked once of all images, and once of the images that do not show it; the answer is yes where any
+    Each class is queried once over all images, and once over the images that do not show it. The answer is yes if any
     probability reaches the threshold.
 
     Args:
         probabilities: Shape (images, classes).
-        truth: Same shape.
-        threshold: Least probability of a match; shape (images, 1) where it differs.
+        truth: Correct pairs, same shape.
+        threshold: Minimum probability of a match; shape (images, 1) if it differs by image.
     """
     yes = probabilities >= threshold
     classes = [c for c in range(truth.shape[1]) if truth[:, c].any() and not truth[:, c].all()]

@@ -1,15 +1,15 @@
-"""Figures as a Markdown table."""
+"""Formats evaluation results as a Markdown table."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 
 def markdown(model: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a table with a row for each data set.
+    """Return a Markdown table with one row per data set.
 
     Args:
-        model: The model's name.
-        results: Data set → what `evaluate` returned.
+        model: Name of the model.
+        results: Results of `evaluate` by data set.
     """
     columns: dict[str, Callable[[Mapping[str, Any]], str]] = {
         "images": lambda r: str(r["images"]),
@@ -26,7 +26,7 @@ def markdown(model: str, results: Mapping[str, Mapping[str, Any]]) -> str:
     }
     lines = [f"Model: {model}", "", "| data | " + " | ".join(columns) + " |", "|" + "---|" * (len(columns) + 1)]
     for name, result in results.items():
-        # A bar or a new line in a name would be another cell or row.
+        # Escape bars and line breaks, which would start a new cell or row.
         shown = " ".join(name.replace("|", "\\|").split())
         lines.append(f"| {shown} | " + " | ".join(cell(result) for cell in columns.values()) + " |")
     return "\n".join(lines) + "\n"
@@ -48,6 +48,6 @@ def _number(result: Mapping[str, Any], section: str, key: str, unit: str = "") -
 
 
 def _with_interval(found: Mapping[str, Any], key: str, unit: str = "") -> str:
-    """Return a figure with its 95% interval, where it has one."""
+    """Format a metric with its 95% interval, if it has one."""
     bounds = found.get("intervals", {}).get(key) or found.get("interval")
     return f"{found[key]:g}{unit}" + (f" ({bounds[0]:g}–{bounds[1]:g})" if bounds else "")

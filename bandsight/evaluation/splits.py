@@ -1,4 +1,4 @@
-"""Published test lists: which images of a data set count, and the captions that were published with them."""
+"""Published test lists: the images of a test split and their captions."""
 
 import json
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ TEST = "test"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedImage:
-    """What a published list says about one image."""
+    """An image in a published list."""
 
     captions: tuple[str, ...] = ()
-    """Its captions as they were published; empty where the list has names only."""
+    """Published captions; empty if the list has only names."""
     cls: str | None = None
-    """Its class, where the list groups images by class."""
+    """Class, if the list groups images by class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +26,16 @@ class Split:
     """The images of a published test list."""
 
     name: str
-    """What it is called, e.g. `rsicd-test` or the file's name."""
+    """Name of the list, e.g. `rsicd-test`, or of the file."""
     file: Path
-    """The list."""
+    """Path of the list."""
     images: dict[str, ListedImage]
-    """By file name as published, without folders and suffix."""
+    """Images by published file name, without folders and suffix."""
     published: int | None = None
-    """How many images the published list has; None where that is not known."""
+    """Number of images in the published list; None if unknown."""
 
     def find(self, key: str) -> str | None:
-        """Return which listed image a key of a data set is: its file name, or that without its first word.
+        """Return the listed image that matches a data set key, by its file name or that without its first word.
 
         Webdataset tars often put the class or the data set before the file name, e.g. `Airport_airport_1`.
         """
@@ -55,7 +55,7 @@ _KNOWN = {
     "ucm-test": _Known(("dataset_ucm.json", "ucm.json", "dataset.json"), 210),
     "nwpu-test": _Known(("dataset_nwpu.json", "nwpu.json", "dataset.json"), 3150),
 }
-"""Published lists by name: what their annotation files are called, and how many test images they have."""
+"""Published lists by name: names of their annotation files, and number of test images."""
 
 NAMES = tuple(_KNOWN)
 
@@ -64,12 +64,12 @@ def read_split(which: str, data: Path) -> Split:
     """Read a published test list.
 
     Args:
-        which: A name (`rsicd-test`, `ucm-test`, `nwpu-test`), whose annotation file is in the data's folder or
-            beside it; or a file: names, one a line, or annotations in JSON, of which the images of `test` count.
+        which: A name (`rsicd-test`, `ucm-test`, `nwpu-test`), whose annotation file is in the data folder or next to
+            it; or a file with one name per line, or JSON annotations, of which the split `test` is used.
         data: The data set.
 
     Raises:
-        QueryError: There is no such list, or it cannot be read.
+        QueryError: The list does not exist or is invalid.
     """
     known = _KNOWN.get(which)
     if known is None:
@@ -81,7 +81,7 @@ def read_split(which: str, data: Path) -> Split:
     file_ = next((folder / name for folder in folders for name in known.files if (folder / name).is_file()), None)
     if file_ is None:
         raise QueryError(
-            f"--split {which}: no {known.files[0]} in {folders[0]} or beside it; put the published annotation file "
+            f"--split {which}: no {known.files[0]} in {folders[0]} or next to it; put the published annotation file "
             "there, or pass its path"
         )
     return Split(name=which, file=file_, images=_read(file_), published=known.images)
@@ -99,11 +99,11 @@ def _read(file: Path) -> dict[str, ListedImage]:
             images[stem] = image
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise QueryError(
-            f"{file}: not a list of images ({type(error).__name__}: {error}); need a file name in each line, or the "
+            f"{file}: not a list of images ({type(error).__name__}: {error}); need one file name per line, or the "
             "published annotations in JSON"
         ) from error
     if not images:
-        raise QueryError(f"{file}: found no image of {TEST!r}; need names, or annotations with the split {TEST!r}")
+        raise QueryError(f"{file}: found no images of {TEST!r}; need names, or annotations with the split {TEST!r}")
     return images
 
 
@@ -114,7 +114,7 @@ def _of_lines(text: str) -> Iterator[tuple[str, ListedImage]]:
 
 
 def _of_json(document: Any) -> Iterator[tuple[str, ListedImage]]:
-    """Yield what annotations say: names or records in a list, under `images`, or in a list for each class."""
+    """Yield images from annotations: names or records in a list, under `images`, or in one list per class."""
     if isinstance(document, dict) and "images" not in document:
         for cls, records in document.items():
             for record in records:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _FIRST = ("id", "collection", "datetime", "west", "south", "east", "north")
 _LAST = ("geometry", "other")
-# A spreadsheet takes text that begins with one of these for a formula.
+# Spreadsheets interpret text that starts with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

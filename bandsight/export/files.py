@@ -1,4 +1,4 @@
-"""Writes exports to disk: a file appears whole or not at all."""
+"""Writes exports to disk atomically."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -8,7 +8,7 @@ from bandsight.errors import BandsightError
 
 
 def save(path: Path, parts: Iterable[bytes]) -> Path:
-    """Write a file from its parts and return its path.
+    """Write a file from chunks and return its path.
 
     Raises:
         BandsightError: The file cannot be written.

@@ -1,6 +1,6 @@
-"""The export formats: the API, its OpenAPI document, the client, the command line and the page list these.
+"""Registry of export formats, used by the API, its OpenAPI document, the client, the command line and the web page.
 
-To add one, write a class with the members of `ExportFormat` and add it to `_FORMATS`, or pass it to `register`.
+To add a format, implement `ExportFormat` and add it to `_FORMATS`, or pass it to `register`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class Pages(Protocol):
-    """Results as a format reads them; see `bandsight.export.pages.ResultPages`."""
+    """Results as seen by a format; see `bandsight.export.pages.ResultPages`."""
 
     @property
     def vector_dim(self) -> int | None:
-        """Length of a vector; None when no vectors were requested."""
+        """Length of a vector; None if no vectors were requested."""
 
     @property
     def property_names(self) -> Iterable[str]:
-        """Names of the properties that scenes of the archive have."""
+        """Names of the scene properties in the archive."""
 
     def summary(self) -> dict[str, Any]:
-        """Return what describes the result as a whole: counts, model, generation."""
+        """Return metadata of the whole result: counts, model, generation."""
 
     def __iter__(self) -> "Iterator[ItemPage]":
-        """Yield the pages; only one is in memory at a time."""
+        """Yield the pages, one in memory at a time."""
 
 
 class ExportFormat(Protocol):
@@ -39,22 +39,22 @@ class ExportFormat(Protocol):
 
     @property
     def name(self) -> str:
-        """What requests call it, e.g. `csv`."""
+        """Name in requests, e.g. `csv`."""
 
     @property
     def title(self) -> str:
-        """What people read, e.g. `CSV`."""
+        """Human-readable name, e.g. `CSV`."""
 
     @property
     def media_type(self) -> str:
-        """The Content-Type of a file."""
+        """Media type of a file."""
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Suffixes of its files, in lower case with a dot; the first is the one that new files get."""
+        """File suffixes, lower case with a dot; the first one is used for new files."""
 
     def stream(self, pages: Pages) -> Iterator[bytes]:
-        """Yield a file in parts.
+        """Yield a file in chunks.
 
         Args:
             pages: The results; iterate once.
@@ -70,10 +70,10 @@ def formats() -> tuple[ExportFormat, ...]:
 
 
 def format_named(name: str) -> ExportFormat:
-    """Return a format by its name.
+    """Return a format by name.
 
     Raises:
-        QueryError: There is none.
+        QueryError: There is no such format.
     """
     try:
         return _FORMATS[name]
@@ -82,10 +82,10 @@ def format_named(name: str) -> ExportFormat:
 
 
 def format_of(path: Path) -> ExportFormat:
-    """Return the format that a file's suffix stands for.
+    """Return the format for a file's suffix.
 
     Raises:
-        QueryError: The suffix stands for none.
+        QueryError: The suffix is unknown.
     """
     suffix = path.suffix.lower()
     for one in _FORMATS.values():
@@ -96,17 +96,17 @@ def format_of(path: Path) -> ExportFormat:
 
 
 def register(added: ExportFormat) -> None:
-    """Add a format for this process; APIs that are made afterwards offer it.
+    """Add a format in this process. APIs created afterwards offer it.
 
     Raises:
-        ValueError: Its name or one of its suffixes is taken.
+        ValueError: Its name or a suffix is already in use.
     """
     taken = {suffix for one in _FORMATS.values() for suffix in one.suffixes}
     if added.name in _FORMATS or taken & set(added.suffixes):
-        raise ValueError(f"export format {added.name}: its name or suffix is taken")
+        raise ValueError(f"export format {added.name}: its name or suffix is already in use")
     _FORMATS[added.name] = added
 
 
 def unregister(name: str) -> None:
-    """Remove a format that `register` added."""
+    """Remove a format added by `register`."""
     del _FORMATS[name]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class GeoJson:
-    """STAC Items as a GeoJSON FeatureCollection; members after the features describe the result as a whole."""
+    """STAC Items as a GeoJSON FeatureCollection, followed by members that describe the whole result."""
 
     name = "geojson"
     title = "GeoJSON"

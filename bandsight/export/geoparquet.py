@@ -1,7 +1,7 @@
 """GeoParquet in the layout of stac-geoparquet.
 
-The types of its columns depend on all items. Items are therefore spooled to a file first, and the table is written to a
-second file; memory holds a few thousand items at most.
+Column types depend on all items. Items are therefore spooled to a file first, and the table is written to a second
+file. At most a few thousand items are in memory.
 """
 
 import json
@@ -34,8 +34,8 @@ class GeoParquet:
     suffixes = (".parquet",)
 
     def stream(self, pages: "Pages") -> Iterator[bytes]:
-        """Write the file, then yield it in parts; see `ExportFormat`."""
-        # The folder goes when the iterator is closed, also when the client disconnects.
+        """Write the file, then yield it in chunks; see `ExportFormat`."""
+        # The folder is removed when the iterator is closed, also if the client disconnects.
         with tempfile.TemporaryDirectory(prefix="bandsight-export-") as folder:
             path = Path(folder) / "items.parquet"
             _write(pages, Path(folder), path)
@@ -62,7 +62,7 @@ def _write(pages: "Pages", folder: Path, path: Path) -> None:
 
 
 def _spool(pages: "Pages", dim: int | None, lines: BinaryIO, raw: BinaryIO) -> tuple[int, set[str]]:
-    """Write items and vectors to files; return how many, and the properties with values of several types."""
+    """Write items and vectors to files. Returns the number of items, and the properties with mixed types."""
     kinds: dict[str, set[type]] = {}
     count = 0
     for page in pages:

@@ -1,4 +1,4 @@
-"""One page of results, ready to be written to a file."""
+"""One page of results for export."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +17,10 @@ class ItemPage:
     items: list[dict[str, Any]]
     """STAC Items."""
     vectors: list[NDArray[np.float32] | None] | None
-    """The vector of each item's tile, shape (dim,), None for a scene; None when no vectors were requested."""
+    """Vector of each item's tile, shape (dim,), None for a scene; None if no vectors were requested."""
 
     def items_with_vectors(self) -> list[dict[str, Any]]:
-        """Return the items, each with its vector as the property `VECTOR` where vectors were requested."""
+        """Return the items, with vectors as property `VECTOR` if they were requested."""
         if self.vectors is not None:
             for item, vector in zip(self.items, self.vectors, strict=True):
                 if vector is not None:

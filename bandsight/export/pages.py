@@ -1,4 +1,4 @@
-"""Results of any length as pages of STAC Items; only one page is in memory at a time."""
+"""Results of any length as pages of STAC Items, one page in memory at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,14 +18,14 @@ from bandsight.stac.items import item_collection, item_of, page_facts, server_fa
 from bandsight.stac.links import Root
 
 PAGE = 1000
-"""Most items of a page."""
+"""Maximum number of items per page."""
 
 
 class SinglePage:
-    """One page of results that is already there, as the command line has it."""
+    """A single page of results that is already in memory, for the command line."""
 
     vector_dim: int | None = None
-    """There are no vectors."""
+    """Vectors are not supported."""
 
     def __init__(self, archive: Archive, page: ResultPage) -> None:
         self._archive, self._page = archive, page
@@ -33,11 +33,11 @@ class SinglePage:
 
     @property
     def property_names(self) -> Iterable[str]:
-        """Names of the properties that scenes of the archive have."""
+        """Names of the scene properties in the archive."""
         return self._archive.scene_columns().types()
 
     def summary(self) -> dict[str, Any]:
-        """Return what describes the result as a whole, with the token of the next page."""
+        """Return metadata of the whole result, with the token of the next page."""
         document = item_collection(replace(self._page, rows=()), self._archive.model, None)
         del document["type"], document["features"], document["numberReturned"]
         return document | ({} if self._page.next is None else {"token": self._page.next})
@@ -50,7 +50,7 @@ class SinglePage:
 
 
 class ResultPages:
-    """The pages of a search; the first is read at once, so that a query that cannot be answered fails at once."""
+    """The pages of a search. The first page is read immediately, so that invalid queries fail early."""
 
     def __init__(
         self,
@@ -67,35 +67,35 @@ class ResultPages:
 
         Args:
             archive: The archive to search.
-            query: The filter and order; its limit and token are not used.
-            ranking: The order by meaning; None for a list.
-            root: The API that the items belong to; None where there is no server.
-            most: Most items.
-            vectors: Read the vectors of tiles too.
-            facts: Further members of `summary`.
+            query: The filter and order; its limit and token are ignored.
+            ranking: The ranking by meaning; None for a listing.
+            root: The API that the items belong to; None without a server.
+            most: Maximum number of items.
+            vectors: Whether to read the vectors of tiles.
+            facts: Additional members of `summary`.
 
         Raises:
-            QueryError: The query cannot be answered.
+            QueryError: The query is invalid.
         """
         self._archive, self._ranking, self._root, self._vectors = archive, ranking, root, vectors
         self._query, self._most = replace(query, limit=min(PAGE, most), token=None), most
         self._extra = dict(facts or {})
         self._first = answer(archive, self._query, ranking)
         self.generation = self._first.generation
-        """The commit that the first page comes from."""
+        """The commit that the first page was read from."""
 
     @property
     def vector_dim(self) -> int | None:
-        """Length of a vector; None when no vectors were requested."""
+        """Length of a vector; None if no vectors were requested."""
         return self._archive.model.dim if self._vectors else None
 
     @property
     def property_names(self) -> Iterable[str]:
-        """Names of the properties that scenes of the archive have."""
+        """Names of the scene properties in the archive."""
         return self._archive.scene_columns().types()
 
     def summary(self) -> dict[str, Any]:
-        """Return what describes the result as a whole: counts, model, generation."""
+        """Return metadata of the whole result: counts, model, generation."""
         matched = {} if self._first.matched is None else {"numberMatched": self._first.matched}
         return {
             **matched,
@@ -124,7 +124,7 @@ class ResultPages:
         return ItemPage(items, [None if tile is None else found.get(tile.id) for tile in tiles])
 
     def _vectors_of(self, ids: list[int]) -> dict[int, NDArray[np.float32]]:
-        """Return the vectors of tiles, without those that were removed since the page was read."""
+        """Return the vectors of tiles, except those removed since the page was read."""
         try:
             return dict(zip(ids, self._archive.vectors(ids), strict=True)) if ids else {}
         except NotFoundError:

@@ -7,9 +7,9 @@ from pydantic import ConfigDict, Field, model_validator
 from bandsight.search.request import SearchBody
 
 MAX_ITEMS = 1_000_000
-"""Most items of an export."""
+"""Maximum number of items of an export."""
 DEFAULT_ITEMS = 10_000
-"""Most items where a request names no limit."""
+"""Default limit of an export."""
 
 
 class ExportBody(SearchBody):

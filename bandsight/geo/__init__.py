@@ -1,1 +1,1 @@
-"""Geometry: boxes, areas, footprints and the tile grid. No rasters."""
+"""Geometry: bounding boxes, areas, footprints and the tile grid."""

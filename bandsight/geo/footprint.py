@@ -14,7 +14,7 @@ from pyproj.exceptions import CRSError, ProjError
 from bandsight.errors import SceneError
 from bandsight.geo.box import LonLatBox
 
-# Points along each side of a window: a straight side in a projection is a curve in degrees.
+# Points along each side of a window, because a straight side in a projected CRS is curved in degrees.
 _SIDE_POINTS = 4
 _DECIMALS = 7
 
@@ -88,7 +88,7 @@ def _without_repeats(ring: list[list[float]]) -> list[list[float]]:
 
 
 def _simple_footprint(ring: list[list[float]], low: list[float], high: list[float]) -> Footprint:
-    """Return the footprint of a ring that stays on one side of ±180°, as almost all do; fast, without shapely."""
+    """Return the footprint of a ring that does not cross ±180°, without the cost of shapely."""
     box = LonLatBox(west=low[0], south=low[1], east=high[0], north=high[1])
     return Footprint(geometry={"type": "Polygon", "coordinates": [ring]}, boxes=(box,))
 
@@ -96,7 +96,7 @@ def _simple_footprint(ring: list[list[float]], low: list[float], high: list[floa
 def _degrees(
     x: NDArray[np.float64], y: NDArray[np.float64], crs: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return longitudes and latitudes; not finite where the CRS is not defined."""
+    """Return longitudes and latitudes, non-finite where the CRS is undefined."""
     transformer = _transformer(crs)
     try:
         lon, lat = transformer.transform(x, y, errcheck=True)
@@ -107,7 +107,7 @@ def _degrees(
 
 def _split_footprint(ring: list[list[float]]) -> Footprint:
     """Return the footprint of a ring that crosses ±180° or contains a pole."""
-    # Imported here because few scenes need them, and they take a third of the start-up time of a reader.
+    # Imported lazily: few scenes need them, and they take a third of a reader's start-up time.
     import antimeridian
     from shapely.geometry import Polygon
 

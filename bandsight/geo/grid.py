@@ -1,11 +1,11 @@
-"""The tile grid: windows that scenes of the same place share."""
+"""The tile grid: scenes of the same area share the same windows."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
 
-# Tolerance in pixels for origins on the grid, because scenes contain rounded coordinates.
+# Tolerance in pixels for grid origins, because scenes contain rounded coordinates.
 _GRID_TOLERANCE_PX = 1e-3
 
 
@@ -18,19 +18,19 @@ class TileWindow:
     row_off: int
     """First row; may be negative."""
     width: int
-    """Columns: tile size times scale."""
+    """Width: tile size times scale."""
     height: int
-    """Rows: tile size times scale."""
+    """Height: tile size times scale."""
     cell: str
-    """Id of the grid cell, the same for every scene on this grid. It starts with `scene/` where the scene has a grid of
-    its own, and ends in + or - where the window was moved to the edge of the scene."""
+    """Id of the grid cell, the same for every scene on this grid. Starts with `scene/` if the scene has its own grid,
+    and ends in + or - if the window was moved to the edge of the scene."""
     scale: int
     """Native pixels per tile pixel, along each side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileGrid(Sequence[TileWindow]):
-    """The windows of a raster, row by row, created on access; there may be millions."""
+    """The windows of a raster, row by row. They are created on access, because there may be millions."""
 
     rows: tuple[tuple[str, int], ...]
     """Cell index and first pixel of each row."""
@@ -95,7 +95,7 @@ def tile_windows(
         tile_px: Width and height of a tile, pixels.
         scale: Native pixels per tile pixel, along each side.
         overlap: Fraction of the tile size that neighbours share, at least 0 and less than 1.
-        min_overlap: Least fraction of a window's area inside the raster, where the raster is large enough.
+        min_overlap: Minimum fraction of a window's area inside the raster, if the raster is large enough.
 
     Raises:
         ValueError: A size is not positive, or `overlap` is out of range.
@@ -129,13 +129,13 @@ def _offsets(length: int, side: int, step: int, shift: int, min_overlap: float) 
     if length <= side:
         # One window, named after the cell that contains the middle of the raster.
         return [(f"{(shift + length // 2) // step}", -((side - length) // 2))]
-    # At a corner, the fractions along both sides multiply.
+    # At a corner, the fractions along the two sides multiply.
     min_inside = math.sqrt(min_overlap) * side
     first, last = (shift - side) // step + 1, (shift + length - 1) // step
     offsets = [(index, index * step - shift) for index in range(first, last + 1)]
     inside = [(index, offset) for index, offset in offsets if min(offset + side, length) - max(offset, 0) >= min_inside]
     out = [(str(index), offset) for index, offset in inside]
-    # Windows that would lie mostly outside move inwards, unless a neighbour already covers the edge.
+    # Windows mostly outside the raster move inwards, unless a neighbour already covers the edge.
     if not inside or inside[0][1] > 0:
         out.insert(0, (f"{inside[0][0] - 1 if inside else first}+", 0))
     if not inside or inside[-1][1] + side < length:

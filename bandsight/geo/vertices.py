@@ -1,15 +1,15 @@
-"""Limits the number of vertices of a GeoJSON geometry, before anything costly is computed from it."""
+"""Limits the number of vertices of a GeoJSON geometry before any costly computation."""
 
 from typing import Any
 
 from bandsight.errors import QueryError
 
 MAX_VERTICES = 10_000
-"""Most vertices that a geometry may have."""
+"""Maximum number of vertices of a geometry."""
 
 
 def check_vertices(geometry: Any, name: str) -> None:
-    """Check that a geometry does not have too many vertices.
+    """Raise if a geometry has too many vertices.
 
     Args:
         geometry: GeoJSON geometry, Feature, or anything else.

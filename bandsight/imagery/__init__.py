@@ -1,1 +1,1 @@
-"""Pictures of scenes and tiles for people: thumbnails, map tiles, mosaics, crops; every pixel through `rasters`."""
+"""Images of scenes and tiles for display: thumbnails, map tiles, mosaics and crops."""

@@ -1,4 +1,4 @@
-"""A tile as a GeoTIFF: every band as it is stored, with wavelengths, so that it can be asked with."""
+"""Exports a tile as GeoTIFF with all bands and their wavelengths, so that it can be used as a query image."""
 
 import numpy as np
 from affine import Affine
@@ -19,31 +19,31 @@ _RGB = ["red", "green", "blue"]
 
 
 def crop(scene: Scene, tile: Tile, *, scale: int | None = None, max_bytes: int) -> bytes:
-    """Return a tile's ground as a GeoTIFF of all bands of its scene.
+    """Return the area of a tile as a GeoTIFF with all bands of its scene.
 
     Args:
-        scene: The scene it was cut from.
+        scene: The tile's scene.
         tile: The tile.
-        scale: So many pixels of the scene in one, along each side; None for the tile's own.
-        max_bytes: A larger raster, uncompressed, is refused.
+        scale: Scene pixels per output pixel, along each side; None for the tile's own scale.
+        max_bytes: Maximum uncompressed size.
 
     Raises:
-        SceneError: A file is gone or cannot be read.
+        SceneError: A file is missing or cannot be read.
         QueryError: The raster would be too large.
     """
     step = scale or tile.scale
     rows, cols = max(1, tile.height // step), max(1, tile.width // step)
-    # Before anything is read: no band takes more than eight bytes.
+    # Check before reading. No data type takes more than eight bytes.
     if (size := rows * cols * len(scene.bands) * 8) > max_bytes:
         raise QueryError(
             f"scale: found {step}, which makes {cols}×{rows} pixels of {len(scene.bands)} bands, up to {size:,} bytes; "
-            f"at most {max_bytes:,} are allowed, so ask for a larger scale"
+            f"at most {max_bytes:,} are allowed, so choose a larger scale"
         )
     extent = (tile.col_off, tile.row_off, tile.col_off + cols * step, tile.row_off + rows * step)
     raster = raster_of(scene)
     with OpenFiles() as files:
         window = read_bands(raster, range(len(scene.bands)), extent, (rows, cols), files=files)
-        # As the model saw it: in some band of each file, and by the quality band.
+        # As for the model: valid in some band of each file, and by the quality band.
         valid = read_window(raster, extent, (rows, cols), files).valid
     placed = Affine(*scene.transform) @ Affine.translation(tile.col_off, tile.row_off) @ Affine.scale(step)
     title = f"tile {tile.id} of {scene.name} ({scene.sensor})"
@@ -57,7 +57,7 @@ def _geotiff(
     """Return bands of a scene, shape (bands, height, width), and the mask of valid pixels as a GeoTIFF."""
     colours = [band.common_name if band else None for band in band_decisions(scene)[: len(_RGB)]]
     try:
-        # The mask inside, not in a file beside it.
+        # Write the mask into the file, not next to it.
         with Env(GDAL_TIFF_INTERNAL_MASK=True), MemoryFile() as memory:
             with memory.open(
                 driver="GTiff",
@@ -69,7 +69,7 @@ def _geotiff(
                 transform=transform,
                 compress="deflate",
                 predictor=3 if stack.dtype.kind == "f" else 2,
-                # Without it, GDAL takes the fourth of four bands of 8 bits for opacity.
+                # By default, GDAL treats the last of four 8-bit bands as alpha.
                 photometric="RGB" if colours == _RGB else "MINISBLACK",
                 tiled=True,
                 blockxsize=256,
@@ -84,7 +84,7 @@ def _geotiff(
                 )
                 for number, band in enumerate(scene.bands, 1):
                     out.set_band_description(number, band.name)
-                    # GDAL's name for it, which the indexer and image queries read.
+                    # GDAL's tag name, which the indexer and image queries read.
                     out.update_tags(number, ns="IMAGERY", CENTRAL_WAVELENGTH_UM=repr(band.wavelength_um))
                     out.update_tags(number, **stretch_tags(scene.stretch, number - 1))
             return bytes(memory.read())

@@ -1,6 +1,6 @@
-"""How a scene is made to look natural on a screen: one stretch for the whole scene, haze removed, a gentle tone curve.
+"""Natural-looking display of scenes: one stretch per scene, haze removal, and a gentle tone curve.
 
-Only pictures for people use this. What the model is given comes from `bandsight.raster.byte_scaling`.
+For display only. The model's input comes from `bandsight.raster.byte_scaling`.
 """
 
 from collections.abc import Sequence
@@ -18,36 +18,37 @@ from bandsight.raster.samples import sample_values
 from bandsight.sensors.scaling import Decibel, decibel, display_range
 
 Tone = Literal["linear", "soft", "reflectance"]
-"""`linear` changes nothing. `soft` brightens the dark half a little. `reflectance` does so too, and leaves room for
-what is brighter than the range: clouds, snow and sand keep their texture."""
+"""`linear` changes nothing. `soft` brightens dark tones slightly. `reflectance` does the same and leaves headroom above
+the range, so that clouds, snow and sand keep their texture."""
 Range = tuple[float, float]
 _GAMMA = 1 / 1.35
-# Tones above this are pressed together so that none is lost: in reflectance, 0.3 is shown at 85%, 0.7 at 98%.
+# Tones above this are compressed instead of clipped: a reflectance of 0.3 is shown at 85%, 0.7 at 98%.
 _SHOULDER = 0.6
-# The model's estimate of the air takes the darkest ground for almost black. Dry land is not, and would turn orange.
+# The path radiance estimate assumes that the darkest ground is almost black. Dry land is not, and would turn orange.
 _HAZE = 0.9
-# What is darkest in blue and red, water and forest, reflects a little more in green: without this, soil turns purple.
+# The surfaces darkest in blue and red, water and forest, reflect slightly more in green. Without this, soil turns
+# purple.
 _GREEN_UM, _GREEN_REFLECTANCE = (0.5, 0.6), 0.01
 _COLOURS = 3
-# Bands of longer waves are heat.
+# Bands at longer wavelengths are thermal.
 _REFLECTIVE_UM = 3.0
-# Largest ratio between the stretches of two bands of a picture, so that the noise of an even surface stays grey.
+# Maximum ratio between the stretches of two bands, so that noise on a uniform surface stays grey.
 _MOST_GAIN = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Display:
-    """The stretch of one picture, the same wherever the scene is shown."""
+    """The stretch of a display image, the same everywhere in a scene."""
 
     ranges: tuple[Range, ...]
-    """What becomes the darkest and the full tone, for each channel: stored numbers, dB of radar."""
+    """Range (low, high) of each channel, in stored values (dB for radar)."""
     tone: Tone = "linear"
-    """The curve between them."""
+    """The tone curve."""
 
 
 def toned(values: NDArray[np.float32], low: float, high: float, tone: Tone) -> NDArray[np.uint8]:
-    """Return values as 0..255, any shape: `low` becomes 0, and `high` 255 unless the tone leaves room above it."""
-    # The least float32 is a common nodata value, and ends at 0 whether it overflows or not.
+    """Map values to 0..255, any shape: `low` to 0, and `high` to 255 unless the tone leaves headroom."""
+    # The smallest float32 is a common nodata value. It maps to 0 even if it overflows.
     with np.errstate(over="ignore"):
         share = np.maximum((values - np.float32(low)) / np.float32(max(high - low, 1e-12)), 0)
     if tone != "linear":
@@ -59,27 +60,27 @@ def toned(values: NDArray[np.float32], low: float, high: float, tone: Tone) -> N
 
 
 def is_radar(scene: Scene) -> bool:
-    """Say whether a scene is radar: its bands have a frequency or a polarisation."""
+    """Return whether a scene is radar: its bands have a frequency or polarisation."""
     known = band_decisions(scene)
     return bool(known) and all(band is not None and bool(band.frequency_ghz or band.polarisation) for band in known)
 
 
 def decibel_of(scene: Scene) -> Decibel | None:
-    """Return what a scene's stored numbers are where they become dB before anything else, None where they do not."""
+    """Return whether stored values are amplitude or power if they are converted to dB, or None."""
     to_db = scene.stretch.get("to_db")
     return ("power" if to_db == "power" else "amplitude") if to_db else None
 
 
 def display_of(scene: Scene, positions: Sequence[int], shares: Sequence[Range]) -> Display:
-    """Return how some bands of a scene are stretched, each in a channel of its own.
+    """Return the stretch of bands of a scene, one channel per band.
 
     Args:
         scene: The scene.
         positions: Positions of the bands in the scene.
-        shares: What part of each band's range is shown, (0, 1) for all of it; a style may show more or less.
+        shares: Part of each band's range to show, (0, 1) for all of it; styles may show more or less.
 
     Raises:
-        SceneError: The range must be taken from the scene's pixels, and a file is gone or cannot be read.
+        SceneError: The range must be computed from the scene's pixels, and a file is missing or cannot be read.
     """
     kind, radar = scene.stretch.get("kind"), is_radar(scene)
     if kind == "as_is" and not radar:
@@ -109,7 +110,7 @@ def _part(low: float, high: float, share: Range) -> Range:
 
 
 def _reflectance(scene: Scene, positions: Sequence[int], shares: Sequence[Range]) -> tuple[Range, ...]:
-    """Return the ranges of reflective bands: the ground's reflectance by one gain for all, so that hues stay true."""
+    """Return the ranges of reflective bands, with the same gain in surface reflectance to preserve hues."""
     known = band_decisions(scene)
     found = []
     for at, (begin, end) in zip(positions, shares, strict=True):
@@ -120,14 +121,14 @@ def _reflectance(scene: Scene, positions: Sequence[int], shares: Sequence[Range]
             continue
         air = _haze(band.path_reflectance, scene.bands[at].wavelength_um)
         zero, dark = -band.offset / band.scale, (air - band.offset) / band.scale
-        # On the way down and up, the air takes about as much from each as it adds.
+        # The atmosphere attenuates by about as much as it adds, both down and up.
         span = (1 - 2 * air) * (high - zero)
         found.append((dark + begin * span, dark + end * span))
     return tuple(found)
 
 
 def _haze(path_reflectance: float | None, wavelength_um: float) -> float:
-    """Return what is taken away from reflectance as haze."""
+    """Return the reflectance to subtract as haze."""
     if path_reflectance is None:
         return 0.0
     greener = _GREEN_REFLECTANCE if _GREEN_UM[0] < wavelength_um < _GREEN_UM[1] else 0.0
@@ -135,13 +136,13 @@ def _haze(path_reflectance: float | None, wavelength_um: float) -> float:
 
 
 def _ends(scene: Scene) -> tuple[Range, ...]:
-    """Return the dark and the bright end of each band: as they were stored at indexing, or from the pixels."""
+    """Return the display range of each band, as stored at indexing or computed from the pixels."""
     stored = [band.display_range for band in band_decisions(scene) if band is not None and band.display_range]
     return tuple(stored) if len(stored) == len(scene.bands) else _measured(_Keyed(scene))
 
 
 class _Keyed:
-    """A scene as a key of a cache: equal keys have equal pixels."""
+    """A scene as a cache key."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene

@@ -1,4 +1,4 @@
-"""Tiles of a web map: of one scene, or of many as a mosaic."""
+"""Web map tiles of a scene, or of a mosaic of scenes."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_ZOOM = 24
-# Web Mercator: metres a pixel of 256 at zoom 0 on the equator.
+# Web Mercator resolution at zoom 0 on the equator, metres per pixel of a 256 px tile.
 _METRES = 156_543.034
 _MAX_LAT = 85.0511287798066
 _TILE_PX = 256
-# Most stored pixels of a band that are decoded for one scene of a mosaic.
+# Maximum number of stored pixels of a band to decode for one scene of a mosaic.
 _MOSAIC_DECODED = 16_000_000
-# A scene of a mosaic that is gone, or too large to be decoded, is left out.
+# Scenes of a mosaic that are missing or too large to decode are skipped.
 _SKIPPED = (SceneError, QueryError)
 
 
 def map_ground(z: int, x: int, y: int, size: int) -> TargetGrid:
-    """Return the grid of a tile of a web map (Web Mercator, XYZ).
+    """Return the grid of a web map tile (Web Mercator, XYZ).
 
     Raises:
-        QueryError: There is no such tile.
+        QueryError: The tile does not exist.
     """
     count = 2**z if 0 <= z <= MAX_ZOOM else 0
     if not count:
@@ -69,11 +69,11 @@ def map_ground(z: int, x: int, y: int, size: int) -> TargetGrid:
 
 
 def scene_tile(scene: Scene, spec: RenderSpec, target: TargetGrid, *, max_decoded: int = MAX_DECODED) -> Picture:
-    """Return a scene on a tile of a map.
+    """Render a scene on a map tile.
 
     Raises:
-        SceneError: A file of the scene is gone or cannot be read.
-        QueryError: Too much would have to be decoded.
+        SceneError: A file of the scene is missing or cannot be read.
+        QueryError: Too many pixels would have to be decoded.
     """
     raster = raster_of(scene)
     step = _step(scene, target)
@@ -87,7 +87,7 @@ def scene_tile(scene: Scene, spec: RenderSpec, target: TargetGrid, *, max_decode
 
 
 def _step(scene: Scene, target: TargetGrid) -> float:
-    """Return how many pixels of a scene one of a web map's spans."""
+    """Return how many scene pixels a map pixel spans."""
     lat = max(-_MAX_LAT, min(_MAX_LAT, (target.box.south + target.box.north) / 2))
     return target.transform.a * math.cos(math.radians(lat)) / (scene.gsd_m or 10.0)
 
@@ -98,13 +98,13 @@ def mosaic_tile(
     target: TargetGrid,
     pyramids: Pyramids | None = None,
 ) -> Picture:
-    """Return several scenes on a tile of a map, the first one on top; what cannot be read is left out.
+    """Render several scenes on a map tile, the first one on top; unreadable ones are skipped.
 
     Args:
-        scenes: In their order; reading stops when nothing is see-through any more.
-        spec_of: How a scene is shown; None to leave it out.
+        scenes: Scenes in drawing order, top first; reading stops once no pixel is transparent.
+        spec_of: Returns how to render a scene, or None to skip it.
         target: The tile.
-        pyramids: Scenes rendered ahead, where each is shown in its first style.
+        pyramids: Pre-rendered scenes; only for the default style of each.
     """
 
     def read(scene: Scene) -> ImageData:
@@ -134,10 +134,10 @@ def _image(made: Picture) -> ImageData:
 
 
 def zooms(scene: Scene, spec: RenderSpec) -> tuple[int, int]:
-    """Return the least and the greatest zoom of a scene: what is decoded in time, and its own resolution.
+    """Return the minimum zoom that can be decoded quickly, and the maximum zoom by resolution, of a scene.
 
     Raises:
-        SceneError: A file of the scene is gone.
+        SceneError: A file of the scene is missing.
     """
     greatest = native_zoom([scene])
     least = 0
@@ -148,7 +148,7 @@ def zooms(scene: Scene, spec: RenderSpec) -> tuple[int, int]:
 
 
 def _slow(dataset: DatasetReader, steps: int) -> bool:
-    """Say whether too much is decoded for a tile so many zooms out."""
+    """Return whether a tile this many zoom levels out decodes too many pixels."""
     side = _TILE_PX * 2**steps
     width, height = min(side, dataset.width), min(side, dataset.height)
     shape = (max(1, _TILE_PX * height // side), max(1, _TILE_PX * width // side))
@@ -156,7 +156,7 @@ def _slow(dataset: DatasetReader, steps: int) -> bool:
 
 
 def native_zoom(scenes: "Iterable[Scene]") -> int:
-    """Return the zoom at which the finest of the scenes is shown pixel for pixel, or a little larger."""
+    """Return the zoom at which the finest scene is shown at native resolution or slightly larger."""
     found = 0
     for scene in scenes:
         lat = min(_MAX_LAT, max(abs((box.south + box.north) / 2) for box in scene.boxes))

@@ -1,4 +1,4 @@
-"""A tile's pixels as the model saw them when it was indexed."""
+"""A tile's pixels as the model saw them at indexing."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ def model_view(scene: Scene, tile: Tile) -> NDArray[np.uint8]:
         Shape (bands, rows, columns), at the tile's scale.
 
     Raises:
-        SceneError: A file is gone or cannot be read, or holds no data there any more.
+        SceneError: A file is missing or cannot be read, or no longer has data there.
     """
     raster = raster_of(scene)
     shape = (max(1, tile.height // tile.scale), max(1, tile.width // tile.scale))
@@ -26,5 +26,5 @@ def model_view(scene: Scene, tile: Tile) -> NDArray[np.uint8]:
     with OpenFiles() as files:
         window = read_window(raster, extent, shape, files)
     if not window.valid.any():
-        raise SceneError(f"{scene.name}: no data in tile {tile.id} any more; is it still the file that was indexed?")
+        raise SceneError(f"{scene.name}: tile {tile.id} no longer has data; has the file changed since indexing?")
     return masked_to_bytes(raster.scaling, window.values, window.valid)

@@ -1,4 +1,4 @@
-"""Parameters of pictures as text: which bands, which stretch, which colours."""
+"""Rendering parameters as text: bands, stretch and colours."""
 
 from typing import Literal
 
@@ -10,13 +10,13 @@ from bandsight.imagery.rendering import RenderSpec, render_spec
 
 Stretch = Literal["scene", "tile"]
 MIN_SIZE, MAX_SIZE = 16, 1024
-"""Side of a thumbnail, pixels."""
+"""Range of thumbnail sizes, pixels."""
 _MAX_RANGES = 3
 _PAIR = 2
 
 
 class ThumbnailParams(BaseModel):
-    """How a tile is shown."""
+    """Rendering parameters of a thumbnail."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -28,7 +28,7 @@ class ThumbnailParams(BaseModel):
     stretch: Stretch = "scene"
 
     def spec(self, scene: Scene) -> RenderSpec:
-        """Return how a tile of a scene is shown; see `parse_spec`."""
+        """Return how to render a tile of a scene; see `parse_spec`."""
         return parse_spec(
             scene, self.style, self.bands, self.rescale, self.colormap, own_stretch=self.stretch == "tile"
         )
@@ -43,18 +43,18 @@ def parse_spec(
     *,
     own_stretch: bool = False,
 ) -> RenderSpec:
-    """Return how a scene is shown.
+    """Parse rendering parameters.
 
     Args:
         scene: The scene.
         style: Name of one of its styles.
         bands: Names of one band or three, separated by commas.
-        rescale: low,high that become 0 and 255, once or for each band.
-        colormap: Colours of a single band.
-        own_stretch: Stretch to what is in the picture.
+        rescale: `low,high` mapped to 0 and 255, once or for each band.
+        colormap: Colormap for a single band.
+        own_stretch: Stretch to the values in the image.
 
     Raises:
-        QueryError: A parameter cannot be read, or the scene has no such style or band.
+        QueryError: A parameter is invalid, or the scene has no such style or band.
     """
     return render_spec(
         scene,
@@ -67,7 +67,7 @@ def parse_spec(
 
 
 def _ranges(text: str) -> list[tuple[float, float]]:
-    how = "need low,high with low < high, once for all bands or once for each, e.g. 0,3000"
+    how = "need low,high with low < high, once for all bands or for each, e.g. 0,3000"
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError as error:

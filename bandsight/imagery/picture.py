@@ -1,4 +1,4 @@
-"""A picture with its transparent parts."""
+"""An RGB image with a mask."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A picture with its transparent parts."""
+    """An RGB image with a mask."""
 
     rgb: NDArray[np.uint8]
-    """(rows, columns, 3)."""
+    """Shape (rows, columns, 3)."""
     seen: NDArray[np.bool_]
-    """Where it shows something, (rows, columns)."""
+    """Visible pixels, shape (rows, columns)."""
 
     def rgba(self) -> NDArray[np.uint8]:
-        """Return it with an alpha channel, (rows, columns, 4); nothing is nothing, not black."""
+        """Return the image with an alpha channel, shape (rows, columns, 4)."""
         alpha = np.where(self.seen, 255, 0).astype(np.uint8)
         return np.dstack([self.rgb * self.seen[..., None], alpha])

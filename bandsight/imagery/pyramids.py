@@ -1,6 +1,6 @@
-"""Scenes rendered ahead for the map: one small GeoTIFF in Web Mercator for each, in its first style, with overviews.
+"""Pre-rendered scenes for the map: one small GeoTIFF per scene in Web Mercator, in its default style, with overviews.
 
-They are derived: without them the map is drawn from the scenes' files, as are closer views than a pyramid has.
+They are derived data: without them, and at closer zooms, the map is rendered from the scenes' files.
 """
 
 import logging
@@ -34,56 +34,56 @@ from bandsight.raster.warp import TargetGrid, read_warped
 MAX_PX = 2048
 """Longest side of a pyramid, pixels."""
 _VERSION = 1
-"""Changes with the look of pictures; pyramids of other versions are not used."""
+"""Changes with the rendering; pyramids of other versions are ignored."""
 _FOLDER = "pyramids"
 _CRS = CRS.from_epsg(3857)
-# Half the width of the map, m, and pixels along one side of the map at zoom 0.
+# Half the width of the map, m, and width of the map at zoom 0, pixels.
 _HALF_M, _TILE_PX = 20_037_508.342789244, 256
 _MAX_ZOOM = 24
 _MAX_LAT = 85.0511287798066
-# Rows that are rendered at once: bounds memory.
+# Rows rendered at a time, to limit memory.
 _STRIP = 512
 _QUALITY = 90
-# Transforms are divided with an error.
+# Tolerance for rounding errors of transforms.
 _NOISE = 1e-6
 _LOG = logging.getLogger(__name__)
 
 
 class Pyramids:
-    """The pyramids of an archive, in a folder beside its vectors, or on object storage."""
+    """The pyramids of an archive, in a folder next to its vectors or on object storage."""
 
     def __init__(self, archive: Path, files: CachedObjects | None = None) -> None:
-        """Name the place.
+        """Initialize.
 
         Args:
             archive: The archive's folder.
-            files: Object storage that keeps the archive's files; None for the folder.
+            files: The archive's object storage, or None if its files are in the folder.
         """
         self._folder, self._files = archive / _FOLDER, files
 
     def path(self, key: str) -> Path:
-        """Return the file of a scene's pyramid, a GeoTIFF that a scan for scenes does not take for one."""
+        """Return the path of a scene's pyramid. Its suffix keeps the indexer from treating the GeoTIFF as a scene."""
         return self._folder / _name(key)
 
     def has(self, key: str) -> bool:
         """Return whether a scene has a pyramid.
 
         Raises:
-            EngineUnavailableError: The storage does not answer.
+            EngineUnavailableError: The storage does not respond.
         """
         if self._files is None:
             return self.path(key).exists()
         return self._files.cache.has(_name(key)) or self._files.objects.exists(f"{_FOLDER}/{_name(key)}")
 
     def save(self, key: str, data: bytes) -> None:
-        """Keep a scene's pyramid; a place that cannot be written, or a full disk, is only logged."""
+        """Save a scene's pyramid; write errors are only logged."""
         if self._files is None:
             self._save_here(key, data)
             return
         try:
             self._files.objects.put(f"{_FOLDER}/{_name(key)}", data)
         except BandsightError as error:
-            _LOG.info("%s: no pyramid kept (%s)", key, error)
+            _LOG.info("%s: pyramid not saved (%s)", key, error)
 
     def _save_here(self, key: str, data: bytes) -> None:
         part: Path | None = None
@@ -93,19 +93,19 @@ class Pyramids:
                 part = Path(file.name)
                 file.write(data)
                 file.flush()
-                # A power cut could leave the name without the bytes.
+                # Without this, a power cut could leave an empty file.
                 os.fsync(file.fileno())
             part.replace(self.path(key))
         except OSError as error:
             if part is not None:
                 part.unlink(missing_ok=True)
-            _LOG.info("%s: no pyramid kept (%s)", key, error)
+            _LOG.info("%s: pyramid not saved (%s)", key, error)
 
     def remove_others(self, keys: Sequence[str]) -> int:
-        """Delete all pyramids but those of these scenes; return how many there were."""
+        """Delete the pyramids of all other scenes. Returns the number deleted."""
         if self._files is not None:
             names = {f"{_FOLDER}/{_name(key)}" for key in keys}
-            # Young ones may be of scenes that another machine is about to commit.
+            # Recent ones may belong to scenes that another machine is about to commit.
             least = self._files.objects.place.keep_unnamed_s
             entries = self._files.objects.list(f"{_FOLDER}/")
             gone = [entry.key for entry in entries if entry.key not in names and entry.age_s >= least]
@@ -118,14 +118,14 @@ class Pyramids:
         return len(others)
 
     def tile(self, scene: Scene, target: TargetGrid) -> Picture | None:
-        """Return a scene on a tile of a web map; None where it has no pyramid, or none so fine.
+        """Return a scene on a web map tile, or None if it has no pyramid or not at this resolution.
 
         Args:
             scene: The scene.
             target: A grid in Web Mercator.
 
         Raises:
-            EngineUnavailableError: The storage does not answer.
+            EngineUnavailableError: The storage does not respond.
         """
         path = self._local(scene.key)
         if path is None:
@@ -145,7 +145,7 @@ class Pyramids:
             return None
 
     def _local(self, key: str) -> Path | None:
-        """Return the file of a scene's pyramid on this machine, None where there is no pyramid."""
+        """Return a local file with a scene's pyramid, or None if there is none."""
         if self._files is None:
             path = self.path(key)
             return path if path.exists() else None
@@ -162,11 +162,11 @@ def _name(key: str) -> str:
 
 
 def render_pyramid(scene: SceneRecord) -> bytes | None:
-    """Return a scene's pyramid, a GeoTIFF; None for scenes across ±180° and near the poles.
+    """Render a scene's pyramid as GeoTIFF; None for scenes that cross ±180° or are near the poles.
 
     Raises:
-        SceneError: A file of the scene is gone or cannot be read.
-        QueryError: Too much would have to be decoded.
+        SceneError: A file of the scene is missing or cannot be read.
+        QueryError: Too many pixels would have to be decoded.
     """
     if len(scene.boxes) != 1 or max(abs(scene.boxes[0].south), abs(scene.boxes[0].north)) > _MAX_LAT:
         return None
@@ -189,13 +189,13 @@ def render_pyramid(scene: SceneRecord) -> bytes | None:
         mask[begin : begin + rows] = seen[inner]
     if not mask.any():
         return None
-    # JPEG mixes pixels across the edge of the data.
+    # Fill invalid pixels with the mean, because JPEG bleeds across the edge of valid data.
     pixels[:, ~mask] = pixels[:, mask].mean(axis=1).astype(np.uint8)[:, None]
     return _encoded(pixels, mask, Affine(step, 0, left, 0, -step, top))
 
 
 def _placed(box: LonLatBox, gsd_m: float | None) -> tuple[float, tuple[float, float, int, int]]:
-    """Return the size of a pyramid's pixels, m on the map, and its left, top, columns and rows."""
+    """Return the pixel size of a pyramid, map metres, and its left, top, columns and rows."""
     (west, north), (east, south) = _on_map(box.west, box.north), _on_map(box.east, box.south)
     lat = math.radians((box.south + box.north) / 2)
     native = math.ceil(math.log2(2 * _HALF_M * math.cos(lat) / _TILE_PX / (gsd_m or 10.0)) - 1e-6)
@@ -253,7 +253,7 @@ def _is_native(dataset: rasterio.io.DatasetReader, scene: Scene) -> bool:
 def _window(
     dataset: rasterio.io.DatasetReader, left: float, top: float, step: float, shape: tuple[int, int]
 ) -> Picture:
-    """Return a window of a pyramid as a picture of this shape; what lies outside it is transparent."""
+    """Read a window of a pyramid at a shape; pixels outside the pyramid are transparent."""
     rows, cols = shape
     rgb, seen = np.zeros((rows, cols, 3), np.uint8), np.zeros(shape, bool)
     first_col, last_col = _inside(left, step, cols, dataset.width)
@@ -271,7 +271,7 @@ def _window(
 
 
 def _inside(start: float, step: float, count: int, size: int) -> tuple[int, int]:
-    """Return the range (start, stop) of `count` pixels that lies within a pyramid `size` pixels wide."""
+    """Return the range (start, stop) of `count` pixels inside a pyramid `size` pixels wide."""
     first = math.floor(-start / step + 1e-9)
     last = math.ceil((size - start) / step - 1e-9)
     return max(0, first), min(count, last)

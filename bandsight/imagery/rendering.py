@@ -1,4 +1,4 @@
-"""How stored numbers become a picture: which bands, which stretch, which colours."""
+"""Renders stored values as images: bands, stretch and colours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,50 +16,50 @@ from bandsight.raster.bands import BandRef
 from bandsight.sensors.scaling import Decibel, decibel
 from bandsight.sensors.styles import RATIO, Style, styles_of
 
-# A tile stretched to itself: what is darker or brighter than these.
+# Percentiles for stretching an image to its own values.
 _OWN_PERCENTILES = (0.5, 99.5)
 _COLOURS = 3
-# Single pixels without data are filled where more than this share of those so near has data.
+# Single invalid pixels are filled if more than this fraction of the pixels within the radius is valid.
 _HOLE_RADIUS, _HOLE_SHARE = 2, 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderSpec:
-    """What is shown of one scene, and how."""
+    """How to render a scene."""
 
     channels: tuple[tuple[int, ...], ...]
-    """One channel, or red, green and blue; each a position in `reads`, or two for a ratio in dB."""
+    """One channel, or three for red, green and blue. Each has a position in `reads`, or two for a ratio in dB."""
     reads: tuple[BandRef, ...]
-    """The bands to be read."""
+    """The bands to read."""
     ranges: tuple[tuple[float, float], ...]
-    """What becomes 0 and 255, for each channel: stored numbers, dB where the scene is shown in dB."""
+    """Range mapped to 0..255 for each channel, in stored values, or dB if `to_db` is set."""
     tone: Tone = "linear"
-    """The curve between these."""
+    """The tone curve."""
     to_db: Decibel | None = None
-    """What becomes dB first."""
+    """Conversion to dB, applied first."""
     speckle: Literal["decibel", "amplitude"] | None = None
-    """Radar of this kind is shown with less speckle."""
+    """Unit of the values for speckle filtering; None for no filtering."""
     colormap: str | None = None
-    """Colours of a single channel, a name that rio-tiler knows."""
+    """Name of a rio-tiler colormap for a single channel."""
     own_stretch: bool = False
-    """Stretched to what is in the picture instead of the scene; it cannot be compared with others then."""
+    """Stretch to the values in the image instead of the scene. Such images are not comparable."""
 
     def margin(self, step: float) -> int:
-        """Return how many pixels beyond its edges a picture needs, with so many pixels of the scene in one of its."""
+        """Return the margin that an image needs for filtering, pixels, at `step` scene pixels per pixel."""
         return despeckle_radius(step) if self.speckle else 0
 
 
 def scene_styles(scene: Scene) -> tuple[Style, ...]:
-    """Return the styles that suit a scene, the one to begin with first.
+    """Return the styles of a scene, the default first.
 
-    They come from the profile that it was indexed with; for a scene that an older version has indexed, from the
-    shipped profile of that name.
+    They come from the profile the scene was indexed with. For scenes indexed by an older version, from the built-in
+    profile with that name.
     """
     decided, profile = decisions_of(scene), shipped_profile(scene.sensor)
     own = decided.styles if decided is not None else profile.styles if profile else ()
     first: dict[tuple[str, int], BandRef] = {}
     for band in scene.bands:
-        # One stored band may stand for several: models see grey as three equal bands.
+        # A stored band may be repeated, e.g. panchromatic as three equal bands.
         first.setdefault((band.href, band.index), band)
     bands = [(band.name, band.wavelength_um) for band in first.values()]
     return styles_of(bands, own)
@@ -74,24 +74,26 @@ def render_spec(
     colormap: str | None = None,
     own_stretch: bool = False,
 ) -> RenderSpec:
-    """Return how a scene is shown.
+    """Return how to render a scene.
 
     Args:
         scene: The scene.
         style: Name of one of its styles.
-        bands: One band, or those shown as red, green and blue, by name; not together with a style.
-        rescale: What becomes 0 and 255, stored numbers (dB of radar that is stored as amplitude or power): one pair for
-            all, or one for each band.
-        colormap: Colours of a single band.
-        own_stretch: Stretch to what is in the picture.
+        bands: Names of one band, or three for red, green and blue; cannot be combined with a style.
+        rescale: Range mapped to 0..255, in stored values (dB for radar stored as amplitude or power): one pair for all
+            bands, or one for each.
+        colormap: Colormap for a single band.
+        own_stretch: Stretch to the values in the image.
 
     Raises:
-        QueryError: The scene has no such style or band, or two of these contradict each other.
+        QueryError: The scene has no such style or band, or parameters contradict each other.
     """
     chosen = _chosen(scene, style, bands)
     if colormap is not None:
         if len(chosen.bands) == _COLOURS:
-            raise QueryError(f"colormap: found {colormap!r} for three bands; it colours one, so pass bands=NAME")
+            raise QueryError(
+                f"colormap: found {colormap!r} with three bands; it applies to a single band, so pass bands=NAME"
+            )
         _check_colormap(colormap)
     by_name = {band.name: (position, band) for position, band in enumerate(scene.bands)}
     reads = [by_name[name] for name in chosen.needs]
@@ -105,7 +107,7 @@ def render_spec(
                 "or one for each"
             )
         ranges = tuple(rescale) * (len(chosen.bands) if len(rescale) == 1 else 1)
-        # The numbers as they are.
+        # Show stored values linearly.
         tone = "linear"
     return RenderSpec(
         channels=tuple(tuple(at[part] for part in _parts(band)) for band in chosen.bands),
@@ -119,7 +121,7 @@ def render_spec(
         if scene.stretch.get("kind") == "as_is"
         else "decibel",
         colormap=colormap or chosen.colormap,
-        # Eight bits are a picture already.
+        # 8-bit imagery needs no stretch.
         own_stretch=own_stretch and rescale is None and scene.stretch.get("kind") != "as_is",
     )
 
@@ -130,13 +132,13 @@ def render(
     valid: NDArray[np.bool_],
     step: float,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return a picture, uint8 (rows, columns, 3), and where it shows something, bool (rows, columns).
+    """Render an image, uint8 (rows, columns, 3), and its visible pixels, bool (rows, columns).
 
     Args:
-        spec: How the scene is shown.
-        values: Stored numbers of the bands in `spec.reads`, (rows, columns) each.
-        valid: Where they have data, (bands, rows, columns).
-        step: So many pixels of the scene are one of the picture, along each side.
+        spec: How to render the scene.
+        values: Stored values of the bands in `spec.reads`, shape (rows, columns) each.
+        valid: Valid pixels, shape (bands, rows, columns).
+        step: Scene pixels per image pixel, along each side.
     """
     numbers = np.stack([np.asarray(layer, np.float32) for layer in values])
     numbers, seen = _without_pinholes(numbers, valid & np.isfinite(numbers))
@@ -159,10 +161,10 @@ def render(
 def _without_pinholes(
     numbers: NDArray[np.float32], valid: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Fill single pixels without data from those around them; return the numbers, and where all bands have some.
+    """Fill single invalid pixels from their neighbours. Returns the values, and where all bands are valid.
 
-    Dark water and white roofs may well have the number that means no data. A larger area without data stays empty: a
-    pixel that lacks one of the bands would be shown in a colour that is not its own.
+    Dark water and white roofs may equal the nodata value. Larger invalid areas stay transparent, because a pixel that
+    lacks a band would be shown in a wrong colour.
     """
     seen = np.asarray(valid.all(axis=0))
     numbers = np.where(valid, numbers, 0).astype(np.float32)
@@ -180,7 +182,7 @@ def _without_pinholes(
 
 def _chosen(scene: Scene, style: str | None, bands: Sequence[str] | None) -> Style:
     if style is not None and bands is not None:
-        raise QueryError("style, bands: found both; pass one of them")
+        raise QueryError("style, bands: cannot be combined; pass one of them")
     if bands is not None:
         known = {band.name for band in scene.bands}
         unknown = [name for name in bands if name not in known]
@@ -204,7 +206,7 @@ def _parts(band: str) -> list[str]:
 
 
 def _display(scene: Scene, style: Style, channels: Sequence[Sequence[int]]) -> Display:
-    """Return the stretch of a style; each channel is a band, or the ratio of two with a range of its own."""
+    """Return the stretch of a style; each channel is a band, or a ratio with its own range."""
     shares = style.ranges or ((0.0, 1.0),) * len(channels)
     single = [number for number, positions in enumerate(channels) if len(positions) == 1]
     display = display_of(scene, [channels[number][0] for number in single], [shares[number] for number in single])
@@ -213,8 +215,8 @@ def _display(scene: Scene, style: Style, channels: Sequence[Sequence[int]]) -> D
 
 
 def _own_ranges(layers: Sequence[NDArray[np.float32]], seen: NDArray[np.bool_]) -> list[tuple[float, float]]:
-    # Each band from its own dark end: removes the blue of haze. No band is stretched more than twice as much as
-    # another: the noise of an even surface stays grey.
+    # A separate low end per band removes blue haze. No band is stretched more than twice as much as another, so that
+    # noise on a uniform surface stays grey.
     low, high = np.percentile(np.stack(layers)[:, seen], _OWN_PERCENTILES, axis=1)
     span = np.maximum(high - low, (high - low).max() / 2)
     return [(float(a), float(a + s)) for a, s in zip(low, span, strict=True)]
@@ -224,9 +226,7 @@ def _check_colormap(name: str) -> None:
     from rio_tiler.colormap import cmap
 
     if name not in cmap.list():
-        raise QueryError(
-            f"colormap: found {name[:60]!r}; need a name that rio-tiler knows, e.g. inferno, viridis, terrain"
-        )
+        raise QueryError(f"colormap: found {name[:60]!r}; need a rio-tiler colormap, e.g. inferno, viridis, terrain")
 
 
 def _coloured(layer: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:

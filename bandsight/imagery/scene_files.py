@@ -6,7 +6,7 @@ from bandsight.raster.drivers import local_file
 
 
 def check_files(scene: Scene) -> Scene:
-    """Return a scene whose local files exist; pictures of other scenes are refused, also cached ones.
+    """Return the scene if its local files exist. Without them, not even cached images are served.
 
     Raises:
         SceneError: A file is missing.

@@ -1,4 +1,4 @@
-"""A scene of the catalog as it is read: by what was decided when it was indexed."""
+"""Builds the `SceneRaster` of a catalog scene from the decisions made at indexing."""
 
 from functools import lru_cache
 
@@ -12,20 +12,20 @@ from bandsight.sensors.profile import Band, Profile, load_profiles
 
 
 def decisions_of(scene: Scene) -> Decisions | None:
-    """Return what was decided about a scene when it was indexed; None where an older version has indexed it."""
+    """Return the decisions made when a scene was indexed, or None if an older version indexed it."""
     return None if scene.decisions is None else Decisions.from_dict(scene.decisions)
 
 
 @lru_cache(maxsize=1024)
 def shipped_profile(sensor: str) -> Profile | None:
-    """Return a shipped profile, None for a user's own."""
+    """Return a built-in profile, or None for a user's own."""
     return next((profile for profile in load_profiles() if profile.name == sensor), None)
 
 
 def band_decisions(scene: Scene) -> list[BandDecision | None]:
-    """Return what is known about each band of a scene; None where nothing but its wavelength is.
+    """Return what is known about each band of a scene; None if only the wavelength is.
 
-    Of a scene that an older version has indexed, the shipped profile of its sensor knows it.
+    For scenes indexed by an older version, this comes from the built-in profile of the sensor.
     """
     decided = decisions_of(scene)
     if decided is not None and len(decided.bands) == len(scene.bands):
@@ -45,9 +45,9 @@ def _of_profile(band: Band) -> BandDecision:
 
 
 def raster_of(scene: Scene) -> SceneRaster:
-    """Return how the pixels of a scene are read.
+    """Return how to read the pixels of a scene.
 
-    A scene that an older version has indexed has no decisions; the shipped profile of its sensor stands in for them.
+    Scenes indexed by an older version have no decisions; the built-in profile of the sensor is used instead.
     """
     decided = decisions_of(scene)
     profile = shipped_profile(scene.sensor) if decided is None else None

@@ -1,4 +1,4 @@
-"""Pictures of tiles, cut from their scene."""
+"""Thumbnails of tiles."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +13,22 @@ from bandsight.raster.windows import read_bands
 def thumbnail(
     scene: Scene, tile: Tile, size: int = 128, spec: RenderSpec | None = None, *, transparent: bool = False
 ) -> NDArray[np.uint8]:
-    """Return a picture of a tile, uint8 (size, size, 3); pixels without data are black.
+    """Render a tile, uint8 (size, size, 3); invalid pixels are black.
 
     Args:
-        scene: The scene that it was cut from.
+        scene: The tile's scene.
         tile: The tile.
-        size: Rows and columns of the picture, pixels.
-        spec: Bands and stretch; None for the scene's first style, with the stretch of the whole scene.
-        transparent: Whether to make pixels without data transparent; a picture that has some is (size, size, 4).
+        size: Width and height of the image, pixels.
+        spec: Bands and stretch; None for the scene's default style.
+        transparent: Whether to make invalid pixels transparent. If there are any, the shape is (size, size, 4).
 
     Raises:
-        SceneError: A file of the scene is gone or cannot be read.
+        SceneError: A file of the scene is missing or cannot be read.
     """
     shown = spec or render_spec(scene)
     step = tile.width / size
     margin = shown.margin(step)
-    # Beyond the edges, in the picture's own pixels.
+    # Margins in pixels of the image.
     beyond_x, beyond_y = margin * step, margin * tile.height / size
     left, top = tile.col_off - beyond_x, tile.row_off - beyond_y
     extent = (left, top, tile.col_off + tile.width + beyond_x, tile.row_off + tile.height + beyond_y)

@@ -1,6 +1,7 @@
-"""A mark in the thumbnails of tiles: a thumbnail that comes back as a query picture names its tile.
+"""A mark embedded in thumbnails, so that a thumbnail used as a query image identifies its tile.
 
-A thumbnail shows three bands, stretched for people. The model saw all bands, so the picture's vector is not the tile's.
+A thumbnail has three bands, stretched for display. The model saw all bands, so the thumbnail's vector differs from the
+tile's.
 """
 
 import json
@@ -12,27 +13,27 @@ from bandsight.catalog.records import SceneRecord, Tile
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 KEYWORD = "bandsight"
 """Keyword of the PNG text chunk."""
-# A mark is short and stands before the pixels.
+# A mark is short and precedes the pixel data.
 _MAX_BYTES, _MAX_CHUNKS = 512, 32
 
 
 @dataclass(frozen=True, slots=True)
 class TileMark:
-    """Which tile a thumbnail shows."""
+    """The tile that a thumbnail shows."""
 
     tile: int
     """Its id in the archive."""
     scene: str
-    """Key of its scene, which no other archive's tile of the same id has."""
+    """Key of its scene, to detect tiles of other archives with the same id."""
 
 
 def mark_of(scene: SceneRecord, tile: Tile) -> str:
-    """Return the text of the mark, ASCII."""
+    """Return the mark as ASCII text."""
     return json.dumps({"tile": tile.id, "scene": scene.key})
 
 
 def read_mark(data: bytes) -> TileMark | None:
-    """Return the mark of a picture; None for a picture or other data without one."""
+    """Return the mark of an image, or None if the data has none."""
     if not data.startswith(_SIGNATURE):
         return None
     at = len(_SIGNATURE)

@@ -1,1 +1,1 @@
-"""From labelled tiles to a classifier, and from a classifier to a map."""
+"""Trains classifiers on labelled tiles, and maps their predictions."""

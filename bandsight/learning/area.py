@@ -1,4 +1,4 @@
-"""The area of a class with its error, from a stratified random sample (Olofsson et al. 2014)."""
+"""Estimates the area of a class with its uncertainty, from a stratified random sample (Olofsson et al. 2014)."""
 
 import math
 from typing import Any
@@ -13,9 +13,9 @@ from bandsight.learning.layers import Layer
 from bandsight.learning.training import decided_classes
 from bandsight.maps.rasterize import TileBoxes
 
-# Probabilities at which strata begin: surely not, perhaps, probably, surely.
+# Lower probability bound of each stratum.
 STRATA = (0.0, 0.1, 0.5, 0.9)
-# At least so many tiles of each stratum, so that its variance can be estimated.
+# Minimum number of tiles per stratum, so that its variance can be estimated.
 _LEAST = 10
 _EARTH_M = 6_371_007.2
 _Z95 = 1.959964
@@ -23,17 +23,17 @@ _MIN_CHECKED = 2
 
 
 def draw(archive: Archive, layer: Layer, tiles: int, where: Filter | None = None, seed: int = 0) -> dict[str, Any]:
-    """Return a stratified random sample of the archive's places, to be labelled: GeoJSON with its design.
+    """Draw a stratified random sample of the archive's places to label, as GeoJSON with the sampling design.
 
-    The population is the newest tile of each cell of the finest scale, so that ground seen on many dates counts once.
-    Strata are ranges of the classifier's probability; a third of the tiles are dealt out by area, the rest evenly.
+    The population is the newest tile of each cell at the finest scale, so that ground with many dates counts once.
+    Strata are ranges of the classifier's probability. A third of the tiles is allocated by area, the rest evenly.
 
     Args:
         archive: The archive.
         layer: The classifier's probabilities.
-        tiles: How many tiles to draw.
-        where: Which tiles are the population.
-        seed: Of the random numbers.
+        tiles: Number of tiles to draw.
+        where: Filter of the population.
+        seed: Seed of the random number generator.
 
     Raises:
         QueryError: There are too few tiles.
@@ -45,7 +45,7 @@ def draw(archive: Archive, layer: Layer, tiles: int, where: Filter | None = None
     if len(ids) < _LEAST * len(held):
         raise QueryError(
             f"area: the archive has {len(ids):,} places in {len(held)} strata; need at least {_LEAST * len(held)} for "
-            "a sample, so look at all of them instead"
+            "a sample, so label all of them instead"
         )
     if tiles < _LEAST * len(held) or len(ids) < tiles:
         raise QueryError(
@@ -79,7 +79,7 @@ def draw(archive: Archive, layer: Layer, tiles: int, where: Filter | None = None
             }
             for at, ground in zip(chosen.tolist(), grounds, strict=True)
         ]
-    # In the order of labelling, nothing tells the stratum.
+    # Shuffle, so that the order does not reveal the stratum.
     order = rng.permutation(len(features)).tolist()
     return {
         "type": "FeatureCollection",
@@ -96,18 +96,18 @@ def draw(archive: Archive, layer: Layer, tiles: int, where: Filter | None = None
 
 
 def report(archive: Archive, sample: dict[str, Any], threshold: float = 0.5) -> dict[str, Any]:
-    """Return the area of the class with its 95% interval, and the accuracy of the map, from a labelled sample.
+    """Return the area of the class with its 95% interval and the map accuracy, from a labelled sample.
 
-    The tiles of the sample are labelled in the classifier's own collection, by anybody; skipped ones are left out.
+    The tiles of the sample must be labelled in the classifier's collection, by any annotator; skipped ones are ignored.
 
     Args:
         archive: The archive.
-        sample: As `draw` returned it.
-        threshold: Probability from which on the map shows the class; one of `STRATA`.
+        sample: Sample returned by `draw`.
+        threshold: Minimum probability for the map to show the class; one of `STRATA`.
 
     Raises:
-        QueryError: It is no sample, or too few of its tiles are labelled.
-        NotFoundError: The collection is gone.
+        QueryError: The sample is invalid, or too few of its tiles are labelled.
+        NotFoundError: The collection does not exist.
     """
     design, tiles_of = _read_sample(sample)
     said, _ = decided_classes(archive.labels.labels(design["classifier"]))
@@ -119,14 +119,14 @@ def report(archive: Archive, sample: dict[str, Any], threshold: float = 0.5) -> 
         if len(truth) < _MIN_CHECKED:
             missing = [tile for tile in own if tile not in said]
             raise QueryError(
-                f"sample: {len(truth)} of {len(own)} tiles of the stratum from {stratum['from']:g} on are labelled; "
-                f"label at least {_MIN_CHECKED}, better all: {', '.join(map(str, missing[:10]))}"
+                f"sample: {len(truth)} of {len(own)} tiles in the stratum from {stratum['from']:g} are labelled; "
+                f"label at least {_MIN_CHECKED}, preferably all: {', '.join(map(str, missing[:10]))}"
             )
         weight, seen = stratum["area_km2"] / total, float(np.mean(truth))
         share += weight * seen
-        # Sampling without replacement: a stratum that was looked at as a whole adds no error.
+        # Finite population correction: a fully labelled stratum adds no error.
         unseen = max(0.0, 1 - len(truth) / stratum["places"])
-        # Half a tile of each kind is added: where none of the few that were looked at has the class, some may.
+        # Add half a tile of each kind, because a stratum without the class in its few samples may still contain it.
         spread = (sum(truth) + 0.5) / (len(truth) + 1)
         variance += weight**2 * unseen * spread * (1 - spread) / (len(truth) - 1)
         on_map = stratum["from"] >= threshold
@@ -152,10 +152,10 @@ def report(archive: Archive, sample: dict[str, Any], threshold: float = 0.5) -> 
 
 
 def _read_sample(sample: dict[str, Any]) -> tuple[dict[str, Any], dict[int, list[int]]]:
-    """Return the design of a sample, and the tiles of each stratum.
+    """Return the sampling design, and the tiles of each stratum.
 
     Raises:
-        QueryError: It is no sample.
+        QueryError: The sample is invalid.
     """
     try:
         design = sample["bandsight:design"]
@@ -171,16 +171,14 @@ def _read_sample(sample: dict[str, Any]) -> tuple[dict[str, Any], dict[int, list
         ]
         named = {name: str(design[name]) for name in ("classifier", "class")} | {"version": int(design["version"])}
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise QueryError(
-            "sample: found no design in it; pass the file that bandsight area draw has written, unchanged"
-        ) from error
+        raise QueryError("sample: has no sampling design; pass the unmodified output of bandsight area draw") from error
     if not strata or not all(one["places"] > 0 and one["area_km2"] > 0 for one in strata):
-        raise QueryError("sample: its strata have no places; pass the file that bandsight area draw has written")
+        raise QueryError("sample: its strata have no places; pass the output of bandsight area draw")
     return {**named, "strata": strata}, tiles
 
 
 def _population(archive: Archive, where: Filter | None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the newest tile of each cell of the finest scale, ascending, and its area in km²."""
+    """Return the newest tile of each cell at the finest scale, ascending, and its area, km²."""
 
     def answer(view: View) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         nothing = np.zeros((1, view.dim), np.float32)
@@ -205,5 +203,5 @@ def _population(archive: Archive, where: Filter | None) -> tuple[NDArray[np.int6
 
 
 def _area_km2(boxes: TileBoxes) -> NDArray[np.float64]:
-    """Return the area of each box on the sphere of the Earth's area, km²."""
+    """Return the area of each box on the authalic sphere, km²."""
     return np.asarray(np.radians(1) * boxes.areas() * (_EARTH_M / 1000) ** 2, np.float64)

@@ -1,4 +1,4 @@
-"""Splits labels by place, so that no neighbour and no other date of a tile is on both sides of a split."""
+"""Splits labels by place, so that neighbours and other dates of a tile are on the same side of a split."""
 
 import numpy as np
 import shapely
@@ -6,25 +6,24 @@ from numpy.typing import NDArray
 
 Groups = NDArray[np.intp]
 
-# Tiles closer than this share of their own side count as one place: neighbours show the same fields and clouds.
+# Tiles closer than this fraction of their side share a place, because neighbours show the same fields and clouds.
 _REACH = 0.5
-# Tiles that share more of the smaller one than this show the same ground.
+# Tiles that overlap by more than this fraction of the smaller one show the same ground.
 _SAME_GROUND = 0.5
-# Sides of a block in tiles, and from how many grounds, and which share of all, on an area is divided into blocks.
+# Side of a block, tiles; and the number and fraction of grounds from which an area is divided into blocks.
 _BLOCK, _CROWD, _CROWD_SHARE = 3.0, 8, 0.2
 
 
 def places(footprints: NDArray[np.object_]) -> Groups:
-    """Return the number of the place of each tile, shape (n,).
+    """Return the index of each tile's place, shape (n,).
 
-    Tiles that overlap, touch or nearly touch share a place. Where that joins too many tiles, as in a scene that is
-    labelled as a whole, the area is divided into square blocks of three tiles by three; all dates of a ground are in
-    one block.
+    Tiles that overlap, touch or nearly touch share a place. If that joins too many tiles, as in a fully labelled scene,
+    the area is divided into blocks of 3 × 3 tiles. All dates of a ground are in the same block.
 
     Args:
         footprints: Shapely geometries in degrees, shape (n,).
     """
-    # Across ±180° a footprint has two parts, far apart in degrees.
+    # A footprint across ±180° has two parts, far apart in degrees.
     parts, owner = shapely.get_parts(footprints, return_index=True)
     boxes = shapely.bounds(parts)
     reach = _REACH * np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
@@ -48,19 +47,19 @@ def places(footprints: NDArray[np.object_]) -> Groups:
 
 
 def folds(groups: Groups, positive: NDArray[np.bool_], most: int = 5) -> Groups | None:
-    """Return the fold of each label, shape (n,); None where positives or others are of fewer than two places.
+    """Return the fold of each label, shape (n,), or None if positives or negatives are from fewer than two places.
 
-    Places are dealt out largest first, each to the fold that lacks its labels most.
+    Places are assigned largest first, each to the fold that most lacks its labels.
 
     Args:
-        groups: The place of each label, shape (n,).
-        positive: Whether it shows the class, shape (n,).
-        most: Most folds.
+        groups: Place of each label, shape (n,).
+        positive: Whether each label is positive, shape (n,).
+        most: Maximum number of folds.
     """
     names, at = np.unique(groups, return_inverse=True)
     counts = np.stack([np.bincount(at, positive == truth, len(names)) for truth in (True, False)], axis=1)
     count = min(most, *(int((counts[:, side] > 0).sum()) for side in range(2)))
-    if count < 2:  # noqa: PLR2004  (a split has two sides)
+    if count < 2:  # noqa: PLR2004  (a split needs two sides)
         return None
     need = counts.sum(axis=0) / count
     held = np.zeros((count, 2))
@@ -69,12 +68,12 @@ def folds(groups: Groups, positive: NDArray[np.bool_], most: int = 5) -> Groups 
         lack = ((need - held) / need * (counts[place] > 0)).sum(axis=1)
         fold_of[place] = int(np.argmax(lack))
         held[fold_of[place]] += counts[place]
-    # A place may be so large that another fold gets no label of one kind.
+    # A place may be so large that another fold gets no labels of one kind.
     return fold_of[at] if (held > 0).all() else _merged(fold_of[at], positive, count)
 
 
 def _merged(fold_of: Groups, positive: NDArray[np.bool_], count: int) -> Groups | None:
-    """Return folds with those that lack a kind of label joined to the first that has both."""
+    """Merge folds that lack positives or negatives into the first one that has both."""
     whole = [one for one in range(count) if len(set(positive[fold_of == one].tolist())) == 2]  # noqa: PLR2004
     if len(whole) < 2:  # noqa: PLR2004
         return None
@@ -83,7 +82,7 @@ def _merged(fold_of: Groups, positive: NDArray[np.bool_], count: int) -> Groups 
 
 
 def _connected(count: int, first: Groups, second: Groups) -> Groups:
-    """Return the number of the connected component of each of some nodes, shape (count,)."""
+    """Return the connected component of each node, shape (count,)."""
     lead = np.arange(count)
     while True:
         low = np.minimum(lead[first], lead[second])

@@ -1,4 +1,4 @@
-"""Trains one class against the rest: a linear head with a calibrated probability, checked on other places."""
+"""Trains one-vs-rest linear heads with calibrated probabilities, cross-validated by place."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,37 +11,37 @@ from bandsight.evaluation.metrics import average_precision, calibration_curve
 from bandsight.learning.folds import Groups, folds
 from bandsight.learning.logistic import Floats, fit_logistic, sigmoid
 
-# The strength of the prior is chosen among these by the log loss on other places; see bench/labels.py.
+# Candidate prior strengths, selected by cross-validated log loss; see bench/labels.py.
 _PENALTIES = (0.1, 0.3, 1.0, 3.0)
 _DEFAULT_PENALTY = 0.3
 _SMALL = 1e-9
 _RESAMPLES = 300
 _CURVE = (0.25, 0.5, 0.75, 1.0)
-# Fewer places with the class, or without it, give no figure worth showing.
+# Minimum number of places with and without the class for meaningful metrics.
 MIN_PLACES = 4
-# How strongly the line from logits to probabilities is held at "as they are".
+# Penalty that keeps the Platt scaling close to the identity.
 _LINE_PENALTY = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Examples:
-    """Labelled tiles as a head sees them."""
+    """Training data of a head."""
 
     rows: Floats
     """Features, shape (n, d)."""
     positive: NDArray[np.bool_]
-    """Whether each shows the class, shape (n,)."""
+    """Whether each tile shows the class, shape (n,)."""
     groups: Groups
-    """The place of each, shape (n,)."""
+    """Place of each tile, shape (n,)."""
     likeness: Floats
-    """For each, the weights that score others by their cosine with it, shape (n, d)."""
+    """For each tile, weights that score others by their cosine with it, shape (n, d)."""
     direction: Floats | None
-    """Weights of the sentence that describes the class, in features, shape (d,); None without one."""
+    """Weights of the class's sentence in feature space, shape (d,); None without one."""
     spread: float = 1.0
     """Standard deviation of the sentence's scores over the archive."""
 
     def take(self, chosen: NDArray[np.bool_]) -> "Examples":
-        """Return some of them."""
+        """Return a subset."""
         return Examples(
             rows=self.rows[chosen],
             likeness=self.likeness[chosen],
@@ -54,22 +54,22 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainedHead:
-    """A head in the space of features, and what is known of it."""
+    """A trained head in feature space, with its evaluation."""
 
     weights: Floats
-    """Shape (d,)."""
+    """Weights, shape (d,)."""
     bias: float
     """The probability is sigmoid(weights · features + bias)."""
     calibrated: bool
-    """Whether the probability was fitted to labels of other places than those trained on."""
+    """Whether the probability was calibrated on places not used for training."""
     probabilities: Floats | None
-    """Of each label by heads that did not see its place, shape (n,); None where there are too few places."""
+    """Cross-validated probability of each label, shape (n,); None with too few places."""
     figures: dict[str, Any]
-    """Figures on other places, each with its 95% interval, the learning curve, and the strength of the prior."""
+    """Cross-validated metrics with 95% intervals, the learning curve, and the prior strength."""
 
 
 def train_head(examples: Examples) -> TrainedHead:
-    """Train a head; there is at least one label with the class and one without."""
+    """Train a head; needs at least one positive and one negative label."""
     split = folds(examples.groups, examples.positive)
     if split is None or min(_places(examples)) < MIN_PLACES:
         weights, bias = _fit(examples, _DEFAULT_PENALTY)
@@ -82,7 +82,7 @@ def train_head(examples: Examples) -> TrainedHead:
     weights, bias = _fit(examples, penalty)
     known = np.empty(len(logits))
     for one in np.unique(split):
-        # Each label's probability comes from a line that did not see it either.
+        # The calibration of each label's probability is cross-validated as well.
         here = split == one
         known[here] = _apply(_line(logits[~here], examples.take(~here)), logits[here])
     figures = {
@@ -98,7 +98,7 @@ def train_head(examples: Examples) -> TrainedHead:
 
 
 def _fit(examples: Examples, penalty: float) -> tuple[Floats, float]:
-    """Return weights and bias; labels with and without the class have equal weight."""
+    """Fit weights and bias, giving positives and negatives equal total weight."""
     truth = examples.positive.astype(np.float64)
     counts = np.where(examples.positive, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
     centre = _prior(examples, truth, counts)
@@ -106,10 +106,10 @@ def _fit(examples: Examples, penalty: float) -> tuple[Floats, float]:
 
 
 def _prior(examples: Examples, truth: Floats, counts: Floats) -> Floats:
-    """Return the weights that few labels start from: a mix of the sentence and of what the labels look like.
+    """Return the prior weights: a mix of the sentence and the mean of the labels.
 
-    The average is 2·mean(with the class) - mean(without), as in a search by examples. Each counts as much as the
-    labels bear out; what they contradict does not count at all.
+    The mean is 2·mean(positives) - mean(negatives), as in a search by examples. Each counts as far as the labels
+    support it, and not at all if they contradict it.
     """
     like, positive = examples.likeness, examples.positive
     average = 2 * like[positive].mean(axis=0) - like[~positive].mean(axis=0)
@@ -122,7 +122,7 @@ def _prior(examples: Examples, truth: Floats, counts: Floats) -> Floats:
 
 
 def _held_out(examples: Examples, split: Groups, penalty: float) -> Floats:
-    """Return the logit of each label by heads that did not see its place."""
+    """Return the cross-validated logit of each label."""
     logits = np.empty(len(split))
     for one in np.unique(split):
         here = split == one
@@ -132,10 +132,10 @@ def _held_out(examples: Examples, split: Groups, penalty: float) -> Floats:
 
 
 def _line(logits: Floats, examples: Examples) -> tuple[float, float]:
-    """Return slope and shift from logits to those of calibrated probabilities, after Platt (1999).
+    """Return slope and shift of calibrated logits (Platt scaling, 1999).
 
-    Targets are pulled from 0 and 1 by the number of labels, half as far as Platt does (Jeffreys' prior); the slope is
-    held near 1 for the same reason.
+    Targets are smoothed by the number of labels, half as much as Platt does (Jeffreys prior). The slope is regularised
+    towards 1 for the same reason.
     """
     positives = int(examples.positive.sum())
     others = len(logits) - positives
@@ -154,7 +154,7 @@ def _log_loss(slope: float, shift: float, logits: Floats, examples: Examples) ->
 
 
 def _figures(examples: Examples, logits: Floats, probabilities: Floats) -> dict[str, Any]:
-    """Return figures with 95% intervals from resampling places."""
+    """Return metrics with 95% intervals from bootstrapping places."""
     names, at = np.unique(examples.groups, return_inverse=True)
     members = [np.flatnonzero(at == one) for one in range(len(names))]
     rng = np.random.default_rng(0)
@@ -185,7 +185,7 @@ def _point(logits: Floats, probabilities: Floats, positive: NDArray[np.bool_]) -
 
 
 def _learning_curve(examples: Examples, split: Groups, penalty: float) -> list[dict[str, float]]:
-    """Return the average precision on other places of heads trained on a part of the places."""
+    """Return the cross-validated average precision of heads trained on a fraction of the places."""
     names = np.unique(examples.groups)
     order = np.random.default_rng(0).permutation(names)
     rank = np.argsort(order)[np.searchsorted(names, examples.groups)]

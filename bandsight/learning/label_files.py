@@ -1,4 +1,4 @@
-"""Labels as GeoJSON: exported with their tiles, imported by tile, or by the ground that they cover."""
+"""Exports labels as GeoJSON, and imports them by tile or by location."""
 
 import json
 from collections import Counter, defaultdict
@@ -17,15 +17,15 @@ from bandsight.catalog.labels import Label, LabelCollection, TilePlace
 from bandsight.errors import QueryError, needs_extra
 
 MAX_FEATURES = 200_000
-"""Most features of a file."""
-# A polygon labels the tiles that have at least this share of their ground inside it.
+"""Maximum number of features in a file."""
+# A polygon labels the tiles with at least this fraction of their area inside it.
 _INSIDE = 0.5
 _PLACE = ("scene", "cell", "scale")
 _NEEDED = "need a FeatureCollection of points or polygons in longitude and latitude, each with its class"
 
 
 def as_geojson(collection: LabelCollection, labels: Sequence[Label]) -> dict[str, Any]:
-    """Return labels as a FeatureCollection: a feature for each, with the footprint of its tile."""
+    """Return labels as a FeatureCollection, with the footprint of each label's tile."""
     return {
         "type": "FeatureCollection",
         "name": collection.name,
@@ -55,8 +55,8 @@ def read_features(path: Path) -> dict[str, Any]:
     """Return the features of a GeoJSON or GeoParquet file as a FeatureCollection.
 
     Raises:
-        QueryError: It cannot be read.
-        MissingExtraError: It is GeoParquet, and PyArrow is not installed.
+        QueryError: The file cannot be read.
+        MissingExtraError: PyArrow is not installed, for GeoParquet.
     """
     try:
         if path.suffix.lower() == ".parquet":
@@ -70,26 +70,26 @@ def read_features(path: Path) -> dict[str, Any]:
 def import_features(
     archive: Archive, name: str, document: Mapping[str, Any], *, class_property: str, cls: str | None, annotator: str
 ) -> dict[str, Any]:
-    """Label the tiles that features stand for, and return what was done.
+    """Label the tiles at features, and return a summary.
 
-    A feature that names a tile's scene, cell and scale, as exports do, labels that tile. A point labels the tiles that
-    cover it, of every date; a polygon labels the tiles that are half inside it, or else those that cover its middle.
+    A feature with a tile's scene, cell and scale, as in exports, labels that tile. A point labels the tiles that cover
+    it, of every date. A polygon labels the tiles that are at least half inside it, or else those that cover its centre.
 
     Args:
         archive: The archive.
-        name: The collection; classes that it lacks are added to it.
+        name: Name of the collection; missing classes are added.
         document: The features.
-        class_property: Name of the property that holds the class.
-        cls: Class of features without this property; None to refuse them.
+        class_property: Name of the property with the class.
+        cls: Class of features without this property; None to reject them.
         annotator: Name for labels without the property `annotator`.
 
     Returns:
-        `labels`: how many tiles were labelled; `features`: how many features there were; `outside`: how many of them no
-        tile of the archive covers; `conflicting`: tiles that features give different classes, which are left out.
+        `labels`: number of labelled tiles; `features`: number of features; `outside`: number of features not covered by
+            any tile; `conflicting`: tiles with different classes, which are skipped.
 
     Raises:
-        QueryError: The document cannot be used.
-        NotFoundError: There is no such collection.
+        QueryError: The document is invalid.
+        NotFoundError: The collection does not exist.
     """
     features = _features(document)
     classes = [_class_of(number, feature, class_property, cls) for number, feature in enumerate(features)]
@@ -125,7 +125,9 @@ def _features(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not found:
         raise QueryError(f"labels: found no features; {_NEEDED}")
     if len(found) > MAX_FEATURES:
-        raise QueryError(f"labels: found {len(found):,} features; at most {MAX_FEATURES:,} are read, so draw a sample")
+        raise QueryError(
+            f"labels: found {len(found):,} features; at most {MAX_FEATURES:,} are allowed, so draw a sample"
+        )
     for number, feature in enumerate(found):
         if not isinstance(feature, dict) or not isinstance(feature.get("properties") or {}, dict):
             raise QueryError(f"labels: feature {number} is not a GeoJSON feature; {_NEEDED}")
@@ -139,14 +141,14 @@ def _class_of(number: int, feature: Mapping[str, Any], name: str, default: str |
     if not isinstance(value, (str, int)) or isinstance(value, bool) or not str(value).strip():
         have = ", ".join(map(str, feature["properties"])) or "none"
         raise QueryError(
-            f"labels: feature {number} has no class in its property {name!r} (it has {have}); name the property, or "
-            "give one class for all"
+            f"labels: feature {number} has no class in property {name!r} (it has {have}); specify the property, or "
+            "one class for all"
         )
     return str(value).strip()
 
 
 def _tiles_of(archive: Archive, features: Sequence[Mapping[str, Any]]) -> list[list[int]]:
-    """Return the tiles that each feature stands for."""
+    """Return the tiles of each feature."""
     places = {
         number: TilePlace(**{name: feature["properties"][name] for name in _PLACE}, geometry={})
         for number, feature in enumerate(features)
@@ -178,10 +180,10 @@ def _shapes(features: Sequence[Mapping[str, Any]]) -> NDArray[np.object_]:
 
 
 def _tiles_on(archive: Archive, shapes: NDArray[np.object_]) -> list[list[int]]:
-    """Return for each shape the tiles that cover the point, or that are half inside the polygon."""
+    """Return the tiles that cover each point or are at least half inside each polygon."""
     if not len(shapes):
         return []
-    # One pass over the boxes of all tiles: a file may have a hundred thousand features.
+    # A single pass over all tile boxes, because a file may have a hundred thousand features.
     nothing = np.zeros((1, archive.model.dim), np.float32)
     near = archive.similarities(nothing, Filter())
     there = np.isfinite(near.boxes[:, :, 0])
@@ -214,7 +216,7 @@ def _read_parquet(path: Path) -> dict[str, Any]:
         import pyarrow.parquet as pq
     table = pq.read_table(path)
     if "geometry" not in table.column_names:
-        raise QueryError(f"{path}: found no column geometry; {_NEEDED}")
+        raise QueryError(f"{path}: found no geometry column; {_NEEDED}")
     geometries = shapely.to_geojson(shapely.from_wkb(table.column("geometry").to_pylist()))
     rows = table.drop_columns(["geometry"]).to_pylist()
     return {

@@ -1,4 +1,4 @@
-"""Applies a classifier to the whole archive: a layer of tiles, of polygons, and of rasters on the tile grids."""
+"""Applies a classifier to the whole archive, and exports layers of tiles, polygons and rasters."""
 
 import re
 from collections import defaultdict
@@ -19,12 +19,12 @@ from bandsight.catalog.labels import Classifier, Head
 from bandsight.errors import QueryError
 from bandsight.search.classifiers import ClassifierTerm, scorer_of
 
-# Cells of the shared grid: CRS, pixel size, tile size and scale, then column and row. A + or - behind an index marks a
-# window that was moved to the edge of its scene; it stands for the cell that the scene covers in part.
+# Cells of the shared grid: CRS, pixel size, tile size and scale, then column and row. A + or - after an index marks a
+# window moved to the edge of its scene; it represents the cell that the scene covers partly.
 _CELL = re.compile(
     r"(?P<grid>(?P<crs>EPSG:\d+)/(?P<pixel>[0-9.e+-]+)/(?P<px>\d+)x(?P<scale>\d+))/(?P<x>-?\d+)[+-]?_(?P<y>-?\d+)[+-]?"
 )
-# Rows of the catalog in memory at a time.
+# Catalog rows in memory at a time.
 _PART = 5000
 MAX_RASTER_SIDE = 20_000
 _NO_TILE = 255
@@ -32,31 +32,31 @@ _NO_TILE = 255
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layer:
-    """The probability of each tile by one classifier."""
+    """The probability of each tile, from a classifier."""
 
     classifier: Classifier
     """The classifier."""
     head: Head
-    """Its class."""
+    """Head of the layer's class."""
     ids: NDArray[np.int64]
     """Tiles, ascending, shape (n,)."""
     probabilities: NDArray[np.float32]
-    """Of each tile, shape (n,)."""
+    """Probability of each tile, shape (n,)."""
     generation: int
     """The commit that was scored."""
 
     def above(self, threshold: float) -> NDArray[np.intp]:
-        """Return the positions of the tiles that reach a threshold, the most probable first."""
+        """Return the positions of the tiles that reach a threshold, most probable first."""
         chosen = np.flatnonzero(self.probabilities >= np.float32(threshold))
         return np.asarray(chosen[np.argsort(-self.probabilities[chosen], kind="stable")], np.intp)
 
 
 def apply_classifier(archive: Archive, term: ClassifierTerm, where: Filter | None = None) -> Layer:
-    """Score all tiles that pass a filter, in one exact pass over the vectors.
+    """Score all tiles that match a filter, with an exact scan of the vectors.
 
     Raises:
-        NotFoundError: There is no such classifier.
-        QueryError: It cannot be used, or the filter cannot.
+        NotFoundError: The classifier does not exist.
+        QueryError: The classifier or the filter cannot be used.
     """
     classifier, head = term.resolve(archive)
     scorer = scorer_of(head)
@@ -73,7 +73,7 @@ def apply_classifier(archive: Archive, term: ClassifierTerm, where: Filter | Non
 
 
 def tile_features(archive: Archive, layer: Layer, threshold: float) -> Iterator[dict[str, Any]]:
-    """Yield the tiles that reach a threshold as GeoJSON features, the most probable first."""
+    """Yield the tiles that reach a threshold as GeoJSON features, most probable first."""
     chosen = layer.above(threshold)
     for start in range(0, len(chosen), _PART):
         at = chosen[start : start + _PART]
@@ -100,7 +100,7 @@ def tile_features(archive: Archive, layer: Layer, threshold: float) -> Iterator[
 
 
 def polygons(archive: Archive, layer: Layer, threshold: float) -> dict[str, Any]:
-    """Return the ground of the tiles that reach a threshold as a FeatureCollection of dissolved polygons."""
+    """Return the tiles that reach a threshold as a FeatureCollection of dissolved polygons."""
     chosen = layer.above(threshold)
     grounds = archive.footprints(layer.ids[chosen].tolist()) if len(chosen) else np.empty(0, object)
     merged = shapely.get_parts(shapely.union_all(grounds)) if len(grounds) else np.empty(0, object)
@@ -125,13 +125,13 @@ def polygons(archive: Archive, layer: Layer, threshold: float) -> dict[str, Any]
 
 
 def write_rasters(archive: Archive, layer: Layer, folder: Path) -> list[Path]:
-    """Write a raster for each tile grid and return their paths: a pixel for each cell, COG, percent in 8 bits.
+    """Write a raster for each tile grid and return the paths: COGs with one pixel per cell, 8-bit percent.
 
-    Where a cell has several dates, the greatest probability counts. Tiles of scenes with a grid of their own, and tiles
-    that overlap their neighbours, belong to no grid; the files of tiles and polygons have them.
+    If a cell has several dates, the highest probability is used. Tiles of scenes with their own grid and overlapping
+    tiles are not on a shared grid; they are only in the tile and polygon files.
 
     Raises:
-        QueryError: A grid spans more cells than a raster may have.
+        QueryError: A grid is too large for a raster.
     """
     cells: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
     sizes: dict[str, tuple[str, float]] = {}
@@ -184,7 +184,7 @@ def _write_raster(path: Path, layer: Layer, rows: list[tuple[int, int, float]], 
 
 
 def color_table() -> dict[int, tuple[int, int, int, int]]:
-    """Return the colour of each percentage: transparent at 0, more opaque and from blue over yellow to red above."""
+    """Return the colour of each percentage: transparent at 0, then from blue through yellow to red."""
     stops = np.array([[49, 54, 149], [116, 173, 209], [255, 255, 191], [253, 174, 97], [165, 0, 38]], np.float64)
     at = np.linspace(0, 4, 101)
     table = {
@@ -198,7 +198,7 @@ def color_table() -> dict[int, tuple[int, int, int, int]]:
 
 
 def summary(layer: Layer, threshold: float) -> dict[str, Any]:
-    """Return what describes a layer as a whole, as JSON values."""
+    """Return a summary of a layer, as JSON-serializable values."""
     return {
         "classifier": layer.classifier.name,
         "class": layer.head.cls,
@@ -218,12 +218,12 @@ def compare(archive: Archive, term: ClassifierTerm, before: int, threshold: floa
 
     Args:
         archive: The archive.
-        term: The classifier, of the later version.
+        term: The classifier with its later version.
         before: The earlier version.
-        threshold: Probability from which on a tile counts as the class.
+        threshold: Minimum probability for a tile to count as the class.
 
     Raises:
-        NotFoundError: There is no such version.
+        NotFoundError: A version does not exist.
     """
     later = apply_classifier(archive, term)
     earlier_term = ClassifierTerm(name=term.name, cls=later.head.cls, version=before)
@@ -246,8 +246,8 @@ def compare(archive: Archive, term: ClassifierTerm, before: int, threshold: floa
 def write_layer(archive: Archive, layer: Layer, folder: Path, threshold: float) -> dict[str, Any]:
     """Write all files of a layer into a folder and return its summary with their names.
 
-    `tiles.geojson` and, where PyArrow is installed, `tiles.parquet` (GeoParquet); `polygons.geojson`; a raster for each
-    tile grid; `layer.json` with the summary.
+    Writes `tiles.geojson` and, if PyArrow is installed, `tiles.parquet` (GeoParquet); `polygons.geojson`; a raster for
+    each tile grid; and `layer.json` with the summary.
 
     Raises:
         BandsightError: The folder cannot be written.
@@ -266,7 +266,7 @@ def write_layer(archive: Archive, layer: Layer, folder: Path, threshold: float) 
 
 
 def feature_collection(features: Iterator[dict[str, Any]]) -> Iterator[bytes]:
-    """Yield a FeatureCollection in parts."""
+    """Yield a FeatureCollection in chunks."""
     yield b'{"type":"FeatureCollection","features":['
     for number, feature in enumerate(features):
         yield (b"," if number else b"") + orjson.dumps(feature)

@@ -11,14 +11,14 @@ _MAX_LOGIT = 60.0
 
 
 def sigmoid(logits: Floats) -> Floats:
-    """Return 1 / (1 + exp(-x)) of each logit."""
+    """Return 1 / (1 + exp(-x)) for each logit."""
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -_MAX_LOGIT, _MAX_LOGIT))), np.float64)
 
 
 def fit_logistic(
     rows: Floats, targets: Floats, *, penalty: float, weights: Floats | None = None, centre: Floats | None = None
 ) -> tuple[Floats, float]:
-    """Return the weights and the bias that minimise Σ weights·log loss + penalty/2·‖w - centre‖².
+    """Return the weights and bias that minimise Σ weights·log loss + penalty/2·‖w - centre‖².
 
     The bias is not penalised. With fewer rows than features, the problem is solved in the space of the rows, which
     contains the solution.
@@ -26,9 +26,9 @@ def fit_logistic(
     Args:
         rows: Features, shape (n, d).
         targets: Between 0 and 1, shape (n,).
-        penalty: Above 0; how strongly the weights are held at `centre`.
-        weights: How much each row counts, shape (n,); all the same when None.
-        centre: Weights to start from, shape (d,); zeros when None.
+        penalty: Strength of the regularisation towards `centre`, above 0.
+        weights: Weight of each row, shape (n,); None for equal weights.
+        centre: Prior mean of the weights, shape (d,); None for zeros.
     """
     counts = np.ones(len(rows)) if weights is None else weights
     offset = np.zeros(len(rows)) if centre is None else rows @ centre

@@ -1,4 +1,4 @@
-"""Proposes the tiles whose labels would teach a classifier most: uncertain, typical of the archive, and diverse."""
+"""Active learning: proposes tiles to label that are uncertain, typical of the archive, and diverse."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from bandsight.learning.training import TooFewLabelsError, fit, sample_vectors
 from bandsight.search.searcher import Searcher
 
 MAX_PROPOSALS = 1000
-# The most uncertain tiles, among which the typical and diverse are chosen.
+# Number of most uncertain tiles to choose from.
 _POOL = 2000
-# Tiles of the sample that tell how typical a tile is.
+# Number of nearest neighbours that measure how typical a tile is.
 _NEIGHBOURS = 10
-# Until there are labels of both kinds, so many of the best tiles of the sentence are proposed, and as many at random.
+# Seed for the random proposals made until there are labels of both kinds.
 _SEED = 0
 
 
@@ -28,30 +28,30 @@ class Proposal:
     """A tile to label next."""
 
     tile: int
-    """Its id."""
+    """Id of the tile."""
     cls: str
-    """The class that it is uncertain about."""
+    """The class with an uncertain prediction."""
     probability: float | None
-    """Of that class; None before there is a classifier."""
+    """Probability of that class; None before there is a classifier."""
     gain: float
-    """How much its label is expected to teach, 0..1; for comparison within one list."""
+    """Expected information gain, 0..1; comparable within one list only."""
 
 
 def propose(searcher: Searcher, name: str, count: int, where: Filter | None = None) -> list[Proposal]:
-    """Return tiles to label next, the most instructive first.
+    """Return tiles to label next, most informative first.
 
-    With labels, the classifier of all labels there are now is trained for it. Without labels of both kinds, half of the
-    tiles are the best by the sentences of the classes, and half are drawn at random.
+    Trains a classifier on the current labels. Without labels of both kinds, half of the tiles are the best matches of
+    the class sentences, and half are random.
 
     Args:
         searcher: Archive and model.
-        name: The collection.
-        count: Most tiles.
-        where: Which tiles may be proposed; all when None.
+        name: Name of the collection.
+        count: Maximum number of tiles.
+        where: Filter of tiles to propose; None for all.
 
     Raises:
-        NotFoundError: There is no such collection.
-        QueryError: The filter cannot be used, or there is neither a label nor a sentence.
+        NotFoundError: The collection does not exist.
+        QueryError: The filter is invalid, or there are neither labels nor sentences.
     """
     if not 1 <= count <= MAX_PROPOSALS:
         raise QueryError(f"limit: found {count}; need 1 to {MAX_PROPOSALS}")
@@ -99,7 +99,7 @@ def _instructive(
 
 
 def _typical(candidates: Floats, sample: Floats) -> Floats:
-    """Return how near each candidate is to the archive's other tiles, 0..1, shape (n,)."""
+    """Return the mean similarity of each candidate to its nearest tiles in the sample, 0..1, shape (n,)."""
     near = candidates @ sample.T
     count = min(_NEIGHBOURS, near.shape[1])
     mean = np.partition(near, near.shape[1] - count, axis=1)[:, -count:].mean(axis=1)
@@ -107,7 +107,7 @@ def _typical(candidates: Floats, sample: Floats) -> Floats:
 
 
 def _diverse(candidates: Floats, values: Floats, labelled: Floats, count: int) -> tuple[list[int], list[float]]:
-    """Return candidates by their value times how unlike they are to all that is labelled or chosen before."""
+    """Greedily choose candidates by value times dissimilarity to labelled and already chosen tiles."""
     nearest = (candidates @ labelled.T).max(axis=1) if len(labelled) else np.zeros(len(candidates))
     left = np.ones(len(candidates), bool)
     chosen, gains = [], []
@@ -129,8 +129,8 @@ def _first(
     sentences = {cls: text for cls, text in collection.sentences.items() if text}
     if not sentences and not labels:
         raise QueryError(
-            f"labels {collection.name}: found neither a label nor a sentence, so there is nothing to propose by; label "
-            "some tiles that a search has found, or describe a class: bandsight label class"
+            f"labels {collection.name}: has neither labels nor sentences, so there is no basis for proposals; label "
+            "some search results, or describe a class: bandsight label class"
         )
     proposals: dict[int, Proposal] = {}
     per_class = max(1, count // 2 // max(1, len(sentences)))

@@ -1,4 +1,4 @@
-"""The bodies of requests about labels, the same for the API, the client and the command line."""
+"""Request bodies about labels, shared by the API, the client and the command line."""
 
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ class _Strict(BaseModel):
 
 
 class NewCollection(_Strict):
-    """A collection of labels."""
+    """A label collection."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "ponds", "classes": {"pond": "a pond"}}]})
 
@@ -50,7 +50,7 @@ class ImportLabels(_Strict):
 
 
 class LayerQuery(_Strict):
-    """Which classifier to apply, and what counts as its class."""
+    """Parameters of a layer: classifier and threshold."""
 
     cls: Class | None = Field(default=None, alias="class", description="The class; required if there are several")
     version: int | None = Field(
@@ -59,18 +59,18 @@ class LayerQuery(_Strict):
     threshold: float = Field(default=0.5, ge=0, le=1, description="Minimum probability")
 
     def term(self, name: str) -> ClassifierTerm:
-        """Return the classifier of a collection that is meant."""
+        """Return these parameters as a classifier term for a collection."""
         return ClassifierTerm(name=name, cls=self.cls, version=self.version)
 
 
 class AreaReport(_Strict):
-    """A sample whose tiles have been labelled."""
+    """A labelled sample."""
 
     sample: dict[str, Any] = Field(description="A sample, as drawn by this API")
     threshold: float = Field(default=0.5, ge=0, le=1, description="Minimum probability for the map to show the class")
 
 
 class ProposalQuery(_Strict):
-    """Which tiles to propose."""
+    """Parameters of proposals."""
 
     limit: int = Field(default=20, ge=1, le=MAX_PROPOSALS, description="Maximum number of tiles")

@@ -1,4 +1,4 @@
-"""Labels and classifiers as requests and documents: what the API, the client and the command line have in common."""
+"""Handles requests about labels and classifiers, for the API, the client and the command line."""
 
 from collections import Counter
 from typing import Any
@@ -16,19 +16,19 @@ from bandsight.search.validation import validated
 from bandsight.stac.items import tile_item
 from bandsight.stac.links import Root
 
-# Of a document; there may be thousands.
+# Maximum number of entries in a document; there may be thousands.
 _SHOWN = 100
 
 
 class LabelService:
-    """Answers requests about labels from an open archive; documents are JSON values."""
+    """Handles requests about labels on an open archive. Returns JSON-serializable values."""
 
     def __init__(self, searcher: Searcher, root: Root | None = None) -> None:
-        """Prepare.
+        """Initialize.
 
         Args:
             searcher: Archive and model.
-            root: Where items are served, for their links; None without a server.
+            root: Root of the API, for links of items; None without a server.
         """
         self._searcher, self._labels, self._root = searcher, searcher.archive.labels, root
 
@@ -37,7 +37,7 @@ class LabelService:
         return {"collections": [{**_collection(one), "labels": count} for one, count in self._labels.all()]}
 
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Make a collection; `body` is a `NewCollection`."""
+        """Create a collection; `body` is a `NewCollection`."""
         asked = validated(NewCollection, body)
         return _collection(self._labels.create(asked.name, asked.classes))
 
@@ -82,7 +82,7 @@ class LabelService:
         return as_geojson(self._labels.get(name), self._labels.labels(name))
 
     def load(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Label what features stand for; `body` is an `ImportLabels`."""
+        """Label the tiles at features; `body` is an `ImportLabels`."""
         asked = validated(ImportLabels, body)
         return import_features(
             self._searcher.archive,
@@ -94,7 +94,7 @@ class LabelService:
         )
 
     def reattach(self, name: str) -> dict[str, Any]:
-        """Move labels to the tiles that now lie where theirs were."""
+        """Move labels to the tiles now at their locations."""
         moved, lost = self._labels.reattach(name)
         return {"moved": moved, "lost": lost}
 
@@ -107,12 +107,12 @@ class LabelService:
         return {"classifiers": [document_of(one) for one in self._labels.classifiers(name)]}
 
     def layer(self, name: str, query: dict[str, Any]) -> dict[str, Any]:
-        """Return the summary of the layer that a classifier makes of the archive; `query` is a `LayerQuery`."""
+        """Return the summary of a classifier's layer over the archive; `query` is a `LayerQuery`."""
         asked = validated(LayerQuery, query)
         return layers.summary(layers.apply_classifier(self._searcher.archive, asked.term(name)), asked.threshold)
 
     def layer_features(self, name: str, query: dict[str, Any], kind: str) -> dict[str, Any]:
-        """Return the `tiles` above a threshold, or the `polygons` of their ground; `query` is a `LayerQuery`."""
+        """Return the `tiles` above a threshold, or their dissolved `polygons`; `query` is a `LayerQuery`."""
         asked, archive = validated(LayerQuery, query), self._searcher.archive
         made = layers.apply_classifier(archive, asked.term(name))
         if kind == "polygons":
@@ -123,12 +123,12 @@ class LabelService:
         }
 
     def compare(self, name: str, query: dict[str, Any], before: int) -> dict[str, Any]:
-        """Return what changed since an earlier version of a classifier; `query` is a `LayerQuery`."""
+        """Return the differences from an earlier version of a classifier; `query` is a `LayerQuery`."""
         asked = validated(LayerQuery, query)
         return layers.compare(self._searcher.archive, asked.term(name), before, asked.threshold)
 
     def area_sample(self, name: str, query: dict[str, Any], tiles: int, seed: int = 0) -> dict[str, Any]:
-        """Return a stratified random sample to be labelled; `query` is a `LayerQuery`."""
+        """Return a stratified random sample to label; `query` is a `LayerQuery`."""
         archive = self._searcher.archive
         made = layers.apply_classifier(archive, validated(LayerQuery, query).term(name))
         return area.draw(archive, made, tiles, seed=seed)
@@ -157,7 +157,7 @@ class LabelService:
 
 
 def document_of(classifier: Classifier) -> dict[str, Any]:
-    """Return what is known of a classifier, as JSON values."""
+    """Return a classifier as JSON-serializable values."""
     return {
         "name": classifier.name,
         "version": classifier.version,

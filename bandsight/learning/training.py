@@ -1,4 +1,4 @@
-"""Trains the classifier of a collection of labels, and says how far it can be trusted."""
+"""Trains the classifier of a label collection, and evaluates it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,53 +20,54 @@ from bandsight.learning.logistic import Floats, sigmoid
 from bandsight.search.searcher import Searcher
 
 SAMPLE = 4000
-"""Tiles drawn at random to learn what the archive's vectors are like."""
-# Labels beyond that are drawn at random: a linear head learns little from more, and training stays within seconds.
+"""Number of random tiles to estimate the distribution of the archive's vectors."""
+# Maximum number of labels; more are subsampled. A linear head gains little from more, and training stays within
+# seconds.
 _MOST_TRAINED = 4000
 _MOST_MISTAKES = 20
-# A label is a likely mistake when other places give its class less than this probability.
+# A label is a likely error if heads trained on other places give its class less than this probability.
 _UNLIKELY = 0.2
-# Unit vectors closer than this are of the same picture, for all that the model sees.
+# Tiles with a higher cosine look the same to the model.
 _SAME = 0.999
 _ROUNDS = 200
-# What is looked for is rare: before the archive's own vectors count, about a twentieth of the tiles; and how much that
-# counts beside them. Without it, a class that the labels hardly tell apart would seem to be everywhere.
+# Prior for the fraction of the archive that has the class, and its weight. Targets are rare, and without it, a class
+# that the labels hardly separate would seem to be everywhere.
 _PRIOR_SHARE, _PRIOR_WEIGHT = 0.05, 0.3
 _LEAST_SHARE = 1e-4
 
 
 class TooFewLabelsError(QueryError):
-    """There is no label with a class, or none without it."""
+    """There are no positive or no negative labels of a class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingSet:
-    """Labelled tiles that exist, one class each."""
+    """Labelled tiles with one class each."""
 
     ids: NDArray[np.int64]
     """Tiles, ascending, shape (n,)."""
     classes: NDArray[np.str_]
-    """Class of each, shape (n,)."""
+    """Class of each tile, shape (n,)."""
     vectors: NDArray[np.float32]
-    """Shape (n, dim)."""
+    """Vectors, shape (n, dim)."""
     groups: Groups
-    """The place of each, shape (n,)."""
+    """Place of each tile, shape (n,)."""
     left_out: Mapping[str, int]
-    """How many tiles were left out, and why."""
+    """Number of excluded tiles by reason."""
     contradictory: tuple[int, ...]
-    """Tiles that are left out because as many people say one thing as another."""
+    """Tiles excluded because their labels are tied."""
 
 
 def train(searcher: Searcher, name: str) -> Classifier:
-    """Train the classifier of a collection, keep it as its newest version, and return it.
+    """Train the classifier of a collection, store it as the newest version, and return it.
 
     Args:
-        searcher: Archive and model; the model is used where a class has a sentence.
-        name: The collection.
+        searcher: Archive and model; the model encodes the sentences of classes.
+        name: Name of the collection.
 
     Raises:
-        NotFoundError: There is no such collection.
-        QueryError: The labels do not allow a classifier: none of a class, nothing without it, or of another model.
+        NotFoundError: The collection does not exist.
+        QueryError: The labels are insufficient: no positives, no negatives, or all from another model.
     """
     archive = searcher.archive
     made = fit(searcher, archive.labels.get(name), archive.labels.labels(name))
@@ -74,7 +75,7 @@ def train(searcher: Searcher, name: str) -> Classifier:
 
 
 def fit(searcher: Searcher, collection: LabelCollection, labels: Sequence[Label]) -> Classifier:
-    """Return a classifier of some labels, of version 0; see `train`."""
+    """Train a classifier on labels, with version 0; see `train`."""
     archive = searcher.archive
     chosen = training_set(archive, collection, labels)
     sample = sample_vectors(archive)
@@ -132,16 +133,16 @@ def fit(searcher: Searcher, collection: LabelCollection, labels: Sequence[Label]
 
 
 def training_set(archive: Archive, collection: LabelCollection, labels: Sequence[Label]) -> TrainingSet:
-    """Return the labelled tiles that a classifier may learn from.
+    """Return the labelled tiles for training.
 
     Raises:
-        QueryError: There are too few, or they are of another model.
+        QueryError: There are too few, or they are from another model.
     """
     name = collection.name
     current = [label for label in labels if label.model_digest == archive.model.digest]
     if labels and not current:
         raise QueryError(
-            f"labels {name}: all {len(labels):,} are of tiles of another model, before `bandsight reindex`; run: "
+            f"labels {name}: all {len(labels):,} are from before `bandsight reindex` with another model; run: "
             f"bandsight label reattach {name}"
         )
     left_out: Counter[str] = Counter({"another model": len(labels) - len(current)})
@@ -149,10 +150,10 @@ def training_set(archive: Archive, collection: LabelCollection, labels: Sequence
     decided, contradictory = decided_classes(current)
     left_out["contradictory"] = len(contradictory)
     there = set(archive.tiles_by_id(sorted(decided)))
-    left_out["tiles that are gone"] = len(decided) - len(there)
+    left_out["deleted tiles"] = len(decided) - len(there)
     ids = np.array(sorted(there), np.int64)
     if len(ids) > _MOST_TRAINED:
-        left_out["beyond what training uses"] = len(ids) - _MOST_TRAINED
+        left_out["more labels than training uses"] = len(ids) - _MOST_TRAINED
         ids = np.sort(np.random.default_rng(0).choice(ids, _MOST_TRAINED, replace=False))
     classes = np.array([decided[one] for one in ids.tolist()], np.str_)
     _check_classes(collection, classes, contradictory)
@@ -167,7 +168,7 @@ def training_set(archive: Archive, collection: LabelCollection, labels: Sequence
 
 
 def decided_classes(labels: Sequence[Label]) -> tuple[dict[int, str], list[int]]:
-    """Return the class that most labels give each tile, and the tiles on which as many say one thing as another."""
+    """Return the majority class of each tile, and the tiles whose labels are tied."""
     votes: dict[int, Counter[str]] = defaultdict(Counter)
     for label in labels:
         if label.cls != SKIP:
@@ -183,7 +184,7 @@ def decided_classes(labels: Sequence[Label]) -> tuple[dict[int, str], list[int]]
 
 
 def sample_vectors(archive: Archive, most: int = SAMPLE) -> NDArray[np.float32]:
-    """Return the vectors of tiles drawn at random, the same in every run, shape (n, dim)."""
+    """Return the vectors of randomly drawn tiles, the same in every run, shape (n, dim)."""
 
     def answer(view: Any) -> NDArray[np.float32]:
         ids = view.select(Filter()).ids
@@ -196,17 +197,17 @@ def sample_vectors(archive: Archive, most: int = SAMPLE) -> NDArray[np.float32]:
 
 
 def share_of_archive(logits: Floats, share: float, trained: TrainedHead, *, least: float) -> tuple[float, float]:
-    """Return the shift of the logits that fits them to the archive, and the share of the archive that has the class.
+    """Return the shift that adapts logits to the archive, and the estimated fraction of the archive with the class.
 
-    Labels are chosen, not drawn: half of them may show what a hundredth of the archive shows. Their probabilities are
-    moved to the share at which the archive's own mean probability agrees with it (Saerens, Latinne and Decaestecker
-    2002), held near a small share where the labels hardly tell.
+    Labels are not a random sample: half of them may show what is on 1% of the tiles. Probabilities are shifted to the
+    class fraction that agrees with the archive's mean probability (Saerens, Latinne and Decaestecker 2002), with a
+    prior towards a small fraction.
 
     Args:
-        logits: Of tiles drawn at random, shape (n,).
-        share: Share of the labels that show the class.
-        trained: The head, whose labels with and without the class counted alike unless it is calibrated.
-        least: Share of the archive that is labelled with the class.
+        logits: Logits of randomly drawn tiles, shape (n,).
+        share: Fraction of positive labels.
+        trained: The head. Unless calibrated, it was trained with equal weight for positives and negatives.
+        least: Fraction of the archive labelled with the class.
     """
     before = share if trained.calibrated else 0.5
     before = min(max(before, _LEAST_SHARE), 1 - _LEAST_SHARE)
@@ -226,11 +227,9 @@ def _check_classes(collection: LabelCollection, classes: NDArray[np.str_], contr
     found = [cls for cls in collection.classes if (classes == cls).any()]
     if not found:
         looked_for = ", ".join(collection.classes)
-        doubt = (
-            f"; {len(contradictory)} tiles have as many labels for one class as for another" if contradictory else ""
-        )
+        doubt = f"; {len(contradictory)} tiles have tied labels" if contradictory else ""
         raise TooFewLabelsError(
-            f"labels {name}: no tile is labelled {looked_for}{doubt}; label some that are: bandsight label add {name} "
+            f"labels {name}: no tiles are labelled {looked_for}{doubt}; label some: bandsight label add {name} "
             f"--class {collection.classes[0]} TILE…"
         )
     if len(found) == 1 and not (classes != found[0]).any():
@@ -241,7 +240,7 @@ def _check_classes(collection: LabelCollection, classes: NDArray[np.str_], contr
 
 
 def _mistakes(cls: str, chosen: TrainingSet, positive: NDArray[np.bool_], trained: TrainedHead) -> list[dict[str, Any]]:
-    """Return the labels that heads trained on other places contradict."""
+    """Return labels that contradict heads trained on other places."""
     if trained.probabilities is None:
         return []
     agreement = np.where(positive, trained.probabilities, 1 - trained.probabilities)
@@ -286,7 +285,7 @@ def _warnings(collection: LabelCollection, chosen: TrainingSet, report: Mapping[
 
 
 def _look_alikes(chosen: TrainingSet) -> list[str]:
-    """Return a sentence about tiles that look the same and have different classes."""
+    """Return a warning about tiles that look the same but have different classes."""
     near = chosen.vectors @ chosen.vectors.T > _SAME
     first, second = np.nonzero(np.triu(near & (chosen.classes[:, None] != chosen.classes), 1))
     if not len(first):

@@ -1,1 +1,1 @@
-"""Maps of scores and of classes: what each tile is worth, painted where it lies."""
+"""Heat maps and class maps of tiles."""

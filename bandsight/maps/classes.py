@@ -1,4 +1,4 @@
-"""Zero-shot classification of all tiles of an area: labels, shares of the ground, and maps."""
+"""Zero-shot classification of the tiles of an area: labels, area fractions, and maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class ClassField:
     """The boxes of the tiles."""
 
     def shares(self, labels: Sequence[str]) -> dict[str, dict[str, float | int]]:
-        """Return the tiles of each label and its share of their area; an area that two tiles show counts twice."""
+        """Return tile count and area fraction of each label; ground covered by two tiles counts twice."""
         weights = np.zeros(len(self.ids))
         np.add.at(weights, self.boxes.at, self.boxes.areas())
         total = max(float(weights.sum()), 1e-300)
@@ -55,7 +55,7 @@ class ClassField:
         }
 
     def paint(self, canvas: Canvas) -> NDArray[np.uint8]:
-        """Return the class of each pixel, from 1, 0 for none; where tiles overlap, the highest score counts."""
+        """Return the class of each pixel, from 1, or 0 for none; in overlaps, the highest score wins."""
         order = np.argsort(self.scores, kind="stable")
         rank = np.empty(len(order), np.float32)
         rank[order] = np.arange(len(order), dtype=np.float32)
@@ -67,7 +67,7 @@ class ClassField:
 
 
 def class_field(archive: Archive, vectors: NDArray[np.float32], where: Filter) -> ClassField:
-    """Classify all tiles that pass a filter.
+    """Classify all tiles that match a filter.
 
     Args:
         archive: The archive.
@@ -75,7 +75,7 @@ def class_field(archive: Archive, vectors: NDArray[np.float32], where: Filter) -
         where: The filter.
 
     Raises:
-        QueryError: Too many tiles pass, or the filter cannot be answered.
+        QueryError: Too many tiles match, or the filter is invalid.
     """
     archive.refresh()
     count = archive.count(where)
@@ -94,8 +94,8 @@ def classify(searcher: Searcher, body: ClassifyBody) -> dict[str, Any]:
     """Return the best label for tiles or an image, with an independent probability for each label.
 
     Raises:
-        QueryError: The request cannot be answered.
-        NotFoundError: The archive does not hold the scene.
+        QueryError: The request is invalid.
+        NotFoundError: The archive does not contain the scene.
     """
     labels, vectors = _labels(searcher, body)
     archive = searcher.archive
@@ -117,8 +117,8 @@ def class_map(searcher: Searcher, body: ClassMapBody) -> dict[str, Any] | bytes:
     """Return the best label of every tile of an area or scene: a FeatureCollection, or a PNG or GeoTIFF file.
 
     Raises:
-        QueryError: The request cannot be answered.
-        NotFoundError: The archive does not hold the scene.
+        QueryError: The request is invalid.
+        NotFoundError: The archive does not contain the scene.
     """
     labels, vectors = _labels(searcher, body)
     field = class_field(searcher.archive, vectors, _filter(searcher, body))
@@ -136,12 +136,12 @@ def class_map(searcher: Searcher, body: ClassMapBody) -> dict[str, Any] | bytes:
 def ranked(
     labels: Sequence[str], scores: NDArray[np.float32], probabilities: NDArray[np.float32]
 ) -> list[dict[str, Any]]:
-    """Return labels with score and probability, the highest score first.
+    """Return labels with score and probability, highest score first.
 
     Args:
-        labels: Names.
-        scores: Their cosines, shape (labels,).
-        probabilities: Their probabilities, each on its own, shape (labels,).
+        labels: Names of the labels.
+        scores: Cosines, shape (labels,).
+        probabilities: Independent probabilities, shape (labels,).
     """
     order = np.argsort(-scores, kind="stable").tolist()
     return [
@@ -165,7 +165,7 @@ def _filter(searcher: Searcher, body: ClassifyBody | ClassMapBody) -> Filter:
         return where
     (scene,) = scene_ids([body.scene]) or (None,)
     if scene is None:
-        raise QueryError(f"scene: found {body.scene!r}; need scene-N, the id of a scene's Item")
+        raise QueryError(f"scene: found {body.scene!r}; need scene-N, the item id of a scene")
     searcher.archive.scene(scene)
     return Filter(scenes=(scene,), all_of=(where,))
 
@@ -188,8 +188,9 @@ def _of_picture(
 def _features(searcher: Searcher, field: ClassField, labels: list[str], vectors: NDArray[np.float32]) -> dict[str, Any]:
     if len(field.ids) > _MAX_FEATURES:
         raise QueryError(
-            f"format: found {len(field.ids):,} tiles; at most {_MAX_FEATURES:,} become features, so choose a smaller "
-            "area, or png or tif"
+            f"format: found {len(field.ids):,} tiles; at most {_MAX_FEATURES:,} features are allowed, so choose a "
+            "smaller "
+            "area, or format png or tif"
         )
     archive, ids = searcher.archive, field.ids.tolist()
     tiles = archive.tiles_by_id(ids)

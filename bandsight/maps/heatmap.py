@@ -1,4 +1,4 @@
-"""Heat maps: the score of every tile for a question, painted where the tile lies."""
+"""Heat maps: the score of every tile for a query, painted at its location."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ _MAX_SCORE = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreStyle:
-    """How scores become colours."""
+    """How scores map to colours."""
 
     colormap: pictures.ColorMap = "magma"
     """The colour map."""
     rescale: tuple[float, float] | None = None
-    """Scores of the first and the last colour; percentiles 2 and 99.9 when None."""
+    """Scores of the first and last colour; None for percentiles 2 and 99.9."""
     fade: bool = False
-    """Whether a score is the more transparent the lower it is."""
+    """Whether lower scores are more transparent."""
 
     def __post_init__(self) -> None:
         if self.rescale is None:
@@ -39,7 +39,7 @@ class ScoreStyle:
 
     @classmethod
     def parse(cls, colormap: pictures.ColorMap, rescale: str | None) -> "ScoreStyle":
-        """Return a style from the parameters of a URL.
+        """Return a style from URL parameters.
 
         Raises:
             QueryError: `rescale` is not two ascending numbers.
@@ -53,41 +53,41 @@ class ScoreStyle:
         return cls(colormap=colormap, rescale=(low, high))
 
     def range_of(self, field: ScoreField) -> tuple[float, float]:
-        """Return the scores of the first and the last colour."""
+        """Return the scores of the first and last colour."""
         return self.rescale or field.range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapExtent:
-    """The part of the Earth that a map shows, and its size."""
+    """The area that a map shows, and its size."""
 
     box: LonLatBox | None = None
-    """The part; all tiles when None."""
+    """The area; None for all tiles."""
     width: int | None = None
-    """Pixels; keeps them square when None."""
+    """Pixels; None for square pixels."""
     height: int | None = None
-    """Pixels; keeps them square when None."""
+    """Pixels; None for square pixels."""
     crs: Crs = "EPSG:4326"
-    """Of the map."""
+    """CRS of the map."""
 
     def canvas(self, boxes: TileBoxes) -> Canvas:
         """Return the grid of the map.
 
         Args:
-            boxes: The tiles that are shown.
+            boxes: The tiles to show.
 
         Raises:
-            QueryError: Neither a box nor a tile says which part to show, or the box has no extent.
+            QueryError: There is neither a box nor a tile, or the box has no extent.
         """
         box = self.box or boxes.box
         if box is None:
-            raise QueryError("bbox, area: missing, and no tile passes the filters; pass a box to get an empty map")
+            raise QueryError("bbox, area: missing, and no tiles match these filters; pass a box to get an empty map")
         return Canvas.of_box(box, self.crs, self.width, self.height)
 
 
 @dataclass(frozen=True, slots=True)
 class Heatmap:
-    """The scores of a question, ready to be painted."""
+    """The scores of a query, ready to be painted."""
 
     searcher: Searcher
     question: Question
@@ -95,25 +95,25 @@ class Heatmap:
 
     @property
     def key(self) -> tuple[str, int]:
-        """Tells this heat map from others."""
+        """Cache key of this heat map."""
         return self.question.key, self.field.generation
 
     def png(self, canvas: Canvas, style: ScoreStyle) -> bytes:
-        """Return the scores as a picture, transparent where there is no tile."""
+        """Return the scores as PNG, transparent where there are no tiles."""
         scores = canvas.paint(self.field.boxes, self.field.scores)
         return pictures.png(scores, style.range_of(self.field), style.colormap, fade=style.fade)
 
     def geotiff(self, canvas: Canvas) -> bytes:
-        """Return the scores as a GeoTIFF: float32, `pictures.NODATA` where there is no tile."""
+        """Return the scores as a GeoTIFF: float32, `pictures.NODATA` where there are no tiles."""
         tags = {"GENERATION": str(self.field.generation), "MODEL": self.searcher.archive.model.name}
         return pictures.geotiff(canvas.paint(self.field.boxes, self.field.scores), canvas, "score", tags)
 
     def marks(self) -> list[dict[str, Any]]:
-        """Return which scores stand for which probabilities; see `probability_marks`."""
+        """Return scores and their probabilities; see `probability_marks`."""
         return probability_marks(self.searcher, self.question, self.field)
 
     def legend(self, style: ScoreStyle) -> dict[str, Any]:
-        """Return which scores the colours stand for, and which probabilities where they are known."""
+        """Return the scores of the colours, and their probabilities if known."""
         return {
             "colormap": style.colormap,
             "range": style.range_of(self.field),
@@ -124,17 +124,17 @@ class Heatmap:
         }
 
     def legend_png(self, style: ScoreStyle) -> bytes:
-        """Return the legend as a picture."""
+        """Return the legend as PNG."""
         marks = [(mark["score"], f"{mark['probability']:.0%}") for mark in self.marks()]
         return pictures.legend(style.range_of(self.field), style.colormap, marks)
 
 
 def heatmap(searcher: Searcher, cache: ScoreCache, body: HeatmapBody) -> bytes:
-    """Return the file that a request for a heat map stands for.
+    """Return the heat map file for a request.
 
     Raises:
-        QueryError: The request cannot be answered.
-        NotFoundError: The archive does not hold a tile that is an example.
+        QueryError: The request is invalid.
+        NotFoundError: The archive does not contain an example tile.
     """
     question = question_of(searcher, body.q, body.semantic)
     if question is None:

@@ -1,4 +1,4 @@
-"""Highlights: which parts of a tile match a question."""
+"""Highlights: the parts of a tile that match a query."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from bandsight.search.resolve import Question
 from bandsight.search.scorers import scores_of
 from bandsight.search.searcher import Searcher
 
-# Cells whose scores differ by less look alike: an even tile shows no highlight that is only noise.
+# Minimum score range of a highlight, so that uniform tiles do not highlight noise.
 _LEAST_SPAN = 0.05
 
 
@@ -29,15 +29,15 @@ def cell_scores(searcher: Searcher, question: Question, scene: Scene, tile: Tile
 def highlight_png(
     searcher: Searcher, question: Question, scene: Scene, tile: Tile, style: ScoreStyle, size: int
 ) -> bytes:
-    """Return a PNG to lay over a tile's thumbnail: the better a part matches, the brighter and more opaque.
+    """Return a PNG overlay for a tile's thumbnail; better matches are brighter and more opaque.
 
     Args:
         searcher: Archive and model.
-        question: The question.
+        question: The query.
         scene: The tile's scene.
         tile: The tile.
-        style: Colours; without `rescale`, from the worst to the best cell.
-        size: Side in pixels.
+        style: Colours; without `rescale`, they range from the worst to the best cell.
+        size: Width and height, pixels.
 
     Raises:
         SceneError: The tile's pixels cannot be read.

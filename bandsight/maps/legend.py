@@ -1,4 +1,4 @@
-"""Which probability each score stands for, for the legend of a heat map."""
+"""Probabilities of scores, for the legend of a heat map."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,10 @@ _PLACES = 4
 
 
 def probability_marks(searcher: Searcher, question: Question, field: ScoreField) -> list[dict[str, Any]]:
-    """Return scores with their probability and the sensors that it is valid for.
+    """Return scores with their probability and the sensors for which it is valid.
 
-    The list is empty where a score is not the cosine with the best sentence: with examples of other kinds, with
-    negatives, and for the average of several sentences.
+    The list is empty if a score is not the cosine with the best sentence: with other kinds of examples, with negatives,
+    and for the average of several sentences.
     """
     only_texts = len(question.texts) == len(question.positives) and not len(question.negatives)
     if (
@@ -39,7 +39,7 @@ def probability_marks(searcher: Searcher, question: Question, field: ScoreField)
     found: dict[tuple[float, float], set[str]] = {}
     for imagery, sensors in kinds.items():
         for probability in _PROBABILITIES:
-            # It does not say which sentence it is with, so each of them must have the probability.
+            # The score does not tell which sentence matched, so all of them must reach the probability.
             score = max(least_cosine(searcher.encoder, imagery, text, probability) for text in question.texts)
             if np.isfinite(score):
                 found.setdefault((probability, round(score, _PLACES)), set()).update(sensors)

@@ -1,4 +1,4 @@
-"""Painted values become files: PNG in a perceptually uniform colour map, GeoTIFF with its place, legends."""
+"""Encodes painted values as PNG with a perceptually uniform colour map, as GeoTIFF, and as legends."""
 
 import colorsys
 import io
@@ -18,15 +18,15 @@ from rio_tiler.colormap import cmap
 from bandsight.maps.rasterize import Canvas, strips
 
 ColorMap = Literal["magma", "inferno", "plasma", "viridis", "cividis"]
-"""Perceptually uniform colour maps (matplotlib's, by way of rio-tiler)."""
+"""Perceptually uniform colour maps (matplotlib's, from rio-tiler)."""
 NODATA = -9999.0
 _STEPS = 256
 _LEGEND = (320, 56)
 _BAR = (10, 8, 310, 26)
 _ROW_PX = 22
-# Of an overlay, where it covers most.
+# Maximum opacity of an overlay.
 _OPAQUE = 210
-# A turn by the golden angle, as a share of the circle.
+# The golden angle as a fraction of the circle.
 _GOLDEN = 0.381966
 
 
@@ -34,10 +34,10 @@ def png(values: NDArray[np.float32], extent: tuple[float, float], colors: ColorM
     """Return values (h, w) as a PNG; NaN is transparent.
 
     Args:
-        values: What to show.
-        extent: The values of the first and the last colour.
+        values: Values to show.
+        extent: Values of the first and last colour.
         colors: The colour map.
-        fade: Whether a value is the more transparent the lower it is.
+        fade: Whether lower values are more transparent.
     """
     low, high = extent
     levels = np.zeros(values.shape, np.uint8)
@@ -50,13 +50,13 @@ def png(values: NDArray[np.float32], extent: tuple[float, float], colors: ColorM
 
 
 def overlay(cells: NDArray[np.float32], extent: tuple[float, float], colors: ColorMap, size: int) -> bytes:
-    """Return the values of cells (h, w) as a square PNG, smoothed; the lower a value the more transparent.
+    """Return cell values (h, w) as a smoothed square PNG; lower values are more transparent.
 
     Args:
-        cells: What to show.
-        extent: The values of the first and the last colour.
+        cells: Values of the cells.
+        extent: Values of the first and last colour.
         colors: The colour map.
-        size: Side, pixels.
+        size: Width and height, pixels.
     """
     low, high = extent
     share = np.clip((cells - low) / (high - low), 0, 1).astype(np.float32)
@@ -68,11 +68,11 @@ def overlay(cells: NDArray[np.float32], extent: tuple[float, float], colors: Col
 
 
 def classes_png(classes: NDArray[np.uint8], legend_of: Sequence[str] = ()) -> bytes:
-    """Return classes (h, w), counted from 1, as a PNG; 0 is transparent.
+    """Return classes (h, w), numbered from 1, as PNG; 0 is transparent.
 
     Args:
-        classes: What to show.
-        legend_of: Names of the classes, to be drawn right of the map; none for the map alone.
+        classes: Class of each pixel.
+        legend_of: Class names for a legend to the right of the map; empty for no legend.
     """
     if not legend_of:
         return _indexed(classes, _class_table())
@@ -84,7 +84,7 @@ def classes_png(classes: NDArray[np.uint8], legend_of: Sequence[str] = ()) -> by
 
 
 def geotiff(values: NDArray[np.float32], canvas: Canvas, description: str, tags: dict[str, str]) -> bytes:
-    """Return values as a GeoTIFF, float32, with `NODATA` where there are none."""
+    """Return values as GeoTIFF, float32, with `NODATA` for NaN."""
     data = np.empty(values.shape, np.float32)
     for rows in strips(values.shape):
         data[rows] = np.where(np.isfinite(values[rows]), values[rows], np.float32(NODATA))
@@ -92,13 +92,13 @@ def geotiff(values: NDArray[np.float32], canvas: Canvas, description: str, tags:
 
 
 def classes_geotiff(classes: NDArray[np.uint8], canvas: Canvas, labels: Sequence[str]) -> bytes:
-    """Return classes as a GeoTIFF, uint8, 0 for nothing, with a colour table; tags CLASS_1, … name them."""
+    """Return classes as GeoTIFF, uint8, 0 for none, with a colour table and names in tags CLASS_1, …."""
     tags = {f"CLASS_{number}": label for number, label in enumerate(labels, 1)}
     return _geotiff(classes, canvas, 0, "class", tags, class_colors(len(labels)))
 
 
 def legend(extent: tuple[float, float], colors: ColorMap, marks: Sequence[tuple[float, str]]) -> bytes:
-    """Return a picture of a colour map with its range and with marks at some values."""
+    """Return a legend as PNG: the colour map with its range and marks at some values."""
     low, high = extent
     left, top, right, bottom = _BAR
     picture = Image.new("RGBA", _LEGEND, (255, 255, 255, 230))
@@ -131,14 +131,14 @@ def _class_legend(labels: Sequence[str]) -> Image.Image:
 
 
 def class_colors(count: int) -> dict[int, tuple[int, int, int, int]]:
-    """Return the colour of each class from 1 on."""
+    """Return the colour of each class, numbered from 1."""
     table = _class_table()
     return {number: tuple(int(part) for part in table[number]) for number in range(1, count + 1)}  # type: ignore[misc]
 
 
 @lru_cache
 def _faded(colors: ColorMap) -> NDArray[np.uint8]:
-    """Return the colours of levels with an opacity that rises with the level, shape (256, 4)."""
+    """Return the colours of levels with increasing opacity, shape (256, 4)."""
     table = _table(colors).copy()
     table[:, 3] = np.arange(_STEPS)
     return table
@@ -146,7 +146,7 @@ def _faded(colors: ColorMap) -> NDArray[np.uint8]:
 
 @lru_cache
 def _table(colors: ColorMap) -> NDArray[np.uint8]:
-    """Return the colours of levels, shape (256, 4); level 0 is no value."""
+    """Return the colours of levels, shape (256, 4); level 0 is transparent."""
     found = cmap.get(colors)
     table = np.array([found[level] for level in range(_STEPS)], np.uint8)
     table[0, 3] = 0
@@ -155,7 +155,7 @@ def _table(colors: ColorMap) -> NDArray[np.uint8]:
 
 @lru_cache
 def _class_table() -> NDArray[np.uint8]:
-    """Return colours of classes, shape (256, 4): hues a golden angle apart, so that neighbours differ."""
+    """Return class colours, shape (256, 4), with hues a golden angle apart so that neighbours differ."""
     made = [
         colorsys.hsv_to_rgb(number * _GOLDEN % 1, (0.9, 0.65, 0.45)[number % 3], (0.92, 0.7)[number % 2])
         for number in range(_STEPS)

@@ -1,4 +1,4 @@
-"""Paints boxes on a grid of pixels, in degrees or Web Mercator; where boxes overlap, the greatest value counts."""
+"""Rasterizes boxes in degrees or Web Mercator; the largest value wins in overlaps."""
 
 import math
 from collections.abc import Iterator
@@ -17,14 +17,13 @@ TILE_PX = 256
 MAX_ZOOM = 24
 MAX_SIDE = 4096
 _SIDE = 1024
-# Half the side of the Web Mercator square, m (EPSG:3857), and the latitude where it ends.
+# Half the side of the Web Mercator square (EPSG:3857), m, and its maximum latitude.
 _HALF_M = math.pi * 6_378_137.0
 MAX_MERCATOR_LAT = 85.051128779806592
 _TURN = 360.0
-# Pixels painted at a time, some 50 bytes each: a large picture needs little memory beside itself, and between its parts
-# other threads run.
+# Pixels painted at a time, about 50 bytes each. Limits memory, and lets other threads run in between.
 _PIXELS = 1 << 20
-# Pixels of a rectangle that is painted on its own.
+# Rectangles with more pixels are painted one by one.
 _LARGE = 1 << 12
 
 
@@ -42,7 +41,7 @@ class TileBoxes:
 
     @classmethod
     def of(cls, boxes: NDArray[np.float64]) -> "TileBoxes":
-        """Return the boxes of tiles from an array of shape (n, 2, 4); a box of NaN is absent."""
+        """Return the boxes of tiles from an array of shape (n, 2, 4), without NaN boxes."""
         there = np.isfinite(boxes[:, :, 0])
         tile, part = np.nonzero(there)
         west, south, east, north = np.ascontiguousarray(boxes[tile, part].T)
@@ -55,7 +54,7 @@ class TileBoxes:
 
     @cached_property
     def box(self) -> LonLatBox | None:
-        """The narrowest box around all; None when there is none. Like `bandsight.geo.box.around`, for millions."""
+        """The narrowest box around all boxes, or None if there are none. A vectorised `bandsight.geo.box.around`."""
         if not len(self.at):
             return None
         order = np.argsort(self.west)
@@ -70,12 +69,12 @@ class TileBoxes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canvas:
-    """A grid of pixels over a part of the Earth."""
+    """A georeferenced pixel grid."""
 
     crs: Crs
-    """Of the grid."""
+    """CRS of the grid."""
     bounds: tuple[float, float, float, float]
-    """West, south, east, north in units of the CRS; east may lie beyond 180°."""
+    """West, south, east, north in units of the CRS; east may exceed 180°."""
     width: int
     """Columns."""
     height: int
@@ -90,20 +89,20 @@ class Canvas:
 
     @classmethod
     def of_box(cls, box: LonLatBox, crs: Crs, width: int | None = None, height: int | None = None) -> "Canvas":
-        """Return the canvas of a box, which may cross ±180°; a side that is not given keeps pixels square.
+        """Return the canvas of a box, which may cross ±180°. A missing width or height keeps pixels square.
 
         Raises:
-            QueryError: The box has no extent, or lies beyond the end of Web Mercator.
+            QueryError: The box has no extent, or is outside Web Mercator.
         """
-        said = f"bbox: found {box.west:g},{box.south:g},{box.east:g},{box.north:g}"
+        found = f"bbox: found {box.west:g},{box.south:g},{box.east:g},{box.north:g}"
         east = box.east + (_TURN if box.east < box.west else 0.0)
         west, south, north = box.west, box.south, box.north
         if crs == "EPSG:3857":
             west, east = (lon / 180 * _HALF_M for lon in (west, east))
             south, north = _mercator(np.array([south, north])).tolist()
         if west >= east or south >= north:
-            ends = ", within the 85.05° that Web Mercator reaches" if crs == "EPSG:3857" else ""
-            raise QueryError(f"{said}; need one with an extent{ends}")
+            ends = ", within the 85.05° limit of Web Mercator" if crs == "EPSG:3857" else ""
+            raise QueryError(f"{found}; need a box with an extent{ends}")
         ratio = (east - west) / (north - south)
         if width is None and height is None:
             width, height = (_SIDE, None) if ratio >= 1 else (None, _SIDE)
@@ -113,10 +112,10 @@ class Canvas:
         return cls(crs=crs, bounds=bounds, width=min(max(wide, 1), MAX_SIDE), height=min(max(high, 1), MAX_SIDE))
 
     def paint(self, boxes: TileBoxes, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the greatest value at each pixel, float32 (height, width), NaN where there is none.
+        """Return the largest value at each pixel, float32 (height, width), NaN where there is none.
 
-        A box reaches from pixel edge to pixel edge, rounded, and over one pixel at least, so that neighbours neither
-        overlap nor leave a gap.
+        Boxes are rounded to pixel edges and cover at least one pixel, so that neighbours neither overlap nor leave
+        gaps.
 
         Args:
             boxes: The boxes of the tiles.
@@ -140,7 +139,7 @@ class Canvas:
         return grid
 
     def _near(self, boxes: TileBoxes, turn: float) -> NDArray[np.intp]:
-        """Return which boxes, moved by a turn, meet the canvas."""
+        """Return which boxes, shifted by `turn` degrees, intersect the canvas."""
         west, south, east, north = self.bounds
         if self.crs == "EPSG:3857":
             west, east = (x / _HALF_M * 180 for x in (west, east))
@@ -156,7 +155,7 @@ class Canvas:
 
 
 def strips(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Yield the rows of a picture in strips of limited size."""
+    """Yield the rows of an image in strips of limited size."""
     height, width = shape
     step = max(1, _PIXELS // max(1, width))
     for top in range(0, height, step):
@@ -170,7 +169,7 @@ def _mercator(lats: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _span(start: NDArray[np.float64], end: NDArray[np.float64], most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return first pixel and number of pixels of each span, within the canvas."""
+    """Return the first pixel and length of each span, clipped to the canvas."""
     first = np.rint(start)
     last = np.maximum(np.rint(end), first + 1)
     first, last = np.clip(first, 0, most), np.clip(last, 0, most)
@@ -184,7 +183,7 @@ def _fill(
     rows: tuple[NDArray[np.intp], NDArray[np.intp]],
     values: NDArray[np.float32],
 ) -> None:
-    """Raise pixels to the values of the rectangles that cover them."""
+    """Set pixels to the maximum of their values and the rectangles that cover them."""
     (left, wide), (top, high) = cols, rows
     size = wide * high
     grid = out.reshape(-1, width)

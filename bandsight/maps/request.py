@@ -1,4 +1,4 @@
-"""Bodies of requests for maps and classes."""
+"""Request bodies for maps and classification."""
 
 from typing import Annotated, Any, Literal, Self
 

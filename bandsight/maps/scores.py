@@ -1,4 +1,4 @@
-"""The score of every tile: scanned once for each question and generation, then kept for further map tiles."""
+"""Scores of all tiles, computed once per query and generation, then cached for map tiles."""
 
 import threading
 from collections import OrderedDict
@@ -14,21 +14,21 @@ from bandsight.attributes.filters import Filter
 from bandsight.maps.rasterize import TileBoxes
 from bandsight.search.resolve import Question
 
-# Questions whose scores are kept: 4 bytes a tile each, and some 44 for its boxes, once a filter.
+# Number of cached queries: 4 bytes per tile each, plus about 44 bytes per tile for the boxes of each filter.
 _KEPT = 8
 PERCENTILES = (2.0, 50.0, 90.0, 99.0, 99.9)
-# The percentiles of the first and the last colour.
+# Positions of the percentiles for the first and last colour.
 _FROM, _TO = 0, -1
 
 
 @dataclass(frozen=True)
 class ScoreField:
-    """The score of each tile for one question."""
+    """The score of each tile for a query."""
 
     ids: NDArray[np.int64]
     """Tiles, ascending, shape (n,)."""
     scores: NDArray[np.float32]
-    """Of each tile, shape (n,)."""
+    """Score of each tile, shape (n,)."""
     boxes: TileBoxes
     """The boxes of the tiles."""
     scene_at: NDArray[np.intp]
@@ -36,38 +36,38 @@ class ScoreField:
     scenes: SceneColumns
     """The scenes."""
     generation: int
-    """The commit that was scanned."""
+    """The commit that was searched."""
 
     @cached_property
     def percentiles(self) -> NDArray[np.float64]:
-        """Scores at `PERCENTILES`, shape (5,); zeros when there are no tiles."""
+        """Scores at `PERCENTILES`, shape (5,); zeros if there are no tiles."""
         if not len(self.scores):
             return np.zeros(len(PERCENTILES))
         return np.asarray(np.percentile(self.scores, PERCENTILES), np.float64)
 
     @property
     def range(self) -> tuple[float, float]:
-        """The scores of the first and the last colour."""
+        """The scores of the first and last colour."""
         low, high = float(self.percentiles[_FROM]), float(self.percentiles[_TO])
         return low, max(high, low + 1e-6)
 
 
 class ScoreCache:
-    """Keeps scores until the next commit."""
+    """Caches scores until the next commit."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, Filter, int], ScoreField] = OrderedDict()
 
     def of(self, archive: Archive, question: Question, where: Filter) -> ScoreField:
-        """Return the scores of the tiles that pass a filter.
+        """Return the scores of the tiles that match a filter.
 
         Raises:
-            QueryError: The filter cannot be answered.
+            QueryError: The filter is invalid.
         """
         archive.refresh()
         key = (question.key, where, archive.generation)
-        # One scan at a time: it uses all cores, and most requests that wait need the same scores.
+        # One scan at a time: it uses all cores, and most waiting requests need the same scores.
         with self._lock:
             found = self._kept.get(key)
             if found is None:
@@ -79,7 +79,7 @@ class ScoreCache:
 
 
 def scan(archive: Archive, question: Question, where: Filter) -> ScoreField:
-    """Return the scores of all tiles that pass a filter, examples included."""
+    """Return the scores of all tiles that match a filter, including example tiles."""
     generation = archive.generation
     found = archive.similarities(question.scorer.directions, where)
     scores = question.scorer.combine(found.scores)

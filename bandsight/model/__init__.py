@@ -11,7 +11,7 @@ __all__ = ["load_for_queries", "load_model"]
 
 
 def load_model(source: str = "embedded", device: str = "auto", *, check: bool = True) -> "ClipEncoder | LightEncoder":
-    """Load an image-text model for any sensor; on a CPU without PyTorch, where both of its towers are known.
+    """Load an image-text model for any sensor; on a CPU without PyTorch if both of its towers are supported.
 
     Args:
         source: `embedded`, `hf-hub:earthflow/GeoLB-ViT-14-SigLIP-so400m-384-EO` (or its B-16 sibling), or
@@ -25,7 +25,7 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
     from bandsight.model import light
     from bandsight.model.folder import find_model
 
-    # Found once: a hub is asked each time.
+    # Look it up only once, because each lookup queries the hub.
     folder = find_model(source)
 
     def whole() -> "ClipEncoder":
@@ -41,14 +41,14 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
 
 
 def load_for_queries(source: str = "embedded", device: str = "auto") -> "Encoder":
-    """Load a model to embed queries with; only for one asked for on a GPU, or of unknown towers, PyTorch is imported.
+    """Load a model to embed queries. Imports PyTorch only for a GPU or for unsupported towers.
 
     Args:
-        source: As `load_model`.
-        device: As `load_model`; `auto` is the CPU, which embeds a query in milliseconds, where the towers are known.
+        source: See `load_model`.
+        device: See `load_model`; `auto` is the CPU if the towers are supported, where a query takes milliseconds.
 
     Raises:
-        ModelError: As `load_model`.
+        ModelError: See `load_model`.
     """
     from bandsight.model import light
     from bandsight.model.folder import find_model

@@ -25,7 +25,7 @@ from bandsight.model.spectral_indices import SpectralIndices
 
 
 class SideBySide(nn.Module):
-    """Trunks that see the same image. Their features are concatenated, for one head."""
+    """Trunks that share an input image and a head. Their features are concatenated."""
 
     def __init__(self, trunks: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class SideBySide(nn.Module):
         self.num_features = sum(int(trunk.num_features) for trunk in parts)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return pooled features (N, num_features) of images (N, C, H, W)."""
+        """Return pooled features (N, num_features) for images (N, C, H, W)."""
         return torch.cat([trunk(x) for trunk in self.trunks], dim=1)
 
     def forward_features(self, x: Tensor) -> Tensor:
@@ -51,12 +51,12 @@ class SideBySide(nn.Module):
 
 
 def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, Any]) -> CustomTextCLIP:
-    """Return a model without its weights.
+    """Build a model without loading weights.
 
     Args:
         model_cfg: The `model_cfg` of an open_clip_config.json.
         folder: Folder of the config. A text model named `./…` is a subfolder of it.
-        trunk_args: By trunk name, arguments of timm's VisionTransformer for trunks that timm does not know.
+        trunk_args: Arguments of timm's VisionTransformer by trunk name, for trunks that timm does not know.
 
     Raises:
         ModelError: The trunk is neither known to timm nor described, or a section of the config is missing.
@@ -108,7 +108,7 @@ def build_model(model_cfg: dict[str, Any], folder: Path, trunk_args: dict[str, A
 
 
 def _other_trunk(name: str) -> nn.Module:
-    """Return a trunk whose name follows that of the first."""
+    """Return a trunk named after the first one."""
     if name == INDICES:
         return SpectralIndices()
     trunk: Any = timm.create_model(name, num_classes=0)
@@ -120,7 +120,7 @@ def dense_features(visual: TimmModel, image: Tensor) -> Tensor:
     """Return the embedding of each cell of images (N, C, H, W), shape (N, h, w, D), not normalised.
 
     A convolutional trunk averages its cells, and its head is linear, so the mean over the cells is the embedding of the
-    image. A vision transformer pools its patches by attention. Here each patch is pooled on its own, which leaves only
+    image. A vision transformer pools its patches by attention. Here each patch is pooled separately, which leaves only
     the value path of the attention (source: Zhou et al., "Extract Free Dense Labels from CLIP", 2022, section 3.2).
     """
     return _cells_of(visual, visual.trunk.forward_features(image), image)

@@ -1,4 +1,4 @@
-"""Calibration: from cosines to probabilities, and match thresholds, for each family of imagery."""
+"""Calibration: maps cosines to probabilities and sets match thresholds, for each family of imagery."""
 
 import base64
 import json
@@ -17,23 +17,23 @@ from bandsight.model.imagery import FAMILIES, ImageryLike, as_imagery
 
 FILE = "calibration.json"
 NOT_CALIBRATED = "the model is not calibrated"
-# Names the folder of the calibrations that the user has fitted.
+# Environment variable: folder of the user's own calibrations.
 _FOLDER_VARIABLE = "BANDSIGHT_CALIBRATIONS"
-# Imagery this much finer or coarser than what was fitted still counts as covered: metres in degrees are not exact.
+# Tolerance on the GSD range, because the GSD of rasters in degrees is approximate.
 _GSD_MARGIN = 1.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Questions:
-    """The sentences that a calibration was fitted on, where they are so few that it holds for their like alone."""
+    """Sentences that a calibration was fitted on, if it is valid only for similar ones."""
 
     vectors: NDArray[np.float32]
     """Unit vectors as searches use them, shape (n, dim)."""
     least_cosine: float
-    """With one of them, for a sentence to be of their kind."""
+    """Minimum cosine to one of these for a sentence to be covered."""
 
     def cover(self, texts: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return which sentences are of their kind, shape (m,), from unit vectors (m, dim)."""
+        """Return which sentences are covered, shape (m,), for unit vectors (m, dim)."""
         return np.asarray((texts @ self.vectors.T).max(axis=1) >= self.least_cosine, np.bool_)
 
 
@@ -44,18 +44,18 @@ class Platt:
     scale: float
     bias: float
     threshold: float | None = None
-    """Least probability of a match; None where it was not measured."""
+    """Minimum probability of a match; None if not measured."""
     gsd_m: tuple[float, float] | None = None
-    """Least and greatest ground sample distance of what it was fitted on, m; None where that is unknown."""
+    """Smallest and largest ground sample distance of the training data, m; None if unknown."""
     questions: Questions | None = None
-    """What it holds for; None for any question."""
+    """Sentences it is valid for; None for any."""
 
     def probability(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return probabilities of cosines of any shape."""
+        """Return probabilities for cosines of any shape."""
         return np.asarray(1 / (1 + np.exp(-(cosines * self.scale + self.bias))), np.float32)
 
     def covers(self, gsd_m: float | None) -> bool:
-        """Return whether it holds for a ground sample distance; one that is unknown is taken to be covered."""
+        """Return whether the calibration is valid for a ground sample distance; an unknown one counts as covered."""
         if gsd_m is None or self.gsd_m is None:
             return True
         return self.gsd_m[0] / _GSD_MARGIN <= gsd_m <= self.gsd_m[1] * _GSD_MARGIN
@@ -63,20 +63,20 @@ class Platt:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The calibrations of a model by family; families that it lacks have no probability."""
+    """The calibrations of a model by family. Other families have no probabilities."""
 
     families: dict[str, Platt] = field(default_factory=dict)
     background: NDArray[np.float32] | None = field(default=None, compare=False)
-    """Mean vector of ordinary sentences that was subtracted from those it was fitted on, shape (dim,)."""
+    """Background mean subtracted from sentences when fitting, shape (dim,)."""
 
     def of(self, imagery: ImageryLike) -> Platt | None:
-        """Return the calibration for imagery, None where there is none."""
+        """Return the calibration for imagery, or None."""
         one = as_imagery(imagery)
         platt = self.families.get(one.family)
         return platt if platt is not None and platt.covers(one.gsd_m) else None
 
     def reason(self, imagery: ImageryLike, text: NDArray[np.float32] | None = None) -> str | None:
-        """Return why imagery has no probability for a sentence, None where it has one.
+        """Return why there is no probability for a sentence about imagery, or None if there is one.
 
         Args:
             imagery: The imagery.
@@ -91,14 +91,14 @@ class Calibration:
         if platt.covers(one.gsd_m) or platt.gsd_m is None:
             if text is None or platt.questions is None or platt.questions.cover(text[None])[0]:
                 return None
-            return f"not calibrated for such a question about {FAMILIES[one.family]}"
+            return f"not calibrated for this kind of question about {FAMILIES[one.family]}"
         low, high = platt.gsd_m
         fitted = f"{low:g} m" if low == high else f"{low:g} to {high:g} m"
         return f"not calibrated for {FAMILIES[one.family]} of {one.gsd_m:g} m per pixel, only for {fitted}"
 
 
 def user_file(digest: str) -> Path:
-    """Return where the user's own calibration of a model lies: named by the digest of its weights.
+    """Return the path of the user's own calibration of a model, named by the digest of its weights.
 
     The folder is `$BANDSIGHT_CALIBRATIONS`, or `bandsight/calibrations` in the user's data folder
     (`$XDG_DATA_HOME`, `~/.local/share`).
@@ -111,11 +111,11 @@ def user_file(digest: str) -> Path:
 
 
 def read_calibration(folder: Path | None, digest: str) -> Calibration:
-    """Return the calibration of a model: that in its folder, and the user's own, whose families take precedence.
+    """Return the calibration of a model: the one in its folder, overridden by the user's own for each family.
 
     Args:
-        folder: The model folder, which may hold a calibration.json; None for none.
-        digest: Of the model's weights.
+        folder: The model folder, which may contain a calibration.json, or None.
+        digest: Digest of the model's weights.
 
     Raises:
         ModelError: A file is not a valid calibration, or was fitted for other weights.
@@ -132,7 +132,7 @@ def read_calibration(folder: Path | None, digest: str) -> Calibration:
 
 
 def shipped_calibration(folder: Path | None, digest: str) -> Calibration:
-    """Return the calibration in a model's folder, an empty one where there is none; see `read_calibration`."""
+    """Return the calibration in a model's folder, empty if there is none; see `read_calibration`."""
     return Calibration() if folder is None else _read(folder / FILE, digest, "download the model again")
 
 
@@ -143,9 +143,9 @@ def _same(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) ->
 
 
 def _read(path: Path, digest: str, advice: str) -> Calibration:
-    """Return the calibration of a file, an empty one where there is no such file.
+    """Read a calibration file; empty if it does not exist.
 
-    `default` of earlier versions is left out: it stood for imagery that nothing was fitted on.
+    Ignores the entry `default` of earlier versions, which was not fitted on any imagery.
     """
     if not path.is_file():
         return Calibration()
@@ -171,12 +171,12 @@ def _mean(entry: dict[str, Any] | None) -> NDArray[np.float32] | None:
         return None
     mean = np.array(entry["mean"], np.float32)
     if mean.ndim != 1 or not np.isfinite(mean).all():
-        raise ValueError(f"background of shape {mean.shape}: need finite numbers, one for each of a vector's")
+        raise ValueError(f"background of shape {mean.shape}: need a vector of finite numbers")
     return mean
 
 
 def background_entry(mean: NDArray[np.float32]) -> dict[str, Any]:
-    """Return the member `background` of a calibration that was fitted with a mean, shape (dim,), subtracted."""
+    """Return the entry `background` of calibration.json for a mean vector, shape (dim,)."""
     return {"mean": [round(float(value), 5) for value in mean]}
 
 
@@ -190,7 +190,7 @@ def _platt(entry: dict[str, Any]) -> Platt:
     if gsd_m is not None:
         low, high = (float(value) for value in gsd_m)
         if not 0 < low <= high < math.inf:
-            raise ValueError(f"gsd_m {gsd_m}: need the least and the greatest, above 0")
+            raise ValueError(f"gsd_m {gsd_m}: need [smallest, largest], above 0")
         gsd_m = (low, high)
     return Platt(
         scale=numbers[0],
@@ -211,9 +211,9 @@ def _questions(entry: dict[str, Any]) -> Questions:
 
 
 def questions_entry(sentences: Sequence[str], vectors: NDArray[np.float32], least_cosine: float) -> dict[str, Any]:
-    """Return the member `questions` of a family in calibration.json; see `Questions`.
+    """Return the entry `questions` of a family in calibration.json; see `Questions`.
 
-    The vectors are little-endian float16, one after the other, as base64.
+    The vectors are stored as consecutive little-endian float16 values, base64-encoded.
     """
     encoded = base64.b64encode(vectors.astype("<f2").tobytes()).decode("ascii")
     return {"sentences": list(sentences), "least_cosine": round(least_cosine, 3), "vectors": encoded}

@@ -1,4 +1,4 @@
-"""Reads the weights of a model, and loads them strictly."""
+"""Reads model weights and loads them strictly."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def read_weights(folder: ModelFolder) -> dict[str, Tensor]:
         else:
             state = torch.load(folder.weights, map_location="cpu", weights_only=True)
     except Exception as error:
-        # Torch's further lines explain how to run code from a checkpoint, which is not safe.
+        # Keep the first line only: the others explain how to allow code execution, which is unsafe.
         reason = (str(error).splitlines() or [type(error).__name__])[0].split(". In PyTorch")[0]
         raise ModelError(
             f"model {folder.source}: {folder.weights.name} cannot be read as a checkpoint of tensors ({reason}); "
@@ -37,7 +37,7 @@ def read_weights(folder: ModelFolder) -> dict[str, Tensor]:
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(
-            f"model {folder.source}: {folder.weights.name} contains other values than named tensors; "
+            f"model {folder.source}: {folder.weights.name} contains values other than named tensors; "
             "need a state dict, or one under 'state_dict'"
         )
     state = {str(key).removeprefix("module."): value for key, value in state.items()}
@@ -73,7 +73,7 @@ def _unpaired(state: dict[str, Tensor]) -> list[str]:
 def load_strictly(model: torch.nn.Module, state: dict[str, Tensor], source: str) -> None:
     """Load a state dict whose keys and shapes must match exactly.
 
-    A loader that tolerates missing keys gives a model that runs but returns nonsense. Some mirrors of DOFA-CLIP lack
+    Tolerating missing keys would yield a model that runs but returns nonsense. Some mirrors of DOFA-CLIP lack
     text attention weights.
 
     Raises:

@@ -69,7 +69,7 @@ class ClipEncoder:
         self.background = calibration.background
 
     def encode_image(self, image: Tensor, wavelengths: Sequence[float], *, normalize: bool = False) -> Tensor:
-        """Return embeddings (N, D) of preprocessed images (N, C, H, W) with one wavelength in µm for each band.
+        """Return embeddings (N, D) of preprocessed images (N, C, H, W), given the wavelength of each band, µm.
 
         Raises:
             WavelengthError: The counts differ, or a value is not a wavelength in µm.
@@ -108,7 +108,7 @@ class ClipEncoder:
         return self.begin_pixels(pixels, wavelengths).result()
 
     def resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return uint8 tiles (N, C, H, W) in the size of the image tower; their vectors equal those of `pixels`."""
+        """Return uint8 tiles (N, C, H, W) resized to the model's input. This does not change their vectors."""
         return self._preprocess.resized(pixels)
 
     def begin_pixels(
@@ -140,7 +140,7 @@ class ClipEncoder:
         """Return unit vectors float32 (N, h, w, D) of the cells of uint8 tiles (N, C, H, W); see `Encoder`."""
         tiles = self._uploaded(pixels, wavelengths)
         if not len(tiles):
-            raise ValueError("pixels: found no tile; need at least one, because the number of cells depends on it")
+            raise ValueError("pixels: found no tiles; need at least one, because the number of cells depends on it")
         image = self._preprocess.scaled(tiles)
         vectors: NDArray[np.float32] = self.encode_dense(image, wavelengths, normalize=True).cpu().numpy()
         return vectors
@@ -153,7 +153,7 @@ class ClipEncoder:
         return vectors
 
     def _uploaded(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> Tensor:
-        """Return tiles in the size of the tower on its device; uint8, because float32 would be four times as much."""
+        """Resize tiles and upload them to the device, as uint8, because float32 would take four times the bandwidth."""
         if pixels.dtype != np.uint8 or pixels.ndim != 4:  # noqa: PLR2004
             raise ValueError(f"pixels: {pixels.dtype} {pixels.shape}; need uint8 (N, C, H, W)")
         check_wavelengths(wavelengths, pixels.shape[1])

@@ -1,4 +1,4 @@
-"""A model that is loaded when it is first used: a job that has nothing to embed does without it."""
+"""A model that is loaded on first use, so that jobs without anything to embed skip it."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 class DeferredEncoder:
-    """An encoder that knows at once which model it is; its weights are read and torch is imported by the first use."""
+    """An encoder whose metadata is read immediately, while weights and torch are loaded on first use."""
 
     def __init__(self, source: str, load: Callable[[], "BatchEncoder"]) -> None:
         """Find the model's files.
 
         Args:
-            source: As `load_model`.
-            load: Loads it; called once, if at all.
+            source: See `load_model`.
+            load: Loads the model; called at most once.
 
         Raises:
-            ModelError: Files are missing, or the config does not say what the model is.
+            ModelError: Files are missing, or the config is incomplete.
         """
         folder = find_model(source)
         self.name, self.license, self._load = source, folder.license, load
@@ -36,10 +36,10 @@ class DeferredEncoder:
         self._encoder: BatchEncoder | None = None
 
     def load(self) -> "BatchEncoder":
-        """Return the model, loaded.
+        """Load the model if needed, and return it.
 
         Raises:
-            ModelError: As `load_model`.
+            ModelError: See `load_model`.
         """
         if self._encoder is None:
             self._encoder = self._load()
@@ -47,39 +47,39 @@ class DeferredEncoder:
 
     @property
     def background(self) -> NDArray[np.float32] | None:
-        """As `Encoder`."""
+        """See `Encoder`."""
         return self.load().background
 
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
-        """As `Encoder`."""
+        """See `Encoder`."""
         return self.load().embed_pixels(pixels, wavelengths)
 
     def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
-        """As `Encoder`."""
+        """See `Encoder`."""
         return self.load().dense(pixels, wavelengths)
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
-        """As `Encoder`."""
+        """See `Encoder`."""
         return self.load().embed_texts(texts)
 
     @property
     def probabilities(self) -> "Probabilities":
-        """As `Encoder`."""
+        """See `Encoder`."""
         return self.load().probabilities
 
     def begin_pixels(
         self, pixels: NDArray[np.uint8], wavelengths: Sequence[float], cells: int = 0
     ) -> "PendingEmbeddings":
-        """As `BatchEncoder`."""
+        """See `BatchEncoder`."""
         return self.load().begin_pixels(pixels, wavelengths, cells)
 
     def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
-        """As `BatchEncoder`."""
+        """See `BatchEncoder`."""
         return self.load().speed_up(pixels, wavelengths)
 
 
 def _sizes(folder: ModelFolder) -> tuple[int, int]:
-    """Return the length of a vector and the side of the input, pixels."""
+    """Return the vector length and the input size, pixels."""
     try:
         model = folder.config["model_cfg"]
         return int(model["embed_dim"]), int(model["vision_cfg"]["image_size"])

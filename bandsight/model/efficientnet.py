@@ -1,7 +1,7 @@
-"""EfficientNet-Lite as an ONNX graph, made from a checkpoint's arrays: it runs without PyTorch, and twice as fast.
+"""EfficientNet-Lite as an ONNX graph built from a checkpoint: runs without PyTorch, and twice as fast.
 
-The graph is made when a model is loaded, so that there is no second file that could differ from the weights. It starts
-after the first convolution, whose kernel depends on the list of bands.
+The graph is built when a model is loaded, so that no second file can diverge from the weights. It starts after the
+first convolution, whose kernel depends on the list of bands.
 """
 
 import os
@@ -26,18 +26,18 @@ _BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.conv_dw\.weight")
 
 
 def is_efficientnet_lite(name: str) -> bool:
-    """Return whether a timm name is an architecture that `trunk_graph` knows."""
+    """Return whether `trunk_graph` supports a timm architecture."""
     return _NAME.fullmatch(name) is not None
 
 
 def trunk_graph(weights: Weights) -> bytes:
-    """Return a trunk after its first convolution as an ONNX model; the arrays that it has used are taken out.
+    """Return a trunk without its first convolution as an ONNX model. Removes the arrays it uses from `weights`.
 
-    Its input is `STEM`, (n, channels, h, w), before the first activation. Its outputs are `POOLED`, (n, features), and
+    The input is `STEM`, (n, channels, h, w), before the first activation. The outputs are `POOLED`, (n, features), and
     `CELLS`, (n, features, h / 16, w / 16).
 
     Args:
-        weights: By the names that timm gives them, without the first convolution and its batch norm.
+        weights: Arrays by timm name, without the first convolution and its batch norm.
 
     Raises:
         KeyError: An array is missing.
@@ -63,7 +63,7 @@ def stem_graph() -> bytes:
 
 
 def folded(weights: Weights, norm: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the factor and the bias that a batch norm amounts to, both of shape (channels,); takes its arrays out."""
+    """Return a batch norm as factor and bias, both of shape (channels,). Removes its arrays from `weights`."""
     values = {part: weights.pop(f"{norm}.{part}").astype(np.float32) for part in _NORM}
     weights.pop(f"{norm}.num_batches_tracked", None)
     factor = values["weight"] / np.sqrt(values["running_var"] + _EPSILON)
@@ -76,14 +76,14 @@ def session(model: bytes) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cpu_threads()
-    # Spinning threads would occupy cores that the readers need.
+    # Spinning threads would take cores from the readers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def cpu_threads() -> int:
-    """Return how many threads a computation may use: OMP_NUM_THREADS, else the cores of this process."""
+    """Return the number of threads for a computation: OMP_NUM_THREADS, else the cores available to this process."""
     stated = os.environ.get("OMP_NUM_THREADS", "")
     if stated.isdecimal() and int(stated):
         return int(stated)
@@ -97,7 +97,7 @@ class _Graph:
         self._arrays = weights
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
-        # Channels of the values that may be added to a later one.
+        # Channels of values, to find residual connections.
         self._channels: dict[str, int] = {}
 
     def block(self, value: str, name: str, stride: int) -> str:
@@ -147,7 +147,7 @@ class _Graph:
         """Return the serialized model.
 
         Args:
-            outputs: Name of each output and the value that it returns.
+            outputs: Name of each output and the value it returns.
             inputs: Names of the inputs.
         """
         from onnx import TensorProto, helper

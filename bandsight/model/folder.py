@@ -1,4 +1,4 @@
-"""Finds model folders on disk or on the Hugging Face hub, and what a model is, without building it."""
+"""Finds model folders on disk or on the Hugging Face hub, and reads a model's metadata without building it."""
 
 import hashlib
 import json
@@ -20,9 +20,9 @@ _WEIGHTS = (
 )
 # A timm name with this prefix is a trunk with DOFA's patch embedding.
 DOFA = "dofa_"
-# With this one, its first convolution is generated from wavelengths.
+# A timm name with this prefix is a trunk whose first convolution is generated from wavelengths.
 SPECTRAL = "spectral_"
-# Separates the names of trunks that see the same image, and names the one that is not learned.
+# Separator between names of parallel trunks, and the name of the trunk without learned weights.
 SEPARATOR, INDICES = "+", "indices"
 
 
@@ -31,7 +31,7 @@ class ModelFolder:
     """The files of a model, before the model is built."""
 
     source: str
-    """Source that names the model, e.g. `embedded`."""
+    """Source of the model, e.g. `embedded`."""
     path: Path
     """The folder."""
     config: dict[str, Any]
@@ -55,10 +55,10 @@ class ModelFolder:
 
     @property
     def gsd_m(self) -> tuple[float, float] | None:
-        """Least and greatest ground sample distance that it was trained on, m; None where the config does not say.
+        """Smallest and largest ground sample distance in the training data, m; None if the config does not state it.
 
         Raises:
-            ModelError: The config states something else.
+            ModelError: The value in the config is invalid.
         """
         section = self.config.get("bandsight")
         stated = section.get("gsd_m") if isinstance(section, dict) else None
@@ -70,7 +70,7 @@ class ModelFolder:
             low, high = math.nan, math.nan
         if not 0 < low <= high < math.inf:
             raise ModelError(
-                f"model {self.source}: its config states gsd_m {stated}; need the least and the greatest, in metres, "
+                f"model {self.source}: its config states gsd_m {stated}; need [smallest, largest] in metres, "
                 "e.g. [0.3, 30]"
             )
         return low, high

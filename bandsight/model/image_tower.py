@@ -1,4 +1,4 @@
-"""The image tower of the embedded model on a CPU without PyTorch: ONNX Runtime for its trunk, NumPy for the rest.
+"""Image tower of the embedded model on a CPU without PyTorch: ONNX Runtime for the trunks, NumPy for the rest.
 
 Its vectors equal PyTorch's to about 1e-6 (tests/model/test_image_tower.py).
 """
@@ -33,7 +33,7 @@ from bandsight.model.wavelengths import check_wavelengths
 
 # Tiles per forward pass.
 _BATCH = 64
-# First convolutions that are kept: an archive has few distinct lists of bands.
+# Cached first convolutions. An archive has few distinct lists of bands.
 _KEPT = 64
 _PREFIX, _HEAD = "visual.trunk.", "visual.head.proj.weight"
 
@@ -66,7 +66,7 @@ class ImageTower:
         """
         tiles, waves = self._prepared(pixels, wavelengths)
         if not len(tiles):
-            raise ValueError("pixels: found no tile; need at least one, because the number of cells depends on it")
+            raise ValueError("pixels: found no tiles; need at least one, because the number of cells depends on it")
         return np.concatenate(
             [self._cells(tiles[start : start + _BATCH], waves) for start in range(0, len(tiles), _BATCH)]
         )
@@ -74,11 +74,11 @@ class ImageTower:
     def with_cells(
         self, name: str, pixels: NDArray[np.uint8], wavelengths: Sequence[float], cells: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return unit vectors of tiles, as `embed`, and of their cells, shape (n, cells, cells, dim), in one pass.
+        """Return unit vectors of tiles, as in `embed`, and of their cells, shape (n, cells, cells, dim), in one pass.
 
         Raises:
-            ModelError: There are more cells than the model `name` tells apart.
-            WavelengthError: As `embed`.
+            ModelError: There are more cells than the model `name` can distinguish.
+            WavelengthError: See `embed`.
         """
         tiles, waves = self._prepared(pixels, wavelengths)
         vectors = [np.empty((0, len(self._head)), np.float32)]
@@ -93,7 +93,7 @@ class ImageTower:
         return np.concatenate(vectors), np.concatenate(parts)
 
     def resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return tiles in the size of the tower; their vectors equal those of `pixels`."""
+        """Return tiles resized to the tower's input. This does not change their vectors."""
         return self._preprocess.resized(pixels)
 
     def _prepared(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> tuple[NDArray[np.uint8], Waves]:
@@ -126,7 +126,7 @@ class Trunk:
     """A learned trunk with a first convolution for any list of bands; see `patch_embed.SpectralStem`."""
 
     def __init__(self, weights: dict[str, NDArray[Any]]) -> None:
-        """Build it; the arrays that it has used are taken out.
+        """Build the trunk. Removes the arrays it uses from `weights`.
 
         Raises:
             KeyError: An array is missing.
@@ -179,7 +179,7 @@ class IndexFeatures:
 
     @property
     def num_features(self) -> int:
-        """How many there are."""
+        """Number of features."""
         return len(spectra.PAIRS) * len(spectra.LEVELS) + len(spectra.BRIGHT) * len(spectra.BRIGHT_LEVELS)
 
     def pooled(self, x: NDArray[np.float32], waves: Waves) -> NDArray[np.float32]:
@@ -200,7 +200,7 @@ class IndexFeatures:
         gates = [float(presence[a] * presence[b]) for a, b in (*spectra.PAIRS, *spectra.BRIGHT)]
         if max(gates) < spectra.ABSENT:
             return out
-        # Half the resolution is enough for shares and takes a quarter of the time.
+        # Half the resolution is accurate enough and takes a quarter of the time.
         chosen = _softmax(-squared) @ x.reshape(*x.shape[:2], -1) * np.float32(0.5) + np.float32(0.5)
         bands = _halved(chosen.reshape(len(x), -1, *x.shape[2:]))
         number = 0
@@ -217,7 +217,7 @@ class IndexFeatures:
 
 
 def image_tower(folder: ModelFolder) -> ImageTower | None:
-    """Return a model's image tower; None where it is of another kind, or damaged: loading the whole reports that."""
+    """Return a model's image tower, or None if it is unsupported or damaged. Loading the whole model reports damage."""
     try:
         vision = folder.config["model_cfg"]["vision_cfg"]
         name, kind = str(vision["timm_model_name"]), (vision["timm_pool"], vision["timm_proj"])
@@ -242,7 +242,7 @@ def _weights(folder: ModelFolder) -> dict[str, NDArray[Any]]:
         raise ValueError(folder.weights)
     try:
         with safe_open(folder.weights, "np") as file:
-            names = [name for name in file.keys() if name.startswith("visual.")]  # noqa: SIM118  (no dictionary)
+            names = [name for name in file.keys() if name.startswith("visual.")]  # noqa: SIM118  (not a dictionary)
             return {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise ValueError(str(error)) from error
@@ -275,7 +275,7 @@ def _step(values: NDArray[np.float32], level: float, width: float) -> NDArray[np
 
 
 def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return averages of 2 × 2 pixels; the last row or column may be of one."""
+    """Average 2 × 2 pixels; the last row or column may have only one."""
     height, width = values.shape[-2:]
     return np.asarray(pooling(height, _pairs(height)) @ values @ pooling(width, _pairs(width)).T, np.float32)
 

@@ -1,4 +1,4 @@
-"""Families of imagery: kinds of images whose scores a model has to be calibrated for separately."""
+"""Families of imagery: kinds of images that need separate calibrations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ FAMILIES = {
     "hyperspectral": "hyperspectral imagery",
     "radar": "C-band radar",
     "radar_x": "X-band radar",
-    "radar_other": "radar of other bands than C and X",
+    "radar_other": "radar in bands other than C and X",
     "thermal": "thermal infrared imagery",
     "elevation": "elevation",
 }
-"""Families by name, in words."""
+"""Description of each family, by name."""
 
 _RADAR_UM, _VISIBLE_UM, _THERMAL_UM = 5.405, (0.4, 0.71), 3.0
-# More bands than multispectral sensors have; MODIS has 36 and gives the model 7.
+# More bands than multispectral sensors have. MODIS has 36, but its profile uses 7.
 _HYPERSPECTRAL = 30
 # IEEE 521-2019.
 _C_BAND_GHZ, _X_BAND_GHZ = (4.0, 8.0), (8.0, 12.0)
@@ -25,32 +25,33 @@ _C_BAND_GHZ, _X_BAND_GHZ = (4.0, 8.0), (8.0, 12.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imagery:
-    """What decides which calibration holds for an image."""
+    """Properties of an image that select its calibration."""
 
     family: str
     """One of `FAMILIES`."""
     gsd_m: float | None = None
-    """Ground sample distance of the pixels that the model saw, m; None where it is unknown."""
+    """Ground sample distance of the model's input pixels, m; None if unknown."""
 
 
 ImageryLike = Imagery | Sequence[float]
-"""Imagery, or the wavelengths of its bands in µm where nothing else is known."""
+"""Imagery, or just the wavelengths of its bands, µm."""
 
 
 def as_imagery(like: ImageryLike) -> Imagery:
-    """Return imagery as it is, or that of a list of bands, µm."""
+    """Return imagery unchanged, or the imagery for a list of wavelengths, µm."""
     return like if isinstance(like, Imagery) else Imagery(family=family(like))
 
 
 def family(wavelengths: Sequence[float]) -> str:
-    """Return the family of a list of bands, µm; radar has the code 5.405, and stands for C band.
+    """Return the family for a list of wavelengths, µm. The code 5.405 stands for C-band radar.
 
-    Elevation is coded as red, green, blue, and X-band radar as C-band radar: wavelengths alone do not tell them.
+    Elevation has the wavelengths of red, green and blue, and X-band radar those of C band, so wavelengths alone cannot
+    distinguish them.
     """
     return _family(tuple(wavelengths))
 
 
-# Called for every hit of a page, with few distinct lists.
+# Cached: called for every hit of a page, with few distinct lists.
 @lru_cache(maxsize=256)
 def _family(wavelengths: tuple[float, ...]) -> str:
     if all(abs(value - _RADAR_UM) < 1e-3 for value in wavelengths):  # noqa: PLR2004
@@ -64,7 +65,7 @@ def _family(wavelengths: tuple[float, ...]) -> str:
 
 
 def radar_family(frequency_ghz: float) -> str:
-    """Return the family of radar of a frequency."""
+    """Return the radar family for a frequency."""
     if _C_BAND_GHZ[0] <= frequency_ghz < _C_BAND_GHZ[1]:
         return "radar"
     return "radar_x" if _X_BAND_GHZ[0] <= frequency_ghz <= _X_BAND_GHZ[1] else "radar_other"

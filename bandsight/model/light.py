@@ -1,6 +1,7 @@
-"""A model on a CPU without PyTorch: sentences in NumPy, pictures in ONNX Runtime, where its towers are known.
+"""A model on a CPU without PyTorch: text tower in NumPy, image tower in ONNX Runtime.
 
-The embedded model's are. Of a model whose text tower alone is known, the first picture loads the whole.
+Both towers of the embedded model are supported. If only a model's text tower is, the first image loads the whole model
+with PyTorch.
 """
 
 import threading
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
 
 
 class LightEncoder(DeferredEncoder):
-    """A model whose sentences need no PyTorch, nor do its pictures where `image_tower` knows their tower."""
+    """A model that embeds texts without PyTorch, and also images if `image_tower` supports its image tower."""
 
     thread_safe_texts = True
-    """Whether several threads may embed sentences at once."""
+    """Whether several threads may embed texts concurrently."""
     device = "cpu"
-    """Where it runs."""
+    """Device of the model."""
 
     def __init__(
         self,
@@ -44,15 +45,15 @@ class LightEncoder(DeferredEncoder):
         images: Callable[[ModelFolder], ImageTower | None] = image_tower,
         check: bool = True,
     ) -> None:
-        """Take the text tower.
+        """Combine a text tower with a lazily loaded image tower.
 
         Args:
-            source: As `load_model`.
-            load: Loads the whole model, for an image tower of another kind.
-            tower: Embeds sentences.
+            source: See `load_model`.
+            load: Loads the whole model, if the image tower is unsupported.
+            tower: Embeds texts.
             logits: The model's logit scale and bias, by name.
-            images: Loads the image tower; called once, by the first picture.
-            check: Run the self-test, its second half by the first picture.
+            images: Loads the image tower; called once, for the first image.
+            check: Run the self-test; its image half runs with the first image.
 
         Raises:
             ModelError: The self-test fails.
@@ -71,10 +72,10 @@ class LightEncoder(DeferredEncoder):
             check_texts(self)
 
     def load(self) -> "ClipEncoder":
-        """Return the whole model, loaded once.
+        """Return the whole model; loads it once.
 
         Raises:
-            ModelError: As `load_model`.
+            ModelError: See `load_model`.
         """
         with self._loading:
             if self._whole is None:
@@ -82,7 +83,7 @@ class LightEncoder(DeferredEncoder):
             return self._whole
 
     def images(self) -> ImageTower | None:
-        """Return what embeds pictures without PyTorch, None where the model has another kind of tower; loaded once.
+        """Return the image tower, or None if it is unsupported; loads it once.
 
         Raises:
             ModelError: The self-test fails.
@@ -97,30 +98,30 @@ class LightEncoder(DeferredEncoder):
 
     @property
     def background(self) -> NDArray[np.float32] | None:
-        """As `Encoder`."""
+        """See `Encoder`."""
         return self._probabilities.calibration.background
 
     @property
     def probabilities(self) -> Probabilities:
-        """As `Encoder`."""
+        """See `Encoder`."""
         return self._probabilities
 
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
-        """As `Encoder`."""
+        """See `Encoder`."""
         return (tower.embed if (tower := self.images()) else self.load().embed_pixels)(pixels, wavelengths)
 
     def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
-        """As `Encoder`."""
+        """See `Encoder`."""
         return (self.images() or self.load()).dense(pixels, wavelengths)
 
     def resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return uint8 tiles (N, C, H, W) in the size of the image tower; their vectors equal those of `pixels`."""
+        """Return uint8 tiles (N, C, H, W) resized to the model's input. This does not change their vectors."""
         return (self.images() or self.load()).resized(pixels)
 
     def begin_pixels(
         self, pixels: NDArray[np.uint8], wavelengths: Sequence[float], cells: int = 0
     ) -> PendingEmbeddings:
-        """As `BatchEncoder`; on a CPU, nothing is gained by waiting."""
+        """Embed immediately: on a CPU, deferring gains nothing; see `BatchEncoder`."""
         began = time.perf_counter()
         tower = self.images()
         if tower is None:
@@ -132,15 +133,15 @@ class LightEncoder(DeferredEncoder):
         return Ready(vectors, time.perf_counter() - began, parts)
 
     def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
-        """As `BatchEncoder`: there is nothing to try."""
+        """Return None: there is nothing to optimise; see `BatchEncoder`."""
 
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
-        """As `Encoder`."""
+        """See `Encoder`."""
         return self._tower.embed(texts)
 
 
 def light_encoder(folder: ModelFolder, load: Callable[[], "ClipEncoder"], *, check: bool = True) -> LightEncoder | None:
-    """Return a model that embeds sentences without PyTorch, None where its text tower is of another kind.
+    """Return a model that embeds texts without PyTorch, or None if its text tower is unsupported.
 
     Args:
         folder: The model's files.
@@ -148,7 +149,7 @@ def light_encoder(folder: ModelFolder, load: Callable[[], "ClipEncoder"], *, che
         check: Run the self-test.
 
     Raises:
-        ModelError: As `load_model`.
+        ModelError: See `load_model`.
     """
     found = text_tower(folder)
     if found is None:
@@ -162,5 +163,5 @@ def light_encoder(folder: ModelFolder, load: Callable[[], "ClipEncoder"], *, che
 
 
 def may_have_gpu() -> bool:
-    """Return whether PyTorch may find a CUDA device here, by the drivers' files; asking PyTorch takes seconds."""
+    """Return whether a CUDA device may exist, judged by driver files, because importing PyTorch takes seconds."""
     return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists() or not Path("/dev/null").exists()

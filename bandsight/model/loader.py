@@ -28,7 +28,7 @@ def load_model(source: str = "embedded", device: str = "auto", *, check: bool = 
 
 
 def load_folder(folder: ModelFolder, device: str, *, check: bool) -> ClipEncoder:
-    """Load a model whose files are found; see `load_model`."""
+    """Load a model from its files; see `load_model`."""
     source, torch_device = folder.source, pick_device(device)
     try:
         model = build_model(folder.config.get("model_cfg", {}), folder.path, folder.trunk_args)
@@ -38,7 +38,7 @@ def load_folder(folder: ModelFolder, device: str, *, check: bool) -> ClipEncoder
         raise
     except Exception as error:
         raise ModelError(
-            f"model {source}: no model can be built from its open_clip_config.json "
+            f"model {source}: cannot build a model from its open_clip_config.json "
             f"({type(error).__name__}: {error}); download the file again"
         ) from error
     load_strictly(model, read_weights(folder), source)
@@ -61,7 +61,7 @@ def load_folder(folder: ModelFolder, device: str, *, check: bool) -> ClipEncoder
 
 
 def pick_device(device: str) -> torch.device:
-    """Return the torch device of a name; `auto` is CUDA when available.
+    """Return the torch device for a name; `auto` is CUDA if available.
 
     Raises:
         ModelError: The name is unknown, or the CUDA device is not available.

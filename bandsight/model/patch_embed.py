@@ -15,7 +15,7 @@ _CACHE_SIZE = 64
 
 
 class WavelengthInput(nn.Module):
-    """A convolution whose kernel depends on the wavelengths. Kernels are cached while gradients are off."""
+    """A convolution whose kernel depends on the wavelengths. Kernels are cached while gradients are disabled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class WavelengthInput(nn.Module):
         raise NotImplementedError
 
     def kernel(self, device: torch.device) -> tuple[Tensor, Tensor | None]:
-        """Return the kernel and bias for the current wavelengths, from the cache while gradients are off."""
+        """Return the kernel and bias for the current wavelengths, cached while gradients are disabled."""
         key = (self._wavelengths, device)
         if not torch.is_grad_enabled() and key in self._cache:
             return self._cache[key]
@@ -94,7 +94,7 @@ class DofaPatchEmbed(WavelengthInput):
     and the wavelength embedding of "Neural Plasticity-Inspired Multimodal Foundation Model" (DOFA, 2024), section 3.
     """
 
-    # Factor of kernel and bias in the original code.
+    # Scale factor of kernel and bias in the original code.
     scale = 0.01
 
     def __init__(self, patch: int, embed_dim: int, wave_dim: int = 128) -> None:
@@ -132,11 +132,10 @@ class SpectralStem(WavelengthInput):
     """First convolution of a small convolutional trunk, for any list of bands.
 
     The bands are samples of a spectrum. Kernel regression in log-wavelength estimates the spectrum at a fixed set of
-    anchor wavelengths, gated by the distance of the nearest band. Each anchor has a learned kernel. Where the bands do
-    not cover the visible anchors, a panchromatic kernel on the mean of all bands fills in. The map is linear in the
-    pixels, so it reduces to one kernel (out, C, k, k) per list of wavelengths. It does not depend on the order of
-    bands, and 200 narrow bands have the weight of 10 broad ones. For red, green and blue, it is initialised to the RGB
-    kernels that it was built from.
+    anchor wavelengths, gated by the distance of the nearest band. Each anchor has a learned kernel. If the bands do not
+    cover the visible anchors, a panchromatic kernel on the mean of all bands fills in. The map is linear in the pixels,
+    so it reduces to one kernel (out, C, k, k) per list of wavelengths. It does not depend on band order, and 200 narrow
+    bands have the same weight as 10 broad ones. For red, green and blue, it is initialised to the given RGB kernels.
     """
 
     def __init__(self, rgb_kernel: Tensor, stride: int) -> None:
@@ -151,7 +150,10 @@ class SpectralStem(WavelengthInput):
         self._bias: Tensor | None = None
 
     def fold(self, norm: nn.BatchNorm2d) -> None:
-        """Fold in the batch norm that follows. Scaling the learned kernels is enough, as kernels are linear in them."""
+        """Fold in the batch norm that follows.
+
+        Scaling the learned kernels suffices, because kernels are linear in them.
+        """
         assert norm.running_var is not None
         assert norm.running_mean is not None
         with torch.no_grad():
@@ -173,7 +175,7 @@ class SpectralStem(WavelengthInput):
         return kernel + pan, None if self._bias is None else self._bias.to(wavelengths.device)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return features (N, out, ceil(H / stride), ceil(W / stride)), padded as TensorFlow's SAME does."""
+        """Return features (N, out, ceil(H / stride), ceil(W / stride)), with TensorFlow's SAME padding."""
         kernel, bias = self.kernel(x.device)
         pads = []
         for size, k in ((x.shape[3], kernel.shape[3]), (x.shape[2], kernel.shape[2])):

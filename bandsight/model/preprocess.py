@@ -17,7 +17,7 @@ _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocess:
-    """Resize, then (x / 255 - mean) / std, the same for every band."""
+    """Resizing, then (x / 255 - mean) / std, the same for every band."""
 
     size: int
     """Width and height of the model's input, pixels."""
@@ -26,7 +26,7 @@ class Preprocess:
     std: float
     """Divisor after the subtraction."""
     interpolation: str
-    """`bicubic` or `bilinear`, as Pillow does it (antialiased)."""
+    """`bicubic` or `bilinear`, as in Pillow (antialiased)."""
     resize_mode: str
     """`squash` ignores the aspect ratio; `shortest` keeps it and crops the centre."""
 
@@ -43,7 +43,8 @@ class Preprocess:
         for name, value in (("mean", mean), ("std", std)):
             if isinstance(value, list) and len(set(value)) != 1:
                 raise ModelError(
-                    f"preprocess_cfg: {name} {value} differs by channel; a model for any bands needs one value"
+                    f"preprocess_cfg: {name} {value} differs by channel; a model for arbitrary bands needs a single "
+                    "value"
                 )
         return cls(
             size=size,

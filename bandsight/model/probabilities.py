@@ -1,4 +1,4 @@
-"""Probabilities of matches: by a model's calibration, or by its own logit scale and bias."""
+"""Match probabilities, from a model's calibration or its logit scale and bias."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from bandsight.model.imagery import ImageryLike
 
 @dataclass(frozen=True, slots=True)
 class Probabilities:
-    """What the scores of one model mean."""
+    """Converts the scores of a model to probabilities."""
 
     model: str
     """Name of the model, for messages."""
     calibration: Calibration
-    """By family of imagery."""
+    """Calibration by family of imagery."""
     logit_scale: float | None
-    """The model's own, as a logarithm."""
+    """Logarithm of the model's logit scale."""
     logit_bias: float | None
-    """The model's own; None where it was not trained with one."""
+    """The model's logit bias; None if trained without one."""
     dim: int
     """Length of the model's vectors."""
 
@@ -30,8 +30,8 @@ class Probabilities:
         background = self.calibration.background
         if background is not None and len(background) != self.dim:
             raise ModelError(
-                f"model {self.model}: its calibration subtracts a background of {len(background)} numbers, and its "
-                f"vectors have {self.dim}; run bandsight calibrate again"
+                f"model {self.model}: its calibration has a background vector of length {len(background)}, but its "
+                f"vectors have length {self.dim}; run bandsight calibrate again"
             )
 
     def of(
@@ -42,12 +42,12 @@ class Probabilities:
     ) -> NDArray[np.float32]:
         """Return the probability that each image shows what each sentence describes, shape (images, sentences).
 
-        NaN where the model is not calibrated for the imagery, or not for such a sentence about it.
+        NaN where the model is not calibrated for the imagery or for this kind of sentence about it.
 
         Args:
-            cosines: Of the images with the sentences, shape (images, sentences).
+            cosines: Cosines between images and sentences, shape (images, sentences).
             texts: Unit vectors of the sentences as searches use them, shape (sentences, dim).
-            imagery: What each image is.
+            imagery: Imagery of each image.
         """
         out = np.full_like(cosines, np.nan, np.float32)
         calibrations = [self.calibration.of(one) for one in imagery]
@@ -58,23 +58,23 @@ class Probabilities:
         return out
 
     def reason(self, imagery: ImageryLike, text: NDArray[np.float32] | None = None) -> str | None:
-        """Return why there is no probability, in words, None where there is one; see `Calibration.reason`."""
+        """Return why there is no probability, or None if there is one; see `Calibration.reason`."""
         return self.calibration.reason(imagery, text)
 
     def threshold(self, imagery: ImageryLike) -> float | None:
-        """Return the least probability of a match; None where it was not measured."""
+        """Return the minimum probability of a match, or None if not measured."""
         platt = self.calibration.of(imagery)
         return None if platt is None else platt.threshold
 
     def own(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the logit scale and bias of the model itself give, which nothing has been fitted on.
+        """Return uncalibrated probabilities, from the model's logit scale and bias.
 
         Raises:
             ModelError: The model has no logit bias.
         """
         if self.logit_bias is None or self.logit_scale is None:
             raise ModelError(
-                f"model {self.model}: it has no logit bias (init_logit_bias in its config), so its scores are not "
+                f"model {self.model}: no logit bias (init_logit_bias in the config), so its scores are not "
                 "probabilities; fit a calibration: bandsight calibrate DATA --model MODEL"
             )
         scale = np.exp(np.float32(self.logit_scale))

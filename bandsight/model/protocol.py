@@ -35,17 +35,17 @@ class Encoder(Protocol):
 
     @property
     def gsd_m(self) -> tuple[float, float] | None:
-        """Least and greatest ground sample distance that it was trained on, m; None where its config does not say."""
+        """Smallest and largest ground sample distance in the training data, m; None if the config does not state it."""
 
     @property
     def background(self) -> NDArray[np.float32] | None:
-        """Mean vector of ordinary sentences, shape (dim,), which `sentence_vectors` subtracts; None for none."""
+        """Background mean that `sentence_vectors` subtracts, shape (dim,), or None."""
 
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return one unit vector per tile.
 
         Args:
-            pixels: Scaled to 0..255 by the sensor profile, shape (n, bands, height, width).
+            pixels: Values scaled to 0..255 by the sensor profile, shape (n, bands, height, width).
             wavelengths: Centre wavelength of each band in µm, in band order.
 
         Returns:
@@ -77,7 +77,7 @@ class Encoder(Protocol):
 
     @property
     def probabilities(self) -> Probabilities:
-        """What the model's scores mean."""
+        """Converts the model's scores to probabilities."""
 
 
 class BatchEncoder(Encoder, Protocol):
@@ -99,8 +99,8 @@ class BatchEncoder(Encoder, Protocol):
         """
 
     def speed_up(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> str | None:
-        """Try to optimise the model for batches like this one. It takes up to a few minutes, for use in long jobs.
+        """Try to optimise the model for batches like this one. Takes up to a few minutes; for long jobs.
 
         Returns:
-            The outcome, for the log; None where there is nothing to try.
+            The outcome, for the log, or None if there is nothing to optimise.
         """

@@ -10,15 +10,15 @@ from bandsight.model.protocol import Encoder
 
 RGB_UM = (0.665, 0.56, 0.49)
 _PROMPTS = ("an aerial photo of the open sea", "an aerial photo of a dense green forest")
-# Checkpoints without text weights give cosine ≈ 1 between any two prompts; intact models stay far below.
+# Checkpoints without text weights yield cosines near 1 between any two prompts; intact models stay far below.
 _COLLAPSED = 0.995
 
 
 def self_test(encoder: Encoder) -> None:
-    """Check that two prompts have different vectors, and that two simple images rank the right prompt first.
+    """Check that two prompts have different vectors, and that two simple images match the right prompt.
 
     Raises:
-        ModelError: The test fails: the weights are damaged or do not belong to the config.
+        ModelError: The test failed. The weights are damaged or do not belong to the config.
     """
     check_images(encoder.name, check_texts(encoder), encoder.embed_pixels)
 
@@ -28,15 +28,15 @@ def check_images(
     texts: NDArray[np.float32],
     embed: Callable[[NDArray[np.uint8], Sequence[float]], NDArray[np.float32]],
 ) -> None:
-    """Check that two simple images rank the right prompt first.
+    """Check that two simple images match the right prompt.
 
     Args:
-        name: Of the model, for messages.
-        texts: What `check_texts` returned.
+        name: Name of the model, for messages.
+        texts: Vectors returned by `check_texts`.
         embed: The model's `embed_pixels`.
 
     Raises:
-        ModelError: They do not: the weights are damaged or do not belong to the config.
+        ModelError: They do not. The weights are damaged or do not belong to the config.
     """
     images = embed(np.stack([_water(), _forest()]), RGB_UM)
     scores = images @ texts.T
@@ -53,7 +53,7 @@ def check_texts(encoder: Encoder) -> NDArray[np.float32]:
     """Return the vectors of two prompts, shape (2, dim), after checking that they differ.
 
     Raises:
-        ModelError: They are the same: the weights are damaged.
+        ModelError: They are equal. The weights are damaged.
     """
     texts = encoder.embed_texts(list(_PROMPTS))
     if not np.isfinite(texts).all() or float(texts[0] @ texts[1]) > _COLLAPSED:

@@ -13,18 +13,18 @@ from bandsight.model.probabilities import Probabilities
 from bandsight.model.protocol import Encoder
 from bandsight.stages import stage
 
-# Sentences whose vectors are kept: pages of one search, and searches of many users, ask for the same.
+# Cached text vectors: result pages repeat the same query, and users repeat each other's.
 _KEPT = 2048
-# Sentences embedded at a time: in between, others get their turn, and work that nobody waits for ends.
+# Texts embedded at a time. In between, other requests get their turn and cancelled ones stop.
 _AT_ONCE = 16
 
 
 class SerializedEncoder:
-    """An encoder that runs one query at a time, and remembers the vectors of sentences.
+    """An encoder that runs one query at a time and caches text vectors.
 
-    Tokenizers are not thread-safe, and models already use all cores. A text tower that is thread-safe (`LightEncoder`)
-    embeds sentences of several requests at once, beside a picture; not in one batch, because a sentence's last digits
-    would then depend on what others ask.
+    Tokenizers are not thread-safe, and models already use all cores. A thread-safe text tower (`LightEncoder`) embeds
+    texts of several requests concurrently, also alongside an image. Requests are not batched together, because the last
+    digits of a vector would then depend on the rest of the batch.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -65,7 +65,7 @@ class SerializedEncoder:
         if new:
             known |= dict(zip(new, self._embedded(new), strict=True))
             with self._vectors_lock:
-                # Copies: a row would keep the whole batch in memory.
+                # Copy, because a row view would keep the whole batch in memory.
                 self._vectors |= {text: known[text].copy() for text in new}
                 while len(self._vectors) > _KEPT:
                     self._vectors.popitem(last=False)
@@ -81,5 +81,5 @@ class SerializedEncoder:
 
     @property
     def probabilities(self) -> Probabilities:
-        """What the model's scores mean; see `Encoder`."""
+        """Converts the model's scores to probabilities; see `Encoder`."""
         return self._encoder.probabilities

@@ -1,4 +1,4 @@
-"""Spectral indices as image features: the share of water, vegetation, bare ground and snow."""
+"""Spectral indices as image features: fractions of water, vegetation, bare ground and snow."""
 
 import math
 
@@ -23,12 +23,12 @@ from bandsight.model.spectra import (
 
 
 class SpectralIndices(WavelengthInput):
-    """Shares of pixels whose normalised differences and brightness exceed fixed levels; nothing is learned.
+    """Fractions of pixels whose normalised differences and brightness exceed fixed levels. Nothing is learned.
 
     The indices are NDVI (Rouse et al., 1974) for vegetation, NDWI (McFeeters, 1996) and MNDWI (Xu, 2006) for water,
     MNDWI also for snow because it equals NDSI, and NDBI (Zha et al., 2003) for built-up and bare ground. An index whose
-    bands are missing is 0, so all features of an RGB image are 0. The features go to the head together with those of
-    learned trunks. Pixels must be scaled as (value - 0.5) / 0.5.
+    bands are missing is 0, so all features of an RGB image are 0. The head receives the features together with those of
+    the learned trunks. Pixels must be scaled as (value - 0.5) / 0.5.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class SpectralIndices(WavelengthInput):
         gates = torch.stack([presence[a] * presence[b] for a, b in (*PAIRS, *BRIGHT)])
         if float(gates.max()) < ABSENT:
             return x.new_zeros(len(x), self.num_features, *size)
-        # Half the resolution is enough for shares and takes a quarter of the time.
+        # Half the resolution is accurate enough and takes a quarter of the time.
         bands = functional.conv2d(functional.avg_pool2d(x * 0.5 + 0.5, 2, ceil_mode=True), kernel)
         maps = []
         for (a, b), gate in zip(PAIRS, gates, strict=False):

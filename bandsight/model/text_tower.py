@@ -1,7 +1,7 @@
-"""The text tower of the embedded model in NumPy: a sentence becomes a vector without PyTorch being imported.
+"""Text tower of the embedded model in NumPy, so that embedding a text does not import PyTorch.
 
-It is the BERT encoder of open_clip's `HFTextEncoder` with a mean pooler and a linear projection, on the same weights:
-its vectors equal PyTorch's to about 1e-6. Word vectors stay 8-bit numbers, as the checkpoint keeps them.
+Implements the BERT encoder of open_clip's `HFTextEncoder` with a mean pooler and a linear projection. Its vectors equal
+PyTorch's to about 1e-6. Word vectors stay in 8 bits, as in the checkpoint.
 """
 
 import html
@@ -15,13 +15,13 @@ from bandsight.model.folder import ModelFolder
 # Texts per forward pass.
 _BATCH = 64
 _PREFIX = "text.transformer."
-# What a checkpoint calls the row factors of an int8 matrix (`checkpoint.ROW_SCALE`, which needs torch).
+# Suffix of the row factors of an int8 matrix. Equals `checkpoint.ROW_SCALE`, whose module imports torch.
 _ROW_SCALE = ":row_scale"
-# Of the only kind of tower this is.
+# The only supported configuration.
 _POOLER, _PROJECTION, _CLEAN = "mean_pooler", "linear", "lower"
-# What a layer of attention is made of.
+# Parts of an attention layer.
 _PARTS = ("query", "key", "value")
-# Score of a token that is padding.
+# Attention score of padding tokens.
 _MASKED = np.float32(-1e9)
 
 Weights = dict[str, NDArray[Any]]
@@ -39,7 +39,7 @@ class TextTower:
         self._epsilon = np.float32(config["layer_norm_eps"])
         self._tokenizer = tokenizer
         tokenizer.enable_truncation(context)
-        tokenizer.enable_padding(pad_id=int(config["pad_token_id"]), pad_token="[PAD]")  # noqa: S106  (a token's name)
+        tokenizer.enable_padding(pad_id=int(config["pad_token_id"]), pad_token="[PAD]")  # noqa: S106  (name of a token)
 
     def embed(self, texts: list[str]) -> NDArray[np.float32]:
         """Return unit vectors, shape (texts, dim)."""
@@ -92,9 +92,9 @@ class TextTower:
 
 
 def text_tower(folder: ModelFolder) -> tuple[TextTower, dict[str, float]] | None:
-    """Return a model's text tower, and its logit scale and bias by name; None where it is of another kind.
+    """Return a model's text tower, and its logit scale and bias by name, or None if the tower is unsupported.
 
-    None as well where a file is damaged: loading the whole model reports that.
+    Also returns None if a file is damaged; loading the whole model reports that.
     """
     try:
         text = folder.config["model_cfg"]["text_cfg"]
@@ -119,11 +119,11 @@ def _opened(folder: ModelFolder, name: str, context: int) -> tuple[TextTower, di
         return None
     try:
         with safe_open(folder.weights, "np") as file:
-            names = [key for key in file.keys() if key.startswith(_PREFIX)]  # noqa: SIM118  (it is not a dictionary)
+            names = [key for key in file.keys() if key.startswith(_PREFIX)]  # noqa: SIM118  (not a dictionary)
             weights = {key.removeprefix(_PREFIX): file.get_tensor(key) for key in names}
             weights["proj.weight"] = file.get_tensor("text.proj.weight")
             logits = {key: float(file.get_tensor(key)) for key in file.keys() if key.startswith("logit_")}  # noqa: SIM118
-        # The libraries raise a plain Exception for a file that they cannot read.
+        # The libraries raise a plain Exception for an unreadable file.
         tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
     except Exception:  # noqa: BLE001
         return None
@@ -131,9 +131,9 @@ def _opened(folder: ModelFolder, name: str, context: int) -> tuple[TextTower, di
 
 
 def _laid_out(dense: dict[str, NDArray[np.float32]], layers: int) -> dict[str, NDArray[np.float32]]:
-    """Return weights with those of query, key and value side by side, and matrices of shape (inputs, outputs).
+    """Concatenate the weights of query, key and value, and transpose matrices to (inputs, outputs).
 
-    With so few rows as a sentence has, a product with a matrix laid out the other way takes half as long again.
+    For the few rows of a sentence, products with the other memory layout take 50% longer.
     """
     for layer in range(layers):
         own = f"encoder.layer.{layer}.attention.self"
@@ -152,16 +152,16 @@ def _dense(weights: Weights, name: str) -> NDArray[np.float32]:
 
 
 def _clean(text: str) -> str:
-    """Return a text as open_clip's `clean="lower"` does (open_clip/tokenizer.py)."""
+    """Clean a text like open_clip's `clean="lower"` (open_clip/tokenizer.py)."""
     import ftfy
 
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split()).lower()
 
 
 def _gelu(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return x times the normal distribution's share below x; its error function to 1.5e-7.
+    """Return GELU(x); its error function is accurate to 1.5e-7.
 
-    By the formula 7.1.26 of Abramowitz and Stegun: NumPy has no error function.
+    Uses formula 7.1.26 of Abramowitz and Stegun, because NumPy has no error function.
     """
     size = np.abs(x) * np.float32(0.5**0.5)
     t = 1 / (1 + np.float32(0.3275911) * size)

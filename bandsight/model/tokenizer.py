@@ -42,7 +42,7 @@ class LazyTokenizer:
             raise ModelError(f"{self._folder}: text_cfg has no hf_tokenizer_name; need one to encode texts")
         # A folder next to the config takes precedence, because it works offline.
         local = self._folder / (str(name)[2:] if str(name).startswith("./") else "tokenizer")
-        # SigLIP repositories have their tokenizer files in the top folder.
+        # SigLIP repositories have the tokenizer files in their root folder.
         if not local.is_dir() and (self._folder / "tokenizer.json").is_file():
             local = self._folder
         if not local.is_dir() and str(name).startswith("./"):

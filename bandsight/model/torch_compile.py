@@ -1,4 +1,4 @@
-"""Compiles the blocks of a transformer with torch.compile, if that is faster and gives the same vectors."""
+"""Compiles the blocks of a transformer with torch.compile if that is faster and yields the same vectors."""
 
 import statistics
 import time
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-# Least cosine between the vectors of compiled and plain blocks (bf16 rounds differently), and least speed-up.
+# Minimum cosine between vectors of compiled and plain blocks (bf16 rounds differently), and minimum speed-up.
 _MIN_COSINE, _MIN_SPEEDUP = 0.999, 1.03
 _ROUNDS = 3
 
@@ -19,7 +19,7 @@ def compile_if_faster(
     compiler: Callable[[nn.Module], nn.Module] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> str:
-    """Compile the blocks of a trunk in place; restore the original blocks where that fails or is no faster.
+    """Compile the blocks of a trunk in place; restore the original blocks if that fails or is not faster.
 
     Args:
         trunk: A timm VisionTransformer; others are left unchanged.
@@ -44,7 +44,7 @@ def compile_if_faster(
         return f"torch.compile: off, it failed ({_first_line(error)})"
     if torch.cosine_similarity(vectors.float(), expected.float()).min() < _MIN_COSINE:
         trunk.blocks = plain
-        return "torch.compile: off, the compiled blocks give other vectors"
+        return "torch.compile: off, the compiled blocks change the vectors"
     if plain_s < _MIN_SPEEDUP * compiled_s:
         trunk.blocks = plain
         return f"torch.compile: off, no speed-up ({plain_s / compiled_s:.2f} times as fast)"

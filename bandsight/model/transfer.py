@@ -1,4 +1,4 @@
-"""Moves tiles to the device of a model and vectors back; on CUDA, while other batches are being computed."""
+"""Copies tiles to a model's device and vectors back; on CUDA, concurrently with computation."""
 
 import time
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from bandsight.model.pending import PendingEmbeddings, Ready
 
 
 class Transfer(Protocol):
-    """Copies between host memory and the device of a model."""
+    """Copies between host memory and a model's device."""
 
     def timestamp(self) -> Any:
         """Return the start of a computation, for `download`."""
@@ -48,7 +48,7 @@ class HostTransfer:
 
 
 class CudaTransfer:
-    """Copies through pinned memory. Uploads run on their own stream, beside the compute stream.
+    """Copies through pinned memory. Uploads run on a separate stream, concurrently with the compute stream.
 
     PyTorch does not reuse pinned or device memory before the streams that use it have finished (pytorch.org, "CUDA
     semantics", "Use pinned memory buffers").
@@ -62,7 +62,7 @@ class CudaTransfer:
         return self._event()
 
     def upload(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return tiles that are copied while the compute stream works on earlier batches."""
+        """Copy tiles while the compute stream works on earlier batches."""
         pinned = torch.from_numpy(pixels).pin_memory()
         compute = torch.cuda.current_stream(self._device)
         with torch.cuda.stream(self._copies):
@@ -72,7 +72,7 @@ class CudaTransfer:
         return tiles
 
     def download(self, vectors: Tensor, start: Any, cells: Tensor | None = None) -> "_CudaEmbeddings":
-        """Return vectors that may still be computed."""
+        """Return vectors that may still be in computation."""
         parts = None if cells is None else _to_host(cells)
         return _CudaEmbeddings(_to_host(vectors), parts, start, self._event())
 
@@ -103,7 +103,7 @@ class _CudaEmbeddings:
 
     def result(self) -> NDArray[np.float32]:
         self.end.synchronize()
-        # Copied, because pinned memory is scarce.
+        # Copy, because pinned memory is scarce.
         return self.host.numpy().copy()
 
     def cells(self) -> NDArray[np.float32] | None:

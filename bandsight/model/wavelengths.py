@@ -32,6 +32,6 @@ def check_wavelengths(wavelengths: Sequence[float], bands: int | None = None) ->
 
 
 def nearest_bands(wavelengths: Sequence[float], targets: Sequence[float]) -> list[int]:
-    """Return for each target wavelength, µm, the index of the nearest band."""
+    """Return the index of the band nearest to each target wavelength, µm."""
     waves = np.asarray(wavelengths)
     return [int(np.abs(waves - target).argmin()) for target in targets]

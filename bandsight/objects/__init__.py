@@ -1,1 +1,1 @@
-"""Files on S3-compatible storage, and the copies of them that a machine keeps."""
+"""Files on S3-compatible storage, and their local cache."""

@@ -1,4 +1,4 @@
-"""Copies of remote files on this machine's disk, the least recently used of which make room for others."""
+"""A least-recently-used cache of remote files on the local disk."""
 
 import os
 import time
@@ -13,9 +13,9 @@ from zlib import crc32
 from bandsight.durable import make_folder
 from bandsight.errors import ArchiveError
 
-# So many files may be filled at a time.
+# Number of locks, which limits concurrent fills.
 _LOCKS = 64
-# What a process that died left half written.
+# Age at which partial files of dead processes are deleted, seconds.
 _STALE_S = 3600
 _ATTEMPTS = 5
 
@@ -24,28 +24,28 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What was made of a file, such as its mapping; it counts while the file has its name."""
+    """An object loaded from a file, e.g. its mapping; valid while the file keeps its name."""
 
     inode: int
     value: Any
 
 
 class FileCache:
-    """A folder of files that may be lost at any time; threads and processes may share it.
+    """A folder of expendable files, shared by threads and processes.
 
-    Its files take at most the limit; a file larger than that stays until the next one is needed. A file that makes room
-    while another thread or process has it open takes its space until that is done with it.
+    The files take at most the limit; a larger file stays until the next one is needed. The space of an evicted file is
+    freed once no thread or process has it open.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
-        """Use a folder.
+        """Open a cache folder.
 
         Args:
-            folder: Made where it is missing.
-            limit_bytes: Most bytes of its files.
+            folder: The folder; created if missing.
+            limit_bytes: Maximum total size of the files, bytes.
 
         Raises:
-            ArchiveError: It cannot be made.
+            ArchiveError: The folder cannot be created.
         """
         self._folder, self._limit = folder, limit_bytes
         self._locks = [Lock() for _ in range(_LOCKS)]
@@ -60,13 +60,13 @@ class FileCache:
             ) from error
 
     def use(self, name: str, size: int, fill: Callable[[Path], None], load: Callable[[Path], _T]) -> _T:
-        """Return what is made of a file, which is filled first where it is missing.
+        """Return the object loaded from a file, filling the file first if it is missing.
 
         Args:
-            name: Of the file; always of the same content.
-            size: Its bytes.
-            fill: Writes them to a path. What it raises is passed on, and nothing is kept.
-            load: Makes something of the file; kept as long as the file.
+            name: Name of the file; identifies its content.
+            size: Size of the file, bytes.
+            fill: Writes the content to a path; its errors are passed on and nothing is stored.
+            load: Loads an object from the file; cached as long as the file.
 
         Raises:
             ArchiveError: The folder cannot be written.
@@ -78,7 +78,7 @@ class FileCache:
                     return known.value  # type: ignore[no-any-return]
                 if not path.exists():
                     self._filled(path, size, fill)
-                # Another process may make room at this very moment.
+                # Another process may evict the file at this moment.
                 with suppress(FileNotFoundError):
                     _used(path)
                     loaded = _Loaded(path.stat().st_ino, load(path))
@@ -87,22 +87,22 @@ class FileCache:
         raise ArchiveError(f"{path}: deleted as fast as it is filled; raise cache_gb in the archive's file")
 
     def has(self, name: str) -> bool:
-        """Return whether a file is here."""
+        """Return whether a file is cached."""
         return (self._folder / name).exists()
 
     def forget(self, name: str) -> None:
-        """Drop a file that turned out to be damaged."""
+        """Delete a damaged file."""
         with self._lock_of(name):
             self._loaded.pop(name, None)
             (self._folder / name).unlink(missing_ok=True)
 
     @property
     def size_bytes(self) -> int:
-        """What its files take."""
+        """Total size of the files, bytes."""
         return sum(size for _, size, _ in self._files())
 
     def _known(self, name: str, path: Path) -> _Loaded | None:
-        """Return what was made of a file that still has its name, and note that it was used."""
+        """Return the object loaded from a file that still has its name, and mark the file as used."""
         loaded = self._loaded.get(name)
         if loaded is None:
             return None
@@ -111,7 +111,7 @@ class FileCache:
                 raise FileNotFoundError
             _used(path)
         except OSError:
-            # Another process has made room; the mapping would keep the space taken.
+            # Another process evicted the file; the mapping would keep its space occupied.
             self._loaded.pop(name, None)
             return None
         return loaded
@@ -150,7 +150,7 @@ class FileCache:
             self._loaded.pop(name, None)
 
     def _files(self) -> list[tuple[int, int, Path]]:
-        """Return when each file was used last, its bytes and its path; what others left half written is deleted."""
+        """Return last use, size in bytes and path of each file; stale partial files are deleted."""
         found = []
         with os.scandir(self._folder) as entries:
             for entry in entries:
@@ -167,6 +167,6 @@ class FileCache:
 
 
 def _used(path: Path) -> None:
-    """Note that a file was used; the system's own clock for files is some milliseconds coarse."""
+    """Mark a file as used; the file system's own clock is only accurate to milliseconds."""
     now = time.time_ns()
     os.utime(path, ns=(now, now))

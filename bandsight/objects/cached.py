@@ -1,4 +1,4 @@
-"""An archive's files on object storage, with the copies that this machine keeps."""
+"""An archive's files on object storage with a local cache."""
 
 from pathlib import Path
 
@@ -7,22 +7,22 @@ from bandsight.objects.place import Place
 from bandsight.objects.store import Objects
 
 MARKER = "archive.json"
-"""The object that says whose files are under a prefix."""
+"""The object that identifies the archive whose files are under a prefix."""
 _FOLDER = "cache"
 
 
 class CachedObjects:
-    """Objects, and a cache of them; safe to share between threads."""
+    """Object storage with a local cache; thread-safe."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        """Name both; nothing is asked of the storage yet.
+        """Initialize without contacting the storage.
 
         Args:
             url: See `Place.parse`.
-            folder: The archive's folder on this machine; the cache is in it.
+            folder: The archive's local folder, which contains the cache.
 
         Raises:
-            ArchiveError: The URL is wrong, or the folder cannot be made.
+            ArchiveError: The URL is invalid, or the folder cannot be created.
         """
         self.objects = Objects(Place.parse(url))
         self.cache = FileCache(folder / _FOLDER, self.objects.place.cache_bytes)

@@ -1,4 +1,4 @@
-"""Where an archive's files are on S3-compatible storage, read from a URL."""
+"""The location of an archive's files on S3-compatible storage, parsed from a URL."""
 
 import re
 from dataclasses import dataclass
@@ -16,29 +16,29 @@ _GB = 10**9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A prefix in a bucket, and how it is used."""
+    """A prefix in a bucket, with its settings."""
 
     bucket: str
-    """Its name."""
+    """Name of the bucket."""
     prefix: str
-    """What the names of the archive's objects begin with, without slashes at its ends; may be empty."""
+    """Prefix of the archive's object names, without leading or trailing slashes; may be empty."""
     endpoint: str | None = None
-    """URL of the storage; None for `AWS_ENDPOINT_URL`, and without it for Amazon's own."""
+    """URL of the storage; None for `AWS_ENDPOINT_URL` or, if that is not set, Amazon S3."""
     region: str | None = None
-    """Region; None for `AWS_REGION`."""
+    """Region, or None for `AWS_REGION`."""
     timeout_s: float = _NUMBERS["timeout_s"]
-    """Longest wait for a request, its repetitions included."""
+    """Timeout of a request including retries, seconds."""
     cache_bytes: int = int(_NUMBERS["cache_gb"] * _GB)
-    """Most bytes of files that a machine keeps."""
+    """Maximum size of the local cache, bytes."""
     keep_unnamed_s: float = _NUMBERS["keep_unnamed_s"]
-    """Files that no commit names are deleted once they are so old: another machine may be about to name them."""
+    """Age at which unreferenced files are deleted, seconds; a machine may be about to commit younger ones."""
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Read `s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME&timeout_s=30&cache_gb=20&keep_unnamed_s=3600`.
+        """Parse `s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME&timeout_s=30&cache_gb=20&keep_unnamed_s=3600`.
 
         Raises:
-            ArchiveError: A part is missing or wrong.
+            ArchiveError: A part is missing or invalid.
         """
         try:
             parts = urlsplit(url)
@@ -64,7 +64,7 @@ class Place:
         options = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
         if unknown := sorted(set(options) - {"endpoint", "region", *_NUMBERS}):
             known = ", ".join(["endpoint", "region", *_NUMBERS])
-            raise ArchiveError(f"files: found {', '.join(unknown)}; {FORM} takes {known}")
+            raise ArchiveError(f"files: unknown parameters {', '.join(unknown)}; allowed are {known}")
         endpoint = options.get("endpoint")
         if endpoint is not None and not re.fullmatch(r"https?://[^/?#@]+/?", endpoint):
             raise ArchiveError(f"files: endpoint={endpoint}: need https://HOST or http://HOST:PORT")

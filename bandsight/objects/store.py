@@ -1,7 +1,7 @@
-"""The objects under one prefix of S3-compatible storage: the only place that knows obstore.
+"""Objects under a prefix of S3-compatible storage; the only module that uses obstore.
 
-Credentials come from the environment, by the names that all tools use (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-`AWS_SESSION_TOKEN`, `AWS_WEB_IDENTITY_TOKEN_FILE`, …), or from the role of the machine.
+Credentials come from the usual environment variables (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+`AWS_SESSION_TOKEN`, `AWS_WEB_IDENTITY_TOKEN_FILE`, …), or from the machine's role.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Any
 from bandsight.errors import ArchiveError, EngineUnavailableError, needs_extra
 from bandsight.objects.place import Place
 
-# Large objects are read in parts, each of them a request that may be repeated.
+# Large objects are read in parts, each a request that can be retried.
 _PART = 16 << 20
 _CONNECT_S = 5
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -25,26 +25,26 @@ _FORBIDDEN, _NOT_FOUND = "403", "404"
 
 
 class ObjectMissingError(ArchiveError):
-    """There is no such object: it was never written, or has been swept since."""
+    """The object does not exist: it was never written, or has been deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One object, as a listing has it."""
+    """An object in a listing."""
 
     key: str
-    """Its name below the prefix."""
+    """Name below the prefix."""
     size: int
-    """Bytes."""
+    """Size, bytes."""
     age_s: float
-    """Seconds since it was written, by this machine's clock."""
+    """Age by the local clock, seconds."""
 
 
 class Objects:
-    """The objects under a prefix; safe to share between threads, and good again after the storage was away."""
+    """The objects under a prefix; thread-safe, and usable again after the storage was unavailable."""
 
     def __init__(self, place: Place) -> None:
-        """Name the storage; nothing is asked of it yet.
+        """Initialize without contacting the storage.
 
         Raises:
             MissingExtraError: The client is not installed.
@@ -61,7 +61,7 @@ class Objects:
         self._store: Any = S3Store(
             prefix=place.prefix or None,
             config=config,  # type: ignore[arg-type]
-            # Whether TLS is used is said by the endpoint's scheme.
+            # The endpoint's scheme determines whether TLS is used.
             client_options={
                 "allow_http": True,
                 "timeout": timeout,
@@ -79,42 +79,42 @@ class Objects:
         )
 
     def put(self, key: str, data: bytes, *, new: bool = False) -> bool:
-        """Write an object, whole or not at all, and check that it is there.
+        """Write an object atomically, and verify that it exists.
 
         Args:
-            key: Its name below the prefix.
-            data: What it holds.
-            new: Only where there is none yet.
+            key: Name below the prefix.
+            data: Content.
+            new: Write only if the object does not exist.
 
         Returns:
-            False when there was one already, and only a new one was to be written.
+            False if `new` was set and the object already existed.
 
         Raises:
-            ArchiveError: The storage refuses it.
-            EngineUnavailableError: It does not answer.
+            ArchiveError: The storage rejects the request.
+            EngineUnavailableError: The storage does not respond.
         """
         import obstore
 
         with self._clear_errors(key, writes=True):
             try:
-                # A condition and an upload in parts exclude each other.
+                # Conditional writes cannot be multipart uploads.
                 mode, parts = ("create", False) if new else ("overwrite", None)
                 obstore.put(self._store, key, data, mode=mode, use_multipart=parts)  # type: ignore[arg-type]
             except obstore.exceptions.AlreadyExistsError:
-                # Written by another one, or by a request of ours whose answer was lost.
+                # Written by another process, or by an own request whose response was lost.
                 return bytes(obstore.get(self._store, key).bytes()) == data
             found = int(obstore.head(self._store, key)["size"])
         if found != len(data):
-            raise EngineUnavailableError(f"{self.place}/{key}: {found} of {len(data)} bytes were kept; try again")
+            raise EngineUnavailableError(f"{self.place}/{key}: stored only {found} of {len(data)} bytes; try again")
         return True
 
     def get(self, key: str) -> bytes:
-        """Return what an object holds.
+        """Return the content of an object.
 
         Raises:
-            ObjectMissingError: There is none.
-            ArchiveError: The storage refuses it.
-            EngineUnavailableError: It does not answer.
+            ObjectMissingError: The object does not exist.
+            ArchiveError: The storage rejects the request.
+            EngineUnavailableError: The storage does not respond.
         """
         import obstore
 
@@ -122,7 +122,7 @@ class Objects:
             return bytes(obstore.get(self._store, key).bytes())
 
     def beginning(self, key: str, length: int) -> tuple[bytes, int]:
-        """Return the first bytes of an object, and how many it has; see `get`."""
+        """Return the first bytes of an object, and its size in bytes; see `get`."""
         import obstore
 
         with self._clear_errors(key):
@@ -130,7 +130,7 @@ class Objects:
             return bytes(found.bytes()), int(found.meta["size"])
 
     def parts(self, key: str) -> Iterator[bytes]:
-        """Yield what an object holds, some megabytes at a time; see `get`."""
+        """Yield the content of an object in parts of some megabytes; see `get`."""
         import obstore
 
         size = self.size(key)
@@ -140,7 +140,7 @@ class Objects:
             yield part
 
     def ranges(self, key: str, starts: Sequence[int], length: int) -> list[bytes]:
-        """Return parts of an object of one length, from each start on, in few requests; see `get`."""
+        """Return ranges of equal length of an object in few requests; see `get`."""
         import obstore
 
         with self._clear_errors(key):
@@ -148,14 +148,14 @@ class Objects:
             return [bytes(part) for part in found]
 
     def size(self, key: str) -> int:
-        """Return the bytes of an object; see `get`."""
+        """Return the size of an object, bytes; see `get`."""
         import obstore
 
         with self._clear_errors(key):
             return int(obstore.head(self._store, key)["size"])
 
     def exists(self, key: str) -> bool:
-        """Return whether there is an object; see `get`."""
+        """Return whether an object exists; see `get`."""
         try:
             self.size(key)
         except ObjectMissingError:
@@ -163,7 +163,7 @@ class Objects:
         return True
 
     def download(self, key: str, path: Path) -> None:
-        """Write an object into a file; see `get`.
+        """Download an object to a file; see `get`.
 
         Raises:
             OSError: The file cannot be written.
@@ -173,7 +173,7 @@ class Objects:
                 file.write(part)
 
     def list(self, folder: str) -> Iterator[Entry]:
-        """Yield the objects whose names begin with a folder's; see `get`."""
+        """Yield the objects in a folder; see `get`."""
         import obstore
 
         with self._clear_errors(folder):
@@ -183,7 +183,7 @@ class Objects:
                     yield Entry(key=found["path"], size=int(found["size"]), age_s=age.total_seconds())
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; those that are gone already do not matter."""
+        """Delete objects; missing ones are ignored."""
         import obstore
 
         if names := list(keys):
@@ -192,7 +192,7 @@ class Objects:
 
     @contextmanager
     def _clear_errors(self, key: str, *, writes: bool = False) -> Iterator[None]:
-        """Turn a failure of the storage into an error of ours that names the setting and the way out."""
+        """Convert the storage's errors into ours, with the setting to check and a remedy."""
         from obstore.exceptions import BaseError
 
         try:
@@ -207,24 +207,24 @@ class Objects:
         place = f"files {self.place}"
         if code == "NoSuchBucket":
             return ArchiveError(
-                f"{place}: there is no such bucket; create it, or name another one in the archive's file"
+                f"{place}: there is no such bucket; create it, or set another one in the archive's TOML file"
             )
         if isinstance(error, FileNotFoundError) or status == _NOT_FOUND:
             return ObjectMissingError(f"{self.place}/{key}: this file is missing; restore it, or run: bandsight repair")
         if code in _WRONG_KEYS:
             return ArchiveError(
-                f"{place}: the storage refuses the credentials ({reason}); check AWS_ACCESS_KEY_ID and "
+                f"{place}: the storage rejects the credentials ({reason}); check AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY"
             )
         if status == _FORBIDDEN or code == "AccessDenied" or "AccessDenied" in text:
             may = "may not write" if writes else "may not read"
             return ArchiveError(
                 f"{place}: these credentials {may} here ({reason}); grant them to "
-                f"{'write and delete' if writes else 'read and list'} objects of the bucket, or name others in "
+                f"{'write and delete' if writes else 'read and list'} objects in the bucket, or set others in "
                 "AWS_ACCESS_KEY_ID"
             )
         at = f" at {self.place.endpoint}" if self.place.endpoint else ""
-        return EngineUnavailableError(f"{place}: the storage does not answer{at} ({reason}); try again when it is back")
+        return EngineUnavailableError(f"{place}: the storage does not respond{at} ({reason}); try again later")
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:

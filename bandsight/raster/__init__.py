@@ -1,1 +1,1 @@
-"""The one way from a window of a scene to its pixels: drivers, sandbox, masks, fill, scaling and warps."""
+"""Reads pixels of scenes: drivers, sandbox, masks, filling, scaling and warping."""

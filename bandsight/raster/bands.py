@@ -1,4 +1,4 @@
-"""A band of a scene and where its pixels are."""
+"""A band of a scene and the location of its pixels."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,18 +8,18 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BandRef:
-    """One band of a scene and where its pixels are."""
+    """A band of a scene and the location of its pixels."""
 
     name: str
     """Name in the sensor profile, e.g. `B04`."""
     wavelength_um: float
-    """Centre wavelength given to the model, µm."""
+    """Centre wavelength passed to the model, µm."""
     href: str
     """File or URL."""
     index: int
-    """Band number in that file, from 1."""
+    """Band index in the file, from 1."""
 
 
 def number_type(name: str) -> np.dtype[Any]:
-    """Return the type in which a band is read, by the name that rasterio has for what is stored."""
+    """Return the NumPy type in which a band is read, for a rasterio data type name."""
     return np.dtype(np.complex64 if name == "complex_int16" else name)

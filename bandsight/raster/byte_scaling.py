@@ -1,4 +1,4 @@
-"""Stored numbers become 0..255: by arithmetic, or, for whole numbers of few bits, by a table made with the same."""
+"""Scales stored values to 0..255, with lookup tables for 8- and 16-bit integers."""
 
 import threading
 from collections.abc import Mapping
@@ -17,21 +17,21 @@ _tables_of_thread = threading.local()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByteScaling:
-    """How the stored numbers of a scene become bytes, the same for every tile."""
+    """A scene's scaling from stored values to bytes, the same for every tile."""
 
     to_db: Decibel | None = None
-    """SAR amplitude or power becomes dB first."""
+    """Convert SAR amplitude or power to dB first."""
     low: tuple[float, ...]
-    """Value that becomes 0, for each band."""
+    """Value that maps to 0, for each band."""
     high: tuple[float, ...]
-    """Value that becomes 255, for each band."""
+    """Value that maps to 255, for each band."""
 
     @classmethod
     def of_stretch(cls, stretch: Mapping[str, Any]) -> "ByteScaling":
-        """Return what the catalog keeps as a scene's `stretch`."""
+        """Return the scaling stored in the catalog as a scene's `stretch`."""
         to_db = stretch.get("to_db")
         return cls(
-            # True: an archive from before power and amplitude were distinguished.
+            # True is from archives that did not distinguish power and amplitude.
             to_db="amplitude" if to_db is True else to_db or None,
             low=tuple(float(value) for value in stretch["low"]),
             high=tuple(float(value) for value in stretch["high"]),
@@ -39,10 +39,10 @@ class ByteScaling:
 
 
 def to_bytes(scaling: ByteScaling, values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return a scene's stored numbers as the model takes them.
+    """Scale a scene's stored values for the model.
 
     Args:
-        scaling: What becomes 0 and what 255.
+        scaling: The scene's scaling.
         values: Shape (bands, rows, columns).
     """
     if values.dtype not in WHOLE_NUMBERS:
@@ -58,12 +58,12 @@ def to_bytes(scaling: ByteScaling, values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def masked_to_bytes(scaling: ByteScaling, values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return a tile with pixels that hold no data as the model takes it: filled from the others, then scaled.
+    """Fill the nodata pixels of a tile and scale it for the model.
 
     Args:
-        scaling: What becomes 0 and what 255.
+        scaling: The scene's scaling.
         values: Shape (bands, rows, columns).
-        valid: Where there is data, shape (rows, columns); somewhere at least.
+        valid: Valid pixels, shape (rows, columns), at least one.
     """
     if valid.all():
         return to_bytes(scaling, values)
@@ -78,7 +78,7 @@ def _computed(scaling: ByteScaling, values: NDArray[np.float32]) -> NDArray[np.u
 
 
 def _tables(scaling: ByteScaling, kind: np.dtype[Any]) -> NDArray[np.uint8] | None:
-    """Return what each number becomes, shape (bands, numbers); None where all stay as they are."""
+    """Return lookup tables, shape (bands, values), or None for the identity."""
     known: tuple[ByteScaling, np.dtype[Any]] | None = getattr(_tables_of_thread, "identity", None)
     if known is None or known[1] != kind or (known[0] is not scaling and known[0] != scaling):
         every = np.arange(1 << 8 * kind.itemsize, dtype=f"u{kind.itemsize}")

@@ -1,4 +1,4 @@
-"""Finds the empty border around a picture: black that is connected to the edge, not black ground inside."""
+"""Finds the collar of a scene: black pixels connected to the edge, unlike black ground inside."""
 
 import math
 
@@ -15,22 +15,22 @@ from bandsight.raster.orientation import file_shape, turned
 from bandsight.raster.scene_raster import SceneRaster
 from bandsight.raster.windows import first_line, step_of
 
-# Longest side of the picture in which the border is sought, pixels.
+# Longest side of the overview that is searched, pixels.
 _OVERVIEW_PX = 1024
-# A border fills at least this share of the scene: a dark pixel in a corner is none.
+# Minimum fraction of the scene that a collar covers, so that a dark pixel in a corner does not count.
 _LEAST_SHARE = 0.002
-# Pixels along each side of a probe at the edge, and the share of it that is black in a border.
+# Side of a probe window at the edge, pixels, and the black fraction that indicates a collar.
 _PROBE_PX, _PROBE_SHARE = 16, 0.25
-# Lossy compression leaves numbers up to this in black.
+# Black has values up to this after lossy compression.
 _NOISE = 3
 _LOSSY = {"jpeg", "webp", "jpeg2000", "lerc"}
 
 
 def find_collar(raster: SceneRaster, files: OpenFiles) -> Collar | None:
-    """Return a scene's empty border, None where it has none.
+    """Return a scene's collar, or None if it has none.
 
     Args:
-        raster: The scene; its files state no mask and no value without data.
+        raster: A scene whose files have neither a mask nor a nodata value.
         files: Its files.
 
     Raises:
@@ -46,7 +46,7 @@ def find_collar(raster: SceneRaster, files: OpenFiles) -> Collar | None:
     for band in raster.bands:
         dataset, step = files.dataset(band.href), step_of(raster, files, band.href)
         try:
-            # Nearest pixels: a mean would hide black beside bright ground.
+            # Nearest neighbour, because averaging would hide black next to bright ground.
             values = dataset.read(band.index, out_shape=file_shape(shape, step), resampling=Resampling.nearest)
         except RasterioError as error:
             raise SceneError(f"{band.href}: cannot be read ({first_line(error)}); get the file again") from error
@@ -57,14 +57,14 @@ def find_collar(raster: SceneRaster, files: OpenFiles) -> Collar | None:
     border = _connected_to_edge(empty)
     if border.mean() < _LEAST_SHARE:
         return None
-    # The coarse picture may have missed the border's own edge by a cell.
+    # The overview may miss the collar's boundary by one cell.
     return Collar.of(_grown(border), at_most)
 
 
 def _is_black_at_edge(raster: SceneRaster, files: OpenFiles, at_most: float) -> bool:
-    """Say whether the first band is black in a corner or amid a side: most pictures need no further look.
+    """Return whether the first band is black in a corner or mid-side. Most scenes are ruled out by this.
 
-    Whole rows and columns would decode every block along the edge.
+    Reading whole rows and columns would decode every block along the edge.
     """
     band = raster.bands[0]
     dataset = files.dataset(band.href)
@@ -86,13 +86,13 @@ def _is_lossy(files: OpenFiles, href: str) -> bool:
 
 
 def _connected_to_edge(empty: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the empty pixels that are connected to the edge, by sides, through empty ones."""
+    """Return the empty pixels connected to the edge (4-connectivity)."""
     reached = np.zeros_like(empty)
     reached[0], reached[-1] = empty[0], empty[-1]
     reached[:, 0], reached[:, -1] = empty[:, 0], empty[:, -1]
     while True:
         before = int(reached.sum())
-        # Along rows and columns, there and back: each sweep carries as far as black goes without a turn.
+        # Sweep along rows and columns in both directions. Each sweep propagates along straight runs of black.
         for axis in (0, 1):
             for backwards in (False, True):
                 _sweep(np.swapaxes(reached, 0, axis), np.swapaxes(empty, 0, axis), backwards=backwards)
@@ -101,7 +101,7 @@ def _connected_to_edge(empty: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _sweep(reached: NDArray[np.bool_], empty: NDArray[np.bool_], *, backwards: bool) -> None:
-    """Carry what is reached from row to row, in place."""
+    """Propagate reached pixels from row to row, in place."""
     rows = range(len(reached) - 2, -1, -1) if backwards else range(1, len(reached))
     for row in rows:
         reached[row] |= reached[row + 1 if backwards else row - 1] & empty[row]

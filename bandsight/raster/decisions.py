@@ -1,6 +1,6 @@
-"""What was decided about a scene when it was indexed, and where each decision came from; kept with the scene as JSON.
+"""Decisions made when a scene was indexed, and their sources; stored with the scene as JSON.
 
-Pictures and explanations of the scene read this, not the profile, which may have changed or be gone.
+Display and explanations use these instead of the profile, which may have changed or been deleted.
 """
 
 import re
@@ -19,10 +19,10 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BandDecision:
-    """What was decided about one band, beside its name, wavelength and place."""
+    """Decisions about a band, in addition to its name, wavelength and location."""
 
     wavelength_from: str = ""
-    """What states the wavelength."""
+    """Source of the wavelength."""
     common_name: str | None = None
     """STAC common name."""
     fwhm_um: float | None = None
@@ -30,53 +30,53 @@ class BandDecision:
     frequency_ghz: float | None = None
     """Radar: centre frequency, GHz."""
     polarisation: str | None = None
-    """Radar: sent and received, e.g. `VH`."""
+    """Radar: transmit and receive polarisation, e.g. `VH`."""
     scale: float = 1.0
-    """Physical value = stored number (dB of radar) × scale + offset."""
+    """Physical value = stored value (dB for radar) × scale + offset."""
     offset: float = 0.0
     """See `scale`."""
     scale_from: str = ""
-    """What states scale and offset."""
+    """Source of scale and offset."""
     path_reflectance: float | None = None
-    """What the air adds to reflectance at the top of the atmosphere, estimated from the scene."""
+    """Path reflectance of the atmosphere at the top of the atmosphere, estimated from the scene."""
     display_range: tuple[float, float] | None = None
-    """Dark and bright end in pictures of the scene, stored numbers (dB of radar); None where its scaling says it."""
+    """Display range (low, high) in stored values (dB for radar); None to use the scene's scaling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDecision:
-    """What was decided about one file."""
+    """Decisions about a file."""
 
     href: str
     """The file."""
     transform: Transform
-    """From its pixels to the scene's CRS."""
+    """Affine transform from the file's pixels to the scene's CRS."""
     dtype: str
     """Data type, as rasterio names it."""
     mask: FileMask
-    """How it says where it has data."""
+    """How the file marks valid pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityDecision:
-    """The quality band, and which of its numbers mask."""
+    """The quality band, and its values that mask pixels."""
 
     name: str
-    """As the operator names it."""
+    """Operator's name."""
     href: str
     """Its file."""
     transform: Transform
-    """From its pixels to the scene's CRS."""
+    """Affine transform from the file's pixels to the scene's CRS."""
     cloud_values: tuple[int, ...] = ()
-    """As `Quality`."""
+    """See `Quality`."""
     cloud_bits: tuple[int, ...] = ()
-    """As `Quality`."""
+    """See `Quality`."""
     cloud_fields: tuple[tuple[int, ...], ...] = ()
-    """As `Quality`."""
+    """See `Quality`."""
     nodata_values: tuple[int, ...] = ()
-    """As `Quality`."""
+    """See `Quality`."""
     nodata_bits: tuple[int, ...] = ()
-    """As `Quality`."""
+    """See `Quality`."""
 
     @classmethod
     def of(cls, quality: Quality, href: str, transform: Transform) -> "QualityDecision":
@@ -84,7 +84,7 @@ class QualityDecision:
         return cls(name=quality.name, href=href, transform=transform, **{n: getattr(quality, n) for n in _QUALITY})
 
     def quality(self) -> Quality:
-        """Return what the band's numbers mean."""
+        """Return the quality band as defined by its profile."""
         return Quality(name=self.name, file=re.compile(re.escape(self.name)), **{n: getattr(self, n) for n in _QUALITY})
 
 
@@ -93,50 +93,50 @@ _QUALITY = ("cloud_values", "cloud_bits", "cloud_fields", "nodata_values", "noda
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
-    """What was decided about a scene."""
+    """Decisions about a scene."""
 
     profile: str = ""
     """Name of the sensor profile."""
     title: str = ""
-    """Its title, for people."""
+    """Title of the profile."""
     profile_from: str = "shipped"
     """`shipped`, or the user's file."""
     bands_from: str = ""
-    """What states which bands these are."""
+    """How the bands were identified."""
     evidence: tuple[Evidence, ...] = ()
-    """All that spoke for the profile."""
+    """Evidence for the profile."""
     bands: tuple[BandDecision, ...] = ()
-    """In the order of the scene's bands."""
+    """Decisions about the scene's bands, in order."""
     files: tuple[FileDecision, ...] = ()
-    """All files that are read for the bands."""
+    """Decisions about all files with bands."""
     nodata: float | None = None
-    """Value that means no data where every band has it."""
+    """Nodata value; a pixel is invalid if every band has it."""
     nodata_from: str = ""
-    """What states it."""
+    """Source of the nodata value."""
     fill_values: tuple[float, ...] = ()
-    """A pixel that has one of these in every band holds no data."""
+    """A pixel with one of these values in every band is nodata."""
     collar: Collar | None = None
-    """The empty border of the picture."""
+    """The empty border of the scene."""
     quality: QualityDecision | None = None
     """The quality band."""
     scaling: str = ""
-    """The rule that made bytes of the numbers, in words."""
+    """Description of the scaling rule."""
     sun_elevation_deg: float | None = None
-    """Height of the sun, where the scaling uses it."""
+    """Sun elevation, if the scaling uses it."""
     datetime_from: str = ""
-    """What states the time."""
+    """Source of the acquisition time."""
     crs_from: str = ""
-    """What states the place."""
+    """Source of the CRS."""
     styles: tuple[Style, ...] = ()
-    """The profile's own pictures; where empty they are derived from the wavelengths."""
+    """The profile's styles; empty if derived from the wavelengths."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values; what has its default is left out."""
+        """Return JSON-serializable values, without defaults."""
         return {"version": VERSION, **_plain(self)}
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> "Decisions":
-        """Return what `as_dict` wrote; fields of later versions are ignored."""
+        """Return the decisions written by `as_dict`. Ignores fields of later versions."""
         parts: dict[str, Any] = {name: kept[name] for name in _names(cls) if name in kept}
         for name, kind in (("evidence", Evidence), ("bands", BandDecision), ("styles", Style)):
             parts[name] = tuple(_value(kind, one) for one in kept.get(name, ()))
@@ -151,7 +151,7 @@ class Decisions:
 
 
 def _plain(value: Any) -> Any:
-    """Return a dataclass as JSON values, without fields that have their default."""
+    """Return a dataclass as JSON-serializable values, without defaults."""
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     if not hasattr(value, "__dataclass_fields__"):

@@ -1,4 +1,4 @@
-"""Opens rasters with the drivers that scenes come in, and no other."""
+"""Opens rasters, with an allowlist of GDAL drivers."""
 
 import math
 import os
@@ -29,11 +29,11 @@ from bandsight.raster.orientation import is_askew, upright_grid
 from bandsight.raster.palette import has_palette
 from bandsight.raster.signing import signed
 
-# Drivers that redirect to other files or URLs (VRT, WMS, …) are not among them: a scene must not make us read what
-# the user did not name.
+# Excludes drivers that redirect to other files or URLs (VRT, WMS, …): a scene must not read anything the user did not
+# name.
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "netCDF", "HFA", "ENVI", "HDF5", "HDF5Image")
 
-# URLs and the file system of GDAL that reads each; credentials come from the environment, as GDAL documents.
+# URL schemes and GDAL's virtual file system for each. Credentials come from the environment, as documented by GDAL.
 _REMOTE = {
     "http://": "/vsicurl/http://",
     "https://": "/vsicurl/https://",
@@ -46,25 +46,25 @@ _SUBDATASET = re.compile(r'(netcdf|hdf5):(?:"([^"]+)"|([^":]+)):(?://)?(.+)', re
 _NETWORK = {"GDAL_HTTP_MAX_RETRY": "4", "GDAL_HTTP_RETRY_DELAY": "1", "GDAL_HTTP_CONNECTTIMEOUT": "10"}
 _NETWORK |= {"GDAL_HTTP_TIMEOUT": "60"}
 
-# What GDAL writes before the name of an overview file in the raster's own folder.
+# GDAL's prefix for an overview file in the raster's folder.
 _BESIDE = ":::BASE:::"
 
 _SOME_PLANE = 'LOCAL_CS["unknown",UNIT["metre",1]]'
 
-# Beyond, UTM zones are too narrow.
+# UTM is not defined beyond this latitude.
 _UTM_LAT = 84
 
-# Hooks belong to the whole process, so only one thread at a time may change them.
+# Exception hooks are process-wide, so only one thread at a time may change them.
 _quiet = threading.Lock()
 
-# Filters belong to the process, and several threads open rasters at once, so one thread cannot change them for itself.
-# Code that needs a georeference raises its own error.
+# Warning filters are process-wide and several threads open rasters, so no thread can change them temporarily.
+# Code that needs georeferencing raises its own error.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 @contextmanager
 def without_tracebacks() -> Iterator[None]:
-    """Open rasters without the tracebacks that rasterio prints where a message of GDAL is no UTF-8."""
+    """Suppress the tracebacks that rasterio prints if a GDAL message is not UTF-8."""
     with _quiet:
         before = sys.unraisablehook, sys.excepthook
         sys.unraisablehook, sys.excepthook = _ignore_undecodable, _ignore_undecodable_printed
@@ -75,13 +75,13 @@ def without_tracebacks() -> Iterator[None]:
 
 
 def _ignore_undecodable(problem: "sys.UnraisableHookArgs") -> None:
-    """Drop the traceback that rasterio leaves where a message of GDAL is no UTF-8: it only tells of that."""
+    """Drop rasterio's traceback for a GDAL message that is not UTF-8."""
     if not isinstance(problem.exc_value, UnicodeDecodeError):
         sys.__unraisablehook__(problem)
 
 
 def _ignore_undecodable_printed(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
-    """Do the same for the first lines of that traceback, which Cython prints for an uncaught error."""
+    """Drop the first lines of that traceback, which Cython prints for an uncaught error."""
     if not isinstance(problem, UnicodeDecodeError):
         sys.__excepthook__(kind, problem, trace)
 
@@ -92,40 +92,40 @@ def is_remote(href: str) -> bool:
 
 
 def check_remote(href: str) -> None:
-    """Refuse a URL that names no file, before any request.
+    """Check that a URL names a file, before any request.
 
     Raises:
-        SceneError: It has no server or bucket, or nothing behind it.
+        SceneError: The URL has no server or bucket, or no path.
     """
     scheme, _, rest = href.partition("://")
     holder, _, inside = rest.partition("/")
     whose = {"s3": "bucket", "gs": "bucket", "az": "container"}.get(scheme, "server")
     need = f"need {scheme}://{whose.upper()}/PATH/TO/SCENE.tif"
     if not holder:
-        raise SceneError(f"{href}: no {whose} is named; {need}")
+        raise SceneError(f"{href}: the {whose} is missing; {need}")
     if not inside:
-        raise SceneError(f"{href}: names a {whose} and no file in it; {need}")
+        raise SceneError(f"{href}: names a {whose} but no file in it; {need}")
 
 
 def in_zip(href: str) -> tuple[str, str] | None:
-    """Return (file, place in it) of a raster in a zip or tar, None for any other."""
+    """Return (archive, path inside) of a raster in a zip or tar file, or None for others."""
     found = _IN_ZIP.fullmatch(href)
     return (found[1], found[2].rstrip("/")) if found else None
 
 
 def place_in_zip(archive: str | Path, inner: str) -> str:
-    """Return the href of a file in a zip or tar."""
+    """Return the href of a file in a zip or tar file."""
     return f"/vsi{'tar' if str(archive).lower().endswith('.tar') else 'zip'}/{{{archive}}}/{inner}"
 
 
 def subdataset(href: str) -> tuple[str, str] | None:
-    """Return (file, name in it) of a part of a NetCDF or HDF5 file, None for any other raster."""
+    """Return (file, name) of a subdataset of a NetCDF or HDF5 file, or None for other rasters."""
     found = _SUBDATASET.fullmatch(href)
     return (found[2] or found[3], found[4].strip('"')) if found else None
 
 
 def local_file(href: str) -> Path | None:
-    """Return the file on this machine that holds a raster, None for a remote one."""
+    """Return the local file that contains a raster, or None for a remote one."""
     if is_remote(href):
         return None
     part = subdataset(href)
@@ -135,7 +135,7 @@ def local_file(href: str) -> Path | None:
 
 
 def raster_path(href: str) -> PurePath:
-    """Return a raster's place, for its names: without the query of a URL; a file that holds several as a folder."""
+    """Return the path to derive names from: without the query of a URL, and with a container file as folder."""
     part, zipped = subdataset(href), in_zip(href)
     if part:
         return PurePath(part[0]) / part[1].replace("/", "_")
@@ -145,19 +145,19 @@ def raster_path(href: str) -> PurePath:
 
 
 def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS, *, upright: bool = True) -> DatasetReader:
-    """Return an open raster; the caller closes it.
+    """Open a raster; the caller closes it.
 
-    One that is placed by ground control points or by RPCs alone is warped on the fly, to UTM or a polar projection; one
-    whose grid is rotated by something else than right angles, to a grid north up in its own CRS. EMIT is orthorectified
-    by its lookup table.
+    A raster with only ground control points or RPCs is warped on the fly to UTM or a polar projection. One whose grid
+    is rotated other than by right angles is warped to a north-up grid in its CRS. EMIT is orthorectified with its
+    lookup table.
 
     Args:
-        href: A path, a URL (http, https, s3, gs, az), a place in a zip, or a part of a NetCDF or HDF5 file.
-        drivers: Those that may open it.
+        href: A path, a URL (http, https, s3, gs, az), a file in a zip, or a subdataset of a NetCDF or HDF5 file.
+        drivers: Drivers that may open it.
         upright: Warp rotated grids.
 
     Raises:
-        SceneError: There is no such file, or no driver can read it.
+        SceneError: The file does not exist, or no driver can read it.
     """
     place = str(href)
     file = local_file(place)
@@ -170,44 +170,44 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS, *, upright: 
         be_patient()
     try:
         with rasterio.Env(**options), without_tracebacks():
-            # rasterio.open() takes one driver; its reader takes several.
+            # rasterio.open() takes one driver; DatasetReader takes several.
             dataset = DatasetReader(gdal_name(place), driver=list(drivers))
-            # Before anything asks for its overviews.
+            # Before anything accesses its overviews.
             _refuse_overviews_elsewhere(dataset, place)
             return _placed(dataset, upright=upright)
     except SceneError:
         raise
     except (RasterioError, CPLE_BaseError, ValueError, UnicodeError) as error:
-        # ValueError: numbers in its metadata, such as RPCs, that are none; UnicodeError: text that is no UTF-8.
-        # Signatures are secret.
+        # ValueError: invalid numbers in its metadata, such as RPCs. UnicodeError: text that is not UTF-8.
+        # Do not print signatures, which are secret.
         reason = (str(error).splitlines() or ["?"])[0].replace(gdal_name(place), place)
         if file is None:
-            # Otherwise GDAL would answer another attempt from its cache, without asking the server.
+            # Otherwise GDAL would answer the next attempt from its cache of failures.
             forget(gdal_name(place))
         if "CURL error" in reason:
             raise SceneError(
-                f"{place}: connection to its server refused or not possible ({reason}); check the address and the "
-                "network, then run the same again"
+                f"{place}: cannot connect to the server ({reason}); check the address and the network, then try again"
             ) from error
         if isinstance(error, ValueError) and "convert string to float" in reason:
             raise SceneError(
-                f"{place}: its RPCs hold text where numbers belong ({reason.partition(': ')[2]}); correct them, or "
-                "move the file that holds them away from it and give its place in a sidecar"
+                f"{place}: its RPCs contain text instead of numbers ({reason.partition(': ')[2]}); correct them, or "
+                "move the RPC file elsewhere and state the location in a sidecar"
             ) from error
         raise SceneError(
-            f"{place}: no raster that can be read ({reason}); need a complete file of one of {', '.join(drivers)}"
+            f"{place}: not a readable raster ({reason}); need a complete file in one of these formats: "
+            f"{', '.join(drivers)}"
         ) from error
 
 
 def check_local(file: Path, place: str) -> None:
-    """Refuse what is no file that can be read; a pipe or a device would be waited for without end.
+    """Check that a path is a readable regular file. Reading a pipe or device could block forever.
 
     Args:
         file: The file.
-        place: What to call it in the error.
+        place: Name for error messages.
 
     Raises:
-        SceneError: It is no file, or may not be read.
+        SceneError: It is not a file, or cannot be read.
     """
     try:
         if not file.is_file():
@@ -218,44 +218,44 @@ def check_local(file: Path, place: str) -> None:
 
 
 def be_patient() -> None:
-    """Have GDAL try again on network errors, ever later, unless the user's environment says otherwise."""
+    """Have GDAL retry on network errors with increasing delay, unless the environment overrides this."""
     for name, value in _NETWORK.items():
         os.environ.setdefault(name, value)
 
 
 def stored(dataset: DatasetReader) -> DatasetReader:
-    """Return the raster as it is stored: that beneath a warped one, which does not repeat its metadata."""
+    """Return the raster beneath a warped one, because a VRT lacks its metadata; others unchanged."""
     found: DatasetReader = dataset.src_dataset if isinstance(dataset, WarpedVRT) else dataset
     return found
 
 
 def _refuse_overviews_elsewhere(dataset: DatasetReader, place: str) -> None:
-    """Refuse a raster that names overviews in another folder or on a server.
+    """Reject a raster that references overviews in another folder or on a server.
 
     Raises:
-        SceneError: They are.
+        SceneError: It does.
     """
     named = str(dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE", "")).removeprefix(_BESIDE)
     if "/" in named or "\\" in named:
         dataset.close()
         raise SceneError(
-            f"{place}: it names overviews at {named[:200]!r}; need them in the file itself or beside it (delete "
+            f"{place}: references overviews at {named[:200]!r}; they must be in the file or next to it (delete "
             "OVERVIEW_FILE from its .aux.xml)"
         )
 
 
 def set_upright(dataset: DatasetReader) -> DatasetReader:
-    """Return a raster whose grid is rotated by something else than right angles on a grid north up; any other as it is.
+    """Warp a raster that is rotated other than by right angles to a north-up grid; return others unchanged.
 
-    Pixels keep their numbers: each is that of the nearest stored one. Outside of the stored picture is no data: the
-    file's own value for that, or opacity in a band after the stored ones.
+    Resampling is nearest neighbour, so values do not change. Pixels outside the stored raster get the file's nodata
+    value, or are transparent in an added alpha band.
     """
     grid = None
     if is_askew(dataset.transform):
         grid = upright_grid(dataset.transform, dataset.width, dataset.height)
     if grid is None:
         return dataset
-    # Within one CRS, whichever that is: a sidecar may state it.
+    # The warp stays in one CRS, so any will do; a sidecar may state the real one.
     crs = dataset.crs or CRS.from_wkt(_SOME_PLANE)
     outside: dict[str, Any] = {"add_alpha": "alpha" not in {colour.name for colour in dataset.colorinterp}}
     if dataset.nodata is not None:
@@ -281,7 +281,7 @@ def _placed(dataset: DatasetReader, *, upright: bool) -> DatasetReader:
         points = []
     if not dataset.transform.is_identity or (not points and dataset.rpcs is None):
         return set_upright(dataset) if upright else dataset
-    # Outside of the warped picture is no data; where the file has no value for that, 0 is it.
+    # Pixels outside the warped raster are nodata, with value 0 if the file defines none.
     options: dict[str, Any] = {"nodata": dataset.nodata if dataset.nodata is not None else 0}
     if points:
         if crs is None:
@@ -290,29 +290,29 @@ def _placed(dataset: DatasetReader, *, upright: bool) -> DatasetReader:
     else:
         # RPCs are in WGS 84 (OGC, RPCs in GeoTIFF).
         crs, target = CRS.from_epsg(4326), _metric_crs(dataset.rpcs.long_off, dataset.rpcs.lat_off)
-        # At the scene's own height: on a plane at sea level, what is high and seen from aside would lie km away.
+        # Use the scene's mean height: projecting to sea level would shift oblique views of high terrain by kilometres.
         options |= {"SRC_METHOD": "RPC", "RPC_HEIGHT": dataset.rpcs.height_off}
     try:
-        # Numbers of colours cannot be mixed.
+        # Palette indexes cannot be interpolated.
         how = Resampling.nearest if has_palette(dataset) else Resampling.bilinear
         warped: DatasetReader = WarpedVRT(dataset, src_crs=crs, crs=target, resampling=how, **options)
     except (RasterioError, CPLE_BaseError):
         if not points:
             raise
-        # Too few of them, or all on one line: it lies nowhere, unless the user says where.
+        # Too few points, or all on one line: not georeferenced, unless the user states the location.
         return dataset
     return warped
 
 
 def _middle(points: Sequence[GroundControlPoint]) -> tuple[float, float]:
-    """Return longitude and latitude amid points, which may be on both sides of ±180°."""
+    """Return the mean longitude and latitude of points, which may be on both sides of ±180°."""
     first = points[0].x
     east = sum((point.x - first + 180) % 360 - 180 for point in points) / len(points)
     return first + east, sum(point.y for point in points) / len(points)
 
 
 def _metric_crs(lon: float, lat: float) -> CRS:
-    """Return the UTM zone of a place, near a pole the polar stereographic projection."""
+    """Return the CRS of a location's UTM zone, or polar stereographic near a pole."""
     if abs(lat) > _UTM_LAT:
         return CRS.from_epsg(3995 if lat > 0 else 3031)
     zone = int((lon + 180) % 360 // 6) + 1
@@ -320,10 +320,10 @@ def _metric_crs(lon: float, lat: float) -> CRS:
 
 
 def gdal_name(href: str) -> str:
-    """Return what GDAL calls a raster; a URL that must be signed with a signature of now.
+    """Return the GDAL name of a raster; URLs are signed with a current token if necessary.
 
     Raises:
-        SceneError: It cannot be signed.
+        SceneError: The URL cannot be signed.
     """
     part = subdataset(href)
     if part is not None and ":" in part[1]:

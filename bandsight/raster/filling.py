@@ -1,4 +1,4 @@
-"""What a model is shown where a tile has no data."""
+"""Fills nodata pixels of tiles for the model."""
 
 from typing import TypeVar
 
@@ -9,13 +9,13 @@ _Number = TypeVar("_Number", bound=np.number)
 
 
 def filled(values: NDArray[_Number], valid: NDArray[np.bool_]) -> NDArray[_Number]:
-    """Fill what is not valid from what is: mirrored over the edge of the valid rows and columns, else the median.
+    """Fill invalid pixels: mirrored at the edge of the valid rows and columns, else with the median.
 
-    A model sees black borders as something on the ground; a mirror it takes for more of the same.
+    A model would interpret black borders as content; mirrored pixels look like more of the same.
 
     Args:
-        values: Of all bands, shape (bands, rows, columns).
-        valid: Where there is data, shape (rows, columns); somewhere at least.
+        values: All bands, shape (bands, rows, columns).
+        valid: Valid pixels, shape (rows, columns), at least one.
     """
     if valid.all():
         return values

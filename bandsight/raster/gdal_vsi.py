@@ -1,4 +1,4 @@
-"""What GDAL's virtual file systems can be asked beside reading, which rasterio does not offer."""
+"""Functions of GDAL's virtual file systems that rasterio does not expose."""
 
 import ctypes
 from contextlib import suppress
@@ -8,12 +8,12 @@ import rasterio._base
 
 
 def headers(name: str) -> dict[str, str]:
-    """Return the headers with which a server answers for a file, names in lower case; none where it does not.
+    """Return the HTTP response headers for a file, with names in lower case; empty if there is no response.
 
-    The file is requested again each time.
+    Every call makes a new request.
 
     Args:
-        name: What GDAL calls the file, e.g. `/vsicurl/https://…`.
+        name: GDAL name of the file, e.g. `/vsicurl/https://…`.
     """
     library = _gdal()
     if library is None:
@@ -33,7 +33,7 @@ def headers(name: str) -> dict[str, str]:
 
 
 def forget(name: str) -> None:
-    """Have GDAL request a remote file again: it also caches failures."""
+    """Clear GDAL's cache for a remote file, because it also caches failures."""
     library = _gdal()
     if library is not None:
         library.VSICurlPartialClearCache(name.encode())
@@ -43,7 +43,7 @@ def forget(name: str) -> None:
 def _gdal() -> ctypes.CDLL | None:
     """Return the GDAL that rasterio uses (gdal.org, VSIGetFileMetadata and VSICurlPartialClearCache)."""
     with suppress(OSError, AttributeError):
-        library = ctypes.CDLL(rasterio._base.__file__)  # noqa: SLF001  (its module is linked to the library)
+        library = ctypes.CDLL(rasterio._base.__file__)  # noqa: SLF001  (this module is linked against libgdal)
         library.VSIGetFileMetadata.restype = ctypes.POINTER(ctypes.c_char_p)
         library.VSIGetFileMetadata.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p]
         library.CSLDestroy.argtypes = [ctypes.POINTER(ctypes.c_char_p)]

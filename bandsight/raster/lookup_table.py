@@ -1,4 +1,4 @@
-"""Orthorectifies EMIT by the lookup table in its files: for each pixel on the ground the one of the sensor."""
+"""Orthorectifies EMIT with the geometry lookup table (GLT) in its files, which maps ground pixels to sensor pixels."""
 
 import re
 from collections.abc import Sequence
@@ -15,32 +15,31 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from bandsight.errors import SceneError
-from bandsight.raster.views import DatasetView, asked, finer, nearest
+from bandsight.raster.views import DatasetView, finer, nearest, resolve_read
 
-# Where the parts of a file lie (NASA LP DAAC, EMIT L1B and L2A user guides).
+# Groups in a file (NASA LP DAAC, EMIT L1B and L2A user guides).
 _TABLE, _BANDS = "/location/glt_", "/sensor_band_parameters/"
 _NO_DATA = -9999.0
-# The sensor's lines are read in pieces of this size, all bands of each, since they are compressed together.
+# Sensor lines are read in chunks of this size with all bands, because bands are compressed together.
 _PIECE_PX = 128
 _LIKELY = 25
 _NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
-# GDAL counts lines of such files from below unless it is told not to.
+# By default, GDAL flips the lines of these files.
 _FROM_ABOVE = {"GDAL_NETCDF_BOTTOMUP": "NO"}
 
 
 class Orthorectified(DatasetView):
-    """An EMIT picture on the ground; its bands have their wavelengths as metadata."""
+    """An orthorectified EMIT raster, with wavelengths as band tags."""
 
     nodata = _NO_DATA
 
     def __init__(self, inner: DatasetReader, table: NDArray[np.int32], transform: Affine, crs: CRS) -> None:
-        """Take what belongs together.
+        """Combine sensor data and lookup table.
 
         Args:
-            inner: The picture in the geometry of the sensor.
-            table: Column and line of the sensor, from 1, for each pixel on the ground, shape (2, rows, columns); 0 for
-                none.
-            transform: From pixels on the ground to the CRS.
+            inner: The raster in sensor geometry.
+            table: Sensor column and line, from 1, for each ground pixel, shape (2, rows, columns); 0 for none.
+            transform: Affine from ground pixels to the CRS.
             crs: The CRS.
         """
         super().__init__(inner)
@@ -54,7 +53,7 @@ class Orthorectified(DatasetView):
         self._waves = _wavelengths(str(inner.name), inner.count)
 
     def tags(self, bidx: int = 0, ns: str | None = None) -> dict[str, str]:
-        """Return metadata of the file, or of a band: its wavelength and width, where they are known."""
+        """Return tags of the file, or of a band: its wavelength and width, if known."""
         if bidx == 0:
             return dict(self.inner.tags(ns=ns))
         if ns is not None or self._waves is None:
@@ -63,7 +62,7 @@ class Orthorectified(DatasetView):
         return {"wavelength": repr(float(centre)), "fwhm": repr(float(width)), "wavelength_units": "Nanometers"}
 
     def overviews(self, _: int) -> list[int]:
-        """Return that there are none."""
+        """Return no overviews."""
         return []
 
     def read(
@@ -73,8 +72,8 @@ class Orthorectified(DatasetView):
         out_shape: tuple[int, ...] | None = None,
         resampling: Resampling = Resampling.nearest,
     ) -> NDArray[Any]:
-        """Return bands as rasterio does, -9999 where the sensor saw nothing; coarse pixels are means of what it saw."""
-        numbers, where, shape = asked(self, indexes, window, out_shape)
+        """Read bands like rasterio, with -9999 as nodata; coarse pixels are means of valid ones."""
+        numbers, where, shape = resolve_read(self, indexes, window, out_shape)
         each = finer(where, shape, resampling)
         rows = nearest(where.row_off, where.height, shape[0] * each, self.height)
         cols = nearest(where.col_off, where.width, shape[1] * each, self.width)
@@ -84,7 +83,7 @@ class Orthorectified(DatasetView):
         return found[0] if isinstance(indexes, int) else found
 
     def _sensed(self, numbers: list[int], table: NDArray[np.int32]) -> NDArray[Any]:
-        """Return what the sensor saw at places of its table, shape (bands, rows, columns)."""
+        """Return sensor values at positions in the lookup table, shape (bands, rows, columns)."""
         out = np.full((len(numbers), *table.shape[1:]), _NO_DATA, self.inner.dtypes[0])
         rows, cols = np.nonzero((table > 0).all(axis=0))
         x, y = table[0, rows, cols] - 1, table[1, rows, cols] - 1
@@ -101,10 +100,10 @@ class Orthorectified(DatasetView):
 
 
 def orthorectified(dataset: DatasetReader) -> DatasetReader:
-    """Return an EMIT picture as it lies on the ground, which closes the raster with it; any other raster as it is.
+    """Return an EMIT raster orthorectified, which takes over closing it; others unchanged.
 
     Raises:
-        SceneError: Its lookup table is not what it should be.
+        SceneError: The lookup table is invalid.
     """
     tags = dataset.tags()
     six = [float(number) for number in _NUMBER.findall(tags.get("NC_GLOBAL#geotransform", ""))]
@@ -117,13 +116,13 @@ def orthorectified(dataset: DatasetReader) -> DatasetReader:
         return dataset
     table = np.stack(layers).astype(np.int32) if layers[0].shape == layers[1].shape else np.zeros((2, 0, 0), np.int32)
     limits = np.array([dataset.width, dataset.height]).reshape(2, 1, 1)
-    # Negative: the nearest pixel, filled in.
+    # Negative entries are gaps filled with the nearest pixel.
     table = np.abs(table)
     if not table.size or (table > limits).any():
         raise SceneError(f"{place}: its lookup table does not fit its image; get the file again")
     stated = tags.get("NC_GLOBAL#spatial_ref")
     crs = CRS.from_wkt(stated) if stated else CRS.from_epsg(4326)
-    # Many a file has WGS 84 without its number.
+    # Many files have WGS 84 without an EPSG code.
     crs = CRS.from_epsg(code) if (code := crs.to_epsg(confidence_threshold=_LIKELY)) else crs
     dataset.close()
     with rasterio.Env(**_FROM_ABOVE):
@@ -142,7 +141,7 @@ def _layer(place: str) -> NDArray[Any]:
 
 
 def _wavelengths(place: str, count: int) -> NDArray[Any] | None:
-    """Return centre and width of each band, nm, shape (2, bands); None where the file does not say them."""
+    """Return centre and width of each band, nm, shape (2, bands), or None if not stated."""
     try:
         found = [_layer(f"{_container(place)}:{_BANDS}{name}").ravel() for name in ("wavelengths", "fwhm")]
     except RasterioError:
@@ -151,7 +150,7 @@ def _wavelengths(place: str, count: int) -> NDArray[Any] | None:
 
 
 def _means(parts: NDArray[Any]) -> NDArray[Any]:
-    """Return means over the finer pixels, shape (bands, rows, finer, columns, finer), that hold data."""
+    """Average the valid pixels of each block, from shape (bands, rows, finer, columns, finer)."""
     seen = parts != _NO_DATA
     count = seen.sum(axis=(2, 4))
     total = np.where(seen, parts, 0).sum(axis=(2, 4), dtype=np.float64)

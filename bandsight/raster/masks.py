@@ -1,4 +1,4 @@
-"""Where a raster holds data: its own masks, values that mean no data, and empty collars around a picture."""
+"""Valid pixels of rasters: mask bands, nodata values, and collars."""
 
 import base64
 import zlib
@@ -13,32 +13,32 @@ from rasterio.io import DatasetReader
 
 MaskKind = Literal["none", "nodata", "alpha", "mask"]
 
-# Whole numbers that have a table of all their values, and can be compared without rounding.
+# Integer types small enough for lookup tables, and exact in float32.
 WHOLE_NUMBERS = {np.dtype(kind) for kind in (np.uint8, np.int8, np.uint16, np.int16)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileMask:
-    """How a file says where it has data."""
+    """How a file marks its valid pixels."""
 
     kind: MaskKind
-    """`none`: nowhere; `nodata`: a value in its header; `alpha`: a band of opacity; `mask`: a mask band or file."""
+    """`none`: not at all. `nodata`: a value in the header. `alpha`: an alpha band. `mask`: a mask band or file."""
     alpha: int | None = None
-    """Number of the alpha band, from 1."""
+    """Index of the alpha band, from 1."""
 
 
 NO_MASK = FileMask(kind="none")
 
 
 def file_mask(dataset: DatasetReader, used: Collection[int]) -> FileMask:
-    """Return how a file says where it has data.
+    """Return how a file marks its valid pixels.
 
-    GDAL takes the last of two or four bands for the mask when its colour is alpha. Here it is the mask wherever it
-    stands, but never when it is read as data: near infrared is often tagged as alpha.
+    GDAL treats the last of two or four bands as mask if it is tagged as alpha. Here, an alpha band is the mask in any
+    position, unless it is read as data, because near infrared is often tagged as alpha.
 
     Args:
         dataset: The open file.
-        used: Numbers of the bands that are read as data, from 1.
+        used: Indexes of the bands that are read as data, from 1.
     """
     described = zip(dataset.colorinterp, dataset.descriptions, strict=True)
     alpha = [
@@ -57,11 +57,11 @@ def file_mask(dataset: DatasetReader, used: Collection[int]) -> FileMask:
 
 
 def everywhere(values: NDArray[Any], number: float) -> NDArray[np.bool_]:
-    """Return where all bands have one number, shape (rows, columns).
+    """Return where all bands equal a value, shape (rows, columns).
 
     Args:
         values: Shape (bands, rows, columns).
-        number: The number; one that the data type cannot hold is nowhere.
+        number: The value. One outside the data type's range matches nothing.
     """
     if values.dtype in WHOLE_NUMBERS:
         limits = np.iinfo(values.dtype)
@@ -69,7 +69,7 @@ def everywhere(values: NDArray[Any], number: float) -> NDArray[np.bool_]:
             return np.zeros(values.shape[1:], bool)
         number = int(number)
     where: NDArray[np.bool_] = values[0] == number
-    # Where the first band has it nowhere, the others need no look.
+    # Stop as soon as no pixel is left.
     for band in values[1:]:
         if not where.any():
             break
@@ -79,24 +79,24 @@ def everywhere(values: NDArray[Any], number: float) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collar:
-    """The empty border of a picture: zeros in every band that are connected to its edge."""
+    """The empty border of a raster: pixels that are zero in every band and connected to the edge."""
 
     shape: tuple[int, int]
-    """Rows and columns of the coarse mask."""
+    """Shape of the coarse mask (rows, columns)."""
     packed: str
-    """The mask, bits, deflated, base64; True in the collar and one cell around it."""
+    """The mask as deflated bits in base64; True in the collar and one cell around it."""
     at_most: float = 0.0
-    """Largest number of an empty pixel: lossy compression leaves some noise in black."""
+    """Largest value of an empty pixel, because lossy compression leaves noise in black."""
 
     @classmethod
     def of(cls, mask: NDArray[np.bool_], at_most: float = 0.0) -> "Collar":
-        """Return the collar of a coarse mask, shape (rows, columns)."""
+        """Return the collar for a coarse mask, shape (rows, columns)."""
         rows, cols = mask.shape
         data = zlib.compress(np.packbits(mask).tobytes(), 9)
         return cls(shape=(rows, cols), packed=base64.b64encode(data).decode("ascii"), at_most=at_most)
 
     def is_empty(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return which pixels have no number above the collar's in any band, shape (rows, columns).
+        """Return which pixels are at most `at_most` in every band, shape (rows, columns).
 
         Args:
             values: Shape (bands, rows, columns).
@@ -112,11 +112,11 @@ class Collar:
     def window(
         self, extent: tuple[float, float, float, float], shape: tuple[int, int], size: tuple[int, int]
     ) -> NDArray[np.bool_]:
-        """Return which pixels of a window may belong to the collar, shape (rows, columns).
+        """Return which pixels of a window may be in the collar, shape (rows, columns).
 
         Args:
             extent: Left, top, right, bottom of the window, pixels of the scene.
-            shape: Rows and columns of the window as it is read.
+            shape: Rows and columns of the result.
             size: Width and height of the scene.
         """
         left, top, right, bottom = extent

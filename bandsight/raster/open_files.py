@@ -1,4 +1,4 @@
-"""The files of a scene while it is read: each is opened once, when it is first needed."""
+"""Open files of a scene; each is opened once, on first use."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -15,13 +15,13 @@ from bandsight.raster.scene_raster import SceneRaster
 
 
 class OpenFiles:
-    """Open files of one scene; for one thread, and closed by who made it."""
+    """Open files of one scene. Not thread-safe; the creator closes it."""
 
     def __init__(self, opened: Mapping[str, DatasetReader] | None = None) -> None:
         """Prepare.
 
         Args:
-            opened: Files that are open already, by href; their owner closes them.
+            opened: Files that are already open, by href; their owner closes them.
         """
         self._opened = dict(opened or {})
         self._datasets: dict[str, DatasetReader] = {}
@@ -29,19 +29,18 @@ class OpenFiles:
         self._names: dict[str, str] = {}
 
     def dataset(self, href: str, raster: SceneRaster | None = None) -> DatasetReader:
-        """Return an open file of a scene.
+        """Return an open dataset.
 
         Args:
             href: The file.
-            raster: The scene. Older versions have indexed rotated grids as they are stored; None for a scene that is
-                being indexed.
+            raster: The scene, because older versions indexed rotated grids without warping; None during indexing.
 
         Raises:
-            SceneError: There is no such file, or no driver can read it.
+            SceneError: The file does not exist, or no driver can read it.
         """
         found = self._opened.get(href, self._datasets.get(href))
         if found is not None and is_remote(href) and self._names.get(href, gdal_name(href)) != gdal_name(href):
-            # Its signature ends soon.
+            # Its signature expires soon.
             self._datasets.pop(href).close()
             found = None
         if found is None:
@@ -54,7 +53,7 @@ class OpenFiles:
         return found
 
     def mask(self, raster: SceneRaster, href: str) -> FileMask:
-        """Return how a file says where it has data."""
+        """Return how a file marks its valid pixels."""
         known = raster.files.get(href)
         if known is not None:
             return known.mask
@@ -64,10 +63,10 @@ class OpenFiles:
         return self._masks[href]
 
     def transform(self, raster: SceneRaster, href: str) -> Affine:
-        """Return the way from a file's pixels to the scene's CRS.
+        """Return the affine transform from a file's pixels to the scene's CRS.
 
-        Of a scene that an older version has indexed, a file of the scene's size is on the scene's grid, also where a
-        sidecar and not the file says where that is.
+        For scenes indexed by older versions, a file of the scene's size has the scene's grid, even if a sidecar rather
+        than the file states it.
         """
         known = raster.files.get(href)
         if known is not None:

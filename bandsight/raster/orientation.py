@@ -1,4 +1,4 @@
-"""Grids that do not point north: which of the eight orientations a file has, and its pixels turned north up."""
+"""Grids that are not north up: their orientation, and rotating pixels to north up."""
 
 import math
 from typing import TypeVar
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 T = TypeVar("T", bound=np.generic)
 
-# A grid that lies across its CRS by more than this is warped, not turned: degrees.
+# Grids rotated by more than this from a multiple of 90° are warped, not turned, degrees.
 _ASKEW_DEG = 0.5
-# How far two grids may be from parallel, as a share of a pixel.
+# Tolerance for parallel grids, as a fraction of a pixel.
 _PARALLEL = 1e-6
-# A strip of a thousand lines in a hundred columns, at 45°, is an eighth of the picture around it.
+# Maximum ratio of the warped area to the stored one.
 _MOST_EMPTY = 200
 
 
 def north_up(transform: Affine, width: int, height: int) -> tuple[Affine, int, int]:
-    """Return the transform and size of the same ground with columns counted east and rows counted south.
+    """Return the north-up transform and size of a grid turned by multiples of 90°, or flipped.
 
     Args:
-        transform: From pixels to the CRS.
+        transform: Affine from pixels to the CRS.
         width: Columns.
         height: Rows.
     """
@@ -35,24 +35,24 @@ def north_up(transform: Affine, width: int, height: int) -> tuple[Affine, int, i
 
 
 def is_askew(transform: Affine) -> bool:
-    """Say whether a grid is rotated against its CRS by something else than right angles, or sheared."""
+    """Return whether a grid is sheared, or rotated other than by right angles."""
     east = math.degrees(math.atan2(transform.d, transform.a)) % 90
     down = math.degrees(math.atan2(transform.e, transform.b)) % 90
     return any(min(angle, 90 - angle) > _ASKEW_DEG for angle in (east, down))
 
 
 def upright_grid(transform: Affine, width: int, height: int) -> tuple[Affine, int, int] | None:
-    """Return the north-up grid of square pixels, as large as the stored ones, around a raster that lies askew.
+    """Return a north-up grid around a rotated raster, with square pixels of the same size.
 
-    Its origin is a multiple of its pixels, so that grids of one pixel size share their pixels.
+    Its origin is a multiple of the pixel size, so that grids with equal pixel size align.
 
     Args:
-        transform: From pixels to the CRS.
+        transform: Affine from pixels to the CRS.
         width: Columns.
         height: Rows.
 
     Returns:
-        Transform, columns and rows; None where the raster is sheared so much that the grid would be mostly empty.
+        Transform, columns and rows, or None if the raster is sheared so much that the grid would be mostly empty.
     """
     side = math.sqrt(abs(transform.determinant))
     corners = [transform @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
@@ -68,30 +68,30 @@ def upright_grid(transform: Affine, width: int, height: int) -> tuple[Affine, in
 
 
 def is_aligned(step: Affine) -> bool:
-    """Say whether two grids differ by scale, offset, flips and right angles only.
+    """Return whether two grids differ only by scale, offset, flips and right angles.
 
     Args:
-        step: From the pixels of one grid to those of the other.
+        step: Affine from the pixels of one grid to those of the other.
     """
     straight, across = max(abs(step.a), abs(step.e)), max(abs(step.b), abs(step.d))
     return bool(min(straight, across) < _PARALLEL * max(straight, across) and abs(step.determinant) > 0)
 
 
 def swaps_axes(step: Affine) -> bool:
-    """Say whether columns of the scene run along rows of the file.
+    """Return whether columns of the scene run along rows of the file.
 
     Args:
-        step: From the scene's pixels to the file's.
+        step: Affine from the scene's pixels to the file's.
     """
     return abs(step.a) < abs(step.b)
 
 
 def turned(data: NDArray[T], step: Affine) -> NDArray[T]:
-    """Return pixels read from a file as the scene's grid has them, a view where nothing is to be turned.
+    """Turn pixels read from a file to the scene's orientation; a view if nothing changes.
 
     Args:
-        data: Shape (..., rows, columns), as the file has them.
-        step: From the scene's pixels to the file's.
+        data: Shape (..., rows, columns), in the file's orientation.
+        step: Affine from the scene's pixels to the file's.
     """
     down, across = step.e, step.a
     if swaps_axes(step):

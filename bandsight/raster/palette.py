@@ -1,4 +1,4 @@
-"""Pictures that are stored as numbers of colours, read as the red, green and blue of these colours."""
+"""Reads paletted rasters as red, green and blue."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -10,18 +10,18 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from bandsight.raster.views import DatasetView, asked, finer
+from bandsight.raster.views import DatasetView, finer, resolve_read
 
 _COLOURS = 3
-# Colours less opaque than this hold no data.
+# Colours with an alpha below this are nodata.
 _OPAQUE = 128
 
 
 class ExpandedPalette(DatasetView):
-    """A raster of one band with a palette, as a picture of three bands."""
+    """A single-band raster with a palette, seen as three bands."""
 
     def __init__(self, inner: DatasetReader) -> None:
-        """Take an open raster whose first band, as it is stored, has a palette."""
+        """Wrap an open raster whose stored first band has a palette."""
         super().__init__(inner)
         stored = _stored(inner)
         colours = stored.colormap(1)
@@ -36,29 +36,29 @@ class ExpandedPalette(DatasetView):
     colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
     descriptions = (None,) * _COLOURS
     scales, offsets = (1.0,) * _COLOURS, (0.0,) * _COLOURS
-    # The number without data is that of a colour: it is known by the mask.
+    # The nodata value is a palette index, so it is expressed by the mask instead.
     nodata = None
     nodatavals = (None,) * _COLOURS
 
     @property
     def block_shapes(self) -> list[tuple[int, int]]:
-        """Rows and columns of the pieces in which it is stored."""
+        """Rows and columns of the stored blocks, for each band."""
         return list(self.inner.block_shapes) * _COLOURS
 
     @property
     def mask_flag_enums(self) -> tuple[list[MaskFlags], ...]:
-        """How it says where it has data, for each band."""
+        """Mask flags of each band."""
         flags = list(self.inner.mask_flag_enums[0])
         if (self._transparent and MaskFlags.nodata not in flags) or MaskFlags.alpha in flags:
             flags = [MaskFlags.per_dataset]
         return (flags,) * _COLOURS
 
     def tags(self, bidx: int = 0, ns: str | None = None) -> dict[str, str]:
-        """Return the raster's metadata; the bands have none of their own."""
+        """Return the raster's tags; bands have none."""
         return {} if bidx else dict(self.inner.tags(ns=ns))
 
     def overviews(self, _: int) -> list[int]:
-        """Return the factors of its overviews."""
+        """Return the overview factors."""
         return list(self.inner.overviews(1))
 
     def read(
@@ -68,8 +68,8 @@ class ExpandedPalette(DatasetView):
         out_shape: tuple[int, ...] | None = None,
         resampling: Resampling = Resampling.nearest,
     ) -> NDArray[Any]:
-        """Return bands as rasterio does; colours are mixed, never their numbers."""
-        numbers, where, shape = asked(self, indexes, window, out_shape)
+        """Read bands like rasterio; colours are averaged, never palette indexes."""
+        numbers, where, shape = resolve_read(self, indexes, window, out_shape)
         each = finer(where, shape, resampling)
         colours = self._table[self._stored(where, (shape[0] * each, shape[1] * each))][..., :_COLOURS]
         if each > 1:
@@ -83,10 +83,10 @@ class ExpandedPalette(DatasetView):
         indexes: int | Sequence[int] | None = None,
         window: Window | None = None,
         out_shape: tuple[int, ...] | None = None,
-        resampling: Resampling = Resampling.nearest,  # noqa: ARG002  (as rasterio has it; masks are never mixed here)
+        resampling: Resampling = Resampling.nearest,  # noqa: ARG002  (rasterio's signature; masks are never averaged here)
     ) -> NDArray[np.uint8]:
-        """Return 255 where a band has data, 0 elsewhere, as rasterio does."""
-        numbers, where, shape = asked(self, indexes, window, out_shape)
+        """Return masks like rasterio: 255 for valid pixels, 0 elsewhere."""
+        numbers, where, shape = resolve_read(self, indexes, window, out_shape)
         mask = self.inner.read_masks(1, window=where, out_shape=shape, resampling=Resampling.nearest)
         mask = np.where(self._table[self._stored(where, shape), 3] < _OPAQUE, 0, mask).astype(np.uint8)
         return mask if isinstance(indexes, int) else np.stack([mask] * len(numbers))
@@ -96,11 +96,11 @@ class ExpandedPalette(DatasetView):
 
 
 def with_bands(dataset: DatasetReader, needed: int) -> DatasetReader:
-    """Return a raster that has a band of a number: one of a palette's colours, where it stores only their numbers.
+    """Return a raster with at least `needed` bands, expanding a palette if necessary.
 
     Args:
-        dataset: An open raster, which what is returned closes.
-        needed: The largest number of a band that is read, from 1.
+        dataset: An open raster. Closing the result closes it.
+        needed: Largest band index that is read, from 1.
     """
     if dataset.count >= needed or not has_palette(dataset):
         return dataset
@@ -108,7 +108,7 @@ def with_bands(dataset: DatasetReader, needed: int) -> DatasetReader:
 
 
 def has_palette(dataset: DatasetReader) -> bool:
-    """Say whether a raster is a picture of one band whose numbers are those of colours."""
+    """Return whether a raster has a single band of palette indexes."""
     stored = _stored(dataset)
     one = stored.count == 1 and stored.colorinterp[0] is ColorInterp.palette
     return one and stored.dtypes[0] in {"uint8", "uint16"}

@@ -1,4 +1,4 @@
-"""A look at a whole scene: the valid numbers of each band, few enough to be held at once."""
+"""Samples the valid values of each band of a scene, from an overview that fits in memory."""
 
 import math
 from typing import Any
@@ -14,13 +14,13 @@ from bandsight.raster.orientation import swaps_axes, turned
 from bandsight.raster.scene_raster import SceneRaster
 from bandsight.raster.windows import band_validity, bands_by_file, first_line, read_mask, step_of
 
-# Longest side of the overview that is looked at, pixels, and most values of one file in it, over all its bands.
+# Longest side of the overview, pixels, and maximum number of values per file over all its bands.
 _OVERVIEW_PX = 1024
 _OVERVIEW_VALUES = 40_000_000
 
 
 def sample_values(raster: SceneRaster, files: OpenFiles) -> list[NDArray[np.float32]]:
-    """Return the valid numbers of each band, shape (numbers,) each, from a picture of the scene that fits in memory.
+    """Return valid values of each band, shape (values,), from an overview of the scene.
 
     Raises:
         SceneError: A file cannot be read.
@@ -43,7 +43,7 @@ def sample_values(raster: SceneRaster, files: OpenFiles) -> list[NDArray[np.floa
         if raster.collar is not None:
             seen &= ~_in_collar(raster, files, href, values)
         for position, band, valid in zip(positions, values, seen, strict=True):
-            # Larger numbers than float32 has are none here, as they are none in a tile.
+            # Values beyond float32 become infinite and are dropped, as in tiles.
             with np.errstate(over="ignore"):
                 numbers = np.asarray(band[valid], np.float32)
             found[position] = numbers[np.isfinite(numbers)]
@@ -51,12 +51,12 @@ def sample_values(raster: SceneRaster, files: OpenFiles) -> list[NDArray[np.floa
 
 
 def _in_collar(raster: SceneRaster, files: OpenFiles, href: str, values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which pixels of a whole file belong to the scene's empty border, shape (rows, columns)."""
+    """Return which pixels of a whole file are in the scene's collar, shape (rows, columns)."""
     assert raster.collar is not None
     step = step_of(raster, files, href)
     rows, cols = values.shape[1:]
     shape = (cols, rows) if swaps_axes(step) else (rows, cols)
     extent = (0.0, 0.0, float(raster.width), float(raster.height))
     near = raster.collar.window(extent, shape, (raster.width, raster.height))
-    # The way back from the scene's orientation to the file's.
+    # Back from the scene's orientation to the file's.
     return np.asarray(turned(near, ~step) & raster.collar.is_empty(values), np.bool_)

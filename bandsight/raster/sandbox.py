@@ -1,4 +1,4 @@
-"""Confines a process to what it needs: the files it may read, and its memory; Linux only, elsewhere it does nothing."""
+"""Restricts the files a process may read, and its memory. Linux only; does nothing elsewhere."""
 
 import ctypes
 import os
@@ -11,27 +11,27 @@ from pathlib import Path
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _RULE_PATH_BENEATH = 1
 _EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
-# All rights of Landlock's first version: read, write, execute, make and remove.
+# All access rights of Landlock ABI 1: read, write, execute, create and remove.
 _HANDLED = (1 << 13) - 1
 _NO_NEW_PRIVS = 38
-# What a running Python and its libraries read: code, certificates, names of hosts, time zones.
+# Read by Python and its libraries: code, certificates, host names, time zones.
 _SYSTEM: tuple[str, ...] = ("/usr", "/lib", "/lib64", "/opt", "/etc/ssl", "/etc/pki", "/etc/ld.so.cache", "/etc/hosts")
 _SYSTEM += ("/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/localtime", "/dev", "/proc", "/sys")
 
 
 def limit_memory(size: int) -> None:
-    """Let allocations beyond so many bytes of address space fail, instead of the machine."""
+    """Limit the address space, so that a large allocation fails instead of exhausting the machine."""
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
 def read_only(roots: Iterable[str | Path]) -> bool:
-    """Let this process read under the roots and where its own code lies, and nowhere else; it can write nowhere.
+    """Restrict this process to reading below the roots and its own code, and to no writing.
 
-    To be called before the process starts threads.
+    Call this before starting threads.
 
     Returns:
-        Whether the system can do this (Linux with Landlock).
+        Whether the system supports this (Linux with Landlock).
     """
     if sys.platform != "linux":
         return False
@@ -50,7 +50,7 @@ def read_only(roots: Iterable[str | Path]) -> bool:
 
 
 def _packages() -> set[str]:
-    """Return the folders of the packages loaded so far: those of an editable install lie outside of `sys.path`."""
+    """Return the folders of loaded packages, because editable installs are outside `sys.path`."""
     top_level = [module for name, module in list(sys.modules.items()) if "." not in name]
     return {str(path) for module in top_level for path in getattr(module, "__path__", ())}
 
@@ -59,7 +59,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str) -> None:
     try:
         file = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        # What is not there cannot be read either.
+        # Missing paths need no rule.
         return
     rights = _READ_FILE | _EXECUTE | (_READ_DIR if Path(path).is_dir() else 0)
     # struct landlock_path_beneath_attr is packed: 64 bits of rights, 32 bits of file descriptor.

@@ -1,4 +1,4 @@
-"""What is needed to read the pixels of a scene; no open file, so threads and processes can share it."""
+"""Describes how to read a scene's pixels. Contains no open files, so threads and processes can share it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,63 +12,63 @@ from bandsight.sensors.quality import Quality
 
 Transform = tuple[float, float, float, float, float, float]
 Extent = tuple[float, float, float, float]
-"""Left, top, right, bottom in pixels of a scene's grid; may stick out of the scene."""
+"""Left, top, right, bottom in pixels of a scene's grid; may extend beyond the scene."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FileGrid:
-    """Where one file of a scene lies, and how it says where it has data."""
+    """Grid of a file of a scene, and how it marks valid pixels."""
 
     transform: Affine
-    """From its pixels to the scene's CRS."""
+    """Affine transform from the file's pixels to the scene's CRS."""
     mask: FileMask
-    """How it says where it has data."""
+    """How the file marks valid pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QualityBand:
-    """The quality band of a scene, read beside the others."""
+    """The quality band of a scene."""
 
     quality: Quality
-    """What its numbers mean."""
+    """Meaning of its values."""
     href: str
-    """Its file."""
+    """File that contains it."""
     transform: Affine
-    """From its pixels to the scene's CRS."""
+    """Affine transform from the file's pixels to the scene's CRS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SceneRaster:
-    """A scene as it is read: its bands, its grid, what holds no data, and how numbers become bytes."""
+    """A scene's bands, grid, nodata rules and scaling."""
 
     key: str
-    """Tells scenes apart, for what is kept open or cached."""
+    """Unique key of the scene, for caches."""
     name: str
-    """For messages."""
+    """Name for messages."""
     bands: tuple[BandRef, ...]
-    """In the order in which the model sees them."""
+    """Bands in the model's order."""
     crs: str
     """Coordinate reference system, `EPSG:n` or WKT."""
     transform: Transform
-    """Affine of the scene's grid, the finest of its bands, north up."""
+    """Affine of the scene's grid: north up, with the resolution of its finest band."""
     width: int
     """Columns of the scene's grid."""
     height: int
     """Rows of the scene's grid."""
     files: Mapping[str, FileGrid] = field(default_factory=dict)
-    """What was decided about each file, by href; a file without an entry is looked at when it is opened."""
+    """Grid of each file, by href. Files without an entry are inspected when opened."""
     nodata: float | None = None
-    """Value that means no data where every band has it, beside NaN and masks."""
+    """Nodata value, in addition to NaN and masks; a pixel is invalid if every band has it."""
     fill_values: tuple[float, ...] = ()
-    """A pixel that has one of these in every band holds no data."""
+    """A pixel with one of these values in every band is nodata."""
     collar: Collar | None = None
-    """The empty border of the picture, where it has one."""
+    """The empty border of the scene, if any."""
     quality: QualityBand | None = None
-    """The quality band, where there is one."""
+    """The quality band, if any."""
     scaling: ByteScaling
-    """How numbers become bytes."""
+    """Scaling from stored values to bytes."""
 
     def positions(self, bands: Sequence[BandRef]) -> list[int]:
-        """Return the positions of some of the bands."""
+        """Return the positions of bands in the scene."""
         at = {band: position for position, band in enumerate(self.bands)}
         return [at[band] for band in bands]

@@ -1,9 +1,9 @@
-"""Signs URLs of Azure Blob Storage with tokens of an endpoint such as the Planetary Computer's; off unless it is set.
+"""Signs Azure Blob Storage URLs with tokens from an endpoint such as the Planetary Computer's. Off by default.
 
-`BANDSIGHT_SAS_TOKEN_URL` is the endpoint, e.g. https://planetarycomputer.microsoft.com/api/sas/v1/token. It answers
-`ENDPOINT/ACCOUNT/CONTAINER` with JSON: `token`, and when it expires, `msft:expiry`. `BANDSIGHT_SAS_HOST` names another
-storage host than Azure's, whose URLs are https://HOST/ACCOUNT/CONTAINER/…, as those of the Azurite emulator.
-`PC_SDK_SUBSCRIPTION_KEY` is sent along where it is set.
+`BANDSIGHT_SAS_TOKEN_URL` is the endpoint, e.g. https://planetarycomputer.microsoft.com/api/sas/v1/token.
+`ENDPOINT/ACCOUNT/CONTAINER` must return JSON with `token` and its expiry time `msft:expiry`. `BANDSIGHT_SAS_HOST` names
+a storage host other than Azure's, with URLs like https://HOST/ACCOUNT/CONTAINER/…, e.g. the Azurite emulator.
+`PC_SDK_SUBSCRIPTION_KEY` is sent if set.
 """
 
 import json
@@ -18,9 +18,9 @@ from bandsight.errors import SceneError
 
 _ENDPOINT, _HOST, _KEY = "BANDSIGHT_SAS_TOKEN_URL", "BANDSIGHT_SAS_HOST", "PC_SDK_SUBSCRIPTION_KEY"
 _AZURE = ".blob.core.windows.net"
-# A token is renewed so long before it expires: as long as one read may take.
+# Tokens are renewed this long before they expire, so that a read can finish.
 _MARGIN = timedelta(minutes=5)
-# An endpoint that knows no token for a container is asked again after this time.
+# Retry interval for containers that the endpoint does not know.
 _UNKNOWN = timedelta(minutes=10)
 _TIMEOUT_S = 30.0
 _LONGEST_ANSWER = 1 << 20
@@ -30,10 +30,10 @@ _tokens: dict[tuple[str, str, str], tuple[str, datetime]] = {}
 
 
 def signed(url: str) -> str:
-    """Return a URL with a token that is valid for some minutes more; any URL that needs none as it is.
+    """Return a URL signed with a token that is valid for a few more minutes; other URLs unchanged.
 
     Raises:
-        SceneError: The endpoint cannot be reached, or its answer is no token.
+        SceneError: The endpoint cannot be reached, or did not return a token.
     """
     endpoint = os.environ.get(_ENDPOINT)
     place = _container(url) if endpoint else None
@@ -47,7 +47,7 @@ def signed(url: str) -> str:
 
 
 def _container(url: str) -> tuple[str, str] | None:
-    """Return the account and container of a URL in Azure Blob Storage, None for others."""
+    """Return account and container of an Azure Blob Storage URL, or None for others."""
     parts = urlsplit(url)
     host, path = parts.netloc.lower(), parts.path.strip("/").split("/")
     if host.endswith(_AZURE) and len(path) > 1:
@@ -58,13 +58,13 @@ def _container(url: str) -> tuple[str, str] | None:
 
 
 def _expires_soon(query: str) -> bool:
-    """Say whether a signature's own time, `se`, is over or nearly so."""
+    """Return whether a signature has expired or is about to, by its parameter `se`."""
     until = _time((parse_qs(query).get("se") or [""])[0])
     return until is not None and until < datetime.now(UTC) + _MARGIN
 
 
 def _token(endpoint: str, account: str, container: str) -> str:
-    """Return a token, fetched or kept; nothing where the endpoint has none for the container."""
+    """Return a token, from the cache or the endpoint; empty if the endpoint has none for the container."""
     key = endpoint, account, container
     with _lock:
         known = _tokens.get(key)
@@ -74,10 +74,10 @@ def _token(endpoint: str, account: str, container: str) -> str:
 
 
 def _fetched(url: str) -> tuple[str, datetime]:
-    """Return a new token and when it expires."""
+    """Fetch a token and its expiry time."""
     advice = f"check {_ENDPOINT} and the network"
     if not url.startswith(("https://", "http://")):
-        raise SceneError(f"{url}: no URL of a token endpoint; {advice}")
+        raise SceneError(f"{url}: not the URL of a token endpoint; {advice}")
     headers = {"Accept": "application/json"}
     if own := os.environ.get(_KEY):
         headers["Ocp-Apim-Subscription-Key"] = own
@@ -86,7 +86,7 @@ def _fetched(url: str) -> tuple[str, datetime]:
             said = json.loads(response.read(_LONGEST_ANSWER))
         token = str(said["token"]).lstrip("?")
     except HTTPError as error:
-        if error.code == 404:  # noqa: PLR2004  (not a container of this endpoint: its files may be public)
+        if error.code == 404:  # noqa: PLR2004  (a container unknown to this endpoint; its files may be public)
             return "", datetime.now(UTC) + _MARGIN + _UNKNOWN
         raise SceneError(f"{url}: no token (HTTP {error.code}); {advice}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Runs a module of ours in a process of its own, so that what crashes or hangs there can be ended alone."""
+"""Runs a module in a separate process, so that a crash or hang stays isolated."""
 
 import os
 import subprocess
@@ -8,21 +8,21 @@ from pathlib import Path
 
 
 def start(module: str, arguments: Sequence[str], files: Sequence[int]) -> "subprocess.Popen[bytes]":
-    """Start a module, on one thread a process, with some of this process's open files.
+    """Start a module in a single-threaded process that inherits some open files.
 
     Args:
-        module: Its name; its `main` calls `begin` first.
-        arguments: What it is told.
-        files: Descriptors that it inherits, under the same numbers.
+        module: Name of the module. Its `main` must call `begin` first.
+        arguments: Command-line arguments.
+        files: File descriptors to inherit, under the same numbers.
     """
     environment = {
         **os.environ,
-        # It finds the packages where this process has found them.
+        # Use the same module search path as this process.
         "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    # Ctrl-C is for who started it, and ends it.
+    # Ctrl-C goes to the parent, which terminates this process.
     return subprocess.Popen(  # noqa: S603  (our own arguments)
         [sys.executable, "-P", "-W", "ignore", "-m", module, *arguments],
         env=environment,
@@ -33,6 +33,6 @@ def start(module: str, arguments: Sequence[str], files: Sequence[int]) -> "subpr
 
 
 def begin() -> None:
-    """Settle in such a process: what C libraries print mixes with no results, and no folder of a user's is held."""
+    """Set up such a process: redirect stdout of C libraries to stderr, and leave the user's working directory."""
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     os.chdir(Path(sys.prefix))

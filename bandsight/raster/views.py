@@ -1,4 +1,4 @@
-"""Rasters that are read as something else than their files hold: what both kinds of them have in common."""
+"""Base class and helpers for views that read a raster differently from how it is stored."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -10,15 +10,15 @@ from rasterio.enums import Resampling
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-# Pixels of a coarse picture are means of so many by so many finer ones.
+# Coarse pixels are means of at most this many pixels along each side.
 _FINER = 4
 
 
 class DatasetView:
-    """Stands for an open raster; what it does not change is the raster's own."""
+    """Wraps an open raster and delegates everything it does not override."""
 
     def __init__(self, inner: DatasetReader) -> None:
-        """Take an open raster, which is closed with the view."""
+        """Wrap an open raster. Closing the view closes it."""
         self.inner = inner
 
     def __getattr__(self, name: str) -> Any:
@@ -37,13 +37,13 @@ class DatasetView:
         self.close()
 
 
-def asked(
+def resolve_read(
     view: Any, indexes: int | Sequence[int] | None, window: Window | None, out_shape: tuple[int, ...] | None
 ) -> tuple[list[int], Window, tuple[int, int]]:
-    """Return what a call of `read` asks for: numbers of bands, a window, and the rows and columns of the result.
+    """Resolve the arguments of `read` to band indexes, a window, and the shape of the result (rows, columns).
 
     Raises:
-        IndexError: There is no such band.
+        IndexError: A band does not exist.
     """
     numbers = [indexes] if isinstance(indexes, int) else list(indexes or range(1, view.count + 1))
     if not all(1 <= number <= view.count for number in numbers):
@@ -54,7 +54,7 @@ def asked(
 
 
 def finer(window: Window, shape: tuple[int, int], resampling: Resampling) -> int:
-    """Return into how many pixels along each side a pixel of the result is divided, to be their mean: 1 for none."""
+    """Return how many pixels along each side are averaged to one pixel of the result; 1 for no averaging."""
     if resampling is Resampling.nearest:
         return 1
     step = float(min(window.height / shape[0], window.width / shape[1]))
@@ -62,6 +62,6 @@ def finer(window: Window, shape: tuple[int, int], resampling: Resampling) -> int
 
 
 def nearest(start: float, extent: float, count: int, size: int) -> NDArray[np.int64]:
-    """Return the stored line or column in the middle of each of `count` pixels along a side of a window."""
+    """Return the stored row or column at the centre of each of `count` pixels along a side of a window."""
     middles = start + (np.arange(count) + 0.5) * extent / count
     return np.clip(np.floor(middles), 0, size - 1).astype(np.int64)

@@ -20,33 +20,33 @@ from bandsight.raster.scene_raster import Extent, SceneRaster
 from bandsight.raster.windows import MAX_DECODED, read_bands
 
 LON_LAT = CRS.from_epsg(4326)
-# Points along each side of a box when it is carried to another CRS; edges are curved there.
+# Points along each side of a box when it is projected, because its edges become curved.
 _DENSE = 33
-# A footprint in the catalog follows the scene's edge up to this share of its size.
+# Accuracy of footprints in the catalog, as a fraction of the scene's size.
 _EDGE = 0.002
-# Read so much finer than shown, so that the warp has something to average.
+# Oversampling factor, so that the warp can average.
 _OVERSAMPLING = 1.5
-# Around what is needed: pixels for interpolation, and a share for edges that bend between two points.
+# Margins: pixels for interpolation, and a fraction of the size for edges that curve between two points.
 _MARGIN, _BEND = 2, 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetGrid:
-    """A grid that scenes are shown on, along meridians and parallels: Web Mercator, or degrees."""
+    """A target grid aligned with meridians and parallels: Web Mercator, or degrees."""
 
     crs: CRS
-    """Its reference system."""
+    """Coordinate reference system of the grid."""
     transform: Affine
-    """From its pixels to its CRS."""
+    """Affine from pixels to the CRS."""
     width: int
     """Columns."""
     height: int
     """Rows."""
     box: LonLatBox
-    """Around it; never across ±180°."""
+    """Bounding box; never crosses ±180°."""
 
     def grown(self, margin: int) -> "TargetGrid":
-        """Return it with so many more pixels on each side; near the edges of the map fewer than that have a place."""
+        """Return the grid with a margin in pixels on each side, less near the edges of the map."""
         if margin == 0:
             return self
         placed = self.transform @ Affine.translation(-margin, -margin)
@@ -62,7 +62,7 @@ class TargetGrid:
         return TargetGrid(crs=self.crs, transform=placed, width=width, height=height, box=box)
 
     def inside(self, box: LonLatBox) -> NDArray[np.bool_]:
-        """Return which pixels are in a box, (height, width)."""
+        """Return which pixels are in a box, shape (height, width)."""
         x = self.transform.c + self.transform.a * (np.arange(self.width) + 0.5)
         y = self.transform.f + self.transform.e * (np.arange(self.height) + 0.5)
         lon = np.asarray(transform(self.crs, LON_LAT, x, np.full(self.width, y[0]))[0])
@@ -79,20 +79,20 @@ def read_warped(
     *,
     max_decoded: int = MAX_DECODED,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return bands on a grid, and where they have data, both (bands, rows, columns).
+    """Read bands on a grid, with masks of valid pixels, both of shape (bands, rows, columns).
 
-    The scene's grid was decided at indexing: its files may have no CRS, or only control points.
+    Uses the scene's grid as determined at indexing; its files may have no CRS, or only control points.
 
     Args:
         raster: The scene.
         positions: Positions of the bands in the scene.
         boxes: Boxes of the scene's footprint.
         target: The grid.
-        max_decoded: Most stored pixels of a band that are decoded.
+        max_decoded: Maximum number of stored pixels to decode per band.
 
     Raises:
-        SceneError: A file is gone, or cannot be read.
-        QueryError: Too much would have to be decoded.
+        SceneError: A file is missing or cannot be read.
+        QueryError: Too many pixels would have to be decoded.
     """
     out = np.full((len(positions), target.height, target.width), np.nan, np.float32)
     crs, grid = CRS.from_string(raster.crs), Affine(*raster.transform)
@@ -111,7 +111,7 @@ def read_warped(
             stack = np.stack([np.asarray(data, np.float32) for data in window.values])
             numbers = np.where(window.valid, stack, np.nan)
             part = _warped(numbers.astype(np.float32, copy=False), placed, crs, target)
-            # Projections answer far from where they are meant for, too: only the scene's own box is taken.
+            # Projections return results far outside their area of use, so limit the result to the scene's box.
             fresh = np.isnan(out) & target.inside(shared)
             out[fresh] = part[fresh]
     return out, np.isfinite(out)
@@ -122,7 +122,7 @@ def _warped(values: NDArray[np.float32], placed: Affine, crs: CRS, target: Targe
     if not np.isfinite(values).any():
         return made
     options: dict[str, Any] = {"src_nodata": np.nan, "dst_nodata": np.nan, "resampling": Resampling.bilinear}
-    # A band may lack data where another has some.
+    # Bands may have different valid pixels.
     options["UNIFIED_SRC_NODATA"] = "NO"
     try:
         reproject(
@@ -140,14 +140,14 @@ def _warped(values: NDArray[np.float32], placed: Affine, crs: CRS, target: Targe
 
 
 def _extent(raster: SceneRaster, crs: CRS, box: LonLatBox) -> tuple[Extent, float] | None:
-    """Return which pixels of a scene a box covers, and how far its CRS must be shifted to meet the box, degrees."""
+    """Return the pixels of a scene that a box covers, and the shift of its CRS to match the box, degrees."""
     lon, lat = (
         side.ravel()
         for side in np.meshgrid(np.linspace(box.west, box.east, _DENSE), np.linspace(box.south, box.north, _DENSE))
     )
     to_pixels = ~Affine(*raster.transform)
     if crs.is_geographic:
-        # A scene beside ±180° may well be stored at 181°, or at -181°, or from 0 to 360°.
+        # A scene near ±180° may be stored at 181°, at -181°, or in 0..360°.
         x, y = lon, lat
         middle = (Affine(*raster.transform) @ (raster.width / 2, raster.height / 2))[0]
         shift = 360.0 * round((float(lon.mean()) - middle) / 360)
@@ -171,7 +171,7 @@ def _bounds(values: NDArray[np.float64], size: int) -> tuple[int, int]:
 
 
 def _size(extent: Extent, shared: LonLatBox, target: TargetGrid) -> tuple[int, int]:
-    """Return the rows and columns at which an extent is read: about as fine as it is shown."""
+    """Return the rows and columns for reading an extent, about as fine as the target grid."""
     left, top, right, bottom = extent
     lon, lat = (
         [shared.west, shared.east, shared.west, shared.east],
@@ -179,7 +179,7 @@ def _size(extent: Extent, shared: LonLatBox, target: TargetGrid) -> tuple[int, i
     )
     x, y = transform(LON_LAT, target.crs, lon, lat)
     cols, rows = ~target.transform @ (np.asarray(x), np.asarray(y))
-    # The longer side counts: a rotated or polar scene may lie across.
+    # Use the longer side, because a rotated or polar scene may be turned.
     shown = max(float(np.ptp(cols)), float(np.ptp(rows)), 1.0) * _OVERSAMPLING
     finer = max(1.0, max(right - left, bottom - top) / (shown + 2 * _MARGIN))
     return max(1, math.ceil((bottom - top) / finer)), max(1, math.ceil((right - left) / finer))

@@ -1,4 +1,4 @@
-"""Reads windows of a scene's grid: the one way to pixels for the indexer, pictures and crops."""
+"""Reads windows of a scene's grid, for indexing, display and crops."""
 
 import math
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from bandsight.raster.open_files import OpenFiles
 from bandsight.raster.orientation import file_shape, turned
 from bandsight.raster.scene_raster import Extent, SceneRaster
 
-# Most stored pixels of one band that are decoded for one picture. Without overviews, a picture of a whole scene needs
-# all of them: this is a Sentinel-2 scene of 10 m and some more.
+# Maximum number of stored pixels of a band to decode for one image. Without overviews, an image of a whole scene
+# decodes all of them. This allows a Sentinel-2 scene at 10 m.
 MAX_DECODED = 150_000_000
-# Pixels of a coarse window are made of so many by so many finer ones, where values without data must be told first.
+# Coarse pixels are computed from at most this many pixels along each side, if nodata must be masked first.
 _FINER = 4
-# Multiplied transforms have rounding errors; windows this close to whole pixels are taken as whole pixels.
+# Tolerance to snap windows to whole pixels, because multiplied transforms have rounding errors.
 _NOISE_PX = 1e-3
-# A coarse pixel holds data where half of its mask does.
+# A coarse pixel is valid if half of its mask is.
 _HALF = 128
 
 Shape = tuple[int, int]
@@ -35,37 +35,37 @@ Shape = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PixelWindow:
-    """The pixels of a window, all bands, as the model is to see them."""
+    """All bands of a window, for the model."""
 
     values: NDArray[Any]
-    """Stored numbers, shape (bands, rows, columns): as they are stored where all files hold one type of whole numbers
-    of at most 16 bits, else float32."""
+    """Stored values, shape (bands, rows, columns), in the stored type if all files share an integer type of at most 16
+    bits, else float32."""
     valid: NDArray[np.bool_]
-    """Where there is data, shape (rows, columns): somewhere in each file, and no fill."""
+    """Valid pixels, shape (rows, columns): valid in some band of each file, and not a fill value."""
     cloud: NDArray[np.bool_] | None
-    """Where there is cloud or its shadow, shape (rows, columns); None without a quality band."""
+    """Cloud and cloud shadow, shape (rows, columns); None without a quality band."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BandWindow:
-    """Some bands of a window, each as it is stored."""
+    """Some bands of a window, each in its stored type."""
 
     values: list[NDArray[Any]]
-    """One array for each band, shape (rows, columns); 0 without data; complex numbers as amplitudes."""
+    """One array per band, shape (rows, columns); 0 where invalid; amplitudes of complex values."""
     valid: NDArray[np.bool_]
-    """Where each band has data, shape (bands, rows, columns)."""
+    """Valid pixels of each band, shape (bands, rows, columns)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Inside:
-    """The part of a window that lies within the scene."""
+    """The part of a window inside the scene."""
 
     extent: tuple[float, float, float, float]
     """Left, top, right, bottom in pixels of the scene."""
     rows: slice
-    """In the window."""
+    """Slice in the window."""
     cols: slice
-    """In the window."""
+    """Slice in the window."""
 
     @property
     def shape(self) -> Shape:
@@ -78,27 +78,27 @@ class _Inside:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Decoded:
-    """Some bands of one file."""
+    """Decoded bands of one file."""
 
     values: NDArray[Any]
     """Shape (bands, rows, columns)."""
     finite: NDArray[np.bool_] | None
-    """Where the numbers are numbers, same shape; None where they can be nothing else."""
+    """Finite values, same shape; None if all are finite."""
     mask: NDArray[np.bool_] | None
-    """Where the file's mask says that there is data, shape (bands or 1, rows, columns); None for everywhere."""
+    """Pixels valid by the file's mask, shape (bands or 1, rows, columns); None for all."""
 
 
 def read_window(raster: SceneRaster, extent: Extent, shape: Shape, files: OpenFiles) -> PixelWindow:
-    """Read all bands of a window, as the model is to see it.
+    """Read all bands of a window, for the model.
 
     Args:
         raster: The scene.
-        extent: The window; may stick out of the scene.
-        shape: Rows and columns of the result; means where that is coarser than the files.
+        extent: The window; may extend beyond the scene.
+        shape: Rows and columns of the result; pixels are averaged if it is coarser than the files.
         files: The scene's files.
 
     Raises:
-        SceneError: A file cannot be read there.
+        SceneError: A file cannot be read.
     """
     inside = _inside(raster, extent, shape)
     cloud = None if raster.quality is None else np.zeros(shape, bool)
@@ -137,19 +137,19 @@ def read_bands(
     files: OpenFiles,
     max_decoded: int = MAX_DECODED,
 ) -> BandWindow:
-    """Read some bands of a window, each as it is stored and with its own mask.
+    """Read some bands of a window, each in its stored type and with its own mask.
 
     Args:
         raster: The scene.
         positions: Positions of the bands in the scene.
-        extent: The window; may stick out of the scene.
-        shape: Rows and columns of the result; means where that is coarser than the files.
+        extent: The window; may extend beyond the scene.
+        shape: Rows and columns of the result; pixels are averaged if it is coarser than the files.
         files: The scene's files.
-        max_decoded: Most stored pixels of a band that are decoded.
+        max_decoded: Maximum number of stored pixels to decode per band.
 
     Raises:
-        SceneError: A file is gone, or cannot be read there.
-        QueryError: Too much would have to be decoded.
+        SceneError: A file is missing or cannot be read.
+        QueryError: Too many pixels would have to be decoded.
     """
     valid = np.zeros((len(positions), *shape), bool)
     inside = _inside(raster, extent, shape)
@@ -171,13 +171,13 @@ def read_bands(
 def band_validity(
     raster: SceneRaster, values: NDArray[Any], finite: NDArray[np.bool_] | None, mask: NDArray[np.bool_] | None
 ) -> NDArray[np.bool_]:
-    """Return where each of some bands has data, shape (bands, rows, columns).
+    """Return the valid pixels of each band, shape (bands, rows, columns).
 
     Args:
         raster: The scene.
         values: Bands of one file, shape (bands, rows, columns).
-        finite: Where they are numbers, same shape; None for everywhere.
-        mask: Where the file's mask says that there is data, shape (bands or 1, rows, columns); None for everywhere.
+        finite: Finite values, same shape; None if all are finite.
+        mask: Pixels valid by the file's mask, shape (bands or 1, rows, columns); None for all.
     """
     seen = np.ones(values.shape, bool)
     for one in (finite, mask):
@@ -191,27 +191,27 @@ def band_validity(
 
 
 def decoded_pixels(dataset: DatasetReader, width: float, height: float, shape: Shape) -> float:
-    """Return how many stored pixels of a band are decoded for a window, from the overview that fits."""
+    """Return how many stored pixels of a band are decoded for a window, given the overviews."""
     step = min(width / shape[1], height / shape[0])
     finest = max((factor for factor in dataset.overviews(1) if factor <= step), default=1)
     return width * height / finest**2
 
 
 def step_of(raster: SceneRaster, files: OpenFiles, href: str) -> Affine:
-    """Return the way from the scene's pixels to those of one of its files."""
+    """Return the affine transform from the scene's pixels to those of a file."""
     step: Affine = ~files.transform(raster, href) @ Affine(*raster.transform)
     return step
 
 
 def first_line(error: BaseException) -> str:
-    """Return what went wrong, in GDAL's words where rasterio only says that something did."""
+    """Return the first line of an error message; GDAL's message for rasterio's generic errors."""
     while isinstance(error, RasterioError) and error.__cause__ is not None:
         error = error.__cause__
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _inside(raster: SceneRaster, extent: Extent, shape: Shape) -> _Inside | None:
-    """Return the part of a window inside the scene, in whole pixels of the result; None where there is none."""
+    """Return the part of a window inside the scene, in whole pixels of the result, or None if there is none."""
     left, top, right, bottom = extent
     col0, col1, x0, x1 = _span(left, right, shape[1], raster.width)
     row0, row1, y0, y1 = _span(top, bottom, shape[0], raster.height)
@@ -221,9 +221,9 @@ def _inside(raster: SceneRaster, extent: Extent, shape: Shape) -> _Inside | None
 
 
 def _span(start: float, end: float, count: int, size: int) -> tuple[int, int, float, float]:
-    """Return the first pixel of a window inside the scene, the one after the last, and the extent of these.
+    """Return the first and one-past-last pixel of a window inside the scene, and their extent.
 
-    A coarse pixel of which a part lies outside holds no data, unless the scene is not as wide as one.
+    A coarse pixel partly outside is invalid, unless the scene is narrower than one.
     """
     step = (end - start) / count
     first = max(0, math.ceil(-start / step - 1e-9))
@@ -234,7 +234,7 @@ def _span(start: float, end: float, count: int, size: int) -> tuple[int, int, fl
 
 
 def bands_by_file(raster: SceneRaster, positions: Sequence[int]) -> dict[str, list[int]]:
-    """Return, by href, the places in `positions` of the bands in each file: what lies together is read together."""
+    """Return the indexes into `positions` of the bands in each file, by href, so that each file is read once."""
     found: dict[str, list[int]] = {}
     for at, position in enumerate(positions):
         found.setdefault(raster.bands[position].href, []).append(at)
@@ -242,15 +242,15 @@ def bands_by_file(raster: SceneRaster, positions: Sequence[int]) -> dict[str, li
 
 
 def _step(inside: _Inside) -> int:
-    """Return how many pixels of the scene a pixel of the window spans, rounded."""
+    """Return how many scene pixels a pixel of the window spans, rounded."""
     left, _, right, _ = inside.extent
     return max(1, round((right - left) / inside.shape[1]))
 
 
 def _finer(raster: SceneRaster, inside: _Inside, files: OpenFiles) -> int:
-    """Return into how many pixels along each side a coarse pixel is divided before values without data are told.
+    """Return how many finer pixels along each side are read per coarse pixel, to mask nodata before averaging.
 
-    GDAL leaves out of a mean what the file's own mask leaves out. Values that only the profile knows it would mix in.
+    GDAL excludes pixels masked by the file itself from averages, but not nodata values that only the profile knows.
     """
     step = _step(inside)
     if step == 1 or (raster.nodata is None and not raster.fill_values and raster.collar is None):
@@ -268,7 +268,7 @@ def _assembled(
     shape: Shape,
     finer: int,
 ) -> NDArray[Any]:
-    """Return all bands in the scene's order; without a border that lies outside when they are to be reduced."""
+    """Return all bands in the scene's order; only the part inside the scene if they will be reduced."""
     size = (inside.shape[0] * finer, inside.shape[1] * finer) if finer > 1 else shape
     if len(decoded) == 1 and inside.shape == shape:
         ((_, only),) = decoded.items()
@@ -282,7 +282,7 @@ def _assembled(
 
 
 def _as_kind(values: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
-    """Return numbers as another type; what is too large for float32 becomes 0."""
+    """Convert values to another type; values too large for float32 become 0."""
     if values.dtype == kind:
         return values
     with np.errstate(over="ignore"):
@@ -292,12 +292,12 @@ def _as_kind(values: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
 def _valid(
     raster: SceneRaster, values: NDArray[Any], decoded: dict[str, _Decoded], inside: _Inside, finer: int
 ) -> NDArray[np.bool_]:
-    """Return where the scene has data inside a window: in some band of each file, and no fill in all bands."""
+    """Return the valid pixels of a window: valid in some band of each file, and without a fill value in all bands."""
     own = values if finer > 1 else values[:, *inside.at]
     valid = np.ones(own.shape[1:], bool)
     for found in decoded.values():
-        # As GDAL's dataset mask: a band may well have the nodata value as a number. What is not a number cannot be
-        # read as one, though.
+        # Like GDAL's dataset mask, one valid band suffices, because the nodata value may be a real value in another.
+        # NaN is always invalid.
         if found.finite is not None:
             valid &= found.finite.all(axis=0)
         if found.mask is not None:
@@ -312,7 +312,7 @@ def _valid(
 
 
 def _in_collar(raster: SceneRaster, values: NDArray[Any], inside: _Inside) -> NDArray[np.bool_]:
-    """Return which pixels of bands belong to the scene's empty border."""
+    """Return which pixels are in the scene's collar."""
     assert raster.collar is not None
     rows, cols = values.shape[1:]
     near = raster.collar.window(inside.extent, (rows, cols), (raster.width, raster.height))
@@ -322,9 +322,9 @@ def _in_collar(raster: SceneRaster, values: NDArray[Any], inside: _Inside) -> ND
 def _reduced(
     values: NDArray[Any], valid: NDArray[np.bool_], finer: int, *, coarsest: bool
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return means of the valid pixels of each block, and the blocks of which at least half is valid."""
+    """Average the valid pixels of each block; a block is valid if at least half of it is."""
     if not coarsest and not valid.all():
-        # The finer pixels are means themselves: those beside empty ones may be mixed.
+        # The finer pixels are averages themselves, so those next to empty ones may be contaminated.
         padded = np.pad(valid, 1, constant_values=True)
         rows, cols = valid.shape
         valid = valid & np.logical_and.reduce(
@@ -351,7 +351,7 @@ def _read_file(
     finer: int = 1,
     max_decoded: float = math.inf,
 ) -> _Decoded:
-    """Return some bands of one file as the scene's grid has them, and where the file says that they have data."""
+    """Read some bands of a file on the scene's grid, with the file's own mask."""
     indexes = [raster.bands[position].index for position in positions]
     shape = (inside.shape[0] * finer, inside.shape[1] * finer)
     try:
@@ -372,9 +372,10 @@ def _read_file(
         data = _real(dataset.read(indexes, window=window, out_shape=(len(indexes), *own), resampling=how))
         mask = read_mask(dataset, files.mask(raster, href), indexes, window, own)
     except (RasterioError, IndexError, ValueError) as error:
-        # IndexError: no such band; ValueError: the window lies outside. Then it is another file than the indexed one.
+        # IndexError: no such band. ValueError: the window is outside. The file has changed since indexing.
         raise SceneError(
-            f"{href}: cannot be read ({first_line(error)}); get the file again, or index it again if it has changed"
+            f"{href}: cannot be read ({first_line(error)}); download the file again, or index it again if it has "
+            "changed"
         ) from error
     finite = np.isfinite(data) if data.dtype.kind == "f" else None
     if finite is not None and not finite.all():
@@ -389,17 +390,17 @@ def _read_file(
 def read_mask(
     dataset: DatasetReader, mask: FileMask, indexes: Sequence[int], window: Window | None, shape: Shape
 ) -> NDArray[np.bool_] | None:
-    """Return where bands have data by the file's own mask.
+    """Return the valid pixels by the file's own mask.
 
     Args:
         dataset: The open file.
-        mask: How the band marks them.
-        indexes: Numbers of the bands, from 1.
-        window: Means of it where the result is coarser; None for the nearest pixels of the whole file.
-        shape: Rows and columns of the result, as the file has them.
+        mask: How the file marks valid pixels.
+        indexes: Band indexes, from 1.
+        window: Window to average; None for nearest pixels of the whole file.
+        shape: Rows and columns of the result, in the file's orientation.
 
     Returns:
-        Shape (bands or 1, rows, columns); None for everywhere.
+        Shape (bands or 1, rows, columns); None if all pixels are valid.
     """
     if mask.kind == "none":
         return None
@@ -415,7 +416,7 @@ def read_mask(
 
 
 def _read_quality(raster: SceneRaster, inside: _Inside, files: OpenFiles) -> NDArray[np.integer]:
-    """Return the numbers of the quality band, never mixed with each other."""
+    """Read the quality band, without averaging."""
     assert raster.quality is not None
     href = raster.quality.href
     step = ~raster.quality.transform @ Affine(*raster.transform)
@@ -427,12 +428,12 @@ def _read_quality(raster: SceneRaster, inside: _Inside, files: OpenFiles) -> NDA
         own = file_shape(inside.shape, step)
         numbers = dataset.read(1, window=window, out_shape=own, resampling=Resampling.nearest)
     except (RasterioError, ValueError) as error:
-        raise SceneError(f"{href}: cannot be read ({first_line(error)}); get the file again") from error
+        raise SceneError(f"{href}: cannot be read ({first_line(error)}); download the file again") from error
     return turned(np.asarray(numbers, np.int64), step)
 
 
 def _window(dataset: DatasetReader, step: Affine, extent: tuple[float, float, float, float]) -> Window | None:
-    """Return an extent of the scene's grid in a file's own pixels; None where the file does not reach."""
+    """Return an extent of the scene's grid in pixels of a file, or None if they do not overlap."""
     left, top, right, bottom = extent
     (x0, y0), (x1, y1) = step @ (left, top), step @ (right, bottom)
     x0, x1, y0, y1 = (_snapped(value) for value in (min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)))
@@ -442,11 +443,11 @@ def _window(dataset: DatasetReader, step: Affine, extent: tuple[float, float, fl
 
 
 def _snapped(value: float) -> float:
-    """Return a place in pixels without the noise of multiplied transforms."""
+    """Snap a pixel coordinate to the nearest integer if it is within rounding errors."""
     near = round(value)
     return float(near) if abs(value - near) < _NOISE_PX else value
 
 
 def _real(data: NDArray[Any]) -> NDArray[Any]:
-    """Return complex numbers as amplitudes, others as they are."""
+    """Return amplitudes of complex values; others unchanged."""
     return np.asarray(np.abs(data)) if np.iscomplexobj(data) else data

@@ -1,1 +1,1 @@
-"""Search: from examples to query vectors, a scorer, and ranked, grouped, paged results."""
+"""Search: query vectors from examples, scoring, and ranked, grouped, paged results."""

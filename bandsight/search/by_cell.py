@@ -1,4 +1,4 @@
-"""Ranks tiles by their best cell: what is much smaller than a tile shows in a cell, and is lost in the whole."""
+"""Ranks tiles by their best cell, to find things much smaller than a tile."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,33 +14,33 @@ from bandsight.vectors.port import Choice
 from bandsight.vectors.scores import Ranked, best
 
 POOL = 2000
-"""Tiles whose cells are compared: the best of them as a whole. With `exact`, all that pass the filter are."""
-REASON = "ranked by a part of each tile, for which no probability was calibrated"
+"""Number of tiles whose cells are compared: the best as a whole. With `exact`, all tiles that pass the filter are."""
+REASON = "ranked by a part of each tile, for which probabilities are not calibrated"
 _ALL = 2**40
 
 CellsOf = Callable[[Sequence[int]], list[tuple[NDArray[np.intp], CellCodes]]]
-"""Returns the cells of tiles by id; see `VectorStore.cells`."""
+"""Reads the cells of tiles by id; see `VectorStore.cells`."""
 
 
 @dataclass(frozen=True, slots=True)
 class BestCells:
-    """The best cell of each of some tiles."""
+    """The best cell of each tile."""
 
     scores: NDArray[np.float32]
-    """Shape (n,); NaN for tiles without cells."""
+    """Scores, shape (n,); NaN for tiles without cells."""
     numbers: NDArray[np.int64]
-    """Which cell it is, row by row from the upper left, shape (n,)."""
+    """Index of the cell, row by row from the upper left, shape (n,)."""
     sides: NDArray[np.int64]
-    """Cells along a side of the tile, shape (n,); 0 for tiles without cells."""
+    """Number of cells along a side of the tile, shape (n,); 0 for tiles without cells."""
 
 
 def best_cells(scorer: Scorer, cells_of: CellsOf, ids: Sequence[int]) -> BestCells:
     """Return the best cell of each tile.
 
     Args:
-        scorer: Scores a cell as it scores a tile.
+        scorer: Scores cells like tiles.
         cells_of: Reads the cells of tiles.
-        ids: The tiles.
+        ids: Ids of the tiles.
     """
     found = BestCells(np.full(len(ids), np.nan, np.float32), np.zeros(len(ids), int), np.zeros(len(ids), int))
     for at, codes in cells_of(ids):
@@ -57,7 +57,7 @@ def best_cells(scorer: Scorer, cells_of: CellsOf, ids: Sequence[int]) -> BestCel
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellScorer:
-    """Scores a tile by its best cell, by another scorer; a tile without cells counts as one."""
+    """Applies another scorer to the best cell of each tile; a tile without cells counts as one cell."""
 
     whole: Scorer
     """Scores tiles and cells."""
@@ -66,15 +66,15 @@ class CellScorer:
 
     @property
     def directions(self) -> NDArray[np.float32]:
-        """Those of the other scorer; see `Scorer`."""
+        """Directions of the other scorer; see `Scorer`."""
         return self.whole.directions
 
     def combine(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the scores of tiles or cells by their cosines; see `Scorer`."""
+        """Return the scores of tiles or cells from their cosines; see `Scorer`."""
         return self.whole.combine(cosines)
 
     def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:
-        """Return the best of the `POOL` tiles that are best as a whole; see `Scorer`.
+        """Return the best of the `POOL` tiles that rank highest as a whole; see `Scorer`.
 
         Raises:
             QueryError: None of them has cells.
@@ -88,7 +88,7 @@ class CellScorer:
         return best(ids, np.where(cells.sides > 0, cells.scores, scores).astype(np.float32), k)
 
     def located(self, hits: Sequence[Hit]) -> list[Hit]:
-        """Return hits with their best cell."""
+        """Return hits with their best cells."""
         cells = best_cells(self.whole, self.cells_of, [hit.tile.id for hit in hits])
         places = zip(hits, cells.numbers.tolist(), cells.sides.tolist(), strict=True)
         return [

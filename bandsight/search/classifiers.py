@@ -1,4 +1,4 @@
-"""Trained classifiers as a ranking and as a filter of searches: `classifier:NAME > 0.8`."""
+"""Trained classifiers for ranking and filtering: `classifier:NAME > 0.8`."""
 
 import re
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ PREFIX = "classifier:"
 _FORM = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+)(?:/(?P<cls>[^@<>=]+?))?(?:@(?P<version>[0-9]{1,9}))?\s*(?:>=?\s*(?P<least>[0-9.]{1,20}))?"
 )
-_NEEDED = "need NAME, NAME/CLASS or NAME@VERSION, and '> PROBABILITY' behind it for a threshold"
+_NEEDED = "need NAME, NAME/CLASS or NAME@VERSION, optionally followed by '> PROBABILITY' as threshold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierTerm:
-    """A class of a trained classifier, as a request names it."""
+    """A reference to a class of a trained classifier in a request."""
 
     name: str
-    """Name of the collection of labels."""
+    """Name of the label collection."""
     cls: str | None = None
-    """The class; None for a classifier of one class."""
+    """The class, or None for a classifier of one class."""
     version: int | None = None
-    """Version of the classifier; None for the newest."""
+    """Version of the classifier, or None for the newest."""
     least: float | None = None
-    """Least probability, 0..1; None for no threshold."""
+    """Minimum probability, 0..1; None for no threshold."""
 
     @classmethod
     def parse(cls, text: str) -> "ClassifierTerm":
-        """Read a term, with or without the prefix `classifier:`.
+        """Parse a term, with or without the prefix `classifier:`.
 
         Raises:
-            QueryError: It is none.
+            QueryError: It is not a valid term.
         """
         found = _FORM.fullmatch(text.strip().removeprefix(PREFIX).strip())
         try:
@@ -49,11 +49,11 @@ class ClassifierTerm:
         return cls(name=found["name"], cls=found["cls"], version=version, least=least)
 
     def resolve(self, archive: Archive) -> tuple[Classifier, Head]:
-        """Return the classifier and its head of the class.
+        """Return the classifier and its head for the class.
 
         Raises:
             NotFoundError: There is no such collection, classifier, version or class.
-            QueryError: It is of another model, or has several classes and none is named.
+            QueryError: It was trained with another model, or has several classes and none is given.
         """
         classifier = archive.labels.classifier(self.name, self.version)
         classes = [head.cls for head in classifier.heads]
@@ -74,21 +74,21 @@ class ClassifierTerm:
 
 
 def scorer_of(head: Head) -> LinearScorer:
-    """Return the scorer of a head: scores are probabilities."""
+    """Return the scorer of a head; its scores are probabilities."""
     return LinearScorer(head.weights, head.bias)
 
 
 def passing(archive: Archive, term: ClassifierTerm, where: Filter) -> Filter:
-    """Return the filter of the tiles that reach a term's threshold, 0.5 where it has none; one scan of all vectors.
+    """Return a filter for the tiles that reach a term's threshold (default 0.5), with one scan of all vectors.
 
     Args:
         archive: The archive.
         term: The classifier and the threshold.
-        where: Other conditions: tiles that they leave out are not scored.
+        where: Other conditions; tiles that fail them are not scored.
 
     Raises:
         NotFoundError: There is no such classifier.
-        QueryError: It cannot be used.
+        QueryError: It is invalid.
     """
     scorer = scorer_of(term.resolve(archive)[1])
     found = archive.similarities(scorer.directions, where)

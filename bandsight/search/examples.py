@@ -1,4 +1,4 @@
-"""Kinds of examples, one class each: sentences, pictures, tiles, points, areas, vectors.
+"""Kinds of examples, one class each: sentences, images, tiles, points, areas, vectors.
 
 To add a kind, write a class with the methods of `ExampleKind`, list it in `KINDS`, and add its member to `Example`.
 """
@@ -23,49 +23,49 @@ from bandsight.search.probabilities import unfamiliar
 from bandsight.search.question import MAX_AREA_TILES, Example, Picture, Vector, check_text
 from bandsight.search.searcher import Searcher
 
-# Two unit vectors whose mean is shorter than this cancel out; a unit vector's length is off by less.
+# Vectors whose mean is shorter than this cancel out; rounding errors of unit vectors are smaller.
 _TOLERANCE = 1e-3
 Lifetime = Literal["always", "paging", "request"]
-"""How long the example means the same by itself: always; while a search is saved, but not from page to page, since new
-scenes change it; within the request only."""
+"""Where an example keeps its meaning: always; in saved searches but not across pages ("paging"), because new scenes
+change it; or only within the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Meaning:
-    """What an example stands for."""
+    """The resolved meaning of an example."""
 
     vector: NDArray[np.float32]
     """Unit vector, shape (dim,)."""
     label: str
     """Name of the example in results."""
     is_text: bool = False
-    """Whether it is made of sentences, which have probabilities."""
+    """Whether it consists of sentences, which have probabilities."""
     unfamiliar: str | None = None
-    """Why its sentences have no probability all the same, in words; None where they have."""
+    """Why its sentences have no probability, or None if they have one."""
     tiles: tuple[int, ...] = ()
-    """Tiles of the archive that it consists of."""
+    """Tiles of the archive that it refers to."""
     lifetime: Lifetime = "always"
-    """When its vector is kept in its place."""
+    """When its vector replaces it."""
 
 
 class ExampleKind(Protocol):
     """Turns examples of one kind into vectors."""
 
     def sentences(self, value: Any) -> list[str]:
-        """Return the sentences of an example, which the model encodes together with those of others."""
+        """Return the sentences of an example, to be encoded in one batch with others."""
 
     def meaning(self, searcher: Searcher, value: Any, texts: NDArray[np.float32], number: int) -> Meaning:
-        """Return what an example stands for.
+        """Return the meaning of an example.
 
         Args:
             searcher: Archive and model.
-            value: The member of the example.
+            value: Value of the example's member.
             texts: Vectors of its sentences, shape (sentences, dim).
             number: Position of the example, from 1.
 
         Raises:
-            QueryError: It cannot be used.
-            NotFoundError: The archive does not hold a tile.
+            QueryError: The example is invalid.
+            NotFoundError: A tile is not in the archive.
         """
 
 
@@ -73,7 +73,7 @@ class Sentences:
     """One or several sentences that describe the same thing."""
 
     def sentences(self, value: str | list[str]) -> list[str]:
-        """Return the sentences, checked; see `ExampleKind`."""
+        """Return the checked sentences; see `ExampleKind`."""
         return [check_text(text) for text in ([value] if isinstance(value, str) else value)]
 
     def meaning(self, searcher: Searcher, value: str | list[str], texts: NDArray[np.float32], number: int) -> Meaning:
@@ -97,10 +97,10 @@ class _Wordless:
 
 
 class Pictures(_Wordless):
-    """A picture, encoded by the model."""
+    """An image, encoded by the model."""
 
     def meaning(self, searcher: Searcher, value: Picture, texts: NDArray[np.float32], number: int) -> Meaning:
-        """Return the vector of the picture, or of the tile whose thumbnail it is; see `ExampleKind`."""
+        """Return the vector of the image, or of its tile if it is a thumbnail; see `ExampleKind`."""
         vector = _of_thumbnail(searcher.archive, value.data)
         if vector is None:
             vector = searcher.embed_picture(value)[0]
@@ -116,7 +116,7 @@ class TileIds(_Wordless):
 
 
 class Points(_Wordless):
-    """A point: the mean of the tiles that cover it, of every scene, scale and date."""
+    """A point: the mean of all tiles that cover it, across scenes, scales and dates."""
 
     def meaning(self, searcher: Searcher, value: list[float], texts: NDArray[np.float32], number: int) -> Meaning:
         """Return the mean of the tiles there; see `ExampleKind`."""
@@ -124,12 +124,12 @@ class Points(_Wordless):
         here = Area.from_box(LonLatBox(west=lon, south=lat, east=lon, north=lat))
         ids = _tiles_meeting(searcher.archive, here, "point")
         if not ids:
-            raise QueryError(f"point: no tile of this archive covers {lon:g},{lat:g}; choose a place that was indexed")
+            raise QueryError(f"point: no tile in this archive covers {lon:g},{lat:g}; choose a place that was indexed")
         return _of_tiles(searcher.archive, ids, f"point {lon:g},{lat:g}")
 
 
 class Areas(_Wordless):
-    """A polygon: the mean of the tiles inside, or, where it is smaller than a tile, of those around it."""
+    """A polygon: the mean of the tiles inside it or, if it is smaller than a tile, of those around it."""
 
     def meaning(self, searcher: Searcher, value: dict[str, Any], texts: NDArray[np.float32], number: int) -> Meaning:
         """Return the mean of the tiles there; see `ExampleKind`."""
@@ -137,7 +137,7 @@ class Areas(_Wordless):
         area, archive = Area.from_geojson(value, "area"), searcher.archive
         ids = _tiles_meeting(archive, area, "area")
         if not ids:
-            raise QueryError("area: this archive has no tiles there; draw it where scenes were indexed")
+            raise QueryError("area: this archive has no tiles there; draw it over indexed scenes")
         shapely.prepare(area.geometry)
         inside = shapely.covers(area.geometry, archive.footprints(ids))
         chosen = [one for one, within in zip(ids, inside, strict=True) if within] or ids
@@ -145,7 +145,7 @@ class Areas(_Wordless):
 
 
 class Vectors(_Wordless):
-    """A vector of the archive's model, as saved searches and page tokens keep it."""
+    """A vector of the archive's model, as stored in saved searches and page tokens."""
 
     def meaning(self, searcher: Searcher, value: Vector, texts: NDArray[np.float32], number: int) -> Meaning:
         """Return the vector; see `ExampleKind`."""
@@ -156,7 +156,7 @@ class Vectors(_Wordless):
                 f"({model.digest[:12]}), so send the sentence or the image instead"
             )
         if len(value.data) != 4 * model.dim:
-            raise QueryError(f"vector: found {len(value.data)} bytes; need {model.dim} numbers of float32")
+            raise QueryError(f"vector: found {len(value.data)} bytes; need {model.dim} float32 numbers")
         vector = np.frombuffer(value.data, "<f4").astype(np.float32)
         norm = float(np.linalg.norm(vector.astype(np.float64)))
         if not abs(norm - 1) < _TOLERANCE:
@@ -172,7 +172,7 @@ KINDS: Mapping[str, ExampleKind] = {
     "area": Areas(),
     "vector": Vectors(),
 }
-"""The kinds by the member of `Example`."""
+"""The kinds, by their member of `Example`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -184,32 +184,32 @@ class ResolvedExample:
     label: str
     """Name of the example in results."""
     is_text: bool
-    """Whether it is made of sentences, which have probabilities."""
+    """Whether it consists of sentences, which have probabilities."""
     unfamiliar: str | None
-    """Why its sentences have no probability all the same, in words; None where they have."""
+    """Why its sentences have no probability, or None if they have one."""
     tiles: tuple[int, ...]
-    """Tiles of the archive that it consists of."""
+    """Tiles of the archive that it refers to."""
     weight: float
-    """Its weight in the mean."""
+    """Weight in the mean."""
     saved_form: Example
-    """The example as it is saved: a picture as its vector."""
+    """The example for saving: images become vectors."""
     page_form: Example
-    """The example as later pages repeat it: places are vectors too, so that new scenes there change nothing."""
+    """The example for later pages: places become vectors too, so that new scenes do not change them."""
 
 
 def resolve_examples(
     searcher: Searcher, examples: Sequence[Example], kinds: Mapping[str, ExampleKind] = KINDS
 ) -> list[ResolvedExample]:
-    """Return examples with their vectors; all sentences are encoded at once.
+    """Resolve examples to vectors; all sentences are encoded in one batch.
 
     Args:
         searcher: Archive and model.
         examples: The examples.
-        kinds: What turns each kind into vectors.
+        kinds: The implementation of each kind.
 
     Raises:
-        QueryError: An example cannot be used.
-        NotFoundError: The archive does not hold a tile.
+        QueryError: An example is invalid.
+        NotFoundError: A tile is not in the archive.
     """
     values = [getattr(example, example.kind) for example in examples]
     sentences = [kinds[example.kind].sentences(value) for example, value in zip(examples, values, strict=True)]
@@ -260,7 +260,7 @@ def _of_tiles(archive: Archive, ids: Sequence[int], label: str) -> Meaning:
 
 
 def _of_thumbnail(archive: Archive, picture: bytes) -> NDArray[np.float32] | None:
-    """Return the unit vector of the tile that a picture says it shows; None where this archive has no such tile."""
+    """Return the unit vector of the tile whose thumbnail an image is, or None if it is not one of this archive."""
     mark = read_mark(picture)
     tile = None if mark is None else archive.tiles_by_id([mark.tile]).get(mark.tile)
     if mark is None or tile is None:
@@ -272,5 +272,5 @@ def _of_thumbnail(archive: Archive, picture: bytes) -> NDArray[np.float32] | Non
 def _tiles_meeting(archive: Archive, area: Area, name: str) -> list[int]:
     ids: list[int] = archive.tile_ids(Filter(area=area)).tolist()
     if len(ids) > MAX_AREA_TILES:
-        raise QueryError(f"{name}: found {len(ids):,} tiles there; an example has at most {MAX_AREA_TILES:,}")
+        raise QueryError(f"{name}: found {len(ids):,} tiles there; at most {MAX_AREA_TILES:,} are allowed")
     return ids

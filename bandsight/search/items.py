@@ -1,4 +1,4 @@
-"""Queries for items and pages of items: listed from the catalog, or in the order of a ranking."""
+"""Queries for items, and pages of items: listed from the catalog or ranked."""
 
 import base64
 import binascii
@@ -19,40 +19,40 @@ from bandsight.search.listing import Key, Position, Row, browse
 from bandsight.search.ranking import Ranking
 from bandsight.search.searcher import Searcher
 
-# Of tokens: what they hold, and the queries that their digests are made of.
+# Version of tokens, which covers their contents and the digested queries.
 _VERSION = 2
 _PARTS = 4
 MAX_CHARS = 4000
 
 
 def query_digest(key: Any) -> str:
-    """Return a digest that tells one query from others."""
+    """Return a digest that identifies a query."""
     return hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """Where a page ended."""
+    """A token for the page after another one."""
 
     question: str
-    """Digest of the query: a token continues the same query only."""
+    """Digest of the query; a token is only valid for the same query."""
     generation: int
-    """The commit that the page was read from."""
+    """Generation of the page."""
     place: list[Any]
-    """Where the next page starts, as the ranking or listing wrote it."""
+    """Start of the next page, in the ranking's or listing's own format."""
 
     def text(self) -> str:
-        """Return the token as text."""
+        """Serialize the token."""
         values = json.dumps([_VERSION, self.question, self.generation, self.place], separators=(",", ":"))
         return base64.urlsafe_b64encode(values.encode()).decode().rstrip("=")
 
     @classmethod
     def parse(cls, text: str, *, question: str, generation: int) -> "Token":
-        """Read a token of a query.
+        """Parse a token of a query.
 
         Raises:
-            QueryError: It is no token, or one of another query or another version of Bandsight, or of a generation that
-                this archive never had.
+            QueryError: It is not a token, or belongs to another query, another version of Bandsight, or a generation
+                that this archive never had.
         """
         try:
             values = json.loads(base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True))
@@ -61,7 +61,7 @@ class Token:
         if not isinstance(values, list) or not values:
             raise bad_token(text)
         if values[0] != _VERSION:
-            raise QueryError("token: it is from another version of Bandsight; search again without a token")
+            raise QueryError("token: it was created by another version of Bandsight; search again without a token")
         if len(values) != _PARTS:
             raise bad_token(text)
         _, own_question, own_generation, place = values
@@ -80,35 +80,35 @@ class Token:
 
 
 def bad_token(text: str) -> QueryError:
-    """Return the error for a token that cannot be read."""
+    """Return the error for an invalid token."""
     shown = text if len(text) <= 40 else f"{text[:40]}…"  # noqa: PLR2004
-    return QueryError(f"token: found {shown!r}; need the one from the link `next` of the page before, unchanged")
+    return QueryError(f"token: found {shown!r}; need the one from the link `next` of the previous page, unchanged")
 
 
-# What tells which item it is, and that it is one; stays beside what is included.
+# Members that identify an item; always included.
 _ALWAYS = frozenset({"type", "stac_version", "id", "collection"})
-# What makes a whole item: the default set of the fields extension.
+# The fields extension's default set.
 _DEFAULT = _ALWAYS | {"stac_extensions", "geometry", "bbox", "links", "assets", "properties.datetime"}
 _MAX = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """Paths into an item, like `properties.eo:cloud_cover`; empty shows all."""
+    """Paths within an item, e.g. `properties.eo:cloud_cover`; empty means all fields."""
 
     include: frozenset[str] = frozenset()
-    """Only these are shown, beside what tells which item it is."""
+    """Fields to include, in addition to those that identify the item."""
     exclude: frozenset[str] = frozenset()
-    """Left out."""
+    """Fields to exclude."""
     of_default: bool = False
-    """What is left out is left out of a whole item's least, not of all that there is."""
+    """Whether fields are excluded from the default set instead of all fields."""
 
     @classmethod
     def parse(cls, text: str) -> "Fields":
-        """Read the form of a URL: names separated by commas, `-` before what is left out.
+        """Parse a URL parameter: names separated by commas, `-` before excluded ones.
 
         Raises:
-            QueryError: There are too many.
+            QueryError: There are too many names.
         """
         names = [name.strip() for name in text.split(",") if name.strip()]
         return cls.of(
@@ -118,7 +118,7 @@ class Fields:
 
     @classmethod
     def of(cls, include: Iterable[str], exclude: Iterable[str], *, of_default: bool = False) -> "Fields":
-        """Return fields of names.
+        """Create fields from names.
 
         Args:
             include: See `include`.
@@ -126,15 +126,15 @@ class Fields:
             of_default: See `of_default`.
 
         Raises:
-            QueryError: There are too many.
+            QueryError: There are too many names.
         """
         fields = cls(include=frozenset(include), exclude=frozenset(exclude), of_default=of_default)
         if len(fields.include) + len(fields.exclude) > _MAX:
-            raise QueryError(f"fields: found more than {_MAX} names; ask for fewer")
+            raise QueryError(f"fields: found more than {_MAX} names; request fewer")
         return fields
 
     def apply(self, item: dict[str, Any]) -> dict[str, Any]:
-        """Return the item with the fields that are asked for; one that is both included and excluded is shown."""
+        """Return an item with the requested fields; those both included and excluded are included."""
         if not self.include and not self.exclude:
             return item
         wanted = _ALWAYS - self.exclude | self.include if self.include else _DEFAULT
@@ -144,7 +144,7 @@ class Fields:
             for path in sorted(wanted):
                 _copy(item, shown, path.split("."))
         for path in self.exclude - self.include:
-            # A part of it may be asked for; then that is all that is there.
+            # Keep it whole unless only a part of it is requested.
             if not any(one.startswith(f"{path}.") for one in self.include):
                 shown = _without(shown, path.split("."))
         return shown
@@ -180,38 +180,38 @@ _POSITION_PARTS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemQuery:
-    """Which items to return, how many, and in which order."""
+    """A query for items: filters, limit and order."""
 
     where: Filter = field(default_factory=Filter)
-    """Conditions on place, time and sensor, of tiles and of scenes."""
+    """Conditions on place, time and sensor for tiles and scenes."""
     collections: tuple[str, ...] = ()
-    """Their collection is one of these; any when empty."""
+    """Allowed collections; empty for all."""
     ids: tuple[str, ...] = ()
-    """Their id is one of these; any when empty."""
+    """Allowed ids; empty for all."""
     filter: Any = None
-    """CQL2 JSON; None for no condition."""
+    """CQL2 JSON, or None."""
     classifiers: tuple[str, ...] = ()
-    """Their tile reaches the threshold of each of these trained classifiers, e.g. `ponds > 0.8`."""
+    """Trained classifiers whose thresholds tiles must reach, e.g. `ponds > 0.8`."""
     limit: int = 10
-    """Most items of the page."""
+    """Maximum number of items per page."""
     token: str | None = None
-    """Token of the page before."""
+    """Token from the previous page."""
     order: tuple[Key, ...] = ()
-    """Keys to sort by; by id when empty. A ranking has its own order."""
+    """Sort keys; by id if empty. Ignored by rankings."""
     fields: Fields = field(default_factory=Fields)
-    """Which parts of the items are shown."""
+    """Fields of the items to return."""
     key: Any = None
-    """What tells this query from others, as JSON values."""
+    """Identity of the query, as JSON values."""
 
     def of(self, kind: Kind, archive: Archive) -> Filter | None:
-        """Return the filter of tiles, or of scenes; None when the query excludes that kind.
+        """Return the filter for tiles or scenes, or None if the query excludes that kind.
 
         Args:
             kind: Tiles or scenes.
             archive: The archive, for the names of its collections.
 
         Raises:
-            QueryError: The CQL2 filter cannot be applied.
+            QueryError: The CQL2 filter is invalid for this archive.
         """
         if self.classifiers and kind == "scene":
             return None
@@ -242,20 +242,20 @@ class ResultPage:
     rows: Sequence[Hit | Row]
     """Hits, best first, or listed tiles and scenes."""
     matched: int | None
-    """How many there are on all pages; None where only making them would tell."""
+    """Total number on all pages, or None if it is unknown without computing them."""
     next: str | None
     """Token of the next page."""
     generation: int
     """The commit that was read."""
     nothing_matches: bool | None = None
-    """Whether no hit is likely to be right; None for lists and for later pages."""
+    """Whether no hit is a likely match; None for lists and later pages."""
 
 
 def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> ResultPage:
     """Return a page of the items of a query.
 
     Raises:
-        QueryError: The query or its token cannot be used.
+        QueryError: The query or its token is invalid.
     """
     check_names(archive, query)
     question = query_digest([query.key, None if ranking is None else ranking.key])
@@ -293,13 +293,13 @@ def answer(archive: Archive, query: ItemQuery, ranking: Ranking | None) -> Resul
 
 
 def one_item(archive: Archive, collection: str, item: str, ranking: Ranking | None) -> Hit | Row:
-    """Return the tile or scene that an item id of a collection stands for, as a hit where there is a ranking.
+    """Return the tile or scene with an item id, as a hit if there is a ranking.
 
     Args:
         archive: The archive.
         collection: Name of a collection.
         item: Id of an item.
-        ranking: Of a saved search, whose hits are then the only items.
+        ranking: The ranking of a saved search, which restricts items to its hits.
 
     Raises:
         NotFoundError: The collection has no such item.
@@ -314,12 +314,12 @@ def one_item(archive: Archive, collection: str, item: str, ranking: Ranking | No
 
 
 def collection_names(archive: Archive) -> list[str]:
-    """Return the names of all collections: each collection of tiles is followed by the collection of their scenes."""
+    """Return the names of all collections; each collection of tiles is followed by that of their scenes."""
     return [one for name in archive.scene_columns().collection_names() for one in (name, scenes_collection(name))]
 
 
 def check_names(archive: Archive, query: ItemQuery) -> None:
-    """Refuse collections and sensors that the archive does not hold.
+    """Check that the archive has the collections and sensors.
 
     Raises:
         QueryError: One of them is unknown.
@@ -335,15 +335,15 @@ def check_names(archive: Archive, query: ItemQuery) -> None:
         unknown = [name for name in named if name not in known]
         if unknown:
             found = ", ".join(repr(name[:60]) for name in unknown[:5])
-            there = f"there are {', '.join(known[:20])}" if known else "it holds none yet"
-            raise QueryError(f"{parameter}: found {found}, unknown to this archive; {there}")
+            there = f"available: {', '.join(known[:20])}" if known else "it has none yet"
+            raise QueryError(f"{parameter}: found {found}, not in this archive; {there}")
 
 
 def filter_of(searcher: Searcher, query: ItemQuery) -> Filter:
-    """Return the filter of the tiles of a query.
+    """Return the filter for a query's tiles.
 
     Raises:
-        QueryError: A collection or sensor is unknown, or the filter cannot be applied.
+        QueryError: A collection or sensor is unknown, or the filter is invalid.
     """
     check_names(searcher.archive, query)
     return query.of("tile", searcher.archive) or NOTHING

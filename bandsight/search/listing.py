@@ -1,4 +1,4 @@
-"""Lists tiles and scenes in the order of sort keys, page by page, as of the first page."""
+"""Lists tiles and scenes by sort keys, page by page, consistent with the first page."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -25,18 +25,18 @@ Row = tuple[Tile | None, Scene]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """One sort key."""
+    """A sort key."""
 
     name: str
-    """`id`, `datetime`, `collection`, a registered field of tiles, or a property of the scene; rows without a value
-    come last in both directions."""
+    """`id`, `datetime`, `collection`, a registered field of tiles, or a scene property; rows without a value always
+    come last."""
     descending: bool = False
-    """Largest value first."""
+    """Whether the largest value comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """The last row of a page, and the newest tile and scene there were when the first page was made."""
+    """The last row of a page, and the newest tile and scene at the time of the first page."""
 
     values: tuple[Scalar | None, ...]
     """The row's value for each sort key."""
@@ -45,9 +45,9 @@ class Position:
     id: int
     """Id of the tile or scene."""
     tiles_up_to: int
-    """Newest tile when the first page was made; later tiles are left out."""
+    """Newest tile at the time of the first page; later tiles are excluded."""
     scenes_up_to: int
-    """Newest scene when the first page was made."""
+    """Newest scene at the time of the first page; later scenes are excluded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +57,16 @@ class Listing:
     rows: list[Row]
     """Tiles and scenes, in order."""
     matched: int
-    """How many tiles and scenes all pages have."""
+    """Total number of tiles and scenes on all pages."""
     next: Position | None
-    """Where the next page starts; None on the last page."""
+    """Position to continue from; None on the last page."""
     generation: int
-    """The commit that was read."""
+    """Generation read."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The rows of a page before they are read."""
+    """Ids of a page's rows."""
 
     is_scene: NDArray[np.bool_]
     ids: NDArray[np.int64]
@@ -75,7 +75,7 @@ class _Window:
 
 
 def keys_of(pairs: Iterable[tuple[str, bool]]) -> tuple[Key, ...]:
-    """Return keys of (name, descending) pairs; a prefix `properties.` is dropped.
+    """Return sort keys from (name, descending) pairs, dropping the prefix `properties.`.
 
     Raises:
         QueryError: A name is empty or repeated, or there are too many.
@@ -87,7 +87,7 @@ def keys_of(pairs: Iterable[tuple[str, bool]]) -> tuple[Key, ...]:
     if not all(names):
         raise QueryError("sortby: found an empty name; need names of properties, e.g. -datetime,id")
     if len(set(names)) < len(names):
-        raise QueryError(f"sortby: found a name twice in {', '.join(names)}; name each once")
+        raise QueryError(f"sortby: found a name twice in {', '.join(names)}; pass each once")
     return keys
 
 
@@ -95,7 +95,7 @@ def parse_sortby(text: str) -> tuple[Key, ...]:
     """Parse a URL parameter: names separated by commas, `-` before a name for descending order.
 
     Raises:
-        QueryError: It cannot be read.
+        QueryError: It is invalid.
     """
     # A plus sign in a URL decodes to a space.
     parts = [part.strip() for part in text.split(",")]
@@ -111,19 +111,19 @@ def browse(
     *,
     after: Position | None = None,
 ) -> Listing:
-    """Return a page of tiles and scenes without ranking, in the order of keys, then tiles first, then by id.
+    """Return a page of unranked tiles and scenes, sorted by keys, then tiles before scenes, then by id.
 
     Args:
         archive: The archive.
-        k: Most rows, at least 1.
-        tiles: Which tiles are listed; none when None.
-        scenes: Which scenes are listed (`exclude` holds ids of scenes here); none when None.
-        order: Keys, the first one first.
-        after: The `next` of the page before. Pages over the same rows neither repeat nor miss one, even if rows are
-            added in the meantime; rows that are replaced or removed are gone.
+        k: Maximum number of rows, at least 1.
+        tiles: Filter for tiles, or None to list none.
+        scenes: Filter for scenes (its `exclude` refers to scene ids), or None to list none.
+        order: Sort keys, most important first.
+        after: The previous page's `next`. Pages neither repeat nor miss rows, even if rows are added between requests;
+            replaced or removed rows disappear.
 
     Raises:
-        QueryError: A filter or a key cannot be used, or k is below 1.
+        QueryError: A filter or a key is invalid, or k is less than 1.
     """
     if k < 1:
         raise QueryError(f"k: found {k}; need at least 1")
@@ -143,7 +143,7 @@ def browse(
 
 
 def _scenes_passing(scenes: SceneColumns, where: Filter, footprints: Footprints) -> NDArray[np.intp]:
-    """Return the rows of scenes that pass a filter; `exclude` and `up_to` are ids of scenes here.
+    """Return the indices of scenes that pass a filter, whose `exclude` and `up_to` refer to scene ids.
 
     Raises:
         QueryError: The filter cannot be applied to these scenes.
@@ -159,18 +159,18 @@ def _window(
     after: Position | None,
     newest: tuple[int, int],
 ) -> _Window:
-    """Return the page of tiles and scenes after a position; ties put tiles first, then the lower id.
+    """Return the page of tiles and scenes after a position; ties are broken by tiles first, then by id.
 
     Args:
         selection: The tiles.
         scene_rows: Rows of the scenes.
-        k: Most rows of the page, at least 1.
+        k: Maximum number of rows, at least 1.
         order: Sort keys, most important first.
-        after: Where the page before ended.
+        after: Last position of the previous page.
         newest: Newest tile and scene, for the position of a first page.
 
     Raises:
-        QueryError: A key that no scene has.
+        QueryError: No scene has a key.
     """
     scenes = selection.scenes
     ids = np.concatenate([selection.ids, scenes.ids[scene_rows]])
@@ -186,7 +186,7 @@ def _window(
         rows = np.flatnonzero(_after(keys))
     if order:
         if len(rows) > k:
-            # Sorting a million rows to take ten of them would take most of the time.
+            # Partial sort: sorting a million rows to take ten would dominate the time.
             first = keys[0][0][rows]
             rows = rows[first <= np.partition(first, k)[k]]
         rows = rows[np.lexsort([values[rows] for values, _ in reversed(keys)])]
@@ -212,7 +212,7 @@ def tile_fields(order: Sequence[Key]) -> list[str]:
 
 
 def _bounded(where: Filter | None, up_to: int) -> Filter:
-    """Return a filter that also excludes later rows; for None, one that excludes everything."""
+    """Return a filter that also excludes later rows, or everything for None."""
     if where is None:
         return Filter(up_to=-1)
     return replace(where, up_to=up_to if where.up_to is None else min(up_to, where.up_to))
@@ -223,7 +223,7 @@ def _read(
     tiles_of: Callable[[list[int]], dict[int, Tile]],
     scenes_of: Callable[[list[int]], dict[int, Scene]],
 ) -> list[Row] | None:
-    """Return the rows of a page, None when one of them is gone."""
+    """Return the rows of a page, or None if one of them is gone."""
     tiles = tiles_of([int(row) for row in page.ids[~page.is_scene]])
     own = {int(row) for row in page.ids[page.is_scene]}
     scenes = scenes_of(sorted(own | {tile.scene_id for tile in tiles.values()}))
@@ -238,53 +238,53 @@ def _read(
 
 
 class _Ids:
-    """Orders rows by their ids."""
+    """Sorts rows by id."""
 
     def __init__(self, ids: NDArray[np.int64]) -> None:
         self._ids = ids
 
     def keys(self, after: Position | None, at: int, *, descending: bool) -> tuple[NDArray[Any], Any]:  # noqa: ARG002
-        """Return numbers that order rows, and the number of the position."""
+        """Return sort values of the rows, and that of the position."""
         sign = -1 if descending else 1
         return sign * self._ids, sign * after.id if after else 0
 
     def value(self, row: int) -> Scalar | None:  # noqa: ARG002  (a position has the id beside its values)
-        """Return what a position keeps of a row."""
+        """Return a row's value for a position."""
         return None
 
 
 class _Numbers:
-    """Orders rows by a registered field of tiles; unknown values are last."""
+    """Sorts rows by a registered field of tiles, unknown values last."""
 
     def __init__(self, values: NDArray[np.float64]) -> None:
         self._values = values
 
     def keys(self, after: Position | None, at: int, *, descending: bool) -> tuple[NDArray[Any], Any]:
-        """Return numbers that order rows, and the number of the position."""
+        """Return sort values of the rows, and that of the position."""
         sign = -1.0 if descending else 1.0
         mark = after.values[at] if after else None
         own = sign * mark if isinstance(mark, (int, float)) else math.inf
         return np.where(np.isnan(self._values), math.inf, sign * self._values), own
 
     def value(self, row: int) -> Scalar | None:
-        """Return what a position keeps of a row."""
+        """Return a row's value for a position."""
         value = float(self._values[row])
         return None if math.isnan(value) else value
 
 
 class _OfScenes:
-    """Orders rows by what their scenes have."""
+    """Sorts rows by a property of their scenes."""
 
     def __init__(self, values: list[Scalar | None], scene_at: NDArray[np.intp]) -> None:
         self._values, self._scene_at = values, scene_at
 
     def keys(self, after: Position | None, at: int, *, descending: bool) -> tuple[NDArray[Any], Any]:
-        """Return numbers that order rows, and the number of the position."""
+        """Return sort values of the rows, and that of the position."""
         ranks, own = _ranks(self._values, after.values[at] if after else None, descending)
         return ranks[self._scene_at], own
 
     def value(self, row: int) -> Scalar | None:
-        """Return what a position keeps of a row."""
+        """Return a row's value for a position."""
         value: Scalar | None = self._values[int(self._scene_at[row])]
         return value
 
@@ -317,7 +317,7 @@ def _values(scenes: SceneColumns, name: str) -> list[Scalar | None]:
 
 
 def _ranks(values: list[Scalar | None], position: Scalar | None, descending: bool) -> tuple[NDArray[np.int64], int]:
-    """Return ranks that sort like the values, and the position's rank; None is last, numbers come before text."""
+    """Return ranks of the values and of the position; numbers sort before text, None last."""
     there = {_sortable(value) for value in (*values, position) if value is not None}
     rank = {value: number for number, value in enumerate(sorted(there, reverse=descending))}
     ranks = [len(rank) if value is None else rank[_sortable(value)] for value in values]

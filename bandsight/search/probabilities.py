@@ -1,4 +1,4 @@
-"""Probabilities of hits: which imagery and which sentences a model's calibration covers, and what it gives for them."""
+"""Calibrated probabilities of hits, for the imagery and sentences that a model's calibration covers."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from bandsight.model.protocol import Encoder
 from bandsight.sensors.profile import profile_named
 
 _ELEVATION = "elevation"
-# Bisecting -1..1 this often reaches the resolution of float32.
+# Bisection steps of -1..1 to reach float32 resolution.
 _HALVINGS = 30
 # The calibration was fitted on English sentences of at most this length.
 _MAX_WORDS = 40
-# Short words of other languages that are not English, nor parts of names that English has (Las Vegas, El Paso).
+# Short foreign words that are neither English nor part of names used in English (Las Vegas, El Paso).
 _FOREIGN = frozenset(
     [
         "und",
@@ -66,27 +66,27 @@ _FOREIGN = frozenset(
 def calibrated(
     encoder: Encoder, hits: Sequence[Hit], cosines: NDArray[np.float32], texts: NDArray[np.float32]
 ) -> list[Hit]:
-    """Return hits with their probability, of the likeliest sentence, and whether it reaches the threshold.
+    """Return hits with the probability of their likeliest sentence, and whether it reaches the threshold.
 
-    Hits of imagery that the model is not calibrated for, or not for such sentences, get the reason instead.
+    Hits without a calibration for their imagery or the sentences get a reason instead.
 
     Args:
         encoder: Its calibration turns cosines into probabilities.
         hits: The hits.
-        cosines: Of each hit with each sentence, shape (hits, sentences).
-        texts: Unit vectors of the sentences as searches use them, shape (sentences, dim).
+        cosines: Cosine of each hit with each sentence, shape (hits, sentences).
+        texts: Unit vectors of the sentences as used in searches, shape (sentences, dim).
     """
     if not hits:
         return []
     kinds, meaning = [imagery_of_hit(hit) for hit in hits], encoder.probabilities
-    # A sentence without a probability counts for nothing beside one that has it.
+    # Sentences without a probability are ignored if another one has it.
     values = np.fmax.reduce(meaning.of(cosines, texts, kinds), axis=1)
     known = {one: (meaning.threshold(one), _reason(encoder, one, texts)) for one in set(kinds)}
     return [_judged(hit, float(value), *known[one]) for hit, value, one in zip(hits, values, kinds, strict=True)]
 
 
 def _reason(encoder: Encoder, imagery: Imagery, texts: NDArray[np.float32]) -> str | None:
-    """Return why imagery has no probability for any of the sentences, None where it has one for some."""
+    """Return why imagery has no probability for any of the sentences, or None if it has one."""
     reasons = [encoder.probabilities.reason(imagery, text) for text in texts]
     return None if None in reasons else reasons[0]
 
@@ -98,10 +98,9 @@ def _judged(hit: Hit, value: float, level: float | None, reason: str | None) -> 
 
 
 def least_cosine(encoder: Encoder, imagery: ImageryLike, text: NDArray[np.float32], probability: float) -> float:
-    """Return the least cosine with a sentence (dim,) with at least this probability, infinity where none reaches it.
+    """Return the minimum cosine with a sentence (dim,) for a probability, or infinity if none reaches it.
 
-    For one sentence and imagery, a probability grows with the cosine, so a bisection over cosines finds it.
-    Imagery without a probability never reaches one.
+    The probability increases with the cosine, so bisection works. Imagery without probabilities reaches none.
     """
 
     def of(cosine: float) -> float:
@@ -121,30 +120,30 @@ def least_cosine(encoder: Encoder, imagery: ImageryLike, text: NDArray[np.float3
 
 
 def unfamiliar(text: str) -> str | None:
-    """Return why no probability holds for a question, in words; None where nothing speaks against it.
+    """Return why a query has no valid probability, or None if no reason is found.
 
-    Only the wording is checked. A single foreign noun in plain letters is not recognised.
+    Only the wording is checked. A single foreign noun without diacritics is not recognised.
     """
     letters = [char for char in text if char.isalpha()]
     if not letters:
-        return "not calibrated for questions without words"
+        return "not calibrated for queries without words"
     latin = sum(unicodedata.name(char, "").startswith("LATIN") for char in letters)
     if 2 * latin < len(letters):
-        return "not calibrated for questions in other scripts than Latin"
+        return "not calibrated for queries in scripts other than Latin"
     words = text.lower().split()
     if len(words) > _MAX_WORDS:
-        return f"not calibrated for questions of more than {_MAX_WORDS} words"
+        return f"not calibrated for queries of more than {_MAX_WORDS} words"
     if not "".join(letters).isascii() or _FOREIGN & {word.strip(".,;:!?\"'()") for word in words}:
-        return "not calibrated for questions in other languages than English"
+        return "not calibrated for queries in languages other than English"
     return None
 
 
 def imagery_of(scene: SceneRecord, scale: int = 1) -> Imagery:
-    """Return what imagery the tiles of a scene are.
+    """Return the imagery of a scene's tiles.
 
     Args:
         scene: The scene.
-        scale: Native pixels along each side of a pixel that the model saw.
+        scale: Native pixels per model pixel, along each side.
     """
     return Imagery(
         family=_ELEVATION if scene.sensor == _ELEVATION else _family(scene),
@@ -153,7 +152,7 @@ def imagery_of(scene: SceneRecord, scale: int = 1) -> Imagery:
 
 
 def imagery_of_hit(hit: Hit) -> Imagery:
-    """Return what imagery a hit's tile is."""
+    """Return the imagery of a hit's tile."""
     return imagery_of(hit.scene, hit.tile.scale)
 
 
@@ -161,13 +160,13 @@ def _family(scene: SceneRecord) -> str:
     found = family(scene.wavelengths_um)
     if found != "radar":
         return found
-    # Models have one code for all radar, so wavelengths do not tell its bands.
+    # Models have one code for all radar, so wavelengths do not distinguish radar bands.
     frequency = _frequency_ghz(scene)
     return found if frequency is None else radar_family(frequency)
 
 
 def _frequency_ghz(scene: SceneRecord) -> float | None:
-    """Return the frequency of a radar scene: as stored when it was indexed, else that of its sensor."""
+    """Return the frequency of a radar scene, GHz: the stored one, else its sensor's."""
     bands = (scene.decisions or {}).get("bands") or [{}]
     stored: float | None = bands[0].get("frequency_ghz")
     if stored is not None:
@@ -179,7 +178,7 @@ def _frequency_ghz(scene: SceneRecord) -> float | None:
 
 
 class SceneImagery:
-    """A cache of what imagery scenes are at native resolution, which never changes."""
+    """A cache of scenes' imagery at native resolution, which never changes."""
 
     def __init__(self) -> None:
         self._of: dict[int, Imagery | None] = {}
@@ -192,5 +191,5 @@ class SceneImagery:
 
 
 def at_scale(imagery: Imagery, scale: int) -> Imagery:
-    """Return imagery read with fewer pixels: s means s×s native pixels in one."""
+    """Return imagery downsampled by a scale of s×s native pixels."""
     return imagery if imagery.gsd_m is None else replace(imagery, gsd_m=imagery.gsd_m * scale)

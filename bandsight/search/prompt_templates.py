@@ -1,4 +1,4 @@
-"""How a class name becomes sentences: the templates whose mean stands for it."""
+"""Prompt templates that turn a class name into sentences; their mean represents the class."""
 
 TEMPLATES = (
     "{}",
@@ -11,5 +11,5 @@ TEMPLATES = (
 
 
 def class_sentences(name: str) -> list[str]:
-    """Return a class name in every template."""
+    """Insert a class name into every template."""
     return [template.format(name) for template in TEMPLATES]

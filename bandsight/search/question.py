@@ -1,4 +1,4 @@
-"""The member `semantic` of a request: positive and negative examples, and how results are chosen."""
+"""The member `semantic` of a request: positive and negative examples, and options for results."""
 
 import base64
 import binascii
@@ -20,38 +20,38 @@ from bandsight.attributes.item_ids import MAX_ID
 from bandsight.errors import QueryError
 
 MAX_LIST = 1000
-"""Most names or ids in a list."""
+"""Maximum number of names or ids in a list."""
 MAX_TERMS = 16
-"""Most alternatives of `q`."""
+"""Maximum number of alternatives in `q`."""
 MAX_EXAMPLES = 64
-"""Most examples of a question, and sentences of an example."""
+"""Maximum number of examples in a query, and of sentences in an example."""
 MAX_AREA_TILES = 10_000
-"""Most tiles that an example's point or area may stand for."""
+"""Maximum number of tiles covered by an example's point or area."""
 MAX_WEIGHT = 1000.0
-"""Greatest weight of an example."""
+"""Maximum weight of an example."""
 MAX_WAVELENGTHS = 512
-"""Most bands of a picture."""
+"""Maximum number of bands of an image."""
 MAX_PICTURES = 8
-"""Most pictures of a form."""
+"""Maximum number of images in a form."""
 MAX_GROUP = 1000
-"""Most hits of a group."""
+"""Maximum number of hits per group."""
 MAX_KEYS = 8
-"""Most keys to sort by."""
+"""Maximum number of sort keys."""
 MAX_CHARS = 1000
-"""Most characters of a sentence."""
+"""Maximum length of a sentence, characters."""
 
 
 def check_text(text: str) -> str:
-    """Return the sentence without white space around it.
+    """Strip and check a sentence.
 
     Raises:
-        QueryError: It is empty, or longer than a sentence can be.
+        QueryError: It is empty, too long, or not valid Unicode.
     """
     stripped = text.strip()
     if not stripped:
         raise QueryError("query: the text is empty; describe the place, e.g. 'a river beside fields'")
     if any("\ud800" <= one <= "\udfff" for one in stripped):
-        raise QueryError("query: the text holds half of a character (a lone surrogate); send whole ones, as UTF-8")
+        raise QueryError("query: the text contains a lone surrogate; send valid UTF-8")
     if len(stripped) > MAX_CHARS:
         raise QueryError(
             f"query: the text has {len(stripped)} characters; at most {MAX_CHARS} are allowed, so shorten it"
@@ -63,7 +63,7 @@ _MAX_LON, _MAX_LAT = 180, 90
 
 
 def _decoded(value: object) -> object:
-    """Return the bytes of base64 text, with or without the prefix of a data URL."""
+    """Decode base64 text, with or without a data URL prefix."""
     if not isinstance(value, str):
         return value
     text = value.partition(",")[2] if value.startswith("data:") else value
@@ -124,7 +124,7 @@ class Example(_Strict):
     """One example: a sentence (or several with the same meaning), an image, a tile, a point or an area."""
 
     kinds: ClassVar[tuple[str, ...]] = ("text", "image", "id", "point", "area", "vector")
-    """Members of which an example has one; `bandsight.search.examples` has a class for each."""
+    """Members of which an example has exactly one; `bandsight.search.examples` has a class for each."""
 
     text: Texts | None = Field(
         default=None, description="One or more sentences; several count as one example, their mean"
@@ -150,7 +150,7 @@ class Example(_Strict):
 
     @property
     def kind(self) -> str:
-        """Name of the member that is given."""
+        """Name of the member that is set."""
         return next(kind for kind in self.kinds if getattr(self, kind) is not None)
 
 
@@ -176,7 +176,7 @@ class Semantic(_Strict):
         description="A trained classifier instead of examples: NAME, NAME/CLASS or NAME@VERSION",
     )
     strategy: Literal["average", "best"] = Field(
-        default="average", description="average: the mean of all examples; best: the nearest example counts"
+        default="average", description="average: the mean of all examples; best: the nearest example"
     )
     min_score: float | None = Field(default=None, ge=-1, le=1)
     min_probability: float | None = Field(
@@ -200,7 +200,7 @@ class Semantic(_Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.by_cell and self.min_probability is not None:
-            raise ValueError("min_probability: cells have no probability; use min_score with by_cell")
+            raise ValueError("min_probability: cells have no probabilities; use min_score with by_cell")
         positives = list(self.positives())
         count = len(positives) + len(self.negative)
         if self.classifier is not None:
@@ -214,11 +214,11 @@ class Semantic(_Strict):
         if self.group_limit is not None and self.group_by is None:
             raise ValueError("group_limit without group_by; pass both")
         if self.strategy == "best" and any(one.weight is not None for one in (*positives, *self.negative)):
-            raise ValueError("weight: weights go with the strategy average")
+            raise ValueError("weight: only for the strategy average")
         return self
 
     def positives(self) -> Iterator[Example]:
-        """Yield all positive examples, the short forms last."""
+        """Yield all positive examples, short forms last."""
         yield from self.positive
         texts = [self.text] if isinstance(self.text, str) else self.text or ()
         yield from (Example(text=text) for text in texts)

@@ -1,4 +1,4 @@
-"""Ranks tiles by a scorer, chooses which are shown, and pages through them."""
+"""Ranks tiles by a scorer, selects results, and pages through them."""
 
 import math
 from collections import Counter
@@ -33,7 +33,7 @@ _GROUP: dict[str, Callable[[Hit], object]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultSelection:
-    """How results are chosen from a ranking; the default shows the ranking as it is."""
+    """How results are selected from a ranking; by default all are."""
 
     min_score: float | None = None
     """Hits with a lower score are dropped."""
@@ -42,8 +42,8 @@ class ResultSelection:
     per_group: int = 1
     """Maximum number of hits for each group."""
     max_overlap: float | None = None
-    """A hit is left out when it shares more than this part of the smaller of both footprints (0..1) with a better one,
-    of any scene, scale or time."""
+    """Maximum overlap with a better hit, as a fraction of the smaller footprint (0..1); others are dropped, regardless
+    of scene, scale or time."""
     diversity: float = 0.0
     """Weight given to dissimilarity from higher-ranked hits, 0..1 (maximal marginal relevance,
     Carbonell and Goldstein 1998)."""
@@ -62,12 +62,12 @@ class ResultSelection:
 
     @property
     def drops(self) -> bool:
-        """True when better hits can push others out."""
+        """Whether better hits can displace others."""
         return self.group_by is not None or self.max_overlap is not None
 
 
 def select(ranking: Sequence[Hit], selection: ResultSelection) -> list[Hit]:
-    """Return the hits of a ranking, best first, that neither exceed their group's limit nor overlap chosen hits.
+    """Return the hits of a ranking, best first, within their group's limit and not overlapping better hits.
 
     Whether a hit stays depends only on better hits, so a longer ranking keeps the same hits and adds to them.
     """
@@ -105,7 +105,7 @@ def mmr(vectors: NDArray[np.float32], scores: NDArray[np.float32], k: int, diver
 
 
 class _CoveredArea:
-    """Footprints of the hits chosen so far."""
+    """Footprints of the hits selected so far."""
 
     def __init__(self) -> None:
         self._shapes: list[shapely.Geometry] = []
@@ -129,11 +129,11 @@ class _CoveredArea:
         return True
 
 
-BAD_PLACE = "token: found one that no page of this ranking gave; pass the token of the previous page, unchanged"
+BAD_PLACE = "token: not from a page of this ranking; pass the token of the previous page, unchanged"
 _PARTS = 4
-# Each retry widens the search by this factor when hits were dropped or demoted.
+# Factor by which each retry widens the search if hits were dropped or demoted.
 _GROWTH = 4
-# Candidates considered for diversity, per requested hit.
+# Number of candidates for diversity per requested hit.
 _POOL = 5
 
 Rank = Callable[[int], Ranked]
@@ -174,7 +174,7 @@ class Cursor:
         return [self.score, self.tile_id, self.up_to, self.shown]
 
     def precedes(self, score: float, tile_id: int) -> bool:
-        """Say whether a hit comes after the page's last."""
+        """Return whether a hit comes after the page's last one."""
         return (-score, tile_id) > (-self.score, self.tile_id)
 
 
@@ -185,13 +185,13 @@ class Page:
     hits: list[Hit]
     """Best first; ranks continue across pages."""
     next: list[Any] | None
-    """Where the next page begins, as JSON values; None when there is nothing more."""
+    """Start of the next page, as JSON values, or None on the last page."""
     matched: int | None
-    """Total number of hits on all pages; None if only computing them would tell."""
+    """Total number of hits on all pages, or None if it is unknown without computing them."""
     generation: int
-    """The commit that was searched."""
+    """Generation searched."""
     nothing_matches: bool | None = None
-    """Whether none of the best hits reaches the model's threshold; None where that is not known."""
+    """Whether none of the best hits reaches the model's threshold; None if unknown."""
 
 
 class Ranking(Protocol):
@@ -199,15 +199,15 @@ class Ranking(Protocol):
 
     @property
     def key(self) -> Any:
-        """What tells this order from another, as JSON values."""
+        """Identity of the order, as JSON values."""
 
     def page(self, where: Filter, k: int, after: list[Any] | None) -> Page:
         """Return the k best hits after a place among the tiles that pass a filter.
 
-        Pages neither repeat nor miss a hit, even if scenes are added in the meantime.
+        Pages neither repeat nor miss hits, even if scenes are added between requests.
 
         Raises:
-            QueryError: The question, the filter or the place cannot be used.
+            QueryError: The query, the filter or the place is invalid.
         """
 
 
@@ -226,18 +226,18 @@ def page(
         rank: The ranking.
         hydrate: Reads rows of ranked tiles.
         vectors: Reads vectors of tiles.
-        k: Most hits.
-        selection: Which of the ranked tiles are shown.
+        k: Maximum number of hits.
+        selection: Selects results from the ranked tiles.
         after: Where the previous page ended.
-        matched: How many tiles the ranking has.
+        matched: Number of tiles in the ranking.
 
     Raises:
-        QueryError: There is a cursor together with diversity, whose order is not that of the scores.
+        QueryError: There is a cursor with diversity, whose order is not by score.
     """
     if after is not None and selection.diversity:
         raise QueryError("token: results with diversity have one page; raise limit instead")
     if after is None and selection == ResultSelection():
-        # No extra hit just to see whether there is another: an index may have to search further for it.
+        # Do not request an extra hit to see whether there are more: the index might have to search further.
         return hydrate(rank(k)), matched > k
     pool = _POOL * k if selection.diversity else k
     fetch = (pool + 1) * (_GROWTH if selection.drops or after is not None else 1)
@@ -279,9 +279,9 @@ def nearest(
     Args:
         archive: The archive.
         vectors: Unit vectors, shape (q, dim).
-        k: Most hits for each, at least 1.
-        where: Which tiles are searched; all when None.
-        exact: Compare every tile that passes the filter, even if there is an index.
+        k: Maximum number of hits for each, at least 1.
+        where: Filter for the tiles, or None for all.
+        exact: Compare with every tile that passes the filter, without the index.
 
     Raises:
         QueryError: The vectors have the wrong length or are not finite, k is below 1, or the filter names a property
@@ -315,11 +315,11 @@ def find(
     Args:
         archive: The archive.
         scorer: Scores tiles.
-        k: Most hits, at least 1.
-        where: Which tiles are searched; all when None.
-        selection: Which of the ranked tiles are shown; all when None.
-        after: The `next` of the previous page. Pages neither repeat nor miss a tile, even if tiles are added in the
-            meantime; tiles of scenes that are replaced or removed in the meantime no longer appear.
+        k: Maximum number of hits, at least 1.
+        where: Filter for the tiles, or None for all.
+        selection: Selects results from the ranked tiles, or None for all.
+        after: The previous page's `next`. Pages neither repeat nor miss tiles, even if tiles are added between
+            requests; tiles of replaced or removed scenes disappear.
         only: Ids of the only tiles to search, in addition to the filter; the list may grow between pages.
         exact: Compare every tile that passes the filter, even if there is an index.
         with_vectors: Return each hit's vector.
@@ -327,7 +327,7 @@ def find(
         by_cell: Rank by the best cell of each tile; see `CellScorer`.
 
     Raises:
-        QueryError: The scorer, the filter or the place cannot be used, or no tile has cells.
+        QueryError: The scorer, the filter or the place is invalid, or no tile has cells.
     """
     _check_k(k)
     selection, where = selection or ResultSelection(), where or Filter()
@@ -365,7 +365,7 @@ def find(
 
 
 def _among(where: Filter, cursor: Cursor | None, only: Sequence[int] | None) -> Filter:
-    """Return the filter of the tiles to rank; on later pages without tiles added since the first page."""
+    """Return the filter for the tiles to rank; later pages exclude tiles added since the first one."""
     up_to = where.up_to if cursor is None else min(cursor.up_to, where.up_to or cursor.up_to)
     among = replace(where, up_to=up_to)
     if only is None:

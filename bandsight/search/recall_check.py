@@ -1,4 +1,4 @@
-"""The recall that users get: one search in so many is repeated exactly, in the background, and compared."""
+"""Measures recall in production: repeats a fraction of searches exactly, in the background, and compares."""
 
 import threading
 from collections import deque
@@ -10,33 +10,33 @@ import numpy as np
 from bandsight.errors import BandsightError
 from bandsight.vectors.scores import Ranked
 
-# Hits of a search that are compared, and the last comparisons that the mean is of.
+# Maximum number of hits compared per search, and number of comparisons averaged.
 _MOST_HITS, _LAST = 100, 1000
-# Scores of the same row, summed in another order, differ by less.
+# Tolerance for scores of the same row summed in another order.
 _EQUAL = 1e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredRecall:
-    """What the comparisons found."""
+    """Recall measured by the comparisons."""
 
     queries: int
-    """Searches compared since the start."""
+    """Number of searches compared since the start."""
     recall: float | None
-    """Mean share of the true hits that were found, of the last searches compared; None before the first."""
+    """Mean recall of the last searches compared, 0..1; None before the first."""
     lowest: float | None
-    """The least of them."""
+    """Lowest recall among them."""
 
 
 class RecallCheck:
-    """Repeats one search in so many; safe to share between threads. At most one repetition is under way."""
+    """Repeats every n-th search exactly, one at a time; thread-safe."""
 
     def __init__(self, every: int, keep: Callable[[MeasuredRecall], None] | None = None) -> None:
-        """Prepare.
+        """Initialize.
 
         Args:
-            every: Compare one search in so many; none when 0.
-            keep: Told of what has been found so far, after each comparison.
+            every: Compare every n-th search; 0 for none.
+            keep: Called with the measured recall after each comparison.
         """
         self._every, self._keep = every, keep
         self._searches, self._queries = 0, 0
@@ -45,11 +45,11 @@ class RecallCheck:
         self._thread: threading.Thread | None = None
 
     def offer(self, found: Ranked, repeat: Callable[[int], Ranked]) -> None:
-        """Tell of a search; its hits are compared with those of an exact repetition when it is its turn.
+        """Report a search; if it is its turn, its hits are compared with those of an exact search.
 
         Args:
             found: Its hits, best first.
-            repeat: Returns the so many best exactly, of the same state of the archive.
+            repeat: Returns the given number of best hits exactly, from the same state of the archive.
         """
         with self._lock:
             self._searches += 1
@@ -62,7 +62,7 @@ class RecallCheck:
             self._thread.start()
 
     def wait(self) -> None:
-        """Wait for a comparison under way."""
+        """Wait for a running comparison."""
         with self._lock:
             thread = self._thread
         if thread is not None:
@@ -70,7 +70,7 @@ class RecallCheck:
 
     @property
     def measured(self) -> MeasuredRecall:
-        """What has been found so far."""
+        """Recall measured so far."""
         with self._lock:
             shares = list(self._shares)
             return MeasuredRecall(
@@ -84,9 +84,9 @@ class RecallCheck:
         try:
             true = repeat(len(scores))[1]
         except BandsightError:
-            # The state is gone: a tile of the search has been removed since.
+            # The state is gone: a tile of the search was removed.
             return
-        # By score: of several equal tiles, any is as good as the others.
+        # Compare scores, because tiles with equal scores are interchangeable.
         share = float(np.count_nonzero(scores >= true[-1] - _EQUAL)) / len(true)
         with self._lock:
             self._queries += 1

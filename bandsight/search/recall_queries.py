@@ -1,6 +1,6 @@
-"""Sentences that people ask of satellite archives: what the recall of text queries is measured with.
+"""Typical text queries for satellite archives, used to measure the recall of text queries.
 
-Text vectors lie off the distribution of image vectors, so that a width that is enough for one is not for the other.
+Text vectors are distributed differently from image vectors, so their recall is measured separately.
 """
 
 _SUBJECTS = (
@@ -24,5 +24,5 @@ _FORMS = ("{}", "a satellite image of a {}", "show me a place with a {}", "a {} 
 
 
 def sentences() -> list[str]:
-    """Return several hundred sentences, always the same."""
+    """Return several hundred sentences, always the same ones."""
     return [form.format(subject) for subject in _SUBJECTS for form in _FORMS]

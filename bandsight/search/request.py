@@ -1,4 +1,4 @@
-"""Search requests: the members of a body, the query that they stand for, and the page of results."""
+"""Search requests: body models, their conversion to queries, and the search itself."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -28,7 +28,7 @@ Name = Annotated[str, Field(min_length=1, max_length=_NAME_CHARS)]
 
 
 def _bounded(limit: int) -> int:
-    """Return a limit that the link to the next page can hold as an integer of JSON."""
+    """Cap a limit so that the link to the next page can contain it as a JSON integer."""
     return min(limit, MAX_ID)
 
 
@@ -52,18 +52,18 @@ class FieldsBody(BaseModel):
     exclude: list[Name] | None = Field(default=None, max_length=100)
 
     def fields(self) -> Fields:
-        """Return what these names mean.
+        """Convert to `Fields`.
 
         Raises:
             QueryError: There are too many.
         """
-        # `include` that is there and empty: a whole item's least, as the fields extension has it.
+        # An empty `include` means the default set, according to the fields extension.
         least = "include" in self.model_fields_set and not self.include and bool(self.exclude)
         return Fields.of(self.include or (), self.exclude or (), of_default=least)
 
 
 class ItemFilters(BaseModel):
-    """Which items are asked for; all conditions must hold."""
+    """Filters for items; all conditions must hold."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False)
 
@@ -90,7 +90,7 @@ class ItemFilters(BaseModel):
 
 
 class Filters(ItemFilters):
-    """Which items are asked for, and by which question."""
+    """Filters for items, and a query."""
 
     q: str | Annotated[list[str], Field(max_length=MAX_TERMS)] | None = Field(
         None, description="Description of the place; use a list or commas for alternatives"
@@ -133,16 +133,16 @@ class RegisterBody(Filters):
     hits: int = Field(1000, ge=1, le=10_000, description="Maximum number of hits of the search")
 
     def to_save(self, question: Question) -> dict[str, Any]:
-        """Return the request as it is saved: pictures as vectors."""
+        """Return the request for saving, with images as vectors."""
         return echo(self, question.saved_form, exclude={"title", "hits"})
 
 
 def echo(body: Filters, semantic: Semantic | None, exclude: set[str] | None = None) -> dict[str, Any]:
-    """Return a body as JSON values, with another form of its question.
+    """Return a body as JSON values, with its query replaced.
 
     Args:
         body: The body.
-        semantic: Stands in the place of its member `semantic`, if it has one.
+        semantic: Replaces the member `semantic`, if it is set.
         exclude: Members to leave out.
     """
     again = body.model_dump(mode="json", exclude_unset=True, by_alias=True, exclude={"semantic", *(exclude or ())})
@@ -152,13 +152,13 @@ def echo(body: Filters, semantic: Semantic | None, exclude: set[str] | None = No
 
 
 def request_of(values: Mapping[str, Any]) -> SearchBody:
-    """Return a search request from the members of a body.
+    """Validate a search request.
 
     Args:
-        values: As `SearchBody` has them; pictures may be bytes.
+        values: Members of `SearchBody`; images may be bytes.
 
     Raises:
-        QueryError: A member is unknown, or has a value that cannot be used.
+        QueryError: A member is unknown or has an invalid value.
     """
     return validated(SearchBody, values)
 
@@ -168,25 +168,25 @@ def search(searcher: Searcher, request: SearchBody) -> ResultPage:
 
     Args:
         searcher: Archive and model.
-        request: What is searched for; without `q` and `semantic`, items are listed.
+        request: The request; without `q` and `semantic`, items are listed.
 
     Raises:
-        QueryError: The request, its filter or its token cannot be used.
-        NotFoundError: A tile that is an example is not in the archive.
+        QueryError: The request, its filter or its token is invalid.
+        NotFoundError: An example tile is not in the archive.
     """
     question = question_of(searcher, request.q, request.semantic)
     return answer(searcher.archive, query_of_body(request, searcher.max_hits), question)
 
 
 def query_of_body(body: ItemFilters, max_hits: int) -> ItemQuery:
-    """Return the query of a body.
+    """Convert a body to a query.
 
     Args:
         body: The body.
-        max_hits: Most items on a page.
+        max_hits: Maximum number of items per page.
 
     Raises:
-        QueryError: A member cannot be read, or two contradict each other.
+        QueryError: A member is invalid, or two contradict each other.
     """
     more: dict[str, Any] = {}
     if isinstance(body, SearchBody):
@@ -226,10 +226,10 @@ def item_query(
     order: tuple[Key, ...] = (),
     fields: Fields | None = None,
 ) -> ItemQuery:
-    """Return the query of some parameters; `ItemFilters` describes them.
+    """Create a query from parameters; see `ItemFilters`.
 
     Raises:
-        QueryError: A parameter cannot be read, or two contradict each other.
+        QueryError: A parameter is invalid, or two contradict each other.
     """
     if box is not None and intersects is not None:
         raise QueryError("bbox, intersects: found both; pass one of them")
@@ -264,10 +264,10 @@ def item_query(
 
 
 def cql2_filter(value: Any, language: Language) -> Any:
-    """Return a filter in either language as CQL2 JSON.
+    """Convert a filter in either language to CQL2 JSON.
 
     Raises:
-        QueryError: It is not CQL2, or not in the language stated.
+        QueryError: It is not valid CQL2 in the given language.
     """
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""From a request by meaning to a question: its examples as vectors, a scorer, and the ranking that it gives."""
+"""Resolves a semantic request: examples to vectors, a scorer, and a ranking."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from bandsight.search.ranking import Page, ResultSelection, find
 from bandsight.search.scorers import BestScorer, MeanScorer, Scorer
 from bandsight.search.searcher import Searcher
 
-_TOO_FEW = "the classifier has labels of too few places for a calibrated probability"
+_TOO_FEW = "the classifier has labels at too few places for calibrated probabilities"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Question:
-    """A question by meaning, made once for each request: the `Ranking` of the tiles of an archive."""
+    """A resolved semantic query, created once per request: a `Ranking` of an archive's tiles."""
 
     searcher: Searcher
     """The archive and the model."""
@@ -38,33 +38,33 @@ class Question:
     negatives: NDArray[np.float32]
     """Vectors of the negative examples, shape (n, dim)."""
     labels: tuple[str, ...]
-    """What each positive example is called."""
+    """Label of each positive example."""
     texts: NDArray[np.float32]
-    """Vectors of the positive sentences, shape (texts, dim): probabilities are about these."""
+    """Vectors of the positive sentences, shape (texts, dim), to which probabilities refer."""
     unfamiliar: str | None
-    """Why these have no probability on any imagery, in words; None where they have one."""
+    """Why these have no probability on any imagery, or None if they have one."""
     exclude: tuple[int, ...]
-    """Tiles that are examples; they are not among the results."""
+    """Example tiles, excluded from the results."""
     selection: ResultSelection
-    """Which of the ranked tiles are shown."""
+    """Selects results from the ranked tiles."""
     min_probability: float | None
-    """Least probability of a hit."""
+    """Minimum probability of a hit."""
     exact: bool
-    """Look at every tile."""
+    """Compare with every tile, without the index."""
     by_cell: bool
     """Rank by the best cell of each tile."""
     saved_form: Semantic
-    """The request as it is saved: pictures as vectors."""
+    """The request for saving, with images as vectors."""
     page_form: Semantic
-    """The request as later pages repeat it: places as vectors too."""
+    """The request for later pages, with places as vectors too."""
     key: str
-    """Tells the question from others; see `Ranking`."""
+    """Identity of the query; see `Ranking`."""
     head: Head | None = None
-    """The trained classifier that scores, whose scores are probabilities; None for examples."""
+    """The trained classifier used as scorer, or None for examples."""
 
     @property
     def is_one(self) -> bool:
-        """True for one positive example and nothing else: a hit's score is its cosine with it."""
+        """Whether there is just one positive example, so that scores are cosines with it."""
         return len(self.positives) == 1 and not len(self.negatives)
 
     def page(self, where: Filter, k: int, after: list[Any] | None) -> Page:
@@ -86,7 +86,7 @@ class Question:
             by_cell=self.by_cell,
         )
         hits = self._described(found.hits)
-        # Whether anything matches is known from the best hits, which are on the first page.
+        # Only the first page, which has the best hits, tells whether anything matches.
         nothing = None if after is not None else _nothing_matches(hits) if hits else self._has_threshold
         return replace(found, hits=hits, matched=self._matched(found, is_first=after is None), nothing_matches=nothing)
 
@@ -95,7 +95,7 @@ class Question:
         return self.min_probability is not None or self.selection.min_score is not None
 
     def _likely(self, among: Filter) -> list[int] | None:
-        """Return the tiles that are likely enough, None where no least probability is set."""
+        """Return the tiles with the minimum probability, or None if none is set."""
         searcher = self.searcher
         if self.min_probability is None:
             return None
@@ -104,7 +104,7 @@ class Question:
         found = searcher.archive.similarities(self.texts, among)
         scenes = found.selection.scenes.ids.tolist()
         kinds = dict(zip(scenes, searcher.imagery.of(searcher.archive, scenes), strict=True))
-        # How fine a tile's pixels are depends on its scale, which is read of those tiles only that may be likely.
+        # The resolution of a tile depends on its scale, which is read only for candidates.
         level = {
             one: [
                 least_cosine(searcher.encoder, replace(one, gsd_m=None), text, self.min_probability)
@@ -122,7 +122,7 @@ class Question:
         return imagery is not None and self.searcher.encoder.probabilities.reason(at_scale(imagery, scale)) is None
 
     def _described(self, hits: list[Hit]) -> list[Hit]:
-        """Return hits with their probability, their match and the example that each is most like."""
+        """Return hits with probability, match and most similar example."""
         if self.head is not None and not self.by_cell:
             return _classified(hits, self.head, self.labels[0])
         if self.head is not None:
@@ -144,7 +144,7 @@ class Question:
         return [replace(hit, matched=label) for hit, label in zip(hits, matched, strict=True)]
 
     def _matched(self, found: Page, *, is_first: bool) -> int | None:
-        """Return how many hits there are on all pages, None where only making them would tell."""
+        """Return the total number of hits, or None if it is unknown without computing all pages."""
         if is_first and found.next is None:
             return len(found.hits)
         selection = self.selection
@@ -153,11 +153,11 @@ class Question:
 
 
 def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
-    """Return the question that a request by meaning stands for.
+    """Resolve a semantic request.
 
     Raises:
-        QueryError: An example cannot be used, or the parts contradict each other.
-        NotFoundError: The archive does not hold a tile.
+        QueryError: An example is invalid, or parts contradict each other.
+        NotFoundError: A tile is not in the archive.
     """
     if asked.classifier is not None:
         return _classifier_question(searcher, asked, asked.classifier)
@@ -168,7 +168,7 @@ def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
     texts = _stacked([one.vector for one in wanted if one.is_text], dim)
     if asked.min_probability is not None and not len(texts):
         raise QueryError(
-            "min_probability: found no sentence among the positive examples; only sentences have a probability, so use "
+            "min_probability: found no sentence among the positive examples; only sentences have probabilities, so use "
             "min_score"
         )
     reasons = [one.unfamiliar for one in wanted if one.unfamiliar is not None]
@@ -195,11 +195,11 @@ def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
 
 
 def _classifier_question(searcher: Searcher, asked: Semantic, text: str) -> Question:
-    """Return the question of a trained classifier; later pages keep its version."""
+    """Resolve a query by a trained classifier; later pages keep its version."""
     term = ClassifierTerm.parse(text)
     classifier, head = term.resolve(searcher.archive)
     if asked.min_probability is not None:
-        raise QueryError("min_probability: the scores of a classifier are probabilities, so use min_score")
+        raise QueryError("min_probability: scores of classifiers are probabilities, so use min_score")
     pinned = f"{classifier.name}/{head.cls}@{classifier.version}"
     least = term.least if asked.min_score is None else asked.min_score
     page_form = asked.model_copy(update={"classifier": pinned, "min_score": least})
@@ -235,15 +235,15 @@ def _selection(asked: Semantic) -> ResultSelection:
 
 
 def question_of(searcher: Searcher, q: str | list[str] | None, semantic: Semantic | None) -> Question | None:
-    """Return the question of a request, None where it has none.
+    """Resolve the query of a request, or return None if it has none.
 
     Args:
         searcher: Archive and model.
-        q: The short form: a sentence, or alternatives.
+        q: The short form: a sentence or alternatives.
         semantic: The long form.
 
     Raises:
-        QueryError: There are both, or the question cannot be used.
+        QueryError: Both are given, or the query is invalid.
     """
     if q is not None and semantic is not None:
         raise QueryError("q, semantic: found both; pass one of them")
@@ -252,10 +252,10 @@ def question_of(searcher: Searcher, q: str | list[str] | None, semantic: Semanti
 
 
 def terms_of(q: str | list[str]) -> Semantic:
-    """Return the request that `q` stands for: alternatives in a list or separated by commas, of which the best counts.
+    """Convert `q`, alternatives in a list or separated by commas, to a request in which the best one counts.
 
     Raises:
-        QueryError: There is none, or there are too many, or one is too long.
+        QueryError: There are none or too many alternatives, or one is too long.
     """
     alone = q if isinstance(q, str) else q[0] if len(q) == 1 else ""
     if alone.strip().startswith(PREFIX):
@@ -270,7 +270,7 @@ def terms_of(q: str | list[str]) -> Semantic:
 
 
 def like_tile(tile_id: int) -> Semantic:
-    """Return the request for tiles that look like one."""
+    """Return the request for tiles similar to one."""
     return Semantic(ids=[tile_id])
 
 
@@ -284,14 +284,14 @@ def _scorer(
     if asked.strategy == "best":
         return BestScorer(positives, negatives)
     if len(negatives):
-        # Their weighted mean counts as one.
+        # The weighted mean counts as one example.
         negatives = np.average(negatives, axis=0, weights=[one.weight for one in unwanted])[None].astype(np.float32)
     weights = tuple(one.weight for one in wanted)
     return MeanScorer(positives, negatives, None if set(weights) == {1.0} else weights)
 
 
 def _with_examples(asked: Semantic, positive: list[Example], negative: list[Example]) -> Semantic:
-    """Return a request with these examples in place of its own, short forms included."""
+    """Return a request with its examples replaced, including short forms."""
     short = dict.fromkeys(("text", "image", "ids", "points", "area"))
     return asked.model_copy(update={**short, "positive": positive, "negative": negative})
 
@@ -301,14 +301,14 @@ def _stacked(vectors: list[NDArray[np.float32]], dim: int) -> NDArray[np.float32
 
 
 def _nothing_matches(hits: Sequence[Hit]) -> bool | None:
-    """Return whether no hit reaches its threshold; None where that is not known of all of them and none reaches it."""
+    """Return whether no hit reaches its threshold; None if none does and some have no threshold."""
     if any(hit.match for hit in hits):
         return False
     return True if hits and all(hit.match is False for hit in hits) else None
 
 
 def _classified(hits: Sequence[Hit], head: Head, label: str) -> list[Hit]:
-    """Return the hits of a classifier with its probability, where that was fitted on labels of other places."""
+    """Return a classifier's hits with probabilities, if these are calibrated on labels at other places."""
     if head.calibrated:
         return [replace(hit, probability=hit.score, matched=label) for hit in hits]
     return [replace(hit, probability_reason=_TOO_FEW, matched=label) for hit in hits]

@@ -1,4 +1,4 @@
-"""Saved searches: saved with one run, and ranked again when something has been indexed since."""
+"""Saved searches: saving with their first run, and rerunning after new commits."""
 
 import threading
 from collections import OrderedDict
@@ -22,7 +22,7 @@ from bandsight.search.request import Filters, RegisterBody, query_of_body
 from bandsight.search.resolve import question_of
 from bandsight.search.searcher import Searcher
 
-# Saved searches whose hits stay in memory, each at one generation.
+# Number of cached runs, each of a saved search at one generation.
 _MOST_CACHED = 8
 _PLACE_PARTS = 3
 _MAX_TITLE = 200
@@ -38,19 +38,19 @@ class _Run:
 
 
 class SavedRuns:
-    """The latest runs of saved searches; safe to share between threads."""
+    """A cache of the latest runs of saved searches; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runs: OrderedDict[tuple[str, int, int], _Run] = OrderedDict()
 
     def get(self, search_id: str, generation: int, up_to: int, run: Callable[[], Page]) -> _Run:
-        """Return the hits of a search, from memory or by running it.
+        """Return the cached hits of a search, or run it.
 
         Args:
             search_id: The search.
-            generation: The commit that is served.
-            up_to: Newest tile that counts.
+            generation: The generation being served.
+            up_to: Newest tile included.
             run: Runs the search.
         """
         key = (search_id, generation, up_to)
@@ -61,7 +61,7 @@ class SavedRuns:
         return found
 
     def put(self, search_id: str, up_to: int, page: Page) -> _Run:
-        """Keep the hits of a run."""
+        """Cache the hits of a run."""
         made = _Run(page.hits, page.generation, page.nothing_matches)
         with self._lock:
             self._runs[search_id, page.generation, up_to] = made
@@ -71,11 +71,11 @@ class SavedRuns:
 
 
 def save(searcher: Searcher, runs: SavedRuns, body: RegisterBody) -> SavedSearch:
-    """Save a search by meaning with the hits that it has now: one encoding, one search.
+    """Save a semantic search with its current hits.
 
     Raises:
-        QueryError: It is no search by meaning, it cannot be run, or there are too many saved searches.
-        NotFoundError: The archive does not hold a tile that is an example.
+        QueryError: It has no query, it is invalid, or there are too many saved searches.
+        NotFoundError: An example tile is not in the archive.
     """
     question = question_of(searcher, body.q, body.semantic)
     if question is None:
@@ -86,7 +86,7 @@ def save(searcher: Searcher, runs: SavedRuns, body: RegisterBody) -> SavedSearch
     archive.refresh()
     up_to = archive.newest_tile
     page = question.page(Filter(up_to=up_to, all_of=(_where(searcher, body),)), body.hits, None)
-    title = body.title.strip() or ", ".join(question.labels) or "unlike its examples"
+    title = body.title.strip() or ", ".join(question.labels) or "negative examples only"
     hits = SavedHits(
         ids=np.array([hit.tile.id for hit in page.hits], np.int64),
         scores=np.array([hit.score for hit in page.hits], np.float32),
@@ -102,49 +102,49 @@ def request_of_saved(saved: SavedSearch) -> Filters:
     """Return the request of a saved search.
 
     Raises:
-        ArchiveError: This version cannot read it.
+        ArchiveError: It is not valid in this version.
     """
     try:
         return Filters.model_validate(dict(saved.request))
     except ValidationError as error:
         raise ArchiveError(
-            f"search {saved.id}: it was saved by another version of Bandsight; delete it and save it again"
+            f"search {saved.id}: it was saved by an incompatible version of Bandsight; delete it and save it again"
         ) from error
 
 
 class SavedRanking:
-    """The hits of a saved search in their order; filters only narrow them.
+    """The current hits of a saved search, in order; filters only narrow them.
 
-    A page costs what the hits cost: the search runs once after each commit, and filters look at its hits only.
+    The search runs once after each commit; filters are applied to its hits only.
     """
 
     def __init__(self, searcher: Searcher, runs: SavedRuns, saved: SavedSearch) -> None:
-        """Prepare.
+        """Initialize.
 
         Raises:
-            ArchiveError: This version cannot read the search.
+            ArchiveError: The search is not valid in this version.
         """
         self._searcher, self._runs, self._saved = searcher, runs, saved
         self._request = request_of_saved(saved)
 
     @property
     def key(self) -> Any:
-        """The saved search."""
+        """Identity of the saved search."""
         return {"search": self._saved.id}
 
     def source(self) -> Ranking:
-        """Return the ranking of all tiles that the hits are the first of.
+        """Return the ranking of all tiles from which the hits are taken.
 
         Raises:
-            QueryError: An example cannot be used any more.
-            NotFoundError: A tile or classifier that is an example is gone.
+            QueryError: An example is no longer valid.
+            NotFoundError: An example tile or classifier is gone.
         """
         try:
             question = question_of(self._searcher, self._request.q, self._request.semantic)
         except (NotFoundError, QueryError) as error:
             reason = str(error).partition(";")[0]
             raise type(error)(
-                f"search {self._saved.id}: one of its examples cannot be used any more ({reason}); delete this search "
+                f"search {self._saved.id}: one of its examples is no longer valid ({reason}); delete this search "
                 "and save one with other examples"
             ) from error
         if question is None:
@@ -152,7 +152,7 @@ class SavedRanking:
         return question
 
     def hits(self) -> list[Hit]:
-        """Return all hits as of now."""
+        """Return all current hits."""
         self._searcher.archive.refresh()
         return list(self._run(self._searcher.archive.newest_tile).hits)
 
@@ -179,31 +179,31 @@ class SavedRanking:
 
 
 class RegisteredRanking:
-    """The hits that a search had when it was saved, as far as they still exist; filters only narrow them."""
+    """The hits that a search had when it was saved and that still exist; filters only narrow them."""
 
     def __init__(self, source: Ranking, ids: tuple[int, ...], generation: int) -> None:
-        """Prepare.
+        """Initialize.
 
         Args:
             source: Ranks all tiles.
-            ids: The tiles that were hits.
-            generation: The commit that was searched.
+            ids: Tiles of the hits.
+            generation: The generation searched.
         """
         self._source, self._ids, self._generation = source, ids, generation
 
     @property
     def key(self) -> Any:
-        """The ranking, and when its hits were found."""
+        """Identity of the ranking and its generation."""
         return {"registered": self._source.key, "generation": self._generation}
 
     def page(self, where: Filter, k: int, after: list[Any] | None) -> Page:
-        """Return the k best of these hits after a place; see `Ranking`."""
+        """Return the k best hits after a place; see `Ranking`."""
         only = Filter(all_of=(where, ~Filter(exclude=self._ids))) if self._ids else Filter(up_to=-1)
         return self._source.page(only, k, after)
 
 
 def registered_ids(archive: Archive, saved: SavedSearch) -> tuple[int, ...] | None:
-    """Return the tiles that were hits when a search was saved, best first; None where it has not been run."""
+    """Return the tiles of a search's saved hits, best first, or None if it has not been run."""
     if saved.generation is None:
         return None
     return tuple(archive.saved_searches.all_hits(saved.id).ids.tolist())
@@ -223,7 +223,7 @@ def _passing(archive: Archive, hits: list[Hit], where: Filter) -> list[Hit]:
 
 
 def _following(hits: list[Hit], after: list[Any]) -> list[Hit]:
-    """Return the hits after a tile; if it is gone, those of a lower score."""
+    """Return the hits after a tile or, if it is gone, those with lower scores."""
     tile_id, score, _ = after
     for at, hit in enumerate(hits):
         if hit.tile.id == tile_id:
@@ -232,10 +232,10 @@ def _following(hits: list[Hit], after: list[Any]) -> list[Hit]:
 
 
 def _checked(place: list[Any]) -> list[Any]:
-    """Return a place: [tile id, score, newest tile].
+    """Check a place: [tile id, score, newest tile].
 
     Raises:
-        QueryError: It is something else.
+        QueryError: It is invalid.
     """
     valid = len(place) == _PLACE_PARTS and type(place[1]) in {int, float}
     if not valid or not all(type(number) is int and 0 <= number <= MAX_ID for number in (place[0], place[2])):

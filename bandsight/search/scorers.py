@@ -1,6 +1,6 @@
-"""Ways to score tiles: the mean of examples, the best of them, a linear classifier.
+"""Scorers of tiles: by the mean of examples, the best example, or a linear classifier.
 
-To add one, write a class with the methods of `Scorer`; ranking, paging, heat maps and highlights use nothing else.
+To add one, implement `Scorer`; ranking, paging, heat maps and highlights use nothing else.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,24 +15,24 @@ from bandsight.vectors.port import Choice
 from bandsight.vectors.scores import Ranked, best, raw_scores
 
 VectorsOf = Callable[[Sequence[int]], NDArray[np.float32]]
-"""Returns the vectors of tiles by id, shape (n, dim)."""
+"""Reads the vectors of tiles by id, shape (n, dim)."""
 
 _ALL = 2**40
-# How much further each attempt looks where negatives demoted hits.
+# Factor by which each retry widens the search if negatives demoted hits.
 _GROWTH = 4
-# Float32 noise of unit vectors.
+# Float32 rounding error of unit vectors.
 _ZERO = 1e-6
 
 
 class Scorer(Protocol):
-    """Gives each tile one number; higher is better."""
+    """Assigns each tile a score; higher is better."""
 
     @property
     def directions(self) -> NDArray[np.float32]:
-        """Vectors whose cosines with a tile decide its score, shape (d, dim)."""
+        """Vectors whose cosines with a tile determine its score, shape (d, dim)."""
 
     def combine(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the scores, shape (n,), of tiles by their cosines with the directions, shape (d, n)."""
+        """Return the scores of tiles, shape (n,), from their cosines with the directions, shape (d, n)."""
 
     def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:
         """Return the min(k, count) best tiles of a choice with their scores.
@@ -40,21 +40,21 @@ class Scorer(Protocol):
         Args:
             among: The tiles that pass the filter.
             vectors_of: Reads raw vectors.
-            k: Most tiles, at least 1.
-            exact: Compare every tile, without the index.
+            k: Maximum number of tiles, at least 1.
+            exact: Compare with every tile, without the index.
         """
 
 
 def scores_of(scorer: Scorer, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the score of each row, shape (n,), from the raw vectors, shape (n, dim)."""
+    """Return the scores of raw vectors, shape (n, dim), as shape (n,)."""
     return scorer.combine(np.stack([raw_scores(rows, direction) for direction in scorer.directions]))
 
 
 def unit_rows(rows: NDArray[np.float32] | None, name: str) -> NDArray[np.float32]:
-    """Return example vectors as finite float32 of shape (n, dim); none as shape (0, 0).
+    """Return example vectors as finite float32 of shape (n, dim), or (0, 0) for None.
 
     Raises:
-        QueryError: They have another shape or are not finite.
+        QueryError: Their shape is wrong or they are not finite.
     """
     made = np.empty((0, 0), np.float32) if rows is None else np.asarray(rows, np.float32)
     if made.ndim != 2 or not np.isfinite(made).all():  # noqa: PLR2004
@@ -66,7 +66,8 @@ def unit_rows(rows: NDArray[np.float32] | None, name: str) -> NDArray[np.float32
 class MeanScorer:
     """The cosine with one vector: the mean of the positives or, with negatives, 2·mean(positives) - mean(negatives).
 
-    The same as Qdrant's strategy `average_vector` (qdrant/qdrant, lib/segment/src/vector_storage/query/reco_query.rs).
+    Equivalent to Qdrant's strategy `average_vector` (qdrant/qdrant,
+    lib/segment/src/vector_storage/query/reco_query.rs).
     """
 
     positives: NDArray[np.float32]
@@ -74,29 +75,31 @@ class MeanScorer:
     negatives: NDArray[np.float32] | None = None
     """Unit vectors, shape (n, dim)."""
     weights: Sequence[float] | None = None
-    """Of the positives, above 0; equal when None."""
+    """Weights of the positives, greater than 0; None for equal weights."""
     directions: NDArray[np.float32] = field(init=False)
-    """The vector that is searched, shape (1, dim)."""
+    """The query vector, shape (1, dim)."""
 
     def __post_init__(self) -> None:
         positives, negatives = unit_rows(self.positives, "positives"), unit_rows(self.negatives, "negatives")
         if not len(positives):
-            raise QueryError("query: no positive example; pass one (only the strategy `best` takes negatives alone)")
+            raise QueryError("query: no positive example; pass one (only the strategy `best` allows negatives alone)")
         if self.weights is not None and len(self.weights) != len(positives):
             raise QueryError(
                 f"query: {len(self.weights)} weights for {len(positives)} positive examples; need one for each"
             )
         if not all(np.isfinite(weight) and weight > 0 for weight in self.weights or ()):
-            raise QueryError(f"query: weights {self.weights}; need numbers above 0 (for unlike, pass a negative)")
+            raise QueryError(
+                f"query: weights {self.weights}; need numbers above 0 (to avoid an example, pass it as negative)"
+            )
         mean = np.average(positives.astype(np.float64), axis=0, weights=self.weights)
         aim = 2 * mean - negatives.astype(np.float64).mean(axis=0) if len(negatives) else mean
         norm = float(np.linalg.norm(aim))
         if norm < _ZERO:
-            raise QueryError("query: its examples cancel out; leave some of them out")
+            raise QueryError("query: the examples cancel out; remove some of them")
         object.__setattr__(self, "directions", (aim / norm).astype(np.float32)[None])
 
     def combine(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the cosine itself; see `Scorer`."""
+        """Return the cosines unchanged; see `Scorer`."""
         return np.asarray(cosines[0], np.float32)
 
     def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:
@@ -106,10 +109,10 @@ class MeanScorer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BestScorer:
-    """The best cosine with any positive.
+    """The highest cosine with any positive.
 
-    With negatives, a tile nearer to one of them than to any positive ranks below all others, and scores are squeezed
-    into 0..1, or -1..0 below: Qdrant's strategy `best_score` (source as for `MeanScorer`).
+    With negatives, a tile nearer to a negative than to any positive ranks below all others, and scores are mapped to
+    0..1, or -1..0 for these, as in Qdrant's strategy `best_score` (source: see `MeanScorer`).
     """
 
     positives: NDArray[np.float32] | None = None
@@ -119,7 +122,7 @@ class BestScorer:
     directions: NDArray[np.float32] = field(init=False)
     """All examples, positives first, shape (p + n, dim)."""
     count: int = field(init=False)
-    """How many of the directions are positives."""
+    """Number of positives among the directions."""
 
     def __post_init__(self) -> None:
         positives, negatives = unit_rows(self.positives, "positives"), unit_rows(self.negatives, "negatives")
@@ -130,7 +133,7 @@ class BestScorer:
         object.__setattr__(self, "count", len(positives))
 
     def combine(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the best cosine, squeezed where there are negatives; see `Scorer`."""
+        """Return the highest cosine, mapped to 0..1 if there are negatives; see `Scorer`."""
         near: NDArray[np.float32] = cosines[: self.count].max(axis=0, initial=-np.inf).astype(np.float32)
         if self.count == len(self.directions):
             return near
@@ -140,8 +143,8 @@ class BestScorer:
     def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:
         """Return the best tiles; see `Scorer`.
 
-        The best of a maximum are among the best of its parts. Negatives demote some of those, so the search goes
-        further until no unseen tile can be better than the k-th.
+        The best tiles overall are among the best of each direction. Negatives demote some, so the search widens until
+        no unseen tile can beat the k-th.
         """
         positives, has_negatives = self.directions[: self.count], self.count < len(self.directions)
         if not self.count:
@@ -167,13 +170,13 @@ class LinearScorer:
     """The probability of a logistic regression on the vectors: sigmoid(weights · vector + bias)."""
 
     weights: NDArray[np.float32]
-    """One weight for each number of a vector, shape (dim,)."""
+    """Weights, shape (dim,)."""
     bias: float
-    """Added before the sigmoid."""
+    """Bias, added before the sigmoid."""
     directions: NDArray[np.float32] = field(init=False)
     """The weights as a unit vector, shape (1, dim)."""
     length: float = field(init=False)
-    """Length of the weights."""
+    """Norm of the weights."""
 
     def __post_init__(self) -> None:
         weights = np.asarray(self.weights, np.float64)
@@ -192,12 +195,12 @@ class LinearScorer:
         return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
     def rank(self, among: Choice, vectors_of: VectorsOf, k: int, *, exact: bool) -> Ranked:
-        """Return the most probable tiles: the order of the cosines is that of the probabilities; see `Scorer`."""
+        """Return the most probable tiles, which have the highest cosines; see `Scorer`."""
         ids, cosines = among.search(self.directions, k, exact=exact)[0]
         return best(ids, self.combine(cosines[None]), k)
 
 
 def squeezed(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return scores mapped to 0..1 in the same order (Qdrant's `scaled_fast_sigmoid`)."""
+    """Map scores monotonically to 0..1 (Qdrant's `scaled_fast_sigmoid`)."""
     bounded = np.where(np.isfinite(scores), scores, -1e30)
     return np.asarray(0.5 * (bounded / (1 + np.abs(bounded)) + 1), np.float32)

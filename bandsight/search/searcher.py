@@ -1,4 +1,4 @@
-"""What a search works with: one archive, the model of its vectors, and a decoder of query images."""
+"""The resources of a search: an archive, the model of its vectors, and a decoder of query images."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ from bandsight.search.question import Picture
 from bandsight.search.recall_check import RecallCheck
 
 Decode = Callable[[bytes, Sequence[float] | None], tuple[NDArray[np.uint8], tuple[float, ...]]]
-"""Decodes a query image: its bytes and the wavelengths given for it to pixels (C, H, W) and wavelengths in µm."""
+"""Decodes the bytes of a query image, with optional wavelengths, to pixels (C, H, W) and wavelengths in µm."""
 
 
 class Searcher:
-    """An open archive with the model that encodes queries for it; safe to share between threads."""
+    """An open archive with the model that encodes its queries; thread-safe."""
 
     def __init__(
         self,
@@ -28,13 +28,13 @@ class Searcher:
         max_hits: int = 1000,
         check: RecallCheck | None = None,
     ) -> None:
-        """Keep what a search works with.
+        """Initialize.
 
         Args:
-            archive: What is searched.
-            encoder: Encodes queries; a function is called once, when a sentence or picture needs it.
-            decode: Decodes query images; in this process when None.
-            max_hits: Most hits on a page.
+            archive: The archive to search.
+            encoder: Encodes queries, or a function that loads it, called once when a sentence or image needs it.
+            decode: Decodes query images; None to decode in this process.
+            max_hits: Maximum number of hits per page.
             check: Compares some searches with exact ones.
         """
         self.archive = archive
@@ -48,10 +48,10 @@ class Searcher:
 
     @property
     def encoder(self) -> Encoder:
-        """Encodes queries; loaded when it is first used.
+        """The model that encodes queries; loaded on first use.
 
         Raises:
-            ModelError: It cannot be loaded, or is not the archive's.
+            ModelError: It cannot be loaded, or differs from the archive's.
         """
         with self._loading:
             if self._encoder is None:
@@ -65,11 +65,11 @@ class Searcher:
         return self.archive.model.dim
 
     def embed_picture(self, picture: Picture) -> tuple[NDArray[np.float32], tuple[float, ...]]:
-        """Return the unit vector of a picture, shape (dim,), and the wavelengths of its bands, µm.
+        """Return the unit vector of an image, shape (dim,), and the wavelengths of its bands, µm.
 
         Raises:
             ImageError: It cannot be decoded within the limits.
-            BusyError: The decoders are busy with other pictures.
+            BusyError: The decoders are busy with other images.
             WavelengthError: A wavelength is not in µm.
         """
         decode = self._decode

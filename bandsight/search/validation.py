@@ -1,4 +1,4 @@
-"""Checks requests, and says what is wrong with one in the same words over HTTP, in Python and on the command line."""
+"""Validates requests, with the same error messages over HTTP, in Python and on the command line."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,22 +9,22 @@ from pydantic import BaseModel, ValidationError
 from bandsight.errors import QueryError
 
 _M = TypeVar("_M", bound=BaseModel)
-# A message quotes at most so much of a wrong value, and names so many wrong values.
+# Maximum quoted length of an invalid value, and maximum number of errors in a message.
 _QUOTED_CHARS, _MAX_ERRORS = 60, 8
 _BOUNDS = ("greater_than_equal", "less_than_equal")
-# For a value of several possible types, pydantic adds the type that it tried to the location.
+# For unions, pydantic adds the type it tried to the location.
 _TYPE = re.compile(r"(?:list|dict)\[.*\]|constrained-\w+|str|bool")
 
 
 def validated(model: type[_M], values: Mapping[str, Any]) -> _M:
-    """Return a request from its members.
+    """Validate a request.
 
     Args:
-        model: The request.
-        values: Its members, as JSON has them; pictures may be bytes.
+        model: The request model.
+        values: Its members, as JSON values; images may be bytes.
 
     Raises:
-        QueryError: A member is unknown, missing, or has a value that cannot be used.
+        QueryError: A member is unknown, missing, or has an invalid value.
     """
     try:
         return model.model_validate(values)
@@ -34,16 +34,16 @@ def validated(model: type[_M], values: Mapping[str, Any]) -> _M:
 
 
 def sentences_of(errors: Sequence[Mapping[str, Any]]) -> str:
-    """Return what pydantic found wrong: each parameter or member, its value, and what is allowed.
+    """Describe pydantic's errors: each parameter or member, its value, and what is allowed.
 
     Args:
-        errors: As pydantic lists them; a location begins with `body`, `query` or `path`.
+        errors: Errors as listed by pydantic; locations start with `body`, `query` or `path`.
     """
     return "; ".join(map(_sentence, errors[:_MAX_ERRORS]))
 
 
 def quoted(value: object) -> str:
-    """Return a value as messages quote it, shortened where it is long."""
+    """Quote a value for a message, shortened if it is long."""
     return _shortened(repr(value))
 
 
@@ -57,7 +57,7 @@ def _sentence(error: Mapping[str, Any]) -> str:
     if error["type"] == "json_invalid":
         return f"body: not JSON ({error.get('ctx', {}).get('error', message)})"
     found = error.get("input")
-    # A number in a URL is text until it is read; GET and POST quote it alike.
+    # Numbers in URLs are text; quote them as in POST requests.
     text = _shortened(found) if error["type"] in _BOUNDS and isinstance(found, str) else quoted(found)
     return f"{name}: found {text}; {message[:1].lower()}{message[1:]}"
 

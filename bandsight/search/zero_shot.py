@@ -1,4 +1,4 @@
-"""Zero-shot classes: every tile against a list of labels."""
+"""Zero-shot classification of tiles by a list of labels."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,15 @@ from bandsight.search.prompt_templates import class_sentences
 from bandsight.search.question import check_text
 
 MAX_LABELS = 100
-# Of all labels together.
+# Maximum number of sentences over all labels.
 _MAX_SENTENCES = 1000
 
 
 def check_labels(labels: Sequence[str] | Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:
-    """Return the sentences that stand for each label: those given, or the templates.
+    """Return the sentences of each label: those given, or the templates.
 
     Raises:
-        QueryError: There are fewer than two labels, too many, a repeated one, or a sentence that cannot be used.
+        QueryError: There are fewer than two or too many labels, a repeated one, or an invalid sentence.
     """
     names = [check_text(label) for label in labels]
     if len(names) < 2 or len(names) > MAX_LABELS or len(set(names)) != len(names):  # noqa: PLR2004
@@ -36,7 +36,8 @@ def check_labels(labels: Sequence[str] | Mapping[str, str | Sequence[str]]) -> d
     given = [[one] if isinstance(one, str) else one for one in labels.values()]
     if not all(given) or sum(map(len, given)) > _MAX_SENTENCES:
         raise QueryError(
-            f"labels: {sum(map(len, given))} sentences; need at least one for each label and {_MAX_SENTENCES} in all"
+            f"labels: {sum(map(len, given))} sentences; need at least one per label and at most {_MAX_SENTENCES} in "
+            "total"
         )
     return {name: [check_text(text) for text in texts] for name, texts in zip(names, given, strict=True)}
 
@@ -60,16 +61,16 @@ def classify_tiles(
 def classified(
     archive: Archive, encoder: Encoder, labels: Sequence[str], vectors: NDArray[np.float32], ids: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """Return a row for each tile: its id, its scene, the best label, the order of the labels and their probabilities.
+    """Return a row per tile: id, scene, best label, ranked labels and their probabilities.
 
-    Imagery that the model is not calibrated for has no probabilities, but a reason.
+    Imagery without calibration gets a reason instead of probabilities.
 
     Args:
         archive: The archive.
         encoder: Its calibration turns cosines into probabilities.
         labels: Names of the classes.
-        vectors: Their vectors, shape (labels, dim).
-        ids: Tiles; those that are gone are left out.
+        vectors: Vectors of the classes, shape (labels, dim).
+        ids: Ids of the tiles; missing ones are omitted.
     """
     tiles = archive.tiles_by_id(ids)
     scenes = archive.scenes_by_id(sorted({tile.scene_id for tile in tiles.values()}))
@@ -97,29 +98,29 @@ def classified(
 
 
 def _reason(encoder: Encoder, imagery: Imagery, texts: NDArray[np.float32]) -> str | None:
-    """Return why some label has no probability for imagery, None where all have one."""
+    """Return why some label has no probability for imagery, or None if all have one."""
     reasons = (encoder.probabilities.reason(imagery, text) for text in texts)
     return next((reason for reason in reasons if reason is not None), None)
 
 
 def rounded(labels: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float | None]:
-    """Return the rounded probability of each label, None where there is none."""
+    """Return the rounded probability of each label, or None."""
     return {label: number_or_none(p, 4) for label, p in zip(labels, probabilities, strict=True)}
 
 
 def number_or_none(value: np.float32, places: int) -> float | None:
-    """Return a rounded number, None for NaN."""
+    """Return a rounded number, or None for NaN."""
     return round(float(value), places) if np.isfinite(value) else None
 
 
 def summary(rows: list[dict[str, Any]], labels: Sequence[str]) -> str:
-    """Return the number of tiles of each label and its surest tiles, as lines of text."""
+    """Return the number of tiles and the most confident tiles of each label as text."""
     counts = Counter(row["label"] for row in rows)
     lines = [f"{len(rows)} tiles"]
     for label in labels:
         best = sorted((r for r in rows if r["label"] == label), key=lambda r: (-_sure(r, label), -r["score"]))[:5]
         sure = ", ".join(f"{row['tile_id']} ({_shown(row['probabilities'][label])})" for row in best)
-        lines.append(f"{label}: {counts[label]}" + (f"; surest tiles: {sure}" if sure else ""))
+        lines.append(f"{label}: {counts[label]}" + (f"; most confident: {sure}" if sure else ""))
     return "\n".join(lines)
 
 

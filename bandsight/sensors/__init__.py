@@ -1,1 +1,1 @@
-"""Sensor profiles, and how the files of a scene are matched to one."""
+"""Sensor profiles, and matching the files of a scene to one."""

@@ -1,4 +1,4 @@
-"""Which profiles can explain the files of a scene, and what speaks for each of them."""
+"""Candidate profiles for the files of a scene, and the evidence for each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from bandsight.sensors.evidence import Evidence
 from bandsight.sensors.profile import Band, Layout, Profile
 from bandsight.sensors.raster_info import BandMetadata, RasterInfo
 
-# How much each kind of evidence speaks for a profile. The product's own name outranks everything else; what the file
-# is outranks what its platform usually makes; a colour tag speaks least, since writers set it by default.
+# Weights of evidence. The product name outranks everything else; the file itself outranks its platform's usual
+# products; colour tags count little, because writers set them by default.
 PRODUCT_IN_FILE, PRODUCT_IN_METADATA, PLATFORM = 8.0, 7.0, 2.0
 BAND_NAMES, COMMON_NAMES, FILE_NAMES, COLOURS, POSITION = 4.0, 2.5, 3.0, 2.0, 0.5
 IN_ORDER, GENERAL, DATA_TYPE = 1.0, 0.5, 0.25
@@ -19,58 +19,58 @@ _RGB = ("red", "green", "blue")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedBand:
-    """A band and where it is."""
+    """A band and its location."""
 
     band: Band
-    """What it is."""
+    """The band of the profile."""
     href: str
-    """Its file."""
+    """File that contains the band."""
     index: int
-    """Its number in the file, from 1."""
+    """Band index in the file, from 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A profile that explains at least some bands of a scene."""
+    """A profile that matches at least some bands of a scene."""
 
     profile: Profile
     """The profile."""
     bands: tuple[MatchedBand, ...]
-    """The bands that it explains, in its own order."""
+    """The matched bands, in the profile's order."""
     unexplained: tuple[str, ...] = ()
-    """Names of bands or files that it does not explain."""
+    """Names of bands or files that it does not match."""
     evidence: tuple[Evidence, ...] = ()
-    """What speaks for it."""
+    """Evidence for the profile."""
 
     @property
     def score(self) -> float:
-        """Sum of its evidence."""
+        """Sum of the evidence scores."""
         return sum(one.score for one in self.evidence)
 
     @property
     def default_count(self) -> int:
-        """How many of the bands for the model it explains."""
+        """Number of matched default bands."""
         return sum(matched.band.name in self.profile.default_bands for matched in self.bands)
 
     @property
     def is_enough(self) -> bool:
-        """Say whether these are enough bands for the model."""
+        """Whether enough bands are matched for the model."""
         return self.default_count >= self.profile.min_bands
 
     @property
     def is_named(self) -> bool:
-        """Say whether something names the product or its bands: neither a number of bands nor `B2` in a name does."""
+        """Whether any evidence names the product or its bands. A band count, or `B2` in a file name, does not."""
         kinds = {one.kind for one in self.evidence}
         return bool(kinds & {"product name", "product in metadata", "platform", "band names", "colours"})
 
     @property
     def by_colours_alone(self) -> bool:
-        """Say whether nothing but colour tags speaks for it."""
+        """Whether colour tags are the only evidence."""
         return not {one.kind for one in self.evidence} - {"colours", "general", "data type"}
 
     @property
     def is_certain(self) -> bool:
-        """Say whether more than words for colours speak for it, which many sensors share."""
+        """Whether there is more evidence than colour names, which many sensors share."""
         named = [one for one in self.evidence if one.kind == "band names"]
         others = len(self.evidence) - len(named) - self._general
         return self.is_named and (others > 0 or any(one.score >= BAND_NAMES for one in named))
@@ -81,12 +81,12 @@ class Candidate:
 
 
 def candidate(profile: Profile, files: Sequence[RasterInfo], *, forced: bool = False) -> Candidate | None:
-    """Return what a profile explains of a scene; None where it explains nothing.
+    """Return the bands of a scene that a profile matches, or None if there are none.
 
     Args:
         profile: The profile.
-        files: The scene's files without quality bands.
-        forced: The user has named it: layouts count without further evidence.
+        files: The scene's files, without quality bands.
+        forced: The user named the profile: layouts match without further evidence.
     """
     named = _product_evidence(profile, files)
     repeated = any(layout.repeat for layout in profile.layouts)
@@ -99,7 +99,7 @@ def candidate(profile: Profile, files: Sequence[RasterInfo], *, forced: bool = F
     bands, unexplained, evidence = found
     order = {band.name: position for position, band in enumerate(profile.bands)}
     bands = sorted(bands, key=lambda matched: order[matched.band.name])
-    extra = [] if profile.product else [Evidence(kind="general", found="stands for a kind of imagery", score=GENERAL)]
+    extra = [] if profile.product else [Evidence(kind="general", found="generic profile", score=GENERAL)]
     if files[0].dtype in profile.scaling:
         extra.append(Evidence(kind="data type", found=files[0].dtype, score=DATA_TYPE))
     return Candidate(
@@ -108,25 +108,25 @@ def candidate(profile: Profile, files: Sequence[RasterInfo], *, forced: bool = F
 
 
 def is_product(profile: Profile, files: Sequence[RasterInfo]) -> bool:
-    """Say whether something names a product of a profile."""
+    """Return whether the path or metadata names one of the profile's products."""
     return bool(_product_evidence(profile, files))
 
 
 def place(info: RasterInfo) -> str:
-    """Return the part of a file's place that products are recognised by: folder and name."""
+    """Return the part of the path that identifies products: folder and file name."""
     return f"{info.path.parent.name}/{info.path.name}"
 
 
 def described(info: RasterInfo) -> list[str]:
-    """Return the name of each band: as the catalogue or product has it, else its description in the file."""
+    """Return the name of each band, from the catalogue or product metadata, else from the file's descriptions."""
     if info.stated:
         return [band.name or "" for band in info.stated]
-    # Some drivers of GDAL call the first band Band 1, and so on, which says nothing.
+    # Ignore the default descriptions of some GDAL drivers: Band 1, Band 2, …
     return ["" if plain(text) == f"band {index}" else text or "" for index, text in enumerate(info.descriptions, 1)]
 
 
 def is_opacity(info: RasterInfo, index: int) -> bool:
-    """Say whether a band, from 1, is tagged as alpha."""
+    """Return whether a band (index from 1) is tagged as alpha."""
     return info.colorinterp[index - 1] == "alpha"
 
 
@@ -151,7 +151,7 @@ def _product_evidence(profile: Profile, files: Sequence[RasterInfo]) -> list[Evi
 
 
 def _of_one_file(profile: Profile, info: RasterInfo, *, named: bool, forced: bool) -> _Found | None:
-    """Return the bands of a single file: by their descriptions, by colours, or by their position."""
+    """Match the bands of a single file by descriptions, colours or position."""
     return (
         _by_descriptions(profile, info)
         or _by_colours(profile, info, forced)
@@ -180,7 +180,7 @@ def _by_descriptions(profile: Profile, info: RasterInfo) -> _Found | None:
     order = [plain(name) for name in names if name]
     ordered = any([plain(band) for band in layout.bands] == order for layout in profile.layouts)
     short = ", ".join(name for name in names if name)
-    text = short if len(short) < 80 else f"{short[:80]}…"  # noqa: PLR2004  (what fits a line)
+    text = short if len(short) < 80 else f"{short[:80]}…"  # noqa: PLR2004  (fits on a line)
     evidence = [Evidence(kind="band names", found=text, score=score + (IN_ORDER if ordered else 0))]
     return list(bands.values()), unexplained, evidence
 
@@ -192,7 +192,7 @@ def _as_height(profile: Profile, info: RasterInfo, names: Sequence[str]) -> _Fou
 
 
 def _by_colours(profile: Profile, info: RasterInfo, forced: bool) -> _Found | None:
-    """Return bands by GDAL's colour interpretation, in any order."""
+    """Match bands by GDAL's colour interpretation, in any order."""
     known = {layout.colorinterp for layout in profile.layouts if layout.colorinterp}
     if info.colorinterp == ("palette",) and _RGB in known and info.dtype in {"uint8", "uint16"}:
         bands = [MatchedBand(band=profile.band(name), href=info.href, index=i) for i, name in enumerate(_RGB, 1)]
@@ -201,7 +201,7 @@ def _by_colours(profile: Profile, info: RasterInfo, forced: bool) -> _Found | No
     if not any(sorted(layout) == sorted(colour for _, colour in colours) for layout in known if layout):
         return None
     if len(colours) < info.count and not info.true_alpha and not forced:
-        # GDAL's writers tag the first four of any bands like this.
+        # GDAL tags the first four bands like this by default.
         return None
     by_colour = {band.common_name: band for band in profile.bands}
     bands = [MatchedBand(band=by_colour[colour], href=info.href, index=index) for index, colour in colours]
@@ -209,11 +209,11 @@ def _by_colours(profile: Profile, info: RasterInfo, forced: bool) -> _Found | No
 
 
 def _by_position(profile: Profile, info: RasterInfo, named: bool, forced: bool) -> _Found | None:
-    """Return bands by their number, where the product's name or the user says whose they are."""
+    """Match bands by position, if the product name or the user identifies the profile."""
     if not (named or forced):
         return None
     alpha = info.colorinterp.count("alpha")
-    # Many writers call any fourth band alpha: a product of four bands has four.
+    # Many writers tag any fourth band as alpha, so a four-band product may really have four.
     counts = [info.count] if not alpha or not info.true_alpha else []
     counts += [info.count - alpha] if alpha else []
     counts += [info.count] if forced and info.count not in counts else []
@@ -237,7 +237,7 @@ def _placed(profile: Profile, info: RasterInfo, layout: Layout) -> list[MatchedB
 
 
 def _repeated(profile: Profile, info: RasterInfo, evidence: Evidence) -> _Found | None:
-    """Return one stored band for each of a layout's bands."""
+    """Return the single stored band for each band of a repeating layout."""
     layout = next((one for one in profile.layouts if one.repeat), None)
     if layout is None:
         return None
@@ -245,7 +245,7 @@ def _repeated(profile: Profile, info: RasterInfo, evidence: Evidence) -> _Found 
 
 
 def _of_band_files(profile: Profile, files: Sequence[RasterInfo]) -> _Found | None:
-    """Return the bands of files that hold one band each."""
+    """Match files with one band each."""
     bands: dict[str, MatchedBand] = {}
     unexplained: list[str] = []
     names: list[str] = []
@@ -283,14 +283,14 @@ def _of_band_files(profile: Profile, files: Sequence[RasterInfo]) -> _Found | No
 
 
 def _placed_by_file(profile: Profile, info: RasterInfo) -> list[MatchedBand]:
-    """Return the bands of one file of several, by what its name says of them; empty where it says nothing."""
+    """Match one of several multi-band files by its name; empty if the name is not known."""
     found = [one for one in profile.layouts if one.file and one.file.search(bare_stem(info.path.stem))]
     fitting = [one for one in found if one.stored == info.count]
     return _placed(profile, info, fitting[0]) if fitting else []
 
 
 def _of_file(profile: Profile, info: RasterInfo) -> Band | None:
-    """Return the band that a file of one band holds: as its source states, else by its name."""
+    """Match a single-band file by its metadata, else by its name."""
     stated = info.stated[0] if info.stated else BandMetadata(name=described(info)[0] if info.descriptions else None)
     name = stated.name or ""
     exact = next((band for band in profile.bands if name and is_exact(name, band)), None)

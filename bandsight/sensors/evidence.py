@@ -1,15 +1,15 @@
-"""What speaks for a sensor profile, and how much."""
+"""Evidence for a sensor profile."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One thing that speaks for a profile."""
+    """A piece of evidence for a profile."""
 
     kind: str
-    """What it is: `product name`, `band names`, `descriptions`, `colours`, …"""
+    """Kind of evidence: `product name`, `band names`, `descriptions`, `colours`, …"""
     found: str
-    """What was found, for people."""
+    """What was found, as text for the user."""
     score: float
-    """How much it speaks for the profile."""
+    """Weight of the evidence."""

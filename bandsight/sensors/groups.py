@@ -1,4 +1,4 @@
-"""Which files of a folder are bands of one scene, by their names alone."""
+"""Groups the files of a folder into scenes, by file names only."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,10 +7,10 @@ from pathlib import Path
 from bandsight.sensors.band_names import bare_stem
 from bandsight.sensors.profile import Profile, load_profiles
 
-# Layers that operators ship beside their bands and that are no picture, by their own names: Sentinel-2 (ESA, product
+# Ancillary layers that ship with the bands of a product, by their distinctive names: Sentinel-2 (ESA, product
 # specification), Landsat Collection 2 (USGS, data format control book), HLS, MODIS land products (LP DAAC), and
-# Planet's masks. Words such as SR_ or QA_ alone say nothing: people use them in names of their own.
-_NO_PICTURE = re.compile(
+# Planet's masks. SR_ or QA_ alone are not distinctive: users have them in their own file names.
+_ANCILLARY = re.compile(
     r"(?:^|[_\s,.-])(?:QA60|TCI|PVI|AOT|WVP|CLDPRB|SNWPRB|CFMASK|MSK_(?:CLDPRB|SNWPRB|CLASSI|CLOUDS|DETFOO|QUALIT|TECQUA|DEFECT"
     r"|NODATA|SATURA)\w*"
     r"|QA_RADSAT|SR_QA_AEROSOL|SR_AEROSOL|SR_CLOUD_QA|SR_ATMOS_OPACITY|ST_(?:QA|ATRAN|CDIST|DRAD|EMIS|EMSD|TRAD|URAD)"
@@ -19,9 +19,10 @@ _NO_PICTURE = re.compile(
     r"|[SV][AZ]A|udm2?|S\d_(?:radiance|BT)_[abcfi]o)(?:_\d+m|_clip|_harmonized)*$",
     re.IGNORECASE,
 )
-# The same by the product's name and its layer's: Copernicus DEM (ESA, product handbook: editing, filling, error and
-# water masks, quicklooks), Landsat of Geoscience Australia (angles and terrain), MCD43A4 and EMIT (LP DAAC).
-_NO_PICTURE_OF = re.compile(
+# Ancillary layers recognised by the names of both product and layer: Copernicus DEM (ESA, product handbook: editing,
+# filling, error and water masks, quicklooks), Landsat of Geoscience Australia (angles and terrain), MCD43A4 and EMIT
+# (LP DAAC).
+_ANCILLARY_OF = re.compile(
     r"^Copernicus_DSM_.*_(?:(?:EDM|FLM|HEM|WBM|ACM|SRC)(?:_QL)?|QL)$|^ga_ls\w*_oa_(?!.*_fmask$)"
     r"|^ga_ls.*_nbart-contiguity$|^M[COY]D43\w*\..*_Band_Mandatory_Quality_Band\d$"
     r"|^EMIT_L\w*?_(?:OBS|MASK|RFLUNCERT)_\d{3}_\d{8}T",
@@ -32,15 +33,15 @@ _NO_PICTURE_OF = re.compile(
 def group_bands(
     files: Iterable[Path], profiles: Sequence[Profile] | None = None, left_out: list[Path] | None = None
 ) -> list[tuple[str, list[Path]]]:
-    """Return (common part of the names, files) of each scene among the files of one folder.
+    """Return (common part of the names, files) for each scene in a folder.
 
-    Band files that differ in nothing but the band belong together, with their quality band. Any other file is a scene
-    of its own.
+    Files whose names differ only in the band form one scene, together with their quality band. Any other file is a
+    scene of its own.
 
     Args:
-        files: Of one folder.
-        profiles: They know the names of bands; None for the shipped ones.
-        left_out: Gets the files that belong to a product and are no picture.
+        files: Files of one folder.
+        profiles: Profiles that define the band names; None for the built-in ones.
+        left_out: List to which ancillary files are appended.
     """
     known = load_profiles() if profiles is None else profiles
     groups: dict[str, list[Path]] = {}
@@ -51,7 +52,7 @@ def group_bands(
         stem, mask = _without_band(file.stem, known), _without_mask(file.stem, known)
         if mask is not None:
             masks.setdefault(f"{mask}|{file.suffix.lower()}", []).append(file)
-        elif is_no_picture(file.stem):
+        elif is_ancillary(file.stem):
             other.append(file)
         elif stem is None:
             alone.append(file)
@@ -63,7 +64,7 @@ def group_bands(
         else:
             other += found
     out = [(key.rsplit("|", 1)[0].strip(" _-,."), group) for key, group in groups.items()]
-    # Masks and the like whose product is not here were named on purpose.
+    # Masks without their product were passed on purpose.
     if not groups and not alone:
         out += [(file.stem, [file]) for file in other]
     elif left_out is not None:
@@ -71,14 +72,14 @@ def group_bands(
     return out + [(file.stem, [file]) for file in alone]
 
 
-def is_no_picture(stem: str) -> bool:
-    """Say whether a file is, by its name without suffix, a layer that a product has beside its bands."""
+def is_ancillary(stem: str) -> bool:
+    """Return whether a file stem names an ancillary layer of a product, not image bands."""
     bare = bare_stem(stem)
-    return bool(_NO_PICTURE.search(bare) or _NO_PICTURE_OF.search(bare))
+    return bool(_ANCILLARY.search(bare) or _ANCILLARY_OF.search(bare))
 
 
 def _without_band(stem: str, known: Sequence[Profile]) -> str | None:
-    """Return a file's name without its band or bands, None when no profile finds them in it."""
+    """Return a file stem without its band name, or None if no profile recognises one."""
     patterns = [band.file for profile in known for band in profile.bands]
     return _without(stem, patterns + [layout.file for profile in known for layout in profile.layouts])
 
@@ -88,7 +89,7 @@ def _without_mask(stem: str, known: Sequence[Profile]) -> str | None:
 
 
 def _without(stem: str, patterns: Iterable[re.Pattern[str] | None]) -> str | None:
-    # The longest match: `_SR_B4` rather than the `_B4` in it.
+    # Prefer the longest match: `_SR_B4` over `_B4`.
     bare = bare_stem(stem)
     matches = [match for pattern in patterns if pattern and (match := pattern.search(bare))]
     best = min(matches, key=lambda match: match.start(), default=None)

@@ -1,4 +1,4 @@
-"""Profiles as text for people."""
+"""Formats sensor profiles as text."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,7 +7,7 @@ from bandsight.sensors.scaling import Scaling
 
 
 def profile_lines(profiles: Sequence[Profile]) -> Iterator[str]:
-    """Yield one line for each profile: name, bands, title."""
+    """Yield one line per profile: name, bands, title."""
     width = max(len(profile.name) for profile in profiles)
     for profile in profiles:
         bands = f"{len(profile.default_bands)} bands" if profile.bands else "any bands"
@@ -15,15 +15,15 @@ def profile_lines(profiles: Sequence[Profile]) -> Iterator[str]:
 
 
 def profile_text(profile: Profile) -> str:
-    """Return all that a profile says, as lines of text."""
+    """Return a full description of a profile."""
     lines = [f"{profile.name}: {profile.title}", f"collection: {profile.collection}", "bands:"]
     lines += [_band(band, profile) for band in profile.bands] or ["  bands and wavelengths come from the scene itself"]
     for low, high in profile.skip_um:
-        lines.append(f"  left out: {low:g} to {high:g} µm")
+        lines.append(f"  excluded: {low:g} to {high:g} µm")
     if profile.nodata is not None:
-        lines.append(f"no data: {profile.nodata:g}")
+        lines.append(f"nodata: {profile.nodata:g}")
     if profile.fill_values:
-        lines.append(f"no data where every band is: {', '.join(f'{value:g}' for value in profile.fill_values)}")
+        lines.append(f"nodata if every band is: {', '.join(f'{value:g}' for value in profile.fill_values)}")
     for dtype, rules in profile.scaling.items():
         lines += [f"scaling ({dtype}): {rule_text(rule)}" for rule in rules]
     if profile.toa_reflectance:
@@ -35,10 +35,10 @@ def profile_text(profile: Profile) -> str:
 
 
 def rule_text(rule: Scaling) -> str:
-    """Return a scaling rule in words."""
+    """Return a scaling rule as text."""
     first = f"{rule.to_db} to dB, " if rule.to_db else ""
     if rule.kind == "as_is":
-        return "0..255 as it is"
+        return "stored values are 0..255"
     if rule.kind == "percentile":
         return f"{first}1st to 99th percentile of the scene"
     value = "stored" if (rule.scale, rule.offset) == (1, 0) else f"stored × {rule.scale:g} + {rule.offset:g}"
@@ -55,5 +55,5 @@ def _band(band: Band, profile: Profile) -> str:
     if band.frequency_ghz:
         parts.append(f"{band.frequency_ghz:g} GHz {band.polarisation or ''}".rstrip())
     if band.name not in profile.default_bands:
-        parts.append("(not given to the model)")
+        parts.append("(not used by the model)")
     return "  ".join(parts)

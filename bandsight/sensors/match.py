@@ -1,4 +1,4 @@
-"""Decides which profile and bands a scene has, from what its files and its catalogue state; never guesses."""
+"""Determines a scene's profile and bands from its files and metadata, without guessing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,39 +14,39 @@ from bandsight.sensors.quality import Quality
 from bandsight.sensors.raster_info import RasterInfo
 from bandsight.sensors.wavelengths import Wavelengths, known_wavelengths
 
-# The profile of scenes whose bands come with their wavelengths, and that no other profile knows.
+# Profile for scenes that state their wavelengths and match no other profile.
 SPECTRAL = "hyperspectral"
-USER = "the user named the sensor"
+USER = "sensor given by the user"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedQuality:
-    """A quality band and where it is."""
+    """A quality band and its location."""
 
     quality: Quality
-    """What it is."""
+    """The quality band of the profile."""
     href: str
-    """Its file."""
+    """File that contains it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """The profile of a scene and the bands to give to the model."""
+    """The profile of a scene and the bands for the model."""
 
     profile: Profile
     """The sensor."""
     bands: tuple[MatchedBand, ...]
-    """In the order for the model."""
+    """Bands in the model's order."""
     origin: str
-    """What states which bands these are, for people."""
+    """How the bands were identified, as text for the user."""
     wavelengths_from: str = "the profile"
-    """What states their wavelengths."""
+    """Source of the wavelengths."""
     evidence: tuple[Evidence, ...] = ()
-    """All that speaks for the profile."""
+    """Evidence for the profile."""
     quality: MatchedQuality | None = None
-    """Its quality band, where there is one."""
+    """The quality band, if any."""
     not_applied: str = ""
-    """The user's sensor, where the scene matches another one."""
+    """The user's sensor, if it was ignored because the scene matches another one."""
 
 
 def match(
@@ -58,19 +58,19 @@ def match(
 ) -> Match:
     """Return the profile and bands of a scene.
 
-    In this order: the user's word on the wavelengths or in a sidecar; wavelengths in a STAC item, in the files' own
-    metadata, in the product's metadata; then the profile for which most speaks: names of products, of band files and of
-    bands, colours. `sensor` is for scenes that match nothing.
+    Precedence: wavelengths or sensor given by the user or a sidecar; wavelengths in a STAC item, the product's metadata
+    or the files; then the profile with the strongest evidence, from names of products, band files and bands, and from
+    colours. `sensor` applies to scenes that match nothing.
 
     Args:
-        files: All files of the scene, quality bands too.
+        files: All files of the scene, including quality bands.
         sensor: Profile for a scene that matches no profile.
-        profiles: Those to choose from; None for the shipped ones.
-        force: `sensor` also overrides what the scene matches.
+        profiles: Profiles to choose from; None for the built-in ones.
+        force: Apply `sensor` even if the scene matches another profile.
 
     Raises:
-        SensorError: Nothing fits, several profiles fit equally well, bands are missing, or a profile explains only some
-            of the bands.
+        SensorError: No profile matches, several match equally well, bands are missing, or a profile matches only some
+            bands.
     """
     known = load_profiles() if profiles is None else tuple(profiles)
     pictures = [info for info in files if not _quality_of(info, known)]
@@ -79,14 +79,14 @@ def match(
     beside = next((info.sensor for info in files if info.sensor), None)
     name = sensor or beside
     given = profile_named(name, known) if name else None
-    # A sidecar is about this very scene, the command line about all.
+    # A sidecar applies to one scene, the command line to all.
     own = None if given is None or force or (beside and not sensor) else _own_match(pictures, known, given)
     found = own or _decided(pictures, known, given)
     return replace(found, quality=_quality(found.profile, files))
 
 
 def _own_match(files: Sequence[RasterInfo], known: Sequence[Profile], given: Profile) -> Match | None:
-    """Return the profile that a scene matches, where it is not the user's; None where it is unsure."""
+    """Return the match if it is certain and differs from the user's profile, or None."""
     try:
         found = _decided(files, known, None)
     except SensorError:
@@ -111,27 +111,27 @@ def _decided(files: Sequence[RasterInfo], known: Sequence[Profile], given: Profi
 
 
 def candidates(files: Sequence[RasterInfo], known: Sequence[Profile]) -> list[Candidate]:
-    """Return all profiles that explain something of a scene, best first."""
+    """Return all profiles that match any bands of a scene, best first."""
     found = [one for profile in known if (one := candidate(profile, files)) is not None]
     return sorted(found, key=lambda one: (bool(one.unexplained), not one.is_enough, -one.score, one.profile.name))
 
 
 def _eligible(files: Sequence[RasterInfo], known: Sequence[Profile]) -> list[Candidate]:
-    """Return those that may be chosen without the user's word, best first."""
+    """Return the candidates that may be chosen automatically, best first."""
     return [one for one in candidates(files, known) if one.is_named and one.is_enough and not one.unexplained]
 
 
 def _best(files: Sequence[RasterInfo], known: Sequence[Profile]) -> Candidate:
-    """Return the profile for which most speaks.
+    """Return the candidate with the strongest evidence.
 
     Raises:
-        SensorError: There is none, or there are several.
+        SensorError: There are no candidates, or several are equally good.
     """
     eligible = _eligible(files, known)
     every = candidates(files, known)
     named = max((one.score for one in every if one.is_named), default=0.0)
     best = [one for one in eligible if one.score == eligible[0].score]
-    # What a product's own name says is not given up for a weaker match that happens to be complete.
+    # Do not discard a product name for a weaker match that happens to be complete.
     stronger = [one for one in every if one.is_named and one not in eligible and one.score == named]
     doubtful = best and best[0].by_colours_alone and _has_no_blue(files, known)
     if not best or doubtful or (stronger and named > best[0].score + 1):
@@ -142,7 +142,7 @@ def _best(files: Sequence[RasterInfo], known: Sequence[Profile]) -> Candidate:
 
 
 def _has_no_blue(files: Sequence[RasterInfo], known: Sequence[Profile]) -> bool:
-    """Say whether the file is named for a sensor that sees no blue: then its colour tags are the writer's default."""
+    """Return whether the file belongs to a sensor without a blue band; its colour tags are then just defaults."""
     return any(
         profile.bands and is_product(profile, files) and not any(band.common_name == "blue" for band in profile.bands)
         for profile in known
@@ -161,7 +161,7 @@ def _origin(chosen: Candidate, files: Sequence[RasterInfo]) -> str:
 def _by_wavelengths(
     files: Sequence[RasterInfo], waves: Wavelengths, given: Profile | None, known: Sequence[Profile]
 ) -> Match:
-    """Return bands with the wavelengths that came with the scene; the profile gives the rest, where one fits."""
+    """Match by the wavelengths stated for the scene; the rest comes from a profile, if one matches."""
     fits = [one for one in _eligible(files, known) if one.is_certain] if given is None and not waves.from_user else []
     best = [one for one in fits if one.score == fits[0].score]
     if len(best) == 1:

@@ -1,4 +1,4 @@
-"""Sensor profiles: bands, wavelengths, scaling and how files are recognised, as data in TOML files."""
+"""Sensor profiles, read from TOML files: bands, wavelengths, scaling, and patterns that identify files."""
 
 import re
 import tomllib
@@ -23,9 +23,9 @@ class Band:
     """One band of a sensor."""
 
     name: str
-    """As the operator names it, e.g. `B04`."""
+    """Operator's name, e.g. `B04`."""
     wavelength_um: float
-    """Centre wavelength, µm; for radar the code that the models know (see the profile)."""
+    """Centre wavelength, µm; for radar, the code that the models were trained with (see the profile)."""
     common_name: str | None = None
     """STAC common name, e.g. `red`."""
     fwhm_um: float | None = None
@@ -33,80 +33,80 @@ class Band:
     frequency_ghz: float | None = None
     """Radar: centre frequency, GHz."""
     polarisation: str | None = None
-    """Radar: sent and received, e.g. `VH`."""
+    """Radar: transmit and receive polarisation, e.g. `VH`."""
     file: re.Pattern[str] | None = None
-    """Finds the band in the name of its own file, without suffix."""
+    """Pattern for the stem of a single-band file."""
     low: float | None = None
-    """Overrides the low end of the profile's linear rules for this band, a physical value."""
+    """Physical value that overrides `low` of the profile's linear rules for this band."""
     high: float | None = None
-    """Overrides the high end."""
+    """The same for `high`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """A single file that holds several bands, as a profile recognises it."""
+    """The bands of a multi-band file."""
 
     bands: tuple[str, ...]
     """Band names in the order of the file."""
     colorinterp: tuple[str, ...] | None = None
-    """GDAL colour interpretation that identifies the layout; None where the product's name must."""
+    """GDAL colour interpretation that identifies the layout; None if only the product name can."""
     dtype: str | None = None
-    """Data type it must have; None for any."""
+    """Required data type; None for any."""
     file: re.Pattern[str] | None = None
-    """Finds it in the name of its file, without suffix, where a product has several files of several bands."""
+    """Pattern for the file stem, if a product has several multi-band files."""
     repeat: bool = False
-    """The file holds one band, which stands for all of `bands`: models see grey as three equal bands."""
+    """The file has a single band that is repeated for all of `bands`, e.g. panchromatic as red, green and blue."""
 
     @property
     def stored(self) -> int:
-        """Bands in the file, beside a mask."""
+        """Number of bands in the file, without a mask."""
         return 1 if self.repeat else len(self.bands)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What is known about the scenes of one sensor."""
+    """A sensor or product: its bands, scaling, and how to identify its files."""
 
     name: str
-    """What `--sensor` takes."""
+    """Name for `--sensor`."""
     title: str
-    """For people."""
+    """Human-readable title."""
     collection: str
     """STAC collection of its scenes."""
     scaling: Mapping[str, tuple[Scaling, ...]]
-    """Rules by data type, `default` for the others; where there are several, the first that is plausible holds."""
+    """Scaling rules by data type, `default` for others. The first plausible rule of several applies."""
     bands: tuple[Band, ...] = ()
-    """All bands; empty where wavelengths come with the scene."""
+    """All bands; empty if the scenes state their wavelengths."""
     default_bands: tuple[str, ...] = ()
-    """The bands given to the model, in this order, as far as they are there."""
+    """Bands for the model, in order. Missing ones are skipped."""
     min_bands: int = 1
-    """Fewer than this is an error."""
+    """Minimum number of bands for the model."""
     skip_um: tuple[tuple[float, float], ...] = ()
-    """Where wavelengths come with the scene: bands in these ranges are not given to the model."""
+    """Wavelength ranges (low, high), µm, that are not used by the model. For scenes that state their wavelengths."""
     nodata: float | None = None
-    """Value without data, unless the file names one."""
+    """Nodata value for files that do not define one."""
     fill_values: tuple[float, ...] = ()
-    """A pixel that has one of these in every band holds no data."""
+    """A pixel with one of these values in every band is nodata."""
     product: re.Pattern[str] | None = None
-    """Found in `folder/name` of the sensor's products."""
+    """Pattern for `folder/name` of the sensor's products."""
     layouts: tuple[Layout, ...] = ()
-    """Single files that hold several bands."""
+    """Layouts of multi-band files."""
     quality: tuple[Quality, ...] = ()
-    """Its quality bands; the first whose names fit is used."""
+    """Quality bands; the first match is used."""
     collar: bool = True
-    """Black that is connected to the edge holds no data; not so where 0 is a number like any other, as of heights."""
+    """Zeros connected to the image edge are nodata. False if 0 is an ordinary value, as in elevation models."""
     styles: tuple[Style, ...] = ()
-    """Pictures for people; where empty they are derived from the wavelengths."""
+    """Display styles; empty to derive them from the wavelengths."""
     toa_reflectance: bool = False
-    """`linear` rules give reflectance at the top of the atmosphere, from which what the air adds is taken away."""
+    """`linear` rules yield top-of-atmosphere reflectance, from which path radiance is subtracted."""
     sun_corrected: bool = True
-    """That reflectance is for the sun's light as it falls, less the lower the sun stands."""
+    """Top-of-atmosphere reflectance is already corrected for the solar zenith angle."""
     offset_path: re.Pattern[str] | None = None
-    """Found in the path of products whose numbers are `offset_dn` higher than the rules say."""
+    """Pattern for the path of products whose stored values are shifted by `offset_dn`."""
     offset_dn: float = 0.0
-    """Added by the operator to the stored numbers of those products."""
+    """Offset that the operator added to the stored values of those products."""
     file: str | None = None
-    """The user's file that it was read from; None for a shipped profile."""
+    """The user's file it was read from; None for a built-in profile."""
 
     def band(self, name: str) -> Band:
         """Return a band by name."""
@@ -117,26 +117,26 @@ class Profile:
         return self.scaling.get(dtype) or self.scaling["default"]
 
     def for_path(self, path: PurePath) -> "Profile":
-        """Return the profile with the rules that hold for a file's processing version, as its path tells."""
+        """Return the profile with scaling for the processing version that the path indicates."""
         if self.offset_path is None or not self.offset_path.search(path.as_posix()):
             return self
         rules = {dtype: tuple(self._shifted(rule) for rule in several) for dtype, several in self.scaling.items()}
         return replace(self, scaling=rules)
 
     def _shifted(self, rule: Scaling) -> Scaling:
-        # Only the operator's own integers have the offset, not what somebody made of them.
+        # Only the operator's integers have the offset, not rescaled derivatives.
         own = rule.kind == "linear" and rule.scale != 1
         return replace(rule, offset=rule.offset - self.offset_dn * rule.scale) if own else rule
 
 
 def load_profiles(folder: Path | None = None) -> tuple[Profile, ...]:
-    """Return all profiles, by name: those that ship with the package and the user's.
+    """Return the built-in and the user's profiles, sorted by name.
 
     Args:
-        folder: The user's TOML files; one with the name of a shipped profile replaces it.
+        folder: Folder with the user's TOML files. A file named like a built-in profile replaces it.
 
     Raises:
-        SensorError: The folder is not there, or holds no profile or a broken one.
+        SensorError: The folder does not exist, or contains no profiles or an invalid one.
     """
     shipped = _shipped()
     if folder is None:
@@ -154,11 +154,11 @@ def profile_named(name: str, profiles: Sequence[Profile] | None = None) -> Profi
     """Return a profile.
 
     Args:
-        name: Its name.
-        profiles: Those to look in; None for the shipped ones.
+        name: Name of the profile.
+        profiles: Profiles to search; None for the built-in ones.
 
     Raises:
-        SensorError: There is none of this name.
+        SensorError: There is no profile with this name.
     """
     known = load_profiles() if profiles is None else profiles
     for profile in known:
@@ -178,60 +178,62 @@ def _read(path: Path) -> Profile:
         return _profile(path.stem, tomllib.loads(path.read_text(encoding="utf-8")))
     except (KeyError, TypeError, ValueError, AttributeError, re.error) as error:
         raise SensorError(
-            f"{path}: no sensor profile ({type(error).__name__}: {error}); see docs/sensors.md"
+            f"{path}: not a valid sensor profile ({type(error).__name__}: {error}); see docs/sensors.md"
         ) from error
 
 
-def _profile(name: str, said: dict[str, Any]) -> Profile:
-    if "file" in said:
+def _profile(name: str, table: dict[str, Any]) -> Profile:
+    if "file" in table:
         raise ValueError("unknown file")
-    if "hazy" in said:
-        # Its name in earlier versions.
-        said["toa_reflectance"] = said.pop("hazy")
-    bands = tuple(_table(Band, band) for band in said.pop("bands", []))
+    if "hazy" in table:
+        # Name in earlier versions.
+        table["toa_reflectance"] = table.pop("hazy")
+    bands = tuple(_table(Band, band) for band in table.pop("bands", []))
     for band in bands:
         if problem := wavelength_problem(band.wavelength_um):
             raise ValueError(f"wavelength_um {band.wavelength_um:g} of {band.name} {problem}")
-    rules = {dtype: tuple(_rules(rule)) for dtype, rule in said.pop("scaling").items()}
+    rules = {dtype: tuple(_rules(rule)) for dtype, rule in table.pop("scaling").items()}
     if "default" not in rules:
         raise ValueError("scaling.default is missing")
-    layouts = tuple(_table(Layout, layout) for layout in said.pop("layouts", []))
-    quality = tuple(_table(Quality, band) for band in said.pop("quality", []))
-    styles = tuple(_table(Style, style) for style in said.pop("styles", []))
-    said.setdefault("default_bands", [band.name for band in bands])
+    layouts = tuple(_table(Layout, layout) for layout in table.pop("layouts", []))
+    quality = tuple(_table(Quality, band) for band in table.pop("quality", []))
+    styles = tuple(_table(Style, style) for style in table.pop("styles", []))
+    table.setdefault("default_bands", [band.name for band in bands])
     tables = {"bands": bands, "scaling": rules, "layouts": layouts, "quality": quality, "styles": styles}
-    profile: Profile = _table(Profile, {**said, "name": name, **tables})
+    profile: Profile = _table(Profile, {**table, "name": name, **tables})
     known = {band.name for band in bands}
     if len(known) < len(bands):
-        raise ValueError("two bands have one name; need a name for each")
+        raise ValueError("two bands have the same name; need unique names")
     named = {*profile.default_bands, *(band for layout in layouts for band in layout.bands)}
     named |= {band for style in styles for band in style.needs}
     if named - known:
-        raise ValueError(f"{', '.join(sorted(named - known))} among default_bands, layouts or styles, but not in bands")
+        raise ValueError(
+            f"{', '.join(sorted(named - known))} used in default_bands, layouts or styles, but not defined in bands"
+        )
     return profile
 
 
-def _rules(said: dict[str, Any] | list[dict[str, Any]]) -> Iterator[Scaling]:
-    for rule in said if isinstance(said, list) else [said]:
+def _rules(table: dict[str, Any] | list[dict[str, Any]]) -> Iterator[Scaling]:
+    for rule in table if isinstance(table, list) else [table]:
         yield _table(Scaling, rule)
 
 
-def _table(kind: type[_T], said: Mapping[str, Any]) -> _T:
-    """Make a value of a TOML table: arrays become tuples, patterns are compiled."""
+def _table(kind: type[_T], table: Mapping[str, Any]) -> _T:
+    """Build a dataclass from a TOML table: arrays become tuples, patterns are compiled."""
     types = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]
-    unknown = set(said) - set(types)
+    unknown = set(table) - set(types)
     if unknown:
-        raise ValueError(f"unknown {', '.join(sorted(unknown))}; need some of {', '.join(types)}")
-    for key, value in said.items():
+        raise ValueError(f"unknown {', '.join(sorted(unknown))}; valid keys are {', '.join(types)}")
+    for key, value in table.items():
         _check_type(key, value, types[key])
-    return kind(**{key: _value(value, types[key]) for key, value in said.items()})
+    return kind(**{key: _value(value, types[key]) for key, value in table.items()})
 
 
 def _check_type(key: str, value: Any, type_name: str) -> None:
-    """Refuse a value of another type than the field has, where that is a plain one.
+    """Check the type of a value against the field's, for basic types.
 
     Raises:
-        ValueError: It has another.
+        ValueError: The type is wrong.
     """
     plain = type_name.removesuffix(" | None").removeprefix("<class '").removesuffix("'>")
     needed, fits = {

@@ -1,4 +1,4 @@
-"""Quality bands: which of their numbers mean cloud, and which mean no data."""
+"""Quality bands: which values mean cloud, and which mean nodata."""
 
 import re
 from dataclasses import dataclass
@@ -12,31 +12,31 @@ class Quality:
     """The quality band of a product, e.g. Sentinel-2's SCL or Landsat's QA_PIXEL."""
 
     name: str
-    """As the operator names it."""
+    """Operator's name."""
     file: re.Pattern[str]
-    """Finds it in the name of its own file, without suffix."""
+    """Pattern for the file stem."""
     path: re.Pattern[str] | None = None
-    """Found in `folder/name`; where one name stands for several codings."""
+    """Pattern for `folder/name`, if files with this name use several encodings."""
     cloud_values: tuple[int, ...] = ()
-    """Numbers that mean cloud or its shadow."""
+    """Values that mean cloud or cloud shadow."""
     cloud_bits: tuple[int, ...] = ()
-    """Bits of which any means cloud or its shadow."""
+    """Bits that mean cloud or cloud shadow."""
     cloud_fields: tuple[tuple[int, ...], ...] = ()
-    """(first bit, value, …) of two-bit fields in which one of the values means cloud or its shadow."""
+    """(first bit, value, …) of two-bit fields, with the values that mean cloud or cloud shadow."""
     nodata_values: tuple[int, ...] = ()
-    """Numbers that mean no data."""
+    """Values that mean nodata."""
     nodata_bits: tuple[int, ...] = ()
-    """Bits of which any means no data."""
+    """Bits that mean nodata."""
 
     def cloudy(self, numbers: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Return where there is cloud, of the shape of `numbers`."""
+        """Return the cloud mask, same shape as `numbers`."""
         found = _any(numbers, self.cloud_values, self.cloud_bits)
         for bit, *values in self.cloud_fields:
             found |= np.isin((numbers >> bit) & 0b11, values)
         return found
 
     def empty(self, numbers: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Return where there is no data, of the shape of `numbers`."""
+        """Return the nodata mask, same shape as `numbers`."""
         return _any(numbers, self.nodata_values, self.nodata_bits)
 
 

@@ -1,4 +1,4 @@
-"""What the files of a scene say about themselves; plain values, so that matching needs no raster library."""
+"""Metadata of raster files, as plain values, so that profile matching needs no raster library."""
 
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -6,10 +6,10 @@ from pathlib import PurePath
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BandMetadata:
-    """What something beside the file says about one of its bands."""
+    """Metadata about a band from outside the file."""
 
     name: str | None = None
-    """As the operator names it."""
+    """Operator's name."""
     common_name: str | None = None
     """STAC common name."""
     wavelength_um: float | None = None
@@ -20,43 +20,43 @@ class BandMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RasterInfo:
-    """What one file says about itself."""
+    """Metadata of one raster file."""
 
     href: str
-    """The file: a path, a URL, or a name that GDAL knows for a part of a file."""
+    """Path, URL, or GDAL subdataset name."""
     path: PurePath
-    """Its place, to be looked at for names only."""
+    """Path used to match names; it need not exist."""
     count: int
-    """Bands."""
+    """Number of bands."""
     dtype: str
     """Data type, as rasterio names it."""
     descriptions: tuple[str | None, ...]
     """Description of each band."""
     tags: dict[str, str]
-    """Metadata of the file."""
+    """Metadata tags of the file."""
     band_tags: tuple[dict[str, str], ...]
-    """Metadata of each band."""
+    """Metadata tags of each band."""
     colorinterp: tuple[str, ...]
     """GDAL colour interpretation of each band."""
     wavelengths_um: tuple[float, ...] | None = None
-    """The user's word on the bands, µm."""
+    """Wavelengths given by the user, µm."""
     sensor: str | None = None
-    """The user's word on the sensor."""
+    """Sensor given by the user."""
     stated: tuple[BandMetadata, ...] = ()
-    """What a STAC item or the product's metadata says about each band; empty where they say nothing."""
+    """Band metadata from a STAC item or the product's metadata; empty if there is none."""
     stated_by: str = ""
-    """Which one stated it, for people."""
+    """Source of `stated`, as text for the user."""
     hints: tuple[str, ...] = ()
-    """Names that the product's metadata give to it (product id, collection), to be recognised like file names."""
+    """Product names from the metadata (product id, collection), matched like file names."""
     platform: str = ""
-    """The platform, by the metadata: it says what usually comes from there, not what this file is."""
+    """Platform from the metadata: weak evidence, since a platform may have several products."""
     sidecar: str = ""
-    """Name of the file in which the user may state what this one does not."""
+    """Name of the sidecar file in which the user may state missing metadata."""
     true_alpha: bool = True
-    """A band that is tagged as alpha holds opacity, not a picture: its numbers are 0 and full, but for soft edges."""
+    """Whether a band tagged as alpha really is an opacity mask: its values are 0 or maximal, except at soft edges."""
 
     @property
     def pictured(self) -> tuple[int, ...]:
-        """Numbers of the bands that are not opacity, from 1."""
+        """Indexes of the bands other than alpha, from 1."""
         opaque = {"alpha"} if self.true_alpha else set()
         return tuple(i for i, colour in enumerate(self.colorinterp, 1) if colour not in opaque)

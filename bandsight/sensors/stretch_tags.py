@@ -1,4 +1,4 @@
-"""How a GeoTIFF cut from a scene says what the model saw of each band, so that it can be asked with unchanged."""
+"""GeoTIFF tags that record how each band of an exported tile was stretched for the model."""
 
 import math
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ _LOW, _HIGH, _TO_DB = "BANDSIGHT_LOW", "BANDSIGHT_HIGH", "BANDSIGHT_TO_DB"
 
 
 def stretch_tags(stretch: Mapping[str, Any], position: int) -> dict[str, str]:
-    """Return the tags of a band.
+    """Return the tags for a band.
 
     Args:
-        stretch: How the scene's numbers became 0..255, as the catalog keeps it.
-        position: Of the band in the scene, from 0.
+        stretch: The scene's scaling to 0..255, as stored in the catalog.
+        position: Position of the band in the scene, from 0.
     """
     tags = {_LOW: repr(float(stretch["low"][position])), _HIGH: repr(float(stretch["high"][position]))}
     return tags | {_TO_DB: stretch["to_db"]} if stretch.get("to_db") else tags
 
 
-def said_stretch(tags: Mapping[str, str]) -> tuple[float, float, Decibel | None] | None:
-    """Return the numbers that become 0 and 255, and what becomes dB first; None where the tags do not say it."""
+def read_stretch_tags(tags: Mapping[str, str]) -> tuple[float, float, Decibel | None] | None:
+    """Return the values that map to 0 and 255 and the conversion to dB, or None if a tag is missing or invalid."""
     try:
         low, high = float(tags[_LOW]), float(tags[_HIGH])
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""Which bands make a picture for people: natural colour, false colours, radar, heat, and single bands."""
+"""Display styles: natural colour, false colour, radar, thermal, and single bands."""
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,24 +10,24 @@ from typing import Any
 _TABLE = Path(__file__).parent / "styles.toml"
 _COLOURS = 3
 RATIO = "/"
-"""Between two bands of radar: their ratio, which is a difference of dB."""
+"""Separator of a ratio of two radar bands, which is a difference in dB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """One way to show a scene."""
+    """A way to display a scene."""
 
     name: str
-    """What `style=` takes."""
+    """Name for `style=`."""
     title: str
-    """For people."""
+    """Human-readable title."""
     bands: tuple[str, ...]
-    """One band, or those shown as red, green and blue; `A/B` is a ratio of radar bands, in dB."""
+    """One band, or three for red, green and blue. `A/B` is a ratio of radar bands, in dB."""
     ranges: tuple[tuple[float, float], ...] = ()
-    """What becomes 0 and 255, for each band: shares of the band's own linear stretch, (0, 1) where empty; of a ratio
-    dB."""
+    """Range (low, high) mapped to 0..255 for each band: fractions of the band's linear stretch, or dB for a ratio.
+    Empty means (0, 1)."""
     colormap: str | None = None
-    """Colours for one band, a name that rio-tiler knows; None for grey."""
+    """Name of a rio-tiler colormap for a single band; None for grey."""
 
     def __post_init__(self) -> None:
         if len(self.bands) not in {1, _COLOURS}:
@@ -35,40 +35,40 @@ class Style:
         if self.ranges and len(self.ranges) != len(self.bands):
             raise ValueError(f"style {self.name}: {len(self.ranges)} ranges for {len(self.bands)} bands")
         if any(RATIO in band for band in self.bands) and not self.ranges:
-            raise ValueError(f"style {self.name}: a ratio needs its range, dB")
+            raise ValueError(f"style {self.name}: a ratio needs a range in dB")
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The bands that are read, each once."""
+        """The bands to read, without duplicates."""
         return tuple(dict.fromkeys(part for band in self.bands for part in band.split(RATIO)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Combination:
-    """Colours that stand for parts of the spectrum."""
+    """A composite, defined by wavelengths."""
 
     name: str
-    """Of the style."""
+    """Name of the style."""
     title: str
-    """For people."""
+    """Human-readable title."""
     centres_um: tuple[float, ...]
     """Wavelengths shown as red, green and blue, µm."""
     within_um: tuple[float, ...]
-    """A band farther away cannot stand for one of them, µm."""
+    """Maximum distance of a band from each of these, µm."""
     reach: tuple[float, ...]
-    """So many times the band's own linear range becomes 0..255."""
+    """Fraction of each band's linear range that maps to 0..255."""
 
 
 def styles_of(bands: Sequence[tuple[str, float]], own: Sequence[Style] = ()) -> tuple[Style, ...]:
-    """Return the styles that suit a scene, the one to begin with first.
+    """Return the styles available for a scene, the default first.
 
     Args:
-        bands: Name and wavelength, µm, of each different band.
-        own: What the sensor's profile says; it comes first, and colours are not derived from its wavelengths.
+        bands: (name, wavelength in µm) of each distinct band.
+        own: Styles of the sensor's profile. If there are any, no composites are derived from wavelengths.
     """
     names = {name for name, _ in bands}
     fitting = [style for style in own if names.issuperset(style.needs)]
-    # Where a profile has styles of its own, its wavelengths are codes of the model, or colours say little.
+    # A profile with its own styles has no true wavelengths (radar codes), or colour composites make no sense.
     colours = () if own else _colours(bands)
     shown = {style.bands for style in fitting if len(style.bands) == 1}
     single = [_single(name, wave, heat=not own) for name, wave in bands if (name,) not in shown]
@@ -88,20 +88,20 @@ def _colours(bands: Sequence[tuple[str, float]]) -> Iterator[Style]:
 
 
 def _single(name: str, wavelength_um: float, *, heat: bool) -> Style:
-    said = _said()["heat"]
-    is_heat = heat and said["from_um"] <= wavelength_um <= said["to_um"]
+    thermal = _config()["heat"]
+    is_heat = heat and thermal["from_um"] <= wavelength_um <= thermal["to_um"]
     title = f"{name} ({wavelength_um:g} µm)" if heat else name
-    return Style(name=name, title=title, bands=(name,), colormap=said["colormap"] if is_heat else None)
+    return Style(name=name, title=title, bands=(name,), colormap=thermal["colormap"] if is_heat else None)
 
 
 @lru_cache(maxsize=1)
-def _said() -> Mapping[str, Any]:
+def _config() -> Mapping[str, Any]:
     return tomllib.loads(_TABLE.read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=1)
 def _table() -> tuple[_Combination, ...]:
-    rows = _said()["colours"]
+    rows = _config()["colours"]
     return tuple(
         _Combination(
             name=row["name"],

@@ -1,4 +1,4 @@
-"""Wavelengths that come with a scene, in µm; what might be nanometres is never taken for micrometres."""
+"""Wavelengths stated by a scene, in µm. Ambiguous units are an error."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,24 +18,24 @@ class Wavelengths:
     """The wavelength of each band of a scene, keyed by (file, band number)."""
 
     origin: str
-    """Where it was found, for people."""
+    """Source of the wavelengths, as text for the user."""
     centres: Mapping[BandKey, float]
-    """Centre, µm."""
+    """Centre wavelengths, µm."""
     widths: Mapping[BandKey, float] = field(default_factory=dict)
-    """Full width at half maximum, µm, if it is known."""
+    """Full widths at half maximum, µm, where known."""
     names: Mapping[BandKey, str] = field(default_factory=dict)
-    """Name, if it is known."""
+    """Band names, where known."""
     from_user: bool = False
-    """The user's own word."""
+    """Whether the user gave them."""
 
 
 def known_wavelengths(files: Sequence[RasterInfo]) -> Wavelengths | None:
-    """Return the wavelengths of all bands of all files; None where nothing says them.
+    """Return the wavelengths of all bands of all files, or None if they are not stated.
 
-    In this order: the user's word, a STAC item or other metadata beside the files that name each band, the files' own.
+    Precedence: the user, a STAC item or other external metadata that covers every band, then the files' own tags.
 
     Raises:
-        SensorError: A wavelength is none, is in no known unit or in nanometres, or there are too few.
+        SensorError: A wavelength is invalid or has an unknown unit, or some are missing.
     """
     return _user(files) or _beside(files) or _inside(files)
 
@@ -56,9 +56,7 @@ def _user(files: Sequence[RasterInfo]) -> Wavelengths | None:
         if len(given_um) == info.count:
             numbers = tuple(range(1, info.count + 1))
         if len(given_um) != len(numbers):
-            raise SensorError(
-                f"{info.href}: {len(given_um)} wavelengths are given for {len(numbers)} bands; give one for each"
-            )
+            raise SensorError(f"{info.href}: {len(given_um)} wavelengths for {len(numbers)} bands; need one per band")
         values |= {(info.href, number): value for number, value in zip(numbers, given_um, strict=True)}
     return Wavelengths(
         origin="the user's wavelengths_um",
@@ -98,22 +96,22 @@ def _inside(files: Sequence[RasterInfo]) -> Wavelengths | None:
 
 
 def _tagged(info: RasterInfo, tags: dict[str, str], in_um: str, in_units: str) -> float | None:
-    """Return a length in a band's metadata, µm."""
+    """Return a wavelength or width from a band's tags, µm."""
     lower = {key.lower(): value for key, value in tags.items()}
     try:
         unit = lower.get("wavelength_units", info.tags.get("wavelength_units", "")).strip().lower()
-        # GDAL rounds an ENVI header's wavelengths to 0.001 µm for its own item; the header's text is exact.
+        # GDAL rounds the wavelengths of ENVI headers to 0.001 µm in its own tag; the header text is exact.
         if in_units in lower and unit in _UNITS_UM:
             return float(lower[in_units]) * _UNITS_UM[unit]
         if in_um in lower:
             return float(lower[in_um])
         if in_units in lower:
             raise SensorError(
-                f"{info.href}: its bands have wavelengths in {unit or 'no unit'!r}; need micrometers or "
+                f"{info.href}: band wavelengths have {unit or 'no unit'!r} as unit; need micrometers or "
                 "nanometers in wavelength_units, or wavelengths_um in a sidecar"
             )
     except ValueError as error:
-        raise SensorError(f"{info.href}: a band's wavelength is no number ({error})") from error
+        raise SensorError(f"{info.href}: a band's wavelength is not a number ({error})") from error
     return None
 
 

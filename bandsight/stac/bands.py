@@ -1,4 +1,4 @@
-"""Bands as STAC describes them, and what the model was told about each."""
+"""STAC band objects and data assets of a scene."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ _TYPES |= {".nc": "application/x-netcdf", ".h5": "application/x-hdf5"}
 
 
 def band_objects(scene: Scene) -> list[dict[str, Any]]:
-    """Return the bands of a scene, in its order.
+    """Return the bands of a scene, in order.
 
-    `bandsight:wavelength` is what the model was given, µm (for radar a code of the model). `eo:center_wavelength` is
-    there only where the band is known from the profile that the scene was indexed with, and is no radar.
+    `bandsight:wavelength` is the wavelength passed to the model, µm (a code for radar). `eo:center_wavelength` is
+    present only if the profile that the scene was indexed with knows the band, and it is not radar.
     """
     return [_described(band, known) for band, known in zip(scene.bands, band_decisions(scene), strict=True)]
 
@@ -44,7 +44,7 @@ def _described(band: BandRef, known: BandDecision | None) -> dict[str, Any]:
 
 
 def data_assets(scene: Scene) -> dict[str, Any]:
-    """Return the scene's files as assets, each with the bands that were read from it."""
+    """Return the scene's files as assets, each with its bands."""
     files: dict[str, list[dict[str, Any]]] = {}
     for band, described in zip(scene.bands, band_objects(scene), strict=True):
         files.setdefault(band.href, []).append(described | {"bandsight:index": band.index})
@@ -62,6 +62,6 @@ def data_assets(scene: Scene) -> dict[str, Any]:
 
 
 def _type_of(href: str) -> dict[str, str]:
-    """Return a file's media type, as its name says it; GDAL's STACIT driver opens no asset without one."""
+    """Return a file's media type by its suffix. GDAL's STACIT driver requires one."""
     kind = _TYPES.get(raster_path(href).suffix.lower())
     return {} if kind is None else {"type": kind}

@@ -1,4 +1,4 @@
-"""What each collection holds, summed up once a generation."""
+"""Statistics of collections, computed once per generation."""
 
 import threading
 from collections import Counter
@@ -13,7 +13,7 @@ from bandsight.catalog.records import Hit, Scene
 from bandsight.geo.box import LonLatBox, around
 from bandsight.stac.bands import band_objects
 
-# Properties that collections sum up: as ranges, and as sets of so many values at most.
+# Properties in collection summaries: as ranges, and as sets of limited size.
 _RANGES = ("eo:cloud_cover", "view:off_nadir", "view:sun_elevation")
 _SETS = ("platform", "constellation", "gsd")
 _MOST_VALUES = 50
@@ -21,39 +21,39 @@ _MOST_VALUES = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """One collection of tiles, and the scenes they were cut from."""
+    """Statistics of a tile collection and its scenes."""
 
     name: str
-    """The collection."""
+    """Name of the collection."""
     tiles: int
     """How many there are."""
     scenes: int
     """How many there are."""
     box: LonLatBox
-    """Around all of them."""
+    """Bounding box of all tiles."""
     start: datetime | None
-    """Of the oldest scene whose time is known."""
+    """Acquisition time of the oldest scene with a known time."""
     end: datetime | None
-    """Of the newest."""
+    """The same of the newest."""
     sensors: tuple[str, ...]
-    """Their profiles."""
+    """Sensor profiles of the scenes."""
     bands: tuple[dict[str, Any], ...]
-    """Every band of every sensor once."""
+    """Distinct bands of all sensors."""
     summaries: dict[str, Any]
-    """Ranges and sets of properties."""
+    """STAC summaries: ranges and sets of properties."""
     queryables: dict[str, dict[str, Any]]
-    """JSON schema of each property that filters can compare."""
+    """JSON schema of each queryable property."""
 
 
 class Holdings:
-    """Remembers what an archive holds until it has moved on."""
+    """Caches the statistics of an archive until its generation changes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._made: tuple[int, dict[str, Holding]] | None = None
 
     def of(self, archive: Archive) -> dict[str, Holding]:
-        """Return every collection by its name."""
+        """Return the statistics of every collection, by name."""
         archive.refresh()
         with self._lock:
             if self._made is None or self._made[0] != archive.generation:
@@ -62,7 +62,7 @@ class Holdings:
 
 
 def of_hits(hits: Iterable[Hit]) -> dict[str, Holding]:
-    """Return what hits are of each collection, by its name: as if the archive held no other tiles."""
+    """Return statistics by collection for hits, as if the archive had no other tiles."""
     by_name: dict[str, list[Hit]] = {}
     for hit in hits:
         by_name.setdefault(hit.scene.collection, []).append(hit)
@@ -125,7 +125,7 @@ def _summaries(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _queryables(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the schema of each property, with all its values where they are texts, and few."""
+    """Return the schema of each property, with an enum if it has few text values."""
     values: dict[str, list[Any]] = {}
     for row in rows:
         for name, value in row.items():
@@ -135,7 +135,7 @@ def _queryables(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _schema(values: list[Any]) -> dict[str, Any]:
-    """Return the type of a property's values, the more frequent one where there are two."""
+    """Return the most frequent type of a property's values as schema."""
     kinds = Counter("boolean" if isinstance(v, bool) else "string" if isinstance(v, str) else "number" for v in values)
     ((kind, _),) = kinds.most_common(1)
     if kind != "string" or len(kinds) > 1:

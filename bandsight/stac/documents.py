@@ -18,7 +18,7 @@ CONFORMANCE = "http://www.opengis.net/def/rel/ogc/1.0/conformance"
 MEANING = "urn:bandsight:conformance:meaning"
 """`q` and `semantic` rank tiles by meaning; hits carry `bandsight:score` and `bandsight:rank`."""
 SUBSCRIPTIONS = "urn:bandsight:conformance:subscriptions"
-"""An Item Search sent to `/subscriptions` stands: each new item that answers it is an alert (docs/alerts.md)."""
+"""An Item Search sent to `/subscriptions` raises an alert for each new matching item (docs/alerts.md)."""
 CONFORMS_TO = (
     "https://api.stacspec.org/v1.0.0/core",
     "https://api.stacspec.org/v1.0.0/collections",
@@ -47,7 +47,7 @@ CONFORMS_TO = (
 PROCESSES = "http://www.opengis.net/def/rel/ogc/1.0/processes"
 JOB_LIST = "http://www.opengis.net/def/rel/ogc/1.0/job-list"
 _NOT_FOR_HITS = frozenset(name for name in CONFORMS_TO if name.endswith("#sort") or "/ogcapi-processes-1/" in name)
-_ABOUT = "Satellite archives searchable by meaning: tiles and the scenes that they were cut from."
+_ABOUT = "Satellite archives searchable by meaning: tiles and their scenes."
 _NAMES = {
     "id": {"type": "string", "description": "Number of a tile, or scene-N"},
     "collection": {"type": "string"},
@@ -64,7 +64,7 @@ def landing_page(root: Root, names: list[str]) -> dict[str, Any]:
 
     Args:
         root: The API.
-        names: Its collections.
+        names: Names of its collections.
     """
     search = root.search
     return {
@@ -96,12 +96,12 @@ def conformance(root: Root) -> dict[str, Any]:
 
 
 def conforms_to(root: Root) -> list[str]:
-    """Return the classes of an API; the hits of a registered search have an order of their own, and no processes."""
+    """Return the conformance classes of an API. Saved searches have a fixed order and no processes."""
     return [name for name in CONFORMS_TO if root.search is None or name not in _NOT_FOR_HITS]
 
 
 def collection_pages(holding: Holding, model: ModelIdentity, root: Root) -> list[dict[str, Any]]:
-    """Return the collection of a holding's tiles, and that of its scenes unless only hits are shown."""
+    """Return the tile collection, and the scene collection unless the API is a saved search."""
     tiles = _collection(holding, model, root, of_scenes=False)
     return [tiles] if root.search is not None else [tiles, _collection(holding, model, root, of_scenes=True)]
 
@@ -121,7 +121,7 @@ def queryables(root: Root, properties: dict[str, str]) -> dict[str, Any]:
 
     Args:
         root: The API.
-        properties: Type (number, string, boolean) of each property of scenes by name.
+        properties: Type (number, string, boolean) of each scene property by name.
     """
     own = {name: {"type": kind} for name, kind in properties.items()}
     return _queryables(root.at("queryables"), "Queryables", own, closed=True)
@@ -130,12 +130,12 @@ def queryables(root: Root, properties: dict[str, str]) -> dict[str, Any]:
 def collection_queryables(root: Root, collection: str, holding: Holding) -> dict[str, Any]:
     """Return the properties that filters of a collection can use, as a JSON schema.
 
-    Properties of other collections are allowed too; no item of this collection has them.
+    Properties of other collections are also allowed, but match no items.
 
     Args:
         root: The API.
         collection: The collection, of tiles or of scenes.
-        holding: What it holds.
+        holding: Statistics of the collection.
     """
     own = {
         "collection": {"type": "string", "const": collection},
@@ -170,9 +170,9 @@ def _collection(holding: Holding, model: ModelIdentity, root: Root, *, of_scenes
         "id": name,
         "title": f"{holding.name}: {'scenes' if of_scenes else tiles}",
         "description": (
-            f"The {holding.scenes} scenes that the tiles of {holding.name} were cut from."
+            f"The {holding.scenes} scenes of the tiles in {holding.name}."
             if of_scenes
-            else f"{holding.tiles} {tiles} of {holding.scenes} scenes, seen by {', '.join(holding.sensors)}."
+            else f"{holding.tiles} {tiles} from {holding.scenes} scenes of {', '.join(holding.sensors)}."
         ),
         "license": "other",
         "keywords": ["scenes" if of_scenes else "tiles", *holding.sensors],

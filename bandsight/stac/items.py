@@ -21,7 +21,7 @@ _EXTENSIONS = {
     "proj": "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
     "view": "https://stac-extensions.github.io/view/v1.0.0/schema.json",
 }
-# STAC requires an interval where the time is unknown: one that includes every image taken from above.
+# STAC requires an interval if the time is unknown; this one includes every aerial or satellite image.
 _ANY_TIME = {"start_datetime": "1850-01-01T00:00:00Z", "end_datetime": "2150-01-01T00:00:00Z"}
 _SCORE_PLACES = 6
 
@@ -32,10 +32,10 @@ def item_of(
     """Return a hit, a tile or a scene as an Item.
 
     Args:
-        row: What to write.
-        root: The API that it is an item of; None where there is no server: then it links to the scene's files.
-        model: Model of the archive, which a hit names.
-        generation: The commit that was searched, which a hit names.
+        row: A hit, a tile with its scene, or a scene.
+        root: The API that it is an item of; None without a server, which links to the scene's files instead.
+        model: Model of the archive, for properties of hits.
+        generation: The commit that was searched, for properties of hits.
     """
     if isinstance(row, Hit):
         return tile_item(row.tile, row.scene, root, hit_properties(row, model, generation))
@@ -44,7 +44,7 @@ def item_of(
 
 
 def hit_properties(hit: Hit, model: ModelIdentity, generation: int) -> dict[str, Any]:
-    """Return what an Item says of a hit beside its tile: the one form of a hit everywhere."""
+    """Return the Item properties of a hit, in addition to those of its tile."""
     cell = {} if hit.cell is None else {"bandsight:best_cell": _cell(hit, hit.cell)}
     return {
         "bandsight:rank": hit.rank,
@@ -74,25 +74,25 @@ def _cell(hit: Hit, cell: BestCell) -> dict[str, Any]:
 
 
 def server_facts(model: ModelIdentity, generation: int) -> dict[str, Any]:
-    """Return the model and the commit that every page of items names."""
+    """Return the model and commit to include in every page of items."""
     return {"model": model.name, "model_digest": model.digest, "generation": generation}
 
 
 def page_facts(nothing_matches: bool | None) -> dict[str, Any]:
-    """Return `nothing_matches` for the first page of a ranking; nothing for lists and later pages."""
+    """Return `nothing_matches` for the first page of a ranking; empty for listings and later pages."""
     return {} if nothing_matches is None else {"nothing_matches": nothing_matches}
 
 
 def item_collection(
     page: ResultPage, model: ModelIdentity, root: Root | None, fields: Fields | None = None
 ) -> dict[str, Any]:
-    """Return a page of results as a FeatureCollection, without links of its own.
+    """Return a page of results as a FeatureCollection, without page links.
 
     Args:
         page: The results.
         model: Model of the archive.
-        root: The API that the items belong to; None where there is no server.
-        fields: Which parts of the items are shown; all when None.
+        root: The API that the items belong to; None without a server.
+        fields: Members of the items to include; None for all.
     """
     items = [item_of(row, root, model, page.generation) for row in page.rows]
     return {
@@ -111,8 +111,8 @@ def tile_item(tile: Tile, scene: Scene, root: Root | None, facts: Mapping[str, A
     Args:
         tile: The tile.
         scene: Its scene.
-        root: The API that it is an item of; None where there is no server.
-        facts: Further properties, of a hit.
+        root: The API that it is an item of; None without a server.
+        facts: Additional properties, for hits.
     """
     item_id, scene_id = str(tile.id), scene_item_id(scene.id)
     step = tile.scale
@@ -149,13 +149,13 @@ def tile_item(tile: Tile, scene: Scene, root: Root | None, facts: Mapping[str, A
     crop = {"href": root.shared(f"/tiles/{tile.id}/crop.tif"), "type": GEOTIFF, "roles": ["data"]}
     assets = {
         "thumbnail": {"href": picture, "type": "image/png", "roles": ["thumbnail"]},
-        "crop": crop | {"title": "Its ground, all bands as they are stored"},
+        "crop": crop | {"title": "Crop of the tile with all bands"},
     }
     return _item(item_id, scene.collection, tile.geometry, tile.boxes, properties, links, assets)
 
 
 def scene_item(scene: Scene, root: Root | None) -> dict[str, Any]:
-    """Return a scene as an Item; its files are its assets. Without a server (root None) it has no links."""
+    """Return a scene as an Item with its files as assets. Without a server (root None), it has no links."""
     collection, item_id = scenes_collection(scene.collection), scene_item_id(scene.id)
     properties = {
         **_properties(scene),
@@ -179,17 +179,17 @@ def _map_link(root: Root, scene: Scene) -> dict[str, Any]:
 
 
 def bbox(boxes: Sequence[LonLatBox]) -> list[float]:
-    """Return the smallest box around boxes; west > east where that crosses ±180°."""
+    """Return the smallest bounding box of boxes; west > east if it crosses ±180°."""
     whole = boxes[0] if len(boxes) == 1 else around(boxes)
     return [whole.west, whole.south, whole.east, whole.north]
 
 
 def extensions(names: Sequence[str]) -> list[str]:
-    """Return the schemas of the extensions that names of properties come from."""
+    """Return the schema URLs of the extensions that define the given properties."""
     return list(_schemas(tuple(names)))
 
 
-# The items of a scene have the same names.
+# Cached, because all items of a scene have the same properties.
 @lru_cache(maxsize=1024)
 def _schemas(names: tuple[str, ...]) -> tuple[str, ...]:
     prefixes = {name.partition(":")[0] for name in names}

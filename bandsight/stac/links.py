@@ -1,4 +1,4 @@
-"""Links of a STAC API: of the whole archive, or of a saved search."""
+"""Links of a STAC API for the whole archive or a saved search."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,18 +17,18 @@ class Root:
     """One STAC API."""
 
     server: str
-    """The server's own root, absolute, without a slash at its end."""
+    """Absolute URL of the server, without a trailing slash."""
     search: SavedSearch | None = None
     """The saved search whose hits are this API's items; None for the whole archive."""
 
     @property
     def url(self) -> str:
-        """This API's landing page."""
+        """URL of this API's landing page."""
         return self.server + ("/" if self.search is None else f"/searches/{self.search.id}/")
 
     @property
     def whole(self) -> "Root":
-        """The API of the whole archive: scenes are items of it, never of a saved search."""
+        """The API of the whole archive. Scenes are always items of it, never of a saved search."""
         return self if self.search is None else _whole(self.server)
 
     def at(self, *parts: str, **query: str | int) -> str:
@@ -49,7 +49,7 @@ class Root:
         return _collection(self.url, name)
 
 
-# A page of items has thousands of links, and few collections.
+# Cached, because a page of items has thousands of links to few collections.
 @lru_cache(maxsize=1024)
 def _collection(url: str, name: str) -> str:
     return f"{url}collections/{quote(name, safe='')}"

@@ -1,1 +1,1 @@
-"""Results as files: GeoJSON, CSV and GeoParquet, written while they are read, a page at a time."""
+"""Routes that stream results as GeoJSON, CSV or GeoParquet files."""

@@ -1,4 +1,4 @@
-"""Routes that return results as one file: of a search, and of a saved one, with its hits of now or of then."""
+"""Routes that export the results of a search, or the current or original hits of a saved search, as a file."""
 
 from itertools import chain
 from typing import Annotated, Any
@@ -26,7 +26,8 @@ from search_api.stac.routes import Api, ApiDep
 from search_api.stac.searches import SearchesDep, SearchId
 
 GENERATION, REGISTERED, GONE = "Bandsight-Generation", "Bandsight-Registered-Generation", "Bandsight-Gone"
-"""Headers: the commit that was searched, the one a search was registered at, and how many of its hits then are gone."""
+"""Headers: generation searched, generation at which the search was saved, and number of its original hits that no
+longer exist."""
 _FORMATS: dict[str, Any] = {
     "type": "object",
     "required": ["formats"],
@@ -58,7 +59,7 @@ def export_formats() -> Response:
 
 
 def export_router() -> APIRouter:
-    """Return the routes, which offer the formats that exist now."""
+    """Return the routes, which offer the currently registered formats."""
     router = APIRouter(tags=["Export"], dependencies=[Depends(reject_unknown_params)])
     router.add_api_route(
         "/export-formats",
@@ -157,19 +158,19 @@ def _known(name: str) -> str:
 
 
 def _files() -> dict[int | str, dict[str, Any]]:
-    """Return how the OpenAPI document describes a file of each format."""
+    """Return the OpenAPI description of a file in each format."""
     content = {}
     for one in formats():
         media_type = one.media_type.partition(";")[0]
         schema = {"type": "string"} if media_type.startswith("text/") else {"type": "string", "format": "binary"}
         content[media_type] = {"schema": {"type": "object"} if media_type.endswith("json") else schema}
     header = {"schema": {"type": "integer"}, "description": "The commit that was searched"}
-    return {200: {"description": "A file, sent while it is made", "content": content, "headers": {GENERATION: header}}}
+    return {200: {"description": "A file, streamed", "content": content, "headers": {GENERATION: header}}}
 
 
 def _file(pages: ResultPages, chosen: ExportFormat, name: str, facts: dict[str, Any]) -> Response:
     parts = chosen.stream(pages)
-    # An error while the first part is made still becomes a problem document, not a file that ends too early.
+    # An error in the first chunk still becomes a problem document instead of a truncated file.
     first = next(parts, b"")
     headers = _headers(pages.generation, chosen, name, facts)
     return StreamingResponse(chain([first], parts), media_type=chosen.media_type, headers=headers)

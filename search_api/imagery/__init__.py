@@ -1,1 +1,1 @@
-"""Routes for pictures of the archive's scenes: thumbnails, crops, map tiles of scenes and mosaics of collections."""
+"""Routes for imagery: thumbnails, crops, map tiles of scenes, and mosaics of collections."""

@@ -1,4 +1,4 @@
-"""Routes for mosaics of the newest scenes, of a collection and of the whole archive: styles, TileJSON, map tiles."""
+"""Routes for mosaics of the newest scenes of a collection or the whole archive: styles, TileJSON, map tiles."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -40,10 +40,11 @@ from search_api.stac.state import StacState
 
 router = APIRouter(tags=["Imagery"], dependencies=[Depends(reject_unknown_params)])
 MOSAIC_SCENES = 12
-"""Most scenes that one map tile of a mosaic reads."""
-# Most scenes that styles and TileJSON look at.
+"""Maximum number of scenes per map tile of a mosaic."""
+# Maximum number of scenes sampled for styles and TileJSON.
 _SAMPLED_SCENES = 100
-# Smaller scenes need no imagery, pixels of the map: there is an outline or a point. The second is for many scenes.
+# Minimum size of scenes to show imagery, map pixels; smaller ones are outlines or points. The second is for many
+# scenes.
 _LEAST_PX, _LEAST_PX_OF_MANY = 16, 128
 # A mosaic changes when scenes are indexed.
 _MOSAIC_MAX_AGE_S = 60
@@ -55,7 +56,7 @@ _MOSAIC_MAX_AGE_S = 60
     summary="Styles of a collection",
 )
 def styles_of_collection(service: ServiceDep, collection_id: CollectionId) -> Response:
-    """Return the band combinations that suit the sensors of a collection."""
+    """Return the band combinations available for the sensors of a collection."""
     scenes = _newest(service, _collection_filter(service, collection_id), _SAMPLED_SCENES)
     sensors = {(scene.sensor, tuple(band.name for band in scene.bands)): scene for scene in reversed(scenes)}
     styles = {style.name: style for scene in sensors.values() for style in scene_styles(scene)}
@@ -86,7 +87,7 @@ def collection_tilejson(
     summary="TileJSON of the archive",
 )
 def archive_tilejson(request: Request, service: ServiceDep) -> Response:
-    """Describe the map tiles of all scenes, each in its first style. The tile URL repeats the query parameters."""
+    """Describe the map tiles of all scenes, each in its default style. The tile URL repeats the query parameters."""
     scenes = _newest(service, Filter(), _SAMPLED_SCENES)
     if not scenes:
         raise NotFoundError("imagery: this archive has no scenes yet")

@@ -39,7 +39,7 @@ def image_responses(media_type: str, schema: dict[str, Any] | None = None) -> di
 
     Args:
         media_type: Media type of a successful response.
-        schema: JSON schema of it; a binary file when None.
+        schema: JSON schema of the response; None for a binary file.
     """
     content = {media_type: {"schema": schema or {"type": "string", "format": "binary"}}}
     return {

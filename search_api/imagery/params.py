@@ -23,7 +23,7 @@ TileIndex = Annotated[
 
 @dataclass(kw_only=True)
 class RenderParams:
-    """How to render a scene. The sensor profile supplies what is not given."""
+    """Rendering parameters of a scene. The sensor profile provides defaults."""
 
     style: Annotated[str | None, Query(max_length=200, description="Name of a style, from `styles`")] = None
     bands: Annotated[
@@ -45,7 +45,7 @@ class RenderParams:
 
     @property
     def default(self) -> bool:
-        """Whether scenes are shown in their first style."""
+        """Whether scenes are shown in their default style."""
         return self.style is self.bands is self.rescale is self.colormap is None
 
     def render_spec(self, scene: Scene, *, own_stretch: bool = False) -> RenderSpec:
@@ -56,7 +56,7 @@ class RenderParams:
             own_stretch: Stretch each picture to its own values instead of the scene's range.
 
         Raises:
-            QueryError: A parameter cannot be parsed, or the scene has no such style or band.
+            QueryError: A parameter is invalid, or the scene has no such style or band.
         """
         return parse_spec(scene, self.style, self.bands, self.rescale, self.colormap, own_stretch=own_stretch)
 

@@ -18,12 +18,12 @@ from search_api.service import Service
 
 router = APIRouter(tags=["Imagery"], dependencies=[Depends(reject_unknown_params)])
 SCENE_MAX_AGE_S = 3600
-"""How long clients may cache a picture of one scene. Such a picture does not change."""
+"""How long clients may cache an image of a scene, which does not change."""
 
 
 @router.get("/scenes/{scene_id}/styles", responses=image_responses(JSON, STYLES_SCHEMA), summary="Styles of a scene")
 def styles_of_scene(service: ServiceDep, scene_id: SceneId) -> Response:
-    """Return the band combinations that suit the scene's sensor, the default first."""
+    """Return the band combinations available for the scene's sensor, the default first."""
     return json_response(styles_document(scene_styles(_scene(service, scene_id))))
 
 

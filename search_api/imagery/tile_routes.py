@@ -56,7 +56,7 @@ def tile_thumbnail(
 
 @router.get("/tiles/{tile_id}/styles", responses=image_responses(JSON, STYLES_SCHEMA), summary="Styles of a tile")
 def tile_styles(service: ServiceDep, tile_id: TileId) -> Response:
-    """Return the band combinations that suit the tile's sensor, the default first."""
+    """Return the band combinations available for the tile's sensor, the default first."""
     tile = service.archive.tile(tile_id)
     return json_response(styles_document(scene_styles(service.archive.scene(tile.scene_id))))
 

@@ -1,1 +1,1 @@
-"""Maps made from scores: what every tile is worth, painted where it lies."""
+"""Routes for heat maps and class maps."""

@@ -1,4 +1,4 @@
-"""How the routes of maps describe the files that they return."""
+"""OpenAPI descriptions of files returned by the map routes."""
 
 from typing import Any
 
@@ -10,6 +10,6 @@ MEDIA_TYPES = {"png": PNG, "tif": GEOTIFF}
 
 
 def file_answer(media_type: str) -> dict[int | str, dict[str, Any]]:
-    """Return how the OpenAPI document describes a route whose answer is a file."""
+    """Return the OpenAPI `responses` of a route that returns a file."""
     made = {"description": "The file", "content": {media_type: FILE}}
     return {200: made, 304: {"description": "The client's copy is current"}}

@@ -1,4 +1,4 @@
-"""Routes of classification: tiles, an area, a scene or a picture against labels; the map of an area."""
+"""Routes for zero-shot classification of tiles or an image, and class maps."""
 
 from typing import Annotated, Any
 
@@ -22,10 +22,10 @@ _MAP: dict[str, Any] = {"type": "object", "required": ["type", "features", "shar
 
 
 def _take_picture(values: dict[str, Any], pictures: list[dict[str, Any]]) -> None:
-    """Put the picture of a form into the body.
+    """Add the image of a form to the body.
 
     Raises:
-        QueryError: There are several, or the body has one already.
+        QueryError: There are several images, or the body already has one.
     """
     if len(pictures) > 1 or "image" in values:
         raise QueryError(f"image: found {len(pictures) + ('image' in values)}; need one")

@@ -1,4 +1,4 @@
-"""Which parts of a tile match a question, as a picture to lay over its thumbnail."""
+"""Route for highlights: an overlay of the parts of a tile that match a query."""
 
 from typing import Annotated
 

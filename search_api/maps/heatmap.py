@@ -1,4 +1,4 @@
-"""Routes of heat maps: the score of every tile for a question, as map tiles, pictures, GeoTIFF and legend."""
+"""Routes for heat maps: scores of tiles as map tiles, PNG, GeoTIFF and legend."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ _LEGEND: dict[str, Any] = {"type": "object", "required": ["range", "percentiles"
 
 
 def _of_search(request: Request, searches: SearchesDep, search_id: SearchId) -> Heatmap:
-    """Return the heat map of a registered search."""
+    """Return the heat map of a saved search."""
     service: Service = request.app.state.service
     state: MapState = request.app.state.maps
     body = request_of_saved(searches.get(search_id))
@@ -46,7 +46,7 @@ def _of_search(request: Request, searches: SearchesDep, search_id: SearchId) -> 
 
 
 def _of_url(request: Request, asked: Annotated[QuestionParams, Depends()]) -> Heatmap:
-    """Return the heat map of a question in the URL."""
+    """Return the heat map of a query in the URL."""
     service: Service = request.app.state.service
     state: MapState = request.app.state.maps
     question = resolve_question(service.searcher, terms_of(asked.q))
@@ -66,7 +66,7 @@ def _style(
 
 @dataclass(kw_only=True)
 class ExtentParams:
-    """Parameters of the part of the Earth that a map shows."""
+    """Query parameters of the area and size of a map."""
 
     bbox: Annotated[
         str | None,
@@ -84,7 +84,7 @@ class ExtentParams:
         """Return the extent.
 
         Raises:
-            QueryError: The box cannot be read.
+            QueryError: The box is invalid.
         """
         box = None if self.bbox is None else LonLatBox.from_text(self.bbox)
         return MapExtent(box=box, width=self.width, height=self.height, crs=self.crs)
@@ -97,7 +97,7 @@ ExtentDep = Annotated[ExtentParams, Depends()]
 
 
 def _file(request: Request, shown: Heatmap, make: Callable[[], bytes], media_type: str) -> Response:
-    """Return a file, or 304 to a client that has it."""
+    """Return a file, or 304 if the client already has it."""
 
     def painted() -> Response:
         with stage("render"):
@@ -192,7 +192,7 @@ def legend_json(shown: SearchMap, style: StyleDep) -> Response:
     summary="Legend of a heat map as an image",
 )
 def legend_png(request: Request, shown: SearchMap, style: StyleDep) -> Response:
-    """Return the colours with their range and probabilities."""
+    """Return the colour scale with its range and probabilities."""
     return _file(request, shown, lambda: shown.legend_png(style), PNG)
 
 

@@ -1,4 +1,4 @@
-"""State of the routes of maps that lives between requests."""
+"""State that the map routes keep between requests."""
 
 import threading
 from collections import OrderedDict
@@ -9,7 +9,7 @@ from bandsight.search.request import Filters
 from bandsight.search.resolve import Question, question_of
 from search_api.service import Service
 
-# Registered searches whose questions are kept.
+# Number of saved searches whose queries are cached.
 _QUESTIONS = 64
 
 
@@ -20,16 +20,17 @@ class MapState:
     scores: ScoreCache = field(default_factory=ScoreCache)
     """Scores of every tile."""
     questions: OrderedDict[tuple[str, int], Question] = field(default_factory=OrderedDict)
-    """Questions of registered searches by id and generation; a commit can change the tiles that a place stands for."""
+    """Resolved queries of saved searches, by id and generation, because a commit can change the tiles at an example
+    place."""
     lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held while `questions` changes."""
+    """Lock for `questions`."""
 
     def question(self, service: Service, search_id: str, body: Filters) -> Question:
-        """Return the question of a registered search.
+        """Return the resolved query of a saved search.
 
         Raises:
-            QueryError: It can no longer be answered.
-            NotFoundError: A tile that is an example is gone.
+            QueryError: The query is no longer valid.
+            NotFoundError: An example tile no longer exists.
         """
         key = (search_id, service.archive.generation)
         with self.lock:

@@ -1,4 +1,4 @@
-"""Access control: keys and their scopes, limits; without keys, this machine only, and no web pages of other sites."""
+"""Access control: keys, scopes, limits, and protection against requests from other sites."""
 
 import base64
 import binascii
@@ -27,10 +27,11 @@ from search_api.sessions import Sessions
 
 # Methods without side effects (RFC 9110, 9.2.1).
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# Sec-Fetch headers of a request that another site's page makes to show or run the response.
+# Sec-Fetch headers of requests by other sites' pages that embed the response.
 _OTHER_SITES, _EMBEDDING = frozenset({"cross-site", "same-site"}), frozenset({"no-cors", "cors"})
 _NOT_BY_COOKIE = (
-    "Origin: found none of this server's page; a session cookie allows changes to that page only; other clients send "
+    "Origin: missing or from another site; a session cookie allows changes only from this server's page; other "
+    "clients send "
     "the key as 'Authorization: Bearer KEY'"
 )
 # Names under these cannot be registered (RFC 6761).
@@ -39,30 +40,30 @@ _RESERVED_DOMAINS = (".localhost", ".invalid", ".test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What clients have used, and what they may use."""
+    """Usage and limits of clients."""
 
     per_minute: int
-    """Units of work of an address; 0 for no limit."""
+    """Units of work per minute and address; 0 for no limit."""
     shares: int = 1
-    """Processes between which limits are divided."""
+    """Number of processes that share the limits."""
     addresses: RateLimit = field(default_factory=RateLimit)
     keys: RateLimit = field(default_factory=RateLimit)
     quota: Quota = field(default_factory=Quota)
     wrong_keys: WrongKeyLimit = field(default_factory=WrongKeyLimit)
 
     def wait_s(self, caller: Caller, policy: Policy) -> tuple[int, str]:
-        """Count a request; return in how many seconds it may be sent again, 0 where it may now, and which limit."""
+        """Count a request. Returns the seconds until it is allowed (0 for now), and the limit that applies."""
         cost = policy.work.cost
         if not cost:
             return 0, ""
         rate, own = self.per_minute, caller.rate_per_minute
         if rate and (wait := self.addresses.spend(caller.address, cost, self._share(rate))):
-            return wait, f"this server answers {rate:,} units of work per minute and address"
+            return wait, f"this server allows {rate:,} units of work per minute and address"
         if caller.key is not None and own and (wait := self.keys.spend(caller.key, cost, self._share(own))):
-            return wait, f"the key {caller.key} has {own:,} units of work per minute"
+            return wait, f"the key {caller.key} allows {own:,} units of work per minute"
         quota = caller.quota_per_day
         if caller.key is not None and quota and (wait := self.quota.spend(caller.key, self._share(quota))):
-            return wait, f"the key {caller.key} has {quota:,} requests per day"
+            return wait, f"the key {caller.key} allows {quota:,} requests per day"
         return 0, ""
 
     def _share(self, limit: int) -> int:
@@ -76,12 +77,12 @@ class AccessMiddleware:
     the key, and then send a session cookie. 403 with a key that lacks the route's scope. 429 beyond a limit, and after
     ten wrong keys within a minute.
 
-    421 for a foreign host name on a server without keys. A web page could point its own domain at this machine (DNS
-    rebinding) and read the archive in a visitor's browser.
+    421 for a foreign host name on a server without keys. Otherwise, a web site could point its domain at this machine
+    (DNS rebinding) and read the archive in a visitor's browser.
 
     403 for a request that changes something and comes from the page of another site, unless that origin is allowed.
-    Such a page could not read the response, but it could register searches and use up time. The cookie allows changes
-    to the server's own page only. 403 also for images and other parts that the page of another site embeds.
+    Such a page could not read the response, but it could save searches and waste resources. With a cookie, only the
+    server's own page may make changes. 403 also for images and other resources embedded by other sites' pages.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class AccessMiddleware:
         await response(scope, receive, send)
 
     def _refusal(self, request: Request, policy: Policy) -> Response | None:
-        """Return the error response to a request, None where it may pass."""
+        """Return the error response for a request, or None if it may pass."""
         address = address_of(request.scope)
         set_caller(request.scope, Caller(address))
         changes = request.method not in _SAFE_METHODS
@@ -121,7 +122,7 @@ class AccessMiddleware:
             origin = quoted(request.headers.get("origin") or request.headers.get("referer", ""))
             return problem(
                 HTTPStatus.FORBIDDEN,
-                f"Origin: found {origin}, which is not this server's page; allow other origins with "
+                f"Origin: found {origin}, which is another site; allow it with "
                 "BANDSIGHT_CORS_ORIGINS; behind a proxy, set BANDSIGHT_PUBLIC_URL or BANDSIGHT_TRUSTED_PROXIES",
                 request,
             )
@@ -137,7 +138,7 @@ class AccessMiddleware:
             return None
         return problem(
             HTTPStatus.MISDIRECTED_REQUEST,
-            f"Host: found {quoted(host)}; a server without a key responds to localhost and IP addresses only; "
+            f"Host: found {quoted(host)}; a server without keys only responds to localhost and IP addresses; "
             "set BANDSIGHT_PUBLIC_URL to its name, or set a key",
             request,
         )
@@ -172,7 +173,7 @@ class AccessMiddleware:
         return self._ask(request, address, wrong=found is not None)
 
     def _ask(self, request: Request, address: str, *, wrong: bool) -> Response:
-        """Return the response to a request without a valid key."""
+        """Return the response for a request without a valid key."""
         if wrong:
             self._limits.wrong_keys.count(address)
             audit("key.wrong", client=address, method=request.method, path=request.url.path[:200])
@@ -182,7 +183,7 @@ class AccessMiddleware:
         return _unauthorized(request, "another key" if wrong else "no key")
 
     def _pass_with(self, request: Request, key: Key, policy: Policy, address: str) -> Response | None:
-        """Let a key pass whose scopes include the route's."""
+        """Allow a key if it has the route's scope."""
         caller = Caller(
             address,
             key=key.name,
@@ -198,27 +199,27 @@ class AccessMiddleware:
         return problem(HTTPStatus.FORBIDDEN, lacks_scope(key.name, policy.scope), request)
 
     def _ask_for_key(self, path: str, query: str) -> Response:
-        """Return the page in the state in which it asks for the key, or a redirect to it that comes back afterwards."""
+        """Return the sign-in page, or a redirect to it that returns to this path afterwards."""
         if path == "/":
             return page(sign_in=True, basemap=self._basemap)
         wanted = quote(f"{path.lstrip('/')}?{query}" if query else path.lstrip("/"), safe="")
-        # Relative, because a proxy may serve this under a prefix that the server does not know.
+        # Relative, because a proxy may serve this under an unknown prefix.
         root = "../" * (path.count("/") - 1) or "./"
         return RedirectResponse(f"{root}#next={wanted}", HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 
     def _is_cross_site(self, request: Request) -> bool:
-        """Return whether the page of another site sent a request. Programs send neither of the two headers."""
+        """Return whether another site's page sent a request. Programs send neither header."""
         origin = request.headers.get("origin")
         if origin is None or origin in self._origins or "*" in self._origins:
             return False
         return not self._is_own_page(request)
 
     def _is_own_page(self, request: Request) -> bool:
-        """Return whether this server's page, or the user of the browser, sent a request."""
+        """Return whether this server's page or the browser's user sent a request."""
         site = request.headers.get("sec-fetch-site")
         if site is not None:
             return site in {"same-origin", "none"}
-        # Browsers send Sec-Fetch-Site to https and localhost only.
+        # Browsers send Sec-Fetch-Site only to https and localhost.
         sender = _parts(request.headers.get("origin", ""))
         own = {request.headers.get("host"), self._public.netloc if self._public else None}
         return sender is not None and bool(sender.netloc) and sender.netloc in own
@@ -237,7 +238,7 @@ class AccessMiddleware:
         return True
 
     def _is_embedded(self, request: Request) -> bool:
-        """Return whether the page of another site embeds a response, e.g. as an image. Browsers say so."""
+        """Return whether another site's page embeds the response, e.g. as an image."""
         headers = request.headers
         if headers.get("sec-fetch-site") not in _OTHER_SITES or headers.get("sec-fetch-mode") not in _EMBEDDING:
             return False
@@ -249,12 +250,12 @@ class AccessMiddleware:
 
 
 def lacks_scope(key: str, scope: KeyScope) -> str:
-    """Return the message to a key without a scope."""
-    return f"key {key}: it lacks the scope {scope}, which this request needs; ask the server's operator for it"
+    """Return the message for a key that lacks a scope."""
+    return f"key {key}: lacks the scope {scope} required for this request; ask the server's operator"
 
 
 def too_many_wrong_keys(request: Request, wait_s: int) -> Response:
-    """Return the response to an address that has sent too many wrong keys."""
+    """Return the response for an address that sent too many wrong keys."""
     response = problem(
         HTTPStatus.TOO_MANY_REQUESTS, f"key: too many wrong keys; try again in {wait_s} seconds", request
     )
@@ -266,8 +267,8 @@ def _unauthorized(request: Request, what: str) -> Response:
     response = problem(
         HTTPStatus.UNAUTHORIZED, f"Authorization: found {what}; need a key of this server as 'Bearer KEY'", request
     )
-    # Programs send the bearer token; QGIS and GDAL can also send a password. Browsers would open a prompt of their
-    # own for Basic, over the page that asks for the key.
+    # Programs send the bearer token; QGIS and GDAL can also send a password. For Basic, browsers would open a prompt on
+    # top of the sign-in page.
     response.headers["WWW-Authenticate"] = 'Bearer realm="bandsight"'
     if not _is_browser(request):
         response.headers.append("WWW-Authenticate", 'Basic realm="bandsight", charset="UTF-8"')
@@ -275,7 +276,7 @@ def _unauthorized(request: Request, what: str) -> Response:
 
 
 def _parts(url: str) -> SplitResult | None:
-    """Return the parts of a URL, None where it is malformed."""
+    """Split a URL, or return None if it is malformed."""
     try:
         return urlsplit(url)
     except ValueError:
@@ -283,18 +284,18 @@ def _parts(url: str) -> SplitResult | None:
 
 
 def _is_navigation(request: Request) -> bool:
-    """Return whether a browser opens a page, rather than loading a part of one."""
+    """Return whether a browser navigates to a page, rather than loading a resource."""
     mode = request.headers.get("sec-fetch-mode", "navigate")
     return request.method == "GET" and mode == "navigate" and "text/html" in request.headers.get("accept", "")
 
 
 def _is_browser(request: Request) -> bool:
-    """Return whether a request comes from a web page. To hosts without https, browsers send no Sec-Fetch headers."""
+    """Return whether a request comes from a web page. Browsers send no Sec-Fetch headers to hosts without https."""
     return any(name in request.headers for name in ("sec-fetch-mode", "origin", "referer"))
 
 
 def _key(header: str) -> bytes | None:
-    """Return the key in an Authorization header, None where it has none."""
+    """Return the key in an Authorization header, or None if it has none."""
     scheme, _, value = header.partition(" ")
     match scheme.lower():
         case "bearer":

@@ -1,4 +1,4 @@
-"""Receives the body of a request, and lets it into the app when it is its turn."""
+"""Receives request bodies, and queues requests for admission."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,14 +22,14 @@ _TIMEOUT, _TOO_LARGE, _TOO_MANY, _UNAVAILABLE = 408, 413, 429, 503
 
 
 class BodyBudget:
-    """Bytes of bodies that may be in memory at once, in all and from one client."""
+    """Limits the total size of bodies in memory, overall and per client."""
 
     def __init__(self, total_bytes: int) -> None:
         self.total_bytes, self.used = total_bytes, 0
         self._by_client: dict[str, int] = {}
 
     def take(self, client: str, size: int) -> bool:
-        """Count bytes that arrived; return whether they are within the budget."""
+        """Count received bytes. Returns whether they are within the budget."""
         own = self._by_client.get(client, 0) + size
         if self.used + size > self.total_bytes or own > self.total_bytes // 2:
             return False
@@ -38,7 +38,7 @@ class BodyBudget:
         return True
 
     def give_back(self, client: str, size: int) -> None:
-        """Forget bytes of a request that has ended."""
+        """Release the bytes of a finished request."""
         self.used -= size
         left = self._by_client.get(client, 0) - size
         if left > 0:
@@ -48,7 +48,7 @@ class BodyBudget:
 
 
 class _Body:
-    """A body that has arrived, which the app receives again; afterwards the connection is watched."""
+    """A received body, replayed to the app; afterwards watches the connection."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -59,7 +59,7 @@ class _Body:
         self._sent = False
 
     async def receive(self) -> Message:
-        """Return the body, and after it what the connection says."""
+        """Return the body, and then further messages of the connection."""
         if not self._sent:
             self._sent = True
             body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
@@ -77,11 +77,11 @@ class _Body:
 
 
 class AdmissionMiddleware:
-    """Waits for the body, then for a turn, and runs the app.
+    """Receives the body, waits for admission, and runs the app.
 
-    408 where the body does not arrive in time, 413 where it is too large, 429 where too many requests of this client
-    wait, 503 where too many of all do. A client that closes the connection loses its turn, and what runs for it ends at
-    its next step.
+    408 if the body does not arrive in time, 413 if it is too large, 429 if too many requests of this client are
+    waiting, 503 if too many requests are waiting overall. A client that disconnects loses its turn, and its running
+    work is cancelled at the next step.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class AdmissionMiddleware:
         self._max_upload_bytes, self._body_timeout_s = max_upload_bytes, body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on when it may run, or respond with an error."""
+        """Run the request once admitted, or respond with an error."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -118,7 +118,7 @@ class AdmissionMiddleware:
             self._bodies.give_back(client, body.size)
 
     async def _read(self, scope: Scope, body: _Body, client: str) -> HTTPException | None:
-        """Read the whole body; return the error where it is refused."""
+        """Read the whole body. Returns the error if it is rejected."""
         limit, stated = body_limits(scope, self._max_upload_bytes)
         declared = Request(scope).headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
@@ -127,7 +127,7 @@ class AdmissionMiddleware:
             async with asyncio.timeout(self._body_timeout_s):
                 more = True
                 while more:
-                    message = await body._receive()  # noqa: SLF001  (its own module)
+                    message = await body._receive()  # noqa: SLF001  (same module)
                     if message["type"] == "http.disconnect":
                         body.gone = True
                         return None
@@ -137,7 +137,7 @@ class AdmissionMiddleware:
                     if not self._bodies.take(client, len(part)):
                         return HTTPException(
                             _UNAVAILABLE,
-                            "body: the server receives too much at once; send it again later",
+                            "body: the server is receiving too much data; try again later",
                             {"Retry-After": "5"},
                         )
                     body.size += len(part)
@@ -146,7 +146,7 @@ class AdmissionMiddleware:
         except TimeoutError:
             return HTTPException(
                 _TIMEOUT,
-                f"body: it did not arrive within {self._body_timeout_s:g} s; send it over a faster connection",
+                f"body: not received within {self._body_timeout_s:g} s; use a faster connection",
                 {"Connection": "close"},
             )
         return None
@@ -173,7 +173,7 @@ class AdmissionMiddleware:
             self._admission.leave(ticket)
 
     async def _turn(self, work: Work, body: _Body, client: str) -> Ticket | None:
-        """Wait for a turn; return None where the client closes the connection first."""
+        """Wait for a turn, or return None if the client disconnects first."""
         ticket = self._admission.enter_now(work, client)
         if ticket is not None:
             return ticket
@@ -194,7 +194,7 @@ class AdmissionMiddleware:
     async def _run(self, scope: Scope, body: _Body, send: Send, ticket: Ticket) -> None:
         async def send_and_give_back(message: Message) -> None:
             if message["type"] == "http.response.start" and not ticket.work.holds:
-                # A client that reads slowly keeps memory, but no slot.
+                # A slow client keeps its memory, but not its slot.
                 self._admission.end_work(ticket)
             await send(message)
 
@@ -210,13 +210,13 @@ class AdmissionMiddleware:
 
 
 def _work_of(scope: Scope, body: _Body) -> Work:
-    """Return the kind of work of a request; a search whose body may have pictures is of another kind."""
+    """Return the kind of work of a request; searches whose bodies may contain images are a separate kind."""
     work = policy_of(scope["method"], scope["path"]).work
     if work is not SEARCH or not body.size:
         return work
     media_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
     has_pictures = media_type.lower().startswith(b"multipart/") or any(
-        # JSON may write any letter as an escape.
+        # JSON may escape any character.
         b'"image"' in part or b"\\u" in part
         for part in body.parts
     )

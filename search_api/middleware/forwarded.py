@@ -1,4 +1,4 @@
-"""Takes the address at which clients reach the server from the headers of a trusted proxy."""
+"""Applies the forwarded headers of trusted proxies."""
 
 import re
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ def prefix(scope: Scope) -> str:
 class ForwardedMiddleware:
     """Applies `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` of trusted proxies; ignores those of others.
 
-    Of several values in a header, the last one counts: it is the one that the trusted proxy added.
+    If a header has several values, the last one is used, because the trusted proxy added it.
     """
 
     def __init__(self, app: ASGIApp, *, trusted: Sequence[Network]) -> None:
         self._app, self._trusted = app, tuple(trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, with the address that the client used."""
+        """Pass the request on, with the client's address and the original URL."""
         if scope["type"] == "http" and scope["client"] is not None and self._is_trusted(scope["client"][0]):
             scope = self._as_sent(scope)
         await self._app(scope, receive, send)

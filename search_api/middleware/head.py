@@ -1,4 +1,4 @@
-"""Responds to HEAD wherever there is a GET route (RFC 9110, 9.3.2): same headers, no body."""
+"""Supports HEAD for every GET route (RFC 9110, 9.3.2): same headers, no body."""
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

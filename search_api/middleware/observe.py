@@ -1,4 +1,4 @@
-"""Observes requests: an id, metrics, a line in the access log, and headers that every response has."""
+"""Observes requests: request ids, metrics, access log, and common response headers."""
 
 import re
 import secrets
@@ -15,7 +15,7 @@ from search_api.policies import Scope as KeyScope
 from search_api.policies import policy_of
 
 _INTERNAL_ERROR, _CLIENT_CLOSED = 500, 499
-# All other methods share one label: clients could make up any number of them.
+# Other methods share one label, because clients could invent any number of them.
 _METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"})
 _CHANGES, _REFUSED = frozenset({KeyScope.WRITE, KeyScope.ADMIN}), frozenset({401, 403, 421, 429})
 _ID = re.compile(rb"[\w.:-]{1,64}")
@@ -27,10 +27,10 @@ _SAME_ORIGIN, _ANY_ORIGIN = (
 
 
 class ObserveMiddleware:
-    """Observes requests. The label is the route, not the path, which clients choose freely.
+    """Observes requests. Metrics are labelled by route, not by path, which clients choose freely.
 
-    Responses have the id of their request (`X-Request-Id`; a proxy's is kept), `nosniff`, and
-    `Cross-Origin-Resource-Policy`: pages of other sites may embed images only if CORS allows those sites.
+    Adds the request id (`X-Request-Id`, kept if a proxy set it), `nosniff`, and
+    `Cross-Origin-Resource-Policy`: other sites may embed images only if CORS allows them.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, origins: Sequence[str] = ()) -> None:
@@ -103,4 +103,4 @@ def _request_id(scope: Scope) -> str:
 
 def _declared(scope: Scope) -> int:
     value = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    return int(value) if value.isdigit() and len(value) <= 15 else 0  # noqa: PLR2004  (digits that fit into 64 bits)
+    return int(value) if value.isdigit() and len(value) <= 15 else 0  # noqa: PLR2004  (digits that fit in 64 bits)

@@ -1,4 +1,4 @@
-"""The processes: what each is given, the command that does it, and what OGC API - Processes says of it."""
+"""Definitions of processes: inputs, command, and description for OGC API - Processes."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ class _Inputs(BaseModel):
 
 
 class IndexInputs(_Inputs):
-    """What to index, as `bandsight index` takes it."""
+    """Inputs of `bandsight index`."""
 
     sources: _Names = Field(
         description="Files, folders, globs, URLs, STAC files or stac:URL, under the server's source roots"
@@ -58,18 +58,18 @@ class RemoveInputs(_Inputs):
 
 
 class OptimizeInputs(_Inputs):
-    """How to build the search index."""
+    """Options for building the search index."""
 
     memory: int | None = Field(None, ge=1, description="Memory per vector in bytes")
     images_only: bool = Field(False, description="Measure recall without text queries")
 
 
 class CompactInputs(_Inputs):
-    """Nothing."""
+    """No inputs."""
 
 
 class ExportInputs(_Inputs):
-    """Results to write to a file."""
+    """A search to export to a file."""
 
     request: dict[str, Any] = Field(description="A request, as for POST /search/export")
     format: str = Field("geojson", description="Name of a format, from GET /export-formats")
@@ -77,7 +77,7 @@ class ExportInputs(_Inputs):
 
 
 class EvaluateInputs(_Inputs):
-    """Labelled images to measure the archive's model on."""
+    """Labelled images to evaluate the archive's model on."""
 
     data: _Names = Field(
         description="Folders with one folder of images per class, or webdataset tars, under the server's source roots"
@@ -98,30 +98,30 @@ class ApplyInputs(_Inputs):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A process."""
+    """A process of OGC API - Processes."""
 
     id: str
-    """What requests call it."""
+    """Id in requests."""
     title: str
-    """What people read."""
+    """Human-readable title."""
     description: str
-    """One sentence."""
+    """Description, one sentence."""
     inputs: type[BaseModel]
-    """What it is given."""
+    """Model of the inputs."""
     command: Callable[[Any, Path], list[str]]
-    """Arguments of `bandsight`, from the inputs and the folder for its files."""
+    """Returns the arguments of `bandsight`, from the inputs and the output folder."""
     sources: Callable[[Any], Sequence[str]] = lambda _: ()
-    """What it reads outside of the archive, which must lie under the server's roots."""
+    """Returns the files and URLs it reads outside the archive, which must be under the server's roots."""
     check: Callable[[Any], object] = lambda _: None
-    """Raises a `QueryError` for inputs that their schema allows and the command would refuse."""
+    """Raises a `QueryError` for inputs that are valid by schema but not for the command."""
     files: bool = False
-    """Whether it makes files."""
+    """Whether it produces files."""
 
     def validated(self, inputs: dict[str, Any]) -> BaseModel:
-        """Return the inputs.
+        """Validate inputs.
 
         Raises:
-            QueryError: One is unknown, missing, or cannot be used.
+            QueryError: An input is unknown, missing or invalid.
         """
         found = validated(self.inputs, inputs)
         self.check(found)
@@ -129,18 +129,18 @@ class Process:
 
 
 def process_named(name: str) -> Process:
-    """Return a process.
+    """Return a process by id.
 
     Raises:
-        NotFoundError: There is none of this name.
+        NotFoundError: There is no such process.
     """
     if name not in PROCESSES:
-        raise NotFoundError(f"process {name[:60]!r}: there is none; there are {', '.join(PROCESSES)}")
+        raise NotFoundError(f"process {name[:60]!r}: does not exist; available: {', '.join(PROCESSES)}")
     return PROCESSES[name]
 
 
 def _options(**values: Any) -> list[str]:
-    """Return options of a command; None and False are left out, lists are repeated."""
+    """Return command-line options; None and False are omitted, lists are repeated."""
     made: list[str] = []
     for name, value in values.items():
         option = f"--{name.replace('_', '-')}"
@@ -236,8 +236,8 @@ PROCESSES = {
         ),
         Process(
             id="evaluate",
-            title="Measure the model",
-            description="Measure the embedded model on labelled images: retrieval, classes, bands, calibration.",
+            title="Evaluate the model",
+            description="Evaluate the model on labelled images: retrieval, classification, bands, calibration.",
             inputs=EvaluateInputs,
             command=_evaluate,
             sources=lambda given: given.data,

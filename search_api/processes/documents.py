@@ -14,7 +14,7 @@ _URL = re.compile(r"(?P<path>https?://[^\s?]+)(?P<query>\?[^\s):;,]*)?")
 
 
 def process_list() -> dict[str, Any]:
-    """Return the processes, in short."""
+    """Return a summary of all processes."""
     return {"processes": [_summary(one) for one in PROCESSES.values()], "links": [link("self", "/processes")]}
 
 
@@ -32,16 +32,16 @@ def process_description(process: Process) -> dict[str, Any]:
         for name, member in schema.get("properties", {}).items()
     }
     outputs: dict[str, Any] = {
-        "summary": {"title": "Summary", "description": "What was done", "schema": {"type": "object"}}
+        "summary": {"title": "Summary", "description": "Summary of the job", "schema": {"type": "object"}}
     }
     if process.files:
         files = {"type": "array", "items": {"type": "object", "required": ["href"]}}
-        outputs["files"] = {"title": "Files", "description": "Links to the files that were made", "schema": files}
+        outputs["files"] = {"title": "Files", "description": "Links to output files", "schema": files}
     return {**_summary(process), "inputs": inputs, "outputs": outputs}
 
 
 def job_status(job: Job) -> dict[str, Any]:
-    """Return the state of a job, without credentials and signatures of its URLs."""
+    """Return the status of a job, with credentials and URL signatures masked."""
     fields, counts = job.as_dict(), job.counts
     share = counts.tiles / counts.tiles_expected if counts.tiles_expected else 0.0
     status = {
@@ -65,7 +65,7 @@ def job_status(job: Job) -> dict[str, Any]:
 
 
 def masked(text: str) -> str:
-    """Return a text without the credentials and query strings (signatures) of its URLs."""
+    """Mask credentials and query strings (signatures) of URLs in a text."""
     return _URL.sub(lambda url: url["path"] + ("?…" if url["query"] else ""), _CREDENTIALS.sub(r"\1", text))
 
 

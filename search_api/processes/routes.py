@@ -30,7 +30,7 @@ ProcessId = Annotated[str, Path(max_length=60, description="Id of a process, fro
 
 
 class Execution(BaseModel):
-    """The body of an execution."""
+    """Request body of an execution."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,15 +38,16 @@ class Execution(BaseModel):
 
 
 def may_write(request: Request) -> ApiSettings:
-    """Return the settings of jobs.
+    """Return the settings if jobs are allowed.
 
     Raises:
-        HTTPException: The server takes none.
+        HTTPException: The server does not accept jobs.
     """
     settings: ApiSettings = request.app.state.settings
     if not settings.allow_writes:
         raise HTTPException(
-            _FORBIDDEN, "jobs: this server takes none; its operator can allow that with BANDSIGHT_ALLOW_WRITES=true"
+            _FORBIDDEN,
+            "jobs: not accepted by this server; its operator can allow them with BANDSIGHT_ALLOW_WRITES=true",
         )
     return settings
 
@@ -107,7 +108,7 @@ def job_list(
 
 @router.get("/jobs/{job_id}", responses=problems(400, 404), summary="Job")
 def one_job(service: ServiceDep, job_id: JobId) -> Response:
-    """Return the progress or outcome of a job, and each failed scene with the reason."""
+    """Return the progress or outcome of a job, with each failed scene and the reason."""
     return _json(_with_failures(service.archive.jobs.get(job_id)))
 
 
@@ -145,14 +146,14 @@ def result_file(
     """Return a result file of a job."""
     job = _with_results(service.archive.jobs.get(job_id))
     path = service.archive.job_queue.folder_of(job_id) / name
-    # Only names that the job has recorded: nothing else of the folder, and nothing beside it.
+    # Only recorded names are allowed: no other files in the folder or outside it.
     if name not in (job.results or {}).get("files", []) or not path.is_file():
-        raise NotFoundError(f"job {job_id}: it has no file {name[:60]!r}; GET /jobs/{job_id}/results lists its files")
+        raise NotFoundError(f"job {job_id}: has no file {name[:60]!r}; GET /jobs/{job_id}/results lists its files")
     return FileResponse(path, media_type=_media_type(name), filename=name)
 
 
 def _tell_runner(request: Request, archive: Archive, settings: ApiSettings) -> None:
-    """Have this server's runner look at the queue; it begins now where there was no archive when the server started."""
+    """Notify this server's runner. Starts it if there was no archive when the server started."""
     app = request.app
     if app.state.runner is None and settings.run_jobs:
         app.state.runner = Runner(archive, settings)
@@ -164,7 +165,7 @@ def _tell_runner(request: Request, archive: Archive, settings: ApiSettings) -> N
 def _with_results(job: Job) -> Job:
     if job.results is None:
         reason = f"is {job.state}" + (f": {documents.masked(job.message)}" if job.message else "")
-        raise NotFoundError(f"job {job.id}: has no results, it {reason}")
+        raise NotFoundError(f"job {job.id}: has no results, because it {reason}")
     return job
 
 

@@ -1,4 +1,4 @@
-"""Works on the queue: one job at a time, each in a process of its own that ends with this one."""
+"""Runs queued jobs one at a time, each in a child process that ends with this one."""
 
 import json
 import logging
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
 
     from bandsight.archive.job_queue import JobQueue
 
-# How often the queue is looked at, and whether a job was dismissed.
+# Polling interval for new and dismissed jobs.
 _LOOK_S = 1.0
-# The process ends by itself when its standard input is closed, and kills itself after 20 s.
+# The process exits when its standard input is closed, and kills itself after 20 s.
 _GRACE_S = 30.0
-# How long a job waits while another process writes to the archive.
+# Maximum wait for another process that writes to the archive.
 _WAIT_S = 3600
 _STDOUT, _STDERR = ".stdout", ".stderr"
-# Most of what a command prints that is kept as a result.
+# Maximum size of a command's output that is kept as a result.
 _MOST_BYTES = 1 << 20
 _MOST_CHARS = 1000
 _log = logging.getLogger(__name__)
 
 
 class Runner:
-    """A thread that takes jobs while no other process works on the same queue."""
+    """A thread that runs queued jobs while no other process works on the same queue."""
 
     def __init__(self, archive: Archive, settings: ApiSettings) -> None:
-        """Prepare.
+        """Initialize.
 
         Args:
-            archive: Whose queue it is.
-            settings: Of the server: its archive, device, and the roots that jobs may read from.
+            archive: Archive with the queue.
+            settings: Server settings: archive, device, and the roots that jobs may read from.
         """
         self._queue: JobQueue = archive.job_queue
         self._archive, self._settings = archive, settings
@@ -56,26 +56,26 @@ class Runner:
         self._thread = threading.Thread(target=self._work, name="bandsight-jobs", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def look(self) -> None:
-        """Look at the queue now: something was added to it, or dismissed."""
+        """Check the queue now, because a job was added or dismissed."""
         self._due.set()
 
     def close(self) -> None:
-        """Stop the job that runs, which waits for the next runner, and end."""
+        """Stop the thread. A running job is stopped and returned to the queue."""
         self._over.set()
         self._due.set()
         self._thread.join()
 
     def wait(self) -> None:
-        """Wait until it ends; it does not by itself."""
+        """Wait until the thread ends, which it only does after `close`."""
         self._thread.join()
 
     def _work(self) -> None:
         while not self._over.is_set():
-            # A catalog that is busy, gone or full is tried again.
+            # Retry if the catalog is busy, missing or full.
             try:
                 while not self._over.is_set() and self._locked() and (job_id := self._queue.take()) is not None:
                     self._run(self._archive.jobs.get(job_id))
@@ -119,10 +119,10 @@ class Runner:
             failed = len(summary["failed"]) if job.kind == "index" else 0
             self._end(job, "successful", _scenes_failed(failed), {"summary": summary, "files": _files(folder)})
         else:
-            self._end(job, "failed", last or f"ended with code {code}")
+            self._end(job, "failed", last or f"exited with code {code}")
 
     def _watched(self, job: Job, command: list[str], folder: Path) -> int | None:
-        """Run a command; return its code, None where it was stopped."""
+        """Run a command. Returns its exit code, or None if it was stopped."""
         with (folder / _STDOUT).open("wb") as out, (folder / _STDERR).open("wb") as errors:
             # Options are checked against schemas, and all else comes after `--`.
             child = subprocess.Popen(  # noqa: S603
@@ -135,7 +135,7 @@ class Runner:
         stopped = False
         while (code := _wait(child)) is None and not stopped:
             if self._over.is_set():
-                self._queue.put_back(job.id, "begun again after its server ended")
+                self._queue.put_back(job.id, "restarted after its server stopped")
                 stopped = True
             else:
                 with suppress(BandsightError):
@@ -153,13 +153,13 @@ class Runner:
         return None
 
     def _environment(self, job: Job) -> dict[str, str]:
-        """Return the variables of a command: the server's, without its key, and what its arguments said."""
+        """Return the environment of a command: the server's without its key, plus settings from its arguments."""
         settings = self._settings
         own = {name: value for name, value in os.environ.items() if name != "BANDSIGHT_KEY"}
         own |= {"BANDSIGHT_ARCHIVE": str(settings.archive), "BANDSIGHT_DEVICE": settings.device}
         if settings.model is not None:
             own["BANDSIGHT_MODEL"] = settings.model
-        # An indexer that watches a folder lets others write between its rounds.
+        # Wait for the lock, because an indexer that watches a folder releases it between rounds.
         own.setdefault(WAIT_VARIABLE, str(_WAIT_S))
         return {**own, JOB_VARIABLE: str(job.id)}
 
@@ -173,7 +173,7 @@ class Runner:
             except BandsightError as error:
                 if self._over.is_set():
                     return
-                _log.warning("job %d: its end cannot be recorded yet (%s)", job.id, error)
+                _log.warning("job %d: its outcome cannot be recorded yet (%s)", job.id, error)
                 time.sleep(_LOOK_S)
             else:
                 return
@@ -192,7 +192,7 @@ def _read(path: Path) -> str:
 
 
 def _last_line(path: Path) -> str:
-    """Return the last line that a command printed for people."""
+    """Return the last line of a command's standard error."""
     lines = [line for line in _read(path).splitlines() if line.strip()]
     return lines[-1].removeprefix("bandsight: ")[:_MOST_CHARS] if lines else ""
 

@@ -1,4 +1,4 @@
-"""Decides which files and addresses jobs may read: only what lies under the roots that the settings name."""
+"""Restricts the files and URLs that jobs may read to configured roots."""
 
 import os
 import posixpath
@@ -12,14 +12,14 @@ _WILDCARDS = "*?["
 
 
 def check_sources(sources: Sequence[str], roots: Sequence[str]) -> None:
-    """Refuse sources outside of the roots.
+    """Check that sources are under the roots.
 
     Args:
         sources: Absolute paths, which may end in a glob, and URLs, with `stac:` before that of a STAC API.
-        roots: Folders, and URLs of which all that begins with them is allowed.
+        roots: Folders and URL prefixes that are allowed.
 
     Raises:
-        QueryError: One lies elsewhere.
+        QueryError: A source is outside the roots.
     """
     for source in sources:
         if not any(_lies_under(source, root) for root in roots):
@@ -36,7 +36,7 @@ def _lies_under(source: str, root: str) -> bool:
         return _url_lies_under(source.removeprefix("stac:"), root)
     if not source.startswith("/") or source.startswith("/vsi"):
         return False
-    # Symbolic links are followed before paths are compared; a glob from its first wildcard on has none to follow.
+    # Resolve symbolic links before comparing paths, for globs up to the first wildcard.
     fixed = source[: min([source.find(one) for one in _WILDCARDS if one in source], default=len(source))]
     rest = source[len(fixed) :]
     if ".." in Path(rest).parts:

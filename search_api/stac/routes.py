@@ -1,4 +1,4 @@
-"""The routes of a STAC API: of the whole archive and, under another prefix, of each saved search."""
+"""Routes of the STAC API of the whole archive and, under another prefix, of each saved search."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -37,7 +37,7 @@ _LISTS = schemas.success(GEOJSON, schemas.ITEMS)
 
 
 class Api:
-    """What a route needs: the archive, the API it belongs to, and how that orders its items."""
+    """Context of a route: the archive, its API root, and the ranking of items."""
 
     def __init__(self, request: Request, root: Root, saved: SavedRanking | None = None) -> None:
         self.request, self.root, self.saved = request, root, saved
@@ -50,20 +50,20 @@ class Api:
         return self.service.archive
 
     def names(self) -> list[str]:
-        """Return the collections that this API shows; of a saved search, those of its hits."""
+        """Return the collections of this API; for a saved search, those of its hits."""
         if self.saved is not None:
             return sorted({hit.scene.collection for hit in self.saved.hits()})
         return collection_names(self.archive)
 
     def held(self) -> dict[str, Holding]:
-        """Return what each collection of tiles holds; of a saved search, only its hits."""
+        """Return the statistics of each tile collection; for a saved search, of its hits only."""
         return self.state.holdings.of(self.archive) if self.saved is None else of_hits(self.saved.hits())
 
     def holding(self, name: str) -> Holding:
-        """Return what a collection holds.
+        """Return the statistics of a collection.
 
         Raises:
-            NotFoundError: This API does not show it.
+            NotFoundError: The collection does not exist in this API.
         """
         own = name if self.root.search is not None else tiles_collection(name) or name
         held = self.held().get(own)
@@ -72,34 +72,32 @@ class Api:
         return held
 
     def need_collection(self, name: str) -> None:
-        """Refuse the items of a collection that is not there.
+        """Check that a collection exists.
 
-        Of a saved search it may be one without a hit: a commit may take the last one while its pages are walked.
+        For a saved search, it may have no hits, because a commit may remove the last one during paging.
 
         Raises:
-            NotFoundError: It is none of them.
+            NotFoundError: The collection does not exist.
         """
         if name not in (self.names() if self.root.search is None else self.archive.scene_columns().collection_names()):
             raise self.no_collection(name)
 
     def no_collection(self, name: str) -> NotFoundError:
-        """Return the refusal of a collection."""
+        """Return the error for an unknown collection."""
         names = self.names()
-        none = "this archive holds none yet" if self.root.search is None else "this search has no hits"
-        there = f"there are {', '.join(names[:20])}" if names else none
+        none = "this archive has none yet" if self.root.search is None else "this search has no hits"
+        there = f"available: {', '.join(names[:20])}" if names else none
         return NotFoundError(f"collection_id: found {name[:60]!r}; {there}")
 
     def question(self, q: str | list[str] | None, semantic: Semantic | None) -> Question | None:
-        """Return what is asked by meaning, None where nothing is.
+        """Return the resolved semantic query, or None if there is none.
 
         Raises:
-            QueryError: There are two questions, or one too many for a saved search.
+            QueryError: There are two queries, or one for a saved search.
         """
         given = [name for name, value in (("q", q), ("semantic", semantic)) if value is not None]
         if given and self.saved is not None:
-            raise QueryError(
-                f"{given[0]}: a saved search has an order of its own; narrow it by filters, or POST /search"
-            )
+            raise QueryError(f"{given[0]}: a saved search has a fixed order; narrow it with filters, or POST /search")
         return question_of(self.service.searcher, q, semantic)
 
     def item(self, collection: str, item: str) -> dict[str, Any]:
@@ -112,12 +110,12 @@ class Api:
         return item_of(row, self.root, self.archive.model, self.archive.generation)
 
     def ranking(self, question: Question | None) -> Ranking | None:
-        """Return the order of a question, or of a saved search; None for a list without one."""
+        """Return the ranking by a query or a saved search, or None for a listing."""
         return question if self.saved is None else self.saved
 
 
 async def api_of(request: Request) -> Api:
-    """Return the API of a request: of a saved search where the path names one, else of the whole archive."""
+    """Return the API of a request: of the saved search in the path, or of the whole archive."""
     search_id = request.path_params.get("search_id")
     if search_id is None:
         return Api(request, Root(server=server_url(request)))
@@ -127,7 +125,7 @@ async def api_of(request: Request) -> Api:
 def _api_of_search(request: Request, search_id: str) -> Api:
     service: Service = request.app.state.service
     saved = service.archive.saved_searches.get(search_id)
-    # An unreadable request is an error on every page.
+    # An invalid saved request is an error on every page.
     ranking = SavedRanking(service.searcher, request.app.state.stac.runs, saved)
     return Api(request, Root(server=server_url(request), search=saved), ranking)
 
@@ -184,7 +182,7 @@ def items(
     """Return a page of a collection's items."""
     api.need_collection(collection_id)
     if collections not in {None, collection_id}:
-        raise QueryError(f"collections: found {str(collections)[:60]!r} in a list of {collection_id}; use /search")
+        raise QueryError(f"collections: found {str(collections)[:60]!r} in a listing of {collection_id}; use /search")
     query = asked.query(api.service.settings, collections=[collection_id])
     here = api.root.at("collections", collection_id)
     more = [link("collection", here), link("parent", here)]
@@ -255,12 +253,12 @@ def page(
     """Return a page of items.
 
     Args:
-        api: The API that it is of.
-        query: What is asked.
-        ranking: Its order by meaning.
+        api: The API.
+        query: The query.
+        ranking: The ranking by meaning, if any.
         here: The page's URL without parameters.
-        more: Further links.
-        body: What the next page is to be asked with; None when the parameters of the URL say it.
+        more: Additional links.
+        body: Request body for the next page; None to use URL parameters.
     """
     found = answer(api.archive, query, ranking)
     made = item_collection(found, api.archive.model, api.root, query.fields)

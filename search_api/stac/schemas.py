@@ -1,4 +1,7 @@
-"""JSON schemas of responses in the OpenAPI document. Items are loose: the fields extension may omit anything."""
+"""JSON schemas of responses in the OpenAPI document.
+
+Item schemas are loose, because the fields extension may omit anything.
+"""
 
 from typing import Any
 

@@ -25,7 +25,7 @@ from search_api.stac.routes import router as stac_router
 
 router = APIRouter(tags=["Saved searches"], dependencies=[Depends(reject_unknown_params)])
 SearchId = Annotated[str, Path(max_length=100, description="Id of a saved search")]
-# Of a page of the list.
+# Maximum size of a page of the list.
 _MOST_LISTED = 100
 _MOST_BYTES = 2**19
 _SEARCH: dict[str, Any] = {"type": "object", "required": ["id", "title", "created", "hits", "search", "links"]}
@@ -45,7 +45,7 @@ SearchesDep = Annotated[SavedSearches, Depends(_saved_searches)]
 
 
 async def _search_id(search_id: SearchId) -> None:
-    """Name the parameter of the path, which `api_of` reads."""
+    """Declare the path parameter, which `api_of` reads."""
 
 
 _of_search = APIRouter(prefix="/searches/{search_id}", dependencies=[Depends(_search_id)])
@@ -112,7 +112,7 @@ router.include_router(_of_search)
 
 
 def _fitting(searches: Sequence[SavedSearch]) -> int:
-    """Return how many searches make a page: their requests may be large."""
+    """Return the number of searches that fit on a page, because requests may be large."""
     size = 0
     for count, search in enumerate(searches):
         size += len(orjson.dumps(search.request))
@@ -130,10 +130,10 @@ def _document(search: SavedSearch, server: str) -> dict[str, Any]:
         "hits": search.max_hits,
         "search": dict(search.request),
         "links": [
-            link("child", root.url, title="STAC API of its hits"),
+            link("child", root.url, title="STAC API of the hits"),
             link("items", root.at("search"), GEOJSON),
-            link("export", root.at("export"), GEOJSON, title="All its hits as a file"),
-            link("heatmap", root.at("heatmap", "tilejson.json"), title="Map tiles of its scores"),
+            link("export", root.at("export"), GEOJSON, title="All hits as a file"),
+            link("heatmap", root.at("heatmap", "tilejson.json"), title="Heat map tiles"),
             link("root", f"{server}/"),
         ],
     }

@@ -1,4 +1,4 @@
-"""Query parameters of the STAC routes. Each means the same as the member of that name in a request body."""
+"""Query parameters of the STAC routes, equivalent to the members of the same name in request bodies."""
 
 import json
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class ItemListParams:
         """Return the query.
 
         Raises:
-            QueryError: A parameter cannot be parsed, or two contradict each other.
+            QueryError: A parameter is invalid, or two contradict each other.
         """
         return item_query(
             settings.max_hits,
@@ -108,7 +108,7 @@ class ItemSearchParams(FilterParams):
 
 @dataclass(kw_only=True)
 class QuestionParams:
-    """Query parameters of maps: a text query and filters. `bbox` has another meaning there."""
+    """Query parameters of maps: a text query and filters. `bbox` has a different meaning there."""
 
     q: Annotated[str, Query(description="Description of the place; commas separate alternatives", examples=["a lake"])]
     collections: Annotated[
@@ -133,7 +133,7 @@ class QuestionParams:
         """Return the filters.
 
         Raises:
-            QueryError: A parameter cannot be parsed.
+            QueryError: A parameter is invalid.
         """
         return item_query(
             settings.max_hits,

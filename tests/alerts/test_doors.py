@@ -55,7 +55,7 @@ def test_from_a_question_to_a_message_on_the_command_line(bandsight, path, hook,
     assert bandsight("watch", "resume", name)[0] == 0
     assert bandsight("watch", "delete", name)[0] == 0
     code, _, err = bandsight("watch", "pause", name)
-    assert (code, "there is none" in err) == (1, True)
+    assert (code, "not found" in err) == (1, True)
 
 
 def test_a_client_watches(client: Client, path):
@@ -71,7 +71,7 @@ def test_a_client_watches(client: Client, path):
     assert client.alerts(1, before=alerts[0]["number"]) == alerts[1:2]
     client.unsubscribe(made["id"])
     assert client.alerts() == []
-    with pytest.raises(NotFoundError, match="there is none"):
+    with pytest.raises(NotFoundError, match="not found"):
         client.unsubscribe(made["id"])
     with pytest.raises(QueryError, match="is not a public address"):
         client.watch(SENTENCE, webhook="http://127.0.0.1/hook")

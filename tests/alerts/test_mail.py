@@ -155,7 +155,7 @@ def test_what_cannot_be_sent_is_refused(searcher, by_mail, body, words):
 
 
 def test_without_a_mail_server_an_address_is_refused_with_the_settings_name(searcher, targets):
-    with pytest.raises(QueryError, match="no mail server is set up here; set BANDSIGHT_SMTP_URL"):
+    with pytest.raises(QueryError, match="no mail server is configured; set BANDSIGHT_SMTP_URL"):
         subscribe(searcher, SubscribeBody.model_validate({"q": SENTENCE, "rank": 3, "email": ADDRESS}), targets)
 
 

@@ -138,19 +138,19 @@ def test_paused_and_deleted_subscriptions_raise_nothing(searcher, path):
     add(path, range(320, 340))
     assert alerted(archive)
     assert min(alerted(archive)) >= 320
-    with pytest.raises(NotFoundError, match="there is none; bandsight watch list"):
+    with pytest.raises(NotFoundError, match="not found; list all with: bandsight watch list"):
         archive.alerts.pause(gone.id, paused=True)
 
 
 def test_questions_that_cannot_be_watched_are_refused_in_one_sentence(searcher):
     for body, message in (
         ({"q": None}, "found neither; describe what to watch for"),
-        ({"q": "a lake, a pond"}, "make a subscription for each"),
+        ({"q": "a lake, a pond"}, "create a subscription for each"),
         ({"rank": 3}, "min_score, rank: found both"),
-        ({"ids": ["1"]}, "ids: new tiles cannot meet this filter"),
-        ({"classifiers": ["ponds > 0.5"]}, "a classifier is watched as q"),
+        ({"ids": ["1"]}, "ids: new tiles cannot pass this filter"),
+        ({"classifiers": ["ponds > 0.5"]}, "pass a classifier as q"),
         ({"webhook": "ftp://example.org"}, "need a URL like https"),
-        ({"min_score": None, "bbox": [100, 0, 101, 1]}, "no tile passes the filters now"),
+        ({"min_score": None, "bbox": [100, 0, 101, 1]}, "no tile passes the filters yet"),
     ):
         given = {name: value for name, value in ({"q": SENTENCE, "min_score": 0.3} | body).items() if value is not None}
         with pytest.raises(QueryError, match=message):

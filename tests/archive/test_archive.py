@@ -140,7 +140,7 @@ def test_a_disk_that_is_full_before_there_is_an_archive_is_said_so(tmp_path, mon
     full = kind(sqlite3.OperationalError("database or disk is full"))
     with monkeypatch.context() as patched:
         patched.setattr(database, "migrate", Mock(side_effect=full))
-        with pytest.raises(ArchiveError, match=r"no archive could be made .*disk is full.* run the same again"):
+        with pytest.raises(ArchiveError, match=r"cannot create an archive .*disk is full.* then try again"):
             ArchiveWriter.open_or_create(tmp_path / "a", MODEL)
     assert not list((tmp_path / "a").glob(".catalog*"))
     ArchiveWriter.open_or_create(tmp_path / "a", MODEL).close()

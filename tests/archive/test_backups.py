@@ -92,7 +92,7 @@ def test_where_the_file_system_has_no_links_files_are_copied(archive, tmp_path, 
 def test_a_second_backup_into_the_same_series_waits_for_nobody(archive, tmp_path):
     series = tmp_path / "backups"
     series.mkdir()
-    with module.FileLock(series / "lock"), pytest.raises(ArchiveLockedError, match="another backup is being made"):
+    with module.FileLock(series / "lock"), pytest.raises(ArchiveLockedError, match="another backup is running"):
         add_backup(archive, series, keep=3)
 
 

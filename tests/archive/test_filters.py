@@ -244,11 +244,11 @@ def test_a_geometry_that_cannot_be_is_refused(geometry, message):
     ("name", "op", "value", "message"),
     [
         ("eo:cloud_cover", "~", 1, "need one of"),
-        ("eo:cloud_cover", "<", None, "need a number or text|needs several"),
+        ("eo:cloud_cover", "<", None, "need a number or text|takes a tuple"),
         ("eo:cloud_cover", "<", float("nan"), "finite"),
-        ("eo:cloud_cover", "in", 3, "needs several"),
-        ("eo:cloud_cover", "in", (), "needs several"),
-        ("eo:cloud_cover", "is null", 3, "compares with nothing"),
+        ("eo:cloud_cover", "in", 3, "takes a tuple"),
+        ("eo:cloud_cover", "in", (), "takes a tuple"),
+        ("eo:cloud_cover", "is null", 3, "takes no value"),
         ("tasked", "<", True, "no order"),
     ],
 )

@@ -206,7 +206,7 @@ def any_place() -> list:
     [[], [1.0, 1, 4], [1.0, 1, 4, 1, 1], ["1", 1, 4, 1], [float("nan"), 1, 4, 1], [1.0, -1, 4, 1], [1.0, 1, 4.5, 1]],
 )
 def test_a_place_that_no_page_gave_is_refused(archive, place):
-    with pytest.raises(QueryError, match="found one that no page of this ranking gave"):
+    with pytest.raises(QueryError, match="not from a page of this ranking"):
         find(archive, scorer(positives=vectors(1, 1)), 3, after=place)
 
 

@@ -76,7 +76,7 @@ def test_searches_are_listed_newest_first_page_by_page_and_deleted(archive):
     archive.saved_searches.delete(made[2])
     assert [one.id for one in archive.saved_searches.newest()] == [made[4], made[3], made[1], made[0]]
     for call in (archive.saved_searches.get, archive.saved_searches.delete, archive.saved_searches.page):
-        with pytest.raises(NotFoundError, match="GET /searches lists"):
+        with pytest.raises(NotFoundError, match="list them with GET /searches"):
             call(made[2])
 
 
@@ -116,7 +116,7 @@ def test_hits_of_another_model_say_so_and_what_to_do(archive, tmp_path):
         beside.add([entry(1)])
         swap_in(archive, beside)
     assert archive.saved_searches.get(made.id).title == "x"
-    with pytest.raises(ArchiveError, match=r"another model .*; run it again, or delete it"):
+    with pytest.raises(ArchiveError, match=r"changed the model; run it again, or delete it"):
         archive.saved_searches.page(made.id)
 
 
@@ -124,7 +124,7 @@ def test_too_many_searches_and_too_large_ones_are_refused(archive, monkeypatch):
     monkeypatch.setattr(saved_searches, "MAX_SEARCHES", 2)
     for _ in range(2):
         archive.saved_searches.add("x", REQUEST, max_hits=9)
-    with pytest.raises(QueryError, match="found 2 of them; delete some"):
+    with pytest.raises(QueryError, match="the limit of 2 is reached; delete some"):
         archive.saved_searches.add("x", REQUEST, max_hits=9)
     with pytest.raises(QueryError, match="simplify it"):
         archive.saved_searches.add("x", {"q": "a" * 2**20}, max_hits=9)

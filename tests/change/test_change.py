@@ -139,9 +139,9 @@ def test_a_timeline_has_every_date_in_order_with_scores_and_likeness(searcher):
 
 def test_requests_that_cannot_be_answered_are_refused_in_one_sentence(searcher):
     for body, message in (
-        ({"before": "1990-01-01/1991-01-01"}, "before: no tiles in this period pass the filters"),
+        ({"before": "1990-01-01/1991-01-01"}, "before: no tiles in this period match the filters"),
         ({"after": "2030-01-01/.."}, "after: no tiles in this period"),
-        ({"was": None, "now": None}, "was, now, like: found none of them"),
+        ({"was": None, "now": None}, "was, now, like: all missing"),
         ({"like": [1, 2]}, "pass either sentences or two tiles"),
         ({"now": FOREST}, "they mean the same to the model"),
         ({"before": "2008-01-01/2019-01-01"}, "the first period ends after the second one begins"),
@@ -150,7 +150,7 @@ def test_requests_that_cannot_be_answered_are_refused_in_one_sentence(searcher):
     ):
         with pytest.raises(QueryError, match=message):
             change_search(searcher, ChangeBody(**(BODY | body)))
-    with pytest.raises(QueryError, match="no tile of this archive covers 100,0"):
+    with pytest.raises(QueryError, match="no tile in this archive covers 100,0"):
         timeline(searcher, TimelineBody(lon=100, lat=0))
 
 

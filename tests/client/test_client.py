@@ -67,7 +67,7 @@ def test_a_folder_needs_no_web_framework(archive_path: Path) -> None:
 def test_a_folder_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="none"):
         connect(tmp_path / "none")
-    with pytest.raises(ArchiveError, match=r"ftp://example\.org/a: found the scheme ftp.*folder"):
+    with pytest.raises(ArchiveError, match=r"ftp://example\.org/a: unknown scheme ftp.*folder"):
         connect("ftp://example.org/a")
 
 

@@ -129,7 +129,7 @@ def test_a_migration_that_was_stopped_goes_on_and_one_that_differs_is_refused(
 
     with pytest.raises(KeyboardInterrupt):
         migrate_archive(tmp_path / "a", target, progress=stop)
-    with pytest.raises(ArchiveError, match="not complete; run the same `bandsight migrate-archive` again"):
+    with pytest.raises(ArchiveError, match="the copy is incomplete; run the same `bandsight migrate-archive` again"):
         Archive.open(target)
     again = []
     assert migrate_archive(tmp_path / "a", target, progress=lambda *part: again.append(part))["tiles"] == 40
@@ -166,7 +166,7 @@ def test_init_makes_what_is_needed_and_refuses_what_cannot_work(postgres_server,
         ("a", (), "there is already an archive here"),
         ("b", ("--catalog", catalog), "there is already an archive here; name another schema"),
         ("c", ("--catalog", postgres_url(postgres_server), "--vectors", "milvus://127.0.0.1:1/default/a"), "Milvus"),
-        ("d", ("--catalog", "mysql://h/a"), "no engine keeps the catalog"),
+        ("d", ("--catalog", "mysql://h/a"), "no engine for the catalog"),
         ("e", ("--catalog", "postgresql+psycopg://h"), "need postgresql+psycopg://USER@HOST:PORT/DATABASE"),
     ):
         code, said = init(name, *options)
@@ -240,7 +240,7 @@ def test_an_engine_that_is_away_is_503_until_it_is_back(served, postgres_server)
             assert response.status_code == 503, response.text
             assert response.headers["Retry-After"] == "10"
             assert response.json()["error"] == EngineUnavailableError.__name__
-            assert "PostgreSQL does not answer" in response.json()["detail"]
+            assert "PostgreSQL is unreachable" in response.json()["detail"]
             assert "secret" not in response.text
         assert client.get("/healthz").status_code == 200
     finally:

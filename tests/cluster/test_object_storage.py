@@ -217,7 +217,7 @@ def test_a_stopped_move_goes_on_and_damage_on_s3_is_found_and_repaired(cluster, 
 
     with pytest.raises(KeyboardInterrupt):
         migrate_archive(tmp_path / "a", target, progress=stop)
-    with pytest.raises(ArchiveError, match="not complete; run the same `bandsight migrate-archive` again"):
+    with pytest.raises(ArchiveError, match="the copy is incomplete; run the same `bandsight migrate-archive` again"):
         Archive.open(target)
     assert migrate_archive(tmp_path / "a", target)["tiles"] == 40
     files = store_of(target)
@@ -250,7 +250,7 @@ def test_a_server_killed_while_an_archive_is_written_loses_and_doubles_nothing(c
                 except EngineUnavailableError as error:
                     refused.append(str(error))
             killer.join()
-            assert "the storage does not answer at http://127.0.0.1" in refused[-1]
+            assert "the storage does not respond at http://127.0.0.1" in refused[-1]
             assert "secret" not in refused[-1]
             s3_server.run()
             # The same batch again, and one that was committed: neither is doubled.
@@ -354,19 +354,19 @@ def test_what_cannot_work_is_refused_at_the_start_with_the_way_out(s3_server, po
 
     refused(1, files_url(s3_server, prefix="first"), "there is an archive under this prefix already")
     refused(2, files_url(s3_server, bucket="nobody"), "there is no such bucket; create it")
-    refused(3, files_url(s3_server).replace(str(s3_server.port), "1"), "does not answer at http://127.0.0.1:1")
+    refused(3, files_url(s3_server).replace(str(s3_server.port), "1"), "does not respond at http://127.0.0.1:1")
     refused(4, files_url(s3_server, speed=3), "found speed; s3://BUCKET")
     refused(5, files_url(s3_server, cache_gb=0), "cache_gb=0: need more than 0")
     refused(6, files_url(s3_server, cache_gb="much"), "cache_gb=much: need a number")
-    refused(7, "gs://bucket/a", "no engine keeps the files of an archive at gs; there are s3")
+    refused(7, "gs://bucket/a", "no engine for the files of an archive has the scheme gs; supported: s3")
     refused(8, "s3://key:word@bucket/a", "the credentials in AWS_ACCESS_KEY_ID")
     refused(9, files_url(s3_server, endpoint="storage:9000"), "need https://HOST or http://HOST:PORT")
     with monkeypatch.context() as patch:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
         refused(
-            10, files_url(s3_server), "refuses the credentials .*; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            10, files_url(s3_server), "rejects the credentials .*; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
-        with pytest.raises(ArchiveError, match="refuses the credentials"):
+        with pytest.raises(ArchiveError, match="rejects the credentials"):
             Archive.open(folder)
     with monkeypatch.context() as patch:
         for name, value in READER.items():
@@ -388,9 +388,9 @@ def test_what_cannot_work_is_refused_at_the_start_with_the_way_out(s3_server, po
     # A folder that has files of its own.
     filled(tmp_path / "c", 2).close()
     machine(tmp_path / "c", files_url(s3_server))
-    with pytest.raises(ArchiveError, match="names files elsewhere, but there are vector files in"):
+    with pytest.raises(ArchiveError, match="configures files elsewhere, but"):
         Archive.open(tmp_path / "c")
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "archive.toml").write_text('folder = "s3://bucket/a"\n')
-    with pytest.raises(ArchiveError, match="need a folder of this machine, and the URL in files"):
+    with pytest.raises(ArchiveError, match="need a local folder; set the URL as files"):
         Archive.open(tmp_path / "d")

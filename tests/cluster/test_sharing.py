@@ -138,7 +138,7 @@ def test_a_database_that_dies_while_a_job_commits_is_waited_for(
             assert_same(opened, archive)
     finally:
         restart.join()
-    assert any("waiting for the archive" in text and "PostgreSQL does not answer" in text for text in progress.notes)
+    assert any("waiting for the archive" in text and "PostgreSQL is unreachable" in text for text in progress.notes)
 
 
 def test_a_second_job_on_a_folder_gets_a_clear_message_or_waits(archive, encoder, tmp_path, monkeypatch):

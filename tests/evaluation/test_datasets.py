@@ -75,7 +75,7 @@ def _tar_of(path, said):
         ({"b.json": b'{"captions": ["a", null]}'}, r"b: \.json: captions are"),
         ({"b.cls": b"\xff"}, r"b: \.cls: not UTF-8"),
         ({"b.cls": b"lake", "b.txt": b"\xff\xfe"}, r"b: \.txt: not UTF-8"),
-        ({"b.cls": b"lake", "b.png": b"no picture"}, "b: found something that is no image"),
+        ({"b.cls": b"lake", "b.png": b"no picture"}, "b: unknown image format"),
     ],
 )
 def test_what_is_wrong_beside_an_image_costs_that_image_alone(tmp_path, beside, reason):
@@ -107,7 +107,7 @@ def test_a_tar_that_is_cut_short_is_said_to_be(tmp_path, name):
     noise = np.random.default_rng(0).bytes(40_000)
     path = _tar_of(tmp_path / name, {"a.png": noise, "b.png": noise})
     path.write_bytes(path.read_bytes()[:50_000])
-    with pytest.raises(QueryError, match=r"cut.*(damaged tar|not a tar)"):
+    with pytest.raises(QueryError, match=r"cut.*(truncated tar|not a tar)"):
         read_dataset(path)
 
 
@@ -123,13 +123,13 @@ def test_what_lies_in_a_folder_and_is_no_use_is_named_and_the_rest_is_read(folde
     assert left_out == {
         "SeaLake/2.webp": "a .webp file; need a PNG, a JPEG or a GeoTIFF",
         "SeaLake/3.png": "the file is empty; need a PNG, a JPEG or a GeoTIFF",
-        "SeaLake/4.png": "a link to nothing",
-        "annual_crop/folder.png": "no file",
-        "empty/": "no image in this folder",
+        "SeaLake/4.png": "a broken link",
+        "annual_crop/folder.png": "not a file",
+        "empty/": "no images in this folder",
     }
     for cls in ("SeaLake", "annual_crop"):
         (folder / cls).rename(folder / f".{cls}")
-    with pytest.raises(QueryError, match=r"no labelled image that can be used \(empty/: no image"):
+    with pytest.raises(QueryError, match=r"no labelled images, only unusable ones \(empty/: no images"):
         read_dataset(folder, left_out={})
 
 

@@ -31,7 +31,7 @@ def test_scores_that_separate_all_pairs_have_a_finite_line():
 
 
 def test_scores_that_say_nothing_or_the_opposite_are_refused():
-    with pytest.raises(QueryError, match="no higher with their own class"):
+    with pytest.raises(QueryError, match="do not score higher with their own class"):
         fit([_scores(2000, -12, 0)])
     cosines = np.zeros((4, 2), np.float32)
     with pytest.raises(QueryError, match="at least two classes"):

@@ -80,11 +80,11 @@ def test_names_with_a_word_before_them_are_found_and_missing_ones_are_named(data
     left_out = {}
     images = read_dataset(data, split=read_split(str(path), data), left_out=left_out)
     assert [image.key for image in images] == ["airport_1.jpg", "lake_2.jpg"]
-    assert left_out == {"9": "of names, not in the data"}
+    assert left_out == {"9": "listed in names, but missing"}
 
 
 def test_a_list_that_does_not_fit_is_refused(data):
-    with pytest.raises(QueryError, match=r"--split ucm-test: no dataset_ucm\.json in .*pictures or beside it"):
+    with pytest.raises(QueryError, match=r"--split ucm-test: no dataset_ucm\.json in .*pictures or next to it"):
         read_split("ucm-test", data)
     with pytest.raises(QueryError, match="one of rsicd-test, ucm-test, nwpu-test"):
         read_split("nowhere", data)
@@ -92,14 +92,14 @@ def test_a_list_that_does_not_fit_is_refused(data):
     for text, reason in (
         ("{", "not a list of images"),
         ('{"images": [{"name": "a.jpg"}]}', "not a list of images"),
-        ('{"images": [{"filename": "a.jpg", "split": "val"}]}', "found no image of"),
+        ('{"images": [{"filename": "a.jpg", "split": "val"}]}', "found no images of"),
         ('["a.jpg", "b/a.jpg"]', "listed twice"),
     ):
         path.write_text(text)
         with pytest.raises(QueryError, match=reason):
             read_split(str(path), data)
     path.write_text('["nothing.jpg"]')
-    with pytest.raises(QueryError, match="holds none of the 1 images of list"):
+    with pytest.raises(QueryError, match="contains none of the 1 images of list"):
         read_dataset(data, split=read_split(str(path), data))
     path.write_text('["1.jpg"]')
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(data / "port_1.jpg")

@@ -57,7 +57,7 @@ def test_the_date_of_writing_counts_only_where_nothing_else_states_a_time():
     assert str(acquired([Path("x/ortho_20200105_101112.tif")], written)[0]) == "2020-01-05 10:11:12+00:00"
     assert str(acquired([Path("S2A_20200105T101112/B02.tif")], written)[0]) == "2020-01-05 10:11:12+00:00"
     when, by = acquired([Path("x/ortho.tif")], written)
-    assert (str(when), by) == ("2023-07-01 09:00:00+00:00", "TIFFTAG_DATETIME, when the file was written")
+    assert (str(when), by) == ("2023-07-01 09:00:00+00:00", "TIFFTAG_DATETIME, the time the file was written")
     assert acquired([Path("x/ortho.tif")], {}) == (None, "")
 
 

@@ -152,8 +152,8 @@ def test_too_little_memory_is_said(monkeypatch):
     batches.add(RGB_UM, tiles(task, 8))
     batches.flush()
     assert listener.notes == [
-        "too little memory for 8 tiles at once; from now on 4",
-        "too little memory for 4 tiles at once; from now on 2",
+        "out of memory with 8 tiles per batch; reduced to 4",
+        "out of memory with 4 tiles per batch; reduced to 2",
     ]
     assert len(task.vectors) == 8
 

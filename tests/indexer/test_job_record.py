@@ -33,7 +33,7 @@ def test_a_job_keeps_its_counts_and_the_reason_of_each_failure(folder, archive, 
     assert job.started <= job.updated <= job.finished
     ((scene, href, reason),) = job.failures
     assert (scene, href) == ("bad.tif", str(folder / "bad.tif"))
-    assert "no raster that can be read" in reason
+    assert "not a readable raster" in reason
 
 
 def test_a_job_that_finds_nothing_to_do_leaves_no_record(folder, archive, encoder):

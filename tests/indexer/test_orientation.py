@@ -176,7 +176,7 @@ def test_tiles_pictures_crops_and_queries_of_a_rotated_raster_show_north_up(tmp_
 def test_a_rotated_raster_without_a_crs_takes_that_of_its_sidecar(tmp_path):
     path = write(tmp_path / "a.tif", ground_on(ASKEW, 64, 64), crs=None, transform=ASKEW)
     (source,) = find_scenes([path])
-    with pytest.raises(SceneError, match=r"neither projected nor geographic; give one in a\.tif\.bandsight\.json"):
+    with pytest.raises(SceneError, match=r"neither projected nor geographic; state one in a\.tif\.bandsight\.json"):
         open_scene(source, "key", tiling={})
     (tmp_path / "a.tif.bandsight.json").write_text('{"crs": "EPSG:32633"}')
     assert open_scene(source, "key", tiling={}).record.crs == "EPSG:32633"

@@ -100,5 +100,5 @@ def test_the_fourth_band_of_a_png_is_opacity_whatever_its_numbers(tmp_path):
 
 def test_the_name_of_a_product_outranks_a_palette(tmp_path):
     assert opened(with_palette(tmp_path / "srtm_dem.tif")).record.sensor == "elevation"
-    with pytest.raises(SensorError, match="no picture; leave it out"):
+    with pytest.raises(SensorError, match="without image bands; leave it out"):
         opened(with_palette(tmp_path / "T33UUU_20200101T101010_SCL_20m.tif"))

@@ -115,7 +115,7 @@ def test_tiles_with_too_little_data_are_counted_and_left_out(tmp_path, archive, 
 
 
 BAD = {
-    "text.tif": (lambda path: path.write_text("no raster"), "no raster that can be read"),
+    "text.tif": (lambda path: path.write_text("no raster"), "not a readable raster"),
     "truncated.tif": (lambda path: _truncated(path), "cannot be read"),
     "no_crs.tif": (lambda path: write(path, picture(3, 64, 64), crs=None), "no georeference"),
     "placed_nowhere.tif": (
@@ -123,7 +123,7 @@ BAD = {
         "no CRS",
     ),
     "unknown_bands.tif": (lambda path: write(path, picture(5, 64, 64)), "wavelengths_um"),
-    "empty.tif": (lambda path: write(path, np.zeros((3, 64, 64), np.uint8), nodata=0), "no tile has at least"),
+    "empty.tif": (lambda path: write(path, np.zeros((3, 64, 64), np.uint8), nodata=0), "no tiles have at least"),
     "LC08_x_B4.tif": (lambda path: write(path, picture(1, 64, 64, dtype="uint16")), "need at least 3"),
 }
 
@@ -262,11 +262,11 @@ def test_a_scene_smaller_than_a_tile_is_a_tile(tmp_path, archive, encoder):
         ("[1, 2]", "found a JSON list, need an object"),
         ('{"bound": [1, 2, 3, 4]}', "unknown bound"),
         ('{"bounds": [1, 2, 0, 4]}', "need left, bottom, right, top"),
-        ('{"crs": "EPSG:0"}', "is not known"),
+        ('{"crs": "EPSG:0"}', "is unknown"),
         ('{"datetime": "May"}', "need RFC 3339"),
         ('{"sensor": "nope"}', "no such profile"),
         ('{"wavelengths_um": [665, 560, 490]}', "looks like nanometres"),
-        ('{"wavelengths_um": [0.6]}', "1 wavelengths are given for 3 bands"),
+        ('{"wavelengths_um": [0.6]}', "1 wavelengths for 3 bands"),
         ("{", "not a sidecar"),
     ],
 )
@@ -342,7 +342,7 @@ def test_imagery_finer_than_the_model_knows_is_read_coarser_and_says_so(tmp_path
     index([scene], archive=archive, model=encoder, progress=Listener())
     assert {tile.scale for tile in archive.tiles_by_id(archive.tile_ids(Filter()).tolist()).values()} == {3}
     (note,) = notes
-    assert note.startswith("a.tif: pixels of 10 m are finer than the 30 m that the model knows, so 3 × 3 of them are")
+    assert note.startswith("a.tif: pixels of 10 m are finer than the 30 m that the model supports, so 3 × 3 pixels are")
     again = index([scene], archive=archive, model=encoder)
     assert (again.scenes, again.skipped_scenes) == (0, 1)
     own = index([scene], archive=archive, model=encoder, tiling=Tiling.of_model(encoder, scales=(1,)))
@@ -350,7 +350,7 @@ def test_imagery_finer_than_the_model_knows_is_read_coarser_and_says_so(tmp_path
     assert archive.scenes()[0].tiling["scales"] == [1]
 
 
-@pytest.mark.parametrize(("wrong", "says"), [({"scales": (0,)}, "whole numbers"), ({"overlap": 1.0}, "overlap 1")])
+@pytest.mark.parametrize(("wrong", "says"), [({"scales": (0,)}, "integers"), ({"overlap": 1.0}, "overlap 1")])
 def test_tiles_that_cannot_be_are_refused(wrong, says):
     with pytest.raises(SceneError, match=says):
         Tiling(tile_px=32, **wrong)

@@ -183,5 +183,5 @@ def test_numbers_on_aws_have_the_offset_since_the_day_it_was_introduced(tmp_path
 
 
 def test_a_layer_beside_the_bands_that_is_named_alone_is_refused_as_no_picture(tmp_path):
-    with pytest.raises(BandsightError, match="a layer that its product has beside the bands, which is no picture"):
+    with pytest.raises(BandsightError, match="an ancillary layer of a product, without image bands"):
         scenes(tmp_path, ["MOD13Q1.A2020001.h18v03.061.2020010224400._250m_16_days_NDVI.tif"])

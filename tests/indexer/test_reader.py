@@ -299,7 +299,7 @@ def test_control_points_that_place_nothing_are_refused_with_a_sidecar_as_the_way
     profile = {"driver": "GTiff", "width": 9, "height": 9, "count": 1, "dtype": "uint8"}
     with rasterio.open(path, "w", **profile, gcps=points, crs="EPSG:4326") as dataset:
         dataset.write(picture(1, 9, 9))
-    with pytest.raises(SceneError, match=r"a_dem.tif: no georeference, .* write a_dem.tif.bandsight.json beside it"):
+    with pytest.raises(SceneError, match=r"a_dem.tif: no georeference, .* write a_dem.tif.bandsight.json next to it"):
         opened(path)
 
 
@@ -348,7 +348,7 @@ def test_overviews_that_lie_elsewhere_are_refused_and_nothing_is_asked(tmp_path,
     path = write(tmp_path / "a.tif", picture(3, 600, 600))
     with socket.create_server(("127.0.0.1", 0)) as server:
         overviews_named(path, name.format(port=server.getsockname()[1]))
-        with pytest.raises(SceneError, match=r"a\.tif: it names overviews at .*a\.ovr.*OVERVIEW_FILE"):
+        with pytest.raises(SceneError, match=r"a\.tif: references overviews at .*a\.ovr.*OVERVIEW_FILE"):
             opened(path)
         server.settimeout(0)
         with pytest.raises(BlockingIOError):

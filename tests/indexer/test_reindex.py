@@ -82,7 +82,7 @@ def test_searches_go_on_with_the_old_model_until_the_new_one_is_complete(tmp_pat
         expected = len(tiles(reader, encoder))
         reindex(archive, Other(), progress=Looking())
         assert set(seen) == {expected}
-        with pytest.raises(ModelChangedError, match="indexed again with model other"):
+        with pytest.raises(ModelChangedError, match="reindexed with model other"):
             nearest(reader, encoder.embed_texts(["x"]), 5)
 
 

@@ -66,7 +66,7 @@ def test_from_a_sentence_to_a_classifier_on_the_command_line(bandsight, path: Pa
     assert bandsight("label", "reattach", "lakes")[1] == "0 labels moved, 0 labels without a tile\n"
     assert bandsight("label", "delete", "lakes")[0] == 0
     code, _, err = bandsight("label", "show", "lakes")
-    assert (code, err) == (1, "bandsight: labels 'lakes': no such collection; there are: ponds\n")
+    assert (code, err) == (1, "bandsight: labels 'lakes': no such collection; existing: ponds\n")
 
 
 def test_a_client_labels_trains_and_proposes(client: Client, archive: Archive, tmp_path: Path):
@@ -113,7 +113,7 @@ def test_a_client_labels_trains_and_proposes(client: Client, archive: Archive, t
     copy.delete()
     with pytest.raises(NotFoundError, match="no such collection"):
         copy.info()
-    with pytest.raises(QueryError, match="a collection lakes already"):
+    with pytest.raises(QueryError, match="collection lakes already exists"):
         client.create_labels("lakes", {"lake": ""})
 
 
@@ -126,7 +126,7 @@ def test_the_api_refuses_bad_requests_with_a_sentence(path: Path):
             ("POST", "/labels/ponds/items", {"class": "sea", "tiles": [1]}, 400, "ponds has pond"),
             ("POST", "/labels/ponds/items", {"tiles": [1]}, 400, "class: missing"),
             ("POST", "/labels/ponds/import", {"features": {}}, 400, "found no features"),
-            ("POST", "/labels/lakes/classifiers", None, 404, "there are: ponds"),
+            ("POST", "/labels/lakes/classifiers", None, 404, "existing: ponds"),
             ("GET", "/labels/ponds/proposals?limit=0", None, 400, "limit"),
             ("GET", "/labels/ponds?deep=1", None, 400, "not a parameter"),
         ):

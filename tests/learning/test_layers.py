@@ -143,9 +143,9 @@ def test_an_area_without_labels_says_what_to_label(trained):
     sample = area.draw(trained.archive, layer, 100)
     trained.archive.labels.delete("ponds")
     trained.archive.labels.create("ponds", {"pond": ""})
-    with pytest.raises(QueryError, match=r"0 of .* tiles of the stratum from 0 on are labelled; label at least 2"):
+    with pytest.raises(QueryError, match=r"0 of .* tiles in the stratum from 0 are labelled; label at least 2"):
         area.report(trained.archive, sample)
-    with pytest.raises(QueryError, match="found no design"):
+    with pytest.raises(QueryError, match="no sampling design"):
         area.report(trained.archive, {"features": []})
     with pytest.raises(QueryError, match="so pass"):
         area.draw(trained.archive, layer, 3)
@@ -161,5 +161,5 @@ def test_an_area_without_labels_says_what_to_label(trained):
     ],
 )
 def test_a_sample_that_was_not_drawn_here_is_refused(archive, sample):
-    with pytest.raises(QueryError, match="bandsight area draw has written"):
+    with pytest.raises(QueryError, match="output of bandsight area draw"):
         area.report(archive, sample)

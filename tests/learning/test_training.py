@@ -62,7 +62,7 @@ def test_wrong_labels_are_listed_as_likely_mistakes(searcher):
 
 def test_too_few_labels_are_said_and_advice_works(searcher):
     archive = searcher.archive
-    with pytest.raises(QueryError, match="no tile is labelled pond; label some that are"):
+    with pytest.raises(QueryError, match="no tiles are labelled pond; label some"):
         train(searcher, "ponds")
     ponds = [one for one in every(archive) if is_pond(place_of(archive, one))]
     others = [one for one in every(archive) if not is_pond(place_of(archive, one))]
@@ -113,19 +113,19 @@ def test_the_first_proposals_are_the_best_of_the_sentence_and_some_at_random(sea
     best = [is_pond(place_of(searcher.archive, one.tile)) for one in found[:10]]
     assert sum(best) > 8
     searcher.archive.labels.create("bare", {"thing": ""})
-    with pytest.raises(QueryError, match="neither a label nor a sentence"):
+    with pytest.raises(QueryError, match="neither labels nor sentences"):
         propose(searcher, "bare", 5)
 
 
 def test_bad_collections_classes_and_tiles_are_refused_in_one_sentence(searcher):
     labels = searcher.archive.labels
-    with pytest.raises(QueryError, match="there is a collection ponds already"):
+    with pytest.raises(QueryError, match="collection ponds already exists"):
         labels.create("ponds", {"pond": ""})
     with pytest.raises(QueryError, match="need at most 64 letters"):
         labels.create("no spaces", {"pond": ""})
     with pytest.raises(QueryError, match="other than none and skip"):
         labels.create("x", {"none": ""})
-    with pytest.raises(NotFoundError, match="there are: ponds"):
+    with pytest.raises(NotFoundError, match="existing: ponds"):
         labels.labels("lakes")
     with pytest.raises(QueryError, match="ponds has pond, and every collection has none and skip"):
         labels.add("ponds", {1: "lake"}, "ada")
@@ -145,7 +145,7 @@ def test_labels_follow_their_scene_when_it_is_indexed_again(searcher, path):
         writer.remove([record.href])
         writer.add([(record, tiles, rows)])
     archive.refresh()
-    with pytest.raises(QueryError, match="no tile is labelled"):
+    with pytest.raises(QueryError, match="no tiles are labelled"):
         train(searcher, "ponds")
     assert archive.labels.reattach("ponds") == (50, 0)
     assert {place_of(archive, one.tile): one.cls for one in archive.labels.labels("ponds")} == before

@@ -135,7 +135,7 @@ def test_calibrations_of_other_backgrounds_are_not_mixed(tmp_path):
 
 def test_a_background_of_another_length_is_refused(tiny):
     _write(tiny / FILE, {"rgb": {"scale": 20, "bias": -4}}, background={"mean": [0.5, 0.0]})
-    with pytest.raises(ModelError, match="a background of 2 numbers"):
+    with pytest.raises(ModelError, match="a background vector of length 2"):
         load_model(f"local-dir:{tiny}", "cpu", check=False)
 
 
@@ -191,7 +191,7 @@ def test_a_calibration_of_few_classes_holds_for_questions_like_them_only(tiny):
     pond = (0.5 * lake + np.sqrt(0.75) * airport).astype(np.float32)
     found = meaning.of(np.zeros((2, 3), np.float32), np.stack([lake, airport, pond]), [S2, RGB])
     np.testing.assert_array_equal(found, [[0.5, np.nan, 0.5], [0.5, 0.5, 0.5]])
-    assert meaning.reason(S2, airport) == "not calibrated for such a question about multispectral imagery"
+    assert meaning.reason(S2, airport) == "not calibrated for this kind of question about multispectral imagery"
     assert meaning.reason(S2, pond) is meaning.reason(S2) is meaning.reason(RGB, airport) is None
 
 

@@ -56,7 +56,7 @@ def test_a_fill_that_fails_leaves_nothing_and_says_why(tmp_path: Path) -> None:
 
     def away(path: Path) -> None:
         path.write_bytes(b"half")
-        raise EngineUnavailableError("files s3://a/b: the storage does not answer")
+        raise EngineUnavailableError("files s3://a/b: the storage does not respond")
 
     def full(path: Path) -> None:
         path.write_bytes(b"half")

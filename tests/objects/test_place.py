@@ -31,7 +31,7 @@ def test_a_url_says_bucket_prefix_and_how_they_are_used() -> None:
         ("s3://bucket:port/a", "files: "),
         ("s3://bucket/a?endpoint=h:9000", "endpoint=h:9000: need https://HOST"),
         ("s3://bucket/a?endpoint=https://k:s@h", "need https://HOST"),
-        ("s3://bucket/a?secret=x", "found secret; s3://BUCKET"),
+        ("s3://bucket/a?secret=x", "unknown parameters secret; allowed are"),
         ("s3://bucket/a?timeout_s=0", "timeout_s=0: need more than 0"),
         ("s3://bucket/a?timeout_s=nan", "timeout_s=nan: need more than 0"),
         ("s3://bucket/a?cache_gb=inf", "cache_gb=inf: need more than 0"),

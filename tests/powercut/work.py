@@ -166,7 +166,7 @@ def _add_in_parts(archive: ArchiveWriter, number: int, version: int, say: Callab
     """Write a scene as a job writes a large one."""
     record, tiles, vectors = entry(number, TILES, version=version)
     scene = SimpleNamespace(record=record)
-    parts = CheckpointFolder.begun(archive.path, scene, "plan", MODEL.digest)  # type: ignore[arg-type]
+    parts = CheckpointFolder.create(archive.path, scene, "plan", MODEL.digest)  # type: ignore[arg-type]
     for at in range(0, TILES, 2):
         numbers, share = np.array([at, at + 1]), np.ones(2)
         parts.write(

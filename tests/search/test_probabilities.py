@@ -113,13 +113,13 @@ def test_a_sentence_that_the_calibration_does_not_hold_for_has_a_reason_and_coun
 
         def reason(self, imagery, text=None):
             odd = text is not None and text @ strange > 0.99
-            return "not calibrated for such a question" if odd else super().reason(imagery)
+            return "not calibrated for this kind of question" if odd else super().reason(imagery)
 
     def hits(**semantic):
         body = {"semantic": semantic, "collections": ["red"], "limit": 20}
         return search(Searcher(mixed, FewQuestions()), request_of(body)).rows
 
-    assert {hit.probability_reason for hit in hits(text="ships")} == {"not calibrated for such a question"}
+    assert {hit.probability_reason for hit in hits(text="ships")} == {"not calibrated for this kind of question"}
     assert {hit.match for hit in hits(text="ships")} == {None}
     assert hits(text="ships", min_probability=0.01) == []
     lakes = {hit.tile.id: hit.probability for hit in hits(text="a lake")}
@@ -139,13 +139,13 @@ def test_classes_of_imagery_without_a_calibration_are_ranked_and_have_no_probabi
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("12345", "not calibrated for questions without words"),
-        ("?! -", "not calibrated for questions without words"),
-        ("озеро среди полей", "not calibrated for questions in other scripts than Latin"),
-        ("湖", "not calibrated for questions in other scripts than Latin"),
-        ("ein See mit Feldern", "not calibrated for questions in other languages than English"),
-        ("forêt", "not calibrated for questions in other languages than English"),
-        ("water " * 41, "not calibrated for questions of more than 40 words"),
+        ("12345", "not calibrated for queries without words"),
+        ("?! -", "not calibrated for queries without words"),
+        ("озеро среди полей", "not calibrated for queries in scripts other than Latin"),
+        ("湖", "not calibrated for queries in scripts other than Latin"),
+        ("ein See mit Feldern", "not calibrated for queries in languages other than English"),
+        ("forêt", "not calibrated for queries in languages other than English"),
+        ("water " * 41, "not calibrated for queries of more than 40 words"),
         ("lake", None),
         ("houses in Las Vegas", None),
         ("a white van", None),

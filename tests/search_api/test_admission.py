@@ -121,7 +121,7 @@ async def test_a_client_with_many_waiting_requests_gets_a_429_and_a_full_queue_i
 async def test_a_request_that_waits_too_long_is_refused_and_leaves_nothing_behind() -> None:
     turns = admission(max_wait_s=0.01)
     held = [await turns.enter(SEARCH, "a") for _ in range(2)]
-    with pytest.raises(OverloadedError, match=r"no free slot in 0\.01 s"):
+    with pytest.raises(OverloadedError, match=r"no free slot within 0\.01 s"):
         await turns.enter(SEARCH, "b")
     assert turns.waiting()["search"] == 0
     for ticket in held:

@@ -71,5 +71,5 @@ def test_a_map_of_the_same_server_needs_no_permission():
     ],
 )
 def test_any_other_address_is_refused_with_examples(url):
-    with pytest.raises(SettingsError, match=r"BANDSIGHT_BASEMAP_URL: found .* need an XYZ address such as https://"):
+    with pytest.raises(SettingsError, match=r"BANDSIGHT_BASEMAP_URL: found .* need an XYZ URL such as https://"):
         basemap_of(url, "")

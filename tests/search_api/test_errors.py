@@ -198,7 +198,7 @@ def test_an_upload_over_the_limit_is_rejected_by_its_declared_length(serve: Call
 def test_an_upload_slightly_over_the_limit_is_rejected(serve: Callable[..., TestClient]) -> None:
     with serve(max_upload_bytes=LIMIT) as client:
         assert_problem(client.post("/search", files={"image": bytes(LIMIT + 1)}), 413, f"{LIMIT:,} bytes")
-        assert_problem(client.post("/search", files={"image": bytes(LIMIT)}), 422, "no image")
+        assert_problem(client.post("/search", files={"image": bytes(LIMIT)}), 422, "unknown image format")
 
 
 def test_an_upload_of_unknown_length_is_cut_off_at_the_limit(serve: Callable[..., TestClient]) -> None:

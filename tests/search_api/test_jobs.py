@@ -95,7 +95,7 @@ def test_a_server_reloads_the_model_of_a_rebuilt_archive(tmp_path, scenes, monke
             reindex(writer, models["other"])
             response = client.get("/search?q=water")
             assert (response.status_code, response.headers["retry-after"]) == (503, "5")
-            assert "indexed again with model other" in response.json()["detail"]
+            assert "reindexed with model other" in response.json()["detail"]
             for _ in range(100):
                 response = client.get("/search?q=water")
                 if response.status_code == 200:

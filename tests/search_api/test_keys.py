@@ -84,14 +84,14 @@ def test_rotation_keeps_the_former_key_for_its_grace(file: KeyFile) -> None:
         assert found is not None
         assert (found.scopes, found.rate_per_minute, found.quota_per_day) == (key.scopes, 7, 9)
     assert file.remove("app") == 2
-    with pytest.raises(NotFoundError, match="there are: none"):
+    with pytest.raises(NotFoundError, match="existing keys: none"):
         file.remove("app")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2, "keys": []}', '{"version": 1, "keys": [{}]}', "null"])
 def test_a_damaged_file_is_refused_at_the_start(file: KeyFile, text: str) -> None:
     file.path.write_text(text)
-    with pytest.raises(SettingsError, match=r"keys\.json: not a file of keys"):
+    with pytest.raises(SettingsError, match=r"keys\.json: not a key file"):
         KeyRing(file=file)
 
 
@@ -235,8 +235,8 @@ def test_the_command_makes_lists_rotates_and_removes_keys(
         (("add", "x", "--scope", "all"), ["--scope", "'all'", "read, pictures, write, admin"]),
         (("add", "x", "--expires", "soon"), ["'soon'", "90d"]),
         (("add", "x", "--rate", "0"), ["rate_per_minute", "found 0"]),
-        (("remove", "x"), ["'x'", "none of this name"]),
-        (("rotate", "x"), ["'x'", "none of this name"]),
+        (("remove", "x"), ["'x'", "does not exist"]),
+        (("rotate", "x"), ["'x'", "does not exist"]),
     ],
 )
 def test_what_cannot_be_used_is_named(

@@ -96,7 +96,7 @@ def test_lines_of_one_kind_are_collapsed_and_counted() -> None:
     assert len(passed) == 6
     now = 11.0
     log("socket %d failed", 1000)
-    assert passed[-1] == "socket 1000 failed (and 995 more like it)"
+    assert passed[-1] == "socket 1000 failed (and 995 similar lines)"
     for _ in range(20):
         log("", name=ACCESS)
     assert len(passed) == 27, "lines of requests are never left out"

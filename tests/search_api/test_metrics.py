@@ -138,7 +138,7 @@ def test_a_server_without_an_archive_has_metrics_too(tmp_path: Path) -> None:
 
 def test_a_server_that_stops_is_not_ready_and_still_answers(client: TestClient) -> None:
     client.app.state.draining = True
-    assert_problem(client.get("/readyz"), 503, "send new ones to another")
+    assert_problem(client.get("/readyz"), 503, "send requests to another")
     assert client.get("/healthz").status_code == 200
     assert client.get("/tiles/1").status_code == 200
 

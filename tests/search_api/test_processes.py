@@ -228,7 +228,7 @@ def test_inputs_that_cannot_be_used_are_refused_at_once(client, tmp_path, proces
 def test_an_unknown_process_is_404(client):
     for response in (client.get("/processes/format"), client.post("/processes/format/execution", json={})):
         assert response.status_code == 404
-        assert "there are index, remove, optimize" in response.json()["detail"]
+        assert "available: index, remove, optimize" in response.json()["detail"]
 
 
 def test_processes_are_described_with_schemas_of_their_inputs(client):

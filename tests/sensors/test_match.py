@@ -364,7 +364,7 @@ def test_wavelengths_of_band_files_make_one_scene_and_alpha_needs_none() -> None
     other = _info("a_2.tif", 1, band_tags=({"CENTRAL_WAVELENGTH_UM": "0.9"},))
     found = match([one, other])
     assert [(m.href, m.index, m.band.wavelength_um) for m in found.bands] == [("a_1.tif", 1, 0.5), ("a_2.tif", 1, 0.9)]
-    with pytest.raises(SensorError, match=r"a_2\.tif: other files of its scene have wavelengths_um"):
+    with pytest.raises(SensorError, match=r"a_2\.tif: other files of this scene have wavelengths_um"):
         match([_info("a_1.tif", wavelengths_um=(0.5,)), _info("a_2.tif")])
 
 
@@ -375,7 +375,7 @@ def test_wavelengths_of_band_files_make_one_scene_and_alpha_needs_none() -> None
         (_info("scene.tif", 3, descriptions=("Red", "Green", "Blue")), "band descriptions"),
         (_info("x.tif", 3, "uint8", colorinterp=RGBX[:3]), "colour interpretation"),
         (_info("x.tif", 1, "int16", hints=("SRTM_dem",), stated_by="x_MTL.txt"), "product named by x_MTL.txt"),
-        (_info("x.tif", 3, "uint8", sensor="rgb"), "the user named the sensor"),
+        (_info("x.tif", 3, "uint8", sensor="rgb"), "sensor given by the user"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -386,7 +386,7 @@ def test_what_said_so_is_kept(info: RasterInfo, origin: str) -> None:
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"wavelengths_um": (0.4, 0.5)}, "2 wavelengths are given for 3 bands"),
+        ({"wavelengths_um": (0.4, 0.5)}, "2 wavelengths for 3 bands"),
         ({"wavelengths_um": (0.4, 0.5, 650)}, "650 of band 3 looks like nanometres; need µm, so divide by 1000"),
         ({"wavelengths_um": (0.4, -0.5, 0.6)}, "band 2 is not a wavelength; need a positive"),
         ({"wavelengths_um": (0.4, 0.19, 0.6)}, "0.19 of band 2 is not a wavelength of light or heat; need 0.2 to 300"),
@@ -396,7 +396,7 @@ def test_what_said_so_is_kept(info: RasterInfo, origin: str) -> None:
         ({"stated": (BandMetadata(name="x", wavelength_um=310),) * 3}, "310 of band 1 looks like nanometres"),
         ({"band_tags": ({"wavelength": "400"},) * 3}, "'no unit'"),
         ({"band_tags": ({"wavelength": "400", "wavelength_units": "index"},) * 3}, "'index'"),
-        ({"band_tags": ({"wavelength": "x", "wavelength_units": "nm"},) * 3}, "is no number"),
+        ({"band_tags": ({"wavelength": "x", "wavelength_units": "nm"},) * 3}, "is not a number"),
     ],
 )
 def test_wrong_wavelengths_are_refused(more: dict[str, Any], says: str) -> None:
@@ -444,7 +444,7 @@ def test_a_profile_that_explains_only_some_of_the_bands_is_never_chosen_silently
     with pytest.raises(SensorError, match=r"--sensor \(sentinel2_l1c, sentinel2_l2a\)"):
         match([_info("x/s2_2020_rgbn.tif", 4, descriptions=("B2", "B3", "B4", "B8"))])
     info = _info("x/S2A_MSIL2A_20200101.tif", 4, descriptions=("B02", "B03", "B04", "NDVI"))
-    with pytest.raises(SensorError, match=r"sentinel2_l2a explains 3 of 4, not NDVI; pass --sensor sentinel2_l2a"):
+    with pytest.raises(SensorError, match=r"sentinel2_l2a matches 3 of 4 bands, not NDVI; pass --sensor sentinel2_l2a"):
         match([info])
     assert _names(match([info], "sentinel2_l2a", force=True)) == ["B02", "B03", "B04"]
 

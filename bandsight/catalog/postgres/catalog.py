@@ -23,36 +23,36 @@ class PostgresCatalog(SqlCatalog):
     """A `CatalogWriter` on one connection."""
 
     def load(self, table: Table, rows: Iterable[Sequence[Any]]) -> None:
-        """Insert whole rows by COPY; see `SqlCatalog`."""
+        """Insert complete rows with COPY; see `SqlCatalog`."""
         names = ", ".join(column.name for column in table.columns)
-        # psycopg's own cursor: SQLAlchemy has no COPY.
+        # Use psycopg's cursor, because SQLAlchemy has no COPY.
         raw: Any = self._db.connection.dbapi_connection
         with raw.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
 
     def narrow(self, where: Filter, scenes: SceneColumns, limit: int) -> NDArray[np.int64] | None:
-        """Return the tiles that may pass a filter, None where they are more than a limit; see `Catalog`."""
+        """Return the tiles that may match a filter, or None if there are more than `limit`; see `Catalog`."""
         chosen = select(TileRow.id).where(condition_of(where, scenes, index_of(self._db))).limit(limit + 1)
         ids = np.fromiter(self._db.execute(chosen).scalars(), np.int64)
         return None if len(ids) > limit else np.sort(ids)
 
     def _insert_tiles(self, scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> None:
         rows = tile_rows(scene_id, first_id, tiles)
-        # Adding nothing makes plus zero of minus zero, as in SQLite.
+        # Adding 0.0 normalises negative zero, as in SQLite.
         self.load(TileRow.__table__, ([v + 0.0 if isinstance(v, float) else v for v in row] for row in rows))  # type: ignore[arg-type]
 
     def begin_scenes_at(self, first_scene: int) -> None:
-        """Give the next scene this id or a later one; see `SqlCatalog`."""
+        """Set the id of the next scene; see `SqlCatalog`."""
         self._db.execute(text(f"SELECT setval({_SCENE_IDS}, :number, false)"), {"number": first_scene})
 
     def next_scene_id(self) -> int:
-        """Return the id that the next scene gets; see `SqlCatalog`."""
+        """Return the id of the next scene; see `SqlCatalog`."""
         row = self._db.execute(text("SELECT last_value, is_called FROM scenes_id_seq")).one()
         return int(row.last_value) + int(row.is_called)
 
     def settle(self) -> None:
-        """Continue generated ids after the ones that were loaded; see `SqlCatalog`."""
+        """Advance id sequences past the loaded rows; see `SqlCatalog`."""
         for table in Base.metadata.sorted_tables:
             key = table.autoincrement_column
             if key is not None and table.name not in {"scenes", "tiles", "archive"}:
@@ -65,16 +65,16 @@ class PostgresCatalog(SqlCatalog):
         for table in Base.metadata.sorted_tables:
             self._db.execute(text(f"REINDEX TABLE {table.name}"))
 
-    def structure(self, *, thorough: bool = False) -> list[str]:  # noqa: ARG002  (the server looks after its files)
-        """Return which indexes PostgreSQL counts as invalid, one sentence each."""
+    def structure(self, *, thorough: bool = False) -> list[str]:  # noqa: ARG002  (the server checks its own files)
+        """Return the indexes that PostgreSQL reports as invalid, one sentence each."""
         rows = self._db.execute(
             text(
                 "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
                 "WHERE c.relnamespace = current_schema()::regnamespace AND NOT i.indisvalid"
             )
         )
-        return [f"catalog: index {row[0]} is not valid; run: bandsight repair" for row in rows]
+        return [f"catalog: index {row[0]} is invalid; run: bandsight repair" for row in rows]
 
     def check(self) -> list[str]:
-        """Return what is inconsistent inside the catalog: nothing that PostgreSQL's constraints exclude."""
+        """Return inconsistencies in the catalog, except those that constraints rule out."""
         return self.structure()

@@ -1,4 +1,4 @@
-"""The catalog as a schema of a PostgreSQL database: created, opened, upgraded, copied and replaced."""
+"""The catalog in a schema of a PostgreSQL database."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,13 +27,12 @@ _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('bandsight.' || curr
 class PostgresDatabase:
     """A `CatalogDatabase` on a server; safe to share between threads.
 
-    Transactions that read see one committed state (REPEATABLE READ). Transactions that write take one lock of the
-    archive first, so they come one after the other, each seeing what the one before has committed, and none fails
-    because of another.
+    Read transactions see one committed state (REPEATABLE READ). Write transactions first take a lock on the archive, so
+    they run one after another and never fail with serialization errors.
     """
 
     def __init__(self, url: str) -> None:
-        """Name the database; nothing is opened yet.
+        """Initialize without connecting.
 
         Args:
             url: `postgresql+psycopg://USER@HOST:PORT/DATABASE?schema=NAME`; see `bandsight.catalog.postgres.engine`.
@@ -42,7 +41,7 @@ class PostgresDatabase:
 
     @property
     def url(self) -> str:
-        """Where it is, for messages: without the password."""
+        """URL for messages, without the password."""
         return str(self.place)
 
     @cached_property
@@ -66,7 +65,7 @@ class PostgresDatabase:
             )
 
     def _create_tables(self, connection: Connection) -> bool:
-        """Create the schema and its tables, and return whether they were not there."""
+        """Create the schema and its tables. Returns False if they already exist."""
         schema = self.place.schema
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 1))"), {"name": schema})
         if connection.execute(text("SELECT to_regclass(:name)"), {"name": f"{schema}.alembic_version"}).scalar():
@@ -82,7 +81,7 @@ class PostgresDatabase:
         before_completion: Callable[[], None],
         progress: Callable[[str, int], None],
     ) -> None:
-        """Become a copy of another catalog; see `CatalogDatabase`. Until it is complete, it has no archive row."""
+        """Copy another catalog into this one; see `CatalogDatabase`. An incomplete copy has no archive row."""
         with clear_errors(self.place), self._engine.connect() as connection, connection.begin():
             self._create_tables(connection)
             if PostgresCatalog(connection).model() is not None:
@@ -91,11 +90,11 @@ class PostgresDatabase:
             assert isinstance(rows, SqlCatalog)
             take_over(rows, self.writing, before_completion, progress)
         with clear_errors(self.place), self._engine.connect() as connection, connection.begin():
-            # So that plans are good from the first query on.
+            # Update statistics, so that the first queries have good plans.
             connection.execute(text("ANALYZE"))
 
     def open(self) -> ModelIdentity:
-        """Return the model of a catalog that this version can read; see `CatalogDatabase`."""
+        """Open the catalog and return its model; see `CatalogDatabase`."""
         with clear_errors(self.place):
             version = schema_version(self._engine, self.place.schema)
             if version is None:
@@ -106,11 +105,11 @@ class PostgresDatabase:
             with self.reading() as catalog:
                 model = catalog.model()
         if model is None:
-            raise ArchiveError(f"{self.url}: it is not complete; run the same `bandsight migrate-archive` again")
+            raise ArchiveError(f"{self.url}: the copy is incomplete; run the same `bandsight migrate-archive` again")
         return model
 
     def upgrade(self) -> str:
-        """Migrate the schema to this version's; see `CatalogDatabase`."""
+        """Migrate the schema to this version; see `CatalogDatabase`."""
         if not self.exists():
             raise ArchiveError(f"{self.url}: no Bandsight archive here; create one with: bandsight init --archive FILE")
         with clear_errors(self.place), self._engine.connect() as connection:
@@ -119,13 +118,13 @@ class PostgresDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[PostgresCatalog]:
-        """Open a transaction that reads; see `CatalogDatabase`."""
+        """Open a read transaction; see `CatalogDatabase`."""
         with clear_errors(self.place), self._engine.connect().execution_options(reads=True) as connection:
             yield PostgresCatalog(connection)
 
     @contextmanager
     def writing(self) -> Iterator[PostgresCatalog]:
-        """Open a transaction that writes; see `CatalogDatabase`."""
+        """Open a write transaction; see `CatalogDatabase`."""
         with (
             clear_errors(self.place),
             self._engine.connect().execution_options(writes=True) as connection,
@@ -153,20 +152,21 @@ class PostgresDatabase:
             return write_copy(folder, catalog.connection, catalog.next_scene_id())
 
     def swap_in(self, beside: CatalogDatabase) -> int:
-        """Replace all rows by those of another catalog, in any database; see `CatalogDatabase`."""
+        """Replace all rows with those of another catalog, in any database; see `CatalogDatabase`."""
         with beside.reading() as source, self.writing() as catalog:
             if not isinstance(source, SqlCatalog):
                 raise ArchiveError(f"{beside.url}: its rows cannot be copied to {self.url}")
             return _replace_rows(catalog, source)
 
     def replace_by(self, beside: CatalogDatabase) -> int:
-        """Refuse; see `CatalogDatabase`."""
+        """Raise, because this is not supported; see `CatalogDatabase`."""
         raise ArchiveError(
-            f"{self.url}: restore {beside.url} with bandsight migrate-archive into another schema, then serve that one"
+            f"{self.url}: cannot be replaced; restore {beside.url} into another schema with bandsight "
+            "migrate-archive, then serve that"
         )
 
     def size_bytes(self) -> int:
-        """Return what the tables and their indexes take."""
+        """Return the size of tables and indexes."""
         size = text(
             "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class "
             "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
@@ -175,24 +175,24 @@ class PostgresDatabase:
             return int(catalog.connection.execute(size).scalar_one())
 
     def connect(self) -> Connection:
-        """Open a plain connection, for programs that manage transactions themselves."""
+        """Open a plain connection, for callers that manage transactions themselves."""
         return self._engine.connect()
 
     def close(self) -> None:
-        """Release connections; a later call opens them again."""
+        """Release connections. Later calls reopen them."""
         if "_engine" in self.__dict__:
             self._engine.dispose()
 
 
 def _replace_rows(catalog: PostgresCatalog, source: SqlCatalog) -> int:
-    """Replace all that a catalog holds by what another one holds, and return the generation.
+    """Replace the content of a catalog with that of another one, and return the generation.
 
     Raises:
-        ArchiveError: Ids of the other catalog have been used here since it was created.
+        ArchiveError: Ids of the other catalog have since been used here.
     """
     segments, model = source.segments(), source.model()
     if segments and segments[0].first_id < catalog.next_tile_id():
-        raise ArchiveError("the new vectors were made for an older state of this archive; run: bandsight reindex again")
+        raise ArchiveError("the new vectors belong to an older state of this archive; run: bandsight reindex again")
     generation = catalog.advance()
     connection = catalog.connection
     for row in (TileRow, SceneRow, SegmentRow, FailureRow):

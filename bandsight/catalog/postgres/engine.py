@@ -1,4 +1,4 @@
-"""Opens PostgreSQL databases by URL, and reports their failures as ours."""
+"""Opens PostgreSQL databases by URL, and translates their errors."""
 
 import re
 from collections.abc import Iterator
@@ -15,37 +15,37 @@ from bandsight.errors import ArchiveError, BusyError, EngineUnavailableError, ne
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _DRIVER = "postgresql+psycopg"
-# What a URL may say beside where the database is; other words are libpq's own (sslmode, sslrootcert, …).
+# Our own URL parameters; others are passed to libpq (sslmode, sslrootcert, …).
 _OWN = ("schema", "pool_size", "statement_timeout_s", "lock_timeout_s", "connect_timeout_s")
-# SQLSTATE classes, as appendix A of PostgreSQL's manual lists them.
+# SQLSTATE codes (PostgreSQL manual, appendix A).
 _CREDENTIALS, _NO_DATABASE, _NO_RIGHTS, _DISK_FULL = "28", "3D", "42501", "53100"
 _CANCELED, _LOCKED, _READ_ONLY = "57014", "55P03", "25006"
 RETRY = ("40001", "40P01")
-"""SQLSTATEs of transactions that were rolled back and may succeed when they are run again."""
-# Connections beyond these are closed after use. Requests are not queued here: one may need a second connection.
+"""SQLSTATEs of transactions that were rolled back and can be retried."""
+# Connections beyond these are closed after use. Requests do not queue for a connection, because one may need two.
 _POOL_SIZE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a catalog is, and how long to wait for it."""
+    """Location of a catalog, and timeouts."""
 
     url: URL
-    """The database."""
+    """URL of the database."""
     schema: str
-    """The schema that holds the catalog: one archive each."""
+    """The schema of the catalog, one per archive."""
     pool_size: int = _POOL_SIZE
-    """Connections that are kept open."""
+    """Number of connections to keep open."""
     statement_timeout_s: float = 60
-    """Longest statement of a transaction that reads."""
+    """Maximum duration of a statement in a read transaction."""
     lock_timeout_s: float = 60
-    """Longest wait for another process to commit."""
+    """Maximum wait for another process to commit."""
     connect_timeout_s: float = 5
-    """Longest wait for a connection."""
+    """Maximum wait for a connection."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `postgresql+psycopg://USER@HOST:PORT/DATABASE?schema=NAME`.
+        """Parse `postgresql+psycopg://USER@HOST:PORT/DATABASE?schema=NAME`.
 
         Raises:
             ArchiveError: A part is missing or wrong.
@@ -67,7 +67,7 @@ class Place:
         return cls(url=url.difference_update_query(_OWN), schema=schema, **_numbers(own))
 
     def with_schema(self, schema: str) -> str:
-        """Return the URL of another schema of this database, for programs: it has the password."""
+        """Return the URL of another schema of this database, including the password."""
         return self.url.update_query_dict({"schema": schema}).render_as_string(hide_password=False)
 
     def __str__(self) -> str:
@@ -88,18 +88,18 @@ def _numbers(own: dict[str, Any]) -> dict[str, Any]:
 
 
 def open_engine(place: Place) -> Engine:
-    """Return an engine whose connections look into the catalog's schema first.
+    """Return an engine whose connections have the catalog's schema first in their search path.
 
     Raises:
         MissingExtraError: The driver is not installed.
     """
     with needs_extra("cluster", "a catalog in PostgreSQL"):
-        import psycopg  # noqa: F401  (SQLAlchemy imports it by name, with a message of its own)
+        import psycopg  # noqa: F401  (SQLAlchemy imports it by name; this gives a better error)
     engine = create_engine(
         place.url,
         pool_size=place.pool_size,
         max_overflow=-1,
-        # A server that was restarted has closed its connections; they are replaced without a failed request.
+        # Replace connections closed by a server restart without failing a request.
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": max(2, round(place.connect_timeout_s)),
@@ -123,7 +123,7 @@ def open_engine(place: Place) -> Engine:
 
 @contextmanager
 def clear_errors(place: Place) -> Iterator[None]:
-    """Turn a failure of PostgreSQL into an error of ours that names the catalog and the way out."""
+    """Translate PostgreSQL errors into errors that name the catalog and give advice."""
     try:
         yield
     except PoolTimeoutError as error:
@@ -133,23 +133,27 @@ def clear_errors(place: Place) -> Iterator[None]:
 
 
 def explained(place: Place, error: DBAPIError) -> Exception:
-    """Return what to raise for a failure of the database."""
+    """Return the exception to raise for a database error."""
     state = str(getattr(error.orig, "sqlstate", None) or "")
     reason = " ".join(str(error.orig).split())[:300]
     if state.startswith(_CREDENTIALS) or "password authentication failed" in reason or "no password" in reason:
-        return ArchiveError(f"{place}: PostgreSQL refuses the user ({reason}); check user and password of the URL")
+        return ArchiveError(f"{place}: PostgreSQL rejected the user ({reason}); check the user and password in the URL")
     if state.startswith(_NO_DATABASE) or ("database" in reason and "does not exist" in reason):
-        return ArchiveError(f"{place}: PostgreSQL has no such database; create it, e.g. createdb {place.url.database}")
+        return ArchiveError(f"{place}: the database does not exist; create it, e.g. createdb {place.url.database}")
     known = {
-        _NO_RIGHTS: ArchiveError(f"{place}: the user may not do this ({reason}); grant it the schema {place.schema}"),
-        _DISK_FULL: ArchiveError(f"{place}: PostgreSQL's disk is full; make room and run the same again"),
-        _READ_ONLY: ArchiveError(f"{place}: this PostgreSQL only reads ({reason}); name the primary server to write"),
+        _NO_RIGHTS: ArchiveError(
+            f"{place}: permission denied ({reason}); grant the user access to schema {place.schema}"
+        ),
+        _DISK_FULL: ArchiveError(f"{place}: PostgreSQL's disk is full; free some space and try again"),
+        _READ_ONLY: ArchiveError(
+            f"{place}: this PostgreSQL server is read-only ({reason}); use the primary server to write"
+        ),
         _CANCELED: BusyError(f"{place}: a query took longer than {place.statement_timeout_s:g} s; narrow the filter"),
         _LOCKED: BusyError(f"{place}: another process has been writing for {place.lock_timeout_s:g} s; try again"),
-        **{one: BusyError(f"{place}: two transactions met ({reason}); run the same again") for one in RETRY},
+        **{one: BusyError(f"{place}: conflict with another transaction ({reason}); try again") for one in RETRY},
     }
     if state in known:
         return known[state]
     if error.connection_invalidated or not state or state[:2] in {"08", "53", "57"}:
-        return EngineUnavailableError(f"{place}: PostgreSQL does not answer ({reason}); try again when it is back")
+        return EngineUnavailableError(f"{place}: PostgreSQL is unreachable ({reason}); try again when it is back")
     return ArchiveError(f"{place}: {reason}; run: bandsight verify")

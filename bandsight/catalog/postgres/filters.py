@@ -1,8 +1,8 @@
-"""Filters as SQL: a condition on tiles that lets everything pass that a filter does, and as little else as it can.
+"""Translates filters to SQL conditions on tiles that match everything the filter does, and little else.
 
-It follows `bandsight.attributes.matching` part by part: a filter holds, or fails, by what surely holds or fails of its
-parts, so that NOT is decided at each part and unknown values count as neither. All of it is exact but for areas, of
-which SQL compares boxes only; rows are decided by `matching` in the end.
+Mirrors `bandsight.attributes.matching`: each part is translated to "definitely true" or "definitely false", so that NOT
+is pushed down to the parts and unknown values are neither. The result is exact except for areas, where SQL compares
+only boxes; `matching` makes the final decision.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,15 +32,15 @@ _COMPARE: Mapping[str, Callable[[Any, float], Condition]] = {
 
 
 def condition_of(where: Filter, scenes: SceneColumns, index: Index) -> Condition:
-    """Return a condition on tiles that every tile fulfils that passes a filter.
+    """Return an SQL condition that is true for every tile that matches a filter.
 
     Args:
         where: The filter.
-        scenes: All scenes; what a filter says of scenes is decided here, and SQL gets their ids.
-        index: What the boxes of tiles are indexed by.
+        scenes: All scenes. Conditions on scenes are evaluated here and passed to SQL as ids.
+        index: Kind of spatial index on tile boxes.
 
     Raises:
-        QueryError: The filter cannot be applied to these tiles.
+        QueryError: The filter does not apply to these tiles.
     """
     return _decide(where, scenes, index, outcome=True)
 
@@ -69,7 +69,7 @@ def _of_tiles(where: Filter, index: Index, *, outcome: bool) -> list[Condition]:
     if not outcome:
         parts = [not_(part) for part in parts]
     if where.area is not None:
-        # A footprint lies within its box; that boxes meet does not tell whether footprints do.
+        # Footprints lie within their boxes, so intersecting boxes are necessary but not sufficient.
         parts.append(meets_boxes(tuple(where.area.boxes), index) if outcome else true())
     for condition in where.properties:
         if (field := FIELDS.tile_field(condition.name)) is not None:
@@ -82,10 +82,10 @@ def _of_value(column: Any, condition: Property, *, outcome: bool) -> Condition:
         return column.is_(None) if outcome else column.is_not(None)  # type: ignore[no-any-return]
     compare = _COMPARE[condition.op]
     holds = or_(*(compare(column, value) for value in numbers_of(condition)))
-    # Of an unknown value both are unknown, which lets no row pass.
+    # For an unknown value both are NULL, which matches no row.
     return holds if outcome else not_(holds)
 
 
 def among(column: Any, ids: NDArray[np.int64]) -> Condition:
-    """Return the condition that a column is one of some numbers: one parameter, however many they are."""
+    """Return the condition that a column is one of these numbers, with a single array parameter."""
     return column == any_(literal(ids.tolist(), ARRAY(BigInteger)))  # type: ignore[no-any-return]

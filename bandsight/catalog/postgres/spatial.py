@@ -1,8 +1,8 @@
-"""Boxes of tiles in PostgreSQL: an index on them, and the condition that uses it.
+"""Spatial indexes on tile boxes in PostgreSQL, and conditions that use them.
 
-Where the database has PostGIS, the index is on its envelopes; elsewhere it is on PostgreSQL's own boxes, with GiST
-too. Both may let a little more pass than they should (PostGIS keeps 32-bit boxes, PostgreSQL has a tolerance), so that
-the four sides decide beside them, in 64 bits, and both give the same tiles.
+With PostGIS, the index is on envelopes; otherwise on PostgreSQL's box type, both with GiST. Both are slightly too
+permissive (PostGIS stores 32-bit boxes, PostgreSQL has a tolerance), so the four sides are also compared in 64 bits,
+and both return the same tiles.
 """
 
 from typing import Literal
@@ -13,7 +13,7 @@ from bandsight.catalog.sql.tables import TileRow
 from bandsight.geo.box import LonLatBox
 
 Index = Literal["postgis", "box"]
-"""What the boxes of tiles are indexed by."""
+"""Kind of spatial index on tile boxes."""
 
 _PARTS = ("", "2")
 _EXPRESSIONS = {
@@ -23,7 +23,7 @@ _EXPRESSIONS = {
 
 
 def create_box_indexes(connection: Connection) -> None:
-    """Index the boxes of tiles; few tiles have a second one."""
+    """Create indexes on tile boxes. Few tiles have a second box."""
     has_postgis = connection.execute(text("SELECT 1 FROM pg_extension WHERE extname = 'postgis'")).first()
     for part in _PARTS:
         expression = _expression("postgis" if has_postgis else "box", part)
@@ -38,22 +38,22 @@ def drop_box_indexes(connection: Connection) -> None:
 
 
 def index_of(connection: Connection) -> Index:
-    """Return what the boxes of this catalog are indexed by."""
+    """Return the kind of spatial index of this catalog."""
     found = connection.execute(
-        text("SELECT pg_get_indexdef(to_regclass('ix_tiles_box'))")  # the catalog's schema comes first in the path
+        text("SELECT pg_get_indexdef(to_regclass('ix_tiles_box'))")  # the catalog's schema is first in the search path
     ).scalar()
     return "postgis" if "st_makeenvelope" in str(found).lower() else "box"
 
 
 def meets_boxes(boxes: tuple[LonLatBox, ...], index: Index) -> ColumnElement[bool]:
-    """Return the condition that a tile's box meets one of some boxes; it is true or false, never unknown."""
+    """Return the condition that a tile's box intersects one of these boxes; true or false, never NULL."""
     return or_(false(), *(_meets(box, part, index) for box in boxes for part in _PARTS))
 
 
 def _meets(box: LonLatBox, part: str, index: Index) -> ColumnElement[bool]:
     west, south, east, north = (getattr(TileRow, f"{side}{part}") for side in ("west", "south", "east", "north"))
     sides = and_(west <= box.east, east >= box.west, south <= box.north, north >= box.south)
-    # A comparison with an absent second box is unknown; joined to "is there" by AND, it is false.
+    # Comparing a missing second box yields NULL; AND with IS NOT NULL makes it false.
     present = west.is_not(None) if part else true()
     wanted = dict(zip("wsen", (repr(float(side)) for side in (box.west, box.south, box.east, box.north)), strict=True))
     near: ColumnElement[bool] = literal_column(f"{_expression(index, part)} && {_EXPRESSIONS[index].format(**wanted)}")

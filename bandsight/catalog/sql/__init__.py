@@ -1,1 +1,1 @@
-"""What the catalogs on SQLite and PostgreSQL share: tables, rows with checksums, and the statements on them."""
+"""Shared code of the SQLite and PostgreSQL catalogs: tables, rows with checksums, and SQL statements."""

@@ -1,4 +1,4 @@
-"""The statements for subscriptions and alerts."""
+"""SQL statements for subscriptions and alerts."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from bandsight.catalog.alerts import Alert, Subscription
 from bandsight.catalog.sql.tables import AlertRow, SubscriptionRow
 
-# Values in one statement.
+# Maximum number of values in a statement.
 _IDS = 500
 _TIMES = ("created", "next_attempt", "delivered")
 
@@ -22,7 +22,7 @@ class SqlAlerts:
         self._db = connection
 
     def count(self) -> int:
-        """Return how many subscriptions there are; see `AlertRows`."""
+        """Return the number of subscriptions; see `AlertRows`."""
         return int(self._db.execute(select(func.count()).select_from(SubscriptionRow)).scalar_one())
 
     def add(self, subscription: Subscription) -> None:
@@ -58,7 +58,7 @@ class SqlAlerts:
         return bool(self._db.execute(delete(SubscriptionRow).where(SubscriptionRow.id == subscription_id)).rowcount)
 
     def alerted_cells(self, subscription_id: str, cells: Sequence[str]) -> set[str]:
-        """Return which of some cells a subscription has alerts of; see `AlertRows`."""
+        """Return which of these cells already have alerts of a subscription; see `AlertRows`."""
         return {
             cell
             for start in range(0, len(cells), _IDS)
@@ -96,19 +96,19 @@ class SqlAlerts:
         return [_alert(row) for row in self._db.execute(chosen).mappings()]
 
     def counts(self) -> dict[str, int]:
-        """Return how many alerts there are of each state; see `AlertRows`."""
+        """Return the number of alerts by state; see `AlertRows`."""
         chosen = select(AlertRow.state, func.count()).group_by(AlertRow.state)
         return {state: int(count) for state, count in self._db.execute(chosen)}
 
     def claim(
         self, limit: int, now: datetime, lease_s: float, longest_s: float, subscription_id: str | None = None
     ) -> list[Alert]:
-        """Return alerts that are due, and take them out of the queue for a while; see `AlertRows`."""
+        """Claim alerts that are due; see `AlertRows`."""
         at = _naive(now)
         assert at is not None
         due = or_(
             AlertRow.next_attempt <= at,
-            # The clock was ahead when it was set.
+            # Set while the clock was ahead.
             AlertRow.next_attempt > at + timedelta(seconds=longest_s + lease_s),
         )
         chosen = select(AlertRow.__table__).where(AlertRow.state == "pending", due)
@@ -121,7 +121,7 @@ class SqlAlerts:
         return [_alert(row) for row in rows]
 
     def settle(self, alert: Alert) -> None:
-        """Write the outcome of an attempt to deliver an alert; see `AlertRows`."""
+        """Store the outcome of a delivery attempt; see `AlertRows`."""
         values: dict[str, Any] = {name: getattr(alert, name) for name in ("state", "attempts", "error")}
         values |= {name: _naive(getattr(alert, name)) for name in ("next_attempt", "delivered")}
         self._db.execute(update(AlertRow).where(AlertRow.number == alert.number).values(**values))

@@ -1,4 +1,4 @@
-"""Reads and writes the rows of one transaction on a catalog in a relational database."""
+"""Reads and writes rows in one transaction on an SQL catalog."""
 
 import secrets
 from abc import ABC, abstractmethod
@@ -34,12 +34,12 @@ FORMAT_VERSION = 2
 
 
 class SqlCatalog(SqlReader, ABC):
-    """A `CatalogWriter` on one connection; an engine adds what its SQL differs in."""
+    """A `CatalogWriter` on one connection; subclasses add engine-specific SQL."""
 
     def create(
         self, model: ModelIdentity, *, archive_id: str | None = None, first_tile: int = 1, first_scene: int = 1
     ) -> None:
-        """Write the archive row of a new archive, and the ids from which its tiles and scenes count."""
+        """Insert the archive row of a new archive, and set its first tile and scene ids."""
         self._db.execute(
             insert(ArchiveRow).values(
                 id=1,
@@ -55,27 +55,27 @@ class SqlCatalog(SqlReader, ABC):
 
     @abstractmethod
     def load(self, table: Table, rows: Iterable[Sequence[Any]]) -> None:
-        """Insert whole rows, JSON as text, in the order of the table's columns."""
+        """Insert complete rows, with JSON as text, in the order of the table's columns."""
 
     @abstractmethod
     def begin_scenes_at(self, first_scene: int) -> None:
-        """Give the next scene this id or a later one."""
+        """Set the id of the next scene."""
 
     @abstractmethod
     def next_scene_id(self) -> int:
-        """Return the id that the next scene gets: one that was never used."""
+        """Return the id of the next scene, which has never been used."""
 
     @abstractmethod
     def settle(self) -> None:
-        """Continue generated ids after the ones that were loaded."""
+        """Advance id sequences past the loaded rows."""
 
     def advance(self) -> int:
-        """Begin the next generation and return its number."""
+        """Start the next generation and return its number."""
         self._db.execute(update(ArchiveRow).values(generation=ArchiveRow.generation + 1))
         return self.generation()
 
     def add_scene(self, scene: SceneRecord, generation: int) -> int:
-        """Insert a scene, in place of those that it replaces; see `CatalogWriter`."""
+        """Insert a scene, deleting the ones it replaces; see `CatalogWriter`."""
         hrefs = sorted(scene.replaced_hrefs)
         replaced = added_generations(self._db, list(self.scene_ids_of(hrefs).values()))
         for part in parts_of(hrefs):
@@ -88,7 +88,7 @@ class SqlCatalog(SqlReader, ABC):
         return int(key[0])
 
     def update_scene(self, scene_id: int, scene: SceneRecord) -> None:
-        """Rewrite a scene's row under its id; see `CatalogWriter`."""
+        """Update a scene's row; see `CatalogWriter`."""
         self._db.execute(update(SceneRow).where(SceneRow.id == scene_id).values(**scene_values(scene)))
 
     def add_tiles(self, scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> None:
@@ -102,14 +102,14 @@ class SqlCatalog(SqlReader, ABC):
 
     @abstractmethod
     def _insert_tiles(self, scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> None:
-        """Insert rows of tiles in the way that is quickest here."""
+        """Insert tile rows in the fastest way for this engine."""
 
     def add_segment(self, segment: Segment, generation: int) -> None:
-        """Name a segment; see `CatalogWriter`."""
+        """Reference a segment; see `CatalogWriter`."""
         self._db.execute(insert(SegmentRow).values(**asdict(segment), generation=generation))
 
     def remove_segments(self, names: Sequence[str]) -> None:
-        """Drop the names of segments: from the commit on, their files may be deleted."""
+        """Remove references to segments; their files may be deleted after this commit."""
         for part in parts_of(names):
             self._db.execute(delete(SegmentRow).where(SegmentRow.name.in_(part)))
 
@@ -141,7 +141,7 @@ class SqlCatalog(SqlReader, ABC):
 
 
 def stored(table: Table) -> TableClause:
-    """Return a table whose JSON columns are plain text, exactly as it is stored."""
+    """Return a table with JSON columns as plain text, exactly as stored."""
     return sql_table(
         table.name, *(column(one.name, String() if isinstance(one.type, JSON) else one.type) for one in table.columns)
     )

@@ -1,4 +1,4 @@
-"""The statements that record and report which scenes have come and gone."""
+"""SQL statements that record and report added and removed scenes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.sql.tables import ArchiveRow, RemovedSceneRow, SceneRow
 
 MAX_REMOVED = 100_000
-"""Most removals that are kept, some 25 bytes each."""
+"""Maximum number of removals to remember, about 25 bytes each."""
 
 
 def record_removed(
@@ -17,10 +17,10 @@ def record_removed(
     """Record that scenes have been removed.
 
     Args:
-        connection: A transaction that writes.
-        added: For each scene, the generation that added it.
+        connection: A write transaction.
+        added: Generation that added each scene, by scene id.
         generation: The generation that removes them.
-        replaced_by: The scene that takes their place.
+        replaced_by: The scene that replaces them.
     """
     if not added:
         return
@@ -38,14 +38,14 @@ def record_removed(
 
 
 def forget_changes(connection: Connection, generation: int) -> None:
-    """Clear the record: all scenes have been replaced by others."""
+    """Clear the record, because all scenes have been replaced."""
     connection.execute(delete(RemovedSceneRow))
     connection.execute(update(SceneRow).values(added_generation=generation))
     connection.execute(update(ArchiveRow).values(changes_from=generation))
 
 
 def changes_since(connection: Connection, since: int) -> SceneChanges:
-    """Return which scenes have come and gone since a generation."""
+    """Return the scenes added and removed since a generation."""
     generation, known_from = connection.execute(select(ArchiveRow.generation, ArchiveRow.changes_from)).one()
     everything = not known_from <= since <= generation
     chosen = select(SceneRow.id).order_by(SceneRow.id)
@@ -62,13 +62,13 @@ def changes_since(connection: Connection, since: int) -> SceneChanges:
 
 
 def added_generations(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
-    """Return for each of some scenes the generation that added it."""
+    """Return the generation that added each of these scenes."""
     found = connection.execute(select(SceneRow.id, SceneRow.added_generation).where(SceneRow.id.in_(ids)))
     return {row.id: row.added_generation for row in found}
 
 
 def _last(scene_id: int, successor: Mapping[int, int]) -> int:
-    """Return the last scene in a row of replacements."""
+    """Return the last scene in a chain of replacements."""
     while scene_id in successor:
         scene_id = successor[scene_id]
     return scene_id

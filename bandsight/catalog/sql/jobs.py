@@ -1,4 +1,4 @@
-"""The statements for jobs."""
+"""SQL statements for jobs."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ class SqlJobs:
         self._db = connection
 
     def begin(self, kind: str, sources: Sequence[str], counts: Counts) -> int:
-        """Record a job of this process and return its id; a job that still counts as running has died."""
+        """Record a job of this process and return its id. Marks jobs still recorded as running as died."""
         now = _now()
         self._db.execute(
             update(JobRow)
@@ -43,16 +43,16 @@ class SqlJobs:
         return int(key[0])
 
     def update(self, job_id: int, counts: Counts) -> None:
-        """Record how far it is."""
+        """Record the progress of a job."""
         self._db.execute(update(JobRow).where(JobRow.id == job_id).values(updated=_now(), counts=asdict(counts)))
 
     def add_failure(self, job_id: int, scene: str, href: str, reason: str) -> None:
-        """Record that a scene failed in it."""
+        """Record that a scene failed in a job."""
         row = {"job_id": job_id, "scene": scene, "href": href, "reason": reason, "at": _now()}
         self._db.execute(insert(JobFailureRow).values(**row))
 
     def end(self, job_id: int, state: State, message: str, counts: Counts) -> None:
-        """Record how it ended."""
+        """Record the outcome of a job."""
         now = _now()
         values = {"state": state, "message": message, "counts": asdict(counts), "updated": now, "finished": now}
         self._db.execute(update(JobRow).where(JobRow.id == job_id).values(**values))
@@ -73,11 +73,11 @@ class SqlJobs:
         return int(key[0])
 
     def waiting(self) -> int:
-        """Return how many jobs wait."""
+        """Return the number of waiting jobs."""
         return int(self._db.execute(select(func.count()).where(JobRow.state == "accepted")).scalar_one())
 
     def take(self) -> int | None:
-        """Begin the oldest job that waits and return its id, None when none waits."""
+        """Start the oldest waiting job and return its id, or None if there is none."""
         oldest = self._db.execute(select(func.min(JobRow.id)).where(JobRow.state == "accepted")).scalar()
         if oldest is None:
             return None
@@ -88,26 +88,26 @@ class SqlJobs:
         return int(oldest)
 
     def put_back(self, job_id: int, message: str) -> None:
-        """Let a job that runs wait again."""
+        """Return a running job to the queue."""
         values = {"state": "accepted", "updated": _now(), "message": message}
         self._db.execute(update(JobRow).where(JobRow.id == job_id, JobRow.state == "running").values(**values))
 
     def running(self) -> list[int]:
-        """Return the ids of the queue's jobs that are recorded as running."""
+        """Return the ids of queued jobs recorded as running."""
         chosen = select(JobRow.id).where(JobRow.state == "running", JobRow.inputs.is_not(None)).order_by(JobRow.id)
         return [int(found) for found in self._db.execute(chosen).scalars()]
 
     def adopt(self, job_id: int, sources: Sequence[str]) -> None:
-        """Record what the process of a job of the queue works on."""
+        """Record the sources that a queued job works on."""
         self._db.execute(update(JobRow).where(JobRow.id == job_id).values(sources=list(sources), updated=_now()))
 
     def beat(self, job_id: int) -> bool:
-        """Record that a job still runs; return whether it should."""
+        """Record a heartbeat of a job. Returns whether it should continue."""
         still = update(JobRow).where(JobRow.id == job_id, JobRow.state == "running").values(updated=_now())
         return self._db.execute(still).rowcount == 1
 
     def finish(self, job_id: int, state: State, message: str, results: Mapping[str, Any] | None) -> None:
-        """Record how a job of the queue ended, unless it was dismissed meanwhile."""
+        """Record the outcome of a queued job, unless it has been dismissed."""
         now = _now()
         values: dict[str, Any] = {"state": state, "message": message, "updated": now, "finished": now}
         if results is not None:
@@ -115,7 +115,7 @@ class SqlJobs:
         self._db.execute(update(JobRow).where(JobRow.id == job_id, JobRow.state == "running").values(**values))
 
     def dismiss(self, job_id: int) -> None:
-        """Take a job out of the queue, or have it stopped."""
+        """Remove a job from the queue, or request that it stop."""
         now = _now()
         values = {"state": "dismissed", "message": "dismissed by a request", "updated": now, "finished": now}
         self._db.execute(update(JobRow).where(JobRow.id == job_id).values(**values))
@@ -128,8 +128,8 @@ class SqlJobs:
         """Return jobs, newest first, without their failures.
 
         Args:
-            limit: At most so many.
-            before: Only those with a lower id.
+            limit: Maximum number of jobs.
+            before: Only jobs with lower ids.
         """
         chosen = select(JobRow.__table__).order_by(JobRow.id.desc()).limit(limit)
         if before is not None:
@@ -137,7 +137,7 @@ class SqlJobs:
         return [_job(row) for row in self._db.execute(chosen).mappings()]
 
     def get(self, job_id: int) -> Job | None:
-        """Return a job with its failures, None when there is none with this id."""
+        """Return a job with its failures, or None if there is none with this id."""
         row = self._db.execute(select(JobRow.__table__).where(JobRow.id == job_id)).mappings().first()
         if row is None:
             return None

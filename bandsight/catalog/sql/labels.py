@@ -1,4 +1,4 @@
-"""The statements for labels and classifiers."""
+"""SQL statements for labels and classifiers."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -83,7 +83,7 @@ class SqlLabels:
         ]
 
     def count(self, collection: int) -> int:
-        """Return how many labels a collection has; see `LabelRows`."""
+        """Return the number of labels in a collection; see `LabelRows`."""
         chosen = select(func.count()).select_from(LabelRow).where(LabelRow.collection == collection)
         return int(self._db.execute(chosen).scalar_one())
 

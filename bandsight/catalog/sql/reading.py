@@ -1,4 +1,4 @@
-"""Reads the rows of one transaction on a catalog in a relational database."""
+"""Reads rows in one transaction on an SQL catalog."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,16 +43,16 @@ from bandsight.errors import ArchiveError
 
 _T = TypeVar("_T")
 
-# SQLite takes 32,766 variables in one statement, PostgreSQL 65,535; this keeps statements small.
+# Variables per statement. SQLite allows 32,766 and PostgreSQL 65,535; this keeps statements small.
 _IDS = 500
 _AMONG = TileRow.id.in_(bindparam("ids", expanding=True))
-# Geometries as they were written: a page of a thousand tiles is read twice as fast.
+# Geometries are read as text, which makes reading a page of a thousand tiles twice as fast.
 _TILES = select(
     *(cast(one, String).label(one.name) if one.name == "geometry" else one for one in TileRow.__table__.columns)
 ).where(_AMONG)
-# Built once: building a statement takes as long as running it.
+# Built once, because building a statement takes as long as running it.
 _SCENES = select(SceneRow.__table__).order_by(SceneRow.id)
-# An archive is opened by these columns: statements on mapped classes would have SQLAlchemy configure all of them first.
+# Used to open an archive. Statements on columns avoid SQLAlchemy's configuration of all mapped classes.
 _SCENE, _SEGMENT = SceneRow.__table__.c, SegmentRow.__table__.c
 _SEGMENTS = select(*(_SEGMENT[name] for name in ("name", "first_id", "last_id", "count", "sha256"))).order_by(
     _SEGMENT.first_id
@@ -61,10 +61,10 @@ _SOME_SCENES = _SCENES.where(SceneRow.id.in_(bindparam("ids", expanding=True)))
 
 
 class SqlReader(ABC):
-    """A `Catalog` on one connection; an engine adds what its SQL differs in."""
+    """A `Catalog` on one connection; subclasses add engine-specific SQL."""
 
     place = "catalog"
-    """What messages call the database."""
+    """Name of the database in messages."""
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
@@ -90,8 +90,8 @@ class SqlReader(ABC):
         """See `Catalog`."""
         return SqlAlerts(self._db)
 
-    def names_damage(self, error: DatabaseError) -> bool:  # noqa: ARG002  (engines know their errors)
-        """Say whether an error means that a stored value is damaged, and nothing else."""
+    def names_damage(self, error: DatabaseError) -> bool:  # noqa: ARG002  (for subclasses)
+        """Return whether an error means that a stored value is damaged."""
         return False
 
     def model(self) -> ModelIdentity | None:
@@ -110,17 +110,17 @@ class SqlReader(ABC):
         return self.state()[0]
 
     def state(self) -> tuple[int, int]:
-        """Return the number of the last commit, and the newest tile there ever was."""
-        # Read at each search; as plain SQL it costs a fifth.
+        """Return the number of the last commit, and the newest tile id ever used."""
+        # Read by every search; plain SQL takes a fifth of the time.
         row = self._db.exec_driver_sql("SELECT generation, next_tile_id FROM archive").one()
         return int(row[0]), int(row[1]) - 1
 
     def next_tile_id(self) -> int:
-        """Return the id that the next tile gets."""
+        """Return the id of the next tile."""
         return self.state()[1] + 1
 
     def has_scene(self, key: str) -> bool:
-        """Return whether a scene with this identity is present."""
+        """Return whether a scene with this key exists."""
         return self._db.execute(select(SceneRow.id).where(SceneRow.key == key)).first() is not None
 
     def segments(self) -> list[Segment]:
@@ -129,7 +129,7 @@ class SqlReader(ABC):
         return [Segment(**row) for row in rows]
 
     def newest_scene_id(self) -> int:
-        """Return the id of the newest scene there is, 0 when there is none."""
+        """Return the highest scene id, 0 if there are none."""
         return int(self._db.execute(select(func.coalesce(func.max(_SCENE.id), 0))).scalar_one())
 
     def scene_ids(self) -> list[int]:
@@ -137,7 +137,7 @@ class SqlReader(ABC):
         return list(self._db.execute(select(_SCENE.id).order_by(_SCENE.id)).scalars())
 
     def scene_attributes(self, after: int) -> Iterator[SceneAttributes]:
-        """Yield what filters read of the scenes beyond an id, ascending."""
+        """Yield the filterable attributes of scenes with ids above `after`, ascending."""
         names = ("id", "datetime", "collection", "sensor", "boxes", "properties", *(one.name for one in FIELDS.scene))
         columns = [_SCENE[name] for name in names]
         try:
@@ -146,15 +146,15 @@ class SqlReader(ABC):
                 yield (after, when.replace(tzinfo=UTC) if when else None, *others)
         except UNREADABLE as error:
             raise ArchiveError(
-                f"{self.place}: a row behind row {after} of scenes cannot be read; run: bandsight repair"
+                f"{self.place}: a row after row {after} of scenes cannot be read; run: bandsight repair"
             ) from error
 
     def footprints(self, ids: Sequence[int]) -> dict[int, str]:
-        """Return footprints of tiles as GeoJSON text; unknown ids are left out."""
+        """Return footprints of tiles as GeoJSON text; unknown ids are omitted."""
         return self._geometries(TileRow, ids)
 
     def scene_footprints(self, ids: Sequence[int]) -> dict[int, str]:
-        """Return footprints of scenes as GeoJSON text; unknown ids are left out."""
+        """Return footprints of scenes as GeoJSON text; unknown ids are omitted."""
         return self._geometries(SceneRow, ids)
 
     def _geometries(self, of: type[TileRow | SceneRow], ids: Sequence[int]) -> dict[int, str]:
@@ -166,14 +166,14 @@ class SqlReader(ABC):
         }
 
     def tile_attributes(self, first_id: int, last_id: int) -> list[tuple[Any, ...]]:
-        """Return what filters read of the tiles in a range of ids; see `Catalog`."""
+        """Return the filterable attributes of tiles in a range of ids; see `Catalog`."""
         names = (*(f"{side}{part}" for part in ("", "2") for side in SIDES), *(field.name for field in FIELDS.tile))
         chosen = TileRow.id.between(first_id, last_id)
         columns = (TileRow.id, TileRow.scene_id, *(getattr(TileRow, name) for name in names))
         return [tuple(row) for row in self._db.execute(select(*columns).where(chosen).order_by(TileRow.id))]
 
     def narrow(self, where: Filter, scenes: SceneColumns, limit: int) -> NDArray[np.int64] | None:  # noqa: ARG002
-        """Return the tiles that may pass a filter; without an index for it, not from here; see `Catalog`."""
+        """Return None, because there is no suitable index; see `Catalog`."""
         return None
 
     def tile_ids(self, first_id: int, last_id: int) -> list[int]:
@@ -182,7 +182,7 @@ class SqlReader(ABC):
         return list(self._db.execute(select(TileRow.id).where(chosen).order_by(TileRow.id)).scalars())
 
     def existing_tiles(self, ids: Sequence[int]) -> set[int]:
-        """Return which of some tiles exist."""
+        """Return which of these tiles exist."""
         return {
             tile_id
             for part in parts_of(ids)
@@ -190,7 +190,7 @@ class SqlReader(ABC):
         }
 
     def scenes_of(self, tile_ids: Sequence[int]) -> list[int]:
-        """Return the ids of the scenes that some tiles are of."""
+        """Return the ids of the scenes of tiles."""
         return sorted(
             {
                 scene_id
@@ -205,7 +205,7 @@ class SqlReader(ABC):
         return list(self._db.execute(chosen).scalars())
 
     def scene_ids_of(self, hrefs: Sequence[str]) -> dict[str, int]:
-        """Return ids of scenes by href; unknown hrefs are left out."""
+        """Return ids of scenes by href; unknown hrefs are omitted."""
         return {
             href: scene_id
             for part in parts_of(hrefs)
@@ -221,7 +221,7 @@ class SqlReader(ABC):
         }
 
     def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
-        """Return tiles by id; unknown ids are left out.
+        """Return tiles by id; unknown ids are omitted.
 
         Raises:
             ArchiveError: A row is damaged.
@@ -229,7 +229,7 @@ class SqlReader(ABC):
         return {tile.id: tile for part in parts_of(ids) for tile in self._sound(_TILES, TileRow, tile_of, part)}
 
     def scenes(self, ids: Sequence[int] | None = None) -> dict[int, Scene]:
-        """Return scenes by id, all of them when no ids are given.
+        """Return scenes by id, all of them if `ids` is None.
 
         Raises:
             ArchiveError: A row is damaged.
@@ -240,7 +240,7 @@ class SqlReader(ABC):
         return {scene.id: scene for part in parts for scene in part}
 
     def damaged(self) -> tuple[list[int], list[int]]:
-        """Return the ids of scenes and of tiles whose rows are not what was written."""
+        """Return the ids of scenes and tiles whose rows do not match their checksums."""
         return self._damaged_of(_SOME_SCENES, SceneRow, scene_of), self._damaged_of(_TILES, TileRow, tile_of)
 
     def _damaged_of(self, rows: Select[Any], of: type[SceneRow | TileRow], read: Callable[[Any], _T]) -> list[int]:
@@ -265,7 +265,7 @@ class SqlReader(ABC):
         read: Callable[[Any], _T],
         ids: Sequence[int] | None = None,
     ) -> Iterator[_T]:
-        """Yield what rows hold, once each fits its checksum; `ids` are the statement's, where it takes some."""
+        """Yield the records of rows after checking their checksums; `ids` are parameters of the statement."""
         row_id: object = "?"
         try:
             for row in self._db.execute(rows, None if ids is None else {"ids": list(ids)}):
@@ -274,13 +274,13 @@ class SqlReader(ABC):
         except UNREADABLE as error:
             raise damaged(self.place, row_id, of.__tablename__) from error
         except DatabaseError as error:
-            # Rows of a locked or full disk must not count as lost.
+            # A locked database or full disk does not mean that rows are damaged.
             if not self.names_damage(error):
                 raise
             raise damaged(self.place, row_id, of.__tablename__) from error
 
     def changes(self, since: int) -> SceneChanges:
-        """Return which scenes have come and gone since a generation."""
+        """Return the scenes added and removed since a generation."""
         return changes_since(self._db, since)
 
     def failures(self) -> list[tuple[str, str, datetime]]:
@@ -289,7 +289,7 @@ class SqlReader(ABC):
         return sorted((href, reason, at.replace(tzinfo=UTC)) for href, reason, at in rows)
 
     def counts(self) -> dict[str, int]:
-        """Return how many scenes, tiles and failures there are."""
+        """Return the numbers of scenes, tiles and failures."""
         tiles = select(func.coalesce(func.sum(SceneRow.tile_count), 0))
         scenes, failures = (select(func.count()).select_from(table) for table in (SceneRow, FailureRow))
         counted = {"scenes": scenes, "tiles": tiles, "failed_scenes": failures}
@@ -312,13 +312,13 @@ class SqlReader(ABC):
 
     @abstractmethod
     def structure(self, *, thorough: bool = False) -> list[str]:
-        """Return what the database finds wrong with its files; see `Catalog`."""
+        """Return damage reported by the database; see `Catalog`."""
 
     @abstractmethod
     def check(self) -> list[str]:
-        """Return what is inconsistent inside the catalog; see `Catalog`."""
+        """Return inconsistencies in the catalog; see `Catalog`."""
 
 
 def parts_of(ids: Sequence[_T]) -> Iterable[Sequence[_T]]:
-    """Return ids in parts that one statement can take."""
+    """Split ids into chunks that fit in one statement."""
     return (ids[start : start + _IDS] for start in range(0, len(ids), _IDS))

@@ -1,6 +1,6 @@
-"""Turns records into rows with their checksums, and rows back into records once they match.
+"""Converts records to rows with checksums, and verified rows back to records.
 
-By its checksum, a flipped bit is found, and a row moved between engines is known to be the same.
+Checksums detect flipped bits, and verify rows copied between engines.
 """
 
 import json
@@ -24,10 +24,10 @@ from bandsight.raster.bands import BandRef
 
 SIDES = ("west", "south", "east", "north")
 TILE_COLUMNS = tuple(column.name for column in TileRow.__table__.columns)
-# A damaged value may fail in as many ways as there are readers of values.
+# Errors that damaged values may cause when they are parsed.
 UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, AttributeError, QueryError)
 _TILE_FIELDS = tuple(name for name in TileRecord.__dataclass_fields__ if name not in {"boxes", "attributes"})
-# Registered fields that `TileRecord` has no name for.
+# Registered fields without an attribute of `TileRecord`.
 _TILE_ATTRIBUTES = tuple(field.name for field in FIELDS.tile if field.name not in _TILE_FIELDS)
 _BOX_COLUMNS = (SIDES, tuple(f"{side}2" for side in SIDES))
 _NO_BOX = dict.fromkeys(_BOX_COLUMNS[1])
@@ -35,18 +35,18 @@ _SCENE_TIMES = ("datetime", "start_datetime", "end_datetime")
 _SCENE_FIELDS = tuple(
     name for name in SceneRecord.__dataclass_fields__ if name not in {"bands", "boxes", *_SCENE_TIMES}
 )
-# A scene's id is not known before its row is written; a swap changes the generation; tiles are counted as they come.
+# A scene's id is unknown before its row is inserted, a swap changes the generation, and tiles are counted later.
 _LEFT_OUT = {"scenes": {"id", "checksum", "added_generation", "tile_count"}, "tiles": {"checksum"}}
-# Columns that came later count where they have a value: rows that were there before keep their check.
+# Columns added later count only if they have a value, so that older rows keep their checksums.
 _LATER = {"source", "decisions", "identity", "start_datetime", "end_datetime"} | {
     field.name for field in FIELDS.tile if field.name != "valid_fraction"
 }
-# Where a geometry's text is to stand.
+# Marks the position of the geometry's text.
 _COORDINATES = ', "coordinates": '
 
 
 def scene_values(scene: SceneRecord) -> dict[str, Any]:
-    """Return a scene as values of its row, checksum included."""
+    """Return the row of a scene, including its checksum."""
     values: dict[str, Any] = {name: getattr(scene, name) for name in _SCENE_FIELDS}
     values["bands"] = [asdict(band) for band in scene.bands]
     values["boxes"] = [sides_of(box) for box in scene.boxes]
@@ -56,7 +56,7 @@ def scene_values(scene: SceneRecord) -> dict[str, Any]:
 
 
 def tile_rows(scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> list[tuple[Any, ...]]:
-    """Return a scene's tiles as rows in the order of `TILE_COLUMNS`, under consecutive ids."""
+    """Return tiles as rows in the order of `TILE_COLUMNS`, with consecutive ids."""
     rows = []
     for tile_id, tile in enumerate(tiles, first_id):
         row: dict[str, Any] = {name: getattr(tile, name) for name in _TILE_FIELDS}
@@ -72,8 +72,8 @@ def tile_rows(scene_id: int, first_id: int, tiles: Sequence[TileRecord]) -> list
 
 
 def scene_of(found: Any) -> Scene:
-    """Return the scene of a row that matches its checksum."""
-    row = found._mapping  # noqa: SLF001  (a row's own name for itself as a mapping)
+    """Return the scene of a row, after verifying its checksum."""
+    row = found._mapping  # noqa: SLF001  (public in SQLAlchemy despite the underscore)
     _check(SceneRow.__table__, row)
     values = {name: row[name] for name in _SCENE_FIELDS}
     values["transform"] = tuple(values["transform"])
@@ -87,7 +87,7 @@ def scene_of(found: Any) -> Scene:
 
 
 def tile_of(found: Any) -> Tile:
-    """Return the tile of a row that matches its checksum; its geometry is the stored text."""
+    """Return the tile of a row, after verifying its checksum. The row's geometry is the stored text."""
     row = dict(zip(TILE_COLUMNS, found, strict=True))
     written = row["geometry"]
     row["geometry"] = orjson.loads(written)
@@ -106,7 +106,7 @@ def tile_of(found: Any) -> Tile:
 
 
 def damaged(place: str, row_id: object, table: str) -> ArchiveError:
-    """Return the error for a row that is not what was written."""
+    """Return the error for a row that does not match its checksum."""
     return ArchiveError(f"{place}: row {row_id} of {table} does not match its checksum; run: bandsight repair")
 
 
@@ -117,11 +117,11 @@ def sides_of(box: LonLatBox) -> list[float]:
 
 def _check(table: Any, row: Any) -> None:
     if row_checksum(table, row) != row["checksum"]:
-        raise ValueError("not what was written")
+        raise ValueError("checksum mismatch")
 
 
 def _naive_utc(time: datetime | None) -> datetime | None:
-    """Return a time as it is stored: UTC without a zone."""
+    """Return a time in storage format: UTC without a time zone."""
     return time.astimezone(UTC).replace(tzinfo=None) if time else None
 
 
@@ -131,23 +131,23 @@ def _box(values: Iterable[float]) -> LonLatBox:
 
 
 def row_checksum(table: Any, row: Mapping[Any, Any]) -> int:
-    """Return the CRC-32 of a row's values, the same before it is written and after it is read."""
+    """Return the CRC-32 of a row's values, equal before writing and after reading."""
     return zlib.crc32(json.dumps(_values(table, row), sort_keys=True).encode())
 
 
 def geometry_text(geometry: Mapping[str, Any]) -> str:
-    """Return a geometry as it is stored, which is as `json` writes it, in a tenth of its time."""
+    """Return a geometry in storage format: the output of `json`, in a tenth of the time."""
     coordinates = orjson.dumps(geometry["coordinates"]).decode() if list(geometry) == ["type", "coordinates"] else "e"
     if "e" in coordinates:
-        # The two write powers of ten in different ways.
+        # The two libraries format exponents differently.
         return json.dumps(geometry)
     return f'{{"type": {json.dumps(geometry["type"])}{_COORDINATES}{coordinates.replace(",", ", ")}}}'
 
 
 def checksum_by_text(table: Any, row: Mapping[Any, Any], geometry: str) -> int | None:
-    """Return `row_checksum` by the text of the row's geometry; None where the text is of another form than today's.
+    """Return `row_checksum` from the text of the geometry, or None if the text has an older format.
 
-    Writing a geometry again takes most of the time of a check.
+    Serializing the geometry takes most of the time of a check.
     """
     kind, found, coordinates = geometry[:-1].partition(_COORDINATES)
     if not found or not kind.startswith("{") or not geometry.endswith("}"):
@@ -165,9 +165,9 @@ def checksum_by_text(table: Any, row: Mapping[Any, Any], geometry: str) -> int |
 
 
 def is_as_written(table: Any, row: Mapping[Any, Any], geometry: str) -> bool:
-    """Return whether a row surely matches its checksum, by the text of its geometry as it is stored.
+    """Return whether a row definitely matches its checksum, from the stored text of its geometry.
 
-    For stored text of another form than today's, it returns False; then `row_checksum` decides.
+    Returns False for text in an older format; use `row_checksum` then.
     """
     return bool(checksum_by_text(table, row, geometry) == row["checksum"])
 
@@ -178,13 +178,16 @@ def _values(table: Any, row: Mapping[Any, Any]) -> list[Any]:
 
 @lru_cache(maxsize=16)
 def _columns(table: Any) -> list[tuple[str, object]]:
-    """Return name and type of the columns that count."""
+    """Return name and type of the columns in the checksum."""
     return [(column.name, column.type) for column in table.columns if column.name not in _LEFT_OUT[table.name]]
 
 
 @lru_cache(maxsize=16)
 def _writers(table: Any) -> list[tuple[str, Callable[[Any], str] | None]]:
-    """Return name and JSON writer of the columns that count, None for the geometry: as `json.dumps` of `_plain`."""
+    """Return name and JSON writer (None for the geometry) of the columns in the checksum.
+
+    Equivalent to `json.dumps` of `_plain`.
+    """
     return [(name, None if name == "geometry" else _writer(kind)) for name, kind in _columns(table)]
 
 
@@ -207,7 +210,7 @@ def _plain(kind: object, value: Any) -> Any:
     if value is None:
         return None
     if isinstance(kind, Float):
-        # SQLite keeps no minus zero.
+        # SQLite does not store negative zero.
         return float(value) + 0.0
     if isinstance(kind, Integer):
         return int(value)

@@ -1,4 +1,4 @@
-"""The statements for saved searches."""
+"""SQL statements for saved searches."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from bandsight.catalog.saved_searches import SavedHits, SavedSearch, Status
 from bandsight.catalog.sql.tables import SavedSearchHitsRow, SavedSearchRow
 
-# Hits in one row: a page reads the rows that it touches.
+# Hits per row, so that a page reads only a few rows.
 _CHUNK = 256
 
 
@@ -22,7 +22,7 @@ class SqlSavedSearches:
         self._db = connection
 
     def count(self) -> int:
-        """Return how many there are."""
+        """Return the number of saved searches."""
         return int(self._db.execute(select(func.count()).select_from(SavedSearchRow)).scalar_one())
 
     def add(self, search: SavedSearch, hits: SavedHits) -> None:
@@ -67,7 +67,7 @@ class SqlSavedSearches:
         return [_search(row) for row in self._db.execute(chosen).mappings()]
 
     def hits(self, search_id: str, start: int, stop: int) -> SavedHits:
-        """Return the hits of some consecutive ranks; see `SavedSearchRows`."""
+        """Return the hits of a range of ranks; see `SavedSearchRows`."""
         number = self._number(search_id)
         if number is None or stop <= start:
             return SavedHits()
@@ -91,7 +91,7 @@ class SqlSavedSearches:
         return bool(self._db.execute(delete(SavedSearchRow).where(SavedSearchRow.id == search_id)).rowcount)
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        """Return which of some ids are taken; see `SavedSearchRows`."""
+        """Return which of these ids exist; see `SavedSearchRows`."""
         return {one for one in ids if self._number(one) is not None}
 
     def _number(self, search_id: str) -> int | None:

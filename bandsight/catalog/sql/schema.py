@@ -1,4 +1,4 @@
-"""The version of a catalog's schema, and its migrations."""
+"""Schema version and migrations of a catalog."""
 
 from pathlib import Path
 
@@ -6,16 +6,16 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from bandsight.errors import ArchiveError
 
-# The newest migration; a test compares it with Alembic's own answer.
+# The newest migration; a test compares it with Alembic's head.
 HEAD = "0015"
 
 
 def schema_version(engine: Engine, schema: str | None = None) -> str | None:
-    """Return the migration that a catalog is at, None when there is no catalog.
+    """Return the current migration of a catalog, or None if there is no catalog.
 
     Args:
         engine: The database.
-        schema: PostgreSQL's schema of the catalog; None on SQLite.
+        schema: PostgreSQL schema of the catalog; None for SQLite.
     """
     with engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version", schema):
@@ -27,9 +27,9 @@ def schema_version(engine: Engine, schema: str | None = None) -> str | None:
 def migrations_folder() -> Path:
     """Return the folder with Alembic's `env.py` and the migrations.
 
-    An installed wheel has it inside the package, as `bandsight/migrations`. A checkout has it beside the package, with
-    or without an editable install. The folder depends on the running package only, never on `sys.path`, so a checkout
-    cannot apply the migrations of another version.
+    An installed wheel contains it in the package, as `bandsight/migrations`. In a checkout, it is next to the package.
+    The folder depends on the running package only, never on `sys.path`, so a checkout cannot apply the migrations of
+    another version.
     """
     package = Path(__file__).parents[2]
     installed = package / "migrations"
@@ -37,33 +37,34 @@ def migrations_folder() -> Path:
 
 
 def check_version(place: object, version: str) -> None:
-    """Refuse a schema that is not this version's.
+    """Check that a schema has this version.
 
     Args:
-        place: The archive, as messages and commands call it.
-        version: Its migration.
+        place: The archive, for messages and commands.
+        version: Migration of the schema.
 
     Raises:
-        ArchiveError: It is newer, or older.
+        ArchiveError: The schema is newer or older.
     """
     if version > HEAD:
-        raise ArchiveError(f"{place}: its schema is {version}, newer than this Bandsight's {HEAD}; update Bandsight")
+        raise ArchiveError(f"{place}: its schema {version} is newer than this Bandsight's {HEAD}; update Bandsight")
     if version != HEAD:
         raise ArchiveError(
-            f"{place}: its schema is {version}, this Bandsight needs {HEAD}; run: bandsight upgrade --archive {place}"
+            f"{place}: its schema is {version}, but this Bandsight needs {HEAD}; run: bandsight upgrade --archive "
+            f"{place}"
         )
 
 
 def migrate(target: Engine | Connection, revision: str = "head", schema: str | None = None) -> None:
-    """Migrate a catalog to a revision, up or down, each step in one transaction.
+    """Migrate a catalog to a revision, up or down, one transaction per step.
 
     Args:
-        target: The database, or a connection; in a transaction that has begun, all steps are part of it.
+        target: The database, or a connection. If it has an open transaction, all steps run in it.
         revision: `head`, `base` or a number.
-        schema: PostgreSQL's schema of the catalog; None on SQLite.
+        schema: PostgreSQL schema of the catalog; None for SQLite.
 
     Raises:
-        ArchiveError: The catalog is at a revision that this version does not know.
+        ArchiveError: The catalog has a revision that this version does not know.
     """
     if isinstance(target, Engine):
         with target.connect() as connection:
@@ -89,9 +90,9 @@ def _migrate(connection: Connection, revision: str, schema: str | None) -> None:
     known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     name = connection.engine.url.database
     if current is not None and current not in known:
-        raise ArchiveError(f"{name}: its schema is {current}, newer than this Bandsight's {HEAD}; update Bandsight")
+        raise ArchiveError(f"{name}: its schema {current} is newer than this Bandsight's {HEAD}; update Bandsight")
     go_down = revision == "base" or (current is not None and revision in known and revision < current)
     try:
         (command.downgrade if go_down else command.upgrade)(config, revision)
     except CommandError as error:
-        raise ArchiveError(f"{name}: cannot go to schema {revision} ({error})") from error
+        raise ArchiveError(f"{name}: cannot migrate to schema {revision} ({error})") from error

@@ -1,4 +1,4 @@
-"""The catalog's tables. A change here needs a migration beside it; a test compares the two."""
+"""The catalog's tables. Changes here need a migration; a test compares the two."""
 
 import datetime as dt
 from typing import Any
@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from bandsight.attributes.fields import FIELDS
 
-# Named constraints: Alembic can then alter them on SQLite.
+# Constraints are named, so that Alembic can alter them on SQLite.
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -31,11 +31,11 @@ _NAMES = {
 
 
 class Base(DeclarativeBase):
-    """Base of the tables."""
+    """Declarative base of the tables."""
 
     metadata = MetaData(naming_convention=_NAMES)
-    # 64 bits everywhere; SQLite generates ids only for a type of this name.
-    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own form)
+    # 64 bits everywhere; SQLite generates ids only for the type INTEGER.
+    type_annotation_map = {  # noqa: RUF012  (as SQLAlchemy requires)
         dict[str, Any]: JSON,
         list[Any]: JSON,
         int: BigInteger().with_variant(Integer(), "sqlite"),
@@ -44,7 +44,7 @@ class Base(DeclarativeBase):
 
 
 class ArchiveRow(Base):
-    """The one row about the archive itself: its model, its generation, its next tile id."""
+    """The single row about the archive: its model, generation and next tile id."""
 
     __tablename__ = "archive"
     __table_args__ = (CheckConstraint("id = 1", name="single"),)
@@ -93,11 +93,11 @@ class SceneRow(Base):
     added_generation: Mapped[int] = mapped_column(server_default="0", index=True)
     tile_count: Mapped[int] = mapped_column(server_default="0")
 
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (a scene id is never used twice)
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (scene ids are never reused)
 
 
 class TileRow(Base):
-    """A tile; the second box is null unless its footprint crosses ±180°."""
+    """A tile; fields as in `TileRecord`. The second box is NULL unless the footprint crosses ±180°."""
 
     __tablename__ = "tiles"
     __table_args__ = (Index("ix_tiles_scene_id", "scene_id"),)
@@ -124,14 +124,14 @@ class TileRow(Base):
     cloud_fraction: Mapped[float | None]
 
 
-# Fields that were registered after this class was written: unknown of older tiles, so their columns may be null.
+# Additional registered fields. Their columns are nullable, because older tiles lack values.
 for _field in FIELDS.tile:
     if _field.name not in TileRow.__table__.columns:
         setattr(TileRow, _field.name, mapped_column(Double, nullable=True))
 
 
 class RemovedSceneRow(Base):
-    """A scene that a commit has removed, and the one that took its place."""
+    """A scene removed by a commit, and its replacement."""
 
     __tablename__ = "removed_scenes"
     __table_args__ = (Index("ix_removed_scenes_removed", "removed"), {"sqlite_autoincrement": True})
@@ -144,7 +144,7 @@ class RemovedSceneRow(Base):
 
 
 class SegmentRow(Base):
-    """A file of vectors that a commit has named; a file that no row names does not exist."""
+    """A segment of vectors referenced by a commit. Unreferenced segments do not exist."""
 
     __tablename__ = "segments"
 
@@ -157,7 +157,7 @@ class SegmentRow(Base):
 
 
 class FailureRow(Base):
-    """A scene that could not be indexed, until it can."""
+    """A scene that could not be indexed; removed once it can."""
 
     __tablename__ = "failures"
 
@@ -187,7 +187,7 @@ class JobRow(Base):
     results: Mapped[dict[str, Any] | None]
     attempts: Mapped[int] = mapped_column(server_default="0")
 
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (a job's id is never used twice)
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (job ids are never reused)
 
 
 class JobFailureRow(Base):
@@ -220,7 +220,7 @@ class SavedSearchRow(Base):
     generation: Mapped[int | None]
     model_digest: Mapped[str | None]
 
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (numbers give the order in which they were saved)
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (numbers give the order of saving)
 
 
 class SavedSearchHitsRow(Base):
@@ -244,11 +244,11 @@ class LabelCollectionRow(Base):
     sentences: Mapped[dict[str, Any]]
     created: Mapped[dt.datetime] = mapped_column(DateTime)
 
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (an id is never used twice)
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (ids are never reused)
 
 
 class LabelRow(Base):
-    """A label; fields as in `Label`. Its tile may be gone, so no key refers to the tiles."""
+    """A label; fields as in `Label`. Its tile may have been deleted, so there is no foreign key to tiles."""
 
     __tablename__ = "labels"
     __table_args__ = (UniqueConstraint("collection", "tile", "annotator"), {"sqlite_autoincrement": True})
@@ -267,7 +267,7 @@ class LabelRow(Base):
 
 
 class ClassifierRow(Base):
-    """A version of a classifier; `weights` are those of its heads, float32, little-endian, one after the other."""
+    """A version of a classifier; `weights` are the concatenated weights of its heads, little-endian float32."""
 
     __tablename__ = "classifiers"
 
@@ -282,7 +282,7 @@ class ClassifierRow(Base):
 
 
 class SubscriptionRow(Base):
-    """A subscription; fields as in `Subscription`, its direction as float32, little-endian."""
+    """A subscription; fields as in `Subscription`, with `direction` as little-endian float32."""
 
     __tablename__ = "subscriptions"
 
@@ -305,11 +305,11 @@ class SubscriptionRow(Base):
     quiet: Mapped[str | None]
     digest: Mapped[str | None]
 
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (numbers give the order in which they were made)
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (numbers give the order of creation)
 
 
 class AlertRow(Base):
-    """An alert; fields as in `Alert`. Its tile may be gone, so no key refers to the tiles."""
+    """An alert; fields as in `Alert`. Its tile may have been deleted, so there is no foreign key to tiles."""
 
     __tablename__ = "alerts"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Copies a catalog row by row into another one, between any databases; a stopped copy is resumed."""
+"""Copies a catalog into another one, between any databases; interrupted copies can be resumed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -10,22 +10,22 @@ from bandsight.catalog.sql.catalog import SqlCatalog
 from bandsight.catalog.sql.tables import ArchiveRow, Base
 from bandsight.errors import ArchiveError
 
-# Rows in memory at a time, and in one transaction of the target.
+# Rows per chunk, in memory and per transaction.
 ROWS = 20_000
 
 
 def data_tables() -> list[Table]:
-    """Return the tables as rows may be inserted; the archive's own row, which completes a copy, comes last."""
+    """Return the tables in insertion order. The archive row, which completes a copy, comes last."""
     archive = ArchiveRow.__table__
     return [*(table for table in Base.metadata.sorted_tables if table is not archive), archive]  # type: ignore[list-item]
 
 
 def copy_part(source: Connection, target: SqlCatalog, table: Table) -> int:
-    """Copy the next rows that the target lacks, and return how many they were; 0 when it has all of them.
+    """Copy the next rows that the target lacks. Returns their number, 0 if it has all.
 
     Args:
-        source: A transaction that reads one committed state.
-        target: A transaction that writes. Its rows are the first ones of the source's, in the order of their keys.
+        source: A read transaction on one committed state.
+        target: A write transaction. Its rows must be the first rows of the source, in key order.
         table: The table.
     """
     keys = list(table.primary_key.columns)
@@ -39,10 +39,10 @@ def copy_part(source: Connection, target: SqlCatalog, table: Table) -> int:
 
 
 def differences(source: Connection, target: Connection, table: Table) -> Iterator[str]:
-    """Yield the first difference between two copies of a table, compared row for row, in one sentence."""
+    """Yield the first difference between two copies of a table, compared row by row, as a sentence."""
     counts = [int(one.execute(select(func.count()).select_from(table)).scalar_one()) for one in (source, target)]
     if counts[0] != counts[1]:
-        yield f"catalog: {table.name}: {counts[0]} rows, of which {counts[1]} were copied"
+        yield f"catalog: {table.name}: {counts[0]} rows, but {counts[1]} in the copy"
         return
     last: Any = None
     while mine := _next_rows(source, table, last):
@@ -54,15 +54,15 @@ def differences(source: Connection, target: Connection, table: Table) -> Iterato
 
 
 def copy_all(source: Connection, target: SqlCatalog, *, first_scene: int) -> None:
-    """Copy all that a catalog holds into an empty one, in one transaction.
+    """Copy a whole catalog into an empty one, in one transaction.
 
     Args:
-        source: A transaction that reads one committed state.
-        target: A transaction that writes, with tables and no rows.
+        source: A read transaction on one committed state.
+        target: A write transaction on empty tables.
         first_scene: Id of the next scene.
 
     Raises:
-        ArchiveError: The source is no archive.
+        ArchiveError: The source is not an archive.
     """
     *tables, _ = data_tables()
     for table in tables:
@@ -72,15 +72,15 @@ def copy_all(source: Connection, target: SqlCatalog, *, first_scene: int) -> Non
 
 
 def complete(source: Connection, target: SqlCatalog, *, first_scene: int) -> None:
-    """Make a copy an archive: ids continue where the source's do, and the archive's own row comes last.
+    """Complete a copy: advance ids to the source's, then insert the archive row.
 
     Raises:
-        ArchiveError: The source is no archive.
+        ArchiveError: The source is not an archive.
     """
     target.begin_scenes_at(first_scene)
     target.settle()
     if not copy_part(source, target, data_tables()[-1]):
-        raise ArchiveError("catalog: it names no model; restore it from a backup")
+        raise ArchiveError("catalog: it has no model; restore it from a backup")
 
 
 def take_over(
@@ -89,10 +89,10 @@ def take_over(
     before_completion: Callable[[], None],
     progress: Callable[[str, int], None],
 ) -> None:
-    """Copy a catalog, part by part, compare the copies row for row, and complete the copy; see `CatalogDatabase`.
+    """Copy a catalog in chunks, compare the copies row by row, and complete the copy; see `CatalogDatabase`.
 
     Raises:
-        ArchiveError: The rows differ in the end.
+        ArchiveError: The copied rows differ.
     """
     *tables, _ = data_tables()
     for table in tables:
@@ -112,12 +112,15 @@ def take_over(
 
 
 def _has_numbers(table: Table) -> bool:
-    """Return whether rows are known by numbers: databases sort text in ways of their own."""
+    """Return whether a table has integer keys. Databases differ in how they sort text."""
     return all(isinstance(key.type, Integer) for key in table.primary_key.columns)
 
 
 def _next_rows(of: Connection, table: Table, last: tuple[Any, ...] | None) -> list[tuple[Any, ...]]:
-    """Return the rows behind a key, JSON as text; those of a table of text keys, of which there are few, at once."""
+    """Return the next chunk of rows after a key, with JSON as text.
+
+    Tables with text keys are small and returned whole.
+    """
     keys = list(table.primary_key.columns)
     chosen = select(
         *(cast(one, String).label(one.name) if isinstance(one.type, JSON) else one for one in table.columns)

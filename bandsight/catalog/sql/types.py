@@ -1,4 +1,4 @@
-"""Column types of the migrations: what they were when each was written, and the same on every database."""
+"""Column types for migrations, the same on every database."""
 
 from sqlalchemy import BigInteger, Integer
 

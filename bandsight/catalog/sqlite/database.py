@@ -1,4 +1,4 @@
-"""The catalog as one SQLite file: created, opened, upgraded, copied and replaced."""
+"""The catalog in a SQLite file."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ from bandsight.errors import ArchiveError, ArchiveReplacedError, BusyError
 _FILE = "catalog.sqlite"
 _UNFINISHED = f".{_FILE}.new"
 BUSY_TIMEOUT_S = 10.0
-"""How long a transaction waits for another process to finish writing."""
+"""Maximum wait for another process to finish writing, seconds."""
 
 
 def catalog_url(folder: Path) -> str:
@@ -33,7 +33,7 @@ def catalog_url(folder: Path) -> str:
 
 
 def folder_of(url: str) -> Path:
-    """Return the folder of the archive that a `sqlite:///` URL names by its catalog or by the folder itself."""
+    """Return the archive folder of a `sqlite:///` URL, which names the catalog file or the folder."""
     path = Path(make_url(url).database or "")
     return path.parent if path.name == _FILE else path
 
@@ -42,11 +42,11 @@ class SqliteDatabase:
     """A `CatalogDatabase` in a file; safe to share between threads."""
 
     def __init__(self, url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        """Name the file; nothing is opened yet.
+        """Initialize without opening the file.
 
         Args:
-            url: `sqlite:///` and a path, as SQLAlchemy has it.
-            busy_timeout_s: How long a transaction waits for another process to finish writing.
+            url: SQLAlchemy URL, `sqlite:///` and a path.
+            busy_timeout_s: Maximum wait for another process to finish writing, seconds.
         """
         self.url, self._busy_timeout_s = url, busy_timeout_s
         self._folder = folder_of(url)
@@ -64,7 +64,7 @@ class SqliteDatabase:
     def create(
         self, model: ModelIdentity, *, archive_id: str | None = None, first_tile: int = 1, first_scene: int = 1
     ) -> None:
-        """Create an empty catalog; see `CatalogDatabase`. It gets its name once it is complete."""
+        """Create an empty catalog; see `CatalogDatabase`. The file is renamed into place when complete."""
         unfinished = self._folder / _UNFINISHED
         try:
             if self.exists():
@@ -86,7 +86,7 @@ class SqliteDatabase:
             ) from error
 
     def open(self) -> ModelIdentity:
-        """Return the model of a catalog that this version can read; see `CatalogDatabase`."""
+        """Open the catalog and return its model; see `CatalogDatabase`."""
         self._need_file()
         try:
             self._opened = _identity(self._file)
@@ -99,11 +99,11 @@ class SqliteDatabase:
             raise ArchiveError(f"{self._file}: not a Bandsight catalog; choose another folder")
         check_version(self._folder, version)
         if model is None:
-            raise ArchiveError(f"{self._file}: it names no model; restore it from a backup")
+            raise ArchiveError(f"{self._file}: it has no model; restore it from a backup")
         return model
 
     def upgrade(self) -> str:
-        """Migrate the schema to this version's; see `CatalogDatabase`."""
+        """Migrate the schema to this version; see `CatalogDatabase`."""
         self._need_file()
         with clear_errors(self._file):
             migrate(self._engine)
@@ -111,14 +111,14 @@ class SqliteDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[SqliteCatalog]:
-        """Open a transaction that reads; see `CatalogDatabase`."""
+        """Open a read transaction; see `CatalogDatabase`."""
         self._check_file()
         with clear_errors(self._file), self._engine.connect() as connection:
             yield SqliteCatalog(connection)
 
     @contextmanager
     def writing(self) -> Iterator[SqliteCatalog]:
-        """Open a transaction that writes; see `CatalogDatabase`."""
+        """Open a write transaction; see `CatalogDatabase`."""
         self._check_file()
         with (
             clear_errors(self._file),
@@ -139,7 +139,7 @@ class SqliteDatabase:
         """Return None: there is one writer."""
 
     def copy_to(self, folder: Path) -> CatalogCopy:
-        """Copy the catalog as one transaction sees it; see `CatalogDatabase`."""
+        """Copy one committed state of the catalog; see `CatalogDatabase`."""
         copied = folder / _UNFINISHED
         copied.unlink(missing_ok=True)
         with clear_errors(self._file), self._engine.connect() as connection:
@@ -147,21 +147,21 @@ class SqliteDatabase:
             assert isinstance(source, sqlite3.Connection)
             target = sqlite3.connect(copied)
             source.backup(target)
-            # One file, without a log beside it.
+            # A single file without a WAL.
             target.execute("PRAGMA journal_mode = DELETE")
             target.close()
         return _finished_copy(folder)
 
     def swap_in(self, beside: Self) -> int:
-        """Replace all scenes and their tiles by another catalog's; see `CatalogDatabase`."""
+        """Replace all scenes and their tiles with another catalog's; see `CatalogDatabase`."""
         return self._with(beside, lambda connection: replace_rows(connection, SqliteCatalog(connection)))
 
     def replace_by(self, beside: Self) -> int:
-        """Replace every row by another catalog's; see `CatalogDatabase`."""
+        """Replace every row with another catalog's; see `CatalogDatabase`."""
         return self._with(beside, replace_every_row)
 
     def _with(self, beside: Self, change: Callable[[Connection], int]) -> int:
-        """Change rows in one transaction that also sees another catalog."""
+        """Change rows in a transaction with the other catalog attached."""
         with clear_errors(self._file), self._engine.connect() as connection:
             attach(connection, beside._file)
             try:
@@ -176,7 +176,7 @@ class SqliteDatabase:
         before_completion: Callable[[], None],
         progress: Callable[[str, int], None],
     ) -> None:
-        """Become a copy of another catalog; see `CatalogDatabase`. Until it is complete, it lacks its name."""
+        """Copy another catalog into this one; see `CatalogDatabase`. The file is renamed into place when complete."""
         if self.exists():
             raise ArchiveError(f"{self._folder}: there is already an archive here; choose another folder")
         unfinished = self._folder / _UNFINISHED
@@ -203,20 +203,20 @@ class SqliteDatabase:
         return self._file.stat().st_size
 
     def close(self) -> None:
-        """Release connections; a later call opens them again."""
+        """Release connections. Later calls reopen them."""
         if "_engine" in self.__dict__:
             self._engine.dispose()
 
     def _check_file(self) -> None:
-        """Refuse a file that is not the one that was opened: some connections would still read that one.
+        """Check that the file is still the one that was opened. Otherwise, pooled connections would read the old one.
 
         Raises:
-            ArchiveReplacedError: It is gone, or another one.
+            ArchiveReplacedError: The file was deleted or replaced.
         """
         if self._opened is None or self._opened == (found := _identity(self._file)):
             return
-        what = "gone" if found is None else "not the one that was opened"
-        raise ArchiveReplacedError(f"{self._file}: {what}; put the archive back, or open the new one")
+        what = "deleted" if found is None else "replaced"
+        raise ArchiveReplacedError(f"{self._file}: {what} since it was opened; restore the archive, or reopen it")
 
     def _need_file(self) -> None:
         if not self.exists():
@@ -257,8 +257,8 @@ def write_copy(folder: Path, source: Connection, first_scene: int) -> CatalogCop
     """Copy a catalog from any database into a file; see `CatalogDatabase.copy_to`.
 
     Args:
-        folder: The folder of the copy.
-        source: A transaction that reads one committed state.
+        folder: Target folder.
+        source: A read transaction on one committed state.
         first_scene: Id of the next scene.
     """
     copied = folder / _UNFINISHED
@@ -274,7 +274,7 @@ def write_copy(folder: Path, source: Connection, first_scene: int) -> CatalogCop
 
 
 def _finished_copy(folder: Path) -> CatalogCopy:
-    """Return what a complete copy holds, and how it gets its name."""
+    """Return a complete copy, with a function that publishes it."""
     copied = folder / _UNFINISHED
     flush(copied)
     engine = open_engine(copied, wal=False)
@@ -295,15 +295,15 @@ def open_engine(path: Path, *, wal: bool = True, busy_timeout_s: float = BUSY_TI
 
     Args:
         path: The file.
-        wal: Log beside the file, as an archive in use does; False leaves a copy as one file.
-        busy_timeout_s: How long a transaction waits for another process to finish writing.
+        wal: Use WAL mode, as for an archive in use; False keeps a copy in a single file.
+        busy_timeout_s: Maximum wait for another process to finish writing, seconds.
     """
-    # As many connections as there are threads, and more: an answer under way may read again.
+    # Unlimited connections, because one request may need several.
     engine = create_engine(URL.create("sqlite", database=str(path)), max_overflow=-1)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: Any) -> None:
-        # The driver opens no transactions of its own; `_begin` below does.
+        # Disable implicit transactions of the driver; `_begin` below starts them.
         connection.isolation_level = None
         for pragma in (
             f"busy_timeout = {round(1000 * busy_timeout_s)}",
@@ -315,7 +315,7 @@ def open_engine(path: Path, *, wal: bool = True, busy_timeout_s: float = BUSY_TI
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A writer takes its lock at once: a read that later turns into a write could fail half-way.
+        # Writers lock immediately, because upgrading a read transaction could fail midway.
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -324,11 +324,11 @@ def open_engine(path: Path, *, wal: bool = True, busy_timeout_s: float = BUSY_TI
 
 @contextmanager
 def clear_errors(path: Path) -> Iterator[None]:
-    """Turn a failure of SQLite into an error of ours that names the catalog and the way out."""
+    """Translate SQLite errors into errors that name the catalog and give advice."""
     try:
         yield
     except (DatabaseError, sqlite3.Error) as error:
-        # What a new connection is refused, e.g. by a read-only folder, SQLAlchemy does not wrap.
+        # SQLAlchemy does not wrap errors of new connections, e.g. for a read-only folder.
         reason = error.orig if isinstance(error, DatabaseError) else error
         if getattr(reason, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
             raise BusyError(

@@ -1,4 +1,4 @@
-"""Replaces all rows of a catalog by those of another one, in one transaction."""
+"""Replaces all rows of a catalog with those of another one, in one transaction."""
 
 import sqlite3
 from pathlib import Path
@@ -13,7 +13,7 @@ from bandsight.errors import ArchiveError
 
 
 def attach(connection: Connection, beside: Path) -> None:
-    """Make another catalog visible to a connection, before its transaction begins."""
+    """Attach another catalog to a connection, before its transaction starts."""
     raw = connection.connection.dbapi_connection
     assert isinstance(raw, sqlite3.Connection)
     raw.execute("ATTACH DATABASE ? AS beside", (str(beside),))
@@ -27,15 +27,15 @@ def detach(connection: Connection) -> None:
 
 
 def replace_rows(connection: Connection, catalog: SqliteCatalog) -> int:
-    """Replace all that the catalog holds by what the attached one holds, and return the generation.
+    """Replace the catalog's content with the attached one's, and return the generation.
 
     Raises:
-        ArchiveError: Ids of the attached catalog have been used here since it was created.
+        ArchiveError: Ids of the attached catalog have since been used here.
     """
     newest = catalog.next_tile_id() - 1
     first = connection.execute(text("SELECT min(first_id) FROM beside.segments")).scalar()
     if first is not None and int(first) <= newest:
-        raise ArchiveError("the new vectors were made for an older state of this archive; run: bandsight reindex again")
+        raise ArchiveError("the new vectors belong to an older state of this archive; run: bandsight reindex again")
     generation = catalog.advance()
     for name in ("scenes", "segments", "failures"):
         # Tiles are deleted with their scenes.
@@ -52,7 +52,7 @@ def replace_rows(connection: Connection, catalog: SqliteCatalog) -> int:
 
 
 def replace_every_row(connection: Connection) -> int:
-    """Replace every row of the catalog by those of the attached one, and return the generation; see `replace_by`."""
+    """Replace every row with those of the attached catalog, and return the generation; see `replace_by`."""
     newest = [
         connection.execute(text(f"SELECT generation, next_tile_id FROM {name}.archive")).one()  # noqa: S608  (a constant)
         for name in ("main", "beside")
@@ -63,7 +63,7 @@ def replace_every_row(connection: Connection) -> int:
     for table in data_tables():
         names = ", ".join(f'"{column.name}"' for column in table.columns)
         connection.execute(text(f"INSERT INTO main.{table.name} ({names}) SELECT {names} FROM beside.{table.name}"))  # noqa: S608
-    # Servers follow the number, and hold ids of both.
+    # Running servers watch the generation and may hold ids of either catalog.
     values = {"generation": generation, "tile": next_tile}
     connection.execute(text("UPDATE main.archive SET generation = :generation, next_tile_id = :tile"), values)
     connection.execute(text("UPDATE main.segments SET generation = :generation"), {"generation": generation})

@@ -354,7 +354,7 @@ def test_a_format_that_is_added_is_offered_everywhere(many: Archive, stac: TestC
             assert response.headers["content-type"].startswith("text/plain")
             assert response.headers["content-disposition"] == 'attachment; filename="bandsight.ids"'
             assert response.text.split() == [item["id"] for item in everything(client, body)][:9]
-        with pytest.raises(ValueError, match="taken"):
+        with pytest.raises(ValueError, match="already in use"):
             formats.register(Ids())
     finally:
         formats.unregister("ids")

@@ -162,7 +162,7 @@ def test_an_archive_whose_folder_is_gone_is_a_problem_on_every_route(
         assert "bandsight_archive_readable 0.0" in client.get("/metrics").text
         refused = client.delete(f"/searches/{saved}")
         assert refused.status_code == 503
-        assert "gone" in refused.json()["detail"]
+        assert "deleted" in refused.json()["detail"]
 
 
 def test_a_catalog_that_cannot_be_written_is_a_problem_on_every_route(
@@ -198,7 +198,7 @@ def test_an_archive_that_is_replaced_is_noticed_on_every_route_and_opened(
             client.app.state.service = service
         refused = client.get(f"/searches/{saved}")
         assert refused.status_code == 503
-        assert "not the one that was opened" in refused.json()["detail"]
+        assert "replaced since it was opened" in refused.json()["detail"]
         assert int(refused.headers["retry-after"]) > 0
         assert len(opened) == 1, "not every request tries"
 

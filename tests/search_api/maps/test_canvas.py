@@ -132,7 +132,7 @@ def test_the_bbox_of_all_tiles_equals_that_of_the_archive(boxes: list[LonLatBox]
     [(box(0, 0, 0, 1), "EPSG:4326"), (box(0, 5, 1, 5), "EPSG:4326"), (box(0, 86, 1, 89), "EPSG:3857")],
 )
 def test_a_box_without_extent_is_rejected(shown: LonLatBox, crs: str) -> None:
-    with pytest.raises(QueryError, match=r"bbox: found .* need one with an extent"):
+    with pytest.raises(QueryError, match=r"bbox: found .* need a box with an extent"):
         Canvas.of_box(shown, crs)
 
 
