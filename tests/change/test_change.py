@@ -143,8 +143,8 @@ def test_requests_that_cannot_be_answered_are_refused_in_one_sentence(searcher):
         ({"after": "2030-01-01/.."}, "after: no tiles in this period"),
         ({"was": None, "now": None}, "was, now, like: all missing"),
         ({"like": [1, 2]}, "pass either sentences or two tiles"),
-        ({"now": FOREST}, "they mean the same to the model"),
-        ({"before": "2008-01-01/2019-01-01"}, "the first period ends after the second one begins"),
+        ({"now": FOREST}, "equivalent to the model"),
+        ({"before": "2008-01-01/2019-01-01"}, "the first period ends after the second one starts"),
         ({"before": "soon"}, "is not a date"),
         ({"datetime": "2010-01-01T00:00:00Z/.."}, "a change has two periods"),
     ):

@@ -265,7 +265,7 @@ def test_a_question_of_any_kind_is_mapped_without_a_registered_search(stac: Test
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({}, ["q, semantic", "both missing"]),
+        ({}, ["q, semantic", "neither"]),
         ({"q": "a", "semantic": {"text": "b"}}, ["q, semantic", "both"]),
         ({"q": "a", "format": "gif"}, ["format", "'gif'"]),
         ({"q": "a", "width": 5000}, ["width", "4096"]),
