@@ -100,7 +100,7 @@ def test_its_collections_are_those_of_its_hits(tmp_path: Path) -> None:
             own = [hit for hit in hits if hit["collection"] == page["id"]]
             scenes = {hit["properties"]["bandsight:scene"] for hit in own}
             assert (page["bandsight:tiles"], page["bandsight:scenes"]) == (len(own), len(scenes))
-            assert f"{len(own)} hits of {len(scenes)} scenes" in page["description"]
+            assert f"{len(own)} hits from {len(scenes)} scenes" in page["description"]
             times = sorted(hit["properties"]["datetime"] for hit in own if hit["properties"]["datetime"])
             assert page["extent"]["temporal"]["interval"] == [[times[0], times[-1]] if times else [None, None]]
             assert page["extent"]["spatial"]["bbox"] == [bbox([box for hit in own for box in boxes(archive, hit)])]
