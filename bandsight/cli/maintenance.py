@@ -42,15 +42,23 @@ def init(
     model: NewModelOption = "embedded",
     device: DeviceOption = "auto",
 ) -> None:
-    """Create an empty archive in a folder, or on other engines that archive.toml then names."""
+    """Create an empty archive in a folder, or on the engines that are named; a TOML file may name them already."""
     from bandsight.archive import ArchiveWriter
-    from bandsight.archive.config import CONFIG_FILE, ArchiveConfig, write_config
+    from bandsight.archive.config import CONFIG_FILE, ArchiveConfig, read_config, write_config
     from bandsight.archive.open import archive_exists, check_engines, embedded
     from bandsight.errors import ArchiveError
 
     folder = Path(archive)
+    named = folder.suffix == ".toml" and folder.is_file()
+    if named and (catalog or vectors or files):
+        raise ArchiveError(f"{archive}: names the engines itself; leave out --catalog, --vectors and --files")
     if (folder / CONFIG_FILE).exists() or archive_exists(archive):
         raise ArchiveError(f"{archive}: there is already an archive here; use it, or choose another folder")
+    if named:
+        check_engines(read_config(folder))
+        with ArchiveWriter.create(folder, opening.identity(opening.load(model, device))):
+            typer.echo(f"{archive}: created")
+        return
     if catalog is None and vectors is None and files is None:
         with ArchiveWriter.create(embedded(folder), opening.identity(opening.load(model, device))):
             typer.echo(f"{archive}: created")

