@@ -34,7 +34,8 @@ def test_all_that_a_cluster_has_is_there(services: dict[str, Any]) -> None:
 
 
 def test_the_archive_is_on_the_services_of_the_file(services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    variables = set(re.findall(r"\$\{(\w+)\}", CONFIG.read_text()))
+    values = tomllib.loads(CONFIG.read_text()).values()
+    variables = {name for value in values for name in re.findall(r"\$\{(\w+)\}", value)}
     for name, one in ours(services).items():
         assert variables <= set(one["environment"]), name
     monkeypatch.setenv("POSTGRES_PASSWORD", "word")

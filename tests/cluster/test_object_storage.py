@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.archive.admin import back_up, migrate_archive, repair, verify
 from bandsight.archive.config import ArchiveConfig, write_config
 from bandsight.attributes.filters import Filter
+from bandsight.cli import app
 from bandsight.errors import ArchiveError, EngineUnavailableError
 from bandsight.imagery.map_tiles import map_ground
 from bandsight.imagery.pyramids import Pyramids
@@ -275,8 +277,8 @@ def served(cluster, scenes, tmp_path):  # noqa: F811
         assert index([scenes], archive=writer, model=model).tiles == 12
     place = cluster(tmp_path / "api")
     with Archive.open(place) as archive:
-        app = create_app(ApiSettings(archive=place), Service(ApiSettings(archive=place), archive, model))
-        with TestClient(app, raise_server_exceptions=False) as client:
+        made = create_app(ApiSettings(archive=place), Service(ApiSettings(archive=place), archive, model))
+        with TestClient(made, raise_server_exceptions=False) as client:
             yield client, archive
 
 
@@ -336,6 +338,31 @@ def test_files_that_no_commit_names_are_swept_once_they_are_old(s3_server, tmp_p
     assert not files.objects.exists("vectors/seg-000000000099-000000000000.bsv")
     with Archive.open(folder) as archive:
         assert verify(archive, full=True) == []
+
+
+def test_init_makes_what_its_options_or_a_file_name(s3_server, postgres_server, milvus_server, tmp_path):
+    def init(where: Path, *options: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["init", "--archive", str(where), *options])
+        return done.exit_code, str(done.exception or "") + done.output
+
+    files, catalog, vectors_at = files_url(s3_server), postgres_url(postgres_server), milvus_url(milvus_server)
+    code, said = init(tmp_path / "a", "--catalog", catalog, "--vectors", vectors_at, "--files", files)
+    assert code == 0, said
+    with ArchiveWriter.open(tmp_path / "a") as archive:
+        assert str(archive.files) == files.partition("?")[0]
+    # On another machine, the file comes first, as in docker/cluster.yaml.
+    named = tmp_path / "config" / "archive.toml"
+    config = ArchiveConfig(folder=tmp_path / "b", catalog=postgres_url(postgres_server), files=files_url(s3_server))
+    write_config(named, config)
+    assert init(named, "--files", files)[0] == 1
+    code, said = init(named)
+    assert (code, said) == (0, f"{named}: created\n")
+    assert "there is already an archive here" in init(named)[1]
+    with ArchiveWriter.open(named) as archive:
+        assert archive.stats()["tiles"] == 0
+    again = tmp_path / "again.toml"
+    write_config(again, ArchiveConfig(folder=tmp_path / "c", catalog=postgres_url(postgres_server), files=config.files))
+    assert "there is an archive under this prefix already" in init(again)[1]
 
 
 def test_what_cannot_work_is_refused_at_the_start_with_the_way_out(s3_server, postgres_server, tmp_path, monkeypatch):
