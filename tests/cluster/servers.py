@@ -19,7 +19,7 @@ USER = "bandsight"
 """The superuser of the PostgreSQL server."""
 MILVUS_VENV = Path(__file__).parents[2] / ".venv-milvus"
 """Environment of the package `milvus`, which carries the server."""
-_START_S = 120
+_START_S = 300
 _ETCD_PORTS = (2379, 2380)
 
 
