@@ -68,6 +68,8 @@ def imports(folder: str) -> Iterator[tuple[str, Path, bool]]:
                 yield module, file.relative_to(ROOT), id(node) not in lazy
 
 
+# `tests.cluster.install` makes an environment of its own for those.
+OWN_VENV = {"helm-python", "kubernetes-validate", "compose-spec"}
 distributions = cache(packages_distributions)
 
 
@@ -83,7 +85,7 @@ def providers(module: str) -> set[str]:
         ("demo", declared()),
         ("docs", declared(group="dev")),
         ("training", declared("training")),
-        ("tests", declared("stac", "geoparquet", "geopandas", "cluster", "tracing", group="dev")),
+        ("tests", declared("stac", "geoparquet", "geopandas", "cluster", "tracing", group="dev") | OWN_VENV),
         ("bench", declared("stac", "geoparquet", "training", group="dev") | PEERS),
     ],
 )

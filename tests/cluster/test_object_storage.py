@@ -340,13 +340,13 @@ def test_files_that_no_commit_names_are_swept_once_they_are_old(s3_server, tmp_p
         assert verify(archive, full=True) == []
 
 
-def test_init_makes_what_its_options_or_a_file_name(s3_server, postgres_server, milvus_server, tmp_path):
+def test_init_makes_what_its_options_or_a_file_name(s3_server, postgres_server, tmp_path):
     def init(where: Path, *options: str) -> tuple[int, str]:
         done = CliRunner().invoke(app, ["init", "--archive", str(where), *options])
         return done.exit_code, str(done.exception or "") + done.output
 
-    files, catalog, vectors_at = files_url(s3_server), postgres_url(postgres_server), milvus_url(milvus_server)
-    code, said = init(tmp_path / "a", "--catalog", catalog, "--vectors", vectors_at, "--files", files)
+    files, catalog = files_url(s3_server), postgres_url(postgres_server)
+    code, said = init(tmp_path / "a", "--catalog", catalog, "--files", files)
     assert code == 0, said
     with ArchiveWriter.open(tmp_path / "a") as archive:
         assert str(archive.files) == files.partition("?")[0]
