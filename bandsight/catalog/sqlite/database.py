@@ -80,9 +80,8 @@ class SqliteDatabase:
             _drop(unfinished)
             reason = error.orig if isinstance(error, DatabaseError) else error
             raise ArchiveError(
-                f"{self._folder}: no archive could be made ({reason}); check the disk's space and "
-                "permissions, then run "
-                "the same again"
+                f"{self._folder}: cannot create an archive ({reason}); check the disk's space and permissions, "
+                "then try again"
             ) from error
 
     def open(self) -> ModelIdentity:
