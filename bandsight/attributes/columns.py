@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.fields import FIELDS
-from bandsight.attributes.zones import Zones
+from bandsight.attributes.zones import RUN, Zones
 from bandsight.errors import QueryError
 
 # Property names listed in an error.
@@ -32,18 +32,18 @@ class TileColumns:
     values: Mapping[str, NDArray[np.float64]]
     """Registered fields by name, each of shape (n,), NaN where unknown."""
     bounds: NDArray[np.float32] | None = field(default=None, compare=False)
-    """`rounded_outwards(boxes)`, if stored: a quarter of the memory to scan."""
-    made: dict[str, Zones] = field(default_factory=dict, compare=False, repr=False)
-    """Cached zone map of the bounds, computed by the first filter that needs it."""
+    """`rounded_outwards(boxes)`, where it has been kept: a quarter of the memory to go through."""
+    made: dict[int, Zones] = field(default_factory=dict, compare=False, repr=False)
+    """The zones of the bounds by the length of their runs, once a filter has needed them."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def zones(self, bounds: NDArray[np.float32]) -> Zones:
-        """Return the zone map of the tiles' bounds, computed once."""
-        found = self.made.get("bounds")
+    def zones(self, bounds: NDArray[np.float32], run: int = RUN) -> Zones:
+        """Return the zones of the tiles' bounds for runs of so many tiles, made once."""
+        found = self.made.get(run)
         if found is None:
-            found = self.made["bounds"] = Zones.of(bounds)
+            found = self.made[run] = Zones.of(bounds, run)
         return found
 
     def take(self, rows: NDArray[np.intp] | slice) -> "TileColumns":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bandsight.attributes.columns import NO_TIME, PropertyColumn, SceneColumns, TileColumns, rounded_outwards, time_us
 from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.filters import Filter, Property, Scalar
-from bandsight.attributes.zones import common, rows_of, spread
+from bandsight.attributes.zones import FINE, RUN, Zones, common, rows_of, spread
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
@@ -24,6 +24,8 @@ Mask = NDArray[np.bool_]
 _ANY = Filter()
 # Number of filters whose scene masks are cached.
 _KEPT = 32
+# So many runs are looked at tile by tile at once, without looking at their parts first.
+_FEW_RUNS = 64
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
     "in": operator.eq,
@@ -204,18 +206,59 @@ def _meet_boxes(boxes: NDArray[np.float64], where: tuple[LonLatBox, ...]) -> Mas
 
 
 def _meets_area(view: AttributeView, area: Area, footprints: Footprints) -> Mask:
-    """Test with boxes where they suffice, and with footprints along the area's border."""
-    boxes = view.tiles.boxes
-    near = np.flatnonzero(view.alive & _meets_boxes(view, area.boxes))
-    mask = np.zeros(len(boxes), bool)
+    """Decide by runs that lie in the area or beside it as a whole, in the others by boxes, by footprints last."""
+    count = len(view.tiles)
+    if not count:
+        return np.zeros(0, bool)
+    zones = view.tiles.zones(view.bounds)
+    inside, mixed = _split(zones, np.arange(zones.least.shape[1]), area)
+    within = np.zeros(zones.least.shape[1], bool)
+    within[inside] = True
+    mask = spread(within, count)
+    if not len(mixed):
+        return mask
+    if len(mixed) > _FEW_RUNS:
+        # A run that begins in one scene and ends in another has wide bounds: its parts are looked at next.
+        fine = view.tiles.zones(view.bounds, FINE)
+        inside, mixed = _split(fine, rows_of(mixed, fine.least.shape[1], RUN // FINE), area)
+        mask[rows_of(inside, count, FINE)] = True
+        rows = rows_of(mixed, count, FINE)
+    else:
+        rows = rows_of(mixed, count)
+    bounds = view.bounds[:, rows]
+    near = rows[view.alive[rows] & _may_meet(bounds, bounds, area)]
+    boxes = view.tiles.boxes[near]
+    covered = np.zeros(len(near), bool)
     for part in range(2):
-        own = near[~mask[near] & np.isfinite(boxes[near, part, 0])]
-        mask[own] = area.covers(boxes[own, part])
-    border = near[~mask[near]]
-    border = border[area.intersects_boxes(boxes[border])]
+        own = np.flatnonzero(~covered & np.isfinite(boxes[:, part, 0]))
+        covered[own] = area.covers(boxes[own, part])
+    mask[near[covered]] = True
+    border = np.flatnonzero(~covered)
+    border = near[border[area.intersects_boxes(boxes[border])]]
     if len(border):
         mask[border] = area.intersects(footprints(view.tiles.ids[border]))
     return mask
+
+
+def _split(zones: Zones, runs: NDArray[np.intp], area: Area) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return which of some runs lie in an area as a whole, and which others may meet it."""
+    low, high = zones.least[:, runs], zones.greatest[:, runs]
+    maybe = _may_meet(low, high, area)
+    sides = np.concatenate([low[:2, maybe], high[2:, maybe]]).T.astype(np.float64)
+    # Bounds of a run whose tiles' are not all known are not finite.
+    known = np.isfinite(sides).all(axis=1)
+    inside = np.zeros(len(sides), bool)
+    inside[known] = area.covers(sides[known])
+    return runs[maybe][inside], runs[maybe][~inside]
+
+
+def _may_meet(low: NDArray[np.float32], high: NDArray[np.float32], area: Area) -> Mask:
+    """Return which bounds may meet an area, by its boxes; `low` has their west and south, `high` east and north."""
+    found = np.isnan(low[0]) | np.isnan(high[2])
+    for box in area.boxes:
+        east, north, west, south = _rounded_inwards(box)
+        found |= (low[0] <= east) & (low[1] <= north) & (high[2] >= west) & (high[3] >= south)
+    return found
 
 
 def _of_scenes(view: AttributeView, where: Filter, *, outcome: bool) -> list[Mask]:

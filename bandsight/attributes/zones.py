@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 RUN = 64
-"""Number of tiles per run."""
+"""Tiles of a run."""
+FINE = 8
+"""Tiles of a part of a run, which is looked at where the run is mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,9 @@ class Zones:
     """Largest west, south, east and north of the tiles, shape (4, runs)."""
 
     @classmethod
-    def of(cls, bounds: NDArray[np.float32]) -> "Zones":
-        """Return the zone map of tile bounds, shape (4, n)."""
-        starts = np.arange(0, bounds.shape[1], RUN)
+    def of(cls, bounds: NDArray[np.float32], run: int = RUN) -> "Zones":
+        """Return the zones of tiles' bounds, shape (4, n), for runs of so many tiles."""
+        starts = np.arange(0, bounds.shape[1], run)
         return cls(np.minimum.reduceat(bounds, starts, axis=1), np.maximum.reduceat(bounds, starts, axis=1))
 
 
@@ -42,9 +44,9 @@ def common(values: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.where(least == np.maximum.reduceat(values, starts), least, -1).astype(np.int32)
 
 
-def rows_of(runs: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """Return the rows of runs, ascending; `count` is the total number of rows."""
-    rows = (runs[:, None] * RUN + np.arange(RUN)).ravel()
+def rows_of(runs: NDArray[np.intp], count: int, run: int = RUN) -> NDArray[np.intp]:
+    """Return the rows of some runs of so many rows each, ascending, of `count` rows in all."""
+    rows = (runs[:, None] * run + np.arange(run)).ravel()
     return rows[rows < count]
 
 

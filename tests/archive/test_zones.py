@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.filters import Filter, Property
 from bandsight.attributes.matching import AttributeView, matching
 from bandsight.attributes.zones import RUN, common, rows_of, spread
+from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 
 SCENES = 9
@@ -78,6 +80,46 @@ def test_boxes_and_scenes_are_decided_as_tile_by_tile(count, seed, boxes, cloud,
     )
     view = view_of(count, seed)
     assert matching(view, where, pytest.fail).tolist() == brute(view, where)
+
+
+def covered(area: Area, tiles: TileColumns, ids: np.ndarray) -> list[bool]:
+    """The obvious way: the tiles' footprints are all of their boxes."""
+    return [
+        any(area.geometry.intersects(shapely.box(*box)) for box in tiles.boxes[tile_id - 1] if not np.isnan(box[0]))
+        for tile_id in ids.tolist()
+    ]
+
+
+AREAS = st.one_of(
+    st.tuples(SIDE, SIDE, st.integers(1, 9), st.integers(1, 9)).map(
+        lambda one: Area.from_box(LonLatBox(west=one[0], south=one[1], east=one[0] + one[2], north=one[1] + one[3]))
+    ),
+    st.tuples(SIDE, SIDE, st.integers(1, 9)).map(
+        lambda one: Area(shapely.Point(one[0], one[1]).buffer(one[2] / 2, quad_segs=3))
+    ),
+    st.tuples(SIDE, SIDE).map(
+        lambda one: Area(
+            shapely.MultiPolygon([shapely.box(one[0], one[1], one[0] + 2, one[1] + 1), shapely.box(-9, -9, -5, -6)])
+            if one[0] > -4
+            else shapely.LineString([one, (3, 3)])
+        )
+    ),
+)
+
+
+@given(st.integers(0, 5 * RUN + 3), st.integers(0, 5), AREAS, st.sampled_from([0, 2, 10_000]))
+@settings(max_examples=120, deadline=None)
+def test_areas_are_decided_as_tile_by_tile(count, seed, area, few_runs):
+    view = view_of(count, seed)
+
+    def footprints(ids):
+        both = [[shapely.box(*box) for box in view.tiles.boxes[one - 1] if not np.isnan(box[0])] for one in ids]
+        return np.array([shapely.union_all(parts) for parts in both], object)
+
+    expected = np.array(covered(area, view.tiles, view.tiles.ids), bool) & view.alive
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bandsight.attributes.matching._FEW_RUNS", few_runs)
+        assert matching(view, Filter(area=area), footprints).tolist() == expected.tolist()
 
 
 def test_what_is_kept_of_scenes_is_of_the_same_filter():
