@@ -86,6 +86,7 @@ def _summary(service: Service) -> dict[str, Any]:
             for (sensor, month), tiles in sorted(months.items(), key=lambda row: (row[0][0], row[0][1] or ""))
         ],
         "has_cloud_cover": any(_CLOUD in scene.properties for scene in scenes),
+        "has_cells": any(scene.tiling.get("cells") for scene in scenes),
         "coverage": _coverage(scenes, counts),
         "coverage_complete": len(scenes) <= _MAX_FOOTPRINTS,
         "model": {"name": model.name, "digest": model.digest, "dim": model.dim, "license": model.license},

@@ -88,6 +88,8 @@ export interface Overview {
   sensors: { id: string; tiles: number; scenes: number }[];
   months: SensorMonth[];
   has_cloud_cover: boolean;
+  /** Whether there are scenes whose tiles can be ranked by their best part. */
+  has_cells: boolean;
   coverage: FeatureCollection<Polygon | MultiPolygon>;
   coverage_complete: boolean;
   model: { name: string; digest: string; dim: number; license: string };

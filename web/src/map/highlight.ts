@@ -30,13 +30,21 @@ function shapes(map: MapLibre, { hit, color, selected }: Highlight): SVGElement[
     const { x, y } = map.project(nearest(map, hit.centre));
     return [element("circle", { cx: x, cy: y, r: 8.5, fill: color, stroke: selected ? "#111827" : "#ffffff", "stroke-width": 2.4 })];
   }
-  const rings = hit.geometry.type === "Polygon" ? hit.geometry.coordinates : hit.geometry.coordinates.flat();
-  const path = rings.map((ring) => {
+  const whole = pathOf(map, hit.geometry);
+  const line = (path: string, stroke: string, width: number): SVGElement => element("path", { d: path, fill: "none", stroke, "stroke-width": width, "stroke-linejoin": "round" });
+  const outline = selected ? [line(whole, "#ffffff", 4.5), line(whole, color, 2.2)] : [line(whole, color, 3)];
+  if (!hit.part) return outline;
+  // The part that the score is of, within the outline of its tile.
+  const part = pathOf(map, hit.part);
+  return [...outline, line(part, "#ffffff", 3.6), line(part, color, 1.6)];
+}
+
+function pathOf(map: MapLibre, geometry: Hit["geometry"]): string {
+  const rings = geometry.type === "Polygon" ? geometry.coordinates : geometry.coordinates.flat();
+  return rings.map((ring) => {
     const shift = nearest(map, ring[0] as [number, number])[0] - ring[0]![0]!;
     return `M${ring.map(([lon, lat]) => map.project([lon! + shift, lat!])).map(({ x, y }) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}Z`;
   }).join("");
-  const line = (stroke: string, width: number): SVGElement => element("path", { d: path, fill: "none", stroke, "stroke-width": width, "stroke-linejoin": "round" });
-  return selected ? [line("#ffffff", 4.5), line(color, 2.2)] : [line(color, 3)];
 }
 
 // Where the map shows the world more than once, use the copy nearest to the centre.

@@ -21,6 +21,8 @@ export interface Hit {
   scene: string;
   cell: string;
   scale: number;
+  /** The footprint of the part of the tile that the score is of; null for a score of the whole tile. */
+  part: Polygon | MultiPolygon | null;
   properties: Record<string, unknown>;
 }
 
@@ -49,6 +51,7 @@ export function hitOf(item: Feature<Polygon | MultiPolygon> & { collection?: str
     scene: text(own("scene")),
     cell: text(own("cell")),
     scale: number(own("scale")) ?? 1,
+    part: (own("best_cell") as { geometry?: Polygon | MultiPolygon } | undefined)?.geometry ?? null,
     properties,
   };
 }
