@@ -23,6 +23,7 @@ def test_the_overview_agrees_with_the_archive(client: TestClient, archive: Archi
     assert {row["month"] for row in body["months"]} == {"2020-05", "2020-07", "2021-06"}
     assert body["model"]["digest"] == archive.model.digest
     assert body["coverage_complete"] is True
+    assert body["has_cells"] is False
     assert body["index"]["index"] == "none"
 
 
