@@ -254,7 +254,7 @@ def _split(zones: Zones, runs: NDArray[np.intp], area: Area) -> tuple[NDArray[np
 
 def _may_meet(low: NDArray[np.float32], high: NDArray[np.float32], area: Area) -> Mask:
     """Return which bounds may meet an area, by its boxes; `low` has their west and south, `high` east and north."""
-    found = np.isnan(low[0]) | np.isnan(high[2])
+    found: Mask = np.isnan(low[0]) | np.isnan(high[2])
     for box in area.boxes:
         east, north, west, south = _rounded_inwards(box)
         found |= (low[0] <= east) & (low[1] <= north) & (high[2] >= west) & (high[3] >= south)
