@@ -195,7 +195,7 @@ def test_a_bad_member_of_a_map_is_named(stac: TestClient, body: dict, words: lis
 
 def test_an_image_and_a_place_are_two_questions(stac: TestClient) -> None:
     body = {"labels": ["a", "b"], "image": {"data": "AAAA"}, "ids": ["1"]}
-    assert_problem(stac.post("/classify", json=body), 400, "image, ids", "cannot be combined")
+    assert_problem(stac.post("/classify", json=body), 400, "image, ids", "both")
     two = stac.post("/classify", files=[("image", b"x"), ("image", b"y")], data={"body": '{"labels": ["a", "b"]}'})
     assert_problem(two, 400, "image", "2")
     assert_problem(stac.post("/classify", json={**body, "ids": None}), 400, "image, ids")
