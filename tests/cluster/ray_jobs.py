@@ -45,13 +45,19 @@ class SlowEmbedder(FakeEmbedder):
 
 
 def ray_executor(
-    address: str, progress: Progress | None = None, *, seconds: float = 0.0, loads: str = "", workers: int = 2
+    address: str,
+    progress: Progress | None = None,
+    *,
+    seconds: float = 0.0,
+    loads: str = "",
+    workers: int = 2,
+    cpus: float = CPUS,
 ) -> RayExecutor:
     """Return an executor on a cluster."""
     setup = WorkerSetup(
         load=partial(SlowEmbedder, seconds, loads), digest=FakeEmbedder.digest, workers=0, readers=1, isolate=False
     )
-    return RayExecutor(setup, RayOptions(address=address, workers=workers, cpus=CPUS), progress)
+    return RayExecutor(setup, RayOptions(address=address, workers=workers, cpus=cpus), progress)
 
 
 def main(archive: str, address: str, seconds: str, *paths: str) -> None:
