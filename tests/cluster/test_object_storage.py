@@ -382,7 +382,7 @@ def test_what_cannot_work_is_refused_at_the_start_with_the_way_out(s3_server, po
     refused(1, files_url(s3_server, prefix="first"), "there is an archive under this prefix already")
     refused(2, files_url(s3_server, bucket="nobody"), "there is no such bucket; create it")
     refused(3, files_url(s3_server).replace(str(s3_server.port), "1"), "does not respond at http://127.0.0.1:1")
-    refused(4, files_url(s3_server, speed=3), "found speed; s3://BUCKET")
+    refused(4, files_url(s3_server, speed=3), "unknown parameters speed; allowed are endpoint")
     refused(5, files_url(s3_server, cache_gb=0), "cache_gb=0: need more than 0")
     refused(6, files_url(s3_server, cache_gb="much"), "cache_gb=much: need a number")
     refused(7, "gs://bucket/a", "no engine for the files of an archive has the scheme gs; supported: s3")
