@@ -15,7 +15,7 @@ from bandsight.maps.request import ClassifyBody, HeatmapBody
 from bandsight.search.request import RegisterBody, SearchBody
 from bandsight.stac.documents import landing_page
 from bandsight.stac.links import JSON
-from search_api import alerts, change, health, labels, metrics, overview, sign_in
+from search_api import alerts, atlas, change, health, labels, metrics, overview, sign_in
 from search_api.admission import Admission
 from search_api.basemap import basemap_of
 from search_api.errors import add_handlers
@@ -53,7 +53,7 @@ BODY_MODELS = (SearchBody, RegisterBody, ExportBody, ClassifyBody, HeatmapBody)
 _MB = 2**20
 # Additional threads for files and sign-ins, which do not queue.
 _SPARE_THREADS = 8
-_COMPRESSED_TYPES = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "image/tiff", "application/vnd.apache.parquet")
+_COMPRESSED_TYPES = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "image/tiff", atlas.PARQUET, atlas.BINARY)
 _DESCRIPTION = """Semantic search for satellite archives: send text, an image or a tile, and get ranked tiles.
 
 Coordinates are lon, lat in EPSG:4326; a bbox is west, south, east, north. Errors are RFC 9457 problem+json."""
@@ -198,6 +198,7 @@ def _add_routes(app: FastAPI) -> None:
         labels.router,
         alerts.router,
         change.router,
+        atlas.router,
         overview.router,
         processes.router,
         sign_in.router,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bandsight.archive import Archive
 from bandsight.archive.recall_record import keep_recall
+from bandsight.atlas.service import AtlasService
 from bandsight.attributes.datetimes import rfc3339
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model.protocol import Encoder
@@ -38,11 +39,14 @@ class Service:
     """Pre-rendered scenes for the map."""
     searcher: Searcher = field(init=False)
     """Runs searches within the server's limits."""
+    atlas: AtlasService = field(init=False)
+    """The map of the archive's tiles by likeness."""
 
     def __post_init__(self) -> None:
         check = RecallCheck(self.settings.recall_check_every, self._keep_recall)
         searcher = Searcher(self.archive, self.encoder, self._decode, max_hits=self.settings.max_hits, check=check)
         object.__setattr__(self, "searcher", searcher)
+        object.__setattr__(self, "atlas", AtlasService(searcher))
         object.__setattr__(self, "pyramids", PyramidFiller(self.archive.path, self.archive.files))
 
     def _keep_recall(self, measured: MeasuredRecall) -> None:

@@ -34,7 +34,7 @@ def test_the_architecture_page_names_files_that_exist_and_every_package() -> Non
 
 
 TUTORIALS = (
-    *("labels.md", "alerts.md", "change.md", "sources.md", "choosing-a-model.md"),
+    *("labels.md", "alerts.md", "change.md", "atlas.md", "sources.md", "choosing-a-model.md"),
     *("upgrading.md", "operations.md", "faq.md", "indexing.md"),
 )
 

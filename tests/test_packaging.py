@@ -81,11 +81,11 @@ def providers(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "available"),
     [
-        *((folder, declared("stac", "geoparquet", "geopandas", "cluster", "tracing")) for folder in INSTALLED),
+        *((folder, declared("stac", "geoparquet", "geopandas", "cluster", "tracing", "atlas")) for folder in INSTALLED),
         ("demo", declared()),
         ("docs", declared(group="dev")),
         ("training", declared("training")),
-        ("tests", declared("stac", "geoparquet", "geopandas", "cluster", "tracing", group="dev") | OWN_VENV),
+        ("tests", declared("stac", "geoparquet", "geopandas", "cluster", "tracing", "atlas", group="dev") | OWN_VENV),
         ("bench", declared("stac", "geoparquet", "training", group="dev") | PEERS),
     ],
 )

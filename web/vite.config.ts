@@ -50,5 +50,5 @@ export default defineConfig({
     // Some servers do not know .mjs as JavaScript, and browsers refuse a worker of any other type.
     rollupOptions: { input: ["index.html", "docs.html"], output: { assetFileNames: ({ names }) => (names[0]?.endsWith(".mjs") ? "map-worker-[hash].js" : "[name]-[hash][extname]") } },
   },
-  server: { proxy: Object.fromEntries(["/search", "/version", "/collections", "/tiles", "/scenes", "/overview", "/jobs", "/classify", "/searches", "/heatmap", "/labels", "/subscriptions", "/alerts", "/timeline", "/change", "/imagery", "/session", "/export-formats"].map((path) => [path, API])) },
+  server: { proxy: Object.fromEntries(["/search", "/version", "/collections", "/tiles", "/scenes", "/overview", "/jobs", "/classify", "/searches", "/heatmap", "/labels", "/subscriptions", "/alerts", "/timeline", "/change", "/atlas", "/imagery", "/session", "/export-formats"].map((path) => [path, API])) },
 });

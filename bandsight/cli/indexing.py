@@ -111,6 +111,7 @@ def index(
 ) -> None:
     """Index scenes into an archive. Run it again to add only what is new or has changed."""
     from bandsight.archive import ArchiveWriter, archive_exists
+    from bandsight.atlas.atlas import extend_kept
     from bandsight.model.deferred import DeferredEncoder
     from bandsight.sensors.profile import load_profiles, profile_named
     from indexer.console import console_progress
@@ -170,7 +171,10 @@ def index(
         def once(failed: set[str]) -> "Summary":
             # Between two rounds, others may write: compact, optimize, remove.
             with ArchiveWriter.open_or_create(archive, opening.identity(encoder), alone=False) as opened:
-                return run(paths, archive=opened, fail_fast=fail_fast, known_failures=failed, progress=progress, **how)
+                done = run(paths, archive=opened, fail_fast=fail_fast, known_failures=failed, progress=progress, **how)
+                if done.scenes:
+                    extend_kept(opened)
+                return done
 
         summary = again_and_again(once, typer.echo, watch) if watch is not None else once(set())
     typer.echo(json.dumps(summary.as_dict(), indent=1) if as_json else summary.text())

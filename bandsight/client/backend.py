@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bandsight.client.alerts import AlertBackend
+from bandsight.client.atlas import AtlasBackend
 from bandsight.client.labels import LabelBackend
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class Backend(Protocol):
     @property
     def alerts(self) -> AlertBackend:
         """Requests about subscriptions and alerts."""
+
+    @property
+    def atlas(self) -> AtlasBackend:
+        """Requests about the atlas."""
 
     def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
         """Return the first page of at most `limit` results; `body` is a `SearchBody` without limit."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from bandsight.client.atlas import AtlasView
 from bandsight.client.backend import Backend
 from bandsight.client.examples import picture
 from bandsight.client.labels import Labels
@@ -121,6 +122,10 @@ class Client:
     def labels(self, name: str) -> Labels:
         """Return a label collection by name, whether or not it exists."""
         return Labels(self._backend.labels, name)
+
+    def atlas(self) -> AtlasView:
+        """Return the map of all tiles by how alike they are, whether or not the archive has one yet."""
+        return AtlasView(self._backend.atlas)
 
     def change(
         self,

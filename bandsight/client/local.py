@@ -14,6 +14,7 @@ from bandsight.archive import Archive
 from bandsight.change.requests import ChangeBody, TimelineBody
 from bandsight.change.search import change_search
 from bandsight.change.timeline import timeline
+from bandsight.client.atlas import LocalAtlas
 from bandsight.client.backend import ItemsPage, SavedSearch
 from bandsight.export.request import ExportBody
 from bandsight.learning.service import LabelService
@@ -77,6 +78,7 @@ class LocalBackend:
             searcher: Archive and model; `close` closes the archive.
         """
         self._searcher, self._archive = searcher, searcher.archive
+        self._atlas = LocalAtlas(searcher)
         self._holdings, self._scores = Holdings(), ScoreCache()
 
     def close(self) -> None:
@@ -92,6 +94,11 @@ class LocalBackend:
     def alerts(self) -> AlertService:
         """Requests about subscriptions and alerts; see `Backend`."""
         return AlertService(self._searcher, Targets.of_environment(os.environ))
+
+    @property
+    def atlas(self) -> LocalAtlas:
+        """Requests about the atlas; see `Backend`."""
+        return self._atlas
 
     def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
         """Return the first page; see `Backend`."""

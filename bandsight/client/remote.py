@@ -9,6 +9,7 @@ import httpx2
 
 from bandsight import errors
 from bandsight.client.alerts import RemoteAlerts
+from bandsight.client.atlas import RemoteAtlas
 from bandsight.client.backend import ItemsPage, SavedSearch
 from bandsight.client.remote_labels import RemoteLabels
 from bandsight.errors import BandsightError, ImageError, NotFoundError, QueryError, SceneError, SettingsError
@@ -74,6 +75,11 @@ class RemoteBackend:
     def alerts(self) -> RemoteAlerts:
         """Requests about subscriptions and alerts; see `Backend`."""
         return RemoteAlerts(self._request)
+
+    @property
+    def atlas(self) -> RemoteAtlas:
+        """Requests about the atlas; see `Backend`."""
+        return RemoteAtlas(self._request)
 
     def search(self, body: dict[str, Any], limit: int) -> ItemsPage:
         """Return the first page; see `Backend`."""

@@ -96,6 +96,12 @@ class ApplyInputs(_Inputs):
     sensors: _Names | None = Field(None, description="Only these sensors")
 
 
+class AtlasInputs(_Inputs):
+    """How to lay out the atlas."""
+
+    sample: int | None = Field(None, ge=2, le=50_000, description="Tiles to lay out; all others are placed beside them")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
     """A process of OGC API - Processes."""
@@ -250,6 +256,13 @@ PROCESSES = {
             inputs=ApplyInputs,
             command=_apply,
             files=True,
+        ),
+        Process(
+            id="build-atlas",
+            title="Lay out the atlas",
+            description="Lay out a map of all tiles by how alike they are, with named clusters.",
+            inputs=AtlasInputs,
+            command=lambda given, _folder: ["atlas", "build", "--json", *_options(sample=given.sample)],
         ),
     )
 }

@@ -5,7 +5,7 @@ import { type Area, EMPTY, type Example, type Grouping, keyOf, NO_FILTERS, type 
 import { type Sort, SORTS } from "./places";
 import { loadArea, storeArea } from "./storage";
 
-export type Tab = "search" | "labels" | "classes" | "change" | "alerts" | "archive";
+export type Tab = "search" | "labels" | "classes" | "change" | "atlas" | "alerts" | "archive";
 export type Layout = "grid" | "table";
 export interface Camera { lon: number; lat: number; zoom: number }
 export interface View {
@@ -26,7 +26,7 @@ export interface View {
 
 export const START: View = { tab: "search", tile: null, compare: null, minProbability: 0, heat: false, starred: false, sort: "best", layout: "grid", labels: null, classes: [], camera: null };
 
-const TABS: readonly string[] = ["search", "labels", "classes", "change", "alerts", "archive"];
+const TABS: readonly string[] = ["search", "labels", "classes", "change", "atlas", "alerts", "archive"];
 const GROUPS: readonly string[] = ["place", "tile", "scene", "collection", "sensor"];
 const KEPT = "kept";
 let keptAs: Area | null = null;

@@ -10,6 +10,7 @@ import { signOut } from "../model/session";
 import { dark, toggleTheme } from "../model/theme";
 import { Alerts, countUnseen, unseen } from "./Alerts";
 import { ArchiveView } from "./ArchiveView";
+import { AtlasView } from "./AtlasView";
 import { ChangeView } from "./ChangeView";
 import { Chips } from "./Chips";
 import { Classes } from "./Classes";
@@ -29,7 +30,7 @@ import { SignInDialog, SignInPage } from "./SignIn";
 import { Toast } from "./Toast";
 import { Tray } from "./Tray";
 
-const TABS: readonly Tab[] = ["search", "labels", "classes", "change", "alerts", "archive"];
+const TABS: readonly Tab[] = ["search", "labels", "classes", "change", "atlas", "alerts", "archive"];
 
 export function App() {
   const [tab, tile, compare] = [store.tab.value, store.tile.value, store.compare.value];
@@ -65,6 +66,7 @@ export function App() {
           {tab === "labels" && <Labels />}
           {tab === "classes" && <Classes />}
           {tab === "change" && <ChangeView />}
+          {tab === "atlas" && <AtlasView />}
           {tab === "alerts" && <Alerts />}
           {tab === "archive" && <ArchiveView />}
         </section>

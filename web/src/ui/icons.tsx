@@ -17,6 +17,7 @@ export const Close = icon(<path d="m5.5 5.5 9 9m0-9-9 9" />);
 export const Star = icon(<path d="m10 3 2.1 4.4 4.9.7-3.5 3.4.8 4.8L10 14l-4.3 2.3.8-4.8L3 8.1l4.9-.7z" />);
 export const Box = icon(<><rect x="3.5" y="5" width="13" height="10" stroke-dasharray="2.6 2.2" /></>);
 export const Shape = icon(<path d="m10 3.5 6.5 4.6-2.4 7.7H6.2L3.5 8.6z" stroke-dasharray="2.8 2.2" />);
+export const Lasso = icon(<path d="M6.2 13.600C4 12.800 2.800 11.300 2.800 9.500 2.800 6.500 6 4.200 10 4.200s7.200 2.300 7.200 5.300-3.200 5.300-7.200 5.300c-.8 0-1.500-.1-2.200-.2M6.600 12.200a1.600 1.600 0 1 0 .1 3.200c.9 0 1.400-.7 1.200-1.500-.2-.9-.7-1.500-1.300-1.700zm.1 3.200c-.1 1-.6 1.600-1.600 1.800" />);
 export const Fit = icon(<path d="M3.5 7.5v-4h4m5 0h4v4m0 5v4h-4m-5 0h-4v-4" />);
 export const Layers = icon(<><path d="m10 3.5 7 3.7-7 3.7-7-3.7z" /><path d="m3.5 10.7 6.5 3.4 6.5-3.4" /></>);
 export const Flame = icon(<path d="M10 17c-3.2 0-5.2-2.2-5.2-4.9 0-2.5 1.7-3.9 2.8-5.6.5 1 .9 1.5 1.6 2C9.4 6.3 9.7 4.6 11 3c.3 2.5 4.2 4.7 4.2 8.900C15.2 14.8 13.2 17 10 17z" />);

@@ -1,0 +1,104 @@
+"""Clusters of the atlas, and their names by zero-shot labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandsight.errors import needs_extra
+from bandsight.model.background import background_sentences, sentence_vectors
+from bandsight.model.protocol import Encoder
+
+Floats = NDArray[np.float32]
+
+NO_CLUSTER = -1
+"""The cluster of a point that lies between clusters."""
+# A cluster has at least this many of the sample, and this share of it.
+_LEAST, _SHARE = 10, 0.01
+_WORDS = 3
+# Words of the background that name no kind of place.
+_NO_PLACES = frozenset(
+    {"cars", "people", "noise", "a satellite image", "an aerial photo", "a thermal image", "a radar image"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A group of points that lie close together on the atlas."""
+
+    name: str
+    """What it shows most, in words; no two clusters share one."""
+    words: tuple[str, ...]
+    """The sentences that fit best, best first."""
+    x: float
+    """Middle of its points."""
+    y: float
+    """Middle of its points."""
+
+
+def words_of_places() -> list[str]:
+    """Return ordinary kinds of places, in words: what clusters are named by unless other words are given."""
+    return [one for one in background_sentences() if one not in _NO_PLACES]
+
+
+def cluster(points: Floats) -> NDArray[np.int16]:
+    """Return the cluster of each point, `NO_CLUSTER` between them; clusters are numbered by size, largest first.
+
+    Args:
+        points: Places of the sample, shape (n, 2).
+
+    Raises:
+        BandsightError: scikit-learn is not installed.
+    """
+    least = max(_LEAST, round(_SHARE * len(points)))
+    if len(points) < 2 * least:
+        return np.full(len(points), NO_CLUSTER, np.int16)
+    with needs_extra("atlas", "finding clusters of the atlas"):
+        from sklearn.cluster import HDBSCAN
+    found = HDBSCAN(min_cluster_size=least, copy=True).fit_predict(points)
+    sizes = np.bincount(found[found >= 0])
+    rank = np.empty(len(sizes) + 1, np.int16)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+    rank[-1] = NO_CLUSTER
+    return np.asarray(rank[found], np.int16)
+
+
+def name(
+    encoder: Encoder, vectors: Floats, points: Floats, of: NDArray[np.int16], words: Sequence[str]
+) -> list[Cluster]:
+    """Return the clusters with names, in the order of their numbers.
+
+    A word fits a cluster by the mean score of its tiles and by how far that lies above the mean of all clusters:
+    a word that fits everything names nothing.
+
+    Args:
+        encoder: Encodes the words.
+        vectors: Unit vectors of the sample, shape (n, dim).
+        points: Their places, shape (n, 2).
+        of: The cluster of each, shape (n,).
+        words: Sentences, at least one.
+    """
+    numbers = range(int(of.max(initial=NO_CLUSTER)) + 1)
+    if not numbers:
+        return []
+    means = np.stack([vectors[of == number].mean(axis=0) for number in numbers])
+    scores = means @ sentence_vectors(encoder, list(words)).T
+    fit = scores + (scores - scores.mean(axis=0))
+    made: list[Cluster] = []
+    taken: set[str] = set()
+    for number in numbers:
+        best = [words[at] for at in np.argsort(-fit[number], kind="stable")[:_WORDS].tolist()]
+        title = _free(best, taken)
+        taken.add(title)
+        x, y = np.median(points[of == number], axis=0).tolist()
+        made.append(Cluster(name=title, words=tuple(best), x=round(x, 4), y=round(y, 4)))
+    return made
+
+
+def _free(words: Sequence[str], taken: set[str]) -> str:
+    """Return a name that is not taken: as few of the best words as tell it from the others."""
+    for count in range(1, len(words) + 1):
+        if (title := ", ".join(words[:count])) not in taken:
+            return title
+    return next(title for number in range(2, 2**15) if (title := f"{words[0]} {number}") not in taken)
