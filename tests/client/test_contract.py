@@ -14,6 +14,7 @@ from PIL import Image
 from bandsight.archive import Archive
 from bandsight.client import Client
 from bandsight.client.alerts import AlertBackend
+from bandsight.client.atlas import AtlasBackend
 from bandsight.client.backend import Backend
 from bandsight.client.labels import LabelBackend
 from bandsight.errors import BandsightError
@@ -320,11 +321,13 @@ def test_both_backends_have_the_whole_port(local: Client, remote: Client) -> Non
     names = {name for name in vars(Backend) if not name.startswith("_")}
     assert names == {
         "search", "item", "collections", "crop", "thumbnail", "classify", "heatmap", "export", "register", "close",
-        "labels", "alerts", "change", "timeline",
+        "labels", "alerts", "atlas", "change", "timeline",
     }  # fmt: skip
     of_alerts = {name for name in vars(AlertBackend) if not name.startswith("_")}
     of_labels = {name for name in vars(LabelBackend) if not name.startswith("_")}
+    of_atlas = {name for name in vars(AtlasBackend) if not name.startswith("_")}
     for client in (local, remote):
-        assert all(callable(getattr(client._backend, name)) for name in names - {"labels", "alerts"})
+        assert all(callable(getattr(client._backend, name)) for name in names - {"labels", "alerts", "atlas"})
         assert all(callable(getattr(client._backend.alerts, name)) for name in of_alerts)
         assert all(callable(getattr(client._backend.labels, name)) for name in of_labels)
+        assert all(callable(getattr(client._backend.atlas, name)) for name in of_atlas)
