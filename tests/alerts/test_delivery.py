@@ -65,7 +65,7 @@ def test_a_receiver_that_fails_for_an_hour_gets_each_alert_once(searcher, hook, 
         clock.forward(60)
     assert tries < 12 * len(ids)
     (one, *_) = searcher.archive.alerts.newest()
-    assert (one.state, "answered 500" in one.error) == ("pending", True)
+    assert (one.state, "HTTP status 500" in one.error) == ("pending", True)
     hook.status = 200
     clock.forward(LONGEST_S)
     assert deliver_due(searcher.archive, targets, http, now=clock).delivered == len(ids)
@@ -105,7 +105,7 @@ def test_redirects_are_not_followed(searcher, hook, targets, path, http):
     watched(searcher, hook, targets, path)
     hook.status, hook.location = 302, hook.url + "/elsewhere"
     assert deliver_due(searcher.archive, targets, http).delivered == 0
-    assert "answered 302" in searcher.archive.alerts.newest()[0].error
+    assert "HTTP status 302" in searcher.archive.alerts.newest()[0].error
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_test_delivery_reports_what_happened(searcher, hook, targets, path, ht
     assert send_test(searcher.archive, targets, http, made.id) == ""
     assert hook.events[-1]["data"]["test"] is True
     hook.status = 500
-    assert "answered 500" in send_test(searcher.archive, targets, http, made.id)
+    assert "HTTP status 500" in send_test(searcher.archive, targets, http, made.id)
     silent = subscribe(searcher, SubscribeBody(q=SENTENCE), targets)
     with pytest.raises(QueryError, match="no webhook or email to test"):
         send_test(searcher.archive, targets, http, silent.id)

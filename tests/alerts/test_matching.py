@@ -150,7 +150,7 @@ def test_questions_that_cannot_be_watched_are_refused_in_one_sentence(searcher):
         ({"ids": ["1"]}, "ids: new tiles cannot pass this filter"),
         ({"classifiers": ["ponds > 0.5"]}, "pass a classifier as q"),
         ({"webhook": "ftp://example.org"}, "need a URL like https"),
-        ({"min_score": None, "bbox": [100, 0, 101, 1]}, "no tile passes the filters yet"),
+        ({"min_score": None, "bbox": [100, 0, 101, 1]}, "no tile passes the filters now"),
     ):
         given = {name: value for name, value in ({"q": SENTENCE, "min_score": 0.3} | body).items() if value is not None}
         with pytest.raises(QueryError, match=message):
