@@ -184,7 +184,7 @@ def test_a_walk_beside_a_writer_gives_each_row_of_the_first_page_once(tmp_path: 
 def test_bad_pages_and_keys_are_errors(archive: Archive) -> None:
     with pytest.raises(QueryError, match="k: found 0"):
         browse(archive, 0)
-    with pytest.raises(QueryError, match=r"property nothing:.*there are eo:cloud_cover"):
+    with pytest.raises(QueryError, match=r"property nothing:.*available: eo:cloud_cover"):
         browse(archive, 1, Filter(), order=[Key(name="nothing")])
     with pytest.raises(QueryError, match="property nothing"):
         browse(archive, 1, None, Filter(properties=(Property(name="nothing", op="=", value=1),)))

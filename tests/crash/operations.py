@@ -135,7 +135,12 @@ def _add_in_parts(archive: Archive, number: int, version: int) -> None:
         numbers = np.array([at, at + 1])
         parts.write(
             Checkpoint(
-                reads=numbers, numbers=numbers, valid_fraction=share, cloud_fraction=share, vectors=vectors[at : at + 2]
+                reads=numbers,
+                numbers=numbers,
+                valid_fraction=share,
+                cloud_fraction=share,
+                vectors=vectors[at : at + 2],
+                cells=np.empty((2, 0, 0), np.uint8),
             )
         )
     rows = (([tiles[n] for n in part.numbers], vectors[part.numbers]) for part in parts.read())

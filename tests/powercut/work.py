@@ -171,7 +171,12 @@ def _add_in_parts(archive: ArchiveWriter, number: int, version: int, say: Callab
         numbers, share = np.array([at, at + 1]), np.ones(2)
         parts.write(
             Checkpoint(
-                reads=numbers, numbers=numbers, valid_fraction=share, cloud_fraction=share, vectors=vectors[at : at + 2]
+                reads=numbers,
+                numbers=numbers,
+                valid_fraction=share,
+                cloud_fraction=share,
+                vectors=vectors[at : at + 2],
+                cells=np.empty((2, 0, 0), np.uint8),
             )
         )
         say("part", {"kind": "part", "scene": number, "version": version})

@@ -164,7 +164,7 @@ PAGE = {"Origin": "http://testserver"}
 def test_the_key_is_exchanged_for_a_cookie(serve: Callable[..., TestClient]) -> None:
     with serve(key=SecretStr(KEY)) as client:
         assert client.get("/session").json() == {"key_required": True, "signed_in": False}
-        assert_problem(client.post("/session", json={"key": f"{KEY}x"}, headers=PAGE), 401, "not the key")
+        assert_problem(client.post("/session", json={"key": f"{KEY}x"}, headers=PAGE), 401, "not valid on this server")
         assert client.get("/version").status_code == 401
         response = client.post("/session", json={"key": KEY}, headers=PAGE)
         assert response.json() == {"key_required": True, "signed_in": True}

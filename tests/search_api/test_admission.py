@@ -98,11 +98,11 @@ async def test_a_client_with_many_waiting_requests_gets_a_429_and_a_full_queue_i
     turns = admission()
     held = [await turns.enter(SEARCH, "a") for _ in range(2)]
     tasks = [await waiting(turns, SEARCH, "a") for _ in range(2)]
-    with pytest.raises(OverloadedError, match="2 of your requests are waiting") as own:
+    with pytest.raises(OverloadedError, match="2 of your requests are already waiting") as own:
         await turns.enter(SEARCH, "a")
     assert own.value.by_client
     tasks += [await waiting(turns, SEARCH, name) for name in "bc"]
-    with pytest.raises(OverloadedError, match="4 requests are waiting") as full:
+    with pytest.raises(OverloadedError, match="4 requests are already waiting") as full:
         await turns.enter(SEARCH, "d")
     assert not full.value.by_client
     assert full.value.retry_after_s == 60
