@@ -316,7 +316,7 @@ def test_a_file_that_was_replaced_by_a_redirection_is_not_followed(
         ("bands=", ["bands", "''"]),
         ("bands=red,green", ["bands", "2", "3"]),
         ("bands=red,green,blue,red", ["bands", "4"]),
-        ("bands=red&style=natural", ["style, bands", "both"]),
+        ("bands=red&style=natural", ["style, bands", "combined"]),
         ("rescale=", ["rescale", "not a list of numbers"]),
         ("rescale=1", ["rescale", "1 numbers", "low,high"]),
         ("rescale=5,1", ["rescale", "'5,1'", "low < high"]),

@@ -234,7 +234,7 @@ def test_an_unknown_process_is_404(client):
 def test_processes_are_described_with_schemas_of_their_inputs(client):
     listed = client.get("/processes").json()["processes"]
     assert [one["id"] for one in listed] == [
-        *("index", "remove", "optimize", "compact", "export", "evaluate", "apply-classifier"),
+        *("index", "remove", "optimize", "compact", "export", "evaluate", "apply-classifier", "build-atlas"),
     ]
     for one in listed:
         assert one["jobControlOptions"] == ["async-execute", "dismiss"]
