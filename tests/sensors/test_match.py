@@ -364,7 +364,7 @@ def test_wavelengths_of_band_files_make_one_scene_and_alpha_needs_none() -> None
     other = _info("a_2.tif", 1, band_tags=({"CENTRAL_WAVELENGTH_UM": "0.9"},))
     found = match([one, other])
     assert [(m.href, m.index, m.band.wavelength_um) for m in found.bands] == [("a_1.tif", 1, 0.5), ("a_2.tif", 1, 0.9)]
-    with pytest.raises(SensorError, match=r"a_2\.tif: other files of this scene have wavelengths_um"):
+    with pytest.raises(SensorError, match=r"a_2\.tif: other files of its scene have wavelengths_um"):
         match([_info("a_1.tif", wavelengths_um=(0.5,)), _info("a_2.tif")])
 
 
