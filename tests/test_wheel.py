@@ -84,10 +84,12 @@ def test_the_metadata_has_the_version_of_the_package(wheel: Path) -> None:
     assert metadata["Version"] == bandsight.__version__
     assert set(metadata.get_all("Provides-Extra") or ()) == {
         "all",
+        "atlas",
         "cluster",
         "geopandas",
         "geoparquet",
         "stac",
+        "tracing",
         "training",
     }
     assert metadata["License-Expression"] == "Apache-2.0"
