@@ -103,5 +103,5 @@ def test_a_list_that_does_not_fit_is_refused(data):
         read_dataset(data, split=read_split(str(path), data))
     path.write_text('["1.jpg"]')
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(data / "port_1.jpg")
-    with pytest.raises(QueryError, match=r"airport_1\.jpg and port_1\.jpg are both '1'"):
+    with pytest.raises(QueryError, match=r"airport_1\.jpg and port_1\.jpg both match '1'"):
         read_dataset(data, split=read_split(str(path), data))
