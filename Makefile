@@ -33,7 +33,7 @@ demo: install
 # The browser's tests run by themselves: Playwright keeps an event loop running in its process.
 test: install
 	$(BIN)/python -m pytest tests/browser
-	$(BIN)/python -m pytest --ignore=tests/browser
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --ignore=tests/browser
 
 # The tests marked `cluster`: real PostgreSQL and Milvus servers, which this target installs, starts and stops.
 test-cluster: install

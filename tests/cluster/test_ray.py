@@ -78,7 +78,7 @@ def test_a_stopped_job_leaves_no_worker_and_goes_on_where_it_was(ray_cluster, sc
     def stop():
         raise KeyboardInterrupt
 
-    progress = At(1500, stop)
+    progress = At(1500, stop, workers=0)
     executor = ray_executor(ray_cluster.address, seconds=0.05)
     with pytest.raises(KeyboardInterrupt):
         index([scenes], archive=archive, model=encoder, executor=executor, progress=progress)
