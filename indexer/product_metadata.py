@@ -146,7 +146,7 @@ def _mtl(path: PurePath) -> SceneMetadata:
             {"CLOUD_COVER": "eo:cloud_cover", "SUN_ELEVATION": "view:sun_elevation", "SUN_AZIMUTH": "view:sun_azimuth"},
         )
     except (ValueError, AttributeError, TypeError) as error:
-        raise SceneError(f"{path}: no MTL file that can be read ({error}); get it again or remove it") from error
+        raise SceneError(f"{path}: not a readable MTL file ({error}); get it again or remove it") from error
     # STAC and USGS: a cloud cover below zero means that it was not assessed.
     if properties.get("eo:cloud_cover", 0) < 0:
         del properties["eo:cloud_cover"]

@@ -78,7 +78,7 @@ def _uncalibrated(route) -> None:
 
 
 def test_results_are_sorted_by_date_and_shown_as_a_table(open_page, shot) -> None:
-    page = open_page("#q=fields&group=tile")
+    page = open_page("#q=a+lake+surrounded+by+fields&group=tile")
     wait_for_results(page)
     best = cards(page)
     page.get_by_label("Sort by").select_option("Oldest first")
@@ -133,7 +133,10 @@ def test_plus_and_minus_collect_and_nothing_moves_under_the_pointer(open_page, s
     tray.locator(".chip.for").wait_for()
     tray.locator(".chip.against").wait_for()
     page.wait_for_selector(".results[data-refining=held]")
-    assert cards(page) == before, "the list changes under the pointer"
+    # The tray takes room, so that fewer cards may be drawn.
+    after = cards(page)
+    assert len(after) > 3  # noqa: PLR2004  (more than the two and what stands beside them)
+    assert after == before[: len(after)], "the list changes under the pointer"
     assert page.locator(".card").first.bounding_box() == frame
     shot(page, "34-tray")
     page.mouse.move(10, 10)

@@ -334,7 +334,7 @@ def test_bounds_for_a_scene_with_control_points_of_its_own_are_refused(tmp_path)
     ) as d:
         d.write(picture(1, 9, 9))
     path.with_name("a_dem.tif.bandsight.json").write_text('{"crs": "EPSG:4326", "bounds": [1, 2, 3, 4]}')
-    with pytest.raises(SceneError, match="control points of its own"):
+    with pytest.raises(SceneError, match="already has ground control points"):
         opened(path)
 
 

@@ -141,11 +141,11 @@ def test_a_server_that_comes_back_between_two_tries_is_noticed(tmp_path, no_serv
 @pytest.mark.parametrize(
     ("href", "needed"),
     [
-        ("s3://", "no bucket is named; need s3://BUCKET/"),
-        ("gs:///a.tif", "no bucket is named; need gs://BUCKET/"),
-        ("az://", "no container is named; need az://CONTAINER/"),
+        ("s3://", "the bucket is missing; need s3://BUCKET/"),
+        ("gs:///a.tif", "the bucket is missing; need gs://BUCKET/"),
+        ("az://", "the container is missing; need az://CONTAINER/"),
         ("s3://bucket", "names a bucket but no file in it; need s3://BUCKET/"),
-        ("https://", "no server is named; need https://SERVER/"),
+        ("https://", "the server is missing; need https://SERVER/"),
     ],
 )
 def test_a_url_that_names_no_file_is_refused_and_not_tried_again(archive, encoder, monkeypatch, href, needed):

@@ -81,7 +81,7 @@ def test_bad_files_are_refused_in_one_sentence(archive):
         ([{"type": "Feature", "geometry": None, "properties": {"class": "pond"}}], "found the geometry null"),
         ([feature(shapely.Point(1, 95), **{"class": "pond"})], "found the geometry"),
         ([feature(shapely.LineString([(0, 0), (1, 1)]), **{"class": "pond"})], "found the geometry"),
-        ([feature(shapely.Point(1, 1), kind="pond")], "no class in its property 'class' .it has kind."),
+        ([feature(shapely.Point(1, 1), kind="pond")], "no class in property 'class' .it has kind."),
         (["text"], "feature 0 is not a GeoJSON feature"),
     ):
         with pytest.raises(QueryError, match=message):
