@@ -93,8 +93,10 @@ function Chart({ info, xy }: { info: AtlasInfo; xy: Float32Array }) {
       return undefined;
     }
     scatter.current = made;
-    const fit = new ResizeObserver(() => made.resize(frame.current!.clientWidth, frame.current!.clientHeight, Math.min(2, devicePixelRatio)));
-    fit.observe(frame.current!);
+    // The observer may still fire once when the view has left the page, and its reference is empty.
+    const node = frame.current!;
+    const fit = new ResizeObserver(() => made.resize(node.clientWidth, node.clientHeight, Math.min(2, devicePixelRatio)));
+    fit.observe(node);
     return () => { fit.disconnect(); made.close(); scatter.current = null; };
   }, []);
   useEffect(() => scatter.current?.setPlaces(xy), [xy, failed]);
