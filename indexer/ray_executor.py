@@ -275,7 +275,7 @@ class RayExecutor:
             return
         try:
             handle()
-        except Exception as error:  # noqa: BLE001  (nobody else would tell the job)
+        except Exception as error:  # noqa: BLE001  (runs in a callback, so nothing else would report it)
             self._fail(ExecutorError(f"Ray: {type(error).__name__}: {_line(error)}"))
 
     def _check_workers(self) -> None:

@@ -83,7 +83,7 @@ class SceneFeed:
                 known = self.patience.call(recognise, self.archive, spec, found, self.model, others)
             except BusyError:
                 raise
-            except Exception as error:  # noqa: BLE001  (no bad scene stops a job, whatever is wrong with it)
+            except Exception as error:  # noqa: BLE001  (a bad scene must never stop the job)
                 if lease:
                     self.give_back(lease)
                 problem = f"{source.hrefs[0]}: {error}"
