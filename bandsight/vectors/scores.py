@@ -11,6 +11,10 @@ Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 # Rows converted to float64 at a time.
 _ROWS = 1 << 14
+# Maximum error of a float32 sum of a few thousand terms of unit vectors.
+_EPSILON = 1e-5
+SLACK = 16
+"""Rows to fetch beyond k, so that a few near ties need no second search."""
 
 
 def raw_scores(rows: NDArray[np.float16] | NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -26,3 +30,8 @@ def best(ids: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Ranked:
     """Return the k best, equal scores by id."""
     order = np.lexsort((ids, -scores))[:k]
     return ids[order], scores[order]
+
+
+def slack(query: NDArray[np.float32]) -> float:
+    """Return the maximum error of the difference of two scores computed in float32."""
+    return _EPSILON * max(1.0, float(np.linalg.norm(query)))

@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from bandsight.attributes.columns import SceneColumns, TileColumns
 from bandsight.attributes.fields import FIELDS
 from bandsight.attributes.filters import Filter
-from bandsight.vectors.local.search import Chosen
-from bandsight.vectors.local.snapshot import Masks
+from bandsight.vectors.local.search import Chosen, Masks
 from bandsight.vectors.local.store import LocalVectorStore
 from bandsight.vectors.port import Snapshot
 from bench.recall.distributions import DISTRIBUTIONS, Distribution, Vectors, queries

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.vectors.local.fp16_scan import Fp16Rows
+from bandsight.vectors.local.segments import Fp16Rows
 
 # A row is kept apart from so many times the median distance on; of those, the farthest that fit into so many bytes for
 # each row of the archive, and into what is scored in two or three milliseconds.

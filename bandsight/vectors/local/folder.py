@@ -22,7 +22,8 @@ from bandsight.vectors.local.column_files import load_columns, save_columns, sou
 from bandsight.vectors.local.index_files import INDEX_FILES, copy_index, drop_foreign, drop_index, index_problem
 from bandsight.vectors.local.index_mirror import IndexMirror
 from bandsight.vectors.local.places import FolderPlace, ObjectPlace, SegmentPlace
-from bandsight.vectors.local.segments import SUFFIX, OpenSegment, damaged_ids, encode_segment, file_checksum, salvage
+from bandsight.vectors.local.segment_checks import damaged_ids, file_checksum, salvage
+from bandsight.vectors.local.segments import SUFFIX, OpenSegment, encode_segment
 
 # Float16 rows of unit vectors: the norm is off by at most about this.
 _NORM_TOLERANCE = 5e-3

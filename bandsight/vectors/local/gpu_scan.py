@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.vectors.local.gpu_faiss import MAX_K, Knn, has_gpu, knn_on_gpu
-from bandsight.vectors.local.scan import SLACK, slack
 from bandsight.vectors.local.segments import OpenSegment
-from bandsight.vectors.scores import Ranked, best, raw_scores
+from bandsight.vectors.scores import SLACK, Ranked, best, raw_scores, slack
 
 if TYPE_CHECKING:
     import torch

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from bandsight.stages import stage
 from bandsight.vectors.local.apart import Apart
-from bandsight.vectors.local.fp16_scan import Fp16Rows
 from bandsight.vectors.local.ivf import IvfIndex, Passing, SearchParams
-from bandsight.vectors.local.scan import slack
+from bandsight.vectors.local.segments import Fp16Rows
 from bandsight.vectors.local.snapshot import StoreState, located
 from bandsight.vectors.local.stopping import UNFITTED, Outlook
-from bandsight.vectors.scores import Ranked, best, raw_scores
+from bandsight.vectors.scores import Ranked, best, raw_scores, slack
 
 # So many rows for each hit, and so many at least, show how good a hit must be.
 _HEAD, _LEAST_HEAD = 8, 64

@@ -14,13 +14,12 @@ from bandsight.vectors.atomic_io import cannot_write, write_durably
 from bandsight.vectors.local.cell_files import SUFFIX as CELLS
 from bandsight.vectors.local.column_files import SUFFIX as COLUMNS
 from bandsight.vectors.local.remote_body import RemoteBody, key_of
+from bandsight.vectors.local.segment_checks import checksum, file_checksum
 from bandsight.vectors.local.segments import (
     HEADER,
     SUFFIX,
     OpenSegment,
     checked_version,
-    checksum,
-    file_checksum,
     mapped_head,
     open_segment,
     rows_at,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError
 from bandsight.objects.cached import CachedObjects
-from bandsight.vectors.local.fp16_scan import Fp16Rows
-from bandsight.vectors.local.segments import SUFFIX, MappedBody, file_checksum, mapped_body
+from bandsight.vectors.local.segment_checks import file_checksum
+from bandsight.vectors.local.segments import SUFFIX, Fp16Rows, MappedBody, mapped_body
 
 # A file is got whole once this share of it was asked for row by row.
 _SHARE = 1 / 16

@@ -14,21 +14,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError
-from bandsight.vectors.local.fp16_scan import Fp16Rows
 
 SUFFIX = ".bsv"
 _MAGIC = b"BSVECTOR"
 _VERSION = 2
 HEADER = struct.Struct("<8sIIQQ32s")
-_CHECK_BYTES, _ID_BYTES, _ALIGN = 4, 8, 64
-_PART = 1 << 24
+CHECK_BYTES, ID_BYTES, _ALIGN = 4, 8, 64
+# Its type hints lack the constructors that its Python wrapper adds.
+_faiss: Any = faiss
 
 
 class _Opened:
@@ -50,6 +51,47 @@ class _Opened:
         """
         read, own = os.preadv, self._own
         return sum(read(own, (row,), offset) for row, offset in zip(into, offsets, strict=True)) == into.nbytes
+
+
+class Fp16Rows:
+    """Scores rows of float16 against queries in float32, by FAISS's scalar quantiser of half precision.
+
+    That quantiser's code of a vector is the vector in float16, so a segment's rows are its codes as they are. On one
+    core this reads 200,000 rows of 1152 in 20 ms, where float32 rows take 35 and NumPy's conversion takes 400.
+    """
+
+    def __init__(self, rows: NDArray[np.float16]) -> None:
+        """Look at rows, shape (n, dim), contiguous; they must not change."""
+        count, dim = rows.shape
+        self._rows = rows
+        self._index = _faiss.IndexScalarQuantizer(dim, _faiss.ScalarQuantizer.QT_fp16, _faiss.METRIC_INNER_PRODUCT)
+        # `MaybeOwnedVector` (faiss/impl/maybe_owned_vector.h) reads what it does not own; its fields are public, but
+        # its constructor for that takes an owner that only C++ can make. `_rows` is the owner here.
+        address = _faiss.swig_ptr(rows.reshape(-1).view(np.uint8))
+        codes = self._index.codes
+        codes.is_owned = False
+        codes.view_data = codes.c_ptr = address
+        codes.view_size = codes.c_size = rows.nbytes
+        self._index.ntotal = count
+
+    def best(
+        self, queries: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return scores and places of the k best rows of each query, best first, both of shape (queries, k).
+
+        Args:
+            queries: Shape (q, dim).
+            k: At most the number of rows that count.
+            mask: Which rows count, shape (n,); all when None.
+        """
+        if mask is None:
+            scores, at = self._index.search(queries, k)
+        else:
+            # Held by a name for as long as FAISS reads them.
+            bits = np.packbits(mask, bitorder="little")
+            selector = _faiss.IDSelectorBitmap(bits)
+            scores, at = self._index.search(queries, k, params=_faiss.SearchParameters(sel=selector))
+        return scores, at
 
 
 class Body(Protocol):
@@ -205,7 +247,7 @@ class OpenSegment:
             return
         for number, row in zip(rows.tolist(), taken, strict=True):
             tile_id = int(self.ids[number])
-            if _check(tile_id, row) != self.checks[number]:
+            if row_check(tile_id, row) != self.checks[number]:
                 raise ArchiveError(f"{self.name}: tile {tile_id} does not match its checksum; run: bandsight repair")
 
 
@@ -219,7 +261,7 @@ def encode_segment(
         vectors: Shape (n, dim).
     """
     rows = np.ascontiguousarray(vectors, "<f2")
-    checks = np.array([_check(int(i), row) for i, row in zip(ids, rows, strict=True)], "<u4")
+    checks = np.array([row_check(int(i), row) for i, row in zip(ids, rows, strict=True)], "<u4")
     parts = [ids.astype("<i8").tobytes(), checks.tobytes()]
     parts.append(bytes(rows_at(len(ids)) - HEADER.size - sum(len(part) for part in parts)))
     digest = hashlib.sha256(b"".join(parts))
@@ -299,7 +341,7 @@ def mapped_head(
     if version != _VERSION:
         return np.arange(segment.first_id, segment.first_id + segment.count, dtype=np.int64), None
     ids = np.memmap(file, "<i8", "r", HEADER.size, (segment.count,))
-    return ids, np.memmap(file, "<u4", "r", HEADER.size + _ID_BYTES * segment.count, (segment.count,))
+    return ids, np.memmap(file, "<u4", "r", HEADER.size + ID_BYTES * segment.count, (segment.count,))
 
 
 def mapped_body(file: BufferedReader, name: str, segment: Segment, dim: int) -> MappedBody:
@@ -309,55 +351,15 @@ def mapped_body(file: BufferedReader, name: str, segment: Segment, dim: int) -> 
     return MappedBody(name=name, rows=rows, half=Fp16Rows(rows), opened=_Opened(file), start=start)
 
 
-def salvage(data: bytes, segment: Segment, dim: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-    """Return ids and vectors of the rows of a damaged file that fit their check; of version 1, none can be checked."""
-    count = segment.count
-    # The catalog's numbers count, so that a damaged header loses nothing.
-    data = data.ljust(rows_at(count) + 2 * dim * count, b"\0")
-    ids = np.frombuffer(data, "<i8", count, HEADER.size)
-    checks = np.frombuffer(data, "<u4", count, HEADER.size + _ID_BYTES * count)
-    rows = np.frombuffer(data, "<f2", dim * count, rows_at(count)).reshape(count, dim)
-    good = [
-        row
-        for row in range(count)
-        if segment.first_id <= ids[row] <= segment.last_id and _check(int(ids[row]), rows[row]) == checks[row]
-    ]
-    return ids[good].astype(np.int64), rows[good]
-
-
-def damaged_ids(data: bytes, segment: Segment, dim: int) -> list[int]:
-    """Return the tiles of a damaged file whose rows do not fit their check; of version 1, none can be checked."""
-    count = segment.count
-    if len(data) != rows_at(count) + 2 * dim * count:
-        return []
-    ids = np.frombuffer(data, "<i8", count, HEADER.size)
-    sound, _ = salvage(data, segment, dim)
-    return np.setdiff1d(ids, sound).tolist()  # type: ignore[no-any-return]
-
-
-def checksum(parts: Iterable[bytes]) -> str:
-    """Return the SHA-256 of what follows a segment's header, hex; the first part has at least the header."""
-    digest, skip = hashlib.sha256(), HEADER.size
-    for part in parts:
-        digest.update(part[skip:])
-        skip = 0
-    return digest.hexdigest()
-
-
-def file_checksum(path: Path) -> str:
-    """Return the SHA-256 of what follows the header of a segment's file, hex."""
-    with path.open("rb") as file:
-        return checksum(iter(lambda: file.read(_PART), b""))
-
-
 def rows_at(count: int) -> int:
     """Return where the vectors begin."""
-    end = HEADER.size + (_ID_BYTES + _CHECK_BYTES) * count
+    end = HEADER.size + (ID_BYTES + CHECK_BYTES) * count
     return -(-end // _ALIGN) * _ALIGN
 
 
-def _check(tile_id: int, row: NDArray[np.float16]) -> int:
-    return zlib.crc32(np.ascontiguousarray(row).data, zlib.crc32(tile_id.to_bytes(_ID_BYTES, "little", signed=True)))
+def row_check(tile_id: int, row: NDArray[np.float16]) -> int:
+    """Return the check of a row: the CRC-32 of its id and its vector."""
+    return zlib.crc32(np.ascontiguousarray(row).data, zlib.crc32(tile_id.to_bytes(ID_BYTES, "little", signed=True)))
 
 
 def _way_out(folder: Path) -> str:

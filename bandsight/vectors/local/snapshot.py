@@ -1,13 +1,13 @@
-"""What one search needs: a snapshot's segments opened, the index, and which rows count."""
+"""A snapshot opened for searching: its segments and its index."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.columns import SceneColumns
-from bandsight.attributes.matching import AttributeView, Mask
+from bandsight.attributes.matching import AttributeView
 from bandsight.errors import NotFoundError
 from bandsight.vectors.cells import CellCodes
 from bandsight.vectors.local.folder import LoadedSegment
@@ -37,47 +37,6 @@ class StoreState:
     """First tile id of each segment, ascending."""
     device: GpuRows | None
     """The rows on a GPU, where there is one that they fit into; then every search is exact."""
-
-
-@dataclass(frozen=True, slots=True)
-class Masks:
-    """Which rows of each segment count."""
-
-    masks: list[Mask]
-    counts: list[int]
-    """How many rows of each segment count."""
-
-    @classmethod
-    def of(cls, masks: list[Mask]) -> "Masks":
-        """Count the rows of masks."""
-        return cls(masks, [int(np.count_nonzero(mask)) for mask in masks])
-
-    @property
-    def survivors(self) -> int:
-        """How many rows count."""
-        return sum(self.counts)
-
-    @property
-    def total(self) -> int:
-        """How many rows there are."""
-        return sum(len(mask) for mask in self.masks)
-
-    def split(self, parts: Sequence[LoadedSegment], first_id: int, up_to: int) -> "tuple[Masks, Masks]":
-        """Return the rows from one tile id up to another, and those outside; a mask without any is of no length."""
-        if not parts or (parts[0].file.first_id >= first_id and parts[-1].file.last_id <= up_to):
-            return self, Masks([], [])
-        inside, outside = [], []
-        for part, mask in zip(parts, self.masks, strict=True):
-            if first_id <= part.file.first_id and part.file.last_id <= up_to:
-                within, without = mask, mask[:0]
-            elif part.file.last_id < first_id or part.file.first_id > up_to:
-                within, without = mask[:0], mask
-            else:
-                within = mask & (part.columns.ids >= first_id) & (part.columns.ids <= up_to)
-                without = mask & ~within
-            inside.append(within)
-            outside.append(without)
-        return Masks.of(inside), Masks.of(outside)
 
 
 def cells_of(state: StoreState, ids: NDArray[np.int64]) -> list[tuple[NDArray[np.intp], CellCodes]]:

@@ -25,9 +25,8 @@ from bandsight.vectors.local.index_files import INDEX_FILES, index_problem, inde
 from bandsight.vectors.local.ivf import IvfIndex
 from bandsight.vectors.local.ivf_build import BUDGET_BYTES, Rows, build, fill, len_of
 from bandsight.vectors.local.recall_tuning import Ask, measured
-from bandsight.vectors.local.scan import chunks
-from bandsight.vectors.local.search import Chosen, answer, scan_parts
-from bandsight.vectors.local.snapshot import Masks, SegmentView, StoreState, cells_of, located
+from bandsight.vectors.local.search import Chosen, Masks, answer, chunks, scan_parts
+from bandsight.vectors.local.snapshot import SegmentView, StoreState, cells_of, located
 from bandsight.vectors.port import Selection, Similarities, Snapshot
 from bandsight.vectors.scores import Ranked
 
@@ -122,6 +121,11 @@ class LocalVectorStore:
     def choose(self, where: Filter) -> Chosen:
         """Decide which tiles pass; see `VectorStore`."""
         state = self._current()
+        if where.is_empty:
+            # Their counts are known.
+            return Chosen(
+                state, Masks([one.view.alive for one in state.shown], [one.view.living for one in state.shown])
+            )
         return Chosen(state, Masks.of([matching(shown.view, where, self._footprints) for shown in state.shown]))
 
     def select(self, where: Filter, fields: Sequence[str] = ()) -> Selection:

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.filters import Filter
-from bandsight.vectors.local.scan import scan
-from bandsight.vectors.local.search import scan_parts
-from bandsight.vectors.local.snapshot import Masks, StoreState, located
+from bandsight.vectors.local.search import Masks, scan, scan_parts
+from bandsight.vectors.local.snapshot import StoreState, located
 from bandsight.vectors.milvus.collection import MAX_HITS, CollectionGoneError, Milvus
 from bandsight.vectors.milvus.expressions import expression_of
 from bandsight.vectors.milvus.facts import Facts, Width

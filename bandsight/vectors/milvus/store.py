@@ -16,7 +16,8 @@ from bandsight.attributes.segments import Segment
 from bandsight.errors import ArchiveError
 from bandsight.vectors.local import ivf_build as building
 from bandsight.vectors.local.index_files import drop_index
-from bandsight.vectors.local.snapshot import Masks, StoreState
+from bandsight.vectors.local.search import Masks
+from bandsight.vectors.local.snapshot import StoreState
 from bandsight.vectors.local.store import LocalVectorStore, parts_of
 from bandsight.vectors.milvus.collection import CollectionGoneError, Milvus, Place
 from bandsight.vectors.milvus.facts import INDEX_FILES, Facts, drop_facts, facts_stamp, load_facts, save_facts
