@@ -1,5 +1,6 @@
 """The application factory: from settings to a FastAPI app."""
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -9,7 +10,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from bandsight import __version__
-from bandsight.archive import archive_exists
+from bandsight.alerts.webhooks import Targets
+from bandsight.archive import Archive, archive_exists
 from bandsight.export.request import ExportBody
 from bandsight.maps.request import ClassifyBody, HeatmapBody
 from bandsight.search.request import RegisterBody, SearchBody
@@ -17,6 +19,7 @@ from bandsight.stac.documents import landing_page
 from bandsight.stac.links import JSON
 from search_api import alerts, atlas, change, health, labels, metrics, overview, sign_in
 from search_api.admission import Admission
+from search_api.alert_delivery import AlertDelivery
 from search_api.basemap import basemap_of
 from search_api.errors import add_handlers
 from search_api.export.routes import export_router
@@ -127,10 +130,14 @@ def _lifespan(settings: ApiSettings, service: Service | None) -> Callable[[FastA
         if app.state.service is not None and settings.allow_writes and settings.run_jobs:
             app.state.runner = Runner(app.state.service.archive, settings)
             app.state.runner.start()
+        delivery = _delivery(app) if settings.deliver_alerts else None
         try:
             yield
         finally:
             app.state.metrics.stop()
+            if delivery is not None:
+                # It waits for the messages that are being sent.
+                await to_thread.run_sync(delivery.close)
             if app.state.stop_tracing is not None:
                 # It waits for the last traces to be sent.
                 await to_thread.run_sync(app.state.stop_tracing)
@@ -143,6 +150,18 @@ def _lifespan(settings: ApiSettings, service: Service | None) -> Callable[[FastA
                 app.state.service.archive.close()
 
     return lifespan
+
+
+def _delivery(app: FastAPI) -> AlertDelivery:
+    """Start delivering alerts of the archive that is being served."""
+
+    def archive() -> Archive | None:
+        service: Service | None = app.state.service
+        return None if service is None else service.archive
+
+    made = AlertDelivery(archive, Targets.of_environment(os.environ))
+    made.start()
+    return made
 
 
 def _audit_keys(keys: list[Key]) -> None:

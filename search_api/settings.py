@@ -1,6 +1,7 @@
 """Server settings, from arguments or environment variables (`BANDSIGHT_…`), one class per concern."""
 
 import ipaddress
+import os
 import resource
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bandsight.errors import SettingsError
+from bandsight.alerts.webhooks import Targets
+from bandsight.errors import QueryError, SettingsError
 from search_api.basemap import basemap_of
 from search_api.policies import WORKS
 from search_api.tracing import check_tracing
@@ -165,6 +167,13 @@ class PageSettings(_Settings):
     """Attribution shown on the background map."""
 
 
+class AlertSettings(_Settings):
+    """Alerts."""
+
+    deliver_alerts: bool = True
+    """Send alerts to webhooks and e-mail addresses; false leaves this to `bandsight watch deliver`."""
+
+
 class JobSettings(_Settings):
     """Jobs."""
 
@@ -185,6 +194,7 @@ CONCERNS: tuple[type[BaseSettings], ...] = (
     ConnectionSettings,
     LogSettings,
     PageSettings,
+    AlertSettings,
     JobSettings,
 )
 
@@ -198,6 +208,7 @@ class ApiSettings(
     ConnectionSettings,
     LogSettings,
     PageSettings,
+    AlertSettings,
     JobSettings,
 ):
     """Settings of one API process."""
@@ -224,6 +235,7 @@ def check_settings(settings: ApiSettings) -> None:
         SettingsError: Some contradict each other or are unsafe; the message names all of them, with advice.
     """
     found = [*_exposure(settings), *_addresses(settings), *_sizes(settings), *_times(settings), *_roots(settings)]
+    found += _mail() if settings.deliver_alerts else []
     found += check_tracing() if settings.traces else []
     if found:
         raise SettingsError("; ".join(found))
@@ -345,6 +357,14 @@ def _times(settings: ApiSettings) -> list[str]:
             f"{settings.shutdown_s}, so lower it"
         )
     return found
+
+
+def _mail() -> list[str]:
+    try:
+        Targets.of_environment(os.environ)
+    except QueryError as error:
+        return [str(error)]
+    return []
 
 
 def _is_url(url: str) -> bool:

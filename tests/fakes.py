@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bandsight.model.calibration import Platt
 from bandsight.model.cells import check_cells
 from bandsight.model.imagery import ImageryLike
 from bandsight.model.pending import Ready
@@ -67,6 +68,9 @@ class FakeEmbedder:
         self, cosines: NDArray[np.float32], texts: NDArray[np.float32], imagery: Sequence[ImageryLike]
     ) -> NDArray[np.float32]:
         return (1 / (1 + np.exp(-10 * cosines))).astype(np.float32)
+
+    def families(self, text: NDArray[np.float32]) -> dict[str, Platt]:
+        return {"multispectral": Platt(scale=10.0, bias=0.0, gsd_m=(5.0, 100.0)), "rgb": Platt(scale=20.0, bias=-1.0)}
 
     def threshold(self, imagery: ImageryLike) -> float | None:
         return 0.9

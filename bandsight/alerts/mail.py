@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from urllib.parse import unquote, urlsplit
 
+from bandsight.alerts.sent import Sent
 from bandsight.errors import QueryError
 
 URL_VARIABLE, FROM_VARIABLE, ALLOW_VARIABLE = "BANDSIGHT_SMTP_URL", "BANDSIGHT_MAIL_FROM", "BANDSIGHT_MAIL_ALLOW"
@@ -59,8 +60,8 @@ class Mail:
         if not {address.lower(), "@" + address.lower().rpartition("@")[2]} & set(self.allowed):
             raise QueryError(f"email: {address} is not among the addresses and domains of {ALLOW_VARIABLE}")
 
-    def send(self, address: str, subject: str, text: str, message_id: str) -> str:
-        """Send a message; return an empty string on success, else the error.
+    def send(self, address: str, subject: str, text: str, message_id: str) -> Sent:
+        """Send a message and return the outcome.
 
         Args:
             address: The recipient.
@@ -81,8 +82,9 @@ class Mail:
                     server.login(unquote(parts.username), unquote(parts.password or ""))
                 server.send_message(message)
         except (smtplib.SMTPException, OSError) as error:
-            return f"{host}: {type(error).__name__}: {str(error)[:200]}"
-        return ""
+            answered = isinstance(error, smtplib.SMTPResponseException | smtplib.SMTPRecipientsRefused)
+            return Sent(error=f"{host}: {type(error).__name__}: {str(error)[:200]}", answered=answered)
+        return Sent()
 
     def _connect(self, scheme: str, host: str, port: int) -> smtplib.SMTP:
         if scheme == "smtps":

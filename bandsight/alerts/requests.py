@@ -27,6 +27,13 @@ class SubscribeBody(Filters):
         le=10_000,
         description="Alert on tiles at least as good as the current tile of this rank; default: 10, without min_score",
     )
+    min_probability: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Minimum probability of a sentence, instead of rank and min_score; imagery without calibrated "
+        "probabilities raises no alerts",
+    )
     webhook: str | None = Field(None, max_length=2000, description="URL that receives each alert as a CloudEvent")
     secret: str | None = Field(
         None, min_length=16, max_length=200, description="Secret that signs webhook calls; generated if missing"

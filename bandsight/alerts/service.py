@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import httpx2
-
 from bandsight.alerts.delivery import send_test
 from bandsight.alerts.requests import SubscribeBody
 from bandsight.alerts.subscribe import subscribe
 from bandsight.alerts.webhooks import Targets
-from bandsight.archive.alerts import score_of
+from bandsight.archive.alerts import probability_of, score_of
 from bandsight.attributes.datetimes import rfc3339
 from bandsight.catalog.alerts import Alert, Subscription
 from bandsight.search.searcher import Searcher
@@ -53,8 +51,7 @@ class AlertService:
 
     def test(self, subscription_id: str) -> dict[str, Any]:
         """Send a test alert to a subscription's webhook or address."""
-        with httpx2.Client(trust_env=False) as http:
-            error = send_test(self._searcher.archive, self._targets, http, subscription_id)
+        error = send_test(self._searcher.archive, self._targets, subscription_id)
         return {"delivered": not error, "error": error}
 
     def alerts(self, limit: int = 100, before: int | None = None, subscription: str | None = None) -> dict[str, Any]:
@@ -69,7 +66,9 @@ def _subscription(one: Subscription) -> dict[str, Any]:
         "title": one.title,
         "created": rfc3339(one.created),
         "request": dict(one.request),
-        "min_score": round(score_of(one, one.least), 6),
+        "min_score": round(score_of(one), 6),
+        "min_probability": None if (least := probability_of(one)) is None else round(least, 6),
+        "imagery": None if least is None else [level.family for level in one.levels],
         "webhook": one.webhook,
         "email": one.email,
         "quiet": one.quiet,

@@ -10,7 +10,7 @@ from bandsight.alerts.requests import SubscribeBody
 from bandsight.alerts.schedule import quiet_hours
 from bandsight.alerts.webhooks import Targets
 from bandsight.attributes.filter_json import to_json
-from bandsight.catalog.alerts import Subscription
+from bandsight.catalog.alerts import FamilyLevel, Subscription
 from bandsight.errors import QueryError
 from bandsight.search.items import filter_of
 from bandsight.search.request import echo, query_of_body
@@ -40,8 +40,6 @@ def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subs
         raise QueryError(
             "q, semantic: alternatives (strategy best) cannot be watched together; create a subscription for each"
         )
-    if question.min_probability is not None:
-        raise QueryError("min_probability: a subscription has a minimum score or a rank; pass min_score or rank")
     for name in ("ids", "classifiers"):
         if getattr(body, name):
             raise QueryError(f"{name}: new tiles cannot pass this filter; leave it out, and pass a classifier as q")
@@ -50,14 +48,17 @@ def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subs
     slope, bias = 0.0, 0.0
     if isinstance(question.scorer, LinearScorer):
         slope, bias = question.scorer.length, float(question.scorer.bias)
-    score = _threshold(searcher, body, question)
+    levels = _levels(searcher, body, question)
+    least = min(level.least for level in levels) if levels else None
+    if least is None:
+        least = _least_cosine(_threshold(searcher, body, question), slope, bias)
     made = Subscription(
         id=secrets.token_hex(8),
         title=(body.title.strip() or ", ".join(question.labels))[:_MAX_TITLE],
         request=echo(body, question.saved_form, exclude=_NOT_ASKED),
         where={} if where.is_empty else to_json(where),
         direction=np.asarray(question.scorer.directions[0], np.float32),
-        least=_least_cosine(score, slope, bias),
+        least=least,
         slope=slope,
         bias=bias,
         model_digest=archive.model.digest,
@@ -68,6 +69,7 @@ def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subs
         email=body.email,
         quiet=body.quiet,
         digest=body.digest,
+        levels=levels,
     )
     archive.alerts.subscribe(made)
     return made
@@ -102,6 +104,36 @@ def _threshold(searcher: Searcher, body: SubscribeBody, question: Question) -> f
             f"rank: found {rank}, but no tile passes the filters now, so a rank has no meaning; pass min_score"
         )
     return hits[-1].score
+
+
+def _levels(searcher: Searcher, body: SubscribeBody, question: Question) -> tuple[FamilyLevel, ...]:
+    """Return what a minimum probability means for each family of imagery; empty without one."""
+    least = question.min_probability if body.min_probability is None else body.min_probability
+    if least is None:
+        return ()
+    if body.rank is not None or body.min_score is not None or question.selection.min_score is not None:
+        raise QueryError("min_probability: found together with rank or min_score; pass one of them")
+    if question.head is not None:
+        raise QueryError("min_probability: scores of classifiers are probabilities, so use min_score")
+    if not question.is_one or not len(question.texts):
+        raise QueryError("min_probability: only a single sentence without other examples has a probability; use rank")
+    if question.unfamiliar is not None:
+        raise QueryError(f"min_probability: {question.unfamiliar}; use rank")
+    families = searcher.encoder.probabilities.families(question.texts[0])
+    if not families:
+        reason = "the model has no calibration for this sentence on any imagery"
+        raise QueryError(f"min_probability: {reason}; use rank, or train a classifier")
+    bounded = min(max(least, 1e-6), 1 - 1e-6)
+    return tuple(
+        FamilyLevel(
+            family=name,
+            least=_least_cosine(bounded, platt.scale, platt.bias),
+            slope=platt.scale,
+            bias=platt.bias,
+            gsd_m=platt.range_m,
+        )
+        for name, platt in families.items()
+    )
 
 
 def _least_cosine(score: float, slope: float, bias: float) -> float:

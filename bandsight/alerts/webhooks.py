@@ -1,23 +1,31 @@
 """Sends signed events to webhooks, only at public or explicitly allowed addresses."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import ipaddress
 import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import SplitResult, urlsplit
 
 import httpx2
 
 from bandsight.alerts.mail import Mail
+from bandsight.alerts.sent import Sent
 from bandsight.errors import QueryError
 
 ALLOW_VARIABLE = "BANDSIGHT_WEBHOOK_ALLOW"
 MAX_URL_CHARS = 2000
 _TIMEOUT = httpx2.Timeout(10.0)
+DEADLINE_S = 15.0
+"""Maximum duration of a request, s; a receiver that sends one byte at a time would never exceed the timeout above."""
 _PORTS = {"http": 80, "https": 443}
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Sequence[str]]
 """Resolves a host name to addresses."""
 
@@ -104,9 +112,7 @@ class Targets:
         return Target(url=parts, host=host, port=port, address=addresses[0])
 
     def _may_reach(self, host: str, address: str) -> bool:
-        found = ipaddress.ip_address(address.partition("%")[0])
-        mapped = getattr(found, "ipv4_mapped", None)
-        actual = found if mapped is None else mapped
+        actual = _actual(ipaddress.ip_address(address.partition("%")[0]))
         if host in self.allowed or any(actual in network for network in self._networks()):
             return True
         return actual.is_global and not actual.is_multicast
@@ -121,32 +127,50 @@ class Targets:
         return made
 
 
+def _actual(found: Address) -> Address:
+    """Return the IPv4 address that an IPv6 address stands for (mapped, 6to4, NAT64), or the address itself."""
+    if isinstance(found, ipaddress.IPv4Address):
+        return found
+    if found in _NAT64:
+        return ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+    return found.ipv4_mapped or found.sixtofour or found
+
+
 def signature(secret: str, event_id: str, timestamp: int, body: bytes) -> str:
     """Return the signature of an event as in Standard Webhooks: HMAC-SHA256 of id, timestamp and body."""
     signed = f"{event_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
 
 
-def send(http: httpx2.Client, target: Target, body: bytes, headers: Mapping[str, str]) -> str:
-    """Send an event to a checked address; return an empty string on success, else the error.
+async def send(target: Target, body: bytes, headers: Mapping[str, str]) -> Sent:
+    """Send an event to a checked address and return the outcome.
 
-    Redirects are not followed, because they could lead to an unchecked address.
+    Redirects are not followed, because they could lead to an unchecked address. The body of the response is not read.
     """
     address = f"[{target.address}]" if ":" in target.address else target.address
     url = target.url._replace(netloc=f"{address}:{target.port}").geturl()
     named = target.host if target.port == _PORTS[target.url.scheme] else f"{target.host}:{target.port}"
     try:
-        answer = http.request(
-            "POST",
-            url,
-            content=body,
-            headers={**headers, "Host": named},
-            extensions={"sni_hostname": target.host},
-            timeout=_TIMEOUT,
-            follow_redirects=False,
-        )
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            httpx2.AsyncClient(trust_env=False, verify=_certificates(), follow_redirects=False) as http,
+            http.stream(
+                "POST",
+                url,
+                content=body,
+                headers={**headers, "Host": named},
+                extensions={"sni_hostname": target.host},
+                timeout=_TIMEOUT,
+            ) as response,
+        ):
+            error = "" if response.is_success else f"{target.host}: HTTP status {response.status_code}"
+            return Sent(error=error)
+    except TimeoutError:
+        return Sent(error=f"{target.host}: no response within {DEADLINE_S:g} s", answered=False)
     except httpx2.HTTPError as error:
-        return f"{target.host}: {type(error).__name__}: {str(error)[:200]}"
-    if answer.is_success:
-        return ""
-    return f"{target.host}: HTTP status {answer.status_code}"
+        return Sent(error=f"{target.host}: {type(error).__name__}: {str(error)[:200]}", answered=False)
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    return ssl.create_default_context()

@@ -13,6 +13,22 @@ DeliveryState = Literal["listed", "pending", "delivered", "failed"]
 retrying for days."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyLevel:
+    """What a minimum probability means for one family of imagery: probability = sigmoid(slope · cosine + bias)."""
+
+    family: str
+    """Name of the family; see `bandsight.model.imagery`."""
+    least: float
+    """Minimum cosine of a match."""
+    slope: float
+    """See above."""
+    bias: float
+    """See above."""
+    gsd_m: tuple[float, float] | None = None
+    """Smallest and largest ground sample distance that the probability is valid for, m; None for any."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Subscription:
     """A query that every commit is matched against."""
@@ -52,6 +68,10 @@ class Subscription:
     digest: str | None = None
     """`hourly` or `daily` to send alerts as a digest; None to send each separately."""
 
+    levels: tuple[FamilyLevel, ...] = ()
+    """For a minimum probability of a sentence, what it means for each family of imagery; others do not match. `least`
+    is the smallest of their cosines."""
+
     @property
     def is_sent(self) -> bool:
         """Whether alerts are delivered by webhook or email."""
@@ -71,7 +91,7 @@ class Alert:
     cell: str
     """Cell of the tile grid."""
     score: float
-    """Cosine, or probability for a classifier."""
+    """Cosine, or probability for a classifier and where the subscription has a minimum probability."""
     generation: int
     """The commit that added the tile."""
     created: datetime
@@ -124,6 +144,9 @@ class AlertRows(Protocol):
 
     def counts(self) -> dict[str, int]:
         """Return the number of alerts by state."""
+
+    def is_due(self, now: datetime, lease_s: float, longest_s: float) -> bool:
+        """Return whether `claim` would return alerts."""
 
     def claim(
         self, limit: int, now: datetime, lease_s: float, longest_s: float, subscription_id: str | None = None

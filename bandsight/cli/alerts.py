@@ -62,6 +62,15 @@ def add_subscription(
         float | None,
         typer.Option("--min-score", min=-1, max=1, help="Alert on tiles with at least this score instead."),
     ] = None,
+    min_probability: Annotated[
+        float | None,
+        typer.Option(
+            "--min-probability",
+            min=0,
+            max=1,
+            help="Alert on tiles that show what the sentence describes with at least this probability.",
+        ),
+    ] = None,
     title: Annotated[str, typer.Option("--title", help="Title shown in alerts.")] = "",
     webhook: Annotated[
         str | None, typer.Option("--webhook", help="URL that receives each alert as a CloudEvent.")
@@ -96,6 +105,7 @@ def add_subscription(
         "q": question,
         "rank": rank,
         "min_score": min_score,
+        "min_probability": min_probability,
         "title": title,
         "webhook": webhook,
         "email": email,
@@ -109,7 +119,7 @@ def add_subscription(
         made = _service(opened, allow, model, device).subscribe(
             {name: value for name, value in body.items() if value is not None}
         )
-    typer.echo(f"{made['id']}: {made['title']}, score at least {made['min_score']:.3f}")
+    typer.echo(f"{made['id']}: {made['title']}, {_least(made)}")
     if "secret" in made and secret_file is None:
         say(f"webhook secret, shown only once: {made['secret']}")
 
@@ -125,7 +135,7 @@ def list_subscriptions(archive: ArchiveOption, as_json: PlainJsonOption = False)
     for one in found:
         where = one["webhook"] or one["email"] or "list and feeds"
         paused = ", paused" if one["paused"] else ""
-        typer.echo(f"{one['id']}: {one['title']}, score at least {one['min_score']:.3f}{paused}; {where}")
+        typer.echo(f"{one['id']}: {one['title']}, {_least(one)}{paused}; {where}")
     if not found:
         typer.echo('no subscriptions yet; create one: bandsight watch add "a new quarry"')
 
@@ -196,8 +206,6 @@ def deliver(
     allow: AllowOption = None,
 ) -> None:
     """Deliver pending alerts to webhooks and e-mail addresses."""
-    import httpx2
-
     from bandsight.alerts.delivery import deliver_due, deliver_forever
     from bandsight.alerts.webhooks import Targets
 
@@ -205,9 +213,14 @@ def deliver(
     with loading.open_archive(archive) as opened:
         if every is not None:
             deliver_forever(opened, targets, every_s=every, report=say)
-        with httpx2.Client(trust_env=False) as http:
-            done = deliver_due(opened, targets, http)
+        done = deliver_due(opened, targets)
     typer.echo(f"{done.delivered} delivered, {done.failed} to be retried, {done.given_up} given up")
+
+
+def _least(one: dict[str, Any]) -> str:
+    if one["min_probability"] is None:
+        return f"score at least {one['min_score']:.3f}"
+    return f"probability at least {one['min_probability']:.2f}, on {', '.join(one['imagery'])} imagery"
 
 
 def _service(opened: Any, allow: str | None, model: str | None, device: str) -> "AlertService":

@@ -56,9 +56,13 @@ class Platt:
 
     def covers(self, gsd_m: float | None) -> bool:
         """Return whether the calibration is valid for a ground sample distance; an unknown one counts as covered."""
-        if gsd_m is None or self.gsd_m is None:
-            return True
-        return self.gsd_m[0] / _GSD_MARGIN <= gsd_m <= self.gsd_m[1] * _GSD_MARGIN
+        known = self.range_m
+        return gsd_m is None or known is None or known[0] <= gsd_m <= known[1]
+
+    @property
+    def range_m(self) -> tuple[float, float] | None:
+        """Smallest and largest ground sample distance it is valid for, m; None for any."""
+        return None if self.gsd_m is None else (self.gsd_m[0] / _GSD_MARGIN, self.gsd_m[1] * _GSD_MARGIN)
 
 
 @dataclass(frozen=True, slots=True)

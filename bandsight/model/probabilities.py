@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import ModelError
-from bandsight.model.calibration import Calibration
+from bandsight.model.calibration import Calibration, Platt
 from bandsight.model.imagery import ImageryLike
 
 
@@ -60,6 +60,18 @@ class Probabilities:
     def reason(self, imagery: ImageryLike, text: NDArray[np.float32] | None = None) -> str | None:
         """Return why there is no probability, or None if there is one; see `Calibration.reason`."""
         return self.calibration.reason(imagery, text)
+
+    def families(self, text: NDArray[np.float32]) -> dict[str, Platt]:
+        """Return the calibrations that are valid for a sentence, by family of imagery.
+
+        Args:
+            text: Unit vector of the sentence as searches use it, shape (dim,).
+        """
+        return {
+            name: platt
+            for name, platt in self.calibration.families.items()
+            if platt.questions is None or platt.questions.cover(text[None])[0]
+        }
 
     def threshold(self, imagery: ImageryLike) -> float | None:
         """Return the minimum probability of a match, or None if not measured."""

@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
-from bandsight.catalog.records import Hit, SceneRecord
-from bandsight.errors import SensorError
-from bandsight.model.imagery import Imagery, ImageryLike, family, radar_family
+from bandsight.archive.scene_imagery import imagery_of
+from bandsight.catalog.records import Hit
+from bandsight.model.imagery import Imagery, ImageryLike
 from bandsight.model.protocol import Encoder
-from bandsight.sensors.profile import profile_named
 
-_ELEVATION = "elevation"
 # Bisection steps of -1..1 to reach float32 resolution.
 _HALVINGS = 30
 # The calibration was fitted on English sentences of at most this length.
@@ -138,43 +136,9 @@ def unfamiliar(text: str) -> str | None:
     return None
 
 
-def imagery_of(scene: SceneRecord, scale: int = 1) -> Imagery:
-    """Return the imagery of a scene's tiles.
-
-    Args:
-        scene: The scene.
-        scale: Native pixels per model pixel, along each side.
-    """
-    return Imagery(
-        family=_ELEVATION if scene.sensor == _ELEVATION else _family(scene),
-        gsd_m=None if scene.gsd_m is None else scene.gsd_m * scale,
-    )
-
-
 def imagery_of_hit(hit: Hit) -> Imagery:
     """Return the imagery of a hit's tile."""
     return imagery_of(hit.scene, hit.tile.scale)
-
-
-def _family(scene: SceneRecord) -> str:
-    found = family(scene.wavelengths_um)
-    if found != "radar":
-        return found
-    # Models have one code for all radar, so wavelengths do not distinguish radar bands.
-    frequency = _frequency_ghz(scene)
-    return found if frequency is None else radar_family(frequency)
-
-
-def _frequency_ghz(scene: SceneRecord) -> float | None:
-    """Return the frequency of a radar scene, GHz: the stored one, else its sensor's."""
-    bands = (scene.decisions or {}).get("bands") or [{}]
-    stored: float | None = bands[0].get("frequency_ghz")
-    if stored is not None:
-        return stored
-    try:
-        return next((band.frequency_ghz for band in profile_named(scene.sensor).bands), None)
-    except SensorError:
-        return None
 
 
 class SceneImagery:

@@ -1,6 +1,5 @@
 from collections.abc import Iterator
 
-import httpx2
 import pytest
 
 from bandsight.alerts.webhooks import Targets
@@ -19,9 +18,3 @@ def hook() -> Iterator[Receiver]:
 @pytest.fixture
 def targets() -> Targets:
     return Targets(allowed=("127.0.0.1",))
-
-
-@pytest.fixture
-def http() -> Iterator[httpx2.Client]:
-    with httpx2.Client(trust_env=False) as made:
-        yield made

@@ -5,7 +5,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import random
 
 
 class Receiver:
@@ -18,6 +21,8 @@ class Receiver:
         self.headers: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
         self.url = ""
+        # Where it is set, some messages are refused, and some connections dropped after they were received.
+        self.unreliable: random.Random | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -33,8 +38,15 @@ def receiver() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             state.bodies.append(body)
             state.headers.append({name.lower(): value for name, value in self.headers.items()})
+            luck = 1.0 if state.unreliable is None else state.unreliable.random()
+            if luck < 0.03:
+                self.send_error(500)
+                return
             if state.status < 300:
                 state.events.append(json.loads(body))
+            if luck < 0.06:
+                self.close_connection = True
+                return
             self.send_response(state.status)
             if state.location is not None:
                 self.send_header("Location", state.location)

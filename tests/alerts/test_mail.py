@@ -44,9 +44,9 @@ def later(seconds):
     return lambda: at
 
 
-def test_each_alert_is_a_message_that_says_what_was_found_where(searcher, by_mail, path, http, office):
+def test_each_alert_is_a_message_that_says_what_was_found_where(searcher, by_mail, path, office):
     _, ids = watched(searcher, by_mail, path, email=ADDRESS)
-    assert deliver_due(searcher.archive, by_mail, http).delivered == len(ids) > 1
+    assert deliver_due(searcher.archive, by_mail).delivered == len(ids) > 1
     first = office.messages[0]
     assert (first["To"], first["From"]) == (ADDRESS, "bandsight@example.org")
     assert first["Subject"] == "new quarries: 1 new place"
@@ -57,43 +57,43 @@ def test_each_alert_is_a_message_that_says_what_was_found_where(searcher, by_mai
     assert "bandsight watch delete" in text
 
 
-def test_a_mail_server_that_refuses_gets_the_message_again_with_the_same_id(searcher, by_mail, path, http, office):
+def test_a_mail_server_that_refuses_gets_the_message_again_with_the_same_id(searcher, by_mail, path, office):
     _, ids = watched(searcher, by_mail, path, email=ADDRESS)
     office.refuses = True
-    assert deliver_due(searcher.archive, by_mail, http).failed == len(ids)
+    assert deliver_due(searcher.archive, by_mail).failed == len(ids)
     assert "451" in searcher.archive.alerts.newest()[0].error
     office.refuses = False
-    assert deliver_due(searcher.archive, by_mail, http, now=later(60)).delivered == len(ids)
+    assert deliver_due(searcher.archive, by_mail, now=later(60)).delivered == len(ids)
     assert sorted(message["Message-ID"] for message in office.messages) == sorted(
         f"<{one}@bandsight.invalid>" for one in ids
     )
 
 
-def test_a_digest_is_one_message_at_the_next_full_hour(searcher, by_mail, path, http, office):
+def test_a_digest_is_one_message_at_the_next_full_hour(searcher, by_mail, path, office):
     _, ids = watched(searcher, by_mail, path, email=ADDRESS, digest="hourly")
-    nothing = deliver_due(searcher.archive, by_mail, http)
+    nothing = deliver_due(searcher.archive, by_mail)
     assert (nothing.delivered, nothing.failed, len(office.messages)) == (0, 0, 0)
-    assert deliver_due(searcher.archive, by_mail, http, now=later(3600)).delivered == len(ids)
+    assert deliver_due(searcher.archive, by_mail, now=later(3600)).delivered == len(ids)
     (message,) = office.messages
     assert message["Subject"] == f"new quarries: {len(ids)} new places"
     assert message.get_content().count("score") == len(ids)
 
 
-def test_a_webhook_gets_a_digest_as_a_batch_of_cloudevents(searcher, by_mail, path, http, hook):
+def test_a_webhook_gets_a_digest_as_a_batch_of_cloudevents(searcher, by_mail, path, hook):
     _, ids = watched(searcher, by_mail, path, webhook=hook.url, digest="daily")
-    assert deliver_due(searcher.archive, by_mail, http).delivered == 0
-    assert deliver_due(searcher.archive, by_mail, http, now=later(86_400)).delivered == len(ids)
+    assert deliver_due(searcher.archive, by_mail).delivered == 0
+    assert deliver_due(searcher.archive, by_mail, now=later(86_400)).delivered == len(ids)
     (events,) = hook.events
     assert [event["id"] for event in events] == ids
     assert hook.headers[0]["content-type"] == "application/cloudevents-batch+json"
 
 
-def test_what_another_deliverer_holds_is_not_sent_twice(searcher, by_mail, path, http, office):
+def test_what_another_deliverer_holds_is_not_sent_twice(searcher, by_mail, path, office):
     watched(searcher, by_mail, path, email=ADDRESS)
     at = datetime.now(UTC)
     held = searcher.archive.alerts.claim(1000, at, lease_s=120, longest_s=172_800)
     assert held
-    assert deliver_due(searcher.archive, by_mail, http, now=lambda: at).delivered == 0
+    assert deliver_due(searcher.archive, by_mail, now=lambda: at).delivered == 0
     assert office.messages == []
 
 
@@ -116,20 +116,20 @@ def test_nothing_is_sent_in_quiet_hours(quiet, now, expected):
     assert quiet_hours(quiet).over(at) == end
 
 
-def test_an_alert_in_quiet_hours_waits_without_an_attempt(searcher, by_mail, path, http, office):
+def test_an_alert_in_quiet_hours_waits_without_an_attempt(searcher, by_mail, path, office):
     made, ids = watched(searcher, by_mail, path, email=ADDRESS, quiet="00:00-23:59")
     midday = datetime.now(UTC).replace(hour=12)
-    deliver_due(searcher.archive, by_mail, http, now=lambda: midday)
+    deliver_due(searcher.archive, by_mail, now=lambda: midday)
     (one, *_) = searcher.archive.alerts.newest()
     assert (one.state, one.attempts, one.error) == ("pending", 0, "")
     assert one.next_attempt == midday.replace(hour=23, minute=59, second=0, microsecond=0)
     assert send_at(made, one, midday) == one.next_attempt
-    assert deliver_due(searcher.archive, by_mail, http, now=lambda: one.next_attempt).delivered == len(ids)
+    assert deliver_due(searcher.archive, by_mail, now=lambda: one.next_attempt).delivered == len(ids)
 
 
-def test_a_test_message_is_sent_at_once(searcher, by_mail, path, http, office):
+def test_a_test_message_is_sent_at_once(searcher, by_mail, path, office):
     made, _ = watched(searcher, by_mail, path, email=ADDRESS, quiet="00:00-23:59", digest="daily")
-    assert send_test(searcher.archive, by_mail, http, made.id) == ""
+    assert send_test(searcher.archive, by_mail, made.id) == ""
     assert "This is a test" in office.messages[0].get_content()
 
 

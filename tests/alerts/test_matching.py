@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from bandsight.alerts.requests import SubscribeBody
 from bandsight.alerts.subscribe import subscribe
 from bandsight.alerts.webhooks import Targets
 from bandsight.archive import Archive, ArchiveWriter
+from bandsight.archive.scene_imagery import imagery_of
 from bandsight.attributes.filter_json import from_json, to_json
 from bandsight.attributes.filters import Filter, Property
 from bandsight.errors import NotFoundError, QueryError
@@ -120,6 +123,44 @@ def test_a_classifier_is_watched_by_probability(searcher, path):
     assert np.mean([is_pond(place) for place in alerted(archive, made)]) > 0.8
 
 
+def test_a_sentence_is_watched_by_probability(searcher, path):
+    archive = searcher.archive
+    made = watch(searcher, min_score=None, min_probability=0.95)
+    assert {level.family for level in made.levels} == {"multispectral", "rgb"}
+    add(path, range(300, 340))
+    archive.refresh()
+    fresh = [one for one in archive.tile_ids(Filter()).tolist() if place_of(archive, one) >= 300]
+    family = imagery_of(archive.scene(archive.tile(fresh[0]).scene_id)).family
+    (level,) = (one for one in made.levels if one.family == family)
+    cosines = archive.vectors(fresh) @ searcher.encoder.embed_texts([SENTENCE])[0]
+    chances = 1 / (1 + np.exp(-(level.slope * cosines + level.bias)))
+    expected = {one: float(chance) for one, chance in zip(fresh, chances, strict=True) if chance >= 0.95}
+    alerts = archive.alerts.newest()
+    assert 0 < len(expected) < len(fresh)
+    assert {one.tile for one in alerts} == set(expected)
+    for one in alerts:
+        assert one.score == pytest.approx(expected[one.tile], abs=1e-3)
+
+
+@pytest.mark.parametrize("gsd_m", [1.0, 1000.0])
+def test_imagery_without_a_valid_probability_raises_no_alert(searcher, path, gsd_m):
+    watch(searcher, min_score=None, min_probability=0.95)
+    record, tiles, rows = dated(range(300, 340), 0)
+    # The multispectral calibration is for 5 to 100 m.
+    waves = tuple(replace(band, wavelength_um=1.6) for band in record.bands)
+    with ArchiveWriter.open(path) as writer:
+        writer.add([(replace(record, gsd_m=gsd_m, bands=waves), tiles, rows)])
+    assert searcher.archive.alerts.newest() == []
+
+
+def test_a_filter_is_applied_before_the_best_of_a_commit_are_chosen(searcher, path, monkeypatch):
+    monkeypatch.setattr("bandsight.archive.alerts.MAX_MATCHES", 3)
+    where = box(303)
+    watch(searcher, min_score=-1, bbox=[where.west, where.south, where.east, where.north])
+    add(path, range(300, 340))
+    assert alerted(searcher.archive) == {303}
+
+
 def test_a_rank_means_as_good_as_the_tile_of_that_rank_now(searcher, path):
     archive = searcher.archive
     made = subscribe(searcher, SubscribeBody(q=SENTENCE, rank=5), NOWHERE)
@@ -147,6 +188,12 @@ def test_questions_that_cannot_be_watched_are_refused_in_one_sentence(searcher):
         ({"q": None}, "found neither; describe what to watch for"),
         ({"q": "a lake, a pond"}, "create a subscription for each"),
         ({"rank": 3}, "min_score, rank: found both"),
+        ({"min_probability": 0.5}, "min_probability: found together with rank or min_score"),
+        ({"min_probability": 0.5, "min_score": None, "q": "ein See und ein Feld"}, "languages other than English"),
+        (
+            {"min_probability": 0.5, "min_score": None, "q": None, "semantic": {"ids": [1]}},
+            "only a single sentence without other examples",
+        ),
         ({"ids": ["1"]}, "ids: new tiles cannot pass this filter"),
         ({"classifiers": ["ponds > 0.5"]}, "pass a classifier as q"),
         ({"webhook": "ftp://example.org"}, "need a URL like https"),

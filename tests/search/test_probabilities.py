@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bandsight.archive import ArchiveWriter
+from bandsight.archive.scene_imagery import imagery_of
 from bandsight.attributes.filters import Filter
 from bandsight.model.imagery import Imagery, as_imagery
 from bandsight.raster.bands import BandRef
-from bandsight.search.probabilities import imagery_of
 from bandsight.search.question import Semantic
 from bandsight.search.request import request_of, search
 from bandsight.search.resolve import resolve_question

@@ -1,13 +1,14 @@
 """SQL statements for subscriptions and alerts."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
-from bandsight.catalog.alerts import Alert, Subscription
+from bandsight.catalog.alerts import Alert, FamilyLevel, Subscription
 from bandsight.catalog.sql.tables import AlertRow, SubscriptionRow
 
 # Maximum number of values in a statement.
@@ -33,6 +34,7 @@ class SqlAlerts:
             "where": dict(subscription.where),
             "direction": subscription.direction.astype("<f4").tobytes(),
             "created": _naive(subscription.created),
+            "levels": [asdict(level) for level in subscription.levels],
         }
         self._db.execute(insert(SubscriptionRow).values(**values))
 
@@ -100,24 +102,22 @@ class SqlAlerts:
         chosen = select(AlertRow.state, func.count()).group_by(AlertRow.state)
         return {state: int(count) for state, count in self._db.execute(chosen)}
 
+    def is_due(self, now: datetime, lease_s: float, longest_s: float) -> bool:
+        """Return whether `claim` would return alerts; see `AlertRows`."""
+        chosen = select(AlertRow.number).where(_due(now, lease_s, longest_s)).limit(1)
+        return self._db.execute(chosen).first() is not None
+
     def claim(
         self, limit: int, now: datetime, lease_s: float, longest_s: float, subscription_id: str | None = None
     ) -> list[Alert]:
         """Claim alerts that are due; see `AlertRows`."""
-        at = _naive(now)
-        assert at is not None
-        due = or_(
-            AlertRow.next_attempt <= at,
-            # Set while the clock was ahead.
-            AlertRow.next_attempt > at + timedelta(seconds=longest_s + lease_s),
-        )
-        chosen = select(AlertRow.__table__).where(AlertRow.state == "pending", due)
+        chosen = select(AlertRow.__table__).where(_due(now, lease_s, longest_s))
         if subscription_id is not None:
             chosen = chosen.where(AlertRow.subscription == subscription_id)
         rows = list(self._db.execute(chosen.order_by(AlertRow.number).limit(limit)).mappings())
         if rows:
             taken = update(AlertRow).where(AlertRow.number.in_([row["number"] for row in rows]))
-            self._db.execute(taken.values(next_attempt=at + timedelta(seconds=lease_s)))
+            self._db.execute(taken.values(next_attempt=_naive(now + timedelta(seconds=lease_s))))
         return [_alert(row) for row in rows]
 
     def settle(self, alert: Alert) -> None:
@@ -127,10 +127,25 @@ class SqlAlerts:
         self._db.execute(update(AlertRow).where(AlertRow.number == alert.number).values(**values))
 
 
+def _due(now: datetime, lease_s: float, longest_s: float) -> ColumnElement[bool]:
+    at = _naive(now)
+    assert at is not None
+    due = or_(
+        AlertRow.next_attempt <= at,
+        # Set while the clock was ahead.
+        AlertRow.next_attempt > at + timedelta(seconds=longest_s + lease_s),
+    )
+    return and_(AlertRow.state == "pending", due)
+
+
 def _subscription(row: Any) -> Subscription:
     values = {name: row[name] for name in Subscription.__dataclass_fields__}
     values["direction"] = np.frombuffer(row["direction"], "<f4").astype(np.float32)
-    return Subscription(**values | {"created": _aware(row["created"])})
+    levels = tuple(
+        FamilyLevel(**level | {"gsd_m": None if level["gsd_m"] is None else tuple(level["gsd_m"])})
+        for level in row["levels"]
+    )
+    return Subscription(**values | {"created": _aware(row["created"]), "levels": levels})
 
 
 def _alert(row: Any) -> Alert:

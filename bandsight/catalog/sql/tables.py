@@ -304,6 +304,7 @@ class SubscriptionRow(Base):
     email: Mapped[str | None]
     quiet: Mapped[str | None]
     digest: Mapped[str | None]
+    levels: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
 
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (numbers give the order of creation)
 
