@@ -16,7 +16,7 @@ from indexer.unreadable import unreadable
 
 # Suffixes searched for in folders; files passed explicitly may have any name.
 SUFFIXES = frozenset(
-    {".tif", ".tiff", ".jp2", ".nc", ".h5", ".hdf5", ".he5"}
+    {".tif", ".tiff", ".jp2", ".nc", ".h5", ".hdf5", ".he5", ".hdf"}
     | {".img", ".dat", ".bsq", ".bil", ".bip", ".png", ".jpg", ".jpeg"}
 )
 # Archives that are searched.

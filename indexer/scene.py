@@ -136,7 +136,7 @@ def _open_scene(
     metadata = read_product_metadata(source.hrefs) if source.metadata is None else source.metadata
     datasets: dict[str, DatasetReader] = {}
     try:
-        open_rasters(source.hrefs, datasets)
+        open_rasters(source.hrefs, datasets, profiles)
         sidecars = by_part({href: read_sidecar(href) for href in datasets})
         infos = [raster_info(href, datasets[href], sidecars[href], metadata) for href in datasets]
         check_disk(source.name, next(iter(datasets.values())))

@@ -1,12 +1,14 @@
 """Opens the files of a scene, expanding NetCDF and HDF5 containers to the subdatasets with its bands."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from rasterio.io import DatasetReader
 
 from bandsight.errors import SceneError
 from bandsight.raster.drivers import open_raster, raster_path, stored, subdataset
+from bandsight.sensors.band_names import bare_stem
+from bandsight.sensors.profile import Profile, load_profiles
 
 # Maximum number of subdatasets; larger containers are data cubes whose parts must be passed individually.
 _MAX_PARTS = 500
@@ -20,8 +22,15 @@ _NO_IMAGERY = {"S104": "water levels (S-104)", "S111": "surface currents (S-111)
 _QUOTED = re.compile(r'^(netcdf):"([^":]+)":', re.IGNORECASE)
 
 
-def open_rasters(hrefs: Iterable[str], into: dict[str, DatasetReader]) -> None:
+def open_rasters(
+    hrefs: Iterable[str], into: dict[str, DatasetReader], profiles: Sequence[Profile] | None = None
+) -> None:
     """Open the rasters of a scene into a dict by href; the owner of the dict closes them.
+
+    Args:
+        hrefs: The files of the scene.
+        into: The dict.
+        profiles: Profiles that define names of bands; None for the built-in ones.
 
     Raises:
         SceneError: A file cannot be read, or is a container without usable rasters.
@@ -33,7 +42,7 @@ def open_rasters(hrefs: Iterable[str], into: dict[str, DatasetReader]) -> None:
             continue
         parts = _pictures([_QUOTED.sub(r"\1:\2:", part) for part in dataset.subdatasets])
         dataset.close()
-        into.update(_largest(href, parts))
+        into.update(_bands(href, parts, load_profiles() if profiles is None else profiles))
 
 
 def _pictures(parts: list[str]) -> list[str]:
@@ -43,8 +52,8 @@ def _pictures(parts: list[str]) -> list[str]:
     return [part for part in parts if not any(group in part for group in _EMIT_PLACES)]
 
 
-def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
-    """Open the largest subdatasets of a container; smaller ones are axes and tie points."""
+def _bands(href: str, parts: list[str], profiles: Sequence[Profile]) -> dict[str, DatasetReader]:
+    """Open the subdatasets of a container that its product's profile knows by name, else the largest ones."""
     if len(parts) > _MAX_PARTS:
         raise SceneError(f"{href}: contains {len(parts)} rasters, at most {_MAX_PARTS} are supported; pass one of them")
     foreign = next((part for part in parts if subdataset(part) is None), None)
@@ -56,14 +65,15 @@ def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
             f"{href}: its rasters need GDAL's {driver} driver, which Bandsight does not use; convert them: "
             f"rio convert '{foreign}' out.tif"
         )
+    # Opening takes time, and HDF4 memory, so layers that are not bands stay closed.
+    known = _known(parts, profiles)
     opened: dict[str, DatasetReader] = {}
     kept: dict[str, DatasetReader] = {}
     try:
-        for part in parts:
+        for part in known or parts:
             opened[part] = open_raster(part)
         pictures = {part: d for part, d in opened.items() if d.count and min(d.shape) > 1}
-        size = max((d.width * d.height for d in pictures.values()), default=0)
-        kept = {part: d for part, d in pictures.items() if d.width * d.height == size}
+        kept = pictures if known else _largest(pictures)
         if not kept:
             raise SceneError(f"{href}: a container without rasters; {_names(parts)}")
         if len(kept) > 1 and any(stored(d).count > 1 for d in kept.values()):
@@ -76,6 +86,40 @@ def _largest(href: str, parts: list[str]) -> dict[str, DatasetReader]:
         for part, dataset in opened.items():
             if part not in kept:
                 dataset.close()
+
+
+def _known(parts: Sequence[str], profiles: Sequence[Profile]) -> list[str]:
+    """Return the bands and quality bands of the product that a container is named after; empty if there are none."""
+    for profile in profiles:
+        if profile.product is None or not profile.bands:
+            continue
+        bands = [part for part in parts if _is_band(part, profile)]
+        if len(profile.bands) == 1:
+            # Such as surface temperature by day and by night, which are two pictures.
+            bands = bands[:1]
+        if bands and len(bands) >= profile.min_bands:
+            masks = [quality.file for quality in profile.quality]
+            return bands + [part for part in parts if part not in bands and _matches(raster_path(part).name, masks)]
+    return []
+
+
+def _is_band(part: str, profile: Profile) -> bool:
+    """Return whether a part is a band of a profile: by its name, or because its name identifies the product."""
+    path = raster_path(part)
+    assert profile.product is not None
+    if not profile.product.search(f"{path.parent.name}/{path.name}"):
+        return False
+    return _matches(path.name, [band.file for band in profile.bands]) or not profile.product.search(path.parent.name)
+
+
+def _matches(name: str, patterns: Iterable[re.Pattern[str] | None]) -> bool:
+    return any(pattern and pattern.search(bare_stem(name)) for pattern in patterns)
+
+
+def _largest(pictures: Mapping[str, DatasetReader]) -> dict[str, DatasetReader]:
+    """Return the largest rasters; smaller ones are axes and tie points."""
+    size = max((d.width * d.height for d in pictures.values()), default=0)
+    return {part: d for part, d in pictures.items() if d.width * d.height == size}
 
 
 def _names(parts: list[str]) -> str:

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-# The first bytes of HDF4 (The HDF Group, HDF4 specification).
-_HDF4 = b"\x0e\x03\x13\x01"
+from bandsight.raster.hdf4 import can_read, is_hdf4
+
 _HIMAWARI = re.compile(r"HS_H\d\d_\d{8}_\d{4}_B\d\d_", re.IGNORECASE)
 _PACKED_TWICE = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
@@ -23,10 +23,10 @@ def unreadable(file: Path) -> str | None:
             f"{file}: Himawari Standard Data, which GDAL cannot read; satpy can (its reader "
             "ahi_hsd) and writes GeoTIFF: crop a part of the Earth"
         )
-    if lower.endswith(".hdf") and _begins_with(file, _HDF4):
+    if lower.endswith(".hdf") and not can_read() and is_hdf4(file):
         return (
-            f"{file}: HDF4, which Bandsight's GDAL cannot read; download the product as GeoTIFF "
-            "(NASA's AppEEARS converts it), or convert its bands with a GDAL that reads HDF4"
+            f"{file}: HDF4, which needs the package pyhdf: pip install 'bandsight[hdf4]'; or download the product as "
+            "GeoTIFF (NASA's AppEEARS converts it)"
         )
     return None
 
@@ -42,12 +42,3 @@ def swath_problem(product: Path) -> str:
         f"{product}: Sentinel-3 in instrument geometry; reproject it to GeoTIFF (SNAP: Raster, Geometric, "
         "Reprojection), and pass that: its bands are recognised by name, e.g. Oa08_radiance"
     )
-
-
-def _begins_with(file: Path, magic: bytes) -> bool:
-    try:
-        with file.open("rb") as opened:
-            return opened.read(len(magic)) == magic
-    except OSError:
-        # Opening the raster reports the error.
-        return False

@@ -78,14 +78,20 @@ def providers(module: str) -> set[str]:
     return PROVIDERS.get(module) or {canonical(name) for name in distributions().get(module, [module])}
 
 
+EXTRAS = ("stac", "geoparquet", "geopandas", "cluster", "tracing", "atlas", "hdf4")
+
+
 @pytest.mark.parametrize(
     ("folder", "available"),
     [
-        *((folder, declared("stac", "geoparquet", "geopandas", "cluster", "tracing", "atlas")) for folder in INSTALLED),
+        *((folder, declared(*EXTRAS)) for folder in INSTALLED),
         ("demo", declared()),
         ("docs", declared(group="dev")),
         ("training", declared("training")),
-        ("tests", declared("stac", "geoparquet", "geopandas", "cluster", "tracing", "atlas", group="dev") | OWN_VENV),
+        (
+            "tests",
+            declared(*EXTRAS, group="dev") | OWN_VENV,
+        ),
         ("bench", declared("stac", "geoparquet", "training", group="dev") | PEERS),
     ],
 )

@@ -88,6 +88,7 @@ def test_the_metadata_has_the_version_of_the_package(wheel: Path) -> None:
         "cluster",
         "geopandas",
         "geoparquet",
+        "hdf4",
         "stac",
         "tracing",
         "training",

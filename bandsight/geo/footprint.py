@@ -17,6 +17,10 @@ from bandsight.geo.box import LonLatBox
 # Points along each side of a window, because a straight side in a projected CRS is curved in degrees.
 _SIDE_POINTS = 4
 _DECIMALS = 7
+# Projections whose parallels are straight and whose edge is curved (PROJ, pseudocylindrical).
+_CURVED = {"Sinusoidal", "Mollweide", "Robinson", "Equal Earth", "Eckert IV", "Eckert VI"}
+# Just inside ±180°.
+_EDGE = 180 - 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +102,35 @@ def _degrees(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return longitudes and latitudes, non-finite where the CRS is undefined."""
     transformer = _transformer(crs)
+    if _edge_curves(crs):
+        x = _on_the_globe(x, y, transformer)
     try:
         lon, lat = transformer.transform(x, y, errcheck=True)
     except ProjError:
         lon, lat = transformer.transform(x, y)
     return np.asarray(lon, np.float64), np.asarray(lat, np.float64)
+
+
+def _on_the_globe(x: NDArray[np.float64], y: NDArray[np.float64], transformer: Transformer) -> NDArray[np.float64]:
+    """Move points beyond the edge of the globe to the edge, because PROJ returns places on its other side for them."""
+    _, lat = transformer.transform(np.zeros_like(y), y)
+    ends = [transformer.transform(np.full_like(y, lon), lat, direction="INVERSE")[0] for lon in (-_EDGE, _EDGE)]
+    west, east = np.minimum(*ends), np.maximum(*ends)
+    known = np.isfinite(west) & np.isfinite(east)
+    return np.where(known, np.clip(x, np.where(known, west, x), np.where(known, east, x)), x)
+
+
+@lru_cache(maxsize=64)
+def _edge_curves(crs: str) -> bool:
+    """Return whether a CRS shows the whole globe with straight parallels within a curved edge, centred on 0°."""
+    try:
+        operation = CRS.from_user_input(crs).coordinate_operation
+    except CRSError:
+        # `_transformer` reports it.
+        return False
+    if operation is None or operation.method_name not in _CURVED:
+        return False
+    return not any(one.value for one in operation.params if "ongitude" in one.name)
 
 
 def _split_footprint(ring: list[list[float]]) -> Footprint:

@@ -23,6 +23,7 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 
 from bandsight.errors import SceneError
+from bandsight.raster import hdf4
 from bandsight.raster.gdal_vsi import forget
 from bandsight.raster.lookup_table import orthorectified
 from bandsight.raster.orientation import is_askew, upright_grid
@@ -42,7 +43,7 @@ _REMOTE = {
     "az://": "/vsiaz/",
 }
 _IN_ZIP = re.compile(r"/vsi(?:zip|tar)/\{([^{}]+)\}/?(.*)")
-_SUBDATASET = re.compile(r'(netcdf|hdf5):(?:"([^"]+)"|([^":]+)):(?://)?(.+)', re.IGNORECASE)
+_SUBDATASET = re.compile(r'(netcdf|hdf5|hdf4):(?:"([^"]+)"|([^":]+)):(?://)?(.+)', re.IGNORECASE)
 _NETWORK = {"GDAL_HTTP_MAX_RETRY": "4", "GDAL_HTTP_RETRY_DELAY": "1", "GDAL_HTTP_CONNECTTIMEOUT": "10"}
 _NETWORK |= {"GDAL_HTTP_TIMEOUT": "60"}
 
@@ -119,7 +120,7 @@ def place_in_zip(archive: str | Path, inner: str) -> str:
 
 
 def subdataset(href: str) -> tuple[str, str] | None:
-    """Return (file, name) of a subdataset of a NetCDF or HDF5 file, or None for other rasters."""
+    """Return (file, name) of a subdataset of a NetCDF, HDF5 or HDF4 file, or None for other rasters."""
     found = _SUBDATASET.fullmatch(href)
     return (found[2] or found[3], found[4].strip('"')) if found else None
 
@@ -138,7 +139,9 @@ def raster_path(href: str) -> PurePath:
     """Return the path to derive names from: without the query of a URL, and with a container file as folder."""
     part, zipped = subdataset(href), in_zip(href)
     if part:
-        return PurePath(part[0]) / part[1].replace("/", "_")
+        # Names in HDF4 contain spaces where exports of the same product have underscores.
+        name = part[1].replace(" ", "_") if href.lower().startswith(hdf4.PREFIX) else part[1]
+        return PurePath(part[0]) / name.replace("/", "_")
     if zipped:
         return PurePath(zipped[0]) / zipped[1]
     return PurePath(urlsplit(href).path if is_remote(href) else href)
@@ -149,10 +152,10 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS, *, upright: 
 
     A raster with only ground control points or RPCs is warped on the fly to UTM or a polar projection. One whose grid
     is rotated other than by right angles is warped to a north-up grid in its CRS. EMIT is orthorectified with its
-    lookup table.
+    lookup table. HDF4 is read into memory, band by band.
 
     Args:
-        href: A path, a URL (http, https, s3, gs, az), a file in a zip, or a subdataset of a NetCDF or HDF5 file.
+        href: A path, a URL (http, https, s3, gs, az), a file in a zip, or a subdataset of a NetCDF, HDF5 or HDF4 file.
         drivers: Drivers that may open it.
         upright: Warp rotated grids.
 
@@ -165,6 +168,9 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS, *, upright: 
         check_remote(place)
     else:
         check_local(file, place)
+        # Only for scenes, never for what a client sends.
+        if drivers is DRIVERS and hdf4.is_hdf4(file):
+            return _open_hdf4(file, place)
     options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if file is None else {}
     if file is None:
         be_patient()
@@ -188,6 +194,8 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS, *, upright: 
             raise SceneError(
                 f"{place}: cannot connect to the server ({reason}); check the address and the network, then try again"
             ) from error
+        if in_zip(place) and place.lower().endswith(".hdf"):
+            raise SceneError(f"{place}: HDF4 is not read inside an archive; unpack it and pass the folder") from error
         if isinstance(error, ValueError) and "convert string to float" in reason:
             raise SceneError(
                 f"{place}: its RPCs contain text instead of numbers ({reason.partition(': ')[2]}); correct them, or "
@@ -197,6 +205,11 @@ def open_raster(href: str | Path, drivers: Sequence[str] = DRIVERS, *, upright: 
             f"{place}: not a readable raster ({reason}); need a complete file in one of these formats: "
             f"{', '.join(drivers)}"
         ) from error
+
+
+def _open_hdf4(file: Path, place: str) -> DatasetReader:
+    part = subdataset(place)
+    return hdf4.open_container(file) if part is None else hdf4.open_band(file, part[1], place)
 
 
 def check_local(file: Path, place: str) -> None:

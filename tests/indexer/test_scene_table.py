@@ -18,6 +18,7 @@ from bandsight.sensors.profile import load_profiles
 from indexer.description import scenes_table
 from indexer.pipeline import index
 from indexer.sources import find_scenes
+from tests.hdf import hdf4, hdf5_grids
 from tests.indexer.test_product_metadata import safe
 from tests.rasters import picture, variables, write
 
@@ -76,6 +77,7 @@ def make_scenes(root: Path) -> Path:
     write(root / "w_bgrn" / "described.tif", picture(4, 64, 64, dtype="uint16"))
     _describe(root / "w_bgrn" / "described.tif", ["Blue", "Green", "Red", "NIR"])
     _more_products(root)
+    _hdf_products(root)
     for folder, name in (
         ("x_enmap", "ENMAP01-____L2A-DT0000001049_20220612T105735Z-SPECTRAL_IMAGE.tif"),
         ("x_desis", "DESIS-HSI-L2A-DT0483531728_001-20200929T103021-V0215-SPECTRAL_IMAGE.tif"),
@@ -139,6 +141,28 @@ def _more_products(root: Path) -> None:
     variables(root / "wg_netcdf" / "mosaic_20200501.nc", ["red", "green", "blue", "nir", "quality_flags"])
     askew = Affine.translation(400_000, 5_800_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
     write(root / "wh_rotated" / "orthophoto.tif", picture(3, 64, 64), transform=askew)
+
+
+def _hdf_products(root: Path) -> None:
+    """Write MODIS and VIIRS as delivered: HDF4 and HDF5 on the sinusoidal grid."""
+    name, folder = "{}.A2020001.h18v03.061.2020010224400.{}", root / "wq_hdf"
+    fill, plane = {"_FillValue": -28672, "scale_factor": 0.0001}, picture(1, 64, 64, dtype="int16")[0] * 20
+    clear = np.zeros((32, 32), "uint16")
+    fine = {f"sur_refl_b0{number}_1": plane for number in range(1, 8)}
+    grids = {"MODIS_Grid_1km_2D": {"state_1km_1": clear}, "MODIS_Grid_500m_2D": fine}
+    hdf4(folder / name.format("MOD09GA", "hdf"), grids, attributes=fill)
+    warm = plane.astype("uint16") // 10 + 14500
+    grids = {"MODIS_Grid_Daily_1km_LST": {"LST_Day_1km": warm, "LST_Night_1km": warm}}
+    hdf4(folder / name.format("MOD11A1", "hdf"), grids, attributes={"_FillValue": 0, "scale_factor": 0.02})
+    indices = [*("NDVI", "EVI"), *(f"{band} reflectance" for band in ("red", "NIR", "blue", "MIR"))]
+    fields = {f"250m 16 days {one}": plane for one in [*indices, "pixel reliability"]}
+    hdf4(folder / name.format("MOD13Q1", "hdf"), {"MODIS_Grid_16DAY": fields}, attributes={"_FillValue": -1000})
+    fields = {f"Nadir_Reflectance_Band{number}": plane for number in range(1, 8)}
+    hdf4(folder / name.format("MCD43A4", "hdf"), {"MOD_Grid_BRDF": fields}, attributes={"_FillValue": 32767})
+    fine = {f"SurfReflect_I{number}_1": plane for number in (1, 2, 3)}
+    coarse = {f"SurfReflect_M{number}_1": plane[::2, ::2] for number in (3, 4, 5)}
+    grids = {"VNP_Grid_1km_2D": coarse, "VNP_Grid_500m_2D": fine}
+    hdf5_grids(folder / name.format("VNP09GA", "h5"), grids, attributes=fill)
 
 
 def _made(folder: Path) -> Path:

@@ -434,9 +434,9 @@ def test_rasters_of_a_container_that_only_another_driver_reads_are_refused_with_
     from indexer import subdatasets
 
     with pytest.raises(SceneError, match=r"S102 driver.*rio convert 'S102:/x/a\.h5:Group_001' out\.tif"):
-        subdatasets._largest("/x/a.h5", ["S102:/x/a.h5:Group_001"])
+        subdatasets._bands("/x/a.h5", ["S102:/x/a.h5:Group_001"], [])
     with pytest.raises(SceneError, match=r"water levels .* not imagery; leave it out"):
-        subdatasets._largest("/x/a.h5", ["S104:/x/a.h5:Group_001"])
+        subdatasets._bands("/x/a.h5", ["S104:/x/a.h5:Group_001"], [])
 
 
 def test_a_variable_with_a_colon_in_its_name_has_a_name_for_gdal():
