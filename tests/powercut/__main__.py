@@ -1,6 +1,7 @@
 """Cuts the power again and again: records writers, and looks at what cuts at any moment may leave of their work.
 
-A replay that fails is named by its seed and number: `--seed S --only N` looks at it again.
+A replay that fails is named by its seed and number: `--seed S --only N` looks at it again. A
+stopped run goes on where it was.
 """
 
 import argparse
@@ -30,18 +31,23 @@ def main() -> int:
     parser.add_argument("--only", type=int, default=None, help="only this replay of the seed's record")
     args = parser.parse_args()
     small_indexes()
-    done, seed, how = 0, args.seed, Counter[str]()
-    began = time.monotonic()
-    while done < args.replays:
-        count = min(_EACH, args.replays - done)
-        how += replay(args.folder, seed, count, args.only)
-        done, seed = done + count, seed + 1
-        print(f"{done} of {args.replays} replays", file=sys.stderr)  # noqa: T201
-        if args.only is not None:
-            break
+    if args.only is not None:
+        replay(args.folder, args.seed, _EACH, args.only)
+        return 0
+    notes = args.folder.with_name(f"{args.folder.name}.json")
+    fresh = {"seed": args.seed, "records": 0, "seconds": 0, "how": {}}
+    done = json.loads(notes.read_text()) if notes.exists() else fresh
+    how = Counter[str](done["how"])
+    while (left := args.replays - (how.total() - how["looked at"])) > 0:
+        began = time.monotonic()
+        how += replay(args.folder, done["seed"] + done["records"], min(_EACH, left))
+        done |= {"records": done["records"] + 1, "seconds": done["seconds"] + round(time.monotonic() - began)}
+        notes.write_text(json.dumps(done | {"how": dict(how)}))
+        print(f"{how.total() - how['looked at']} of {args.replays} replays", file=sys.stderr)  # noqa: T201
     looked = how.pop("looked at")
-    facts = {"replays": how.total(), "different": looked, "records": seed - args.seed, "lost": dict(how)}
-    print(json.dumps(facts | {"seconds": round(time.monotonic() - began)}))  # noqa: T201
+    facts = {"replays": how.total(), "different": looked, "lost": dict(how)}
+    print(json.dumps(facts | {name: done[name] for name in ("seed", "records", "seconds")}))  # noqa: T201
+    notes.unlink()
     return 0
 
 
