@@ -66,7 +66,7 @@ def _texts(concern: type) -> dict[str, str]:
 
 def _default(concern: Any, name: str) -> str:
     value = concern.model_fields[name].default
-    if value is None or value in ("", ()):
+    if value is None or value in ("", (), {}):
         return ""
     return f"`{value if isinstance(value, str) else json.dumps(value)}`"
 

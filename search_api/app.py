@@ -1,8 +1,10 @@
 """The application factory: from settings to a FastAPI app."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 
 from anyio import to_thread
 from fastapi import Depends, FastAPI, Request, Response
@@ -12,6 +14,7 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 from bandsight import __version__
 from bandsight.alerts.webhooks import Targets
 from bandsight.archive import Archive, archive_exists
+from bandsight.errors import BandsightError
 from bandsight.export.request import ExportBody
 from bandsight.maps.request import ClassifyBody, HeatmapBody
 from bandsight.search.request import RegisterBody, SearchBody
@@ -21,6 +24,7 @@ from search_api import alerts, atlas, change, health, labels, metrics, overview,
 from search_api.admission import Admission
 from search_api.alert_delivery import AlertDelivery
 from search_api.basemap import basemap_of
+from search_api.counters import Counters
 from search_api.errors import add_handlers
 from search_api.export.routes import export_router
 from search_api.first_run import FirstRunMiddleware
@@ -30,7 +34,7 @@ from search_api.keys import Key, KeyFile, KeyRing
 from search_api.logs import audit
 from search_api.maps import class_routes, explain, heatmap
 from search_api.maps.state import MapState
-from search_api.middleware.access import AccessMiddleware, Limits
+from search_api.middleware.access import AccessMiddleware
 from search_api.middleware.admission import AdmissionMiddleware, BodyBudget
 from search_api.middleware.forwarded import ForwardedMiddleware
 from search_api.middleware.head import HeadMiddleware
@@ -41,6 +45,7 @@ from search_api.page import BuiltFiles, api_docs, page
 from search_api.policies import WORKS
 from search_api.processes import routes as processes
 from search_api.processes.runner import Runner
+from search_api.rate_limits import Limits
 from search_api.request_bodies import limit_json_work
 from search_api.responses import json_response
 from search_api.service import Service, open_service
@@ -53,6 +58,7 @@ from search_api.tracing import trace_requests
 
 # Models of bodies that may also be forms, which FastAPI does not know.
 BODY_MODELS = (SearchBody, RegisterBody, ExportBody, ClassifyBody, HeatmapBody)
+_log = logging.getLogger(__name__)
 _MB = 2**20
 # Additional threads for files and sign-ins, which do not queue.
 _SPARE_THREADS = 8
@@ -62,13 +68,56 @@ _DESCRIPTION = """Semantic search for satellite archives: send text, an image or
 Coordinates are lon, lat in EPSG:4326; a bbox is west, south, east, north. Errors are RFC 9457 problem+json."""
 
 
-def create_app(settings: ApiSettings | None = None, service: Service | None = None) -> FastAPI:
-    """Return the app.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What the apps of a process share, one for each archive."""
+
+    metrics: Metrics
+    """Metrics of the process."""
+    admission: Admission
+    """Slots and memory for requests."""
+    bodies: BodyBudget
+    """Memory for request bodies."""
+    counters: Counters
+    """Memory for the clients' limits."""
+
+    @classmethod
+    def create(cls, settings: ApiSettings, counters: Counters | None = None) -> "Shared":
+        """Create everything as the settings say.
+
+        Args:
+            settings: Settings of the server.
+            counters: Memory that workers share; None for memory of this process.
+        """
+        return cls(
+            metrics=Metrics(several=bool(settings.archives)),
+            admission=Admission(
+                WORKS,
+                memory_bytes=settings.memory_mb * _MB,
+                max_waiting=settings.max_waiting,
+                max_waiting_per_client=settings.max_waiting_per_client,
+                max_wait_s=settings.queue_wait_s,
+            ),
+            bodies=BodyBudget(settings.body_memory_mb * _MB),
+            counters=counters or Counters(),
+        )
+
+
+def create_app(
+    settings: ApiSettings | None = None,
+    service: Service | None = None,
+    *,
+    shared: Shared | None = None,
+    name: str | None = None,
+) -> FastAPI:
+    """Return the app of one archive.
 
     Args:
         settings: Settings; None to read them from the environment.
         service: An open archive and model, which the caller closes. None to open the archive in the settings at
             startup, or once it exists.
+        shared: What it shares with other apps of this process; None without others.
+        name: Name of the archive, if the server has several.
 
     Raises:
         SettingsError: Settings contradict each other or are unsafe, or the keys cannot be read.
@@ -80,7 +129,7 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
         title="Bandsight",
         version=__version__,
         description=_DESCRIPTION,
-        lifespan=_lifespan(settings, service),
+        lifespan=_lifespan(settings, service, alone=name is None),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -88,18 +137,13 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     )
     app.state.settings = settings
     app.state.basemap = basemap_of(settings.basemap_url, settings.basemap_attribution)
-    app.state.metrics = Metrics()
+    shared = shared or Shared.create(settings)
+    app.state.metrics = shared.metrics if name is None else shared.metrics.of_archive(name)
+    app.state.admission = shared.admission
     key = settings.key.get_secret_value() if settings.key else None
     keys = KeyRing(key, KeyFile(keys_path(settings)), on_change=_audit_keys)
     app.state.sessions = Sessions(keys, f"{settings.archive}:{settings.port}")
-    app.state.limits = Limits(per_minute=settings.rate, shares=settings.workers)
-    app.state.admission = Admission(
-        WORKS,
-        memory_bytes=settings.memory_mb * _MB,
-        max_waiting=settings.max_waiting,
-        max_waiting_per_client=settings.max_waiting_per_client,
-        max_wait_s=settings.queue_wait_s,
-    )
+    app.state.limits = Limits(settings.rate, shared.counters, keys_of=name or "")
     app.state.starting = app.state.draining = False
     app.state.service = service
     app.state.runner = None
@@ -107,9 +151,9 @@ def create_app(settings: ApiSettings | None = None, service: Service | None = No
     add_handlers(app)
     add_reload(app, settings, lambda: _forget(app))
     add_openapi(app, BODY_MODELS)
-    _add_middleware(app, settings)
+    _add_middleware(app, settings, shared)
     _add_routes(app)
-    app.state.stop_tracing = trace_requests(app) if settings.traces else None
+    app.state.stop_tracing = trace_requests(app) if settings.traces and name is None else None
     return app
 
 
@@ -120,13 +164,22 @@ def _forget(app: FastAPI) -> None:
     app.state.maps = MapState()
 
 
-def _lifespan(settings: ApiSettings, service: Service | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: ApiSettings, service: Service | None, *, alone: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Admitted requests never wait for a thread.
         to_thread.current_default_thread_limiter().total_tokens = sum(work.slots for work in WORKS) + _SPARE_THREADS
-        app.state.service = service or (open_service(settings) if archive_exists(settings.archive) else None)
-        app.state.metrics.listen()
+        try:
+            app.state.service = service or (open_service(settings) if archive_exists(settings.archive) else None)
+        except BandsightError as error:
+            if alone:
+                raise
+            # The other archives are served; this one is tried again with each request.
+            _log.error("%s", error)
+        if alone:
+            app.state.metrics.listen()
         if app.state.service is not None and settings.allow_writes and settings.run_jobs:
             app.state.runner = Runner(app.state.service.archive, settings)
             app.state.runner.start()
@@ -134,7 +187,8 @@ def _lifespan(settings: ApiSettings, service: Service | None) -> Callable[[FastA
         try:
             yield
         finally:
-            app.state.metrics.stop()
+            if alone:
+                app.state.metrics.stop()
             if delivery is not None:
                 # It waits for the messages that are being sent.
                 await to_thread.run_sync(delivery.close)
@@ -168,13 +222,13 @@ def _audit_keys(keys: list[Key]) -> None:
     audit("keys.changed", keys=sorted({key.name for key in keys}))
 
 
-def _add_middleware(app: FastAPI, settings: ApiSettings) -> None:
+def _add_middleware(app: FastAPI, settings: ApiSettings, shared: Shared) -> None:
     # Starlette runs the middleware that was added last first.
     app.add_middleware(FirstRunMiddleware, owner=app, settings=settings)
     app.add_middleware(
         AdmissionMiddleware,
-        admission=app.state.admission,
-        bodies=BodyBudget(settings.body_memory_mb * _MB),
+        admission=shared.admission,
+        bodies=shared.bodies,
         metrics=app.state.metrics,
         max_upload_bytes=settings.max_upload_bytes,
         body_timeout_s=settings.body_timeout_s,

@@ -15,12 +15,12 @@ def cached(request: Request, identity: Any, make: Callable[[], Response], *, sec
     """Return a response with an ETag, or 304 if the client already has it.
 
     Args:
-        request: The request. Its path and query and the program's version are part of the ETag.
+        request: The request. Its path and query, the archive and the program's version are part of the ETag.
         identity: What else the response depends on, e.g. the key of a scene or a generation.
         make: Creates the response.
         seconds: How long clients may use the response without revalidation.
     """
-    parts = (__version__, request.url.path, request.url.query, identity)
+    parts = (__version__, request.app.state.service.archive.id, request.url.path, request.url.query, identity)
     tag = f'"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
     # Shared caches must not store responses that need a key.
     scope = "private" if request.app.state.sessions.keys.needs_key else "public"

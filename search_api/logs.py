@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -135,6 +135,12 @@ def audit_to(file: str) -> None:
 def audit(event: str, **fields: Any) -> None:
     """Write a line to the audit log: actor, action and outcome."""
     logging.getLogger(AUDIT).info("%s", event, extra={_FIELDS: {"event": event, **fields}})
+
+
+def path_of(scope: Mapping[str, Any]) -> str:
+    """Return the path of a request for logs, with the name of its archive if the server has several."""
+    archive, path = scope.get("bandsight.archive"), str(scope["path"])
+    return path if archive is None else f"/{archive}{path}"
 
 
 def access_line(**fields: Any) -> None:

@@ -16,14 +16,18 @@ from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.datastructures import State
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors import Multiprocess
 
-from search_api.app import create_app
+from search_api.app import Shared, create_app
+from search_api.counters import SHARED_COUNTERS, Counters
 from search_api.instruments import MULTIPROCESS_FOLDER
 from search_api.logs import set_up_logging
 from search_api.service import Service, freeze_gc
 from search_api.settings import ApiSettings, is_trusted, trusted_networks
+from search_api.several import ArchivesApp, app_of
 
 _log = logging.getLogger(__name__)
 # An address may use at most one in this many connections.
@@ -159,21 +163,21 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Shut down. During the drain time, `/readyz` fails but other requests are still served."""
         config = cast("ServerConfig", self.config)
-        app = _app_of(config)
-        drain_s = config.settings.drain_s
-        if app is None or not drain_s or app.state.draining or sig == signal.SIGINT:
+        states, drain_s = _states_of(config), config.settings.drain_s
+        if not states or not drain_s or states[0].draining or sig == signal.SIGINT:
             super().handle_exit(sig, frame)
             return
-        app.state.draining = True
+        for state in states:
+            state.draining = True
         asyncio.get_running_loop().call_later(drain_s, super().handle_exit, sig, frame)
 
 
-def _app_of(config: uvicorn.Config) -> FastAPI | None:
-    app = config.app
-    return app if isinstance(app, FastAPI) else _WORKER_APP[0] if _WORKER_APP else None
+def _states_of(config: uvicorn.Config) -> list[State]:
+    app = config.app if not isinstance(config.app, str) else _WORKER_APP[0] if _WORKER_APP else None
+    return app.states if isinstance(app, ArchivesApp) else [app.state] if isinstance(app, FastAPI) else []
 
 
-_WORKER_APP: list[FastAPI] = []
+_WORKER_APP: list[ASGIApp] = []
 
 
 def serve(settings: ApiSettings, service: Service | None) -> None:
@@ -186,9 +190,9 @@ def serve(settings: ApiSettings, service: Service | None) -> None:
     """
     _prepare(settings)
     if settings.workers == 1:
-        Server(ServerConfig(create_app(settings, service), settings)).run()
+        Server(ServerConfig(app_of(settings) if service is None else create_app(settings, service), settings)).run()
         return
-    with _shared_metrics():
+    with _shared_folder():
         os.environ[_SETTINGS] = settings.model_dump_json(exclude={"key"}, exclude_unset=True)
         if settings.key is not None:
             os.environ["BANDSIGHT_KEY"] = settings.key.get_secret_value()
@@ -196,13 +200,13 @@ def serve(settings: ApiSettings, service: Service | None) -> None:
         Multiprocess(config, sockets=[config.bind_socket()]).run()
 
 
-def worker_app() -> FastAPI:
+def worker_app() -> ASGIApp:
     """Return the app of a worker process, with the settings of its parent process."""
     settings = ApiSettings.model_validate_json(os.environ[_SETTINGS])
     if key := os.environ.get("BANDSIGHT_KEY"):
         settings = ApiSettings(**settings.model_dump(exclude_unset=True, exclude={"key"}), key=key)  # type: ignore[arg-type]
     _prepare(settings)
-    app = create_app(settings)
+    app = app_of(settings, Shared.create(settings, Counters(Path(os.environ[SHARED_COUNTERS]))))
     _WORKER_APP[:] = [app]
     freeze_gc()
     return app
@@ -227,10 +231,10 @@ def _prepare(settings: ApiSettings) -> None:
 
 
 @contextmanager
-def _shared_metrics() -> Iterator[None]:
-    """Create a folder for metrics shared by workers."""
-    folder = Path(tempfile.mkdtemp(prefix="bandsight-metrics-"))
-    os.environ[MULTIPROCESS_FOLDER] = str(folder)
+def _shared_folder() -> Iterator[None]:
+    """Create a folder for the metrics and the clients' limits that workers share."""
+    folder = Path(tempfile.mkdtemp(prefix="bandsight-workers-"))
+    os.environ[MULTIPROCESS_FOLDER], os.environ[SHARED_COUNTERS] = str(folder), str(folder / "counters")
     try:
         yield
     finally:

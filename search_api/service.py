@@ -1,9 +1,11 @@
 """The open archive, its model, and shared resources."""
 
 import gc
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +63,11 @@ class Service:
         )
 
 
+# Models in use, by source, device and digest: the archives of a server that have the same model share it.
+_ENCODERS: "WeakValueDictionary[tuple[str, str, str], SerializedEncoder]" = WeakValueDictionary()
+_LOADING = threading.Lock()
+
+
 def open_service(settings: ApiSettings) -> Service:
     """Open the archive and load its model.
 
@@ -68,18 +75,29 @@ def open_service(settings: ApiSettings) -> Service:
         ArchiveError: The archive is missing or damaged.
         ModelError: The model cannot be loaded, or is not the archive's model.
     """
-    from bandsight.model import load_for_queries
-
     archive = Archive.open(settings.archive)
     try:
-        encoder = load_for_queries(settings.model or archive.model.name, settings.device)
-        archive.check_model(
-            ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
-        )
+        encoder = _encoder_of(archive, settings)
     except BaseException:
         archive.close()
         raise
-    return Service(settings, archive, SerializedEncoder(encoder))
+    return Service(settings, archive, encoder)
+
+
+def _encoder_of(archive: Archive, settings: ApiSettings) -> SerializedEncoder:
+    from bandsight.model import load_for_queries
+
+    source = settings.model or archive.model.name
+    name = source, settings.device, archive.model.digest
+    with _LOADING:
+        encoder = _ENCODERS.get(name)
+        if encoder is None:
+            loaded = load_for_queries(source, settings.device)
+            archive.check_model(
+                ModelIdentity(name=loaded.name, digest=loaded.digest, dim=loaded.dim, license=loaded.license)
+            )
+            encoder = _ENCODERS[name] = SerializedEncoder(loaded)
+    return encoder
 
 
 def freeze_gc() -> None:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import resource
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ _MB = 2**20
 # File descriptors for the archive, the model, pipes and others.
 _OTHER_FILES = 200
 _DEFAULT_RATE = 6000
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+# Routes of a server with several archives.
+_RESERVED_NAMES = frozenset({"healthz", "readyz", "startupz", "metrics"})
 
 
 class _Settings(BaseSettings):
@@ -35,6 +39,8 @@ class ArchiveSettings(_Settings):
 
     archive: str | Path = "archive"
     """Archive to serve: a folder or a URL."""
+    archives: dict[str, str] = {}
+    """Several archives instead, e.g. `{"alps": "/data/alps"}`: each is served under /NAME/, with its own keys."""
     model: str | None = None
     """Model that encodes queries; default: the model of the archive."""
     device: str = "auto"
@@ -52,7 +58,7 @@ class AddressSettings(_Settings):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to bind."""
     workers: int = Field(default=1, ge=1, le=64)
-    """Number of worker processes; each loads the model. Client limits are divided between them."""
+    """Number of worker processes; each loads the model."""
     public_url: str | None = None
     """Public URL of the server, e.g. https://example.org/bandsight; default: taken from each request."""
     trusted_proxies: tuple[str, ...] = ()
@@ -234,7 +240,8 @@ def check_settings(settings: ApiSettings) -> None:
     Raises:
         SettingsError: Some contradict each other or are unsafe; the message names all of them, with advice.
     """
-    found = [*_exposure(settings), *_addresses(settings), *_sizes(settings), *_times(settings), *_roots(settings)]
+    checks = (_names, _exposure, _addresses, _sizes, _times, _roots)
+    found = [message for check in checks for message in check(settings)]
     found += _mail() if settings.deliver_alerts else []
     found += check_tracing() if settings.traces else []
     if found:
@@ -283,6 +290,26 @@ def keys_path(settings: ApiSettings) -> Path:
     return settings.keys_file or locate(settings.archive).folder / KEYS_FILE
 
 
+def settings_of(settings: ApiSettings, name: str) -> ApiSettings:
+    """Return the settings of one of several archives."""
+    url = settings.public_url
+    own: dict[str, Any] = {
+        "archive": settings.archives[name],
+        "archives": {},
+        "public_url": url and f"{url.rstrip('/')}/{name}",
+    }
+    return settings.model_copy(update=own)
+
+
+def _names(settings: ApiSettings) -> list[str]:
+    return [
+        f"BANDSIGHT_ARCHIVES: found the name {name[:60]!r}; need lower-case letters, digits, - or _, and none of "
+        f"{', '.join(sorted(_RESERVED_NAMES))}"
+        for name in settings.archives
+        if not _NAME.fullmatch(name) or name in _RESERVED_NAMES
+    ]
+
+
 def _exposure(settings: ApiSettings) -> list[str]:
     found = []
     if settings.key is not None and len(settings.key.get_secret_value()) < _MIN_KEY_CHARS:
@@ -291,10 +318,12 @@ def _exposure(settings: ApiSettings) -> list[str]:
             "of 'openssl rand -hex 16'"
         )
     is_safe = is_loopback(settings.host) or settings.key is not None or settings.allow_anonymous
-    if not is_safe and not keys_path(settings).exists():
+    each = [settings_of(settings, name) for name in settings.archives] or [settings]
+    if not is_safe and not all(keys_path(one).exists() for one in each):
+        open_to_all = next(one.archive for one in each if not keys_path(one).exists())
         found.append(
-            f"host {settings.host}: anyone who can reach this address could search the archive; set BANDSIGHT_KEY to a "
-            "secret that clients send as 'Authorization: Bearer …', create keys with 'bandsight keys add', listen on "
+            f"host {settings.host}: anyone who can reach this address could search {open_to_all}; set BANDSIGHT_KEY to "
+            "a secret that clients send as 'Authorization: Bearer …', create keys with 'bandsight keys add', listen on "
             "127.0.0.1, or set BANDSIGHT_ALLOW_ANONYMOUS=true"
         )
     return found

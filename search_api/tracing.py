@@ -22,8 +22,8 @@ def check_tracing() -> list[str]:
     return []
 
 
-def trace_requests(app: FastAPI) -> Callable[[], None]:
-    """Trace the requests of an app that has not started; return what sends the last traces and stops.
+def trace_requests(*apps: FastAPI) -> Callable[[], None]:
+    """Trace the requests of apps that have not started; return what sends the last traces and stops.
 
     Where traces go and how many are kept is up to OpenTelemetry's own variables, e.g. OTEL_EXPORTER_OTLP_ENDPOINT,
     OTEL_EXPORTER_OTLP_HEADERS and OTEL_TRACES_SAMPLER.
@@ -44,9 +44,10 @@ def trace_requests(app: FastAPI) -> Callable[[], None]:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     except ValueError as error:
         raise SettingsError(f"BANDSIGHT_TRACES: {error}; check the variables that begin with OTEL_") from error
-    FastAPIInstrumentor.instrument_app(
-        app, tracer_provider=provider, excluded_urls=_UNTRACED, exclude_spans=["receive", "send"]
-    )
+    for app in apps:
+        FastAPIInstrumentor.instrument_app(
+            app, tracer_provider=provider, excluded_urls=_UNTRACED, exclude_spans=["receive", "send"]
+        )
     tracer = provider.get_tracer("bandsight")
 
     def add_stage(name: Stage, seconds: float) -> None:

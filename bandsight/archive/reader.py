@@ -77,10 +77,11 @@ class Archive:
             ArchiveError: The archive is gone, is damaged, or has another version.
         """
         self.model = self.database.open()
+        with self.database.reading() as catalog:
+            self.id = catalog.archive_id()
         self.files = self._engines.files_of(self.location)
         if self.files is not None:
-            with self.database.reading() as catalog:
-                check_own(self.files, catalog.archive_id())
+            check_own(self.files, self.id)
         self._footprints = FootprintCache(self.database)
         context = StoreContext(
             dim=self.model.dim,

@@ -1,19 +1,30 @@
 """The command that serves an archive over HTTP."""
 
+import os
 import socket
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bandsight.cli.base import app
 from bandsight.cli.loading import say
-from bandsight.cli.options import ArchiveOption, DeviceOption, ModelOption
+from bandsight.cli.options import DeviceOption, ModelOption
 from bandsight.errors import SettingsError
 
 
 @app.command()
 def serve(
-    archive: ArchiveOption,
+    archive: Annotated[
+        str | None, typer.Option("--archive", "-a", help="Archive: a folder or a URL.", envvar="BANDSIGHT_ARCHIVE")
+    ] = None,
+    mount: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mount",
+            metavar="NAME=ARCHIVE",
+            help="Serve this archive under /NAME/, instead of --archive; repeatable, or BANDSIGHT_ARCHIVES.",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to bind.", envvar="BANDSIGHT_HOST")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port to bind.", envvar="BANDSIGHT_PORT")
@@ -47,7 +58,7 @@ def serve(
     from search_api.settings import load_settings
 
     settings = load_settings(
-        archive=archive,
+        **_archives(archive, mount or []),
         model=model,
         device=device,
         host=host,
@@ -58,7 +69,12 @@ def serve(
     if settings.allow_anonymous and settings.key is None:
         say("Anyone who can reach this server can use it (BANDSIGHT_ALLOW_ANONYMOUS), unless it has keys.")
     check_port(host, port)
-    if not archive_exists(archive):
+    if settings.archives:
+        for name, one in settings.archives.items():
+            say(f"http://{host}:{port}/{name}/  ({one if archive_exists(one) else f'no archive at {one} yet'})")
+        run(settings, None)
+        return
+    if not archive_exists(settings.archive):
         say(f"http://{host}:{port}/  (no archive at {archive} yet: the page explains what to do)")
         run(settings, None)
         return
@@ -73,6 +89,27 @@ def serve(
         run(settings, service)
     finally:
         service.archive.close()
+
+
+def _archives(archive: str | None, mounts: list[str]) -> dict[str, Any]:
+    """Return the settings of what to serve.
+
+    Raises:
+        SettingsError: There is nothing to serve, or a name is missing or used twice.
+    """
+    if not mounts and os.environ.get("BANDSIGHT_ARCHIVES"):
+        return {}
+    if not mounts:
+        if archive is None:
+            raise SettingsError("serve: found no archive; pass --archive, or --mount NAME=ARCHIVE for each of several")
+        return {"archive": archive, "archives": {}}
+    found: dict[str, str] = {}
+    for mount in mounts:
+        name, equals, where = mount.partition("=")
+        if not equals or not where or name in found:
+            raise SettingsError(f"--mount: found {mount!r}; need NAME=ARCHIVE, each name once")
+        found[name] = where
+    return {"archives": found}
 
 
 def check_port(host: str, port: int) -> None:

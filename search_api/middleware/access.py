@@ -4,7 +4,6 @@ import base64
 import binascii
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -18,11 +17,11 @@ from search_api.caller import Caller, address_of, caller_of, set_caller
 from search_api.errors import problem
 from search_api.instruments import Metrics
 from search_api.keys import Key
-from search_api.logs import audit
+from search_api.logs import audit, path_of
 from search_api.page import page
 from search_api.policies import PROBE, Policy, policy_of
 from search_api.policies import Scope as KeyScope
-from search_api.rate_limits import Quota, RateLimit, WrongKeyLimit
+from search_api.rate_limits import Limits
 from search_api.sessions import Sessions
 
 # Methods without side effects (RFC 9110, 9.2.1).
@@ -36,38 +35,6 @@ _NOT_BY_COOKIE = (
 )
 # Names under these cannot be registered (RFC 6761).
 _RESERVED_DOMAINS = (".localhost", ".invalid", ".test")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Usage and limits of clients."""
-
-    per_minute: int
-    """Units of work per minute and address; 0 for no limit."""
-    shares: int = 1
-    """Number of processes that share the limits."""
-    addresses: RateLimit = field(default_factory=RateLimit)
-    keys: RateLimit = field(default_factory=RateLimit)
-    quota: Quota = field(default_factory=Quota)
-    wrong_keys: WrongKeyLimit = field(default_factory=WrongKeyLimit)
-
-    def wait_s(self, caller: Caller, policy: Policy) -> tuple[int, str]:
-        """Count a request. Returns the seconds until it is allowed (0 for now), and the limit that applies."""
-        cost = policy.work.cost
-        if not cost:
-            return 0, ""
-        rate, own = self.per_minute, caller.rate_per_minute
-        if rate and (wait := self.addresses.spend(caller.address, cost, self._share(rate))):
-            return wait, f"this server allows {rate:,} units of work per minute and address"
-        if caller.key is not None and own and (wait := self.keys.spend(caller.key, cost, self._share(own))):
-            return wait, f"the key {caller.key} allows {own:,} units of work per minute"
-        quota = caller.quota_per_day
-        if caller.key is not None and quota and (wait := self.quota.spend(caller.key, self._share(quota))):
-            return wait, f"the key {caller.key} allows {quota:,} requests per day"
-        return 0, ""
-
-    def _share(self, limit: int) -> int:
-        return max(1, limit // self.shares)
 
 
 class AccessMiddleware:
@@ -96,10 +63,11 @@ class AccessMiddleware:
         origins: Sequence[str] = (),
         basemap: Basemap | None = None,
         any_host: bool = False,
+        sign_in: bool = True,
     ) -> None:
         self._basemap, self._limits, self._metrics = basemap, limits, metrics
         self._app, self._sessions, self._origins = app, sessions, frozenset(origins)
-        self._public, self._any_host = _parts(public_url or ""), any_host
+        self._public, self._any_host, self._sign_in = _parts(public_url or ""), any_host, sign_in
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or respond with an error."""
@@ -145,7 +113,7 @@ class AccessMiddleware:
 
     def _refusal_by_limit(self, request: Request, policy: Policy) -> Response | None:
         caller = caller_of(request.scope)
-        wait_s, limit = self._limits.wait_s(caller, policy)
+        wait_s, limit = self._limits.wait_s(caller, policy.work.cost)
         if not wait_s:
             return None
         self._metrics.refused.labels("rate").inc()
@@ -156,7 +124,7 @@ class AccessMiddleware:
     def _refusal_by_key(self, request: Request, policy: Policy, address: str, *, changes: bool) -> Response | None:
         if policy.scope is None:
             return None
-        found, sessions = _key(request.headers.get("authorization", "")), self._sessions
+        found, sessions = key_in(request.headers.get("authorization", "")), self._sessions
         key = None if found is None else sessions.keys.find(found)
         wait_s = 0 if found is None else self._limits.wrong_keys.wait_s(address)
         if wait_s and (key is None or not self._limits.wrong_keys.knows(address, key.id)):
@@ -176,9 +144,9 @@ class AccessMiddleware:
         """Return the response for a request without a valid key."""
         if wrong:
             self._limits.wrong_keys.count(address)
-            audit("key.wrong", client=address, method=request.method, path=request.url.path[:200])
+            audit("key.wrong", client=address, method=request.method, path=path_of(request.scope)[:200])
         self._metrics.refused.labels("key").inc()
-        if _is_navigation(request):
+        if self._sign_in and _is_navigation(request):
             return self._ask_for_key(request.scope["path"], request.url.query)
         return _unauthorized(request, "another key" if wrong else "no key")
 
@@ -195,7 +163,7 @@ class AccessMiddleware:
         if policy.scope is None or policy.scope in caller.scopes:
             return None
         self._metrics.refused.labels("key").inc()
-        audit("key.forbidden", client=address, key=key.name, method=request.method, path=request.url.path[:200])
+        audit("key.forbidden", client=address, key=key.name, method=request.method, path=path_of(request.scope)[:200])
         return problem(HTTPStatus.FORBIDDEN, lacks_scope(key.name, policy.scope), request)
 
     def _ask_for_key(self, path: str, query: str) -> Response:
@@ -294,7 +262,7 @@ def _is_browser(request: Request) -> bool:
     return any(name in request.headers for name in ("sec-fetch-mode", "origin", "referer"))
 
 
-def _key(header: str) -> bytes | None:
+def key_in(header: str) -> bytes | None:
     """Return the key in an Authorization header, or None if it has none."""
     scheme, _, value = header.partition(" ")
     match scheme.lower():

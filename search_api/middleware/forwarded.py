@@ -8,14 +8,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from search_api.settings import Network, is_trusted
 
-_PREFIX_KEY = "bandsight.prefix"
+PREFIX_KEY = "bandsight.prefix"
+"""Key in a scope of the path before the app's own paths."""
 _PREFIX = re.compile(r"(/[\w.~-]+)+")
 _HOST = re.compile(r"[\w.-]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?")
 
 
 def prefix(scope: Scope) -> str:
-    """Return the path under which the proxy serves this server, e.g. `/bandsight`; empty without one."""
-    found: str = scope.get(_PREFIX_KEY, "")
+    """Return the path under which clients reach the app, e.g. `/bandsight`, without a slash at its end."""
+    found: str = scope.get(PREFIX_KEY, "")
     return found
 
 
@@ -43,7 +44,7 @@ class ForwardedMiddleware:
         if _HOST.fullmatch(host):
             MutableHeaders(scope=sent)["host"] = host
         if _PREFIX.fullmatch(path.rstrip("/")):
-            sent[_PREFIX_KEY] = path.rstrip("/")
+            sent[PREFIX_KEY] = path.rstrip("/") + prefix(scope)
         client = self._client(headers.get("x-forwarded-for", ""))
         if client is not None:
             sent["client"] = (client, 0)

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search_api.caller import caller_of
 from search_api.instruments import Metrics
-from search_api.logs import REQUEST_ID, access_line, audit
+from search_api.logs import REQUEST_ID, access_line, audit, path_of
 from search_api.middleware.admission import GONE
 from search_api.policies import Scope as KeyScope
 from search_api.policies import policy_of
@@ -74,21 +74,18 @@ class ObserveMiddleware:
             self._metrics.gone.inc()
         route = getattr(scope.get("route"), "path", None) or policy.route or "other"
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._metrics.requests.labels(method, route, status).inc()
-        self._metrics.seconds.labels(method, route).observe(seconds)
-        self._metrics.bytes_sent.labels(route).inc(sent)
+        self._metrics.request(method, route, status, seconds, sent)
         caller = caller_of(scope)
         if policy.scope in _CHANGES and status not in _REFUSED:
-            audit(
-                "change", client=caller.address, key=caller.key or "-", method=method, path=scope["path"], status=status
-            )
+            path = path_of(scope)
+            audit("change", client=caller.address, key=caller.key or "-", method=method, path=path, status=status)
         access_line(
             id=request_id,
             client=caller.address,
             key=caller.key or "-",
             method=scope["method"][:20],
             route=route,
-            path=scope["path"][:500],
+            path=path_of(scope)[:500],
             status=status,
             ms=round(seconds * 1000, 1),
             received=_declared(scope),

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from bandsight.errors import SettingsError
 from search_api.app import create_app
+from search_api.counters import Counters, Table
 from search_api.keys import Key, KeyRing
 from search_api.rate_limits import WrongKeyLimit
 from search_api.sessions import SESSION_DAYS, Sessions
@@ -251,7 +252,8 @@ def test_many_wrong_keys_from_one_address_have_to_wait(serve: Callable[..., Test
 
 def test_wrong_keys_are_forgotten_after_a_minute() -> None:
     now = 0.0
-    limit = WrongKeyLimit(lambda: now)
+    counters = Counters()
+    limit = WrongKeyLimit(Table(counters, 0), Table(counters, 1), lambda: now)
     for _ in range(10):
         limit.count("a")
     assert limit.wait_s("a") == 60

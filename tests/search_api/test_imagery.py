@@ -171,6 +171,20 @@ def test_a_matching_etag_gets_304(client: TestClient, archive: Archive) -> None:
         assert client.get(more).headers["etag"] != tag
 
 
+def test_an_etag_names_the_archive(client: TestClient, archive: Archive, scenes: Path, tmp_path: Path) -> None:
+    model = FakeEmbedder()
+    with ArchiveWriter.create(tmp_path / "twin", archive.model) as twin:
+        index([scenes], archive=twin, model=model)
+        settings = ApiSettings(archive=twin.path)
+        with TestClient(create_app(settings, Service(settings, twin, model))) as other:
+            scene = scene_named(archive, "photo")
+            path = f"/scenes/{scene.id}/tiles/{map_tile_of(scene)}.png"
+            assert scene_named(twin, "photo").key == scene.key
+            first, second = client.get(path), other.get(path)
+            assert first.content == second.content
+            assert first.headers["etag"] != second.headers["etag"]
+
+
 def test_responses_behind_a_key_are_not_for_shared_caches(serve: Callable[..., TestClient]) -> None:
     with serve(key="0123456789abcdef") as client:
         response = client.get("/tiles/1/thumbnail.png", headers={"Authorization": "Bearer 0123456789abcdef"})

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from bandsight.errors import NotFoundError, SettingsError
 from search_api import keys as keys_module
 from search_api.app import create_app
+from search_api.counters import Counters, Table
 from search_api.keys import KeyFile, KeyRing, new_key
 from search_api.policies import Scope
 from search_api.rate_limits import Quota, RateLimit
@@ -184,7 +185,8 @@ def test_the_rate_of_an_address_limits_requests_without_keys(serve: Callable[...
 
 def test_units_come_back_steadily_and_days_begin_anew() -> None:
     now = 0.0
-    rate, quota = RateLimit(lambda: now), Quota(lambda: now)
+    counters = Counters()
+    rate, quota = RateLimit(Table(counters, 0), lambda: now), Quota(Table(counters, 1), lambda: now)
     assert [rate.spend("a", 10, 20) for _ in range(3)] == [0, 0, 30]
     assert rate.spend("b", 10, 20) == 0
     assert rate.spend("c", 50, 20) == 0, "a request larger than the limit passes when nothing else was spent"

@@ -105,7 +105,7 @@ def test_every_operation_answers_what_the_document_says(hostile: Callable[..., T
 def test_a_malformed_key_is_never_an_error_of_the_server(hostile: Callable[..., TestClient], header: str) -> None:
     with hostile(key=SecretStr(KEY)) as client:
         for operation in operations_of(client):
-            client.app.state.limits.wrong_keys._wrong.clear()
+            client.app.state.limits.wrong_keys.clear()
             response = operation.send(client, headers={"Authorization": header.encode("latin-1")})
             never_fails(operation, response)
             if policy_of(operation.method, operation.route).scope is not None:
@@ -126,7 +126,7 @@ def test_wrong_expired_and_narrow_keys_are_refused_by_every_route(
             if scope is None:
                 continue
             for text, status in ((expired_text, 401), ("bandsight_x_y", 401), (narrow_text, 403)):
-                client.app.state.limits.wrong_keys._wrong.clear()
+                client.app.state.limits.wrong_keys.clear()
                 if status == 403 and scope is Scope.READ:
                     continue
                 response = operation.send(client, headers={"Authorization": f"Bearer {text}"})
@@ -139,7 +139,7 @@ def test_guessed_keys_are_slowed_down_on_every_route(hostile: Callable[..., Test
         for operation in operations_of(client):
             if policy_of(operation.method, operation.route).scope is None:
                 continue
-            client.app.state.limits.wrong_keys._wrong.clear()
+            client.app.state.limits.wrong_keys.clear()
             guesses = [
                 operation.send(client, headers={"Authorization": f"Bearer {KEY}{number}"}).status_code
                 for number in range(12)
