@@ -48,7 +48,7 @@ from search_api.processes.runner import Runner
 from search_api.rate_limits import Limits
 from search_api.request_bodies import limit_json_work
 from search_api.responses import json_response
-from search_api.service import Service, open_service
+from search_api.service import Encoders, Service, open_service
 from search_api.sessions import Sessions
 from search_api.settings import ApiSettings, check_settings, keys_path, trusted_networks
 from search_api.stac import routes, schemas, searches, tiles
@@ -80,6 +80,8 @@ class Shared:
     """Memory for request bodies."""
     counters: Counters
     """Memory for the clients' limits."""
+    encoders: Encoders
+    """Models in use."""
 
     @classmethod
     def create(cls, settings: ApiSettings, counters: Counters | None = None) -> "Shared":
@@ -100,6 +102,7 @@ class Shared:
             ),
             bodies=BodyBudget(settings.body_memory_mb * _MB),
             counters=counters or Counters(),
+            encoders=Encoders(),
         )
 
 
@@ -124,12 +127,13 @@ def create_app(
     """
     settings = settings or ApiSettings()
     check_settings(settings)
+    shared = shared or Shared.create(settings)
     # Replace FastAPI's documentation pages, which load scripts from other hosts.
     app = FastAPI(
         title="Bandsight",
         version=__version__,
         description=_DESCRIPTION,
-        lifespan=_lifespan(settings, service, alone=name is None),
+        lifespan=_lifespan(settings, service, shared.encoders, alone=name is None),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -137,7 +141,6 @@ def create_app(
     )
     app.state.settings = settings
     app.state.basemap = basemap_of(settings.basemap_url, settings.basemap_attribution)
-    shared = shared or Shared.create(settings)
     app.state.metrics = shared.metrics if name is None else shared.metrics.of_archive(name)
     app.state.admission = shared.admission
     key = settings.key.get_secret_value() if settings.key else None
@@ -149,7 +152,7 @@ def create_app(
     app.state.runner = None
     _forget(app)
     add_handlers(app)
-    add_reload(app, settings, lambda: _forget(app))
+    add_reload(app, settings, shared.encoders, lambda: _forget(app))
     add_openapi(app, BODY_MODELS)
     _add_middleware(app, settings, shared)
     _add_routes(app)
@@ -165,14 +168,16 @@ def _forget(app: FastAPI) -> None:
 
 
 def _lifespan(
-    settings: ApiSettings, service: Service | None, *, alone: bool
+    settings: ApiSettings, service: Service | None, encoders: Encoders, *, alone: bool
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Admitted requests never wait for a thread.
         to_thread.current_default_thread_limiter().total_tokens = sum(work.slots for work in WORKS) + _SPARE_THREADS
         try:
-            app.state.service = service or (open_service(settings) if archive_exists(settings.archive) else None)
+            app.state.service = service or (
+                open_service(settings, encoders) if archive_exists(settings.archive) else None
+            )
         except BandsightError as error:
             if alone:
                 raise
@@ -224,7 +229,7 @@ def _audit_keys(keys: list[Key]) -> None:
 
 def _add_middleware(app: FastAPI, settings: ApiSettings, shared: Shared) -> None:
     # Starlette runs the middleware that was added last first.
-    app.add_middleware(FirstRunMiddleware, owner=app, settings=settings)
+    app.add_middleware(FirstRunMiddleware, owner=app, settings=settings, encoders=shared.encoders)
     app.add_middleware(
         AdmissionMiddleware,
         admission=shared.admission,

@@ -11,7 +11,7 @@ from bandsight.archive import archive_exists
 from bandsight.errors import BandsightError
 from search_api.errors import problem
 from search_api.page import page
-from search_api.service import Service, freeze_gc, open_service
+from search_api.service import Encoders, Service, freeze_gc, open_service
 from search_api.settings import ApiSettings
 
 _WITHOUT_ARCHIVE = ("/static/", "/healthz", "/startupz", "/session", "/metrics")
@@ -20,8 +20,8 @@ _WITHOUT_ARCHIVE = ("/static/", "/healthz", "/startupz", "/session", "/metrics")
 class FirstRunMiddleware:
     """Opens the archive once it exists, and handles requests until then."""
 
-    def __init__(self, app: ASGIApp, *, owner: FastAPI, settings: ApiSettings) -> None:
-        self._app, self._owner, self._settings = app, owner, settings
+    def __init__(self, app: ASGIApp, *, owner: FastAPI, settings: ApiSettings, encoders: Encoders) -> None:
+        self._app, self._owner, self._settings, self._encoders = app, owner, settings, encoders
         self._lock = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,7 +55,7 @@ class FirstRunMiddleware:
                 if not await asyncio.to_thread(archive_exists, path):
                     return f"{path}: no archive yet; create one with: bandsight index SCENE --archive {path}"
                 self._owner.state.starting = True
-                self._owner.state.service = await asyncio.to_thread(open_service, self._settings)
+                self._owner.state.service = await asyncio.to_thread(open_service, self._settings, self._encoders)
                 freeze_gc()
             except BandsightError as error:
                 return str(error)

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from bandsight.errors import ArchiveReplacedError, BandsightError, ModelChangedError
 from search_api.errors import problem
-from search_api.service import open_service
+from search_api.service import Encoders, open_service
 from search_api.settings import ApiSettings
 
 _log = logging.getLogger(__name__)
@@ -19,12 +19,13 @@ _log = logging.getLogger(__name__)
 _RETRY_S = 15.0
 
 
-def add_reload(app: FastAPI, settings: ApiSettings, forget: Callable[[], None]) -> None:
+def add_reload(app: FastAPI, settings: ApiSettings, encoders: Encoders, forget: Callable[[], None]) -> None:
     """Reopen the archive and its model whenever a request finds that it was replaced or has another model.
 
     Args:
         app: The app.
         settings: Its settings.
+        encoders: Models that are loaded already.
         forget: Clears caches of the old archive.
     """
     lock = threading.Lock()
@@ -33,7 +34,7 @@ def add_reload(app: FastAPI, settings: ApiSettings, forget: Callable[[], None]) 
     def load() -> None:
         try:
             # Requests in progress keep the old service alive until they end.
-            app.state.service = open_service(settings)
+            app.state.service = open_service(settings, encoders)
             forget()
         except BandsightError as error:
             _log.error("cannot reopen the archive: %s", error)

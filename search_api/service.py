@@ -63,13 +63,40 @@ class Service:
         )
 
 
-# Models in use, by source, device and digest: the archives of a server that have the same model share it.
-_ENCODERS: "WeakValueDictionary[tuple[str, str, str], SerializedEncoder]" = WeakValueDictionary()
-_LOADING = threading.Lock()
+class Encoders:
+    """The models in use, so that archives with the same model share it; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: WeakValueDictionary[tuple[str, str, str], SerializedEncoder] = WeakValueDictionary()
+
+    def of(self, archive: Archive, settings: ApiSettings) -> SerializedEncoder:
+        """Return the model for an archive.
+
+        Raises:
+            ModelError: The model cannot be loaded, or is not the archive's model.
+        """
+        from bandsight.model import load_for_queries
+
+        source = settings.model or archive.model.name
+        name = source, settings.device, archive.model.digest
+        with self._lock:
+            encoder = self._loaded.get(name)
+            if encoder is None:
+                loaded = load_for_queries(source, settings.device)
+                archive.check_model(
+                    ModelIdentity(name=loaded.name, digest=loaded.digest, dim=loaded.dim, license=loaded.license)
+                )
+                encoder = self._loaded[name] = SerializedEncoder(loaded)
+        return encoder
 
 
-def open_service(settings: ApiSettings) -> Service:
+def open_service(settings: ApiSettings, encoders: Encoders | None = None) -> Service:
     """Open the archive and load its model.
+
+    Args:
+        settings: Server settings.
+        encoders: Models that are loaded already.
 
     Raises:
         ArchiveError: The archive is missing or damaged.
@@ -77,27 +104,11 @@ def open_service(settings: ApiSettings) -> Service:
     """
     archive = Archive.open(settings.archive)
     try:
-        encoder = _encoder_of(archive, settings)
+        encoder = (encoders or Encoders()).of(archive, settings)
     except BaseException:
         archive.close()
         raise
     return Service(settings, archive, encoder)
-
-
-def _encoder_of(archive: Archive, settings: ApiSettings) -> SerializedEncoder:
-    from bandsight.model import load_for_queries
-
-    source = settings.model or archive.model.name
-    name = source, settings.device, archive.model.digest
-    with _LOADING:
-        encoder = _ENCODERS.get(name)
-        if encoder is None:
-            loaded = load_for_queries(source, settings.device)
-            archive.check_model(
-                ModelIdentity(name=loaded.name, digest=loaded.digest, dim=loaded.dim, license=loaded.license)
-            )
-            encoder = _ENCODERS[name] = SerializedEncoder(loaded)
-    return encoder
 
 
 def freeze_gc() -> None:

@@ -14,7 +14,6 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from bandsight.errors import SettingsError
-from search_api import service as service_module
 from search_api.keys import KeyFile, new_key
 from search_api.policies import Scope
 from search_api.settings import load_settings
@@ -83,14 +82,12 @@ def test_saved_searches_belong_to_one_archive(serve: Callable[..., TestClient]) 
 
 
 def test_archives_with_the_same_model_share_it(serve: Callable[..., TestClient], monkeypatch: Any) -> None:
-    service_module._ENCODERS.clear()
     loaded: list[str] = []
     monkeypatch.setattr("bandsight.model.load_for_queries", lambda *_: loaded.append("") or FakeEmbedder())
     with serve() as client:
         for name in ("alps", "sea"):
             assert client.get(f"/{name}/search?q=a+lake").status_code == 200
         assert len(loaded) == 1
-        assert len(service_module._ENCODERS) == 1
 
 
 def test_an_archive_has_keys_of_its_own(serve: Callable[..., TestClient], archives: dict[str, str]) -> None:

@@ -185,7 +185,7 @@ def test_an_archive_that_is_replaced_is_noticed_on_every_route_and_opened(
     hostile: Callable[..., TestClient], own_archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    monkeypatch.setattr(model_reload, "open_service", lambda settings: opened.append(settings))
+    monkeypatch.setattr(model_reload, "open_service", lambda settings, _: opened.append(settings))
     with filled(tmp_path / "other", 2, 2):
         pass
     with hostile() as client:
