@@ -15,7 +15,7 @@ from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
 from bandsight.geo.footprint import footprint
 from bandsight.model import load_model
-from bandsight.model.background import sentence_vectors
+from bandsight.model.scoring import sentence_vectors
 from bandsight.raster.bands import BandRef
 from bandsight.search.recall_queries import sentences
 

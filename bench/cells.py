@@ -19,8 +19,8 @@ from PIL import Image
 
 from bandsight.evaluation.datasets import read_dataset
 from bandsight.model import load_model
-from bandsight.model.background import sentence_vectors
 from bandsight.model.protocol import BatchEncoder
+from bandsight.model.scoring import sentence_vectors
 from bandsight.vectors.cells import CellCodes
 
 _WAVES = (0.665, 0.56, 0.49)

@@ -27,10 +27,9 @@ from rasterio.transform import from_origin
 from bandsight.archive import ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model import load_model
-from bandsight.model.calibration import Calibration
 from bandsight.model.pending import PendingEmbeddings, Ready
-from bandsight.model.probabilities import Probabilities
 from bandsight.model.protocol import BatchEncoder
+from bandsight.model.scoring import Calibration, Probabilities
 from indexer.pipeline import index
 
 WAVES = (0.66, 0.56, 0.46, 0.83)

@@ -23,9 +23,9 @@ from bandsight.evaluation.datasets import LabelledImage, read_dataset
 from bandsight.evaluation.evaluate import embed
 from bandsight.evaluation.splits import ListedImage, Split
 from bandsight.model import load_model
-from bandsight.model.background import background_sentences
-from bandsight.model.imagery import family
+from bandsight.model.calibration import background_sentences
 from bandsight.model.protocol import Encoder
+from bandsight.model.scoring import family
 
 # Most images of each class of a set, so that no set is nearly all of the archive.
 _SETS = {

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from bandsight.archive import ArchiveWriter, archive_exists
 from bandsight.archive.admin import create_beside, swap_in
 from bandsight.catalog.records import ModelIdentity, Scene
-from bandsight.model.background import sentence_vectors
 from bandsight.model.protocol import BatchEncoder, Encoder
+from bandsight.model.scoring import sentence_vectors
 from indexer.pipeline import run
 from indexer.recognition import SceneSpec
 from indexer.source import Source

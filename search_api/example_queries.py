@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from bandsight.archive import Archive
-from bandsight.model.background import sentence_vectors
 from bandsight.model.protocol import Encoder
+from bandsight.model.scoring import sentence_vectors
 from bandsight.search.probabilities import calibrated, imagery_of_hit
 from bandsight.search.ranking import nearest
 

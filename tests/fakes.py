@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.model.calibration import Platt
 from bandsight.model.cells import check_cells
-from bandsight.model.imagery import ImageryLike
 from bandsight.model.pending import Ready
+from bandsight.model.scoring import ImageryLike, Platt
 
 
 class FakeEmbedder:

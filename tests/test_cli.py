@@ -341,7 +341,7 @@ def test_every_command_and_its_options_have_help():
 
 
 def test_an_answer_says_when_nothing_in_it_is_a_match(bandsight, monkeypatch):
-    from bandsight.model.probabilities import Probabilities
+    from bandsight.model.scoring import Probabilities
 
     monkeypatch.setattr(Probabilities, "threshold", lambda *_: 1.0)
     _, out, _ = bandsight("search", "a steel works", "--top", "2")
@@ -467,7 +467,7 @@ def test_a_model_is_calibrated_and_the_calibration_is_used_when_it_is_opened(run
     assert set(json.loads(file.read_text())["families"]) == {"elevation", "radar_x"}
 
     from bandsight.model import load_model
-    from bandsight.model.imagery import Imagery
+    from bandsight.model.scoring import Imagery
 
     assert load_model(check=False).probabilities.reason(Imagery(family="radar_x")) is None
     code, _, err = run(capsys, monkeypatch, "calibrate", data, "--name", "sonar")

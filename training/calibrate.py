@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from bandsight.evaluation.evaluate import embed
 from bandsight.evaluation.fitting import KeyedScores, LabelledScores, class_scores, fit_and_check, questions
 from bandsight.model import load_model
-from bandsight.model.background import background_mean, less_background
-from bandsight.model.calibration import FILE, background_entry
+from bandsight.model.calibration import FILE, background_entry, background_mean
+from bandsight.model.scoring import less_background
 from demo.scenes import fetch
 from training.data import read_examples
 from training.evaluate import WISHES, rgb_of

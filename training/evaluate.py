@@ -15,8 +15,8 @@ from bandsight.evaluation.evaluate import band_agreement, class_vectors, embed, 
 from bandsight.evaluation.metrics import average_precision, calibration_curve, precision_at
 from bandsight.evaluation.report import markdown
 from bandsight.model import load_model
-from bandsight.model.background import sentence_vectors
 from bandsight.model.protocol import Encoder
+from bandsight.model.scoring import sentence_vectors
 from bandsight.model.wavelengths import nearest_bands
 from demo.scenes import fetch
 from training.data import read_examples

@@ -2,7 +2,7 @@
 
 from bandsight.catalog.records import SceneRecord
 from bandsight.errors import SensorError
-from bandsight.model.imagery import Imagery, family, radar_family
+from bandsight.model.scoring import Imagery, family, radar_family
 from bandsight.sensors.profile import profile_named
 
 _ELEVATION = "elevation"

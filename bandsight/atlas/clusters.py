@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import needs_extra
-from bandsight.model.background import background_sentences, sentence_vectors
+from bandsight.model.calibration import background_sentences
 from bandsight.model.protocol import Encoder
+from bandsight.model.scoring import sentence_vectors
 
 Floats = NDArray[np.float32]
 

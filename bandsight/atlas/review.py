@@ -14,7 +14,8 @@ from bandsight.attributes.datetimes import rfc3339
 from bandsight.attributes.filters import Filter
 from bandsight.cancellation import check_cancelled
 from bandsight.catalog.records import Hit
-from bandsight.model.background import background_sentences, sentence_vectors
+from bandsight.model.calibration import background_sentences
+from bandsight.model.scoring import sentence_vectors
 from bandsight.search.request import request_of, search
 from bandsight.search.searcher import Searcher
 

@@ -39,11 +39,10 @@ def calibrate(
     from bandsight.evaluation.datasets import LabelledImage, read_dataset
     from bandsight.evaluation.evaluate import embed
     from bandsight.evaluation.fitting import fit_families
-    from bandsight.model.background import background_mean, less_background
-    from bandsight.model.calibration import background_entry, shipped_calibration, user_file
+    from bandsight.model.calibration import background_entry, background_mean, shipped_calibration, user_file
     from bandsight.model.folder import find_model
-    from bandsight.model.imagery import FAMILIES
-    from bandsight.model.imagery import family as family_of
+    from bandsight.model.scoring import FAMILIES, less_background
+    from bandsight.model.scoring import family as family_of
 
     if family is not None and family not in FAMILIES:
         raise QueryError(f"--name {family}: unknown imagery family; need one of {', '.join(FAMILIES)}")

@@ -172,7 +172,7 @@ def optimize(
 ) -> None:
     """Build or extend the search index if the archive is large enough, and show its measured recall."""
     from bandsight.archive import ArchiveWriter
-    from bandsight.model.background import sentence_vectors
+    from bandsight.model.scoring import sentence_vectors
     from bandsight.search.recall_queries import sentences
 
     with ArchiveWriter.open(archive) as opened:

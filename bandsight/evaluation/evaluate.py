@@ -25,9 +25,8 @@ from bandsight.evaluation.metrics import (
     own_ranks,
     precision_at,
 )
-from bandsight.model.background import sentence_vectors
-from bandsight.model.imagery import Imagery, ImageryLike, as_imagery, family
 from bandsight.model.protocol import Encoder
+from bandsight.model.scoring import Imagery, ImageryLike, as_imagery, family, sentence_vectors
 from bandsight.model.wavelengths import nearest_bands
 
 PROMPTS = ("a satellite image of {}", "an aerial photo of {}", "{}")

@@ -12,7 +12,8 @@ from bandsight.evaluation.bootstrap import interval
 from bandsight.evaluation.datasets import LabelledImage, share_of
 from bandsight.evaluation.evaluate import PROMPTS, resampled_calibration_error
 from bandsight.evaluation.metrics import calibration_curve, nothing_here
-from bandsight.model.calibration import Platt, questions_entry
+from bandsight.model.calibration import questions_entry
+from bandsight.model.scoring import Platt
 
 _LEVELS = tuple(round(float(level), 2) for level in np.arange(0.02, 0.98, 0.01))
 # Fraction of the images used to check a calibration.

@@ -11,7 +11,7 @@ from bandsight.search.scorers import MeanScorer
 from bandsight.search.searcher import Searcher
 
 if TYPE_CHECKING:
-    from bandsight.model.imagery import Imagery
+    from bandsight.model.scoring import Imagery
 
 _PROBABILITIES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _PLACES = 4

@@ -1,11 +1,11 @@
-"""Calibration: maps cosines to probabilities and sets match thresholds, for each family of imagery."""
+"""Calibration files: those of models, and the user's own; and the sentences of the background."""
 
 import base64
 import json
 import math
 import os
+import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,92 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.errors import ModelError
-from bandsight.model.imagery import FAMILIES, ImageryLike, as_imagery
+from bandsight.model.scoring import FAMILIES, Calibration, Platt, Questions, TextEncoder
 
 FILE = "calibration.json"
-NOT_CALIBRATED = "the model is not calibrated"
 # Environment variable: folder of the user's own calibrations.
 _FOLDER_VARIABLE = "BANDSIGHT_CALIBRATIONS"
-# Tolerance on the GSD range, because the GSD of rasters in degrees is approximate.
-_GSD_MARGIN = 1.25
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Questions:
-    """Sentences that a calibration was fitted on, if it is valid only for similar ones."""
-
-    vectors: NDArray[np.float32]
-    """Unit vectors as searches use them, shape (n, dim)."""
-    least_cosine: float
-    """Minimum cosine to one of these for a sentence to be covered."""
-
-    def cover(self, texts: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return which sentences are covered, shape (m,), for unit vectors (m, dim)."""
-        return np.asarray((texts @ self.vectors.T).max(axis=1) >= self.least_cosine, np.bool_)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Platt:
-    """probability = sigmoid(cosine × scale + bias)."""
-
-    scale: float
-    bias: float
-    threshold: float | None = None
-    """Minimum probability of a match; None if not measured."""
-    gsd_m: tuple[float, float] | None = None
-    """Smallest and largest ground sample distance of the training data, m; None if unknown."""
-    questions: Questions | None = None
-    """Sentences it is valid for; None for any."""
-
-    def probability(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return probabilities for cosines of any shape."""
-        return np.asarray(1 / (1 + np.exp(-(cosines * self.scale + self.bias))), np.float32)
-
-    def covers(self, gsd_m: float | None) -> bool:
-        """Return whether the calibration is valid for a ground sample distance; an unknown one counts as covered."""
-        known = self.range_m
-        return gsd_m is None or known is None or known[0] <= gsd_m <= known[1]
-
-    @property
-    def range_m(self) -> tuple[float, float] | None:
-        """Smallest and largest ground sample distance it is valid for, m; None for any."""
-        return None if self.gsd_m is None else (self.gsd_m[0] / _GSD_MARGIN, self.gsd_m[1] * _GSD_MARGIN)
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """The calibrations of a model by family. Other families have no probabilities."""
-
-    families: dict[str, Platt] = field(default_factory=dict)
-    background: NDArray[np.float32] | None = field(default=None, compare=False)
-    """Background mean subtracted from sentences when fitting, shape (dim,)."""
-
-    def of(self, imagery: ImageryLike) -> Platt | None:
-        """Return the calibration for imagery, or None."""
-        one = as_imagery(imagery)
-        platt = self.families.get(one.family)
-        return platt if platt is not None and platt.covers(one.gsd_m) else None
-
-    def reason(self, imagery: ImageryLike, text: NDArray[np.float32] | None = None) -> str | None:
-        """Return why there is no probability for a sentence about imagery, or None if there is one.
-
-        Args:
-            imagery: The imagery.
-            text: Unit vector of the sentence as searches use it, shape (dim,); None for any.
-        """
-        one = as_imagery(imagery)
-        if not self.families:
-            return NOT_CALIBRATED
-        platt = self.families.get(one.family)
-        if platt is None:
-            return f"not calibrated for {FAMILIES.get(one.family, one.family)}"
-        if platt.covers(one.gsd_m) or platt.gsd_m is None:
-            if text is None or platt.questions is None or platt.questions.cover(text[None])[0]:
-                return None
-            return f"not calibrated for this kind of question about {FAMILIES[one.family]}"
-        low, high = platt.gsd_m
-        fitted = f"{low:g} m" if low == high else f"{low:g} to {high:g} m"
-        return f"not calibrated for {FAMILIES[one.family]} of {one.gsd_m:g} m per pixel, only for {fitted}"
 
 
 def user_file(digest: str) -> Path:
@@ -177,6 +96,18 @@ def _mean(entry: dict[str, Any] | None) -> NDArray[np.float32] | None:
     if mean.ndim != 1 or not np.isfinite(mean).all():
         raise ValueError(f"background of shape {mean.shape}: need a vector of finite numbers")
     return mean
+
+
+def background_sentences() -> list[str]:
+    """Return sentences about ordinary things seen from above."""
+    text = Path(__file__).with_name("background.toml").read_text(encoding="utf-8")
+    concepts: list[str] = tomllib.loads(text)["concepts"]
+    return concepts
+
+
+def background_mean(encoder: TextEncoder) -> NDArray[np.float32]:
+    """Return the mean vector of the background sentences, shape (dim,)."""
+    return np.asarray(encoder.embed_texts(background_sentences()).mean(axis=0), np.float32)
 
 
 def background_entry(mean: NDArray[np.float32]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from bandsight.model.calibration import read_calibration
 from bandsight.model.cells import check_cells
 from bandsight.model.pending import PendingEmbeddings, Ready
 from bandsight.model.preprocess import Preprocess
-from bandsight.model.probabilities import Probabilities
+from bandsight.model.scoring import Probabilities
 from bandsight.model.torch_compile import compile_if_faster
 from bandsight.model.transfer import transfer_for
 from bandsight.model.wavelengths import check_wavelengths

@@ -11,8 +11,8 @@ from bandsight.model.folder import ModelFolder, find_model
 
 if TYPE_CHECKING:
     from bandsight.model.pending import PendingEmbeddings
-    from bandsight.model.probabilities import Probabilities
     from bandsight.model.protocol import BatchEncoder
+    from bandsight.model.scoring import Probabilities
 
 
 class DeferredEncoder:

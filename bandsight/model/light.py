@@ -19,7 +19,7 @@ from bandsight.model.deferred import DeferredEncoder
 from bandsight.model.folder import ModelFolder, find_model
 from bandsight.model.image_tower import ImageTower, image_tower
 from bandsight.model.pending import PendingEmbeddings, Ready
-from bandsight.model.probabilities import Probabilities
+from bandsight.model.scoring import Probabilities
 from bandsight.model.selftest import check_images, check_texts
 from bandsight.model.text_tower import TextTower, text_tower
 

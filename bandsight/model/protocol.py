@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.model.pending import PendingEmbeddings
-from bandsight.model.probabilities import Probabilities
+from bandsight.model.scoring import Probabilities
 
 
 class Encoder(Protocol):
@@ -72,7 +72,7 @@ class Encoder(Protocol):
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
         """Return one unit vector per text, shape (n, dim).
 
-        Tiles are ranked by the vectors of `bandsight.model.background.sentence_vectors`.
+        Tiles are ranked by the vectors of `bandsight.model.scoring.sentence_vectors`.
         """
 
     @property

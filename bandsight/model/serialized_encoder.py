@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.cancellation import check_cancelled
-from bandsight.model.probabilities import Probabilities
 from bandsight.model.protocol import Encoder
 from bandsight.stages import stage
 
@@ -40,6 +39,7 @@ class SerializedEncoder:
         self.image_size = encoder.image_size
         self.gsd_m = encoder.gsd_m
         self.background = encoder.background
+        self.probabilities = encoder.probabilities
 
     def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
         """Return one unit vector per tile; see `Encoder`."""
@@ -78,8 +78,3 @@ class SerializedEncoder:
                 with stage("encode"):
                     vectors = self._encoder.embed_texts(texts[start : start + _AT_ONCE])
             yield from vectors
-
-    @property
-    def probabilities(self) -> Probabilities:
-        """Converts the model's scores to probabilities; see `Encoder`."""
-        return self._encoder.probabilities

@@ -18,7 +18,7 @@ from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from bandsight.geo.vertices import check_vertices
 from bandsight.imagery.tile_mark import read_mark
-from bandsight.model.background import sentence_vectors
+from bandsight.model.scoring import sentence_vectors
 from bandsight.search.probabilities import unfamiliar
 from bandsight.search.question import MAX_AREA_TILES, Example, Picture, Vector, check_text
 from bandsight.search.searcher import Searcher

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive
 from bandsight.archive.scene_imagery import imagery_of
 from bandsight.catalog.records import Hit
-from bandsight.model.imagery import Imagery, ImageryLike
 from bandsight.model.protocol import Encoder
+from bandsight.model.scoring import Imagery, ImageryLike
 
 # Bisection steps of -1..1 to reach float32 resolution.
 _HALVINGS = 30

@@ -12,7 +12,7 @@ from bandsight.attributes.filters import Filter
 from bandsight.catalog.labels import Head
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
-from bandsight.model.imagery import Imagery
+from bandsight.model.scoring import Imagery
 from bandsight.search.by_cell import REASON
 from bandsight.search.classifiers import PREFIX, ClassifierTerm, scorer_of
 from bandsight.search.examples import ResolvedExample, resolve_examples

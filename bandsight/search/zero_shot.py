@@ -11,9 +11,8 @@ from bandsight.archive import Archive
 from bandsight.archive.scene_imagery import imagery_of
 from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
-from bandsight.model.background import sentence_vectors
-from bandsight.model.imagery import Imagery
 from bandsight.model.protocol import Encoder
+from bandsight.model.scoring import Imagery, sentence_vectors
 from bandsight.search.prompt_templates import class_sentences
 from bandsight.search.question import check_text
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bandsight.model import load_for_queries
-from bandsight.model.background import sentence_vectors
 from bandsight.model.protocol import Encoder
+from bandsight.model.scoring import sentence_vectors
 from bandsight.search.recall_queries import sentences
 
 _RGB_UM, _GREY_UM = (0.665, 0.56, 0.49), (0.842,)

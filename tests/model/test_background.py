@@ -1,6 +1,7 @@
 import numpy as np
 
-from bandsight.model.background import background_mean, background_sentences, less_background, sentence_vectors
+from bandsight.model.calibration import background_mean, background_sentences
+from bandsight.model.scoring import less_background, sentence_vectors
 from tests.fakes import FakeEmbedder
 
 

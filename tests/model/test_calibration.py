@@ -5,8 +5,8 @@ import pytest
 
 from bandsight.errors import ModelError
 from bandsight.model import load_model
-from bandsight.model.calibration import FILE, Platt, questions_entry, read_calibration, user_file
-from bandsight.model.imagery import Imagery, family, radar_family
+from bandsight.model.calibration import FILE, questions_entry, read_calibration, user_file
+from bandsight.model.scoring import Imagery, Platt, family, radar_family
 
 RGB, S2, SAR = (0.66, 0.56, 0.49), (0.49, 0.56, 0.665, 0.842), (5.405, 5.405)
 DIGEST = "d" * 64

@@ -3,7 +3,7 @@
 import pytest
 
 from bandsight.model import load_for_queries
-from bandsight.model.background import sentence_vectors
+from bandsight.model.scoring import sentence_vectors
 
 S2 = (0.49, 0.56, 0.665, 0.842)
 COVERS = (

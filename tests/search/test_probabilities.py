@@ -8,7 +8,7 @@ import pytest
 from bandsight.archive import ArchiveWriter
 from bandsight.archive.scene_imagery import imagery_of
 from bandsight.attributes.filters import Filter
-from bandsight.model.imagery import Imagery, as_imagery
+from bandsight.model.scoring import Imagery, as_imagery
 from bandsight.raster.bands import BandRef
 from bandsight.search.question import Semantic
 from bandsight.search.request import request_of, search
