@@ -10,7 +10,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest, multiprocess
 from prometheus_client.registry import Collector
 
-from bandsight.stages import Stage, add_listener, remove_listener
+from bandsight.work import Stage, add_listener, remove_listener
 from search_api.admission import Admission
 
 # From a list of ten items to an image read from a slow disk.

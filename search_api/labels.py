@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from bandsight.attributes.item_ids import MAX_ID
+from bandsight.attributes.fields import MAX_ID
 from bandsight.learning.proposals import MAX_PROPOSALS
 from bandsight.learning.requests import AreaReport, ImportLabels, NewCollection, NewLabels
 from bandsight.learning.service import LabelService

@@ -9,9 +9,8 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
 from bandsight.archive import Archive, View
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339, scene_item_id
 from bandsight.attributes.filters import Filter
-from bandsight.attributes.item_ids import scene_item_id
 from bandsight.catalog.records import Scene
 from bandsight.geo.box import around
 from search_api.dependencies import ServiceDep, reject_unknown_params

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive
 from bandsight.archive.recall_record import keep_recall
 from bandsight.atlas.service import AtlasService
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model.protocol import Encoder
 from bandsight.model.serialized_encoder import SerializedEncoder

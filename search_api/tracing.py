@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from bandsight import __version__
 from bandsight.errors import SettingsError
-from bandsight.stages import Stage, add_listener, remove_listener
+from bandsight.work import Stage, add_listener, remove_listener
 
 # Monitoring asks for these every few seconds.
 _UNTRACED = "healthz,readyz,startupz,metrics,static"

@@ -7,7 +7,7 @@ from typing import Any
 
 import shapely
 
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339
 from bandsight.catalog.alerts import Alert, Subscription
 
 EVENT_TYPE = "org.bandsight.alert.v1"

@@ -7,7 +7,7 @@ from bandsight.alerts.requests import SubscribeBody
 from bandsight.alerts.subscribe import subscribe
 from bandsight.alerts.webhooks import Targets
 from bandsight.archive.alerts import probability_of, score_of
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339
 from bandsight.catalog.alerts import Alert, Subscription
 from bandsight.search.searcher import Searcher
 from bandsight.search.validation import validated

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bandsight.archive.scene_attributes import scenes_after
 from bandsight.archive.scene_imagery import imagery_of
 from bandsight.attributes.columns import TileColumns
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339
 from bandsight.attributes.filter_json import from_json
 from bandsight.attributes.matching import AttributeView, matching
 from bandsight.catalog.alerts import Alert, FamilyLevel, Subscription

@@ -16,10 +16,10 @@ from bandsight.attributes.matching import AttributeView, Footprints, matching
 from bandsight.catalog.port import Catalog
 from bandsight.catalog.records import Hit, Scene, Tile
 from bandsight.errors import QueryError
-from bandsight.stages import stage
 from bandsight.vectors.cells import CellCodes
 from bandsight.vectors.port import Choice, Selection, Similarities, VectorStore
 from bandsight.vectors.scores import Ranked
+from bandsight.work import stage
 
 # Number of cached scenes, about 5 kB each.
 _MOST_SCENES = 8192

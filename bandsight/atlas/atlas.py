@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bandsight.archive import Archive
 from bandsight.atlas.clusters import NO_CLUSTER, Cluster, cluster, name, words_of_places
 from bandsight.atlas.layout import NEAREST, Floats, lay_out, nearest, place
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339
 from bandsight.attributes.filters import Filter
 from bandsight.durable import make_folder
 from bandsight.errors import NotFoundError, QueryError

@@ -10,8 +10,8 @@ from bandsight.archive import Archive
 from bandsight.atlas.atlas import Atlas
 from bandsight.atlas.layout import NEAREST
 from bandsight.attributes.filters import Filter
-from bandsight.cancellation import check_cancelled
 from bandsight.errors import QueryError
+from bandsight.work import check_cancelled
 
 # Tiles of one group that are compared with each other at a time; of larger groups, those next in likeness.
 _GROUP = 1000

@@ -10,7 +10,7 @@ import shapely
 from bandsight.archive import Archive
 from bandsight.atlas.atlas import Atlas
 from bandsight.atlas.clusters import NO_CLUSTER
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339
 from bandsight.errors import needs_extra
 
 # Rows of the catalog in memory at a time.

@@ -10,14 +10,14 @@ from bandsight.archive import Archive
 from bandsight.atlas.clusters import NO_CLUSTER, words_of_places
 from bandsight.atlas.duplicates import Pairs, near_duplicates
 from bandsight.atlas.service import NO_DAY, Chart
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339
 from bandsight.attributes.filters import Filter
-from bandsight.cancellation import check_cancelled
 from bandsight.catalog.records import Hit
 from bandsight.model.calibration import background_sentences
 from bandsight.model.scoring import sentence_vectors
 from bandsight.search.request import request_of, search
 from bandsight.search.searcher import Searcher
+from bandsight.work import check_cancelled
 
 LIKENESS = 0.98
 """Cosine from which on two tiles count as near-duplicates."""

@@ -17,9 +17,8 @@ from typing import Any, Literal
 
 import cql2
 
-from bandsight.attributes.fields import FIELDS
+from bandsight.attributes.fields import FIELDS, scene_ids, scenes_collection, tile_ids, tiles_collection
 from bandsight.attributes.filters import Filter, Property, Scalar
-from bandsight.attributes.item_ids import scene_ids, scenes_collection, tile_ids, tiles_collection
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox

@@ -1,13 +1,19 @@
-"""Registry of fields: numeric attributes of tiles and scenes with a column of their own, for filtering and sorting.
+"""Tiles and scenes in the terms of STAC: ids, times, and the registry of fields.
 
-One entry gives a field its column in the catalog and the column files, its filter and CQL2 conditions, its queryable
-with JSON schema, its sort key, and its property in STAC items. To add a field, add an entry to `FIELDS`, a migration
-for the column, and the code that computes the value and stores it in `TileRecord.attributes`. Other scene properties
-need no entry: any STAC property of a scene can be used for filtering and sorting.
+The item id of a tile is its number, that of a scene `scene-N`. The scenes of a tile collection are in a second
+collection named with the suffix `.scenes`.
+
+Fields are numeric attributes of tiles and scenes with a column of their own, for filtering and sorting. One entry gives
+a field its column in the catalog and the column files, its filter and CQL2 conditions, its queryable with JSON schema,
+its sort key, and its property in STAC items. To add a field, add an entry to `FIELDS`, a migration for the column, and
+the code that computes the value and stores it in `TileRecord.attributes`. Other scene properties need no entry: any
+STAC property of a scene can be used for filtering and sorting.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from bandsight.errors import QueryError
@@ -18,6 +24,44 @@ CLOUD_FRACTION = "bandsight:cloud_fraction"
 """STAC name for the cloudy fraction of a tile's valid pixels."""
 GSD = "gsd"
 """STAC name for the ground sample distance, m."""
+MAX_ID = 2**63 - 1
+"""Ids are int64."""
+_SCENE = re.compile(r"scene-(\d{1,19})")
+_TILE = re.compile(r"\d{1,19}")
+_SUFFIX = ".scenes"
+
+
+def scene_item_id(scene_id: int) -> str:
+    """Return the item id of a scene."""
+    return f"scene-{scene_id}"
+
+
+def scenes_collection(collection: str) -> str:
+    """Return the scene collection that belongs to a tile collection."""
+    return collection + _SUFFIX
+
+
+def tiles_collection(scenes: str) -> str | None:
+    """Return the tile collection that belongs to a scene collection, or None for a tile collection."""
+    return scenes.removesuffix(_SUFFIX) if scenes.endswith(_SUFFIX) else None
+
+
+def tile_ids(items: list[str]) -> tuple[int, ...]:
+    """Return the tile ids among item ids; others are ignored."""
+    return tuple(
+        int(item) for item in items if _TILE.fullmatch(item) and str(int(item)) == item and int(item) <= MAX_ID
+    )
+
+
+def scene_ids(items: list[str]) -> tuple[int, ...]:
+    """Return the scene ids among item ids; others are ignored."""
+    found = [match[1] for match in map(_SCENE.fullmatch, items) if match]
+    return tuple(int(number) for number in found if str(int(number)) == number and int(number) <= MAX_ID)
+
+
+def rfc3339(when: datetime) -> str:
+    """Return a UTC time in the RFC 3339 format of STAC."""
+    return when.isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

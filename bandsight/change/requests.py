@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bandsight.attributes import datetimes
+from bandsight.attributes.filters import MAX_DATETIME_CHARS
 from bandsight.search.question import TileId
 from bandsight.search.request import ItemFilters
 
 Interval = Annotated[
-    str, Field(max_length=datetimes.MAX_CHARS, description="Dates or date-times: start/end, with .. for an open end")
+    str, Field(max_length=MAX_DATETIME_CHARS, description="Dates or date-times: start/end, with .. for an open end")
 ]
 Sentence = Annotated[str, Field(min_length=1, max_length=1000)]
 

@@ -10,8 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from bandsight.attributes.columns import NO_TIME
-from bandsight.attributes.datetimes import rfc3339
-from bandsight.attributes.fields import CLOUD_FRACTION
+from bandsight.attributes.fields import CLOUD_FRACTION, rfc3339
 from bandsight.attributes.filters import Filter, Property, parse_interval
 from bandsight.change.observations import Observations, in_season, levelled, observe
 from bandsight.change.requests import ChangeBody

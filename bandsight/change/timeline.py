@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339
 from bandsight.attributes.filters import Filter
 from bandsight.change.requests import TimelineBody
 from bandsight.errors import QueryError

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.labels import Label, LabelCollection, TilePlace
 from bandsight.errors import QueryError, needs_extra

@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.labels import Classifier, Head
 from bandsight.errors import QueryError

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from bandsight.archive.labels import conflicts
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339
 from bandsight.catalog.labels import Classifier, LabelCollection
 from bandsight.learning import area, layers
 from bandsight.learning.label_files import as_geojson, import_features

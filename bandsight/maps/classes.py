@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
+from bandsight.attributes.fields import scene_ids
 from bandsight.attributes.filters import Filter
-from bandsight.attributes.item_ids import scene_ids
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
 from bandsight.maps import pictures

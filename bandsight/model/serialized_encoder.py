@@ -8,9 +8,8 @@ from contextlib import nullcontext
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.cancellation import check_cancelled
 from bandsight.model.protocol import Encoder
-from bandsight.stages import stage
+from bandsight.work import check_cancelled, stage
 
 # Cached text vectors: result pages repeat the same query, and users repeat each other's.
 _KEPT = 2048

@@ -10,8 +10,8 @@ from typing import Any
 
 from bandsight.archive import Archive
 from bandsight.attributes.cql2 import NOTHING, Kind, to_filter
+from bandsight.attributes.fields import MAX_ID, scene_ids, scenes_collection, tile_ids, tiles_collection
 from bandsight.attributes.filters import Filter
-from bandsight.attributes.item_ids import MAX_ID, scene_ids, scenes_collection, tile_ids, tiles_collection
 from bandsight.catalog.records import Hit
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.search.classifiers import ClassifierTerm, passing

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from bandsight.attributes.item_ids import MAX_ID
+from bandsight.attributes.fields import MAX_ID
 from bandsight.errors import QueryError
 
 MAX_LIST = 1000

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from shapely.geometry import shape
 
 from bandsight.archive import Archive, View
+from bandsight.attributes.fields import MAX_ID
 from bandsight.attributes.filters import Filter
-from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
 from bandsight.search.by_cell import POOL, CellScorer

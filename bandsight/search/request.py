@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bandsight.attributes import cql2, datetimes
-from bandsight.attributes.filters import Filter
-from bandsight.attributes.item_ids import MAX_ID
+from bandsight.attributes import cql2
+from bandsight.attributes.fields import MAX_ID
+from bandsight.attributes.filters import MAX_DATETIME_CHARS, Filter, parse_datetime
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
@@ -75,7 +75,7 @@ class ItemFilters(BaseModel):
     intersects: dict[str, Any] | None = Field(None, description="GeoJSON geometry; cannot be combined with bbox")
     datetime: str | None = Field(
         None,
-        max_length=datetimes.MAX_CHARS,
+        max_length=MAX_DATETIME_CHARS,
         description="RFC 3339 date-time, or start/end with .. for an open end; also a year or a month",
     )
     filter: dict[str, Any] | bool | str | None = Field(
@@ -237,7 +237,7 @@ def item_query(
     if intersects is not None:
         check_vertices(intersects, "intersects")
         area = Area.from_geojson(intersects)
-    start, end = (None, None) if datetime is None else datetimes.interval(datetime)
+    start, end = (None, None) if datetime is None else parse_datetime(datetime)
     key = {
         "collections": sorted(set(collections or ())),
         "ids": sorted(set(ids or ())),

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from bandsight.archive import Archive
 from bandsight.attributes.cql2 import NOTHING
+from bandsight.attributes.fields import MAX_ID
 from bandsight.attributes.filters import Filter
-from bandsight.attributes.item_ids import MAX_ID
 from bandsight.catalog.records import Hit
 from bandsight.catalog.saved_searches import SavedHits, SavedSearch
 from bandsight.errors import ArchiveError, NotFoundError, QueryError

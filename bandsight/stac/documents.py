@@ -3,9 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from bandsight.attributes.datetimes import rfc3339
-from bandsight.attributes.fields import FIELDS
-from bandsight.attributes.item_ids import scenes_collection
+from bandsight.attributes.fields import FIELDS, rfc3339, scenes_collection
 from bandsight.catalog.records import ModelIdentity
 from bandsight.stac.collection_stats import Holding
 from bandsight.stac.items import VERSION, extensions

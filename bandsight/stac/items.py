@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from bandsight.attributes.datetimes import rfc3339
-from bandsight.attributes.fields import FIELDS
-from bandsight.attributes.item_ids import scene_item_id, scenes_collection
+from bandsight.attributes.fields import FIELDS, rfc3339, scene_item_id, scenes_collection
 from bandsight.catalog.records import BestCell, Hit, ModelIdentity, Scene, Tile
 from bandsight.geo.box import LonLatBox, around
 from bandsight.geo.footprint import footprint

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
 
+from bandsight.attributes.fields import tiles_collection
 from bandsight.attributes.filters import Filter
-from bandsight.attributes.item_ids import tiles_collection
 from bandsight.catalog.records import Scene
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.geo.area import Area
@@ -20,7 +20,7 @@ from bandsight.raster.warp import TargetGrid
 from bandsight.search.listing import Key, browse
 from bandsight.stac.collection_stats import Holding
 from bandsight.stac.links import JSON
-from bandsight.stages import stage
+from bandsight.work import stage
 from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
 from search_api.etag import cached
 from search_api.imagery.documents import STYLES_SCHEMA, TILEJSON_SCHEMA, image_responses, styles_document, tilejson

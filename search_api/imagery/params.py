@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Query
 
-from bandsight.attributes.item_ids import MAX_ID
+from bandsight.attributes.fields import MAX_ID
 from bandsight.catalog.records import Scene
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.imagery.map_tiles import MAX_ZOOM

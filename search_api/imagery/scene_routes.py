@@ -8,7 +8,7 @@ from bandsight.imagery.map_tiles import map_ground, scene_tile, zooms
 from bandsight.imagery.rendering import scene_styles
 from bandsight.imagery.scene_files import check_files
 from bandsight.stac.links import JSON
-from bandsight.stages import stage
+from bandsight.work import stage
 from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
 from search_api.etag import cached
 from search_api.imagery.documents import STYLES_SCHEMA, TILEJSON_SCHEMA, image_responses, styles_document, tilejson

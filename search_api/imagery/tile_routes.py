@@ -11,7 +11,7 @@ from bandsight.imagery.scene_files import check_files
 from bandsight.imagery.thumbnails import thumbnail
 from bandsight.imagery.tile_mark import mark_of
 from bandsight.stac.links import GEOTIFF, JSON
-from bandsight.stages import stage
+from bandsight.work import stage
 from search_api.dependencies import ServiceDep, reject_unknown_params
 from search_api.etag import cached
 from search_api.imagery.documents import STYLES_SCHEMA, image_responses, styles_document

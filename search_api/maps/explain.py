@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from bandsight.attributes.item_ids import MAX_ID
+from bandsight.attributes.fields import MAX_ID
 from bandsight.errors import QueryError
 from bandsight.maps.highlights import highlight_png
 from bandsight.search.resolve import resolve_question, terms_of

@@ -17,7 +17,7 @@ from bandsight.search.request import query_of_body
 from bandsight.search.resolve import resolve_question, terms_of
 from bandsight.search.saved import request_of_saved
 from bandsight.stac.links import GEOTIFF, JSON
-from bandsight.stages import stage
+from bandsight.work import stage
 from search_api.dependencies import reject_unknown_params, server_url
 from search_api.etag import cached
 from search_api.maps.answers import FILE, MEDIA_TYPES, PNG, file_answer

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bandsight.cancellation import cancelled_when
+from bandsight.work import cancelled_when
 from search_api.admission import Admission, OverloadedError, Ticket
 from search_api.caller import caller_of
 from search_api.errors import problem

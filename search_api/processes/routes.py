@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from bandsight.archive import Archive
-from bandsight.attributes.item_ids import MAX_ID
+from bandsight.attributes.fields import MAX_ID
 from bandsight.catalog.jobs import Job
 from bandsight.errors import NotFoundError
 from bandsight.stac.links import JSON

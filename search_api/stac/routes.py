@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from bandsight.archive import Archive
-from bandsight.attributes.item_ids import tiles_collection
+from bandsight.attributes.fields import tiles_collection
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.search.items import ItemQuery, ResultPage, answer, collection_names, one_item
 from bandsight.search.question import Semantic

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bandsight.archive.saved_searches import SavedSearches
-from bandsight.attributes.datetimes import rfc3339
+from bandsight.attributes.fields import rfc3339
 from bandsight.catalog.saved_searches import SavedSearch
 from bandsight.search.request import RegisterBody
 from bandsight.search.saved import save

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
 
-from bandsight.attributes.item_ids import MAX_ID
+from bandsight.attributes.fields import MAX_ID
 from bandsight.search.resolve import like_tile
 from bandsight.stac.items import tile_item
 from bandsight.stac.links import GEOJSON

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from bandsight.attributes import datetimes
+from bandsight.attributes.filters import MAX_DATETIME_CHARS
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
 from bandsight.search.items import MAX_CHARS as _TOKEN_CHARS
@@ -30,7 +30,7 @@ class ItemListParams:
     datetime: Annotated[
         str | None,
         Query(
-            max_length=datetimes.MAX_CHARS,
+            max_length=MAX_DATETIME_CHARS,
             description="RFC 3339 date-time or interval, a year, or a month",
             examples=[_DATETIME_EXAMPLE],
         ),
@@ -117,7 +117,7 @@ class QuestionParams:
     datetime: Annotated[
         str | None,
         Query(
-            max_length=datetimes.MAX_CHARS,
+            max_length=MAX_DATETIME_CHARS,
             description="RFC 3339 date-time or interval, a year, or a month",
             examples=[_DATETIME_EXAMPLE],
         ),

@@ -18,10 +18,10 @@ import psutil
 import pytest
 
 from bandsight.archive import Archive, ArchiveWriter
-from bandsight.cancellation import cancelled_when, check_cancelled
 from bandsight.catalog.records import ModelIdentity
 from bandsight.errors import CancelledWorkError
 from bandsight.model.serialized_encoder import SerializedEncoder
+from bandsight.work import cancelled_when, check_cancelled
 from search_api.app import create_app
 from search_api.server import Server, ServerConfig
 from search_api.service import Service

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bandsight.stages import stage
 from bandsight.vectors.local.apart import Apart
 from bandsight.vectors.local.ivf import IvfIndex, Passing, SearchParams
 from bandsight.vectors.local.segments import Fp16Rows
 from bandsight.vectors.local.snapshot import StoreState, located
 from bandsight.vectors.local.stopping import UNFITTED, Outlook
 from bandsight.vectors.scores import Ranked, best, raw_scores, slack
+from bandsight.work import stage
 
 # So many rows for each hit, and so many at least, show how good a hit must be.
 _HEAD, _LEAST_HEAD = 8, 64

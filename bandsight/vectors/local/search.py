@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.attributes.matching import Mask
-from bandsight.stages import stage
 from bandsight.vectors.local.folder import LoadedSegment
 from bandsight.vectors.local.ivf import IvfIndex, SearchParams
 from bandsight.vectors.local.ivf_search import Found, nearest_by_index
 from bandsight.vectors.local.segments import OpenSegment
 from bandsight.vectors.local.snapshot import StoreState
 from bandsight.vectors.scores import SLACK, Ranked, best, raw_scores, slack
+from bandsight.work import stage
 
 # Rows converted to float32 at a time, for many queries at once: 16 Ki × 1152 × 4 bytes = 75 MB at most.
 _CHUNK = 1 << 14
