@@ -9,7 +9,7 @@ from bandsight.alerts import feeds
 from bandsight.alerts.requests import SubscribeBody
 from bandsight.alerts.service import AlertService
 from bandsight.alerts.webhooks import Targets
-from bandsight.stac.links import JSON
+from bandsight.stac.media_types import JSON
 from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
 from search_api.problem_schema import problems
 from search_api.responses import json_response

@@ -19,7 +19,7 @@ from bandsight.export.request import ExportBody
 from bandsight.maps.request import ClassifyBody, HeatmapBody
 from bandsight.search.request import RegisterBody, SearchBody
 from bandsight.stac.documents import landing_page
-from bandsight.stac.links import JSON
+from bandsight.stac.media_types import JSON
 from search_api import alerts, atlas, change, health, labels, metrics, overview, sign_in
 from search_api.admission import Admission
 from search_api.alert_delivery import AlertDelivery

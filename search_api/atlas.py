@@ -13,7 +13,7 @@ from bandsight.atlas.export import write_parquet
 from bandsight.atlas.requests import AtlasValues
 from bandsight.atlas.review import LIKENESS, LISTED, review
 from bandsight.atlas.service import MAX_POINTS, PART
-from bandsight.stac.links import JSON
+from bandsight.stac.media_types import JSON
 from search_api.dependencies import ServiceDep, reject_unknown_params
 from search_api.problem_schema import problems
 from search_api.responses import json_response

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from bandsight.change.requests import ChangeBody, TimelineBody
 from bandsight.change.search import change_search
 from bandsight.change.timeline import timeline
-from bandsight.stac.links import GEOJSON, JSON
+from bandsight.stac.media_types import GEOJSON, JSON
 from search_api.dependencies import ServiceDep, reject_unknown_params
 from search_api.problem_schema import problems
 from search_api.responses import json_response

@@ -8,7 +8,8 @@ from bandsight.attributes.fields import MAX_ID
 from bandsight.learning.proposals import MAX_PROPOSALS
 from bandsight.learning.requests import AreaReport, ImportLabels, NewCollection, NewLabels
 from bandsight.learning.service import LabelService
-from bandsight.stac.links import GEOJSON, JSON, Root
+from bandsight.stac.items import Root
+from bandsight.stac.media_types import GEOJSON, JSON
 from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
 from search_api.problem_schema import problems
 from search_api.responses import json_response

@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from bandsight.imagery.tile_mark import KEYWORD
-from bandsight.stac.links import JSON
+from bandsight.stac.media_types import JSON
 
 PNG = "image/png"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from bandsight.stac.links import JSON
+from bandsight.stac.media_types import JSON
 from search_api.caller import address_of
 from search_api.dependencies import reject_unknown_params
 from search_api.errors import problem

@@ -31,8 +31,7 @@ from bandsight.search.searcher import Searcher
 from bandsight.search.validation import validated
 from bandsight.stac import documents
 from bandsight.stac.collection_stats import Holdings
-from bandsight.stac.items import item_collection, tile_item
-from bandsight.stac.links import Root
+from bandsight.stac.items import Root, item_collection, tile_item
 
 if TYPE_CHECKING:
     from bandsight.export.formats import ExportFormat

@@ -14,8 +14,7 @@ from bandsight.errors import NotFoundError
 from bandsight.export.item_page import ItemPage
 from bandsight.search.items import ItemQuery, ResultPage, answer
 from bandsight.search.ranking import Ranking
-from bandsight.stac.items import item_collection, item_of, page_facts, server_facts
-from bandsight.stac.links import Root
+from bandsight.stac.items import Root, item_collection, item_of, page_facts, server_facts
 
 PAGE = 1000
 """Maximum number of items per page."""

@@ -13,8 +13,7 @@ from bandsight.learning.requests import AreaReport, ImportLabels, LayerQuery, Ne
 from bandsight.learning.training import train
 from bandsight.search.searcher import Searcher
 from bandsight.search.validation import validated
-from bandsight.stac.items import tile_item
-from bandsight.stac.links import Root
+from bandsight.stac.items import Root, tile_item
 
 # Maximum number of entries in a document; there may be thousands.
 _SHOWN = 100

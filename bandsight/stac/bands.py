@@ -7,7 +7,7 @@ from bandsight.imagery.scene_raster import band_decisions
 from bandsight.raster.bands import BandRef
 from bandsight.raster.decisions import BandDecision
 from bandsight.raster.drivers import raster_path
-from bandsight.stac.links import GEOTIFF
+from bandsight.stac.media_types import GEOTIFF
 
 _TYPES = {".tif": GEOTIFF, ".tiff": GEOTIFF, ".jp2": "image/jp2", ".png": "image/png", ".jpg": "image/jpeg"}
 _TYPES |= {".nc": "application/x-netcdf", ".h5": "application/x-hdf5"}

@@ -6,8 +6,8 @@ from urllib.parse import quote
 from bandsight.attributes.fields import FIELDS, rfc3339, scenes_collection
 from bandsight.catalog.records import ModelIdentity
 from bandsight.stac.collection_stats import Holding
-from bandsight.stac.items import VERSION, extensions
-from bandsight.stac.links import GEOJSON, Root, link
+from bandsight.stac.items import VERSION, Root, extensions, link
+from bandsight.stac.media_types import GEOJSON
 
 SCHEMA = "application/schema+json"
 OPENAPI = "application/vnd.oai.openapi+json;version=3.1"

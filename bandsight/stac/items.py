@@ -1,17 +1,20 @@
-"""Tiles and scenes as STAC Items."""
+"""Tiles and scenes as STAC Items, with their links: to the API of the whole archive or of a saved search."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from bandsight.attributes.fields import FIELDS, rfc3339, scene_item_id, scenes_collection
 from bandsight.catalog.records import BestCell, Hit, ModelIdentity, Scene, Tile
+from bandsight.catalog.saved_searches import SavedSearch
 from bandsight.geo.box import LonLatBox, around
 from bandsight.geo.footprint import footprint
 from bandsight.search.items import Fields, ResultPage
 from bandsight.stac.bands import data_assets
-from bandsight.stac.links import GEOJSON, GEOTIFF, Root, link
+from bandsight.stac.media_types import GEOJSON, GEOTIFF, JSON
 
 VERSION = "1.1.0"
 _EXTENSIONS = {
@@ -22,6 +25,59 @@ _EXTENSIONS = {
 # STAC requires an interval if the time is unknown; this one includes every aerial or satellite image.
 _ANY_TIME = {"start_datetime": "1850-01-01T00:00:00Z", "end_datetime": "2150-01-01T00:00:00Z"}
 _SCORE_PLACES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """One STAC API."""
+
+    server: str
+    """Absolute URL of the server, without a trailing slash."""
+    search: SavedSearch | None = None
+    """The saved search whose hits are this API's items; None for the whole archive."""
+
+    @property
+    def url(self) -> str:
+        """URL of this API's landing page."""
+        return self.server + ("/" if self.search is None else f"/searches/{self.search.id}/")
+
+    @property
+    def whole(self) -> "Root":
+        """The API of the whole archive. Scenes are always items of it, never of a saved search."""
+        return self if self.search is None else _whole(self.server)
+
+    def at(self, *parts: str, **query: str | int) -> str:
+        """Return the URL of a page of this API."""
+        path = self.url + "/".join(quote(part, safe="") for part in parts)
+        return f"{path}?{urlencode(query)}" if query else path
+
+    def shared(self, path: str) -> str:
+        """Return the URL of a page that all APIs of this server share."""
+        return self.server + path
+
+    def item(self, collection: str, item: str) -> str:
+        """Return the URL of an item."""
+        return f"{self.collection(collection)}/items/{quote(item, safe='')}"
+
+    def collection(self, name: str) -> str:
+        """Return the URL of a collection."""
+        return _collection(self.url, name)
+
+
+# Cached, because a page of items has thousands of links to few collections.
+@lru_cache(maxsize=1024)
+def _collection(url: str, name: str) -> str:
+    return f"{url}collections/{quote(name, safe='')}"
+
+
+@lru_cache(maxsize=16)
+def _whole(server: str) -> Root:
+    return Root(server=server)
+
+
+def link(rel: str, href: str, kind: str = JSON, **more: Any) -> dict[str, Any]:
+    """Return a link object."""
+    return {"rel": rel, "href": href, "type": kind, **more}
 
 
 def item_of(

@@ -15,7 +15,7 @@ from bandsight.export.request import DEFAULT_ITEMS, MAX_ITEMS, ExportBody
 from bandsight.search.items import ItemQuery
 from bandsight.search.request import query_of_body
 from bandsight.search.saved import RegisteredRanking, registered_ids
-from bandsight.stac.links import JSON
+from bandsight.stac.media_types import JSON
 from search_api.dependencies import reject_unknown_params
 from search_api.middleware.head import is_head
 from search_api.problem_schema import problems

@@ -19,7 +19,7 @@ from bandsight.imagery.rendering import RenderSpec, render_spec, scene_styles
 from bandsight.raster.warp import TargetGrid
 from bandsight.search.listing import Key, browse
 from bandsight.stac.collection_stats import Holding
-from bandsight.stac.links import JSON
+from bandsight.stac.media_types import JSON
 from bandsight.work import stage
 from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
 from search_api.etag import cached

@@ -7,7 +7,7 @@ from bandsight.geo.box import around
 from bandsight.imagery.map_tiles import map_ground, scene_tile, zooms
 from bandsight.imagery.rendering import scene_styles
 from bandsight.imagery.scene_files import check_files
-from bandsight.stac.links import JSON
+from bandsight.stac.media_types import JSON
 from bandsight.work import stage
 from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
 from search_api.etag import cached

@@ -10,7 +10,7 @@ from bandsight.imagery.rendering import scene_styles
 from bandsight.imagery.scene_files import check_files
 from bandsight.imagery.thumbnails import thumbnail
 from bandsight.imagery.tile_mark import mark_of
-from bandsight.stac.links import GEOTIFF, JSON
+from bandsight.stac.media_types import GEOTIFF, JSON
 from bandsight.work import stage
 from search_api.dependencies import ServiceDep, reject_unknown_params
 from search_api.etag import cached

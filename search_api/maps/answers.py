@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bandsight.stac.links import GEOTIFF
+from bandsight.stac.media_types import GEOTIFF
 
 PNG = "image/png"
 FILE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}

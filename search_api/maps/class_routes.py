@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from bandsight.errors import QueryError
 from bandsight.maps.classes import class_map, classify
 from bandsight.maps.request import ClassifyBody, ClassMapBody
-from bandsight.stac.links import GEOJSON, GEOTIFF, JSON
+from bandsight.stac.media_types import GEOJSON, GEOTIFF, JSON
 from search_api.dependencies import reject_unknown_params
 from search_api.maps.answers import FILE, PNG
 from search_api.problem_schema import problems

@@ -16,7 +16,7 @@ from bandsight.search.items import filter_of
 from bandsight.search.request import query_of_body
 from bandsight.search.resolve import resolve_question, terms_of
 from bandsight.search.saved import request_of_saved
-from bandsight.stac.links import GEOTIFF, JSON
+from bandsight.stac.media_types import GEOTIFF, JSON
 from bandsight.work import stage
 from search_api.dependencies import reject_unknown_params, server_url
 from search_api.etag import cached

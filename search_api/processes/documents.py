@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from bandsight.catalog.jobs import Job
-from bandsight.stac.links import JSON
+from bandsight.stac.media_types import JSON
 from search_api.processes.definitions import PROCESSES, Process
 
 _RESULTS = "http://www.opengis.net/def/rel/ogc/1.0/results"

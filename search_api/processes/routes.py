@@ -13,7 +13,7 @@ from bandsight.archive import Archive
 from bandsight.attributes.fields import MAX_ID
 from bandsight.catalog.jobs import Job
 from bandsight.errors import NotFoundError
-from bandsight.stac.links import JSON
+from bandsight.stac.media_types import JSON
 from search_api.dependencies import ServiceDep, reject_unknown_params, server_url
 from search_api.problem_schema import problems
 from search_api.processes import documents

@@ -18,8 +18,8 @@ from bandsight.search.resolve import Question, question_of
 from bandsight.search.saved import SavedRanking
 from bandsight.stac import documents
 from bandsight.stac.collection_stats import Holding, of_hits
-from bandsight.stac.items import item_collection, item_of
-from bandsight.stac.links import GEOJSON, JSON, Root, link
+from bandsight.stac.items import Root, item_collection, item_of, link
+from bandsight.stac.media_types import GEOJSON, JSON
 from search_api.dependencies import inline_depends, reject_unknown_params, server_url
 from search_api.problem_schema import problems
 from search_api.request_bodies import add_images, body_of, openapi_body

@@ -13,7 +13,8 @@ from bandsight.catalog.saved_searches import SavedSearch
 from bandsight.search.request import RegisterBody
 from bandsight.search.saved import save
 from bandsight.stac import documents
-from bandsight.stac.links import GEOJSON, JSON, Root, link
+from bandsight.stac.items import Root, link
+from bandsight.stac.media_types import GEOJSON, JSON
 from search_api.dependencies import reject_unknown_params, server_url
 from search_api.problem_schema import problems
 from search_api.request_bodies import add_images, body_of, openapi_body

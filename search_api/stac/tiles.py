@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from bandsight.attributes.fields import MAX_ID
 from bandsight.search.resolve import like_tile
 from bandsight.stac.items import tile_item
-from bandsight.stac.links import GEOJSON
+from bandsight.stac.media_types import GEOJSON
 from search_api.dependencies import inline_depends, reject_unknown_params
 from search_api.problem_schema import problems
 from search_api.responses import json_response

@@ -32,8 +32,7 @@ from bandsight.search.listing import browse
 from bandsight.search.ranking import nearest
 from bandsight.search.listing import Key
 from bandsight.stac.documents import queryables
-from bandsight.stac.items import tile_item
-from bandsight.stac.links import Root
+from bandsight.stac.items import Root, tile_item
 from tests.archive.makers import entry, vectors
 
 path = Path(sys.argv[1])
