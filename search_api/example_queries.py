@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from bandsight.archive import Archive
+from bandsight.archive.scene_imagery import imagery_of
 from bandsight.model.protocol import Encoder
 from bandsight.model.scoring import sentence_vectors
-from bandsight.search.probabilities import calibrated, imagery_of_hit
 from bandsight.search.ranking import nearest
+from bandsight.search.searcher import calibrated
 
 # Common queries, in no particular order.
 CANDIDATES = (
@@ -53,8 +54,9 @@ def example_queries(archive: Archive, encoder: Encoder, candidates: Sequence[str
         if not hits:
             continue
         cosines = np.array([[hit.score] for hit in hits], np.float32)
-        for hit in calibrated(encoder, hits, cosines, vector[None]):
-            threshold, probability = encoder.probabilities.threshold(imagery_of_hit(hit)), hit.probability
+        kinds = [imagery_of(hit.scene, hit.tile.scale) for hit in hits]
+        for hit, imagery in zip(calibrated(encoder, hits, kinds, cosines, vector[None]), kinds, strict=True):
+            threshold, probability = encoder.probabilities.threshold(imagery), hit.probability
             if probability is not None and hit.match is not False:
                 # Thresholds differ by sensor, so compare the margin above the threshold.
                 margin = probability / threshold if threshold else probability

@@ -14,7 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from bandsight.errors import QueryError
-from bandsight.search.question import MAX_PICTURES
+from bandsight.search.limits import MAX_PICTURES
 from search_api.caller import caller_of_request
 from search_api.decoding import begin_decoding
 from search_api.middleware.access import lacks_scope

@@ -13,8 +13,8 @@ from bandsight.attributes.filter_json import to_json
 from bandsight.catalog.alerts import FamilyLevel, Subscription
 from bandsight.errors import QueryError
 from bandsight.search.items import filter_of
+from bandsight.search.question import Question, question_of
 from bandsight.search.request import echo, query_of_body
-from bandsight.search.resolve import Question, question_of
 from bandsight.search.scorers import LinearScorer
 from bandsight.search.searcher import Searcher
 

@@ -2,7 +2,7 @@
 
 from pydantic import ConfigDict, Field
 
-from bandsight.search.question import MAX_CHARS
+from bandsight.search.limits import MAX_CHARS
 from bandsight.search.request import ItemFilters
 from bandsight.search.zero_shot import MAX_LABELS
 

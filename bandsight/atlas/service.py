@@ -15,8 +15,8 @@ from bandsight.attributes.columns import NO_TIME, SceneColumns
 from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
 from bandsight.search.items import filter_of
+from bandsight.search.question import question_of
 from bandsight.search.request import query_of_body
-from bandsight.search.resolve import question_of
 from bandsight.search.searcher import Searcher
 from bandsight.search.zero_shot import check_labels, label_vectors
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from bandsight.attributes.filters import MAX_DATETIME_CHARS
-from bandsight.search.question import TileId
+from bandsight.search.examples import TileId
 from bandsight.search.request import ItemFilters
 
 Interval = Annotated[

@@ -16,8 +16,8 @@ from bandsight.change.observations import Observations, in_season, levelled, obs
 from bandsight.change.requests import ChangeBody
 from bandsight.errors import QueryError
 from bandsight.search.items import filter_of
+from bandsight.search.question import question_of
 from bandsight.search.request import query_of_body
-from bandsight.search.resolve import question_of
 from bandsight.search.searcher import Searcher
 
 # From the median absolute deviation to the standard deviation of a normal distribution.

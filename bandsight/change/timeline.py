@@ -11,7 +11,7 @@ from bandsight.change.requests import TimelineBody
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
-from bandsight.search.resolve import question_of
+from bandsight.search.question import question_of
 from bandsight.search.scorers import scores_of
 from bandsight.search.searcher import Searcher
 

@@ -23,9 +23,9 @@ from bandsight.maps.heatmap import heatmap
 from bandsight.maps.request import ClassifyBody, HeatmapBody
 from bandsight.maps.scores import ScoreCache
 from bandsight.search.items import ItemQuery, answer
+from bandsight.search.question import question_of
 from bandsight.search.ranking import Ranking
 from bandsight.search.request import RegisterBody, SearchBody, query_of_body
-from bandsight.search.resolve import question_of
 from bandsight.search.saved import SavedRuns, save
 from bandsight.search.searcher import Searcher
 from bandsight.search.validation import validated

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bandsight.learning.proposals import MAX_PROPOSALS
 from bandsight.search.classifiers import ClassifierTerm
-from bandsight.search.question import TileId
+from bandsight.search.examples import TileId
 
 MAX_LABELS_A_REQUEST = 10_000
 Class = Annotated[str, Field(min_length=1, max_length=64)]

@@ -16,8 +16,8 @@ from bandsight.maps import pictures
 from bandsight.maps.heatmap import MapExtent
 from bandsight.maps.rasterize import Canvas, TileBoxes
 from bandsight.maps.request import ClassifyBody, ClassMapBody
+from bandsight.search.examples import Picture
 from bandsight.search.items import filter_of
-from bandsight.search.question import Picture
 from bandsight.search.request import query_of_body
 from bandsight.search.searcher import Searcher
 from bandsight.search.zero_shot import check_labels, classified, label_vectors, number_or_none, rounded
@@ -173,7 +173,7 @@ def _filter(searcher: Searcher, body: ClassifyBody | ClassMapBody) -> Filter:
 def _of_picture(
     searcher: Searcher, picture: Picture, labels: list[str], vectors: NDArray[np.float32]
 ) -> dict[str, Any]:
-    vector, wavelengths = searcher.embed_picture(picture)
+    vector, wavelengths = searcher.embed_picture(picture.data, picture.wavelengths)
     scores = vectors @ vector
     probabilities = searcher.encoder.probabilities.of(scores[None], vectors, [wavelengths])[0]
     order = ranked(labels, scores, probabilities)

@@ -12,8 +12,8 @@ from bandsight.maps.rasterize import Canvas, Crs, TileBoxes
 from bandsight.maps.request import HeatmapBody
 from bandsight.maps.scores import PERCENTILES, ScoreCache, ScoreField
 from bandsight.search.items import filter_of
+from bandsight.search.question import Question, question_of
 from bandsight.search.request import query_of_body
-from bandsight.search.resolve import Question, question_of
 from bandsight.search.searcher import Searcher
 
 _MAX_SCORE = 10.0

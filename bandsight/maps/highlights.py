@@ -7,7 +7,7 @@ from bandsight.catalog.records import Scene, Tile
 from bandsight.imagery.model_view import model_view
 from bandsight.maps import pictures
 from bandsight.maps.heatmap import ScoreStyle
-from bandsight.search.resolve import Question
+from bandsight.search.question import Question
 from bandsight.search.scorers import scores_of
 from bandsight.search.searcher import Searcher
 

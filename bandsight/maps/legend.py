@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bandsight.maps.scores import ScoreField
-from bandsight.search.probabilities import least_cosine
-from bandsight.search.resolve import Question
+from bandsight.search.question import Question
 from bandsight.search.scorers import MeanScorer
-from bandsight.search.searcher import Searcher
+from bandsight.search.searcher import Searcher, least_cosine
 
 if TYPE_CHECKING:
     from bandsight.model.scoring import Imagery

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from bandsight.maps.pictures import ColorMap
 from bandsight.maps.rasterize import MAX_SIDE, Crs
-from bandsight.search.question import Picture
+from bandsight.search.examples import Picture
 from bandsight.search.request import Filters, ItemFilters
 from bandsight.search.zero_shot import MAX_LABELS
 

@@ -12,7 +12,7 @@ from bandsight.archive import Archive
 from bandsight.attributes.columns import SceneColumns
 from bandsight.attributes.filters import Filter
 from bandsight.maps.rasterize import TileBoxes
-from bandsight.search.resolve import Question
+from bandsight.search.question import Question
 
 # Number of cached queries: 4 bytes per tile each, plus about 44 bytes per tile for the boxes of each filter.
 _KEPT = 8

@@ -3,15 +3,28 @@
 To add a kind, write a class with the methods of `ExampleKind`, list it in `KINDS`, and add its member to `Example`.
 """
 
+import base64
+import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 from bandsight.archive import Archive
+from bandsight.attributes.fields import MAX_ID
 from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
 from bandsight.geo.area import Area
@@ -19,15 +32,129 @@ from bandsight.geo.box import LonLatBox
 from bandsight.geo.vertices import check_vertices
 from bandsight.imagery.tile_mark import read_mark
 from bandsight.model.scoring import sentence_vectors
-from bandsight.search.probabilities import unfamiliar
-from bandsight.search.question import MAX_AREA_TILES, Example, Picture, Vector, check_text
-from bandsight.search.searcher import Searcher
+from bandsight.search.limits import MAX_AREA_TILES, MAX_CHARS, MAX_EXAMPLES, MAX_WAVELENGTHS, MAX_WEIGHT
+from bandsight.search.searcher import Searcher, unfamiliar
 
 # Vectors whose mean is shorter than this cancel out; rounding errors of unit vectors are smaller.
 _TOLERANCE = 1e-3
 Lifetime = Literal["always", "paging", "request"]
 """Where an example keeps its meaning: always; in saved searches but not across pages ("paging"), because new scenes
 change it; or only within the request."""
+
+
+def check_text(text: str) -> str:
+    """Strip and check a sentence.
+
+    Raises:
+        QueryError: It is empty, too long, or not valid Unicode.
+    """
+    stripped = text.strip()
+    if not stripped:
+        raise QueryError("query: the text is empty; describe the place, e.g. 'a river beside fields'")
+    if any("\ud800" <= one <= "\udfff" for one in stripped):
+        raise QueryError("query: the text contains a lone surrogate; send valid UTF-8")
+    if len(stripped) > MAX_CHARS:
+        raise QueryError(
+            f"query: the text has {len(stripped)} characters; at most {MAX_CHARS} are allowed, so shorten it"
+        )
+    return stripped
+
+
+_MAX_LON, _MAX_LAT = 180, 90
+
+
+def _decoded(value: object) -> object:
+    """Decode base64 text, with or without a data URL prefix."""
+    if not isinstance(value, str):
+        return value
+    text = value.partition(",")[2] if value.startswith("data:") else value
+    try:
+        return base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise ValueError("need base64") from error
+
+
+def _on_earth(point: list[float]) -> list[float]:
+    lon, lat = point
+    if abs(lon) > _MAX_LON or abs(lat) > _MAX_LAT:
+        raise ValueError("need [longitude -180..180, latitude -90..90]")
+    return point
+
+
+Base64 = Annotated[
+    bytes,
+    BeforeValidator(_decoded),
+    PlainSerializer(lambda data: base64.b64encode(data).decode(), return_type=str),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
+Point = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_on_earth)]
+TileId = Annotated[int, Field(ge=0, le=MAX_ID)]
+Weight = Annotated[float, Field(gt=0, le=MAX_WEIGHT)]
+Texts = str | Annotated[list[str], Field(min_length=1, max_length=MAX_EXAMPLES)]
+
+
+class Strict(BaseModel):
+    """A model that rejects unknown members, and values of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Picture(Strict):
+    """An image: PNG, JPEG, or a GeoTIFF with any bands."""
+
+    data: Base64
+    wavelengths: list[float] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_WAVELENGTHS,
+        description="Wavelengths of the bands in µm, for a GeoTIFF that does not state them",
+    )
+
+
+class Vector(Strict):
+    """A vector of the archive's model, as stored by saved searches in place of images and areas."""
+
+    data: Base64 = Field(description="float32, little-endian")
+    digest: str = Field(max_length=100, description="Digest of the model")
+    tiles: list[TileId] = Field(
+        default=[],
+        max_length=MAX_AREA_TILES,
+        description="Tiles from which it was computed; they do not appear in the results",
+    )
+
+
+class Example(Strict):
+    """One example: a sentence (or several with the same meaning), an image, a tile, a point or an area."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("text", "image", "id", "point", "area", "vector")
+    """Members of which an example has exactly one; `KINDS` has a class for each."""
+
+    text: Texts | None = Field(
+        default=None, description="One or more sentences; several count as one example, their mean"
+    )
+    image: Picture | None = None
+    id: TileId | None = Field(default=None, description="Id of a tile")
+    point: Point | None = Field(
+        default=None, description="Longitude, latitude: the mean of the tiles that cover the point"
+    )
+    area: dict[str, Any] | None = Field(default=None, description="GeoJSON polygon: the mean of the tiles inside")
+    vector: Vector | None = None
+    weight: Weight | None = Field(default=None, description="Weight for the strategy `average`; default: 1")
+    label: str | None = Field(
+        default=None, min_length=1, max_length=1000, description="Name of the example in `bandsight:matched`"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        given = [kind for kind in self.kinds if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"found {' and '.join(given) or 'none of them'}; need one of {', '.join(self.kinds)}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Name of the member that is set."""
+        return next(kind for kind in self.kinds if getattr(self, kind) is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,7 +230,7 @@ class Pictures(_Wordless):
         """Return the vector of the image, or of its tile if it is a thumbnail; see `ExampleKind`."""
         vector = _of_thumbnail(searcher.archive, value.data)
         if vector is None:
-            vector = searcher.embed_picture(value)[0]
+            vector = searcher.embed_picture(value.data, value.wavelengths)[0]
         return Meaning(vector=vector, label=f"image {number}", lifetime="request")
 
 
@@ -177,18 +304,10 @@ KINDS: Mapping[str, ExampleKind] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ResolvedExample:
-    """An example with its vector."""
+    """An example with its meaning."""
 
-    vector: NDArray[np.float32]
-    """Unit vector, shape (dim,)."""
-    label: str
-    """Name of the example in results."""
-    is_text: bool
-    """Whether it consists of sentences, which have probabilities."""
-    unfamiliar: str | None
-    """Why its sentences have no probability, or None if they have one."""
-    tiles: tuple[int, ...]
-    """Tiles of the archive that it refers to."""
+    meaning: Meaning
+    """Its vector, label and tiles."""
     weight: float
     """Weight in the mean."""
     saved_form: Example
@@ -239,16 +358,12 @@ def unit_mean(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _resolved(searcher: Searcher, example: Example, meaning: Meaning) -> ResolvedExample:
-    label = example.label or meaning.label
+    meaning = replace(meaning, label=example.label or meaning.label)
     data, digest = meaning.vector.astype("<f4").tobytes(), searcher.archive.model.digest
     vector = Vector(data=data, digest=digest, tiles=list(meaning.tiles))
-    as_vector = Example(vector=vector, weight=example.weight, label=label)
+    as_vector = Example(vector=vector, weight=example.weight, label=meaning.label)
     return ResolvedExample(
-        vector=meaning.vector,
-        label=label,
-        is_text=meaning.is_text,
-        unfamiliar=meaning.unfamiliar,
-        tiles=meaning.tiles,
+        meaning=meaning,
         weight=1.0 if example.weight is None else example.weight,
         saved_form=as_vector if meaning.lifetime == "request" else example,
         page_form=example if meaning.lifetime == "always" else as_vector,

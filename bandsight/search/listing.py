@@ -16,7 +16,7 @@ from bandsight.attributes.filters import Filter, Scalar
 from bandsight.attributes.matching import AttributeView, Footprints, matching
 from bandsight.catalog.records import Scene, Tile
 from bandsight.errors import QueryError
-from bandsight.search.question import MAX_KEYS
+from bandsight.search.limits import MAX_KEYS
 from bandsight.vectors.port import Selection
 
 Row = tuple[Tile | None, Scene]

@@ -1,160 +1,40 @@
-"""The member `semantic` of a request: positive and negative examples, and options for results."""
+"""Semantic queries: the member `semantic` of a request, and the question that it resolves to, which ranks tiles."""
 
-import base64
-import binascii
-from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, Self
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-    model_validator,
-)
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, model_validator
 
-from bandsight.attributes.fields import MAX_ID
+from bandsight.attributes.filters import Filter
+from bandsight.catalog.labels import Head
+from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
+from bandsight.search.by_cell import REASON
+from bandsight.search.classifiers import PREFIX, ClassifierTerm, scorer_of
+from bandsight.search.examples import (
+    Example,
+    Picture,
+    Point,
+    ResolvedExample,
+    Strict,
+    Texts,
+    TileId,
+    check_text,
+    resolve_examples,
+)
+from bandsight.search.limits import MAX_EXAMPLES, MAX_GROUP, MAX_TERMS
+from bandsight.search.ranking import Page, ResultSelection, find
+from bandsight.search.scorers import BestScorer, MeanScorer, Scorer
+from bandsight.search.searcher import Searcher, calibrated
 
-MAX_LIST = 1000
-"""Maximum number of names or ids in a list."""
-MAX_TERMS = 16
-"""Maximum number of alternatives in `q`."""
-MAX_EXAMPLES = 64
-"""Maximum number of examples in a query, and of sentences in an example."""
-MAX_AREA_TILES = 10_000
-"""Maximum number of tiles covered by an example's point or area."""
-MAX_WEIGHT = 1000.0
-"""Maximum weight of an example."""
-MAX_WAVELENGTHS = 512
-"""Maximum number of bands of an image."""
-MAX_PICTURES = 8
-"""Maximum number of images in a form."""
-MAX_GROUP = 1000
-"""Maximum number of hits per group."""
-MAX_KEYS = 8
-"""Maximum number of sort keys."""
-MAX_CHARS = 1000
-"""Maximum length of a sentence, characters."""
+_TOO_FEW = "the classifier has labels at too few places for calibrated probabilities"
 
 
-def check_text(text: str) -> str:
-    """Strip and check a sentence.
-
-    Raises:
-        QueryError: It is empty, too long, or not valid Unicode.
-    """
-    stripped = text.strip()
-    if not stripped:
-        raise QueryError("query: the text is empty; describe the place, e.g. 'a river beside fields'")
-    if any("\ud800" <= one <= "\udfff" for one in stripped):
-        raise QueryError("query: the text contains a lone surrogate; send valid UTF-8")
-    if len(stripped) > MAX_CHARS:
-        raise QueryError(
-            f"query: the text has {len(stripped)} characters; at most {MAX_CHARS} are allowed, so shorten it"
-        )
-    return stripped
-
-
-_MAX_LON, _MAX_LAT = 180, 90
-
-
-def _decoded(value: object) -> object:
-    """Decode base64 text, with or without a data URL prefix."""
-    if not isinstance(value, str):
-        return value
-    text = value.partition(",")[2] if value.startswith("data:") else value
-    try:
-        return base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error) as error:
-        raise ValueError("need base64") from error
-
-
-def _on_earth(point: list[float]) -> list[float]:
-    lon, lat = point
-    if abs(lon) > _MAX_LON or abs(lat) > _MAX_LAT:
-        raise ValueError("need [longitude -180..180, latitude -90..90]")
-    return point
-
-
-Base64 = Annotated[
-    bytes,
-    BeforeValidator(_decoded),
-    PlainSerializer(lambda data: base64.b64encode(data).decode(), return_type=str),
-    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
-]
-Point = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_on_earth)]
-TileId = Annotated[int, Field(ge=0, le=MAX_ID)]
-Weight = Annotated[float, Field(gt=0, le=MAX_WEIGHT)]
-Texts = str | Annotated[list[str], Field(min_length=1, max_length=MAX_EXAMPLES)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Picture(_Strict):
-    """An image: PNG, JPEG, or a GeoTIFF with any bands."""
-
-    data: Base64
-    wavelengths: list[float] | None = Field(
-        default=None,
-        min_length=1,
-        max_length=MAX_WAVELENGTHS,
-        description="Wavelengths of the bands in µm, for a GeoTIFF that does not state them",
-    )
-
-
-class Vector(_Strict):
-    """A vector of the archive's model, as stored by saved searches in place of images and areas."""
-
-    data: Base64 = Field(description="float32, little-endian")
-    digest: str = Field(max_length=100, description="Digest of the model")
-    tiles: list[TileId] = Field(
-        default=[],
-        max_length=MAX_AREA_TILES,
-        description="Tiles from which it was computed; they do not appear in the results",
-    )
-
-
-class Example(_Strict):
-    """One example: a sentence (or several with the same meaning), an image, a tile, a point or an area."""
-
-    kinds: ClassVar[tuple[str, ...]] = ("text", "image", "id", "point", "area", "vector")
-    """Members of which an example has exactly one; `bandsight.search.examples` has a class for each."""
-
-    text: Texts | None = Field(
-        default=None, description="One or more sentences; several count as one example, their mean"
-    )
-    image: Picture | None = None
-    id: TileId | None = Field(default=None, description="Id of a tile")
-    point: Point | None = Field(
-        default=None, description="Longitude, latitude: the mean of the tiles that cover the point"
-    )
-    area: dict[str, Any] | None = Field(default=None, description="GeoJSON polygon: the mean of the tiles inside")
-    vector: Vector | None = None
-    weight: Weight | None = Field(default=None, description="Weight for the strategy `average`; default: 1")
-    label: str | None = Field(
-        default=None, min_length=1, max_length=1000, description="Name of the example in `bandsight:matched`"
-    )
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        given = [kind for kind in self.kinds if getattr(self, kind) is not None]
-        if len(given) != 1:
-            raise ValueError(f"found {' and '.join(given) or 'none of them'}; need one of {', '.join(self.kinds)}")
-        return self
-
-    @property
-    def kind(self) -> str:
-        """Name of the member that is set."""
-        return next(kind for kind in self.kinds if getattr(self, kind) is not None)
-
-
-class Semantic(_Strict):
+class Semantic(Strict):
     """A semantic search."""
 
     model_config = ConfigDict(
@@ -228,3 +108,272 @@ class Semantic(_Strict):
         yield from (Example(point=point) for point in self.points or ())
         if self.area is not None:
             yield Example(area=self.area)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Question:
+    """A resolved semantic query, created once per request: a `Ranking` of an archive's tiles."""
+
+    searcher: Searcher
+    """The archive and the model."""
+    scorer: Scorer
+    """Scores tiles."""
+    positives: NDArray[np.float32]
+    """Vectors of the positive examples, shape (p, dim)."""
+    negatives: NDArray[np.float32]
+    """Vectors of the negative examples, shape (n, dim)."""
+    labels: tuple[str, ...]
+    """Label of each positive example."""
+    texts: NDArray[np.float32]
+    """Vectors of the positive sentences, shape (texts, dim), to which probabilities refer."""
+    unfamiliar: str | None
+    """Why these have no probability on any imagery, or None if they have one."""
+    exclude: tuple[int, ...]
+    """Example tiles, excluded from the results."""
+    selection: ResultSelection
+    """Selects results from the ranked tiles."""
+    min_probability: float | None
+    """Minimum probability of a hit."""
+    exact: bool
+    """Compare with every tile, without the index."""
+    by_cell: bool
+    """Rank by the best cell of each tile."""
+    saved_form: Semantic
+    """The request for saving, with images as vectors."""
+    page_form: Semantic
+    """The request for later pages, with places as vectors too."""
+    key: str
+    """Identity of the query; see `Ranking`."""
+    head: Head | None = None
+    """The trained classifier used as scorer, or None for examples."""
+
+    @property
+    def is_one(self) -> bool:
+        """Whether there is just one positive example, so that scores are cosines with it."""
+        return len(self.positives) == 1 and not len(self.negatives)
+
+    def page(self, where: Filter, k: int, after: list[Any] | None) -> Page:
+        """Return the k best hits after a place; see `Ranking`."""
+        among = where
+        if self.exclude:
+            among = Filter(exclude=self.exclude, all_of=() if where.is_empty else (where,))
+        found = find(
+            self.searcher.archive,
+            self.scorer,
+            k,
+            among,
+            self.selection,
+            after=after,
+            only=self._likely(among),
+            exact=self.exact,
+            with_vectors=bool(len(self.positives)) and not self.is_one,
+            check=self.searcher.check,
+            by_cell=self.by_cell,
+        )
+        hits = self._described(found.hits)
+        # Only the first page, which has the best hits, tells whether anything matches.
+        nothing = None if after is not None else _nothing_matches(hits) if hits else self._has_threshold
+        return replace(found, hits=hits, matched=self._matched(found, is_first=after is None), nothing_matches=nothing)
+
+    @property
+    def _has_threshold(self) -> bool:
+        return self.min_probability is not None or self.selection.min_score is not None
+
+    def _likely(self, among: Filter) -> list[int] | None:
+        """Return the tiles with the minimum probability, or None if none is set."""
+        if self.min_probability is None:
+            return None
+        return [] if self.unfamiliar is not None else self.searcher.likely(self.texts, self.min_probability, among)
+
+    def _described(self, hits: list[Hit]) -> list[Hit]:
+        """Return hits with probability, match and most similar example."""
+        if self.head is not None and not self.by_cell:
+            return _classified(hits, self.head, self.labels[0])
+        if self.head is not None:
+            return [replace(hit, probability_reason=REASON, matched=self.labels[0]) for hit in hits]
+        if not hits or not len(self.positives):
+            return hits
+        if self.is_one:
+            matched = [self.labels[0]] * len(hits)
+            cosines = np.array([[hit.score] for hit in hits], np.float32)
+        else:
+            vectors = np.stack([hit.vector for hit in hits if hit.vector is not None])
+            nearest = (vectors @ self.positives.T).argmax(axis=1).tolist()
+            matched = [self.labels[at] for at in nearest]
+            cosines = vectors @ self.texts.T
+        if self.unfamiliar is not None:
+            hits = [replace(hit, probability_reason=self.unfamiliar) for hit in hits]
+        elif len(self.texts):
+            kinds = self.searcher.imagery.of_hits(hits)
+            hits = calibrated(self.searcher.encoder, hits, kinds, cosines, self.texts)
+        return [replace(hit, matched=label) for hit, label in zip(hits, matched, strict=True)]
+
+    def _matched(self, found: Page, *, is_first: bool) -> int | None:
+        """Return the total number of hits, or None if it is unknown without computing all pages."""
+        if is_first and found.next is None:
+            return len(found.hits)
+        selection = self.selection
+        undecided = selection.drops or selection.diversity or selection.min_score is not None
+        return None if undecided else found.matched
+
+
+def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
+    """Resolve a semantic request.
+
+    Raises:
+        QueryError: An example is invalid, or parts contradict each other.
+        NotFoundError: A tile is not in the archive.
+    """
+    if asked.classifier is not None:
+        return _classifier_question(searcher, asked, asked.classifier)
+    examples = list(asked.positives())
+    made = resolve_examples(searcher, [*examples, *asked.negative])
+    wanted, unwanted = made[: len(examples)], made[len(examples) :]
+    dim = searcher.dim
+    texts = _stacked([one.meaning.vector for one in wanted if one.meaning.is_text], dim)
+    if asked.min_probability is not None and not len(texts):
+        raise QueryError(
+            "min_probability: found no sentence among the positive examples; only sentences have probabilities, so use "
+            "min_score"
+        )
+    reasons = [one.meaning.unfamiliar for one in wanted if one.meaning.unfamiliar is not None]
+    positives = _stacked([one.meaning.vector for one in wanted], dim)
+    negatives = _stacked([one.meaning.vector for one in unwanted], dim)
+    page_form = _with_examples(asked, [one.page_form for one in wanted], [one.page_form for one in unwanted])
+    return Question(
+        searcher=searcher,
+        scorer=_scorer(asked, wanted, unwanted, positives, negatives),
+        positives=positives,
+        negatives=negatives,
+        labels=tuple(one.meaning.label for one in wanted),
+        texts=texts,
+        unfamiliar=REASON if asked.by_cell and len(texts) else reasons[0] if reasons else None,
+        exclude=tuple(sorted({tile for one in made for tile in one.meaning.tiles})),
+        selection=_selection(asked),
+        min_probability=asked.min_probability,
+        exact=asked.exact,
+        by_cell=asked.by_cell,
+        saved_form=_with_examples(asked, [one.saved_form for one in wanted], [one.saved_form for one in unwanted]),
+        page_form=page_form,
+        key=hashlib.blake2b(page_form.model_dump_json().encode(), digest_size=16).hexdigest(),
+    )
+
+
+def _classifier_question(searcher: Searcher, asked: Semantic, text: str) -> Question:
+    """Resolve a query by a trained classifier; later pages keep its version."""
+    term = ClassifierTerm.parse(text)
+    classifier, head = term.resolve(searcher.archive)
+    if asked.min_probability is not None:
+        raise QueryError("min_probability: scores of classifiers are probabilities, so use min_score")
+    pinned = f"{classifier.name}/{head.cls}@{classifier.version}"
+    least = term.least if asked.min_score is None else asked.min_score
+    page_form = asked.model_copy(update={"classifier": pinned, "min_score": least})
+    nothing = np.empty((0, searcher.dim), np.float32)
+    return Question(
+        searcher=searcher,
+        scorer=scorer_of(head),
+        positives=nothing,
+        negatives=nothing,
+        labels=(f"{PREFIX}{classifier.name}/{head.cls}",),
+        texts=nothing,
+        unfamiliar=None,
+        exclude=(),
+        selection=_selection(page_form),
+        min_probability=None,
+        exact=asked.exact,
+        by_cell=asked.by_cell,
+        saved_form=asked.model_copy(update={"min_score": least}),
+        page_form=page_form,
+        key=hashlib.blake2b(page_form.model_dump_json().encode(), digest_size=16).hexdigest(),
+        head=head,
+    )
+
+
+def _selection(asked: Semantic) -> ResultSelection:
+    return ResultSelection(
+        min_score=asked.min_score,
+        group_by=asked.group_by,
+        per_group=asked.group_limit or 1,
+        max_overlap=asked.overlap,
+        diversity=asked.diversity,
+    )
+
+
+def question_of(searcher: Searcher, q: str | list[str] | None, semantic: Semantic | None) -> Question | None:
+    """Resolve the query of a request, or return None if it has none.
+
+    Args:
+        searcher: Archive and model.
+        q: The short form: a sentence or alternatives.
+        semantic: The long form.
+
+    Raises:
+        QueryError: Both are given, or the query is invalid.
+    """
+    if q is not None and semantic is not None:
+        raise QueryError("q, semantic: found both; pass one of them")
+    asked = semantic if q is None else terms_of(q)
+    return None if asked is None else resolve_question(searcher, asked)
+
+
+def terms_of(q: str | list[str]) -> Semantic:
+    """Convert `q`, alternatives in a list or separated by commas, to a request in which the best one counts.
+
+    Raises:
+        QueryError: There are none or too many alternatives, or one is too long.
+    """
+    alone = q if isinstance(q, str) else q[0] if len(q) == 1 else ""
+    if alone.strip().startswith(PREFIX):
+        return Semantic(classifier=alone.strip())
+    parts = q.split(",") if isinstance(q, str) else q
+    terms = [check_text(part) for part in parts if part.strip()]
+    if not terms:
+        raise QueryError("q: found no text (empty); describe the place, e.g. a river beside fields")
+    if len(terms) > MAX_TERMS:
+        raise QueryError(f"q: found {len(terms)} alternatives; at most {MAX_TERMS} are allowed")
+    return Semantic(text=terms, strategy="best" if len(terms) > 1 else "average")
+
+
+def like_tile(tile_id: int) -> Semantic:
+    """Return the request for tiles similar to one."""
+    return Semantic(ids=[tile_id])
+
+
+def _scorer(
+    asked: Semantic,
+    wanted: list[ResolvedExample],
+    unwanted: list[ResolvedExample],
+    positives: NDArray[np.float32],
+    negatives: NDArray[np.float32],
+) -> Scorer:
+    if asked.strategy == "best":
+        return BestScorer(positives, negatives)
+    if len(negatives):
+        # The weighted mean counts as one example.
+        negatives = np.average(negatives, axis=0, weights=[one.weight for one in unwanted])[None].astype(np.float32)
+    weights = tuple(one.weight for one in wanted)
+    return MeanScorer(positives, negatives, None if set(weights) == {1.0} else weights)
+
+
+def _with_examples(asked: Semantic, positive: list[Example], negative: list[Example]) -> Semantic:
+    """Return a request with its examples replaced, including short forms."""
+    short = dict.fromkeys(("text", "image", "ids", "points", "area"))
+    return asked.model_copy(update={**short, "positive": positive, "negative": negative})
+
+
+def _stacked(vectors: list[NDArray[np.float32]], dim: int) -> NDArray[np.float32]:
+    return np.stack(vectors) if vectors else np.empty((0, dim), np.float32)
+
+
+def _nothing_matches(hits: Sequence[Hit]) -> bool | None:
+    """Return whether no hit reaches its threshold; None if none does and some have no threshold."""
+    if any(hit.match for hit in hits):
+        return False
+    return True if hits and all(hit.match is False for hit in hits) else None
+
+
+def _classified(hits: Sequence[Hit], head: Head, label: str) -> list[Hit]:
+    """Return a classifier's hits with probabilities, if these are calibrated on labels at other places."""
+    if head.calibrated:
+        return [replace(hit, probability=hit.score, matched=label) for hit in hits]
+    return [replace(hit, probability_reason=_TOO_FEW, matched=label) for hit in hits]

@@ -14,9 +14,9 @@ from bandsight.geo.box import LonLatBox
 from bandsight.geo.vertices import check_vertices
 from bandsight.search.items import MAX_CHARS as _TOKEN_CHARS
 from bandsight.search.items import Fields, ItemQuery, ResultPage, answer
+from bandsight.search.limits import MAX_KEYS, MAX_LIST, MAX_TERMS
 from bandsight.search.listing import Key, keys_of
-from bandsight.search.question import MAX_KEYS, MAX_LIST, MAX_TERMS, Semantic
-from bandsight.search.resolve import Question, question_of
+from bandsight.search.question import Question, Semantic, question_of
 from bandsight.search.searcher import Searcher
 from bandsight.search.validation import validated
 

@@ -17,9 +17,9 @@ from bandsight.catalog.records import Hit
 from bandsight.catalog.saved_searches import SavedHits, SavedSearch
 from bandsight.errors import ArchiveError, NotFoundError, QueryError
 from bandsight.search.items import check_names
+from bandsight.search.question import question_of
 from bandsight.search.ranking import BAD_PLACE, Page, Ranking
 from bandsight.search.request import Filters, RegisterBody, query_of_body
-from bandsight.search.resolve import question_of
 from bandsight.search.searcher import Searcher
 
 # Number of cached runs, each of a saved search at one generation.

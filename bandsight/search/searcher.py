@@ -1,16 +1,33 @@
-"""The resources of a search: an archive, the model of its vectors, and a decoder of query images."""
+"""The resources of a search: an archive, the model of its vectors, and what scores mean on its scenes."""
 
 import threading
+import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
+from bandsight.archive.scene_imagery import imagery_of
+from bandsight.attributes.filters import Filter
+from bandsight.catalog.records import Hit, Scene
 from bandsight.model.protocol import Encoder
-from bandsight.search.probabilities import SceneImagery
-from bandsight.search.question import Picture
+from bandsight.model.scoring import Imagery, ImageryLike
 from bandsight.search.recall_check import RecallCheck
+
+# Bisection steps of -1..1 to reach float32 resolution.
+_HALVINGS = 30
+# The calibration was fitted on English sentences of at most this length.
+_MAX_WORDS = 40
+# Short foreign words that are neither English nor part of names used in English (Las Vegas, El Paso).
+# fmt: off
+_FOREIGN = frozenset([
+    "und", "mit", "der", "das", "ein", "eine", "zwischen", "wo", "sind", "auf", "im", "le", "les", "une",
+    "et", "avec", "dans", "du", "au", "una", "y", "en", "del", "donde", "il", "gli", "uno", "della",
+    "nel", "dove", "em", "com", "uma", "onde", "een", "het", "waar",
+])
+# fmt: on
 
 Decode = Callable[[bytes, Sequence[float] | None], tuple[NDArray[np.uint8], tuple[float, ...]]]
 """Decodes the bytes of a query image, with optional wavelengths, to pixels (C, H, W) and wavelengths in µm."""
@@ -64,8 +81,14 @@ class Searcher:
         """Length of a vector."""
         return self.archive.model.dim
 
-    def embed_picture(self, picture: Picture) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+    def embed_picture(
+        self, data: bytes, wavelengths: Sequence[float] | None = None
+    ) -> tuple[NDArray[np.float32], tuple[float, ...]]:
         """Return the unit vector of an image, shape (dim,), and the wavelengths of its bands, µm.
+
+        Args:
+            data: A file: PNG, JPEG or GeoTIFF.
+            wavelengths: Wavelengths of the bands, µm, for a GeoTIFF that does not state them.
 
         Raises:
             ImageError: It cannot be decoded within the limits.
@@ -77,6 +100,138 @@ class Searcher:
             from bandsight.query_image import decode_query_image
 
             decode = decode_query_image
-        pixels, wavelengths = decode(picture.data, picture.wavelengths)
-        vector: NDArray[np.float32] = self.encoder.embed_pixels(pixels[None], wavelengths)[0]
-        return vector, wavelengths
+        pixels, found = decode(data, wavelengths)
+        vector: NDArray[np.float32] = self.encoder.embed_pixels(pixels[None], found)[0]
+        return vector, found
+
+    def likely(self, texts: NDArray[np.float32], probability: float, among: Filter) -> list[int]:
+        """Return the ids of the tiles that show what a sentence describes with a minimum probability.
+
+        Args:
+            texts: Unit vectors of the sentences, shape (sentences, dim); one of them suffices.
+            probability: The minimum, 0..1.
+            among: Filter for the tiles.
+        """
+        archive = self.archive
+        found = archive.similarities(texts, among)
+        scenes = found.selection.scenes.ids.tolist()
+        kinds = dict(zip(scenes, self.imagery.of(archive, scenes), strict=True))
+        # The resolution of a tile depends on its scale, which is read only for candidates.
+        level = {
+            one: [least_cosine(self.encoder, replace(one, gsd_m=None), text, probability) for text in texts]
+            for one in set(kinds.values()) - {None}
+        }
+        never = [np.inf] * len(texts)
+        least = np.array([level.get(kinds[scene], never) for scene in scenes], np.float64).reshape(-1, len(never)).T
+        passing = (found.scores >= least[:, found.selection.scene_at]).any(axis=0)
+        tiles = archive.tiles_by_id(found.selection.ids[passing].tolist())
+        return [tile.id for tile in tiles.values() if self._is_covered(kinds.get(tile.scene_id), tile.scale)]
+
+    def _is_covered(self, imagery: Imagery | None, scale: int) -> bool:
+        return imagery is not None and self.encoder.probabilities.reason(at_scale(imagery, scale)) is None
+
+
+def calibrated(
+    encoder: Encoder,
+    hits: Sequence[Hit],
+    kinds: Sequence[Imagery],
+    cosines: NDArray[np.float32],
+    texts: NDArray[np.float32],
+) -> list[Hit]:
+    """Return hits with the probability of their likeliest sentence, and whether it reaches the threshold.
+
+    Hits without a calibration for their imagery or the sentences get a reason instead.
+
+    Args:
+        encoder: Its calibration turns cosines into probabilities.
+        hits: The hits.
+        kinds: Imagery of each hit.
+        cosines: Cosine of each hit with each sentence, shape (hits, sentences).
+        texts: Unit vectors of the sentences as used in searches, shape (sentences, dim).
+    """
+    if not hits:
+        return []
+    meaning = encoder.probabilities
+    # Sentences without a probability are ignored if another one has it.
+    values = np.fmax.reduce(meaning.of(cosines, texts, kinds), axis=1)
+    known = {one: (meaning.threshold(one), _reason(encoder, one, texts)) for one in set(kinds)}
+    return [_judged(hit, float(value), *known[one]) for hit, value, one in zip(hits, values, kinds, strict=True)]
+
+
+def _reason(encoder: Encoder, imagery: Imagery, texts: NDArray[np.float32]) -> str | None:
+    """Return why imagery has no probability for any of the sentences, or None if it has one."""
+    reasons = [encoder.probabilities.reason(imagery, text) for text in texts]
+    return None if None in reasons else reasons[0]
+
+
+def _judged(hit: Hit, value: float, level: float | None, reason: str | None) -> Hit:
+    if not np.isfinite(value):
+        return replace(hit, probability_reason=reason)
+    return replace(hit, probability=value, match=None if level is None else bool(value >= level))
+
+
+def least_cosine(encoder: Encoder, imagery: ImageryLike, text: NDArray[np.float32], probability: float) -> float:
+    """Return the minimum cosine with a sentence (dim,) for a probability, or infinity if none reaches it.
+
+    The probability increases with the cosine, so bisection works. Imagery without probabilities reaches none.
+    """
+
+    def of(cosine: float) -> float:
+        return float(encoder.probabilities.of(np.full((1, 1), cosine, np.float32), text[None], [imagery])[0, 0])
+
+    if encoder.probabilities.reason(imagery, text) is not None:
+        return np.inf
+    low, high = -1.0, 1.0
+    if of(low) >= probability:
+        return -np.inf
+    if of(high) < probability:
+        return np.inf
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if of(middle) >= probability else (middle, high)
+    return high
+
+
+def unfamiliar(text: str) -> str | None:
+    """Return why a query has no valid probability, or None if no reason is found.
+
+    Only the wording is checked. A single foreign noun without diacritics is not recognised.
+    """
+    letters = [char for char in text if char.isalpha()]
+    if not letters:
+        return "not calibrated for queries without words"
+    latin = sum(unicodedata.name(char, "").startswith("LATIN") for char in letters)
+    if 2 * latin < len(letters):
+        return "not calibrated for queries in scripts other than Latin"
+    words = text.lower().split()
+    if len(words) > _MAX_WORDS:
+        return f"not calibrated for queries of more than {_MAX_WORDS} words"
+    if not "".join(letters).isascii() or _FOREIGN & {word.strip(".,;:!?\"'()") for word in words}:
+        return "not calibrated for queries in languages other than English"
+    return None
+
+
+class SceneImagery:
+    """A cache of scenes' imagery at native resolution, which never changes."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, Imagery] = {}
+
+    def of_hits(self, hits: Sequence[Hit]) -> list[Imagery]:
+        """Return the imagery of each hit's tile."""
+        return [at_scale(self._of.get(hit.scene.id) or self._added(hit.scene), hit.tile.scale) for hit in hits]
+
+    def _added(self, scene: Scene) -> Imagery:
+        self._of[scene.id] = imagery = imagery_of(scene)
+        return imagery
+
+    def of(self, archive: Archive, scene_ids: Sequence[int]) -> list[Imagery | None]:
+        """Return the imagery of scenes; None for a scene that is gone."""
+        if missing := [one for one in scene_ids if one not in self._of]:
+            self._of |= {one: imagery_of(scene) for one, scene in archive.scenes_by_id(missing).items()}
+        return [self._of.get(one) for one in scene_ids]
+
+
+def at_scale(imagery: Imagery, scale: int) -> Imagery:
+    """Return imagery downsampled by a scale of s×s native pixels."""
+    return imagery if imagery.gsd_m is None or scale == 1 else replace(imagery, gsd_m=imagery.gsd_m * scale)

@@ -13,8 +13,8 @@ from bandsight.attributes.filters import Filter
 from bandsight.errors import QueryError
 from bandsight.model.protocol import Encoder
 from bandsight.model.scoring import Imagery, sentence_vectors
+from bandsight.search.examples import check_text
 from bandsight.search.prompt_templates import class_sentences
-from bandsight.search.question import check_text
 
 MAX_LABELS = 100
 # Maximum number of sentences over all labels.

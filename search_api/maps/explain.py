@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from bandsight.attributes.fields import MAX_ID
 from bandsight.errors import QueryError
 from bandsight.maps.highlights import highlight_png
-from bandsight.search.resolve import resolve_question, terms_of
+from bandsight.search.question import resolve_question, terms_of
 from bandsight.search.saved import request_of_saved
 from search_api.dependencies import reject_unknown_params
 from search_api.etag import cached

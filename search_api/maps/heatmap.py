@@ -13,8 +13,8 @@ from bandsight.maps.pictures import ColorMap
 from bandsight.maps.rasterize import MAX_MERCATOR_LAT, MAX_SIDE, MAX_ZOOM, Canvas, Crs
 from bandsight.maps.request import HeatmapBody
 from bandsight.search.items import filter_of
+from bandsight.search.question import resolve_question, terms_of
 from bandsight.search.request import query_of_body
-from bandsight.search.resolve import resolve_question, terms_of
 from bandsight.search.saved import request_of_saved
 from bandsight.stac.media_types import GEOTIFF, JSON
 from bandsight.work import stage

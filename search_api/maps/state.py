@@ -5,8 +5,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from bandsight.maps.scores import ScoreCache
+from bandsight.search.question import Question, question_of
 from bandsight.search.request import Filters
-from bandsight.search.resolve import Question, question_of
 from search_api.service import Service
 
 # Number of saved searches whose queries are cached.

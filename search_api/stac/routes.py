@@ -11,10 +11,9 @@ from bandsight.archive import Archive
 from bandsight.attributes.fields import tiles_collection
 from bandsight.errors import NotFoundError, QueryError
 from bandsight.search.items import ItemQuery, ResultPage, answer, collection_names, one_item
-from bandsight.search.question import Semantic
+from bandsight.search.question import Question, Semantic, question_of
 from bandsight.search.ranking import Ranking
 from bandsight.search.request import SearchBody, echo, query_of_body
-from bandsight.search.resolve import Question, question_of
 from bandsight.search.saved import SavedRanking
 from bandsight.stac import documents
 from bandsight.stac.collection_stats import Holding, of_hits

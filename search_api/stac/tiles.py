@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Response
 
 from bandsight.attributes.fields import MAX_ID
-from bandsight.search.resolve import like_tile
+from bandsight.search.question import like_tile
 from bandsight.stac.items import tile_item
 from bandsight.stac.media_types import GEOJSON
 from search_api.dependencies import inline_depends, reject_unknown_params

@@ -11,8 +11,8 @@ from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
 from bandsight.search.items import MAX_CHARS as _TOKEN_CHARS
 from bandsight.search.items import Fields, ItemQuery
+from bandsight.search.limits import MAX_LIST
 from bandsight.search.listing import parse_sortby
-from bandsight.search.question import MAX_LIST
 from bandsight.search.request import CRS84, Crs, Language, cql2_filter, item_query
 from search_api.settings import ApiSettings
 

@@ -5,8 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import pytest
 
-from bandsight.search.examples import KINDS, Meaning, resolve_examples
-from bandsight.search.question import Example
+from bandsight.search.examples import KINDS, Example, Meaning, resolve_examples
 from bandsight.search.searcher import Searcher
 from tests.archive.makers import filled
 from tests.fakes import FakeEmbedder

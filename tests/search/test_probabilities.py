@@ -10,9 +10,8 @@ from bandsight.archive.scene_imagery import imagery_of
 from bandsight.attributes.filters import Filter
 from bandsight.model.scoring import Imagery, as_imagery
 from bandsight.raster.bands import BandRef
-from bandsight.search.question import Semantic
+from bandsight.search.question import Semantic, resolve_question
 from bandsight.search.request import request_of, search
-from bandsight.search.resolve import resolve_question
 from bandsight.search.searcher import Searcher
 from bandsight.search.zero_shot import check_labels, classify_tiles
 from bandsight.stac.items import item_collection

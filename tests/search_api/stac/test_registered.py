@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from bandsight.archive import Archive, saved_searches
 from bandsight.geo.box import LonLatBox
-from bandsight.search import resolve
+from bandsight.search import question
 from bandsight.stac.items import bbox
 from tests.archive.makers import entry, filled
 from tests.fakes import FakeEmbedder
@@ -223,7 +223,7 @@ def test_saving_takes_one_encoding_and_one_search_and_pages_take_none(
         return wrapper
 
     monkeypatch.setattr(FakeEmbedder, "embed_texts", counted("texts", FakeEmbedder.embed_texts))
-    monkeypatch.setattr(resolve, "find", counted("searches", resolve.find))
+    monkeypatch.setattr(question, "find", counted("searches", question.find))
     with filled(tmp_path / "a", 10) as archive, TestClient(app_of(archive)) as client:
         root = register(client, q="a lake", hits=15)
         assert counts == {"texts": 1, "searches": 1}
