@@ -51,6 +51,7 @@ from search_api.responses import json_response
 from search_api.service import Encoders, Service, open_service
 from search_api.sessions import Sessions
 from search_api.settings import ApiSettings, check_settings, keys_path, trusted_networks
+from search_api.stac import collection_routes as stac_collections
 from search_api.stac import routes, schemas, searches, tiles
 from search_api.stac.routes import ApiDep
 from search_api.stac.state import StacState
@@ -264,6 +265,7 @@ def _add_middleware(app: FastAPI, settings: ApiSettings, shared: Shared) -> None
 def _add_routes(app: FastAPI) -> None:
     for router in (
         tiles.router,
+        stac_collections.router,
         routes.router,
         heatmap.router,
         class_routes.router,

@@ -1,7 +1,8 @@
 """Shared dependencies of routes: the open service, the server's URL, and strict query parameters."""
 
-import inspect
+from collections.abc import Callable
 from typing import Annotated, Any
+from weakref import WeakKeyDictionary
 
 from fastapi import Depends, Request
 
@@ -17,6 +18,8 @@ def get_service(request: Request) -> Service:
     return service
 
 
+# Names of the query parameters of each route.
+_KNOWN: WeakKeyDictionary[Callable[..., Any], frozenset[str]] = WeakKeyDictionary()
 ServiceDep = Annotated[Service, Depends(get_service)]
 
 
@@ -28,20 +31,6 @@ def server_url(request: Request) -> str:
     return str(request.base_url).rstrip("/") + prefix(request.scope)
 
 
-def inline_depends(parameters: type) -> Any:
-    """Return a dependency that builds a dataclass of query parameters on the event loop.
-
-    FastAPI would build the dataclass in a worker thread, although this does not block; waking a thread takes a tenth of
-    the response time.
-    """
-
-    async def build(**values: Any) -> Any:
-        return parameters(**values)
-
-    build.__signature__ = inspect.signature(parameters)  # type: ignore[attr-defined]
-    return Depends(build)
-
-
 async def reject_unknown_params(request: Request) -> None:
     """Reject query parameters that the route does not define, and repeated ones.
 
@@ -50,7 +39,10 @@ async def reject_unknown_params(request: Request) -> None:
     """
     if not request.scope["query_string"]:
         return
-    known = {field.alias for field in _query_fields(request.scope["route"].dependant)}
+    endpoint = request.scope["endpoint"]
+    known = _KNOWN.get(endpoint)
+    if known is None:
+        known = _KNOWN[endpoint] = frozenset(one.alias for one in _query_fields(request.scope["route"].dependant))
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in known:

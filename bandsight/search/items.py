@@ -1,20 +1,24 @@
-"""Queries for items, and pages of items: listed from the catalog or ranked."""
+"""Queries for items, from the parameters of a request, and pages of items: listed from the catalog or ranked."""
 
 import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from bandsight.archive import Archive
-from bandsight.attributes.cql2 import NOTHING, Kind, to_filter
+from bandsight.attributes.cql2 import NOTHING, Kind, parse_json, parse_text, to_filter
 from bandsight.attributes.fields import MAX_ID, scene_ids, scenes_collection, tile_ids, tiles_collection
-from bandsight.attributes.filters import Filter
+from bandsight.attributes.filters import Filter, parse_datetime
 from bandsight.catalog.records import Hit
 from bandsight.errors import NotFoundError, QueryError
+from bandsight.geo.area import Area
+from bandsight.geo.box import LonLatBox
+from bandsight.geo.vertices import check_vertices
 from bandsight.search.classifiers import ClassifierTerm, passing
+from bandsight.search.item_fields import Fields
 from bandsight.search.listing import Key, Position, Row, browse
 from bandsight.search.ranking import Ranking
 from bandsight.search.searcher import Searcher
@@ -23,6 +27,7 @@ from bandsight.search.searcher import Searcher
 _VERSION = 2
 _PARTS = 4
 MAX_CHARS = 4000
+Language = Literal["cql2-text", "cql2-json"]
 
 
 def query_digest(key: Any) -> str:
@@ -85,95 +90,6 @@ def bad_token(text: str) -> QueryError:
     return QueryError(f"token: found {shown!r}; need the one from the link `next` of the previous page, unchanged")
 
 
-# Members that identify an item; always included.
-_ALWAYS = frozenset({"type", "stac_version", "id", "collection"})
-# The fields extension's default set.
-_DEFAULT = _ALWAYS | {"stac_extensions", "geometry", "bbox", "links", "assets", "properties.datetime"}
-_MAX = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fields:
-    """Paths within an item, e.g. `properties.eo:cloud_cover`; empty means all fields."""
-
-    include: frozenset[str] = frozenset()
-    """Fields to include, in addition to those that identify the item."""
-    exclude: frozenset[str] = frozenset()
-    """Fields to exclude."""
-    of_default: bool = False
-    """Whether fields are excluded from the default set instead of all fields."""
-
-    @classmethod
-    def parse(cls, text: str) -> "Fields":
-        """Parse a URL parameter: names separated by commas, `-` before excluded ones.
-
-        Raises:
-            QueryError: There are too many names.
-        """
-        names = [name.strip() for name in text.split(",") if name.strip()]
-        return cls.of(
-            [name.lstrip("+ ") for name in names if not name.startswith("-")],
-            [name[1:] for name in names if name.startswith("-")],
-        )
-
-    @classmethod
-    def of(cls, include: Iterable[str], exclude: Iterable[str], *, of_default: bool = False) -> "Fields":
-        """Create fields from names.
-
-        Args:
-            include: See `include`.
-            exclude: See `exclude`.
-            of_default: See `of_default`.
-
-        Raises:
-            QueryError: There are too many names.
-        """
-        fields = cls(include=frozenset(include), exclude=frozenset(exclude), of_default=of_default)
-        if len(fields.include) + len(fields.exclude) > _MAX:
-            raise QueryError(f"fields: found more than {_MAX} names; request fewer")
-        return fields
-
-    def apply(self, item: dict[str, Any]) -> dict[str, Any]:
-        """Return an item with the requested fields; those both included and excluded are included."""
-        if not self.include and not self.exclude:
-            return item
-        wanted = _ALWAYS - self.exclude | self.include if self.include else _DEFAULT
-        shown = item
-        if self.include or self.of_default:
-            shown = {}
-            for path in sorted(wanted):
-                _copy(item, shown, path.split("."))
-        for path in self.exclude - self.include:
-            # Keep it whole unless only a part of it is requested.
-            if not any(one.startswith(f"{path}.") for one in self.include):
-                shown = _without(shown, path.split("."))
-        return shown
-
-
-def _copy(source: Mapping[str, Any], target: dict[str, Any], steps: list[str]) -> None:
-    first, *rest = steps
-    if first not in source:
-        return
-    if rest and isinstance(source[first], dict):
-        inner = target.setdefault(first, {})
-        if isinstance(inner, dict):
-            if inner is source[first]:
-                return
-            _copy(source[first], inner, rest)
-    elif not rest:
-        target[first] = source[first]
-
-
-def _without(item: dict[str, Any], steps: list[str]) -> dict[str, Any]:
-    first, *rest = steps
-    if first not in item:
-        return item
-    if not rest:
-        return {name: value for name, value in item.items() if name != first}
-    inner = item[first]
-    return item | {first: _without(inner, rest)} if isinstance(inner, dict) else item
-
-
 # A position in a token: sort values, kind, id, newest tile, newest scene.
 _POSITION_PARTS = 5
 
@@ -198,8 +114,8 @@ class ItemQuery:
     """Token from the previous page."""
     order: tuple[Key, ...] = ()
     """Sort keys; by id if empty. Ignored by rankings."""
-    fields: Fields = field(default_factory=Fields)
-    """Fields of the items to return."""
+    fields: Fields | None = None
+    """Fields of the items to return; None for all."""
     key: Any = None
     """Identity of the query, as JSON values."""
 
@@ -233,6 +149,74 @@ class ItemQuery:
             among = Filter(all_of=tuple(parts))
             parts.append(passing(archive, ClassifierTerm.parse(text), among))
         return parts[0] if len(parts) == 1 else Filter(all_of=tuple(parts))
+
+
+def item_query(
+    max_hits: int,
+    *,
+    collections: list[str] | None = None,
+    ids: list[str] | None = None,
+    box: LonLatBox | None = None,
+    intersects: dict[str, Any] | None = None,
+    datetime: str | None = None,
+    filter: Any = None,  # noqa: A002  (STAC's name)
+    sensors: list[str] | None = None,
+    classifiers: list[str] | None = None,
+    limit: int = 10,
+    token: str | None = None,
+    order: tuple[Key, ...] = (),
+    fields: Fields | None = None,
+) -> ItemQuery:
+    """Create a query from parameters; see `bandsight.search.request.ItemFilters`.
+
+    Raises:
+        QueryError: A parameter is invalid, or two contradict each other.
+    """
+    if box is not None and intersects is not None:
+        raise QueryError("bbox, intersects: found both; pass one of them")
+    area = None if box is None else Area.from_box(box)
+    if intersects is not None:
+        check_vertices(intersects, "intersects")
+        area = Area.from_geojson(intersects)
+    start, end = (None, None) if datetime is None else parse_datetime(datetime)
+    key = {
+        "collections": sorted(set(collections or ())),
+        "ids": sorted(set(ids or ())),
+        "area": None if area is None else area.key.hex(),
+        "datetime": [None if when is None else when.isoformat() for when in (start, end)],
+        "filter": filter,
+        "sensors": sorted(set(sensors or ())),
+        "order": [[key.name, key.descending] for key in order],
+    }
+    if classifiers:
+        key["classifiers"] = sorted(set(classifiers))
+    return ItemQuery(
+        where=Filter(area=area, start=start, end=end, sensors=tuple(sensors or ())),
+        collections=tuple(collections or ()),
+        ids=tuple(ids or ()),
+        filter=filter,
+        classifiers=tuple(classifiers or ()),
+        limit=min(limit, max_hits),
+        token=token,
+        order=order,
+        fields=fields,
+        key=key,
+    )
+
+
+def cql2_filter(value: Any, language: Language) -> Any:
+    """Convert a filter in either language to CQL2 JSON.
+
+    Raises:
+        QueryError: It is not valid CQL2 in the given language.
+    """
+    if value is None:
+        return None
+    if language == "cql2-json":
+        return parse_json(value)
+    if not isinstance(value, str):
+        raise QueryError("filter: found JSON, but filter-lang says cql2-text; drop filter-lang, or pass text")
+    return parse_text(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,24 +5,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bandsight.attributes import cql2
 from bandsight.attributes.fields import MAX_ID
-from bandsight.attributes.filters import MAX_DATETIME_CHARS, Filter, parse_datetime
-from bandsight.errors import QueryError
-from bandsight.geo.area import Area
+from bandsight.attributes.filters import MAX_DATETIME_CHARS
 from bandsight.geo.box import LonLatBox
-from bandsight.geo.vertices import check_vertices
+from bandsight.search.item_fields import Fields
 from bandsight.search.items import MAX_CHARS as _TOKEN_CHARS
-from bandsight.search.items import Fields, ItemQuery, ResultPage, answer
+from bandsight.search.items import ItemQuery, Language, ResultPage, answer, cql2_filter, item_query
 from bandsight.search.limits import MAX_KEYS, MAX_LIST, MAX_TERMS
-from bandsight.search.listing import Key, keys_of
+from bandsight.search.listing import keys_of
 from bandsight.search.question import Question, Semantic, question_of
 from bandsight.search.searcher import Searcher
 from bandsight.search.validation import validated
 
 Crs = Literal["http://www.opengis.net/def/crs/OGC/1.3/CRS84"]
 CRS84: Crs = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
-Language = Literal["cql2-text", "cql2-json"]
 _NAME_CHARS = 1000
 Name = Annotated[str, Field(min_length=1, max_length=_NAME_CHARS)]
 
@@ -194,7 +190,7 @@ def query_of_body(body: ItemFilters, max_hits: int) -> ItemQuery:
             "limit": body.limit,
             "token": body.token,
             "order": keys_of((key.field, key.direction == "desc") for key in body.sortby or ()),
-            "fields": body.fields.fields(),
+            "fields": body.fields.fields() if "fields" in body.model_fields_set else None,
         }
     return item_query(
         max_hits,
@@ -208,71 +204,3 @@ def query_of_body(body: ItemFilters, max_hits: int) -> ItemQuery:
         classifiers=body.classifiers,
         **more,
     )
-
-
-def item_query(
-    max_hits: int,
-    *,
-    collections: list[str] | None = None,
-    ids: list[str] | None = None,
-    box: LonLatBox | None = None,
-    intersects: dict[str, Any] | None = None,
-    datetime: str | None = None,
-    filter: Any = None,  # noqa: A002  (STAC's name)
-    sensors: list[str] | None = None,
-    classifiers: list[str] | None = None,
-    limit: int = 10,
-    token: str | None = None,
-    order: tuple[Key, ...] = (),
-    fields: Fields | None = None,
-) -> ItemQuery:
-    """Create a query from parameters; see `ItemFilters`.
-
-    Raises:
-        QueryError: A parameter is invalid, or two contradict each other.
-    """
-    if box is not None and intersects is not None:
-        raise QueryError("bbox, intersects: found both; pass one of them")
-    area = None if box is None else Area.from_box(box)
-    if intersects is not None:
-        check_vertices(intersects, "intersects")
-        area = Area.from_geojson(intersects)
-    start, end = (None, None) if datetime is None else parse_datetime(datetime)
-    key = {
-        "collections": sorted(set(collections or ())),
-        "ids": sorted(set(ids or ())),
-        "area": None if area is None else area.key.hex(),
-        "datetime": [None if when is None else when.isoformat() for when in (start, end)],
-        "filter": filter,
-        "sensors": sorted(set(sensors or ())),
-        "order": [[key.name, key.descending] for key in order],
-    }
-    if classifiers:
-        key["classifiers"] = sorted(set(classifiers))
-    return ItemQuery(
-        where=Filter(area=area, start=start, end=end, sensors=tuple(sensors or ())),
-        collections=tuple(collections or ()),
-        ids=tuple(ids or ()),
-        filter=filter,
-        classifiers=tuple(classifiers or ()),
-        limit=min(limit, max_hits),
-        token=token,
-        order=order,
-        fields=fields or Fields(),
-        key=key,
-    )
-
-
-def cql2_filter(value: Any, language: Language) -> Any:
-    """Convert a filter in either language to CQL2 JSON.
-
-    Raises:
-        QueryError: It is not valid CQL2 in the given language.
-    """
-    if value is None:
-        return None
-    if language == "cql2-json":
-        return cql2.parse_json(value)
-    if not isinstance(value, str):
-        raise QueryError("filter: found JSON, but filter-lang says cql2-text; drop filter-lang, or pass text")
-    return cql2.parse_text(value)

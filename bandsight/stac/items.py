@@ -12,7 +12,8 @@ from bandsight.catalog.records import BestCell, Hit, ModelIdentity, Scene, Tile
 from bandsight.catalog.saved_searches import SavedSearch
 from bandsight.geo.box import LonLatBox, around
 from bandsight.geo.footprint import footprint
-from bandsight.search.items import Fields, ResultPage
+from bandsight.search.item_fields import Fields
+from bandsight.search.items import ResultPage
 from bandsight.stac.bands import data_assets
 from bandsight.stac.media_types import GEOJSON, GEOTIFF, JSON
 

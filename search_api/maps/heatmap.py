@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from bandsight.attributes.filters import MAX_DATETIME_CHARS
 from bandsight.errors import QueryError
 from bandsight.geo.box import LonLatBox
 from bandsight.maps.heatmap import Heatmap, MapExtent, ScoreStyle, heatmap
 from bandsight.maps.pictures import ColorMap
 from bandsight.maps.rasterize import MAX_MERCATOR_LAT, MAX_SIDE, MAX_ZOOM, Canvas, Crs
 from bandsight.maps.request import HeatmapBody
-from bandsight.search.items import filter_of
+from bandsight.search.items import ItemQuery, Language, cql2_filter, filter_of, item_query
 from bandsight.search.question import resolve_question, terms_of
 from bandsight.search.request import query_of_body
 from bandsight.search.saved import request_of_saved
@@ -26,13 +27,53 @@ from search_api.problem_schema import problems
 from search_api.request_bodies import add_images, body_of, openapi_body
 from search_api.responses import json_response
 from search_api.service import Service
+from search_api.settings import ApiSettings
 from search_api.stac import schemas
+from search_api.stac.routes import DATETIME_EXAMPLE, MAX_PARAM_CHARS, geometry_of, names_of
 from search_api.stac.searches import SearchesDep, SearchId
-from search_api.stac.url_params import QuestionParams
 
 router = APIRouter(tags=["Heat maps"], dependencies=[Depends(reject_unknown_params)])
 _TILEJSON: dict[str, Any] = {"type": "object", "required": ["tilejson", "tiles", "bounds", "minzoom", "maxzoom"]}
 _LEGEND: dict[str, Any] = {"type": "object", "required": ["range", "percentiles", "colormap", "marks", "generation"]}
+
+
+@dataclass(kw_only=True)
+class QuestionParams:
+    """Query parameters of maps: a text query and filters. `bbox` has a different meaning there."""
+
+    q: Annotated[str, Query(description="Description of the place; commas separate alternatives", examples=["a lake"])]
+    collections: Annotated[
+        str | None, Query(max_length=MAX_PARAM_CHARS, description="Names of collections, separated by commas")
+    ] = None
+    datetime: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_DATETIME_CHARS,
+            description="RFC 3339 date-time or interval, a year, or a month",
+            examples=[DATETIME_EXAMPLE],
+        ),
+    ] = None
+    intersects: Annotated[str | None, Query(description="GeoJSON geometry")] = None
+    sensors: Annotated[
+        str | None, Query(max_length=MAX_PARAM_CHARS, description="Sensor profiles, separated by commas")
+    ] = None
+    filter: Annotated[str | None, Query(description="CQL2 expression, in the language given by filter-lang")] = None
+    filter_lang: Annotated[Language, Query(alias="filter-lang")] = "cql2-text"
+
+    def query(self, settings: ApiSettings) -> ItemQuery:
+        """Return the filters.
+
+        Raises:
+            QueryError: A parameter is invalid.
+        """
+        return item_query(
+            settings.max_hits,
+            collections=names_of(self.collections, "collections"),
+            datetime=self.datetime,
+            intersects=geometry_of(self.intersects),
+            sensors=names_of(self.sensors, "sensors"),
+            filter=cql2_filter(self.filter, self.filter_lang),
+        )
 
 
 def _of_search(request: Request, searches: SearchesDep, search_id: SearchId) -> Heatmap:

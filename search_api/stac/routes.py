@@ -1,6 +1,12 @@
-"""Routes of the STAC API of the whole archive and, under another prefix, of each saved search."""
+"""Items over STAC API, of the whole archive and, under another prefix, of each saved search.
 
+Query parameters are equivalent to the members of the same name in request bodies.
+"""
+
+import inspect
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -9,30 +15,183 @@ from fastapi.concurrency import run_in_threadpool
 
 from bandsight.archive import Archive
 from bandsight.attributes.fields import tiles_collection
+from bandsight.attributes.filters import MAX_DATETIME_CHARS
 from bandsight.errors import NotFoundError, QueryError
-from bandsight.search.items import ItemQuery, ResultPage, answer, collection_names, one_item
+from bandsight.geo.box import LonLatBox
+from bandsight.search.item_fields import Fields
+from bandsight.search.items import (
+    MAX_CHARS,
+    ItemQuery,
+    Language,
+    ResultPage,
+    answer,
+    collection_names,
+    cql2_filter,
+    item_query,
+    one_item,
+)
+from bandsight.search.limits import MAX_LIST
+from bandsight.search.listing import parse_sortby
 from bandsight.search.question import Question, Semantic, question_of
 from bandsight.search.ranking import Ranking
-from bandsight.search.request import SearchBody, echo, query_of_body
+from bandsight.search.request import CRS84, Crs, SearchBody, echo, query_of_body
 from bandsight.search.saved import SavedRanking
-from bandsight.stac import documents
 from bandsight.stac.collection_stats import Holding, of_hits
 from bandsight.stac.items import Root, item_collection, item_of, link
-from bandsight.stac.media_types import GEOJSON, JSON
-from search_api.dependencies import inline_depends, reject_unknown_params, server_url
+from bandsight.stac.media_types import GEOJSON
+from search_api.dependencies import reject_unknown_params, server_url
 from search_api.problem_schema import problems
 from search_api.request_bodies import add_images, body_of, openapi_body
 from search_api.responses import json_response
 from search_api.service import Service
+from search_api.settings import ApiSettings
 from search_api.stac import schemas
 from search_api.stac.state import StacState
-from search_api.stac.url_params import ItemListParams, ItemSearchParams
 
 _MAX_NAME = 1000
 CollectionId = Annotated[str, Path(max_length=_MAX_NAME, description="Name of a collection")]
 ItemId = Annotated[str, Path(max_length=_MAX_NAME, description="Id of an item: the number of a tile, or scene-N")]
 router = APIRouter(tags=["STAC"], dependencies=[Depends(reject_unknown_params)])
+DATETIME_EXAMPLE = "2017-01-01T00:00:00Z/.."
+MAX_PARAM_CHARS = 20_000
 _LISTS = schemas.success(GEOJSON, schemas.ITEMS)
+
+
+@dataclass(kw_only=True)
+class ItemListParams:
+    """Query parameters of a list of items."""
+
+    bbox: Annotated[
+        str | None, Query(max_length=1000, description="west,south,east,north", examples=["12.5,51.5,14.5,52.5"])
+    ] = None
+    datetime: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_DATETIME_CHARS,
+            description="RFC 3339 date-time or interval, a year, or a month",
+            examples=[DATETIME_EXAMPLE],
+        ),
+    ] = None
+    limit: Annotated[
+        int,
+        Query(ge=1, description="Maximum number of items per page, reduced to the server's limit if it is larger"),
+    ] = 10
+    token: Annotated[str | None, Query(max_length=MAX_CHARS, description="Page token, from the `next` link")] = None
+    sortby: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_PARAM_CHARS, description="Properties to sort by, separated by commas; - for descending order"
+        ),
+    ] = None
+    fields: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_PARAM_CHARS, description="Item fields to include, separated by commas; - to exclude a field"
+        ),
+    ] = None
+    filter: Annotated[str | None, Query(description="CQL2 expression, in the language given by filter-lang")] = None
+    filter_lang: Annotated[Language, Query(alias="filter-lang")] = "cql2-text"
+    filter_crs: Annotated[Crs, Query(alias="filter-crs")] = CRS84
+
+    def query(self, settings: ApiSettings, **more: Any) -> ItemQuery:
+        """Return the query.
+
+        Raises:
+            QueryError: A parameter is invalid, or two contradict each other.
+        """
+        return item_query(
+            settings.max_hits,
+            box=None if self.bbox is None else LonLatBox.from_text(self.bbox),
+            datetime=self.datetime,
+            limit=self.limit,
+            token=self.token,
+            order=() if self.sortby is None else parse_sortby(self.sortby),
+            fields=None if self.fields is None else Fields.parse(self.fields),
+            filter=cql2_filter(self.filter, self.filter_lang),
+            **more,
+        )
+
+
+@dataclass(kw_only=True)
+class FilterParams(ItemListParams):
+    """Query parameters of Item Search, without a text query."""
+
+    collections: Annotated[
+        str | None, Query(max_length=MAX_PARAM_CHARS, description="Names of collections, separated by commas")
+    ] = None
+    ids: Annotated[str | None, Query(max_length=MAX_PARAM_CHARS, description="Item ids, separated by commas")] = None
+    intersects: Annotated[str | None, Query(description="GeoJSON geometry; cannot be combined with bbox")] = None
+    sensors: Annotated[
+        str | None, Query(max_length=MAX_PARAM_CHARS, description="Sensor profiles, separated by commas")
+    ] = None
+
+    def query(self, settings: ApiSettings, **more: Any) -> ItemQuery:
+        """Return the query; see `ItemListParams`."""
+        return super().query(
+            settings,
+            collections=names_of(self.collections, "collections"),
+            ids=names_of(self.ids, "ids"),
+            intersects=geometry_of(self.intersects),
+            sensors=names_of(self.sensors, "sensors"),
+            **more,
+        )
+
+
+@dataclass(kw_only=True)
+class ItemSearchParams(FilterParams):
+    """Query parameters of Item Search."""
+
+    q: Annotated[
+        str | None,
+        Query(description="Description of the place; commas separate alternatives", examples=["a lake"]),
+    ] = None
+
+
+def names_of(text: str | None, name: str) -> list[str] | None:
+    """Return the names in a query parameter, separated by commas.
+
+    Raises:
+        QueryError: One is empty, or there are too many.
+    """
+    if text is None:
+        return None
+    names = [part.strip() for part in text.split(",")]
+    if not all(names):
+        raise QueryError(f"{name}: found an empty name in {text[:60]!r}; need names separated by commas")
+    if len(names) > MAX_LIST:
+        raise QueryError(f"{name}: found {len(names)}; at most {MAX_LIST} are allowed")
+    return names
+
+
+def geometry_of(text: str | None) -> dict[str, Any] | None:
+    """Return the GeoJSON geometry in the query parameter `intersects`.
+
+    Raises:
+        QueryError: It is not a JSON object.
+    """
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise QueryError(f"intersects: found {text[:60]!r}, which is not JSON; need a GeoJSON geometry") from error
+    if not isinstance(value, dict):
+        raise QueryError(f"intersects: found {text[:60]!r}; need a GeoJSON geometry")
+    return value
+
+
+def inline_depends(parameters: type) -> Any:
+    """Return a dependency that builds a dataclass of query parameters on the event loop.
+
+    FastAPI would build the dataclass in a worker thread, although this does not block; waking a thread takes a tenth of
+    the response time.
+    """
+
+    async def build(**values: Any) -> Any:
+        return parameters(**values)
+
+    build.__signature__ = inspect.signature(parameters)  # type: ignore[attr-defined]
+    return Depends(build)
 
 
 class Api:
@@ -132,41 +291,6 @@ def _api_of_search(request: Request, search_id: str) -> Api:
 ApiDep = Annotated[Api, Depends(api_of)]
 
 
-def collection_pages(api: Api) -> list[dict[str, Any]]:
-    """Return all collections of an API as documents."""
-    held = api.held().values()
-    return [page for one in held for page in documents.collection_pages(one, api.archive.model, api.root)]
-
-
-@router.get(
-    "/conformance", responses=schemas.success(JSON, schemas.CONFORMANCE) | problems(400, 404), summary="Conformance"
-)
-def conformance(api: ApiDep) -> Response:
-    """Return the standards that this API conforms to."""
-    return json_response(documents.conformance(api.root))
-
-
-@router.get(
-    "/collections", responses=schemas.success(JSON, schemas.COLLECTIONS) | problems(400, 404), summary="Collections"
-)
-def collections(api: ApiDep) -> Response:
-    """Return all collections with extents, bands and summaries."""
-    return json_response(documents.collection_list(collection_pages(api), api.root))
-
-
-@router.get(
-    "/collections/{collection_id}",
-    responses=schemas.success(JSON, schemas.COLLECTION) | problems(400, 404),
-    summary="Collection",
-)
-def collection(api: ApiDep, collection_id: CollectionId) -> Response:
-    """Return a collection with extents, bands and summaries."""
-    for one in collection_pages(api):
-        if one["id"] == collection_id:
-            return json_response(one)
-    raise api.no_collection(collection_id)
-
-
 @router.get(
     "/collections/{collection_id}/items", responses=_LISTS | problems(400, 404), summary="Items of a collection"
 )
@@ -218,27 +342,6 @@ def search_by_post(api: ApiDep, body: Annotated[SearchBody, Depends(body_of(Sear
     again = echo(body, body.semantic if question is None else question.page_form)
     query = query_of_body(body, api.service.settings.max_hits)
     return page(api, query, api.ranking(question), api.root.at("search"), body=again)
-
-
-@router.get(
-    "/queryables",
-    responses=schemas.success(documents.SCHEMA, schemas.ANY) | problems(400, 404),
-    summary="Queryables",
-)
-def queryables(api: ApiDep) -> Response:
-    """Return the properties that filters can use, as a JSON schema."""
-    return json_response(documents.queryables(api.root, api.archive.scene_columns().types()), documents.SCHEMA)
-
-
-@router.get(
-    "/collections/{collection_id}/queryables",
-    responses=schemas.success(documents.SCHEMA, schemas.ANY) | problems(400, 404),
-    summary="Queryables of a collection",
-)
-def collection_queryables(api: ApiDep, collection_id: CollectionId) -> Response:
-    """Return the properties that filters of a collection can use, with the values of its scenes, as a JSON schema."""
-    made = documents.collection_queryables(api.root, collection_id, api.holding(collection_id))
-    return json_response(made, documents.SCHEMA)
 
 
 def page(

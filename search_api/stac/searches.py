@@ -20,9 +20,8 @@ from search_api.problem_schema import problems
 from search_api.request_bodies import add_images, body_of, openapi_body
 from search_api.responses import json_response
 from search_api.service import Service
-from search_api.stac import schemas
+from search_api.stac import collection_routes, routes, schemas
 from search_api.stac.routes import ApiDep
-from search_api.stac.routes import router as stac_router
 
 router = APIRouter(tags=["Saved searches"], dependencies=[Depends(reject_unknown_params)])
 SearchId = Annotated[str, Path(max_length=100, description="Id of a saved search")]
@@ -108,7 +107,8 @@ def landing(api: ApiDep) -> Response:
     return json_response(documents.landing_page(api.root, api.names()))
 
 
-_of_search.include_router(stac_router)
+_of_search.include_router(collection_routes.router)
+_of_search.include_router(routes.router)
 router.include_router(_of_search)
 
 

@@ -8,12 +8,11 @@ from bandsight.attributes.fields import MAX_ID
 from bandsight.search.question import like_tile
 from bandsight.stac.items import tile_item
 from bandsight.stac.media_types import GEOJSON
-from search_api.dependencies import inline_depends, reject_unknown_params
+from search_api.dependencies import reject_unknown_params
 from search_api.problem_schema import problems
 from search_api.responses import json_response
 from search_api.stac import schemas
-from search_api.stac.routes import ApiDep, page
-from search_api.stac.url_params import FilterParams
+from search_api.stac.routes import ApiDep, FilterParams, inline_depends, page
 
 router = APIRouter(tags=["Tiles"], dependencies=[Depends(reject_unknown_params)])
 TileId = Annotated[int, Path(ge=0, le=MAX_ID, description="Id of a tile, from a search")]

@@ -33,17 +33,17 @@ def test_another_kind_of_example_takes_one_class_and_one_member(tmp_path):
         searcher = Searcher(archive, FakeEmbedder())
         examples = [Example(text="a lake"), ExampleWithNewest(newest=True, weight=2.0)]
         lake, newest = resolve_examples(searcher, examples, {**KINDS, "newest": Newest()})
-        assert lake.label == "a lake"
-        assert lake.is_text
-        assert newest.label == "newest 2"
+        assert lake.meaning.label == "a lake"
+        assert lake.meaning.is_text
+        assert newest.meaning.label == "newest 2"
         assert newest.weight == 2.0
-        np.testing.assert_array_equal(newest.vector, archive.vectors([archive.newest_tile])[0])
+        np.testing.assert_array_equal(newest.meaning.vector, archive.vectors([archive.newest_tile])[0])
         # From page to page the tile stays the same one, whatever is indexed meanwhile.
         assert newest.saved_form.kind == "newest"
         assert newest.page_form.kind == "vector"
         (again,) = resolve_examples(searcher, [newest.page_form])
-        np.testing.assert_allclose(again.vector, newest.vector, atol=1e-6)
-        assert again.tiles == newest.tiles
+        np.testing.assert_allclose(again.meaning.vector, newest.meaning.vector, atol=1e-6)
+        assert again.meaning.tiles == newest.meaning.tiles
 
 
 def test_an_example_of_two_kinds_names_all_kinds():
@@ -64,6 +64,6 @@ def test_all_sentences_of_a_request_are_encoded_at_once(tmp_path):
         examples = [Example(text=["a", "b"]), Example(id=1), Example(text="c")]
         both, tile, single = resolve_examples(searcher, examples)
     assert calls == [["a", "b", "c"]]
-    assert (both.label, tile.label, single.label) == ("a, b", "tile 1", "c")
+    assert (both.meaning.label, tile.meaning.label, single.meaning.label) == ("a, b", "tile 1", "c")
     expected = FakeEmbedder().embed_texts(["a", "b"]).mean(axis=0)
-    np.testing.assert_allclose(both.vector, expected / np.linalg.norm(expected), atol=1e-6)
+    np.testing.assert_allclose(both.meaning.vector, expected / np.linalg.norm(expected), atol=1e-6)
