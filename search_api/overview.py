@@ -90,7 +90,7 @@ def _summary(service: Service) -> dict[str, Any]:
         "coverage_complete": len(scenes) <= _MAX_FOOTPRINTS,
         "model": {"name": model.name, "digest": model.digest, "dim": model.dim, "license": model.license},
         "index": archive.store.index_figures,
-        "examples": example_queries(archive, service.encoder),
+        "examples": example_queries(archive, service.searcher.encoder),
     }
 
 

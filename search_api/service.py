@@ -16,7 +16,6 @@ from bandsight.atlas.service import AtlasService
 from bandsight.attributes.fields import rfc3339
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model.protocol import Encoder
-from bandsight.model.serialized_encoder import SerializedEncoder
 from bandsight.search.recall_check import MeasuredRecall, RecallCheck
 from bandsight.search.searcher import Searcher
 from search_api.decoding import Decoder

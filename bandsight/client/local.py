@@ -56,13 +56,12 @@ def open_local(where: str | Path, model: str | None, device: str) -> "LocalBacke
     def load() -> "Encoder":
         from bandsight.catalog.records import ModelIdentity
         from bandsight.model import load_for_queries
-        from bandsight.model.serialized_encoder import SerializedEncoder
 
         encoder = load_for_queries(model or archive.model.name, device)
         archive.check_model(
             ModelIdentity(name=encoder.name, digest=encoder.digest, dim=encoder.dim, license=encoder.license)
         )
-        return SerializedEncoder(encoder)
+        return encoder
 
     return LocalBackend(Searcher(archive, load))
 

@@ -2,7 +2,9 @@
 
 import threading
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +17,12 @@ from bandsight.catalog.records import Hit, Scene
 from bandsight.model.protocol import Encoder
 from bandsight.model.scoring import Imagery, ImageryLike
 from bandsight.search.recall_check import RecallCheck
+from bandsight.work import check_cancelled, stage
 
+# Cached text vectors: result pages repeat the same query, and users repeat each other's.
+_MOST_TEXTS = 2048
+# Texts embedded at a time. In between, other requests get their turn and cancelled ones stop.
+_AT_ONCE = 16
 # Bisection steps of -1..1 to reach float32 resolution.
 _HALVINGS = 30
 # The calibration was fitted on English sentences of at most this length.
@@ -31,6 +38,74 @@ _FOREIGN = frozenset([
 
 Decode = Callable[[bytes, Sequence[float] | None], tuple[NDArray[np.uint8], tuple[float, ...]]]
 """Decodes the bytes of a query image, with optional wavelengths, to pixels (C, H, W) and wavelengths in µm."""
+
+
+class SerializedEncoder:
+    """An encoder that runs one query at a time and caches text vectors.
+
+    Tokenizers are not thread-safe, and models already use all cores. A thread-safe text tower (`LightEncoder`) embeds
+    texts of several requests concurrently, also alongside an image. Requests are not batched together, because the last
+    digits of a vector would then depend on the rest of the batch.
+    """
+
+    def __init__(self, encoder: Encoder, most_texts: int = _MOST_TEXTS) -> None:
+        """Initialize.
+
+        Args:
+            encoder: The encoder to share between threads.
+            most_texts: Maximum number of cached texts.
+        """
+        self._encoder, self._most_texts = encoder, most_texts
+        self._lock = threading.Lock()
+        self._text_lock = nullcontext() if getattr(encoder, "thread_safe_texts", False) else self._lock
+        self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._vectors_lock = threading.Lock()
+        self.name = encoder.name
+        self.digest = encoder.digest
+        self.license = encoder.license
+        self.dim = encoder.dim
+        self.image_size = encoder.image_size
+        self.gsd_m = encoder.gsd_m
+        self.background = encoder.background
+        self.probabilities = encoder.probabilities
+
+    def embed_pixels(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return one unit vector per tile; see `Encoder`."""
+        with self._lock:
+            check_cancelled()
+            with stage("encode"):
+                return self._encoder.embed_pixels(pixels, wavelengths)
+
+    def dense(self, pixels: NDArray[np.uint8], wavelengths: Sequence[float]) -> NDArray[np.float32]:
+        """Return one unit vector for each cell of each tile; see `Encoder`."""
+        with self._lock:
+            check_cancelled()
+            with stage("encode"):
+                return self._encoder.dense(pixels, wavelengths)
+
+    def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return one unit vector per text; see `Encoder`."""
+        with self._vectors_lock:
+            known = {text: self._vectors[text] for text in texts if text in self._vectors}
+            for text in known:
+                self._vectors.move_to_end(text)
+        new = list(dict.fromkeys(text for text in texts if text not in known))
+        if new:
+            known |= dict(zip(new, self._embedded(new), strict=True))
+            with self._vectors_lock:
+                # Copy, because a row view would keep the whole batch in memory.
+                self._vectors |= {text: known[text].copy() for text in new}
+                while len(self._vectors) > self._most_texts:
+                    self._vectors.popitem(last=False)
+        return np.array([known[text] for text in texts], np.float32).reshape(len(texts), self.dim)
+
+    def _embedded(self, texts: list[str]) -> Iterator[NDArray[np.float32]]:
+        for start in range(0, len(texts), _AT_ONCE):
+            with self._text_lock:
+                check_cancelled()
+                with stage("encode"):
+                    vectors = self._encoder.embed_texts(texts[start : start + _AT_ONCE])
+            yield from vectors
 
 
 class Searcher:
@@ -60,11 +135,11 @@ class Searcher:
         self.imagery = SceneImagery()
         self._decode = decode
         self._loading = threading.Lock()
-        self._load = encoder if callable(encoder) else None
-        self._encoder: Encoder | None = None if callable(encoder) else encoder
+        self._load = encoder if callable(encoder) else lambda: encoder
+        self._encoder: SerializedEncoder | None = None
 
     @property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> SerializedEncoder:
         """The model that encodes queries; loaded on first use.
 
         Raises:
@@ -72,8 +147,7 @@ class Searcher:
         """
         with self._loading:
             if self._encoder is None:
-                assert self._load is not None
-                self._encoder = self._load()
+                self._encoder = SerializedEncoder(self._load())
             return self._encoder
 
     @property

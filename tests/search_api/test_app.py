@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 import bandsight.model
 from bandsight.errors import ModelMismatchError
+from bandsight.search.searcher import SerializedEncoder
 from search_api import service as service_module
 from search_api.app import create_app
-from search_api.service import SerializedEncoder
 from search_api.settings import ApiSettings
 from tests.fakes import FakeEmbedder
 
@@ -87,7 +87,7 @@ def test_the_model_runs_one_query_at_a_time() -> None:
 def test_open_service_serialises_the_model(archive_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bandsight.model, "load_for_queries", lambda *_: FakeEmbedder())
     service = service_module.open_service(ApiSettings(archive=archive_path))
-    assert isinstance(service.encoder, SerializedEncoder)
+    assert isinstance(service.searcher.encoder, SerializedEncoder)
     service.archive.close()
 
 

@@ -20,7 +20,7 @@ import pytest
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.catalog.records import ModelIdentity
 from bandsight.errors import CancelledWorkError
-from bandsight.model.serialized_encoder import SerializedEncoder
+from bandsight.search.searcher import SerializedEncoder
 from bandsight.work import cancelled_when, check_cancelled
 from search_api.app import create_app
 from search_api.server import Server, ServerConfig

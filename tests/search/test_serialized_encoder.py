@@ -1,17 +1,16 @@
-"""Sentences are embedded once, and those of several requests at the same time where the model allows it."""
+"""Sentences are embedded once, and those of several requests concurrently if the model is thread-safe."""
 
 import threading
 
 import numpy as np
 import pytest
 
-from bandsight.model import serialized_encoder
-from bandsight.model.serialized_encoder import SerializedEncoder
+from bandsight.search.searcher import SerializedEncoder
 from tests.fakes import FakeEmbedder
 
 
 class Counting(FakeEmbedder):
-    """Notes what it is asked, and how many threads are inside at once."""
+    """Records its texts, and how many threads run it at the same time."""
 
     def __init__(self, together: int = 1) -> None:
         super().__init__()
@@ -46,7 +45,7 @@ def test_a_sentence_is_embedded_once_and_order_and_repeats_are_kept():
     assert encoder.embed_texts([]).shape == (0, FakeEmbedder.dim)
 
 
-def test_what_a_caller_writes_into_its_vectors_changes_no_other_answer():
+def test_writing_into_returned_vectors_does_not_change_cached_ones():
     encoder = SerializedEncoder(Counting())
     first = encoder.embed_texts(["a lake"])
     expected = first.copy()
@@ -54,17 +53,16 @@ def test_what_a_caller_writes_into_its_vectors_changes_no_other_answer():
     np.testing.assert_array_equal(encoder.embed_texts(["a lake"]), expected)
 
 
-def test_only_the_sentences_asked_last_are_kept(monkeypatch):
-    monkeypatch.setattr(serialized_encoder, "_KEPT", 2)
+def test_only_the_latest_sentences_are_cached():
     inner = Counting()
-    encoder = SerializedEncoder(inner)
+    encoder = SerializedEncoder(inner, most_texts=2)
     for text in ("a", "b", "a", "c", "a", "b"):
         encoder.embed_texts([text])
     assert inner.asked == [["a"], ["b"], ["c"], ["b"]]
 
 
 @pytest.mark.parametrize(("safe", "together"), [(True, 3), (False, 1)])
-def test_sentences_of_several_requests_are_embedded_at_once_where_that_is_safe(safe, together):
+def test_sentences_of_several_requests_are_embedded_concurrently_if_the_model_is_thread_safe(safe, together):
     inner = Counting(together)
     inner.thread_safe_texts = safe
     encoder = SerializedEncoder(inner)
