@@ -24,8 +24,9 @@ from sqlalchemy import table as sql_table
 from bandsight.attributes.segments import Segment
 from bandsight.catalog.records import ModelIdentity, SceneRecord, TileRecord
 from bandsight.catalog.sql.changes import added_generations, record_removed
-from bandsight.catalog.sql.reading import SqlReader, parts_of
+from bandsight.catalog.sql.reading import SqlReader
 from bandsight.catalog.sql.rows import (
+    parts_of,
     scene_values,
 )
 from bandsight.catalog.sql.tables import ArchiveRow, FailureRow, SceneRow, SegmentRow, TileRow

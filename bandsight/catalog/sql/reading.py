@@ -1,7 +1,7 @@
 """Reads rows in one transaction on an SQL catalog."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
@@ -9,15 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
-    Connection,
     Select,
     String,
-    bindparam,
     cast,
     func,
     select,
 )
-from sqlalchemy.exc import DatabaseError
 
 from bandsight.attributes.columns import SceneColumns
 from bandsight.attributes.fields import FIELDS
@@ -25,15 +22,18 @@ from bandsight.attributes.filters import Filter
 from bandsight.attributes.segments import Segment
 from bandsight.catalog.changes import SceneChanges
 from bandsight.catalog.port import SceneAttributes
-from bandsight.catalog.records import ModelIdentity, Scene, Tile
+from bandsight.catalog.records import ModelIdentity
 from bandsight.catalog.sql.alerts import SqlAlerts
 from bandsight.catalog.sql.changes import changes_since
 from bandsight.catalog.sql.jobs import SqlJobs
 from bandsight.catalog.sql.labels import SqlLabels
 from bandsight.catalog.sql.rows import (
+    SCENES_BY_ID,
     SIDES,
+    TILES_BY_ID,
     UNREADABLE,
-    damaged,
+    RowReader,
+    parts_of,
     scene_of,
     tile_of,
 )
@@ -43,32 +43,15 @@ from bandsight.errors import ArchiveError
 
 _T = TypeVar("_T")
 
-# Variables per statement. SQLite allows 32,766 and PostgreSQL 65,535; this keeps statements small.
-_IDS = 500
-_AMONG = TileRow.id.in_(bindparam("ids", expanding=True))
-# Geometries are read as text, which makes reading a page of a thousand tiles twice as fast.
-_TILES = select(
-    *(cast(one, String).label(one.name) if one.name == "geometry" else one for one in TileRow.__table__.columns)
-).where(_AMONG)
-# Built once, because building a statement takes as long as running it.
-_SCENES = select(SceneRow.__table__).order_by(SceneRow.id)
 # Used to open an archive. Statements on columns avoid SQLAlchemy's configuration of all mapped classes.
 _SCENE, _SEGMENT = SceneRow.__table__.c, SegmentRow.__table__.c
 _SEGMENTS = select(*(_SEGMENT[name] for name in ("name", "first_id", "last_id", "count", "sha256"))).order_by(
     _SEGMENT.first_id
 )
-_SOME_SCENES = _SCENES.where(SceneRow.id.in_(bindparam("ids", expanding=True)))
 
 
-class SqlReader(ABC):
+class SqlReader(RowReader, ABC):
     """A `Catalog` on one connection; subclasses add engine-specific SQL."""
-
-    place = "catalog"
-    """Name of the database in messages."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._db = connection
-        self.connection = connection
 
     @cached_property
     def jobs(self) -> SqlJobs:
@@ -90,10 +73,6 @@ class SqlReader(ABC):
         """See `Catalog`."""
         return SqlAlerts(self._db)
 
-    def names_damage(self, error: DatabaseError) -> bool:  # noqa: ARG002  (for subclasses)
-        """Return whether an error means that a stored value is damaged."""
-        return False
-
     def model(self) -> ModelIdentity | None:
         """Return the archive's model, None before `create`."""
         row = self._db.execute(select(ArchiveRow.__table__)).mappings().first()
@@ -105,20 +84,6 @@ class SqlReader(ABC):
         """Return what the archive is known by; see `Catalog`."""
         return str(self._db.execute(select(ArchiveRow.archive_id)).scalar() or "")
 
-    def generation(self) -> int:
-        """Return the number of the last commit."""
-        return self.state()[0]
-
-    def state(self) -> tuple[int, int]:
-        """Return the number of the last commit, and the newest tile id ever used."""
-        # Read by every search; plain SQL takes a fifth of the time.
-        row = self._db.exec_driver_sql("SELECT generation, next_tile_id FROM archive").one()
-        return int(row[0]), int(row[1]) - 1
-
-    def next_tile_id(self) -> int:
-        """Return the id of the next tile."""
-        return self.state()[1] + 1
-
     def has_scene(self, key: str) -> bool:
         """Return whether a scene with this key exists."""
         return self._db.execute(select(SceneRow.id).where(SceneRow.key == key)).first() is not None
@@ -127,10 +92,6 @@ class SqlReader(ABC):
         """Return the committed segments, ascending by first id."""
         rows = self._db.execute(_SEGMENTS).mappings()
         return [Segment(**row) for row in rows]
-
-    def newest_scene_id(self) -> int:
-        """Return the highest scene id, 0 if there are none."""
-        return int(self._db.execute(select(func.coalesce(func.max(_SCENE.id), 0))).scalar_one())
 
     def scene_ids(self) -> list[int]:
         """Return the ids of all scenes, ascending."""
@@ -220,28 +181,9 @@ class SqlReader(ABC):
             for scene_id, href in self._db.execute(select(SceneRow.id, SceneRow.href).where(SceneRow.id.in_(part)))
         }
 
-    def tiles(self, ids: Sequence[int]) -> dict[int, Tile]:
-        """Return tiles by id; unknown ids are omitted.
-
-        Raises:
-            ArchiveError: A row is damaged.
-        """
-        return {tile.id: tile for part in parts_of(ids) for tile in self._sound(_TILES, TileRow, tile_of, part)}
-
-    def scenes(self, ids: Sequence[int] | None = None) -> dict[int, Scene]:
-        """Return scenes by id, all of them if `ids` is None.
-
-        Raises:
-            ArchiveError: A row is damaged.
-        """
-        if ids is None:
-            return {scene.id: scene for scene in self._sound(_SCENES, SceneRow, scene_of)}
-        parts = (self._sound(_SOME_SCENES, SceneRow, scene_of, part) for part in parts_of(ids))
-        return {scene.id: scene for part in parts for scene in part}
-
     def damaged(self) -> tuple[list[int], list[int]]:
         """Return the ids of scenes and tiles whose rows do not match their checksums."""
-        return self._damaged_of(_SOME_SCENES, SceneRow, scene_of), self._damaged_of(_TILES, TileRow, tile_of)
+        return self._damaged_of(SCENES_BY_ID, SceneRow, scene_of), self._damaged_of(TILES_BY_ID, TileRow, tile_of)
 
     def _damaged_of(self, rows: Select[Any], of: type[SceneRow | TileRow], read: Callable[[Any], _T]) -> list[int]:
         bad: list[int] = []
@@ -254,30 +196,9 @@ class SqlReader(ABC):
         self, rows: Select[Any], of: type[SceneRow | TileRow], read: Callable[[Any], _T], ids: Sequence[int]
     ) -> bool:
         try:
-            return len(list(self._sound(rows, of, read, ids))) == len(ids)
+            return len(list(self.sound(rows, of, read, ids))) == len(ids)
         except ArchiveError:
             return False
-
-    def _sound(
-        self,
-        rows: Select[Any],
-        of: type[SceneRow | TileRow],
-        read: Callable[[Any], _T],
-        ids: Sequence[int] | None = None,
-    ) -> Iterator[_T]:
-        """Yield the records of rows after checking their checksums; `ids` are parameters of the statement."""
-        row_id: object = "?"
-        try:
-            for row in self._db.execute(rows, None if ids is None else {"ids": list(ids)}):
-                row_id = row.id
-                yield read(row)
-        except UNREADABLE as error:
-            raise damaged(self.place, row_id, of.__tablename__) from error
-        except DatabaseError as error:
-            # A locked database or full disk does not mean that rows are damaged.
-            if not self.names_damage(error):
-                raise
-            raise damaged(self.place, row_id, of.__tablename__) from error
 
     def changes(self, since: int) -> SceneChanges:
         """Return the scenes added and removed since a generation."""
@@ -317,8 +238,3 @@ class SqlReader(ABC):
     @abstractmethod
     def check(self) -> list[str]:
         """Return inconsistencies in the catalog; see `Catalog`."""
-
-
-def parts_of(ids: Sequence[_T]) -> Iterable[Sequence[_T]]:
-    """Split ids into chunks that fit in one statement."""
-    return (ids[start : start + _IDS] for start in range(0, len(ids), _IDS))
