@@ -28,7 +28,7 @@ _LIMIT = 10
 
 
 class Passed:
-    """Notes every function of Bandsight that runs while it watches, in any thread."""
+    """Records every function of Bandsight that runs while it watches, in any thread."""
 
     def __init__(self) -> None:
         self._watching = False
@@ -46,7 +46,7 @@ class Passed:
             self._watching = False
 
     def take(self) -> set[tuple[str, str]]:
-        """Return the functions that were passed, as (file, name), and forget them."""
+        """Return the recorded functions as (file, name), and clear the record."""
         found, self._functions = self._functions, set()
         return found
 
@@ -68,11 +68,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "archive"
         fill(archive, 1200)
-        results = {
-            "api": _measured(passed, *_api(archive)),
-            "command_line": _measured(passed, _command_line(archive)),
-            "local_client": _measured(passed, _local_client(archive)),
-        }
+        results = {}
+        with _api(archive) as (ask, idle):
+            results["api"] = _measured(passed, ask, idle)
+        results["command_line"] = _measured(passed, _command_line(archive))
+        results["local_client"] = _measured(passed, _local_client(archive))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(results, indent=1) + "\n")
     for name, one in results.items():
@@ -100,20 +100,20 @@ def _measured(passed: Passed, ask: Callable[[], object], idle: Callable[[], obje
     return {"modules": len(modules), "functions": sum(map(len, modules.values())), "functions_of": modules}
 
 
-def _api(archive: Path) -> tuple[Callable[[], object], Callable[[], object]]:
+@contextlib.contextmanager
+def _api(archive: Path) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
     from starlette.testclient import TestClient
 
     from search_api.app import create_app
     from search_api.settings import ApiSettings
 
-    client = TestClient(create_app(ApiSettings(archive=archive)), base_url="http://localhost")
-    client.__enter__()
+    with TestClient(create_app(ApiSettings(archive=archive)), base_url="http://localhost") as client:
 
-    def ask() -> None:
-        response = client.get("/search", params={"q": _TEXT, "limit": _LIMIT})
-        assert len(response.json()["features"]) == _LIMIT
+        def ask() -> None:
+            response = client.get("/search", params={"q": _TEXT, "limit": _LIMIT})
+            assert len(response.json()["features"]) == _LIMIT
 
-    return ask, lambda: client.get("/conformance")
+        yield ask, lambda: client.get("/conformance")
 
 
 def _command_line(archive: Path) -> Callable[[], object]:
