@@ -17,7 +17,7 @@ from bandsight.attributes.fields import rfc3339
 from bandsight.catalog.records import ModelIdentity
 from bandsight.model.protocol import Encoder
 from bandsight.search.recall_check import MeasuredRecall, RecallCheck
-from bandsight.search.searcher import Searcher
+from bandsight.search.searcher import Searcher, SerializedEncoder
 from search_api.decoding import Decoder
 from search_api.middleware.body_limit import too_large
 from search_api.pyramid_filler import PyramidFiller

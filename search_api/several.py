@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bandsight import __version__
 from bandsight.errors import BandsightError
-from bandsight.stac.items import VERSION
-from bandsight.stac.links import JSON, link
+from bandsight.stac.items import VERSION, link
+from bandsight.stac.media_types import JSON
 from search_api.app import Shared, create_app
 from search_api.dependencies import server_url
 from search_api.errors import add_handlers, problem

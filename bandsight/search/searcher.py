@@ -147,7 +147,9 @@ class Searcher:
         """
         with self._loading:
             if self._encoder is None:
-                self._encoder = SerializedEncoder(self._load())
+                loaded = self._load()
+                # One that several searchers share keeps its own cache and locks.
+                self._encoder = loaded if isinstance(loaded, SerializedEncoder) else SerializedEncoder(loaded)
             return self._encoder
 
     @property
