@@ -18,7 +18,7 @@ class FamilyLevel:
     """What a minimum probability means for one family of imagery: probability = sigmoid(slope · cosine + bias)."""
 
     family: str
-    """Name of the family; see `bandsight.model.imagery`."""
+    """Name of the family; see `bandsight.model.scoring`."""
     least: float
     """Minimum cosine of a match."""
     slope: float
