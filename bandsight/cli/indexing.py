@@ -24,162 +24,205 @@ from bandsight.errors import QueryError
 if TYPE_CHECKING:
     from bandsight.model.clip import ClipEncoder
     from bandsight.model.light import LightEncoder
+    from bandsight.model.protocol import BatchEncoder
+    from bandsight.sensors.profile import Profile
+    from indexer.estimate import Estimate
+    from indexer.stac_query import StacQuery
     from indexer.summary import Summary
+    from indexer.tiling import Tiling
+
+ScenesArgument = Annotated[
+    list[str],
+    typer.Argument(help="Scenes: files, folders, globs, zips, lists, URLs, STAC files or stac:URL (docs/indexing.md)."),
+]
+FallbackSensorOption = Annotated[
+    str | None, typer.Option("--sensor", help="Sensor profile for scenes that match none.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Let --sensor override the profile that a scene matches.")]
+BatchSizeOption = Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=1, help="Number of reader processes; on Ray, of each worker.")
+]
+MinValidOption = Annotated[
+    float | None, typer.Option("--min-valid", min=0, max=1, help="Minimum valid share of a tile; default: 0.5.")
+]
+MaxTileCloudOption = Annotated[
+    float | None,
+    typer.Option("--max-cloud", min=0, max=1, help="Maximum cloud share of a tile; default: 1."),
+]
+TilePxOption = Annotated[
+    int | None,
+    typer.Option("--tile-px", min=8, max=4096, help="Side of a tile in pixels; default: the model's input size."),
+]
+OverlapOption = Annotated[
+    float | None,
+    typer.Option(
+        "--overlap", min=0, max=0.9, help="Overlap of neighbouring tiles, as a share of the side; default: 0."
+    ),
+]
+ScalesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scales",
+        help="Native pixels per pixel of a tile, e.g. 1,4 for two sets of tiles; default: auto, by resolution.",
+    ),
+]
+CellsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--cells",
+        min=0,
+        max=8,
+        help="Also embed N × N parts of each tile, for search --by-cell; default: 0.",
+    ),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only estimate the work; write nothing.")]
+FailFastOption = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first scene that fails.")]
+WatchOption = Annotated[
+    float | None, typer.Option("--watch", min=1, help="Check for new scenes every so many seconds, until Ctrl-C.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")]
+LogOption = Annotated[Path | None, typer.Option("--log", help="Append events to this file as JSON lines; - is stderr.")]
+SummaryJsonOption = Annotated[bool, typer.Option("--json", help="Print the summary, or the estimate, as JSON.")]
+TimeLimitOption = Annotated[
+    float,
+    typer.Option("--time-limit", min=1, help="Time limit in seconds to open a scene, or to read a batch of tiles."),
+]
+StacCollectionsOption = Annotated[
+    str | None, typer.Option("--collections", help="For stac:URL: only these collections, separated by commas.")
+]
+StacBboxOption = Annotated[
+    str | None, typer.Option("--bbox", help="For stac:URL: area as west,south,east,north in degrees.")
+]
+StacDatetimeOption = Annotated[str | None, typer.Option("--datetime", help="For stac:URL: date or interval.")]
+StacMaxItemsOption = Annotated[
+    int | None, typer.Option("--max-items", min=1, help="For stac:URL: maximum number of items.")
+]
 
 
 @app.command()
 def index(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            help="Scenes: files, folders, globs, zips, lists, URLs, STAC files or stac:URL (docs/indexing.md)."
-        ),
-    ],
+    paths: ScenesArgument,
     archive: ArchiveOption,
-    sensor: Annotated[str | None, typer.Option("--sensor", help="Sensor profile for scenes that match none.")] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Let --sensor override the profile that a scene matches.")
-    ] = False,
+    sensor: FallbackSensorOption = None,
+    force: ForceOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles per forward pass.")] = 64,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Number of reader processes; on Ray, of each worker.")
-    ] = 2,
-    min_valid: Annotated[
-        float | None, typer.Option("--min-valid", min=0, max=1, help="Minimum valid share of a tile; default: 0.5.")
-    ] = None,
-    max_cloud: Annotated[
-        float | None,
-        typer.Option("--max-cloud", min=0, max=1, help="Maximum cloud share of a tile; default: 1."),
-    ] = None,
-    tile_px: Annotated[
-        int | None,
-        typer.Option("--tile-px", min=8, max=4096, help="Side of a tile in pixels; default: the model's input size."),
-    ] = None,
-    overlap: Annotated[
-        float | None,
-        typer.Option(
-            "--overlap", min=0, max=0.9, help="Overlap of neighbouring tiles, as a share of the side; default: 0."
-        ),
-    ] = None,
-    scales: Annotated[
-        str | None,
-        typer.Option(
-            "--scales",
-            help="Native pixels per pixel of a tile, e.g. 1,4 for two sets of tiles; default: auto, by resolution.",
-        ),
-    ] = None,
-    cells: Annotated[
-        int | None,
-        typer.Option(
-            "--cells",
-            min=0,
-            max=8,
-            help="Also embed N × N parts of each tile, for search --by-cell; default: 0.",
-        ),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the work; write nothing.")] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first scene that fails.")] = False,
-    watch: Annotated[
-        float | None, typer.Option("--watch", min=1, help="Check for new scenes every so many seconds, until Ctrl-C.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
-    log: Annotated[
-        Path | None, typer.Option("--log", help="Append events to this file as JSON lines; - is stderr.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary, or the estimate, as JSON.")] = False,
-    time_limit: Annotated[
-        float,
-        typer.Option("--time-limit", min=1, help="Time limit in seconds to open a scene, or to read a batch of tiles."),
-    ] = 120.0,
+    batch_size: BatchSizeOption = 64,
+    workers: WorkersOption = 2,
+    min_valid: MinValidOption = None,
+    max_cloud: MaxTileCloudOption = None,
+    tile_px: TilePxOption = None,
+    overlap: OverlapOption = None,
+    scales: ScalesOption = None,
+    cells: CellsOption = None,
+    dry_run: DryRunOption = False,
+    fail_fast: FailFastOption = False,
+    watch: WatchOption = None,
+    quiet: QuietOption = False,
+    log: LogOption = None,
+    as_json: SummaryJsonOption = False,
+    time_limit: TimeLimitOption = 120.0,
     profiles: ProfilesOption = None,
-    collections: Annotated[
-        str | None, typer.Option("--collections", help="For stac:URL: only these collections, separated by commas.")
-    ] = None,
-    bbox: Annotated[
-        str | None, typer.Option("--bbox", help="For stac:URL: area as west,south,east,north in degrees.")
-    ] = None,
-    when: Annotated[str | None, typer.Option("--datetime", help="For stac:URL: date or interval.")] = None,
-    max_items: Annotated[
-        int | None, typer.Option("--max-items", min=1, help="For stac:URL: maximum number of items.")
-    ] = None,
+    collections: StacCollectionsOption = None,
+    bbox: StacBboxOption = None,
+    when: StacDatetimeOption = None,
+    max_items: StacMaxItemsOption = None,
     executor: ExecutorOption = ExecutorName.LOCAL,
     ray_address: RayAddressOption = "auto",
     ray_workers: RayWorkersOption = None,
     ray_cpus: RayCpusOption = 2.0,
 ) -> None:
     """Index scenes into an archive. Run it again to add only what is new or has changed."""
-    from bandsight.archive import ArchiveWriter, archive_exists
-    from bandsight.atlas.atlas import extend_kept
+    from bandsight.archive import archive_exists
     from bandsight.model.deferred import DeferredEncoder
-    from bandsight.sensors.profile import load_profiles, profile_named
     from indexer.console import console_progress
-    from indexer.estimate import estimate
-    from indexer.pipeline import index as run
     from indexer.sources import check_inputs
-    from indexer.stac_query import StacQuery
-    from indexer.tiling import Tiling
-    from indexer.watch import watch as again_and_again
 
     check_inputs(paths)
-    levels = None if scales in {None, "auto"} else _whole_numbers(str(scales), "--scales")
-    known = load_profiles(profiles)
-    if sensor:
-        # Report an unknown profile now, not once per scene.
-        profile_named(sensor, known)
-    query = StacQuery(
-        collections=tuple(name.strip() for name in (collections or "").split(",") if name.strip()),
-        bbox=_corners(bbox),
-        datetime=when,
-        max_items=max_items,
-    )
     exists = archive_exists(archive)
     source = model or (opening.stored_model(archive) if exists else "embedded")
     encoder = DeferredEncoder(source, lambda: _loaded(source, device))
-    on_ray = executor is ExecutorName.RAY
-    if not exists and not on_ray:
+    tiling = _tiling(
+        encoder, scales, tile_px=tile_px, overlap=overlap, min_valid=min_valid, max_cloud=max_cloud, cells=cells
+    )
+    how: Any = {"batch_size": batch_size, "time_limit_s": time_limit}
+    what: Any = {"model": encoder, "sensor": sensor, "force": force, "profiles": _profiles(profiles, sensor)}
+    what |= {"query": _stac_query(collections, bbox, when, max_items), "isolate": True, **how}
+    if not exists and executor is not ExecutorName.RAY:
         # All scenes are new, and an archive of a model that cannot be loaded is of no use.
         encoder.load()
-    given = {"tile_px": tile_px, "scales": levels, "overlap": overlap, "min_valid": min_valid, "max_cloud": max_cloud}
-    given["cells"] = cells
-    chosen: Any = {name: value for name, value in given.items() if value is not None}
-    # Without options, scenes keep the tiling they were indexed with.
-    tiling = Tiling.of_model(encoder, **chosen) if chosen or scales == "auto" else None
-    what: Any = {
-        "model": encoder,
-        "sensor": sensor,
-        "force": force,
-        "profiles": known,
-        "query": query,
-        "batch_size": batch_size,
-    }
-    what |= {"isolate": True, "time_limit_s": time_limit}
     if dry_run:
-        with opening.open_archive(archive) if exists else nullcontext() as there:
-            whole = tiling or Tiling.of_model(encoder)
-            expected = estimate(paths, archive=there, tiling=whole, remember=tiling is None, **what)
-        typer.echo(json.dumps(expected.as_dict(), indent=1) if as_json else expected.text())
+        _print(_estimate(paths, archive if exists else None, tiling, what), as_json=as_json)
         return
-    how: Any = {"tiling": tiling, "workers": workers, **what}
     with console_progress(quiet=quiet, log=log) as progress:
-        if on_ray:
-            setup: Any = {"readers": workers, "batch_size": batch_size, "time_limit_s": time_limit}
-            setup |= {"source": source, "device": device, "digest": encoder.digest, "progress": progress}
-            how["executor"] = ray_executor(ray_address, ray_workers, ray_cpus, **setup)
-
-        def once(failed: set[str]) -> "Summary":
-            # Between two rounds, others may write: compact, optimize, remove.
-            with ArchiveWriter.open_or_create(archive, opening.identity(encoder), alone=False) as opened:
-                done = run(paths, archive=opened, fail_fast=fail_fast, known_failures=failed, progress=progress, **how)
-                if done.scenes:
-                    extend_kept(opened)
-                return done
-
-        summary = again_and_again(once, typer.echo, watch) if watch is not None else once(set())
-    typer.echo(json.dumps(summary.as_dict(), indent=1) if as_json else summary.text())
+        if executor is ExecutorName.RAY:
+            setup: Any = {"source": source, "device": device, "digest": encoder.digest, "progress": progress}
+            what["executor"] = ray_executor(ray_address, ray_workers, ray_cpus, readers=workers, **setup, **how)
+        what |= {"tiling": tiling, "workers": workers, "fail_fast": fail_fast, "progress": progress}
+        summary = _index(paths, archive, watch, what)
+    _print(summary, as_json=as_json)
     if summary.failed:
         raise typer.Exit(1)
+
+
+def _profiles(folder: Path | None, sensor: str | None) -> "tuple[Profile, ...]":
+    """Return the sensor profiles, and check that one of them has the name of a sensor, once instead of per scene."""
+    from bandsight.sensors.profile import load_profiles, profile_named
+
+    known = load_profiles(folder)
+    if sensor:
+        profile_named(sensor, known)
+    return known
+
+
+def _stac_query(collections: str | None, bbox: str | None, when: str | None, max_items: int | None) -> "StacQuery":
+    from indexer.stac_query import StacQuery
+
+    names = tuple(name.strip() for name in (collections or "").split(",") if name.strip())
+    return StacQuery(collections=names, bbox=_corners(bbox), datetime=when, max_items=max_items)
+
+
+def _tiling(encoder: "BatchEncoder", scales: str | None, **given: Any) -> "Tiling | None":
+    """Return the tiling of the options; None without options, so that scenes keep the tiling they were indexed with."""
+    from indexer.tiling import Tiling
+
+    chosen: Any = {name: value for name, value in given.items() if value is not None}
+    if scales not in {None, "auto"}:
+        chosen["scales"] = _whole_numbers(str(scales), "--scales")
+    return Tiling.of_model(encoder, **chosen) if chosen or scales == "auto" else None
+
+
+def _estimate(paths: list[str], archive: str | None, tiling: "Tiling | None", what: Any) -> "Estimate":
+    """Estimate the work of a job; `archive` is None if there is none yet."""
+    from indexer.estimate import estimate
+    from indexer.tiling import Tiling
+
+    with nullcontext() if archive is None else opening.open_archive(archive) as opened:
+        whole = tiling or Tiling.of_model(what["model"])
+        return estimate(paths, archive=opened, tiling=whole, remember=tiling is None, **what)
+
+
+def _index(paths: list[str], archive: str, every_s: float | None, what: Any) -> "Summary":
+    """Index once, or every so many seconds until Ctrl-C."""
+    from bandsight.archive import ArchiveWriter
+    from bandsight.atlas.atlas import extend_kept
+    from indexer.pipeline import index
+    from indexer.watch import watch
+
+    def once(failed: set[str]) -> "Summary":
+        # Between two rounds, others may write: compact, optimize, remove.
+        with ArchiveWriter.open_or_create(archive, opening.identity(what["model"]), alone=False) as opened:
+            done = index(paths, archive=opened, known_failures=failed, **what)
+            if done.scenes:
+                extend_kept(opened)
+            return done
+
+    return once(set()) if every_s is None else watch(once, typer.echo, every_s)
+
+
+def _print(result: "Estimate | Summary", *, as_json: bool) -> None:
+    typer.echo(json.dumps(result.as_dict(), indent=1) if as_json else result.text())
 
 
 def _loaded(source: str, device: str) -> "ClipEncoder | LightEncoder":

@@ -43,60 +43,74 @@ Strategy = Literal["average", "best"]
 _MAX_HITS = 10_000
 
 
+SentencesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[SENTENCE]...", help="Description of the place.")
+]
+ImageOption = Annotated[list[Path] | None, typer.Option("--image", help="An image as an example; repeatable.")]
+LikeOption = Annotated[list[int] | None, typer.Option("--like", help="A tile as an example; repeatable.")]
+AtOption = Annotated[list[str] | None, typer.Option("--at", help="A point as an example, as lon,lat; repeatable.")]
+UnlikeOption = Annotated[list[str] | None, typer.Option("--not", help="A sentence as a negative example; repeatable.")]
+UnlikeImageOption = Annotated[
+    list[Path] | None, typer.Option("--not-image", help="An image as a negative example; repeatable.")
+]
+UnlikeTileOption = Annotated[
+    list[int] | None, typer.Option("--not-like", help="A tile as a negative example; repeatable.")
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option("--weights", help="Weights of the sentences, images, tiles and points, in this order, e.g. 2,1."),
+]
+StrategyOption = Annotated[
+    Strategy, typer.Option("--combine", help="average: the mean of all examples; best: the nearest example counts.")
+]
+MinScoreOption = Annotated[float | None, typer.Option("--min-score", min=-1, max=1, help="Minimum score.")]
+MinProbabilityOption = Annotated[
+    float | None, typer.Option("--min-probability", min=0, max=1, help="Minimum probability of a sentence.")
+]
+GroupByOption = Annotated[GroupBy | None, typer.Option("--group-by", help="Limit the number of results per group.")]
+GroupLimitOption = Annotated[
+    int | None,
+    typer.Option("--group-limit", min=1, max=1000, help="Maximum number of results per group; default: 1."),
+]
+MaxOverlapOption = Annotated[
+    float | None,
+    typer.Option("--max-overlap", min=0, max=1, help="Maximum overlap of two results, as a share of the smaller one."),
+]
+DiversityOption = Annotated[
+    float, typer.Option("--diversity", min=0, max=1, help="Weight of being different from better results.")
+]
+ByCellOption = Annotated[
+    bool, typer.Option("--by-cell", help="Rank tiles by their best part, for scenes indexed with --cells.")
+]
+ExactOption = Annotated[bool, typer.Option("--exact", help="Compare every tile instead of using the index.")]
+ClassifierOption = Annotated[
+    list[str] | None,
+    typer.Option("--classifier", help="Only tiles that pass a trained classifier, e.g. 'ponds > 0.8'; repeatable."),
+]
+
+
 @app.command()
 def search(
     archive: ArchiveOption,
-    texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[SENTENCE]...", help="Description of the place.")
-    ] = None,
-    image: Annotated[list[Path] | None, typer.Option("--image", help="An image as an example; repeatable.")] = None,
+    texts: SentencesArgument = None,
+    image: ImageOption = None,
     wavelengths: WavelengthsOption = None,
-    like: Annotated[list[int] | None, typer.Option("--like", help="A tile as an example; repeatable.")] = None,
-    at: Annotated[list[str] | None, typer.Option("--at", help="A point as an example, as lon,lat; repeatable.")] = None,
-    unlike: Annotated[
-        list[str] | None, typer.Option("--not", help="A sentence as a negative example; repeatable.")
-    ] = None,
-    unlike_image: Annotated[
-        list[Path] | None, typer.Option("--not-image", help="An image as a negative example; repeatable.")
-    ] = None,
-    unlike_tile: Annotated[
-        list[int] | None, typer.Option("--not-like", help="A tile as a negative example; repeatable.")
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", help="Weights of the sentences, images, tiles and points, in this order, e.g. 2,1."),
-    ] = None,
-    strategy: Annotated[
-        Strategy, typer.Option("--combine", help="average: the mean of all examples; best: the nearest example counts.")
-    ] = "average",
-    min_score: Annotated[float | None, typer.Option("--min-score", min=-1, max=1, help="Minimum score.")] = None,
-    min_probability: Annotated[
-        float | None, typer.Option("--min-probability", min=0, max=1, help="Minimum probability of a sentence.")
-    ] = None,
-    group_by: Annotated[
-        GroupBy | None, typer.Option("--group-by", help="Limit the number of results per group.")
-    ] = None,
-    group_limit: Annotated[
-        int | None,
-        typer.Option("--group-limit", min=1, max=1000, help="Maximum number of results per group; default: 1."),
-    ] = None,
-    max_overlap: Annotated[
-        float | None,
-        typer.Option(
-            "--max-overlap", min=0, max=1, help="Maximum overlap of two results, as a share of the smaller one."
-        ),
-    ] = None,
-    diversity: Annotated[
-        float, typer.Option("--diversity", min=0, max=1, help="Weight of being different from better results.")
-    ] = 0.0,
-    by_cell: Annotated[
-        bool, typer.Option("--by-cell", help="Rank tiles by their best part, for scenes indexed with --cells.")
-    ] = False,
-    exact: Annotated[bool, typer.Option("--exact", help="Compare every tile instead of using the index.")] = False,
-    classifier: Annotated[
-        list[str] | None,
-        typer.Option("--classifier", help="Only tiles that pass a trained classifier, e.g. 'ponds > 0.8'; repeatable."),
-    ] = None,
+    like: LikeOption = None,
+    at: AtOption = None,
+    unlike: UnlikeOption = None,
+    unlike_image: UnlikeImageOption = None,
+    unlike_tile: UnlikeTileOption = None,
+    weights: WeightsOption = None,
+    strategy: StrategyOption = "average",
+    min_score: MinScoreOption = None,
+    min_probability: MinProbabilityOption = None,
+    group_by: GroupByOption = None,
+    group_limit: GroupLimitOption = None,
+    max_overlap: MaxOverlapOption = None,
+    diversity: DiversityOption = 0.0,
+    by_cell: ByCellOption = False,
+    exact: ExactOption = False,
+    classifier: ClassifierOption = None,
     bbox: BboxOption = None,
     intersects: IntersectsOption = None,
     when: DatetimeOption = None,
@@ -117,22 +131,11 @@ def search(
     waves = loading.wavelengths(wavelengths)
     if waves is not None and not image and not unlike_image:
         raise QueryError("--wavelengths: found no image; pass --image FILE with it")
-    positive: list[dict[str, Any]] = [
-        *({"text": text} for text in texts or ()),
-        *({"image": _picture(path, waves)} for path in image or ()),
-        *({"id": tile} for tile in like or ()),
-        *({"point": point_of(text)} for text in at or ()),
-    ]
-    negative: list[dict[str, Any]] = [
-        *({"text": text} for text in unlike or ()),
-        *({"image": _picture(path, waves)} for path in unlike_image or ()),
-        *({"id": tile} for tile in unlike_tile or ()),
-    ]
-    if not positive and not negative:
-        raise QueryError("query: found no example; pass a sentence, --image FILE, --like TILE or --at LON,LAT")
     trained = texts[0] if texts and len(texts) == 1 and texts[0].strip().startswith("classifier:") else None
-    if trained is not None:
-        positive = positive[1:]
+    positive = _examples(None if trained else texts, image, waves, like, at)
+    negative = _examples(unlike, unlike_image, waves, unlike_tile)
+    if not positive and not negative and trained is None:
+        raise QueryError("query: found no example; pass a sentence, --image FILE, --like TILE or --at LON,LAT")
     semantic = {
         "classifier": trained,
         "positive": _weighted(positive, weights),
@@ -153,6 +156,22 @@ def search(
         searcher = searcher_of(opened, model, device)
         page = _run(searcher, {"semantic": semantic, "limit": top, "token": token, **filters})
         _show(opened, page, title, as_json=as_json, out=out, sheet=sheet)
+
+
+def _examples(
+    texts: list[str] | None,
+    images: list[Path] | None,
+    wavelengths: list[float] | None,
+    tiles: list[int] | None,
+    points: list[str] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the examples of a request."""
+    return [
+        *({"text": text} for text in texts or ()),
+        *({"image": _picture(path, wavelengths)} for path in images or ()),
+        *({"id": tile} for tile in tiles or ()),
+        *({"point": point_of(text)} for text in points or ()),
+    ]
 
 
 @app.command()
