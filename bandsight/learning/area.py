@@ -42,16 +42,7 @@ def draw(archive: Archive, layer: Layer, tiles: int, where: Filter | None = None
     chances = layer.probabilities[np.searchsorted(layer.ids, ids)]
     stratum = np.searchsorted(np.array(STRATA[1:], np.float32), chances, "right")
     held = [number for number in range(len(STRATA)) if (stratum == number).any()]
-    if len(ids) < _LEAST * len(held):
-        raise QueryError(
-            f"area: the archive has {len(ids):,} places in {len(held)} strata; need at least {_LEAST * len(held)} for "
-            "a sample, so label all of them instead"
-        )
-    if tiles < _LEAST * len(held) or len(ids) < tiles:
-        raise QueryError(
-            f"tiles: found {tiles}; the archive has {len(ids):,} places in {len(held)} strata, so pass "
-            f"{_LEAST * len(held)} to {len(ids):,}"
-        )
+    _check_size(tiles, len(ids), len(held))
     weights = np.array([areas[stratum == number].sum() for number in held])
     shares = weights / weights.sum()
     rng = np.random.default_rng(seed)
@@ -69,16 +60,7 @@ def draw(archive: Archive, layer: Layer, tiles: int, where: Filter | None = None
                 "drawn": int(count),
             }
         )
-        grounds = archive.footprints(ids[chosen].tolist())
-        features += [
-            {
-                "type": "Feature",
-                "id": int(ids[at]),
-                "geometry": ground.__geo_interface__,
-                "properties": {"tile": int(ids[at]), "stratum": number, "probability": round(float(chances[at]), 4)},
-            }
-            for at, ground in zip(chosen.tolist(), grounds, strict=True)
-        ]
+        features += _features(archive, ids[chosen], chances[chosen], number)
     # Shuffle, so that the order does not reveal the stratum.
     order = rng.permutation(len(features)).tolist()
     return {
@@ -93,6 +75,40 @@ def draw(archive: Archive, layer: Layer, tiles: int, where: Filter | None = None
         },
         "features": [features[at] for at in order],
     }
+
+
+def _check_size(tiles: int, places: int, strata: int) -> None:
+    """Check that a sample of so many tiles can be drawn.
+
+    Raises:
+        QueryError: It cannot.
+    """
+    least = _LEAST * strata
+    if places < least:
+        raise QueryError(
+            f"area: the archive has {places:,} places in {strata} strata; need at least {least} for "
+            "a sample, so label all of them instead"
+        )
+    if tiles < least or places < tiles:
+        raise QueryError(
+            f"tiles: found {tiles}; the archive has {places:,} places in {strata} strata, so pass {least} to {places:,}"
+        )
+
+
+def _features(
+    archive: Archive, ids: NDArray[np.int64], chances: NDArray[np.float32], stratum: int
+) -> list[dict[str, Any]]:
+    """Return tiles of a stratum with their probabilities as GeoJSON features."""
+    grounds = archive.footprints(ids.tolist())
+    return [
+        {
+            "type": "Feature",
+            "id": tile,
+            "geometry": ground.__geo_interface__,
+            "properties": {"tile": tile, "stratum": stratum, "probability": round(float(chance), 4)},
+        }
+        for tile, chance, ground in zip(ids.tolist(), chances, grounds, strict=True)
+    ]
 
 
 def report(archive: Archive, sample: dict[str, Any], threshold: float = 0.5) -> dict[str, Any]:

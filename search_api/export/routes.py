@@ -49,6 +49,9 @@ _FORMATS: dict[str, Any] = {
 }
 
 
+Vectors = Annotated[bool, Query(description="Include the vector of each tile as `bandsight:vector`")]
+
+
 def export_formats() -> Response:
     """Return the export formats, the default first, with media types and file suffixes."""
     rows = [
@@ -67,18 +70,18 @@ def export_router() -> APIRouter:
         responses=schemas.success(JSON, _FORMATS) | problems(400),
         summary="Export formats",
     )
-    names = [one.name for one in formats()]
-    Format = Annotated[  # noqa: N806  (a type)
-        str,
-        AfterValidator(_known),
-        Query(description=", ".join(one.title for one in formats()), json_schema_extra={"enum": names}),
-    ]
-    Vectors = Annotated[bool, Query(description="Include the vector of each tile as `bandsight:vector`")]  # noqa: N806  (a type)
-    files = _files()
+    _add_search(router)
+    _add_saved_search(router)
+    return router
+
+
+def _add_search(router: APIRouter) -> None:
+    default = formats()[0].name
+    Format = Annotated[str, AfterValidator(_known), _format_query()]  # noqa: N806  (a type)
 
     @router.post(
         "/search/export",
-        responses=files | problems(400, 404, 413, 415, 422, 503),
+        responses=_files() | problems(400, 404, 413, 415, 422, 503),
         response_class=Response,
         summary="Export a search",
         openapi_extra=openapi_body(ExportBody),
@@ -86,7 +89,7 @@ def export_router() -> APIRouter:
     def export_search(
         api: ApiDep,
         body: Annotated[ExportBody, Depends(body_of(ExportBody, add_images))],
-        format: Format = names[0],  # noqa: A002  (the parameter's name)
+        format: Format = default,  # noqa: A002  (the parameter's name)
         vectors: Vectors = False,
     ) -> Response:
         """Return all items of a search, up to `limit`, as one file."""
@@ -95,9 +98,14 @@ def export_router() -> APIRouter:
         pages = ResultPages(api.archive, query, ranking, api.root, most=body.limit, vectors=vectors)
         return _file(pages, format_named(format), "bandsight", {})
 
+
+def _add_saved_search(router: APIRouter) -> None:
+    default = formats()[0].name
+    Format = Annotated[str, AfterValidator(_known), _format_query()]  # noqa: N806  (a type)
+
     @router.get(
         "/searches/{search_id}/export",
-        responses=files | problems(400, 404),
+        responses=_files() | problems(400, 404),
         response_class=Response,
         summary="Export a saved search",
     )
@@ -105,7 +113,7 @@ def export_router() -> APIRouter:
         api: ApiDep,
         searches: SearchesDep,
         search_id: SearchId,
-        format: Format = names[0],  # noqa: A002  (the parameter's name)
+        format: Format = default,  # noqa: A002  (the parameter's name)
         vectors: Vectors = False,
         limit: Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Maximum number of items")] = DEFAULT_ITEMS,
         as_registered: Annotated[
@@ -127,7 +135,13 @@ def export_router() -> APIRouter:
             as_registered=as_registered,
         )
 
-    return router
+
+def _format_query() -> Any:
+    """Return the description of the parameter `format`, which lists the registered formats."""
+    return Query(
+        description=", ".join(one.title for one in formats()),
+        json_schema_extra={"enum": [one.name for one in formats()]},
+    )
 
 
 def _registered(
