@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from bandsight.archive import ArchiveWriter
 from bandsight.model.protocol import BatchEncoder
@@ -18,6 +19,31 @@ from indexer.summary import Summary
 from indexer.tiling import Tiling
 
 
+class JobOptions(TypedDict, total=False):
+    """Options of a job, with the defaults of `run`."""
+
+    profiles: Sequence[Profile] | None
+    """Sensor profiles to match; None for the built-in ones."""
+    batch_size: int
+    """Tiles per forward pass."""
+    workers: int
+    """Number of readers."""
+    isolate: bool
+    """Whether to decode in separate processes, so that a crash, hang or lack of memory loses only one scene, and only
+    the folders of the scenes can be read (on Linux)."""
+    time_limit_s: float
+    """With `isolate`: time limit to open a scene, or to read a batch of tiles, seconds."""
+    fail_fast: bool
+    """Whether to stop at the first scene that fails."""
+    known_failures: set[str] | None
+    """Keys of scenes that failed before, which are skipped; keys of new failures are added."""
+    progress: Progress | None
+    """Receives the events of the job."""
+    executor: Executor | Callable[[Sequence[str]], Executor] | None
+    """Opens scenes and reads tiles; closed at the end. Or a function that creates it, given the only folders and files
+    that it may read. None for an executor in this process with `workers` readers."""
+
+
 def index(
     paths: Iterable[str | Path],
     *,
@@ -25,17 +51,9 @@ def index(
     model: BatchEncoder,
     sensor: str | None = None,
     force: bool = False,
-    profiles: Sequence[Profile] | None = None,
     query: StacQuery | None = None,
-    batch_size: int = 64,
-    workers: int = 2,
     tiling: Tiling | None = None,
-    isolate: bool = False,
-    time_limit_s: float = 120.0,
-    fail_fast: bool = False,
-    known_failures: set[str] | None = None,
-    progress: Progress | None = None,
-    executor: Executor | Callable[[Sequence[str]], Executor] | None = None,
+    **options: Unpack[JobOptions],
 ) -> Summary:
     """Index scenes into an archive; unchanged scenes are skipped.
 
@@ -44,21 +62,11 @@ def index(
         archive: Open for writing, created for this model.
         model: Embeds the tiles; its input size is the tile size.
         sensor: Profile for scenes that match none.
-        force: `sensor` also overrides what scenes match.
-        profiles: Those to match; None for the shipped ones.
-        query: What to ask of a `stac:URL` among the inputs.
-        batch_size: Tiles in one forward pass.
-        workers: Reader at work at once.
-        tiling: How scenes are cut; None for what each scene was indexed with, tiles of the model's input size for
-            new ones.
-        isolate: Decode in processes of their own: a crash, a hang or too much memory then costs one scene, and nothing
-            is read outside of the folders of the scenes (on Linux).
-        time_limit_s: With `isolate`: for opening a scene, and for reading some of its tiles.
-        fail_fast: Stop at the first scene that fails.
-        known_failures: Keys of scenes that have failed before and are not tried again; new ones are added.
-        progress: Follows the job.
-        executor: Opens scenes and reads tiles, closed at the end; or what makes one, given the only folders and files
-            that it may read. None for one of `workers` lanes here, which `isolate` and `time_limit_s` describe.
+        force: Whether `sensor` overrides the profiles that scenes match.
+        query: Conditions for a `stac:URL` among the inputs.
+        tiling: How to divide scenes into tiles; None for the tiling that each scene was indexed with, and for new
+            scenes, tiles of the model's input size.
+        options: See `JobOptions`.
 
     Returns:
         Summary of added, skipped and failed scenes. A failed scene does not stop the job unless `fail_fast` is set.
@@ -66,26 +74,12 @@ def index(
     inputs = [str(path) for path in paths]
     cut = tiling or Tiling.of_model(model)
     layers: list[Path] = []
-    sources = find_scenes(inputs, profiles, query, layers)
+    sources = find_scenes(inputs, options.get("profiles"), query, layers)
     specs = [
         SceneSpec(source=source, sensor=sensor, force=force, tiling=cut, remember=tiling is None) for source in sources
     ]
-    return run(
-        specs,
-        archive=archive,
-        model=model,
-        asked=inputs,
-        profiles=profiles,
-        batch_size=batch_size,
-        workers=workers,
-        isolate=isolate,
-        time_limit_s=time_limit_s,
-        fail_fast=fail_fast,
-        known_failures=known_failures,
-        progress=progress,
-        executor=executor,
-        left_out={"ancillary layers of a product": [file.name for file in layers]} if layers else {},
-    )
+    left_out = {"ancillary layers of a product": [file.name for file in layers]} if layers else {}
+    return run(specs, archive=archive, model=model, asked=inputs, left_out=left_out, **options)
 
 
 def run(
@@ -96,6 +90,7 @@ def run(
     asked: Sequence[str],
     kind: str = "index",
     recorded_in: ArchiveWriter | None = None,
+    left_out: dict[str, list[str]] | None = None,
     profiles: Sequence[Profile] | None = None,
     batch_size: int = 64,
     workers: int = 2,
@@ -105,9 +100,8 @@ def run(
     known_failures: set[str] | None = None,
     progress: Progress | None = None,
     executor: Executor | Callable[[Sequence[str]], Executor] | None = None,
-    left_out: dict[str, list[str]] | None = None,
 ) -> Summary:
-    """Index scenes with individual options; see `index`.
+    """Index scenes with individual options.
 
     Args:
         specs: The scenes and their options.
@@ -116,15 +110,15 @@ def run(
         asked: Inputs of the job, for its record.
         kind: Kind of job, for its record.
         recorded_in: The archive that records the job; None for `archive`.
-        profiles: See `index`.
-        batch_size: See `index`.
-        workers: See `index`.
-        isolate: See `index`.
-        time_limit_s: See `index`.
-        fail_fast: See `index`.
-        known_failures: See `index`.
-        progress: See `index`.
-        executor: See `index`.
+        profiles: See `JobOptions`, as for the others.
+        batch_size: See there.
+        workers: See there.
+        isolate: See there.
+        time_limit_s: See there.
+        fail_fast: See there.
+        known_failures: See there.
+        progress: See there.
+        executor: See there.
         left_out: Names of skipped files by reason, for the summary.
     """
     roots = roots_of(spec.source for spec in specs)

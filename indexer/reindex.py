@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from bandsight.archive.admin import create_beside, swap_in
 from bandsight.catalog.records import ModelIdentity, Scene
 from bandsight.model.protocol import BatchEncoder, Encoder
 from bandsight.model.scoring import sentence_vectors
-from indexer.pipeline import run
+from indexer.pipeline import JobOptions, run
 from indexer.recognition import SceneSpec
 from indexer.source import Source
 from indexer.summary import Summary
@@ -31,7 +31,7 @@ def reindex(
     tile_px: int | None = None,
     drop_failed: bool = False,
     sentences: Sequence[str] = (),
-    **options: Any,
+    **options: Unpack[JobOptions],
 ) -> tuple[Summary, bool]:
     """Reindex all scenes of an archive with another model, then swap in the result.
 
@@ -43,7 +43,7 @@ def reindex(
         tile_px: Tile size; None for that of each scene.
         drop_failed: Swap even if scenes fail, dropping those.
         sentences: Queries for tuning the search index, if the archive has one.
-        options: See `indexer.pipeline.run`.
+        options: See `JobOptions`.
 
     Returns:
         The summary, and whether the archive has the new model.
