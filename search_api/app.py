@@ -32,7 +32,7 @@ from search_api.imagery import collection_routes, scene_routes, tile_routes
 from search_api.instruments import Metrics
 from search_api.keys import Key, KeyFile, KeyRing
 from search_api.logs import audit
-from search_api.maps import class_routes, explain, heatmap
+from search_api.maps import change_routes, class_routes, explain, heatmap
 from search_api.maps.state import MapState
 from search_api.middleware.access import AccessMiddleware
 from search_api.middleware.admission import AdmissionMiddleware, BodyBudget
@@ -278,6 +278,7 @@ def _add_routes(app: FastAPI) -> None:
         labels.router,
         alerts.router,
         change.router,
+        change_routes.router,
         atlas.router,
         overview.router,
         processes.router,

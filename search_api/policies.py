@@ -143,6 +143,8 @@ _TABLE: tuple[tuple[str, str, Work, Scope | None], ...] = (
     ("GET", "/export-formats", LIGHT, _READ),
     ("POST", "/search/export", EXPORT, _READ),
     ("POST", "/change", SEARCH, _READ),
+    ("POST", "/change/heatmap", PAINT, _READ),
+    ("GET", "/change/heatmap/{z}/{x}/{y}.png", TILE, _READ),
     ("GET", "/timeline", SEARCH, _READ),
     ("GET", "/atlas", SEARCH, _READ),
     ("GET", "/atlas/points", SEARCH, _READ),

@@ -24,8 +24,13 @@ _YEAR_DAYS, _SEASON_DAYS = 365.25, 45.0
 class Observations:
     """One row per place and scene that covers it, ordered by place, then by time."""
 
+    generation: int
+    """The commit that was compared."""
     places: NDArray[np.int64]
     """Tile that represents each place: the newest of the later period, shape (places,)."""
+    boxes: NDArray[np.float64]
+    """(west, south, east, north) of each place, degrees, shape (places, 2, 4); the second is NaN unless the place
+    crosses ±180°."""
     place: NDArray[np.intp]
     """Place of each observation, shape (n,)."""
     tile: NDArray[np.int64]
@@ -53,6 +58,7 @@ def observe(archive: Archive, directions: NDArray[np.float32], before: Filter, a
         QueryError: A period has no tiles, or there are too many.
     """
     parts = []
+    generation = archive.generation
     for name, where in (("before", before), ("after", after)):
         found = archive.similarities(directions, where)
         count = len(found.selection.ids)
@@ -66,7 +72,7 @@ def observe(archive: Archive, directions: NDArray[np.float32], before: Filter, a
     ids, boxes, times, scores = (np.concatenate([part[at] for part in map(_columns, parts)]) for at in range(4))
     scenes = np.concatenate([one.selection.scenes.ids[one.selection.scene_at] for one in parts])
     later = np.repeat([False, True], [len(one.selection.ids) for one in parts])
-    shapes = shapely.box(*boxes.T)
+    shapes = shapely.box(*boxes[:, 0].T)
     reference = _references(archive, ids, times, later)
     reference = reference[_distinct(shapes[reference], times[reference])]
     place, tile, share = _same_ground(shapes[reference], shapes)
@@ -80,7 +86,9 @@ def observe(archive: Archive, directions: NDArray[np.float32], before: Filter, a
     order = np.lexsort((times[tile[best]], place[best]))
     chosen = best[order]
     return Observations(
+        generation=generation,
         places=ids[reference],
+        boxes=boxes[reference],
         place=place[chosen],
         tile=ids[tile[chosen]],
         scene=scenes[tile[chosen]],
@@ -135,9 +143,9 @@ def in_season(observed: Observations) -> NDArray[np.bool_]:
 def _columns(
     found: Similarities,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return ids, first boxes, times and scores of tiles."""
+    """Return ids, boxes, times and scores of tiles."""
     times = found.selection.scenes.times_us[found.selection.scene_at]
-    return found.selection.ids, found.boxes[:, 0], times, found.scores[0].astype(np.float64)
+    return found.selection.ids, found.boxes, times, found.scores[0].astype(np.float64)
 
 
 def _same_ground(

@@ -55,14 +55,7 @@ def change_search(searcher: Searcher, body: ChangeBody) -> dict[str, Any]:
         QueryError: The request is invalid, a period has no tiles, or no place is covered in both.
         NotFoundError: A tile or classifier does not exist.
     """
-    direction = _direction(searcher, body)
-    observed = observe(searcher.archive, direction[None], *_periods(searcher, body))
-    keep = in_season(observed)
-    changes = ranked(observed, keep)
-    if not changes:
-        raise QueryError(
-            f"before, after: none of {len(observed.places):,} places is covered in both periods; extend one of them"
-        )
+    observed, changes = compared(searcher, body)
     above = [one for one in changes if one.z >= body.min_z]
     shown = _apart(searcher, observed, above, body.limit)
     return {
@@ -72,6 +65,23 @@ def change_search(searcher: Searcher, body: ChangeBody) -> dict[str, Any]:
         "changed": len(above),
         "features": [_feature(searcher, observed, one) for one in shown],
     }
+
+
+def compared(searcher: Searcher, body: ChangeBody) -> tuple[Observations, list[Change]]:
+    """Return the observations of all places, and the places covered in both periods, largest change first.
+
+    Raises:
+        QueryError: The request is invalid, a period has no tiles, or no place is covered in both.
+        NotFoundError: A tile or classifier does not exist.
+    """
+    direction = _direction(searcher, body)
+    observed = observe(searcher.archive, direction[None], *_periods(searcher, body))
+    changes = ranked(observed, in_season(observed))
+    if not changes:
+        raise QueryError(
+            f"before, after: none of {len(observed.places):,} places is covered in both periods; extend one of them"
+        )
+    return observed, changes
 
 
 def ranked(observed: Observations, keep: NDArray[np.bool_]) -> list[Change]:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ from bandsight.cli.options import (
     TopOption,
 )
 from bandsight.errors import QueryError
+
+if TYPE_CHECKING:
+    from bandsight.search.searcher import Searcher
 
 
 @app.command()
@@ -44,6 +47,10 @@ def change(
     top: TopOption = 20,
     as_json: JsonOption = False,
     out: Annotated[Path | None, typer.Option("--out", help="Write the places to this GeoJSON file.")] = None,
+    heatmap: Annotated[
+        Path | None,
+        typer.Option("--map", help="Write the z-score of every compared place to this .tif, or a picture to a .png."),
+    ] = None,
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
@@ -67,7 +74,10 @@ def change(
     }
     with loading.open_archive(archive) as opened:
         asked = validated(ChangeBody, {name: value for name, value in body.items() if value is not None})
-        found = change_search(searcher_of(opened, model, device), asked)
+        searcher = searcher_of(opened, model, device)
+        found = change_search(searcher, asked)
+        if heatmap is not None:
+            _write_map(searcher, body, heatmap)
     if out is not None:
         save(out, [json.dumps(found).encode()])
     if as_json:
@@ -82,6 +92,17 @@ def change(
             f"z {own['z']:6.2f}  tile {own['tile_before']} -> {own['tile_after']}  first seen {own['first_seen']}, "
             f"not before {own['last_seen_before']}"
         )
+
+
+def _write_map(searcher: "Searcher", body: dict[str, Any], path: Path) -> None:
+    from bandsight.change.heatmap import ChangeCache, change_map
+    from bandsight.change.requests import ChangeMapBody
+    from bandsight.export.files import save
+    from bandsight.search.validation import validated
+
+    kind = "png" if path.suffix.lower() == ".png" else "tif"
+    asked = {name: value for name, value in body.items() if value is not None} | {"format": kind}
+    save(path, [change_map(searcher, ChangeCache(), validated(ChangeMapBody, asked))])
 
 
 @app.command()

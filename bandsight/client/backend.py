@@ -82,6 +82,9 @@ class Backend(Protocol):
     def change(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return places that changed between two periods; `body` is a `ChangeBody`."""
 
+    def change_map(self, body: dict[str, Any]) -> bytes:
+        """Return a heat map of change as PNG or GeoTIFF; `body` is a `ChangeMapBody`."""
+
     def timeline(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the dates of a place; `body` is a `TimelineBody`."""
 

@@ -1,6 +1,7 @@
 """The client, with one interface for local archives and servers."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -149,10 +150,39 @@ class Client:
             limit: Maximum number of places.
             options: `max_cloud`, `min_z`, and filters of Item Search.
         """
-        body = filters(options) | {"before": before, "after": after, "was": was, "now": now, "limit": limit}
-        if like is not None:
-            body["like"] = [tile_id(item) for item in like]
-        return self._backend.change(plain({name: value for name, value in body.items() if value is not None}))
+        asked = {"before": before, "after": after, "was": was, "now": now, "limit": limit}
+        return self._backend.change(_change_body(filters(options) | asked, like))
+
+    def change_map(
+        self,
+        before: str,
+        after: str,
+        path: str | Path | None = None,
+        *,
+        was: str | None = None,
+        now: str | None = None,
+        like: Any = None,
+        area: Any = None,
+        width: int = 512,
+        colormap: str = "inferno",
+        **options: Any,
+    ) -> "Image | Path":
+        """Return a heat map of change as an image, or write it to a .png or a .tif (z-scores).
+
+        Args:
+            before: See `change`, as for `after`, `was`, `now` and `like`.
+            after: The later period.
+            path: Output file; None to return a Pillow image.
+            was: What the places looked like before.
+            now: What they look like now.
+            like: An example of the change.
+            area: West, south, east, north of the image; None for all places that were compared.
+            width: Width, pixels.
+            colormap: magma, inferno, plasma, viridis or cividis.
+            options: `max_cloud`, and filters of Item Search.
+        """
+        body = _change_body(filters(options) | {"before": before, "after": after, "was": was, "now": now}, like)
+        return _map(self._backend.change_map, body | {"width": width, "colormap": colormap}, area, path)
 
     def timeline(self, lon: float, lat: float, text: str | None = None) -> list[dict[str, Any]]:
         """Return the tiles that cover a place in order of date, each with its score for a sentence."""
@@ -246,16 +276,27 @@ class Client:
             colormap: magma, inferno, plasma, viridis or cividis.
             options: See `search`.
         """
-        from PIL import Image
-
         body = search_body(text, positive, negative, options) | {"width": width, "colormap": colormap}
-        if area is not None:
-            body["area"] = box(area, "area")
-        if path is not None and Path(path).suffix.lower() in {".tif", ".tiff"}:
-            body["format"] = "tif"
-        data = self._backend.heatmap(plain(body))
-        if path is None:
-            return Image.open(io.BytesIO(data))
-        from bandsight.export.files import save
+        return _map(self._backend.heatmap, body, area, path)
 
-        return save(Path(path), [data])
+
+def _change_body(body: dict[str, Any], like: Any) -> dict[str, Any]:
+    if like is not None:
+        body = body | {"like": [tile_id(item) for item in like]}
+    return plain({name: value for name, value in body.items() if value is not None})
+
+
+def _map(send: Callable[[dict[str, Any]], bytes], body: dict[str, Any], area: Any, path: Any) -> "Image | Path":
+    """Request a map, and return it as an image, or write it to a file whose suffix decides on the format."""
+    from PIL import Image
+
+    if area is not None:
+        body = body | {"area": box(area, "area")}
+    if path is not None and Path(path).suffix.lower() in {".tif", ".tiff"}:
+        body = body | {"format": "tif"}
+    data = send(plain(body))
+    if path is None:
+        return Image.open(io.BytesIO(data))
+    from bandsight.export.files import save
+
+    return save(Path(path), [data])

@@ -11,7 +11,8 @@ import orjson
 from bandsight.alerts.service import AlertService
 from bandsight.alerts.webhooks import Targets
 from bandsight.archive import Archive
-from bandsight.change.requests import ChangeBody, TimelineBody
+from bandsight.change.heatmap import ChangeCache, change_map
+from bandsight.change.requests import ChangeBody, ChangeMapBody, TimelineBody
 from bandsight.change.search import change_search
 from bandsight.change.timeline import timeline
 from bandsight.client.atlas import LocalAtlas
@@ -77,7 +78,7 @@ class LocalBackend:
         """
         self._searcher, self._archive = searcher, searcher.archive
         self._atlas = LocalAtlas(searcher)
-        self._holdings, self._scores = Holdings(), ScoreCache()
+        self._holdings, self._scores, self._changes = Holdings(), ScoreCache(), ChangeCache()
 
     def close(self) -> None:
         """Close the archive."""
@@ -166,6 +167,10 @@ class LocalBackend:
     def change(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return places that changed between two periods; see `Backend`."""
         return _plain(change_search(self._searcher, validated(ChangeBody, body)))
+
+    def change_map(self, body: dict[str, Any]) -> bytes:
+        """Return a heat map of change; see `Backend`."""
+        return change_map(self._searcher, self._changes, validated(ChangeMapBody, body))
 
     def timeline(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the dates of a place; see `Backend`."""

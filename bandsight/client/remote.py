@@ -123,6 +123,10 @@ class RemoteBackend:
         """Return places that changed between two periods; see `Backend`."""
         return self._json("POST", "/change", json=body)
 
+    def change_map(self, body: dict[str, Any]) -> bytes:
+        """Return a heat map of change; see `Backend`."""
+        return self._request("POST", "/change/heatmap", json=body).content
+
     def timeline(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the dates of a place; see `Backend`."""
         return self._json("GET", "/timeline", params=body)

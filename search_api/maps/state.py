@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from bandsight.change.heatmap import ChangeCache
 from bandsight.maps.scores import ScoreCache
 from bandsight.search.question import Question, question_of
 from bandsight.search.request import Filters
@@ -19,6 +20,8 @@ class MapState:
 
     scores: ScoreCache = field(default_factory=ScoreCache)
     """Scores of every tile."""
+    changes: ChangeCache = field(default_factory=ChangeCache)
+    """Comparisons of two periods."""
     questions: OrderedDict[tuple[str, int], Question] = field(default_factory=OrderedDict)
     """Resolved queries of saved searches, by id and generation, because a commit can change the tiles at an example
     place."""

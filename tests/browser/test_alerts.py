@@ -35,6 +35,23 @@ def test_a_search_is_watched_paused_resumed_opened_and_deleted(open_page, url: s
     assert page.request.get(f"{url}subscriptions").json()["subscriptions"] == []
 
 
+def test_a_sentence_is_watched_by_probability_and_sent_by_webhook(open_page, url: str, shot) -> None:
+    page = open_page("#q=a+lake&sensor=sentinel2_l1c&tab=alerts")
+    form = page.locator(".alerts form")
+    form.get_by_label("Alert when a new tile").select_option(label="matches with a probability of at least 50%")
+    form.get_by_label("Send to (optional)").fill("http://127.0.0.1:9/hook")
+    form.get_by_role("button", name="Watch this search").click()
+    form.get_by_role("alert").get_by_text("not a public address").wait_for()
+    form.get_by_label("Send to (optional)").fill("")
+    form.get_by_role("button", name="Watch this search").click()
+    page.locator(".subscription").get_by_text("since").wait_for()
+    shot(page, "39-alert-by-probability")
+    (kept,) = page.request.get(f"{url}subscriptions").json()["subscriptions"]
+    assert kept["min_probability"] == 0.5
+    assert "multispectral" in kept["imagery"]
+    page.request.delete(f"{url}subscriptions/{kept['id']}")
+
+
 def test_alerts_since_the_last_visit_are_new_once(open_page, shot) -> None:
     page = open_page("#q=a+lake")
     wait_for_results(page)

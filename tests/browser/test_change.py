@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.browser.conftest import wait_for_map
+
 pytestmark = pytest.mark.browser
 
 
@@ -18,11 +20,25 @@ def test_places_that_differ_between_two_periods_are_compared(open_page, shot) ->
     if largest.count():
         largest.click()
     found.locator(".changes li").first.wait_for()
-    found.locator(".changes button").first.click()
+    with page.expect_response(lambda answer: "/change/heatmap/" in answer.url) as tile:
+        found.get_by_role("button", name="Show on the map").click()
+    assert tile.value.ok
+    wait_for_map(page)
+    legend = page.get_by_label("Change (z-score)")
+    legend.wait_for()
+    shot(page, "45-change-map")
+    shown = page.locator("[data-testid=map]").screenshot()
+    legend.get_by_role("button", name="Hide the change layer").click()
+    wait_for_map(page)
+    assert page.locator("[data-testid=map]").screenshot() != shown
+    found.locator(".changes li button").first.click()
     page.get_by_label("Compare two tiles").wait_for()
     page.wait_for_function("() => document.querySelectorAll('.swipe .picture.seen').length === 2")
     shot(page, "44-change")
     page.keyboard.press("Escape")
+    found.get_by_text("More like this").first.click()
+    found.get_by_text("Places that changed like the chosen one").wait_for()
+    found.get_by_text("seen in both periods").wait_for()
     page.get_by_role("button", name="Archive", exact=True).click()
     page.get_by_role("button", name="Change", exact=True).click()
     assert page.get_by_label("It is now").input_value() == "dry fields", "what was asked is lost"

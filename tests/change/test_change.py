@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from rasterio.io import MemoryFile
 
 from bandsight import connect
 from bandsight.archive import Archive, ArchiveWriter
-from bandsight.change.requests import ChangeBody, TimelineBody
+from bandsight.change.heatmap import ChangeCache, change_map
+from bandsight.change.requests import ChangeBody, ChangeMapBody, TimelineBody
 from bandsight.change.search import change_search
 from bandsight.change.timeline import timeline
 from bandsight.cli import loading
@@ -187,3 +189,51 @@ def test_the_command_line_the_client_and_the_api_answer_alike(path, searcher, ca
         with TestClient(app_of(archive)) as http:
             assert http.get("/timeline?lon=200&lat=0").status_code == 400
             assert http.post("/change", json={"before": "2008-01-01/2009-01-01"}).status_code == 400
+
+
+def test_a_heat_map_has_the_z_score_of_each_place_and_nothing_elsewhere(searcher, tmp_path):
+    body = ChangeMapBody(**BODY, format="tif", area=[10, 40, 20, 50], width=20, height=20)
+    with MemoryFile(change_map(searcher, ChangeCache(), body)) as file, file.open() as made:
+        z, nodata = made.read(1), made.nodata
+    # Places are half a degree wide and a degree apart: every other pixel.
+    grid = z[1::2, ::2][::-1].ravel()
+    assert set(np.flatnonzero(grid > 6)) == set(CHANGED)
+    assert (z[::2] == nodata).all()
+    assert (z[:, 1::2] == nodata).all()
+    found = change_search(searcher, ChangeBody(**BODY, min_z=0, limit=100))
+    expected = {
+        place: one["properties"]["z"] for place, one in zip(places_of(searcher, found), found["features"], strict=True)
+    }
+    assert grid[CHANGED[0]] == pytest.approx(expected[CHANGED[0]], abs=0.01)
+
+
+def test_every_door_gives_the_heat_map(path, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(loading, "load_for_queries", lambda *_: FakeEmbedder())
+    given = ["--before", BODY["before"], "--after", BODY["after"], "--was", FOREST, "--now", BARE]
+    target = tmp_path / "change.tif"
+    status, _, errors = run_command(capsys, monkeypatch, "change", *given, "--map", str(target), "--archive", str(path))
+    assert status == 0, errors
+    before, after = BODY["before"], BODY["after"]
+    with Archive.open(path) as archive, TestClient(app_of(archive)) as http, served(app_of(archive)) as url:
+        with connect(url) as remote, Client(LocalBackend(Searcher(archive, FakeEmbedder))) as local:
+            for client in (remote, local):
+                own = client.change_map(before, after, tmp_path / "own.tif", was=FOREST, now=BARE, width=1024)
+                assert own.read_bytes() == target.read_bytes()
+                assert client.change_map(before, after, was=FOREST, now=BARE).size[0] == 512
+        params = {"before": before, "after": after, "was": FOREST, "now": BARE}
+        tile = http.get("/change/heatmap/5/17/11.png", params=params)
+        assert (tile.status_code, tile.headers["content-type"]) == (200, "image/png")
+        again = http.get("/change/heatmap/5/17/11.png", params=params, headers={"If-None-Match": tile.headers["etag"]})
+        assert again.status_code == 304
+        for wrong, words in (
+            ({"like": "a"}, "need two tiles"),
+            ({"before": "1900-01-01/1901-01-01"}, "no tiles in this period"),
+            ({"now": None, "was": None}, "all missing"),
+        ):
+            answer = http.get("/change/heatmap/5/17/11.png", params=_given(params | wrong))
+            assert answer.status_code == 400
+            assert words in answer.json()["detail"]
+
+
+def _given(params):
+    return {name: value for name, value in params.items() if value is not None}

@@ -202,7 +202,7 @@ export const layerSummary = (name: string, cls: string, threshold: number, optio
 export const layerPolygons = async (name: string, cls: string, threshold: number): Promise<Blob> => (await request(labelsPath(name, `/layer/polygons${layerQuery(cls, threshold)}`), {}, { timeoutMs: TRAIN_TIMEOUT_MS })).blob();
 
 // Saved searches that go on, and their alerts.
-export interface Subscription { id: string; title: string; created: string; request: Body; min_score: number; webhook: string | null; per_place: boolean; paused: boolean }
+export interface Subscription { id: string; title: string; created: string; request: Body; min_score: number; min_probability: number | null; webhook: string | null; email: string | null; digest: "hourly" | "daily" | null; per_place: boolean; paused: boolean; secret?: string }
 export interface Alert {
   number: number;
   id: string;
@@ -219,6 +219,7 @@ export interface Alert {
 export const subscriptions = async (options?: Options): Promise<Subscription[]> => (await getJson<{ subscriptions: Subscription[] }>("subscriptions", options)).subscriptions;
 export const subscribe = (body: Body): Promise<Subscription> => postJson<Subscription>("subscriptions", body);
 export const pauseSubscription = (id: string, paused: boolean): Promise<Subscription> => postJson<Subscription>(`subscriptions/${id}/${paused ? "pause" : "resume"}`, {});
+export const testSubscription = (id: string): Promise<{ delivered: boolean; error: string }> => postJson(`subscriptions/${id}/test`, {});
 export const unsubscribe = (id: string): Promise<Response> => request(`subscriptions/${id}`, { method: "DELETE" });
 export const alerts = async (limit: number, before: number | null, options?: Options): Promise<Alert[]> =>
   (await getJson<{ alerts: Alert[] }>(`alerts?limit=${limit}${before === null ? "" : `&before=${before}`}`, options)).alerts;

@@ -3,7 +3,9 @@ import { useState } from "preact/hooks";
 import * as calls from "../api/calls";
 import { errorMessage } from "../api/http";
 import { formatFixed, formatNumber, t } from "../i18n";
+import type { Box } from "../map/camera";
 import { updateView } from "../model/actions";
+import { changeLayer, changeTiles } from "../model/change";
 import { boxOf, formatDate } from "../model/hit";
 import { filterMembers } from "../model/question";
 import { overview, question } from "../model/store";
@@ -13,7 +15,7 @@ import { saveFile } from "./Export";
 import * as icons from "./icons";
 import { mapController } from "./mapController";
 
-type State = { state: "idle" } | { state: "busy" } | { state: "done"; value: calls.Changes } | { state: "failed"; reason: string };
+type State = { state: "idle" } | { state: "busy" } | { state: "done"; value: calls.Changes; tiles: string; like: readonly [number, number] | null; all: boolean } | { state: "failed"; reason: string };
 
 /** What was asked last stays while other views are open. */
 let last: { form: Form; result: State } | null = null;
@@ -34,14 +36,17 @@ export function ChangeView() {
     setResult(next);
   };
   const put = (part: Partial<Form>): void => setForm({ ...form, ...part });
-  /** Find changes that stand out, or with a least z of 0 the largest differences, whether they do or not. */
-  const find = async (leastZ?: number): Promise<void> => {
+  /** Compare the periods for the sentences, or for changes like one. A least z of 0 gives the largest differences. */
+  const find = async (leastZ?: number, like?: readonly [number, number]): Promise<void> => {
     show({ state: "busy" });
+    changeLayer.value = null;
     const { area, collections, sensors, cloud, classifiers } = question.value.filters;
     const filters = filterMembers({ area, collections, sensors, cloud, classifiers, from: "", to: "" });
     const sentences = { ...(form.was.trim() ? { was: form.was.trim() } : {}), ...(form.now.trim() ? { now: form.now.trim() } : {}) };
+    const body = { ...filters, before: `../${form.until}`, after: `${form.from}/..`, ...(like ? { like } : sentences) };
     try {
-      show({ state: "done", value: await calls.changes({ ...filters, before: `../${form.until}`, after: `${form.from}/..`, ...sentences, ...(leastZ === undefined ? {} : { min_z: leastZ }), limit: 60 }) });
+      const value = await calls.changes({ ...body, ...(leastZ === undefined ? {} : { min_z: leastZ }), limit: 60 });
+      show({ state: "done", value, tiles: changeTiles(body), like: like ?? null, all: leastZ === 0 });
     } catch (error) {
       show({ state: "failed", reason: errorMessage(error) });
     }
@@ -62,16 +67,30 @@ export function ChangeView() {
       </form>
       {result.state === "busy" && <Loading what={t.change.finding} />}
       {result.state === "failed" && <ErrorMessage reason={result.reason} retry={() => void find()} />}
-      {result.state === "done" && <Found changes={result.value} showAll={() => void find(0)} />}
+      {result.state === "done" && <Found changes={result.value} tiles={result.tiles} isAlike={result.like !== null} isAll={result.all} showAll={() => void find(0, result.like ?? undefined)} more={(like) => void find(undefined, like)} />}
     </div>
   );
 }
 
-function Found({ changes, showAll }: { changes: calls.Changes; showAll: () => void }) {
+interface FoundProps { changes: calls.Changes; tiles: string; isAlike: boolean; isAll: boolean; showAll: () => void; more: (like: readonly [number, number]) => void }
+
+/** The box around boxes; across ±180°, it is that of the first. */
+function around(boxes: readonly Box[]): Box {
+  if (boxes.some(([west, , east]) => west > east)) return boxes[0]!;
+  return [Math.min(...boxes.map(([west]) => west)), Math.min(...boxes.map(([, south]) => south)), Math.max(...boxes.map(([, , east]) => east)), Math.max(...boxes.map(([, , , north]) => north))];
+}
+
+function Found({ changes, tiles, isAlike, isAll, showAll, more }: FoundProps) {
+  const isShown = changeLayer.value === tiles;
+  const toggle = (): void => {
+    changeLayer.value = isShown ? null : tiles;
+    if (!isShown && changes.features.length) mapController.fitBox(around(changes.features.map(({ geometry }) => boxOf(geometry))));
+  };
   const download = (): void => saveFile(new Blob([JSON.stringify(changes)], { type: "application/geo+json" }), "changes.geojson");
   return (
     <section aria-label={t.change.results}>
-      <div class="row"><p class="grow" role="status">{t.change.summary(changes.changed, formatNumber(changes.compared))}</p>{changes.features.length > 0 && <button type="button" class="button" onClick={download}><icons.Download />GeoJSON</button>}</div>
+      {isAlike && <p><b>{t.change.alike}</b></p>}
+      <div class="row wrap"><p class="grow" role="status">{isAll ? t.change.summaryAll(formatNumber(changes.compared)) : t.change.summary(changes.changed, formatNumber(changes.compared))}</p><button type="button" class="button" aria-pressed={isShown} onClick={toggle}><icons.Layers />{isShown ? t.change.hideLayer : t.change.showLayer}</button>{changes.features.length > 0 && <button type="button" class="button" onClick={download}><icons.Download />GeoJSON</button>}</div>
       {!changes.features.length && <button type="button" class="button" onClick={showAll}>{t.change.largest}</button>}
       <ul class="changes">
         {changes.features.map(({ geometry, properties: one }) => (
@@ -79,7 +98,7 @@ function Found({ changes, showAll }: { changes: calls.Changes; showAll: () => vo
             <button type="button" aria-label={t.change.compare(one.tile_before, one.tile_after)} onClick={() => { mapController.fitBox(boxOf(geometry)); updateView({ compare: [one.tile_before, one.tile_after] }); }}>
               <Thumbnail id={one.tile_before} size={256} /><Thumbnail id={one.tile_after} size={256} />
             </button>
-            <p class="dim small"><span>{one.first_seen ? t.change.firstSeen(formatDate(one.first_seen)) : ""}</span> <span class="num">z {formatFixed(one.z, 1)}</span></p>
+            <p class="dim small"><span>{one.first_seen ? t.change.firstSeen(formatDate(one.first_seen)) : ""}</span> <span class="num">z {formatFixed(one.z, 1)}</span> <button type="button" class="link" aria-label={t.change.moreOf(one.tile_before, one.tile_after)} onClick={() => more([one.tile_before, one.tile_after])}>{t.change.more}</button></p>
           </li>
         ))}
       </ul>

@@ -1,5 +1,6 @@
 // The controls on the map and its legend.
-import { formatArea, formatLength, formatPercent, formatScore, t } from "../i18n";
+import { formatArea, formatLength, formatNumber, formatPercent, formatScore, t } from "../i18n";
+import { CHANGE_RANGE, changeLayer, changeOpacity } from "../model/change";
 import { RAMP } from "../model/color";
 import { areaOf, lengthOf } from "../model/geometry";
 import { layer, layerOpacity } from "../model/labelling";
@@ -50,7 +51,7 @@ export function MapTools() {
       {imageryProblem.value !== null && (
         <p class="map-problem" role="alert"><span class="grow">{t.map.imageryProblem(imageryProblem.value)}</span><IconButton label={t.common.close} onClick={() => { imageryProblem.value = null; }}><icons.Close /></IconButton></p>
       )}
-      <div class="legends"><LayerLegend /><Legend /></div>
+      <div class="legends"><LayerLegend /><ChangeLegend /><Legend /></div>
       <p class="attribution">{BASEMAP?.attribution && layers.value.background ? BASEMAP.attribution : t.map.attribution}</p>
     </>
   );
@@ -73,6 +74,20 @@ function LayerLegend() {
       <span class="num">{formatPercent(0)}</span><i class="ramp viridis" /><span class="num">{formatPercent(1)}</span>
       <Slider label={t.classifier.opacity} value={layerOpacity.value} min={0} max={1} step={0.05} text={formatPercent(layerOpacity.value)} onInput={(value) => { layerOpacity.value = value; }} />
       <button type="button" class="bare" aria-label={t.classifier.hideLayer} title={t.classifier.hideLayer} onClick={() => { layer.value = null; }}><icons.Close /></button>
+    </div>
+  );
+}
+
+/** The layer of change: its colours and its opacity. */
+function ChangeLegend() {
+  if (changeLayer.value === null) return null;
+  const [low, high] = CHANGE_RANGE;
+  return (
+    <div class="legend layer-legend" aria-label={t.change.layer}>
+      <span class="key"><icons.Layers />{t.change.layer}</span>
+      <span class="num">{formatNumber(low)}</span><i class="ramp inferno" /><span class="num">{formatNumber(high)}</span>
+      <Slider label={t.classifier.opacity} value={changeOpacity.value} min={0} max={1} step={0.05} text={formatPercent(changeOpacity.value)} onInput={(value) => { changeOpacity.value = value; }} />
+      <button type="button" class="bare" aria-label={t.change.hideLayer} title={t.change.hideLayer} onClick={() => { changeLayer.value = null; }}><icons.Close /></button>
     </div>
   );
 }

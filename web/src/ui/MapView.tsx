@@ -19,6 +19,7 @@ import { notify, savedSearchId, select, updateFilters, updateView } from "../mod
 import { rampColor } from "../model/color";
 import { crossesItself } from "../model/geometry";
 import { isLikelyEnough, type Hit } from "../model/hit";
+import { changeLayer, changeOpacity } from "../model/change";
 import { current, layer, layerOpacity } from "../model/labelling";
 import * as store from "../model/store";
 import { dark } from "../model/theme";
@@ -52,7 +53,7 @@ export function MapView() {
     map.on("idle", setDrawn(true));
     map.once("style.load", () => {
       maplibre.addLayers(map);
-      stops.push(...followHits(map), ...followHighlights(map), ...followLayers(map), followHeatMap(map), ...followClassifier(map), followDrawing(map), followEditing(map), listen(map));
+      stops.push(...followHits(map), ...followHighlights(map), ...followLayers(map), followHeatMap(map), ...followOverlays(map), followDrawing(map), followEditing(map), listen(map));
       frame.current?.setAttribute("data-ready", "true");
     });
     return () => {
@@ -257,14 +258,16 @@ function followHeatMap(map: MapLibre): Stop {
   });
 }
 
-/** Show the probabilities of a classifier while its layer is switched on, and follow the sliders of both layers. */
-function followClassifier(map: MapLibre): Stop[] {
+/** Show the layers of a classifier and of change while they are switched on, and follow the sliders of all layers. */
+function followOverlays(map: MapLibre): Stop[] {
   return [
     effect(() => {
       const shown = layer.value;
       maplibre.setRaster(map, "layer", shown && { tiles: [`searches/${shown.search}/heatmap/{z}/{x}/{y}.png?colormap=${LAYER_COLORS}&rescale=0,1&fade=true`] }, "classes-fill", layerOpacity.peek());
     }),
+    effect(() => maplibre.setRaster(map, "change", changeLayer.value === null ? null : { tiles: [changeLayer.value] }, "classes-fill", changeOpacity.peek())),
     effect(() => maplibre.setRasterOpacity(map, "layer", layerOpacity.value)),
+    effect(() => maplibre.setRasterOpacity(map, "change", changeOpacity.value)),
     effect(() => maplibre.setRasterOpacity(map, "heat", store.heatOpacity.value)),
   ];
 }
