@@ -17,6 +17,7 @@ from bandsight.cli.options import (
     PlainJsonOption,
     SensorOption,
 )
+from bandsight.errors import QueryError
 
 area_app = typer.Typer(
     help="Estimate the area of a class and its error from a random sample that you label.",
@@ -37,6 +38,9 @@ def apply_layer(
     name: TermArgument,
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write the layer to.")] = None,
     threshold: ThresholdOption = 0.5,
+    cells: Annotated[
+        bool, typer.Option("--cells", help="Also write rasters of parts of tiles, for scenes indexed with --cells.")
+    ] = False,
     compare: Annotated[
         int | None,
         typer.Option("--compare", min=1, help="Show what changed since this version of the classifier instead."),
@@ -50,8 +54,11 @@ def apply_layer(
     """Apply a trained classifier to every tile, and write a layer: tiles, polygons and rasters."""
     from bandsight.attributes.filters import Filter
     from bandsight.learning import layers
+    from bandsight.learning.layer_files import write_layer
     from bandsight.search.classifiers import ClassifierTerm
 
+    if cells and out is None:
+        raise QueryError("--cells: found no folder to write to; pass --out FOLDER")
     term = ClassifierTerm.parse(name)
     where = Filter.parse(bbox=bbox, datetime=when, collections=collection or (), sensors=sensor or ())
     with loading.open_archive(archive) as opened:
@@ -61,7 +68,7 @@ def apply_layer(
             layer = layers.apply_classifier(opened, term, where)
             made = layers.summary(layer, threshold)
             if out is not None:
-                made = layers.write_layer(opened, layer, out, threshold)
+                made = write_layer(opened, layer, out, threshold, cells=cells)
     if as_json:
         typer.echo(json.dumps(made, indent=1))
     elif compare is not None:

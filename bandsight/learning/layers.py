@@ -1,33 +1,25 @@
-"""Applies a classifier to the whole archive, and exports layers of tiles, polygons and rasters."""
+"""Applies a classifier to the whole archive: a layer of tiles with probabilities, polygons, and comparisons."""
 
-import re
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-import orjson
 import shapely
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
+from bandsight.attributes.columns import NO_TIME
 from bandsight.attributes.fields import rfc3339
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.labels import Classifier, Head
-from bandsight.errors import QueryError
+from bandsight.geo.box import LonLatBox
+from bandsight.maps.rasterize import TileBoxes
 from bandsight.search.classifiers import ClassifierTerm, scorer_of
 
-# Cells of the shared grid: CRS, pixel size, tile size and scale, then column and row. A + or - after an index marks a
-# window moved to the edge of its scene; it represents the cell that the scene covers partly.
-_CELL = re.compile(
-    r"(?P<grid>(?P<crs>EPSG:\d+)/(?P<pixel>[0-9.e+-]+)/(?P<px>\d+)x(?P<scale>\d+))/(?P<x>-?\d+)[+-]?_(?P<y>-?\d+)[+-]?"
-)
 # Catalog rows in memory at a time.
-_PART = 5000
-MAX_RASTER_SIDE = 20_000
-_NO_TILE = 255
+PART = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,6 +36,10 @@ class Layer:
     """Probability of each tile, shape (n,)."""
     generation: int
     """The commit that was scored."""
+    box: LonLatBox | None = None
+    """Box around all scored tiles, or None if there are none."""
+    period: tuple[datetime | None, datetime | None] = (None, None)
+    """First and last acquisition time of the scored tiles, or None if unknown."""
 
     def above(self, threshold: float) -> NDArray[np.intp]:
         """Return the positions of the tiles that reach a threshold, most probable first."""
@@ -69,14 +65,26 @@ def apply_classifier(archive: Archive, term: ClassifierTerm, where: Filter | Non
         ids=found.selection.ids,
         probabilities=scorer.combine(found.scores),
         generation=generation,
+        box=TileBoxes.of(found.boxes).box,
+        period=_period(found.selection.scenes.times_us[found.selection.scene_at]),
     )
+
+
+def _period(times_us: NDArray[np.int64]) -> tuple[datetime | None, datetime | None]:
+    known = times_us[times_us != NO_TIME]
+    if not len(known):
+        return None, None
+    start, end = (
+        datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(one)) for one in np.sort(known)[[0, -1]]
+    )
+    return start, end
 
 
 def tile_features(archive: Archive, layer: Layer, threshold: float) -> Iterator[dict[str, Any]]:
     """Yield the tiles that reach a threshold as GeoJSON features, most probable first."""
     chosen = layer.above(threshold)
-    for start in range(0, len(chosen), _PART):
-        at = chosen[start : start + _PART]
+    for start in range(0, len(chosen), PART):
+        at = chosen[start : start + PART]
         tiles = archive.tiles_by_id(layer.ids[at].tolist())
         scenes = archive.scenes_by_id(sorted({tile.scene_id for tile in tiles.values()}))
         for one in at.tolist():
@@ -124,79 +132,6 @@ def polygons(archive: Archive, layer: Layer, threshold: float) -> dict[str, Any]
     return {"type": "FeatureCollection", "features": features}
 
 
-def write_rasters(archive: Archive, layer: Layer, folder: Path) -> list[Path]:
-    """Write a raster for each tile grid and return the paths: COGs with one pixel per cell, 8-bit percent.
-
-    If a cell has several dates, the highest probability is used. Tiles of scenes with their own grid and overlapping
-    tiles are not on a shared grid; they are only in the tile and polygon files.
-
-    Raises:
-        QueryError: A grid is too large for a raster.
-    """
-    cells: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
-    sizes: dict[str, tuple[str, float]] = {}
-    for start in range(0, len(layer.ids), _PART):
-        ids = layer.ids[start : start + _PART].tolist()
-        tiles = archive.tiles_by_id(ids)
-        for one, value in zip(ids, layer.probabilities[start : start + _PART].tolist(), strict=True):
-            found = _CELL.fullmatch(tiles[one].cell) if one in tiles else None
-            if found is not None:
-                side = float(found["pixel"]) * int(found["px"]) * int(found["scale"])
-                sizes[found["grid"]] = (found["crs"], side)
-                cells[found["grid"]].append((int(found["x"]), int(found["y"]), value))
-    paths = []
-    for grid, rows in sorted(cells.items()):
-        path = folder / f"{grid.replace('/', '_').replace(':', '')}.tif"
-        _write_raster(path, layer, rows, *sizes[grid])
-        paths.append(path)
-    return paths
-
-
-def _write_raster(path: Path, layer: Layer, rows: list[tuple[int, int, float]], crs: str, side: float) -> None:
-    import rasterio
-    from rasterio.transform import from_origin
-
-    x, y = (np.array([row[at] for row in rows], np.int64) for at in range(2))
-    width, height = int(x.max() - x.min()) + 1, int(y.max() - y.min()) + 1
-    if max(width, height) > MAX_RASTER_SIDE:
-        raise QueryError(
-            f"{path.name}: the tiles of this grid span {width} × {height} cells, more than {MAX_RASTER_SIDE}; "
-            "pass --bbox"
-        )
-    values = np.full((height, width), -1.0, np.float32)
-    np.maximum.at(values, (y - y.min(), x - x.min()), np.array([row[2] for row in rows], np.float32))
-    percent = np.where(values < 0, _NO_TILE, np.rint(100 * np.clip(values, 0, 1))).astype(np.uint8)
-    known = percent[percent != _NO_TILE]
-    options = {"driver": "COG", "dtype": "uint8", "count": 1, "nodata": _NO_TILE, "compress": "DEFLATE"}
-    transform = from_origin(float(x.min()) * side, -float(y.min()) * side, side, side)
-    with rasterio.open(path, "w", width=width, height=height, crs=crs, transform=transform, **options) as made:
-        made.write(percent, 1)
-        made.write_colormap(1, color_table())
-        made.set_band_description(1, f"probability of {layer.head.cls}, percent")
-        made.update_tags(classifier=layer.classifier.name, version=str(layer.classifier.version))
-        made.update_tags(
-            1,
-            STATISTICS_MINIMUM=str(known.min()),
-            STATISTICS_MAXIMUM=str(known.max()),
-            STATISTICS_MEAN=f"{known.mean():.4f}",
-            STATISTICS_STDDEV=f"{known.std():.4f}",
-        )
-
-
-def color_table() -> dict[int, tuple[int, int, int, int]]:
-    """Return the colour of each percentage: transparent at 0, then from blue through yellow to red."""
-    stops = np.array([[49, 54, 149], [116, 173, 209], [255, 255, 191], [253, 174, 97], [165, 0, 38]], np.float64)
-    at = np.linspace(0, 4, 101)
-    table = {
-        percent: (
-            *(int(np.interp(at[percent], range(5), stops[:, channel])) for channel in range(3)),
-            int(min(255, 2.55 * percent * 1.25)),
-        )
-        for percent in range(101)
-    }
-    return {**table, **dict.fromkeys(range(101, 256), (0, 0, 0, 0))}  # type: ignore[dict-item]
-
-
 def summary(layer: Layer, threshold: float) -> dict[str, Any]:
     """Return a summary of a layer, as JSON-serializable values."""
     return {
@@ -241,66 +176,3 @@ def compare(archive: Archive, term: ClassifierTerm, before: int, threshold: floa
         "gained": shared[now & ~then].tolist(),
         "lost": shared[then & ~now].tolist(),
     }
-
-
-def write_layer(archive: Archive, layer: Layer, folder: Path, threshold: float) -> dict[str, Any]:
-    """Write all files of a layer into a folder and return its summary with their names.
-
-    Writes `tiles.geojson` and, if PyArrow is installed, `tiles.parquet` (GeoParquet); `polygons.geojson`; a raster for
-    each tile grid; and `layer.json` with the summary.
-
-    Raises:
-        BandsightError: The folder cannot be written.
-    """
-    from bandsight.export.files import save
-
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [save(folder / "tiles.geojson", feature_collection(tile_features(archive, layer, threshold)))]
-    if (table := _geoparquet(archive, layer, threshold, folder / "tiles.parquet")) is not None:
-        files.append(table)
-    files.append(save(folder / "polygons.geojson", [orjson.dumps(polygons(archive, layer, threshold))]))
-    files += write_rasters(archive, layer, folder)
-    made = {**summary(layer, threshold), "files": [path.name for path in files]}
-    save(folder / "layer.json", [orjson.dumps(made, option=orjson.OPT_INDENT_2)])
-    return made
-
-
-def feature_collection(features: Iterator[dict[str, Any]]) -> Iterator[bytes]:
-    """Yield a FeatureCollection in chunks."""
-    yield b'{"type":"FeatureCollection","features":['
-    for number, feature in enumerate(features):
-        yield (b"," if number else b"") + orjson.dumps(feature)
-    yield b"]}"
-
-
-def _geoparquet(archive: Archive, layer: Layer, threshold: float, path: Path) -> Path | None:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError:
-        return None
-    geo = {
-        "version": "1.1.0",
-        "primary_column": "geometry",
-        "columns": {"geometry": {"encoding": "WKB", "geometry_types": []}},
-    }
-    names = ("class", "scene", "collection", "datetime", "cell")
-    schema = pa.schema(
-        [("geometry", pa.binary()), ("id", pa.int64()), ("probability", pa.float64())]
-        + [(name, pa.string()) for name in names],
-        metadata={"geo": orjson.dumps(geo)},
-    )
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        part: list[dict[str, Any]] = []
-
-        def flush() -> None:
-            writer.write_table(pa.Table.from_pylist(part, schema=schema))
-            part.clear()
-
-        for feature in tile_features(archive, layer, threshold):
-            geometry = shapely.to_wkb(shapely.geometry.shape(feature["geometry"]))
-            part.append({**feature["properties"], "geometry": geometry, "id": feature["id"]})
-            if len(part) >= _PART:
-                flush()
-        flush()
-    return path

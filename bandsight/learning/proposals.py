@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.labels import Classifier, Label, LabelCollection
 from bandsight.errors import QueryError
-from bandsight.learning.features import FeatureSpace
 from bandsight.learning.logistic import Floats, sigmoid
-from bandsight.learning.training import TooFewLabelsError, fit, sample_vectors
+from bandsight.learning.training import Background, TooFewLabelsError, fit_on
 from bandsight.search.searcher import Searcher
 
 MAX_PROPOSALS = 1000
+Vectors = NDArray[np.float32]
 # Number of most uncertain tiles to choose from.
-_POOL = 2000
+_POOL = 1000
 # Number of nearest neighbours that measure how typical a tile is.
 _NEIGHBOURS = 10
 # Seed for the random proposals made until there are labels of both kinds.
@@ -60,15 +60,21 @@ def propose(searcher: Searcher, name: str, count: int, where: Filter | None = No
     among = where or Filter()
     if labels:
         among = Filter(exclude=tuple(sorted({label.tile for label in labels})), all_of=(among,))
+    background = Background.of(archive)
     try:
-        classifier = fit(searcher, collection, labels)
+        classifier = fit_on(searcher, collection, labels, background)
     except TooFewLabelsError:
         return _first(searcher, collection, labels, count, among)
-    return _instructive(searcher, classifier, labels, count, among)
+    return _instructive(searcher, classifier, labels, background, count, among)
 
 
 def _instructive(
-    searcher: Searcher, classifier: Classifier, labels: Sequence[Label], count: int, among: Filter
+    searcher: Searcher,
+    classifier: Classifier,
+    labels: Sequence[Label],
+    background: Background,
+    count: int,
+    among: Filter,
 ) -> list[Proposal]:
     archive = searcher.archive
     weights = np.stack([head.weights for head in classifier.heads])
@@ -79,11 +85,11 @@ def _instructive(
     chances = sigmoid(found.scores.astype(np.float64) + biases[:, None])
     doubts = 1 - np.abs(2 * chances - 1)
     doubt, unsure = doubts.max(axis=0), doubts.argmax(axis=0)
-    pool = np.argsort(-doubt, kind="stable")[: max(_POOL, 2 * count)]
-    sample = sample_vectors(archive)
-    space = FeatureSpace.of(sample)
+    most = min(max(_POOL, 2 * count), len(doubt))
+    pool = np.sort(np.argpartition(-doubt, most - 1)[:most])
+    space = background.space
     candidates = _unit(space.features(archive.vectors(found.selection.ids[pool].tolist())))
-    typical = _typical(candidates, _unit(space.features(sample)))
+    typical = _typical(candidates, _unit(background.features))
     known = sorted({label.tile for label in labels} & set(archive.tiles_by_id([label.tile for label in labels])))
     labelled = _unit(space.features(archive.vectors(known)))
     order, gains = _diverse(candidates, doubt[pool] * typical, labelled, count)
@@ -98,7 +104,7 @@ def _instructive(
     ]
 
 
-def _typical(candidates: Floats, sample: Floats) -> Floats:
+def _typical(candidates: Vectors, sample: Vectors) -> Floats:
     """Return the mean similarity of each candidate to its nearest tiles in the sample, 0..1, shape (n,)."""
     near = candidates @ sample.T
     count = min(_NEIGHBOURS, near.shape[1])
@@ -106,7 +112,7 @@ def _typical(candidates: Floats, sample: Floats) -> Floats:
     return np.asarray(np.clip(mean, 0, 1), np.float64)
 
 
-def _diverse(candidates: Floats, values: Floats, labelled: Floats, count: int) -> tuple[list[int], list[float]]:
+def _diverse(candidates: Vectors, values: Floats, labelled: Vectors, count: int) -> tuple[list[int], list[float]]:
     """Greedily choose candidates by value times dissimilarity to labelled and already chosen tiles."""
     nearest = (candidates @ labelled.T).max(axis=1) if len(labelled) else np.zeros(len(candidates))
     left = np.ones(len(candidates), bool)
@@ -149,5 +155,5 @@ def _first(
     return list(proposals.values())[:count]
 
 
-def _unit(rows: Floats) -> NDArray[np.float64]:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float64)
+def _unit(rows: Floats) -> Vectors:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)

@@ -36,6 +36,23 @@ _PRIOR_SHARE, _PRIOR_WEIGHT = 0.05, 0.3
 _LEAST_SHARE = 1e-4
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Background:
+    """Randomly drawn tiles of an archive, and the feature space that they define."""
+
+    space: FeatureSpace
+    """The feature space."""
+    features: Floats
+    """Features of the tiles, shape (n, dim)."""
+
+    @classmethod
+    def of(cls, archive: Archive) -> "Background":
+        """Draw tiles of an archive, the same in every run."""
+        sample = sample_vectors(archive)
+        space = FeatureSpace.of(sample)
+        return cls(space=space, features=space.features(sample))
+
+
 class TooFewLabelsError(QueryError):
     """There are no positive or no negative labels of a class."""
 
@@ -76,11 +93,17 @@ def train(searcher: Searcher, name: str) -> Classifier:
 
 def fit(searcher: Searcher, collection: LabelCollection, labels: Sequence[Label]) -> Classifier:
     """Train a classifier on labels, with version 0; see `train`."""
+    return fit_on(searcher, collection, labels, Background.of(searcher.archive))
+
+
+def fit_on(
+    searcher: Searcher, collection: LabelCollection, labels: Sequence[Label], background_of: "Background"
+) -> Classifier:
+    """Train a classifier like `fit`, with the archive's feature space, which other steps share."""
     archive = searcher.archive
     chosen = training_set(archive, collection, labels)
-    sample = sample_vectors(archive)
-    space = FeatureSpace.of(sample)
-    rows, background = space.features(chosen.vectors), space.features(sample)
+    space, background = background_of.space, background_of.features
+    rows = space.features(chosen.vectors)
     sentences = [cls for cls in collection.classes if collection.sentences[cls]]
     directions = {}
     if sentences:

@@ -43,9 +43,9 @@ class ChangeParams:
     collections: Annotated[
         str | None, Query(max_length=MAX_PARAM_CHARS, description="Names of collections, separated by commas")
     ] = None
-    sensors: Annotated[str | None, Query(max_length=MAX_PARAM_CHARS, description="Sensor profiles, separated by commas")] = (
-        None
-    )
+    sensors: Annotated[
+        str | None, Query(max_length=MAX_PARAM_CHARS, description="Sensor profiles, separated by commas")
+    ] = None
     classifiers: Annotated[
         str | None, Query(max_length=1000, description="Trained classifiers with thresholds, separated by commas")
     ] = None

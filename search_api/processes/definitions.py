@@ -90,6 +90,7 @@ class ApplyInputs(_Inputs):
 
     classifier: _Text = Field(description="NAME, NAME/CLASS or NAME@VERSION")
     threshold: _Share = Field(0.5, description="Minimum probability of the class")
+    cells: bool = Field(default=False, description="Also write rasters of parts of tiles")
     bbox: _Bbox | None = Field(None, description="West, south, east, north")
     datetime: _Text | None = Field(None, description="Date or interval")
     collections: _Names | None = Field(None, description="Only these collections")
@@ -196,6 +197,7 @@ def _apply(given: ApplyInputs, folder: Path) -> list[str]:
     options = _options(
         out=folder, threshold=given.threshold, bbox=_listed(given.bbox), datetime=given.datetime
     ) + _options(collection=given.collections, sensor=given.sensors)
+    options += ["--cells"] if given.cells else []
     return ["apply", "--json", *options, "--", given.classifier]
 
 

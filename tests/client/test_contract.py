@@ -321,7 +321,7 @@ def test_both_backends_have_the_whole_port(local: Client, remote: Client) -> Non
     names = {name for name in vars(Backend) if not name.startswith("_")}
     assert names == {
         "search", "item", "collections", "crop", "thumbnail", "classify", "heatmap", "export", "register", "close",
-        "labels", "alerts", "atlas", "change", "timeline",
+        "labels", "alerts", "atlas", "change", "change_map", "timeline",
     }  # fmt: skip
     of_alerts = {name for name in vars(AlertBackend) if not name.startswith("_")}
     of_labels = {name for name in vars(LabelBackend) if not name.startswith("_")}

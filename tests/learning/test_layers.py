@@ -3,16 +3,23 @@ from dataclasses import replace
 
 import geopandas
 import numpy as np
+import pystac
 import pytest
 import rasterio
 import shapely
+from stac_pydantic import Collection as StacCollection
+from stac_pydantic import Item as StacItem
 
 from bandsight.archive import Archive, ArchiveWriter
 from bandsight.attributes.filters import Filter
 from bandsight.errors import NotFoundError, QueryError
+from bandsight.geo.footprint import footprint
 from bandsight.learning import area, layers
+from bandsight.learning.layer_files import write_layer
+from bandsight.learning.layer_rasters import write_rasters
 from bandsight.learning.training import train
 from bandsight.search.classifiers import ClassifierTerm
+from bandsight.vectors.cells import CellCodes
 from tests.archive.makers import MODEL
 from tests.learning.makers import box, dated, is_pond, label_truly, place_of
 
@@ -62,7 +69,7 @@ def test_polygons_are_the_ground_of_the_tiles_and_dates_count_once(trained):
 
 def test_files_of_a_layer_can_be_opened_by_other_programs(trained, tmp_path):
     layer = layers.apply_classifier(trained.archive, PONDS)
-    made = layers.write_layer(trained.archive, layer, tmp_path / "layer", 0.5)
+    made = write_layer(trained.archive, layer, tmp_path / "layer", 0.5)
     assert made["above"] == len(layer.above(0.5)) > 50
     table = geopandas.read_parquet(tmp_path / "layer" / "tiles.parquet")
     points = json.loads((tmp_path / "layer" / "tiles.geojson").read_text())["features"]
@@ -72,20 +79,10 @@ def test_files_of_a_layer_can_be_opened_by_other_programs(trained, tmp_path):
 
 
 def test_a_raster_has_a_pixel_for_each_cell_of_the_grid_with_statistics_and_colours(tmp_path):
-    with ArchiveWriter.create(tmp_path / "a", MODEL) as writer:
-        record, tiles, rows = dated(range(50), 0)
-        tiles = [
-            replace(one, cell=f"EPSG:32633/10/32x1/{5 + n % 10}{'-' if n % 10 == 9 else ''}_{-20 + n // 10}")
-            for n, one in enumerate(tiles)
-        ]
-        writer.add([(record, tiles, rows)])
-    with Archive.open(tmp_path / "a") as archive:
-        ids = archive.tile_ids(Filter())
-        values = np.linspace(0, 1, 50, dtype=np.float32)
-        layer = layers.Layer(
-            classifier=_classifier(), head=_classifier().heads[0], ids=ids, probabilities=values, generation=1
-        )
-        (path,) = layers.write_rasters(archive, layer, tmp_path)
+    values = np.linspace(0, 1, 50, dtype=np.float32)
+    with grid_archive(tmp_path / "a", "-") as archive:
+        layer = _layer(archive)
+        (path,) = write_rasters(archive, layer, tmp_path)
     with rasterio.open(path) as made:
         assert (made.width, made.height, made.crs.to_epsg(), made.nodata) == (10, 5, 32633, 255)
         assert made.transform[:6] == (320.0, 0.0, 1600.0, 0.0, -320.0, 6400.0)
@@ -93,6 +90,76 @@ def test_a_raster_has_a_pixel_for_each_cell_of_the_grid_with_statistics_and_colo
         assert made.colormap(1)[100][:3] == (165, 0, 38)
         assert float(made.tags(1)["STATISTICS_MEAN"]) == pytest.approx(50, abs=1)
         assert made.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+
+
+def grid_archive(path, suffix="", cells=None):
+    """Fifty tiles on a shared grid, ten a row; optionally the last column at the edge of its scene, and with cells."""
+    with ArchiveWriter.create(path, MODEL) as writer:
+        record, tiles, rows = dated(range(50), 0)
+        placed = []
+        for n, one in enumerate(tiles):
+            x, y, edge = 5 + n % 10, -20 + n // 10, suffix if n % 10 == 9 else ""
+            # A window at the edge is moved back by half a tile.
+            west = 320 * (x - (0.5 if edge else 0))
+            ground = footprint((10, 0, west, 0, -10, -320 * y), "EPSG:32633", 0, 0, 32, 32)
+            name = f"EPSG:32633/10/32x1/{x}{edge}_{y}"
+            placed.append(replace(one, cell=name, geometry=ground.geometry, boxes=ground.boxes))
+        writer.add([(record, placed, rows)], {} if cells is None else {record.key: CellCodes.encode(cells)})
+    return Archive.open(path)
+
+
+def test_a_layer_is_a_valid_stac_collection_with_an_item_for_each_raster(tmp_path):
+    with grid_archive(tmp_path / "a") as archive:
+        layer = _layer(archive)
+        made = write_layer(archive, layer, tmp_path / "layer", 0.5)
+    collection = pystac.Collection.from_file(str(tmp_path / "layer" / "collection.json"))
+    assert set(made["files"]) == {path.name for path in (tmp_path / "layer").iterdir()} - {"layer.json"}
+    StacCollection.model_validate(json.loads((tmp_path / "layer" / "collection.json").read_text()))
+    (item,) = collection.get_items()
+    StacItem.model_validate(json.loads((tmp_path / "layer" / f"{item.id}.json").read_text()))
+    asset = item.assets["probability"]
+    with rasterio.open(asset.get_absolute_href()) as raster:
+        assert item.properties["proj:code"] == raster.crs.to_string()
+        assert item.properties["proj:shape"] == [raster.height, raster.width]
+        assert asset.extra_fields["bands"][0]["statistics"]["mean"] == pytest.approx(50, abs=1)
+    for one in collection.assets.values():
+        assert (tmp_path / "layer" / one.href).exists()
+    assert collection.extra_fields["bandsight:layer"]["above"] == 25
+
+
+@pytest.mark.parametrize("suffix", ["", "-"])
+def test_a_raster_of_cells_has_a_pixel_for_each_cell_where_its_ground_is(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    cells = rng.normal(size=(50, 4, 4, 16)).astype(np.float32)
+    cells /= np.linalg.norm(cells, axis=-1, keepdims=True)
+    with grid_archive(tmp_path / "a", suffix, cells) as archive:
+        layer = _layer(archive)
+        (path,) = write_rasters(archive, layer, tmp_path, cells=True)
+    with rasterio.open(path) as made:
+        percent, transform = made.read(1), made.transform
+    assert path.name == "EPSG32633_10_32x1_cells4.tif"
+    assert transform[:6] == (80.0, 0.0, 1600.0, 0.0, -80.0, 6400.0)
+    # The moved column overlaps half of the one before it.
+    assert percent.shape == (20, 38 if suffix else 40)
+    (head,) = _classifier().heads
+    expected = 100 / (1 + np.exp(-(cells[12] @ head.weights + head.bias)))
+    assert np.abs(percent[4:8, 8:12] - expected).max() < 6, "codes of four bits are not exact"
+    edge = 100 / (1 + np.exp(-(cells[19] @ head.weights + head.bias)))
+    columns = slice(34, 38) if suffix else slice(36, 40)
+    assert (percent[4:8, columns] >= edge - 6).all()
+
+
+def test_a_raster_of_cells_needs_cells(tmp_path):
+    with grid_archive(tmp_path / "a") as archive, pytest.raises(QueryError, match="index its scene with --cells 4"):
+        write_rasters(archive, _layer(archive), tmp_path, cells=True)
+
+
+def _layer(archive):
+    ids = archive.tile_ids(Filter())
+    values = np.linspace(0, 1, 50, dtype=np.float32)
+    return layers.Layer(
+        classifier=_classifier(), head=_classifier().heads[0], ids=ids, probabilities=values, generation=1
+    )
 
 
 def _classifier():

@@ -27,7 +27,7 @@ PATH_VALUES = {
     "x": "1",
     "y": "2",
 }
-QUERY_VALUES = {"q": "a lake", "lon": "13", "lat": "52", "before": "1"}
+QUERY_VALUES = {"q": "a lake", "lon": "13", "lat": "52", "before": "1", "after": "2"}
 BODIES: dict[str, Any] = {
     "/search": {"q": "a lake", "limit": 2},
     "/search/export": {"q": "a lake", "limit": 2},

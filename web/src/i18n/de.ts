@@ -334,7 +334,7 @@ export const de: Messages = {
     rank: (rank) => (rank === 1 ? "so gut ist wie die derzeit beste" : `so gut ist wie die derzeit ${formatNumber(rank)}.-beste`),
     probability: (least) => `mit mindestens ${least} Wahrscheinlichkeit passt`,
     recipient: "Senden an (optional)",
-    recipientExample: "name@example.org oder https://…",
+    recipientExample: "name@example.org oder die URL eines Webhooks",
     digest: "Alarme senden",
     atOnce: "sofort",
     hourly: "gesammelt, jede Stunde",

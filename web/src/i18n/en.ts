@@ -330,7 +330,7 @@ export const en = {
     rank: (rank: number): string => (rank === 1 ? "is as good as the best one now" : `is as good as no. ${formatNumber(rank)} now`),
     probability: (least: string): string => `matches with a probability of at least ${least}`,
     recipient: "Send to (optional)",
-    recipientExample: "name@example.org or https://…",
+    recipientExample: "name@example.org, or the URL of a webhook",
     digest: "Send alerts",
     atOnce: "at once",
     hourly: "together, every hour",
