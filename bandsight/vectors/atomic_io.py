@@ -1,4 +1,4 @@
-"""Files that are complete or absent, even after a crash during a write; memory of mapped files."""
+"""Atomic writes: after a crash, a file is either complete or absent. Also releases the memory of mapped files."""
 
 import mmap
 import os
@@ -15,10 +15,10 @@ from bandsight.errors import ArchiveError
 
 
 def write_durably(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Write a file under a temporary name, flush it to disk, give it its name, and flush the folder.
+    """Write a file under a temporary name, flush it to disk, rename it, and flush the folder.
 
     Raises:
-        ArchiveError: The disk is full or refuses the write.
+        ArchiveError: The disk is full, or the write fails.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -29,20 +29,20 @@ def write_durably(path: Path, parts: Iterable[bytes | memoryview]) -> None:
             os.fsync(file.fileno())
         name_durably(temporary, path)
     except OSError as error:
-        # On a full disk, what was written would take room from the next attempt.
+        # On a full disk, the partial file would take space from the next attempt.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
 
 
 def name_durably(temporary: Path, path: Path) -> None:
-    """Give a finished and flushed file its name, for good."""
+    """Rename a complete, flushed file durably."""
     temporary.replace(path)
     flush(path.parent)
 
 
 def drop_page_cache(values: NDArray[Any]) -> None:
-    """Give back the memory of a memory-mapped array; it is read from the file again when it is needed."""
+    """Release the memory of a memory-mapped array; it is read from the file again when needed."""
     base: Any = values
     while isinstance(base, np.ndarray):
         base = base.base
@@ -51,7 +51,7 @@ def drop_page_cache(values: NDArray[Any]) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> ArchiveError:
-    """Return the error, with the way out."""
+    """Return the error for a failed write, with advice."""
     return ArchiveError(
         f"{path}: cannot be written ({error.strerror}); nothing is lost, make room or check its permissions and "
         "run the command again"

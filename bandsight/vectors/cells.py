@@ -1,8 +1,8 @@
-"""Vectors of the cells of tiles as codes of four bits a number.
+"""Vectors of the cells of tiles, quantised to four bits per number.
 
-A record is a cell: a float16 that makes its vector one of length 1, then a byte for each two numbers of the vector, the
-first in the lower four bits; a number is its code less 8, and codes run from 1 to 15. All zeros is a cell without a
-vector.
+A record holds one cell: a float16 scale that normalises the vector to length 1, then one byte for each two numbers, the
+first in the lower four bits. A number is its code minus 8; codes range from 1 to 15. A record of zeros is a cell
+without a vector.
 """
 
 import math
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 _SCALE_BYTES = 2
 _MIDDLE, _MOST = 8, 7
-# The greatest number of a vector that has a code of its own, in standard deviations; what exceeds it is clipped.
+# Numbers are clipped at this many standard deviations.
 _CLIPPED_AT = 2.8
 
 
 def record_bytes(dim: int) -> int:
-    """Return the size of a cell's record for vectors of a length."""
+    """Return the size of a cell's record for vectors of length `dim`."""
     return _SCALE_BYTES + (dim + 1) // 2
 
 
@@ -38,7 +38,7 @@ class CellCodes:
 
     @classmethod
     def encode(cls, vectors: NDArray[np.float32]) -> "CellCodes":
-        """Return the codes of unit vectors, shape (n, side, side, dim)."""
+        """Quantise unit vectors, shape (n, side, side, dim)."""
         count, side, _, dim = vectors.shape
         flat = vectors.reshape(-1, dim)
         if dim % 2:
@@ -56,21 +56,21 @@ class CellCodes:
 
     @classmethod
     def join(cls, parts: "Sequence[CellCodes]") -> "CellCodes":
-        """Return the cells of all parts, which have the same number a tile, in order."""
+        """Concatenate cells; all parts have the same number of cells per tile."""
         return cls(np.concatenate([part.records for part in parts]))
 
     @property
     def side(self) -> int:
-        """Cells along a side of a tile."""
+        """Number of cells along each side of a tile."""
         return math.isqrt(self.records.shape[1])
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Which cells have a vector, shape (n, side × side)."""
+        """Whether each cell has a vector, shape (n, side × side)."""
         return np.asarray(self.records[:, :, :_SCALE_BYTES].any(axis=2), bool)
 
     def take(self, rows: NDArray[np.intp]) -> "CellCodes":
-        """Return the cells of some tiles."""
+        """Return the cells of the tiles in the given rows."""
         return CellCodes(np.ascontiguousarray(self.records[rows]))
 
     def cosines(self, directions: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The vector store port: what an archive needs of the engine that keeps its vectors."""
+"""The vector store port: the interface of the engines that store an archive's vectors."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,83 +19,83 @@ from bandsight.vectors.scores import Ranked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One committed state of an archive, as a store needs to know it."""
+    """One committed state of an archive."""
 
     generation: int
     """Number of the commit."""
     segments: tuple[Segment, ...]
-    """What is committed, ascending by first id."""
+    """The committed segments, ascending by first id."""
     newest: int
-    """Id of the newest tile there ever was."""
+    """Id of the newest tile ever added."""
     scenes: SceneColumns
-    """The scenes that exist; tiles of others are deleted."""
+    """The existing scenes; tiles of other scenes count as deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The tiles that pass a filter, of one committed state."""
+    """The tiles that pass a filter, in one committed state."""
 
     ids: NDArray[np.int64]
     """Tile ids, ascending, shape (n,)."""
     scene_at: NDArray[np.intp]
     """Row of each tile's scene among the scenes, shape (n,)."""
     scenes: SceneColumns
-    """The scenes of that state."""
+    """All scenes of that state."""
     values: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """The requested fields, by name, NaN where unknown, each of shape (n,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Similarities:
-    """How alike the tiles that pass a filter are to some vectors, of one committed state."""
+    """Cosines of the tiles that pass a filter with some vectors, in one committed state."""
 
     selection: Selection
     """The tiles."""
     boxes: NDArray[np.float64]
     """(west, south, east, north) of each tile, degrees, shape (n, 2, 4); the second is NaN unless there are two."""
     scores: NDArray[np.float32]
-    """Cosine of each vector with each tile, summed in float32, shape (vectors, n)."""
+    """Cosine of each vector with each tile, computed in float32, shape (vectors, n)."""
 
 
 class Choice(Protocol):
-    """The tiles that pass a filter, decided once for any number of searches of one committed state."""
+    """The tiles that pass a filter, evaluated once for any number of searches of one committed state."""
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of tiles."""
 
     def search(self, queries: NDArray[np.float32], k: int, *, exact: bool = False) -> list[Ranked]:
-        """Return the min(k, count) nearest of them; see `VectorStore.search`."""
+        """Return the min(k, count) nearest tiles; see `VectorStore.search`."""
 
 
 class VectorStore(Protocol):
-    """Keeps unit vectors by tile id and finds the nearest under a filter.
+    """Stores unit vectors by tile id and finds the nearest ones that pass a filter.
 
-    Rows handed to `upsert` count only once a snapshot shows their segment, so that the catalog's transaction stays
-    the only commit point. Deletion is a snapshot without the scene.
+    Rows passed to `upsert` become visible when a snapshot contains their segment, so the catalog's transaction is the
+    only commit point. Rows are deleted by a snapshot without their scene.
     """
 
     def upsert(self, vectors: NDArray[np.float32], columns: TileColumns, cells: CellCodes | None = None) -> Segment:
-        """Write rows durably and return their receipt; ids ascend. Writing the same rows again is safe.
+        """Write rows durably and return their segment; ids must ascend. Writing the same rows again is safe.
 
         Args:
             vectors: Unit vectors, shape (n, dim).
-            columns: Their attributes, row for row.
-            cells: Their cells, row for row; None where they have none.
+            columns: Attributes of each row.
+            cells: Cells of each row; None if they have none.
 
         Raises:
             ArchiveError: The vectors have another shape, are not finite, or cannot be written.
         """
 
     def show(self, snapshot: Snapshot) -> None:
-        """Serve this state from now on; searches under way keep the one they began with.
+        """Serve this state from now on; running searches keep the one they started with.
 
         Raises:
             ArchiveError: A segment's data is missing or damaged.
         """
 
     def ping(self) -> None:
-        """Ask the engine for a sign of life, if it is a server.
+        """Check that the engine answers, if it is a server.
 
         Raises:
             EngineUnavailableError: It does not answer.
@@ -108,8 +108,8 @@ class VectorStore(Protocol):
 
         Args:
             queries: Unit vectors, shape (q, dim).
-            k: Most hits for each.
-            where: Which tiles count.
+            k: Maximum number of hits for each.
+            where: Filter for the tiles.
             exact: Compare every row, without the index.
 
         Raises:
@@ -117,7 +117,7 @@ class VectorStore(Protocol):
         """
 
     def choose(self, where: Filter) -> Choice:
-        """Decide which tiles pass a filter, to count and search them.
+        """Select the tiles that pass a filter, to count and search them.
 
         Raises:
             QueryError: The filter cannot be applied to these tiles.
@@ -127,7 +127,7 @@ class VectorStore(Protocol):
         """Return all tiles that pass a filter.
 
         Args:
-            where: Which tiles.
+            where: The filter.
             fields: Names of registered fields whose values are needed.
 
         Raises:
@@ -135,7 +135,7 @@ class VectorStore(Protocol):
         """
 
     def similarities(self, vectors: NDArray[np.float32], where: Filter) -> Similarities:
-        """Return the cosine of every tile that passes a filter with each of some vectors, shape (q, dim).
+        """Return the cosine of every tile that passes a filter with each vector, shape (q, dim).
 
         Raises:
             QueryError: The filter cannot be applied to these tiles.
@@ -145,46 +145,46 @@ class VectorStore(Protocol):
         """Return the vectors of tiles, shape (n, dim), in the order of the ids.
 
         Raises:
-            NotFoundError: A tile that the snapshot does not hold.
+            NotFoundError: A tile is not in the snapshot.
         """
 
     def cells(self, ids: Sequence[int]) -> list[tuple[NDArray[np.intp], CellCodes]]:
-        """Return the cells of tiles: where those that have as many a tile stand in `ids`, and their cells.
+        """Return the cells of tiles, grouped by the number of cells per tile: positions in `ids`, and the cells there.
 
         Tiles without cells are left out.
 
         Raises:
-            NotFoundError: A tile that the snapshot does not hold.
-            ArchiveError: The cells of one are damaged.
+            NotFoundError: A tile is not in the snapshot.
+            ArchiveError: The cells of a tile are damaged.
         """
 
     def missing(self, ids: Sequence[int]) -> list[int]:
-        """Return which of some tiles the snapshot does not hold, ascending."""
+        """Return the ids that are not in the snapshot, ascending."""
 
     # The index, derived from the vectors
 
     @property
     def worth_an_index(self) -> bool:
-        """Whether `optimize` would build an index for what is shown."""
+        """Whether `optimize` would build an index for this snapshot."""
 
     @property
     def index_figures(self) -> dict[str, Any]:
-        """The index's kind (`index`, "none" without one), size, and measured recall."""
+        """Kind of the index (`index`; "none" without one), size, and measured recall."""
 
     @property
     def unindexed(self) -> int:
-        """How many rows are scanned because they are newer than the index; 0 without an index."""
+        """Number of rows newer than the index, which are scanned; 0 without an index."""
 
     def optimize(self, texts: NDArray[np.float32] | None = None, *, budget_bytes: int | None = None) -> dict[str, Any]:
         """Build or extend the index, serve it, and return its measured figures.
 
         Args:
-            texts: Vectors of sentences to measure with, shape (n, dim); they lie off the images' distribution.
-            budget_bytes: Memory for each vector; the engine's own default when None.
+            texts: Vectors of sentences to measure with, shape (n, dim); their distribution differs from that of images.
+            budget_bytes: Memory for each vector; None for the engine's default.
         """
 
     def extend(self) -> bool:
-        """Add to the saved index the rows that it lacks, and return whether there is an index to serve next."""
+        """Add missing rows to the saved index, and return whether there is an index."""
 
     # Maintenance
 
@@ -192,49 +192,49 @@ class VectorStore(Protocol):
         """Return counts and sizes: `vectors`, `deleted_vectors`, `segments`, `vector_bytes`, `cell_bytes`, `index`."""
 
     def living(self) -> list[tuple[Segment, NDArray[np.int64]]]:
-        """Return each segment shown, and the ids of its tiles whose scene exists, ascending."""
+        """Return each segment of the snapshot, and the ids of its tiles whose scene exists, ascending."""
 
     def merge(self) -> tuple[list[Segment], list[Segment]]:
-        """Write segments without deleted rows, small ones together; a commit makes that valid.
+        """Rewrite segments without deleted rows, and merge small ones; a commit makes them valid.
 
         Returns:
-            The segments to drop, and those that replace them; both empty where there is nothing to gain.
+            The segments to drop, and those that replace them; both empty if there is nothing to gain.
         """
 
     def remove_unnamed(self, named: set[str], newest: int) -> None:
-        """Delete what no commit names: a writer ended before its commit, or a compaction is done.
+        """Delete files that no commit names: from a writer that stopped before its commit, or replaced by a compaction.
 
         Args:
             named: Segments that a commit names.
-            newest: Id of the newest tile; an index beyond it was not made from this catalog.
+            newest: Id of the newest tile; an index with newer ones was not built from this catalog.
         """
 
     def verify(self, *, full: bool) -> list[str]:
-        """Return what is wrong with the stored vectors, one sentence each; `full` reads every row."""
+        """Return problems of the stored vectors, one sentence each; `full` reads every row."""
 
     def damage(self, segment: Segment, cells: int = 0) -> str | None:
-        """Return what is wrong with a segment, in one sentence, None when every row is intact.
+        """Describe the damage of a segment in one sentence; None if every row is intact.
 
         Args:
             segment: The segment.
-            cells: Cells along a side of its tiles; 0 where they need not have any.
+            cells: Expected number of cells along each side of its tiles; 0 if they may have none.
         """
 
     def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float32], CellCodes | None]:
-        """Keep a copy of a damaged segment aside; return ids, vectors and cells of its rows that are intact."""
+        """Quarantine a copy of a damaged segment; return ids, vectors and cells of its intact rows."""
 
     def repair_derived(self) -> list[str]:
-        """Delete damaged derived data, which is built again on use, and return what was done, one sentence each."""
+        """Delete damaged derived data, which is rebuilt on use, and return what was done, one sentence each."""
 
     # Moving
 
     def copy_to(self, folder: Path, segments: Sequence[Segment], files: CachedObjects | None = None) -> bool:
-        """Copy segments, checked, and the index into a backup's folder; False where one has just been removed.
+        """Copy verified segments and the index to a backup; False if a segment has just been removed.
 
         Args:
             folder: The folder of the other archive.
-            segments: Which ones.
-            files: Object storage that shall keep the segments instead; then the index is not copied.
+            segments: The segments to copy.
+            files: Object storage to copy the segments to instead of the folder; then the index is not copied.
 
         Raises:
             ArchiveError: A segment is damaged.
@@ -242,18 +242,18 @@ class VectorStore(Protocol):
         """
 
     def adopt(self, beside: Self, segments: Sequence[Segment]) -> None:
-        """Take over the segments and the index of another store of the same kind, durably.
+        """Move the segments and the index of another store of the same kind here, durably.
 
-        A commit makes the segments valid. The index is replaced at once; without that commit it is ignored.
+        A commit makes the segments valid. The index is replaced immediately, but ignored until that commit.
 
         Raises:
-            ArchiveError: The disk is full or refuses the write.
+            ArchiveError: The disk is full, or the write fails.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreContext:
-    """What a store may ask of the catalog, and how long its vectors are."""
+    """Length of the vectors, access to the catalog, and places for files."""
 
     dim: int
     """Length of a vector."""
@@ -262,10 +262,10 @@ class StoreContext:
     footprints: Footprints
     """Reads the footprints of tiles by id."""
     folder: Path | None = None
-    """The archive's folder, for an engine that keeps files there and something else elsewhere."""
+    """The archive's folder, for engines that store some of their data there."""
     files: CachedObjects | None = None
-    """Object storage that keeps the archive's files; None for the folder."""
+    """Object storage with the archive's files; None if they are in the folder."""
 
 
 OpenStore = Callable[[str, StoreContext], VectorStore]
-"""Opens the vectors at a URL; an engine is one of these."""
+"""Opens the vectors at a URL; each engine provides one."""

@@ -1,4 +1,4 @@
-"""Reference implementation: a store in memory that does everything the slow, obvious way, to compare others with."""
+"""Reference implementation: a simple, slow store in memory that others are tested against."""
 
 import hashlib
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ Rows = tuple[NDArray[np.int64], NDArray[np.float16]]
 
 @dataclass(frozen=True, slots=True)
 class ReferenceEngine:
-    """Opens reference stores by URL; what they have written lives as long as the engine."""
+    """Opens reference stores by URL; their data lives as long as the engine."""
 
     kept: dict[str, dict[str, Rows]] = field(default_factory=dict)
     """Segments by URL and name."""
@@ -37,8 +37,8 @@ class ReferenceEngine:
         """Open the store at a URL.
 
         Args:
-            url: `memory:///FOLDER`; the folder is read where `ReferenceStore.copy_to` has filled it.
-            context: What the store may ask of the catalog.
+            url: `memory:///FOLDER`; files written there by `ReferenceStore.copy_to` are read.
+            context: Length of the vectors, and access to the catalog.
         """
         if url not in self.kept:
             folder = Path(unquote(urlsplit(url).path)) / "vectors"
@@ -60,9 +60,9 @@ class ReferenceStore:
         """Open a store.
 
         Args:
-            context: What the store may ask of the catalog.
-            written: Segments by name, shared between stores that are to see the same.
-            cells: Cells by the name of their segment, shared likewise.
+            context: Length of the vectors, and access to the catalog.
+            written: Segments by name, shared by stores of the same data.
+            cells: Cells by the name of their segment, shared in the same way.
         """
         self._cells = {} if cells is None else cells
         self._context = context
@@ -73,7 +73,7 @@ class ReferenceStore:
         self._scenes: SceneColumns | None = None
 
     def upsert(self, vectors: NDArray[np.float32], columns: TileColumns, cells: CellCodes | None = None) -> Segment:
-        """Keep rows; see `VectorStore`."""
+        """Store rows; see `VectorStore`."""
         if vectors.shape != (len(columns), self._dim) or not np.isfinite(vectors).all():
             raise ArchiveError(f"vectors: {vectors.shape}; need finite values of shape ({len(columns)}, {self._dim})")
         rows = np.array(columns.ids), vectors.astype(np.float16)
@@ -114,7 +114,7 @@ class ReferenceStore:
         return answers
 
     def choose(self, where: Filter) -> "LazyChoice":
-        """Decide again at each search; see `VectorStore`."""
+        """Return a choice that is evaluated again for each search; see `VectorStore`."""
         return LazyChoice(self, where)
 
     def select(self, where: Filter, fields: Sequence[str] = ()) -> Selection:
@@ -158,7 +158,7 @@ class ReferenceStore:
         return out
 
     def cells(self, ids: Sequence[int]) -> list[tuple[NDArray[np.intp], CellCodes]]:
-        """Look tile by tile; see `VectorStore`."""
+        """Return the cells of each tile by itself; see `VectorStore`."""
         held = {
             int(tile_id): (segment.name, row)
             for segment in self._shown
@@ -179,7 +179,7 @@ class ReferenceStore:
 
     @property
     def worth_an_index(self) -> bool:
-        """Never."""
+        """False: an index would not be worth it."""
         return False
 
     @property
@@ -231,18 +231,18 @@ class ReferenceStore:
         if not len(ids):
             return list(self._shown), []
         if any(segment.name in self._cells for segment in self._shown):
-            # Which tiles have cells would have to be kept apart.
+            # Segments with and without cells cannot be merged.
             return [], []
         columns = TileColumns.join([view.tiles.take(np.flatnonzero(view.alive)) for view in views])
         return list(self._shown), [self.upsert(rows.astype(np.float32), columns)]
 
-    def remove_unnamed(self, named: set[str], newest: int) -> None:  # noqa: ARG002  (no index to compare with)
-        """Forget segments that no commit names; see `VectorStore`."""
+    def remove_unnamed(self, named: set[str], newest: int) -> None:  # noqa: ARG002  (there is no index)
+        """Delete segments that no commit names; see `VectorStore`."""
         for name in set(self._written) - named:
             del self._written[name]
             self._columns.pop(name, None)
 
-    def verify(self, *, full: bool) -> list[str]:  # noqa: ARG002  (one way to look)
+    def verify(self, *, full: bool) -> list[str]:  # noqa: ARG002  (it always reads everything)
         """Compare every segment with its checksum; see `VectorStore`."""
         return [problem for segment in self._shown if (problem := self.damage(segment))]
 
@@ -258,21 +258,21 @@ class ReferenceStore:
         return None
 
     def salvage(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.float32], CellCodes | None]:
-        """Return the rows of an intact segment: of a damaged one, no row can be trusted; see `VectorStore`."""
+        """Return the rows of an intact segment, and none of a damaged one; see `VectorStore`."""
         if self.damage(segment):
             return np.empty(0, np.int64), np.empty((0, self._dim), np.float32), None
         ids, rows = self._written[segment.name]
         return ids, rows.astype(np.float32), self._cells.get(segment.name)
 
     def repair_derived(self) -> list[str]:
-        """Do nothing: nothing is derived."""
+        """Do nothing: there is no derived data."""
         return []
 
     def copy_to(
         self,
         folder: Path,
         segments: Sequence[Segment],
-        files: CachedObjects | None = None,  # noqa: ARG002  (it writes folders alone)
+        files: CachedObjects | None = None,  # noqa: ARG002  (it only writes folders)
     ) -> bool:
         """Write NumPy archives; see `VectorStore`."""
         (folder / "vectors").mkdir(parents=True, exist_ok=True)
@@ -290,7 +290,7 @@ class ReferenceStore:
         return True
 
     def adopt(self, beside: Self, segments: Sequence[Segment]) -> None:
-        """Share the rows of another store; see `VectorStore`."""
+        """Use the rows of another store too; see `VectorStore`."""
         for segment in segments:
             self._written[segment.name] = beside._written[segment.name]
             if segment.name in beside._cells:
@@ -317,14 +317,14 @@ class ReferenceStore:
 
 @dataclass(frozen=True, slots=True)
 class LazyChoice:
-    """A `Choice` that looks at every row each time."""
+    """A `Choice` that compares every row in each search."""
 
     store: ReferenceStore
     where: Filter
 
     @property
     def count(self) -> int:
-        """How many tiles pass."""
+        """Number of tiles that pass."""
         return len(self.store.select(self.where).ids)
 
     def search(self, queries: NDArray[np.float32], k: int, *, exact: bool = False) -> list[Ranked]:

@@ -1,13 +1,13 @@
-"""The one way a score is computed: the raw row's dot product with the query, in float64, rounded to float32.
+"""Scores: the dot product of a raw row and a query, computed in float64 and rounded to float32.
 
-Summed in float64 the order of the terms no longer shows, so a tile has the same score however it was found.
+In float64, the order of the terms does not affect the rounded result, so a tile has the same score however it is found.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""Ids and scores of one query's hits, best first, equal scores by id; both of shape (hits,)."""
+"""Ids and scores of one query's hits, best first, ties by id; both of shape (hits,)."""
 
 # Rows converted to float64 at a time.
 _ROWS = 1 << 14
@@ -27,7 +27,7 @@ def raw_scores(rows: NDArray[np.float16] | NDArray[np.float32], query: NDArray[n
 
 
 def best(ids: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Ranked:
-    """Return the k best, equal scores by id."""
+    """Return the k best, ties by id."""
     order = np.lexsort((ids, -scores))[:k]
     return ids[order], scores[order]
 

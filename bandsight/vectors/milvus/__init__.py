@@ -1,4 +1,4 @@
-"""The vector engine on Milvus: segments in a folder are the truth, and Milvus keeps the index that is made of them."""
+"""The vector engine on Milvus: segments in a folder are the primary data, and Milvus holds an index of them."""
 
 from bandsight.vectors.milvus.store import MilvusVectorStore, check, open_store
 

@@ -1,7 +1,8 @@
-"""One collection in a Milvus server: the only place that knows pymilvus. It keeps to what Milvus 2.3 and 2.6 share.
+"""A client for collections on a Milvus server, the only module that imports pymilvus; works with Milvus 2.3 and 2.6.
 
-Rows carry beside their vector what filters can be pushed down with: the tile's boxes, its registered fields, its scene,
-and the collection, sensor and time of the scene. Unknown numbers are `UNKNOWN`; an absent second box lies nowhere.
+Besides the vector, a row has the attributes that filters are pushed down with: the tile's boxes, its registered fields,
+its scene, and the scene's collection, sensor and time. Unknown numbers are `UNKNOWN`; a missing second box is one that
+nothing intersects.
 """
 
 import logging
@@ -21,16 +22,16 @@ from bandsight.attributes.fields import FIELDS
 from bandsight.errors import ArchiveError, EngineUnavailableError, needs_extra
 
 UNKNOWN = -1e30
-"""Stands for a number that is not known: Milvus 2.3 has no null."""
+"""Represents an unknown number, because Milvus 2.3 has no null."""
 MAX_HITS = 16_384
-"""Most hits that Milvus returns."""
+"""Maximum number of hits that Milvus returns."""
 BOX_FIELDS = tuple(f"{side}{part}" for part in ("", "2") for side in ("west", "south", "east", "north"))
 _NOWHERE = (1e3, 1e3, -1e3, -1e3)
 _TEXT_CHARS = 512
-# A graph of 16 neighbours; recall is set at search time, and measured.
+# An HNSW graph with 16 neighbours; recall is controlled at search time, and measured.
 _INDEX = {"index_type": "HNSW", "metric_type": "IP", "params": {"M": 16, "efConstruction": 200}}
 _PARTITIONS = 16
-# Rows in one request: at 1152 numbers, 23 MB of at most 64.
+# Rows per request: with 1152 numbers each, 23 MB; the limit is 64 MB.
 _ROWS = 5000
 _WAIT_S = 1800
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
@@ -41,30 +42,30 @@ _T = TypeVar("_T")
 
 
 class CollectionGoneError(Exception):
-    """The server has no such collection: it was dropped, or another one has taken its place."""
+    """The server has no such collection: it was dropped or replaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a server is, and what an archive's collections are called there."""
+    """Address of a server, and the names of an archive's collections there."""
 
     uri: str
-    """`http://HOST:PORT`, https with TLS."""
+    """`http://HOST:PORT`, or https with TLS."""
     token: str
-    """`USER:PASSWORD` or a token, empty for none."""
+    """`USER:PASSWORD` or a token; empty for none."""
     database: str
     """Milvus database."""
     name: str
-    """What the names of the archive's collections begin with."""
+    """Prefix of the names of the archive's collections."""
     timeout_s: float
-    """Longest wait for an answer to a search."""
+    """Timeout of a search, seconds."""
 
     @classmethod
     def parse(cls, url: str) -> Self:
         """Read `milvus://[USER:PASSWORD@]HOST:PORT/DATABASE/NAME?tls=true&timeout_s=10`.
 
         Raises:
-            ArchiveError: A part is missing or wrong.
+            ArchiveError: A part is missing or invalid.
         """
         form = "milvus://[USER:PASSWORD@]HOST:PORT/DATABASE/NAME?tls=true"
         try:
@@ -103,26 +104,26 @@ def _without_password(url: str) -> str:
 
 
 class Milvus:
-    """A connection to a server; safe to share between threads, and good again after the server was restarted."""
+    """A connection to a server; thread-safe, and reconnects after a restart of the server."""
 
     def __init__(self, place: Place) -> None:
         """Connect.
 
         Raises:
             EngineUnavailableError: The server does not answer.
-            ArchiveError: It refuses the user, or has no such database.
+            ArchiveError: The login fails, or there is no such database.
             MissingExtraError: The client is not installed.
         """
         with needs_extra("cluster", "vectors in Milvus"):
             from pymilvus import MilvusClient
-        # It logs each failure with its trace; they are reported as errors of ours.
+        # It logs each failure with a traceback; they are reported as our own errors.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
         self.place = place
         with self._clear_errors():
             self._client: Any = MilvusClient(
                 uri=place.uri, token=place.token, db_name=place.database, timeout=place.timeout_s
             )
-            # The client may have got a connection that another one made: only an answer tells.
+            # The client may reuse another one's connection, so only a response proves that the server answers.
             self._client.list_collections(timeout=place.timeout_s)
 
     def close(self) -> None:
@@ -130,7 +131,7 @@ class Milvus:
         self._client.close()
 
     def exists(self, name: str) -> bool:
-        """Return whether there is a collection."""
+        """Return whether a collection exists."""
         return self._ask(lambda: bool(self._client.has_collection(name, timeout=self.place.timeout_s)))
 
     def dim(self, name: str) -> int:
@@ -168,20 +169,20 @@ class Milvus:
         return list(self._ask(self._client.list_collections))
 
     def upsert(self, name: str, vectors: NDArray[np.float32], tiles: TileColumns, scenes: SceneColumns) -> None:
-        """Write rows in place of those with the same ids; the scene of each must be there."""
+        """Write rows, replacing those with the same ids; the scene of each must exist."""
         for start in range(0, len(tiles), _ROWS):
             part = slice(start, start + _ROWS)
             rows = list(_rows(vectors[part], tiles.take(part), scenes))
             self._ask(lambda rows=rows: self._client.upsert(name, rows, timeout=_WAIT_S))  # type: ignore[misc]
 
     def delete(self, name: str, ids: NDArray[np.int64]) -> None:
-        """Delete rows; those that are gone do not matter."""
+        """Delete rows; missing ones are ignored."""
         for start in range(0, len(ids), _ROWS):
             part = ids[start : start + _ROWS].tolist()
             self._ask(lambda part=part: self._client.delete(name, ids=part, timeout=_WAIT_S))  # type: ignore[misc]
 
     def count(self, name: str, *, strong: bool) -> int:
-        """Return how many rows there are: as of now (`strong`), or as searches see them."""
+        """Return the number of rows: the current one (`strong`), or as searches see it."""
         level = "Strong" if strong else "Bounded"
         found = self._ask(
             lambda: self._client.query(name, filter="", output_fields=["count(*)"], consistency_level=level)
@@ -203,12 +204,12 @@ class Milvus:
             found += sorted(int(row["id"]) for row in rows)
 
     def settle(self, name: str, rows: int) -> None:
-        """Wait until all rows are durable, indexed, loaded and seen by searches.
+        """Wait until all rows are durable, indexed, loaded and visible to searches.
 
-        Until then, Milvus silently leaves rows out of its answers.
+        Until then, Milvus silently omits rows from results.
 
         Raises:
-            EngineUnavailableError: That takes longer than half an hour.
+            EngineUnavailableError: This takes longer than half an hour.
         """
         limit = time.monotonic() + _WAIT_S
         self._ask(lambda: self._client.flush(name, timeout=_WAIT_S))
@@ -236,12 +237,12 @@ class Milvus:
         Args:
             name: The collection.
             queries: Shape (q, dim).
-            limit: Most hits of each.
-            ef: How many rows the search keeps in sight; at least `limit`.
-            expression: Which rows count, in Milvus's own language; all when empty.
+            limit: Maximum number of hits for each.
+            ef: Size of the candidate list of the search; at least `limit`.
+            expression: Filter in Milvus's expression language; empty for all rows.
 
         Raises:
-            CollectionGoneError: There is no such collection.
+            CollectionGoneError: The collection does not exist.
             EngineUnavailableError: The server does not answer in time.
         """
         params = {"metric_type": "IP", "params": {"ef": max(ef, limit)}}
@@ -308,5 +309,5 @@ def _rows(vectors: NDArray[np.float32], tiles: TileColumns, scenes: SceneColumns
 
 
 def short(text: str) -> str:
-    """Return text as the server keeps it: so many bytes at most."""
+    """Truncate text to the maximum number of bytes that the server stores."""
     return text.encode()[:_TEXT_CHARS].decode(errors="ignore")

@@ -1,7 +1,7 @@
-"""Filters as Milvus expressions: they let everything pass that a filter does; what else passes is sorted out later.
+"""Translates filters to Milvus expressions that match at least all tiles of the filter; the rest are removed later.
 
-As in `bandsight.attributes.matching`, a filter holds, or fails, by what surely holds or fails of its parts. What Milvus
-cannot decide, such as polygons, counts as true here.
+As in `bandsight.attributes.matching`, a filter is true (or false) if its parts are definitely true (or false).
+Conditions that Milvus cannot evaluate, such as polygons, count as true.
 """
 
 import json
@@ -20,12 +20,13 @@ from bandsight.vectors.milvus.collection import UNKNOWN, short
 
 ANY = "true"
 NONE = "false"
-# Ids listed in one expression. More make it slow to parse; a condition that would need more is left to the recheck.
+# Maximum number of ids in an expression, because long ones are slow to parse; conditions that need more are left to the
+# recheck.
 _MOST_IDS = 2000
 
 
 def expression_of(where: Filter, scenes: SceneColumns) -> str:
-    """Return an expression that is true of every tile that passes a filter; empty where every tile may.
+    """Return an expression that is true for every tile that passes a filter; empty if every tile may pass.
 
     Raises:
         QueryError: The filter cannot be applied to these tiles.
@@ -78,7 +79,7 @@ def _of_scenes(where: Filter, scenes: SceneColumns, *, outcome: bool) -> Iterabl
     elif not outcome:
         yield ANY
     else:
-        # Too many scenes to list: what is mirrored of them decides, and the recheck does the rest.
+        # Too many scenes to list: use the attributes that rows have, and leave the rest to the recheck.
         if where.start:
             yield f"end_us >= {time_us(where.start)}"
         if where.end:

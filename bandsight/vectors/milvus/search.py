@@ -1,4 +1,4 @@
-"""Answers a search by Milvus where that pays: it proposes, the raw vectors in the segments decide."""
+"""Searches with Milvus if that is faster: it proposes candidates, and raw vectors in the segments decide."""
 
 import logging
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from bandsight.vectors.milvus.expressions import expression_of
 from bandsight.vectors.milvus.facts import Facts, Width
 from bandsight.vectors.scores import Ranked, best, raw_scores
 
-# Fewer tiles that pass a filter are scanned in the segments: that is exact, and as quick as asking.
+# If fewer tiles pass the filter, they are scanned in the segments: that is exact, and as fast as a request.
 FEW = 10_000
-# Hits beyond k, so that rows that the expression lets pass and the filter does not cost no second question.
+# Hits to request beyond k, so that rows that pass the expression but not the filter rarely need a second request.
 _SPARE = 1.2
 _FURTHER = 4
 _log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MilvusChoice:
-    """A `Choice`: the rows of one state that count."""
+    """A `Choice`: the selected rows of one state."""
 
     state: StoreState
     masks: Masks
@@ -34,11 +34,11 @@ class MilvusChoice:
 
     @property
     def count(self) -> int:
-        """How many rows count."""
+        """Number of selected rows."""
         return self.masks.survivors
 
     def search(self, queries: NDArray[np.float32], k: int, *, exact: bool = False) -> list[Ranked]:
-        """Search by Milvus where that pays, else by exact scan; see `VectorStore`."""
+        """Search with Milvus if that is faster, otherwise by exact scan; see `VectorStore`."""
         queries = np.ascontiguousarray(queries, np.float32)
         k = min(k, self.masks.survivors)
         if k == 0:
@@ -53,7 +53,7 @@ class MilvusChoice:
         return width if width is not None and width.ef <= MAX_HITS else None
 
     def answer(self, queries: NDArray[np.float32], k: int, width: Width) -> list[Ranked]:
-        """Answer by Milvus; k is at most the number of rows that count.
+        """Search with Milvus; k is at most the number of selected rows.
 
         Raises:
             EngineUnavailableError: Milvus does not answer.
@@ -74,7 +74,7 @@ class MilvusChoice:
         for row, query in enumerate(queries):
             ids = found[row]
             if ids is None:
-                # Milvus could not fill the answer: the contract is min(k, matching), so scan.
+                # Milvus found fewer than k, but the contract is min(k, matching), so scan.
                 answers += scan(scan_parts(state, self.masks), query[None], k)
                 continue
             ranked = best(ids, raw_scores_of(state, ids, query), k)
@@ -87,10 +87,9 @@ class MilvusChoice:
     def _candidates(
         self, facts: Facts, queries: NDArray[np.float32], k: int, width: Width, allowed: NDArray[np.int64]
     ) -> list[NDArray[np.int64] | None]:
-        """Return at least k tiles that pass for each query, None where Milvus does not give so many.
+        """Return at least k passing tiles for each query; None if Milvus returns fewer.
 
-        The expression lets a little more pass than the filter, so that some hits may fall out: then it is asked for
-        more.
+        The expression passes a few more tiles than the filter. If too many hits are dropped, more are requested.
         """
         expression = expression_of(self.where, self.state.scenes)
         found: list[NDArray[np.int64] | None] = [None] * len(queries)
@@ -110,7 +109,7 @@ class MilvusChoice:
 
 
 def _ids(state: StoreState, masks: Masks) -> NDArray[np.int64]:
-    """Return the ids of the rows that count, ascending."""
+    """Return the ids of the selected rows, ascending."""
     parts = [one.part.columns.ids[mask] for one, mask in zip(state.shown, masks.masks, strict=True)]
     return np.concatenate([np.empty(0, np.int64), *parts])
 
@@ -122,7 +121,7 @@ def _among(ids: NDArray[np.int64], allowed: NDArray[np.int64]) -> NDArray[np.boo
 
 
 def raw_scores_of(state: StoreState, ids: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the score of each of some tiles by its raw vector, shape (n,)."""
+    """Return the score of each tile from its raw vector, shape (n,)."""
     scores = np.empty(len(ids), np.float32)
     for chosen, file, rows in located(state, ids):
         scores[chosen] = raw_scores(file.sound(rows), query)

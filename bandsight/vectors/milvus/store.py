@@ -1,4 +1,4 @@
-"""The store on Milvus: the segments of the local store, and an index of them in Milvus instead of in memory."""
+"""The store on Milvus: segments as in the local store, with an index in Milvus instead of in memory."""
 
 import secrets
 import time
@@ -26,7 +26,7 @@ from bandsight.vectors.milvus.tuning import measured
 from bandsight.vectors.port import Snapshot, StoreContext
 from bandsight.vectors.scores import Ranked
 
-# A collection that lacks more than this share of the tiles is built again, not filled up.
+# A collection that lacks more than this share of the tiles is rebuilt instead of extended.
 _STILL_FITS = 0.5
 
 
@@ -35,11 +35,11 @@ def open_store(url: str, context: StoreContext) -> "MilvusVectorStore":
 
     Args:
         url: `milvus://[USER:PASSWORD@]HOST:PORT/DATABASE/NAME`; see `bandsight.vectors.milvus.collection`.
-        context: What the store may ask of the catalog; with the archive's folder.
+        context: Access to the catalog, and the archive's folder.
 
     Raises:
         EngineUnavailableError: The server does not answer.
-        ArchiveError: It refuses the user, or keeps vectors of another length under this archive's name.
+        ArchiveError: The login fails, or the server has vectors of another length under this archive's name.
     """
     if context.folder is None:
         raise ArchiveError(f"{url}: vectors in Milvus need a folder of files too; give the archive one")
@@ -47,12 +47,12 @@ def open_store(url: str, context: StoreContext) -> "MilvusVectorStore":
 
 
 def check(url: str) -> None:
-    """Connect to a server, for the error that this may raise; see `open_store`."""
+    """Check the connection to a server; raises the errors of `open_store`."""
     Milvus(Place.parse(url)).close()
 
 
 class MilvusVectorStore(LocalVectorStore):
-    """A `VectorStore`: files are written, shown, selected and scanned as by the local store; Milvus proposes hits."""
+    """A `VectorStore` that handles files like the local store, but gets candidates from Milvus."""
 
     def __init__(self, folder: Path, milvus: Milvus, context: StoreContext) -> None:
         """Open a store.
@@ -60,7 +60,7 @@ class MilvusVectorStore(LocalVectorStore):
         Args:
             folder: The archive's folder.
             milvus: The server.
-            context: What the store may ask of the catalog.
+            context: Length of the vectors, and access to the catalog.
         """
         super().__init__(
             folder,
@@ -80,7 +80,7 @@ class MilvusVectorStore(LocalVectorStore):
         """Serve this state; see `VectorStore`."""
         super().show(snapshot)
         if self._state is not None and self._state.index is not None:
-            # From before the archive moved to Milvus.
+            # Left from before the archive was moved to Milvus.
             drop_index(self.folder.derived)
             self._state = replace(self._state, index=None, stamp=None)
         self._newest = snapshot.newest
@@ -90,13 +90,13 @@ class MilvusVectorStore(LocalVectorStore):
             self._facts_stamp = stamp
 
     def ping(self) -> None:
-        """Ask the server for the archive's collection; see `VectorStore`."""
+        """Check that the server has the archive's collection; see `VectorStore`."""
         super().ping()
         facts = self._facts
         self._milvus.exists(self._milvus.place.name if facts is None else facts.collection)
 
     def _serve(self, facts: Facts | None) -> None:
-        # One beyond the newest tile was not made from this catalog.
+        # A collection with tiles newer than the newest one was not built from this catalog.
         facts = None if facts is None or facts.up_to > self._newest else facts
         if facts is not None and self._milvus.exists(facts.collection):
             found = self._milvus.dim(facts.collection)
@@ -108,11 +108,11 @@ class MilvusVectorStore(LocalVectorStore):
         self._facts = facts
 
     def search(self, queries: NDArray[np.float32], k: int, where: Filter, *, exact: bool = False) -> list[Ranked]:
-        """Search by Milvus where that pays, else by exact scan; see `VectorStore`."""
+        """Search with Milvus if that is faster, otherwise by exact scan; see `VectorStore`."""
         return self.choose(where).search(queries, k, exact=exact)
 
     def choose(self, where: Filter) -> MilvusChoice:  # type: ignore[override]
-        """Decide which tiles pass; see `VectorStore`."""
+        """Select the tiles that pass; see `VectorStore`."""
         state, facts = self._current(), self._facts
         masks = Masks.of([matching(shown.view, where, self._footprints) for shown in state.shown])
         return MilvusChoice(state, masks, where, self._milvus, facts)
@@ -121,13 +121,13 @@ class MilvusVectorStore(LocalVectorStore):
 
     @property
     def index_figures(self) -> dict[str, Any]:
-        """The index's kind, size, width and measured recall."""
+        """Kind, size, width and measured recall of the index."""
         facts = self._facts
         return {"index": "none"} if facts is None else {**facts.figures, "up_to_tile": facts.up_to}
 
     @property
     def unindexed(self) -> int:
-        """How many rows are scanned because they are newer than the collection; none where there is none."""
+        """Number of rows newer than the collection, which are scanned; 0 without a collection."""
         facts = self._facts
         if facts is None:
             return 0
@@ -142,7 +142,7 @@ class MilvusVectorStore(LocalVectorStore):
         *,
         budget_bytes: int | None = None,  # noqa: ARG002  (the server's memory is its own)
     ) -> dict[str, Any]:
-        """Fill a collection with every tile that lives, measure and serve it; see `VectorStore`."""
+        """Fill a collection with all existing tiles, measure and serve it; see `VectorStore`."""
         if not self.worth_an_index:
             return {"index": "none", "reason": "small enough for exact scans"}
         state = self._current()
@@ -156,7 +156,7 @@ class MilvusVectorStore(LocalVectorStore):
         return facts.figures
 
     def extend(self) -> bool:
-        """Add to the collection the tiles that it lacks, at the widths measured before; see `VectorStore`."""
+        """Add missing tiles to the collection, keeping the measured widths; see `VectorStore`."""
         state = self._current()
         usable = self._usable(state)
         if usable is None:
@@ -167,7 +167,7 @@ class MilvusVectorStore(LocalVectorStore):
         return True
 
     def _usable(self, state: StoreState) -> Facts | None:
-        """Return the collection there is, None when there is none or it holds too little."""
+        """Return the current collection; None if there is none or it lacks too many tiles."""
         facts = self._facts
         if facts is None or not self._milvus.exists(facts.collection):
             return None
@@ -176,19 +176,19 @@ class MilvusVectorStore(LocalVectorStore):
         return facts if held >= _STILL_FITS * living else None
 
     def _new_collection(self) -> Facts:
-        """Create a collection under a name that was never used: readers keep the one before."""
+        """Create a collection under a new name; readers keep using the previous one."""
         name = f"{self._milvus.place.name}_{secrets.token_hex(6)}"
         self._milvus.create(name, self._dim)
         return Facts(collection=name, first_id=0, up_to=-1, rows=0)
 
     def _filled(self, state: StoreState, facts: Facts) -> Facts:
-        """Write what the collection lacks, delete what it has too much, and wait until searches see all of it."""
+        """Write missing rows to the collection, delete surplus ones, and wait until searches see all changes."""
         held = self._milvus.ids(facts.collection) if facts.rows else np.empty(0, np.int64)
         living = [one.part.columns.ids[one.view.alive] for one in state.shown]
         every = np.concatenate([np.empty(0, np.int64), *living])
         for one in state.shown:
             ids = one.part.columns.ids
-            # Rows beyond the mark may stem from a writer that died, whose ids others have got since.
+            # Rows beyond `up_to` may come from a writer that stopped before its commit; their ids have been reused.
             rows = np.flatnonzero(one.view.alive & ~(np.isin(ids, held) & (ids <= facts.up_to)))
             if len(rows):
                 vectors = one.part.file.sound(rows).astype(np.float32)
@@ -205,7 +205,7 @@ class MilvusVectorStore(LocalVectorStore):
 
     @property
     def worth_an_index(self) -> bool:
-        """Whether there are enough rows: fewer are scanned exactly in milliseconds."""
+        """Whether there are enough rows for an index; fewer are scanned exactly in milliseconds."""
         return sum(one.view.living for one in self._current().shown) >= building.WORTH_IT
 
     # Maintenance
@@ -239,7 +239,7 @@ class MilvusVectorStore(LocalVectorStore):
         return []
 
     def repair_derived(self) -> list[str]:
-        """Delete damaged files, and a collection that does not hold what it should; see `VectorStore`."""
+        """Delete damaged files, and a collection with wrong contents; see `VectorStore`."""
         report = super().repair_derived()
         facts = load_facts(self.folder.derived)
         if facts is None:
@@ -256,7 +256,7 @@ class MilvusVectorStore(LocalVectorStore):
         return report
 
     def remove_unnamed(self, named: set[str], newest: int) -> None:
-        """Delete files that no commit names, and collections that took too long or were replaced."""
+        """Delete files that no commit names, and collections that are incomplete or were replaced."""
         super().remove_unnamed(named, newest)
         facts = load_facts(self.folder.derived)
         kept = None if facts is None else facts.collection
@@ -267,9 +267,9 @@ class MilvusVectorStore(LocalVectorStore):
                     self._milvus.drop(name)
 
     def adopt(self, beside: Self, segments: Sequence[Segment]) -> None:
-        """Link another store's files into this folder, and take over its collection; see `VectorStore`."""
+        """Link another store's files into this folder, and use its collection; see `VectorStore`."""
         super().adopt(beside, segments)
-        # The other one may be a local store, with an index in files that nothing here would use.
+        # The other one may be a local store, whose index files are not used here.
         drop_index(self.folder.derived)
         facts = load_facts(beside.folder.derived)
         if facts is None:

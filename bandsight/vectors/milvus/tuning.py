@@ -1,4 +1,4 @@
-"""Measures how far Milvus must look to reach the target recall, for image and text queries, filtered or not."""
+"""Measures the search width that reaches the target recall with Milvus, for image and text queries, also filtered."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,11 +16,11 @@ from bandsight.vectors.milvus.collection import Milvus
 from bandsight.vectors.milvus.expressions import expression_of
 from bandsight.vectors.milvus.facts import Facts, Width
 
-# Other queries than the measured ones differ by about as much.
+# Other queries differ from the measured ones by about this much.
 _MARGIN = 0.004
-# Shares of the tiles that filters let pass: of whole scenes, as filters of people do.
+# Shares of the tiles that pass the filters; these select whole scenes, as real filters do.
 SHARES = (1.0, 0.3, 0.1, 0.03)
-# Sums in float32 are off by at most about this.
+# Maximum error of sums in float32.
 _EQUAL = 1e-5
 _EFS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
@@ -28,7 +28,7 @@ _EFS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 def measured(
     milvus: Milvus, facts: Facts, state: StoreState, parts: Sequence[Rows], texts: NDArray[np.float32] | None
 ) -> Facts:
-    """Return facts with the widths that reach the target, and with the recall measured there."""
+    """Return metadata with the widths that reach the target, and the recall measured with them."""
     filters = _filters(state)
     sample = _with_filters(draw(parts, texts, [1.0], facts.first_id, facts.up_to + 1 - facts.first_id), state, filters)
     truths = true_neighbours(parts, sample, max(KS))
@@ -62,10 +62,10 @@ def _narrowest(
     expression: str,
     k: int,
 ) -> tuple[int, dict[str, float], bool]:
-    """Return the least width that reaches the target, its recall of each kind of query, and whether it does.
+    """Return the smallest width that reaches the target, its recall for each kind of query, and whether it does.
 
-    A hit counts that is as good as the last true neighbour (`floors`, minus infinity where fewer than k tiles pass):
-    among equal tiles it does not matter which is found.
+    A hit counts if it scores as high as the last true neighbour (`floors`, minus infinity if fewer than k tiles pass),
+    because any of several equal tiles is as good as the others.
     """
     recalls: dict[str, float] = {}
     ef = 0
@@ -77,7 +77,7 @@ def _narrowest(
                 for (ids, scores), own, floor in zip(hits, sample.own, floors, strict=True)
             ]
         )
-        # Fewer than k pass the filter where there is no floor.
+        # Without a floor, fewer than k tiles pass the filter.
         share = np.where(np.isfinite(floors), reached, 1.0)
         recalls = {f"recall_at_{k}_{one.kind}": round(float(share[one.rows].mean()), 4) for one in sample.probes}
         if min(recalls.values()) >= TARGET + _MARGIN:
@@ -86,7 +86,7 @@ def _narrowest(
 
 
 def _filters(state: StoreState) -> list[tuple[float, Filter]]:
-    """Return filters by scenes, drawn at random, with the share of the tiles that each lets pass; all tiles first."""
+    """Return filters by random scenes, with the share of the tiles that passes each; all tiles first."""
     rng = np.random.default_rng(0)
     counts = np.zeros(len(state.scenes.ids), np.int64)
     for one in state.shown:
