@@ -14,7 +14,7 @@ def open_store(url: str, context: StoreContext) -> LocalVectorStore:
 
     Args:
         url: `file:///FOLDER`.
-        context: What the store may ask of the catalog.
+        context: Length of the vectors, and access to the catalog.
     """
     folder = Path(unquote(urlsplit(url).path))
     return LocalVectorStore(folder, context.dim, context.columns_of, context.footprints, files=context.files)

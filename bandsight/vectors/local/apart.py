@@ -1,7 +1,7 @@
-"""Rows that an index scores by their raw vectors in every search, because codes tell too little of them.
+"""Outliers: rows that every search of the index scores by their raw vectors, because their codes are too inaccurate.
 
-Codes are made for rows as far from their list's centre as most are. Of the few that lie much further away, a code can
-be wrong by more than hits differ, and these are what a query unlike all images finds.
+Codes are trained for rows at typical distances from their list's centre. For the few rows much further away, the error
+of a code can exceed the differences between hits, and queries unlike all images find exactly these rows.
 """
 
 from dataclasses import dataclass, field
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 
 from bandsight.vectors.local.segments import Fp16Rows
 
-# A row is kept apart from so many times the median distance on; of those, the farthest that fit into so many bytes for
-# each row of the archive, and into what is scored in two or three milliseconds.
+# Rows beyond this multiple of the median distance are outliers; of these, the farthest that fit into this many bytes
+# per row of the archive, and that can be scored in two or three milliseconds.
 _FAR, _BYTES, _MOST = 1.5, 8, 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """The rows, and from which distance on others join them."""
+    """The outliers, and the distance from which further rows are added."""
 
     ids: NDArray[np.int64]
     """Tile ids, ascending, shape (n,)."""
     rows: NDArray[np.float16]
     """Their vectors, shape (n, dim)."""
     floor: float | None
-    """Distance from a list's centre; None where distances have not been looked at."""
+    """Minimum distance from a list's centre; None if distances have not been measured."""
     _half: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -34,19 +34,19 @@ class Apart:
 
     @classmethod
     def empty(cls, dim: int) -> "Apart":
-        """Return none, of vectors of a length."""
+        """Return an empty set for vectors of length `dim`."""
         return cls(np.empty(0, np.int64), np.empty((0, dim), np.float16), None)
 
     def best(
         self, query: NDArray[np.float32], k: int, allowed: NDArray[np.uint8], first_id: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return ids and scores of the best rows that count, best first, k at most.
+        """Return ids and scores of the best allowed rows, best first, at most k.
 
         Args:
             query: Shape (dim,).
-            k: Most of them.
-            allowed: One bit a tile, by id from `first_id` on.
-            first_id: Of the index.
+            k: Maximum number of rows.
+            allowed: One bit per tile, by id, starting at `first_id`.
+            first_id: First id of the index.
         """
         at = self.ids - first_id
         mask = (allowed[at >> 3] >> (at & 7).astype(np.uint8)) & 1 == 1
@@ -57,7 +57,7 @@ class Apart:
         return self.ids[places[0]], scores[0]
 
     def others(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which of some tiles are not kept apart."""
+        """Return which tiles are not outliers."""
         if not len(self.ids):
             return np.ones(len(ids), bool)
         at = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
@@ -66,11 +66,11 @@ class Apart:
 
 
 def far_rows(distances: NDArray[np.float32], known: Apart) -> tuple[NDArray[np.intp], float]:
-    """Return which of some rows are to be kept apart beside those that are, and from which distance on.
+    """Return which rows to add to the outliers, and the minimum distance.
 
     Args:
-        distances: Of each row from its list's centre, shape (n,).
-        known: Those kept apart already.
+        distances: Distance of each row from its list's centre, shape (n,).
+        known: The current outliers.
     """
     floor = known.floor
     if floor is None:

@@ -1,9 +1,9 @@
-"""Files of the cells of tiles, one beside each segment whose tiles have cells; immutable.
+"""Immutable files of the cells of tiles, one next to each segment whose tiles have cells.
 
-Layout, little-endian: a header of 64 bytes (8 bytes `BSCELLS` and a zero, uint32 version, uint32 bytes of a record,
-uint32 records a tile, uint32 zero, uint64 tiles, SHA-256 of what follows), a uint32 check for each tile, zeros to a
-multiple of 64 bytes, then the records (`bandsight.vectors.cells`), tile by tile in the order of the segment's rows. The
-check is the CRC-32 of the tile's id and its records.
+Layout, little-endian: a header of 64 bytes (8 bytes `BSCELLS` and a zero, uint32 version, uint32 size of a record in
+bytes, uint32 records per tile, uint32 zero, uint64 number of tiles, SHA-256 of everything that follows), a uint32 check
+for each tile, zeros up to a multiple of 64 bytes, then the records (`bandsight.vectors.cells`) of each tile in the
+order of the segment's rows. The check is the CRC-32 of the tile's id and records.
 """
 
 import hashlib
@@ -42,10 +42,10 @@ class CellFile:
     """Check of each tile, shape (n,)."""
 
     def sound(self, rows: NDArray[np.intp]) -> CellCodes:
-        """Return the cells of some rows, compared with their checks.
+        """Return the cells of some rows after verifying their checks.
 
         Raises:
-            ArchiveError: They do not fit.
+            ArchiveError: A tile's cells do not match their check.
         """
         taken = self.codes.take(rows)
         for row, records in zip(rows.tolist(), taken.records, strict=True):
@@ -57,20 +57,20 @@ class CellFile:
         return taken
 
     def intact(self) -> NDArray[np.bool_]:
-        """Return which tiles' cells fit their check, shape (n,)."""
+        """Return which tiles' cells match their checks, shape (n,)."""
         pairs = zip(self.ids.tolist(), self.codes.records, self.checks, strict=True)
         return np.array([_check(tile_id, records) == check for tile_id, records, check in pairs], bool)
 
 
 class CellFolder:
-    """The files of cells in the folder of segments, each by the name of its segment."""
+    """The files of cells in the folder of segments, by the name of their segment."""
 
     def __init__(self, folder: Path, dim: int) -> None:
-        """Name the folder, and the length of a vector."""
+        """Initialize with the folder and the length of a vector."""
         self._folder, self._dim = folder, dim
 
     def path_of(self, name: str) -> Path:
-        """Return where a file is, if there is one."""
+        """Return the path of a segment's file, which may not exist."""
         return self._folder / f"{name}{SUFFIX}"
 
     def has(self, name: str) -> bool:
@@ -86,13 +86,13 @@ class CellFolder:
         return open_cells(self._folder, name, ids, self._dim)
 
     def damage(self, name: str, ids: NDArray[np.int64], *, full: bool, side: int) -> str | None:
-        """Return how a file is damaged, None when it is not.
+        """Describe the damage of a file; None if it is intact.
 
         Args:
-            name: The segment's.
-            ids: Its tiles.
+            name: Name of the segment.
+            ids: Tile ids of the segment.
             full: Read every row.
-            side: Cells along a side of its tiles; 0 where they need not have any.
+            side: Expected number of cells along each side of its tiles; 0 if they may have none.
 
         Raises:
             ArchiveError: It cannot be opened.
@@ -110,7 +110,7 @@ class CellFolder:
     def salvage(
         self, name: str, known: NDArray[np.int64], ids: NDArray[np.int64]
     ) -> tuple[NDArray[np.intp], CellCodes | None]:
-        """Return which of some tiles have cells that can be trusted, and these; `known` are all tiles of the file."""
+        """Return which tiles have intact cells, and these cells; `known` are all tiles of the file."""
         try:
             cells = self.open(name, known)
         except ArchiveError:
@@ -122,7 +122,7 @@ class CellFolder:
         return good, cells.codes.take(at[good])
 
     def copy(self, name: str, target: Path) -> None:
-        """Copy a file, checked, where there is one; the caller flushes the folder.
+        """Verify and copy a file if it exists; the caller flushes the folder.
 
         Raises:
             ArchiveError: It is damaged.
@@ -137,11 +137,11 @@ class CellFolder:
                 raise ArchiveError(f"{source}: does not match its checksum; run: bandsight repair, then back up again")
 
     def take(self, name: str, folder: Path) -> None:
-        """Give a file of another folder a second name here; the caller flushes the folder."""
+        """Hard-link a file of another folder here; the caller flushes the folder."""
         link_or_copy(folder / f"{name}{SUFFIX}", self.path_of(name))
 
     def set_aside(self, name: str, quarantine: Path) -> None:
-        """Copy a file to quarantine, where there is one; the caller flushes that."""
+        """Copy a file to quarantine if it exists; the caller flushes that folder."""
         if self.has(name):
             copy_file(self.path_of(name), quarantine / f"{name}{SUFFIX}")
 
@@ -153,13 +153,13 @@ class CellFolder:
 
 
 def write_cells(folder: Path, name: str, ids: NDArray[np.int64], cells: CellCodes) -> None:
-    """Write the cells of a segment so that they survive a power cut.
+    """Write the cells of a segment durably.
 
     Args:
-        folder: Where segments live.
-        name: The segment's.
+        folder: Folder of the segments.
+        name: Name of the segment.
         ids: Tile id of each row, shape (n,).
-        cells: Theirs.
+        cells: Cells of each row.
     """
     records = np.ascontiguousarray(cells.records)
     checks = np.array([_check(int(i), one) for i, one in zip(ids, records, strict=True)], "<u4").tobytes()
@@ -172,10 +172,10 @@ def write_cells(folder: Path, name: str, ids: NDArray[np.int64], cells: CellCode
 
 
 def open_cells(folder: Path, name: str, ids: NDArray[np.int64], dim: int) -> CellFile | None:
-    """Map the cells of a segment, None where it has none.
+    """Map the cells of a segment; None if it has none.
 
     Raises:
-        ArchiveError: The file is damaged, or of another segment.
+        ArchiveError: The file is damaged, or belongs to another segment.
     """
     path = folder / f"{name}{SUFFIX}"
     try:
@@ -205,7 +205,7 @@ def open_cells(folder: Path, name: str, ids: NDArray[np.int64], dim: int) -> Cel
 
 
 def _header(path: Path) -> bytes:
-    """Return a file's header, which tells it from others."""
+    """Return the header of a file, which identifies its contents."""
     with path.open("rb") as file:
         return file.read(_HEADER.size)
 

@@ -1,4 +1,4 @@
-"""What FAISS does on a GPU: k-means when an index is trained, and exact search where every row counts."""
+"""FAISS on a GPU: k-means for training an index, and exact search without a filter."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -13,34 +13,34 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-# Its type hints lack what only some builds have.
+# Its type hints lack the functions that only some builds have.
 _faiss: Any = faiss
 _log = logging.getLogger(__name__)
 
 MAX_K = 2048
-"""Most hits that FAISS's GPU selection returns (`getMaxKSelection`)."""
+"""Maximum number of hits of FAISS's GPU selection (`getMaxKSelection`)."""
 Knn = Callable[["torch.Tensor", NDArray[np.float16], int], tuple[NDArray[np.float32], NDArray[np.int64]]]
-"""Returns scores and places of the k best rows (float16, shape (n, dim), on a device) for one query in float16, best
+"""Returns scores and positions of the k best rows (float16, shape (n, dim), on a device) for one float16 query, best
 first, both of shape (k,)."""
 
 
 def has_gpu() -> bool:
-    """Return whether this build of FAISS sees a GPU; importing torch to ask it would take seconds."""
+    """Return whether FAISS sees a GPU; checking with torch would take seconds to import it."""
     return bool(getattr(_faiss, "get_num_gpus", int)())
 
 
 @contextmanager
 def clustering_on_gpu(ivf: Any, dims: int) -> Iterator[None]:
-    """Let the GPU assign vectors to centres while an index is trained; without a GPU, nothing changes.
+    """Use the GPU to assign vectors to centres while an index is trained; does nothing without a GPU.
 
     Args:
-        ivf: An `IndexIVF` that is not trained.
+        ivf: An untrained `IndexIVF`.
         dims: Length of its vectors.
     """
     if not has_gpu():
         yield
         return
-    # Held by a name for as long as FAISS uses it.
+    # This attribute keeps it alive while FAISS uses it.
     index = _faiss.GpuIndexFlatL2(_resources(), dims)
     ivf.clustering_index = index
     try:
@@ -52,7 +52,7 @@ def clustering_on_gpu(ivf: Any, dims: int) -> Iterator[None]:
 def knn_on_gpu(
     rows: "torch.Tensor", query: NDArray[np.float16], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the k best rows by FAISS's brute force on the GPU; a `Knn`. The rows are read where torch keeps them."""
+    """Return the k best rows by FAISS's brute-force search on the GPU (a `Knn`), reading torch's memory directly."""
     import torch
 
     vector = torch.from_numpy(query).to(rows.device)
@@ -60,7 +60,7 @@ def knn_on_gpu(
     params = _faiss.GpuDistanceParams()
     params.metric = _faiss.METRIC_INNER_PRODUCT
     params.k, params.dims = k, rows.shape[1]
-    # FAISS wants rows and queries of one type.
+    # FAISS needs rows and queries of the same type.
     params.vectorType = params.queryType = _faiss.DistanceDataType_F16
     params.vectors = _faiss.cast_integer_to_void_ptr(rows.data_ptr())
     params.numVectors = len(rows)
@@ -74,8 +74,8 @@ def knn_on_gpu(
 
 @cache
 def _resources() -> Any:
-    """Return FAISS's scratch memory and streams; made once, they take a second and some hundred MB."""
+    """Return FAISS's scratch memory and streams; created once, because they take a second and some hundred MB."""
     made = _faiss.StandardGpuResources()
-    # In step with torch, which has written the rows on the same stream.
+    # On torch's stream, which has written the rows.
     made.setDefaultNullStreamAllDevices()
     return made

@@ -1,4 +1,4 @@
-"""Exact search on a GPU: all rows in half precision in its memory, searched by FAISS, and under a filter by torch."""
+"""Exact search on a GPU: all rows in half precision in its memory, searched by FAISS or, with a filter, by torch."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,27 +15,27 @@ from bandsight.vectors.scores import SLACK, Ranked, best, raw_scores, slack
 if TYPE_CHECKING:
     import torch
 
-# Float16 rows are multiplied in float32 portions of so many rows: 32 Ki × 1152 × 4 bytes = 150 MB.
+# Rows converted to float32 at a time: 32 Ki × 1152 × 4 bytes = 150 MB.
 _CHUNK = 1 << 15
-# Left free for the portions, the scores, and the model that may share the device.
+# Memory reserved for these rows, the scores, and a model on the same device.
 _SPARE_BYTES = 2 << 30
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where rows are searched instead of on the CPU."""
+    """A device to search rows on instead of the CPU."""
 
     name: str
-    """Torch's name of it: `cuda`, or `cpu` in tests."""
+    """Torch's name for it: `cuda`, or `cpu` in tests."""
     knn: Knn | None = None
-    """Searches all rows; where some do not count, or without it, torch does."""
+    """Searches all rows; without it, or with a filter, torch is used."""
 
 
 def device_for(rows: int, dim: int) -> Device | None:
-    """Return the device that rows of float16 fit into; None without one, or without room.
+    """Return a device with enough memory for float16 rows, or None.
 
-    The one place that decides whether searches run on a GPU.
+    Only this function decides whether searches run on a GPU.
     """
     if not has_gpu():
         return None
@@ -55,19 +55,19 @@ class GpuRows:
     """The rows of open segments on a device."""
 
     def __init__(self, device: Device, values: "Mapping[str, torch.Tensor]", files: Sequence[OpenSegment]) -> None:
-        """Keep what `load` copied."""
+        """Initialize; called by `load`."""
         self._device, self.values, self._files = device, values, files
 
     def scan(
         self, masks: Sequence[NDArray[np.bool_]], survivors: int, queries: NDArray[np.float32], k: int
     ) -> list[Ranked] | None:
-        """Return the k best rows of each query, None (and a warning in the log) when the device runs out of memory.
+        """Return the k best rows for each query; None (with a warning in the log) if the device runs out of memory.
 
         Args:
-            masks: Which rows of each segment count.
-            survivors: How many do.
+            masks: Selected rows of each segment.
+            survivors: Number of selected rows.
             queries: Shape (q, dim).
-            k: At most the number of survivors.
+            k: At most the number of selected rows.
         """
         import torch
 
@@ -79,7 +79,7 @@ class GpuRows:
             return None
 
     def _best(self, masks: Sequence[NDArray[np.bool_]], survivors: int, query: NDArray[np.float32], k: int) -> Ranked:
-        """Propose in float32 every row that may be among the best; raw scores decide, as in the scan on the CPU."""
+        """Propose in float32 every row that may be among the best; raw scores decide, as in a scan on the CPU."""
         fetch = min(k + SLACK, survivors)
         every = all(mask.all() for mask in masks)
         while True:
@@ -89,7 +89,7 @@ class GpuRows:
             near = scores >= floor
             if fetch == survivors or not near.all():
                 break
-            # So many near ties that some may have been cut off.
+            # There are so many near ties that some may have been cut off.
             fetch = min(2 * fetch, survivors)
         ids, exact = [], []
         for number in np.unique(parts[near]):
@@ -101,10 +101,10 @@ class GpuRows:
     def _propose_by_faiss(
         self, query: NDArray[np.float32], fetch: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], float] | None:
-        """Return what `_propose` does of all rows, and by how much scores may be off; None where torch has to do it.
+        """Return the result of `_propose` for all rows, and the maximum error of scores; None if torch must do it.
 
-        FAISS takes the query in half precision. A row of length 1 then scores off by at most what the query loses, so
-        that a row among the true k best is at most twice that below the k-th score found.
+        FAISS rounds the query to half precision. The error of a unit row's score is at most the norm of the rounding
+        error, so one of the true k best rows scores at most twice that below the k-th score found.
         """
         knn = self._device.knn
         if knn is None or fetch > MAX_K:
@@ -125,14 +125,14 @@ class GpuRows:
             return None
         every = np.concatenate(scores)
         best_first = np.argsort(-every, kind="stable")[:fetch]
-        # Rows in float16 are a little longer or shorter than 1.
+        # The lengths of float16 rows differ slightly from 1.
         off = 2 * 1.01 * lost + slack(query)
         return every[best_first], np.concatenate(parts)[best_first], np.concatenate(places)[best_first], off
 
     def _propose(
         self, masks: Sequence[NDArray[np.bool_]], query: NDArray[np.float32], fetch: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-        """Return scores, segments and rows of the best, best first, each of shape (fetch,)."""
+        """Return scores, segments and rows of the best rows, best first, each of shape (fetch,)."""
         import torch
 
         vector = torch.from_numpy(query).to(self._device.name)
@@ -156,9 +156,9 @@ class GpuRows:
 
 
 def load(files: Sequence[OpenSegment], device: Device | None, before: GpuRows | None) -> GpuRows | None:
-    """Return segments on a device, those that are there already as they are.
+    """Return segments on a device; those already there are reused.
 
-    None without a device, or (with a warning in the log) when it runs out of memory.
+    Returns None without a device, or (with a warning in the log) if it runs out of memory.
     """
     if device is None or not files:
         return None

@@ -1,7 +1,7 @@
-"""The search index of an archive on object storage: its files travel as a whole, named by one small object.
+"""The search index of an archive on object storage: immutable files, listed by one small object.
 
-`index/current.json` names each file and its checksum; the files themselves never change (`index/SHA-FILE`). Machines
-that search follow it, and the one that writes replaces it. What it names is derived: if it is lost, it is built again.
+`index/current.json` lists the files (`index/SHA-FILE`) and their checksums. The machine that writes replaces it, and
+machines that search follow it. The index is derived data: if it is lost, it is rebuilt.
 """
 
 import hashlib
@@ -24,25 +24,25 @@ _log = logging.getLogger(__name__)
 
 
 class IndexMirror:
-    """The files of an index in a folder of this machine, as they are on object storage."""
+    """Synchronises the files of an index between a local folder and object storage."""
 
     def __init__(self, files: CachedObjects, folder: Path, names: Sequence[str]) -> None:
-        """Name the places.
+        """Initialize.
 
         Args:
-            files: The storage.
-            folder: Where the index is used.
-            names: Files that an index may have. A file's facts come behind it: they make it valid.
+            files: The object storage.
+            folder: Local folder of the index.
+            names: Files that an index may have. Its metadata comes last, because it makes the index valid.
         """
         self._objects, self._folder, self._names = files.objects, folder, names
         self._seen = b""
 
     def publish(self) -> None:
-        """Upload the index of this machine, and let the others follow.
+        """Upload the local index, so that other machines follow.
 
         Raises:
-            ArchiveError: The storage refuses it.
-            EngineUnavailableError: It does not answer.
+            ArchiveError: The storage rejects it.
+            EngineUnavailableError: The storage does not answer.
         """
         with self._lock():
             found = {name: _sha256(self._folder / name) for name in self._names if (self._folder / name).exists()}
@@ -56,11 +56,11 @@ class IndexMirror:
             self._seen = text
 
     def follow(self) -> None:
-        """Bring the index of this machine to what was published last.
+        """Update the local index to the one published last.
 
         Raises:
-            ArchiveError: The storage refuses it, or the folder cannot be written.
-            EngineUnavailableError: It does not answer.
+            ArchiveError: The storage rejects the request, or the folder cannot be written.
+            EngineUnavailableError: The storage does not answer.
         """
         try:
             text = self._objects.get(_CURRENT)
@@ -76,14 +76,14 @@ class IndexMirror:
         self._seen = text
 
     def again(self) -> None:
-        """Get the index once more: the files of this machine turned out to be damaged."""
+        """Download the index again, because the local files are damaged."""
         with self._lock():
             self._know({})
         self._seen = b""
         self.follow()
 
     def remove_unnamed(self) -> None:
-        """Delete files that nothing names, once they are so old that no machine is about to follow to them."""
+        """Delete unlisted files once they are so old that no machine can still be downloading them."""
         try:
             named = _named(self._objects.get(_CURRENT), self._names)
         except ObjectMissingError:
@@ -109,7 +109,7 @@ class IndexMirror:
             for name in changed:
                 if name in named:
                     fetched[name] = self._download(name, named[name])
-            # The facts go first and come last: without them, the other files are no index.
+            # The metadata is deleted first and written last, because the other files are no index without it.
             for name in reversed(self._names):
                 if name in changed:
                     (self._folder / name).unlink(missing_ok=True)
@@ -117,7 +117,7 @@ class IndexMirror:
                 if name in fetched:
                     fetched[name].replace(self._folder / name)
         except ObjectMissingError as error:
-            # Replaced at this moment, or lost; then tiles are scanned.
+            # It has just been replaced, or is lost; until the next update, tiles are scanned.
             _log.warning("the search index could not be followed, tiles are scanned instead: %s", error)
             return
         finally:
@@ -153,7 +153,7 @@ class IndexMirror:
 
 
 def _named(text: bytes, names: Sequence[str]) -> dict[str, str]:
-    """Return what an object or a file of this kind names; nothing where it cannot be read."""
+    """Return the files that an object or file of this kind lists; empty if it cannot be read."""
     try:
         found = json.loads(text)
         return {name: str(found[name]) for name in names if name in found}

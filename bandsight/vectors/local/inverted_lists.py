@@ -1,9 +1,9 @@
-"""The inverted lists of an index in a file that is searched where it lies, memory-mapped.
+"""The inverted lists of an index, in a memory-mapped file.
 
-FAISS reads fast-scan lists into memory, in tables rounded up to powers of two: half as much again as they are. Layout,
-little-endian: 8 bytes `BSVLISTS`, uint32 version, uint32 lists, uint64 bytes of a block of 32 codes, zeros to 64
-bytes; the rows of each list (int64), zeros to a multiple of 64 bytes; the blocks of all lists; the tile ids of all
-lists (int64).
+FAISS itself reads fast-scan lists into memory, in tables rounded up to powers of two, which takes 1.5 times their size.
+Layout, little-endian: 8 bytes `BSVLISTS`, uint32 version, uint32 number of lists, uint64 size of a block of 32 codes in
+bytes, zeros up to 64 bytes; the number of rows of each list (int64), zeros up to a multiple of 64 bytes; the blocks of
+all lists; the tile ids of all lists (int64).
 """
 
 import struct
@@ -16,17 +16,17 @@ import numpy as np
 from bandsight.errors import ArchiveError
 from bandsight.vectors.atomic_io import drop_page_cache
 
-# Its type hints lack the constructors that its Python wrapper adds.
+# Its type hints lack the constructors that the Python wrapper adds.
 _faiss: Any = faiss
 _MAGIC, _VERSION = b"BSVLISTS", 1
 _HEADER = struct.Struct("<8sIIQ")
 _ALIGN, _ROWS_A_BLOCK = 64, 32
-# What FAISS calls lists whose codes do not stand one after the other (InvertedLists::INVALID_CODE_SIZE).
+# FAISS's code size for lists whose codes are not contiguous (InvertedLists::INVALID_CODE_SIZE).
 _BLOCKS = 2**64 - 1
 
 
 def write_lists(path: Path, ivf: Any) -> None:
-    """Write the lists of an index; the caller flushes the file and names it."""
+    """Write the lists of an index; the caller flushes and renames the file."""
     lists, block = ivf.invlists, ivf.get_block_stride()
     sizes = np.array([lists.list_size(number) for number in range(ivf.nlist)], "<i8")
     filled = np.flatnonzero(sizes).tolist()
@@ -40,7 +40,7 @@ def write_lists(path: Path, ivf: Any) -> None:
 
 
 def without_lists(ivf: Any, write: Any) -> None:
-    """Call what writes an index while it has no lists."""
+    """Call a function that writes an index while the index has no lists."""
     lists = ivf.invlists
     empty = _faiss.ArrayInvertedLists(ivf.nlist, ivf.code_size)
     ivf.own_invlists, ivf.invlists = False, empty
@@ -53,7 +53,7 @@ def without_lists(ivf: Any, write: Any) -> None:
 
 
 def attach_lists(path: Path, ivf: Any, *, writable: bool) -> Any:
-    """Give an index without lists those of a file; return what must be kept for as long as the index is.
+    """Attach the lists in a file to an index without lists; return an object that must live as long as the index.
 
     Args:
         path: The file.
@@ -61,7 +61,7 @@ def attach_lists(path: Path, ivf: Any, *, writable: bool) -> Any:
         writable: Copy them to memory, so that rows can be added; otherwise codes are memory-mapped.
 
     Raises:
-        ArchiveError: The file is not of this index.
+        ArchiveError: The file does not belong to this index.
     """
     raw = np.memmap(path, np.uint8, "r")
     magic, version, count, block = _HEADER.unpack_from(raw[:_ALIGN].tobytes())
@@ -73,20 +73,20 @@ def attach_lists(path: Path, ivf: Any, *, writable: bool) -> Any:
     lists = (_copied if writable else _viewed)(raw, sizes, starts, ids, block)
     ivf.replace_invlists(lists, True)
     lists.this.disown()
-    # What was copied is not kept twice.
+    # Release the pages of what was copied.
     drop_page_cache(raw)
     return raw
 
 
 def _viewed(raw: Any, sizes: Any, starts: Any, ids: Any, _: int) -> Any:
-    """Return lists whose codes are looked at where they lie; only ids are copied."""
+    """Return lists with memory-mapped codes; only the ids are copied."""
     lists = _faiss.ArrayInvertedLists(len(sizes), 0)
     views, first = [], 0
     for number, size in enumerate(sizes.tolist()):
         view = _faiss.MaybeOwnedVectorUInt8()
         if size:
             address = _faiss.swig_ptr(raw[starts[number] : starts[number + 1]])
-            # A code size of 0 copies the ids only; the codes are looked at where they lie (see `Fp16Rows`).
+            # A code size of 0 copies only the ids; codes are used in place (see `Fp16Rows`).
             lists.add_entries(number, size, _faiss.swig_ptr(ids[first : first + size]), address)
             first += size
             view.is_owned = False
@@ -101,7 +101,7 @@ def _viewed(raw: Any, sizes: Any, starts: Any, ids: Any, _: int) -> Any:
 
 
 def _copied(raw: Any, sizes: Any, starts: Any, ids: Any, block: int) -> Any:
-    """Return lists in memory, as FAISS reads them from its own format (faiss/impl/index_write.cpp, `ilbl`)."""
+    """Return lists in memory, converted to FAISS's own format (faiss/impl/index_write.cpp, `ilbl`)."""
     parts, first = [b"ilbl", struct.pack("<QQQQ", len(sizes), _BLOCKS, _ROWS_A_BLOCK, block)], 0
     for number, size in enumerate(sizes.tolist()):
         codes = raw[starts[number] : starts[number + 1]]

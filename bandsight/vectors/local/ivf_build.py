@@ -1,8 +1,8 @@
-"""Builds the search index on an archive's own vectors, and adds to it what came later.
+"""Builds the search index from an archive's vectors, and adds later ones.
 
-The vectors are projected on the directions in which the archive's own vectors extend (the eigenvectors of their second
-moments, so that dot products keep what they can), turned at random so that every direction carries as much, and kept as
-codes of 4 bits a number, relative to the centre of their list: what FAISS compares quickest by far.
+Vectors are projected onto the principal directions of the archive (the eigenvectors of the second moments, which
+preserve dot products best), rotated randomly so that all directions have equal variance, and encoded with 4 bits per
+number relative to the centre of their list, the encoding that FAISS compares fastest by far.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,27 +17,27 @@ from bandsight.vectors.local.apart import Apart, far_rows
 from bandsight.vectors.local.gpu_faiss import clustering_on_gpu
 from bandsight.vectors.local.ivf import IvfIndex
 
-# Its type hints lack the constructors that its Python wrapper adds.
+# Its type hints lack the constructors that the Python wrapper adds.
 _faiss: Any = faiss
 # Fewer rows than this are scanned exactly in a few milliseconds.
 WORTH_IT = 100_000
-# Bytes a vector in memory that codes, ids and attributes may take together.
+# Memory budget per vector for codes, ids and attributes, bytes.
 BUDGET_BYTES = 200
-# What is not codes: ids (8), lists filled up to multiples of 32 rows (9), centres (5), the columns that filters read
-# (21), which scene a row is of (5), and what answering takes (at a million 16: masks, candidates, code).
+# Memory per vector without codes, bytes: ids (8), padding of lists to multiples of 32 rows (9), centres (5), columns
+# used by filters (21), scenes of rows (5), and memory of a search (16 at a million rows: masks, candidates, code).
 _NOT_CODES = 64
 _LEAST_DIMS = 8
-# Lists for the square root of the rows.
+# Number of lists, as a multiple of the square root of the number of rows.
 _LISTS = 4
 _TRAIN_PER_LIST, _ROUNDS = 40, 6
-# Rows for each of the 16 levels of a number, and rounds, that codes are trained with.
+# Training rows per each of the 16 levels of a number, and iterations, for training codes.
 _TRAIN_PER_LEVEL, _CODE_ROUNDS = 128, 8
-# One row in so many is kept out of training.
+# One in this many rows is excluded from training.
 _HELD_OUT = 32
 _CHUNK = 1 << 14
 
 Rows = tuple[NDArray[np.int64], NDArray[np.float16], NDArray[np.bool_]]
-"""Ids and vectors of a segment, and which of them live."""
+"""Ids and vectors of a segment, and whether each row's scene exists."""
 
 
 def build(parts: Sequence[Rows], dim: int, budget_bytes: int) -> IvfIndex:
@@ -46,7 +46,7 @@ def build(parts: Sequence[Rows], dim: int, budget_bytes: int) -> IvfIndex:
     Args:
         parts: The archive's rows.
         dim: Length of a vector.
-        budget_bytes: Memory for each vector.
+        budget_bytes: Memory per vector.
     """
     total = len_of(parts)
     lists = max(1, int(_LISTS * np.sqrt(total)))
@@ -54,7 +54,7 @@ def build(parts: Sequence[Rows], dim: int, budget_bytes: int) -> IvfIndex:
     sample = _sample(parts, min(1.0, _TRAIN_PER_LIST * lists / total))
     projection = _projection(sample, dims)
     spec = f"IVF{lists},PQ{dims}x4fs"
-    # L2 to train and assign, so that centres are means; searches score them by the dot product (`IvfIndex`).
+    # L2 for training and assignment, so that centres are means; searches score centres by dot product (`IvfIndex`).
     quantizer = _faiss.IndexFlatL2(dims)
     ivf = _faiss.IndexIVFPQFastScan(quantizer, dims, lists, dims, 4, _faiss.METRIC_INNER_PRODUCT, 32)
     ivf.by_residual, ivf.own_fields = True, True
@@ -80,17 +80,17 @@ def build(parts: Sequence[Rows], dim: int, budget_bytes: int) -> IvfIndex:
 
 
 def fill(index: IvfIndex, parts: Sequence[Rows]) -> IvfIndex:
-    """Add the rows that an index does not hold yet; a trained index takes them as they come."""
+    """Add missing rows to an index, without training it again."""
     before = index.up_to
     for ids, values in chunks(parts, after=before):
         index.faiss_index.add_with_ids(values, ids - index.first_id)
-    # Made again: what it knows of its lists is from before.
+    # Created again, because its statistics of the lists are outdated.
     filled = replace(index, up_to=max(before, int(parts[-1][0][-1])))
     return replace(filled, apart=_kept_apart(filled, parts, before))
 
 
 def _kept_apart(index: IvfIndex, parts: Sequence[Rows], before: int) -> Apart:
-    """Return the rows kept apart and those that join them: of rows after an id, or of all where none was looked at."""
+    """Return the outliers with new ones added: from rows after an id, or from all rows if none were checked before."""
     known = index.apart or Apart.empty(parts[0][1].shape[1])
     lists = index.list_of()
     looked: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
@@ -107,25 +107,25 @@ def _kept_apart(index: IvfIndex, parts: Sequence[Rows], before: int) -> Apart:
 
 
 def len_of(parts: Sequence[Rows]) -> int:
-    """Return how many rows live."""
+    """Return the number of rows whose scene exists."""
     return sum(int(np.count_nonzero(alive)) for _, _, alive in parts)
 
 
 def chunks(parts: Sequence[Rows], *, after: int = -1) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Yield ids and float32 vectors of the rows that live, portion by portion; each is valid until the next."""
+    """Yield ids and float32 vectors of the rows whose scene exists, in chunks; each is valid until the next one."""
     buffer = np.empty((_CHUNK, parts[0][1].shape[1]), np.float32)
     for ids, rows, alive in parts:
         chosen = np.flatnonzero(alive & (ids > after))
         for start in range(0, len(chosen), _CHUNK):
             own = chosen[start : start + _CHUNK]
             values = buffer[: len(own)]
-            # Into pages that are there already: twice as quick as a new array for each portion.
+            # Reuse the buffer, which is twice as fast as a new array for each chunk.
             np.copyto(values, rows[own[0] : own[-1] + 1] if own[-1] - own[0] + 1 == len(own) else rows[own])
             yield ids[own], values
 
 
 def _projection(sample: NDArray[np.float32], dims: int) -> NDArray[np.float32]:
-    """Return the map to the directions of largest second moment, turned at random, shape (dims, dim)."""
+    """Return the projection onto the directions of largest second moment, rotated randomly, shape (dims, dim)."""
     moments = sample.T @ sample
     _, vectors = np.linalg.eigh(moments.astype(np.float64))
     turn, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((dims, dims)))
@@ -133,9 +133,9 @@ def _projection(sample: NDArray[np.float32], dims: int) -> NDArray[np.float32]:
 
 
 def _spread(short: NDArray[np.float32], quantizer: Any, lists: int) -> NDArray[np.float32]:
-    """Return how far the rows of each list lie from its centre along one direction, root mean square, shape (lists,).
+    """Return the root mean square distance of each list's rows from its centre along one direction, shape (lists,).
 
-    The mean of all lists counts as one more row of each, so that a list of one row is not taken for a point.
+    The mean over all lists counts as one more row of each, so that the spread of a list with one row is not 0.
     """
     distances, nearest = quantizer.search(short, 1)
     squares = np.bincount(nearest[:, 0], distances[:, 0], lists) + distances.mean()
@@ -144,11 +144,11 @@ def _spread(short: NDArray[np.float32], quantizer: Any, lists: int) -> NDArray[n
 
 
 def held_out(ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which tiles are never trained with, so that recall can be measured with them, shape (n,).
+    """Return which tiles are excluded from training, so that recall can be measured with them, shape (n,).
 
-    Rows that helped to place the centres lie closer to them than new images do.
+    Rows used in training are closer to the centres than new images are.
     """
-    # Multiplied by the golden ratio, neighbouring ids fall far apart.
+    # Multiplication by the golden ratio spreads neighbouring ids.
     mixed = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)
     kept_out: NDArray[np.bool_] = mixed % np.uint64(_HELD_OUT) == 0
     return kept_out

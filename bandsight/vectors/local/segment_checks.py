@@ -1,4 +1,4 @@
-"""Compares files of vectors with their checksums, and recovers the intact rows of damaged ones."""
+"""Verifies checksums of vector files, and recovers the intact rows of damaged ones."""
 
 import hashlib
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ _PART = 1 << 24
 
 
 def salvage(data: bytes, segment: Segment, dim: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-    """Return ids and vectors of the rows of a damaged file that fit their check; of version 1, none can be checked."""
+    """Return ids and vectors of the rows of a damaged file that match their checks; none for version 1."""
     count = segment.count
-    # The catalog's numbers count, so that a damaged header loses nothing.
+    # Use the catalog's numbers, so that no rows are lost if the header is damaged.
     data = data.ljust(rows_at(count) + 2 * dim * count, b"\0")
     ids = np.frombuffer(data, "<i8", count, HEADER.size)
     checks = np.frombuffer(data, "<u4", count, HEADER.size + ID_BYTES * count)
@@ -31,7 +31,7 @@ def salvage(data: bytes, segment: Segment, dim: int) -> tuple[NDArray[np.int64],
 
 
 def damaged_ids(data: bytes, segment: Segment, dim: int) -> list[int]:
-    """Return the tiles of a damaged file whose rows do not fit their check; of version 1, none can be checked."""
+    """Return the tiles of a damaged file whose rows do not match their checks; none for version 1."""
     count = segment.count
     if len(data) != rows_at(count) + 2 * dim * count:
         return []
@@ -41,7 +41,7 @@ def damaged_ids(data: bytes, segment: Segment, dim: int) -> list[int]:
 
 
 def checksum(parts: Iterable[bytes]) -> str:
-    """Return the SHA-256 of what follows a segment's header, hex; the first part has at least the header."""
+    """Return the SHA-256 of a segment without its header, hex; the first part must contain the whole header."""
     digest, skip = hashlib.sha256(), HEADER.size
     for part in parts:
         digest.update(part[skip:])
@@ -50,6 +50,6 @@ def checksum(parts: Iterable[bytes]) -> str:
 
 
 def file_checksum(path: Path) -> str:
-    """Return the SHA-256 of what follows the header of a segment's file, hex."""
+    """Return the SHA-256 of a segment's file without its header, hex."""
     with path.open("rb") as file:
         return checksum(iter(lambda: file.read(_PART), b""))

@@ -1,9 +1,9 @@
-"""Immutable files of raw float16 vectors, memory-mapped: the truth that every index is derived from.
+"""Immutable, memory-mapped files of raw float16 vectors: the primary data that every index is derived from.
 
 Layout of version 2, little-endian: a header of 64 bytes (magic, uint32 version, uint32 dim, uint64 first id, uint64
-count, SHA-256 of all that follows), count × int64 tile ids, count × uint32 checks, zeros to a multiple of 64 bytes,
-count × dim float16. The check of a row is the CRC-32 of its id and its vector. Version 1 has no ids (they are
-consecutive), no checks and no zeros.
+count, SHA-256 of everything that follows), count × int64 tile ids, count × uint32 checks, zeros up to a multiple of 64
+bytes, count × dim float16. The check of a row is the CRC-32 of its id and vector. Version 1 has no ids (they are
+consecutive), checks or zeros.
 """
 
 import hashlib
@@ -28,14 +28,14 @@ _MAGIC = b"BSVECTOR"
 _VERSION = 2
 HEADER = struct.Struct("<8sIIQQ32s")
 CHECK_BYTES, ID_BYTES, _ALIGN = 4, 8, 64
-# Its type hints lack the constructors that its Python wrapper adds.
+# Its type hints lack the constructors that the Python wrapper adds.
 _faiss: Any = faiss
 
 
 class _Opened:
-    """A file's descriptor, closed with its last user.
+    """A file descriptor, closed with its last user.
 
-    Rows that are scored one by one are read, not mapped: that takes no memory, and a disk's error is an error.
+    Single rows are read instead of mapped: this needs no memory, and a disk error raises an exception.
     """
 
     def __init__(self, file: BufferedReader) -> None:
@@ -45,28 +45,28 @@ class _Opened:
         os.close(self._own)
 
     def read(self, offsets: list[int], into: NDArray[np.uint8]) -> bool:
-        """Fill each row of a buffer from its offset on, and return whether that was possible.
+        """Fill each row of a buffer from an offset in the file, and return whether all bytes could be read.
 
-        A search reads a thousand rows: this loop is most of what rescoring them costs.
+        A search reads a thousand rows, and this loop takes most of the time of rescoring them.
         """
         read, own = os.preadv, self._own
         return sum(read(own, (row,), offset) for row, offset in zip(into, offsets, strict=True)) == into.nbytes
 
 
 class Fp16Rows:
-    """Scores rows of float16 against queries in float32, by FAISS's scalar quantiser of half precision.
+    """Scores float16 rows against float32 queries with FAISS's half-precision scalar quantiser.
 
-    That quantiser's code of a vector is the vector in float16, so a segment's rows are its codes as they are. On one
-    core this reads 200,000 rows of 1152 in 20 ms, where float32 rows take 35 and NumPy's conversion takes 400.
+    The quantiser's code for a vector is the vector in float16, so a segment's rows already are its codes. On one core,
+    this reads 200,000 rows of 1152 numbers in 20 ms; float32 rows take 35 ms, and NumPy's conversion takes 400 ms.
     """
 
     def __init__(self, rows: NDArray[np.float16]) -> None:
-        """Look at rows, shape (n, dim), contiguous; they must not change."""
+        """Wrap rows, shape (n, dim), contiguous, without copying; they must not change."""
         count, dim = rows.shape
         self._rows = rows
         self._index = _faiss.IndexScalarQuantizer(dim, _faiss.ScalarQuantizer.QT_fp16, _faiss.METRIC_INNER_PRODUCT)
-        # `MaybeOwnedVector` (faiss/impl/maybe_owned_vector.h) reads what it does not own; its fields are public, but
-        # its constructor for that takes an owner that only C++ can make. `_rows` is the owner here.
+        # `MaybeOwnedVector` (faiss/impl/maybe_owned_vector.h) can read memory that it does not own. Its fields are
+        # public, but the constructor for this takes an owner that only C++ can create. Here, `_rows` is the owner.
         address = _faiss.swig_ptr(rows.reshape(-1).view(np.uint8))
         codes = self._index.codes
         codes.is_owned = False
@@ -77,17 +77,17 @@ class Fp16Rows:
     def best(
         self, queries: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return scores and places of the k best rows of each query, best first, both of shape (queries, k).
+        """Return scores and positions of the k best rows for each query, best first, both of shape (queries, k).
 
         Args:
             queries: Shape (q, dim).
-            k: At most the number of rows that count.
-            mask: Which rows count, shape (n,); all when None.
+            k: At most the number of selected rows.
+            mask: The selected rows, shape (n,); None for all.
         """
         if mask is None:
             scores, at = self._index.search(queries, k)
         else:
-            # Held by a name for as long as FAISS reads them.
+            # This variable keeps the bits alive while FAISS reads them.
             bits = np.packbits(mask, bitorder="little")
             selector = _faiss.IDSelectorBitmap(bits)
             scores, at = self._index.search(queries, k, params=_faiss.SearchParameters(sel=selector))
@@ -95,34 +95,34 @@ class Fp16Rows:
 
 
 class Body(Protocol):
-    """The vectors of a segment, wherever they are."""
+    """The vectors of a segment, in a local file or on object storage."""
 
     @property
     def rows(self) -> NDArray[np.float16]:
-        """All of them, memory-mapped, shape (n, dim)."""
+        """All vectors, memory-mapped, shape (n, dim)."""
 
     @property
     def on_demand(self) -> NDArray[np.float16]:
-        """The same, or what can be indexed like it and gets them when it is."""
+        """The same, or an object that loads vectors when it is indexed."""
 
     @property
     def half(self) -> Fp16Rows:
-        """Scores them where they lie."""
+        """Scores the vectors without copying them."""
 
     def take(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
-        """Return some of them, not compared with their checks.
+        """Return the vectors of some rows, without verifying their checks.
 
         Raises:
             ArchiveError: They cannot be read.
         """
 
     def forget(self) -> bool:
-        """Drop a copy that turned out to be damaged, and return whether there may be a better one."""
+        """Discard a copy that turned out to be damaged, and return whether another one may be intact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappedBody:
-    """The vectors of a file on this machine."""
+    """The vectors of a local file."""
 
     name: str
     """Name of the file, for messages."""
@@ -133,11 +133,11 @@ class MappedBody:
     opened: _Opened
     """The file."""
     start: int
-    """Where the vectors begin in it, bytes."""
+    """Offset of the vectors in the file, bytes."""
 
     @property
     def on_demand(self) -> NDArray[np.float16]:
-        """All of them: only what is looked at is read."""
+        """All vectors; mapped, so only accessed rows are read."""
         return self.rows
 
     def take(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
@@ -154,7 +154,7 @@ class MappedBody:
         return taken
 
     def forget(self) -> bool:
-        """Keep it: there is no other copy."""
+        """Return False: there is no other copy."""
         return False
 
 
@@ -173,7 +173,7 @@ class OpenSegment:
     first_id: int
     """Tile id of the first row."""
     last_id: int
-    """Tile id of the last row, by the file."""
+    """Tile id of the last row, from the file."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -185,16 +185,16 @@ class OpenSegment:
 
     @property
     def half(self) -> Fp16Rows:
-        """Scores the rows where they lie."""
+        """Scores the rows without copying them."""
         return self.body.half
 
     @property
     def gapless(self) -> bool:
-        """Whether the ids are consecutive, so that none has to be looked up."""
+        """Whether the ids are consecutive, so that they need no look-up."""
         return int(self.ids[0]) == self.first_id and self.last_id - self.first_id + 1 == len(self)
 
     def rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
-        """Return the row of each tile id, None when one is not here."""
+        """Return the row of each tile id, or None if one of them is not in this segment."""
         if self.gapless:
             at = ids - self.first_id
             return at if not len(at) or (at.min() >= 0 and at.max() < len(self)) else None
@@ -206,7 +206,7 @@ class OpenSegment:
         return rows.astype(np.int64) + self.first_id if self.gapless else np.asarray(self.ids[rows])
 
     def mark(self, mask: NDArray[np.bool_], marked: NDArray[np.bool_], first_id: int) -> None:
-        """Copy a mask over rows into one over tile ids from a first id on, which no row that is set lies outside."""
+        """Copy a mask of rows into a mask of tile ids that starts at `first_id` and covers all selected rows."""
         at = self.first_id - first_id
         if self.gapless and at >= 0:
             marked[at : at + len(mask)] = mask[: max(0, len(marked) - at)]
@@ -214,18 +214,18 @@ class OpenSegment:
             marked[self.ids[mask] - first_id] = True
 
     def take(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
-        """Return some rows, not compared with their checks.
+        """Return some rows without verifying their checks.
 
         Raises:
-            ArchiveError: The file cannot be read, or has become shorter.
+            ArchiveError: The file cannot be read, or has been truncated.
         """
         return self.body.take(rows)
 
     def sound(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
-        """Return some rows, once they fit their checks: what is answered, copied and given out is what was written.
+        """Return some rows after verifying their checks.
 
         Raises:
-            ArchiveError: One does not.
+            ArchiveError: A row does not match its check.
         """
         taken = self.take(rows)
         try:
@@ -238,10 +238,10 @@ class OpenSegment:
         return taken
 
     def need_sound(self, rows: NDArray[np.intp], taken: NDArray[np.float16]) -> None:
-        """Compare rows that were taken with their checks.
+        """Verify the checks of rows that were read.
 
         Raises:
-            ArchiveError: One does not fit.
+            ArchiveError: A row does not match its check.
         """
         if self.checks is None:
             return
@@ -254,7 +254,7 @@ class OpenSegment:
 def encode_segment(
     ids: NDArray[np.int64], vectors: NDArray[np.float16]
 ) -> tuple[Segment, Iterable[bytes | memoryview]]:
-    """Return the receipt of some rows, and the bytes of their file.
+    """Return the segment for some rows, and the bytes of its file.
 
     Args:
         ids: Tile id of each row, ascending, shape (n,).
@@ -280,7 +280,7 @@ def open_segment(folder: Path, segment: Segment, dim: int) -> OpenSegment:
         ArchiveError: The file is missing, cut short, or does not match the catalog.
     """
     path = folder / f"{segment.name}{SUFFIX}"
-    # Opened once: a compaction that deletes the file meanwhile takes nothing from those that have it open.
+    # Kept open, so that it stays readable if a compaction deletes it.
     try:
         with path.open("rb") as file:
             return _mapped(file, path, segment, dim)
@@ -300,24 +300,24 @@ def _mapped(file: BufferedReader, path: Path, segment: Segment, dim: int) -> Ope
         checks=checks,
         body=mapped_body(file, path.name, segment, dim),
         first_id=segment.first_id,
-        # From the file: the catalog's value may come from a migration.
+        # From the file, because the catalog's value may come from a migration.
         last_id=int(ids[-1]),
     )
 
 
 def checked_version(header: bytes, size: int, segment: Segment, dim: int, path: object, way_out: str) -> int:
-    """Return the version of a file that is the one which the catalog names.
+    """Return the format version of a file after checking that it matches the catalog.
 
     Args:
-        header: Its first bytes.
-        size: How many it has.
-        segment: What the catalog knows of it.
+        header: First bytes of the file.
+        size: Size of the file, bytes.
+        segment: The segment according to the catalog.
         dim: Length of a vector.
-        path: Its name, for messages.
-        way_out: What to do where it is another one.
+        path: Name of the file, for messages.
+        way_out: Advice if it does not match.
 
     Raises:
-        ArchiveError: It is another one.
+        ArchiveError: It does not match.
     """
     if len(header) < HEADER.size or header[:8] != _MAGIC:
         raise ArchiveError(f"{path}: not a Bandsight vector file; {way_out}")
@@ -337,7 +337,7 @@ def checked_version(header: bytes, size: int, segment: Segment, dim: int, path: 
 def mapped_head(
     file: BufferedReader, version: int, segment: Segment
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32] | None]:
-    """Map the ids of a file that begins like a segment, and the checks that it has."""
+    """Map the ids, and the checks if there are any, of a file that starts like a segment."""
     if version != _VERSION:
         return np.arange(segment.first_id, segment.first_id + segment.count, dtype=np.int64), None
     ids = np.memmap(file, "<i8", "r", HEADER.size, (segment.count,))
@@ -352,7 +352,7 @@ def mapped_body(file: BufferedReader, name: str, segment: Segment, dim: int) -> 
 
 
 def rows_at(count: int) -> int:
-    """Return where the vectors begin."""
+    """Return the offset of the vectors in a file with `count` rows, bytes."""
     end = HEADER.size + (ID_BYTES + CHECK_BYTES) * count
     return -(-end // _ALIGN) * _ALIGN
 

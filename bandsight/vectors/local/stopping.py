@@ -1,10 +1,10 @@
-"""Decides, query by query, which lists of an index may still hold a hit, from what the lists visited so far held.
+"""Decides for each query which lists of an index may still contain a hit, based on the lists visited so far.
 
-The scores of a list's rows are taken to follow a Laplace distribution: around its centre's score, as wide as its rows
-are spread, times a scale. That scale depends on the query: an image's neighbours lie together in a few lists, a
-sentence's or a random direction's lie in the tails of many. It is fitted on the lists visited: they must hold as many
-good rows as were found there. With it, the share of the true neighbours that lie in the lists left out is nearly the
-same function of the expected number for every kind of query (docs/decisions/0014-when-a-search-stops.md).
+The scores of a list's rows are modelled by a Laplace distribution around the score of the list's centre. Its width is
+the spread of the rows times a scale that depends on the query: the neighbours of an image are concentrated in a few
+lists, those of a sentence or a random direction are in the tails of many. The scale is fitted so that the model expects
+as many good rows in the visited lists as were found there. Then the share of true neighbours in unvisited lists is
+nearly the same function of the expected number for every kind of query (docs/decisions/0014-when-a-search-stops.md).
 """
 
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Scales that a fit can yield, and its steps: to 1%. Queries of every kind were fitted between 0.6 and 3.7.
+# Range of the fitted scale, and steps of the fit, for a precision of 1%. Fits of all kinds of queries gave 0.6 to 3.7.
 _LEAST, _MOST, _STEPS = 0.4, 8.0, 9
-# Without a fit: the spreads as they were measured.
+# Scale without a fit: the measured spreads.
 UNFITTED = 1.0
-# A list of equal rows has no spread; a few units in the last place of float32 keep the arithmetic finite.
+# Minimum spread, because a list of equal rows has none: a few units in the last place of float32.
 _NARROWEST = 1e-6
-# Lists are visited first by centre and so many spreads.
+# The first lists are chosen by the score of the centre plus this many spreads.
 _FIRST_SPREADS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the lists of an index may hold for one query."""
+    """Model of the scores in the lists of an index for one query."""
 
     rows: NDArray[np.float32]
-    """How many rows of each list count, about, shape (lists,)."""
+    """Approximate number of selected rows in each list, shape (lists,)."""
     centres: NDArray[np.float32]
     """Score of each list's centre, shape (lists,)."""
     spreads: NDArray[np.float32]
@@ -35,25 +35,25 @@ class Outlook:
 
     @classmethod
     def of(cls, rows: NDArray[np.float32], centres: NDArray[np.float32], spreads: NDArray[np.float32]) -> "Outlook":
-        """Return an outlook whose spreads are not zero."""
+        """Create an outlook with spreads above zero."""
         return cls(rows, centres, np.maximum(spreads, _NARROWEST))
 
     def first_lists(self, lists: int, rows: int) -> NDArray[np.int64]:
-        """Return at least so many lists, more until so many rows count, the likeliest first."""
+        """Return the likeliest lists: at least `least`, and more until they have enough selected rows."""
         order = np.argsort(-(self.centres + _FIRST_SPREADS * self.spreads))
         enough = int(np.searchsorted(np.cumsum(self.rows[order]), rows)) + 1
         return order[: max(lists, enough)]
 
     def scale(self, visited: NDArray[np.bool_], floor: float, count: int) -> float:
-        """Return the scale at which visited lists are expected to hold as many rows above a score as they do.
+        """Return the scale at which the model expects as many rows above a score in the visited lists as were found.
 
-        Where they hold far fewer than at any scale, as where their centres score nearly as high, they tell nothing of
-        the tails of others.
+        If there are far fewer than the model expects at any scale, e.g. if the centres score nearly as high, the
+        visited lists provide no information about the tails of others.
 
         Args:
-            visited: Which lists those are, shape (lists,).
+            visited: The visited lists, shape (lists,).
             floor: The score.
-            count: How many rows above it were found.
+            count: Number of rows found above it.
         """
         rows = self.rows[visited]
         above = (floor - self.centres[visited]) / self.spreads[visited]
@@ -69,18 +69,18 @@ class Outlook:
         return float(np.exp(high))
 
     def missing(self, unvisited: NDArray[np.int64], floor: float, scale: float) -> NDArray[np.float32]:
-        """Return how many rows above a score each of some lists is expected to hold."""
+        """Return the expected number of rows above a score in each list."""
         above = (floor - self.centres[unvisited]) / (self.spreads[unvisited] * np.float32(scale))
         return self.rows[unvisited] * upper_tail(above)
 
     def next_lists(self, visited: NDArray[np.bool_], floor: float, scale: float, accepted: float) -> NDArray[np.int64]:
-        """Return the lists to visit so that those left out are expected to hold no more than accepted.
+        """Return the lists to visit so that the expected number of hits in the others is at most `accepted`.
 
         Args:
-            visited: Which lists have been visited, shape (lists,).
+            visited: The lists visited so far, shape (lists,).
             floor: The score that a row must exceed to be a hit.
-            scale: As fitted.
-            accepted: The expected number of hits that may stay unseen.
+            scale: The fitted scale.
+            accepted: The expected number of hits that may be missed.
         """
         unvisited = np.flatnonzero(~visited)
         missing = self.missing(unvisited, floor, scale)
@@ -92,10 +92,10 @@ class Outlook:
 
 
 def upper_tail(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the share of a Laplace distribution of variance 1 above each of some values.
+    """Return the share of a Laplace distribution with variance 1 above each value.
 
-    Its tail falls more slowly than that of a normal distribution. With a normal one, kinds of queries needed tolerances
-    that differed up to 45 times; with this one, 2 to 4 times.
+    Its tail is heavier than that of a normal distribution. With a normal distribution, the tolerances needed for
+    different kinds of queries differed by factors of up to 45; with this one, by 2 to 4.
     """
     beyond = np.float32(0.5) * np.exp(-np.minimum(np.abs(values), np.float32(60)) * np.float32(2**0.5))
     return np.where(values >= 0, beyond, 1 - beyond).astype(np.float32)
