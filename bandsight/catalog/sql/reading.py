@@ -82,7 +82,7 @@ class SqlReader(RowReader, ABC):
 
     def archive_id(self) -> str:
         """Return what the archive is known by; see `Catalog`."""
-        return str(self._db.execute(select(ArchiveRow.archive_id)).scalar() or "")
+        return str(self._db.execute(select(ArchiveRow.__table__.c.archive_id)).scalar() or "")
 
     def has_scene(self, key: str) -> bool:
         """Return whether a scene with this key exists."""
