@@ -25,7 +25,7 @@ from bandsight.evaluation.splits import ListedImage, Split
 from bandsight.model import load_model
 from bandsight.model.calibration import background_sentences
 from bandsight.model.protocol import Encoder
-from bandsight.model.scoring import family
+from bandsight.model.scoring import Probabilities, family
 
 # Most images of each class of a set, so that no set is nearly all of the archive.
 _SETS = {
@@ -114,6 +114,8 @@ class Mixed:
     """Family of each image, shape (n,)."""
     background: NDArray[np.float32]
     """Unit vectors of ordinary things, shape (b, dim)."""
+    probabilities: Probabilities
+    """Converts the model's scores to probabilities."""
 
 
 Rank = Callable[[Mixed, NDArray[np.float32]], NDArray[np.float32]]
@@ -179,6 +181,17 @@ def less_both(share: float) -> Rank:
     return rank
 
 
+def by_probability(archive: Mixed, text: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return cosines less the mean cosine with the background, on the scale of probabilities, as searches use them."""
+    apart = text - archive.background.mean(axis=0)
+    apart /= np.linalg.norm(apart)
+    scores: NDArray[np.float32] = archive.vectors @ apart
+    for name, scale in archive.probabilities.scales(apart[None]).items():
+        rows = archive.families == name
+        scores[rows] = scale.scores(scores[rows])
+    return scores
+
+
 def fused(archive: Mixed, text: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return reciprocal ranks within the family."""
     scores = archive.vectors @ text
@@ -193,6 +206,7 @@ WAYS: dict[str, Rank] = {
     "raw cosine": raw,
     "less half of the background's mean": less_background(0.5),
     "less the background's mean": less_background(1.0),
+    "less the background's mean, by probability": by_probability,
     "less 1.5 times the background's mean": less_background(1.5),
     "softmax with the background, scale 10": softmax(10),
     "softmax with the background, scale 20": softmax(20),
@@ -217,6 +231,7 @@ def read(data: Path, encoder: Encoder) -> Mixed:
         classes=np.array([image.cls for image in images]),
         families=np.array([family(image.wavelengths) for image in images]),
         background=encoder.embed_texts(background_sentences()),
+        probabilities=encoder.probabilities,
     )
 
 

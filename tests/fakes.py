@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bandsight.model.cells import check_cells
 from bandsight.model.pending import Ready
-from bandsight.model.scoring import ImageryLike, Platt
+from bandsight.model.scoring import ImageryLike, Platt, ScoreScale
 
 
 class FakeEmbedder:
@@ -73,6 +73,13 @@ class FakeEmbedder:
 
     def threshold(self, imagery: ImageryLike) -> float | None:
         return 0.9
+
+    @property
+    def sure(self) -> float | None:
+        return self.threshold((0.66, 0.56, 0.48))
+
+    def scales(self, texts: NDArray[np.float32]) -> dict[str, ScoreScale]:
+        return {}
 
     def reason(self, imagery: ImageryLike, text: NDArray[np.float32] | None = None) -> str | None:
         return None

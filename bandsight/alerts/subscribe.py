@@ -49,9 +49,11 @@ def subscribe(searcher: Searcher, body: SubscribeBody, targets: Targets) -> Subs
     if isinstance(question.scorer, LinearScorer):
         slope, bias = question.scorer.length, float(question.scorer.bias)
     levels = _levels(searcher, body, question)
-    least = min(level.least for level in levels) if levels else None
-    if least is None:
+    if levels:
+        least = min(level.least for level in levels)
+    else:
         least = _least_cosine(_threshold(searcher, body, question), slope, bias)
+        levels = _score_levels(question, least)
     made = Subscription(
         id=secrets.token_hex(8),
         title=(body.title.strip() or ", ".join(question.labels))[:_MAX_TITLE],
@@ -133,6 +135,20 @@ def _levels(searcher: Searcher, body: SubscribeBody, question: Question) -> tupl
             gsd_m=platt.range_m,
         )
         for name, platt in families.items()
+    )
+
+
+def _score_levels(question: Question, least: float) -> tuple[FamilyLevel, ...]:
+    """Return what a minimum score means for the families whose scores are not cosines."""
+    return tuple(
+        FamilyLevel(
+            family=name,
+            least=(least - scale.offset) / scale.gain,
+            slope=scale.gain,
+            bias=scale.offset,
+            is_probability=False,
+        )
+        for name, scale in question.families.scales.items()
     )
 
 

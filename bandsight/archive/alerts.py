@@ -104,7 +104,7 @@ def _matches(subscriptions: Sequence[Subscription], vectors: NDArray[np.float32]
         rows = vectors[first : first + _TILES].astype(np.float16).astype(np.float32)
         for start in range(0, len(subscriptions), _SUBSCRIPTIONS):
             block = subscriptions[start : start + _SUBSCRIPTIONS]
-            least = np.array([one.least for one in block], np.float32)[:, None]
+            least = np.array([one.least_anywhere for one in block], np.float32)[:, None]
             cosines = np.stack([one.direction for one in block]) @ rows.T
             matches = cosines >= least
             for number in np.flatnonzero(matches.any(axis=1)).tolist():
@@ -127,11 +127,12 @@ def _best(
         rows, cosines = rows[passing], cosines[passing]
     scores = cosines.astype(np.float64)
     if subscription.levels:
-        families, scores = segment.families[rows], np.full(len(rows), -1.0)
+        matches = (cosines >= np.float32(subscription.least)) & (not subscription.by_probability)
         for level in subscription.levels:
-            own = (families == level.family) & (cosines >= np.float32(level.least))
-            scores[own] = _probability(level, cosines[own])
-        rows, scores = rows[scores >= 0], scores[scores >= 0]
+            own = segment.families[rows] == level.family
+            matches[own] = cosines[own] >= np.float32(level.least)
+            scores[own] = (_probability if level.is_probability else _score)(level, cosines[own])
+        rows, scores = rows[matches], scores[matches]
     elif subscription.slope:
         scores = _probability(subscription, cosines)
     order = np.argsort(-scores, kind="stable")[:MAX_MATCHES]
@@ -141,6 +142,10 @@ def _best(
 def _probability(of: Subscription | FamilyLevel, cosines: NDArray[np.float32]) -> Floats:
     logits = np.clip(of.slope * cosines.astype(np.float64) + of.bias, -60, 60)
     return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
+
+
+def _score(of: FamilyLevel, cosines: NDArray[np.float32]) -> Floats:
+    return cosines.astype(np.float64) * of.slope + of.bias
 
 
 def _alerts(
@@ -180,7 +185,7 @@ def _alerts(
 
 def _is_calibrated(subscription: Subscription, tile: Tile, scene: Scene) -> bool:
     """Return whether a subscription's probability is valid for the resolution of a tile."""
-    if not subscription.levels:
+    if not subscription.by_probability:
         return True
     imagery = imagery_of(scene, tile.scale)
     ranges = [level.gsd_m for level in subscription.levels if level.family == imagery.family]
@@ -207,7 +212,7 @@ def score_of(subscription: Subscription) -> float:
 
 def probability_of(subscription: Subscription) -> float | None:
     """Return the minimum probability of a match for a sentence, or None if it has none."""
-    if not subscription.levels:
+    if not subscription.by_probability:
         return None
     level = subscription.levels[0]
     return float(_probability(level, np.array([level.least], np.float32))[0])

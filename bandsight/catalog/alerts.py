@@ -15,7 +15,10 @@ retrying for days."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyLevel:
-    """What a minimum probability means for one family of imagery: probability = sigmoid(slope · cosine + bias)."""
+    """What a minimum probability or score means for one family of imagery.
+
+    The probability is sigmoid(slope · cosine + bias), the score slope · cosine + bias.
+    """
 
     family: str
     """Name of the family; see `bandsight.model.scoring`."""
@@ -27,6 +30,8 @@ class FamilyLevel:
     """See above."""
     gsd_m: tuple[float, float] | None = None
     """Smallest and largest ground sample distance that the probability is valid for, m; None for any."""
+    is_probability: bool = True
+    """Whether a probability is compared, and not a score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,8 +74,18 @@ class Subscription:
     """`hourly` or `daily` to send alerts as a digest; None to send each separately."""
 
     levels: tuple[FamilyLevel, ...] = ()
-    """For a minimum probability of a sentence, what it means for each family of imagery; others do not match. `least`
-    is the smallest of their cosines."""
+    """For a sentence, what the minimum means for each family of imagery. With a minimum probability, other families do
+    not match; with a minimum score, their scores are cosines."""
+
+    @property
+    def by_probability(self) -> bool:
+        """Whether tiles match by the probability of a sentence."""
+        return any(level.is_probability for level in self.levels)
+
+    @property
+    def least_anywhere(self) -> float:
+        """Minimum cosine of a match in any family."""
+        return min([level.least for level in self.levels] + ([] if self.by_probability else [self.least]))
 
     @property
     def is_sent(self) -> bool:

@@ -6,7 +6,6 @@ import numpy as np
 
 from bandsight.maps.scores import ScoreField
 from bandsight.search.question import Question
-from bandsight.search.scorers import MeanScorer
 from bandsight.search.searcher import Searcher, least_cosine
 
 if TYPE_CHECKING:
@@ -22,12 +21,7 @@ def probability_marks(searcher: Searcher, question: Question, field: ScoreField)
     The list is empty if a score is not the cosine with the best sentence: with other kinds of examples, with negatives,
     and for the average of several sentences.
     """
-    only_texts = len(question.texts) == len(question.positives) and not len(question.negatives)
-    if (
-        not only_texts
-        or question.unfamiliar is not None
-        or (len(question.positives) > 1 and isinstance(question.scorer, MeanScorer))
-    ):
+    if not question.only_texts or question.unfamiliar is not None:
         return []
     rows = np.unique(field.scene_at)
     kinds: dict[Imagery, set[str]] = {}
@@ -39,8 +33,10 @@ def probability_marks(searcher: Searcher, question: Question, field: ScoreField)
     for imagery, sensors in kinds.items():
         for probability in _PROBABILITIES:
             # The score does not tell which sentence matched, so all of them must reach the probability.
-            score = max(least_cosine(searcher.encoder, imagery, text, probability) for text in question.texts)
-            if np.isfinite(score):
+            cosine = max(least_cosine(searcher.encoder, imagery, text, probability) for text in question.texts)
+            if np.isfinite(cosine):
+                scale = question.families.of(imagery.family)
+                score = cosine * scale.gain + scale.offset
                 found.setdefault((probability, round(score, _PLACES)), set()).update(sensors)
     return [
         {"probability": probability, "score": score, "sensors": sorted(sensors)}

@@ -82,7 +82,9 @@ def scan(archive: Archive, question: Question, where: Filter) -> ScoreField:
     """Return the scores of all tiles that match a filter, including example tiles."""
     generation = archive.generation
     found = archive.similarities(question.scorer.directions, where)
-    scores = question.scorer.combine(found.scores)
+    chosen = found.selection
+    cosines = question.scorer.combine(found.scores)
+    scores = question.families.scores(archive, cosines, chosen.scenes, chosen.scene_at)
     return ScoreField(
         ids=found.selection.ids,
         scores=np.ascontiguousarray(scores, np.float32),

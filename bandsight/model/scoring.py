@@ -127,6 +127,27 @@ class Platt:
         """Smallest and largest ground sample distance it is valid for, m; None for any."""
         return None if self.gsd_m is None else (self.gsd_m[0] / _GSD_MARGIN, self.gsd_m[1] * _GSD_MARGIN)
 
+    def covers_all(self, texts: NDArray[np.float32]) -> bool:
+        """Return whether the calibration is valid for all of these sentences, unit vectors (n, dim)."""
+        return self.questions is None or bool(self.questions.cover(texts).all())
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreScale:
+    """score = cosine × gain + offset, so that equal scores mean equal probabilities for every family of imagery."""
+
+    gain: float = 1.0
+    """Above 0."""
+    offset: float = 0.0
+
+    def scores(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return scores for cosines of any shape."""
+        return np.asarray(cosines * np.float32(self.gain) + np.float32(self.offset), np.float32)
+
+    def cosines(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return cosines for scores of any shape."""
+        return np.asarray((scores - np.float32(self.offset)) / np.float32(self.gain), np.float32)
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -141,6 +162,23 @@ class Calibration:
         one = as_imagery(imagery)
         platt = self.families.get(one.family)
         return platt if platt is not None and platt.covers(one.gsd_m) else None
+
+    @property
+    def reference(self) -> Platt | None:
+        """The calibration whose cosines are the scores: that of red, green and blue images, else the first."""
+        return next((self.families[name] for name in FAMILIES if name in self.families), None)
+
+    def scales(self, texts: NDArray[np.float32]) -> dict[str, ScoreScale]:
+        """Return the families whose scores for sentences (n, dim) differ from cosines, with their scales.
+
+        Where the calibration does not cover a family or one of the sentences, scores are cosines.
+        """
+        reference = self.reference
+        return {
+            name: ScoreScale(platt.scale / reference.scale, (platt.bias - reference.bias) / reference.scale)
+            for name, platt in self.families.items()
+            if reference is not None and platt is not reference and platt.covers_all(texts)
+        }
 
     def reason(self, imagery: ImageryLike, text: NDArray[np.float32] | None = None) -> str | None:
         """Return why there is no probability for a sentence about imagery, or None if there is one.
@@ -230,6 +268,16 @@ class Probabilities:
         """Return the minimum probability of a match, or None if not measured."""
         platt = self.calibration.of(imagery)
         return None if platt is None else platt.threshold
+
+    @property
+    def sure(self) -> float | None:
+        """Probability from which a hit is a match: the highest threshold of all families; None if none has one."""
+        levels = [platt.threshold for platt in self.calibration.families.values() if platt.threshold is not None]
+        return max(levels, default=None)
+
+    def scales(self, texts: NDArray[np.float32]) -> dict[str, ScoreScale]:
+        """Return the families whose scores for sentences differ from cosines; see `Calibration.scales`."""
+        return self.calibration.scales(texts)
 
     def own(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return uncalibrated probabilities, from the model's logit scale and bias.

@@ -29,8 +29,9 @@ from bandsight.search.examples import (
 from bandsight.search.limits import MAX_EXAMPLES, MAX_GROUP, MAX_TERMS
 from bandsight.search.ranking import Page, ResultSelection, find
 from bandsight.search.scorers import BestScorer, MeanScorer, Scorer
-from bandsight.search.searcher import Searcher, calibrated
+from bandsight.search.searcher import FamilyScales, Searcher, calibrated
 
+_MIX = "not calibrated for a mix of examples"
 _TOO_FEW = "the classifier has labels at too few places for calibrated probabilities"
 
 
@@ -128,6 +129,10 @@ class Question:
     """Vectors of the positive sentences, shape (texts, dim), to which probabilities refer."""
     unfamiliar: str | None
     """Why these have no probability on any imagery, or None if they have one."""
+    only_texts: bool
+    """Whether scores depend on one sentence, or on the best of several, and nothing else."""
+    families: FamilyScales
+    """Scales of scores, so that the order is that of the probabilities."""
     exclude: tuple[int, ...]
     """Example tiles, excluded from the results."""
     selection: ResultSelection
@@ -169,6 +174,7 @@ class Question:
             with_vectors=bool(len(self.positives)) and not self.is_one,
             check=self.searcher.check,
             by_cell=self.by_cell,
+            families=self.families,
         )
         hits = self._described(found.hits)
         # Only the first page, which has the best hits, tells whether anything matches.
@@ -193,18 +199,18 @@ class Question:
             return [replace(hit, probability_reason=REASON, matched=self.labels[0]) for hit in hits]
         if not hits or not len(self.positives):
             return hits
+        kinds = self.searcher.imagery.of_hits(hits)
         if self.is_one:
             matched = [self.labels[0]] * len(hits)
-            cosines = np.array([[hit.score] for hit in hits], np.float32)
+            cosines = self.families.cosines(np.array([hit.score for hit in hits], np.float32), kinds)[:, None]
         else:
             vectors = np.stack([hit.vector for hit in hits if hit.vector is not None])
             nearest = (vectors @ self.positives.T).argmax(axis=1).tolist()
             matched = [self.labels[at] for at in nearest]
             cosines = vectors @ self.texts.T
-        if self.unfamiliar is not None:
-            hits = [replace(hit, probability_reason=self.unfamiliar) for hit in hits]
+        if self.unfamiliar is not None or (len(self.texts) and not self.only_texts):
+            hits = [replace(hit, probability_reason=self.unfamiliar or _MIX) for hit in hits]
         elif len(self.texts):
-            kinds = self.searcher.imagery.of_hits(hits)
             hits = calibrated(self.searcher.encoder, hits, kinds, cosines, self.texts)
         return [replace(hit, matched=label) for hit, label in zip(hits, matched, strict=True)]
 
@@ -237,6 +243,9 @@ def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
             "min_score"
         )
     reasons = [one.meaning.unfamiliar for one in wanted if one.meaning.unfamiliar is not None]
+    unfamiliar = REASON if asked.by_cell and len(texts) else reasons[0] if reasons else None
+    only_texts = len(texts) == len(made) and (len(made) == 1 or asked.strategy == "best")
+    compares = only_texts and unfamiliar is None
     positives = _stacked([one.meaning.vector for one in wanted], dim)
     negatives = _stacked([one.meaning.vector for one in unwanted], dim)
     page_form = _with_examples(asked, [one.page_form for one in wanted], [one.page_form for one in unwanted])
@@ -247,7 +256,9 @@ def resolve_question(searcher: Searcher, asked: Semantic) -> Question:
         negatives=negatives,
         labels=tuple(one.meaning.label for one in wanted),
         texts=texts,
-        unfamiliar=REASON if asked.by_cell and len(texts) else reasons[0] if reasons else None,
+        unfamiliar=unfamiliar,
+        only_texts=only_texts,
+        families=FamilyScales(searcher.imagery, searcher.encoder.probabilities.scales(texts) if compares else {}),
         exclude=tuple(sorted({tile for one in made for tile in one.meaning.tiles})),
         selection=_selection(asked),
         min_probability=asked.min_probability,
@@ -277,6 +288,8 @@ def _classifier_question(searcher: Searcher, asked: Semantic, text: str) -> Ques
         labels=(f"{PREFIX}{classifier.name}/{head.cls}",),
         texts=nothing,
         unfamiliar=None,
+        only_texts=False,
+        families=FamilyScales(),
         exclude=(),
         selection=_selection(page_form),
         min_probability=None,

@@ -16,10 +16,12 @@ from bandsight.attributes.fields import MAX_ID
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit
 from bandsight.errors import QueryError
+from bandsight.model.scoring import ScoreScale
 from bandsight.search.by_cell import POOL, CellScorer
 from bandsight.search.recall_check import RecallCheck
 from bandsight.search.scorers import Scorer
-from bandsight.vectors.scores import Ranked
+from bandsight.search.searcher import FamilyScales
+from bandsight.vectors.scores import Ranked, best
 
 GroupBy = Literal["scene", "place", "collection", "sensor"]
 
@@ -309,6 +311,7 @@ def find(
     with_vectors: bool = False,
     check: RecallCheck | None = None,
     by_cell: bool = False,
+    families: FamilyScales | None = None,
 ) -> Page:
     """Return a page of tiles, best score first.
 
@@ -325,6 +328,7 @@ def find(
         with_vectors: Return each hit's vector.
         check: Compares some searches with exact ones.
         by_cell: Rank by the best cell of each tile; see `CellScorer`.
+        families: Scales of the scores of families; None if scores are those of the scorer.
 
     Raises:
         QueryError: The scorer, the filter or the place is invalid, or no tile has cells.
@@ -336,15 +340,24 @@ def find(
     def answer(view: View) -> Page:
         view.checked(scorer.directions)
         # The filter is evaluated once, for both the ranking and the count.
-        chosen = view.choose(_among(where, cursor, only))
+        among = _among(where, cursor, only)
+        parts = [] if families is None else families.split(archive, view.scene_columns)
+        chosen = [(view.choose(Filter(all_of=(among, part))), scale) for part, scale in parts if len(parts) > 1]
+        chosen = chosen or [(view.choose(among), parts[0][1] if parts else ScoreScale())]
         cells = CellScorer(scorer, view.cells) if by_cell else None
-        count = chosen.count if cells is None or exact else min(chosen.count, POOL)
+        total = sum(choice.count for choice, _ in chosen)
+        count = total if cells is None or exact else min(total, POOL)
+
+        def ranked(n: int, *, exact: bool) -> Ranked:
+            found = [((cells or scorer).rank(choice, view.vectors, n, exact=exact), scale) for choice, scale in chosen]
+            ids, scores = zip(*((ids, scale.scores(scores)) for (ids, scores), scale in found), strict=True)
+            return (ids[0], scores[0]) if len(found) == 1 else best(np.concatenate(ids), np.concatenate(scores), n)
 
         def rank(n: int) -> Ranked:
-            found = (cells or scorer).rank(chosen, view.vectors, n, exact=exact)
+            found = ranked(n, exact=exact)
             # Without an index, every search is exact.
             if check is not None and cells is None and not exact and archive.store.index_figures["index"] != "none":
-                check.offer(found, lambda count: scorer.rank(chosen, view.vectors, count, exact=True))
+                check.offer(found, lambda count: ranked(count, exact=True))
             return found
 
         hydrate: Hydrate = lambda ranked: view.hits([ranked])[0]  # noqa: E731

@@ -3,19 +3,20 @@
 import threading
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandsight.archive import Archive
 from bandsight.archive.scene_imagery import imagery_of
+from bandsight.attributes.columns import SceneColumns
 from bandsight.attributes.filters import Filter
 from bandsight.catalog.records import Hit, Scene
 from bandsight.model.protocol import Encoder
-from bandsight.model.scoring import Imagery, ImageryLike
+from bandsight.model.scoring import Imagery, ImageryLike, ScoreScale
 from bandsight.search.recall_check import RecallCheck
 from bandsight.work import check_cancelled, stage
 
@@ -23,6 +24,8 @@ from bandsight.work import check_cancelled, stage
 _MOST_TEXTS = 2048
 # Texts embedded at a time. In between, other requests get their turn and cancelled ones stop.
 _AT_ONCE = 16
+# Scenes read at a time, each several kB.
+_SCENES_AT_ONCE = 1000
 # Bisection steps of -1..1 to reach float32 resolution.
 _HALVINGS = 30
 # The calibration was fitted on English sentences of at most this length.
@@ -193,11 +196,13 @@ class Searcher:
         scenes = found.selection.scenes.ids.tolist()
         kinds = dict(zip(scenes, self.imagery.of(archive, scenes), strict=True))
         # The resolution of a tile depends on its scale, which is read only for candidates.
+        never = [np.inf] * len(texts)
         level = {
-            one: [least_cosine(self.encoder, replace(one, gsd_m=None), text, probability) for text in texts]
+            one: never
+            if _reason(self.encoder, replace(one, gsd_m=None), texts)
+            else [least_cosine(self.encoder, replace(one, gsd_m=None), text, probability) for text in texts]
             for one in set(kinds.values()) - {None}
         }
-        never = [np.inf] * len(texts)
         least = np.array([level.get(kinds[scene], never) for scene in scenes], np.float64).reshape(-1, len(never)).T
         passing = (found.scores >= least[:, found.selection.scene_at]).any(axis=0)
         tiles = archive.tiles_by_id(found.selection.ids[passing].tolist())
@@ -214,9 +219,9 @@ def calibrated(
     cosines: NDArray[np.float32],
     texts: NDArray[np.float32],
 ) -> list[Hit]:
-    """Return hits with the probability of their likeliest sentence, and whether it reaches the threshold.
+    """Return hits with the probability of their likeliest sentence, and whether it is a match.
 
-    Hits without a calibration for their imagery or the sentences get a reason instead.
+    Hits without a calibration for their imagery or for one of the sentences get a reason instead.
 
     Args:
         encoder: Its calibration turns cosines into probabilities.
@@ -228,22 +233,30 @@ def calibrated(
     if not hits:
         return []
     meaning = encoder.probabilities
-    # Sentences without a probability are ignored if another one has it.
-    values = np.fmax.reduce(meaning.of(cosines, texts, kinds), axis=1)
+    # Any of the sentences may have determined the order, so a probability needs all of them.
+    values = meaning.of(cosines, texts, kinds).max(axis=1)
     known = {one: (meaning.threshold(one), _reason(encoder, one, texts)) for one in set(kinds)}
-    return [_judged(hit, float(value), *known[one]) for hit, value, one in zip(hits, values, kinds, strict=True)]
+    return [
+        _judged(hit, float(value), meaning.sure, *known[one])
+        for hit, value, one in zip(hits, values, kinds, strict=True)
+    ]
 
 
-def _reason(encoder: Encoder, imagery: Imagery, texts: NDArray[np.float32]) -> str | None:
-    """Return why imagery has no probability for any of the sentences, or None if it has one."""
-    reasons = [encoder.probabilities.reason(imagery, text) for text in texts]
-    return None if None in reasons else reasons[0]
+def _reason(encoder: Encoder, imagery: ImageryLike, texts: NDArray[np.float32]) -> str | None:
+    """Return why some of the sentences have no probability for imagery, or None if all have one."""
+    return next(filter(None, (encoder.probabilities.reason(imagery, text) for text in texts)), None)
 
 
-def _judged(hit: Hit, value: float, level: float | None, reason: str | None) -> Hit:
+def _judged(hit: Hit, value: float, sure: float | None, level: float | None, reason: str | None) -> Hit:
+    """Return a hit with its probability.
+
+    A match has the same probability for every family. That a hit is no match is only known where a threshold was
+    measured for its family.
+    """
     if not np.isfinite(value):
         return replace(hit, probability_reason=reason)
-    return replace(hit, probability=value, match=None if level is None else bool(value >= level))
+    match = True if sure is not None and value >= sure else False if level is not None and value < level else None
+    return replace(hit, probability=value, match=match)
 
 
 def least_cosine(encoder: Encoder, imagery: ImageryLike, text: NDArray[np.float32], probability: float) -> float:
@@ -292,6 +305,7 @@ class SceneImagery:
 
     def __init__(self) -> None:
         self._of: dict[int, Imagery] = {}
+        self._families: tuple[SceneColumns | None, dict[str, tuple[int, ...]]] = (None, {})
 
     def of_hits(self, hits: Sequence[Hit]) -> list[Imagery]:
         """Return the imagery of each hit's tile."""
@@ -303,11 +317,78 @@ class SceneImagery:
 
     def of(self, archive: Archive, scene_ids: Sequence[int]) -> list[Imagery | None]:
         """Return the imagery of scenes; None for a scene that is gone."""
-        if missing := [one for one in scene_ids if one not in self._of]:
-            self._of |= {one: imagery_of(scene) for one, scene in archive.scenes_by_id(missing).items()}
+        missing = [one for one in scene_ids if one not in self._of]
+        for start in range(0, len(missing), _SCENES_AT_ONCE):
+            some = archive.scenes_by_id(missing[start : start + _SCENES_AT_ONCE])
+            self._of |= {one: imagery_of(scene) for one, scene in some.items()}
         return [self._of.get(one) for one in scene_ids]
+
+    def families(self, archive: Archive, scenes: SceneColumns) -> dict[str, tuple[int, ...]]:
+        """Return the ids of scenes by family; scenes that are gone are left out."""
+        known, families = self._families
+        if known is not scenes:
+            found: dict[str, list[int]] = {}
+            ids = scenes.ids.tolist()
+            for scene_id, imagery in zip(ids, self.of(archive, ids), strict=True):
+                if imagery is not None:
+                    found.setdefault(imagery.family, []).append(scene_id)
+            families = {name: tuple(members) for name, members in found.items()}
+            self._families = (scenes, families)
+        return families
 
 
 def at_scale(imagery: Imagery, scale: int) -> Imagery:
     """Return imagery downsampled by a scale of s×s native pixels."""
     return imagery if imagery.gsd_m is None or scale == 1 else replace(imagery, gsd_m=imagery.gsd_m * scale)
+
+
+_COSINES = ScoreScale()
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyScales:
+    """The scales of the families of imagery whose scores differ from cosines."""
+
+    imagery: SceneImagery = field(default_factory=SceneImagery)
+    """Knows the family of each scene."""
+    scales: Mapping[str, ScoreScale] = field(default_factory=dict)
+    """Scale of each family; scores of families that are not listed are cosines."""
+
+    def split(self, archive: Archive, scenes: SceneColumns) -> list[tuple[Filter, ScoreScale]]:
+        """Return filters that together select all tiles, each once, and the scale of each part.
+
+        Args:
+            archive: The archive.
+            scenes: All its scenes.
+        """
+        if not self.scales or not len(scenes.ids):
+            return [(Filter(), _COSINES)]
+        families = self.imagery.families(archive, scenes)
+        own = {name: families[name] for name in self.scales if name in families}
+        parts = [(Filter(scenes=ids), self.scales[name]) for name, ids in own.items()]
+        apart = tuple(one for ids in own.values() for one in ids)
+        if len(apart) == len(scenes.ids):
+            return parts if len(parts) > 1 else [(Filter(), parts[0][1])]
+        return [(~Filter(scenes=apart) if apart else Filter(), _COSINES), *parts]
+
+    def of(self, family: str) -> ScoreScale:
+        """Return the scale of a family."""
+        return self.scales.get(family, _COSINES)
+
+    def cosines(self, scores: NDArray[np.float32], imagery: Sequence[Imagery]) -> NDArray[np.float32]:
+        """Return the cosines of scores, shape (n,), for the imagery of each."""
+        if not self.scales:
+            return scores
+        return np.array([self.of(one.family).cosines(score) for one, score in zip(imagery, scores, strict=True)])
+
+    def scores(
+        self, archive: Archive, cosines: NDArray[np.float32], scenes: SceneColumns, scene_at: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """Return the scores of tiles, shape (n,), from their cosines and the rows of their scenes."""
+        if not self.scales:
+            return cosines
+        kinds = self.imagery.of(archive, scenes.ids.tolist())
+        scales = [_COSINES if one is None else self.of(one.family) for one in kinds]
+        gains = np.array([scale.gain for scale in scales], np.float32)
+        offsets = np.array([scale.offset for scale in scales], np.float32)
+        return np.asarray(cosines * gains[scene_at] + offsets[scene_at], np.float32)

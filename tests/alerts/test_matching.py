@@ -16,6 +16,9 @@ from bandsight.errors import NotFoundError, QueryError
 from bandsight.geo.area import Area
 from bandsight.geo.box import LonLatBox
 from bandsight.learning.training import train
+from bandsight.model.scoring import ScoreScale
+from bandsight.search.question import Semantic, resolve_question
+from tests.fakes import FakeEmbedder
 from tests.learning.makers import SENTENCE, box, dated, is_pond, label_truly, place_of
 
 NOWHERE = Targets()
@@ -140,6 +143,22 @@ def test_a_sentence_is_watched_by_probability(searcher, path):
     assert {one.tile for one in alerts} == set(expected)
     for one in alerts:
         assert one.score == pytest.approx(expected[one.tile], abs=1e-3)
+
+
+@pytest.mark.parametrize("wavelength_um", [0.66, 1.6, 5.405])
+def test_a_minimum_score_means_the_score_of_a_search_for_every_family(searcher, path, monkeypatch, wavelength_um):
+    scale = ScoreScale(0.5, 0.2)
+    monkeypatch.setattr(FakeEmbedder, "scales", lambda *_: {"multispectral": scale})
+    watch(searcher, min_score=0.3)
+    record, tiles, rows = dated(range(300, 340), 0)
+    waves = tuple(replace(band, wavelength_um=wavelength_um) for band in record.bands)
+    with ArchiveWriter.open(path) as writer:
+        added = writer.add([(replace(record, bands=waves), tiles, rows)])
+    assert added
+    page = resolve_question(searcher, Semantic(text=SENTENCE, min_score=0.3)).page(Filter(), 1000, None)
+    fresh = {hit.tile.id: hit.score for hit in page.hits if place_of(searcher.archive, hit.tile.id) >= 300}
+    assert {one.tile: one.score for one in searcher.archive.alerts.newest()} == pytest.approx(fresh, abs=1e-3)
+    assert 0 < len(fresh) < 40
 
 
 @pytest.mark.parametrize("gsd_m", [1.0, 1000.0])

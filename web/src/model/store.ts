@@ -5,7 +5,7 @@ import type { ClassMap, Overview, SearchResults } from "../api/calls";
 import { isLikelyEnough, type Hit } from "./hit";
 import { fromHash, type View } from "./permalink";
 import { type Place, placesOf, sorted, tilesAsPlaces } from "./places";
-import { isClassifierSearch, isSearchable, type Question } from "./question";
+import { isClassifierSearch, isSearchable, terms, type Question } from "./question";
 import { loadStars } from "./storage";
 
 export type Status =
@@ -61,7 +61,8 @@ export const classMap = signal<{ labels: string[]; map: ClassMap } | null>(null)
 export const tab = computed(() => view.value.tab);
 export const tile = computed(() => view.value.tile);
 export const compare = computed(() => view.value.compare);
-export const minProbability = computed(() => view.value.minProbability);
+/** A mix of examples has no probabilities, so the minimum waits for a question that has them. */
+export const minProbability = computed(() => (isMix.value ? 0 : view.value.minProbability));
 export const starred = computed(() => view.value.starred);
 export const sort = computed(() => view.value.sort);
 export const layout = computed(() => view.value.layout);
@@ -83,6 +84,7 @@ export const exampleSigns = computed(() => {
   for (const { part, sign } of question.value.examples) if (part.kind === "tile") signs.set(part.id, sign);
   return signs;
 });
+const isMix = computed(() => answered.value.examples.length > 0 || terms(answered.value.text).negative.length > 0);
 const isByExamples = computed(() => answered.value.examples.length > 0);
 /** Whether scores are probabilities of a trained classifier. */
 export const isByClassifier = computed(() => isClassifierSearch(answered.value));

@@ -4,12 +4,12 @@ import { formatLength, formatPercent, t } from "../i18n";
 import { clearAll, clearFilters, updateFilters, updateQuestion, updateView } from "../model/actions";
 import { boundsOf, formatDate, sensorName } from "../model/hit";
 import { EMPTY, type Filters, terms, textOf } from "../model/question";
-import { question, view } from "../model/store";
+import { minProbability, question } from "../model/store";
 import * as icons from "./icons";
 
 export function Chips() {
   const { examples, filters, group } = question.value;
-  const { minProbability } = view.value;
+  const minimum = minProbability.value;
   const text = terms(question.value.text);
   const chips = [
     examples.some((example) => example.sign > 0) && text.positive.length > 0 && <TextChip key="text" text={text.positive.join(t.search.or)} onRemove={() => updateQuestion({ text: textOf({ ...text, positive: [] }) })} />,
@@ -21,10 +21,10 @@ export function Chips() {
     filters.cloud !== null && <Chip key="cloud" name={t.chips.removeCloud} onRemove={() => updateFilters({ cloud: null })}>{t.chips.cloud(filters.cloud)}</Chip>,
     ...filters.classifiers.map((term) => <Chip key={`k${term}`} name={t.chips.classifier(term)} onRemove={() => updateFilters({ classifiers: filters.classifiers.filter((other) => other !== term) })}><icons.Tag />{term}</Chip>),
     group !== EMPTY.group && <Chip key="group" name={t.chips.removeGroup} onRemove={() => updateQuestion({ group: EMPTY.group })}>{t.chips.group(t.filters.groups[group])}</Chip>,
-    minProbability > 0 && <Chip key="probability" name={t.chips.removeProbability} onRemove={() => updateView({ minProbability: 0 })}>{t.chips.probability(formatPercent(minProbability))}</Chip>,
+    minimum > 0 && <Chip key="probability" name={t.chips.removeProbability} onRemove={() => updateView({ minProbability: 0 })}>{t.chips.probability(formatPercent(minimum))}</Chip>,
   ].filter(Boolean);
   if (!chips.length) return null;
-  const hasFilters = minProbability > 0 || group !== EMPTY.group || hasAny(filters);
+  const hasFilters = minimum > 0 || group !== EMPTY.group || hasAny(filters);
   return (
     <div class="chips" role="group" aria-label={t.chips.label}>
       {chips}

@@ -8,7 +8,7 @@ import { createLink, notify, notifyError } from "../model/actions";
 import { exportBody } from "../model/export";
 import { summary } from "../model/question";
 import { curl, python } from "../model/snippets";
-import { question, stars, view, visibleHits } from "../model/store";
+import { minProbability, question, stars, visibleHits } from "../model/store";
 import { Popover } from "./components";
 import * as icons from "./icons";
 
@@ -42,7 +42,7 @@ export function saveFile(blob: Blob, name: string): void {
 async function download(format: calls.ExportFormat, starred: boolean): Promise<void> {
   notify(t.export.preparing(format.title));
   try {
-    const blob = await calls.exportResults(format.name, exportBody(question.value, view.value.minProbability, starred ? [...stars.value] : null));
+    const blob = await calls.exportResults(format.name, exportBody(question.value, minProbability.value, starred ? [...stars.value] : null));
     const name = summary(question.value).replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "bandsight";
     saveFile(blob, `${name}${format.suffixes[0] ?? ""}`);
     notify(t.export.downloaded(format.title));
