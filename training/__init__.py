@@ -1,1 +1,1 @@
-"""The recipe that makes the embedded model: `python -m training.train --data DIR --out DIR`."""
+"""The training recipe of the embedded model: `python -m training.train --data DIR --out DIR`."""

@@ -1,7 +1,7 @@
-"""Imitates ground as a C-band radar of 10 to 30 m sees it: covers with typical backscatter, speckled, in decibels.
+"""Simulates C-band radar images of 10 to 30 m: land cover with typical backscatter and speckle, in decibels.
 
-The values are rounded from what is published for Sentinel-1 at 30 to 45 degrees. Calm water mirrors the pulse away,
-woods scatter it back in any direction, and walls reflect it twice, so towns have bright points.
+The values are rounded from published ones for Sentinel-1 at 30 to 45 degrees. Calm water reflects the pulse away, woods
+scatter it in all directions, and walls reflect it twice, so towns have bright points.
 """
 
 import numpy as np
@@ -28,22 +28,22 @@ _SIGMA0_DB = {
 }
 _WATERS = ("clear water", "turbid water")
 _BUILT = ("concrete", "red roof")
-# Wind makes water brighter, moisture and angle change the rest; decibels, at most.
+# Maximum variation by wind (water gets brighter), and by moisture and angle (everything else), dB.
 _WIND_DB, _MOISTURE_DB = (-2.0, 7.0), 2.0
-# Share of what is built that reflects twice, and how much brighter it is.
+# Share of built-up pixels with double reflections, and how much brighter these are.
 _CORNERS, _CORNERS_DB = (0.03, 0.15), (6.0, 14.0)
-# Slopes towards the sensor are brighter by so many decibels, one standard deviation.
+# Standard deviation of the brightness of slopes, dB; those that face the sensor are brighter.
 _SLOPES_DB = {"bare": (0.5, 4.0), "forest": (0.0, 2.5)}
-# Independent looks that were averaged.
+# Number of averaged independent looks.
 _LOOKS = (3.0, 40.0)
-# What is 0 and 1, dB: that of the product's profiles and others in use.
+# Ranges that are scaled to 0..1, dB: those of the product's profiles, and others in use.
 _FULL_DB = ((-25.0, 0.0), (-30.0, 0.0), (-25.0, 5.0), (-22.0, -3.0))
-# Small tiles show fewer pixels, at least this share of a view's.
+# Minimum size of small tiles, which have fewer pixels, as a share of the view's.
 _LEAST = 0.35
 
 
 def radar_ground(n: int, size: int, rng: np.random.Generator) -> Ground:
-    """Return n radar views of one, or of two polarisations (VV, VH), 0..1, with the labels of `covers`."""
+    """Return n radar views of one polarisation or two (VV, VH), 0..1, with the labels of `covers`."""
     bands = int(rng.integers(1, 3))
     first = 0 if bands == 2 else int(rng.integers(2))
     shown = size

@@ -1,4 +1,4 @@
-"""What one training step sees: captioned images, and views of other sensors with captions, labels or twins."""
+"""Batches for training: captioned images, and views of other sensors with captions, labels or optical twins."""
 
 from dataclasses import dataclass, field
 
@@ -21,29 +21,29 @@ from training.views import mosaic, random_light, random_view
 
 # Sentences of each image in a step.
 OWN = 3
-# Shares of the captioned images: mosaics, clouds, snow, imitated bands, imitated radar, a single band.
+# Shares of captioned images that become mosaics, or get clouds, snow, simulated bands, simulated radar, a single band.
 _MOSAICS, _CLOUDS, _SNOW = 0.08, 0.05, 0.03
 _IMITATED, _RADAR, _SINGLE = 0.08, 0.06, 0.04
-# Views in each group of another sensor, and of imitated ground in optical bands and in radar.
+# Views in each group of another sensor, and of simulated ground in optical bands and in radar.
 _GROUP, _GROUND, _RADAR_GROUND = 8, 16, 6
-# Classes whose images may hold water; on the others, what is dark or blue is shade.
+# Classes whose images may contain water; in others, dark or blue pixels are shadow.
 _WET = {"beach", "bridge", "golf course", "harbor", "island", "lake", "park", "pond", "port", "resort", "river"}
 _WET |= {"sea or lake", "ship", "wetland"}
-# Classes whose dark and even surfaces are water, not lawn or tarmac.
+# Classes whose dark, smooth surfaces are water, not lawn or tarmac.
 _SMOOTH_WATER = {"beach", "bridge", "harbor", "island", "lake", "pond", "port", "river", "sea or lake", "ship"}
 
 
 @dataclass(slots=True)
 class Batch:
-    """Groups of views, and what is known of each view."""
+    """Groups of views, with the targets of each view."""
 
     groups: list[Views] = field(default_factory=list)
     own: list[list[int]] = field(default_factory=list)
-    """Rows of sentences of each view, `OWN` of them; empty without."""
+    """Rows of each view's sentences, `OWN` of them; empty without sentences."""
     kinds: list[int] = field(default_factory=list)
-    """Kind of each view, -1 without one."""
+    """Kind of each view, or -1."""
     twins: list[tuple[list[int], Views]] = field(default_factory=list)
-    """Which views show the ground of which views that the averaged model embeds, in order."""
+    """Positions of views that show the same ground as the views for the averaged model, in the same order."""
 
     def add(self, views: Tensor, wavelengths: tuple[float, ...], own: list[list[int]], kinds: list[int]) -> list[int]:
         """Append a group; return the positions of its views."""
@@ -56,10 +56,10 @@ class Batch:
 
 @dataclass(slots=True)
 class Sources:
-    """All that views are drawn from."""
+    """The data that views are drawn from."""
 
     captioned: dict[str, list[Example]]
-    """By name of the set."""
+    """Images by name of the set."""
     hls: list[Example]
     ships: list[Example]
     thermal: list[Example]
@@ -69,7 +69,7 @@ class Sources:
 
 
 class Batches:
-    """Draws batches. All chance comes from the generators, so equal seeds give equal batches."""
+    """Draws batches. All randomness comes from the generators, so equal seeds give equal batches."""
 
     def __init__(self, sources: Sources, sentences: Sentences) -> None:
         self.sources, self.sentences = sources, sentences
@@ -80,7 +80,7 @@ class Batches:
         weights = np.concatenate(shown)
         self._share = weights / weights.sum()
         self.epoch = int(weights.sum())
-        """Images in an epoch."""
+        """Number of images in an epoch."""
 
     def draw(self, count: int, size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> Batch:
         """Return a batch.
@@ -88,8 +88,8 @@ class Batches:
         Args:
             count: Number of captioned images.
             size: Side of the views, pixels.
-            rng: Source of chance.
-            torch_rng: Source of chance for tensors.
+            rng: Random number generator.
+            torch_rng: Random number generator for tensors.
         """
         batch = Batch()
         self._captioned(batch, count, size, rng, torch_rng)
@@ -115,7 +115,7 @@ class Batches:
             beside = rng.choice(self._of_kind[kinds[i]], 3 if rng.random() < 0.6 else 15)
             more = [random_view(self.images[other].pixels, size, rng, (0.4, 1.0)) for other in beside]
             views[i] = mosaic(torch.cat([views[i : i + 1], *more]))
-            # Captions name details of one part; the whole shows the kind.
+            # Captions describe details of one part; the whole mosaic shows the kind.
             own[i] = self.sentences.prompts(kinds[i], OWN, rng)
         views = random_light(views, torch_rng)
         self._weather(views, chance, own, kinds, rng)
@@ -167,7 +167,7 @@ class Batches:
         return imitate(view, waves, rng, snow=snow, without=dry, smooth_is_water=image.cls in _SMOOTH_WATER)
 
     def _multispectral(self, batch: Batch, size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> None:
-        """Add views of several bands. The averaged model's vectors of all bands are their targets."""
+        """Add views of several bands. Their targets are the averaged model's vectors for all bands."""
         draw = rng.random()
         if draw < 0.4 and self.sources.hls:
             seen = [self.sources.hls[int(i)] for i in rng.choice(len(self.sources.hls), _GROUP, replace=False)]
@@ -184,7 +184,7 @@ class Batches:
         batch.twins.append((positions, (whole, waves)))
 
     def _ground(self, batch: Batch, size: int, rng: np.random.Generator, torch_rng: torch.Generator) -> None:
-        """Add imitated ground of 10 to 30 m, in some bands of a sensor and in radar."""
+        """Add simulated ground of 10 to 30 m, in some bands of a sensor and in radar."""
         made = ground(_GROUND, size, rng)
         kinds, own = self._labelled(made.labels, rng)
         keep = _kept(made.wavelengths, rng)
@@ -225,7 +225,7 @@ class Batches:
             whole = torch.cat([random_view(pixels, size, rng, (0.3, 1.0)) for pixels in both])
             views = random_light(whole[:, :1], torch_rng)
             if rng.random() < 0.5:
-                # VV beside VH, imitated: a few dB brighter, with speckle of its own.
+                # Simulated VV in addition to VH: a few dB brighter, with independent speckle.
                 views = torch.cat([views, (views + 0.1 + 0.04 * torch.randn(views.shape)).clamp(0, 1)], dim=1)
             empty: list[list[int]] = [[] for _ in chosen]
             positions = batch.add(views, (SAR_UM,) * views.shape[1], empty, [-1] * len(chosen))
@@ -291,7 +291,7 @@ def _some_bands(waves: tuple[float, ...], rng: np.random.Generator) -> tuple[flo
 
 
 def _kept(waves: tuple[float, ...], rng: np.random.Generator) -> list[int]:
-    """Return which bands a view shows: all, red, green and blue, or any."""
+    """Return the bands of a view: all of them, red, green and blue, or random ones."""
     draw = rng.random()
     if draw < 0.35:
         return list(range(len(waves)))

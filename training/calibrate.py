@@ -1,4 +1,4 @@
-"""Fits probabilities for the families of imagery that there is labelled data for, on images kept out of training."""
+"""Fits probabilities for the families of imagery with labelled data, on images excluded from training."""
 
 import argparse
 import json
@@ -18,14 +18,14 @@ from training.data import read_examples
 from training.evaluate import WISHES, rgb_of
 from training.medium import MediumTile, read_medium
 
-# Asked about red, green and blue tiles of 10 to 30 m beside what they show, since that calibration is to hold for any
-# question: none of them shows any of these.
+# Negative queries for red, green and blue tiles of 10 to 30 m: none of the tiles shows any of these. The calibration
+# must be valid for any query.
 ABSENT = ("an airplane", "a stadium", "storage tanks", "sand dunes", "a container port", "a tennis court", "a volcano")
-# The sets of red, green and blue, and from and to which ground sample distance they and the tiles are, m.
+# The red, green and blue sets, and the range of ground sample distances of these and of the tiles, m.
 _RGB_SETS = ("rsicd", "ucm", "nwpu", "eurosat")
 _GSD_M = {"rgb": [0.2, 30.0], "multispectral": [10.0, 30.0]}
-# A level of a match is given only if precision and recall of "something here matches" reach this, both on images that
-# it was not fitted on and on all images.
+# A match threshold is set only if precision and recall of "something here matches" reach this value, both on images
+# that it was not fitted on and on all images.
 _LEAST = 0.7
 
 
@@ -43,13 +43,13 @@ def main() -> None:
 def calibrate(model: Path, data: Path, demo_scenes: Path) -> dict[str, Any]:
     """Write calibration.json into a model folder and return its contents.
 
-    Radar, thermal imagery and elevation get no entry: there are too few labelled images of them that training did not
-    see.
+    Radar, thermal imagery and elevation get no entry, because too few of their labelled images were excluded from
+    training.
 
     Args:
         model: The folder.
-        data: The training data, whose validation parts are used.
-        demo_scenes: The demo's scenes. The western halves of those labelled by eye are used.
+        data: The training data; the validation parts are used.
+        demo_scenes: The demo's scenes; the western halves of those labelled by eye are used.
     """
     (model / FILE).unlink(missing_ok=True)
     encoder = load_model(f"local-dir:{model}", check=False)
@@ -71,7 +71,7 @@ def calibrate(model: Path, data: Path, demo_scenes: Path) -> dict[str, Any]:
     entries = fit_and_check({"rgb": rgb, "multispectral": [all_bands]})
     for name, gsd_m in _GSD_M.items():
         entries[name] = {**_sure(entries[name]), "gsd_m": gsd_m}
-    # Six kinds of ground say nothing about questions for objects.
+    # Six kinds of land cover are no basis for queries about objects.
     entries["multispectral"] |= questions(embed_texts, WISHES)
     said = {"model_digest": encoder.digest, "background": background_entry(mean), "families": entries}
     (model / FILE).write_text(json.dumps(said, indent=1) + "\n")
@@ -79,7 +79,7 @@ def calibrate(model: Path, data: Path, demo_scenes: Path) -> dict[str, Any]:
 
 
 def _sure(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry of calibration.json without a level of a match where that is too often wrong."""
+    """Return an entry of calibration.json, without a match threshold if that would be wrong too often."""
     figures = [
         entry[images][name] for images in ("held_out", "all") for name in ("archive_precision", "archive_recall")
     ]
@@ -89,7 +89,7 @@ def _sure(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tile_scores(texts: NDArray[np.float32], vectors: NDArray[np.float32], tiles: list[MediumTile]) -> KeyedScores:
-    """Return the scores of tiles with all wishes, and with further sentences that hold for none of them."""
+    """Return the scores of tiles with all queries, and with additional sentences that are true for none of them."""
     shown = np.zeros((len(tiles), len(texts)), np.bool_)
     labels = [label for label, wishes in WISHES.items() for _ in wishes]
     for row, tile in enumerate(tiles):

@@ -1,4 +1,4 @@
-"""Images with captions or twins, from webdataset tars, and how they are split."""
+"""Images with captions or optical twins, from webdataset tars, and their split."""
 
 import hashlib
 import io
@@ -16,8 +16,8 @@ from rasterio.io import MemoryFile
 from bandsight.evaluation.datasets import LabelledImage, class_words, tidy
 
 RGB_UM = (0.665, 0.56, 0.49)
-# Tar of each set and the share of its images that an epoch shows. Small sets with captions by people are shown more
-# often than they are large, and EuroSAT, whose captions come from templates, less.
+# Tar of each set, and the share of its images in an epoch. Small sets with human captions are oversampled, and EuroSAT,
+# whose captions come from templates, is undersampled.
 SETS: dict[str, tuple[str, float]] = {
     "rsicd": ("aid_rsicd_train.tar", 1.0),
     "ucm": ("ucm_train.tar", 1.5),
@@ -27,37 +27,37 @@ SETS: dict[str, tuple[str, float]] = {
     "uavic": ("more/uavic.tar", 1.5),
     "cloud_desert": ("more/cloud_desert.tar", 1.5),
 }
-# Sets of other bands. `twins` are Sentinel-1 and Sentinel-2 images of the same ground, without captions.
+# Sets with other bands. `twins` are pairs of Sentinel-1 and Sentinel-2 images of the same ground, without captions.
 OTHER_SETS = {
     "hls": "more/hls7_worldcover.tar",
     "ships": "more/opensarship_s1.tar",
     "thermal": "more/hituav_thermal.tar",
     "twins": "more/s1s2_pairs.tar",
 }
-# One in so many images is for validation; of sets from a few flights, products or places, these.
+# One in this many images is for validation; in sets from a few flights, products or places, these ones are.
 _VALIDATION = 20
 _HELD = {
     "uavic": {"105"},
     "ships": {"S1A_IW_GRDH_1SDV_20160518T084127_20160518T084152_011311_011260_84AB"},
     "twins": {"-118.7", "-118.6", "-117.5"},
 }
-# Longest side kept in memory, pixels.
+# Maximum side of images in memory, pixels.
 _STORED_PX = 192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example(LabelledImage):
-    """A labelled image that may share its ground with another one."""
+    """A labelled image, which may show the same ground as another one."""
 
     pair: str | None = None
-    """Name that images of the same ground share."""
+    """Name shared by images of the same ground."""
 
 
 def read_examples(data: Path, name: str, part: str) -> list[Example]:
     """Return the `train` or `validation` part of a set of `SETS` or `OTHER_SETS`, or the `whole` set.
 
-    The split keeps neighbours together where they are known: a Sentinel-1 product, a tenth of a degree of longitude, a
-    drone flight. Elsewhere it is by image.
+    The split keeps neighbours together if they are known: by Sentinel-1 product, tenth of a degree of longitude, or
+    drone flight. Otherwise it is by image.
     """
     file = SETS[name][0] if name in SETS else OTHER_SETS[name]
     out = []
@@ -110,7 +110,7 @@ def _tiff(content: bytes) -> NDArray[np.uint8]:
 
 
 def paired(examples: list[Example]) -> list[tuple[Example, Example]]:
-    """Return pairs of a Sentinel-1 image and the Sentinel-2 image of the same ground, from the set `twins`."""
+    """Return pairs of Sentinel-1 and Sentinel-2 images of the same ground, from the set `twins`."""
     pairs: dict[str, list[Example]] = {}
     for example in examples:
         pairs.setdefault(str(example.pair), []).append(example)

@@ -1,4 +1,4 @@
-"""The model card's figures: validation parts of all sets, and tiles of 10 to 30 m labelled by eye."""
+"""Computes the model card's figures on the validation parts of all sets and on tiles of 10 to 30 m labelled by eye."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ from training.data import read_examples
 from training.measure import twin_figures
 from training.medium import MediumTile, read_medium
 
-# What the six kinds of ground are asked as; five wordings each, and the mean over them counts.
+# Five queries for each of the six kinds of land cover; results are averaged over them.
 WISHES = {
     "water": ("water", "a lake", "open water", "a lake or a river", "where is water"),
     "forest": ("forest", "dense trees", "a forest seen from above", "woodland", "woods"),
@@ -35,7 +35,7 @@ WISHES = {
 _RGB_UM = (0.66, 0.56, 0.49)
 
 
-# The sets whose validation parts are measured, and what their split is worth.
+# The sets whose validation parts are used, and the quality of their splits.
 MEASURED = {
     "rsicd": "AID images with RSICD captions, one in twenty, by image",
     "ucm": "UC Merced with UCM captions, one in twenty, by image",
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def pairs_markdown(pairs: dict[str, float]) -> str:
-    """Return a line on radar images and their optical twins."""
+    """Return a line about radar images and their optical twins."""
     return (
         f"Sentinel-1 and Sentinel-2 images of the same ground, {pairs['twins_pairs']} pairs from places left out: "
         f"mean cosine {pairs['twins_cosine']:.2f}; the right optical image comes first for {pairs['twins_first']:.0f}% "
@@ -95,7 +95,7 @@ def pairs_markdown(pairs: dict[str, float]) -> str:
 
 
 def medium(encoder: Encoder, tiles: Sequence[MediumTile]) -> dict[str, Any]:
-    """Return precision at 10 for six kinds of ground, from all bands and from red, green and blue; bands' agreement."""
+    """Return precision at 10 for six kinds of land cover, from all bands and from RGB, and the agreement of both."""
     images = [tile.image for tile in tiles]
     out: dict[str, Any] = {"tiles": len(tiles)}
     views = {"all_bands": images, "rgb": [rgb_of(image) for image in images]}
@@ -116,7 +116,7 @@ def medium(encoder: Encoder, tiles: Sequence[MediumTile]) -> dict[str, Any]:
                 "templates": mean,
             }
     out["bands"] = band_agreement(encoder, images, vectors["all_bands"])
-    # Levels were set on the west of each scene.
+    # Thresholds were set on the western halves of the scenes.
     east = [i for i, tile in enumerate(tiles) if tile.east and tile.labels]
     truth = np.array([[label in tiles[i].labels for label in WISHES] for i in east])
     weights = class_vectors(asked, [wishes[0] for wishes in WISHES.values()])

@@ -1,4 +1,4 @@
-"""Writes what was trained as an open_clip model folder that the product's loader reads."""
+"""Exports the trained model as an open_clip model folder for the product's loader."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from training.text import TunedLayers, shipped_minilm, write_tokenizer
 
 WEIGHTS, _TRUNK = "open_clip_model.safetensors", "visual.trunk.trunks.0."
 TEXT = "text.transformer."
-# The parameters of `Student` beside its trunk, as they are called in a model folder.
+# Names in a model folder for the parameters of `Student` outside its trunk.
 _HEAD = {
     "image_proj.weight": "visual.head.proj.weight",
     "text_proj.weight": "text.proj.weight",
@@ -54,7 +54,7 @@ CONFIG: dict[str, Any] = {
 
 
 def load_exported(folder: Path, student: Student, layers: TunedLayers) -> None:
-    """Give a student and the tuned layers the weights of a folder that `export` wrote."""
+    """Load the weights of an exported folder into a student and the tuned layers."""
     weights = expand_int8(load_file(folder / WEIGHTS))
     state = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     trunk = {name.removeprefix(_TRUNK): value for name, value in state.items() if name.startswith(_TRUNK)}
@@ -65,12 +65,12 @@ def load_exported(folder: Path, student: Student, layers: TunedLayers) -> None:
 
 
 def export(folder: Path, student: Student, text: Mapping[str, torch.Tensor]) -> None:
-    """Write config, tokenizer and weights into a folder: float16, the sentence encoder's matrices int8 by rows.
+    """Write config, tokenizer and weights into a folder: float16, but the sentence encoder's matrices as int8 by rows.
 
     Args:
         folder: The model folder.
         student: Trunk, projections, scale and bias.
-        text: Weights of the sentence encoder that were trained, under the names of the whole encoder.
+        text: Trained weights of the sentence encoder, by their names in the whole encoder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {_TRUNK + name: value for name, value in student.trunk.state_dict().items()}

@@ -16,10 +16,10 @@ def contrast(student: Student, image: Tensor, text: Tensor, truth: Tensor) -> Te
     Source: Zhai et al., "Sigmoid Loss for Language Image Pre-Training" (2023), with soft targets.
 
     Args:
-        student: For its logit scale and bias.
+        student: The model, for its logit scale and bias.
         image: Unit vectors (n, 384).
         text: Unit vectors (m, 384).
-        truth: How far each sentence is true of each image, 0..1, shape (n, m).
+        truth: Degree to which each sentence is true for each image, 0..1, shape (n, m).
     """
     cosine = image @ text.T
     logits = cosine * student.logit_scale.exp() + student.logit_bias
@@ -37,7 +37,7 @@ def _shares(truth: Tensor) -> Tensor:
 
 
 def agreement(seen: Tensor, target: Tensor) -> Tensor:
-    """Return how far views are from their targets, unit vectors (n, 384), and how much nearer to others' targets."""
+    """Return the distance of views from their targets, unit vectors (n, 384), plus a contrastive term."""
     own = torch.arange(len(seen), device=seen.device)
     distance = (1 - (seen * target).sum(dim=1)).mean()
     return distance + 0.25 * functional.cross_entropy(_SHARP * seen @ target.T, own)

@@ -1,4 +1,4 @@
-"""Figures of the validation parts, for the log of a run."""
+"""Metrics on the validation parts, for the log of a run."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ def validation_figures(model: Path, sets: dict[str, list[Example]]) -> dict[str,
         if name == "twins" or not images:
             continue
         vectors = embed(encoder, images)
-        # Sentences from templates are the same for many images, which says nothing about retrieval.
+        # Sentences from templates are the same for many images, so they cannot measure retrieval.
         if np.mean([len(image.captions) for image in images]) > 2:
             out[f"{name}_recall"] = retrieval(encoder, vectors, images)["mean_recall"]
         classes = sorted({image.cls for image in images if image.cls})
@@ -31,7 +31,7 @@ def validation_figures(model: Path, sets: dict[str, list[Example]]) -> dict[str,
 
 
 def twin_figures(encoder: Encoder, images: list[Example]) -> dict[str, float]:
-    """Return how near radar images are to the optical images of the same ground."""
+    """Return the similarity of radar images to optical images of the same ground."""
     whole = paired(images)
     radar, optical = (embed(encoder, [pair[side] for pair in whole]) for side in (0, 1))
     found = (radar @ optical.T).argmax(axis=1) == np.arange(len(radar))

@@ -1,6 +1,6 @@
-"""Radar and elevation that were really measured: two small scenes, labelled by backscatter and by relief.
+"""Real radar and elevation data: two small scenes, labelled by backscatter and by relief.
 
-A radar pixel counts as water where its backscatter is as low as only calm water's is; no person labelled a pixel.
+A radar pixel counts as water if its backscatter is as low as only that of calm water; pixels were not labelled by hand.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from bandsight.sensors.scaling import stretch
 
 _RADAR = "sentinel1_vv/S1A__IW___A_20150309T173017_VV_grd_mli_geo_norm_db.tif"
 _HEIGHTS = "elevation/LisbonElevation.tif"
-# dB. The scene's histogram has its valley there: reed, fields and dunes lie above, lagoons below.
+# Threshold of water, dB, at the minimum of the scene's histogram: reed, fields and dunes are above it, lagoons below.
 _WATER_DB, _RANGE_DB = -17.0, (-25.0, 0.0)
-# Metres between the second lowest and second highest hundredth of a window.
+# Relief of a window: difference between percentiles 2 and 98, m.
 _HILLS_M, _FLAT_M = 60.0, 8.0
-# Which height is full brightness differs from scene to scene; these hills are never mountains.
+# Height of full brightness, which differs between scenes; these hills never count as mountains.
 _FULL_M = (300.0, 900.0)
 
 
@@ -27,11 +27,11 @@ class Measured:
     """The radar scene or the elevation model."""
 
     values: NDArray[np.float32]
-    """Decibels or metres, shape (height, width)."""
+    """Backscatter, dB, or height, m, shape (height, width)."""
     radar: bool
 
     def crop(self, side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], str | None]:
-        """Return a random window, uint8 (1, side, side), and its label of vocabulary.toml where one is sure."""
+        """Return a random window, uint8 (1, side, side), and its label of vocabulary.toml, or None if it is unclear."""
         height, width = self.values.shape
         top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
         window = self.values[top : top + side, left : left + side]

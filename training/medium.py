@@ -1,4 +1,4 @@
-"""Reads the tiles of 10 to 30 m labelled by eye, through the same reader and scaling as the product's own jobs."""
+"""Reads the tiles of 10 to 30 m labelled by eye, with the reader and scaling of the product's indexing jobs."""
 
 import tomllib
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from indexer.sources import find_scenes
 
 @dataclass(frozen=True, slots=True)
 class MediumTile:
-    """A tile with everything that a person saw on it."""
+    """A tile with everything that an annotator saw on it."""
 
     image: LabelledImage
     labels: frozenset[str]
     east: bool
-    """True in the eastern half of its scene: levels are set on the west and reported for the east."""
+    """Whether it is in the eastern half of its scene: thresholds are set on the west and reported for the east."""
 
 
 def read_medium(data: Path, demo_scenes: Path) -> list[MediumTile]:
     """Return the tiles of medium.toml.
 
     Args:
-        data: The training data, whose Landsat 8 scene is used east of what is trained on.
-        demo_scenes: The demo's scenes, none of which is trained on.
+        data: The training data; its Landsat 8 scene is used east of the part that is used for training.
+        demo_scenes: The demo's scenes, none of which is used for training.
     """
     said = tomllib.loads((Path(__file__).parent / "medium.toml").read_text(encoding="utf-8"))
     roots = {"demo": demo_scenes, "data": data}

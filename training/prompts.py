@@ -1,4 +1,4 @@
-"""Sentences about classes and labels, and how people word a wish: for training beside the captions."""
+"""Sentences about classes and labels, and typical wordings of queries, for training in addition to the captions."""
 
 import tomllib
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Any
 
 from bandsight.search.prompt_templates import TEMPLATES
 
-# Wordings of a wish, beside the templates that stand for a class.
+# Wordings of queries, in addition to the templates for class names.
 WORDINGS = (
     *TEMPLATES,
     "show me {}",
@@ -25,7 +25,7 @@ WORDINGS = (
     "remote sensing image of {}",
     "a view of {} from a satellite",
 )
-# Words that a person who types in a hurry leaves out.
+# Words that people omit when they type in a hurry.
 _LEFT_OUT = """
 a an the is are was were be of in on at to with and or there this that it its some many several lots lot piece next near
 beside by around between from into which while has have can see seen we it's
@@ -40,7 +40,7 @@ def vocabulary() -> dict[str, Any]:
 
 
 def class_prompts(cls: str) -> list[str]:
-    """Return the class and its other names, each in every template."""
+    """Return a class and its synonyms, each in every template."""
     names = [cls, *vocabulary()["classes"].get(cls, [])]
     return [template.format(name) for name in names for template in WORDINGS]
 

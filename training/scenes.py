@@ -1,7 +1,7 @@
-"""Real multi-band scenes without captions: they teach that a place is one place in any bands, and what infrared shows.
+"""Real multi-band scenes without captions, which teach that a place is the same in any bands, and what infrared shows.
 
-Labels come from spectral indices (NDWI for water, NDVI for vegetation, brightness for cloud), computed on bands less
-their darkest value, with thresholds chosen for each scene by eye; no person labelled a pixel.
+Labels come from spectral indices (NDWI for water, NDVI for vegetation, brightness for cloud), computed after
+subtracting each band's darkest value, with thresholds chosen for each scene by eye; pixels were not labelled by hand.
 """
 
 import json
@@ -23,25 +23,25 @@ _OTHER, _WATER, _VEGETATION, _CLOUD, _NOTHING = 0, 1, 2, 3, 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """All bands of one scene on one grid, and what its pixels show."""
+    """All bands of one scene on one grid, and the labels of its pixels."""
 
     name: str
     """Key in scenes.toml."""
     pixels: NDArray[np.uint8]
-    """Visible bands stretched together, others each alone, to 0..255, shape (bands, height, width)."""
+    """Bands stretched to 0..255, visible ones together, others separately, shape (bands, height, width)."""
     each_alone: NDArray[np.uint8]
-    """Every band stretched alone, same shape: what another user's scaling would make of it."""
+    """Every band stretched separately, as another user might scale it, same shape."""
     wavelengths: NDArray[np.float32]
-    """Band centres, µm, shape (bands,)."""
+    """Centre wavelengths of the bands, µm, shape (bands,)."""
     rgb: tuple[int, int, int]
     """Positions of red, green and blue."""
     mask: NDArray[np.uint8]
-    """What each pixel is, shape (height, width)."""
+    """Class of each pixel, shape (height, width)."""
     rules: dict[str, Any]
     """The scene's entry in scenes.toml."""
 
     def label(self, window: tuple[slice, slice]) -> str | None:
-        """Return the label of vocabulary.toml that a window earns, or None where nothing is sure.
+        """Return the label of vocabulary.toml for a window, or None if it is unclear.
 
         Args:
             window: Rows and columns.
@@ -64,7 +64,7 @@ class Stack:
 
 
 def read_stacks(folder: Path) -> list[Stack]:
-    """Read the training scenes; what scenes.toml keeps for tests is cut off.
+    """Read the training scenes, without the parts that scenes.toml reserves for tests.
 
     Args:
         folder: `scenes/` of the training data.
@@ -82,10 +82,10 @@ def make_stack(name: str, values: NDArray[np.float32], rules: dict[str, Any]) ->
     """Return a scene's stretched bands and its mask.
 
     Args:
-        name: Its key.
-        values: Shape (bands, height, width), zero where there is nothing.
-        rules: `wavelengths`, `water` and `vegetation` thresholds, optional `cloud` (of 255) and
-            `empty` (a value that stands for nothing), and `labels`.
+        name: Key of the scene.
+        values: Shape (bands, height, width), zero for no data.
+        rules: `wavelengths`, thresholds `water` and `vegetation`, optionally `cloud` (0..255) and `empty` (the no-data
+            value), and `labels`.
     """
     waves = np.asarray(rules["wavelengths"], np.float32)
     valid = (values > 0).all(axis=0) & (values != rules.get("empty", 0)).any(axis=0)
@@ -128,7 +128,7 @@ def _stretch(band: NDArray[np.float32], source: NDArray[np.float32]) -> NDArray[
 
 
 def _read(folder: Path, rule: dict[str, Any]) -> list[NDArray[np.float32]]:
-    """Return the arrays of an entry: one file of all bands, one file a band, several dates, or a package's sample."""
+    """Return the arrays of an entry: one file, a file per band, several dates, or a package's sample data."""
     if rule.get("package") == "spyndex":
         spec = find_spec("spyndex")
         if spec is None or spec.origin is None:
@@ -155,5 +155,5 @@ def _aviris(path: Path) -> NDArray[np.float32]:
 
     cube = loadmat(path)
     height, width = int(cube["lines"].item()), int(cube["cols"].item())
-    # Columns first, as MATLAB stores it.
+    # MATLAB stores columns first.
     return np.asarray(cube["Y"], np.float32).reshape(-1, width, height).transpose(0, 2, 1) + 1

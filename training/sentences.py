@@ -1,4 +1,4 @@
-"""Every sentence that training uses, and which of them are true of which image."""
+"""All sentences used in training, and how true they are for each image."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from training.data import Example
 from training.prompts import class_prompts, keywords, label_prompts, vocabulary
 from training.text import States, TunedLayers, first_states
 
-# Chance that keywords stand for a caption.
+# Probability that keywords replace a caption.
 _KEYWORDS = 0.1
-# A sentence that is not an image's own is partly true of it from this cosine with an own one, at most so much.
+# Sentences of other images are partly true if their cosine with an own sentence reaches this, up to this degree.
 _ALIKE, _PARTLY = 0.75, 0.6
-# Other spellings of a class, so that sets agree on it.
+# Spellings of classes that differ between sets.
 _SAME = {
     "agricultural": "farmland",
     "parking": "parking lot",
@@ -54,7 +54,7 @@ class Sentences:
         short = sorted({each[0] for each in rows.values() if each})
         self.texts = [*captions, *(keywords(captions[row]) for row in short), *prompts]
         self.first_prompt = len(captions) + len(short)
-        # The caption that each row says; prompts say none.
+        # Caption of each row; prompts have none.
         self._says = np.concatenate([np.arange(len(captions)), short, np.full(len(prompts), -1)])
         self._rows = {key: np.array(each) for key, each in rows.items()}
         self._short = {row: len(captions) + i for i, row in enumerate(short)}
@@ -82,7 +82,7 @@ class Sentences:
         return states
 
     def kind(self, image: Example) -> int:
-        """Return the kind of an image's class, -1 without one."""
+        """Return the kind of an image's class, or -1."""
         return self.kinds.index(_SAME.get(image.cls, image.cls)) if image.cls else -1
 
     def label(self, label: str | None) -> int:
@@ -90,13 +90,13 @@ class Sentences:
         return -1 if label is None else self.kinds.index(f"label {label}")
 
     def draw(self, image: Example, kind: int, count: int, rng: np.random.Generator) -> list[int]:
-        """Return rows of sentences that are true of an image: captions, sometimes in other words, and a prompt.
+        """Return rows of sentences that are true for an image: captions, sometimes as keywords, and a prompt.
 
         Args:
             image: The image; without captions, all rows are prompts of its kind.
             kind: Its kind, or -1.
             count: Number of sentences.
-            rng: Source of chance.
+            rng: Random number generator.
         """
         captions = self._rows.get(id(image), ())
         prompts = 0 if kind < 0 else count if len(captions) == 0 else 1
@@ -107,20 +107,20 @@ class Sentences:
         return rows
 
     def prompts(self, kind: int, count: int, rng: np.random.Generator) -> list[int]:
-        """Return rows of prompts of a kind."""
+        """Return rows of random prompts for a kind."""
         return [int(row) for row in rng.choice(self.of_kind[kind], count)]
 
     def one_prompt_each(self, rng: np.random.Generator) -> list[int]:
-        """Return a row of a prompt of each kind."""
+        """Return the row of a random prompt for each kind."""
         return [int(rng.choice(rows)) for rows in self.of_kind]
 
     def truth(self, own: NDArray[np.int64], kinds: NDArray[np.int64], texts: NDArray[np.int64]) -> Tensor:
-        """Return how far each sentence is true of each image, in 0..1, shape (images, texts).
+        """Return the degree to which each sentence is true for each image, 0..1, shape (images, texts).
 
         Args:
             own: Rows of each image's own sentences, shape (images, n).
-            kinds: Kind of each image, -1 without one, shape (images,).
-            texts: Rows of the sentences asked about.
+            kinds: Kind of each image, or -1, shape (images,).
+            texts: Rows of the sentences.
         """
         cosine = torch.einsum("ind,td->int", self.unit[own], self.unit[texts]).amax(dim=1)
         partly = _PARTLY * ((cosine - _ALIKE) / (1 - _ALIKE)).clamp(0, 1)

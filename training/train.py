@@ -28,18 +28,18 @@ from training.sentences import Sentences
 from training.student import Student, follow
 from training.text import TunedLayers, first_states, vocabulary_words
 
-# glibc returns large blocks to the system after every step; keeping them makes a step 1.5 times as fast.
+# By default, glibc returns large blocks to the system after every step; keeping them makes a step 1.5 times as fast.
 _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
-# Side of a view until a share of the run is done: small views early save time.
+# Side of views until a share of the run is done; small views at the start save time.
 _SIZES = ((0.45, 96), (0.85, 112), (1.0, 128))
-# The sentence encoder's last layers are trained from this share of the run on.
+# Share of the run after which the sentence encoder's last layers are trained.
 _TEXT_FROM = 0.5
 _TEXT_RATE = 1e-4
-# Weights of the terms beside the contrast.
+# Weights of the terms of the loss other than the contrastive one.
 _TWINS, _STAY = 1.5, 2.0
-# Words in a step that must keep their vectors, so that what no caption says is not forgotten.
+# Words per step whose vectors must not change, so that words in no caption are not forgotten.
 _WORDS = 96
-# Further captions that images are told from, while sentence vectors are still fixed.
+# Additional negative captions while sentence vectors are still fixed.
 _MORE_CAPTIONS = 256
 _AVERAGE = 0.998
 _CHECKPOINT_STEPS = 100
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def read_sources(data: Path, without: Collection[str]) -> tuple[Sources, dict[str, list[Example]]]:
-    """Return all that is trained on, and the images to validate on; of a set that is left out, all are for that."""
+    """Return the training data and the validation images, including all images of a set that is left out."""
     validation = {
         name: read_examples(data, name, "whole" if name in without else "validation") for name in [*SETS, *OTHER_SETS]
     }
@@ -106,7 +106,7 @@ def read_sources(data: Path, without: Collection[str]) -> tuple[Sources, dict[st
 
 
 class Run:
-    """What is trained, and its state in the run's folder. Equal seeds give equal steps, also of a run that goes on."""
+    """The trained model, and its state in the run's folder. Equal seeds give equal steps, also in resumed runs."""
 
     def __init__(self, batches: Batches, args: argparse.Namespace) -> None:
         self.batches, self.args = batches, args
@@ -129,9 +129,9 @@ class Run:
         self._peak = [group["lr"] for group in self.optimizer.param_groups]
         self._state, self._log = args.out / "state.pt", args.out / "log.json"
         self.done = 0
-        """Steps done."""
+        """Number of steps done."""
         self.log: list[dict[str, Any]] = []
-        """Rows of the log so far."""
+        """Rows of the log."""
         if self._state.is_file():
             state = torch.load(self._state, weights_only=True)
             for name, part in self._parts().items():
@@ -142,14 +142,14 @@ class Run:
         return {"both": self.both, "average": self.average, "optimizer": self.optimizer}
 
     def save(self, steps: int) -> None:
-        """Write the state after so many steps, and the log."""
+        """Write the current state and the log."""
         new = self._state.with_suffix(".new")
         torch.save({name: part.state_dict() for name, part in self._parts().items()} | {"step": steps}, new)
         new.replace(self._state)
         self._log.write_text(json.dumps(self.log, indent=1) + "\n")
 
     def step(self, step: int) -> tuple[int, dict[str, float]]:
-        """Do one step; return the side of the views, pixels, and the terms of the loss."""
+        """Run one step; return the side of the views, pixels, and the terms of the loss."""
         args, done = self.args, step / self.args.steps
         rng, torch_rng = np.random.default_rng((args.seed, step)), torch.Generator().manual_seed(args.seed + step)
         torch.manual_seed(args.seed + step)
@@ -157,7 +157,7 @@ class Run:
         for group, lr in zip(self.optimizer.param_groups, self._peak, strict=True):
             group["lr"] = lr * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-7
         self.student.train()
-        # Weights to start from have a tuned sentence encoder already.
+        # The initial weights already have a tuned sentence encoder.
         tune = args.start is not None or done >= _TEXT_FROM
         terms = self._terms(self.batches.draw(args.batch, size, rng, torch_rng), tune, rng)
         self.optimizer.zero_grad()
@@ -168,7 +168,7 @@ class Run:
         return size, {name: term.item() for name, term in terms.items()}
 
     def _terms(self, batch: Batch, tune: bool, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Return the weighted terms of the loss; `tune`: the sentence encoder is trained too."""
+        """Return the weighted terms of the loss; with `tune`, the sentence encoder is trained too."""
         student, sentences = self.student, self.batches.sentences
         followed = self.average["student"]
         assert isinstance(followed, Student)

@@ -1,4 +1,4 @@
-"""Random views of images: crop, turn, light, air and blur, on tensors."""
+"""Random views of images, on tensors: crops, rotations, light, haze and blur."""
 
 import math
 
@@ -15,8 +15,8 @@ def random_view(image: NDArray[np.uint8], size: int, rng: np.random.Generator, a
     Args:
         image: uint8 (bands, height, width).
         size: Side of the view, pixels.
-        rng: Source of chance.
-        area: Smallest and largest share of the image's area.
+        rng: Random number generator.
+        area: Minimum and maximum share of the image's area.
     """
     _, height, width = image.shape
     side = max(8, round(math.sqrt(rng.uniform(*area)) * min(height, width)))
@@ -28,14 +28,14 @@ def random_view(image: NDArray[np.uint8], size: int, rng: np.random.Generator, a
 
 
 def resized(views: Tensor, size: int) -> Tensor:
-    """Return views (n, bands, H, W) resized to a square, bilinear with antialiasing, as the product resizes."""
+    """Resize views (n, bands, H, W) to a square, bilinear with antialiasing, like the product does."""
     if views.shape[-2:] == (size, size):
         return views
     return functional.interpolate(views, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
 def mosaic(views: Tensor) -> Tensor:
-    """Return one view made of four or sixteen, each smaller: the same kind of place from higher up.
+    """Return a mosaic of four or sixteen smaller views, like the same kind of place from a greater height.
 
     Args:
         views: Shape (4 or 16, bands, size, size).
@@ -62,7 +62,7 @@ def random_light(views: Tensor, rng: torch.Generator) -> Tensor:
     out = out.clamp(1e-4, 1) ** gamma
     haze = uniform(0, 0.35, n, 1, 1, 1) * some(0.15)
     out = out * (1 - haze) + haze * uniform(0.4, 0.95, n, 1, 1, 1)
-    # Reflectance under a fixed stretch often fills only a part of the range.
+    # With a fixed stretch, reflectance often uses only part of the range.
     share = 1 - (1 - uniform(0.3, 0.7, n, 1, 1, 1)) * some(0.15)
     out = out * share
     size = views.shape[-1]
